@@ -1,0 +1,124 @@
+"""Every error that ptxbench raises on purpose. Data only; imports nothing of ptxbench.
+
+PtxbenchError                     exit status 2 unless said otherwise
+├── UsageError                    a name, a size or an option that does not exist
+├── PairError                     a pair that cannot be read
+│   └── IncompletePair            a pair lacks one of its files
+├── ResultError                   a result file that cannot be read or written
+├── ToolMissing                   NVRTC, ptxas, nvdisasm or a GPU is not there
+└── KernelError                   4: the kernel is at fault, and only its variant is lost
+    ├── CompileError              NVRTC refuses the CUDA C
+    ├── AssembleError             ptxas refuses the PTX
+    ├── TargetMismatch            the PTX is for another architecture
+    ├── SignatureMismatch         the entry is not what the pair says
+    ├── PtxSyntaxError            the text is not PTX
+    ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
+    ├── LaunchError               arguments, grid or block that do not fit the kernel
+    ├── MemoryFault               an access outside every buffer, or misaligned
+    ├── Deadlock                  every warp waits
+    ├── FuelExhausted             a warp ran for too long: an endless loop
+    ├── WrongResult               an output outside its tolerance, or a write outside the outputs
+    ├── DeviceError               the GPU or its driver reports a failure
+    └── EmulatorCrash             the emulator's process died
+
+A message says what was found, where, and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+
+class PtxbenchError(Exception):
+    """Base of all the above. `exit_code` is what a command ends with."""
+
+    exit_code = 2
+
+
+class UsageError(PtxbenchError):
+    pass
+
+
+class PairError(PtxbenchError):
+    pass
+
+
+class IncompletePair(PairError):
+    def __init__(self, name: str, missing: Sequence[Path]) -> None:
+        files = " and ".join(str(path) for path in missing)
+        super().__init__(
+            f"Pair '{name}' lacks {files}. A pair is pairs/{name}.py, cuda/{name}.cu and ptx/{name}.ptx."
+        )
+
+
+class ResultError(PtxbenchError):
+    pass
+
+
+class ToolMissing(PtxbenchError):
+    pass
+
+
+class KernelError(PtxbenchError):
+    exit_code = 4
+
+
+class CompileError(KernelError):
+    pass
+
+
+class AssembleError(KernelError):
+    pass
+
+
+class TargetMismatch(KernelError):
+    pass
+
+
+class SignatureMismatch(KernelError):
+    pass
+
+
+class PtxSyntaxError(KernelError):
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(f"line {line}: {message}")
+
+
+class UnsupportedInstruction(KernelError):
+    pass
+
+
+class LaunchError(KernelError):
+    pass
+
+
+class MemoryFault(KernelError):
+    pass
+
+
+class Deadlock(KernelError):
+    pass
+
+
+class FuelExhausted(KernelError):
+    pass
+
+
+class WrongResult(KernelError):
+    pass
+
+
+class DeviceError(KernelError):
+    pass
+
+
+class EmulatorCrash(KernelError):
+    pass
+
+
+def suggestion(name: str, known: Sequence[str]) -> str:
+    """" Did you mean 'triad'?", or nothing where no known name is close."""
+    close = get_close_matches(name, known, n=1, cutoff=0.5)
+    return f" Did you mean '{close[0]}'?" if close else ""

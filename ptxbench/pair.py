@@ -1,0 +1,216 @@
+"""What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
+
+Data only. This module imports NumPy and nothing of ptxbench, so that every other module may import it.
+A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Size = Mapping[str, int]
+"""Named problem dimensions, such as {"rows": 33, "columns": 31}."""
+
+f32, f64 = np.dtype(np.float32), np.dtype(np.float64)
+u8, s32, u32, u64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.uint32), np.dtype(np.uint64)
+
+
+def ceil_div(n: int, d: int) -> int:
+    """The least q with q * d >= n."""
+    return -(-n // d)
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """An argument passed by value: a number, or a function of the size's dimensions.
+
+    The dtype is required, because a launch copies raw bytes: a Python float would arrive as 8 bytes
+    where `.param .f32` reads 4.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    value: float | Callable[..., float]
+
+
+@dataclass(frozen=True)
+class In:
+    """A device array that the kernel reads.
+
+    `values(rng, shape, **size)` draws the random data; by default uniform in [-1, 1] for floats (zeros would
+    lower power and so raise clocks), all values for integers. `integers` is the closed range for the
+    integer check of pairs that are exact on integers.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: Callable[..., tuple[int, ...]]
+    values: Callable[..., Array] | None = None
+    integers: tuple[int, int] = (-8, 8)
+
+
+@dataclass(frozen=True)
+class Out:
+    """A device array that the kernel must fill. It starts as 0xFF bytes (NaN), never as zero."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: Callable[..., tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class InOut:
+    """A device array that the kernel updates, such as an accumulator.
+
+    It starts filled with `start` and is restored before each launch, outside the timed part.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: Callable[..., tuple[int, ...]]
+    start: float = 0
+
+
+Argument = Scalar | In | Out | InOut
+
+
+@dataclass(frozen=True)
+class Launch:
+    """Grid in CTAs and block in threads, each an int or (x, y, z); dynamic shared memory in bytes."""
+
+    grid: int | tuple[int, ...]
+    block: int | tuple[int, ...]
+    shared_bytes: int = 0
+
+    @property
+    def grid_xyz(self) -> tuple[int, int, int]:
+        return xyz(self.grid)
+
+    @property
+    def block_xyz(self) -> tuple[int, int, int]:
+        return xyz(self.block)
+
+
+def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:
+    """`extent` padded with ones to three dimensions."""
+    x, y, z = (*((extent,) if isinstance(extent, int) else extent), 1, 1)[:3]
+    return x, y, z
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a result may lie from the float64 reference, element by element.
+
+    `bound(expected, inputs)`: the float64 reference of one output and every argument by name (floats as
+    float64); gives the greatest allowed |error|, of the shape of `expected` or a scalar.
+    """
+
+    describe: str
+    bound: Callable[[Array, Mapping[str, Any]], Any]
+
+
+EXACT = Tolerance("exact", lambda expected, inputs: 0.0)
+"""Not a bit of difference in value: copies, integers, a single correctly rounded operation on integers."""
+
+
+def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
+    """Within `count` units in the last place of the reference, at `dtype`'s precision."""
+    return Tolerance(
+        f"{count:g} ulp",
+        lambda expected, inputs: count * np.spacing(np.abs(expected.astype(dtype))).astype(np.float64),
+    )
+
+
+def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], describe: str = "") -> Tolerance:
+    """Within `error` times a magnitude, such as the sum of |terms|.
+
+    `error` (a number or a function) and `of` take every argument of the kernel by name; arrays arrive as float64.
+    """
+    if callable(error):
+        return Tolerance(describe or "relative", lambda expected, inputs: error(**inputs) * of(**inputs))
+    return Tolerance(describe or f"{error:.1e} relative", lambda expected, inputs: error * of(**inputs))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """A CUDA C kernel and a PTX kernel with one signature and one meaning.
+
+    `args` is in signature order. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
+    `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64,
+    and returns the outputs by name. `exact_on_integers`: on small integers any order of operations gives the
+    same result, so that each check size is also run on integers and compared exactly. `flags`: extra rows that
+    compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`.
+    `bytes`: compulsory traffic; by default each input read once and each output written once.
+    """
+
+    teaches: str
+    args: Sequence[Argument]
+    launch: Callable[..., Launch]
+    reference: Callable[..., Mapping[str, Array]]
+    tolerance: Tolerance
+    check_sizes: Sequence[Size]
+    bench_sizes: Sequence[Size]
+    flops: Callable[..., int]
+    bytes: Callable[..., int] | None = None
+    exact_on_integers: bool = False
+    flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def compulsory_bytes(self, size: Size) -> int:
+        """Bytes that any implementation must move: each input read once, each output written once."""
+        if self.bytes is not None:
+            return self.bytes(**size)
+        total = 0
+        for arg in self.args:
+            if not isinstance(arg, Scalar):
+                once = math.prod(arg.shape(**size)) * arg.dtype.itemsize
+                total += 2 * once if isinstance(arg, InOut) else once
+        return total
+
+    def make_arguments(self, size: Size, seed: int, *, integers: bool = False) -> dict[str, Any]:
+        """A value for each argument, by name in signature order, the same on every machine.
+
+        Scalars are NumPy scalars, arrays C-contiguous; an Out is poisoned with 0xFF bytes.
+        `integers`: small whole numbers for every input instead of its random data.
+        """
+        rng = np.random.default_rng(seed)
+        values: dict[str, Any] = {}
+        for arg in self.args:
+            if isinstance(arg, Scalar):
+                values[arg.name] = arg.dtype.type(arg.value(**size) if callable(arg.value) else arg.value)
+            elif isinstance(arg, In):
+                values[arg.name] = draw(arg, rng, size, integers=integers)
+            elif isinstance(arg, InOut):
+                values[arg.name] = np.full(arg.shape(**size), arg.start, arg.dtype)
+            else:
+                values[arg.name] = poison(arg.shape(**size), arg.dtype)
+        return values
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """Names of the arrays that the kernel writes."""
+        return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut))
+
+
+def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
+    """The data of one input, of its shape and dtype."""
+    shape = arg.shape(**size)
+    if integers:
+        low, high = arg.integers
+        return rng.integers(low, high, shape, endpoint=True).astype(arg.dtype)
+    if arg.values is not None:
+        return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
+    if arg.dtype.kind == "f":
+        return rng.uniform(-1, 1, shape).astype(arg.dtype)
+    return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
+
+
+def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array of 0xFF bytes: NaN for floats, the greatest or -1 for integers."""
+    return np.full(math.prod(shape) * dtype.itemsize, 0xFF, np.uint8).view(dtype).reshape(shape)

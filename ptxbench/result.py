@@ -1,0 +1,215 @@
+"""What a run is: plain data, written as one JSON file a run. Imports only errors of ptxbench.
+
+A Run is a list of Cells. A Cell is what is built, verified and measured together: one pair at one size for one
+architecture and cache mode, with all its variants. Summaries (median, ratio, share of the roofline) are derived
+on reading, never stored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptxbench.errors import ResultError
+
+SCHEMA = "ptxbench.run/1"
+
+VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
+
+
+@dataclass(frozen=True)
+class BuildReport:
+    """What the toolchain says of one variant; a value that is not known (no ptxas, driver assembler) is None."""
+
+    source_sha256: str
+    ptx_sha256: str
+    sass_sha256: str | None = None
+    """Over the kernel's machine code, constants, registers and shared size: equal means the same machine code."""
+    registers: int | None = None
+    spill_store_bytes: int | None = None
+    spill_load_bytes: int | None = None
+    stack_bytes: int | None = None
+    shared_bytes: int | None = None
+    """Static shared memory of a CTA, bytes."""
+    occupancy: float | None = None
+    """Theoretical occupancy of the cell's launch: resident warps over the most that an SM can hold."""
+    sass: Mapping[str, int] = field(default_factory=dict)
+    """SASS instructions: `total`, and by class, such as {"total": 32, "LDG.128": 2}."""
+    log: str = ""
+    """ptxas's and NVRTC's warnings, as they wrote them."""
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """How the outputs compare with the float64 reference, over every check size and the cell's own."""
+
+    reference: str
+    tolerance: str
+    sizes: Sequence[Mapping[str, int]]
+    max_error: float | None = None
+    """Greatest |error| over all elements."""
+    worst: str | None = None
+    """Of a wrong result: size, element, value found and value expected."""
+    deterministic: bool | None = None
+
+
+@dataclass(frozen=True)
+class VariantResult:
+    """One variant of a cell."""
+
+    language: str
+    status: str
+    """verified, wrong, broken, unsupported or skipped."""
+    reason: str | None = None
+    build: BuildReport | None = None
+    check: CheckReport | None = None
+    counts: Mapping[str, float] | None = None
+    """The emulator's counters; None on a GPU."""
+
+
+@dataclass(frozen=True)
+class LaunchReport:
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Samples of one contrast in one process; `ns[i]` is block i, four times in launch order.
+
+    The letters of a block follow from `start`: A B B A or B A A B, A being `contrast[0]`.
+    """
+
+    round: int
+    process: int
+    contrast: tuple[str, str]
+    start: str
+    ns: Sequence[Sequence[int]]
+    timing: str = "single"
+
+
+@dataclass(frozen=True)
+class Cell:
+    pair: str
+    size: Mapping[str, int]
+    arch: str
+    launch: LaunchReport
+    work: Mapping[str, int]
+    """`flops` and compulsory `bytes`."""
+    variants: Mapping[str, VariantResult]
+    cache: str = "cold"
+    control: bool = False
+    labels: Sequence[str] = ()
+    rounds: Sequence[Round] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. `run`, `tool`, ... are the frame of the file, as plain JSON objects."""
+
+    run: Mapping[str, Any]
+    tool: Mapping[str, Any]
+    source: Mapping[str, Any]
+    host: Mapping[str, Any]
+    device: Mapping[str, Any]
+    toolchain: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    calibration: Mapping[str, Any]
+    cells: Sequence[Cell]
+
+
+def to_json(run: Run) -> str:
+    """The run document, one line a variant's field at most, ready for a file or for stdout."""
+    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(run)}, indent=1, allow_nan=False) + "\n"
+
+
+def from_json(text: str, name: str) -> Run:
+    """Read a run document. Unknown keys are ignored; a newer major schema is refused.
+
+    Raises ResultError naming `name` and what is wrong.
+    """
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise ResultError(f"{name}:{error.lineno}: not JSON: {error.msg}.") from None
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
+        raise ResultError(f"{name} is no ptxbench run: its 'schema' is {schema!r}, expected '{SCHEMA}'.")
+    if schema != SCHEMA:
+        raise ResultError(f"{name} has schema '{schema}'; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
+    run: Run = build(Run, document, name)
+    return run
+
+
+def build(kind: Any, value: Any, where: str) -> Any:
+    """`value`, from JSON, as `kind`: a dataclass, a union with None, a sequence, a mapping or a plain type."""
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if dataclasses.is_dataclass(kind):
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, found {value!r}.")
+        hints = typing.get_type_hints(kind)
+        known = [each for each in dataclasses.fields(kind) if each.name in value]
+        try:
+            return kind(**{each.name: build(hints[each.name], value[each.name], f"{where}: {each.name}") for each in known})  # type: ignore[operator]
+        except TypeError as error:
+            raise ResultError(f"{where}: {error}.") from None
+    if origin is types.UnionType:
+        if value is None and types.NoneType in arguments:
+            return None
+        return build(next(each for each in arguments if each is not types.NoneType), value, where)
+    if origin is tuple:
+        if not isinstance(value, list):
+            raise ResultError(f"{where}: expected a list, found {value!r}.")
+        return tuple(value)
+    if origin in (Sequence, typing.get_origin(Sequence[int])):
+        if not isinstance(value, list):
+            raise ResultError(f"{where}: expected a list, found {value!r}.")
+        return [build(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(value)]
+    if origin in (Mapping, typing.get_origin(Mapping[str, int])):
+        if not isinstance(value, dict):
+            raise ResultError(f"{where}: expected an object, found {value!r}.")
+        return {key: build(arguments[1], each, f"{where}: {key}") for key, each in value.items()}
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise ResultError(f"{where}: expected {kind.__name__}, found {value!r}.")
+    return value
+
+
+def save(run: Run, folder: Path) -> Path:
+    """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, whole or not at all; never replaces a file.
+
+    Raises ResultError if the folder cannot be written.
+    """
+    path = folder / f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}.json"
+    write(to_json(run), path)
+    return path
+
+
+def write(text: str, path: Path, *, replace: bool = False) -> None:
+    """Write `text` to a temporary name beside `path`, then move it there in one step."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            temporary.replace(path)
+        else:
+            os.link(temporary, path)
+    except OSError as error:
+        raise ResultError(f"Cannot write {path}: {error.strerror}. Name another place or use --no-save.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
