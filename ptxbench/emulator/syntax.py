@@ -1,0 +1,149 @@
+"""What PTX text says: the syntax tree that `parse` builds. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ptxbench.emulator.types import Type
+
+
+@dataclass(frozen=True)
+class Register:
+    """A declared register; `name` is unique in its function, whatever the scope."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Special:
+    """A predefined register such as %tid.x."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Immediate:
+    """A number; `bits` is 32 or 64 where the text gives the bit pattern of a float (0f..., 0d...)."""
+
+    value: int | float
+    bits: int = 0
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A variable, parameter, label or function, with a byte offset."""
+
+    name: str
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Sink:
+    """`_`: the result is not wanted."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """`[base + offset]`."""
+
+    base: Register | Symbol | Immediate
+    offset: int = 0
+
+
+@dataclass(frozen=True)
+class Vector:
+    """`{a, b, ...}`."""
+
+    parts: tuple[Operand, ...]
+
+
+@dataclass(frozen=True)
+class Dual:
+    """`d|p`: two results."""
+
+    first: Operand
+    second: Operand
+
+
+@dataclass(frozen=True)
+class Not:
+    """`!p` as a source."""
+
+    operand: Operand
+
+
+@dataclass(frozen=True)
+class Group:
+    """`(a, b)`: the parameters of a call."""
+
+    parts: tuple[Operand, ...]
+
+
+Operand = Register | Special | Immediate | Symbol | Sink | Address | Vector | Dual | Not | Group
+
+
+@dataclass(frozen=True)
+class Variable:
+    """A variable or parameter: `count` elements of `type`; None for an array of unknown length."""
+
+    name: str
+    space: str
+    type: Type
+    align: int
+    count: int | None
+    line: int
+    vector: int = 1
+    """1, 2 or 4: elements of a .v2 or .v4 type count once."""
+    array: bool = False
+    initial: tuple[int | float | Symbol | Immediate, ...] = ()
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes it takes, 0 for an array of unknown length."""
+        return self.type.bytes * self.vector * (self.count or 0)
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One statement: `@!guard opcode operands;`."""
+
+    line: int
+    opcode: str
+    operands: tuple[Operand, ...] = ()
+    guard: Register | None = None
+    negated: bool = False
+
+
+@dataclass
+class Function:
+    """An .entry or .func. `labels` gives the index of the instruction that follows each label."""
+
+    name: str
+    entry: bool
+    line: int
+    params: tuple[Variable, ...] = ()
+    returns: tuple[Variable, ...] = ()
+    registers: dict[str, Type] = field(default_factory=dict)
+    variables: dict[str, Variable] = field(default_factory=dict)
+    instructions: list[Instruction] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    branch_targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    directives: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    defined: bool = True
+
+
+@dataclass(frozen=True)
+class Module:
+    """A PTX file."""
+
+    version: str
+    target: tuple[str, ...]
+    address_size: int
+    variables: Mapping[str, Variable]
+    functions: Mapping[str, Function]
+
+    @property
+    def entries(self) -> dict[str, Function]:
+        """The kernels, by name."""
+        return {name: function for name, function in self.functions.items() if function.entry}

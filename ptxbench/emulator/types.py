@@ -1,0 +1,62 @@
+"""PTX types. Data only. (PTX ISA, "Fundamental Types".)"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LANES = 32
+"""Lanes of a warp."""
+
+
+@dataclass(frozen=True)
+class Type:
+    """A PTX type: `kind` is b (bits), u (unsigned), s (signed), f (float) or p (predicate)."""
+
+    name: str
+    kind: str
+    bits: int
+
+    @property
+    def bytes(self) -> int:
+        return self.bits // 8
+
+    @property
+    def floating(self) -> bool:
+        return self.kind == "f"
+
+    @property
+    def signed(self) -> bool:
+        return self.kind == "s"
+
+    @property
+    def element(self) -> str:
+        """The LLVM type of one lane."""
+        return {"f16": "half", "f32": "float", "f64": "double"}.get(self.name, f"i{self.bits}")
+
+    @property
+    def vector(self) -> str:
+        """The LLVM type of a warp's 32 lanes."""
+        return f"<{LANES} x {self.element}>"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+PRED = Type("pred", "p", 1)
+TYPES = {
+    **{f"{kind}{bits}": Type(f"{kind}{bits}", kind, bits) for kind in "bus" for bits in (8, 16, 32, 64)},
+    **{f"f{bits}": Type(f"f{bits}", "f", bits) for bits in (16, 32, 64)},
+    "pred": PRED,
+}
+
+B32, B64, U32, U64, S32, F32, F64 = (TYPES[name] for name in ("b32", "b64", "u32", "u64", "s32", "f32", "f64"))
+
+
+def wide(type: Type) -> Type:
+    """The type of the same kind with twice the bits: the result of mul.wide."""
+    return TYPES[f"{type.kind}{2 * type.bits}"]
+
+
+def bits_of(type: Type) -> Type:
+    """The bit type of the same width."""
+    return PRED if type is PRED else TYPES[f"b{type.bits}"]
