@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,8 +27,13 @@ class Outcome:
 class Clock(Protocol):
     """A loaded kernel with its arguments on the device, ready to be sampled."""
 
-    def sample(self) -> int:
-        """Restore the outputs, flush L2, launch once; the launch's device time in nanoseconds."""
+    def enqueue(self) -> Callable[[], int]:
+        """Restore the outputs, flush L2, launch once, all without waiting for the device.
+
+        Gives a function that waits and returns the launch's device time in nanoseconds. Two steps, so that a
+        block of samples is enqueued back to back and the host waits once a block: a wait before each launch
+        would let the device run dry and time the host.
+        """
         ...
 
 
@@ -52,6 +57,8 @@ class Backend(Protocol):
         """
         ...
 
-    def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Clock | None:
+    def clock(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Clock | None:
         """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator)."""
         ...
