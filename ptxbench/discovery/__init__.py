@@ -1,0 +1,145 @@
+"""Find kernel pairs by file stem and load those that are asked for.
+
+Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`) and nothing of what is done
+with a pair. Imports no NumPy until a pair is loaded, so that listing stays quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import ptxbench
+from ptxbench.errors import IncompletePair, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from ptxbench.pair import Pair
+
+SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
+"""The file suffix of each language; its folder has the language's name."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One variant of a pair: a file, its entry, and the NVRTC options it is compiled with."""
+
+    variant: str
+    """`cuda`, `ptx`, `cuda.exp2`, `cuda@fast`, `cuda.exp2@fast`, ..."""
+    language: str
+    path: Path
+    entry: str
+    flags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Found:
+    """A pair that was loaded, with the variants that its files make."""
+
+    name: str
+    summary: str
+    pair: Pair
+    sources: tuple[Source, ...]
+    path: Path
+
+
+def default_kernels() -> Path:
+    """The kernels that ptxbench ships: inside an installed wheel, else beside the package."""
+    package = Path(ptxbench.__file__).parent
+    inside = package / "kernels"
+    return inside if inside.is_dir() else package.parent / "kernels"
+
+
+def find_pairs(kernels: Path) -> tuple[str, ...]:
+    """The names of every pair under `kernels`, sorted. Nothing is executed.
+
+    A kernel file that belongs to no pair file counts as a pair of its own, so that loading it names what is missing.
+    Raises UsageError if there is nothing to find.
+    """
+    if not kernels.is_dir():
+        raise UsageError(f"There is no folder {kernels}. Name one that holds pairs/, cuda/ and ptx/.")
+    pairs = set(stems(kernels / "pairs", ".py"))
+    files = [stem for language, suffix in SUFFIXES.items() for stem in stems(kernels / language, suffix)]
+    orphans = {stem.partition(".")[0] for stem in files if owner(stem, pairs) is None}
+    if not pairs | orphans:
+        raise UsageError(f"{kernels} holds no pairs. A pair is pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx.")
+    return tuple(sorted(pairs | orphans))
+
+
+def stems(folder: Path, suffix: str) -> list[str]:
+    """The names of the files of `folder` without `suffix`; hidden and private ones (`.x`, `_x`) are left out."""
+    return sorted(path.name.removesuffix(suffix) for path in folder.glob(f"*{suffix}") if path.name[0] not in "._")
+
+
+def owner(stem: str, names: Collection[str]) -> str | None:
+    """The longest of `names` that is `stem` or a dotted prefix of it; None if there is none."""
+    parts = stem.split(".")
+    return next((name for i in range(len(parts), 0, -1) if (name := ".".join(parts[:i])) in names), None)
+
+
+def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair") -> tuple[str, ...]:
+    """Those of `known` that match a name or glob of `patterns`, in the order of `known`; all without patterns.
+
+    Raises UsageError with a suggestion where a pattern matches nothing.
+    """
+    wanted: set[str] = set()
+    for pattern in patterns:
+        matches = {name for name in known if fnmatchcase(name, pattern)}
+        if not matches:
+            hint = suggestion(pattern, known) or f" Known are {', '.join(known)}."
+            raise UsageError(f"There is no {noun} '{pattern}'.{hint}")
+        wanted |= matches
+    return tuple(name for name in known if not wanted or name in wanted)
+
+
+def load(kernels: Path, name: str) -> Found:
+    """Execute `pairs/NAME.py`, check its PAIR, and list the variants of the pair.
+
+    Raises IncompletePair if one of the three files is missing, PairError for everything else that is wrong with
+    the pair file, naming file, line and what to do.
+    """
+    from ptxbench.discovery.execute import execute
+    from ptxbench.discovery.text import PairText
+    from ptxbench.discovery.validate import check
+
+    path = require_files(kernels, name)
+    text = PairText.read(path)
+    pair = execute(text)
+    check(pair, text)
+    return Found(name, text.summary, pair, sources(kernels, name, pair.flags), path)
+
+
+def require_files(kernels: Path, name: str) -> Path:
+    """The pair file of `name`. Raises IncompletePair if it or one of the two kernels is missing."""
+    path = kernels / "pairs" / f"{name}.py"
+    needed = [path, *(kernels / language / f"{name}{suffix}" for language, suffix in SUFFIXES.items())]
+    if missing := [shown(each) for each in needed if not each.is_file()]:
+        raise IncompletePair(name, missing)
+    return path
+
+
+def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
+    """Every variant of the pair: each file of its name, and each CUDA C file once more for each of `flags`."""
+    names = stems(kernels / "pairs", ".py")
+    entry = name.replace(".", "_")
+    found = []
+    for language, suffix in SUFFIXES.items():
+        for stem in stems(kernels / language, suffix):
+            if owner(stem, names) == name:
+                variant, path = language + stem.removeprefix(name), kernels / language / f"{stem}{suffix}"
+                rows = {"": (), **flags} if language == "cuda" else {"": ()}
+                found += [
+                    Source(f"{variant}@{flag}" if flag else variant, language, path, entry, tuple(options))
+                    for flag, options in rows.items()
+                ]
+    return tuple(found)
+
+
+def shown(path: Path) -> Path:
+    """`path` as a message should show it: relative to the current folder where it lies below that."""
+    try:
+        return path.resolve().relative_to(Path.cwd())
+    except (ValueError, OSError):
+        return path

@@ -1,0 +1,68 @@
+"""Run a pair file and take its PAIR; whatever goes wrong in it becomes one sentence with file and line."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import sys
+import types
+
+import ptxbench.pair
+from ptxbench.discovery.text import PairText
+from ptxbench.errors import PairError, suggestion
+from ptxbench.pair import Pair
+
+UNKNOWN_FIELD = re.compile(r"^(\w+)\.__init__\(\) got an unexpected keyword argument '(\w+)'")
+MISSING_FIELD = re.compile(r"^(\w+)\.__init__\(\) missing \d+ required [a-z -]*arguments?: (.+)$")
+
+
+def execute(text: PairText) -> Pair:
+    """The PAIR of the file. Raises PairError for any exception in it, and if it makes no PAIR."""
+    module = types.ModuleType(f"ptxbench.pairs.{text.path.stem}", "A pair file.")
+    module.__file__ = str(text.path)
+    sys.modules[module.__name__] = module  # a dataclass in the file looks its own module up
+    try:
+        exec(compile(text.tree, str(text.path), "exec"), module.__dict__)
+    except (Exception, SystemExit) as error:
+        raise explain(error, text) from error
+    pair = getattr(module, "PAIR", None)
+    if not isinstance(pair, Pair):
+        found = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
+        raise PairError(f"{text.at_field('')}: the file {found}. It must end in PAIR = Pair(...).")
+    return pair
+
+
+def explain(error: BaseException, text: PairText) -> PairError:
+    """What `error`, raised while the file ran, means to the author of the file."""
+    line = line_of(error, text) or 1
+    if isinstance(error, TypeError):
+        if match := UNKNOWN_FIELD.match(str(error)):
+            kind, name = match.groups()
+            if known := fields_of(kind):
+                hint = suggestion(name, known) or f" Its fields are {', '.join(known)}."
+                return PairError(f"{text.at(text.keyword_line(name, line))}: {kind} has no field '{name}'.{hint}")
+        if (match := MISSING_FIELD.match(str(error))) and fields_of(match[1]):
+            return PairError(f"{text.at(line)}: {match[1]}(...) lacks {match[2]}. Give every field without a default.")
+    return PairError(f"{text.at(line)}: {describe(error)}")
+
+
+def fields_of(kind: str) -> list[str]:
+    """The fields of a dataclass of ptxbench.pair; empty for any other name."""
+    found = getattr(ptxbench.pair, kind, None)
+    return [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
+
+
+def line_of(error: BaseException, text: PairText) -> int | None:
+    """The line of the file that was running when `error` was raised, in it or in something that it called."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(text.path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return line
+
+
+def describe(error: BaseException) -> str:
+    """`KeyError: 'x'`, on one line and ending in a full stop."""
+    message = " ".join(str(error).split())
+    return f"{type(error).__name__}: {message}".rstrip(": .") + "."

@@ -1,0 +1,195 @@
+"""Is a PAIR well made? Every rule that can be checked without a kernel, as one sentence with file and line."""
+
+from __future__ import annotations
+
+import inspect
+import keyword
+import math
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ptxbench.discovery.execute import describe, line_of
+from ptxbench.discovery.text import PairText
+from ptxbench.errors import PairError
+from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Tolerance
+
+MOST_THREADS = 1024
+"""Threads of a block, on every architecture."""
+
+Problem = tuple[str, str]
+"""The field of Pair at fault, and a sentence."""
+
+
+def check(pair: Pair, text: PairText) -> None:
+    """Raise PairError for the first thing that is wrong with `pair`."""
+    for field, sentence in problems(pair):
+        raise PairError(f"{text.at_field(field)}: {sentence}")
+    for field in ("check_sizes", "bench_sizes"):
+        for size in getattr(pair, field):
+            check_size(pair, size, text, field)
+
+
+def check_size(pair: Pair, size: Mapping[str, int], text: PairText, field: str = "launch") -> None:
+    """Raise PairError if the pair's functions cannot take `size` or give something impossible for it."""
+    for problem_field, sentence, error in size_problems(pair, size):
+        line = line_of(error, text) if error else None
+        where = text.at(line) if line else text.at_field(field if problem_field == "launch" else problem_field)
+        raise PairError(f"{where}: {sentence}")
+
+
+def problems(pair: Pair) -> Iterator[Problem]:
+    """What is wrong with the fields themselves."""
+    if not isinstance(pair.teaches, str):
+        yield "teaches", f"teaches is {pair.teaches!r}. It must be a sentence."
+    yield from argument_problems(pair.args)
+    for field in ("launch", "reference", "flops"):
+        if not callable(getattr(pair, field)):
+            yield field, f"{field} is {getattr(pair, field)!r}. It must be a function."
+    if pair.bytes is not None and not callable(pair.bytes):
+        yield "bytes", f"bytes is {pair.bytes!r}. It must be a function of the size, or be left out."
+    if not isinstance(pair.tolerance, Tolerance):
+        yield "tolerance", f"tolerance is {pair.tolerance!r}. It must be EXACT, ulps(...) or relative(...)."
+    for field in ("check_sizes", "bench_sizes"):
+        yield from sizes_problems(field, getattr(pair, field))
+    yield from flag_problems(pair.flags)
+    yield from reference_problems(pair)
+
+
+def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
+    """Kinds, names, dtypes and functions of the arguments."""
+    if not isinstance(args, Sequence) or not args:
+        yield "args", f"args is {args!r}. It must list the kernel's parameters in signature order."
+        return
+    for arg in args:
+        if not isinstance(arg, Scalar | In | Out | InOut):
+            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut and Scalar."
+            return
+        if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
+            yield "args", f"{kind(arg)} is named {arg.name!r}, which is no identifier. The reference takes it by name."
+        if not isinstance(arg.dtype, np.dtype) or arg.dtype.kind not in "fiu":
+            yield "args", f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair."
+        if not isinstance(arg, Scalar) and not callable(arg.shape):
+            yield "args", f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size."
+        if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
+            yield "args", f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size."
+        if isinstance(arg, In) and arg.values is not None and not callable(arg.values):
+            yield "args", f"In '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size)."
+    for name, times in Counter(arg.name for arg in args).items():
+        if times > 1:
+            yield "args", f"{times} arguments are named '{name}'. Give each its own name."
+    if not any(isinstance(arg, Out | InOut) for arg in args):
+        yield "args", "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
+
+
+def kind(arg: Argument) -> str:
+    return type(arg).__name__
+
+
+def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
+    """Check or bench sizes that are missing, or no mapping of names to whole numbers."""
+    if not isinstance(sizes, Sequence) or not sizes:
+        yield field, f"{field} is {sizes!r}. It must list at least one size, such as dict(n=1024)."
+        return
+    for size in sizes:
+        if not isinstance(size, Mapping) or not all(
+            isinstance(name, str) and isinstance(value, int) and not isinstance(value, bool)
+            for name, value in size.items()
+        ):
+            yield field, f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
+
+
+def flag_problems(flags: Any) -> Iterator[Problem]:
+    """`flags` that are no mapping of a short name to NVRTC options."""
+    if not isinstance(flags, Mapping):
+        yield "flags", f'flags is {flags!r}. It must be a dict such as {{"fast": ["--use_fast_math"]}}.'
+        return
+    for name, options in flags.items():
+        if not isinstance(name, str) or not name.replace("_", "").isalnum():
+            yield "flags", f"flags names a row {name!r}. Use letters, digits and _."
+        if isinstance(options, str) or not all(isinstance(option, str) for option in options):
+            yield "flags", f"flags gives '{name}' {options!r}. It must be a list of NVRTC options."
+
+
+def reference_problems(pair: Pair) -> Iterator[Problem]:
+    """A reference that does not take the arguments by name."""
+    if not callable(pair.reference):
+        return
+    names = [arg.name for arg in pair.args if not isinstance(arg, Out)]
+    if misfit := does_not_take(pair.reference, names):
+        yield "reference", f"reference must take {', '.join(names)}: {misfit}."
+
+
+def does_not_take(function: Callable[..., Any], names: Sequence[str]) -> str | None:
+    """Why `function` cannot be called with keywords `names`; None if it can."""
+    try:
+        inspect.signature(function).bind(**dict.fromkeys(names))
+    except TypeError as error:
+        return str(error)
+    except ValueError:  # a built-in without a signature: only calling it tells
+        return None
+    return None
+
+
+def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[tuple[str, str, BaseException | None]]:
+    """What goes wrong when the pair's functions are called with `size`: field, sentence, and the exception if any."""
+    calls: list[tuple[str, str, Callable[..., Any], Callable[[Any], str | None]]] = [
+        ("launch", "launch", pair.launch, launch_problem),
+        ("flops", "flops", pair.flops, count_problem),
+    ]
+    if pair.bytes is not None:
+        calls.append(("bytes", "bytes", pair.bytes, count_problem))
+    for arg in pair.args:
+        if not isinstance(arg, Scalar):
+            calls.append(("args", f"the shape of '{arg.name}'", arg.shape, shape_problem))
+        elif callable(arg.value):
+            calls.append(("args", f"the value of '{arg.name}'", arg.value, number_problem))
+    for field, noun, function, wrong in calls:
+        if misfit := does_not_take(function, list(size)):
+            yield field, f"{noun} does not take {words(size)}: {misfit}.", None
+            return
+        try:
+            value = function(**size)
+        except Exception as error:
+            yield field, f"{noun} fails at {words(size)}: {describe(error)}", error
+            return
+        if problem := wrong(value):
+            yield field, f"{noun} at {words(size)} is {value!r}. {problem}", None
+
+
+def words(size: Mapping[str, int]) -> str:
+    """`rows=3 columns=257`."""
+    return " ".join(f"{name}={value}" for name, value in size.items())
+
+
+def launch_problem(value: Any) -> str | None:
+    if not isinstance(value, Launch):
+        return "It must be a Launch(grid=..., block=...)."
+    for noun, extent in (("grid", value.grid), ("block", value.block)):
+        each = (extent,) if isinstance(extent, int) else extent
+        if not isinstance(each, tuple) or not 1 <= len(each) <= 3 or not all(whole(n) and n > 0 for n in each):
+            return f"The {noun} must be a positive whole number or a tuple of up to three."
+    if math.prod(value.block_xyz) > MOST_THREADS:
+        return f"A block holds at most {MOST_THREADS} threads."
+    if not whole(value.shared_bytes) or value.shared_bytes < 0:
+        return "shared_bytes must be a whole number of bytes."
+    return None
+
+
+def shape_problem(value: Any) -> str | None:
+    fits = isinstance(value, tuple) and all(whole(n) and n >= 0 for n in value)
+    return None if fits else "It must be a tuple of whole numbers, such as (n,)."
+
+
+def count_problem(value: Any) -> str | None:
+    return None if whole(value) and value >= 0 else "It must be a whole number."
+
+
+def number_problem(value: Any) -> str | None:
+    return None if isinstance(value, int | float | np.number) else "It must be a number."
+
+
+def whole(value: Any) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

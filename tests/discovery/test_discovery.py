@@ -1,0 +1,254 @@
+"""Finding, loading and listing pairs, and what each thing that is wrong with one is told."""
+
+import subprocess
+import sys
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.discovery import find_pairs, load, owner, select
+from ptxbench.discovery.outline import outline, target
+from ptxbench.errors import IncompletePair, PairError, UsageError
+from tests.folders import PAIR, PTX, changed, kernels_folder
+
+
+@pytest.fixture
+def kernels(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return kernels_folder(tmp_path)
+
+
+def test_a_pair_is_loaded_with_all_its_variants(kernels):
+    (kernels / "cuda" / "scale.twice.cu").write_text("")
+    (kernels / "ptx" / "scale.sm_90a.ptx").write_text("")
+    found = load(kernels, "scale")
+    assert found.summary == "y = a * x, one element a thread, a ragged last block."
+    assert found.pair.compulsory_bytes({"n": 10}) == 80
+    assert [(each.variant, each.path.name, each.entry, each.flags) for each in found.sources] == [
+        ("cuda",            "scale.cu",         "scale", ()),
+        ("cuda@fast",       "scale.cu",         "scale", ("--use_fast_math",)),
+        ("cuda.twice",      "scale.twice.cu",   "scale", ()),
+        ("cuda.twice@fast", "scale.twice.cu",   "scale", ("--use_fast_math",)),
+        ("ptx",             "scale.ptx",        "scale", ()),
+        ("ptx.sm_90a",      "scale.sm_90a.ptx", "scale", ()),
+    ]  # fmt: skip
+
+
+def test_a_stem_with_its_own_pair_file_is_a_pair_and_its_entry_has_underscores(tmp_path):
+    kernels_folder(tmp_path)
+    kernels = kernels_folder(tmp_path, name="scale.s32")
+    assert find_pairs(kernels) == ("scale", "scale.s32")
+    assert [each.variant for each in load(kernels, "scale").sources] == ["cuda", "cuda@fast", "ptx"]
+    assert {each.entry for each in load(kernels, "scale.s32").sources} == {"scale_s32"}
+
+
+@pytest.mark.parametrize(
+    ("stem", "name"),
+    [
+        ("a",       "a"),
+        ("a.x",     "a"),
+        ("a.b",     "a.b"),
+        ("a.b.x",   "a.b"),
+        ("ab",      None),     # a prefix, but not up to a dot
+        ("c",       None),
+    ],
+)  # fmt: skip
+def test_a_file_belongs_to_the_longest_pair_name_before_a_dot(stem, name):
+    assert owner(stem, {"a", "a.b"}) == name
+
+
+def test_hidden_and_private_files_are_no_kernels(kernels):
+    (kernels / "pairs" / ".scale.py").write_text("nonsense(")
+    (kernels / "pairs" / "_shared.py").write_text("nonsense(")
+    (kernels / "ptx" / ".#scale.ptx").write_text("")
+    assert find_pairs(kernels) == ("scale",)
+
+
+def test_a_kernel_without_a_pair_file_is_found_so_that_its_lack_is_told(kernels):
+    (kernels / "ptx" / "lonely.fast.ptx").write_text(PTX)
+    assert find_pairs(kernels) == ("lonely", "scale")
+    with pytest.raises(IncompletePair, match=r"^Pair 'lonely' lacks kernels/pairs/lonely\.py and kernels/cuda/lonely"):
+        load(kernels, "lonely")
+
+
+@pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])
+def test_a_missing_file_is_named(kernels, lost):
+    (kernels / lost).unlink()
+    with pytest.raises(IncompletePair) as caught:
+        load(kernels, "scale")
+    assert str(caught.value) == (
+        f"Pair 'scale' lacks kernels/{lost}. A pair is pairs/scale.py, cuda/scale.cu and ptx/scale.ptx."
+    )
+
+
+def test_a_folder_without_pairs_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="There is no folder"):
+        find_pairs(tmp_path / "nowhere")
+    with pytest.raises(UsageError, match="holds no pairs"):
+        find_pairs(tmp_path)
+
+
+KNOWN = ("histogram256", "reduce_sum", "reduce_sum.s32", "triad")
+
+
+@pytest.mark.parametrize(
+    ("patterns", "chosen"),
+    [
+        ([],                        KNOWN),
+        (["triad"],                 ("triad",)),
+        (["triad", "reduce_sum"],   ("reduce_sum", "triad")),
+        (["reduce*"],               ("reduce_sum", "reduce_sum.s32")),
+        (["*.s32", "h*"],           ("histogram256", "reduce_sum.s32")),
+    ],
+)  # fmt: skip
+def test_pairs_are_chosen_by_name_or_glob(patterns, chosen):
+    assert select(KNOWN, patterns) == chosen
+
+
+def test_an_unknown_name_gets_a_suggestion():
+    with pytest.raises(UsageError, match=r"^There is no pair 'traid'\. Did you mean 'triad'\?$"):
+        select(KNOWN, ["triad", "traid"])
+    with pytest.raises(UsageError, match=r"^There is no pair 'x\*'\. Known are histogram256, reduce_sum, "):
+        select(KNOWN, ["x*"])
+
+
+def test_only_the_pair_that_is_asked_for_is_executed(kernels):
+    (kernels / "pairs" / "bomb.py").write_text("raise RuntimeError('executed')")
+    assert load(kernels, "scale").name == "scale"
+
+
+def test_a_pair_file_may_define_dataclasses_and_functions(kernels):
+    text = (
+        "from __future__ import annotations\nfrom dataclasses import dataclass\n\n@dataclass\nclass A:\n    x: int\n\n"
+    )
+    (kernels / "pairs" / "scale.py").write_text(text + PAIR)
+    assert load(kernels, "scale").pair.launch(n=129).grid == 2
+
+
+MISTAKES = [
+    ("tolerance=EXACT", "tolerence=EXACT",
+     "17: Pair has no field 'tolerence'. Did you mean 'tolerance'?"),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, val=2)',
+     "12: Scalar has no field 'val'. Did you mean 'value'?"),
+    ("    flops=lambda n: n,\n", "",
+     "7: Pair(...) lacks 'flops'. Give every field without a default."),
+    ("BLOCK = 128", "BLOCK = 128 +",
+     "5: invalid syntax: BLOCK = 128 +"),
+    ("BLOCK = 128", "BLOCK = {}['x']",
+     "5: KeyError: 'x'."),
+    ("BLOCK = 128", "import sys; sys.exit(3)",
+     "5: SystemExit: 3."),
+    ("BLOCK = 128", "from nowhere import x",
+     "5: ModuleNotFoundError: No module named 'nowhere'."),
+    ("PAIR = Pair(", "PEAR = Pair(",
+     "1: the file has no PAIR. It must end in PAIR = Pair(...)."),
+    ("PAIR = Pair(", "PAIR = dict(",
+     "7: the file makes PAIR"),
+    ("lambda n: Launch(grid=ceil_div(n, BLOCK), block=BLOCK)", "BLOCK",
+     "15: launch is 128. It must be a function."),
+    ('In("x", f32, lambda n: (n,))', 'In("x", f32, (3,))',
+     "9: In 'x' has shape (3,). It must be a function of the size."),
+    ('In("x", f32, lambda n: (n,))', 'In("2x", f32, lambda n: (n,))',
+     "9: In is named '2x', which is no identifier. The reference takes it by name."),
+    ('In("x", f32, lambda n: (n,))', 'In("x", float, lambda n: (n,))',
+     "9: In 'x' has dtype <class 'float'>. Use f32, u32, ... of ptxbench.pair."),
+    ('Scalar("a", f32, 2)', 'Scalar("a", f32, "2")',
+     "9: Scalar 'a' is '2'. It must be a number or a function of the size."),
+    ('Scalar("a", f32, 2)', 'Scalar("x", f32, 2)',
+     "9: 2 arguments are named 'x'. Give each its own name."),
+    ('Out("y", f32, lambda n: (n,))', 'In("y", f32, lambda n: (n,))',
+     "9: no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."),
+    ("lambda x, a, n: {", "lambda x, n: {",
+     "16: reference must take x, a, n: got an unexpected keyword argument 'a'."),
+    ("tolerance=EXACT", "tolerance=1e-6",
+     "17: tolerance is 1e-06. It must be EXACT, ulps(...) or relative(...)."),
+    ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[]",
+     "18: check_sizes is []. It must list at least one size, such as dict(n=1024)."),
+    ("check_sizes=[dict(n=n) for n in (1, 127, 128, 129)]", "check_sizes=[1, 2]",
+     "18: check_sizes holds 1. A size names whole numbers, such as dict(n=1024)."),
+    ("check_sizes=[dict(n=n)", "check_sizes=[dict(m=n)",
+     "18: launch does not take m=1: missing a required argument: 'n'."),
+    ("grid=ceil_div(n, BLOCK)", "grid=n // BLOCK",
+     "18: launch at n=1 is Launch(grid=0, block=128, shared_bytes=0). "
+     "The grid must be a positive whole number or a tuple of up to three."),
+    ("BLOCK = 128", "BLOCK = 2048",
+     "18: launch at n=1 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most 1024 threads."),
+    ("flops=lambda n: n", "flops=lambda n: n / 0",
+     "20: flops fails at n=1: ZeroDivisionError: division by zero."),
+    ("flops=lambda n: n", "flops=lambda n: n / 2",
+     "20: flops at n=1 is 0.5. It must be a whole number."),
+    ('Out("y", f32, lambda n: (n,))', 'Out("y", f32, lambda n: n)',
+     "9: the shape of 'y' at n=1 is 1. It must be a tuple of whole numbers, such as (n,)."),
+    ('{"fast": ["--use_fast_math"]}', '{"fast": "--use_fast_math"}',
+     "22: flags gives 'fast' '--use_fast_math'. It must be a list of NVRTC options."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
+def test_a_mistake_in_a_pair_file_is_told_with_its_line(kernels, right, wrong, message):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, right, wrong))
+    with pytest.raises(PairError) as caught:
+        load(kernels, "scale")
+    told = str(caught.value)
+    assert told.startswith(f"kernels/pairs/scale.py:{message}")
+    assert caught.value.exit_code == 2
+
+
+def test_bytes_that_are_no_text_are_told(kernels):
+    (kernels / "pairs" / "scale.py").write_bytes(b"x = 1\n\xff\xfe\n")
+    with pytest.raises(PairError, match=r"^kernels/pairs/scale\.py:\d: "):
+        load(kernels, "scale")
+    (kernels / "pairs" / "scale.py").write_bytes(b"\0")
+    with pytest.raises(PairError, match=r"^kernels/pairs/scale\.py:1: .*null bytes"):
+        load(kernels, "scale")
+
+
+def test_an_outline_says_the_same_as_loading(kernels):
+    seen, found = outline(kernels, "scale"), load(kernels, "scale")
+    assert (seen.name, seen.summary, seen.sources) == (found.name, found.summary, found.sources)
+    assert (seen.teaches, seen.bench_sizes) == (found.pair.teaches, found.pair.bench_sizes)
+
+
+def test_an_outline_executes_nothing_where_constants_are_enough(kernels):
+    (kernels / "pairs" / "scale.py").write_text(
+        changed(PAIR, "BLOCK = 128", "BLOCK = 128\nPOWERS = (10, BLOCK // 8)\nraise RuntimeError").replace(
+            "(10, 12)", "POWERS"
+        )
+    )
+    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 65536}]
+
+
+def test_an_outline_loads_a_pair_that_needs_more_than_constants(kernels):
+    (kernels / "pairs" / "scale.py").write_text(
+        changed(PAIR, "dict(n=1 << k) for k in (10, 12)", "dict(n=ceil_div(k, 3)) for k in (10, 12)")
+    )
+    assert outline(kernels, "scale").bench_sizes == [{"n": 4}, {"n": 4}]
+
+
+def test_a_constant_that_stands_in_its_own_value_does_not_go_round(kernels):
+    (kernels / "pairs" / "scale.py").write_text(
+        changed(PAIR, "BLOCK = 128", "BLOCK = 64\nBLOCK = BLOCK * 2").replace("(10, 12)", "(10, BLOCK // 8)")
+    )
+    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 65536}]
+
+
+def test_the_target_of_a_ptx_file_is_read_from_its_directive(kernels):
+    path = kernels / "ptx" / "scale.ptx"
+    assert target(path) == "sm_75"
+    path.write_text("// .target sm_10\n  .target sm_90a, debug\n")
+    assert target(path) == "sm_90a"
+    path.write_text("")
+    assert target(path) is None
+
+
+def test_finding_pairs_does_not_import_numpy(kernels):
+    code = (
+        "import sys; from pathlib import Path; from ptxbench.discovery import find_pairs;"
+        "from ptxbench.discovery.outline import outline;"
+        f"outline(Path({str(kernels)!r}), find_pairs(Path({str(kernels)!r}))[0]); assert 'numpy' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_shipped_kernels_are_beside_the_package_in_a_checkout():
+    assert discovery.default_kernels().name == "kernels"
