@@ -1,0 +1,186 @@
+"""Compare a kernel's outputs with the float64 reference, element by element. Knows pairs, and no backend.
+
+Agreement is asserted, disagreement never denied: a NaN passes `not error > bound` and fails `error <= bound`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptxbench.errors import PairError
+from ptxbench.pair import EXACT, Array, InOut, Out, Pair, Scalar
+
+CHUNK = 1 << 20
+"""Elements compared at once: the float64 temporaries of a large output stay at some 8 MiB each."""
+
+DIGITS = {2: 5, 4: 9, 8: 17}
+"""Significant digits that tell two floats of so many bytes apart."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What the outputs must be for one set of arguments: the reference, and the greatest |error| allowed."""
+
+    outputs: Mapping[str, Array]
+    bounds: Mapping[str, Array]
+    tolerance: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How far outputs lie from the reference: the greatest |error|, None if it is not finite.
+
+    `worst` tells of the worst element outside its bound; None where all agree.
+    """
+
+    max_error: float | None
+    worst: str | None = None
+
+
+def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) -> Expected:
+    """Compute the reference of `arguments` and its bounds; `integers` asks for exact equality.
+
+    Raises PairError if the reference lacks an output or gives another shape or a narrower type, and whatever the
+    functions of the pair raise.
+    """
+    inputs = widen(pair, arguments)
+    given = pair.reference(**inputs)
+    tolerance = EXACT if integers else pair.tolerance
+    outputs, bounds = {}, {}
+    for arg in pair.args:
+        if isinstance(arg, Out | InOut):
+            outputs[arg.name] = reference_output(given, arg.name, arguments[arg.name].shape)
+            bounds[arg.name] = bound(tolerance.bound, arg.name, outputs[arg.name], inputs)
+    return Expected(outputs, bounds, tolerance.describe)
+
+
+def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """What a reference is given: every argument but the Outs, floats as float64, integers as int64, read-only."""
+    inputs: dict[str, Any] = {}
+    for arg in pair.args:
+        if isinstance(arg, Out):
+            continue
+        # u64 has values that int64 lacks
+        kind = np.float64 if arg.dtype.kind == "f" else np.uint64 if arg.dtype == np.uint64 else np.int64
+        inputs[arg.name] = arguments[arg.name].astype(kind)
+        if not isinstance(arg, Scalar):
+            inputs[arg.name].setflags(write=False)  # a reference that worked in place would change the bounds
+    return inputs
+
+
+def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> Array:
+    """Output `name` of what a reference returned. Raises PairError if it is not there, or not as it must be."""
+    if not isinstance(given, Mapping) or name not in given:
+        found = f"gives {', '.join(map(repr, given))}" if isinstance(given, Mapping) else f"returns {type(given)}"
+        raise PairError(f"reference {found}, and no '{name}'. It must return a dict of every output by name.")
+    value = np.asarray(given[name])
+    if value.shape != shape:
+        raise PairError(f"reference gives '{name}' the shape {value.shape}; its argument says {shape}.")
+    if value.dtype != np.float64 and value.dtype.kind not in "iu":
+        raise PairError(f"reference gives '{name}' as {value.dtype}. It must be float64, or whole numbers.")
+    return value
+
+
+def bound(
+    function: Callable[[Array, Mapping[str, Any]], Any], name: str, expected: Array, inputs: Mapping[str, Any]
+) -> Array:
+    """The tolerance's bound for each element of `expected`. Raises PairError where its shape does not fit."""
+    value = np.asarray(function(expected, inputs), np.float64)
+    if value.shape not in ((), expected.shape):
+        raise PairError(f"the tolerance of '{name}' has the shape {value.shape}; '{name}' has {expected.shape}.")
+    return np.broadcast_to(value, expected.shape)
+
+
+def agrees(actual: Array, expected: Array, bound: Array) -> Array:
+    """True where `actual` lies within `bound` of `expected`; NaN agrees with NaN alone.
+
+    All three have one shape; ValueError if not, because NumPy would stretch one to fit.
+    """
+    if not actual.shape == expected.shape == bound.shape:
+        raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bound.shape}")
+    error = distance(actual, expected)
+    same: Array = equal(actual, expected) | (error <= bound) & (bound < np.inf)
+    return same
+
+
+def equal(actual: Array, expected: Array) -> Array:
+    """True where `actual` is what `expected` becomes in the type of `actual`, or both are NaN."""
+    same: Array
+    if actual.dtype.kind in "iu":
+        same = actual == expected  # not cast: 2**32 must not become the 0 of a u32
+    else:
+        with np.errstate(over="ignore"):
+            same = (actual == expected.astype(actual.dtype)) | (np.isnan(actual) & np.isnan(expected))
+    return same
+
+
+def distance(actual: Array, expected: Array) -> Array:
+    """|actual - expected| in float64: NaN where one of them is, and where both are the same infinity."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: Array = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
+    return result
+
+
+def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdict:
+    """Judge the outputs of one launch, by argument name. `where` begins the message: `softmax.ptx, rows=3`."""
+    greatest: float | None = 0.0
+    for name, reference in expected.outputs.items():
+        verdict = verify_output(name, outputs[name], reference, expected.bounds[name], expected.tolerance, where)
+        if verdict.worst:
+            return verdict
+        greatest = None if greatest is None or verdict.max_error is None else max(greatest, verdict.max_error)
+    return Verdict(greatest)
+
+
+def verify_output(name: str, actual: Array, expected: Array, bounds: Array, tolerance: str, where: str) -> Verdict:
+    """Judge one output, in chunks. ValueError if the shapes differ."""
+    if not actual.shape == expected.shape == bounds.shape:
+        raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
+    flat = actual.reshape(-1), expected.reshape(-1), bounds.reshape(-1)
+    greatest, outside, worst, worst_error = 0.0, 0, 0, -1.0
+    for start in range(0, actual.size, CHUNK):
+        part = [each[start : start + CHUNK] for each in flat]
+        error, wrong = errors(*part[:2]), ~agrees(*part)
+        greatest = max(greatest, float(error.max()))
+        if wrong.any():
+            outside += int(wrong.sum())
+            at = int(np.argmax(np.where(wrong, error, -1.0)))
+            if error[at] > worst_error:
+                worst, worst_error = start + at, float(error[at])
+    told = tell(name, actual, expected, worst, outside, tolerance) if outside else None
+    return Verdict(greatest if np.isfinite(greatest) else None, f"{where}: {told}" if told else None)
+
+
+def errors(actual: Array, expected: Array) -> Array:
+    """|actual - expected|: 0 where they are equal, infinite where one alone is NaN or infinite."""
+    error = np.where(equal(actual, expected), 0.0, distance(actual, expected))
+    error[np.isnan(error)] = np.inf
+    return error
+
+
+def tell(name: str, actual: Array, expected: Array, worst: int, outside: int, tolerance: str) -> str:
+    """`y[2, 31] is 0.5, expected 0.25; 1 of 771 elements is outside 1 ulp.`"""
+    index = ", ".join(map(str, np.unravel_index(worst, actual.shape)))
+    element = actual.reshape(-1)[worst]
+    found, wanted = number(element, actual.dtype), number(expected.reshape(-1)[worst], actual.dtype)
+    poison = " (0xFF bytes, as if never written)" if actual.dtype.kind == "f" and is_poison(element) else ""
+    verb = "is" if outside == 1 else "are"
+    beyond = "not equal" if tolerance == EXACT.describe else f"outside {tolerance}"
+    place = f"{name}[{index}]" if actual.ndim else name
+    return f"{place} is {found}{poison}, expected {wanted}; {outside} of {actual.size} elements {verb} {beyond}."
+
+
+def number(value: Any, dtype: np.dtype[Any]) -> str:
+    """A value with as many digits as tell it from its neighbours in `dtype`."""
+    if dtype.kind == "f":
+        return f"{value:.{DIGITS[dtype.itemsize]}g}"
+    return str(int(value)) if np.isfinite(value) and value == int(value) else f"{value:.17g}"
+
+
+def is_poison(value: Any) -> bool:
+    """True if every byte is 0xFF, as outputs are before a launch."""
+    return set(value.tobytes()) == {0xFF}

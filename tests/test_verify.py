@@ -1,0 +1,200 @@
+"""Verification: what agrees, what does not, and how the worst element is told."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from ptxbench import verify as verify_module
+from ptxbench.errors import PairError
+from ptxbench.pair import (
+    EXACT,
+    In,
+    InOut,
+    Launch,
+    Out,
+    Pair,
+    Scalar,
+    f32,
+    f64,
+    poison,
+    relative,
+    s32,
+    u8,
+    u32,
+    u64,
+    ulps,
+)
+from ptxbench.verify import agrees, expect, verify, widen
+
+NAN, INF = np.nan, np.inf
+ULP = 2.0**-23
+
+AGREEMENT = [
+    # actual, expected, bound, dtype, agrees
+    (1.0,        1.0,         0.0,    f32, True),
+    (1.0 + ULP,  1.0,         ULP,    f32, True),
+    (1.0 + ULP,  1.0,         ULP/2,  f32, False),
+    (0.0,        -0.0,        0.0,    f32, True),      # the values are equal
+    (1/3,        1/3,         0.0,    f32, True),      # the reference, rounded once
+    (NAN,        1.0,         INF,    f32, False),     # NaN is within no bound
+    (1.0,        NAN,         INF,    f32, False),
+    (NAN,        NAN,         0.0,    f32, True),
+    (INF,        INF,         0.0,    f32, True),
+    (INF,        -INF,        INF,    f32, False),
+    (1.0,        2.0,         INF,    f32, False),     # an infinite bound allows nothing
+    (1.0,        2.0,         NAN,    f32, False),
+    (INF,        1e39,        0.0,    f32, True),      # what 1e39 is in f32
+    (3.4e38,     INF,         1e30,   f32, False),
+    (7,          7,           0.0,    s32, True),
+    (7,          8,           0.0,    s32, False),
+    (7,          8,           1.0,    s32, True),
+    (0,          2**32,       0.0,    u32, False),     # not what is left of it in 32 bits
+    (2**64 - 1,  -1,          0.0,    u64, False),
+    (2**53 + 1,  2**53 + 1,   0.0,    u64, True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actual", "expected", "bound", "dtype", "result"), AGREEMENT)
+def test_agreement_is_asserted(actual, expected, bound, dtype, result):
+    wide = np.float64 if dtype.kind == "f" else np.int64
+    with np.errstate(over="ignore"):
+        given = np.array([actual], dtype), np.array([expected], wide), np.array([bound], np.float64)
+    assert agrees(*given).tolist() == [result]
+
+
+def test_shapes_must_be_equal_because_numpy_would_stretch_one():
+    for shapes in [((3,), (1,), (3,)), ((3,), (3,), (1,)), ((3, 1), (3,), (3,))]:
+        with pytest.raises(ValueError, match="shapes differ"):
+            agrees(*map(np.zeros, shapes))
+
+
+def pair(tolerance=EXACT, reference=lambda x, a, n: {"y": a * x}, dtype=f32, shape=lambda n: (n,)):
+    return Pair(
+        teaches="",
+        args=[In("x", dtype, shape), Out("y", dtype, shape), Scalar("a", dtype, 2), Scalar("n", u32, lambda n: n)],
+        launch=lambda n: Launch(1, n),
+        reference=reference,
+        tolerance=tolerance,
+        check_sizes=[{"n": 3}],
+        bench_sizes=[{"n": 3}],
+        flops=lambda n: n,
+    )
+
+
+def arguments_and_expected(one, n=3, *, integers=False):
+    arguments = one.make_arguments({"n": n}, seed=1, integers=integers)
+    return arguments, expect(one, arguments, integers=integers)
+
+
+def test_right_outputs_are_verified_with_their_greatest_error():
+    arguments, expected = arguments_and_expected(pair(ulps(1)))
+    y = arguments["x"] * np.float32(2)
+    assert verify({"y": y}, expected, "").max_error == 0.0
+    y[1] = np.nextafter(y[1], np.float32(9))
+    verdict = verify({"y": y}, expected, "")
+    assert verdict.worst is None
+    assert verdict.max_error == abs(float(y[1]) - 2 * float(arguments["x"][1]))
+
+
+def test_the_worst_element_is_told_with_its_index():
+    arguments, expected = arguments_and_expected(pair(ulps(1), shape=lambda n: (n, 257)))
+    y = arguments["x"] * np.float32(2)
+    y[2, 31], y[0, 5] = 5.0, 3.0
+    expected_value = 2 * float(arguments["x"][2, 31])
+    assert verify({"y": y}, expected, "scale.ptx, n=3").worst == (
+        f"scale.ptx, n=3: y[2, 31] is 5, expected {expected_value:.9g}; 2 of 771 elements are outside 1 ulp."
+    )
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (np.float32(np.nan), "y[1] is nan, expected "),
+        (poison((1,), f32)[0], "y[1] is nan (0xFF bytes, as if never written), expected "),
+    ],
+)
+def test_a_nan_is_the_worst_of_all_and_has_no_greatest_error(value, told):
+    arguments, expected = arguments_and_expected(pair(ulps(1)))
+    y = arguments["x"] * np.float32(2)
+    y[0], y[1] = 1e30, value
+    verdict = verify({"y": y}, expected, "scale.ptx, n=3")
+    assert told in verdict.worst
+    assert verdict.worst.endswith("2 of 3 elements are outside 1 ulp.")
+    assert verdict.max_error is None
+
+
+def test_whole_numbers_are_compared_as_such():
+    one = pair(dtype=s32, reference=lambda x, a, n: {"y": np.clip(a * x, -(2**31), 2**31 - 1)})
+    _, expected = arguments_and_expected(one)
+    y = expected.outputs["y"].astype(np.int32)
+    assert verify({"y": y}, expected, "").worst is None
+    y[2] ^= 1
+    wanted = expected.outputs["y"][2]
+    assert (
+        verify({"y": y}, expected, "f").worst == f"f: y[2] is {y[2]}, expected {wanted}; 1 of 3 elements is not equal."
+    )
+
+
+def test_integer_data_is_compared_exactly_whatever_the_tolerance():
+    one = pair(relative(1.0, of=lambda x, a, n: abs(x)))
+    arguments, expected = arguments_and_expected(one, integers=True)
+    y = arguments["x"] * np.float32(2)
+    y[0] += np.float32(0.5)
+    assert verify({"y": y}, expected, "").worst.endswith("1 of 3 elements is not equal.")
+    _, loose = arguments_and_expected(one)
+    assert loose.tolerance != expected.tolerance
+
+
+def test_chunks_give_what_one_piece_gives(monkeypatch):
+    arguments, expected = arguments_and_expected(pair(ulps(1)), n=1000)
+    y = arguments["x"] * np.float32(2)
+    y[[3, 500, 999]] = 7.0, 9.0, 8.0
+    whole = verify({"y": y}, expected, "")
+    monkeypatch.setattr(verify_module, "CHUNK", 7)
+    assert verify({"y": y}, expected, "") == whole
+    assert "y[500] is 9" in whole.worst
+
+
+def test_an_empty_output_agrees():
+    _, expected = arguments_and_expected(pair(), n=0)
+    assert verify({"y": np.zeros(0, f32)}, expected, "").max_error == 0.0
+
+
+def test_an_output_without_dimensions_is_told_without_index():
+    one = pair(reference=lambda x, a, n: {"y": x.sum()}, shape=lambda n: (n,))
+    one = dataclasses.replace(one, args=[one.args[0], Out("y", f64, lambda n: ()), *one.args[2:]])
+    _, expected = arguments_and_expected(one)
+    assert verify({"y": np.array(5.0)}, expected, "f").worst.startswith("f: y is 5, expected ")
+
+
+def test_a_reference_gets_wide_and_read_only_inputs_and_no_outputs():
+    args = [In("b", u8, lambda n: (n,)), In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)),
+            InOut("sum", f64, lambda n: (1,)), In("k", u64, lambda n: (n,)), Scalar("a", f32, 0.1)]  # fmt: skip
+    one = dataclasses.replace(pair(), args=args)
+    inputs = widen(one, one.make_arguments({"n": 3}, 1))
+    types = {"b": np.int64, "x": np.float64, "sum": np.float64, "k": np.uint64, "a": np.float64}
+    assert {name: value.dtype.type for name, value in inputs.items()} == types
+    assert inputs["a"] == np.float64(np.float32(0.1))
+    with pytest.raises(ValueError, match="read-only"):
+        inputs["x"] += 1
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        (lambda x, a, n: {"z": x},               "reference gives 'z', and no 'y'. It must return a dict of every"),
+        (lambda x, a, n: x,                      "reference returns <class 'numpy.ndarray'>, and no 'y'."),
+        (lambda x, a, n: {"y": x[1:]},           "reference gives 'y' the shape (2,); its argument says (3,)."),
+        (lambda x, a, n: {"y": x.astype(f32)},   "reference gives 'y' as float32. It must be float64"),
+    ],
+)  # fmt: skip
+def test_a_reference_that_gives_something_else_is_the_pairs_fault(reference, message):
+    with pytest.raises(PairError) as caught:
+        arguments_and_expected(pair(reference=reference))
+    assert str(caught.value).startswith(message)
+
+
+def test_a_bound_of_another_shape_is_the_pairs_fault():
+    with pytest.raises(PairError, match=r"the tolerance of 'y' has the shape \(1,\)"):
+        arguments_and_expected(pair(relative(1.0, of=lambda x, a, n: x[:1])))
