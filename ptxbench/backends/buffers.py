@@ -1,0 +1,138 @@
+"""Where the arrays of a launch lie in device memory, and what a launch must not have done to them. Needs no device.
+
+Every array lies between two guard zones of its own:
+
+    guard zone | the array | guard zone
+
+A zone is filled with a pattern that reads as NaN in every floating-point format, so that a read past the end
+poisons the result; and that differs from array to array, so that a kernel which copies past the end of one
+array into the zone of another is seen too. 0xFF bytes would not do: outputs start as these.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.errors import LaunchError, WrongResult
+from ptxbench.pair import Array, Launch
+
+Bytes = NDArray[np.uint8]
+
+GUARD_BYTES = 4096
+"""A multiple of every alignment that a kernel may ask for (TMA: 1024), so that the array keeps its allocation's."""
+
+PATTERNS = 15
+"""Half words 0xFFF0 to 0xFFFE: exponent all ones and mantissa not zero in f16, bf16, f32 and f64."""
+
+SECTOR_BYTES = 32
+
+
+def guard_zone(index: int) -> Bytes:
+    """The bytes of both zones of array number `index`."""
+    return np.full(GUARD_BYTES // 2, 0xFFF0 + index % PATTERNS, "<u2").view(np.uint8)
+
+
+def as_bytes(array: Array) -> Bytes:
+    """The bytes of a C-contiguous array, not copied."""
+    return array.reshape(-1).view(np.uint8)
+
+
+@dataclass(frozen=True)
+class Remains:
+    """An array as a launch left it, with the zones before and after it."""
+
+    before: Bytes
+    data: Array
+    after: Bytes
+
+
+def damage(remains: Remains, index: int) -> int | None:
+    """The offset from the array's first byte of the overwritten guard byte nearest to the array; None if intact."""
+    zone = guard_zone(index)
+    past = np.flatnonzero(remains.after != zone)
+    if past.size:
+        return remains.data.nbytes + int(past[0])
+    ahead = np.flatnonzero(remains.before != zone)
+    return int(ahead[-1]) - GUARD_BYTES if ahead.size else None
+
+
+def first_change(original: Array, now: Array) -> int | None:
+    """The index of the first element whose bits differ, counting through the array; None where none does."""
+    item = max(1, original.dtype.itemsize)
+    different = np.flatnonzero(as_bytes(original) != as_bytes(now))
+    return int(different[0]) // item if different.size else None
+
+
+def check_untouched(
+    kernel: str, arguments: Mapping[str, Any], outputs: tuple[str, ...], left: Mapping[str, Remains]
+) -> None:
+    """Raise WrongResult if the launch wrote anything but `outputs`: a guard zone, or an input.
+
+    `kernel` names it for the message; `left` holds every array of `arguments`, in the same order.
+    """
+    for index, (name, remains) in enumerate(left.items()):
+        offset = damage(remains, index)
+        if offset is not None:
+            raise WrongResult(
+                f"{kernel} writes outside its outputs: byte {offset} of '{name}', which has {remains.data.nbytes}. "
+                "Check its guard."
+            )
+        if name not in outputs:
+            element = first_change(arguments[name], remains.data)
+            if element is not None:
+                was, found = (array.reshape(-1)[element] for array in (arguments[name], remains.data))
+                raise WrongResult(
+                    f"{kernel} writes outside its outputs: element {element} of the input '{name}' was {was} "
+                    f"and is {found}. Check its stores to '{name}'."
+                )
+
+
+def pack(arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> tuple[np.generic[Any], ...]:
+    """The launch's arguments in signature order: an address for an array, a NumPy scalar as it is.
+
+    Raises LaunchError for anything else, because a bare number would arrive as 8 bytes, whatever the kernel reads.
+    """
+    packed: list[np.generic[Any]] = []
+    for name, value in arguments.items():
+        if name in addresses:
+            packed.append(np.uint64(addresses[name]))
+        elif isinstance(value, np.generic):
+            packed.append(value)
+        else:
+            raise LaunchError(
+                f"Argument '{name}' is a {type(value).__name__}, whose size the kernel does not know. "
+                "Give it a NumPy dtype."
+            )
+    return tuple(packed)
+
+
+def check_launch(launch: Launch) -> None:
+    """Raise LaunchError for an extent below 1, which CuPy would silently make 1."""
+    for what, extent in (("grid", launch.grid_xyz), ("block", launch.block_xyz)):
+        if min(extent) < 1:
+            raise LaunchError(f"The {what} is {extent}; every extent must be at least 1. Check the pair's launch.")
+
+
+def is_poison(array: Array) -> bool:
+    """True where every byte is 0xFF, so that a fill restores it and no copy need be kept on the device."""
+    return bool((as_bytes(array) == 0xFF).all())
+
+
+def sweep_sectors(l2_bytes: int, times: float = 2) -> int:
+    """How many 32-byte sectors to read so that nothing of a launch's data stays in an L2 cache of that size.
+
+    Twice the cache: replacement is not strictly least-recently-used, and the cache is hashed over two halves
+    on large GPUs.
+    """
+    return math.ceil(times * l2_bytes / SECTOR_BYTES)
+
+
+def nanoseconds(milliseconds: float) -> int:
+    """What two events tell, a float in milliseconds, as whole nanoseconds."""
+    return round(milliseconds * 1e6)

@@ -1,0 +1,158 @@
+"""Guard zones, argument packing and flush size: all that the GPU backend decides without a device."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptxbench.backends import buffers
+from ptxbench.backends.buffers import GUARD_BYTES, Remains, check_untouched, damage, first_change, guard_zone
+from ptxbench.errors import LaunchError, WrongResult
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, f32, poison, u32, ulps
+
+N = 257
+
+PAIR = Pair(
+    teaches="",
+    args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)],
+    launch=lambda n: Launch(grid=1, block=n),
+    reference=lambda x, n: {"y": x},
+    tolerance=ulps(1),
+    check_sizes=[{"n": N}],
+    bench_sizes=[],
+    flops=lambda n: 0,
+)
+
+
+@pytest.fixture
+def arguments():
+    return PAIR.make_arguments({"n": N}, seed=1)
+
+
+@pytest.fixture
+def left(arguments):
+    """What a kernel leaves that writes nothing but all of y."""
+    arrays = {"x": arguments["x"].copy(), "y": arguments["x"].copy()}
+    return {
+        name: Remains(guard_zone(i).copy(), array, guard_zone(i).copy())
+        for i, (name, array) in enumerate(arrays.items())
+    }
+
+
+def check(arguments, left):
+    check_untouched("copy.ptx", arguments, PAIR.outputs, left)
+
+
+def test_a_kernel_that_writes_its_outputs_alone_passes(arguments, left):
+    check(arguments, left)
+
+
+# array, side, first and last byte of the zone that the kernel overwrote, the byte that the message names
+DAMAGE = [
+    ("y", "after", 0, 3, 1028),             # one element past the end
+    ("y", "after", 4092, 4095, 5120),       # the last element of the zone
+    ("y", "before", 4092, 4095, -1),        # index -1: the byte nearest to the array is named
+    ("y", "before", 0, 0, -4096),
+    ("x", "after", 0, 0, 1028),             # past the end of an input
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "side", "first", "last", "byte"), DAMAGE)
+def test_a_write_into_a_guard_zone_is_reported_where_it_happened(arguments, left, name, side, first, last, byte):
+    getattr(left[name], side)[first : last + 1] = 0
+    with pytest.raises(WrongResult) as error:
+        check(arguments, left)
+    assert str(error.value) == (
+        f"copy.ptx writes outside its outputs: byte {byte} of '{name}', which has 1028. Check its guard."
+    )
+
+
+def test_a_changed_input_is_reported_with_its_element(arguments, left):
+    arguments["x"][3] = left["x"].data[3] = 0.5
+    left["x"].data[3] = 7.0
+    with pytest.raises(WrongResult) as error:
+        check(arguments, left)
+    assert str(error.value) == (
+        "copy.ptx writes outside its outputs: element 3 of the input 'x' was 0.5 and is 7.0. Check its stores to 'x'."
+    )
+
+
+def test_an_input_is_compared_by_bits_so_that_nan_equals_itself_and_zero_has_a_sign():
+    original = np.array([np.nan, 0.0, 1.0], np.float32)
+    assert first_change(original, original.copy()) is None
+    assert first_change(original, np.array([np.nan, -0.0, 1.0], np.float32)) == 1
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_the_zones_of_two_arrays_differ_in_every_half_word(one, other):
+    same = one % buffers.PATTERNS == other % buffers.PATTERNS
+    assert (guard_zone(one).view("<u2") == guard_zone(other).view("<u2")).all() == same
+
+
+@given(st.integers(0, 300), st.sampled_from([np.float16, np.float32, np.float64]))
+def test_a_zone_reads_as_nan_in_every_format_and_is_neither_zero_nor_poison(index, dtype):
+    zone = guard_zone(index)
+    assert zone.nbytes == GUARD_BYTES
+    assert np.isnan(zone.view(dtype)).all()
+    bfloat16 = zone.view("<u2").astype("<u4") << 16  # the upper half of an f32
+    assert np.isnan(bfloat16.view(np.float32)).all()
+    assert (zone.view("<u2") != 0xFFFF).all()
+
+
+@given(st.integers(0, 2 * GUARD_BYTES - 1), st.integers(0, 5), st.integers(0, 40), st.integers(1, 255))
+def test_any_single_byte_changed_in_a_zone_is_found(position, index, nbytes, change):
+    remains = Remains(guard_zone(index).copy(), np.zeros(nbytes, np.uint8), guard_zone(index).copy())
+    assert damage(remains, index) is None
+    if position < GUARD_BYTES:
+        remains.before[position] ^= change
+        assert damage(remains, index) == position - GUARD_BYTES
+    else:
+        remains.after[position - GUARD_BYTES] ^= change
+        assert damage(remains, index) == nbytes + position - GUARD_BYTES
+
+
+def test_arguments_are_packed_in_signature_order_with_their_exact_sizes(arguments):
+    packed = buffers.pack(arguments, {"y": 0x7F0000002000, "x": 0x7F0000001000})
+    assert packed == (0x7F0000001000, 0x7F0000002000, N)
+    assert [value.nbytes for value in packed] == [8, 8, 4]
+
+
+@pytest.mark.parametrize(("value", "kind"), [(3, "int"), (0.5, "float"), ([1, 2], "list")])
+def test_a_bare_number_is_refused_because_its_size_is_unknown(value, kind):
+    with pytest.raises(LaunchError, match=f"Argument 'n' is a {kind}, .* Give it a NumPy dtype"):
+        buffers.pack({"n": value}, {})
+
+
+@pytest.mark.parametrize("launch", [Launch(0, 32), Launch((1, 0), 32), Launch(1, (32, 1, 0)), Launch(-1, 32)])
+def test_an_extent_below_one_is_refused(launch):
+    with pytest.raises(LaunchError, match="every extent must be at least 1"):
+        buffers.check_launch(launch)
+
+
+def test_a_usual_launch_passes():
+    buffers.check_launch(Launch((4, 2), 256))
+
+
+def test_poison_is_told_from_data():
+    assert buffers.is_poison(poison((3, 5), f32))
+    assert not buffers.is_poison(np.zeros(4, np.float32))
+    assert not buffers.is_poison(np.array([-1, -1, 0], np.int32))
+
+
+# L2 bytes, sectors
+SWEEPS = [
+    (0, 0),
+    (32, 2),
+    (48, 3),                                # a cache that is no whole number of sectors
+    (50 * 1024**2, 3_276_800),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("l2_bytes", "sectors"), SWEEPS)
+def test_the_sweep_reads_twice_the_cache(l2_bytes, sectors):
+    assert buffers.sweep_sectors(l2_bytes) == sectors
+
+
+def test_milliseconds_become_whole_nanoseconds():
+    assert buffers.nanoseconds(0.051200) == 51200
+    assert buffers.nanoseconds(float(np.float32(1.0005))) == 1000500
