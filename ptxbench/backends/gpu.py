@@ -1,0 +1,410 @@
+"""The local NVIDIA GPU: loads a build, runs it once and checks what it wrote, or times it with events.
+
+The only importer of CuPy, and only once a GPU is asked for. What needs no device (layout, guard zones, argument
+packing) is in buffers.py, so that this module holds little but calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptxbench.backends import buffers
+from ptxbench.backends.base import Clock, Outcome
+from ptxbench.errors import DeviceError, ToolMissing
+from ptxbench.pair import Array, Launch, ceil_div
+from ptxbench.toolchain import Build
+
+WITHOUT_TIMING = "Run with --backend emulator to verify without timing."
+
+NO_DEVICE, INSUFFICIENT_DRIVER = 100, 35
+
+DEFAULT_SHARED_BYTES = 48 * 1024
+"""Static and dynamic shared memory of a CTA above this must be asked for (CUDA C++ Programming Guide, 10.28)."""
+
+EMULATE = "Run it with --backend emulator, which names the line."
+ASSEMBLE = "Run with --assembler toolkit: ptxas names the line, and the driver then reads no PTX."
+
+ADVICE = {
+    1: "Check the pair's launch: grid, block and shared memory must fit the kernel's .maxntid and the device.",
+    2: "Choose a smaller --size, or free the memory that other processes hold.",
+    200: "The driver does not know this cubin: build it for this device with --arch, or update the driver.",
+    209: "The cubin is for another architecture: leave --arch out on this device.",
+    218: ASSEMBLE,
+    220: ASSEMBLE,
+    221: "Install the driver's JIT compiler (libnvidia-ptxjitcompiler), or run with --assembler toolkit.",
+    222: "The PTX is newer than the driver. Update the driver, or run with --assembler toolkit.",
+    500: "The module has no entry of that name: check the kernel's name against its pair.",
+    700: EMULATE,
+    701: "The block needs more registers or threads than an SM or the kernel's .maxntid allows: use a smaller block.",
+    702: "The driver stopped a kernel that ran too long: use a device without a display, or a smaller --size.",
+    710: "An assertion in the kernel failed: its file and line stand above.",
+    714: EMULATE,
+    715: EMULATE,
+    716: EMULATE,
+    717: EMULATE,
+    718: EMULATE,
+    719: EMULATE,
+}
+"""What to do, by CUresult; cudaError_t has the same numbers for these."""
+
+STICKY = frozenset({700, 702, 710, 714, 715, 716, 717, 718, 719})
+"""Errors of a kernel that ran: the context is lost, and with it the process's use of the GPU."""
+
+
+def no_gpu(found: str) -> str:
+    """Why there is no GPU, with what to do."""
+    return f"No GPU: {found}. {WITHOUT_TIMING}"
+
+
+def find_driver() -> Any:
+    """NVIDIA's driver library, or None where there is none."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+
+
+def driver_cuda_version(driver: Any) -> str:
+    """The newest CUDA that the driver speaks, such as "12.4"."""
+    version = ctypes.c_int(0)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
+
+
+def why_unavailable(status: int, text: str, driver_cuda: str) -> str:
+    """The sentence for an error of the device count that means "not there".
+
+    Raises ToolMissing for any other, because a GPU that is there and does not work must not pass for none.
+    """
+    name = text.partition(":")[0]
+    if status == NO_DEVICE:
+        return no_gpu(name)
+    if status == INSUFFICIENT_DRIVER:
+        return no_gpu(f"{name}: the driver speaks CUDA {driver_cuda}, CuPy a newer one; update it or install [cu12]")
+    raise ToolMissing(f"The GPU does not work: {text}. Repair the driver, or run with --backend emulator.")
+
+
+def explain(kernel: str, status: int, text: str) -> str:
+    """The message of a DeviceError: the kernel, the driver's own words, what to do."""
+    advice = ADVICE.get(status, "The driver's documentation explains this error.")
+    return f"{kernel}: {text}. {advice}"
+
+
+class GpuBackend:
+    """The local device, the first of CUDA_VISIBLE_DEVICES. Everything runs on one non-default stream.
+
+    A build is loaded by cuModuleLoadData: its cubin, or, where it has none, its PTX text through the driver's
+    JIT compiler. Once a kernel has failed on the device, its process can use the GPU no more: every later call
+    raises DeviceError with the first failure.
+    """
+
+    name = "gpu"
+
+    def __init__(self) -> None:
+        self.kernels: dict[bytes, Any] = {}
+        self.lost: str | None = None
+        self.shared_buffers: tuple[Mapping[str, Any], DeviceBuffers] | None = None
+
+    @cached_property
+    def cuda(self) -> Any:
+        """CuPy's layer over CUDA."""
+        import cupy
+
+        return cupy.cuda
+
+    @cached_property
+    def stream(self) -> Any:
+        return self.cuda.Stream(non_blocking=True)
+
+    def unavailable(self) -> str | None:
+        """Why there is no GPU here; None where there is one. Raises ToolMissing for one that does not work."""
+        driver = find_driver()
+        if driver is None:
+            return no_gpu("no NVIDIA driver is installed")
+        if importlib.util.find_spec("cupy") is None:
+            return no_gpu("CuPy is not installed (pip install 'ptxbench[cu13]')")
+        try:
+            count = self.cuda.runtime.getDeviceCount()
+        except self.cuda.runtime.CUDARuntimeError as error:
+            return why_unavailable(error.status, str(error), driver_cuda_version(driver))
+        return None if count else no_gpu("cudaErrorNoDevice")
+
+    def device(self) -> Mapping[str, Any]:
+        """The `device` object of the run document. What NVML does not tell is None."""
+        properties = self.cuda.runtime.getDeviceProperties(0)
+        uuid = properties.get("uuid")
+        return {
+            "kind": "gpu",
+            "name": properties["name"].decode(),
+            "uuid_hash": hashlib.sha256(uuid).hexdigest()[:16] if uuid else None,
+            "sm": f"sm_{properties['major']}{properties['minor']}",
+            "sms": properties["multiProcessorCount"],
+            "memory_bytes": properties["totalGlobalMem"],
+            "l2_bytes": properties["l2CacheSize"],
+            "ecc": bool(properties["ECCEnabled"]),
+            **management(uuid),
+        }
+
+    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+        """Launch once on copies of `arguments`; see base.Backend.
+
+        Raises WrongResult if anything but `outputs` was written, DeviceError for a failure that the driver
+        reports, LaunchError for arguments or extents that no launch can have.
+        """
+        with self.reporting(build):
+            memory = DeviceBuffers(self.cuda, self.stream, arguments)
+            self.prepare(build, launch, arguments, memory)()
+            left = memory.download()
+        buffers.check_untouched(kernel_name(build), arguments, outputs, left)
+        return Outcome({name: left[name].data for name in outputs})
+
+    def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Clock:
+        """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
+
+        They take turns on the stream and each restores the outputs before its launch, so sharing gives both
+        sides of a pair the same addresses and halves the memory.
+        """
+        with self.reporting(build):
+            if self.shared_buffers is None or self.shared_buffers[0] is not arguments:
+                self.shared_buffers = None  # free the last cell's before this one's are allocated
+                self.shared_buffers = arguments, DeviceBuffers(self.cuda, self.stream, arguments)
+            memory = self.shared_buffers[1]
+            launch_once = self.prepare(build, launch, arguments, memory)
+            memory.remember(outputs)
+            sweep = self.sweep
+            self.stream.synchronize()
+
+        def before_launch() -> None:
+            memory.restore()  # before the sweep, for these writes pass through L2
+            sweep()
+
+        return EventClock(before_launch, launch_once, self.event, self.elapsed, lambda: self.reporting(build))
+
+    def prepare(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
+    ) -> Callable[[], None]:
+        """Everything up to the launch, which the function given enqueues."""
+        buffers.check_launch(launch)
+        packed = buffers.pack(arguments, memory.addresses)
+        function = self.load(build.cubin or build.ptx.encode(), build.entry)
+        driver = self.cuda.driver
+        static = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
+        if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
+            dynamic = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            driver.funcSetAttribute(function.ptr, dynamic, launch.shared_bytes)
+        grid, block = launch.grid_xyz, launch.block_xyz
+
+        def launch_once() -> None:
+            function(grid, block, packed, launch.shared_bytes, self.stream)
+
+        return launch_once
+
+    def load(self, image: bytes, entry: str) -> Any:
+        """The kernel `entry` of a cubin or a PTX text, loaded once a process."""
+        key = hashlib.sha256(entry.encode() + b"\0" + image).digest()
+        if key not in self.kernels:
+            module = self.cuda.function.Module()
+            module.load(image + b"\0")  # CuPy calls cuModuleLoadData; PTX text must end with a zero byte
+            self.kernels[key] = module.get_function(entry)
+        return self.kernels[key]
+
+    @cached_property
+    def sweep(self) -> Callable[[], None]:
+        """Enqueues the read sweep that empties L2 of a launch's data."""
+        sectors = buffers.sweep_sectors(self.cuda.runtime.getDeviceProperties(0)["l2CacheSize"])
+        zeros = self.cuda.alloc(sectors * buffers.SECTOR_BYTES)
+        zeros.memset_async(0, sectors * buffers.SECTOR_BYTES, self.stream)
+        function = self.load(Path(__file__).with_name("l2_sweep.ptx").read_bytes(), "l2_sweep")
+        grid = (ceil_div(sectors, 256),)
+
+        def enqueue() -> None:  # holds `zeros`, whose memory is freed with the object
+            function(grid, (256,), (np.uint64(zeros.ptr), np.uint32(sectors)), 0, self.stream)
+
+        return enqueue
+
+    def event(self) -> Callable[[], Any]:
+        """A new event, as the function that records it on the stream and gives it back."""
+        event = self.cuda.Event()
+
+        def record() -> Any:
+            event.record(self.stream)
+            return event
+
+        return record
+
+    def elapsed(self, start: Any, stop: Any) -> int:
+        """Wait for `stop`; nanoseconds between the two events."""
+        stop.synchronize()
+        return buffers.nanoseconds(self.cuda.get_elapsed_time(start, stop))
+
+    @contextmanager
+    def reporting(self, build: Build) -> Iterator[None]:
+        """Turn what CuPy raises into a DeviceError that names the kernel and says what to do."""
+        kernel = kernel_name(build)
+        if self.lost is not None:
+            raise DeviceError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
+        cuda = self.cuda
+        try:
+            yield
+        except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
+            message = explain(kernel, error.status, str(error))
+            if error.status in STICKY:
+                self.lost = message
+            raise DeviceError(message) from error
+        except cuda.memory.OutOfMemoryError as error:
+            raise DeviceError(f"{kernel}: {error} {ADVICE[2]}") from error
+
+
+class EventClock:
+    """A clock by two events, over functions alone: each enqueues its part and returns at once.
+
+    `event` makes an event ahead of time and gives the function that records it; `elapsed` waits.
+    """
+
+    def __init__(
+        self,
+        before_launch: Callable[[], None],
+        launch: Callable[[], None],
+        event: Callable[[], Callable[[], Any]],
+        elapsed: Callable[[Any, Any], int],
+        reporting: Callable[[], Any],
+    ) -> None:
+        self.before_launch = before_launch
+        self.launch = launch
+        self.event = event
+        self.elapsed = elapsed
+        self.reporting = reporting
+
+    def enqueue(self) -> Callable[[], int]:
+        """See base.Clock. Both events exist before the first is recorded, so nothing is made in the timed part."""
+        with self.reporting():
+            record_start, record_stop = self.event(), self.event()
+            self.before_launch()
+            start = record_start()
+            self.launch()
+            stop = record_stop()
+
+        def wait() -> int:
+            with self.reporting():
+                return self.elapsed(start, stop)
+
+        return wait
+
+
+class DeviceBuffers:
+    """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`."""
+
+    def __init__(self, cuda: Any, stream: Any, arguments: Mapping[str, Any]) -> None:
+        self.cuda = cuda
+        self.stream = stream
+        self.arrays: dict[str, Array] = {
+            name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)
+        }
+        self.memory: dict[str, Any] = {}
+        self.masters: dict[str, Any] = {}
+        zones = [buffers.guard_zone(index) for index in range(len(self.arrays))]  # alive until the stream is done
+        for zone, (name, array) in zip(zones, self.arrays.items(), strict=True):
+            self.memory[name] = memory = cuda.alloc(array.nbytes + 2 * buffers.GUARD_BYTES)
+            self.upload(zone, memory.ptr)
+            self.upload(array, memory.ptr + buffers.GUARD_BYTES)
+            self.upload(zone, memory.ptr + buffers.GUARD_BYTES + array.nbytes)
+        stream.synchronize()
+
+    @property
+    def addresses(self) -> dict[str, int]:
+        """The address of each array's first byte."""
+        return {name: memory.ptr + buffers.GUARD_BYTES for name, memory in self.memory.items()}
+
+    def upload(self, array: Array, address: int) -> None:
+        runtime = self.cuda.runtime
+        runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
+
+    def download(self) -> dict[str, buffers.Remains]:
+        """Wait for the stream, then fetch every array and its zones."""
+        runtime = self.cuda.runtime
+        self.stream.synchronize()
+        left = {}
+        for name, array in self.arrays.items():
+            zones = np.empty((2, buffers.GUARD_BYTES), np.uint8)
+            remains = buffers.Remains(zones[0], np.empty_like(array), zones[1])
+            address = self.memory[name].ptr
+            for part in (remains.before, remains.data, remains.after):
+                runtime.memcpyAsync(part.ctypes.data, address, part.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
+                address += part.nbytes
+            left[name] = remains
+        self.stream.synchronize()
+        return left
+
+    def remember(self, outputs: tuple[str, ...]) -> None:
+        """Prepare `restore` for `outputs`: a fill where poison is all, else a master copy on the device."""
+        self.masters = {}
+        for name in outputs:
+            array = self.arrays[name]
+            self.masters[name] = None if buffers.is_poison(array) else self.cuda.alloc(array.nbytes)
+            if self.masters[name] is not None:
+                self.upload(array, self.masters[name].ptr)
+
+    def restore(self) -> None:
+        """Enqueue the restoring of the remembered outputs to what they were before the first launch."""
+        runtime, stream = self.cuda.runtime, self.stream.ptr
+        for name, master in self.masters.items():
+            address, size = self.addresses[name], self.arrays[name].nbytes
+            if master is None:
+                runtime.memsetAsync(address, 0xFF, size, stream)
+            else:
+                runtime.memcpyAsync(address, master.ptr, size, runtime.memcpyDeviceToDevice, stream)
+
+
+def kernel_name(build: Build) -> str:
+    """The kernel in a message: its file, and its variant where the file alone does not tell it."""
+    return f"{build.source.name} ({build.variant})" if "@" in build.variant else build.source.name
+
+
+def management(uuid: bytes | None) -> dict[str, Any]:
+    """What only NVML knows: the driver's version, MIG mode and power limit; None for each that it does not tell.
+
+    The device is matched by UUID, because NVML's order is not CUDA's.
+    """
+    import pynvml
+
+    def ask(question: Callable[[], Any]) -> Any:
+        try:
+            return question()
+        except pynvml.NVMLError:
+            return None
+
+    unknown = {"mig": None, "power_limit_w": None, "driver": None}
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return unknown
+    try:
+        driver = ask(pynvml.nvmlSystemGetDriverVersion)
+        device = ask(lambda: pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid(uuid))) if uuid else None
+        if device is None:
+            return {**unknown, "driver": driver}
+        mig = ask(lambda: pynvml.nvmlDeviceGetMigMode(device)[0])
+        power = ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(device))
+        return {
+            "mig": None if mig is None else bool(mig),
+            "power_limit_w": None if power is None else power / 1000,
+            "driver": driver,
+        }
+    finally:
+        pynvml.nvmlShutdown()
+
+
+def gpu_uuid(uuid: bytes) -> str:
+    """16 bytes as NVML spells them: GPU-8-4-4-4-12 hexadecimal digits."""
+    digits = uuid.hex()
+    return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

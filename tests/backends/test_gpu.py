@@ -1,0 +1,107 @@
+"""The GPU backend's sentences and the order of its clock, without a device. With one: tests/gpu."""
+
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import pytest
+
+from ptxbench.backends import gpu
+from ptxbench.errors import ToolMissing
+
+# status, what the runtime says, CUDA of the driver, the sentence
+NOT_THERE = [
+    (100, "cudaErrorNoDevice: no CUDA-capable device is detected", "13.0",
+     "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."),
+    (35, "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version", "12.4",
+     "No GPU: cudaErrorInsufficientDriver: the driver speaks CUDA 12.4, CuPy a newer one; update it or install [cu12]."
+     " Run with --backend emulator to verify without timing."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "text", "cuda", "sentence"), NOT_THERE)
+def test_a_missing_gpu_is_one_sentence_with_what_to_do(status, text, cuda, sentence):
+    assert gpu.why_unavailable(status, text, cuda) == sentence
+
+
+def test_a_gpu_that_does_not_work_does_not_pass_for_none():
+    with pytest.raises(ToolMissing) as error:
+        gpu.why_unavailable(802, "cudaErrorSystemNotReady: system not yet initialized", "13.0")
+    assert str(error.value) == (
+        "The GPU does not work: cudaErrorSystemNotReady: system not yet initialized. "
+        "Repair the driver, or run with --backend emulator."
+    )
+
+
+def test_without_a_driver_cupy_is_not_even_imported(monkeypatch):
+    monkeypatch.setattr(gpu, "find_driver", lambda: None)
+    backend = gpu.GpuBackend()
+    assert backend.unavailable() == (
+        "No GPU: no NVIDIA driver is installed. Run with --backend emulator to verify without timing."
+    )
+    assert "cuda" not in vars(backend)
+
+
+def test_without_cupy_the_sentence_says_what_to_install(monkeypatch):
+    monkeypatch.setattr(gpu, "find_driver", object)
+    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
+    assert gpu.GpuBackend().unavailable() == (
+        "No GPU: CuPy is not installed (pip install 'ptxbench[cu13]'). "
+        "Run with --backend emulator to verify without timing."
+    )
+
+
+def test_importing_the_backend_imports_neither_cupy_nor_nvml():
+    code = (
+        "import sys; import ptxbench.backends.gpu; print([m for m in ('cupy', 'pynvml', 'numba') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+# status, the driver's words, what the message ends with
+FAILURES = [
+    (700, "cudaErrorIllegalAddress: an illegal memory access was encountered",
+     "triad.ptx: cudaErrorIllegalAddress: an illegal memory access was encountered. "
+     "Run it with --backend emulator, which names the line."),
+    (222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain.",
+     "triad.ptx: CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain. "
+     "The PTX is newer than the driver. Update the driver, or run with --assembler toolkit."),
+    (999, "CUDA_ERROR_UNKNOWN: unknown error",
+     "triad.ptx: CUDA_ERROR_UNKNOWN: unknown error. The driver's documentation explains this error."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "text", "message"), FAILURES)
+def test_a_failure_has_the_drivers_name_of_it_and_what_to_do(status, text, message):
+    assert gpu.explain("triad.ptx", status, text) == message
+
+
+def test_a_uuid_is_spelled_as_nvml_spells_it():
+    assert gpu.gpu_uuid(bytes(range(16))) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+
+def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
+    log = []
+
+    def event():
+        log.append("make event")
+        name = f"event {log.count('make event')}"
+
+        def record():
+            log.append(f"record {name}")
+            return name
+
+        return record
+
+    def elapsed(start, stop):
+        log.append(f"wait for {stop}")
+        return 51200
+
+    clock = gpu.EventClock(
+        lambda: log.append("restore and flush"), lambda: log.append("launch"), event, elapsed, nullcontext
+    )
+    wait = clock.enqueue()
+    assert log == ["make event", "make event", "restore and flush", "record event 1", "launch", "record event 2"]
+    assert wait() == 51200
+    assert log[-1] == "wait for event 2"
