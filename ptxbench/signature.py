@@ -1,0 +1,116 @@
+"""Does the parameter list of a PTX entry agree with the arguments of its pair?
+
+A launch copies raw bytes, so a parameter of another size or kind would be a wrong result, or a fault, that tells
+nothing of its cause. Reads the headers of the entries alone: a body that the emulator cannot read may still run
+on a GPU.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench.emulator.parse import Parser
+from ptxbench.emulator.syntax import Variable
+from ptxbench.errors import SignatureMismatch, suggestion
+from ptxbench.pair import Argument, Scalar
+
+POINTER_BYTES = 8
+KINDS = {"f": "bf", "i": "bus", "u": "bus"}
+"""The kinds of PTX type (b bits, u, s, f) that take a NumPy dtype of each kind."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """`.entry NAME(params)`, and the line it stands in."""
+
+    name: str
+    line: int
+    params: tuple[Variable, ...]
+
+
+def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path) -> None:
+    """Raise SignatureMismatch unless `ptx`, made of `source`, has `entry` with parameters that take `args`.
+
+    PtxSyntaxError where the text cannot be read.
+    """
+    headers = read_headers(ptx)
+    hand_written = source.suffix == ".ptx"
+
+    def at(line: int) -> str:
+        return f"{source.name}:{line if hand_written else line_of(source, entry)}"
+
+    header = next((each for each in headers if each.name == entry), None)
+    if header is None:
+        raise SignatureMismatch(no_entry(headers, entry, source, hand_written))
+    if len(header.params) != len(args):
+        names = ", ".join(arg.name for arg in args)
+        raise SignatureMismatch(
+            f"{at(header.line)}: '{entry}' has {counted(len(header.params))}, its pair has {len(args)}: {names}. "
+            "They must agree, in order."
+        )
+    for position, (param, arg) in enumerate(zip(header.params, args, strict=True), 1):
+        if not takes(param, arg):
+            named = f" '{param.name}'" if hand_written else ""
+            raise SignatureMismatch(
+                f"{at(param.line)}: parameter {position}{named} of '{entry}' is {written(param)}, where its pair has "
+                f"{type(arg).__name__}('{arg.name}', {arg.dtype}). It must be {wanted(arg)}."
+            )
+
+
+def read_headers(ptx: str) -> list[Header]:
+    """Every entry of the text, in order."""
+    parser = Parser(ptx)
+    headers = []
+    for at, token in enumerate(parser.tokens):
+        if token.text == ".entry":
+            parser.at = at + 1
+            name = parser.word("the entry's name")
+            headers.append(Header(name, token.line, parser.parameters() if parser.next.text == "(" else ()))
+    return headers
+
+
+def takes(param: Variable, arg: Argument) -> bool:
+    """True if the parameter has the size of the argument, and a type that does not contradict its kind."""
+    if isinstance(arg, Scalar):
+        return param.size_bytes == arg.dtype.itemsize and param.type.kind in KINDS[arg.dtype.kind]
+    return param.size_bytes == POINTER_BYTES and param.type.kind in KINDS["u"] and not param.array
+
+
+def written(param: Variable) -> str:
+    """`.u32`, or `.b8 [24]` for a struct."""
+    return f".{param.type} [{param.count}]" if param.array else f".{param.type}"
+
+
+def wanted(arg: Argument) -> str:
+    """What the parameter of `arg` may be."""
+    if not isinstance(arg, Scalar):
+        return ".u64 or .b64, a pointer"
+    bits = 8 * arg.dtype.itemsize
+    return f".f{bits} or .b{bits}" if arg.dtype.kind == "f" else f".u{bits}, .s{bits} or .b{bits}"
+
+
+def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: bool) -> str:
+    """There is no such entry: which there are, and how the right one comes about."""
+    if not headers:
+        return f"{source.name}: there is no kernel in it. Its pair wants '{entry}'."
+    names = [header.name for header in headers]
+    mangled = any(re.fullmatch(rf"_Z\d+{entry}\w+", name) for name in names)
+    where = f"{source.name}:{headers[0].line}" if hand_written else source.name
+    hint = ' Write extern "C" before it.' if mangled else suggestion(entry, names) or " Rename it."
+    return (
+        f"{where}: there is no entry '{entry}', which is the pair's name; there is {', '.join(map(repr, names))}.{hint}"
+    )
+
+
+def line_of(source: Path, entry: str) -> int:
+    """The line of CUDA C in which the kernel is declared; 1 if it is not found, as when a macro makes it."""
+    text = source.read_text(encoding="utf-8", errors="replace")
+    match = re.search(rf"\b{entry}\s*\(", text)
+    return text.count("\n", 0, match.start()) + 1 if match else 1
+
+
+def counted(parameters: int) -> str:
+    return f"{parameters or 'no'} parameter{'' if parameters == 1 else 's'}"
