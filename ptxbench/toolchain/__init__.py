@@ -1,0 +1,180 @@
+"""CUDA C to PTX to machine code, without a GPU: NVRTC, ptxas and nvdisasm from NVIDIA's wheels or a toolkit."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.result import BuildReport
+from ptxbench.toolchain import cache, locate, nvrtc, ptxas, sass
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain.occupancy import occupancy
+
+__all__ = ["FLAGS", "Build", "build", "occupancy", "versions"]
+
+FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
+"""Options of every build that can change what comes out, for the run document; -arch is the cell's."""
+
+
+@dataclass(frozen=True)
+class Build:
+    """One variant, built for one architecture and ready to be loaded.
+
+    `ptx` is the text that was assembled, or that the driver shall assemble. `cubin` is None without ptxas and with the
+    driver's assembler; the figures that come from it are then None in the report too.
+    """
+
+    variant: str
+    language: str
+    entry: str
+    arch: str
+    source: Path
+    ptx: str
+    cubin: bytes | None
+    report: BuildReport
+
+
+def build(
+    source: Path,
+    *,
+    language: str,
+    variant: str,
+    entry: str,
+    arch: str,
+    flags: Sequence[str] = (),
+    assembler: Literal["toolkit", "driver"] = "toolkit",
+) -> Build:
+    """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
+
+    `flags` are further options of NVRTC. With the driver as `assembler`, PTX is all there is: nobody can tell which
+    machine code the driver will make. What the tools made is kept in the cache (`cache.folder`).
+
+    Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
+    the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is not there; UsageError if the tools do not
+    know `arch`; PairError if the file or a flag is no good. Without ptxas or nvdisasm, the report lacks their figures.
+    """
+    if not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
+        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise PairError(f"Cannot read {source}: {error.strerror}.") from None
+    if language == "cuda":
+        ptx, log = compiled(content, source, arch, flags)
+    else:
+        ptx, log = ptxas.check_ascii(content, source.name), ""
+    report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log)
+    cubin = None
+    tool = locate.program("ptxas") if assembler == "toolkit" else None
+    if tool:
+        try:
+            cubin, messages = assembled(tool, ptx, arch)
+        except ptxas.RefusedError as refused:
+            raise ptxas.explain(str(refused), ptx, source, language, arch, f"ptxas {locate.version(tool)}") from None
+        report = examine(report, cubin, messages, entry, source)
+    return Build(variant, language, entry, arch, source, ptx, cubin, report)
+
+
+def versions() -> dict[str, str | None]:
+    """The version of each tool, such as 13.0.88; None for one that is not there or does not run."""
+    found: dict[str, str | None] = dict.fromkeys(("nvrtc", "ptxas", "nvdisasm"))
+    with contextlib.suppress(ToolMissing):
+        found["nvrtc"] = nvrtc_version(nvrtc.find())
+    for name in ("ptxas", "nvdisasm"):
+        if tool := locate.program(name):
+            with contextlib.suppress(OSError):
+                found[name] = locate.version(tool)
+    return found
+
+
+def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tuple[str, str]:
+    """(PTX, warnings) of CUDA C, from the cache where nothing that it depends on has changed."""
+    library = nvrtc.find()
+
+    def make() -> bytes:
+        return json.dumps(nvrtc.translate(library, source, path, arch, flags)).encode()
+
+    files = nvrtc.included(source, path.parent)
+    # An option that brings in other files, which no hash here would see.
+    if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
+        made = make()
+    else:
+        hashes = [sha256(each) for each in (source, *files)]
+        version = nvrtc_version(library)
+        made = cache.remember(("ptx", version, path.name, arch, *nvrtc.FLAGS, *flags, "files", *hashes), make)
+    ptx, log = json.loads(made)
+    return ptx, log
+
+
+def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
+    """(cubin, ptxas's messages) of PTX, from the cache where ptxas has done it before."""
+
+    def make() -> bytes:
+        cubin, messages = ptxas.assemble(tool, ptx, arch)
+        return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
+
+    cubin, messages = json.loads(cache.remember(("cubin", locate.version(tool), arch, sha256(ptx.encode())), make))
+    return base64.b64decode(cubin), messages
+
+
+def disassembled(tool: Path, cubin: bytes) -> str:
+    """nvdisasm's JSON of a cubin, from the cache where nvdisasm has done it before."""
+    key = ("sass", locate.version(tool), sha256(cubin))
+    return cache.remember(key, lambda: sass.disassemble(tool, cubin).encode()).decode()
+
+
+def nvrtc_version(library: Path) -> str:
+    """NVRTC's version, without loading the library where the cache knows it."""
+    try:
+        state = library.stat()
+    except OSError:  # a bare name, which the loader finds in its own folders
+        return nvrtc.version(library)
+    key = ("nvrtc", str(library), str(state.st_size), str(state.st_mtime_ns))
+    return cache.remember(key, lambda: nvrtc.version(library).encode()).decode()
+
+
+def examine(report: BuildReport, cubin: bytes, messages: str, entry: str, source: Path) -> BuildReport:
+    """`report` with what the cubin and ptxas's messages tell of `entry`."""
+    resources = ptxas.resources(messages, entry)
+    if resources is None:
+        raise SignatureMismatch(missing_entry(elf.read(cubin), entry, source))
+    log = [report.log, ptxas.notable(messages).replace(ptxas.INPUT, source.name)]
+    counts: dict[str, int] = {}
+    if tool := locate.program("nvdisasm"):
+        try:
+            counts = sass.counts(disassembled(tool, cubin), entry)
+        except (ToolMissing, ValueError) as missing:  # an nvdisasm too old for this cubin costs only the counts
+            log.append(str(missing))
+    return dataclasses.replace(
+        report,
+        sass_sha256=elf.identity(elf.read(cubin), entry, resources.registers, resources.shared_bytes),
+        registers=resources.registers,
+        spill_store_bytes=resources.spill_store_bytes,
+        spill_load_bytes=resources.spill_load_bytes,
+        stack_bytes=resources.stack_bytes,
+        shared_bytes=resources.shared_bytes,
+        sass=counts,
+        log="\n".join(filter(None, log)),
+    )
+
+
+def missing_entry(cubin: elf.Cubin, entry: str, source: Path) -> str:
+    """What to tell of a file that lacks the kernel that its name promises."""
+    if not cubin.entries:
+        return f"{source.name} has no kernel; it needs one called '{entry}'."
+    if any(name.startswith(f"_Z{len(entry)}{entry}") for name in cubin.entries):
+        return f"{source.name}: '{entry}' has a C++ name. Declare it extern \"C\" __global__ void {entry}(...)."
+    return f"{source.name} has no kernel '{entry}'; it has {', '.join(cubin.entries)}. Name it after its file."
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

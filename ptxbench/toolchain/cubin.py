@@ -1,0 +1,116 @@
+"""What a cubin holds: its kernels, and the identity of the machine code of one.
+
+Reads ELF (64-bit, little-endian), which a cubin is. The layout is the generic ABI's; of NVIDIA's own parts only the
+section names and the mark of an entry are used, both as ptxas 12.9 to 13.5 write them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import NamedTuple
+
+ENTRY = 0x10
+"""The bit of a symbol's `st_other` that marks a kernel (STO_CUDA_ENTRY)."""
+
+NO_BITS, RELA, REL = 8, 4, 9  # sh_type: no bytes in the file; relocations with and without an addend
+
+
+class Section(NamedTuple):
+    name: str
+    type: int
+    content: bytes
+    """Empty for a section without bytes in the file, such as shared memory."""
+    size: int
+    info: int
+    """Of relocations: the number of the section that they are for."""
+
+
+class Symbol(NamedTuple):
+    name: str
+    other: int
+    section: int
+    value: int
+
+
+@dataclass(frozen=True)
+class Cubin:
+    sections: tuple[Section, ...]
+    symbols: tuple[Symbol, ...]
+
+    @property
+    def entries(self) -> tuple[str, ...]:
+        """The names of its kernels."""
+        return tuple(symbol.name for symbol in self.symbols if symbol.other & ENTRY and symbol.name)
+
+
+def read(data: bytes) -> Cubin:
+    """The sections and symbols of a cubin. Raises ValueError if it is none, or cut short."""
+    try:
+        if data[:6] != b"\x7fELF\x02\x01":
+            raise ValueError("no 64-bit little-endian ELF file")
+        (table,) = struct.unpack_from("<Q", data, 0x28)
+        size, count, names = struct.unpack_from("<HHH", data, 0x3A)
+        headers = [struct.unpack_from("<IIQQQQIIQQ", data, table + i * size) for i in range(count)]
+        names_at = headers[names][4]
+        sections = []
+        for name, kind, _, _, offset, length, _, info, _, _ in headers:
+            content = b"" if kind == NO_BITS else data[offset : offset + length]
+            sections.append(Section(text_at(data, names_at + name), kind, content, length, info))
+        symbols = []
+        for header, section in zip(headers, sections, strict=True):
+            if section.name == ".symtab":
+                strings_at = headers[header[6]][4]
+                for name, _, other, index, value, _ in struct.iter_unpack("<IBBHQQ", section.content):
+                    symbols.append(Symbol(text_at(data, strings_at + name), other, index, value))
+        return Cubin(tuple(sections), tuple(symbols))
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"cut short: {error}") from None
+
+
+def text_at(data: bytes, start: int) -> str:
+    return data[start : data.index(b"\0", start)].decode("utf-8", "replace")
+
+
+def identity(cubin: Cubin, entry: str, registers: int, shared_bytes: int) -> str:
+    """A hash that is equal for two kernels if and only if the GPU runs the same machine code.
+
+    Over the code's bytes (nvdisasm does not print the scheduling bits), the constants and initialised variables,
+    what the code's and the constants' relocations point at, registers and static shared memory. Names of kernels, of
+    variables and of PTX registers, comments and white space leave it as it is. The parameters' bank, `.nv.constant0`,
+    is no part: its bytes are the launch's.
+    """
+    parts: list[object] = [registers, shared_bytes]
+    taken = {
+        index: kind
+        for index, section in enumerate(cubin.sections)
+        if (kind := kind_of(section.name, entry)) in (".text", ".nv.global.init") or is_constants(kind)
+    }
+    for index, kind in sorted(taken.items(), key=lambda item: item[1]):
+        parts += [kind, cubin.sections[index].content]
+    for section in cubin.sections:
+        if section.type in (RELA, REL) and section.info in taken:
+            parts += [taken[section.info], relocations(cubin, section, entry)]
+    return hashlib.sha256(repr(parts).encode()).hexdigest()
+
+
+def kind_of(name: str, entry: str) -> str:
+    """A section's name without the kernel's, such as `.text` for `.text.triad`; other kernels' keep theirs."""
+    return name.removesuffix(f".{entry}")
+
+
+def is_constants(kind: str) -> bool:
+    """True for a bank of constants other than the parameters', of this kernel or of all."""
+    return kind.startswith(".nv.constant") and kind != ".nv.constant0" and "." not in kind.removeprefix(".nv.")
+
+
+def relocations(cubin: Cubin, section: Section, entry: str) -> list[tuple[object, ...]]:
+    """Where each relocation of a section is, and what it points at, without names that the user chose."""
+    found: list[tuple[object, ...]] = []
+    for fields in struct.iter_unpack("<QQq" if section.type == RELA else "<QQ", section.content):
+        symbol = cubin.symbols[fields[1] >> 32]
+        # Undefined symbols are the driver's functions, such as vprintf, and have nothing but a name.
+        target = kind_of(cubin.sections[symbol.section].name, entry) if symbol.section else symbol.name
+        found.append((fields[0], fields[1] & 0xFFFFFFFF, *fields[2:], target, symbol.value))
+    return sorted(found, key=repr)

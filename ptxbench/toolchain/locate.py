@@ -1,0 +1,105 @@
+"""Where the CUDA tools are: in NVIDIA's wheels or, where those are absent, in an installed toolkit.
+
+Finds files and says what to install; runs nothing but a tool's --version.
+"""
+
+from __future__ import annotations
+
+import ctypes.util
+import functools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+INSTALL = "pip install 'ptxbench[cu13]' (cu12 where the driver speaks only CUDA 12), or install a CUDA toolkit"
+
+USUAL_FOLDERS = (Path("/usr/local/cuda"), Path("/opt/cuda"))
+"""Where the installers of the toolkit put it, unless CUDA_PATH or CUDA_HOME says otherwise."""
+
+SECONDS_FOR_VERSION = 30
+
+
+def toolkits() -> Iterator[Path]:
+    """Folders in which an installed toolkit may be, most explicit first."""
+    for variable in ("CUDA_PATH", "CUDA_HOME"):
+        if folder := os.environ.get(variable):
+            yield Path(folder)
+    for name in ("nvcc", "ptxas"):
+        if path := shutil.which(name):
+            yield Path(path).parent.parent
+    yield from USUAL_FOLDERS
+
+
+def program(name: str) -> Path | None:
+    """The tool of that name (ptxas, nvdisasm), or None."""
+    try:
+        from cuda.pathfinder import SUPPORTED_BINARY_UTILITIES, find_nvidia_binary_utility
+    except ImportError:  # an installed toolkit without the extras
+        pass
+    else:
+        # Before 1.8 it raises on ptxas; another package may have brought such a one.
+        if name in SUPPORTED_BINARY_UTILITIES and (found := find_nvidia_binary_utility(name)):
+            return Path(found)
+    suffix = ".exe" if sys.platform == "win32" else ""
+    for folder in toolkits():
+        if os.access(path := folder / "bin" / (name + suffix), os.X_OK) and path.is_file():
+            return path
+    return Path(found) if (found := shutil.which(name)) else None
+
+
+def nvrtc() -> Path | None:
+    """NVRTC's library, or None. NVIDIA makes none for macOS, where its wheel is an empty placeholder."""
+    if sys.platform == "darwin":
+        return None
+    try:
+        from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
+    except ImportError:
+        pass
+    else:
+        try:
+            if found := load_nvidia_dynamic_lib("nvrtc").abs_path:
+                return Path(found)
+        except DynamicLibNotFoundError:
+            pass
+    for folder in toolkits():
+        for pattern in ("lib64/libnvrtc.so*", "lib/libnvrtc.so*", "bin/nvrtc64_*.dll", "bin/x64/nvrtc64_*.dll"):
+            for path in sorted(folder.glob(pattern)):
+                if ".alt." not in path.name:
+                    return path
+    found = ctypes.util.find_library("nvrtc")  # a distribution's package, with its files among the system's
+    return Path(found) if found else None
+
+
+def headers() -> tuple[Path, ...]:
+    """Folders to search for CUDA's headers, such as cuda_fp16.h and mma.h."""
+    folders: list[Path] = []
+    try:
+        from cuda.pathfinder import find_nvidia_header_directory
+    except ImportError:
+        pass
+    else:
+        # `nvcc` for crt/, which CUDA 12 keeps apart from the runtime's headers.
+        folders = [Path(found) for name in ("cudart", "nvcc") if (found := find_nvidia_header_directory(name))]
+    if not any((folder / "cuda_fp16.h").is_file() for folder in folders):
+        folders = [folder / "include" for folder in toolkits() if (folder / "include" / "cuda_fp16.h").is_file()][:1]
+    return tuple(dict.fromkeys(folders))
+
+
+@functools.cache
+def version(tool: Path) -> str:
+    """What a program calls its version, such as 13.0.88; "unknown" where it does not say.
+
+    Raises OSError where the program cannot be started.
+    """
+    try:
+        said = subprocess.run(
+            [tool, "--version"], capture_output=True, text=True, errors="replace", timeout=SECONDS_FOR_VERSION
+        ).stdout
+    except subprocess.TimeoutExpired:
+        return "unknown"
+    found = re.search(r"\bV(\d+(?:\.\d+)+)", said)
+    return found[1] if found else "unknown"

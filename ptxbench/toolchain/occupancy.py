@@ -1,0 +1,83 @@
+"""Theoretical occupancy: how many warps of a kernel an SM holds at once, of the most that it could.
+
+The formula and its constants are those of NVIDIA's `cuda_occupancy.h` (CUDA 13.5); the limits of an SM are the table
+"Technical Specifications per Compute Capability" of the CUDA Programming Guide.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+WARP_THREADS = 32
+MOST_THREADS = 1024
+"""Of a CTA."""
+
+MOST_REGISTERS = 255
+"""Of a thread."""
+
+SM_REGISTERS = 65536
+REGISTER_UNIT = 256
+"""Registers are given to a warp by this many."""
+
+PARTITIONS = 4
+"""Of an SM: each holds a quarter of its registers, and a warp lives in one."""
+
+SHARED_UNIT = 128
+"""Shared memory is given to a CTA by this many bytes, on all of the table but sm_75 (256)."""
+
+
+class Sm(NamedTuple):
+    """The limits of one SM."""
+
+    warps: int
+    ctas: int
+    shared_bytes: int
+    cta_shared_bytes: int
+    """The most shared memory of one CTA, with the opt-in to more than 48 KiB."""
+    reserved_bytes: int
+    """Shared memory that the driver takes of each CTA."""
+
+
+KIB = 1024
+LIMITS = {
+    #           warps  CTAs    shared  a CTA's  reserved
+    (7, 5):  Sm(32,    16,   64 * KIB,  64 * KIB,    0),
+    (8, 0):  Sm(64,    32,  164 * KIB, 163 * KIB,  KIB),
+    (8, 6):  Sm(48,    16,  100 * KIB,  99 * KIB,  KIB),
+    (8, 7):  Sm(48,    16,  164 * KIB, 163 * KIB,  KIB),
+    (8, 9):  Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
+    (9, 0):  Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
+    (10, 0): Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
+    (10, 3): Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
+    (11, 0): Sm(48,    24,  228 * KIB, 227 * KIB,  KIB),
+    (12, 0): Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
+    (12, 1): Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
+}  # fmt: skip
+
+
+def occupancy(arch: str, *, threads: int, registers: int, shared_bytes: int) -> float | None:
+    """Resident warps over the most that an SM of `arch` holds; None for an architecture not in the table.
+
+    `threads` and `shared_bytes` (static and dynamic) are of a CTA, `registers` of a thread. 0.0: it does not fit.
+    """
+    found = re.fullmatch(r"sm_(\d+)(\d)[af]?", arch)
+    limits = LIMITS.get((int(found[1]), int(found[2]))) if found else None
+    if limits is None:
+        return None
+    if threads > MOST_THREADS or registers > MOST_REGISTERS or shared_bytes > limits.cta_shared_bytes:
+        return 0.0
+    warps = -(-threads // WARP_THREADS)
+    ctas = min(limits.ctas, limits.warps // warps)
+    if registers:
+        warp_registers = round_up(registers * WARP_THREADS, REGISTER_UNIT)
+        warps_by_registers = SM_REGISTERS // PARTITIONS // warp_registers * PARTITIONS
+        ctas = min(ctas, warps_by_registers // warps)
+    unit = 256 if limits.reserved_bytes == 0 else SHARED_UNIT
+    if cta_shared := round_up(shared_bytes + limits.reserved_bytes, unit):
+        ctas = min(ctas, limits.shared_bytes // cta_shared)
+    return ctas * warps / limits.warps
+
+
+def round_up(value: int, unit: int) -> int:
+    return -(-value // unit) * unit

@@ -1,0 +1,155 @@
+"""PTX to a cubin, by ptxas, with what it reports of registers, spills and shared memory."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import locate
+
+SECONDS = 300
+"""A kernel of a hundred thousand instructions takes ptxas under a minute; past this it is stuck."""
+
+INPUT = "kernel.ptx"
+"""The name that ptxas gets to see, so that the same PTX gives the same messages wherever it came from."""
+
+ERRORS_QUOTED = 3
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What `ptxas -v` reports of one entry; bytes are of a thread, shared bytes of a CTA."""
+
+    registers: int
+    stack_bytes: int
+    spill_store_bytes: int
+    spill_load_bytes: int
+    shared_bytes: int
+    barriers: int
+
+
+def check_ascii(source: bytes, name: str) -> str:
+    """`source` as text. Raises AssembleError at the first byte that is not ASCII: ptxas refuses the file."""
+    try:
+        return source.decode("ascii")
+    except UnicodeDecodeError as error:
+        line = source.count(b"\n", 0, error.start) + 1
+        column = error.start - source.rfind(b"\n", 0, error.start)
+        found = bytes(source[error.start : error.start + 4]).decode("utf-8", "replace")[0]
+        shown = f"'{found}' " if found.isprintable() and found != "\ufffd" else ""
+        raise AssembleError(
+            f"{name}:{line}: column {column} is {shown}(byte 0x{source[error.start]:02x}), which is not ASCII. "
+            "ptxas takes only ASCII, in comments too; replace it."
+        ) from None
+
+
+def assemble(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
+    """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`.
+
+    Raises RefusedError with ptxas's messages; AssembleError if it takes longer than SECONDS; ToolMissing if it does
+    not start.
+    """
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        (Path(folder) / INPUT).write_bytes(ptx.encode("ascii"))
+        try:
+            ran = subprocess.run(
+                [tool, "-v", f"-arch={arch}", INPUT, "-o", "kernel.cubin"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise AssembleError(f"ptxas was stopped after {SECONDS} s. Make the kernel smaller.") from None
+        except OSError as error:
+            raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
+        messages = (ran.stdout + ran.stderr).strip()
+        if ran.returncode != 0:
+            raise RefusedError(messages or f"ptxas ended with status {ran.returncode} and said nothing")
+        return (Path(folder) / "kernel.cubin").read_bytes(), messages
+
+
+class RefusedError(Exception):
+    """ptxas refused; the message is all that it wrote. `explain` makes it an error for the user."""
+
+
+def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:
+    """The error to raise for ptxas's `messages` on the PTX that is, or was made of, `source`."""
+    target = re.search(r"^\s*\.target\s+(\w+)", ptx, re.M)
+    if "is not defined for option 'gpu-name'" in messages:
+        return UsageError(f"{tool} does not know the architecture '{arch}'; name another with --arch.")
+    if target and any(mismatch in messages for mismatch in MISMATCHES):
+        line = ptx.count("\n", 0, target.start(1)) + 1
+        return TargetMismatch(f"{source.name}:{line}: needs {target[1]}; {tool} cannot assemble it for {arch}.")
+    if language == "cuda" and "Unsupported .version" in messages:
+        return ToolMissing(
+            f"NVRTC is newer than {tool}, which cannot read its PTX: "
+            f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."
+        )
+    errors = []
+    for number, said in re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M):
+        errors.append(f"{place(ptx, int(number or 0), source, language)}: {said}")
+    errors = [each for each in errors if "aborted due to errors" not in each] or [f"{source.name}: {messages}"]
+    more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
+    return AssembleError(
+        f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {tool} refuses this for {arch}; correct it there."
+    )
+
+
+MISMATCHES = (
+    "cannot be compiled for architecture",  # sm_90a for sm_90
+    "cannot be compiled to future architecture",  # sm_90a for sm_100
+    "cannot be compiled to different SM-family architecture",  # sm_100f for sm_120
+    "SM version specified by .target is higher than default SM version assumed",  # sm_90 for sm_80
+)
+"""How ptxas says that a .target cannot be assembled for an architecture. Which can is not monotone: ask it."""
+
+
+def place(ptx: str, line: int, source: Path, language: str) -> str:
+    """Where line `line` of the PTX comes from: the PTX file itself, or the CUDA C line that its .loc names."""
+    if not line:
+        return source.name
+    if language == "ptx":
+        return f"{source.name}:{line}"
+    before = re.findall(r"^\s*\.loc\s+1\s+(\d+)", "\n".join(ptx.splitlines()[:line]), re.M)
+    return f"{source.name}:{before[-1]}" if before else source.name
+
+
+def notable(messages: str) -> str:
+    """The messages without the statistics of every kernel: warnings, and what ptxas did not do (C75xx)."""
+    return "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
+
+
+STATISTICS = re.compile(
+    r"ptxas info\s*: (\d+ bytes gmem|Compiling entry function |Function properties for |Used \d+ reg|Compile time = )"
+    r"|    \d+ bytes stack frame, "
+    r"|$"
+)
+
+
+def resources(messages: str, entry: str) -> Resources | None:
+    """What the messages report of `entry`; None where they do not."""
+    sections = re.split(r"^ptxas info\s*: Compiling entry function '([^']*)' for '\w+'$", messages, flags=re.M)
+    reports = dict(zip(sections[1::2], sections[2::2], strict=True))
+    if entry not in reports:
+        return None
+    report = reports[entry]
+
+    def figure(pattern: str) -> int:
+        found = re.search(pattern, report)
+        return int(found[1]) if found else 0
+
+    return Resources(
+        registers=figure(r"Used (\d+) registers"),
+        stack_bytes=figure(r"(\d+) bytes stack frame"),
+        spill_store_bytes=figure(r"(\d+) bytes spill stores"),
+        spill_load_bytes=figure(r"(\d+) bytes spill loads"),
+        shared_bytes=figure(r"(\d+) bytes smem"),
+        barriers=figure(r"used (\d+) barriers"),
+    )

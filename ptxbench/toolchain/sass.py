@@ -1,0 +1,89 @@
+"""SASS, the machine code, as nvdisasm prints it: how many instructions of which class."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ptxbench.errors import ToolMissing
+
+SECONDS = 300
+
+INSTRUCTION_BYTES = 16
+"""Of every architecture since sm_70."""
+
+MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)(?!UX)")
+"""Opcodes that access memory; REDUX works on registers."""
+
+WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
+"""Modifiers that tell how much one thread moves; 4 bytes without any."""
+
+
+def disassemble(tool: Path, cubin: bytes) -> str:
+    """nvdisasm's JSON for a cubin. Raises ToolMissing if it does not know the file or the option (before CUDA 12.6)."""
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        (Path(folder) / "kernel.cubin").write_bytes(cubin)
+        try:
+            ran = subprocess.run(
+                [tool, "-json", "kernel.cubin"],
+                cwd=folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                errors="replace",
+                timeout=SECONDS,
+            )
+        except (OSError, subprocess.TimeoutExpired) as error:
+            raise ToolMissing(f"nvdisasm does not run: {error}.") from None
+    if ran.returncode != 0:
+        raise ToolMissing(f"nvdisasm cannot read the cubin: {ran.stderr.strip() or ran.returncode}.")
+    return ran.stdout
+
+
+def counts(document: str, entry: str) -> dict[str, int]:
+    """SASS instructions of `entry`: `total`, then by class, the most frequent first.
+
+    Not counted: the endless self-branch that ptxas puts behind the code as a trap, and the NOPs that pad it.
+    Raises ValueError if the document is not nvdisasm's or does not hold `entry`.
+    """
+    _, functions = json.loads(document)
+    code = next((each["sass-instructions"] for each in functions if each["function-name"] == entry), None)
+    if code is None:
+        raise ValueError(f"nvdisasm shows no kernel '{entry}'")
+    classes = Counter(class_of(each["opcode"]) for each in code[: end(code)])
+    return {"total": classes.total(), **dict(sorted(classes.items(), key=lambda item: (-item[1], item[0])))}
+
+
+def end(code: list[dict[str, Any]]) -> int:
+    """How many of the instructions come before the trap and the padding."""
+    length = len(code)
+    while length and (code[length - 1]["opcode"] == "NOP" or is_trap(code[length - 1], length - 1)):
+        length -= 1
+    return length
+
+
+def is_trap(instruction: dict[str, Any], index: int) -> bool:
+    """True for an unconditional branch to itself."""
+    return (
+        instruction["opcode"] == "BRA"
+        and "predicate" not in instruction
+        and instruction.get("operands") == hex(index * INSTRUCTION_BYTES)
+    )
+
+
+def class_of(opcode: str) -> str:
+    """The class of an opcode with its modifiers: the name alone, with what matters to what it costs.
+
+    A memory access keeps its width (`LDG.E.128.CONSTANT` is `LDG.128`), MUFU its function (`MUFU.EX2`).
+    """
+    name, *modifiers = opcode.split(".")
+    if name == "MUFU":
+        return ".".join([name, *modifiers[:1]])
+    if MEMORY.match(name):
+        return ".".join([name, *(each for each in modifiers if WIDTH.fullmatch(each))])
+    return name
