@@ -1,0 +1,158 @@
+"""What the GPU backend promises of a launch and of its clock, with kernels that are made to break the rules."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench import discovery, toolchain
+from ptxbench.errors import DeviceError, WrongResult
+from ptxbench.measure import Settings, measure
+from ptxbench.pair import Launch, f32, poison, u8, u32
+
+PTX = Path(__file__).with_name("ptx")
+
+
+def build(gpu, entry, assembler="toolkit"):
+    return toolchain.build(
+        PTX / f"{entry}.ptx",
+        language="ptx",
+        variant="ptx",
+        entry=entry,
+        arch=gpu.device()["sm"],
+        assembler=assembler,
+    )
+
+
+def test_a_store_past_the_end_is_found_in_the_guard_zone(gpu):
+    arguments = {"out": poison((256,), u32)}
+    with pytest.raises(WrongResult) as error:
+        gpu.run(build(gpu, "past_end"), Launch(1, 256), arguments, ("out",))
+    assert str(error.value) == (
+        "past_end.ptx writes outside its outputs: byte 1024 of 'out', which has 1024. Check its guard."
+    )
+
+
+def test_a_store_to_an_input_is_found(gpu):
+    arguments = {"x": np.arange(4, dtype=f32), "out": poison((1,), f32)}
+    with pytest.raises(WrongResult, match=r"element 3 of the input 'x' was 3\.0 and is 7\.0"):
+        gpu.run(build(gpu, "writes_input"), Launch(1, 1), arguments, ("out",))
+    assert arguments["x"].tolist() == [0, 1, 2, 3]  # the kernel worked on a copy
+
+
+@pytest.mark.parametrize("assembler", ["toolkit", "driver"])
+def test_scalars_arrive_with_their_exact_sizes(gpu, assembler):
+    arguments = {
+        "byte": np.uint8(0xA5),
+        "double": np.float64(0.1),
+        "half": np.uint16(0xBEEF),
+        "single": np.float32(0.1),
+        "out": poison((16,), u8),
+    }
+    outcome = gpu.run(build(gpu, "scalars", assembler), Launch(1, 1), arguments, ("out",))
+    expected = np.float64(0.1).tobytes() + np.float32(0.1).tobytes() + bytes([0xEF, 0xBE, 0xA5, 0xFF])
+    assert outcome.outputs["out"].tobytes() == expected
+
+
+def test_dynamic_shared_memory_may_exceed_48_kib(gpu):
+    arguments = {"out": poison((256,), u32)}
+    outcome = gpu.run(build(gpu, "big_shared"), Launch(1, 256, shared_bytes=63 * 1024), arguments, ("out",))
+    assert outcome.outputs["out"].tolist() == list(range(256))
+
+
+def test_a_block_larger_than_maxntid_is_a_device_error_that_says_what_to_check(gpu):
+    with pytest.raises(DeviceError, match=r"past_end\.ptx: CUDA_ERROR_\w+: .*"):
+        gpu.run(build(gpu, "past_end"), Launch(1, 1024), {"out": poison((1024,), u32)}, ("out",))
+
+
+def test_an_illegal_address_is_a_device_error_and_then_the_process_says_why_it_can_do_no_more(gpu):
+    # In a process of its own, because the error costs the process its GPU.
+    code = f"""
+from pathlib import Path
+from ptxbench import toolchain
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.errors import DeviceError
+from ptxbench.pair import Launch, poison, u32
+
+gpu = GpuBackend()
+built = toolchain.build(Path({str(PTX / "illegal_address.ptx")!r}), language="ptx", variant="ptx",
+                        entry="illegal_address", arch=gpu.device()["sm"])
+for _ in range(2):
+    try:
+        gpu.run(built, Launch(1, 1), {{"out": poison((1,), u32)}}, ("out",))
+    except DeviceError as error:
+        print(error, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    first, second = done.stdout.splitlines()
+    assert first.startswith("illegal_address.ptx: cudaErrorIllegalAddress: ")
+    assert first.endswith("Run it with --backend emulator, which names the line.")
+    assert second == f"illegal_address.ptx: this process can use the GPU no more, since {first}"
+
+
+@pytest.fixture
+def triad(gpu):
+    """Builds and arguments of triad at a size that takes a while."""
+    kernels = discovery.default_kernels()
+    found = discovery.load(kernels, "triad")
+    size = {"n": 1 << 22}
+    builds = {
+        source.variant: toolchain.build(
+            source.path,
+            language=source.language,
+            variant=source.variant,
+            entry=source.entry,
+            arch=gpu.device()["sm"],
+            flags=source.flags,
+        )
+        for source in found.sources
+    }
+    return builds, found.pair.launch(**size), found.pair.make_arguments(size, seed=1), found.pair.outputs
+
+
+def test_events_give_a_positive_time_every_time(gpu, triad):
+    builds, launch, arguments, outputs = triad
+    clock = gpu.clock(builds["ptx"], launch, arguments, outputs)
+    pending = [clock.enqueue() for _ in range(20)]
+    ns = [wait() for wait in pending]
+    assert all(isinstance(t, int) for t in ns)
+    # 4 Mi elements of 12 bytes: no device moves 50 MB in a microsecond, none needs a second.
+    assert all(1_000 < t < 1_000_000_000 for t in ns)
+
+
+def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
+    builds, launch, arguments, outputs = triad
+    clocks = {variant: gpu.clock(build, launch, arguments, outputs) for variant, build in builds.items()}
+    [one] = [
+        each
+        for each in measure(clocks, seed=1, settings=Settings(blocks=8, warm_up_seconds=0.1))
+        if each.contrast == ("cuda", "ptx")
+    ]
+    assert len(one.ns) == 8
+    assert all(t > 0 for block in one.ns for t in block)
+
+
+def test_the_device_is_described_for_the_run_document(gpu):
+    device = gpu.device()
+    assert set(device) == {
+        "kind", "name", "uuid_hash", "sm", "sms", "memory_bytes", "l2_bytes", "ecc", "mig", "power_limit_w", "driver",
+    }  # fmt: skip
+    assert device["kind"] == "gpu"
+    assert device["sm"].startswith("sm_")
+    assert device["sms"] > 0
+    assert device["memory_bytes"] > 1 << 30
+    assert device["l2_bytes"] > 0
+
+
+def test_the_device_is_still_described_where_nvml_fails(gpu, monkeypatch):
+    import pynvml
+
+    def refuse():
+        raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
+
+    monkeypatch.setattr(pynvml, "nvmlInit", refuse)
+    device = gpu.device()
+    assert (device["mig"], device["power_limit_w"], device["driver"]) == (None, None, None)
+    assert device["sms"] > 0

@@ -1,0 +1,33 @@
+"""Every variant of every shipped pair, at every check size, on the device."""
+
+import pytest
+
+from ptxbench import discovery, toolchain, verify
+
+KERNELS = discovery.default_kernels()
+
+
+@pytest.mark.parametrize("assembler", ["toolkit", "driver"])
+@pytest.mark.parametrize("name", discovery.find_pairs(KERNELS))
+def test_every_variant_agrees_with_the_reference_at_every_check_size(gpu, name, assembler):
+    found = discovery.load(KERNELS, name)
+    pair = found.pair
+    for source in found.sources:
+        built = toolchain.build(
+            source.path,
+            language=source.language,
+            variant=source.variant,
+            entry=source.entry,
+            arch=gpu.device()["sm"],
+            flags=source.flags,
+            assembler=assembler,
+        )
+        assert (built.cubin is None) == (assembler == "driver")
+        for size in pair.check_sizes:
+            for integers in {False, pair.exact_on_integers}:
+                arguments = pair.make_arguments(size, seed=1, integers=integers)
+                expected = verify.expect(pair, arguments, integers=integers)
+                outcome = gpu.run(built, pair.launch(**size), arguments, pair.outputs)
+                verdict = verify.verify(outcome.outputs, expected, f"{source.path.name}, {size}")
+                assert verdict.worst is None
+                assert outcome.counts is None
