@@ -97,7 +97,7 @@ def why_unavailable(status: int, text: str, driver_cuda: str) -> str:
 def explain(kernel: str, status: int, text: str) -> str:
     """The message of a DeviceError: the kernel, the driver's own words, what to do."""
     advice = ADVICE.get(status, "The driver's documentation explains this error.")
-    return f"{kernel}: {text}. {advice}"
+    return f"{kernel}: {text.rstrip('.')}. {advice}"
 
 
 class GpuBackend:

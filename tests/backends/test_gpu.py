@@ -3,9 +3,11 @@
 import subprocess
 import sys
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 
+from ptxbench import toolchain
 from ptxbench.backends import gpu
 from ptxbench.errors import ToolMissing
 
@@ -105,3 +107,17 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
     assert log == ["make event", "make event", "restore and flush", "record event 1", "launch", "record event 2"]
     assert wait() == 51200
     assert log[-1] == "wait for event 2"
+
+
+KERNELS = [
+    Path(gpu.__file__).with_name("l2_sweep.ptx"),
+    *sorted((Path(__file__).parents[1] / "gpu" / "ptx").glob("*.ptx")),
+]
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
+@pytest.mark.parametrize("path", KERNELS, ids=lambda path: path.stem)
+def test_the_kernels_that_only_a_device_can_run_assemble_without_one(path, arch):
+    built = toolchain.build(path, language="ptx", variant="ptx", entry=path.stem, arch=arch)
+    assert built.cubin
+    assert built.report.log == ""
