@@ -1,0 +1,207 @@
+"""METRICS: every number that ptxbench derives of a variant. Knows results, and nothing of how they are shown.
+
+One entry is a column of the table, a key of the exports, a choice of `--columns` and a key of the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from ptxbench import stats
+from ptxbench.errors import UsageError, suggestion
+from ptxbench.result import VERIFIED, BuildReport, Cell, VariantResult
+
+REFERENCE = "cuda"
+"""The variant that every other is compared with."""
+
+NANOSECOND = 1e-9
+
+Formula = Callable[[Cell, str, VariantResult], float | None]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of one variant of a cell; `formula` gives None where it does not exist.
+
+    `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, or nothing for a count. `interval` gives the ends of
+    the formula's value, for those that have one.
+    """
+
+    name: str
+    heading: str
+    unit: str
+    better: Literal["lower", "higher", "neither"]
+    description: str
+    formula: Formula
+    interval: Callable[[Cell, str, VariantResult], tuple[float, float] | None] | None = None
+
+    def of(self, cell: Cell, variant: str) -> float | None:
+        """The value for one variant of `cell`."""
+        return self.formula(cell, variant, cell.variants[variant])
+
+
+# ---- measured on a GPU
+
+
+def time(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    """Seconds; never of a variant that is not verified."""
+    ns = stats.median_ns(cell.rounds, variant) if result.status == VERIFIED else None
+    return None if ns is None else ns * NANOSECOND
+
+
+def per_second(work: str) -> Formula:
+    """An amount of the cell's work over the time."""
+
+    def rate(cell: Cell, variant: str, result: VariantResult) -> float | None:
+        seconds = time(cell, variant, result)
+        return cell.work[work] / seconds if seconds and cell.work[work] else None
+
+    return rate
+
+
+def time_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    if variant == REFERENCE or result.status != VERIFIED:
+        return None
+    interval = stats.ratio(cell.rounds, variant, REFERENCE)
+    return interval.value if interval else None
+
+
+def time_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
+    if variant == REFERENCE or result.status != VERIFIED:
+        return None
+    interval = stats.ratio(cell.rounds, variant, REFERENCE)
+    return (interval.low, interval.high) if interval else None
+
+
+# ---- counted by the emulator
+
+
+def count(*names: str) -> Formula:
+    """The sum of these counters; None on a GPU, and where the emulator does not count them."""
+
+    def total(cell: Cell, variant: str, result: VariantResult) -> float | None:
+        counts = result.counts or {}
+        return sum(counts[name] for name in names) if all(name in counts for name in names) else None
+
+    return total
+
+
+def quotient(numerator: Formula, denominator: Formula) -> Formula:
+    """One number over another; None where there is nothing to divide by."""
+
+    def divided(cell: Cell, variant: str, result: VariantResult) -> float | None:
+        over, under = numerator(cell, variant, result), denominator(cell, variant, result)
+        return over / under if over is not None and under else None
+
+    return divided
+
+
+def of_reference(formula: Formula) -> Formula:
+    """The variant's number over that of the reference."""
+
+    def relative(cell: Cell, variant: str, result: VariantResult) -> float | None:
+        reference = cell.variants.get(REFERENCE)
+        own, base = formula(cell, variant, result), formula(cell, REFERENCE, reference) if reference else None
+        return own / base if own is not None and base else None
+
+    return relative
+
+
+def build(read: Callable[[BuildReport], float | None]) -> Formula:
+    """What the toolchain reports of the variant."""
+    return lambda cell, variant, result: read(result.build) if result.build else None
+
+
+def spills(report: BuildReport) -> float | None:
+    if report.spill_store_bytes is None or report.spill_load_bytes is None:
+        return None
+    return report.spill_store_bytes + report.spill_load_bytes
+
+
+INSTRUCTIONS = count("ptx_warp_instructions")
+SECTORS = count("ptx_global_load_sectors", "ptx_global_store_sectors")
+REQUESTS = count("ptx_global_load_requests", "ptx_global_store_requests")
+CLASSES = {
+    "int": "integer arithmetic and logic", "f16": "half precision", "f32": "single precision",
+    "f64": "double precision", "special": "approximate functions", "convert": "conversions", "move": "moves",
+    "compare": "comparisons and selections", "control": "branches, calls and returns", "memory": "memory accesses",
+    "warp": "shuffles and votes", "matrix": "matrix operations", "async": "asynchronous copies",
+    "barrier": "barriers",
+}  # fmt: skip
+
+
+def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
+    """A metric that is a counter of the emulator, under its own name."""
+    return Metric(name, heading, "", better, description, count(name))
+
+
+METRICS = (
+    Metric("time", "time", "s", "lower", "Median device time of a launch.", time),
+    Metric("ratio", "time / cuda", "×", "lower", "Time over that of the cuda row, from paired blocks.",
+           time_ratio, time_ratio_interval),
+    Metric("bandwidth", "bandwidth", "B/s", "higher", "Compulsory bytes (each array once) over the time.",
+           per_second("bytes")),
+    Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
+    Metric("max_error", "max error", "", "lower", "Greatest |error| against the float64 reference.",
+           lambda cell, variant, result: result.check.max_error if result.check else None),
+    Metric("registers", "regs", "", "lower", "Registers of a thread.", build(lambda report: report.registers)),
+    Metric("spills", "spills", "B", "lower", "Bytes of spill stores and loads of a thread.", build(spills)),
+    Metric("stack", "stack", "B", "lower", "Stack frame of a thread.", build(lambda report: report.stack_bytes)),
+    Metric("shared", "shared", "B", "lower", "Static shared memory of a CTA.",
+           build(lambda report: report.shared_bytes)),
+    Metric("sass", "SASS", "", "lower", "SASS instructions of the kernel, as they stand in the file.",
+           build(lambda report: report.sass.get("total"))),
+    Metric("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
+           build(lambda report: report.occupancy)),
+    counter("ptx_warp_instructions", "PTX instr.", "lower", "PTX instructions that warps executed."),
+    Metric("ptx_instructions_ratio", "instr. / cuda", "×", "lower", "PTX warp instructions over those of the cuda row.",
+           of_reference(INSTRUCTIONS)),
+    *(counter(f"ptx_warp_instructions_{name}", name, "neither", f"Of these, {words}.")
+      for name, words in CLASSES.items()),
+    counter("ptx_thread_instructions", "thread instr.", "lower", "PTX instructions times lanes at them."),
+    counter("ptx_thread_instructions_on", "lanes on", "lower", "The same, lanes with a true guard alone."),
+    Metric("ptx_active_lane_share", "lanes", "%", "higher", "Lanes with a true guard, of 32 for each instruction.",
+           count("ptx_active_lane_share")),
+    counter("ptx_branches", "branches", "lower", "Guarded branches and exits of a warp."),
+    counter("ptx_divergent_branches", "divergent", "lower", "Of these, those whose lanes part."),
+    Metric("ptx_global_sectors", "sectors", "", "lower", "32-byte sectors that global loads and stores touch.",
+           SECTORS),
+    Metric("ptx_global_sectors_per_request", "sect./req.", "", "lower", "Global sectors of one request of a warp.",
+           quotient(SECTORS, REQUESTS)),
+    *(counter(f"ptx_global_{kind}_{part}", f"{kind} {part}", "lower", f"{part.capitalize()} of global {kind}s.")
+      for kind in ("load", "store") for part in ("requests", "sectors", "bytes")),
+    *(Metric(f"ptx_global_{kind}_sectors_per_request", f"{kind} s./req.", "", "lower",
+             f"Sectors of one global {kind} of a warp.",
+             quotient(count(f"ptx_global_{kind}_sectors"), count(f"ptx_global_{kind}_requests")))
+      for kind in ("load", "store")),
+    Metric("ptx_shared_wavefronts", "wavefronts", "", "lower", "Passes over the banks that shared accesses need.",
+           count("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")),
+    Metric("ptx_shared_conflicts", "conflicts", "", "lower", "Of these, those that bank conflicts add.",
+           count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
+    *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {part[:5]}", "lower", f"{part.capitalize()} of shared {kind}s.")
+      for kind in ("load", "store") for part in ("requests", "wavefronts", "conflicts", "bytes")),
+    Metric("ptx_atomics", "atomics", "", "lower", "Requests of atomics, global and shared.",
+           count("ptx_atomic_global_requests", "ptx_atomic_shared_requests")),
+    *(counter(f"ptx_atomic_{space}_{part}", f"{space} at. {part[:5]}", "lower", f"{words} {space} atomics.")
+      for space in ("global", "shared")
+      for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
+                          ("serial", "Most lanes on one address, summed over"))),
+    counter("ptx_barriers", "barriers", "lower", "Arrivals of warps at barriers."),
+    counter("ptx_barrier_phases", "phases", "lower", "Completed barriers of CTAs."),
+)  # fmt: skip
+"""In the order of a wide table."""
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+def choose(names: Iterable[str]) -> tuple[Metric, ...]:
+    """The metrics of these names, in their order. Raises UsageError with a suggestion for an unknown one."""
+    chosen = []
+    for name in names:
+        if name not in BY_NAME:
+            hint = suggestion(name, tuple(BY_NAME)) or f" Columns are {', '.join(BY_NAME)}."
+            raise UsageError(f"There is no column '{name}'.{hint}")
+        chosen.append(BY_NAME[name])
+    return tuple(chosen)

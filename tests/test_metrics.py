@@ -1,0 +1,135 @@
+"""Every metric of a variant that was timed, of one that was counted, and of one that was neither."""
+
+import pytest
+
+from ptxbench.emulator import counters
+from ptxbench.errors import UsageError
+from ptxbench.metrics import BY_NAME, METRICS, choose
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+
+BUILD = BuildReport(
+    source_sha256="s",
+    ptx_sha256="p",
+    registers=32,
+    spill_store_bytes=8,
+    spill_load_bytes=4,
+    stack_bytes=16,
+    shared_bytes=1024,
+    occupancy=0.75,
+    sass={"total": 40, "LDG": 2},
+)
+CHECK = CheckReport("float64", "1 ulp", [{"n": 1}], max_error=1e-7)
+COUNTS = {
+    **dict.fromkeys(counters.ADDITIVE, 0),
+    "ptx_warp_instructions": 300,
+    "ptx_global_load_requests": 10,
+    "ptx_global_load_sectors": 40,
+    "ptx_global_store_requests": 10,
+    "ptx_global_store_sectors": 80,
+    "ptx_shared_load_conflicts": 3,
+    "ptx_shared_store_conflicts": 4,
+    "ptx_atomic_global_requests": 1,
+    "ptx_atomic_shared_requests": 5,
+    "ptx_active_lane_share": 0.5,
+}
+
+
+def cell(**variants):
+    return Cell(
+        pair="scale",
+        size={"n": 1000},
+        arch="sm_90",
+        launch=LaunchReport((8, 1, 1), (128, 1, 1)),
+        work={"flops": 1000, "bytes": 8000},
+        variants=variants,
+        rounds=variants.pop("rounds", ()),
+    )
+
+
+TIMED = cell(
+    cuda=VariantResult("cuda", "verified", build=BUILD, check=CHECK),
+    ptx=VariantResult("ptx", "verified", build=BUILD, check=CHECK),
+    rounds=[Round(0, 0, ("cuda", "ptx"), "A", [[2000, 1000, 1000, 2000]] * 8)],
+)
+COUNTED = cell(
+    cuda=VariantResult("cuda", "verified", build=BUILD, check=CHECK, counts={**COUNTS, "ptx_warp_instructions": 400}),
+    ptx=VariantResult("ptx", "verified", build=BUILD, check=CHECK, counts=COUNTS),
+)
+NEITHER = cell(ptx=VariantResult("ptx", "broken", "no such instruction"))
+
+VALUES = [
+    ("time",                             TIMED,   1e-6),
+    ("ratio",                            TIMED,   0.5),
+    ("bandwidth",                        TIMED,   8e9),
+    ("compute",                          TIMED,   1e9),
+    ("max_error",                        TIMED,   1e-7),
+    ("registers",                        TIMED,   32),
+    ("spills",                           TIMED,   12),
+    ("stack",                            TIMED,   16),
+    ("shared",                           TIMED,   1024),
+    ("sass",                             TIMED,   40),
+    ("occupancy",                        TIMED,   0.75),
+    ("time",                             COUNTED, None),    # an emulator has no time
+    ("ratio",                            COUNTED, None),
+    ("bandwidth",                        COUNTED, None),
+    ("ptx_warp_instructions",            COUNTED, 300),
+    ("ptx_warp_instructions",            TIMED,   None),    # a GPU counts nothing
+    ("ptx_instructions_ratio",           COUNTED, 0.75),
+    ("ptx_instructions_ratio",           TIMED,   None),
+    ("ptx_active_lane_share",            COUNTED, 0.5),
+    ("ptx_global_sectors",               COUNTED, 120),
+    ("ptx_global_sectors_per_request",   COUNTED, 6),
+    ("ptx_global_load_sectors_per_request", COUNTED, 4),
+    ("ptx_shared_conflicts",             COUNTED, 7),
+    ("ptx_shared_wavefronts",            COUNTED, 0),
+    ("ptx_atomics",                      COUNTED, 6),
+    ("ptx_barriers",                     COUNTED, 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "result", "value"), VALUES)
+def test_a_metric_is_derived_from_the_cell(name, result, value):
+    found = BY_NAME[name].of(result, "ptx")
+    assert found == (None if value is None else pytest.approx(value, rel=1e-12))
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_a_metric_does_not_exist_for_a_variant_that_never_ran(metric):
+    assert metric.of(NEITHER, "ptx") is None
+
+
+def test_a_variant_that_is_not_verified_has_no_time():
+    wrong = cell(
+        cuda=TIMED.variants["cuda"], ptx=VariantResult("ptx", "wrong", build=BUILD, check=CHECK), rounds=TIMED.rounds
+    )
+    assert BY_NAME["time"].of(wrong, "ptx") is None
+    assert BY_NAME["ratio"].of(wrong, "ptx") is None
+
+
+def test_the_ratio_has_an_interval_and_the_reference_has_no_ratio_to_itself():
+    ratio = BY_NAME["ratio"]
+    low, high = ratio.interval(TIMED, "ptx", TIMED.variants["ptx"])
+    assert low == pytest.approx(0.5)
+    assert high == pytest.approx(0.5)
+    assert ratio.of(TIMED, "cuda") is None
+
+
+def test_every_counter_of_the_emulator_is_a_metric():
+    derived = {"ptx_barrier_phases", "ptx_active_lane_share"}
+    assert not {*counters.ADDITIVE, *derived} - BY_NAME.keys()
+
+
+def test_names_are_unique_and_described():
+    assert len(BY_NAME) == len(METRICS)
+    for metric in METRICS:
+        assert metric.name.replace("_", "").isalnum()
+        assert metric.description.endswith(".")
+        assert len(metric.heading) <= 16
+
+
+def test_columns_are_chosen_by_name_in_their_order():
+    assert [metric.name for metric in choose(["sass", "time"])] == ["sass", "time"]
+    with pytest.raises(UsageError, match=r"There is no column 'registrs'\. Did you mean 'registers'\?"):
+        choose(["registrs"])
+    with pytest.raises(UsageError, match=r"There is no column 'x'\. Columns are time, ratio, "):
+        choose(["x"])
