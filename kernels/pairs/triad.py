@@ -1,0 +1,26 @@
+"""triad: a[i] = b[i] + s * c[i]. The STREAM triad: 16-byte accesses, one fused multiply-add, a ragged end."""
+
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f32, u32, ulps
+
+BLOCK = 256
+VECTOR = 4  # elements a thread: one float4
+
+PAIR = Pair(
+    teaches="The noise floor: up to sm_90 both sides are the same machine code; any difference is the measurement's.",
+    args=[
+        Out("a", f32, lambda n: (n,)),
+        In("b", f32, lambda n: (n,)),
+        In("c", f32, lambda n: (n,)),
+        Scalar("s", f32, 0.7),  # not exact in binary, so that s * c needs its rounding
+        Scalar("n", u32, lambda n: n),
+    ],
+    launch=lambda n: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),
+    reference=lambda b, c, s, n: {"a": b + s * c},
+    # The kernel's fma is b + s c rounded once: half an ulp. In the reference s c is exact (24 + 24 bits of 53) and the
+    # sum is off by 2**-53. A product rounded by itself would be off by up to 2**-24 |s c|, many ulps where b and s c
+    # nearly cancel.
+    tolerance=ulps(1),
+    check_sizes=[{"n": n} for n in (1, 3, 4, 1023, 1024, 1025, 65539)],
+    bench_sizes=[{"n": 1 << k} for k in (16, 22, 25, 28)],
+    flops=lambda n: 2 * n,
+)
