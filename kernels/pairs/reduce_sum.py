@@ -1,0 +1,43 @@
+"""reduce_sum: total += the sum of x. A grid-stride loop of float4, warp shuffles, one atomic addition a CTA."""
+
+import numpy as np
+
+from ptxbench.pair import In, InOut, Launch, Pair, Scalar, ceil_div, f32, relative, u32
+
+BLOCK = 256
+PER_CTA = 4096  # elements a CTA at least: four float4 a thread, so that the loop loops at small sizes too
+MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the loop gets longer, not the grid
+
+
+def ctas(n):
+    """CTAs of the grid for n elements."""
+    return min(ceil_div(n, PER_CTA), MOST_CTAS)
+
+
+def additions(n):
+    """The most f32 additions between an element and the total."""
+    rounds = ceil_div(n // 4, BLOCK * ctas(n))
+    inside_float4, warp, block = 2, 5, 3  # each a tree: log2 of 4 elements, of 32 lanes, of 8 warps
+    return inside_float4 + rounds + warp + block + ctas(n)
+
+
+PAIR = Pair(
+    teaches="A shuffle's mask names the lanes that execute it, all and no others; a wrong one may seem to work.",
+    args=[
+        In("x", f32, lambda n: (n,)),
+        InOut("total", f32, lambda n: (1,)),
+        Scalar("n", u32, lambda n: n),
+    ],
+    launch=lambda n: Launch(grid=ctas(n), block=BLOCK),
+    reference=lambda x, total, n: {"total": total + np.sum(x)},
+    # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
+    tolerance=relative(
+        lambda x, total, n: (1 + 2**-24) ** additions(int(n)) - 1,
+        of=lambda x, total, n: np.sum(np.abs(x)),
+        describe="2^-24 of the sum of |x| an addition",
+    ),
+    exact_on_integers=True,  # every partial sum of the check sizes is a whole number below 2**24
+    check_sizes=[{"n": n} for n in (1, 255, 257, 4095, 4097, 100_003)],
+    bench_sizes=[{"n": 1 << k} for k in (16, 22, 26, 30)],
+    flops=lambda n: n,
+)
