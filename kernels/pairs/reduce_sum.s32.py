@@ -1,0 +1,30 @@
+"""reduce_sum.s32: total += the sum of x, in integers. A warp adds in one instruction, redux.sync, which needs sm_80."""
+
+import numpy as np
+
+from ptxbench.pair import EXACT, In, InOut, Launch, Pair, Scalar, ceil_div, s32, u32
+
+BLOCK = 256
+PER_CTA = 4096  # elements a CTA at least: four int4 a thread, so that the loop loops at small sizes too
+MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the loop gets longer, not the grid
+
+
+def small(rng, shape, n):
+    """Numbers whose sum stays far inside 32 bits: at 2**30 of them its standard deviation is 2**26.2."""
+    return rng.integers(-4096, 4095, shape, np.int32, endpoint=True)
+
+
+PAIR = Pair(
+    teaches="__reduce_add_sync and redux.sync are one instruction, in place of five shuffles and five additions.",
+    args=[
+        In("x", s32, lambda n: (n,), values=small),
+        InOut("total", s32, lambda n: (1,)),
+        Scalar("n", u32, lambda n: n),
+    ],
+    launch=lambda n: Launch(grid=min(ceil_div(n, PER_CTA), MOST_CTAS), block=BLOCK),
+    reference=lambda x, total, n: {"total": total + np.sum(x)},
+    tolerance=EXACT,
+    check_sizes=[{"n": n} for n in (1, 255, 257, 4095, 4097, 100_003)],
+    bench_sizes=[{"n": 1 << k} for k in (16, 22, 26, 30)],
+    flops=lambda n: n,
+)
