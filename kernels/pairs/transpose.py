@@ -1,0 +1,25 @@
+"""transpose: y[c][r] = x[r][c], in 32 x 32 tiles. A padded tile in shared memory turns columns into rows."""
+
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u32
+
+TILE = 32
+ROWS = 8  # rows of a tile that a CTA moves at once; four times makes the tile
+
+PAIR = Pair(
+    teaches="One unused float a row of the tile: then a column meets 32 banks, not one bank 32 times.",
+    args=[
+        In("x", f32, lambda rows, columns: (rows, columns)),
+        Out("y", f32, lambda rows, columns: (columns, rows)),
+        Scalar("rows", u32, lambda rows, columns: rows),
+        Scalar("columns", u32, lambda rows, columns: columns),
+    ],
+    launch=lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=(TILE, ROWS)),
+    reference=lambda x, rows, columns: {"y": x.T},
+    tolerance=EXACT,
+    check_sizes=[
+        {"rows": rows, "columns": columns}
+        for rows, columns in ((1, 1), (31, 33), (32, 32), (33, 31), (65, 97), (100, 257))
+    ],
+    bench_sizes=[{"rows": edge, "columns": edge} for edge in (1024, 4096, 8192, 16384)],
+    flops=lambda rows, columns: 0,
+)
