@@ -82,8 +82,7 @@ class SignatureMismatch(KernelError):
 
 
 class PtxSyntaxError(KernelError):
-    def __init__(self, line: int, message: str) -> None:
-        super().__init__(f"line {line}: {message}")
+    """Its message starts with "line N: "."""
 
 
 class UnsupportedInstruction(KernelError):

@@ -31,7 +31,7 @@ from ptxbench.emulator.syntax import (
     Vector,
 )
 from ptxbench.emulator.types import TYPES, Type
-from ptxbench.errors import PtxSyntaxError
+from ptxbench.errors import LaunchError, PtxSyntaxError
 
 TOKEN = re.compile(
     r"""(?P<blank>[ \t\r]+|//[^\n]*)
@@ -72,9 +72,25 @@ class Token:
     line: int
 
 
+def syntax_error(line: int, message: str) -> PtxSyntaxError:
+    return PtxSyntaxError(f"line {line}: {message}")
+
+
 def parse(text: str) -> Module:
     """The module that `text` describes. Raises PtxSyntaxError."""
     return Parser(text).module()
+
+
+def choose(module: Module, entry: str | None) -> Function:
+    """The entry of that name; without a name, the only one. Raises LaunchError that names those there are."""
+    names = ", ".join(module.entries) or "none"
+    if entry is None:
+        if len(module.entries) != 1:
+            raise LaunchError(f"Which entry? The PTX has {len(module.entries)}: {names}.")
+        return next(iter(module.entries.values()))
+    if entry not in module.entries:
+        raise LaunchError(f"The PTX has no entry '{entry}'; it has: {names}.")
+    return module.entries[entry]
 
 
 def tokens(text: str) -> Iterator[Token]:
@@ -82,7 +98,7 @@ def tokens(text: str) -> Iterator[Token]:
     while at < len(text):
         match = TOKEN.match(text, at)
         if match is None:
-            raise PtxSyntaxError(line, f"{text[at]!r} is no part of PTX.")
+            raise syntax_error(line, f"{text[at]!r} is no part of PTX.")
         kind = match.lastgroup or ""
         if kind == "newline":
             line += 1
@@ -125,7 +141,7 @@ class Parser:
 
     def error(self, expected: str) -> PtxSyntaxError:
         found = self.next.text if self.next.kind == "end" else f"'{self.next.text}'"
-        return PtxSyntaxError(self.next.line, f"found {found} where {expected} should stand.")
+        return syntax_error(self.next.line, f"found {found} where {expected} should stand.")
 
     def word(self, expected: str) -> str:
         if self.next.kind != "word":
@@ -136,7 +152,7 @@ class Parser:
         sign = -1 if self.accept("-") else 1
         value = self.number().value
         if not isinstance(value, int):
-            raise PtxSyntaxError(self.tokens[self.at - 1].line, f"found {value} where a whole number should stand.")
+            raise syntax_error(self.tokens[self.at - 1].line, f"found {value} where a whole number should stand.")
         return sign * value
 
     def number(self) -> Immediate:
@@ -228,7 +244,7 @@ class Parser:
             elif name[1:] in TYPES:
                 kind = TYPES[name[1:]]
             elif name not in (".ptr", ".attribute", *STATE_SPACES):
-                raise PtxSyntaxError(self.tokens[self.at - 1].line, f"'{name}' is no type that the emulator knows.")
+                raise syntax_error(self.tokens[self.at - 1].line, f"'{name}' is no type that the emulator knows.")
             elif name == ".attribute":
                 self.skip_parentheses()
         if kind is None:
@@ -243,7 +259,7 @@ class Parser:
     def declarator(self, space: str, align: int, vector: int, kind: Type, line: int) -> Variable:
         name = self.word("a name")
         if self.accept("<"):
-            raise PtxSyntaxError(line, f"'{name}<' declares a family of variables; only registers come in families.")
+            raise syntax_error(line, f"'{name}<' declares a family of variables; only registers come in families.")
         count: int | None = 1
         array = False
         while self.accept("["):
@@ -281,9 +297,7 @@ class Parser:
         self.expect(".reg")
         _, vector, kind = self.type_attributes()
         if vector != 1:
-            raise PtxSyntaxError(
-                self.next.line, "vector registers (.reg .v4) are not supported; declare four registers."
-            )
+            raise syntax_error(self.next.line, "vector registers (.reg .v4) are not supported; declare four registers.")
         for name, count in self.separated(self.register):
             for each in [name] if count is None else [f"{name}{i}" for i in range(count)]:
                 depth = len(self.scopes)
@@ -317,7 +331,7 @@ class Parser:
                 self.take()
                 self.expect(";")
             elif name not in (".noreturn", ".explicitcluster", ".unique", ".blocksareclusters"):
-                raise PtxSyntaxError(self.tokens[self.at - 1].line, f"'{name}' is no directive of a function.")
+                raise syntax_error(self.tokens[self.at - 1].line, f"'{name}' is no directive of a function.")
         if self.accept(";"):
             function.defined = False
         else:
@@ -378,7 +392,7 @@ class Parser:
             self.expect(";")
             return
         if token.text in function.labels:
-            raise PtxSyntaxError(token.line, f"the label '{token.text}' stands twice.")
+            raise syntax_error(token.line, f"the label '{token.text}' stands twice.")
         function.labels[token.text] = len(function.instructions)
 
     def instruction(self, function: Function) -> None:
@@ -388,12 +402,12 @@ class Parser:
             name = self.take()
             operand = self.named(name.text)
             if not isinstance(operand, Register) or function.registers[operand.name].kind != "p":
-                raise PtxSyntaxError(name.line, f"the guard '{name.text}' is no declared predicate.")
+                raise syntax_error(name.line, f"the guard '{name.text}' is no declared predicate.")
             guard = operand
         line = self.next.line
         opcode = self.word("an instruction")
         if opcode.startswith("."):
-            raise PtxSyntaxError(line, f"'{opcode}' is no directive that may stand in a function's body.")
+            raise syntax_error(line, f"'{opcode}' is no directive that may stand in a function's body.")
         operands = self.separated(self.operand) if self.next.text != ";" else []
         self.expect(";")
         function.instructions.append(Instruction(line, opcode, tuple(operands), guard, negated))
@@ -425,7 +439,7 @@ class Parser:
         if self.accept("|"):
             return Dual(operand, self.operand())
         if isinstance(operand, Symbol) and name.text.startswith("%"):
-            raise PtxSyntaxError(name.line, f"'{name.text}' is not declared; add it to a .reg line.")
+            raise syntax_error(name.line, f"'{name.text}' is not declared; add it to a .reg line.")
         return operand
 
     def address(self) -> Address:
@@ -436,7 +450,7 @@ class Parser:
             name = self.next
             operand = self.named(self.word("a register or a variable"))
             if not isinstance(operand, Register | Symbol) or (isinstance(operand, Symbol) and name.text[0] == "%"):
-                raise PtxSyntaxError(name.line, f"'{name.text}' is no declared register or variable.")
+                raise syntax_error(name.line, f"'{name.text}' is no declared register or variable.")
             base = operand
         offset = 0
         while self.next.text in ("+", "-"):
@@ -460,9 +474,7 @@ class Parser:
                 continue
             target = instruction.operands[0]
             if isinstance(target, Symbol) and target.name not in function.labels:
-                raise PtxSyntaxError(
-                    instruction.line, f"the label '{target.name}' stands nowhere in '{function.name}'."
-                )
+                raise syntax_error(instruction.line, f"the label '{target.name}' stands nowhere in '{function.name}'.")
 
 
 def number(text: str) -> Immediate:

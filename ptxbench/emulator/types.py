@@ -34,6 +34,11 @@ class Type:
         return {"f16": "half", "f32": "float", "f64": "double"}.get(self.name, f"i{self.bits}")
 
     @property
+    def llvm_name(self) -> str:
+        """The element as it stands in an intrinsic's name: i32, f32."""
+        return self.name if self.floating else f"i{self.bits}"
+
+    @property
     def vector(self) -> str:
         """The LLVM type of a warp's 32 lanes."""
         return f"<{LANES} x {self.element}>"

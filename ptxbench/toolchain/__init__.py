@@ -15,7 +15,8 @@ from typing import Literal
 
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.result import BuildReport
-from ptxbench.toolchain import cache, locate, nvrtc, ptxas, sass
+from ptxbench import cache
+from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.occupancy import occupancy
 
@@ -91,7 +92,7 @@ def versions() -> dict[str, str | None]:
         found["nvrtc"] = nvrtc_version(nvrtc.find())
     for name in ("ptxas", "nvdisasm"):
         if tool := locate.program(name):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(ToolMissing):
                 found[name] = locate.version(tool)
     return found
 

@@ -1,0 +1,60 @@
+"""The backend without a device: executes a build's PTX on the CPU emulator. It counts; it has no time to tell."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ptxbench import emulator
+from ptxbench.backends.base import Outcome
+from ptxbench.errors import KernelError, WrongResult
+from ptxbench.pair import Launch
+from ptxbench.toolchain import Build
+
+
+class EmulatorBackend:
+    """Runs everywhere. `arch` is the architecture whose rules the PTX follows."""
+
+    name = "emulator"
+
+    def __init__(self, arch: str) -> None:
+        self.arch = arch
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def device(self) -> Mapping[str, Any]:
+        return {"kind": "emulator", "name": f"emulator-{self.arch}", "sm": self.arch}
+
+    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+        """One launch on copies of the arguments. Raises KernelError that names the source's file and line."""
+        copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
+        try:
+            execution = emulator.run(
+                build.ptx,
+                build.entry,
+                grid=launch.grid_xyz,
+                block=launch.block_xyz,
+                args=list(copies.values()),
+                dynamic_shared_bytes=launch.shared_bytes,
+                arch=self.arch,
+            )
+        except KernelError as error:
+            raise type(error)(locate(build, str(error))) from None
+        for name, value in copies.items():
+            if isinstance(value, np.ndarray) and name not in outputs and value.tobytes() != arguments[name].tobytes():
+                raise WrongResult(f"{build.source.name} writes to '{name}', which is an input.")
+        return Outcome({name: copies[name] for name in outputs}, execution.counters, execution.by_line)
+
+    def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:
+        return None
+
+
+def locate(build: Build, message: str) -> str:
+    """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""
+    name = build.source.name if build.language == "ptx" else f"the PTX of {build.source.name}"
+    located = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
+    return located if located != message else f"{name}: {message}"

@@ -1,0 +1,85 @@
+"""From a launch's raw counters to named ones, in total and by line of the PTX. Definitions: docs/emulator.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.runtime import ACTIVE, EXTRA, REQUESTS, WORK
+from ptxbench.emulator.types import LANES
+
+CLASSES = (
+    "int", "f16", "f32", "f64", "special", "convert", "move", "compare", "control", "memory", "warp", "matrix", "async",
+    "barrier",
+)  # fmt: skip
+"""Classes of instructions; ptx_warp_instructions_CLASS."""
+
+ADDITIVE = (
+    "ptx_warp_instructions",
+    *(f"ptx_warp_instructions_{name}" for name in CLASSES),
+    "ptx_thread_instructions",
+    "ptx_thread_instructions_on",
+    "ptx_branches",
+    "ptx_divergent_branches",
+    *(f"ptx_{space}_{kind}_{what}" for kind in ("load", "store")
+      for space, what in (("global", "requests"), ("global", "sectors"), ("global", "bytes"),
+                          ("shared", "requests"), ("shared", "wavefronts"), ("shared", "conflicts"), ("shared", "bytes"))),
+    *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
+    "ptx_barriers",
+)  # fmt: skip
+"""Counters that add up over lines; a kernel that does not do a thing has 0."""
+
+
+def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
+    """The counters of each PTX line that executed; only those that are not 0."""
+    lines: dict[int, Counter[str]] = {}
+    for step in translation.steps:
+        executions, lanes = (int(value) for value in raw[2 * step.block : 2 * step.block + 2])
+        if not executions:
+            continue
+        count = lines.setdefault(step.line, Counter())
+        count["ptx_warp_instructions"] += executions
+        count[f"ptx_warp_instructions_{step.counted}"] += executions
+        count["ptx_thread_instructions"] += lanes
+        count["ptx_thread_instructions_on"] += lanes if step.guard_slot is None else int(raw[step.guard_slot])
+        if step.divergent_slot is not None:
+            count["ptx_branches"] += executions
+            count["ptx_divergent_branches"] += int(raw[step.divergent_slot])
+        if step.flow == "barrier":
+            count["ptx_barriers"] += executions
+    for site in translation.sites:
+        requests, active, work, extra = (int(raw[site.slot + i]) for i in (REQUESTS, ACTIVE, WORK, EXTRA))
+        if not requests:
+            continue
+        count = lines[translation.steps[site.step].line]
+        if site.kind == "atomic":
+            name = f"ptx_atomic_{site.space}"
+            count.update({f"{name}_requests": requests, f"{name}_lanes": active, f"{name}_serial": work})
+            continue
+        name = f"ptx_{site.space}_{site.kind}"
+        count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})
+        if site.space == "shared":
+            count.update({f"{name}_wavefronts": work, f"{name}_conflicts": extra})
+        else:
+            count[f"{name}_sectors"] += work
+    return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
+
+
+def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:
+    """The counters of the launch, with the ratios that follow from them; None stands nowhere, 0 for what is absent."""
+    summed: Counter[str] = Counter()
+    for counts in lines.values():
+        summed.update(counts)
+    result: dict[str, float] = {name: summed[name] for name in ADDITIVE}
+    result["ptx_barrier_phases"] = phases
+    if executed := summed["ptx_warp_instructions"]:
+        result["ptx_active_lane_share"] = summed["ptx_thread_instructions_on"] / (LANES * executed)
+    for kind in ("load", "store"):
+        if requests := summed[f"ptx_global_{kind}_requests"]:
+            name = f"ptx_global_{kind}_sectors"
+            result[f"{name}_per_request"] = summed[name] / requests
+    return result

@@ -1,0 +1,433 @@
+"""The vocabulary of the instruction table: 32-lane values, and the LLVM IR that combines them.
+
+A Value is a warp's 32 lanes of one PTX type. Methods append IR text and return new Values; none touches memory,
+control or other lanes (see machine.py for those). No poison: shift counts are clamped by the bodies, float to
+integer conversions saturate, and there are no nsw, nuw or fast-math flags. (LLVM Language Reference.)
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ptxbench.emulator.types import B32, F32, F64, LANES, PRED, TYPES, U64, Type, bits_of, wide
+
+CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
+"""What PTX arithmetic gives for NaN; f64 keeps a payload in PTX, so there only one NaN is chosen."""
+LEAST_NORMAL_F32 = 2.0**-126
+EXP2_SERIES = tuple(math.log(2) ** k / math.factorial(k) for k in range(14))
+"""Taylor coefficients of 2^f."""
+COMPARISONS = {
+    "eq": ("eq", "eq", "oeq"), "ne": ("ne", "ne", "one"), "lt": ("slt", "ult", "olt"),
+    "le": ("sle", "ule", "ole"), "gt": ("sgt", "ugt", "ogt"), "ge": ("sge", "uge", "oge"),
+    "lo": ("ult", "ult", ""), "ls": ("ule", "ule", ""), "hi": ("ugt", "ugt", ""), "hs": ("uge", "uge", ""),
+    "equ": ("", "", "ueq"), "neu": ("", "", "une"), "ltu": ("", "", "ult"), "leu": ("", "", "ule"),
+    "gtu": ("", "", "ugt"), "geu": ("", "", "uge"), "num": ("", "", "ord"), "nan": ("", "", "uno"),
+}  # fmt: skip
+"""PTX comparison -> LLVM predicate for signed, unsigned (and bits), floating."""
+
+
+@dataclass(frozen=True)
+class Value:
+    """32 lanes of `type`; `ir` is an SSA name or a constant.
+
+    `raw`: the result of float arithmetic, whose NaNs may carry any payload until the bits are looked at.
+    `constant`: the bit pattern that all lanes share, where it is known.
+    """
+
+    ir: str
+    type: Type
+    raw: bool = False
+    constant: int | None = None
+
+
+class Emitter:
+    """Collects the IR of one function's blocks."""
+
+    def __init__(self, *, hardware_fma: bool = True) -> None:
+        self.hardware_fma = hardware_fma  # without it, llvm.fma is 32 calls of libm
+        self.lines: list[str] = []
+        self.declarations: set[str] = set()
+        self.names = 0
+
+    # ---- text
+
+    def line(self, text: str) -> None:
+        self.lines.append(text)
+
+    def op(self, text: str) -> str:
+        """Append `%N = text`; the name."""
+        self.names += 1
+        name = f"%v{self.names}"
+        self.lines.append(f"{name} = {text}")
+        return name
+
+    def label(self, hint: str) -> str:
+        """A fresh label's name."""
+        self.names += 1
+        return f"{hint}.{self.names}"
+
+    def intrinsic(self, name: str, returns: str, *arguments: tuple[str, str]) -> str:
+        """Call an LLVM intrinsic; `arguments` are (LLVM type, operand). The result's name."""
+        self.declarations.add(f"declare {returns} @{name}({', '.join(kind for kind, _ in arguments)})")
+        return self.op(f"call {returns} @{name}({', '.join(f'{kind} {value}' for kind, value in arguments)})")
+
+    # ---- constants and reinterpretation
+
+    def constant(self, value: int | float, type: Type) -> Value:
+        """`value` in every lane; an int is a bit pattern unless `type` is a float and value a Python float."""
+        if type is PRED:
+            return Value(f"splat (i1 {'true' if value else 'false'})", type, constant=int(bool(value)))
+        if type.floating:
+            bits = pattern(float(value), type.bits)
+            return Value(f"splat ({type.element} {float_literal(bits, type.bits)})", type, constant=bits)
+        bits = int(value) & (1 << type.bits) - 1
+        return Value(f"splat ({type.element} {bits})", type, constant=bits)
+
+    def from_bits(self, bits: int, type: Type) -> Value:
+        """The bit pattern `bits` in every lane."""
+        bits &= (1 << type.bits) - 1
+        if type.floating:
+            return Value(f"splat ({type.element} {float_literal(bits, type.bits)})", type, constant=bits)
+        return self.constant(bits, type)
+
+    def lanes(self, values: Sequence[int], type: Type) -> Value:
+        """One constant a lane."""
+        return Value("<" + ", ".join(f"{type.element} {value}" for value in values) + ">", type)
+
+    def lane_numbers(self, type: Type = B32) -> Value:
+        return self.lanes(range(LANES), type)
+
+    def splat(self, scalar: str, type: Type) -> Value:
+        """An LLVM scalar of the type's element, in every lane."""
+        first = self.op(f"insertelement {type.vector} poison, {type.element} {scalar}, i64 0")
+        return Value(
+            self.op(f"shufflevector {type.vector} {first}, {type.vector} poison, <{LANES} x i32> zeroinitializer"), type
+        )
+
+    def as_type(self, a: Value, type: Type) -> Value:
+        """The same bits as `type`, of the same width; the NaNs of arithmetic become canonical."""
+        if a.type == type:
+            return a
+        assert a.type.bits == type.bits, (a, type)
+        if a.constant is not None:
+            return self.from_bits(a.constant, type)
+        a = self.canonical(a)
+        if a.type.element == type.element:
+            return replace(a, type=type)
+        return Value(self.op(f"bitcast {a.type.vector} {a.ir} to {type.vector}"), type)
+
+    def bits(self, a: Value) -> Value:
+        return self.as_type(a, bits_of(a.type))
+
+    def canonical(self, a: Value) -> Value:
+        """`a` with every NaN replaced by PTX's own, if it may hold another."""
+        if not a.raw:
+            return a
+        nan = self.from_bits(CANONICAL_NAN[a.type.bits], a.type)
+        chosen = self.select(self.compare("nan", a, a), nan, replace(a, raw=False))
+        return replace(chosen, raw=False)
+
+    # ---- arithmetic
+
+    def binary(self, integer: str, floating: str, a: Value, b: Value) -> Value:
+        opcode = floating if a.type.floating else integer
+        return Value(self.op(f"{opcode} {a.type.vector} {a.ir}, {b.ir}"), a.type, raw=a.type.floating)
+
+    def add(self, a: Value, b: Value) -> Value:
+        return self.binary("add", "fadd", a, b)
+
+    def sub(self, a: Value, b: Value) -> Value:
+        return self.binary("sub", "fsub", a, b)
+
+    def mul(self, a: Value, b: Value) -> Value:
+        return self.binary("mul", "fmul", a, b)
+
+    def divide(self, a: Value, b: Value) -> Value:
+        """Floats only: correctly rounded to nearest even."""
+        return self.binary("", "fdiv", a, b)
+
+    def and_(self, a: Value, b: Value) -> Value:
+        return self.binary("and", "", a, b)
+
+    def or_(self, a: Value, b: Value) -> Value:
+        return self.binary("or", "", a, b)
+
+    def xor(self, a: Value, b: Value) -> Value:
+        return self.binary("xor", "", a, b)
+
+    def not_(self, a: Value) -> Value:
+        return self.xor(a, self.constant(1 if a.type is PRED else -1, a.type))
+
+    def negate(self, a: Value) -> Value:
+        if a.type.floating:
+            return Value(self.op(f"fneg {a.type.vector} {a.ir}"), a.type, raw=True)
+        return self.sub(self.constant(0, a.type), a)
+
+    def absolute(self, a: Value) -> Value:
+        if a.type.floating:
+            return self.unary("fabs", a, raw=True)
+        return self.select(self.compare("lt", a, self.constant(0, a.type)), self.negate(a), a)
+
+    def shl(self, a: Value, count: Value) -> Value:
+        """Counts below the width only: LLVM's shift is poison from there on."""
+        return self.binary("shl", "", a, count)
+
+    def shr(self, a: Value, count: Value) -> Value:
+        """Arithmetic for signed types, else logical; counts below the width only."""
+        return self.binary("ashr" if a.type.signed else "lshr", "", a, count)
+
+    # ---- comparison and choice
+
+    def compare(self, comparison: str, a: Value, b: Value) -> Value:
+        """A predicate: eq, lt, ... by the type of `a`; for floats eq .. ge are false on NaN, equ .. geu true."""
+        signed, unsigned, floating = COMPARISONS[comparison]
+        if a.type.floating:
+            return Value(self.op(f"fcmp {floating} {a.type.vector} {a.ir}, {b.ir}"), PRED)
+        predicate = signed if a.type.signed else unsigned
+        return Value(self.op(f"icmp {predicate} {a.type.vector} {a.ir}, {b.ir}"), PRED)
+
+    def select(self, condition: Value, a: Value, b: Value) -> Value:
+        """`condition ? a : b`, lane by lane."""
+        text = f"select {PRED.vector} {condition.ir}, {a.type.vector} {a.ir}, {b.type.vector} {b.ir}"
+        return Value(self.op(text), a.type, raw=a.raw or b.raw)
+
+    def min(self, a: Value, b: Value) -> Value:
+        """Integers, by the type's sign."""
+        return self.select(self.compare("lt", a, b), a, b)
+
+    def max(self, a: Value, b: Value) -> Value:
+        return self.select(self.compare("gt", a, b), a, b)
+
+    # ---- width
+
+    def convert(self, a: Value, type: Type) -> Value:
+        """Between integers: truncated, or extended by the sign of `a`'s type. Between floats: to nearest even."""
+        if a.type.floating and type.floating:
+            if a.type.bits == type.bits:
+                return replace(a, type=type)
+            opcode = "fpext" if type.bits > a.type.bits else "fptrunc"
+            return Value(self.op(f"{opcode} {a.type.vector} {a.ir} to {type.vector}"), type, raw=True)
+        if a.constant is not None:
+            value = a.constant - (1 << a.type.bits if a.type.signed and a.constant >> a.type.bits - 1 else 0)
+            return self.constant(value, type)
+        if a.type.bits == type.bits:
+            return replace(a, type=type)
+        opcode = "trunc" if type.bits < a.type.bits else "sext" if a.type.signed else "zext"
+        return Value(self.op(f"{opcode} {a.type.vector} {a.ir} to {type.vector}"), type)
+
+    def widen(self, a: Value) -> Value:
+        """Twice the bits, extended by the type's sign."""
+        return self.convert(a, wide(a.type))
+
+    def high_half(self, a: Value, type: Type) -> Value:
+        """The upper half of the bits."""
+        shifted = Value(self.op(f"lshr {a.type.vector} {a.ir}, splat ({a.type.element} {type.bits})"), a.type)
+        return self.convert(shifted, type)
+
+    def pair(self, low: Value, high: Value) -> Value:
+        """high:low as one value of twice the bits."""
+        double = wide(bits_of(low.type))
+        lower = self.convert(self.bits(low), double)
+        upper = self.shl(self.convert(self.bits(high), double), self.constant(low.type.bits, double))
+        return self.or_(lower, upper)
+
+    def clamp_below(self, a: Value, limit: int) -> Value:
+        """The lesser of `a`, unsigned, and `limit`."""
+        greatest = self.constant(limit, a.type)
+        return self.select(self.compare("lo", a, greatest), a, greatest)
+
+    def signed(self, a: Value) -> Value:
+        """The same bits, compared and extended as signed."""
+        return replace(a, type=TYPES[f"s{a.type.bits}"])
+
+    def convert_saturating(self, a: Value, type: Type) -> Value:
+        """An integer clamped to the range of the integer type `type`."""
+        low, high = whole_range(type)
+        least, greatest = whole_range(a.type)
+        if low > least:
+            a = self.max(a, self.constant(low, a.type))
+        if high < greatest:
+            a = self.min(a, self.constant(high, a.type))
+        return self.convert(a, type)
+
+    def int_to_float(self, a: Value, type: Type) -> Value:
+        """To nearest even."""
+        opcode = "sitofp" if a.type.signed else "uitofp"
+        return Value(self.op(f"{opcode} {a.type.vector} {a.ir} to {type.vector}"), type)
+
+    def float_to_int(self, a: Value, type: Type) -> Value:
+        """Clamped to the range of `type`, NaN to 0."""
+        name = f"llvm.fpto{'s' if type.signed else 'u'}i.sat.v{LANES}i{type.bits}.v{LANES}{a.type.name}"
+        return Value(self.intrinsic(name, type.vector, (a.type.vector, a.ir)), type)
+
+    def round_whole(self, a: Value, rounding: str) -> Value:
+        """To a whole number: rni nearest even, rzi toward zero, rmi down, rpi up."""
+        name = {"rni": "roundeven", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}[rounding]
+        return self.unary(name, a, raw=True)
+
+    # ---- bits
+
+    def unary(self, name: str, a: Value, *, raw: bool = False) -> Value:
+        """llvm.NAME of one vector."""
+        result = self.intrinsic(f"llvm.{name}.v{LANES}{a.type.llvm_name}", a.type.vector, (a.type.vector, a.ir))
+        return Value(result, a.type, raw=raw)
+
+    def population(self, a: Value) -> Value:
+        return self.unary("ctpop", a)
+
+    def reverse_bits(self, a: Value) -> Value:
+        return self.unary("bitreverse", a)
+
+    def leading_zeros(self, a: Value) -> Value:
+        """The width for 0: the flag that would make it poison is false."""
+        name = f"llvm.ctlz.v{LANES}{a.type.llvm_name}"
+        return Value(self.intrinsic(name, a.type.vector, (a.type.vector, a.ir), ("i1", "false")), a.type)
+
+    # ---- floating point as PTX rounds it
+
+    def square_root(self, a: Value) -> Value:
+        """Correctly rounded."""
+        return self.unary("sqrt", a, raw=True)
+
+    def exp2(self, a: Value) -> Value:
+        """2^a of an f32, computed in f64 to about 2^-52 and rounded once: the ideal value but for rare near-ties.
+
+        2^a = 2^n 2^f with n whole and |f| <= 1/2; 2^f by its Taylor series to degree 13, whose rest is below 2^-57.
+        Multiplications and additions only, not fused: the same bits on every machine.
+        """
+        wide_ = self.convert(a, F64)
+        limit = self.constant(300.0, F64)  # 2^300 and 2^-300 are infinity and 0 in f32 all the same
+        wide_ = self.select(self.compare("gt", wide_, limit), limit, wide_)
+        limit = self.constant(-300.0, F64)
+        wide_ = self.select(self.compare("lt", wide_, limit), limit, wide_)
+        magic = self.constant(1.5 * 2.0**52, F64)  # adding it leaves a whole number in the low bits
+        shifted = self.add(wide_, magic)
+        fraction = self.sub(wide_, self.sub(shifted, magic))
+        series = self.constant(EXP2_SERIES[-1], F64)
+        for coefficient in reversed(EXP2_SERIES[:-1]):
+            series = self.add(self.mul(series, fraction), self.constant(coefficient, F64))
+        whole = self.as_type(replace(shifted, raw=False), U64)
+        exponent = self.add(whole, self.constant(1023, U64))
+        scale = self.as_type(self.shl(exponent, self.constant(52, U64)), F64)
+        scaled = self.mul(series, scale)
+        return self.convert(self.select(self.compare("nan", a, a), self.convert(a, F64), scaled), F32)
+
+    def flush_if(self, ftz: bool, a: Value) -> Value:
+        """Subnormal f32 lanes become zero of the same sign, where `ftz`. (PTX ISA, ".ftz".)"""
+        if not ftz:
+            return a
+        tiny = self.compare("lt", self.absolute(a), self.constant(LEAST_NORMAL_F32, a.type))
+        name = f"llvm.copysign.v{LANES}{a.type.name}"
+        zero = self.constant(0.0, a.type).ir
+        signed_zero = self.intrinsic(name, a.type.vector, (a.type.vector, zero), (a.type.vector, a.ir))
+        return self.select(tiny, Value(signed_zero, a.type), a)
+
+    def finish(self, a: Value, ftz: bool = False, sat: bool = False) -> Value:
+        """A result: flushed where `ftz`, clamped to [0, 1] with NaN to +0 where `sat`."""
+        a = self.flush_if(ftz, a)
+        if not sat:
+            return a
+        zero, one = self.constant(0.0, a.type), self.constant(1.0, a.type)
+        above = self.select(self.compare("gt", a, zero), a, zero)
+        return replace(self.select(self.compare("lt", above, one), above, one), raw=False)
+
+    def fma(self, a: Value, b: Value, c: Value, rounding: str = "rn") -> Value:
+        """a * b + c with one rounding; of f32, any rounding; of f64, rn."""
+        if rounding == "rn" and (self.hardware_fma or a.type is F64):
+            name = f"llvm.fma.v{LANES}{a.type.name}"
+            vector = a.type.vector
+            result = self.intrinsic(name, vector, (vector, a.ir), (vector, b.ir), (vector, c.ir))
+            return Value(result, a.type, raw=True)
+        product = self.mul(self.convert(a, F64), self.convert(b, F64))  # exact: 48 bits of 53
+        return self.add_rounded(product, self.convert(c, F64), rounding)
+
+    def add_rounded(self, a: Value, b: Value, rounding: str) -> Value:
+        """The exact sum of two f64, rounded once to f32: rn, rz, rm or rp."""
+        total = self.add_to_odd(a, b)
+        result = self.narrow(total, rounding)
+        if rounding != "rm":
+            return result
+        # An exact sum of zero is -0 when rounding down, unless both terms are +0. (IEEE 754, 6.3.)
+        signs = self.or_(self.as_type(replace(a, raw=False), U64), self.as_type(replace(b, raw=False), U64))
+        zero = self.convert(self.as_type(self.and_(signs, self.constant(1 << 63, U64)), F64), F32)
+        return replace(self.select(self.compare("eq", total, self.constant(0.0, F64)), zero, result), raw=True)
+
+    def add_to_odd(self, a: Value, b: Value) -> Value:
+        """The f64 sum a + b rounded to odd: exact, or the neighbour whose last bit is set.
+
+        Rounding that to f32 in any direction gives what one rounding of the exact sum would give. (Boldo and
+        Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.)
+        """
+        total = self.add(a, b)
+        partner = self.sub(total, a)  # TwoSum: total + lost is a + b exactly
+        lost = self.add(self.sub(a, self.sub(total, partner)), self.sub(b, partner))
+        zero = self.constant(0.0, F64)
+        inexact = self.compare("ne", lost, zero)  # ordered: false where an infinity made `lost` NaN
+        pattern_ = self.as_type(replace(total, raw=False), U64)
+        one = self.constant(1, U64)
+        even = self.compare("eq", self.and_(pattern_, one), self.constant(0, U64))
+        # Toward `lost`: away from zero, +1 on the pattern, where lost and total have one sign.
+        grows = self.xor(self.compare("lt", lost, zero), self.compare("gt", total, zero))
+        moved = self.select(grows, self.add(pattern_, one), self.sub(pattern_, one))
+        odd = self.as_type(moved, F64)
+        return replace(self.select(self.and_(inexact, even), odd, total), raw=True)
+
+    def narrow(self, a: Value, rounding: str) -> Value:
+        """An f64 that is exact or rounded to odd, as f32: rn, rz, rm (down) or rp (up)."""
+        nearest = self.convert(a, F32)
+        if rounding == "rn":
+            return nearest
+        back = self.convert(nearest, F64)
+        below, above = self.compare("gt", back, a), self.compare("lt", back, a)
+        negative = self.compare("lt", a, self.constant(0.0, F64))
+        down = self.step(nearest, up=False)
+        up = self.step(nearest, up=True)
+        if rounding == "rm":
+            return self.select(below, down, nearest)
+        if rounding == "rp":
+            return self.select(above, up, nearest)
+        toward = self.select(negative, up, down)
+        missed = self.select(negative, above, below)
+        return self.select(missed, toward, nearest)
+
+    def step(self, a: Value, *, up: bool) -> Value:
+        """The neighbouring f32 above or below; of an infinity, the greatest finite one on the other side."""
+        bits = self.as_type(replace(a, raw=False), B32)
+        one = self.constant(1, B32)
+        sign = self.constant(0x80000000, B32)
+        zero = self.compare("eq", a, self.constant(0.0, F32))
+        negative = self.compare("ge", bits, sign)
+        grows = self.not_(negative) if up else negative
+        moved = self.select(grows, self.add(bits, one), self.sub(bits, one))
+        least = self.constant(1 if up else 0x80000001, B32)
+        return replace(self.as_type(self.select(zero, least, moved), F32), raw=True)
+
+
+def whole_range(type: Type) -> tuple[int, int]:
+    """Least and greatest value of an integer type."""
+    return (-(1 << type.bits - 1), (1 << type.bits - 1) - 1) if type.signed else (0, (1 << type.bits) - 1)
+
+
+def pattern(value: float, bits: int) -> int:
+    """The bit pattern of a Python float as f32 or f64; beyond f32, infinity."""
+    if bits == 64:
+        return int.from_bytes(struct.pack("<d", value), "little")
+    try:
+        return int.from_bytes(struct.pack("<f" if bits == 32 else "<e", value), "little")
+    except OverflowError:
+        return int.from_bytes(struct.pack("<f", float("inf") if value > 0 else float("-inf")), "little")
+
+
+def float_literal(bits: int, width: int) -> str:
+    """An LLVM float constant with exactly these bits: f32 is written as the f64 of the same value."""
+    if width == 64:
+        return f"0x{bits:016X}"
+    if width == 16:
+        return f"0xH{bits:04X}"
+    sign, exponent, fraction = bits >> 31, bits >> 23 & 0xFF, bits & 0x7FFFFF
+    if exponent == 0xFF:  # struct would quiet a signalling NaN and lose nothing else; keep the payload by hand
+        return f"0x{sign << 63 | 0x7FF << 52 | fraction << 29:016X}"
+    return f"0x{int.from_bytes(struct.pack('<d', struct.unpack('<f', struct.pack('<I', bits))[0]), 'little'):016X}"

@@ -1,0 +1,139 @@
+"""Basic blocks and liveness of one function, and whether its CTAs must run in order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ptxbench.emulator.isa import Entry
+from ptxbench.emulator.syntax import Address, Dual, Function, Instruction, Not, Operand, Register, Symbol, Vector
+
+
+@dataclass(frozen=True)
+class Step:
+    """An instruction with its entry of the table."""
+
+    instruction: Instruction
+    entry: Entry
+
+
+@dataclass
+class Block:
+    """Instructions that run together: `first` to `last` (exclusive) of the function's steps.
+
+    A block that starts with a `sync` instruction waits there for the lanes of its mask. `successors` are block
+    numbers; the number of blocks itself stands for the end of the function.
+    """
+
+    first: int
+    last: int
+    successors: tuple[int, ...] = ()
+    loop_head: bool = False
+    live_in: frozenset[str] = frozenset()
+    live_out: frozenset[str] = frozenset()
+
+
+def registers(operand: Operand) -> Iterator[str]:
+    """The registers that stand in an operand."""
+    if isinstance(operand, Register):
+        yield operand.name
+    elif isinstance(operand, Address) and isinstance(operand.base, Register):
+        yield operand.base.name
+    elif isinstance(operand, Vector):
+        for part in operand.parts:
+            yield from registers(part)
+    elif isinstance(operand, Dual):
+        yield from registers(operand.first)
+        yield from registers(operand.second)
+    elif isinstance(operand, Not):
+        yield from registers(operand.operand)
+
+
+def reads(step: Step) -> set[str]:
+    """Registers read; a guarded write keeps the old value where the guard is false, so it reads too."""
+    found = set() if step.instruction.guard is None else {step.instruction.guard.name} | writes(step)
+    for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
+        if form.kind != "target":
+            found.update(registers(operand))
+    return found
+
+
+def writes(step: Step) -> set[str]:
+    found: set[str] = set()
+    for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
+        if form.kind == "target":
+            found.update(registers(operand))
+    return found
+
+
+def branch_target(instruction: Instruction, function: Function) -> int:
+    """The index of the instruction that a `bra` goes to."""
+    target = instruction.operands[0]
+    assert isinstance(target, Symbol)
+    return function.labels[target.name]
+
+
+def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
+    """The function's basic blocks in program order, with their liveness."""
+    leaders = {0}
+    for index, step in enumerate(steps):
+        if step.entry.flow == "branch":
+            leaders.add(branch_target(step.instruction, function))
+        if step.entry.flow in ("branch", "exit", "barrier"):
+            leaders.add(index + 1)
+        if step.entry.flow == "sync":
+            leaders.add(index)
+    starts = sorted(leader for leader in leaders if leader < len(steps))
+    number = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
+    found = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
+    for i, block in enumerate(found):
+        block.successors = tuple(number[index] for index in successors(steps, block, function))
+        for successor in block.successors:
+            if successor <= i:
+                found[successor].loop_head = True
+    analyse_liveness(found, steps)
+    return found
+
+
+def successors(steps: Sequence[Step], block: Block, function: Function) -> list[int]:
+    """Indices of the instructions that may follow the block."""
+    last = steps[block.last - 1]
+    if last.entry.flow == "branch":
+        target = branch_target(last.instruction, function)
+        return [target] if last.instruction.guard is None else [target, block.last]
+    if last.entry.flow == "exit" and last.instruction.guard is None:
+        return []
+    return [block.last]
+
+
+def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
+    """Backward data flow: live_in = read before written, or live_out and not written."""
+    used: list[set[str]] = []
+    killed: list[set[str]] = []
+    for block in found:
+        use: set[str] = set()
+        kill: set[str] = set()
+        for step in steps[block.first : block.last]:
+            use |= reads(step) - kill
+            kill |= writes(step)
+        used.append(use)
+        killed.append(kill)
+    changed = True
+    while changed:
+        changed = False
+        for i in reversed(range(len(found))):
+            block = found[i]
+            out = frozenset().union(*(found[s].live_in for s in block.successors if s < len(found)))
+            into = frozenset(used[i] | (out - killed[i]))
+            if (into, out) != (block.live_in, block.live_out):
+                block.live_in, block.live_out, changed = into, out, True
+
+
+def in_order(steps: Sequence[Step]) -> bool:
+    """Whether CTAs must run one after the other, by rank, for the same bytes on every run.
+
+    So it is with an atomic on global memory: floating-point sums depend on the order.
+    """
+    return any(
+        step.entry.opcode.split(".")[0] in ("atom", "red") and ".shared" not in step.entry.opcode for step in steps
+    )

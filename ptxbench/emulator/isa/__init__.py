@@ -1,0 +1,36 @@
+"""What each PTX instruction does: one module a chapter of the manual, one decorated function an instruction."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+
+from ptxbench.emulator.isa import atomic, compare, control, convert, floating, integer, logic, memory, move, warp
+from ptxbench.emulator.isa.table import TABLE, Entry
+from ptxbench.emulator.syntax import Dual, Group, Instruction, Vector
+
+CHAPTERS = (integer, floating, compare, logic, move, convert, memory, atomic, warp, control)
+
+__all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
+
+
+def find(instruction: Instruction) -> Entry | None:
+    """The entry whose opcode and operand shapes are the instruction's, or None."""
+    return next((entry for entry in TABLE.get(instruction.opcode, ()) if fits(entry, instruction)), None)
+
+
+def fits(entry: Entry, instruction: Instruction) -> bool:
+    if len(entry.operands) != len(instruction.operands):
+        return False
+    return all(
+        isinstance(operand, Vector) == form.vector
+        and not isinstance(operand, Group)
+        and (bool(form.predicate) or not isinstance(operand, Dual))
+        for form, operand in zip(entry.operands, instruction.operands, strict=True)
+    )
+
+
+def nearest(opcode: str) -> list[str]:
+    """Up to three known opcodes that look like `opcode`; those of the same instruction first."""
+    root = opcode.split(".")[0]
+    family = [known for known in TABLE if known.split(".")[0] == root]
+    return get_close_matches(opcode, family or list(TABLE), n=3, cutoff=0.0 if family else 0.6)

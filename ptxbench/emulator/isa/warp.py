@@ -1,0 +1,115 @@
+"""PTX ISA, Parallel Synchronization and Communication Instructions: within a warp.
+
+An operand named `membermask` makes the lanes wait for each other (translate.py) before the body runs.
+"""
+
+from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.types import B32, LANES
+
+instruction = Chapter("Parallel Synchronization Instructions: warp", counted="warp")
+
+SHFL = "data-movement-and-conversion-instructions-shfl-sync"
+VOTE = "parallel-synchronization-and-communication-instructions-vote-sync"
+REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
+
+
+@instruction("shfl.sync.mode.b32 d|p, a, b, c, membermask", mode=("up", "down", "bfly", "idx"), flow="sync",
+             section=SHFL)  # fmt: skip
+def shfl(e, machine, mode, a, b, c):
+    """The lane to read from, and whether it lies in the segment; else, and from an inactive lane, the own value."""
+    if b.constant is not None and c.constant is not None:
+        sources = [shuffle_source(mode, lane, b.constant, c.constant) for lane in range(LANES)]
+        moved = machine.permute_constant(a, [source for source, _ in sources])
+        partner = machine.permute_constant(active_bits(e, machine), [source for source, _ in sources])
+        inside = e.compare("ne", e.lanes([int(valid) for _, valid in sources], B32), e.constant(0, B32))
+    else:
+        source, inside = shuffle_lanes(e, mode, b, c)
+        moved = machine.permute(a, source)
+        partner = machine.permute(active_bits(e, machine), source)
+    there = e.compare("ne", partner, e.constant(0, B32))
+    return e.select(there, moved, a), inside
+
+
+def active_bits(e, machine):
+    """1 in each active lane, 0 elsewhere."""
+    return e.select(machine.is_active(), e.constant(1, B32), e.constant(0, B32))
+
+
+def shuffle_source(mode, lane, b, c):
+    """Source lane and validity. (PTX ISA, shfl.sync, Description.)"""
+    distance, clamp, segment = b & 31, c & 31, c >> 8 & 31
+    low = lane & segment
+    high = low | clamp & ~segment & 31
+    if mode == "up":
+        source, inside = lane - distance, lane - distance >= high
+    elif mode == "down":
+        source, inside = lane + distance, lane + distance <= high
+    elif mode == "bfly":
+        source, inside = lane ^ distance, lane ^ distance <= high
+    else:
+        source = low | distance & ~segment & 31
+        inside = source <= high
+    return (source if inside else lane), inside
+
+
+def shuffle_lanes(e, mode, b, c):
+    """`shuffle_source` for operands that are known only when the kernel runs."""
+    lane = e.lane_numbers(B32)
+    five = e.constant(31, B32)
+    distance, clamp = e.and_(b, five), e.and_(c, five)
+    segment = e.and_(e.shr(c, e.constant(8, B32)), five)
+    outside = e.xor(segment, five)
+    low = e.and_(lane, segment)
+    high = e.or_(low, e.and_(clamp, outside))
+    source = {
+        "up": lambda: e.sub(lane, distance),
+        "down": lambda: e.add(lane, distance),
+        "bfly": lambda: e.xor(lane, distance),
+        "idx": lambda: e.or_(low, e.and_(distance, outside)),
+    }[mode]()
+    signed = e.signed(source)
+    inside = e.compare("ge" if mode == "up" else "le", signed, e.signed(high))
+    return e.and_(e.select(inside, source, lane), five), inside
+
+
+@instruction("vote.sync.mode.pred d, a, membermask:b32", mode=("all", "any", "uni"), flow="sync", section=VOTE)
+def vote(e, machine, mode, a):
+    yes = machine.ballot(a)
+    every = e.op(f"icmp eq i32 {yes}, {machine.active}")
+    none = e.op(f"icmp eq i32 {yes}, 0")
+    if mode == "all":
+        return machine.everywhere(every)
+    if mode == "any":
+        return machine.everywhere(e.op(f"xor i1 {none}, true"))
+    return machine.everywhere(e.op(f"or i1 {every}, {none}"))
+
+
+@instruction("vote.sync.ballot.b32 d, a:pred, membermask", flow="sync", section=VOTE)
+def ballot(e, machine, a):
+    return e.splat(machine.ballot(a), B32)
+
+
+@instruction("redux.sync.op.type d, a, membermask:b32", op=("add", "min", "max"), type=("u32", "s32"), flow="sync",
+             section=REDUX)  # fmt: skip
+def redux(machine, op, a):
+    if op == "add":
+        return machine.reduce("add", a, 0)
+    least, greatest = (-(2**31), 2**31 - 1) if a.type.signed else (0, 2**32 - 1)
+    sign = "s" if a.type.signed else "u"
+    return machine.reduce(sign + op, a, greatest if op == "min" else least)
+
+
+@instruction("redux.sync.op.b32 d, a, membermask", op=("and", "or", "xor"), flow="sync", section=REDUX)
+def redux_logic(machine, op, a):
+    return machine.reduce(op, a, 0xFFFFFFFF if op == "and" else 0)
+
+
+@instruction("activemask.b32 d", section="parallel-synchronization-and-communication-instructions-activemask")
+def activemask(machine):
+    return machine.active_lanes()
+
+
+@instruction("bar.warp.sync membermask:b32", flow="sync",
+             section="parallel-synchronization-and-communication-instructions-bar-warp-sync")  # fmt: skip
+def bar_warp_sync():
+    """The waiting is all; memory is always in order here."""

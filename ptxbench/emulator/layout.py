@@ -1,0 +1,52 @@
+"""How a translated kernel lays out its counters and memory. Data only: the process that asks needs no LLVM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Site:
+    """One memory instruction: where its counters are (i64 slot) and what they count."""
+
+    step: int
+    slot: int
+    space: str
+    kind: str
+    """load, store or atomic."""
+    bytes: int
+    """Bytes a lane."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """What the host needs to know of one instruction to read its counters."""
+
+    line: int
+    opcode: str
+    counted: str
+    flow: str
+    block: int
+    guard_slot: int | None
+    """Counts the lanes whose guard was true; None without a guard."""
+    divergent_slot: int | None
+    """Counts the executions whose lanes left for more than one place."""
+
+
+@dataclass(frozen=True)
+class Translation:
+    """The IR, and the layout of its counters and memory.
+
+    Counter slots: for each block, executions and lanes; then what `steps` and `sites` say.
+    """
+
+    ir: str
+    name: str
+    steps: tuple[StepReport, ...]
+    sites: tuple[Site, ...]
+    block_count: int
+    slots: int
+    register_bytes: int
+    shared_bytes: int
+    """Static shared memory."""
+    in_order: bool

@@ -1,0 +1,194 @@
+"""What an instruction may do beyond its own lanes: memory, other lanes, the state of the warp.
+
+A table body that asks for `machine` gets one of these, set to the instruction at hand.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ptxbench.emulator import runtime
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.layout import Site
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.runtime import MASK, V32
+from ptxbench.emulator.types import B32, B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
+
+
+@dataclass(frozen=True)
+class ParamAddress:
+    """An address in the kernel's parameters: known when the kernel is translated."""
+
+    offset: int
+    space_left: int
+
+
+@dataclass
+class Machine:
+    """`mask`: lanes at this program counter; `active`: those whose guard is true as well (i32 names)."""
+
+    e: Emitter
+    sites: list[Site] = field(default_factory=list)
+    functions: dict[str, runtime.Function] = field(default_factory=dict)
+    next_slot: int = 0
+    step: int = 0
+    line: int = 0
+    mask: str = ""
+    active: str = ""
+
+    # ---- memory
+
+    def load(self, space: str, address: Value | ParamAddress, type: Type, count: int = 1) -> tuple[Value, ...]:
+        """`count` values of `type` from consecutive addresses in `space`."""
+        kind = bits_of(type)
+        if isinstance(address, ParamAddress):
+            return self.load_param(space, address, type, count)
+        function = self.function(runtime.load(space, type.bytes, count))
+        returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
+        result = self.e.op(f"call {returns} @{function}({self.access(space, address, 'load', type.bytes * count)})")
+        if count == 1:
+            return (self.e.as_type(Value(result, kind), type),)
+        parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
+        return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
+
+    def load_param(self, space: str, address: ParamAddress, type: Type, count: int) -> tuple[Value, ...]:
+        if space != "param":
+            raise syntax_error(self.line, "a parameter's own address needs ld.param.")
+        if address.offset < 0 or type.bytes * count > address.space_left:
+            raise syntax_error(
+                self.line, f"reads {type.bytes * count} bytes where the parameter has {address.space_left}."
+            )
+        values = []
+        for k in range(count):
+            at = self.e.op(f"getelementptr i8, ptr %params, i64 {address.offset + k * type.bytes}")
+            values.append(self.e.splat(self.e.op(f"load {type.element}, ptr {at}, align {type.bytes}"), type))
+        return tuple(values)
+
+    def store(self, space: str, address: Value | ParamAddress, values: tuple[Value, ...]) -> None:
+        """`values`, all of one type, to consecutive addresses in `space`."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.line, "a kernel's parameters cannot be written.")
+        size = values[0].type.bytes
+        function = self.function(runtime.store(space, size, len(values)))
+        bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
+        self.e.line(f"call void @{function}({self.access(space, address, 'store', size * len(values))}{bits})")
+
+    def atomic(self, space: str, operation: str, address: Value | ParamAddress, *operands: Value) -> Value:
+        """Read, combine and write, lanes in ascending order; the old values."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.line, "an atomic needs an address in global or shared memory.")
+        kind = operands[0].type
+        function = self.function(runtime.atomic(space, operation, kind))
+        bits = bits_of(kind)
+        first = self.e.bits(operands[0]).ir
+        second = self.e.bits(operands[1]).ir if len(operands) > 1 else first
+        arguments = self.access(space, address, "atomic", kind.bytes)
+        call = f"call {bits.vector} @{function}({arguments}, {bits.vector} {first}, {bits.vector} {second})"
+        return self.e.as_type(Value(self.e.op(call), bits), kind)
+
+    def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
+        """Quotient and remainder of integers; see runtime.divide for the cases that C leaves open."""
+        function = self.function(runtime.divide(a.type))
+        kind = a.type.vector
+        both = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
+        quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {both}, {k}") for k in (0, 1))
+        return Value(quotient, a.type), Value(remainder, a.type)
+
+    def access(self, space: str, address: Value, kind: str, size: int) -> str:
+        """The arguments that every memory function starts with; takes a site."""
+        slot = self.take(runtime.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, space, kind, size))
+        if space == "shared":
+            if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
+                limit = self.e.constant(0xFFFFFFFF, U64)
+                address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
+        else:
+            address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        return f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+
+    def take(self, slots: int) -> int:
+        """Reserve counters; the first one's index."""
+        slot, self.next_slot = self.next_slot, self.next_slot + slots
+        return slot
+
+    def function(self, function: runtime.Function) -> str:
+        """Have `function` and what it needs in the module; its name."""
+        for needed in function.needs:
+            self.function(needed)
+        self.functions[function.name] = function
+        self.e.declarations.update(function.declarations)
+        return function.name
+
+    # ---- other lanes
+
+    def active_lanes(self) -> Value:
+        """The active mask, in every lane."""
+        return self.e.splat(self.active, B32)
+
+    def is_active(self) -> Value:
+        return Value(self.e.op(f"bitcast i32 {self.active} to {MASK}"), PRED)
+
+    def ballot(self, predicate: Value) -> str:
+        """The active lanes where `predicate` is true (i32 name)."""
+        bits = self.e.op(f"bitcast {MASK} {predicate.ir} to i32")
+        return self.e.op(f"and i32 {bits}, {self.active}")
+
+    def everywhere(self, condition: str) -> Value:
+        """An i1 as a predicate of all lanes."""
+        return self.e.splat(condition, PRED)
+
+    def permute(self, a: Value, lanes: Value) -> Value:
+        """Lane i of the result is lane `lanes[i]` of the 32-bit `a`."""
+        function = self.function(runtime.PERMUTE)
+        bits = self.e.bits(a)
+        call = f"call {V32} @{function}({V32} {bits.ir}, {V32} {lanes.ir})"
+        return self.e.as_type(Value(self.e.op(call), B32), a.type)
+
+    def permute_constant(self, a: Value, lanes: list[int]) -> Value:
+        """The same with lanes that are known when the kernel is translated."""
+        bits = self.e.bits(a)
+        order = ", ".join(f"i32 {lane}" for lane in lanes)
+        shuffled = self.e.op(f"shufflevector {bits.type.vector} {bits.ir}, {bits.type.vector} poison, {V32} <{order}>")
+        return self.e.as_type(Value(shuffled, bits.type), a.type)
+
+    def reduce(self, operation: str, a: Value, neutral: int) -> Value:
+        """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""
+        chosen = self.e.select(self.is_active(), a, self.e.constant(neutral, a.type))
+        name = f"llvm.vector.reduce.{operation}.v{LANES}i{a.type.bits}"
+        return self.e.splat(self.e.intrinsic(name, a.type.element, (a.type.vector, chosen.ir)), a.type)
+
+    # ---- predefined registers
+
+    def special(self, name: str) -> Value:
+        """The value of %tid.x and its like, as u32 or u64. (PTX ISA, "Special Registers".)"""
+        base, _, axis = name[1:].partition(".")
+        step = "xyz".find(axis) if axis else 0
+        if base == "tid":
+            at = self.e.op(f"getelementptr i8, ptr %warp, i64 {runtime.WARP_TID + 128 * step}")
+            return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
+        slots = {"ntid": runtime.BLOCK_X, "ctaid": runtime.CTA_X, "nctaid": runtime.GRID_X}
+        if base in slots:
+            return self.context(slots[base] + step)
+        if base == "warpid":
+            return self.context(runtime.WARP)
+        if base == "laneid":
+            return self.e.lane_numbers(U32)
+        masks = {
+            "lanemask_eq": [1 << i for i in range(LANES)],
+            "lanemask_lt": [(1 << i) - 1 for i in range(LANES)],
+            "lanemask_le": [(2 << i) - 1 for i in range(LANES)],
+            "lanemask_gt": [0xFFFFFFFF ^ (2 << i) - 1 for i in range(LANES)],
+            "lanemask_ge": [0xFFFFFFFF ^ (1 << i) - 1 for i in range(LANES)],
+        }
+        if base in masks:
+            return self.e.lanes(masks[base], U32)
+        constants = {"WARP_SZ": LANES, "%smid": 0, "%nsmid": 1}
+        if name in constants:
+            return self.e.constant(constants[name], TYPES["u32"])
+        raise syntax_error(self.line, f"the emulator does not know the predefined register '{name}'.")
+
+    def context(self, slot: int) -> Value:
+        """A u32 that all lanes share, from the context."""
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {slot}")
+        return self.e.splat(self.e.op(f"load i32, ptr {at}, align 8"), U32)

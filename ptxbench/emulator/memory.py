@@ -1,0 +1,130 @@
+"""Where a launch's arrays lie: one arena shared with the emulator's process, at emulated addresses that never vary."""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.runtime import GLOBAL_BASE
+from ptxbench.errors import LaunchError
+
+ALIGNMENT = 256
+GAP = 4096
+"""Bytes between two buffers at the least, so that a stray access does not hit the next one."""
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """One buffer: its name in messages, its place in the arena, and its length, in bytes."""
+
+    name: str
+    offset: int
+    size: int
+
+    @property
+    def low(self) -> int:
+        return GLOBAL_BASE + self.offset
+
+    @property
+    def high(self) -> int:
+        return self.low + self.size
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Buffers in ascending order, the emulated address of each array, and the arena's bytes."""
+
+    buffers: tuple[Buffer, ...]
+    addresses: tuple[int, ...]
+    size: int
+
+
+def lay_out(arrays: Sequence[tuple[str, Array]]) -> Layout:
+    """A place for each array; arrays that overlap in memory share one buffer and keep their distance."""
+    spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
+    groups: list[list[tuple[int, int, str, int]]] = []
+    end = -1
+    for span in sorted(spans):
+        if groups and span[0] < end and span[1]:
+            groups[-1].append(span)
+        else:
+            groups.append([span])
+        end = max(end, span[0] + span[1]) if len(groups[-1]) > 1 else span[0] + span[1]
+    groups.sort(key=lambda group: min(i for *_, i in group))  # argument order: addresses do not depend on the host
+    buffers: list[Buffer] = []
+    addresses = [0] * len(arrays)
+    offset = 0
+    for group in groups:
+        start = group[0][0]
+        size = max(address + nbytes for address, nbytes, *_ in group) - start
+        buffers.append(Buffer("' and '".join(name for *_, name, _ in group), offset, size))
+        for address, _, _, i in group:
+            addresses[i] = GLOBAL_BASE + offset + address - start
+        offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT
+    return Layout(tuple(buffers), tuple(addresses), max(offset, mmap.PAGESIZE))
+
+
+class Arena:
+    """Memory that this process and the emulator's see at once; it grows as launches need it."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "memfd_create"):
+            self.handle = os.memfd_create("ptxbench")
+        else:  # macOS: a file that has no name any more
+            file, path = tempfile.mkstemp()
+            os.unlink(path)  # noqa: PTH108
+            self.handle = file
+        self.map: mmap.mmap | None = None
+        self.size = 0
+
+    def reserve(self, size: int) -> None:
+        """Have at least `size` bytes. Raises LaunchError if there is no such memory."""
+        if size <= self.size:
+            return
+        if size > physical_memory():
+            raise LaunchError(
+                f"The arguments take {size / 1e9:.1f} GB; this machine has {physical_memory() / 1e9:.1f} GB. Use a smaller size."
+            )
+        os.ftruncate(self.handle, size)
+        if self.map is not None:
+            self.map.close()
+        self.map = mmap.mmap(self.handle, size)
+        self.size = size
+
+    def bytes(self, offset: int, size: int) -> Array:
+        """A view of part of the arena, shape (size,)."""
+        assert self.map is not None
+        return np.frombuffer(self.map, np.uint8, size, offset)
+
+    def close(self) -> None:
+        if self.map is not None:
+            self.map.close()
+        os.close(self.handle)
+
+
+def physical_memory() -> int:
+    """Bytes of memory of this machine."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
+    """Where `size` bytes at a global address lie: "byte 1028 of 'x', which has 1028"."""
+    if not buffers:
+        return f"address {address:#x}, and there is no buffer at all"
+
+    def distance(buffer: Buffer) -> int:
+        return max(buffer.low - address, address + size - buffer.high, 0)
+
+    close = min(buffers, key=distance)
+    if distance(close) > 1 << 32:
+        return f"address {address:#x}, which is in no buffer"
+    return f"byte {address - close.low} of '{close.name}', which has {close.size}"

@@ -1,0 +1,56 @@
+"""What a launch and the emulator's process say to each other. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.layout import Translation
+
+
+@dataclass(frozen=True)
+class Job:
+    """One launch. `params` are the packed parameters; `buffers` (low, high) emulated addresses, ascending."""
+
+    ptx: str
+    entry: str | None
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    params: bytes
+    buffers: tuple[tuple[int, int], ...]
+    arena_bytes: int
+    dynamic_shared_bytes: int
+    threads: int
+    fuel: int
+
+
+@dataclass(frozen=True)
+class Fault:
+    """The first fault, by CTA rank: `slot` is its counter's index in the raw counters."""
+
+    kind: int
+    slot: int
+    lane: int
+    address: int
+    cta: int
+    warp: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    counters: NDArray[np.int64]
+    phases: int
+    fault: Fault | None
+    translation: Translation
+    waiting: tuple[tuple[int, int, int], ...] = ()
+    """Of a deadlock: (warp, lanes that wait, the block they are to run next)."""
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error of ptxbench's, by class name."""
+
+    name: str
+    message: str

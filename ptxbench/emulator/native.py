@@ -1,0 +1,93 @@
+"""LLVM IR -> machine code of this CPU, remembered on disk. The only importer of llvmlite.
+
+What is remembered runs as code when it is loaded: the cache folder is the user's own. An object holds no
+addresses of this process, so that any process of the same CPU, emulator and LLVM can load it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import pickle
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import llvmlite.binding as llvm
+
+from ptxbench.cache import remember
+from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.translate import translate
+
+OPTIMISATION = 1
+"""Code generation only, no IR passes: they took time and won nothing; level 0 halves compilation and costs a fifth
+of the speed."""
+
+
+class Kernel:
+    """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault."""
+
+    def __init__(self, translation: Translation, code: bytes) -> None:
+        self.translation = translation
+        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self.engine.finalize_object()
+        address = self.engine.get_function_address("run_ctas")
+        self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
+
+
+@functools.lru_cache(maxsize=64)
+def kernel(ptx: str, entry: str | None) -> Kernel:
+    """The kernel `entry` of `ptx`, translated or from the cache.
+
+    Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
+    """
+    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), entry or "", ptx)
+    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry))))
+    return Kernel(translation, code)
+
+
+def compile_kernel(ptx: str, entry: str | None) -> tuple[Translation, bytes]:
+    """The layout of a kernel (its IR left out) and its object code."""
+    module = parse(ptx)
+    function = choose(module, entry)
+    translation = translate(module, function, hardware_fma=has_fma())
+    assembly = llvm.parse_assembly(translation.ir)
+    code: bytes = target_machine().emit_object(assembly)
+    return replace(translation, ir=""), code
+
+
+@functools.cache
+def target_machine() -> Any:
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(), features=host_features(), opt=OPTIMISATION, jit=True
+    )
+
+
+@functools.cache
+def host_features() -> str:
+    return str(llvm.get_host_cpu_features().flatten())
+
+
+def has_fma() -> bool:
+    """Whether this CPU fuses in hardware; on ARM it always does."""
+    features = llvm.get_host_cpu_features()
+    return (
+        bool(features.get("fma", False))
+        or "aarch64" in llvm.get_default_triple()
+        or "arm64" in llvm.get_default_triple()
+    )
+
+
+@functools.cache
+def version() -> str:
+    """A hash of the emulator's own source and the version of LLVM: another one makes every object anew."""
+    digest = hashlib.sha256(".".join(map(str, llvm.llvm_version_info)).encode())
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,589 @@
+"""A kernel as one LLVM module: `run_ctas` schedules warps, and one function runs a warp.
+
+A warp is vectors of 32 lanes, each with a program counter (a block number). `dispatch` takes the lowest one among
+the lanes that can run and goes to its block with the mask of the lanes there: lowest first reconverges by itself.
+A block ends by writing back the registers that live on, under its mask, so that a warp can stop and resume.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ptxbench.emulator import runtime
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.flow import Block, Step, blocks, in_order, writes
+from ptxbench.emulator.isa import find, nearest
+from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.layout import StepReport, Translation
+from ptxbench.emulator.machine import Machine, ParamAddress
+from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.runtime import MASK, V32
+from ptxbench.emulator.syntax import (
+    Address,
+    Dual,
+    Function,
+    Immediate,
+    Instruction,
+    Module,
+    Not,
+    Operand,
+    Register,
+    Sink,
+    Special,
+    Symbol,
+    Vector,
+)
+from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
+from ptxbench.errors import UnsupportedInstruction
+
+NOWHERE = 0x7FFFFFFF
+"""The program counter of a lane that has exited."""
+
+
+def resolve(function: Function) -> list[Step]:
+    """Each instruction with its entry. Raises UnsupportedInstruction that lists all that have none."""
+    steps, unknown = [], []
+    for instruction in function.instructions:
+        entry = find(instruction)
+        if entry is None:
+            unknown.append(instruction)
+        else:
+            steps.append(Step(instruction, entry))
+    if unknown:
+        raise UnsupportedInstruction("; ".join(describe_unknown(unknown)))
+    return steps
+
+
+def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
+    """One sentence for each opcode, at the first line where it stands."""
+    first = {instruction.opcode: instruction.line for instruction in reversed(unknown)}
+    sentences = []
+    for opcode, line in sorted(first.items(), key=lambda item: item[1]):
+        close = nearest(opcode)
+        if opcode in close:
+            sentences.append(f"line {line}: the emulator does not know '{opcode}' with these operands")
+        else:
+            hint = f"; nearest: {', '.join(close)}" if close else ""
+            sentences.append(f"line {line}: the emulator does not know '{opcode}'{hint}")
+    return sentences
+
+
+def translate(module: Module, function: Function, *, hardware_fma: bool = True) -> Translation:
+    """`function` as LLVM IR. Raises PtxSyntaxError and UnsupportedInstruction."""
+    return Translator(module, function, hardware_fma).translate()
+
+
+class Translator:
+    def __init__(self, module: Module, function: Function, hardware_fma: bool) -> None:
+        self.function = function
+        self.steps = resolve(function)
+        self.blocks = blocks(function, self.steps)
+        self.e = Emitter(hardware_fma=hardware_fma)
+        self.machine = Machine(self.e, next_slot=2 * len(self.blocks))
+        self.constants = self.find_constants()
+        self.params = self.lay_out_params()
+        self.shared, self.shared_bytes = lay_out_shared(module, function)
+        self.slots, self.register_bytes = self.lay_out_registers()
+        self.values: dict[str, Value] = {}
+        self.dirty: set[str] = set()
+        self.reports: list[StepReport] = []
+
+    # ---- layout
+
+    def lay_out_params(self) -> dict[str, tuple[int, int]]:
+        """Offset and bytes of each parameter, each aligned as its type asks."""
+        placed, offset = {}, 0
+        for param in self.function.params:
+            offset = -(-offset // param.align) * param.align
+            placed[param.name] = (offset, param.size_bytes)
+            offset += param.size_bytes
+        return placed
+
+    def lay_out_registers(self) -> tuple[dict[str, int], int]:
+        """Byte offset of every register that lives from one block into another, and the bytes of them all."""
+        live = sorted(set().union(*(block.live_in for block in self.blocks)) - self.constants.keys())
+        placed, offset = {}, 0
+        for name in live:
+            kind = self.function.registers[name]
+            size = 4 if kind is PRED else LANES * kind.bytes
+            offset = -(-offset // min(size, 64)) * min(size, 64)
+            placed[name] = offset
+            offset += size
+        return placed, max(64, -(-offset // 64) * 64)
+
+    def find_constants(self) -> dict[str, int]:
+        """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
+
+        NVRTC keeps shuffle distances and masks in such registers.
+        """
+        writers: dict[str, list[Step]] = {}
+        for step in self.steps:
+            for name in writes(step):
+                writers.setdefault(name, []).append(step)
+        found = {}
+        for name, (step, *others) in writers.items():
+            instruction = step.instruction
+            kind = self.function.registers[name]
+            moved = instruction.opcode.split(".")[0] == "mov" and isinstance(instruction.operands[0], Register)
+            if moved and not others and instruction.guard is None and kind is not PRED:
+                source = instruction.operands[1]
+                if isinstance(source, Immediate):
+                    found[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
+        return found
+
+    # ---- operands
+
+    def read(self, operand: Operand, form: OperandForm, line: int) -> Value | ParamAddress | tuple[Value, ...]:
+        """The operand as a value of the form's type."""
+        if form.kind == "address":
+            assert isinstance(operand, Address)
+            return self.read_address(operand, line)
+        if isinstance(operand, Vector):
+            part = form.type
+            return tuple(self.read_value(each, part, line) for each in operand.parts)
+        return self.read_value(operand, form.type, line)
+
+    def read_value(self, operand: Operand, kind: Type | None, line: int) -> Value:
+        if isinstance(operand, Not):
+            return self.e.not_(self.read_value(operand.operand, kind, line))
+        if isinstance(operand, Register):
+            held = self.function.registers[operand.name]
+            return self.fit(self.get(operand.name), kind or held)
+        if isinstance(operand, Immediate):
+            kind = kind or B32
+            return self.e.from_bits(literal_bits(operand, kind, floating=kind.floating), kind)
+        if isinstance(operand, Special):
+            return self.fit(self.machine.special(operand.name), kind or B32)
+        if isinstance(operand, Symbol):
+            return self.e.constant(self.symbol_address(operand, line), kind or B64)
+        raise syntax_error(line, f"{operand!r} cannot stand here.")
+
+    def fit(self, value: Value, kind: Type) -> Value:
+        """`value` read as `kind`: the same bits, cut or extended by zeros to its width."""
+        if value.type == kind or (kind is PRED and value.type is PRED):
+            return value
+        if value.type.bits == kind.bits:
+            return self.e.as_type(value, kind)
+        return self.e.as_type(self.e.convert(self.e.bits(value), bits_of(kind)), kind)
+
+    def read_address(self, address: Address, line: int) -> Value | ParamAddress:
+        base = address.base
+        if isinstance(base, Symbol) and base.name in self.params:
+            offset, size = self.params[base.name]
+            total = base.offset + address.offset
+            return ParamAddress(offset + total, size - total)
+        if isinstance(base, Register):
+            value = self.e.bits(self.get(base.name))
+            return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
+        if isinstance(base, Symbol):
+            return self.e.constant(self.symbol_address(base, line) + address.offset, B32)
+        return self.e.constant(int(base.value) + address.offset, B64)
+
+    def symbol_address(self, symbol: Symbol, line: int) -> int:
+        if symbol.name not in self.shared:
+            raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
+        return self.shared[symbol.name] + symbol.offset
+
+    # ---- registers
+
+    def get(self, name: str) -> Value:
+        if name not in self.values:
+            self.values[name] = self.fetch(name)
+        return self.values[name]
+
+    def fetch(self, name: str) -> Value:
+        """A register's value at the start of the block."""
+        kind = self.function.registers[name]
+        if name in self.constants:
+            return self.e.from_bits(self.constants[name], kind)
+        if name not in self.slots:
+            return self.e.constant(0, bits_of(kind))
+        at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+        if kind is PRED:
+            bits = self.e.op(f"load i32, ptr {at}, align 4")
+            return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
+        held = bits_of(kind)
+        return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
+
+    def put(self, operand: Operand, value: Value, guard: Value | None, line: int) -> None:
+        """Write `value` to a register, extended by its sign to the register's width; the old value stays where
+        the guard is false."""
+        if isinstance(operand, Sink):
+            return
+        if not isinstance(operand, Register):
+            raise syntax_error(line, f"{operand!r} cannot be written.")
+        kind = self.function.registers[operand.name]
+        if kind.bits != value.type.bits and not value.type.floating:
+            value = self.e.convert(value, bits_of(kind))
+        if guard is not None:
+            old = self.e.as_type(self.get(operand.name), value.type)
+            value = self.e.select(guard, value, old)
+        self.values[operand.name] = value
+        self.dirty.add(operand.name)
+
+    def write_back(self, block: Block) -> None:
+        """Store the registers that live on, under the block's mask."""
+        mask = self.machine.mask
+        names = sorted(self.dirty & block.live_out & self.slots.keys())
+        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""
+        for name in names:
+            value = self.e.bits(self.values[name])
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+            if value.type is PRED:
+                bits = self.e.op(f"bitcast {MASK} {value.ir} to i32")
+                old = self.e.op(f"load i32, ptr {at}, align 4")
+                self.e.line(f"store i32 {self.merge(mask, bits, old)}, ptr {at}, align 4")
+            else:
+                kind = value.type.vector
+                old = self.e.op(f"load {kind}, ptr {at}, align 64")
+                chosen = self.e.op(f"select {MASK} {active}, {kind} {value.ir}, {kind} {old}")
+                self.e.line(f"store {kind} {chosen}, ptr {at}, align 64")
+
+    def merge(self, mask: str, new: str, old: str) -> str:
+        """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""
+        differs = self.e.op(f"xor i32 {new}, {old}")
+        return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
+
+    # ---- the warp's state
+
+    def state(self, offset: int) -> tuple[str, str]:
+        """Address and value of an i32 of the warp's state."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {offset}")
+        return at, self.e.op(f"load i32, ptr {at}, align 4")
+
+    def include(self, offset: int, lanes: str) -> None:
+        """Add `lanes` to a mask of the warp's state."""
+        at, old = self.state(offset)
+        self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {lanes}')}, ptr {at}, align 4")
+
+    def exclude_runnable(self, lanes: str) -> None:
+        old = self.e.op("load i32, ptr %runnable, align 4")
+        rest = self.e.op(f"and i32 {old}, {self.e.op(f'xor i32 {lanes}, -1')}")
+        self.e.line(f"store i32 {rest}, ptr %runnable, align 4")
+
+    def set_pc(self, lanes: str, block: int) -> None:
+        old = self.e.op(f"load {V32}, ptr %warp, align 64")
+        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        new = self.e.op(f"select {MASK} {chosen}, {V32} splat (i32 {block}), {V32} {old}")
+        self.e.line(f"store {V32} {new}, ptr %warp, align 64")
+
+    def bump(self, slot: int, amount: str) -> None:
+        """Add an i64 to a counter."""
+        at = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        old = self.e.op(f"load i64, ptr {at}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
+
+    def lane_count(self, mask: str) -> str:
+        """How many lanes a mask names, as i64."""
+        count = self.e.intrinsic("llvm.ctpop.i32", "i32", ("i32", mask))
+        return self.e.op(f"zext i32 {count} to i64")
+
+    # ---- control
+
+    def go(self, target: int) -> None:
+        """All lanes of the mask go to `target`: straight there if no other lane could run, else through dispatch."""
+        mask = self.machine.mask
+        if target == len(self.blocks):
+            self.leave(mask)
+            return
+        runnable = self.e.op("load i32, ptr %runnable, align 4")
+        alone = self.e.op(f"icmp eq i32 {mask}, {runnable}")
+        others = self.e.label("others")
+        self.e.line(f"br i1 {alone}, label %b{target}, label %{others}")
+        self.e.line(f"{others}:")
+        self.set_pc(mask, target)
+        self.e.line("br label %dispatch")
+
+    def leave(self, lanes: str) -> None:
+        """`lanes` have exited."""
+        self.include(runtime.WARP_EXITED, lanes)
+        self.exclude_runnable(lanes)
+        self.e.line("br label %dispatch")
+
+    def end(self, block: Block, number: int) -> None:
+        """Leave the block as its last instruction says."""
+        last = self.steps[block.last - 1]
+        if last.entry.flow == "barrier":
+            self.wait_at_barrier(last, number)
+        elif last.entry.flow not in ("branch", "exit"):
+            self.go(number + 1)
+        elif last.instruction.guard is None:
+            if last.entry.flow == "exit":
+                self.leave(self.machine.mask)
+            else:
+                self.go(block.successors[0])
+        else:
+            self.split(last, block, number)
+
+    def split(self, last: Step, block: Block, number: int) -> None:
+        """A guarded branch or exit: all go, none goes, or the lanes part."""
+        e, mask, taken = self.e, self.machine.mask, self.machine.active
+        report = self.reports[block.last - 1]
+        staying = e.op(f"xor i32 {mask}, {taken}")
+        all_go, some, none_go, part = (e.label(hint) for hint in ("all", "some", "none", "part"))
+        e.line(f"br i1 {e.op(f'icmp eq i32 {staying}, 0')}, label %{all_go}, label %{some}")
+        e.line(f"{some}:")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {taken}, 0')}, label %{none_go}, label %{part}")
+        e.line(f"{all_go}:")
+        if last.entry.flow == "exit":
+            self.leave(mask)
+        else:
+            self.go(block.successors[0])
+        e.line(f"{none_go}:")
+        self.go(number + 1)
+        e.line(f"{part}:")
+        assert report.divergent_slot is not None
+        self.bump(report.divergent_slot, "1")
+        if number + 1 == len(self.blocks):
+            self.leave(staying)
+            return
+        self.set_pc(staying, number + 1)
+        if last.entry.flow == "exit" or block.successors[0] == len(self.blocks):
+            self.leave(taken)
+        else:
+            self.set_pc(taken, block.successors[0])
+            e.line("br label %dispatch")
+
+    def wait_at_barrier(self, last: Step, number: int) -> None:
+        """The active lanes wait for the rest of the CTA; all go on at the next block."""
+        e = self.e
+        barrier = self.read_value(last.instruction.operands[0], B32, last.instruction.line)
+        name = e.op(f"extractelement {V32} {barrier.ir}, i64 0")
+        at = e.op(f"getelementptr i8, ptr %warp, i64 {runtime.WARP_BARRIER}")
+        e.line(f"store i32 {name}, ptr {at}, align 4")
+        self.include(runtime.WARP_WAITING, self.machine.active)
+        self.exclude_runnable(self.machine.active)
+        self.set_pc(self.machine.mask, number + 1)
+        e.line("br label %dispatch")
+
+    def rendezvous(self, step: Step, number: int, mask: str) -> str:
+        """Wait until every living lane of the member mask has come to this instruction; the mask of them all."""
+        e = self.e
+        line = step.instruction.line
+        guard = self.guard(step.instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
+        members = self.read_value(operand, B32, line)
+        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
+        some = e.op(f"icmp ne i32 {active}, 0")
+        first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
+        asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+        _, valid = self.state(runtime.WARP_VALID)
+        _, exited = self.state(runtime.WARP_EXITED)
+        parked_at, parked = self.state(runtime.WARP_PARKED)
+        living = e.op(f"xor i32 {valid}, {exited}")
+        pcs = e.op(f"load {V32}, ptr %warp, align 64")
+        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        waiting = e.op(f"and i32 {parked}, {here}")
+        arrived = e.op(f"or i32 {active}, {waiting}")
+        needed = e.op(f"and i32 {asked}, {living}")
+        missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
+        wanting = e.op(f"icmp ne i32 {missing}, 0")
+        park, on = e.label("park"), e.label("on")
+        e.line(f"br i1 {e.op(f'and i1 {wanting}, {some}')}, label %{park}, label %{on}")
+        e.line(f"{park}:")
+        e.line(f"store i32 {e.op(f'or i32 {parked}, {active}')}, ptr {parked_at}, align 4")
+        self.exclude_runnable(active)
+        self.set_pc(mask, number + 1)
+        self.set_pc(active, number)
+        e.line("br label %dispatch")
+        e.line(f"{on}:")
+        e.line(f"store i32 {e.op(f'xor i32 {parked}, {waiting}')}, ptr {parked_at}, align 4")
+        runnable = e.op("load i32, ptr %runnable, align 4")
+        e.line(f"store i32 {e.op(f'or i32 {runnable}, {waiting}')}, ptr %runnable, align 4")
+        together = e.op(f"or i32 {mask}, {waiting}")
+        e.line(f"store i32 {together}, ptr %mask, align 4")
+        self.values.clear()
+        return together
+
+    def spend_fuel(self, number: int) -> None:
+        """A loop head: stop here when the warp's fuel is gone, or when a fault took it."""
+        e = self.e
+        at = e.op(f"getelementptr i64, ptr %env, i64 {runtime.FUEL}")
+        left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
+        e.line(f"store i64 {left}, ptr {at}")
+        dry, on = e.label("dry"), e.label("on")
+        e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
+        e.line(f"{dry}:")
+        block = e.op(f"getelementptr i64, ptr %counters, i64 {2 * number}")
+        self.machine.function(runtime.FAULT)
+        e.line(f"call void @fault(ptr %env, i64 {runtime.OUT_OF_FUEL}, ptr {block}, i64 0, i64 0)")
+        e.line("ret void")
+        e.line(f"{on}:")
+
+    # ---- instructions
+
+    def guard(self, instruction: Instruction) -> Value | None:
+        if instruction.guard is None:
+            return None
+        value = self.get(instruction.guard.name)
+        return self.e.not_(value) if instruction.negated else value
+
+    def block(self, number: int, block: Block) -> None:
+        e, machine = self.e, self.machine
+        self.values, self.dirty = {}, set()
+        e.line(f"b{number}:")
+        mask = e.op("load i32, ptr %mask, align 4")
+        if block.loop_head:
+            self.spend_fuel(number)
+        first = self.steps[block.first]
+        if first.entry.flow == "sync":
+            mask = self.rendezvous(first, number, mask)
+        machine.mask = mask
+        self.bump(2 * number, "1")
+        self.bump(2 * number + 1, self.lane_count(mask))
+        for index in range(block.first, block.last):
+            self.step(index, number)
+        self.write_back(block)
+        self.end(block, number)
+
+    def step(self, index: int, number: int) -> None:
+        step, machine = self.steps[index], self.machine
+        instruction, entry = step.instruction, step.entry
+        machine.step, machine.line, machine.active = index, instruction.line, machine.mask
+        guard = self.guard(instruction)
+        guard_slot = divergent_slot = None
+        if guard is not None:
+            bits = self.e.op(f"bitcast {MASK} {guard.ir} to i32")
+            machine.active = self.e.op(f"and i32 {bits}, {machine.mask}")
+            guard_slot = machine.take(1)
+            self.bump(guard_slot, self.lane_count(machine.active))
+            if entry.flow in ("branch", "exit"):
+                divergent_slot = machine.take(1)
+        opcode = instruction.opcode
+        self.reports.append(
+            StepReport(instruction.line, opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
+        )
+        if entry.flow not in ("branch", "exit", "barrier"):
+            self.execute(instruction, entry, guard)
+
+    def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
+        """Read the operands, run the entry's body, write what it returns."""
+        arguments = dict(entry.arguments)
+        targets = []
+        for form, operand in zip(entry.operands, instruction.operands, strict=True):
+            if form.kind == "target":
+                targets.append((form, operand))
+            elif form.name in entry.asks:
+                arguments[form.name] = self.read(operand, form, instruction.line)
+        if "e" in entry.asks:
+            arguments["e"] = self.e
+        if "machine" in entry.asks:
+            arguments["machine"] = self.machine
+        if "count" in entry.asks:  # how many registers a vector is taken apart into
+            arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
+        result = entry.body(**arguments)
+        for form, operand in targets:
+            self.deliver(form, operand, result, guard, instruction.line)
+
+    def deliver(self, form: OperandForm, operand: Operand, result: object, guard: Value | None, line: int) -> None:
+        values = result if isinstance(result, tuple) else (result,)
+        if isinstance(operand, Vector):
+            if len(operand.parts) != len(values):
+                raise syntax_error(line, f"gives {len(values)} values for {len(operand.parts)} registers.")
+            parts: tuple[Operand, ...] = operand.parts
+        elif isinstance(operand, Dual):
+            parts = (operand.first, operand.second)
+        else:
+            parts = (operand,)
+        for part, value in zip(parts, values, strict=False):
+            assert isinstance(value, Value)
+            self.put(part, value, guard, line)
+
+    # ---- the module
+
+    def translate(self) -> Translation:
+        e = self.e
+        for number, block in enumerate(self.blocks):
+            self.block(number, block)
+        body = "\n  ".join(e.lines)
+        cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks)))
+        self.machine.function(runtime.FAULT)
+        e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
+        warp = warp_function(body, cases)
+        functions = "\n".join(function.text for function in self.machine.functions.values())
+        zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
+        schedule = runtime.scheduler(self.register_bytes, zeroed)
+        return Translation(
+            "\n".join([*sorted(e.declarations), functions, warp, schedule]),
+            self.function.name,
+            tuple(self.reports),
+            tuple(self.machine.sites),
+            len(self.blocks),
+            self.machine.next_slot,
+            self.register_bytes,
+            self.shared_bytes,
+            in_order(self.steps),
+        )
+
+    def extent(self, name: str) -> tuple[int, int]:
+        kind = self.function.registers[name]
+        return self.slots[name], 4 if kind is PRED else LANES * kind.bytes
+
+
+def warp_function(body: str, cases: str) -> str:
+    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited."""
+    return f"""
+define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
+entry:
+  %mask = alloca i32, align 4
+  %runnable = alloca i32, align 4
+  {runtime.slot("counters", runtime.COUNTERS, "ptr")}
+  {runtime.slot("params", runtime.PARAMS, "ptr")}
+  %waiting.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_WAITING}
+  %waiting = load i32, ptr %waiting.at
+  %exited.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_EXITED}
+  %exited = load i32, ptr %exited.at
+  %parked.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_PARKED}
+  %parked = load i32, ptr %parked.at
+  %valid.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_VALID}
+  %valid = load i32, ptr %valid.at
+  %gone = or i32 %waiting, %exited
+  %away = or i32 %gone, %parked
+  %present = xor i32 %away, -1
+  %ready = and i32 %valid, %present
+  store i32 %ready, ptr %runnable
+  br label %dispatch
+dispatch:
+  %candidates = load i32, ptr %runnable
+  %none = icmp eq i32 %candidates, 0
+  br i1 %none, label %done, label %choose
+choose:
+  %pcs = load {V32}, ptr %warp, align 64
+  %candidates.vector = bitcast i32 %candidates to {MASK}
+  %masked = select {MASK} %candidates.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
+  %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
+  {runtime.splat("lowest.all", "i32", "%lowest")}
+  %there = icmp eq {V32} %masked, %lowest.all
+  %chosen = bitcast {MASK} %there to i32
+  store i32 %chosen, ptr %mask
+  switch i32 %lowest, label %done [ {cases} ]
+done:
+  ret void
+  {body}
+}}
+"""
+
+
+def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:
+    """The bit pattern of a number as an operand of type `kind`."""
+    if kind is PRED:
+        return int(bool(literal.value))
+    if literal.bits == kind.bits:
+        return int(literal.value)
+    if floating or isinstance(literal.value, float) or literal.bits:
+        return float_bits(literal, kind.bits)
+    return int(literal.value) & (1 << kind.bits) - 1
+
+
+def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
+    """Offset of each .shared variable, and the bytes of them all; an array of unknown length starts at their end."""
+    variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
+    placed, offset = {}, 0
+    for variable in sorted(variables, key=lambda v: v.count is None):
+        offset = -(-offset // variable.align) * variable.align
+        placed[variable.name] = offset
+        offset += variable.size_bytes
+    return placed, offset

@@ -1,0 +1,143 @@
+"""The emulator's own process: takes launches on standard input, answers on standard output, as pickles.
+
+A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE`: the arena's file descriptor.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import pickle
+import signal
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator import native, runtime
+from ptxbench.emulator.messages import Answer, Failure, Fault, Job
+from ptxbench.errors import PtxbenchError
+
+
+class Thread:
+    """One host thread's context, register file, shared memory and counters."""
+
+    def __init__(self, job: Job, kernel: native.Kernel, arena: int, index: int, threads: int) -> None:
+        layout = kernel.translation
+        warps = -(-(job.block[0] * job.block[1] * job.block[2]) // 32)
+        shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
+        self.kernel = kernel
+        self.registers = aligned(warps * layout.register_bytes)
+        self.warps = aligned(warps * runtime.WARP_BYTES)
+        self.shared = aligned(shared_bytes + 64)
+        self.params = aligned(len(job.params) + 64)
+        self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
+        self.counters = aligned(8 * layout.slots).view(np.int64)
+        self.buffers = np.array(job.buffers or [(0, 0)], np.int64).ravel()
+        self.context = aligned(8 * runtime.ENV_SLOTS).view(np.int64)
+        settings = {
+            runtime.DELTA: arena - runtime.GLOBAL_BASE,
+            runtime.SHARED: self.shared.ctypes.data,
+            runtime.PARAMS: self.params.ctypes.data,
+            runtime.COUNTERS: self.counters.ctypes.data,
+            runtime.BUFFERS: self.buffers.ctypes.data,
+            runtime.BUFFER_COUNT: len(job.buffers),
+            runtime.SHARED_BYTES: shared_bytes,
+            runtime.WARPS: self.warps.ctypes.data,
+            runtime.REGISTERS: self.registers.ctypes.data,
+            runtime.FUEL_PER_WARP: job.fuel,
+            runtime.FIRST_CTA: index,
+            runtime.CTA_STEP: threads,
+            runtime.CTA_COUNT: job.grid[0] * job.grid[1] * job.grid[2],
+            runtime.WARP_COUNT: warps,
+        }
+        settings |= {runtime.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
+        settings |= {runtime.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        for slot, value in settings.items():
+            self.context[slot] = value
+
+    def run(self) -> None:
+        self.kernel.run(self.context.ctypes.data)
+
+    def fault(self) -> Fault | None:
+        kind, site, lane, address, cta, warp = (
+            int(self.context[slot])
+            for slot in (
+                runtime.FAULT_KIND, runtime.FAULT_SITE, runtime.FAULT_LANE, runtime.FAULT_ADDRESS, runtime.FAULT_CTA,
+                runtime.FAULT_WARP,
+            )
+        )  # fmt: skip
+        return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
+
+    def waiting(self) -> tuple[tuple[int, int, int], ...]:
+        """The warps that wait: rank, mask of their living lanes, and the lowest block they are at."""
+        found = []
+        states = self.warps.reshape(-1, runtime.WARP_BYTES)
+        for rank, state in enumerate(states):
+            pcs = state[:128].view(np.uint32)
+            exited, valid = (
+                int(state[at : at + 4].view(np.uint32)[0]) for at in (runtime.WARP_EXITED, runtime.WARP_VALID)
+            )
+            living = valid & ~exited
+            if living:
+                found.append((rank, living, int(min(pcs[lane] for lane in range(32) if living >> lane & 1))))
+        return tuple(found)
+
+
+def aligned(size: int) -> NDArray[np.uint8]:
+    """Zeroed bytes that start on a cache line."""
+    raw = np.zeros(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
+    return raw[start : start + max(size, 1)] if size else raw[start : start + 1]
+
+
+def launch(job: Job, arena: mmap.mmap) -> Answer:
+    """Run every CTA; with several threads, thread t takes CTAs t, t + threads, ..."""
+    kernel = native.kernel(job.ptx, job.entry)
+    count = job.grid[0] * job.grid[1] * job.grid[2]
+    threads = 1 if kernel.translation.in_order else max(1, min(job.threads, count))
+    base = ctypes.addressof(ctypes.c_char.from_buffer(arena))
+    workers = [Thread(job, kernel, base, index, threads) for index in range(threads)]
+    hands = [threading.Thread(target=worker.run) for worker in workers[1:]]
+    for hand in hands:
+        hand.start()
+    workers[0].run()
+    for hand in hands:
+        hand.join()
+    faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
+    first = min(faults, default=None, key=lambda item: item[:2])
+    return Answer(
+        np.sum([worker.counters for worker in workers], axis=0),
+        sum(int(worker.context[runtime.PHASES]) for worker in workers),
+        first[2] if first else None,
+        kernel.translation,
+        workers[first[1]].waiting() if first and first[2].kind == runtime.DEADLOCK else (),
+    )
+
+
+def serve(handle: int, requests: Any, answers: Any) -> None:
+    """Answer jobs until the other side closes the pipe."""
+    while True:
+        try:
+            job = pickle.load(requests)
+        except EOFError:
+            return
+        try:
+            with mmap.mmap(handle, job.arena_bytes) as arena:
+                answer: Answer | Failure = launch(job, arena)
+        except PtxbenchError as error:
+            answer = Failure(type(error).__name__, str(error))
+        except MemoryError:
+            answer = Failure("LaunchError", "There is not enough memory for this launch. Use a smaller size.")
+        pickle.dump(answer, answers)
+        answers.flush()
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it closes the pipe
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    serve(int(sys.argv[1]), sys.stdin.buffer, output)
