@@ -1,0 +1,146 @@
+"""Imports point down only, and each outside library is known to the layers that it belongs to.
+
+Read from the source, so that an import inside a function or under TYPE_CHECKING counts too.
+"""
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+LAYERS = [
+    {"cli", "__main__"},
+    {"report", "exporters"},
+    {"runner", "worker", "judge"},
+    {"measure", "backends", "signature"},
+    {"toolchain", "emulator", "metrics", "verify", "stats", "environment", "discovery"},
+    {"pair", "result", "units", "errors", "cache", "__init__"},
+]
+"""Highest first: a part may import from its own layer and from those below."""
+
+ALONE = {
+    "errors": set(),
+    "pair": set(),
+    "units": set(),
+    "result": {"errors"},
+    "cache": set(),
+    "emulator": {"errors", "cache"},  # knows nothing of pairs
+}
+"""Parts that may import these of ptxbench and nothing else."""
+
+OUTSIDE = {
+    "click": ["cli"],
+    "rich": ["cli", "report"],
+    "cupy": ["backends.gpu"],
+    "llvmlite": ["emulator"],
+    "numba": ["emulator"],
+}
+"""Who may import an outside library: a part, or one module of it."""
+
+NAMES_FOR_SOMEWHERE = {"utils", "util", "core", "common", "helpers", "helper", "misc"}
+
+
+def read_package() -> dict[str, str]:
+    """The source of every module, by its dotted name below ptxbench: `cli.run`, `emulator.isa.alu`."""
+    package = ROOT / "ptxbench"
+    return {
+        ".".join(path.relative_to(package).with_suffix("").parts): path.read_text(encoding="utf-8")
+        for path in package.rglob("*.py")
+    }
+
+
+def imports(module: str, source: str) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of everything that a module imports, relative imports resolved."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = ["ptxbench", *module.split(".")][: -node.level] if node.level else []
+            prefix = ".".join([*base, *([node.module] if node.module else [])])
+            # `from ptxbench import stats` imports ptxbench.stats; `from ptxbench.pair import Pair` a name.
+            yield from ((node.lineno, f"{prefix}.{alias.name}") for alias in node.names)
+
+
+def layer(part: str) -> int | None:
+    return next((i for i, parts in enumerate(LAYERS) if part in parts), None)
+
+
+def faults(package: Mapping[str, str]) -> list[str]:
+    """Every breach of the rules in a package given as source by module name."""
+    found = []
+    for module, source in sorted(package.items()):
+        part = module.split(".")[0]
+        if bad := NAMES_FOR_SOMEWHERE & set(module.split(".")):
+            found.append(f"{module}: '{bad.pop()}' is a name for somewhere; find the noun")
+        if layer(part) is None:
+            found.append(f"{module}: in no layer; add it to LAYERS")
+            continue
+        for line, name in imports(module, source):
+            top, *rest = name.split(".")
+            where = f"{module}:{line}: imports {name}"
+            if top == "ptxbench":
+                target = rest[0] if rest and layer(rest[0]) is not None else "__init__"
+                if layer(target) < layer(part):
+                    found.append(f"{where}, which is above it")
+                if part in ALONE and target not in ALONE[part] | {part}:
+                    found.append(f"{where}; it may import {sorted(ALONE[part]) or 'nothing'} of ptxbench")
+            elif top in OUTSIDE and not any(f"{module}.".startswith(f"{each}.") for each in OUTSIDE[top]):
+                found.append(f"{where}, which belongs to {' and '.join(OUTSIDE[top])} alone")
+    return found
+
+
+def test_imports_point_down_only():
+    assert faults(read_package()) == []
+
+
+# module, source, the fault that must be found
+BROKEN = [
+    ("stats", "from ptxbench.runner import run",
+     "stats:1: imports ptxbench.runner.run, which is above it"),
+    ("verify", "def f():\n    from ptxbench import backends",
+     "verify:2: imports ptxbench.backends, which is above it"),
+    ("runner", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import ptxbench.report.table",
+     "runner:3: imports ptxbench.report.table, which is above it"),
+    ("toolchain.ptxas", "from ..measure import measure",
+     "toolchain.ptxas:1: imports ptxbench.measure.measure, which is above it"),
+    ("emulator.parse", "from ptxbench.pair import Pair",
+     "emulator.parse:1: imports ptxbench.pair.Pair; it may import ['cache', 'errors'] of ptxbench"),
+    ("report.table", "import click",
+     "report.table:1: imports click, which belongs to cli alone"),
+    ("runner", "from rich.table import Table",
+     "runner:1: imports rich.table.Table, which belongs to cli and report alone"),
+    ("backends.emulator", "import cupy.cuda",
+     "backends.emulator:1: imports cupy.cuda, which belongs to backends.gpu alone"),
+    ("backends.gpu_clock", "import cupy",
+     "backends.gpu_clock:1: imports cupy, which belongs to backends.gpu alone"),
+    ("verify", "from numba import njit",
+     "verify:1: imports numba.njit, which belongs to emulator alone"),
+    ("emulator.utils", "",
+     "emulator.utils: 'utils' is a name for somewhere; find the noun"),
+    ("gadgets", "",
+     "gadgets: in no layer; add it to LAYERS"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("module", "source", "fault"), BROKEN)
+def test_a_breach_is_found(module, source, fault):
+    assert faults({module: source}) == [fault]
+
+
+# module, source: allowed
+FINE = [
+    ("cli.run", "import click, rich\nfrom ptxbench import runner, report"),
+    ("measure", "from ptxbench.backends.base import Clock"),
+    ("discovery.execute", "import ptxbench\nfrom ptxbench.pair import Pair"),
+    ("backends.gpu", "def cuda():\n    import cupy"),
+    ("emulator.isa.alu", "from ..emit import e\nimport llvmlite.ir"),
+    ("cli.run", "from .. import __version__"),
+]
+
+
+@pytest.mark.parametrize(("module", "source"), FINE)
+def test_what_is_allowed_is_not_taken_for_a_breach(module, source):
+    assert faults({module: source}) == []
