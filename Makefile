@@ -1,0 +1,56 @@
+# From a fresh clone to a result: make run, make test. Each does all the set-up it needs, once.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+# The Python to make .venv with; by default the newest of 3.11 to 3.14 that can.
+PYTHON ?=
+# The CUDA extra to install (cu13 or cu12); by default what the driver speaks, cu13 without one.
+EXTRA ?=
+# More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
+ARGS ?=
+
+.PHONY: help run test picture clean
+
+help:
+	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
+	@echo "make test     install with the tools if need be, then lint, types and all tests"
+	@echo "make picture  draw the picture of the README again, from a run on the emulator"
+	@echo "make clean    remove $(VENV) and what builds and tools left behind"
+	@echo
+	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
+	@echo "EXTRA=cu12               the CUDA wheels to install, instead of what the driver speaks"
+	@echo "ARGS='triad -h'          more arguments, for ptxbench run or for pytest"
+
+run: $(VENV)/ready-to-run
+	@$(BIN)/ptxbench run $(ARGS)
+
+test: $(VENV)/ready-to-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest -n 2 $(ARGS)
+
+picture: $(VENV)/ready-to-run
+	$(BIN)/python tools/draw_picture.py
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@tools/make_venv.sh $(VENV) $(PYTHON)
+
+# The stamps are newer than what they were made from, or pip runs again.
+$(VENV)/ready-to-run: pyproject.toml tools/cuda_extra.py | $(BIN)/python
+	@extra="$(EXTRA)"; extra="$${extra:-$$($(BIN)/python tools/cuda_extra.py)}"; \
+	echo "Installing ptxbench $${extra:+with $$extra }into $(VENV). The first time downloads the CUDA wheels."; \
+	$(PIP) install --quiet --editable ".$${extra:+[$$extra]}"
+	@touch $@
+
+$(VENV)/ready-to-test: $(VENV)/ready-to-run
+	@echo "Installing the tools of development into $(VENV)."
+	@$(PIP) install --quiet 'pip>=25.1'  # the first that knows dependency groups
+	@$(PIP) install --quiet --group dev
+	@touch $@
