@@ -5,11 +5,14 @@ import sys
 from contextlib import nullcontext
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptxbench import toolchain
 from ptxbench.backends import gpu
-from ptxbench.errors import ToolMissing
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.errors import MemoryFault, ToolMissing, WrongResult
+from ptxbench.pair import Launch, f32, poison, u8, u32
 
 # status, what the runtime says, CUDA of the driver, the sentence
 NOT_THERE = [
@@ -109,10 +112,9 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
     assert log[-1] == "wait for event 2"
 
 
-KERNELS = [
-    Path(gpu.__file__).with_name("l2_sweep.ptx"),
-    *sorted((Path(__file__).parents[1] / "gpu" / "ptx").glob("*.ptx")),
-]
+SWEEP = Path(gpu.__file__).with_name("l2_sweep.ptx")
+BREAKERS = Path(__file__).parents[1] / "gpu" / "ptx"
+KERNELS = [SWEEP, *sorted(BREAKERS.glob("*.ptx"))]
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])
@@ -121,3 +123,38 @@ def test_the_kernels_that_only_a_device_can_run_assemble_without_one(path, arch)
     built = toolchain.build(path, language="ptx", variant="ptx", entry=path.stem, arch=arch)
     assert built.cubin
     assert built.report.log == ""
+
+
+def emulate(path, launch, arguments, outputs):
+    built = toolchain.build(path, language="ptx", variant="ptx", entry=path.stem, arch="sm_90")
+    return EmulatorBackend("sm_90").run(built, launch, arguments, outputs)
+
+
+def test_the_sweep_reads_every_sector_once_and_writes_nothing():
+    sectors = 1000
+    arguments = {"buffer": np.zeros(sectors * 8, u32), "sectors": np.uint32(sectors)}
+    counts = emulate(SWEEP, Launch(4, 256), arguments, ()).counts
+    assert counts["ptx_global_load_sectors"] == sectors
+    assert counts["ptx_global_store_sectors"] == 0
+
+
+def test_the_kernels_of_the_device_tests_do_what_those_tests_expect():
+    out = {"out": poison((256,), u32)}
+    with pytest.raises(MemoryFault, match="writes byte 1024 of 'out', which has 1024"):
+        emulate(BREAKERS / "past_end.ptx", Launch(1, 256), out, ("out",))
+    with pytest.raises(MemoryFault, match="address 0x10, which is in no buffer"):
+        emulate(BREAKERS / "illegal_address.ptx", Launch(1, 1), out, ("out",))
+    with pytest.raises(WrongResult, match="'x', which is an input"):
+        arguments = {"x": np.arange(4, dtype=f32), "out": poison((1,), f32)}
+        emulate(BREAKERS / "writes_input.ptx", Launch(1, 1), arguments, ("out",))
+    shared = emulate(BREAKERS / "big_shared.ptx", Launch(1, 256, shared_bytes=63 * 1024), out, ("out",))
+    assert shared.outputs["out"].tolist() == list(range(256))
+    scalars = {
+        "byte": np.uint8(0xA5),
+        "double": np.float64(0.1),
+        "half": np.uint16(0xBEEF),
+        "single": np.float32(0.1),
+        "out": poison((16,), u8),
+    }
+    written = emulate(BREAKERS / "scalars.ptx", Launch(1, 1), scalars, ("out",)).outputs["out"].tobytes()
+    assert written == np.float64(0.1).tobytes() + np.float32(0.1).tobytes() + bytes([0xEF, 0xBE, 0xA5, 0xFF])
