@@ -144,8 +144,8 @@ def test_the_kernels_of_the_device_tests_do_what_those_tests_expect():
         emulate(BREAKERS / "past_end.ptx", Launch(1, 256), out, ("out",))
     with pytest.raises(MemoryFault, match="address 0x10, which is in no buffer"):
         emulate(BREAKERS / "illegal_address.ptx", Launch(1, 1), out, ("out",))
+    arguments = {"x": np.arange(4, dtype=f32), "out": poison((1,), f32)}
     with pytest.raises(WrongResult, match="'x', which is an input"):
-        arguments = {"x": np.arange(4, dtype=f32), "out": poison((1,), f32)}
         emulate(BREAKERS / "writes_input.ptx", Launch(1, 1), arguments, ("out",))
     shared = emulate(BREAKERS / "big_shared.ptx", Launch(1, 256, shared_bytes=63 * 1024), out, ("out",))
     assert shared.outputs["out"].tolist() == list(range(256))
