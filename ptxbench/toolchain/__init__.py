@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ptxbench import cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.result import BuildReport
-from ptxbench import cache
-from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain.occupancy import occupancy
 
 __all__ = ["FLAGS", "Build", "build", "occupancy", "versions"]

@@ -15,6 +15,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from ptxbench.errors import ToolMissing
+
 INSTALL = "pip install 'ptxbench[cu13]' (cu12 where the driver speaks only CUDA 12), or install a CUDA toolkit"
 
 USUAL_FOLDERS = (Path("/usr/local/cuda"), Path("/opt/cuda"))
@@ -91,15 +93,19 @@ def headers() -> tuple[Path, ...]:
 
 @functools.cache
 def version(tool: Path) -> str:
-    """What a program calls its version, such as 13.0.88; "unknown" where it does not say.
-
-    Raises OSError where the program cannot be started.
-    """
+    """What a program calls its version, such as 13.0.88. Raises ToolMissing if it does not run or does not say."""
     try:
-        said = subprocess.run(
-            [tool, "--version"], capture_output=True, text=True, errors="replace", timeout=SECONDS_FOR_VERSION
-        ).stdout
-    except subprocess.TimeoutExpired:
-        return "unknown"
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", said)
-    return found[1] if found else "unknown"
+        ran = subprocess.run(
+            [tool, "--version"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=SECONDS_FOR_VERSION,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {INSTALL}.") from None
+    found = re.search(r"\bV(\d+(?:\.\d+)+)", ran.stdout)
+    if not found:
+        raise ToolMissing(f"{tool} --version tells no version (status {ran.returncode}). Reinstall it: {INSTALL}.")
+    return found[1]

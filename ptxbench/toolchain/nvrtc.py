@@ -146,7 +146,7 @@ def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
         return f"{name}: NVRTC {nvrtc_version} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     return (
-        f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. "
+        f"{'; '.join(errors[:ERRORS_QUOTED]).rstrip('.')}{more}. "
         f"NVRTC {nvrtc_version} cannot compile this for {arch}; correct the CUDA C there."
     )
 

@@ -1,7 +1,8 @@
 """Theoretical occupancy: how many warps of a kernel an SM holds at once, of the most that it could.
 
-The formula and its constants are those of NVIDIA's `cuda_occupancy.h` (CUDA 13.5); the limits of an SM are the table
-"Technical Specifications per Compute Capability" of the CUDA Programming Guide.
+The formula, its granularities and the most CTAs an SM are those of NVIDIA's `cuda_occupancy.h` (CUDA 13.5); the other
+limits of an SM are the Programming Guide's "Technical Specifications per Compute Capability", and the same in libcu++'s
+`cuda/__device/arch_traits.h`. Named barriers are left out: an SM has one or two for each CTA that it can hold.
 """
 
 from __future__ import annotations
@@ -46,6 +47,7 @@ LIMITS = {
     (8, 0):  Sm(64,    32,  164 * KIB, 163 * KIB,  KIB),
     (8, 6):  Sm(48,    16,  100 * KIB,  99 * KIB,  KIB),
     (8, 7):  Sm(48,    16,  164 * KIB, 163 * KIB,  KIB),
+    (8, 8):  Sm(48,    16,  100 * KIB,  99 * KIB,  KIB),
     (8, 9):  Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
     (9, 0):  Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
     (10, 0): Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),

@@ -50,8 +50,7 @@ def check_ascii(source: bytes, name: str) -> str:
 def assemble(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
     """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`.
 
-    Raises RefusedError with ptxas's messages; AssembleError if it takes longer than SECONDS; ToolMissing if it does
-    not start.
+    Raises RefusedError with ptxas's messages; ToolMissing if it does not start.
     """
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         (Path(folder) / INPUT).write_bytes(ptx.encode("ascii"))
@@ -66,17 +65,17 @@ def assemble(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
                 timeout=SECONDS,
             )
         except subprocess.TimeoutExpired:
-            raise AssembleError(f"ptxas was stopped after {SECONDS} s. Make the kernel smaller.") from None
+            raise RefusedError(f"stopped after {SECONDS} s; make the kernel smaller") from None
         except OSError as error:
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
         messages = (ran.stdout + ran.stderr).strip()
         if ran.returncode != 0:
-            raise RefusedError(messages or f"ptxas ended with status {ran.returncode} and said nothing")
+            raise RefusedError(messages or f"ended with status {ran.returncode} and said nothing")
         return (Path(folder) / "kernel.cubin").read_bytes(), messages
 
 
 class RefusedError(Exception):
-    """ptxas refused; the message is all that it wrote. `explain` makes it an error for the user."""
+    """ptxas made no cubin; the message is what it wrote, or how it ended. `explain` makes it an error for the user."""
 
 
 def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:
@@ -92,14 +91,17 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
             f"NVRTC is newer than {tool}, which cannot read its PTX: "
             f"{messages.splitlines()[0].partition(': ')[2]}. Install both of one CUDA version: {locate.INSTALL}."
         )
-    errors = []
-    for number, said in re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M):
-        errors.append(f"{place(ptx, int(number or 0), source, language)}: {said}")
-    errors = [each for each in errors if "aborted due to errors" not in each] or [f"{source.name}: {messages}"]
+    found = re.findall(rf"^ptxas (?:{INPUT}, line (\d+); )?(?:error|fatal)\s*: (.*)$", messages, re.M)
+    errors = [
+        f"{place(ptx, int(line or 0), source, language)}: {said.replace(INPUT, source.name)}"
+        for line, said in found
+        if "aborted due to errors" not in said
+    ]
+    if not errors:
+        return AssembleError(f"{source.name}: {tool} makes no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    return AssembleError(
-        f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. {tool} refuses this for {arch}; correct it there."
-    )
+    told = "; ".join(errors[:ERRORS_QUOTED]).rstrip(".")
+    return AssembleError(f"{told}{more}. {tool} refuses this for {arch}; correct it there.")
 
 
 MISMATCHES = (
@@ -117,7 +119,8 @@ def place(ptx: str, line: int, source: Path, language: str) -> str:
         return source.name
     if language == "ptx":
         return f"{source.name}:{line}"
-    before = re.findall(r"^\s*\.loc\s+1\s+(\d+)", "\n".join(ptx.splitlines()[:line]), re.M)
+    file = re.search(rf'^\s*\.file\s+(\d+)\s+"{re.escape(source.name)}"', ptx, re.M)
+    before = file and re.findall(rf"^\s*\.loc\s+{file[1]}\s+(\d+)", "\n".join(ptx.splitlines()[:line]), re.M)
     return f"{source.name}:{before[-1]}" if before else source.name
 
 

@@ -1,0 +1,184 @@
+"""From a source file to machine code and what is told of it, with the real tools."""
+
+import hashlib
+import subprocess
+import sys
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import locate
+
+from .conftest import CUDA, PTX
+
+
+def test_cuda_c_becomes_ptx_and_machine_code_with_figures(build):
+    made = build(CUDA)
+    assert (made.variant, made.language, made.entry, made.arch) == ("cuda", "cuda", "scale", "sm_90")
+    assert ".target sm_90" in made.ptx
+    assert made.cubin[:4] == b"\x7fELF"
+    assert made.report.source_sha256 == hashlib.sha256(CUDA.encode()).hexdigest()
+    assert made.report.ptx_sha256 == hashlib.sha256(made.ptx.encode()).hexdigest()
+    assert 0 < made.report.registers < 64
+    assert (made.report.spill_store_bytes, made.report.spill_load_bytes, made.report.stack_bytes) == (0, 0, 0)
+    assert made.report.shared_bytes == 0
+    assert made.report.sass["LDG"] == made.report.sass["STG"] == 1
+    assert made.report.occupancy is None
+    assert made.report.log == ""
+
+
+def test_ptx_is_assembled_as_it_stands(build):
+    made = build(PTX, "twice")
+    assert made.ptx == PTX
+    assert made.report.shared_bytes == 256  # of the kernel alone: the driver's own kilobyte is not counted
+    assert made.report.sass["BAR"] == made.report.sass["LDS"] == made.report.sass["STS"] == 1
+
+
+def test_nvrtc_options_reach_nvrtc(build):
+    divide = CUDA.replace("a * x[i]", "a / x[i]")
+    assert "div.rn.f32" in build(divide).ptx
+    assert "div.approx.ftz.f32" in build(divide, flags=["--use_fast_math"]).ptx
+
+
+def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
+    made = build(PTX, "twice", assembler="driver")
+    assert made.ptx == PTX
+    assert made.cubin is None
+    assert made.report.sass_sha256 is made.report.registers is made.report.shared_bytes is None
+    assert made.report.sass == {}
+
+
+def test_the_ptx_is_the_same_in_every_folder(build, tmp_path):
+    here = build(CUDA).ptx
+    elsewhere = tmp_path / "naïve" / "scale.cu"  # ptxas refuses a path that is not ASCII
+    elsewhere.parent.mkdir()
+    elsewhere.write_text(CUDA)
+    made = toolchain.build(elsewhere, language="cuda", variant="cuda", entry="scale", arch="sm_90")
+    assert made.ptx == here
+    assert '.file\t1 "scale.cu"' in here
+
+
+def test_line_information_leaves_the_machine_code_as_it_is(build, monkeypatch):
+    with_lines = build(CUDA)
+    monkeypatch.setattr("ptxbench.toolchain.nvrtc.FLAGS", ("--std=c++17",))
+    without = build(CUDA)
+    assert ".loc" in with_lines.ptx
+    assert ".loc" not in without.ptx
+    assert with_lines.report.sass_sha256 == without.report.sass_sha256
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_90a", "sm_100", "sm_120"])
+def test_every_architecture_is_built_for(build, arch):
+    made = build(CUDA, arch=arch)
+    assert f".target {arch}" in made.ptx
+    assert made.report.sass["total"] > 8
+
+
+def test_the_halves_headers_are_found(build):
+    made = build(
+        '#include <cuda_fp16.h>\n#include <mma.h>\nextern "C" __global__ void scale(half2* x) { *x = h2exp(*x); }'
+    )
+    assert made.report.sass["MUFU.EX2"] == 2
+
+
+def test_a_header_of_ones_own_is_found_beside_the_source_and_a_change_of_it_is_seen(build, tmp_path):
+    source = '#include "step.cuh"\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
+    for step in (3, 5):
+        (tmp_path / "step.cuh").write_text(f"#define STEP {step}\n")
+        assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
+
+
+def test_a_header_named_by_a_macro_is_never_taken_from_the_cache(build, tmp_path):
+    source = '#define STEPS "step.cuh"\n#include STEPS\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
+    for step in (3, 5):
+        (tmp_path / "step.cuh").write_text(f"#define STEP {step}\n")
+        assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
+
+
+def test_a_warning_of_nvrtc_is_kept(build):
+    log = build(CUDA.replace("const unsigned i", "int unused;\n    const unsigned i")).report.log
+    assert log.startswith('scale.cu(5): warning #177-D: variable "unused" was declared but never referenced')
+
+
+MISSING = [
+    (CUDA.replace("scale(", "scaled("), "scale.cu has no kernel 'scale'; it has scaled. Name it after its file."),
+    (CUDA.replace('extern "C" ', ""), 'scale.cu: \'scale\' has a C++ name. Declare it extern "C" __global__ void scale(...).'),
+    ("__device__ int x;", "scale.cu has no kernel; it needs one called 'scale'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "message"), MISSING)
+def test_a_file_without_the_kernel_that_its_name_promises_says_what_it_has(build, source, message):
+    with pytest.raises(SignatureMismatch) as caught:
+        build(source)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize("arch", ["90", "compute_90", "sm_90 -o x", "sm_9", ""])
+def test_what_is_no_architecture_is_refused(build, arch):
+    with pytest.raises(UsageError, match=r"^'.*' is no architecture; write it as sm_90 or sm_90a\.$"):
+        build(PTX, "twice", arch=arch)
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    with pytest.raises(PairError, match=r"^Cannot read .*gone\.ptx: No such file or directory\.$"):
+        toolchain.build(tmp_path / "gone.ptx", language="ptx", variant="ptx", entry="gone", arch="sm_90")
+
+
+def test_an_installed_toolkit_does_where_no_wheel_is(toolkit, tmp_path):
+    """In a process of its own, so that no library is loaded yet."""
+    (tmp_path / "scale.cu").write_text("#include <cuda_fp16.h>\n" + CUDA)
+    script = (
+        "import sys; sys.modules['cuda'] = sys.modules['cuda.pathfinder'] = None\n"
+        "from pathlib import Path; from ptxbench import toolchain\n"
+        "made = toolchain.build(Path('scale.cu'), language='cuda', variant='cuda', entry='scale', arch='sm_90')\n"
+        "print(made.report.sass['LDG'], *toolchain.versions().values())\n"
+        "from ptxbench.toolchain import locate\n"
+        "print(locate.nvrtc().parent.parent, *[locate.program(name).parent.parent for name in ('ptxas', 'nvdisasm')])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path,
+        env={"CUDA_HOME": str(toolkit), "PTXBENCH_CACHE": str(tmp_path / "cache")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ran.stdout == f"1 {' '.join(toolchain.versions().values())}\n{toolkit} {toolkit} {toolkit}\n"
+
+
+def test_without_any_tool_cuda_c_says_what_to_install_and_ptx_goes_on(build, no_wheels):
+    with pytest.raises(ToolMissing, match=r"^No NVRTC, which compiles CUDA C: pip install 'ptxbench\[cu13\]'"):
+        build(CUDA)
+    made = build(PTX, "twice")
+    assert made.ptx == PTX
+    assert made.cubin is None
+    assert made.report.registers is None
+    assert toolchain.versions() == {"nvrtc": None, "ptxas": None, "nvdisasm": None}
+
+
+def test_without_nvdisasm_only_the_instructions_are_missing(build, no_wheels, monkeypatch, tmp_path, toolkit):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "ptxas").symlink_to(toolkit / "bin" / "ptxas")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    made = build(PTX, "twice")
+    assert made.report.registers > 0
+    assert made.report.sass == {}
+
+
+def test_macos_has_no_nvrtc_and_the_message_says_so(build, monkeypatch):
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert locate.nvrtc() is None
+    with pytest.raises(ToolMissing, match=r"^NVIDIA makes no NVRTC for macOS"):
+        build(CUDA)
+
+
+def test_a_tool_that_does_not_start_is_named(build, no_wheels, monkeypatch, tmp_path):
+    broken = tmp_path / "bin" / "ptxas"
+    broken.parent.mkdir()
+    broken.write_bytes(b"\x7fELF of another machine")
+    broken.chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"ptxas does not run: .*Exec format error"):
+        build(PTX, "twice")

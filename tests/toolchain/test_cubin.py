@@ -1,0 +1,90 @@
+"""The identity of machine code: equal where the code is, whatever it is called."""
+
+import re
+
+import pytest
+
+from ptxbench.toolchain import cubin
+
+from .conftest import CUDA, PTX
+
+TABLE = """\
+__constant__ float weights[4] = {1, 2, 3, 4};
+__device__ int count = 5;
+extern "C" __global__ void scale(float* x, int i) { x[i] = weights[i & 3] * count; }
+"""
+
+SAME = [
+    ("another name",          lambda text: text.replace("twice", "doubled")),
+    ("other registers",       lambda text: text.replace("%value", "%v").replace("%slot", "%place")),
+    ("another parameter name", lambda text: text.replace("[x]", "[data]").replace(".u64 x\n", ".u64 data\n")),
+    ("another shared name",   lambda text: text.replace("values", "tile")),
+    ("no comments",           lambda text: re.sub(r"//.*", "", text)),
+    ("other white space",     lambda text: re.sub(r" {2,}", "\t", text)),
+    ("a label",               lambda text: text.replace("    ret;", "END:\n    ret;")),
+    ("a newer version",       lambda text: text.replace("6.3", "7.8")),
+]  # fmt: skip
+
+DIFFERENT = [
+    ("an instruction",      lambda text: text.replace("fma.rn.f32", "fma.rz.f32")),
+    ("a constant",          lambda text: text.replace("0f40000000", "0f40000001")),
+    ("an address",          lambda text: text.replace("st.global.f32        [%x_at]", "st.global.f32 [%x_at+4]")),
+    ("more shared memory",  lambda text: text.replace("values[64]", "values[65]")),
+    ("a cache hint",        lambda text: text.replace("ld.global", "ld.global.nc")),
+]  # fmt: skip
+
+
+def identity(build, text, entry="twice", **options):
+    return build(text, entry, **options).report.sass_sha256
+
+
+@pytest.mark.parametrize("change", [change for _, change in SAME], ids=[name for name, _ in SAME])
+def test_what_the_gpu_does_not_see_leaves_the_identity_as_it_is(build, change):
+    changed = change(PTX)
+    assert changed != PTX
+    entry = re.search(r"\.entry\s+(\w+)", changed)[1]
+    assert identity(build, changed, entry) == identity(build, PTX)
+
+
+@pytest.mark.parametrize("change", [change for _, change in DIFFERENT], ids=[name for name, _ in DIFFERENT])
+def test_what_the_gpu_sees_changes_the_identity(build, change):
+    changed = change(PTX)
+    assert changed != PTX
+    assert identity(build, changed) != identity(build, PTX)
+
+
+def test_another_architecture_is_another_identity(build):
+    assert identity(build, PTX, arch="sm_80") != identity(build, PTX, arch="sm_90")
+
+
+TABLES = [
+    ("constants",             TABLE.replace("3, 4", "3, 5"),          False),
+    ("a variable's start",    TABLE.replace("count = 5", "count = 6"), False),
+    ("names",                 TABLE.replace("weights", "w").replace("count", "c"), True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changed", "same"), TABLES)
+def test_constants_and_variables_count_by_content_and_not_by_name(build, what, changed, same):
+    assert (identity(build, changed, "scale") == identity(build, TABLE, "scale")) is same
+
+
+def test_which_variable_the_code_uses_is_part_of_the_identity(build):
+    two = '__device__ int a = 5, b = 6;\nextern "C" __global__ void scale(int* x) {{ *x = {}; b += *x; a += *x; }}'
+    assert identity(build, two.format("a"), "scale") != identity(build, two.format("b"), "scale")
+
+
+def test_a_kernel_beside_it_does_not_change_the_identity(build):
+    beside = CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }'
+    assert identity(build, beside, "scale") == identity(build, CUDA, "scale")
+
+
+def test_a_cubins_kernels_are_listed(build):
+    made = build(CUDA + 'extern "C" __global__ void other(int* x) { *x = 7; }')
+    assert sorted(cubin.read(made.cubin).entries) == ["other", "scale"]
+
+
+@pytest.mark.parametrize("length", [0, 3, 63, 64, 200, 1000])
+def test_what_is_no_whole_cubin_is_refused(build, length):
+    with pytest.raises(ValueError, match=r"cut short|no 64-bit"):
+        cubin.read(build(CUDA).cubin[:length])

@@ -1,0 +1,88 @@
+"""What ptxas reports, and what of it is kept."""
+
+from ptxbench.toolchain import ptxas
+
+from .conftest import CUDA, PTX
+
+MESSAGES = """\
+ptxas info    : 302 bytes gmem, 80 bytes cmem[3]
+ptxas info    : Compiling entry function 'other' for 'sm_75'
+ptxas info    : Function properties for other
+    40 bytes stack frame, 8 bytes spill stores, 12 bytes spill loads
+ptxas info    : Used 24 registers, used 3 barriers, 40 bytes cumulative stack size, 1056 bytes smem, 360 bytes cmem[0]
+ptxas info    : Compile time = 12.513 ms
+ptxas info    : Function properties for __internal_trig_reduction_slowpathd
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : (C7508) Potential Performance Loss: 'setmaxnreg' ignored to maintain minimum register requirements.
+ptxas info    : Compiling entry function 'k' for 'sm_75'
+ptxas info    : Function properties for k
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 1 registers
+ptxas warning : Stack size for entry function 'k' cannot be statically determined"""
+
+PRESSED = """\
+.version 6.3
+.target sm_75
+.address_size 64
+
+.visible .entry pressed(
+    .param .u64 x
+)
+.maxntid 64, 1, 1
+.maxnreg 24
+{{
+    .reg .u64  %x;
+    .reg .f32  %f<40>;
+
+    ld.param.u64        %x, [x];
+    cvta.to.global.u64  %x, %x;
+{loads}
+    bar.sync            0;
+{stores}
+    ret;
+}}
+"""
+
+
+def test_the_figures_are_those_of_the_entry_that_was_asked_for():
+    assert ptxas.resources(MESSAGES, "other") == ptxas.Resources(24, 40, 8, 12, 1056, 3)
+    assert ptxas.resources(MESSAGES, "k") == ptxas.Resources(1, 0, 0, 0, 0, 0)
+    assert ptxas.resources(MESSAGES, "absent") is None
+
+
+def test_warnings_and_what_ptxas_ignored_are_kept_and_statistics_are_not():
+    assert ptxas.notable(MESSAGES) == (
+        "ptxas info    : (C7508) Potential Performance Loss: 'setmaxnreg' ignored to maintain minimum register "
+        "requirements.\nptxas warning : Stack size for entry function 'k' cannot be statically determined"
+    )
+
+
+def test_spills_of_a_kernel_that_is_short_of_registers_are_reported(build):
+    text = PRESSED.format(
+        loads="\n".join(f"    ld.global.f32 %f{i}, [%x+{4 * i}];" for i in range(40)),
+        stores="\n".join(f"    st.global.f32 [%x+{4 * i}], %f{39 - i};" for i in range(40)),
+    )
+    report = build(text, "pressed").report
+    assert report.registers == 24
+    assert report.spill_store_bytes > 0
+    assert report.spill_load_bytes >= report.spill_store_bytes
+    assert report.stack_bytes >= report.spill_store_bytes
+    assert report.sass["STL"] + report.sass.get("STL.64", 0) + report.sass.get("STL.128", 0) > 0
+
+
+def test_a_setmaxnreg_that_ptxas_drops_is_in_the_log(build):
+    text = PTX.replace("6.3", "8.0").replace("sm_75", "sm_90a")
+    text = text.replace(
+        "    mov.u32              %thread", "    setmaxnreg.inc.sync.aligned.u32 240;\n    mov.u32 %thread"
+    )
+    log = build(text, "twice", arch="sm_90a").report.log
+    assert "C7508" in log or "setmaxnreg" in log
+    assert "kernel.ptx" not in log
+
+
+def test_a_kernel_of_two_in_a_file_gets_its_own_figures(build):
+    two = (
+        CUDA + 'extern "C" __global__ void big(double* x) { __shared__ double s[512]; s[threadIdx.x] = *x; *x = s[7]; }'
+    )
+    assert build(two).report.shared_bytes == 0
+    assert build(two, "big").report.shared_bytes == 4096

@@ -1,0 +1,188 @@
+"""Sources that the tools refuse: each message names the file and the line, what was found and what to do."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptxbench.errors import AssembleError, CompileError, PairError, TargetMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import ptxas
+
+from .conftest import CUDA, PTX
+
+BAD_CUDA = [
+    (  # an error has the line of the file
+        CUDA.replace("a * x[i]", "a * x[j]"),
+        'scale.cu:7: identifier "j" is undefined. ',
+    ),
+    (  # a header's line is the header's
+        '#include "none.cuh"\n' + CUDA,
+        'scale.cu:1: cannot open source file "none.cuh" (no such file). ',
+    ),
+    (  # at most three, and how many more
+        CUDA.replace("a * x[i]", "p + q + r + s"),
+        'scale.cu:7: identifier "p" is undefined; scale.cu:7: identifier "q" is undefined; '
+        'scale.cu:7: identifier "r" is undefined and 1 more. ',
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "message"), BAD_CUDA)
+def test_cuda_c_that_does_not_compile_is_told_by_its_lines(build, source, message):
+    with pytest.raises(CompileError) as caught:
+        build(source)
+    found = re.sub(
+        r"(cannot|could not) open (source file \S+).*?\. (?=NVRTC)",
+        r"cannot open \2 (no such file). ",
+        str(caught.value),
+    )
+    assert (
+        re.sub(r"\d+\.\d+\.\d+", "V", found)
+        == f"{message}NVRTC V cannot compile this for sm_90; correct the CUDA C there."
+    )
+
+
+def test_asm_in_cuda_c_that_ptxas_refuses_is_told_by_its_cuda_c_line(build):
+    with pytest.raises(AssembleError) as caught:
+        build(CUDA.replace("y[i] = a * x[i];", 'asm("fadd.f32 %0, %0, %1;" : "+f"(y[i]) : "f"(a));'))
+    assert str(caught.value).startswith("scale.cu:7: Not a name of any known instruction: 'fadd'. ptxas ")
+
+
+def test_an_option_that_nvrtc_does_not_know_is_the_pairs_fault(build):
+    with pytest.raises(
+        PairError, match=r"refuses an option: .*--fast_maths.*\. scale\.cu is compiled with --fast_maths\."
+    ):
+        build(CUDA, flags=["--fast_maths"])
+
+
+@pytest.mark.parametrize(("text", "entry"), [(CUDA, "scale"), (PTX, "twice")])
+def test_an_architecture_that_the_tools_do_not_know_is_a_usage_error(build, text, entry):
+    with pytest.raises(UsageError, match=r"sm_35.*name another with --arch"):
+        build(text, entry, arch="sm_35")
+
+
+BAD_PTX = [
+    (  # every error has its line
+        PTX.replace("bar.sync ", "baz.sync ").replace("%other, [%slot]", "%others, [%slot]"),
+        "twice.ptx:25: Not a name of any known instruction: 'baz'; twice.ptx:26: ",
+    ),
+    (  # PTX newer than ptxas
+        PTX.replace("6.3", "99.9"),
+        "twice.ptx:3: Unsupported .version 99.9; current version is '",
+    ),
+    (  # a feature that the .target has not got: assembled for a newer architecture all the same
+        PTX.replace("bar.sync             0;", "cp.async.wait_all;"),
+        "twice.ptx:25: ",
+    ),
+    (  # no line, because ptxas gives none
+        PTX.replace("values[64]", "values[64000]"),
+        "twice.ptx: Entry function 'twice' uses too much shared data (0x3e800 bytes, 0xc000 max). ",
+    ),
+    ("", "twice.ptx:1: Missing .version directive at start of file"),
+    ("hello\n", "twice.ptx:1: Missing .version directive at start of file"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "message"), BAD_PTX)
+def test_ptx_that_ptxas_refuses_is_told_by_its_lines(build, source, message):
+    with pytest.raises(AssembleError) as caught:
+        build(source, "twice", language="ptx")
+    assert str(caught.value).startswith(message)
+    assert re.search(r"\. ptxas \d+\.\d+\.\d+ refuses this for sm_90; correct it there\.$", str(caught.value))
+    assert "kernel.ptx" not in str(caught.value)
+
+
+NOT_ASCII = [
+    ("// twice", "// twïce", "twice.ptx:1: column 6 is 'ï' (byte 0xc3), which is not ASCII. "),
+    ("%other, [%slot]", "%øther, [%slot]", "twice.ptx:26: column 27 is 'ø' (byte 0xc3), which is not ASCII. "),
+    ("ret;", b"ret; // \xff", "twice.ptx:29: column 13 is (byte 0xff), which is not ASCII. "),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("tools", ["wheels", "none"])
+@pytest.mark.parametrize(("old", "new", "message"), NOT_ASCII)
+def test_ptx_that_is_not_ascii_is_refused_with_line_and_column_with_or_without_ptxas(
+    build, request, tools, old, new, message
+):
+    if tools == "none":
+        request.getfixturevalue("no_wheels")
+    text = PTX.encode().replace(old.encode(), new if isinstance(new, bytes) else new.encode())
+    with pytest.raises(AssembleError) as caught:
+        build(text, "twice", language="ptx")
+    assert str(caught.value) == f"{message}ptxas takes only ASCII, in comments too; replace it."
+
+
+MISMATCHES = [
+    ("8.0", "sm_90a",  "sm_90"),   # more than plain sm_90
+    ("8.0", "sm_90a",  "sm_100"),  # the "a" of one architecture is for no other
+    ("7.0", "sm_80",   "sm_75"),   # a newer one
+    ("8.8", "sm_100f", "sm_120"),  # another family
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "target", "arch"), MISMATCHES)
+def test_a_target_that_the_architecture_cannot_take_is_a_mismatch_and_no_error_of_the_kernel(
+    build, version, target, arch
+):
+    text = PTX.replace("6.3", version).replace("sm_75", target)
+    with pytest.raises(TargetMismatch) as caught:
+        build(text, "twice", arch=arch)
+    assert re.fullmatch(
+        rf"twice\.ptx:4: needs {target}; ptxas \d+\.\d+\.\d+ cannot assemble it for {arch}\.", str(caught.value)
+    )
+
+
+FITS = [
+    ("8.0", "sm_90a",  "sm_90a"),
+    ("8.8", "sm_100f", "sm_103"),  # of one family
+    ("6.0", "sm_60",   "sm_90"),   # PTX without a suffix goes forward
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("version", "target", "arch"), FITS)
+def test_a_target_that_the_architecture_can_take_is_assembled(build, version, target, arch):
+    assert build(PTX.replace("6.3", version).replace("sm_75", target), "twice", arch=arch).cubin
+
+
+def test_an_nvrtc_newer_than_ptxas_is_a_matter_of_installing():
+    """The message is ptxas 13.0's on the PTX of NVRTC 13.5."""
+    messages = (
+        "ptxas kernel.ptx, line 9; fatal   : Unsupported .version 9.5; current version is '9.0'\n"
+        "ptxas fatal   : Ptx assembly aborted due to errors"
+    )
+    error = ptxas.explain(messages, ".version 9.5\n.target sm_90\n", Path("scale.cu"), "cuda", "sm_90", "ptxas 13.0.88")
+    assert isinstance(error, ToolMissing)
+    assert str(error).startswith(
+        "NVRTC is newer than ptxas 13.0.88, which cannot read its PTX: "
+        "Unsupported .version 9.5; current version is '9.0'. Install both of one CUDA version: "
+        "pip install 'ptxbench[cu13]'"
+    )
+
+
+def test_a_ptxas_that_never_ends_is_stopped(build, no_wheels, monkeypatch, tmp_path):
+    stuck = tmp_path / "bin" / "ptxas"
+    stuck.parent.mkdir()
+    stuck.write_text(
+        f"#!{sys.executable}\nimport sys, time\n"
+        "print('release 13.0, V13.0.88') if '--version' in sys.argv else time.sleep(60)\n"
+    )
+    stuck.chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    monkeypatch.setattr(ptxas, "SECONDS", 0.2)
+    with pytest.raises(
+        AssembleError, match=r"^twice\.ptx: ptxas 13\.0\.88 makes no cubin of it for sm_80: stopped after 0\.2 s"
+    ):
+        build(PTX, "twice", arch="sm_80")
+
+
+def test_a_ptxas_that_dies_is_told_with_its_status(build, no_wheels, monkeypatch, tmp_path):
+    dying = tmp_path / "bin" / "ptxas"
+    dying.parent.mkdir()
+    dying.write_text('#!/bin/sh\n[ "$1" = --version ] && echo V13.0.88 || kill -SEGV $$\n')
+    dying.chmod(0o755)
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    with pytest.raises(
+        AssembleError, match=r"makes no cubin of it for sm_80: ended with status -11 and said nothing\.$"
+    ):
+        build(PTX, "twice", arch="sm_80")

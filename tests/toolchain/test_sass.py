@@ -1,0 +1,110 @@
+"""SASS instructions by class."""
+
+import json
+
+import pytest
+
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import locate, sass
+
+CLASSES = [
+    ("LDG.E",                        "LDG"),
+    ("LDG.E.128.CONSTANT",           "LDG.128"),
+    ("LDG.E.64.STRONG.GPU",          "LDG.64"),
+    ("LDG.E.U8",                     "LDG.U8"),
+    ("LDG.E.ENL2.256",               "LDG.256"),
+    ("LDG.E.LTC128B.128",            "LDG.128"),   # a hint to L2 is no width
+    ("STG.E.EF.128",                 "STG.128"),
+    ("LDS.128",                      "LDS.128"),
+    ("LDC.64",                       "LDC.64"),
+    ("ULDC.64",                      "ULDC.64"),
+    ("LDGSTS.E.BYPASS.LTC128B.128",  "LDGSTS.128"),
+    ("LDSM.16.M88.4",                "LDSM"),
+    ("ATOMS.POPC.INC.32",            "ATOMS"),     # 4 bytes, as without a modifier
+    ("ATOMG.E.ADD.64.STRONG.GPU",    "ATOMG.64"),
+    ("RED.E.ADD.F32.FTZ.RN",         "RED"),
+    ("REDG.E.ADD.F32x4.FTZ.RN",      "REDG.F32x4"),
+    ("REDG.E.ADD.BF16x8.RN",         "REDG.BF16x8"),
+    ("REDUX.SUM.S32",                "REDUX"),     # of registers
+    ("MUFU.EX2",                     "MUFU.EX2"),
+    ("MUFU.RCP64H",                  "MUFU.RCP64H"),
+    ("FFMA.FTZ",                     "FFMA"),
+    ("HMMA.16816.F32",               "HMMA"),
+    ("IMAD.WIDE.U32",                "IMAD"),
+    ("BAR.SYNC.DEFER_BLOCKING",      "BAR"),
+    ("SHFL.BFLY",                    "SHFL"),
+    ("LOP3.LUT",                     "LOP3"),
+    ("LEA.HI.X",                     "LEA"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("opcode", "name"), CLASSES)
+def test_an_opcode_is_classed_by_its_name_and_a_memory_access_by_its_width_too(opcode, name):
+    assert sass.class_of(opcode) == name
+
+
+CODE = [
+    {"opcode": "LDG.E", "operands": "R0,desc[UR4][R2.64]"},
+    {"opcode": "NOP"},                                                # counts: it is executed
+    {"predicate": "@P0", "opcode": "EXIT"},
+    {"opcode": "BRA", "operands": "0x30"},                            # an endless loop of the kernel's own
+    {"opcode": "EXIT"},
+    {"predicate": "@P0", "opcode": "BRA", "operands": "0x50"},        # guarded: no trap
+    {"opcode": "BRA", "operands": "0x60"},
+    {"opcode": "NOP"},
+    {"opcode": "NOP"},
+]  # fmt: skip
+
+
+def test_the_trap_and_the_padding_behind_the_code_are_not_counted():
+    document = json.dumps([{}, [{"function-name": "k", "sass-instructions": CODE}]])
+    assert sass.counts(document, "k") == {"total": 6, "BRA": 2, "EXIT": 2, "LDG": 1, "NOP": 1}
+
+
+def test_a_kernel_that_is_not_there_is_no_zero():
+    document = json.dumps([{}, [{"function-name": "k", "sass-instructions": CODE}]])
+    with pytest.raises(ValueError, match="no kernel 'other'"):
+        sass.counts(document, "other")
+
+
+VECTOR = """\
+.version 6.3
+.target sm_75
+.address_size 64
+
+.visible .entry vector(
+    .param .u64 x
+)
+.maxntid 256, 1, 1
+{
+    .reg .u32     %thread, %lane;
+    .reg .u64     %x, %x_at;
+    .reg .f32     %a, %b, %c, %d;
+
+    mov.u32               %thread, %tid.x;
+    ld.param.u64          %x, [x];
+    cvta.to.global.u64    %x, %x;
+    mad.wide.u32          %x_at, %thread, 16, %x;
+    ld.global.v4.f32      {%a, %b, %c, %d}, [%x_at];
+    ex2.approx.ftz.f32    %a, %a;
+    shfl.sync.bfly.b32    %b, %b, 16, 31, 0xffffffff;
+    bar.sync              0;
+    red.global.add.f32    [%x_at+8192], %c;
+    st.global.v2.f32      [%x_at], {%a, %b};
+    ret;
+}
+"""
+
+
+def test_real_code_is_counted(build):
+    counts = build(VECTOR, "vector").report.sass
+    expected = {"LDG.128": 1, "STG.64": 1, "MUFU.EX2": 1, "SHFL": 1, "BAR": 1, "EXIT": 1}
+    assert {name: counts[name] for name in expected} == expected
+    assert counts.get("RED", 0) + counts.get("REDG", 0) == 1
+    assert counts["total"] == sum(count for name, count in counts.items() if name != "total")
+    assert "NOP" not in counts
+
+
+def test_an_nvdisasm_that_cannot_read_the_cubin_says_so():
+    with pytest.raises(ToolMissing, match=r"^nvdisasm cannot read the cubin: "):
+        sass.disassemble(locate.program("nvdisasm"), b"no cubin")
