@@ -143,7 +143,7 @@ def test_poison_is_told_from_data():
 SWEEPS = [
     (0, 0),
     (32, 2),
-    (48, 3),                                # a cache that is no whole number of sectors
+    (40, 3),                                # two and a half sectors, rounded up
     (50 * 1024**2, 3_276_800),
 ]  # fmt: skip
 

@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
+import pynvml
 import pytest
 
 from ptxbench import toolchain
@@ -84,6 +85,29 @@ def test_a_failure_has_the_drivers_name_of_it_and_what_to_do(status, text, messa
 
 def test_a_uuid_is_spelled_as_nvml_spells_it():
     assert gpu.gpu_uuid(bytes(range(16))) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
+
+
+def refuse(*arguments):
+    raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
+
+
+def test_without_nvml_its_fields_are_none(monkeypatch):
+    monkeypatch.setattr(pynvml, "nvmlInit", refuse)
+    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": None, "driver": None}
+
+
+def test_what_nvml_does_not_tell_is_none_and_the_rest_is_kept(monkeypatch):
+    asked = []
+    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
+    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: asked.append("shutdown"))
+    monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: "580.65.06")
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetMigMode", refuse)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetEnforcedPowerLimit", lambda device: 350_000)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: asked.append(uuid) or "a handle")
+    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": 350.0, "driver": "580.65.06"}
+    assert asked == ["GPU-00000000-0000-0000-0000-000000000000", "shutdown"]
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", refuse)
+    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": None, "driver": "580.65.06"}
 
 
 def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
