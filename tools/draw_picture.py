@@ -1,0 +1,40 @@
+"""Draw docs/run.svg, the picture of the README: what a run on the emulator prints, as a terminal shows it.
+
+The picture is the real output of the real command; draw it again with `make picture` whenever the table changes.
+"""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+COLUMNS = 100
+ARGUMENTS = ["run", "transpose", "softmax", "--backend", "emulator", "--no-save"]
+PICTURE = Path(__file__).parents[1] / "docs" / "run.svg"
+
+
+def real_output():
+    """What the command prints on stdout, with the colours of a terminal that has them."""
+    command = shutil.which("ptxbench", path=os.fspath(Path(sys.executable).parent))
+    environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
+    environment.pop("NO_COLOR", None)
+    done = subprocess.run([command, *ARGUMENTS], stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    return done.stdout
+
+
+def draw(output):
+    """The picture, as SVG. Its identifiers come from the content, so that equal output gives an equal file."""
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(output), soft_wrap=True)
+    return console.export_svg(title=f"$ ptxbench {' '.join(ARGUMENTS)}")
+
+
+if __name__ == "__main__":
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(draw(real_output()), encoding="utf-8")
+    print(f"Wrote {PICTURE}")
