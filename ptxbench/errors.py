@@ -27,7 +27,6 @@ A message says what was found, where, and what to do.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 
 
@@ -48,9 +47,7 @@ class PairError(PtxbenchError):
 class IncompletePair(PairError):
     def __init__(self, name: str, missing: Sequence[Path]) -> None:
         files = " and ".join(str(path) for path in missing)
-        super().__init__(
-            f"Pair '{name}' lacks {files}. A pair is pairs/{name}.py, cuda/{name}.cu and ptx/{name}.ptx."
-        )
+        super().__init__(f"Pair '{name}' lacks {files}. A pair is pairs/{name}.py, cuda/{name}.cu and ptx/{name}.ptx.")
 
 
 class ResultError(PtxbenchError):
@@ -118,6 +115,8 @@ class EmulatorCrash(KernelError):
 
 
 def suggestion(name: str, known: Sequence[str]) -> str:
-    """" Did you mean 'triad'?", or nothing where no known name is close."""
+    """ " Did you mean 'triad'?", or nothing where no known name is close."""
+    from difflib import get_close_matches  # not at the top: a command that goes well needs no suggestion
+
     close = get_close_matches(name, known, n=1, cutoff=0.5)
     return f" Did you mean '{close[0]}'?" if close else ""

@@ -25,7 +25,7 @@ Formula = Callable[[Cell, str, VariantResult], float | None]
 class Metric:
     """A number of one variant of a cell; `formula` gives None where it does not exist.
 
-    `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, or nothing for a count. `interval` gives the ends of
+    `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` gives the ends of
     the formula's value, for those that have one.
     """
 
@@ -144,7 +144,7 @@ METRICS = (
     Metric("bandwidth", "bandwidth", "B/s", "higher", "Compulsory bytes (each array once) over the time.",
            per_second("bytes")),
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
-    Metric("max_error", "max error", "", "lower", "Greatest |error| against the float64 reference.",
+    Metric("max_error", "max error", "error", "lower", "Greatest |error| against the float64 reference.",
            lambda cell, variant, result: result.check.max_error if result.check else None),
     Metric("registers", "regs", "", "lower", "Registers of a thread.", build(lambda report: report.registers)),
     Metric("spills", "spills", "B", "lower", "Bytes of spill stores and loads of a thread.", build(spills)),

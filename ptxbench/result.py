@@ -23,6 +23,12 @@ SCHEMA = "ptxbench.run/1"
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
+COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
+"""How a run ended."""
+
+BITS_DIFFER = "BITS-DIFFER "
+"""The label of a cell, followed by a variant, where an exact pair's outputs are equal in value and not in every bit."""
+
 
 @dataclass(frozen=True)
 class BuildReport:
@@ -158,7 +164,9 @@ def build(kind: Any, value: Any, where: str) -> Any:
         hints = typing.get_type_hints(kind)
         known = [each for each in dataclasses.fields(kind) if each.name in value]
         try:
-            return kind(**{each.name: build(hints[each.name], value[each.name], f"{where}: {each.name}") for each in known})  # type: ignore[operator]
+            return kind(
+                **{each.name: build(hints[each.name], value[each.name], f"{where}: {each.name}") for each in known}
+            )  # type: ignore[operator]
         except TypeError as error:
             raise ResultError(f"{where}: {error}.") from None
     if origin is types.UnionType:

@@ -15,17 +15,22 @@ WHOLE = 100_000
 
 
 def si(value: float | None, unit: str = "") -> str:
-    """`12.34 µs`, `1.94 TB/s`, `4,096`, `75 %`, `0.912 ×`."""
+    """`12.34 µs`, `1.940 TB/s`, `4,096`, `75 %`, `0.912 ×`."""
     shared, (text,) = column([value], unit)
     return f"{text} {shared}".strip() if value is not None else ABSENT
 
 
 def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[str]]:
-    """The unit with one prefix that suits all `values`, and their numbers in it, with equally many decimals."""
+    """The unit with one prefix that suits all `values`, and their numbers in it, with equally many decimals.
+
+    Three units have their own form: "%" of a share, "×" of a ratio, and "error", whose order is what matters.
+    """
     if unit == "%":
         return unit, [fixed(None if value is None else 100 * value, 0) for value in values]
     if unit == "×":
         return unit, [fixed(value, 3) for value in values]
+    if unit == "error":
+        return "", [error(value) for value in values]
     known = sorted(abs(value) for value in values if value)
     least, greatest = (known[0], known[-1]) if known else (0.0, 0.0)
     power = prefix_power(least, greatest, counted=unit in ("", "B"))

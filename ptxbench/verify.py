@@ -156,9 +156,10 @@ def verify_output(name: str, actual: Array, expected: Array, bounds: Array, tole
 
 
 def errors(actual: Array, expected: Array) -> Array:
-    """|actual - expected|: 0 where they are equal, infinite where one alone is NaN or infinite."""
-    error = np.where(equal(actual, expected), 0.0, distance(actual, expected))
-    error[np.isnan(error)] = np.inf
+    """|actual - expected|: 0 where both are NaN or the same infinity, infinite where one alone is."""
+    error = distance(actual, expected)
+    unknown = np.isnan(error)
+    error[unknown] = np.where(equal(actual[unknown], expected[unknown]), 0.0, np.inf)
     return error
 
 

@@ -97,6 +97,19 @@ def test_right_outputs_are_verified_with_their_greatest_error():
     assert verdict.max_error == abs(float(y[1]) - 2 * float(arguments["x"][1]))
 
 
+def test_the_error_of_a_correctly_rounded_result_is_its_rounding():
+    one = pair(ulps(1), reference=lambda x, a, n: {"y": x / 3})
+    arguments, expected = arguments_and_expected(one)
+    y = (arguments["x"].astype(np.float64) / 3).astype(np.float32)
+    assert 0 < verify({"y": y}, expected, "").max_error < 2**-25
+
+
+def test_equal_infinities_and_nans_have_no_error():
+    one = pair(ulps(1), reference=lambda x, a, n: {"y": np.array([INF, NAN, -INF])})
+    _, expected = arguments_and_expected(one)
+    assert verify({"y": np.array([INF, NAN, -INF], f32)}, expected, "").max_error == 0.0
+
+
 def test_the_worst_element_is_told_with_its_index():
     arguments, expected = arguments_and_expected(pair(ulps(1), shape=lambda n: (n, 257)))
     y = arguments["x"] * np.float32(2)

@@ -1,0 +1,43 @@
+"""Where a build runs. BACKENDS is the table of them; base.py says what each must do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from ptxbench.errors import ToolMissing
+
+if TYPE_CHECKING:
+    from ptxbench.backends.base import Backend
+
+DEFAULT_ARCH = "sm_90"
+"""What the emulator stands for unless told otherwise: the oldest GPU with every instruction of the shipped kernels."""
+
+
+def open_gpu(arch: str | None) -> Backend:
+    from ptxbench.backends.gpu import GpuBackend
+
+    return GpuBackend()
+
+
+def open_emulator(arch: str | None) -> Backend:
+    from ptxbench.backends.emulator import EmulatorBackend
+
+    return EmulatorBackend(arch or DEFAULT_ARCH)
+
+
+BACKENDS: dict[str, Callable[[str | None], Backend]] = {"gpu": open_gpu, "emulator": open_emulator}
+"""By the value of `--backend`; `auto` takes the first that can run."""
+
+
+def open_backend(name: str, arch: str | None = None) -> Backend:
+    """The backend of that name, or the first that can run here for `auto`.
+
+    Raises ToolMissing with the reason if it cannot run.
+    """
+    reason: str | None = None
+    for each in BACKENDS if name == "auto" else (name,):
+        backend = BACKENDS[each](arch)
+        if (reason := backend.unavailable()) is None:
+            return backend
+    raise ToolMissing(reason or f"There is no backend '{name}'.")

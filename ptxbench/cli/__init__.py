@@ -1,0 +1,78 @@
+"""The command `ptxbench`: one module a command, found by name and imported when it is needed.
+
+A command module has an attribute `command` and imports nothing heavy at its top: `ptxbench --help` reads them all.
+Modules whose name begins with _ are no commands.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from ptxbench import __version__
+from ptxbench.errors import PtxbenchError
+
+INTERRUPTED = 130
+"""128 + SIGINT, as a shell reports it."""
+
+
+class Commands(click.Group):
+    """The modules of this package, as commands."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        # not pkgutil, whose import would take as long as all that ptxbench needs for --help
+        return sorted(path.stem for path in Path(__path__[0]).glob("*.py") if not path.name.startswith("_"))
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.list_commands(ctx):
+            return None
+        command: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        return command
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True, "max_content_width": 100},
+    epilog="Exit status: 0 good, 1 ptxbench crashed, 2 usage or unreadable input, 3 regression, "
+    "4 a wrong or broken kernel, 5 no verdict.",
+)
+@click.version_option(__version__, prog_name="ptxbench")
+def group() -> None:
+    """Compare hand-written PTX with what the compiler makes of CUDA C."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line and give its exit status. Whatever goes wrong is one sentence on stderr, but for a bug."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError):  # a stream put in place by a test
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
+    try:
+        status = group.main(
+            args=list(arguments) if arguments is not None else None, prog_name="ptxbench", standalone_mode=False
+        )
+        sys.stdout.flush()
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        return INTERRUPTED
+    except PtxbenchError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # whoever read us has gone; the interpreter's own flush at exit must not complain of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except Exception:
+        import traceback
+
+        traceback.print_exc()
+        click.echo("This is a bug in ptxbench: please report it with the lines above.", err=True)
+        return 1
+    return status if isinstance(status, int) else 0

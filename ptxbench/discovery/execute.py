@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 import types
+from pathlib import Path
 
 import ptxbench.pair
 from ptxbench.discovery.text import PairText
@@ -34,7 +35,7 @@ def execute(text: PairText) -> Pair:
 
 def explain(error: BaseException, text: PairText) -> PairError:
     """What `error`, raised while the file ran, means to the author of the file."""
-    line = line_of(error, text) or 1
+    line = line_of(error, text.path) or 1
     if isinstance(error, TypeError):
         if match := UNKNOWN_FIELD.match(str(error)):
             kind, name = match.groups()
@@ -52,11 +53,11 @@ def fields_of(kind: str) -> list[str]:
     return [each.name for each in dataclasses.fields(found)] if dataclasses.is_dataclass(found) else []
 
 
-def line_of(error: BaseException, text: PairText) -> int | None:
-    """The line of the file that was running when `error` was raised, in it or in something that it called."""
+def line_of(error: BaseException, path: Path) -> int | None:
+    """The line of the file at `path` that was running when `error` was raised, in it or in something that it called."""
     line, trace = None, error.__traceback__
     while trace is not None:
-        if trace.tb_frame.f_code.co_filename == str(text.path):
+        if trace.tb_frame.f_code.co_filename == str(path):
             line = trace.tb_lineno
         trace = trace.tb_next
     return line

@@ -35,7 +35,7 @@ def check(pair: Pair, text: PairText) -> None:
 def check_size(pair: Pair, size: Mapping[str, int], text: PairText, field: str = "launch") -> None:
     """Raise PairError if the pair's functions cannot take `size` or give something impossible for it."""
     for problem_field, sentence, error in size_problems(pair, size):
-        line = line_of(error, text) if error else None
+        line = line_of(error, text.path) if error else None
         where = text.at(line) if line else text.at_field(field if problem_field == "launch" else problem_field)
         raise PairError(f"{where}: {sentence}")
 

@@ -1,0 +1,26 @@
+"""Results as text, chosen by file suffix. An exporter is one module and one line of EXPORTERS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters import to_csv, to_markdown
+from ptxbench.result import Run, to_json
+
+Exporter = Callable[[Run], str]
+
+EXPORTERS: dict[str, Exporter] = {
+    ".json": to_json,
+    ".csv": to_csv.export,
+    ".md": to_markdown.export,
+}
+
+
+def exporter_for(path: Path) -> Exporter:
+    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
+    exporter = EXPORTERS.get(path.suffix.lower())
+    if exporter is None:
+        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
+    return exporter

@@ -1,0 +1,45 @@
+"""Results as Rich renderables. Nothing here prints: a command owns the console."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from rich.padding import Padding
+from rich.text import Text
+
+from ptxbench.report.findings import SEVERITY, closing
+from ptxbench.report.table import WIDEST, CellTable
+from ptxbench.result import VERIFIED, Cell
+
+__all__ = ["WIDEST", "CellTable", "closing_lines", "notice", "summary"]
+
+COUNTS_NOTICE = (
+    "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
+    "What is the same before ptxas may differ after it, and the other way round."
+)
+
+
+def closing_lines(cells: Sequence[Cell]) -> Padding | None:
+    """What a pair's cells show, in words; None if nothing."""
+    lines = closing(cells)
+    return Padding(Text("\n".join(lines), style="bold"), (0, 0, 0, 2)) if lines else None
+
+
+def notice(cells: Sequence[Cell]) -> Text | None:
+    """What the numbers are not: said once a run where they are counts."""
+    counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
+    return Text(COUNTS_NOTICE, style="dim") if counted else None
+
+
+def summary(cells: Sequence[Cell]) -> Text:
+    """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
+    statuses = Counter(result.status for cell in cells for result in cell.variants.values())
+    told = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
+    bad = any(statuses[each] for each in SEVERITY)
+    text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {told or 'nothing done'}."
+    return Text(text, style="yellow" if bad else "green")
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -1,0 +1,51 @@
+"""The printed form of a run, block by block as its cells are finished."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from ptxbench.metrics import Metric
+from ptxbench.report import WIDEST, CellTable, closing_lines, notice, summary
+from ptxbench.result import Cell
+from ptxbench.runner import CellDone
+
+
+def open_console() -> Console:
+    """Stdout: as wide as the terminal, or as a table may be where it is none."""
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
+    return Console(width=wide, highlight=False)
+
+
+class Blocks:
+    """Prints a table a cell and the finding of each pair; nothing at all where `quiet`."""
+
+    def __init__(self, metrics: Sequence[Metric], *, quiet: bool) -> None:
+        self.metrics = metrics
+        self.quiet = quiet
+        self.console = open_console()
+        self.cells: list[Cell] = []
+        self.of_pair: list[Cell] = []
+
+    def add(self, event: CellDone) -> None:
+        """Print one cell, and after the last of its pair what they show."""
+        self.cells.append(event.cell)
+        self.of_pair.append(event.cell)
+        self.print(CellTable(event.cell, self.metrics))
+        if event.last:
+            self.print(closing_lines(self.of_pair))
+            self.of_pair = []
+        self.print("")
+
+    def finish(self) -> None:
+        """Print what the cells come to, and what their numbers are not."""
+        if self.cells:
+            self.print(summary(self.cells))
+            self.print(notice(self.cells))
+
+    def print(self, renderable: object) -> None:
+        if not self.quiet and renderable is not None:
+            self.console.print(renderable)

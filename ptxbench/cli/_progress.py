@@ -1,0 +1,54 @@
+"""A progress bar on stderr, on a terminal only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from ptxbench.runner import Step
+from ptxbench.units import size_words
+
+
+class Bar:
+    """Shows what a run is at. Everything else must be printed inside `paused`."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        self.progress = Progress(
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", markup=False),
+            console=console,
+            transient=True,
+            redirect_stdout=False,  # results go to stdout, whatever is drawn on stderr
+            redirect_stderr=False,
+            disable=not console.is_terminal,
+        )
+        self.task = self.progress.add_task("", total=None)
+
+    def __enter__(self) -> Bar:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def show(self, step: Step) -> None:
+        size = f" at {size_words(step.size)}" if step.size else ""
+        self.progress.update(
+            self.task,
+            completed=step.done,
+            total=max(step.total, step.done + 1),
+            description=f"{step.phase} {step.pair} {step.variant}{size}",
+        )
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Take the bar off the terminal for as long as something is printed."""
+        self.progress.stop()
+        yield
+        self.progress.start()

@@ -1,0 +1,112 @@
+"""`ptxbench list`: what there is to run. Executes no pair file unless it must, and imports neither NumPy nor Rich."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ptxbench.errors import PairError
+
+if TYPE_CHECKING:
+    from ptxbench.discovery.outline import Outline
+
+WIDEST = 100
+INDENT = 12
+
+
+@click.command("list")
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.option(
+    "--kernels",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder with pairs/, cuda/ and ptx/.  [default: those of ptxbench]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
+def command(pairs: tuple[str, ...], kernels: Path | None, as_json: bool) -> None:
+    """List PAIRs, by name or glob, or every pair: what each teaches, its variants and its sizes.
+
+    Behind a variant stands the least architecture that it is written for; CUDA C names none.
+
+    Exit status: 0 good, 2 usage or a pair that cannot be read.
+    """  # fmt: skip
+    from ptxbench.discovery import default_kernels, find_pairs, select
+    from ptxbench.discovery.outline import outline
+
+    folder = kernels or default_kernels()
+    found, first_error = [], None
+    for name in select(find_pairs(folder), pairs):
+        try:
+            found.append(outline(folder, name))
+        except PairError as error:  # the other pairs are still worth listing
+            first_error = first_error or error
+    if as_json:
+        import json
+
+        click.echo(json.dumps([describe(each) for each in found], indent=1))
+    else:
+        width = min(terminal_width(), WIDEST)
+        click.echo("\n\n".join("\n".join(lines(each, width)) for each in found))
+    if first_error:
+        raise first_error
+
+
+def describe(pair: Outline) -> Mapping[str, Any]:
+    """The pair as JSON has it."""
+    from ptxbench.discovery.outline import target
+
+    return {
+        "name": pair.name,
+        "summary": pair.summary,
+        "teaches": pair.teaches,
+        "bench_sizes": list(pair.bench_sizes),
+        "variants": [
+            {
+                "name": source.variant,
+                "language": source.language,
+                "file": str(source.path),
+                "flags": list(source.flags),
+                "target": target(source.path) if source.language == "ptx" else None,
+            }
+            for source in pair.sources
+        ],
+    }
+
+
+def lines(pair: Outline, width: int) -> Iterator[str]:
+    """The pair as text: its name and summary, then an aligned line a fact."""
+    from ptxbench.discovery.outline import target
+
+    yield click.style(pair.name, bold=True, fg="cyan")
+    yield from fact("does", pair.summary, width)
+    yield from fact("teaches", pair.teaches, width)
+    for language in ("cuda", "ptx"):
+        names = [
+            f"{source.variant} ({target(source.path) or 'no .target'})" if language == "ptx" else source.variant
+            for source in pair.sources
+            if source.language == language
+        ]
+        yield from fact(language, "  ".join(names), width)
+    sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
+    yield from fact("sizes", sizes, width)
+
+
+def terminal_width() -> int:
+    """Columns of the terminal, or as many as we may use where there is none."""
+    try:
+        return int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size().columns or WIDEST
+    except (ValueError, OSError):
+        return WIDEST
+
+
+def fact(noun: str, text: str, width: int) -> Iterator[str]:
+    """`  noun      text`, wrapped between words."""
+    from textwrap import wrap
+
+    wrapped = wrap(text, max(width - INDENT, 20), break_long_words=False, break_on_hyphens=False) or ["-"]
+    for i, line in enumerate(wrapped):
+        yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line

@@ -1,0 +1,214 @@
+"""`ptxbench run`: the main job."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ptxbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.metrics import Metric
+    from ptxbench.result import Cell
+    from ptxbench.runner import Frame, Plan
+
+WRONG_KERNEL, NO_VERDICT = 4, 5
+
+
+@click.command("run")
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.option(
+    "--variant", "variants", multiple=True, metavar="NAME", help="Only this variant, by name or glob; repeat."
+)
+@click.option(
+    "--size",
+    "sizes",
+    multiple=True,
+    metavar="N=V,..",
+    help="Run at this size, such as n=65536 or rows=3,columns=257, or at `all` bench sizes; repeat. "
+    "By default all on a GPU, the first on the emulator.",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "gpu", "emulator"]),
+    default="auto",
+    help="Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
+)
+@click.option(
+    "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
+)
+@click.option(
+    "--assembler",
+    type=click.Choice(["toolkit", "driver"]),
+    default="toolkit",
+    help="Who turns both PTX texts into machine code: ptxas, or on a GPU the driver.",
+)
+@click.option(
+    "--kernels",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="A folder with pairs/, cuda/ and ptx/. Its pair files are executed.  [default: those of ptxbench]",
+)
+@click.option(
+    "--columns", metavar="NAME,..", help="Show these metrics, such as time,sass. A name that is none lists them all."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the run document, and nothing else, on stdout.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Write the results to FILE too; its suffix says how: .json, .csv or .md.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("results"),
+    help="Save the run below this folder.",
+)
+@click.option("--no-save", is_flag=True, help="Do not save the run.")
+@click.option(
+    "--seed", type=int, default=1, metavar="N", help="Draw the data, and the order of samples, from this seed."
+)
+def command(
+    pairs: tuple[str, ...],
+    variants: tuple[str, ...],
+    sizes: tuple[str, ...],
+    backend: str,
+    arch: str | None,
+    assembler: Literal["toolkit", "driver"],
+    kernels: Path | None,
+    columns: str | None,
+    as_json: bool,
+    output: Path | None,
+    results: Path,
+    no_save: bool,
+    seed: int,
+) -> int:
+    """Build, verify and measure PAIRs, by name or glob, or every pair.
+
+    A time is shown only where both kernels agree with the float64 reference. Without a GPU the emulator verifies
+    and counts; it has no time to show.
+
+    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, or an instruction
+    that the emulator lacks, 130 interrupted.
+    """
+    from ptxbench.cli._saving import require_writable, save_somewhere, write_output
+    from ptxbench.exporters import exporter_for
+    from ptxbench.metrics import choose
+    from ptxbench.result import to_json
+    from ptxbench.runner import Frame, document
+
+    metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
+    export = exporter_for(output) if output else None
+    plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
+    frame = Frame(plan, plan.backend.device())
+    folder = None if no_save else results / frame.folder
+    # before the work: a run that cannot be saved in the end is better not begun
+    if folder:
+        require_writable(folder, "Name another folder with --results, or use --no-save.")
+    if output:
+        require_writable(output.parent, "Name another file with --output.")
+    done = carry_out(frame, metrics, quiet=as_json)
+    run = document(frame, done.cells, done.status)
+    if as_json:
+        click.echo(to_json(run), nl=False)
+    failures = [
+        save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
+        write_output(run, output, export) if output and export else None,
+        done.error,
+    ]
+    for failure in filter(None, failures):
+        raise failure
+    return done.exit_code
+
+
+def make_plan(
+    pairs: Sequence[str],
+    variants: Sequence[str],
+    sizes: Sequence[str],
+    backend_name: str,
+    arch: str | None,
+    assembler: Literal["toolkit", "driver"],
+    kernels: Path | None,
+    seed: int,
+) -> Plan:
+    """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
+    from ptxbench.backends import open_backend
+    from ptxbench.discovery import default_kernels
+    from ptxbench.runner import Plan, plan_jobs
+
+    backend = open_backend(backend_name, arch)
+    timed = backend.name == "gpu"
+    if assembler == "driver" and not timed:
+        raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
+    folder = kernels or default_kernels()
+    jobs, left_out = plan_jobs(folder, pairs, variants, sizes, every_size=timed)
+    if left_out:
+        click.echo(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
+    return Plan(
+        jobs=jobs,
+        backend=backend,
+        arch=arch or backend.device()["sm"],
+        kernels=folder,
+        assembler=assembler,
+        seed=seed,
+        argv=tuple(sys.argv[1:]),
+    )
+
+
+@dataclass
+class Done:
+    """What came of a run: its finished cells, and why it ended."""
+
+    cells: list[Cell]
+    status: str
+    error: Exception | None = None
+
+    @property
+    def exit_code(self) -> int:
+        from ptxbench.result import BROKEN, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
+
+        found = Counter(result.status for cell in self.cells for result in cell.variants.values())
+        if self.status == INTERRUPTED:
+            return 130
+        if found[WRONG] or found[BROKEN]:
+            return WRONG_KERNEL
+        return NO_VERDICT if found[UNSUPPORTED] or not found[VERIFIED] else 0
+
+
+def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
+    """Run the plan and print each block as its cell is finished; `quiet` prints nothing on stdout.
+
+    Ctrl-C and whatever stops a run half-way leave the cells that are finished.
+    """
+    from ptxbench.cli._blocks import Blocks
+    from ptxbench.cli._progress import Bar
+    from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED
+    from ptxbench.runner import CellDone, DeviceLost, Step, run
+
+    done = Done([], COMPLETE)
+    blocks = Blocks(metrics, quiet=quiet)
+    with Bar() as bar:
+        try:
+            for event in run(frame.plan):
+                if isinstance(event, Step):
+                    bar.show(event)
+                elif isinstance(event, CellDone):
+                    done.cells.append(event.cell)
+                    with bar.paused():
+                        blocks.add(event)
+                elif isinstance(event, DeviceLost):
+                    done.status = DEVICE_LOST
+        except KeyboardInterrupt:
+            done.status = INTERRUPTED
+        except Exception as error:  # raised again once the finished cells are saved
+            done.status, done.error = INTERRUPTED, error
+    blocks.finish()
+    return done

@@ -1,0 +1,41 @@
+"""A table a cell, to paste into an issue: the metrics that have a value there, and what they show in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ptxbench import units
+from ptxbench.metrics import METRICS
+from ptxbench.report.findings import finding, problems
+from ptxbench.result import VERIFIED, Cell, Run
+
+
+def export(run: Run) -> str:
+    """The run as Markdown."""
+    device = run.device.get("name", "unknown device")
+    lines = [f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}", ""]
+    for cell in run.cells:
+        lines += [f"### {cell.pair}, {units.size_words(cell.size)}, {cell.arch}", "", *table(cell), ""]
+        lines += [f"- {problem}" for problem in problems(cell)]
+        if found := finding(cell):
+            lines += [found, ""]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def table(cell: Cell) -> Iterator[str]:
+    """One row a variant, one column a metric that any variant has."""
+    columns = []
+    for metric in METRICS:
+        values = [metric.of(cell, name) for name in cell.variants]
+        if any(value is not None for value in values):
+            unit, texts = units.column(values, metric.unit)
+            columns.append((f"{metric.heading} ({unit})" if unit else metric.heading, texts))
+    yield row(["variant", "status", *(heading for heading, _ in columns)])
+    yield "|:--|:--|" + "--:|" * len(columns)
+    for i, (name, result) in enumerate(cell.variants.items()):
+        status = result.status if result.status == VERIFIED else f"**{result.status}**"
+        yield row([f"`{name}`", status, *(texts[i] for _, texts in columns)])
+
+
+def row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"

@@ -1,0 +1,188 @@
+"""What a cell shows, in words. Pure functions from results to sentences, as careful as the data allows.
+
+The words claim no more than was found: counts are of PTX, times come with their interval, and variants that are
+the same machine code are never ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from ptxbench import stats
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+from ptxbench.units import size_words
+
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
+"""What comes first."""
+
+WORDS = {WRONG: "is wrong", BROKEN: "is broken", UNSUPPORTED: "cannot be emulated", SKIPPED: "is skipped"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A variant that was not verified, and why."""
+
+    variant: str
+    status: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.variant} {WORDS[self.status]}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A count to compare: its metric, the words around it, and whether it is told even where it is the same."""
+
+    metric: str
+    verb: str
+    noun: str
+    always: bool = False
+
+
+AMOUNTS = (
+    Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True),
+    Amount("ptx_global_sectors", "moves", "sectors", always=True),
+    Amount("ptx_shared_wavefronts", "needs", "shared wavefronts"),
+    Amount("ptx_shared_conflicts", "has", "bank conflicts"),
+    Amount("ptx_atomics", "makes", "atomic requests"),
+    Amount("ptx_barriers", "waits at", "barriers"),
+)
+
+FEWEST_PROCESSES = 3
+"""Processes differ by up to 1 %, and fewer than three cannot show by how much: measuring.md, 5.2."""
+
+
+def problems(cell: Cell) -> list[Problem]:
+    """The variants that were not verified, the worst kinds first."""
+    found = [
+        Problem(name, result.status, result.reason or "no reason was recorded.")
+        for name, result in cell.variants.items()
+        if result.status != VERIFIED
+    ]
+    return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
+
+
+def finding(cell: Cell) -> str:
+    """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing."""
+    verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
+    if REFERENCE not in verified:
+        return ""
+    sentences: list[str] = []
+    for name, result in verified.items():
+        if result.language == "ptx":
+            sentences.append(compare(cell, name))
+            sentences += twins(name, verified)
+    return " ".join([*sentences, *bit_differences(cell)])
+
+
+def compare(cell: Cell, name: str) -> str:
+    """`ptx issues 12 % fewer PTX instructions than cuda and moves the same sectors.`"""
+    relation = code_relation(cell.variants[name], cell.variants[REFERENCE])
+    if relation == SAME_CODE:
+        return f"{name} is the {SAME_CODE} as {REFERENCE}."
+    facts = [f"has the {relation} as {REFERENCE}"] if relation else []
+    for tell in (time_fact, *(amount_fact(amount) for amount in AMOUNTS)):
+        if fact := tell(cell, name, "" if facts else REFERENCE):
+            facts.append(fact)
+    if not facts:
+        facts = [f"is other machine code than {REFERENCE}"]
+    listed = ", ".join(facts[:-1]) + (" and " if facts[1:] else "") + facts[-1]
+    return f"{name} {listed}."
+
+
+SAME_CODE, SAME_MIX = "same machine code", "same instruction mix"
+
+Fact = Callable[[Cell, str, str], str | None]
+"""What to tell of a variant against the reference; the third argument names the reference where it must be named."""
+
+
+def code_relation(one: VariantResult, other: VariantResult) -> str | None:
+    """Whether two variants are the same machine code, or at least as many of each SASS instruction."""
+    if one.build is None or other.build is None:
+        return None
+    if one.build.sass_sha256 is not None and one.build.sass_sha256 == other.build.sass_sha256:
+        return SAME_CODE
+    return SAME_MIX if one.build.sass and dict(one.build.sass) == dict(other.build.sass) else None
+
+
+def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
+    """The CUDA C variants whose code is that of `name`, where the reference's is not: what explains the difference."""
+    if code_relation(verified[name], verified[REFERENCE]) == SAME_CODE:
+        return []
+    found = {
+        other: relation
+        for other, result in verified.items()
+        if other != REFERENCE and result.language == "cuda" and (relation := code_relation(result, verified[name]))
+    }
+    best = SAME_CODE if SAME_CODE in found.values() else SAME_MIX
+    verb = "is" if best == SAME_CODE else "has"
+    return [f"{other} {verb} the {best} as {name}." for other, relation in found.items() if relation == best][:1]
+
+
+def amount_fact(amount: Amount) -> Fact:
+    """How `amount` compares, as a fact."""
+    metric = BY_NAME[amount.metric]
+
+    def tell(cell: Cell, name: str, reference: str) -> str | None:
+        own, base = metric.of(cell, name), metric.of(cell, REFERENCE)
+        if own is None or base is None or own == base == 0:
+            return None
+        if own == base:
+            same = f"as many {amount.noun} as {reference}" if reference else f"the same {amount.noun}"
+            return f"{amount.verb} {same}" if amount.always else None
+        if not base:
+            return f"{amount.verb} {own:,.0f} {amount.noun} where there were none"
+        if own >= 2 * base:
+            return f"{amount.verb} {own / base:.3g} times the {amount.noun}{reference and f' of {reference}'}"
+        return f"{amount.verb} {difference(own, base)} {amount.noun}{reference and f' than {reference}'}"
+
+    return tell
+
+
+def difference(own: float, base: float) -> str:
+    """`12 % fewer`, `0.3 % more`."""
+    return f"{percent(abs(own / base - 1))} {'fewer' if own < base else 'more'}"
+
+
+def percent(share: float) -> str:
+    """`12 %`, `3.1 %`, `0.02 %`: two digits, and none that would be zero."""
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
+
+
+def time_fact(cell: Cell, name: str, reference: str) -> str | None:
+    """The time against the reference's, with its interval; None without one."""
+    interval = stats.ratio(cell.rounds, name, REFERENCE)
+    if interval is None:
+        return None
+    processes = len({one.process for one in cell.rounds if one.contrast == (REFERENCE, name)})
+    few = (
+        "" if processes >= FEWEST_PROCESSES else f"; {processes} process{'es' if processes > 1 else ''}, so no verdict"
+    )
+    low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
+    if low <= 0 <= high:
+        to = f" than {reference}" if reference else ""
+        return f"shows no other time{to} ({stats.LEVEL:.0%} interval {low:+.2f} to {high:+.2f} %{few})"
+    ends = sorted((abs(low), abs(high)))
+    than = f" than {reference}" if reference else ""
+    word = "less" if interval.value < 1 else "more"
+    return (
+        f"takes {percent(abs(interval.value - 1))} {word} time{than} "
+        f"({stats.LEVEL:.0%} interval {ends[0]:.2f} to {ends[1]:.2f} %{few})"
+    )
+
+
+def bit_differences(cell: Cell) -> list[str]:
+    """Of exact pairs: which variants agree in value and not in every bit."""
+    names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
+    return [f"{name} wrote other bits than the first variant, of equal value." for name in names]
+
+
+def closing(cells: Sequence[Cell]) -> list[str]:
+    """The findings of a pair's cells: one line where all sizes show the same, else one a size."""
+    found = [finding(cell) for cell in cells]
+    if len(set(found)) <= 1:
+        return [line for line in found[:1] if line]
+    return [f"{size_words(cell.size)}: {line}" for cell, line in zip(cells, found, strict=True) if line]

@@ -1,0 +1,148 @@
+"""Cells as tables for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.metrics import Metric, choose
+from ptxbench.report.findings import problems
+from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+
+WIDEST = 100
+"""Columns of text: a table that a mail or an issue can hold."""
+
+TIMED = ("time", "ratio", "bandwidth", "registers", "spills", "sass", "occupancy")
+COUNTED = (
+    "ptx_warp_instructions",
+    "ptx_instructions_ratio",
+    "ptx_global_sectors",
+    "ptx_shared_conflicts",
+    "registers",
+    "spills",
+    "sass",
+    "occupancy",
+)
+"""The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
+
+DISPENSABLE = ("ptx_shared_conflicts", "bandwidth", "spills", "occupancy", "registers")
+"""What a narrow terminal goes without, the first first."""
+
+MARKS = {VERIFIED: ("✔", "ok", "green"), WRONG: ("✘", "x", "bold red"), BROKEN: ("✘", "x", "bold red"),
+         UNSUPPORTED: ("?", "?", "yellow"), SKIPPED: ("-", "-", "dim")}  # fmt: skip
+"""The mark of each status, the same in ASCII, and its style."""
+
+
+def default_columns(cell: Cell) -> tuple[Metric, ...]:
+    """What a table of this cell shows: times where there are any, else counts."""
+    return choose(TIMED if cell.rounds or not has_counts(cell) else COUNTED)
+
+
+def has_counts(cell: Cell) -> bool:
+    return any(result.counts is not None for result in cell.variants.values())
+
+
+@dataclass(frozen=True)
+class CellTable:
+    """One cell: a heading, a row a variant, and why each variant that was not verified was not.
+
+    `columns`: the metrics to show; by default those that matter, as far as the width goes.
+    """
+
+    cell: Cell
+    columns: Sequence[Metric] = ()
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        options = options.update(width=width)
+        plain = options.ascii_only
+        yield heading(self.cell)
+        table = self.table(width, console, options)
+        yield table
+        for problem in problems(self.cell):
+            _, _, style = MARKS[problem.status]
+            yield Padding(Text.assemble((mark(problem.status, plain), style), " ", str(problem)), (0, 0, 0, 2))
+
+    def table(self, width: int, console: Console, options: ConsoleOptions) -> Table:
+        """The table with as many of the default columns as fit, or with all that were chosen."""
+        if self.columns:
+            return build(self.cell, self.columns, options.ascii_only)
+        columns = [metric for metric in default_columns(self.cell) if tells(metric, self.cell)]
+        for name in ("", *DISPENSABLE):
+            columns = [metric for metric in columns if metric.name != name]
+            table = build(self.cell, columns, options.ascii_only)
+            if Measurement.get(console, options.update(width=10 * WIDEST), table).maximum <= width:
+                break
+        return table
+
+
+def tells(metric: Metric, cell: Cell) -> bool:
+    """False for a count of bank conflicts where there are none at all: it is no column of every table."""
+    return metric.name != "ptx_shared_conflicts" or any(metric.of(cell, name) for name in cell.variants)
+
+
+def heading(cell: Cell) -> Text:
+    """The pair, its size, and where it ran."""
+    grid, block = (" x ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
+    size = "  ".join(f"{name}={value:,}" for name, value in cell.size.items())
+    return Text.assemble(
+        (cell.pair, "bold cyan"), "  ", size, (f"  {cell.arch}, grid {grid}, block {block}", "dim"), overflow="fold"
+    )
+
+
+def trimmed(extent: Iterable[int]) -> list[int]:
+    """The extent without its trailing ones."""
+    kept = list(extent)
+    while len(kept) > 1 and kept[-1] == 1:
+        kept.pop()
+    return kept
+
+
+def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
+    """The table itself: numbers right-aligned under their unit."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True, header_style="bold")
+    table.add_column("variant", no_wrap=True)
+    table.add_column("verified\n[dim]max error[/]", no_wrap=True)
+    texts = []
+    for metric in columns:
+        values = {name: metric.of(cell, name) for name in cell.variants}
+        unit, numbers = units.column(list(values.values()), metric.unit)
+        table.add_column(f"{metric.heading}\n[dim]{unit}[/]", justify="right", no_wrap=True)
+        texts.append(with_spread(metric, cell, numbers))
+    for row, (name, result) in enumerate(cell.variants.items()):
+        cells = [column[row] for column in texts]
+        table.add_row(name, verdict(result, plain), *cells, style="" if result.status == VERIFIED else "red dim")
+    return table
+
+
+def with_spread(metric: Metric, cell: Cell, numbers: Sequence[str]) -> list[str]:
+    """Each number with half the width of its interval, where it has one: no difference is shown without."""
+    if metric.interval is None:
+        return list(numbers)
+    shown = []
+    for (name, result), number in zip(cell.variants.items(), numbers, strict=True):
+        ends = metric.interval(cell, name, result)
+        shown.append(f"{number} ±{(ends[1] - ends[0]) / 2:.3f}" if ends else number)
+    return shown
+
+
+def verdict(result: VariantResult, plain: bool) -> Text:
+    """`✔ 1.2e-07`, `✔ exact`, `✘ wrong`."""
+    _, _, style = MARKS[result.status]
+    word = result.status
+    if result.status == VERIFIED and result.check:
+        error = result.check.max_error
+        word = "exact" if error == 0 else units.error(error)
+    return Text.assemble((mark(result.status, plain), style), " ", word)
+
+
+def mark(status: str, plain: bool) -> str:
+    return MARKS[status][1 if plain else 0]

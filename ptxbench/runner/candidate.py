@@ -1,0 +1,106 @@
+"""One variant on its way through a run: what is known of it so far, and what its result will be."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ptxbench.discovery import Source
+from ptxbench.errors import (
+    KernelError,
+    PtxSyntaxError,
+    TargetMismatch,
+    ToolMissing,
+    UnsupportedInstruction,
+    WrongResult,
+)
+from ptxbench.pair import Launch, Size
+from ptxbench.result import (
+    BROKEN,
+    SKIPPED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    BuildReport,
+    CheckReport,
+    VariantResult,
+)
+from ptxbench.toolchain import Build, occupancy
+from ptxbench.verify import Verdict
+
+STATUSES: tuple[tuple[type[Exception], str], ...] = (
+    (ToolMissing, SKIPPED),
+    (TargetMismatch, SKIPPED),
+    (UnsupportedInstruction, UNSUPPORTED),
+    (WrongResult, WRONG),
+    (KernelError, BROKEN),
+)
+"""What an error makes of a variant; the first that fits."""
+
+
+@dataclass
+class Candidate:
+    """A variant, alive until something fails. `sizes`, `max_error` and `worst` tell of its verification."""
+
+    source: Source
+    build: Build | None = None
+    status: str = VERIFIED
+    reason: str | None = None
+    sizes: list[Size] = field(default_factory=list)
+    max_error: float | None = 0.0
+    worst: str | None = None
+    counts: Mapping[str, float] | None = None
+
+    @property
+    def alive(self) -> bool:
+        return self.status == VERIFIED
+
+    @property
+    def label(self) -> str:
+        """The variant in a message: its file, and its name where the file alone does not tell it."""
+        name = self.source.path.name
+        return f"{name} ({self.source.variant})" if "@" in self.source.variant else name
+
+    def fail(self, error: KernelError | ToolMissing) -> None:
+        """End this variant with what went wrong."""
+        self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
+        self.reason = str(error)
+        if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
+            self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
+
+    def judge(self, size: Size, verdict: Verdict) -> None:
+        """Take the verdict at one size."""
+        if size not in self.sizes:
+            self.sizes.append(size)
+        known = self.max_error is not None and verdict.max_error is not None
+        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
+        if verdict.worst:
+            self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
+
+    def fork(self) -> Candidate:
+        """A copy for one cell: what happens there does not touch the next cell."""
+        return dataclasses.replace(self, sizes=list(self.sizes))
+
+    def result(self, launch: Launch, reference: str, tolerance: str) -> VariantResult:
+        """What the run document says of this variant in a cell of that launch."""
+        check = None
+        if self.sizes:
+            check = CheckReport(reference, tolerance, self.sizes, self.max_error, self.worst)
+        report = with_occupancy(self.build, launch) if self.build else None
+        return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts)
+
+
+def with_occupancy(build: Build, launch: Launch) -> BuildReport:
+    """The build's report, with the theoretical occupancy of `launch` where the registers are known."""
+    report = build.report
+    if report.registers is None:
+        return report
+    x, y, z = launch.block_xyz
+    share = occupancy(
+        build.arch,
+        threads=x * y * z,
+        registers=report.registers,
+        shared_bytes=(report.shared_bytes or 0) + launch.shared_bytes,
+    )
+    return dataclasses.replace(report, occupancy=share)

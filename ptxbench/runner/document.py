@@ -1,0 +1,65 @@
+"""The frame of a run document: who ran what, where, with which tools. Facts only, no summaries."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from ptxbench import environment, toolchain
+from ptxbench.measure import Settings
+from ptxbench.result import Cell, Run
+from ptxbench.runner.plan import Plan
+
+
+@dataclass(frozen=True)
+class Frame:
+    """What is known of a run when it starts."""
+
+    plan: Plan
+    device: Mapping[str, Any]
+    id: str = field(default_factory=lambda: secrets.token_hex(4))
+    started: str = field(default_factory=lambda: now())
+
+    @property
+    def folder(self) -> str:
+        """The name of the device's folder under results/: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
+        if self.device["kind"] == "emulator":
+            return f"emulator-{self.plan.arch}"
+        return re.sub(r"[^a-z0-9]+", "-", str(self.device["name"]).lower()).strip("-")
+
+
+def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
+    """The run as it is at this moment."""
+    plan = frame.plan
+    timed = frame.device["kind"] == "gpu"
+    return Run(
+        run={
+            "id": frame.id,
+            "status": status,
+            "started": frame.started,
+            "finished": now(),
+            "argv": list(plan.argv),
+            "seed": plan.seed,
+            "backend": plan.backend.name,
+            "assembler": plan.assembler,
+            "rounds": 1 if timed else 0,
+        },
+        tool=environment.tool(),
+        source=environment.source(plan.kernels),
+        host=environment.host(),
+        device=dict(frame.device),
+        toolchain={**toolchain.versions(), "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()}},
+        settings={"seed": plan.seed, **dataclasses.asdict(Settings())} if timed else {},
+        calibration={},
+        cells=list(cells),
+    )
+
+
+def now() -> str:
+    """The time in UTC, to the second: 2025-01-31T12:00:00Z."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

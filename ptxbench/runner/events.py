@@ -1,0 +1,39 @@
+"""What a run tells while it goes on. Data only: who listens decides what to draw."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptxbench.pair import Size
+from ptxbench.result import Cell
+
+
+@dataclass(frozen=True)
+class Step:
+    """The next piece of work begins; `done` of `total` pieces are behind. `size` is None for a build."""
+
+    done: int
+    total: int
+    pair: str
+    variant: str
+    phase: str
+    """build, verify, count or measure."""
+    size: Size | None = None
+
+
+@dataclass(frozen=True)
+class CellDone:
+    """A cell is finished. `last` of its pair."""
+
+    cell: Cell
+    last: bool
+
+
+@dataclass(frozen=True)
+class DeviceLost:
+    """A kernel took the device with it: the run ends here, its finished cells are kept."""
+
+    reason: str
+
+
+Event = Step | CellDone | DeviceLost

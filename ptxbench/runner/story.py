@@ -1,0 +1,231 @@
+"""The story of a run: build every variant, verify it at every check size, then count or time it at its own size.
+
+Whatever is wrong with a kernel costs only its variant. Nothing is printed here: events tell what goes on.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from ptxbench import toolchain
+from ptxbench.discovery import Source, shown
+from ptxbench.discovery.execute import describe, line_of
+from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
+from ptxbench.measure import measure
+from ptxbench.metrics import REFERENCE
+from ptxbench.pair import EXACT, Launch, Size
+from ptxbench.result import BITS_DIFFER, Cell, LaunchReport, Round
+from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
+from ptxbench.runner.plan import Job, Plan
+from ptxbench.signature import check_signature
+from ptxbench.toolchain import Build
+from ptxbench.units import size_words
+from ptxbench.verify import expect, verify
+
+Builds = Mapping[Source, "Future[Build]"]
+
+
+def run(plan: Plan) -> Iterator[Event]:
+    """Do what `plan` says, one cell after the other."""
+    story = Story(plan)
+    # NVRTC and ptxas run outside the interpreter's lock: two cores build the shipped pairs in 4.7 s, one in 8.3 s.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        builds = {source: pool.submit(build, source, plan) for job in plan.jobs for source in job.sources}
+        for job in plan.jobs:
+            yield from story.pair(job, builds)
+            if reason := story.lost:
+                yield DeviceLost(reason)
+                return
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def build(source: Source, plan: Plan) -> Build:
+    return toolchain.build(
+        source.path,
+        language=source.language,
+        variant=source.variant,
+        entry=source.entry,
+        arch=plan.arch,
+        flags=source.flags,
+        assembler=plan.assembler,
+    )
+
+
+class Story:
+    """A run on its way: the plan, and how much of it is done."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+        self.backend = plan.backend
+        self.total = sum(map(steps, plan.jobs))
+        self.done = 0
+
+    @property
+    def lost(self) -> str | None:
+        """Why the device can be used no more in this process; None while it can."""
+        return getattr(self.backend, "lost", None)
+
+    def step(self, job: Job, candidate: Candidate, phase: str, size: Size | None = None) -> Step:
+        self.done += 1
+        return Step(self.done - 1, self.total, job.found.name, candidate.source.variant, phase, size)
+
+    def pair(self, job: Job, builds: Builds) -> Iterator[Event]:
+        """Everything of one pair."""
+        end = self.done + steps(job)
+        candidates = [Candidate(source) for source in job.sources]
+        for candidate in candidates:
+            yield self.step(job, candidate, "build")
+            take_build(job, candidate, builds[candidate.source])
+        labels: set[str] = set()
+        for size, integers in checks(job):
+            if not self.lost:
+                labels |= yield from self.verify(job, candidates, size, integers=integers)
+        for number, size in enumerate(job.sizes, 1):
+            yield CellDone((yield from self.cell(job, candidates, size, labels)), last=number == len(job.sizes))
+            if self.lost:
+                return
+        self.done = end
+
+    def verify(
+        self, job: Job, candidates: Sequence[Candidate], size: Size, *, integers: bool = False
+    ) -> Generator[Event, None, set[str]]:
+        """Run every variant that is alive once at `size` and judge what it wrote; the labels that result."""
+        pair = job.found.pair
+        with blaming(job, size):
+            arguments = pair.make_arguments(size, self.plan.seed, integers=integers)
+            expected = expect(pair, arguments, integers=integers)
+        where = size_words(size) + (" (whole numbers)" if integers else "")
+        labels: set[str] = set()
+        first: Mapping[str, Any] | None = None
+        for candidate in candidates:
+            if candidate.alive and candidate.build and not self.lost:
+                yield self.step(job, candidate, "verify", size)
+                try:
+                    outcome = self.backend.run(candidate.build, pair.launch(**size), arguments, pair.outputs)
+                except KernelError as error:
+                    candidate.fail(error)
+                    continue
+                candidate.judge(size, verify(outcome.outputs, expected, f"{candidate.label}, {where}"))
+                candidate.counts = outcome.counts
+                if not candidate.alive:
+                    continue
+                first = first or outcome.outputs
+                if expected.tolerance == EXACT.describe and not same_bits(first, outcome.outputs):
+                    labels.add(BITS_DIFFER + candidate.source.variant)
+        return labels
+
+    def cell(
+        self, job: Job, candidates: Sequence[Candidate], size: Size, labels: set[str]
+    ) -> Generator[Event, None, Cell]:
+        """Verify at the cell's own size, and time there what has a clock."""
+        pair, plan = job.found.pair, self.plan
+        own = [candidate.fork() for candidate in candidates]
+        launch = pair.launch(**size)
+        labels = labels | (yield from self.verify(job, own, size))
+        rounds = yield from self.measure(job, own, launch, size)
+        if self.lost:
+            for candidate in own:
+                if candidate.alive:
+                    candidate.fail(ToolMissing(f"The device was lost before its turn: {self.lost}"))
+        return Cell(
+            pair=job.found.name,
+            size=dict(size),
+            arch=plan.arch,
+            launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            work={"flops": int(pair.flops(**size)), "bytes": int(pair.compulsory_bytes(size))},
+            variants={
+                candidate.source.variant: candidate.result(
+                    launch, f"float64, {shown(job.found.path)}", pair.tolerance.describe
+                )
+                for candidate in own
+            },
+            labels=sorted(labels),
+            rounds=rounds,
+        )
+
+    def measure(
+        self, job: Job, candidates: Sequence[Candidate], launch: Launch, size: Size
+    ) -> Generator[Event, None, list[Round]]:
+        """Time each verified variant against the reference, if that is verified and the backend has a clock."""
+        pair = job.found.pair
+        alive = {each.source.variant: each for each in candidates if each.alive and each.build}
+        reference = alive.pop(REFERENCE, None)
+        if reference is None or self.lost:
+            return []
+        arguments = pair.make_arguments(size, self.plan.seed)
+        rounds: list[Round] = []
+        base = None
+        for candidate in (reference, *alive.values()):
+            assert candidate.build is not None
+            try:
+                clock = self.backend.clock(candidate.build, launch, arguments, pair.outputs)
+                if clock is None:
+                    return []
+                if base is None:
+                    base = clock
+                    continue
+                yield self.step(job, candidate, "measure", size)
+                rounds += measure(
+                    {REFERENCE: base, candidate.source.variant: clock}, reference=REFERENCE, seed=self.plan.seed
+                )
+            except KernelError as error:
+                candidate.fail(error)
+                if base is None or self.lost:
+                    return rounds
+        return rounds
+
+
+def checks(job: Job) -> list[tuple[Size, bool]]:
+    """The pair's check sizes, each with random data and, where any order of operations is exact, whole numbers."""
+    kinds = (False, True) if job.found.pair.exact_on_integers else (False,)
+    return [(size, integers) for size in job.found.pair.check_sizes for integers in kinds]
+
+
+def steps(job: Job) -> int:
+    """The pieces of work of a job, if nothing fails and nothing has a clock."""
+    return len(job.sources) * (1 + len(checks(job)) + len(job.sizes))
+
+
+def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
+    """Wait for the candidate's build and hold its entry against the pair."""
+    try:
+        candidate.build = future.result()
+        source = candidate.source
+        check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
+    except (KernelError, ToolMissing) as error:
+        candidate.fail(error)
+
+
+def same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """True if every output has the same bytes in both."""
+    return all(
+        np.array_equal(first[name].view(f"u{first[name].itemsize}"), second[name].view(f"u{second[name].itemsize}"))
+        for name in first
+    )
+
+
+@contextmanager
+def blaming(job: Job, size: Size) -> Iterator[None]:
+    """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
+    path = job.found.path
+    try:
+        yield
+    except MemoryError:
+        raise UsageError(
+            f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size."
+        ) from None
+    except PairError as error:
+        raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
+    except Exception as error:
+        raise PairError(
+            f"{shown(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
+        ) from error
