@@ -141,18 +141,17 @@ class GpuBackend:
 
     def device(self) -> Mapping[str, Any]:
         """The `device` object of the run document. What NVML does not tell is None."""
-        properties = self.cuda.runtime.getDeviceProperties(0)
-        uuid = properties.get("uuid")
+        runtime = self.cuda.runtime
+        properties = runtime.getDeviceProperties(0)
         return {
             "kind": "gpu",
             "name": properties["name"].decode(),
-            "uuid_hash": hashlib.sha256(uuid).hexdigest()[:16] if uuid else None,
             "sm": f"sm_{properties['major']}{properties['minor']}",
             "sms": properties["multiProcessorCount"],
             "memory_bytes": properties["totalGlobalMem"],
             "l2_bytes": properties["l2CacheSize"],
             "ecc": bool(properties["ECCEnabled"]),
-            **management(uuid),
+            **management(runtime.deviceGetPCIBusId(0)),
         }
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
@@ -370,41 +369,34 @@ def kernel_name(build: Build) -> str:
     return f"{build.source.name} ({build.variant})" if "@" in build.variant else build.source.name
 
 
-def management(uuid: bytes | None) -> dict[str, Any]:
-    """What only NVML knows: the driver's version, MIG mode and power limit; None for each that it does not tell.
+def management(bus_id: str) -> dict[str, Any]:
+    """What only NVML knows of the device on that PCI bus; None for each thing that it does not tell.
 
-    The device is matched by UUID, because NVML's order is not CUDA's.
+    Matched by bus, because NVML's order is not CUDA's. The UUID is hashed: it tells two devices apart in results
+    that are shared, and names none.
     """
     import pynvml
 
-    def ask(question: Callable[[], Any]) -> Any:
+    def ask(question: Callable[..., Any], *arguments: Any) -> Any:
         try:
-            return question()
+            return question(*arguments)
         except pynvml.NVMLError:
             return None
 
-    unknown = {"mig": None, "power_limit_w": None, "driver": None}
+    known = dict.fromkeys(("uuid_hash", "mig", "power_limit_w", "driver"))
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
-        return unknown
+        return known
     try:
-        driver = ask(pynvml.nvmlSystemGetDriverVersion)
-        device = ask(lambda: pynvml.nvmlDeviceGetHandleByUUID(gpu_uuid(uuid))) if uuid else None
-        if device is None:
-            return {**unknown, "driver": driver}
-        mig = ask(lambda: pynvml.nvmlDeviceGetMigMode(device)[0])
-        power = ask(lambda: pynvml.nvmlDeviceGetEnforcedPowerLimit(device))
-        return {
-            "mig": None if mig is None else bool(mig),
-            "power_limit_w": None if power is None else power / 1000,
-            "driver": driver,
-        }
+        known["driver"] = ask(pynvml.nvmlSystemGetDriverVersion)
+        if (device := ask(pynvml.nvmlDeviceGetHandleByPciBusId, bus_id)) is not None:
+            if uuid := ask(pynvml.nvmlDeviceGetUUID, device):
+                known["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
+            if (mig := ask(pynvml.nvmlDeviceGetMigMode, device)) is not None:
+                known["mig"] = bool(mig[0])  # now; mig[1] is from the next reset on
+            if (milliwatts := ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, device)) is not None:
+                known["power_limit_w"] = milliwatts / 1000
+        return known
     finally:
         pynvml.nvmlShutdown()
-
-
-def gpu_uuid(uuid: bytes) -> str:
-    """16 bytes as NVML spells them: GPU-8-4-4-4-12 hexadecimal digits."""
-    digits = uuid.hex()
-    return "GPU-" + "-".join((digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:]))

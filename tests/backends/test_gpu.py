@@ -83,31 +83,35 @@ def test_a_failure_has_the_drivers_name_of_it_and_what_to_do(status, text, messa
     assert gpu.explain("triad.ptx", status, text) == message
 
 
-def test_a_uuid_is_spelled_as_nvml_spells_it():
-    assert gpu.gpu_uuid(bytes(range(16))) == "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
-
-
 def refuse(*arguments):
     raise pynvml.NVMLError(pynvml.NVML_ERROR_NOT_SUPPORTED)
 
 
+UNKNOWN = {"uuid_hash": None, "mig": None, "power_limit_w": None, "driver": None}
+
+
 def test_without_nvml_its_fields_are_none(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
-    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": None, "driver": None}
+    assert gpu.management("0000:01:00.0") == UNKNOWN
 
 
 def test_what_nvml_does_not_tell_is_none_and_the_rest_is_kept(monkeypatch):
-    asked = []
-    monkeypatch.setattr(pynvml, "nvmlInit", lambda: None)
-    monkeypatch.setattr(pynvml, "nvmlShutdown", lambda: asked.append("shutdown"))
-    monkeypatch.setattr(pynvml, "nvmlSystemGetDriverVersion", lambda: "580.65.06")
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetMigMode", refuse)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetEnforcedPowerLimit", lambda device: 350_000)
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", lambda uuid: asked.append(uuid) or "a handle")
-    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": 350.0, "driver": "580.65.06"}
-    assert asked == ["GPU-00000000-0000-0000-0000-000000000000", "shutdown"]
-    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByUUID", refuse)
-    assert gpu.management(bytes(16)) == {"mig": None, "power_limit_w": None, "driver": "580.65.06"}
+    answers = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlSystemGetDriverVersion": lambda: "580.65.06",
+        "nvmlDeviceGetHandleByPciBusId": {"0000:01:00.0": "a handle"}.get,
+        "nvmlDeviceGetUUID": {"a handle": "GPU-5c1f0e2a-0000-0000-0000-000000000000"}.get,
+        "nvmlDeviceGetMigMode": refuse,
+        "nvmlDeviceGetEnforcedPowerLimit": {"a handle": 350_000}.get,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(pynvml, name, answer)
+    told = gpu.management("0000:01:00.0")
+    assert len(told["uuid_hash"]) == 16
+    assert told == UNKNOWN | {"uuid_hash": told["uuid_hash"], "power_limit_w": 350.0, "driver": "580.65.06"}
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByPciBusId", refuse)
+    assert gpu.management("0000:01:00.0") == UNKNOWN | {"driver": "580.65.06"}
 
 
 def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
