@@ -1,0 +1,262 @@
+"""The story of a run, on the emulator and on a scripted GPU, with real builds."""
+
+import numpy as np
+import pytest
+
+from ptxbench.backends import BACKENDS, open_backend
+from ptxbench.backends.base import Outcome
+from ptxbench.errors import DeviceError, PairError, ToolMissing, UsageError
+from ptxbench.measure import Settings
+from ptxbench.result import BITS_DIFFER
+from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan_jobs, run, story
+from ptxbench.runner.plan import parse_size
+from tests.fakes import FakeBackend
+from tests.folders import PAIR, PTX, changed, kernels_folder
+
+
+def plan_of(kernels, backend=None, variants=(), sizes=(), **options):
+    jobs, _ = plan_jobs(kernels, variants=variants, sizes=sizes)
+    return Plan(jobs, backend or open_backend("emulator"), "sm_90", kernels, **options)
+
+
+def cells(plan):
+    return [event.cell for event in run(plan) if isinstance(event, CellDone)]
+
+
+def right(build, launch, arguments, outputs):
+    return {"y": arguments["x"] * arguments["a"]}
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Few blocks and no warm-up: a scripted clock needs none."""
+    measure = story.measure
+    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options, settings=Settings(8, 0.0)))
+
+
+# ---- what a run takes
+
+
+def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
+    (job,), left_out = plan_jobs(kernels)
+    assert job.sizes == ({"n": 1024},)
+    assert [source.variant for source in job.sources] == ["cuda", "cuda@fast", "ptx"]
+    assert left_out == ()
+    assert plan_jobs(kernels, every_size=True)[0][0].sizes == ({"n": 1024}, {"n": 4096})
+
+
+@pytest.mark.parametrize(
+    ("sizes", "taken"),
+    [
+        (["all"],               [{"n": 1024}, {"n": 4096}]),
+        (["n=7"],               [{"n": 7}]),
+        (["n=7", "n=0x10"],     [{"n": 7}, {"n": 16}]),
+        (["n=7", "n=7"],        [{"n": 7}]),
+        (["n=1_024", "all"],    [{"n": 1024}, {"n": 4096}]),
+    ],
+)  # fmt: skip
+def test_sizes_are_taken_as_given_each_once(kernels, sizes, taken):
+    (job,), _ = plan_jobs(kernels, sizes=sizes)
+    assert list(job.sizes) == taken
+
+
+def test_dimensions_that_are_not_given_are_those_of_the_first_bench_size(kernels):
+    text = PAIR.replace("lambda n:", "lambda n, k=0:").replace("dict(n=1 << k) for k", "dict(n=1 << k, k=5) for k")
+    (kernels / "pairs" / "scale.py").write_text(text)
+    (job,), _ = plan_jobs(kernels, sizes=["n=3"])
+    assert job.sizes == ({"n": 3, "k": 5},)
+
+
+@pytest.mark.parametrize("text", ["7", "n", "n=", "n=x", "n=1,", "n=1.5", ""])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match=r"is no size\. Write it as n=65536, or rows=3,columns=257, or all\."):
+        parse_size(text)
+
+
+def test_a_size_that_no_pair_has_is_refused_with_those_there_are(kernels):
+    with pytest.raises(UsageError, match=r"^No pair takes the size m=3: 'scale' has n\.$"):
+        plan_jobs(kernels, sizes=["m=3"])
+    with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=0: launch at n=0 is Launch\(grid=0"):
+        plan_jobs(kernels, sizes=["n=0"])
+
+
+def test_variants_are_chosen_by_name_or_glob_and_pairs_without_them_left_out(tmp_path, kernels):
+    kernels_folder(tmp_path, name="other", pair=changed(PAIR, 'flags={"fast": ["--use_fast_math"]},', ""))
+    jobs, left_out = plan_jobs(kernels, variants=["*@fast"])
+    assert [[source.variant for source in job.sources] for job in jobs] == [["cuda@fast"]]
+    assert left_out == ("other",)
+    with pytest.raises(UsageError, match=r"^There is no variant 'ptxx'\. Did you mean 'ptx'\?$"):
+        plan_jobs(kernels, variants=["ptxx"])
+
+
+# ---- on the emulator
+
+
+def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
+    (cell,) = cells(plan_of(kernels))
+    assert (cell.pair, cell.size, cell.arch) == ("scale", {"n": 1024}, "sm_90")
+    assert (cell.launch.grid, cell.launch.block) == ((8, 1, 1), (128, 1, 1))
+    assert cell.work == {"flops": 1024, "bytes": 8192}
+    assert list(cell.variants) == ["cuda", "cuda@fast", "ptx"]
+    assert cell.rounds == []
+    for result in cell.variants.values():
+        assert (result.status, result.reason) == ("verified", None)
+        assert [size["n"] for size in result.check.sizes] == [1, 127, 128, 129, 1024]
+        assert result.check.max_error == 0.0
+        assert result.counts["ptx_global_load_sectors"] == 1024 * 4 / 32
+        assert result.build.registers > 0
+        assert result.build.occupancy == 1.0
+
+
+def test_two_runs_give_the_same_cells(kernels):
+    assert cells(plan_of(kernels)) == cells(plan_of(kernels))
+
+
+def test_progress_counts_up_to_its_total(kernels):
+    steps = [event for event in run(plan_of(kernels)) if isinstance(event, Step)]
+    assert [step.done for step in steps] == list(range(steps[0].total))
+    assert {step.phase for step in steps} == {"build", "verify"}
+
+
+def test_a_broken_variant_costs_only_itself(kernels):
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "mul.rn.f32", "mul.rn.f23"))
+    (kernels / "ptx" / "scale.good.ptx").write_text(PTX)
+    (cell,) = cells(plan_of(kernels))
+    assert {name: result.status for name, result in cell.variants.items()} == {
+        "cuda": "verified", "cuda@fast": "verified", "ptx": "broken", "ptx.good": "verified"
+    }  # fmt: skip
+    assert cell.variants["ptx"].check is None
+
+
+def test_a_wrong_variant_stops_at_the_first_size_that_shows_it(kernels):
+    (kernels / "ptx" / "scale.ptx").write_text(
+        changed(PTX, "mul.rn.f32          %value, %value, %a", "add.rn.f32 %value, %value, %a")
+    )
+    (cell,) = cells(plan_of(kernels))
+    wrong = cell.variants["ptx"]
+    assert wrong.status == "wrong"
+    assert wrong.reason == wrong.check.worst
+    assert wrong.reason.startswith("scale.ptx, n=1: y[0] is ")
+    assert [size["n"] for size in wrong.check.sizes] == [1]
+
+
+def test_whole_numbers_find_what_a_tolerance_hides(kernels):
+    loose = changed(PAIR, "tolerance=EXACT", "tolerance=ulps(1e6)").replace("import EXACT", "import ulps")
+    (kernels / "pairs" / "scale.py").write_text(loose)
+    (kernels / "ptx" / "scale.ptx").write_text(
+        changed(PTX, "mul.rn.f32          %value, %value, %a", "fma.rn.f32 %value, %value, %a, 0f33800000")
+    )
+    (cell,) = cells(plan_of(kernels))
+    assert "(whole numbers): y[" in cell.variants["ptx"].reason
+
+
+def test_ptx_for_another_target_is_skipped(kernels):
+    (kernels / "ptx" / "scale.sm_100a.ptx").write_text(
+        changed(PTX, ".version 6.3", ".version 8.6").replace("sm_75", "sm_100a")
+    )
+    (cell,) = cells(plan_of(kernels))
+    assert cell.variants["ptx.sm_100a"].status == "skipped"
+    assert cell.variants["ptx"].status == "verified"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        ('{"y": a * x}',   '{"y": a * x / len(x[1:])}',     r"scale\.py:16: at n=1: .*(divide by zero|ZeroDivision)"),
+        ('{"y": a * x}',   '{"z": a * x}',                  r"scale\.py: at n=1, reference gives 'z', and no 'y'\."),
+    ],
+)  # fmt: skip
+def test_what_the_pairs_own_functions_raise_is_told_with_file_and_line(kernels, right, wrong, message):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, right, wrong))
+    with pytest.raises(PairError, match=message):
+        cells(plan_of(kernels))
+
+
+# ---- on a scripted GPU
+
+
+def test_verified_variants_are_timed_against_cuda(kernels, quick):
+    (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, right)))
+    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
+    assert {tuple(sorted(block)) for block in cell.rounds[1].ns} == {(1000, 1000, 2000, 2000)}
+    assert all(result.counts is None for result in cell.variants.values())
+
+
+def test_a_variant_that_is_not_verified_is_not_timed(kernels, quick):
+    def wrong_ptx(build, launch, arguments, outputs):
+        y = arguments["x"] * arguments["a"]
+        return {"y": y + (build.variant == "ptx")}
+
+    backend = FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, wrong_ptx)
+    (cell,) = cells(plan_of(kernels, backend))
+    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert cell.variants["ptx"].status == "wrong"
+
+
+def test_without_a_verified_cuda_row_nothing_is_timed(kernels, quick):
+    backend = FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, right)
+    (cell,) = cells(plan_of(kernels, backend, variants=["ptx"]))
+    assert cell.rounds == []
+
+
+def test_exact_outputs_of_equal_value_and_other_bits_are_labelled(kernels, quick):
+    def signed_zeros(build, launch, arguments, outputs):
+        y = arguments["x"] * arguments["a"]
+        return {"y": np.where(y == 0, np.copysign(np.float32(0), 1 if build.variant == "ptx" else -1), y)}
+
+    backend = FakeBackend({}, signed_zeros)
+    (cell,) = cells(plan_of(kernels, backend, sizes=["n=128"]))
+    assert cell.labels == [BITS_DIFFER + "ptx"]
+
+
+class Losing(FakeBackend):
+    """Loses its device in the first launch of one variant."""
+
+    lost: str | None = None
+
+    def run(self, build, launch, arguments, outputs) -> Outcome:
+        if build.variant == "cuda@fast":
+            self.lost = "scale.cu (cuda@fast): illegal address."
+            raise DeviceError(self.lost)
+        return super().run(build, launch, arguments, outputs)
+
+
+def test_a_lost_device_ends_the_run_and_blames_one_variant(kernels, quick):
+    events = list(run(plan_of(kernels, Losing({}, right))))
+    assert isinstance(events[-1], DeviceLost)
+    (cell,) = [event.cell for event in events if isinstance(event, CellDone)]
+    assert {name: result.status for name, result in cell.variants.items()} == {
+        "cuda": "skipped", "cuda@fast": "broken", "ptx": "skipped"
+    }  # fmt: skip
+    assert cell.variants["ptx"].reason.startswith("The device was lost before its turn")
+
+
+# ---- backends and the frame
+
+
+def test_a_backend_that_cannot_run_says_why(monkeypatch):
+    reason = "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."
+    monkeypatch.setitem(BACKENDS, "gpu", lambda arch: FakeBackend({}, right, reason))
+    with pytest.raises(ToolMissing, match="No GPU: cudaErrorNoDevice"):
+        open_backend("gpu")
+    assert open_backend("auto").name == "emulator"
+    assert open_backend("auto", "sm_80").device()["sm"] == "sm_80"
+
+
+@pytest.mark.parametrize(
+    ("device", "folder"),
+    [
+        ({"kind": "emulator", "name": "emulator"},               "emulator-sm_90"),
+        ({"kind": "gpu", "name": "NVIDIA H100 80GB HBM3"},       "nvidia-h100-80gb-hbm3"),
+        ({"kind": "gpu", "name": "../../Tesla (R) T4"},          "tesla-r-t4"),
+    ],
+)  # fmt: skip
+def test_a_run_goes_into_the_folder_of_its_device(kernels, device, folder):
+    assert Frame(plan_of(kernels), device).folder == folder
+
+
+def test_two_runs_at_once_have_names_of_their_own(kernels):
+    plan = plan_of(kernels)
+    frames = [Frame(plan, {"kind": "emulator"}) for _ in range(20)]
+    assert len({frame.id for frame in frames}) == 20
+    assert frames[0].started.endswith("Z")
