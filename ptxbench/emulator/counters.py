@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.runtime import ACTIVE, EXTRA, REQUESTS, WORK
+from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, REQUESTS, WORK
 from ptxbench.emulator.types import LANES
 
 CLASSES = (
@@ -25,9 +25,16 @@ ADDITIVE = (
     "ptx_thread_instructions_on",
     "ptx_branches",
     "ptx_divergent_branches",
-    *(f"ptx_{space}_{kind}_{what}" for kind in ("load", "store")
-      for space, what in (("global", "requests"), ("global", "sectors"), ("global", "bytes"),
-                          ("shared", "requests"), ("shared", "wavefronts"), ("shared", "conflicts"), ("shared", "bytes"))),
+    *(
+        f"ptx_{space}_{kind}_{what}"
+        for kind in ("load", "store")
+        for space, whats in (
+            ("global", ("requests", "sectors", "bytes")),
+            ("shared", ("requests", "wavefronts", "conflicts", "bytes")),
+            ("local", ("requests", "bytes")),
+        )
+        for what in whats
+    ),
     *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
     "ptx_barriers",
 )  # fmt: skip
@@ -64,7 +71,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})
         if site.space == "shared":
             count.update({f"{name}_wavefronts": work, f"{name}_conflicts": extra})
-        else:
+        elif site.space == "global":
             count[f"{name}_sectors"] += work
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
 

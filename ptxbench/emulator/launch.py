@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import math
 import os
 import pickle
 import signal
@@ -20,10 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import errors
-from ptxbench.emulator import counters, memory, runtime
+from ptxbench.emulator import counters, memory
 from ptxbench.emulator.messages import Answer, Failure, Fault, Job
 from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.runtime import context
 from ptxbench.emulator.syntax import Function, Module, Variable
+from ptxbench.emulator.variables import initial_bytes, lay_out_module, module_variables
 from ptxbench.errors import Deadlock, EmulatorCrash, FuelExhausted, LaunchError, MemoryFault
 
 FUEL = 1 << 27
@@ -75,7 +78,12 @@ def run(
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
     check_launch(function, extent_grid, extent_block, dynamic_shared_bytes)
     arrays = check_arguments(function, args)
-    layout = memory.lay_out([(name, array) for name, array in arrays.values()])
+    module_addresses, start = lay_out_module(module)
+    held = [
+        memory.Buffer(variable.name, module_addresses[variable.name] - context.GLOBAL_BASE, variable.size_bytes)
+        for variable in module_variables(module)
+    ]
+    layout = memory.lay_out([(name, array) for name, array in arrays.values()], held, start)
     addresses = dict(zip(arrays, layout.addresses, strict=True))
     job = Job(
         ptx,
@@ -91,16 +99,19 @@ def run(
     )
     process = emulator_process()
     process.arena.reserve(layout.size)
+    for variable, buffer in zip(module_variables(module), held, strict=True):
+        content = initial_bytes(variable, module_addresses)
+        process.arena.bytes(buffer.offset, buffer.size)[:] = np.frombuffer(content, np.uint8)
     views = []
     for index, (_, array) in arrays.items():
-        view = process.arena.bytes(addresses[index] - runtime.GLOBAL_BASE, array.nbytes)
+        view = process.arena.bytes(addresses[index] - context.GLOBAL_BASE, array.nbytes)
         view[:] = array.reshape(-1).view(np.uint8)
         views.append((array, view))
     answer = process.ask(job)
     if isinstance(answer, Failure):
         raise getattr(errors, answer.name)(answer.message)
     if answer.fault is not None:
-        raise explain(answer, answer.fault, layout, extent_grid, extent_block, fuel)
+        raise explain(answer, answer.fault, layout, extent_grid, extent_block, fuel, dynamic_shared_bytes)
     for array, view in views:
         array.reshape(-1).view(np.uint8)[:] = view
     lines = counters.by_line(answer.counters, answer.translation)
@@ -143,10 +154,9 @@ def check_launch(
     if required and block != (*required, 1, 1)[:3]:
         raise LaunchError(f"'{function.name}' needs blocks of {required} (.reqntid); this one is {block}.")
     most = function.directives.get(".maxntid")
-    if most and threads > int(np.prod(most)):
-        raise LaunchError(
-            f"'{function.name}' takes blocks of at most {int(np.prod(most))} threads (.maxntid); this one has {threads}."
-        )
+    if most and threads > math.prod(most):
+        limit = math.prod(most)
+        raise LaunchError(f"'{function.name}' takes blocks of {limit} threads at most (.maxntid); this has {threads}.")
     shared = sum(v.size_bytes for v in function.variables.values() if v.space == "shared") + dynamic_shared_bytes
     if shared > MAX_SHARED_BYTES:
         raise LaunchError(
@@ -210,16 +220,17 @@ def explain(
     grid: tuple[int, int, int],
     block: tuple[int, int, int],
     fuel: int,
+    dynamic_shared_bytes: int,
 ) -> errors.KernelError:
     """The error that a fault is, with its line, thread and CTA."""
     translation = answer.translation
-    if fault.kind == runtime.DEADLOCK:
+    if fault.kind == context.DEADLOCK:
         return Deadlock(f"CTA {coordinates(fault.cta, grid)} cannot go on: {describe_waiting(answer)}.")
-    if fault.kind == runtime.OUT_OF_FUEL:
+    if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
         return FuelExhausted(
-            f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {fuel:,} loop iterations, the "
-            f"last ones here. An endless loop? If not, give more fuel."
+            f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {fuel:,} loop iterations, "
+            f"the last of them here. An endless loop? If not, give more fuel."
         )
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]
@@ -228,19 +239,16 @@ def explain(
     who = (
         f"line {step.line}: {step.opcode} by thread {coordinates(thread, block)} of CTA {coordinates(fault.cta, grid)}"
     )
-    if fault.kind in (runtime.MISALIGNED, runtime.SHARED_MISALIGNED):
+    if site.space == "global":
         where = memory.nearest(layout.buffers, fault.address, site.bytes)
-        if fault.kind == runtime.SHARED_MISALIGNED:
-            where = f"shared address {fault.address}"
+    else:
+        size = {"shared": translation.shared_bytes + dynamic_shared_bytes, "local": translation.local_bytes}[site.space]
+        where = f"byte {fault.address} of {site.space} memory, which has {size}"
+    if fault.kind == context.MISALIGNED:
         return MemoryFault(
-            f"{who} {verb} {site.bytes} bytes at {where}; the address must be a multiple of {site.bytes}."
+            f"{who} {verb} {site.bytes} bytes at {where}; they must start at a multiple of {site.bytes}."
         )
-    if fault.kind == runtime.SHARED_OUT_OF_BOUNDS:
-        return MemoryFault(
-            f"{who} {verb} byte {fault.address} of shared memory, which has {translation.shared_bytes} static bytes. "
-            f"Check its guard and the size of its arrays."
-        )
-    return MemoryFault(f"{who} {verb} {memory.nearest(layout.buffers, fault.address, site.bytes)}. Check its guard.")
+    return MemoryFault(f"{who} {verb} {where}. Check its guard.")
 
 
 def coordinates(rank: int, extents: tuple[int, int, int]) -> str:

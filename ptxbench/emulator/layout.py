@@ -49,4 +49,6 @@ class Translation:
     register_bytes: int
     shared_bytes: int
     """Static shared memory."""
+    local_bytes: int
+    """Local memory of a thread."""
     in_order: bool

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ptxbench.emulator import runtime
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import MASK, V32
+from ptxbench.emulator.runtime import access, atomics, context, lanes
+from ptxbench.emulator.runtime.context import MASK, V32, Function
+from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
+
+STORED_IN = {"const": "global", "param": "local"}
+"""Constants lie in the arena like global memory; the .param variables of calls in the thread's local memory."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Machine:
 
     e: Emitter
     sites: list[Site] = field(default_factory=list)
-    functions: dict[str, runtime.Function] = field(default_factory=dict)
+    functions: dict[str, Function] = field(default_factory=dict)
     next_slot: int = 0
     step: int = 0
     line: int = 0
@@ -38,14 +42,26 @@ class Machine:
 
     # ---- memory
 
+    def all_of(self, values: tuple[Value, ...], count: int) -> tuple[Value, ...]:
+        """`values`, of which there must be `count`."""
+        if len(values) != count:
+            raise syntax_error(self.line, f"has {len(values)} registers where .v{count} needs {count}.")
+        return values
+
     def load(self, space: str, address: Value | ParamAddress, type: Type, count: int = 1) -> tuple[Value, ...]:
         """`count` values of `type` from consecutive addresses in `space`."""
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
-        function = self.function(runtime.load(space, type.bytes, count))
+        space = STORED_IN.get(space, space)
+        chosen = (
+            access.load_generic(type.bytes, count)
+            if space == "generic"
+            else access.load(SPACES[space], type.bytes, count)
+        )
+        function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
-        result = self.e.op(f"call {returns} @{function}({self.access(space, address, 'load', type.bytes * count)})")
+        result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
@@ -68,37 +84,44 @@ class Machine:
         """`values`, all of one type, to consecutive addresses in `space`."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be written.")
+        space = STORED_IN.get(space, space)
         size = values[0].type.bytes
-        function = self.function(runtime.store(space, size, len(values)))
+        count = len(values)
+        chosen = access.store_generic(size, count) if space == "generic" else access.store(SPACES[space], size, count)
+        function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
-        self.e.line(f"call void @{function}({self.access(space, address, 'store', size * len(values))}{bits})")
+        self.e.line(f"call void @{function}({self.reach(space, address, 'store', size * count)}{bits})")
 
     def atomic(self, space: str, operation: str, address: Value | ParamAddress, *operands: Value) -> Value:
         """Read, combine and write, lanes in ascending order; the old values."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "an atomic needs an address in global or shared memory.")
         kind = operands[0].type
-        function = self.function(runtime.atomic(space, operation, kind))
+        if space == "generic":
+            function = self.function(atomics.atomic_generic(operation, kind))
+        else:
+            function = self.function(atomics.atomic(SPACES[space], operation, kind))
         bits = bits_of(kind)
         first = self.e.bits(operands[0]).ir
         second = self.e.bits(operands[1]).ir if len(operands) > 1 else first
-        arguments = self.access(space, address, "atomic", kind.bytes)
+        arguments = self.reach(space, address, "atomic", kind.bytes)
         call = f"call {bits.vector} @{function}({arguments}, {bits.vector} {first}, {bits.vector} {second})"
         return self.e.as_type(Value(self.e.op(call), bits), kind)
 
     def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
-        """Quotient and remainder of integers; see runtime.divide for the cases that C leaves open."""
-        function = self.function(runtime.divide(a.type))
+        """Quotient and remainder of integers; see runtime/lanes.py for the cases that C leaves open."""
+        function = self.function(lanes.divide(a.type))
         kind = a.type.vector
         both = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
         quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {both}, {k}") for k in (0, 1))
         return Value(quotient, a.type), Value(remainder, a.type)
 
-    def access(self, space: str, address: Value, kind: str, size: int) -> str:
-        """The arguments that every memory function starts with; takes a site."""
-        slot = self.take(runtime.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, space, kind, size))
-        if space == "shared":
+    def reach(self, space: str, address: Value, kind: str, size: int) -> str:
+        """The arguments that every memory function starts with; takes a site for each space that it may touch."""
+        slot = self.next_slot
+        for each in access.GENERIC_SPACES if space == "generic" else (SPACES[space],):
+            self.sites.append(Site(self.step, self.take(context.SITE_SLOTS), each.name, kind, size))
+        if space in ("shared", "local"):
             if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
@@ -112,7 +135,7 @@ class Machine:
         slot, self.next_slot = self.next_slot, self.next_slot + slots
         return slot
 
-    def function(self, function: runtime.Function) -> str:
+    def function(self, function: Function) -> str:
         """Have `function` and what it needs in the module; its name."""
         for needed in function.needs:
             self.function(needed)
@@ -138,11 +161,11 @@ class Machine:
         """An i1 as a predicate of all lanes."""
         return self.e.splat(condition, PRED)
 
-    def permute(self, a: Value, lanes: Value) -> Value:
-        """Lane i of the result is lane `lanes[i]` of the 32-bit `a`."""
-        function = self.function(runtime.PERMUTE)
+    def permute(self, a: Value, sources: Value) -> Value:
+        """Lane i of the result is lane `sources[i]` of the 32-bit `a`."""
+        function = self.function(lanes.PERMUTE)
         bits = self.e.bits(a)
-        call = f"call {V32} @{function}({V32} {bits.ir}, {V32} {lanes.ir})"
+        call = f"call {V32} @{function}({V32} {bits.ir}, {V32} {sources.ir})"
         return self.e.as_type(Value(self.e.op(call), B32), a.type)
 
     def permute_constant(self, a: Value, lanes: list[int]) -> Value:
@@ -165,13 +188,13 @@ class Machine:
         base, _, axis = name[1:].partition(".")
         step = "xyz".find(axis) if axis else 0
         if base == "tid":
-            at = self.e.op(f"getelementptr i8, ptr %warp, i64 {runtime.WARP_TID + 128 * step}")
+            at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_TID + 128 * step}")
             return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
-        slots = {"ntid": runtime.BLOCK_X, "ctaid": runtime.CTA_X, "nctaid": runtime.GRID_X}
+        slots = {"ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X}
         if base in slots:
             return self.context(slots[base] + step)
         if base == "warpid":
-            return self.context(runtime.WARP)
+            return self.context(context.WARP)
         if base == "laneid":
             return self.e.lane_numbers(U32)
         masks = {

@@ -7,17 +7,15 @@ import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator.runtime import GLOBAL_BASE
+from ptxbench.emulator.runtime.context import GLOBAL_BASE
+from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.errors import LaunchError
-
-ALIGNMENT = 256
-GAP = 4096
-"""Bytes between two buffers at the least, so that a stray access does not hit the next one."""
 
 Array = NDArray[Any]
 
@@ -48,8 +46,11 @@ class Layout:
     size: int
 
 
-def lay_out(arrays: Sequence[tuple[str, Array]]) -> Layout:
-    """A place for each array; arrays that overlap in memory share one buffer and keep their distance."""
+def lay_out(arrays: Sequence[tuple[str, Array]], first: Sequence[Buffer] = (), start: int = 0) -> Layout:
+    """A place for each array from offset `start` on, behind the buffers `first`.
+
+    Arrays that overlap in memory share one buffer and keep their distance.
+    """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
     end = -1
@@ -60,9 +61,9 @@ def lay_out(arrays: Sequence[tuple[str, Array]]) -> Layout:
             groups.append([span])
         end = max(end, span[0] + span[1]) if len(groups[-1]) > 1 else span[0] + span[1]
     groups.sort(key=lambda group: min(i for *_, i in group))  # argument order: addresses do not depend on the host
-    buffers: list[Buffer] = []
+    buffers: list[Buffer] = list(first)
     addresses = [0] * len(arrays)
-    offset = 0
+    offset = start
     for group in groups:
         start = group[0][0]
         size = max(address + nbytes for address, nbytes, *_ in group) - start
@@ -90,9 +91,9 @@ class Arena:
         """Have at least `size` bytes. Raises LaunchError if there is no such memory."""
         if size <= self.size:
             return
-        if size > physical_memory():
+        if size > available_memory():
             raise LaunchError(
-                f"The arguments take {size / 1e9:.1f} GB; this machine has {physical_memory() / 1e9:.1f} GB. Use a smaller size."
+                f"The arguments take {size / 1e9:.1f} GB; {available_memory() / 1e9:.1f} GB are free. Use a smaller size."
             )
         os.ftruncate(self.handle, size)
         if self.map is not None:
@@ -111,9 +112,13 @@ class Arena:
         os.close(self.handle)
 
 
-def physical_memory() -> int:
-    """Bytes of memory of this machine."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+def available_memory() -> int:
+    """Bytes of memory that are free, or of the whole machine where the system does not tell."""
+    try:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+    except (OSError, StopIteration):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.emulator import runtime
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import Block, Step, blocks, in_order, writes
 from ptxbench.emulator.isa import find, nearest
@@ -17,7 +16,10 @@ from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import StepReport, Translation
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.runtime import MASK, V32
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.scheduler import scheduler
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -34,6 +36,7 @@ from ptxbench.emulator.syntax import (
     Vector,
 )
 from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
+from ptxbench.emulator.variables import lay_out_local, lay_out_module, lay_out_shared
 from ptxbench.errors import UnsupportedInstruction
 
 NOWHERE = 0x7FFFFFFF
@@ -83,6 +86,8 @@ class Translator:
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
+        self.local, self.local_bytes = lay_out_local(function)
+        self.module_variables = lay_out_module(module)[0]
         self.slots, self.register_bytes = self.lay_out_registers()
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
@@ -176,13 +181,15 @@ class Translator:
             value = self.e.bits(self.get(base.name))
             return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
         if isinstance(base, Symbol):
-            return self.e.constant(self.symbol_address(base, line) + address.offset, B32)
+            return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
         return self.e.constant(int(base.value) + address.offset, B64)
 
     def symbol_address(self, symbol: Symbol, line: int) -> int:
-        if symbol.name not in self.shared:
-            raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
-        return self.shared[symbol.name] + symbol.offset
+        """The address of a variable in its own space; of a global or constant one, its generic address too."""
+        for placed in (self.shared, self.local, self.module_variables):
+            if symbol.name in placed:
+                return placed[symbol.name] + symbol.offset
+        raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
 
     # ---- registers
 
@@ -296,7 +303,7 @@ class Translator:
 
     def leave(self, lanes: str) -> None:
         """`lanes` have exited."""
-        self.include(runtime.WARP_EXITED, lanes)
+        self.include(context.WARP_EXITED, lanes)
         self.exclude_runnable(lanes)
         self.e.line("br label %dispatch")
 
@@ -349,9 +356,9 @@ class Translator:
         e = self.e
         barrier = self.read_value(last.instruction.operands[0], B32, last.instruction.line)
         name = e.op(f"extractelement {V32} {barrier.ir}, i64 0")
-        at = e.op(f"getelementptr i8, ptr %warp, i64 {runtime.WARP_BARRIER}")
+        at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_BARRIER}")
         e.line(f"store i32 {name}, ptr {at}, align 4")
-        self.include(runtime.WARP_WAITING, self.machine.active)
+        self.include(context.WARP_WAITING, self.machine.active)
         self.exclude_runnable(self.machine.active)
         self.set_pc(self.machine.mask, number + 1)
         e.line("br label %dispatch")
@@ -370,9 +377,9 @@ class Translator:
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
-        _, valid = self.state(runtime.WARP_VALID)
-        _, exited = self.state(runtime.WARP_EXITED)
-        parked_at, parked = self.state(runtime.WARP_PARKED)
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        parked_at, parked = self.state(context.WARP_PARKED)
         living = e.op(f"xor i32 {valid}, {exited}")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
@@ -401,15 +408,15 @@ class Translator:
     def spend_fuel(self, number: int) -> None:
         """A loop head: stop here when the warp's fuel is gone, or when a fault took it."""
         e = self.e
-        at = e.op(f"getelementptr i64, ptr %env, i64 {runtime.FUEL}")
+        at = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
         left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
         e.line(f"store i64 {left}, ptr {at}")
         dry, on = e.label("dry"), e.label("on")
         e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
         e.line(f"{dry}:")
         block = e.op(f"getelementptr i64, ptr %counters, i64 {2 * number}")
-        self.machine.function(runtime.FAULT)
-        e.line(f"call void @fault(ptr %env, i64 {runtime.OUT_OF_FUEL}, ptr {block}, i64 0, i64 0)")
+        self.machine.function(FAULT)
+        e.line(f"call void @fault(ptr %env, i64 {context.OUT_OF_FUEL}, ptr {block}, i64 0, i64 0)")
         e.line("ret void")
         e.line(f"{on}:")
 
@@ -500,12 +507,12 @@ class Translator:
             self.block(number, block)
         body = "\n  ".join(e.lines)
         cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks)))
-        self.machine.function(runtime.FAULT)
+        self.machine.function(FAULT)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, cases)
         functions = "\n".join(function.text for function in self.machine.functions.values())
         zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
-        schedule = runtime.scheduler(self.register_bytes, zeroed)
+        schedule = scheduler(self.register_bytes, self.local_bytes, zeroed)
         return Translation(
             "\n".join([*sorted(e.declarations), functions, warp, schedule]),
             self.function.name,
@@ -515,6 +522,7 @@ class Translator:
             self.machine.next_slot,
             self.register_bytes,
             self.shared_bytes,
+            self.local_bytes,
             in_order(self.steps),
         )
 
@@ -530,15 +538,15 @@ define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4
-  {runtime.slot("counters", runtime.COUNTERS, "ptr")}
-  {runtime.slot("params", runtime.PARAMS, "ptr")}
-  %waiting.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_WAITING}
+  {context.slot("counters", context.COUNTERS, "ptr")}
+  {context.slot("params", context.PARAMS, "ptr")}
+  %waiting.at = getelementptr i8, ptr %warp, i64 {context.WARP_WAITING}
   %waiting = load i32, ptr %waiting.at
-  %exited.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_EXITED}
+  %exited.at = getelementptr i8, ptr %warp, i64 {context.WARP_EXITED}
   %exited = load i32, ptr %exited.at
-  %parked.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_PARKED}
+  %parked.at = getelementptr i8, ptr %warp, i64 {context.WARP_PARKED}
   %parked = load i32, ptr %parked.at
-  %valid.at = getelementptr i8, ptr %warp, i64 {runtime.WARP_VALID}
+  %valid.at = getelementptr i8, ptr %warp, i64 {context.WARP_VALID}
   %valid = load i32, ptr %valid.at
   %gone = or i32 %waiting, %exited
   %away = or i32 %gone, %parked
@@ -555,7 +563,7 @@ choose:
   %candidates.vector = bitcast i32 %candidates to {MASK}
   %masked = select {MASK} %candidates.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
   %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
-  {runtime.splat("lowest.all", "i32", "%lowest")}
+  {context.splat("lowest.all", "i32", "%lowest")}
   %there = icmp eq {V32} %masked, %lowest.all
   %chosen = bitcast {MASK} %there to i32
   store i32 %chosen, ptr %mask
@@ -576,14 +584,3 @@ def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:
     if floating or isinstance(literal.value, float) or literal.bits:
         return float_bits(literal, kind.bits)
     return int(literal.value) & (1 << kind.bits) - 1
-
-
-def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
-    """Offset of each .shared variable, and the bytes of them all; an array of unknown length starts at their end."""
-    variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
-    placed, offset = {}, 0
-    for variable in sorted(variables, key=lambda v: v.count is None):
-        offset = -(-offset // variable.align) * variable.align
-        placed[variable.name] = offset
-        offset += variable.size_bytes
-    return placed, offset

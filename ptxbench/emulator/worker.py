@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator import native, runtime
+from ptxbench.emulator import native
 from ptxbench.emulator.messages import Answer, Failure, Fault, Job
+from ptxbench.emulator.runtime import context
 from ptxbench.errors import PtxbenchError
 
 
@@ -31,31 +32,34 @@ class Thread:
         shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
         self.kernel = kernel
         self.registers = aligned(warps * layout.register_bytes)
-        self.warps = aligned(warps * runtime.WARP_BYTES)
+        self.warps = aligned(warps * context.WARP_BYTES)
         self.shared = aligned(shared_bytes + 64)
+        self.local = aligned(32 * warps * layout.local_bytes)
         self.params = aligned(len(job.params) + 64)
         self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = aligned(8 * layout.slots).view(np.int64)
         self.buffers = np.array(job.buffers or [(0, 0)], np.int64).ravel()
-        self.context = aligned(8 * runtime.ENV_SLOTS).view(np.int64)
+        self.context = aligned(8 * context.ENV_SLOTS).view(np.int64)
         settings = {
-            runtime.DELTA: arena - runtime.GLOBAL_BASE,
-            runtime.SHARED: self.shared.ctypes.data,
-            runtime.PARAMS: self.params.ctypes.data,
-            runtime.COUNTERS: self.counters.ctypes.data,
-            runtime.BUFFERS: self.buffers.ctypes.data,
-            runtime.BUFFER_COUNT: len(job.buffers),
-            runtime.SHARED_BYTES: shared_bytes,
-            runtime.WARPS: self.warps.ctypes.data,
-            runtime.REGISTERS: self.registers.ctypes.data,
-            runtime.FUEL_PER_WARP: job.fuel,
-            runtime.FIRST_CTA: index,
-            runtime.CTA_STEP: threads,
-            runtime.CTA_COUNT: job.grid[0] * job.grid[1] * job.grid[2],
-            runtime.WARP_COUNT: warps,
+            context.DELTA: arena - context.GLOBAL_BASE,
+            context.SHARED: self.shared.ctypes.data,
+            context.PARAMS: self.params.ctypes.data,
+            context.COUNTERS: self.counters.ctypes.data,
+            context.BUFFERS: self.buffers.ctypes.data,
+            context.BUFFER_COUNT: len(job.buffers),
+            context.SHARED_BYTES: shared_bytes,
+            context.ALL_LOCAL: self.local.ctypes.data,
+            context.LOCAL_BYTES: layout.local_bytes,
+            context.WARPS: self.warps.ctypes.data,
+            context.REGISTERS: self.registers.ctypes.data,
+            context.FUEL_PER_WARP: job.fuel,
+            context.FIRST_CTA: index,
+            context.CTA_STEP: threads,
+            context.CTA_COUNT: job.grid[0] * job.grid[1] * job.grid[2],
+            context.WARP_COUNT: warps,
         }
-        settings |= {runtime.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
-        settings |= {runtime.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
+        settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
         for slot, value in settings.items():
             self.context[slot] = value
 
@@ -66,8 +70,8 @@ class Thread:
         kind, site, lane, address, cta, warp = (
             int(self.context[slot])
             for slot in (
-                runtime.FAULT_KIND, runtime.FAULT_SITE, runtime.FAULT_LANE, runtime.FAULT_ADDRESS, runtime.FAULT_CTA,
-                runtime.FAULT_WARP,
+                context.FAULT_KIND, context.FAULT_SITE, context.FAULT_LANE, context.FAULT_ADDRESS, context.FAULT_CTA,
+                context.FAULT_WARP,
             )
         )  # fmt: skip
         return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
@@ -75,11 +79,11 @@ class Thread:
     def waiting(self) -> tuple[tuple[int, int, int], ...]:
         """The warps that wait: rank, mask of their living lanes, and the lowest block they are at."""
         found = []
-        states = self.warps.reshape(-1, runtime.WARP_BYTES)
+        states = self.warps.reshape(-1, context.WARP_BYTES)
         for rank, state in enumerate(states):
             pcs = state[:128].view(np.uint32)
             exited, valid = (
-                int(state[at : at + 4].view(np.uint32)[0]) for at in (runtime.WARP_EXITED, runtime.WARP_VALID)
+                int(state[at : at + 4].view(np.uint32)[0]) for at in (context.WARP_EXITED, context.WARP_VALID)
             )
             living = valid & ~exited
             if living:
@@ -111,23 +115,25 @@ def launch(job: Job, arena: mmap.mmap) -> Answer:
     first = min(faults, default=None, key=lambda item: item[:2])
     return Answer(
         np.sum([worker.counters for worker in workers], axis=0),
-        sum(int(worker.context[runtime.PHASES]) for worker in workers),
+        sum(int(worker.context[context.PHASES]) for worker in workers),
         first[2] if first else None,
         kernel.translation,
-        workers[first[1]].waiting() if first and first[2].kind == runtime.DEADLOCK else (),
+        workers[first[1]].waiting() if first and first[2].kind == context.DEADLOCK else (),
     )
 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
     """Answer jobs until the other side closes the pipe."""
+    arena: mmap.mmap | None = None
     while True:
         try:
             job = pickle.load(requests)
         except EOFError:
             return
+        if arena is None or len(arena) < job.arena_bytes:  # kept between jobs: its pages are already mapped
+            arena = mmap.mmap(handle, job.arena_bytes)
         try:
-            with mmap.mmap(handle, job.arena_bytes) as arena:
-                answer: Answer | Failure = launch(job, arena)
+            answer: Answer | Failure = launch(job, arena)
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
         except MemoryError:

@@ -37,6 +37,16 @@ for operation, types in FORMS:
     def red(machine, space, op, a, b):
         machine.atomic(space, op, a, b)
 
+    @instruction("atom{.sem}{.scope}.op.type d, [a], b", sem=SEMANTICS, scope=SCOPES, op=(operation,), type=types,
+                 ignored=ORDER, section=ATOM)  # fmt: skip
+    def atom_generic(machine, op, a, b):
+        return machine.atomic("generic", op, a, b)
+
+    @instruction("red{.sem}{.scope}.op.type [a], b", sem=("relaxed", "release"), scope=SCOPES, op=(operation,),
+                 type=types, ignored=ORDER, section=RED)  # fmt: skip
+    def red_generic(machine, op, a, b):
+        machine.atomic("generic", op, a, b)
+
 
 @instruction("atom{.sem}{.scope}.space.exch.type d, [a], b", sem=SEMANTICS, scope=SCOPES, space=SPACES,
              type=("b32", "b64"), ignored=ORDER, section=ATOM)  # fmt: skip

@@ -9,7 +9,7 @@ ORDER = ("lt", "le", "gt", "ge")
 UNSIGNED = ("lo", "ls", "hi", "hs")
 FLOATING = (*EQUALITY, *ORDER, "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan")
 SIZES = ("16", "32", "64")
-SELECTED = tuple(f"{kind}{bits}" for kind in "bus" for bits in SIZES) + ("f32", "f64")
+SELECTED = (*(f"{kind}{bits}" for kind in "bus" for bits in SIZES), "f32", "f64")
 
 
 def both(e, comparison, a, b):

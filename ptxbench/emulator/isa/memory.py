@@ -4,71 +4,66 @@ from ptxbench.emulator.isa.table import Chapter
 
 instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory")
 
-STORED = tuple(f"{kind}{bits}" for kind in "bus" for bits in (8, 16, 32, 64)) + ("f32", "f64")
-PAIRS = tuple(name for name in STORED if not name.endswith("64"))
-NO_CACHE = {"cop": "no cache is modelled", "nc": "no cache is modelled", "weak": "the default ordering"}
+LD = "data-movement-and-conversion-instructions-ld"
+LD_NC = "data-movement-and-conversion-instructions-ld-global-nc"
+ST = "data-movement-and-conversion-instructions-st"
+STORED = (*(f"{kind}{bits}" for kind in "bus" for bits in (8, 16, 32, 64)), "f32", "f64")
+NO_CACHE = {"cop": "no cache is modelled", "nc": "no cache is modelled"}
 LOAD_POLICIES = ("ca", "cg", "cs", "lu", "cv", "L1::no_allocate", "L1::evict_first", "L1::evict_last")
 STORE_POLICIES = ("wb", "cg", "cs", "wt", "L1::no_allocate")
 
 
-@instruction("ld.param.type d, [a]", type=STORED, section="data-movement-and-conversion-instructions-ld")
-def ld_param(machine, a, type):
-    return machine.load("param", a, type)
+@instruction("ld.space.type d, [a]", space=("param", "const", "shared", "local"), type=STORED, section=LD)
+@instruction("ld.space{.cop}{.nc}.type d, [a]", space=("global",), cop=LOAD_POLICIES, type=STORED, section=LD,
+             ignored=NO_CACHE)  # fmt: skip
+@instruction("ld.space.nc.cop.type d, [a]", space=("global",), cop=LOAD_POLICIES, type=STORED, section=LD_NC,
+             ignored=NO_CACHE)  # fmt: skip
+def ld(machine, space, a, type):
+    return machine.load(space, a, type)
 
 
-@instruction("ld.global{.cop}{.nc}.type d, [a]", cop=LOAD_POLICIES, type=STORED, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-ld")  # fmt: skip
-@instruction("ld.global.nc.cop.type d, [a]", cop=LOAD_POLICIES, type=STORED, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-ld-global-nc")  # fmt: skip
-def ld_global(machine, a, type):
-    return machine.load("global", a, type)
+@instruction("ld.space.vec.type {d}, [a]", space=("param", "const", "shared", "local"), vec=("v2", "v4"), type=STORED,
+             section=LD)  # fmt: skip
+@instruction("ld.space{.cop}{.nc}.vec.type {d}, [a]", space=("global",), cop=LOAD_POLICIES, vec=("v2", "v4"),
+             type=STORED, section=LD, ignored=NO_CACHE)  # fmt: skip
+@instruction("ld.space.nc.cop.vec.type {d}, [a]", space=("global",), cop=LOAD_POLICIES, vec=("v2", "v4"), type=STORED,
+             section=LD_NC, ignored=NO_CACHE)  # fmt: skip
+def ld_vector(machine, space, a, type, vec):
+    return machine.load(space, a, type, int(vec[1]))
 
 
-@instruction("ld.global{.cop}{.nc}.vec.type {d}, [a]", cop=LOAD_POLICIES, vec=("v2", "v4"), type=PAIRS, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-ld")  # fmt: skip
-@instruction("ld.global.nc.cop.vec.type {d}, [a]", cop=LOAD_POLICIES, vec=("v2", "v4"), type=PAIRS, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-ld-global-nc")  # fmt: skip
-def ld_global_vector(machine, a, type, vec):
-    return machine.load("global", a, type, int(vec[1]))
+@instruction("ld.type d, [a]", type=STORED, section=LD)
+def ld_generic(machine, a, type):
+    """The space is that of the window which the address lies in."""
+    return machine.load("generic", a, type)
 
 
-@instruction("ld.global{.nc}.v2.type {d}, [a]", type=("b64", "u64", "s64", "f64"), ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-ld")  # fmt: skip
-def ld_global_pair(machine, a, type):
-    return machine.load("global", a, type, 2)
+@instruction("ld.vec.type {d}, [a]", vec=("v2", "v4"), type=STORED, section=LD)
+def ld_generic_vector(machine, a, type, vec):
+    return machine.load("generic", a, type, int(vec[1]))
 
 
-@instruction("ld.shared.type d, [a]", type=STORED, section="data-movement-and-conversion-instructions-ld")
-def ld_shared(machine, a, type):
-    return machine.load("shared", a, type)
+@instruction("st.space.type [a], b", space=("param", "shared", "local"), type=STORED, section=ST)
+@instruction("st.space{.cop}.type [a], b", space=("global",), cop=STORE_POLICIES, type=STORED, section=ST,
+             ignored=NO_CACHE)  # fmt: skip
+def st(machine, space, a, b):
+    machine.store(space, a, (b,))
 
 
-@instruction("ld.shared.vec.type {d}, [a]", vec=("v2", "v4"), type=PAIRS,
-             section="data-movement-and-conversion-instructions-ld")  # fmt: skip
-def ld_shared_vector(machine, a, type, vec):
-    return machine.load("shared", a, type, int(vec[1]))
+@instruction(
+    "st.space.vec.type [a], {b}", space=("param", "shared", "local"), vec=("v2", "v4"), type=STORED, section=ST
+)
+@instruction("st.space{.cop}.vec.type [a], {b}", space=("global",), cop=STORE_POLICIES, vec=("v2", "v4"), type=STORED,
+             section=ST, ignored=NO_CACHE)  # fmt: skip
+def st_vector(machine, space, a, b, vec):
+    machine.store(space, a, machine.all_of(b, int(vec[1])))
 
 
-@instruction("st.global{.cop}.type [a], b", cop=STORE_POLICIES, type=STORED, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-st")  # fmt: skip
-def st_global(machine, a, b):
-    machine.store("global", a, (b,))
+@instruction("st.type [a], b", type=STORED, section=ST)
+def st_generic(machine, a, b):
+    machine.store("generic", a, (b,))
 
 
-@instruction("st.global{.cop}.vec.type [a], {b}", cop=STORE_POLICIES, vec=("v2", "v4"), type=PAIRS, ignored=NO_CACHE,
-             section="data-movement-and-conversion-instructions-st")  # fmt: skip
-def st_global_vector(machine, a, b, vec):
-    assert len(b) == int(vec[1])
-    machine.store("global", a, b)
-
-
-@instruction("st.shared.type [a], b", type=STORED, section="data-movement-and-conversion-instructions-st")
-def st_shared(machine, a, b):
-    machine.store("shared", a, (b,))
-
-
-@instruction("st.shared.vec.type [a], {b}", vec=("v2", "v4"), type=PAIRS,
-             section="data-movement-and-conversion-instructions-st")  # fmt: skip
-def st_shared_vector(machine, a, b, vec):
-    assert len(b) == int(vec[1])
-    machine.store("shared", a, b)
+@instruction("st.vec.type [a], {b}", vec=("v2", "v4"), type=STORED, section=ST)
+def st_generic_vector(machine, a, b, vec):
+    machine.store("generic", a, machine.all_of(b, int(vec[1])))

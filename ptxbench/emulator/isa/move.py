@@ -1,7 +1,7 @@
 """PTX ISA, Data Movement and Conversion Instructions: registers and addresses."""
 
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.runtime import SHARED_WINDOW
+from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import TYPES
 
 instruction = Chapter("Data Movement and Conversion Instructions", counted="move")
@@ -33,11 +33,12 @@ def unpack(e, a, type, count):
     return tuple(e.convert(e.shr(a, e.constant(k * part.bits, type)), part) for k in range(count))
 
 
-@instruction("cvta{.to}.space.size d, a:u64", space=("global", "shared"), size=("u64",),
+@instruction("cvta{.to}.space.size d, a:u64", space=("global", "const", "shared", "local"), size=("u64",),
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
 def cvta(e, a, to, space):
-    """Generic addresses of global memory are global addresses; those of shared memory lie in a window of their own."""
-    if space == "global":
+    """Generic addresses of global memory and constants are their own; shared and local memory have a window each."""
+    window = SPACES[space].window if space in SPACES else 0
+    if not window:
         return a
-    window = e.constant(SHARED_WINDOW, a.type)
-    return e.sub(a, window) if to else e.add(a, window)
+    shift = e.constant(window, a.type)
+    return e.sub(a, shift) if to else e.add(a, shift)

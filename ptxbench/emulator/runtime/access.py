@@ -1,0 +1,248 @@
+"""Loads and stores: one function per (space, bytes, vector)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ptxbench.emulator.runtime.context import (
+    ACTIVE,
+    ALL,
+    CTPOP,
+    MASK,
+    REQUESTS,
+    SITE_SLOTS,
+    V32,
+    V64,
+    Function,
+    bump,
+    multiples,
+    splat,
+    vector,
+)
+from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, SHARED_SPACE, Space
+from ptxbench.emulator.types import LANES
+
+
+def load(space: Space, element_bytes: int, count: int) -> Function:
+    """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0."""
+    element = f"i{8 * element_bytes}"
+    full = vector(8 * element_bytes)
+    returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
+    wide_vector = f"<{LANES * count} x {element}>"
+    gather = f"llvm.masked.gather.v{LANES}{element}.v{LANES}p0"
+    together = [f"%all = load {wide_vector}, ptr %first, align {element_bytes}"]
+    each = []
+    for k in range(count):
+        lanes = ", ".join(f"i32 {count * i + k}" for i in range(LANES))
+        together.append(f"%t{k} = shufflevector {wide_vector} %all, {wide_vector} poison, {V32} <{lanes}>")
+        each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
+        each.append(
+            f"%g{k} = call {full} @{gather}(<{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active, "
+            f"{full} zeroinitializer)"
+        )
+
+    def pack(prefix: str) -> str:
+        if count == 1:
+            return f"ret {full} %{prefix}0"
+        lines, whole = [], "poison"
+        for k in range(count):
+            lines.append(f"%{prefix}.s{k} = insertvalue {returns} {whole}, {full} %{prefix}{k}, {k}")
+            whole = f"%{prefix}.s{k}"
+        return "\n".join([*lines, f"ret {returns} {whole}"])
+
+    text = access(
+        f"load_{space.name}_{element_bytes}_{count}",
+        returns,
+        space,
+        element_bytes * count,
+        together="\n".join([*together, pack("t")]),
+        each="\n".join([*each, pack("g")]),
+        nothing=f"ret {returns} zeroinitializer",
+    )
+    gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
+    return Function(f"load_{space.name}_{element_bytes}_{count}", text, space.needs, (gather_declaration, CTPOP))
+
+
+def store(space: Space, element_bytes: int, count: int) -> Function:
+    """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins."""
+    element = f"i{8 * element_bytes}"
+    full = vector(8 * element_bytes)
+    scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
+    together, width, parts = [], LANES, [f"%v{k}" for k in range(count)]
+    while len(parts) > 1:  # concatenate by halves, then bring the elements of a lane together
+        paired = []
+        for a, b in zip(parts[::2], parts[1::2], strict=True):
+            name = f"{a}.j{width}"
+            order = ", ".join(f"i32 {i}" for i in range(2 * width))
+            kind = f"<{width} x {element}>"
+            together.append(f"{name} = shufflevector {kind} {a}, {kind} {b}, <{2 * width} x i32> <{order}>")
+            paired.append(name)
+        parts, width = paired, 2 * width
+    if count > 1:
+        order = ", ".join(f"i32 {LANES * k + i}" for i in range(LANES) for k in range(count))
+        kind = f"<{width} x {element}>"
+        together.append(f"%all = shufflevector {kind} {parts[0]}, {kind} poison, <{width} x i32> <{order}>")
+        parts = ["%all"]
+    together.append(f"store <{width} x {element}> {parts[0]}, ptr %first, align {element_bytes}")
+    each = []
+    for k in range(count):
+        each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
+        each.append(f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)")
+    text = access(
+        f"store_{space.name}_{element_bytes}_{count}",
+        "void",
+        space,
+        element_bytes * count,
+        together="\n".join([*together, "ret void"]),
+        each="\n".join([*each, "ret void"]),
+        nothing="ret void",
+        values="".join(f", {full} %v{k}" for k in range(count)),
+    )
+    scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
+    return Function(f"store_{space.name}_{element_bytes}_{count}", text, space.needs, (scatter_declaration, CTPOP))
+
+
+def access(
+    name: str, returns: str, space: Space, size: int, *, together: str, each: str, nothing: str, values: str = ""
+) -> str:
+    """The frame of a load or store of `size` bytes a lane: checks, counters, then one of two ways to the bytes.
+
+    `together`: all 32 lanes are active and consecutive, %first points to lane 0's bytes. `each`: %pointers, one a
+    lane, under %active.
+    """
+    smooth = "%smooth = icmp eq i32 0, 1"
+    way = "br label %each"
+    if space.first is not None:
+        smooth = f"""%full = icmp eq i32 %mask, {ALL}
+  %a.first = extractelement {space.vector} %a, i64 0
+  {splat("first.all", space.element, "%a.first")}
+  %expected = add {space.vector} %first.all, {multiples(space.element, size)}
+  %consecutive = icmp eq {space.vector} %a, %expected
+  %consecutive.mask = bitcast {MASK} %consecutive to i32
+  %in.order = icmp eq i32 %consecutive.mask, {ALL}
+  %smooth = and i1 %in.order, %full"""
+        way = f"""br i1 %smooth, label %together, label %each
+together:
+  {space.first}
+  %first = inttoptr i64 %a.first.host to ptr
+  {together}"""
+    return f"""
+define internal {returns} @{name}({space.vector} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+entry:
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %nothing, label %check
+nothing:
+  {nothing}
+check:
+  {space.check(size)}
+  br i1 %doubtful, label %slow, label %go
+slow:
+  %resolved = call i32 @resolve_{space.name}({space.vector} %a, i32 %asked, {space.element} {size}, ptr %env, ptr %site)
+  %lost = icmp eq i32 %resolved, 0
+  br i1 %lost, label %nothing, label %go
+go:
+  %mask = phi i32 [ %asked, %check ], [ %resolved, %slow ]
+  %active = bitcast i32 %mask to {MASK}
+  {smooth}
+  {bump(REQUESTS, "1")}
+  %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
+  %lanes.wide = zext i32 %lanes to i64
+  {bump(ACTIVE, "%lanes.wide")}
+  {space.count(size)}
+  {way}
+each:
+  {space.host}
+  %pointers = inttoptr {V64} %host to <{LANES} x ptr>
+  {each}
+}}
+"""
+
+
+GENERIC_SPACES = (GLOBAL, SHARED_SPACE, LOCAL_SPACE)
+"""What a generic address may lie in; a generic site is one site for each, in this order."""
+
+
+def masks_by_window() -> str:
+    """Lines that split %asked by the window that each lane's generic address lies in; the rest is global's."""
+    lines = []
+    rest = "%asked"
+    for space in GENERIC_SPACES[1:]:
+        name = space.name
+        lines.append(f"""%{name}.offset = sub {V64} %a, splat (i64 {space.window})
+  %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 4294967296)
+  %{name}.bits = bitcast {MASK} %{name}.inside to i32
+  %{name}.mask = and i32 %{name}.bits, {rest}
+  %{name}.rest = xor i32 {rest}, %{name}.mask
+  %{name}.a = trunc {V64} %{name}.offset to {V32}
+  %{name}.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS * GENERIC_SPACES.index(space)}""")
+        rest = f"%{name}.rest"
+    lines.append(f"%global.mask = or i32 {rest}, 0\n  %global.a = or {V64} %a, zeroinitializer")
+    lines.append("%global.site = getelementptr i64, ptr %site, i64 0")
+    return "\n  ".join(lines)
+
+
+def generic(call: Callable[[Space, str], str], function: Callable[[Space], Function], name: str, returns: str,
+            values: str, combine: Callable[[list[str]], str]) -> Function:  # fmt: skip
+    """A function on generic addresses: the function of each space on the lanes that lie in it.
+
+    `call(space, arguments)` is the call's text; lanes outside a mask give 0, so that `combine` can or the results.
+    """
+    parts = [function(space) for space in GENERIC_SPACES]
+    lines = [masks_by_window()]
+    results = []
+    for space, part in zip(GENERIC_SPACES, parts, strict=True):
+        arguments = f"{space.vector} %{space.name}.a, i32 %{space.name}.mask, ptr %env, ptr %{space.name}.site"
+        text = call(space, f"@{part.name}({arguments}")
+        lines.append(text if returns == "void" else f"%{space.name}.result = {text}")
+        results.append(f"%{space.name}.result")
+    text = f"""
+define internal {returns} @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+  {chr(10).join(lines)}
+  {combine(results)}
+}}
+"""
+    return Function(name, text, tuple(parts))
+
+
+def load_generic(element_bytes: int, count: int) -> Function:
+    full = vector(8 * element_bytes)
+    returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
+
+    def combine(results: list[str]) -> str:
+        lines = []
+        whole = "poison"
+        for k in range(count):
+            parts = results
+            if count > 1:
+                parts = []
+                for result in results:
+                    lines.append(f"{result}.p{k} = extractvalue {returns} {result}, {k}")
+                    parts.append(f"{result}.p{k}")
+            lines.append(f"%either{k} = or {full} {parts[0]}, {parts[1]}")
+            lines.append(f"%all{k} = or {full} %either{k}, {parts[2]}")
+            if count > 1:
+                lines.append(f"%whole{k} = insertvalue {returns} {whole}, {full} %all{k}, {k}")
+                whole = f"%whole{k}"
+        return "\n  ".join([*lines, f"ret {returns} {'%all0' if count == 1 else whole}"])
+
+    return generic(
+        lambda space, call: f"call {returns} {call})",
+        lambda space: load(space, element_bytes, count),
+        f"load_generic_{element_bytes}_{count}",
+        returns,
+        "",
+        combine,
+    )
+
+
+def store_generic(element_bytes: int, count: int) -> Function:
+    full = vector(8 * element_bytes)
+    values = "".join(f", {full} %v{k}" for k in range(count))
+    return generic(
+        lambda space, call: f"call void {call}{values})",
+        lambda space: store(space, element_bytes, count),
+        f"store_generic_{element_bytes}_{count}",
+        "void",
+        values,
+        lambda results: "ret void",
+    )

@@ -1,0 +1,87 @@
+"""What the generated functions share: the layout of a thread's context and of a warp's state, and scraps of IR.
+
+Each host thread has a context, passed as %env: i64 slots. Each warp has a state, passed as %warp. A memory
+instruction has a site, passed as %site: its counters, and the buffer that it hit last.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ptxbench.emulator.types import LANES
+
+GLOBAL_BASE = 0x7F00_0000_0000
+"""Emulated address of the arena's first byte: global and generic addresses of arrays."""
+SHARED_WINDOW = 0x0100_0000_0000
+"""Generic address of byte 0 of the CTA's shared memory."""
+LOCAL_WINDOW = 0x0200_0000_0000
+"""Generic address of byte 0 of the thread's local memory."""
+POISON = 0xFF
+"""What every byte of shared and local memory holds when a CTA starts."""
+
+# Kinds of fault, as stored in FAULT_KIND.
+OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL = range(1, 5)
+
+# One thread's context: i64 slots, by index.
+(
+    DELTA, SHARED, PARAMS, COUNTERS, BUFFERS, BUFFER_COUNT, SHARED_BYTES, WARPS, REGISTERS,
+    FAULT_KIND, FAULT_SITE, FAULT_LANE, FAULT_ADDRESS, FAULT_CTA, FAULT_WARP, FUEL, FUEL_PER_WARP,
+    GRID_X, GRID_Y, GRID_Z, BLOCK_X, BLOCK_Y, BLOCK_Z, FIRST_CTA, CTA_STEP, CTA_COUNT,
+    CTA, CTA_X, CTA_Y, CTA_Z, WARP, WARP_COUNT, PHASES, LOCAL, LOCAL_BYTES, ALL_LOCAL, ENV_SLOTS,
+) = range(37)  # fmt: skip
+
+# One warp's state: byte offsets.
+WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_BARRIER, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
+WARP_TID = 192
+WARP_BYTES = 576
+
+# One memory site: i64 slots, by index. The last two remember the buffer last hit.
+REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, SITE_SLOTS = range(7)
+
+ALL = -1
+V32, V64, MASK = f"<{LANES} x i32>", f"<{LANES} x i64>", f"<{LANES} x i1>"
+
+
+def vector(bits: int) -> str:
+    return f"<{LANES} x i{bits}>"
+
+
+def splat(name: str, kind: str, value: str) -> str:
+    """Lines that put the scalar `value` into every lane of %name."""
+    full = f"<{LANES} x {kind}>"
+    return (
+        f"%{name}.first = insertelement {full} poison, {kind} {value}, i64 0\n"
+        f"%{name} = shufflevector {full} %{name}.first, {full} poison, {V32} zeroinitializer\n"
+    )
+
+
+def multiples(kind: str, step: int) -> str:
+    """A constant vector: lane i holds i * step."""
+    return "<" + ", ".join(f"{kind} {i * step}" for i in range(LANES)) + ">"
+
+
+def slot(name: str, index: int, kind: str = "i64") -> str:
+    """Lines that load slot `index` of the context into %name."""
+    return f"%{name}.at = getelementptr i64, ptr %env, i64 {index}\n%{name} = load {kind}, ptr %{name}.at\n"
+
+
+def bump(index: int, amount: str) -> str:
+    """Lines that add the i64 `amount` to slot `index` of the site."""
+    return (
+        f"%c{index}.at = getelementptr i64, ptr %site, i64 {index}\n%c{index} = load i64, ptr %c{index}.at\n"
+        f"%c{index}.new = add i64 %c{index}, {amount}\nstore i64 %c{index}.new, ptr %c{index}.at\n"
+    )
+
+
+@dataclass(frozen=True)
+class Function:
+    """An out-of-line function: its name, LLVM text, and the declarations and functions that it needs."""
+
+    name: str
+    text: str
+    needs: tuple[Function, ...] = ()
+    declarations: tuple[str, ...] = ()
+
+
+CTPOP = "declare i32 @llvm.ctpop.i32(i32)"
+CTTZ = "declare i32 @llvm.cttz.i32(i32, i1)"

@@ -1,0 +1,163 @@
+"""Sectors of global memory and passes over shared memory. Definitions: docs/emulator.md."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime.context import ALL, CTPOP, CTTZ, EXTRA, MASK, V32, V64, WORK, Function, bump, splat
+from ptxbench.emulator.types import LANES
+
+GROUPS = Function("groups", f"""
+define internal i64 @groups({V32} %keys, i32 %mask) noinline {{
+  ; Distinct keys among the lanes of %mask, and in the upper half the most lanes that share one.
+entry:
+  %lanes = alloca [{LANES} x i32], align 64
+  store {V32} %keys, ptr %lanes
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %group ]
+  %count = phi i64 [ 0, %entry ], [ %count.more, %group ]
+  %most = phi i32 [ 0, %entry ], [ %most.new, %group ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %group
+group:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %number.wide = zext i32 %number to i64
+  %key.at = getelementptr i32, ptr %lanes, i64 %number.wide
+  %key = load i32, ptr %key.at
+  {splat("key.all", "i32", "%key")}
+  %equal = icmp eq {V32} %keys, %key.all
+  %equal.mask = bitcast {MASK} %equal to i32
+  %members = and i32 %equal.mask, %rest
+  %rest.less = xor i32 %rest, %members
+  %size = call i32 @llvm.ctpop.i32(i32 %members)
+  %larger = icmp ugt i32 %size, %most
+  %most.new = select i1 %larger, i32 %size, i32 %most
+  %count.more = add i64 %count, 1
+  br label %next
+done:
+  %most.wide = zext i32 %most to i64
+  %most.high = shl i64 %most.wide, 32
+  %both = or i64 %most.high, %count
+  ret i64 %both
+}}
+""", (), (CTTZ, CTPOP))  # fmt: skip
+
+WAVEFRONTS = Function("wavefronts", f"""
+define internal i64 @wavefronts({V32} %units, i32 %mask, i32 %slots) noinline {{
+  ; Passes of a shared-memory request, and in the upper half those beyond the ideal one a group. %slots lanes make
+  ; a group; two lanes conflict when their units differ but fall into one slot (docs/emulator.md).
+entry:
+  %lanes = alloca [{LANES} x i32], align 64
+  %seen = alloca [{LANES} x i8], align 64
+  store {V32} %units, ptr %lanes
+  %slot.mask = sub i32 %slots, 1
+  {splat("slot.all", "i32", "%slot.mask")}
+  %slot.of = and {V32} %units, %slot.all
+  %slot.bit = shl {V32} splat (i32 1), %slot.of
+  %short = sub i32 32, %slots
+  %group.first = lshr i32 -1, %short
+  br label %group
+group:
+  %start = phi i32 [ 0, %entry ], [ %start.next, %close ]
+  %passes = phi i64 [ 0, %entry ], [ %passes.new, %close ]
+  %ideal = phi i64 [ 0, %entry ], [ %ideal.new, %close ]
+  %end = icmp uge i32 %start, 32
+  br i1 %end, label %done, label %open
+open:
+  %group.mask = shl i32 %group.first, %start
+  %members = and i32 %mask, %group.mask
+  %empty = icmp eq i32 %members, 0
+  br i1 %empty, label %close, label %distinct
+distinct:
+  %members.vector = bitcast i32 %members to {MASK}
+  %bits = select {MASK} %members.vector, {V32} %slot.bit, {V32} zeroinitializer
+  %used = call i32 @llvm.vector.reduce.or.v{LANES}i32({V32} %bits)
+  %used.count = call i32 @llvm.ctpop.i32(i32 %used)
+  %member.count = call i32 @llvm.ctpop.i32(i32 %members)
+  %free = icmp eq i32 %used.count, %member.count
+  br i1 %free, label %close, label %count
+count:
+  store [{LANES} x i8] zeroinitializer, ptr %seen
+  br label %next
+next:
+  %rest = phi i32 [ %members, %count ], [ %rest.less, %unit ]
+  %most = phi i8 [ 0, %count ], [ %most.new, %unit ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %close, label %unit
+unit:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %number.wide = zext i32 %number to i64
+  %key.at = getelementptr i32, ptr %lanes, i64 %number.wide
+  %key = load i32, ptr %key.at
+  {splat("key.all", "i32", "%key")}
+  %equal = icmp eq {V32} %units, %key.all
+  %equal.mask = bitcast {MASK} %equal to i32
+  %sharing = and i32 %equal.mask, %rest
+  %rest.less = xor i32 %rest, %sharing
+  %slot = and i32 %key, %slot.mask
+  %slot.wide = zext i32 %slot to i64
+  %seen.at = getelementptr i8, ptr %seen, i64 %slot.wide
+  %seen.old = load i8, ptr %seen.at
+  %seen.new = add i8 %seen.old, 1
+  store i8 %seen.new, ptr %seen.at
+  %larger = icmp ugt i8 %seen.new, %most
+  %most.new = select i1 %larger, i8 %seen.new, i8 %most
+  br label %next
+close:
+  %more = phi i8 [ 0, %open ], [ 1, %distinct ], [ %most, %next ]
+  %one = phi i64 [ 0, %open ], [ 1, %distinct ], [ 1, %next ]
+  %more.wide = zext i8 %more to i64
+  %passes.new = add i64 %passes, %more.wide
+  %ideal.new = add i64 %ideal, %one
+  %start.next = add i32 %start, %slots
+  br label %group
+done:
+  %conflicts = sub i64 %passes, %ideal
+  %conflicts.high = shl i64 %conflicts, 32
+  %both = or i64 %conflicts.high, %passes
+  ret i64 %both
+}}
+""", (), (CTTZ, CTPOP, f"declare i32 @llvm.vector.reduce.or.v{LANES}i32({V32})"))  # fmt: skip
+
+
+def count_sectors() -> str:
+    """Lines that count the distinct 32-byte sectors; an aligned access of up to 32 bytes touches one a lane."""
+    before = ", ".join(f"i32 {max(0, i - 1)}" for i in range(LANES))
+    return f"""%sector.wide = lshr {V64} %a, splat (i64 5)
+  %sector = trunc {V64} %sector.wide to {V32}
+  %before = shufflevector {V32} %sector, {V32} poison, {V32} <{before}>
+  %rising = icmp uge {V32} %sector, %before
+  %rising.mask = bitcast {MASK} %rising to i32
+  %sorted = icmp eq i32 %rising.mask, {ALL}
+  %easy = and i1 %sorted, %full
+  br i1 %easy, label %steps, label %search
+steps:
+  %new = icmp ne {V32} %sector, %before
+  %new.mask = bitcast {MASK} %new to i32
+  %new.count = call i32 @llvm.ctpop.i32(i32 %new.mask)
+  %new.more = add i32 %new.count, 1
+  %new.wide = zext i32 %new.more to i64
+  br label %counted
+search:
+  %grouped = call i64 @groups({V32} %sector, i32 %mask)
+  %grouped.count = and i64 %grouped, 4294967295
+  br label %counted
+counted:
+  %sectors = phi i64 [ %new.wide, %steps ], [ %grouped.count, %search ]
+  {bump(WORK, "%sectors")}"""
+
+
+def count_wavefronts(size: int) -> str:
+    """Lines that count the passes of a shared request and those beyond the ideal."""
+    slots = min(32, 128 // size)
+    shift = max(2, size.bit_length() - 1)
+    return f"""br i1 %smooth, label %counted, label %search
+search:
+  %unit = lshr {V32} %a, splat (i32 {shift})
+  %passes.both = call i64 @wavefronts({V32} %unit, i32 %mask, i32 {slots})
+  br label %counted
+counted:
+  %waves = phi i64 [ {32 // slots}, %go ], [ %passes.both, %search ]
+  %passes = and i64 %waves, 4294967295
+  %conflicts = lshr i64 %waves, 32
+  {bump(WORK, "%passes")}
+  {bump(EXTRA, "%conflicts")}"""

@@ -1,0 +1,173 @@
+"""The slow way of an access: which lanes may go on, and what is told of those that may not."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime.context import (
+    BUFFER_COUNT,
+    BUFFERS,
+    CACHED_LOW,
+    CACHED_SPAN,
+    COUNTERS,
+    CTA,
+    CTTZ,
+    FAULT_ADDRESS,
+    FAULT_CTA,
+    FAULT_KIND,
+    FAULT_LANE,
+    FAULT_SITE,
+    FAULT_WARP,
+    FUEL,
+    LOCAL_BYTES,
+    MISALIGNED,
+    OUT_OF_BOUNDS,
+    SHARED_BYTES,
+    V32,
+    V64,
+    WARP,
+    Function,
+    slot,
+)
+from ptxbench.emulator.types import LANES
+
+FAULT = Function("fault", f"""
+define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
+  ; The first fault is kept; with the fuel gone, the warp stops at its next loop head or at its end.
+  {slot("old", FAULT_KIND)}
+  %first = icmp eq i64 %old, 0
+  br i1 %first, label %keep, label %done
+keep:
+  %site.int = ptrtoint ptr %site to i64
+  {slot("counters", COUNTERS)}
+  %site.offset = sub i64 %site.int, %counters
+  {slot("warp", WARP)}
+  {slot("cta", CTA)}
+  store i64 %kind, ptr %old.at
+  %p1 = getelementptr i64, ptr %env, i64 {FAULT_SITE}
+  store i64 %site.offset, ptr %p1
+  %p2 = getelementptr i64, ptr %env, i64 {FAULT_LANE}
+  store i64 %lane, ptr %p2
+  %p3 = getelementptr i64, ptr %env, i64 {FAULT_ADDRESS}
+  store i64 %address, ptr %p3
+  %p4 = getelementptr i64, ptr %env, i64 {FAULT_CTA}
+  store i64 %cta, ptr %p4
+  %p5 = getelementptr i64, ptr %env, i64 {FAULT_WARP}
+  store i64 %warp, ptr %p5
+  %p6 = getelementptr i64, ptr %env, i64 {FUEL}
+  store i64 0, ptr %p6
+  br label %done
+done:
+  ret void
+}}
+""")  # fmt: skip
+
+RESOLVE_GLOBAL = Function("resolve_global", f"""
+define internal i32 @resolve_global({V64} %a, i32 %mask, i64 %size, ptr %env, ptr %site) noinline cold {{
+  ; The lanes of %mask whose %size bytes lie aligned within one buffer; the others fault.
+entry:
+  %lanes = alloca [{LANES} x i64], align 64
+  store {V64} %a, ptr %lanes
+  {slot("buffers", BUFFERS, "ptr")}
+  {slot("count", BUFFER_COUNT)}
+  %low = sub i64 %size, 1
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
+  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %address.at = getelementptr i64, ptr %lanes, i64 %number.wide
+  %address = load i64, ptr %address.at
+  %end = add i64 %address, %size
+  %ragged = and i64 %address, %low
+  %odd = icmp ne i64 %ragged, 0
+  br label %search
+search:
+  %i = phi i64 [ 0, %lane ], [ %i.next, %miss ]
+  %none = icmp eq i64 %i, %count
+  br i1 %none, label %bad, label %look
+look:
+  %entry.index = shl i64 %i, 1
+  %lo.at = getelementptr i64, ptr %buffers, i64 %entry.index
+  %lo = load i64, ptr %lo.at
+  %hi.at = getelementptr i64, ptr %lo.at, i64 1
+  %hi = load i64, ptr %hi.at
+  %after = icmp uge i64 %address, %lo
+  %before = icmp ule i64 %end, %hi
+  %inside = and i1 %after, %before
+  br i1 %inside, label %hit, label %miss
+miss:
+  %i.next = add i64 %i, 1
+  br label %search
+hit:
+  br i1 %odd, label %bad, label %found
+bad:
+  %kind = phi i64 [ {OUT_OF_BOUNDS}, %search ], [ {MISALIGNED}, %hit ]
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 %address)
+  br label %next
+found:
+  %good.more = or i32 %good, %bit
+  %cache.low = getelementptr i64, ptr %site, i64 {CACHED_LOW}
+  store i64 %lo, ptr %cache.low
+  %length = sub i64 %hi, %lo
+  %span = sub i64 %length, %size
+  %cache.span = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
+  store i64 %span, ptr %cache.span
+  br label %next
+done:
+  ret i32 %good
+}}
+""", (FAULT,), (CTTZ,))  # fmt: skip
+
+
+def resolve_window(space: str, bytes_slot: int) -> Function:
+    """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit."""
+    text = f"""
+define internal i32 @resolve_{space}({V32} %a, i32 %mask, i32 %size, ptr %env, ptr %site) noinline cold {{
+entry:
+  %lanes = alloca [{LANES} x i32], align 64
+  store {V32} %a, ptr %lanes
+  {slot("bytes", bytes_slot)}
+  %size.wide = zext i32 %size to i64
+  %low = sub i32 %size, 1
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %bad ], [ %rest.less, %found ]
+  %good = phi i32 [ 0, %entry ], [ %good, %bad ], [ %good.more, %found ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %address.at = getelementptr i32, ptr %lanes, i64 %number.wide
+  %address = load i32, ptr %address.at
+  %address.wide = zext i32 %address to i64
+  %end = add i64 %address.wide, %size.wide
+  %outside = icmp ugt i64 %end, %bytes
+  br i1 %outside, label %bad, label %inside
+inside:
+  %ragged = and i32 %address, %low
+  %odd = icmp ne i32 %ragged, 0
+  br i1 %odd, label %bad, label %found
+bad:
+  %kind = phi i64 [ {OUT_OF_BOUNDS}, %lane ], [ {MISALIGNED}, %inside ]
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %number.wide, i64 %address.wide)
+  br label %next
+found:
+  %good.more = or i32 %good, %bit
+  br label %next
+done:
+  ret i32 %good
+}}
+"""
+    return Function(f"resolve_{space}", text, (FAULT,), (CTTZ,))
+
+
+RESOLVE_SHARED = resolve_window("shared", SHARED_BYTES)
+RESOLVE_LOCAL = resolve_window("local", LOCAL_BYTES)

@@ -1,0 +1,136 @@
+"""The state spaces: how an address in each is checked, counted and turned into a pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptxbench.emulator.runtime.context import (
+    CACHED_LOW,
+    CACHED_SPAN,
+    DELTA,
+    LOCAL,
+    LOCAL_BYTES,
+    LOCAL_WINDOW,
+    MASK,
+    SHARED,
+    SHARED_BYTES,
+    SHARED_WINDOW,
+    V32,
+    V64,
+    Function,
+    multiples,
+    slot,
+    splat,
+)
+from ptxbench.emulator.runtime.counting import GROUPS, WAVEFRONTS, count_sectors, count_wavefronts
+from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL, RESOLVE_LOCAL, RESOLVE_SHARED
+
+
+@dataclass(frozen=True)
+class Space:
+    """A state space. The texts are IR lines within an access function, where %a are the addresses.
+
+    `check(size)` sets %doubtful unless every active lane is surely in bounds and aligned. `count(size)` adds to the
+    site's counters. `host` turns %a into 32 host addresses %host; `first` turns lane 0's %a.first into
+    %a.first.host, and is None where consecutive lanes do not lie together.
+    """
+
+    name: str
+    vector: str
+    element: str
+    check: Callable[[int], str]
+    count: Callable[[int], str]
+    host: str
+    first: str | None
+    needs: tuple[Function, ...]
+    window: int = 0
+    """Its first generic address; 0 where generic addresses are the space's own."""
+
+
+def check_buffer(size: int) -> str:
+    """%doubtful unless every active lane lies aligned in the buffer that this site hit last."""
+    return f"""%low.at = getelementptr i64, ptr %site, i64 {CACHED_LOW}
+  %low = load i64, ptr %low.at
+  %span.at = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
+  %span = load i64, ptr %span.at
+  {splat("low.all", "i64", "%low")}
+  {splat("span.all", "i64", "%span")}
+  %offset = sub {V64} %a, %low.all
+  %outside = icmp ugt {V64} %offset, %span.all
+  %ragged = and {V64} %a, splat (i64 {size - 1})
+  %misaligned = icmp ne {V64} %ragged, zeroinitializer
+  {doubtful()}"""
+
+
+def check_window(bytes_slot: int) -> Callable[[int], str]:
+    """%doubtful unless every active lane lies aligned below the limit in slot `bytes_slot`."""
+    return lambda size: (
+        f"""{slot("bytes", bytes_slot)}
+  %bytes.short = trunc i64 %bytes to i32
+  %short = icmp ult i32 %bytes.short, {size}
+  %room = sub i32 %bytes.short, {size - 1}
+  %limit = select i1 %short, i32 0, i32 %room
+  {splat("limit.all", "i32", "%limit")}
+  %outside = icmp uge {V32} %a, %limit.all
+  %ragged = and {V32} %a, splat (i32 {size - 1})
+  %misaligned = icmp ne {V32} %ragged, zeroinitializer
+  {doubtful()}"""
+    )
+
+
+def doubtful() -> str:
+    return f"""%bad = or {MASK} %outside, %misaligned
+  %bad.mask = bitcast {MASK} %bad to i32
+  %bad.active = and i32 %bad.mask, %asked
+  %doubtful = icmp ne i32 %bad.active, 0"""
+
+
+GLOBAL = Space(
+    "global",
+    V64,
+    "i64",
+    check_buffer,
+    lambda size: count_sectors(),
+    f"""{slot("base", DELTA)}
+  {splat("base.all", "i64", "%base")}
+  %host = add {V64} %a, %base.all""",
+    f"""{slot("first.base", DELTA)}
+  %a.first.host = add i64 %a.first, %first.base""",
+    (RESOLVE_GLOBAL, GROUPS),
+)
+SHARED_SPACE = Space(
+    "shared",
+    V32,
+    "i32",
+    check_window(SHARED_BYTES),
+    count_wavefronts,
+    f"""{slot("base", SHARED)}
+  {splat("base.all", "i64", "%base")}
+  %a.wide = zext {V32} %a to {V64}
+  %host = add {V64} %a.wide, %base.all""",
+    f"""{slot("first.base", SHARED)}
+  %a.first.wide = zext i32 %a.first to i64
+  %a.first.host = add i64 %a.first.wide, %first.base""",
+    (RESOLVE_SHARED, WAVEFRONTS),
+    SHARED_WINDOW,
+)
+LOCAL_SPACE = Space(
+    "local",
+    V32,
+    "i32",
+    check_window(LOCAL_BYTES),
+    lambda size: "br label %counted\ncounted:",
+    f"""{slot("base", LOCAL)}
+  {slot("stride", LOCAL_BYTES)}
+  {splat("base.all", "i64", "%base")}
+  {splat("stride.all", "i64", "%stride")}
+  %lane.offset = mul {V64} %stride.all, {multiples("i64", 1)}
+  %lane.base = add {V64} %base.all, %lane.offset
+  %a.wide = zext {V32} %a to {V64}
+  %host = add {V64} %a.wide, %lane.base""",
+    None,
+    (RESOLVE_LOCAL,),
+    LOCAL_WINDOW,
+)
+SPACES = {space.name: space for space in (GLOBAL, SHARED_SPACE, LOCAL_SPACE)}

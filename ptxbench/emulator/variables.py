@@ -1,0 +1,72 @@
+"""Where the variables of a module and of a function lie, and what the module's hold at first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.runtime.context import GLOBAL_BASE
+from ptxbench.emulator.syntax import Function, Immediate, Module, Symbol, Variable
+
+ALIGNMENT = 256
+GAP = 4096
+"""Bytes between two buffers at the least, so that a stray access does not hit the next one."""
+
+
+def place(variables: Iterable[Variable]) -> tuple[dict[str, int], int]:
+    """An offset for each variable, aligned as it asks, and the bytes of them all."""
+    placed: dict[str, int] = {}
+    offset = 0
+    for variable in variables:
+        offset = -(-offset // variable.align) * variable.align
+        placed[variable.name] = offset
+        offset += variable.size_bytes
+    return placed, offset
+
+
+def lay_out_shared(module: Module, function: Function) -> tuple[dict[str, int], int]:
+    """Offsets in the CTA's shared memory; an array of unknown length starts where the others end."""
+    variables = [v for v in (*module.variables.values(), *function.variables.values()) if v.space == "shared"]
+    return place(sorted(variables, key=lambda v: v.count is None))
+
+
+def lay_out_local(function: Function) -> tuple[dict[str, int], int]:
+    """Offsets in a thread's local memory, .param variables of calls among them; its bytes, a multiple of 16."""
+    placed, size = place(v for v in function.variables.values() if v.space in ("local", "param"))
+    return placed, -(-size // 16) * 16
+
+
+def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
+    """The emulated address of each .global and .const variable, and the bytes of the arena that they take.
+
+    They come before the arguments, so that addresses are known when a kernel is translated.
+    """
+    placed: dict[str, int] = {}
+    offset = 0
+    for variable in module_variables(module):
+        placed[variable.name] = GLOBAL_BASE + offset
+        offset = -(-(offset + variable.size_bytes + GAP) // ALIGNMENT) * ALIGNMENT
+    return placed, offset
+
+
+def module_variables(module: Module) -> list[Variable]:
+    return [v for v in module.variables.values() if v.space in ("global", "const")]
+
+
+def initial_bytes(variable: Variable, addresses: dict[str, int]) -> bytes:
+    """What the variable holds when a launch starts: its initialiser, then zeros. (PTX ISA, "Initializers".)"""
+    size = variable.type.bytes
+    packed = bytearray()
+    for value in variable.initial:
+        if isinstance(value, Symbol):
+            if value.name not in addresses:
+                raise syntax_error(variable.line, f"'{value.name}' in the initialiser is no variable of the module.")
+            number = addresses[value.name] + value.offset
+        elif variable.type.floating:
+            number = float_bits(value if isinstance(value, Immediate) else Immediate(value), variable.type.bits)
+        else:
+            number = int(value.value if isinstance(value, Immediate) else value)
+        packed += (number & (1 << 8 * size) - 1).to_bytes(size, "little")
+    if len(packed) > variable.size_bytes:
+        raise syntax_error(variable.line, f"'{variable.name}' has more initial values than elements.")
+    return bytes(packed.ljust(variable.size_bytes, b"\0"))
