@@ -5,6 +5,7 @@ The picture is the real output of the real command; draw it again with `make pic
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -23,7 +24,9 @@ def real_output():
     command = shutil.which("ptxbench", path=os.fspath(Path(sys.executable).parent))
     environment = os.environ | {"COLUMNS": str(COLUMNS), "FORCE_COLOR": "1", "TERM": "xterm-256color"}
     environment.pop("NO_COLOR", None)
-    done = subprocess.run([command, *ARGUMENTS], stdout=subprocess.PIPE, text=True, check=True, env=environment)
+    done = subprocess.run([command, *ARGUMENTS], capture_output=True, text=True, env=environment)
+    if done.returncode:
+        sys.exit(done.stderr)
     return done.stdout
 
 
@@ -31,7 +34,9 @@ def draw(output):
     """The picture, as SVG. Its identifiers come from the content, so that equal output gives an equal file."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output), soft_wrap=True)
-    return console.export_svg(title=f"$ ptxbench {' '.join(ARGUMENTS)}")
+    svg = console.export_svg(title=f"$ ptxbench {' '.join(ARGUMENTS)}")
+    # Any monospaced font will do, for each text has its length; one that is fetched would show only where that works.
+    return re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
 
 if __name__ == "__main__":
