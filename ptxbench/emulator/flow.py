@@ -33,6 +33,10 @@ class Block:
     live_out: frozenset[str] = frozenset()
 
 
+CARRY = "%carry"
+"""The register, in our files only, that holds the carry bit CC.CF. (PTX ISA, "Extended-Precision Integer".)"""
+
+
 def registers(operand: Operand) -> Iterator[str]:
     """The registers that stand in an operand."""
     if isinstance(operand, Register):
@@ -55,7 +59,7 @@ def reads(step: Step) -> set[str]:
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind != "target":
             found.update(registers(operand))
-    return found
+    return found | {CARRY} if step.entry.carry in ("in", "both") else found
 
 
 def writes(step: Step) -> set[str]:
@@ -63,7 +67,7 @@ def writes(step: Step) -> set[str]:
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind == "target":
             found.update(registers(operand))
-    return found
+    return found | {CARRY} if step.entry.carry in ("out", "both") else found
 
 
 def branch_target(instruction: Instruction, function: Function) -> int:

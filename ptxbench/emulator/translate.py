@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import Block, Step, blocks, in_order, writes
+from ptxbench.emulator.flow import CARRY, Block, Step, blocks, in_order, writes
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import StepReport, Translation
@@ -80,6 +80,7 @@ class Translator:
     def __init__(self, module: Module, function: Function, hardware_fma: bool) -> None:
         self.function = function
         self.steps = resolve(function)
+        function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, next_slot=2 * len(self.blocks))
@@ -129,7 +130,7 @@ class Translator:
         for name, (step, *others) in writers.items():
             instruction = step.instruction
             kind = self.function.registers[name]
-            moved = instruction.opcode.split(".")[0] == "mov" and isinstance(instruction.operands[0], Register)
+            moved = instruction.opcode.startswith("mov.") and isinstance(instruction.operands[0], Register)
             if moved and not others and instruction.guard is None and kind is not PRED:
                 source = instruction.operands[1]
                 if isinstance(source, Immediate):
@@ -479,9 +480,14 @@ class Translator:
             arguments["e"] = self.e
         if "machine" in entry.asks:
             arguments["machine"] = self.machine
+        if "carry" in entry.asks:
+            arguments["carry"] = self.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector is taken apart into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
         result = entry.body(**arguments)
+        if entry.carry in ("out", "both"):
+            result, carry = result
+            self.put(Register(CARRY), carry, guard, instruction.line)
         for form, operand in targets:
             self.deliver(form, operand, result, guard, instruction.line)
 

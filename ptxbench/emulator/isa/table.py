@@ -20,6 +20,9 @@ The function asks by parameter name for what it needs: `e` (the vocabulary of em
 modifiers, and `machine` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
 or type the operands, or stand in `ignored` with its reason; else the import fails.
 
+With `carry` "in" or "both" the body may ask for `carry`, a predicate; with "out" or "both" it returns its result and
+the new carry as a pair.
+
 `section` is the anchor in https://docs.nvidia.com/cuda/parallel-thread-execution/ (anchors outlive section numbers).
 """
 
@@ -65,6 +68,8 @@ class Entry:
     """The class in `ptx_warp_instructions_CLASS`."""
     flow: str
     """How it ends or starts a block: "" (it does not), branch, exit, barrier or sync."""
+    carry: str = ""
+    """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
 
 TABLE: dict[str, list[Entry]] = {}
@@ -84,6 +89,7 @@ class Chapter:
         section: str,
         counted: str = "",
         flow: str = "",
+        carry: str = "",
         ignored: Mapping[str, str] | None = None,
         **sets: Iterable[str],
     ) -> Callable[[Body], Body]:
@@ -109,6 +115,7 @@ class Chapter:
                     self.title,
                     (counted or self.counted).replace("TYPE", str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])),
                     flow,
+                    carry,
                 )
                 forms = TABLE.setdefault(opcode, [])
                 if any(shape(form) == shape(entry) for form in forms):
