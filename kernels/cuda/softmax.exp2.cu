@@ -25,7 +25,7 @@ softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
     x += static_cast<size_t>(blockIdx.x) * columns + thread;
     y += static_cast<size_t>(blockIdx.x) * columns + thread;
 
-    // A pointer a loop: of x[c] NVRTC makes a 64-bit multiplication an element.
+    // A pointer walks along the row: x[c], indexed, costs a 64-bit multiplication an element.
     float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
     const float* from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256)

@@ -1,5 +1,5 @@
 // transpose: y[c][r] = x[r][c], in 32 x 32 tiles through shared memory.
-// Paired with ../ptx/transpose.ptx; shapes and launch are in ../pairs/transpose.py.
+// Paired with ../ptx/transpose.ptx; shapes and launch are in ../pairs/transpose.py. For less than 2^32 elements.
 
 extern "C" __global__ void __launch_bounds__(256)
 transpose(const float* __restrict__ x, float* __restrict__ y, unsigned rows, unsigned columns)

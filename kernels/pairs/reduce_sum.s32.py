@@ -11,7 +11,7 @@ MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the lo
 
 def small(rng, shape, n):
     """Numbers whose sum stays far inside 32 bits: at 2**30 of them its standard deviation is 2**26.2."""
-    return rng.integers(-4096, 4095, shape, np.int32, endpoint=True)
+    return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
 
 
 PAIR = Pair(
