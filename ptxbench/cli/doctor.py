@@ -1,0 +1,75 @@
+"""`ptxbench doctor`: what is installed, whether it works, and what to do about what does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.errors import ToolMissing
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ptxbench.cli._examine import Finding
+
+WIDEST = 100
+STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
+
+
+@click.command("doctor")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+def command(as_json: bool) -> None:
+    """Tell what is installed, whether it works, and what to do about what does not.
+
+    One small kernel is really compiled, assembled, disassembled and run. What is absent
+    only takes away what needs it: a GPU the times, NVRTC the CUDA C sides.
+
+    Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not.
+    """  # fmt: skip
+    from ptxbench.cli._examine import EMULATOR, WORKS, examine
+
+    findings = list(examine())
+    emulator = next(each for each in findings if each.subject == EMULATOR)
+    if as_json:
+        import dataclasses
+        import json
+
+        document = {"works": emulator.status == WORKS, "findings": [dataclasses.asdict(each) for each in findings]}
+        click.echo(json.dumps(document, indent=1))
+    else:
+        show(findings)
+    if emulator.status != WORKS:
+        raise ToolMissing(f"The emulator does not work, so no kernel can be verified. {emulator.advice}")
+
+
+def show(findings: Sequence[Finding]) -> None:
+    """Print a row a finding, then what to do."""
+    import os
+    import sys
+
+    from rich.console import Console
+
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
+    console = Console(width=wide, highlight=False)
+    width = min(console.width, WIDEST)
+    console.print(table(findings), width=width)
+    if advised := [each for each in findings if each.advice]:
+        console.print("\nWhat to do:")
+        for each in advised:
+            console.print(f"  {each.subject}: {each.advice}", width=width, markup=False)
+
+
+def table(findings: Sequence[Finding]) -> Table:
+    """The findings, one a row."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, show_header=False)
+    made.add_column(no_wrap=True)
+    made.add_column(no_wrap=True)
+    made.add_column(overflow="fold")
+    for each in findings:
+        made.add_row(Text(each.status, STYLES[each.status]), each.subject, Text(each.found))
+    return made

@@ -1,0 +1,219 @@
+"""`ptxbench doctor`: every part that works, is absent or is broken, and what it says to do."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from ptxbench import cache
+from ptxbench.backends import gpu
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.cli import main
+from ptxbench.cli._examine import ABSENT, BROKEN, WORKS, Finding, shown
+from ptxbench.cli.doctor import show
+from ptxbench.errors import DeviceError, EmulatorCrash
+from ptxbench.toolchain import locate, ptxas
+
+
+@pytest.fixture(autouse=True)
+def cache_of_the_test(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def doctor(capsys):
+    """Runs `ptxbench doctor --json`: the exit status, the findings by subject, stderr."""
+
+    def doctor():
+        status = main(["doctor", "--json"])
+        out, err = capsys.readouterr()
+        document = json.loads(out)
+        assert document["works"] is (status == 0)
+        return status, {each["subject"]: Finding(**each) for each in document["findings"]}, err
+
+    return doctor
+
+
+def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
+    monkeypatch.setattr(gpu, "find_driver", lambda: None)
+    status, findings, err = doctor()
+    assert status == 0
+    assert err == ""
+    absent = {"NVIDIA driver", "GPU"}
+    assert {name for name, each in findings.items() if each.status != WORKS} - {"CuPy"} == absent
+    assert list(findings) == [
+        "Python", "numpy", "llvmlite", "numba", "NVRTC", "CUDA headers", "ptxas", "nvdisasm", "emulator", "CuPy",
+        "NVIDIA driver", "GPU", "kernels", "cache",
+    ]  # fmt: skip
+
+
+def test_without_tools_the_emulator_works_and_the_advice_is_what_to_install(doctor, monkeypatch):
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    monkeypatch.setattr(locate, "nvrtc", lambda: None)
+    status, findings, _ = doctor()
+    assert status == 0
+    for name in ("NVRTC", "ptxas", "nvdisasm"):
+        assert findings[name].status == ABSENT
+        assert "pip install 'ptxbench[cu13]'" in findings[name].advice
+    assert "CUDA headers" not in findings
+
+
+def test_without_headers_the_advice_is_what_to_install(doctor, monkeypatch):
+    monkeypatch.setattr(locate, "headers", tuple)
+    _, findings, _ = doctor()
+    assert findings["NVRTC"].status == WORKS
+    assert findings["CUDA headers"].status == ABSENT
+    assert findings["CUDA headers"].advice.startswith(
+        "answer.cu includes cuda_fp16.h, and CUDA's headers are not there"
+    )
+
+
+def test_a_ptxas_older_than_nvrtc_is_broken(doctor, monkeypatch):
+    def assemble(*_):
+        raise ptxas.RefusedError(
+            "ptxas kernel.ptx, line 9; fatal   : Unsupported .version 9.5; current version is '9.0'"
+        )
+
+    monkeypatch.setattr(ptxas, "assemble", assemble)
+    _, findings, _ = doctor()
+    assert findings["ptxas"].status == BROKEN
+    assert findings["ptxas"].advice.startswith("NVRTC is newer than ptxas ")
+    assert findings["nvdisasm"].status == WORKS
+
+
+def test_a_tool_that_does_not_start_is_broken(doctor, monkeypatch, tmp_path):
+    (tmp_path / "tool").write_bytes(b"\x7fELF of another machine")
+    (tmp_path / "tool").chmod(0o755)
+    monkeypatch.setattr(locate, "program", lambda name: tmp_path / "tool")
+    monkeypatch.setattr(locate, "nvrtc", lambda: tmp_path / "tool")
+    status, findings, _ = doctor()
+    assert status == 0
+    assert {findings[name].status for name in ("NVRTC", "ptxas", "nvdisasm")} == {BROKEN}
+    assert findings["NVRTC"].advice.startswith("NVRTC does not load: ")
+
+
+def test_a_package_that_does_not_import_is_broken(doctor, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    _, findings, _ = doctor()
+    assert findings["numba"].status == BROKEN
+    assert findings["numba"].advice == "Install ptxbench again, in a new virtual environment: it brings numba."
+
+
+def crash(*_, **__):
+    raise EmulatorCrash("The emulator's process died of signal 11.")
+
+
+def write_nothing(*_, **__):
+    class Nothing:
+        counters, by_line = {}, {}
+
+    return Nothing()
+
+
+@pytest.mark.parametrize("run", [crash, write_nothing])
+def test_an_emulator_that_does_not_work_is_the_one_failure_of_the_command(doctor, monkeypatch, run):
+    monkeypatch.setattr("ptxbench.emulator.run", run)
+    status, findings, err = doctor()
+    assert status == 2
+    assert findings["emulator"].status == BROKEN
+    assert err.startswith("Error: The emulator does not work, so no kernel can be verified. ")
+    assert "Install ptxbench again" in err
+
+
+class Device:
+    """A GPU by another name."""
+
+    def unavailable(self):
+        return None
+
+    def device(self):
+        return {"name": "NVIDIA H100", "sm": "sm_90"}
+
+    def run(self, *arguments):
+        return EmulatorBackend("sm_90").run(*arguments)
+
+
+class LostDevice(Device):
+    def run(self, *arguments):
+        raise DeviceError("answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")
+
+
+class NoDevice(Device):
+    def unavailable(self):
+        return "No GPU: cudaErrorNoDevice."
+
+
+DEVICES = [
+    (Device,     Finding("GPU", WORKS,  "NVIDIA H100, sm_90", "")),
+    (LostDevice, Finding("GPU", BROKEN, "-", "answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")),
+    (NoDevice,   Finding("GPU", ABSENT, "-", "No GPU: cudaErrorNoDevice.")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("device", "finding"), DEVICES)
+def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
+    monkeypatch.setattr(gpu, "find_driver", object)
+    monkeypatch.setattr(gpu, "driver_cuda_version", lambda driver: "13.0")
+    monkeypatch.setattr(gpu, "GpuBackend", device)
+    monkeypatch.setattr("ptxbench.cli._examine.driver_version", lambda: "580.82.07")
+    status, findings, _ = doctor()
+    assert status == 0
+    assert findings["NVIDIA driver"].found == "580.82.07, speaks CUDA 13.0"
+    assert findings["GPU"] == finding
+
+
+def test_a_cache_that_cannot_be_written_is_told(doctor, monkeypatch, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "file"))
+    status, findings, _ = doctor()
+    assert status == 0
+    assert findings["cache"].status == BROKEN
+    assert findings["cache"].advice == "Every build is made anew. Set PTXBENCH_CACHE to a folder that can be written."
+
+
+def test_a_user_without_a_home_is_told_how_to_have_a_cache(doctor, monkeypatch):
+    monkeypatch.setattr(cache, "folder", lambda: None)
+    _, findings, _ = doctor()
+    assert findings["cache"].status == ABSENT
+
+
+def test_kernels_that_are_not_there_are_told(doctor, monkeypatch, tmp_path):
+    monkeypatch.setattr("ptxbench.discovery.default_kernels", lambda: tmp_path / "gone")
+    status, findings, _ = doctor()
+    assert status == 0
+    assert findings["kernels"].status == BROKEN
+    assert findings["kernels"].advice.endswith("Or run with --kernels DIR.")
+
+
+def test_a_path_in_the_users_home_does_not_tell_the_users_name(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/alice")
+    assert shown(Path("/home/alice/.venv/bin/python")) == "~/.venv/bin/python"
+    assert shown("/home/alice2/x") == "/home/alice2/x"
+
+
+PRINTED = """\
+works   NVRTC  13.0.88  ~/venv/lib/libnvrtc.so.13
+absent  GPU    -
+broken  cache  /a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path/a/very/long/path
+               /a/very/long/path
+
+What to do:
+  GPU: pip install 'ptxbench[cu13]'.
+  cache: Set PTXBENCH_CACHE.
+"""
+
+
+def test_the_findings_are_printed_a_row_each_and_no_wider_than_a_table_may_be(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
+    show(
+        [
+            Finding("NVRTC", WORKS, "13.0.88  ~/venv/lib/libnvrtc.so.13"),
+            Finding("GPU", ABSENT, "-", "pip install 'ptxbench[cu13]'."),
+            Finding("cache", BROKEN, "/".join(["", *["a/very/long/path"] * 6]), "Set PTXBENCH_CACHE."),
+        ]
+    )
+    out = capsys.readouterr().out
+    assert "".join(f"{line.rstrip()}\n" for line in out.splitlines()) == PRINTED
+    assert max(map(len, out.splitlines())) <= 100
