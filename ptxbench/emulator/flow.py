@@ -77,13 +77,22 @@ def branch_target(instruction: Instruction, function: Function) -> int:
     return function.labels[target.name]
 
 
+def switch_targets(instruction: Instruction, function: Function) -> list[int]:
+    """The indices of the instructions that a `brx.idx` may go to, by its index."""
+    table = instruction.operands[1]
+    assert isinstance(table, Symbol)
+    return [function.labels[label] for label in function.branch_targets[table.name]]
+
+
 def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     leaders = {0}
     for index, step in enumerate(steps):
         if step.entry.flow == "branch":
             leaders.add(branch_target(step.instruction, function))
-        if step.entry.flow in ("branch", "exit", "barrier"):
+        if step.entry.flow == "switch":
+            leaders.update(switch_targets(step.instruction, function))
+        if step.entry.flow in ("branch", "switch", "exit", "barrier"):
             leaders.add(index + 1)
         if step.entry.flow == "sync":
             leaders.add(index)
@@ -105,6 +114,8 @@ def successors(steps: Sequence[Step], block: Block, function: Function) -> list[
     if last.entry.flow == "branch":
         target = branch_target(last.instruction, function)
         return [target] if last.instruction.guard is None else [target, block.last]
+    if last.entry.flow == "switch":
+        return switch_targets(last.instruction, function) + ([] if last.instruction.guard is None else [block.last])
     if last.entry.flow == "exit" and last.instruction.guard is None:
         return []
     return [block.last]

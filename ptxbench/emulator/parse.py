@@ -301,7 +301,7 @@ class Parser:
         for name, count in self.separated(self.register):
             for each in [name] if count is None else [f"{name}{i}" for i in range(count)]:
                 depth = len(self.scopes)
-                unique = each if depth == 1 else f"{each}@{self.scope_count}"
+                unique = each if depth == 2 else f"{each}@{self.scope_count}"
                 self.scopes[-1][each] = unique
                 function.registers[unique] = kind
         self.expect(";")
@@ -335,8 +335,11 @@ class Parser:
         if self.accept(";"):
             function.defined = False
         else:
-            self.scopes = []
+            own = [param for param in (*function.params, *function.returns) if param.space == "reg"]
+            function.registers.update((param.name, param.type) for param in own)
+            self.scopes = [{param.name: param.name for param in own}]
             self.body(function)
+            self.scopes = []
             self.resolve_labels(function)
         return function
 
@@ -345,9 +348,9 @@ class Parser:
         params: list[Variable] = []
         while not self.accept(")"):
             line = self.next.line
-            self.expect(".param", ".reg")
+            space = self.expect(".param", ".reg").text[1:]
             align, vector, kind = self.type_attributes()
-            params.append(self.declarator("param", align, vector, kind, line))
+            params.append(self.declarator(space, align, vector, kind, line))
             if self.next.text != ")":
                 self.expect(",")
         return tuple(params)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, in_order, writes
+from ptxbench.emulator.inline import inline_calls
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import StepReport, Translation
@@ -35,7 +36,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
     Vector,
 )
-from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
+from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, Type, bits_of
 from ptxbench.emulator.variables import lay_out_local, lay_out_module, lay_out_shared
 from ptxbench.errors import UnsupportedInstruction
 
@@ -78,7 +79,7 @@ def translate(module: Module, function: Function, *, hardware_fma: bool = True) 
 
 class Translator:
     def __init__(self, module: Module, function: Function, hardware_fma: bool) -> None:
-        self.function = function
+        function = self.function = inline_calls(module, function)
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
@@ -313,6 +314,8 @@ class Translator:
         last = self.steps[block.last - 1]
         if last.entry.flow == "barrier":
             self.wait_at_barrier(last, number)
+        elif last.entry.flow == "switch":
+            self.switch(last, block, number)
         elif last.entry.flow not in ("branch", "exit"):
             self.go(number + 1)
         elif last.instruction.guard is None:
@@ -351,6 +354,26 @@ class Translator:
         else:
             self.set_pc(taken, block.successors[0])
             e.line("br label %dispatch")
+
+    def switch(self, last: Step, block: Block, number: int) -> None:
+        """Each active lane goes to the label that its index names; beyond the last, to the last (undefined in PTX)."""
+        e, report = self.e, self.reports[block.last - 1]
+        index = self.read_value(last.instruction.operands[0], U32, last.instruction.line)
+        targets = block.successors if last.instruction.guard is None else block.successors[:-1]
+        index = e.clamp_below(index, len(targets) - 1)
+        staying = e.op(f"xor i32 {self.machine.mask}, {self.machine.active}")
+        self.set_pc(staying, number + 1)
+        assert report.divergent_slot is not None
+        parted = "0"
+        for place, target in enumerate(targets):
+            here = self.machine.ballot(e.compare("eq", index, e.constant(place, U32)))
+            self.set_pc(here, target)
+            some = e.op(f"icmp ne i32 {here}, 0")
+            rest = e.op(f"icmp ne i32 {here}, {self.machine.mask}")
+            apart = e.op(f"and i1 {some}, {rest}")
+            parted = e.op(f"or i64 {parted}, {e.op(f'zext i1 {apart} to i64')}")
+        self.bump(report.divergent_slot, parted)
+        e.line("br label %dispatch")
 
     def wait_at_barrier(self, last: Step, number: int) -> None:
         """The active lanes wait for the rest of the CTA; all go on at the next block."""
@@ -458,13 +481,13 @@ class Translator:
             machine.active = self.e.op(f"and i32 {bits}, {machine.mask}")
             guard_slot = machine.take(1)
             self.bump(guard_slot, self.lane_count(machine.active))
-            if entry.flow in ("branch", "exit"):
-                divergent_slot = machine.take(1)
+        if entry.flow == "switch" or (guard is not None and entry.flow in ("branch", "exit")):
+            divergent_slot = machine.take(1)
         opcode = instruction.opcode
         self.reports.append(
             StepReport(instruction.line, opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
         )
-        if entry.flow not in ("branch", "exit", "barrier"):
+        if entry.flow not in ("branch", "switch", "exit", "barrier"):
             self.execute(instruction, entry, guard)
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
