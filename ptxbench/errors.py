@@ -15,6 +15,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
     ├── LaunchError               arguments, grid or block that do not fit the kernel
     ├── MemoryFault               an access outside every buffer, or misaligned
+    ├── KernelTrap                the kernel stopped itself: trap, or an assert that failed
     ├── Deadlock                  every warp waits
     ├── FuelExhausted             a warp ran for too long: an endless loop
     ├── WrongResult               an output outside its tolerance, or a write outside the outputs
@@ -91,6 +92,10 @@ class LaunchError(KernelError):
 
 
 class MemoryFault(KernelError):
+    pass
+
+
+class KernelTrap(KernelError):
     pass
 
 
