@@ -22,6 +22,15 @@ FLAGS = ("--std=c++17", "-lineinfo")
 SUCCESS, INVALID_OPTION, COMPILATION = 0, 5, 6  # nvrtcResult, nvrtc.h
 ERRORS_QUOTED = 3
 
+NO_FLAGS = {
+    r"--?(maxrregcount|ptxas-options|Xptxas)\b": "It is for ptxas, which assembles both sides with the same options; "
+    "say it in the CUDA C, as __launch_bounds__ does",
+    r"--?(gpu-architecture|arch)\b": "The architecture is the run's; name it with --arch",
+    r"--?(dlto|dlink-time-opt|optix-ir)\b": "It makes NVRTC write no PTX",
+}
+"""Options that a variant may not have, and why: NVRTC takes them and they change nothing, or too much."""
+
+STD = re.compile(r"--?std\b")
 DIAGNOSIS = re.compile(r"^(.+)\((\d+)\): (?:catastrophic )?error(?: #[\w-]+)?: (.*)$", re.M)
 """File, line and text of an error in NVRTC's log."""
 
@@ -99,12 +108,17 @@ def translate(nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence
     """(PTX, log) of the CUDA C `source`, which was read from `path`. The log holds NVRTC's warnings.
 
     Raises CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are not there;
-    UsageError if it does not know `arch`; PairError if it does not know one of `flags`.
+    UsageError if it does not know `arch`; PairError if one of `flags` is unknown or one of NO_FLAGS.
     """
+    for flag in flags:
+        for pattern, why in NO_FLAGS.items():
+            if re.match(pattern, flag):
+                raise PairError(f"{path.name} is to be compiled with {flag}. {why}.")
     folders = locate.headers()
     options = [
         f"-arch={arch.replace('sm_', 'compute_')}",
-        *FLAGS,
+        # NVRTC warns of a second --std.
+        *(each for each in FLAGS if not each.startswith("--std") or not any(STD.match(flag) for flag in flags)),
         *(f"-I{folder}" for folder in folders),
         *flags,
     ]

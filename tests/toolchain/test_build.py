@@ -41,6 +41,14 @@ def test_nvrtc_options_reach_nvrtc(build):
     assert "div.approx.ftz.f32" in build(divide, flags=["--use_fast_math"]).ptx
 
 
+def test_a_variant_may_have_another_standard_of_cpp(build):
+    standard = 'extern "C" __global__ void scale(long* x) { *x = __cplusplus; }'
+    assert "201703" in build(standard).ptx
+    newer = build(standard, flags=["--std=c++20"])
+    assert "202002" in newer.ptx
+    assert newer.report.log == ""
+
+
 def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
     made = build(PTX, "twice", assembler="driver")
     assert made.ptx == PTX
@@ -103,7 +111,10 @@ def test_a_warning_of_nvrtc_is_kept(build):
 
 MISSING = [
     (CUDA.replace("scale(", "scaled("), "scale.cu has no kernel 'scale'; it has scaled. Name it after its file."),
-    (CUDA.replace('extern "C" ', ""), 'scale.cu: \'scale\' has a C++ name. Declare it extern "C" __global__ void scale(...).'),
+    (
+        CUDA.replace('extern "C" ', ""),
+        "scale.cu: 'scale' has a C++ name. Declare it extern \"C\" __global__ void scale(...).",
+    ),
     ("__device__ int x;", "scale.cu has no kernel; it needs one called 'scale'."),
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from ptxbench.toolchain import cubin
+from ptxbench.toolchain import cubin, locate
 
 from .conftest import CUDA, PTX
 
@@ -13,6 +13,14 @@ __constant__ float weights[4] = {1, 2, 3, 4};
 __device__ int count = 5;
 extern "C" __global__ void scale(float* x, int i) { x[i] = weights[i & 3] * count; }
 """
+
+
+@pytest.fixture(autouse=True)
+def without_nvdisasm(monkeypatch):
+    """It takes 0.4 s a cubin, and the identity does not need it."""
+    program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "nvdisasm" else program(name))
+
 
 SAME = [
     ("another name",          lambda text: text.replace("twice", "doubled")),

@@ -56,6 +56,21 @@ def test_an_option_that_nvrtc_does_not_know_is_the_pairs_fault(build):
         build(CUDA, flags=["--fast_maths"])
 
 
+NO_FLAGS = [
+    ("--maxrregcount=32",      "It is for ptxas"),
+    ("-maxrregcount=32",       "It is for ptxas"),
+    ("--ptxas-options=-O1",    "It is for ptxas"),
+    ("-arch=compute_80",       "The architecture is the run's"),
+    ("-dlto",                  "It makes NVRTC write no PTX"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("flag", "why"), NO_FLAGS)
+def test_an_option_that_would_change_nothing_or_the_target_is_refused(build, flag, why):
+    with pytest.raises(PairError, match=rf"^scale\.cu is to be compiled with {flag}\. {why}"):
+        build(CUDA, flags=[flag])
+
+
 @pytest.mark.parametrize(("text", "entry"), [(CUDA, "scale"), (PTX, "twice")])
 def test_an_architecture_that_the_tools_do_not_know_is_a_usage_error(build, text, entry):
     with pytest.raises(UsageError, match=r"sm_35.*name another with --arch"):
