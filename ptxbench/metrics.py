@@ -62,8 +62,10 @@ def per_second(work: str) -> Formula:
 
 
 def time_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    if variant == REFERENCE or result.status != VERIFIED:
+    if result.status != VERIFIED:
         return None
+    if variant == REFERENCE:
+        return 1.0 if stats.samples(cell.rounds, variant) else None
     interval = stats.ratio(cell.rounds, variant, REFERENCE)
     return interval.value if interval else None
 
@@ -132,6 +134,11 @@ CLASSES = {
 }  # fmt: skip
 
 
+SHORT = {"requests": "req.", "sectors": "sect.", "bytes": "bytes", "wavefronts": "waves", "conflicts": "confl.",
+         "lanes": "lanes", "serial": "serial"}  # fmt: skip
+"""What is counted, as a heading has room for it."""
+
+
 def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
     """A metric that is a counter of the emulator, under its own name."""
     return Metric(name, heading, "", better, description, count(name))
@@ -170,7 +177,7 @@ METRICS = (
            SECTORS),
     Metric("ptx_global_sectors_per_request", "sect./req.", "", "lower", "Global sectors of one request of a warp.",
            quotient(SECTORS, REQUESTS)),
-    *(counter(f"ptx_global_{kind}_{part}", f"{kind} {part}", "lower", f"{part.capitalize()} of global {kind}s.")
+    *(counter(f"ptx_global_{kind}_{part}", f"{kind} {SHORT[part]}", "lower", f"{part.capitalize()} of global {kind}s.")
       for kind in ("load", "store") for part in ("requests", "sectors", "bytes")),
     *(Metric(f"ptx_global_{kind}_sectors_per_request", f"{kind} s./req.", "", "lower",
              f"Sectors of one global {kind} of a warp.",
@@ -180,11 +187,15 @@ METRICS = (
            count("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")),
     Metric("ptx_shared_conflicts", "conflicts", "", "lower", "Of these, those that bank conflicts add.",
            count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
-    *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {part[:5]}", "lower", f"{part.capitalize()} of shared {kind}s.")
+    *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {SHORT[part]}", "lower",
+              f"{part.capitalize()} of shared {kind}s.")
       for kind in ("load", "store") for part in ("requests", "wavefronts", "conflicts", "bytes")),
+    *(counter(f"ptx_local_{kind}_{part}", f"local {kind} {SHORT[part]}", "lower",
+              f"{part.capitalize()} of local {kind}s: arrays of a thread, not spills.")
+      for kind in ("load", "store") for part in ("requests", "bytes")),
     Metric("ptx_atomics", "atomics", "", "lower", "Requests of atomics, global and shared.",
            count("ptx_atomic_global_requests", "ptx_atomic_shared_requests")),
-    *(counter(f"ptx_atomic_{space}_{part}", f"{space} at. {part[:5]}", "lower", f"{words} {space} atomics.")
+    *(counter(f"ptx_atomic_{space}_{part}", f"{space} at. {SHORT[part]}", "lower", f"{words} {space} atomics.")
       for space in ("global", "shared")
       for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
                           ("serial", "Most lanes on one address, summed over"))),

@@ -45,7 +45,7 @@ def prefix_power(least: float, greatest: float, *, counted: bool) -> int:
     What is `counted` has no fractions, and small counts no prefix.
     """
     smallest = 0 if counted else min(PREFIXES)
-    if counted and greatest < WHOLE:
+    if not greatest or (counted and greatest < WHOLE):
         return 0
     power = max((power for power in PREFIXES if greatest >= 10.0**power), default=smallest)
     while power > smallest and least < 0.1 * 10.0**power:

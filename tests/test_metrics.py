@@ -106,12 +106,14 @@ def test_a_variant_that_is_not_verified_has_no_time():
     assert BY_NAME["ratio"].of(wrong, "ptx") is None
 
 
-def test_the_ratio_has_an_interval_and_the_reference_has_no_ratio_to_itself():
+def test_the_ratio_has_an_interval_and_that_of_the_reference_is_one_without():
     ratio = BY_NAME["ratio"]
     low, high = ratio.interval(TIMED, "ptx", TIMED.variants["ptx"])
     assert low == pytest.approx(0.5)
     assert high == pytest.approx(0.5)
-    assert ratio.of(TIMED, "cuda") is None
+    assert ratio.of(TIMED, "cuda") == 1.0
+    assert ratio.interval(TIMED, "cuda", TIMED.variants["cuda"]) is None
+    assert ratio.of(COUNTED, "cuda") is None
 
 
 def test_every_counter_of_the_emulator_is_a_metric():

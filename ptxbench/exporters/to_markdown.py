@@ -1,12 +1,13 @@
-"""A table a cell, to paste into an issue: the metrics that have a value there, and what they show in words."""
+"""A table a cell, to paste into an issue: the columns that a terminal would show, and the findings in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
 from ptxbench import units
-from ptxbench.metrics import METRICS
+from ptxbench.metrics import choose
 from ptxbench.report.findings import finding, problems
+from ptxbench.report.table import default_columns
 from ptxbench.result import VERIFIED, Cell, Run
 
 
@@ -23,13 +24,11 @@ def export(run: Run) -> str:
 
 
 def table(cell: Cell) -> Iterator[str]:
-    """One row a variant, one column a metric that any variant has."""
+    """One row a variant, one column a metric."""
     columns = []
-    for metric in METRICS:
-        values = [metric.of(cell, name) for name in cell.variants]
-        if any(value is not None for value in values):
-            unit, texts = units.column(values, metric.unit)
-            columns.append((f"{metric.heading} ({unit})" if unit else metric.heading, texts))
+    for metric in (*choose(["max_error"]), *default_columns(cell)):
+        unit, texts = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+        columns.append((f"{metric.heading} ({unit})" if unit else metric.heading, texts))
     yield row(["variant", "status", *(heading for heading, _ in columns)])
     yield "|:--|:--|" + "--:|" * len(columns)
     for i, (name, result) in enumerate(cell.variants.items()):

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.padding import Padding
+from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.report.findings import SEVERITY, closing
@@ -20,16 +21,16 @@ COUNTS_NOTICE = (
 )
 
 
-def closing_lines(cells: Sequence[Cell]) -> Padding | None:
+def closing_lines(cells: Sequence[Cell]) -> RenderableType | None:
     """What a pair's cells show, in words; None if nothing."""
     lines = closing(cells)
-    return Padding(Text("\n".join(lines), style="bold"), (0, 0, 0, 2)) if lines else None
+    return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
 
 
-def notice(cells: Sequence[Cell]) -> Text | None:
+def notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What the numbers are not: said once a run where they are counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
-    return Text(COUNTS_NOTICE, style="dim") if counted else None
+    return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
 
 
 def summary(cells: Sequence[Cell]) -> Text:

@@ -17,19 +17,26 @@ from ptxbench.units import size_words
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
 """What comes first."""
 
-WORDS = {WRONG: "is wrong", BROKEN: "is broken", UNSUPPORTED: "cannot be emulated", SKIPPED: "is skipped"}
+WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", SKIPPED: "skipped"}
 
 
 @dataclass(frozen=True)
 class Problem:
-    """A variant that was not verified, and why."""
+    """Variants that were not verified, and why."""
 
-    variant: str
+    variants: tuple[str, ...]
     status: str
     reason: str
 
     def __str__(self) -> str:
-        return f"{self.variant} {WORDS[self.status]}: {self.reason}"
+        return (
+            f"{listed(self.variants)} {'is' if len(self.variants) == 1 else 'are'} {WORDS[self.status]}: {self.reason}"
+        )
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,7 @@ AMOUNTS = (
     Amount("ptx_shared_conflicts", "has", "bank conflicts"),
     Amount("ptx_atomics", "makes", "atomic requests"),
     Amount("ptx_barriers", "waits at", "barriers"),
+    Amount("sass", "has", "SASS instructions"),
 )
 
 FEWEST_PROCESSES = 3
@@ -56,12 +64,12 @@ FEWEST_PROCESSES = 3
 
 
 def problems(cell: Cell) -> list[Problem]:
-    """The variants that were not verified, the worst kinds first."""
-    found = [
-        Problem(name, result.status, result.reason or "no reason was recorded.")
-        for name, result in cell.variants.items()
-        if result.status != VERIFIED
-    ]
+    """The variants that were not verified, those of one reason together, the worst kinds first."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.status != VERIFIED:
+            groups.setdefault((result.status, result.reason or "no reason was recorded."), []).append(name)
+    found = [Problem(tuple(names), status, reason) for (status, reason), names in groups.items()]
     return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
 
 
@@ -89,8 +97,7 @@ def compare(cell: Cell, name: str) -> str:
             facts.append(fact)
     if not facts:
         facts = [f"is other machine code than {REFERENCE}"]
-    listed = ", ".join(facts[:-1]) + (" and " if facts[1:] else "") + facts[-1]
-    return f"{name} {listed}."
+    return f"{name} {listed(facts)}."
 
 
 SAME_CODE, SAME_MIX = "same machine code", "same instruction mix"
@@ -161,16 +168,17 @@ def time_fact(cell: Cell, name: str, reference: str) -> str | None:
     few = (
         "" if processes >= FEWEST_PROCESSES else f"; {processes} process{'es' if processes > 1 else ''}, so no verdict"
     )
+    level = f"{100 * stats.LEVEL:.0f} %"
     low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
     if low <= 0 <= high:
         to = f" than {reference}" if reference else ""
-        return f"shows no other time{to} ({stats.LEVEL:.0%} interval {low:+.2f} to {high:+.2f} %{few})"
+        return f"shows no other time{to} ({level} interval {low:+.2f} to {high:+.2f} %{few})"
     ends = sorted((abs(low), abs(high)))
     than = f" than {reference}" if reference else ""
     word = "less" if interval.value < 1 else "more"
     return (
         f"takes {percent(abs(interval.value - 1))} {word} time{than} "
-        f"({stats.LEVEL:.0%} interval {ends[0]:.2f} to {ends[1]:.2f} %{few})"
+        f"({level} interval {ends[0]:.2f} to {ends[1]:.2f} %{few})"
     )
 
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.metrics import Metric, choose
-from ptxbench.report.findings import problems
+from ptxbench.metrics import BY_NAME, Metric, choose
+from ptxbench.report.findings import Problem, problems
 from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
 
 WIDEST = 100
@@ -33,12 +33,15 @@ COUNTED = (
 )
 """The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
 
-DISPENSABLE = ("ptx_shared_conflicts", "bandwidth", "spills", "occupancy", "registers")
-"""What a narrow terminal goes without, the first first."""
+DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "ptx_shared_conflicts")
+"""What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
 
 MARKS = {VERIFIED: ("✔", "ok", "green"), WRONG: ("✘", "x", "bold red"), BROKEN: ("✘", "x", "bold red"),
          UNSUPPORTED: ("?", "?", "yellow"), SKIPPED: ("-", "-", "dim")}  # fmt: skip
 """The mark of each status, the same in ASCII, and its style."""
+
+ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
+"""The style of a whole row: what has no result stands back."""
 
 
 def default_columns(cell: Cell) -> tuple[Metric, ...]:
@@ -63,20 +66,20 @@ class CellTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
         options = options.update(width=width)
-        plain = options.ascii_only
         yield heading(self.cell)
-        table = self.table(width, console, options)
-        yield table
-        for problem in problems(self.cell):
-            _, _, style = MARKS[problem.status]
-            yield Padding(Text.assemble((mark(problem.status, plain), style), " ", str(problem)), (0, 0, 0, 2))
+        yield Text()
+        yield self.table(width, console, options)
+        yield Text()
+        if found := problems(self.cell):
+            yield Constrain(problem_lines(found, options.ascii_only), width)
 
     def table(self, width: int, console: Console, options: ConsoleOptions) -> Table:
         """The table with as many of the default columns as fit, or with all that were chosen."""
         if self.columns:
             return build(self.cell, self.columns, options.ascii_only)
         columns = [metric for metric in default_columns(self.cell) if tells(metric, self.cell)]
-        for name in ("", *DISPENSABLE):
+        idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], self.cell)]
+        for name in dict.fromkeys(("", *idle, *DISPENSABLE)):
             columns = [metric for metric in columns if metric.name != name]
             table = build(self.cell, columns, options.ascii_only)
             if Measurement.get(console, options.update(width=10 * WIDEST), table).maximum <= width:
@@ -86,7 +89,12 @@ class CellTable:
 
 def tells(metric: Metric, cell: Cell) -> bool:
     """False for a count of bank conflicts where there are none at all: it is no column of every table."""
-    return metric.name != "ptx_shared_conflicts" or any(metric.of(cell, name) for name in cell.variants)
+    return metric.name != "ptx_shared_conflicts" or any_value(metric, cell)
+
+
+def any_value(metric: Metric, cell: Cell) -> bool:
+    """True if the metric is there, and not 0, for any variant."""
+    return any(metric.of(cell, name) for name in cell.variants)
 
 
 def heading(cell: Cell) -> Text:
@@ -96,6 +104,14 @@ def heading(cell: Cell) -> Text:
     return Text.assemble(
         (cell.pair, "bold cyan"), "  ", size, (f"  {cell.arch}, grid {grid}, block {block}", "dim"), overflow="fold"
     )
+
+
+def problem_lines(found: Sequence[Problem], plain: bool) -> Table:
+    """One problem a paragraph, its mark before it."""
+    grid = Table.grid(padding=(0, 1))
+    for problem in found:
+        grid.add_row(Text(mark(problem.status, plain), MARKS[problem.status][2]), Text(str(problem)))
+    return grid
 
 
 def trimmed(extent: Iterable[int]) -> list[int]:
@@ -108,7 +124,7 @@ def trimmed(extent: Iterable[int]) -> list[int]:
 
 def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
     """The table itself: numbers right-aligned under their unit."""
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1), collapse_padding=True, header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("variant", no_wrap=True)
     table.add_column("verified\n[dim]max error[/]", no_wrap=True)
     texts = []
@@ -119,7 +135,7 @@ def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
         texts.append(with_spread(metric, cell, numbers))
     for row, (name, result) in enumerate(cell.variants.items()):
         cells = [column[row] for column in texts]
-        table.add_row(name, verdict(result, plain), *cells, style="" if result.status == VERIFIED else "red dim")
+        table.add_row(name, verdict(result, plain), *cells, style=ROWS.get(result.status, ""))
     return table
 
 

@@ -24,7 +24,7 @@ COUNTS = {
 
 def variant(language="ptx", code=None, sass=None, status="verified", reason=None, counts=None, **changes):
     """A result with machine code `code`, SASS counts `sass`, and counters that differ from COUNTS by `changes`."""
-    build = BuildReport("s", "p", sass_sha256=code, sass={} if sass is None else {"total": sum(sass.values()), **sass})
+    build = BuildReport("s", "p", sass_sha256=code, sass={"total": sum(sass.values()), **sass} if sass else {})
     if status != "verified":
         return VariantResult(language, status, reason)
     return VariantResult(language, status, build=build, check=CHECK, counts={**COUNTS, **changes} if counts else None)
@@ -43,7 +43,7 @@ def against(ptx, cuda=None, **others):
     return cell({"cuda": cuda or counted(language="cuda", code="A", sass={"FFMA": 4}), "ptx": ptx, **others})
 
 
-MIX, OTHER = {"FFMA": 4}, {"FFMA": 3}
+MIX, OTHER = {"FFMA": 4}, {"FADD": 2, "FMUL": 2}
 
 FINDINGS = [
     ("the same machine code, whatever PTX counts say",
@@ -68,8 +68,11 @@ FINDINGS = [
      counted("B", OTHER, shared_load_conflicts=31, shared_load_wavefronts=32),
      "ptx issues as many PTX instructions as cuda, moves the same sectors, needs 32 shared wavefronts where there "
      "were none and has 31 bank conflicts where there were none."),
+    ("fewer instructions in the machine code too",
+     counted("B", {"FFMA": 3}, warp_instructions=880),
+     "ptx issues 12 % fewer PTX instructions than cuda, moves the same sectors and has 25 % fewer SASS instructions."),
     ("machine code that is not known",
-     counted(None, {}),
+     counted(None),
      "ptx issues as many PTX instructions as cuda and moves the same sectors."),
     ("nothing but the machine code",
      variant(code="B", sass=OTHER),
@@ -122,13 +125,13 @@ def timed(ns_cuda, ns_ptx, processes=1):
 
 def test_a_time_is_told_with_its_interval_and_no_verdict_from_one_process():
     assert finding(timed(1000, 800)) == (
-        "ptx takes 20 % less time than cuda (99% interval 20.00 to 20.00 %; 1 process, so no verdict)."
+        "ptx takes 20 % less time than cuda (99 % interval 20.00 to 20.00 %; 1 process, so no verdict)."
     )
     assert "takes 25 % more time than cuda" in finding(timed(800, 1000))
 
 
 def test_from_three_processes_on_the_time_stands_by_itself():
-    assert finding(timed(1000, 800, processes=3)).endswith("(99% interval 20.00 to 20.00 %).")
+    assert finding(timed(1000, 800, processes=3)).endswith("(99 % interval 20.00 to 20.00 %).")
 
 
 def test_an_interval_around_one_shows_no_difference():
@@ -136,7 +139,7 @@ def test_an_interval_around_one_shows_no_difference():
     one = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [
         [a, b + i, b + i, a] for (a, b, _, _), i in zip(blocks, (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4), strict=True)]
     )])  # fmt: skip
-    assert finding(one).startswith("ptx shows no other time than cuda (99% interval -")
+    assert finding(one).startswith("ptx shows no other time than cuda (99 % interval -")
 
 
 def test_times_of_the_same_machine_code_are_not_ranked():
@@ -163,9 +166,16 @@ def test_what_is_wrong_comes_first():
     assert [str(problem) for problem in problems(one)] == [
         "ptx.b is wrong: y[0] is 1.",
         "ptx.a is broken: reads past the end.",
-        "ptx cannot be emulated: line 9.",
+        "ptx is beyond the emulator: line 9.",
         "cuda is skipped: NVRTC is not there.",
     ]
+
+
+def test_variants_with_one_reason_are_told_together():
+    one = cell(
+        {name: variant("cuda", status="skipped", reason="no NVRTC.") for name in ("cuda", "cuda@fast", "cuda.b")}
+    )
+    assert [str(problem) for problem in problems(one)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
 
 
 def test_sizes_with_one_finding_close_with_one_line_and_others_with_one_each():

@@ -1,0 +1,180 @@
+"""Printed tables, compared whole."""
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from ptxbench.metrics import choose
+from ptxbench.report import CellTable, closing_lines, notice, summary
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+
+COUNTS = {
+    "ptx_warp_instructions": 15360,
+    "ptx_global_load_sectors": 16384,
+    "ptx_global_store_sectors": 8192,
+    "ptx_shared_load_conflicts": 0,
+    "ptx_shared_store_conflicts": 0,
+}
+
+
+def build(code, total=42, spilled=0):
+    return BuildReport("s", "p", code, 22, spilled, spilled, 0, 0, 1.0, {"total": total})
+
+
+def verified(language, error=6e-8, counts=None, **options):
+    check = CheckReport("float64", "1 ulp", [{"n": 65536}], error)
+    return VariantResult(language, "verified", build=build(**options), check=check, counts=counts)
+
+
+COUNTED = Cell(
+    "triad",
+    {"n": 65536},
+    "sm_90",
+    LaunchReport((64, 1, 1), (256, 1, 1)),
+    {"flops": 131072, "bytes": 786432},
+    {
+        "cuda": verified("cuda", counts=COUNTS, code="A"),
+        "ptx": verified("ptx", 0.0, {**COUNTS, "ptx_warp_instructions": 13824}, code="B", total=40),
+    },
+)
+TIMED = dataclasses.replace(
+    COUNTED,
+    variants={"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B")},
+    rounds=[Round(0, 0, ("cuda", "ptx"), "A", [[4000, 3000 + i, 3000 - i, 4000] for i in range(9)])],
+)
+FAILED = dataclasses.replace(
+    COUNTED,
+    variants={
+        "cuda": COUNTED.variants["cuda"],
+        "cuda@fast": VariantResult("cuda", "skipped", "NVRTC is not there. Install ptxbench[cu13]."),
+        "ptx": VariantResult(
+            "ptx", "wrong", "triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp."
+        ),
+        "ptx.tma": VariantResult("ptx", "unsupported", "triad.tma.ptx:61: the emulator does not know 'cp.x'."),
+    },
+)
+
+
+def printed(*renderables, width=100, encoding="utf-8", **options):
+    """What a console of that width shows, without trailing blanks."""
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding, write_through=True), width=width, highlight=False, **options)
+    for each in renderables:
+        console.print(each)
+    return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).split("\n"))
+
+
+def test_counts_and_what_they_show():
+    assert (
+        printed(CellTable(COUNTED), closing_lines([COUNTED]), summary([COUNTED]), notice([COUNTED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified   PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
+variant  max error                          ×                      B             %
+──────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08      15,360          1.000   24,576    22       0    42     100
+ptx      ✔ exact        13,824          0.900   24,576    22       0    40     100
+
+ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS
+instructions.
+1 cell, 2 variants: 2 verified.
+Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. What
+is the same before ptxas may differ after it, and the other way round.
+"""
+    )
+
+
+def test_times_with_the_interval_of_their_ratio():
+    assert (
+        printed(CellTable(TIMED), closing_lines([TIMED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    time   time / cuda  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×       GB/s             B             %
+──────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  4.000         1.000      196.6    22       0    42     100
+ptx      ✔ 6.0e-08  3.000  0.750 ±0.000      262.1    22       0    42     100
+
+ptx has the same instruction mix as cuda and takes 25 % less time (99 % interval 25.00 to 25.00 %; 1
+process, so no verdict).
+"""
+    )
+    assert notice([TIMED]) is None
+
+
+def test_what_failed_has_no_numbers_and_says_why():
+    assert (
+        printed(CellTable(FAILED), summary([FAILED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+           verified       PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
+variant    max error                              ×                      B             %
+────────────────────────────────────────────────────────────────────────────────────────
+cuda       ✔ 6.0e-08          15,360          1.000   24,576    22       0    42     100
+cuda@fast  - skipped               -              -        -     -       -     -       -
+ptx        ✘ wrong                 -              -        -     -       -     -       -
+ptx.tma    ? unsupported           -              -        -     -       -     -       -
+
+✘ ptx is wrong: triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp.
+? ptx.tma is beyond the emulator: triad.tma.ptx:61: the emulator does not know 'cp.x'.
+- cuda@fast is skipped: NVRTC is not there. Install ptxbench[cu13].
+1 cell, 4 variants: 1 verified, 1 wrong, 1 unsupported, 1 skipped.
+"""
+    )
+
+
+def test_a_narrow_terminal_goes_without_columns_that_matter_less():
+    lines = printed(CellTable(COUNTED), width=72).splitlines()
+    assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
+    assert max(map(len, lines)) <= 72
+
+
+def test_spills_outlast_occupancy_where_there_are_any():
+    spilling = {
+        "cuda": verified("cuda", counts=COUNTS, code="A"),
+        "ptx": verified("ptx", counts=COUNTS, code="B", spilled=8),
+    }
+    lines = printed(CellTable(dataclasses.replace(COUNTED, variants=spilling)), width=78).splitlines()
+    assert lines[2].split()[-3:] == ["regs", "spills", "SASS"]
+
+
+def test_bank_conflicts_are_a_column_only_where_there_are_any():
+    conflicting = {
+        "cuda": verified("cuda", counts={**COUNTS, "ptx_shared_load_conflicts": 31}, code="A"),
+        "ptx": verified("ptx", counts=COUNTS, code="B"),
+    }
+    text = printed(CellTable(dataclasses.replace(COUNTED, variants=conflicting)))
+    assert "conflicts" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "conflicts" not in printed(CellTable(COUNTED))
+
+
+def test_chosen_columns_are_shown_as_they_are():
+    lines = printed(CellTable(COUNTED, choose(["sass", "time"]))).splitlines()
+    assert lines[2].split() == ["verified", "SASS", "time"]
+    assert lines[5].split() == ["cuda", "✔", "6.0e-08", "42", "-"]
+
+
+def test_a_terminal_without_unicode_gets_ascii():
+    text = printed(CellTable(FAILED), width=100, encoding="latin-1")
+    assert "ok 6.0e-08" in text
+    assert "x wrong" in text
+    assert "---" in text
+
+
+def test_text_from_outside_is_not_taken_for_markup():
+    hostile = dataclasses.replace(
+        FAILED, variants={"ptx": VariantResult("ptx", "broken", "k.ptx:1: [bold]x[/] at [%rd1+4] is no [red].")}
+    )
+    assert "[bold]x[/] at [%rd1+4] is no [red]." in printed(CellTable(hostile))
+
+
+@pytest.mark.parametrize("options", [{"no_color": True, "force_terminal": True}, {"force_terminal": False}])
+def test_without_colour_no_colour_is_written(options):
+    text = printed(CellTable(FAILED), color_system="truecolor" if "no_color" in options else None, **options)
+    assert "\x1b[3" not in text  # bold and dim may stay: NO_COLOR is about colour
