@@ -7,6 +7,7 @@ on reading, never stored.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -220,4 +221,5 @@ def write(text: str, path: Path, *, replace: bool = False) -> None:
     except OSError as error:
         raise ResultError(f"Cannot write {path}: {error.strerror}. Name another place or use --no-save.") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what hindered the writing may hinder this too
+            temporary.unlink(missing_ok=True)

@@ -1,8 +1,19 @@
 """What tests of the whole tool share: a small pair in a folder of its own, and a cache that lasts one session."""
 
+from typing import NamedTuple
+
 import pytest
 
+from ptxbench.cli import main
 from tests.folders import kernels_folder
+
+
+class Ran(NamedTuple):
+    """What a command line came to."""
+
+    status: int
+    out: str
+    err: str
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +28,14 @@ def kernels(tmp_path, monkeypatch, session_cache):
     monkeypatch.setenv("PTXBENCH_CACHE", str(session_cache))
     monkeypatch.chdir(tmp_path)
     return kernels_folder(tmp_path)
+
+
+@pytest.fixture
+def ptxbench(capsys):
+    """Runs a command line in this process: its exit status, stdout and stderr."""
+
+    def ptxbench(*arguments):
+        status = main([str(each) for each in arguments])
+        return Ran(status, *capsys.readouterr())
+
+    return ptxbench

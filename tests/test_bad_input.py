@@ -1,0 +1,320 @@
+"""Everything that a user can get wrong: the message, the exit status, and that no finished result is lost.
+
+Each goes through the command line on a kernels folder of its own. Messages name the file, the line where there is
+one, what was found and what to do.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from ptxbench import cache
+from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
+
+RUN = ("run", "--kernels", "kernels", "--backend", "emulator")
+
+
+def saved():
+    """The runs below results/, as documents."""
+    return [json.loads(path.read_text()) for path in sorted(Path("results").rglob("*.json"))]
+
+
+def statuses(document):
+    return {name: result["status"] for cell in document["cells"] for name, result in cell["variants"].items()}
+
+
+def one_line(text):
+    """`text` as one line: where a sentence is wrapped is none of its meaning."""
+    return " ".join(text.split())
+
+
+def refused(ran, message):
+    """The command ended with status 2 and one sentence, before anything ran."""
+    assert ran.status == 2
+    assert ran.out == ""
+    assert ran.err == f"Error: {message}\n"
+    assert not list(Path("results").rglob("*.json"))
+
+
+# ---- names and pair files: told before anything runs
+
+
+def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):
+    refused(ptxbench(*RUN, "scael"), "There is no pair 'scael'. Did you mean 'scale'?")
+
+
+@pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])
+def test_a_pair_that_lacks_a_file(kernels, ptxbench, lost):
+    (kernels / lost).unlink()
+    refused(
+        ptxbench(*RUN),
+        f"Pair 'scale' lacks kernels/{lost}. A pair is pairs/scale.py, cuda/scale.cu and ptx/scale.ptx.",
+    )
+
+
+def test_a_misspelled_field(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "tolerance=", "tolerence="))
+    refused(ptxbench(*RUN), "kernels/pairs/scale.py:17: Pair has no field 'tolerence'. Did you mean 'tolerance'?")
+
+
+def test_a_pair_file_with_a_syntax_error(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "BLOCK = 128", "BLOCK = = 128"))
+    refused(ptxbench(*RUN), "kernels/pairs/scale.py:5: invalid syntax: BLOCK = = 128")
+
+
+def test_a_folder_without_kernels(kernels, ptxbench):
+    refused(
+        ptxbench("run", "--kernels", "nowhere"),
+        "There is no folder nowhere. Name one that holds pairs/, cuda/ and ptx/.",
+    )
+
+
+# ---- kernels: only the variant is lost, exit status 4
+
+REFUSED_KERNELS = [
+    ("CUDA C that does not compile",
+     {"cuda": changed(CUDA, "a * x[i]", "b * x[i]")},
+     "cuda", "broken", 'scale.cu:7: identifier "b" is undefined'),
+    ("CUDA C whose kernel has a C++ name",
+     {"cuda": changed(CUDA, 'extern "C" ', "")},
+     "cuda", "broken", "extern \"C\""),
+    ("CUDA C with other parameters",
+     {"cuda": changed(CUDA, "float a, unsigned n", "double a, unsigned n")},
+     "cuda", "broken", "scale.cu:3: parameter 3 of 'scale' is .f64, where its pair has Scalar('a', float32)."),
+    ("PTX that ptxas refuses",
+     {"ptx": changed(PTX, "mul.rn.f32 ", "mul.rn.f23 ")},
+     "ptx", "broken", "scale.ptx:35: "),
+    ("PTX whose entry has another name",
+     {"ptx": changed(PTX, ".entry scale(", ".entry scael(")},
+     "ptx", "broken", "scale.ptx"),
+    ("PTX with a parameter too few",
+     {"ptx": changed(PTX, "    .param .u64 y,\n", "").replace("[y]", "[x]")},
+     "ptx", "broken", "scale.ptx:7: 'scale' has 3 parameters, its pair has 4: x, y, a, n."),
+    ("PTX with a parameter of another size",
+     {"ptx": changed(PTX, ".param .u32 n\n", ".param .u64 n\n")},
+     "ptx", "broken", "scale.ptx:11: parameter 4 'n' of 'scale' is .u64, where its pair has Scalar('n', uint32)."),
+    ("non-ASCII PTX",
+     {"ptx": changed(PTX, "// scale: y = a * x", "// scale: y = a × x")},
+     "ptx", "broken", "scale.ptx:1: column 17 is '×' (byte 0xc3), which is not ASCII."),
+    ("PTX that reads one element past the end",
+     {"ptx": changed(PTX, "setp.ge.u32   %past", "setp.gt.u32   %past")},
+     "ptx", "broken", "scale.ptx:34: ld.global.f32 by thread 1 of CTA 0 reads byte 4 of 'x', which has 4."),
+    ("PTX with an endless loop",
+     {"ptx": changed(PTX, "    mul.wide.u32", "AGAIN:\n    bra AGAIN;\n    mul.wide.u32")},
+     "ptx", "broken", "scale.ptx:"),
+    ("PTX that writes NaN",
+     {"ptx": changed(PTX, "mul.rn.f32          %value, %value, %a", "mov.f32 %value, 0f7fffffff")},
+     "ptx", "wrong", "scale.ptx, n=1: y[0] is nan, expected "),
+    ("PTX that does not write",
+     {"ptx": changed(PTX, "st.global.f32       [%at], %value;", "")},
+     "ptx", "wrong", "scale.ptx, n=1: y[0] is nan (0xFF bytes, as if never written), expected "),
+    ("PTX with a wrong result in one element of the last tile",
+     {"ptx": changed(PTX, "DONE:", "    setp.eq.u32 %past, %i, 128;\n    @%past st.global.f32 [%at], %a;\nDONE:")},
+     "ptx", "wrong", "scale.ptx, n=129: y[128] is 2, expected "),
+    ("PTX that writes to its input",
+     {"ptx": changed(PTX, "    add.u64             %at, %y, %offset;\n", "")},
+     "ptx", "wrong", "scale.ptx writes to 'x', which is an input."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("texts", "variant", "status", "message"),
+    [row[1:] for row in REFUSED_KERNELS],
+    ids=[row[0] for row in REFUSED_KERNELS],
+)
+def test_a_bad_kernel_costs_only_its_variant(tmp_path, kernels, ptxbench, texts, variant, status, message):
+    kernels_folder(tmp_path, **texts)
+    ran = ptxbench(*RUN)
+    assert ran.status == 4
+    assert f"{variant}" in ran.out
+    assert one_line(message) in one_line(ran.out)
+    (document,) = saved()
+    assert document["run"]["status"] == "complete"
+    found = statuses(document)
+    assert found[variant] == status
+    survivor = "ptx" if variant == "cuda" else "cuda"
+    assert found[survivor] == "verified"
+    assert message in document["cells"][0]["variants"][variant]["reason"]
+
+
+def test_the_other_pairs_of_the_run_are_verified(tmp_path, kernels, ptxbench):
+    kernels_folder(tmp_path, name="broken", cuda=CUDA.replace("scale", "broken"), ptx="nonsense\n")
+    ran = ptxbench(*RUN)
+    assert ran.status == 4
+    (document,) = saved()
+    assert [cell["pair"] for cell in document["cells"]] == ["broken", "scale"]
+    assert set(statuses({"cells": document["cells"][1:]}).values()) == {"verified"}
+
+
+def test_an_endless_loop_ends_within_seconds(tmp_path, kernels, ptxbench):
+    kernels_folder(tmp_path, ptx=changed(PTX, "DONE:\n", "DONE:\n    bra DONE;\n"))
+    start = time.monotonic()
+    ran = ptxbench(*RUN, "--variant", "ptx")
+    assert ran.status == 4
+    assert time.monotonic() - start < 20
+    assert "loop" in ran.out
+
+
+# ---- no verdict: exit status 5
+
+
+def test_an_instruction_that_the_emulator_lacks(tmp_path, kernels, ptxbench):
+    novel = changed(PTX, "DONE:\n", "    { .reg .b32 %d; fns.b32 %d, 1, 0, 1; }\nDONE:\n")
+    kernels_folder(tmp_path, ptx=novel)
+    ran = ptxbench(*RUN)
+    assert ran.status == 5
+    assert "scale.ptx:38: the emulator does not know 'fns.b32'" in one_line(ran.out)
+    assert statuses(saved()[0]) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "unsupported"}
+
+
+def test_nothing_that_could_be_verified(tmp_path, kernels, ptxbench):
+    newer = changed(PTX, ".version 6.3", ".version 8.6").replace("sm_75", "sm_100a")
+    kernels_folder(tmp_path, ptx=newer)
+    ran = ptxbench(*RUN, "--variant", "ptx")
+    assert ran.status == 5
+    assert "sm_100a" in ran.out
+    assert ptxbench(*RUN).status == 0  # the others were verified
+
+
+# ---- options
+
+
+BAD_OPTIONS = [
+    (["--columns", "registrs"], "There is no column 'registrs'. Did you mean 'registers'?"),
+    (["--variant", "cude"], "There is no variant 'cude'. Did you mean 'cuda'?"),
+    (["--size", "n=many"], "'n=many' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
+    (["--size", "rows=3"], "No pair takes the size rows=3: 'scale' has n."),
+    (["--output", "run.xlsx"], "'run.xlsx' has no known suffix. Name a file that ends in .json, .csv, .md."),
+    (["--assembler", "driver"],
+     "The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu."),
+    (["--arch", "hopper"], "'hopper' is no architecture; write it as sm_90 or sm_90a."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "message"), BAD_OPTIONS)
+def test_a_bad_option(kernels, ptxbench, options, message):
+    refused(ptxbench(*RUN, *options), message)
+
+
+# ---- what lies around it
+
+
+def test_an_unwritable_results_folder_is_told_before_the_work(kernels, ptxbench):
+    Path("results").write_text("a file is in the way")
+    ran = ptxbench(*RUN)
+    assert ran.status == 2
+    assert ran.out == ""
+    assert ran.err == (
+        "Error: Cannot write to results/emulator-sm_90: Not a directory. "
+        "Name another folder with --results, or use --no-save.\n"
+    )
+    assert ptxbench(*RUN, "--no-save").status == 0
+
+
+def test_an_unwritable_output_is_told_before_the_work(kernels, ptxbench):
+    Path("out").write_text("a file is in the way")
+    ran = ptxbench(*RUN, "--output", "out/run.csv")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: Cannot write to out: ")
+    assert ran.err.endswith("Name another file with --output.\n")
+
+
+def test_a_run_that_cannot_be_saved_in_the_end_is_saved_elsewhere(kernels, ptxbench, monkeypatch, tmp_path):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "rescue"))
+    (tmp_path / "rescue").mkdir()
+    monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
+    Path("results").write_text("a file is in the way")
+    ran = ptxbench(*RUN)
+    assert ran.status == 2
+    assert "verified" in ran.out
+    assert "Cannot write results/emulator-sm_90/" in ran.err
+    (rescued,) = (tmp_path / "rescue").rglob("*.json")
+    assert f"The run is saved as {rescued}." in ran.err
+    assert set(statuses(json.loads(rescued.read_text())).values()) == {"verified"}
+
+
+def test_a_run_that_can_be_saved_nowhere_is_printed(kernels, ptxbench, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(Path("results") / "nowhere"))
+    monkeypatch.setattr("ptxbench.cli._saving.require_writable", lambda folder, remedy: None)
+    Path("results").write_text("a file is in the way")
+    ran = ptxbench(*RUN)
+    assert ran.status == 2
+    assert ran.err.endswith("The run is printed on stdout.\n")
+    assert set(statuses(json.loads(ran.out[ran.out.index("{") :])).values()) == {"verified"}
+
+
+def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    assert ptxbench(*RUN).status == 0
+    entries = [path for path in cache.folder().rglob("*") if path.is_file()]
+    assert entries
+    for number, path in enumerate(entries):
+        content = path.read_bytes()
+        path.write_bytes((b"", content[: len(content) // 2], content[:-1] + b"!", b"garbage")[number % 4])
+    ran = ptxbench(*RUN)
+    assert ran.status == 0
+    first, second = saved()
+    assert first["cells"] == second["cells"]
+
+
+# ---- interruption and pipes
+
+
+def start(*arguments, cwd, **options):
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from ptxbench.cli import main; sys.exit(main())", *arguments],
+        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends the signal of Ctrl-C to a group of processes")
+def test_ctrl_c_keeps_the_cells_that_are_finished(tmp_path, kernels):
+    waiting = textwrap.dedent("""
+        import time
+        def wait(x, a, n):
+            open("waiting", "w").close()
+            time.sleep(60)
+        """)
+    kernels_folder(tmp_path, name="slow", cuda=CUDA.replace("scale", "slow"), ptx=PTX.replace("scale", "slow"),
+                   pair=changed(PAIR, "PAIR = Pair(", f"{waiting}\nPAIR = Pair(").replace(
+                       'reference=lambda x, a, n: {"y": a * x}', "reference=wait"))  # fmt: skip
+    process = start(*RUN, cwd=tmp_path)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "waiting").exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    (document,) = saved()
+    assert document["run"]["status"] == "interrupted"
+    assert [cell["pair"] for cell in document["cells"]] == ["scale"]
+    assert set(statuses(document).values()) == {"verified"}
+    assert "ptx" in out
+
+
+def test_a_fault_in_the_next_pair_keeps_the_cells_that_are_finished(tmp_path, kernels, ptxbench):
+    kernels_folder(tmp_path, name="zebra", cuda=CUDA.replace("scale", "zebra"), ptx=PTX.replace("scale", "zebra"),
+                   pair=changed(PAIR, '{"y": a * x}', '{"y": a * y}'))  # fmt: skip
+    ran = ptxbench(*RUN)
+    assert ran.status == 2
+    assert "Error: kernels/pairs/zebra.py:16: at n=1: NameError: name 'y' is not defined.\n" in ran.err
+    (document,) = saved()
+    assert document["run"]["status"] == "interrupted"
+    assert [cell["pair"] for cell in document["cells"]] == ["scale"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_a_reader_that_goes_away_is_no_error(tmp_path, kernels):
+    process = start("list", "--kernels", "kernels", cwd=tmp_path)
+    process.stdout.close()
+    assert process.stderr.read() == ""
+    process.wait(timeout=30)
+    process.stderr.close()
