@@ -8,8 +8,9 @@ manual's Syntax box:
         return e.mul(e.widen(a), e.widen(b))
 
 In the opcode, a name given by keyword (`type`, `space`) stands for each member of its set, and braces mark what
-may be absent: `{.ftz}` is a flag, `{.rnd}` with a set `rnd` is a member or None. Every spelling becomes a key of
-TABLE, so that a modifier the table does not list is an error, never ignored.
+may be absent: `{.ftz}` is a flag, `{.rnd}` with a set `rnd` is a member or None. An opcode is matched token by token
+when it is first looked up, since the spellings of all lines together are hundreds of thousands; a modifier that no
+line lists is an error, never ignored.
 
 In the operands, `d` is written, `[a]` is an address, `{d}` and `{a}` are vectors, `d|p` may be two results,
 `target` is a label, and the rest are read. Each is of the instruction's `type` unless `:u32`, `:wide` (twice the
@@ -28,10 +29,13 @@ the new carry as a pair.
 
 from __future__ import annotations
 
+import difflib
+import functools
 import inspect
 import itertools
+import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,7 +76,178 @@ class Entry:
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
 
-TABLE: dict[str, list[Entry]] = {}
+@dataclass(frozen=True)
+class Part:
+    """One place of an opcode: what may stand there, as (tokens, what the body is told of them)."""
+
+    name: str
+    choices: tuple[tuple[tuple[str, ...], Any], ...]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """One line of the manual with the function that carries it out."""
+
+    syntax: str
+    parts: tuple[Part, ...]
+    operands: str
+    body: Body
+    asks: frozenset[str]
+    section: str
+    chapter: str
+    counted: str
+    flow: str
+    carry: str
+
+    def matches(self, tokens: tuple[str, ...], part: int = 0) -> Iterator[dict[str, Any]]:
+        """The modifiers that `tokens` say, for each way to read them as this line; there should be one at most."""
+        if part == len(self.parts):
+            if not tokens:
+                yield {}
+            return
+        place = self.parts[part]
+        for choice, value in place.choices:
+            if tokens[: len(choice)] == choice:
+                for rest in self.matches(tokens[len(choice) :], part + 1):
+                    yield {place.name: value, **rest} if place.name else rest
+
+    def entry(self, opcode: str, modifiers: Mapping[str, Any]) -> Entry:
+        kind = str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])
+        return Entry(
+            opcode,
+            tuple(read_operands(self.operands, opcode, modifiers)),
+            self.body,
+            {
+                name: TYPES.get(value, value) if isinstance(value, str) else value
+                for name, value in modifiers.items()
+                if name in self.asks
+            },
+            self.asks,
+            self.section,
+            self.chapter,
+            self.counted.replace("TYPE", kind),
+            self.flow,
+            self.carry,
+        )
+
+    def shape(self) -> tuple[tuple[str, bool], ...]:
+        """What tells the forms of one opcode apart."""
+        return tuple((form.kind, form.vector) for form in read_operands(self.operands, "", {}))
+
+    def spellings(self) -> Iterator[str]:
+        """Every spelling; of a line with more than MOST_SPELLINGS, those that depart from the first in one place."""
+        places = [[choice for choice, _ in part.choices] for part in self.parts]
+        if math.prod(map(len, places)) <= MOST_SPELLINGS:
+            yield from (".".join(itertools.chain(*choices)) for choices in itertools.product(*places))
+            return
+        first = [choices[0] for choices in places]
+        yield ".".join(itertools.chain(*first))
+        for i, choices in enumerate(places):
+            for choice in choices[1:]:
+                yield ".".join(itertools.chain(*first[:i], choice, *first[i + 1 :]))
+
+    def nearest(self, tokens: Sequence[str]) -> str:
+        """The spelling of this line that looks most like `tokens`."""
+        chosen: list[str] = []
+        for part in self.parts:
+            said = [choice for choice, _ in part.choices if choice and all(token in tokens for token in choice)]
+            closest = max((choice for choice, _ in part.choices), key=lambda choice: likeness(choice, tokens))
+            absent = any(not choice for choice, _ in part.choices)
+            chosen += said[0] if said else () if absent else closest
+        return ".".join(chosen)
+
+
+def likeness(choice: tuple[str, ...], tokens: Sequence[str]) -> float:
+    """How much tokens look like any others, from 0 to 1."""
+    if not choice:
+        return 0.0
+    return max((difflib.SequenceMatcher(None, choice[-1], token).ratio() for token in tokens), default=0.0)
+
+
+MOST_SPELLINGS = 256
+
+
+class Table(Mapping[str, list[Entry]]):
+    """The entries by opcode, matched on first look-up and remembered.
+
+    `in` and `[]` know every spelling; iteration gives those of `Pattern.spellings`.
+    """
+
+    def __init__(self) -> None:
+        self.patterns: dict[str, list[Pattern]] = {}
+        """The lines by the first token of their opcodes."""
+        self.found: dict[str, list[Entry]] = {}
+
+    def add(self, pattern: Pattern) -> None:
+        for choice, _ in pattern.parts[0].choices:
+            self.patterns.setdefault(choice[0], []).append(pattern)
+
+    def __getitem__(self, opcode: str) -> list[Entry]:
+        if opcode not in self.found:
+            tokens = tuple(opcode.split("."))
+            self.found[opcode] = [
+                pattern.entry(opcode, modifiers)
+                for pattern in self.patterns.get(tokens[0], ())
+                for modifiers in itertools.islice(pattern.matches(tokens), 1)
+            ]
+        if not self.found[opcode]:
+            raise KeyError(opcode)
+        return self.found[opcode]
+
+    def __iter__(self) -> Iterator[str]:
+        lines = dict.fromkeys(itertools.chain(*self.patterns.values()))
+        return iter(dict.fromkeys(itertools.chain.from_iterable(line.spellings() for line in lines)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def nearest(self, opcode: str) -> list[str]:
+        """Up to three spellings that look like `opcode`; those of the same instruction first."""
+        tokens = opcode.split(".")
+        if tokens[0] in self.patterns:
+            close = dict.fromkeys(line.nearest(tokens) for line in self.patterns[tokens[0]])
+            return difflib.get_close_matches(opcode, close, n=3, cutoff=0.0)
+        return difflib.get_close_matches(opcode, self, n=3, cutoff=0.6)
+
+    def ambiguities(self) -> list[str]:
+        """Pairs of lines that one opcode with one shape of operands could be; for the tests: there must be none."""
+        found = []
+        for lines in self.patterns.values():
+            for one, other in itertools.combinations(lines, 2):
+                if one.shape() == other.shape() and overlap(one.parts, other.parts):
+                    found.append(f"'{one.syntax}' and '{other.syntax}'")
+        return found
+
+
+def overlap(one: tuple[Part, ...], other: tuple[Part, ...]) -> bool:
+    """Whether some opcode is a spelling of both."""
+
+    @functools.cache
+    def from_here(i: int, rest: tuple[str, ...], j: int, ahead: bool) -> bool:
+        # `rest`: tokens that the first line has already given (ahead) or the second has, and the other must still.
+        behind, at = (other, j) if ahead else (one, i)
+        if not rest:
+            if i == len(one) and j == len(other):
+                return True
+            if i == len(one):
+                behind, at, ahead = other, j, True
+            else:
+                behind, at, ahead = one, i, False
+        if at == len(behind):
+            return False
+        step = (0, 1) if ahead else (1, 0)
+        for choice, _ in behind[at].choices:
+            if rest[: len(choice)] == choice:
+                if from_here(i + step[0], rest[len(choice) :], j + step[1], ahead):
+                    return True
+            elif choice[: len(rest)] == rest and from_here(i + step[0], choice[len(rest) :], j + step[1], not ahead):
+                return True
+        return False
+
+    return from_here(0, (), 0, False)
+
+
+TABLE = Table()
 
 
 class Chapter:
@@ -93,74 +268,49 @@ class Chapter:
         ignored: Mapping[str, str] | None = None,
         **sets: Iterable[str],
     ) -> Callable[[Body], Body]:
-        """Add every spelling of `syntax` to TABLE. `ignored`: modifier -> why the emulator may pass over it."""
-        pattern, _, operands = syntax.partition(" ")
-        members = {name: tuple(each) for name, each in sets.items()}
+        """Add the line `syntax` to TABLE. `ignored`: modifier -> why the emulator may pass over it."""
+        opcode, _, operands = syntax.partition(" ")
+        parts = tuple(read_opcode(opcode, {name: tuple(each) for name, each in sets.items()}))
 
         def register(body: Body) -> Body:
             asks = frozenset(inspect.signature(body).parameters)
-            for opcode, modifiers in spellings(pattern, members):
-                refuse_unheard(syntax, modifiers, asks, ignored or {}, members)
-                entry = Entry(
-                    opcode,
-                    tuple(read_operands(operands, opcode, modifiers)),
+            refuse_unheard(syntax, parts, asks, ignored or {})
+            TABLE.add(
+                Pattern(
+                    syntax,
+                    parts,
+                    operands,
                     body,
-                    {
-                        name: TYPES.get(value, value) if name in members else value
-                        for name, value in modifiers.items()
-                        if name in asks
-                    },
                     asks,
                     section,
                     self.title,
-                    (counted or self.counted).replace("TYPE", str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])),
+                    counted or self.counted,
                     flow,
                     carry,
                 )
-                forms = TABLE.setdefault(opcode, [])
-                if any(shape(form) == shape(entry) for form in forms):
-                    raise ValueError(f"{opcode} with these operands is already in the table")
-                forms.append(entry)
+            )
             return body
 
         return register
 
 
-def shape(entry: Entry) -> tuple[tuple[str, bool], ...]:
-    """What tells the forms of one opcode apart."""
-    return tuple((form.kind, form.vector) for form in entry.operands)
-
-
-def refuse_unheard(
-    syntax: str,
-    modifiers: Mapping[str, Any],
-    asks: frozenset[str],
-    ignored: Mapping[str, str],
-    members: Mapping[str, tuple[str, ...]],
-) -> None:
+def refuse_unheard(syntax: str, parts: Iterable[Part], asks: frozenset[str], ignored: Mapping[str, str]) -> None:
     """No modifier may be ignored silently: each is asked for, types the operands, or is ignored with a reason."""
-    for name, value in modifiers.items():
-        heard = name in asks or name == "type" or name in ignored
-        if not heard and value and not (name in members and len(members[name]) == 1):
-            raise ValueError(f"'{syntax}' neither asks for '{name}' nor gives a reason to ignore it")
+    for part in parts:
+        if len(part.choices) > 1 and part.name not in asks and part.name != "type" and part.name not in ignored:
+            raise ValueError(f"'{syntax}' neither asks for '{part.name}' nor gives a reason to ignore it")
 
 
-def spellings(pattern: str, members: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """`add{.sat}.type` with type=(u32, s32): add.u32, add.s32, add.sat.u32, add.sat.s32, each with its modifiers."""
-    choices: list[list[tuple[str, dict[str, Any]]]] = []
-    for brace, name in re.findall(r"(\{?)\.?((?:[^.{}:]|::)+)\}?", pattern):
-        if name in members:
-            each = [(f".{member}", {name: member}) for member in members[name]]
-            choices.append([("", {name: None}), *each] if brace else each)
+def read_opcode(text: str, sets: Mapping[str, tuple[str, ...]]) -> Iterator[Part]:
+    """`add{.sat}.type` with type=(u32, s32): add; nothing or sat; u32 or s32."""
+    for brace, name in re.findall(r"(\{?)\.?((?:[^.{}:]|::)+)\}?", text):
+        if name in sets:
+            absent = (((), None),) if brace else ()
+            yield Part(name, (*absent, *((tuple(member.split(".")), member) for member in sets[name])))
         elif brace:
-            choices.append([("", {name: False}), (f".{name}", {name: True})])
+            yield Part(name, (((), False), ((name,), True)))
         else:
-            choices.append([(f".{name}", {})])
-    for choice in itertools.product(*choices):
-        modifiers: dict[str, Any] = {}
-        for _, more in choice:
-            modifiers |= more
-        yield "".join(part for part, _ in choice)[1:], modifiers
+            yield Part("", (((name,), None),))
 
 
 def read_operands(text: str, opcode: str, modifiers: Mapping[str, Any]) -> Iterator[OperandForm]:
