@@ -4,6 +4,8 @@ from ptxbench.emulator.isa.table import Chapter
 
 instruction = Chapter("Comparison and Selection Instructions", counted="compare")
 
+SETP = "comparison-and-selection-instructions-setp"
+BOOLEANS = ("and", "or", "xor")
 EQUALITY = ("eq", "ne")
 ORDER = ("lt", "le", "gt", "ge")
 UNSIGNED = ("lo", "ls", "hi", "hs")
@@ -31,27 +33,25 @@ for comparisons, types in (
     ((*EQUALITY, *ORDER, *UNSIGNED), tuple(f"u{bits}" for bits in SIZES)),
 ):
 
-    @instruction("setp.cmp.type d|q:pred, a, b", cmp=comparisons, type=types,
-                 section="comparison-and-selection-instructions-setp")  # fmt: skip
+    @instruction("setp.cmp.type d|q:pred, a, b", cmp=comparisons, type=types, section=SETP)
     def setp(e, cmp, a, b):
         return both(e, cmp, a, b)
 
-    @instruction("setp.cmp.bool.type d|q:pred, a, b, c:pred", cmp=comparisons, bool=("and", "or", "xor"), type=types,
-                 section="comparison-and-selection-instructions-setp")  # fmt: skip
+    @instruction("setp.cmp.bool.type d|q:pred, a, b, c:pred", cmp=comparisons, bool=BOOLEANS, type=types, section=SETP)
     def setp_combined(e, cmp, bool, a, b, c):
         return combined(e, cmp, bool, a, b, c)
 
 
-@instruction("setp.cmp{.ftz}.type d|q:pred, a, b", cmp=FLOATING, type=("f32", "f64"),
-             section="comparison-and-selection-instructions-setp")  # fmt: skip
-def setp_float(e, cmp, ftz, a, b):
+@instruction("setp.cmp{.ftz}.f32 d|q:pred, a, b", cmp=FLOATING, section=SETP)
+@instruction("setp.cmp.f64 d|q:pred, a, b", cmp=FLOATING, section=SETP)
+def setp_float(e, cmp, a, b, ftz=False):
     """eq .. ge are false on NaN; equ .. geu are true."""
     return both(e, cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))
 
 
-@instruction("setp.cmp.bool{.ftz}.type d|q:pred, a, b, c:pred", cmp=FLOATING, bool=("and", "or", "xor"),
-             type=("f32", "f64"), section="comparison-and-selection-instructions-setp")  # fmt: skip
-def setp_float_combined(e, cmp, bool, ftz, a, b, c):
+@instruction("setp.cmp.bool{.ftz}.f32 d|q:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, section=SETP)
+@instruction("setp.cmp.bool.f64 d|q:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, section=SETP)
+def setp_float_combined(e, cmp, bool, a, b, c, ftz=False):
     return combined(e, cmp, bool, e.flush_if(ftz, a), e.flush_if(ftz, b), c)
 
 

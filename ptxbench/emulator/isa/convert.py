@@ -1,7 +1,8 @@
 """PTX ISA, Data Movement and Conversion Instructions: cvt."""
 
+from ptxbench.emulator.emit import whole_range
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import F64
+from ptxbench.emulator.types import F64, TYPES
 
 instruction = Chapter("Data Movement and Conversion Instructions: cvt", counted="convert")
 
@@ -9,12 +10,28 @@ SECTION = "data-movement-and-conversion-instructions-cvt"
 INTS = tuple(f"{kind}{bits}" for kind in "us" for bits in (8, 16, 32, 64))
 
 
+def clamping(source):
+    """The integer types that lack a value of `source`: PTX has .sat for no others."""
+
+    def lacks(type):
+        low, high = whole_range(TYPES[type])
+        least, greatest = whole_range(TYPES[source])
+        return least < low or high < greatest
+
+    return tuple(filter(lacks, INTS))
+
+
 for source in INTS:
 
-    @instruction(f"cvt{{.sat}}.type.{source} d, a:{source}", type=INTS, section=SECTION)
-    def cvt_int(e, a, type, sat):
-        """Cut or extended by the source's sign; .sat clamps to the destination's range."""
-        return e.convert_saturating(a, type) if sat else e.convert(a, type)
+    @instruction(f"cvt.type.{source} d, a:{source}", type=INTS, section=SECTION)
+    def cvt_int(e, a, type):
+        """Cut or extended by the source's sign."""
+        return e.convert(a, type)
+
+    @instruction(f"cvt.sat.type.{source} d, a:{source}", type=clamping(source), section=SECTION)
+    def cvt_int_sat(e, a, type):
+        """Clamped to the destination's range."""
+        return e.convert_saturating(a, type)
 
     @instruction(f"cvt.rn.type.{source} d, a:{source}", type=("f32", "f64"), section=SECTION)
     def cvt_int_to_float(e, a, type):

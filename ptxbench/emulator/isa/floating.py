@@ -1,5 +1,7 @@
 """PTX ISA, Floating Point Instructions: f32 and f64."""
 
+from dataclasses import replace
+
 from ptxbench.emulator.emit import CANONICAL_NAN
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F32, F64
@@ -165,4 +167,5 @@ def extremum(e, a, b, op, nan_wins):
     if nan_wins:
         return e.select(e.compare("nan", a, b), nan, result)
     without_b = e.select(e.compare("nan", b, b), a, result)
-    return e.select(e.compare("nan", a, a), b, without_b)
+    # Of two NaNs neither's payload is the result: raw, so that it becomes canonical.
+    return replace(e.select(e.compare("nan", a, a), b, without_b), raw=True)
