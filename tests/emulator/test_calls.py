@@ -1,0 +1,147 @@
+"""Functions: called with parameters in .param variables or registers, nested, guarded; printf and assert."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator, toolchain
+from ptxbench.errors import KernelTrap, UnsupportedInstruction
+
+HEAD = ".version 7.0\n.target sm_80\n.address_size 64\n"
+STORE = """
+.visible .entry k(.param .u64 out)
+{
+    .reg .u32  %i, %v, %w;
+    .reg .u64  %out, %at;
+    .reg .pred %p;
+    mov.u32        %i, %tid.x;
+    ld.param.u64   %out, [out];
+    mul.wide.u32   %at, %i, 4;
+    add.u64        %at, %at, %out;
+    BODY
+    st.global.u32  [%at], %v;
+    ret;
+}
+"""
+EITHER = """
+.func (.param .b32 r) either(.param .b32 a, .param .b32 b)
+{
+    .reg .u32 %x, %y;
+    .reg .pred %p;
+    ld.param.u32 %x, [a];
+    ld.param.u32 %y, [b];
+    setp.gt.u32  %p, %x, 5;
+    @%p bra BIG;
+    mul.lo.u32   %x, %x, %y;
+    st.param.b32 [r], %x;
+    ret;
+BIG:
+    st.param.b32 [r+0], %y;
+    ret;
+}
+"""
+CALL_EITHER = """
+    {
+        .param .b32 p0; .param .b32 p1; .param .b32 r0;
+        st.param.b32 [p0], %i;
+        st.param.b32 [p1], 7;
+        call.uni (r0), either, (p0, p1);
+        ld.param.b32 %v, [r0];
+    }
+"""
+NEXT = ".func (.reg .u32 r) next(.reg .u32 a) { add.u32 r, a, 1; ret; }\n"
+
+
+def run(functions, body, threads=40):
+    out = np.zeros(threads, np.uint32)
+    execution = emulator.run(HEAD + functions + STORE.replace("BODY", body), grid=1, block=threads, args=[out])
+    return out, execution
+
+
+def test_a_call_with_stack_parameters_returns_on_each_path():
+    out, _ = run(EITHER, CALL_EITHER)
+    assert out.tolist() == [i * 7 if i <= 5 else 7 for i in range(40)]
+
+
+def test_a_guarded_call_leaves_the_other_lanes_alone():
+    out, _ = run(NEXT, "mov.u32 %v, %i; setp.lt.u32 %p, %i, 8; @%p call (%v), next, (%v);")
+    assert out.tolist() == [i + (i < 8) for i in range(40)]
+
+
+def test_two_calls_of_one_function_do_not_share_registers():
+    out, _ = run(NEXT, "call (%v), next, (%i); call (%w), next, (%v); mul.lo.u32 %v, %v, %w;")
+    assert out.tolist() == [(i + 1) * (i + 2) for i in range(40)]
+
+
+def test_an_indexed_branch_sends_each_lane_to_its_label():
+    body = """
+    and.b32 %w, %i, 3;
+    T: .branchtargets A, B, C;
+    brx.idx %w, T;
+    A: mov.u32 %v, 10; bra E;
+    B: mov.u32 %v, 20; bra E;
+    C: mov.u32 %v, 30;
+    E:"""
+    out, execution = run("", body)
+    assert out.tolist() == [(10, 20, 30, 30)[i & 3] for i in range(40)]
+    assert (execution.counters["ptx_branches"], execution.counters["ptx_divergent_branches"]) == (2, 2)
+
+
+def test_recursion_is_refused_by_name():
+    loop = ".func again(.reg .u32 a) { call again, (a); ret; }\n"
+    with pytest.raises(UnsupportedInstruction, match=r"line 4: 'again' calls itself; the emulator has no recursion\."):
+        run(loop, "call again, (%i);")
+
+
+def test_a_function_without_a_body_is_refused_by_name():
+    with pytest.raises(UnsupportedInstruction, match=r"'missing' has no body in this file; the emulator links none\."):
+        run(".extern .func missing(.reg .u32 a);\n", "call missing, (%i);")
+
+
+@pytest.fixture
+def compiled(tmp_path):
+    """PTX that NVRTC makes of CUDA C with an entry `k`."""
+
+    def compile_(source):
+        path = tmp_path / "k.cu"
+        path.write_text(source)
+        return toolchain.build(path, language="cuda", variant="cuda", entry="k", arch="sm_90").ptx
+
+    return compile_
+
+
+def test_printf_prints_lane_by_lane_with_every_kind_of_argument(compiled):
+    ptx = compiled(r"""
+    extern "C" __global__ void k(const int* x) {
+        if (threadIdx.x % 16 == 3)
+            printf("i=%d %5.2f %s %lld %c %x%%\n", x[threadIdx.x], threadIdx.x / 4.0, "hey", 1ll << 40, 'c', 255u);
+    }""")
+    execution = emulator.run(ptx, grid=1, block=32, args=[np.arange(32, dtype=np.int32)])
+    assert execution.printed == "i=3  0.75 hey 1099511627776 c ff%\ni=19  4.75 hey 1099511627776 c ff%\n"
+    assert execution.order == "ascending"
+
+
+def test_a_failed_assert_stops_the_launch_with_its_text(compiled):
+    ptx = compiled(r"""
+    extern "C" __global__ void k(const int* x) {
+        if (x[threadIdx.x] == 20) __assertfail("x != 20", "k.cu", 4, "k", 1);
+    }""")
+    with pytest.raises(KernelTrap, match=r"thread 20 of CTA 0: k\.cu:4: k: the assertion `x != 20` failed\."):
+        emulator.run(ptx, grid=1, block=32, args=[np.arange(32, dtype=np.int32)])
+
+
+def test_nvrtc_kernels_with_constants_local_arrays_and_noinline_templates_run(compiled):
+    ptx = compiled(r"""
+    __constant__ float weights[4] = {1, 2, 3, 4};
+    template <int N> __device__ __noinline__ float dot(float x, const float* w) {
+        float sum = 0;
+        for (int i = 0; i < N; ++i) sum += w[i] * x;
+        return sum;
+    }
+    extern "C" __global__ void k(float* out) {
+        float local[8];
+        for (int j = 0; j < 8; ++j) local[j] = threadIdx.x + j;
+        out[threadIdx.x] = dot<4>(local[out[threadIdx.x] != 0 ? 1 : (3 * threadIdx.x) & 7], weights);
+    }""")
+    out = np.zeros(32, np.float32)
+    emulator.run(ptx, grid=1, block=32, args=[out])
+    assert out.tolist() == [10 * (i + (3 * i & 7)) for i in range(32)]

@@ -1,0 +1,76 @@
+"""ptxas accepts what the tests run: otherwise they would test the emulator on a language of its own."""
+
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+from ptxbench.emulator.isa import TABLE
+from ptxbench.toolchain import locate, ptxas
+from tests.emulator import harness
+
+
+def assemble(text, arch):
+    """ptxas's messages on a module; a test that cannot ask ptxas fails."""
+    tool = locate.program("ptxas")
+    assert tool is not None, locate.INSTALL
+    return ptxas.assemble(tool, text, arch)
+
+
+@pytest.fixture(scope="module")
+def kernels():
+    """Every kernel of every test module, whichever of them this run selected."""
+    for path in sorted(Path(__file__).parent.glob("test_*.py")):
+        importlib.import_module(f"tests.emulator.{path.stem}")
+    return list(harness.KERNELS.values())
+
+
+def test_ptxas_accepts_every_kernel_of_the_tests(kernels):
+    assemble(harness.HEADER + "\n".join(kernels), "sm_80")
+
+
+UNTRIED = ("st.param", "call.")
+"""What stands only around a call, and the emulator's own names for functions of the host."""
+
+
+def spelling(entry, number):
+    """One instruction with operands of the entry's types, and the registers that it needs."""
+    declared, operands = [], []
+
+    def register(kind, name):
+        declared.append(f".reg .{kind} {name};")
+        return name
+
+    for place, form in enumerate(entry.operands):
+        name = f"%x{number}_{place}"
+        kind = harness.register(form.type.name if form.type else "b32", result=form.kind == "target")
+        if form.kind == "label":
+            operands.append("TARGETS" if entry.flow == "switch" else "END")
+        elif form.kind == "address":
+            operands.append("[parameter]" if ".param" in entry.opcode else f"[{register('b64', name)}]")
+        elif form.vector:
+            parts = int(re.search(r"\.v([248])\b|$", entry.opcode)[1] or 2)
+            width = kind if ".v" in entry.opcode else f"b{int(kind[1:]) // parts}"
+            operands.append("{" + ", ".join(register(width, f"{name}_{i}") for i in range(parts)) + "}")
+        elif form.name == "immLut":
+            operands.append("0x96")
+        elif form.predicate:
+            operands.append(f"{register(kind, name)}|{register('pred', name + 'q')}")
+        else:
+            operands.append(register(kind, name))
+    return declared, f"{entry.opcode} {', '.join(operands)};".replace(" ;", ";")
+
+
+def test_ptxas_knows_every_spelling_of_the_table():
+    entries = [entry for forms in TABLE.values() for entry in forms]
+    declared, lines = [], []
+    for number, entry in enumerate(entries):
+        if entry.flow == "exit" or entry.opcode.startswith(UNTRIED):
+            continue
+        registers, line = spelling(entry, number)
+        declared += registers
+        lines.append(line)
+    body = "\n".join([*declared, "TARGETS: .branchtargets END;", *lines, "END: ret;"])
+    header = harness.HEADER.replace("8.0", "8.8").replace("sm_80", "sm_100")
+    assemble(f"{header}.visible .entry spellings(.param .align 32 .b8 parameter[32])\n{{\n{body}\n}}\n", "sm_100")
