@@ -116,17 +116,16 @@ def code_relation(one: VariantResult, other: VariantResult) -> str | None:
 
 
 def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
-    """The CUDA C variants whose code is that of `name`, where the reference's is not: what explains the difference."""
-    if code_relation(verified[name], verified[REFERENCE]) == SAME_CODE:
-        return []
-    found = {
-        other: relation
-        for other, result in verified.items()
-        if other != REFERENCE and result.language == "cuda" and (relation := code_relation(result, verified[name]))
-    }
-    best = SAME_CODE if SAME_CODE in found.values() else SAME_MIX
-    verb = "is" if best == SAME_CODE else "has"
-    return [f"{other} {verb} the {best} as {name}." for other, relation in found.items() if relation == best][:1]
+    """The CUDA C variant that is closer to `name` than the reference is: the flag or spelling that explains it."""
+    closeness = (None, SAME_MIX, SAME_CODE)
+    best = closeness.index(code_relation(verified[name], verified[REFERENCE]))
+    told: list[str] = []
+    for other, result in verified.items():
+        relation = code_relation(result, verified[name])
+        if result.language == "cuda" and closeness.index(relation) > best:
+            best = closeness.index(relation)
+            told = [f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."]
+    return told
 
 
 def amount_fact(amount: Amount) -> Fact:

@@ -72,6 +72,7 @@ class CellTable:
         yield Text()
         if found := problems(self.cell):
             yield Constrain(problem_lines(found, options.ascii_only), width)
+            yield Text()
 
     def table(self, width: int, console: Console, options: ConsoleOptions) -> Table:
         """The table with as many of the default columns as fit, or with all that were chosen."""

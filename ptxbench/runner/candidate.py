@@ -66,16 +66,19 @@ class Candidate:
         """End this variant with what went wrong."""
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
         self.reason = str(error)
+        self.counts = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
 
-    def judge(self, size: Size, verdict: Verdict) -> None:
-        """Take the verdict at one size."""
+    def judge(self, size: Size, verdict: Verdict, counts: Mapping[str, float] | None) -> None:
+        """Take the verdict at one size, and what was counted there; nothing is counted of a wrong result."""
         if size not in self.sizes:
             self.sizes.append(size)
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
+        self.counts = counts
         if verdict.worst:
+            self.counts = None
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
     def fork(self) -> Candidate:

@@ -114,8 +114,8 @@ class Story:
                 except KernelError as error:
                     candidate.fail(error)
                     continue
-                candidate.judge(size, verify(outcome.outputs, expected, f"{candidate.label}, {where}"))
-                candidate.counts = outcome.counts
+                verdict = verify(outcome.outputs, expected, f"{candidate.label}, {where}")
+                candidate.judge(size, verdict, outcome.counts)
                 if not candidate.alive:
                     continue
                 first = first or outcome.outputs

@@ -102,6 +102,13 @@ def test_the_flag_that_explains_the_difference_is_named():
     assert told.endswith("moves the same sectors. cuda@fast has the same instruction mix as ptx.")
 
 
+def test_a_flag_with_the_same_mix_explains_nothing_where_the_reference_has_it_too():
+    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
+    assert told.endswith("moves the same sectors.")
+    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
+    assert told.endswith("cuda@fast is the same machine code as ptx.")
+
+
 def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
     assert finding(against(counted("A", MIX), **{"cuda@fast": counted("A", MIX, "cuda")})) == (
         "ptx is the same machine code as cuda."

@@ -138,6 +138,16 @@ def test_a_wrong_variant_stops_at_the_first_size_that_shows_it(kernels):
     assert wrong.reason == wrong.check.worst
     assert wrong.reason.startswith("scale.ptx, n=1: y[0] is ")
     assert [size["n"] for size in wrong.check.sizes] == [1]
+    assert wrong.counts is None
+
+
+def test_what_fails_at_the_size_of_its_cell_alone_has_no_counts_of_another(kernels):
+    edge = "    setp.eq.u32 %past, %i, 1000;\n    @%past st.global.f32 [%at], %a;\nDONE:"
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "DONE:", edge))
+    (cell,) = cells(plan_of(kernels))
+    wrong = cell.variants["ptx"]
+    assert (wrong.status, wrong.counts) == ("wrong", None)
+    assert wrong.reason.startswith("scale.ptx, n=1024: y[1000] is 2, expected ")
 
 
 def test_whole_numbers_find_what_a_tolerance_hides(kernels):
