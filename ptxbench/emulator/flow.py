@@ -147,8 +147,10 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
 def in_order(steps: Sequence[Step]) -> bool:
     """Whether CTAs must run one after the other, by rank, for the same bytes on every run.
 
-    So it is with an atomic on global memory: floating-point sums depend on the order.
+    So it is with an atomic on global memory: floating-point sums depend on the order. And with what is printed.
     """
+    if any(step.entry.opcode == "call.vprintf" for step in steps):
+        return True
     return any(
         step.entry.opcode.split(".")[0] in ("atom", "red") and ".shared" not in step.entry.opcode for step in steps
     )

@@ -56,7 +56,7 @@ class Inliner:
     def emit(self, instruction: Instruction) -> None:
         if len(self.result.instructions) >= MOST_INSTRUCTIONS:
             raise UnsupportedInstruction(
-                f"line {instruction.line}: with its calls written out the kernel passes {MOST_INSTRUCTIONS:,} instructions."
+                f"line {instruction.line}: with calls written out the kernel passes {MOST_INSTRUCTIONS:,} instructions."
             )
         self.result.instructions.append(instruction)
 
@@ -99,7 +99,8 @@ class Inliner:
         if not isinstance(target, Symbol):
             raise UnsupportedInstruction(f"line {line}: the emulator does not know indirect calls (call by register).")
         if target.name in HOST_FUNCTIONS:
-            self.emit(replace(instruction, opcode=f"call.{target.name}", operands=tuple(given)))
+            places = [Address(each) if isinstance(each, Symbol) else each for each in (*returned, *given)]
+            self.emit(replace(instruction, opcode=f"call.{target.name}", operands=tuple(places)))
             return
         callee = self.module.functions.get(target.name)
         if callee is None or not callee.defined:

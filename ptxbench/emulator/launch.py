@@ -27,7 +27,7 @@ from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.syntax import Function, Module, Variable
 from ptxbench.emulator.variables import initial_bytes, lay_out_module, module_variables
-from ptxbench.errors import Deadlock, EmulatorCrash, FuelExhausted, LaunchError, MemoryFault
+from ptxbench.errors import Deadlock, EmulatorCrash, FuelExhausted, KernelTrap, LaunchError, MemoryFault
 
 FUEL = 1 << 27
 """Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
@@ -43,11 +43,13 @@ class Execution:
 
     `counters`: totals by name (docs/emulator.md). `by_line`: the same by line of the PTX, zeros left out.
     `order`: "ascending" where CTAs had to run one after the other, "any" where they ran in parallel.
+    `printed`: what the kernel printed with printf.
     """
 
     counters: Mapping[str, float]
     by_line: Mapping[int, Mapping[str, int]]
     order: str
+    printed: str = ""
 
 
 def run(
@@ -116,7 +118,7 @@ def run(
         array.reshape(-1).view(np.uint8)[:] = view
     lines = counters.by_line(answer.counters, answer.translation)
     order = "ascending" if answer.translation.in_order else "any"
-    return Execution(counters.total(lines, answer.phases), lines, order)
+    return Execution(counters.total(lines, answer.phases), lines, order, answer.printed)
 
 
 @functools.lru_cache(maxsize=64)
@@ -234,6 +236,9 @@ def explain(
         )
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]
+    if fault.kind == context.TRAPPED:
+        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return KernelTrap(f"line {step.line}: {who}: {answer.assertion}.")
     verb = {"load": "reads", "store": "writes", "atomic": "updates"}[site.kind]
     thread = 32 * fault.warp + fault.lane
     who = (

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, context, lanes
+from ptxbench.emulator.runtime import access, atomics, context, host, lanes
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
@@ -129,6 +129,19 @@ class Machine:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         return f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+
+    def host(self, kind: str, *values: Value) -> Value:
+        """Leave for the worker's Python: "print" or "assert", with up to four values a lane; a u32 a lane."""
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "host", kind, 0))
+        function = self.function(host.HOST_CALL)
+        given = [self.e.convert(value, U64) for value in values]
+        given += [self.e.constant(0, U64)] * (4 - len(given))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        number = {"print": host.PRINT, "assert": host.ASSERT}[kind]
+        vectors = ", ".join(f"{value.type.vector} {value.ir}" for value in given)
+        call = f"call {V32} @{function}(i64 {number}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
+        return Value(self.e.op(call), U32)
 
     def take(self, slots: int) -> int:
         """Reserve counters; the first one's index."""

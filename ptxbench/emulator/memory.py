@@ -92,9 +92,8 @@ class Arena:
         if size <= self.size:
             return
         if size > available_memory():
-            raise LaunchError(
-                f"The arguments take {size / 1e9:.1f} GB; {available_memory() / 1e9:.1f} GB are free. Use a smaller size."
-            )
+            free = available_memory() / 1e9
+            raise LaunchError(f"The arguments take {size / 1e9:.1f} GB; {free:.1f} GB are free. Use a smaller size.")
         os.ftruncate(self.handle, size)
         if self.map is not None:
             self.map.close()

@@ -46,6 +46,9 @@ class Answer:
     translation: Translation
     waiting: tuple[tuple[int, int, int], ...] = ()
     """Of a deadlock: (warp, lanes that wait, the block they are to run next)."""
+    printed: str = ""
+    assertion: str = ""
+    """Of an assert that failed: where and which."""
 
 
 @dataclass(frozen=True)

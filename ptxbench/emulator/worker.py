@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator import native
+from ptxbench.emulator.console import Console
 from ptxbench.emulator.messages import Answer, Failure, Fault, Job
 from ptxbench.emulator.runtime import context
 from ptxbench.errors import PtxbenchError
@@ -60,6 +61,8 @@ class Thread:
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        self.console = Console(self.context, job.buffers)
+        settings[context.HOST] = self.console.address
         for slot, value in settings.items():
             self.context[slot] = value
 
@@ -119,6 +122,8 @@ def launch(job: Job, arena: mmap.mmap) -> Answer:
         first[2] if first else None,
         kernel.translation,
         workers[first[1]].waiting() if first and first[2].kind == context.DEADLOCK else (),
+        "".join(text for worker in workers for text in worker.console.printed),
+        workers[first[1]].console.failed if first else "",
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
-
-from ptxbench.emulator.isa import atomic, compare, control, convert, floating, integer, logic, memory, move, warp
+from ptxbench.emulator.isa import atomic, compare, control, convert, floating, host, integer, logic, memory, move, warp
 from ptxbench.emulator.isa.table import TABLE, Entry
 from ptxbench.emulator.syntax import Dual, Group, Instruction, Vector
 
-CHAPTERS = (integer, floating, compare, logic, move, convert, memory, atomic, warp, control)
+CHAPTERS = (integer, floating, compare, logic, move, convert, memory, atomic, warp, control, host)
 
 __all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
 
@@ -31,6 +29,4 @@ def fits(entry: Entry, instruction: Instruction) -> bool:
 
 def nearest(opcode: str) -> list[str]:
     """Up to three known opcodes that look like `opcode`; those of the same instruction first."""
-    root = opcode.split(".")[0]
-    family = [known for known in TABLE if known.split(".")[0] == root]
-    return get_close_matches(opcode, family or list(TABLE), n=3, cutoff=0.0 if family else 0.6)
+    return TABLE.nearest(opcode)
