@@ -1,78 +1,151 @@
-"""PTX ISA, Data Movement and Conversion Instructions: ld and st."""
+"""PTX ISA, Data Movement and Conversion Instructions: ld, st and what only concerns caches."""
 
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.types import B64
 
-instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory")
+instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory", any_order=True)
 
 LD = "data-movement-and-conversion-instructions-ld"
 LD_NC = "data-movement-and-conversion-instructions-ld-global-nc"
+LDU = "data-movement-and-conversion-instructions-ldu"
 ST = "data-movement-and-conversion-instructions-st"
-STORED = (*(f"{kind}{bits}" for kind in "bus" for bits in (8, 16, 32, 64)), "f32", "f64")
-UP_TO_32 = tuple(name for name in STORED if not name.endswith("64"))
-NO_CACHE = {"cop": "no cache is modelled", "nc": "no cache is modelled"}
-NC_POLICIES = ("ca", "cg", "cs", "L1::no_allocate", "L1::evict_first", "L1::evict_last")
-LOAD_POLICIES = (*NC_POLICIES, "lu", "cv")
-STORE_POLICIES = ("wb", "cg", "cs", "wt", "L1::no_allocate")
+
+SCALARS = (*(f"{kind}{bits}" for bits in (32, 8, 16, 64) for kind in "bus"), "f32", "f64", "b128")
+PAIRS = tuple(name for name in SCALARS if name != "b128")
+FOURS = tuple(name for name in PAIRS if not name.endswith("64"))
+WIDE_FOURS = tuple(name for name in PAIRS if name.endswith("64"))
+SCALAR = (("", SCALARS),)
+WIDTHS = (*SCALAR, (".v2", PAIRS), (".v4", FOURS))
+LONGEST = ((".v8", ("b32", "u32", "s32", "f32")), (".v4", WIDE_FOURS))
+"""32 bytes a lane, in global memory only; these may say how long L2 keeps the bytes."""
+GLOBAL_WIDTHS = (*WIDTHS, *LONGEST)
+"""(.vec, types)."""
+
+OTHER_SPACES = ("shared", "shared::cta", "shared::cluster", "local", "const", "param", "param::entry", "param::func")
+SHARED = ("shared", "shared::cta", "shared::cluster")
+STORED_SPACES = (*SHARED, "local", "param", "param::func")
+L1 = tuple(f"L1::{name}" for name in ("evict_normal", "evict_unchanged", "evict_first", "evict_last", "no_allocate"))
+L2 = tuple(f"L2::{name}" for name in ("evict_normal", "evict_first", "evict_last"))
+PREFETCH = ("L2::64B", "L2::128B", "L2::256B")
+LOAD_CACHE = ("ca", "cg", "cs", "lu", "cv")
+STORE_CACHE = ("wb", "cg", "cs", "wt")
+SCOPES = ("cta", "cluster", "gpu", "sys")
+
+NO_CACHE = "no cache is modelled"
+IN_ORDER = "memory is always in order here: warps run one after the other, and CTAs where one may wait for another"
+IGNORED = {
+    "weak": "the default",
+    **dict.fromkeys(("cache", "l1", "l2", "prefetch"), NO_CACHE),
+    **dict.fromkeys(("order", "scope"), IN_ORDER),
+}
 
 
-@instruction("ld.space.type d, [a]", space=("param", "const", "shared", "local"), type=STORED, section=LD)
-@instruction("ld.space{.cop}.type d, [a]", space=("global",), cop=LOAD_POLICIES, type=STORED, section=LD,
-             ignored=NO_CACHE)  # fmt: skip
-@instruction("ld.space.nc{.cop}.type d, [a]", space=("global",), cop=NC_POLICIES, type=STORED, section=LD_NC,
-             ignored=NO_CACHE)  # fmt: skip
-@instruction("ld.space.cop.nc.type d, [a]", space=("global",), cop=NC_POLICIES, type=STORED, section=LD_NC,
-             ignored=NO_CACHE)  # fmt: skip
-def ld(machine, space, a, type):
-    return machine.load(space, a, type)
+def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
+    """Decorator: the line HEAD.vec.TAIL for each width; with `hinted`, also with a cache policy as last operand."""
+    named = {name: why for name, why in IGNORED.items() if name in sets or f"{{.{name}}}" in head}
+    forms = [(head, operands)]
+    if hinted:
+        forms.append((f"{head}.L2::cache_hint", f"{operands}, policy:b64"))
+
+    def register(body):
+        for vec, types in widths:
+            for start, values in forms:
+                syntax = f"{start}{tail}{'.vec' if vec else ''}.type {values}"
+                if vec:
+                    syntax = syntax.replace(" d,", " {d},").replace(" b", " {b}")
+                more = {"vec": (vec[1:],)} if vec else {}
+                instruction(syntax, type=types, section=section, ignored=named, **sets, **more)(body)
+        return body
+
+    return register
 
 
-@instruction("ld.space.vec.type {d}, [a]", space=("param", "const", "shared", "local"), vec=("v2",), type=STORED,
-             section=LD)  # fmt: skip
-@instruction("ld.space.vec.type {d}, [a]", space=("param", "const", "shared", "local"), vec=("v4",), type=UP_TO_32,
-             section=LD)  # fmt: skip
-@instruction("ld.space{.cop}.vec.type {d}, [a]", space=("global",), cop=LOAD_POLICIES, vec=("v2", "v4"),
-             type=STORED, section=LD, ignored=NO_CACHE)  # fmt: skip
-@instruction("ld.space.nc{.cop}.vec.type {d}, [a]", space=("global",), cop=NC_POLICIES, vec=("v2", "v4"), type=STORED,
-             section=LD_NC, ignored=NO_CACHE)  # fmt: skip
-@instruction("ld.space.cop.nc.vec.type {d}, [a]", space=("global",), cop=NC_POLICIES, vec=("v2", "v4"), type=STORED,
-             section=LD_NC, ignored=NO_CACHE)  # fmt: skip
-def ld_vector(machine, space, a, type, vec):
-    return machine.load(space, a, type, int(vec[1]))
+# What a load or store may say of its order, its cache and its width, by space. `space` is absent in generic ones.
 
 
-@instruction("ld.type d, [a]", type=STORED, section=LD)
-def ld_generic(machine, a, type):
-    """The space is that of the window which the address lies in."""
-    return machine.load("generic", a, type)
+@lines("ld{.weak}.space{.cache}", "", "d, [a]", LD, WIDTHS, space=OTHER_SPACES, cache=LOAD_CACHE)
+@lines("ld{.weak}{.space}{.cache}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, hinted=True, space=("global",),
+       cache=(*LOAD_CACHE, *L1), prefetch=PREFETCH)  # fmt: skip
+@lines("ld{.weak}{.space}{.l1}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True, space=("global",), l1=L1,
+       l2=L2, prefetch=PREFETCH)  # fmt: skip
+@lines("ld.global{.cache}.nc", "{.prefetch}", "d, [a]", LD_NC, GLOBAL_WIDTHS, hinted=True,
+       cache=("ca", "cg", "cs", *L1), prefetch=PREFETCH)  # fmt: skip
+@lines("ld.global{.l1}.nc.l2", "{.prefetch}", "d, [a]", LD_NC, LONGEST, hinted=True, l1=L1, l2=L2,
+       prefetch=PREFETCH)  # fmt: skip
+@lines("ld.volatile.space", "", "d, [a]", LD, WIDTHS, space=(*SHARED, "local"))
+@lines("ld.volatile{.space}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, space=("global",), prefetch=PREFETCH)
+@lines("ld.order.scope.space", "", "d, [a]", LD, WIDTHS, order=("relaxed", "acquire"), scope=SCOPES, space=SHARED)
+@lines("ld.order.scope{.space}{.l1}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, hinted=True,
+       order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, prefetch=PREFETCH)  # fmt: skip
+@lines("ld.order.scope{.space}{.l1}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True,
+       order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, l2=L2, prefetch=PREFETCH)  # fmt: skip
+@lines("ld.mmio.relaxed.sys{.space}", "", "d, [a]", LD, SCALAR, space=("global",))
+@lines("ldu{.space}", "", "d, [a]", LDU, WIDTHS, space=("global",))
+def ld(machine, a, type, space="global", vec=None):
+    """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
+    return machine.load(place(space), a, type, registers(vec))
 
 
-@instruction("ld.vec.type {d}, [a]", vec=("v2",), type=STORED, section=LD)
-@instruction("ld.vec.type {d}, [a]", vec=("v4",), type=UP_TO_32, section=LD)
-def ld_generic_vector(machine, a, type, vec):
-    return machine.load("generic", a, type, int(vec[1]))
+@lines("st{.weak}.space{.cache}", "", "[a], b", ST, WIDTHS, space=STORED_SPACES, cache=STORE_CACHE)
+@lines("st{.weak}{.space}{.cache}", "", "[a], b", ST, GLOBAL_WIDTHS, hinted=True, space=("global",),
+       cache=(*STORE_CACHE, *L1))  # fmt: skip
+@lines("st{.weak}{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",), l1=L1, l2=L2)
+@lines("st.volatile.space", "", "[a], b", ST, WIDTHS, space=(*SHARED, "local"))
+@lines("st.volatile{.space}", "", "[a], b", ST, GLOBAL_WIDTHS, space=("global",))
+@lines("st.order.scope.space", "", "[a], b", ST, WIDTHS, order=("relaxed", "release"), scope=SCOPES, space=SHARED)
+@lines("st.order.scope{.space}{.l1}", "", "[a], b", ST, GLOBAL_WIDTHS, hinted=True, order=("relaxed", "release"),
+       scope=SCOPES, space=("global",), l1=L1)  # fmt: skip
+@lines("st.order.scope{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, order=("relaxed", "release"),
+       scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
+@lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
+def st(machine, a, b, space, vec=None):
+    """Where lanes write one byte, the highest lane's stays."""
+    machine.store(place(space), a, machine.all_of(b, registers(vec)) if vec else (b,))
 
 
-@instruction("st.space.type [a], b", space=("param", "shared", "local"), type=STORED, section=ST)
-@instruction("st.space{.cop}.type [a], b", space=("global",), cop=STORE_POLICIES, type=STORED, section=ST,
-             ignored=NO_CACHE)  # fmt: skip
-def st(machine, space, a, b):
-    machine.store(space, a, (b,))
+def place(space):
+    """Where the bytes are: clusters have one CTA, and parameters are told apart by their names."""
+    return space.split("::")[0] if space else "generic"
 
 
-@instruction("st.space.vec.type [a], {b}", space=("param", "shared", "local"), vec=("v2",), type=STORED, section=ST)
-@instruction("st.space.vec.type [a], {b}", space=("param", "shared", "local"), vec=("v4",), type=UP_TO_32, section=ST)
-@instruction("st.space{.cop}.vec.type [a], {b}", space=("global",), cop=STORE_POLICIES, vec=("v2", "v4"), type=STORED,
-             section=ST, ignored=NO_CACHE)  # fmt: skip
-def st_vector(machine, space, a, b, vec):
-    machine.store(space, a, machine.all_of(b, int(vec[1])))
+def registers(vec):
+    return int(vec[1:]) if vec else 1
 
 
-@instruction("st.type [a], b", type=STORED, section=ST)
-def st_generic(machine, a, b):
-    machine.store("generic", a, (b,))
+# ---- caches: nothing happens, and nothing is counted
 
 
-@instruction("st.vec.type [a], {b}", vec=("v2",), type=STORED, section=ST)
-@instruction("st.vec.type [a], {b}", vec=("v4",), type=UP_TO_32, section=ST)
-def st_generic_vector(machine, a, b, vec):
-    machine.store("generic", a, machine.all_of(b, int(vec[1])))
+def cache_only(syntax, anchor, **sets):
+    return instruction(
+        syntax, section=f"data-movement-and-conversion-instructions-{anchor}", ignored=dict.fromkeys(sets, NO_CACHE),
+        **sets
+    )  # fmt: skip
+
+
+@cache_only("prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global", "local"), level=("L1", "L2"))
+@cache_only("prefetch.global.level [a]", "prefetch-prefetchu", level=("L2::evict_last", "L2::evict_normal"))
+@cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))
+@cache_only("prefetchu.L1 [a]", "prefetch-prefetchu")
+@cache_only("applypriority{.space}.L2::evict_normal [a], size:u32", "applypriority", space=("global",))
+def prefetch():
+    """A hint, also for an address that lies nowhere."""
+
+
+@cache_only("discard{.space}.L2 [a], size:u32", "discard", space=("global",))
+def discard():
+    """The 128 bytes may hold anything afterwards; here they keep what they held."""
+
+
+PRIMARY = ("L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged")
+SECONDARY = ("L2::evict_first", "L2::evict_unchanged")
+
+
+@cache_only("createpolicy.fractional.primary{.secondary}.b64 d", "createpolicy", primary=PRIMARY, secondary=SECONDARY)
+@cache_only("createpolicy.fractional.primary{.secondary}.b64 d, fraction:f32", "createpolicy", primary=PRIMARY,
+            secondary=SECONDARY)  # fmt: skip
+@cache_only("createpolicy.range{.space}.primary{.secondary}.b64 d, [a], first:u32, total:u32", "createpolicy",
+            space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
+@cache_only("createpolicy.cvt.L2.b64 d, a", "createpolicy")
+def createpolicy(e):
+    """A policy's bits are its own affair; here all are 0."""
+    return e.constant(0, B64)

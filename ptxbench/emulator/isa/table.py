@@ -13,9 +13,9 @@ when it is first looked up, since the spellings of all lines together are hundre
 line lists is an error, never ignored.
 
 In the operands, `d` is written, `[a]` is an address, `{d}` and `{a}` are vectors, `d|p` may be two results,
-`target` is a label, and the rest are read. Each is of the instruction's `type` unless `:u32`, `:wide` (twice the
-bits) or `:bits` (the bit type of that width) says otherwise. One opcode may have several forms, told apart by the
-number and the shape of the operands.
+`a.sel` may have a selector (`%r.h1`), `-a` a minus sign, `target` is a label, and the rest are read. Each is of the
+instruction's `type` unless `:u32`, `:wide` (twice the bits) or `:bits` (the bit type of that width) says otherwise.
+One opcode may have several forms, told apart by the number and the shape of the operands.
 
 The function asks by parameter name for what it needs: `e` (the vocabulary of emit.py), the operands, the
 modifiers, and `machine` if it touches memory, control or other lanes. A modifier that can vary must be asked for,
@@ -54,6 +54,10 @@ class OperandForm:
     vector: bool = False
     predicate: str = ""
     """Of `d|p`: the name of the second result, a predicate that need not be taken."""
+    selector: bool = False
+    """Of `a.sel`: whether parts of the register may be selected; the body asks for `a_sel`, "" without."""
+    sign: bool = False
+    """Of `-a`: whether the operand may be negated; the body asks for `a_negated`."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +102,7 @@ class Pattern:
     counted: str
     flow: str
     carry: str
+    any_order: bool
 
     def matches(self, tokens: tuple[str, ...], part: int = 0) -> Iterator[dict[str, Any]]:
         """The modifiers that `tokens` say, for each way to read them as this line; there should be one at most."""
@@ -109,6 +114,21 @@ class Pattern:
         for choice, value in place.choices:
             if tokens[: len(choice)] == choice:
                 for rest in self.matches(tokens[len(choice) :], part + 1):
+                    yield {place.name: value, **rest} if place.name else rest
+
+    def matches_shuffled(self, tokens: tuple[str, ...], part: int = 1) -> Iterator[dict[str, Any]]:
+        """The same where the qualifiers behind the first token stand in any order, as ptxas lets them."""
+        if part == len(self.parts):
+            if len(tokens) == 1:
+                yield {}
+            return
+        place = self.parts[part]
+        for choice, value in place.choices:
+            if all(token in tokens[1:] for token in choice):
+                left = list(tokens[1:])
+                for token in choice:
+                    left.remove(token)
+                for rest in self.matches_shuffled((tokens[0], *left), part + 1):
                     yield {place.name: value, **rest} if place.name else rest
 
     def entry(self, opcode: str, modifiers: Mapping[str, Any]) -> Entry:
@@ -185,10 +205,16 @@ class Table(Mapping[str, list[Entry]]):
     def __getitem__(self, opcode: str) -> list[Entry]:
         if opcode not in self.found:
             tokens = tuple(opcode.split("."))
+            lines = self.patterns.get(tokens[0], ())
             self.found[opcode] = [
-                pattern.entry(opcode, modifiers)
-                for pattern in self.patterns.get(tokens[0], ())
-                for modifiers in itertools.islice(pattern.matches(tokens), 1)
+                line.entry(opcode, modifiers)
+                for line in lines
+                for modifiers in itertools.islice(line.matches(tokens), 1)
+            ] or [
+                line.entry(opcode, modifiers)
+                for line in lines
+                if line.any_order
+                for modifiers in itertools.islice(line.matches_shuffled(tokens), 1)
             ]
         if not self.found[opcode]:
             raise KeyError(opcode)
@@ -253,9 +279,11 @@ TABLE = Table()
 class Chapter:
     """The entries of one chapter of the manual; calling it gives the decorator."""
 
-    def __init__(self, title: str, counted: str) -> None:
+    def __init__(self, title: str, counted: str, *, any_order: bool = False) -> None:
+        """`counted`: the class of its instructions. `any_order`: ptxas takes their qualifiers in any order."""
         self.title = title
         self.counted = counted
+        self.any_order = any_order
 
     def __call__(
         self,
@@ -287,6 +315,7 @@ class Chapter:
                     counted or self.counted,
                     flow,
                     carry,
+                    self.any_order,
                 )
             )
             return body
@@ -319,9 +348,10 @@ def read_operands(text: str, opcode: str, modifiers: Mapping[str, Any]) -> Itera
     default = TYPES.get(str(modifiers.get("type")), TYPES.get(last))
     for part in filter(None, text.split(", ")):
         head, _, explicit = part.partition(":")
-        name, _, predicate = head.strip("[]{}").partition("|")
+        sign, selector = head[0] == "-", head.endswith(".sel")
+        name, _, predicate = head.strip("[]{}-").removesuffix(".sel").partition("|")
         kind = "address" if head[0] == "[" else "label" if name == "target" else "target" if name == "d" else "value"
-        yield OperandForm(name, kind, operand_type(explicit, default), head[0] == "{", predicate)
+        yield OperandForm(name, kind, operand_type(explicit, default), head[0] == "{", predicate, selector, sign)
 
 
 def operand_type(explicit: str, default: Type | None) -> Type | None:
