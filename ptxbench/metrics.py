@@ -16,8 +16,6 @@ from ptxbench.result import VERIFIED, BuildReport, Cell, VariantResult
 REFERENCE = "cuda"
 """The variant that every other is compared with."""
 
-NANOSECOND = 1e-9
-
 Formula = Callable[[Cell, str, VariantResult], float | None]
 
 
@@ -48,7 +46,7 @@ class Metric:
 def time(cell: Cell, variant: str, result: VariantResult) -> float | None:
     """Seconds; never of a variant that is not verified."""
     ns = stats.median_ns(cell.rounds, variant) if result.status == VERIFIED else None
-    return None if ns is None else ns * NANOSECOND
+    return None if ns is None else ns / 1e9
 
 
 def per_second(work: str) -> Formula:

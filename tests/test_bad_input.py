@@ -292,6 +292,7 @@ def test_ctrl_c_keeps_the_cells_that_are_finished(tmp_path, kernels):
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: every process of the group
     out, err = process.communicate(timeout=30)
     assert process.returncode == 130
+    assert "Interrupted. 1 of 2 cells are finished.\n" in err
     assert "Traceback" not in err
     (document,) = saved()
     assert document["run"]["status"] == "interrupted"

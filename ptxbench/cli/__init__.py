@@ -18,7 +18,7 @@ import click
 from ptxbench import __version__
 from ptxbench.errors import PtxbenchError
 
-INTERRUPTED = 130
+EXIT_INTERRUPTED = 130
 """128 + SIGINT, as a shell reports it."""
 
 
@@ -53,15 +53,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(AttributeError):  # a stream put in place by a test
             stream.reconfigure(errors="replace")  # type: ignore[union-attr]  # a terminal without × shows ?
     try:
-        status = group.main(
-            args=list(arguments) if arguments is not None else None, prog_name="ptxbench", standalone_mode=False
-        )
+        # not list(arguments): once the command of that name is imported, `list` is its module here
+        given = None if arguments is None else [*arguments]
+        status = group.main(args=given, prog_name="ptxbench", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
         error.show()
-        return error.exit_code
+        return PtxbenchError.exit_code
     except (click.Abort, KeyboardInterrupt):
-        return INTERRUPTED
+        return EXIT_INTERRUPTED
     except PtxbenchError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code

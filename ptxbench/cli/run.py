@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def command(
         require_writable(output.parent, "Name another file with --output.")
     done = carry_out(frame, metrics, quiet=as_json)
     run = document(frame, done.cells, done.status)
-    if as_json:
+    if as_json and (done.cells or not done.error):
         click.echo(to_json(run), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
@@ -177,7 +178,7 @@ class Done:
 
         found = Counter(result.status for cell in self.cells for result in cell.variants.values())
         if self.status == INTERRUPTED:
-            return 130
+            return EXIT_INTERRUPTED
         if found[WRONG] or found[BROKEN]:
             return WRONG_KERNEL
         return NO_VERDICT if found[UNSUPPORTED] or not found[VERIFIED] else 0
@@ -193,7 +194,7 @@ def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED
     from ptxbench.runner import CellDone, DeviceLost, Step, run
 
-    done = Done([], COMPLETE)
+    done, ending = Done([], COMPLETE), None
     blocks = Blocks(metrics, quiet=quiet)
     with Bar() as bar:
         try:
@@ -206,9 +207,14 @@ def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
                         blocks.add(event)
                 elif isinstance(event, DeviceLost):
                     done.status = DEVICE_LOST
+                    ending = f"The device can be used no more: {event.reason}"
         except KeyboardInterrupt:
             done.status = INTERRUPTED
+            ending = "Interrupted"
         except Exception as error:  # raised again once the finished cells are saved
             done.status, done.error = INTERRUPTED, error
     blocks.finish()
+    if ending:
+        kept = f"{len(done.cells)} of {sum(len(job.sizes) for job in frame.plan.jobs)} cells are finished"
+        click.echo(f"{ending.rstrip('.')}. {kept}.", err=True)
     return done

@@ -1,0 +1,114 @@
+"""The command itself: help, start-up time, and how each kind of failure ends."""
+
+import os
+import subprocess
+import sys
+import time
+
+import click
+import pytest
+
+from ptxbench import __version__, cli
+from ptxbench.errors import IncompletePair, PairError, PtxbenchError, WrongResult
+
+COMMANDS = ("doctor", "list", "run")
+SCRIPT = "import sys; from ptxbench.cli import main; sys.exit(main())"
+HEAVY = ("numpy", "rich.console", "llvmlite", "numba", "cupy", "cuda", "ptxbench.pair", "ptxbench.emulator")
+
+
+def test_help_names_every_command(ptxbench):
+    ran = ptxbench("--help")
+    assert ran.status == 0
+    for name in COMMANDS:
+        assert f"\n  {name} " in ran.out
+    assert "Exit status: 0 good" in ran.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help_that_tells_its_exit_status(ptxbench, name):
+    ran = ptxbench(name, "-h")
+    assert ran.status == 0
+    assert "Exit status: 0 " in ran.out
+
+
+def test_the_version_is_that_of_the_package(ptxbench):
+    assert ptxbench("--version") == (0, f"ptxbench, version {__version__}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["rnu"],                  "No such command 'rnu'."),
+        (["_saving"],              "No such command '_saving'."),
+        (["run", "--bakcend"],     "No such option"),
+        (["run", "--backend", "x"], "'x' is not one of"),
+        (["run", "--seed", "x"],   "'x' is not a valid integer"),
+    ],
+)  # fmt: skip
+def test_a_mistyped_command_line_is_a_usage_error(ptxbench, arguments, told):
+    ran = ptxbench(*arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert told in ran.err
+
+
+def boom():
+    raise ZeroDivisionError("a bug")
+
+
+FAILURES = [
+    (PairError("x.py:3: no."),                2,   "Error: x.py:3: no.\n"),
+    (WrongResult("x.ptx: no."),               4,   "Error: x.ptx: no.\n"),
+    (PtxbenchError("no."),                    2,   "Error: no.\n"),
+    (click.ClickException("no."),             2,   "Error: no.\n"),
+    (KeyboardInterrupt(),                     130, "\n"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("error", "status", "told"), FAILURES)
+def test_what_a_command_raises_becomes_a_sentence_and_a_status(monkeypatch, ptxbench, error, status, told):
+    @click.command("fails")
+    def fails():
+        raise error
+
+    monkeypatch.setattr(cli.Commands, "get_command", lambda self, ctx, name: fails)
+    assert ptxbench("fails") == (status, "", told)
+
+
+def test_a_bug_shows_its_traceback_and_asks_for_a_report(monkeypatch, ptxbench):
+    monkeypatch.setattr(cli.Commands, "get_command", lambda self, ctx, name: click.command("bug")(boom))
+    ran = ptxbench("bug")
+    assert (ran.status, ran.out) == (1, "")
+    assert "ZeroDivisionError: a bug" in ran.err
+    assert ran.err.endswith("This is a bug in ptxbench: please report it with the lines above.\n")
+
+
+def test_a_missing_file_reads_as_a_sentence():
+    assert str(IncompletePair("x", ["kernels/ptx/x.ptx"])).startswith("Pair 'x' lacks kernels/ptx/x.ptx.")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["list"]])
+def test_nothing_heavy_is_imported_to_answer(tmp_path, arguments):
+    code = (
+        "import sys; from ptxbench.cli import main; status = main(sys.argv[1:]);"
+        f"print(*(name for name in {HEAVY} if name in sys.modules), file=sys.stderr); sys.exit(status)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert (ran.returncode, ran.stderr) == (0, "\n")
+
+
+def test_help_and_list_take_at_most_one_and_a_half_times_the_import_of_click_and_rich(tmp_path):
+    # as installed: with byte code, which the first round writes
+    environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path)}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    commands = (["import click, rich"], [SCRIPT, "--help"], [SCRIPT, "list"])
+    least = [float("inf")] * len(commands)
+    for turn in range(100):
+        for i, command in enumerate(commands):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", *command], env=environment, check=True, stdout=subprocess.DEVNULL)
+            least[i] = min(least[i], time.perf_counter() - start)
+        # in turn, and as often as it takes: what else the machine does hits one of them now and another then
+        if turn >= 9 and max(least) <= 1.5 * least[0]:
+            return
+    base, for_help, for_list = least
+    assert max(for_help, for_list) <= 1.5 * base

@@ -1,0 +1,162 @@
+"""`ptxbench run`: what is printed where, what is saved, and how it ends."""
+
+import csv
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ptxbench import backends
+from ptxbench.measure import Settings
+from ptxbench.result import from_json
+from ptxbench.runner import story
+from tests.fakes import FakeBackend
+from tests.folders import CUDA, PTX, changed, kernels_folder
+
+RUN = ("run", "--kernels", "kernels", "--backend", "emulator")
+
+
+def test_the_table_goes_to_stdout_and_where_it_was_saved_to_stderr(kernels, ptxbench):
+    ran = ptxbench(*RUN)
+    assert ran.status == 0
+    assert (
+        "".join(f"{line.rstrip()}\n" for line in ran.out.splitlines())
+        == """\
+scale  n=1,024  sm_90, grid 8, block 128
+
+           verified   PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
+variant    max error                          ×                      B             %
+────────────────────────────────────────────────────────────────────────────────────
+cuda       ✔ exact           608          1.000      256    10       0    17     100
+cuda@fast  ✔ exact           608          1.000      256    10       0    17     100
+ptx        ✔ exact           576          0.947      256    10       0    17     100
+
+ptx has the same instruction mix as cuda, issues 5.3 % fewer PTX instructions and moves the same
+sectors.
+
+1 cell, 3 variants: 3 verified.
+Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. What
+is the same before ptxas may differ after it, and the other way round.
+"""
+    )
+    (path,) = Path("results").rglob("*.json")
+    assert ran.err == f"Saved {path}\n"
+    assert re.fullmatch(r"results/emulator-sm_90/\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.as_posix())
+
+
+def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--json")
+    assert ran.status == 0
+    run = from_json(ran.out, "stdout")
+    assert run == from_json(next(Path("results").rglob("*.json")).read_text(), "file")
+    assert run.run["status"] == "complete"
+    assert (run.run["backend"], run.run["assembler"], run.run["seed"]) == ("emulator", "toolkit", 1)
+    assert run.device["kind"] == "emulator"
+    assert set(run.toolchain) >= {"nvrtc", "ptxas", "nvdisasm", "flags"}
+    assert [cell.pair for cell in run.cells] == ["scale"]
+
+
+def test_a_run_says_nothing_of_who_ran_it(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--json", "--no-save")
+    assert str(Path.home()) not in ran.out
+    assert str(kernels) not in ran.out
+
+
+def test_nothing_is_saved_where_that_is_asked_for(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--no-save")
+    assert (ran.status, ran.err) == (0, "")
+    assert not Path("results").exists()
+
+
+def test_results_go_where_they_are_told_to(kernels, ptxbench):
+    ptxbench(*RUN, "--results", "elsewhere/runs")
+    assert len(list(Path("elsewhere/runs/emulator-sm_90").glob("*.json"))) == 1
+
+
+def test_an_output_file_has_the_form_of_its_suffix_and_is_replaced(kernels, ptxbench):
+    Path("run.csv").write_text("of yesterday")
+    for name in ("run.csv", "run.md", "run.json"):
+        assert ptxbench(*RUN, "--no-save", "--output", name).status == 0
+    rows = list(csv.DictReader(io.StringIO(Path("run.csv").read_text())))
+    assert [(row["variant"], row["status"], row["ptx_warp_instructions"]) for row in rows] == [
+        ("cuda", "verified", "608"),
+        ("cuda@fast", "verified", "608"),
+        ("ptx", "verified", "576"),
+    ]
+    assert "| `ptx` | verified | 0 | 576 |" in Path("run.md").read_text()
+    assert from_json(Path("run.json").read_text(), "run.json").cells
+
+
+def test_pairs_variants_sizes_and_columns_are_chosen(kernels, ptxbench):
+    ran = ptxbench(*RUN, "sc*", "--variant", "cuda", "--variant", "p*", "--size", "n=5", "--size", "n=300",
+                   "--columns", "sass, ptx_branches", "--arch", "sm_80")  # fmt: skip
+    assert ran.status == 0
+    assert re.findall(r"^scale  n=(\d+)  (sm_\d+)", ran.out, re.MULTILINE) == [("5", "sm_80"), ("300", "sm_80")]
+    assert re.findall(r"^(?:cuda|ptx)\S*", ran.out.split("ptx has")[0], re.MULTILINE) == ["cuda", "ptx"] * 2
+    assert "SASS  branches" in ran.out
+    assert "regs" not in ran.out
+
+
+def test_pairs_that_have_no_such_size_are_named(tmp_path, kernels, ptxbench):
+    pair = (kernels / "pairs" / "scale.py").read_text().replace("lambda n", "lambda m").replace("n=n)", "m=n)")
+    pair = pair.replace("dict(n=1", "dict(m=1").replace("(n,)", "(m,)").replace("ceil_div(n", "ceil_div(m")
+    pair = pair.replace("lambda m: n", "lambda m: m")
+    kernels_folder(
+        tmp_path, name="other", pair=pair, cuda=CUDA.replace("scale", "other"), ptx=PTX.replace("scale", "other")
+    )
+    ran = ptxbench(*RUN, "--no-save", "--size", "n=5")
+    assert ran.status == 0
+    assert ran.err == "Left out, for lack of such a variant or size: other.\n"
+    assert "\nother  " not in ran.out
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A scripted GPU in place of the real one, on which the PTX takes three quarters of the time."""
+
+    def right(build, launch, arguments, outputs):
+        return {"y": arguments["x"] * arguments["a"]}
+
+    backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)
+    measure = story.measure
+    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options, settings=Settings(9, 0.0)))
+    monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
+
+
+def test_where_there_is_a_gpu_it_is_taken_and_every_bench_size_timed(kernels, ptxbench, gpu):
+    ran = ptxbench("run", "--kernels", "kernels")
+    assert ran.status == 0
+    assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024", "4,096"]
+    assert "ptx        ✔ exact    3.000  0.750 ±0.000" in ran.out
+    assert "takes 25 % less time" in ran.out
+    assert "emulator" not in ran.out
+    (path,) = Path("results").rglob("*.json")
+    assert path.parent.name == "scripted-gpu"
+    document = json.loads(path.read_text())
+    assert document["run"]["rounds"] == 1
+    assert len(document["cells"][0]["rounds"]) == 2
+
+
+def test_without_a_gpu_one_that_is_asked_for_is_missed(kernels, ptxbench, monkeypatch):
+    reason = "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."
+    monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend({}, None, reason))
+    ran = ptxbench("run", "--kernels", "kernels", "--backend", "gpu")
+    assert ran == (2, "", f"Error: {reason}\n")
+    assert ptxbench("run", "--kernels", "kernels", "--no-save").status == 0
+
+
+def test_with_the_drivers_assembler_there_are_no_figures_of_ptxas(kernels, ptxbench, gpu):
+    ran = ptxbench("run", "--kernels", "kernels", "--assembler", "driver", "--json", "--no-save")
+    assert ran.status == 0
+    build = json.loads(ran.out)["cells"][0]["variants"]["ptx"]["build"]
+    assert (build["registers"], build["sass_sha256"], build["occupancy"], build["sass"]) == (None, None, None, {})
+
+
+def test_a_wrong_kernel_is_marked_and_ends_in_4(kernels, ptxbench):
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "%value, %value, %a;", "%value, %value, %value;"))
+    ran = ptxbench(*RUN)
+    assert ran.status == 4
+    assert re.search(r"^ptx +✘ wrong", ran.out, re.MULTILINE)
+    assert re.search(r"^✘ ptx is wrong: scale\.ptx, n=1: y\[0\] is ", ran.out, re.MULTILINE)

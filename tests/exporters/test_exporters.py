@@ -1,0 +1,77 @@
+"""Exports, compared whole where they are for people; an emulated result is among the rows."""
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters import EXPORTERS, exporter_for
+from ptxbench.metrics import METRICS
+from ptxbench.result import Run, from_json, to_json
+from tests.report.test_table import COUNTED, FAILED, TIMED
+
+HEADING = (
+    "| variant | status | max error | PTX instr. | instr. / cuda (×) | sectors | conflicts | regs | spills (B) | SASS "
+    "| occup. (%) |"
+)
+
+
+def run_of(*cells):
+    frame = {"id": "12ab", "started": "2026-01-31T12:00:00Z"}
+    return Run(frame, {}, {}, {}, {"kind": "emulator", "name": "emulator-sm_90"}, {}, {}, {}, list(cells))
+
+
+def test_markdown_is_what_a_person_pastes_into_an_issue():
+    assert (
+        EXPORTERS[".md"](run_of(COUNTED, FAILED))
+        == f"""\
+ptxbench on emulator-sm_90, run 12ab, 2026-01-31T12:00:00Z
+
+### triad, n=65536, sm_90
+
+{HEADING}
+|:--|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| `cuda` | verified | 6.0e-08 | 15,360 | 1.000 | 24,576 | 0 | 22 | 0 | 42 | 100 |
+| `ptx` | verified | 0 | 13,824 | 0.900 | 24,576 | 0 | 22 | 0 | 40 | 100 |
+
+ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS instructions.
+
+### triad, n=65536, sm_90
+
+{HEADING}
+|:--|:--|--:|--:|--:|--:|--:|--:|--:|--:|--:|
+| `cuda` | verified | 6.0e-08 | 15,360 | 1.000 | 24,576 | 0 | 22 | 0 | 42 | 100 |
+| `cuda@fast` | **skipped** | - | - | - | - | - | - | - | - | - |
+| `ptx` | **wrong** | - | - | - | - | - | - | - | - | - |
+| `ptx.tma` | **unsupported** | - | - | - | - | - | - | - | - | - |
+
+- ptx is wrong: triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp.
+- ptx.tma is beyond the emulator: triad.tma.ptx:61: the emulator does not know 'cp.x'.
+- cuda@fast is skipped: NVRTC is not there. Install ptxbench[cu13].
+"""
+    )
+
+
+def test_csv_has_every_metric_in_base_units_and_nothing_where_there_is_nothing():
+    rows = list(csv.DictReader(io.StringIO(EXPORTERS[".csv"](run_of(COUNTED, TIMED, FAILED)))))
+    assert len(rows) == 8
+    assert [row["time [s]"] for row in rows[:4]] == ["", "", "4e-06", "3e-06"]
+    assert [row["ptx_warp_instructions"] for row in rows[:4]] == ["15360", "13824", "", ""]
+    assert rows[6]["reason"].endswith("1 of 3 elements is outside 1 ulp.")
+    assert len(rows[0]) == 9 + len(METRICS)
+
+
+def test_json_is_the_run_document():
+    run = run_of(COUNTED, TIMED)
+    text = EXPORTERS[".json"](run)
+    assert to_json(from_json(text, "x")) == text
+
+
+def test_the_suffix_chooses(tmp_path):
+    assert exporter_for(Path("A.CSV")) is EXPORTERS[".csv"]
+    with pytest.raises(
+        UsageError, match=r"^'run' has no known suffix\. Name a file that ends in \.json, \.csv, \.md\.$"
+    ):
+        exporter_for(Path("out.d/run"))
