@@ -96,6 +96,12 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
             leaders.add(index + 1)
         if step.entry.flow == "sync":
             leaders.add(index)
+    together = False  # once a block has gathered the warp, it stays together to the block's end
+    for index, step in enumerate(steps):
+        together = together and index not in leaders
+        if step.entry.flow == "aligned" and not together:
+            leaders.add(index)
+            together = True
     starts = sorted(leader for leader in leaders if leader < len(steps))
     number = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
     found = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]

@@ -74,7 +74,6 @@ def run(
     Raises PtxSyntaxError, UnsupportedInstruction, LaunchError, MemoryFault, Deadlock, FuelExhausted,
     EmulatorCrash; TypeError for a Python number, which has no width.
     """
-    del arch  # selects nothing yet: matrix instructions will differ by architecture
     module = parsed(ptx)
     function = choose(module, entry)
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
@@ -98,6 +97,7 @@ def run(
         dynamic_shared_bytes,
         threads or usable_cores(),
         fuel,
+        arch,
     )
     process = emulator_process()
     process.arena.reserve(layout.size)
@@ -268,7 +268,7 @@ def describe_waiting(answer: Answer) -> str:
     steps = answer.translation.steps
     found = []
     for warp, lanes, block in answer.waiting:
-        here = [step for step in steps if step.block == block and step.flow == "sync"]
+        here = [step for step in steps if step.block == block and step.flow in ("sync", "aligned")]
         before = [step for step in steps if step.block == block - 1 and step.flow == "barrier"]
         step = (here or before or [steps[0]])[0]
         found.append(f"warp {warp} (lanes {lanes:#010x}) waits at line {step.line}, {step.opcode}")

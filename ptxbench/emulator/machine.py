@@ -32,6 +32,7 @@ class Machine:
     """`mask`: lanes at this program counter; `active`: those whose guard is true as well (i32 names)."""
 
     e: Emitter
+    arch: str = "sm_90"
     sites: list[Site] = field(default_factory=list)
     functions: dict[str, Function] = field(default_factory=dict)
     next_slot: int = 0

@@ -24,6 +24,7 @@ class Job:
     dynamic_shared_bytes: int
     threads: int
     fuel: int
+    arch: str
 
 
 @dataclass(frozen=True)

@@ -39,21 +39,21 @@ class Kernel:
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(ptx: str, entry: str | None) -> Kernel:
-    """The kernel `entry` of `ptx`, translated or from the cache.
+def kernel(ptx: str, entry: str | None, arch: str) -> Kernel:
+    """The kernel `entry` of `ptx` for `arch`, translated or from the cache.
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
-    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), entry or "", ptx)
-    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry))))
+    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), arch, entry or "", ptx)
+    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry, arch))))
     return Kernel(translation, code)
 
 
-def compile_kernel(ptx: str, entry: str | None) -> tuple[Translation, bytes]:
+def compile_kernel(ptx: str, entry: str | None, arch: str) -> tuple[Translation, bytes]:
     """The layout of a kernel (its IR left out) and its object code."""
     module = parse(ptx)
     function = choose(module, entry)
-    translation = translate(module, function, hardware_fma=has_fma())
+    translation = translate(module, function, arch=arch, hardware_fma=has_fma())
     assembly = llvm.parse_assembly(translation.ir)
     code: bytes = target_machine().emit_object(assembly)
     return replace(translation, ir=""), code

@@ -72,19 +72,19 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     return sentences
 
 
-def translate(module: Module, function: Function, *, hardware_fma: bool = True) -> Translation:
-    """`function` as LLVM IR. Raises PtxSyntaxError and UnsupportedInstruction."""
-    return Translator(module, function, hardware_fma).translate()
+def translate(module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True) -> Translation:
+    """`function` as LLVM IR, for the architecture `arch`. Raises PtxSyntaxError and UnsupportedInstruction."""
+    return Translator(module, function, arch, hardware_fma).translate()
 
 
 class Translator:
-    def __init__(self, module: Module, function: Function, hardware_fma: bool) -> None:
+    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool) -> None:
         function = self.function = inline_calls(module, function)
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
         self.e = Emitter(hardware_fma=hardware_fma)
-        self.machine = Machine(self.e, next_slot=2 * len(self.blocks))
+        self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks))
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
@@ -388,15 +388,22 @@ class Translator:
         e.line("br label %dispatch")
 
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
-        """Wait until every living lane of the member mask has come to this instruction; the mask of them all."""
+        """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
+
+        An `aligned` instruction has no mask: the whole warp comes to it, whatever its guard says there.
+        """
         e = self.e
         line = step.instruction.line
-        guard = self.guard(step.instruction)
+        aligned = step.entry.flow == "aligned"
+        guard = None if aligned else self.guard(step.instruction)
         active = mask
         if guard is not None:
             active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
-        operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
-        members = self.read_value(operand, B32, line)
+        if aligned:
+            members = e.constant(0xFFFFFFFF, B32)
+        else:
+            operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
+            members = self.read_value(operand, B32, line)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
@@ -460,7 +467,7 @@ class Translator:
         if block.loop_head:
             self.spend_fuel(number)
         first = self.steps[block.first]
-        if first.entry.flow == "sync":
+        if first.entry.flow in ("sync", "aligned"):
             mask = self.rendezvous(first, number, mask)
         machine.mask = mask
         self.bump(2 * number, "1")

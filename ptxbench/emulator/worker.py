@@ -103,7 +103,7 @@ def aligned(size: int) -> NDArray[np.uint8]:
 
 def launch(job: Job, arena: mmap.mmap) -> Answer:
     """Run every CTA; with several threads, thread t takes CTAs t, t + threads, ..."""
-    kernel = native.kernel(job.ptx, job.entry)
+    kernel = native.kernel(job.ptx, job.entry, job.arch)
     count = job.grid[0] * job.grid[1] * job.grid[2]
     threads = 1 if kernel.translation.in_order else max(1, min(job.threads, count))
     base = ctypes.addressof(ctypes.c_char.from_buffer(arena))
