@@ -179,6 +179,11 @@ class Emitter:
         """Arithmetic for signed types, else logical; counts below the width only."""
         return self.binary("ashr" if a.type.signed else "lshr", "", a, count)
 
+    def saturating(self, operation: str, a: Value, b: Value) -> Value:
+        """ "add" or "sub", clamped to the range of the integer type."""
+        name = f"llvm.{'s' if a.type.signed else 'u'}{operation}.sat.v{LANES}i{a.type.bits}"
+        return Value(self.intrinsic(name, a.type.vector, (a.type.vector, a.ir), (a.type.vector, b.ir)), a.type)
+
     # ---- comparison and choice
 
     def compare(self, comparison: str, a: Value, b: Value) -> Value:
@@ -242,6 +247,14 @@ class Emitter:
     def signed(self, a: Value) -> Value:
         """The same bits, compared and extended as signed."""
         return replace(a, type=TYPES[f"s{a.type.bits}"])
+
+    def unsigned(self, a: Value) -> Value:
+        """The same bits, compared and extended as unsigned."""
+        return replace(a, type=TYPES[f"u{a.type.bits}"])
+
+    def one_if(self, condition: Value, type: Type) -> Value:
+        """1 where the predicate is true, else 0."""
+        return Value(self.op(f"zext {PRED.vector} {condition.ir} to {type.vector}"), type)
 
     def convert_saturating(self, a: Value, type: Type) -> Value:
         """An integer clamped to the range of the integer type `type`."""

@@ -6,7 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator.isa import Entry
-from ptxbench.emulator.syntax import Address, Dual, Function, Instruction, Not, Operand, Register, Symbol, Vector
+from ptxbench.emulator.syntax import (
+    Address,
+    Dual,
+    Function,
+    Instruction,
+    Negated,
+    Not,
+    Operand,
+    Register,
+    Selected,
+    Symbol,
+    Vector,
+)
 
 
 @dataclass(frozen=True)
@@ -49,8 +61,10 @@ def registers(operand: Operand) -> Iterator[str]:
     elif isinstance(operand, Dual):
         yield from registers(operand.first)
         yield from registers(operand.second)
-    elif isinstance(operand, Not):
+    elif isinstance(operand, Not | Negated):
         yield from registers(operand.operand)
+    elif isinstance(operand, Selected):
+        yield operand.register.name
 
 
 def reads(step: Step) -> set[str]:

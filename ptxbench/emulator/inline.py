@@ -19,9 +19,11 @@ from ptxbench.emulator.syntax import (
     Immediate,
     Instruction,
     Module,
+    Negated,
     Not,
     Operand,
     Register,
+    Selected,
     Symbol,
     Variable,
     Vector,
@@ -188,6 +190,8 @@ class Renamer:
             return replace(operand, parts=tuple(self.operand(part) for part in operand.parts))
         if isinstance(operand, Dual):
             return Dual(self.operand(operand.first), self.operand(operand.second))
-        if isinstance(operand, Not):
-            return Not(self.operand(operand.operand))
+        if isinstance(operand, Not | Negated):
+            return replace(operand, operand=self.operand(operand.operand))
+        if isinstance(operand, Selected):
+            return replace(operand, register=Register(self.prefix + operand.register.name))
         return operand

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, context, host, lanes
+from ptxbench.emulator.runtime import access, atomics, context, host, integer, lanes
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
-from ptxbench.emulator.types import B32, B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
+from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 
 STORED_IN = {"const": "global", "param": "local"}
 """Constants lie in the arena like global memory; the .param variables of calls in the thread's local memory."""
@@ -27,6 +27,24 @@ class ParamAddress:
     space_left: int
 
 
+SHARED_UNIT = 128
+"""Shared memory is given to a CTA in multiples of this many bytes, on sm_80 and later."""
+FIXED = {
+    "WARP_SZ": LANES, "nwarpid": 64, "smid": 0, "nsmid": 1, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0,
+    "cluster_ctarank": 0, "cluster_nctarank": 1, "is_explicit_cluster": 0, "current_graph_exec": 0,
+}  # fmt: skip
+"""Predefined registers that never change here: one multiprocessor, one grid, no clusters."""
+LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
+"""Predefined registers of 64 bits among the fixed ones."""
+
+
+def fixed_register(name: str, base: str) -> int | None:
+    """The value of a predefined register that never changes; performance monitors and environment registers are 0."""
+    if base.startswith(("pm", "envreg", "reserved_smem_offset_")):
+        return 0
+    return FIXED.get(base, FIXED.get(name))
+
+
 @dataclass
 class Machine:
     """`mask`: lanes at this program counter; `active`: those whose guard is true as well (i32 names)."""
@@ -38,6 +56,12 @@ class Machine:
     next_slot: int = 0
     step: int = 0
     line: int = 0
+    ahead: int = 0
+    """Instructions of the block from this one on."""
+    shared_bytes: int = 0
+    """Static shared memory."""
+    constant_variables: list[tuple[int, int]] = field(default_factory=list)
+    """Address and bytes of the module's .const variables."""
     mask: str = ""
     active: str = ""
 
@@ -116,6 +140,12 @@ class Machine:
         both = self.e.op(f"call {{ {kind}, {kind} }} @{function}({kind} {a.ir}, {kind} {b.ir})")
         quotient, remainder = (self.e.op(f"extractvalue {{ {kind}, {kind} }} {both}, {k}") for k in (0, 1))
         return Value(quotient, a.type), Value(remainder, a.type)
+
+    def multiply_high(self, a: Value, b: Value) -> Value:
+        """The upper half of the product of two 64-bit integers."""
+        function = self.function(integer.multiply_high(a.type))
+        kind = a.type.vector
+        return Value(self.e.op(f"call {kind} @{function}({kind} {a.ir}, {kind} {b.ir})"), a.type)
 
     def reach(self, space: str, address: Value, kind: str, size: int) -> str:
         """The arguments that every memory function starts with; takes a site for each space that it may touch."""
@@ -220,10 +250,35 @@ class Machine:
         }
         if base in masks:
             return self.e.lanes(masks[base], U32)
-        constants = {"WARP_SZ": LANES, "%smid": 0, "%nsmid": 1}
-        if name in constants:
-            return self.e.constant(constants[name], TYPES["u32"])
+        if base.startswith(("clock", "globaltimer")):
+            return self.clock(base)
+        if base.endswith("_smem_size"):
+            return self.shared_size(base)
+        if (value := fixed_register(name, base)) is not None:
+            return self.e.constant(value, PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32)
+        clusters = {"clusterid": context.CTA_X, "nclusterid": context.GRID_X}  # without clusters, each CTA is one
+        if base in clusters:
+            return self.context(clusters[base] + step)
         raise syntax_error(self.line, f"the emulator does not know the predefined register '{name}'.")
+
+    def clock(self, base: str) -> Value:
+        """%clock and %globaltimer (a nanosecond each): the instructions that this warp has executed before."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
+        now = self.e.op(f"sub i64 {self.e.op(f'load i64, ptr {at}')}, {self.ahead}")
+        if base in ("clock64", "globaltimer"):
+            return self.e.splat(now, U64)
+        if base.endswith("_hi"):
+            now = self.e.op(f"lshr i64 {now}, 32")
+        return self.e.splat(self.e.op(f"trunc i64 {now} to i32"), U32)
+
+    def shared_size(self, base: str) -> Value:
+        """%dynamic_smem_size, %total_smem_size and %aggr_smem_size: nothing is reserved for system software."""
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.SHARED_BYTES}")
+        size = self.e.op(f"trunc i64 {self.e.op(f'load i64, ptr {at}')} to i32")
+        if base == "dynamic_smem_size":
+            return self.e.splat(self.e.op(f"sub i32 {size}, {self.shared_bytes}"), U32)
+        more = self.e.op(f"add i32 {size}, {SHARED_UNIT - 1}")
+        return self.e.splat(self.e.op(f"and i32 {more}, {-SHARED_UNIT}"), U32)
 
     def context(self, slot: int) -> Value:
         """A u32 that all lanes share, from the context."""

@@ -59,8 +59,8 @@ def compile_kernel(ptx: str, entry: str | None, arch: str) -> tuple[Translation,
     return replace(translation, ir=""), code
 
 
-@functools.cache
 def target_machine() -> Any:
+    """A new one each time: an engine owns its own and destroys it when the kernel is forgotten."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()

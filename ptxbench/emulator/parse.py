@@ -21,9 +21,11 @@ from ptxbench.emulator.syntax import (
     Immediate,
     Instruction,
     Module,
+    Negated,
     Not,
     Operand,
     Register,
+    Selected,
     Sink,
     Special,
     Symbol,
@@ -432,6 +434,8 @@ class Parser:
             return Not(self.operand())
         if self.next.text == "-" or self.next.kind == "number":
             sign = -1 if self.accept("-") else 1
+            if sign == -1 and self.next.kind == "word":
+                return Negated(self.operand())
             literal = self.number()
             return literal if sign == 1 else Immediate(negative(literal), literal.bits)
         name = self.next
@@ -461,14 +465,18 @@ class Parser:
             offset += sign * self.integer()
         return Address(base, offset)
 
-    def named(self, name: str) -> Register | Special | Symbol | Sink:
-        """What a bare name stands for: the innermost register, a predefined register, or a symbol."""
+    def named(self, name: str) -> Register | Selected | Special | Symbol | Sink:
+        """What a bare name stands for: the innermost register, a part of one, a predefined register, or a symbol."""
         if name == "_":
             return Sink()
         for scope in reversed(self.scopes):
             if name in scope:
                 return Register(scope[name])
-        return Special(name) if PREDEFINED.fullmatch(name) else Symbol(name)
+        if PREDEFINED.fullmatch(name):
+            return Special(name)
+        whole, _, selector = name.partition(".")
+        register = self.named(whole) if selector else None
+        return Selected(register, selector) if isinstance(register, Register) else Symbol(name)
 
     def resolve_labels(self, function: Function) -> None:
         """Every branch has its label. Raises PtxSyntaxError."""

@@ -74,13 +74,28 @@ class Not:
 
 
 @dataclass(frozen=True)
+class Selected:
+    """`r.h1`, `r.b3210`: the halves or bytes of a register that a video instruction takes."""
+
+    register: Register
+    selector: str
+
+
+@dataclass(frozen=True)
+class Negated:
+    """`-r`: a source of vmad, taken with the other sign."""
+
+    operand: Operand
+
+
+@dataclass(frozen=True)
 class Group:
     """`(a, b)`: the parameters of a call."""
 
     parts: tuple[Operand, ...]
 
 
-Operand = Register | Special | Immediate | Symbol | Sink | Address | Vector | Dual | Not | Group
+Operand = Register | Special | Immediate | Symbol | Sink | Address | Vector | Dual | Not | Selected | Negated | Group
 
 
 @dataclass(frozen=True)

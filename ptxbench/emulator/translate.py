@@ -28,9 +28,11 @@ from ptxbench.emulator.syntax import (
     Immediate,
     Instruction,
     Module,
+    Negated,
     Not,
     Operand,
     Register,
+    Selected,
     Sink,
     Special,
     Symbol,
@@ -90,6 +92,13 @@ class Translator:
         self.shared, self.shared_bytes = lay_out_shared(module, function)
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
+        self.machine.shared_bytes = self.shared_bytes
+        self.machine.constant_variables = [
+            (self.module_variables[each.name], each.size_bytes)
+            for each in module.variables.values()
+            if each.space == "const"
+        ]
+        self.clocked = any(reads_clock(step.instruction) for step in self.steps)
         self.slots, self.register_bytes = self.lay_out_registers()
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
@@ -282,6 +291,12 @@ class Translator:
         old = self.e.op(f"load i64, ptr {at}")
         self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
 
+    def tick(self, instructions: int) -> None:
+        """Advance the warp's clock by a block."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
+        old = self.e.op(f"load i64, ptr {at}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {instructions}')}, ptr {at}")
+
     def lane_count(self, mask: str) -> str:
         """How many lanes a mask names, as i64."""
         count = self.e.intrinsic("llvm.ctpop.i32", "i32", ("i32", mask))
@@ -472,6 +487,8 @@ class Translator:
         machine.mask = mask
         self.bump(2 * number, "1")
         self.bump(2 * number + 1, self.lane_count(mask))
+        if self.clocked:
+            self.tick(block.last - block.first)
         for index in range(block.first, block.last):
             self.step(index, number)
         self.write_back(block)
@@ -481,6 +498,7 @@ class Translator:
         step, machine = self.steps[index], self.machine
         instruction, entry = step.instruction, step.entry
         machine.step, machine.line, machine.active = index, instruction.line, machine.mask
+        machine.ahead = self.blocks[number].last - index
         guard = self.guard(instruction)
         guard_slot = divergent_slot = None
         if guard is not None:
@@ -502,6 +520,8 @@ class Translator:
         arguments = dict(entry.arguments)
         targets = []
         for form, operand in zip(entry.operands, instruction.operands, strict=True):
+            if form.selector or form.sign:
+                operand, arguments[f"{form.name}_sel"], arguments[f"{form.name}_negated"] = plain(operand)
             if form.kind == "target":
                 targets.append((form, operand))
             elif form.name in entry.asks:
@@ -514,7 +534,7 @@ class Translator:
             arguments["carry"] = self.get(CARRY)
         if "count" in entry.asks:  # how many registers a vector is taken apart into
             arguments["count"] = sum(len(operand.parts) for _, operand in targets if isinstance(operand, Vector))
-        result = entry.body(**arguments)
+        result = entry.body(**{name: value for name, value in arguments.items() if name in entry.asks})
         if entry.carry in ("out", "both"):
             result, carry = result
             self.put(Register(CARRY), carry, guard, instruction.line)
@@ -609,6 +629,23 @@ done:
   {body}
 }}
 """
+
+
+def reads_clock(instruction: Instruction) -> bool:
+    return any(
+        isinstance(operand, Special) and operand.name.startswith(("%clock", "%globaltimer"))
+        for operand in instruction.operands
+    )
+
+
+def plain(operand: Operand) -> tuple[Operand, str, bool]:
+    """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
+    negated = isinstance(operand, Negated)
+    if isinstance(operand, Negated):
+        operand = operand.operand
+    if isinstance(operand, Selected):
+        return operand.register, operand.selector, negated
+    return operand, "", negated
 
 
 def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:

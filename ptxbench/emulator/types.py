@@ -50,7 +50,6 @@ class Type:
 PRED = Type("pred", "p", 1)
 TYPES = {
     **{f"{kind}{bits}": Type(f"{kind}{bits}", kind, bits) for kind in "bus" for bits in (8, 16, 32, 64)},
-    "b128": Type("b128", "b", 128),
     **{f"f{bits}": Type(f"f{bits}", "f", bits) for bits in (16, 32, 64)},
     "b128": Type("b128", "b", 128),
     "pred": PRED,

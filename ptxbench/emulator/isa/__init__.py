@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.isa import atomic, compare, control, convert, floating, host, integer, logic, memory, move, warp
+from ptxbench.emulator.isa import (
+    atomic,
+    compare,
+    control,
+    convert,
+    extended,
+    floating,
+    host,
+    integer,
+    logic,
+    memory,
+    move,
+    video,
+    warp,
+)
 from ptxbench.emulator.isa.table import TABLE, Entry
-from ptxbench.emulator.syntax import Dual, Group, Instruction, Vector
+from ptxbench.emulator.syntax import Dual, Group, Instruction, Negated, Selected, Vector
 
-CHAPTERS = (integer, floating, compare, logic, move, convert, memory, atomic, warp, control, host)
+CHAPTERS = (integer, extended, video, floating, compare, logic, move, convert, memory, atomic, warp, control, host)
 
 __all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
 
@@ -23,6 +37,8 @@ def fits(entry: Entry, instruction: Instruction) -> bool:
         isinstance(operand, Vector) == form.vector
         and not isinstance(operand, Group)
         and (bool(form.predicate) or not isinstance(operand, Dual))
+        and (form.selector or not isinstance(operand, Selected))
+        and (form.sign or not isinstance(operand, Negated))
         for form, operand in zip(entry.operands, instruction.operands, strict=True)
     )
 

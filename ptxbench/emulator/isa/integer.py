@@ -1,12 +1,15 @@
 """PTX ISA, Integer Arithmetic Instructions."""
 
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import U32
+from ptxbench.emulator.types import B32, S32, TYPES, U32
 
 instruction = Chapter("Integer Arithmetic Instructions", counted="int")
 
 INTS = ("u16", "u32", "u64", "s16", "s32", "s64")
 NARROW = ("u16", "u32", "s16", "s32")
+WIDE = ("u64", "s64")
+PACKED = ("u16x2", "s16x2")
+WORDS = ("u32", "s32")
 
 
 @instruction("add.type d, a, b", type=INTS, section="integer-arithmetic-instructions-add")
@@ -19,14 +22,31 @@ def sub(e, a, b):
     return e.sub(a, b)
 
 
+@instruction("add.sat.s32 d, a, b", section="integer-arithmetic-instructions-add")
+def add_sat(e, a, b):
+    """Clamped to the least and the greatest s32."""
+    return e.saturating("add", a, b)
+
+
+@instruction("sub.sat.s32 d, a, b", section="integer-arithmetic-instructions-sub")
+def sub_sat(e, a, b):
+    return e.saturating("sub", a, b)
+
+
 @instruction("mul.lo.type d, a, b", type=INTS, section="integer-arithmetic-instructions-mul")
 def mul_lo(e, a, b):
     return e.mul(a, b)
 
 
-@instruction("mul.hi.type d, a, b", type=NARROW, section="integer-arithmetic-instructions-mul")
-def mul_hi(e, a, b):
+@instruction("mul.hi.type d, a, b", type=INTS, section="integer-arithmetic-instructions-mul")
+def mul_hi(e, machine, a, b):
+    return upper_product(e, machine, a, b)
+
+
+def upper_product(e, machine, a, b):
     """Widened before multiplying: the sign of the full product reaches the upper half."""
+    if a.type.bits == 64:
+        return machine.multiply_high(a, b)
     return e.high_half(e.mul(e.widen(a), e.widen(b)), a.type)
 
 
@@ -40,9 +60,48 @@ def mad_lo(e, a, b, c):
     return e.add(e.mul(a, b), c)
 
 
+@instruction("mad.hi.type d, a, b, c", type=INTS, section="integer-arithmetic-instructions-mad")
+def mad_hi(e, machine, a, b, c):
+    return e.add(upper_product(e, machine, a, b), c)
+
+
+@instruction("mad.hi.sat.s32 d, a, b, c", section="integer-arithmetic-instructions-mad")
+def mad_hi_sat(e, machine, a, b, c):
+    return e.saturating("add", upper_product(e, machine, a, b), c)
+
+
 @instruction("mad.wide.type d:wide, a, b, c:wide", type=NARROW, section="integer-arithmetic-instructions-mad")
 def mad_wide(e, a, b, c):
     return e.add(e.mul(e.widen(a), e.widen(b)), c)
+
+
+def product24(e, half, a, b):
+    """Bits 0 to 31 (lo) or 16 to 47 (hi) of the product of the low 24 bits, by their sign."""
+    eight = e.constant(8, a.type)
+    full = e.mul(*(e.widen(e.shr(e.shl(each, eight), eight)) for each in (a, b)))
+    return e.convert(e.shr(full, e.constant(16, full.type)) if half == "hi" else full, a.type)
+
+
+@instruction("mul24.half.type d, a, b", half=("lo", "hi"), type=WORDS, section="integer-arithmetic-instructions-mul24")
+def mul24(e, half, a, b):
+    return product24(e, half, a, b)
+
+
+@instruction("mad24.half.type d, a, b, c", half=("lo", "hi"), type=WORDS,
+             section="integer-arithmetic-instructions-mad24")  # fmt: skip
+def mad24(e, half, a, b, c):
+    return e.add(product24(e, half, a, b), c)
+
+
+@instruction("mad24.hi.sat.s32 d, a, b, c", section="integer-arithmetic-instructions-mad24")
+def mad24_hi_sat(e, a, b, c):
+    return e.saturating("add", product24(e, "hi", a, b), c)
+
+
+@instruction("sad.type d, a, b, c", type=INTS, section="integer-arithmetic-instructions-sad")
+def sad(e, a, b, c):
+    """c + |a - b|, the difference of the least and the greatest value modulo 2^width."""
+    return e.add(c, e.select(e.compare("lt", a, b), e.sub(b, a), e.sub(a, b)))
 
 
 @instruction("min.type d, a, b", type=INTS, section="integer-arithmetic-instructions-min")
@@ -53,6 +112,67 @@ def minimum(e, a, b):
 @instruction("max.type d, a, b", type=INTS, section="integer-arithmetic-instructions-max")
 def maximum(e, a, b):
     return e.max(a, b)
+
+
+def positive(e, a):
+    """.relu: at least 0."""
+    return e.max(a, e.constant(0, a.type))
+
+
+@instruction("min.relu.s32 d, a, b", section="integer-arithmetic-instructions-min")
+@instruction("min.s32.relu d:s32, a:s32, b:s32", section="integer-arithmetic-instructions-min")
+def minimum_relu(e, a, b):
+    return positive(e, e.min(a, b))
+
+
+@instruction("max.relu.s32 d, a, b", section="integer-arithmetic-instructions-max")
+@instruction("max.s32.relu d:s32, a:s32, b:s32", section="integer-arithmetic-instructions-max")
+def maximum_relu(e, a, b):
+    return positive(e, e.max(a, b))
+
+
+# ---- two halves at once
+
+
+def halves(e, a, type):
+    """The lower and the upper half of a 32-bit value, as `type` ("u16x2" or "s16x2") says."""
+    half = TYPES[type.removesuffix("x2")]
+    return e.convert(a, half), e.convert(e.shr(a, e.constant(16, B32)), half)
+
+
+def by_halves(e, operation, a, b, type):
+    low, high = (operation(x, y) for x, y in zip(halves(e, a, type), halves(e, b, type), strict=True))
+    return e.pair(low, high)
+
+
+@instruction("add.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-add")
+def add_packed(e, a, b, type):
+    return by_halves(e, e.add, a, b, type)
+
+
+@instruction("min.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-min")
+def min_packed(e, a, b, type):
+    return by_halves(e, e.min, a, b, type)
+
+
+@instruction("max.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-max")
+def max_packed(e, a, b, type):
+    return by_halves(e, e.max, a, b, type)
+
+
+@instruction("min.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-min")
+@instruction("min.s16x2.relu d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-min")
+def min_packed_relu(e, a, b):
+    return by_halves(e, lambda x, y: positive(e, e.min(x, y)), a, b, "s16x2")
+
+
+@instruction("max.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-max")
+@instruction("max.s16x2.relu d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-max")
+def max_packed_relu(e, a, b):
+    return by_halves(e, lambda x, y: positive(e, e.max(x, y)), a, b, "s16x2")
+
+
+# ---- sign, quotient
 
 
 @instruction("neg.type d, a", type=("s16", "s32", "s64"), section="integer-arithmetic-instructions-neg")
@@ -78,6 +198,9 @@ def rem(machine, a, b):
     return machine.divide(a, b)[1]
 
 
+# ---- bits
+
+
 @instruction("popc.type d:u32, a", type=("b32", "b64"), section="integer-arithmetic-instructions-popc")
 def popc(e, a):
     return e.convert(e.population(a), U32)
@@ -89,6 +212,141 @@ def clz(e, a):
     return e.convert(e.leading_zeros(a), U32)
 
 
+@instruction("bfind{.shiftamt}.type d:u32, a", type=("u32", "s32", "u64", "s64"),
+             section="integer-arithmetic-instructions-bfind")  # fmt: skip
+def bfind(e, a, shiftamt):
+    """The highest bit that differs from the sign, or how far it is from the top; all ones where there is none."""
+    if a.type.signed:
+        a = e.xor(a, e.shr(a, e.constant(a.type.bits - 1, a.type)))
+    zeros = e.convert(e.leading_zeros(a), U32)
+    if not shiftamt:
+        return e.sub(e.constant(a.type.bits - 1, U32), zeros)
+    none = e.compare("eq", zeros, e.constant(a.type.bits, U32))
+    return e.select(none, e.constant(0xFFFFFFFF, U32), zeros)
+
+
+@instruction("fns.b32 d, a, b:u32, c:s32", section="integer-arithmetic-instructions-fns")
+def fns(e, a, b, c):
+    """The place of the c-th set bit of a from bit b on: upward, downward where c < 0; 0 asks for bit b itself.
+
+    All ones where there is none. Downward is upward in the reversed bits. b above 31 is undefined; its low bits count.
+    """
+    zero, one, ones = (e.constant(value, U32) for value in (0, 1, 0xFFFFFFFF))
+    last = e.constant(31, U32)
+    down, here = (e.compare(comparison, c, e.constant(0, S32)) for comparison in ("lt", "eq"))
+    base = e.and_(b, last)
+    base = e.select(down, e.sub(last, base), base)
+    word = e.convert(a, U32)
+    word = e.select(down, e.reverse_bits(word), word)
+    from_base = e.shl(ones, base)
+    word = e.and_(word, e.select(here, e.shl(one, base), from_base))
+    wanted = e.select(here, one, e.convert(e.absolute(c), U32))
+    there = e.compare("le", wanted, e.population(word))
+    place = zero
+    for width in (16, 8, 4, 2, 1):  # by halves: is the wanted bit above the next `width` bits?
+        lower = e.population(e.and_(e.shr(word, place), e.constant((1 << width) - 1, U32)))
+        above = e.compare("gt", wanted, lower)
+        wanted = e.sub(wanted, e.select(above, lower, zero))
+        place = e.or_(place, e.select(above, e.constant(width, U32), zero))
+    place = e.and_(place, last)
+    place = e.select(down, e.sub(last, place), place)
+    return e.select(there, place, ones)
+
+
 @instruction("brev.type d, a", type=("b32", "b64"), section="integer-arithmetic-instructions-brev")
 def brev(e, a):
     return e.reverse_bits(a)
+
+
+@instruction("bfe.type d, a, b:u32, c:u32", type=("u32", "u64", "s32", "s64"),
+             section="integer-arithmetic-instructions-bfe")  # fmt: skip
+def bfe(e, a, b, c):
+    """c bits of a from bit b on; above them zeros, or, for a signed type, the field's highest bit.
+
+    The field is shifted to the top and back down; past the top of a, its sign stands in for the bits that lack.
+    """
+    width, byte, zero = a.type.bits, e.constant(0xFF, U32), e.constant(0, U32)
+    last = e.constant(width - 1, U32)
+    start, count = e.and_(b, byte), e.and_(c, byte)
+    left = e.sub(e.constant(width, U32), e.clamp_below(e.add(start, count), width))
+    right = e.add(left, start)
+    empty = e.compare("eq", count, zero)
+    if not a.type.signed:
+        empty = e.or_(empty, e.compare("gt", start, last))
+    left, right = (e.convert(e.min(each, last), a.type) for each in (left, right))
+    return e.select(empty, e.constant(0, a.type), e.shr(e.shl(a, left), right))
+
+
+@instruction("bfi.type d, a, b, c:u32, length:u32", type=("b32", "b64"), section="integer-arithmetic-instructions-bfi")
+def bfi(e, a, b, c, length):
+    """b with its bits from bit c on replaced by the low `length` bits of a."""
+    byte, last = e.constant(0xFF, U32), e.constant(a.type.bits - 1, U32)
+    start, count = e.and_(c, byte), e.and_(length, byte)
+    inside = e.compare("le", start, last)
+    place = e.convert(e.min(start, last), a.type)
+    field = e.select(inside, e.shl(ones_below(e, count, a.type), place), e.constant(0, a.type))
+    return e.or_(e.and_(b, e.not_(field)), e.and_(e.shl(a, place), field))
+
+
+def ones_below(e, count, type):
+    """The low `count` bits set; all of them from the width on."""
+    inside = e.compare("lo", count, e.constant(type.bits, count.type))
+    shift = e.convert(e.select(inside, count, e.constant(0, count.type)), type)
+    ones = e.constant(-1, type)
+    return e.select(inside, e.not_(e.shl(ones, shift)), ones)
+
+
+@instruction("szext.mode.type d, a, b:u32", mode=("clamp", "wrap"), type=WORDS,
+             section="integer-arithmetic-instructions-szext")  # fmt: skip
+def szext(e, mode, a, b):
+    """The low b bits of a, extended by their sign or by zeros; b above 31 leaves a (clamp) or counts modulo 32."""
+    low = e.and_(b, e.constant(31, U32))
+    unused = e.and_(e.sub(e.constant(32, U32), low), e.constant(31, U32))
+    unused = e.convert(unused, a.type)
+    result = e.shr(e.shl(a, unused), unused)
+    result = e.select(e.compare("eq", low, e.constant(0, U32)), e.constant(0, a.type), result)
+    return e.select(e.compare("gt", b, e.constant(31, U32)), a, result) if mode == "clamp" else result
+
+
+@instruction("bmsk.mode.b32 d, a:u32, b:u32", mode=("clamp", "wrap"), section="integer-arithmetic-instructions-bmsk")
+def bmsk(e, mode, a, b):
+    """b ones from bit a on. clamp: a above 31 gives 0, b above 31 ones to the top; wrap: both are taken modulo 32."""
+    five, zero, ones = (e.constant(value, U32) for value in (31, 0, 0xFFFFFFFF))
+    start, count = e.and_(a, five), e.and_(b, five)
+    from_start = e.shl(ones, start)
+    end = e.add(start, count)
+    from_end = e.select(e.compare("gt", end, five), zero, e.shl(ones, e.and_(end, five)))
+    if mode == "wrap":
+        return e.and_(from_start, e.not_(from_end))
+    from_end = e.select(e.compare("gt", b, five), zero, from_end)
+    return e.select(e.compare("gt", a, five), zero, e.and_(from_start, e.not_(from_end)))
+
+
+# ---- dot products
+
+
+def piece(e, a, place, bits, type):
+    """`bits` bits of the 32-bit `a` from bit `place` on, extended by the sign that `type` says."""
+    up = e.shl(e.convert(a, type), e.constant(32 - bits - place, type))
+    return e.shr(up, e.constant(32 - bits, type))
+
+
+def dot(e, pairs, c):
+    """c + the products, modulo 2^32."""
+    for x, y in pairs:
+        c = e.add(c, e.convert(e.mul(x, y), c.type))
+    return c
+
+
+@instruction("dp4a.atype.btype d:u32, a:b32, b:b32, c:u32", atype=WORDS, btype=WORDS,
+             section="integer-arithmetic-instructions-dp4a")  # fmt: skip
+def dp4a(e, a, b, c, atype, btype):
+    return dot(e, ((piece(e, a, k, 8, atype), piece(e, b, k, 8, btype)) for k in (0, 8, 16, 24)), c)
+
+
+@instruction("dp2a.half.atype.btype d:u32, a:b32, b:b32, c:u32", half=("lo", "hi"), atype=WORDS, btype=WORDS,
+             section="integer-arithmetic-instructions-dp2a")  # fmt: skip
+def dp2a(e, half, a, b, c, atype, btype):
+    """The two halves of a times the lower or the upper two bytes of b."""
+    first = 0 if half == "lo" else 16
+    return dot(e, ((piece(e, a, 2 * k, 16, atype), piece(e, b, first + k, 8, btype)) for k in (0, 8)), c)

@@ -19,12 +19,31 @@ def not_(e, a):
     return e.not_(a)
 
 
+@instruction("cnot.type d, a", type=BITS, section="logic-and-shift-instructions-cnot")
+def cnot(e, a):
+    """1 where a is 0, else 0: the ! of C."""
+    return e.one_if(e.compare("eq", a, e.constant(0, a.type)), a.type)
+
+
 @instruction("lop3.b32 d, a, b, c, immLut", section="logic-and-shift-instructions-lop3")
 def lop3(e, a, b, c, immLut):  # noqa: N803  the manual's spelling
+    return by_table(e, a, b, c, immLut.constant)
+
+
+@instruction("lop3.bool.b32 d|p, a, b, c, immLut, q:pred", bool=("or", "and"),
+             section="logic-and-shift-instructions-lop3")  # fmt: skip
+def lop3_predicate(e, bool, a, b, c, immLut, q):  # noqa: N803  the manual's spelling
+    """The result, and whether it has any bit, combined with q."""
+    result = by_table(e, a, b, c, immLut.constant)
+    some = e.compare("ne", result, e.constant(0, result.type))
+    return result, {"or": e.or_, "and": e.and_}[bool](some, q)
+
+
+def by_table(e, a, b, c, table):
     """Bit k of the table is the result where a, b, c have the bits of k: the sum of the minterms whose bit is set."""
     result = e.constant(0, a.type)
     for k in range(8):
-        if immLut.constant >> k & 1:
+        if table >> k & 1:
             terms = [each if k >> place & 1 else e.not_(each) for each, place in ((a, 2), (b, 1), (c, 0))]
             result = e.or_(result, e.and_(e.and_(terms[0], terms[1]), terms[2]))
     return result
@@ -63,14 +82,40 @@ def shf(e, direction, mode, a, b, c):
 @instruction("prmt.b32 d, a, b, c", section="data-movement-and-conversion-instructions-prmt")
 def prmt(e, a, b, c):
     """Four bytes picked from b:a by the low three bits of each nibble of c; its high bit spreads the byte's sign."""
+    return permuted(e, a, b, c)
+
+
+PERMUTATIONS = {
+    "f4e": (0x3210, 0x4321, 0x5432, 0x6543),  # forward: the four bytes from byte c on
+    "b4e": (0x5670, 0x6701, 0x7012, 0x0123),  # backward: from byte c down, modulo 8
+    "rc8": (0x0000, 0x1111, 0x2222, 0x3333),  # one byte, replicated
+    "ecl": (0x3210, 0x3211, 0x3222, 0x3333),  # bytes below c are byte c
+    "ecr": (0x0000, 0x1110, 0x2210, 0x3210),  # bytes above c are byte c
+    "rc16": (0x1010, 0x3232, 0x1010, 0x3232),  # one half, replicated
+}
+"""The nibbles that prmt's modes stand for, by the low two bits of c. (PTX ISA, prmt, Description.)"""
+
+
+@instruction("prmt.b32.mode d:b32, a:b32, b:b32, c:b32", mode=PERMUTATIONS,
+             section="data-movement-and-conversion-instructions-prmt")  # fmt: skip
+def prmt_mode(e, mode, a, b, c):
+    low = e.and_(c, e.constant(3, c.type))
+    control = e.constant(PERMUTATIONS[mode][0], c.type)
+    for k in range(1, 4):
+        chosen = e.constant(PERMUTATIONS[mode][k], c.type)
+        control = e.select(e.compare("eq", low, e.constant(k, c.type)), chosen, control)
+    return permuted(e, a, b, control)
+
+
+def permuted(e, a, b, control):
     both = e.pair(a, b)
     result = e.constant(0, a.type)
     for k in range(4):
-        nibble = e.shr(c, e.constant(4 * k, c.type))
-        place = e.convert(e.shl(e.and_(nibble, e.constant(7, c.type)), e.constant(3, c.type)), both.type)
-        byte = e.and_(e.convert(e.shr(both, place), a.type), e.constant(0xFF, a.type))
+        nibble = e.shr(control, e.constant(4 * k, control.type))
+        place = e.shl(e.and_(nibble, e.constant(7, control.type)), e.constant(3, control.type))
+        byte = e.and_(e.convert(e.shr(both, e.convert(place, both.type)), a.type), e.constant(0xFF, a.type))
         sign = e.negate(e.shr(byte, e.constant(7, a.type)))
-        spread = e.compare("ne", e.and_(nibble, e.constant(8, c.type)), e.constant(0, c.type))
+        spread = e.compare("ne", e.and_(nibble, e.constant(8, control.type)), e.constant(0, control.type))
         byte = e.select(spread, e.and_(sign, e.constant(0xFF, a.type)), byte)
         result = e.or_(result, e.shl(byte, e.constant(8 * k, a.type)))
     return result

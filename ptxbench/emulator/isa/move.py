@@ -2,21 +2,22 @@
 
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.spaces import SPACES
-from ptxbench.emulator.types import TYPES
+from ptxbench.emulator.types import PRED, TYPES
 
 instruction = Chapter("Data Movement and Conversion Instructions", counted="move")
 
-MOVED = ("pred", *(f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)), "f32", "f64")
-PACKED = {("b32", 2): "b16", ("b64", 2): "b32", ("b64", 4): "b16"}
+MOV = "data-movement-and-conversion-instructions-mov"
+NUMBERS = (*(f"{kind}{bits}" for kind in "bus" for bits in (16, 32, 64)), "f32", "f64")
+PACKED = ("b16", "b32", "b64", "b128")
 
 
-@instruction("mov.type d, a", type=MOVED, section="data-movement-and-conversion-instructions-mov")
+@instruction("mov.type d, a", type=("pred", *NUMBERS, "b128"), section=MOV)
 def mov(a):
     """Bits are copied; NaNs keep their payload. The name of a variable stands for its address."""
     return a
 
 
-@instruction("mov.type d, {a}:bits", type=("b32", "b64"), section="data-movement-and-conversion-instructions-mov")
+@instruction("mov.type d, {a}", type=PACKED, section=MOV)
 def pack(e, a, type):
     """The first register has the lowest bits."""
     result = e.constant(0, type)
@@ -27,18 +28,67 @@ def pack(e, a, type):
     return result
 
 
-@instruction("mov.type {d}, a", type=("b32", "b64"), section="data-movement-and-conversion-instructions-mov")
+@instruction("mov.type {d}, a", type=PACKED, section=MOV)
 def unpack(e, a, type, count):
     part = TYPES[f"b{type.bits // count}"]
     return tuple(e.convert(e.shr(a, e.constant(k * part.bits, type)), part) for k in range(count))
 
 
-@instruction("cvta{.to}.space.size d, a:u64", space=("global", "const", "shared", "local"), size=("u64",),
+@instruction("mov.vector.type {d}, {a}", vector=("v2",), type=NUMBERS, section=MOV)
+@instruction("mov.vector.type {d}, {a}", vector=("v4",), type=[each for each in NUMBERS if "64" not in each],
+             section=MOV)  # fmt: skip
+def mov_vector(machine, a, vector):
+    return machine.all_of(a, int(vector[1:]))
+
+
+SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local")
+
+
+@instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
-def cvta(e, a, to, space):
-    """Generic addresses of global memory and constants are their own; shared and local memory have a window each."""
-    window = SPACES[space].window if space in SPACES else 0
-    if not window:
-        return a
-    shift = e.constant(window, a.type)
-    return e.sub(a, shift) if to else e.add(a, shift)
+def cvta(e, a, space):
+    """The generic address: of global memory and constants their own; shared and local memory have a window each."""
+    return e.add(a, e.constant(window(space), a.type))
+
+
+@instruction("cvta.to.space.u64 d, a", space=SPACES_OF_ADDRESSES,
+             section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
+def cvta_to(e, a, space):
+    return e.sub(a, e.constant(window(space), a.type))
+
+
+def window(space):
+    """The first generic address of a space; 0 where generic addresses are the space's own."""
+    name = space.partition("::")[0]
+    return SPACES[name].window if name in SPACES else 0
+
+
+WINDOW_BITS = 32
+"""Shared and local memory have 2^32 generic addresses each."""
+
+
+@instruction("isspacep.space d:pred, a:u64", space=("shared", "shared::cta", "shared::cluster", "local"),
+             section="data-movement-and-conversion-instructions-isspacep")  # fmt: skip
+def isspacep(e, a, space):
+    return in_window(e, a, space)
+
+
+@instruction("isspacep.global d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
+def isspacep_global(e, a):
+    """Every address that is neither shared nor local, constants and parameters too."""
+    return e.not_(e.or_(in_window(e, a, "shared"), in_window(e, a, "local")))
+
+
+@instruction("isspacep.const d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
+def isspacep_const(e, machine, a):
+    """Whether the address lies in one of the module's .const variables."""
+    inside = e.constant(0, PRED)
+    for first, size in machine.constant_variables:
+        within = e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
+        inside = e.or_(inside, within)
+    return inside
+
+
+def in_window(e, a, space):
+    offset = e.sub(a, e.constant(window(space), a.type))
+    return e.compare("lo", offset, e.constant(1 << WINDOW_BITS, a.type))

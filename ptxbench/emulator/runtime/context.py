@@ -32,6 +32,8 @@ OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED = range(1, 6)
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_BARRIER, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
+WARP_CLOCK = 160
+"""i64: instructions that the warp has executed; kept only where a kernel reads a clock."""
 WARP_TID = 192
 WARP_BYTES = 576
 

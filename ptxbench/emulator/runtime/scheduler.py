@@ -108,6 +108,8 @@ prepare.warp:
   store i32 -1, ptr %at.barrier
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
   store i64 %fuel.per.warp, ptr %at.fuel
+  %at.clock = getelementptr i8, ptr %warp, i64 {at.WARP_CLOCK}
+  store i64 0, ptr %at.clock
   %w.next = add i64 %w, 1
   br label %prepare
 round:

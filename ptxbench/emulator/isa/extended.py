@@ -1,0 +1,85 @@
+"""PTX ISA, Extended-Precision Integer Arithmetic Instructions: the carry bit CC.CF links words of a long number."""
+
+from ptxbench.emulator.isa.integer import upper_product
+from ptxbench.emulator.isa.table import Chapter
+
+instruction = Chapter("Extended-Precision Integer Arithmetic Instructions", counted="int")
+
+TYPES = ("u32", "s32", "u64", "s64")
+HALVES = ("lo", "hi")
+SECTION = "extended-precision-arithmetic-instructions-"
+
+
+def below(e, a, b):
+    """a < b without a sign: whether an addition carried, or a subtraction borrowed."""
+    return e.compare("lo", e.unsigned(a), e.unsigned(b))
+
+
+def add_carrying(e, a, b, carry=None):
+    """The sum and its carry."""
+    total = e.add(a, b)
+    out = below(e, total, a)
+    if carry is None:
+        return total, out
+    more = e.add(total, e.one_if(carry, a.type))
+    return more, e.or_(out, below(e, more, total))
+
+
+def subtract_borrowing(e, a, b, carry=None):
+    """The difference and its borrow."""
+    difference = e.sub(a, b)
+    out = below(e, a, b)
+    if carry is None:
+        return difference, out
+    less = e.sub(difference, e.one_if(carry, a.type))
+    return less, e.or_(out, below(e, difference, less))
+
+
+def half_product(e, machine, half, a, b):
+    return upper_product(e, machine, a, b) if half == "hi" else e.mul(a, b)
+
+
+@instruction("add.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "add-cc")
+def add_cc(e, a, b):
+    return add_carrying(e, a, b)
+
+
+@instruction("addc.type d, a, b", type=TYPES, carry="in", section=SECTION + "addc")
+def addc(e, a, b, carry):
+    return add_carrying(e, a, b, carry)[0]
+
+
+@instruction("addc.cc.type d, a, b", type=TYPES, carry="both", section=SECTION + "addc")
+def addc_cc(e, a, b, carry):
+    return add_carrying(e, a, b, carry)
+
+
+@instruction("sub.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "sub-cc")
+def sub_cc(e, a, b):
+    return subtract_borrowing(e, a, b)
+
+
+@instruction("subc.type d, a, b", type=TYPES, carry="in", section=SECTION + "subc")
+def subc(e, a, b, carry):
+    return subtract_borrowing(e, a, b, carry)[0]
+
+
+@instruction("subc.cc.type d, a, b", type=TYPES, carry="both", section=SECTION + "subc")
+def subc_cc(e, a, b, carry):
+    return subtract_borrowing(e, a, b, carry)
+
+
+@instruction("mad.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="out", section=SECTION + "mad-cc")
+def mad_cc(e, machine, half, a, b, c):
+    """The carry is that of the addition; the product's other half is dropped."""
+    return add_carrying(e, half_product(e, machine, half, a, b), c)
+
+
+@instruction("madc.half.type d, a, b, c", half=HALVES, type=TYPES, carry="in", section=SECTION + "madc")
+def madc(e, machine, half, a, b, c, carry):
+    return add_carrying(e, half_product(e, machine, half, a, b), c, carry)[0]
+
+
+@instruction("madc.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="both", section=SECTION + "madc")
+def madc_cc(e, machine, half, a, b, c, carry):
+    return add_carrying(e, half_product(e, machine, half, a, b), c, carry)
