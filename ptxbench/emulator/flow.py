@@ -10,6 +10,7 @@ from ptxbench.emulator.syntax import (
     Address,
     Dual,
     Function,
+    Immediate,
     Instruction,
     Negated,
     Not,
@@ -69,11 +70,17 @@ def registers(operand: Operand) -> Iterator[str]:
 
 def reads(step: Step) -> set[str]:
     """Registers read; a guarded write keeps the old value where the guard is false, so it reads too."""
-    found = set() if step.instruction.guard is None else {step.instruction.guard.name} | writes(step)
+    found = operand_reads(step) | (set() if step.instruction.guard is None else writes(step))
+    return found | {CARRY} if step.entry.carry in ("in", "both") else found
+
+
+def operand_reads(step: Step) -> set[str]:
+    """Registers that stand among the sources, or as the guard."""
+    found = set() if step.instruction.guard is None else {step.instruction.guard.name}
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind != "target":
             found.update(registers(operand))
-    return found | {CARRY} if step.entry.carry in ("in", "both") else found
+    return found
 
 
 def writes(step: Step) -> set[str]:
@@ -174,3 +181,33 @@ def in_order(steps: Sequence[Step]) -> bool:
     return any(
         step.entry.opcode.split(".")[0] in ("atom", "red") and ".shared" not in step.entry.opcode for step in steps
     )
+
+
+def race_obstacle(steps: Sequence[Step]) -> str | None:
+    """Why races cannot be checked: synchronisation that is not a barrier of the whole CTA; None where they can."""
+    for step in steps:
+        root = step.entry.opcode.split(".")[0]
+        others = step.entry.flow == "barrier" and (
+            len(step.instruction.operands) > 1 or not isinstance(step.instruction.operands[0], Immediate)
+            or step.instruction.operands[0].value != 0
+        )  # fmt: skip
+        if others or root == "mbarrier" or step.entry.opcode.startswith("cp.async"):
+            return f"line {step.instruction.line} uses {step.entry.opcode}"
+    return None
+
+
+def schedule_obstacle(steps: Sequence[Step]) -> str | None:
+    """Why another schedule may rightly give other results; None where it may not.
+
+    Integer atomics commute as long as nobody looks at the old values; NVRTC writes them as `atom` all the same.
+    """
+    used = set().union(*(reads(step) for step in steps))
+    for step in steps:
+        parts = step.entry.opcode.split(".")
+        atomic = parts[0] in ("atom", "red")
+        looked_at = atomic and bool(writes(step) & used)
+        float_sum = atomic and parts[-1].startswith(("f", "bf"))
+        arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
+        if looked_at or float_sum or arrivals or step.entry.opcode == "call.vprintf":
+            return f"line {step.instruction.line} uses {step.entry.opcode}"
+    return None

@@ -52,3 +52,9 @@ class Translation:
     local_bytes: int
     """Local memory of a thread."""
     in_order: bool
+    granules: tuple[int, int] = (4, 4)
+    """Of a sanitised kernel: bytes of shared and of local memory that share a shadow."""
+    race_obstacle: str | None = None
+    """Why races cannot be checked."""
+    schedule_obstacle: str | None = None
+    """Why another schedule may rightly give other results."""

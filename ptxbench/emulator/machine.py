@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, context, host, integer, lanes
+from ptxbench.emulator.runtime import access, atomics, context, host, integer, lanes, sanitize
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -64,6 +64,9 @@ class Machine:
     """Address and bytes of the module's .const variables."""
     mask: str = ""
     active: str = ""
+    sanitize: bool = False
+    watches: set[tuple[str, str, int, int]] = field(default_factory=set)
+    reached: str = ""
 
     # ---- memory
 
@@ -87,6 +90,7 @@ class Machine:
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
         result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
+        self.watch("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
@@ -116,6 +120,7 @@ class Machine:
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
         self.e.line(f"call void @{function}({self.reach(space, address, 'store', size * count)}{bits})")
+        self.watch("store", space, size, count, bits)
 
     def atomic(self, space: str, operation: str, address: Value | ParamAddress, *operands: Value) -> Value:
         """Read, combine and write, lanes in ascending order; the old values."""
@@ -131,7 +136,9 @@ class Machine:
         second = self.e.bits(operands[1]).ir if len(operands) > 1 else first
         arguments = self.reach(space, address, "atomic", kind.bytes)
         call = f"call {bits.vector} @{function}({arguments}, {bits.vector} {first}, {bits.vector} {second})"
-        return self.e.as_type(Value(self.e.op(call), bits), kind)
+        old = self.e.op(call)
+        self.watch("atomic", space, kind.bytes, 1)
+        return self.e.as_type(Value(old, bits), kind)
 
     def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Quotient and remainder of integers; see runtime/lanes.py for the cases that C leaves open."""
@@ -159,7 +166,33 @@ class Machine:
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        return f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+        self.reached = f"{address.type.vector} {address.ir}, i32 {self.active}, ptr %env, ptr {site}"
+        return self.reached
+
+    def watch(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
+        """After an access, where a kernel is sanitised: have it watched, with the arguments that it had."""
+        if self.sanitize and space in ("shared", "local", "generic"):
+            self.watches.add((kind, space, element_bytes, count))
+            self.e.line(f"call void @watch_{kind}_{space}_{element_bytes}_{count}({self.reached}{values})")
+
+    def finding(self, kind: int, site: str, lanes: str) -> None:
+        """Where a kernel is sanitised: a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
+        self.function(sanitize.FINDING)
+        some = self.e.op(f"icmp ne i32 {lanes}, 0")
+        yes, on = self.e.label("found"), self.e.label("on")
+        self.e.line(f"br i1 {some}, label %{yes}, label %{on}")
+        self.e.line(f"{yes}:")
+        lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", lanes), ("i1", "false"))
+        wide = self.e.op(f"zext i32 {lane} to i64")
+        self.e.line(f"call void @finding(ptr %env, i64 {kind}, ptr {site}, i64 {wide}, i64 0, i64 0)")
+        self.e.line(f"br label %{on}")
+        self.e.line(f"{on}:")
+
+    def mark(self, kind: str) -> str:
+        """A site that counts nothing, to tell where a finding is; its pointer's name."""
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "none", kind, 0))
+        return self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
 
     def host(self, kind: str, *values: Value) -> Value:
         """Leave for the worker's Python: "print" or "assert", with up to four values a lane; a u32 a lane."""

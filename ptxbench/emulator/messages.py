@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import Translation
 
 
@@ -25,6 +26,8 @@ class Job:
     threads: int
     fuel: int
     arch: str
+    mode: str = "plain"
+    """plain, sanitize or adversarial."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,7 @@ class Answer:
     """Of a deadlock: (warp, lanes that wait, the block they are to run next)."""
     printed: str = ""
     assertion: str = ""
+    findings: tuple[RawFinding, ...] = ()
     """Of an assert that failed: where and which."""
 
 

@@ -39,21 +39,21 @@ class Kernel:
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(ptx: str, entry: str | None, arch: str) -> Kernel:
+def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Kernel:
     """The kernel `entry` of `ptx` for `arch`, translated or from the cache.
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
-    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), arch, entry or "", ptx)
-    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry, arch))))
+    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), arch, mode, entry or "", ptx)
+    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry, arch, mode))))
     return Kernel(translation, code)
 
 
-def compile_kernel(ptx: str, entry: str | None, arch: str) -> tuple[Translation, bytes]:
+def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> tuple[Translation, bytes]:
     """The layout of a kernel (its IR left out) and its object code."""
     module = parse(ptx)
     function = choose(module, entry)
-    translation = translate(module, function, arch=arch, hardware_fma=has_fma())
+    translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
     assembly = llvm.parse_assembly(translation.ir)
     code: bytes = target_machine().emit_object(assembly)
     return replace(translation, ir=""), code

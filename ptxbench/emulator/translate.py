@@ -10,14 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, Step, blocks, in_order, writes
+from ptxbench.emulator.flow import (
+    CARRY,
+    Block,
+    Step,
+    blocks,
+    in_order,
+    operand_reads,
+    race_obstacle,
+    schedule_obstacle,
+    writes,
+)
 from ptxbench.emulator.inline import inline_calls
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import StepReport, Translation
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime import context, sanitize
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.scheduler import scheduler
@@ -74,19 +84,28 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     return sentences
 
 
-def translate(module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True) -> Translation:
+PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
+"""Modes: as fast as it goes; watched (runtime/sanitize.py); and with a schedule that punishes a missing warp sync."""
+ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
+"""Lanes whose number has an odd number of ones: a partner at a power of two is always in the other half."""
+
+
+def translate(
+    module: Module, function: Function, *, arch: str = "sm_90", hardware_fma: bool = True, mode: str = PLAIN
+) -> Translation:
     """`function` as LLVM IR, for the architecture `arch`. Raises PtxSyntaxError and UnsupportedInstruction."""
-    return Translator(module, function, arch, hardware_fma).translate()
+    return Translator(module, function, arch, hardware_fma, mode).translate()
 
 
 class Translator:
-    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool) -> None:
+    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
+        self.mode = mode
         function = self.function = inline_calls(module, function)
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
         self.e = Emitter(hardware_fma=hardware_fma)
-        self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks))
+        self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
@@ -100,6 +119,7 @@ class Translator:
         ]
         self.clocked = any(reads_clock(step.instruction) for step in self.steps)
         self.slots, self.register_bytes = self.lay_out_registers()
+        self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
@@ -126,6 +146,13 @@ class Translator:
             placed[name] = offset
             offset += size
         return placed, max(64, -(-offset // 64) * 64)
+
+    def lay_out_defined(self) -> dict[str, int]:
+        """Of each register that may be read before it is written: where the mask of the lanes that wrote it lies."""
+        names = sorted((self.blocks[0].live_in & self.slots.keys()) - {CARRY})
+        placed = {name: self.register_bytes + 4 * i for i, name in enumerate(names)}
+        self.register_bytes += -(-4 * len(names) // 64) * 64
+        return placed
 
     def find_constants(self) -> dict[str, int]:
         """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
@@ -397,10 +424,21 @@ class Translator:
         name = e.op(f"extractelement {V32} {barrier.ir}, i64 0")
         at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_BARRIER}")
         e.line(f"store i32 {name}, ptr {at}, align 4")
+        if self.mode == SANITIZE:
+            self.check_barrier()
         self.include(context.WARP_WAITING, self.machine.active)
         self.exclude_runnable(self.machine.active)
         self.set_pc(self.machine.mask, number + 1)
         e.line("br label %dispatch")
+
+    def check_barrier(self) -> None:
+        """Findings where lanes of the warp are elsewhere, or have exited and can never come."""
+        e, machine = self.e, self.machine
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        absent = e.op(f"xor i32 {e.op(f'or i32 {machine.mask}, {exited}')}, {valid}")
+        machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), absent)
+        machine.finding(sanitize.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
 
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
@@ -512,8 +550,40 @@ class Translator:
         self.reports.append(
             StepReport(instruction.line, opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
         )
+        self.check_defined(step)
         if entry.flow not in ("branch", "switch", "exit", "barrier"):
             self.execute(instruction, entry, guard)
+        for name in sorted(writes(step) & self.defined.keys()):
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
+            old = self.e.op(f"load i32, ptr {at}, align 4")
+            self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {machine.active}')}, ptr {at}, align 4")
+        if self.mode == SANITIZE and instruction.opcode.startswith("bar.warp.sync"):
+            self.note_warp_sync()
+
+    def check_defined(self, step: Step) -> None:
+        """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
+
+        A move may copy what nobody will use; guarded writes keep the old value, which is no read.
+        """
+        if not self.defined or step.instruction.opcode.split(".")[0] in ("mov", "selp"):
+            return
+        used = operand_reads(step)
+        for name in sorted(used & self.defined.keys()):
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
+            missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
+            lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
+            self.machine.finding(sanitize.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
+
+    def note_warp_sync(self) -> None:
+        """Accesses before a bar.warp.sync are ordered before those after it, within the warp."""
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.TIME}")
+        time = self.e.op(f"add i64 {self.e.op(f'load i64, ptr {at}')}, 1")
+        self.e.line(f"store i64 {time}, ptr {at}")
+        for place in (
+            self.e.op(f"getelementptr i64, ptr %env, i64 {context.TIME_OF_WARP}"),
+            self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_SYNC}"),
+        ):
+            self.e.line(f"store i64 {time}, ptr {place}")
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
         """Read the operands, run the entry's body, write what it returns."""
@@ -565,10 +635,13 @@ class Translator:
         cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks)))
         self.machine.function(FAULT)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
-        warp = warp_function(body, cases)
+        warp = warp_function(body, cases, halves=self.mode == ADVERSARIAL)
+        if self.mode == SANITIZE:
+            self.add_watches()
         functions = "\n".join(function.text for function in self.machine.functions.values())
         zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
-        schedule = scheduler(self.register_bytes, self.local_bytes, zeroed)
+        zeroed += tuple((offset, 4) for offset in self.defined.values())
+        schedule = scheduler(self.register_bytes, self.local_bytes, zeroed, reverse=self.mode == ADVERSARIAL)
         return Translation(
             "\n".join([*sorted(e.declarations), functions, warp, schedule]),
             self.function.name,
@@ -580,15 +653,43 @@ class Translator:
             self.shared_bytes,
             self.local_bytes,
             in_order(self.steps),
+            getattr(self, "granules", (4, 4)),
+            race_obstacle(self.steps),
+            schedule_obstacle(self.steps),
         )
+
+    def add_watches(self) -> None:
+        """The functions that watch memory, with granules as small as the kernel's smallest access."""
+        sizes: dict[str, int] = {}
+        for site in self.machine.sites:
+            if site.space in ("shared", "local") and site.bytes:
+                sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
+        races = race_obstacle(self.steps) is None
+        for kind, space, element_bytes, count in sorted(self.machine.watches):
+            shared = sanitize.watch_shared(kind, element_bytes, count, sizes.get("shared", 4), races)
+            local = sanitize.watch_local(kind, element_bytes, count, sizes.get("local", 4))
+            generic = sanitize.watch_generic(kind, element_bytes, count, (shared, local))
+            self.machine.function({"shared": shared, "local": local, "generic": generic}[space])
+        self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
+        self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
 
     def extent(self, name: str) -> tuple[int, int]:
         kind = self.function.registers[name]
         return self.slots[name], 4 if kind is PRED else LANES * kind.bytes
 
 
-def warp_function(body: str, cases: str) -> str:
-    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited."""
+def warp_function(body: str, cases: str, *, halves: bool = False) -> str:
+    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
+
+    `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
+    """
+    eligible = (
+        f"""%odd = and i32 %candidates, {ODD_LANES}
+  %any.odd = icmp ne i32 %odd, 0
+  %eligible = select i1 %any.odd, i32 %odd, i32 %candidates"""
+        if halves
+        else "%eligible = or i32 %candidates, 0"
+    )
     return f"""
 define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
@@ -616,7 +717,8 @@ dispatch:
   br i1 %none, label %done, label %choose
 choose:
   %pcs = load {V32}, ptr %warp, align 64
-  %candidates.vector = bitcast i32 %candidates to {MASK}
+  {eligible}
+  %candidates.vector = bitcast i32 %eligible to {MASK}
   %masked = select {MASK} %candidates.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
   %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
   {context.splat("lowest.all", "i32", "%lowest")}

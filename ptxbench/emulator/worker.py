@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator import native
 from ptxbench.emulator.console import Console
+from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.messages import Answer, Failure, Fault, Job
-from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime import context, sanitize
 from ptxbench.errors import PtxbenchError
 
 
@@ -61,6 +62,16 @@ class Thread:
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        self.findings = aligned(8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS).view(np.int64)
+        self.flags = aligned(8 * layout.slots).view(np.int64)
+        if job.mode == "sanitize":
+            shared, local = layout.granules
+            self.shadow = aligned(4 * sanitize.SHADOW_WORDS * (shared_bytes // shared + 1))
+            self.local_shadow = aligned(4 * 32 * warps * (layout.local_bytes // local + 1))
+            settings[context.SHADOW] = self.shadow.ctypes.data
+            settings[context.LOCAL_SHADOW] = self.local_shadow.ctypes.data
+        settings[context.FINDINGS] = self.findings.ctypes.data
+        settings[context.FLAGS] = self.flags.ctypes.data
         self.console = Console(self.context, job.buffers)
         settings[context.HOST] = self.console.address
         for slot, value in settings.items():
@@ -78,6 +89,14 @@ class Thread:
             )
         )  # fmt: skip
         return Fault(kind, site // 8, lane, address & (1 << 64) - 1, cta, warp) if kind else None
+
+    def found(self) -> list[RawFinding]:
+        """What the watches found."""
+        rows = self.findings.reshape(-1, sanitize.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
+        return [
+            RawFinding(kind, site // 8, lane, address, cta, warp, other)
+            for kind, site, lane, address, cta, warp, other, _ in rows.tolist()
+        ]
 
     def waiting(self) -> tuple[tuple[int, int, int], ...]:
         """The warps that wait: rank, mask of their living lanes, and the lowest block they are at."""
@@ -103,7 +122,7 @@ def aligned(size: int) -> NDArray[np.uint8]:
 
 def launch(job: Job, arena: mmap.mmap) -> Answer:
     """Run every CTA; with several threads, thread t takes CTAs t, t + threads, ..."""
-    kernel = native.kernel(job.ptx, job.entry, job.arch)
+    kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
     count = job.grid[0] * job.grid[1] * job.grid[2]
     threads = 1 if kernel.translation.in_order else max(1, min(job.threads, count))
     base = ctypes.addressof(ctypes.c_char.from_buffer(arena))
@@ -124,6 +143,7 @@ def launch(job: Job, arena: mmap.mmap) -> Answer:
         workers[first[1]].waiting() if first and first[2].kind == context.DEADLOCK else (),
         "".join(text for worker in workers for text in worker.console.printed),
         workers[first[1]].console.failed if first else "",
+        tuple(found for worker in workers for found in worker.found()),
     )
 
 

@@ -6,16 +6,24 @@ from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import MASK, V32, multiples, slot, splat
 
 
-def scheduler(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...]) -> str:
+def scheduler(
+    register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...], *, reverse: bool = False
+) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
     Warps run by rank until each waits or has exited; when every lane that lives waits at one barrier, all go on.
+    `reverse`: the highest warp goes first.
     `zeroed`: (offset, bytes) of the registers that may be read before they are written.
     """
     zeroes = "\n".join(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
         f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
         for i, (offset, size) in enumerate(zeroed)
+    )
+    turn = (
+        "%rank.up = add i64 %t, 1\n  %warp.rank = sub i64 %warp.count, %rank.up"
+        if reverse
+        else "%warp.rank = add i64 %t, 0"
     )
     coordinates = ""
     for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
@@ -58,6 +66,14 @@ cta:
   br i1 %over, label %finished, label %cta.open
 cta.open:
   call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
+  %p.time = getelementptr i64, ptr %env, i64 {at.TIME}
+  %time = load i64, ptr %p.time
+  %time.start = add i64 %time, 1
+  store i64 %time.start, ptr %p.time
+  %p.start = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
+  store i64 %time.start, ptr %p.start
+  %p.barrier.time = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
+  store i64 %time.start, ptr %p.barrier.time
   %row = udiv i64 %rank, %grid.x
   %cta.x = urem i64 %rank, %grid.x
   %cta.y = urem i64 %row, %grid.y
@@ -110,6 +126,8 @@ prepare.warp:
   store i64 %fuel.per.warp, ptr %at.fuel
   %at.clock = getelementptr i8, ptr %warp, i64 {at.WARP_CLOCK}
   store i64 0, ptr %at.clock
+  %at.sync = getelementptr i8, ptr %warp, i64 {at.WARP_SYNC}
+  store i64 0, ptr %at.sync
   %w.next = add i64 %w, 1
   br label %prepare
 round:
@@ -124,20 +142,25 @@ turn:
   %round.over = icmp eq i64 %t, %warp.count
   br i1 %round.over, label %judge, label %turn.warp
 turn.warp:
-  %t.offset = mul i64 %t, {at.WARP_BYTES}
+  {turn}
+  %t.offset = mul i64 %warp.rank, {at.WARP_BYTES}
   %turn.state = getelementptr i8, ptr %warps, i64 %t.offset
-  %t.r.offset = mul i64 %t, {register_bytes}
+  %t.r.offset = mul i64 %warp.rank, {register_bytes}
   %turn.registers = getelementptr i8, ptr %all.registers, i64 %t.r.offset
-  %t.l.offset = mul i64 %t, {32 * local_bytes}
+  %t.l.offset = mul i64 %warp.rank, {32 * local_bytes}
   %turn.local = getelementptr i8, ptr %all.local, i64 %t.l.offset
   %p.local = getelementptr i64, ptr %env, i64 {at.LOCAL}
   store ptr %turn.local, ptr %p.local
   %p.warp = getelementptr i64, ptr %env, i64 {at.WARP}
-  store i64 %t, ptr %p.warp
+  store i64 %warp.rank, ptr %p.warp
   %t.fuel.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_FUEL}
   %t.fuel = load i64, ptr %t.fuel.at
   %p.fuel = getelementptr i64, ptr %env, i64 {at.FUEL}
   store i64 %t.fuel, ptr %p.fuel
+  %t.sync.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_SYNC}
+  %t.sync = load i64, ptr %t.sync.at
+  %p.sync = getelementptr i64, ptr %env, i64 {at.TIME_OF_WARP}
+  store i64 %t.sync, ptr %p.sync
   call void @warp(ptr %turn.registers, ptr %turn.state, ptr %env)
   %t.fuel.left = load i64, ptr %p.fuel
   store i64 %t.fuel.left, ptr %t.fuel.at
@@ -182,6 +205,12 @@ release:
   %phases = load i64, ptr %p.phases
   %phases.more = add i64 %phases, 1
   store i64 %phases.more, ptr %p.phases
+  %p.time.released = getelementptr i64, ptr %env, i64 {at.TIME}
+  %time.before = load i64, ptr %p.time.released
+  %time.released = add i64 %time.before, 1
+  store i64 %time.released, ptr %p.time.released
+  %p.barrier.released = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
+  store i64 %time.released, ptr %p.barrier.released
   br label %wake
 wake:
   %k = phi i64 [ 0, %release ], [ %k.next, %wake.warp ]

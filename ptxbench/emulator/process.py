@@ -1,0 +1,86 @@
+"""The emulator's process: started when it is first needed, kept, and replaced when it dies."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import pickle
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from ptxbench.emulator import memory
+from ptxbench.emulator.messages import Answer, Failure, Job
+from ptxbench.errors import EmulatorCrash
+
+
+class Process:
+    """A running `ptxbench.emulator.worker` and the arena that is shared with it."""
+
+    def __init__(self) -> None:
+        self.arena = memory.Arena()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "ptxbench.emulator.worker", str(self.arena.handle)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            pass_fds=[self.arena.handle],
+        )
+
+    def ask(self, job: Job) -> Answer | Failure:
+        """The answer to `job`. Raises EmulatorCrash; if interrupted, the process is ended with the job undone."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            pickle.dump(job, self.process.stdin)
+            self.process.stdin.flush()
+            answer: Answer | Failure = pickle.load(self.process.stdout)
+        except (EOFError, BrokenPipeError, pickle.UnpicklingError):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.process.wait(timeout=5)  # its own end tells more than the one that we would give it
+            stop_process()
+            raise EmulatorCrash(describe_crash(job, self.process.returncode)) from None
+        except BaseException:
+            stop_process()
+            raise
+        return answer
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+        for pipe in (self.process.stdin, self.process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+        with contextlib.suppress(BufferError):
+            self.arena.close()
+
+
+RUNNING: list[Process] = []
+
+
+def emulator_process() -> Process:
+    """The process that is kept for this one's launches; a new one where none runs."""
+    if RUNNING and RUNNING[0].process.poll() is not None:
+        stop_process()
+    if not RUNNING:
+        RUNNING.append(Process())
+    return RUNNING[0]
+
+
+@atexit.register
+def stop_process() -> None:
+    """End the emulator's process; the next launch starts another."""
+    while RUNNING:
+        RUNNING.pop().stop()
+
+
+def describe_crash(job: Job, status: int) -> str:
+    """What is known of a process that died: the signal, and where its PTX was saved."""
+    cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
+    with tempfile.NamedTemporaryFile("w", prefix=f"{job.entry}-", suffix=".ptx", delete=False) as file:
+        file.write(job.ptx)
+    return (
+        f"The emulator's process ended with {cause} while it ran '{job.entry}'; its PTX is saved as {Path(file.name)}."
+    )

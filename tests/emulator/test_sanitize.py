@@ -1,0 +1,268 @@
+"""`sanitize=True`: each kind of mistake is found, named with its line and thread, and correct kernels stay clean."""
+
+import numpy as np
+import pytest
+
+from ptxbench import discovery, emulator, toolchain
+
+KERNEL = """.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 out, .param .u32 n)
+{
+    .reg .u32 %t, %v, %w, %slot, %next, %n, %lane;
+    .reg .u64 %out, %at, %p;
+    .reg .pred %inside, %first;
+    .shared .u32 tile[64];
+    .shared .u8 bytes[64];
+    .local .u32 own[4];
+    mov.u32 %t, %tid.x;
+    ld.param.u64 %out, [out];
+    ld.param.u32 %n, [n];
+    mul.wide.u32 %at, %t, 4;
+    add.u64 %at, %at, %out;
+    mov.u32 %slot, tile;
+    mad.lo.u32 %slot, %t, 4, %slot;
+    xor.b32 %next, %t, 1;
+    mad.lo.u32 %next, %next, 4, 0;
+    setp.lt.u32 %inside, %t, %n;
+    setp.eq.u32 %first, %t, 0;
+BODY
+    ret;
+}
+"""
+FIRST_LINE = 23  # of BODY
+
+
+def sanitized(body, threads=64, n=64, out=64, **options):
+    array = np.zeros(out, np.uint32)
+    ptx = KERNEL.replace("BODY", body.strip("\n"))
+    return emulator.run(ptx, grid=2, block=threads, args=[array, np.uint32(n)], sanitize=True, **options), array
+
+
+def only(execution):
+    """The one finding."""
+    assert len(execution.findings) == 1, execution.findings
+    return execution.findings[0]
+
+
+def test_a_store_past_the_end_is_a_finding_and_the_launch_goes_on():
+    execution, out = sanitized("st.global.u32 [%at], 7;", out=63)
+    finding = only(execution)
+    assert (finding.kind, finding.line) == ("out-of-bounds", FIRST_LINE)
+    assert finding.message == (
+        "line 23: st.global.u32 by thread 63 of CTA 0 writes byte 252 of 'out', which has 252. Check its guard."
+    )
+    assert out.tolist() == [7] * 63
+
+
+def test_a_misaligned_load_is_a_finding_and_gives_zero():
+    execution, out = sanitized("ld.global.u32 %v, [%at+2];\nst.global.u32 [%at], %v;", threads=32)
+    assert [finding.kind for finding in execution.findings] == ["misaligned"]
+    assert not out.any()
+
+
+def test_a_neighbour_read_without_a_barrier_is_a_race_with_both_lines():
+    execution, _ = sanitized("st.shared.u32 [%slot], %t;\nld.shared.u32 %v, [tile];\nst.global.u32 [%at], %v;")
+    finding = only(execution)
+    assert (finding.kind, finding.line) == ("race", 24)
+    assert finding.message == (
+        "line 24: ld.shared.u32 by thread 1 of CTA 0 reads byte 0 of shared memory, which thread 0 at line 23 wrote, "
+        "and no barrier lies between."
+    )
+
+
+def test_the_same_with_a_barrier_is_clean():
+    execution, _ = sanitized(
+        "st.shared.u32 [%slot], %t;\nbar.sync 0;\nld.shared.u32 %v, [tile];\nst.global.u32 [%at], %v;"
+    )
+    assert execution.findings == ()
+    assert execution.notes == ()
+
+
+def test_a_write_after_another_threads_read_is_a_race():
+    body = """
+    st.shared.u32 [%slot], %t;
+    bar.sync 0;
+    ld.shared.u32 %v, [tile+4];
+    st.shared.u32 [%slot], %v;
+    """
+    execution, _ = sanitized(body, threads=32)
+    finding = only(execution)
+    assert finding.kind == "race"
+    assert finding.message == (
+        "line 26: st.shared.u32 by thread 1 of CTA 0 writes byte 4 of shared memory, which thread 31 at line 25 read, "
+        "and no barrier lies between."
+    )
+
+
+def test_lanes_that_write_one_place_with_different_values_disagree():
+    execution, _ = sanitized("st.shared.u32 [tile], %t;", threads=32)
+    finding = only(execution)
+    assert finding.kind == "race"
+    assert "in the same instruction another value" in finding.message
+
+
+def test_lanes_that_write_one_place_with_one_value_agree():
+    execution, _ = sanitized("st.shared.u32 [tile], 1;", threads=32)
+    assert execution.findings == ()
+
+
+def test_warps_that_write_one_place_race_even_with_one_value():
+    assert only(sanitized("st.shared.u32 [tile], 1;")[0]).kind == "race"
+
+
+def test_neighbouring_bytes_do_not_race():
+    body = "mov.u32 %v, bytes;\nadd.u32 %v, %v, %t;\nst.shared.u8 [%v], %t;\nst.shared.u32 [%slot], 0;"
+    execution, _ = sanitized(body)
+    assert execution.findings == ()
+
+
+def test_atomics_do_not_race_with_each_other_but_with_a_plain_read():
+    body = "@%first st.shared.u32 [tile], 0;\nbar.sync 0;\nred.shared.add.u32 [tile], 1;\n"
+    assert sanitized(body)[0].findings == ()
+    finding = only(sanitized(body + "ld.shared.u32 %v, [tile];\nst.global.u32 [%at], %v;", threads=32)[0])
+    assert (finding.kind, finding.line) == ("race", 26)
+
+
+def test_a_warp_sync_orders_lanes_of_one_warp_only():
+    exchange = """
+    st.shared.u32 [%slot], %t;
+    SYNC
+    ld.shared.u32 %v, [%next];
+    st.global.u32 [%at], %v;
+    """
+    assert sanitized(exchange.replace("SYNC", "bar.warp.sync 0xffffffff;"))[0].findings == ()
+    assert only(sanitized(exchange.replace("SYNC", ""))[0]).kind == "race"
+    across = exchange.replace("%next", "tile+128").replace("SYNC", "bar.warp.sync 0xffffffff;")
+    kinds = [finding.kind for finding in sanitized(across)[0].findings]
+    assert "race" in kinds
+    assert "uninitialised" in kinds  # warp 0 reads before warp 1 has written
+
+
+@pytest.mark.parametrize(
+    ("body", "space"),
+    [
+        ("ld.shared.u32 %v, [%slot];\nst.global.u32 [%at], %v;", "shared"),
+        ("ld.local.u32 %v, [own+8];\nst.global.u32 [%at], %v;", "local"),
+        ("mov.u64 %p, own;\ncvta.local.u64 %p, %p;\nld.u32 %v, [%p];\nst.global.u32 [%at], %v;", "local"),
+    ],
+)
+def test_a_read_of_what_nobody_wrote_is_found(body, space):
+    finding = only(sanitized(body)[0])
+    assert finding.kind == "uninitialised"
+    assert f"of {space} memory, which nobody has written." in finding.message
+
+
+def test_what_the_last_cta_wrote_is_not_initialised():
+    """Both CTAs read; the one that writes only afterwards must not make the other one clean."""
+    finding = only(
+        sanitized(
+            "ld.shared.u32 %v, [%slot];\nst.shared.u32 [%slot], %v;",
+            threads=32,
+        )[0]
+    )
+    assert finding.kind == "uninitialised"
+
+
+def test_a_local_array_that_is_written_first_is_clean():
+    assert sanitized("st.local.u32 [own+4], %t;\nld.local.u32 %v, [own+4];\nst.global.u32 [%at], %v;")[0].findings == ()
+
+
+def test_a_register_that_some_lanes_never_wrote_is_found():
+    finding = only(sanitized("@%first mov.u32 %w, 5;\nadd.u32 %v, %w, 1;\nst.global.u32 [%at], %v;")[0])
+    assert finding.kind == "uninitialised"
+    assert finding.message == "line 24: add.u32 by thread 1 of CTA 0 reads '%w' before it was written."
+
+
+def test_a_guarded_chain_on_one_guard_is_clean():
+    body = "@%inside ld.global.u32 %w, [%at];\n@%inside add.u32 %w, %w, 1;\n@%inside st.global.u32 [%at], %w;"
+    assert sanitized(body, n=40)[0].findings == ()
+
+
+def test_lanes_of_a_warp_at_different_barriers_are_found():
+    body = "@%first bra ONE;\nbar.sync 0;\nbra OUT;\nONE:\nbar.sync 0;\nOUT:\nst.global.u32 [%at], %t;"
+    kinds = {finding.kind for finding in sanitized(body)[0].findings}
+    assert "divergent-barrier" in kinds
+
+
+def test_a_barrier_behind_an_exit_is_found():
+    finding = only(sanitized("@!%inside ret;\nbar.sync 0;\nst.global.u32 [%at], %t;", n=40)[0])
+    assert (finding.kind, finding.line) == ("barrier-after-exit", 24)
+
+
+def test_a_missing_warp_sync_through_global_memory_shows_with_another_schedule():
+    body = """
+    st.global.u32 [%at], %t;
+    SYNC
+    xor.b32 %w, %t, 1;
+    mul.wide.u32 %p, %w, 4;
+    add.u64 %p, %p, %out;
+    ld.global.u32 %v, [%p];
+    SYNC
+    st.global.u32 [%at], %v;
+    """
+    finding = only(sanitized(body.replace("SYNC", ""))[0])
+    assert finding.kind == "schedule"
+    assert "a __syncwarp (bar.warp.sync) or a barrier is missing" in finding.message
+    execution, out = sanitized(body.replace("SYNC", "bar.warp.sync 0xffffffff;"))
+    assert execution.findings == ()
+    assert out.tolist() == [i ^ 1 for i in range(64)]
+
+
+def test_other_synchronisation_is_said_not_to_be_checked():
+    execution, _ = sanitized("st.shared.u32 [%slot], %t;\nbar.sync 1;\nld.shared.u32 %v, [tile];")
+    assert execution.notes[0] == "race check not available: line 24 uses bar.sync"
+    assert not [finding for finding in execution.findings if finding.kind == "race"]
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_findings_do_not_depend_on_the_host_threads(threads):
+    body = "st.shared.u32 [%slot], %t;\nld.shared.u32 %v, [tile];\nst.global.u32 [%at+4], %v;"
+    one, _ = sanitized(body, threads=64)
+    again, _ = sanitized(body, threads=64)
+    assert one.findings == again.findings
+    array = np.zeros(64, np.uint32)
+    ptx = KERNEL.replace("BODY", body)
+    execution = emulator.run(ptx, grid=2, block=64, args=[array, np.uint32(64)], sanitize=True, threads=threads)
+    assert execution.findings == one.findings
+    assert {finding.kind for finding in one.findings} == {"race", "out-of-bounds"}
+
+
+def test_counters_and_outputs_are_those_of_a_plain_launch():
+    body = "st.shared.u32 [%slot], %t;\nbar.sync 0;\nld.shared.u32 %v, [%next];\n@%inside st.global.u32 [%at], %v;"
+    execution, out = sanitized(body, n=50)
+    plain = np.zeros(64, np.uint32)
+    expected = emulator.run(KERNEL.replace("BODY", body), grid=2, block=64, args=[plain, np.uint32(50)])
+    assert execution.counters == expected.counters
+    assert execution.by_line == expected.by_line
+    assert out.tolist() == plain.tolist()
+
+
+KERNELS = discovery.default_kernels()
+VARIANTS = [
+    pytest.param(found.pair, source, id=f"{found.name}-{source.variant}")
+    for found in (discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS))
+    for source in found.sources
+]
+
+
+@pytest.mark.parametrize(("pair", "source"), VARIANTS)
+def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
+    build = toolchain.build(
+        source.path, language=source.language, variant=source.variant, entry=source.entry, arch="sm_90",
+        flags=source.flags,
+    )  # fmt: skip
+    for size in pair.check_sizes:
+        launch = pair.launch(**size)
+        execution = emulator.run(
+            build.ptx,
+            build.entry,
+            grid=launch.grid_xyz,
+            block=launch.block_xyz,
+            args=list(pair.make_arguments(size, seed=1).values()),
+            dynamic_shared_bytes=launch.shared_bytes,
+            sanitize=True,
+        )
+        assert execution.findings == ()
+        assert not [note for note in execution.notes if note.startswith("race check")]
