@@ -145,12 +145,9 @@ FILE = re.compile(r"(?P<start>^[ \t]*\.file[ \t]+\d+[ \t]+\")(?P<path>[^\"]*)", 
 
 
 def bare_name(directive: re.Match[str]) -> str:
-    """A .file directive without the folder.
-
-    The same source gives the same PTX in every folder, and ptxas refuses a path that is not ASCII.
-    """
-    name = re.split(r"[/\\]", directive["path"])[-1]
-    return directive["start"] + name.encode("ascii", "replace").decode()
+    """A .file directive without the folder, so that the same source gives the same PTX in every folder."""
+    # A backslash before three octal digits is not Windows's: NVRTC writes so what is not ASCII.
+    return directive["start"] + re.split(r"/|\\(?![0-7]{3})", directive["path"])[-1]
 
 
 def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
@@ -160,7 +157,7 @@ def diagnosis(log: str, name: str, nvrtc_version: str, arch: str) -> str:
         return f"{name}: NVRTC {nvrtc_version} refuses it: {log}"
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
     return (
-        f"{'; '.join(errors[:ERRORS_QUOTED]).rstrip('.')}{more}. "
+        f"{'; '.join(errors[:ERRORS_QUOTED])}{more}. "
         f"NVRTC {nvrtc_version} cannot compile this for {arch}; correct the CUDA C there."
     )
 

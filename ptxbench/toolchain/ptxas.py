@@ -100,7 +100,7 @@ def explain(messages: str, ptx: str, source: Path, language: str, arch: str, too
     if not errors:
         return AssembleError(f"{source.name}: {tool} makes no cubin of it for {arch}: {messages}.")
     more = f" and {len(errors) - ERRORS_QUOTED} more" if len(errors) > ERRORS_QUOTED else ""
-    told = "; ".join(errors[:ERRORS_QUOTED]).rstrip(".")
+    told = "; ".join(errors[:ERRORS_QUOTED])
     return AssembleError(f"{told}{more}. {tool} refuses this for {arch}; correct it there.")
 
 

@@ -17,8 +17,8 @@ SECONDS = 300
 INSTRUCTION_BYTES = 16
 """Of every architecture since sm_70."""
 
-MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)(?!UX)")
-"""Opcodes that access memory; REDUX works on registers."""
+MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)")
+"""Opcodes that access memory, and REDUX, which has no width."""
 
 WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
 """Modifiers that tell how much one thread moves; 4 bytes without any."""

@@ -59,11 +59,13 @@ def test_the_driver_as_assembler_leaves_no_figures_of_machine_code(build):
 
 def test_the_ptx_is_the_same_in_every_folder(build, tmp_path):
     here = build(CUDA).ptx
-    elsewhere = tmp_path / "naïve" / "scale.cu"  # ptxas refuses a path that is not ASCII
-    elsewhere.parent.mkdir()
-    elsewhere.write_text(CUDA)
-    made = toolchain.build(elsewhere, language="cuda", variant="cuda", entry="scale", arch="sm_90")
-    assert made.ptx == here
+    elsewhere = tmp_path / "naïve"
+    elsewhere.mkdir()
+    for name, shown in (("scale.cu", "scale.cu"), ("scalé.cu", "scal\\303\\251.cu")):
+        (elsewhere / name).write_text(CUDA)
+        made = toolchain.build(elsewhere / name, language="cuda", variant="cuda", entry="scale", arch="sm_90")
+        assert made.cubin
+        assert made.ptx == here.replace("scale.cu", shown)
     assert '.file\t1 "scale.cu"' in here
 
 
@@ -91,7 +93,8 @@ def test_the_halves_headers_are_found(build):
 
 
 def test_a_header_of_ones_own_is_found_beside_the_source_and_a_change_of_it_is_seen(build, tmp_path):
-    source = '#include "step.cuh"\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
+    source = '#include "steps.cuh"\nextern "C" __global__ void scale(int* x) { *x = STEP; }'
+    (tmp_path / "steps.cuh").write_text('# include "step.cuh"\n')
     for step in (3, 5):
         (tmp_path / "step.cuh").write_text(f"#define STEP {step}\n")
         assert f"mov.b32 \t%r1, {step};" in build(source).ptx.replace("mov.u32", "mov.b32")
