@@ -150,6 +150,29 @@ def test_what_fails_at_the_size_of_its_cell_alone_has_no_counts_of_another(kerne
     assert wrong.reason.startswith("scale.ptx, n=1024: y[1000] is 2, expected ")
 
 
+def test_a_fault_at_the_size_of_its_cell_alone_leaves_no_counts_either(kernels):
+    edge = "    setp.eq.u32 %past, %i, 1000;\n    @%past st.global.f32 [%at+1000000], %a;\nDONE:"
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "DONE:", edge))
+    small, large = cells(plan_of(kernels, sizes=["n=500", "n=1024"]))
+    assert small.variants["ptx"].status == "verified"
+    broken = large.variants["ptx"]
+    assert (broken.status, broken.counts) == ("broken", None)
+
+
+def test_each_cell_has_the_sizes_of_its_own_verification(kernels):
+    found = cells(plan_of(kernels, sizes=["n=500", "n=1024"]))
+    assert [[size["n"] for size in cell.variants["ptx"].check.sizes] for cell in found] == [
+        [1, 127, 128, 129, 500],
+        [1, 127, 128, 129, 1024],
+    ]
+
+
+def test_what_a_broken_variant_does_not_do_counts_as_done(tmp_path, kernels):
+    kernels_folder(tmp_path, name="broken", ptx="nonsense\n", cuda="nonsense\n")
+    first = next(event for event in run(plan_of(kernels)) if isinstance(event, Step) and event.pair == "scale")
+    assert first.done == first.total // 2
+
+
 def test_whole_numbers_find_what_a_tolerance_hides(kernels):
     loose = changed(PAIR, "tolerance=EXACT", "tolerance=ulps(1e6)").replace("import EXACT", "import ulps")
     (kernels / "pairs" / "scale.py").write_text(loose)
