@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import os
 import pickle
 from dataclasses import replace
 from pathlib import Path
@@ -44,7 +45,7 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Kerne
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
-    key = ("emulator", version(), llvm.get_host_cpu_name(), host_features(), arch, mode, entry or "", ptx)
+    key = ("emulator", version(), cpu_name(), cpu_features(), arch, mode, entry or "", ptx)
     translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry, arch, mode))))
     return Kernel(translation, code)
 
@@ -64,24 +65,27 @@ def target_machine() -> Any:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(), features=host_features(), opt=OPTIMISATION, jit=True
-    )
+    return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=OPTIMISATION, jit=True)
 
 
 @functools.cache
-def host_features() -> str:
-    return str(llvm.get_host_cpu_features().flatten())
+def cpu_name() -> str:
+    """The CPU to make code for: this one, unless PTXBENCH_EMULATOR_CPU names another that this one can stand in for."""
+    return os.environ.get("PTXBENCH_EMULATOR_CPU") or str(llvm.get_host_cpu_name())
+
+
+@functools.cache
+def cpu_features() -> str:
+    """What the CPU has beyond its name, for LLVM; nothing for one that is named."""
+    return "" if "PTXBENCH_EMULATOR_CPU" in os.environ else str(llvm.get_host_cpu_features().flatten())
 
 
 def has_fma() -> bool:
-    """Whether this CPU fuses in hardware; on ARM it always does."""
-    features = llvm.get_host_cpu_features()
-    return (
-        bool(features.get("fma", False))
-        or "aarch64" in llvm.get_default_triple()
-        or "arm64" in llvm.get_default_triple()
-    )
+    """Whether the CPU fuses in hardware; on ARM it always does."""
+    if "PTXBENCH_EMULATOR_CPU" in os.environ:
+        return cpu_name() not in ("x86-64", "x86-64-v2")
+    triple = llvm.get_default_triple()
+    return bool(llvm.get_host_cpu_features().get("fma", False)) or triple.startswith(("aarch64", "arm64"))
 
 
 @functools.cache

@@ -1,0 +1,45 @@
+"""The same bytes and counters whatever the CPU: with AVX-512, with AVX2, and with neither AVX nor FMA."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+
+PROGRAM = """
+import hashlib, json
+from ptxbench import discovery, emulator
+kernels = discovery.default_kernels()
+results = {}
+for name in discovery.find_pairs(kernels):
+    pair = discovery.load(kernels, name).pair
+    ptx = (kernels / "ptx" / f"{name}.ptx").read_text()
+    size = pair.check_sizes[-1]
+    launch = pair.launch(**size)
+    arguments = pair.make_arguments(size, seed=1)
+    execution = emulator.run(ptx, grid=launch.grid_xyz, block=launch.block_xyz, args=list(arguments.values()))
+    digest = hashlib.sha256(b"".join(arguments[output].tobytes() for output in pair.outputs)).hexdigest()
+    results[name] = [digest, execution.counters]
+print(json.dumps(results))
+"""
+
+
+def results(cpu):
+    """Digest of the outputs and counters of every shipped PTX kernel, by code for `cpu` (None: this one)."""
+    environment = dict(os.environ) | ({"PTXBENCH_EMULATOR_CPU": cpu} if cpu else {})
+    finished = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    )
+    return json.loads(finished.stdout)
+
+
+LESSER = ("x86-64", "x86-64-v2", "x86-64-v3") if platform.machine() == "x86_64" else ("generic",)
+
+
+def test_code_for_lesser_cpus_gives_the_same_bytes_and_counters():
+    expected = results(None)
+    assert len(expected) >= 6
+    assert hashlib.sha256(b"").hexdigest() not in {digest for digest, _ in expected.values()}
+    for cpu in LESSER:
+        assert results(cpu) == expected, cpu
