@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import tempfile
@@ -95,10 +96,16 @@ class Arena:
             free = available_memory() / 1e9
             raise LaunchError(f"The arguments take {size / 1e9:.1f} GB; {free:.1f} GB are free. Use a smaller size.")
         os.ftruncate(self.handle, size)
-        if self.map is not None:
-            self.map.close()
+        self.unmap()
         self.map = mmap.mmap(self.handle, size)
         self.size = size
+
+    def unmap(self) -> None:
+        """Give up the mapping; one that somebody still looks at (an error's traceback) closes with its last view."""
+        if self.map is not None:
+            with contextlib.suppress(BufferError):
+                self.map.close()
+            self.map = None
 
     def bytes(self, offset: int, size: int) -> Array:
         """A view of part of the arena, shape (size,)."""
@@ -106,8 +113,7 @@ class Arena:
         return np.frombuffer(self.map, np.uint8, size, offset)
 
     def close(self) -> None:
-        if self.map is not None:
-            self.map.close()
+        self.unmap()
         os.close(self.handle)
 
 

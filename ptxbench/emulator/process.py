@@ -53,8 +53,7 @@ class Process:
             if pipe is not None:
                 with contextlib.suppress(OSError):
                     pipe.close()
-        with contextlib.suppress(BufferError):
-            self.arena.close()
+        self.arena.close()
 
 
 RUNNING: list[Process] = []
