@@ -50,11 +50,15 @@ for operation, types in FORMS:
 
 @instruction("atom{.sem}{.scope}.space.exch.type d, [a], b", sem=SEMANTICS, scope=SCOPES, space=SPACES,
              type=("b32", "b64"), ignored=ORDER, section=ATOM)  # fmt: skip
-def atom_exch(machine, space, a, b):
+@instruction("atom{.sem}{.scope}.exch.type d, [a], b", sem=SEMANTICS, scope=SCOPES, type=("b32", "b64"), ignored=ORDER,
+             section=ATOM)  # fmt: skip
+def atom_exch(machine, a, b, space="generic"):
     return machine.atomic(space, "exch", a, b)
 
 
 @instruction("atom{.sem}{.scope}.space.cas.type d, [a], b, c", sem=SEMANTICS, scope=SCOPES, space=SPACES,
              type=("b32", "b64"), ignored=ORDER, section=ATOM)  # fmt: skip
-def atom_cas(machine, space, a, b, c):
+@instruction("atom{.sem}{.scope}.cas.type d, [a], b, c", sem=SEMANTICS, scope=SCOPES, type=("b32", "b64"), ignored=ORDER,
+             section=ATOM)  # fmt: skip
+def atom_cas(machine, a, b, c, space="generic"):
     return machine.atomic(space, "cas", a, b, c)
