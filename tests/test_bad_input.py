@@ -6,6 +6,7 @@ one, what was found and what to do.
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -166,11 +167,12 @@ def test_an_endless_loop_ends_within_seconds(tmp_path, kernels, ptxbench):
 
 
 def test_an_instruction_that_the_emulator_lacks(tmp_path, kernels, ptxbench):
-    novel = changed(PTX, "DONE:\n", "    { .reg .b32 %d; fns.b32 %d, 1, 0, 1; }\nDONE:\n")
+    # textures are not planned
+    novel = changed(PTX, "DONE:\n", "    txq.width.b32 %n, [%y];\nDONE:\n")
     kernels_folder(tmp_path, ptx=novel)
     ran = ptxbench(*RUN)
     assert ran.status == 5
-    assert "scale.ptx:38: the emulator does not know 'fns.b32'" in one_line(ran.out)
+    assert "scale.ptx:38: the emulator does not know 'txq.width.b32'" in one_line(ran.out)
     assert statuses(saved()[0]) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "unsupported"}
 
 
@@ -307,6 +309,34 @@ def test_a_fault_in_the_next_pair_keeps_the_cells_that_are_finished(tmp_path, ke
     ran = ptxbench(*RUN)
     assert ran.status == 2
     assert "Error: kernels/pairs/zebra.py:16: at n=1: NameError: name 'y' is not defined.\n" in ran.err
+    (document,) = saved()
+    assert document["run"]["status"] == "interrupted"
+    assert [cell["pair"] for cell in document["cells"]] == ["scale"]
+
+
+def test_what_a_pair_file_prints_does_not_mix_with_results(kernels, ptxbench):
+    talkative = changed(PAIR, "BLOCK = 128", 'BLOCK = 128\nprint("loaded")')
+    talkative = changed(talkative, '{"y": a * x}', 'print("called") or {"y": a * x}')
+    (kernels / "pairs" / "scale.py").write_text(talkative)
+    ran = ptxbench(*RUN, "--json", "--no-save")
+    assert ran.status == 0
+    assert json.loads(ran.out)["run"]["status"] == "complete"
+    assert ran.err.startswith("loaded\ncalled\n")
+
+
+def test_a_reference_that_exits_ends_the_run_with_its_line(kernels, ptxbench):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, '{"y": a * x}', "exit(0)"))
+    refused(ptxbench(*RUN), "kernels/pairs/scale.py:16: at n=1: SystemExit: 0.")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="pipes end otherwise there")
+def test_a_reader_that_goes_away_loses_no_finished_cell(tmp_path, kernels):
+    kernels_folder(tmp_path, name="zebra", cuda=CUDA.replace("scale", "zebra"), ptx=PTX.replace("scale", "zebra"))
+    process = start(*RUN, cwd=tmp_path)
+    process.stdout.close()
+    assert re.fullmatch(r"Saved results/emulator-sm_90/\S+\n", process.stderr.read())
+    process.wait(timeout=30)
+    process.stderr.close()
     (document,) = saved()
     assert document["run"]["status"] == "interrupted"
     assert [cell["pair"] for cell in document["cells"]] == ["scale"]

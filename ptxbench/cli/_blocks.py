@@ -36,9 +36,10 @@ class Blocks:
         self.of_pair.append(event.cell)
         self.print(CellTable(event.cell, self.metrics))
         if event.last:
-            self.print(closing_lines(self.of_pair))
+            if closing := closing_lines(self.of_pair):
+                self.print(closing)
+                self.print("")
             self.of_pair = []
-        self.print("")
 
     def finish(self) -> None:
         """Print what the cells come to, and what their numbers are not."""

@@ -170,7 +170,7 @@ class Done:
 
     cells: list[Cell]
     status: str
-    error: Exception | None = None
+    error: BaseException | None = None
 
     @property
     def exit_code(self) -> int:
@@ -211,7 +211,7 @@ def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
         except KeyboardInterrupt:
             done.status = INTERRUPTED
             ending = "Interrupted"
-        except Exception as error:  # raised again once the finished cells are saved
+        except (Exception, SystemExit) as error:  # raised again once the finished cells are saved
             done.status, done.error = INTERRUPTED, error
     blocks.finish()
     if ending:

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import sys
 import types
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import ptxbench.pair
@@ -23,7 +24,8 @@ def execute(text: PairText) -> Pair:
     module.__file__ = str(text.path)
     sys.modules[module.__name__] = module  # a dataclass in the file looks its own module up
     try:
-        exec(compile(text.tree, str(text.path), "exec"), module.__dict__)
+        with redirect_stdout(sys.stderr):  # stdout is for results, and with --json for nothing else
+            exec(compile(text.tree, str(text.path), "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
         raise explain(error, text) from error
     pair = getattr(module, "PAIR", None)

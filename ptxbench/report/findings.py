@@ -73,6 +73,15 @@ def problems(cell: Cell) -> list[Problem]:
     return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
 
 
+def remarks(cell: Cell) -> list[str]:
+    """What NVRTC and ptxas remarked on the builds, each once with the variants that it is about."""
+    groups: dict[str, list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.build and result.build.log:
+            groups.setdefault(result.build.log, []).append(name)
+    return [f"{listed(names)}: {log}" for log, names in groups.items()]
+
+
 def finding(cell: Cell) -> str:
     """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing."""
     verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}

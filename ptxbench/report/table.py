@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -14,23 +14,15 @@ from rich.text import Text
 
 from ptxbench import units
 from ptxbench.metrics import BY_NAME, Metric, choose
-from ptxbench.report.findings import Problem, problems
-from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+from ptxbench.report.findings import problems, remarks
+from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
 
 WIDEST = 100
 """Columns of text: a table that a mail or an issue can hold."""
 
-TIMED = ("time", "ratio", "bandwidth", "registers", "spills", "sass", "occupancy")
-COUNTED = (
-    "ptx_warp_instructions",
-    "ptx_instructions_ratio",
-    "ptx_global_sectors",
-    "ptx_shared_conflicts",
-    "registers",
-    "spills",
-    "sass",
-    "occupancy",
-)
+BUILT = ("registers", "spills", "sass", "occupancy")
+TIMED = ("time", "ratio", "bandwidth", *BUILT)
+COUNTED = ("ptx_warp_instructions", "ptx_instructions_ratio", "ptx_global_sectors", "ptx_shared_conflicts", *BUILT)
 """The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "ptx_shared_conflicts")
@@ -45,12 +37,10 @@ ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
 
 
 def default_columns(cell: Cell) -> tuple[Metric, ...]:
-    """What a table of this cell shows: times where there are any, else counts."""
-    return choose(TIMED if cell.rounds or not has_counts(cell) else COUNTED)
-
-
-def has_counts(cell: Cell) -> bool:
-    return any(result.counts is not None for result in cell.variants.values())
+    """What a table of this cell shows: times or counts, whichever there are, and what the tools say of the builds."""
+    if cell.rounds:
+        return choose(TIMED)
+    return choose(COUNTED if any(result.counts is not None for result in cell.variants.values()) else BUILT)
 
 
 @dataclass(frozen=True)
@@ -65,27 +55,47 @@ class CellTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
-        options = options.update(width=width)
+
+        def fits(columns: Sequence[Metric]) -> bool:
+            unbounded = options.update(width=100 * WIDEST)
+            return Measurement.get(console, unbounded, build(self.cell, columns, options.ascii_only)).maximum <= width
+
         yield heading(self.cell)
+        for page in pages(self.columns or affordable(self.cell, fits), fits):
+            yield Text()
+            yield build(self.cell, page, options.ascii_only)
         yield Text()
-        yield self.table(width, console, options)
-        yield Text()
-        if found := problems(self.cell):
-            yield Constrain(problem_lines(found, options.ascii_only), width)
+        lines = [
+            (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
+        ]
+        lines += [("!", "yellow", each) for each in remarks(self.cell)]
+        if lines:
+            yield Constrain(paragraphs(lines), width)
             yield Text()
 
-    def table(self, width: int, console: Console, options: ConsoleOptions) -> Table:
-        """The table with as many of the default columns as fit, or with all that were chosen."""
-        if self.columns:
-            return build(self.cell, self.columns, options.ascii_only)
-        columns = [metric for metric in default_columns(self.cell) if tells(metric, self.cell)]
-        idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], self.cell)]
-        for name in dict.fromkeys(("", *idle, *DISPENSABLE)):
-            columns = [metric for metric in columns if metric.name != name]
-            table = build(self.cell, columns, options.ascii_only)
-            if Measurement.get(console, options.update(width=10 * WIDEST), table).maximum <= width:
-                break
-        return table
+
+Fits = Callable[[Sequence[Metric]], bool]
+
+
+def affordable(cell: Cell, fits: Fits) -> list[Metric]:
+    """The default columns of the cell that there is room for."""
+    columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
+    idle = [name for name in DISPENSABLE if not any_value(BY_NAME[name], cell)]
+    for name in dict.fromkeys((*idle, *DISPENSABLE)):
+        if fits(columns):
+            break
+        columns = [metric for metric in columns if metric.name != name]
+    return columns
+
+
+def pages(columns: Sequence[Metric], fits: Fits) -> list[list[Metric]]:
+    """The columns in as many tables as they need: a number that is cut off would be another number."""
+    found: list[list[Metric]] = [[]]
+    for metric in columns:
+        if found[-1] and not fits([*found[-1], metric]):
+            found.append([])
+        found[-1].append(metric)
+    return found
 
 
 def tells(metric: Metric, cell: Cell) -> bool:
@@ -99,19 +109,19 @@ def any_value(metric: Metric, cell: Cell) -> bool:
 
 
 def heading(cell: Cell) -> Text:
-    """The pair, its size, and where it ran."""
+    """The pair, its size, where it ran, and what was noticed of it."""
     grid, block = (" x ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
     size = "  ".join(f"{name}={value:,}" for name, value in cell.size.items())
-    return Text.assemble(
-        (cell.pair, "bold cyan"), "  ", size, (f"  {cell.arch}, grid {grid}, block {block}", "dim"), overflow="fold"
-    )
+    place = f"  {cell.arch}, grid {grid}, block {block}"
+    labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
+    return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))
 
 
-def problem_lines(found: Sequence[Problem], plain: bool) -> Table:
-    """One problem a paragraph, its mark before it."""
+def paragraphs(lines: Iterable[tuple[str, str, str]]) -> Table:
+    """Mark, its style and text: one paragraph each, its mark before it."""
     grid = Table.grid(padding=(0, 1))
-    for problem in found:
-        grid.add_row(Text(mark(problem.status, plain), MARKS[problem.status][2]), Text(str(problem)))
+    for mark, style, text in lines:
+        grid.add_row(Text(mark, style), Text(text))
     return grid
 
 

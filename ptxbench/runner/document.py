@@ -53,7 +53,11 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
         source=environment.source(plan.kernels),
         host=environment.host(),
         device=dict(frame.device),
-        toolchain={**toolchain.versions(), "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()}},
+        toolchain={
+            **toolchain.versions(),
+            "emulator": None if timed else environment.tool()["version"],
+            "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()},
+        },
         settings={"seed": plan.seed, **dataclasses.asdict(Settings())} if timed else {},
         calibration={},
         cells=list(cells),

@@ -6,9 +6,10 @@ Whatever is wrong with a kernel costs only its variant. Nothing is printed here:
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from typing import Any
 
 import numpy as np
@@ -218,14 +219,15 @@ def blaming(job: Job, size: Size) -> Iterator[None]:
     """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
     path = job.found.path
     try:
-        yield
+        with redirect_stdout(sys.stderr):  # what a reference prints is no result
+            yield
     except MemoryError:
         raise UsageError(
             f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size."
         ) from None
     except PairError as error:
         raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PairError(
             f"{shown(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
         ) from error

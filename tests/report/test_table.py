@@ -6,7 +6,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ptxbench.metrics import choose
+from ptxbench.metrics import METRICS, choose
 from ptxbench.report import CellTable, closing_lines, notice, summary
 from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
 
@@ -129,6 +129,12 @@ ptx.tma    ? unsupported           -              -        -     -       -     -
     )
 
 
+def test_where_nothing_ran_only_the_builds_are_shown():
+    unsupported = dataclasses.replace(COUNTED.variants["ptx"], status="unsupported", reason="no.", counts=None)
+    lines = printed(CellTable(dataclasses.replace(COUNTED, variants={"ptx": unsupported}))).splitlines()
+    assert lines[2].split() == ["verified", "regs", "spills", "SASS", "occup."]
+
+
 def test_a_narrow_terminal_goes_without_columns_that_matter_less():
     lines = printed(CellTable(COUNTED), width=72).splitlines()
     assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
@@ -159,6 +165,32 @@ def test_chosen_columns_are_shown_as_they_are():
     lines = printed(CellTable(COUNTED, choose(["sass", "time"]))).splitlines()
     assert lines[2].split() == ["verified", "SASS", "time"]
     assert lines[5].split() == ["cuda", "✔", "6.0e-08", "42", "-"]
+
+
+def test_columns_that_do_not_fit_go_into_a_further_table_uncut():
+    text = printed(CellTable(COUNTED, METRICS), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert "…" not in text
+    for metric in METRICS:
+        assert metric.heading in text
+    assert text.count("\nptx      ✔ exact") > 5
+    assert printed(CellTable(COUNTED), width=30).count("\nptx      ✔ exact") > 1
+
+
+def test_what_the_tools_remarked_is_shown_once():
+    warned = {
+        name: dataclasses.replace(
+            result, build=dataclasses.replace(result.build, log="ptxas warning : 'setmaxnreg' ignored")
+        )
+        for name, result in COUNTED.variants.items()
+    }
+    text = printed(CellTable(dataclasses.replace(COUNTED, variants=warned)))
+    assert "\n! cuda and ptx: ptxas warning : 'setmaxnreg' ignored\n" in text
+
+
+def test_labels_stand_in_the_heading_but_those_that_a_finding_tells():
+    text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSETTLED", "BITS-DIFFER ptx"])))
+    assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSETTLED\n")
 
 
 def test_a_terminal_without_unicode_gets_ascii():
