@@ -194,26 +194,26 @@ def average(e, a, b):
     return e.shr(up, one)
 
 
-for count in (2, 4):
-    section = f"simd-video-instructions-vadd{count}-vsub{count}-vavrg{count}-vabsdiff{count}-vmin{count}-vmax{count}"
+for ways in (2, 4):
+    section = f"simd-video-instructions-vadd{ways}-vsub{ways}-vavrg{ways}-vabsdiff{ways}-vmin{ways}-vmax{ways}"
 
     for operation in ("add", "sub", "avrg", "absdiff", "min", "max"):
 
-        @instruction(f"v{operation}{count}.dtype.atype.btype{{.final}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32",
+        @instruction(f"v{operation}{ways}.dtype.atype.btype{{.final}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32",
                      dtype=WORDS, atype=WORDS, btype=WORDS, final=("sat", "add"), section=section)  # fmt: skip
-        def vop_simd(e, dtype, atype, btype, final, a, b, c, d_sel, a_sel, b_sel, operation=operation, count=count):
+        def vop_simd(e, dtype, atype, btype, final, a, b, c, d_sel, a_sel, b_sel, operation=operation, ways=ways):
             combine = {**operations(e), "avrg": lambda x, y: average(e, x, y)}[operation]
-            first = elements(e, a, b, a_sel, count, 0, atype)
-            second = elements(e, a, b, b_sel, count, count, btype)
+            first = elements(e, a, b, a_sel, ways, 0, atype)
+            second = elements(e, a, b, b_sel, ways, ways, btype)
             results = [combine(x, y) for x, y in zip(first, second, strict=True)]
             if final == "sat":
-                results = [clamped(e, each, 32 // count, dtype.signed) for each in results]
-            return simd(e, results, count, final == "add", d_sel, c)
+                results = [clamped(e, each, 32 // ways, dtype.signed) for each in results]
+            return simd(e, results, ways, final == "add", d_sel, c)
 
-    @instruction(f"vset{count}.atype.btype.cmp{{.add}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32", atype=WORDS,
-                 btype=WORDS, cmp=COMPARED, section=f"simd-video-instructions-vset{count}")  # fmt: skip
-    def vset_simd(e, atype, btype, cmp, add, a, b, c, d_sel, a_sel, b_sel, count=count):
-        first = elements(e, a, b, a_sel, count, 0, atype)
-        second = elements(e, a, b, b_sel, count, count, btype)
+    @instruction(f"vset{ways}.atype.btype.cmp{{.add}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32", atype=WORDS,
+                 btype=WORDS, cmp=COMPARED, section=f"simd-video-instructions-vset{ways}")  # fmt: skip
+    def vset_simd(e, atype, btype, cmp, add, a, b, c, d_sel, a_sel, b_sel, ways=ways):
+        first = elements(e, a, b, a_sel, ways, 0, atype)
+        second = elements(e, a, b, b_sel, ways, ways, btype)
         results = [e.one_if(e.compare(cmp, x, y), S32) for x, y in zip(first, second, strict=True)]
-        return simd(e, results, count, add, d_sel, c)
+        return simd(e, results, ways, add, d_sel, c)

@@ -1,0 +1,182 @@
+"""Predefined registers, addresses of variables and the windows of the generic address space."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.toolchain import locate, ptxas
+
+HEADER = ".version 8.7\n.target sm_90\n.address_size 64\n"
+GRID, BLOCK = (3, 2, 2), (8, 4, 2)
+BYTES = {"u16": 2, "u32": 4, "b32": 4, "u64": 8, "pred": 4}
+
+
+def kernel(body, *, variables="", module=""):
+    """`body` leaves a 64-bit %value; each thread of each CTA stores its own."""
+    return f"""{HEADER}{module}
+.visible .entry registers(.param .u64 out)
+{{
+    {variables}
+    .reg .b32 %x, %y, %z, %n, %i, %word;
+    .reg .b64 %value, %at;
+    .reg .pred %p, %q;
+    {body}
+    mov.u32 %x, %ctaid.x;
+    mov.u32 %y, %ctaid.y;
+    mov.u32 %z, %ctaid.z;
+    mad.lo.u32 %i, %z, {GRID[1]}, %y;
+    mad.lo.u32 %i, %i, {GRID[0]}, %x;
+    mov.u32 %x, %tid.x;
+    mov.u32 %y, %tid.y;
+    mov.u32 %z, %tid.z;
+    mad.lo.u32 %i, %i, {BLOCK[2]}, %z;
+    mad.lo.u32 %i, %i, {BLOCK[1]}, %y;
+    mad.lo.u32 %i, %i, {BLOCK[0]}, %x;
+    ld.param.u64 %at, [out];
+    mad.wide.u32 %at, %i, 8, %at;
+    st.global.u64 [%at], %value;
+    ret;
+}}
+"""
+
+
+def run(text, **launch):
+    """The values, one a thread, in the order of CTAs and of the threads in each; ptxas must take the text too."""
+    tool = locate.program("ptxas")
+    assert tool is not None, locate.INSTALL
+    ptxas.assemble(tool, text, "sm_90")
+    ctas, threads = int(np.prod(GRID)), int(np.prod(BLOCK))
+    out = np.zeros((ctas, threads), np.uint64)
+    emulator.run(text, grid=GRID, block=BLOCK, args=[out], **launch)
+    return out
+
+
+def read(name, kind):
+    if kind == "pred":
+        return f"mov.pred %p, {name};\n    selp.u64 %value, 1, 0, %p;"
+    if kind == "u64":
+        return f"mov.u64 %value, {name};"
+    return f"mov.{kind} %word, {name};\n    cvt.u64.u32 %value, %word;"
+
+
+LANE = np.arange(int(np.prod(BLOCK)), dtype=np.uint64) % 32
+ONE = np.uint64(1)
+CTA = np.arange(int(np.prod(GRID)))[:, None]
+REGISTERS = [
+    ("%laneid",                      "u32",  LANE),
+    ("%warpid",                      "u32",  np.arange(64) // 32),
+    ("%nwarpid",                     "u32",  64),
+    ("%lanemask_eq",                 "u32",  ONE << LANE),
+    ("%lanemask_lt",                 "u32",  (ONE << LANE) - ONE),
+    ("%lanemask_le",                 "u32",  (np.uint64(2) << LANE) - ONE),
+    ("%lanemask_gt",                 "u32",  np.uint64(2**32) - (np.uint64(2) << LANE)),
+    ("%lanemask_ge",                 "u32",  np.uint64(2**32) - (ONE << LANE)),
+    ("%ntid.y",                      "u32",  4),
+    ("%nctaid.z",                    "u32",  2),
+    ("%ctaid.y",                     "u32",  CTA // 3 % 2),
+    ("%tid.z",                       "u32",  np.arange(64) // 32),
+    ("%smid",                        "u32",  0),
+    ("%nsmid",                       "u32",  1),
+    ("%gridid",                      "u64",  1),
+    ("%clusterid.x",                 "u32",  CTA % 3),                  # without clusters every CTA is one
+    ("%clusterid.z",                 "u32",  CTA // 6),
+    ("%nclusterid.y",                "u32",  2),
+    ("%cluster_ctaid.x",             "u32",  0),
+    ("%cluster_nctaid.y",            "u32",  1),
+    ("%cluster_ctarank",             "u32",  0),
+    ("%cluster_nctarank",            "u32",  1),
+    ("%is_explicit_cluster",         "pred", 0),
+    ("%envreg7",                     "b32",  0),
+    ("%pm3",                         "u32",  0),
+    ("%pm3_64",                      "u64",  0),
+    ("%dynamic_smem_size",           "u32",  100),
+    ("%total_smem_size",             "u32",  384),                      # 200 + 100, in units of 128
+    ("%aggr_smem_size",              "u32",  384),
+    ("%reserved_smem_offset_begin",  "b32",  0),
+    ("%reserved_smem_offset_end",    "b32",  0),
+    ("%current_graph_exec",          "u64",  0),
+    ("WARP_SZ",                      "u32",  32),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "kind", "expected"), REGISTERS, ids=[row[0] for row in REGISTERS])
+def test_a_predefined_register_holds_what_the_manual_says(name, kind, expected):
+    out = run(kernel(read(name, kind), variables=".shared .b8 used[200];"), dynamic_shared_bytes=100)
+    assert (out == np.broadcast_to(np.asarray(expected, np.uint64), out.shape)).all()
+
+
+CLOCKS = [("%clock", "u32"), ("%clock64", "u64"), ("%globaltimer", "u64"), ("%globaltimer_lo", "u32")]
+
+
+@pytest.mark.parametrize(("name", "kind"), CLOCKS)
+def test_a_clock_counts_the_instructions_of_its_warp(name, kind):
+    """Lane 3 goes round a loop of three instructions four times more often than the rest of its warp."""
+    body = f"""
+    mov.u32 %word, %tid.x;
+    setp.eq.u32 %p, %word, 3;
+    selp.u32 %n, 5, 1, %p;
+AGAIN:
+    sub.u32 %n, %n, 1;
+    setp.ne.u32 %q, %n, 0;
+    @%q bra AGAIN;
+    {read(name, kind)}"""
+    before_loop, in_loop = 3, 3
+    warps = [5, 5]  # in both warps of a CTA there are lanes with tid.x 3, and they go round together
+    expected = np.repeat([before_loop + in_loop * rounds for rounds in warps], 32)
+    out = run(kernel(body), threads=2)
+    assert (out == expected.astype(np.uint64)).all()
+
+
+@pytest.mark.parametrize("name", ["%clock_hi", "%globaltimer_hi"])
+def test_the_upper_half_of_a_young_clock_is_zero(name):
+    assert not run(kernel(read(name, "u32"))).any()
+
+
+VARIABLES = ".shared .align 8 .b8 near[64];\n    .local .align 8 .b8 own[64];"
+MODULE = ".global .align 8 .b8 far[64];\n.const .align 8 .b8 fixed[64];"
+SPACES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local")
+HOME = {"global": "far", "const": "fixed", "shared": "near", "local": "own"}
+INSIDE = {
+    "global": {"global"}, "const": {"global", "const"}, "shared": {"shared", "shared::cta", "shared::cluster"},
+    "local": {"local"},
+}  # fmt: skip
+"""The windows that a variable's generic address lies in: constants are in global memory."""
+
+
+@pytest.mark.parametrize("asked", SPACES)
+@pytest.mark.parametrize("home", HOME)
+def test_isspacep_tells_which_window_an_address_lies_in(home, asked):
+    body = f"""
+    cvta.{home}.u64 %at, {HOME[home]}+60;
+    isspacep.{asked} %p, %at;
+    selp.u64 %value, 1, 0, %p;"""
+    assert (run(kernel(body, variables=VARIABLES, module=MODULE)) == (asked in INSIDE[home])).all()
+
+
+def test_isspacep_const_ends_with_the_variable():
+    body = """
+    cvta.const.u64 %at, fixed+64;
+    isspacep.const %p, %at;
+    selp.u64 %value, 1, 0, %p;"""
+    assert not run(kernel(body, variables=VARIABLES, module=MODULE)).any()
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_cvta_there_and_back_gives_the_address_of_the_space(space):
+    name = HOME[space.partition("::")[0]]
+    body = f"""
+    mov.u64 %value, {name}+8;
+    cvta.{space}.u64 %at, %value;
+    cvta.to.{space}.u64 %at, %at;
+    sub.u64 %value, %at, %value;"""
+    assert not run(kernel(body, variables=VARIABLES, module=MODULE)).any()
+
+
+@pytest.mark.parametrize(("space", "name"), [(space, name) for space, name in HOME.items() if space != "const"])
+def test_a_generic_address_reaches_what_was_stored_in_the_space(space, name):
+    body = f"""
+    mov.u64 %value, 0x1234567887654321;
+    st.{space}.u64 [{name}+16], %value;
+    cvta.{space}.u64 %at, {name};
+    ld.u64 %value, [%at+16];"""
+    assert (run(kernel(body, variables=VARIABLES, module=MODULE)) == 0x1234567887654321).all()
