@@ -7,18 +7,15 @@ integer conversions saturate, and there are no nsw, nuw or fast-math flags. (LLV
 
 from __future__ import annotations
 
-import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from ptxbench.emulator.types import B32, F32, F64, LANES, PRED, TYPES, U64, Type, bits_of, wide
+from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
 """What PTX arithmetic gives for NaN; f64 keeps a payload in PTX, so there only one NaN is chosen."""
 LEAST_NORMAL_F32 = 2.0**-126
-EXP2_SERIES = tuple(math.log(2) ** k / math.factorial(k) for k in range(14))
-"""Taylor coefficients of 2^f."""
 COMPARISONS = {
     "eq": ("eq", "eq", "oeq"), "ne": ("ne", "ne", "one"), "lt": ("slt", "ult", "olt"),
     "le": ("sle", "ule", "ole"), "gt": ("sgt", "ugt", "ogt"), "ge": ("sge", "uge", "oge"),
@@ -50,6 +47,10 @@ class Emitter:
         self.hardware_fma = hardware_fma  # without it, llvm.fma is 32 calls of libm
         self.lines: list[str] = []
         self.declarations: set[str] = set()
+        self.functions: dict[str, str] = {}
+        """Out-of-line functions that this one needs, by name."""
+        self.outlined: dict[str, Value] = {}
+        """What `outline` has built: by name, a value like its results."""
         self.names = 0
 
     # ---- text
@@ -73,6 +74,34 @@ class Emitter:
         """Call an LLVM intrinsic; `arguments` are (LLVM type, operand). The result's name."""
         self.declarations.add(f"declare {returns} @{name}({', '.join(kind for kind, _ in arguments)})")
         return self.op(f"call {returns} @{name}({', '.join(f'{kind} {value}' for kind, value in arguments)})")
+
+    def result(self, text: str, type: Type, *, raw: bool = False) -> Value:
+        """Append an instruction that gives 32 lanes of `type`."""
+        return Value(self.op(text), type, raw=raw)
+
+    def outline(self, function: Callable[..., Value], *values: Value, **settings: object) -> Value:
+        """`function(e, *values, **settings)` as a function of its own, built once and called: small code here.
+
+        The settings are known when the kernel is translated, and part of the function's name.
+        """
+        name = ".".join(
+            [function.__module__.rsplit(".", 1)[-1], function.__name__, *(str(value) for value in settings.values())]
+            + [value.type.element for value in values]
+        )
+        if name not in self.outlined:
+            inside = Emitter(hardware_fma=self.hardware_fma)
+            inside.declarations, inside.functions, inside.outlined = self.declarations, self.functions, self.outlined
+            given = [Value(f"%a{i}", value.type, raw=value.type.floating) for i, value in enumerate(values)]
+            made = function(inside, *given, **settings)
+            body = "\n  ".join([*inside.lines, f"ret {made.type.vector} {made.ir}"])
+            parameters = ", ".join(f"{value.type.vector} {value.ir}" for value in given)
+            self.functions[name] = (
+                f'define internal {made.type.vector} @"{name}"({parameters}) noinline {{\n  {body}\n}}'
+            )
+            self.outlined[name] = made
+        made = self.outlined[name]
+        arguments = ", ".join(f"{value.type.vector} {value.ir}" for value in values)
+        return self.result(f'call {made.type.vector} @"{name}"({arguments})', made.type, raw=made.raw)
 
     # ---- constants and reinterpretation
 
@@ -121,6 +150,10 @@ class Emitter:
 
     def bits(self, a: Value) -> Value:
         return self.as_type(a, bits_of(a.type))
+
+    def payload(self, a: Value) -> Value:
+        """The bits of a float as they are: NaNs stay whatever the CPU made them."""
+        return self.bits(replace(a, raw=False))
 
     def canonical(self, a: Value) -> Value:
         """`a` with every NaN replaced by PTX's own, if it may hold another."""
@@ -276,11 +309,6 @@ class Emitter:
         name = f"llvm.fpto{'s' if type.signed else 'u'}i.sat.v{LANES}i{type.bits}.v{LANES}{a.type.name}"
         return Value(self.intrinsic(name, type.vector, (a.type.vector, a.ir)), type)
 
-    def round_whole(self, a: Value, rounding: str) -> Value:
-        """To a whole number: rni nearest even, rzi toward zero, rmi down, rpi up."""
-        name = {"rni": "roundeven", "rzi": "trunc", "rmi": "floor", "rpi": "ceil"}[rounding]
-        return self.unary(name, a, raw=True)
-
     # ---- bits
 
     def unary(self, name: str, a: Value, *, raw: bool = False) -> Value:
@@ -305,28 +333,11 @@ class Emitter:
         """Correctly rounded."""
         return self.unary("sqrt", a, raw=True)
 
-    def exp2(self, a: Value) -> Value:
-        """2^a of an f32, computed in f64 to about 2^-52 and rounded once: the ideal value but for rare near-ties.
-
-        2^a = 2^n 2^f with n whole and |f| <= 1/2; 2^f by its Taylor series to degree 13, whose rest is below 2^-57.
-        Multiplications and additions only, not fused: the same bits on every machine.
-        """
-        wide_ = self.convert(a, F64)
-        limit = self.constant(300.0, F64)  # 2^300 and 2^-300 are infinity and 0 in f32 all the same
-        wide_ = self.select(self.compare("gt", wide_, limit), limit, wide_)
-        limit = self.constant(-300.0, F64)
-        wide_ = self.select(self.compare("lt", wide_, limit), limit, wide_)
-        magic = self.constant(1.5 * 2.0**52, F64)  # adding it leaves a whole number in the low bits
-        shifted = self.add(wide_, magic)
-        fraction = self.sub(wide_, self.sub(shifted, magic))
-        series = self.constant(EXP2_SERIES[-1], F64)
-        for coefficient in reversed(EXP2_SERIES[:-1]):
-            series = self.add(self.mul(series, fraction), self.constant(coefficient, F64))
-        whole = self.as_type(replace(shifted, raw=False), U64)
-        exponent = self.add(whole, self.constant(1023, U64))
-        scale = self.as_type(self.shl(exponent, self.constant(52, U64)), F64)
-        scaled = self.mul(series, scale)
-        return self.convert(self.select(self.compare("nan", a, a), self.convert(a, F64), scaled), F32)
+    def fused(self, a: Value, b: Value, c: Value) -> Value:
+        """The CPU's own fma, where it has one (`hardware_fma`): a * b + c, rounded once to nearest even."""
+        name = f"llvm.fma.v{LANES}{a.type.name}"
+        vector = a.type.vector
+        return Value(self.intrinsic(name, vector, (vector, a.ir), (vector, b.ir), (vector, c.ir)), a.type, raw=True)
 
     def flush_if(self, ftz: bool, a: Value) -> Value:
         """Subnormal f32 lanes become zero of the same sign, where `ftz`. (PTX ISA, ".ftz".)"""
@@ -346,77 +357,6 @@ class Emitter:
         zero, one = self.constant(0.0, a.type), self.constant(1.0, a.type)
         above = self.select(self.compare("gt", a, zero), a, zero)
         return replace(self.select(self.compare("lt", above, one), above, one), raw=False)
-
-    def fma(self, a: Value, b: Value, c: Value, rounding: str = "rn") -> Value:
-        """a * b + c with one rounding; of f32, any rounding; of f64, rn."""
-        if rounding == "rn" and (self.hardware_fma or a.type is F64):
-            name = f"llvm.fma.v{LANES}{a.type.name}"
-            vector = a.type.vector
-            result = self.intrinsic(name, vector, (vector, a.ir), (vector, b.ir), (vector, c.ir))
-            return Value(result, a.type, raw=True)
-        product = self.mul(self.convert(a, F64), self.convert(b, F64))  # exact: 48 bits of 53
-        return self.add_rounded(product, self.convert(c, F64), rounding)
-
-    def add_rounded(self, a: Value, b: Value, rounding: str) -> Value:
-        """The exact sum of two f64, rounded once to f32: rn, rz, rm or rp."""
-        total = self.add_to_odd(a, b)
-        result = self.narrow(total, rounding)
-        if rounding != "rm":
-            return result
-        # An exact sum of zero is -0 when rounding down, unless both terms are +0. (IEEE 754, 6.3.)
-        signs = self.or_(self.as_type(replace(a, raw=False), U64), self.as_type(replace(b, raw=False), U64))
-        zero = self.convert(self.as_type(self.and_(signs, self.constant(1 << 63, U64)), F64), F32)
-        return replace(self.select(self.compare("eq", total, self.constant(0.0, F64)), zero, result), raw=True)
-
-    def add_to_odd(self, a: Value, b: Value) -> Value:
-        """The f64 sum a + b rounded to odd: exact, or the neighbour whose last bit is set.
-
-        Rounding that to f32 in any direction gives what one rounding of the exact sum would give. (Boldo and
-        Melquiond, "Emulation of FMA and correctly rounded sums: proved algorithms using rounding to odd", 2008.)
-        """
-        total = self.add(a, b)
-        partner = self.sub(total, a)  # TwoSum: total + lost is a + b exactly
-        lost = self.add(self.sub(a, self.sub(total, partner)), self.sub(b, partner))
-        zero = self.constant(0.0, F64)
-        inexact = self.compare("ne", lost, zero)  # ordered: false where an infinity made `lost` NaN
-        pattern_ = self.as_type(replace(total, raw=False), U64)
-        one = self.constant(1, U64)
-        even = self.compare("eq", self.and_(pattern_, one), self.constant(0, U64))
-        # Toward `lost`: away from zero, +1 on the pattern, where lost and total have one sign.
-        grows = self.xor(self.compare("lt", lost, zero), self.compare("gt", total, zero))
-        moved = self.select(grows, self.add(pattern_, one), self.sub(pattern_, one))
-        odd = self.as_type(moved, F64)
-        return replace(self.select(self.and_(inexact, even), odd, total), raw=True)
-
-    def narrow(self, a: Value, rounding: str) -> Value:
-        """An f64 that is exact or rounded to odd, as f32: rn, rz, rm (down) or rp (up)."""
-        nearest = self.convert(a, F32)
-        if rounding == "rn":
-            return nearest
-        back = self.convert(nearest, F64)
-        below, above = self.compare("gt", back, a), self.compare("lt", back, a)
-        negative = self.compare("lt", a, self.constant(0.0, F64))
-        down = self.step(nearest, up=False)
-        up = self.step(nearest, up=True)
-        if rounding == "rm":
-            return self.select(below, down, nearest)
-        if rounding == "rp":
-            return self.select(above, up, nearest)
-        toward = self.select(negative, up, down)
-        missed = self.select(negative, above, below)
-        return self.select(missed, toward, nearest)
-
-    def step(self, a: Value, *, up: bool) -> Value:
-        """The neighbouring f32 above or below; of an infinity, the greatest finite one on the other side."""
-        bits = self.as_type(replace(a, raw=False), B32)
-        one = self.constant(1, B32)
-        sign = self.constant(0x80000000, B32)
-        zero = self.compare("eq", a, self.constant(0.0, F32))
-        negative = self.compare("ge", bits, sign)
-        grows = self.not_(negative) if up else negative
-        moved = self.select(grows, self.add(bits, one), self.sub(bits, one))
-        least = self.constant(1 if up else 0x80000001, B32)
-        return replace(self.as_type(self.select(zero, least, moved), F32), raw=True)
 
 
 def whole_range(type: Type) -> tuple[int, int]:

@@ -643,7 +643,7 @@ class Translator:
         zeroed += tuple((offset, 4) for offset in self.defined.values())
         schedule = scheduler(self.register_bytes, self.local_bytes, zeroed, reverse=self.mode == ADVERSARIAL)
         return Translation(
-            "\n".join([*sorted(e.declarations), functions, warp, schedule]),
+            "\n".join([*sorted(e.declarations), *e.functions.values(), functions, warp, schedule]),
             self.function.name,
             tuple(self.reports),
             tuple(self.machine.sites),

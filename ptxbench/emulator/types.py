@@ -31,7 +31,7 @@ class Type:
     @property
     def element(self) -> str:
         """The LLVM type of one lane."""
-        return {"f16": "half", "f32": "float", "f64": "double"}.get(self.name, f"i{self.bits}")
+        return {"f32": "float", "f64": "double"}.get(self.name, f"i{self.bits}")
 
     @property
     def llvm_name(self) -> str:
@@ -50,12 +50,32 @@ class Type:
 PRED = Type("pred", "p", 1)
 TYPES = {
     **{f"{kind}{bits}": Type(f"{kind}{bits}", kind, bits) for kind in "bus" for bits in (8, 16, 32, 64)},
-    **{f"f{bits}": Type(f"f{bits}", "f", bits) for bits in (16, 32, 64)},
+    **{f"f{bits}": Type(f"f{bits}", "f", bits) for bits in (32, 64)},
+    # Narrower floats are bits to the emulator: LLVM's half would call a library where the CPU has no F16C.
+    **{
+        name: Type(name, "b", bits)
+        for name, bits in (
+            ("f16", 16),
+            ("bf16", 16),
+            ("f16x2", 32),
+            ("bf16x2", 32),
+            ("tf32", 32),
+            ("f32x2", 64),
+            ("e4m3x2", 16),
+            ("e5m2x2", 16),
+            ("e2m3x2", 16),
+            ("e3m2x2", 16),
+            ("e2m1x2", 8),
+            ("ue8m0x2", 16),
+        )
+    },
     "b128": Type("b128", "b", 128),
     "pred": PRED,
 }
 
-B32, B64, U32, U64, S32, F32, F64 = (TYPES[name] for name in ("b32", "b64", "u32", "u64", "s32", "f32", "f64"))
+B32, B64, U16, U32, U64, S32, S64, F32, F64 = (
+    TYPES[name] for name in ("b32", "b64", "u16", "u32", "u64", "s32", "s64", "f32", "f64")
+)
 
 
 def wide(type: Type) -> Type:

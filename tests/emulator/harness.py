@@ -56,8 +56,18 @@ def types(opcode: str, count: int, results: int = 1) -> tuple[list[str], list[st
     return [result, *["pred"] * (results - 1)], sources
 
 
-def register(kind: str, *, result: bool = False) -> str:
-    """The register type for an operand: 8-bit ones live in wider registers."""
+NARROW = {"bf16": 16, "bf16x2": 32, "tf32": 32, "f32x2": 64, "e2m1x2": 8, **dict.fromkeys(
+    ("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2"), 16
+)}  # fmt: skip
+"""Types that no register is declared with: how many bits hold them."""
+
+
+def register(kind: str, *, result: bool = False, exact: bool = False) -> str:
+    """The register type for an operand: 8-bit ones live in wider registers, unless it must be of that type exactly."""
+    if kind in NARROW:
+        return f"b{NARROW[kind]}"
+    if exact:
+        return kind
     if kind[1:] == "8":
         return "b32" if result else "b16"
     return kind

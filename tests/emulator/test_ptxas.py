@@ -34,7 +34,7 @@ UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func")
 """What stands only around a call, and the emulator's own names for functions of the host."""
 
 
-NUMBERS = {"immLut": "0x96", "size": "128"}
+NUMBERS = {"immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64"}
 """What must be a number, by the operand's name."""
 
 
@@ -48,7 +48,9 @@ def spelling(entry, number):
 
     for place, form in enumerate(entry.operands):
         name = f"%x{number}_{place}"
-        kind = harness.register(form.type.name if form.type else "b32", result=form.kind == "target")
+        kind = form.type.name if form.type else "b32"
+        exact = "bf16" in entry.opcode or "e2m1" in entry.opcode  # these take no wider register
+        kind = harness.register(kind, result=form.kind == "target", exact=exact)
         if form.kind == "label":
             operands.append("TARGETS" if entry.flow == "switch" else "END")
         elif form.kind == "address":

@@ -9,6 +9,7 @@ from ptxbench.emulator.isa import (
     convert,
     extended,
     floating,
+    half,
     host,
     integer,
     logic,
@@ -20,7 +21,22 @@ from ptxbench.emulator.isa import (
 from ptxbench.emulator.isa.table import TABLE, Entry
 from ptxbench.emulator.syntax import Dual, Group, Instruction, Negated, Selected, Vector
 
-CHAPTERS = (integer, extended, video, floating, compare, logic, move, convert, memory, atomic, warp, control, host)
+CHAPTERS = (
+    integer,
+    extended,
+    video,
+    floating,
+    half,
+    compare,
+    logic,
+    move,
+    convert,
+    memory,
+    atomic,
+    warp,
+    control,
+    host,
+)
 
 __all__ = ["CHAPTERS", "TABLE", "Entry", "find", "nearest"]
 

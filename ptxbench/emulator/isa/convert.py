@@ -1,13 +1,28 @@
-"""PTX ISA, Data Movement and Conversion Instructions: cvt."""
+"""PTX ISA, Data Movement and Conversion Instructions: cvt and cvt.pack.
+
+Stochastic rounding (.rs) and s2f6x2 are left out: the manual does not say which bits are added below the normal range.
+"""
+
+from dataclasses import replace
 
 from ptxbench.emulator.emit import whole_range
+from ptxbench.emulator.floats import formats, rounding
+from ptxbench.emulator.floats.formats import BF16, E2M1, E2M3, E3M2, E4M3, E5M2, F16, FORMATS, TF32
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import F64, TYPES
+from ptxbench.emulator.types import F32, F64, TYPES, U16, U32
 
 instruction = Chapter("Data Movement and Conversion Instructions: cvt", counted="convert")
 
 SECTION = "data-movement-and-conversion-instructions-cvt"
 INTS = tuple(f"{kind}{bits}" for kind in "us" for bits in (8, 16, 32, 64))
+ROUNDINGS = ("rn", "rz", "rm", "rp")
+WHOLE = ("rni", "rzi", "rmi", "rpi")
+FINITE = {
+    "": (False, False), "relu": (True, False), "satfinite": (False, True), "relu.satfinite": (True, True),
+    "satfinite.relu": (True, True),
+}  # fmt: skip
+"""How .relu and .satfinite are written -> whether each stands there; ptxas takes both orders."""
+EXACT = "the result is exact, or has no subnormals"
 
 
 def clamping(source):
@@ -19,6 +34,9 @@ def clamping(source):
         return least < low or high < greatest
 
     return tuple(filter(lacks, INTS))
+
+
+# ---- from integers
 
 
 for source in INTS:
@@ -33,35 +51,340 @@ for source in INTS:
         """Clamped to the destination's range."""
         return e.convert_saturating(a, type)
 
-    @instruction(f"cvt.rn.type.{source} d, a:{source}", type=("f32", "f64"), section=SECTION)
-    def cvt_int_to_float(e, a, type):
-        return e.int_to_float(a, type)
+    @instruction(f"cvt.rnd{{.ftz}}{{.sat}}.f32.{source} d:f32, a:{source}", rnd=ROUNDINGS, section=SECTION,
+                 ignored={"ftz": EXACT})  # fmt: skip
+    def cvt_int_to_f32(e, a, rnd, sat):
+        return e.finish(integer_to_float(e, a, F32, rnd), sat=sat)
+
+    @instruction(f"cvt.rnd{{.sat}}.f64.{source} d:f64, a:{source}", rnd=ROUNDINGS, section=SECTION)
+    def cvt_int_to_f64(e, a, rnd, sat):
+        return e.finish(integer_to_float(e, a, F64, rnd), sat=sat)
+
+    @instruction(f"cvt.rnd{{.sat}}.f16.{source} d:b16, a:{source}", rnd=ROUNDINGS, section=SECTION)
+    def cvt_int_to_f16(e, a, rnd, sat):
+        return e.outline(integer_to_half, a, form=F16, rnd=rnd, sat=sat, signed=a.type.signed)
+
+    @instruction(f"cvt.rnd.bf16.{source} d:b16, a:{source}", rnd=ROUNDINGS, section=SECTION)
+    def cvt_int_to_bf16(e, a, rnd):
+        return e.outline(integer_to_half, a, form=BF16, rnd=rnd, sat=False, signed=a.type.signed)
 
 
-@instruction("cvt.rnd{.ftz}{.sat}.type.f32 d, a:f32", rnd=("rni", "rzi", "rmi", "rpi"), type=INTS, section=SECTION)
-def cvt_f32_to_int(e, a, type, rnd, ftz, sat):
-    """Float to integer always clamps, so that .sat adds nothing; NaN gives 0."""
-    del sat
-    return e.float_to_int(e.round_whole(e.flush_if(ftz, a), rnd), type)
+def integer_to_float(e, a, to, rnd):
+    if rnd == "rn" or (to is F64 and a.type.bits < 64):
+        return e.int_to_float(a, to)
+    return e.outline(directed_integer, a, to=to, rnd=rnd, signed=a.type.signed)
 
 
-@instruction("cvt.rnd.type.f64 d, a:f64", rnd=("rni", "rzi", "rmi", "rpi"), type=INTS, section=SECTION)
+def directed_integer(e, a, to, rnd, signed):
+    del signed  # part of the function's name; the value's type has it
+    return rounding.from_integer(e, a, to, rnd)
+
+
+def integer_to_half(e, a, form, rnd, sat, signed):
+    del signed
+    value = e.finish(rounding.integer_to_odd(e, a), sat=sat)
+    return e.convert(formats.encode(e, value, form, rnd), U16)
+
+
+# ---- to integers: always clamped to the destination's range, so that .sat adds nothing
+
+
+@instruction("cvt.rnd{.ftz}{.sat}.type.f32 d, a:f32", rnd=WHOLE, type=INTS, section=SECTION,
+             ignored={"sat": "without it, too, the result is clamped"})  # fmt: skip
+def cvt_f32_to_int(e, a, type, rnd, ftz):
+    return float_to_integer(e, e.flush_if(ftz, a), type, rnd)
+
+
+@instruction("cvt.rnd{.sat}.type.f64 d, a:f64", rnd=WHOLE, type=INTS, section=SECTION,
+             ignored={"sat": "without it, too, the result is clamped"})  # fmt: skip
 def cvt_f64_to_int(e, a, type, rnd):
-    return e.float_to_int(e.round_whole(a, rnd), type)
+    return float_to_integer(e, a, type, rnd)
 
 
-@instruction("cvt{.rnd}{.ftz}{.sat}.f32.f32 d:f32, a:f32", rnd=("rni", "rzi", "rmi", "rpi"), section=SECTION)
+@instruction("cvt.rnd{.sat}.type.f16 d, a:b16", rnd=WHOLE, type=INTS, section=SECTION,
+             ignored={"sat": "without it, too, the result is clamped"})  # fmt: skip
+def cvt_f16_to_int(e, a, type, rnd):
+    return float_to_integer(e, half_to_f32(e, a, F16), type, rnd)
+
+
+@instruction("cvt.rnd.type.bf16 d, a:b16", rnd=WHOLE, type=INTS, section=SECTION)
+def cvt_bf16_to_int(e, a, type, rnd):
+    return float_to_integer(e, half_to_f32(e, a, BF16), type, rnd)
+
+
+def float_to_integer(e, a, to, rnd):
+    """NaN gives 0, or the highest bit alone where the source has 64 bits or the result has."""
+    result = e.float_to_int(rounding.whole(e, a, rnd), to)
+    if a.type is not F64 and to.bits < 64:
+        return result
+    return e.select(e.compare("nan", a, a), e.constant(1 << to.bits - 1, to), result)
+
+
+def half_to_f32(e, a, form):
+    return e.outline(decode_half, a, form=form)
+
+
+def decode_half(e, a, form):
+    return formats.decode(e, e.convert(e.unsigned(a), U32), form)
+
+
+# ---- between floats
+
+
+@instruction("cvt{.rnd}{.ftz}{.sat}.f32.f32 d:f32, a:f32", rnd=WHOLE, section=SECTION)
 def cvt_f32(e, a, rnd, ftz, sat):
     """To a whole number where a rounding is given; .sat clamps to [0, 1]."""
     a = e.flush_if(ftz, a)
-    return e.finish(e.round_whole(a, rnd) if rnd else a, ftz, sat)
+    return e.finish(rounding.whole(e, a, rnd) if rnd else a, ftz, sat)
 
 
-@instruction("cvt{.ftz}.f64.f32 d:f64, a:f32", section=SECTION)
-def cvt_f32_to_f64(e, a, ftz):
-    return e.convert(e.flush_if(ftz, a), F64)
+@instruction("cvt{.rnd}{.sat}.f64.f64 d:f64, a:f64", rnd=WHOLE, section=SECTION)
+def cvt_f64(e, a, rnd, sat):
+    return e.finish(rounding.whole(e, a, rnd) if rnd else a, sat=sat)
 
 
-@instruction("cvt.rnd{.ftz}{.sat}.f32.f64 d:f32, a:f64", rnd=("rn", "rz", "rm", "rp"), section=SECTION)
+@instruction("cvt{.ftz}{.sat}.f64.f32 d:f64, a:f32", section=SECTION)
+def cvt_f32_to_f64(e, a, ftz, sat):
+    return e.finish(e.convert(e.flush_if(ftz, a), F64), sat=sat)
+
+
+@instruction("cvt.rnd{.ftz}{.sat}.f32.f64 d:f32, a:f64", rnd=ROUNDINGS, section=SECTION)
 def cvt_f64_to_f32(e, a, rnd, ftz, sat):
-    return e.finish(e.narrow(a, rnd), ftz, sat)
+    return e.finish(e.outline(rounding.narrow, a, rounding=rnd), ftz, sat)
+
+
+@instruction("cvt{.ftz}{.sat}.f32.f16 d:f32, a:b16", section=SECTION, ignored={"ftz": "no f16 is a subnormal f32"})
+def cvt_f16_to_f32(e, a, sat):
+    return e.finish(half_to_f32(e, a, F16), sat=sat)
+
+
+@instruction("cvt{.sat}.f64.f16 d:f64, a:b16", section=SECTION)
+def cvt_f16_to_f64(e, a, sat):
+    return e.finish(e.convert(half_to_f32(e, a, F16), F64), sat=sat)
+
+
+@instruction("cvt{.rnd}{.ftz}.f32.bf16 d:f32, a:b16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
+def cvt_bf16_to_f32(e, a, ftz):
+    return e.finish(half_to_f32(e, a, BF16), ftz)
+
+
+@instruction("cvt{.rnd}.f64.bf16 d:f64, a:b16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
+def cvt_bf16_to_f64(e, a):
+    return e.convert(half_to_f32(e, a, BF16), F64)
+
+
+@instruction("cvt.rnd{.ftz}{.sat}.f16.f32 d:b16, a:f32", rnd=ROUNDINGS, section=SECTION)
+def cvt_f32_to_f16(e, a, rnd, ftz, sat):
+    return e.outline(to_half, e.flush_if(ftz, a), form=F16, rnd=rnd, sat=sat)
+
+
+@instruction("cvt.rnd{.ftz}.bf16.f32 d:b16, a:f32", rnd=ROUNDINGS, section=SECTION)
+def cvt_f32_to_bf16(e, a, rnd, ftz):
+    return e.outline(to_half, e.flush_if(ftz, a), form=BF16, rnd=rnd, sat=False)
+
+
+@instruction("cvt.rnd.finite.type.f32 d:bits, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], type=("f16", "bf16"),
+             section=SECTION)  # fmt: skip
+def cvt_f32_to_half_finite(e, a, rnd, finite, type):
+    return e.outline(to_half, a, form=FORMATS[type.name], rnd=rnd, sat=False, finite=finite)
+
+
+@instruction("cvt.rnd{.sat}.f16.f64 d:b16, a:f64", rnd=ROUNDINGS, section=SECTION)
+def cvt_f64_to_f16(e, a, rnd, sat):
+    return e.outline(to_half, a, form=F16, rnd=rnd, sat=sat)
+
+
+@instruction("cvt.rnd.bf16.f64 d:b16, a:f64", rnd=ROUNDINGS, section=SECTION)
+def cvt_f64_to_bf16(e, a, rnd):
+    return e.outline(to_half, a, form=BF16, rnd=rnd, sat=False)
+
+
+@instruction("cvt.rnd.bf16.f16 d:b16, a:b16", rnd=ROUNDINGS, section=SECTION)
+def cvt_f16_to_bf16(e, a, rnd):
+    return e.outline(to_half, half_to_f32(e, a, F16), form=BF16, rnd=rnd, sat=False)
+
+
+@instruction("cvt.rnd.f16.bf16 d:b16, a:b16", rnd=ROUNDINGS, section=SECTION)
+def cvt_bf16_to_f16(e, a, rnd):
+    return e.outline(to_half, half_to_f32(e, a, BF16), form=F16, rnd=rnd, sat=False)
+
+
+@instruction("cvt{.rnd}{.sat}.f16.f16 d:b16, a:b16", rnd=WHOLE, section=SECTION)
+def cvt_f16(e, a, rnd, sat):
+    """A copy of the bits without modifiers."""
+    return e.outline(whole_half, a, form=F16, rnd=rnd, sat=sat) if rnd or sat else a
+
+
+@instruction("cvt{.rnd}.bf16.bf16 d:b16, a:b16", rnd=WHOLE, section=SECTION)
+def cvt_bf16(e, a, rnd):
+    """A copy of the bits without modifiers."""
+    return e.outline(whole_half, a, form=BF16, rnd=rnd, sat=False) if rnd else a
+
+
+def to_half(e, a, form, rnd, sat, finite=""):
+    """An f32 or f64, rounded once."""
+    if a.type is F64:
+        a = rounding.narrow(e, a, "odd")
+    return e.convert(encoded(e, e.finish(a, sat=sat), form, rnd, finite), U16)
+
+
+def encoded(e, a, form, rnd, finite):
+    relu, satfinite = FINITE[finite or ""]
+    return formats.encode(e, formats.relu(e, a) if relu else a, form, rnd, satfinite=satfinite)
+
+
+def whole_half(e, a, form, rnd, sat):
+    value = decode_half(e, a, form)
+    value = rounding.whole(e, value, rnd) if rnd else value
+    return e.convert(formats.encode(e, e.finish(value, sat=sat), form), U16)
+
+
+@instruction("cvt.rnd{.finite}.type.f32 d:b32, a:f32, b:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:],
+             type=("f16x2", "bf16x2"), section=SECTION)  # fmt: skip
+def cvt_f32_to_pair(e, a, b, rnd, finite, type):
+    """a is the upper half."""
+    return e.outline(packed, a, b, form=FORMATS[type.name[:-2]], rnd=rnd, finite=finite)
+
+
+@instruction("cvt.rnd{.finite}.tf32.f32 d:b32, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], section=SECTION)
+def cvt_f32_to_tf32(e, a, rnd, finite):
+    """An f32 whose low 13 bits are 0; NaN is f32's own."""
+    return e.outline(to_tf32, a, rnd=rnd, finite=finite)
+
+
+@instruction("cvt.rna{.satfinite}.tf32.f32 d:b32, a:f32", section=SECTION)
+def cvt_f32_to_tf32_away(e, a, satfinite):
+    """Ties go away from zero."""
+    return e.outline(to_tf32, a, rnd="rna", finite="satfinite" if satfinite else "")
+
+
+def to_tf32(e, a, rnd, finite):
+    pattern = e.shl(encoded(e, a, TF32, rnd, finite), e.constant(32 - TF32.width, U32))
+    return e.select(e.compare("nan", a, a), e.constant(0x7FFFFFFF, U32), pattern)
+
+
+# ---- 8, 6 and 4 bits, in pairs
+
+NARROW = {"e4m3x2": E4M3, "e5m2x2": E5M2, "e2m3x2": E2M3, "e3m2x2": E3M2, "e2m1x2": E2M1}
+
+for pair in NARROW:
+    held = "b8" if pair == "e2m1x2" else "b16"
+
+    @instruction(f"cvt.rn.finite.type.f32 d:{held}, a:f32, b:f32", type=(pair,), section=SECTION,
+                 finite=("satfinite", "satfinite.relu", "relu.satfinite"))  # fmt: skip
+    def cvt_f32_to_narrow(e, a, b, type, finite):
+        """a is the upper part. NaN is the greatest number in 6 and 4 bits, which have no NaN."""
+        pattern = e.outline(packed, a, b, form=NARROW[type.name], rnd="rn", finite=finite)
+        return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
+
+    @instruction(f"cvt.rn{{.relu}}.f16x2.type d:b32, a:{held}", type=(pair,), section=SECTION)
+    def cvt_narrow_to_f16x2(e, a, type, relu):
+        """Exact."""
+        return e.outline(unpacked, a, form=NARROW[type.name], relu=relu)
+
+
+@instruction("cvt.rn.finite.type.f16x2 d:b16, a:b32", type=("e4m3x2", "e5m2x2"), section=SECTION,
+             finite=("satfinite", "satfinite.relu", "relu.satfinite"))  # fmt: skip
+def cvt_f16x2_to_narrow(e, a, type, finite):
+    halves = (e.and_(e.shr(e.unsigned(a), e.constant(shift, U32)), e.constant(0xFFFF, U32)) for shift in (16, 0))
+    upper, lower = (half_to_f32(e, e.convert(each, U16), F16) for each in halves)
+    return e.convert(e.outline(packed, upper, lower, form=NARROW[type.name], rnd="rn", finite=finite), U16)
+
+
+def packed(e, a, b, form, rnd, finite):
+    """Two patterns side by side; those of 6 bits take 8."""
+    upper, lower = (encoded(e, each, form, rnd, finite) for each in (a, b))
+    return formats.pack(e, upper, lower, place(form))
+
+
+def unpacked(e, a, form, relu):
+    """Two narrow patterns as f16x2."""
+    bits = e.convert(e.unsigned(a), U32)
+    halves = []
+    for shift in (place(form), 0):
+        part = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant((1 << form.width) - 1, U32))
+        value = formats.decode(e, part, form)
+        halves.append(formats.encode(e, formats.relu(e, value) if relu else value, F16))
+    return formats.pack(e, *halves, 16)
+
+
+def place(form):
+    return 8 if form.width == 6 else form.width
+
+
+# ---- ue8m0: powers of two, 2^-127 to 2^127, and NaN (0xff)
+
+
+@instruction("cvt.rnd{.satfinite}.ue8m0x2.f32 d:b16, a:f32, b:f32", rnd=("rz", "rp"), section=SECTION)
+def cvt_f32_to_ue8m0(e, a, b, rnd, satfinite):
+    """Of the magnitude; a is the upper part."""
+    return e.outline(powers, a, b, rnd=rnd, satfinite=satfinite)
+
+
+@instruction("cvt.rnd{.satfinite}.ue8m0x2.bf16x2 d:b16, a:b32", rnd=("rz", "rp"), section=SECTION)
+def cvt_bf16x2_to_ue8m0(e, a, rnd, satfinite):
+    halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
+    upper, lower = (half_to_f32(e, each, BF16) for each in halves)
+    return e.outline(powers, upper, lower, rnd=rnd, satfinite=satfinite)
+
+
+@instruction("cvt.rn.bf16x2.ue8m0x2 d:b32, a:b16", section=SECTION)
+def cvt_ue8m0_to_bf16x2(e, a):
+    return e.outline(from_powers, a)
+
+
+def powers(e, a, b, rnd, satfinite):
+    return e.convert(formats.pack(e, *(power(e, each, rnd, satfinite) for each in (a, b)), 8), U16)
+
+
+def power(e, a, rnd, satfinite):
+    magnitude = e.and_(replace(e.payload(a), type=U32), e.constant(0x7FFFFFFF, U32))
+    field = e.shr(magnitude, e.constant(23, U32))
+    if rnd == "rp":  # up, unless it is a power already; 2^-127 is the fraction's highest bit alone
+        fraction = e.and_(magnitude, e.constant(0x7FFFFF, U32))
+        inexact = e.and_(
+            e.compare("ne", fraction, e.constant(0, U32)), e.compare("hi", magnitude, e.constant(0x400000, U32))
+        )
+        field = e.add(field, e.one_if(inexact, U32))
+    field = e.clamp_below(field, 0xFE if satfinite else 0xFF)
+    return e.select(e.compare("nan", a, a), e.constant(0xFF, U32), field)
+
+
+def from_powers(e, a):
+    bits = e.convert(e.unsigned(a), U32)
+    halves = []
+    for shift in (8, 0):
+        part = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant(0xFF, U32))
+        value = e.shl(part, e.constant(7, U32))
+        value = e.select(e.compare("eq", part, e.constant(0, U32)), e.constant(0x40, U32), value)
+        halves.append(e.select(e.compare("eq", part, e.constant(0xFF, U32)), e.constant(BF16.nan, U32), value))
+    return formats.pack(e, *halves, 16)
+
+
+# ---- cvt.pack
+
+
+@instruction("cvt.pack.sat.to.s32 d:u32, a:s32, b:s32", to=("u16", "s16"),
+             section="data-movement-and-conversion-instructions-cvt-pack")  # fmt: skip
+def cvt_pack(e, a, b, to):
+    """a is the upper half."""
+    return side_by_side(e, a, b, to.signed, to.bits)
+
+
+@instruction("cvt.pack.sat.to.s32.b32 d:u32, a:s32, b:s32, c:u32", to=("u2", "s2", "u4", "s4", "u8", "s8"),
+             section="data-movement-and-conversion-instructions-cvt-pack")  # fmt: skip
+def cvt_pack_onto(e, a, b, c, to):
+    """c, moved up, above a above b."""
+    name = str(to)
+    bits = int(name[1:])
+    both = side_by_side(e, a, b, name[0] == "s", bits)
+    return e.or_(both, e.shl(c, e.constant(2 * bits, U32)))
+
+
+def side_by_side(e, a, b, signed, bits):
+    least, greatest = (-(1 << bits - 1), (1 << bits - 1) - 1) if signed else (0, (1 << bits) - 1)
+    parts = []
+    for value in (a, b):
+        clamped = e.min(e.max(value, e.constant(least, value.type)), e.constant(greatest, value.type))
+        parts.append(e.and_(replace(clamped, type=U32), e.constant((1 << bits) - 1, U32)))
+    return formats.pack(e, *parts, bits)

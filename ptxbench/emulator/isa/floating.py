@@ -1,78 +1,115 @@
-"""PTX ISA, Floating Point Instructions: f32 and f64."""
+"""PTX ISA, Floating Point Instructions: f32, f64, and pairs of f32."""
 
 from dataclasses import replace
 
 from ptxbench.emulator.emit import CANONICAL_NAN
+from ptxbench.emulator.floats import approximate, rounding
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.types import F32, F64
+from ptxbench.emulator.types import F32, F64, U32, U64
 
 instruction = Chapter("Floating Point Instructions", counted="TYPE")
 
 DIRECTED = ("rz", "rm", "rp")
+ROUNDINGS = ("rn", *DIRECTED)
+NEVER_FUSED = {"rn": "nearest even is the default; the emulator fuses nothing"}
+ARITHMETIC = {"add": rounding.add, "mul": rounding.mul}
 
 
-@instruction("add{.rn}{.ftz}{.sat}.f32 d, a, b", section="floating-point-instructions-add",
-             ignored={"rn": "nearest even is the default; the emulator fuses nothing"})  # fmt: skip
-def add_f32(e, a, b, ftz, sat):
-    return e.finish(e.add(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz, sat)
+@instruction("op{.rn}{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), section="floating-point-instructions-add",
+             ignored=NEVER_FUSED)  # fmt: skip
+def arithmetic_f32(e, a, b, op, ftz, sat):
+    return e.finish(nearest(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz, sat)
 
 
-@instruction("add.rnd{.ftz}{.sat}.f32 d, a, b", rnd=DIRECTED, section="floating-point-instructions-add")
-def add_f32_directed(e, a, b, rnd, ftz, sat):
-    a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
-    return e.finish(e.add_rounded(e.convert(a, F64), e.convert(b, F64), rnd), ftz, sat)
-
-
-@instruction("sub{.rn}{.ftz}{.sat}.f32 d, a, b", section="floating-point-instructions-sub",
-             ignored={"rn": "nearest even is the default; the emulator fuses nothing"})  # fmt: skip
-def sub_f32(e, a, b, ftz, sat):
-    return e.finish(e.sub(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz, sat)
-
-
-@instruction("mul{.rn}{.ftz}{.sat}.f32 d, a, b", section="floating-point-instructions-mul",
-             ignored={"rn": "nearest even is the default; the emulator fuses nothing"})  # fmt: skip
-def mul_f32(e, a, b, ftz, sat):
-    return e.finish(e.mul(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz, sat)
-
-
-@instruction("mul.rnd{.ftz}{.sat}.f32 d, a, b", rnd=DIRECTED, section="floating-point-instructions-mul")
-def mul_f32_directed(e, a, b, rnd, ftz, sat):
-    """The product of two f32 is exact in f64."""
-    product = e.mul(e.convert(e.flush_if(ftz, a), F64), e.convert(e.flush_if(ftz, b), F64))
-    return e.finish(e.narrow(product, rnd), ftz, sat)
-
-
-@instruction("fma.rnd{.ftz}{.sat}.f32 d, a, b, c", rnd=("rn", *DIRECTED), section="floating-point-instructions-fma")
-def fma_f32(e, a, b, c, rnd, ftz, sat):
-    """One rounding."""
-    a, b, c = e.flush_if(ftz, a), e.flush_if(ftz, b), e.flush_if(ftz, c)
-    return e.finish(e.fma(a, b, c, rnd), ftz, sat)
+@instruction("op.rnd{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED,
+             section="floating-point-instructions-add")  # fmt: skip
+def arithmetic_f32_directed(e, a, b, op, rnd, ftz, sat):
+    return e.finish(directed(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd), ftz, sat)
 
 
 @instruction("op{.rn}.f64 d, a, b", op=("add", "sub", "mul"), section="floating-point-instructions-add",
-             ignored={"rn": "nearest even is the default; the emulator fuses nothing"})  # fmt: skip
+             ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f64(e, a, b, op):
+    return nearest(e, op, a, b)
+
+
+@instruction("op.rnd.f64 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED, section="floating-point-instructions-add")
+def arithmetic_f64_directed(e, a, b, op, rnd):
+    return directed(e, op, a, b, rnd)
+
+
+def nearest(e, op, a, b):
     return {"add": e.add, "sub": e.sub, "mul": e.mul}[op](a, b)
 
 
-@instruction("fma.rn.f64 d, a, b, c", section="floating-point-instructions-fma")
-def fma_f64(e, a, b, c):
-    return e.fma(a, b, c)
+def directed(e, op, a, b, rnd):
+    """a - b is a + (-b); of NaN no payload counts, so that its sign may turn."""
+    return rounding.add(e, a, e.negate(b), rnd) if op == "sub" else ARITHMETIC[op](e, a, b, rnd)
 
 
-@instruction("div.rn{.ftz}.f32 d, a, b", section="floating-point-instructions-div")
-def div_f32(e, a, b, ftz):
-    return e.finish(e.divide(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz)
+@instruction("op.rnd{.ftz}{.sat}.f32 d, a, b, c", op=("fma", "mad"), rnd=ROUNDINGS,
+             section="floating-point-instructions-fma", ignored={"op": "mad is fma from sm_20 on"})  # fmt: skip
+def fma_f32(e, a, b, c, rnd, ftz, sat):
+    """One rounding."""
+    return e.finish(rounding.fma(e, e.flush_if(ftz, a), e.flush_if(ftz, b), e.flush_if(ftz, c), rnd), ftz, sat)
 
 
-@instruction("div.rn.f64 d, a, b", section="floating-point-instructions-div")
-def div_f64(e, a, b):
-    return e.divide(a, b)
+@instruction("op.rnd.f64 d, a, b, c", op=("fma", "mad"), rnd=ROUNDINGS, section="floating-point-instructions-fma",
+             ignored={"op": "mad is fma from sm_20 on"})  # fmt: skip
+def fma_f64(e, a, b, c, rnd):
+    return rounding.fma(e, a, b, c, rnd)
+
+
+# ---- pairs of f32 in 64 bits: element 0 is the lower half
+
+
+def each(e, operation, ftz, *pairs):
+    """The operation on both elements."""
+    results = []
+    for part in (0, 1):
+        values = []
+        for pair in pairs:
+            bits = replace(pair, type=U64)
+            word = e.high_half(bits, U32) if part else e.convert(bits, U32)
+            values.append(e.flush_if(ftz, e.as_type(word, F32)))
+        results.append(e.bits(e.finish(operation(*values), ftz)))
+    return e.pair(*results)
+
+
+@instruction("op{.rn}{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), counted="f32",
+             section="floating-point-instructions-add", ignored=NEVER_FUSED)  # fmt: skip
+def arithmetic_f32x2(e, a, b, op, ftz):
+    return each(e, lambda x, y: nearest(e, op, x, y), ftz, a, b)
+
+
+@instruction("op.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
+             section="floating-point-instructions-add")  # fmt: skip
+def arithmetic_f32x2_directed(e, a, b, op, rnd, ftz):
+    return each(e, lambda x, y: directed(e, op, x, y, rnd), ftz, a, b)
+
+
+@instruction("fma.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64, c:b64", rnd=ROUNDINGS, counted="f32",
+             section="floating-point-instructions-fma")  # fmt: skip
+def fma_f32x2(e, a, b, c, rnd, ftz):
+    return each(e, lambda x, y, z: rounding.fma(e, x, y, z, rnd), ftz, a, b, c)
+
+
+# ---- division and roots
+
+
+@instruction("div.rnd{.ftz}.f32 d, a, b", rnd=ROUNDINGS, section="floating-point-instructions-div")
+def div_f32(e, a, b, rnd, ftz):
+    return e.finish(rounding.divide(e, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd), ftz)
+
+
+@instruction("div.rnd.f64 d, a, b", rnd=ROUNDINGS, section="floating-point-instructions-div")
+def div_f64(e, a, b, rnd):
+    return rounding.divide(e, a, b, rnd)
 
 
 @instruction("div.full{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
 def div_full(e, a, b, ftz):
-    """The ideal value; hardware is within 2 ulp."""
+    """The ideal value."""
     return e.finish(e.divide(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz)
 
 
@@ -89,39 +126,102 @@ def div_approx(e, a, b, ftz):
     return e.finish(e.select(beyond, flushed, e.divide(a, b)), ftz)
 
 
-@instruction("rcp.rn{.ftz}.f32 d, a", section="floating-point-instructions-rcp")
-def rcp_f32(e, a, ftz):
-    return e.finish(e.divide(e.constant(1.0, F32), e.flush_if(ftz, a)), ftz)
+@instruction("rcp.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
+def rcp_f32(e, a, rnd, ftz):
+    return e.finish(rounding.divide(e, e.constant(1.0, F32), e.flush_if(ftz, a), rnd), ftz)
+
+
+@instruction("rcp.rnd.f64 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
+def rcp_f64(e, a, rnd):
+    return rounding.divide(e, e.constant(1.0, F64), a, rnd)
 
 
 @instruction("rcp.approx{.ftz}.f32 d, a", section="floating-point-instructions-rcp", counted="special")
 def rcp_approx(e, a, ftz):
-    """The ideal value; hardware is within 1 ulp."""
+    """The ideal value."""
     return e.finish(e.divide(e.constant(1.0, F32), e.flush_if(ftz, a)), ftz)
 
 
-@instruction("sqrt.rn{.ftz}.f32 d, a", section="floating-point-instructions-sqrt")
-def sqrt_f32(e, a, ftz):
-    return e.finish(e.square_root(e.flush_if(ftz, a)), ftz)
+@instruction("op.approx.ftz.f64 d, a", op=("rcp", "rsqrt"), counted="special",
+             section="floating-point-instructions-rcp-approx-ftz-f64")  # fmt: skip
+def gross_f64(e, a, op):
+    """The upper word of the result for the upper word of a, the ideal one of 20 bits; the lower word is 0."""
+    return e.outline(upper_word, a, op=op)
+
+
+def upper_word(e, a, op):
+    upper = e.and_(e.payload(a), e.constant(0xFFFFFFFF << 32, U64))
+    magnitude = e.and_(upper, e.constant((1 << 63) - 1, U64))
+    sign = e.and_(upper, e.constant(1 << 63, U64))
+    subnormal = e.compare("lo", magnitude, e.constant(1 << 52, U64))
+    operand = e.as_type(e.select(subnormal, sign, upper), F64)
+    one = e.constant(1.0, F64)
+    result = e.divide(one, e.square_root(operand) if op == "rsqrt" else operand)
+    bits = e.payload(result)
+    odd = e.and_(e.shr(bits, e.constant(32, U64)), e.constant(1, U64))
+    rounded = e.add(e.add(bits, e.constant(0x7FFFFFFF, U64)), odd)
+    rounded = e.and_(rounded, e.constant(0xFFFFFFFF << 32, U64))
+    small = e.compare("lt", e.absolute(result), e.constant(2.0**-1022, F64))
+    rounded = e.select(small, e.and_(rounded, e.constant(1 << 63, U64)), rounded)
+    # An upper word of an infinity may belong to a NaN: only the upper word counts.
+    nan = e.constant(0x7FFFFFFF00000000, U64)
+    return e.as_type(e.select(e.compare("nan", result, result), nan, rounded), F64)
+
+
+@instruction("sqrt.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-sqrt")
+def sqrt_f32(e, a, rnd, ftz):
+    return e.finish(rounding.square_root(e, e.flush_if(ftz, a), rnd), ftz)
+
+
+@instruction("sqrt.rnd.f64 d, a", rnd=ROUNDINGS, section="floating-point-instructions-sqrt")
+def sqrt_f64(e, a, rnd):
+    return rounding.square_root(e, a, rnd)
 
 
 @instruction("sqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-sqrt", counted="special")
 def sqrt_approx(e, a, ftz):
-    """The ideal value; hardware is within a relative 2^-23."""
+    """The ideal value."""
     return e.finish(e.square_root(e.flush_if(ftz, a)), ftz)
 
 
 @instruction("rsqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-rsqrt", counted="special")
 def rsqrt_approx(e, a, ftz):
-    """The ideal value, by way of f64 (both operations there err by at most 2^-53); hardware: 2^-22.9."""
+    """The ideal value, by way of f64: both operations there err by at most 2^-53."""
     root = e.square_root(e.convert(e.flush_if(ftz, a), F64))
     return e.finish(e.convert(e.divide(e.constant(1.0, F64), root), F32), ftz)
 
 
-@instruction("ex2.approx{.ftz}.f32 d, a", section="floating-point-instructions-ex2", counted="special")
-def ex2_approx(e, a, ftz):
-    """The ideal value; hardware is within 2 ulp. Without .ftz, subnormals are handled exactly."""
-    return e.finish(e.exp2(e.flush_if(ftz, a)), ftz)
+@instruction("rsqrt.approx.f64 d, a", section="floating-point-instructions-rsqrt", counted="special")
+def rsqrt_approx_f64(e, a):
+    """The ideal value."""
+    return e.outline(approximate.reciprocal_root, a)
+
+
+# ---- approximate functions; how far a GPU may be from the ideal value is in accuracy.py
+
+BY_F64 = {"ex2": approximate.exp2, "lg2": approximate.log2, "tanh": approximate.tanh}
+OF_F32 = {"sin": approximate.sine, "cos": approximate.cosine}
+
+
+def ideal(e, a, op):
+    """The function in f64, rounded once."""
+    return e.convert(OF_F32[op](e, a) if op in OF_F32 else BY_F64[op](e, e.convert(a, F64)), F32)
+
+
+@instruction("op.approx{.ftz}.f32 d, a", op=("sin", "cos", "lg2", "ex2"), counted="special",
+             section="floating-point-instructions-sin")  # fmt: skip
+def function_f32(e, a, op, ftz):
+    """The ideal value; of sin and cos for every finite argument."""
+    return e.finish(e.outline(ideal, e.flush_if(ftz, a), op=op), ftz)
+
+
+@instruction("tanh.approx.f32 d, a", section="floating-point-instructions-tanh", counted="special")
+def tanh_f32(e, a):
+    """The ideal value."""
+    return e.outline(ideal, a, op="tanh")
+
+
+# ---- signs, tests, the lesser and the greater
 
 
 @instruction("neg{.ftz}.f32 d, a", section="floating-point-instructions-neg")
@@ -141,12 +241,46 @@ def abs_f32(e, a, ftz):
 
 @instruction("abs.f64 d, a", section="floating-point-instructions-abs")
 def abs_f64(e, a):
-    return e.absolute(a)
+    """NaN is passed through."""
+    a = e.canonical(a)
+    return e.select(e.compare("nan", a, a), a, replace(e.absolute(a), raw=False))
 
 
-@instruction("op{.ftz}{.NaN}.f32 d, a, b", op=("min", "max"), section="floating-point-instructions-max")
-def extremum_f32(e, a, b, op, ftz, NaN):  # noqa: N803  the manual's spelling
-    return extremum(e, e.flush_if(ftz, a), e.flush_if(ftz, b), op, NaN)
+@instruction("copysign.type d, a, b", type=("f32", "f64"), section="floating-point-instructions-copysign")
+def copysign(e, a, b):
+    """b with the sign of a."""
+    return rounding.copy_sign(e, b, e.canonical(a))
+
+
+@instruction("testp.op.type d:pred, a", op=("finite", "infinite", "number", "notanumber", "normal", "subnormal"),
+             type=("f32", "f64"), counted="compare", section="floating-point-instructions-testp")  # fmt: skip
+def testp(e, a, op, type):
+    """Of the number's bits; normal and subnormal are false on 0."""
+    magnitude = e.absolute(a)
+    infinity = e.constant(float("inf"), type)
+    least = e.constant(2.0**-126 if type is F32 else 2.0**-1022, type)
+    if op == "normal":
+        return e.and_(e.compare("ge", magnitude, least), e.compare("lt", magnitude, infinity))
+    if op == "subnormal":
+        return e.and_(e.compare("lt", magnitude, least), e.compare("gt", magnitude, e.constant(0.0, type)))
+    relation = {"finite": "lt", "infinite": "eq", "number": "num", "notanumber": "nan"}[op]
+    return e.compare(relation, magnitude, infinity)
+
+
+@instruction("op{.ftz}{.NaN}{.signs}.f32 d, a, b", op=("min", "max"), signs=("xorsign.abs",),
+             section="floating-point-instructions-max")  # fmt: skip
+def extremum_f32(e, a, b, op, ftz, NaN, signs):  # noqa: N803  the manual's spelling
+    a, b = e.flush_if(ftz, a), e.flush_if(ftz, b)
+    if not signs:
+        return extremum(e, a, b, op, NaN)
+    return with_sign(e, extremum(e, e.absolute(a), e.absolute(b), op, NaN), a, b)
+
+
+@instruction("op{.ftz}{.NaN}{.abs}.f32 d, a, b, c", op=("min", "max"), section="floating-point-instructions-max")
+def extremum_of_three(e, a, b, c, op, ftz, NaN, abs):  # noqa: N803
+    values = [e.flush_if(ftz, each) for each in (a, b, c)]
+    first, second, third = (e.absolute(each) if abs else each for each in values)
+    return extremum(e, extremum(e, first, second, op, NaN), third, op, NaN)
 
 
 @instruction("op.f64 d, a, b", op=("min", "max"), section="floating-point-instructions-max")
@@ -169,3 +303,9 @@ def extremum(e, a, b, op, nan_wins):
     without_b = e.select(e.compare("nan", b, b), a, result)
     # Of two NaNs neither's payload is the result: raw, so that it becomes canonical.
     return replace(e.select(e.compare("nan", a, a), b, without_b), raw=True)
+
+
+def with_sign(e, magnitude, a, b):
+    """The xor of two signs on a magnitude; a NaN stays canonical."""
+    sign = e.as_type(e.xor(e.bits(a), e.bits(b)), a.type)
+    return replace(rounding.copy_sign(e, magnitude, sign), raw=True)

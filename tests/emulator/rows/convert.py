@@ -105,7 +105,9 @@ ROWS = [
     ("cvt.rni.s32.f64",      (2.5,),                    2),
     ("cvt.rmi.s64.f64",      (-0.5,),                   -1),
     ("cvt.rpi.u64.f64",      (2.0**53 - 0.5,),          2**53),
-    ("cvt.rzi.u64.f64",      (NAN,),                    0),
+    ("cvt.rzi.u64.f64",      (NAN,),                    2**63),             # the highest bit, where either has 64 bits
+    ("cvt.rzi.s64.f32",      (NAN,),                    LEAST64),
+    ("cvt.rzi.s32.f64",      (NAN,),                    LEAST32),
     ("cvt.rzi.u8.f64",       (1e300,),                  255),
 
     # f32 to f32: to a whole number, or just .ftz and .sat.

@@ -1,0 +1,79 @@
+"""How far the approximate instructions of a GPU may be from the exact result: the bounds that the manual states.
+
+The emulator gives the ideal value (the nearest to the exact one), so a comparison with a GPU, or with another
+variant that a GPU's figures were derived from, is wider by these.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+FRACTION_BITS = {"f64": 52, "f32": 23, "f16": 10, "bf16": 7}
+LEAST_NORMAL = {"f64": -1022, "f32": -126, "f16": -14, "bf16": -126}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The greater of an absolute error, one relative to the result, and some units in its last place.
+
+    `text`: as the manual puts it. `within`: the inputs for which it holds, "" for all. `type`: of the result.
+    """
+
+    text: str
+    type: str
+    absolute: float = 0.0
+    relative: float = 0.0
+    ulps: float = 0.0
+    within: str = ""
+    section: str = ""
+
+    def at(self, result: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The greatest error at each exact (or ideal) result, in the shape of `result`; infinite ones get 0."""
+        magnitude = np.where(np.isfinite(result), np.abs(result), 0.0)
+        exponent = np.frexp(magnitude)[1] - 1
+        place = np.maximum(exponent, LEAST_NORMAL[self.type]) - FRACTION_BITS[self.type]
+        step = np.ldexp(1.0, place)
+        return np.maximum.reduce([np.full(magnitude.shape, self.absolute), self.relative * magnitude, self.ulps * step])
+
+
+def section(name: str) -> str:
+    return f"floating-point-instructions-{name}"
+
+
+PI = np.pi
+BOUNDS: tuple[tuple[str, Bound], ...] = (
+    (r"rcp\.approx.*\.f32", Bound("1 ulp", "f32", ulps=1, section=section("rcp"))),
+    (r"rcp\.approx\.ftz\.f64", Bound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
+                                     section=section("rcp-approx-ftz-f64"))),
+    (r"div\.approx.*\.f32", Bound("2 ulp", "f32", ulps=2, within="2^-126 <= |b| <= 2^126", section=section("div"))),
+    (r"div\.full.*\.f32", Bound("2 ulp", "f32", ulps=2, section=section("div"))),
+    (r"sqrt\.approx.*\.f32", Bound("relative 2^-23", "f32", relative=2.0**-23, section=section("sqrt"))),
+    (r"rsqrt\.approx.*\.f32", Bound("relative 2^-22.9", "f32", relative=2.0**-22.9, section=section("rsqrt"))),
+    (r"rsqrt\.approx\.f64", Bound("2 ulp; the manual states no bound", "f64", ulps=2, section=section("rsqrt"))),
+    (r"rsqrt\.approx\.ftz\.f64", Bound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
+                                       section=section("rsqrt-approx-ftz-f64"))),
+    (r"(sin|cos)\.approx.*\.f32", Bound("absolute 2^-20.5 in [-2 pi, 2 pi], 2^-14.7 in [-100 pi, 100 pi]", "f32",
+                                        absolute=2.0**-14.7, within="|a| <= 100 pi", section=section("sin"))),
+    (r"lg2\.approx.*\.f32", Bound("absolute 2^-22 for a in (0.5, 2), else relative 2^-22", "f32", absolute=2.0**-22,
+                                  relative=2.0**-22, section=section("lg2"))),
+    (r"ex2\.approx.*\.f32", Bound("2 ulp", "f32", ulps=2, section=section("ex2"))),
+    (r"tanh\.approx\.f32", Bound("relative 2^-11", "f32", relative=2.0**-11, section=section("tanh"))),
+    (r"ex2\.approx\.f16(x2)?", Bound("relative 2^-9.9", "f16", relative=2.0**-9.9,
+                                     section="half-precision-" + section("ex2"))),
+    (r"ex2\.approx\.ftz\.bf16(x2)?", Bound("relative 2^-7", "bf16", relative=2.0**-7,
+                                           section="half-precision-" + section("ex2"))),
+    (r"tanh\.approx\.f16(x2)?", Bound("absolute 2^-10.987", "f16", absolute=2.0**-10.987,
+                                      section="half-precision-" + section("tanh"))),
+    (r"tanh\.approx\.bf16(x2)?", Bound("absolute 2^-8", "bf16", absolute=2.0**-8,
+                                       section="half-precision-" + section("tanh"))),
+)  # fmt: skip
+"""Opcode, as a pattern of the whole of it, and its bound."""
+
+
+def bound(opcode: str) -> Bound | None:
+    """The documented error of an instruction; None where its result is exact or correctly rounded."""
+    return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, opcode)), None)
