@@ -1,4 +1,4 @@
-"""What tests of the whole tool share: a small pair in a folder of its own, and a cache that lasts one session."""
+"""What tests of the whole tool share: a small pair in a folder of its own, and a cache of builds."""
 
 from typing import NamedTuple
 
@@ -17,15 +17,15 @@ class Ran(NamedTuple):
 
 
 @pytest.fixture(scope="session")
-def session_cache(tmp_path_factory):
+def shared_cache(tmp_path_factory):
     """A cache of builds that starts empty: NVRTC and ptxas take half a second for what is not in it."""
     return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture
-def kernels(tmp_path, monkeypatch, session_cache):
+def kernels(tmp_path, monkeypatch, shared_cache):
     """The kernels folder with the pair `scale`, in the current folder."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(session_cache))
+    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.chdir(tmp_path)
     return kernels_folder(tmp_path)
 

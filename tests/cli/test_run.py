@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from ptxbench import backends
+from ptxbench.errors import ToolMissing
 from ptxbench.measure import Settings
 from ptxbench.result import from_json
 from ptxbench.runner import story
+from ptxbench.toolchain import locate, nvrtc
 from tests.fakes import FakeBackend
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
@@ -160,3 +162,25 @@ def test_a_wrong_kernel_is_marked_and_ends_in_4(kernels, ptxbench):
     assert ran.status == 4
     assert re.search(r"^ptx +✘ wrong", ran.out, re.MULTILINE)
     assert re.search(r"^✘ ptx is wrong: scale\.ptx, n=1: y\[0\] is ", ran.out, re.MULTILINE)
+
+
+def test_without_nvrtc_the_cuda_c_sides_are_skipped_with_one_sentence_and_the_ptx_still_runs(
+    kernels, ptxbench, monkeypatch
+):
+    def missing():
+        raise ToolMissing("NVRTC is not there. Install it with pip install 'ptxbench[cu13]'.")
+
+    monkeypatch.setattr(nvrtc, "find", missing)
+    ran = ptxbench(*RUN)
+    assert ran.status == 0
+    assert "\n- cuda and cuda@fast are skipped: NVRTC is not there. Install it with pip install" in ran.out
+    assert re.search(r"^ptx +✔ exact", ran.out, re.MULTILINE)
+    assert "1 cell, 3 variants: 1 verified, 2 skipped." in ran.out
+
+
+def test_without_ptxas_what_it_would_report_is_absent_and_never_zero(kernels, ptxbench, monkeypatch):
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    ran = ptxbench(*RUN, "--columns", "registers,spills,sass,occupancy")
+    assert ran.status == 0
+    assert re.search(r"^ptx +✔ exact +- +- +- +-$", ran.out, re.MULTILINE)
+    assert "ptx issues 5.3 % fewer PTX instructions than cuda and moves the same sectors." in ran.out
