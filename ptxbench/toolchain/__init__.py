@@ -81,7 +81,8 @@ def build(
             cubin, messages = assembled(tool, ptx, arch)
         except ptxas.RefusedError as refused:
             raise ptxas.explain(str(refused), ptx, source, language, arch, f"ptxas {locate.version(tool)}") from None
-        report = examine(report, cubin, messages, entry, source)
+        log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
+        report = examine(dataclasses.replace(report, log=log), cubin, messages, entry, source)
     return Build(variant, language, entry, arch, source, ptx, cubin, report)
 
 
@@ -148,13 +149,13 @@ def examine(report: BuildReport, cubin: bytes, messages: str, entry: str, source
     resources = ptxas.resources(messages, entry)
     if resources is None:
         raise SignatureMismatch(missing_entry(elf.read(cubin), entry, source))
-    log = [report.log, ptxas.notable(messages).replace(ptxas.INPUT, source.name)]
+    log = report.log
     counts: dict[str, int] = {}
     if tool := locate.program("nvdisasm"):
         try:
             counts = sass.counts(disassembled(tool, cubin), entry)
         except (ToolMissing, ValueError) as missing:  # an nvdisasm too old for this cubin costs only the counts
-            log.append(str(missing))
+            log = f"{log}\n{missing}".strip()
     return dataclasses.replace(
         report,
         sass_sha256=elf.identity(elf.read(cubin), entry, resources.registers, resources.shared_bytes),
@@ -164,7 +165,7 @@ def examine(report: BuildReport, cubin: bytes, messages: str, entry: str, source
         stack_bytes=resources.stack_bytes,
         shared_bytes=resources.shared_bytes,
         sass=counts,
-        log="\n".join(filter(None, log)),
+        log=log,
     )
 
 

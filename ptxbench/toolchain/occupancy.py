@@ -34,27 +34,25 @@ class Sm(NamedTuple):
     warps: int
     ctas: int
     shared_bytes: int
-    cta_shared_bytes: int
-    """The most shared memory of one CTA, with the opt-in to more than 48 KiB."""
     reserved_bytes: int
-    """Shared memory that the driver takes of each CTA."""
+    """Shared memory that the driver takes of each CTA. The most that one can have is the SM's less this."""
 
 
 KIB = 1024
 LIMITS = {
-    #           warps  CTAs    shared  a CTA's  reserved
-    (7, 5):  Sm(32,    16,   64 * KIB,  64 * KIB,    0),
-    (8, 0):  Sm(64,    32,  164 * KIB, 163 * KIB,  KIB),
-    (8, 6):  Sm(48,    16,  100 * KIB,  99 * KIB,  KIB),
-    (8, 7):  Sm(48,    16,  164 * KIB, 163 * KIB,  KIB),
-    (8, 8):  Sm(48,    16,  100 * KIB,  99 * KIB,  KIB),
-    (8, 9):  Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
-    (9, 0):  Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
-    (10, 0): Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
-    (10, 3): Sm(64,    32,  228 * KIB, 227 * KIB,  KIB),
-    (11, 0): Sm(48,    24,  228 * KIB, 227 * KIB,  KIB),
-    (12, 0): Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
-    (12, 1): Sm(48,    24,  100 * KIB,  99 * KIB,  KIB),
+    #           warps  CTAs    shared  reserved
+    (7, 5):  Sm(32,    16,   64 * KIB,    0),
+    (8, 0):  Sm(64,    32,  164 * KIB,  KIB),
+    (8, 6):  Sm(48,    16,  100 * KIB,  KIB),
+    (8, 7):  Sm(48,    16,  164 * KIB,  KIB),
+    (8, 8):  Sm(48,    16,  100 * KIB,  KIB),
+    (8, 9):  Sm(48,    24,  100 * KIB,  KIB),
+    (9, 0):  Sm(64,    32,  228 * KIB,  KIB),
+    (10, 0): Sm(64,    32,  228 * KIB,  KIB),
+    (10, 3): Sm(64,    32,  228 * KIB,  KIB),
+    (11, 0): Sm(48,    24,  228 * KIB,  KIB),
+    (12, 0): Sm(48,    24,  100 * KIB,  KIB),
+    (12, 1): Sm(48,    24,  100 * KIB,  KIB),
 }  # fmt: skip
 
 
@@ -67,7 +65,7 @@ def occupancy(arch: str, *, threads: int, registers: int, shared_bytes: int) -> 
     limits = LIMITS.get((int(found[1]), int(found[2]))) if found else None
     if limits is None:
         return None
-    if threads > MOST_THREADS or registers > MOST_REGISTERS or shared_bytes > limits.cta_shared_bytes:
+    if threads > MOST_THREADS or registers > MOST_REGISTERS:
         return 0.0
     warps = -(-threads // WARP_THREADS)
     ctas = min(limits.ctas, limits.warps // warps)

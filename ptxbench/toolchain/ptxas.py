@@ -124,9 +124,13 @@ def place(ptx: str, line: int, source: Path, language: str) -> str:
     return f"{source.name}:{before[-1]}" if before else source.name
 
 
-def notable(messages: str) -> str:
-    """The messages without the statistics of every kernel: warnings, and what ptxas did not do (C75xx)."""
-    return "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
+def notable(messages: str, ptx: str, source: Path, language: str) -> str:
+    """The messages without the statistics of every kernel: warnings, and what ptxas did not do (C75xx).
+
+    Lines are those of `source`, which is, or was made into, `ptx`.
+    """
+    kept = "\n".join(line for line in messages.splitlines() if not STATISTICS.match(line))
+    return re.sub(rf"{INPUT}, line (\d+)", lambda found: place(ptx, int(found[1]), source, language), kept)
 
 
 STATISTICS = re.compile(

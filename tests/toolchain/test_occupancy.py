@@ -6,8 +6,9 @@ from ptxbench.toolchain import occupancy
 
 # What cudaOccMaxActiveBlocksPerMultiprocessor gives, by g++ from CUDA 13.5's cuda_occupancy.h: CTAs an SM.
 # Of 94,248 combinations of 12 architectures, 17 block sizes, 21 register counts and 22 shared sizes (all of which
-# agreed), 7 an architecture. Its cudaOccDeviceProp had 65536 registers an SM and a CTA, 48 KiB of shared memory a CTA,
-# 1 KiB of it reserved from 8.0 on and the rest of an SM's to opt in to; FUNC_SHMEM_LIMIT_OPTIN; no carve-out chosen.
+# agreed), 7 an architecture, and 5 at the edges. Its cudaOccDeviceProp had 65536 registers an SM and a CTA, 48 KiB of
+# shared memory a CTA, 1 KiB of it reserved from 8.0 on and the rest of an SM's to opt in to; FUNC_SHMEM_LIMIT_OPTIN;
+# no carve-out chosen.
 ROWS = [
     # arch, threads, registers, shared bytes, CTAs, warps of an SM
     ("sm_75",  288,  80,  0,      2,  32),
@@ -94,6 +95,11 @@ ROWS = [
     ("sm_121", 1024, 32,  101377, 0,  48),
     ("sm_121", 32,   16,  0,      24, 48),
     ("sm_121", 512,  24,  127,    3,  48),
+    ("sm_75", 32,   16,  9344,   6,  32),  # shared memory in units of 256 bytes
+    ("sm_80", 32,   16,  9344,   16, 64),  # of 128 from there on
+    ("sm_80", 128,  16,  166912, 1,  64),  # all that a CTA can have
+    ("sm_80", 128,  16,  166913, 0,  64),
+    ("sm_90", 256,  33,  0,      6,  64),  # registers in units of 8 a thread
 ]  # fmt: skip
 
 

@@ -1,5 +1,7 @@
 """What ptxas reports, and what of it is kept."""
 
+from pathlib import Path
+
 from ptxbench.toolchain import ptxas
 
 from .conftest import CUDA, PTX
@@ -51,10 +53,24 @@ def test_the_figures_are_those_of_the_entry_that_was_asked_for():
 
 
 def test_warnings_and_what_ptxas_ignored_are_kept_and_statistics_are_not():
-    assert ptxas.notable(MESSAGES) == (
+    assert ptxas.notable(MESSAGES, PTX, Path("k.ptx"), "ptx") == (
         "ptxas info    : (C7508) Potential Performance Loss: 'setmaxnreg' ignored to maintain minimum register "
         "requirements.\nptxas warning : Stack size for entry function 'k' cannot be statically determined"
     )
+
+
+def test_a_warning_of_ptxas_has_the_line_of_the_file(build):
+    log = build(PTX.replace(".maxntid 64, 1, 1", ".minnctapersm 2"), "twice").report.log
+    assert log == (
+        "ptxas twice.ptx:30; warning : .minnctapersm is ignored when neither .maxntid nor .reqntid is specified."
+    )
+
+
+def test_a_message_about_the_ptx_of_cuda_c_has_the_line_of_the_cuda_c():
+    """.loc names the line; the PTX is no file of the user's."""
+    ptx = '.entry k {\n\t.loc\t2 7 5\n\tmov.u32 %r1, 1;\n\t.loc\t1 900 1\n}\n\t.file\t1 "h.cuh"\n\t.file\t2 "k.cu"\n'
+    said = "ptxas kernel.ptx, line 3; warning : something"
+    assert ptxas.notable(said, ptx, Path("k.cu"), "cuda") == "ptxas k.cu:7; warning : something"
 
 
 def test_spills_of_a_kernel_that_is_short_of_registers_are_reported(build):
