@@ -56,7 +56,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if step.divergent_slot is not None:
             count["ptx_branches"] += executions
             count["ptx_divergent_branches"] += int(raw[step.divergent_slot])
-        if step.flow == "barrier":
+        if step.counted == "barrier" and step.opcode.split(".")[0] in ("bar", "barrier"):
             count["ptx_barriers"] += executions
     for site in translation.sites:
         requests, active, work, extra = (int(raw[site.slot + i]) for i in (REQUESTS, ACTIVE, WORK, EXTRA))

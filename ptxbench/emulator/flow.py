@@ -115,8 +115,10 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
             leaders.update(switch_targets(step.instruction, function))
         if step.entry.flow in ("branch", "switch", "exit", "barrier"):
             leaders.add(index + 1)
-        if step.entry.flow == "sync":
+        if step.entry.flow in ("sync", "meeting", "reduction"):
             leaders.add(index)
+            if step.instruction.guard is not None:  # lanes whose guard is false go on at the next block
+                leaders.add(index + 1)
     together = False  # once a block has gathered the warp, it stays together to the block's end
     for index, step in enumerate(steps):
         together = together and index not in leaders

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -209,7 +210,9 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
     """The error that a fault is, with its line, thread and CTA."""
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
-        return Deadlock(f"CTA {coordinates(fault.cta, grid)} cannot go on: {describe_waiting(answer)}.")
+        return Deadlock(
+            f"CTA {coordinates(fault.cta, grid)} cannot go on: {describe_waiting(answer, math.prod(block))}."
+        )
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
         return FuelExhausted(
@@ -218,22 +221,25 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
         )
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]
+    if fault.kind == context.NO_BARRIER:
+        return Deadlock(f"line {step.line}: {step.opcode} names barrier {fault.address}; a CTA has 0 to 15.")
     if fault.kind == context.TRAPPED:
         who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
-        return KernelTrap(f"line {step.line}: {who}: {answer.assertion}.")
+        return KernelTrap(f"line {step.line}: {who}: {answer.assertion or 'trap'}.")
     thread = coordinates(32 * fault.warp + fault.lane, block)
     who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
     sizes = {"shared": translation.shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
     return MemoryFault(f"{who} {bad_access(fault.kind, site, fault.address, layout.buffers, sizes)}")
 
 
-def describe_waiting(answer: Answer) -> str:
-    """Where each warp waits."""
+def describe_waiting(answer: Answer, threads: int) -> str:
+    """Where each warp waits, and of a barrier how many threads have arrived."""
     steps = answer.translation.steps
     found = []
-    for warp, lanes, block in answer.waiting:
-        here = [step for step in steps if step.block == block and step.flow in ("sync", "aligned")]
-        before = [step for step in steps if step.block == block - 1 and step.flow == "barrier"]
-        step = (here or before or [steps[0]])[0]
-        found.append(f"warp {warp} (lanes {lanes:#010x}) waits at line {step.line}, {step.opcode}")
+    for each in answer.waiting:
+        step = [step for step in steps if step.block == each.block][-1 if each.last else 0]
+        lanes = "" if each.lanes == 0xFFFFFFFF else f" (lanes {each.lanes:#010x})"
+        expected = threads if each.expected < 0 else each.expected
+        count = f", barrier {each.barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
+        found.append(f"warp {each.warp}{lanes} waits at line {step.line}, {step.opcode}{count}")
     return "; ".join(found)

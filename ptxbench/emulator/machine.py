@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, context, host, integer, lanes, sanitize
+from ptxbench.emulator.runtime import access, atomics, barriers, context, host, integer, lanes, sanitize, turns
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -219,6 +219,35 @@ class Machine:
         self.functions[function.name] = function
         self.e.declarations.update(function.declarations)
         return function.name
+
+    def arrive(self, ids: Value, counts: Value, lanes: str, kind: int, predicates: str = "0") -> None:
+        """`lanes` (i32) come to the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
+        function = self.function(barriers.ARRIVE)
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(
+            f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {lanes}, {V32} {ids.ir}, {V32} {counts.ir}, "
+            f"i32 {predicates}, i32 {kind})"
+        )
+
+    def end_turn(self) -> None:
+        """Have the warp give way to others at its next loop head, if a lane is active."""
+        self.function(turns.END_TURN)
+        self.e.line(f"call void @end_turn(ptr %env, i32 {self.active})")
+
+    def trap(self) -> None:
+        """Stop the launch in the first active lane."""
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "none", "trap", 0))
+        self.function(turns.TRAP)
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(f"call void @trap(ptr %env, ptr {site}, i32 {self.active})")
+
+    def barrier_answer(self) -> Value:
+        """What the last bar.red of each lane gave: how many predicates were true, and ALL_TRUE."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_ANSWERS}")
+        return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
 
     # ---- other lanes
 

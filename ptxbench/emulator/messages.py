@@ -43,13 +43,30 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
+
+    `barrier`: its number, with the lanes that have arrived and those expected (-1: every thread); -1 where they wait
+    for other lanes of their warp.
+    """
+
+    warp: int
+    lanes: int
+    block: int
+    last: bool
+    barrier: int
+    arrived: int
+    expected: int
+
+
+@dataclass(frozen=True)
 class Answer:
     counters: NDArray[np.int64]
     phases: int
     fault: Fault | None
     translation: Translation
-    waiting: tuple[tuple[int, int, int], ...] = ()
-    """Of a deadlock: (warp, lanes that wait, the block they are to run next)."""
+    waiting: tuple[Waiting, ...] = ()
+    """Of a deadlock."""
     printed: str = ""
     assertion: str = ""
     findings: tuple[RawFinding, ...] = ()

@@ -24,13 +24,13 @@ from ptxbench.emulator.flow import (
 from ptxbench.emulator.inline import inline_calls
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.layout import StepReport, Translation
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.runtime import context, sanitize
+from ptxbench.emulator.runtime import barriers, context, sanitize
 from ptxbench.emulator.runtime.context import MASK, V32
-from ptxbench.emulator.runtime.faults import FAULT
-from ptxbench.emulator.runtime.scheduler import scheduler
+from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -54,6 +54,8 @@ from ptxbench.errors import UnsupportedInstruction
 
 NOWHERE = 0x7FFFFFFF
 """The program counter of a lane that has exited."""
+PATIENCE = 4096
+"""Blocks that lanes may run while others of their warp could."""
 
 
 def resolve(function: Function) -> list[Step]:
@@ -75,8 +77,10 @@ def describe_unknown(unknown: Sequence[Instruction]) -> list[str]:
     first = {instruction.opcode: instruction.line for instruction in reversed(unknown)}
     sentences = []
     for opcode, line in sorted(first.items(), key=lambda item: item[1]):
-        close = nearest(opcode)
-        if opcode in close:
+        missing, close = why(opcode), nearest(opcode)
+        if missing:
+            sentences.append(f"line {line}: '{opcode}' is not supported: {missing.reason}")
+        elif opcode in close:
             sentences.append(f"line {line}: the emulator does not know '{opcode}' with these operands")
         else:
             hint = f"; nearest: {', '.join(close)}" if close else ""
@@ -347,8 +351,11 @@ class Translator:
 
     def leave(self, lanes: str) -> None:
         """`lanes` have exited."""
-        self.include(context.WARP_EXITED, lanes)
+        self.machine.function(barriers.LEAVE)
+        woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         self.exclude_runnable(lanes)
+        runnable = self.e.op("load i32, ptr %runnable, align 4")
+        self.e.line(f"store i32 {self.e.op(f'or i32 {runnable}, {woken}')}, ptr %runnable, align 4")
         self.e.line("br label %dispatch")
 
     def end(self, block: Block, number: int) -> None:
@@ -387,9 +394,6 @@ class Translator:
         e.line(f"{part}:")
         assert report.divergent_slot is not None
         self.bump(report.divergent_slot, "1")
-        if number + 1 == len(self.blocks):
-            self.leave(staying)
-            return
         self.set_pc(staying, number + 1)
         if last.entry.flow == "exit" or block.successors[0] == len(self.blocks):
             self.leave(taken)
@@ -418,18 +422,52 @@ class Translator:
         e.line("br label %dispatch")
 
     def wait_at_barrier(self, last: Step, number: int) -> None:
-        """The active lanes wait for the rest of the CTA; all go on at the next block."""
-        e = self.e
-        barrier = self.read_value(last.instruction.operands[0], B32, last.instruction.line)
-        name = e.op(f"extractelement {V32} {barrier.ir}, i64 0")
-        at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_BARRIER}")
-        e.line(f"store i32 {name}, ptr {at}, align 4")
+        """The active lanes wait for the others that the barrier expects; all go on at the next block."""
         if self.mode == SANITIZE:
             self.check_barrier()
-        self.include(context.WARP_WAITING, self.machine.active)
-        self.exclude_runnable(self.machine.active)
         self.set_pc(self.machine.mask, number + 1)
-        e.line("br label %dispatch")
+        self.exclude_runnable(self.machine.active)
+        self.arrive(last, self.machine.active, barriers.WAITS)
+        self.e.line("br label %dispatch")
+
+    def arrive(self, step: Step, lanes: str, kind: int, predicates: str = "0") -> None:
+        """`lanes` come to the barrier that the operands name."""
+        operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
+        line = step.instruction.line
+        count = operands.get("b")
+        self.machine.arrive(
+            self.read_value(operands["a"], U32, line),
+            self.e.constant(barriers.EVERYONE, U32) if count is None else self.read_value(count, U32, line),
+            lanes,
+            kind,
+            predicates,
+        )
+
+    def reduce_at_barrier(self, step: Step, number: int, mask: str) -> str:
+        """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
+        e, instruction = self.e, step.instruction
+        self.machine.step, self.machine.line = self.blocks[number].first, instruction.line
+        guard = self.guard(instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        passed_at, passed = self.state(context.WARP_PASSED)
+        back = e.op(f"and i32 {passed}, {active}")
+        fresh = e.op(f"xor i32 {active}, {back}")
+        arrive, on = e.label("arrive"), e.label("on")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
+        rest = e.op(f"xor i32 {mask}, {fresh}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"{arrive}:")
+        self.set_pc(mask, number)
+        self.exclude_runnable(fresh)
+        predicate = self.read_value(instruction.operands[-1], PRED, instruction.line)
+        self.arrive(step, fresh, barriers.REDUCES, e.op(f"bitcast {MASK} {predicate.ir} to i32"))
+        e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        e.line(f"{on}:")
+        self.values.clear()
+        return rest
 
     def check_barrier(self) -> None:
         """Findings where lanes of the warp are elsewhere, or have exited and can never come."""
@@ -439,6 +477,59 @@ class Translator:
         absent = e.op(f"xor i32 {e.op(f'or i32 {machine.mask}, {exited}')}, {valid}")
         machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), absent)
         machine.finding(sanitize.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
+
+    def meet(self, step: Step, number: int, mask: str) -> str:
+        """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
+
+        Lanes that wait elsewhere come to their own instruction again, and pass it.
+        """
+        e, instruction = self.e, step.instruction
+        guard = self.guard(instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        passed_at, passed = self.state(context.WARP_PASSED)
+        back = e.op(f"and i32 {passed}, {active}")
+        fresh = e.op(f"xor i32 {active}, {back}")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
+        arrive, park, whole, on = (e.label(hint) for hint in ("arrive", "park", "whole", "on"))
+        e.line(f"store i32 {mask}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"{arrive}:")
+        members = self.read_value(instruction.operands[0], B32, instruction.line)
+        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
+        asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        parked_at, parked = self.state(context.WARP_PARKED)
+        meeting_at, meeting = self.state(context.WARP_MEETING)
+        arrived = e.op(f"or i32 {fresh}, {meeting}")
+        needed = e.op(f"and i32 {asked}, {e.op(f'xor i32 {valid}, {exited}')}")
+        missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {missing}, 0')}, label %{whole}, label %{park}")
+        e.line(f"{park}:")
+        e.line(f"store i32 {e.op(f'or i32 {parked}, {fresh}')}, ptr {parked_at}, align 4")
+        e.line(f"store i32 {arrived}, ptr {meeting_at}, align 4")
+        self.exclude_runnable(fresh)
+        self.set_pc(mask, number)
+        rest = e.op(f"xor i32 {mask}, {fresh}")
+        e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        e.line(f"{whole}:")
+        freed = e.op(f"and i32 {meeting}, {asked}")
+        e.line(f"store i32 {e.op(f'xor i32 {meeting}, {freed}')}, ptr {meeting_at}, align 4")
+        e.line(f"store i32 {e.op(f'xor i32 {parked}, {freed}')}, ptr {parked_at}, align 4")
+        runnable = e.op("load i32, ptr %runnable, align 4")
+        e.line(f"store i32 {e.op(f'or i32 {runnable}, {freed}')}, ptr %runnable, align 4")
+        pcs = e.op(f"load {V32}, ptr %warp, align 64")
+        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        near = e.op(f"and i32 {here}, {freed}")
+        self.include(context.WARP_PASSED, e.op(f"xor i32 {freed}, {near}"))
+        e.line(f"store i32 {e.op(f'or i32 {mask}, {near}')}, ptr %mask, align 4")
+        e.line(f"br label %{on}")
+        e.line(f"{on}:")
+        self.values.clear()
+        return e.op("load i32, ptr %mask, align 4")
 
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
@@ -489,8 +580,8 @@ class Translator:
         self.values.clear()
         return together
 
-    def spend_fuel(self, number: int) -> None:
-        """A loop head: stop here when the warp's fuel is gone, or when a fault took it."""
+    def spend_fuel(self, number: int, mask: str) -> None:
+        """A loop head: stop here when the warp's turn is over, or when a fault ended it."""
         e = self.e
         at = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
         left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
@@ -498,9 +589,9 @@ class Translator:
         dry, on = e.label("dry"), e.label("on")
         e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
         e.line(f"{dry}:")
-        block = e.op(f"getelementptr i64, ptr %counters, i64 {2 * number}")
-        self.machine.function(FAULT)
-        e.line(f"call void @fault(ptr %env, i64 {context.OUT_OF_FUEL}, ptr {block}, i64 0, i64 0)")
+        self.set_pc(mask, number)
+        block = e.op(f"getelementptr i64, ptr %env, i64 {context.YIELDED_AT}")
+        e.line(f"store i64 {number}, ptr {block}")
         e.line("ret void")
         e.line(f"{on}:")
 
@@ -518,10 +609,14 @@ class Translator:
         e.line(f"b{number}:")
         mask = e.op("load i32, ptr %mask, align 4")
         if block.loop_head:
-            self.spend_fuel(number)
+            self.spend_fuel(number, mask)
         first = self.steps[block.first]
         if first.entry.flow in ("sync", "aligned"):
             mask = self.rendezvous(first, number, mask)
+        if first.entry.flow == "meeting":
+            mask = self.meet(first, number, mask)
+        if first.entry.flow == "reduction":
+            mask = self.reduce_at_barrier(first, number, mask)
         machine.mask = mask
         self.bump(2 * number, "1")
         self.bump(2 * number + 1, self.lane_count(mask))
@@ -631,9 +726,12 @@ class Translator:
         e = self.e
         for number, block in enumerate(self.blocks):
             self.block(number, block)
+        e.line(f"b{len(self.blocks)}:")  # behind the last instruction
+        self.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks)))
-        self.machine.function(FAULT)
+        cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks) + 1))
+        for function in NEEDS:
+            self.machine.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, cases, halves=self.mode == ADVERSARIAL)
         if self.mode == SANITIZE:
@@ -683,18 +781,24 @@ def warp_function(body: str, cases: str, *, halves: bool = False) -> str:
 
     `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
     """
-    eligible = (
+    pool = (
         f"""%odd = and i32 %candidates, {ODD_LANES}
   %any.odd = icmp ne i32 %odd, 0
-  %eligible = select i1 %any.odd, i32 %odd, i32 %candidates"""
+  %pool = select i1 %any.odd, i32 %odd, i32 %candidates
+  %odd.first = and i32 %eligible, {ODD_LANES}
+  %first = select i1 %any.odd, i32 %odd.first, i32 %eligible"""
         if halves
-        else "%eligible = or i32 %candidates, 0"
+        else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
     )
     return f"""
 define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4
+  %served = alloca i32, align 4
+  %patience = alloca i32, align 4
+  store i32 0, ptr %served
+  store i32 {PATIENCE}, ptr %patience
   {context.slot("counters", context.COUNTERS, "ptr")}
   {context.slot("params", context.PARAMS, "ptr")}
   %waiting.at = getelementptr i8, ptr %warp, i64 {context.WARP_WAITING}
@@ -716,15 +820,37 @@ dispatch:
   %none = icmp eq i32 %candidates, 0
   br i1 %none, label %done, label %choose
 choose:
+  %served.now = load i32, ptr %served
+  %unserved.mask = xor i32 %served.now, -1
+  %unserved = and i32 %candidates, %unserved.mask
+  %all.served = icmp eq i32 %unserved, 0
+  %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
+  {pool}
   %pcs = load {V32}, ptr %warp, align 64
-  {eligible}
-  %candidates.vector = bitcast i32 %eligible to {MASK}
-  %masked = select {MASK} %candidates.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
+  %eligible.vector = bitcast i32 %first to {MASK}
+  %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
   %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
   {context.splat("lowest.all", "i32", "%lowest")}
-  %there = icmp eq {V32} %masked, %lowest.all
-  %chosen = bitcast {MASK} %there to i32
+  %there = icmp eq {V32} %pcs, %lowest.all
+  %there.mask = bitcast {MASK} %there to i32
+  %chosen = and i32 %there.mask, %pool
   store i32 %chosen, ptr %mask
+  %alone = icmp eq i32 %chosen, %candidates
+  br i1 %alone, label %go, label %others
+others:
+  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
+  %patience.now = load i32, ptr %patience
+  %patience.less = sub i32 %patience.now, 1
+  store i32 %patience.less, ptr %patience
+  %worn = icmp eq i32 %patience.less, 0
+  br i1 %worn, label %pass, label %go
+pass:
+  store i32 {PATIENCE}, ptr %patience
+  %served.kept = select i1 %all.served, i32 0, i32 %served.now
+  %served.more = or i32 %served.kept, %chosen
+  store i32 %served.more, ptr %served
+  br label %dispatch
+go:
   switch i32 %lowest, label %done [ {cases} ]
 done:
   ret void

@@ -20,9 +20,14 @@ from numpy.typing import NDArray
 from ptxbench.emulator import native
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
-from ptxbench.emulator.messages import Answer, Failure, Fault, Job
+from ptxbench.emulator.messages import Answer, Failure, Fault, Job, Waiting
 from ptxbench.emulator.runtime import context, sanitize
+from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.errors import PtxbenchError
+
+MOST_ALIVE = 4096
+ALIVE_BYTES = 1 << 30
+"""CTAs that may wait for each other, and the memory for their state, at the most."""
 
 
 class Thread:
@@ -32,11 +37,17 @@ class Thread:
         layout = kernel.translation
         warps = -(-(job.block[0] * job.block[1] * job.block[2]) // 32)
         shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
+        shared_stride = -(-shared_bytes // 64) * 64 + 64
+        count = job.grid[0] * job.grid[1] * job.grid[2]
+        each = warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes) + shared_stride
+        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if layout.in_order and job.mode != "sanitize" else 1
         self.kernel = kernel
-        self.registers = aligned(warps * layout.register_bytes)
-        self.warps = aligned(warps * context.WARP_BYTES)
-        self.shared = aligned(shared_bytes + 64)
-        self.local = aligned(32 * warps * layout.local_bytes)
+        # What CTAs that never start would use stays untouched, and so costs no memory.
+        self.registers = aligned(slots * warps * layout.register_bytes)
+        self.warps = aligned(slots * warps * context.WARP_BYTES)
+        self.shared = aligned(slots * shared_stride)
+        self.local = aligned(slots * 32 * warps * layout.local_bytes)
+        self.headers = aligned(slots * context.CTA_BYTES)
         self.params = aligned(len(job.params) + 64)
         self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = aligned(8 * layout.slots).view(np.int64)
@@ -44,21 +55,25 @@ class Thread:
         self.context = aligned(8 * context.ENV_SLOTS).view(np.int64)
         settings = {
             context.DELTA: arena - context.GLOBAL_BASE,
-            context.SHARED: self.shared.ctypes.data,
+            context.FIRST_SHARED: self.shared.ctypes.data,
+            context.SHARED_STRIDE: shared_stride,
             context.PARAMS: self.params.ctypes.data,
             context.COUNTERS: self.counters.ctypes.data,
             context.BUFFERS: self.buffers.ctypes.data,
             context.BUFFER_COUNT: len(job.buffers),
             context.SHARED_BYTES: shared_bytes,
-            context.ALL_LOCAL: self.local.ctypes.data,
+            context.FIRST_LOCAL: self.local.ctypes.data,
             context.LOCAL_BYTES: layout.local_bytes,
-            context.WARPS: self.warps.ctypes.data,
-            context.REGISTERS: self.registers.ctypes.data,
+            context.FIRST_WARPS: self.warps.ctypes.data,
+            context.FIRST_REGISTERS: self.registers.ctypes.data,
             context.FUEL_PER_WARP: job.fuel,
             context.FIRST_CTA: index,
             context.CTA_STEP: threads,
-            context.CTA_COUNT: job.grid[0] * job.grid[1] * job.grid[2],
+            context.CTA_COUNT: count,
             context.WARP_COUNT: warps,
+            context.THREADS: job.block[0] * job.block[1] * job.block[2],
+            context.CTA_HEADERS: self.headers.ctypes.data,
+            context.CTA_SLOTS: slots,
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
@@ -98,18 +113,29 @@ class Thread:
             for kind, site, lane, address, cta, warp, other, _ in rows.tolist()
         ]
 
-    def waiting(self) -> tuple[tuple[int, int, int], ...]:
-        """The warps that wait: rank, mask of their living lanes, and the lowest block they are at."""
+    def waiting(self) -> tuple[Waiting, ...]:
+        """Where the lanes of the CTA wait that cannot go on, one entry a warp and place."""
+        warps = int(self.context[context.WARP_COUNT])
+        first = int(self.context[context.WARPS]) - self.warps.ctypes.data
+        header = int(self.context[context.CTA_STATE]) - self.headers.ctypes.data + context.CTA_BARRIERS
+        entries = self.headers[header : header + 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
         found = []
-        states = self.warps.reshape(-1, context.WARP_BYTES)
-        for rank, state in enumerate(states):
+        for rank in range(warps):
+            state = self.warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
             pcs = state[:128].view(np.uint32)
-            exited, valid = (
-                int(state[at : at + 4].view(np.uint32)[0]) for at in (context.WARP_EXITED, context.WARP_VALID)
-            )
-            living = valid & ~exited
-            if living:
-                found.append((rank, living, int(min(pcs[lane] for lane in range(32) if living >> lane & 1))))
+            numbers = state[context.WARP_BARRIERS :][:32]
+            masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING)
+            exited, valid, waiting = (int(state[at : at + 4].view(np.uint32)[0]) for at in masks)
+            places: dict[tuple[int, bool, int], int] = {}
+            for lane in range(32):
+                if valid & ~exited & 1 << lane:
+                    barrier = int(numbers[lane]) & 15 if waiting & 1 << lane else -1
+                    last = barrier >= 0 and int(numbers[lane]) < REDUCES  # it goes on at the next block
+                    place = (int(pcs[lane]) - last, last, barrier)
+                    places[place] = places.get(place, 0) | 1 << lane
+            for (block, last, barrier), lanes in sorted(places.items()):
+                arrived, _, expected = (int(each) for each in entries[barrier][:3]) if barrier >= 0 else (0, 0, 0)
+                found.append(Waiting(rank, lanes, block, last, barrier, arrived, expected))
         return tuple(found)
 
 

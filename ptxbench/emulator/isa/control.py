@@ -1,9 +1,13 @@
 """PTX ISA, Control Flow Instructions, barriers and fences. translate.py carries out what `flow` says."""
 
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.runtime.barriers import ALL_TRUE, GOES_ON
+from ptxbench.emulator.types import U32
 
 instruction = Chapter("Control Flow Instructions", counted="control")
 
+FENCE = "parallel-synchronization-and-communication-instructions-membar"
+IN_ORDER = "memory is always in order here"
 BARRIER = "parallel-synchronization-and-communication-instructions-bar"
 
 
@@ -26,15 +30,112 @@ def leave():
     """Lanes whose guard is true have ended."""
 
 
-@instruction("bar{.cta}.sync a:b32", flow="barrier", counted="barrier", section=BARRIER,
-             ignored={"cta": "the only scope there is"})  # fmt: skip
-@instruction("barrier{.cta}.sync{.aligned} a:b32", flow="barrier", counted="barrier", section=BARRIER,
-             ignored={"cta": "the only scope there is", "aligned": "a promise"})  # fmt: skip
+CTA = {"cta": "the only scope there is", "aligned": "a promise that the emulator does not need"}
+
+
+def barrier(what, operands, **more):
+    """Decorator: the line of `what` under both names of the instruction, with its section."""
+
+    def register(body):
+        names = {"bar{.cta}": "", "barrier{.cta}": "{.aligned}"}
+        for name, aligned in names.items():
+            action, _, kind = what.partition(" ")
+            ignored = {key: why for key, why in CTA.items() if f"{{.{key}}}" in name + aligned}
+            instruction(
+                f"{name}.{action}{aligned}{kind} {operands}", counted="barrier", section=BARRIER,
+                ignored=ignored, **more
+            )(body)  # fmt: skip
+        return body
+
+    return register
+
+
+@barrier("sync", "a:u32", flow="barrier")
+@barrier("sync", "a:u32, b:u32", flow="barrier")
 def bar_sync():
-    """Wait until every living lane of the CTA waits at this barrier."""
+    """Wait for b threads, or every one that has not exited, to come to barrier a. (translate.py)"""
 
 
-@instruction("membar.level ", level=("cta", "gl", "sys"), ignored={"level": "memory is always in order here"},
-             section="parallel-synchronization-and-communication-instructions-membar")  # fmt: skip
+@barrier("arrive", "a:u32, b:u32")
+def bar_arrive(machine, a, b):
+    """Count as arrived, and go on."""
+    machine.arrive(a, b, machine.active, GOES_ON)
+
+
+@barrier("red.popc .u32", "d:u32, a:u32, c:pred", flow="reduction")
+@barrier("red.popc .u32", "d:u32, a:u32, b:u32, c:pred", flow="reduction")
+def bar_red_popc(e, machine):
+    """Lanes come back to it when all have arrived: how many had a true predicate."""
+    return e.and_(machine.barrier_answer(), e.constant(ALL_TRUE - 1, U32))
+
+
+@barrier("red.op .pred", "d:pred, a:u32, c:pred", op=("and", "or"), flow="reduction")
+@barrier("red.op .pred", "d:pred, a:u32, b:u32, c:pred", op=("and", "or"), flow="reduction")
+def bar_red(e, machine, op):
+    wanted = ALL_TRUE if op == "and" else ALL_TRUE - 1
+    return e.compare("ne", e.and_(machine.barrier_answer(), e.constant(wanted, U32)), e.constant(0, U32))
+
+
+# ---- fences
+
+
+def fence(syntax, **sets):
+    return instruction(syntax, section=FENCE, ignored=dict.fromkeys(sets, IN_ORDER), **sets)
+
+
+SCOPES = ("cta", "cluster", "gpu", "sys")
+
+
+@fence("membar.level ", level=("cta", "gl", "sys"))
+@fence("membar.proxy.kind ", kind=("alias", "async"))
+@fence("fence{.sem}.scope ", sem=("acq_rel", "sc", "acquire", "release"), scope=SCOPES)
+@fence("fence.acquire.sync_restrict::shared::cluster.cluster ")
+@fence("fence.release.sync_restrict::shared::cta.cluster ")
+@fence("fence.mbarrier_init.release.cluster ")
+@fence("fence.proxy.kind ", kind=("alias", "async", "async.global", "async.shared::cta", "async.shared::cluster"))
+@fence("fence.proxy.tensormap::generic.release.scope ", scope=SCOPES)
+@fence("fence.proxy.tensormap::generic.acquire.scope [a], size:u32", scope=SCOPES)
+@fence("fence.proxy.async::generic.acquire.sync_restrict::shared::cluster.cluster ")
+@fence("fence.proxy.async::generic.release.sync_restrict::shared::cta.cluster ")
 def membar():
     """Nothing to wait for: warps run one after the other."""
+
+
+# ---- what has an effect outside the emulated machine, or none
+
+
+@instruction("nanosleep.u32 a", section="miscellaneous-instructions-nanosleep")
+def nanosleep(machine):
+    """The warp's turn ends at its next loop: others run while it sleeps."""
+    machine.end_turn()
+
+
+@instruction("trap ", section="miscellaneous-instructions-trap")
+def trap(machine):
+    """The launch ends as a KernelTrap."""
+    machine.trap()
+
+
+@instruction("brkpt ", section="miscellaneous-instructions-brkpt")
+def brkpt():
+    """There is no debugger to wait for."""
+
+
+@instruction("pmevent event:u32", section="miscellaneous-instructions-pmevent")
+@instruction("pmevent.mask events:u32", section="miscellaneous-instructions-pmevent")
+def pmevent():
+    """No profiler listens for events."""
+
+
+@instruction("griddepcontrol.action ", action=("wait", "launch_dependents"),
+             ignored={"action": "a launch starts when all before it have ended"},
+             section="parallel-synchronization-and-communication-instructions-griddepcontrol")  # fmt: skip
+def griddepcontrol():
+    """The emulator runs one launch at a time."""
+
+
+@instruction("setmaxnreg.action.sync.aligned.u32 registers", action=("inc", "dec"),
+             ignored={"action": "registers are not scarce here"},
+             section="miscellaneous-instructions-setmaxnreg")  # fmt: skip
+def setmaxnreg():
+    """No register file is modelled."""

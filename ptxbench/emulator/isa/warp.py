@@ -109,7 +109,7 @@ def activemask(machine):
     return machine.active_lanes()
 
 
-@instruction("bar.warp.sync membermask:b32", flow="sync",
+@instruction("bar.warp.sync membermask:b32", flow="meeting",
              section="parallel-synchronization-and-communication-instructions-bar-warp-sync")  # fmt: skip
 def bar_warp_sync():
     """The waiting is all; memory is always in order here."""

@@ -20,7 +20,7 @@ POISON = 0xFF
 """What every byte of shared and local memory holds when a CTA starts."""
 
 # Kinds of fault, as stored in FAULT_KIND.
-OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED = range(1, 6)
+OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED = range(1, 8)
 
 # One thread's context: i64 slots, by index.
 (
@@ -28,17 +28,28 @@ OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED = range(1, 6)
     FAULT_KIND, FAULT_SITE, FAULT_LANE, FAULT_ADDRESS, FAULT_CTA, FAULT_WARP, FUEL, FUEL_PER_WARP,
     GRID_X, GRID_Y, GRID_Z, BLOCK_X, BLOCK_Y, BLOCK_Z, FIRST_CTA, CTA_STEP, CTA_COUNT,
     CTA, CTA_X, CTA_Y, CTA_Z, WARP, WARP_COUNT, PHASES, LOCAL, LOCAL_BYTES, ALL_LOCAL, HOST, TIME, TIME_OF_START,
-    TIME_OF_BARRIER, TIME_OF_WARP, SHADOW, LOCAL_SHADOW, FINDINGS, FINDING_COUNT, FLAGS, ENV_SLOTS,
-) = range(47)  # fmt: skip
+    TIME_OF_BARRIER, TIME_OF_WARP, SHADOW, LOCAL_SHADOW, FINDINGS, FINDING_COUNT, FLAGS, THREADS,
+    CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
+    YIELDED_AT, ENV_SLOTS,
+) = range(58)  # fmt: skip
 
 # One warp's state: byte offsets.
-WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_BARRIER, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
+WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
 WARP_CLOCK = 160
 """i64: instructions that the warp has executed; kept only where a kernel reads a clock."""
 WARP_SYNC = 168
 """i64: the time of the warp's last bar.warp.sync."""
+WARP_MEETING = 176
+"""i32: lanes that wait at a bar.warp.sync."""
 WARP_TID = 192
-WARP_BYTES = 576
+WARP_BARRIERS, WARP_ANSWERS = 576, 640
+"""Of each lane: the barrier that it waits at (runtime/barriers.py); what the last reduction there gave."""
+WARP_BYTES = 768
+
+# One CTA's header: byte offsets; then an entry for each barrier, and in it the offsets of the second line.
+CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_BARRIERS = 0, 8, 16, 20, 64
+BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
+CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 
 # One memory site: i64 slots, by index. The last two remember the buffer last hit.
 REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, SITE_SLOTS = range(7)

@@ -1,9 +1,21 @@
-"""`run_ctas`: CTAs one after the other on a host thread, the warps of each in turns."""
+"""`run_ctas`: CTAs on a host thread, the warps of each in turns.
+
+A warp runs until each of its lanes waits or has exited, or until it has spent its turn in a loop, perhaps waiting for
+what others are to write. CTAs run one after the other. Where they may wait for each other (env slot CTA_SLOTS above
+1), one in which every warp only loops makes room for the next, until all that fit are alive and take turns.
+"""
 
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import MASK, V32, multiples, slot, splat
+from ptxbench.emulator.runtime.barriers import CHECK_ALL
+from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
+from ptxbench.emulator.runtime.faults import FAULT
+
+TURN = 65_536
+"""Loop iterations that a warp may run in one turn."""
+NEEDS: tuple[Function, ...] = (CHECK_ALL, FAULT)
+DONE, YIELDED, FAULTED = range(3)
 
 
 def scheduler(
@@ -11,69 +23,58 @@ def scheduler(
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
-    Warps run by rank until each waits or has exited; when every lane that lives waits at one barrier, all go on.
-    `reverse`: the highest warp goes first.
-    `zeroed`: (offset, bytes) of the registers that may be read before they are written.
+    `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
+    before they are written.
     """
-    zeroes = "\n".join(
-        f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
-        f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
-        for i, (offset, size) in enumerate(zeroed)
+    return "\n".join(
+        [
+            "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
+            "declare i64 @llvm.smin.i64(i64, i64)",
+            "declare i64 @llvm.smax.i64(i64, i64)",
+            enter_cta(register_bytes, local_bytes),
+            open_cta(register_bytes, local_bytes, zeroed),
+            run_cta(register_bytes, local_bytes, reverse),
+            RUN_CTAS,
+        ]
     )
-    turn = (
-        "%rank.up = add i64 %t, 1\n  %warp.rank = sub i64 %warp.count, %rank.up"
-        if reverse
-        else "%warp.rank = add i64 %t, 0"
-    )
-    coordinates = ""
-    for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
-        coordinates += (
-            f"  %at.{axis} = getelementptr i8, ptr %warp, i64 {at.WARP_TID + 128 * 'xyz'.index(axis)}\n"
-            f"  store {V32} {value}, ptr %at.{axis}, align 64\n"
-        )
-    return f"""
-declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)
 
-define i64 @run_ctas(ptr %env) {{
-entry:
-  {slot("first", at.FIRST_CTA)}
-  {slot("step", at.CTA_STEP)}
-  {slot("count", at.CTA_COUNT)}
+
+def enter_cta(register_bytes: int, local_bytes: int) -> str:
+    """`enter_cta(env, slot)`: make the CTA in `slot` the one that the context speaks of."""
+    return f"""
+define internal void @enter_cta(ptr %env, i64 %slot) {{
+  {slot("warp.count", at.WARP_COUNT)}
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  %h.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  %p.header = getelementptr i64, ptr %env, i64 {at.CTA_STATE}
+  store ptr %header, ptr %p.header
+  %first.warp = mul i64 %slot, %warp.count
+  {slot("warps.0", at.FIRST_WARPS, "ptr")}
+  %w.offset = mul i64 %first.warp, {at.WARP_BYTES}
+  %warps = getelementptr i8, ptr %warps.0, i64 %w.offset
+  %p.warps = getelementptr i64, ptr %env, i64 {at.WARPS}
+  store ptr %warps, ptr %p.warps
+  {slot("registers.0", at.FIRST_REGISTERS, "ptr")}
+  %r.offset = mul i64 %first.warp, {register_bytes}
+  %registers = getelementptr i8, ptr %registers.0, i64 %r.offset
+  %p.registers = getelementptr i64, ptr %env, i64 {at.REGISTERS}
+  store ptr %registers, ptr %p.registers
+  {slot("local.0", at.FIRST_LOCAL, "ptr")}
+  %l.offset = mul i64 %first.warp, {32 * local_bytes}
+  %local = getelementptr i8, ptr %local.0, i64 %l.offset
+  %p.local = getelementptr i64, ptr %env, i64 {at.ALL_LOCAL}
+  store ptr %local, ptr %p.local
+  {slot("shared.0", at.FIRST_SHARED, "ptr")}
+  {slot("shared.stride", at.SHARED_STRIDE)}
+  %s.offset = mul i64 %slot, %shared.stride
+  %shared = getelementptr i8, ptr %shared.0, i64 %s.offset
+  %p.shared = getelementptr i64, ptr %env, i64 {at.SHARED}
+  store ptr %shared, ptr %p.shared
+  %rank.at = getelementptr i8, ptr %header, i64 {at.CTA_RANK}
+  %rank = load i64, ptr %rank.at
   {slot("grid.x", at.GRID_X)}
   {slot("grid.y", at.GRID_Y)}
-  {slot("block.x", at.BLOCK_X)}
-  {slot("block.y", at.BLOCK_Y)}
-  {slot("block.z", at.BLOCK_Z)}
-  {slot("warp.count", at.WARP_COUNT)}
-  {slot("warps", at.WARPS, "ptr")}
-  {slot("all.registers", at.REGISTERS, "ptr")}
-  {slot("fuel.per.warp", at.FUEL_PER_WARP)}
-  {slot("shared", at.SHARED, "ptr")}
-  {slot("shared.bytes", at.SHARED_BYTES)}
-  {slot("all.local", at.ALL_LOCAL, "ptr")}
-  %block.xy = mul i64 %block.x, %block.y
-  %threads = mul i64 %block.xy, %block.z
-  %threads.short = trunc i64 %threads to i32
-  {splat("threads.all", "i32", "%threads.short")}
-  %block.x.short = trunc i64 %block.x to i32
-  {splat("block.x.all", "i32", "%block.x.short")}
-  %block.y.short = trunc i64 %block.y to i32
-  {splat("block.y.all", "i32", "%block.y.short")}
-  br label %cta
-cta:
-  %rank = phi i64 [ %first, %entry ], [ %rank.next, %cta.done ]
-  %over = icmp uge i64 %rank, %count
-  br i1 %over, label %finished, label %cta.open
-cta.open:
-  call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
-  %p.time = getelementptr i64, ptr %env, i64 {at.TIME}
-  %time = load i64, ptr %p.time
-  %time.start = add i64 %time, 1
-  store i64 %time.start, ptr %p.time
-  %p.start = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
-  store i64 %time.start, ptr %p.start
-  %p.barrier.time = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
-  store i64 %time.start, ptr %p.barrier.time
   %row = udiv i64 %rank, %grid.x
   %cta.x = urem i64 %rank, %grid.x
   %cta.y = urem i64 %row, %grid.y
@@ -86,11 +87,65 @@ cta.open:
   store i64 %cta.y, ptr %p.cta.y
   %p.cta.z = getelementptr i64, ptr %env, i64 {at.CTA_Z}
   store i64 %cta.z, ptr %p.cta.z
+  ret void
+}}
+"""
+
+
+def open_cta(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...]) -> str:
+    """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
+    zeroes = "\n".join(
+        f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
+        f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
+        for i, (offset, size) in enumerate(zeroed)
+    )
+    coordinates = ""
+    for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
+        coordinates += (
+            f"  %at.{axis} = getelementptr i8, ptr %warp, i64 {at.WARP_TID + 128 * 'xyz'.index(axis)}\n"
+            f"  store {V32} {value}, ptr %at.{axis}, align 64\n"
+        )
+    return f"""
+define internal void @open_cta(ptr %env, i64 %slot, i64 %rank) {{
+entry:
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  %h.offset = mul i64 %slot, {at.CTA_BYTES}
+  %header = getelementptr i8, ptr %headers, i64 %h.offset
+  call void @llvm.memset.p0.i64(ptr %header, i8 0, i64 {at.CTA_BYTES}, i1 false)
+  %p.rank = getelementptr i8, ptr %header, i64 {at.CTA_RANK}
+  store i64 %rank, ptr %p.rank
+  %p.live = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
+  store i64 1, ptr %p.live
+  call void @enter_cta(ptr %env, i64 %slot)
+  {slot("block.x", at.BLOCK_X)}
+  {slot("block.y", at.BLOCK_Y)}
+  {slot("threads", at.THREADS)}
+  {slot("warp.count", at.WARP_COUNT)}
+  {slot("warps", at.WARPS, "ptr")}
+  {slot("all.registers", at.REGISTERS, "ptr")}
+  {slot("fuel.per.warp", at.FUEL_PER_WARP)}
+  {slot("shared", at.SHARED, "ptr")}
+  {slot("shared.bytes", at.SHARED_BYTES)}
+  {slot("all.local", at.ALL_LOCAL, "ptr")}
+  %threads.short = trunc i64 %threads to i32
+  {splat("threads.all", "i32", "%threads.short")}
+  %block.x.short = trunc i64 %block.x to i32
+  {splat("block.x.all", "i32", "%block.x.short")}
+  %block.y.short = trunc i64 %block.y to i32
+  {splat("block.y.all", "i32", "%block.y.short")}
+  call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
+  {slot("time", at.TIME)}
+  %time.start = add i64 %time, 1
+  store i64 %time.start, ptr %time.at
+  %p.start = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
+  store i64 %time.start, ptr %p.start
+  %p.barrier.time = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
+  store i64 %time.start, ptr %p.barrier.time
   br label %prepare
 prepare:
-  %w = phi i64 [ 0, %cta.open ], [ %w.next, %prepare.warp ]
+  %w = phi i64 [ 0, %entry ], [ %w.next, %prepare.warp ]
   %prepared = icmp eq i64 %w, %warp.count
-  br i1 %prepared, label %round, label %prepare.warp
+  br i1 %prepared, label %done, label %prepare.warp
 prepare.warp:
   %w.offset = mul i64 %w, {at.WARP_BYTES}
   %warp = getelementptr i8, ptr %warps, i64 %w.offset
@@ -111,123 +166,223 @@ prepare.warp:
   %tid.y = urem {V32} %thread.row, %block.y.all
   %tid.z = udiv {V32} %thread.row, %block.y.all
 {coordinates}
-  store {V32} zeroinitializer, ptr %warp, align 64
-  %at.waiting = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
-  store i32 0, ptr %at.waiting
-  %at.exited = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}
-  store i32 0, ptr %at.exited
+  store <48 x i32> zeroinitializer, ptr %warp, align 64
   %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
   store i32 %valid.mask, ptr %at.valid
-  %at.parked = getelementptr i8, ptr %warp, i64 {at.WARP_PARKED}
-  store i32 0, ptr %at.parked
-  %at.barrier = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIER}
-  store i32 -1, ptr %at.barrier
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
   store i64 %fuel.per.warp, ptr %at.fuel
-  %at.clock = getelementptr i8, ptr %warp, i64 {at.WARP_CLOCK}
-  store i64 0, ptr %at.clock
-  %at.sync = getelementptr i8, ptr %warp, i64 {at.WARP_SYNC}
-  store i64 0, ptr %at.sync
   %w.next = add i64 %w, 1
   br label %prepare
+done:
+  ret void
+}}
+"""
+
+
+def run_cta(register_bytes: int, local_bytes: int, reverse: bool) -> str:
+    """`run_cta(env)`: rounds of turns of the current CTA until it has ended, until a round in which every warp that
+    ran only looped, or until a fault."""
+    rank = "%rank = add i64 %t, 0"
+    if reverse:
+        rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"
+    return f"""
+define internal i64 @run_cta(ptr %env) {{
+entry:
+  {slot("warp.count", at.WARP_COUNT)}
+  {slot("warps", at.WARPS, "ptr")}
+  {slot("all.registers", at.REGISTERS, "ptr")}
+  {slot("all.local", at.ALL_LOCAL, "ptr")}
+  %p.local = getelementptr i64, ptr %env, i64 {at.LOCAL}
+  %p.warp = getelementptr i64, ptr %env, i64 {at.WARP}
+  %p.fuel = getelementptr i64, ptr %env, i64 {at.FUEL}
+  %p.hurry = getelementptr i64, ptr %env, i64 {at.HURRY}
+  %p.fault = getelementptr i64, ptr %env, i64 {at.FAULT_KIND}
+  %p.sync = getelementptr i64, ptr %env, i64 {at.TIME_OF_WARP}
+  br label %round
 round:
+  call void @check_barriers(ptr %env)
   br label %turn
 turn:
-  ; %living: warps with lanes that have not exited; %stuck: some lane waits for a warp sync; %barrier: -1 none yet.
-  %t = phi i64 [ 0, %round ], [ %t.next, %turn.over ]
-  %living = phi i64 [ 0, %round ], [ %living.new, %turn.over ]
-  %stuck = phi i1 [ false, %round ], [ %stuck.new, %turn.over ]
-  %barrier = phi i32 [ -1, %round ], [ %barrier.new, %turn.over ]
-  %mixed = phi i1 [ false, %round ], [ %mixed.new, %turn.over ]
+  ; %living: some lane has not exited. %ran: a warp had a turn. %moved: one ended it by waiting or exiting.
+  %t = phi i64 [ 0, %round ], [ %t.next, %over ]
+  %living = phi i1 [ false, %round ], [ %living.new, %over ]
+  %ran = phi i1 [ false, %round ], [ %ran.new, %over ]
+  %moved = phi i1 [ false, %round ], [ %moved.new, %over ]
   %round.over = icmp eq i64 %t, %warp.count
-  br i1 %round.over, label %judge, label %turn.warp
-turn.warp:
-  {turn}
-  %t.offset = mul i64 %warp.rank, {at.WARP_BYTES}
-  %turn.state = getelementptr i8, ptr %warps, i64 %t.offset
-  %t.r.offset = mul i64 %warp.rank, {register_bytes}
-  %turn.registers = getelementptr i8, ptr %all.registers, i64 %t.r.offset
-  %t.l.offset = mul i64 %warp.rank, {32 * local_bytes}
-  %turn.local = getelementptr i8, ptr %all.local, i64 %t.l.offset
-  %p.local = getelementptr i64, ptr %env, i64 {at.LOCAL}
-  store ptr %turn.local, ptr %p.local
-  %p.warp = getelementptr i64, ptr %env, i64 {at.WARP}
-  store i64 %warp.rank, ptr %p.warp
-  %t.fuel.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_FUEL}
-  %t.fuel = load i64, ptr %t.fuel.at
-  %p.fuel = getelementptr i64, ptr %env, i64 {at.FUEL}
-  store i64 %t.fuel, ptr %p.fuel
-  %t.sync.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_SYNC}
-  %t.sync = load i64, ptr %t.sync.at
-  %p.sync = getelementptr i64, ptr %env, i64 {at.TIME_OF_WARP}
-  store i64 %t.sync, ptr %p.sync
-  call void @warp(ptr %turn.registers, ptr %turn.state, ptr %env)
-  %t.fuel.left = load i64, ptr %p.fuel
-  store i64 %t.fuel.left, ptr %t.fuel.at
-  %p.fault = getelementptr i64, ptr %env, i64 {at.FAULT_KIND}
+  br i1 %round.over, label %judge, label %look
+look:
+  {rank}
+  %t.offset = mul i64 %rank, {at.WARP_BYTES}
+  %state = getelementptr i8, ptr %warps, i64 %t.offset
+  %waiting.at = getelementptr i8, ptr %state, i64 {at.WARP_WAITING}
+  %exited.at = getelementptr i8, ptr %state, i64 {at.WARP_EXITED}
+  %valid.at = getelementptr i8, ptr %state, i64 {at.WARP_VALID}
+  %parked.at = getelementptr i8, ptr %state, i64 {at.WARP_PARKED}
+  %valid = load i32, ptr %valid.at
+  %waiting = load i32, ptr %waiting.at
+  %exited = load i32, ptr %exited.at
+  %parked = load i32, ptr %parked.at
+  %away.1 = or i32 %waiting, %exited
+  %away = or i32 %away.1, %parked
+  %ready = icmp ne i32 %away, %valid
+  br i1 %ready, label %run, label %over
+run:
+  %r.offset = mul i64 %rank, {register_bytes}
+  %registers = getelementptr i8, ptr %all.registers, i64 %r.offset
+  %l.offset = mul i64 %rank, {32 * local_bytes}
+  %local = getelementptr i8, ptr %all.local, i64 %l.offset
+  store ptr %local, ptr %p.local
+  store i64 %rank, ptr %p.warp
+  %fuel.at = getelementptr i8, ptr %state, i64 {at.WARP_FUEL}
+  %fuel = load i64, ptr %fuel.at
+  %given = call i64 @llvm.smin.i64(i64 %fuel, i64 {TURN})
+  store i64 %given, ptr %p.fuel
+  store i64 0, ptr %p.hurry
+  %sync.at = getelementptr i8, ptr %state, i64 {at.WARP_SYNC}
+  %sync = load i64, ptr %sync.at
+  store i64 %sync, ptr %p.sync
+  call void @warp(ptr %registers, ptr %state, ptr %env)
   %fault = load i64, ptr %p.fault
   %faulted = icmp ne i64 %fault, 0
-  br i1 %faulted, label %stop, label %turn.over
-turn.over:
-  %t.exited.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_EXITED}
-  %t.exited = load i32, ptr %t.exited.at
-  %t.valid.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_VALID}
-  %t.valid = load i32, ptr %t.valid.at
-  %t.parked.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_PARKED}
-  %t.parked = load i32, ptr %t.parked.at
-  %t.barrier.at = getelementptr i8, ptr %turn.state, i64 {at.WARP_BARRIER}
-  %t.barrier = load i32, ptr %t.barrier.at
-  %lives = icmp ne i32 %t.exited, %t.valid
-  %lives.wide = zext i1 %lives to i64
-  %living.new = add i64 %living, %lives.wide
-  %parked = icmp ne i32 %t.parked, 0
-  %stuck.new = or i1 %stuck, %parked
-  %fresh = icmp eq i32 %barrier, -1
-  %barrier.now = select i1 %fresh, i32 %t.barrier, i32 %barrier
-  %barrier.new = select i1 %lives, i32 %barrier.now, i32 %barrier
-  %other = icmp ne i32 %t.barrier, %barrier.new
-  %differs = and i1 %other, %lives
-  %mixed.new = or i1 %mixed, %differs
+  br i1 %faulted, label %stop, label %account
+account:
+  %left.raw = load i64, ptr %p.fuel
+  %left = call i64 @llvm.smax.i64(i64 %left.raw, i64 0)
+  %hurry = load i64, ptr %p.hurry
+  %spent.all = sub i64 %given, %left
+  %spent = sub i64 %spent.all, %hurry
+  %fuel.left = sub i64 %fuel, %spent
+  store i64 %fuel.left, ptr %fuel.at
+  %waiting.now = load i32, ptr %waiting.at
+  %exited.now = load i32, ptr %exited.at
+  %parked.now = load i32, ptr %parked.at
+  %away.2 = or i32 %waiting.now, %exited.now
+  %away.now = or i32 %away.2, %parked.now
+  %loops = icmp ne i32 %away.now, %valid
+  %dry = icmp sle i64 %fuel.left, 0
+  %exhausted = and i1 %dry, %loops
+  br i1 %exhausted, label %empty, label %over
+empty:
+  {slot("block", at.YIELDED_AT)}
+  {slot("counters", at.COUNTERS, "ptr")}
+  %block.slot = shl i64 %block, 1
+  %site = getelementptr i64, ptr %counters, i64 %block.slot
+  call void @fault(ptr %env, i64 {at.OUT_OF_FUEL}, ptr %site, i64 0, i64 0)
+  br label %stop
+over:
+  %turned = phi i1 [ false, %look ], [ true, %account ]
+  %looping = phi i1 [ true, %look ], [ %loops, %account ]
+  %exited.last = load i32, ptr %exited.at
+  %lives = icmp ne i32 %exited.last, %valid
+  %living.new = or i1 %living, %lives
+  %ran.new = or i1 %ran, %turned
+  %settled = xor i1 %looping, true
+  %moved.new = or i1 %moved, %settled
   %t.next = add i64 %t, 1
   br label %turn
 judge:
-  %dead = icmp eq i64 %living, 0
-  br i1 %dead, label %cta.done, label %barrier.check
-barrier.check:
-  %blocked = or i1 %stuck, %mixed
-  br i1 %blocked, label %deadlock, label %release
+  br i1 %living, label %alive, label %ended
+alive:
+  br i1 %ran, label %progress, label %deadlock
+progress:
+  br i1 %moved, label %round, label %yield
 deadlock:
   {slot("counters.ptr", at.COUNTERS, "ptr")}
   call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
   br label %stop
-release:
-  %p.phases = getelementptr i64, ptr %env, i64 {at.PHASES}
-  %phases = load i64, ptr %p.phases
-  %phases.more = add i64 %phases, 1
-  store i64 %phases.more, ptr %p.phases
-  %p.time.released = getelementptr i64, ptr %env, i64 {at.TIME}
-  %time.before = load i64, ptr %p.time.released
-  %time.released = add i64 %time.before, 1
-  store i64 %time.released, ptr %p.time.released
-  %p.barrier.released = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
-  store i64 %time.released, ptr %p.barrier.released
-  br label %wake
-wake:
-  %k = phi i64 [ 0, %release ], [ %k.next, %wake.warp ]
-  %awake = icmp eq i64 %k, %warp.count
-  br i1 %awake, label %round, label %wake.warp
-wake.warp:
-  %k.offset = mul i64 %k, {at.WARP_BYTES}
-  %k.state = getelementptr i8, ptr %warps, i64 %k.offset
-  %k.waiting = getelementptr i8, ptr %k.state, i64 {at.WARP_WAITING}
-  store i32 0, ptr %k.waiting
-  %k.barrier = getelementptr i8, ptr %k.state, i64 {at.WARP_BARRIER}
-  store i32 -1, ptr %k.barrier
-  %k.next = add i64 %k, 1
-  br label %wake
-cta.done:
-  %rank.next = add i64 %rank, %step
-  br label %cta
+yield:
+  ret i64 {YIELDED}
+ended:
+  ret i64 {DONE}
+stop:
+  ret i64 {FAULTED}
+}}
+"""
+
+
+RUN_CTAS = f"""
+define i64 @run_ctas(ptr %env) {{
+entry:
+  {slot("first", at.FIRST_CTA)}
+  {slot("step", at.CTA_STEP)}
+  {slot("count", at.CTA_COUNT)}
+  {slot("slots", at.CTA_SLOTS)}
+  {slot("headers", at.CTA_HEADERS, "ptr")}
+  br label %start
+start:
+  ; The next CTA, in the lowest free slot. %high: the slots from there on are free.
+  %next = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
+  %high = phi i64 [ 0, %entry ], [ %high.after, %started ], [ %high, %pass.over ]
+  %live = phi i64 [ 0, %entry ], [ %live.after, %started ], [ %live.pass, %pass.over ]
+  %none.left = icmp uge i64 %next, %count
+  %full = icmp uge i64 %live, %slots
+  %wait = or i1 %none.left, %full
+  br i1 %wait, label %pass, label %search
+search:
+  %s = phi i64 [ 0, %start ], [ %s.next, %search.next ]
+  %beyond = icmp uge i64 %s, %high
+  br i1 %beyond, label %open, label %search.look
+search.look:
+  %s.offset = mul i64 %s, {at.CTA_BYTES}
+  %s.header = getelementptr i8, ptr %headers, i64 %s.offset
+  %s.live.at = getelementptr i8, ptr %s.header, i64 {at.CTA_LIVE}
+  %s.live = load i64, ptr %s.live.at
+  %s.free = icmp eq i64 %s.live, 0
+  br i1 %s.free, label %open, label %search.next
+search.next:
+  %s.next = add i64 %s, 1
+  br label %search
+open:
+  call void @open_cta(ptr %env, i64 %s, i64 %next)
+  %first.run = call i64 @run_cta(ptr %env)
+  %first.fault = icmp eq i64 %first.run, {FAULTED}
+  br i1 %first.fault, label %stop, label %started
+started:
+  %stays = icmp eq i64 %first.run, {YIELDED}
+  %stays.wide = zext i1 %stays to i64
+  %o.offset = mul i64 %s, {at.CTA_BYTES}
+  %o.header = getelementptr i8, ptr %headers, i64 %o.offset
+  %o.live.at = getelementptr i8, ptr %o.header, i64 {at.CTA_LIVE}
+  store i64 %stays.wide, ptr %o.live.at
+  %live.after = add i64 %live, %stays.wide
+  %s.end = add i64 %s, %stays.wide
+  %higher = icmp ugt i64 %s.end, %high
+  %high.after = select i1 %higher, i64 %s.end, i64 %high
+  %next.after = add i64 %next, %step
+  br label %start
+pass:
+  %idle = icmp eq i64 %live, 0
+  br i1 %idle, label %finished, label %pass.next
+pass.next:
+  %p = phi i64 [ 0, %pass ], [ %p.next, %pass.skip ]
+  %live.pass = phi i64 [ %live, %pass ], [ %live.less, %pass.skip ]
+  %p.over = icmp uge i64 %p, %high
+  br i1 %p.over, label %pass.over, label %pass.look
+pass.look:
+  %p.offset = mul i64 %p, {at.CTA_BYTES}
+  %p.header = getelementptr i8, ptr %headers, i64 %p.offset
+  %p.live.at = getelementptr i8, ptr %p.header, i64 {at.CTA_LIVE}
+  %p.live = load i64, ptr %p.live.at
+  %p.free = icmp eq i64 %p.live, 0
+  br i1 %p.free, label %pass.skip, label %pass.run
+pass.run:
+  call void @enter_cta(ptr %env, i64 %p)
+  %again = call i64 @run_cta(ptr %env)
+  %again.fault = icmp eq i64 %again, {FAULTED}
+  br i1 %again.fault, label %stop, label %pass.ran
+pass.ran:
+  %remains = icmp eq i64 %again, {YIELDED}
+  %remains.wide = zext i1 %remains to i64
+  store i64 %remains.wide, ptr %p.live.at
+  br label %pass.skip
+pass.skip:
+  %kept = phi i64 [ 1, %pass.look ], [ %remains.wide, %pass.ran ]
+  %ended = sub i64 1, %kept
+  %live.less = sub i64 %live.pass, %ended
+  %p.next = add i64 %p, 1
+  br label %pass.next
+pass.over:
+  br label %start
 finished:
   ret i64 0
 stop:

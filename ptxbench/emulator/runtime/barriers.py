@@ -1,0 +1,298 @@
+"""The sixteen barriers of a CTA: lanes arrive, and the last arrival lets those that wait go on.
+
+A CTA's header (context.CTA_STATE) holds an entry for each barrier: real lanes that have arrived and a mask of their
+warps; the lanes expected, a multiple of the warp size, or EVERYONE; and for reductions how many predicates were true.
+Lanes of an arrived warp that do not exist or have exited count as arrived. (PTX ISA, "bar, barrier".)
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, slot, splat
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.types import LANES
+
+EVERYONE = -1
+"""Expected: every thread of the CTA that has not exited."""
+GOES_ON, WAITS, REDUCES = 0, 16, 32
+"""What an arriving lane does; kept with the barrier's number for as long as it waits."""
+ALL_TRUE = 1 << 16
+"""Of a reduction's answer: every predicate was true. The lower bits count those that were."""
+
+BYTES = f"<{LANES} x i8>"
+
+
+def field(name: str, offset: int) -> str:
+    """Lines that load a field of the barrier's entry %barrier into %name."""
+    return f"%{name}.at = getelementptr i8, ptr %barrier, i64 {offset}\n  %{name} = load i32, ptr %{name}.at"
+
+
+ENTRY = f"""{slot("header", at.CTA_STATE, "ptr")}
+  %id.wide = zext i32 %id to i64
+  %entry.offset = mul i64 %id.wide, {at.BARRIER_BYTES}
+  %barrier.offset = add i64 %entry.offset, {at.CTA_BARRIERS}
+  %barrier = getelementptr i8, ptr %header, i64 %barrier.offset"""
+
+RELEASE = Function("release_barrier", f"""
+define internal void @release_barrier(ptr %env, i32 %id) noinline {{
+  ; The lanes that wait at barrier %id go on; those of a reduction get its answer.
+entry:
+  {ENTRY}
+  {field("trues", at.BARRIER_TRUES)}
+  {field("asked", at.BARRIER_ASKED)}
+  %all = icmp eq i32 %trues, %asked
+  %flag = select i1 %all, i32 {ALL_TRUE}, i32 0
+  %answer = or i32 %trues, %flag
+  {splat("answer.all", "i32", "%answer")}
+  store <8 x i32> zeroinitializer, ptr %barrier, align 4
+  %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
+  %open = load i32, ptr %open.at
+  %bit = shl i32 1, %id
+  %open.less = xor i32 %open, %bit
+  store i32 %open.less, ptr %open.at
+  {slot("phases", at.PHASES)}
+  %phases.more = add i64 %phases, 1
+  store i64 %phases.more, ptr %phases.at
+  {slot("time", at.TIME)}
+  %time.now = add i64 %time, 1
+  store i64 %time.now, ptr %time.at
+  %barrier.time.at = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
+  store i64 %time.now, ptr %barrier.time.at
+  {slot("warps", at.WARPS, "ptr")}
+  {slot("count", at.WARP_COUNT)}
+  %id.byte = trunc i32 %id to i8
+  {splat("waits.all", "i8", "%id.waits")}
+  br label %next
+next:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %next.end ]
+  %over = icmp eq i64 %k, %count
+  br i1 %over, label %done, label %look
+look:
+  %k.offset = mul i64 %k, {at.WARP_BYTES}
+  %warp = getelementptr i8, ptr %warps, i64 %k.offset
+  %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
+  %waiting = load i32, ptr %waiting.at
+  %idle = icmp eq i32 %waiting, 0
+  br i1 %idle, label %next.end, label %wake
+wake:
+  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
+  %where = load {BYTES}, ptr %where.at
+  %number = and {BYTES} %where, splat (i8 15)
+  %here = icmp eq {BYTES} %number, %waits.all
+  %here.mask = bitcast {MASK} %here to i32
+  %freed = and i32 %here.mask, %waiting
+  %still = xor i32 %waiting, %freed
+  store i32 %still, ptr %waiting.at
+  %kind = icmp uge {BYTES} %where, splat (i8 {REDUCES})
+  %kind.mask = bitcast {MASK} %kind to i32
+  %answered = and i32 %freed, %kind.mask
+  %none = icmp eq i32 %answered, 0
+  br i1 %none, label %next.end, label %tell
+tell:
+  %passed.at = getelementptr i8, ptr %warp, i64 {at.WARP_PASSED}
+  %passed = load i32, ptr %passed.at
+  %passed.more = or i32 %passed, %answered
+  store i32 %passed.more, ptr %passed.at
+  %answers.at = getelementptr i8, ptr %warp, i64 {at.WARP_ANSWERS}
+  %answers = load {V32}, ptr %answers.at
+  %answered.lanes = bitcast i32 %answered to {MASK}
+  %answers.new = select {MASK} %answered.lanes, {V32} %answer.all, {V32} %answers
+  store {V32} %answers.new, ptr %answers.at
+  br label %next.end
+next.end:
+  %k.next = add i64 %k, 1
+  br label %next
+done:
+  ret void
+}}
+""".replace("%id.waits", "%id.byte"))  # fmt: skip
+
+CHECK = Function("check_barrier", f"""
+define internal void @check_barrier(ptr %env, i32 %id) noinline {{
+  ; Releases barrier %id if all that it expects have arrived.
+entry:
+  {ENTRY}
+  {field("lanes", at.BARRIER_LANES)}
+  {field("arrived.warps", at.BARRIER_WARPS)}
+  {field("expected", at.BARRIER_EXPECTED)}
+  %everyone = icmp eq i32 %expected, {EVERYONE}
+  br i1 %everyone, label %all, label %some
+all:
+  {slot("threads", at.THREADS, "i32")}
+  %exited.at = getelementptr i8, ptr %header, i64 {at.CTA_EXITED}
+  %exited = load i32, ptr %exited.at
+  %living = sub i32 %threads, %exited
+  %all.here = icmp uge i32 %lanes, %living
+  br i1 %all.here, label %complete, label %done
+some:
+  %warp.count = call i32 @llvm.ctpop.i32(i32 %arrived.warps)
+  %most = shl i32 %warp.count, 5
+  %possible = icmp uge i32 %most, %expected
+  br i1 %possible, label %count, label %done
+count:
+  {slot("warps", at.WARPS, "ptr")}
+  br label %next
+next:
+  %rest = phi i32 [ %arrived.warps, %count ], [ %rest.less, %add ]
+  %total = phi i32 [ %lanes, %count ], [ %total.more, %add ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %judge, label %add
+add:
+  %k = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %k.bit = shl i32 1, %k
+  %rest.less = xor i32 %rest, %k.bit
+  %k.wide = zext i32 %k to i64
+  %k.offset = mul i64 %k.wide, {at.WARP_BYTES}
+  %warp = getelementptr i8, ptr %warps, i64 %k.offset
+  %valid.at = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
+  %valid = load i32, ptr %valid.at
+  %gone.at = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}
+  %gone = load i32, ptr %gone.at
+  %present = xor i32 %valid, %gone
+  %present.count = call i32 @llvm.ctpop.i32(i32 %present)
+  %absent = sub i32 {LANES}, %present.count
+  %total.more = add i32 %total, %absent
+  br label %next
+judge:
+  %enough = icmp uge i32 %total, %expected
+  br i1 %enough, label %complete, label %done
+complete:
+  call void @release_barrier(ptr %env, i32 %id)
+  br label %done
+done:
+  ret void
+}}
+""", (RELEASE,), (CTPOP, CTTZ))  # fmt: skip
+
+ARRIVE = Function("arrive_at_barrier", f"""
+define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,
+                                        i32 %predicates, i32 %kind) noinline {{
+  ; The lanes of %arriving come to the barriers that %ids names, each expecting %counts lanes; %kind says what they do.
+entry:
+  %ids.list = alloca [{LANES} x i32], align 64
+  %counts.list = alloca [{LANES} x i32], align 64
+  store {V32} %ids, ptr %ids.list
+  store {V32} %counts, ptr %counts.list
+  {slot("header", at.CTA_STATE, "ptr")}
+  {slot("rank", at.WARP, "i32")}
+  br label %next
+next:
+  %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %parked ], [ %rest.less, %wrong ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %group
+group:
+  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  %id.at = getelementptr i32, ptr %ids.list, i64 %lane.wide
+  %id = load i32, ptr %id.at
+  %count.at = getelementptr i32, ptr %counts.list, i64 %lane.wide
+  %count = load i32, ptr %count.at
+  {splat("id.all", "i32", "%id")}
+  %same = icmp eq {V32} %ids, %id.all
+  %same.mask = bitcast {MASK} %same to i32
+  %members = and i32 %same.mask, %rest
+  %rest.less = xor i32 %rest, %members
+  %beyond = icmp ugt i32 %id, 15
+  br i1 %beyond, label %wrong, label %known
+wrong:
+  %id.long = zext i32 %id to i64
+  call void @fault(ptr %env, i64 {at.NO_BARRIER}, ptr %site, i64 %lane.wide, i64 %id.long)
+  br label %next
+known:
+  %entry.index = mul i32 %id, {at.BARRIER_BYTES}
+  %entry.from = add i32 %entry.index, {at.CTA_BARRIERS}
+  %entry.wide = zext i32 %entry.from to i64
+  %barrier = getelementptr i8, ptr %header, i64 %entry.wide
+  {field("lanes", at.BARRIER_LANES)}
+  %more = call i32 @llvm.ctpop.i32(i32 %members)
+  %lanes.new = add i32 %lanes, %more
+  store i32 %lanes.new, ptr %lanes.at
+  {field("warps", at.BARRIER_WARPS)}
+  %warp.bit = shl i32 1, %rank
+  %warps.new = or i32 %warps, %warp.bit
+  store i32 %warps.new, ptr %warps.at
+  %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
+  store i32 %count, ptr %expected.at
+  {field("trues", at.BARRIER_TRUES)}
+  %true.lanes = and i32 %predicates, %members
+  %true.count = call i32 @llvm.ctpop.i32(i32 %true.lanes)
+  %trues.new = add i32 %trues, %true.count
+  store i32 %trues.new, ptr %trues.at
+  {field("asked", at.BARRIER_ASKED)}
+  %reduces = icmp eq i32 %kind, {REDUCES}
+  %asking = select i1 %reduces, i32 %more, i32 0
+  %asked.new = add i32 %asked, %asking
+  store i32 %asked.new, ptr %asked.at
+  %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
+  %open = load i32, ptr %open.at
+  %open.bit = shl i32 1, %id
+  %open.new = or i32 %open, %open.bit
+  store i32 %open.new, ptr %open.at
+  %passing = icmp eq i32 %kind, {GOES_ON}
+  br i1 %passing, label %parked, label %park
+park:
+  %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
+  %waiting = load i32, ptr %waiting.at
+  %waiting.new = or i32 %waiting, %members
+  store i32 %waiting.new, ptr %waiting.at
+  %mark = or i32 %id, %kind
+  %mark.byte = trunc i32 %mark to i8
+  {splat("mark.all", "i8", "%mark.byte")}
+  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
+  %where = load {BYTES}, ptr %where.at
+  %member.lanes = bitcast i32 %members to {MASK}
+  %where.new = select {MASK} %member.lanes, {BYTES} %mark.all, {BYTES} %where
+  store {BYTES} %where.new, ptr %where.at
+  br label %parked
+parked:
+  call void @check_barrier(ptr %env, i32 %id)
+  br label %next
+done:
+  ret void
+}}
+""", (CHECK, FAULT), (CTPOP, CTTZ))  # fmt: skip
+
+CHECK_ALL = Function("check_barriers", f"""
+define internal void @check_barriers(ptr %env) noinline {{
+  ; Threads that exit may be all that a barrier still waited for.
+entry:
+  {slot("header", at.CTA_STATE, "ptr")}
+  %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
+  %open = load i32, ptr %open.at
+  br label %next
+next:
+  %rest = phi i32 [ %open, %entry ], [ %rest.less, %one ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %one
+one:
+  %id = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %id
+  %rest.less = xor i32 %rest, %bit
+  call void @check_barrier(ptr %env, i32 %id)
+  br label %next
+done:
+  ret void
+}}
+""", (CHECK,), (CTTZ,))  # fmt: skip
+
+LEAVE = Function("leave", f"""
+define internal i32 @leave(ptr %env, ptr %warp, i32 %lanes) noinline {{
+  ; %lanes exit. Those that wait for lanes of their warp are to look again whether all have come: the result.
+  %exited.at = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}
+  %exited = load i32, ptr %exited.at
+  %exited.new = or i32 %exited, %lanes
+  store i32 %exited.new, ptr %exited.at
+  {slot("header", at.CTA_STATE, "ptr")}
+  %count.at = getelementptr i8, ptr %header, i64 {at.CTA_EXITED}
+  %count = load i32, ptr %count.at
+  %more = call i32 @llvm.ctpop.i32(i32 %lanes)
+  %count.new = add i32 %count, %more
+  store i32 %count.new, ptr %count.at
+  %parked.at = getelementptr i8, ptr %warp, i64 {at.WARP_PARKED}
+  %parked = load i32, ptr %parked.at
+  store i32 0, ptr %parked.at
+  %meeting.at = getelementptr i8, ptr %warp, i64 {at.WARP_MEETING}
+  store i32 0, ptr %meeting.at
+  ret i32 %parked
+}}
+""", (), (CTPOP,))  # fmt: skip

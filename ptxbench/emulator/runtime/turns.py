@@ -1,0 +1,42 @@
+"""What ends a warp's turn, or the launch."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime.context import CTTZ, FUEL, HURRY, TRAPPED, Function, slot
+from ptxbench.emulator.runtime.faults import FAULT
+
+END_TURN = Function("end_turn", f"""
+define internal void @end_turn(ptr %env, i32 %mask) noinline {{
+  ; What is left of the turn is not the warp's to pay for: HURRY remembers it.
+entry:
+  %idle = icmp eq i32 %mask, 0
+  br i1 %idle, label %done, label %end
+end:
+  {slot("fuel", FUEL)}
+  %over = icmp sle i64 %fuel, 0
+  br i1 %over, label %done, label %give
+give:
+  {slot("hurry", HURRY)}
+  %given = add i64 %hurry, %fuel
+  store i64 %given, ptr %hurry.at
+  store i64 0, ptr %fuel.at
+  br label %done
+done:
+  ret void
+}}
+""")  # fmt: skip
+
+TRAP = Function("trap", f"""
+define internal void @trap(ptr %env, ptr %site, i32 %mask) noinline cold {{
+entry:
+  %idle = icmp eq i32 %mask, 0
+  br i1 %idle, label %done, label %stop
+stop:
+  %lane = call i32 @llvm.cttz.i32(i32 %mask, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  call void @fault(ptr %env, i64 {TRAPPED}, ptr %site, i64 %lane.wide, i64 0)
+  br label %done
+done:
+  ret void
+}}
+""", (FAULT,), (CTTZ,))  # fmt: skip
