@@ -424,8 +424,9 @@ class Parser:
             return Vector(parts)
         if self.accept("["):
             address = self.address()
+            rest = tuple(self.separated(self.operand)) if self.accept(",") else ()  # of textures and tensors
             self.expect("]")
-            return address
+            return Group((address, *rest)) if rest else address
         if self.accept("("):
             parts = tuple(self.separated(self.operand)) if self.next.text != ")" else ()
             self.expect(")")

@@ -90,7 +90,7 @@ class Negated:
 
 @dataclass(frozen=True)
 class Group:
-    """`(a, b)`: the parameters of a call."""
+    """`(a, b)`: the parameters of a call; `[a, b]`: a texture or tensor with the place in it."""
 
     parts: tuple[Operand, ...]
 

@@ -1,0 +1,42 @@
+"""What PTX has and the emulator does not, and why: the one place that says so. Data only, and a look-up.
+
+Kept honest by a test: no opcode here may be in the table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Instructions that are not supported: the starts of their opcodes, token by token, and why."""
+
+    what: str
+    opcodes: tuple[str, ...]
+    reason: str
+
+    def covers(self, opcode: str) -> bool:
+        return any(f"{opcode}.".startswith(f"{start}.") for start in self.opcodes)
+
+
+HOPPER = "not yet: it comes with clusters and asynchronous copies of sm_90"
+TEXTURES = "no textures and surfaces are modelled: their filtering and addressing are the hardware's own"
+
+UNSUPPORTED = (
+    Missing("textures and surfaces", ("tex", "tld4", "txq", "istypep", "suld", "sust", "sured", "suq"), TEXTURES),
+    Missing("warpgroup matrix operations", ("wgmma",), HOPPER),
+    Missing("tensor memory and its matrix operations", ("tcgen05",), "not yet: sm_100 follows sm_90"),
+    Missing("bulk and tensor copies (TMA)",
+            ("cp.async.bulk", "cp.reduce.async.bulk", "tensormap", "multimem.cp"), HOPPER),
+    Missing("clusters and distributed shared memory",
+            ("barrier.cluster", "mapa", "getctarank", "st.async", "red.async", "clusterlaunchcontrol"), HOPPER),
+    Missing("addresses of many GPUs", ("multimem",), "one GPU is modelled"),
+    Missing("the stack", ("alloca", "stacksave", "stackrestore"),
+            "calls are inlined, so there is no stack; recursion has none to stand on either"),
+)  # fmt: skip
+
+
+def why(opcode: str) -> Missing | None:
+    """Why `opcode` is not supported; None if this file does not know it."""
+    return next((missing for missing in UNSUPPORTED if missing.covers(opcode)), None)
