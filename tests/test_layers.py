@@ -14,8 +14,8 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"cli", "__main__"},
     {"report", "exporters"},
-    {"runner", "worker", "judge"},
-    {"measure", "backends", "signature"},
+    {"runner", "worker", "judge", "execution"},
+    {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "verify", "stats", "environment", "discovery"},
     {"pair", "result", "units", "errors", "cache", "__init__"},
 ]

@@ -1,0 +1,199 @@
+"""`ptxbench exec`: any kernel, launched once on the emulator."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.errors import UsageError, suggestion
+
+if TYPE_CHECKING:
+    from ptxbench.arguments import Bound
+    from ptxbench.execution import LeftOut, Outcome
+
+SOME_LINES = 10
+
+
+@click.command("exec")
+@click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
+@click.option("--entry", metavar="NAME", help="The kernel to launch, where FILE has several.")
+@click.option("--grid", metavar="X[,Y[,Z]]", default="1", help="CTAs to launch.")
+@click.option(
+    "--block", metavar="X[,Y[,Z]]", help="Threads of a CTA.  [default: what the kernel's .reqntid says, else 32]"
+)
+@click.option("--shared", metavar="BYTES", type=click.IntRange(0), default=0, help="Dynamic shared memory of a CTA.")
+@click.option(
+    "--arg",
+    "args",
+    multiple=True,
+    metavar="ARG",
+    help="An argument, in order or by name; repeat. u32=1024 and f32=2.5 are passed by value, 'f32[1024]=random' is an "
+    "array, as are zeros, iota, a number or FILE.npy in place of random; x:f32=2.5 is for the parameter x, 0:f32=2.5 "
+    "for the first.",
+)
+@click.option(
+    "--save",
+    "saves",
+    multiple=True,
+    metavar="NAME=FILE.npy",
+    help="Save the array of this parameter, by name or index, as the kernel left it; repeat.",
+)
+@click.option("--sanitize", is_flag=True, help="Collect faults, races and uninitialised reads; slower.")
+@click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
+@click.option(
+    "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
+)
+@click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads of the host.  [default: one a core]")
+@click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
+@click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw random arrays from this seed.")
+@click.option(
+    "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the most executed, or `all`."
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["count", "file"]),
+    default="count",
+    help="The order of those lines: the most executed first, or as in the file.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+def command(
+    file: Path,
+    entry: str | None,
+    grid: str,
+    block: str | None,
+    shared: int,
+    args: tuple[str, ...],
+    saves: tuple[str, ...],
+    sanitize: bool,
+    arch: str | None,
+    flags: tuple[str, ...],
+    threads: int | None,
+    fuel: int | None,
+    seed: int,
+    lines: str,
+    sort: str,
+    as_json: bool,
+) -> int:
+    """Launch a kernel of FILE once on the emulator and print what it did.
+
+    FILE is PTX (.ptx), CUDA C (.cu, compiled by NVRTC), or a folder: then every kernel in it that takes the arguments
+    is launched. Printed are the arrays that it changed, its counts, its most executed lines, and what was wrong.
+
+    ptxbench exec saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' --arg f32=2
+    --arg u32=16384
+
+    Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
+    """
+    from ptxbench.arguments import bind, parse
+    from ptxbench.execution import Launch, execute, execute_folder, exit_code, read_program
+
+    arguments = [parse(text) for text in args]
+    launch = Launch(
+        extent(grid, "--grid"), extent(block, "--block") if block else None, shared, sanitize, threads, fuel, seed
+    )
+    shown = line_count(lines)
+    to_save = [read_save(text) for text in saves]
+    left_out: list[LeftOut] = []
+    if file.is_dir():
+        if to_save:
+            raise UsageError("--save is for one kernel, and a folder may have many. Name a file.")
+        outcomes, left_out = execute_folder(file, entry, arch, flags, arguments, launch, announce)
+    else:
+        if not file.exists():
+            raise UsageError(f"There is no file {file}.")
+        program = read_program(file, arch, flags)
+        function = program.choose(entry)
+        wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a slip must not cost it
+        outcomes = [execute(program, function, arguments, launch)]
+        save(outcomes[0], wanted)
+    if as_json:
+        import json
+
+        from ptxbench.execution import to_document
+
+        click.echo(json.dumps(to_document(outcomes, left_out), indent=1, allow_nan=False))
+    else:
+        show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
+    return exit_code(outcomes, left_out)
+
+
+def extent(text: str, option: str) -> tuple[int, int, int]:
+    """`64`, `8,8` or `8,8,2` as three numbers."""
+    parts = re.split(r"[,x]", text)
+    if not 1 <= len(parts) <= 3 or not all(re.fullmatch(r"\d+", part) and int(part) for part in parts):
+        raise UsageError(f"{option} is '{text}'; write one to three whole numbers of at least 1, such as 64 or 16,16.")
+    x, y, z = (*map(int, parts), 1, 1)[:3]
+    return x, y, z
+
+
+def line_count(text: str) -> int | None:
+    """None for all."""
+    if text == "all":
+        return None
+    if not re.fullmatch(r"\d+", text):
+        raise UsageError(f"--lines is '{text}'; write a number, or all.")
+    return int(text)
+
+
+def read_save(text: str) -> tuple[str, Path]:
+    name, equals, path = text.partition("=")
+    if not (name and equals and path):
+        raise UsageError(f"--save is '{text}'; write NAME=FILE.npy, with a parameter's name or index.")
+    if not path.endswith(".npy"):
+        raise UsageError(f"--save is '{text}'; the file's name must end in .npy.")
+    if not Path(path).parent.is_dir():
+        raise UsageError(f"--save is '{text}'; there is no folder {Path(path).parent}.")
+    return name, Path(path)
+
+
+def which_arrays(bound: Sequence[Bound], saves: Sequence[tuple[str, Path]]) -> list[tuple[int, Path]]:
+    """The parameters that --save names, by index."""
+    named = {each.name: each.index for each in bound}
+    found = []
+    for name, path in saves:
+        index = int(name) if name.isdigit() and name not in named else named.get(name)
+        if index is None or index >= len(bound):
+            told = suggestion(name, list(named)) or f" There are {', '.join(named)}."
+            raise UsageError(f"--save: there is no parameter '{name}'.{told}")
+        if bound[index].argument.by_value or bound[index].argument.null or bound[index].in_struct:
+            raise UsageError(f"--save: '{name}' is no array.")
+        found.append((index, path))
+    return found
+
+
+def save(outcome: Outcome, wanted: Sequence[tuple[int, Path]]) -> None:
+    """Write these arrays; a kernel that was stopped left none."""
+    import numpy as np
+
+    arrays = {each.index: each.array for each in outcome.arrays}
+    for index, path in wanted if arrays else ():
+        try:
+            np.save(path, arrays[index])
+        except OSError as error:
+            raise UsageError(f"Cannot write {path}: {error.strerror}.") from None
+
+
+def announce(path: Path) -> None:
+    """Tell a terminal which file of a folder is being run."""
+    import sys
+
+    if sys.stderr.isatty():
+        click.echo(f"\r\x1b[K{path.name}\r", nl=False, err=True)
+
+
+def show(
+    outcomes: list[Outcome], left_out: list[LeftOut], *, folder: bool, shown: int | None, in_file_order: bool
+) -> None:
+    """Print each outcome, or a folder's as one table."""
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.execution import FolderReport, Report
+
+    console = open_console()
+    if folder:
+        console.print(FolderReport(outcomes, left_out))
+    for outcome in () if folder else outcomes:
+        console.print(Report(outcome, shown, in_file_order))

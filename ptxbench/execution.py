@@ -1,0 +1,393 @@
+"""The story of `ptxbench exec`: a file to PTX, its kernel launched once on the emulator, and what came of it.
+
+The file is data: nothing of it runs but its kernel, on the emulator.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench import emulator, toolchain
+from ptxbench.arguments import Argument, Bound, ElementType, bind
+from ptxbench.emulator import parse as ptx_parser
+from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.syntax import Function, Module
+from ptxbench.errors import KernelError, LaunchError, UnsupportedInstruction, UsageError, suggestion
+from ptxbench.toolchain import ptxas
+
+SCHEMA = "ptxbench.exec/1"
+CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
+EXIT_CODES = {CLEAN: 0, FINDING: 4, FAULT: 4, UNSUPPORTED: 5}
+SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
+DEFAULT_ARCH = "sm_90"
+"""What CUDA C is compiled for unless told otherwise; PTX names its own."""
+
+DEFAULT_BLOCK = 32
+FIRST_VALUES = 8
+
+
+@dataclass(frozen=True)
+class Program:
+    """A file with kernels, as PTX; `arch` is what it runs as."""
+
+    path: Path
+    language: str
+    arch: str
+    ptx: str
+
+    @cached_property
+    def module(self) -> Module:
+        """The PTX, parsed. Raises PtxSyntaxError that names the file."""
+        with located(self):
+            return ptx_parser.parse(self.ptx)
+
+    @cached_property
+    def text(self) -> list[str]:
+        """The lines of the PTX, the first being line 1."""
+        return ["", *self.ptx.splitlines()]
+
+    @cached_property
+    def cuda_lines(self) -> dict[int, int]:
+        """Which line of the CUDA C each line of the PTX is of, as NVRTC's .loc directives tell."""
+        found, current = {}, None
+        own = re.search(rf'^\s*\.file\s+(\d+)\s+"(?:[^"]*/)?{re.escape(self.path.name)}"', self.ptx, re.M)
+        for number, line in enumerate(self.text):
+            if match := re.match(r"\s*\.loc\s+(\d+)\s+(\d+)", line):
+                current = int(match[2]) if own and match[1] == own[1] else None
+            elif current is not None:
+                found[number] = current
+        return found
+
+    def choose(self, name: str | None) -> Function:
+        """The entry of that name, as it is or as C++ mangles it; without a name the only one. Raises UsageError."""
+        entries = self.module.entries
+        names = ", ".join(entries)
+        if not entries:
+            raise UsageError(f"{self.path.name} has no kernel: no .visible .entry{self.unmade}.")
+        if name is None:
+            if len(entries) > 1:
+                raise UsageError(f"{self.path.name} has {len(entries)} kernels: {names}. Name one with --entry.")
+            return next(iter(entries.values()))
+        mangled = [each for each in entries if re.match(rf"_Z\d*N?\w*?{len(name)}{re.escape(name)}[^a-z]", each)]
+        if name in entries:
+            return entries[name]
+        if len(mangled) == 1:
+            return entries[mangled[0]]
+        if mangled:
+            raise UsageError(f"{self.path.name} has several kernels '{name}': {', '.join(mangled)}. Name one of these.")
+        told = suggestion(name, list(entries)) or f" It has {names}."
+        raise UsageError(f"{self.path.name} has no kernel '{name}'.{told}")
+
+    @property
+    def unmade(self) -> str:
+        """Why CUDA C may have become no kernel."""
+        return "; a template needs an instantiation" if self.language == "cuda" else ""
+
+    def locate(self, message: str) -> str:
+        """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""
+        name = self.path.name if self.language == "ptx" else f"the PTX of {self.path.name}"
+        told = re.sub(r"\bline (\d+): ", rf"{name}:\1: ", message)
+        return told if told != message else f"{name}: {message}"
+
+
+class located:  # noqa: N801  a context manager reads as a word
+    """Errors of a kernel inside leave with the program's file and line in place of the PTX's line.
+
+    Not a LaunchError: that is a slip of the command line, which names no line.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, KernelError) and not isinstance(error, LaunchError):
+            raise type(error)(self.program.locate(str(error))) from None
+
+
+def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Program:
+    """The PTX of a file: as it stands in a .ptx, from NVRTC with `flags` for a .cu.
+
+    Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
+    """
+    if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
+        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+    language = SUFFIXES.get(path.suffix)
+    if language is None:
+        raise UsageError(f"{path} is neither a .ptx nor a .cu file.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
+    if language == "cuda":
+        arch = arch or DEFAULT_ARCH
+        return Program(path, language, arch, toolchain.compiled(content, path, arch, flags)[0])
+    if flags:
+        raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
+    text = ptxas.check_ascii(content, path.name)
+    target = re.search(r"^\s*\.target\s+(sm_\d+[af]?)", text, re.M)
+    return Program(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
+
+
+# ---- a launch and what came of it
+
+
+@dataclass(frozen=True)
+class Launch:
+    """How to launch; `block` None is what the kernel requires (.reqntid), else DEFAULT_BLOCK threads."""
+
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int] | None
+    shared_bytes: int = 0
+    sanitize: bool = False
+    threads: int | None = None
+    fuel: int | None = None
+    seed: int = 1
+
+    def block_of(self, function: Function) -> tuple[int, int, int]:
+        x, y, z = self.block or (*function.directives.get(".reqntid", (DEFAULT_BLOCK,)), 1, 1)[:3]
+        return x, y, z
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a kernel left in one array. `array` holds it, `type` says what it stands for."""
+
+    index: int
+    name: str
+    type: ElementType
+    array: NDArray[Any]
+    changed: bool
+
+    def summary(self) -> dict[str, Any]:
+        """min, max and mean of the numbers that are none NaN, how many are NaN, and the first values.
+
+        None where there is no such number.
+        """
+        shown = self.type.show(self.array).reshape(-1)
+        numeric = shown.dtype.kind in "fiu"
+        nan = int(np.isnan(shown).sum()) if shown.dtype.kind == "f" else 0
+        numbers = shown[~np.isnan(shown)] if nan else shown
+        known = numeric and numbers.size > 0
+        with np.errstate(over="ignore", invalid="ignore"):  # inf and -inf have no mean, and it shows as nan
+            mean = float(numbers.mean(dtype=np.float64)) if known else None
+        return {
+            "min": numbers.min().item() if known else None,
+            "max": numbers.max().item() if known else None,
+            "mean": mean,
+            "nan": nan,
+            "first": shown[:FIRST_VALUES].tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One launch: its status, its counts, its arrays, and what was wrong.
+
+    `error` is None unless the kernel was stopped or could not run; `counters`, `by_line` and `arrays` are then empty.
+    `findings` are the sanitizer's: each has `line`, `kind` and `message`.
+    """
+
+    program: Program
+    function: Function
+    launch: Launch
+    bound: tuple[Bound, ...]
+    status: str
+    error: KernelError | None = None
+    arrays: tuple[Output, ...] = ()
+    counters: Mapping[str, float] = field(default_factory=dict)
+    by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    printed: str = ""
+    order: str = ""
+
+    @property
+    def block(self) -> tuple[int, int, int]:
+        return self.launch.block_of(self.function)
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """The arrays that the kernel changed."""
+        return tuple(output for output in self.arrays if output.changed)
+
+
+def execute(program: Program, function: Function, arguments: Sequence[Argument], launch: Launch) -> Outcome:
+    """Launch once. Raises UsageError for arguments or a launch that the kernel does not take."""
+    bound = bind(function, arguments)
+    values = [each.value(launch.seed) for each in bound]
+    before = {each.index: value.copy() for each, value in zip(bound, values, strict=True) if is_array(value)}
+    try:
+        with located(program):
+            execution = emulator.run(
+                program.ptx,
+                function.name,
+                grid=launch.grid,
+                block=launch.block_of(function),
+                args=values,
+                dynamic_shared_bytes=launch.shared_bytes,
+                arch=program.arch,
+                sanitize=launch.sanitize,
+                threads=launch.threads,
+                fuel=launch.fuel,
+            )
+    except LaunchError as error:
+        raise UsageError(str(error)) from None
+    except KernelError as error:
+        status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
+        return Outcome(program, function, launch, bound, status, error)
+    arrays = tuple(
+        Output(each.index, each.name, each.type_of(value), value, value.tobytes() != before[each.index].tobytes())
+        for each, value in zip(bound, values, strict=True)
+        if is_array(value)
+    )
+    return Outcome(
+        program,
+        function,
+        launch,
+        bound,
+        FINDING if execution.findings else CLEAN,
+        None,
+        arrays,
+        execution.counters,
+        execution.by_line,
+        execution.findings,
+        execution.printed,
+        execution.order,
+    )
+
+
+def is_array(value: object) -> bool:
+    return isinstance(value, np.ndarray)
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A kernel of a folder that was not launched, and why."""
+
+    path: Path
+    entry: str | None
+    reason: str
+    status: str | None = None
+    """FAULT where its file is broken, None where the arguments do not fit."""
+
+
+def execute_folder(
+    folder: Path,
+    entry: str | None,
+    arch: str | None,
+    flags: Sequence[str],
+    arguments: Sequence[Argument],
+    launch: Launch,
+    started: Callable[[Path], None] = lambda path: None,
+) -> tuple[list[Outcome], list[LeftOut]]:
+    """Launch each kernel in the folder's .ptx and .cu files that takes these arguments; `started` hears of each file.
+
+    Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
+    """
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    if not files:
+        raise UsageError(f"{folder} has neither .ptx nor .cu files.")
+    outcomes, left_out = [], []
+    for path in files:
+        started(path)
+        try:
+            program = read_program(path, arch, flags if path.suffix == ".cu" else ())
+            functions = [program.choose(entry)] if entry else list(program.module.entries.values())
+        except KernelError as error:
+            left_out.append(LeftOut(path, None, str(error), FAULT))
+            continue
+        except UsageError as error:
+            left_out.append(LeftOut(path, None, str(error)))
+            continue
+        for function in functions:
+            try:
+                outcomes.append(execute(program, function, arguments, launch))
+            except UsageError as error:
+                left_out.append(LeftOut(path, function.name, str(error)))
+    return outcomes, left_out
+
+
+def exit_code(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut]) -> int:
+    """The gravest: 4 for a fault or finding, 5 for an instruction that is not supported, 2 if nothing was launched."""
+    statuses = {*(each.status for each in outcomes), *(each.status for each in left_out)}
+    for status in (FAULT, FINDING, UNSUPPORTED):
+        if status in statuses:
+            return EXIT_CODES[status]
+    return 0 if outcomes else 2
+
+
+# ---- as JSON has it
+
+
+def to_document(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
+    """What `--json` prints. A number that JSON does not have is text: "nan", "inf", "-inf"."""
+    return {
+        "schema": SCHEMA,
+        "kernels": [describe(each) for each in outcomes],
+        "left_out": [
+            {"file": str(each.path), "entry": each.entry, "reason": each.reason, "status": each.status}
+            for each in left_out
+        ],
+    }
+
+
+def describe(outcome: Outcome) -> dict[str, Any]:
+    program, error = outcome.program, outcome.error
+    return {
+        "file": str(program.path),
+        "language": program.language,
+        "entry": outcome.function.name,
+        "arch": program.arch,
+        "grid": outcome.launch.grid,
+        "block": outcome.block,
+        "shared_bytes": outcome.launch.shared_bytes,
+        "sanitize": outcome.launch.sanitize,
+        "arguments": [
+            {"index": each.index, "name": each.name, "argument": each.argument.text} for each in outcome.bound
+        ],
+        "status": outcome.status,
+        "error": {"kind": type(error).__name__, "message": str(error)} if error else None,
+        "findings": [{"line": each.line, "kind": str(each.kind), "message": each.message} for each in outcome.findings],
+        "arrays": [
+            {
+                "index": each.index,
+                "name": each.name,
+                "type": each.type.name,
+                "shape": each.array.shape,
+                "changed": each.changed,
+                **plain(each.summary()),
+            }
+            for each in outcome.arrays
+        ],
+        "printed": outcome.printed,
+        "order": outcome.order or None,
+        "counters": plain(outcome.counters),
+        "lines": [
+            {"line": line, "text": program.text[line].strip(), "counters": counters}
+            for line, counters in outcome.by_line.items()
+        ],
+    }
+
+
+def plain(value: Any) -> Any:
+    """The value in the types that JSON has."""
+    if isinstance(value, Mapping):
+        return {key: plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, complex | bytes):
+        return str(value)
+    return value

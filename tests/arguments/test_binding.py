@@ -1,0 +1,101 @@
+"""Which argument is for which parameter, and whether it can be passed."""
+
+import numpy as np
+import pytest
+
+from ptxbench.arguments import bind, parse
+from ptxbench.emulator.parse import parse as parse_ptx
+from ptxbench.errors import UsageError
+
+
+def function(name, *params):
+    text = f".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry {name}({', '.join(params)})\n{{\nret;\n}}\n"
+    return parse_ptx(text).entries[name]
+
+
+SCALE = function("scale", ".param .u64 x", ".param .u64 y", ".param .f32 a", ".param .u32 n")
+COMPILED = function("saxpy", ".param .u64 saxpy_param_0", ".param .f32 saxpy_param_1")
+STRUCT = function("look", ".param .align 8 .b8 point[16]", ".param .u64 out")
+
+
+def bound(kernel, *texts):
+    return bind(kernel, [parse(text) for text in texts])
+
+
+def placed(kernel, *texts):
+    """name -> argument, in the order of the parameters."""
+    return {each.name: each.argument.text for each in bound(kernel, *texts)}
+
+
+def test_arguments_without_names_go_in_order():
+    texts = ("f32[4]=random", "f32[4]=zeros", "f32=2", "u32=4")
+    assert placed(SCALE, *texts) == dict(zip(("x", "y", "a", "n"), texts, strict=True))
+
+
+def test_a_name_or_an_index_finds_its_parameter_and_the_others_take_the_places_left():
+    assert placed(SCALE, "n:u32=4", "f32[4]=random", "2:f32=2", "f32[4]=zeros") == {
+        "x": "f32[4]=random",
+        "y": "f32[4]=zeros",
+        "a": "2:f32=2",
+        "n": "n:u32=4",
+    }
+
+
+def test_a_name_is_a_label_where_nvrtc_dropped_those_of_the_source():
+    assert placed(COMPILED, "x:f32[4]=random", "f32=2") == {"x": "x:f32[4]=random", "#1": "f32=2"}
+    assert placed(COMPILED, "1:f32=2", "x:f32[4]=random") == {"x": "x:f32[4]=random", "#1": "1:f32=2"}
+
+
+def test_a_struct_takes_the_bytes_of_an_array():
+    point, out = bound(STRUCT, "f64[2]=iota", "f32[1]=zeros")
+    assert point.value(1) == np.void(np.array([0.0, 1.0]).tobytes())
+    assert isinstance(out.value(1), np.ndarray)
+    with pytest.raises(UsageError, match=r"'f32\[2\]=zeros' has 8 bytes; 'point' is a struct of 16, passed by value\."):
+        bound(STRUCT, "f32[2]=zeros", "f32[1]=zeros")[0].value(1)
+
+
+def test_random_arrays_of_one_launch_differ():
+    x, y = (each.value(1) for each in bound(SCALE, "f32[8]=random", "f32[8]=random", "f32=2", "u32=8")[:2])
+    assert x.tobytes() != y.tobytes()
+
+
+X, Y, A, N = "f32[4]=random", "f32[4]=zeros", "f32=2", "u32=4"
+
+# kernel, arguments, the sentence
+MISFITS = [
+    (SCALE, (X, Y), "'scale' has 4 parameters, and 2 --arg were given: x .u64, y .u64, a .f32, n .u32. Give the rest "
+                    "too, such as --arg f32=2.5 --arg u32=1024."),
+    (SCALE, (), "'scale' has 4 parameters, and 0 --arg were given: x .u64, y .u64, a .f32, n .u32. Give the rest too, "
+                "such as --arg 'f32[1024]=random' --arg 'f32[1024]=random'."),
+    (SCALE, (X, Y, A, N, N), "'scale' has 4 parameters, and 5 --arg were given: x .u64, y .u64, a .f32, n .u32."),
+    (function("none"), (X,), "'none' has no parameters; leave out --arg."),
+    (STRUCT, (), "'look' has 2 parameters, and 0 --arg were given: point .b8[16], out .u64. Give the rest too, such as "
+                 "--arg 'b8[16]=zeros' --arg 'f32[1024]=random'."),
+    (COMPILED, (X,), "'saxpy' has 2 parameters, and 1 --arg was given: 0 .u64, 1 .f32. Give the rest too, such as "
+                     "--arg f32=2.5."),
+    (SCALE, (X, Y, A, f"m:{N}"), "'m:u32=4': 'scale' has no parameter 'm'. It has x .u64, y .u64, a .f32, n .u32."),
+    (SCALE, (X, Y, A, f"4:{N}"), "'4:u32=4': 'scale' has 4 parameters; the first is 0."),
+    (SCALE, (X, Y, f"n:{N}", f"3:{N}"), "'n:u32=4' and '3:u32=4' are for one parameter of 'scale'."),
+    (COMPILED, (f"x:{X}", f"x:{A}"), "Two arguments are called 'x'."),
+    (SCALE, (X, Y, N, A), "'u32=4': parameter 'a' is .f32. Write f32=2.5."),
+    (SCALE, (X, Y, "f64=2", N), "'f64=2': parameter 'a' is .f32. Write f32=2.5."),
+    (SCALE, (X, Y, A, A), "'f32=2': parameter 'n' is .u32. Write u32=1024."),
+    (SCALE, (X, Y, A, X), "'f32[4]=random': parameter 'n' is .u32, passed by value. Write u32=1024."),
+    (SCALE, (N, Y, A, N), "'u32=4': parameter 'x' is .u64. Write u64=1024, or for an address 'u32[1024]=random'."),
+    (SCALE, (X, Y, "null", N), "'null': parameter 'a' is .f32, passed by value. Write f32=2.5."),
+    (STRUCT, ("u64=3", X), "'u64=3': parameter 'point' is .b8[16], a struct passed by value. Give its 16 bytes as an "
+                           "array, such as 'b8[16]=zeros', or as FILE.npy."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kernel", "texts", "sentence"), MISFITS)
+def test_what_does_not_fit_gets_a_sentence(kernel, texts, sentence):
+    with pytest.raises(UsageError) as raised:
+        bound(kernel, *texts)
+    assert str(raised.value) == sentence
+
+
+def test_bits_fit_whatever_has_their_width():
+    kernel = function("bits", ".param .b32 a", ".param .f32 b", ".param .u64 p")
+    assert placed(kernel, "f32=2", "b32=0x40000000", "u64=0").keys() == {"a", "b", "p"}
+    assert placed(kernel, "s32=-1", "f32=2", "null").keys() == {"a", "b", "p"}

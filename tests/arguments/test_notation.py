@@ -1,0 +1,248 @@
+"""The notation of --arg: what each form means, and the sentence that each slip gets."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ptxbench.arguments.notation import TYPES, ElementType, parse
+from ptxbench.errors import UsageError
+
+SEED = (1, 0)
+INF, NAN = math.inf, math.nan
+
+# text, dtype, value
+SCALARS = [
+    ("u32=1024",              "uint32",  1024),
+    ("n:u32=1024",            "uint32",  1024),
+    ("3:u32=1024",            "uint32",  1024),
+    ("%n:u32=1_024",          "uint32",  1024),
+    ("u32=0xff",              "uint32",  255),
+    ("s8=-128",               "int8",    -128),
+    ("b64=0xffffffffffffffff", "uint64", 2**64 - 1),
+    ("f32=2.5",               "float32", 2.5),
+    ("f32=-inf",              "float32", -INF),
+    ("f32=0f3f800000",        "float32", 1.0),
+    ("f64=0d3ff0000000000000", "float64", 1.0),
+    ("f64=1e-3",              "float64", 1e-3),
+    ("f16=65504",             "float16", 65504.0),
+    ("bf16=1.0",              "uint16",  0x3F80),     # held in bits
+    ("bf16=1.00390625",       "uint16",  0x3F80),     # a tie goes to even
+    ("bf16=1.01171875",       "uint16",  0x3F82),
+    ("bf16=nan",              "uint16",  0x7FFF),
+    ("bf16=3.4e38",           "uint16",  0x7F80),     # beyond the greatest
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "dtype", "value"), SCALARS)
+def test_a_number_is_passed_by_value_in_its_type(text, dtype, value):
+    found = parse(text).value(SEED)
+    assert (found.dtype, found.shape) == (np.dtype(dtype), ())
+    assert found == value
+
+
+ARRAYS = [
+    ("u8[4]=zeros",             [0, 0, 0, 0]),
+    ("f32[4]=iota",             [0, 1, 2, 3]),
+    ("s32[2,3]=iota",           [[0, 1, 2], [3, 4, 5]]),
+    ("f64[3]=2.5",              [2.5, 2.5, 2.5]),
+    ("s16[2]=-3",               [-3, -3]),
+    ("bf16[3]=iota",            [0, 0x3F80, 0x4000]),
+    ("f32[1]=inf",              [INF]),
+    ("u32[1]=0xffffffff",       [2**32 - 1]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "values"), ARRAYS)
+def test_an_array_is_filled(text, values):
+    found = parse(text).value(SEED)
+    assert found.dtype == parse(text).type.dtype
+    assert found.tolist() == values
+
+
+def test_iota_wraps_in_a_small_type():
+    assert parse("u8[258]=iota").value(SEED)[-2:].tolist() == [0, 1]
+
+
+def test_random_floats_lie_around_zero_and_integers_use_their_whole_range():
+    floats = parse("f32[4096]=random").value(SEED)
+    assert -1 <= floats.min() < -0.9 < 0.9 < floats.max() < 1
+    integers = parse("s8[4096]=random").value(SEED)
+    assert (integers.min(), integers.max()) == (-128, 127)
+    assert set(parse("u32[256]=random(3,5)").value(SEED).tolist()) == {3, 4, 5}
+    assert (
+        10 <= parse("f64[64]=random(10,11)").value(SEED).min() < parse("f64[64]=random(10,11)").value(SEED).max() < 11
+    )
+
+
+def test_random_data_depends_on_the_seed_alone():
+    one, again, other = (parse("f32[64]=random").value(seed) for seed in ((1, 0), (1, 0), (1, 1)))
+    assert one.tobytes() == again.tobytes() != other.tobytes()
+
+
+def test_null_is_a_null_pointer():
+    argument = parse("out:null")
+    assert (argument.name, argument.null, argument.value(SEED)) == ("out", True, None)
+
+
+def test_a_file_gives_its_array_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.arange(6, dtype=">f4").reshape(2, 3).T)
+    for text in ("x.npy", "a:x.npy", "f32[3,2]=x.npy", str(tmp_path / "x.npy")):
+        found = parse(text).value(SEED)
+        assert found.dtype == np.dtype(np.float32)
+        assert found.flags.c_contiguous
+        assert found.flags.writeable
+        assert found.tolist() == [[0, 3], [1, 4], [2, 5]]
+
+
+# text, the whole sentence after the quoted argument
+SLIPS = [
+    ("1024",            "is no argument. Write it as [NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', [NAME:]FILE.npy or "
+                        "[NAME:]null. A number needs its type: u32=1024."),
+    ("2.5",             "A number needs its type: f32=2.5."),
+    ("f32[8]",          "An array needs its values: 'f32[8]=random'."),
+    ("",                "is no argument. Write it as"),
+    ("=3",              "has no type before '='. Write u32, f32 and so on."),
+    ("i32=3",           ": there is no type 'i32'. Did you mean"),
+    ("double=3",        ": there is no type 'double'. Types are b8, b16,"),
+    ("f 32=3",          ": 'f 32' is no type. Write u32, or for an array f32[1024]."),
+    ("f32[8=3",         ": 'f32[8' is no type. Write u32, or for an array f32[1024]."),
+    ("u32=2.5",         ": '2.5' is no whole number."),
+    ("u32=",            ": '' is no whole number."),
+    ("f32=x",           ": 'x' is no number."),
+    ("f32=0f3f",        ": '0f3f' is no number."),
+    ("f32=random",      ": 'random' is no number. An array needs its shape: 'f32[1024]=random'."),
+    ("u32=-1",          ": a u32 lies in 0 to 4294967295."),
+    ("s8=128",          ": a s8 lies in -128 to 127."),
+    ("f32[]=zeros",     ": '' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[0]=zeros",    ": '0' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[n]=zeros",    ": 'n' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[-4]=zeros",   ": '-4' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[4]=ones",     ": 'ones' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or FILE.npy."),
+    ("f32[4]=",         ": '' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or FILE.npy."),
+    ("f32[4]=random(1)", ": 'random(1)' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or "
+                        "FILE.npy."),
+    ("f32[4]=random(2,1)", ": random numbers need two ends, the lower first."),
+    ("f32[4]=random(0,inf)", ": random numbers need two ends, the lower first."),
+    ("u8[4]=random(0,256)", ": a u8 lies in 0 to 255."),
+    ("u8[4]=1.5",       ": '1.5' is no whole number."),
+    ("f64[1000000000]=zeros", "takes 8.0 GB; an array may have 4.3 GB."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sentence"), SLIPS)
+def test_a_slip_gets_a_sentence(text, sentence):
+    with pytest.raises(UsageError) as raised:
+        parse(text)
+    assert str(raised.value).startswith(f"'{text}'")
+    assert sentence in str(raised.value)
+
+
+def test_a_file_that_is_no_array_gets_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    np.save("x.npy", np.zeros(3))
+    np.save("empty.npy", np.zeros(0))
+    np.save("objects.npy", np.array([{}], dtype=object), allow_pickle=True)
+    (tmp_path / "text.npy").write_text("hello")
+    (tmp_path / "cut.npy").write_bytes((tmp_path / "x.npy").read_bytes()[:-1])
+    (tmp_path / "nothing.npy").write_bytes(b"")
+    with open("several.npy", "wb") as file:  # noqa: PTH123  savez would add a suffix to a name
+        np.savez(file, np.zeros(3), np.zeros(3))
+    sentences = {
+        "absent.npy": "cannot read absent.npy: No such file or directory.",
+        "empty.npy": "empty.npy holds float64[0], which has no element.",
+        "objects.npy": "objects.npy is no array that NumPy saved: ",
+        "text.npy": "text.npy is no array that NumPy saved: ",
+        "cut.npy": "cut.npy is no array that NumPy saved: ",
+        "nothing.npy": "nothing.npy is no array that NumPy saved: ",
+        "several.npy": "several.npy holds several arrays. Save the one that is meant with numpy.save.",
+        "f32[3]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",
+        "f64[4]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",
+    }
+    for text, sentence in sentences.items():
+        with pytest.raises(UsageError) as raised:
+            parse(text).value(SEED)
+        assert str(raised.value).startswith(f"'{text}': {sentence}")
+
+
+NAMES = st.one_of(st.none(), st.from_regex(r"[A-Za-z_$%][A-Za-z0-9_$]{0,8}|[0-9]{1,3}", fullmatch=True))
+INTEGERS = [each for each in TYPES.values() if not each.floating]
+FLOATS = [TYPES[name] for name in ("f16", "f32", "f64")]
+
+
+def labelled(name, text):
+    return text if name is None else f"{name}:{text}"
+
+
+@given(NAMES, st.sampled_from(INTEGERS), st.data(), st.sampled_from([str, hex]))
+def test_every_integer_comes_back(name, type, data, write):
+    value = data.draw(st.integers(int(np.iinfo(type.dtype).min), int(np.iinfo(type.dtype).max)))
+    argument = parse(labelled(name, f"{type.name}={write(value)}"))
+    assert argument.name == name
+    assert argument.value(SEED) == value
+
+
+@given(NAMES, st.sampled_from(FLOATS), st.data())
+def test_every_float_comes_back_in_all_its_bits(name, type, data):
+    bits = type.dtype.itemsize * 8
+    value = data.draw(st.floats(width=bits, allow_nan=False))
+    found = parse(labelled(name, f"{type.name}={value!r}")).value(SEED)
+    assert found.tobytes() == type.dtype.type(value).tobytes()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_bits_give_a_float(bits):
+    found = parse(f"f32=0f{bits:08x}").value(SEED)
+    expected = np.array([bits], np.uint32).view(np.float32)[0]
+    assert found == expected or (np.isnan(found) and np.isnan(expected))
+
+
+@given(NAMES, st.sampled_from(list(TYPES.values())), st.lists(st.integers(1, 9), min_size=1, max_size=3),
+       st.sampled_from(["zeros", "iota", "random", "1"]))  # fmt: skip
+def test_every_array_has_its_shape_and_type(name, type, shape, fill):
+    found = parse(labelled(name, f"{type.name}[{','.join(map(str, shape))}]={fill}")).value(SEED)
+    assert (found.dtype, found.shape) == (type.dtype, tuple(shape))
+    assert found.flags.c_contiguous
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_bf16_is_the_nearest_and_of_two_the_even(value):
+    bf16 = ElementType("bf16", np.dtype(np.uint16))
+    held = bf16.hold(np.array([value], np.float64))
+    found = float(bf16.show(held)[0])
+    low = (int(np.float32(value).view(np.uint32)) >> 16) << 16
+    near = [float(np.array([bits], np.uint32).view(np.float32)[0]) for bits in (low, low + 0x10000)]
+    if all(map(math.isfinite, near)):
+        distances = [abs(each - value) for each in near]
+        wanted = near[distances.index(min(distances))]
+        if distances[0] == distances[1] and low >> 16 & 1:
+            wanted = near[1]
+        assert found == wanted
+
+
+def sentence_or_argument(text):
+    """What parse makes of `text`: an argument, or its refusal in a sentence."""
+    try:
+        return parse(text)
+    except UsageError as error:
+        return str(error)
+
+
+@given(st.text(max_size=30))
+def test_any_text_is_an_argument_or_a_usage_error(text):
+    found = sentence_or_argument(text)
+    assert found.endswith((".", "?")) if isinstance(found, str) else found.text == text
+
+
+PIECES = st.sampled_from(["x", ":", "=", "[", "]", ",", "u32", "f32", "bf16", "1024", "-1", "0x", "random", "(", ")",
+                          "iota", ".npy", "null", "nan", "inf", " ", "_", "0f", "%", "1e400"])  # fmt: skip
+
+
+@given(st.lists(PIECES, max_size=8).map("".join))
+def test_what_is_accepted_has_a_value(text):
+    found = sentence_or_argument(text)
+    if not isinstance(found, str) and not found.fill.endswith(".npy") and math.prod(found.shape or ()) < 2**20:
+        assert (found.value(SEED) is None) == found.null
