@@ -11,7 +11,7 @@ import pytest
 from ptxbench import __version__, cli
 from ptxbench.errors import IncompletePair, PairError, PtxbenchError, WrongResult
 
-COMMANDS = ("doctor", "list", "run")
+COMMANDS = ("doctor", "exec", "isa", "list", "run")
 SCRIPT = "import sys; from ptxbench.cli import main; sys.exit(main())"
 HEAVY = ("numpy", "rich.console", "llvmlite", "numba", "cupy", "cuda", "ptxbench.pair", "ptxbench.emulator")
 

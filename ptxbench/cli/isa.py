@@ -1,0 +1,51 @@
+"""`ptxbench isa`: the emulator's instruction table."""
+
+from __future__ import annotations
+
+import click
+
+from ptxbench.errors import UsageError
+
+UNKNOWN = 5
+
+
+@click.command("isa")
+@click.argument("chapter", required=False, metavar="[CHAPTER]")
+@click.option("--opcode", metavar="OPCODE", help="Tell whether this one, such as ld.global.v4.f32, is known.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
+    """List the instructions that the emulator knows, by chapter of the PTX manual, and what it does not support.
+
+    Each line is in the shape of the manual's syntax box; {} may be absent. Behind it: how many spellings it has, and
+    the class that ptx_warp_instructions_CLASS counts it in. CHAPTER is part of a chapter's title, such as integer;
+    then what may stand at each place is listed too.
+
+    Exit status: 0 good, 2 usage, 5 the opcode is not known.
+    """
+    import json
+
+    from ptxbench.report import instructions
+
+    if chapter is not None and opcode is not None:
+        raise UsageError("Name a CHAPTER or an --opcode, not both.")
+    if opcode is not None:
+        answer = instructions.look_up(opcode.strip().lstrip("."))
+        if as_json:
+            click.echo(json.dumps(instructions.answer_document(answer), indent=1))
+        else:
+            show(answer)
+        return 0 if answer.known else UNKNOWN
+    chapters = instructions.by_chapter(chapter)
+    if as_json:
+        click.echo(json.dumps(instructions.to_document(chapters), indent=1))
+        return 0
+    show(instructions.Chapters(chapters, detailed=chapter is not None))
+    if chapter is None:
+        show(instructions.NotSupported())
+    return 0
+
+
+def show(renderable: object) -> None:
+    from ptxbench.cli._blocks import open_console
+
+    open_console().print(renderable)
