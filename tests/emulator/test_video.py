@@ -85,26 +85,32 @@ def video_shifts():
                              "vshl" if left else "vshr", selectors)  # fmt: skip
 
 
+def multiplied(parts, kinds, *, minus, less, one, sat, scale):
+    """The sources' types and signs make the type of the result; `parts` are what is selected of a and b."""
+    final = "s32" if "s32" in kinds or minus or less else "u32"
+
+    def function(a, b, c):
+        product = part(a, parts[0], kinds[0]) * part(b, parts[1], kinds[1])
+        c = number(c, final)
+        total = (-product if minus else product) + (-c if less else c) + one >> int(scale[4:] or 0)
+        return clamp(total, final) if sat else total
+
+    return function
+
+
 def video_multiplications():
     selectors = every_pair_of_parts()
     signs = (("", "", ""), ("-", "", ""), ("", "-", ""), ("-", "-", ""), ("", "", "-"))
-    for atype, btype in itertools.product(WORDS, repeat=2):
-        for sat, scale in itertools.product(("", ".sat"), ("", ".shr7", ".shr15")):
-            for plus_one, (first, second, third) in (*((False, each) for each in signs), (True, ("", "", ""))):
-                one, other = next(selectors)
-                minus = first != second
-                final = "s32" if atype[0] == "s" or btype[0] == "s" or minus or third else "u32"
-
-                def function(a, b, c, atype=atype, btype=btype, one=one, other=other, minus=minus, third=third,
-                             plus_one=plus_one, final=final, sat=sat, scale=scale):  # fmt: skip
-                    total = part(a, one, atype) * part(b, other, btype)
-                    c = number(c, final)
-                    total = (-total if minus else total) + (-c if third else c) + plus_one
-                    total >>= int(scale[4:] or 0)
-                    return clamp(total, final) if sat else total
-
-                yield Line(f"vmad.{final}.{atype}.{btype}{'.po' if plus_one else ''}{sat}{scale} %d, "
-                           f"{first}%r0{one}, {second}%r1{other}, {third}%r2", (32,), function)  # fmt: skip
+    for kinds, sat, scale in itertools.product(
+        itertools.product(WORDS, repeat=2), ("", ".sat"), ("", ".shr7", ".shr15")
+    ):
+        for one, (first, second, third) in (*((0, each) for each in signs), (1, ("", "", ""))):
+            for parts in (("", ""), next(selectors)):  # whole words make the long products
+                function = multiplied(
+                    parts, kinds, minus=first != second, less=bool(third), one=one, sat=sat, scale=scale
+                )
+                opcode = f"vmad.s32.{'.'.join(kinds)}{'.po' if one else ''}{sat}{scale}"
+                yield Line(f"{opcode} %d, {first}%r0{parts[0]}, {second}%r1{parts[1]}, {third}%r2", (32,), function)
 
 
 def video_sets():
