@@ -96,7 +96,7 @@ ROWS = [
     ("sm_121", 32,   16,  0,      24, 48),
     ("sm_121", 512,  24,  127,    3,  48),
     ("sm_75", 32,   16,  9344,   6,  32),  # shared memory in units of 256 bytes
-    ("sm_80", 32,   16,  9344,   16, 64),  # of 128 from there on
+    ("sm_80", 32,   16,  4224,   32, 64),  # of 128 from there on
     ("sm_80", 128,  16,  166912, 1,  64),  # all that a CTA can have
     ("sm_80", 128,  16,  166913, 0,  64),
     ("sm_90", 256,  33,  0,      6,  64),  # registers in units of 8 a thread
