@@ -20,18 +20,13 @@ MODES = ("rn", "rz", "rm", "rp", "odd")
 def fma(e: Emitter, a: Value, b: Value, c: Value, rounding: str) -> Value:
     e.functions.setdefault("soft_fma", SCALAR)
     e.functions.setdefault("soft_fma_vector", VECTOR)
-    e.declarations.update(DECLARATIONS)
+    e.declarations.add(DECLARATION)
     kind = F64.vector
     arguments = ", ".join(f"{kind} {each.ir}" for each in (a, b, c))
     return e.result(f"call {kind} @soft_fma_vector({arguments}, i32 {MODES.index(rounding)})", F64, raw=True)
 
 
-DECLARATIONS = (
-    "declare i128 @llvm.ctlz.i128(i128, i1)",
-    "declare i64 @llvm.umax.i64(i64, i64)",
-    "declare i64 @llvm.umin.i64(i64, i64)",
-    "declare i64 @llvm.smax.i64(i64, i64)",
-)
+DECLARATION = "declare i128 @llvm.ctlz.i128(i128, i1)"
 
 
 def unpack(name: str) -> str:
@@ -43,7 +38,8 @@ def unpack(name: str) -> str:
   %{name}.normal = icmp ne i64 %{name}.biased, 0
   %{name}.implicit = select i1 %{name}.normal, i64 4503599627370496, i64 0
   %{name}.m = or i64 %{name}.fraction, %{name}.implicit
-  %{name}.at = call i64 @llvm.umax.i64(i64 %{name}.biased, i64 1)
+  %{name}.at.first = icmp ugt i64 %{name}.biased, 1
+  %{name}.at = select i1 %{name}.at.first, i64 %{name}.biased, i64 1
   %{name}.e = sub i64 %{name}.at, 1075
   %{name}.special = icmp eq i64 %{name}.biased, 2047
   %{name}.wide = zext i64 %{name}.m to i128"""
@@ -100,8 +96,10 @@ finite:
   %ye = select i1 %swap, i64 %p.ne, i64 %q.ne
   %sign = select i1 %swap, i64 %sign.c, i64 %sign.p
   %apart = sub i64 %xe, %ye
-  %apart.low = call i64 @llvm.smax.i64(i64 %apart, i64 0)
-  %apart.most = call i64 @llvm.umin.i64(i64 %apart.low, i64 127)
+  %apart.low.first = icmp sgt i64 %apart, 0
+  %apart.low = select i1 %apart.low.first, i64 %apart, i64 0
+  %apart.most.first = icmp ult i64 %apart.low, 127
+  %apart.most = select i1 %apart.most.first, i64 %apart.low, i64 127
   %apart.wide = zext i64 %apart.most to i128
   %y.short = lshr i128 %y, %apart.wide
   %y.back = shl i128 %y.short, %apart.wide
@@ -127,11 +125,13 @@ round:  ; the first bit of t is at place 127; then 75 bits go, or more below the
   %te = sub i64 %xe, %s.lz64
   %exponent = add i64 %te, 1150
   %under = sub i64 1, %exponent
-  %under.low = call i64 @llvm.smax.i64(i64 %under, i64 0)
+  %under.low.first = icmp sgt i64 %under, 0
+  %under.low = select i1 %under.low.first, i64 %under, i64 0
   %drop.any = add i64 %under.low, 75
   %gone = icmp ugt i64 %drop.any, 127
   %half.gone = icmp eq i64 %drop.any, 128
-  %drop.most = call i64 @llvm.umin.i64(i64 %drop.any, i64 127)
+  %drop.most.first = icmp ult i64 %drop.any, 127
+  %drop.most = select i1 %drop.most.first, i64 %drop.any, i64 127
   %drop = zext i64 %drop.most to i128
   %t.half = lshr i128 %t.full, 1
   %t.bit = and i128 %t.full, 1
@@ -169,7 +169,8 @@ round:  ; the first bit of t is at place 127; then 75 bits go, or more below the
   %odd.bit = zext i1 %odd to i64
   %significand = or i64 %raised, %odd.bit
   %exponent.less = sub i64 %exponent, 1
-  %exponent.field = call i64 @llvm.smax.i64(i64 %exponent.less, i64 0)
+  %exponent.field.first = icmp sgt i64 %exponent.less, 0
+  %exponent.field = select i1 %exponent.field.first, i64 %exponent.less, i64 0
   %field = shl i64 %exponent.field, 52
   %pattern = add i64 %field, %significand  ; the leading bit of a normal significand adds 1 to the exponent
   %beyond = icmp uge i64 %pattern, 9218868437227405312
