@@ -176,23 +176,47 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
 def in_order(steps: Sequence[Step]) -> bool:
     """Whether CTAs must run one after the other, by rank, for the same bytes on every run.
 
-    So it is with an atomic on global memory: floating-point sums depend on the order. And with what is printed.
+    So it is with what is printed; with a load that may wait for another CTA; and with atomics on global memory, but
+    for those of one integer operation that commutes and of which nobody sees the old value. (NVRTC writes these as
+    `atom` all the same.)
     """
-    if any(step.entry.opcode == "call.vprintf" for step in steps):
-        return True
-    return any(
-        step.entry.opcode.split(".")[0] in ("atom", "red") and ".shared" not in step.entry.opcode for step in steps
-    )
+    used = set().union(*(reads(step) for step in steps))
+    updates = set()
+    for step in steps:
+        root, *parts = step.entry.opcode.split(".")
+        if step.entry.opcode == "call.vprintf":
+            return True
+        if root not in ("atom", "red", "ld") or any(part.startswith(("shared", "local")) for part in parts):
+            continue
+        if root == "ld":
+            if WAITING.intersection(parts):
+                return True
+            continue
+        operation = COMMUTING.intersection(parts)
+        kind = next(form.type for form in step.entry.operands if form.name == "b")
+        assert kind is not None
+        if not operation or kind.floating or "f16" in kind.name or writes(step) & used:
+            return True
+        updates.add((*operation, kind.bits, kind.signed and "add" not in operation))
+    return len(updates) > 1
+
+
+WAITING = {"volatile", "acquire", "relaxed", "mmio"}
+"""Of a load: what others may store while it is repeated."""
+COMMUTING = {"add", "min", "max", "and", "or", "xor"}
+
+
+def is_partial(step: Step) -> bool:
+    """Whether a barrier may be one of some threads of the CTA only; barrier 0 without a count is for all."""
+    operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
+    return "b" in operands or not isinstance(operands["a"], Immediate) or operands["a"].value != 0
 
 
 def race_obstacle(steps: Sequence[Step]) -> str | None:
     """Why races cannot be checked: synchronisation that is not a barrier of the whole CTA; None where they can."""
     for step in steps:
         root = step.entry.opcode.split(".")[0]
-        others = step.entry.flow == "barrier" and (
-            len(step.instruction.operands) > 1 or not isinstance(step.instruction.operands[0], Immediate)
-            or step.instruction.operands[0].value != 0
-        )  # fmt: skip
+        others = root in ("bar", "barrier") and step.entry.flow != "meeting" and is_partial(step)
         if others or root == "mbarrier" or step.entry.opcode.startswith("cp.async"):
             return f"line {step.instruction.line} uses {step.entry.opcode}"
     return None

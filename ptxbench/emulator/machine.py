@@ -64,6 +64,8 @@ class Machine:
     """Address and bytes of the module's .const variables."""
     mask: str = ""
     active: str = ""
+    parallel: bool = False
+    """Whether other host threads run CTAs at the same time, so that a global update must be one operation."""
     sanitize: bool = False
     watches: set[tuple[str, str, int, int]] = field(default_factory=set)
     reached: str = ""
@@ -122,23 +124,27 @@ class Machine:
         self.e.line(f"call void @{function}({self.reach(space, address, 'store', size * count)}{bits})")
         self.watch("store", space, size, count, bits)
 
-    def atomic(self, space: str, operation: str, address: Value | ParamAddress, *operands: Value) -> Value:
-        """Read, combine and write, lanes in ascending order; the old values."""
+    def atomic(
+        self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None
+    ) -> tuple[Value, ...]:
+        """Read, combine with `b` and write, at consecutive addresses, lanes in ascending order; the old values."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "an atomic needs an address in global or shared memory.")
-        kind = operands[0].type
+        kind, count = b[0].type, len(b)
+        parallel = self.parallel and space != "shared"
         if space == "generic":
-            function = self.function(atomics.atomic_generic(operation, kind))
+            function = self.function(atomics.atomic_generic(operation, kind, count, parallel=parallel))
         else:
-            function = self.function(atomics.atomic(SPACES[space], operation, kind))
+            function = self.function(atomics.atomic(SPACES[space], operation, kind, count, parallel=parallel))
         bits = bits_of(kind)
-        first = self.e.bits(operands[0]).ir
-        second = self.e.bits(operands[1]).ir if len(operands) > 1 else first
-        arguments = self.reach(space, address, "atomic", kind.bytes)
-        call = f"call {bits.vector} @{function}({arguments}, {bits.vector} {first}, {bits.vector} {second})"
-        old = self.e.op(call)
-        self.watch("atomic", space, kind.bytes, 1)
-        return self.e.as_type(Value(old, bits), kind)
+        returns = atomics.returns(kind, count)
+        values = "".join(f", {bits.vector} {self.e.bits(value).ir}" for value in (*b, c or b[0]))
+        old = self.e.op(
+            f"call {returns} @{function}({self.reach(space, address, 'atomic', kind.bytes * count)}{values})"
+        )
+        self.watch("atomic", space, kind.bytes, count)
+        parts = [old] if count == 1 else [self.e.op(f"extractvalue {returns} {old}, {k}") for k in range(count)]
+        return tuple(self.e.as_type(Value(part, bits), kind) for part in parts)
 
     def divide(self, a: Value, b: Value) -> tuple[Value, Value]:
         """Quotient and remainder of integers; see runtime/lanes.py for the cases that C leaves open."""

@@ -110,6 +110,7 @@ class Translator:
         self.blocks = blocks(function, self.steps)
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
+        self.machine.parallel = not in_order(self.steps)
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)

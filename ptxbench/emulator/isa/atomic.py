@@ -1,17 +1,17 @@
 """PTX ISA, Parallel Synchronization and Communication Instructions: atom and red."""
 
+from typing import Any
+
+from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, SHARED, place, registers
 from ptxbench.emulator.isa.table import Chapter
 
-instruction = Chapter("Parallel Synchronization Instructions: atom, red", counted="memory")
+instruction = Chapter("Parallel Synchronization Instructions: atom, red", counted="memory", any_order=True)
 
-SPACES = ("global", "shared")
-ORDER = {"sem": "CTAs with global atomics run in order", "scope": "CTAs with global atomics run in order"}
-SEMANTICS = ("relaxed", "acquire", "release", "acq_rel")
-SCOPES = ("cta", "gpu", "sys")
 ATOM, RED = (
     "parallel-synchronization-and-communication-instructions-atom",
     "parallel-synchronization-and-communication-instructions-red",
 )
+ORDER = dict.fromkeys(("sem", "scope"), IN_ORDER)
 
 FORMS = (
     ("add", ("u32", "s32", "u64", "f32", "f64")),
@@ -22,43 +22,81 @@ FORMS = (
     ("and", ("b32", "b64")),
     ("or", ("b32", "b64")),
     ("xor", ("b32", "b64")),
+    ("add.noftz", ("f16", "f16x2", "bf16", "bf16x2")),
+)
+EXCHANGE = (("exch", ("b32", "b64", "b128")),)
+COMPARE = (("cas", ("b16", "b32", "b64", "b128")),)
+VECTORS = (
+    ("add", ("v2", "v4"), ("f32",)),
+    *((f"{op}.noftz", ("v2", "v4", "v8"), ("f16", "bf16")) for op in ("add", "min", "max")),
+    *((f"{op}.noftz", ("v2", "v4"), ("f16x2", "bf16x2")) for op in ("add", "min", "max")),
 )
 
-for operation, types in FORMS:
 
-    @instruction("atom{.sem}{.scope}.space.op.type d, [a], b", sem=SEMANTICS, scope=SCOPES, space=SPACES,
-                 op=(operation,), type=types, ignored=ORDER, section=ATOM)  # fmt: skip
-    def atom(machine, space, op, a, b):
-        """The old value; lanes of one instruction act in ascending order."""
-        return machine.atomic(space, op, a, b)
+def lines(name, forms, operands, *, hinted=True):
+    """Decorator: the lines of `forms` on shared, on global and by generic address, the last two also with a policy."""
+    section = ATOM if name == "atom" else RED
+    sem = ("relaxed", "acquire", "release", "acq_rel") if name == "atom" else ("relaxed", "release")
 
-    @instruction("red{.sem}{.scope}.space.op.type [a], b", sem=("relaxed", "release"), scope=SCOPES, space=SPACES,
-                 op=(operation,), type=types, ignored=ORDER, section=RED)  # fmt: skip
-    def red(machine, space, op, a, b):
-        machine.atomic(space, op, a, b)
+    def register(body):
+        for op, types in forms:
+            common: dict[str, Any] = {"sem": sem, "scope": SCOPES, "op": (op,), "type": types, "ignored": ORDER}
+            instruction(f"{name}{{.sem}}{{.scope}}.space.op.type {operands}", section=section, space=SHARED, **common)(
+                body
+            )
+            start = f"{name}{{.sem}}{{.scope}}{{.space}}.op"
+            instruction(f"{start}.type {operands}", section=section, space=("global",), **common)(body)
+            if hinted:
+                instruction(
+                    f"{start}.L2::cache_hint.type {operands}, policy:b64", section=section, space=("global",), **common
+                )(body)  # fmt: skip
+        return body
 
-    @instruction("atom{.sem}{.scope}.op.type d, [a], b", sem=SEMANTICS, scope=SCOPES, op=(operation,), type=types,
-                 ignored=ORDER, section=ATOM)  # fmt: skip
-    def atom_generic(machine, op, a, b):
-        return machine.atomic("generic", op, a, b)
-
-    @instruction("red{.sem}{.scope}.op.type [a], b", sem=("relaxed", "release"), scope=SCOPES, op=(operation,),
-                 type=types, ignored=ORDER, section=RED)  # fmt: skip
-    def red_generic(machine, op, a, b):
-        machine.atomic("generic", op, a, b)
-
-
-@instruction("atom{.sem}{.scope}.space.exch.type d, [a], b", sem=SEMANTICS, scope=SCOPES, space=SPACES,
-             type=("b32", "b64"), ignored=ORDER, section=ATOM)  # fmt: skip
-@instruction("atom{.sem}{.scope}.exch.type d, [a], b", sem=SEMANTICS, scope=SCOPES, type=("b32", "b64"), ignored=ORDER,
-             section=ATOM)  # fmt: skip
-def atom_exch(machine, a, b, space="generic"):
-    return machine.atomic(space, "exch", a, b)
+    return register
 
 
-@instruction("atom{.sem}{.scope}.space.cas.type d, [a], b, c", sem=SEMANTICS, scope=SCOPES, space=SPACES,
-             type=("b32", "b64"), ignored=ORDER, section=ATOM)  # fmt: skip
-@instruction("atom{.sem}{.scope}.cas.type d, [a], b, c", sem=SEMANTICS, scope=SCOPES, type=("b32", "b64"), ignored=ORDER,
-             section=ATOM)  # fmt: skip
-def atom_cas(machine, a, b, c, space="generic"):
-    return machine.atomic(space, "cas", a, b, c)
+def vectors(name, operands):
+    """Decorator: the lines of VECTORS, on global memory and by generic address."""
+    section = ATOM if name == "atom" else RED
+    sem = ("relaxed", "acquire", "release", "acq_rel") if name == "atom" else ("relaxed", "release")
+
+    def register(body):
+        for op, vec, types in VECTORS:
+            common: dict[str, Any] = {"sem": sem, "scope": SCOPES, "space": ("global",), "op": (op,), "vec": vec}
+            common |= {"type": types, "ignored": ORDER}
+            start = f"{name}{{.sem}}{{.scope}}{{.space}}.op"
+            instruction(f"{start}.vec.type {operands}", section=section, **common)(body)
+            instruction(
+                f"{start}.L2::cache_hint.vec.type {operands}, policy:b64", section=section, **common
+            )(body)  # fmt: skip
+        return body
+
+    return register
+
+
+@lines("atom", (*FORMS, *EXCHANGE), "d, [a], b")
+def atom(machine, space, op, a, b):
+    """The old value; lanes of one instruction act in ascending order."""
+    return machine.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+
+
+@lines("atom", COMPARE, "d, [a], b, c", hinted=False)
+def atom_cas(machine, space, op, a, b, c):
+    """c is stored where the old value is b."""
+    return machine.atomic(place(space), op, a, (b,), c)
+
+
+@lines("red", FORMS, "[a], b")
+def red(machine, space, op, a, b):
+    machine.atomic(place(space), op.removesuffix(".noftz"), a, (b,))
+
+
+@vectors("atom", "{d}, [a], {b}")
+def atom_vector(machine, space, op, vec, a, b):
+    """Each element by itself, in the order of the vector."""
+    return machine.atomic(place(space), op.removesuffix(".noftz"), a, machine.all_of(b, registers(vec)))
+
+
+@vectors("red", "[a], {b}")
+def red_vector(machine, space, op, vec, a, b):
+    machine.atomic(place(space), op.removesuffix(".noftz"), a, machine.all_of(b, registers(vec)))

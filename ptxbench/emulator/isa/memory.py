@@ -1,5 +1,7 @@
 """PTX ISA, Data Movement and Conversion Instructions: ld, st and what only concerns caches."""
 
+from typing import Any
+
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import B64
 
@@ -53,7 +55,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
                 syntax = f"{start}{tail}{'.vec' if vec else ''}.type {values}"
                 if vec:
                     syntax = syntax.replace(" d,", " {d},").replace(" b", " {b}")
-                more = {"vec": (vec[1:],)} if vec else {}
+                more: dict[str, Any] = {"vec": (vec[1:],)} if vec else {}
                 instruction(syntax, type=types, section=section, ignored=named, **sets, **more)(body)
         return body
 

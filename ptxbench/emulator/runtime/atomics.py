@@ -1,6 +1,8 @@
-"""Atomics: one function per (space, operation, type). Lanes act in ascending order."""
+"""Atomics: one function per (space, operation, type, vector). Lanes act in ascending order."""
 
 from __future__ import annotations
+
+import re
 
 from ptxbench.emulator.runtime.access import generic
 from ptxbench.emulator.runtime.context import (
@@ -16,6 +18,7 @@ from ptxbench.emulator.runtime.context import (
     vector,
 )
 from ptxbench.emulator.runtime.counting import GROUPS
+from ptxbench.emulator.runtime.halves import add_halves, choose_halves
 from ptxbench.emulator.runtime.spaces import Space
 from ptxbench.emulator.types import Type
 
@@ -60,37 +63,91 @@ def float_add(kind: Type, ftz: bool) -> str:
   %new = select i1 %sum.nan, i{width} {nan}, i{width} %sum.bits"""
 
 
-def atomic(space: Space, operation: str, kind: Type) -> Function:
-    """`atomic_SPACE_OPERATION_TYPE(addresses, mask, env, site, b, c)`: the old values; lanes act in ascending order."""
+def update(operation: str, kind: Type, *, ftz: bool) -> str:
+    """Lines that make %new from %old, %b and %c, all bits."""
+    if kind.floating:
+        return float_add(kind, ftz)
+    if "f16" in kind.name:
+        function = add_halves(kind) if operation == "add" else choose_halves(operation, kind)
+        return f"%new = call i{kind.bits} @{function.name}(i{kind.bits} %old, i{kind.bits} %b)"
+    return SCALAR_OPERATIONS[operation].format(t=f"i{kind.bits}", s="s" if kind.signed else "u")
+
+
+def helpers(operation: str, kind: Type) -> tuple[Function, ...]:
+    if "f16" not in kind.name:
+        return ()
+    return (add_halves(kind) if operation == "add" else choose_halves(operation, kind),)
+
+
+def together(operation: str, kind: Type) -> str:
+    """`update` where CTAs run in parallel: one instruction of the processor. Nobody wants the old value."""
+    name = ("" if operation not in ("min", "max") else "" if kind.signed else "u") + operation
+    return f"%was = atomicrmw {name} ptr %place, i{kind.bits} %b monotonic\n  %new = add i{kind.bits} %b, 0"
+
+
+def returns(kind: Type, count: int) -> str:
+    full = vector(kind.bits)
+    return full if count == 1 else "{ " + ", ".join([full] * count) + " }"
+
+
+def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> Function:
+    """`atomic_SPACE_OPERATION_TYPE_COUNT(addresses, mask, env, site, b0, ..., c)`: the old values.
+
+    `parallel`: other host threads may update the same bytes at the same time.
+    """
     size, t = kind.bytes, f"i{kind.bits}"
     full = vector(kind.bits)
     address, element = space.vector, space.element
-    name = f"atomic_{space.name}_{operation}_{kind}"
-    if kind.floating:
-        body = float_add(kind, ftz=space.name == "global" and kind.bits == 32)
-    else:
-        body = SCALAR_OPERATIONS[operation].format(t=t, s="s" if kind.signed else "u")
-    shifted = f"lshr {address} %a, splat ({element} {size.bit_length() - 1})"
+    name = f"atomic_{space.name}_{operation}_{kind}_{count}" + "_parallel" * parallel
+    shifted = f"lshr {address} %a, splat ({element} {(size * count).bit_length() - 1})"
     key = f"%key = {shifted}" if element == "i32" else f"%key.wide = {shifted}\n  %key = trunc {V64} %key.wide to {V32}"
+    body = update(operation, kind, ftz=space.name == "global" and kind.name == "f32")
+    if parallel:
+        body = together(operation, kind)
+    kept, steps, results = [], [], []
+    for k in range(count):
+        kept.append(f"%olds{k} = alloca {full}, align 64\n  %bs{k} = alloca {full}, align 64")
+        kept.append(f"store {full} zeroinitializer, ptr %olds{k}\n  store {full} %b{k}, ptr %bs{k}")
+        read = "" if parallel else f"%old = load {t}, ptr %place\n  "
+        write = (
+            ""
+            if parallel
+            else f"""
+  store {t} %new, ptr %place
+  %old.at = getelementptr {t}, ptr %olds{k}, i64 %number.wide
+  store {t} %old, ptr %old.at"""
+        )
+        step = f"""%place = getelementptr {t}, ptr %address, i64 {k}
+  {read}%b.at = getelementptr {t}, ptr %bs{k}, i64 %number.wide
+  %b = load {t}, ptr %b.at
+  {body}{write}"""
+        shared = rf"%(?!address\b|number\.wide\b|c\b|olds{k}\b|bs{k}\b)([A-Za-z][\w.]*)"
+        steps.append(re.sub(shared, rf"%\1.{k}", step))
+        results.append(f"%result{k} = load {full}, ptr %olds{k}")
+    whole = "%result0"
+    if count > 1:
+        whole = "poison"
+        for k in range(count):
+            results.append(f"%whole{k} = insertvalue {returns(kind, count)} {whole}, {full} %result{k}, {k}")
+            whole = f"%whole{k}"
+    lines = "\n  ".join
     text = f"""
-define internal {full} @{name}({address} %a, i32 %asked, ptr %env, ptr %site, {full} %b.all, {full} %c.all) noinline {{
+define internal {returns(kind, count)} @{name}({address} %a, i32 %asked, ptr %env, ptr %site
+                                             {parameters(kind, count)}) noinline {{
 entry:
   %addresses = alloca {V64}, align 64
-  %olds = alloca {full}, align 64
-  %bs = alloca {full}, align 64
   %cs = alloca {full}, align 64
-  store {full} zeroinitializer, ptr %olds
-  store {full} %b.all, ptr %bs
   store {full} %c.all, ptr %cs
+  {lines(kept)}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %check
 nothing:
-  ret {full} zeroinitializer
+  ret {returns(kind, count)} zeroinitializer
 check:
-  {space.check(size)}
+  {space.check(size * count)}
   br i1 %doubtful, label %slow, label %go
 slow:
-  %resolved = call i32 @resolve_{space.name}({address} %a, i32 %asked, {element} {size}, ptr %env, ptr %site)
+  %resolved = call i32 @resolve_{space.name}({address} %a, i32 %asked, {element} {size * count}, ptr %env, ptr %site)
   %lost = icmp eq i32 %resolved, 0
   br i1 %lost, label %nothing, label %go
 go:
@@ -117,19 +174,13 @@ lane:
   %number.wide = zext i32 %number to i64
   %address.at = getelementptr ptr, ptr %addresses, i64 %number.wide
   %address = load ptr, ptr %address.at
-  %old = load {t}, ptr %address
-  %b.at = getelementptr {t}, ptr %bs, i64 %number.wide
-  %b = load {t}, ptr %b.at
   %c.at = getelementptr {t}, ptr %cs, i64 %number.wide
   %c = load {t}, ptr %c.at
-  {body}
-  store {t} %new, ptr %address
-  %old.at = getelementptr {t}, ptr %olds, i64 %number.wide
-  store {t} %old, ptr %old.at
+  {lines(steps)}
   br label %next
 done:
-  %result = load {full}, ptr %olds
-  ret {full} %result
+  {lines(results)}
+  ret {returns(kind, count)} {whole}
 }}
 """
     declarations = [CTTZ, CTPOP]
@@ -138,22 +189,38 @@ done:
             f"declare {kind.element} @llvm.fabs.f{kind.bits}({kind.element})",
             f"declare {kind.element} @llvm.copysign.f{kind.bits}({kind.element}, {kind.element})",
         ]
-    return Function(name, text, (*space.needs, GROUPS), tuple(declarations))
+    return Function(name, text, (*space.needs, GROUPS, *helpers(operation, kind)), tuple(declarations))
 
 
-def atomic_generic(operation: str, kind: Type) -> Function:
+def parameters(kind: Type, count: int) -> str:
+    """The declarations of b0, b1, ... and c."""
     full = vector(kind.bits)
+    return "".join(f", {full} %b{k}" for k in range(count)) + f", {full} %c.all"
+
+
+def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> Function:
+    """The same by generic address."""
+    full, whole = vector(kind.bits), returns(kind, count)
 
     def combine(results: list[str]) -> str:
-        return f"""%either = or {full} {results[0]}, {results[1]}
+        if count == 1:
+            return f"""%either = or {full} {results[0]}, {results[1]}
   %all = or {full} %either, {results[2]}
   ret {full} %all"""
+        lines, built = [], "poison"
+        for k in range(count):
+            for i, result in enumerate(results):
+                lines.append(f"%p{k}.{i} = extractvalue {whole} {result}, {k}")
+            lines.append(f"%either{k} = or {full} %p{k}.0, %p{k}.1\n  %all{k} = or {full} %either{k}, %p{k}.2")
+            lines.append(f"%built{k} = insertvalue {whole} {built}, {full} %all{k}, {k}")
+            built = f"%built{k}"
+        return "\n  ".join([*lines, f"ret {whole} {built}"])
 
     return generic(
-        lambda space, call: f"call {full} {call}, {full} %b, {full} %c)",
-        lambda space: atomic(space, operation, kind),
-        f"atomic_generic_{operation}_{kind}",
-        full,
-        f", {full} %b, {full} %c",
+        lambda space, call: f"call {whole} {call}{parameters(kind, count)})",
+        lambda space: atomic(space, operation, kind, count, parallel=parallel and space.name == "global"),
+        f"atomic_generic_{operation}_{kind}_{count}" + "_parallel" * parallel,
+        whole,
+        parameters(kind, count),
         combine,
     )
