@@ -54,7 +54,10 @@ def program(name: str) -> Path | None:
 
 
 def nvrtc() -> Path | None:
-    """NVRTC's library, or None. NVIDIA makes none for macOS, where its wheel is an empty placeholder."""
+    """NVRTC's library, or None. NVIDIA makes none for macOS, where its wheel is an empty placeholder.
+
+    Raises ToolMissing for one that is there and does not load.
+    """
     if sys.platform == "darwin":
         return None
     try:
@@ -67,6 +70,8 @@ def nvrtc() -> Path | None:
                 return Path(found)
         except DynamicLibNotFoundError:
             pass
+        except (RuntimeError, OSError) as error:  # found, but the loader refuses it
+            raise ToolMissing(f"NVRTC does not load: {error}. Reinstall it: {INSTALL}.") from None
     for folder in toolkits():
         for pattern in ("lib64/libnvrtc.so*", "lib/libnvrtc.so*", "bin/nvrtc64_*.dll", "bin/x64/nvrtc64_*.dll"):
             for path in sorted(folder.glob(pattern)):

@@ -188,6 +188,24 @@ def test_macos_has_no_nvrtc_and_the_message_says_so(build, monkeypatch):
         build(CUDA)
 
 
+def test_an_nvrtc_that_does_not_load_is_no_traceback(build, no_wheels, monkeypatch, tmp_path):
+    library = tmp_path / "lib64" / "libnvrtc.so.13"
+    library.parent.mkdir()
+    library.write_bytes(b"cut short")
+    monkeypatch.setenv("CUDA_HOME", str(tmp_path))
+    with pytest.raises(ToolMissing, match=r"^NVRTC does not load: .*libnvrtc\.so\.13: file too short\."):
+        build(CUDA)
+
+
+def test_an_nvrtc_that_cuda_pathfinder_cannot_load_is_no_traceback(build, monkeypatch):
+    def load(name):
+        raise RuntimeError(f"Failed to dlopen {name}: file too short")
+
+    monkeypatch.setattr("cuda.pathfinder.load_nvidia_dynamic_lib", load)
+    with pytest.raises(ToolMissing, match=r"^NVRTC does not load: Failed to dlopen nvrtc: file too short\. Reinstall"):
+        build(CUDA)
+
+
 def test_a_tool_that_does_not_start_is_named(build, no_wheels, monkeypatch, tmp_path):
     broken = tmp_path / "bin" / "ptxas"
     broken.parent.mkdir()
