@@ -112,7 +112,9 @@ def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tupl
     else:
         hashes = [sha256(each) for each in (source, *files)]
         version = nvrtc_version(library)
-        made = cache.remember(("ptx", version, path.name, arch, *nvrtc.FLAGS, *flags, "files", *hashes), make)
+        # The folders of CUDA's headers, which may be another version's than NVRTC.
+        options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
+        made = cache.remember(("ptx", version, path.name, arch, *options, "files", *hashes), make)
     ptx, log = json.loads(made)
     return ptx, log
 
