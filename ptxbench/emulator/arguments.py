@@ -20,7 +20,7 @@ MAX_SHARED_BYTES = 227 * 1024
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     """x, or up to (x, y, z), as three whole numbers of at least 1."""
-    given = (value,) if isinstance(value, int) else tuple(value)
+    given = (value,) if isinstance(value, int | np.integer) else tuple(value)
     if not 1 <= len(given) <= 3 or any(each < 1 for each in given):
         raise LaunchError(f"{name} is {value}; it must be one to three numbers of at least 1.")
     x, y, z = (*map(int, given), 1, 1)[:3]
