@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, REQUESTS, WORK
 from ptxbench.emulator.types import LANES
@@ -74,6 +75,15 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         elif site.space == "global":
             count[f"{name}_sectors"] += work
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
+
+
+def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, int]:
+    """Thread instructions of each opcode that is approximate on a GPU, guard true; only those that are not 0."""
+    executed: Counter[str] = Counter()
+    for step in translation.steps:
+        if bound(step.opcode) is not None:
+            executed[step.opcode] += int(raw[2 * step.block + 1] if step.guard_slot is None else raw[step.guard_slot])
+    return {opcode: count for opcode, count in sorted(executed.items()) if count}
 
 
 def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:

@@ -6,7 +6,7 @@ import functools
 import math
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,8 @@ class Execution:
     `counters`: totals by name (docs/emulator.md). `by_line`: the same by line of the PTX, zeros left out.
     `order`: "ascending" where CTAs had to run one after the other, "any" where they ran in parallel.
     `printed`: what the kernel printed with printf. `findings`: what a sanitised launch found, in the order of the
-    PTX. `notes`: which of the sanitiser's checks could not be made, and why.
+    PTX. `notes`: which of the sanitiser's checks could not be made, and why. `approximate`: how many threads executed
+    each instruction whose result a GPU may give less exactly, by opcode; accuracy.bound(opcode) says how much.
     """
 
     counters: Mapping[str, float]
@@ -46,6 +47,7 @@ class Execution:
     printed: str = ""
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
+    approximate: Mapping[str, int] = field(default_factory=dict)
 
 
 def run(
@@ -121,7 +123,8 @@ def run(
     for (_, array), result in zip(arrays.values(), results[len(held) :], strict=True):
         as_bytes(array)[:] = result
     order = "ascending" if answer.translation.in_order else "any"
-    return Execution(totals, lines, order, answer.printed, findings, notes)
+    approximate = counters.approximate(answer.counters, answer.translation)
+    return Execution(totals, lines, order, answer.printed, findings, notes, approximate)
 
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -82,13 +82,13 @@ def packed(column: NDArray[np.uint64], width: int = 16) -> NDArray[np.uint64]:
     return column | np.roll(column, 7) << np.uint64(width)
 
 
-def both(function: Callable[..., int], width: int = 16) -> Callable[..., int]:
-    """The function on both halves."""
+def both(function: Callable[..., int], width: int = 16, result: int = 0) -> Callable[..., int]:
+    """The function on both halves of patterns of 2 `width` bits; a half of the result has `result`, or as many."""
     mask = (1 << width) - 1
 
     def on_halves(*patterns: int) -> int:
         low = function(*(pattern & mask for pattern in patterns))
-        return low | function(*(pattern >> width for pattern in patterns)) << width
+        return low | function(*(pattern >> width for pattern in patterns)) << (result or width)
 
     return on_halves
 

@@ -1,7 +1,7 @@
 """How far the approximate instructions of a GPU may be from the exact result: the bounds that the manual states.
 
-The emulator gives the ideal value (the nearest to the exact one), so a comparison with a GPU, or with another
-variant that a GPU's figures were derived from, is wider by these.
+The emulator gives the ideal value (the nearest to the exact one). A GPU may give any within these bounds, so that
+a comparison of what approximate instructions computed is wider by them.
 """
 
 from __future__ import annotations
@@ -32,12 +32,17 @@ class Bound:
     section: str = ""
 
     def at(self, result: NDArray[np.float64]) -> NDArray[np.float64]:
-        """The greatest error at each exact (or ideal) result, in the shape of `result`; infinite ones get 0."""
+        """The greatest error at each exact (or ideal) result, in the shape of `result`.
+
+        At 0 and at infinities relative errors count nothing, and a unit in the last place is the least there is.
+        """
         magnitude = np.where(np.isfinite(result), np.abs(result), 0.0)
-        exponent = np.frexp(magnitude)[1] - 1
-        place = np.maximum(exponent, LEAST_NORMAL[self.type]) - FRACTION_BITS[self.type]
+        least = LEAST_NORMAL[self.type]
+        exponent = np.where(magnitude > 0, np.frexp(magnitude)[1] - 1, least)
+        place = np.maximum(exponent, least) - FRACTION_BITS[self.type]
         step = np.ldexp(1.0, place)
-        return np.maximum.reduce([np.full(magnitude.shape, self.absolute), self.relative * magnitude, self.ulps * step])
+        greatest: NDArray[np.float64] = np.maximum(self.relative * magnitude, self.ulps * step)
+        return np.maximum(greatest, self.absolute)
 
 
 def section(name: str) -> str:
