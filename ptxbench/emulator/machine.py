@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, barriers, context, host, integer, lanes, sanitize, turns
+from ptxbench.emulator.runtime import access, atomics, barriers, context, host, integer, lanes, matching, sanitize, turns
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -286,6 +286,17 @@ class Machine:
         order = ", ".join(f"i32 {lane}" for lane in lanes)
         shuffled = self.e.op(f"shufflevector {bits.type.vector} {bits.ir}, {bits.type.vector} poison, {V32} <{order}>")
         return self.e.as_type(Value(shuffled, bits.type), a.type)
+
+    def match(self, a: Value) -> Value:
+        """For each active lane, the mask of the active lanes that have its value."""
+        function = self.function(matching.match_any(a.type.bits))
+        bits = self.e.bits(a)
+        call = f"call {V32} @{function}({bits.type.vector} {bits.ir}, i32 {self.active})"
+        return Value(self.e.op(call), B32)
+
+    def leader(self) -> Value:
+        """The number of the lowest active lane, in every lane."""
+        return self.e.splat(self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.active), ("i1", "false")), B32)
 
     def reduce(self, operation: str, a: Value, neutral: int) -> Value:
         """llvm.vector.reduce.OPERATION over the active lanes of an integer, in every lane."""

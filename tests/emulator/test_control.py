@@ -231,7 +231,6 @@ LAST = program("""
 """)
 
 
-@pytest.mark.xfail(reason="the lanes never leave", run=False)
 def test_a_kernel_may_end_without_ret_even_at_a_barrier():
     result = np.zeros(64, np.uint32)
     emulator.run(LAST, grid=1, block=64, args=[result])

@@ -92,11 +92,8 @@ FAULTS = [
      "by thread 0 of CTA 0 writes byte 124 of shared memory, which has 128. Check its guard."),
     (LOCAL, 1, 10, 0, "st.local.f32",
      "by thread 8 of CTA 0 writes byte 32 of local memory, which has 32. Check its guard."),
-    pytest.param(
-        NULL, 1, 1, 0, "st.global.f32",
-        "by thread 0 of CTA 0 writes address 0x0, which is in no buffer. Check its guard.",
-        marks=pytest.mark.xfail(reason="address 0 is taken for the buffer last hit"),
-    ),
+    (NULL, 1, 1, 0, "st.global.f32",
+     "by thread 0 of CTA 0 writes address 0x0, which is in no buffer. Check its guard."),
     (GENERIC, 1, 1, 0, "ld.f32",
      "by thread 0 of CTA 0 reads address 0x8f0000000000, which is in no buffer. Check its guard."),
 ]  # fmt: skip

@@ -188,7 +188,6 @@ LATE:
 """)
 
 
-@pytest.mark.xfail(reason="lanes that do not wait skip the rest of the block")
 def test_lanes_whose_guard_is_false_pass_a_shuffle_and_lose_nothing_after_it():
     result = np.zeros((32, 2), np.uint32)
     emulator.run(GUARDED, grid=1, block=32, args=[result])
@@ -366,7 +365,6 @@ DONE:
 """)
 
 
-@pytest.mark.xfail(reason="lanes meet at one line only")
 @pytest.mark.parametrize("mask", [ALL, 0x0000000F, 0x33CC0000])
 def test_diverged_lanes_meet_at_a_warp_barrier(mask):
     result = np.full(32, 7, np.uint32)
@@ -395,7 +393,6 @@ LEAVE:
 """)
 
 
-@pytest.mark.xfail(reason="an exit does not wake those who wait")
 def test_lanes_of_the_mask_that_have_exited_are_not_waited_for():
     result = np.full(32, 7, np.uint32)
     emulator.run(LATER, grid=1, block=32, args=[result])

@@ -10,11 +10,16 @@ instruction = Chapter("Parallel Synchronization Instructions: warp", counted="wa
 
 SHFL = "data-movement-and-conversion-instructions-shfl-sync"
 VOTE = "parallel-synchronization-and-communication-instructions-vote-sync"
+DEPRECATED_SHFL = "data-movement-and-conversion-instructions-shfl"
+DEPRECATED_VOTE = "parallel-synchronization-and-communication-instructions-vote"
+"""Without .sync, below sm_70: the lanes that take part are those that are here."""
+MATCH = "parallel-synchronization-and-communication-instructions-match-sync"
 REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
 
 
 @instruction("shfl.sync.mode.b32 d|p, a, b, c, membermask", mode=("up", "down", "bfly", "idx"), flow="sync",
              section=SHFL)  # fmt: skip
+@instruction("shfl.mode.b32 d|p, a, b, c", mode=("up", "down", "bfly", "idx"), section=DEPRECATED_SHFL)
 def shfl(e, machine, mode, a, b, c):
     """The lane to read from, and whether it lies in the segment; else, and from an inactive lane, the own value."""
     if b.constant is not None and c.constant is not None:
@@ -73,6 +78,7 @@ def shuffle_lanes(e, mode, b, c):
 
 
 @instruction("vote.sync.mode.pred d, a, membermask:b32", mode=("all", "any", "uni"), flow="sync", section=VOTE)
+@instruction("vote.mode.pred d, a", mode=("all", "any", "uni"), section=DEPRECATED_VOTE)
 def vote(e, machine, mode, a):
     yes = machine.ballot(a)
     every = e.op(f"icmp eq i32 {yes}, {machine.active}")
@@ -85,6 +91,7 @@ def vote(e, machine, mode, a):
 
 
 @instruction("vote.sync.ballot.b32 d, a:pred, membermask", flow="sync", section=VOTE)
+@instruction("vote.ballot.b32 d, a:pred", section=DEPRECATED_VOTE)
 def ballot(e, machine, a):
     return e.splat(machine.ballot(a), B32)
 
@@ -102,6 +109,46 @@ def redux(machine, op, a):
 @instruction("redux.sync.op.b32 d, a, membermask", op=("and", "or", "xor"), flow="sync", section=REDUX)
 def redux_logic(machine, op, a):
     return machine.reduce(op, a, 0xFFFFFFFF if op == "and" else 0)
+
+
+@instruction("redux.sync.op{.abs}{.NaN}.f32 d, a, membermask:b32", op=("min", "max"), flow="sync", section=REDUX)
+def redux_f32(e, machine, op, abs, NaN, a):  # noqa: N803  the manual's spelling
+    """As the min and max of two: a number wins over NaN, or NaN over all with .NaN; -0 is less than +0."""
+    bits = e.bits(a)
+    sign = e.constant(1 << 31, B32)
+    if abs:
+        bits = e.and_(bits, e.not_(sign))
+    is_nan = e.compare("nan", a, a)
+    key = e.xor(bits, e.or_(e.shr(e.signed(bits), e.constant(31, B32)), sign))  # ascending as unsigned integers
+    key = e.select(is_nan, e.constant(0xFFFFFFFF if op == "min" else 0, B32), key)
+    best = machine.reduce(f"u{op}", key, 0xFFFFFFFF if op == "min" else 0)
+    back = e.or_(e.shr(e.signed(e.not_(best)), e.constant(31, B32)), sign)
+    nans = machine.ballot(is_nan)
+    spoiled = f"icmp ne i32 {nans}, 0" if NaN else f"icmp eq i32 {nans}, {machine.active}"
+    result = e.select(machine.everywhere(e.op(spoiled)), e.constant(0x7FFFFFFF, B32), e.xor(best, back))
+    return e.as_type(result, a.type)
+
+
+@instruction("match.any.sync.type d:b32, a, membermask:b32", type=("b32", "b64"), flow="sync", section=MATCH)
+def match_any(machine, a):
+    """The lanes that have the same value as this one."""
+    return machine.match(a)
+
+
+@instruction("match.all.sync.type d|p:b32, a, membermask:b32", type=("b32", "b64"), flow="sync", section=MATCH)
+def match_all(e, machine, a):
+    """The mask of all, and true, if all have one value; else 0 and false."""
+    everyone = machine.active_lanes()
+    same = e.compare("eq", machine.match(a), everyone)
+    return e.select(same, everyone, e.constant(0, B32)), same
+
+
+@instruction("elect.sync d|p:b32, membermask:b32", flow="sync",
+             section="parallel-synchronization-and-communication-instructions-elect-sync")  # fmt: skip
+def elect(e, machine):
+    """The lowest lane leads; PTX leaves the choice open, but that it is always the same."""
+    leader = machine.leader()
+    return leader, e.compare("eq", e.lane_numbers(B32), leader)
 
 
 @instruction("activemask.b32 d", section="parallel-synchronization-and-communication-instructions-activemask")

@@ -51,7 +51,8 @@ CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_BARRIERS = 0, 8, 16, 20, 64
 BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 
-# One memory site: i64 slots, by index. The last two remember the buffer last hit.
+# One memory site: i64 slots, by index. The last two remember the buffer last hit: its first address, and at how many
+# addresses in it an access may start (0: none was hit yet).
 REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, SITE_SLOTS = range(7)
 
 ALL = -1

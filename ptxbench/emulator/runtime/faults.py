@@ -114,7 +114,8 @@ found:
   %cache.low = getelementptr i64, ptr %site, i64 {CACHED_LOW}
   store i64 %lo, ptr %cache.low
   %length = sub i64 %hi, %lo
-  %span = sub i64 %length, %size
+  %last = sub i64 %length, %size
+  %span = add i64 %last, 1
   %cache.span = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
   store i64 %span, ptr %cache.span
   br label %next

@@ -57,7 +57,7 @@ def check_buffer(size: int) -> str:
   {splat("low.all", "i64", "%low")}
   {splat("span.all", "i64", "%span")}
   %offset = sub {V64} %a, %low.all
-  %outside = icmp ugt {V64} %offset, %span.all
+  %outside = icmp uge {V64} %offset, %span.all
   %ragged = and {V64} %a, splat (i64 {size - 1})
   %misaligned = icmp ne {V64} %ragged, zeroinitializer
   {doubtful()}"""
