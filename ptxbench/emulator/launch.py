@@ -21,7 +21,14 @@ from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import Process, emulator_process
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.syntax import Module
-from ptxbench.emulator.variables import initial_bytes, lay_out_module, module_variables
+from ptxbench.emulator.variables import (
+    ALIGNMENT,
+    GAP,
+    initial_bytes,
+    lay_out_addressed_parameters,
+    lay_out_module,
+    module_variables,
+)
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 FUEL = 1 << 27
@@ -85,14 +92,18 @@ def run(
         memory.Buffer(variable.name, module_addresses[variable.name] - context.GLOBAL_BASE, variable.size_bytes)
         for variable in module_variables(module)
     ]
+    if (parameters := lay_out_addressed_parameters(module, function)) is not None:
+        held.append(memory.Buffer("the parameters", parameters[0] - context.GLOBAL_BASE, parameters[1]))
+        start = held[-1].offset + -(-(parameters[1] + GAP) // ALIGNMENT) * ALIGNMENT
     layout = memory.lay_out([(name, array) for name, array in arrays.values()], held, start)
     addresses = dict(zip(arrays, layout.addresses, strict=True))
+    packed = pack(function, args, addresses)
     job = Job(
         ptx,
         function.name,
         extent_grid,
         extent_block,
-        pack(function, args, addresses),
+        packed,
         tuple((buffer.low, buffer.high) for buffer in layout.buffers),
         layout.size,
         dynamic_shared_bytes,
@@ -102,6 +113,8 @@ def run(
         "sanitize" if sanitize else "plain",
     )
     initial = [initial_bytes(variable, module_addresses) for variable in module_variables(module)]
+    if parameters is not None:
+        initial.append(packed)
     contents = [
         *((buffer.offset, np.frombuffer(content, np.uint8)) for buffer, content in zip(held, initial, strict=True)),
         *((addresses[index] - context.GLOBAL_BASE, as_bytes(array)) for index, (_, array) in arrays.items()),

@@ -60,6 +60,8 @@ class Machine:
     """Instructions of the block from this one on."""
     shared_bytes: int = 0
     """Static shared memory."""
+    parameters: tuple[int, int] | None = None
+    """Address and bytes of the kernel's parameters in the arena, where their addresses are taken."""
     constant_variables: list[tuple[int, int]] = field(default_factory=list)
     """Address and bytes of the module's .const variables."""
     mask: str = ""
@@ -83,6 +85,8 @@ class Machine:
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
+        if space == "param" and (address.constant is None or address.constant >= context.GLOBAL_BASE):
+            space = "global"  # the address of a kernel's parameter, not a call's own variable
         space = STORED_IN.get(space, space)
         chosen = (
             access.load_generic(type.bytes, count)

@@ -49,7 +49,13 @@ from ptxbench.emulator.syntax import (
     Vector,
 )
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, Type, bits_of
-from ptxbench.emulator.variables import lay_out_local, lay_out_module, lay_out_shared
+from ptxbench.emulator.variables import (
+    lay_out_addressed_parameters,
+    lay_out_local,
+    lay_out_module,
+    lay_out_parameters,
+    lay_out_shared,
+)
 from ptxbench.errors import UnsupportedInstruction
 
 NOWHERE = 0x7FFFFFFF
@@ -104,6 +110,7 @@ def translate(
 class Translator:
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
         self.mode = mode
+        parameters = lay_out_addressed_parameters(module, function)
         function = self.function = inline_calls(module, function)
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
@@ -117,6 +124,7 @@ class Translator:
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
         self.machine.shared_bytes = self.shared_bytes
+        self.machine.parameters = parameters
         self.machine.constant_variables = [
             (self.module_variables[each.name], each.size_bytes)
             for each in module.variables.values()
@@ -132,13 +140,9 @@ class Translator:
     # ---- layout
 
     def lay_out_params(self) -> dict[str, tuple[int, int]]:
-        """Offset and bytes of each parameter, each aligned as its type asks."""
-        placed, offset = {}, 0
-        for param in self.function.params:
-            offset = -(-offset // param.align) * param.align
-            placed[param.name] = (offset, param.size_bytes)
-            offset += param.size_bytes
-        return placed
+        """Offset and bytes of each parameter."""
+        placed = lay_out_parameters(self.function)[0]
+        return {param.name: (placed[param.name], param.size_bytes) for param in self.function.params}
 
     def lay_out_registers(self) -> tuple[dict[str, int], int]:
         """Byte offset of every register that lives from one block into another, and the bytes of them all."""
@@ -228,7 +232,9 @@ class Translator:
         return self.e.constant(int(base.value) + address.offset, B64)
 
     def symbol_address(self, symbol: Symbol, line: int) -> int:
-        """The address of a variable in its own space; of a global or constant one, its generic address too."""
+        """The address of a variable in its own space; of a global or constant one or a parameter, generic too."""
+        if symbol.name in self.params and self.machine.parameters is not None:
+            return self.machine.parameters[0] + self.params[symbol.name][0] + symbol.offset
         for placed in (self.shared, self.local, self.module_variables):
             if symbol.name in placed:
                 return placed[symbol.name] + symbol.offset

@@ -49,6 +49,29 @@ def lay_out_module(module: Module) -> tuple[dict[str, int], int]:
     return placed, offset
 
 
+def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
+    """Offset of each parameter of a kernel, each aligned as its type asks, and the bytes of them all."""
+    placed: dict[str, int] = {}
+    offset = 0
+    for param in function.params:
+        offset = -(-offset // param.align) * param.align
+        placed[param.name] = offset
+        offset += param.size_bytes
+    return placed, offset
+
+
+def lay_out_addressed_parameters(module: Module, function: Function) -> tuple[int, int] | None:
+    """Address and bytes of the copy of a kernel's parameters in the arena, behind the module's variables.
+
+    None where no address of a parameter is taken, as by `mov.b64 %p, k_param_0`; `[k_param_0]` alone takes none.
+    """
+    names = {param.name for param in function.params}
+    operands = (operand for instruction in function.instructions for operand in instruction.operands)
+    if not any(isinstance(operand, Symbol) and operand.name in names for operand in operands):
+        return None
+    return GLOBAL_BASE + lay_out_module(module)[1], lay_out_parameters(function)[1]
+
+
 def module_variables(module: Module) -> list[Variable]:
     return [v for v in module.variables.values() if v.space in ("global", "const")]
 

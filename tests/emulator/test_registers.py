@@ -180,3 +180,45 @@ def test_a_generic_address_reaches_what_was_stored_in_the_space(space, name):
     cvta.{space}.u64 %at, {name};
     ld.u64 %value, [%at+16];"""
     assert (run(kernel(body, variables=VARIABLES, module=MODULE)) == 0x1234567887654321).all()
+
+
+STRUCT = np.arange(10, 19, dtype=np.int32)  # nine words, the last of them behind an index's reach
+PARAMETER = f"""{HEADER}
+.visible .entry parameters(.param .align 4 .b8 given[36], .param .u64 out, .param .align 4 .b8 other[8])
+{{
+    .reg .b32 %thread, %direct, %generic, %inside, %outside;
+    .reg .b64 %given, %at, %any, %out;
+    .reg .pred %p;
+    mov.u32 %thread, %tid.x;
+    mov.b64 %given, given;
+    mad.wide.u32 %at, %thread, 4, %given;
+    ld.param.u32 %direct, [%at+4];
+    cvta.param.u64 %any, %at;
+    ld.u32 %generic, [%any];
+    isspacep.param::entry %p, %any;
+    selp.u32 %inside, 1, 0, %p;
+    ld.param.u64 %out, [out];
+    isspacep.param %p, %out;
+    selp.u32 %outside, 1, 0, %p;
+    mad.wide.u32 %out, %thread, 16, %out;
+    st.global.v4.u32 [%out], {{%direct, %generic, %inside, %outside}};
+    mov.b64 %any, other+4;
+    ld.param.u32 %direct, [%any];
+    setp.ne.u32 %p, %direct, 77;
+    @%p trap;
+    ret;
+}}
+"""
+
+
+def test_the_address_of_a_parameter_reaches_it():
+    out = np.zeros((8, 4), np.uint32)
+    other = np.void(np.array([76, 77], np.int32).tobytes())
+    emulator.run(PARAMETER, grid=2, block=8, args=[np.void(STRUCT.tobytes()), out, other])
+    assert (out == np.stack([STRUCT[1:], STRUCT[:8], [1] * 8, [0] * 8], axis=1)).all()
+
+
+def test_ptxas_accepts_addresses_of_parameters():
+    tool = locate.program("ptxas")
+    assert tool is not None, locate.INSTALL
+    ptxas.assemble(tool, PARAMETER, "sm_90")

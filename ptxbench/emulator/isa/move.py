@@ -41,7 +41,7 @@ def mov_vector(machine, a, vector):
     return machine.all_of(a, int(vector[1:]))
 
 
-SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local")
+SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry")
 
 
 @instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
@@ -87,6 +87,15 @@ def isspacep_const(e, machine, a):
         within = e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
         inside = e.or_(inside, within)
     return inside
+
+
+@instruction("isspacep.space d:pred, a:u64", space=("param", "param::entry"),
+             section="data-movement-and-conversion-instructions-isspacep",
+             ignored={"space": "only the kernel's parameters have generic addresses"})  # fmt: skip
+def isspacep_param(e, machine, a):
+    """Whether the address lies in the kernel's parameters; where no address of one is taken, none does."""
+    first, size = machine.parameters or (0, 0)
+    return e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
 
 
 def in_window(e, a, space):
