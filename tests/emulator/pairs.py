@@ -1,0 +1,45 @@
+"""The shipped pairs as PTX: what a person wrote and what NVRTC makes of the CUDA C."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+from ptxbench import discovery, toolchain
+from ptxbench.pair import Pair
+
+KERNELS = discovery.default_kernels()
+NAMES = discovery.find_pairs(KERNELS)
+
+
+@functools.cache
+def load(name: str) -> discovery.Found:
+    return discovery.load(KERNELS, name)
+
+
+SIDES = [(name, source.variant) for name in NAMES for source in load(name).sources]
+"""Every pair with each of its variants, such as ("softmax", "cuda.expf@fast")."""
+
+
+def source(name: str, variant: str) -> discovery.Source:
+    return next(each for each in load(name).sources if each.variant == variant)
+
+
+def ptx(name: str, variant: str, arch: str = "sm_90") -> str:
+    """The PTX of one side, for `arch` where NVRTC makes it."""
+    side = source(name, variant)
+    if side.language == "ptx":
+        return side.path.read_text()
+    return toolchain.compiled(side.path.read_bytes(), side.path, arch, side.flags)[0]
+
+
+def launches(name: str, *, integers: bool = False) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
+    """For each check size: options of emulator.run (grid, block), and fresh arguments by name."""
+    pair: Pair = load(name).pair
+    found = []
+    for size in pair.check_sizes:
+        launch = pair.launch(**size)
+        options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
+        found.append((options, pair.make_arguments(size, seed=1, integers=integers)))
+    return found
