@@ -305,7 +305,8 @@ def unpacked(e, a, form, relu):
         part = e.and_(e.shr(bits, e.constant(shift, U32)), e.constant((1 << form.width) - 1, U32))
         value = formats.decode(e, part, form)
         halves.append(formats.encode(e, formats.relu(e, value) if relu else value, F16))
-    return formats.pack(e, *halves, 16)
+    upper, lower = halves
+    return formats.pack(e, upper, lower, 16)
 
 
 def place(form):
@@ -334,7 +335,8 @@ def cvt_ue8m0_to_bf16x2(e, a):
 
 
 def powers(e, a, b, rnd, satfinite):
-    return e.convert(formats.pack(e, *(power(e, each, rnd, satfinite) for each in (a, b)), 8), U16)
+    upper, lower = (power(e, each, rnd, satfinite) for each in (a, b))
+    return e.convert(formats.pack(e, upper, lower, 8), U16)
 
 
 def power(e, a, rnd, satfinite):
@@ -358,7 +360,8 @@ def from_powers(e, a):
         value = e.shl(part, e.constant(7, U32))
         value = e.select(e.compare("eq", part, e.constant(0, U32)), e.constant(0x40, U32), value)
         halves.append(e.select(e.compare("eq", part, e.constant(0xFF, U32)), e.constant(BF16.nan, U32), value))
-    return formats.pack(e, *halves, 16)
+    upper, lower = halves
+    return formats.pack(e, upper, lower, 16)
 
 
 # ---- cvt.pack
@@ -387,4 +390,5 @@ def side_by_side(e, a, b, signed, bits):
     for value in (a, b):
         clamped = e.min(e.max(value, e.constant(least, value.type)), e.constant(greatest, value.type))
         parts.append(e.and_(replace(clamped, type=U32), e.constant((1 << bits) - 1, U32)))
-    return formats.pack(e, *parts, bits)
+    upper, lower = parts
+    return formats.pack(e, upper, lower, bits)

@@ -235,31 +235,26 @@ def joined(e, found, bool, c):
     return [{"and": e.and_, "or": e.or_, "xor": e.xor}[bool](each, c) for each in found] if bool else found
 
 
-for types, flush in ((("f16",), "{.ftz}"), (("bf16",), "")):
-
-    @comparison(f"setp.cmp{flush}.type d:pred, a, b", cmp=FLOATING, type=types,
-                section="half-precision-comparison-instructions-setp")  # fmt: skip
-    def setp(e, cmp, a, b, type, ftz=False):
-        return comparisons(e, cmp, a, b, type, ftz)[0]
-
-    @comparison(f"setp.cmp.bool{flush}.type d:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=types,
-                section="half-precision-comparison-instructions-setp")  # fmt: skip
-    def setp_joined(e, cmp, bool, a, b, c, type, ftz=False):
-        return joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0]
+SETP = "half-precision-comparison-instructions-setp"
+SET = "half-precision-comparison-instructions-set"
 
 
-for types, flush in ((("f16x2",), "{.ftz}"), (("bf16x2",), "")):
+@comparison("setp.cmp{.ftz}.type d:pred, a, b", cmp=FLOATING, type=("f16",), section=SETP)
+@comparison("setp.cmp.bool{.ftz}.type d:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=("f16",), section=SETP)
+@comparison("setp.cmp.type d:pred, a, b", cmp=FLOATING, type=("bf16",), section=SETP)
+@comparison("setp.cmp.bool.type d:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=("bf16",), section=SETP)
+def setp(e, cmp, a, b, type, bool=None, c=None, ftz=False):
+    return joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0]
 
-    @comparison(f"setp.cmp{flush}.type d|q:pred, a, b", cmp=FLOATING, type=types,
-                section="half-precision-comparison-instructions-setp")  # fmt: skip
-    def setp_pair(e, cmp, a, b, type, ftz=False):
-        """The lower element's result first."""
-        return tuple(comparisons(e, cmp, a, b, type, ftz))
 
-    @comparison(f"setp.cmp.bool{flush}.type d|q:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=types,
-                section="half-precision-comparison-instructions-setp")  # fmt: skip
-    def setp_pair_joined(e, cmp, bool, a, b, c, type, ftz=False):
-        return tuple(joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c))
+@comparison("setp.cmp{.ftz}.type d|q:pred, a, b", cmp=FLOATING, type=("f16x2",), section=SETP)
+@comparison("setp.cmp.bool{.ftz}.type d|q:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=("f16x2",),
+            section=SETP)  # fmt: skip
+@comparison("setp.cmp.type d|q:pred, a, b", cmp=FLOATING, type=("bf16x2",), section=SETP)
+@comparison("setp.cmp.bool.type d|q:pred, a, b, c:pred", cmp=FLOATING, bool=BOOLEANS, type=("bf16x2",), section=SETP)
+def setp_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False):
+    """The lower element's result first."""
+    return tuple(joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c))
 
 
 def chosen(e, predicate, to):
@@ -276,45 +271,48 @@ def chosen_pair(e, found, to):
     return replace(formats.pack(e, high, low, 16), type=to)
 
 
-INTEGER_RESULTS = ("u16", "s16", "u32", "s32")
+def set_lines(flush, result, source, relations):
+    """Both lines of `set`: with a predicate to join, and without."""
 
-for bools, operand in (("", ""), (".bool", ", c:pred")):
-    sets = {"bool": BOOLEANS} if bools else {}
-    for types, to, flush in (
-        (("f16",), INTEGER_RESULTS, "{.ftz}"), (("bf16",), INTEGER_RESULTS, ""),
-    ):  # fmt: skip
-        for result in to:
+    def register(body):
+        plain = f"set.cmp{flush}.{result}.type d:{result}, a, b"
+        comparison(plain, cmp=relations, type=source, section=SET)(body)
+        bool_ = f"set.cmp.bool{flush}.{result}.type d:{result}, a, b, c:pred"
+        comparison(bool_, cmp=relations, bool=BOOLEANS, type=source, section=SET)(body)
+        return body
 
-            @comparison(f"set.cmp{bools}{flush}.{result}.type d:{result}, a, b{operand}", cmp=FLOATING, type=types,
-                        section="half-precision-comparison-instructions-set", **sets)  # fmt: skip
-            def set_integer(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
-                return chosen(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0], to)
+    return register
 
-    for types, to, flush in (
-        (("f16x2",), ("f16x2", "u32", "s32"), "{.ftz}"), (("bf16x2",), ("bf16x2", "u32", "s32"), ""),
-    ):  # fmt: skip
-        for result in to:
 
-            @comparison(f"set.cmp{bools}{flush}.{result}.type d:{result}, a, b{operand}", cmp=FLOATING, type=types,
-                        section="half-precision-comparison-instructions-set", **sets)  # fmt: skip
-            def set_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
-                return chosen_pair(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c), to)
+for result in ("u16", "s16", "u32", "s32"):
 
-    for result in ("f16", "bf16"):
-        for types, relations, flush in (
-            (("b16", "b32", "b64"), FLOATING[:2], ""),
-            (("s16", "s32", "s64"), FLOATING[:6], ""),
-            (("u16", "u32", "u64"), (*FLOATING[:6], "lo", "ls", "hi", "hs"), ""),
-            (("f32",), FLOATING, "{.ftz}" if result == "f16" else ""),
-            (("f64",), FLOATING, ""),
-            (("f16",), FLOATING, "{.ftz}" if result == "f16" else ""),
-        ):
+    @set_lines("{.ftz}", result, ("f16",), FLOATING)
+    @set_lines("", result, ("bf16",), FLOATING)
+    def set_integer(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
+        return chosen(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c)[0], to)
 
-            @comparison(f"set.cmp{bools}{flush}.{result}.type d:{result}, a, b{operand}", cmp=relations, type=types,
-                        section="half-precision-comparison-instructions-set", **sets)  # fmt: skip
-            def set_float(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
-                if type.name == "f16":
-                    found = comparisons(e, cmp, a, b, type, ftz)
-                else:
-                    found = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
-                return chosen(e, joined(e, found, bool, c)[0], to)
+
+for result, source, flush in (
+    ("f16x2", "f16x2", "{.ftz}"), ("u32", "f16x2", "{.ftz}"), ("s32", "f16x2", "{.ftz}"),
+    ("bf16x2", "bf16x2", ""), ("u32", "bf16x2", ""), ("s32", "bf16x2", ""),
+):  # fmt: skip
+
+    @set_lines(flush, result, (source,), FLOATING)
+    def set_pair(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
+        return chosen_pair(e, joined(e, comparisons(e, cmp, a, b, type, ftz), bool, c), to)
+
+
+for result, flush in (("f16", "{.ftz}"), ("bf16", "")):
+
+    @set_lines("", result, ("b16", "b32", "b64"), FLOATING[:2])
+    @set_lines("", result, ("s16", "s32", "s64"), FLOATING[:6])
+    @set_lines("", result, ("u16", "u32", "u64"), (*FLOATING[:6], "lo", "ls", "hi", "hs"))
+    @set_lines(flush, result, ("f32",), FLOATING)
+    @set_lines("", result, ("f64",), FLOATING)
+    @set_lines(flush, result, ("f16",), FLOATING)
+    def set_float(e, cmp, a, b, type, bool=None, c=None, ftz=False, to=TYPES[result]):
+        if type.name == "f16":
+            found = comparisons(e, cmp, a, b, type, ftz)
+        else:
+            found = [e.compare(cmp, e.flush_if(ftz, a), e.flush_if(ftz, b))]
+        return chosen(e, joined(e, found, bool, c)[0], to)
