@@ -32,7 +32,7 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.emulator.types import TYPES, Type
+from ptxbench.emulator.types import PRED, TYPES, Type
 from ptxbench.errors import LaunchError, PtxSyntaxError
 
 TOKEN = re.compile(
@@ -162,6 +162,13 @@ class Parser:
             raise self.error("a number")
         return number(self.take().text)
 
+    def skip_to(self, mark: str) -> None:
+        """Pass over everything up to `mark`, and over that."""
+        while not self.accept(mark):
+            if self.next.kind == "end":
+                raise self.error(f"'{mark}'")
+            self.take()
+
     def skip_line(self) -> None:
         line = self.next.line
         while self.next.line == line and self.next.kind != "end":
@@ -197,8 +204,7 @@ class Parser:
                 self.take()
                 self.skip_block()
             elif self.accept(".pragma", ".alias"):
-                while not self.accept(";"):
-                    self.take()
+                self.skip_to(";")
             else:
                 while self.accept(*LINKAGE):
                     pass
@@ -241,6 +247,8 @@ class Parser:
             name = self.take().text
             if name == ".align":
                 align = self.integer()
+                if align < 1 or align & (align - 1):
+                    raise syntax_error(self.tokens[self.at - 1].line, f"an alignment of {align}; it is a power of two.")
             elif name in (".v2", ".v4"):
                 vector = int(name[2:])
             elif name[1:] in TYPES:
@@ -255,11 +263,12 @@ class Parser:
 
     def skip_parentheses(self) -> None:
         self.expect("(")
-        while not self.accept(")"):
-            self.take()
+        self.skip_to(")")
 
     def declarator(self, space: str, align: int, vector: int, kind: Type, line: int) -> Variable:
         name = self.word("a name")
+        if kind is PRED and space != "reg":
+            raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
         if self.accept("<"):
             raise syntax_error(line, f"'{name}<' declares a family of variables; only registers come in families.")
         count: int | None = 1
@@ -381,8 +390,7 @@ class Parser:
         elif text in (".loc", ".file"):
             self.skip_line()
         elif text == ".pragma":
-            while not self.accept(";"):
-                self.take()
+            self.skip_to(";")
         elif following == ":" and self.next.kind == "word":
             self.label(function)
         elif not self.accept(";"):
@@ -484,7 +492,7 @@ class Parser:
         for instruction in function.instructions:
             if instruction.opcode not in ("bra", "bra.uni"):
                 continue
-            target = instruction.operands[0]
+            target = instruction.operands[0] if instruction.operands else None
             if isinstance(target, Symbol) and target.name not in function.labels:
                 raise syntax_error(instruction.line, f"the label '{target.name}' stands nowhere in '{function.name}'.")
 

@@ -200,7 +200,10 @@ class Translator:
             return self.e.not_(self.read_value(operand.operand, kind, line))
         if isinstance(operand, Register):
             held = self.function.registers[operand.name]
-            return self.fit(self.get(operand.name), kind or held)
+            kind = kind or held
+            if (held is PRED) != (kind is PRED):
+                raise syntax_error(line, f"'{operand.name}' is .{held} where .{kind} is wanted.")
+            return self.fit(self.get(operand.name), kind)
         if isinstance(operand, Immediate):
             kind = kind or B32
             return self.e.from_bits(literal_bits(operand, kind, floating=kind.floating), kind)
@@ -269,7 +272,9 @@ class Translator:
         if not isinstance(operand, Register):
             raise syntax_error(line, f"{operand!r} cannot be written.")
         kind = self.function.registers[operand.name]
-        if kind.bits != value.type.bits and not value.type.floating:
+        if kind.bits != value.type.bits:
+            if value.type.floating or PRED in (kind, value.type):
+                raise syntax_error(line, f"'{operand.name}' is .{kind}, but .{value.type} is written to it.")
             value = self.e.convert(value, bits_of(kind))
         if guard is not None:
             old = self.e.as_type(self.get(operand.name), value.type)

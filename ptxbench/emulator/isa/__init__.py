@@ -13,13 +13,14 @@ from ptxbench.emulator.isa import (
     host,
     integer,
     logic,
+    matrix,
     memory,
     move,
     video,
     warp,
 )
 from ptxbench.emulator.isa.table import TABLE, Entry
-from ptxbench.emulator.syntax import Dual, Group, Instruction, Negated, Selected, Vector
+from ptxbench.emulator.syntax import Address, Dual, Group, Instruction, Negated, Selected, Symbol, Vector
 
 CHAPTERS = (
     integer,
@@ -34,6 +35,7 @@ CHAPTERS = (
     memory,
     atomic,
     warp,
+    matrix,
     control,
     host,
 )
@@ -55,6 +57,8 @@ def fits(entry: Entry, instruction: Instruction) -> bool:
         and (bool(form.predicate) or not isinstance(operand, Dual))
         and (form.selector or not isinstance(operand, Selected))
         and (form.sign or not isinstance(operand, Negated))
+        and (form.kind == "address") == isinstance(operand, Address)
+        and (form.kind != "label" or isinstance(operand, Symbol))
         for form, operand in zip(entry.operands, instruction.operands, strict=True)
     )
 
