@@ -320,7 +320,6 @@ def test_what_is_asked_for_by_name_runs():
     assert X[:32].tolist() == list(range(32))
 
 
-@pytest.mark.xfail(reason="only Python's int is taken")
 def test_numpy_numbers_are_good_for_a_grid_and_a_block():
     launch(grid=np.int64(2), block=(np.int32(8), np.int64(2)))
 
