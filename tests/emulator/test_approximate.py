@@ -126,6 +126,8 @@ def samples(name, form, size):
     ordinary = (rng.uniform(-1, 1, size) * spans.get(name, 4.0) * 2.0 ** -rng.integers(0, 12, size)).tolist()
     if name in ("lg2", "rsqrt"):
         ordinary = [abs(each) for each in ordinary] + [1 + each / 2**10 for each in ordinary[: size // 4]]
+    hardest = {"tanh": (0.2, 0.26), "lg2": (1.36, 1.42), "sin": (0.7, 0.79), "cos": (0.7, 0.79), "ex2": (0.45, 0.55)}
+    ordinary += rng.uniform(*hardest.get(name, (1, 2)), size // 2).tolist()  # where a series needs its last terms
     if name in ("sin", "cos"):  # near whole quarters, where the argument decides how much of it is left
         ordinary += [k * np.pi / 2 for k in range(-40, 41)]
     patterns = [exact.rounded(Fraction(each), form) for each in ordinary if each]

@@ -68,15 +68,16 @@ def divide_by_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
 
 
 def divide_f64(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
-    """The nearest quotient q, moved by one step where the sign of a - q b says that it lies on the wrong side."""
+    """The nearest quotient q, moved by one step where the sign of a - q b says that it lies on the wrong side.
+
+    Where q overflowed, that is an infinity of the right sign; where a or q is infinite by right, NaN.
+    """
     quotient = e.divide(a, b)
     rest = soft.fma(e, e.negate(quotient), b, a, "odd")  # to odd: not 0 unless exact
     zero = e.constant(0.0, F64)
     flipped = e.compare("lo", e.payload(b), e.constant(1 << 63, U64))
     rest = e.select(flipped, rest, e.negate(rest))
-    overflowed = e.and_(infinite(e, quotient), e.and_(finite(e, a), e.compare("ne", b, zero)))
-    low = e.select(overflowed, e.compare("lt", quotient, zero), e.compare("gt", rest, zero))
-    high = e.select(overflowed, e.compare("gt", quotient, zero), e.compare("lt", rest, zero))
+    low, high = e.compare("gt", rest, zero), e.compare("lt", rest, zero)
     negative = e.compare("hs", e.xor(e.payload(a), e.payload(b)), e.constant(1 << 63, U64))
     return direct(e, quotient, low, high, negative, rounding)
 
@@ -109,14 +110,6 @@ def direct(e: Emitter, nearest: Value, low: Value, high: Value, negative: Value,
         return e.select(low, up, nearest)
     inward = e.select(negative, up, down)
     return e.select(e.select(negative, low, high), inward, nearest)
-
-
-def finite(e: Emitter, a: Value) -> Value:
-    return e.compare("lt", e.absolute(a), e.constant(float("inf"), a.type))
-
-
-def infinite(e: Emitter, a: Value) -> Value:
-    return e.compare("eq", e.absolute(a), e.constant(float("inf"), a.type))
 
 
 def add_to_f32(e: Emitter, a: Value, b: Value, rounding: str) -> Value:
