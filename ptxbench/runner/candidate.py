@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from ptxbench.discovery import Source
 from ptxbench.errors import (
+    CompileError,
     KernelError,
     PtxSyntaxError,
     TargetMismatch,
@@ -51,6 +52,7 @@ class Candidate:
     max_error: float | None = 0.0
     worst: str | None = None
     counts: Mapping[str, float] | None = None
+    error: Exception | None = None
 
     @property
     def alive(self) -> bool:
@@ -65,10 +67,15 @@ class Candidate:
     def fail(self, error: KernelError | ToolMissing) -> None:
         """End this variant with what went wrong."""
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
-        self.reason = str(error)
+        self.reason, self.error = str(error), error
         self.counts = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
+
+    def excuse(self, because: Candidate) -> None:
+        """CUDA C that does not compile where the pair's own PTX needs another target is skipped, not broken."""
+        if isinstance(self.error, CompileError) and isinstance(because.error, TargetMismatch):
+            self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {because.error}"
 
     def judge(self, size: Size, verdict: Verdict, counts: Mapping[str, float] | None) -> None:
         """Take the verdict at one size, and what was counted there; nothing is counted of a wrong result."""

@@ -192,6 +192,17 @@ def test_ptx_for_another_target_is_skipped(kernels):
     assert cell.variants["ptx"].status == "verified"
 
 
+def test_cuda_c_that_cannot_compile_where_the_ptx_needs_another_target_is_skipped_too(kernels):
+    (kernels / "cuda" / "scale.cu").write_text("this is no CUDA C\n")
+    (cell,) = cells(plan_of(kernels))
+    assert cell.variants["cuda"].status == "broken"
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, ".version 6.3", ".version 8.6").replace("sm_75", "sm_100a"))
+    (cell,) = cells(plan_of(kernels))
+    assert cell.variants["cuda"].status == "skipped"
+    assert "scale.cu: not for this target, as scale.ptx:" in cell.variants["cuda"].reason
+    assert "needs sm_100a" in cell.variants["cuda"].reason
+
+
 @pytest.mark.parametrize(
     ("right", "wrong", "message"),
     [
