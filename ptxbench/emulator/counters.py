@@ -19,6 +19,9 @@ CLASSES = (
 )  # fmt: skip
 """Classes of instructions; ptx_warp_instructions_CLASS."""
 
+MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")
+"""Types of A in matrix products; ptx_mma_flops_TYPE counts a multiplication and an addition for each product."""
+
 ADDITIVE = (
     "ptx_warp_instructions",
     *(f"ptx_warp_instructions_{name}" for name in CLASSES),
@@ -38,6 +41,8 @@ ADDITIVE = (
     ),
     *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
     "ptx_barriers",
+    "ptx_mma_operations",
+    *(f"ptx_mma_flops_{name}" for name in MULTIPLICANDS),
 )  # fmt: skip
 """Counters that add up over lines; a kernel that does not do a thing has 0."""
 
@@ -64,6 +69,9 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if not requests:
             continue
         count = lines[translation.steps[site.step].line]
+        if site.kind == "mma":
+            count.update({"ptx_mma_operations": requests, f"ptx_mma_flops_{site.space}": requests * site.bytes})
+            continue
         if site.kind == "atomic":
             name = f"ptx_atomic_{site.space}"
             count.update({f"{name}_requests": requests, f"{name}_lanes": active, f"{name}_serial": work})

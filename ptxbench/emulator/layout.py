@@ -13,9 +13,9 @@ class Site:
     slot: int
     space: str
     kind: str
-    """load, store or atomic."""
+    """load, store, atomic, or mma: of that, `space` is the type of A."""
     bytes: int
-    """Bytes a lane."""
+    """Bytes a lane; of mma, floating-point operations of the warp."""
 
 
 @dataclass(frozen=True)

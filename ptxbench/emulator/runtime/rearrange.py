@@ -1,0 +1,130 @@
+"""Moves the elements of a warp's registers to other lanes and registers, by patterns known when code is made."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.runtime.context import V32, Function
+from ptxbench.emulator.types import B32, LANES, PRED, Type
+
+Source = tuple[int, int]
+"""Which vector, and which of its lanes."""
+
+
+def gathered(e: Emitter, vectors: Sequence[Value], sources: Sequence[Source]) -> Value:
+    """The vector whose lane i is what `sources[i]` says."""
+    result: Value | None = None
+    for chosen in dict.fromkeys(vector for vector, _ in sources):
+        mine = [vector == chosen for vector, _ in sources]
+        order = ", ".join(f"i32 {lane if own else 'poison'}" for own, (_, lane) in zip(mine, sources, strict=True))
+        value = vectors[chosen]
+        kind = value.type.vector
+        shuffled = Value(e.op(f"shufflevector {kind} {value.ir}, {kind} poison, {V32} <{order}>"), value.type)
+        result = shuffled if result is None else e.select(e.lanes([int(own) for own in mine], PRED), shuffled, result)
+    assert result is not None
+    return result
+
+
+def transposed(e: Emitter, matrix: Value) -> Value:
+    """An 8 x 8 matrix of 16-bit elements, two in a lane and four lanes a row, with rows and columns exchanged."""
+    order = ", ".join(f"i32 {8 * (i % 8) + i // 8}" for i in range(64))
+    halves = e.op(f"bitcast {V32} {matrix.ir} to <64 x i16>")
+    turned = e.op(f"shufflevector <64 x i16> {halves}, <64 x i16> poison, <64 x i32> <{order}>")
+    return Value(e.op(f"bitcast <64 x i16> {turned} to {V32}"), B32)
+
+
+@functools.cache
+def rows_to_matrices(count: int, transpose: bool) -> Function:
+    """`NAME(w0, w1, w2, w3)`: lane 8 j + r has the four words of row r of matrix j; `count` matrices."""
+    e = Emitter()
+    words = [Value(f"%w{i}", B32) for i in range(4)]
+    matrices = [gathered(e, words, [(lane % 4, 8 * j + lane // 4) for lane in range(LANES)]) for j in range(count)]
+    if transpose:
+        matrices = [transposed(e, each) for each in matrices]
+    return function(f"rows_to_matrices_{count}" + "_transposed" * transpose, e, words, matrices)
+
+
+@functools.cache
+def matrices_to_rows(count: int, transpose: bool) -> Function:
+    """`NAME(m0, ...)`: the four words that each lane stores, lane 8 j + r row r of matrix j."""
+    e = Emitter()
+    matrices = [Value(f"%m{i}", B32) for i in range(count)]
+    turned = [transposed(e, each) for each in matrices] if transpose else matrices
+    sources = [[(lane // 8 % count, 4 * (lane % 8) + word) for lane in range(LANES)] for word in range(4)]
+    words = [gathered(e, turned, each) for each in sources]
+    return function(f"matrices_to_rows_{count}" + "_transposed" * transpose, e, matrices, words)
+
+
+def function(name: str, e: Emitter, given: Sequence[Value], results: Sequence[Value]) -> Function:
+    """What `e` holds, as a function from `given` to a struct of `results`."""
+    returns = struct(results[0].type, len(results))
+    whole = structure(e, results)
+    arguments = ", ".join(f"{each.type.vector} {each.ir}" for each in given)
+    text = f"""
+define internal {returns} @{name}({arguments}) noinline {{
+  {chr(10).join(e.lines)}
+  ret {returns} {whole}
+}}
+"""
+    return Function(name, text, (), tuple(sorted(e.declarations)))
+
+
+def struct(kind: Type, count: int) -> str:
+    """The LLVM type of `count` vectors."""
+    return "{ " + ", ".join([kind.vector] * count) + " }"
+
+
+def structure(e: Emitter, values: Sequence[Value]) -> str:
+    """The values as one struct; its name."""
+    returns, whole = struct(values[0].type, len(values)), "poison"
+    for i, each in enumerate(values):
+        whole = e.op(f"insertvalue {returns} {whole}, {each.type.vector} {each.ir}, {i}")
+    return whole
+
+
+@functools.cache
+def by_table(name: str, word: Type, given: int, results: int, bits: int, table: tuple[int, ...]) -> Function:
+    """`NAME(x0, ...)`: the results' element i of `bits`, in order of vectors, lanes and bits, is element `table[i]`."""
+    e = Emitter()
+    values = [
+        Value(e.op(f"load {word.vector}, ptr {offset(e, '%to', i, word)}, align 64"), word) for i in range(results)
+    ]
+    whole = structure(e, values)
+    start = Emitter()
+    start.names = e.names
+    for i in range(given):
+        start.line(f"store {word.vector} %x{i}, ptr {offset(start, '%from', i, word)}, align 64")
+    arguments = ", ".join(f"{word.vector} %x{i}" for i in range(given))
+    returns = struct(word, results)
+    text = f"""
+@{name}.table = internal constant [{len(table)} x i16] [{", ".join(f"i16 {each}" for each in table)}]
+define internal {returns} @{name}({arguments}) noinline {{
+entry:
+  %from = alloca [{given} x {word.vector}], align 64
+  %to = alloca [{results} x {word.vector}], align 64
+  {chr(10).join(start.lines)}
+  br label %next
+next:
+  %i = phi i64 [ 0, %entry ], [ %i.next, %next ]
+  %index.at = getelementptr i16, ptr @{name}.table, i64 %i
+  %index = load i16, ptr %index.at
+  %index.wide = zext i16 %index to i64
+  %from.at = getelementptr i{bits}, ptr %from, i64 %index.wide
+  %element = load i{bits}, ptr %from.at
+  %to.at = getelementptr i{bits}, ptr %to, i64 %i
+  store i{bits} %element, ptr %to.at
+  %i.next = add i64 %i, 1
+  %more = icmp ult i64 %i.next, {len(table)}
+  br i1 %more, label %next, label %done
+done:
+  {chr(10).join(e.lines)}
+  ret {returns} {whole}
+}}
+"""
+    return Function(name, text)
+
+
+def offset(e: Emitter, base: str, index: int, word: Type) -> str:
+    return e.op(f"getelementptr {word.vector}, ptr {base}, i64 {index}")

@@ -1,0 +1,280 @@
+"""Matrix instructions as data: the formats of their elements, which lane holds what, how each architecture adds up.
+
+Fragments follow the figures of the manual (PTX ISA, "Matrix Fragments for mma.m16n8k16" and its neighbours). What a
+lane of a wmma fragment holds is left open there; here it is what mma.sync would hold, with f16 operands that have
+more registers than elements repeated. The arithmetic is no vendor's word: it was inferred by others from hardware.
+Model.origin says how well each row is known.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from dataclasses import dataclass
+
+from ptxbench.emulator.types import LANES
+
+Place = tuple[int, int, int]
+"""Matrix (0 but for the four of m8n8k4), row, column."""
+Fragment = tuple[tuple[Place, ...], ...]
+"""By element of the fragment, in the order of its registers from their low bits up, by lane: where it belongs."""
+
+
+@dataclass(frozen=True)
+class Format:
+    """A binary floating-point format; `least` is the exponent of its smallest normal number."""
+
+    name: str
+    bits: int
+    fraction: int
+    least: int
+    infinity: bool = True
+    """False: the greatest exponent is of numbers too, and only all ones is NaN (e4m3)."""
+
+
+FORMATS = {
+    each.name: each
+    for each in (
+        Format("f16", 16, 10, -14),
+        Format("bf16", 16, 7, -126),
+        Format("tf32", 19, 10, -126),
+        Format("f32", 32, 23, -126),
+        Format("e4m3", 8, 3, -6, infinity=False),
+        Format("e5m2", 8, 2, -14),
+    )
+}
+"""tf32 without the 13 low bits of its register, which are dropped."""
+INTEGER_BITS = {"s8": 8, "u8": 8, "s4": 4, "u4": 4, "b1": 1}
+WORD = 32
+
+
+def element_bits(name: str) -> int:
+    """Bits that an element takes in a register or in memory."""
+    if name == "f64":
+        return 64
+    if name in ("f32", "tf32", "s32"):
+        return 32
+    return INTEGER_BITS.get(name) or FORMATS[name].bits
+
+
+def in_units(name: str, depth: int) -> tuple[int, int]:
+    """Rows of `depth` elements in what is moved and shuffled: elements and their bits; of b1, words."""
+    return (depth // WORD, WORD) if name == "b1" else (depth, element_bits(name))
+
+
+# ---- fragments
+
+
+def a_fragment(rows: int, depth: int, bits: int) -> Fragment:
+    """A, rows x depth, of elements of `bits`: four lanes hold a register's width of a row each."""
+    per = max(1, WORD // bits)
+    return tuple(
+        tuple((0, 8 * high + lane // 4, 4 * per * far + per * (lane % 4) + e) for lane in range(LANES))
+        for far in range(depth // (4 * per))
+        for high in range(rows // 8)
+        for e in range(per)
+    )
+
+
+def b_fragment(depth: int, columns: int, bits: int) -> Fragment:
+    """B, depth x columns: four lanes hold a register's width of a column each."""
+    per = max(1, WORD // bits)
+    return tuple(
+        tuple((0, 4 * per * far + per * (lane % 4) + e, 8 * right + lane // 4) for lane in range(LANES))
+        for right in range(columns // 8)
+        for far in range(depth // (4 * per))
+        for e in range(per)
+    )
+
+
+def c_fragment(rows: int, columns: int) -> Fragment:
+    """C and D: a lane holds two neighbours of each block of 8 x 8."""
+    return tuple(
+        tuple((0, 8 * high + lane // 4, 8 * right + 2 * (lane % 4) + i) for lane in range(LANES))
+        for right in range(columns // 8)
+        for high in range(rows // 8)
+        for i in range(2)
+    )
+
+
+def quad_pair(lane: int) -> int:
+    """Which of the four products of m8n8k4 a lane takes part in."""
+    return lane % 16 // 4
+
+
+def low_lane(lane: int) -> int:
+    """0 to 3 in the lower half of the warp, 4 to 7 in the upper."""
+    return lane % 4 + 4 * (lane // 16)
+
+
+def quad_a_fragment(layout: str) -> Fragment:
+    """A of mma.m8n8k4, four elements a lane."""
+    if layout == "row":
+        return tuple(tuple((quad_pair(lane), low_lane(lane), i) for lane in range(LANES)) for i in range(4))
+    return tuple(tuple((quad_pair(lane), i + 4 * (lane // 16), lane % 4) for lane in range(LANES)) for i in range(4))
+
+
+def quad_b_fragment(layout: str) -> Fragment:
+    """B of mma.m8n8k4: its columns as A's rows."""
+    mirrored = quad_a_fragment("row" if layout == "col" else "col")
+    return tuple(tuple((pair, k, column) for pair, column, k in each) for each in mirrored)
+
+
+def quad_c_fragment(kind: str) -> Fragment:
+    """C and D of mma.m8n8k4, eight elements a lane; f32 ones lie otherwise than f16 ones."""
+    if kind == "f16":
+        return tuple(tuple((quad_pair(lane), low_lane(lane), i) for lane in range(LANES)) for i in range(8))
+    return tuple(
+        tuple(
+            (quad_pair(lane), (lane & 1) + (i & 2) + 4 * (lane // 16), (i & 4) + (lane & 2) + (i & 1))
+            for lane in range(LANES)
+        )
+        for i in range(8)
+    )
+
+
+def shape(text: str) -> tuple[int, int, int]:
+    """m, n, k of "m16n8k16"."""
+    found = re.fullmatch(r"m(\d+)n(\d+)k(\d+)", text)
+    assert found is not None, text
+    m, n, k = map(int, found.groups())
+    return m, n, k
+
+
+def repeated(fragment: Fragment) -> Fragment:
+    """The sixteen elements a lane that wmma gives A and B of f16, whatever their shape."""
+    return fragment * (16 // len(fragment))
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A matrix of wmma in memory: `layout` says whether its rows or its columns lie together.
+
+    It is read and written in pieces of 16 bytes, or of 8 where a row is that short, one a lane. Elements below a
+    byte come as words of 32 bits; `stride_bits` is then the size of what a stride counts.
+    """
+
+    name: str
+    fragment: Fragment
+    rows: int
+    columns: int
+    bits: int
+    stride_bits: int
+    layout: str
+
+    @property
+    def row_elements(self) -> int:
+        """Elements, or words, that lie together."""
+        return self.columns if self.layout == "row" else self.rows
+
+    @property
+    def row_bytes(self) -> int:
+        return self.row_elements * self.bits // 8
+
+    @property
+    def piece_bytes(self) -> int:
+        return min(16, self.row_bytes)
+
+    @property
+    def requests(self) -> list[list[tuple[int, int]]]:
+        """For each request, its lanes' pieces: the row (or column), and the byte in it."""
+        majors = self.rows if self.layout == "row" else self.columns
+        found = [(major, byte) for major in range(majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
+        return [found[i : i + LANES] for i in range(0, len(found), LANES)]
+
+    @property
+    def registers(self) -> int:
+        return len(self.fragment) * self.bits // max(WORD, self.bits)
+
+    def held(self) -> list[int]:
+        """By element of the fragment's registers, in order of registers, lanes and bits: its number in the requests'
+        words, in the same order."""
+        word = max(WORD, self.bits)
+        per, words = word // self.bits, 8 * self.piece_bytes // word
+        numbers = []
+        for register in range(self.registers):
+            for lane in range(LANES):
+                for e in range(per):
+                    _, row, column = self.fragment[per * register + e][lane]
+                    major, minor = (row, column) if self.layout == "row" else (column, row)
+                    piece, bit = divmod(minor * self.bits, 8 * self.piece_bytes)
+                    number = major * (self.row_bytes // self.piece_bytes) + piece
+                    vector = number // LANES * words + bit // word
+                    numbers.append((vector * LANES + number % LANES) * per + bit % word // self.bits)
+        return numbers
+
+    @functools.cached_property
+    def gather(self) -> tuple[int, ...]:
+        return tuple(self.held())
+
+    @functools.cached_property
+    def scatter(self) -> tuple[int, ...]:
+        """The other way: by element of the requests' words, its number in the registers; 0 for lanes without one."""
+        size = len(self.requests) * self.piece_bytes * 8 * LANES // self.bits
+        numbers = [0] * size
+        for register_number, place in enumerate(self.held()):
+            numbers[place] = register_number
+        return tuple(numbers)
+
+
+# ---- arithmetic
+
+
+@dataclass(frozen=True)
+class Model:
+    """How a dot product is added up: in blocks of `block` products, each block's result the next one's addend.
+
+    Within a block each product and the addend are cut toward zero to multiples of 2^-frac of the greatest one's
+    power of two, and added exactly. An f16 result is rounded to nearest even; an f32 one is cut to `kept` fraction
+    bits. `halves`: as if converted to f16 and multiplied in two steps, k mod 4 in {0, 1} first, from 0; then the
+    addend is added to nearest even.
+    """
+
+    block: int
+    frac: int
+    origin: str
+    kept: int = 23
+    halves: bool = False
+
+
+CHECKED = "reproduces recorded hardware results"
+MODELS: dict[str, tuple[tuple[int, Model], ...]] = {
+    "f16": (
+        (70, Model(4, 23, CHECKED)),
+        (75, Model(8, 24, "taken for that of sm_80")),
+        (80, Model(8, 24, CHECKED)),
+        (90, Model(16, 25, CHECKED)),
+        (101, Model(16, 25, "taken for that of sm_100")),
+    ),
+    "bf16": (
+        (80, Model(8, 24, CHECKED)),
+        (90, Model(16, 25, CHECKED)),
+        (101, Model(16, 25, "taken for that of sm_100")),
+    ),
+    "tf32": (
+        (80, Model(4, 24, CHECKED)),
+        (90, Model(8, 25, "four products reproduce recorded hardware results; eight are inferred")),
+    ),
+    "fp8": (
+        (89, Model(16, 13, CHECKED, kept=13)),
+        (90, Model(16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True)),
+        (101, Model(16, 25, "taken for that of sm_100", halves=True)),
+    ),
+}
+"""By the type of A, the least architecture of each model. (Where an architecture has none of its own, the nearest.)"""
+
+
+def number(arch: str) -> int:
+    """90 of "sm_90a"."""
+    found = re.search(r"\d+", arch)
+    if found is None:
+        raise ValueError(f"'{arch}' is no architecture such as sm_90")
+    return int(found.group())
+
+
+def model(arch: str, kind: str) -> Model | None:
+    """How `arch` adds up products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
+    exact, and where it has no such instruction."""
+    rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())
+    found = [each for least, each in rows if least <= number(arch)]
+    return found[-1] if found else None

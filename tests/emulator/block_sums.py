@@ -1,0 +1,129 @@
+"""How matrix units add up dot products, in plain Python and exact: what the emulator is held against.
+
+Numbers are (format, bit pattern); sums are rational. The rules are those of the design (shared by several published
+studies of the hardware); inputs that are infinite or NaN follow IEEE 754, and a sum of 2^128 or more is infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+from tests.emulator import exact
+
+F16 = exact.Format(16, 10, -14, 0x7FFF)
+BF16 = exact.Format(16, 7, -126, 0x7FFF)
+TF32 = exact.Format(19, 10, -126, 0)
+E5M2 = exact.Format(8, 2, -14, 0x7F)
+E4M3 = exact.Format(8, 3, -6, 0x7F)
+FORMATS = {"f16": F16, "bf16": BF16, "tf32": TF32, "f32": exact.F32, "e5m2": E5M2, "e4m3": E4M3}
+
+INFINITE, UNKNOWN = math.inf, math.nan
+Number = Fraction | float
+"""A rational, an infinity or NaN."""
+
+
+def read(pattern: int, kind: str) -> Number:
+    """The value of a bit pattern."""
+    form = FORMATS[kind]
+    if kind == "tf32":
+        pattern >>= 13
+    if kind == "e4m3":  # no infinity: the greatest exponent is one of numbers, but all ones is NaN
+        magnitude = pattern & 0x7F
+        if magnitude == 0x7F:
+            return UNKNOWN
+        exponent, fraction = divmod(magnitude, 8)
+        value = Fraction(fraction + 8 * bool(exponent)) * Fraction(2) ** (max(exponent, 1) - 10)
+        return -value if pattern & 0x80 else value
+    number = exact.decode(pattern, form)
+    if number.nan:
+        return UNKNOWN
+    if number.infinite:
+        return -INFINITE if number.negative else INFINITE
+    return number.value
+
+
+def exponent(value: Fraction, kind: str) -> int:
+    """floor(log2|value|), not below the format's smallest."""
+    size = abs(value)
+    found = size.numerator.bit_length() - size.denominator.bit_length()
+    if Fraction(2) ** found > size:
+        found -= 1
+    return max(found, FORMATS[kind].least)
+
+
+def fused_block(a: Sequence[Number], b: Sequence[Number], c: Number, kinds: tuple[str, str, str], frac: int) -> Number:
+    """The sum of one block, not yet rounded."""
+    terms = [*zip(a, b, strict=True), (c, Fraction(1))]
+    if any(isinstance(each, float) for term in terms for each in term):
+        with_floats = [like(x) * like(y) for x, y in terms]
+        total = sum(with_floats)
+        if not math.isfinite(total):
+            return total
+    exponents = [exponent(x, kinds[0]) + exponent(y, kinds[1]) for x, y in zip(a, b, strict=True) if x * y]
+    if c:
+        exponents.append(exponent(c, kinds[2]))
+    quantum = Fraction(2) ** (max(exponents, default=0) - frac)
+    return sum(math.trunc(x * y / quantum) for x, y in terms) * quantum
+
+
+def like(value: Number) -> float:
+    """A float that behaves as the number does where infinities and NaN are concerned."""
+    return value if isinstance(value, float) else float((value > 0) - (value < 0))
+
+
+def rounded(value: Number, kind: str, kept: int = 23) -> int:
+    """The bit pattern of a block's result: f16 to nearest even, f32 cut to `kept` fraction bits."""
+    form = FORMATS[kind]
+    if isinstance(value, float):
+        return form.nan if math.isnan(value) else exact.infinity(form, negative=value < 0)
+    if value == 0:
+        return 0
+    if kind == "f16":
+        return exact.rounded(value, form, "rn")
+    if abs(value) >= 2**128:
+        return exact.infinity(form, negative=value < 0)
+    return exact.rounded(value, form, "rz") >> 23 - kept << 23 - kept
+
+
+def chain(
+    a: Sequence[int], b: Sequence[int], c: int, kinds: tuple[str, str, str, str], block: int, frac: int, kept: int = 23
+) -> int:
+    """Blocks of `block` products, each result the next one's c: the bit pattern of d. `kinds` of d, a, b, c."""
+    kind_d, kind_a, kind_b, kind_c = kinds
+    for first in range(0, len(a), block):
+        xs = [read(each, kind_a) for each in a[first : first + block]]
+        ys = [read(each, kind_b) for each in b[first : first + block]]
+        c = rounded(fused_block(xs, ys, read(c, kind_c), (kind_a, kind_b, kind_c), frac), kind_d, kept)
+        kind_c = kind_d
+    return c
+
+
+def halves(a: Sequence[int], b: Sequence[int], c: int, kinds: tuple[str, str, str, str], frac: int) -> int:
+    """FP8 by way of f16: k mod 4 in {0, 1}, then {2, 3}, from 0; then c is added to nearest even."""
+    kind_d, kind_a, kind_b, _ = kinds
+    total = 0
+    for chosen in ((0, 1), (2, 3)):
+        ks = [k for k in range(len(a)) if k % 4 in chosen]
+        total = chain([a[k] for k in ks], [b[k] for k in ks], total, (kind_d, kind_a, kind_b, kind_d), 16, frac)
+    form = FORMATS[kind_d]
+    return exact.fma(form, "rn", total, form.one, c)
+
+
+RULES = {
+    ("sm_70", "f16"): (4, 23), ("sm_75", "f16"): (8, 24), ("sm_80", "f16"): (8, 24), ("sm_86", "bf16"): (8, 24),
+    ("sm_80", "bf16"): (8, 24), ("sm_89", "f16"): (8, 24), ("sm_90", "f16"): (16, 25), ("sm_90", "bf16"): (16, 25),
+    ("sm_100", "f16"): (16, 25), ("sm_120", "bf16"): (16, 25), ("sm_80", "tf32"): (4, 24), ("sm_90", "tf32"): (8, 25),
+    ("sm_89", "fp8"): (16, 13), ("sm_90", "fp8"): "halves", ("sm_100", "fp8"): "halves",
+}  # fmt: skip
+"""Block and fraction bits by architecture and type of A."""
+
+
+def expected(a: Sequence[int], b: Sequence[int], c: int, kinds: tuple[str, str, str, str], arch: str) -> int:
+    """The bit pattern of d on `arch`."""
+    rule = RULES[arch, "fp8" if kinds[1] in ("e4m3", "e5m2") else kinds[1]]
+    if rule == "halves":
+        return halves(a, b, c, kinds, 25)
+    block, frac = rule
+    return chain(a, b, c, kinds, block, frac, 13 if frac == 13 and kinds[0] == "f32" else 23)

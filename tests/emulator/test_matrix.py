@@ -1,0 +1,240 @@
+"""mma.sync: fragments as the manual draws them, sums as the hardware was found to make them, bit for bit."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.errors import UnsupportedInstruction
+from tests.emulator import block_sums, exact
+from tests.emulator.fragments import BITS, case, kernel
+
+FLOATS = {
+    **{f"mma.sync.aligned.{shape}.row.col.{kinds}": archs
+       for shape, archs in (("m16n8k8", ("sm_75", "sm_80", "sm_90")),
+                            ("m16n8k16", ("sm_80", "sm_89", "sm_90", "sm_100")))
+       for kinds in ("f16.f16.f16.f16", "f32.f16.f16.f32")},
+    **{f"mma.sync.aligned.m8n8k4.{a}.{b}.{kinds}": archs
+       for a, b, kinds, archs in (
+           ("row", "row", "f32.f16.f16.f32", ("sm_70",)), ("row", "col", "f32.f16.f16.f16", ("sm_70", "sm_90")),
+           ("col", "row", "f16.f16.f16.f16", ("sm_70", "sm_80")), ("col", "col", "f32.f16.f16.f32", ("sm_70",)))},
+    "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32": ("sm_80", "sm_90"),
+    "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32": ("sm_86", "sm_90", "sm_120"),
+    "mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32": ("sm_80", "sm_90"),
+    "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32": ("sm_80", "sm_90"),
+    **{f"mma.sync.aligned.{shape}.row.col.{d}.{a}.{b}.{d}": ("sm_89", "sm_90", "sm_100")
+       for shape, d, a, b in (
+           ("m16n8k16", "f32", "e4m3", "e4m3"), ("m16n8k32", "f32", "e4m3", "e5m2"),
+           ("m16n8k32", "f16", "e5m2", "e4m3"), ("m16n8k16", "f16", "e5m2", "e5m2"))},
+}  # fmt: skip
+"""Opcodes, and the architectures to try them on."""
+CASES = {opcode: case(opcode) for opcode in FLOATS}
+PROGRAMS = {opcode: kernel(each) for opcode, each in CASES.items()}
+
+
+def encoded(values, kind):
+    """Bit patterns of float64 values that the format can hold, to nearest even."""
+    form = block_sums.FORMATS[kind]
+    found = np.zeros(values.shape, np.uint64)
+    for at, value in np.ndenumerate(values):
+        if value == 0:
+            pattern = form.sign if math.copysign(1, value) < 0 else 0
+        elif kind == "e4m3":
+            patterns = range(0x7F)
+            pattern = min(patterns, key=lambda p: abs(block_sums.read(p, "e4m3") - abs(block_sums.Fraction(value))))
+            pattern |= 0x80 if value < 0 else 0
+        else:
+            pattern = exact.rounded(block_sums.Fraction(float(value)), form, "rn")
+        found[at] = pattern << 13 if kind == "tf32" else pattern
+    return found
+
+
+def run(case, a, b, c, arch, text=None):
+    """D of matrices given as bit patterns, shape (products, matrices, rows, columns)."""
+    products = len(a)
+    given = [np.zeros((products, 32, case.d.registers), np.uint64 if case.d.bits == 64 else np.uint32)]
+    for held, matrix in ((case.a, a), (case.b, b), (case.c, c)):
+        words = np.zeros((products, 32, held.registers), np.uint64)
+        per = max(1, 32 // held.bits)
+        for lane, places in enumerate(held.places):
+            for i, place in enumerate(places):
+                shift = np.uint64(held.bits * (i % per) if held.bits < 32 else 0)
+                words[:, lane, i // per] |= matrix[:, *place].astype(np.uint64) << shift
+        given.append(words if held.bits == 64 else words.astype(np.uint32))
+    execution = emulator.run(text or PROGRAMS[case.opcode], grid=products, block=32, args=given, arch=arch)
+    out = given[0].astype(np.uint64)
+    result = np.zeros((products, a.shape[1], case.m, case.n), np.uint64)
+    per = max(1, 32 // case.d.bits)
+    for lane, places in enumerate(case.d.places):
+        for i, place in enumerate(places):
+            shift = np.uint64(case.d.bits * (i % per) if case.d.bits < 32 else 0)
+            result[:, *place] = out[:, lane, i // per] >> shift & np.uint64((1 << case.d.bits) - 1)
+    return result, execution
+
+
+def matrices(case, products, make):
+    """A, B and C as `make(rng, shape, kind)` fills them."""
+    rng = np.random.default_rng(len(case.opcode))
+    stacked = 4 if case.m == 8 and case.kinds[1] == "f16" else 1
+    shapes = ((case.m, case.k), (case.k, case.n), (case.m, case.n))
+    return [make(rng, (products, stacked, *shape), kind) for shape, kind in zip(shapes, case.kinds[1:], strict=True)]
+
+
+def ordinary(rng, shape, kind):
+    """Values about 1, with zeros among them."""
+    values = rng.normal(size=shape) * (rng.random(shape) > 0.1)
+    return encoded(values, kind)
+
+
+def spread(rng, shape, kind):
+    """Magnitudes far apart: products cancel, drop out of the sum, and are subnormal."""
+    form = block_sums.FORMATS[kind]
+    low = max(form.least - form.fraction, -40) if kind != "f32" else -45
+    high = {"f16": 10, "e4m3": 7, "e5m2": 13}.get(kind, 20)
+    return encoded(rng.choice((-1.0, 1.0), shape) * np.exp2(rng.uniform(low, high, shape)), kind)
+
+
+def patterns(rng, shape, kind):
+    """Any bits at all: infinities, NaN and subnormals among them."""
+    found = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
+    special = rng.random(shape)
+    form = block_sums.FORMATS[kind]
+    shift = np.uint64(13 if kind == "tf32" else 0)
+    if kind != "e4m3":
+        found = np.where(special < 0.01, np.uint64(form.infinity) << shift, found)
+        found = np.where((special > 0.01) & (special < 0.02), np.uint64(form.infinity | form.sign) << shift, found)
+    return np.where(special > 0.9, found & np.uint64(form.sign) << shift, found)
+
+
+def cancelling(rng, shape, kind):
+    """Few distinct powers of two, so that sums are ties, zeros and one bit beyond."""
+    return encoded(rng.choice((-1.0, 1.0), shape) * rng.choice((1.0, 2.0**-4, 1 + 2.0**-2, 2.0**-6, 8.0), shape), kind)
+
+
+def some_of(shape, count=48):
+    """Places to compare: exact sums in Python are slow. Every row and every column is among them."""
+    places = np.random.default_rng(7).permutation(list(np.ndindex(shape)))
+    return map(tuple, places[:count].tolist())
+
+
+MAKERS = {"ordinary": ordinary, "spread": spread, "patterns": patterns, "cancelling": cancelling}
+RUNS = [(opcode, arch) for opcode, archs in FLOATS.items() for arch in archs]
+
+
+@pytest.mark.parametrize("maker", MAKERS)
+@pytest.mark.parametrize(("opcode", "arch"), RUNS)
+def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch, maker):
+    case = CASES[opcode]
+    a, b, c = matrices(case, 2, MAKERS[maker])
+    actual, execution = run(case, a, b, c, arch)
+    wrong = []
+    for product, matrix, row, column in some_of(actual.shape):
+        xs, ys = a[product, matrix, row].tolist(), b[product, matrix, :, column].tolist()
+        addend = int(c[product, matrix, row, column])
+        wanted = block_sums.expected(xs, ys, addend, case.kinds, arch)
+        if int(actual[product, matrix, row, column]) != wanted:
+            wrong.append((product, matrix, row, column, hex(int(actual[product, matrix, row, column])), hex(wanted)))
+    assert wrong == []
+    assert execution.counters["ptx_mma_operations"] == 2
+    flops = 2 * 2 * case.m * case.n * case.k * actual.shape[1]
+    assert execution.counters[f"ptx_mma_flops_{case.kinds[1]}"] == flops
+
+
+def signed(values, bits):
+    return np.where(values >> bits - 1 & 1, values - (1 << bits), values) if bits > 1 else values
+
+
+def integers(case, products):
+    """Bit patterns of A, B and C whose sums wrap now and then."""
+    rng = np.random.default_rng(len(case.opcode))
+    a, b = (
+        rng.integers(0, 1 << BITS[kind], (products, 1, *shape))
+        for kind, shape in zip(case.kinds[1:3], ((case.m, case.k), (case.k, case.n)), strict=True)
+    )
+    c = rng.integers(-(2**31), 2**31, (products, 1, case.m, case.n))
+    c[rng.random(c.shape) < 0.3] = 2**31 - 5
+    c[rng.random(c.shape) < 0.3] = -(2**31) + 5
+    return a, b, c
+
+
+EIGHT = [f"s32.{a}.{b}.s32" for a in ("s8", "u8") for b in ("s8", "u8")]
+FOUR = [f"s32.{a}.{b}.s32" for a in ("s4", "u4") for b in ("s4", "u4")]
+INTEGERS = [
+    *(f"mma.sync.aligned.{shape}.row.col{limit}.{kinds}"
+      for shape, types in (("m8n8k16", EIGHT), ("m16n8k16", EIGHT), ("m16n8k32", EIGHT), ("m8n8k32", FOUR),
+                           ("m16n8k32", FOUR), ("m16n8k64", FOUR))
+      for kinds, limit in zip(types, ("", ".satfinite", ".satfinite", ""), strict=True)),
+    *(f"mma.sync.aligned.{shape}.row.col.s32.b1.b1.s32.{op}.popc"
+      for shape in ("m8n8k128", "m16n8k128", "m16n8k256") for op in ("xor", "and")),
+]  # fmt: skip
+for opcode in INTEGERS:
+    CASES[opcode] = case(opcode)
+    PROGRAMS[opcode] = kernel(CASES[opcode])
+
+
+@pytest.mark.parametrize("opcode", INTEGERS)
+def test_an_integer_product_is_exact_and_wraps_or_clamps(opcode):
+    case = CASES[opcode]
+    a, b, c = integers(case, 3)
+    actual, execution = run(case, a, b, c & 0xFFFFFFFF, "sm_90")
+    if case.kinds[1] == "b1":
+        joined = np.bitwise_xor if ".xor" in opcode else np.bitwise_and
+        product = joined(a[..., :, :, None], b[..., None, :, :]).sum(axis=-2)
+    else:
+        x = signed(a, BITS[case.kinds[1]]) if case.kinds[1][0] == "s" else a
+        y = signed(b, BITS[case.kinds[2]]) if case.kinds[2][0] == "s" else b
+        product = x @ y
+    total = product + c
+    if ".satfinite" in opcode:
+        total = np.clip(total, -(2**31), 2**31 - 1)
+    assert np.array_equal(actual.astype(np.int64), total & 0xFFFFFFFF)
+    assert execution.counters[f"ptx_mma_flops_{case.kinds[1]}"] == 3 * 2 * case.m * case.n * case.k
+
+
+F64 = [
+    f"mma.sync.aligned.{shape}.row.col{rounding}.f64.f64.f64.f64"
+    for shape, rounding in (
+        ("m8n8k4", ""), ("m16n8k4", ".rz"), ("m16n8k8", ".rn"), ("m16n8k16", ""), ("m8n8k4", ".rm"), ("m16n8k16", ".rp"),
+    )
+]  # fmt: skip
+for opcode in F64:
+    CASES[opcode] = case(opcode)
+    PROGRAMS[opcode] = kernel(CASES[opcode])
+
+
+@pytest.mark.parametrize("opcode", F64)
+def test_an_f64_product_is_a_chain_of_fused_multiply_adds_with_k_ascending(opcode):
+    case = CASES[opcode]
+    rng = np.random.default_rng(2)
+    a, b, c = (rng.normal(size=(2, 1, *shape)) for shape in ((case.m, case.k), (case.k, case.n), (case.m, case.n)))
+    a[0, 0, 1, 0], a[0, 0, 2, 1], b[0, 0, 2, 3], c[0, 0, 4, 4] = np.inf, np.nan, 2.0**-1070, -0.0
+    a, b, c = (each.view(np.uint64) for each in (a, b, c))
+    actual, _ = run(case, a, b, c, "sm_90")
+    rounding = next((part for part in opcode.split(".") if part in exact.ROUNDINGS), "rn")
+    for product, matrix, row, column in some_of(actual.shape):
+        total = int(c[product, matrix, row, column])
+        for k in range(case.k):
+            x, y = int(a[product, matrix, row, k]), int(b[product, matrix, k, column])
+            total = exact.fma(exact.F64, rounding, x, y, total)
+        assert int(actual[product, matrix, row, column]) == total
+
+
+OLDEST = [
+    ("mma.sync.aligned.m16n8k8.row.col.f16.f16.f16.f16", "sm_70", "sm_75"),
+    ("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32", "sm_75", "sm_80"),
+    ("mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32", "sm_75", "sm_80"),
+    ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32", "sm_86", "sm_89"),
+    ("mma.sync.aligned.m16n8k8.row.col.rn.f64.f64.f64.f64", "sm_80", "sm_90"),
+    ("mma.sync.aligned.m16n8k32.row.col.s32.s8.s8.s32", "sm_75", "sm_80"),
+    ("mma.sync.aligned.m8n8k128.row.col.s32.b1.b1.s32.and.popc", "sm_75", "sm_80"),
+]
+
+
+@pytest.mark.parametrize(("opcode", "lacks", "needs"), OLDEST)
+def test_an_architecture_that_lacks_an_instruction_is_refused(opcode, lacks, needs):
+    case = CASES[opcode]
+    zeros = [np.zeros((1, 1, *shape), np.uint64) for shape in ((case.m, case.k), (case.k, case.n), (case.m, case.n))]
+    with pytest.raises(UnsupportedInstruction, match=f"needs {needs}; this run is for {lacks}"):
+        run(case, *zeros, lacks)
+    run(case, *zeros, needs)
