@@ -106,6 +106,8 @@ def tokens(text: str) -> Iterator[Token]:
             line += 1
         elif kind == "comment":
             line += match[0].count("\n")
+        elif kind == "word" and match[0].startswith("."):  # directives may touch: .reg.b16
+            yield from (Token(kind, f".{part}", line) for part in match[0][1:].split("."))
         elif kind != "blank":
             yield Token(kind, match[0], line)
         at = match.end()

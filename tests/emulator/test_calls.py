@@ -145,3 +145,9 @@ def test_nvrtc_kernels_with_constants_local_arrays_and_noinline_templates_run(co
     out = np.zeros(32, np.float32)
     emulator.run(ptx, grid=1, block=32, args=[out])
     assert out.tolist() == [10 * (i + (3 * i & 7)) for i in range(32)]
+
+
+def test_directives_may_touch():
+    """cuda_fp16.hpp writes `{.reg.b16 hl; ...}`."""
+    out, _ = run("", "{.reg.b32 twice; add.u32 twice, %i, %i; mov.b32 %v, twice; }")
+    assert out.tolist() == [2 * i for i in range(40)]
