@@ -41,6 +41,8 @@ ADDITIVE = (
     ),
     *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
     "ptx_barriers",
+    "ptx_async_requests",
+    "ptx_async_bytes",
     "ptx_mma_operations",
     *(f"ptx_mma_flops_{name}" for name in MULTIPLICANDS),
 )  # fmt: skip
@@ -76,12 +78,18 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
             name = f"ptx_atomic_{site.space}"
             count.update({f"{name}_requests": requests, f"{name}_lanes": active, f"{name}_serial": work})
             continue
+        if site.kind == "copy":
+            count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes})
+            continue
+        if site.kind == "mbarrier":
+            continue
         name = f"ptx_{site.space}_{site.kind}"
         count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})
         if site.space == "shared":
             count.update({f"{name}_wavefronts": work, f"{name}_conflicts": extra})
         elif site.space == "global":
             count[f"{name}_sectors"] += work
+            count[f"{name}_bytes"] -= extra  # what an asynchronous copy filled with zeros
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
 
 

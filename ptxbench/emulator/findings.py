@@ -49,7 +49,7 @@ KINDS = {
     sanitize.BARRIER_AFTER_EXIT: "barrier-after-exit",
     sanitize.PENDING_COPY: "pending-copy",
 }
-VERBS = {"load": "reads", "store": "writes", "atomic": "updates"}
+VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses"}
 
 
 def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:

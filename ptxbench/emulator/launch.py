@@ -20,6 +20,7 @@ from ptxbench.emulator.messages import Answer, Failure, Fault, Job
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import Process, emulator_process
 from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime.mbarriers import COMPLAINTS
 from ptxbench.emulator.syntax import Module
 from ptxbench.emulator.variables import (
     ALIGNMENT,
@@ -232,11 +233,14 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
     if fault.kind == context.OUT_OF_FUEL:
         first = next(step for step in translation.steps if step.block == fault.slot // 2)
         return FuelExhausted(
-            f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {job.fuel:,} loop iterations, "
-            f"the last of them here. An endless loop? If not, give more fuel."
+            f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {job.fuel:,} loop "
+            f"iterations, the last of them here. An endless loop? If not, give more fuel."
         )
     site = next(site for site in translation.sites if site.slot == fault.slot)
     step = translation.steps[site.step]
+    if fault.kind == context.MISUSED:
+        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return MemoryFault(f"line {step.line}: {step.opcode} by {who} {COMPLAINTS[fault.address]}.")
     if fault.kind == context.NO_BARRIER:
         return Deadlock(f"line {step.line}: {step.opcode} names barrier {fault.address}; a CTA has 0 to 15.")
     if fault.kind == context.TRAPPED:

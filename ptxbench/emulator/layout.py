@@ -58,3 +58,5 @@ class Translation:
     """Why races cannot be checked."""
     schedule_obstacle: str | None = None
     """Why another schedule may rightly give other results."""
+    queues: bool = False
+    """Whether warps have queues of asynchronous copies."""

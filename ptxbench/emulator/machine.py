@@ -10,7 +10,20 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import access, atomics, barriers, context, host, integer, lanes, matching, sanitize, turns
+from ptxbench.emulator.runtime import (
+    access,
+    atomics,
+    barriers,
+    context,
+    copies,
+    host,
+    integer,
+    lanes,
+    matching,
+    mbarriers,
+    sanitize,
+    turns,
+)
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -68,6 +81,9 @@ class Machine:
     active: str = ""
     parallel: bool = False
     """Whether other host threads run CTAs at the same time, so that a global update must be one operation."""
+    queues: bool = False
+    """Whether the kernel has asynchronous copies."""
+    pends: bool = False
     sanitize: bool = False
     watches: set[tuple[str, str, int, int]] = field(default_factory=set)
     reached: str = ""
@@ -217,6 +233,10 @@ class Machine:
         call = f"call {V32} @{function}(i64 {number}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
         return Value(self.e.op(call), U32)
 
+    def mistake(self, what: str) -> Exception:
+        """The error that the instruction at hand does `what` it must not; to be raised."""
+        return syntax_error(self.line, f"{what}.")
+
     def take(self, slots: int) -> int:
         """Reserve counters; the first one's index."""
         slot, self.next_slot = self.next_slot, self.next_slot + slots
@@ -240,6 +260,73 @@ class Machine:
             f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {lanes}, {V32} {ids.ir}, {V32} {counts.ir}, "
             f"i32 {predicates}, i32 {kind})"
         )
+
+    def copy(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:
+        """Issue an asynchronous copy of `size` bytes a lane, of which `counts` come from global memory."""
+        if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
+            raise syntax_error(self.line, "an asynchronous copy goes from global to shared memory.")
+        function = self.function(copies.copy(size))
+        loads = self.reach("global", source, "load", size).split(", ")
+        stores = self.reach("shared", target, "store", size).split(", ")
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "async", "copy", size))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(
+            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {counts.ir}, i32 {self.active}, ptr %env, "
+            f"{loads[3]}, {stores[3]}, ptr {site})"
+        )
+        if self.sanitize:
+            self.pends = True
+            self.e.line(f"call void @pend_copy({stores[0]}, i32 {self.active}, ptr %env, i32 {size})")
+
+    def commit_copies(self) -> None:
+        self.e.line(f"call void @{self.function(copies.COMMIT)}(ptr %env, i32 {self.active})")
+
+    def wait_for_copies(self, keep: int) -> None:
+        """Do the copies of the active lanes, but for those of their last `keep` groups."""
+        self.e.line(f"call void @{self.function(copies.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
+
+    def copies_arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
+        """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
+        if increase:
+            self.mbarrier(mbarriers.RAISE, space, address)
+        reached = self.reach("shared", self.in_shared(space, address), "mbarrier", 8).split(", ")
+        self.function(mbarriers.TOUCH)
+        self.function(copies.ISSUE)
+        lanes = self.e.op(f"call i32 @touch_mbarrier({', '.join(reached)})")
+        self.e.line(
+            f"call void @issue_copy(ptr %env, {reached[3]}, i32 {lanes}, i32 0, {reached[0]}, "
+            f"<{LANES} x i64> zeroinitializer, {V32} zeroinitializer)"
+        )
+
+    def in_shared(self, space: str, address: Value | ParamAddress) -> Value:
+        """An address in shared memory, given as one or as a generic address."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.line, "an mbarrier lies in shared memory.")
+        if space != "generic":
+            return address
+        wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)
+        return self.e.sub(wide_address, self.e.constant(SPACES["shared"].window, U64))
+
+    def mbarrier(self, function: Function, space: str, address: Value | ParamAddress, *more: str) -> Value:
+        """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
+        name = self.function(function)
+        reached = self.reach("shared", self.in_shared(space, address), "mbarrier", 8)
+        arguments = ", ".join([reached, *more])
+        if f"define internal void @{name}" in function.text:
+            self.e.line(f"call void @{name}({arguments})")
+            return self.e.constant(0, U64)
+        return Value(self.e.op(f"call <{LANES} x i64> @{name}({arguments})"), U64)
+
+    def test_mbarrier(self, space: str, address: Value | ParamAddress, phases: Value) -> Value:
+        """Whether the phase with the parity in the top bit of `phases` is complete. If not, others are to run."""
+        if self.queues:
+            self.e.line(f"call void @{self.function(copies.PROGRESS)}(ptr %env)")
+        answer = self.mbarrier(mbarriers.TEST, space, address, f"{phases.type.vector} {phases.ir}")
+        complete = self.e.compare("ne", answer, self.e.constant(0, U64))
+        failed = self.ballot(self.e.not_(complete))
+        self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
+        return complete
 
     def end_turn(self) -> None:
         """Have the warp give way to others at its next loop head, if a lane is active."""

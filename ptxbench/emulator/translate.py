@@ -118,6 +118,7 @@ class Translator:
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.machine.parallel = not in_order(self.steps)
+        self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)
@@ -602,6 +603,7 @@ class Translator:
         e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
         e.line(f"{dry}:")
         self.set_pc(mask, number)
+        self.include(context.WARP_SERVED, mask)
         block = e.op(f"getelementptr i64, ptr %env, i64 {context.YIELDED_AT}")
         e.line(f"store i64 {number}, ptr {block}")
         e.line("ret void")
@@ -751,7 +753,9 @@ class Translator:
         functions = "\n".join(function.text for function in self.machine.functions.values())
         zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
         zeroed += tuple((offset, 4) for offset in self.defined.values())
-        schedule = scheduler(self.register_bytes, self.local_bytes, zeroed, reverse=self.mode == ADVERSARIAL)
+        schedule = scheduler(
+            self.register_bytes, self.local_bytes, zeroed, reverse=self.mode == ADVERSARIAL, queues=self.machine.queues
+        )
         return Translation(
             "\n".join([*sorted(e.declarations), *e.functions.values(), functions, warp, schedule]),
             self.function.name,
@@ -766,6 +770,7 @@ class Translator:
             getattr(self, "granules", (4, 4)),
             race_obstacle(self.steps),
             schedule_obstacle(self.steps),
+            self.machine.queues,
         )
 
     def add_watches(self) -> None:
@@ -780,6 +785,9 @@ class Translator:
             local = sanitize.watch_local(kind, element_bytes, count, sizes.get("local", 4))
             generic = sanitize.watch_generic(kind, element_bytes, count, (shared, local))
             self.machine.function({"shared": shared, "local": local, "generic": generic}[space])
+        if self.machine.pends:
+            self.machine.function(sanitize.pend_copy(sizes.get("shared", 4)))
+            self.machine.function(sanitize.settle_copy(sizes.get("shared", 4)))  # in place of the one that does nothing
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
 
@@ -794,11 +802,11 @@ def warp_function(body: str, cases: str, *, halves: bool = False) -> str:
     `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
     """
     pool = (
-        f"""%odd = and i32 %candidates, {ODD_LANES}
+        f"""%odd = and i32 %eligible, {ODD_LANES}
   %any.odd = icmp ne i32 %odd, 0
-  %pool = select i1 %any.odd, i32 %odd, i32 %candidates
-  %odd.first = and i32 %eligible, {ODD_LANES}
-  %first = select i1 %any.odd, i32 %odd.first, i32 %eligible"""
+  %first = select i1 %any.odd, i32 %odd, i32 %eligible
+  %half = select i1 %any.odd, i32 {ODD_LANES}, i32 -1
+  %pool = and i32 %candidates, %half"""
         if halves
         else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
     )
@@ -807,9 +815,8 @@ define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
 entry:
   %mask = alloca i32, align 4
   %runnable = alloca i32, align 4
-  %served = alloca i32, align 4
+  %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
   %patience = alloca i32, align 4
-  store i32 0, ptr %served
   store i32 {PATIENCE}, ptr %patience
   {context.slot("counters", context.COUNTERS, "ptr")}
   {context.slot("params", context.PARAMS, "ptr")}

@@ -23,6 +23,7 @@ from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.messages import Answer, Failure, Fault, Job, Waiting
 from ptxbench.emulator.runtime import context, sanitize
 from ptxbench.emulator.runtime.barriers import REDUCES
+from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.errors import PtxbenchError
 
 MOST_ALIVE = 4096
@@ -39,7 +40,10 @@ class Thread:
         shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
         shared_stride = -(-shared_bytes // 64) * 64 + 64
         count = job.grid[0] * job.grid[1] * job.grid[2]
-        each = warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes) + shared_stride
+        each = (
+            warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes + QUEUE_BYTES * layout.queues)
+            + shared_stride
+        )
         slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if layout.in_order and job.mode != "sanitize" else 1
         self.kernel = kernel
         # What CTAs that never start would use stays untouched, and so costs no memory.
@@ -48,6 +52,7 @@ class Thread:
         self.shared = aligned(slots * shared_stride)
         self.local = aligned(slots * 32 * warps * layout.local_bytes)
         self.headers = aligned(slots * context.CTA_BYTES)
+        self.queues = aligned(slots * warps * QUEUE_BYTES if layout.queues else 0)
         self.params = aligned(len(job.params) + 64)
         self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = aligned(8 * layout.slots).view(np.int64)
@@ -74,6 +79,7 @@ class Thread:
             context.THREADS: job.block[0] * job.block[1] * job.block[2],
             context.CTA_HEADERS: self.headers.ctypes.data,
             context.CTA_SLOTS: slots,
+            context.FIRST_QUEUES: self.queues.ctypes.data,
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}

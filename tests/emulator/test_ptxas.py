@@ -35,7 +35,9 @@ UNTRIED = re.compile(r"st\.(weak\.)?param|call\.|.*\.param::func|shfl\.(?!sync)|
 instructions, which have as many registers as their shapes ask for: test_wmma.py assembles those."""
 
 
-NUMBERS = {"immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64"}
+NUMBERS = {
+    "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
+}  # fmt: skip
 """What must be a number, by the operand's name."""
 
 
@@ -60,6 +62,8 @@ def spelling(entry, number):
             parts = int(re.search(r"\.v([248])\b|$", entry.opcode)[1] or 2)
             width = kind if ".v" in entry.opcode else f"b{int(kind[1:]) // parts}"
             operands.append("{" + ", ".join(register(width, f"{name}_{i}") for i in range(parts)) + "}")
+        elif entry.opcode.startswith("mbarrier.") and form.kind == "target" and "shared::cluster" in entry.opcode:
+            operands.append("_")  # the state of another CTA's barrier cannot be had
         elif form.name in NUMBERS:
             operands.append(NUMBERS[form.name])
         elif form.predicate:

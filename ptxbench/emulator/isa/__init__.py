@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ptxbench.emulator.isa import (
+    async_copy,
     atomic,
     compare,
     control,
@@ -34,6 +35,7 @@ CHAPTERS = (
     convert,
     memory,
     atomic,
+    async_copy,
     warp,
     matrix,
     control,

@@ -30,8 +30,8 @@ OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED =
     CTA, CTA_X, CTA_Y, CTA_Z, WARP, WARP_COUNT, PHASES, LOCAL, LOCAL_BYTES, ALL_LOCAL, HOST, TIME, TIME_OF_START,
     TIME_OF_BARRIER, TIME_OF_WARP, SHADOW, LOCAL_SHADOW, FINDINGS, FINDING_COUNT, FLAGS, THREADS,
     CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
-    YIELDED_AT, ENV_SLOTS,
-) = range(58)  # fmt: skip
+    YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, ENV_SLOTS,
+) = range(62)  # fmt: skip
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
@@ -41,13 +41,15 @@ WARP_SYNC = 168
 """i64: the time of the warp's last bar.warp.sync."""
 WARP_MEETING = 176
 """i32: lanes that wait at a bar.warp.sync."""
+WARP_SERVED = 180
+"""i32: lanes that have had their turn while others of the warp could run."""
 WARP_TID = 192
 WARP_BARRIERS, WARP_ANSWERS = 576, 640
 """Of each lane: the barrier that it waits at (runtime/barriers.py); what the last reduction there gave."""
 WARP_BYTES = 768
 
 # One CTA's header: byte offsets; then an entry for each barrier, and in it the offsets of the second line.
-CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_BARRIERS = 0, 8, 16, 20, 64
+CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_BARRIERS = 0, 8, 16, 20, 24, 64
 BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 

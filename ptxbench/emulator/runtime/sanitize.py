@@ -438,3 +438,79 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
 }}
 """
     return Function(name, text, parts)
+
+
+def pend_copy(granule: int) -> Function:
+    """`pend_copy(targets, mask, env, size)`: an asynchronous copy is to fill these bytes of shared memory."""
+    text = f"""
+define internal void @pend_copy({V32} %targets, i32 %mask, ptr %env, i32 %size) noinline {{
+entry:
+  %list = alloca [{LANES} x i32], align 64
+  store {V32} %targets, ptr %list
+  {slot("bytes", SHARED_BYTES, "i32")}
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %lane ], [ %rest.less, %inside ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %target.at = getelementptr i32, ptr %list, i64 %number.wide
+  %target = load i32, ptr %target.at
+  %end = add i32 %target, %size
+  %after = icmp ugt i32 %end, %target
+  %before = icmp ule i32 %end, %bytes
+  %fits = and i1 %after, %before
+  br i1 %fits, label %inside, label %next
+inside:
+  call void @mark_copy(ptr %env, i32 %target, i32 %size, i32 {PENDING})
+  br label %next
+done:
+  ret void
+}}
+"""
+    return Function("pend_copy", text, (mark_copy(granule),), (CTTZ,))
+
+
+def settle_copy(granule: int) -> Function:
+    """`settle_copy(env, target, size)`: the bytes have arrived."""
+    text = f"""
+define internal void @settle_copy(ptr %env, i32 %target, i32 %size) noinline {{
+  {slot("time", TIME, "i32")}
+  call void @mark_copy(ptr %env, i32 %target, i32 %size, i32 %time)
+  ret void
+}}
+"""
+    return Function("settle_copy", text, (mark_copy(granule),))
+
+
+def mark_copy(granule: int) -> Function:
+    """`mark_copy(env, target, size, time)`: set when the granules of these bytes were last written."""
+    text = f"""
+define internal void @mark_copy(ptr %env, i32 %target, i32 %size, i32 %time) noinline {{
+entry:
+  {slot("shadow", SHADOW, "ptr")}
+  %first = lshr i32 %target, {granule.bit_length() - 1}
+  %count = lshr i32 %size, {granule.bit_length() - 1}
+  br label %next
+next:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %one ]
+  %over = icmp eq i32 %i, %count
+  br i1 %over, label %done, label %one
+one:
+  %index = add i32 %first, %i
+  %word = mul i32 %index, {SHADOW_WORDS}
+  %word.time = add i32 %word, {WRITER_TIME}
+  %word.wide = zext i32 %word.time to i64
+  %at = getelementptr i32, ptr %shadow, i64 %word.wide
+  store i32 %time, ptr %at
+  %i.next = add i32 %i, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+    return Function("mark_copy", text)

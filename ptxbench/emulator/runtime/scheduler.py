@@ -10,21 +10,29 @@ from __future__ import annotations
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
+from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.faults import FAULT
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
+MOST_IDLE = 4096
+"""Rounds in which all warps only test mbarriers, after which they are said to wait forever."""
 NEEDS: tuple[Function, ...] = (CHECK_ALL, FAULT)
 DONE, YIELDED, FAULTED = range(3)
 
 
 def scheduler(
-    register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...], *, reverse: bool = False
+    register_bytes: int,
+    local_bytes: int,
+    zeroed: tuple[tuple[int, int], ...],
+    *,
+    reverse: bool = False,
+    queues: bool = False,
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
     `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
-    before they are written.
+    before they are written. `queues`: warps have queues of asynchronous copies.
     """
     return "\n".join(
         [
@@ -32,7 +40,7 @@ def scheduler(
             "declare i64 @llvm.smin.i64(i64, i64)",
             "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
-            open_cta(register_bytes, local_bytes, zeroed),
+            open_cta(register_bytes, local_bytes, zeroed, queues),
             run_cta(register_bytes, local_bytes, reverse),
             RUN_CTAS,
         ]
@@ -65,6 +73,11 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   %local = getelementptr i8, ptr %local.0, i64 %l.offset
   %p.local = getelementptr i64, ptr %env, i64 {at.ALL_LOCAL}
   store ptr %local, ptr %p.local
+  {slot("queues.0", at.FIRST_QUEUES, "ptr")}
+  %q.offset = mul i64 %first.warp, {QUEUE_BYTES}
+  %queues = getelementptr i8, ptr %queues.0, i64 %q.offset
+  %p.queues = getelementptr i64, ptr %env, i64 {at.QUEUES}
+  store ptr %queues, ptr %p.queues
   {slot("shared.0", at.FIRST_SHARED, "ptr")}
   {slot("shared.stride", at.SHARED_STRIDE)}
   %s.offset = mul i64 %slot, %shared.stride
@@ -92,13 +105,19 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
 """
 
 
-def open_cta(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...]) -> str:
+def open_cta(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...], queues: bool) -> str:
     """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
     zeroes = "\n".join(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
         f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
         for i, (offset, size) in enumerate(zeroed)
     )
+    if queues:
+        zeroes += f"""
+  %q.offset = mul i64 %w, {QUEUE_BYTES}
+  {slot("queues", at.QUEUES, "ptr")}
+  %queue = getelementptr i8, ptr %queues, i64 %q.offset
+  call void @llvm.memset.p0.i64(ptr %queue, i8 0, i64 {ENTRIES}, i1 false)"""
     coordinates = ""
     for axis, value in (("x", "%tid.x"), ("y", "%tid.y"), ("z", "%tid.z")):
         coordinates += (
@@ -192,6 +211,12 @@ entry:
   {slot("warps", at.WARPS, "ptr")}
   {slot("all.registers", at.REGISTERS, "ptr")}
   {slot("all.local", at.ALL_LOCAL, "ptr")}
+  {slot("queues", at.QUEUES, "ptr")}
+  %p.queue = getelementptr i64, ptr %env, i64 {at.QUEUE}
+  %p.tested = getelementptr i64, ptr %env, i64 {at.TESTED}
+  %header.at = getelementptr i64, ptr %env, i64 {at.CTA_STATE}
+  %header = load ptr, ptr %header.at
+  %idle.at = getelementptr i8, ptr %header, i64 {at.CTA_IDLE}
   %p.local = getelementptr i64, ptr %env, i64 {at.LOCAL}
   %p.warp = getelementptr i64, ptr %env, i64 {at.WARP}
   %p.fuel = getelementptr i64, ptr %env, i64 {at.FUEL}
@@ -204,10 +229,12 @@ round:
   br label %turn
 turn:
   ; %living: some lane has not exited. %ran: a warp had a turn. %moved: one ended it by waiting or exiting.
+  ; %busy: one ended it with something else than a test of an mbarrier.
   %t = phi i64 [ 0, %round ], [ %t.next, %over ]
   %living = phi i1 [ false, %round ], [ %living.new, %over ]
   %ran = phi i1 [ false, %round ], [ %ran.new, %over ]
   %moved = phi i1 [ false, %round ], [ %moved.new, %over ]
+  %busy = phi i1 [ false, %round ], [ %busy.new, %over ]
   %round.over = icmp eq i64 %t, %warp.count
   br i1 %round.over, label %judge, label %look
 look:
@@ -232,6 +259,10 @@ run:
   %l.offset = mul i64 %rank, {32 * local_bytes}
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
   store ptr %local, ptr %p.local
+  %q.offset = mul i64 %rank, {QUEUE_BYTES}
+  %queue = getelementptr i8, ptr %queues, i64 %q.offset
+  store ptr %queue, ptr %p.queue
+  store i64 0, ptr %p.tested
   store i64 %rank, ptr %p.warp
   %fuel.at = getelementptr i8, ptr %state, i64 {at.WARP_FUEL}
   %fuel = load i64, ptr %fuel.at
@@ -276,6 +307,10 @@ over:
   %lives = icmp ne i32 %exited.last, %valid
   %living.new = or i1 %living, %lives
   %ran.new = or i1 %ran, %turned
+  %tested = load i64, ptr %p.tested
+  %untested = icmp eq i64 %tested, 0
+  %works = and i1 %turned, %untested
+  %busy.new = or i1 %busy, %works
   %settled = xor i1 %looping, true
   %moved.new = or i1 %moved, %settled
   %t.next = add i64 %t, 1
@@ -285,6 +320,14 @@ judge:
 alive:
   br i1 %ran, label %progress, label %deadlock
 progress:
+  %idle = load i32, ptr %idle.at
+  %idle.more = add i32 %idle, 1
+  %active = or i1 %moved, %busy
+  %idle.new = select i1 %active, i32 0, i32 %idle.more
+  store i32 %idle.new, ptr %idle.at
+  %forever = icmp ugt i32 %idle.new, {MOST_IDLE}
+  br i1 %forever, label %deadlock, label %onward
+onward:
   br i1 %moved, label %round, label %yield
 deadlock:
   {slot("counters.ptr", at.COUNTERS, "ptr")}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import CTTZ, FUEL, HURRY, TRAPPED, Function, slot
+from ptxbench.emulator.runtime.context import CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
 from ptxbench.emulator.runtime.faults import FAULT
 
 END_TURN = Function("end_turn", f"""
@@ -25,6 +25,22 @@ done:
   ret void
 }}
 """)  # fmt: skip
+
+TEST_FAILED = Function("test_failed", f"""
+define internal void @test_failed(ptr %env, i32 %mask) noinline {{
+  ; %mask found an mbarrier's phase incomplete: others are to run, so that it can complete.
+entry:
+  %idle = icmp eq i32 %mask, 0
+  br i1 %idle, label %done, label %end
+end:
+  %tested = getelementptr i64, ptr %env, i64 {TESTED}
+  store i64 1, ptr %tested
+  call void @end_turn(ptr %env, i32 %mask)
+  br label %done
+done:
+  ret void
+}}
+""", (END_TURN,))  # fmt: skip
 
 TRAP = Function("trap", f"""
 define internal void @trap(ptr %env, ptr %site, i32 %mask) noinline cold {{

@@ -1,0 +1,440 @@
+"""Asynchronous copies: each warp has a queue of those that it has issued and nobody has waited for yet.
+
+A copy is checked and counted when it is issued and done when it is waited for, so that a missing wait shows. An entry
+is one instruction: its lanes, what to copy from where to where, and for each lane the number of its group. Entries
+without bytes are arrivals at mbarriers, due when every copy before them is done. A full queue does its oldest entry.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.access import access
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, Function, bump, slot, splat
+from ptxbench.emulator.runtime.counting import GROUPS, count_sectors
+from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
+from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
+from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
+from ptxbench.emulator.types import LANES
+
+CAPACITY = 128
+# A queue: byte offsets. Of each lane the groups that it has committed; indices of the first entry and past the last,
+# both ever growing; how many entries are arrivals.
+COMMITTED, HEAD, TAIL, ARRIVALS, ENTRIES = 0, 128, 132, 136, 192
+# An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes that come from the source, the rest is zeros.
+LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
+QUEUE_BYTES = ENTRIES + CAPACITY * ENTRY_BYTES
+EVERYTHING = -1
+"""Groups that may stay open: none, not even the one that is not committed yet."""
+
+
+def touch_shared(size: int) -> Function:
+    """`touch_shared_SIZE(addresses, mask, env, site)`: check and count a store; the lanes that may go on."""
+    text = access(
+        f"touch_shared_{size}",
+        "i32",
+        SHARED_SPACE,
+        size,
+        together="ret i32 %mask",
+        each="ret i32 %mask",
+        nothing="ret i32 0",
+    )
+    return Function(f"touch_shared_{size}", text, SHARED_SPACE.needs, (CTPOP,))
+
+
+def touch_global(size: int) -> Function:
+    """`touch_global_SIZE(addresses, counts, mask, env, site)`: the same for loads of up to SIZE bytes."""
+    text = f"""
+define internal i32 @touch_global_{size}({V64} %a, {V32} %counts, i32 %wanted, ptr %env, ptr %site) noinline {{
+entry:
+  %addresses = alloca [{LANES} x i64], align 64
+  %bytes.of = alloca [{LANES} x i32], align 64
+  %some = icmp ne {V32} %counts, zeroinitializer
+  %some.mask = bitcast {MASK} %some to i32
+  %asked = and i32 %some.mask, %wanted
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %nothing, label %check
+nothing:
+  ret i32 0
+check:
+  {GLOBAL.check(size)}
+  br i1 %doubtful, label %slow, label %go
+slow:
+  store {V64} %a, ptr %addresses
+  store {V32} %counts, ptr %bytes.of
+  br label %next
+next:
+  %rest = phi i32 [ %asked, %slow ], [ %rest.less, %odd ], [ %rest.less, %seen ]
+  %good = phi i32 [ 0, %slow ], [ %good, %odd ], [ %good.more, %seen ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %resolved, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %address.at = getelementptr i64, ptr %addresses, i64 %number.wide
+  %address = load i64, ptr %address.at
+  %ragged.bits = and i64 %address, {size - 1}
+  %is.odd = icmp ne i64 %ragged.bits, 0
+  br i1 %is.odd, label %odd, label %inside
+odd:
+  call void @fault(ptr %env, i64 {at.MISALIGNED}, ptr %site, i64 %number.wide, i64 %address)
+  br label %next
+inside:
+  %count.at = getelementptr i32, ptr %bytes.of, i64 %number.wide
+  %count = load i32, ptr %count.at
+  %count.wide = zext i32 %count to i64
+  {splat("address.all", "i64", "%address")}
+  %found = call i32 @resolve_global({V64} %address.all, i32 %bit, i64 %count.wide, ptr %env, ptr %site)
+  %whole = icmp eq i32 %count, {size}
+  br i1 %whole, label %seen, label %forget
+forget:
+  ; What was found fits the shorter access only.
+  %cached = getelementptr i64, ptr %site, i64 {at.CACHED_SPAN}
+  store i64 0, ptr %cached
+  br label %seen
+seen:
+  %good.more = or i32 %good, %found
+  br label %next
+resolved:
+  %lost = icmp eq i32 %good, 0
+  br i1 %lost, label %nothing, label %go
+go:
+  %mask = phi i32 [ %asked, %check ], [ %good, %resolved ]
+  %full = icmp eq i32 %mask, -1
+  {bump(at.REQUESTS, "1")}
+  %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
+  %lanes.wide = zext i32 %lanes to i64
+  {bump(at.ACTIVE, "%lanes.wide")}
+  %taking = bitcast i32 %mask to {MASK}
+  %short = sub {V32} splat (i32 {size}), %counts
+  %missing.lanes = select {MASK} %taking, {V32} %short, {V32} zeroinitializer
+  %missing = call i32 @llvm.vector.reduce.add.v{LANES}i32({V32} %missing.lanes)
+  %missing.wide = zext i32 %missing to i64
+  {bump(at.EXTRA, "%missing.wide")}
+  {count_sectors()}
+  ret i32 %mask
+}}
+"""
+    add = f"declare i32 @llvm.vector.reduce.add.v{LANES}i32({V32})"
+    return Function(f"touch_global_{size}", text, (RESOLVE_GLOBAL, GROUPS, FAULT), (CTPOP, CTTZ, add))
+
+
+SETTLE = Function(
+    "settle_copy",
+    """
+define internal void @settle_copy(ptr %env, i32 %target, i32 %size) noinline {
+  ; Where a kernel is sanitised: the copied bytes have arrived.
+  ret void
+}
+""",
+)
+
+
+def entry_at(index: str, item: str) -> str:
+    """Lines that point %item to the entry number %index of %queue."""
+    return f"""%{item}.place = and i32 %{index}, {CAPACITY - 1}
+  %{item}.wide = zext i32 %{item}.place to i64
+  %{item}.offset = mul i64 %{item}.wide, {ENTRY_BYTES}
+  %{item}.from = add i64 %{item}.offset, {ENTRIES}
+  %{item} = getelementptr i8, ptr %queue, i64 %{item}.from"""
+
+
+FINISH = Function("finish_copies", f"""
+define internal void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 %keep, i32 %entries) noinline {{
+  ; Do what the lanes of %lanes have in the first %entries entries, but for their last %keep groups.
+entry:
+  {slot("shared", at.SHARED)}
+  {slot("delta", at.DELTA)}
+  %committed = load {V32}, ptr %queue, align 64
+  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
+  %head = load i32, ptr %head.at
+  %end = add i32 %head, %entries
+  {splat("keep.all", "i32", "%keep")}
+  br label %next
+next:
+  %index = phi i32 [ %head, %entry ], [ %index.next, %item.done ]
+  %blocked = phi i32 [ 0, %entry ], [ %blocked.new, %item.done ]
+  %over = icmp eq i32 %index, %end
+  br i1 %over, label %trim, label %look
+look:
+  {entry_at("index", "item")}
+  %left = load i32, ptr %item
+  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
+  %size = load i32, ptr %size.at
+  %groups.at = getelementptr i8, ptr %item, i64 {GROUPS_OF}
+  %groups = load {V32}, ptr %groups.at, align 64
+  %reach = add {V32} %groups, %keep.all
+  %closed = icmp slt {V32} %reach, %committed
+  %closed.mask = bitcast {MASK} %closed to i32
+  %chosen = and i32 %left, %lanes
+  %closed.lanes = and i32 %chosen, %closed.mask
+  %free.mask = xor i32 %blocked, -1
+  %free = and i32 %chosen, %free.mask
+  %arrival = icmp eq i32 %size, 0
+  %due = select i1 %arrival, i32 %free, i32 %closed.lanes
+  %remaining = xor i32 %left, %due
+  store i32 %remaining, ptr %item
+  %waiting = select i1 %arrival, i32 0, i32 %remaining
+  %blocked.new = or i32 %blocked, %waiting
+  br label %lane.next
+lane.next:
+  %rest = phi i32 [ %due, %look ], [ %rest.less, %lane.done ]
+  %none = icmp eq i32 %rest, 0
+  br i1 %none, label %item.done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %targets = getelementptr i8, ptr %item, i64 {TARGETS}
+  %target.at = getelementptr i32, ptr %targets, i64 %number.wide
+  %target = load i32, ptr %target.at
+  %target.wide = zext i32 %target to i64
+  %counts = getelementptr i8, ptr %item, i64 {COUNTS}
+  %count.at = getelementptr i32, ptr %counts, i64 %number.wide
+  %count = load i32, ptr %count.at
+  br i1 %arrival, label %arrive, label %copy
+arrive:
+  %site.at = getelementptr i8, ptr %item, i64 {SITE}
+  %site = load ptr, ptr %site.at
+  call void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %number.wide, i32 %target, i32 %count)
+  br label %lane.done
+copy:
+  %to.host = add i64 %shared, %target.wide
+  %to = inttoptr i64 %to.host to ptr
+  %sources = getelementptr i8, ptr %item, i64 {SOURCES}
+  %source.at = getelementptr i64, ptr %sources, i64 %number.wide
+  %source = load i64, ptr %source.at
+  %from.host = add i64 %source, %delta
+  %from = inttoptr i64 %from.host to ptr
+  call void @settle_copy(ptr %env, i32 %target, i32 %size)
+  %whole = icmp eq i32 %count, %size
+  br i1 %whole, label %plain, label %partly
+plain:
+  switch i32 %size, label %sixteen [ i32 4, label %four i32 8, label %eight ]
+four:
+  %v4 = load i32, ptr %from
+  store i32 %v4, ptr %to
+  br label %lane.done
+eight:
+  %v8 = load i64, ptr %from
+  store i64 %v8, ptr %to
+  br label %lane.done
+sixteen:
+  %v16 = load <2 x i64>, ptr %from, align 16
+  store <2 x i64> %v16, ptr %to, align 16
+  br label %lane.done
+partly:
+  br label %byte
+byte:
+  %i = phi i32 [ 0, %partly ], [ %i.next, %byte.done ]
+  %bytes.over = icmp eq i32 %i, %size
+  br i1 %bytes.over, label %lane.done, label %byte.choose
+byte.choose:
+  %i.wide = zext i32 %i to i64
+  %given = icmp ult i32 %i, %count
+  br i1 %given, label %byte.take, label %byte.put
+byte.take:
+  %byte.from = getelementptr i8, ptr %from, i64 %i.wide
+  %taken = load i8, ptr %byte.from
+  br label %byte.put
+byte.put:
+  %value = phi i8 [ 0, %byte.choose ], [ %taken, %byte.take ]
+  %byte.to = getelementptr i8, ptr %to, i64 %i.wide
+  store i8 %value, ptr %byte.to
+  br label %byte.done
+byte.done:
+  %i.next = add i32 %i, 1
+  br label %byte
+lane.done:
+  br label %lane.next
+item.done:
+  %index.next = add i32 %index, 1
+  br label %next
+trim:
+  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
+  %tail = load i32, ptr %tail.at
+  br label %trim.next
+trim.next:
+  %first = phi i32 [ %head, %trim ], [ %first.next, %drop ]
+  %empty = icmp eq i32 %first, %tail
+  br i1 %empty, label %done, label %trim.look
+trim.look:
+  {entry_at("first", "oldest")}
+  %oldest.left = load i32, ptr %oldest
+  %used = icmp ne i32 %oldest.left, 0
+  br i1 %used, label %done, label %drop
+drop:
+  %drop.size.at = getelementptr i8, ptr %oldest, i64 {SIZE}
+  %drop.size = load i32, ptr %drop.size.at
+  %was.arrival = icmp eq i32 %drop.size, 0
+  %one = zext i1 %was.arrival to i32
+  %arrivals.at = getelementptr i8, ptr %queue, i64 {ARRIVALS}
+  %arrivals = load i32, ptr %arrivals.at
+  %arrivals.less = sub i32 %arrivals, %one
+  store i32 %arrivals.less, ptr %arrivals.at
+  %first.next = add i32 %first, 1
+  br label %trim.next
+done:
+  store i32 %first, ptr %head.at
+  ret void
+}}
+""", (ARRIVE_ONE, SETTLE), (CTTZ,))  # fmt: skip
+
+ISSUE = Function("issue_copy", f"""
+define internal void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 %size, {V32} %targets, {V64} %sources,
+                                 {V32} %counts) noinline {{
+  ; Put an entry at the end of the warp's queue.
+entry:
+  %idle = icmp eq i32 %lanes, 0
+  br i1 %idle, label %done, label %look
+look:
+  {slot("queue", at.QUEUE, "ptr")}
+  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
+  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
+  %head = load i32, ptr %head.at
+  %index = load i32, ptr %tail.at
+  %held = sub i32 %index, %head
+  %full = icmp eq i32 %held, {CAPACITY}
+  br i1 %full, label %make.room, label %put
+make.room:
+  call void @finish_copies(ptr %env, ptr %queue, i32 -1, i32 {EVERYTHING}, i32 1)
+  br label %put
+put:
+  {entry_at("index", "item")}
+  store i32 %lanes, ptr %item
+  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
+  store i32 %size, ptr %size.at
+  %site.at = getelementptr i8, ptr %item, i64 {SITE}
+  store ptr %site, ptr %site.at
+  %committed = load {V32}, ptr %queue, align 64
+  %groups.at = getelementptr i8, ptr %item, i64 {GROUPS_OF}
+  store {V32} %committed, ptr %groups.at, align 64
+  %targets.at = getelementptr i8, ptr %item, i64 {TARGETS}
+  store {V32} %targets, ptr %targets.at, align 64
+  %sources.at = getelementptr i8, ptr %item, i64 {SOURCES}
+  store {V64} %sources, ptr %sources.at, align 64
+  %counts.at = getelementptr i8, ptr %item, i64 {COUNTS}
+  store {V32} %counts, ptr %counts.at, align 64
+  %arrival = icmp eq i32 %size, 0
+  %one = zext i1 %arrival to i32
+  %arrivals.at = getelementptr i8, ptr %queue, i64 {ARRIVALS}
+  %arrivals = load i32, ptr %arrivals.at
+  %arrivals.more = add i32 %arrivals, %one
+  store i32 %arrivals.more, ptr %arrivals.at
+  %tail.new = add i32 %index, 1
+  store i32 %tail.new, ptr %tail.at
+  br label %done
+done:
+  ret void
+}}
+""", (FINISH,))  # fmt: skip
+
+
+def copy(size: int) -> Function:
+    """`copy_SIZE(targets, sources, counts, mask, env, load site, store site, copy site)`: issue a cp.async."""
+    loads, stores = touch_global(size), touch_shared(size)
+    text = f"""
+define internal void @copy_{size}({V32} %targets, {V64} %sources, {V32} %asked, i32 %mask, ptr %env, ptr %site.load,
+                                  ptr %site.store, ptr %site) noinline {{
+  %large = icmp ugt {V32} %asked, splat (i32 {size})
+  %counts = select {MASK} %large, {V32} splat (i32 {size}), {V32} %asked
+  %stored = call i32 @{stores.name}({V32} %targets, i32 %mask, ptr %env, ptr %site.store)
+  %loaded = call i32 @{loads.name}({V64} %sources, {V32} %counts, i32 %stored, ptr %env, ptr %site.load)
+  %zeros = icmp eq {V32} %counts, zeroinitializer
+  %zero.mask = bitcast {MASK} %zeros to i32
+  %filled = and i32 %zero.mask, %stored
+  %lanes = or i32 %filled, %loaded
+  %some = icmp ne i32 %lanes, 0
+  %request = zext i1 %some to i64
+  {bump(at.REQUESTS, "%request")}
+  %count = call i32 @llvm.ctpop.i32(i32 %lanes)
+  %count.wide = zext i32 %count to i64
+  {bump(at.ACTIVE, "%count.wide")}
+  call void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 {size}, {V32} %targets, {V64} %sources, {V32} %counts)
+  ret void
+}}
+"""
+    return Function(f"copy_{size}", text, (loads, stores, ISSUE), (CTPOP,))
+
+
+COMMIT = Function("commit_group", f"""
+define internal void @commit_group(ptr %env, i32 %mask) noinline {{
+  {slot("queue", at.QUEUE, "ptr")}
+  %committed = load {V32}, ptr %queue, align 64
+  %active = bitcast i32 %mask to {MASK}
+  %one = select {MASK} %active, {V32} splat (i32 1), {V32} zeroinitializer
+  %more = add {V32} %committed, %one
+  store {V32} %more, ptr %queue, align 64
+  ret void
+}}
+""")  # fmt: skip
+
+WAIT = Function("wait_copies", f"""
+define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
+  ; What %mask waits for: all but the last %keep groups of each lane.
+  {slot("queue", at.QUEUE, "ptr")}
+  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
+  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
+  %head = load i32, ptr %head.at
+  %tail = load i32, ptr %tail.at
+  %held = sub i32 %tail, %head
+  call void @finish_copies(ptr %env, ptr %queue, i32 %mask, i32 %keep, i32 %held)
+  ret void
+}}
+""", (FINISH,))  # fmt: skip
+
+PROGRESS = Function("progress_copies", f"""
+define internal void @progress_copies(ptr %env) noinline {{
+  ; Somebody waits for an mbarrier: the copies of the CTA that are to arrive at one are done.
+entry:
+  {slot("queues", at.QUEUES, "ptr")}
+  {slot("count", at.WARP_COUNT)}
+  br label %next
+next:
+  %k = phi i64 [ 0, %entry ], [ %k.next, %skip ]
+  %over = icmp eq i64 %k, %count
+  br i1 %over, label %done, label %look
+look:
+  %offset = mul i64 %k, {QUEUE_BYTES}
+  %queue = getelementptr i8, ptr %queues, i64 %offset
+  %arrivals.at = getelementptr i8, ptr %queue, i64 {ARRIVALS}
+  %arrivals = load i32, ptr %arrivals.at
+  %none = icmp eq i32 %arrivals, 0
+  br i1 %none, label %skip, label %scan
+scan:
+  %head.at = getelementptr i8, ptr %queue, i64 {HEAD}
+  %tail.at = getelementptr i8, ptr %queue, i64 {TAIL}
+  %head = load i32, ptr %head.at
+  %tail = load i32, ptr %tail.at
+  br label %find
+find:
+  ; The lanes of all arrivals, and how many entries there are up to the last of them.
+  %index = phi i32 [ %head, %scan ], [ %index.next, %see ]
+  %lanes = phi i32 [ 0, %scan ], [ %lanes.new, %see ]
+  %depth = phi i32 [ 0, %scan ], [ %depth.new, %see ]
+  %ended = icmp eq i32 %index, %tail
+  br i1 %ended, label %finish, label %see
+see:
+  {entry_at("index", "item")}
+  %left = load i32, ptr %item
+  %size.at = getelementptr i8, ptr %item, i64 {SIZE}
+  %size = load i32, ptr %size.at
+  %arrival = icmp eq i32 %size, 0
+  %index.next = add i32 %index, 1
+  %this.depth = sub i32 %index.next, %head
+  %more = or i32 %lanes, %left
+  %lanes.new = select i1 %arrival, i32 %more, i32 %lanes
+  %depth.new = select i1 %arrival, i32 %this.depth, i32 %depth
+  br label %find
+finish:
+  call void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 {EVERYTHING}, i32 %depth)
+  br label %skip
+skip:
+  %k.next = add i64 %k, 1
+  br label %next
+done:
+  ret void
+}}
+""", (FINISH,))  # fmt: skip

@@ -1,0 +1,221 @@
+"""mbarrier objects: 64 bits of shared memory whose layout is the emulator's own.
+
+From the lowest bit: arrivals that the phase still waits for (20 bits), arrivals of a whole phase (20), bytes that
+asynchronous copies are still to bring (21, signed), a mark of two bits that poison and zeros do not have, and the
+parity of the phase. A token, as mbarrier.arrive returns it, is the word before the arrival.
+(PTX ISA, "Parallel Synchronization and Communication Instructions: mbarrier".)
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.access import access
+from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.spaces import SHARED_SPACE
+from ptxbench.emulator.types import LANES
+
+COUNT_BITS = 20
+MOST = (1 << COUNT_BITS) - 1
+BYTES_AT, MARK_AT, PHASE_AT = 40, 61, 63
+MARK = 1
+DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
+"""Flags of an arrival: it also leaves the later phases; it must not complete this one; of a copy's arrival, the
+phase already counts on it."""
+
+# What is wrong with an operation on an mbarrier, as told with MISUSED.
+NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES = range(4)
+COMPLAINTS = (
+    "is done on what is no mbarrier: initialise it first",
+    f"has a count outside 1 to {MOST}",
+    "arrives more often than the phase expects",
+    "completes the phase, which .noComplete must not",
+)
+
+TOUCH = Function("touch_mbarrier", access(
+    "touch_mbarrier", "i32", SHARED_SPACE, 8, together="ret i32 %mask", each="ret i32 %mask", nothing="ret i32 0"
+), SHARED_SPACE.needs, ("declare i32 @llvm.ctpop.i32(i32)",))  # fmt: skip
+
+ARRIVE_ONE = Function("mbarrier_arrive_one", f"""
+define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %target, i32 %flags) noinline {{
+  ; The arrival of a copy, at a checked address. Without noinc the phase has to wait for it from when it is issued;
+  ; the emulator raises the pending count at issue, so that here both do the same.
+  {slot("shared", at.SHARED)}
+  %target.wide = zext i32 %target to i64
+  %host = add i64 %shared, %target.wide
+  %object = inttoptr i64 %host to ptr
+  %word = load i64, ptr %object
+  %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 1, i32 0)
+  store i64 %new, ptr %object
+  ret void
+}}
+""")  # fmt: skip
+
+ARRIVAL = Function("mbarrier_arrival", f"""
+define internal i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 %count, i32 %flags) noinline {{
+  ; The word after %count arrivals.
+entry:
+  %mark.far = lshr i64 %word, {MARK_AT}
+  %mark = and i64 %mark.far, 3
+  %known = icmp eq i64 %mark, {MARK}
+  br i1 %known, label %check, label %wrong
+check:
+  %count.wide = zext i32 %count to i64
+  %less = sub i64 %count.wide, 1
+  %in.range = icmp ult i64 %less, {MOST}
+  br i1 %in.range, label %pending.check, label %wrong
+pending.check:
+  %pending = and i64 %word, {MOST}
+  %enough = icmp ule i64 %count.wide, %pending
+  br i1 %enough, label %count.down, label %wrong
+count.down:
+  %after = sub i64 %word, %count.wide
+  %drop.flag = and i32 %flags, {DROPS}
+  %drops = icmp ne i32 %drop.flag, 0
+  %expected.less = shl i64 %count.wide, {COUNT_BITS}
+  %dropped = select i1 %drops, i64 %expected.less, i64 0
+  %kept = sub i64 %after, %dropped
+  %zero.check = icmp eq i64 %pending, %count.wide
+  %keep.flag = and i32 %flags, {KEEPS_PHASE}
+  %must.keep = icmp ne i32 %keep.flag, 0
+  %forbidden = and i1 %zero.check, %must.keep
+  br i1 %forbidden, label %wrong, label %settle
+settle:
+  %done = call i64 @mbarrier_settled(i64 %kept)
+  ret i64 %done
+wrong:
+  %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_COUNT}, %check ], [ {TOO_MANY}, %pending.check ],
+                 [ {COMPLETES}, %count.down ]
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
+  ret i64 %word
+}}
+
+define internal i64 @mbarrier_settled(i64 %word) noinline {{
+  ; The word, in its next phase if this one is complete: no arrivals and no bytes are missing.
+  %pending = and i64 %word, {MOST}
+  %bytes.far = lshr i64 %word, {BYTES_AT}
+  %bytes = and i64 %bytes.far, {(1 << MARK_AT - BYTES_AT) - 1}
+  %missing = or i64 %pending, %bytes
+  %complete = icmp eq i64 %missing, 0
+  %expected.far = lshr i64 %word, {COUNT_BITS}
+  %expected = and i64 %expected.far, {MOST}
+  %reloaded = or i64 %word, %expected
+  %turned = xor i64 %reloaded, {-(1 << 63)}
+  %result = select i1 %complete, i64 %turned, i64 %word
+  ret i64 %result
+}}
+""", (FAULT,))  # fmt: skip
+
+ARRIVE_ONE = Function(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL,))
+
+
+def each_lane(
+    name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[Function, ...]
+) -> Function:
+    """A function on one mbarrier a lane, in ascending order; `body` turns %word into %new, and %answer into a lane's
+    result in %results (<32 x i64>)."""
+    result = "ret void" if returns == "void" else f"%all = load {V64}, ptr %results, align 64\n  ret {V64} %all"
+    nothing = "ret void" if returns == "void" else f"ret {V64} zeroinitializer"
+    text = f"""
+define internal {returns} @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{parameters}) noinline {{
+entry:
+  %addresses = alloca [{LANES} x i32], align 64
+  %results = alloca {V64}, align 64
+  store {V32} %a, ptr %addresses
+  store {V64} zeroinitializer, ptr %results
+  {before}
+  {slot("shared", at.SHARED)}
+  %mask = call i32 @touch_mbarrier({V32} %a, i32 %asked, ptr %env, ptr %site)
+  br label %next
+next:
+  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %lane ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  %address.at = getelementptr i32, ptr %addresses, i64 %number.wide
+  %address = load i32, ptr %address.at
+  %address.wide = zext i32 %address to i64
+  %host = add i64 %shared, %address.wide
+  %object = inttoptr i64 %host to ptr
+  %word = load i64, ptr %object
+  {body}
+  %result.at = getelementptr i64, ptr %results, i64 %number.wide
+  store i64 %answer, ptr %result.at
+  store i64 %new, ptr %object
+  br label %next
+done:
+  %drained = icmp eq i32 %mask, 0
+  br i1 %drained, label %nothing, label %answered
+nothing:
+  {nothing}
+answered:
+  {result}
+}}
+"""
+    return Function(name, text, (TOUCH, *needs), (CTTZ,))
+
+
+def of_lane(name: str, source: str, kind: str) -> tuple[str, str]:
+    """Lines before the loop and in it that give the lane's element of a vector parameter."""
+    full = f"<{LANES} x {kind}>"
+    return (
+        f"%{name}.list = alloca {full}, align 64\n  store {full} {source}, ptr %{name}.list",
+        f"%{name}.at = getelementptr {kind}, ptr %{name}.list, i64 %number.wide\n"
+        f"  %{name} = load {kind}, ptr %{name}.at",
+    )
+
+
+COUNT_BEFORE, COUNT_HERE = of_lane("count", "%counts", "i32")
+STATE_BEFORE, STATE_HERE = of_lane("state", "%states", "i64")
+
+INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""{COUNT_HERE}
+  %count.wide = zext i32 %count to i64
+  %less = sub i64 %count.wide, 1
+  %fine = icmp ult i64 %less, {MOST}
+  %why = select i1 %fine, i64 {NOT_INITIALISED}, i64 {BAD_COUNT}
+  %expected = shl i64 %count.wide, {COUNT_BITS}
+  %both = or i64 %expected, %count.wide
+  %answer = or i64 %both, {MARK << MARK_AT}
+  %new = select i1 %fine, i64 %answer, i64 0
+  call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)""", ())  # fmt: skip
+
+COMPLAIN = Function("mbarrier_complain", f"""
+define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
+entry:
+  br i1 %fine, label %done, label %bad
+bad:
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
+  br label %done
+done:
+  ret void
+}}
+""", (FAULT,))  # fmt: skip
+INIT = Function(INIT.name, INIT.text, (*INIT.needs, COMPLAIN), INIT.declarations)
+
+KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
+  %mark = and i64 %mark.far, 3
+  %known = icmp eq i64 %mark, {MARK}
+  call void @mbarrier_complain(i1 %known, ptr %env, ptr %site, i64 %number.wide, i64 {NOT_INITIALISED})"""
+
+INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{KNOWN}
+  %answer = add i64 0, 0
+  %new = add i64 0, -1""", (COMPLAIN,))  # fmt: skip
+
+ARRIVE = each_lane("mbarrier_arrive", V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{COUNT_HERE}
+  %answer = add i64 %word, 0
+  %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %word, i32 %count, i32 %flags)""",
+  (ARRIVAL,))  # fmt: skip
+
+TEST = each_lane("mbarrier_test", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
+  {KNOWN}
+  %moved = xor i64 %word, %state
+  %answer = lshr i64 %moved, {PHASE_AT}
+  %new = add i64 %word, 0""", (COMPLAIN,))  # fmt: skip
+
+RAISE = each_lane("mbarrier_raise", "void", "", "", f"""{KNOWN}
+  %answer = add i64 0, 0
+  %new = add i64 %word, 1""", (COMPLAIN,))  # fmt: skip
