@@ -27,6 +27,7 @@ from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
+from ptxbench.toolchain.locate import INSTALL
 from ptxbench.units import size_words
 from ptxbench.verify import expect, verify
 
@@ -86,6 +87,7 @@ class Story:
         for candidate in candidates:
             yield self.step(job, candidate, "build")
             take_build(job, candidate, builds[candidate.source])
+            self.require_cubin(candidate)
         for own in (each for each in candidates if each.source.variant == "ptx"):
             for candidate in candidates:
                 candidate.excuse(own)
@@ -98,6 +100,12 @@ class Story:
             if self.lost:
                 return
         self.done = end
+
+    def require_cubin(self, candidate: Candidate) -> None:
+        """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not step in for it."""
+        plan, build = self.plan, candidate.build
+        if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and build.cubin is None:
+            candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
 
     def verify(
         self, job: Job, candidates: Sequence[Candidate], size: Size, *, integers: bool = False

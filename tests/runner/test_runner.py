@@ -10,6 +10,7 @@ from ptxbench.measure import Settings
 from ptxbench.result import BITS_DIFFER
 from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan_jobs, run, story
 from ptxbench.runner.plan import parse_size
+from ptxbench.toolchain import locate
 from tests.fakes import FakeBackend
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
@@ -217,6 +218,14 @@ def test_what_the_pairs_own_functions_raise_is_told_with_file_and_line(kernels, 
 
 
 # ---- on a scripted GPU
+
+
+def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, quick, monkeypatch):
+    found = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
+    (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "ptx": [1000]}, right)))
+    assert {result.status for result in cell.variants.values()} == {"skipped"}
+    assert cell.variants["ptx"].reason.startswith("ptxas is not there: pip install")
 
 
 def test_verified_variants_are_timed_against_cuda(kernels, quick):
