@@ -93,6 +93,8 @@ class Thread:
             settings[context.LOCAL_SHADOW] = self.local_shadow.ctypes.data
         settings[context.FINDINGS] = self.findings.ctypes.data
         settings[context.FLAGS] = self.flags.ctypes.data
+        self.patterns = aligned(8 * context.PATTERN_SCALE * layout.slots)
+        settings[context.PATTERNS] = self.patterns.ctypes.data
         self.console = Console(self.context, job.buffers)
         settings[context.HOST] = self.console.address
         for slot, value in settings.items():

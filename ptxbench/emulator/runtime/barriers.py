@@ -8,7 +8,7 @@ Lanes of an arrived warp that do not exist or have exited count as arrived. (PTX
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, bump, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
@@ -175,6 +175,9 @@ entry:
   store {V32} %counts, ptr %counts.list
   {slot("header", at.CTA_STATE, "ptr")}
   {slot("rank", at.WARP, "i32")}
+  %some = icmp ne i32 %arriving, 0
+  %one = zext i1 %some to i64
+  {bump(at.REQUESTS, "%one")}
   br label %next
 next:
   %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %parked ], [ %rest.less, %wrong ]

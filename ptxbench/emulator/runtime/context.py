@@ -30,8 +30,8 @@ OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED =
     CTA, CTA_X, CTA_Y, CTA_Z, WARP, WARP_COUNT, PHASES, LOCAL, LOCAL_BYTES, ALL_LOCAL, HOST, TIME, TIME_OF_START,
     TIME_OF_BARRIER, TIME_OF_WARP, SHADOW, LOCAL_SHADOW, FINDINGS, FINDING_COUNT, FLAGS, THREADS,
     CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
-    YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, ENV_SLOTS,
-) = range(62)  # fmt: skip
+    YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, PATTERNS, ENV_SLOTS,
+) = range(63)  # fmt: skip
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
@@ -56,6 +56,8 @@ CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 # One memory site: i64 slots, by index. The last two remember the buffer last hit: its first address, and at how many
 # addresses in it an access may start (0: none was hit yet).
 REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, SITE_SLOTS = range(7)
+PATTERN_SCALE = 4
+"""Bytes of remembered pattern for each byte of a site: a vector of 32 i32 and what came of it (counting.py)."""
 
 ALL = -1
 V32, V64, MASK = f"<{LANES} x i32>", f"<{LANES} x i64>", f"<{LANES} x i1>"

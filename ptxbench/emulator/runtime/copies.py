@@ -10,7 +10,7 @@ from __future__ import annotations
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, Function, bump, slot, splat
-from ptxbench.emulator.runtime.counting import GROUPS, count_sectors
+from ptxbench.emulator.runtime.counting import SECTORS_OF, count_sectors
 from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
 from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
@@ -117,7 +117,7 @@ go:
 }}
 """
     add = f"declare i32 @llvm.vector.reduce.add.v{LANES}i32({V32})"
-    return Function(f"touch_global_{size}", text, (RESOLVE_GLOBAL, GROUPS, FAULT), (CTPOP, CTTZ, add))
+    return Function(f"touch_global_{size}", text, (RESOLVE_GLOBAL, SECTORS_OF, FAULT), (CTPOP, CTTZ, add))
 
 
 SETTLE = Function(

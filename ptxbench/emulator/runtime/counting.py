@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import ALL, CTPOP, CTTZ, EXTRA, MASK, V32, V64, WORK, Function, bump, splat
+from ptxbench.emulator.runtime.context import (
+    ALL,
+    COUNTERS,
+    CTPOP,
+    CTTZ,
+    EXTRA,
+    MASK,
+    PATTERN_SCALE,
+    PATTERNS,
+    V32,
+    V64,
+    WORK,
+    Function,
+    bump,
+    slot,
+    splat,
+)
 from ptxbench.emulator.types import LANES
 
 GROUPS = Function("groups", f"""
@@ -119,6 +135,84 @@ done:
 """, (), (CTTZ, CTPOP, f"declare i32 @llvm.vector.reduce.or.v{LANES}i32({V32})"))  # fmt: skip
 
 
+def remembered(compute: str) -> str:
+    """Lines that end a function with what `compute` (lines that set %result) gives for the active lanes of %rel.
+
+    A site mostly sees one pattern over and over: distances from lane 0, and lane 0's place in a row of the banks.
+    These and the mask decide both counts, so what came of the last pattern is kept and compared with.
+    """
+    return f"""{slot("counters", COUNTERS)}
+  %site.int = ptrtoint ptr %site to i64
+  %site.offset = sub i64 %site.int, %counters
+  {slot("patterns", PATTERNS, "ptr")}
+  %pattern.offset = mul i64 %site.offset, {PATTERN_SCALE}
+  %pattern = getelementptr i8, ptr %patterns, i64 %pattern.offset
+  %mask.at = getelementptr i8, ptr %pattern, i64 128
+  %phase.at = getelementptr i8, ptr %pattern, i64 132
+  %result.at = getelementptr i8, ptr %pattern, i64 136
+  %old = load {V32}, ptr %pattern, align 4
+  %old.mask = load i32, ptr %mask.at
+  %old.phase = load i32, ptr %phase.at
+  %differs = icmp ne {V32} %rel, %old
+  %differs.mask = bitcast {MASK} %differs to i32
+  %differs.active = and i32 %differs.mask, %mask
+  %mask.change = xor i32 %old.mask, %mask
+  %phase.change = xor i32 %old.phase, %phase
+  %change.some = or i32 %differs.active, %mask.change
+  %change = or i32 %change.some, %phase.change
+  %same = icmp eq i32 %change, 0
+  br i1 %same, label %known, label %fresh
+known:
+  %kept = load i64, ptr %result.at
+  ret i64 %kept
+fresh:
+  {compute}
+  store {V32} %rel, ptr %pattern, align 4
+  store i32 %mask, ptr %mask.at
+  store i32 %phase, ptr %phase.at
+  store i64 %result, ptr %result.at
+  ret i64 %result"""
+
+
+WAVEFRONTS_OF = Function("wavefronts_of", f"""
+define internal i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
+  ; `wavefronts` of these addresses, remembered at the site.
+  %a.first = extractelement {V32} %a, i64 0
+  {splat("first.all", "i32", "%a.first")}
+  %rel = sub {V32} %a, %first.all
+  %phase = and i32 %a.first, 127
+  {remembered(f'''{splat("shift.all", "i32", "%shift")}
+  %unit = lshr {V32} %a, %shift.all
+  %result = call i64 @wavefronts({V32} %unit, i32 %mask, i32 %slots)''')}
+}}
+""", (WAVEFRONTS,))  # fmt: skip
+
+SECTORS_OF = Function("sectors_of", f"""
+define internal i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site) noinline {{
+  ; `groups` of the sectors of these addresses, remembered at the site unless they lie too far apart.
+  %a.first = extractelement {V64} %a, i64 0
+  {splat("first.all", "i64", "%a.first")}
+  %rel.wide = sub {V64} %a, %first.all
+  %rel = trunc {V64} %rel.wide to {V32}
+  %back = sext {V32} %rel to {V64}
+  %far = icmp ne {V64} %back, %rel.wide
+  %far.mask = bitcast {MASK} %far to i32
+  %far.active = and i32 %far.mask, %mask
+  %near = icmp eq i32 %far.active, 0
+  %sector.wide = lshr {V64} %a, splat (i64 5)
+  %sector = trunc {V64} %sector.wide to {V32}
+  %phase.wide = and i64 %a.first, 127
+  %phase = trunc i64 %phase.wide to i32
+  br i1 %near, label %look, label %apart
+apart:
+  %counted = call i64 @groups({V32} %sector, i32 %mask)
+  ret i64 %counted
+look:
+  {remembered(f"%result = call i64 @groups({V32} %sector, i32 %mask)")}
+}}
+""", (GROUPS,))  # fmt: skip
+
+
 def count_sectors() -> str:
     """Lines that count the distinct 32-byte sectors; an aligned access of up to 32 bytes touches one a lane."""
     before = ", ".join(f"i32 {max(0, i - 1)}" for i in range(LANES))
@@ -138,7 +232,7 @@ steps:
   %new.wide = zext i32 %new.more to i64
   br label %counted
 search:
-  %grouped = call i64 @groups({V32} %sector, i32 %mask)
+  %grouped = call i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site)
   %grouped.count = and i64 %grouped, 4294967295
   br label %counted
 counted:
@@ -152,8 +246,7 @@ def count_wavefronts(size: int) -> str:
     shift = max(2, size.bit_length() - 1)
     return f"""br i1 %smooth, label %counted, label %search
 search:
-  %unit = lshr {V32} %a, splat (i32 {shift})
-  %passes.both = call i64 @wavefronts({V32} %unit, i32 %mask, i32 {slots})
+  %passes.both = call i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
   br label %counted
 counted:
   %waves = phi i64 [ {32 // slots}, %go ], [ %passes.both, %search ]

@@ -23,7 +23,7 @@ from ptxbench.emulator.runtime.context import (
     slot,
     splat,
 )
-from ptxbench.emulator.runtime.counting import GROUPS, WAVEFRONTS, count_sectors, count_wavefronts
+from ptxbench.emulator.runtime.counting import SECTORS_OF, WAVEFRONTS_OF, count_sectors, count_wavefronts
 from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL, RESOLVE_LOCAL, RESOLVE_SHARED
 
 
@@ -97,7 +97,7 @@ GLOBAL = Space(
   %host = add {V64} %a, %base.all""",
     f"""{slot("first.base", DELTA)}
   %a.first.host = add i64 %a.first, %first.base""",
-    (RESOLVE_GLOBAL, GROUPS),
+    (RESOLVE_GLOBAL, SECTORS_OF),
 )
 SHARED_SPACE = Space(
     "shared",
@@ -112,7 +112,7 @@ SHARED_SPACE = Space(
     f"""{slot("first.base", SHARED)}
   %a.first.wide = zext i32 %a.first to i64
   %a.first.host = add i64 %a.first.wide, %first.base""",
-    (RESOLVE_SHARED, WAVEFRONTS),
+    (RESOLVE_SHARED, WAVEFRONTS_OF),
     SHARED_WINDOW,
 )
 LOCAL_SPACE = Space(

@@ -5,6 +5,9 @@ from __future__ import annotations
 from ptxbench.emulator.runtime.context import CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
 from ptxbench.emulator.runtime.faults import FAULT
 
+POLL_COST = 63
+"""With one for the iteration, a warp polls 1,024 times in a turn; not the warp's fuel to pay for."""
+
 END_TURN = Function("end_turn", f"""
 define internal void @end_turn(ptr %env, i32 %mask) noinline {{
   ; What is left of the turn is not the warp's to pay for: HURRY remembers it.
@@ -41,6 +44,28 @@ done:
   ret void
 }}
 """, (END_TURN,))  # fmt: skip
+
+POLL = Function("poll", f"""
+define internal void @poll(ptr %env, i32 %mask) noinline {{
+  ; A load that may be waiting for another's store takes as much of the turn as {POLL_COST} loop iterations.
+entry:
+  %idle = icmp eq i32 %mask, 0
+  br i1 %idle, label %done, label %look
+look:
+  {slot("fuel", FUEL)}
+  %room = icmp sgt i64 %fuel, {POLL_COST}
+  br i1 %room, label %take, label %done
+take:
+  %less = sub i64 %fuel, {POLL_COST}
+  store i64 %less, ptr %fuel.at
+  {slot("hurry", HURRY)}
+  %more = add i64 %hurry, {POLL_COST}
+  store i64 %more, ptr %hurry.at
+  br label %done
+done:
+  ret void
+}}
+""")  # fmt: skip
 
 TRAP = Function("trap", f"""
 define internal void @trap(ptr %env, ptr %site, i32 %mask) noinline cold {{
