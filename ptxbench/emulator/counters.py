@@ -64,8 +64,6 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if step.divergent_slot is not None:
             count["ptx_branches"] += executions
             count["ptx_divergent_branches"] += int(raw[step.divergent_slot])
-        if step.counted == "barrier" and step.opcode.split(".")[0] in ("bar", "barrier"):
-            count["ptx_barriers"] += executions
     for site in translation.sites:
         requests, active, work, extra = (int(raw[site.slot + i]) for i in (REQUESTS, ACTIVE, WORK, EXTRA))
         if not requests:
@@ -80,6 +78,9 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
             continue
         if site.kind == "copy":
             count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes})
+            continue
+        if site.kind == "arrive":
+            count["ptx_barriers"] += requests
             continue
         if site.kind == "mbarrier":
             continue

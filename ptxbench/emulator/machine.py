@@ -328,6 +328,10 @@ class Machine:
         self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
         return complete
 
+    def poll(self) -> None:
+        """Shorten the warp's turn: the active lanes may be waiting for what others store."""
+        self.e.line(f"call void @{self.function(turns.POLL)}(ptr %env, i32 {self.active})")
+
     def end_turn(self) -> None:
         """Have the warp give way to others at its next loop head, if a lane is active."""
         self.function(turns.END_TURN)

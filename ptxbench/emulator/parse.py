@@ -42,7 +42,7 @@ TOKEN = re.compile(
       | (?P<string>"[^"\n]*")
       | (?P<number>0[fF][0-9a-fA-F]{8}\b|0[dD][0-9a-fA-F]{16}\b|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
           |\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?)
-      | (?P<word>[A-Za-z_$%.][\w$%]*(?:(?:\.|::)[\w$%]+)*)
+      | (?P<word>\.[\w$]+(?:::[\w$]+)*|[A-Za-z_$%][\w$%]*(?:(?:\.|::)[\w$%]+)*)
       | (?P<mark>[{}()\[\],;:@!|+\-=<>*])""",
     re.VERBOSE | re.DOTALL,
 )
@@ -436,6 +436,7 @@ class Parser:
             address = self.address()
             rest = tuple(self.separated(self.operand)) if self.accept(",") else ()  # of textures and tensors
             self.expect("]")
+            self.accept(".unified")  # a promise that all lanes have one address; the emulator needs none
             return Group((address, *rest)) if rest else address
         if self.accept("("):
             parts = tuple(self.separated(self.operand)) if self.next.text != ")" else ()

@@ -74,6 +74,12 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
        cache=("ca", "cg", "cs", *L1), prefetch=PREFETCH)  # fmt: skip
 @lines("ld.global{.l1}.nc.l2", "{.prefetch}", "d, [a]", LD_NC, LONGEST, hinted=True, l1=L1, l2=L2,
        prefetch=PREFETCH)  # fmt: skip
+@lines("ldu{.space}", "", "d, [a]", LDU, WIDTHS, space=("global",))
+def ld(machine, a, type, space="global", vec=None):
+    """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
+    return machine.load(place(space), a, type, registers(vec))
+
+
 @lines("ld.volatile.space", "", "d, [a]", LD, WIDTHS, space=(*SHARED, "local"))
 @lines("ld.volatile{.space}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, space=("global",), prefetch=PREFETCH)
 @lines("ld.order.scope.space", "", "d, [a]", LD, WIDTHS, order=("relaxed", "acquire"), scope=SCOPES, space=SHARED)
@@ -82,9 +88,10 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
 @lines("ld.order.scope{.space}{.l1}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True,
        order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ld.mmio.relaxed.sys{.space}", "", "d, [a]", LD, SCALAR, space=("global",))
-@lines("ldu{.space}", "", "d, [a]", LDU, WIDTHS, space=("global",))
-def ld(machine, a, type, space="global", vec=None):
-    """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
+def ld_waiting(machine, a, type, space, vec=None):
+    """The same; repeated in a loop, it waits for another thread, which is to have its turn sooner."""
+    if place(space) != "local":
+        machine.poll()
     return machine.load(place(space), a, type, registers(vec))
 
 
