@@ -1,17 +1,21 @@
-"""How fast the emulator runs the shipped PTX, with counters and checks on, beside plain NumPy; and how it compiles.
+"""How fast the emulator runs PTX, with counters and checks on, beside plain NumPy and numba's CUDA simulator.
 
     python benchmarks/emulator.py [--repeats 7]
 
-Each time is the least of the repeats, of whole launches: arguments copied in, the kernel, every array copied back.
-The NumPy interpreter (tests/emulator/oracle.py) does one operation an instruction over as many threads as suit it
-best, does not check or count, and for this comparison may round fma twice. Both run the kernel that a person wrote,
-at a size that fits no cache but the last.
+Each time is the least of the repeats. A launch is arguments copied in, the kernel, every array copied back; the
+kernel alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle.py) does one operation an
+instruction over as many threads as suit it best, does not check or count, and for this comparison may round fma
+twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element a thread, so that its
+column compares elements a second.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -22,10 +26,11 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for tests.emulator, from whatever folder this is started
 
+import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ptxbench import emulator
+from ptxbench import emulator, toolchain
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import stop_process
 from tests.emulator import pairs
@@ -52,6 +57,8 @@ class Case:
     text: str
     options: dict[str, Any]
     arguments: list[Any]
+    elements: int = 0
+    """Of the input."""
 
     @classmethod
     def load(cls, name: str) -> Case:
@@ -59,7 +66,19 @@ class Case:
         size = SIZES[name]
         launch = pair.launch(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
-        return cls(name, pairs.ptx(name, "ptx"), options, list(pair.make_arguments(size, seed=1).values()))
+        arguments = list(pair.make_arguments(size, seed=1).values())
+        return cls(name, pairs.ptx(name, "ptx"), options, arguments, math.prod(size.values()))
+
+    @classmethod
+    def sgemm(cls, n: int = 512) -> Case:
+        """The register-tiled SGEMM of sgemm.cu, as NVRTC writes it."""
+        path = Path(__file__).with_name("sgemm.cu")
+        text = toolchain.build(path, language="cuda", variant="cuda", entry="sgemm", arch="sm_90").ptx
+        rng = np.random.default_rng(1)
+        a, b = (rng.uniform(-1, 1, (n, n)).astype(np.float32) for _ in range(2))
+        return cls(
+            f"sgemm {n}^3", text, {"grid": (n // 128, n // 128, 1), "block": (256, 1, 1)}, [a, b, a * 0, np.uint32(n)]
+        )
 
     def run(self, **changed: Any) -> emulator.Execution:
         return emulator.run(self.text, args=self.arguments, **self.options | changed)
@@ -80,34 +99,58 @@ def least(repeats: int, action: Callable[[], object]) -> float:
 
 
 def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
-    """The table of speeds, and triad's on one thread."""
+    """The table of speeds, and the rate of triad's whole launch on one thread."""
     table = Table(
-        "kernel", "M inst.", "1 thread", "G/s", "2 threads", "G/s a core", "copies", "NumPy", "G/s", "NumPy / 1 thread",
-        title="PTX thread-instructions a second, counters and checks on; times in ms",
+        "kernel", "M inst.", "launch", "G/s", "kernel", "G/s", "2 thr.", "sanit.", "NumPy", "numba sim.",
+        title="PTX thread-instructions, counters and checks on; one thread, times in ms",
     )  # fmt: skip
     for column in table.columns[1:]:
         column.justify = "right"
     triad = 0.0
+    simulated = simulator()
     for case in cases:
         count = case.run().counters["ptx_thread_instructions"]
         one = least(repeats, lambda case=case: case.run(threads=1))
-        two = least(repeats, lambda case=case: case.run(threads=2))
         copies = least(repeats, lambda case=case: case.run(threads=1, grid=1))
-        numpy = min(
-            least(2, lambda case=case, chunk=chunk: interpret(
+        two = least(repeats, lambda case=case: case.run(threads=2))
+        sanitized = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
+        kernel = max(one - copies, 1e-9)
+        if case.name == "triad":
+            triad = count / one
+        in_order = case.run().order == "ascending"
+        table.add_row(
+            case.name, f"{count / 1e6:.1f}", f"{1e3 * one:.1f}", f"{count / one / 1e9:.2f}", f"{1e3 * kernel:.1f}",
+            f"{count / kernel / 1e9:.2f}", "in order" if in_order else f"{kernel / max(two - copies, 1e-9):.2f} x",
+            f"{sanitized / one:.1f} x", plain_numpy(case, one),
+            f"{simulated[case.name] * case.elements / one:,.0f} x" if case.name in simulated else "-",
+        )  # fmt: skip
+    table.caption = (
+        "2 thr.: the kernel on two threads. sanit.: the launch with sanitize=True; above 5 M instructions without the "
+        "second schedule. NumPy, numba sim.: their time over the launch's."
+    )
+    return table, triad
+
+
+def plain_numpy(case: Case, launch: float) -> str:
+    """The time of a NumPy interpretation over that of the launch; "-" where it lacks an instruction."""
+    try:
+        times = [
+            least(2, lambda chunk=chunk: interpret(
                 case.text, None, args=case.arguments, threads_at_once=chunk, fused=False, **case.options
             ))
             for chunk in CHUNKS
-        )  # fmt: skip
-        if case.name == "triad":
-            triad = count / one
-        table.add_row(
-            case.name, f"{count / 1e6:.1f}", f"{1e3 * one:.1f}", f"{count / one / 1e9:.2f}", f"{1e3 * two:.1f}",
-            f"{count / two / 2e9:.2f}", f"{1e3 * copies:.1f}", f"{1e3 * numpy:.0f}", f"{count / numpy / 1e9:.2f}",
-            f"{numpy / one:.1f}",
-        )  # fmt: skip
-    table.caption = "Copies: the same launch of one CTA. Kernels with global atomics keep to one thread."
-    return table, triad
+        ]  # fmt: skip
+    except (NotImplementedError, AttributeError):
+        return "-"
+    return f"{min(times) / launch:.1f} x"
+
+
+def simulator() -> dict[str, float]:
+    """Seconds an element in numba's CUDA simulator, by kernel."""
+    script = Path(__file__).with_name("cuda_simulator.py")
+    environment = dict(os.environ) | {"NUMBA_ENABLE_CUDASIM": "1"}
+    printed = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, check=True)
+    return json.loads(printed.stdout)
 
 
 def compilation(cases: list[Case]) -> Table:
@@ -140,7 +183,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="launches of which the quickest counts  [7]")
     repeats = parser.parse_args().repeats
     console = Console(width=100)
-    cases = [Case.load(name) for name in SIZES]
+    cases = [*(Case.load(name) for name in SIZES), Case.sgemm()]
     table, triad = speed(cases, repeats)
     console.print(table)
     console.print(compilation(cases))

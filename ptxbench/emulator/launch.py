@@ -34,7 +34,7 @@ from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 FUEL = 1 << 27
 """Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
-MOST_RESCHEDULED = 50_000_000
+MOST_RESCHEDULED = 5_000_000
 """Thread instructions up to which a sanitised launch is run again with the adversarial schedule."""
 
 

@@ -10,6 +10,9 @@ vector clocks of a CTA that only knows barriers.)
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from ptxbench.emulator.runtime.context import (
     COUNTERS,
     CTA,
@@ -214,12 +217,19 @@ class Lines:
 
     def report(self, kind: int, lanes: str, other: str) -> None:
         """A finding if any lane is set."""
+        with self.where(lanes):
+            mask = self.op(f"bitcast {MASK} {lanes} to i32")
+            self.line(f"call void @report(ptr %env, i64 {kind}, ptr %site, i32 {mask}, {V32} %a, {V32} {other})")
+
+    @contextmanager
+    def where(self, lanes: str) -> Iterator[None]:
+        """Lines that run only if any lane is set."""
         mask = self.op(f"bitcast {MASK} {lanes} to i32")
         some = self.op(f"icmp ne i32 {mask}, 0")
         self.names += 1
-        yes, no = f"found.{self.names}", f"fine.{self.names}"
+        yes, no = f"some.{self.names}", f"none.{self.names}"
         self.line(f"br i1 {some}, label %{yes}, label %{no}\n{yes}:")
-        self.line(f"call void @report(ptr %env, i64 {kind}, ptr %site, i32 {mask}, {V32} %a, {V32} {other})")
+        yield
         self.line(f"br label %{no}\n{no}:")
 
     def conflicts(self, time: str, who: str, active: str) -> str:
@@ -288,39 +298,24 @@ def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races:
     for j in range(max(1, size // granule)):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
         writer_time_at, writer_at = lines.shadow(WRITER_TIME, index), lines.shadow(WRITER, index)
-        writer_time, writer = lines.gather(writer_time_at, "%active"), lines.gather(writer_at, "%active")
-        if kind in ("load", "atomic"):
-            never = lines.op(f"icmp ult {V32} {writer_time}, %start.all")
-            lines.report(UNINITIALISED, lines.both("%active", never), writer)
+        writer_time = lines.gather(writer_time_at, "%active")
+        never = lines.op(f"icmp ult {V32} {writer_time}, %start.all")
+        recent = lines.op(f"icmp uge {V32} {writer_time}, %barrier.all")
+        odd = lines.op(f"or {MASK} {never}, {recent}") if kind != "store" else recent
+        with lines.where(lines.both("%active", odd)):  # seldom: written in this epoch, or never
+            writer = lines.gather(writer_at, "%active")
             pending = lines.op(f"icmp eq {V32} {writer_time}, splat (i32 {PENDING})")
-            lines.report(PENDING_COPY, lines.both("%active", pending), writer)
+            if kind in ("load", "atomic"):
+                lines.report(UNINITIALISED, lines.both("%active", never), writer)
+                lines.report(PENDING_COPY, lines.both("%active", pending), writer)
+            if races:
+                clash = lines.conflicts(writer_time, writer, "%active")
+                clash = lines.both(clash, lines.op(f"xor {MASK} {pending}, splat (i1 true)"))
+                if kind == "atomic":
+                    clash = lines.both(clash, lines.op(f"icmp sge {V32} {writer}, zeroinitializer"))
+                lines.report(READ_AFTER_WRITE if kind == "load" else WRITE_AFTER_WRITE, clash, writer)
         if races:
-            clash = lines.conflicts(writer_time, writer, "%active")
-            settled = lines.op(f"icmp ne {V32} {writer_time}, splat (i32 {PENDING})")
-            clash = lines.both(clash, settled)
-            if kind == "atomic":
-                plain = lines.op(f"icmp sge {V32} {writer}, zeroinitializer")
-                clash = lines.both(clash, plain)
-            lines.report(READ_AFTER_WRITE if kind == "load" else WRITE_AFTER_WRITE, clash, writer)
-            reader_time_at, reader_at = lines.shadow(READER_TIME, index), lines.shadow(READER, index)
-            second_time_at, second_at = lines.shadow(SECOND_TIME, index), lines.shadow(SECOND, index)
-            reader_time = lines.gather(reader_time_at, "%active")
-            if kind == "load":
-                stale = lines.op(f"icmp ult {V32} {reader_time}, %barrier.all")
-                first = lines.both("%active", stale)
-                lines.scatter("%time.all", reader_time_at, first)
-                lines.scatter("%id", reader_at, first)
-                reader = lines.gather(reader_at, "%active")
-                mine = lines.op(f"icmp ne {V32} {reader}, %id")
-                second = lines.both("%active", mine)
-                lines.scatter("%time.all", second_time_at, second)
-                lines.scatter("%id", second_at, second)
-            else:
-                reader = lines.gather(reader_at, "%active")
-                lines.report(WRITE_AFTER_READ, lines.conflicts(reader_time, reader, "%active"), reader)
-                second_time = lines.gather(second_time_at, "%active")
-                second = lines.gather(second_at, "%active")
-                lines.report(WRITE_AFTER_READ, lines.conflicts(second_time, second, "%active"), second)
+            watch_readers(lines, kind, index)
         if kind != "load":
             lines.scatter("%time.all", writer_time_at, "%active")
             atomic = 1 << ATOMIC_BIT if kind == "atomic" else 0
@@ -340,6 +335,30 @@ define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) 
     element = f"i{8 * element_bytes}"
     gather = f"declare {full} @llvm.masked.gather.v{LANES}{element}.v{LANES}p0(<{LANES} x ptr>, i32, {MASK}, {full})"
     return Function(name, text, (REPORT,), (*GATHER_SCATTER, CTPOP, gather))
+
+
+def watch_readers(lines: Lines, kind: str, index: str) -> None:
+    """Of a load: note who read in this epoch, the first and one other. Of a write: hold it against them."""
+    first_time_at, first_at = lines.shadow(READER_TIME, index), lines.shadow(READER, index)
+    second_time_at, second_at = lines.shadow(SECOND_TIME, index), lines.shadow(SECOND, index)
+    first_time = lines.gather(first_time_at, "%active")
+    if kind == "load":
+        stale = lines.op(f"icmp ult {V32} {first_time}, %barrier.all")
+        fresh = lines.both("%active", stale)
+        lines.scatter("%time.all", first_time_at, fresh)
+        lines.scatter("%id", first_at, fresh)
+        first = lines.gather(first_at, "%active")
+        another = lines.both("%active", lines.op(f"icmp ne {V32} {first}, %id"))
+        with lines.where(another):
+            lines.scatter("%time.all", second_time_at, another)
+            lines.scatter("%id", second_at, another)
+        return
+    for time_at, who_at in ((first_time_at, first_at), (second_time_at, second_at)):
+        time = lines.gather(time_at, "%active")
+        recent = lines.op(f"icmp uge {V32} {time}, %barrier.all")
+        with lines.where(lines.both("%active", recent)):
+            who = lines.gather(who_at, "%active")
+            lines.report(WRITE_AFTER_READ, lines.conflicts(time, who, "%active"), who)
 
 
 def agree(lines: Lines, writer_at: str, identity: str, element_bytes: int, count: int) -> None:
