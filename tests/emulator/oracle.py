@@ -137,6 +137,7 @@ class Threads:
         self.local_cta = np.repeat(np.arange(len(ranks)), self.stride)
         self.alive = self.thread < count
         self.waiting = np.zeros(self.size, bool)
+        self.carry = np.zeros(self.size, np.uint64)
         self.pc = np.zeros(self.size, np.int64)
         self.here: Array | None = None
         self.registers: dict[str, Array] = {}
@@ -334,28 +335,60 @@ class Threads:
             self.result(step, function(a, b))
 
     def do_add(self, step: Step) -> None:
-        self.arithmetic(step, np.add)
+        if "cc" in step.words:
+            a, b = self.all_of(step)
+            self.result(step, self.carried(step, a, b, carry_in=False))
+        else:
+            self.arithmetic(step, np.add)
+
+    def do_addc(self, step: Step) -> None:
+        a, b = self.all_of(step)
+        self.result(step, self.carried(step, a, b, carry_in=True))
+
+    def carried(self, step: Step, a: Any, b: Any, *, carry_in: bool) -> Any:
+        """a + b and the carry bit that this thread has; .cc keeps the new one."""
+        if step.kind != "u32":
+            raise NotImplementedError(step.instruction.opcode)
+        total = np.asarray(a, np.uint64) + b
+        if carry_in:
+            total = total + self.predicate(self.carry)
+        if "cc" in step.words:
+            self.carry[slice(None) if self.here is None else self.here] = total >> np.uint64(32)
+        return total.astype(np.uint32)
 
     def do_sub(self, step: Step) -> None:
         self.arithmetic(step, np.subtract)
 
     def do_mul(self, step: Step) -> None:
-        if step.words[1] == "wide":
-            a, b = self.all_of(step)
-            double = KINDS[f"{step.kind[0]}{2 * step.bits}"]
-            self.result(step, np.multiply(a, b, dtype=double))
+        if step.words[1] in ("wide", "hi"):
+            product = self.product(step, *step.instruction.operands[1:])
+            self.result(step, product if step.words[1] == "wide" else self.high(step, product))
         else:
             self.arithmetic(step, np.multiply)
 
+    def product(self, step: Step, a: Operand, b: Operand) -> Any:
+        """All the bits of a product."""
+        double = KINDS[f"{step.kind[0]}{2 * step.bits}"]
+        return np.multiply(self.read(a, step.kind), self.read(b, step.kind), dtype=double)
+
+    def high(self, step: Step, product: Any) -> Any:
+        return (product >> step.bits).astype(KINDS[step.kind])
+
     def do_mad(self, step: Step) -> None:
         _, a, b, c = step.instruction.operands
-        kind = step.kind
-        x, y = self.read(a, kind), self.read(b, kind)
+        if step.words[:3] == ("mad", "lo", step.kind):
+            self.result(step, self.read(a, step.kind) * self.read(b, step.kind) + self.read(c, step.kind))
+            return
+        product = self.product(step, a, b)
         if step.words[1] == "wide":
-            double = f"{kind[0]}{2 * step.bits}"
-            self.result(step, np.multiply(x, y, dtype=KINDS[double]) + self.read(c, double))
+            self.result(step, product + self.read(c, f"{step.kind[0]}{2 * step.bits}"))
+        elif "cc" in step.words or step.words[0] == "madc":
+            half = self.high(step, product) if step.words[1] == "hi" else product.astype(KINDS[step.kind])
+            self.result(step, self.carried(step, half, self.read(c, step.kind), carry_in=step.words[0] == "madc"))
         else:
-            self.result(step, x * y + self.read(c, kind))
+            raise NotImplementedError(step.instruction.opcode)
+
+    do_madc = do_mad
 
     def do_max(self, step: Step) -> None:
         self.arithmetic(step, np.fmax)
@@ -403,6 +436,9 @@ class Threads:
 
     def do_or(self, step: Step) -> None:
         self.arithmetic(step, np.bitwise_or)
+
+    def do_xor(self, step: Step) -> None:
+        self.arithmetic(step, np.bitwise_xor)
 
     def do_not(self, step: Step) -> None:
         (a,) = self.all_of(step)

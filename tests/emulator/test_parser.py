@@ -43,6 +43,10 @@ FORMS = program("""
     ret;
 }
 .weak .func nothing(.param .b32 unused) .noreturn;
+.weak .func nothing(.param .b32 unused) .noreturn
+{
+    exit;
+}
 .visible .entry forms(
     .param .u64 .ptr .global .align 4 to,
     .param .align 8 .b8 structure[16],
@@ -110,7 +114,8 @@ def test_the_header_of_a_module():
     assert (module.version, module.target, module.address_size) == ("8.0", ("sm_80",), 64)
     assert list(module.entries) == ["forms"]
     assert set(module.functions) == {"twice", "nothing", "forms"}
-    assert not module.functions["nothing"].defined
+    assert module.functions["nothing"].defined  # declared first
+    assert not parse(HEADER + ".extern .func other(.param .b32 x);").functions["other"].defined
 
 
 def test_variables_with_their_alignment_size_and_initial_values():
