@@ -512,6 +512,7 @@ class Translator:
         members = self.read_value(instruction.operands[0], B32, instruction.line)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
+        mask, fresh = self.of_one_mask(members, asked, fresh, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)
@@ -544,6 +545,27 @@ class Translator:
         self.values.clear()
         return e.op("load i32, ptr %mask, align 4")
 
+    def of_one_mask(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
+        """(mask, lanes) without those of `lanes` that name another member mask than `asked`: they come here again.
+
+        So the tiles of a warp, each with a mask of its own, work on their own at one instruction.
+        """
+        e = self.e
+        if members.constant is not None:
+            return mask, lanes
+        same = e.op(f"icmp eq {V32} {members.ir}, {self.e.splat(asked, B32).ir}")
+        same_bits = e.op(f"bitcast {MASK} {same} to i32")
+        others = e.op(f"and i32 {lanes}, {e.op(f'xor i32 {same_bits}, -1')}")
+        apart, together = e.label("apart"), e.label("together")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {others}, 0')}, label %{together}, label %{apart}")
+        e.line(f"{apart}:")
+        self.set_pc(others, number)
+        e.line(f"store i32 {e.op(f'xor i32 {mask}, {others}')}, ptr %mask, align 4")
+        e.line(f"br label %{together}")
+        e.line(f"{together}:")
+        mask = e.op("load i32, ptr %mask, align 4")
+        return mask, e.op(f"and i32 {lanes}, {mask}")
+
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
 
@@ -565,13 +587,15 @@ class Translator:
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+        mask, active = self.of_one_mask(members, asked, active, mask, number)
         _, valid = self.state(context.WARP_VALID)
         _, exited = self.state(context.WARP_EXITED)
         parked_at, parked = self.state(context.WARP_PARKED)
         living = e.op(f"xor i32 {valid}, {exited}")
         pcs = e.op(f"load {V32}, ptr %warp, align 64")
         here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
-        waiting = e.op(f"and i32 {parked}, {here}")
+        of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # where no lane is active, none is waited for
+        waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {of_asked}")
         arrived = e.op(f"or i32 {active}, {waiting}")
         needed = e.op(f"and i32 {asked}, {living}")
         missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
