@@ -1,0 +1,64 @@
+"""bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512. Carry chains; reps products in a row."""
+
+import numpy as np
+
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
+
+BLOCK = 128
+LIMBS = 8  # 32-bit limbs of a factor, the least first
+
+
+def factors(rng, shape, n, reps):
+    """Random numbers, but every eighth is all ones, the number whose products carry most."""
+    limbs = rng.integers(1 << 32, size=shape, dtype=np.uint32)
+    limbs[::8] = 0xFFFFFFFF
+    return limbs
+
+
+def other_factors(rng, shape, n, reps):
+    """As `factors`, but every sixteenth, from the eighth on, is 2**224 + 1: times all ones, one carry runs through
+    eight limbs."""
+    limbs = factors(rng, shape, n, reps)
+    limbs[8::16] = 0
+    limbs[8::16, [0, LIMBS - 1]] = 1
+    return limbs
+
+
+def numbers(limbs):
+    """Python integers of `limbs`, shape (n, LIMBS), as an array of objects, shape (n,)."""
+    raw, size = limbs.astype("<u4").tobytes(), 4 * LIMBS
+    values = [int.from_bytes(raw[at : at + size], "little") for at in range(0, len(raw), size)]
+    return np.array(values, object)
+
+
+def multiply(a, b, reps):
+    """The last of `reps` products, shape (n, 2 * LIMBS): after each but the last, a becomes its low xor high half."""
+    a, b = numbers(a), numbers(b)
+    low = (1 << 32 * LIMBS) - 1
+    product = a * b
+    for _ in range(reps - 1):
+        product = ((product & low) ^ (product >> 32 * LIMBS)) * b
+    raw = b"".join(value.to_bytes(8 * LIMBS, "little") for value in product)
+    return np.frombuffer(raw, "<u4").reshape(-1, 2 * LIMBS).astype(np.int64)
+
+
+PAIR = Pair(
+    teaches="Order alone decides: the same 128 multiply-adds are half the machine instructions in pairs as in rows.",
+    args=[
+        In("a", u32, lambda n, reps: (n, LIMBS), values=factors),
+        In("b", u32, lambda n, reps: (n, LIMBS), values=other_factors),
+        Out("product", u32, lambda n, reps: (n, 2 * LIMBS)),
+        Scalar("n", u32, lambda n, reps: n),
+        Scalar("reps", u32, lambda n, reps: reps),
+    ],
+    launch=lambda n, reps: Launch(grid=ceil_div(n, BLOCK), block=BLOCK),
+    reference=lambda a, b, n, reps: {"product": multiply(a, b, int(reps))},
+    tolerance=EXACT,
+    check_sizes=[{"n": n, "reps": reps} for n in (1, 127, 128, 129, 1025) for reps in (1, 3)],
+    bench_sizes=[
+        {"n": n, "reps": reps} for n, reps in ((1 << 16, 1), (1 << 20, 1), (1 << 22, 1), (1 << 16, 64), (1 << 18, 64))
+    ],
+    # A limb times a limb, added to what stands there.
+    flops=lambda n, reps: 2 * LIMBS * LIMBS * n * reps,
+    flags={"int128": ["--device-int128"]},  # another multiply() in the CUDA C, over 64-bit limbs
+)
