@@ -283,6 +283,81 @@ def test_sectors_of_any_addresses(size, data):
     assert count(GLOBAL[size], offsets) == expected_global(offsets, size)
 
 
+def rounds(space, kind, vector, name):
+    """A kernel that loads from row after row of byte offsets, -1 for lanes that stay out: many requests of one line."""
+    count = int(vector[1:] or 1) if vector else 1
+    registers = [f"%x{i}" for i in range(count)]
+    operand = registers[0] if count == 1 else "{" + ", ".join(registers) + "}"
+    base = "mov.u64 %base, tile;" if space == "shared" else "ld.param.u64 %base, [data];"
+    return program(f"""
+.visible .entry rounds_{name}(.param .u64 data, .param .u64 offsets, .param .u32 rounds)
+{{
+    .reg .u64 %at, %base, %offsets;
+    .reg .s32 %lane, %offset;
+    .reg .u32 %rounds;
+    .reg .{kind} {", ".join(registers)};
+    .reg .pred %in, %more;
+    .shared .align 16 .b8 tile[16384];
+    mov.u32 %lane, %tid.x;
+    ld.param.u64 %offsets, [offsets];
+    ld.param.u32 %rounds, [rounds];
+    mad.wide.s32 %offsets, %lane, 4, %offsets;
+    {base}
+AGAIN:
+    ld.global.s32 %offset, [%offsets];
+    setp.ge.s32 %in, %offset, 0;
+    mad.wide.s32 %at, %offset, 1, %base;
+    @%in ld.{space}{f".{vector}" if vector else ""}.{kind} {operand}, [%at];
+    add.u64 %offsets, %offsets, 128;
+    sub.u32 %rounds, %rounds, 1;
+    setp.ne.u32 %more, %rounds, 0;
+    @%more bra AGAIN;
+    ret;
+}}
+""")
+
+
+ROUNDS = {
+    (space, size): rounds(space, *FORMS[size], f"{space}_{size}")
+    for space in ("global", "shared")
+    for size in (4, 8, 16)
+}
+
+
+@pytest.mark.parametrize(("space", "size"), ROUNDS)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_requests_of_one_line_add_up_whatever_came_before(space, size, data):
+    """Patterns come back, moved by some bytes or with other lanes, as an emulator that remembers them would like."""
+    patterns = data.draw(st.lists(offset_patterns(size), min_size=1, max_size=3))
+    moves = data.draw(
+        st.lists(
+            st.tuples(
+                st.sampled_from(patterns), st.sampled_from([0, size, 32, 128, 4096]), st.sampled_from([0, 1, 31])
+            ),
+            min_size=2,
+            max_size=8,
+        )
+    )
+    rows = []
+    for pattern, distance, left_out in moves:
+        moved = [(offset + distance) % 16384 if offset >= 0 else -1 for offset in pattern]
+        moved[left_out] = -1
+        rows.append(moved)
+    text = ROUNDS[space, size]
+    arguments = [np.zeros(16384, np.uint8), np.array(rows, np.int32), np.uint32(len(rows))]
+    execution = emulator.run(text, grid=1, block=32, args=arguments)
+    line = text[: text.index(f"@%in ld.{space}")].count("\n") + 1
+    expected = Counter()
+    for row in rows:
+        expected.update(expected_shared(row, size) if space == "shared" else expected_global(row, size))
+    prefix = f"ptx_{space}_load_"
+    found = {
+        name.removeprefix(prefix): value for name, value in execution.by_line[line].items() if name.startswith(prefix)
+    }
+    assert found == expected
+
+
 ATOMICS = program("""
 .visible .entry atomic_counts(.param .u64 cells, .param .u64 offsets)
 {

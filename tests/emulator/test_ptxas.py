@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.emulator.isa import TABLE
+from ptxbench.emulator.isa import TABLE, table
 from ptxbench.toolchain import locate, ptxas
 from tests.emulator import harness
 
@@ -73,7 +73,9 @@ def spelling(entry, number):
     return declared, f"{entry.opcode} {', '.join(operands)};".replace(" ;", ";")
 
 
-def test_ptxas_knows_every_spelling_of_the_table():
+def test_ptxas_knows_the_spellings_of_the_table(monkeypatch):
+    """Of a line with more than 16, those that depart from the first in one place: there are over 20,000 in all."""
+    monkeypatch.setattr(table, "MOST_SPELLINGS", 16)
     entries = [entry for forms in TABLE.values() for entry in forms]
     declared, lines = [], []
     for number, entry in enumerate(entries):
