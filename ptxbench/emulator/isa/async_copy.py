@@ -9,7 +9,7 @@ from ptxbench.emulator.runtime import mbarriers
 from ptxbench.emulator.runtime.copies import EVERYTHING
 from ptxbench.emulator.types import PRED, U32, U64
 
-instruction = Chapter("Data Movement and Conversion Instructions: cp.async", counted="async", any_order=True)
+instruction = Chapter("Data Movement and Conversion Instructions: cp.async", counted="async")
 barrier = Chapter("Parallel Synchronization Instructions: mbarrier", counted="barrier", any_order=True)
 
 CP = "data-movement-and-conversion-instructions-cp-async"

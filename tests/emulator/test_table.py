@@ -1,0 +1,90 @@
+"""The table's own rules: no opcode reads two ways, none is taken silently, and looking one up costs little."""
+
+import itertools
+import random
+
+import pytest
+
+from ptxbench.emulator.isa import TABLE, nearest
+from ptxbench.emulator.isa.table import Chapter, Part, overlap
+
+
+def test_no_two_lines_take_the_same_opcode_and_operands():
+    assert TABLE.ambiguities() == []
+
+
+def test_each_spelling_reads_one_way_as_its_line():
+    for line in dict.fromkeys(itertools.chain(*TABLE.patterns.values())):
+        for opcode in itertools.islice(line.spellings(), 64):
+            assert len(list(line.matches(tuple(opcode.split("."))))) == 1, (line.syntax, opcode)
+
+
+def test_overlap_of_two_lines_is_what_listing_their_spellings_shows():
+    choices = [(), ("a",), ("b",), ("a", "b"), ("b", "a")]
+    draw = random.Random(1)
+
+    def parts():
+        return tuple(
+            Part("x", tuple((choice, None) for choice in draw.sample(choices, draw.randint(1, 3))))
+            for _ in range(draw.randint(1, 4))
+        )
+
+    def spellings(line):
+        return {tuple(itertools.chain(*each)) for each in itertools.product(*[[c for c, _ in p.choices] for p in line])}
+
+    for _ in range(2000):
+        one, other = parts(), parts()
+        assert overlap(one, other) == bool(spellings(one) & spellings(other)), (one, other)
+
+
+@pytest.mark.parametrize(
+    "opcode",
+    ["ld.global.L1::evict_last.L1::evict_first.b32", "ld.shared.L2::128B.b32", "ld.relaxed.global.b32",
+     "st.nc.global.b32",
+     "atom.global.add.noftz.f32", "red.acquire.gpu.global.add.u32", "atom.shared.add.v2.f32", "fence.sc.warp",
+     "cp.async.ca.global.shared", "mbarrier.arrive.parity.b64", "ld.global.v3.b32", "ld.v8.b64"],
+)  # fmt: skip
+def test_a_qualifier_that_no_line_lists_makes_an_opcode_unknown(opcode):
+    assert opcode not in TABLE
+
+
+@pytest.mark.parametrize(
+    ("said", "manual"),
+    [
+        ("ld.global.acquire.gpu.b32", "ld.acquire.gpu.global.b32"),
+        ("red.global.release.gpu.add.u32", "red.release.gpu.global.add.u32"),
+        ("atom.global.v2.f32.add", "atom.global.add.v2.f32"),
+        ("ld.global.weak.b32", "ld.weak.global.b32"),
+    ],
+)
+def test_qualifiers_of_memory_may_stand_in_any_order(said, manual):
+    (one,), (other,) = TABLE[said], TABLE[manual]
+    assert (one.body, dict(one.arguments), one.operands) == (other.body, dict(other.arguments), other.operands)
+
+
+def test_an_order_that_counts_is_kept():
+    assert "cvt.s32.rzi.f32" not in TABLE
+
+
+@pytest.mark.parametrize(
+    ("opcode", "suggested"),
+    [
+        ("ld.global.v3.b32", "ld.global.v2.b32"),
+        ("atom.global.mul.u32", "atom.global.min.u32"),
+        ("bar.wait", "bar.sync"),
+    ],
+)
+def test_the_nearest_spelling_is_of_the_same_instruction(opcode, suggested):
+    found = nearest(opcode)
+    assert suggested in found or found[0].split(".")[0] == opcode.split(".")[0]
+    assert all(each in TABLE for each in found)
+
+
+@pytest.mark.parametrize("syntax", ["add{.sat}.s32 d, a, b", "add.rnd.s32 d, a, b"])
+def test_a_modifier_that_no_one_hears_fails_the_import(syntax):
+    instruction = Chapter("a test", counted="int")
+    with pytest.raises(ValueError, match="neither asks for"):
+
+        @instruction(syntax, rnd=("rn", "rz"), section="none")
+        def add(e, a, b):
+            return e.add(a, b)
