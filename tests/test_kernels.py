@@ -260,6 +260,11 @@ MUTANTS = [
     ("bigint_mul256.rows", "addc.u32 %p_11, 0, 0",        "add.u32 %p_11, 0, 0"),
     ("bigint_mul256.rows", "madc.hi.cc.u32 %p_9",         "mad.hi.cc.u32 %p_9"),
     ("bigint_mul256.rows", "[%product_at + 32]",          "[%product_at + 16]"),         # four limbs never written
+    ("rmsnorm",        "setp.ge.u32 %idle, %thread",      "setp.gt.u32 %idle, %thread"),
+    ("rmsnorm",        "fma.rn.ftz.f32 %mean, %squares, %share, %eps", "mul.rn.ftz.f32 %mean, %squares, %share"),
+    ("rmsnorm",        "%result, %scaled, %weight",       "%result, %scaled, %scale"),
+    ("rmsnorm",        "and.b32 %sum_in, %thread, 7",     "and.b32 %sum_in, %thread, 3"),  # half of the warps
+    ("rmsnorm",        "bar.sync 0;",                     ""),
 ]  # fmt: skip
 
 
@@ -326,6 +331,16 @@ def bigint_mul256(a, b, n, reps):
     return {"product": rows}
 
 
+def rmsnorm(x, w, eps, columns):
+    means = [math.fsum(value * value for value in row) / columns for row in x]
+    return {
+        "y": [
+            [value * weight / math.sqrt(mean + eps) for value, weight in zip(row, w, strict=True)]
+            for row, mean in zip(x, means, strict=True)
+        ]
+    }
+
+
 REFERENCES = [
     ("triad",          triad,          {"n": 5}),
     ("reduce_sum",     reduce_sum,     {"n": 7}),
@@ -333,6 +348,7 @@ REFERENCES = [
     ("transpose",      transpose,      {"rows": 2, "columns": 3}),
     ("histogram256",   histogram256,   {"n": 40, "percent": 40}),
     ("softmax",        softmax,        {"rows": 2, "columns": 5}),
+    ("rmsnorm",        rmsnorm,        {"rows": 2, "columns": 5}),
     ("bigint_mul256",  bigint_mul256,  {"n": 10, "reps": 3}),
 ]  # fmt: skip
 

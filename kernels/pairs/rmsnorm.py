@@ -1,0 +1,56 @@
+"""rmsnorm: y[r][c] = x[r][c] * w[c] / the root of the mean of x[r]^2 + eps. A CTA a row, in two passes."""
+
+import numpy as np
+
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f32, relative, u32
+
+BLOCK = 256  # threads, of one CTA a row
+
+
+def rmsnorm(x, w, eps):
+    """Each row of x over the root of its mean square, times w."""
+    return x * w / np.sqrt(np.mean(x * x, axis=1, keepdims=True) + eps)
+
+
+def weights(rng, shape, rows, columns):
+    """Around one, as in trained models; far from zero, so that each of them counts."""
+    return rng.uniform(0.5, 1.5, shape)
+
+
+def error(columns):
+    """The greatest relative error of y, in units of u = 2**-24, to the first order.
+
+    - the mean, all of whose terms are positive: ceil(C / 256) fmas, 8 additions, 2 from the reciprocal of C (1 ulp) and
+      1 from the fma that scales by it and adds eps. The root halves them;
+    - rsqrt.approx: 2^-22.9, which is 2.15 u;
+    - the multiplications by it and by w: 2.
+    """
+    return ((ceil_div(int(columns), BLOCK) + 8 + 2 + 1) / 2 + 2.15 + 2) * 2**-24
+
+
+PAIR = Pair(
+    teaches="PTX spares the guards of one division and one rsqrtf, but once a row: what a loop hides, no clock shows.",
+    args=[
+        In("x", f32, lambda rows, columns: (rows, columns)),
+        In("w", f32, lambda rows, columns: (columns,), values=weights),
+        Out("y", f32, lambda rows, columns: (rows, columns)),
+        Scalar("eps", f32, 1e-6),
+        Scalar("columns", u32, lambda rows, columns: columns),
+    ],
+    launch=lambda rows, columns: Launch(grid=rows, block=BLOCK),
+    reference=lambda x, w, eps, columns: {"y": rmsnorm(x, w, eps)},
+    tolerance=relative(
+        lambda x, w, eps, columns: error(columns),
+        of=lambda x, w, eps, columns: np.abs(rmsnorm(x, w, eps)),
+        describe="(C/512 + 10) 2^-24 of |y|",
+    ),
+    check_sizes=[
+        {"rows": rows, "columns": columns} for rows, columns in ((1, 1), (3, 255), (3, 256), (3, 257), (4, 5000))
+    ],
+    bench_sizes=[
+        {"rows": rows, "columns": columns} for rows, columns in ((1024, 1024), (8192, 1024), (8192, 4096), (8192, 8192))
+    ],
+    # An element is squared, added, scaled and weighted.
+    flops=lambda rows, columns: 4 * rows * columns,
+    flags={"fast": ["--use_fast_math"]},
+)
