@@ -1,11 +1,13 @@
 """mma.sync: fragments as the manual draws them, sums as the hardware was found to make them, bit for bit."""
 
 import math
+import platform
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator
+from ptxbench.emulator import process
 from ptxbench.errors import UnsupportedInstruction
 from tests.emulator import block_sums, exact
 from tests.emulator.fragments import BITS, case, kernel
@@ -33,6 +35,10 @@ CASES = {opcode: case(opcode) for opcode in FLOATS}
 PROGRAMS = {opcode: kernel(each) for opcode, each in CASES.items()}
 
 
+E4M3 = np.array([float(block_sums.read(pattern, "e4m3")) for pattern in range(0x7F)])
+"""Its numbers that are not negative, ascending."""
+
+
 def encoded(values, kind):
     """Bit patterns of float64 values that the format can hold, to nearest even."""
     form = block_sums.FORMATS[kind]
@@ -41,9 +47,7 @@ def encoded(values, kind):
         if value == 0:
             pattern = form.sign if math.copysign(1, value) < 0 else 0
         elif kind == "e4m3":
-            patterns = range(0x7F)
-            pattern = min(patterns, key=lambda p: abs(block_sums.read(p, "e4m3") - abs(block_sums.Fraction(value))))
-            pattern |= 0x80 if value < 0 else 0
+            pattern = int(np.argmin(abs(E4M3 - abs(value)))) | (0x80 if value < 0 else 0)
         else:
             pattern = exact.rounded(block_sums.Fraction(float(value)), form, "rn")
         found[at] = pattern << 13 if kind == "tf32" else pattern
@@ -73,71 +77,104 @@ def run(case, a, b, c, arch, text=None):
     return result, execution
 
 
-def matrices(case, products, make):
-    """A, B and C as `make(rng, shape, kind)` fills them."""
-    rng = np.random.default_rng(len(case.opcode))
-    stacked = 4 if case.m == 8 and case.kinds[1] == "f16" else 1
-    shapes = ((case.m, case.k), (case.k, case.n), (case.m, case.n))
-    return [make(rng, (products, stacked, *shape), kind) for shape, kind in zip(shapes, case.kinds[1:], strict=True)]
-
-
-def ordinary(rng, shape, kind):
-    """Values about 1, with zeros among them."""
-    values = rng.normal(size=shape) * (rng.random(shape) > 0.1)
-    return encoded(values, kind)
-
-
-def spread(rng, shape, kind):
-    """Magnitudes far apart: products cancel, drop out of the sum, and are subnormal."""
-    form = block_sums.FORMATS[kind]
-    low = max(form.least - form.fraction, -40) if kind != "f32" else -45
-    high = {"f16": 10, "e4m3": 7, "e5m2": 13}.get(kind, 20)
-    return encoded(rng.choice((-1.0, 1.0), shape) * np.exp2(rng.uniform(low, high, shape)), kind)
-
-
-def patterns(rng, shape, kind):
-    """Any bits at all: infinities, NaN and subnormals among them."""
-    found = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
-    special = rng.random(shape)
-    form = block_sums.FORMATS[kind]
-    shift = np.uint64(13 if kind == "tf32" else 0)
-    if kind != "e4m3":
-        found = np.where(special < 0.01, np.uint64(form.infinity) << shift, found)
-        found = np.where((special > 0.01) & (special < 0.02), np.uint64(form.infinity | form.sign) << shift, found)
-    return np.where(special > 0.9, found & np.uint64(form.sign) << shift, found)
-
-
-def cancelling(rng, shape, kind):
-    """Few distinct powers of two, so that sums are ties, zeros and one bit beyond."""
-    return encoded(rng.choice((-1.0, 1.0), shape) * rng.choice((1.0, 2.0**-4, 1 + 2.0**-2, 2.0**-6, 8.0), shape), kind)
-
-
 def some_of(shape, count=48):
-    """Places to compare: exact sums in Python are slow. Every row and every column is among them."""
+    """Places to compare, at random: exact sums in Python are slow."""
     places = np.random.default_rng(7).permutation(list(np.ndindex(shape)))
     return map(tuple, places[:count].tolist())
 
 
-MAKERS = {"ordinary": ordinary, "spread": spread, "patterns": patterns, "cancelling": cancelling}
+def matrices(case, products, make):
+    """A, B and C as `make(rng, shape, kind, addend)` fills them."""
+    rng = np.random.default_rng(len(case.opcode))
+    stacked = 4 if case.m == 8 and case.kinds[1] == "f16" else 1
+    shapes = ((case.m, case.k), (case.k, case.n), (case.m, case.n))
+    return [
+        make(rng, (products, stacked, *shape), kind, addend)
+        for shape, kind, addend in zip(shapes, case.kinds[1:], (False, False, True), strict=True)
+    ]
+
+
+def powers(rng, shape, low, high):
+    """Magnitudes from 2^low to 2^high, of either sign."""
+    return rng.choice((-1.0, 1.0), shape) * np.exp2(rng.uniform(low, high, shape))
+
+
+def ordinary(rng, shape, kind, addend):
+    """Values about 1, with zeros among them."""
+    return encoded(rng.normal(size=shape) * (rng.random(shape) > 0.1), kind)
+
+
+def spread(rng, shape, kind, addend):
+    """Magnitudes far apart: products drop out of the sum, are subnormal, or zero times something large."""
+    form = block_sums.FORMATS[kind]
+    low = max(form.least - form.fraction, -40) if kind != "f32" else -45
+    high = {"f16": 10, "e4m3": 7, "e5m2": 13}.get(kind, 20)
+    return encoded(powers(rng, shape, low, high) * (rng.random(shape) > 0.3), kind)
+
+
+def patterns(rng, shape, kind, addend):
+    """Any bits at all: infinities, NaN and subnormals among them."""
+    found = rng.integers(0, 1 << BITS[kind], shape, np.uint64)
+    chance = rng.random(shape)
+    form = block_sums.FORMATS[kind]
+    shift = np.uint64(13 if kind == "tf32" else 0)
+    if kind != "e4m3":
+        found = np.where(chance < 0.01, np.uint64(form.infinity) << shift, found)
+        found = np.where((chance > 0.01) & (chance < 0.02), np.uint64(form.infinity | form.sign) << shift, found)
+    return np.where(chance > 0.9, found & np.uint64(form.sign) << shift, found)
+
+
+def cancelling(rng, shape, kind, addend):
+    """Few distinct values, so that sums are ties, zeros and one bit beyond."""
+    values = rng.choice((1.0, 2.0**-4, 1 + 2.0**-2, 2.0**-6, 8.0), shape)
+    return encoded(rng.choice((-1.0, 1.0), shape) * values, kind)
+
+
+def greatest(rng, shape, kind, addend):
+    """Significands just below 2, all of one sign: the largest sums that units of the last place can have."""
+    return encoded(np.full(shape, 2 - 2.0 ** -block_sums.FORMATS[kind].fraction), kind)
+
+
+def tiny(rng, shape, kind, addend):
+    """Results that are subnormal, or nearly; and zeros that must not seem larger than they are."""
+    least = block_sums.FORMATS[kind].least
+    low, high = (least - 8, least + 1) if addend else (least // 2 - 5, least // 2 + 1)
+    return encoded(powers(rng, shape, low, high) * (rng.random(shape) > 0.3), kind)
+
+
+def huge(rng, shape, kind, addend):
+    """Sums beyond the greatest number, in the middle of a chain too."""
+    high = {"f16": 10, "e4m3": 8, "e5m2": 12}.get(kind, 126 if kind == "f32" else 64)
+    return encoded(powers(rng, shape, high - 4, high), kind)
+
+
+def endless(rng, shape, kind, addend):
+    """Only the addend is infinite or NaN."""
+    if not addend:
+        return ordinary(rng, shape, kind, addend)
+    form = block_sums.FORMATS[kind]
+    return rng.choice(np.array([form.infinity, form.infinity | form.sign, form.infinity + 1, 1], np.uint64), shape)
+
+
+MAKERS = (ordinary, spread, patterns, cancelling, greatest, tiny, huge, endless)
 RUNS = [(opcode, arch) for opcode, archs in FLOATS.items() for arch in archs]
 
 
-@pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize(("opcode", "arch"), RUNS)
-def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch, maker):
+def test_a_float_product_has_the_bits_of_the_exact_model(opcode, arch):
     case = CASES[opcode]
-    a, b, c = matrices(case, 2, MAKERS[maker])
+    a, b, c = (np.concatenate(each) for each in zip(*(matrices(case, 2, make) for make in MAKERS), strict=True))
     actual, execution = run(case, a, b, c, arch)
     wrong = []
-    for product, matrix, row, column in some_of(actual.shape):
+    for product, matrix, row, column in some_of(actual.shape, 240):
         xs, ys = a[product, matrix, row].tolist(), b[product, matrix, :, column].tolist()
-        addend = int(c[product, matrix, row, column])
-        wanted = block_sums.expected(xs, ys, addend, case.kinds, arch)
-        if int(actual[product, matrix, row, column]) != wanted:
-            wrong.append((product, matrix, row, column, hex(int(actual[product, matrix, row, column])), hex(wanted)))
+        wanted = block_sums.expected(xs, ys, int(c[product, matrix, row, column]), case.kinds, arch)
+        found = int(actual[product, matrix, row, column])
+        if found != wanted:
+            wrong.append((MAKERS[product // 2].__name__, matrix, row, column, hex(found), hex(wanted)))
     assert wrong == []
-    assert execution.counters["ptx_mma_operations"] == 2
-    flops = 2 * 2 * case.m * case.n * case.k * actual.shape[1]
+    assert execution.counters["ptx_mma_operations"] == len(a)
+    flops = len(a) * 2 * case.m * case.n * case.k * actual.shape[1]
     assert execution.counters[f"ptx_mma_flops_{case.kinds[1]}"] == flops
 
 
@@ -195,7 +232,8 @@ def test_an_integer_product_is_exact_and_wraps_or_clamps(opcode):
 F64 = [
     f"mma.sync.aligned.{shape}.row.col{rounding}.f64.f64.f64.f64"
     for shape, rounding in (
-        ("m8n8k4", ""), ("m16n8k4", ".rz"), ("m16n8k8", ".rn"), ("m16n8k16", ""), ("m8n8k4", ".rm"), ("m16n8k16", ".rp"),
+        ("m8n8k4", ""), ("m16n8k4", ".rz"), ("m16n8k8", ".rn"), ("m16n8k16", ""), ("m8n8k4", ".rm"),
+        ("m16n8k16", ".rp"),
     )
 ]  # fmt: skip
 for opcode in F64:
@@ -238,3 +276,43 @@ def test_an_architecture_that_lacks_an_instruction_is_refused(opcode, lacks, nee
     with pytest.raises(UnsupportedInstruction, match=f"needs {needs}; this run is for {lacks}"):
         run(case, *zeros, lacks)
     run(case, *zeros, needs)
+
+
+LESSER = {"x86_64": ["x86-64", "x86-64-v3"]}.get(platform.machine(), ["generic"])
+EVERYWHERE = [
+    "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",
+    "mma.sync.aligned.m16n8k32.row.col.f16.e5m2.e4m3.f16",
+    "mma.sync.aligned.m8n8k4.row.col.rm.f64.f64.f64.f64",
+    "mma.sync.aligned.m16n8k64.row.col.satfinite.s32.s4.u4.s32",
+    "mma.sync.aligned.m16n8k256.row.col.s32.b1.b1.s32.xor.popc",
+]
+
+
+@pytest.fixture
+def another_process(monkeypatch):
+    """Starts the emulator's process anew, for a CPU."""
+
+    def start(cpu):
+        process.stop_process()
+        monkeypatch.setenv("PTXBENCH_EMULATOR_CPU", cpu)
+
+    yield start
+    process.stop_process()
+
+
+def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
+    rng = np.random.default_rng(11)
+    given = {
+        opcode: [
+            np.where(rng.random(shape) < 0.5, 0x3C3C3C3C3C3C3C3C, rng.integers(0, 1 << 62, shape))
+            .astype(np.uint64) & np.uint64((1 << held.bits) - 1)
+            for held, shape in ((case.a, (4, 1, case.m, case.k)), (case.b, (4, 1, case.k, case.n)),
+                                (case.c, (4, 1, case.m, case.n)))
+        ]
+        for opcode, case in ((opcode, CASES[opcode]) for opcode in EVERYWHERE)
+    }  # fmt: skip
+    expected = {opcode: run(CASES[opcode], *given[opcode], "sm_90")[0] for opcode in EVERYWHERE}
+    for cpu in LESSER:
+        another_process(cpu)
+        for opcode in EVERYWHERE:
+            assert np.array_equal(run(CASES[opcode], *given[opcode], "sm_90")[0], expected[opcode]), (cpu, opcode)

@@ -39,7 +39,9 @@ CASES = [
     for (kind, result), (shapes, all_layouts) in TYPES.items()
     for i, shape in enumerate(shapes)
     for j, layouts in enumerate(all_layouts)
-    if (kind, result) == ("f16", "f32") or len(shapes) < 3 or (i + j) % 3 == 0  # what differs from f16 and f32 is not the layout
+    if (kind, result) == ("f16", "f32")
+    or len(shapes) < 3
+    or (i + j) % 3 == 0  # what differs from f16 and f32 is not the layout
 ]
 STORED = {
     "f16": np.float16, "f32": np.float32, "tf32": np.float32, "f64": np.float64, "s8": np.int8, "u8": np.uint8,
@@ -136,6 +138,18 @@ def test_fragments_come_from_whatever_memory_an_address_is_in(from_shared, arch)
     args = [a.astype(np.float16), b.astype(np.float16), c.astype(np.float32), d, np.int32(from_shared)]
     emulator.run(module(arch), "generic", grid=1, block=32, args=args, arch=arch)
     assert np.array_equal(d, a @ b + 3 * c)
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])  # a chain of two blocks, and one block
+@pytest.mark.parametrize(("result", "addend"), [("f32", "f16"), ("f16", "f32")])
+def test_the_addend_may_have_another_type_than_the_result(result, addend, arch):
+    rng = np.random.default_rng(9)
+    a, b, c = made(rng, (16, 16), "f16"), made(rng, (16, 16), "f16"), made(rng, (16, 16), "f32")
+    d = np.zeros((16, 16), STORED[result])
+    args = [a.astype(np.float16), b.astype(np.float16), c.astype(STORED[addend]), d]
+    emulator.run(module(arch), f"mixed_{result}_{addend}", grid=1, block=32, args=args, arch=arch)
+    bound = 17 * UNIT_ROUNDOFF[result] * (abs(a) @ abs(b) + abs(c))
+    assert (abs(d - (a @ b + c)) <= bound).all()
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
@@ -276,19 +290,36 @@ STEP:
 ROLLED, UNROLLED = gemm(1), gemm(16)
 
 
+def problem(n):
+    """A and B as float64, and as bf16 in memory."""
+    rng = np.random.default_rng(8)
+    a, b = (rng.integers(-128, 128, (n, n)) / 64.0 for _ in range(2))
+    return a, b, [(each.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for each in (a, b)]
+
+
 @pytest.mark.parametrize("text", [ROLLED, UNROLLED], ids=["rolled", "unrolled"])
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
 def test_a_gemm_by_hand_is_that_of_numpy(text, arch):
     n = 256
-    rng = np.random.default_rng(8)
-    a, b = (rng.integers(-128, 128, (n, n)) / 64.0 for _ in range(2))
-    in_memory = [(each.astype(np.float32).view(np.uint32) >> 16).astype(np.uint16) for each in (a, b)]
+    a, b, in_memory = problem(n)
     c = np.zeros((n, n), np.float32)
     execution = emulator.run(text, grid=(n // 64, n // 64), block=128, args=[*in_memory, c, np.uint32(n)], arch=arch)
     bound = (n + 1) * 2.0**-23 * (abs(a) @ abs(b))
     assert (abs(c - a @ b) <= bound).all()
     assert execution.counters["ptx_mma_flops_bf16"] == 2 * n**3
     assert execution.counters["ptx_shared_load_conflicts"] == 0  # what the padding is for
+
+
+def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():
+    n = 64
+    _, _, in_memory = problem(n)
+
+    def findings(text):
+        c = np.zeros((n, n), np.float32)
+        return emulator.run(text, grid=1, block=128, args=[*in_memory, c, np.uint32(n)], sanitize=True).findings
+
+    assert findings(ROLLED) == ()
+    assert any("ldmatrix" in str(each) for each in findings(ROLLED.replace("bar.sync 0;", "", 1)))
 
 
 def register_counts(opcode):

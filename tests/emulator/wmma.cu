@@ -93,6 +93,31 @@ extern "C" __global__ void generic(const __half* a, const __half* b, const float
     wmma::store_matrix_sync(d, fc, 16, wmma::mem_row_major);
 }
 
+// D of f32 from C of f16, and the other way.
+template <typename R, typename C>
+__device__ void mixed(const __half* a, const __half* b, const C* c, R* d)
+{
+    wmma::fragment<wmma::matrix_a, 16, 16, 16, __half, wmma::row_major> fa;
+    wmma::fragment<wmma::matrix_b, 16, 16, 16, __half, wmma::row_major> fb;
+    wmma::fragment<wmma::accumulator, 16, 16, 16, C> fc;
+    wmma::fragment<wmma::accumulator, 16, 16, 16, R> fd;
+    wmma::load_matrix_sync(fa, a, 16);
+    wmma::load_matrix_sync(fb, b, 16);
+    wmma::load_matrix_sync(fc, c, 16, wmma::mem_row_major);
+    wmma::mma_sync(fd, fa, fb, fc);
+    wmma::store_matrix_sync(d, fd, 16, wmma::mem_row_major);
+}
+
+extern "C" __global__ void mixed_f32_f16(const __half* a, const __half* b, const __half* c, float* d)
+{
+    mixed(a, b, c, d);
+}
+
+extern "C" __global__ void mixed_f16_f32(const __half* a, const __half* b, const float* c, __half* d)
+{
+    mixed(a, b, c, d);
+}
+
 // C = A B, all n x n, row by row; n a multiple of 64. A CTA of four warps makes 64 x 64, each warp 32 x 32.
 extern "C" __global__ void __launch_bounds__(128)
 wmma_gemm(const __half* a, const __half* b, float* c, unsigned n)

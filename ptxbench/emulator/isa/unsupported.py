@@ -26,6 +26,14 @@ TEXTURES = "no textures and surfaces are modelled: their filtering and addressin
 UNSUPPORTED = (
     Missing("textures and surfaces", ("tex", "tld4", "txq", "istypep", "suld", "sust", "sured", "suq"), TEXTURES),
     Missing("warpgroup matrix operations", ("wgmma",), HOPPER),
+    Missing("sparse matrix operations", ("mma.sp", "mma.sp::ordered_metadata"), "not yet: the dense ones are first"),
+    Missing("matrices of 4, 6 and 8-bit elements in memory",
+            ("ldmatrix.sync.aligned.m8n16", "ldmatrix.sync.aligned.m16n16", "stmatrix.sync.aligned.m16n8"),
+            "not yet: sm_100a and sm_120a have them, for formats of 4 and 6 bits"),
+    Missing("matrix operations on 4 and 6-bit floats and with scales",
+            tuple(f"mma.sync.aligned.{shape}.row.col.kind::{kind}" for shape in ("m16n8k32", "m16n8k64")
+                  for kind in ("f8f6f4", "mxf8f6f4", "mxf4", "mxf4nvf4")),
+            "not yet: sm_120a has them"),
     Missing("tensor memory and its matrix operations", ("tcgen05",), "not yet: sm_100 follows sm_90"),
     Missing("bulk and tensor copies (TMA)",
             ("cp.async.bulk", "cp.reduce.async.bulk", "tensormap", "multimem.cp"), HOPPER),

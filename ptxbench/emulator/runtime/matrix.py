@@ -25,7 +25,7 @@ SPECIAL = 4096
 """The exponent that stands for infinity (significand 1 or -1) and NaN (0); sums of two tell it from any other."""
 NOTHING = -4096
 """The exponent of zero: it never is the greatest."""
-CHUNK = 8
+MOST_STEPS = 16
 """Products below 2^27 that an i32 can add up."""
 NAN16, NAN32 = 0x7FFF, 0x7FFFFFFF
 
@@ -391,9 +391,11 @@ def load(e: Emitter, pointer: str, k: str, plane: int, kind: Type) -> Value:
 def dot_float(steps: int, frac: int, start: Format, kind_d: str, kept: int) -> Function:
     """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
 
-    In units of 2^(top - frac) each product, whose significands are already shifted to `frac` fraction bits, is at
-    most 2^27; CHUNK of them are added as i32 and the sums as f64, where they stay exact.
+    In units of 2^(top - frac) each product, whose significands are already shifted to `frac` fraction bits, is
+    below 2^27, so that an i32 holds the sum of a block; as f64, with c, it stays exact.
     """
+    assert steps <= MOST_STEPS
+    assert frac <= 25
     begin, highest, term, finish = Emitter(), Emitter(), Emitter(), Emitter()
     highest.names, term.names, finish.names = 10_000, 20_000, 30_000
     c_significand, c_exponent = decoded_float(begin, Value("%c", U32), start, max(0, frac - start.fraction))
@@ -413,22 +415,18 @@ def dot_float(steps: int, frac: int, start: Format, kind_d: str, kept: int) -> F
         shifted = replace(e.shr(replace(magnitude, type=U32), distance), type=S32)
         return e.sub(e.xor(shifted, sign), sign)
 
-    a, b = (load(term, pointer, "%k", 0, S32) for pointer in ("%a", "%b"))
-    exponents = [load(term, pointer, "%k", 1, S32) for pointer in ("%a", "%b")]
+    a, b = (load(term, pointer, "%t", 0, S32) for pointer in ("%a", "%b"))
+    exponents = [load(term, pointer, "%t", 1, S32) for pointer in ("%a", "%b")]
     sum_next = term.add(Value("%sum", S32), cut(term, term.mul(a, b), term.add(*exponents)))
 
     addend = Emitter()
     addend.names = 40_000
     c_term = addend.int_to_float(cut(addend, c_significand, c_exponent, max(0, start.fraction - frac)), F64)
-    chunk = Emitter()
-    chunk.names = 50_000
-    total_next = chunk.add(Value("%total", F64), chunk.int_to_float(sum_next, F64))
-
-    value = scaled(finish, total_next, top, frac)
+    total = finish.add(c_term, finish.int_to_float(sum_next, F64))
+    value = scaled(finish, total, top, frac)
     result = to_f16(finish, value) if kind_d == "f16" else to_f32_toward_zero(finish, value, kept)
     special = special_sum(steps, kind_d)
     name = f"dot_{start.name}_{kind_d}_{steps}_{frac}" + (f"_{kept}" if kept != 23 else "")
-    size = min(CHUNK, steps)
     addend_of_c = f"{V32} {c_significand.ir}, {V32} {c_exponent.ir}"
     text = f"""
 define internal {V32} @{name}(ptr %a, ptr %b, {V32} %c, i1 %special) noinline {{
@@ -445,23 +443,14 @@ highest:
 addend:
   %top.all = phi {V32} [ {top_next.ir}, %highest ]
   {chr(10).join(addend.lines)}
-  br label %chunk
-chunk:
-  %first = phi i64 [ 0, %addend ], [ %end, %full ]
-  %total = phi {F64.vector} [ {c_term.ir}, %addend ], [ {total_next.ir}, %full ]
-  %end = add i64 %first, {size}
   br label %term
 term:
-  %t = phi i64 [ %first, %chunk ], [ %t.next, %term ]
-  %sum = phi {V32} [ zeroinitializer, %chunk ], [ {sum_next.ir}, %term ]
-  {chr(10).join(term.lines).replace("%k", "%t")}
+  %t = phi i64 [ 0, %addend ], [ %t.next, %term ]
+  %sum = phi {V32} [ zeroinitializer, %addend ], [ {sum_next.ir}, %term ]
+  {chr(10).join(term.lines)}
   %t.next = add i64 %t, 1
-  %t.more = icmp ult i64 %t.next, %end
-  br i1 %t.more, label %term, label %full
-full:
-  {chr(10).join(chunk.lines)}
-  %chunks.more = icmp ult i64 %end, {steps}
-  br i1 %chunks.more, label %chunk, label %finish
+  %t.more = icmp ult i64 %t.next, {steps}
+  br i1 %t.more, label %term, label %finish
 finish:
   {chr(10).join(finish.lines)}
   br i1 %odd, label %specials, label %done
@@ -473,7 +462,7 @@ done:
   ret {V32} %result
 }}
 """
-    declared = (e.declarations for e in (begin, highest, term, finish, addend, chunk))
+    declared = (e.declarations for e in (begin, highest, term, finish, addend))
     return Function(name, text, (special,), tuple(sorted(set().union(*declared))))
 
 
@@ -571,7 +560,6 @@ def to_f16(e: Emitter, value: Value) -> Value:
     magic = 2.0**52  # adding it leaves a whole number, rounded to nearest even, in the low bits
     shifted = e.add(replace(e.mul(e.absolute(value), scale), raw=False), e.constant(magic, F64))
     steps = e.sub(e.as_type(replace(shifted, raw=False), U64), long(0x433 << 52))
-    steps = e.min(steps, long(1 << 20))
     encoded = e.add(e.shl(e.sub(field, long(1023 - 14)), long(10)), steps)
     encoded = e.min(encoded, long(0x7C00))
     sign = e.and_(e.shr(bits, long(48)), long(0x8000))
