@@ -265,6 +265,19 @@ MUTANTS = [
     ("rmsnorm",        "%result, %scaled, %weight",       "%result, %scaled, %scale"),
     ("rmsnorm",        "and.b32 %sum_in, %thread, 7",     "and.b32 %sum_in, %thread, 3"),  # half of the warps
     ("rmsnorm",        "bar.sync 0;",                     ""),
+    ("copy_hints",     "setp.lt.u32 %whole",              "setp.le.u32 %whole"),         # a vector past the end
+    ("copy_hints",     "setp.ge.u32 %past_end",           "setp.gt.u32 %past_end"),
+    ("copy_hints",     "[%x_at + 8192]",                  "[%x_at + 4096]"),
+    ("copy_hints",     "add.u32 %i, %i, 256",             "add.u32 %i, %i, 512"),        # the last CTA stops early
+    ("copy_hints.l2_128", "[%y_at + 12288]",              "[%y_at + 8192]"),
+    ("copy_hints.l2_128", "mad.wide.u32 %y_at, %i, 16",   "mad.wide.u32 %y_at, %i, 32"),
+    ("copy_hints.l2_128", "setp.lt.u32 %more",            "setp.le.u32 %more"),
+    ("copy_hints.evict_first", "{%v1_x, %v1_y, %v1_z, %v1_w}", "{%v1_x, %v1_y, %v1_w, %v1_z}"),
+    ("copy_hints.evict_first", "add.u64 %y_at, %y_at, 4096",   "add.u64 %y_at, %y_at, 2048"),
+    ("copy_hints.evict_first", "add.u32 %fourth, %i, 768",     "add.u32 %fourth, %i, 512"),
+    ("copy_hints.interleaved", "@!%whole bra",                 "@%whole bra"),
+    ("copy_hints.interleaved", "mad.lo.u32 %i, %block, 1024",  "mad.lo.u32 %i, %block, 512"),  # half never written
+    ("copy_hints.interleaved", "[%y_at + 4096], {%v1_x",       "[%y_at + 4096], {%v0_x"),
 ]  # fmt: skip
 
 
@@ -341,6 +354,10 @@ def rmsnorm(x, w, eps, columns):
     }
 
 
+def copy_hints(x, vectors):
+    return {"y": [x[i] for i in range(4 * vectors)]}
+
+
 REFERENCES = [
     ("triad",          triad,          {"n": 5}),
     ("reduce_sum",     reduce_sum,     {"n": 7}),
@@ -348,6 +365,7 @@ REFERENCES = [
     ("transpose",      transpose,      {"rows": 2, "columns": 3}),
     ("histogram256",   histogram256,   {"n": 40, "percent": 40}),
     ("softmax",        softmax,        {"rows": 2, "columns": 5}),
+    ("copy_hints",     copy_hints,     {"n": 48}),
     ("rmsnorm",        rmsnorm,        {"rows": 2, "columns": 5}),
     ("bigint_mul256",  bigint_mul256,  {"n": 10, "reps": 3}),
 ]  # fmt: skip

@@ -1,0 +1,23 @@
+// copy_hints: y = x, four 16-byte accesses a thread, cached in L2 alone.
+// Paired with ../ptx/copy_hints.ptx; shapes and launch are in ../pairs/copy_hints.py.
+
+extern "C" __global__ void __launch_bounds__(256)
+copy_hints(const uint4* __restrict__ x, uint4* __restrict__ y, unsigned vectors)
+{
+    const unsigned i = 1024 * blockIdx.x + threadIdx.x;
+
+    if (i + 768 < vectors) {
+        // All loads before the first store, for a load that follows a store may have to wait for it.
+        const uint4 v0 = __ldcg(&x[i]);
+        const uint4 v1 = __ldcg(&x[i + 256]);
+        const uint4 v2 = __ldcg(&x[i + 512]);
+        const uint4 v3 = __ldcg(&x[i + 768]);
+        __stcg(&y[i], v0);
+        __stcg(&y[i + 256], v1);
+        __stcg(&y[i + 512], v2);
+        __stcg(&y[i + 768], v3);
+    } else {
+        for (unsigned k = i; k < vectors; k += 256)     // the last CTA: up to three
+            __stcg(&y[k], __ldcg(&x[k]));
+    }
+}

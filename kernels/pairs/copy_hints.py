@@ -1,0 +1,22 @@
+"""copy_hints: y = x, n bytes, four 16-byte loads in flight a thread, under the cache hints of either language."""
+
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
+
+BLOCK = 256
+VECTOR = 16  # bytes of an access
+IN_FLIGHT = 4  # loads of a thread before its first store
+
+PAIR = Pair(
+    teaches="A hint changes no byte: what PTX alone can say, L1::no_allocate and L2::256B, against __ldcs and __ldcg.",
+    args=[
+        In("x", u32, lambda n: (n // 4,)),
+        Out("y", u32, lambda n: (n // 4,)),
+        Scalar("vectors", u32, lambda n: n // VECTOR),
+    ],
+    launch=lambda n: Launch(grid=ceil_div(n, VECTOR * IN_FLIGHT * BLOCK), block=BLOCK),
+    reference=lambda x, vectors: {"y": x},
+    tolerance=EXACT,
+    check_sizes=[{"n": n} for n in (16, 16368, 16384, 16400, 1048592)],
+    bench_sizes=[{"n": 1 << k} for k in (20, 25, 28, 31)],
+    flops=lambda n: 0,
+)
