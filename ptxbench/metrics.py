@@ -199,6 +199,11 @@ METRICS = (
                           ("serial", "Most lanes on one address, summed over"))),
     counter("ptx_barriers", "barriers", "lower", "Arrivals of warps at barriers."),
     counter("ptx_barrier_phases", "phases", "lower", "Completed barriers of CTAs."),
+    counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
+    counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),
+    counter("ptx_mma_operations", "mma", "lower", "Matrix instructions (mma, wmma)."),
+    *(counter(f"ptx_mma_flops_{name}", f"mma {name}", "higher", f"Multiplications and additions of {name} matrices.")
+      for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")),
 )  # fmt: skip
 """In the order of a wide table."""
 

@@ -172,7 +172,7 @@ def test_an_instruction_that_the_emulator_lacks(tmp_path, kernels, ptxbench):
     kernels_folder(tmp_path, ptx=novel)
     ran = ptxbench(*RUN)
     assert ran.status == 5
-    assert "scale.ptx:38: the emulator does not know 'txq.width.b32'" in one_line(ran.out)
+    assert "scale.ptx:38: 'txq.width.b32' is not supported: " in one_line(ran.out)
     assert statuses(saved()[0]) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "unsupported"}
 
 
