@@ -254,11 +254,19 @@ class Machine:
         """`lanes` (i32) come to the barriers `ids`, which expect `counts` lanes; see runtime/barriers.py."""
         slot = self.take(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "barrier", "arrive", 0))
-        function = self.function(barriers.ARRIVE)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        some = self.e.op(f"zext i1 {self.e.op(f'icmp ne i32 {lanes}, 0')} to i64")
+        before = self.e.op(f"load i64, ptr {site}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {before}, {some}')}, ptr {site}")
+        if ids.constant is not None and ids.constant < 16 and counts.constant is not None:
+            group = self.function(barriers.ARRIVE_GROUP)
+            count = counts.constant - (1 << 32 if counts.constant >> 31 else 0)
+            arguments = f"i32 {lanes}, i32 {ids.constant}, i32 {count}, i32 {predicates}, i32 {kind}"
+            self.e.line(f"call void @{group}(ptr %env, ptr %warp, {arguments})")
+            return
         self.e.line(
-            f"call void @{function}(ptr %env, ptr %warp, ptr {site}, i32 {lanes}, {V32} {ids.ir}, {V32} {counts.ir}, "
-            f"i32 {predicates}, i32 {kind})"
+            f"call void @{self.function(barriers.ARRIVE)}(ptr %env, ptr %warp, ptr {site}, i32 {lanes}, "
+            f"{V32} {ids.ir}, {V32} {counts.ir}, i32 {predicates}, i32 {kind})"
         )
 
     def copy(self, target: Value | ParamAddress, source: Value | ParamAddress, size: int, counts: Value) -> None:

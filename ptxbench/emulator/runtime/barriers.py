@@ -8,7 +8,7 @@ Lanes of an arrived warp that do not exist or have exited count as arrived. (PTX
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, bump, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
@@ -164,23 +164,81 @@ done:
 }}
 """, (RELEASE,), (CTPOP, CTTZ))  # fmt: skip
 
+ARRIVE_GROUP = Function("arrive_group", f"""
+define internal void @arrive_group(ptr %env, ptr %warp, i32 %lanes.in, i32 %id, i32 %count, i32 %predicates,
+                                   i32 %kind) noinline {{
+  ; The lanes of %lanes.in come to barrier %id, below 16, which expects %count lanes; %kind says what they do.
+entry:
+  %none = icmp eq i32 %lanes.in, 0
+  br i1 %none, label %done, label %come
+come:
+  {slot("header", at.CTA_STATE, "ptr")}
+  {slot("rank", at.WARP, "i32")}
+  %entry.index = mul i32 %id, {at.BARRIER_BYTES}
+  %entry.from = add i32 %entry.index, {at.CTA_BARRIERS}
+  %entry.wide = zext i32 %entry.from to i64
+  %barrier = getelementptr i8, ptr %header, i64 %entry.wide
+  {field("lanes", at.BARRIER_LANES)}
+  %more = call i32 @llvm.ctpop.i32(i32 %lanes.in)
+  %lanes.new = add i32 %lanes, %more
+  store i32 %lanes.new, ptr %lanes.at
+  {field("warps", at.BARRIER_WARPS)}
+  %warp.bit = shl i32 1, %rank
+  %warps.new = or i32 %warps, %warp.bit
+  store i32 %warps.new, ptr %warps.at
+  %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
+  store i32 %count, ptr %expected.at
+  {field("trues", at.BARRIER_TRUES)}
+  %true.lanes = and i32 %predicates, %lanes.in
+  %true.count = call i32 @llvm.ctpop.i32(i32 %true.lanes)
+  %trues.new = add i32 %trues, %true.count
+  store i32 %trues.new, ptr %trues.at
+  {field("asked", at.BARRIER_ASKED)}
+  %reduces = icmp eq i32 %kind, {REDUCES}
+  %asking = select i1 %reduces, i32 %more, i32 0
+  %asked.new = add i32 %asked, %asking
+  store i32 %asked.new, ptr %asked.at
+  %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
+  %open = load i32, ptr %open.at
+  %open.bit = shl i32 1, %id
+  %open.new = or i32 %open, %open.bit
+  store i32 %open.new, ptr %open.at
+  %passing = icmp eq i32 %kind, {GOES_ON}
+  br i1 %passing, label %parked, label %park
+park:
+  %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
+  %waiting = load i32, ptr %waiting.at
+  %waiting.new = or i32 %waiting, %lanes.in
+  store i32 %waiting.new, ptr %waiting.at
+  %mark = or i32 %id, %kind
+  %mark.byte = trunc i32 %mark to i8
+  {splat("mark.all", "i8", "%mark.byte")}
+  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
+  %where = load {BYTES}, ptr %where.at
+  %member.lanes = bitcast i32 %lanes.in to {MASK}
+  %where.new = select {MASK} %member.lanes, {BYTES} %mark.all, {BYTES} %where
+  store {BYTES} %where.new, ptr %where.at
+  br label %parked
+parked:
+  call void @check_barrier(ptr %env, i32 %id)
+  br label %done
+done:
+  ret void
+}}
+""", (CHECK,), (CTPOP,))  # fmt: skip
+
 ARRIVE = Function("arrive_at_barrier", f"""
 define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,
                                         i32 %predicates, i32 %kind) noinline {{
-  ; The lanes of %arriving come to the barriers that %ids names, each expecting %counts lanes; %kind says what they do.
+  ; The lanes of %arriving come to the barriers that %ids names.
 entry:
   %ids.list = alloca [{LANES} x i32], align 64
   %counts.list = alloca [{LANES} x i32], align 64
   store {V32} %ids, ptr %ids.list
   store {V32} %counts, ptr %counts.list
-  {slot("header", at.CTA_STATE, "ptr")}
-  {slot("rank", at.WARP, "i32")}
-  %some = icmp ne i32 %arriving, 0
-  %one = zext i1 %some to i64
-  {bump(at.REQUESTS, "%one")}
   br label %next
 next:
-  %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %parked ], [ %rest.less, %wrong ]
+  %rest = phi i32 [ %arriving, %entry ], [ %rest.less, %known ], [ %rest.less, %wrong ]
   %over = icmp eq i32 %rest, 0
   br i1 %over, label %done, label %group
 group:
@@ -202,58 +260,12 @@ wrong:
   call void @fault(ptr %env, i64 {at.NO_BARRIER}, ptr %site, i64 %lane.wide, i64 %id.long)
   br label %next
 known:
-  %entry.index = mul i32 %id, {at.BARRIER_BYTES}
-  %entry.from = add i32 %entry.index, {at.CTA_BARRIERS}
-  %entry.wide = zext i32 %entry.from to i64
-  %barrier = getelementptr i8, ptr %header, i64 %entry.wide
-  {field("lanes", at.BARRIER_LANES)}
-  %more = call i32 @llvm.ctpop.i32(i32 %members)
-  %lanes.new = add i32 %lanes, %more
-  store i32 %lanes.new, ptr %lanes.at
-  {field("warps", at.BARRIER_WARPS)}
-  %warp.bit = shl i32 1, %rank
-  %warps.new = or i32 %warps, %warp.bit
-  store i32 %warps.new, ptr %warps.at
-  %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
-  store i32 %count, ptr %expected.at
-  {field("trues", at.BARRIER_TRUES)}
-  %true.lanes = and i32 %predicates, %members
-  %true.count = call i32 @llvm.ctpop.i32(i32 %true.lanes)
-  %trues.new = add i32 %trues, %true.count
-  store i32 %trues.new, ptr %trues.at
-  {field("asked", at.BARRIER_ASKED)}
-  %reduces = icmp eq i32 %kind, {REDUCES}
-  %asking = select i1 %reduces, i32 %more, i32 0
-  %asked.new = add i32 %asked, %asking
-  store i32 %asked.new, ptr %asked.at
-  %open.at = getelementptr i8, ptr %header, i64 {at.CTA_OPEN}
-  %open = load i32, ptr %open.at
-  %open.bit = shl i32 1, %id
-  %open.new = or i32 %open, %open.bit
-  store i32 %open.new, ptr %open.at
-  %passing = icmp eq i32 %kind, {GOES_ON}
-  br i1 %passing, label %parked, label %park
-park:
-  %waiting.at = getelementptr i8, ptr %warp, i64 {at.WARP_WAITING}
-  %waiting = load i32, ptr %waiting.at
-  %waiting.new = or i32 %waiting, %members
-  store i32 %waiting.new, ptr %waiting.at
-  %mark = or i32 %id, %kind
-  %mark.byte = trunc i32 %mark to i8
-  {splat("mark.all", "i8", "%mark.byte")}
-  %where.at = getelementptr i8, ptr %warp, i64 {at.WARP_BARRIERS}
-  %where = load {BYTES}, ptr %where.at
-  %member.lanes = bitcast i32 %members to {MASK}
-  %where.new = select {MASK} %member.lanes, {BYTES} %mark.all, {BYTES} %where
-  store {BYTES} %where.new, ptr %where.at
-  br label %parked
-parked:
-  call void @check_barrier(ptr %env, i32 %id)
+  call void @arrive_group(ptr %env, ptr %warp, i32 %members, i32 %id, i32 %count, i32 %predicates, i32 %kind)
   br label %next
 done:
   ret void
 }}
-""", (CHECK, FAULT), (CTPOP, CTTZ))  # fmt: skip
+""", (ARRIVE_GROUP, FAULT), (CTTZ,))  # fmt: skip
 
 CHECK_ALL = Function("check_barriers", f"""
 define internal void @check_barriers(ptr %env) noinline {{

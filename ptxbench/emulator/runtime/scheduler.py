@@ -162,7 +162,7 @@ entry:
   store i64 %time.start, ptr %p.barrier.time
   br label %prepare
 prepare:
-  %w = phi i64 [ 0, %entry ], [ %w.next, %prepare.warp ]
+  %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]
   %prepared = icmp eq i64 %w, %warp.count
   br i1 %prepared, label %done, label %prepare.warp
 prepare.warp:
@@ -174,6 +174,12 @@ prepare.warp:
   %l.offset = mul i64 %w, {32 * local_bytes}
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
   call void @llvm.memset.p0.i64(ptr %local, i8 {at.POISON}, i64 {32 * local_bytes}, i1 false)
+  %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
+  %valid.known = load i32, ptr %at.valid
+  %known = icmp ne i32 %valid.known, 0
+  br i1 %known, label %reset, label %place
+place:
+  ; The first CTA in this slot: its threads' coordinates are those of all that follow.
   %base.wide = shl i64 %w, 5
   %base = trunc i64 %base.wide to i32
   {splat("base.all", "i32", "%base")}
@@ -185,9 +191,11 @@ prepare.warp:
   %tid.y = urem {V32} %thread.row, %block.y.all
   %tid.z = udiv {V32} %thread.row, %block.y.all
 {coordinates}
+  br label %reset
+reset:
+  %valid.lanes = phi i32 [ %valid.known, %prepare.warp ], [ %valid.mask, %place ]
   store <48 x i32> zeroinitializer, ptr %warp, align 64
-  %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
-  store i32 %valid.mask, ptr %at.valid
+  store i32 %valid.lanes, ptr %at.valid
   %at.fuel = getelementptr i8, ptr %warp, i64 {at.WARP_FUEL}
   store i64 %fuel.per.warp, ptr %at.fuel
   %w.next = add i64 %w, 1
