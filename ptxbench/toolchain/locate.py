@@ -82,17 +82,19 @@ def nvrtc() -> Path | None:
 
 
 def headers() -> tuple[Path, ...]:
-    """Folders to search for CUDA's headers, such as cuda_fp16.h and mma.h."""
+    """Folders to search for CUDA's headers, such as cuda_fp16.h and mma.h, and cooperative_groups.h with libcu++."""
     folders: list[Path] = []
     try:
         from cuda.pathfinder import find_nvidia_header_directory
     except ImportError:
         pass
     else:
-        # `nvcc` for crt/, which CUDA 12 keeps apart from the runtime's headers.
-        folders = [Path(found) for name in ("cudart", "nvcc") if (found := find_nvidia_header_directory(name))]
+        # `nvcc` for crt/, which CUDA 12 keeps apart from the runtime's headers; `cccl` for libcu++, its own wheel.
+        names = ("cudart", "nvcc", "cccl")
+        folders = [Path(found) for name in names if (found := find_nvidia_header_directory(name))]
     if not any((folder / "cuda_fp16.h").is_file() for folder in folders):
         folders = [folder / "include" for folder in toolkits() if (folder / "include" / "cuda_fp16.h").is_file()][:1]
+        folders += [folder / "cccl" for folder in folders if (folder / "cccl").is_dir()]  # where CUDA 13 keeps libcu++
     return tuple(dict.fromkeys(folders))
 
 
