@@ -30,6 +30,13 @@ def kernels(tmp_path, monkeypatch, shared_cache):
     return kernels_folder(tmp_path)
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch):
+    """Output as into a file, whatever the terminal of whoever runs the tests; pytest-xdist sets COLUMNS too."""
+    for variable in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+
+
 @pytest.fixture
 def ptxbench(capsys):
     """Runs a command line in this process: its exit status, stdout and stderr."""
