@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -245,7 +245,7 @@ def execute(program: Program, function: Function, arguments: Sequence[Argument],
         raise UsageError(str(error)) from None
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
-        return Outcome(program, function, launch, bound, status, error)
+        return Outcome(program, function, launch, bound, status, type(error)(as_labelled(str(error), bound)))
     arrays = tuple(
         Output(each.index, each.name, each.type_of(value), value, value.tobytes() != before[each.index].tobytes())
         for each, value in zip(bound, values, strict=True)
@@ -261,10 +261,18 @@ def execute(program: Program, function: Function, arguments: Sequence[Argument],
         arrays,
         execution.counters,
         execution.by_line,
-        execution.findings,
+        tuple(replace(each, message=as_labelled(each.message, bound)) for each in execution.findings),
         execution.printed,
         execution.order,
     )
+
+
+def as_labelled(message: str, bound: Sequence[Bound]) -> str:
+    """`message` with the arguments' labels in place of NVRTC's names of the parameters."""
+    for each in bound:
+        if not each.name.startswith("#"):
+            message = message.replace(f"'{each.param.name}'", f"'{each.name}'")
+    return message
 
 
 def is_array(value: object) -> bool:

@@ -136,6 +136,10 @@ SHORT = {"requests": "req.", "sectors": "sect.", "bytes": "bytes", "wavefronts":
          "lanes": "lanes", "serial": "serial"}  # fmt: skip
 """What is counted, as a heading has room for it."""
 
+WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched by", "bytes": "Bytes moved by",
+         "wavefronts": "Passes over the banks by", "conflicts": "Passes that bank conflicts add to"}  # fmt: skip
+"""The same, in a sentence."""
+
 
 def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
     """A metric that is a counter of the emulator, under its own name."""
@@ -175,7 +179,7 @@ METRICS = (
            SECTORS),
     Metric("ptx_global_sectors_per_request", "sect./req.", "", "lower", "Global sectors of one request of a warp.",
            quotient(SECTORS, REQUESTS)),
-    *(counter(f"ptx_global_{kind}_{part}", f"{kind} {SHORT[part]}", "lower", f"{part.capitalize()} of global {kind}s.")
+    *(counter(f"ptx_global_{kind}_{part}", f"{kind} {SHORT[part]}", "lower", f"{WORDS[part]} global {kind}s.")
       for kind in ("load", "store") for part in ("requests", "sectors", "bytes")),
     *(Metric(f"ptx_global_{kind}_sectors_per_request", f"{kind} s./req.", "", "lower",
              f"Sectors of one global {kind} of a warp.",
@@ -186,10 +190,10 @@ METRICS = (
     Metric("ptx_shared_conflicts", "conflicts", "", "lower", "Of these, those that bank conflicts add.",
            count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
     *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {SHORT[part]}", "lower",
-              f"{part.capitalize()} of shared {kind}s.")
+              f"{WORDS[part]} shared {kind}s.")
       for kind in ("load", "store") for part in ("requests", "wavefronts", "conflicts", "bytes")),
     *(counter(f"ptx_local_{kind}_{part}", f"local {kind} {SHORT[part]}", "lower",
-              f"{part.capitalize()} of local {kind}s: arrays of a thread, not spills.")
+              f"{WORDS[part]} local {kind}s: arrays of a thread, not spills.")
       for kind in ("load", "store") for part in ("requests", "bytes")),
     Metric("ptx_atomics", "atomics", "", "lower", "Requests of atomics, global and shared.",
            count("ptx_atomic_global_requests", "ptx_atomic_shared_requests")),

@@ -102,7 +102,7 @@ def test_what_is_printed_is_arrays_counts_and_lines(folder, ptxbench):
     assert lines[2].split() == ["changed", "holds", "min", "max", "mean", "NaN", "first", "values"]
     assert lines[4] == "y        f32[1000]    0  2497.5  1248.75    0  0 2.5 5 7.5 10 12.5 15 17.5"
     assert lines[5] == "unchanged: x"
-    assert "  125  ptx_global_store_sectors              Sectors of global stores." in "\n".join(lines)
+    assert "  125  ptx_global_store_sectors              32-byte sectors touched by global stores." in "\n".join(lines)
     assert "ptx_shared" not in ran.out, "what is 0 is not shown"
     table = lines[lines.index(next(line for line in lines if line.startswith("line "))) :]
     assert table[0].split() == ["line", "executed", "lanes", "PTX", "cost"]
@@ -173,6 +173,12 @@ def test_a_fault_in_cuda_c_shows_the_ptx_and_the_line_of_the_source(execute, ptx
     out = ptxbench("exec", "scale.cu", *LAUNCH, *ARGS[:2], "--arg", "f32[999]=0", *ARGS[4:]).out
     line = next(n for n, text in enumerate(CUDA.splitlines(), 1) if "y[i] =" in text)
     assert re.search(rf"> \d+ \|\s+st\.global\.f32 .*// scale\.cu:{line}", out)
+
+
+def test_a_message_names_an_array_of_cuda_c_by_its_label(execute):
+    arguments = ("scale.cu", *LAUNCH, *ARGS[:2], "--arg", "result:f32[999]=0", *ARGS[4:])
+    assert " of 'result', which has 3996." in one(execute(*arguments)[1])["error"]["message"]
+    assert " of 'result', which has 3996." in one(execute(*arguments, "--sanitize")[1])["findings"][0]["message"]
 
 
 def test_a_stopped_kernel_saves_nothing(folder, ptxbench):
