@@ -22,7 +22,8 @@ class Process:
     def __init__(self) -> None:
         self.arena = memory.Arena()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "ptxbench.emulator.worker", str(self.arena.handle)],
+            # -P: the current folder, which may be anyone's kernels, must not be where modules are looked for
+            [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[self.arena.handle],

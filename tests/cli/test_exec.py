@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -264,6 +266,15 @@ def test_numbers_that_json_lacks_are_text(folder, execute):
     assert (array["min"], array["mean"], array["first"]) == ("-inf", "-inf", ["-inf", "-inf"])
     array = one(execute("nothing.ptx", "--arg", "f32[2]=nan")[1])["arrays"][0]
     assert (array["min"], array["mean"], array["nan"], array["first"]) == (None, None, 2, ["nan", "nan"])
+
+
+def test_no_python_of_the_current_folder_runs(folder):
+    for name in ("numpy", "pickle", "selectors", "ptxbench"):
+        (folder / f"{name}.py").write_text("open('ran', 'w')\nraise SystemExit(9)\n")
+    script = [sys.executable, "-P", "-c", "import sys; from ptxbench.cli import main; sys.exit(main())"]
+    ran = subprocess.run([*script, "exec", "scale.ptx", *LAUNCH, *ARGS], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    assert not (folder / "ran").exists()
 
 
 # ---- folders
