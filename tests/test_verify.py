@@ -211,3 +211,9 @@ def test_a_reference_that_gives_something_else_is_the_pairs_fault(reference, mes
 def test_a_bound_of_another_shape_is_the_pairs_fault():
     with pytest.raises(PairError, match=r"the tolerance of 'y' has the shape \(1,\)"):
         arguments_and_expected(pair(relative(1.0, of=lambda x, a, n: x[:1])))
+
+
+def test_integers_that_one_float64_stands_for_are_told_apart():
+    actual, expected = np.array([2**63 + 1], np.uint64), np.array([2**63], np.uint64)
+    assert not agrees(actual, expected, np.zeros(1)).any()
+    assert agrees(expected, expected, np.zeros(1)).all()
