@@ -650,6 +650,19 @@ def test_a_copy_of_part_of_the_bytes_may_end_where_the_array_does():
         )
 
 
+def test_a_shorter_copy_does_not_vouch_for_a_longer_one_of_the_same_line():
+    text = PARTIAL.replace(
+        "    mad.wide.u32 %at, %thread, 16, %x;",
+        "    mov.u32 %v0, %ctaid.x;\n    mad.lo.u32 %count, %v0, 4, %count;\n    mad.wide.u32 %at, %thread, 16, %x;",
+    )
+    counts = np.zeros(32, np.uint32)
+    counts[31] = 5  # the second CTA takes 9, and there are 8
+    x, y = np.zeros(31 * 16 + 8, np.uint8), np.zeros(1024, np.uint8)
+    emulator.run(text, grid=1, block=32, args=[x, y, counts], threads=1)
+    with pytest.raises(MemoryFault, match="by thread 31 of CTA 1 reads"):
+        emulator.run(text, grid=2, block=32, args=[x, y, counts], threads=1)
+
+
 # ---- mbarriers
 
 
@@ -711,8 +724,9 @@ BACK:
 
 def test_two_warps_play_through_mbarriers():
     result = np.zeros(40, np.uint32)
-    emulator.run(BALL, grid=2, block=64, args=[result, np.uint32(40)])
+    execution = emulator.run(BALL, grid=2, block=64, args=[result, np.uint32(40)])
     assert result.tolist() == [101 * (i + 1) for i in range(40)]
+    assert execution.counters["ptx_warp_instructions"] < 5000  # a failed test lets the other warp run at once
 
 
 def test_an_mbarrier_that_waits_for_one_more_is_a_deadlock():
@@ -838,6 +852,40 @@ def test_copies_arrive_at_an_mbarrier(text):
     execution = emulator.run(text, grid=1, block=64, args=[x, y], sanitize=True)
     assert y.tolist() == x[::-1].tolist()
     assert execution.findings == ()
+
+
+EARLY = program("""
+.visible .entry copies_arrive_when_all_are_done(.param .u64 x, .param .u64 to)
+{
+    .reg .u64 %x, %to, %state;
+    .reg .u32 %n;
+    .shared .align 16 .b8 tile[8];
+    .shared .align 8 .b64 object;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %to, [to];
+    mbarrier.init.shared.b64 [object], 10;
+    cp.async.ca.shared.global [tile], [%x], 4;
+    cp.async.commit_group;
+    cp.async.ca.shared.global [tile+4], [%x], 4;
+    cp.async.commit_group;
+    cp.async.mbarrier.arrive.noinc.shared.b64 [object];
+    cp.async.wait_group 1;
+    mbarrier.arrive.noComplete.shared.b64 %state, [object], 1;
+    mbarrier.pending_count.b64 %n, %state;
+    st.global.u32 [%to], %n;                  // 10: the second copy is not done
+    cp.async.wait_group 0;
+    mbarrier.arrive.noComplete.shared.b64 %state, [object], 1;
+    mbarrier.pending_count.b64 %n, %state;
+    st.global.u32 [%to+4], %n;                // 8: the copies have arrived
+    ret;
+}
+""")
+
+
+def test_copies_arrive_only_when_all_before_are_done():
+    result = np.zeros(2, np.uint32)
+    emulator.run(EARLY, grid=1, block=1, args=[np.zeros(1, np.uint32), result])
+    assert result.tolist() == [10, 8]
 
 
 def test_counters_of_waiting_kernels_do_not_vary():
