@@ -1,5 +1,6 @@
 """What tests of the whole tool share: a small pair in a folder of its own, and a cache of builds."""
 
+import signal
 from typing import NamedTuple
 
 import pytest
@@ -28,6 +29,14 @@ def kernels(tmp_path, monkeypatch, shared_cache):
     monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.chdir(tmp_path)
     return kernels_folder(tmp_path)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interruptible():
+    """Ctrl-C can be tested although the tests may run in the background, where a shell has SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(autouse=True)

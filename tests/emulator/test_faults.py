@@ -495,3 +495,33 @@ print(process.RUNNING[0].process.pid, flush=True)
 def test_the_process_ends_with_the_one_that_started_it():
     ran = subprocess.run([sys.executable, "-c", CHILD, SIMPLE], capture_output=True, text=True, check=True)
     assert not Path(f"/proc/{ran.stdout.strip()}").exists()
+
+
+ORPHAN = """
+import os, sys
+from ptxbench import emulator
+from ptxbench.emulator.process import emulator_process
+print(emulator_process().process.pid, flush=True)
+emulator.run({text!r}, grid=1, block=1, args=[], fuel=1 << 62)
+"""
+LEFT_BEHIND = program(".visible .entry orphan()\n{\nL:\n    bra L;\n}\n")
+
+
+def gone(pid, seconds=20):
+    """Whether a process ends in time."""
+    for _ in range(20 * seconds):
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_the_emulators_process_does_not_outlive_its_parent():
+    script = ORPHAN.format(text=LEFT_BEHIND)
+    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        time.sleep(2)  # until the launch is under way
+        parent.kill()
+    assert gone(worker)
