@@ -287,8 +287,13 @@ def test_the_check_sizes_find_a_broken_kernel(name, right, wrong, tmp_path):
     file, name = KERNELS / "ptx" / f"{name}.ptx", discovery.owner(name, PAIRS)
     text = re.sub(" +", " ", file.read_text())  # without the alignment
     assert right in text
-    path = tmp_path / file.name
-    path.write_text(text.replace(right, wrong, 1))
+    assert is_found(name, file, text.replace(right, wrong, 1), tmp_path)
+
+
+def is_found(name, file, text, folder):
+    """Whether some check size of the pair shows that the PTX `text`, in place of `file`'s, is broken."""
+    path = folder / file.name
+    path.write_text(text)
     (source,) = (each for each in PAIRS[name].sources if each.path == file)
     broken = dataclasses.replace(source, path=path)
 
@@ -298,7 +303,25 @@ def test_the_check_sizes_find_a_broken_kernel(name, right, wrong, tmp_path):
         except KernelError as error:
             return str(error)
 
-    assert any(found(size) for size in PAIRS[name].pair.check_sizes)
+    return any(found(size) for size in PAIRS[name].pair.check_sizes)
+
+
+WEAKER = {"lt": "le", "ge": "gt", "eq": "ne", "ne": "eq"}
+COMPARISON = re.compile(r"setp\.(lt|ge|eq|ne)")
+COMPARISONS = [
+    pytest.param(name, source.path, match.start(1), id=f"{source.path.name}:{text[: match.start()].count(chr(10)) + 1}")
+    for name, found in PAIRS.items()
+    for source in found.sources
+    if source.language == "ptx"
+    for text in [source.path.read_text()]
+    for match in COMPARISON.finditer(text)
+]
+
+
+@pytest.mark.parametrize(("name", "file", "at"), COMPARISONS)
+def test_the_check_sizes_find_each_comparison_that_is_off_by_one(name, file, at, tmp_path):
+    text = file.read_text()
+    assert is_found(name, file, text[:at] + WEAKER[text[at : at + 2]] + text[at + 2 :], tmp_path)
 
 
 # ---- references

@@ -16,9 +16,10 @@ PAIR = Pair(
     launch=lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=(TILE, ROWS)),
     reference=lambda x, rows, columns: {"y": x.T},
     tolerance=EXACT,
+    # A thread moves rows 0, 8, 16 and 24 of its tile: 41 and 50 end within the second and the third eight of one.
     check_sizes=[
         {"rows": rows, "columns": columns}
-        for rows, columns in ((1, 1), (31, 33), (32, 32), (33, 31), (65, 97), (100, 257))
+        for rows, columns in ((1, 1), (31, 33), (32, 32), (33, 31), (41, 50), (50, 41), (65, 97), (100, 257))
     ],
     bench_sizes=[{"rows": edge, "columns": edge} for edge in (1024, 4096, 8192, 16384)],
     flops=lambda rows, columns: 0,
