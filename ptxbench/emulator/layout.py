@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
+"""Modes: as fast as it goes; watched (runtime/sanitize.py); and with a schedule that punishes a missing warp sync."""
+
 
 @dataclass(frozen=True)
 class Site:

@@ -18,7 +18,7 @@ from ptxbench.emulator import launch
 from ptxbench.emulator.inline import inline_calls
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.parse import choose
-from ptxbench.emulator.translate import resolve
+from ptxbench.emulator.resolve import resolve
 
 HERE = Path(__file__).parent
 

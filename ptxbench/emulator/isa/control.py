@@ -1,4 +1,4 @@
-"""PTX ISA, Control Flow Instructions, barriers and fences. translate.py carries out what `flow` says."""
+"""PTX ISA, Control Flow Instructions, barriers and fences. ../control.py carries out what `flow` says."""
 
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime.barriers import ALL_TRUE, GOES_ON
@@ -53,7 +53,7 @@ def barrier(what, operands, **more):
 @barrier("sync", "a:u32", flow="barrier")
 @barrier("sync", "a:u32, b:u32", flow="barrier")
 def bar_sync():
-    """Wait for b threads, or every one that has not exited, to come to barrier a. (translate.py)"""
+    """Wait for b threads, or every one that has not exited, to come to barrier a. (../control.py)"""
 
 
 @barrier("arrive", "a:u32, b:u32")

@@ -1,6 +1,6 @@
 """PTX ISA, Parallel Synchronization and Communication Instructions: within a warp.
 
-An operand named `membermask` makes the lanes wait for each other (translate.py) before the body runs.
+An operand named `membermask` makes the lanes wait for each other (control.py) before the body runs.
 """
 
 from ptxbench.emulator.isa.table import Chapter

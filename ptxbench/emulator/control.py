@@ -1,0 +1,449 @@
+"""Where lanes go: branches, exits, barriers and warp synchronisation, on the program counters of a warp's lanes.
+
+`dispatch` takes the lowest counter among the lanes that can run and goes to its block with the mask of the lanes
+there. Lowest first reconverges by itself.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.emit import Value
+from ptxbench.emulator.flow import (
+    Block,
+    Step,
+)
+from ptxbench.emulator.layout import SANITIZE
+from ptxbench.emulator.registers import Registers
+from ptxbench.emulator.runtime import barriers, context, sanitize
+from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.syntax import (
+    Instruction,
+)
+from ptxbench.emulator.types import B32, LANES, PRED, U32
+
+NOWHERE = 0x7FFFFFFF
+"""The program counter of a lane that has exited."""
+PATIENCE = 4096
+"""Blocks that lanes may run while others of their warp could."""
+
+
+ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
+"""Lanes whose number has an odd number of ones: a partner at a power of two is always in the other half."""
+
+
+class Control(Registers):
+    """The ends of blocks, and what waits at their beginnings."""
+
+    # ---- the warp's state
+
+    def state(self, offset: int) -> tuple[str, str]:
+        """Address and value of an i32 of the warp's state."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {offset}")
+        return at, self.e.op(f"load i32, ptr {at}, align 4")
+
+    def include(self, offset: int, lanes: str) -> None:
+        """Add `lanes` to a mask of the warp's state."""
+        at, old = self.state(offset)
+        self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {lanes}')}, ptr {at}, align 4")
+
+    def exclude_runnable(self, lanes: str) -> None:
+        old = self.e.op("load i32, ptr %runnable, align 4")
+        rest = self.e.op(f"and i32 {old}, {self.e.op(f'xor i32 {lanes}, -1')}")
+        self.e.line(f"store i32 {rest}, ptr %runnable, align 4")
+
+    def set_pc(self, lanes: str, block: int) -> None:
+        old = self.e.op(f"load {V32}, ptr %warp, align 64")
+        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        new = self.e.op(f"select {MASK} {chosen}, {V32} splat (i32 {block}), {V32} {old}")
+        self.e.line(f"store {V32} {new}, ptr %warp, align 64")
+
+    def bump(self, slot: int, amount: str) -> None:
+        """Add an i64 to a counter."""
+        at = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        old = self.e.op(f"load i64, ptr {at}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {amount}')}, ptr {at}")
+
+    def tick(self, instructions: int) -> None:
+        """Advance the warp's clock by a block."""
+        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
+        old = self.e.op(f"load i64, ptr {at}")
+        self.e.line(f"store i64 {self.e.op(f'add i64 {old}, {instructions}')}, ptr {at}")
+
+    def lane_count(self, mask: str) -> str:
+        """How many lanes a mask names, as i64."""
+        count = self.e.intrinsic("llvm.ctpop.i32", "i32", ("i32", mask))
+        return self.e.op(f"zext i32 {count} to i64")
+
+    # ---- control
+
+    def go(self, target: int) -> None:
+        """All lanes of the mask go to `target`: straight there if no other lane could run, else through dispatch."""
+        mask = self.machine.mask
+        if target == len(self.blocks):
+            self.leave(mask)
+            return
+        runnable = self.e.op("load i32, ptr %runnable, align 4")
+        alone = self.e.op(f"icmp eq i32 {mask}, {runnable}")
+        others = self.e.label("others")
+        self.e.line(f"br i1 {alone}, label %b{target}, label %{others}")
+        self.e.line(f"{others}:")
+        self.set_pc(mask, target)
+        self.e.line("br label %dispatch")
+
+    def leave(self, lanes: str) -> None:
+        """`lanes` have exited."""
+        self.machine.function(barriers.LEAVE)
+        woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
+        self.exclude_runnable(lanes)
+        runnable = self.e.op("load i32, ptr %runnable, align 4")
+        self.e.line(f"store i32 {self.e.op(f'or i32 {runnable}, {woken}')}, ptr %runnable, align 4")
+        self.e.line("br label %dispatch")
+
+    def end(self, block: Block, number: int) -> None:
+        """Leave the block as its last instruction says."""
+        last = self.steps[block.last - 1]
+        if last.entry.flow == "barrier":
+            self.wait_at_barrier(last, number)
+        elif last.entry.flow == "switch":
+            self.switch(last, block, number)
+        elif last.entry.flow not in ("branch", "exit"):
+            self.go(number + 1)
+        elif last.instruction.guard is None:
+            if last.entry.flow == "exit":
+                self.leave(self.machine.mask)
+            else:
+                self.go(block.successors[0])
+        else:
+            self.split(last, block, number)
+
+    def split(self, last: Step, block: Block, number: int) -> None:
+        """A guarded branch or exit: all go, none goes, or the lanes part."""
+        e, mask, taken = self.e, self.machine.mask, self.machine.active
+        report = self.reports[block.last - 1]
+        staying = e.op(f"xor i32 {mask}, {taken}")
+        all_go, some, none_go, part = (e.label(hint) for hint in ("all", "some", "none", "part"))
+        e.line(f"br i1 {e.op(f'icmp eq i32 {staying}, 0')}, label %{all_go}, label %{some}")
+        e.line(f"{some}:")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {taken}, 0')}, label %{none_go}, label %{part}")
+        e.line(f"{all_go}:")
+        if last.entry.flow == "exit":
+            self.leave(mask)
+        else:
+            self.go(block.successors[0])
+        e.line(f"{none_go}:")
+        self.go(number + 1)
+        e.line(f"{part}:")
+        assert report.divergent_slot is not None
+        self.bump(report.divergent_slot, "1")
+        self.set_pc(staying, number + 1)
+        if last.entry.flow == "exit" or block.successors[0] == len(self.blocks):
+            self.leave(taken)
+        else:
+            self.set_pc(taken, block.successors[0])
+            e.line("br label %dispatch")
+
+    def switch(self, last: Step, block: Block, number: int) -> None:
+        """Each active lane goes to the label that its index names; beyond the last, to the last (undefined in PTX)."""
+        e, report = self.e, self.reports[block.last - 1]
+        index = self.read_value(last.instruction.operands[0], U32, last.instruction.line)
+        targets = block.successors if last.instruction.guard is None else block.successors[:-1]
+        index = e.clamp_below(index, len(targets) - 1)
+        staying = e.op(f"xor i32 {self.machine.mask}, {self.machine.active}")
+        self.set_pc(staying, number + 1)
+        assert report.divergent_slot is not None
+        parted = "0"
+        for place, target in enumerate(targets):
+            here = self.machine.ballot(e.compare("eq", index, e.constant(place, U32)))
+            self.set_pc(here, target)
+            some = e.op(f"icmp ne i32 {here}, 0")
+            rest = e.op(f"icmp ne i32 {here}, {self.machine.mask}")
+            apart = e.op(f"and i1 {some}, {rest}")
+            parted = e.op(f"or i64 {parted}, {e.op(f'zext i1 {apart} to i64')}")
+        self.bump(report.divergent_slot, parted)
+        e.line("br label %dispatch")
+
+    def wait_at_barrier(self, last: Step, number: int) -> None:
+        """The active lanes wait for the others that the barrier expects; all go on at the next block."""
+        if self.mode == SANITIZE:
+            self.check_barrier()
+        self.set_pc(self.machine.mask, number + 1)
+        self.exclude_runnable(self.machine.active)
+        self.arrive(last, self.machine.active, barriers.WAITS)
+        self.e.line("br label %dispatch")
+
+    def arrive(self, step: Step, lanes: str, kind: int, predicates: str = "0") -> None:
+        """`lanes` come to the barrier that the operands name."""
+        operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
+        line = step.instruction.line
+        count = operands.get("b")
+        self.machine.arrive(
+            self.read_value(operands["a"], U32, line),
+            self.e.constant(barriers.EVERYONE, U32) if count is None else self.read_value(count, U32, line),
+            lanes,
+            kind,
+            predicates,
+        )
+
+    def reduce_at_barrier(self, step: Step, number: int, mask: str) -> str:
+        """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
+        e, instruction = self.e, step.instruction
+        self.machine.step, self.machine.line = self.blocks[number].first, instruction.line
+        guard = self.guard(instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        passed_at, passed = self.state(context.WARP_PASSED)
+        back = e.op(f"and i32 {passed}, {active}")
+        fresh = e.op(f"xor i32 {active}, {back}")
+        arrive, on = e.label("arrive"), e.label("on")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
+        rest = e.op(f"xor i32 {mask}, {fresh}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"{arrive}:")
+        self.set_pc(mask, number)
+        self.exclude_runnable(fresh)
+        predicate = self.read_value(instruction.operands[-1], PRED, instruction.line)
+        self.arrive(step, fresh, barriers.REDUCES, e.op(f"bitcast {MASK} {predicate.ir} to i32"))
+        e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        e.line(f"{on}:")
+        self.values.clear()
+        return rest
+
+    def check_barrier(self) -> None:
+        """Findings where lanes of the warp are elsewhere, or have exited and can never come."""
+        e, machine = self.e, self.machine
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        absent = e.op(f"xor i32 {e.op(f'or i32 {machine.mask}, {exited}')}, {valid}")
+        machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), absent)
+        machine.finding(sanitize.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
+
+    def meet(self, step: Step, number: int, mask: str) -> str:
+        """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
+
+        Lanes that wait elsewhere come to their own instruction again, and pass it.
+        """
+        e, instruction = self.e, step.instruction
+        guard = self.guard(instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        passed_at, passed = self.state(context.WARP_PASSED)
+        back = e.op(f"and i32 {passed}, {active}")
+        fresh = e.op(f"xor i32 {active}, {back}")
+        e.line(f"store i32 {e.op(f'xor i32 {passed}, {back}')}, ptr {passed_at}, align 4")
+        arrive, park, whole, on = (e.label(hint) for hint in ("arrive", "park", "whole", "on"))
+        e.line(f"store i32 {mask}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {fresh}, 0')}, label %{on}, label %{arrive}")
+        e.line(f"{arrive}:")
+        members = self.read_value(instruction.operands[0], B32, instruction.line)
+        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
+        asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
+        mask, fresh = self.of_one_mask(members, asked, fresh, mask, number)
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        parked_at, parked = self.state(context.WARP_PARKED)
+        meeting_at, meeting = self.state(context.WARP_MEETING)
+        arrived = e.op(f"or i32 {fresh}, {meeting}")
+        needed = e.op(f"and i32 {asked}, {e.op(f'xor i32 {valid}, {exited}')}")
+        missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {missing}, 0')}, label %{whole}, label %{park}")
+        e.line(f"{park}:")
+        e.line(f"store i32 {e.op(f'or i32 {parked}, {fresh}')}, ptr {parked_at}, align 4")
+        e.line(f"store i32 {arrived}, ptr {meeting_at}, align 4")
+        self.exclude_runnable(fresh)
+        self.set_pc(mask, number)
+        rest = e.op(f"xor i32 {mask}, {fresh}")
+        e.line(f"store i32 {rest}, ptr %mask, align 4")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {rest}, 0')}, label %dispatch, label %{on}")
+        e.line(f"{whole}:")
+        freed = e.op(f"and i32 {meeting}, {asked}")
+        e.line(f"store i32 {e.op(f'xor i32 {meeting}, {freed}')}, ptr {meeting_at}, align 4")
+        e.line(f"store i32 {e.op(f'xor i32 {parked}, {freed}')}, ptr {parked_at}, align 4")
+        runnable = e.op("load i32, ptr %runnable, align 4")
+        e.line(f"store i32 {e.op(f'or i32 {runnable}, {freed}')}, ptr %runnable, align 4")
+        pcs = e.op(f"load {V32}, ptr %warp, align 64")
+        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        near = e.op(f"and i32 {here}, {freed}")
+        self.include(context.WARP_PASSED, e.op(f"xor i32 {freed}, {near}"))
+        e.line(f"store i32 {e.op(f'or i32 {mask}, {near}')}, ptr %mask, align 4")
+        e.line(f"br label %{on}")
+        e.line(f"{on}:")
+        self.values.clear()
+        return e.op("load i32, ptr %mask, align 4")
+
+    def of_one_mask(self, members: Value, asked: str, lanes: str, mask: str, number: int) -> tuple[str, str]:
+        """(mask, lanes) without those of `lanes` that name another member mask than `asked`: they come here again.
+
+        So the tiles of a warp, each with a mask of its own, work on their own at one instruction.
+        """
+        e = self.e
+        if members.constant is not None:
+            return mask, lanes
+        same = e.op(f"icmp eq {V32} {members.ir}, {self.e.splat(asked, B32).ir}")
+        same_bits = e.op(f"bitcast {MASK} {same} to i32")
+        others = e.op(f"and i32 {lanes}, {e.op(f'xor i32 {same_bits}, -1')}")
+        apart, together = e.label("apart"), e.label("together")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {others}, 0')}, label %{together}, label %{apart}")
+        e.line(f"{apart}:")
+        self.set_pc(others, number)
+        e.line(f"store i32 {e.op(f'xor i32 {mask}, {others}')}, ptr %mask, align 4")
+        e.line(f"br label %{together}")
+        e.line(f"{together}:")
+        mask = e.op("load i32, ptr %mask, align 4")
+        return mask, e.op(f"and i32 {lanes}, {mask}")
+
+    def rendezvous(self, step: Step, number: int, mask: str) -> str:
+        """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
+
+        An `aligned` instruction has no mask: the whole warp comes to it, whatever its guard says there.
+        """
+        e = self.e
+        line = step.instruction.line
+        aligned = step.entry.flow == "aligned"
+        guard = None if aligned else self.guard(step.instruction)
+        active = mask
+        if guard is not None:
+            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        if aligned:
+            members = e.constant(0xFFFFFFFF, B32)
+        else:
+            operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
+            members = self.read_value(operand, B32, line)
+        lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
+        some = e.op(f"icmp ne i32 {active}, 0")
+        first = e.op(f"select i1 {some}, i32 {lane}, i32 0")
+        asked = e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+        mask, active = self.of_one_mask(members, asked, active, mask, number)
+        _, valid = self.state(context.WARP_VALID)
+        _, exited = self.state(context.WARP_EXITED)
+        parked_at, parked = self.state(context.WARP_PARKED)
+        living = e.op(f"xor i32 {valid}, {exited}")
+        pcs = e.op(f"load {V32}, ptr %warp, align 64")
+        here = e.op(f"bitcast {MASK} {e.op(f'icmp eq {V32} {pcs}, splat (i32 {number})')} to i32")
+        of_asked = e.op(f"select i1 {some}, i32 {asked}, i32 0")  # where no lane is active, none is waited for
+        waiting = e.op(f"and i32 {e.op(f'and i32 {parked}, {here}')}, {of_asked}")
+        arrived = e.op(f"or i32 {active}, {waiting}")
+        needed = e.op(f"and i32 {asked}, {living}")
+        missing = e.op(f"and i32 {needed}, {e.op(f'xor i32 {arrived}, -1')}")
+        wanting = e.op(f"icmp ne i32 {missing}, 0")
+        park, on = e.label("park"), e.label("on")
+        e.line(f"br i1 {e.op(f'and i1 {wanting}, {some}')}, label %{park}, label %{on}")
+        e.line(f"{park}:")
+        e.line(f"store i32 {e.op(f'or i32 {parked}, {active}')}, ptr {parked_at}, align 4")
+        self.exclude_runnable(active)
+        self.set_pc(mask, number + 1)
+        self.set_pc(active, number)
+        e.line("br label %dispatch")
+        e.line(f"{on}:")
+        e.line(f"store i32 {e.op(f'xor i32 {parked}, {waiting}')}, ptr {parked_at}, align 4")
+        runnable = e.op("load i32, ptr %runnable, align 4")
+        e.line(f"store i32 {e.op(f'or i32 {runnable}, {waiting}')}, ptr %runnable, align 4")
+        together = e.op(f"or i32 {mask}, {waiting}")
+        e.line(f"store i32 {together}, ptr %mask, align 4")
+        self.values.clear()
+        return together
+
+    def spend_fuel(self, number: int, mask: str) -> None:
+        """A loop head: stop here when the warp's turn is over, or when a fault ended it."""
+        e = self.e
+        at = e.op(f"getelementptr i64, ptr %env, i64 {context.FUEL}")
+        left = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, 1")
+        e.line(f"store i64 {left}, ptr {at}")
+        dry, on = e.label("dry"), e.label("on")
+        e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
+        e.line(f"{dry}:")
+        self.set_pc(mask, number)
+        self.include(context.WARP_SERVED, mask)
+        block = e.op(f"getelementptr i64, ptr %env, i64 {context.YIELDED_AT}")
+        e.line(f"store i64 {number}, ptr {block}")
+        e.line("ret void")
+        e.line(f"{on}:")
+
+    def guard(self, instruction: Instruction) -> Value | None:
+        if instruction.guard is None:
+            return None
+        value = self.get(instruction.guard.name)
+        return self.e.not_(value) if instruction.negated else value
+
+
+def warp_function(body: str, cases: str, *, halves: bool = False) -> str:
+    """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
+
+    `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
+    """
+    pool = (
+        f"""%odd = and i32 %eligible, {ODD_LANES}
+  %any.odd = icmp ne i32 %odd, 0
+  %first = select i1 %any.odd, i32 %odd, i32 %eligible
+  %half = select i1 %any.odd, i32 {ODD_LANES}, i32 -1
+  %pool = and i32 %candidates, %half"""
+        if halves
+        else "%pool = or i32 %candidates, 0\n  %first = or i32 %eligible, 0"
+    )
+    return f"""
+define internal void @warp(ptr %registers, ptr %warp, ptr %env) noinline {{
+entry:
+  %mask = alloca i32, align 4
+  %runnable = alloca i32, align 4
+  %served = getelementptr i8, ptr %warp, i64 {context.WARP_SERVED}
+  %patience = alloca i32, align 4
+  store i32 {PATIENCE}, ptr %patience
+  {context.slot("counters", context.COUNTERS, "ptr")}
+  {context.slot("params", context.PARAMS, "ptr")}
+  %waiting.at = getelementptr i8, ptr %warp, i64 {context.WARP_WAITING}
+  %waiting = load i32, ptr %waiting.at
+  %exited.at = getelementptr i8, ptr %warp, i64 {context.WARP_EXITED}
+  %exited = load i32, ptr %exited.at
+  %parked.at = getelementptr i8, ptr %warp, i64 {context.WARP_PARKED}
+  %parked = load i32, ptr %parked.at
+  %valid.at = getelementptr i8, ptr %warp, i64 {context.WARP_VALID}
+  %valid = load i32, ptr %valid.at
+  %gone = or i32 %waiting, %exited
+  %away = or i32 %gone, %parked
+  %present = xor i32 %away, -1
+  %ready = and i32 %valid, %present
+  store i32 %ready, ptr %runnable
+  br label %dispatch
+dispatch:
+  %candidates = load i32, ptr %runnable
+  %none = icmp eq i32 %candidates, 0
+  br i1 %none, label %done, label %choose
+choose:
+  %served.now = load i32, ptr %served
+  %unserved.mask = xor i32 %served.now, -1
+  %unserved = and i32 %candidates, %unserved.mask
+  %all.served = icmp eq i32 %unserved, 0
+  %eligible = select i1 %all.served, i32 %candidates, i32 %unserved
+  {pool}
+  %pcs = load {V32}, ptr %warp, align 64
+  %eligible.vector = bitcast i32 %first to {MASK}
+  %masked = select {MASK} %eligible.vector, {V32} %pcs, {V32} splat (i32 {NOWHERE})
+  %lowest = call i32 @llvm.vector.reduce.umin.v{LANES}i32({V32} %masked)
+  {context.splat("lowest.all", "i32", "%lowest")}
+  %there = icmp eq {V32} %pcs, %lowest.all
+  %there.mask = bitcast {MASK} %there to i32
+  %chosen = and i32 %there.mask, %pool
+  store i32 %chosen, ptr %mask
+  %alone = icmp eq i32 %chosen, %candidates
+  br i1 %alone, label %go, label %others
+others:
+  ; Those at the lowest program counter may be waiting for the others, which then get as long a turn.
+  %patience.now = load i32, ptr %patience
+  %patience.less = sub i32 %patience.now, 1
+  store i32 %patience.less, ptr %patience
+  %worn = icmp eq i32 %patience.less, 0
+  br i1 %worn, label %pass, label %go
+pass:
+  store i32 {PATIENCE}, ptr %patience
+  %served.kept = select i1 %all.served, i32 0, i32 %served.now
+  %served.more = or i32 %served.kept, %chosen
+  store i32 %served.more, ptr %served
+  br label %dispatch
+go:
+  switch i32 %lowest, label %done [ {cases} ]
+done:
+  ret void
+  {body}
+}}
+"""

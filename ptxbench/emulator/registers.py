@@ -1,0 +1,276 @@
+"""The registers and operands of one kernel: where they lie, how they are read and written.
+
+Within a block a register is an SSA value; from one block into the next it lives in the warp's register file.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.flow import (
+    CARRY,
+    Block,
+    Step,
+    blocks,
+    in_order,
+    writes,
+)
+from ptxbench.emulator.inline import inline_calls
+from ptxbench.emulator.isa.table import OperandForm
+from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
+from ptxbench.emulator.machine import Machine, ParamAddress
+from ptxbench.emulator.parse import float_bits, syntax_error
+from ptxbench.emulator.resolve import resolve
+from ptxbench.emulator.runtime.context import MASK
+from ptxbench.emulator.syntax import (
+    Address,
+    Function,
+    Immediate,
+    Instruction,
+    Module,
+    Negated,
+    Not,
+    Operand,
+    Register,
+    Selected,
+    Sink,
+    Special,
+    Symbol,
+    Vector,
+)
+from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
+from ptxbench.emulator.variables import (
+    lay_out_addressed_parameters,
+    lay_out_local,
+    lay_out_module,
+    lay_out_parameters,
+    lay_out_shared,
+)
+
+
+class Registers:
+    """One kernel's registers, parameters and variables, with the emitter that its code goes to."""
+
+    def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
+        self.mode = mode
+        parameters = lay_out_addressed_parameters(module, function)
+        function = self.function = inline_calls(module, function)
+        self.steps = resolve(function)
+        function.registers[CARRY] = PRED
+        self.blocks = blocks(function, self.steps)
+        self.e = Emitter(hardware_fma=hardware_fma)
+        self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
+        self.machine.parallel = not in_order(self.steps)
+        self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
+        self.constants = self.find_constants()
+        self.params = self.lay_out_params()
+        self.shared, self.shared_bytes = lay_out_shared(module, function)
+        self.local, self.local_bytes = lay_out_local(function)
+        self.module_variables = lay_out_module(module)[0]
+        self.machine.shared_bytes = self.shared_bytes
+        self.machine.parameters = parameters
+        self.machine.constant_variables = [
+            (self.module_variables[each.name], each.size_bytes)
+            for each in module.variables.values()
+            if each.space == "const"
+        ]
+        self.clocked = any(reads_clock(step.instruction) for step in self.steps)
+        self.slots, self.register_bytes = self.lay_out_registers()
+        self.defined = self.lay_out_defined() if mode == SANITIZE else {}
+        self.values: dict[str, Value] = {}
+        self.dirty: set[str] = set()
+        self.reports: list[StepReport] = []
+        self.granules = (4, 4)
+
+    def lay_out_params(self) -> dict[str, tuple[int, int]]:
+        """Offset and bytes of each parameter."""
+        placed = lay_out_parameters(self.function)[0]
+        return {param.name: (placed[param.name], param.size_bytes) for param in self.function.params}
+
+    def lay_out_registers(self) -> tuple[dict[str, int], int]:
+        """Byte offset of every register that lives from one block into another, and the bytes of them all."""
+        live = sorted(set().union(*(block.live_in for block in self.blocks)) - self.constants.keys())
+        placed, offset = {}, 0
+        for name in live:
+            kind = self.function.registers[name]
+            size = 4 if kind is PRED else LANES * kind.bytes
+            offset = -(-offset // min(size, 64)) * min(size, 64)
+            placed[name] = offset
+            offset += size
+        return placed, max(64, -(-offset // 64) * 64)
+
+    def lay_out_defined(self) -> dict[str, int]:
+        """Of each register that may be read before it is written: where the mask of the lanes that wrote it lies."""
+        names = sorted((self.blocks[0].live_in & self.slots.keys()) - {CARRY})
+        placed = {name: self.register_bytes + 4 * i for i, name in enumerate(names)}
+        self.register_bytes += -(-4 * len(names) // 64) * 64
+        return placed
+
+    def find_constants(self) -> dict[str, int]:
+        """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
+
+        NVRTC keeps shuffle distances and masks in such registers.
+        """
+        writers: dict[str, list[Step]] = {}
+        for step in self.steps:
+            for name in writes(step):
+                writers.setdefault(name, []).append(step)
+        found = {}
+        for name, (step, *others) in writers.items():
+            instruction = step.instruction
+            kind = self.function.registers[name]
+            moved = instruction.opcode.startswith("mov.") and isinstance(instruction.operands[0], Register)
+            if moved and not others and instruction.guard is None and kind is not PRED:
+                source = instruction.operands[1]
+                if isinstance(source, Immediate):
+                    found[name] = literal_bits(source, kind, floating=instruction.opcode.endswith(("f32", "f64")))
+        return found
+
+    # ---- operands
+
+    def read(self, operand: Operand, form: OperandForm, line: int) -> Value | ParamAddress | tuple[Value, ...]:
+        """The operand as a value of the form's type."""
+        if form.kind == "address":
+            assert isinstance(operand, Address)
+            return self.read_address(operand, line)
+        if isinstance(operand, Vector):
+            part = form.type
+            return tuple(self.read_value(each, part, line) for each in operand.parts)
+        return self.read_value(operand, form.type, line)
+
+    def read_value(self, operand: Operand, kind: Type | None, line: int) -> Value:
+        if isinstance(operand, Not):
+            return self.e.not_(self.read_value(operand.operand, kind, line))
+        if isinstance(operand, Register):
+            held = self.function.registers[operand.name]
+            kind = kind or held
+            if (held is PRED) != (kind is PRED):
+                raise syntax_error(line, f"'{operand.name}' is .{held} where .{kind} is wanted.")
+            return self.fit(self.get(operand.name), kind)
+        if isinstance(operand, Immediate):
+            kind = kind or B32
+            return self.e.from_bits(literal_bits(operand, kind, floating=kind.floating), kind)
+        if isinstance(operand, Special):
+            return self.fit(self.machine.special(operand.name), kind or B32)
+        if isinstance(operand, Symbol):
+            return self.e.constant(self.symbol_address(operand, line), kind or B64)
+        raise syntax_error(line, f"{operand!r} cannot stand here.")
+
+    def fit(self, value: Value, kind: Type) -> Value:
+        """`value` read as `kind`: the same bits, cut or extended by zeros to its width."""
+        if value.type == kind or (kind is PRED and value.type is PRED):
+            return value
+        if value.type.bits == kind.bits:
+            return self.e.as_type(value, kind)
+        return self.e.as_type(self.e.convert(self.e.bits(value), bits_of(kind)), kind)
+
+    def read_address(self, address: Address, line: int) -> Value | ParamAddress:
+        base = address.base
+        if isinstance(base, Symbol) and base.name in self.params:
+            offset, size = self.params[base.name]
+            total = base.offset + address.offset
+            return ParamAddress(offset + total, size - total)
+        if isinstance(base, Register):
+            value = self.e.bits(self.get(base.name))
+            return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
+        if isinstance(base, Symbol):
+            return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
+        return self.e.constant(int(base.value) + address.offset, B64)
+
+    def symbol_address(self, symbol: Symbol, line: int) -> int:
+        """The address of a variable in its own space; of a global or constant one or a parameter, generic too."""
+        if symbol.name in self.params and self.machine.parameters is not None:
+            return self.machine.parameters[0] + self.params[symbol.name][0] + symbol.offset
+        for placed in (self.shared, self.local, self.module_variables):
+            if symbol.name in placed:
+                return placed[symbol.name] + symbol.offset
+        raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
+
+    # ---- registers
+
+    def get(self, name: str) -> Value:
+        if name not in self.values:
+            self.values[name] = self.fetch(name)
+        return self.values[name]
+
+    def fetch(self, name: str) -> Value:
+        """A register's value at the start of the block."""
+        kind = self.function.registers[name]
+        if name in self.constants:
+            return self.e.from_bits(self.constants[name], kind)
+        if name not in self.slots:
+            return self.e.constant(0, bits_of(kind))
+        at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+        if kind is PRED:
+            bits = self.e.op(f"load i32, ptr {at}, align 4")
+            return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
+        held = bits_of(kind)
+        return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
+
+    def put(self, operand: Operand, value: Value, guard: Value | None, line: int) -> None:
+        """Write `value` to a register, extended by its sign to the register's width; the old value stays where
+        the guard is false."""
+        if isinstance(operand, Sink):
+            return
+        if not isinstance(operand, Register):
+            raise syntax_error(line, f"{operand!r} cannot be written.")
+        kind = self.function.registers[operand.name]
+        if kind.bits != value.type.bits:
+            if value.type.floating or PRED in (kind, value.type):
+                raise syntax_error(line, f"'{operand.name}' is .{kind}, but .{value.type} is written to it.")
+            value = self.e.convert(value, bits_of(kind))
+        if guard is not None:
+            old = self.e.as_type(self.get(operand.name), value.type)
+            value = self.e.select(guard, value, old)
+        self.values[operand.name] = value
+        self.dirty.add(operand.name)
+
+    def write_back(self, block: Block) -> None:
+        """Store the registers that live on, under the block's mask."""
+        mask = self.machine.mask
+        names = sorted(self.dirty & block.live_out & self.slots.keys())
+        active = self.e.op(f"bitcast i32 {mask} to {MASK}") if names else ""
+        for name in names:
+            value = self.e.bits(self.values[name])
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.slots[name]}")
+            if value.type is PRED:
+                bits = self.e.op(f"bitcast {MASK} {value.ir} to i32")
+                old = self.e.op(f"load i32, ptr {at}, align 4")
+                self.e.line(f"store i32 {self.merge(mask, bits, old)}, ptr {at}, align 4")
+            else:
+                kind = value.type.vector
+                old = self.e.op(f"load {kind}, ptr {at}, align 64")
+                chosen = self.e.op(f"select {MASK} {active}, {kind} {value.ir}, {kind} {old}")
+                self.e.line(f"store {kind} {chosen}, ptr {at}, align 64")
+
+    def merge(self, mask: str, new: str, old: str) -> str:
+        """The bits of `new` where `mask` is set, of `old` elsewhere (i32 names)."""
+        differs = self.e.op(f"xor i32 {new}, {old}")
+        return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
+
+
+def reads_clock(instruction: Instruction) -> bool:
+    return any(
+        isinstance(operand, Special) and operand.name.startswith(("%clock", "%globaltimer"))
+        for operand in instruction.operands
+    )
+
+
+def plain(operand: Operand) -> tuple[Operand, str, bool]:
+    """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
+    negated = isinstance(operand, Negated)
+    if isinstance(operand, Negated):
+        operand = operand.operand
+    if isinstance(operand, Selected):
+        return operand.register, operand.selector, negated
+    return operand, "", negated
+
+
+def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:
+    """The bit pattern of a number as an operand of type `kind`."""
+    if kind is PRED:
+        return int(bool(literal.value))
+    if literal.bits == kind.bits:
+        return int(literal.value)
+    if floating or isinstance(literal.value, float) or literal.bits:
+        return float_bits(literal, kind.bits)
+    return int(literal.value) & (1 << kind.bits) - 1
