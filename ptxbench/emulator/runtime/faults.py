@@ -29,10 +29,7 @@ from ptxbench.emulator.runtime.context import (
 )
 from ptxbench.emulator.types import LANES
 
-FAULT = Function("fault", f"""
-define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
-  ; The first fault is kept; with the fuel gone, the warp stops at its next loop head or at its end.
-  {slot("old", FAULT_KIND)}
+END_LAUNCH = f"""{slot("old", FAULT_KIND)}
   %first = icmp eq i64 %old, 0
   br i1 %first, label %keep, label %done
 keep:
@@ -56,7 +53,12 @@ keep:
   store i64 0, ptr %p6
   br label %done
 done:
-  ret void
+  ret void"""
+"""Lines that end @fault. The first fault is kept; with the fuel gone, the warp stops at its next loop head or end."""
+
+FAULT = Function("fault", f"""
+define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
+  {END_LAUNCH}
 }}
 """)  # fmt: skip
 

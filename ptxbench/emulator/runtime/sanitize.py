@@ -18,16 +18,9 @@ from ptxbench.emulator.runtime.context import (
     CTA,
     CTPOP,
     CTTZ,
-    FAULT_ADDRESS,
-    FAULT_CTA,
-    FAULT_KIND,
-    FAULT_LANE,
-    FAULT_SITE,
-    FAULT_WARP,
     FINDING_COUNT,
     FINDINGS,
     FLAGS,
-    FUEL,
     LOCAL_BYTES,
     LOCAL_SHADOW,
     LOCAL_WINDOW,
@@ -51,6 +44,7 @@ from ptxbench.emulator.runtime.context import (
     splat,
     vector,
 )
+from ptxbench.emulator.runtime.faults import END_LAUNCH
 from ptxbench.emulator.types import LANES
 
 # Kinds of finding beyond the faults OUT_OF_BOUNDS and MISALIGNED.
@@ -124,31 +118,7 @@ collect:
   call void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 0)
   ret void
 end:
-  {slot("old", FAULT_KIND)}
-  %first = icmp eq i64 %old, 0
-  br i1 %first, label %keep, label %done
-keep:
-  %site.int = ptrtoint ptr %site to i64
-  {slot("counters", COUNTERS)}
-  %site.offset = sub i64 %site.int, %counters
-  {slot("warp", WARP)}
-  {slot("cta", CTA)}
-  store i64 %kind, ptr %old.at
-  %p1 = getelementptr i64, ptr %env, i64 {FAULT_SITE}
-  store i64 %site.offset, ptr %p1
-  %p2 = getelementptr i64, ptr %env, i64 {FAULT_LANE}
-  store i64 %lane, ptr %p2
-  %p3 = getelementptr i64, ptr %env, i64 {FAULT_ADDRESS}
-  store i64 %address, ptr %p3
-  %p4 = getelementptr i64, ptr %env, i64 {FAULT_CTA}
-  store i64 %cta, ptr %p4
-  %p5 = getelementptr i64, ptr %env, i64 {FAULT_WARP}
-  store i64 %warp, ptr %p5
-  %p6 = getelementptr i64, ptr %env, i64 {FUEL}
-  store i64 0, ptr %p6
-  br label %done
-done:
-  ret void
+  {END_LAUNCH}
 }}
 """, (FINDING,))  # fmt: skip
 
@@ -244,14 +214,9 @@ class Lines:
         return self.both(active, other, recent, loose)
 
 
-def shared_head(size: int, granule: int) -> str:
-    """Lines at the start of a watch of shared memory: %active (in bounds), %index of the first granule, %me, times."""
-    return f"""%idle = icmp eq i32 %asked, 0
-  br i1 %idle, label %nothing, label %look
-nothing:
-  ret void
-look:
-  {slot("bytes", SHARED_BYTES)}
+def in_bounds(bytes_slot: int, size: int) -> str:
+    """Lines that set %active: the asked lanes whose `size` bytes lie below the limit in slot `bytes_slot`."""
+    return f"""{slot("bytes", bytes_slot)}
   %bytes.short = trunc i64 %bytes to i32
   {splat("bytes.all", "i32", "%bytes.short")}
   %end = add {V32} %a, splat (i32 {size - 1})
@@ -259,16 +224,31 @@ look:
   %ordered = icmp uge {V32} %end, %a
   %fits = and {MASK} %inside, %ordered
   %asked.vector = bitcast i32 %asked to {MASK}
-  %active = and {MASK} %asked.vector, %fits
-  %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
-  %index = zext {V32} %granule to {V64}
-  {slot("shadow", SHADOW, "ptr")}
-  {slot("time.wide", TIME)}
+  %active = and {MASK} %asked.vector, %fits"""
+
+
+def times() -> str:
+    """Lines that put the present time and that of the CTA's start into every lane."""
+    return f"""{slot("time.wide", TIME)}
   %time = trunc i64 %time.wide to i32
   {splat("time.all", "i32", "%time")}
   {slot("start.wide", TIME_OF_START)}
   %start = trunc i64 %start.wide to i32
-  {splat("start.all", "i32", "%start")}
+  {splat("start.all", "i32", "%start")}"""
+
+
+def shared_head(size: int, granule: int) -> str:
+    """Lines at the start of a watch of shared memory: %active (in bounds), %index of the first granule, %me, times."""
+    return f"""%idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %nothing, label %look
+nothing:
+  ret void
+look:
+  {in_bounds(SHARED_BYTES, size)}
+  %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
+  %index = zext {V32} %granule to {V64}
+  {slot("shadow", SHADOW, "ptr")}
+  {times()}
   {slot("barrier.wide", TIME_OF_BARRIER)}
   %barrier = trunc i64 %barrier.wide to i32
   {splat("barrier.all", "i32", "%barrier")}
@@ -400,15 +380,7 @@ def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> Func
     name = f"watch_{kind}_local_{element_bytes}_{count}"
     text = f"""
 define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
-  {slot("bytes", LOCAL_BYTES)}
-  %bytes.short = trunc i64 %bytes to i32
-  {splat("bytes.all", "i32", "%bytes.short")}
-  %end = add {V32} %a, splat (i32 {size - 1})
-  %inside = icmp ult {V32} %end, %bytes.all
-  %ordered = icmp uge {V32} %end, %a
-  %fits = and {MASK} %inside, %ordered
-  %asked.vector = bitcast i32 %asked to {MASK}
-  %active = and {MASK} %asked.vector, %fits
+  {in_bounds(LOCAL_BYTES, size)}
   {slot("shadow", LOCAL_SHADOW, "ptr")}
   {slot("warp.wide", WARP)}
   %thread.first = shl i64 %warp.wide, 5
@@ -420,12 +392,7 @@ define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) 
   %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
   %granule.wide = zext {V32} %granule to {V64}
   %index = add {V64} %row, %granule.wide
-  {slot("time.wide", TIME)}
-  %time = trunc i64 %time.wide to i32
-  {splat("time.all", "i32", "%time")}
-  {slot("start.wide", TIME_OF_START)}
-  %start = trunc i64 %start.wide to i32
-  {splat("start.all", "i32", "%start")}
+  {times()}
   {chr(10).join(lines.lines)}
   ret void
 }}
