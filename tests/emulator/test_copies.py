@@ -1,0 +1,173 @@
+"""cp.async: done at its wait and not before, in part, and read too soon."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.errors import MemoryFault
+from tests.emulator.harness import program
+
+
+def counters(execution, *names):
+    return {name: execution.counters[f"ptx_{name}"] for name in names}
+
+
+STAGES = program("""
+.visible .entry four_stages(.param .u64 x, .param .u64 y, .param .u32 tiles)
+{
+    // Tiles of 64 x 16 bytes; three are on their way while one is used. Each thread adds up a column.
+    .reg .u64 %x, %y, %at;
+    .reg .u32 %thread, %tiles, %fetch, %use, %slot, %buffer, %sum, %v, %i, %other;
+    .reg .pred %more, %inside;
+    .shared .align 16 .b8 stages[4096];
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    ld.param.u32 %tiles, [tiles];
+    mad.wide.u32 %at, %thread, 16, %x;
+    mov.u32 %buffer, stages;
+    mov.u32 %sum, 0;
+    mov.u32 %fetch, 0;
+    mov.u32 %use, 0;
+FILL:
+    setp.lt.u32 %inside, %fetch, %tiles;
+    shl.b32 %slot, %fetch, 10;
+    and.b32 %slot, %slot, 4095;
+    add.u32 %slot, %slot, %buffer;
+    mad.lo.u32 %slot, %thread, 16, %slot;
+    @%inside cp.async.cg.shared.global [%slot], [%at], 16;
+    cp.async.commit_group;
+    add.u64 %at, %at, 1024;
+    add.u32 %fetch, %fetch, 1;
+    setp.lt.u32 %more, %fetch, 3;
+    @%more bra FILL;
+USE:
+    cp.async.wait_group 2;
+    bar.sync 0;
+    shl.b32 %slot, %use, 10;
+    and.b32 %slot, %slot, 4095;
+    add.u32 %slot, %slot, %buffer;
+    mul.lo.u32 %other, %thread, 28;           // another thread's bytes: those need the barrier as well
+    and.b32 %other, %other, 1020;
+    add.u32 %slot, %slot, %other;
+    ld.shared.u32 %v, [%slot];
+    add.u32 %sum, %sum, %v;
+    bar.sync 0;
+    setp.lt.u32 %inside, %fetch, %tiles;
+    shl.b32 %slot, %fetch, 10;
+    and.b32 %slot, %slot, 4095;
+    add.u32 %slot, %slot, %buffer;
+    mad.lo.u32 %slot, %thread, 16, %slot;
+    @%inside cp.async.cg.shared.global [%slot], [%at], 16;
+    cp.async.commit_group;
+    add.u64 %at, %at, 1024;
+    add.u32 %fetch, %fetch, 1;
+    add.u32 %use, %use, 1;
+    setp.lt.u32 %more, %use, %tiles;
+    @%more bra USE;
+    mad.wide.u32 %at, %thread, 4, %y;
+    st.global.u32 [%at], %sum;
+    ret;
+}
+""")
+TILES = 11
+
+
+def staged(text=STAGES, **options):
+    x = np.random.default_rng(4).integers(0, 1 << 20, (TILES, 256)).astype(np.uint32)
+    y = np.zeros(64, np.uint32)
+    execution = emulator.run(text, grid=1, block=64, args=[x, y, np.uint32(TILES)], **options)
+    return execution, y.tolist(), x[:, np.arange(64) * 7 % 256].sum(axis=0).tolist()
+
+
+def test_four_stages_of_copies_are_on_their_way():
+    execution, actual, expected = staged()
+    assert actual == expected
+    lanes = 64 * TILES
+    assert counters(execution, "async_requests", "async_bytes", "global_load_requests", "global_load_bytes",
+                    "global_load_sectors", "shared_store_requests", "shared_store_wavefronts") == {
+        "async_requests": 2 * TILES, "async_bytes": 16 * lanes, "global_load_requests": 2 * TILES,
+        "global_load_bytes": 16 * lanes, "global_load_sectors": lanes // 2, "shared_store_requests": 2 * TILES,
+        "shared_store_wavefronts": 2 * TILES * 4,
+    }  # fmt: skip
+
+
+def test_a_wait_for_too_few_groups_gives_wrong_bytes_and_is_found():
+    text = STAGES.replace("wait_group 2", "wait_group 3").replace("four_stages", "four_stages_too_early")
+    _, actual, expected = staged(text)
+    assert actual != expected
+    execution, *_ = staged(text, sanitize=True)
+    assert "pending-copy" in {finding.kind for finding in execution.findings}
+    execution, *_ = staged(sanitize=True)
+    assert execution.findings == ()
+
+
+PARTIAL = program("""
+.visible .entry partial_copies(.param .u64 x, .param .u64 y, .param .u64 counts)
+{
+    .reg .u64 %x, %y, %counts, %at;
+    .reg .u32 %thread, %here, %count, %v<4>;
+    .reg .pred %skip;
+    .shared .align 16 .b8 tile[1024];
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    ld.param.u64 %counts, [counts];
+    mad.wide.u32 %at, %thread, 4, %counts;
+    ld.global.u32 %count, [%at];
+    mad.wide.u32 %at, %thread, 16, %x;
+    mov.u32 %here, tile;
+    mad.lo.u32 %here, %thread, 32, %here;
+    cp.async.ca.shared.global.L2::128B [%here], [%at], 16, %count;
+    setp.eq.u32 %skip, %count, 5;
+    cp.async.ca.shared.global [%here+16], [%at], 8, !%skip;
+    cp.async.ca.shared.global [%here+24], [%at], 4, %skip;
+    cp.async.wait_all;
+    mad.wide.u32 %at, %thread, 32, %y;
+    ld.shared.v4.u32 {%v0, %v1, %v2, %v3}, [%here];
+    st.global.v4.u32 [%at], {%v0, %v1, %v2, %v3};
+    ld.shared.v4.u32 {%v0, %v1, %v2, %v3}, [%here+16];
+    st.global.v4.u32 [%at+16], {%v0, %v1, %v2, %v3};
+    ret;
+}
+""")
+
+
+def test_what_a_copy_does_not_take_is_zeros():
+    x = np.random.default_rng(5).integers(1, 256, (32, 16)).astype(np.uint8)
+    counts = (np.arange(32) % 17).astype(np.uint32)
+    y = np.zeros((32, 32), np.uint8)
+    execution = emulator.run(PARTIAL, grid=1, block=32, args=[x, y, counts])
+    for lane, count in enumerate(counts):
+        assert y[lane, :16].tolist() == [*x[lane, :count], *[0] * (16 - count)]
+        assert y[lane, 16:24].tolist() == (x[lane, :8].tolist() if count == 5 else [0] * 8)
+        assert y[lane, 24:28].tolist() == ([0] * 4 if count == 5 else x[lane, :4].tolist())
+        assert y[lane, 28:].tolist() == [255] * 4  # nobody wrote these
+    fives = int((counts == 5).sum())
+    loaded = int(counts.sum()) + 8 * fives + 4 * (32 - fives)
+    assert execution.counters["ptx_global_load_bytes"] == loaded + 4 * 32
+    assert execution.counters["ptx_async_bytes"] == 32 * (16 + 8 + 4)
+
+
+def test_a_copy_of_part_of_the_bytes_may_end_where_the_array_does():
+    counts = np.full(32, 16, np.uint32)
+    counts[31] = 5
+    emulator.run(PARTIAL, grid=1, block=32, args=[np.zeros(31 * 16 + 8, np.uint8), np.zeros(1024, np.uint8), counts])
+    counts[31] = 9
+    with pytest.raises(MemoryFault, match=r"cp.async.ca.shared.global.L2::128B by thread 31 of CTA 0 reads"):
+        emulator.run(
+            PARTIAL, grid=1, block=32, args=[np.zeros(31 * 16 + 8, np.uint8), np.zeros(1024, np.uint8), counts]
+        )
+
+
+def test_a_shorter_copy_does_not_vouch_for_a_longer_one_of_the_same_line():
+    text = PARTIAL.replace(
+        "    mad.wide.u32 %at, %thread, 16, %x;",
+        "    mov.u32 %v0, %ctaid.x;\n    mad.lo.u32 %count, %v0, 4, %count;\n    mad.wide.u32 %at, %thread, 16, %x;",
+    )
+    counts = np.zeros(32, np.uint32)
+    counts[31] = 5  # the second CTA takes 9, and there are 8
+    x, y = np.zeros(31 * 16 + 8, np.uint8), np.zeros(1024, np.uint8)
+    emulator.run(text, grid=1, block=32, args=[x, y, counts], threads=1)
+    with pytest.raises(MemoryFault, match="by thread 31 of CTA 1 reads"):
+        emulator.run(text, grid=2, block=32, args=[x, y, counts], threads=1)
