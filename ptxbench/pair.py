@@ -1,7 +1,7 @@
 """What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy and nothing of ptxbench, so that every other module may import it.
-A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
+Data only. This module imports NumPy (with ml_dtypes, for bf16) and nothing of ptxbench, so that every other module
+may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +19,15 @@ Array = NDArray[Any]
 Size = Mapping[str, int]
 """Named problem dimensions, such as {"rows": 33, "columns": 31}."""
 
+f16, bf16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
 f32, f64 = np.dtype(np.float32), np.dtype(np.float64)
-u8, s32, u32, u64 = np.dtype(np.uint8), np.dtype(np.int32), np.dtype(np.uint32), np.dtype(np.uint64)
+s8, s16, s32, s64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
+u8, u16, u32, u64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """True for f16, bf16, f32 and f64. NumPy itself calls bf16 a type without a kind."""
+    return dtype.kind == "f" or dtype == bf16
 
 
 def ceil_div(n: int, d: int) -> int:
@@ -78,7 +86,32 @@ class InOut:
     start: float = 0
 
 
-Argument = Scalar | In | Out | InOut
+@dataclass(frozen=True)
+class Scratch:
+    """A device array that the kernel may use as it likes, such as tickets and flags; nobody looks at what it leaves.
+
+    It starts filled with `start` and is restored before each launch, outside the timed part.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: Callable[..., tuple[int, ...]]
+    start: float = 0
+
+
+Argument = Scalar | In | Out | InOut | Scratch
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Some elements of an output, in place of all of them: what a reference returns where all would be dear.
+
+    `at`: flat indices into the output, shape (k,); `values`: what stands there, shape (k,). The tolerance is given
+    `values` as `expected` and must give a bound of that shape, or a scalar.
+    """
+
+    at: Array
+    values: Array
 
 
 @dataclass(frozen=True)
@@ -143,11 +176,12 @@ class Pair:
     """A CUDA C kernel and a PTX kernel with one signature and one meaning.
 
     `args` is in signature order. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
-    `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64,
-    and returns the outputs by name. `exact_on_integers`: on small integers any order of operations gives the
-    same result, so that each check size is also run on integers and compared exactly. `flags`: extra rows that
-    compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`.
-    `bytes`: compulsory traffic; by default each input read once and each output written once.
+    `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
+    returns the outputs by name, each whole or a Sample; it knows nothing of Scratch. `exact_on_integers`: on small
+    integers any order of operations gives the same result, so that each check size is also run on integers and
+    compared exactly. `flags`: extra rows that compile the CUDA C with NVRTC options, such as
+    {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input read once and
+    each output written once. `expects`: what a GPU should show, and why.
     """
 
     teaches: str
@@ -161,6 +195,7 @@ class Pair:
     bytes: Callable[..., int] | None = None
     exact_on_integers: bool = False
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    expects: str = ""
 
     def compulsory_bytes(self, size: Size) -> int:
         """Bytes that any implementation must move: each input read once, each output written once."""
@@ -168,7 +203,7 @@ class Pair:
             return self.bytes(**size)
         total = 0
         for arg in self.args:
-            if not isinstance(arg, Scalar):
+            if not isinstance(arg, Scalar | Scratch):
                 once = math.prod(arg.shape(**size)) * arg.dtype.itemsize
                 total += 2 * once if isinstance(arg, InOut) else once
         return total
@@ -186,7 +221,7 @@ class Pair:
                 values[arg.name] = arg.dtype.type(arg.value(**size) if callable(arg.value) else arg.value)
             elif isinstance(arg, In):
                 values[arg.name] = draw(arg, rng, size, integers=integers)
-            elif isinstance(arg, InOut):
+            elif isinstance(arg, InOut | Scratch):
                 values[arg.name] = np.full(arg.shape(**size), arg.start, arg.dtype)
             else:
                 values[arg.name] = poison(arg.shape(**size), arg.dtype)
@@ -194,8 +229,8 @@ class Pair:
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """Names of the arrays that the kernel writes."""
-        return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut))
+        """Names of the arrays that the kernel may write: what is verified, and what is Scratch."""
+        return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut | Scratch))
 
 
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
@@ -206,7 +241,7 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
         return rng.integers(low, high, shape, endpoint=True).astype(arg.dtype)
     if arg.values is not None:
         return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
-    if arg.dtype.kind == "f":
+    if is_float(arg.dtype):
         return rng.uniform(-1, 1, shape).astype(arg.dtype)
     return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
 

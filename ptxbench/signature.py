@@ -15,7 +15,7 @@ from pathlib import Path
 from ptxbench.emulator.parse import Parser
 from ptxbench.emulator.syntax import Variable
 from ptxbench.errors import SignatureMismatch, suggestion
-from ptxbench.pair import Argument, Scalar
+from ptxbench.pair import Argument, Scalar, is_float
 
 POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
@@ -75,7 +75,8 @@ def read_headers(ptx: str) -> list[Header]:
 def takes(param: Variable, arg: Argument) -> bool:
     """True if the parameter has the size of the argument, and a type that does not contradict its kind."""
     if isinstance(arg, Scalar):
-        return param.size_bytes == arg.dtype.itemsize and param.type.kind in KINDS[arg.dtype.kind]
+        kinds = KINDS["f" if is_float(arg.dtype) else arg.dtype.kind]
+        return param.size_bytes == arg.dtype.itemsize and param.type.kind in kinds
     return param.size_bytes == POINTER_BYTES and param.type.kind in KINDS["u"] and not param.array
 
 
@@ -89,7 +90,7 @@ def wanted(arg: Argument) -> str:
     if not isinstance(arg, Scalar):
         return ".u64 or .b64, a pointer"
     bits = 8 * arg.dtype.itemsize
-    return f".f{bits} or .b{bits}" if arg.dtype.kind == "f" else f".u{bits}, .s{bits} or .b{bits}"
+    return f".f{bits} or .b{bits}" if is_float(arg.dtype) else f".u{bits}, .s{bits} or .b{bits}"
 
 
 def no_entry(headers: Sequence[Header], entry: str, source: Path, hand_written: bool) -> str:

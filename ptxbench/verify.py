@@ -5,14 +5,15 @@ Agreement is asserted, disagreement never denied: a NaN passes `not error > boun
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from ptxbench.errors import PairError
-from ptxbench.pair import EXACT, Array, InOut, Out, Pair, Scalar
+from ptxbench.pair import EXACT, Array, InOut, Out, Pair, Sample, Scalar, Scratch, is_float
 
 CHUNK = 1 << 20
 """Elements compared at once: the float64 temporaries of a large output stay at some 8 MiB each."""
@@ -23,11 +24,15 @@ DIGITS = {2: 5, 4: 9, 8: 17}
 
 @dataclass(frozen=True)
 class Expected:
-    """What the outputs must be for one set of arguments: the reference, and the greatest |error| allowed."""
+    """What the outputs must be for one set of arguments: the reference, and the greatest |error| allowed.
+
+    `samples`: the flat indices of the elements that stand in `outputs` and `bounds`, of those not given whole.
+    """
 
     outputs: Mapping[str, Array]
     bounds: Mapping[str, Array]
     tolerance: str
+    samples: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,39 +55,56 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     inputs = widen(pair, arguments)
     given = pair.reference(**inputs)
     tolerance = EXACT if integers else pair.tolerance
-    outputs, bounds = {}, {}
+    outputs, bounds, samples = {}, {}, {}
     for arg in pair.args:
         if isinstance(arg, Out | InOut):
-            outputs[arg.name] = reference_output(given, arg.name, arguments[arg.name].shape)
+            outputs[arg.name], at = reference_output(given, arg.name, arguments[arg.name].shape)
             bounds[arg.name] = bound(tolerance.bound, arg.name, outputs[arg.name], inputs)
-    return Expected(outputs, bounds, tolerance.describe)
+            if at is not None:
+                samples[arg.name] = at
+    return Expected(outputs, bounds, tolerance.describe, samples)
 
 
 def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reference is given: every argument but the Outs, floats as float64, integers as int64, read-only."""
+    """What a reference is given: all but Outs and Scratch, floats as float64, integers as int64, read-only."""
     inputs: dict[str, Any] = {}
     for arg in pair.args:
-        if isinstance(arg, Out):
+        if isinstance(arg, Out | Scratch):
             continue
         # u64 has values that int64 lacks
-        kind = np.float64 if arg.dtype.kind == "f" else np.uint64 if arg.dtype == np.uint64 else np.int64
+        kind = np.float64 if is_float(arg.dtype) else np.uint64 if arg.dtype == np.uint64 else np.int64
         inputs[arg.name] = arguments[arg.name].astype(kind)
         if not isinstance(arg, Scalar):
             inputs[arg.name].setflags(write=False)  # a reference that worked in place would change the bounds
     return inputs
 
 
-def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> Array:
-    """Output `name` of what a reference returned. Raises PairError if it is not there, or not as it must be."""
+def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
+    """Output `name` of what a reference returned, and of which elements it is, None for all.
+
+    Raises PairError if it is not there, or not as it must be.
+    """
     if not isinstance(given, Mapping) or name not in given:
         found = f"gives {', '.join(map(repr, given))}" if isinstance(given, Mapping) else f"returns {type(given)}"
         raise PairError(f"reference {found}, and no '{name}'. It must return a dict of every output by name.")
-    value = np.asarray(given[name])
-    if value.shape != shape:
-        raise PairError(f"reference gives '{name}' the shape {value.shape}; its argument says {shape}.")
+    at = sample_places(given[name], name, math.prod(shape)) if isinstance(given[name], Sample) else None
+    value = np.asarray(given[name] if at is None else given[name].values)
+    if value.shape != (shape if at is None else at.shape):
+        wanted = f"its argument says {shape}" if at is None else f"its Sample names {at.size} elements"
+        raise PairError(f"reference gives '{name}' the shape {value.shape}; {wanted}.")
     if value.dtype != np.float64 and value.dtype.kind not in "iu":
         raise PairError(f"reference gives '{name}' as {value.dtype}. It must be float64, or whole numbers.")
-    return value
+    return value, at
+
+
+def sample_places(sample: Sample, name: str, size: int) -> Array:
+    """The flat indices of a sample of `name`, shape (k,). Raises PairError if there are none, or one does not exist."""
+    at = np.asarray(sample.at)
+    if at.ndim != 1 or not at.size or at.dtype.kind not in "iu":
+        raise PairError(f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}. Give a list of integers.")
+    if at.min() < 0 or at.max() >= size:
+        raise PairError(f"the Sample of '{name}' has the index {at.max()}; '{name}' has {size} elements.")
+    return at
 
 
 def bound(
@@ -127,17 +149,39 @@ def distance(actual: Array, expected: Array) -> Array:
 
 
 def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdict:
-    """Judge the outputs of one launch, by argument name. `where` begins the message: `softmax.ptx, rows=3`."""
+    """Judge the outputs of one launch, by argument name. `where` begins the message: `softmax.ptx, rows=3`.
+
+    ValueError if a shape differs from that of the reference.
+    """
     greatest: float | None = 0.0
     for name, reference in expected.outputs.items():
-        verdict = verify_output(name, outputs[name], reference, expected.bounds[name], expected.tolerance, where)
-        if verdict.worst:
-            return verdict
-        greatest = None if greatest is None or verdict.max_error is None else max(greatest, verdict.max_error)
+        at = expected.samples.get(name)
+        actual = outputs[name] if at is None else outputs[name].reshape(-1)[at]
+        judged = judge(actual, reference, expected.bounds[name])
+        if judged.outside:
+            index = np.unravel_index(judged.worst if at is None else int(at[judged.worst]), outputs[name].shape)
+            pair = actual.reshape(-1)[judged.worst], reference.reshape(-1)[judged.worst]
+            told = tell(name, index, *pair, judged.outside, actual.size, expected.tolerance)
+            return Verdict(finite(judged.greatest), f"{where}: {told}")
+        error = finite(judged.greatest)
+        greatest = None if greatest is None or error is None else max(greatest, error)
     return Verdict(greatest)
 
 
-def verify_output(name: str, actual: Array, expected: Array, bounds: Array, tolerance: str, where: str) -> Verdict:
+def finite(error: float) -> float | None:
+    return error if np.isfinite(error) else None
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The greatest |error| of an output, how many elements lie outside their bound, and the flat index of the worst."""
+
+    greatest: float
+    outside: int
+    worst: int
+
+
+def judge(actual: Array, expected: Array, bounds: Array) -> Judgement:
     """Judge one output, in chunks. ValueError if the shapes differ."""
     if not actual.shape == expected.shape == bounds.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
@@ -152,8 +196,7 @@ def verify_output(name: str, actual: Array, expected: Array, bounds: Array, tole
             at = int(np.argmax(np.where(wrong, error, -1.0)))
             if error[at] > worst_error:
                 worst, worst_error = start + at, float(error[at])
-    told = tell(name, actual, expected, worst, outside, tolerance) if outside else None
-    return Verdict(greatest if np.isfinite(greatest) else None, f"{where}: {told}" if told else None)
+    return Judgement(greatest, outside, worst)
 
 
 def errors(actual: Array, expected: Array) -> Array:
@@ -164,22 +207,22 @@ def errors(actual: Array, expected: Array) -> Array:
     return error
 
 
-def tell(name: str, actual: Array, expected: Array, worst: int, outside: int, tolerance: str) -> str:
+def tell(
+    name: str, index: tuple[Any, ...], element: Any, expected: Any, outside: int, judged: int, tolerance: str
+) -> str:
     """`y[2, 31] is 0.5, expected 0.25; 1 of 771 elements is outside 1 ulp.`"""
-    index = ", ".join(map(str, np.unravel_index(worst, actual.shape)))
-    element = actual.reshape(-1)[worst]
-    found, wanted = number(element, actual.dtype), number(expected.reshape(-1)[worst], actual.dtype)
-    poison = " (0xFF bytes, as if never written)" if actual.dtype.kind == "f" and is_poison(element) else ""
+    found, wanted = number(element, element.dtype), number(expected, element.dtype)
+    poison = " (0xFF bytes, as if never written)" if is_float(element.dtype) and is_poison(element) else ""
     verb = "is" if outside == 1 else "are"
     beyond = "not equal" if tolerance == EXACT.describe else f"outside {tolerance}"
-    place = f"{name}[{index}]" if actual.ndim else name
-    return f"{place} is {found}{poison}, expected {wanted}; {outside} of {actual.size} elements {verb} {beyond}."
+    place = f"{name}[{', '.join(map(str, index))}]" if index else name
+    return f"{place} is {found}{poison}, expected {wanted}; {outside} of {judged} elements {verb} {beyond}."
 
 
 def number(value: Any, dtype: np.dtype[Any]) -> str:
     """A value with as many digits as tell it from its neighbours in `dtype`."""
-    if dtype.kind == "f":
-        return f"{value:.{DIGITS[dtype.itemsize]}g}"
+    if is_float(dtype):
+        return f"{float(value):.{DIGITS[dtype.itemsize]}g}"
     return str(int(value)) if np.isfinite(value) and value == int(value) else f"{value:.17g}"
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
-from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Tolerance
+from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
 
 MOST_THREADS = 1024
 """Threads of a block, on every architecture."""
@@ -44,6 +44,8 @@ def problems(pair: Pair) -> Iterator[Problem]:
     """What is wrong with the fields themselves."""
     if not isinstance(pair.teaches, str):
         yield "teaches", f"teaches is {pair.teaches!r}. It must be a sentence."
+    if not isinstance(pair.expects, str):
+        yield "expects", f"expects is {pair.expects!r}. It must be a sentence, or be left out."
     yield from argument_problems(pair.args)
     for field in ("launch", "reference", "flops"):
         if not callable(getattr(pair, field)):
@@ -64,12 +66,12 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
         yield "args", f"args is {args!r}. It must list the kernel's parameters in signature order."
         return
     for arg in args:
-        if not isinstance(arg, Scalar | In | Out | InOut):
-            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut and Scalar."
+        if not isinstance(arg, Argument):
+            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut, Scratch and Scalar."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
             yield "args", f"{kind(arg)} is named {arg.name!r}, which is no identifier. The reference takes it by name."
-        if not isinstance(arg.dtype, np.dtype) or arg.dtype.kind not in "fiu":
+        if not isinstance(arg.dtype, np.dtype) or not (is_float(arg.dtype) or arg.dtype.kind in "iu"):
             yield "args", f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair."
         if not isinstance(arg, Scalar) and not callable(arg.shape):
             yield "args", f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size."
@@ -117,7 +119,7 @@ def reference_problems(pair: Pair) -> Iterator[Problem]:
     """A reference that does not take the arguments by name."""
     if not callable(pair.reference):
         return
-    names = [arg.name for arg in pair.args if not isinstance(arg, Out)]
+    names = [arg.name for arg in pair.args if not isinstance(arg, Out | Scratch)]
     if misfit := does_not_take(pair.reference, names):
         yield "reference", f"reference must take {', '.join(names)}: {misfit}."
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
 from typing import Any
@@ -131,7 +131,7 @@ class Story:
                 if not candidate.alive:
                     continue
                 first = first or outcome.outputs
-                if expected.tolerance == EXACT.describe and not same_bits(first, outcome.outputs):
+                if expected.tolerance == EXACT.describe and not same_bits(expected.outputs, first, outcome.outputs):
                     labels.add(BITS_DIFFER + candidate.source.variant)
         return labels
 
@@ -217,11 +217,11 @@ def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
         candidate.fail(error)
 
 
-def same_bits(first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """True if every output has the same bytes in both."""
+def same_bits(names: Iterable[str], first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """True if these arrays have the same bytes in both."""
     return all(
         np.array_equal(first[name].view(f"u{first[name].itemsize}"), second[name].view(f"u{second[name].itemsize}"))
-        for name in first
+        for name in names
     )
 
 
