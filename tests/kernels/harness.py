@@ -1,0 +1,102 @@
+"""The shipped pairs, and what is known of each: the constants of its own module here, test_NAME.py.
+
+REFERENCE   a function of the pair's arguments as plain Python lists, and the size to hold it against
+MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it
+REGISTERS   the most that any PTX file of the pair may take, 32 by default
+SAME_BITS   False where the two sides compute in different ways, so that bits may differ
+"""
+
+import dataclasses
+import importlib
+import re
+
+from ptxbench import discovery, toolchain, verify
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.errors import KernelError
+
+KERNELS = discovery.default_kernels()
+PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
+PTX = sorted(KERNELS.glob("ptx/*.ptx"))
+CUDA = sorted(KERNELS.glob("cuda/*.cu"))
+
+
+def facts(name):
+    """The module that tells of a pair."""
+    return importlib.import_module(f"tests.kernels.test_{name.replace('.', '_')}")
+
+
+def fact(name, constant, default):
+    return getattr(facts(name), constant, default)
+
+
+def file_name(path):
+    return path.name
+
+
+def owner(path):
+    """The pair that a kernel file belongs to."""
+    return discovery.owner(path.stem, PAIRS)
+
+
+def source_of(path):
+    """What discovery makes of a kernel file; of CUDA C, the row without flags."""
+    return next(source for source in PAIRS[owner(path)].sources if source.path == path and not source.flags)
+
+
+def target_of(text):
+    return int(re.search(r"^\.target sm_(\d+)a?$", text, re.M)[1])
+
+
+def build(source, arch, assembler="driver"):
+    return toolchain.build(
+        source.path,
+        language=source.language,
+        variant=source.variant,
+        entry=source.entry,
+        arch=arch,
+        flags=source.flags,
+        assembler=assembler,
+    )
+
+
+def executed(name, source, arch, size, *, integers=False):
+    """(outputs, verdict) of one variant of a pair at one size on the emulator."""
+    pair = PAIRS[name].pair
+    arguments = pair.make_arguments(size, seed=1, integers=integers)
+    expected = verify.expect(pair, arguments, integers=integers)
+    outputs = EmulatorBackend(arch).run(build(source, arch), pair.launch(**size), arguments, pair.outputs).outputs
+    return outputs, verify.verify(outputs, expected, f"{source.path.name}, {size}").worst
+
+
+def emulated_arch(name, lowest=90):
+    """The architecture to run a pair on: sm_90, or what its PTX asks for where that is more."""
+    text = (KERNELS / "ptx" / f"{name}.ptx").read_text()
+    return f"sm_{max(lowest, target_of(text))}"
+
+
+def is_found(name, file, text, folder):
+    """Whether some check size of the pair shows that the PTX `text`, in place of `file`'s, is broken."""
+    path = folder / file.name
+    path.write_text(text)
+    broken = dataclasses.replace(source_of(file), path=path)
+
+    def found(size, integers):
+        try:
+            return executed(name, broken, emulated_arch(name), size, integers=integers)[1]
+        except KernelError as error:
+            return str(error)
+
+    pair = PAIRS[name].pair
+    return any(found(size, integers) for size in pair.check_sizes for integers in {False, pair.exact_on_integers})
+
+
+def judged(name, size, change):
+    """The verdict on the reference of `size`, as the kernel's type holds it, after `change(array, bounds)`."""
+    pair = PAIRS[name].pair
+    arguments = pair.make_arguments(size, seed=1)
+    expected = verify.expect(pair, arguments)
+    dtypes = {arg.name: arg.dtype for arg in pair.args}
+    outputs = {key: value.astype(dtypes[key], order="C") for key, value in expected.outputs.items()}
+    for key, array in outputs.items():
+        change(array, expected.bounds[key])
+    return verify.verify(outputs, expected, name).worst

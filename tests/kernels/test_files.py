@@ -1,0 +1,136 @@
+"""Every kernel file with the real NVRTC and ptxas on every target, and what the two sides of a pair have in common."""
+
+import math
+import re
+import subprocess
+
+import pytest
+
+from ptxbench import signature
+from ptxbench.toolchain import locate, nvrtc, ptxas
+from tests.kernels.harness import (
+    CUDA,
+    KERNELS,
+    PAIRS,
+    PTX,
+    build,
+    emulated_arch,
+    fact,
+    file_name,
+    owner,
+    source_of,
+    target_of,
+)
+
+TARGETS = (75, 80, 86, 87, 88, 89, 90, 100, 103, 110, 120, 121)
+"""Everything that CUDA 13 can build for. CUDA 12.9 lacks 88 and 110; `archs` leaves out what a tool does not know."""
+
+MINORS = {6: 5, 7: 8, 8: 8}
+VERSIONS = [f"{major}.{minor}" for major, last in MINORS.items() for minor in range(last + 1)]
+"""Every .version of PTX that a file here could have, in order."""
+
+
+@pytest.fixture(scope="module")
+def assembler():
+    """ptxas, without which nothing here can be told."""
+    tool = locate.program("ptxas")
+    assert tool, locate.INSTALL
+    return tool
+
+
+@pytest.fixture(scope="module")
+def archs(assembler):
+    """The targets that this ptxas knows, lowest first."""
+    told = subprocess.run([assembler, "--help"], capture_output=True, text=True, check=True).stdout
+    known = [target for target in TARGETS if f"'sm_{target}'" in told]
+    assert {75, 80, 90, 100, 120} <= set(known)
+    return known
+
+
+def version_of(text):
+    return re.search(r"^\.version (\d+\.\d+)$", text, re.M)[1]
+
+
+def lowest_target(path):
+    """The lowest target of the pair that CUDA C `path` belongs to: that of its PTX."""
+    return target_of((KERNELS / "ptx" / f"{owner(path)}.ptx").read_text())
+
+
+# ---- every file, every target
+
+
+@pytest.mark.parametrize("path", PTX, ids=file_name)
+def test_ptx_is_ascii(path):
+    assert ptxas.check_ascii(path.read_bytes(), path.name)
+
+
+@pytest.mark.parametrize("path", PTX, ids=file_name)
+def test_ptx_assembles_for_every_target_from_its_own_up_without_a_warning_or_a_spill(path, assembler, archs):
+    text = path.read_text()
+    name, entry = owner(path), source_of(path).entry
+    for arch in [arch for arch in archs if arch >= target_of(text)]:
+        _, messages = ptxas.assemble(assembler, text, f"sm_{arch}")
+        assert ptxas.notable(messages, text, path, "ptx") == "", f"sm_{arch}"
+        resources = ptxas.resources(messages, entry)
+        assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
+        assert resources.registers <= fact(name, "REGISTERS", 32), f"sm_{arch}"
+
+
+@pytest.mark.parametrize("path", PTX, ids=file_name)
+def test_ptx_has_the_lowest_version_for_its_target(path, assembler, archs):
+    text = path.read_text()
+    version = version_of(text)
+    lower = text.replace(f".version {version}", f".version {VERSIONS[VERSIONS.index(version) - 1]}")
+    with pytest.raises(ptxas.RefusedError, match=r"does not support \.target|requires PTX ISA \.version"):
+        ptxas.assemble(assembler, lower, f"sm_{archs[-1]}")
+
+
+@pytest.mark.parametrize("path", PTX, ids=file_name)
+def test_ptx_has_the_lowest_target_that_ptxas_can_build_for(path, assembler, archs):
+    """Older targets than the lowest are accepted as text, but nothing can be built for them, nor tested."""
+    text = path.read_text()
+    target = target_of(text)
+    if target > archs[0]:
+        lower = text.replace(f".target sm_{target}", f".target sm_{archs[archs.index(target) - 1]}")
+        with pytest.raises(ptxas.RefusedError, match=rf"requires \.target sm_{target}"):
+            ptxas.assemble(assembler, lower, f"sm_{archs[-1]}")
+
+
+@pytest.mark.parametrize("flags", [(), ("--use_fast_math",)], ids=["default", "fast"])
+@pytest.mark.parametrize("path", CUDA, ids=file_name)
+def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, assembler, archs):
+    library, source = nvrtc.find(), path.read_bytes()
+    entry = source_of(path).entry
+    for arch in [arch for arch in archs if arch >= lowest_target(path)]:
+        text, log = nvrtc.translate(library, source, path, f"sm_{arch}", flags)
+        assert log == ""
+        _, messages = ptxas.assemble(assembler, text, f"sm_{arch}")
+        assert ptxas.notable(messages, text, path, "cuda") == "", f"sm_{arch}"
+        resources = ptxas.resources(messages, entry)
+        assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
+
+
+# ---- what the two sides have in common
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_variant_takes_the_arguments_of_its_pair(name):
+    found = PAIRS[name]
+    for source in found.sources:
+        built = build(source, emulated_arch(name))
+        signature.check_signature(built.ptx, source.entry, found.pair.args, source.path)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_ptx_names_its_parameters_as_the_pair_does(name):
+    text = (KERNELS / "ptx" / f"{name}.ptx").read_text()
+    assert re.findall(r"\.param \.\w+ (\w+)", text) == [arg.name for arg in PAIRS[name].pair.args]
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_both_sides_bound_the_block_that_the_pair_launches(name):
+    pair = PAIRS[name].pair
+    (threads,) = {math.prod(pair.launch(**size).block_xyz) for size in (*pair.check_sizes, *pair.bench_sizes)}
+    for source in PAIRS[name].sources:
+        bound = rf"__launch_bounds__\({threads}\)" if source.language == "cuda" else rf"\.maxntid {threads}, 1, 1"
+        assert re.search(bound, source.path.read_text()), source.path

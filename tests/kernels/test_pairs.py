@@ -1,0 +1,169 @@
+"""Every pair on the emulator: agreement at every check size, broken kernels found, references, tolerances, sizes."""
+
+import math
+import re
+
+import numpy as np
+import pytest
+
+from ptxbench import verify
+from ptxbench.pair import InOut, Out, is_float
+from tests.kernels.harness import (
+    KERNELS,
+    PAIRS,
+    PTX,
+    executed,
+    fact,
+    facts,
+    file_name,
+    is_found,
+    judged,
+    owner,
+)
+
+
+@pytest.mark.parametrize("lowest", [90, 100])  # of which NVRTC has a compiler each
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_variant_agrees_with_the_reference_at_every_check_size(name, lowest):
+    pair = PAIRS[name].pair
+    for source in PAIRS[name].sources:
+        for size in pair.check_sizes:
+            for integers in {False, pair.exact_on_integers}:
+                assert executed(name, source, f"sm_{lowest}", size, integers=integers)[1] is None
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if fact(name, "SAME_BITS", True)])
+def test_both_sides_agree_bit_for_bit(name):
+    """reduce_sum too: its order of additions is the same, as long as CTAs add to the total in the same order."""
+    for size in PAIRS[name].pair.check_sizes:
+        sides = [executed(name, source, "sm_90", size)[0] for source in PAIRS[name].sources]
+        for output in PAIRS[name].pair.outputs:
+            assert len({side[output].tobytes() for side in sides}) == 1
+
+
+# ---- broken kernels
+
+MUTANTS = [(KERNELS / "ptx" / file, right, wrong) for name in PAIRS for file, right, wrong in facts(name).MUTANTS]
+
+
+@pytest.mark.parametrize("file", PTX, ids=file_name)
+def test_every_ptx_file_is_broken_in_three_ways_at_least(file):
+    assert sum(path == file for path, _, _ in MUTANTS) >= 3
+
+
+@pytest.mark.parametrize(
+    ("file", "right", "wrong"), MUTANTS, ids=lambda value: getattr(value, "name", value).strip()[:40]
+)
+def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
+    text = re.sub(" +", " ", file.read_text())  # without the alignment
+    assert right in text
+    assert is_found(owner(file), file, text.replace(right, wrong, 1), tmp_path)
+
+
+WEAKER = {"lt": "le", "ge": "gt", "eq": "ne", "ne": "eq"}
+COMPARISON = re.compile(r"setp\.(lt|ge|eq|ne)")
+COMPARISONS = [
+    pytest.param(name, source.path, match.start(1), id=f"{source.path.name}:{text[: match.start()].count(chr(10)) + 1}")
+    for name, found in PAIRS.items()
+    for source in found.sources
+    if source.language == "ptx"
+    for text in [source.path.read_text()]
+    for match in COMPARISON.finditer(text)
+]
+
+
+@pytest.mark.parametrize(("name", "file", "at"), COMPARISONS)
+def test_the_check_sizes_find_each_comparison_that_is_off_by_one(name, file, at, tmp_path):
+    text = file.read_text()
+    assert is_found(name, file, text[:at] + WEAKER[text[at : at + 2]] + text[at + 2 :], tmp_path)
+
+
+# ---- references
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_the_reference_agrees_with_plain_python(name):
+    slow, size = facts(name).REFERENCE
+    pair = PAIRS[name].pair
+    inputs = verify.widen(pair, pair.make_arguments(size, seed=7))
+    expected = slow(**{name: value.tolist() for name, value in inputs.items()})
+    for output, value in pair.reference(**inputs).items():
+        assert value == pytest.approx(np.array(expected[output]), rel=1e-14)
+        assert np.count_nonzero(value)
+
+
+# ---- tolerances
+
+
+def zero(array, bounds):
+    array[...] = 0
+
+
+def move_one(array, bounds):
+    """Moves the last element, where a ragged edge would spoil it, by ten tolerances, or by the least that there is."""
+    last = np.unravel_index(array.size - 1, array.shape)
+    if array.dtype.kind in "iu":
+        array[last] ^= 1
+    else:
+        step = max(10 * bounds[last], float(np.spacing(np.abs(array[last]))))
+        array[last] = np.asarray(float(array[last]) + step, array.dtype)
+
+
+def spoil_one(array, bounds):
+    array.reshape(-1)[-1] = np.nan
+
+
+def leave(array, bounds):
+    pass
+
+
+def writes_floats(pair):
+    return all(is_float(arg.dtype) for arg in pair.args if isinstance(arg, Out | InOut))
+
+
+CHECKS = [(name, size) for name in PAIRS for size in PAIRS[name].pair.check_sizes]
+
+
+@pytest.mark.parametrize(("name", "size"), CHECKS, ids=str)
+def test_a_tolerance_accepts_the_reference_and_rejects_zeros_and_one_element_that_moved(name, size):
+    assert judged(name, size, leave) is None
+    assert judged(name, size, zero)
+    assert judged(name, size, move_one)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if writes_floats(PAIRS[name].pair)])
+def test_a_tolerance_rejects_a_nan(name):
+    assert judged(name, PAIRS[name].pair.check_sizes[-1], spoil_one)
+
+
+# ---- sizes
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_check_sizes_reach_several_ctas_and_stay_small(name):
+    pair = PAIRS[name].pair
+    launches = [pair.launch(**size) for size in pair.check_sizes]
+    assert max(math.prod(launch.grid_xyz) for launch in launches) > 1
+    for launch in launches:
+        assert math.prod(launch.grid_xyz) * math.prod(launch.block_xyz) <= 1 << 16
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_bench_sizes_begin_with_the_smallest(name):
+    pair = PAIRS[name].pair
+    work = [pair.compulsory_bytes(size) for size in pair.bench_sizes]
+    assert work[0] == min(work)
+
+
+@pytest.mark.parametrize("name", [name for name in PAIRS if PAIRS[name].pair.exact_on_integers])
+def test_integers_of_the_check_sizes_are_exact_in_any_order(name):
+    """No partial sum of any order exceeds the sum of |terms|, which is the reference of the absolute values.
+
+    f32 and the accumulators of f16 products hold every whole number up to 2**24, bf16 up to 2**8.
+    """
+    pair = PAIRS[name].pair
+    for size in pair.check_sizes:
+        inputs = verify.widen(pair, pair.make_arguments(size, seed=1, integers=True))
+        for output, value in pair.reference(**{key: np.abs(each) for key, each in inputs.items()}).items():
+            dtype = next(arg.dtype for arg in pair.args if arg.name == output)
+            assert float(np.max(value)) < 2 ** (np.finfo(np.float32).nmant + 1 if dtype.itemsize > 2 else 8)

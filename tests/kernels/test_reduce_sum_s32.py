@@ -1,0 +1,24 @@
+"""The pair reduce_sum.s32."""
+
+import pytest
+
+from ptxbench.errors import TargetMismatch
+from tests.kernels.harness import KERNELS, build, source_of
+
+
+def reduce_sum_s32(x, total, n):
+    return {"total": [total[0] + sum(x)]}
+
+
+REFERENCE = (reduce_sum_s32, {"n": 7})
+
+MUTANTS = [
+    ("reduce_sum.s32.ptx", "%takes_rest, %first, %rest",      "%takes_rest, %rest, %first"),
+    ("reduce_sum.s32.ptx", "%x_xyzw, %x_xy, %x_zw",           "%x_xyzw, %x_xy, %x_xy"),
+    ("reduce_sum.s32.ptx", "@%is_first red",                  "red"),                        # eight times the sum
+]  # fmt: skip
+
+
+def test_a_target_below_that_of_the_ptx_is_a_mismatch_not_a_fault():
+    with pytest.raises(TargetMismatch, match=r"reduce_sum\.s32\.ptx:\d+: needs sm_80"):
+        build(source_of(KERNELS / "ptx" / "reduce_sum.s32.ptx"), "sm_75", assembler="toolkit")
