@@ -1,0 +1,63 @@
+"""Asynchronous copies, done as they are issued, which is the soonest that PTX allows. (PTX ISA, cp.async.)
+
+The emulator does them when a thread waits for them, the latest: a kernel that the difference shows in has a race.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ptxbench.emulator.syntax import Immediate, Register
+from tests.emulator.oracle.loads import Place, taken_space, without_hints
+from tests.emulator.oracle.step import Action, Step, rule
+
+if TYPE_CHECKING:
+    from tests.emulator.oracle.machine import Threads
+
+
+@rule("cp", counted="async")
+def cp(step: Step) -> Action | None:
+    step.need("async")
+    if step.take("commit_group", "wait_group", "wait_all"):
+        return lambda threads: None
+    step.need("ca", "cg")
+    hinted = without_hints(step)
+    taken_space(step)
+    taken_space(step)
+    to, source, size, *rest = step.operands
+    if hinted:
+        rest.pop()
+    assert isinstance(size, Immediate)
+    size_bytes = int(size.value)
+
+    def act(threads: Threads) -> None:
+        target, origin = Place(threads, "shared", to), Place(threads, "global", source)
+        taken = np.full(threads.count_here(), size_bytes, np.int64)
+        if rest:
+            extra = rest[0]
+            if isinstance(extra, Register) and threads.held(extra.name).kind == "b":
+                taken = np.where(threads.read(extra, "pred"), 0, size_bytes)
+            else:
+                taken = np.minimum(threads.spread(threads.read(extra, "u32")).astype(np.int64), size_bytes)
+        memory = threads.memory.bytes
+        for i in range(size_bytes):
+            value = memory[np.where(taken > i, origin.offsets + i, 0)]
+            memory[target.offsets + i] = np.where(taken > i, value, 0)
+        counters = threads.counters
+        if counters is not None:
+            thread = threads.all_here()
+            target.count(step, "store", size_bytes)
+            warps = int(np.unique(thread // 32).size)
+            counters.add(step.line, ptx_async_requests=warps, ptx_async_bytes=size_bytes * thread.size)
+            counters.add(step.line, ptx_global_load_requests=warps, ptx_global_load_bytes=int(taken.sum()))
+            some = taken > 0
+            for count in np.unique(taken[some]):
+                alike = taken[some] == count
+                counters.sectors(
+                    step.line, "load", (thread // 32)[some][alike],
+                    origin.address[some][alike], int(count),
+                )  # fmt: skip
+
+    return act

@@ -1,0 +1,106 @@
+"""What instructions count, by the definitions of docs/emulator.md."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+LANES = 32
+
+
+class Counters:
+    """Counters by line of the PTX; `phases` belongs to the launch."""
+
+    def __init__(self) -> None:
+        self.lines: dict[int, Counter[str]] = {}
+        self.phases = 0
+
+    def by_line(self) -> dict[int, dict[str, int]]:
+        """Only what is not 0, as Execution.by_line has it."""
+        found = {line: {name: int(n) for name, n in counts.items() if n} for line, counts in sorted(self.lines.items())}
+        return {line: counts for line, counts in found.items() if counts}
+
+    def differences(self, execution: Any) -> list[str]:
+        """Where an emulator.Execution counted otherwise, a line each."""
+        mine, its = self.by_line(), execution.by_line
+        found = []
+        for line in sorted(mine.keys() | its.keys()):
+            ours, theirs = mine.get(line, {}), its.get(line, {})
+            for name in sorted(ours.keys() | theirs.keys()):
+                if ours.get(name, 0) != theirs.get(name, 0):
+                    found.append(f"line {line}: {name} is {theirs.get(name, 0)}, interpreted {ours.get(name, 0)}")
+        if self.phases != execution.counters["ptx_barrier_phases"]:
+            found.append(f"ptx_barrier_phases is {execution.counters['ptx_barrier_phases']}, interpreted {self.phases}")
+        return found
+
+    def add(self, line: int, **values: int) -> None:
+        self.lines.setdefault(line, Counter()).update(values)
+
+    def execution(self, line: int, counted: str, warps: int, threads: int, on: int) -> None:
+        self.add(
+            line,
+            **{
+                "ptx_warp_instructions": warps,
+                f"ptx_warp_instructions_{counted}": warps,
+                "ptx_thread_instructions": threads,
+                "ptx_thread_instructions_on": on,
+            },
+        )
+
+    def branch(self, line: int, warps: int, divergent: int) -> None:
+        self.add(line, ptx_branches=warps, ptx_divergent_branches=divergent)
+
+    def access(self, line: int, space: str, kind: str, thread: Any, address: Any, size: int) -> None:
+        """A load or store of `size` bytes at each `address`, which lies in `space`, by each of the threads."""
+        if not thread.size or space not in ("global", "shared", "local"):
+            return
+        name = f"ptx_{space}_{kind}"
+        warp = thread // LANES
+        self.add(line, **{f"{name}_requests": distinct(warp), f"{name}_bytes": thread.size * size})
+        if space == "global":
+            self.sectors(line, kind, warp, address, size)
+        elif space == "shared":
+            self.wavefronts(line, kind, warp, thread % LANES, address, size)
+
+    def sectors(self, line: int, kind: str, warp: Any, address: Any, size: int) -> None:
+        first, last = address // 32, (address + size - 1) // 32
+        most = int((last - first).max()) + 1
+        touched = np.concatenate([np.minimum(first + i, last) for i in range(most)])
+        self.add(line, **{f"ptx_global_{kind}_sectors": distinct(np.tile(warp, most), touched)})
+
+    def wavefronts(self, line: int, kind: str, warp: Any, lane: Any, address: Any, size: int) -> None:
+        """Groups of lanes that want up to 128 bytes together; the bank with the most words sets a group's passes."""
+        group = warp * LANES + (lane // (LANES if size <= 4 else 128 // size))
+        first, last = address // 4, (address + size - 1) // 4
+        most = int((last - first).max()) + 1
+        pairs = np.unique(
+            np.stack([np.tile(group, most), np.concatenate([np.minimum(first + i, last) for i in range(most)])]), axis=1
+        )
+        groups, place = np.unique(pairs[0], return_inverse=True)
+        banks = np.bincount(place * 32 + pairs[1] % 32, minlength=32 * groups.size).reshape(-1, 32)
+        passes = int(banks.max(axis=1).sum())
+        ideal = int((-(-banks.sum(axis=1) // 32)).sum())
+        name = f"ptx_shared_{kind}"
+        self.add(line, **{f"{name}_wavefronts": passes, f"{name}_conflicts": passes - ideal})
+
+    def atomic(self, line: int, space: str, thread: Any, address: Any) -> None:
+        if not thread.size:
+            return
+        warp = thread // LANES
+        pairs, counts = np.unique(np.stack([warp, address]), axis=1, return_counts=True)
+        most = np.zeros(int(warp.max()) + 1, np.int64)
+        np.maximum.at(most, pairs[0], counts)
+        name = f"ptx_atomic_{space}"
+        self.add(
+            line,
+            **{f"{name}_requests": distinct(warp), f"{name}_lanes": thread.size, f"{name}_serial": int(most.sum())},
+        )
+
+
+def distinct(*columns: Any) -> int:
+    """How many different rows."""
+    if len(columns) == 1:
+        return int(np.unique(columns[0]).size)
+    return int(np.unique(np.stack(columns), axis=1).shape[1])

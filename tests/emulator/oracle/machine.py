@@ -1,0 +1,320 @@
+"""The threads of some CTAs: which of them run, their registers, and the operands that they read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.syntax import Function, Immediate, Not, Operand, Register, Sink, Special, Symbol
+from tests.emulator.oracle.counters import LANES, Counters
+from tests.emulator.oracle.memory import Memory
+from tests.emulator.oracle.step import KINDS, SIGNED, UNSIGNED, Step
+
+Array = NDArray[Any]
+MOST_STEPS = 20_000_000
+"""Instructions of a batch of CTAs; a kernel of the tests that needs more waits for something that will not come."""
+
+
+class Threads:
+    """Each CTA is filled up to whole warps; registers are arrays over all threads, as unsigned integers.
+
+    `here`: None while every thread is at the instruction, else the numbers of those that are.
+    `fused`: whether fma.rn.f32 rounds once.
+    """
+
+    def __init__(
+        self,
+        function: Function,
+        steps: Sequence[Step],
+        memory: Memory,
+        grid: tuple[int, int, int],
+        block: tuple[int, int, int],
+        ranks: Array,
+        *,
+        fused: bool,
+        in_turn: bool,
+        counters: Counters | None,
+    ) -> None:
+        self.function, self.steps, self.memory = function, steps, memory
+        self.fused, self.in_turn, self.counters = fused, in_turn, counters
+        self.grid, self.block = grid, block
+        count = block[0] * block[1] * block[2]
+        self.stride = -(-count // LANES) * LANES
+        self.size = self.stride * len(ranks)
+        self.numbers = np.arange(self.size)
+        self.thread = np.tile(np.arange(self.stride, dtype=np.uint32), len(ranks))
+        self.rank = np.repeat(ranks.astype(np.uint32), self.stride)
+        self.cta = np.repeat(np.arange(len(ranks)), self.stride)
+        self.alive = self.thread < count
+        self.waiting = np.zeros(self.size, bool)
+        self.barrier = np.zeros(self.size, np.int64)
+        """The barrier at which a thread waits, and in `expected` how many it waits for, 0 for all."""
+        self.expected = np.zeros(self.size, np.int64)
+        self.votes: list[tuple[Step, Array, Array]] = []
+        """bar.red that threads wait at: the instruction, the threads, their predicates."""
+        self.carry = np.zeros(self.size, bool)
+        self.clock = np.zeros(self.size // LANES, np.int64)
+        self.pc = np.zeros(self.size, np.int64)
+        self.here: Array | None = None
+        self.turn = 0
+        self.registers: dict[str, Array] = {}
+        memory.start(len(ranks), self.size)
+
+    # ---- which threads run
+
+    def run(self) -> None:
+        end = len(self.steps)
+        executed = 0
+        while True:
+            ready = self.alive & ~self.waiting
+            if not ready.any():
+                if not self.alive.any():
+                    return
+                self.release()
+                continue
+            if self.in_turn:
+                ready &= self.numbers // LANES == self.whose_turn(ready)
+            counters = np.where(ready, self.pc, end)
+            at = int(counters.min())
+            if at == end:
+                self.alive &= ~ready
+                continue
+            chosen = ready & (counters == at)
+            others = counters[~chosen]
+            until = int(others.min()) if others.size else end
+            self.here = None if chosen.all() else np.flatnonzero(chosen)
+            while at < until:
+                executed += 1
+                if self.moved(at):
+                    break
+                at += 1
+            else:
+                self.leave_at(at)
+            if executed > MOST_STEPS:
+                raise RuntimeError(f"line {self.steps[at].line}: threads go around for ever")
+
+    def whose_turn(self, ready: Array) -> int:
+        """The warp that runs: the same until all its lanes wait or have left, then the next by rank."""
+        able = ready.reshape(-1, LANES).any(axis=1)
+        while not able[self.turn]:
+            self.turn = (self.turn + 1) % len(able)
+        return self.turn
+
+    def moved(self, at: int) -> bool:
+        """Do one instruction; True where it has set the threads' program counters."""
+        step = self.steps[at]
+        everyone = self.here
+        guard = step.instruction.guard
+        on: Array | None = everyone
+        if guard is not None:
+            true = self.of(self.register(guard.name)) ^ step.instruction.negated
+            if not true.all():
+                on = self.all_here()[true]
+        if self.counters is not None:
+            self.count(step, at, everyone, on)
+        if step.moves:
+            self.leave_at(at + 1)
+        if on is None or on.size:
+            self.here = on
+            step.action(self)
+            self.here = everyone
+        return step.moves
+
+    def count(self, step: Step, at: int, everyone: Array | None, on: Array | None) -> None:
+        assert self.counters is not None
+        threads = self.size if everyone is None else everyone.size
+        warps = self.size // LANES if everyone is None else warps_of(everyone)
+        active = self.size if on is None else on.size
+        self.counters.execution(step.line, step.counted, warps, threads, active)
+        np.add.at(self.clock, np.unique((self.numbers if everyone is None else everyone) // LANES), 1)
+        if step.moves and step.targets != () and step.instruction.guard is not None:
+            divergent = 0
+            if on is not None and active < threads and step.targets != (at + 1,):
+                size = self.size // LANES
+                all_lanes = np.bincount(self.all_here() // LANES, minlength=size)
+                some = np.bincount(on // LANES, minlength=size)
+                divergent = int(((some > 0) & (some < all_lanes)).sum())
+            self.counters.branch(step.line, warps, divergent)
+
+    def leave_at(self, pc: Any) -> None:
+        if self.here is None:
+            self.pc[:] = pc
+        else:
+            self.pc[self.here] = pc
+
+    def release(self) -> None:
+        """Threads go on whose barrier has all that it waits for."""
+        freed = np.zeros(self.size, bool)
+        if not (self.barrier.any() or self.expected.any()):  # as nearly always: every thread at the one barrier
+            complete = (self.waiting | ~self.alive).reshape(-1, self.stride).all(axis=1)
+            complete &= self.waiting.reshape(-1, self.stride).any(axis=1)
+            self.let_go(np.repeat(complete, self.stride) & self.waiting, int(complete.sum()))
+            return
+        completed = 0
+        for cta in range(self.size // self.stride):
+            mine = slice(cta * self.stride, (cta + 1) * self.stride)
+            waiting, alive = self.waiting[mine], self.alive[mine]
+            for name in np.unique(self.barrier[mine][waiting]):
+                those = waiting & (self.barrier[mine] == name)
+                wanted = int(self.expected[mine][those].max())
+                # A barrier counts warps, whole ones.
+                come = int(those.reshape(-1, LANES).any(axis=1).sum()) * LANES
+                if come >= wanted if wanted else not (alive & ~those).any():
+                    freed[mine] |= those
+                    completed += 1
+        self.let_go(freed, completed)
+
+    def let_go(self, freed: Array, completed: int) -> None:
+        if self.counters is not None:
+            self.counters.phases += completed
+        if not freed.any():
+            raise RuntimeError("threads wait for each other")
+        self.waiting &= ~freed
+        votes, self.votes = self.votes, []
+        self.finish_votes(votes, freed)
+
+    def finish_votes(self, votes: list[tuple[Step, Array, Array]], freed: Array) -> None:
+        """Results of bar.red: over all threads of each CTA that were at it."""
+        if not votes:
+            return
+        true = np.zeros(self.size, np.int64)
+        come = np.zeros(self.size, np.int64)
+        for _, threads, values in votes:
+            true[threads] += values
+            come[threads] += 1
+        yes = np.repeat(true.reshape(-1, self.stride).sum(axis=1), self.stride)
+        all_of = np.repeat(come.reshape(-1, self.stride).sum(axis=1), self.stride)
+        for step, threads, values in votes:
+            if not freed[threads].all():
+                self.votes.append((step, threads, values))
+                continue
+            self.here = threads
+            operation = step.instruction.opcode.split(".red.")[1].split(".")[0]
+            result = {"popc": yes.astype(np.uint32), "and": yes == all_of, "or": yes > 0}[operation]
+            self.write(step.target, result[threads])
+
+    # ---- operands
+
+    def all_here(self) -> Array:
+        return self.numbers if self.here is None else self.here
+
+    def of(self, values: Array) -> Array:
+        """Of an array over all threads, those here."""
+        return values if self.here is None else values[self.here]
+
+    def full(self, value: Any, dtype: Any = None) -> Array:
+        """An array over all threads that holds `value` for those here, else 0."""
+        value = np.asarray(value)
+        whole = np.zeros(self.size, dtype or value.dtype)
+        whole[slice(None) if self.here is None else self.here] = value
+        return whole
+
+    def active(self) -> Array:
+        """Whether each thread is here."""
+        return self.full(True, bool)
+
+    def count_here(self) -> int:
+        return self.size if self.here is None else self.here.size
+
+    def spread(self, value: Any) -> Array:
+        """One value a thread here, also of what is the same for all."""
+        return np.broadcast_to(np.asarray(value), (self.count_here(),))
+
+    def read(self, operand: Operand, kind: str) -> Any:
+        """The operand of the threads here, as `kind`; a scalar where it is the same for all."""
+        dtype = np.dtype(KINDS[kind])
+        if isinstance(operand, Register):
+            raw = self.of(self.register(operand.name))
+            if kind == "pred" or raw.dtype == bool:
+                return raw.astype(bool)
+            if raw.dtype.itemsize != dtype.itemsize:  # the low bits of a wider register
+                raw = raw.astype(UNSIGNED[8 * dtype.itemsize])
+            return raw.view(dtype)
+        if isinstance(operand, Immediate):
+            return immediate(operand, dtype)
+        if isinstance(operand, Special):
+            return self.of(np.asarray(self.special(operand.name))).astype(dtype)
+        if isinstance(operand, Symbol):
+            return dtype.type(self.memory.addresses[operand.name] + operand.offset)
+        if isinstance(operand, Not):
+            return ~self.read(operand.operand, "pred")
+        raise NotImplementedError(operand)
+
+    def register(self, name: str) -> Array:
+        if name not in self.registers:
+            self.registers[name] = np.zeros(self.size, self.held(name))
+        return self.registers[name]
+
+    def held(self, name: str) -> Any:
+        kind = self.function.registers[name]
+        return np.dtype(bool if kind.kind == "p" else UNSIGNED[kind.bits])
+
+    def write(self, operand: Operand, value: Any) -> None:
+        """`value` to the register, extended by its own sign where the register is wider."""
+        if isinstance(operand, Sink):
+            return
+        assert isinstance(operand, Register)
+        value, dtype = np.asarray(value), self.held(operand.name)
+        own = value.base is None and value.shape == (self.size,)  # a view may show another register
+        if dtype.kind != "b":
+            kind, bits = value.dtype.kind, 8 * value.dtype.itemsize
+            if bits != 8 * dtype.itemsize and kind in "iu":
+                value = value.astype(SIGNED[8 * dtype.itemsize] if kind == "i" else dtype)
+            value = value.view(dtype)
+        if self.here is None:
+            self.registers[operand.name] = value if own else np.array(np.broadcast_to(value, (self.size,)))
+        else:
+            self.register(operand.name)[self.here] = value
+
+    # ---- predefined registers
+
+    def special(self, name: str) -> Any:
+        base, _, axis = name.removeprefix("%").partition(".")
+        thread, lane = self.thread, self.thread % LANES
+        one = np.uint64(1)
+        if axis or base in ("tid", "ntid", "ctaid", "nctaid"):
+            place = "xyz".index(axis or "x")
+            rank, extents = {
+                "tid": (thread, self.block), "ctaid": (self.rank, self.grid),
+                "ntid": (None, self.block), "nctaid": (None, self.grid),
+            }[base]  # fmt: skip
+            if rank is None:
+                return np.full(self.size, extents[place], np.uint32)
+            before = np.uint32(np.prod(extents[:place], dtype=np.uint32))
+            return rank // before % np.uint32(extents[place])
+        if base.startswith("clock") or base.startswith("globaltimer"):
+            now = np.repeat(self.clock - 1, LANES)  # those before this one
+            return now >> 32 if base.endswith("_hi") else now
+        simple = {
+            "laneid": lane, "warpid": thread // LANES, "WARP_SZ": LANES,
+            "lanemask_eq": one << lane, "lanemask_lt": (one << lane) - one, "lanemask_le": (one << lane + 1) - one,
+            "lanemask_gt": ~((one << lane + 1) - one), "lanemask_ge": ~((one << lane) - one),
+            # One SM and room for 64 warps: this is no GPU's number, and the emulator says the same.
+            "smid": 0, "nsmid": 1, "nwarpid": 64, "gridid": 1,
+            "dynamic_smem_size": self.memory.dynamic_shared_bytes,
+        }  # fmt: skip
+        if base not in simple:
+            raise NotImplementedError(f"special register {name}")
+        return np.broadcast_to(np.asarray(simple[base]), (self.size,))
+
+
+def immediate(operand: Immediate, dtype: Any) -> Any:
+    """A number as the instruction's type; of a float the text may give the bits."""
+    if operand.bits:
+        raw = UNSIGNED[operand.bits](operand.value)
+        number = raw.view(np.float32 if operand.bits == 32 else np.float64)
+        return raw.astype(dtype) if dtype.kind in "iu" else number.astype(dtype)
+    if dtype.kind == "f":
+        return dtype.type(operand.value)
+    if dtype.kind == "b":
+        return np.bool_(operand.value)
+    bits = 8 * dtype.itemsize
+    return UNSIGNED[bits](int(operand.value) & (1 << bits) - 1).view(dtype)
+
+
+def warps_of(threads: Array) -> int:
+    """How many warps threads in ascending order are of."""
+    return 1 + int(np.count_nonzero(np.diff(threads // LANES))) if threads.size else 0

@@ -1,0 +1,103 @@
+"""Floats of every width as f64 and back, and sums that are rounded only once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tests.emulator import exact
+
+# bits of precision, exponent of the least normal number, canonical NaN
+FORMATS = {
+    "f16": (11, -14, 0x7FFF), "bf16": (8, -126, 0x7FFF), "tf32": (11, -126, 0x7FFFFFFF),
+    "f32": (24, -126, 0x7FFFFFFF), "f64": (53, -1022, 0x7FFFFFFFFFFFFFFF),
+}  # fmt: skip
+EXACT = {
+    "f16": exact.Format(16, 10, -14, 0x7FFF), "bf16": exact.Format(16, 7, -126, 0x7FFF), "f32": exact.F32,
+    "f64": exact.F64,
+}  # fmt: skip
+ROUND: dict[str, Any] = {"rn": np.rint, "rz": np.trunc, "rm": np.floor, "rp": np.ceil}
+
+
+def flushed(values: Any, least: float = 2.0**-126) -> Any:
+    """Subnormal numbers as zeros of their sign."""
+    small = (np.abs(values) < least) & (values != 0)
+    return np.where(small, np.copysign(values.dtype.type(0), values), values) if small.any() else values
+
+
+def value(raw: Any, kind: str, *, flush: bool = False) -> Any:
+    """As f64, exactly, what the bits stand for; f64 and f32 come as floats already."""
+    if kind == "f16":
+        found = np.asarray(raw).view(np.float16).astype(np.float64)
+    elif kind == "bf16":
+        found = (np.asarray(raw).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+    else:
+        found = np.asarray(raw, np.float64)
+    return flushed(found, 2.0 ** FORMATS[kind][1]) if flush else found
+
+
+def rounded(values: Any, kind: str, rounding: str = "rn") -> Any:
+    """The f64 values rounded to the precision of `kind`, as f64 or as NumPy's own type of it."""
+    if kind == "f64":
+        return values
+    if rounding == "rn" and kind in ("f32", "f16"):
+        return np.asarray(values).astype(np.float32 if kind == "f32" else np.float16)
+    precision, least, _ = FORMATS[kind]
+    values = np.asarray(values, np.float64)
+    finite = np.isfinite(values)
+    _, exponent = np.frexp(np.where(finite, values, 0))
+    unit = np.maximum(exponent - 1, least) - precision + 1
+    result = np.ldexp(ROUND[rounding](np.ldexp(np.where(finite, values, 0), -unit)), unit)
+    greatest = (2.0 - 2.0 ** (1 - precision)) * 2.0 ** (1 - least)
+    # What lies beyond the greatest number, rounded, is infinite, unless it is rounded inward.
+    outward = {"rn": True, "rz": False, "rm": values < 0, "rp": values > 0}[rounding]
+    over = np.abs(result) > greatest
+    result = np.where(over, np.copysign(np.where(outward, np.inf, greatest), values), result)
+    return np.where(finite, np.copysign(result, values), values)
+
+
+def pack(values: Any, kind: str) -> Any:
+    """The bits, or the f32 or f64, of values that the format has; NaN as PTX's own."""
+    values = np.asarray(values)
+    if kind == "f64":
+        held = np.asarray(values, np.float64).view(np.uint64)
+    elif kind == "f16":
+        held = values.astype(np.float16).view(np.uint16)
+    else:
+        held = values.astype(np.float32).view(np.uint32)
+        if kind == "bf16":
+            held = (held >> 16).astype(np.uint16)
+    nan = np.isnan(values)
+    if nan.any():
+        held = np.where(nan, held.dtype.type(FORMATS[kind][2]), held)
+    return held.view({"f32": np.float32, "f64": np.float64}.get(kind, held.dtype))
+
+
+def to_odd(total: Any, lost: Any) -> Any:
+    """The f64 of total + lost, the exact sum, rounded to odd: a second rounding is then as good as the only one.
+
+    (Boldo, Melquiond: Emulation of FMA and correctly rounded sums, 2008.)
+    """
+    even = (np.asarray(total).view(np.uint64) & np.uint64(1)) == 0
+    toward = np.where(lost > 0, np.inf, -np.inf)
+    inexact = (lost != 0) & np.isfinite(total) & np.isfinite(lost) & even
+    return np.where(inexact, np.nextafter(total, toward), total)
+
+
+def added(a: Any, b: Any) -> Any:
+    """a + b of two f64, rounded to odd."""
+    total = a + b
+    partner = total - a
+    return to_odd(total, (a - (total - partner)) + (b - partner))
+
+
+def by_rationals(name: str, kind: str, rounding: str, *operands: Any) -> Any:
+    """An operation of exact.py, element by element: slow, but plainly right. f32 and f64."""
+    bits = np.uint32 if kind == "f32" else np.uint64
+    function = getattr(exact, name)
+    arrays = np.broadcast_arrays(*(np.atleast_1d(np.asarray(each)).view(bits) for each in operands))
+    rows = zip(*(each.tolist() for each in arrays), strict=True)
+    return np.array([function(EXACT[kind], rounding, *row) for row in rows], bits).view(
+        np.float32 if kind == "f32" else np.float64
+    )
