@@ -44,6 +44,10 @@ def multiply(a, b, reps):
 
 PAIR = Pair(
     teaches="Order alone decides: the same 128 multiply-adds are half the machine instructions in pairs as in rows.",
+    expects=(
+        "At reps=64, 1.3 to 1.5 times the products a second of cuda, with fewer machine instructions, and ptx.rows "
+        "0.75 times, with more; at reps=1 a tie, as memory sets the time."
+    ),
     args=[
         In("a", u32, lambda n, reps: (n, LIMBS), values=factors),
         In("b", u32, lambda n, reps: (n, LIMBS), values=other_factors),

@@ -8,6 +8,10 @@ IN_FLIGHT = 4  # loads of a thread before its first store
 
 PAIR = Pair(
     teaches="A hint changes no byte: what PTX alone can say, L1::no_allocate and L2::256B, against __ldcs and __ldcg.",
+    expects=(
+        "A tie within 2 % far beyond the size of L2, up to 10 % about that size, where hints decide what stays; "
+        "ptx.interleaved loses, with one load in flight in place of four."
+    ),
     args=[
         In("x", u32, lambda n: (n // 4,)),
         Out("y", u32, lambda n: (n // 4,)),

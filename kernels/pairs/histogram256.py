@@ -19,6 +19,7 @@ def skewed(rng, shape, n, percent):
 
 PAIR = Pair(
     teaches="Additions that meet in one bin take turns: the input's skew sets the time, in either language.",
+    expects="A tie at each skew, because both sides add with the same shared atomics; more skew, more time.",
     args=[
         In("x", u8, lambda n, percent: (n,), values=skewed),
         InOut("bins", u32, lambda n, percent: (BINS,)),

@@ -39,6 +39,10 @@ def bound(expected, inputs):
 
 PAIR = Pair(
     teaches="PTX gains what a flag gains: under --use_fast_math exp2f(fmaf(..)) is the same fma and ex2.approx.ftz.",
+    expects=(
+        "A tie where rows come from DRAM; where they stay in L2, up to 1.15 times as fast as cuda, and a tie with "
+        "cuda.exp2@fast, whose loops are the same."
+    ),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns), values=logits),
         Out("y", f32, lambda rows, columns: (rows, columns)),

@@ -7,6 +7,7 @@ ROWS = 8  # rows of a tile that a CTA moves at once; four times makes the tile
 
 PAIR = Pair(
     teaches="One unused float a row of the tile: then a column meets 32 banks, not one bank 32 times.",
+    expects="A tie, because the padded tile is free of bank conflicts on both sides and memory sets the time.",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (columns, rows)),

@@ -41,6 +41,12 @@ def test_both_sides_agree_bit_for_bit(name):
             assert len({side[output].tobytes() for side in sides}) == 1
 
 
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_pair_says_what_it_teaches_and_what_a_gpu_should_show(name):
+    assert PAIRS[name].pair.teaches.endswith(".")
+    assert PAIRS[name].pair.expects.endswith(".")
+
+
 # ---- broken kernels
 
 MUTANTS = [(KERNELS / "ptx" / file, right, wrong) for name in PAIRS for file, right, wrong in facts(name).MUTANTS]
