@@ -54,14 +54,14 @@ class In:
 
     `values(rng, shape, **size)` draws the random data; by default uniform in [-1, 1] for floats (zeros would
     lower power and so raise clocks), all values for integers. `integers` is the closed range for the
-    integer check of pairs that are exact on integers.
+    integer check of pairs that are exact on integers; None where `values` must draw there too, such as indices.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: Callable[..., tuple[int, ...]]
     values: Callable[..., Array] | None = None
-    integers: tuple[int, int] = (-8, 8)
+    integers: tuple[int, int] | None = (-8, 8)
 
 
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class Pair:
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
     """The data of one input, of its shape and dtype."""
     shape = arg.shape(**size)
-    if integers:
+    if integers and arg.integers is not None:
         low, high = arg.integers
         return rng.integers(low, high, shape, endpoint=True).astype(arg.dtype)
     if arg.values is not None:

@@ -159,6 +159,13 @@ def test_integer_data_is_compared_exactly_whatever_the_tolerance():
     assert loose.tolerance != expected.tolerance
 
 
+def test_what_has_no_range_of_integers_is_drawn_by_its_pair_in_the_integer_check_too():
+    own = In("x", u32, lambda n: (n,), values=lambda rng, shape, n: 9 + np.arange(n), integers=None)
+    one = dataclasses.replace(pair(), args=[own])
+    for integers in (False, True):
+        assert one.make_arguments({"n": 3}, seed=1, integers=integers)["x"].tolist() == [9, 10, 11]
+
+
 def test_chunks_give_what_one_piece_gives(monkeypatch):
     arguments, expected = arguments_and_expected(pair(ulps(1)), n=1000)
     y = arguments["x"] * np.float32(2)
