@@ -6,8 +6,8 @@ Agreement is asserted, disagreement never denied: a NaN passes `not error > boun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,10 @@ DIGITS = {2: 5, 4: 9, 8: 17}
 """Significant digits that tell two floats of so many bytes apart."""
 
 
+ErrorOf = Callable[[Array], Array]
+"""The greatest |error| of an instruction at each of its exact results."""
+
+
 @dataclass(frozen=True)
 class Expected:
     """What the outputs must be for one set of arguments: the reference, and the greatest |error| allowed.
@@ -33,6 +37,30 @@ class Expected:
     bounds: Mapping[str, Array]
     tolerance: str
     samples: Mapping[str, Array] = field(default_factory=dict)
+
+    def widened(self, errors: Mapping[str, ErrorOf]) -> Expected:
+        """With bounds wider by what a GPU's approximate instructions may be off, `errors` by opcode.
+
+        Each counts as if it had acted once, last on the way to an output. The emulator computes their ideal values,
+        so that its results need none of it; but another GPU's may differ by so much and still be right. What must be
+        exact stays so, and whole numbers too.
+        """
+        if not errors or self.tolerance == EXACT.describe:
+            return self
+        bounds = {
+            name: bound + sum(error(self.outputs[name]) for error in errors.values())
+            if self.outputs[name].dtype.kind == "f"
+            else bound
+            for name, bound in self.bounds.items()
+        }
+        return replace(self, bounds=bounds, tolerance=wider(self.tolerance, list(errors)))
+
+
+def wider(tolerance: str, opcodes: Sequence[str]) -> str:
+    """The words for a tolerance that allows for approximate instructions too."""
+    if not opcodes or tolerance == EXACT.describe:
+        return tolerance
+    return f"{tolerance}, and what {', '.join(opcodes)} may be off"
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from itertools import cycle
 from typing import Any
 
 from ptxbench.backends.base import Outcome
+from ptxbench.emulator import accuracy
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
 
@@ -61,7 +62,8 @@ class FakeBackend:
         return DEVICE
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
-        return Outcome(self.compute(build, launch, arguments, outputs))
+        left = self.compute(build, launch, arguments, outputs)
+        return Outcome(left, approximate=accuracy.opcodes(build.ptx))
 
     def clock(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]

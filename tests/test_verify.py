@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import verify as verify_module
+from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError
 from ptxbench.pair import (
     EXACT,
@@ -224,3 +225,46 @@ def test_integers_that_one_float64_stands_for_are_told_apart():
     actual, expected = np.array([2**63 + 1], np.uint64), np.array([2**63], np.uint64)
     assert not agrees(actual, expected, np.zeros(1)).any()
     assert agrees(expected, expected, np.zeros(1)).all()
+
+
+# ---- what approximate instructions may be off
+
+
+def expected_of(values, tolerance=EXACT, dtype=f32):
+    one = pair(tolerance, lambda x, a, n: {"y": np.array(values, np.float64 if dtype.kind == "f" else np.int64)}, dtype)
+    return arguments_and_expected(one, len(values))[1]
+
+
+@pytest.mark.parametrize(
+    ("opcode", "off", "result"),
+    [
+        ("ex2.approx.f32",   2 * ULP,      True),
+        ("ex2.approx.f32",   4 * ULP,      False),   # 2 ulp of ex2 and 1 of the pair's own
+        ("rcp.approx.f32",   2 * ULP,      True),
+        ("rcp.approx.f32",   3 * ULP,      False),
+        ("lg2.approx.f32",   2.0**-22,     True),
+        ("tanh.approx.f32",  2.0**-11,     True),
+        ("tanh.approx.f32",  2.0**-10,     False),
+    ],
+)  # fmt: skip
+def test_a_bound_is_wider_by_what_an_approximate_instruction_may_be_off(opcode, off, result):
+    expected = expected_of([1.0, 1.0], ulps(1))
+    outputs = {"y": np.array([1.0, 1.0 + off], f32)}
+    assert (verify(outputs, expected, "y").worst is None) == (off <= ULP)
+    wider = expected.widened({opcode: accuracy.bound(opcode).at})
+    assert (verify(outputs, wider, "y").worst is None) == result
+    assert wider.tolerance == f"1 ulp, and what {opcode} may be off"
+
+
+def test_the_errors_of_several_instructions_add_up_each_once():
+    opcodes = ("ex2.approx.f32", "rcp.approx.f32")
+    wider = expected_of([1.0], ulps(1)).widened({opcode: accuracy.bound(opcode).at for opcode in opcodes})
+    assert wider.bounds["y"].tolist() == [4 * ULP]
+
+
+def test_what_must_be_exact_and_what_is_whole_stays_so():
+    error = {"ex2.approx.f32": accuracy.bound("ex2.approx.f32").at}
+    assert expected_of([1.0]).widened(error) == expected_of([1.0])
+    whole = expected_of([7, 8], relative(0, of=lambda x, a, n: 1), s32)
+    assert whole.widened(error).bounds["y"].tolist() == [0, 0]
+    assert expected_of([1.0], ulps(1)).widened({}).tolerance == "1 ulp"

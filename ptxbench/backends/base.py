@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,13 +15,15 @@ class Outcome:
     """What one launch left behind.
 
     `outputs`: the arrays that the kernel may write, by argument name. `counts`: the emulator's counters by metric
-    name, None from a GPU. `printed`: what the kernel printed.
+    name, None from a GPU. `printed`: what the kernel printed. `approximate`: the opcodes of the PTX whose
+    result one GPU may give less exactly than another; from the emulator those that ran, from a GPU all in the text.
     """
 
     outputs: Mapping[str, Any]
     counts: Mapping[str, float] | None = None
     by_line: Mapping[int, Mapping[str, float]] | None = None
     printed: str = ""
+    approximate: Sequence[str] = ()
 
 
 class Clock(Protocol):

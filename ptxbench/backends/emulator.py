@@ -47,7 +47,8 @@ class EmulatorBackend:
         for name, value in copies.items():
             if isinstance(value, np.ndarray) and name not in outputs and value.tobytes() != arguments[name].tobytes():
                 raise WrongResult(f"{build.source.name} writes to '{name}', which is an input.")
-        return Outcome({name: copies[name] for name in outputs}, execution.counters, execution.by_line)
+        left = {name: copies[name] for name in outputs}
+        return Outcome(left, execution.counters, execution.by_line, approximate=tuple(execution.approximate))
 
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:
         return None

@@ -20,6 +20,7 @@ import numpy as np
 
 from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome
+from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, ToolMissing
 from ptxbench.pair import Array, Launch, ceil_div
 from ptxbench.toolchain import Build
@@ -165,7 +166,7 @@ class GpuBackend:
             self.prepare(build, launch, arguments, memory)()
             left = memory.download()
         buffers.check_untouched(kernel_name(build), arguments, outputs, left)
-        return Outcome({name: left[name].data for name in outputs})
+        return Outcome({name: left[name].data for name in outputs}, approximate=accuracy.opcodes(build.ptx))
 
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.

@@ -82,3 +82,9 @@ BOUNDS: tuple[tuple[str, Bound], ...] = (
 def bound(opcode: str) -> Bound | None:
     """The documented error of an instruction; None where its result is exact or correctly rounded."""
     return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, opcode)), None)
+
+
+def opcodes(ptx: str) -> tuple[str, ...]:
+    """The opcodes in a text of PTX that have a bound, each once; whether they run is not told."""
+    words = re.findall(r"(?<![\w.%$])[a-z]\w*\.[\w.]+", re.sub(r"//[^\n]*|/\*.*?\*/", "", ptx, flags=re.DOTALL))
+    return tuple(sorted({word for word in words if bound(word)}))

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ptxbench.backends.base import Outcome
 from ptxbench.discovery import Source
 from ptxbench.errors import (
     CompileError,
@@ -28,7 +29,7 @@ from ptxbench.result import (
     VariantResult,
 )
 from ptxbench.toolchain import Build, occupancy
-from ptxbench.verify import Verdict
+from ptxbench.verify import Verdict, wider
 
 STATUSES: tuple[tuple[type[Exception], str], ...] = (
     (ToolMissing, SKIPPED),
@@ -52,6 +53,7 @@ class Candidate:
     max_error: float | None = 0.0
     worst: str | None = None
     counts: Mapping[str, float] | None = None
+    approximate: frozenset[str] = frozenset()
     error: Exception | None = None
 
     @property
@@ -77,13 +79,14 @@ class Candidate:
         if isinstance(self.error, CompileError) and isinstance(because.error, TargetMismatch):
             self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {because.error}"
 
-    def judge(self, size: Size, verdict: Verdict, counts: Mapping[str, float] | None) -> None:
+    def judge(self, size: Size, verdict: Verdict, outcome: Outcome) -> None:
         """Take the verdict at one size, and what was counted there; nothing is counted of a wrong result."""
         if size not in self.sizes:
             self.sizes.append(size)
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
-        self.counts = counts
+        self.counts = outcome.counts
+        self.approximate |= set(outcome.approximate)
         if verdict.worst:
             self.counts = None
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
@@ -96,7 +99,8 @@ class Candidate:
         """What the run document says of this variant in a cell of that launch."""
         check = None
         if self.sizes:
-            check = CheckReport(reference, tolerance, self.sizes, self.max_error, self.worst)
+            allowed = wider(tolerance, sorted(self.approximate))
+            check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst)
         report = with_occupancy(self.build, launch) if self.build else None
         return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts)
 

@@ -17,6 +17,7 @@ import numpy as np
 from ptxbench import toolchain
 from ptxbench.discovery import Source, shown
 from ptxbench.discovery.execute import describe, line_of
+from ptxbench.emulator import accuracy
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
 from ptxbench.measure import measure
 from ptxbench.metrics import REFERENCE
@@ -29,7 +30,7 @@ from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
 from ptxbench.units import size_words
-from ptxbench.verify import expect, verify
+from ptxbench.verify import ErrorOf, expect, verify
 
 Builds = Mapping[Source, "Future[Build]"]
 
@@ -126,8 +127,9 @@ class Story:
                 except KernelError as error:
                     candidate.fail(error)
                     continue
-                verdict = verify(outcome.outputs, expected, f"{candidate.label}, {where}")
-                candidate.judge(size, verdict, outcome.counts)
+                allowed = expected.widened({opcode: error_of(opcode) for opcode in outcome.approximate})
+                verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {where}")
+                candidate.judge(size, verdict, outcome)
                 if not candidate.alive:
                     continue
                 first = first or outcome.outputs
@@ -194,6 +196,13 @@ class Story:
                 if base is None or self.lost:
                     return rounds
         return rounds
+
+
+def error_of(opcode: str) -> ErrorOf:
+    """The documented error of an approximate instruction."""
+    known = accuracy.bound(opcode)
+    assert known, opcode
+    return known.at
 
 
 def checks(job: Job) -> list[tuple[Size, bool]]:

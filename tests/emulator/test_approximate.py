@@ -278,3 +278,13 @@ APPROXIMATE = """
 def test_an_execution_tells_which_approximate_instructions_ran():
     execution = emulator.run(APPROXIMATE, grid=2, block=40, args=[np.zeros(1, np.float32)])
     assert execution.approximate == {"ex2.approx.ftz.f32": 80, "rsqrt.approx.f32": 10}
+
+
+def test_approximate_opcodes_are_found_in_a_text_of_ptx_and_not_in_its_comments():
+    text = """
+    @%p ex2.approx.ftz.f32 %y, %x;   // not sin.approx.f32
+    /* nor lg2.approx.f32
+       nor tanh.approx.f32 */
+    div.rn.f32 %y, %x, %z;  rcp.approx.ftz.f32 %y, %x; mov.u32 %rsqrt.approx.f32, %tid.x;
+    """
+    assert accuracy.opcodes(text) == ("ex2.approx.ftz.f32", "rcp.approx.ftz.f32")

@@ -313,3 +313,56 @@ def test_two_runs_at_once_have_names_of_their_own(kernels):
     frames = [Frame(plan, {"kind": "emulator"}) for _ in range(20)]
     assert len({frame.id for frame in frames}) == 20
     assert frames[0].started.endswith("Z")
+
+
+# ---- approximate instructions
+
+EXPONENTIAL = (
+    ("EXACT, In", "In"),
+    ("ceil_div, f32, u32", "ceil_div, f32, u32, ulps"),
+    ("tolerance=EXACT", "tolerance=ulps(0.5)"),
+    ('y": a * x', 'y": np.exp2(x)'),
+    ("exact_on_integers=True", "exact_on_integers=False"),
+    ("\nfrom ptxbench", "\nimport numpy as np\n\nfrom ptxbench"),
+)
+EX2 = PTX.replace(
+    "mul.rn.f32          %value, %value, %a;", "ex2.approx.ftz.f32  %value, %value;  // not sin.approx.f32"
+)
+
+
+def exponential(tmp_path, ptx):
+    text = PAIR
+    for before, after in EXPONENTIAL:
+        text = text.replace(before, after)
+    return kernels_folder(tmp_path, pair=text, ptx=ptx)
+
+
+def off_by(steps):
+    """2^x on a GPU that is off by some units in the last place."""
+
+    def compute(build, launch, arguments, outputs):
+        right = np.exp2(arguments["x"].astype(np.float64)).astype(np.float32)
+        for _ in range(steps):
+            right = np.nextafter(right, np.float32(np.inf))
+        return {"y": right}
+
+    return compute
+
+
+@pytest.mark.parametrize(("steps", "status"), [(0, "verified"), (2, "verified"), (4, "wrong")])
+def test_a_result_may_be_off_by_as_much_as_the_approximate_instructions_of_its_ptx(tmp_path, steps, status):
+    plan = plan_of(exponential(tmp_path, EX2), FakeBackend({}, off_by(steps)), variants=["ptx"])
+    for result in (cell.variants["ptx"] for cell in cells(plan)):
+        assert result.status == status
+        assert result.check.tolerance == "0.5 ulp, and what ex2.approx.ftz.f32 may be off"
+
+
+def test_a_kernel_without_approximate_instructions_is_allowed_no_more(tmp_path):
+    plan = plan_of(exponential(tmp_path, PTX), FakeBackend({}, off_by(2)), variants=["ptx"])
+    assert [cell.variants["ptx"].status for cell in cells(plan)] == ["wrong"]
+
+
+def test_on_the_emulator_the_instructions_that_ran_count(tmp_path):
+    (cell,) = cells(plan_of(exponential(tmp_path, EX2), variants=["ptx"]))
+    assert cell.variants["ptx"].status == "verified"
+    assert cell.variants["ptx"].check.tolerance == "0.5 ulp, and what ex2.approx.ftz.f32 may be off"
