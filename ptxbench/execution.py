@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from ptxbench import emulator, toolchain
 from ptxbench.arguments import Argument, Bound, ElementType, bind
 from ptxbench.emulator import parse as ptx_parser
+from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.findings import Finding
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, UnsupportedInstruction, UsageError, suggestion
@@ -211,6 +212,8 @@ class Outcome:
     findings: tuple[Finding, ...] = ()
     printed: str = ""
     order: str = ""
+    notes: tuple[str, ...] = ()
+    """What the reader must know to judge the result: checks that were not made, arithmetic that is a model."""
 
     @property
     def block(self) -> tuple[int, int, int]:
@@ -264,7 +267,16 @@ def execute(program: Program, function: Function, arguments: Sequence[Argument],
         tuple(replace(each, message=as_labelled(each.message, bound)) for each in execution.findings),
         execution.printed,
         execution.order,
+        (*execution.notes, *model_notes(execution.models, program.arch)),
     )
+
+
+def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
+    """A sentence for each way in which the arithmetic of matrix instructions is known."""
+    for origin in dict.fromkeys(models.values()):
+        opcodes = ", ".join(opcode for opcode, each in models.items() if each == origin)
+        if origin != EXACT:
+            yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
 
 
 def as_labelled(message: str, bound: Sequence[Bound]) -> str:
@@ -378,6 +390,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
             }
             for each in outcome.arrays
         ],
+        "notes": outcome.notes,
         "printed": outcome.printed,
         "order": outcome.order or None,
         "counters": plain(outcome.counters),

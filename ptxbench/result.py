@@ -27,6 +27,9 @@ VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "
 COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 """How a run ended."""
 
+MODELLED = "matrix sums modelled"
+"""Label of a cell whose matrix instructions ran on the emulator, by a model of the architecture."""
+
 BITS_DIFFER = "BITS-DIFFER "
 """The label of a cell, followed by a variant, where an exact pair's outputs are equal in value and not in every bit."""
 

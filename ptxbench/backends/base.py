@@ -17,6 +17,7 @@ class Outcome:
     `outputs`: the arrays that the kernel may write, by argument name. `counts`: the emulator's counters by metric
     name, None from a GPU. `printed`: what the kernel printed. `approximate`: the opcodes of the PTX whose
     result one GPU may give less exactly than another; from the emulator those that ran, from a GPU all in the text.
+    `modelled`: whether matrix instructions added up by a model of the hardware, which no manual describes.
     """
 
     outputs: Mapping[str, Any]
@@ -24,6 +25,7 @@ class Outcome:
     by_line: Mapping[int, Mapping[str, float]] | None = None
     printed: str = ""
     approximate: Sequence[str] = ()
+    modelled: bool = False
 
 
 class Clock(Protocol):

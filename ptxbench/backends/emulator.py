@@ -10,6 +10,7 @@ import numpy as np
 
 from ptxbench import emulator
 from ptxbench.backends.base import Outcome
+from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, WrongResult
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
@@ -48,7 +49,13 @@ class EmulatorBackend:
             if isinstance(value, np.ndarray) and name not in outputs and value.tobytes() != arguments[name].tobytes():
                 raise WrongResult(f"{build.source.name} writes to '{name}', which is an input.")
         left = {name: copies[name] for name in outputs}
-        return Outcome(left, execution.counters, execution.by_line, approximate=tuple(execution.approximate))
+        return Outcome(
+            left,
+            execution.counters,
+            execution.by_line,
+            approximate=tuple(execution.approximate),
+            modelled=any(origin != EXACT for origin in execution.models.values()),
+        )
 
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:
         return None

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator import tensor
 from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, REQUESTS, WORK
@@ -18,6 +19,9 @@ CLASSES = (
     "barrier",
 )  # fmt: skip
 """Classes of instructions; ptx_warp_instructions_CLASS."""
+
+EXACT = "exact"
+"""What is known of a matrix instruction on integers or in f64."""
 
 MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")
 """Types of A in matrix products; ptx_mma_flops_TYPE counts a multiplication and an addition for each product."""
@@ -101,6 +105,14 @@ def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, i
         if bound(step.opcode) is not None:
             executed[step.opcode] += int(raw[2 * step.block + 1] if step.guard_slot is None else raw[step.guard_slot])
     return {opcode: count for opcode, count in sorted(executed.items()) if count}
+
+
+def models(raw: NDArray[np.int64], translation: Translation, arch: str) -> dict[str, str]:
+    """How well the arithmetic of each matrix instruction that ran is known for `arch`, by opcode."""
+    ran = {translation.steps[site.step].opcode: site.space for site in translation.sites
+           if site.kind == "mma" and raw[site.slot + REQUESTS]}  # fmt: skip
+    found = {opcode: tensor.model(arch, kind) for opcode, kind in sorted(ran.items())}
+    return {opcode: model.origin if model else EXACT for opcode, model in found.items()}
 
 
 def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, float]:

@@ -47,6 +47,7 @@ class Execution:
     `printed`: what the kernel printed with printf. `findings`: what a sanitised launch found, in the order of the
     PTX. `notes`: which of the sanitiser's checks could not be made, and why. `approximate`: how many threads executed
     each instruction whose result a GPU may give less exactly, by opcode; accuracy.bound(opcode) says how much.
+    `models`: how well the arithmetic of each matrix instruction that ran is known for this architecture, by opcode.
     """
 
     counters: Mapping[str, float]
@@ -56,6 +57,7 @@ class Execution:
     findings: tuple[Finding, ...] = ()
     notes: tuple[str, ...] = ()
     approximate: Mapping[str, int] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
 
 
 def run(
@@ -138,7 +140,8 @@ def run(
         as_bytes(array)[:] = result
     order = "ascending" if answer.translation.in_order else "any"
     approximate = counters.approximate(answer.counters, answer.translation)
-    return Execution(totals, lines, order, answer.printed, findings, notes, approximate)
+    models = counters.models(answer.counters, answer.translation, arch)
+    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models)
 
 
 def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:

@@ -53,6 +53,7 @@ class Report:
             yield from constrained(width, fault(outcome, options.ascii_only))
             return
         yield from constrained(width, findings(outcome, options.ascii_only))
+        yield from constrained(width, notes(outcome))
         if outcome.printed:
             yield title("printed")
             yield Text(outcome.printed.rstrip("\n"))
@@ -99,13 +100,22 @@ def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
     if not outcome.launch.sanitize:
         return
     if not outcome.findings:
-        yield Text.assemble((MARKS[CLEAN][plain], "green"), " The sanitizer found nothing for this input.")
+        among = ", with the checks that could be made" if outcome.notes else ""
+        yield Text.assemble((MARKS[CLEAN][plain], "green"), f" The sanitizer found nothing for this input{among}.")
         yield Text()
     for each in outcome.findings:
         message = str(each.message)
         where = "" if re.match(r"line \d", message) or not each.line else f"line {each.line}: "
         yield problem(FINDING, f"{each.kind}: {outcome.program.locate(where + message)}", plain)
         yield from excerpts(outcome.program, [each.line] if each.line else [])
+
+
+def notes(outcome: Outcome) -> Iterator[RenderableType]:
+    """What the reader must know to judge the result."""
+    for note in outcome.notes:
+        yield Text(f"Note: {note}.", style="yellow")
+    if outcome.notes:
+        yield Text()
 
 
 def problem(status: str, text: str, plain: bool) -> Table:

@@ -22,7 +22,7 @@ from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
 from ptxbench.measure import measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
-from ptxbench.result import BITS_DIFFER, Cell, LaunchReport, Round
+from ptxbench.result import BITS_DIFFER, MODELLED, Cell, LaunchReport, Round
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.plan import Job, Plan
@@ -133,6 +133,8 @@ class Story:
                 if not candidate.alive:
                     continue
                 first = first or outcome.outputs
+                if outcome.modelled:
+                    labels.add(MODELLED)
                 if expected.tolerance == EXACT.describe and not same_bits(expected.outputs, first, outcome.outputs):
                     labels.add(BITS_DIFFER + candidate.source.variant)
         return labels

@@ -224,6 +224,52 @@ def test_a_clean_kernel_is_said_to_be_clean_only_where_the_sanitizer_looked(fold
     assert sentence not in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS).out
 
 
+NAMED_BARRIER = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry named() { bar.sync 1, 64; ret; }
+"""
+
+
+def test_a_check_that_was_not_made_is_noted_and_the_kernel_not_called_clean(folder, ptxbench, execute):
+    (folder / "named.ptx").write_text(NAMED_BARRIER)
+    out = " ".join(ptxbench("exec", "named.ptx", "--block", "64", "--sanitize").out.split())
+    assert "The sanitizer found nothing for this input, with the checks that could be made." in out
+    assert "Note: race check not available: line 5 uses" in out
+    status, document = execute("named.ptx", "--block", "64", "--sanitize")
+    assert status == 0
+    assert one(document)["notes"][0].startswith("race check not available: line 5")
+
+
+PRODUCT = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry product(.param .u64 d)
+{
+    .reg .b32 %a, %b;
+    .reg .f32 %d<4>;
+    .reg .b64 %at;
+    mov.b32 %a, 0x3c003c00;
+    mov.b32 %b, 0x3c003c00;
+    mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 {%d0, %d1, %d2, %d3}, {%a, %a}, {%b}, {%d0, %d1, %d2, %d3};
+    ld.param.u64 %at, [d];
+    st.global.f32 [%at], %d0;
+    ret;
+}
+"""
+
+
+def test_matrix_arithmetic_is_said_to_be_a_model(folder, ptxbench, execute):
+    (folder / "product.ptx").write_text(PRODUCT)
+    arguments = ("product.ptx", "--arg", "f32[1]=zeros", "--arch", "sm_80")
+    told = "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32: adds up by a model of sm_80, which reproduces recorded"
+    assert told in " ".join(ptxbench("exec", *arguments).out.split())
+    _, document = execute(*arguments)
+    assert one(document)["notes"] == [f"{told} hardware results"]
+
+
 def test_a_cpp_name_finds_its_mangled_kernel_and_a_struct_is_given_by_its_bytes(folder, execute):
     (folder / "cpp.cu").write_text(CPP)
     status, document = execute("cpp.cu", "--entry", "twice", "--arg", "f32[32]=iota")

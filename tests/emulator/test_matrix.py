@@ -316,3 +316,24 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
         another_process(cpu)
         for opcode in EVERYWHERE:
             assert np.array_equal(run(CASES[opcode], *given[opcode], "sm_90")[0], expected[opcode]), (cpu, opcode)
+
+
+@pytest.mark.parametrize(
+    ("opcode", "arch", "origin"),
+    [
+        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_80",  "reproduces recorded hardware results"),
+        ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "taken for that of sm_80"),
+        ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "taken for that of sm_100"),
+        ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
+    ],
+)  # fmt: skip
+def test_an_execution_tells_how_well_its_matrix_arithmetic_is_known(opcode, arch, origin):
+    each = case(opcode)
+    given = [np.zeros((32, held.registers), np.uint64) for held in (each.d, each.a, each.b, each.c)]
+    execution = emulator.run(kernel(each), grid=1, block=32, args=given, arch=arch)
+    assert execution.models == {opcode: origin}
+
+
+def test_what_did_not_run_has_no_model():
+    nothing = ".version 7.0\n.target sm_80\n.address_size 64\n.visible .entry nothing() { ret; }"
+    assert emulator.run(nothing, grid=1, block=1, args=[]).models == {}
