@@ -1,0 +1,60 @@
+"""scatter_add_bf16: out[idx[t]] += x[t], rows of bf16, by atomic additions of 16 bytes a thread."""
+
+import numpy as np
+
+from ptxbench.pair import In, InOut, Launch, Pair, Scalar, bf16, ceil_div, relative, u32
+
+BLOCK = 256
+VECTOR = 8  # values of one 16-byte access
+MOST_ADDS = 8  # to one row: as many experts as may answer a token
+
+
+def rows_of_tokens(rng, shape, tokens, columns, rows):
+    """A row for each token, in any order, with at most MOST_ADDS tokens a row."""
+    return rng.permutation(np.repeat(np.arange(rows), MOST_ADDS))[:tokens]
+
+
+def scatter_add(x, idx, out):
+    """out, with each row of x added to its row."""
+    total = out.copy()
+    np.add.at(total, idx, x)
+    return total
+
+
+def error(idx, out):
+    """The greatest relative error of each row, shape (rows, 1): each addition to it rounds to the 8 bits of bf16."""
+    adds = np.bincount(idx, minlength=len(out))[:, None]
+    return (1 + 2**-8) ** adds - 1
+
+
+PAIR = Pair(
+    teaches="An address whose space is typed is added to at once; a generic one drags the shared-memory path along.",
+    expects=(
+        "1.5 to 4 times as fast as cuda where L2 holds out, as a request carries 16 bytes in place of 4 and nothing "
+        "returns; ptx.narrow between them; a tie once DRAM sets the time."
+    ),
+    args=[
+        In("x", bf16, lambda tokens, columns, rows: (tokens, columns)),
+        In("idx", u32, lambda tokens, columns, rows: (tokens,), values=rows_of_tokens, integers=None),
+        # From 1, not 0: a store in place of an addition would show.
+        InOut("out", bf16, lambda tokens, columns, rows: (rows, columns), start=1),
+        Scalar("vectors", u32, lambda tokens, columns, rows: columns // VECTOR),
+    ],
+    launch=lambda tokens, columns, rows: Launch(grid=(tokens, ceil_div(columns, VECTOR * BLOCK)), block=BLOCK),
+    reference=lambda x, idx, out, vectors: {"out": scatter_add(x, idx, out)},
+    tolerance=relative(
+        lambda x, idx, out, vectors: error(idx, out),
+        of=lambda x, idx, out, vectors: scatter_add(np.abs(x), idx, np.abs(out)),
+        describe="2^-8 an addition, of the sum of |terms|",
+    ),
+    check_sizes=[
+        {"tokens": tokens, "columns": columns, "rows": rows}
+        for tokens, columns, rows in ((1, 8, 1), (5, 24, 3), (3, 2056, 2), (255, 1032, 64))
+    ],
+    bench_sizes=[
+        {"tokens": tokens, "columns": columns, "rows": rows}
+        for tokens, columns, rows in ((256, 4096, 64), (4096, 7168, 4096), (8192, 4096, 1024))
+    ],
+    flops=lambda tokens, columns, rows: tokens * columns,
+    exact_on_integers=True,
+)

@@ -1,0 +1,104 @@
+"""The pair scatter_add_bf16; its other types share what is here."""
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+
+from ptxbench import verify
+from tests.kernels.harness import PAIRS, build
+
+
+def scatter_add(x, idx, out, vectors):
+    for row, values in zip(idx, x, strict=True):
+        out[row] = [total + value for total, value in zip(out[row], values, strict=True)]
+    return {"out": out}
+
+
+REFERENCE = (scatter_add, {"tokens": 9, "columns": 16, "rows": 4})
+REGISTERS = 18
+
+MUTANTS = [
+    ("scatter_add_bf16.ptx", "setp.ge.u32 %past_end, %column",         "setp.gt.u32 %past_end, %column"),
+    ("scatter_add_bf16.ptx", "mul.wide.u32 %to, %row",                 "mul.wide.u32 %to, %token"),
+    ("scatter_add_bf16.ptx", "{%v_01, %v_23, %v_45, %v_67};",          "{%v_01, %v_23, %v_67, %v_45};"),
+    ("scatter_add_bf16.ptx", "red.global.add.noftz.v4.bf16x2",         "st.global.v4.b32"),
+    ("scatter_add_bf16.ptx", "red.global.add.noftz",                   "red.global.max.noftz"),
+    ("scatter_add_bf16.narrow.ptx", "[%out_at + 8], %v_45",            "[%out_at + 4], %v_45"),
+    ("scatter_add_bf16.narrow.ptx", "[%out_at + 12], %v_67",           "[%out_at + 12], %v_45"),
+    ("scatter_add_bf16.narrow.ptx", "add.noftz.bf16x2 [%out_at]",      "add.noftz.f16x2 [%out_at]"),  # the other format
+    ("scatter_add_bf16.narrow.ptx", "mad.lo.u32 %column, %block, 256", "mad.lo.u32 %column, %block, 255"),
+]  # fmt: skip
+
+TYPES = ("scatter_add_bf16", "scatter_add_bf16.f16", "scatter_add_bf16.f32")
+FALLBACK = {"QSPC": 4, "ATOMS": 4}
+"""What adds where an address may be one of shared memory: which it is, and a loop there, for each of four additions."""
+
+
+def side(name, variant):
+    return next(source for source in PAIRS[name].sources if source.variant == variant)
+
+
+def additions(source, arch):
+    """How many machine instructions add in memory, or ask of which space an address is, by class."""
+    classes = build(source, arch, "toolkit").report.sass
+    return {name: count for name, count in classes.items() if re.match("ATOM|RED|QSPC", name)}
+
+
+# ---- the values
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_row_gets_at_most_eight_tokens_and_some_row_gets_none(name):
+    """The bound depends on the first; of the second, out must be left as it was."""
+    pair = PAIRS[name].pair
+    adds = [
+        np.bincount(pair.make_arguments(size, seed=1, integers=integers)["idx"], minlength=size["rows"])
+        for size in (*pair.check_sizes, {"tokens": 64, "columns": 8, "rows": 64})
+        for integers in (False, True)
+    ]
+    assert max(each.max() for each in adds) <= 8
+    assert min(each.min() for each in adds) == 0
+
+
+@pytest.mark.parametrize("name", TYPES)
+def test_a_tolerance_rejects_an_addition_that_was_lost(name):
+    pair = PAIRS[name].pair
+    arguments = pair.make_arguments(pair.check_sizes[-1], seed=1)
+    expected = verify.expect(pair, arguments)
+    out = expected.outputs["out"].copy()
+    out[arguments["idx"][-1]] -= arguments["x"][-1].astype(np.float64)
+    assert verify.verify({"out": out.astype(arguments["out"].dtype)}, expected, name).worst
+
+
+# ---- what the headers and the page say of the machine code
+
+
+@pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])
+def test_one_instruction_adds_eight_values_where_cuda_c_needs_four_and_a_way_around_each(arch):
+    pair = "scatter_add_bf16"
+    assert additions(side(pair, "ptx"), arch) == {"REDG.BF16x8": 1}
+    assert additions(side(pair, "ptx.narrow"), arch) == {"REDG.BF16x2": 4}
+    assert additions(side(pair, "cuda"), arch) == {"ATOM.BF16x2": 4, **FALLBACK}
+
+
+def test_the_way_around_is_the_price_of_an_address_without_a_space(tmp_path):
+    """The same PTX, but for `.global`, is as long as the CUDA C."""
+    narrow = side("scatter_add_bf16", "ptx.narrow")
+    path = tmp_path / narrow.path.name
+    path.write_text(narrow.path.read_text().replace("red.global.", "red."))
+    generic = dataclasses.replace(narrow, path=path)
+    cuda = side("scatter_add_bf16", "cuda")
+    assert additions(generic, "sm_90") == additions(cuda, "sm_90")
+    totals = [build(each, "sm_90", "toolkit").report.sass["total"] for each in (narrow, generic, cuda)]
+    assert 2 * totals[0] < totals[1]
+    assert abs(totals[1] - totals[2]) <= 4
+
+
+def test_to_promise_that_an_address_is_global_does_not_spare_cuda_c_the_way_around(tmp_path):
+    cuda = side("scatter_add_bf16", "cuda")
+    path = tmp_path / cuda.path.name
+    path.write_text(cuda.path.read_text().replace("    for (", "    __builtin_assume(__isGlobal(out));\n    for ("))
+    assert "__isGlobal" in path.read_text()
+    assert additions(dataclasses.replace(cuda, path=path), "sm_90") == {"ATOM.BF16x2": 4, **FALLBACK}
