@@ -42,11 +42,13 @@ class ParamAddress:
 
 SHARED_UNIT = 128
 """Shared memory is given to a CTA in multiples of this many bytes, on sm_80 and later."""
+MULTIPROCESSORS = 132
+"""%nsmid: as many as an H100 has, so that kernels that give some of them a role of their own can be run."""
 FIXED = {
-    "WARP_SZ": LANES, "nwarpid": 64, "smid": 0, "nsmid": 1, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0,
+    "WARP_SZ": LANES, "nwarpid": 64, "nsmid": MULTIPROCESSORS, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0,
     "cluster_ctarank": 0, "cluster_nctarank": 1, "is_explicit_cluster": 0, "current_graph_exec": 0,
 }  # fmt: skip
-"""Predefined registers that never change here: one multiprocessor, one grid, no clusters."""
+"""Predefined registers that never change here: one kind of GPU, one grid, no clusters."""
 LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
 """Predefined registers of 64 bits among the fixed ones."""
 
@@ -285,7 +287,7 @@ class Machine:
         )
         if self.sanitize:
             self.pends = True
-            self.e.line(f"call void @pend_copy({stores[0]}, i32 {self.active}, ptr %env, i32 {size})")
+            self.watch("copy", "shared", size, 1)
 
     def commit_copies(self) -> None:
         self.e.line(f"call void @{self.function(copies.COMMIT)}(ptr %env, i32 {self.active})")
@@ -436,6 +438,8 @@ class Machine:
             return self.clock(base)
         if base.endswith("_smem_size"):
             return self.shared_size(base)
+        if base == "smid":
+            return self.multiprocessor()
         if (value := fixed_register(name, base)) is not None:
             return self.e.constant(value, PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32)
         clusters = {"clusterid": context.CTA_X, "nclusterid": context.GRID_X}  # without clusters, each CTA is one
@@ -452,6 +456,13 @@ class Machine:
         if base.endswith("_hi"):
             now = self.e.op(f"lshr i64 {now}, 32")
         return self.e.splat(self.e.op(f"trunc i64 {now} to i32"), U32)
+
+    def multiprocessor(self) -> Value:
+        """%smid: CTAs are dealt out by rank, as if each multiprocessor had room for as many as come to it."""
+        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
+        rank = self.e.op(f"load i64, ptr {at}, align 8")
+        number = self.e.op(f"urem i64 {rank}, {MULTIPROCESSORS}")
+        return self.e.splat(self.e.op(f"trunc i64 {number} to i32"), U32)
 
     def shared_size(self, base: str) -> Value:
         """%dynamic_smem_size, %total_smem_size and %aggr_smem_size: nothing is reserved for system software."""

@@ -75,8 +75,8 @@ REGISTERS = [
     ("%nctaid.z",                    "u32",  2),
     ("%ctaid.y",                     "u32",  CTA // 3 % 2),
     ("%tid.z",                       "u32",  np.arange(64) // 32),
-    ("%smid",                        "u32",  0),
-    ("%nsmid",                       "u32",  1),
+    ("%smid",                        "u32",  CTA),                      # the rank, while it is below %nsmid
+    ("%nsmid",                       "u32",  132),
     ("%gridid",                      "u64",  1),
     ("%clusterid.x",                 "u32",  CTA % 3),                  # without clusters every CTA is one
     ("%clusterid.z",                 "u32",  CTA // 6),
@@ -103,6 +103,13 @@ REGISTERS = [
 def test_a_predefined_register_holds_what_the_manual_says(name, kind, expected):
     out = run(kernel(read(name, kind), variables=".shared .b8 used[200];"), dynamic_shared_bytes=100)
     assert (out == np.broadcast_to(np.asarray(expected, np.uint64), out.shape)).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_ctas_beyond_the_multiprocessors_begin_with_the_first_again(threads):
+    out = np.zeros((300, int(np.prod(BLOCK))), np.uint64)
+    emulator.run(kernel(read("%smid", "u32")), grid=300, block=BLOCK, args=[out], threads=threads)
+    assert (out == np.arange(300)[:, None] % 132).all()
 
 
 CLOCKS = [("%clock", "u32"), ("%clock64", "u64"), ("%globaltimer", "u64"), ("%globaltimer_lo", "u32")]
@@ -222,3 +229,19 @@ def test_ptxas_accepts_addresses_of_parameters():
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     ptxas.assemble(tool, PARAMETER, "sm_90")
+
+
+PAYLOADS = [
+    ("@%p add.rn.f64 %f, %f, %f;",                         "the guard is false, and nothing is written"),
+    ("add.rn.f64 %g, %f, %f;\n selp.f64 %f, %g, %f, %p;",  "selp copies"),
+    ("add.rn.f64 %g, %f, %f;\n slct.f64.s32 %f, %g, %f, -1;", "slct copies"),
+    ("add.rn.f64 %g, %f, %f;\n slct.f64.f32 %f, %g, %f, 0fBF800000;", "slct copies"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "why"), PAYLOADS)
+def test_a_nan_that_was_only_moved_keeps_its_payload_beside_arithmetic(lines, why):
+    """The NaNs of arithmetic are canonical, and those of loads are not; a choice between the two copies one."""
+    body = f"mov.b64 %f, 0x7ff8000000000123;\n mov.u32 %n, %tid.x;\n setp.gt.u32 %p, %n, 99;\n {lines}\n"
+    value = run(kernel(body + "mov.b64 %value, %f;", variables=".reg .f64 %f, %g;"))
+    assert (value == 0x7FF8000000000123).all(), why

@@ -173,6 +173,7 @@ class Threads:
         if not freed.any():
             raise RuntimeError("threads wait for each other")
         self.waiting &= ~freed
+        self.turn = 0
         votes, self.votes = self.votes, []
         self.finish_votes(votes, freed)
 
@@ -292,8 +293,8 @@ class Threads:
             "laneid": lane, "warpid": thread // LANES, "WARP_SZ": LANES,
             "lanemask_eq": one << lane, "lanemask_lt": (one << lane) - one, "lanemask_le": (one << lane + 1) - one,
             "lanemask_gt": ~((one << lane + 1) - one), "lanemask_ge": ~((one << lane) - one),
-            # One SM and room for 64 warps: this is no GPU's number, and the emulator says the same.
-            "smid": 0, "nsmid": 1, "nwarpid": 64, "gridid": 1,
+            # CTAs are dealt out to 132 SMs by rank, each with room for 64 warps; the emulator says the same.
+            "smid": self.rank % 132, "nsmid": 132, "nwarpid": 64, "gridid": 1,
             "dynamic_smem_size": self.memory.dynamic_shared_bytes,
         }  # fmt: skip
         if base not in simple:
