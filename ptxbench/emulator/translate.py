@@ -216,7 +216,6 @@ class Translator(Control):
             generic = sanitize.watch_generic(kind, element_bytes, count, (shared, local))
             self.machine.function({"shared": shared, "local": local, "generic": generic}[space])
         if self.machine.pends:
-            self.machine.function(sanitize.pend_copy(sizes.get("shared", 4)))
             self.machine.function(sanitize.settle_copy(sizes.get("shared", 4)))  # in place of the one that does nothing
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4))

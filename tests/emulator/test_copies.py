@@ -1,5 +1,7 @@
 """cp.async: done at its wait and not before, in part, and read too soon."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -100,6 +102,45 @@ def test_a_wait_for_too_few_groups_gives_wrong_bytes_and_is_found():
     assert "pending-copy" in {finding.kind for finding in execution.findings}
     execution, *_ = staged(sanitize=True)
     assert execution.findings == ()
+
+
+def races(text):
+    """The lines of PTX that race: where it is found, and the earlier access that its message names."""
+    lines = ["", *text.splitlines()]
+    execution, *_ = staged(text, sanitize=True)
+    return {
+        tuple(lines[int(number)].strip().removeprefix("@%inside ").split(" ")[0] for number in (found.line, earlier[1]))
+        for found in execution.findings
+        if found.kind == "race" and (earlier := re.search(r"at line (\d+)", found.message))
+    }
+
+
+AFTER_WAIT, AFTER_USE = "cp.async.wait_group 2;", "add.u32 %sum, %sum, %v;"
+
+
+def without_barriers(name, *places):
+    text = STAGES.replace("four_stages", name)
+    for before in places:
+        assert f"{before}\n    bar.sync 0;" in text
+        text = text.replace(f"{before}\n    bar.sync 0;", before)
+    return text
+
+
+def test_copies_that_barriers_order_are_clean():
+    execution, *_ = staged(sanitize=True)
+    assert execution.findings == execution.notes == ()
+
+
+def test_the_copy_of_another_thread_needs_a_barrier_after_its_wait():
+    found = races(without_barriers("no_barrier_after_the_wait", AFTER_WAIT))
+    assert ("ld.shared.u32", "cp.async.cg.shared.global") in found
+
+
+def test_a_copy_over_what_others_still_read_is_a_race():
+    # One of the two barriers is enough: the other lies between a use of a stage and the copy three stages later.
+    assert races(without_barriers("no_barrier_after_the_use", AFTER_USE)) == set()
+    found = races(without_barriers("no_barrier", AFTER_WAIT, AFTER_USE))
+    assert ("cp.async.cg.shared.global", "ld.shared.u32") in found
 
 
 PARTIAL = program("""

@@ -271,7 +271,11 @@ look:
 
 
 def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races: bool) -> Function:
-    """`watch_KIND_shared_BYTES_COUNT(addresses, mask, env, site, values...)`: kind is load, store or atomic."""
+    """`watch_KIND_shared_BYTES_COUNT(addresses, mask, env, site, values...)`: kind is load, store, atomic or copy.
+
+    A copy is asynchronous: what it writes is held against earlier accesses when it is issued, and is pending until it
+    is waited for.
+    """
     size = element_bytes * count
     full = vector(8 * element_bytes)
     lines = Lines()
@@ -281,7 +285,7 @@ def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races:
         writer_time = lines.gather(writer_time_at, "%active")
         never = lines.op(f"icmp ult {V32} {writer_time}, %start.all")
         recent = lines.op(f"icmp uge {V32} {writer_time}, %barrier.all")
-        odd = lines.op(f"or {MASK} {never}, {recent}") if kind != "store" else recent
+        odd = lines.op(f"or {MASK} {never}, {recent}") if kind in ("load", "atomic") else recent
         with lines.where(lines.both("%active", odd)):  # seldom: written in this epoch, or never
             writer = lines.gather(writer_at, "%active")
             pending = lines.op(f"icmp eq {V32} {writer_time}, splat (i32 {PENDING})")
@@ -297,7 +301,7 @@ def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races:
         if races:
             watch_readers(lines, kind, index)
         if kind != "load":
-            lines.scatter("%time.all", writer_time_at, "%active")
+            lines.scatter(f"splat (i32 {PENDING})" if kind == "copy" else "%time.all", writer_time_at, "%active")
             atomic = 1 << ATOMIC_BIT if kind == "atomic" else 0
             identity = lines.op(f"or {V32} %id, splat (i32 {atomic})")
             lines.scatter(identity, writer_at, "%active")
@@ -314,7 +318,7 @@ define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) 
 """
     element = f"i{8 * element_bytes}"
     gather = f"declare {full} @llvm.masked.gather.v{LANES}{element}.v{LANES}p0(<{LANES} x ptr>, i32, {MASK}, {full})"
-    return Function(name, text, (REPORT,), (*GATHER_SCATTER, CTPOP, gather))
+    return Function(name, text, (REPORT,), (*GATHER_SCATTER, CTPOP, *([gather] if kind == "store" else [])))
 
 
 def watch_readers(lines: Lines, kind: str, index: str) -> None:
@@ -426,58 +430,12 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
     return Function(name, text, parts)
 
 
-def pend_copy(granule: int) -> Function:
-    """`pend_copy(targets, mask, env, size)`: an asynchronous copy is to fill these bytes of shared memory."""
-    text = f"""
-define internal void @pend_copy({V32} %targets, i32 %mask, ptr %env, i32 %size) noinline {{
-entry:
-  %list = alloca [{LANES} x i32], align 64
-  store {V32} %targets, ptr %list
-  {slot("bytes", SHARED_BYTES, "i32")}
-  br label %next
-next:
-  %rest = phi i32 [ %mask, %entry ], [ %rest.less, %lane ], [ %rest.less, %inside ]
-  %over = icmp eq i32 %rest, 0
-  br i1 %over, label %done, label %lane
-lane:
-  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
-  %bit = shl i32 1, %number
-  %rest.less = xor i32 %rest, %bit
-  %number.wide = zext i32 %number to i64
-  %target.at = getelementptr i32, ptr %list, i64 %number.wide
-  %target = load i32, ptr %target.at
-  %end = add i32 %target, %size
-  %after = icmp ugt i32 %end, %target
-  %before = icmp ule i32 %end, %bytes
-  %fits = and i1 %after, %before
-  br i1 %fits, label %inside, label %next
-inside:
-  call void @mark_copy(ptr %env, i32 %target, i32 %size, i32 {PENDING})
-  br label %next
-done:
-  ret void
-}}
-"""
-    return Function("pend_copy", text, (mark_copy(granule),), (CTTZ,))
-
-
 def settle_copy(granule: int) -> Function:
-    """`settle_copy(env, target, size)`: the bytes have arrived."""
+    """`settle_copy(env, target, size)`: the bytes have arrived, as if the thread that issued the copy wrote now."""
     text = f"""
 define internal void @settle_copy(ptr %env, i32 %target, i32 %size) noinline {{
-  {slot("time", TIME, "i32")}
-  call void @mark_copy(ptr %env, i32 %target, i32 %size, i32 %time)
-  ret void
-}}
-"""
-    return Function("settle_copy", text, (mark_copy(granule),))
-
-
-def mark_copy(granule: int) -> Function:
-    """`mark_copy(env, target, size, time)`: set when the granules of these bytes were last written."""
-    text = f"""
-define internal void @mark_copy(ptr %env, i32 %target, i32 %size, i32 %time) noinline {{
 entry:
+  {slot("time", TIME, "i32")}
   {slot("shadow", SHADOW, "ptr")}
   %first = lshr i32 %target, {granule.bit_length() - 1}
   %count = lshr i32 %size, {granule.bit_length() - 1}
@@ -499,4 +457,4 @@ done:
   ret void
 }}
 """
-    return Function("mark_copy", text)
+    return Function("settle_copy", text)
