@@ -232,6 +232,12 @@ class Emitter:
         text = f"select {PRED.vector} {condition.ir}, {a.type.vector} {a.ir}, {b.type.vector} {b.ir}"
         return Value(self.op(text), a.type, raw=a.raw or b.raw)
 
+    def choose(self, condition: Value, a: Value, b: Value) -> Value:
+        """As `select`, of registers: the NaN that arithmetic made of one leaves the other's payload alone."""
+        if a.raw != b.raw:
+            a, b = self.canonical(a), self.canonical(b)
+        return self.select(condition, a, b)
+
     def min(self, a: Value, b: Value) -> Value:
         """Integers, by the type's sign."""
         return self.select(self.compare("lt", a, b), a, b)

@@ -220,7 +220,7 @@ class Registers:
             value = self.e.convert(value, bits_of(kind))
         if guard is not None:
             old = self.e.as_type(self.get(operand.name), value.type)
-            value = self.e.select(guard, value, old)
+            value = self.e.choose(guard, value, old)
         self.values[operand.name] = value
         self.dirty.add(operand.name)
 

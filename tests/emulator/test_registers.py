@@ -229,19 +229,3 @@ def test_ptxas_accepts_addresses_of_parameters():
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     ptxas.assemble(tool, PARAMETER, "sm_90")
-
-
-PAYLOADS = [
-    ("@%p add.rn.f64 %f, %f, %f;",                         "the guard is false, and nothing is written"),
-    ("add.rn.f64 %g, %f, %f;\n selp.f64 %f, %g, %f, %p;",  "selp copies"),
-    ("add.rn.f64 %g, %f, %f;\n slct.f64.s32 %f, %g, %f, -1;", "slct copies"),
-    ("add.rn.f64 %g, %f, %f;\n slct.f64.f32 %f, %g, %f, 0fBF800000;", "slct copies"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("lines", "why"), PAYLOADS)
-def test_a_nan_that_was_only_moved_keeps_its_payload_beside_arithmetic(lines, why):
-    """The NaNs of arithmetic are canonical, and those of loads are not; a choice between the two copies one."""
-    body = f"mov.b64 %f, 0x7ff8000000000123;\n mov.u32 %n, %tid.x;\n setp.gt.u32 %p, %n, 99;\n {lines}\n"
-    value = run(kernel(body + "mov.b64 %value, %f;", variables=".reg .f64 %f, %g;"))
-    assert (value == 0x7FF8000000000123).all(), why

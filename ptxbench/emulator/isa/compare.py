@@ -90,16 +90,16 @@ for result in (U32, S32, F32):
 
 @instruction("slct.type.s32 d, a, b, c:s32", type=SELECTED, section="comparison-and-selection-instructions-slct")
 def slct(e, a, b, c):
-    return e.select(e.compare("ge", c, e.constant(0, c.type)), a, b)
+    return e.choose(e.compare("ge", c, e.constant(0, c.type)), a, b)
 
 
 @instruction("slct{.ftz}.type.f32 d, a, b, c:f32", type=SELECTED,
              section="comparison-and-selection-instructions-slct")  # fmt: skip
 def slct_float(e, ftz, a, b, c):
     """a where c >= 0: -0 is, NaN is not, and with .ftz a negative subnormal is."""
-    return e.select(e.compare("ge", e.flush_if(ftz, c), e.constant(0.0, c.type)), a, b)
+    return e.choose(e.compare("ge", e.flush_if(ftz, c), e.constant(0.0, c.type)), a, b)
 
 
 @instruction("selp.type d, a, b, c:pred", type=SELECTED, section="comparison-and-selection-instructions-selp")
 def selp(e, a, b, c):
-    return e.select(c, a, b)
+    return e.choose(c, a, b)
