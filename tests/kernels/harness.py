@@ -9,10 +9,14 @@ SAME_BITS   False where the two sides compute in different ways, so that bits ma
 import dataclasses
 import importlib
 import re
+from unittest import mock
 
 from ptxbench import discovery, toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import KernelError
+
+BROKEN_FUEL = 1 << 16
+"""Loop iterations of a warp of a broken kernel, which may wait forever; no check size asks for a tenth of it."""
 
 KERNELS = discovery.default_kernels()
 PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
@@ -87,7 +91,8 @@ def is_found(name, file, text, folder):
             return str(error)
 
     pair = PAIRS[name].pair
-    return any(found(size, integers) for size in pair.check_sizes for integers in {False, pair.exact_on_integers})
+    with mock.patch("ptxbench.emulator.launch.FUEL", BROKEN_FUEL):
+        return any(found(size, integers) for size in pair.check_sizes for integers in {False, pair.exact_on_integers})
 
 
 def judged(name, size, change):
