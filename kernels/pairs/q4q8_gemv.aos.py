@@ -1,0 +1,91 @@
+"""q4q8_gemv.aos: q4q8_gemv with each block's scale in front of it, as ggml has them: 18 and 34 bytes, loaded by twos.
+
+A block of W is ggml's block_q4_0: an f16 scale, then 16 bytes, of which byte j holds element j in its low and element
+j + 16 in its high nibble. A block of x is block_q8_0: an f16 scale, then 32 signed bytes.
+"""
+
+import numpy as np
+
+from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, ceil_div, f16, f32, relative, u8, u32
+
+BLOCK = 256  # threads: eight warps, each of one row
+ROWS_PER_CTA = BLOCK // 32
+QUANTUM = 32  # elements of a block, which share a scale
+W_BYTES, X_BYTES = 2 + QUANTUM // 2, 2 + QUANTUM  # of a block
+SHUFFLES = 5  # log2 of the lanes: the additions that join the sums of a warp
+MOST_ROWS = 256  # of which the reference is computed
+
+
+def sampled(rows):
+    """The rows that the reference computes: all, or MOST_ROWS evenly from the first to the last."""
+    return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.int64)
+
+
+def scales_of(blocks):
+    """The scales of blocks, shape (..., bytes of a block), from their first two bytes."""
+    return np.ascontiguousarray(blocks[..., :2], u8).view(f16)[..., 0].astype(np.float64)
+
+
+def terms(w, x, rows, blocks):
+    """What each block adds to y, of the `sampled` rows: shape (sampled rows, blocks). The dots are whole numbers."""
+    w = w[sampled(rows)].reshape(-1, blocks, W_BYTES)
+    x = x.reshape(blocks, X_BYTES)
+    weights = np.concatenate([w[..., 2:] & 15, w[..., 2:] >> 4], axis=2) - 8
+    elements = x[..., 2:] - 256 * (x[..., 2:] >= 128)
+    return np.einsum("rbk,bk->rb", weights, elements) * scales_of(w) * scales_of(x)
+
+
+def gemv(w, x, rows, blocks):
+    y = terms(w, x, rows, blocks).sum(axis=1)
+    return {"y": y if y.size == rows else Sample(sampled(rows), y)}
+
+
+def packed(scales, payload):
+    """Blocks: the bytes of each f16 scale and its payload, shape (..., bytes of payload), one after the other."""
+    return np.concatenate([scales.astype(f16)[..., None].view(u8), payload.view(u8)], axis=-1)
+
+
+def weight_blocks(rng, shape, rows, columns):
+    """Scales of either sign, as ggml's: the scale takes that of the block's farthest weight. None is near zero."""
+    of_block = (rows, columns // QUANTUM)
+    scales = rng.uniform(0.005, 0.02, of_block) * rng.choice([-1, 1], of_block)
+    return packed(scales, rng.integers(0, 255, (*of_block, W_BYTES - 2), u8, endpoint=True)).reshape(shape)
+
+
+def activation_blocks(rng, shape, rows, columns):
+    """q8_0 is symmetric: -128 does not occur."""
+    blocks = columns // QUANTUM
+    elements = rng.integers(-127, 127, (blocks, QUANTUM), np.int8, endpoint=True)
+    return packed(rng.uniform(0.01, 0.04, blocks), elements).reshape(shape)
+
+
+PAIR = Pair(
+    teaches="A layout decides before any instruction does: blocks of 18 bytes allow no load wider than two of them.",
+    expects="A tie, and slower than q4q8_gemv, which reads as many bytes: 26 loads a block in place of 5 keep the "
+    "load units and L1 busy.",
+    args=[
+        In("w", u8, lambda rows, columns: (rows, columns // QUANTUM * W_BYTES), values=weight_blocks),
+        In("x", u8, lambda rows, columns: (columns // QUANTUM * X_BYTES,), values=activation_blocks),
+        Out("y", f32, lambda rows, columns: (rows,)),
+        Scalar("rows", u32, lambda rows, columns: rows),
+        Scalar("blocks", u32, lambda rows, columns: columns // QUANTUM),
+    ],
+    launch=lambda rows, columns: Launch(grid=ceil_div(rows, ROWS_PER_CTA), block=BLOCK),
+    reference=gemv,
+    # A dot and the product of two f16 scales are exact in f32. A block's term enters by one fma, and passes those of
+    # the lane's later blocks and the shuffles.
+    tolerance=relative(
+        lambda w, x, rows, blocks: (1 + 2**-24) ** (ceil_div(int(blocks), 32) + SHUFFLES) - 1,
+        of=lambda w, x, rows, blocks: np.abs(terms(w, x, rows, blocks)).sum(axis=1),
+        describe="(K/1024 + 5) 2^-24 of the sum of |block terms|",
+    ),
+    check_sizes=[
+        {"rows": rows, "columns": columns} for rows, columns in ((1, 32), (3, 992), (4, 1024), (9, 1056), (5, 4128))
+    ],
+    bench_sizes=[
+        {"rows": rows, "columns": columns}
+        for rows, columns in ((4096, 4096), (14336, 4096), (4096, 14336), (32000, 4096))
+    ],
+    # A weight is multiplied and added.
+    flops=lambda rows, columns: 2 * rows * columns,
+)
