@@ -91,6 +91,11 @@ class Control(Registers):
 
     def leave(self, lanes: str) -> None:
         """`lanes` have exited."""
+        if self.mode == SANITIZE:
+            _, waiting = self.state(context.WARP_WAITING)
+            deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
+            who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
+            self.machine.finding(sanitize.EXIT_BEFORE_BARRIER, self.machine.mark("barrier"), who)
         self.machine.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         self.exclude_runnable(lanes)
@@ -164,7 +169,7 @@ class Control(Registers):
     def wait_at_barrier(self, last: Step, number: int) -> None:
         """The active lanes wait for the others that the barrier expects; all go on at the next block."""
         if self.mode == SANITIZE:
-            self.check_barrier()
+            self.check_barrier(number)
         self.set_pc(self.machine.mask, number + 1)
         self.exclude_runnable(self.machine.active)
         self.arrive(last, self.machine.active, barriers.WAITS)
@@ -209,13 +214,20 @@ class Control(Registers):
         self.values.clear()
         return rest
 
-    def check_barrier(self) -> None:
-        """Findings where lanes of the warp are elsewhere, or have exited and can never come."""
+    def check_barrier(self, number: int) -> None:
+        """Findings where lanes of the warp wait at another barrier, or have exited and can never come.
+
+        Lanes that are still on their way are none: a loop in which one lane waits for another CTA may let the others
+        go ahead, and ptxas has them come together again.
+        """
         e, machine = self.e, self.machine
-        _, valid = self.state(context.WARP_VALID)
+        _, waiting = self.state(context.WARP_WAITING)
         _, exited = self.state(context.WARP_EXITED)
-        absent = e.op(f"xor i32 {e.op(f'or i32 {machine.mask}, {exited}')}, {valid}")
-        machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), absent)
+        pcs = e.op(f"load {V32}, ptr %warp, align 64")
+        elsewhere = e.op(f"bitcast {MASK} {e.op(f'icmp ne {V32} {pcs}, splat (i32 {number + 1})')} to i32")
+        apart = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
+        coming = e.op(f"select i1 {apart}, i32 {machine.active}, i32 0")
+        machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), coming)
         machine.finding(sanitize.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
 
     def meet(self, step: Step, number: int, mask: str) -> str:

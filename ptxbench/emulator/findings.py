@@ -47,6 +47,7 @@ KINDS = {
     sanitize.DISAGREEMENT: "race",
     sanitize.DIVERGENT_BARRIER: "divergent-barrier",
     sanitize.BARRIER_AFTER_EXIT: "barrier-after-exit",
+    sanitize.EXIT_BEFORE_BARRIER: "barrier-after-exit",
     sanitize.PENDING_COPY: "pending-copy",
 }
 VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses"}
@@ -102,9 +103,11 @@ class Describer:
         if raw.kind == sanitize.PENDING_COPY:
             return f"reads {place}, which an asynchronous copy is still filling. Wait for it first."
         if raw.kind == sanitize.DIVERGENT_BARRIER:
-            return "waits at a barrier that other lanes of its warp have not come to. Every lane must arrive together."
+            return "comes to a barrier while other lanes of its warp wait at another. All must come to the same."
         if raw.kind == sanitize.BARRIER_AFTER_EXIT:
             return "waits at a barrier that threads which have exited can never reach. Let them arrive first."
+        if raw.kind == sanitize.EXIT_BEFORE_BARRIER:
+            return "exits while other lanes of its warp wait at a barrier. Let it arrive there first."
         other = self.other(raw.other)
         if raw.kind == sanitize.DISAGREEMENT:
             return f"writes {place}, and {other} in the same instruction another value. Which one stays is undefined."

@@ -41,11 +41,18 @@ class Thread:
         shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
         shared_stride = -(-shared_bytes // 64) * 64 + 64
         count = job.grid[0] * job.grid[1] * job.grid[2]
+        shadow_bytes = local_shadow_bytes = 0
+        if job.mode == "sanitize":
+            shared, local = layout.granules
+            shadow_bytes = 4 * sanitize.SHADOW_WORDS * (shared_bytes // shared + 1)
+            local_shadow_bytes = 4 * 32 * warps * (layout.local_bytes // local + 1)
         each = (
             warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes + QUEUE_BYTES * layout.queues)
             + shared_stride
+            + shadow_bytes
+            + local_shadow_bytes
         )
-        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if layout.in_order and job.mode != "sanitize" else 1
+        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if layout.in_order else 1
         self.kernel = kernel
         # What CTAs that never start would use stays untouched, and so costs no memory.
         self.registers = aligned(slots * warps * layout.register_bytes)
@@ -53,6 +60,8 @@ class Thread:
         self.shared = aligned(slots * shared_stride)
         self.local = aligned(slots * 32 * warps * layout.local_bytes)
         self.headers = aligned(slots * context.CTA_BYTES)
+        self.shadow = aligned(slots * shadow_bytes)
+        self.local_shadow = aligned(slots * local_shadow_bytes)
         self.queues = aligned(slots * warps * QUEUE_BYTES if layout.queues else 0)
         self.params = aligned(len(job.params) + 64)
         self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
@@ -81,17 +90,15 @@ class Thread:
             context.CTA_HEADERS: self.headers.ctypes.data,
             context.CTA_SLOTS: slots,
             context.FIRST_QUEUES: self.queues.ctypes.data,
+            context.FIRST_SHADOW: self.shadow.ctypes.data,
+            context.SHADOW_STRIDE: shadow_bytes,
+            context.FIRST_LOCAL_SHADOW: self.local_shadow.ctypes.data,
+            context.LOCAL_SHADOW_STRIDE: local_shadow_bytes,
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
         self.findings = aligned(8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS).view(np.int64)
         self.flags = aligned(8 * layout.slots).view(np.int64)
-        if job.mode == "sanitize":
-            shared, local = layout.granules
-            self.shadow = aligned(4 * sanitize.SHADOW_WORDS * (shared_bytes // shared + 1))
-            self.local_shadow = aligned(4 * 32 * warps * (layout.local_bytes // local + 1))
-            settings[context.SHADOW] = self.shadow.ctypes.data
-            settings[context.LOCAL_SHADOW] = self.local_shadow.ctypes.data
         settings[context.FINDINGS] = self.findings.ctypes.data
         settings[context.FLAGS] = self.flags.ctypes.data
         self.patterns = aligned(8 * context.PATTERN_SCALE * layout.slots)

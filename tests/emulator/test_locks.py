@@ -163,11 +163,15 @@ DONE:
 """)
 
 
+@pytest.mark.parametrize("sanitize", [False, True])
 @pytest.mark.parametrize("ctas", [2, 50])
-def test_ctas_may_wait_for_later_ones(ctas):
+def test_ctas_may_wait_for_later_ones(ctas, sanitize):
     result = np.zeros(ctas, np.uint32)
-    emulator.run(BACKWARDS, grid=ctas, block=64, args=[np.zeros(ctas, np.uint32), result])
+    execution = emulator.run(
+        BACKWARDS, grid=ctas, block=64, args=[np.zeros(ctas, np.uint32), result], sanitize=sanitize
+    )
     assert result.tolist() == list(range(ctas, 0, -1))
+    assert execution.findings == ()
 
 
 GRID = program("""
@@ -224,7 +228,8 @@ HERE:
 """)
 
 
-def test_a_barrier_of_the_whole_grid():
+@pytest.mark.parametrize("sanitize", [False, True])
+def test_a_barrier_of_the_whole_grid(sanitize):
     ctas, rounds = 16, 6
     a = np.random.default_rng(2).integers(0, 100, 64 * ctas).astype(np.uint32)
     expected = a.copy()
@@ -232,9 +237,36 @@ def test_a_barrier_of_the_whole_grid():
         expected = np.roll(expected, 1) + np.roll(expected, -1)
     b = np.zeros_like(a)
     started = time.perf_counter()
-    emulator.run(GRID, grid=ctas, block=64, args=[np.zeros(1, np.uint32), a, b, np.uint32(rounds)])
+    arguments = [np.zeros(1, np.uint32), a, b, np.uint32(rounds)]
+    execution = emulator.run(GRID, grid=ctas, block=64, args=arguments, sanitize=sanitize)
     assert time.perf_counter() - started < 20
     assert a.tolist() == expected.tolist()
+    assert execution.findings == ()
+
+
+SHARED = """
+    .shared .u32 own[64];
+    .reg .u32 %slot, %other, %kept;
+    mov.u32 %slot, own;
+    mad.lo.u32 %slot, %thread, 4, %slot;
+    xor.b32 %other, %slot, 252;
+    st.shared.u32 [%slot], %i;
+    BEFORE
+    ld.shared.u32 %kept, [%other];
+    bar.sync 0;
+"""
+
+
+@pytest.mark.parametrize(("before", "kinds"), [("bar.sync 0;", set()), ("", {"race", "uninitialised"})])
+def test_each_of_several_living_ctas_has_shared_memory_that_is_watched(before, kinds):
+    """They all write before the first of them is done; the shared memory of one is no business of another's."""
+    text = GRID.replace("    mov.u32 %round, 0;", SHARED.replace("BEFORE", before) + "    mov.u32 %round, 0;")
+    text = text.replace("add.u32 %round, %round, 1;", "ld.shared.u32 %kept, [%other];\n    add.u32 %round, %round, 1;")
+    a, b = np.ones(256, np.uint32), np.zeros(256, np.uint32)
+    arguments = [np.zeros(1, np.uint32), a, b, np.uint32(2)]
+    execution = emulator.run(text, grid=4, block=64, args=arguments, sanitize=True)
+    assert {finding.kind for finding in execution.findings} == kinds
+    assert set(a.tolist()) == {4}
 
 
 def test_a_flag_that_nobody_sets_uses_up_the_fuel():

@@ -182,13 +182,29 @@ def test_a_guarded_chain_on_one_guard_is_clean():
 
 def test_lanes_of_a_warp_at_different_barriers_are_found():
     body = "@%first bra ONE;\nbar.sync 0;\nbra OUT;\nONE:\nbar.sync 0;\nOUT:\nst.global.u32 [%at], %t;"
-    kinds = {finding.kind for finding in sanitized(body)[0].findings}
-    assert "divergent-barrier" in kinds
+    finding = only(sanitized(body)[0])
+    assert (finding.kind, finding.line) == ("divergent-barrier", 27)
+    assert "thread 0 of CTA 0 comes to a barrier while other lanes of its warp wait at another" in finding.message
+
+
+def test_lanes_that_come_to_one_barrier_one_after_the_other_are_no_finding():
+    """As where one lane tests a flag in a loop: others go ahead, and ptxas has them come together again."""
+    body = "@!%first bra HERE;\nadd.u32 %v, %t, 1;\nst.global.u32 [%at], %v;\nHERE:\nbar.sync 0;"
+    assert sanitized(body)[0].findings == ()
+    turned = "@%first bra AWAY;\nHERE:\nbar.sync 0;\nbra OUT;\nAWAY:\nst.global.u32 [%at], %t;\nbra HERE;\nOUT:"
+    assert sanitized(turned)[0].findings == ()
 
 
 def test_a_barrier_behind_an_exit_is_found():
     finding = only(sanitized("@!%inside ret;\nbar.sync 0;\nst.global.u32 [%at], %t;", n=40)[0])
     assert (finding.kind, finding.line) == ("barrier-after-exit", 24)
+
+
+def test_an_exit_of_lanes_for_which_others_wait_is_found():
+    body = "@%first bra AWAY;\nbar.sync 0;\nst.global.u32 [%at], %t;\nAWAY:"
+    finding = only(sanitized(body)[0])
+    assert finding.kind == "barrier-after-exit"
+    assert "ret by thread 0 of CTA 0 exits while other lanes of its warp wait at a barrier" in finding.message
 
 
 def test_a_missing_warp_sync_through_global_memory_shows_with_another_schedule():

@@ -58,6 +58,8 @@ entry:
   store i64 %time.now, ptr %time.at
   %barrier.time.at = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
   store i64 %time.now, ptr %barrier.time.at
+  %met.at = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
+  store i64 %time.now, ptr %met.at
   {slot("warps", at.WARPS, "ptr")}
   {slot("count", at.WARP_COUNT)}
   %id.byte = trunc i32 %id to i8

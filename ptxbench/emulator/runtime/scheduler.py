@@ -84,6 +84,27 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   %shared = getelementptr i8, ptr %shared.0, i64 %s.offset
   %p.shared = getelementptr i64, ptr %env, i64 {at.SHARED}
   store ptr %shared, ptr %p.shared
+  ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
+  {slot("shadow.0", at.FIRST_SHADOW, "ptr")}
+  {slot("shadow.stride", at.SHADOW_STRIDE)}
+  %shadow.offset = mul i64 %slot, %shadow.stride
+  %shadow = getelementptr i8, ptr %shadow.0, i64 %shadow.offset
+  %p.shadow = getelementptr i64, ptr %env, i64 {at.SHADOW}
+  store ptr %shadow, ptr %p.shadow
+  {slot("own.0", at.FIRST_LOCAL_SHADOW, "ptr")}
+  {slot("own.stride", at.LOCAL_SHADOW_STRIDE)}
+  %own.offset = mul i64 %slot, %own.stride
+  %own = getelementptr i8, ptr %own.0, i64 %own.offset
+  %p.own = getelementptr i64, ptr %env, i64 {at.LOCAL_SHADOW}
+  store ptr %own, ptr %p.own
+  %started.at = getelementptr i8, ptr %header, i64 {at.CTA_START}
+  %started = load i64, ptr %started.at
+  %p.started = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
+  store i64 %started, ptr %p.started
+  %met.at = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
+  %met = load i64, ptr %met.at
+  %p.met = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
+  store i64 %met, ptr %p.met
   %rank.at = getelementptr i8, ptr %header, i64 {at.CTA_RANK}
   %rank = load i64, ptr %rank.at
   {slot("grid.x", at.GRID_X)}
@@ -135,6 +156,13 @@ entry:
   store i64 %rank, ptr %p.rank
   %p.live = getelementptr i8, ptr %header, i64 {at.CTA_LIVE}
   store i64 1, ptr %p.live
+  {slot("time", at.TIME)}
+  %time.start = add i64 %time, 1
+  store i64 %time.start, ptr %time.at
+  %p.start = getelementptr i8, ptr %header, i64 {at.CTA_START}
+  store i64 %time.start, ptr %p.start
+  %p.barrier.time = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
+  store i64 %time.start, ptr %p.barrier.time
   call void @enter_cta(ptr %env, i64 %slot)
   {slot("block.x", at.BLOCK_X)}
   {slot("block.y", at.BLOCK_Y)}
@@ -153,13 +181,6 @@ entry:
   %block.y.short = trunc i64 %block.y to i32
   {splat("block.y.all", "i32", "%block.y.short")}
   call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
-  {slot("time", at.TIME)}
-  %time.start = add i64 %time, 1
-  store i64 %time.start, ptr %time.at
-  %p.start = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
-  store i64 %time.start, ptr %p.start
-  %p.barrier.time = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
-  store i64 %time.start, ptr %p.barrier.time
   br label %prepare
 prepare:
   %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]
