@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from fractions import Fraction
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from tests.emulator import exact
 from tests.emulator.oracle import numbers
-from tests.emulator.oracle.step import INTEGERS, KINDS, Action, Step, elementwise, rule, width
+from tests.emulator.oracle.step import INTEGERS, KINDS, UNSIGNED, Action, Step, elementwise, rule, width
 
 WHOLE: dict[str, Any] = {"rni": np.rint, "rzi": np.trunc, "rmi": np.floor, "rpi": np.ceil}
 ROUNDINGS = ("rn", "rz", "rm", "rp", "rna")
@@ -58,7 +59,7 @@ def from_integer(step: Step, source: str, to: str) -> Action:
     def one(number: int) -> float:
         bits = exact.rounded(Fraction(number), form, rounding) if number else 0
         pattern = exact.decode(bits, form)
-        return float("inf") if pattern.value is None else float(pattern.value)
+        return math.copysign(math.inf, number) if pattern.value is None else float(pattern.value)
 
     def function(a: Any) -> Any:
         if width(source) == 64:  # more bits than f64 holds
@@ -71,11 +72,12 @@ def from_integer(step: Step, source: str, to: str) -> Action:
 
 
 def to_integer(step: Step, source: str, to: str) -> Action:
-    """Clamped to the range of the result; NaN is 0."""
+    """Clamped to the range of the result. NaN is 0 where nothing has 64 bits, else the result's highest bit alone."""
     rounding = step.need(*WHOLE)
     flush = bool(step.take("ftz"))
     step.take("sat")
     least, greatest = limits(to)
+    of_nan = UNSIGNED[width(to)](1 << width(to) - 1).view(KINDS[to])
 
     def function(a: Any) -> Any:
         values = WHOLE[rounding](np.atleast_1d(numbers.value(a, source, flush=flush)))
@@ -84,6 +86,8 @@ def to_integer(step: Step, source: str, to: str) -> Action:
         result[inside] = values[inside].astype(KINDS[to])
         result[values < float(least)] = least
         result[values >= float(greatest + 1)] = greatest
+        if source == "f64" or width(to) == 64:
+            result[np.isnan(values)] = of_nan
         return result if np.ndim(a) else result[0]
 
     return elementwise(step, source, function)

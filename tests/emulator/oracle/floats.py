@@ -246,6 +246,8 @@ def sign(step: Step) -> Action | None:
         return None
     form = Form(step)
     operation: Any = np.negative if step.root == "neg" else np.abs
+    if form.kind == "f64" and step.root == "abs":  # passes a NaN through
+        return elementwise(step, "f64", lambda a: np.where(np.isnan(a), a, np.abs(a)))
     return form.apply(step, lambda a: form.finished(operation(form.given(a))))
 
 

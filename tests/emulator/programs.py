@@ -1,0 +1,614 @@
+"""Random PTX with defined behaviour, built from small pieces that Hypothesis draws, so that a failure shrinks.
+
+A program works on a few registers of each type, loaded from the thread's row of inputs and stored at its end. What PTX
+leaves open never happens: a thread writes only its own row, threads meet at barriers and in shuffles only where the
+whole CTA is together, each atomic operation has words of its own, and loops end.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+HEADER = ".version 8.6\n.target sm_90\n.address_size 64\n"
+CLASSES = {"r": ("b32", 6), "d": ("b64", 4), "f": ("f32", 4), "e": ("f64", 3), "h": ("b16", 4), "p": ("pred", 3)}
+"""Registers: the letter in their names, their type, and how many there are."""
+ROW = 96
+"""Bytes of a thread's inputs, and of its results: what `rows` says."""
+ROWS = (("v4.b32", "r", 0, 4, 0), ("v2.b32", "r", 4, 2, 16), ("v4.b16", "h", 0, 4, 24), ("v2.b64", "d", 0, 2, 32),
+        ("v2.b64", "d", 2, 2, 48), ("v4.f32", "f", 0, 4, 64), ("v2.f64", "e", 0, 2, 80))  # fmt: skip
+"""A vector access: type, class, first register, registers, byte of the row."""
+SLOTS = 32
+"""Bytes of memory that a thread has to itself, in each state space."""
+ATOMICS = ("add", "and", "or", "xor", "min", "max", "inc", "dec", "exch", "cas")
+
+# ---- instructions
+
+
+@dataclass(frozen=True)
+class Op:
+    """An opcode, the classes of its results, and of its sources; "n" is a number, and its choices follow."""
+
+    opcode: str
+    results: str
+    sources: str
+    numbers: tuple[int, ...] = ()
+
+
+def integer_ops() -> Iterator[Op]:
+    for (bits, c), sign in itertools.product(((16, "h"), (32, "r"), (64, "d")), "us"):
+        kind = f"{sign}{bits}"
+        for name in ("add", "sub", "mul.lo", "mul.hi", "min", "max", "div", "rem"):
+            yield Op(f"{name}.{kind}", c, 2 * c)
+        for name in ("mad.lo", "mad.hi", "sad"):
+            yield Op(f"{name}.{kind}", c, 3 * c)
+        if sign == "s":
+            yield from (Op(f"{name}.{kind}", c, c) for name in ("neg", "abs"))
+        if bits < 64:
+            wide = {"h": "r", "r": "d"}[c]
+            yield Op(f"mul.wide.{kind}", wide, 2 * c)
+            yield Op(f"mad.wide.{kind}", wide, 2 * c + wide)
+        if bits > 16:
+            yield from (Op(f"bfind{shift}.{kind}", "r", c) for shift in ("", ".shiftamt"))
+            yield Op(f"bfe.{kind}", c, c + "rr")
+    for name in ("add.sat.s32", "sub.sat.s32", "add.u16x2", "add.s16x2", "min.u16x2", "max.s16x2", "min.s16x2"):
+        yield Op(name, "r", "rr")
+    for name, sign in itertools.product(("mul24.lo", "mul24.hi"), "us"):
+        yield Op(f"{name}.{sign}32", "r", "rr")
+        yield Op(f"{name.replace('mul', 'mad')}.{sign}32", "r", "rrr")
+    yield from (Op(name, "r", "rrr") for name in ("mad.hi.sat.s32", "mad24.hi.sat.s32"))
+    for name, sign_a, sign_b in itertools.product(("dp4a", "dp2a.lo", "dp2a.hi"), "us", "us"):
+        yield Op(f"{name}.{sign_a}32.{sign_b}32", "r", "rrr")
+
+
+def bit_ops() -> Iterator[Op]:
+    for name, (kind, c) in itertools.product(("and", "or", "xor"), (("b16", "h"), ("b32", "r"), ("b64", "d"))):
+        yield Op(f"{name}.{kind}", c, 2 * c)
+    yield from (Op(f"{name}.pred", "p", "pp") for name in ("and", "or", "xor"))
+    yield Op("not.pred", "p", "p")
+    for bits, c in ((16, "h"), (32, "r"), (64, "d")):
+        yield from (Op(f"{name}.b{bits}", c, c) for name in ("not", "cnot"))
+        yield Op(f"shl.b{bits}", c, c + "r")
+        yield from (Op(f"shr.{sign}{bits}", c, c + "r") for sign in "bus")
+        if bits > 16:
+            yield from (Op(f"{name}.b{bits}", "r", c) for name in ("popc", "clz"))
+            yield Op(f"brev.b{bits}", c, c)
+            yield Op(f"bfi.b{bits}", c, 2 * c + "rr")
+    yield from (Op(f"shf.{way}.{mode}.b32", "r", "rrr") for way in "lr" for mode in ("clamp", "wrap"))
+    yield from (Op(f"szext.{mode}.{kind}", "r", "rr") for mode in ("clamp", "wrap") for kind in ("u32", "s32"))
+    yield from (Op(f"bmsk.{mode}.b32", "r", "rr") for mode in ("clamp", "wrap"))
+    yield from (Op(f"prmt.b32{mode}", "r", "rrr") for mode in ("", ".f4e", ".b4e", ".rc8", ".ecl", ".ecr", ".rc16"))
+    yield Op("lop3.b32", "r", "rrrn", (0xE8, 0x96, 0xCA, 0x1B, 0x80, 0xFE))
+    yield Op("fns.b32", "r", "rnr", (5, 0, 31))
+    yield from (Op("mov.b64", "d", "{rr}"), Op("mov.b64", "{rr}", "d"), Op("mov.b32", "r", "{hh}"))
+    yield from (Op("mov.b32", "{hh}", "r"), Op("mov.b64", "d", "{hhhh}"), Op("mov.b32", "r", "f"))
+    yield from (Op("mov.b32", "f", "r"), Op("mov.b64", "e", "d"), Op("mov.b64", "d", "e"))
+
+
+def compare_ops() -> Iterator[Op]:
+    integers = [(f"{sign}{bits}", c) for bits, c in ((16, "h"), (32, "r"), (64, "d")) for sign in "us"]
+    floats = [("f32", "f"), ("f64", "e"), ("f16", "h"), ("bf16", "h")]
+    signed = ("eq", "ne", "lt", "le", "gt", "ge")
+    unordered = (*signed, "equ", "neu", "ltu", "leu", "gtu", "geu", "num", "nan")
+    for (kind, c), name in [*itertools.product(integers, signed), *itertools.product(floats, unordered)]:
+        yield Op(f"setp.{name}.{kind}", "p", 2 * c)
+        if c in "rf":
+            yield Op(f"setp.{name}.{kind}", "p|p", 2 * c)
+            yield from (Op(f"setp.{name}.{join}.{kind}", "p", 2 * c + "p") for join in ("and", "or", "xor"))
+            yield from (Op(f"set.{name}.{to}.{kind}", w, 2 * c) for to, w in (("u32", "r"), ("s32", "r"), ("f32", "f")))
+    yield from (Op(f"setp.{name}.ftz.f32", "p", "ff") for name in unordered)
+    yield from (Op(f"setp.{name}.u32", "p", "rr") for name in ("lo", "ls", "hi", "hs"))
+    for kind, c in (*integers, ("b32", "r"), ("f32", "f"), ("f64", "e")):
+        yield Op(f"selp.{kind}", c, 2 * c + "p")
+        if kind[1:] != "16":
+            yield from (Op(f"slct.{kind}.{by}", c, 2 * c + w) for by, w in (("s32", "r"), ("f32", "f")))
+    for name in ("finite", "infinite", "number", "notanumber", "normal", "subnormal"):
+        yield from (Op(f"testp.{name}.{kind}", "p", c) for kind, c in (("f32", "f"), ("f64", "e")))
+
+
+def float_ops() -> Iterator[Op]:
+    roundings = ("rn", "rz", "rm", "rp")
+    arithmetic = [("add", 2), ("sub", 2), ("mul", 2), ("fma", 3)]
+    for (name, count), rounding in itertools.product([*arithmetic, ("div", 2), ("rcp", 1), ("sqrt", 1)], roundings):
+        for ftz, sat in itertools.product(("", ".ftz"), ("", ".sat")):
+            if not sat or name in ("add", "sub", "mul", "fma"):
+                yield Op(f"{name}.{rounding}{ftz}{sat}.f32", "f", count * "f")
+        yield Op(f"{name}.{rounding}.f64", "e", count * "e")
+    for name, ftz in itertools.product(("min", "max"), ("", ".ftz")):
+        yield from (Op(f"{name}{ftz}{how}.f32", "f", "ff") for how in ("", ".NaN", ".NaN.xorsign.abs", ".xorsign.abs"))
+        yield Op(f"{name}{ftz}.f16", "h", "hh")
+        yield Op(f"{name}{ftz}.NaN.f16x2", "r", "rr")
+    for name in ("min", "max"):
+        yield from (Op(f"{name}.f64", "e", "ee"), Op(f"{name}.bf16", "h", "hh"), Op(f"{name}.NaN.bf16x2", "r", "rr"))
+    for name in ("neg", "abs"):
+        yield from (Op(f"{name}.f32", "f", "f"), Op(f"{name}.ftz.f32", "f", "f"), Op(f"{name}.f64", "e", "e"))
+        yield from (Op(f"{name}.f16", "h", "h"), Op(f"{name}.bf16", "h", "h"), Op(f"{name}.f16x2", "r", "r"))
+    yield from (Op("copysign.f32", "f", "ff"), Op("copysign.f64", "e", "ee"))
+    for (name, count), how in itertools.product(arithmetic, ("", ".ftz", ".sat", ".ftz.sat")):
+        yield Op(f"{name}.rn{how}.f16", "h", count * "h")
+        yield Op(f"{name}.rn{how}.f16x2", "r", count * "r")
+    for name, count in arithmetic:
+        yield from (Op(f"{name}.rn.bf16", "h", count * "h"), Op(f"{name}.rn.bf16x2", "r", count * "r"))
+    yield from (Op(f"fma.rn.relu.{kind}", c, 3 * c) for kind, c in (("f16", "h"), ("bf16x2", "r")))
+    for name in ("rcp", "sqrt", "rsqrt", "ex2", "lg2"):
+        yield from (Op(f"{name}.approx{ftz}.f32", "f", "f") for ftz in ("", ".ftz"))
+
+
+def convert_ops() -> Iterator[Op]:
+    place = {"8": "r", "16": "h", "32": "r", "64": "d"}
+    integers = [(f"{sign}{bits}", c) for bits, c in place.items() for sign in "us"]
+    for (to, c), (source, w) in itertools.product(integers, integers):
+        if to != source:
+            yield Op(f"cvt.{to}.{source}", c, w)
+            if CLAMPED[to][0] > CLAMPED[source][0] or CLAMPED[to][1] < CLAMPED[source][1]:
+                yield Op(f"cvt.sat.{to}.{source}", c, w)
+    floats = [("f32", "f"), ("f64", "e"), ("f16", "h")]
+    for (kind, c), (integer, w), rounding in itertools.product(floats, integers, "nzmp"):
+        yield Op(f"cvt.r{rounding}.{kind}.{integer}", c, w)
+        yield Op(f"cvt.r{rounding}i.{integer}.{kind}", w, c)
+    for rounding in "nzmp":
+        yield from (Op(f"cvt.r{rounding}{more}.f32.f64", "f", "e") for more in ("", ".ftz", ".sat"))
+        yield from (Op(f"cvt.r{rounding}i{more}.f32.f32", "f", "f") for more in ("", ".ftz", ".sat"))
+        yield Op(f"cvt.r{rounding}i.f64.f64", "e", "e")
+        yield Op(f"cvt.r{rounding}i.ftz.s32.f32", "r", "f")
+        yield from (Op(f"cvt.r{rounding}.f16.{kind}", "h", c) for kind, c in (("f32", "f"), ("f64", "e")))
+        yield from (Op(f"cvt.r{rounding}.bf16.{kind}", "h", c) for kind, c in (("f64", "e"), ("u32", "r")))
+        yield Op(f"cvt.r{rounding}i.f16.f16", "h", "h")
+    for rounding in ("rn", "rz"):
+        yield Op(f"cvt.{rounding}.bf16.f32", "h", "f")
+        yield from (Op(f"cvt.{rounding}{more}.{kind}.f32", "r", "ff")
+                    for kind in ("f16x2", "bf16x2") for more in ("", ".relu"))  # fmt: skip
+    yield from (Op(name, "f", "h") for name in ("cvt.f32.f16", "cvt.f32.bf16", "cvt.ftz.f32.f16"))
+    yield from (Op("cvt.f64.f16", "e", "h"), Op("cvt.f64.f32", "e", "f"), Op("cvt.ftz.f64.f32", "e", "f"))
+    yield from (Op("cvt.sat.f32.f32", "f", "f"), Op("cvt.rna.tf32.f32", "r", "f"))
+    yield from (Op(f"cvt.pack.sat.{to}.s32", "r", "rr") for to in ("s16", "u16"))
+    yield from (Op(f"cvt.pack.sat.{to}.s32.b32", "r", "rrr") for to in ("s8", "u8"))
+
+
+CLAMPED = {
+    f"{sign}{bits}": ((-(1 << bits - 1), (1 << bits - 1) - 1) if sign == "s" else (0, (1 << bits) - 1))
+    for bits in (8, 16, 32, 64)
+    for sign in "us"
+}
+OPS = {
+    "integer": tuple(integer_ops()), "bits": tuple(bit_ops()), "compare": tuple(compare_ops()),
+    "float": tuple(float_ops()), "convert": tuple(convert_ops()),
+}  # fmt: skip
+
+CHAINS = (
+    "add.cc.u32 {r0}, {r1}, {r2}; addc.cc.u32 {r1}, {r2}, {r0}; addc.u32 {r2}, {r0}, 0;",
+    "sub.cc.u32 {r0}, {r1}, {r2}; subc.cc.u32 {r1}, {r2}, {r0}; subc.u32 {r2}, {r0}, 0;",
+    "add.cc.u64 {d0}, {d1}, {d2}; addc.cc.u64 {d1}, {d2}, {d0}; addc.u64 {d2}, {d0}, 0;",
+    "sub.cc.s64 {d0}, {d1}, {d2}; subc.cc.s64 {d1}, {d2}, {d0}; subc.s64 {d2}, {d0}, 0;",
+    "mad.lo.cc.u32 {r0}, {r1}, {r2}, {r0}; madc.hi.cc.u32 {r1}, {r2}, {r0}, {r1}; addc.u32 {r2}, {r0}, 0;",
+    "mad.hi.cc.s32 {r0}, {r1}, {r2}, {r0}; madc.lo.cc.u32 {r1}, {r2}, {r0}, {r1}; madc.hi.u32 {r2}, {r0}, {r1}, {r2};",
+)
+"""The carry is one for all; what may come between would leave it undefined."""
+
+PRIVATE = (
+    *(f"st.{{space}}.{kind} [{{at}}], {{{c}0}};" for kind, c in (
+        ("u8", "r"), ("b16", "h"), ("b32", "r"), ("b64", "d"), ("f32", "f"), ("f64", "e"))),
+    *(f"ld.{{space}}.{kind} {{{c}0}}, [{{at}}];" for kind, c in (
+        ("u8", "r"), ("s8", "r"), ("s8", "h"), ("u16", "r"), ("s16", "r"), ("b32", "r"), ("u32", "d"), ("s32", "d"),
+        ("b64", "d"), ("f32", "f"), ("f64", "e"))),
+    "st.{space}.v2.b32 [{at}], {{{r0}, {r1}}};", "ld.{space}.v2.b32 {{{r0}, {r1}}}, [{at}];",
+    "st.{space}.v4.b16 [{at}], {{{h0}, {h1}, {h2}, {h3}}};", "ld.{space}.v2.b16 {{{h0}, {h1}}}, [{at}];",
+)  # fmt: skip
+"""On the thread's own memory of a state space; `at` is a multiple of 8."""
+
+WARP = (
+    *(f"shfl.sync.{mode}.b32 {{r0}}|{{p0}}, {{r1}}, {b}, {c}, %mask;"
+      for mode, b, c in itertools.product(("up", "down", "bfly", "idx"), ("3", "{r2}"), ("31", "0", "0x181f", "{r3}"))),
+    *(f"vote.sync.{mode}.pred {{p0}}, {{p1}}, %mask;" for mode in ("all", "any", "uni")),
+    "vote.sync.ballot.b32 {r0}, {p0}, %mask;", "activemask.b32 {r0};",
+    "match.any.sync.b32 {r0}, {r1}, %mask;", "match.all.sync.b64 {r0}|{p0}, {d0}, %mask;",
+    *(f"redux.sync.{name}.{kind} {{r0}}, {{r1}}, %mask;" for name in ("add", "min", "max") for kind in ("u32", "s32")),
+    *(f"redux.sync.{name}.b32 {{r0}}, {{r1}}, %mask;" for name in ("and", "or", "xor")),
+)  # fmt: skip
+"""For the whole warp."""
+
+EXCHANGES = (
+    "st.shared.b32 [%tile], {r0}; bar.sync 0; ld.shared.b32 {r1}, [{other}]; bar.sync 0;",
+    "st.shared.b64 [%tile], {d0}; barrier.sync 1; ld.shared.v2.b32 {{{r0}, {r1}}}, [{other}]; bar.sync 0;",
+    "st.b32 [%generic_tile], {r0}; bar.sync 0; ld.shared.s8 {r1}, [{other}]; bar.sync 0;",
+    "bar.red.popc.u32 {r0}, 0, {p0};", "bar.red.and.pred {p0}, 0, {p1};", "bar.red.or.pred {p0}, 0, !{p1};",
+)  # fmt: skip
+"""For the whole CTA; `other` is another thread's word of shared memory."""
+
+# ---- statements
+
+
+@dataclass(frozen=True)
+class Line:
+    """Instructions; `guard` is a predicate's number, from 8 on its opposite, None for none."""
+
+    text: str
+    guard: int | None = None
+
+
+@dataclass(frozen=True)
+class If:
+    guard: int
+    then: tuple[Any, ...]
+    otherwise: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`register` and `mask`, as the thread's number of rounds."""
+
+    register: int
+    mask: int
+    body: tuple[Any, ...]
+    leave: int | None
+    """The predicate on which a thread leaves the loop before the body's end."""
+
+
+@dataclass(frozen=True)
+class Switch:
+    register: int
+    cases: tuple[tuple[Any, ...], ...]
+
+
+Statement = Line | If | Loop | Switch
+
+
+@dataclass(frozen=True)
+class Program:
+    """`block` threads in each of `grid` CTAs; `seed` makes the inputs."""
+
+    statements: tuple[Statement, ...]
+    block: int
+    grid: int
+    seed: int
+
+
+def guard(number: int | None) -> str:
+    return "" if number is None else f"@{'!' * (number >= 8)}%p{number % 8} "
+
+
+class Writer:
+    """Statements as text; labels and loop counters are numbered."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names = itertools.count()
+        self.counters: list[str] = []
+
+    def write(self, statements: Sequence[Statement]) -> None:
+        for each in statements:
+            getattr(self, type(each).__name__.lower())(each)
+
+    def line(self, each: Line) -> None:
+        for part in each.text.split("; "):
+            self.lines.append(f"{guard(each.guard)}{part.rstrip(';')};")
+
+    def if_(self, each: If) -> None:
+        name = next(self.names)
+        self.lines.append(f"{guard(each.guard ^ 8)}bra ELSE_{name};")
+        self.write(each.then)
+        if each.otherwise:
+            self.lines += [f"bra JOIN_{name};", f"ELSE_{name}:"]
+            self.write(each.otherwise)
+            self.lines.append(f"JOIN_{name}:")
+        else:
+            self.lines.append(f"ELSE_{name}:")
+
+    def loop(self, each: Loop) -> None:
+        name = next(self.names)
+        self.counters.append(f"%n{name}")
+        self.lines += [
+            f"and.b32 %n{name}, %r{each.register}, {each.mask};",
+            f"LOOP_{name}:",
+            f"setp.eq.u32 %done, %n{name}, 0;",
+            f"@%done bra END_{name};",
+            f"sub.u32 %n{name}, %n{name}, 1;",
+        ]
+        self.write(each.body)
+        if each.leave is not None:
+            self.lines.append(f"{guard(each.leave)}bra END_{name};")
+            self.write(each.body[:1])
+        self.lines += [f"bra LOOP_{name};", f"END_{name}:"]
+
+    def switch(self, each: Switch) -> None:
+        name = next(self.names)
+        labels = [f"CASE_{name}_{i}" for i in range(len(each.cases))]
+        self.lines += [
+            f"rem.u32 %index, %r{each.register}, {len(labels)};",
+            f"TABLE_{name}: .branchtargets {', '.join(labels)};",
+            f"brx.idx %index, TABLE_{name};",
+        ]
+        for label, case in zip(labels, each.cases, strict=True):
+            self.lines.append(f"{label}:")
+            self.write(case)
+            self.lines.append(f"bra AFTER_{name};")
+        self.lines.append(f"AFTER_{name}:")
+
+
+setattr(Writer, "if", Writer.if_)  # named for the class, which Python will not have as a method
+
+
+def rows(way: str, base: str) -> list[str]:
+    lines = []
+    for kind, c, first, count, offset in ROWS:
+        registers = "{" + ", ".join(f"%{c}{first + i}" for i in range(count)) + "}"
+        where = f"[{base} + {offset}]"
+        lines.append(
+            f"ld.global.{kind} {registers}, {where};" if way == "ld" else f"st.global.{kind} {where}, {registers};"
+        )
+    return lines
+
+
+def declarations() -> list[str]:
+    return [f".reg .{kind} %{c}<{count}>;" for c, (kind, count) in CLASSES.items()]
+
+
+PARAMETERS = ".param .u64 inputs, .param .u64 results, .param .u64 own, .param .u64 words"
+
+
+def render(program: Program, name: str = "program") -> str:
+    """The entry, without the module's header."""
+    writer = Writer()
+    writer.write(program.statements)
+    lines = [
+        *declarations(),
+        ".reg .b32 %mask, %index, %tile, %other, %thread, %cta, %size, %private, %slot;",
+        *(f".reg .b32 {each};" for each in writer.counters),
+        ".reg .b64 %inputs, %results, %own, %words, %generic_tile, %word, %at;",
+        ".reg .pred %done, %q;",
+        f".shared .align 16 .b8 tile[{8 * 128}];",
+        f".local .align 16 .b8 depot[{SLOTS}];",
+        "mov.u32 %thread, %tid.x;",
+        "mov.u32 %size, %ntid.x;",
+        "mov.u32 %cta, %ctaid.x;",
+        "activemask.b32 %mask;",
+        "mad.lo.u32 %slot, %cta, %size, %thread;",
+        "ld.param.u64 %inputs, [inputs];",
+        "ld.param.u64 %results, [results];",
+        "ld.param.u64 %own, [own];",
+        "ld.param.u64 %words, [words];",
+        f"mad.wide.u32 %inputs, %slot, {ROW}, %inputs;",
+        f"mad.wide.u32 %results, %slot, {ROW}, %results;",
+        f"mad.wide.u32 %own, %slot, {SLOTS}, %own;",
+        "mov.u32 %tile, tile;",
+        "mad.lo.u32 %tile, %thread, 8, %tile;",
+        "cvt.u64.u32 %generic_tile, %tile;",
+        "cvta.shared.u64 %generic_tile, %generic_tile;",
+        "mov.u32 %private, depot;",
+        *(f"st.local.b64 [%private + {i}], 0;" for i in range(0, SLOTS, 8)),
+        *rows("ld", "%inputs"),
+        "setp.lt.s32 %p0, %r0, 0;",
+        "setp.lt.u32 %p1, %r1, 1000;",
+        "setp.eq.u32 %p2, %thread, 5;",
+        *writer.lines,
+        "selp.b32 %index, 1, 0, %p0;",
+        "@%p1 add.u32 %index, %index, 2;",
+        "@%p2 add.u32 %index, %index, 4;",
+        "xor.b32 %r0, %r0, %index;",
+        *rows("st", "%results"),
+        "ret;",
+    ]
+    return f".visible .entry {name}({PARAMETERS})\n{{\n    " + "\n    ".join(lines) + "\n}\n"
+
+
+def one_of_each(ops: Sequence[Op], name: str = "each") -> str:
+    """An entry that runs each instruction once on the inputs and stores its results, 16 bytes an instruction."""
+    stores = {"r": "b32", "d": "b64", "f": "f32", "e": "f64", "h": "b16"}
+    lines = [
+        *declarations(),
+        ".reg .b32 %slot, %flag;",
+        ".reg .b64 %inputs, %results;",
+        "mov.u32 %slot, %tid.x;",
+        "ld.param.u64 %inputs, [inputs];",
+        "ld.param.u64 %results, [results];",
+        f"mad.wide.u32 %inputs, %slot, {ROW}, %inputs;",
+        f"mad.wide.u32 %results, %slot, {16 * len(ops)}, %results;",
+        *rows("ld", "%inputs"),
+        "setp.lt.s32 %p0, %r0, 0;",
+    ]
+    for i, op in enumerate(ops):
+        # The last registers of a class take results, the first ones are read.
+        counts: dict[str, int] = {}
+
+        def operand(letter: str, *, result: bool, counts: dict[str, int] = counts) -> str:
+            taken = counts.get(letter, 0)
+            counts[letter] = taken + 1
+            return f"%{letter}{CLASSES[letter][1] - 1 - taken if result else taken % 2}"
+
+        text = spelled(op, lambda letter, result: operand(letter, result=result), lambda choices: choices[0])
+        lines.append(text)
+        for j, letter in enumerate(each for each in op.results if each not in "{}|"):
+            register = f"%{letter}{CLASSES[letter][1] - 1 - j}"
+            if letter == "p":
+                lines.append(f"selp.b32 %flag, 1, 0, {register};")
+                register = "%flag"
+            lines.append(f"st.global.{stores.get(letter, 'b32')} [%results + {16 * i + 8 * j}], {register};")
+    lines.append("ret;")
+    return f".visible .entry {name}(.param .u64 inputs, .param .u64 results)\n{{\n    " + "\n    ".join(lines) + "\n}\n"
+
+
+def spelled(op: Op, register: Callable[[str, bool], str], number: Callable[[tuple[int, ...]], int]) -> str:
+    """The instruction with operands that `register` and `number` choose."""
+
+    def operands(letters: str, *, result: bool) -> str:
+        found = []
+        group: list[str] | None = None
+        for letter in letters:
+            if letter == "{":
+                group = []
+            elif letter == "}":
+                assert group is not None
+                found.append("{" + ", ".join(group) + "}")
+                group = None
+            elif letter != "|":
+                text = str(number(op.numbers)) if letter == "n" else register(letter, result)
+                (found if group is None else group).append(text)
+        return ("|" if "|" in letters else ", ").join(found)
+
+    return f"{op.opcode} {operands(op.results, result=True)}, {operands(op.sources, result=False)};"
+
+
+# ---- what Hypothesis draws
+
+
+def register(letter: str) -> st.SearchStrategy[int]:
+    return st.integers(0, CLASSES[letter][1] - 1)
+
+
+GUARDS = st.one_of(st.none(), st.none(), st.sampled_from((0, 1, 2, 8, 9, 10)))
+PREDICATES = st.sampled_from((0, 1, 2, 8, 9, 10))
+CONSTANTS = {
+    "r": ("0", "1", "31", "32", "0xffffffff", "0x80000000"), "f": ("0f3F800000", "0f80000000", "0fFF800000"),
+    "d": ("1", "64", "0x8000000000000000"),
+}  # fmt: skip
+
+
+@st.composite
+def computed(draw: Any, family: str) -> Line:
+    """One instruction of a family, on any registers; now and then its last source is a constant."""
+    op = OPS[family][draw(st.integers(0, len(OPS[family]) - 1))]
+    results: dict[str, set[int]] = {}
+
+    def one(letter: str, result: bool) -> str:
+        number = draw(register(letter))
+        if result:  # two results go to two registers
+            while number in results.setdefault(letter, set()):
+                number = (number + 1) % CLASSES[letter][1]
+            results[letter].add(number)
+        return f"%{letter}{number}"
+
+    text = spelled(op, one, lambda choices: draw(st.sampled_from(choices)))
+    last = op.sources[-1]
+    takes_constant = len(op.sources) > 1 and last in CONSTANTS and "x2" not in op.opcode
+    if takes_constant and not draw(st.integers(0, 3)):
+        text = text[: text.rindex(", ")] + f", {draw(st.sampled_from(CONSTANTS[last]))};"
+    return Line(text, draw(GUARDS))
+
+
+def filled(draw: Any, template: str, **fixed: str) -> str:
+    """A template with registers in the place of {r0}, {d1} and so on, all of a class different."""
+    chosen = {}
+    for letter, (_, count) in CLASSES.items():
+        start = draw(st.integers(0, count - 1)) if f"{{{letter}" in template else 0
+        chosen |= {f"{letter}{i}": f"%{letter}{(start + i) % count}" for i in range(count)}
+    return template.format(**chosen, **fixed)
+
+
+@st.composite
+def chained(draw: Any) -> Line:
+    return Line(filled(draw, draw(st.sampled_from(CHAINS))))
+
+
+@st.composite
+def private(draw: Any) -> Line:
+    """An access to the thread's own memory, at a fixed place or one that a register says."""
+    template = draw(st.sampled_from(PRIVATE))
+    space = draw(st.sampled_from(("global", "local")))
+    base = {"global": "%own", "local": "%private"}[space]
+    if draw(st.booleans()):
+        return Line(filled(draw, template, space=space, at=f"{base} + {8 * draw(st.integers(0, 3))}"), draw(GUARDS))
+    index = f"and.b32 %slot, %r{draw(register('r'))}, 3; "
+    add = "mad.wide.u32 %at, %slot, 8, %own; " if space == "global" else "mad.lo.u32 %index, %slot, 8, %private; "
+    at = "%at" if space == "global" else "%index"
+    return Line(index + add + filled(draw, template, space=space, at=at), draw(GUARDS))
+
+
+@st.composite
+def atomic(draw: Any, *, looked_at: bool) -> Line:
+    """On words that only this operation, at this width, touches; the place is a register's, so that lanes meet."""
+    names = ATOMICS if looked_at else ATOMICS[:6]
+    name = draw(st.sampled_from(names))
+    wide = draw(st.booleans()) and name not in ("inc", "dec")
+    c, bits = ("d", 64) if wide else ("r", 32)
+    kind = f"b{bits}" if name in ("and", "or", "xor", "exch", "cas") else f"u{bits}"
+    word = 64 * names.index(name) + 32 * wide
+    place = f"and.b32 %slot, %r{draw(register('r'))}, 3; mad.wide.u32 %word, %slot, 8, %words; "
+    sources = ", ".join(f"%{c}{draw(register(c))}" for _ in range(2 if name == "cas" else 1))
+    at = f"[%word + {word}]"
+    if looked_at:
+        return Line(f"{place}atom.global.{name}.{kind} %{c}{draw(register(c))}, {at}, {sources};", draw(GUARDS))
+    return Line(f"{place}red.global.{name}.{kind} {at}, {sources};", draw(GUARDS))
+
+
+@st.composite
+def in_warp(draw: Any) -> Line:
+    return Line(filled(draw, draw(st.sampled_from(WARP))))
+
+
+@st.composite
+def exchanged(draw: Any, block: int) -> Line:
+    """Another thread's word: some threads on, around the CTA."""
+    distance = draw(st.sampled_from((1, 2, 16, 31)))
+    other = (
+        f"add.u32 %other, %thread, {distance}; rem.u32 %other, %other, {block}; sub.u32 %other, %other, %thread; "
+        "mad.lo.u32 %other, %other, 8, %tile; "
+    )
+    return Line(other + filled(draw, draw(st.sampled_from(EXCHANGES)), other="%other"))
+
+
+def statements(families: Sequence[str], *, looked_at: bool) -> st.SearchStrategy[Statement]:
+    """What threads may do wherever they are."""
+    plain = st.one_of(*(computed(family) for family in families), chained(), private(), atomic(looked_at=looked_at))
+    return st.recursive(
+        plain,
+        lambda inner: st.one_of(
+            st.builds(If, PREDICATES, bodies(inner), st.one_of(st.just(()), bodies(inner))),
+            st.builds(Loop, register("r"), st.sampled_from((1, 3, 7)), bodies(inner), GUARDS),
+            st.builds(Switch, register("r"), st.lists(bodies(inner), min_size=2, max_size=3).map(tuple)),
+        ),
+        max_leaves=8,
+    )
+
+
+def bodies(inner: st.SearchStrategy[Statement]) -> st.SearchStrategy[tuple[Statement, ...]]:
+    return st.lists(inner, min_size=1, max_size=3).map(tuple)
+
+
+@st.composite
+def programs(draw: Any, families: Sequence[str] = tuple(OPS)) -> Program:
+    """A program; `families` of OPS are what it computes with."""
+    block = draw(st.sampled_from((64, 32, 40, 97)))
+    looked_at = draw(st.integers(0, 3)) == 0
+    somewhere = statements(families, looked_at=looked_at)
+    anywhere = st.one_of(somewhere, somewhere, somewhere, in_warp(), exchanged(block))
+    found = draw(st.lists(anywhere, min_size=1, max_size=12))
+    return Program(tuple(found), block, draw(st.sampled_from((1, 2))), draw(st.integers(0, 255)))
+
+
+# ---- inputs
+
+SPECIAL = {
+    np.uint16: (0, 1, 0x7FFF, 0x8000, 0xFFFF, 0x3C00, 0x7C00, 0x0400, 0x03FF, 0x7E01, 0x3F80, 0x7F80),
+    np.uint32: (0, 1, 31, 32, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF, 0x3C003C00, 0x7C00FC00, 0x3F803F80),
+    np.uint64: (0, 1, 63, 64, (1 << 63) - 1, 1 << 63, (1 << 64) - 1, (1 << 53) + 1),
+    np.float32: (0x00000000, 0x80000000, 0x3F800000, 0xBF800000, 0x7F800000, 0xFF800000, 0x7FC00001, 0x00000001,
+                 0x007FFFFF, 0x00800000, 0x7F7FFFFF, 0x4F000000, 0x3F000000, 0x40200000),
+    np.float64: (0, 1 << 63, 0x3FF << 52, 0x7FF << 52, 0xFFF << 52, 0x7FF8 << 48 | 1, 1, (1 << 52) - 1, 1 << 52,
+                 (0x7FF << 52) - 1, 0x43E << 52, 0x3FE << 52, 0x36A << 52, 0x380 << 52),
+}  # fmt: skip
+"""Bit patterns at which implementations go wrong."""
+
+
+def inputs(threads: int, seed: int) -> NDArray[np.uint8]:
+    """A row for each thread: half of the values are special ones, the others random bits or floats around 1."""
+    rng = np.random.default_rng(seed)
+    table = np.zeros((threads, ROW), np.uint8)
+    types = {"r": np.uint32, "h": np.uint16, "d": np.uint64, "f": np.float32, "e": np.float64}
+    for _, c, _, count, offset in ROWS:
+        dtype = types[c]
+        size = np.dtype(dtype).itemsize
+        held = np.dtype(f"u{size}").type
+        values = rng.integers(0, 1 << 8 * size, (threads, count), dtype=held)
+        if c in "fe":
+            near = (rng.standard_normal((threads, count)) * 2.0 ** rng.integers(-8, 40, (threads, count))).astype(dtype)
+            values = np.where(rng.random((threads, count)) < 0.7, near.view(held), values)
+        special = np.array(SPECIAL[dtype], held)[rng.integers(0, len(SPECIAL[dtype]), (threads, count))]
+        values = np.where(rng.random((threads, count)) < 0.5, special, values)
+        table[:, offset : offset + count * size] = np.ascontiguousarray(values).view(np.uint8)
+    return table
