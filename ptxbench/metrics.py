@@ -1,10 +1,12 @@
 """METRICS: every number that ptxbench derives of a variant. Knows results, and nothing of how they are shown.
 
-One entry is a column of the table, a key of the exports, a choice of `--columns` and a key of the gate.
+One entry is a column of the table, a key of the exports, a choice of `--columns` and a key of the gate. A family
+beside them, `sass.OPCODE`, counts the instructions of one opcode; it has as many members as the hardware has opcodes.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -215,11 +217,45 @@ BY_NAME = {metric.name: metric for metric in METRICS}
 
 
 def choose(names: Iterable[str]) -> tuple[Metric, ...]:
-    """The metrics of these names, in their order. Raises UsageError with a suggestion for an unknown one."""
-    chosen = []
-    for name in names:
-        if name not in BY_NAME:
-            hint = suggestion(name, tuple(BY_NAME)) or f" Columns are {', '.join(BY_NAME)}."
-            raise UsageError(f"There is no column '{name}'.{hint}")
-        chosen.append(BY_NAME[name])
-    return tuple(chosen)
+    """The metrics of these names, in their order; `sass.OPCODE` is one for any opcode.
+
+    Raises UsageError with a suggestion for an unknown one.
+    """
+    return tuple(BY_NAME.get(name) or sass_count(name) for name in names)
+
+
+OPCODE = re.compile(r"[A-Z][A-Z0-9_]*(\.\w+)*", re.ASCII)
+"""An opcode of SASS and some of its modifiers: LDG, LDG.128, UCGABAR_ARV, REDG.F32x4."""
+
+
+def sass_count(name: str) -> Metric:
+    """The metric `sass.OPCODE`: how many SASS instructions have that opcode, and each modifier that it names.
+
+    0 where the code has none, None where nobody disassembled it. Raises UsageError for a name of another form.
+    """
+    family, _, opcode = name.partition(".")
+    if family != "sass" or not OPCODE.fullmatch(opcode):
+        raise UsageError(f"There is no column '{name}'.{hint(name)}")
+
+    def total(report: BuildReport) -> float | None:
+        counts = [count for each, count in report.opcodes.items() if has(each, opcode)]
+        return sum(counts) if report.opcodes else None
+
+    return Metric(name, opcode, "", "neither", f"SASS instructions {opcode}, further modifiers or not.", build(total))
+
+
+def has(opcode: str, wanted: str) -> bool:
+    """True if `opcode` is `wanted` or adds modifiers to it, wherever they stand: LDG.E.128.CONSTANT is an LDG.128."""
+    name, *modifiers = opcode.split(".")
+    wanted_name, *wanted_modifiers = wanted.split(".")
+    return name == wanted_name and set(wanted_modifiers) <= set(modifiers)
+
+
+def hint(name: str) -> str:
+    """What a column should have been called."""
+    if "." in name:
+        return (
+            " Instructions of SASS are counted by sass.OPCODE, with the opcode and modifiers as nvdisasm writes them, "
+            "such as sass.LDG, sass.LDG.128 or sass.IMAD.WIDE."
+        )
+    return suggestion(name, tuple(BY_NAME)) or f" Columns are {', '.join(BY_NAME)}, and sass.OPCODE for any opcode."

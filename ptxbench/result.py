@@ -52,6 +52,8 @@ class BuildReport:
     """Theoretical occupancy of the cell's launch: resident warps over the most that an SM can hold."""
     sass: Mapping[str, int] = field(default_factory=dict)
     """SASS instructions: `total`, and by class, such as {"total": 32, "LDG.128": 2}."""
+    opcodes: Mapping[str, int] = field(default_factory=dict)
+    """The same by opcode with all its modifiers, such as {"LDG.E.128.CONSTANT": 2}."""
     log: str = ""
     """ptxas's and NVRTC's warnings, as they wrote them."""
 

@@ -1,5 +1,7 @@
 """Every metric of a variant that was timed, of one that was counted, and of one that was neither."""
 
+import re
+
 import pytest
 
 from ptxbench.emulator import counters
@@ -17,6 +19,7 @@ BUILD = BuildReport(
     shared_bytes=1024,
     occupancy=0.75,
     sass={"total": 40, "LDG": 2},
+    opcodes={"IMAD": 8, "IMAD.WIDE": 4, "IMAD.WIDE.U32": 2, "LDG.E.128.CONSTANT": 2, "LDGSTS.E.BYPASS.128": 1},
 )
 CHECK = CheckReport("float64", "1 ulp", [{"n": 1}], max_error=1e-7)
 COUNTS = {
@@ -129,9 +132,48 @@ def test_names_are_unique_and_described():
         assert len(metric.heading) <= 17
 
 
+SASS = [
+    ("sass.IMAD",                14),
+    ("sass.IMAD.WIDE",           6),
+    ("sass.IMAD.U32",            2),      # a modifier, wherever it stands
+    ("sass.IMAD.U32.WIDE",       2),
+    ("sass.IMAD.WIDE.HI",        0),      # both modifiers, not either
+    ("sass.LDG",                 2),      # LDGSTS is another opcode
+    ("sass.LDG.128",             2),
+    ("sass.LDG.12",              0),
+    ("sass.LDGSTS",              1),
+    ("sass.IMA",                 0),
+    ("sass.UCGABAR_ARV",         0),      # it was disassembled, and has none
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "value"), SASS)
+def test_instructions_of_an_opcode_and_some_of_its_modifiers_are_counted(name, value):
+    (metric,) = choose([name])
+    assert metric.name == name
+    assert metric.heading == name.removeprefix("sass.")
+    assert metric.of(COUNTED, "ptx") == value
+    assert metric.of(NEITHER, "ptx") is None
+
+
+def test_where_nobody_disassembled_a_count_of_instructions_does_not_exist():
+    driver = BuildReport(source_sha256="s", ptx_sha256="p")
+    assert choose(["sass.LDG"])[0].of(cell(ptx=VariantResult("ptx", "verified", build=driver)), "ptx") is None
+
+
+@pytest.mark.parametrize(
+    "name", ["sass.", "sass.ldg", "sass.LDG.", "sass.LDG..128", "sass..LDG", "sas.LDG", "LDG.128", "sass.LDG 128"]
+)
+def test_a_mistyped_opcode_is_told_how_to_write_it(name):
+    said = rf"^There is no column '{re.escape(name)}'\. Instructions of SASS .* sass\.OPCODE, .* sass\.IMAD\.WIDE\.$"
+    with pytest.raises(UsageError, match=said):
+        choose([name])
+
+
 def test_columns_are_chosen_by_name_in_their_order():
     assert [metric.name for metric in choose(["sass", "time"])] == ["sass", "time"]
+    assert [metric.name for metric in choose(["sass.LDG", "sass"])] == ["sass.LDG", "sass"]
     with pytest.raises(UsageError, match=r"There is no column 'registrs'\. Did you mean 'registers'\?"):
         choose(["registrs"])
-    with pytest.raises(UsageError, match=r"There is no column 'x'\. Columns are time, ratio, "):
+    with pytest.raises(UsageError, match=r"There is no column 'x'\. Columns are time, ratio, .* sass\.OPCODE"):
         choose(["x"])

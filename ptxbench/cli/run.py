@@ -57,7 +57,10 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     help="A folder with pairs/, cuda/ and ptx/. Its pair files are executed.  [default: those of ptxbench]",
 )
 @click.option(
-    "--columns", metavar="NAME,..", help="Show these metrics, such as time,sass. A name that is none lists them all."
+    "--columns",
+    metavar="NAME,..",
+    help="Show these metrics, such as time,sass; sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the machine "
+    "instructions of one opcode. A name that is none lists them all.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the run document, and nothing else, on stdout.")
 @click.option(

@@ -166,7 +166,8 @@ def examine(report: BuildReport, cubin: bytes, messages: str, entry: str, source
         spill_load_bytes=resources.spill_load_bytes,
         stack_bytes=resources.stack_bytes,
         shared_bytes=resources.shared_bytes,
-        sass=counts,
+        sass=sass.classes(counts) if counts else {},
+        opcodes=counts,
         log=log,
     )
 

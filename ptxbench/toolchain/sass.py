@@ -1,4 +1,4 @@
-"""SASS, the machine code, as nvdisasm prints it: how many instructions of which class."""
+"""SASS, the machine code, as nvdisasm prints it: how many instructions of which opcode and class."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def disassemble(tool: Path, cubin: bytes) -> str:
 
 
 def counts(document: str, entry: str) -> dict[str, int]:
-    """SASS instructions of `entry`: `total`, then by class, the most frequent first.
+    """SASS instructions of `entry` by opcode with all its modifiers, the most frequent first.
 
     Not counted: the endless self-branch that ptxas puts behind the code as a trap, and the NOPs that pad it.
     Raises ValueError if the document is not nvdisasm's or does not hold `entry`.
@@ -55,8 +56,19 @@ def counts(document: str, entry: str) -> dict[str, int]:
     code = next((each["sass-instructions"] for each in functions if each["function-name"] == entry), None)
     if code is None:
         raise ValueError(f"nvdisasm shows no kernel '{entry}'")
-    classes = Counter(class_of(each["opcode"]) for each in code[: end(code)])
-    return {"total": classes.total(), **dict(sorted(classes.items(), key=lambda item: (-item[1], item[0])))}
+    return by_frequency(Counter(each["opcode"] for each in code[: end(code)]))
+
+
+def classes(opcodes: Mapping[str, int]) -> dict[str, int]:
+    """Such counts of opcodes as `total`, then by class, the most frequent first."""
+    found: Counter[str] = Counter()
+    for opcode, count in opcodes.items():
+        found[class_of(opcode)] += count
+    return {"total": found.total(), **by_frequency(found)}
+
+
+def by_frequency(counts: Counter[str]) -> dict[str, int]:
+    return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
 
 def end(code: list[dict[str, Any]]) -> int:

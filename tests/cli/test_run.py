@@ -101,6 +101,17 @@ def test_pairs_variants_sizes_and_columns_are_chosen(kernels, ptxbench):
     assert "regs" not in ran.out
 
 
+def test_a_column_counts_the_machine_instructions_of_an_opcode(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--no-save", "--columns", "sass,sass.EXIT,sass.LDG.64")
+    assert ran.status == 0
+    assert re.search(r"SASS +EXIT +LDG\.64$", ran.out, re.MULTILINE)
+    assert re.findall(r"^(?:cuda|ptx)\S* .* (\d+) +(\d+) +(\d+)$", ran.out, re.MULTILINE) == [("17", "2", "0")] * 3
+    mistyped = ptxbench(*RUN, "--no-save", "--columns", "sass.ldg")
+    assert mistyped.status == 2
+    assert "There is no column 'sass.ldg'. " in mistyped.err
+    assert "such as sass.LDG, " in " ".join(mistyped.err.split())
+
+
 def test_pairs_that_have_no_such_size_are_named(tmp_path, kernels, ptxbench):
     pair = (kernels / "pairs" / "scale.py").read_text().replace("lambda n", "lambda m").replace("n=n)", "m=n)")
     pair = pair.replace("dict(n=1", "dict(m=1").replace("(n,)", "(m,)").replace("ceil_div(n", "ceil_div(m")

@@ -58,7 +58,15 @@ CODE = [
 
 def test_the_trap_and_the_padding_behind_the_code_are_not_counted():
     document = json.dumps([{}, [{"function-name": "k", "sass-instructions": CODE}]])
-    assert sass.counts(document, "k") == {"total": 6, "BRA": 2, "EXIT": 2, "LDG": 1, "NOP": 1}
+    assert sass.counts(document, "k") == {"BRA": 2, "EXIT": 2, "LDG.E": 1, "NOP": 1}
+
+
+def test_opcodes_with_their_modifiers_are_counted_by_class_the_most_frequent_first():
+    counts = {"LDG.E.128.CONSTANT": 2, "IMAD.WIDE.U32": 1, "LDG.E.128": 3, "IMAD": 4}
+    classes = sass.classes(counts)
+    assert classes == {"total": 10, "IMAD": 5, "LDG.128": 5}
+    assert list(classes) == ["total", "IMAD", "LDG.128"]
+    assert list(sass.classes({"A": 1, "B": 2})) == ["total", "B", "A"]
 
 
 def test_a_kernel_that_is_not_there_is_no_zero():
@@ -97,12 +105,15 @@ VECTOR = """\
 
 
 def test_real_code_is_counted(build):
-    counts = build(VECTOR, "vector").report.sass
+    report = build(VECTOR, "vector").report
+    counts = report.sass
     expected = {"LDG.128": 1, "STG.64": 1, "MUFU.EX2": 1, "SHFL": 1, "BAR": 1, "EXIT": 1}
     assert {name: counts[name] for name in expected} == expected
     assert counts.get("RED", 0) + counts.get("REDG", 0) == 1
     assert counts["total"] == sum(count for name, count in counts.items() if name != "total")
     assert "NOP" not in counts
+    assert report.opcodes["MUFU.EX2"] == 1
+    assert counts == sass.classes(report.opcodes)
 
 
 def test_an_nvdisasm_that_cannot_read_the_cubin_says_so():
