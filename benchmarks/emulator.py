@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -125,10 +126,32 @@ def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
             f"{simulated[case.name] * case.elements / one:,.0f} x" if case.name in simulated else "-",
         )  # fmt: skip
     table.caption = (
+        f"Two threads of NumPy add arrays {memory_scaling(repeats):.2f} times as fast as one: what this memory allows. "
         "2 thr.: the kernel on two threads. sanit.: the launch with sanitize=True; above 5 M instructions without the "
         "second schedule. NumPy, numba sim.: their time over the launch's."
     )
     return table, triad
+
+
+def memory_scaling(repeats: int) -> float:
+    """How much faster two threads add up arrays than one, with NumPy: what the memory of this machine allows.
+
+    12 MiB, as triad at 2^20. A kernel that waits for memory cannot gain more from a second thread.
+    """
+    n = 1 << 20
+    a, b, c = (np.ones(n, np.float32) for _ in range(3))
+    halves = [slice(0, n // 2), slice(n // 2, n)]
+    rounds = 8  # so that starting the threads counts for little
+
+    def add(parts: list[slice]) -> None:
+        for _ in range(rounds):
+            for part in parts:
+                np.add(b[part], c[part], out=a[part])
+
+    with ThreadPoolExecutor(2) as pool:
+        one = least(repeats, lambda: add(halves))
+        two = least(repeats, lambda: list(pool.map(add, [[half] for half in halves])))
+    return one / two
 
 
 def plain_numpy(case: Case, launch: float) -> str:
