@@ -1,0 +1,46 @@
+"""scan.s32: y[i] = x[0] + .. + x[i], in integers. One pass with decoupled look-back, tiles numbered by a ticket."""
+
+import numpy as np
+
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, Scratch, ceil_div, s32, u32, u64
+
+BLOCK = 256
+TILE = 8 * BLOCK  # elements, two int4 a thread
+ALL_UP_TO = 1 << 22  # elements; of more, the sums would be most of a run
+STEP = 65_521  # prime, so that what is looked at lies anywhere in a tile
+
+
+def places(n):
+    """Which sums are held against the kernel's, in order: all, or one in STEP and the last."""
+    return np.arange(n) if n <= ALL_UP_TO else np.append(np.arange(STEP - 1, n - 1, STEP), n - 1)
+
+
+def sums(x):
+    """The sum of x up to each of its `places`."""
+    at = places(x.size)
+    return np.cumsum(x if at.size == x.size else np.add.reduceat(x, np.append(0, at[:-1] + 1)))
+
+
+def small(rng, shape, n):
+    """Numbers whose sums stay far inside 32 bits: at 2**28 of them the standard deviation is 2**25.2."""
+    return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
+
+
+PAIR = Pair(
+    teaches="Exact numbers may be subtracted: an exclusive sum is no shuffle, and redux.sync adds up a look back.",
+    expects="A tie in DRAM with PTX and with the floats of scan: both move 16 KiB a tile, whatever they compute.",
+    args=[
+        In("x", s32, lambda n: (n,), values=small),
+        Out("y", s32, lambda n: (n,)),
+        Scratch("ticket", u32, lambda n: (1,)),
+        Scratch("states", u64, lambda n: (ceil_div(n, TILE),)),
+        Scalar("n", u32, lambda n: n),
+    ],
+    launch=lambda n: Launch(grid=ceil_div(n, TILE), block=BLOCK),
+    reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
+    tolerance=EXACT,
+    # Around the vectors of a warp, the tile, and more tiles than a warp looks back at at once.
+    check_sizes=[{"n": n} for n in (1, 2, 4, 31, 33, 130, 132, 2047, 2048, 2049, 20_001, 70_017)],
+    bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
+    flops=lambda n: n,
+)
