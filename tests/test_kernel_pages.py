@@ -1,0 +1,211 @@
+"""docs/kernels: a page for every pair, with figures that the tools of today make, and the tool that writes them.
+
+After a change of a kernel, `make pages` writes the figures again.
+"""
+
+import re
+import shlex
+from itertools import pairwise
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.errors import UsageError
+from tools import kernel_pages
+from tools.kernel_pages import CLOSING, FOLDER, Block, blocks, filled, made_by
+
+KERNELS = discovery.default_kernels()
+PAIRS = discovery.find_pairs(KERNELS)
+PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "README")
+AGAIN = "Write the figures again: make pages, or .venv/bin/python tools/kernel_pages.py"
+
+
+def page_name(path):
+    return path.stem
+
+
+def family(name):
+    """The pair whose page tells of `name` too: `reduce_sum` of `reduce_sum.s32`."""
+    return name.partition(".")[0]
+
+
+# ---- the pages
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_every_pair_has_its_figures_on_the_page_of_its_family(name):
+    path = FOLDER / f"{family(name)}.md"
+    assert path.is_file(), (
+        f"The pair {name} has no page: write docs/kernels/{path.name}, as docs/kernels/README.md says."
+    )
+    shown = [pair for _, _, block in blocks(path.read_text()) for pair in block.pairs]
+    assert name in shown, f"docs/kernels/{path.name} has no figures of {name}: add a block with pairs={name}."
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_page_is_that_of_a_pair_and_shows_no_other(path):
+    assert path.stem in PAIRS, f"docs/kernels/{path.name} is the page of no pair."
+    for _, _, block in blocks(path.read_text()):
+        assert {family(name) for name in block.pairs} == {path.stem}, f"docs/kernels/{path.name}: {block}"
+
+
+def commands(text):
+    """The pairs, architectures and columns of each `ptxbench run` of a page, as Blocks."""
+    for line in re.findall(r"ptxbench run ([^`\n]+)", text):
+        words = shlex.split(line)
+        options = dict(pairwise(words))
+        patterns = [word for before, word in pairwise(["", *words]) if "--" not in before + word]
+        if {"--arch", "--columns"} <= options.keys():
+            names = discovery.choose_pairs(KERNELS, patterns)
+            yield Block(names, options["--arch"], tuple(options["--columns"].split(",")))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_every_page_names_the_command_that_prints_its_figures(path):
+    text = path.read_text()
+    shown = [block for _, _, block in blocks(text)]
+    assert shown, f"docs/kernels/{path.name} has no block of figures."
+    named = list(commands(text))
+    for block in shown:
+        assert block in named, (
+            f"docs/kernels/{path.name} names no command that prints its figures: ptxbench run {' '.join(block.pairs)} "
+            f"--arch {block.arch} --columns {','.join(block.columns)}"
+        )
+
+
+def without_figures(text):
+    """`text` with every number of a table, and the versions of a block, as #: what no version of a tool changes."""
+    lines = [
+        re.sub(r"(?<=\| )(?:[\d,.]+|-)(?= \|)", "#", line) if line.startswith("|") else line
+        for line in text.splitlines()
+    ]
+    return re.sub(r"(?m)^Built for (\w+) by .*$", r"Built for \1", "\n".join(lines))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_the_figures_of_a_page_are_those_that_the_tools_of_today_make(path):
+    """Figures of other versions than those of today cannot be checked: then variants and columns alone are."""
+    text = path.read_text()
+    today = filled(text)
+    named = re.findall(r"^Built for .*", text, re.M)
+    if named == [made_by(block.arch) for _, _, block in blocks(text)]:
+        assert text == today, f"docs/kernels/{path.name}. {AGAIN}"
+    else:
+        assert without_figures(text) == without_figures(today), f"docs/kernels/{path.name}. {AGAIN}"
+
+
+# ---- what the checks find
+
+
+def page(columns="registers,sass.LDG", pairs="triad", arch="sm_90", inside=""):
+    return f"# triad\n\n<!-- figures: pairs={pairs} arch={arch} columns={columns} -->\n{inside}{CLOSING}\n\nend\n"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_a_block_becomes_a_table_and_filling_it_again_changes_nothing():
+    once = filled(page())
+    assert re.fullmatch(
+        r"""# triad
+
+<!-- figures: pairs=triad arch=sm_90 columns=registers,sass\.LDG -->
+\| variant \| regs \| LDG \|
+\|:--\|--:\|--:\|
+\| `cuda` \| \d+ \| \d+ \|
+\| `ptx` \| \d+ \| \d+ \|
+
+Built for sm_90 by NVRTC \d+\.\d+\.\d+ and ptxas \d+\.\d+\.\d+\.
+<!-- /figures -->
+
+end
+""",
+        once,
+    )
+    assert filled(once) == once
+    assert filled(page(inside="| of yesterday |\n")) == once
+
+
+def test_rows_of_several_pairs_name_them():
+    lines = filled(page(pairs="reduce_sum,reduce_sum.s32", columns="sass.REDUX")).splitlines()
+    assert lines[3] == "| pair | variant | REDUX |"
+    assert [line.split(" | ")[:2] for line in lines[5:9]] == [
+        ["| `reduce_sum`", "`cuda`"], ["| `reduce_sum`", "`ptx`"],
+        ["| `reduce_sum.s32`", "`cuda`"], ["| `reduce_sum.s32`", "`ptx`"],
+    ]  # fmt: skip
+
+
+def test_a_variant_of_a_newer_architecture_has_no_figures():
+    lines = filled(page(pairs="copy_hints", arch="sm_75", columns="registers")).splitlines()
+    assert "| `ptx` | - |" in lines
+    assert [line for line in lines if re.fullmatch(r"\| `ptx.l2_128` \| \d+ \|", line)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "alike"),
+    [
+        ("| `cuda` | 38 | - |",           "| `cuda` | 1,040 | 7 |",          True),
+        ("Built for sm_90 by NVRTC 1.2.", "Built for sm_90 by NVRTC 3.4.",   True),
+        ("| `cuda` | 38 | 40 |",          "| `cuda` | 38 |",                 False),   # a column less
+        ("| `cuda` | 38 |",               "| `ptx` | 38 |",                  False),   # another variant
+        ("| variant | LDG |",             "| variant | LDS |",               False),
+        ("Built for sm_90 by NVRTC 1.2.", "Built for sm_80 by NVRTC 1.2.",   False),
+        ("It has 38 registers.",          "It has 40 registers.",            False),
+    ],
+)  # fmt: skip
+def test_figures_of_other_versions_may_differ_in_numbers_alone(before, after, alike):
+    assert (without_figures(before) == without_figures(after)) is alike
+
+
+def test_commands_are_read_with_their_globs_and_other_options():
+    text = (
+        "`ptxbench run 'reduce_*' triad --no-save --arch sm_80 --columns registers,sass.LDG` and `ptxbench run triad`"
+    )
+    assert list(commands(text)) == [
+        Block(("reduce_sum", "reduce_sum.s32", "triad"), "sm_80", ("registers", "sass.LDG"))
+    ]
+
+
+WRONG = [
+    (page(columns="time"),                        r"^'time' is no figure of a build"),
+    (page(columns="sass.ldg"),                    r"^There is no column 'sass\.ldg'\. .*sass\.OPCODE"),
+    (page(pairs="triads"),                        r"^There is no pair 'triads'\. Did you mean 'triad'\?"),
+    (page(arch="sm90"),                           r"^'sm90' is no architecture"),
+    (page().replace("pairs=", "pair="),           r"^3: 'figures: pair=triad .*' needs each of pairs, "),
+    (page().replace("arch=sm_90", ""),            r"^3: .* needs each"),
+    (page().replace("arch", "arch=sm_80 arch"),   r"^3: .* needs each"),
+    (page().replace("=sm_90", "="),               r"^3: .* needs each"),
+    (page().replace(CLOSING, ""),                 r"^3: this block has no end"),
+    (page() + CLOSING,                            r"^7: <!-- /figures --> ends no block"),
+    (page().replace(CLOSING, page()),             r"^6: a block begins inside that of line 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=lambda value: value[-40:])
+def test_a_block_that_is_no_good_is_named(text, message):
+    with pytest.raises(UsageError, match=message):
+        filled(text)
+
+
+def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(tmp_path, capsys):
+    bad, good = tmp_path / "bad.md", tmp_path / "good.md"
+    bad.write_text(page().replace(CLOSING, ""))
+    good.write_text(page())
+    assert kernel_pages.main([str(bad), str(tmp_path / "none.md"), str(good)]) == [
+        f"{bad}:3: this block has no end; write {CLOSING} below it.",
+        f"{tmp_path / 'none.md'}: No such file or directory",
+    ]
+    assert bad.read_text() == page().replace(CLOSING, "")
+    assert capsys.readouterr().out == f"Wrote {good}\n"
+    assert kernel_pages.main([str(good)]) == []
+    assert capsys.readouterr().out == ""
+
+
+def test_a_missing_tool_leaves_a_page_alone(monkeypatch):
+    monkeypatch.setattr("ptxbench.toolchain.versions", lambda: {"nvrtc": "13.5.37", "ptxas": None, "nvdisasm": None})
+    with pytest.raises(UsageError, match=r"^ptxas, nvdisasm is not there"):
+        made_by("sm_90")

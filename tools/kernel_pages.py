@@ -1,0 +1,179 @@
+"""Write the figures into docs/kernels/*.md: what the tools of today make of each variant.
+
+    tools/kernel_pages.py [PAGE]...     each PAGE, such as softmax or docs/kernels/softmax.md; every page without any
+
+A page holds blocks such as
+
+    <!-- figures: pairs=softmax arch=sm_90 columns=registers,sass,sass.FFMA -->
+    <!-- /figures -->
+
+and this puts a table between the two lines, one row a variant and one column a metric of `ptxbench run --columns`,
+and the versions of the tools that made it. Nothing runs: only figures of the build stand there, so that the same
+versions give the same table. tests/test_kernel_pages.py holds what is committed against what this writes.
+"""
+
+import os
+import re
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench import discovery, toolchain, units
+from ptxbench.errors import KernelError, PtxbenchError, UsageError
+from ptxbench.exporters.to_markdown import row
+from ptxbench.metrics import choose
+from ptxbench.result import Cell, LaunchReport
+from ptxbench.runner.candidate import Candidate
+
+FOLDER = Path(__file__).parents[1] / "docs" / "kernels"
+OPENING = re.compile(r"^<!-- figures:(.*)-->$")
+CLOSING = "<!-- /figures -->"
+KEYS = ("pairs", "arch", "columns")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one block of a page shows: the metrics of `columns` for every variant of `pairs`, built for `arch`."""
+
+    pairs: tuple[str, ...]
+    arch: str
+    columns: tuple[str, ...]
+
+    @staticmethod
+    def read(words):
+        """The block that `words`, between `figures:` and the end of the comment, ask for. Raises UsageError."""
+        given = dict(word.partition("=")[::2] for word in words.split())
+        if sorted(given) != sorted(KEYS) or len(words.split()) != len(KEYS) or not all(given.values()):
+            raise UsageError(
+                f"'figures:{words.rstrip()}' needs each of {', '.join(KEYS)} once, such as "
+                "pairs=softmax arch=sm_90 columns=registers,sass,sass.FFMA."
+            )
+        return Block(tuple(given["pairs"].split(",")), given["arch"], tuple(given["columns"].split(",")))
+
+
+def blocks(text):
+    """(first line, last line, Block) of each block of a page, counted from 0: those of the two comments.
+
+    Raises UsageError that begins with the number of the line, from 1, where a block is no good.
+    """
+    found, opened = [], None
+    for number, line in enumerate(text.splitlines()):
+        if match := OPENING.match(line.strip()):
+            if opened is not None:
+                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
+            try:
+                opened = number, Block.read(match[1])
+            except UsageError as error:
+                raise UsageError(f"{number + 1}: {error}") from None
+        elif line.strip() == CLOSING:
+            if opened is None:
+                raise UsageError(f"{number + 1}: {CLOSING} ends no block.")
+            found.append((opened[0], number, opened[1]))
+            opened = None
+    if opened is not None:
+        raise UsageError(f"{opened[0] + 1}: this block has no end; write {CLOSING} below it.")
+    return found
+
+
+def filled(text):
+    """The text of a page with its blocks filled. Raises UsageError as `blocks` does, and what a build raises."""
+    lines = text.splitlines()
+    for first, last, block in reversed(blocks(text)):
+        lines[first + 1 : last] = figures(block)
+    return "".join(f"{line}\n" for line in lines)
+
+
+def figures(block):
+    """The lines of a block: table, empty line, versions."""
+    metrics = choose(block.columns)
+    cells = [built(name, block.arch) for name in block.pairs]
+    labels = [(cell.pair, variant) for cell in cells for variant in cell.variants]
+    table = [[f"`{variant}`" for _, variant in labels]]
+    headings = ["variant"]
+    if len(cells) > 1:
+        table.insert(0, [f"`{name}`" for name, _ in labels])
+        headings.insert(0, "pair")
+    words = len(headings)
+    for metric in metrics:
+        values = [metric.of(cell, variant) for cell in cells for variant in cell.variants]
+        if all(value is None for value in values):
+            raise UsageError(f"'{metric.name}' is no figure of a build: a page shows what the same tools always give.")
+        unit, texts = units.column(values, metric.unit)
+        headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
+        table.append(texts)
+    rows = [row(each) for each in zip(*table, strict=True)]
+    return [row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch)]
+
+
+def made_by(arch):
+    """The line below a table. Raises UsageError where a tool is missing."""
+    found = toolchain.versions()
+    if missing := [name for name, version in found.items() if version is None]:
+        raise UsageError(f"{', '.join(missing)} is not there; `ptxbench doctor` says what to do.")
+    return f"Built for {arch} by NVRTC {found['nvrtc']} and ptxas {found['ptxas']}."
+
+
+def built(name, arch):
+    """The pair, built and nothing more, as a cell of its first bench size."""
+    kernels = discovery.default_kernels()
+    discovery.choose_pairs(kernels, [name])  # has a suggestion for a name that is none
+    found = discovery.load(kernels, name)
+    size = found.pair.bench_sizes[0]
+    launch = found.pair.launch(**size)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        candidates = list(pool.map(lambda source: candidate(source, arch), found.sources))
+    return Cell(
+        pair=name,
+        size=size,
+        arch=arch,
+        launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+        work={},
+        variants={each.source.variant: each.result(launch, "none", "none") for each in candidates},
+    )
+
+
+def candidate(source, arch):
+    """One variant, built; without a build where it is not for `arch`, or not right."""
+    made = Candidate(source)
+    try:
+        made.build = toolchain.build(
+            source.path,
+            language=source.language,
+            variant=source.variant,
+            entry=source.entry,
+            arch=arch,
+            flags=source.flags,
+        )
+    except KernelError as error:
+        made.fail(error)
+    return made
+
+
+def page_of(name):
+    """The file of a page that is given by name or by path."""
+    path = Path(name)
+    return path if path.suffix == ".md" else FOLDER / f"{name}.md"
+
+
+def main(names):
+    """Fill these pages, or every one; returns what could not be done."""
+    failures = []
+    for path in [page_of(name) for name in names] or sorted(FOLDER.glob("*.md")):
+        try:
+            before = path.read_text(encoding="utf-8")
+            after = filled(before)
+        except OSError as error:
+            failures.append(f"{path}: {error.strerror}")
+            continue
+        except PtxbenchError as error:
+            failures.append(f"{path}:{error}" if re.match(r"\d+: ", str(error)) else f"{path}: {error}")
+            continue
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"Wrote {path}")
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(main(sys.argv[1:])) or None)
