@@ -552,32 +552,49 @@ def exchanged(draw: Any, block: int) -> Line:
     return Line(other + filled(draw, draw(st.sampled_from(EXCHANGES)), other="%other"))
 
 
-def statements(families: Sequence[str], *, looked_at: bool) -> st.SearchStrategy[Statement]:
-    """What threads may do wherever they are."""
-    plain = st.one_of(*(computed(family) for family in families), chained(), private(), atomic(looked_at=looked_at))
-    return st.recursive(
-        plain,
-        lambda inner: st.one_of(
-            st.builds(If, PREDICATES, bodies(inner), st.one_of(st.just(()), bodies(inner))),
-            st.builds(Loop, register("r"), st.sampled_from((1, 3, 7)), bodies(inner), GUARDS),
-            st.builds(Switch, register("r"), st.lists(bodies(inner), min_size=2, max_size=3).map(tuple)),
-        ),
-        max_leaves=8,
-    )
+DEEPEST = 2
+"""Branches and loops within branches and loops."""
 
 
-def bodies(inner: st.SearchStrategy[Statement]) -> st.SearchStrategy[tuple[Statement, ...]]:
-    return st.lists(inner, min_size=1, max_size=3).map(tuple)
+@st.composite
+def somewhere(draw: Any, families: Sequence[str], looked_at: bool, depth: int = 0) -> Statement:
+    """What threads may do wherever they are. The kinds are numbers, so that the least is the simplest."""
+    kind = draw(st.integers(0, 15 if depth < DEEPEST else 11))
+    if kind < 8:
+        return draw(computed(families[kind % len(families)]))
+    if kind == 8:
+        return draw(chained())
+    if kind < 11:
+        return draw(private())
+    if kind == 11:
+        return draw(atomic(looked_at=looked_at))
+
+    def body(least: int = 1) -> tuple[Statement, ...]:
+        inner = somewhere(families, looked_at, depth + 1)
+        return tuple(draw(st.lists(inner, min_size=least, max_size=3)))
+
+    if kind < 14:
+        return If(draw(PREDICATES), body(), body(0))
+    if kind == 14:
+        return Loop(draw(register("r")), draw(st.sampled_from((1, 3, 7))), body(), draw(GUARDS))
+    return Switch(draw(register("r")), tuple(body(0) for _ in range(draw(st.integers(1, 3)))))
+
+
+@st.composite
+def anywhere(draw: Any, families: Sequence[str], looked_at: bool, block: int) -> Statement:
+    """A statement where the whole CTA is together."""
+    kind = draw(st.integers(0, 11))
+    if kind < 9:
+        return draw(somewhere(families, looked_at))
+    return draw(in_warp() if kind == 9 else exchanged(block))
 
 
 @st.composite
 def programs(draw: Any, families: Sequence[str] = tuple(OPS)) -> Program:
     """A program; `families` of OPS are what it computes with."""
     block = draw(st.sampled_from((64, 32, 40, 97)))
-    looked_at = draw(st.integers(0, 3)) == 0
-    somewhere = statements(families, looked_at=looked_at)
-    anywhere = st.one_of(somewhere, somewhere, somewhere, in_warp(), exchanged(block))
-    found = draw(st.lists(anywhere, min_size=1, max_size=12))
+    looked_at = draw(st.integers(0, 3)) == 3
+    found = draw(st.lists(anywhere(families, looked_at, block), min_size=1, max_size=16))
     return Program(tuple(found), block, draw(st.sampled_from((1, 2))), draw(st.integers(0, 255)))
 
 
