@@ -1,0 +1,150 @@
+"""The pair sm_partition."""
+
+import json
+import re
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.toolchain import locate
+from tests.kernels.harness import PAIRS, build, executed
+
+FOUND = PAIRS["sm_partition"]
+SOURCES = {source.variant: source for source in FOUND.sources}
+
+
+def sm_partition(source, target, table, result, vectors, chunk, chunks, tiles, panels, steps, copiers, roles):
+    def tile(number):
+        rows, columns = table[number % panels]
+        return [
+            steps * sum(a * b for a in row for b in column) for row, column in zip(rows, columns, strict=True)
+        ]  # fmt: skip
+
+    return {
+        "target": source if roles & 1 else target,
+        "result": [tile(number) for number in range(tiles)] if roles & 2 else result,
+    }
+
+
+REFERENCE = (sm_partition, FOUND.pair.check_sizes[1])
+SAME_BITS = False  # of the clocks; the test below is about the rest
+REGISTERS = 40  # an SM has one CTA of 256 threads, and 256 registers for each
+
+MUTANTS = [
+    ("sm_partition.ptx", "bar.sync 0;\n @%leads atom.global.add.u32 %number, [%tickets], 1",
+     "@%leads atom.global.add.u32 %number, [%tickets], 1"),     # a new number before all have read the last
+    ("sm_partition.ptx", "%number, [%tickets + 128], 1;",      "%number, [%tickets], 1;"),
+    ("sm_partition.ptx", "setp.lt.u32 %copies, %sm",           "setp.le.u32 %copies, %sm"),
+    ("sm_partition.ptx", "min.u32 %count, %chunk, %rest",      "max.u32 %count, %chunk, %rest"),
+    ("sm_partition.ptx", "[%source_at + 8192]",                "[%source_at + 4096]"),
+    ("sm_partition.ptx", "[%table_at + 4096]",                 "[%table_at + 2048]"),
+    ("sm_partition.ptx", "%s_21, %u_2, %v_1, %s_21",           "%s_21, %u_2, %v_1, %s_20"),
+    ("sm_partition.ptx", "sub.u32 %wrap, %panels, 1",          "sub.u32 %wrap, %panels, 0"),
+    ("sm_partition.block.ptx", "setp.lt.u32 %copies, %block",  "setp.gt.u32 %copies, %block"),
+    ("sm_partition.block.ptx", "selp.u32 %role, 1, 2",         "selp.u32 %role, 2, 1"),
+    ("sm_partition.block.ptx", "add.u32 %i, %i, 1024",         "add.u32 %i, %i, 2048"),
+    ("sm_partition.block.ptx", "mad.wide.u32 %result_at, %number, 1024", "mad.wide.u32 %result_at, %number, 512"),
+    ("sm_partition.plain.ptx", "@%leads st.shared.u32 [seat], %sm", "st.shared.u32 [seat], %thread"),
+    ("sm_partition.plain.ptx", "[%target_at + 12288], {%v3_x", "[%target_at + 12288], {%v2_x"),
+    ("sm_partition.plain.ptx", "add.u64 %target_at, %target_at, 4096", "add.u64 %target_at, %target_at, 2048"),
+    ("sm_partition.plain.ptx", "add.rn.f32 %high, %row_2, %row_3", "add.rn.f32 %high, %row_2, %row_2"),
+]  # fmt: skip
+
+
+def opcodes(variant, arch):
+    """The machine instructions of a variant, with all modifiers and operands."""
+    cubin = build(SOURCES[variant], arch, "toolkit").cubin
+    _, functions = json.loads(toolchain.disassembled(locate.program("nvdisasm"), cubin))
+    (code,) = [each["sass-instructions"] for each in functions if each["function-name"] == "sm_partition"]
+    return [f"{each['opcode']} {each.get('operands', '')}" for each in code]
+
+
+# ---- what it does
+
+
+@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize(("copiers", "roles", "taken"), [
+    (1, 3, [1, 2, 2, 2]),
+    (3, 3, [1, 1, 1, 2]),
+    (3, 1, [1, 1, 1, 0]),
+    (1, 2, [0, 2, 2, 2]),
+])  # fmt: skip
+def test_each_cta_takes_its_role_and_the_time(variant, copiers, roles, taken):
+    size = {**FOUND.pair.check_sizes[0], "copiers": copiers, "roles": roles}
+    outputs, verdict = executed("sm_partition", SOURCES[variant], "sm_90", size)
+    assert verdict is None
+    assert outputs["taken"].tolist() == taken
+    began, ended = outputs["clocks"].T
+    assert ((began > 0) & (ended > began)).tolist() == [role > 0 for role in taken]
+    assert not outputs["clocks"][outputs["taken"] == 0].any()
+
+
+@pytest.mark.parametrize("copiers", [0, 4])
+def test_a_role_that_nobody_has_is_told(copiers):
+    """As on a GPU whose SMs have other numbers than 0 to sms - 1."""
+    size = {**FOUND.pair.check_sizes[0], "copiers": copiers}
+    _, verdict = executed("sm_partition", SOURCES["ptx"], "sm_90", size)
+    assert f"{'result' if copiers else 'target'}[" in verdict
+
+
+def test_all_variants_agree_bit_for_bit_but_for_the_clocks():
+    for size in FOUND.pair.check_sizes:
+        sides = [executed("sm_partition", source, "sm_90", size)[0] for source in SOURCES.values()]
+        for output in ("target", "result", "tickets", "taken"):
+            assert len({side[output].tobytes() for side in sides}) == 1
+
+
+def test_every_panel_of_the_table_is_read():
+    for size in (*FOUND.pair.check_sizes, *FOUND.pair.bench_sizes):
+        arguments = {arg.name: arg for arg in FOUND.pair.args}
+        panels, tiles = (arguments[name].value(**size) for name in ("panels", "tiles"))
+        assert panels & panels - 1 == 0
+        assert panels <= tiles < 128 * panels
+        assert arguments["table"].shape(**size)[0] == panels
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
+def test_an_sm_has_one_cta(arch):
+    (launch,) = {FOUND.pair.launch(**size).shared_bytes for size in FOUND.pair.bench_sizes}
+    for source in SOURCES.values():
+        report = build(source, arch, "toolkit").report
+        share = toolchain.occupancy(
+            arch, threads=256, registers=report.registers, shared_bytes=launch + report.shared_bytes
+        )
+        assert share == 8 / 64  # warps
+
+
+# ---- what the headers and the page say of the machine code
+
+HINTS = {
+    "cuda":      (r"LDG\.E\.EF\.128",                     r"STG\.E\.EF\.128"),
+    "ptx":       (r"LDG\.E\.NA\.LTC256B\.128\.CONSTANT",  r"STG\.E\.NA\.128"),
+    "ptx.block": (r"LDG\.E\.NA\.LTC256B\.128\.CONSTANT",  r"STG\.E\.NA\.128"),
+    "ptx.plain": (r"LDG\.E\.128\.CONSTANT",               r"STG\.E\.128"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", SOURCES)
+def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
+    load, store = HINTS[variant]
+    copies = "".join(
+        "L" if re.match(load + " ", each) else "S" if re.match(store + " ", each) else ""
+        for each in opcodes(variant, "sm_90")
+    )
+    assert copies.count("LLLLSSSS") == 1
+    assert copies.count("S") == 5  # and one for the rest
+
+
+@pytest.mark.parametrize("variant", SOURCES)
+def test_only_ptx_knows_the_sm(variant):
+    asks = any("SR_VIRTUALSMID" in each for each in opcodes(variant, "sm_90"))
+    assert asks == (variant in ("ptx", "ptx.plain"))
+
+
+@pytest.mark.parametrize("variant", SOURCES)
+def test_every_variant_computes_in_a_loop_of_four_steps(variant):
+    """Else the rates would tell of loops. ptxas writes the four steps of the PTX out, NVRTC those of the CUDA C."""
+    code = [each.split()[0] for each in opcodes(variant, "sm_90") if not each.startswith("NOP")]
+    loops = "".join("F" if each == "FFMA" else "B" if each == "BRA" else "." for each in code).split("B")
+    (longest,) = [loop for loop in loops if loop.count("F") == 64]
+    assert len(longest.strip(".")) <= 72
