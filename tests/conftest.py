@@ -46,6 +46,12 @@ def no_terminal(monkeypatch):
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def own_kernels(monkeypatch):
+    """The kernels of ptxbench, whatever folder whoever runs the tests works in."""
+    monkeypatch.delenv("PTXBENCH_KERNELS", raising=False)
+
+
 @pytest.fixture
 def ptxbench(capsys):
     """Runs a command line in this process: its exit status, stdout and stderr."""

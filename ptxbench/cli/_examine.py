@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from ptxbench import cache
 from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.cli._kernels import VARIABLE
 from ptxbench.errors import PtxbenchError, ToolMissing
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ class Finding:
     advice: str = ""
 
 
-def examine() -> Iterator[Finding]:
+def examine(kernels: Path) -> Iterator[Finding]:
     """Every part, what others stand on first."""
     yield Finding("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
     for name in ("numpy", "llvmlite", "numba"):
@@ -79,7 +80,7 @@ def examine() -> Iterator[Finding]:
     yield from examine_tools()
     yield examine_emulator()
     yield from examine_gpu()
-    yield examine_kernels()
+    yield examine_kernels(kernels)
     yield examine_cache()
 
 
@@ -250,15 +251,15 @@ def build_answer(arch: str) -> Build:
             return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch, assembler="driver")
 
 
-def examine_kernels() -> Finding:
-    """The kernels that ptxbench ships."""
-    from ptxbench.discovery import default_kernels, find_pairs
+def examine_kernels(folder: Path) -> Finding:
+    """The folder of pairs: that of ptxbench unless the user names another."""
+    from ptxbench.discovery import find_pairs
 
-    folder = default_kernels()
     try:
-        return Finding("kernels", WORKS, f"{len(find_pairs(folder))} pairs in {shown(folder)}")
+        count = len(find_pairs(folder))
+        return Finding("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
     except FAILURES as error:
-        return Finding("kernels", BROKEN, shown(folder), f"{error} Or run with --kernels DIR.")
+        return Finding("kernels", BROKEN, shown(folder), f"{error} See --kernels and {VARIABLE}.")
 
 
 def examine_cache() -> Finding:

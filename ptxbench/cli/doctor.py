@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import ToolMissing
 
 if TYPE_CHECKING:
@@ -19,8 +21,9 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 
 
 @click.command("doctor")
+@kernels_option("Examine this folder of pairs.", callback=None)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
-def command(as_json: bool) -> None:
+def command(kernels: Path, as_json: bool) -> None:
     """Tell what is installed, whether it works, and what to do about what does not.
 
     One small kernel is really compiled, assembled, disassembled and run. What is absent
@@ -30,7 +33,7 @@ def command(as_json: bool) -> None:
     """  # fmt: skip
     from ptxbench.cli._examine import EMULATOR, WORKS, examine
 
-    findings = list(examine())
+    findings = list(examine(kernels))
     emulator = next(each for each in findings if each.subject == EMULATOR)
     if as_json:
         import dataclasses

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import PairError
 
 if TYPE_CHECKING:
@@ -20,28 +21,23 @@ INDENT = 12
 
 @click.command("list")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@click.option(
-    "--kernels",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A folder with pairs/, cuda/ and ptx/.  [default: those of ptxbench]",
-)
+@kernels_option("List the pairs of this folder alone: it holds pairs/, cuda/ and ptx/.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
-def command(pairs: tuple[str, ...], kernels: Path | None, as_json: bool) -> None:
-    """List PAIRs, by name or glob, or every pair: what each teaches, its variants and its sizes.
+def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
+    """List PAIRs, by name or glob, or every pair: what each teaches, what it needs, its variants and its sizes.
 
-    Behind a variant stands the least architecture that it is written for; CUDA C names none.
+    What a pair expects a GPU to show is an expectation of its author, and no measurement. It needs the least
+    architecture that its own PTX is written for; each PTX variant stands with its own. CUDA C names none.
 
     Exit status: 0 good, 2 usage or a pair that cannot be read.
     """  # fmt: skip
-    from ptxbench.discovery import default_kernels, find_pairs, select
+    from ptxbench.discovery import choose_pairs
     from ptxbench.discovery.outline import outline
 
-    folder = kernels or default_kernels()
     found, first_error = [], None
-    for name in select(find_pairs(folder), pairs):
+    for name in choose_pairs(kernels, pairs):
         try:
-            found.append(outline(folder, name))
+            found.append(outline(kernels, name))
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
@@ -57,12 +53,12 @@ def command(pairs: tuple[str, ...], kernels: Path | None, as_json: bool) -> None
 
 def describe(pair: Outline) -> Mapping[str, Any]:
     """The pair as JSON has it."""
-    from ptxbench.discovery.outline import target
-
     return {
         "name": pair.name,
         "summary": pair.summary,
         "teaches": pair.teaches,
+        "expects": pair.expects,
+        "target": pair.targets["ptx"],
         "bench_sizes": list(pair.bench_sizes),
         "variants": [
             {
@@ -70,7 +66,7 @@ def describe(pair: Outline) -> Mapping[str, Any]:
                 "language": source.language,
                 "file": str(source.path),
                 "flags": list(source.flags),
-                "target": target(source.path) if source.language == "ptx" else None,
+                "target": pair.targets.get(source.variant),
             }
             for source in pair.sources
         ],
@@ -79,14 +75,17 @@ def describe(pair: Outline) -> Mapping[str, Any]:
 
 def lines(pair: Outline, width: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
-    from ptxbench.discovery.outline import target
-
     yield click.style(pair.name, bold=True, fg="cyan")
     yield from fact("does", pair.summary, width)
     yield from fact("teaches", pair.teaches, width)
+    if pair.expects:
+        yield from fact("expects", pair.expects, width)
+    yield from fact("needs", pair.targets["ptx"] or "no .target", width)
     for language in ("cuda", "ptx"):
         names = [
-            f"{source.variant} ({target(source.path) or 'no .target'})" if language == "ptx" else source.variant
+            f"{source.variant} ({pair.targets[source.variant] or 'no .target'})"
+            if language == "ptx"
+            else source.variant
             for source in pair.sources
             if source.language == language
         ]
@@ -104,9 +103,18 @@ def terminal_width() -> int:
 
 
 def fact(noun: str, text: str, width: int) -> Iterator[str]:
-    """`  noun      text`, wrapped between words."""
+    """`  noun      text`, wrapped between words, and after a comma where a word is too long for a line."""
     from textwrap import wrap
 
-    wrapped = wrap(text, max(width - INDENT, 20), break_long_words=False, break_on_hyphens=False) or ["-"]
-    for i, line in enumerate(wrapped):
+    room = max(width - INDENT, 20)
+    wrapped = wrap(text, room, break_long_words=False, break_on_hyphens=False) or ["-"]
+    for i, line in enumerate(part for line in wrapped for part in after_commas(line, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line
+
+
+def after_commas(line: str, room: int) -> Iterator[str]:
+    """`line` in parts of at most `room` columns that end in a comma; longer where no comma comes in time."""
+    while len(line) > room and (end := line.rfind(",", 0, room) + 1):
+        yield line[:end]
+        line = line[end:]
+    yield line

@@ -1,20 +1,21 @@
 """What a listing says of a pair, without executing its file and so without NumPy.
 
-Only the expressions that are asked for are evaluated, with the constants of the file that they use. A pair file that
-computes them in another way is loaded after all.
+Only the expressions that are asked for are evaluated, with the constants and functions of the file that they use. A
+pair file that computes them in another way is loaded after all.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptxbench.discovery import Source, load, require_files, sources
+from ptxbench.discovery import Source, load, require_files, shown, sources
 from ptxbench.discovery.text import PairText
+from ptxbench.errors import PairError
 
 BUILTINS = {each.__name__: each for each in (dict, len, list, max, min, range, sorted, sum, tuple, zip)}
 """What an expression may use and still be evaluated on its own."""
@@ -29,12 +30,19 @@ class Outline:
     name: str
     summary: str
     teaches: str
+    expects: str
+    """Empty where the pair does not say."""
     bench_sizes: Sequence[Mapping[str, int]]
     sources: tuple[Source, ...]
+    targets: Mapping[str, str | None]
+    """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
+
+
+Definition = ast.expr | ast.FunctionDef
 
 
 class UnclearError(Exception):
-    """An expression that needs more of the file than its constants."""
+    """An expression that needs more than constants and functions of its file: something imported, say."""
 
 
 def outline(kernels: Path, name: str) -> Outline:
@@ -42,43 +50,74 @@ def outline(kernels: Path, name: str) -> Outline:
     text = PairText.read(require_files(kernels, name))
     try:
         teaches, sizes = value(text, "teaches"), value(text, "bench_sizes")
-        flags = value(text, "flags") if text.field("flags") else {}
+        expects, flags = value(text, "expects", ""), value(text, "flags", {})
     except UnclearError:
         pair = load(kernels, name).pair
-        teaches, sizes, flags = pair.teaches, pair.bench_sizes, pair.flags
-    return Outline(name, text.summary, teaches, sizes, sources(kernels, name, flags))
+        teaches, expects, sizes, flags = pair.teaches, pair.expects, pair.bench_sizes, pair.flags
+    found = sources(kernels, name, flags)
+    targets = {each.variant: target(each.path) for each in found if each.language == "ptx"}
+    return Outline(name, text.summary, teaches, expects, sizes, found, targets)
 
 
-def value(text: PairText, field: str) -> Any:
-    """The value of a field of PAIR. Raises UnclearError unless constants and BUILTINS are enough."""
+def value(text: PairText, field: str, default: Any = None) -> Any:
+    """The value of a field of PAIR. Raises UnclearError if it needs more than the file's own names and BUILTINS.
+
+    `default`: that of a field which may be left out.
+    """
     node = text.field(field)
     if node is None:
-        raise UnclearError(field)
-    assigned: dict[str, ast.expr] = {}
-    for each in text.tree.body:
-        if isinstance(each, ast.Assign) and len(each.targets) == 1 and isinstance(each.targets[0], ast.Name):
-            assigned[each.targets[0].id] = each.value
-    return evaluate(node, assigned)
+        if default is None or text.field(None):
+            raise UnclearError(field)
+        return default
+    if isinstance(node, ast.Constant):  # as most are: sentences
+        return node.value
+    return evaluate(node, dict(definitions(text.tree)))
 
 
-def evaluate(node: ast.expr, assigned: Mapping[str, ast.expr]) -> Any:
-    """The value of an expression over the names in `assigned`."""
-    names = [each for each in ast.walk(node) if isinstance(each, ast.Name)]
-    own = {each.id for each in names if isinstance(each.ctx, ast.Store)}  # of a comprehension
+def definitions(tree: ast.Module) -> Iterator[tuple[str, Definition]]:
+    """The names that the file gives a value: `A = 1`, `A, B = 1, 2`, `def a(): ...`."""
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            yield node.name, node
+        elif isinstance(node, ast.Assign) and len(node.targets) == 1:
+            targets, values = node.targets, [node.value]
+            if isinstance(targets[0], ast.Tuple) and isinstance(node.value, ast.Tuple):
+                targets, values = targets[0].elts, node.value.elts
+            if not any(isinstance(each, ast.Starred) for each in (*targets, *values)):
+                for name, given in zip(targets, values, strict=False):
+                    if isinstance(name, ast.Name):
+                        yield name.id, given
+
+
+def evaluate(node: Definition, defined: Mapping[str, Definition]) -> Any:
+    """The value of an expression, or the function of a `def`, over the names in `defined`."""
+    inside = list(ast.walk(node))
+    names = [each for each in inside if isinstance(each, ast.Name)]
+    own = {each.id for each in names if isinstance(each.ctx, ast.Store)}  # of a comprehension, say
+    own |= {each.arg for each in inside if isinstance(each, ast.arg)}
     namespace: dict[str, Any] = {"__builtins__": BUILTINS}
     for name in {each.id for each in names} - own - BUILTINS.keys():
-        if name not in assigned:
+        if name not in defined:
             raise UnclearError(name)
         # a name may not stand in its own value: that would go round for ever
-        others = {key: each for key, each in assigned.items() if key != name}
-        namespace[name] = evaluate(assigned[name], others)
+        others = {key: each for key, each in defined.items() if key != name}
+        namespace[name] = evaluate(defined[name], others)
     try:
-        return eval(compile(ast.Expression(node), "<pair>", "eval"), namespace)
+        if isinstance(node, ast.expr):
+            return eval(compile(ast.Expression(node), "<pair>", "eval"), namespace)
+        exec(compile(ast.Module([node], []), "<pair>", "exec"), namespace)
+        return namespace[node.name]
     except Exception as error:
         raise UnclearError(str(error)) from error
 
 
 def target(path: Path) -> str | None:
-    """The `.target` of a PTX file, which is the least architecture that it runs on; None if it names none."""
-    match = TARGET.search(path.read_bytes())
+    """The `.target` of a PTX file, which is the least architecture that it runs on; None if it names none.
+
+    Raises PairError where the file cannot be read.
+    """
+    try:
+        match = TARGET.search(path.read_bytes())
+    except OSError as error:
+        raise PairError(f"Cannot read {shown(path)}: {error.strerror}.") from None
     return match[1].decode("ascii") if match else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ptxbench.discovery import shown
@@ -36,7 +37,7 @@ class PairText:
         lines = (ast.get_docstring(self.tree) or "").strip().splitlines() or [""]
         return lines[0].removeprefix(f"{self.path.stem}: ").strip()
 
-    @property
+    @cached_property
     def call(self) -> ast.Call | None:
         """The call in `PAIR = Pair(...)`."""
         for node in self.tree.body:
@@ -46,8 +47,8 @@ class PairText:
                     return node.value
         return None
 
-    def field(self, name: str) -> ast.expr | None:
-        """The expression given to field `name` of PAIR."""
+    def field(self, name: str | None) -> ast.expr | None:
+        """The expression given to field `name` of PAIR; None stands for fields given as `**fields`."""
         keywords = self.call.keywords if self.call else []
         return next((keyword.value for keyword in keywords if keyword.arg == name), None)
 

@@ -14,6 +14,7 @@ from ptxbench.cli._examine import ABSENT, BROKEN, WORKS, Finding, shown
 from ptxbench.cli.doctor import show
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.toolchain import locate, ptxas
+from tests.folders import kernels_folder
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +107,7 @@ def crash(*_, **__):
 
 def write_nothing(*_, **__):
     class Nothing:
-        counters, by_line = {}, {}
+        counters, by_line, approximate, models = {}, {}, (), {}
 
     return Nothing()
 
@@ -183,7 +184,15 @@ def test_kernels_that_are_not_there_are_told(doctor, monkeypatch, tmp_path):
     status, findings, _ = doctor()
     assert status == 0
     assert findings["kernels"].status == BROKEN
-    assert findings["kernels"].advice.endswith("Or run with --kernels DIR.")
+    assert findings["kernels"].advice.endswith("See --kernels and PTXBENCH_KERNELS.")
+
+
+def test_the_folder_of_the_user_is_examined(doctor, monkeypatch, tmp_path):
+    monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels_folder(tmp_path)))
+    assert doctor()[1]["kernels"] == Finding("kernels", WORKS, f"1 pair in {tmp_path}/kernels")
+    monkeypatch.setenv("PTXBENCH_KERNELS", str(tmp_path / "gone"))
+    status, findings, _ = doctor()
+    assert (status, findings["kernels"].status) == (0, BROKEN)
 
 
 def test_a_path_in_the_users_home_does_not_tell_the_users_name(monkeypatch):

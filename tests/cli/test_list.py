@@ -1,4 +1,4 @@
-"""`ptxbench list`: pairs, variants, targets, sizes, and what each teaches."""
+"""`ptxbench list`: pairs, variants, targets, sizes, what each teaches and what it expects."""
 
 import json
 
@@ -11,16 +11,52 @@ def test_a_pair_is_listed_with_all_that_it_offers(kernels, ptxbench):
 scale
   does      y = a * x, one element a thread, a ragged last block.
   teaches   The smallest pair that can go wrong at its edge.
+  needs     sm_75
   cuda      cuda  cuda@fast
   ptx       ptx (sm_75)  ptx.wide (sm_90a)
   sizes     n=1024  n=4096
 """, "")  # fmt: skip
 
 
+def test_what_a_pair_expects_is_listed_where_it_says_so(kernels, ptxbench):
+    assert "expects" not in ptxbench("list", "--kernels", "kernels").out
+    text = changed(PAIR, "    args=[", '    expects=("A tie, because both sides "\n    "are the same."),\n    args=[')
+    (kernels / "pairs" / "scale.py").write_text(text)
+    assert ptxbench("list", "--kernels", "kernels").out.splitlines()[2:5] == [
+        "  teaches   The smallest pair that can go wrong at its edge.",
+        "  expects   A tie, because both sides are the same.",
+        "  needs     sm_75",
+    ]
+
+
+def test_a_pair_needs_what_its_own_ptx_is_written_for(kernels, ptxbench):
+    (kernels / "ptx" / "scale.narrow.ptx").write_text(PTX)
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "sm_75", "sm_90"))
+    assert "  needs     sm_90\n" in ptxbench("list", "--kernels", "kernels").out
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, ".target sm_75", ""))
+    assert "  needs     no .target\n" in ptxbench("list", "--kernels", "kernels").out
+
+
+def test_a_file_that_cannot_be_read_is_named(kernels, ptxbench):
+    (kernels / "ptx" / "scale.folder.ptx").mkdir()
+    ran = ptxbench("list", "--kernels", "kernels")
+    assert ran == (2, "\n", "Error: Cannot read kernels/ptx/scale.folder.ptx: Is a directory.\n")
+
+
+def test_a_folder_is_named_by_the_option_or_the_environment_and_stands_alone(kernels, ptxbench, monkeypatch):
+    by_option = ptxbench("list", "--kernels", "kernels")
+    monkeypatch.setenv("PTXBENCH_KERNELS", "kernels")
+    assert ptxbench("list") == by_option
+    assert by_option.out.count("does") == 1
+    assert ptxbench("list", "triad").err == "Error: There is no pair 'triad' in 'kernels'. Known are scale.\n"
+
+
 def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", "kernels", "--json")
     (pair,) = json.loads(ran.out)
-    assert pair["name"] == "scale"
+    assert list(pair) == ["name", "summary", "teaches", "expects", "target", "bench_sizes", "variants"]
+    assert all(list(each) == ["name", "language", "file", "flags", "target"] for each in pair["variants"])
+    assert (pair["name"], pair["expects"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]
     assert [(each["name"], each["target"], each["flags"]) for each in pair["variants"]] == [
         ("cuda", None, []),
@@ -48,3 +84,11 @@ def test_long_lines_are_wrapped_to_the_terminal(ptxbench, monkeypatch):
     lines = ptxbench("list").out.splitlines()
     assert max(map(len, lines)) <= 60
     assert any(line.startswith(" " * 12) for line in lines)
+
+
+def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    wide = changed(PAIR, "[dict(n=1 << k) for k in (10, 12)]", "[dict(n=1024, columns=123_456, rows=123_456)]")
+    (kernels / "pairs" / "scale.py").write_text(wide)
+    lines = ptxbench("list", "--kernels", "kernels").out.splitlines()
+    assert lines[-2:] == ["  sizes     n=1024,columns=123456,", "            rows=123456"]

@@ -88,6 +88,15 @@ def test_a_folder_without_pairs_is_refused(tmp_path):
         find_pairs(tmp_path)
 
 
+def test_a_folder_that_cannot_be_read_is_told(kernels, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", refuse)  # the tests may run as root, to whom all is open
+    with pytest.raises(UsageError, match=r"^Cannot read kernels/pairs: Permission denied\.$"):
+        find_pairs(kernels)
+
+
 KNOWN = ("histogram256", "reduce_sum", "reduce_sum.s32", "triad")
 
 
@@ -207,6 +216,28 @@ def test_an_outline_says_the_same_as_loading(kernels):
     seen, found = outline(kernels, "scale"), load(kernels, "scale")
     assert (seen.name, seen.summary, seen.sources) == (found.name, found.summary, found.sources)
     assert (seen.teaches, seen.bench_sizes) == (found.pair.teaches, found.pair.bench_sizes)
+    assert (seen.expects, seen.targets) == ("", {"ptx": "sm_75"})
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('"A tie."',                            "A tie."),
+        ('"A tie, "\n    "on every GPU."',      "A tie, on every GPU."),
+        ('f"A tie at {BLOCK} threads."',        "A tie at 128 threads."),
+        ('"A " + " tie. ".strip()',             "A tie."),
+        ('str(BLOCK)',                          "128"),         # by loading: str is not among what is evaluated
+    ],
+)  # fmt: skip
+def test_an_outline_reads_what_a_pair_expects(kernels, written, read):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "    args=[", f"    expects={written},\n    args=["))
+    assert outline(kernels, "scale").expects == read
+
+
+def test_an_outline_loads_a_pair_whose_fields_are_not_all_written_out(kernels):
+    text = changed(PAIR, "PAIR = Pair(\n", 'REST = dict(expects="A tie.")\nPAIR = Pair(\n    **REST,\n')
+    (kernels / "pairs" / "scale.py").write_text(text)
+    assert outline(kernels, "scale").expects == "A tie."
 
 
 def test_an_outline_executes_nothing_where_constants_are_enough(kernels):
@@ -216,6 +247,21 @@ def test_an_outline_executes_nothing_where_constants_are_enough(kernels):
         )
     )
     assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 65536}]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "def sizes(k, twice=False):\n    n = BLOCK << k\n    return dict(n=2 * n if twice else n)",
+        "SHIFT, sizes = 7, lambda k, twice=0: dict(n=1 << SHIFT + k + twice)",
+    ],
+)
+def test_an_outline_calls_the_functions_of_the_file_that_its_sizes_need(kernels, written):
+    text = changed(PAIR, "BLOCK = 128", f"BLOCK = 128\n\n{written}\nraise RuntimeError")
+    (kernels / "pairs" / "scale.py").write_text(
+        changed(text, "[dict(n=1 << k) for k in (10, 12)]", "[sizes(3), *(sizes(k, True) for k in (4, 5))]")
+    )
+    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 4096}, {"n": 8192}]
 
 
 def test_an_outline_loads_a_pair_that_needs_more_than_constants(kernels):
