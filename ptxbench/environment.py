@@ -67,6 +67,14 @@ def host() -> dict[str, Any]:
     return {"os": system, "cpu": processor(), "python": platform.python_version()}
 
 
+def memory_bytes() -> int | None:
+    """The main memory of this machine; None where the system does not tell."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None
+
+
 def processor() -> str:
     """The processor's name; its architecture where the system does not tell."""
     try:

@@ -48,7 +48,8 @@ def refused(ran, message):
 
 
 def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):
-    refused(ptxbench(*RUN, "scael"), "There is no pair 'scael'. Did you mean 'scale'?")
+    refused(ptxbench(*RUN, "scael"), "There is no pair 'scael' in 'kernels'. Did you mean 'scale'?")
+    refused(ptxbench("run", "traid"), "There is no pair 'traid'. Did you mean 'triad'?")
 
 
 @pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])
@@ -75,6 +76,23 @@ def test_a_folder_without_kernels(kernels, ptxbench):
         ptxbench("run", "--kernels", "nowhere"),
         "There is no folder nowhere. Name one that holds pairs/, cuda/ and ptx/.",
     )
+
+
+@pytest.mark.parametrize(
+    ("named", "message"),
+    [
+        ("nowhere",  "There is no folder nowhere. Name one that holds pairs/, cuda/ and ptx/."),
+        ("README",   "There is no folder README. Name one that holds pairs/, cuda/ and ptx/."),
+        ("empty",    "empty holds no pairs. A pair is pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx."),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("command", ["run", "list"])
+def test_a_variable_that_names_no_kernels_is_told_by_name(kernels, ptxbench, monkeypatch, command, named, message):
+    Path("empty").mkdir()
+    Path("README").write_text("a file")
+    monkeypatch.setenv("PTXBENCH_KERNELS", named)
+    refused(ptxbench(command), f"PTXBENCH_KERNELS is '{named}'. {message} Or unset it.")
+    assert ptxbench("list", "--kernels", "kernels").status == 0  # the option comes first
 
 
 # ---- kernels: only the variant is lost, exit status 4
@@ -193,6 +211,7 @@ BAD_OPTIONS = [
     (["--variant", "cude"], "There is no variant 'cude'. Did you mean 'cuda'?"),
     (["--size", "n=many"], "'n=many' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--size", "rows=3"], "No pair takes the size rows=3: 'scale' has n."),
+    (["--size", "rows=3", "--all-sizes"], "No pair takes the size rows=3: 'scale' has n."),
     (["--output", "run.xlsx"], "'run.xlsx' has no known suffix. Name a file that ends in .json, .csv, .md."),
     (["--assembler", "driver"],
      "The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu."),

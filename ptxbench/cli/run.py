@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric
     from ptxbench.result import Cell
-    from ptxbench.runner import Frame, Plan
+    from ptxbench.runner import Frame, Job, Plan
 
 WRONG_KERNEL, NO_VERDICT = 4, 5
 
@@ -36,6 +37,12 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     "By default all on a GPU, the first on the emulator.",
 )
 @click.option(
+    "--all-sizes",
+    is_flag=True,
+    help="The same as --size all. The emulator leaves out those that take too long, and says which; --size N=V,.. "
+    "runs one of them.",
+)
+@click.option(
     "--backend",
     type=click.Choice(["auto", "gpu", "emulator"]),
     default="auto",
@@ -50,12 +57,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     default="toolkit",
     help="Who turns both PTX texts into machine code: ptxas, or on a GPU the driver.",
 )
-@click.option(
-    "--kernels",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="A folder with pairs/, cuda/ and ptx/. Its pair files are executed.  [default: those of ptxbench]",
-)
+@kernels_option("Take the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option(
     "--columns",
     metavar="NAME,..",
@@ -84,10 +86,11 @@ def command(
     pairs: tuple[str, ...],
     variants: tuple[str, ...],
     sizes: tuple[str, ...],
+    all_sizes: bool,
     backend: str,
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
-    kernels: Path | None,
+    kernels: Path,
     columns: str | None,
     as_json: bool,
     output: Path | None,
@@ -107,8 +110,10 @@ def command(
     from ptxbench.exporters import exporter_for
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
-    from ptxbench.runner import Frame, document
+    from ptxbench.runner import ALL, Frame, document
 
+    if all_sizes:
+        sizes = (*sizes, ALL)
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
     export = exporter_for(output) if output else None
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
@@ -140,31 +145,47 @@ def make_plan(
     backend_name: str,
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
-    kernels: Path | None,
+    kernels: Path,
     seed: int,
 ) -> Plan:
     """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
     from ptxbench.backends import open_backend
-    from ptxbench.discovery import default_kernels
     from ptxbench.runner import Plan, plan_jobs
 
     backend = open_backend(backend_name, arch)
-    timed = backend.name == "gpu"
-    if assembler == "driver" and not timed:
+    emulated = backend.name == "emulator"
+    if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
-    folder = kernels or default_kernels()
-    jobs, left_out = plan_jobs(folder, pairs, variants, sizes, every_size=timed)
+    jobs, left_out = plan_jobs(kernels, pairs, variants, sizes, emulated=emulated)
     if left_out:
         click.echo(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
+    tell_too_large(jobs)
     return Plan(
         jobs=jobs,
         backend=backend,
         arch=arch or backend.device()["sm"],
-        kernels=folder,
+        kernels=kernels,
         assembler=assembler,
         seed=seed,
         argv=tuple(sys.argv[1:]),
     )
+
+
+def tell_too_large(jobs: Sequence[Job]) -> None:
+    """Name on stderr the bench sizes that the emulator does not take, and how it takes one all the same."""
+    from ptxbench.runner.plan import MOST_BYTES, MOST_FLOPS
+
+    if not any(job.too_large for job in jobs):
+        return
+    click.echo(
+        f"Left out, as over {MOST_BYTES >> 20} MiB or {MOST_FLOPS // 10**9} Gflop take the emulator long and much "
+        "memory; name one with --size to run it:",
+        err=True,
+    )
+    for job in jobs:
+        if job.too_large:
+            sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in job.too_large)
+            click.echo(f"  {job.found.name}  {sizes}", err=True)
 
 
 @dataclass

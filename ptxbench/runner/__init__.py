@@ -2,10 +2,11 @@
 
 from ptxbench.runner.document import Frame, document
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
-from ptxbench.runner.plan import Job, Plan, plan_jobs
+from ptxbench.runner.plan import ALL, Job, Plan, plan_jobs
 from ptxbench.runner.story import run
 
 __all__ = [
+    "ALL",
     "CellDone",
     "DeviceLost",
     "Event",

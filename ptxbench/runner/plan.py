@@ -2,29 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ptxbench import environment
 from ptxbench.backends.base import Backend
-from ptxbench.discovery import Found, Source, find_pairs, load, select
+from ptxbench.discovery import Found, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
-from ptxbench.pair import Size
-from ptxbench.units import size_words
+from ptxbench.pair import In, InOut, Pair, Scalar, Size
+from ptxbench.units import si, size_words
 
 ALL = "all"
 """The value of `--size` that stands for every bench size."""
 
+MOST_BYTES, MOST_FLOPS = 256 << 20, 4 * 10**9
+"""Compulsory bytes and operations up to which a bench size is one for the emulator.
+
+It executes some 10**9 thread-instructions a second on a core, and a reference in float64 takes 5 to 20 times the
+compulsory bytes: at these limits a pair takes about ten seconds and up to 5 GB.
+"""
+
 
 @dataclass(frozen=True)
 class Job:
-    """One pair with the variants and sizes that a run takes of it."""
+    """One pair with the variants and sizes that a run takes of it, and the bench sizes that are too large for it."""
 
     found: Found
     sources: tuple[Source, ...]
     sizes: tuple[Size, ...]
+    too_large: tuple[Size, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -46,37 +56,44 @@ def plan_jobs(
     variants: Sequence[str] = (),
     sizes: Sequence[str] = (),
     *,
-    every_size: bool = False,
+    emulated: bool = True,
 ) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     """The jobs for these names or globs, and the names of selected pairs that have no such variant or size.
 
-    `sizes` as `--size` has them. Without any, each pair's first bench size, or with `every_size` all of them.
+    `sizes` as `--size` has them. Without any, each pair's first bench size where it is `emulated`, else all of them.
+    Of all that are `emulated` those are left out that are too large; the first never is, nor one that is given.
     Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
     """
-    loaded = [load(kernels, name) for name in select(find_pairs(kernels), pairs)]
+    loaded = [load(kernels, name) for name in choose_pairs(kernels, pairs)]
     known = dict.fromkeys(source.variant for found in loaded for source in found.sources)
     chosen = set(select(tuple(known), variants, "variant"))
     given = [parse_size(text) for text in sizes if text != ALL]
     for size in given:
         if not any(complete(size, found) for found in loaded):
             raise UsageError(no_such_size(size, loaded))
+    every = ALL in sizes or not (sizes or emulated)
     jobs, left_out = [], []
     for found in loaded:
         sources = tuple(source for source in found.sources if source.variant in chosen)
-        wanted = sizes_of(found, given, every=ALL in sizes or (not sizes and every_size), default=not sizes)
+        own = [whole for each in given if (whole := complete(each, found))]
+        bench = found.pair.bench_sizes if every else () if sizes else found.pair.bench_sizes[:1]
+        too_large = [size for size in bench[1:] if emulated and size not in own and is_too_large(found.pair, size)]
+        wanted = [size for size in (*bench, *own) if size not in too_large]
         if sources and wanted:
-            jobs.append(Job(found, sources, wanted))
+            jobs.append(Job(found, sources, without_repeats(wanted), without_repeats(too_large)))
         else:
             left_out.append(found.name)
     return tuple(jobs), tuple(left_out)
 
 
-def sizes_of(found: Found, given: Iterable[Size], *, every: bool, default: bool) -> tuple[Size, ...]:
-    """The sizes at which a run takes the pair, each once."""
-    bench = found.pair.bench_sizes
-    wanted = list(bench) if every else list(bench[:1]) if default else []
-    wanted += [size for each in given if (size := complete(each, found))]
-    return tuple(size for i, size in enumerate(wanted) if size not in wanted[:i])
+def is_too_large(pair: Pair, size: Size) -> bool:
+    """Whether a bench size is one that the emulator takes only if it is asked for by name."""
+    return pair.compulsory_bytes(size) > MOST_BYTES or pair.flops(**size) > MOST_FLOPS
+
+
+def without_repeats(sizes: Sequence[Size]) -> tuple[Size, ...]:
+    """Each once, in order; a size is a mapping, which no set takes."""
+    return tuple(size for i, size in enumerate(sizes) if size not in sizes[:i])
 
 
 def parse_size(text: str) -> Size:
@@ -94,7 +111,7 @@ def parse_size(text: str) -> Size:
 def complete(size: Size, found: Found) -> Size | None:
     """`size` in the order of the pair's dimensions, those not given as in its first bench size; None if it has others.
 
-    Raises UsageError if the pair cannot have that size.
+    Raises UsageError if the pair cannot have that size, or this machine.
     """
     first = found.pair.bench_sizes[0]
     if not size.keys() <= first.keys():
@@ -102,7 +119,22 @@ def complete(size: Size, found: Found) -> Size | None:
     whole = {name: size.get(name, value) for name, value in first.items()}
     for _, sentence, _ in size_problems(found.pair, whole):
         raise UsageError(f"'{found.name}' cannot have the size {size_words(whole)}: {sentence}")
+    needed, there = memory_bytes(found.pair, whole), environment.memory_bytes()
+    if there is not None and needed > there:
+        raise UsageError(
+            f"'{found.name}' cannot have the size {size_words(whole)}: its arrays, and its inputs as float64, "
+            f"take {si(needed, 'B')}, and this machine has {si(there, 'B')}."
+        )
     return whole
+
+
+def memory_bytes(pair: Pair, size: Size) -> int:
+    """What a run of that size holds at once at the least: every array, and what the reference is given."""
+    arrays = [arg for arg in pair.args if not isinstance(arg, Scalar)]
+    return sum(
+        math.prod(arg.shape(**size)) * (arg.dtype.itemsize + (8 if isinstance(arg, In | InOut) else 0))
+        for arg in arrays
+    )
 
 
 def no_such_size(size: Size, loaded: Sequence[Found]) -> str:

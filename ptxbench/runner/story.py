@@ -127,6 +127,8 @@ class Story:
                 except KernelError as error:
                     candidate.fail(error)
                     continue
+                except MemoryError:
+                    raise too_large(job, size) from None
                 allowed = expected.widened({opcode: error_of(opcode) for opcode in outcome.approximate})
                 verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {where}")
                 candidate.judge(size, verdict, outcome)
@@ -236,6 +238,10 @@ def same_bits(names: Iterable[str], first: Mapping[str, Any], second: Mapping[st
     )
 
 
+def too_large(job: Job, size: Size) -> UsageError:
+    return UsageError(f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size.")
+
+
 @contextmanager
 def blaming(job: Job, size: Size) -> Iterator[None]:
     """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
@@ -244,9 +250,7 @@ def blaming(job: Job, size: Size) -> Iterator[None]:
         with redirect_stdout(sys.stderr):  # what a reference prints is no result
             yield
     except MemoryError:
-        raise UsageError(
-            f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size."
-        ) from None
+        raise too_large(job, size) from None
     except PairError as error:
         raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
     except (Exception, SystemExit) as error:

@@ -125,6 +125,35 @@ def test_pairs_that_have_no_such_size_are_named(tmp_path, kernels, ptxbench):
     assert "\nother  " not in ran.out
 
 
+@pytest.mark.parametrize("options", [["--all-sizes"], ["--size", "all"], ["--all-sizes", "--size", "all"]])
+def test_all_sizes_are_every_bench_size_once(kernels, ptxbench, options):
+    ran = ptxbench(*RUN, "--no-save", *options)
+    assert (ran.status, ran.err) == (0, "")
+    assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024", "4,096"]
+
+
+def test_a_size_that_is_too_large_for_the_emulator_is_named_and_left_out_unless_it_is_asked_for(
+    kernels, ptxbench, monkeypatch
+):
+    monkeypatch.setattr("ptxbench.runner.plan.MOST_BYTES", 16384)
+    ran = ptxbench(*RUN, "--no-save", "--all-sizes")
+    assert ran.status == 0
+    assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024"]
+    assert ran.err == (
+        "Left out, as over 0 MiB or 4 Gflop take the emulator long and much memory; name one with --size to run it:\n"
+        "  scale  n=4096\n"
+    )
+    ran = ptxbench(*RUN, "--no-save", "--all-sizes", "--size", "n=4096")
+    assert (ran.status, ran.err) == (0, "")
+    assert re.findall(r"^scale  n=(\S+)", ran.out, re.MULTILINE) == ["1,024", "4,096"]
+
+
+def test_kernels_of_ones_own_may_be_named_by_the_environment(kernels, ptxbench, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels))
+    ran = ptxbench("run", "--backend", "emulator", "--no-save")
+    assert (ran.status, ran.out) == (0, ptxbench(*RUN, "--no-save").out)
+
+
 @pytest.fixture
 def gpu(monkeypatch):
     """A scripted GPU in place of the real one, on which the PTX takes three quarters of the time."""

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 
+from ptxbench import environment
 from ptxbench.backends import BACKENDS, open_backend
 from ptxbench.backends.base import Outcome
 from ptxbench.errors import DeviceError, PairError, ToolMissing, UsageError
 from ptxbench.measure import Settings
 from ptxbench.result import BITS_DIFFER
-from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan_jobs, run, story
+from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan, plan_jobs, run, story
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
 from tests.fakes import FakeBackend
@@ -43,7 +44,7 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
     assert job.sizes == ({"n": 1024},)
     assert [source.variant for source in job.sources] == ["cuda", "cuda@fast", "ptx"]
     assert left_out == ()
-    assert plan_jobs(kernels, every_size=True)[0][0].sizes == ({"n": 1024}, {"n": 4096})
+    assert plan_jobs(kernels, emulated=False)[0][0].sizes == ({"n": 1024}, {"n": 4096})
 
 
 @pytest.mark.parametrize(
@@ -59,6 +60,47 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
 def test_sizes_are_taken_as_given_each_once(kernels, sizes, taken):
     (job,), _ = plan_jobs(kernels, sizes=sizes)
     assert list(job.sizes) == taken
+
+
+@pytest.mark.parametrize(
+    ("most_bytes", "most_flops", "sizes", "taken", "too_large"),
+    [
+        (8192,   4096,   ["all"],             [1024],       [4096]),
+        (32768,  1024,   ["all"],             [1024],       [4096]),      # operations count too
+        (32768,  4096,   ["all"],             [1024, 4096], []),
+        (1,      1,      ["all"],             [1024],       [4096]),      # the first is the emulator's, whatever it is
+        (1,      1,      ["all", "n=4096"],   [1024, 4096], []),          # asked for
+        (1,      1,      ["n=4096"],          [4096],       []),
+        (1,      1,      [],                  [1024],       []),
+    ],
+)  # fmt: skip
+def test_of_all_sizes_the_emulator_takes_those_that_are_not_too_large(
+    kernels, monkeypatch, most_bytes, most_flops, sizes, taken, too_large
+):
+    monkeypatch.setattr(plan, "MOST_BYTES", most_bytes)
+    monkeypatch.setattr(plan, "MOST_FLOPS", most_flops)
+    (job,), _ = plan_jobs(kernels, sizes=sizes)
+    assert [size["n"] for size in job.sizes] == taken
+    assert [size["n"] for size in job.too_large] == too_large
+    (timed,), _ = plan_jobs(kernels, sizes=["all"], emulated=False)
+    assert [size["n"] for size in timed.sizes] == [1024, 4096]
+
+
+def test_a_size_that_does_not_fit_into_memory_is_refused_before_anything_runs(kernels, monkeypatch):
+    monkeypatch.setattr(environment, "memory_bytes", lambda: 16_000)  # of n: 4 bytes of x, 4 of y, 8 of x as float64
+    assert plan_jobs(kernels, sizes=["n=1000"])[0]
+    with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=1001: its arrays, .* take 16,016 B, and "):
+        plan_jobs(kernels, sizes=["n=1001"])
+    monkeypatch.setattr(environment, "memory_bytes", lambda: None)
+    assert plan_jobs(kernels, sizes=["n=1001"])[0]
+
+
+def test_memory_that_runs_out_in_a_launch_is_told(kernels):
+    def greedy(build, launch, arguments, outputs):
+        raise MemoryError
+
+    with pytest.raises(UsageError, match=r"^'scale' at n=1 does not fit in memory\. Choose a smaller --size\.$"):
+        cells(plan_of(kernels, FakeBackend({}, greedy)))
 
 
 def test_dimensions_that_are_not_given_are_those_of_the_first_bench_size(kernels):
