@@ -108,7 +108,7 @@ def fact(noun: str, text: str, width: int) -> Iterator[str]:
 
     room = max(width - INDENT, 20)
     wrapped = wrap(text, room, break_long_words=False, break_on_hyphens=False) or ["-"]
-    for i, line in enumerate(part for line in wrapped for part in after_commas(line, room)):
+    for i, line in enumerate(part for each in wrapped for part in after_commas(each, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line
 
 
