@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import atan, cos, exp, floor, log, pi, sin, sqrt
-from statistics import NormalDist, mean, median, stdev
+from math import exp, floor, log, log1p, sqrt
+from statistics import NormalDist, mean, median, stdev, variance
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,15 @@ LEVEL = 0.99
 
 FEWEST_BLOCKS = 8
 """Of n blocks, all lie on one side of the true value with probability 2 / 2**n; 8 is the first n under 1 %."""
+
+
+LOOKS = (20, 30, 45, 68, 102, 153, 230, 345, 400)
+"""Blocks after which a round asks whether it has enough: few looks, and the same for every kernel."""
+
+HALF_WIDTH = 0.0025
+"""Of the interval of a log ratio, at LEVEL: where a round stops."""
+
+LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -66,34 +75,49 @@ def hodges_lehmann(values: ArrayLike, level: float = LEVEL) -> Interval:
     return Interval(float(walsh[k]), float(np.median(walsh)), float(walsh[len(walsh) - 1 - k]))
 
 
-def student_cdf(t: float, df: int) -> float:
-    """Student's t distribution function for whole degrees of freedom (Abramowitz and Stegun, 26.7.3 and 26.7.4)."""
-    theta = atan(t / sqrt(df))
-    square = cos(theta) ** 2
-    if df % 2:
-        # The sum is empty for df = 1: the Cauchy distribution.
-        within = theta + (sin(theta) * cos(theta) * series(square, df // 2, 2) if df > 1 else 0.0)
-        return 0.5 + within / pi
-    return 0.5 + sin(theta) * series(square, df // 2, 1) / 2
+def stop_reason(log_ratios: Sequence[float], seconds: float) -> str | None:
+    """Why a round of these blocks, `seconds` long, is over: "width" or "limit"; None where it goes on.
+
+    It stops for the width of its interval, never for what the interval says: stopping at the first significant result
+    calls many equal kernels different (tests/test_simulations.py).
+    """
+    if len(log_ratios) in LOOKS:
+        found = hodges_lehmann(log_ratios)
+        if (found.high - found.low) / 2 <= HALF_WIDTH:
+            return "width"
+    if len(log_ratios) >= LOOKS[-1] or (seconds >= LIMIT_SECONDS and len(log_ratios) >= LOOKS[0]):
+        return "limit"
+    return None
 
 
-def series(square: float, terms: int, first: int) -> float:
-    """1 + f/(f+1) s + f (f+2) / ((f+1) (f+3)) s**2 + ..., `terms` of them."""
-    total = term = 1.0
-    for k in range(1, terms):
-        numerator = first + 2 * (k - 1)
-        term *= square * numerator / (numerator + 1)
-        total += term
-    return total
+def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
+    """The median and its distribution-free interval, two order statistics of equal distance from the ends.
+
+    The true median lies below the value of rank k (from 0) with probability P(X <= k), X binomial (n, 1/2); k is the
+    greatest with 2 P(X <= k) <= 1 - level (David and Nagaraja, Order Statistics, 7.1). Where there is none, as with
+    fewer than FEWEST_BLOCKS values at 0.99, the ends are the extremes and the level is lower than asked.
+    """
+    from scipy.special import bdtr  # here, for scipy takes a fifth of a second to import
+
+    x = np.sort(np.asarray(values, np.float64))
+    n = len(x)
+    tails = bdtr(np.arange((n + 1) // 2), n, 0.5)
+    k = max(0, int(np.searchsorted(2 * tails, 1 - level, "right")) - 1)
+    return Interval(float(x[k]), float(np.median(x)), float(x[n - 1 - k]))
 
 
-def student_quantile(p: float, df: int) -> float:
-    """The t below which Student's distribution has probability `p`, by bisection of `student_cdf`."""
-    low, high = -1e6, 1e6
-    for _ in range(200):
-        middle = (low + high) / 2
-        low, high = (middle, high) if student_cdf(middle, df) < p else (low, middle)
-    return (low + high) / 2
+def student_quantile(p: float, df: float) -> float:
+    """The t below which Student's distribution has probability `p`; `df` need not be whole."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(df, p))
+
+
+def student_tail(t: float, df: float) -> float:
+    """The probability above `t` of Student's distribution."""
+    from scipy.special import stdtr
+
+    return float(stdtr(df, -t))
 
 
 def run_interval(rounds: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
@@ -110,6 +134,75 @@ def run_interval(rounds: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
     if len(estimates) >= 3:
         half = student_quantile(level, len(estimates) - 1) * stdev(estimates) / sqrt(len(estimates))
     return Interval(min(pooled.low, value - half), value, max(pooled.high, value + half))
+
+
+@dataclass(frozen=True)
+class Effect:
+    """A change of logarithms: `value`, the difference of medians; one-sided bounds; `p` of "no more than the guard"."""
+
+    low: float
+    value: float
+    high: float
+    p: float
+
+
+def effect(head: Sequence[float], base: Sequence[float], *, guard: float = 0.0, level: float = LEVEL) -> Effect:
+    """How far `head` lies above `base`, each a logarithm a round, from at least two rounds on each side.
+
+    Bounds and p by Welch's t with the degrees of freedom of Satterthwaite (Welch, Biometrika 34, 1947): `low` and
+    `high` each hold the true mean difference with probability `level`; p is the probability of a mean difference as
+    great as this if the true one is `guard`. Rounds without any spread bound the difference to what it is.
+    """
+    parts = variance(head) / len(head), variance(base) / len(base)
+    error = sqrt(sum(parts))
+    difference = mean(head) - mean(base)
+    value = median(head) - median(base)
+    if error == 0:
+        return Effect(difference, value, difference, 0.0 if difference > guard else 1.0)
+    df = sum(parts) ** 2 / (parts[0] ** 2 / (len(head) - 1) + parts[1] ** 2 / (len(base) - 1))
+    return bounded(difference, value, error, df, guard, level)
+
+
+def paired_effect(differences: Sequence[float], *, guard: float = 0.0, level: float = LEVEL) -> Effect:
+    """The same of head less base in rounds that had both, by Student's one-sample t."""
+    error = sqrt(variance(differences) / len(differences))
+    difference, value = mean(differences), median(differences)
+    if error == 0:
+        return Effect(difference, value, difference, 0.0 if difference > guard else 1.0)
+    return bounded(difference, value, error, len(differences) - 1, guard, level)
+
+
+def bounded(difference: float, value: float, error: float, df: float, guard: float, level: float) -> Effect:
+    reach = student_quantile(level, df) * error
+    return Effect(difference - reach, value, difference + reach, student_tail((difference - guard) / error, df))
+
+
+def holm(probabilities: Sequence[float]) -> list[float]:
+    """Each p value, adjusted for the number of them: that one of all is at most alpha is no likelier than alpha.
+
+    Step down: the smallest times n, the next times n - 1, ..., none smaller than the one before (Holm, Scandinavian
+    Journal of Statistics 6, 1979).
+    """
+    n = len(probabilities)
+    adjusted, greatest = [0.0] * n, 0.0
+    for rank, i in enumerate(sorted(range(n), key=lambda i: probabilities[i])):
+        greatest = max(greatest, min(1.0, probabilities[i] * (n - rank)))
+        adjusted[i] = greatest
+    return adjusted
+
+
+def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 0.01) -> str:
+    """FASTER, SLOWER, SAME or UNSURE, of a variant against the reference, from the interval of its log ratio.
+
+    A claim must clear the margin and the ends of `noise`, the interval of one kernel measured against itself.
+    """
+    least = log1p(margin)
+    claim = max(least, abs(noise.low), abs(noise.high)) if noise else least
+    if log_ratio.low > claim:
+        return "SLOWER"
+    if log_ratio.high < -claim:
+        return "FASTER"
+    return "SAME" if -least < log_ratio.low and log_ratio.high < least else "UNSURE"
 
 
 def block_log_ratios(one: Round) -> list[float]:

@@ -4,6 +4,7 @@ from math import exp, log
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -47,24 +48,108 @@ def test_hodges_lehmann_gives_what_was_worked_out_by_hand(values, level, low, es
     assert stats.hodges_lehmann(values, level) == stats.Interval(low, estimate, high)
 
 
-# degrees of freedom, p, t to three places: the table of Student's distribution in any textbook
-STUDENT = [
-    (1, 0.99, 31.821),
-    (2, 0.99, 6.965),
-    (3, 0.99, 4.541),
-    (4, 0.99, 3.747),
-    (5, 0.975, 2.571),
-    (9, 0.99, 2.821),
-    (10, 0.95, 1.812),
-    (30, 0.99, 2.457),
-    (120, 0.99, 2.358),
+# ---- against SciPy
+
+
+samples = st.lists(st.floats(-0.1, 0.1).map(lambda x: round(x, 6)), min_size=9, max_size=60, unique=True)
+
+
+@pytest.mark.parametrize("level", [0.9, 0.95, 0.99])
+@given(samples)
+def test_the_signed_rank_interval_ends_where_scipys_test_begins_to_reject(level, values):
+    found = stats.hodges_lehmann(values, level)
+
+    def p(shift):
+        return scipy.stats.wilcoxon(np.array(values) - shift, method="asymptotic", correction=False).pvalue
+
+    for end, outwards in ((found.low, -1e-9), (found.high, 1e-9)):
+        assert p(end + outwards) < 1 - level + 1e-12
+        if found.low < found.high - 1e-6:
+            assert p(end - outwards) >= 1 - level - 1e-12
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+@given(samples)
+def test_the_interval_of_a_median_is_scipys(level, values):
+    found = stats.median_interval(values, level)
+    assert found.value == np.median(values)
+    ends = scipy.stats.quantile_test(values, q=0, p=0.5, alternative="two-sided").confidence_interval(level)
+    if not np.isnan(ends).any():  # nan where no interval of that level exists: then it is the extremes
+        assert (found.low, found.high) == tuple(ends)
+    else:
+        assert (found.low, found.high) == (min(values), max(values))
+
+
+@given(st.floats(0.001, 0.999), st.floats(1, 200))
+def test_student_is_scipys(p, df):
+    assert stats.student_quantile(p, df) == pytest.approx(scipy.stats.t.ppf(p, df), rel=1e-9, abs=1e-9)
+    assert stats.student_tail(stats.student_quantile(p, df), df) == pytest.approx(1 - p, rel=1e-9)
+
+
+rounds = st.lists(st.floats(-0.1, 0.1).map(lambda x: round(x, 6)), min_size=2, max_size=12, unique=True)
+
+
+@given(rounds, rounds, st.floats(-0.05, 0.05))
+def test_the_effect_of_two_runs_is_welchs(head, base, guard):
+    found = stats.effect(head, base, guard=guard)
+    told = scipy.stats.ttest_ind(np.array(head) - guard, base, equal_var=False, alternative="greater")
+    assert found.p == pytest.approx(told.pvalue, rel=1e-6, abs=1e-12)
+    assert found.low - guard == pytest.approx(told.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
+    less = scipy.stats.ttest_ind(head, base, equal_var=False, alternative="less")
+    assert found.high == pytest.approx(less.confidence_interval(0.99).high, rel=1e-6, abs=1e-9)
+    assert found.value == pytest.approx(np.median(head) - np.median(base))
+
+
+@given(rounds, st.floats(-0.05, 0.05))
+def test_the_effect_of_paired_rounds_is_students(differences, guard):
+    found = stats.paired_effect(differences, guard=guard)
+    told = scipy.stats.ttest_1samp(differences, guard, alternative="greater")
+    assert found.p == pytest.approx(told.pvalue, rel=1e-6, abs=1e-12)
+    assert found.low == pytest.approx(told.confidence_interval(0.99).low, rel=1e-6, abs=1e-9)
+
+
+def test_rounds_without_spread_are_what_they_are():
+    assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
+    assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.1).p == 1.0
+    assert stats.paired_effect([0.0] * 5) == stats.Effect(0.0, 0.0, 0.0, 1.0)
+
+
+# p values, and adjusted by Holm's procedure by hand
+HOLM = [
+    ([0.01], [0.01]),
+    ([0.01, 0.04], [0.02, 0.04]),
+    ([0.04, 0.01, 0.03], [0.06, 0.03, 0.06]),     # 0.01 * 3, 0.03 * 2, and 0.04 * 1 no smaller than that
+    ([0.5, 0.6], [1.0, 1.0]),                     # no probability exceeds 1
+    ([], []),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("df", "p", "t"), STUDENT)
-def test_the_student_quantile_agrees_with_the_printed_table(df, p, t):
-    assert stats.student_quantile(p, df) == pytest.approx(t, abs=5e-4)
-    assert stats.student_quantile(1 - p, df) == pytest.approx(-t, abs=5e-4)
+@pytest.mark.parametrize(("given_", "adjusted"), HOLM)
+def test_holm_adjusts_as_worked_out_by_hand(given_, adjusted):
+    assert stats.holm(given_) == pytest.approx(adjusted)
+
+
+# low, high (of the log ratio), low, high of the noise, verdict
+VERDICTS = [
+    (0.012,  0.03,   None,           "SLOWER"),
+    (-0.03,  -0.012, None,           "FASTER"),
+    (-0.005, 0.005,  None,           "SAME"),
+    (0.005,  0.015,  None,           "UNSURE"),    # astride the margin
+    (-0.02,  0.02,   None,           "UNSURE"),
+    (0.012,  0.03,   (-0.02, 0.01),  "UNSURE"),    # one kernel against itself differs by more
+    (0.022,  0.03,   (-0.02, 0.01),  "SLOWER"),
+    (-0.005, 0.005,  (-0.02, 0.01),  "SAME"),
+    (0.00996, 0.03,  None,           "SLOWER"),    # ln 1.01 is 0.00995
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("low", "high", "noise", "expected"), VERDICTS)
+def test_a_verdict_needs_the_whole_interval_beyond_the_margin_and_the_noise(low, high, noise, expected):
+    noise = noise and stats.Interval(noise[0], 0, noise[1])
+    assert stats.verdict(stats.Interval(low, (low + high) / 2, high), noise) == expected
+
+
+# ---- properties
 
 
 @given(log_ratios, st.floats(-1, 1))
