@@ -1,0 +1,72 @@
+"""sgemm_tiled: c = a b in f32, a of m x k, b of k x n. Tiles of 128 x 128 a CTA, 8 x 8 sums a thread in registers."""
+
+import numpy as np
+
+from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, u32
+
+BLOCK = 256
+TILE = 128  # rows and columns of c that a CTA computes
+WHOLE = 2048**3  # beyond so many multiply-adds, the reference is SAMPLED rows of c, not all
+SAMPLED = 67  # rows; prime, so that they lie everywhere in the tiles, and nearly every tile of a bench size has one
+
+
+def product(a, b, m, n, k):
+    """a b; of large matrices the rows that `np.linspace` spreads over c, first and last among them."""
+    if int(m) * int(n) * int(k) <= WHOLE:
+        return a @ b
+    rows = np.linspace(0, m - 1, SAMPLED).astype(np.int64)
+    at = rows[:, np.newaxis] * n + np.arange(n)
+    return Sample(at=at.ravel(), values=(a[rows] @ b).ravel())
+
+
+PAIR = Pair(
+    teaches="PTX names values, not registers: banks, reuse and the order of issue are ptxas's, whoever wrote the text.",
+    args=[
+        In("a", f32, lambda m, n, k: (m, k)),
+        In("b", f32, lambda m, n, k: (k, n)),
+        Out("c", f32, lambda m, n, k: (m, n)),
+        Scalar("m", u32, lambda m, n, k: m),
+        Scalar("n", u32, lambda m, n, k: n),
+        Scalar("k", u32, lambda m, n, k: k),
+    ],
+    launch=lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=BLOCK),
+    reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
+    # Inputs in [-1, 1]: the partial sums of an element stay below 2 sqrt(k), each of its k fmas is off by 2**-24 of one
+    # at most and without bias, so that their errors add up to a standard deviation below 7e-8 k.
+    tolerance=Tolerance("1e-6 k", lambda expected, inputs: 1e-6 * float(inputs["k"])),
+    exact_on_integers=True,  # sums of k products of at most 64
+    # Multiples of 4 take float4, all else single floats. m ends in each of a thread's 8 rows once, n in each of its 8
+    # columns, k in each float that it loads.
+    check_sizes=[
+        {"m": m, "n": n, "k": k}
+        for m, n, k in (
+            (128, 128, 8),
+            (127, 129, 9),
+            (129, 257, 25),
+            (1, 4, 1),
+            (2, 2, 2),
+            (3, 35, 3),
+            (20, 36, 10),
+            (49, 33, 5),
+            (50, 34, 12),
+            (68, 3, 15),
+            (4, 32, 4),
+            (65, 68, 16),
+            (34, 100, 8),
+            (35, 4, 4),
+            (84, 132, 12),
+            (17, 4, 8),
+            (18, 4, 8),
+            (19, 4, 8),
+        )
+    ],
+    bench_sizes=[
+        {"m": m, "n": n, "k": k}
+        for m, n, k in (*((edge,) * 3 for edge in (512, 1024, 2048, 4096, 8192)), (4096, 4096, 16))
+    ],
+    flops=lambda m, n, k: 2 * m * n * k,
+    expects=(
+        "A tie within 2%: both sides give ptxas the same 512 multiply-adds and 32 shared loads a slab, and ptxas alone "
+        "decides on registers, reuse and order."
+    ),
+)
