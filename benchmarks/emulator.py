@@ -31,7 +31,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ptxbench import emulator, toolchain
+from ptxbench import emulator
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import stop_process
 from tests.emulator import pairs
@@ -42,6 +42,7 @@ SIZES = {
     "reduce_sum": {"n": 1 << 22},
     "softmax": {"rows": 1024, "columns": 1024},
     "transpose": {"rows": 1024, "columns": 1024},
+    "sgemm_tiled": {"m": 512, "n": 512, "k": 512},
 }
 TARGET = 0.5e9
 """PTX thread-instructions a second and core that triad must reach at 2^20."""
@@ -69,17 +70,6 @@ class Case:
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
         arguments = list(pair.make_arguments(size, seed=1).values())
         return cls(name, pairs.ptx(name, "ptx"), options, arguments, math.prod(size.values()))
-
-    @classmethod
-    def sgemm(cls, n: int = 512) -> Case:
-        """The register-tiled SGEMM of sgemm.cu, as NVRTC writes it."""
-        path = Path(__file__).with_name("sgemm.cu")
-        text = toolchain.build(path, language="cuda", variant="cuda", entry="sgemm", arch="sm_90").ptx
-        rng = np.random.default_rng(1)
-        a, b = (rng.uniform(-1, 1, (n, n)).astype(np.float32) for _ in range(2))
-        return cls(
-            f"sgemm {n}^3", text, {"grid": (n // 128, n // 128, 1), "block": (256, 1, 1)}, [a, b, a * 0, np.uint32(n)]
-        )
 
     def run(self, **changed: Any) -> emulator.Execution:
         return emulator.run(self.text, args=self.arguments, **self.options | changed)
@@ -206,7 +196,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7, help="launches of which the quickest counts  [7]")
     repeats = parser.parse_args().repeats
     console = Console(width=100)
-    cases = [*(Case.load(name) for name in SIZES), Case.sgemm()]
+    cases = [Case.load(name) for name in SIZES]
     table, triad = speed(cases, repeats)
     console.print(table)
     console.print(compilation(cases))
