@@ -106,6 +106,22 @@ class Round:
     start: str
     ns: Sequence[Sequence[int]]
     timing: str = "single"
+    """single: a sample is a launch. slope: graphs of `k` and 2 `k` launches, a sample is their difference over `k`."""
+    k: int | None = None
+    copies: int = 1
+    """Sets of buffers that the launches of a graph rotate over."""
+    clock_mhz: Sequence[float] = ()
+    """SM clock of each block; empty where nothing told."""
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    """Blocks that do not count, by their index in `ns`, with the reason: clock, thermal, power, ..."""
+    stop: str | None = None
+    """width or limit: why the round ended."""
+    solo_ns: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    """Samples of each letter alone."""
+    floor_ns: int | None = None
+    """Of an empty kernel launched alike."""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    """Which timed outputs were verified: `blocks`, and their `max_error`."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,8 @@ class Run:
     settings: Mapping[str, Any]
     calibration: Mapping[str, Any]
     cells: Sequence[Cell]
+    processes: Sequence[Mapping[str, Any]] = ()
+    """The workers of a GPU run: process, round, start, how each ended, temperature and power."""
 
 
 def to_json(run: Run) -> str:
