@@ -1,0 +1,59 @@
+"""l2_policy: y[i] = x[i] + T[row of a hash of i / 32][i % 32]. x and y stream through L2, the table T should stay."""
+
+import numpy as np
+
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, ceil_div, f32, u32
+
+BLOCK = 256
+VECTOR = 4  # elements a thread: one float4
+ROW = 32  # elements: 128 bytes, a line of L2
+ALL_UP_TO = 1 << 22  # elements; of more, the random reads of the table would be most of a run
+STEP = 65_521  # prime, so that what is looked at lies anywhere in a row
+
+L2_BYTES = 50 << 20  # of an H100 and H200, by which the tables of the bench sizes are measured
+STREAM = 1 << 27  # elements: x and y are ten times such an L2 each
+
+
+def rows_of(group, rows):
+    """The row of the table for each group of 32 elements."""
+    low = np.uint64(0xFFFFFFFF)
+    hashed = group.astype(np.uint64) * np.uint64(0x9E3779B1) & low
+    hashed ^= hashed >> np.uint64(15)
+    hashed = hashed * np.uint64(0x85EBCA77) & low
+    return (hashed * np.uint64(rows) >> np.uint64(32)).astype(np.int64)
+
+
+def reference(x, table, rows, n):
+    """All of y, or its elements at fixed places."""
+    at = np.arange(n) if n <= ALL_UP_TO else np.append(np.arange(STEP - 1, n - 1, STEP), n - 1)
+    y = x[at] + table[rows_of(at // ROW, rows), at % ROW]
+    # What one addition of f32 gives: 53 bits are more than 2 * 24 + 1, so that having rounded to them changes nothing.
+    y = y.astype(np.float32).astype(np.float64)
+    return {"y": y if at.size == n else Sample(at, y)}
+
+
+def of_l2(share):
+    """The rows of a table of that share of L2."""
+    return int(share * L2_BYTES) // (4 * ROW)
+
+
+PAIR = Pair(
+    teaches="C can say what leaves L2 first, PTX also what leaves it last: residency for a table between two streams.",
+    expects="0 to 20 % for tables of half of L2 to all of it; a tie where they fit anyway, below a quarter, or cannot.",
+    args=[
+        In("x", f32, lambda n, rows: (n,)),
+        In("table", f32, lambda n, rows: (rows, ROW)),
+        Out("y", f32, lambda n, rows: (n,)),
+        Scalar("rows", u32, lambda n, rows: rows),
+        Scalar("n", u32, lambda n, rows: n),
+    ],
+    launch=lambda n, rows: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),
+    reference=reference,
+    tolerance=EXACT,
+    check_sizes=[{"n": n, "rows": rows} for n in (1, 1023, 1024, 1025, 65_537) for rows in (1, 32)],
+    bench_sizes=[
+        {"n": 1 << 20, "rows": 4096},
+        *({"n": STREAM, "rows": of_l2(share)} for share in (0.1, 0.25, 0.5, 0.75, 0.9, 1.1, 1.5)),
+    ],
+    flops=lambda n, rows: n,
+)
