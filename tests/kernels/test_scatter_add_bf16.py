@@ -83,22 +83,37 @@ def test_one_instruction_adds_eight_values_where_cuda_c_needs_four_and_a_way_aro
     assert additions(side(pair, "cuda"), arch) == {"ATOM.BF16x2": 4, **FALLBACK}
 
 
+def changed(source, old, new, folder):
+    """The variant with `new` in place of every `old`."""
+    text = source.path.read_text()
+    assert old in text
+    path = folder / source.path.name
+    path.write_text(text.replace(old, new))
+    return dataclasses.replace(source, path=path)
+
+
 def test_the_way_around_is_the_price_of_an_address_without_a_space(tmp_path):
     """The same PTX, but for `.global`, is as long as the CUDA C."""
-    narrow = side("scatter_add_bf16", "ptx.narrow")
-    path = tmp_path / narrow.path.name
-    path.write_text(narrow.path.read_text().replace("red.global.", "red."))
-    generic = dataclasses.replace(narrow, path=path)
-    cuda = side("scatter_add_bf16", "cuda")
+    narrow, cuda = side("scatter_add_bf16", "ptx.narrow"), side("scatter_add_bf16", "cuda")
+    generic = changed(narrow, "red.global.", "red.", tmp_path)
     assert additions(generic, "sm_90") == additions(cuda, "sm_90")
     totals = [build(each, "sm_90", "toolkit").report.sass["total"] for each in (narrow, generic, cuda)]
     assert 2 * totals[0] < totals[1]
     assert abs(totals[1] - totals[2]) <= 4
 
 
+def test_a_vector_needs_no_way_around_but_its_old_values_come_back(tmp_path):
+    wide = changed(side("scatter_add_bf16", "ptx"), "red.global.", "red.", tmp_path)
+    assert additions(wide, "sm_90") == {"ATOM.BF16x8": 1}
+
+
+def test_an_atom_whose_old_value_nobody_reads_becomes_a_red(tmp_path):
+    narrow = changed(side("scatter_add_bf16", "ptx.narrow"), ".reg .b32 ", ".reg .b32 %old, ", tmp_path)
+    atom = changed(narrow, "red.global.add.noftz.bf16x2  [", "atom.global.add.noftz.bf16x2  %old, [", tmp_path)
+    assert additions(atom, "sm_90") == {"REDG.BF16x2": 4}
+
+
 def test_to_promise_that_an_address_is_global_does_not_spare_cuda_c_the_way_around(tmp_path):
-    cuda = side("scatter_add_bf16", "cuda")
-    path = tmp_path / cuda.path.name
-    path.write_text(cuda.path.read_text().replace("    for (", "    __builtin_assume(__isGlobal(out));\n    for ("))
-    assert "__isGlobal" in path.read_text()
-    assert additions(dataclasses.replace(cuda, path=path), "sm_90") == {"ATOM.BF16x2": 4, **FALLBACK}
+    promise = "    __builtin_assume(__isGlobal(out));\n    for ("
+    cuda = changed(side("scatter_add_bf16", "cuda"), "    for (", promise, tmp_path)
+    assert additions(cuda, "sm_90") == {"ATOM.BF16x2": 4, **FALLBACK}
