@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import width
 from ptxbench.errors import PairError
 
 if TYPE_CHECKING:
     from ptxbench.discovery.outline import Outline
 
-WIDEST = 100
 INDENT = 12
 
 
@@ -45,8 +44,8 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
 
         click.echo(json.dumps([describe(each) for each in found], indent=1))
     else:
-        width = min(terminal_width(), WIDEST)
-        click.echo("\n\n".join("\n".join(lines(each, width)) for each in found))
+        columns = width()
+        click.echo("\n\n".join("\n".join(lines(each, columns)) for each in found))
     if first_error:
         raise first_error
 
@@ -73,14 +72,14 @@ def describe(pair: Outline) -> Mapping[str, Any]:
     }
 
 
-def lines(pair: Outline, width: int) -> Iterator[str]:
+def lines(pair: Outline, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
     yield click.style(pair.name, bold=True, fg="cyan")
-    yield from fact("does", pair.summary, width)
-    yield from fact("teaches", pair.teaches, width)
+    yield from fact("does", pair.summary, columns)
+    yield from fact("teaches", pair.teaches, columns)
     if pair.expects:
-        yield from fact("expects", pair.expects, width)
-    yield from fact("needs", pair.targets["ptx"] or "no .target", width)
+        yield from fact("expects", pair.expects, columns)
+    yield from fact("needs", pair.targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
             f"{source.variant} ({pair.targets[source.variant] or 'no .target'})"
@@ -89,24 +88,16 @@ def lines(pair: Outline, width: int) -> Iterator[str]:
             for source in pair.sources
             if source.language == language
         ]
-        yield from fact(language, "  ".join(names), width)
+        yield from fact(language, "  ".join(names), columns)
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
-    yield from fact("sizes", sizes, width)
+    yield from fact("sizes", sizes, columns)
 
 
-def terminal_width() -> int:
-    """Columns of the terminal, or as many as we may use where there is none."""
-    try:
-        return int(os.environ.get("COLUMNS", 0)) or os.get_terminal_size().columns or WIDEST
-    except (ValueError, OSError):
-        return WIDEST
-
-
-def fact(noun: str, text: str, width: int) -> Iterator[str]:
+def fact(noun: str, text: str, columns: int) -> Iterator[str]:
     """`  noun      text`, wrapped between words, and after a comma where a word is too long for a line."""
     from textwrap import wrap
 
-    room = max(width - INDENT, 20)
+    room = max(columns - INDENT, 20)
     wrapped = wrap(text, room, break_long_words=False, break_on_hyphens=False) or ["-"]
     for i, line in enumerate(part for each in wrapped for part in after_commas(each, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line

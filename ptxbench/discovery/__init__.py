@@ -160,5 +160,5 @@ def shown(path: Path) -> Path:
     """`path` as a message should show it: relative to the current folder where it lies below that."""
     try:
         return path.resolve().relative_to(Path.cwd())
-    except (ValueError, OSError):
+    except (ValueError, OSError, RuntimeError):  # of the last, a link to itself before Python 3.13
         return path

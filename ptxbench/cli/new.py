@@ -1,0 +1,59 @@
+"""`ptxbench new`: the three files of a new pair, ready to run."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from ptxbench.cli._kernels import VARIABLE, from_variable, kernels_option
+from ptxbench.cli._terminal import width
+
+HERE = Path("kernels")
+HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C", "the kernel in PTX")
+
+
+@click.command("new")
+@click.argument("name", metavar="NAME")
+@kernels_option(
+    "Write into this folder, which is made if it is not there.", default=HERE, show_default=True, callback=None
+)
+@click.pass_context
+def command(context: click.Context, name: str, kernels: Path) -> None:
+    """Write a new pair that works: pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx.
+
+    It multiplies an array by a number. `ptxbench run` verifies both sides at once; then replace them bit by bit. NAME
+    is also the kernel's: small letters, digits and _. No file is ever overwritten, and either all three are written
+    or none.
+
+    Exit status: 0 written, 2 a name that cannot be, a file that is there already, a folder that cannot be written.
+    """
+    from ptxbench.discovery import default_kernels
+    from ptxbench.discovery.new import write_pair
+
+    files = [str(path) for path in write_pair(kernels, name)]
+    found = from_variable(context) or kernels.resolve() == default_kernels().resolve()
+    option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
+    longest = max(map(len, files))
+    for file, holds in zip(files, HOLDS, strict=True):
+        say(f"{file:{longest}}  {holds}", longest + 2)
+    click.echo()
+    say("1. Run it, and both sides are verified:", 3)
+    click.echo(f"       ptxbench run {name}{option}")
+    say("2. Make it yours, running it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3)
+    say(f"3. A further variant is one file more, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
+    if option:
+        click.echo()
+        say("With this, every command takes its pairs from that folder, and --kernels may be left out:", 0)
+        click.echo(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
+
+
+def say(text: str, indent: int) -> None:
+    """Print `text`, wrapped between words; lines after the first are indented, where that leaves room."""
+    from textwrap import wrap
+
+    columns = width()
+    further = " " * (indent if indent < columns // 2 else 4)
+    for line in wrap(text, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False):
+        click.echo(line)

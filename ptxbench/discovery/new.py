@@ -1,0 +1,91 @@
+"""Write the files of a new pair: those of the template, a folder of kernels like any other, under another name."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import ptxbench
+from ptxbench.discovery import SUFFIXES
+from ptxbench.discovery.reserved import CUDA, PTX
+from ptxbench.errors import PairError, UsageError
+
+PACKAGE = Path(ptxbench.__file__).parent
+TEMPLATE = PACKAGE / "template"
+TEMPLATE_NAME = "new_kernel"
+
+NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*")
+LONGEST = 60
+"""Characters of a name: a header has two more words in a line, and a file system 255 bytes."""
+
+
+def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
+    """Write pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx under `kernels`, all of them or none, and give their paths.
+
+    Raises UsageError for a name that a kernel cannot have and for a folder that is not for pairs, PairError where a
+    file is there already or cannot be written.
+    """
+    require_name(name)
+    if Path(os.path.realpath(kernels)).is_relative_to(os.path.realpath(PACKAGE)):
+        raise UsageError(f"{kernels} is inside ptxbench itself, which an update replaces. Name another --kernels DIR.")
+    texts = dict(texts_of(kernels, name))
+    for path in texts:
+        if os.path.lexists(path):  # a link that leads nowhere too
+            raise PairError(f"{path} is there already. Choose another name, or another folder.")
+    with contextlib.ExitStack() as undo:
+        for path, text in texts.items():
+            try:
+                make_folder(path.parent, undo)
+                with path.open("x", encoding="utf-8") as file:  # x: whoever was faster is not overwritten either
+                    undo.callback(path.unlink, missing_ok=True)
+                    file.write(text)
+            except OSError as error:
+                raise PairError(f"Cannot write {path}: {error.strerror}.") from None
+        undo.pop_all()
+    return tuple(texts)
+
+
+def require_name(name: str) -> None:
+    """Raise UsageError, with what to do, unless a pair can have this name."""
+    if not NAME.fullmatch(name):
+        close = re.sub(r"[^a-z0-9_.]+", "_", name.lower()).strip("_.")
+        hint = f" Did you mean '{close}'?" if NAME.fullmatch(close) else ""
+        raise UsageError(
+            f"'{name}' is no name for a pair: write small letters, digits and _, a letter first, and a dot before "
+            f"a variant of the data, such as reduce_sum.s32.{hint}"
+        )
+    if len(name) > LONGEST:
+        raise UsageError(f"'{name}' has {len(name)} characters. The name of a pair has at most {LONGEST}.")
+    for language, words in (("PTX", PTX), ("CUDA C", CUDA)):
+        if entry_of(name) in words:
+            raise UsageError(f"'{name}' is a word of {language}, and no kernel can have it for a name. Choose another.")
+
+
+def entry_of(name: str) -> str:
+    """The kernel's name in both languages, which know no dots in names."""
+    return name.replace(".", "_")
+
+
+def texts_of(kernels: Path, name: str) -> Iterator[tuple[Path, str]]:
+    """Each file of the new pair with its text: the template's, with its name replaced."""
+    for folder, suffix in {"pairs": ".py", **SUFFIXES}.items():
+        text = (TEMPLATE / folder / f"{TEMPLATE_NAME}{suffix}").read_text(encoding="utf-8")
+        # before a parenthesis the kernel is declared, elsewhere it is the pair that is meant
+        named = re.sub(rf"{TEMPLATE_NAME}(\(?)", lambda found: f"{entry_of(name)}(" if found[1] else name, text)
+        yield kernels / folder / f"{name}{suffix}", named
+
+
+def make_folder(folder: Path, undo: contextlib.ExitStack) -> None:
+    """Make `folder` and those above it that are not there; `undo` takes away what was made."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    for each in reversed(missing):
+        each.mkdir(exist_ok=True)
+        undo.callback(remove_empty, each)
+
+
+def remove_empty(folder: Path) -> None:
+    with contextlib.suppress(OSError):  # somebody else has put something in it
+        folder.rmdir()
