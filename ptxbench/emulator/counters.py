@@ -86,7 +86,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if site.kind == "arrive":
             count["ptx_barriers"] += requests
             continue
-        if site.kind == "mbarrier":
+        if site.kind == "mbarrier" or site.space == "const":
             continue
         name = f"ptx_{site.space}_{site.kind}"
         count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})

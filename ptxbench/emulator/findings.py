@@ -125,7 +125,7 @@ class Describer:
 def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], sizes: dict[str, int]) -> str:
     """What an access outside every buffer, or a misaligned one, did."""
     verb = VERBS[site.kind]
-    if site.space == "global":
+    if site.space in ("global", "const"):
         where = memory.nearest(buffers, address, site.bytes)
     else:
         where = f"byte {address} of {site.space} memory, which has {sizes[site.space]}"

@@ -5,7 +5,7 @@ A table body that asks for `machine` gets one of these, set to the instruction a
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
@@ -105,7 +105,7 @@ class Machine:
             return self.load_param(space, address, type, count)
         if space == "param" and (address.constant is None or address.constant >= context.GLOBAL_BASE):
             space = "global"  # the address of a kernel's parameter, not a call's own variable
-        space = STORED_IN.get(space, space)
+        named, space = space, STORED_IN.get(space, space)
         chosen = (
             access.load_generic(type.bytes, count)
             if space == "generic"
@@ -114,6 +114,8 @@ class Machine:
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
         result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
+        if named == "const":  # lies in the arena, but is no load of global memory
+            self.sites[-1] = replace(self.sites[-1], space=named)
         self.watch("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ptxbench import emulator
-from tests.emulator.harness import program
+from tests.emulator.harness import HEADER, program
 
 EVERYTHING = program("""
 .visible .entry one_of_each(.param .u64 to)
@@ -476,3 +476,26 @@ def test_lines_add_up_to_the_totals():
     for name, value in execution.counters.items():
         if name not in (*ratios, "ptx_barrier_phases"):
             assert summed[name] == value, name
+
+
+CONSTANT = f"""{HEADER}
+.const .align 4 .u32 table[4] = {{1, 2, 3, 4}};
+.visible .entry constant_load(.param .u64 to)
+{{
+    .reg .u64 %to, %at;
+    .reg .u32 %value;
+    ld.param.u64 %to, [to];
+    mov.u64 %at, table;
+    ld.const.u32 %value, [%at + 4];     // an instruction of memory, and no more
+    st.global.u32 [%to], %value;
+    ret;
+}}
+"""
+
+
+def test_a_load_of_a_constant_is_none_of_global_memory():
+    to = np.zeros(1, np.uint32)
+    counters = emulator.run(CONSTANT, grid=1, block=1, args=[to]).counters
+    assert to[0] == 2
+    assert counters["ptx_global_load_requests"] == counters["ptx_global_load_bytes"] == 0
+    assert counters["ptx_warp_instructions_memory"] == 3
