@@ -20,7 +20,7 @@ def run(text, options, arguments, **more):
 EXCUSED: dict[tuple[str, str], str] = {}
 """Sides that the interpreter need not run: (pair, variant) -> why it lacks what they do."""
 
-MOST_WARP_INSTRUCTIONS = 60_000
+MOST_WARP_INSTRUCTIONS = 30_000
 """Check sizes beyond it are left to the emulator, but for a pair's first: the interpreter would take seconds."""
 
 

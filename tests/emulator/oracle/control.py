@@ -96,6 +96,7 @@ def bar_warp(step: Step) -> Action | None:
     """Lanes of a warp that are not here are not waited for: they have no way to be behind in what these tests run."""
     step.need("warp")
     step.need("sync")
+    step.members = step.operands[0]
     return lambda threads: None
 
 

@@ -113,6 +113,10 @@ class Threads:
             true = self.of(self.register(guard.name)) ^ step.instruction.negated
             if not true.all():
                 on = self.all_here()[true]
+        if isinstance(step.members, Register):
+            self.by_mask(step, at, on)
+            self.here = everyone
+            return False
         if self.counters is not None:
             self.count(step, at, everyone, on)
         if step.moves:
@@ -122,6 +126,26 @@ class Threads:
             step.action(self)
             self.here = everyone
         return step.moves
+
+    def by_mask(self, step: Step, at: int, on: Array | None) -> None:
+        """The lanes that name a warp's first mask, then those that name its second, and so on."""
+        everyone = self.here
+        assert step.members is not None
+        self.here = on
+        here, masks = self.all_here(), self.spread(self.read(step.members, "u32"))
+        left = np.ones(here.size, bool)
+        off = np.setdiff1d(self.numbers if everyone is None else everyone, here)
+        while left.any() or off.size:
+            warps, first = np.unique(here[left] // LANES, return_index=True)
+            chosen = np.zeros(self.size // LANES, np.uint32)
+            chosen[warps] = masks[left][first]
+            now = left & (masks == chosen[here // LANES])
+            self.here = here[now]
+            if self.counters is not None:  # lanes whose guard is false come with the first
+                self.count(step, at, np.union1d(self.here, off), self.here)
+            if self.here.size:
+                step.action(self)
+            left, off = left & ~now, off[:0]
 
     def count(self, step: Step, at: int, everyone: Array | None, on: Array | None) -> None:
         assert self.counters is not None

@@ -49,6 +49,8 @@ class Step:
         self.operands = instruction.operands
         self.moves = False
         """Whether the rule itself sets the threads' program counters."""
+        self.members: Operand | None = None
+        """The member mask; lanes of a warp that name different ones carry it out one mask after another."""
         self.targets: tuple[int, ...] = ()
         """Where a branch may go."""
         self.action: Action = self.resolve()

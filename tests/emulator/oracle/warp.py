@@ -41,6 +41,7 @@ def masks(flags: Any) -> Any:
 
 def synchronised(step: Step, function: Callable[[Threads], Any], mask: Operand | None) -> Action:
     """Write what a function gives for all threads."""
+    step.members = mask
 
     def act(threads: Threads) -> None:
         if mask is not None:
