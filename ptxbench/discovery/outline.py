@@ -17,7 +17,8 @@ from ptxbench.discovery import Source, load, require_files, shown, sources
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 
-BUILTINS = {each.__name__: each for each in (dict, len, list, max, min, range, sorted, sum, tuple, zip)}
+ALLOWED = (abs, dict, enumerate, int, len, list, max, min, range, round, sorted, sum, tuple, zip)
+BUILTINS = {each.__name__: each for each in ALLOWED}
 """What an expression may use and still be evaluated on its own."""
 
 TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
