@@ -27,6 +27,21 @@ VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "
 COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 """How a run ended."""
 
+UNSETTLED = "UNSETTLED"
+"""Label: the warm-up never came to rest."""
+THROTTLED = "THROTTLED"
+"""Label: more than a fifth of the blocks ran at a lower clock; no verdict."""
+INTERACTION = "INTERACTION"
+"""Label: a kernel takes another time alone than among the others."""
+LAUNCH_BOUND = "LAUNCH-BOUND"
+"""Label: the time is that of a launch; no verdict."""
+FEW_BLOCKS = "FEW-BLOCKS"
+"""Label: the round was given up before its first look; no verdict."""
+BIASED = "BIASED"
+"""Label: one kernel seems to differ from itself; no verdict in the whole run."""
+UNJUDGED = frozenset({THROTTLED, LAUNCH_BOUND, FEW_BLOCKS, BIASED})
+"""Labels of a cell of which no variant is called faster, slower or the same."""
+
 MODELLED = "matrix sums modelled"
 """Label of a cell whose matrix instructions ran on the emulator, by a model of the architecture."""
 

@@ -75,19 +75,31 @@ def hodges_lehmann(values: ArrayLike, level: float = LEVEL) -> Interval:
     return Interval(float(walsh[k]), float(np.median(walsh)), float(walsh[len(walsh) - 1 - k]))
 
 
-def stop_reason(log_ratios: Sequence[float], seconds: float) -> str | None:
+def stop_reason(
+    log_ratios: Sequence[float],
+    seconds: float,
+    *,
+    since: int | None = None,
+    looks: Sequence[int] = LOOKS,
+    half_width: float = HALF_WIDTH,
+    limit_seconds: float = LIMIT_SECONDS,
+    few_seconds: float = 60.0,
+) -> str | None:
     """Why a round of these blocks, `seconds` long, is over: "width" or "limit"; None where it goes on.
+
+    It asks at the `looks` alone, the first that lies beyond the `since` blocks of the last question, and ends at the
+    last of them; after `limit_seconds` once it has the blocks of the first; after `few_seconds` whatever it has.
 
     It stops for the width of its interval, never for what the interval says: stopping at the first significant result
     calls many equal kernels different (tests/test_simulations.py).
     """
-    if len(log_ratios) in LOOKS:
+    n = len(log_ratios)
+    if any((n - 1 if since is None else since) < look <= n for look in looks):
         found = hodges_lehmann(log_ratios)
-        if (found.high - found.low) / 2 <= HALF_WIDTH:
+        if (found.high - found.low) / 2 <= half_width:
             return "width"
-    if len(log_ratios) >= LOOKS[-1] or (seconds >= LIMIT_SECONDS and len(log_ratios) >= LOOKS[0]):
-        return "limit"
-    return None
+    late = seconds >= limit_seconds and n >= looks[0]
+    return "limit" if n >= looks[-1] or late or seconds >= few_seconds else None
 
 
 def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:

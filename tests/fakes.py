@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import cycle
 from typing import Any
 
-from ptxbench.backends.base import Outcome
+from ptxbench.backends.base import BlockState, Outcome
 from ptxbench.emulator import accuracy
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
@@ -25,12 +25,26 @@ DEVICE = {
 
 
 class ScriptedClock:
-    """Reads the given nanoseconds one after the other, for ever. `log` collects what happened in order."""
+    """Reads the given nanoseconds one after the other, for ever. `log` collects what happened in order.
 
-    def __init__(self, ns: Iterable[int], name: str = "", log: list[str] | None = None) -> None:
+    With `graphs`, a graph of n launches takes n times the next, and `overhead_ns` once.
+    """
+
+    def __init__(
+        self,
+        ns: Iterable[int],
+        name: str = "",
+        log: list[str] | None = None,
+        *,
+        graphs: bool = False,
+        overhead_ns: int = 0,
+    ) -> None:
         self.ns: Iterator[int] = cycle(ns)
         self.name = name
         self.log: list[str] = log if log is not None else []
+        self.graphs = graphs
+        self.copies = 1
+        self.overhead_ns = overhead_ns
 
     def enqueue(self) -> Callable[[], int]:
         self.log.append(f"enqueue {self.name}")
@@ -40,6 +54,37 @@ class ScriptedClock:
             return next(self.ns)
 
         return wait
+
+    def enqueue_graph(self, launches: int) -> Callable[[], int]:
+        self.log.append(f"enqueue {launches} {self.name}")
+        return lambda: self.overhead_ns + launches * next(self.ns)
+
+
+class ScriptedWatch:
+    """Tells the given states one after the other, for ever."""
+
+    def __init__(self, states: Iterable[BlockState]) -> None:
+        self.states = cycle(states)
+
+    def state(self) -> BlockState:
+        return next(self.states)
+
+
+class ScriptedHost:
+    """A clock that moves by `tick` seconds whenever it is read, and by what is slept."""
+
+    def __init__(self, tick: float = 0.01) -> None:
+        self.tick = tick
+        self.seconds = 0.0
+        self.slept: list[float] = []
+
+    def now(self) -> float:
+        self.seconds += self.tick
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.seconds += seconds
 
 
 Compute = Callable[[Build, Launch, Mapping[str, Any], tuple[str, ...]], Mapping[str, Any]]
@@ -70,3 +115,9 @@ class FakeBackend:
     ) -> ScriptedClock | None:
         times = self.times.get(build.variant)
         return None if times is None else ScriptedClock(times, build.variant)
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
+        return None
+
+    def watch(self) -> ScriptedWatch | None:
+        return None

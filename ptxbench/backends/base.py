@@ -29,7 +29,20 @@ class Outcome:
 
 
 class Clock(Protocol):
-    """A loaded kernel with its arguments on the device, ready to be sampled."""
+    """A loaded kernel with its arguments on the device, ready to be sampled.
+
+    `graphs`: whether it can be timed by graphs of many launches; `copies`: over how many sets of buffers those rotate.
+    """
+
+    @property
+    def graphs(self) -> bool: ...
+
+    @property
+    def copies(self) -> int: ...
+
+    def enqueue_graph(self, launches: int) -> Callable[[], int]:
+        """Launch so many times as one graph, without waiting; gives a function that waits and returns nanoseconds."""
+        ...
 
     def enqueue(self) -> Callable[[], int]:
         """Restore the outputs, flush L2, launch once, all without waiting for the device.
@@ -39,6 +52,22 @@ class Clock(Protocol):
         would let the device run dry and time the host.
         """
         ...
+
+
+class Watch(Protocol):
+    """Looks at the device between blocks."""
+
+    def state(self) -> BlockState:
+        """The SM clock and the reasons for a lower one, now. Never called while a sample is under way."""
+        ...
+
+
+@dataclass(frozen=True)
+class BlockState:
+    """What the device says of itself; `clock_mhz` is None, and `reasons` (NVML's bits) 0, where it does not."""
+
+    clock_mhz: float | None = None
+    reasons: int = 0
 
 
 class Backend(Protocol):
@@ -65,4 +94,12 @@ class Backend(Protocol):
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> Clock | None:
         """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator)."""
+        ...
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
+        """The clock of a kernel that does nothing, launched alike: what a launch itself costs."""
+        ...
+
+    def watch(self) -> Watch | None:
+        """What tells the state of the device between blocks; None where nothing does."""
         ...

@@ -136,3 +136,26 @@ def sweep_sectors(l2_bytes: int, times: float = 2) -> int:
 def nanoseconds(milliseconds: float) -> int:
     """What two events tell, a float in milliseconds, as whole nanoseconds."""
     return round(milliseconds * 1e6)
+
+
+def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> int:
+    """Sets of buffers over which a graph's launches take turns, so that each finds its data out of L2.
+
+    Three times the cache between two uses of a set, and no more than a quarter of the memory that is free.
+    """
+    wanted = max(2, math.ceil(3 * l2_bytes / max(footprint, 1)) + 1)
+    return max(1, min(wanted, free_bytes // 4 // max(footprint, 1), MOST_COPIES))
+
+
+MOST_COPIES = 64
+"""Making a set takes time too."""
+
+
+def names_of_arrays(arguments: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in arguments.items() if isinstance(value, np.ndarray)]
+
+
+def empty_kernel(packed: tuple[np.generic[Any], ...]) -> str:
+    """PTX of a kernel, `empty`, that takes these arguments and returns at once."""
+    params = ", ".join(f".param .b{8 * value.nbytes} p{index}" for index, value in enumerate(packed))
+    return f".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry empty({params})\n{{ ret; }}\n"

@@ -60,6 +60,12 @@ class EmulatorBackend:
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:
         return None
 
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:
+        return None
+
+    def watch(self) -> None:
+        return None
+
 
 def locate(build: Build, message: str) -> str:
     """`message` with each "line 9:" as "FILE:9:"; of CUDA C, the line is one of the PTX that NVRTC made."""

@@ -10,19 +10,22 @@ import ctypes
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ptxbench.backends import buffers
-from ptxbench.backends.base import Clock, Outcome
+from ptxbench.backends.base import Clock, Outcome, Watch
+from ptxbench.backends.device_buffers import DeviceBuffers
+from ptxbench.backends.event_clock import EventClock
+from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, ToolMissing
-from ptxbench.pair import Array, Launch, ceil_div
+from ptxbench.pair import Launch, ceil_div
 from ptxbench.toolchain import Build
 
 WITHOUT_TIMING = "Run with --backend emulator to verify without timing."
@@ -183,12 +186,67 @@ class GpuBackend:
             memory.remember(outputs)
             sweep = self.sweep
             self.stream.synchronize()
+        copies = buffers.rotation(sum(array.nbytes for array in memory.arrays.values()), self.l2_bytes, self.free_bytes)
 
         def before_launch() -> None:
             memory.restore()  # before the sweep, for these writes pass through L2
             sweep()
 
-        return EventClock(before_launch, launch_once, self.event, self.elapsed, lambda: self.reporting(build))
+        @cache
+        def rotated() -> list[Callable[[], None]]:
+            """The launch over each set of buffers; the further sets are made for the first graph alone."""
+            more = [DeviceBuffers(self.cuda, self.stream, arguments) for _ in range(copies - 1)]
+            return [launch_once, *(self.prepare(build, launch, arguments, each) for each in more)]
+
+        return EventClock(
+            before_launch,
+            launch_once,
+            self.event,
+            self.elapsed,
+            lambda: self.reporting(build),
+            lambda launches: self.capture(rotated(), launches),
+            copies,
+        )
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
+        """The clock of an empty kernel with the same grid, block and size of parameters."""
+        packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
+        function = self.load(buffers.empty_kernel(packed).encode(), "empty")
+        grid, block = launch.grid_xyz, launch.block_xyz
+
+        def launch_once() -> None:
+            function(grid, block, packed, 0, self.stream)
+
+        sweep = self.sweep
+        return EventClock(
+            sweep,
+            launch_once,
+            self.event,
+            self.elapsed,
+            nullcontext,
+            lambda launches: self.capture([launch_once], launches),
+        )
+
+    def watch(self) -> Watch | None:
+        """NVML's view of the device, where there is one."""
+        return NvmlWatch.of(self.cuda.runtime.deviceGetPCIBusId(0))
+
+    def capture(self, launches: Sequence[Callable[[], None]], count: int) -> Callable[[], None]:
+        """A graph of `count` launches, taking turns; gives the function that enqueues it."""
+        self.stream.begin_capture()
+        for i in range(count):
+            launches[i % len(launches)]()
+        graph = self.stream.end_capture()
+        graph.upload(self.stream)
+        return lambda: graph.launch(self.stream)
+
+    @cached_property
+    def l2_bytes(self) -> int:
+        return int(self.cuda.runtime.getDeviceProperties(0)["l2CacheSize"])
+
+    @property
+    def free_bytes(self) -> int:
+        return int(self.cuda.runtime.memGetInfo()[0])
 
     def prepare(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
@@ -196,7 +254,7 @@ class GpuBackend:
         """Everything up to the launch, which the function given enqueues."""
         buffers.check_launch(launch)
         packed = buffers.pack(arguments, memory.addresses)
-        function = self.load(build.cubin or build.ptx.encode(), build.entry)
+        function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant)
         driver = self.cuda.driver
         static = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
         if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
@@ -209,19 +267,19 @@ class GpuBackend:
 
         return launch_once
 
-    def load(self, image: bytes, entry: str) -> Any:
-        """The kernel `entry` of a cubin or a PTX text, loaded once a process."""
-        key = hashlib.sha256(entry.encode() + b"\0" + image).digest()
+    def load(self, image: bytes, entry: str, module: str = "") -> Any:
+        """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two."""
+        key = hashlib.sha256(b"\0".join((entry.encode(), module.encode(), image))).digest()
         if key not in self.kernels:
-            module = self.cuda.function.Module()
-            module.load(image + b"\0")  # CuPy calls cuModuleLoadData; PTX text must end with a zero byte
-            self.kernels[key] = module.get_function(entry)
+            loaded = self.cuda.function.Module()
+            loaded.load(image + b"\0")  # CuPy calls cuModuleLoadData; PTX text must end with a zero byte
+            self.kernels[key] = loaded.get_function(entry)
         return self.kernels[key]
 
     @cached_property
     def sweep(self) -> Callable[[], None]:
         """Enqueues the read sweep that empties L2 of a launch's data."""
-        sectors = buffers.sweep_sectors(self.cuda.runtime.getDeviceProperties(0)["l2CacheSize"])
+        sectors = buffers.sweep_sectors(self.l2_bytes)
         zeros = self.cuda.alloc(sectors * buffers.SECTOR_BYTES)
         zeros.memset_async(0, sectors * buffers.SECTOR_BYTES, self.stream)
         function = self.load(Path(__file__).with_name("l2_sweep.ptx").read_bytes(), "l2_sweep")
@@ -265,139 +323,6 @@ class GpuBackend:
             raise DeviceError(f"{kernel}: {error} {ADVICE[2]}") from error
 
 
-class EventClock:
-    """A clock by two events, over functions alone: each enqueues its part and returns at once.
-
-    `event` makes an event ahead of time and gives the function that records it; `elapsed` waits.
-    """
-
-    def __init__(
-        self,
-        before_launch: Callable[[], None],
-        launch: Callable[[], None],
-        event: Callable[[], Callable[[], Any]],
-        elapsed: Callable[[Any, Any], int],
-        reporting: Callable[[], Any],
-    ) -> None:
-        self.before_launch = before_launch
-        self.launch = launch
-        self.event = event
-        self.elapsed = elapsed
-        self.reporting = reporting
-
-    def enqueue(self) -> Callable[[], int]:
-        """See base.Clock. Both events exist before the first is recorded, so nothing is made in the timed part."""
-        with self.reporting():
-            record_start, record_stop = self.event(), self.event()
-            self.before_launch()
-            start = record_start()
-            self.launch()
-            stop = record_stop()
-
-        def wait() -> int:
-            with self.reporting():
-                return self.elapsed(start, stop)
-
-        return wait
-
-
-class DeviceBuffers:
-    """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`."""
-
-    def __init__(self, cuda: Any, stream: Any, arguments: Mapping[str, Any]) -> None:
-        self.cuda = cuda
-        self.stream = stream
-        self.arrays: dict[str, Array] = {
-            name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)
-        }
-        self.memory: dict[str, Any] = {}
-        self.masters: dict[str, Any] = {}
-        zones = [buffers.guard_zone(index) for index in range(len(self.arrays))]  # alive until the stream is done
-        for zone, (name, array) in zip(zones, self.arrays.items(), strict=True):
-            self.memory[name] = memory = cuda.alloc(array.nbytes + 2 * buffers.GUARD_BYTES)
-            self.upload(zone, memory.ptr)
-            self.upload(array, memory.ptr + buffers.GUARD_BYTES)
-            self.upload(zone, memory.ptr + buffers.GUARD_BYTES + array.nbytes)
-        stream.synchronize()
-
-    @property
-    def addresses(self) -> dict[str, int]:
-        """The address of each array's first byte."""
-        return {name: memory.ptr + buffers.GUARD_BYTES for name, memory in self.memory.items()}
-
-    def upload(self, array: Array, address: int) -> None:
-        runtime = self.cuda.runtime
-        runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
-
-    def download(self) -> dict[str, buffers.Remains]:
-        """Wait for the stream, then fetch every array and its zones."""
-        runtime = self.cuda.runtime
-        self.stream.synchronize()
-        left = {}
-        for name, array in self.arrays.items():
-            zones = np.empty((2, buffers.GUARD_BYTES), np.uint8)
-            remains = buffers.Remains(zones[0], np.empty_like(array), zones[1])
-            address = self.memory[name].ptr
-            for part in (remains.before, remains.data, remains.after):
-                runtime.memcpyAsync(part.ctypes.data, address, part.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
-                address += part.nbytes
-            left[name] = remains
-        self.stream.synchronize()
-        return left
-
-    def remember(self, outputs: tuple[str, ...]) -> None:
-        """Prepare `restore` for `outputs`: a fill where poison is all, else a master copy on the device."""
-        self.masters = {}
-        for name in outputs:
-            array = self.arrays[name]
-            self.masters[name] = None if buffers.is_poison(array) else self.cuda.alloc(array.nbytes)
-            if self.masters[name] is not None:
-                self.upload(array, self.masters[name].ptr)
-
-    def restore(self) -> None:
-        """Enqueue the restoring of the remembered outputs to what they were before the first launch."""
-        runtime, stream = self.cuda.runtime, self.stream.ptr
-        for name, master in self.masters.items():
-            address, size = self.addresses[name], self.arrays[name].nbytes
-            if master is None:
-                runtime.memsetAsync(address, 0xFF, size, stream)
-            else:
-                runtime.memcpyAsync(address, master.ptr, size, runtime.memcpyDeviceToDevice, stream)
-
-
 def kernel_name(build: Build) -> str:
     """The kernel in a message: its file, and its variant where the file alone does not tell it."""
     return f"{build.source.name} ({build.variant})" if "@" in build.variant else build.source.name
-
-
-def management(bus_id: str) -> dict[str, Any]:
-    """What only NVML knows of the device on that PCI bus; None for each thing that it does not tell.
-
-    Matched by bus, because NVML's order is not CUDA's. The UUID is hashed: it tells two devices apart in results
-    that are shared, and names none.
-    """
-    import pynvml
-
-    def ask(question: Callable[..., Any], *arguments: Any) -> Any:
-        try:
-            return question(*arguments)
-        except pynvml.NVMLError:
-            return None
-
-    known = dict.fromkeys(("uuid_hash", "mig", "power_limit_w", "driver"))
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return known
-    try:
-        known["driver"] = ask(pynvml.nvmlSystemGetDriverVersion)
-        if (device := ask(pynvml.nvmlDeviceGetHandleByPciBusId, bus_id)) is not None:
-            if uuid := ask(pynvml.nvmlDeviceGetUUID, device):
-                known["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
-            if (mig := ask(pynvml.nvmlDeviceGetMigMode, device)) is not None:
-                known["mig"] = bool(mig[0])  # now; mig[1] is from the next reset on
-            if (milliwatts := ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, device)) is not None:
-                known["power_limit_w"] = milliwatts / 1000
-        return known
-    finally:
-        pynvml.nvmlShutdown()

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ptxbench import environment, toolchain
-from ptxbench.measure import Settings
 from ptxbench.result import Cell, Run
 from ptxbench.runner.plan import Plan
 
@@ -47,7 +46,7 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
             "seed": plan.seed,
             "backend": plan.backend.name,
             "assembler": plan.assembler,
-            "rounds": 1 if timed else 0,
+            "rounds": plan.rounds if timed else 0,
         },
         tool=environment.tool(),
         source=environment.source(plan.kernels),
@@ -58,7 +57,7 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
             "emulator": None if timed else environment.tool()["version"],
             "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()},
         },
-        settings={"seed": plan.seed, **dataclasses.asdict(Settings())} if timed else {},
+        settings={"seed": plan.seed, **dataclasses.asdict(plan.settings)} if timed else {},
         calibration={},
         cells=list(cells),
     )

@@ -13,6 +13,7 @@ from ptxbench.backends.base import Backend
 from ptxbench.discovery import Found, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
+from ptxbench.measure import SETTINGS, Settings
 from ptxbench.pair import In, InOut, Pair, Scalar, Size
 from ptxbench.units import si, size_words
 
@@ -47,6 +48,11 @@ class Plan:
     kernels: Path
     assembler: Literal["toolkit", "driver"] = "toolkit"
     seed: int = 1
+    settings: Settings = SETTINGS
+    rounds: int = 1
+    """Fresh processes to measure in, where the backend has a clock."""
+    round_number: int = 0
+    process: int = 0
     argv: tuple[str, ...] = ()
 
 

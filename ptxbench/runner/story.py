@@ -7,22 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ptxbench import toolchain
+from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, shown
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.emulator import accuracy
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
-from ptxbench.measure import measure
+from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
-from ptxbench.result import BITS_DIFFER, MODELLED, Cell, LaunchReport, Round
+from ptxbench.result import BITS_DIFFER, MODELLED, Cell, LaunchReport
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.plan import Job, Plan
@@ -149,7 +151,7 @@ class Story:
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
         labels = labels | (yield from self.verify(job, own, size))
-        rounds = yield from self.measure(job, own, launch, size)
+        measured = yield from self.measure(job, own, launch, size)
         if self.lost:
             for candidate in own:
                 if candidate.alive:
@@ -166,40 +168,92 @@ class Story:
                 )
                 for candidate in own
             },
-            labels=sorted(labels),
-            rounds=rounds,
+            labels=sorted(labels | measured.labels),
+            rounds=measured.rounds,
         )
 
     def measure(
         self, job: Job, candidates: Sequence[Candidate], launch: Launch, size: Size
-    ) -> Generator[Event, None, list[Round]]:
-        """Time each verified variant against the reference, if that is verified and the backend has a clock."""
+    ) -> Generator[Event, None, Measured]:
+        """Time the verified variants together, if the reference is verified and the backend has a clock."""
         pair = job.found.pair
         alive = {each.source.variant: each for each in candidates if each.alive and each.build}
-        reference = alive.pop(REFERENCE, None)
-        if reference is None or self.lost:
-            return []
+        if REFERENCE not in alive or self.lost:
+            return Measured()
         arguments = pair.make_arguments(size, self.plan.seed)
-        rounds: list[Round] = []
-        base = None
-        for candidate in (reference, *alive.values()):
+        clocks = {}
+        for name in (REFERENCE, *(each for each in alive if each != REFERENCE)):
+            candidate = alive[name]
             assert candidate.build is not None
             try:
                 clock = self.backend.clock(candidate.build, launch, arguments, pair.outputs)
                 if clock is None:
-                    return []
-                if base is None:
-                    base = clock
-                    continue
-                yield self.step(job, candidate, "measure", size)
-                rounds += measure(
-                    {REFERENCE: base, candidate.source.variant: clock}, reference=REFERENCE, seed=self.plan.seed
-                )
+                    return Measured()
+                clocks[name] = TimedClock(candidate, clock)
             except KernelError as error:
                 candidate.fail(error)
-                if base is None or self.lost:
-                    return rounds
-        return rounds
+                if self.lost or name == REFERENCE:
+                    return Measured()
+        while len(clocks) > 1:
+            yield self.step(job, alive[next(reversed(clocks))], "measure", size)
+            try:
+                return measure(
+                    clocks,
+                    reference=REFERENCE,
+                    seed=self.plan.seed,
+                    round_number=self.plan.round_number,
+                    process=self.plan.process,
+                    settings=self.plan.settings,
+                    watch=self.backend.watch(),
+                    floor=self.backend.floor(launch, arguments),
+                )
+            except ClockError as error:  # the others are measured without it, if the device still works
+                error.candidate.fail(error.cause)
+                del clocks[error.candidate.source.variant]
+                if self.lost or REFERENCE not in clocks:
+                    break
+        return Measured()
+
+
+class ClockError(Exception):
+    """A sample failed: whose, and why."""
+
+    def __init__(self, candidate: Candidate, cause: KernelError) -> None:
+        super().__init__(str(cause))
+        self.candidate = candidate
+        self.cause = cause
+
+
+@dataclass(frozen=True)
+class TimedClock:
+    """A candidate's clock, whose errors say whose they are."""
+
+    candidate: Candidate
+    clock: Clock
+
+    @property
+    def graphs(self) -> bool:
+        return self.clock.graphs
+
+    @property
+    def copies(self) -> int:
+        return self.clock.copies
+
+    def enqueue(self) -> Callable[[], int]:
+        return self.guarded(self.clock.enqueue)
+
+    def enqueue_graph(self, launches: int) -> Callable[[], int]:
+        return self.guarded(lambda: self.clock.enqueue_graph(launches))
+
+    def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
+        def named(action: Callable[[], Any]) -> Any:
+            try:
+                return action()
+            except KernelError as error:
+                raise ClockError(self.candidate, error) from None
+
+        wait = named(enqueue)
+        return lambda: int(named(wait))
 
 
 def error_of(opcode: str) -> ErrorOf:

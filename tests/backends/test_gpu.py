@@ -10,7 +10,8 @@ import pynvml
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.backends import gpu
+from ptxbench.backends import event_clock, gpu, nvml
+from ptxbench.backends.base import BlockState
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import MemoryFault, ToolMissing, WrongResult
 from ptxbench.pair import Launch, f32, poison, u8, u32
@@ -92,7 +93,7 @@ UNKNOWN = {"uuid_hash": None, "mig": None, "power_limit_w": None, "driver": None
 
 def test_without_nvml_its_fields_are_none(monkeypatch):
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
-    assert gpu.management("0000:01:00.0") == UNKNOWN
+    assert nvml.management("0000:01:00.0") == UNKNOWN
 
 
 def test_what_nvml_does_not_tell_is_none_and_the_rest_is_kept(monkeypatch):
@@ -107,11 +108,11 @@ def test_what_nvml_does_not_tell_is_none_and_the_rest_is_kept(monkeypatch):
     }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
-    told = gpu.management("0000:01:00.0")
+    told = nvml.management("0000:01:00.0")
     assert len(told["uuid_hash"]) == 16
     assert told == UNKNOWN | {"uuid_hash": told["uuid_hash"], "power_limit_w": 350.0, "driver": "580.65.06"}
     monkeypatch.setattr(pynvml, "nvmlDeviceGetHandleByPciBusId", refuse)
-    assert gpu.management("0000:01:00.0") == UNKNOWN | {"driver": "580.65.06"}
+    assert nvml.management("0000:01:00.0") == UNKNOWN | {"driver": "580.65.06"}
 
 
 def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
@@ -131,13 +132,46 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
         log.append(f"wait for {stop}")
         return 51200
 
-    clock = gpu.EventClock(
+    clock = event_clock.EventClock(
         lambda: log.append("restore and flush"), lambda: log.append("launch"), event, elapsed, nullcontext
     )
     wait = clock.enqueue()
     assert log == ["make event", "make event", "restore and flush", "record event 1", "launch", "record event 2"]
     assert wait() == 51200
     assert log[-1] == "wait for event 2"
+
+
+def test_a_graph_is_captured_once_and_timed_like_a_launch():
+    log = []
+
+    def capture(launches):
+        log.append(f"capture {launches}")
+        return lambda: log.append(f"graph of {launches}")
+
+    clock = event_clock.EventClock(
+        lambda: log.append("flush"), lambda: None, lambda: lambda: log.append("record"), lambda start, stop: 7,
+        nullcontext, capture, copies=3,
+    )  # fmt: skip
+    assert (clock.graphs, clock.copies) == (True, 3)
+    assert [clock.enqueue_graph(8)() for _ in range(2)] == [7, 7]
+    assert log == ["capture 8", *["flush", "record", "graph of 8", "record"] * 2]
+
+
+def test_nvml_tells_the_clock_and_what_lowers_it_and_without_an_answer_nothing(monkeypatch):
+    answers = {
+        "nvmlInit": lambda: None,
+        "nvmlDeviceGetHandleByPciBusId": {"0000:01:00.0": "a handle"}.get,
+        "nvmlDeviceGetClockInfo": lambda device, kind: {("a handle", pynvml.NVML_CLOCK_SM): 1755}[device, kind],
+        "nvmlDeviceGetCurrentClocksThrottleReasons": {"a handle": 0x20}.get,
+    }
+    for name, answer in answers.items():
+        monkeypatch.setattr(pynvml, name, answer)
+    watch = nvml.NvmlWatch.of("0000:01:00.0")
+    assert watch.state() == BlockState(1755.0, 0x20)
+    monkeypatch.setattr(pynvml, "nvmlDeviceGetClockInfo", refuse)
+    assert watch.state() == BlockState(None, 0)
+    monkeypatch.setattr(pynvml, "nvmlInit", refuse)
+    assert nvml.NvmlWatch.of("0000:01:00.0") is None
 
 
 SWEEP = Path(gpu.__file__).with_name("l2_sweep.ptx")

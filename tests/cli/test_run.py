@@ -17,6 +17,9 @@ from ptxbench.toolchain import locate, nvrtc
 from tests.fakes import FakeBackend
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
+"""A scripted clock needs no warm-up."""
+
 RUN = ("run", "--kernels", "kernels", "--backend", "emulator")
 
 
@@ -163,7 +166,7 @@ def gpu(monkeypatch):
 
     backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)
     measure = story.measure
-    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options, settings=Settings(9, 0.0)))
+    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
 
 

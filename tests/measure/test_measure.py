@@ -1,15 +1,19 @@
-"""The order of the samples, and that nothing but the order is this module's business."""
+"""The experiment over scripted clocks: the order of samples, when it begins, what counts, when it ends, its labels."""
 
 import gc
-from itertools import count
+from itertools import chain, count, cycle, repeat
 
 import pytest
 
 from ptxbench import stats
+from ptxbench.backends.base import BlockState
 from ptxbench.measure import Settings, measure, start_letter
-from tests.fakes import ScriptedClock
+from ptxbench.measure.throttle import dropped, pause
+from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 
-NO_WARM_UP = Settings(blocks=3, warm_up_seconds=0)
+SHORT = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=0)
+"""Three blocks, after one of warm-up and three samples that tell how long a kernel takes."""
+PROBES = 3
 
 
 def seed_that_starts(letter):
@@ -21,50 +25,63 @@ def clocks_with_log(**times):
     return {name: ScriptedClock(ns, name, log) for name, ns in times.items()}, log
 
 
+def measured(clocks, settings=SHORT, seed=1, **options):
+    return measure(clocks, seed=seed, settings=settings, **{"host": ScriptedHost()} | options)
+
+
+# ---- order
+
+
 @pytest.mark.parametrize(
     ("letter", "order"), [("A", ["cuda", "ptx", "ptx", "cuda"]), ("B", ["ptx", "cuda", "cuda", "ptx"])]
 )
 def test_a_block_is_enqueued_whole_in_its_order_before_anything_waits(letter, order):
-    clocks, log = clocks_with_log(cuda=[100], ptx=[200])
-    measure(clocks, seed=seed_that_starts(letter), settings=Settings(blocks=1, warm_up_seconds=0))
+    clocks, log = clocks_with_log(cuda=[100_000], ptx=[200_000])
+    measured(clocks, seed=seed_that_starts(letter))
     block = [f"enqueue {name}" for name in order] + [f"wait {name}" for name in order]
-    assert log == block * 2  # the one block of warm-up, and the one that counts
+    assert log[4 * PROBES :] == block * 4  # the one of the warm-up, and the three that count
 
 
 @pytest.mark.parametrize("letter", ["A", "B"])
 def test_a_round_keeps_the_times_in_launch_order_and_gives_the_ratio_back(letter):
-    clocks, _ = clocks_with_log(cuda=[100], ptx=[150])
-    [one] = measure(clocks, seed=seed_that_starts(letter), settings=Settings(blocks=8, warm_up_seconds=0))
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[150_000])
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+    [one] = measured(clocks, settings, seed_that_starts(letter)).rounds
     assert one.start == letter
     assert one.contrast == ("cuda", "ptx")
-    assert one.ns == [[100, 150, 150, 100] if letter == "A" else [150, 100, 100, 150]] * 8
+    fast, slow = 100_000, 150_000
+    assert one.ns == [[fast, slow, slow, fast] if letter == "A" else [slow, fast, fast, slow]] * 8
     assert stats.ratio([one], "ptx").value == pytest.approx(1.5)
-    assert stats.median_ns([one], "cuda") == 100
+    assert stats.median_ns([one], "cuda") == 100_000
 
 
-def test_every_further_variant_gets_its_own_contrast_with_the_reference():
-    clocks, _ = clocks_with_log(**{"cuda": [100], "cuda@fast": [90], "ptx": [80], "ptx.v4": [70]})
-    rounds = measure(clocks, seed=1, settings=NO_WARM_UP)
+def test_the_contrasts_take_turns_block_by_block():
+    names = ["cuda", "cuda@fast", "ptx", "ptx.v4"]
+    clocks, log = clocks_with_log(**{name: [100_000] for name in names})
+    rounds = measured(clocks).rounds
     assert [one.contrast for one in rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx"), ("cuda", "ptx.v4")]
     assert len({one.start for one in rounds}) == 1  # one letter a round
     assert all(len(one.ns) == 3 for one in rounds)
+    others = [
+        each.split()[1] for each in log[2 * PROBES * 4 :] if each.startswith("enqueue") and "cuda" not in each.split()
+    ]
+    assert others[::2] == ["cuda@fast", "ptx", "ptx.v4"] * 4
+
+
+def test_a_contrast_that_is_decided_steps_out_and_the_others_go_on():
+    noisy = chain([100_000, 101_000], cycle([100_000, 104_000, 97_000]))
+    clocks, _ = clocks_with_log(**{"cuda": [100_000], "ptx": [100_000], "ptx.noisy": noisy})
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), solo=0)
+    quiet, loud = measured(clocks, settings).rounds
+    assert (len(quiet.ns), quiet.stop) == (8, "width")
+    assert (len(loud.ns), loud.stop) == (16, "limit")
 
 
 @pytest.mark.parametrize("names", [(), ("ptx",), ("cuda",)])
 def test_without_a_pair_there_is_nothing_to_measure(names):
     clocks, log = clocks_with_log(**{name: [1] for name in names})
-    assert measure(clocks, seed=1, settings=NO_WARM_UP) == []
+    assert measured(clocks).rounds == ()
     assert log == []
-
-
-def test_the_warm_up_lasts_its_time_and_its_samples_do_not_count():
-    clocks, log = clocks_with_log(cuda=range(1, 1000), ptx=range(1, 1000))
-    ticks = iter(range(100))  # each look at the host's clock is a second later
-    settings = Settings(blocks=2, warm_up_seconds=5)
-    [one] = measure(clocks, seed=seed_that_starts("A"), settings=settings, now=lambda: next(ticks))
-    # The end is 5. One block; then the clock reads 1, 2, 3, 4, each followed by a block; then 5.
-    assert log.count("wait cuda") == 2 * (5 + 2)
-    assert one.ns == [[11, 11, 12, 12], [13, 13, 14, 14]]
 
 
 def test_the_start_letter_depends_on_seed_and_round_alone_and_is_fair():
@@ -78,13 +95,154 @@ def test_the_collector_is_off_inside_a_block_and_back_on_afterwards_even_after_a
     seen = []
 
     class Clock:
+        graphs, copies = False, 1
+
         def enqueue(self):
             seen.append(gc.isenabled())
-            if len(seen) == 6:
+            if len(seen) == 11:
                 raise RuntimeError("the device went away")
             return lambda: 1
 
     with pytest.raises(RuntimeError, match="the device went away"):
-        measure({"cuda": Clock(), "ptx": Clock()}, seed=1, settings=NO_WARM_UP)
-    assert seen == [False] * 6
+        measured({"cuda": Clock(), "ptx": Clock()})
+    assert seen == [False] * 11
     assert gc.isenabled()
+
+
+# ---- warm-up
+
+
+def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
+    falling = chain(range(140_000, 100_000, -1000), repeat(100_000))
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=falling)
+    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=100, looks=(3,), solo=0)
+    measured_ = measured(clocks, settings)
+    assert measured_.labels == set()
+    assert measured_.rounds[0].ns == [[100_000] * 4] * 3  # none of the falling ones is left
+
+
+def test_a_warm_up_that_never_settles_ends_and_is_labelled():
+    restless = cycle([*repeat(100_000, 20), *repeat(104_000, 20)])
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=restless)
+    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=2, looks=(3,), solo=0)
+    host = ScriptedHost(tick=0.1)
+    assert "UNSETTLED" in measured(clocks, settings, host=host).labels
+    assert host.seconds < 10
+
+
+# ---- what counts
+
+
+def test_blocks_at_a_low_clock_or_under_a_thermal_limit_do_not_count():
+    states = [BlockState(1000), BlockState(940), BlockState(1010), BlockState(990, 0x20), BlockState(1000, 0x4)]
+    assert dropped(states, 0.95) == {1: "clock", 3: "thermal, by the driver"}  # a power cap, 0x4, is none
+    assert dropped([BlockState()] * 4, 0.95) == {}
+    assert dropped([BlockState(700)] * 4, 0.95) == {}  # against the round's own median, not the nominal clock
+
+
+def test_dropped_blocks_are_recorded_and_left_out_and_replaced_by_further_ones():
+    states = chain([BlockState(1000)] * 3, [BlockState(500)], repeat(BlockState(1000)))
+    # The fourth block, after three probes and one block of warm-up, is slow with the clock.
+    ptx = chain(repeat(100_000, PROBES + 2 + 6), repeat(200_000, 2), repeat(100_000))
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=ptx)
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+    one = measured(clocks, settings, watch=ScriptedWatch(states)).rounds[0]
+    assert one.dropped == {"3": "clock"}
+    assert len(one.ns) == 9
+    assert one.ns[3].count(200_000) == 2
+    assert stats.ratio([one], "ptx").value == 1
+    assert stats.median_ns([one], "ptx") == 100_000
+
+
+def test_where_too_many_blocks_would_be_dropped_all_are_kept_and_labelled():
+    states = cycle([BlockState(1000), BlockState(1000, 0x40)])
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    host = ScriptedHost()
+    result = measured(clocks, watch=ScriptedWatch(states), host=host)
+    assert "THROTTLED" in result.labels
+    assert result.rounds[0].dropped == {}
+    assert len(result.rounds[0].ns) == 3
+    assert host.slept == [pause(1)]
+
+
+def test_rests_after_throttled_blocks_get_longer_up_to_two_seconds():
+    assert pause(1) == pytest.approx(0.075)
+    assert pause(2) == pytest.approx(0.1125)
+    assert pause(30) == 2
+
+
+def test_kernels_that_take_another_time_alone_are_labelled():
+    among = chain(repeat(100_000, PROBES + 2), repeat(100_000, 10), repeat(110_000))
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=among)
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=10)
+    result = measured(clocks, settings)
+    assert "INTERACTION" in result.labels
+    assert result.rounds[0].solo_ns == {"A": [100_000] * 10, "B": [100_000] * 10}
+    calm, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    assert measured(calm, settings).labels == {"UNSETTLED"}  # after a warm-up of no time at all
+
+
+# ---- the end
+
+
+def test_a_round_ends_by_the_width_at_a_look_and_never_by_the_result():
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[200_000])
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, solo=0)
+    one = measured(clocks, settings).rounds[0]
+    assert (len(one.ns), one.stop) == (20, "width")
+
+
+def test_a_look_that_a_dropped_block_steps_over_is_taken_at_the_next():
+    assert stats.stop_reason([0.0] * 21, 0, since=19) == "width"
+    assert stats.stop_reason([0.0] * 21, 0, since=20) is None
+    assert stats.stop_reason([0.0] * 20, 0) == "width"
+
+
+def test_a_round_ends_by_its_time_once_it_has_the_first_looks_blocks():
+    noisy = cycle([100_000, 150_000, 80_000])
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=noisy)
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 400), limit_seconds=2, solo=0)
+    one = measured(clocks, settings, host=ScriptedHost(tick=0.1)).rounds[0]
+    assert one.stop == "limit"
+    assert 8 <= len(one.ns) < 40
+
+
+def test_a_round_without_enough_blocks_is_given_up_and_labelled():
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(20,), few_seconds=5, solo=0)
+    result = measured(clocks, settings, host=ScriptedHost(tick=1))
+    assert "FEW-BLOCKS" in result.labels
+    assert len(result.rounds[0].ns) == 5
+
+
+# ---- tiny kernels
+
+
+def test_tiny_kernels_are_timed_by_the_slope_of_two_graphs_in_which_overhead_cancels():
+    log = []
+    clocks = {
+        name: ScriptedClock([ns], name, log, graphs=True, overhead_ns=3000)
+        for name, ns in (("cuda", 2000), ("ptx", 1000))
+    }
+    one = measured(clocks).rounds[0]
+    assert (one.timing, one.k) == ("slope", 200)  # 200 us of the shortest
+    assert sorted(one.ns[0]) == [1000, 1000, 2000, 2000]
+    assert {each for each in log if "200" in each or "400" in each} == {
+        "enqueue 200 cuda", "enqueue 400 cuda", "enqueue 200 ptx", "enqueue 400 ptx"
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("ns", "graphs", "timing"), [(25_000, True, "single"), (2000, False, "single"), (24_000, True, "slope")]
+)
+def test_a_launch_is_a_sample_where_events_resolve_it_or_graphs_are_not_to_be_had(ns, graphs, timing):
+    clocks = {name: ScriptedClock([ns], name, graphs=graphs) for name in ("cuda", "ptx")}
+    assert measured(clocks).rounds[0].timing == timing
+
+
+@pytest.mark.parametrize(("floor", "label"), [(40_000, set()), (51_000, {"LAUNCH-BOUND"})])
+def test_a_time_under_twice_that_of_an_empty_kernel_is_that_of_the_launch(floor, label):
+    clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    result = measured(clocks, floor=ScriptedClock([floor]))
+    assert result.labels - {"UNSETTLED"} == label  # after a warm-up of no time at all
+    assert result.rounds[0].floor_ns == floor

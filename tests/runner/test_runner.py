@@ -9,16 +9,19 @@ from ptxbench.backends.base import Outcome
 from ptxbench.errors import DeviceError, PairError, ToolMissing, UsageError
 from ptxbench.measure import Settings
 from ptxbench.result import BITS_DIFFER
-from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan, plan_jobs, run, story
+from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan, plan_jobs, run
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
 from tests.fakes import FakeBackend
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+"""A scripted clock needs no warm-up."""
+
 
 def plan_of(kernels, backend=None, variants=(), sizes=(), **options):
     jobs, _ = plan_jobs(kernels, variants=variants, sizes=sizes)
-    return Plan(jobs, backend or open_backend("emulator"), "sm_90", kernels, **options)
+    return Plan(jobs, backend or open_backend("emulator"), "sm_90", kernels, **{"settings": QUICK} | options)
 
 
 def cells(plan):
@@ -27,13 +30,6 @@ def cells(plan):
 
 def right(build, launch, arguments, outputs):
     return {"y": arguments["x"] * arguments["a"]}
-
-
-@pytest.fixture
-def quick(monkeypatch):
-    """Few blocks and no warm-up: a scripted clock needs none."""
-    measure = story.measure
-    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options, settings=Settings(8, 0.0)))
 
 
 # ---- what a run takes
@@ -141,7 +137,7 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
     assert (cell.launch.grid, cell.launch.block) == ((8, 1, 1), (128, 1, 1))
     assert cell.work == {"flops": 1024, "bytes": 8192}
     assert list(cell.variants) == ["cuda", "cuda@fast", "ptx"]
-    assert cell.rounds == []
+    assert not cell.rounds
     for result in cell.variants.values():
         assert (result.status, result.reason) == ("verified", None)
         assert [size["n"] for size in result.check.sizes] == [1, 127, 128, 129, 1024]
@@ -262,7 +258,7 @@ def test_what_the_pairs_own_functions_raise_is_told_with_file_and_line(kernels, 
 # ---- on a scripted GPU
 
 
-def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, quick, monkeypatch):
+def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, monkeypatch):
     found = locate.program
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "ptx": [1000]}, right)))
@@ -270,14 +266,14 @@ def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, quic
     assert cell.variants["ptx"].reason.startswith("ptxas is not there: pip install")
 
 
-def test_verified_variants_are_timed_against_cuda(kernels, quick):
+def test_verified_variants_are_timed_against_cuda(kernels):
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, right)))
     assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
     assert {tuple(sorted(block)) for block in cell.rounds[1].ns} == {(1000, 1000, 2000, 2000)}
     assert all(result.counts is None for result in cell.variants.values())
 
 
-def test_a_variant_that_is_not_verified_is_not_timed(kernels, quick):
+def test_a_variant_that_is_not_verified_is_not_timed(kernels):
     def wrong_ptx(build, launch, arguments, outputs):
         y = arguments["x"] * arguments["a"]
         return {"y": y + (build.variant == "ptx")}
@@ -288,13 +284,13 @@ def test_a_variant_that_is_not_verified_is_not_timed(kernels, quick):
     assert cell.variants["ptx"].status == "wrong"
 
 
-def test_without_a_verified_cuda_row_nothing_is_timed(kernels, quick):
+def test_without_a_verified_cuda_row_nothing_is_timed(kernels):
     backend = FakeBackend({"cuda": [2000], "cuda@fast": [1500], "ptx": [1000]}, right)
     (cell,) = cells(plan_of(kernels, backend, variants=["ptx"]))
-    assert cell.rounds == []
+    assert not cell.rounds
 
 
-def test_exact_outputs_of_equal_value_and_other_bits_are_labelled(kernels, quick):
+def test_exact_outputs_of_equal_value_and_other_bits_are_labelled(kernels):
     def signed_zeros(build, launch, arguments, outputs):
         y = arguments["x"] * arguments["a"]
         return {"y": np.where(y == 0, np.copysign(np.float32(0), 1 if build.variant == "ptx" else -1), y)}
@@ -316,7 +312,7 @@ class Losing(FakeBackend):
         return super().run(build, launch, arguments, outputs)
 
 
-def test_a_lost_device_ends_the_run_and_blames_one_variant(kernels, quick):
+def test_a_lost_device_ends_the_run_and_blames_one_variant(kernels):
     events = list(run(plan_of(kernels, Losing({}, right))))
     assert isinstance(events[-1], DeviceLost)
     (cell,) = [event.cell for event in events if isinstance(event, CellDone)]

@@ -1,0 +1,61 @@
+"""A clock by two events of the device, over functions alone, so that its order of calls is tested without one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+class EventClock:
+    """A clock by two events, over functions alone: each enqueues its part and returns at once.
+
+    `event` makes an event ahead of time and gives the function that records it; `elapsed` waits. `capture` makes a
+    graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
+    """
+
+    def __init__(
+        self,
+        before_launch: Callable[[], None],
+        launch: Callable[[], None],
+        event: Callable[[], Callable[[], Any]],
+        elapsed: Callable[[Any, Any], int],
+        reporting: Callable[[], Any],
+        capture: Callable[[int], Callable[[], None]] | None = None,
+        copies: int = 1,
+    ) -> None:
+        self.before_launch = before_launch
+        self.launch = launch
+        self.event = event
+        self.elapsed = elapsed
+        self.reporting = reporting
+        self.capture = capture
+        self.graphs = capture is not None
+        self.copies = copies
+        self.captured: dict[int, Callable[[], None]] = {}
+
+    def enqueue_graph(self, launches: int) -> Callable[[], int]:
+        """See base.Clock. A graph is captured the first time, outside the timed part."""
+        assert self.capture is not None
+        with self.reporting():
+            if launches not in self.captured:
+                self.captured[launches] = self.capture(launches)
+        return self.enqueue_timed(self.captured[launches])
+
+    def enqueue(self) -> Callable[[], int]:
+        """See base.Clock."""
+        return self.enqueue_timed(self.launch)
+
+    def enqueue_timed(self, launch: Callable[[], None]) -> Callable[[], int]:
+        """Time `launch` by two events, which exist before the first is recorded: nothing is made in the timed part."""
+        with self.reporting():
+            record_start, record_stop = self.event(), self.event()
+            self.before_launch()
+            start = record_start()
+            launch()
+            stop = record_stop()
+
+        def wait() -> int:
+            with self.reporting():
+                return self.elapsed(start, stop)
+
+        return wait

@@ -1,0 +1,71 @@
+"""What NVML tells of a device: who it is, and whether something slows it down. The only importer of pynvml."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+from ptxbench.backends.base import BlockState
+
+
+def management(bus_id: str) -> dict[str, Any]:
+    """What only NVML knows of the device on that PCI bus; None for each thing that it does not tell.
+
+    Matched by bus, because NVML's order is not CUDA's. The UUID is hashed: it tells two devices apart in results
+    that are shared, and names none.
+    """
+    import pynvml
+
+    def ask(question: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return question(*arguments)
+        except pynvml.NVMLError:
+            return None
+
+    known = dict.fromkeys(("uuid_hash", "mig", "power_limit_w", "driver"))
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return known
+    try:
+        known["driver"] = ask(pynvml.nvmlSystemGetDriverVersion)
+        if (device := ask(pynvml.nvmlDeviceGetHandleByPciBusId, bus_id)) is not None:
+            if uuid := ask(pynvml.nvmlDeviceGetUUID, device):
+                known["uuid_hash"] = hashlib.sha256(uuid.encode()).hexdigest()[:16]
+            if (mig := ask(pynvml.nvmlDeviceGetMigMode, device)) is not None:
+                known["mig"] = bool(mig[0])  # now; mig[1] is from the next reset on
+            if (milliwatts := ask(pynvml.nvmlDeviceGetEnforcedPowerLimit, device)) is not None:
+                known["power_limit_w"] = milliwatts / 1000
+        return known
+    finally:
+        pynvml.nvmlShutdown()
+
+
+class NvmlWatch:
+    """The SM clock and what lowers it, between blocks. NVML stays open as long as the watch lives."""
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+
+    @classmethod
+    def of(cls, bus_id: str) -> NvmlWatch | None:
+        """The watch of the device on that PCI bus; None where NVML does not know it."""
+        import pynvml
+
+        try:
+            pynvml.nvmlInit()
+            return cls(pynvml.nvmlDeviceGetHandleByPciBusId(bus_id))
+        except pynvml.NVMLError:
+            return None
+
+    def state(self) -> BlockState:
+        import pynvml
+
+        clock_mhz, reasons = None, 0
+        try:
+            clock_mhz = float(pynvml.nvmlDeviceGetClockInfo(self.device, pynvml.NVML_CLOCK_SM))
+            reasons = int(pynvml.nvmlDeviceGetCurrentClocksThrottleReasons(self.device))
+        except pynvml.NVMLError:  # what it does not tell is not known, and no block is dropped for it
+            pass
+        return BlockState(clock_mhz, reasons)

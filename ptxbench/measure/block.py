@@ -1,0 +1,33 @@
+"""A block: four samples of two kernels in the order A B B A, or B A A B."""
+
+from __future__ import annotations
+
+import gc
+import random
+from collections.abc import Callable, Sequence
+
+Sampler = Callable[[], Callable[[], int]]
+"""Enqueues a sample without waiting, and gives what waits for it: nanoseconds of one launch."""
+
+
+def start_letter(seed: int, round_number: int) -> str:
+    """Which variant starts every block of a round: drawn once from the run's seed.
+
+    Kept for the whole round, because a letter drawn per block would not balance which kernel follows which.
+    """
+    return random.Random(f"{seed}:{round_number}").choice("AB")
+
+
+def take_block(order: Sequence[Sampler]) -> list[int]:
+    """Enqueue the samples of a block back to back, then wait for them; nanoseconds in launch order.
+
+    The collector is off meanwhile: a pause between two launches would let the GPU run dry.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        pending = [sample() for sample in order]
+        return [wait() for wait in pending]
+    finally:
+        if enabled:
+            gc.enable()

@@ -1,0 +1,96 @@
+"""One variant against the reference: its blocks so far, which of them count, and whether there are enough."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from ptxbench import stats
+from ptxbench.backends.base import BlockState
+from ptxbench.measure.block import Sampler, take_block
+from ptxbench.measure.settings import Settings
+from ptxbench.measure.throttle import dropped
+
+
+@dataclass
+class Contrast:
+    """Blocks of `reference` (letter A) and `variant` (B). `warm` holds the total of each block of the warm-up."""
+
+    reference: str
+    variant: str
+    start: str
+    samplers: dict[str, Sampler]
+    warm: list[int] = field(default_factory=list)
+    ns: list[list[int]] = field(default_factory=list)
+    states: list[BlockState] = field(default_factory=list)
+    stop: str | None = None
+    seconds: float = 0.0
+    """Spent on the blocks."""
+    asked: int = 0
+    """Blocks that counted when the contrast was last decided."""
+
+    @property
+    def order(self) -> list[Sampler]:
+        """The samplers of a block, in launch order."""
+        return [self.samplers[letter] for letter in stats.letters(self.start)]
+
+    def warm_up(self) -> None:
+        self.warm.append(sum(take_block(self.order)))
+
+    def settled(self, settings: Settings) -> bool:
+        """Whether the last stretch of the warm-up took as long as the one before it."""
+        n = settings.stretch
+        if len(self.warm) < 2 * n:
+            return False
+        before, last = median(self.warm[-2 * n : -n]), median(self.warm[-n:])
+        return abs(last / before - 1) <= settings.settled
+
+    def dropped(self, settings: Settings) -> dict[int, str]:
+        """Blocks that do not count, by index; none where they are so many that all must be kept."""
+        found = dropped(self.states, settings.slow_clock)
+        return found if len(found) <= settings.most_dropped * len(self.states) else {}
+
+    def throttled(self, settings: Settings) -> bool:
+        """Whether more blocks should be dropped than may be."""
+        return len(dropped(self.states, settings.slow_clock)) > settings.most_dropped * len(self.states)
+
+    def kept(self, settings: Settings) -> list[list[int]]:
+        out = self.dropped(settings)
+        return [block for index, block in enumerate(self.ns) if index not in out]
+
+    def decide(self, settings: Settings) -> None:
+        """Set `stop` once the round of this contrast is over."""
+        order = stats.letters(self.start)
+        ratios = [stats.block_log_ratio(order, block) for block in self.kept(settings)]
+        self.stop = stats.stop_reason(
+            ratios,
+            self.seconds,
+            since=self.asked,
+            looks=settings.looks,
+            half_width=settings.half_width,
+            limit_seconds=settings.limit_seconds,
+            few_seconds=settings.few_seconds,
+        )
+        self.asked = len(ratios)
+
+    def medians(self, settings: Settings) -> dict[str, float]:
+        """The median sample of each letter, nanoseconds."""
+        taken: dict[str, list[int]] = {"A": [], "B": []}
+        for block in self.kept(settings):
+            for letter, t in zip(stats.letters(self.start), block, strict=True):
+                taken[letter].append(t)
+        return {letter: median(each) for letter, each in taken.items() if each}
+
+
+def apart(one: float, other: float) -> float:
+    """How far two times lie apart, relatively."""
+    return abs(one / other - 1)
+
+
+def interacts(contrast: Contrast, solo: dict[str, Sequence[int]], settings: Settings) -> bool:
+    """Whether a kernel takes another time alone than among the others."""
+    among = contrast.medians(settings)
+    return any(
+        apart(median(solo[letter]), among[letter]) > settings.interaction for letter in among if solo.get(letter)
+    )

@@ -1,0 +1,180 @@
+"""A round of a cell: every variant against the reference, in blocks that take turns, until each contrast is decided.
+
+Knows clocks, and no backend, pair or file.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from statistics import median
+from typing import Protocol
+
+from ptxbench.backends.base import BlockState, Clock, Watch
+from ptxbench.measure.block import Sampler, start_letter, take_block
+from ptxbench.measure.contrast import Contrast, interacts
+from ptxbench.measure.settings import Settings
+from ptxbench.measure.throttle import pause, throttled
+from ptxbench.result import FEW_BLOCKS, INTERACTION, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
+
+FEWEST_LAUNCHES, MOST_LAUNCHES = 8, 512
+"""Of the shorter graph of a slope."""
+
+
+class Host(Protocol):
+    """The host's clock."""
+
+    def now(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class SystemHost:
+    now = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+
+SETTINGS, HOST = Settings(), SystemHost()
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The rounds of a cell, one a contrast, and the labels that they earned."""
+
+    rounds: Sequence[Round] = ()
+    labels: frozenset[str] = field(default_factory=frozenset)
+
+
+def measure(
+    clocks: Mapping[str, Clock],
+    *,
+    seed: int,
+    reference: str = "cuda",
+    settings: Settings = SETTINGS,
+    round_number: int = 0,
+    process: int = 0,
+    watch: Watch | None = None,
+    floor: Clock | None = None,
+    host: Host = HOST,
+) -> Measured:
+    """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
+
+    The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
+    decided steps out. `floor` is the clock of an empty kernel with the same launch; `watch` tells throttling.
+    """
+    variants = [name for name in clocks if name != reference]
+    if reference not in clocks or not variants:
+        return Measured()
+    start = start_letter(seed, round_number)
+    k = graph_length(clocks, settings)
+    samplers = {name: sampler(clock, k) for name, clock in clocks.items()}
+    contrasts = [Contrast(reference, name, start, {"A": samplers[reference], "B": samplers[name]}) for name in variants]
+    labels = set()
+    if not warm_up(contrasts, settings, host):
+        labels.add(UNSETTLED)
+    solo = {name: [take_block([each])[0] for _ in range(settings.solo)] for name, each in samplers.items()}
+    take_blocks(contrasts, settings, watch, host)
+    floor_ns = None
+    if floor is not None:
+        empty = sampler(floor, k)
+        floor_ns = round(median(take_block([empty])[0] for _ in range(max(settings.solo, 1))))
+    for each in contrasts:
+        labels |= labels_of(each, settings, {"A": solo[reference], "B": solo[each.variant]}, floor_ns)
+    return Measured(
+        [
+            Round(
+                round_number,
+                process,
+                (reference, each.variant),
+                start,
+                each.ns,
+                timing="slope" if k else "single",
+                k=k,
+                copies=min(clock.copies for clock in (clocks[reference], clocks[each.variant])) if k else 1,
+                clock_mhz=[state.clock_mhz for state in each.states if state.clock_mhz is not None],
+                dropped={str(index): reason for index, reason in each.dropped(settings).items()},
+                stop=each.stop,
+                solo_ns={"A": solo[reference], "B": solo[each.variant]} if settings.solo else {},
+                floor_ns=floor_ns,
+            )
+            for each in contrasts
+        ],
+        frozenset(labels),
+    )
+
+
+def graph_length(clocks: Mapping[str, Clock], settings: Settings) -> int | None:
+    """Launches of the shorter graph where a kernel is too short for events; None where a launch is a sample.
+
+    All kernels of a cell are timed alike, so the shortest decides.
+    """
+    shortest = min(min(take_block([clock.enqueue])[0] for _ in range(3)) for clock in clocks.values())
+    if shortest >= settings.tiny_ns or not all(clock.graphs for clock in clocks.values()):
+        return None
+    return min(max(ceil(settings.graph_ns / max(shortest, 1)), FEWEST_LAUNCHES), MOST_LAUNCHES)
+
+
+def sampler(clock: Clock, k: int | None) -> Sampler:
+    """What takes one sample: a launch, or the slope between graphs of k and 2 k launches.
+
+    In the difference of the two graphs what a graph and its events cost cancels.
+    """
+    if k is None:
+        return clock.enqueue
+
+    def enqueue() -> Callable[[], int]:
+        short, long = clock.enqueue_graph(k), clock.enqueue_graph(2 * k)
+
+        def wait() -> int:
+            first = short()
+            return max(1, round((long() - first) / k))
+
+        return wait
+
+    return enqueue
+
+
+def warm_up(contrasts: Sequence[Contrast], settings: Settings, host: Host) -> bool:
+    """Blocks of every contrast in turn, until time has passed and all have settled; False if some never did."""
+    begun = host.now()
+    while True:
+        for each in contrasts:
+            each.warm_up()
+        passed = host.now() - begun
+        if passed >= settings.warm_up_seconds and all(each.settled(settings) for each in contrasts):
+            return True
+        if passed >= settings.warm_up_limit_seconds:
+            return False
+
+
+def take_blocks(contrasts: Sequence[Contrast], settings: Settings, watch: Watch | None, host: Host) -> None:
+    """A block of each open contrast in turn, until all are decided; a rest after each that was throttled."""
+    hot = 0
+    while still_open := [each for each in contrasts if each.stop is None]:
+        for each in still_open:
+            begun = host.now()
+            each.ns.append(take_block(each.order))
+            state = watch.state() if watch else BlockState()
+            each.states.append(state)
+            hot = hot + 1 if throttled(state) else 0
+            if hot:
+                host.sleep(pause(hot))
+            each.seconds += host.now() - begun
+            each.decide(settings)
+
+
+def labels_of(contrast: Contrast, settings: Settings, solo: dict[str, Sequence[int]], floor_ns: int | None) -> set[str]:
+    """What the reader must know of a contrast's times."""
+    labels = set()
+    if contrast.throttled(settings):
+        labels.add(THROTTLED)
+    if interacts(contrast, solo, settings):
+        labels.add(INTERACTION)
+    if len(contrast.kept(settings)) < settings.looks[0]:
+        labels.add(FEW_BLOCKS)
+    among = contrast.medians(settings)
+    if floor_ns is not None and among and min(among.values()) < settings.launch_bound * floor_ns:
+        labels.add(LAUNCH_BOUND)
+    return labels
