@@ -14,6 +14,7 @@ from unittest import mock
 from ptxbench import discovery, toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import KernelError
+from ptxbench.metrics import has
 
 BROKEN_FUEL = 1 << 16
 """Loop iterations of a warp of a broken kernel, which may wait forever; no check size asks for a tenth of it."""
@@ -61,6 +62,16 @@ def build(source, arch, assembler="driver"):
         flags=source.flags,
         assembler=assembler,
     )
+
+
+def reports(name, arch):
+    """What the tools say of each variant of a pair for `arch`: {variant: BuildReport}."""
+    return {source.variant: build(source, arch, "toolkit").report for source in PAIRS[name].sources}
+
+
+def count(report, *opcodes):
+    """How many SASS instructions of a build have each of these opcodes, as `--columns sass.OPCODE` counts them."""
+    return [sum(number for each, number in report.opcodes.items() if has(each, opcode)) for opcode in opcodes]
 
 
 def executed(name, source, arch, size, *, integers=False):

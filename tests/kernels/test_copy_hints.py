@@ -1,5 +1,13 @@
 """The pair copy_hints."""
 
+import json
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.toolchain import locate
+from tests.kernels.harness import KERNELS, count, reports
+
 
 def copy_hints(x, vectors):
     return {"y": [x[i] for i in range(4 * vectors)]}
@@ -22,3 +30,85 @@ MUTANTS = [
     ("copy_hints.interleaved.ptx", "mad.lo.u32 %i, %block, 1024",  "mad.lo.u32 %i, %block, 512"),  # half never written
     ("copy_hints.interleaved.ptx", "[%y_at + 4096], {%v1_x",       "[%y_at + 4096], {%v0_x"),
 ]  # fmt: skip
+
+
+ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]  # of copy_hints.ptx; its neighbours have sm_75 too
+
+HINTS = [
+    # variant            its loads                   its stores
+    ("cuda",             "LDG.128.CONSTANT",         "STG.128"),
+    ("cuda.cs",          "LDG.EF.128",               "STG.EF.128"),
+    ("cuda.cg",          "LDG.128.STRONG.GPU",       "STG.128.STRONG.GPU"),
+    ("ptx",              "LDG.NA.LTC256B.128",       "STG.NA.128"),
+    ("ptx.l2_128",       "LDG.NA.LTC128B.128",       "STG.NA.128"),
+    ("ptx.evict_first",  "LDG.EF.128",               "STG.EF.128"),
+    ("ptx.interleaved",  "LDG.128",                  "STG.128"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize(("variant", "load", "store"), HINTS, ids=lambda value: value)
+def test_each_hint_stands_in_the_machine_code(variant, load, store, arch):
+    """In every access: four, and what the loop of the last CTA becomes, which NVRTC unrolls from sm_100 on."""
+    if arch == "sm_80":
+        load = load.replace("256B", "128B")  # ptxas 13.0 and 13.5 lower it there
+    report = reports("copy_hints", arch)[variant]
+    accesses = count(report, "LDG", "STG")
+    assert min(accesses) >= 5
+    assert count(report, load, store) == accesses
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_c_has_no_word_for_no_allocate_or_an_amount_for_l2(arch):
+    for variant, report in reports("copy_hints", arch).items():
+        if variant.startswith("cuda"):
+            assert count(report, "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0]
+
+
+def order(path, arch):
+    """Loads and stores of 16 bytes as the machine code has them: "LLLLSSSS" for four loads, then four stores."""
+    language = "cuda" if path.suffix == ".cu" else "ptx"
+    made = toolchain.build(path, language=language, variant="", entry="copy_hints", arch=arch)
+    _, (function,) = json.loads(toolchain.disassembled(locate.program("nvdisasm"), made.cubin))
+    opcodes = [each["opcode"] for each in function["sass-instructions"]]
+    return "".join("L" if opcode.startswith("LDG") else "S" for opcode in opcodes if opcode.startswith(("LDG", "STG")))
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_ptxas_keeps_the_order_of_loads_and_stores_unless_nc_says_that_no_store_changes_what_is_loaded(arch, tmp_path):
+    interleaved = KERNELS / "ptx" / "copy_hints.interleaved.ptx"
+    assert "LSLSLSLS" in order(interleaved, arch)
+    constant = tmp_path / "copy_hints.ptx"
+    constant.write_text(interleaved.read_text().replace("ld.global.v4", "ld.global.nc.v4"))
+    assert "LLLLSSSS" in order(constant, arch)
+    assert "LSLSLSLS" not in order(constant, arch)
+
+
+COPY = """
+extern "C" __global__ void __launch_bounds__(256)
+copy_hints(const uint4* RESTRICT x, uint4* RESTRICT y, unsigned vectors)
+{
+    const unsigned i = 1024 * blockIdx.x + threadIdx.x;
+    if (i + 768 < vectors) {
+        y[i] = x[i];
+        y[i + 256] = x[i + 256];
+        y[i + 512] = x[i + 512];
+        y[i + 768] = x[i + 768];
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+@pytest.mark.parametrize(("qualifier", "found"), [("__restrict__", "LLLLSSSS"), ("", "LSLSLSLS")])
+def test_restrict_says_in_c_what_nc_says_in_ptx(qualifier, found, arch, tmp_path):
+    path = tmp_path / "copy_hints.cu"
+    path.write_text(COPY.replace("RESTRICT", qualifier))
+    assert order(path, arch) == found
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_every_other_side_has_four_loads_in_flight(arch):
+    for path in [*KERNELS.glob("cuda/copy_hints*.cu"), *KERNELS.glob("ptx/copy_hints*.ptx")]:
+        if "interleaved" not in path.name:
+            assert "LLLLSSSS" in order(path, arch), path.name

@@ -2,6 +2,10 @@
 
 import math
 
+import pytest
+
+from tests.kernels.harness import count, reports
+
 
 def reduce_sum(x, total, n):
     return {"total": [total[0] + math.fsum(x)]}
@@ -16,3 +20,17 @@ MUTANTS = [
     ("reduce_sum.ptx", "%past_sums, %thread, 8",          "%past_sums, %thread, 4"),     # half of the warps
     ("reduce_sum.ptx", "bar.sync 0;",                     ""),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
+def test_both_sides_of_reduce_sum_have_the_same_loop_shuffles_and_additions(arch):
+    """8 shuffles: 5 of a warp, 3 of the eight warps' sums; 12 additions: these, 3 and 1 of the loop."""
+    for report in reports("reduce_sum", arch).values():
+        assert count(report, "LDG.128", "SHFL", "FADD", "BAR", "REDUX") == [1, 8, 12, 1, 0]
+        assert sum(count(report, "RED", "REDG")) == 1
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"])
+def test_around_the_loop_ptx_has_a_few_instructions_less(arch):
+    cuda, ptx = reports("reduce_sum", arch).values()
+    assert 1 <= cuda.sass["total"] - ptx.sass["total"] <= 8

@@ -3,7 +3,7 @@
 import pytest
 
 from ptxbench.errors import TargetMismatch
-from tests.kernels.harness import KERNELS, build, source_of
+from tests.kernels.harness import KERNELS, build, count, reports, source_of
 
 
 def reduce_sum_s32(x, total, n):
@@ -22,3 +22,10 @@ MUTANTS = [
 def test_a_target_below_that_of_the_ptx_is_a_mismatch_not_a_fault():
     with pytest.raises(TargetMismatch, match=r"reduce_sum\.s32\.ptx:\d+: needs sm_80"):
         build(source_of(KERNELS / "ptx" / "reduce_sum.s32.ptx"), "sm_75", assembler="toolkit")
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100", "sm_120"])
+def test_reduce_add_sync_and_redux_sync_are_one_instruction_each(arch):
+    """Two: of a warp, and of the eight warps' sums. No shuffle is left."""
+    for report in reports("reduce_sum.s32", arch).values():
+        assert count(report, "REDUX.SUM", "SHFL", "LDG.128") == [2, 0, 1]

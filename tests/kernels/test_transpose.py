@@ -1,5 +1,9 @@
 """The pair transpose."""
 
+import pytest
+
+from tests.kernels.harness import count, reports
+
 
 def transpose(x, rows, columns):
     return {"y": [[x[r][c] for r in range(rows)] for c in range(columns)]}
@@ -13,3 +17,20 @@ MUTANTS = [
     ("transpose.ptx", "mul.wide.u32 %y_step",            "mul.wide.u32 %x_step"),       # a step never computed
     ("transpose.ptx", "bar.sync 0;",                     ""),
 ]  # fmt: skip
+
+
+ARCHS = ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"]
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_both_sides_move_four_elements_a_thread_through_the_tile(arch):
+    for report in reports("transpose", arch).values():
+        assert count(report, "LDG", "STS", "LDS", "STG", "BAR") == [4, 4, 4, 4, 1]
+        assert report.shared_bytes == 32 * 33 * 4
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_adding_eight_rows_to_an_address_spares_ptx_instructions(arch):
+    """As the header of the PTX says: NVRTC multiplies out the index of each of the four rows, twice."""
+    cuda, ptx = reports("transpose", arch).values()
+    assert ptx.sass["total"] <= cuda.sass["total"] - 10
