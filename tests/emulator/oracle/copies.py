@@ -51,8 +51,9 @@ def cp(step: Step) -> Action | None:
             target.count(step, "store", size_bytes)
             warps = int(np.unique(thread // 32).size)
             counters.add(step.line, ptx_async_requests=warps, ptx_async_bytes=size_bytes * thread.size)
-            counters.add(step.line, ptx_global_load_requests=warps, ptx_global_load_bytes=int(taken.sum()))
-            some = taken > 0
+            some = taken > 0  # a warp that only fills with zeros asks global memory for nothing
+            loading = int(np.unique(thread[some] // 32).size)
+            counters.add(step.line, ptx_global_load_requests=loading, ptx_global_load_bytes=int(taken.sum()))
             for count in np.unique(taken[some]):
                 alike = taken[some] == count
                 counters.sectors(
