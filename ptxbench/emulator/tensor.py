@@ -150,8 +150,9 @@ def repeated(fragment: Fragment) -> Fragment:
 class Tile:
     """A matrix of wmma in memory: `layout` says whether its rows or its columns lie together.
 
-    It is read and written in pieces of 16 bytes, or of 8 where a row is that short, one a lane. Elements below a
-    byte come as words of 32 bits; `stride_bits` is then the size of what a stride counts.
+    It is read and written in pieces of 16 bytes, or of 8 where a row is that short, one a lane: row by row, or, `down`,
+    the first pieces of all rows before the second, as ldmatrix does. Elements below a byte come as words of 32 bits;
+    `stride_bits` is then the size of what a stride counts.
     """
 
     name: str
@@ -161,6 +162,7 @@ class Tile:
     bits: int
     stride_bits: int
     layout: str
+    down: bool = False
 
     @property
     def row_elements(self) -> int:
@@ -172,14 +174,20 @@ class Tile:
         return self.row_elements * self.bits // 8
 
     @property
+    def majors(self) -> int:
+        """Rows, or columns, that lie apart."""
+        return self.rows if self.layout == "row" else self.columns
+
+    @property
     def piece_bytes(self) -> int:
         return min(16, self.row_bytes)
 
     @property
     def requests(self) -> list[list[tuple[int, int]]]:
         """For each request, its lanes' pieces: the row (or column), and the byte in it."""
-        majors = self.rows if self.layout == "row" else self.columns
-        found = [(major, byte) for major in range(majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
+        found = [(major, byte) for major in range(self.majors) for byte in range(0, self.row_bytes, self.piece_bytes)]
+        if self.down:
+            found.sort(key=lambda piece: piece[1])
         return [found[i : i + LANES] for i in range(0, len(found), LANES)]
 
     @property
@@ -198,7 +206,8 @@ class Tile:
                     _, row, column = self.fragment[per * register + e][lane]
                     major, minor = (row, column) if self.layout == "row" else (column, row)
                     piece, bit = divmod(minor * self.bits, 8 * self.piece_bytes)
-                    number = major * (self.row_bytes // self.piece_bytes) + piece
+                    along = major * (self.row_bytes // self.piece_bytes) + piece
+                    number = piece * self.majors + major if self.down else along
                     vector = number // LANES * words + bit // word
                     numbers.append((vector * LANES + number % LANES) * per + bit % word // self.bits)
         return numbers

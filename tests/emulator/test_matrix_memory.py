@@ -150,6 +150,31 @@ def test_stmatrix_undoes_ldmatrix(count, trans, space, order):
     assert counts["ptx_shared_store_wavefronts"] == passes([int(row) for row in rows[: 8 * count]])[0]
 
 
+WMMA = """
+.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry load()
+{
+    .reg .b32 %%f<8>;
+    .shared .align 32 .b8 tile[4096];
+    wmma.load.%s.sync.aligned.%s.m16n16k16.shared.f16 {%%f0, %%f1, %%f2, %%f3, %%f4, %%f5, %%f6, %%f7}, [tile], %d;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize("stride", [16, 24, 32, 40, 64, 72, 120])
+@pytest.mark.parametrize(("use", "layout"), [("a", "row"), ("b", "row"), ("a", "col")])
+def test_wmma_reads_sixteen_bits_as_ldmatrix_does(use, layout, stride):
+    """Eight rows' 16 bytes at a time: rows of 40 halves do not conflict then; row by row they would."""
+    counts = emulator.run(WMMA % (use, layout, stride), grid=1, block=32, args=[]).counters
+    wavefronts, conflicts = passes([2 * stride * row + 16 * piece for piece in range(2) for row in range(16)])
+    assert counts["ptx_shared_load_wavefronts"] == wavefronts
+    assert counts["ptx_shared_load_conflicts"] == conflicts
+    assert (conflicts == 0) == (stride % 16 == 8)
+
+
 def test_a_row_that_is_not_aligned_is_named():
     rows = (16 * np.arange(32)).astype(np.uint32)
     rows[9] = 24

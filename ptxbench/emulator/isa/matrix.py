@@ -235,7 +235,8 @@ def tile(use, shape, kind, layout):
         fragment, rows, columns = tensor.c_fragment(m, n), m, n
     if use in "ab" and kind == "f16":
         fragment = tensor.repeated(fragment)
-    return tensor.Tile(f"{use}_{shape}_{kind}_{layout}", fragment, rows, columns, bits, stride_bits, layout)
+    down = use in "ab" and bits == 16  # what ptxas makes of these is LDSM, which is ldmatrix
+    return tensor.Tile(f"{use}_{shape}_{kind}_{layout}", fragment, rows, columns, bits, stride_bits, layout, down)
 
 
 def pieces(e, machine, tile, address, stride):

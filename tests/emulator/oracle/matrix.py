@@ -259,13 +259,15 @@ def fragment(values: Any, count: int) -> Any:
     return np.concatenate([spread] * (count // per_lane), axis=2) if count > per_lane else spread
 
 
-def count_tile(threads: Threads, step: Step, place: Place, kind: str, at: Any, bytes_a_line: int) -> None:
-    """A tile moves in pieces of 16 bytes (8 where a line is that short), one a lane; `at`: where lines start."""
+def count_tile(threads: Threads, step: Step, place: Place, kind: str, at: Any, bytes_a_line: int, down: bool) -> None:
+    """A tile moves in pieces of 16 bytes (8 where a line is that short), one a lane, row by row or, `down`, first the
+    first pieces of all rows; `at`: where rows start."""
     if threads.counters is None:
         return
     piece = min(16, bytes_a_line)
     warps = whole_warps(threads, step)
-    pieces = (at[:, :, None] + np.arange(0, bytes_a_line, piece)).reshape(len(warps), -1)
+    pieces = at[:, :, None] + np.arange(0, bytes_a_line, piece)
+    pieces = (pieces.swapaxes(1, 2) if down else pieces).reshape(len(warps), -1)
     (space,) = (space for space, _, _ in place.each_space())
     for first in range(0, pieces.shape[1], LANES):
         some = pieces[:, first : first + LANES]
@@ -292,7 +294,7 @@ def moved(step: Step, which: str, kind: str) -> tuple[Any, Any]:
         start = np.arange(lines) * step_bytes
         count_tile(
             threads, step, place, "store" if store else "load",
-            place.address.reshape(-1, LANES)[:, :1] + start, length * bits // 8,
+            place.address.reshape(-1, LANES)[:, :1] + start, length * bits // 8, which in "ab" and bits == 16,
         )  # fmt: skip
         at = (place.offsets.reshape(-1, LANES)[:, :1] + start)[:, :, None] // (bits // 8) + np.arange(length)
         return at if layout == "row" else at.swapaxes(1, 2)  # (warps, rows, columns)
