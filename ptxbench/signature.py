@@ -15,7 +15,7 @@ from pathlib import Path
 from ptxbench.emulator.parse import Parser
 from ptxbench.emulator.syntax import Variable
 from ptxbench.errors import SignatureMismatch, suggestion
-from ptxbench.pair import Argument, Scalar, is_float
+from ptxbench.pair import Argument, Scalar, bf16, is_float
 
 POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
@@ -90,6 +90,8 @@ def wanted(arg: Argument) -> str:
     if not isinstance(arg, Scalar):
         return ".u64 or .b64, a pointer"
     bits = 8 * arg.dtype.itemsize
+    if arg.dtype == bf16:  # of which PTX has no parameters
+        return f".b{bits}"
     return f".f{bits} or .b{bits}" if is_float(arg.dtype) else f".u{bits}, .s{bits} or .b{bits}"
 
 

@@ -130,8 +130,8 @@ def sample_places(sample: Sample, name: str, size: int) -> Array:
     at = np.asarray(sample.at)
     if at.ndim != 1 or not at.size or at.dtype.kind not in "iu":
         raise PairError(f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}. Give a list of integers.")
-    if at.min() < 0 or at.max() >= size:
-        raise PairError(f"the Sample of '{name}' has the index {at.max()}; '{name}' has {size} elements.")
+    if (outside := at[(at < 0) | (at >= size)]).size:
+        raise PairError(f"the Sample of '{name}' has the index {outside[0]}; those of '{name}' are 0 to {size - 1}.")
     return at
 
 
@@ -141,7 +141,10 @@ def bound(
     """The tolerance's bound for each element of `expected`. Raises PairError where its shape does not fit."""
     value = np.asarray(function(expected, inputs), np.float64)
     if value.shape not in ((), expected.shape):
-        raise PairError(f"the tolerance of '{name}' has the shape {value.shape}; '{name}' has {expected.shape}.")
+        raise PairError(
+            f"the tolerance of '{name}' has the shape {value.shape}. It must have {expected.shape}, as what the "
+            "reference gives of it, or be one number."
+        )
     return np.broadcast_to(value, expected.shape)
 
 

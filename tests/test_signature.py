@@ -3,7 +3,7 @@
 import pytest
 
 from ptxbench.errors import PtxSyntaxError, SignatureMismatch
-from ptxbench.pair import In, InOut, Out, Scalar, f32, f64, s32, u8, u32, u64
+from ptxbench.pair import In, InOut, Out, Scalar, Scratch, bf16, f32, f64, s32, u8, u32, u64
 from ptxbench.signature import check_signature, read_headers, takes
 from tests.folders import CUDA, PTX, changed
 
@@ -49,6 +49,30 @@ MISMATCHES = [
      "scale.ptx:9: parameter 2 'y' of 'scale' is .b8 [8], where its pair has Out('y', float32). "
      "It must be .u64 or .b64, a pointer."),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "param", "takes_it"),
+    [
+        (Scalar("a", bf16, 2),                 ".b16 a",               True),
+        (Scalar("a", bf16, 2),                 ".align 2 .b8 a[2]",    True),      # as NVRTC passes an __nv_bfloat16
+        (Scalar("a", bf16, 2),                 ".u16 a",               False),
+        (Scalar("a", bf16, 2),                 ".b32 a",               False),
+        (In("a", bf16, lambda n: (n,)),        ".u64 a",               True),
+        (Scratch("a", u32, lambda n: (1,)),    ".u64 a",               True),
+        (Scratch("a", u32, lambda n: (1,)),    ".u32 a",               False),
+    ],
+)  # fmt: skip
+def test_bf16_and_scratch_are_parameters_like_others(source, kind, param, takes_it):
+    args = [kind if arg.name == "a" else arg for arg in ARGS]
+    text = changed(PTX, ".param .f32 a", f".param {param}")
+    if takes_it:
+        check_signature(text, "scale", args, source)
+    else:
+        with pytest.raises(
+            SignatureMismatch, match=rf"is \{param.split()[0]}, where its pair has {type(kind).__name__}"
+        ):
+            check_signature(text, "scale", args, source)
 
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISMATCHES)

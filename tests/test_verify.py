@@ -1,6 +1,7 @@
 """Verification: what agrees, what does not, and how the worst element is told."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -15,7 +16,10 @@ from ptxbench.pair import (
     Launch,
     Out,
     Pair,
+    Sample,
     Scalar,
+    Scratch,
+    bf16,
     f32,
     f64,
     poison,
@@ -268,3 +272,105 @@ def test_what_must_be_exact_and_what_is_whole_stays_so():
     whole = expected_of([7, 8], relative(0, of=lambda x, a, n: 1), s32)
     assert whole.widened(error).bounds["y"].tolist() == [0, 0]
     assert expected_of([1.0], ulps(1)).widened({}).tolerance == "1 ulp"
+
+
+# ---- bf16, of which NumPy itself knows nothing: 8 bits of precision
+
+BF16_ULP = 2.0**-7
+
+BF16 = [
+    # actual, expected, ulps allowed, agrees
+    (1.0,             1.0,                  0,   True),
+    (1.0,             1.0 + BF16_ULP / 4,   0,   True),      # the reference, rounded once
+    (1.0,             1.0 + BF16_ULP,       0,   False),
+    (1.0,             1.0 + BF16_ULP,       1,   True),
+    (1.0 - BF16_ULP,  1.0 + BF16_ULP,       1,   False),
+    (NAN,             1.0,                  9,   False),
+    (NAN,             NAN,                  0,   True),
+    (INF,             3.4e38,               0,   True),      # beyond the greatest
+    (2.0**-133,       2.0**-133,            0,   True),      # the least of all
+    (0.0,             2.0**-133,            0,   False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actual", "expected", "count", "result"), BF16)
+def test_bf16_agrees_as_other_floats_do(actual, expected, count, result):
+    with np.errstate(over="ignore", invalid="ignore"):
+        given = np.array([actual]).astype(bf16), np.array([expected])
+        bound = np.broadcast_to(ulps(count, bf16).bound(given[1], {}), (1,))
+    assert agrees(*given, bound).tolist() == [result]
+
+
+def test_a_wrong_element_of_bf16_is_told_with_the_digits_that_it_has():
+    arguments, expected = arguments_and_expected(pair(ulps(1, bf16), dtype=bf16))
+    y = (arguments["x"].astype(f32) * 2).astype(bf16)
+    assert verify({"y": y}, expected, "").worst is None
+    y[1] = bf16.type(1 / 3)
+    assert re.match(
+        r"scale\.ptx: y\[1\] is 0\.33398, expected -?\d\S*; 1 of 3 elem", verify({"y": y}, expected, "scale.ptx").worst
+    )
+
+
+def test_a_reference_is_given_bf16_as_float64(tmp_path):
+    one = pair(dtype=bf16)
+    inputs = widen(one, one.make_arguments({"n": 3}, 1))
+    assert (inputs["x"].dtype, inputs["a"].dtype) == (f64, f64)
+
+
+# ---- outputs of which the reference gives a sample
+
+
+def sampled(at, values):
+    return pair(
+        ulps(1), reference=lambda x, a, n: {"y": Sample(at, values(a * x.reshape(-1)))}, shape=lambda n: (n, 10)
+    )
+
+
+def test_the_worst_element_of_a_sample_is_told_with_its_index_in_the_output():
+    arguments, expected = arguments_and_expected(sampled([29, 0, 13], lambda y: y[[29, 0, 13]]))
+    y = arguments["x"] * np.float32(2)
+    y[2, 8] = 9.0
+    assert verify({"y": y}, expected, "").worst is None
+    y[1, 3] = 5.0
+    told = verify({"y": y}, expected, "scale.ptx").worst
+    assert told.startswith("scale.ptx: y[1, 3] is 5, expected ")
+    assert told.endswith("; 1 of 3 elements is outside 1 ulp.")
+
+
+def test_the_greatest_error_is_that_of_the_sample():
+    arguments, expected = arguments_and_expected(sampled([4], lambda y: y[[4]]))
+    y = arguments["x"] * np.float32(2)
+    y[0, 5] = NAN
+    assert verify({"y": y}, expected, "").max_error == 0.0
+    y[0, 4] = np.nextafter(y[0, 4], np.float32(9))
+    assert verify({"y": y}, expected, "").max_error > 0.0
+
+
+@pytest.mark.parametrize(
+    ("at", "values", "message"),
+    [
+        ([30],     lambda y: y[:1],   "the Sample of 'y' has the index 30; those of 'y' are 0 to 29."),
+        ([0, -1],  lambda y: y[:2],   "the Sample of 'y' has the index -1; those of 'y' are 0 to 29."),
+        ([0, 1],   lambda y: y[:1],   "reference gives 'y' the shape (1,); its Sample names 2 elements."),
+        ([0],      lambda y: y[0],    "reference gives 'y' the shape (); its Sample names 1 elements."),
+    ],
+)  # fmt: skip
+def test_a_sample_that_does_not_fit_is_the_pairs_fault(at, values, message):
+    with pytest.raises(PairError) as caught:
+        arguments_and_expected(sampled(at, values))
+    assert str(caught.value) == message
+
+
+# ---- what nobody verifies
+
+
+def test_scratch_has_no_reference_and_no_verdict():
+    one = pair()
+    one = dataclasses.replace(one, args=[*one.args, Scratch("tickets", u32, lambda n: (n,), 5)])
+    arguments, expected = arguments_and_expected(one)
+    assert arguments["tickets"].tolist() == [5, 5, 5]
+    assert "tickets" not in widen(one, arguments)
+    assert list(expected.outputs) == ["y"]
+    outputs = {"y": arguments["x"] * np.float32(2), "tickets": np.array([1, 2, 3], np.uint32)}
+    assert verify(outputs, expected, "").worst is None
+    assert one.outputs == ("y", "tickets")

@@ -77,6 +77,8 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             yield "args", f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size."
         if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
             yield "args", f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size."
+        if isinstance(arg, InOut | Scratch) and not isinstance(arg.start, int | float | np.number):
+            yield "args", f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
         if isinstance(arg, In) and arg.values is not None and not callable(arg.values):
             yield "args", f"In '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size)."
     for name, times in Counter(arg.name for arg in args).items():

@@ -1,5 +1,7 @@
 """Guard zones, argument packing and flush size: all that the GPU backend decides without a device."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,7 +10,7 @@ from hypothesis import strategies as st
 from ptxbench.backends import buffers
 from ptxbench.backends.buffers import GUARD_BYTES, Remains, check_untouched, damage, first_change, guard_zone
 from ptxbench.errors import LaunchError, WrongResult
-from ptxbench.pair import In, Launch, Out, Pair, Scalar, f32, poison, u32, ulps
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, Scratch, f32, poison, u32, ulps
 
 N = 257
 
@@ -45,6 +47,18 @@ def check(arguments, left):
 
 def test_a_kernel_that_writes_its_outputs_alone_passes(arguments, left):
     check(arguments, left)
+
+
+def test_scratch_may_be_left_in_any_state_but_not_its_guard_zones(arguments, left):
+    pair = dataclasses.replace(PAIR, args=[*PAIR.args, Scratch("tickets", u32, lambda n: (3,), 7)])
+    arguments = pair.make_arguments({"n": N}, seed=1)
+    assert arguments["tickets"].tolist() == [7, 7, 7]
+    zone = guard_zone(2)
+    left["tickets"] = Remains(zone.copy(), np.array([99, 7, 0], u32), zone.copy())
+    check_untouched("copy.ptx", arguments, pair.outputs, left)
+    left["tickets"].after[0] ^= 1
+    with pytest.raises(WrongResult, match="'tickets'"):
+        check_untouched("copy.ptx", arguments, pair.outputs, left)
 
 
 # array, side, first and last byte of the zone that the kernel overwrote, the byte that the message names

@@ -163,6 +163,20 @@ MISTAKES = [
      "9: In 'x' has dtype <class 'float'>. Use f32, u32, ... of ptxbench.pair."),
     ('Scalar("a", f32, 2)', 'Scalar("a", f32, "2")',
      "9: Scalar 'a' is '2'. It must be a number or a function of the size."),
+    ('Out("y", f32, lambda n: (n,))', 'InOut("y", f32, lambda n: (n,), "0")',
+     "9: InOut 'y' has start '0'. It must be a number."),
+    ('Out("y", f32, lambda n: (n,))', 'Scratch("y", f32, (3,))',
+     "9: Scratch 'y' has shape (3,). It must be a function of the size."),
+    ('Out("y", f32, lambda n: (n,))', 'Scratch("y", f32, lambda n: (n,), None)',
+     "9: Scratch 'y' has start None. It must be a number."),
+    ('Out("y", f32, lambda n: (n,))', 'Scratch("y", f32, lambda n: (n,))',
+     "9: no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."),
+    ('Out("y", f32, lambda n: (n,))', '"y"',
+     "9: args holds 'y'. It may hold In, Out, InOut, Scratch and Scalar."),
+    ('In("x", f32, lambda n: (n,))', 'In("x", "bf16", lambda n: (n,))',
+     "9: In 'x' has dtype 'bf16'. Use f32, u32, ... of ptxbench.pair."),
+    ("    args=[", "    expects=3, args=[",
+     "9: expects is 3. It must be a sentence, or be left out."),
     ('Scalar("a", f32, 2)', 'Scalar("x", f32, 2)',
      "9: 2 arguments are named 'x'. Give each its own name."),
     ('Out("y", f32, lambda n: (n,))', 'In("y", f32, lambda n: (n,))',
@@ -195,7 +209,8 @@ MISTAKES = [
 
 @pytest.mark.parametrize(("right", "wrong", "message"), MISTAKES)
 def test_a_mistake_in_a_pair_file_is_told_with_its_line(kernels, right, wrong, message):
-    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, right, wrong))
+    text = changed(PAIR, right, wrong).replace("import EXACT", "import EXACT, InOut, Scratch")
+    (kernels / "pairs" / "scale.py").write_text(text)
     with pytest.raises(PairError) as caught:
         load(kernels, "scale")
     told = str(caught.value)
