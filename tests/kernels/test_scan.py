@@ -1,5 +1,6 @@
 """The pair scan, and what both it and scan.s32 do where CTAs wait for each other."""
 
+import dataclasses
 import re
 from itertools import accumulate
 from unittest import mock
@@ -118,6 +119,16 @@ def test_ptx_compares_less_and_prepares_no_shuffle_for_latecomers(name, arch):
     assert ptx["ISETP"] < cuda["ISETP"]
     assert "WARPSYNC" in cuda
     assert "WARPSYNC" not in ptx
+
+
+@pytest.mark.parametrize("name", ["scan", "scan.s32"])
+def test_it_is_uni_that_spares_the_second_copy_of_the_shuffles(name, tmp_path):
+    source = next(source for source in PAIRS[name].sources if source.variant == "ptx")
+    without = tmp_path / source.path.name
+    without.write_text(source.path.read_text().replace("bra.uni", "bra"))
+    longer = sass(dataclasses.replace(source, path=without), "sm_90")
+    assert "WARPSYNC" in longer
+    assert longer["SHFL"] > sass(source, "sm_90")["SHFL"]
 
 
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
