@@ -26,7 +26,8 @@ class Metric:
     """A number of one variant of a cell; `formula` gives None where it does not exist.
 
     `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` gives the ends of
-    the formula's value, for those that have one.
+    the formula's value, for those that have one. `counted_by`: who counts it, the same on every repetition: the tools
+    that build the kernel, or the emulator; None of times, and of what follows from other metrics.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Metric:
     description: str
     formula: Formula
     interval: Callable[[Cell, str, VariantResult], tuple[float, float] | None] | None = None
+    counted_by: Literal["tools", "emulator"] | None = None
 
     def of(self, cell: Cell, variant: str) -> float | None:
         """The value for one variant of `cell`."""
@@ -145,7 +147,26 @@ WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched b
 
 def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
     """A metric that is a counter of the emulator, under its own name."""
-    return Metric(name, heading, "", better, description, count(name))
+    return counted(name, heading, better, description, count(name))
+
+
+def counted(
+    name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str, formula: Formula
+) -> Metric:
+    """A metric that is made of the emulator's counters."""
+    return Metric(name, heading, "", better, description, formula, counted_by="emulator")
+
+
+def built(
+    name: str,
+    heading: str,
+    unit: str,
+    better: Literal["lower", "higher", "neither"],
+    description: str,
+    read: Callable[[BuildReport], float | None],
+) -> Metric:
+    """A metric that the toolchain reports of the variant."""
+    return Metric(name, heading, unit, better, description, build(read), counted_by="tools")
 
 
 METRICS = (
@@ -157,15 +178,14 @@ METRICS = (
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
     Metric("max_error", "max error", "error", "lower", "Greatest |error| against the float64 reference.",
            lambda cell, variant, result: result.check.max_error if result.check else None),
-    Metric("registers", "regs", "", "lower", "Registers of a thread.", build(lambda report: report.registers)),
-    Metric("spills", "spills", "B", "lower", "Bytes of spill stores and loads of a thread.", build(spills)),
-    Metric("stack", "stack", "B", "lower", "Stack frame of a thread.", build(lambda report: report.stack_bytes)),
-    Metric("shared", "shared", "B", "lower", "Static shared memory of a CTA.",
-           build(lambda report: report.shared_bytes)),
-    Metric("sass", "SASS", "", "lower", "SASS instructions of the kernel, as they stand in the file.",
-           build(lambda report: report.sass.get("total"))),
-    Metric("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
-           build(lambda report: report.occupancy)),
+    built("registers", "regs", "", "lower", "Registers of a thread.", lambda report: report.registers),
+    built("spills", "spills", "B", "lower", "Bytes of spill stores and loads of a thread.", spills),
+    built("stack", "stack", "B", "lower", "Stack frame of a thread.", lambda report: report.stack_bytes),
+    built("shared", "shared", "B", "lower", "Static shared memory of a CTA.", lambda report: report.shared_bytes),
+    built("sass", "SASS", "", "lower", "SASS instructions of the kernel, as they stand in the file.",
+          lambda report: report.sass.get("total")),
+    built("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
+          lambda report: report.occupancy),
     counter("ptx_warp_instructions", "PTX instr.", "lower", "PTX instructions that warps executed."),
     Metric("ptx_instructions_ratio", "instr. / cuda", "×", "lower", "PTX warp instructions over those of the cuda row.",
            of_reference(INSTRUCTIONS)),
@@ -177,8 +197,7 @@ METRICS = (
            count("ptx_active_lane_share")),
     counter("ptx_branches", "branches", "lower", "Guarded branches and exits of a warp."),
     counter("ptx_divergent_branches", "divergent", "lower", "Of these, those whose lanes part."),
-    Metric("ptx_global_sectors", "sectors", "", "lower", "32-byte sectors that global loads and stores touch.",
-           SECTORS),
+    counted("ptx_global_sectors", "sectors", "lower", "32-byte sectors that global loads and stores touch.", SECTORS),
     Metric("ptx_global_sectors_per_request", "sect./req.", "", "lower", "Global sectors of one request of a warp.",
            quotient(SECTORS, REQUESTS)),
     *(counter(f"ptx_global_{kind}_{part}", f"{kind} {SHORT[part]}", "lower", f"{WORDS[part]} global {kind}s.")
@@ -187,18 +206,18 @@ METRICS = (
              f"Sectors of one global {kind} of a warp.",
              quotient(count(f"ptx_global_{kind}_sectors"), count(f"ptx_global_{kind}_requests")))
       for kind in ("load", "store")),
-    Metric("ptx_shared_wavefronts", "wavefronts", "", "lower", "Passes over the banks that shared accesses need.",
-           count("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")),
-    Metric("ptx_shared_conflicts", "conflicts", "", "lower", "Of these, those that bank conflicts add.",
-           count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
+    counted("ptx_shared_wavefronts", "wavefronts", "lower", "Passes over the banks that shared accesses need.",
+            count("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")),
+    counted("ptx_shared_conflicts", "conflicts", "lower", "Of these, those that bank conflicts add.",
+            count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
     *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {SHORT[part]}", "lower",
               f"{WORDS[part]} shared {kind}s.")
       for kind in ("load", "store") for part in ("requests", "wavefronts", "conflicts", "bytes")),
     *(counter(f"ptx_local_{kind}_{part}", f"local {kind} {SHORT[part]}", "lower",
               f"{WORDS[part]} local {kind}s: arrays of a thread, not spills.")
       for kind in ("load", "store") for part in ("requests", "bytes")),
-    Metric("ptx_atomics", "atomics", "", "lower", "Requests of atomics, global and shared.",
-           count("ptx_atomic_global_requests", "ptx_atomic_shared_requests")),
+    counted("ptx_atomics", "atomics", "lower", "Requests of atomics, global and shared.",
+            count("ptx_atomic_global_requests", "ptx_atomic_shared_requests")),
     *(counter(f"ptx_atomic_{space}_{part}", f"{space} at. {SHORT[part]}", "lower", f"{words} {space} atomics.")
       for space in ("global", "shared")
       for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
