@@ -61,7 +61,7 @@ def require_name(name: str) -> None:
         raise UsageError(f"'{name}' has {len(name)} characters. The name of a pair has at most {LONGEST}.")
     for language, words in (("PTX", PTX), ("CUDA C", CUDA)):
         if entry_of(name) in words:
-            raise UsageError(f"'{name}' is a word of {language}, and no kernel can have it for a name. Choose another.")
+            raise UsageError(f"'{name}' is a word of {language}, which reserves it. Choose another name.")
 
 
 def entry_of(name: str) -> str:

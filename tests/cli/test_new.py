@@ -121,7 +121,7 @@ NAMES = [
     ("",              "such as reduce_sum.s32.\n"),
     ("foo\n",         "Did you mean 'foo'?"),
     ("n" * 61,        "has 61 characters. The name of a pair has at most 60."),
-    ("add",           "'add' is a word of PTX, and no kernel can have it for a name. Choose another."),
+    ("add",           "'add' is a word of PTX, which reserves it. Choose another name."),
     ("float",         "'float' is a word of CUDA C, "),
     ("expf",          "'expf' is a word of CUDA C, "),
 ]  # fmt: skip
