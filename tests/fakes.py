@@ -1,11 +1,16 @@
 """The one fake: a backend whose clock reads a script, so that measuring and reporting are tested exactly."""
 
+import os
+import signal
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
 
 from ptxbench.backends.base import BlockState, Outcome
 from ptxbench.emulator import accuracy
+from ptxbench.errors import DeviceError
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
 
@@ -94,6 +99,7 @@ class FakeBackend:
     """A GPU by its looks: `times` scripts each variant's clock, `compute` says what a launch writes."""
 
     name = "gpu"
+    isolated = False
 
     def __init__(self, times: Mapping[str, Iterable[int]], compute: Compute, reason: str | None = None) -> None:
         self.times = times
@@ -115,6 +121,69 @@ class FakeBackend:
     ) -> ScriptedClock | None:
         times = self.times.get(build.variant)
         return None if times is None else ScriptedClock(times, build.variant)
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
+        return None
+
+    def watch(self) -> ScriptedWatch | None:
+        return None
+
+
+@dataclass(frozen=True)
+class HostileBackend:
+    """A GPU whose kernels do harm, in whatever process they run: `deeds` by variant, "PHASE DEED".
+
+    Phases are verify and measure; deeds are crash, exit, hang and lose, which is what a driver calls an illegal
+    access. The variant "device" may be "gone". Can be sent to another process.
+    """
+
+    deeds: Mapping[str, str]
+    ns: Mapping[str, int]
+    name = "gpu"
+    isolated = True
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def device(self) -> Mapping[str, Any]:
+        if self.deeds.get("device") == "gone":
+            raise DeviceError("cudaErrorDevicesUnavailable: all CUDA-capable devices are busy")
+        return DEVICE
+
+    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+        self.do(build.variant, "verify")
+        if build.entry == "control":
+            return Outcome({"y": arguments["x"].copy()})
+        return Outcome({"y": arguments["x"] * arguments["a"]})
+
+    def clock(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> ScriptedClock:
+        clock = ScriptedClock([self.ns[build.variant] if build.entry != "control" else 100_000], build.variant)
+        if build.entry != "control" and self.deeds.get(build.variant, "").startswith("measure"):
+            enqueue = clock.enqueue
+
+            def hostile() -> Callable[[], int]:
+                self.do(build.variant, "measure")
+                return enqueue()
+
+            clock.enqueue = hostile  # type: ignore[method-assign]
+        return clock
+
+    def do(self, variant: str, phase: str) -> None:
+        deed = self.deeds.get(variant, "").removeprefix(f"{phase} ")
+        if deed == "crash":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        elif deed == "exit":
+            os._exit(3)
+        elif deed == "hang":
+            time.sleep(3600)
+        elif deed == "lose":
+            raise DeviceError(f"{variant}: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered.")
+
+    @property
+    def lost(self) -> str | None:
+        return None
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None

@@ -71,9 +71,14 @@ class BlockState:
 
 
 class Backend(Protocol):
-    """`name` is the value of `--backend`; `device` describes it for the run document (architecture.md section 6)."""
+    """`name` is the value of `--backend`; `device` describes it for the run document (architecture.md section 6).
+
+    `isolated`: whether a kernel may take the process with it, so that each round needs one of its own; such a backend
+    can be sent to another process.
+    """
 
     name: str
+    isolated: bool
 
     def unavailable(self) -> str | None:
         """Why this backend cannot run here, with what to do about it; None where it can."""

@@ -20,6 +20,7 @@ class EmulatorBackend:
     """Runs everywhere. `arch` is the architecture whose rules the PTX follows."""
 
     name = "emulator"
+    isolated = False  # it has a process of its own for its kernels
 
     def __init__(self, arch: str) -> None:
         self.arch = arch

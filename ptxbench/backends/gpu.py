@@ -113,11 +113,16 @@ class GpuBackend:
     """
 
     name = "gpu"
+    isolated = True
 
     def __init__(self) -> None:
         self.kernels: dict[bytes, Any] = {}
         self.lost: str | None = None
         self.shared_buffers: tuple[Mapping[str, Any], DeviceBuffers] | None = None
+
+    def __reduce__(self) -> tuple[type[GpuBackend], tuple[()]]:
+        """A new one in another process: what is loaded here is of use here alone."""
+        return GpuBackend, ()
 
     @cached_property
     def cuda(self) -> Any:

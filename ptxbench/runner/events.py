@@ -36,4 +36,11 @@ class DeviceLost:
     reason: str
 
 
-Event = Step | CellDone | DeviceLost
+@dataclass(frozen=True)
+class Kept:
+    """What is known after a round, for whoever is interrupted before the cells are done."""
+
+    cells: tuple[Cell, ...]
+
+
+Event = Step | CellDone | DeviceLost | Kept

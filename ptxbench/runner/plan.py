@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -51,8 +51,12 @@ class Plan:
     settings: Settings = SETTINGS
     rounds: int = 1
     """Fresh processes to measure in, where the backend has a clock."""
+    cell_timeout: float = 60.0
+    """Seconds without a sign of life after which a worker is ended."""
     round_number: int = 0
     process: int = 0
+    mark: Callable[[str], None] = lambda variant: None
+    """Told before each sample whose it is."""
     argv: tuple[str, ...] = ()
 
 

@@ -189,7 +189,7 @@ class Story:
                 clock = self.backend.clock(candidate.build, launch, arguments, pair.outputs)
                 if clock is None:
                     return Measured()
-                clocks[name] = TimedClock(candidate, clock)
+                clocks[name] = TimedClock(candidate, clock, self.plan.mark)
             except KernelError as error:
                 candidate.fail(error)
                 if self.lost or name == REFERENCE:
@@ -230,6 +230,7 @@ class TimedClock:
 
     candidate: Candidate
     clock: Clock
+    mark: Callable[[str], None]
 
     @property
     def graphs(self) -> bool:
@@ -247,6 +248,7 @@ class TimedClock:
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
         def named(action: Callable[[], Any]) -> Any:
+            self.mark(self.candidate.source.variant)
             try:
                 return action()
             except KernelError as error:

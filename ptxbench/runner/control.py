@@ -1,0 +1,56 @@
+"""The control: one kernel measured against itself, in every round. What differs there is the measurement's noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import log
+from pathlib import Path
+
+from ptxbench import stats
+from ptxbench.discovery import Found, Source
+from ptxbench.metrics import REFERENCE
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
+from ptxbench.result import Cell
+from ptxbench.runner.plan import Job
+
+CONTROL = "A/A control"
+"""Its name; with a slash, so that no file of a pair can have it."""
+
+AGAIN = "ptx"
+"""The variant that is the reference once more."""
+
+PATH = Path(__file__).with_suffix(".ptx")
+
+PAIR = Pair(
+    teaches="What the measurement itself makes of nothing.",
+    args=[
+        In("x", u32, lambda n: (n,)),
+        Out("y", u32, lambda n: (n,)),
+        Scalar("vectors", u32, lambda n: n // 4),
+    ],
+    launch=lambda n: Launch(grid=ceil_div(n, 1024), block=256),
+    reference=lambda x, vectors: {"y": x},
+    tolerance=EXACT,
+    check_sizes=[{"n": 4096 + 4}],
+    bench_sizes=[{"n": 1 << 24}],
+    flops=lambda n: 0,
+)
+
+
+def control_job() -> Job:
+    """The control as a job: both variants are one file."""
+    sources = tuple(Source(variant, "ptx", PATH, "control") for variant in (REFERENCE, AGAIN))
+    return Job(Found(CONTROL, "y = x, against itself.", PAIR, sources, PATH), sources, tuple(PAIR.bench_sizes))
+
+
+def noise(cells: Sequence[Cell]) -> stats.Interval | None:
+    """The log ratio of the control to itself, with its interval; None where it was not measured."""
+    for cell in cells:
+        if cell.control and (found := stats.ratio(cell.rounds, AGAIN, REFERENCE)):
+            return stats.Interval(log(found.low), log(found.value), log(found.high))
+    return None
+
+
+def is_biased(noise: stats.Interval | None, limit: float) -> bool:
+    """Whether one kernel seems to differ from itself: its interval excludes 0, and by more than `limit`."""
+    return noise is not None and not noise.low <= 0 <= noise.high and abs(noise.value) > limit

@@ -1,0 +1,200 @@
+"""What several rounds have found so far: the cells of each, and which variants are out of it and why."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ptxbench.pair import Size
+from ptxbench.result import (
+    BIASED,
+    BROKEN,
+    SKIPPED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+    CheckReport,
+    LaunchReport,
+    VariantResult,
+)
+from ptxbench.runner.control import CONTROL, control_job, is_biased, noise
+from ptxbench.runner.events import CellDone, Step
+from ptxbench.runner.plan import Job, Plan
+from ptxbench.runner.story import steps
+from ptxbench.runner.worker import Piece
+from ptxbench.units import size_words
+
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
+"""Of what a variant was in several rounds, the first counts."""
+
+Key = tuple[str, tuple[tuple[str, int], ...]]
+"""A pair and a size."""
+
+
+def key(pair: str, size: Size) -> Key:
+    return pair, tuple(size.items())
+
+
+@dataclass
+class Ledger:
+    """`taken`: each cell as every round found it. `broken`: of a cell, the variants that ended a worker, and how."""
+
+    plan: Plan
+    jobs: dict[str, Job]
+    taken: dict[Key, list[Cell]] = field(default_factory=dict)
+    broken: dict[Key, dict[str, str]] = field(default_factory=dict)
+    last: Step | None = None
+    """What the present worker last began."""
+    done: int = 0
+
+    @classmethod
+    def of(cls, plan: Plan) -> Ledger:
+        jobs = {job.found.name: job for job in plan.jobs}
+        return cls(plan, jobs | {CONTROL: control_job()})
+
+    @property
+    def keys(self) -> list[Key]:
+        """Every cell, in the order of the plan, the control last."""
+        return [key(name, size) for name, job in self.jobs.items() for size in job.sizes]
+
+    # ---- what is to do
+
+    def shuffled(self, round_number: int) -> list[Key]:
+        """The cells in an order of this round's own, those of a pair together; from the run's seed."""
+        rng = random.Random(f"{self.plan.seed}:{round_number}:order")
+        names = list(self.jobs)
+        rng.shuffle(names)
+        found = []
+        for name in names:
+            sizes = list(self.jobs[name].sizes)
+            rng.shuffle(sizes)
+            found += [key(name, size) for size in sizes]
+        return [each for each in found if self.variants(each)]
+
+    def variants(self, cell: Key) -> tuple[str, ...]:
+        """Those that are not out of it."""
+        sources = self.jobs[cell[0]].sources
+        return tuple(source.variant for source in sources if source.variant not in self.broken.get(cell, {}))
+
+    def pieces(self, todo: Sequence[Key]) -> tuple[Piece, ...]:
+        """The cells as a worker is told of them: neighbours with the same variants together."""
+        found: list[Piece] = []
+        for pair, size in todo:
+            variants = self.variants((pair, size))
+            if found and (found[-1].pair, found[-1].variants) == (pair, variants):
+                found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
+            else:
+                found.append(Piece(pair, variants, (dict(size),)))
+        return tuple(found)
+
+    # ---- what happened
+
+    def step(self, event: Step) -> Step:
+        """The step as one of the whole run."""
+        self.last = event
+        self.done += 1
+        total = self.plan.rounds * sum(map(steps, self.jobs.values()))
+        return dataclasses.replace(event, done=min(self.done - 1, total), total=total)
+
+    def add(self, cell: Cell) -> None:
+        self.taken.setdefault(key(cell.pair, cell.size), []).append(cell)
+
+    def blame(self, sampled: str, reason: str) -> str | None:
+        """A worker died: take the variant that it was at out of the cell, or of all cells of its pair.
+
+        Gives the reason back where there is nobody to blame, since it died before it did anything.
+        """
+        step = self.last
+        if step is None:
+            return reason
+        variant = sampled if step.phase == "measure" and sampled else step.variant
+        self.take_out(step, variant, f"{variant}: {reason} ({step.phase}{at(step)}).")
+        return None
+
+    def blame_lost(self, cell: Cell) -> str | None:
+        """A worker lost the device in this cell: the same for the variant whose kernel the driver blamed."""
+        step = self.last
+        found = [name for name, result in cell.variants.items() if result.status == BROKEN]
+        if step is None or not found:
+            return "The device was lost, and no kernel is to blame."
+        for name in found:
+            self.take_out(step, name, cell.variants[name].reason or "no reason was recorded.")
+        return None
+
+    def take_out(self, step: Step, variant: str, reason: str) -> None:
+        """A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's."""
+        own = [each for each in self.keys if each[0] == step.pair]
+        here = key(step.pair, step.size) if step.size is not None else None
+        for each in [here] if here in own else own:
+            self.broken.setdefault(each, {}).setdefault(variant, reason)
+
+    # ---- what it makes
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell that was begun, with what all rounds so far found of it."""
+        found = [self.merged(each) for each in self.keys if each in self.taken or each in self.broken]
+        biased = is_biased(noise(found), self.plan.settings.biased)
+        for cell in found:
+            yield dataclasses.replace(cell, labels=sorted({*cell.labels, BIASED})) if biased else cell
+
+    def finished(self) -> Iterator[CellDone]:
+        cells = list(self.cells())
+        for i, cell in enumerate(cells):
+            yield CellDone(cell, last=i + 1 == len(cells) or cells[i + 1].pair != cell.pair)
+
+    def merged(self, cell: Key) -> Cell:
+        """One cell of what the rounds found: all samples, all labels, of each variant the worst."""
+        rounds = self.taken.get(cell) or [self.bare(cell)]
+        variants = {}
+        for source in self.jobs[cell[0]].sources:
+            results = [each.variants[source.variant] for each in rounds if source.variant in each.variants]
+            if reason := self.broken.get(cell, {}).get(source.variant):
+                results.append(VariantResult(source.language, BROKEN, reason))
+            if results:
+                variants[source.variant] = together(results)
+        return dataclasses.replace(
+            rounds[0],
+            variants=variants,
+            control=cell[0] == CONTROL,
+            labels=sorted({label for each in rounds for label in each.labels}),
+            rounds=[one for each in rounds for one in each.rounds],
+        )
+
+    def bare(self, cell: Key) -> Cell:
+        """A cell that no worker finished."""
+        pair, size = self.jobs[cell[0]].found.pair, dict(cell[1])
+        launch = pair.launch(**size)
+        return Cell(
+            cell[0],
+            size,
+            self.plan.arch,
+            LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            {"flops": int(pair.flops(**size)), "bytes": int(pair.compulsory_bytes(size))},
+            {},
+        )
+
+
+def at(step: Step) -> str:
+    return f", {size_words(step.size)}" if step.size is not None else ""
+
+
+def together(results: Sequence[VariantResult]) -> VariantResult:
+    """The worst of a variant's results, with the greatest error of all and whatever build is known."""
+    worst = min(results, key=lambda result: SEVERITY.index(result.status))
+    build = worst.build or next((each.build for each in results if each.build), None)
+    return dataclasses.replace(worst, build=build, check=checked([each.check for each in results if each.check]))
+
+
+def checked(checks: Sequence[CheckReport]) -> CheckReport | None:
+    if not checks:
+        return None
+    errors = [each.max_error for each in checks]
+    known = [error for error in errors if error is not None]
+    return dataclasses.replace(
+        checks[0],
+        max_error=max(known) if len(known) == len(errors) else None,
+        worst=next((each.worst for each in checks if each.worst), None),
+    )

@@ -1,0 +1,66 @@
+"""Rounds in fresh processes, one after the other, and what they make together.
+
+Samples of one process share its layout of memory and the history of its clock, so that the round is the unit of
+evidence. The parent never touches the device: a worker that dies costs the cell that it was at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+
+from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
+from ptxbench.runner.ledger import Key, Ledger, key
+from ptxbench.runner.plan import Plan
+from ptxbench.runner.worker import Task, Worker, WorkerDied
+
+
+def run_rounds(plan: Plan) -> Iterator[Event]:
+    """Every cell in every round, the control with them; then the cells, each with the rounds that it has."""
+    ledger = Ledger.of(plan)
+    process = 0
+    for number in range(plan.rounds):
+        todo = ledger.shuffled(number)
+        while todo:
+            lost = yield from work(plan, ledger, todo, number, process)
+            process += 1
+            if lost:
+                yield from ledger.finished()
+                yield DeviceLost(lost)
+                return
+            todo = [each for each in todo if ledger.variants(each)]
+        yield Kept(tuple(ledger.cells()))
+    yield from ledger.finished()
+
+
+def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int) -> Generator[Event, None, str | None]:
+    """Have a worker do what is `todo`, and take out what it did; why the device is lost for good, None if it is not."""
+    waiting: CellDone | None = None  # until it is known whether the device outlived it
+    ledger.last = None
+    task = Task(
+        pieces=ledger.pieces(todo),
+        backend=plan.backend,
+        arch=plan.arch,
+        kernels=plan.kernels,
+        assembler=plan.assembler,
+        seed=plan.seed,
+        settings=plan.settings,
+        round_number=number,
+        process=process,
+    )
+    with Worker(task) as worker:
+        try:
+            for event in worker.events(plan.cell_timeout):
+                if isinstance(event, DeviceLost):
+                    return ledger.blame_lost(waiting.cell) if waiting else event.reason
+                if waiting:
+                    ledger.add(waiting.cell)
+                    todo.remove(key(waiting.cell.pair, waiting.cell.size))
+                waiting = event if isinstance(event, CellDone) else None
+                if isinstance(event, Step):
+                    yield ledger.step(event)
+        except WorkerDied as death:
+            return ledger.blame(worker.variant, str(death))
+    if waiting:
+        ledger.add(waiting.cell)
+        todo.remove(key(waiting.cell.pair, waiting.cell.size))
+    return None

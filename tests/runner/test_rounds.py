@@ -1,0 +1,147 @@
+"""Rounds in real processes, with kernels that crash them, hang and lose the device: one cell each, and not the run."""
+
+from dataclasses import replace
+from statistics import median
+
+import pytest
+
+from ptxbench import stats
+from ptxbench.measure import Settings
+from ptxbench.result import BROKEN, VERIFIED
+from ptxbench.runner import CellDone, DeviceLost, Kept, Plan, carry_out, noise, plan_jobs
+from ptxbench.runner.control import CONTROL, is_biased
+from ptxbench.runner.ledger import Ledger
+from tests.fakes import HostileBackend
+from tests.folders import CUDA, PAIR, PTX, kernels_folder
+
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+NS = {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 90_000}
+
+
+def plan_of(kernels, deeds, **options):
+    jobs, _ = plan_jobs(kernels, emulated=False)
+    backend = HostileBackend(deeds, NS)
+    return Plan(jobs, backend, "sm_90", kernels, **{"settings": QUICK, "rounds": 2} | options)
+
+
+def carried_out(plan):
+    """The finished cells by pair and size, the control's apart, and how the run ended."""
+    events = list(carry_out(plan))
+    cells = [event.cell for event in events if isinstance(event, CellDone)]
+    lost = [event.reason for event in events if isinstance(event, DeviceLost)]
+    return [cell for cell in cells if not cell.control], [cell for cell in cells if cell.control], lost
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache_of_the_tests(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_every_round_is_a_process_and_its_samples_are_kept_apart(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    cells, [control], lost = carried_out(plan_of(kernels, {}, rounds=3))
+    assert lost == []
+    assert [cell.size for cell in cells] == [{"n": 1024}, {"n": 4096}]  # in the order of the pair, not of the rounds
+    for cell in cells:
+        assert {result.status for result in cell.variants.values()} == {VERIFIED}
+        ptx = [one for one in cell.rounds if one.contrast == ("cuda", "ptx")]
+        assert [one.round for one in ptx] == [0, 1, 2]
+        assert [one.process for one in ptx] == [0, 1, 2]
+        assert stats.ratio(cell.rounds, "ptx").value == pytest.approx(0.9)
+    assert len({one.start for cell in cells for one in cell.rounds}) == 2  # a letter a round, from the seed
+    assert len(control.rounds) == 3
+
+
+def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_measured(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    cells, [control], lost = carried_out(plan_of(kernels, {"cuda@fast": "verify crash"}))
+    assert lost == []
+    for cell in cells:
+        broken = cell.variants["cuda@fast"]
+        assert broken.status == BROKEN
+        assert broken.reason == "cuda@fast: its process ended with SIGSEGV (verify, n=1)."
+        assert cell.variants["ptx"].status == VERIFIED
+        assert len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2
+        assert not [one for one in cell.rounds if "cuda@fast" in one.contrast]
+    assert len(control.rounds) == 2
+
+
+@pytest.mark.parametrize(
+    ("deed", "reason"),
+    [
+        ("crash", "its process ended with SIGSEGV"),
+        ("exit", "its process ended with exit status 3"),
+        ("hang", "no sign of life for 4 s"),
+    ],
+)
+def test_what_ends_a_worker_while_it_measures_is_blamed_on_the_kernel_that_was_sampled(tmp_path, deed, reason):
+    """Not on the last one, which the step names; each cell finds it out by itself, and is measured without it."""
+    kernels = kernels_folder(tmp_path)
+    cells, _, lost = carried_out(plan_of(kernels, {"cuda@fast": f"measure {deed}"}, cell_timeout=4, rounds=1))
+    assert lost == []
+    for cell in cells:
+        assert cell.variants["cuda@fast"].status == BROKEN
+        assert cell.variants["cuda@fast"].reason == f"cuda@fast: {reason} (measure, n={cell.size['n']})."
+        assert stats.ratio(cell.rounds, "ptx").value == pytest.approx(0.9)
+
+
+def test_an_illegal_access_is_the_kernels_and_its_worker_goes_on(tmp_path):
+    """Here the device survives; where it does not, the backend says so by `lost`."""
+    cells, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"ptx": "measure lose"}, rounds=1))
+    assert lost == []
+    for cell in cells:
+        assert cell.variants["ptx"].status == BROKEN
+        assert "CUDA_ERROR_ILLEGAL_ADDRESS" in cell.variants["ptx"].reason
+        assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+
+
+def test_a_device_that_no_worker_can_open_ends_the_run(tmp_path):
+    cells, controls, lost = carried_out(plan_of(kernels_folder(tmp_path), {"device": "gone"}))
+    assert (cells, controls) == ([], [])
+    assert lost == ["cudaErrorDevicesUnavailable: all CUDA-capable devices are busy"]
+
+
+def test_one_pair_that_crashes_costs_no_other(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    other = {text: text.replace("scale", "other") for text in (PAIR, CUDA, PTX)}
+    kernels_folder(tmp_path, pair=other[PAIR], cuda=other[CUDA], ptx=other[PTX], name="other")
+    (kernels / "ptx" / "other.harm.ptx").write_text(other[PTX])
+    jobs, _ = plan_jobs(kernels, emulated=False)
+    plan = Plan(jobs, HostileBackend({"ptx.harm": "verify crash"}, NS), "sm_90", kernels, settings=QUICK, rounds=2)
+    cells, _, _ = carried_out(plan)
+    by_pair = {cell.pair: cell for cell in cells}
+    assert by_pair["other"].variants["ptx.harm"].status == BROKEN
+    assert {result.status for result in by_pair["scale"].variants.values()} == {VERIFIED}
+    assert all(len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2 for cell in cells)
+
+
+def test_what_is_known_after_each_round_is_told(tmp_path):
+    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, Kept)]
+    assert [len(event.cells[0].rounds) for event in kept] == [2, 4]
+
+
+def test_the_order_of_cells_differs_by_round_and_follows_from_the_seed(tmp_path):
+    ledger = Ledger.of(plan_of(kernels_folder(tmp_path), {}))
+    orders = [ledger.shuffled(number) for number in range(20)]
+    assert orders == [ledger.shuffled(number) for number in range(20)]
+    assert len({tuple(order) for order in orders}) > 2
+    assert all(sorted(order) == sorted(ledger.keys) for order in orders)
+
+
+def test_one_kernel_that_seems_to_differ_from_itself_makes_the_run_biased(tmp_path):
+    _, [control], _ = carried_out(plan_of(kernels_folder(tmp_path), {}, rounds=1))
+    assert control.pair == CONTROL
+    assert not is_biased(noise([control]), 0.0025)
+
+    def skewed(by):
+        def block(one, ns):
+            return [t + by * (letter == "B") for letter, t in zip(stats.letters(one.start), ns, strict=True)]
+
+        rounds = [replace(one, ns=[block(one, ns) for ns in one.ns]) for one in control.rounds]
+        return noise([replace(control, rounds=rounds)])
+
+    assert median(control.rounds[0].ns[0]) == 100_000
+    assert is_biased(skewed(300), 0.0025)
+    assert not is_biased(skewed(200), 0.0025)
