@@ -16,7 +16,7 @@ LAYERS = [
     {"report", "exporters"},
     {"runner", "worker", "judge", "execution"},
     {"measure", "backends", "signature", "arguments"},
-    {"toolchain", "emulator", "metrics", "verify", "stats", "environment", "discovery", "template"},
+    {"toolchain", "emulator", "metrics", "verify", "oracle", "stats", "environment", "discovery", "template"},
     {"pair", "result", "units", "errors", "cache", "__init__"},
 ]
 """Highest first: a part may import from its own layer and from those below."""

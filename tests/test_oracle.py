@@ -1,0 +1,136 @@
+"""Every shipped pair would notice a wrong result, and pairs that would not are caught."""
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench.discovery import load
+from ptxbench.oracle import apart, weaknesses
+from ptxbench.pair import (
+    EXACT,
+    In,
+    InOut,
+    Launch,
+    Out,
+    Pair,
+    Sample,
+    Scalar,
+    Scratch,
+    Tolerance,
+    bf16,
+    f16,
+    f32,
+    f64,
+    relative,
+    s8,
+    s32,
+    u8,
+    u64,
+    ulps,
+)
+
+KERNELS = Path(__file__).parents[1] / "kernels"
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (KERNELS / "pairs").glob("*.py")))
+def test_the_oracle_of_every_shipped_pair_rejects_every_forgery(name):
+    assert weaknesses(load(KERNELS, name).pair, seed=1) == ()
+
+
+SCALE = Pair(
+    teaches="",
+    args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", s32, lambda n: n)],
+    launch=lambda n: Launch(1, n),
+    reference=lambda x, n: {"y": 2 * x},
+    tolerance=ulps(1),
+    check_sizes=[{"n": n} for n in (1, 1000)],
+    bench_sizes=[{"n": 1000}],
+    flops=lambda n: n,
+)
+ZERO, FEW, END = (
+    "'y' all zero",
+    "one element in 1000 of 'y' off by 10 tolerances",
+    "the last tenth of 'x' taken as zero",
+)
+
+
+def without_its_end(x, n):
+    return {"y": np.where(np.arange(x.size) < 0.9 * x.size, 2 * x, 0.0)}
+
+
+def all_of_it(y):
+    return Sample(np.arange(y.size), y)
+
+
+def ends_of_it(y):
+    return Sample(np.array([0, y.size - 1]), y[[0, -1]])
+
+
+CASES = [
+    ("one ulp",                          {},                                                          ()),
+    ("exact",                            {"tolerance": EXACT},                                        ()),
+    ("a tolerance above every value",    {"tolerance": Tolerance("10", lambda e, i: 10.0)},           (ZERO, END)),
+    ("a tolerance beyond all numbers",   {"tolerance": Tolerance("inf", lambda e, i: np.inf)},        ()),
+    ("relative to what is far greater",  {"tolerance": relative(1e-3, of=lambda x, n: 1e5 + x)},      (ZERO, END)),
+    ("ignores its last tenth",           {"reference": without_its_end},                              (END,)),
+    ("ignores all of it",                {"reference": lambda x, n: {"y": np.ones(n)}},               (END,)),
+    ("is zero",                          {"reference": lambda x, n: {"y": np.zeros(n)}},              (ZERO, END)),
+    ("a sample of every element",        {"reference": lambda x, n: {"y": all_of_it(2 * x)}},         ()),
+    ("a sample of two elements",         {"reference": lambda x, n: {"y": ends_of_it(2 * x)},
+                                          "check_sizes": [{"n": 1000}]},                             (FEW,)),
+    ("a tenth that one size does not see", {"reference": lambda x, n: without_its_end(x, n) if n > 1 else {"y": 2 * x},
+                                            "check_sizes": [{"n": 10}, {"n": 100}]},                (END,)),
+    ("a greatest that is seen at a size", {"reference": lambda x, n: {"y": np.full(n, x.max())},
+                                           "check_sizes": [{"n": n} for n in range(2, 60)]},         ()),
+    ("a type that cannot hold the move", {"args": [In("x", u8, lambda n: (n,)), Out("y", u8, lambda n: (n,)),
+                                                   SCALE.args[2]],
+                                          "reference": lambda x, n: {"y": x},
+                                          "tolerance": Tolerance("200", lambda e, i: 200.0)},         (FEW,)),
+    ("one that refuses zeros",           {"reference": lambda x, n: {"y": 2 * x if x.all() else 1 // 0}},  ()),
+    ("one that warns of zeros",          {"reference": lambda x, n: {"y": 1 / x}},                    ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changes", "accepted"), CASES, ids=[what for what, _, _ in CASES])
+def test_a_forgery_that_the_oracle_accepts_is_named(what, changes, accepted):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert set(weaknesses(replace(SCALE, **changes), seed=1)) == set(accepted)
+
+
+def test_outputs_and_inputs_are_each_asked_about_alone():
+    def reference(x, w, sum_, n):
+        return {"y": x * 1.0, "sum_": np.array([x.sum()])}
+
+    args = [*SCALE.args, In("w", f32, lambda n: (n,)), InOut("sum_", f32, lambda n: (1,)),
+            Scratch("flags", s32, lambda n: (n,))]  # fmt: skip
+    loose = Tolerance("loose", lambda e, i: 0.0 if e.size > 1 else 1e9)
+    found = weaknesses(replace(SCALE, args=args, reference=reference, tolerance=loose), seed=1)
+    assert found == ("'sum_' all zero", "the last tenth of 'w' taken as zero")
+
+
+def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():
+    assert weaknesses(SCALE, seed=1, errors={"ex2.approx.f32": lambda exact: np.full(exact.shape, 10.0)}) == (ZERO, END)
+
+
+@pytest.mark.parametrize("dtype", [f16, bf16, f32, f64, s8, u8, s32, u64], ids=str)
+def test_an_element_is_moved_by_the_least_step_where_nothing_is_tolerated(dtype):
+    ends = () if dtype in (f16, bf16, f32, f64) else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    values = np.array([0, 1, 2, 3, 100, *ends], dtype)
+    moved = apart(values, np.zeros(values.size))
+    assert moved.dtype == dtype
+    assert (moved != values).all()
+    apart_by = np.abs(moved.astype(np.float64) - values.astype(np.float64))
+    if not ends:
+        assert (apart_by <= np.abs(np.spacing(values)).astype(np.float64)).all()
+    elif dtype != u64:  # whose last steps float64 does not tell apart
+        assert (apart_by == 1).all()
+
+
+def test_the_reference_itself_is_what_the_forgeries_differ_from():
+    """Half an ulp allows nothing but the right result: were the rounding wrong, a weak pair would seem strong."""
+    weak = replace(SCALE, tolerance=ulps(0.5), reference=without_its_end)
+    assert weaknesses(weak, seed=1) == (END,)
