@@ -9,6 +9,7 @@ import click
 
 from ptxbench.cli._kernels import VARIABLE, from_variable, kernels_option
 from ptxbench.cli._terminal import width
+from ptxbench.errors import PtxbenchError
 
 HERE = Path("kernels")
 HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C", "the kernel in PTX")
@@ -21,19 +22,27 @@ HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C
 )
 @click.pass_context
 def command(context: click.Context, name: str, kernels: Path) -> None:
-    """Write a new pair that works: pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx.
+    """Write a new pair that works, to start from.
 
-    It multiplies an array by a number. `ptxbench run` verifies both sides at once; then replace them bit by bit. NAME
-    is also the kernel's: small letters, digits and _. No file is ever overwritten, and either all three are written
-    or none.
+    pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx multiply an array by a number. `ptxbench run` verifies both sides at
+    once; then replace them bit by bit. NAME is also the kernel's: small letters, digits and _. No file is ever
+    overwritten, and either all three are written or none.
 
     Exit status: 0 written, 2 a name that cannot be, a file that is there already, a folder that cannot be written.
     """
     from ptxbench.discovery import default_kernels
-    from ptxbench.discovery.new import write_pair
+    from ptxbench.discovery.new import require_name, write_pair
 
-    files = [str(path) for path in write_pair(kernels, name)]
-    found = from_variable(context) or kernels.resolve() == default_kernels().resolve()
+    named = from_variable(context)
+    require_name(name)
+    try:
+        files = [str(path) for path in write_pair(kernels, name)]
+    except PtxbenchError as error:
+        if not named:
+            raise
+        # about the folder, for the name is a good one
+        raise type(error)(f"{error} It is {VARIABLE} that names {kernels}.") from None
+    found = named or kernels.resolve() == default_kernels().resolve()
     option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
     longest = max(map(len, files))
     for file, holds in zip(files, HOLDS, strict=True):

@@ -93,6 +93,15 @@ def test_a_folder_that_the_environment_names_needs_no_option(ptxbench, monkeypat
     assert told_command(ptxbench("new", "foo", "--kernels", "other").out) == ["run", "foo", "--kernels", "other"]
 
 
+def test_a_variable_that_names_no_folder_to_write_to_is_told_by_name(ptxbench, monkeypatch):
+    Path("mine").write_text("a file")
+    monkeypatch.setenv("PTXBENCH_KERNELS", "mine")
+    assert ptxbench("new", "foo").err == (
+        "Error: Cannot write mine/pairs/foo.py: Not a directory. It is PTXBENCH_KERNELS that names mine.\n"
+    )
+    assert "PTXBENCH_KERNELS" not in ptxbench("new", "1foo").err
+
+
 def test_neither_does_the_folder_of_a_checkout(ptxbench, monkeypatch):
     monkeypatch.setattr("ptxbench.discovery.default_kernels", lambda: Path.cwd() / "kernels")
     assert told_command(ptxbench("new", "foo").out) == ["run", "foo"]
