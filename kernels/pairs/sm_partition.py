@@ -8,7 +8,7 @@ BLOCK = 256
 VECTOR = 16  # bytes of an access
 PANEL = 8 * BLOCK  # floats that a tile reads: two float4 a thread
 MOST_PANELS = 1024  # 8 MiB: inside L2, far beyond an L1
-LINE = 32  # 4-byte words of a cache line: the two tickets must not share one
+LINE = 32  # 4-byte words of a cache line: chunks, tiles and arrivals each have a ticket in one of their own
 
 COPY, COMPUTE = 1, 2  # the bits of roles
 
@@ -56,7 +56,7 @@ PAIR = Pair(
         InOut("target", u64, lambda n, **_: (n // 8,)),
         In("table", f32, lambda tiles, **_: (panels(tiles), 2, BLOCK, 4)),
         InOut("result", f32, lambda tiles, **_: (tiles, BLOCK)),
-        Scratch("tickets", u32, lambda **_: (2 * LINE,)),
+        Scratch("tickets", u32, lambda **_: (3 * LINE,)),
         Scratch("clocks", u64, lambda sms, **_: (sms, 2)),
         Scratch("taken", u32, lambda sms, **_: (sms,)),
         Scalar("vectors", u32, lambda n, **_: n // VECTOR),

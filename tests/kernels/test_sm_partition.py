@@ -1,5 +1,6 @@
 """The pair sm_partition."""
 
+import dataclasses
 import json
 import re
 
@@ -34,7 +35,7 @@ MUTANTS = [
     ("sm_partition.ptx", "bar.sync 0;\n @%leads atom.global.add.u32 %number, [%tickets], 1",
      "@%leads atom.global.add.u32 %number, [%tickets], 1"),     # a new number before all have read the last
     ("sm_partition.ptx", "%number, [%tickets + 128], 1;",      "%number, [%tickets], 1;"),
-    ("sm_partition.ptx", "setp.lt.u32 %copies, %sm",           "setp.le.u32 %copies, %sm"),
+    ("sm_partition.ptx", "add.u32 %end, %first, %count",      "add.u32 %end, %first, %chunk"),
     ("sm_partition.ptx", "min.u32 %count, %chunk, %rest",      "max.u32 %count, %chunk, %rest"),
     ("sm_partition.ptx", "[%source_at + 8192]",                "[%source_at + 4096]"),
     ("sm_partition.ptx", "[%table_at + 4096]",                 "[%table_at + 2048]"),
@@ -44,7 +45,8 @@ MUTANTS = [
     ("sm_partition.block.ptx", "selp.u32 %role, 1, 2",         "selp.u32 %role, 2, 1"),
     ("sm_partition.block.ptx", "add.u32 %i, %i, 1024",         "add.u32 %i, %i, 2048"),
     ("sm_partition.block.ptx", "mad.wide.u32 %result_at, %number, 1024", "mad.wide.u32 %result_at, %number, 512"),
-    ("sm_partition.plain.ptx", "@%leads st.shared.u32 [seat], %sm", "st.shared.u32 [seat], %thread"),
+    ("sm_partition.plain.ptx", "setp.eq.u32 %copies, %role, 1", "setp.eq.u32 %copies, %role, 2"),
+    ("sm_partition.plain.ptx", "sub.s32 %most, %most, %others", "sub.s32 %most, %most, %ctas"),    # nobody ever copies
     ("sm_partition.plain.ptx", "[%target_at + 12288], {%v3_x", "[%target_at + 12288], {%v2_x"),
     ("sm_partition.plain.ptx", "add.u64 %target_at, %target_at, 4096", "add.u64 %target_at, %target_at, 2048"),
     ("sm_partition.plain.ptx", "add.rn.f32 %high, %row_2, %row_3", "add.rn.f32 %high, %row_2, %row_2"),
@@ -79,18 +81,40 @@ def test_each_cta_takes_its_role_and_the_time(variant, copiers, roles, taken):
     assert not outputs["clocks"][outputs["taken"] == 0].any()
 
 
-@pytest.mark.parametrize("copiers", [0, 4])
-def test_a_role_that_nobody_has_is_told(copiers):
-    """As on a GPU whose SMs have other numbers than 0 to sms - 1."""
-    size = {**FOUND.pair.check_sizes[0], "copiers": copiers}
-    _, verdict = executed("sm_partition", SOURCES["ptx"], "sm_90", size)
-    assert f"{'result' if copiers else 'target'}[" in verdict
+@pytest.mark.parametrize("variant", SOURCES)
+def test_a_copy_that_nobody_is_asked_for_is_missed(variant):
+    size = {**FOUND.pair.check_sizes[0], "copiers": 0}
+    _, verdict = executed("sm_partition", SOURCES[variant], "sm_90", size)
+    assert "target[" in verdict
+
+
+SEATS = [
+    ("mov.u32 %sm, 200",  [2, 2, 2, 1]),     # numbers that begin at 200: nobody copies
+    ("mov.u32 %sm, 0",    [1, 1, 1, 2]),     # all on one SM: nobody computes
+    ("mov.u32 %sm, %smid;\nshl.b32 %sm, %sm, 1", [1, 1, 2, 2]),     # gaps: fewer copy than were asked for
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", ["ptx", "ptx.plain"])
+@pytest.mark.parametrize(("reads", "taken"), SEATS)
+def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(variant, reads, taken, tmp_path):
+    source = SOURCES[variant]
+    path = tmp_path / source.path.name
+    text = re.sub(" +", " ", source.path.read_text())
+    assert "mov.u32 %sm, %smid" in text
+    path.write_text(text.replace("mov.u32 %sm, %smid", reads))
+    size = {**FOUND.pair.check_sizes[0], "copiers": 3}
+    for roles in (1, 2, 3):
+        changed = dataclasses.replace(source, path=path)
+        outputs, verdict = executed("sm_partition", changed, "sm_90", {**size, "roles": roles})
+        assert verdict is None
+        assert outputs["taken"].tolist() == [role & roles for role in taken]
 
 
 def test_all_variants_agree_bit_for_bit_but_for_the_clocks():
     for size in FOUND.pair.check_sizes:
         sides = [executed("sm_partition", source, "sm_90", size)[0] for source in SOURCES.values()]
-        for output in ("target", "result", "tickets", "taken"):
+        for output in ("target", "result", "taken"):
             assert len({side[output].tobytes() for side in sides}) == 1
 
 
