@@ -61,8 +61,7 @@ PAIR = Pair(
         )
     ],
     bench_sizes=[
-        {"m": m, "n": n, "k": k}
-        for m, n, k in (*((edge,) * 3 for edge in (512, 1024, 2048, 4096, 8192)), (4096, 4096, 16))
+        {"m": m, "n": n, "k": k} for m, n, k in (*((edge,) * 3 for edge in (1024, 2048, 4096, 8192)), (4096, 4096, 16))
     ],
     flops=lambda m, n, k: 2 * m * n * k,
     expects=(
