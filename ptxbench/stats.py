@@ -217,18 +217,23 @@ def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 
     return "SAME" if -least < log_ratio.low and log_ratio.high < least else "UNSURE"
 
 
+def kept_blocks(one: Round) -> list[Sequence[int]]:
+    """The blocks of a round that count: those that were not dropped for what the device said of its clock."""
+    return [block for index, block in enumerate(one.ns) if str(index) not in one.dropped]
+
+
 def block_log_ratios(one: Round) -> list[float]:
-    """ln(t_B / t_A) of each block of a round."""
+    """ln(t_B / t_A) of each block of a round that counts."""
     order = letters(one.start)
-    return [block_log_ratio(order, block) for block in one.ns]
+    return [block_log_ratio(order, block) for block in kept_blocks(one)]
 
 
 def samples(rounds: Sequence[Round], variant: str) -> list[int]:
-    """Every sample of `variant`, nanoseconds, in the order in which they were taken."""
+    """Every sample of `variant` that counts, nanoseconds, in the order in which they were taken."""
     return [
         t
         for one in rounds
-        for block in one.ns
+        for block in kept_blocks(one)
         for letter, t in zip(letters(one.start), block, strict=True)
         if one.contrast["AB".index(letter)] == variant
     ]

@@ -1,5 +1,6 @@
 """The statistics, against numbers worked out by hand, tables in print, and seeded simulations."""
 
+from dataclasses import replace
 from math import exp, log
 
 import numpy as np
@@ -244,3 +245,10 @@ def test_too_few_blocks_give_no_ratio_rather_than_a_guess():
 def test_rounds_of_one_contrast_are_pooled():
     rounds = [round_of([[100, 200, 200, 100]] * 4, number=0), round_of([[200, 100, 100, 200]] * 4, "B", number=1)]
     assert stats.ratio(rounds, "ptx") == stats.Interval(*[pytest.approx(2)] * 3)
+
+
+def test_blocks_that_were_dropped_count_nowhere():
+    kept = [[10, 20, 20, 10]] * 9
+    one = replace(round_of([*kept, [99, 20, 20, 99]]), dropped={"9": "clock"})
+    assert stats.samples([one], "cuda") == [10] * 18
+    assert stats.block_log_ratios(one) == [pytest.approx(log(2))] * 9

@@ -1,0 +1,131 @@
+"""What of two runs may be compared: in what they differ, and what that does to which rows.
+
+The table CONDITIONS is that of the design (gate.md, section 5). Counts of the tools are registers, spills and machine
+instructions; those of the emulator are of executed PTX.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ptxbench.result import Cell, Run
+
+Kind = Literal["ratio", "time", "tools", "emulator"]
+"""What a row compares, as far as comparability goes."""
+
+OK, NOTE, ADVISORY, TOOLCHAIN, UNLIKE = "ok", "note", "advisory", "toolchain", "unlike"
+"""What a difference does to a row: nothing; it is noted; the verdict is advice; the tools may be why; no verdict."""
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Something that two runs, or two cells, may differ in."""
+
+    name: str
+    ratio: str
+    time: str
+    tools: str
+    emulator: str
+    read: Callable[[Any], Any]
+    language: str | None = None
+    """Counts of variants in other languages do not depend on it."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A condition that differs, with both values."""
+
+    condition: Condition
+    base: Any
+    head: Any
+
+    @property
+    def name(self) -> str:
+        return self.condition.name
+
+    def __str__(self) -> str:
+        return f"{self.name} {shown(self.base)} -> {shown(self.head)}"
+
+    def effect(self, kind: Kind, language: str) -> str:
+        """What it does to a row of that kind, about a variant in that language."""
+        if kind in ("tools", "emulator") and self.condition.language not in (None, language):
+            return OK
+        effect: str = getattr(self.condition, kind)
+        return effect
+
+
+def shown(value: Any) -> str:
+    """A value as a sentence has it."""
+    if value is None:
+        return "unknown"
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={each}" for name, each in value.items())
+    if isinstance(value, tuple | list):
+        return " ".join(map(shown, value)) or "none"
+    return str(value)
+
+
+def of_gpu(name: str) -> Callable[[Run], Any]:
+    """A property of the GPU; None on the emulator."""
+    return lambda run: run.device.get(name) if run.device.get("kind") == "gpu" else None
+
+
+def tool(name: str) -> Callable[[Run], Any]:
+    """The version of a tool with the options that it is always given."""
+    return lambda run: [run.toolchain.get(name), *run.toolchain.get("flags", {}).get(name, ())]
+
+
+RUN_CONDITIONS = (
+    # what                         ratio      time       tools   emulator
+    Condition("backend",           UNLIKE,    UNLIKE,    OK,     UNLIKE, lambda run: run.run.get("backend")),
+    Condition("GPU",               OK,        NOTE,      OK,     OK,     of_gpu("uuid_hash")),
+    Condition("GPU model",         ADVISORY,  UNLIKE,    OK,     OK,     of_gpu("name")),
+    Condition("MIG profile",       UNLIKE,    UNLIKE,    UNLIKE, OK,     of_gpu("mig")),
+    Condition("clock policy",      NOTE,      UNLIKE,    OK,     OK,     lambda run: run.settings.get("clock_policy")),
+    Condition("power limit",       NOTE,      UNLIKE,    OK,     OK,     of_gpu("power_limit_w")),
+    Condition("ECC",               NOTE,      UNLIKE,    OK,     OK,     of_gpu("ecc")),
+    Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, UNLIKE, OK,     tool("ptxas")),
+    Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda"),
+    Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.get("emulator")),
+    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.get("assembler")),
+    Condition("protocol",          UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.tool.get("protocol")),
+    Condition("seed",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda run: run.run.get("seed")),
+)  # fmt: skip
+
+DRIVER = Condition("driver", NOTE, NOTE, OK, OK, of_gpu("driver"))
+ASSEMBLING_DRIVER = Condition("driver", UNLIKE, UNLIKE, OK, OK, of_gpu("driver"))
+"""The driver where it is the assembler too."""
+
+CELL_CONDITIONS = (
+    Condition("sm",                UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.arch),
+    Condition("cache mode",        UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.cache),
+    Condition("grid",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: list(cell.launch.grid)),
+    Condition("block",             UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: list(cell.launch.block)),
+    Condition("dynamic shared",    UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: cell.launch.shared_bytes),
+    Condition("work",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: dict(cell.work)),
+)  # fmt: skip
+
+TOLERANCE = Condition("tolerance", UNLIKE, UNLIKE, UNLIKE, UNLIKE, lambda result: result.check.tolerance)
+
+
+def run_differences(base: Run, head: Run) -> list[Difference]:
+    """In what the runs were made differently."""
+    drives = any(run.run.get("assembler") == "driver" for run in (base, head))
+    found = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
+    # Another model, or none, is another GPU anyway; one whose UUID nobody read may be the same.
+    known = {each.name for each in found if each.name in ("backend", "GPU model")}
+    return [each for each in found if each.name != "GPU" or not (known or None in (each.base, each.head))]
+
+
+def cell_differences(base: Cell, head: Cell, variant: str) -> list[Difference]:
+    """In what a cell and its variant were run differently."""
+    results = base.variants[variant], head.variants[variant]
+    checked = all(result.check for result in results)
+    return differ(CELL_CONDITIONS, base, head) + (differ([TOLERANCE], *results) if checked else [])
+
+
+def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[Difference]:
+    pairs = ((each, each.read(base), each.read(head)) for each in conditions)
+    return [Difference(condition, before, after) for condition, before, after in pairs if before != after]

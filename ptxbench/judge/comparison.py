@@ -1,0 +1,181 @@
+"""A comparison of two runs: every row judged, with what the runs differ in and what their controls did."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, expm1, log
+from statistics import fmean, median
+
+import numpy as np
+
+from ptxbench import stats
+from ptxbench.errors import UsageError
+from ptxbench.judge.comparable import Difference, run_differences
+from ptxbench.judge.rows import Draft, Evidence, Mode, Row, drafts, match_cells
+from ptxbench.judge.verdicts import (
+    LEAST_ROUNDS,
+    REFERENCE_MOVED,
+    REGRESSED,
+    SAME_CODE,
+    UNSURE,
+    VERDICTS,
+    Judgement,
+    Rule,
+    adjust,
+    judge_effect,
+)
+from ptxbench.result import BIASED, UNJUDGED, Run
+from ptxbench.stats import Effect, Interval
+
+FEWEST_CONTROLS = 5
+"""Rows of unchanged code from which their common shift is believed."""
+
+
+@dataclass(frozen=True)
+class Controls:
+    """What rows of unchanged code did: nothing but noise moved them."""
+
+    count: int
+    shift: float
+    """The median of their changes, as a logarithm."""
+    spread: float
+    """95 % of them lie at most this far from the shift."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs, row by row, what needs attention first."""
+
+    base: Run
+    head: Run
+    mode: Mode
+    rule: Rule
+    differences: Sequence[Difference]
+    rows: Sequence[Row]
+    controls: Controls | None = None
+    """Of times and ratios, where there are at least FEWEST_CONTROLS rows of unchanged code."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many rows have each verdict, those that none has left out."""
+        found = Counter(row.verdict for row in self.rows)
+        return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
+
+    @property
+    def geometric_mean(self) -> float | None:
+        """Of head over base, of every row of times or ratios that was judged by them; no verdict rests on it."""
+        changes = [log(row.change.value) for row in self.rows if row.change] if self.mode != "counters" else []
+        return exp(fmean(changes)) if changes else None
+
+
+def default_mode(base: Run, head: Run) -> Mode:
+    """What the runs have: ratios where both were timed, else counters."""
+    return "ratio" if is_timed(base) and is_timed(head) else "counters"
+
+
+def is_timed(run: Run) -> bool:
+    return any(cell.rounds for cell in run.cells)
+
+
+def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = None) -> Comparison:
+    """Judge every row. Raises UsageError where a run has no times and they are asked for, and where there is no row."""
+    mode, rule = mode or default_mode(base, head), rule or Rule()
+    for run in (base, head):
+        if mode != "counters" and not is_timed(run):
+            raise UsageError(f"Run {run.run['id']} has no times. Compare its counters: --metric counters.")
+    steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]
+    rule = dataclasses.replace(rule, floor_seconds=max(rule.floor_seconds, 2e-9 * max(steps)))
+    differences = run_differences(base, head)
+    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    if not found:
+        runs = f"{base.run['id']} and {head.run['id']}"
+        raise UsageError(f"Runs {runs} have nothing to compare: no variant has a result in either.")
+    rows, controls = judge(found, mode, rule, biased=any(map(is_biased, (base, head))))
+    order = list(VERDICTS)
+    rows = sorted(rows, key=lambda row: (order.index(row.verdict), -(row.change.value if row.change else 0)))
+    return Comparison(base, head, mode, rule, differences, rows, controls)
+
+
+def is_biased(run: Run) -> bool:
+    return any(BIASED in cell.labels for cell in run.cells)
+
+
+def judge(found: Sequence[Draft], mode: Mode, rule: Rule, *, biased: bool) -> tuple[list[Row], Controls | None]:
+    """Every row with its verdict, and the controls."""
+    effects = {i: effect_of(evidence, rule.guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
+    still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
+    controls = control([effect.value for i, effect in effects.items() if i in still and effect])
+    shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
+    # A run's clock shifts all its times alike: what unchanged code did is no change of the others.
+    effects = {i: effect_of(found[i][1], rule.guard, 0.0 if i in still else shift) for i in effects}
+    family = [i for i, effect in effects.items() if effect and i not in still]
+    adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
+    rows = []
+    for i, (row, evidence) in enumerate(found):
+        if evidence is None:
+            rows.append(row)
+            continue
+        effect = effects[i]
+        if effect:
+            row = dataclasses.replace(
+                row, change=Interval(effect.low, effect.value, effect.high).exp(), p=adjusted.get(i)
+            )
+        if i in still:
+            rows.append(dataclasses.replace(row, verdict=SAME_CODE))
+            continue
+        judgement = judge_one(row, evidence, effect, rule, adjusted.get(i, 1.0), spread, biased=biased)
+        rows.append(
+            dataclasses.replace(
+                row,
+                verdict=judgement.verdict,
+                reason=judgement.reason,
+                rounds_needed=judgement.rounds_needed if judgement.verdict == UNSURE else None,
+            )
+        )
+    return rows, controls
+
+
+def effect_of(evidence: Evidence | None, guard: float, shift: float) -> Effect | None:
+    """Head against base, less a shift; None with fewer than two rounds on a side, whose spread nobody knows."""
+    if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
+        return None
+    return stats.effect([each - shift for each in evidence.head], evidence.base, guard=guard)
+
+
+def control(changes: Sequence[float]) -> Controls | None:
+    """Their shift and spread; None of fewer than FEWEST_CONTROLS."""
+    if len(changes) < FEWEST_CONTROLS:
+        return None
+    shift = median(changes)
+    return Controls(len(changes), shift, float(np.quantile([abs(each - shift) for each in changes], 0.95)))
+
+
+def judge_one(
+    row: Row, evidence: Evidence, effect: Effect | None, rule: Rule, adjusted: float, spread: float, *, biased: bool
+) -> Judgement:
+    """The verdict on a row that was timed on both sides."""
+    if labels := [each for each in evidence.labels if each in UNJUDGED] or [BIASED] * biased:
+        return Judgement(UNSURE, labels[0])
+    rounds = min(len(evidence.base), len(evidence.head))
+    if effect is None:
+        return Judgement(UNSURE, "few_rounds", LEAST_ROUNDS)
+    judgement = judge_effect(
+        rule,
+        effect,
+        adjusted=adjusted,
+        slower_by=evidence.scale_seconds * exp(median(evidence.base)) * expm1(effect.value),
+        rounds=rounds,
+        spread=spread,
+    )
+    if judgement.verdict == REGRESSED and reference_moved(row):
+        return Judgement(REFERENCE_MOVED)
+    return judgement
+
+
+def reference_moved(row: Row) -> bool:
+    """Whether the reference's code moved and the variant's did not: a better compiler is no regression."""
+    moves = dict(row.moves.sides)
+    return len(moves) == 2 and moves.pop(row.variant) == "same" and None not in moves.values()

@@ -1,0 +1,264 @@
+"""Rows: which there are, what each compares, and those that need no statistics to judge.
+
+A row is a pair, a variant, a size and a metric. One whose numbers have yet to be judged comes with its Evidence.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from math import exp, log
+from statistics import median
+from typing import Literal
+
+from ptxbench import stats
+from ptxbench.judge.code import Moves, move, same_ptx
+from ptxbench.judge.comparable import OK, UNLIKE, Difference, Kind, cell_differences
+from ptxbench.judge.verdicts import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, judge_exact
+from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
+from ptxbench.metrics import METRICS, REFERENCE, Metric
+from ptxbench.result import BROKEN as BROKE
+from ptxbench.result import VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.stats import Interval
+
+Mode = Literal["ratio", "time", "counters"]
+
+ONE_RUN = "has no value in the other run."
+
+VERIFICATION = "verified"
+"""The metric of a row that says, among counters, that there are none: its variant fails or is not there."""
+
+COUNTERS = tuple(
+    metric for metric in METRICS if metric.counted_by and metric.better != "neither"
+)  # neither: a part of another count
+"""The metrics that are compared exactly."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One verdict, with what it rests on."""
+
+    pair: str
+    size: Mapping[str, int]
+    arch: str
+    cache: str
+    variant: str
+    metric: str
+    verdict: str
+    reason: str | None = None
+    """A code: few_rounds, wide_interval, under_floor, controls_spread, not_measured, or a label of the cell."""
+    detail: str | None = None
+    """The reason in words, where it is one of this row: how a kernel fails, what differs."""
+    base: float | None = None
+    head: float | None = None
+    change: Interval | None = None
+    """Head over base with its interval; a count's has no width."""
+    p: float | None = None
+    """Of "no slower than half the budget", adjusted for the number of rows."""
+    base_rounds: Sequence[float] = ()
+    head_rounds: Sequence[float] = ()
+    """The metric in each round, in its order."""
+    rounds_needed: int | None = None
+    """Of each run, to settle what is UNSURE; None where it is settled or cannot be said."""
+    moves: Moves = field(default_factory=Moves)
+    notes: Sequence[str] = ()
+    """What differs between the runs and does not forbid the comparison, such as `driver (note)`."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Logarithms of the rounds, and what one more per cent costs in seconds."""
+
+    base: Sequence[float]
+    head: Sequence[float]
+    scale_seconds: float
+    """Seconds that correspond to 1 of the metric, in head."""
+    labels: Sequence[str] = ()
+
+
+Draft = tuple[Row, Evidence | None]
+
+
+@dataclass(frozen=True)
+class Match:
+    """A cell of base and the same of head; at least one of them is there."""
+
+    base: Cell | None
+    head: Cell | None
+
+    @property
+    def either(self) -> Cell:
+        cell = self.head or self.base
+        assert cell
+        return cell
+
+    @property
+    def variants(self) -> list[str]:
+        """Of both sides, in head's order."""
+        return list(dict.fromkeys(name for cell in (self.head, self.base) if cell for name in cell.variants))
+
+
+def match_cells(base: Run, head: Run) -> list[Match]:
+    """The cells of both runs: by pair, size, architecture and cache mode, then what is left by pair and size."""
+
+    def size(cell: Cell) -> tuple[object, ...]:
+        return cell.pair, tuple(sorted(cell.size.items()))
+
+    def full(cell: Cell) -> tuple[object, ...]:
+        return *size(cell), cell.arch, cell.cache
+
+    left = [cell for cell in base.cells if not cell.control]
+    partners: dict[int, Cell] = {}
+    heads = [cell for cell in head.cells if not cell.control]
+    for key in (full, size):
+        for i, cell in enumerate(heads):
+            partner = next((each for each in left if key(each) == key(cell)), None)
+            if i not in partners and partner:
+                partners[i] = partner
+                left = [each for each in left if each is not partner]
+    return [Match(partners.get(i), cell) for i, cell in enumerate(heads)] + [Match(cell, None) for cell in left]
+
+
+def drafts(match: Match, mode: Mode, differences: Sequence[Difference]) -> Iterator[Draft]:
+    """The rows of one cell in both runs; `differences`: of the runs."""
+    for variant in match.variants:
+        if mode == "ratio" and variant == REFERENCE:
+            continue
+        needed = [variant, REFERENCE] if mode == "ratio" else [variant]
+        cell = match.either
+        row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, mode, "")
+        if mode == "counters":
+            row = dataclasses.replace(row, metric=VERIFICATION)
+        if (judged := without_numbers(row, match, needed)) is not None:
+            yield from ((each, None) for each in judged)
+        elif match.base and match.head:
+            moves = Moves(tuple((name, move(match.base.variants[name], match.head.variants[name])) for name in needed))
+            row = dataclasses.replace(row, moves=moves)
+            if mode == "counters":
+                yield from ((each, None) for each in counted(row, match.base, match.head, differences))
+            elif draft := timed(row, match.base, match.head, differences):
+                yield draft
+
+
+def without_numbers(row: Row, match: Match, needed: Sequence[str]) -> list[Row] | None:
+    """The row where a side fails or is not there, none where neither side is; None where both are to be compared."""
+    (base_state, base_why), (head_state, head_why) = (state(cell, needed) for cell in (match.base, match.head))
+    verdict = {
+        ("good", "good"): None,
+        ("absent", "absent"): None,
+        ("failed", "failed"): BROKEN_BOTH,
+        ("failed", "good"): FIXED,
+        ("good", "failed"): BROKEN,
+        ("absent", "failed"): BROKEN,
+        ("failed", "absent"): MISSING,
+        ("good", "absent"): MISSING,
+        ("absent", "good"): NEW,
+    }[base_state, head_state]
+    if verdict:
+        return [dataclasses.replace(row, verdict=verdict, detail=head_why or base_why)]
+    return None if base_state == "good" else []
+
+
+def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "failed", "absent"], str | None]:
+    """Whether all these variants of the cell are verified, and if not why not."""
+    found = [(name, cell.variants.get(name) if cell else None) for name in needed]
+    for name, result in found:
+        if result and result.status in (WRONG, BROKE):
+            return "failed", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
+    for name, result in found:
+        if result is None:
+            return "absent", None
+        if result.status != VERIFIED:
+            return "absent", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
+    return "good", None
+
+
+def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row:
+    """The row with what differs: UNLIKE, or notes."""
+    variant = head.variants[row.variant]
+    same = same_ptx(base.variants[row.variant].build, variant.build)
+    unlike, notes = [], []
+    for each in (*differences, *cell_differences(base, head, row.variant)):
+        effect = each.effect(kind, variant.language)
+        if each.name == "NVRTC" and kind in ("tools", "emulator") and same:
+            continue  # another compiler that made the same PTX
+        if effect == UNLIKE:
+            unlike.append(str(each))
+        elif effect != OK:
+            notes.append(f"{each.name} ({effect})")
+    if unlike:
+        return dataclasses.replace(row, verdict=NOT_ALIKE, detail="; ".join(unlike))
+    return dataclasses.replace(row, notes=notes)
+
+
+# ---- counts
+
+
+def counted(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Iterator[Row]:
+    """One row a counter that either side has."""
+    for metric in COUNTERS:
+        before, after = metric.of(base, row.variant), metric.of(head, row.variant)
+        if before is not None or after is not None:
+            yield count_row(row, metric, base, head, differences)
+
+
+def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row:
+    before, after = metric.of(base, row.variant), metric.of(head, row.variant)
+    assert metric.counted_by
+    row = dataclasses.replace(row, metric=metric.name, base=before, head=after)
+    row = apply(row, metric.counted_by, base, head, differences)
+    if row.verdict:
+        return row
+    if before is None or after is None:
+        verdict = NEW if before is None else MISSING
+        return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
+    builds = base.variants[row.variant].build, head.variants[row.variant].build
+    same = same_ptx(*builds) if metric.counted_by == "emulator" else row.moves.nothing
+    assert metric.better != "neither"
+    verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
+    change = Interval(after / before, after / before, after / before) if before else None
+    return dataclasses.replace(row, verdict=verdict, change=change)
+
+
+# ---- times
+
+
+def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Draft | None:
+    """The row of a ratio or a time, with its evidence where there is any; None of what neither run timed."""
+    kind: Kind = "ratio" if row.metric == "ratio" else "time"
+    before, after = (log_rounds(kind, cell, row.variant) for cell in (base, head))
+    if not before and not after:
+        return None
+    row = dataclasses.replace(
+        row,
+        base=exp(median(before)) if before else None,
+        head=exp(median(after)) if after else None,
+        base_rounds=[exp(each) for each in before],
+        head_rounds=[exp(each) for each in after],
+    )
+    row = apply(row, kind, base, head, differences)
+    if row.verdict:
+        return row, None
+    if not before or not after:
+        verdict = MISSING if before else NEW
+        return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN), None
+    scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
+    return row, Evidence(before, after, scale, sorted({*base.labels, *head.labels}))
+
+
+def log_rounds(kind: Kind, cell: Cell, variant: str) -> list[float]:
+    """The metric's natural logarithm in each round: of the seconds, or of the ratio to the reference."""
+    rounds: dict[int, list[Round]] = {}
+    for one in cell.rounds:
+        if variant in one.contrast and (kind == "time" or one.contrast == (REFERENCE, variant)):
+            rounds.setdefault(one.round, []).append(one)
+    found = []
+    for _, parts in sorted(rounds.items()):
+        if kind == "time":
+            ns = stats.median_ns(parts, variant)
+            found += [log(ns / 1e9)] if ns else []
+        else:
+            blocks = [each for one in parts for each in stats.block_log_ratios(one)]
+            found += [stats.hodges_lehmann(blocks).value] if blocks else []
+    return found

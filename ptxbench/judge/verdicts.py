@@ -1,0 +1,122 @@
+"""The verdicts on a row, and the rule that decides about times. Numbers in, a verdict out; knows no runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, log1p
+from typing import Literal
+
+from ptxbench import stats
+from ptxbench.stats import Effect
+
+REGRESSED, IMPROVED, WITHIN, UNSURE = "REGRESSED", "IMPROVED", "WITHIN", "UNSURE"
+SAME_CODE, REFERENCE_MOVED = "SAME-CODE", "REFERENCE-MOVED"
+BROKEN, FIXED, BROKEN_BOTH = "BROKEN", "FIXED", "BROKEN-BOTH"
+NEW, MISSING, UNLIKE = "NEW", "MISSING", "UNLIKE"
+
+VERDICTS = {
+    BROKEN: "fails in head only",
+    REGRESSED: "worse by more than the budget",
+    MISSING: "in base only",
+    BROKEN_BOTH: "fails in both",
+    UNSURE: "the data cannot tell",
+    UNLIKE: "not comparable",
+    REFERENCE_MOVED: "the CUDA side's code changed, the PTX side's did not",
+    FIXED: "failed in base only",
+    IMPROVED: "better by more than the budget",
+    NEW: "in head only",
+    WITHIN: "proven inside the budget",
+    SAME_CODE: "the same machine code in both; a control",
+}
+"""Every verdict with its meaning, in the order in which rows are shown: what needs attention first."""
+
+LEAST_ROUNDS = 5
+"""A round is one process. Fewer of them cannot show how much processes differ."""
+
+MOST_ROUNDS = 200
+"""More rounds than this are no advice: such a change lies at the budget itself."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What counts as a change of time or ratio.
+
+    The worst of it that is allowed is `budget`; the lower bound of a regression must pass half of it. At exactly the
+    budget half of the changes are found, at twice the budget nearly all (gate.md, section 2).
+    """
+
+    budget: float = 0.05
+    alpha: float = 0.05
+    """The probability, at most, of a regression anywhere in a comparison of equal code."""
+    level: float = stats.LEVEL
+    """Of each one-sided bound."""
+    floor_seconds: float = 0.5e-6
+    """A slowdown by less is none: events resolve half a microsecond."""
+
+    @property
+    def big(self) -> float:
+        return log1p(self.budget)
+
+    @property
+    def guard(self) -> float:
+        return log1p(self.budget / 2)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A verdict, the reason for one that is no plain answer, and how many rounds of each run would settle it."""
+
+    verdict: str
+    reason: str | None = None
+    rounds_needed: int | None = None
+
+
+def judge_effect(
+    rule: Rule, effect: Effect, *, adjusted: float, slower_by: float, rounds: int, spread: float = 0.0
+) -> Judgement:
+    """Whether the time, or the ratio, of head differs from base's.
+
+    `effect`: of natural logarithms. `adjusted`: its p value after Holm. `slower_by`: the same in seconds, against the
+    floor. `rounds`: of the run that has fewer. `spread`: how far rows of unchanged code moved; a regression must be
+    greater.
+    """
+    if rounds < LEAST_ROUNDS:
+        return Judgement(UNSURE, "few_rounds", LEAST_ROUNDS)
+    if spread > rule.big:
+        return Judgement(UNSURE, "controls_spread")
+    if effect.value >= max(rule.big, spread) and effect.low > rule.guard and adjusted <= rule.alpha:
+        if slower_by >= rule.floor_seconds:
+            return Judgement(REGRESSED)
+        return Judgement(WITHIN, "under_floor")
+    if effect.value <= -rule.big and effect.high < -rule.guard:
+        return Judgement(IMPROVED)
+    if effect.high < rule.big:
+        return Judgement(WITHIN)
+    return Judgement(UNSURE, "wide_interval", rounds_needed(rule, effect, rounds))
+
+
+def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
+    """About how many rounds of each run would settle an interval that is too wide; None for more than MOST_ROUNDS.
+
+    rounds x (half / gap)^2, for an interval shrinks with the root of the rounds; gap is the way from the middle of the
+    interval to the bound that it must clear.
+    """
+    middle, half = (effect.low + effect.high) / 2, (effect.high - effect.low) / 2
+    gap = middle - rule.guard if effect.value >= rule.big else rule.big - middle
+    if gap <= 0:
+        return None
+    needed = max(rounds + 1, ceil(rounds * (half / gap) ** 2))
+    return needed if needed <= MOST_ROUNDS else None
+
+
+def judge_exact(base: float, head: float, better: Literal["lower", "higher"]) -> Judgement:
+    """Whether a count of head is worse than base's: any difference is one."""
+    if head == base:
+        return Judgement(WITHIN)
+    return Judgement(IMPROVED if (head < base) == (better == "lower") else REGRESSED)
+
+
+def adjust(effects: Sequence[Effect]) -> list[float]:
+    """The p values after Holm: the family is every row of a comparison that could fail."""
+    return stats.holm([each.p for each in effects])

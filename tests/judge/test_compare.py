@@ -1,0 +1,352 @@
+"""Two runs to rows with verdicts, whole: from seeded runs, each row with the cause that was put into it."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptxbench.errors import UsageError
+from ptxbench.judge import Rule, compare, default_mode
+from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
+from ptxbench.judge.rows import COUNTERS
+from ptxbench.result import BIASED, THROTTLED, LaunchReport, from_json, to_json
+from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
+
+CALM = Sampling(noise=Noise(process=0.001))
+COUNTS = {"ptx_warp_instructions": 15360, "ptx_global_load_sectors": 16384, "ptx_global_store_sectors": 8192}
+
+
+def verdicts(comparison):
+    """Of each row, by pair and variant; of counters by metric."""
+    of_metric = comparison.mode == "counters"
+    return {(row.pair, row.metric if of_metric else row.variant): row.verdict for row in comparison.rows}
+
+
+def timed(seed, id, **kernels):
+    """A run of cells named like the arguments, each (cuda, ptx)."""
+    cells = {(pair, 65536): {"cuda": cuda, "ptx": ptx} for pair, (cuda, ptx) in kernels.items()}
+    return timed_run(seed, cells, CALM, id=id)
+
+
+# name, base (cuda, ptx), head (cuda, ptx), verdict of the ratio, what moved
+RATIOS = [
+    ("equal_times", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(45, "B")), "WITHIN", "ptx: source"),
+    ("slower_ptx", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(50, "B")), "REGRESSED", "ptx: source"),
+    ("faster_ptx", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(40, "B")), "IMPROVED", "ptx: source"),
+    ("slower_clock", (Kernel(50), Kernel(45)), (Kernel(60), Kernel(54, "B")), "WITHIN", "ptx: source"),
+    ("other_tools", (Kernel(50), Kernel(45)),
+     (Kernel(50, "B", "A"), Kernel(50, "B", "A")), "REGRESSED", "both: toolchain"),
+    ("better_compiler", (Kernel(50), Kernel(45)), (Kernel(40, "B", "A"), Kernel(45)), "REFERENCE-MOVED",
+     "cuda: toolchain"),
+    ("worse_compiler", (Kernel(50), Kernel(45)), (Kernel(60, "B", "A"), Kernel(45)), "IMPROVED", "cuda: toolchain"),
+    ("both_sources", (Kernel(50), Kernel(45)), (Kernel(50, "B"), Kernel(45, "B")), "WITHIN", "both: source"),
+    ("untouched", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(45)), "SAME-CODE", ""),
+    ("untouched_but_slow", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(50)), "SAME-CODE", ""),
+    ("comment_changed", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(45, "A", "B")), "SAME-CODE", ""),
+    ("tiny", (Kernel(3), Kernel(3)), (Kernel(3), Kernel(3.3, "B")), "WITHIN", "ptx: source"),
+    ("breaks", (Kernel(50), Kernel(45)), (Kernel(50), Kernel(45, "B", status="wrong", reason="a[2] is 1.")),
+     "BROKEN", ""),
+    ("reference_breaks", (Kernel(50), Kernel(45)), (Kernel(50, status="broken"), Kernel(45)), "BROKEN", ""),
+    ("mended", (Kernel(50), Kernel(45, "B", status="wrong")), (Kernel(50), Kernel(45)), "FIXED", ""),
+    ("still_broken", (Kernel(50), Kernel(45, status="broken")), (Kernel(50), Kernel(45, status="wrong")),
+     "BROKEN-BOTH", ""),
+    ("skipped_now", (Kernel(50), Kernel(45)), (Kernel(50, status="skipped"), Kernel(45)), "MISSING", ""),
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def ratios():
+    base = timed(1, "ba5e", **{name: before for name, before, *_ in RATIOS})
+    head = timed(2, "4ead", **{name: after for name, _, after, *_ in RATIOS})
+    return compare(base, head)
+
+
+@pytest.mark.parametrize(("name", "verdict", "moved"), [(row[0], *row[3:]) for row in RATIOS])
+def test_each_ratio_gets_its_verdict_and_its_cause(ratios, name, verdict, moved):
+    [row] = [row for row in ratios.rows if row.pair == name]
+    assert (row.metric, row.verdict, str(row.moves)) == ("ratio", verdict, moved)
+
+
+def test_what_needs_attention_comes_first(ratios):
+    assert [row.verdict for row in ratios.rows][:3] == ["BROKEN", "BROKEN", "REGRESSED"]
+    assert ratios.counts["SAME-CODE"] == 3
+    assert next(row.detail for row in ratios.rows if row.pair == "breaks") == "ptx is wrong: a[2] is 1."
+
+
+def test_a_change_comes_with_both_values_its_interval_and_its_rounds(ratios):
+    [row] = [row for row in ratios.rows if row.pair == "slower_ptx"]
+    assert row.base == pytest.approx(0.9, rel=0.01)
+    assert row.head == pytest.approx(1.0, rel=0.01)
+    assert row.change.low < 50 / 45 < row.change.high
+    assert row.change.value == pytest.approx(row.head / row.base)
+    assert len(row.base_rounds) == len(row.head_rounds) == 5
+
+
+def test_the_same_two_runs_give_the_same_verdicts_in_any_order_of_their_cells():
+    base, head = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[0][1]), timed(2, "4ead", a=RATIOS[1][2], b=RATIOS[0][2])
+    turned = replace(head, cells=head.cells[::-1])
+    assert compare(base, head).rows == compare(base, turned).rows
+
+
+def test_a_run_against_itself_is_the_same_code_throughout():
+    run = timed(1, "ba5e", a=RATIOS[0][1], b=RATIOS[1][1])
+    assert compare(run, run).counts == {"SAME-CODE": 2}
+
+
+def test_a_pair_or_a_variant_in_one_run_only_is_new_or_missing():
+    base = timed_run(1, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(45), "ptx.v4": Kernel(40)}})
+    two = {"cuda": Kernel(50), "ptx": Kernel(45)}
+    head = timed_run(2, {("a", 64): two, ("b", 64): two})
+    assert verdicts(compare(base, head)) == {("a", "ptx"): "SAME-CODE", ("a", "ptx.v4"): "MISSING", ("b", "ptx"): "NEW"}
+
+
+def test_another_size_is_another_row():
+    base, head = (
+        timed_run(seed, {("a", n): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for seed, n in ((1, 64), (2, 65))
+    )
+    assert sorted(row.verdict for row in compare(base, head).rows) == ["MISSING", "NEW"]
+
+
+def test_fewer_than_five_rounds_are_no_verdict():
+    few = Sampling(rounds=4)
+    base, head = (
+        timed_run(seed, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(us, code)}}, few)
+        for seed, us, code in ((1, 45, "A"), (2, 90, "B"))
+    )
+    [row] = compare(base, head).rows
+    assert (row.verdict, row.reason, row.rounds_needed) == ("UNSURE", "few_rounds", 5)
+    assert row.change is not None
+    [row] = compare(base, timed_run(2, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(90, "B")}}, Sampling(1))).rows
+    assert (row.verdict, row.reason, row.change) == ("UNSURE", "few_rounds", None)
+
+
+def test_noise_between_processes_makes_it_unsure_and_more_rounds_settle_it():
+    def comparison(rounds):
+        noisy = Sampling(rounds=rounds, noise=Noise(process=0.02))
+        base, head = (
+            timed_run(seed, {("a", 64): {"cuda": Kernel(50), "ptx": Kernel(50, code)}}, noisy)
+            for seed, code in ((1, "A"), (2, "B"))
+        )
+        return compare(base, head).rows[0]
+
+    row = comparison(5)
+    assert (row.verdict, row.reason) == ("UNSURE", "wide_interval")
+    assert 5 < row.rounds_needed <= 60
+    assert comparison(row.rounds_needed).verdict == "WITHIN"
+
+
+@pytest.mark.parametrize("label", [THROTTLED, BIASED])
+def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
+    base = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[1][1])
+    head = timed(2, "4ead", a=RATIOS[1][2], b=RATIOS[1][2])
+    labelled = replace(head, cells=[replace(head.cells[0], labels=[label]), head.cells[1]])
+    other = "UNSURE" if label == BIASED else "REGRESSED"  # which is said of the whole run
+    assert verdicts(compare(base, labelled)) == {("a", "ptx"): "UNSURE", ("b", "ptx"): other}
+
+
+def test_the_control_is_no_row():
+    base, head = timed(1, "ba5e", a=RATIOS[0][1]), timed(2, "4ead", a=RATIOS[0][2])
+    control = replace(base.cells[0], pair="A/A control", control=True)
+    assert len(compare(replace(base, cells=[*base.cells, control]), head).rows) == 1
+
+
+def test_equal_code_raises_no_alarm_and_slowed_code_is_found():
+    """24 kernels, other code on one side, equal times; then one of them slower by 12 %."""
+    names = [f"k{i:02}" for i in range(24)]
+    for seed in range(4):
+        before = {name: (Kernel(50), Kernel(45)) for name in names}
+        after = {name: (Kernel(50), Kernel(45, "B")) for name in names} | {"k07": (Kernel(50), Kernel(50.4, "B"))}
+        found = compare(timed(2 * seed, "ba5e", **before), timed(2 * seed + 1, "4ead", **after))
+        assert [row.pair for row in found.rows if row.verdict == "REGRESSED"] == ["k07"]
+
+
+# ---- times
+
+
+def test_times_are_rows_of_every_variant_and_controls_tell_the_shift_of_the_run():
+    still = {f"k{i}": (Kernel(50), Kernel(45)) for i in range(6)}
+    slow = {f"k{i}": (Kernel(54), Kernel(48.6)) for i in range(6)}  # the whole run is 8 % slower
+    base = timed(1, "ba5e", **still, changed=(Kernel(50), Kernel(45)), worse=(Kernel(50), Kernel(45)))
+    head = timed(2, "4ead", **slow, changed=(Kernel(54), Kernel(48.6, "B")), worse=(Kernel(54), Kernel(60, "B")))
+    found = compare(base, head, "time")
+    assert found.controls.count == 14
+    assert found.controls.shift == pytest.approx(np.log(1.08), abs=0.003)
+    assert found.controls.spread < 0.01
+    by = verdicts(found)
+    assert by["changed", "ptx"] == "WITHIN"
+    assert by["worse", "ptx"] == "REGRESSED"
+    assert by["worse", "cuda"] == by["k0", "ptx"] == "SAME-CODE"
+
+
+def test_without_controls_a_slower_run_is_slower():
+    base, head = timed(1, "ba5e", a=(Kernel(50), Kernel(45))), timed(2, "4ead", a=(Kernel(54), Kernel(50, "B")))
+    found = compare(base, head, "time")
+    assert (found.controls, verdicts(found)["a", "ptx"]) == (None, "REGRESSED")
+
+
+# ---- counters
+
+
+def counted(code="A", registers=22, **counts):
+    rng = np.random.default_rng(0)
+    kernels = {"cuda": Kernel(counts=COUNTS), "ptx": Kernel(counts={**COUNTS, **counts}, code=code,
+                                                            registers=registers)}  # fmt: skip
+    return run_of([cell(rng, "triad", {"n": 65536}, kernels)])
+
+
+def test_a_count_that_rose_by_one_is_a_regression_and_one_that_fell_an_improvement():
+    head = counted("B", ptx_warp_instructions=15361, ptx_global_load_sectors=16383, registers=30)
+    found = compare(counted(), head)
+    assert found.mode == "counters"
+    changed = {row.metric: row.verdict for row in found.rows if row.variant == "ptx" and row.verdict not in ("WITHIN",)}
+    assert changed == {
+        "ptx_warp_instructions": "REGRESSED",
+        "registers": "REGRESSED",
+        "ptx_global_load_sectors": "IMPROVED",
+        "ptx_global_sectors": "IMPROVED",
+    }
+    assert {row.verdict for row in found.rows if row.variant == "cuda"} == {"SAME-CODE"}
+
+
+def test_what_follows_from_other_metrics_is_not_judged_twice():
+    names = {metric.name for metric in COUNTERS}
+    assert {"registers", "sass", "occupancy", "ptx_warp_instructions", "ptx_barriers"} <= names
+    assert not names & {
+        "time",
+        "ratio",
+        "bandwidth",
+        "max_error",
+        "ptx_instructions_ratio",
+        "ptx_global_sectors_per_request",
+    }
+    assert not [name for name in names if name.startswith("ptx_warp_instructions_")]
+
+
+def test_a_kernel_that_fails_has_one_row_among_the_counters():
+    head = counted("B")
+    broken = replace(head.cells[0].variants["ptx"], status="broken", reason="it reads outside x.", counts=None)
+    head = replace(head, cells=[replace(head.cells[0], variants={**head.cells[0].variants, "ptx": broken})])
+    [row] = [row for row in compare(counted(), head).rows if row.variant == "ptx"]
+    assert (row.metric, row.verdict, row.detail) == ("verified", "BROKEN", "ptx is broken: it reads outside x.")
+
+
+def test_a_count_in_one_run_only_is_told():
+    head = counted("B", ptx_barriers=3)
+    [row] = [row for row in compare(counted(), head).rows if row.metric == "ptx_barriers"]
+    assert (row.variant, row.verdict, row.base, row.head) == ("ptx", "NEW", None, 3)
+
+
+# ---- what is comparable
+
+GPU_RUN = timed(1, "ba5e", a=RATIOS[0][1])
+GPU_HEAD = timed(2, "4ead", a=RATIOS[0][2])
+COUNTED_RUN, COUNTED_HEAD = counted(), counted("B")
+
+
+def changed(run, part, **values):
+    return replace(run, **{part: {**getattr(run, part), **values}})
+
+
+def with_cell(run, **values):
+    return replace(run, cells=[replace(run.cells[0], **values)])
+
+
+# the change of head, its name, what it does to: ratio, time, tools' counts, emulator's counts (cuda, ptx)
+LIKE = [
+    (lambda run: run, "", "", "", "", "", ""),
+    (lambda run: changed(run, "device", uuid_hash="ffff"), "GPU", "", "note", "", "", ""),
+    (lambda run: changed(run, "device", uuid_hash=None), "GPU", "", "", "", "", ""),
+    (lambda run: changed(run, "device", name="NVIDIA H200"), "GPU model", "advisory", "UNLIKE", "", "", ""),
+    (lambda run: changed(run, "device", mig="1g.10gb"), "MIG profile", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
+    (lambda run: changed(run, "settings", clock_policy="locked:1590"), "clock policy", "note", "UNLIKE", "", "", ""),
+    (lambda run: changed(run, "device", power_limit_w=500), "power limit", "note", "UNLIKE", "", "", ""),
+    (lambda run: changed(run, "device", ecc=False), "ECC", "note", "UNLIKE", "", "", ""),
+    (lambda run: changed(run, "device", driver="590.1"), "driver", "note", "note", "", "", ""),
+    (lambda run: changed(run, "toolchain", ptxas="13.3"), "ptxas", "toolchain", "toolchain", "UNLIKE", "", ""),
+    (lambda run: changed(run, "toolchain", nvrtc="13.3"), "NVRTC", "toolchain", "toolchain", "", "UNLIKE", ""),
+    (lambda run: changed(run, "toolchain", emulator="0.2"), "emulator", "", "", "", "note", "note"),
+    (lambda run: changed(run, "run", assembler="driver"), "assembler", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
+    (lambda run: changed(run, "tool", protocol=2), "protocol", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
+    (lambda run: changed(run, "run", seed=2), "seed", "UNLIKE", "UNLIKE", "UNLIKE", "UNLIKE", "UNLIKE"),
+    (lambda run: with_cell(run, arch="sm_80"), "sm", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
+    (lambda run: with_cell(run, cache="warm"), "cache mode", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
+    (lambda run: with_cell(run, launch=LaunchReport((64, 1, 1), (128, 1, 1))), "block", *["UNLIKE"] * 5),
+    (lambda run: with_cell(run, work={"flops": 1, "bytes": 2}), "work", *["UNLIKE"] * 5),
+    (lambda run: changed(run, "run", backend="other"), "backend", "UNLIKE", "UNLIKE", "", "UNLIKE", "UNLIKE"),
+]  # fmt: skip
+
+
+def effect(row, name):
+    if row.verdict == "UNLIKE":
+        assert name in row.detail
+        return "UNLIKE"
+    return next((note.split("(")[1].rstrip(")") for note in row.notes if note.startswith(name)), "")
+
+
+@pytest.mark.parametrize("case", LIKE, ids=[case[1] or "nothing" for case in LIKE])
+def test_what_differs_does_to_each_row_what_the_table_says(case):
+    change, name, ratio, time, tools, emulated_cuda, emulated_ptx = case
+
+    def rows_of(base, head, mode):
+        return {(row.variant, row.metric): row for row in compare(base, head, mode).rows}
+
+    assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "ratio")["ptx", "ratio"], name) == ratio
+    assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "time")["ptx", "time"], name) == time
+    assert effect(rows_of(GPU_RUN, change(GPU_HEAD), "counters")["ptx", "registers"], name) == tools
+    # other PTX on the CUDA side too: what NVRTC made alike is comparable whatever its version
+    rows = rows_of(COUNTED_RUN, change(with_code(COUNTED_HEAD)), "counters")
+    assert effect(rows["cuda", "ptx_warp_instructions"], name) == emulated_cuda
+    assert effect(rows["ptx", "ptx_warp_instructions"], name) == emulated_ptx
+
+
+def with_code(run):
+    """The run with other PTX of the CUDA side."""
+    cuda = run.cells[0].variants["cuda"]
+    build = replace(cuda.build, ptx_sha256="other", sass_sha256="other")
+    return with_cell(run, variants={**run.cells[0].variants, "cuda": replace(cuda, build=build)})
+
+
+def test_every_condition_has_a_row_in_that_table():
+    tested = {case[1] for case in LIKE} | {"grid", "dynamic shared"}  # which are the launch, as block is
+    assert {each.name for each in (*RUN_CONDITIONS, *CELL_CONDITIONS)} <= tested
+
+
+def test_another_nvrtc_that_makes_the_same_ptx_changes_nothing():
+    head = changed(COUNTED_HEAD, "toolchain", nvrtc="13.3")
+    rows = [row for row in compare(COUNTED_RUN, head).rows if row.variant == "cuda"]
+    assert {row.verdict for row in rows} == {"SAME-CODE"}
+
+
+def test_the_driver_that_assembles_must_be_the_same():
+    base, head = (changed(run, "run", assembler="driver") for run in (GPU_RUN, GPU_HEAD))
+    [row] = compare(base, changed(head, "device", driver="590.1")).rows
+    assert (row.verdict, row.detail) == ("UNLIKE", "driver 580.65 -> 590.1")
+
+
+def test_another_tolerance_is_another_question():
+    variant = GPU_HEAD.cells[0].variants["ptx"]
+    looser = replace(variant, check=replace(variant.check, tolerance="9 ulp"))
+    [row] = compare(GPU_RUN, with_cell(GPU_HEAD, variants={**GPU_HEAD.cells[0].variants, "ptx": looser})).rows
+    assert (row.verdict, row.detail) == ("UNLIKE", "tolerance 1 ulp -> 9 ulp")
+
+
+def test_what_runs_have_is_what_is_compared():
+    assert default_mode(GPU_RUN, GPU_HEAD) == "ratio"
+    assert default_mode(GPU_RUN, COUNTED_RUN) == "counters"
+    with pytest.raises(UsageError, match=r"^Run 0a1b2c3d has no times\. Compare its counters: --metric counters\.$"):
+        compare(COUNTED_RUN, COUNTED_RUN, "time")
+    with pytest.raises(UsageError, match=r"^Runs 0a1b2c3d and 0a1b2c3d have nothing to compare"):
+        compare(replace(COUNTED_RUN, cells=[]), replace(COUNTED_RUN, cells=[]))
+
+
+def test_a_run_made_by_the_tests_is_a_run_document():
+    text = to_json(GPU_RUN)
+    assert to_json(from_json(text, "x")) == text
+
+
+def test_the_timers_step_is_a_floor_too():
+    base, head = timed(1, "ba5e", a=RATIOS[1][1]), timed(2, "4ead", a=RATIOS[1][2])  # 5 us slower
+    assert compare(base, head).rows[0].verdict == "REGRESSED"
+    row = compare(base, changed(head, "calibration", timer_step_ns=4000)).rows[0]
+    assert (row.verdict, row.reason) == ("WITHIN", "under_floor")
+    assert compare(base, head, rule=Rule(budget=0.2)).rows[0].verdict == "WITHIN"
