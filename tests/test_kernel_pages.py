@@ -16,7 +16,7 @@ from tools.kernel_pages import CLOSING, FOLDER, Block, blocks, filled, made_by
 
 KERNELS = discovery.default_kernels()
 PAIRS = discovery.find_pairs(KERNELS)
-PAGES = sorted(path for path in FOLDER.glob("*.md") if path.stem != "README")
+PAGES = kernel_pages.pages()
 AGAIN = "Write the figures again: make pages, or .venv/bin/python tools/kernel_pages.py"
 
 
@@ -92,6 +92,50 @@ def test_the_figures_of_a_page_are_those_that_the_tools_of_today_make(path):
         assert text == today, f"docs/kernels/{path.name}. {AGAIN}"
     else:
         assert without_figures(text) == without_figures(today), f"docs/kernels/{path.name}. {AGAIN}"
+
+
+# ---- the index
+
+VERDICTS = ("tie", "PTX wins", "PTX wins a little", "a compiler flag", "a geometry study")
+
+
+def index():
+    """The rows of the index, as lists of cells, without its heading."""
+    lines = (FOLDER / "README.md").read_text().splitlines()
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")][2:]
+
+
+def test_the_index_names_every_pair_once():
+    named = [name for cells in index() for name in re.findall(r"\[([\w.]+)\]\(|`([\w.]+)`", cells[0])]
+    named = ["".join(each) for each in named]
+    where = "docs/kernels/README.md, its table:"
+    assert not set(PAIRS) - set(named), f"{where} a row is missing for {', '.join(sorted(set(PAIRS) - set(named)))}."
+    assert not set(named) - set(PAIRS), f"{where} there is no pair {', '.join(sorted(set(named) - set(PAIRS)))}."
+    assert len(named) == len(PAIRS), (
+        f"{where} named twice: {', '.join(sorted({x for x in named if named.count(x) > 1}))}."
+    )
+
+
+@pytest.mark.parametrize("cells", index(), ids=lambda cells: cells[0][:20])
+def test_a_row_of_the_index_links_a_page_and_has_a_verdict(cells):
+    where = f"docs/kernels/README.md: {' | '.join(cells)}"
+    assert len(cells) == 4, where
+    ((name, page),) = re.findall(r"\[([\w.]+)\]\(([^)]*)\)", cells[0])
+    assert page == f"{name}.md", where
+    assert {family(each) for each in re.findall(r"`([\w.]+)`", cells[0])} <= {name}, where
+    assert (FOLDER / page).is_file(), f"docs/kernels/README.md links {page}, which is not there."
+    assert cells[2] in VERDICTS, f"{where}: expected is one of {', '.join(VERDICTS)}"
+    assert cells[3], where
+
+
+def test_a_page_says_not_measured_as_long_as_the_index_does():
+    for cells in index():
+        page = re.search(r"\(([^)]*)\)", cells[0])[1]
+        if cells[3] == "not measured yet":
+            text = (FOLDER / page).read_text() if (FOLDER / page).is_file() else "Not measured yet"
+            assert "Not measured yet" in text, (
+                f"docs/kernels/{page} does not say 'Not measured yet', as the index does."
+            )
 
 
 # ---- what the checks find

@@ -156,10 +156,15 @@ def page_of(name):
     return path if path.suffix == ".md" else FOLDER / f"{name}.md"
 
 
+def pages():
+    """Every page; not the index, which shows what a block looks like."""
+    return sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
+
+
 def main(names):
     """Fill these pages, or every one; returns what could not be done."""
     failures = []
-    for path in [page_of(name) for name in names] or sorted(FOLDER.glob("*.md")):
+    for path in [page_of(name) for name in names] or pages():
         try:
             before = path.read_text(encoding="utf-8")
             after = filled(before)

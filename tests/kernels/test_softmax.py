@@ -51,7 +51,7 @@ def under(file, arch, *flags):
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_80", "sm_90"])
 def test_up_to_sm_90_the_arithmetic_of_ptx_is_that_of_exp2f_under_fast_math(arch):
-    """16 of ex2 and of fma: two loops that ptxas unrolls to 4 + 2 + 1 elements and one more for the first."""
+    """16 of ex2 and of fma: two loops, whose bodies ptxas writes eight times."""
     found = reports("softmax", arch)
     assert count(found["ptx"], *ARITHMETIC) == [16, 16, 16, 9, 0, 16, 16, 1, 0, 24, 8]
     assert count(found["cuda.exp2@fast"], *ARITHMETIC) == count(found["ptx"], *ARITHMETIC)

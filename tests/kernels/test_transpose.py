@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.kernels.harness import count, reports
+from ptxbench import toolchain
+from tests.kernels.harness import KERNELS, count, reports
 
 
 def transpose(x, rows, columns):
@@ -34,3 +35,24 @@ def test_adding_eight_rows_to_an_address_spares_ptx_instructions(arch):
     """As the header of the PTX says: NVRTC multiplies out the index of each of the four rows, twice."""
     cuda, ptx = reports("transpose", arch).values()
     assert ptx.sass["total"] <= cuda.sass["total"] - 10
+
+
+@pytest.mark.parametrize("arch", ARCHS)
+def test_pointers_that_step_in_c_do_not_give_what_they_give_in_ptx(arch, tmp_path):
+    """As the page says. The index arithmetic is not all: NVRTC computes addresses in the tile behind each branch."""
+    text = (KERNELS / "cuda" / "transpose.cu").read_text()
+    for old, new in [
+        ("tile[warp + k][lane] = x[(x_row + k) * columns + x_column];", "tile[warp + k][lane] = *from;"),
+        ("y[(y_row + k) * rows + y_column] = tile[lane][warp + k];", "*to = tile[lane][warp + k];"),
+        ("k < 32; k += 8)\n        if (x_c", "k < 32; k += 8, from += 8 * size_t(columns))\n        if (x_c"),
+        ("k < 32; k += 8)\n        if (y_c", "k < 32; k += 8, to += 8 * size_t(rows))\n        if (y_c"),
+        ("    for (unsigned k", "    const float* from = x + x_row * columns + x_column;\n    for (unsigned k"),
+        ("warp;\n    for (unsigned k", "warp;\n    float* to = y + y_row * rows + y_column;\n    for (unsigned k"),
+    ]:
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = tmp_path / "transpose.cu"
+    path.write_text(text)
+    stepped = toolchain.build(path, language="cuda", variant="", entry="transpose", arch=arch).report
+    assert count(stepped, "LDG", "STS", "LDS", "STG") == [4, 4, 4, 4]
+    assert stepped.sass["total"] >= reports("transpose", arch)["ptx"].sass["total"] + 8
