@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ptxbench import stats
+from ptxbench import roofline, stats
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.result import VERIFIED, BuildReport, Cell, VariantResult
+from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult
 
 REFERENCE = "cuda"
 """The variant that every other is compared with."""
@@ -27,7 +27,8 @@ class Metric:
 
     `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` gives the ends of
     the formula's value, for those that have one. `counted_by`: who counts it, the same on every repetition: the tools
-    that build the kernel, or the emulator; None of times, and of what follows from other metrics.
+    that build the kernel, or the emulator; None of times, and of what follows from other metrics. `tag`: a word that
+    belongs to the number, such as what bounds it.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Metric:
     formula: Formula
     interval: Callable[[Cell, str, VariantResult], tuple[float, float] | None] | None = None
     counted_by: Literal["tools", "emulator"] | None = None
+    tag: Callable[[Cell, VariantResult], str | None] | None = None
 
     def of(self, cell: Cell, variant: str) -> float | None:
         """The value for one variant of `cell`."""
@@ -63,8 +65,30 @@ def per_second(work: str) -> Formula:
     return rate
 
 
+def limit_share(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    """The roofline's least time over the time."""
+    seconds, bound = time(cell, variant, result), roofline.bound(cell, result)
+    return bound.seconds / seconds if seconds and bound else None
+
+
+def intensity(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    ran = result.status == VERIFIED
+    return cell.work["flops"] / cell.work["bytes"] if ran and cell.work["bytes"] and cell.work["flops"] else None
+
+
+def comparable(cell: Cell, result: VariantResult) -> bool:
+    """Whether a variant's time may be held against that of the reference: both verified, by what would notice."""
+    reference = cell.variants.get(REFERENCE)
+    return (
+        result.status == VERIFIED
+        and reference is not None
+        and reference.status == VERIFIED
+        and ORACLE_WEAK not in cell.labels
+    )
+
+
 def time_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
-    if result.status != VERIFIED:
+    if not comparable(cell, result):
         return None
     if variant == REFERENCE:
         return 1.0 if stats.samples(cell.rounds, variant) else None
@@ -73,7 +97,7 @@ def time_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
 
 
 def time_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
-    if variant == REFERENCE or result.status != VERIFIED:
+    if variant == REFERENCE or not comparable(cell, result):
         return None
     interval = stats.ratio(cell.rounds, variant, REFERENCE)
     return (interval.low, interval.high) if interval else None
@@ -176,6 +200,11 @@ METRICS = (
     Metric("bandwidth", "bandwidth", "B/s", "higher", "Compulsory bytes (each array once) over the time.",
            per_second("bytes")),
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
+    Metric("share", "of limit", "%", "higher", "The least time that compulsory bytes and flops allow, over the time; "
+           "beside it what that is: memory, f32, tensor, launch.", limit_share, tag=roofline.tag),
+    Metric("intensity", "flop / byte", "", "neither", "The pair's flops over its compulsory bytes; beside it what "
+           "bounds such work on the GPU (without one, on one of the architecture, by published figures: a model).",
+           intensity, tag=roofline.tag),
     Metric("max_error", "max error", "error", "lower", "Greatest |error| against the float64 reference.",
            lambda cell, variant, result: result.check.max_error if result.check else None),
     built("registers", "regs", "", "lower", "Registers of a thread.", lambda report: report.registers),

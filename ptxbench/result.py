@@ -39,7 +39,9 @@ FEW_BLOCKS = "FEW-BLOCKS"
 """Label: the round was given up before its first look; no verdict."""
 BIASED = "BIASED"
 """Label: one kernel seems to differ from itself; no verdict in the whole run."""
-UNJUDGED = frozenset({THROTTLED, LAUNCH_BOUND, FEW_BLOCKS, BIASED})
+ORACLE_WEAK = "ORACLE-WEAK"
+"""Label: the pair's reference and tolerance accept a wrong result; no ratio and no verdict."""
+UNJUDGED = frozenset({THROTTLED, LAUNCH_BOUND, FEW_BLOCKS, BIASED, ORACLE_WEAK})
 """Labels of a cell of which no variant is called faster, slower or the same."""
 
 MODELLED = "matrix sums modelled"
@@ -85,6 +87,7 @@ class CheckReport:
     worst: str | None = None
     """Of a wrong result: size, element, value found and value expected."""
     deterministic: bool | None = None
+    """Whether launches on the same data left the same bits; None where they were not compared."""
 
 
 @dataclass(frozen=True)
@@ -140,18 +143,36 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What the device of a cell can do at most, or on the emulator a GPU that stands for the architecture."""
+
+    device: str
+    source: str
+    """Of the figures: whose specification, and what was measured."""
+    bytes_per_s: float
+    f32: float | None = None
+    """flop/s of single precision, at the boost clock."""
+    tensor: float | None = None
+    """flop/s of f16 and bf16 matrices, at the boost clock."""
+    boost_mhz: float | None = None
+
+
+@dataclass(frozen=True)
 class Cell:
     pair: str
     size: Mapping[str, int]
     arch: str
     launch: LaunchReport
     work: Mapping[str, int]
-    """`flops` and compulsory `bytes`."""
+    """`flops`, compulsory `bytes`, and of these how many are `written`."""
     variants: Mapping[str, VariantResult]
     cache: str = "cold"
     control: bool = False
     labels: Sequence[str] = ()
     rounds: Sequence[Round] = ()
+    oracle: Sequence[str] | None = None
+    """Wrong results that the pair's reference and tolerance accept, in words; None where nobody asked."""
+    limits: Limits | None = None
 
 
 @dataclass(frozen=True)

@@ -16,14 +16,16 @@ LAYERS = [
     {"report", "exporters"},
     {"runner", "worker", "judge", "execution"},
     {"measure", "backends", "signature", "arguments"},
-    {"toolchain", "emulator", "metrics", "verify", "oracle", "stats", "environment", "discovery", "template"},
-    {"pair", "result", "units", "errors", "cache", "__init__"},
-]
+    {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",
+     "template"},
+    {"pair", "result", "specifications", "units", "errors", "cache", "__init__"},
+]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
 ALONE = {
     "errors": set(),
     "pair": set(),
+    "specifications": set(),
     "units": set(),
     "result": {"errors"},
     "cache": set(),

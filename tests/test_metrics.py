@@ -1,5 +1,6 @@
 """Every metric of a variant that was timed, of one that was counted, and of one that was neither."""
 
+import dataclasses
 import re
 
 import pytest
@@ -7,7 +8,7 @@ import pytest
 from ptxbench.emulator import counters
 from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, METRICS, choose
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Limits, Round, VariantResult
 
 BUILD = BuildReport(
     source_sha256="s",
@@ -65,6 +66,8 @@ VALUES = [
     ("ratio",                            TIMED,   0.5),
     ("bandwidth",                        TIMED,   8e9),
     ("compute",                          TIMED,   1e9),
+    ("share",                            TIMED,   None),    # nothing is known of the device
+    ("intensity",                        TIMED,   0.125),
     ("max_error",                        TIMED,   1e-7),
     ("registers",                        TIMED,   32),
     ("spills",                           TIMED,   12),
@@ -177,3 +180,81 @@ def test_columns_are_chosen_by_name_in_their_order():
         choose(["registrs"])
     with pytest.raises(UsageError, match=r"There is no column 'x'\. Columns are time, ratio, .* sass\.OPCODE"):
         choose(["x"])
+
+
+# ---- the limits of the device
+
+LIMITS = Limits("Fake 1000", "published: nobody", bytes_per_s=1e10, f32=1e9, tensor=1e12, boost_mhz=1000)
+
+
+def limited(limits=LIMITS, opcodes=(), work=(), **changes):
+    """TIMED, of 1000 flops and 8000 bytes in 1 us, with limits and machine code."""
+    build = dataclasses.replace(BUILD, opcodes=dict.fromkeys(opcodes, 1))
+    variants = {name: dataclasses.replace(each, build=build) for name, each in TIMED.variants.items()}
+    return dataclasses.replace(
+        TIMED, limits=limits, work={**TIMED.work, **dict(work)}, **({"variants": variants} | changes)
+    )
+
+
+AT_HALF_CLOCK = [dataclasses.replace(TIMED.rounds[0], clock_mhz=[400, 500, 600])]
+
+SHARES = [
+    # 8000 bytes take 0.8 us at 10 GB/s; 1000 flops 1 us at 1 Gflop/s
+    ("the longer counts",          limited(opcodes=["FFMA"]),                              1.0,   "f32"),
+    ("tensor cores are faster",    limited(opcodes=["HMMA.16816.F32", "FADD"]),            0.8,   "memory"),
+    ("many flops of matrices",     limited(opcodes=["HGMMA.64x8x16"], work={"flops": 10**6}), 1.0, "tensor"),
+    ("no flops at all",            limited(opcodes=["IADD3"], work={"flops": 0}),          0.8,   "memory"),
+    ("few flops of some unit",     limited(opcodes=["IMAD"], work={"flops": 100}),         0.8,   "memory"),
+    ("many flops of no known rate", limited(opcodes=["IMAD"]),                             None,  None),
+    ("double precision",           limited(opcodes=["DFMA", "FFMA"]),                      None,  None),
+    ("bytes in dot products",      limited(opcodes=["IDP.4A.S8.S8", "FFMA"]),              None,  None),
+    ("matrices of another type",   limited(opcodes=["IMMA.16832.S8.S8", "FFMA"]),          None,  None),
+    ("a move that looks like one", limited(opcodes=["HFMA2.MMA", "FFMA"]),                 1.0,   "f32"),
+    ("half the clock",             limited(opcodes=["FFMA"], rounds=AT_HALF_CLOCK),        2.0,   "f32"),
+    ("a launch",                   limited(opcodes=["FFMA"], labels=["LAUNCH-BOUND"]),     1.0,   "launch"),
+    ("no limits",                  limited(None, opcodes=["FFMA"]),                        None,  None),
+    ("bandwidth alone",            limited(Limits("x", "measured", 1e10), opcodes=["IADD3"], work={"flops": 0}),
+                                                                                           0.8,   "memory"),
+    ("f32 of an unknown rate",     limited(Limits("x", "measured", 1e10), opcodes=["FFMA"]), None, None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "result", "share", "tag"), SHARES, ids=[row[0] for row in SHARES])
+def test_the_share_of_the_limit_and_what_it_is(what, result, share, tag):
+    metric = BY_NAME["share"]
+    found = metric.of(result, "ptx")
+    assert found == (None if share is None else pytest.approx(share))
+    if share is not None:
+        assert metric.tag(result, result.variants["ptx"]) == tag
+
+
+def test_without_a_time_there_is_an_intensity_and_no_share():
+    counted = dataclasses.replace(COUNTED, limits=LIMITS)
+    bare = {name: dataclasses.replace(each, build=None) for name, each in counted.variants.items()}
+    counts = {**COUNTS, "ptx_warp_instructions_f32": 10}
+    bare["ptx"] = dataclasses.replace(bare["ptx"], counts=counts)
+    bare["ptx.mma"] = dataclasses.replace(
+        bare["ptx"], counts={**counts, "ptx_mma_operations": 1, "ptx_mma_flops_f16": 9}
+    )
+    bare["ptx.s8"] = dataclasses.replace(bare["ptx"], counts={**counts, "ptx_mma_operations": 1, "ptx_mma_flops_s8": 9})
+    counted = dataclasses.replace(counted, variants=bare)
+    metric = BY_NAME["intensity"]
+    assert BY_NAME["share"].of(counted, "ptx") is None
+    assert metric.of(counted, "ptx") == 1000 / 8000
+    tags = [metric.tag(counted, bare[name]) for name in ("ptx", "ptx.mma", "ptx.s8", "cuda")]
+    assert tags == ["f32", "memory", None, None]
+
+
+@pytest.mark.parametrize(
+    ("changes", "ratio"),
+    [
+        ({},                                                                       0.5),
+        ({"labels": ["ORACLE-WEAK"]},                                              None),
+        ({"variants": {**TIMED.variants, "cuda": VariantResult("cuda", "wrong")}}, None),
+        ({"variants": {"ptx": TIMED.variants["ptx"]}},                             None),
+    ],
+)  # fmt: skip
+def test_there_is_no_ratio_to_what_is_not_verified_nor_by_an_oracle_that_notices_nothing(changes, ratio):
+    found = dataclasses.replace(TIMED, **changes)
+    assert BY_NAME["ratio"].of(found, "ptx") == (None if ratio is None else pytest.approx(ratio))
+    assert (BY_NAME["ratio"].interval(found, "ptx", found.variants["ptx"]) is None) == (ratio is None)

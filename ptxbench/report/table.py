@@ -15,17 +15,18 @@ from rich.text import Text
 from ptxbench import units
 from ptxbench.metrics import BY_NAME, Metric, choose
 from ptxbench.report.findings import problems, remarks
+from ptxbench.report.limits import limits_words
 from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
 
 WIDEST = 100
 """Columns of text: a table that a mail or an issue can hold."""
 
 BUILT = ("registers", "spills", "sass", "occupancy")
-TIMED = ("time", "ratio", "bandwidth", *BUILT)
+TIMED = ("time", "ratio", "share", "bandwidth", *BUILT)
 COUNTED = ("ptx_warp_instructions", "ptx_instructions_ratio", "ptx_global_sectors", "ptx_shared_conflicts", *BUILT)
 """The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
 
-DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "ptx_shared_conflicts")
+DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
 """What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
 
 MARKS = {VERIFIED: ("✔", "ok", "green"), WRONG: ("✘", "x", "bold red"), BROKEN: ("✘", "x", "bold red"),
@@ -69,6 +70,8 @@ class CellTable:
             (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
         ]
         lines += [("!", "yellow", each) for each in remarks(self.cell)]
+        if self.cell.limits and any(metric.tag for metric in self.columns):
+            lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:
             yield Constrain(paragraphs(lines), width)
             yield Text()
@@ -99,8 +102,8 @@ def pages(columns: Sequence[Metric], fits: Fits) -> list[list[Metric]]:
 
 
 def tells(metric: Metric, cell: Cell) -> bool:
-    """False for a count of bank conflicts where there are none at all: it is no column of every table."""
-    return metric.name != "ptx_shared_conflicts" or any_value(metric, cell)
+    """False for what is no column of every table, where it says nothing: no conflicts at all, no known limit."""
+    return metric.name not in ("ptx_shared_conflicts", "share") or any_value(metric, cell)
 
 
 def any_value(metric: Metric, cell: Cell) -> bool:
@@ -151,13 +154,12 @@ def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
 
 
 def with_spread(metric: Metric, cell: Cell, numbers: Sequence[str]) -> list[str]:
-    """Each number with half the width of its interval, where it has one: no difference is shown without."""
-    if metric.interval is None:
-        return list(numbers)
+    """Each number with half the width of its interval, where it has one, or its tag: no difference is bare."""
     shown = []
     for (name, result), number in zip(cell.variants.items(), numbers, strict=True):
-        ends = metric.interval(cell, name, result)
-        shown.append(f"{number} ±{(ends[1] - ends[0]) / 2:.3f}" if ends else number)
+        ends = metric.interval(cell, name, result) if metric.interval else None
+        tag = metric.tag(cell, result) if metric.tag and number != units.ABSENT else None
+        shown.append(f"{number} ±{(ends[1] - ends[0]) / 2:.3f}" if ends else f"{number} {tag}" if tag else number)
     return shown
 
 

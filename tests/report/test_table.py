@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ptxbench.metrics import METRICS, choose
 from ptxbench.report import CellTable, closing_lines, notice, summary
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Limits, Round, VariantResult
 
 COUNTS = {
     "ptx_warp_instructions": 15360,
@@ -211,3 +211,48 @@ def test_text_from_outside_is_not_taken_for_markup():
 def test_without_colour_no_colour_is_written(options):
     text = printed(CellTable(FAILED), color_system="truecolor" if "no_color" in options else None, **options)
     assert "\x1b[3" not in text  # bold and dim may stay: NO_COLOR is about colour
+
+
+LIMITED = dataclasses.replace(
+    TIMED,
+    limits=Limits("H100 SXM", "published: NVIDIA H100 datasheet", 3.35e12, 67e12, 989e12, 1980),
+    work={"flops": 2000, "bytes": 8_000_000},
+)
+
+
+def test_the_share_of_the_limit_says_what_the_limit_is():
+    assert (
+        printed(CellTable(LIMITED))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    time   time / cuda   of limit  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×          %       TB/s             B             %
+─────────────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  4.000         1.000  60 memory      2.000    22       0    42     100
+ptx      ✔ 6.0e-08  3.000  0.750 ±0.000  80 memory      2.667    22       0    42     100
+
+"""
+    )
+
+
+def test_a_chosen_column_of_limits_says_whose_they_are():
+    counted = dataclasses.replace(
+        COUNTED, limits=dataclasses.replace(LIMITED.limits, source="a model, published: NVIDIA H100 datasheet")
+    )
+    assert (
+        printed(CellTable(counted, choose(["intensity", "sass"])))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    flop / byte  SASS
+variant  max error
+──────────────────────────────────────
+cuda     ✔ 6.0e-08  0.167 memory    42
+ptx      ✔ exact    0.167 memory    40
+
+i Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (a model, published:
+  NVIDIA H100 datasheet).
+
+"""
+    )

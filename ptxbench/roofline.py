@@ -1,0 +1,166 @@
+"""How fast a kernel could be: its compulsory work against what the device can do. Pure functions of cells.
+
+The time can be no less than the compulsory bytes over the bandwidth, nor than the flops over the rate of the units
+that do them (S. Williams, A. Waterman and D. Patterson, "Roofline", 2009). Where that rate is not known, as of
+integers, there is no such limit.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+from ptxbench import specifications, stats
+from ptxbench.result import BROKEN, LAUNCH_BOUND, VERIFIED, Cell, Limits, Round, VariantResult
+from ptxbench.specifications import Specification
+from ptxbench.units import si
+
+MEMORY, F32, TENSOR, LAUNCH = "memory", "f32", "tensor", "launch"
+"""What can bound a kernel."""
+
+IMPOSSIBLE = 0.9
+"""A time under so much of the published limit is none."""
+
+FASTER = 2
+"""How much more than the published rate some do: packed halves, and matrices of f16 that GeForce adds up in f16."""
+
+
+def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Limits | None:
+    """The ceilings of a device as the run document describes it; None where nothing is known of it.
+
+    Memory bandwidth is what a copy reached on it, where that was measured, else what is published, as the rest is.
+    """
+    spec = specification(device)
+    copied = calibration.get("copy_bytes_per_s")
+    if spec is None:
+        return Limits(str(device["name"]), "measured by copying", copied) if copied else None
+    published = f"published: {spec.source}"
+    if device["kind"] == "emulator":
+        published = f"a model, {published}; it stands for {device['sm']}"
+    return Limits(
+        spec.name,
+        f"bandwidth measured by copying; the rest {published}" if copied else published,
+        copied or spec.bytes_per_s,
+        spec.f32,
+        spec.tensor,
+        spec.boost_mhz,
+    )
+
+
+def specification(device: Mapping[str, Any]) -> Specification | None:
+    """The published figures of a device; None of one that is not in the table, or has other SMs than it says."""
+    if device["kind"] == "emulator":
+        return specifications.of_architecture(device["sm"])
+    spec = specifications.of_device(device["name"])
+    return spec if spec and device.get("sms") in (None, spec.sms) else None
+
+
+@dataclass(frozen=True)
+class Bound:
+    """The least time that a launch can take, seconds, and by what."""
+
+    seconds: float
+    by: str
+
+
+def bound(cell: Cell, result: VariantResult) -> Bound | None:
+    """What bounds a variant of `cell`; None where its limits are not known, or not those of its arithmetic."""
+    if cell.limits is None or not cell.work["bytes"]:
+        return None
+    memory = cell.work["bytes"] / cell.limits.bytes_per_s
+    flops, unit = cell.work["flops"], arithmetic(result)
+    if flops and unit is None:
+        # no unit is so fast at what it is not made for: what f32 could do in time, others may or may not
+        slow = cell.limits.f32 is None or flops / cell.limits.f32 > memory
+        return None if slow else Bound(memory, MEMORY)
+    rate = rate_of(cell.limits, unit, clock_mhz(cell.rounds)) if flops else None
+    if flops and rate is None:
+        return None
+    compute = flops / rate if rate else 0.0
+    return Bound(compute, str(unit)) if compute > memory else Bound(memory, MEMORY)
+
+
+def rate_of(limits: Limits, unit: str | None, clock_mhz: float | None) -> float | None:
+    """flop/s of the unit at the clock that there was, or at the boost clock where nobody looked."""
+    rate = {F32: limits.f32, TENSOR: limits.tensor}.get(str(unit))
+    return rate * clock_mhz / limits.boost_mhz if rate and clock_mhz and limits.boost_mhz else rate
+
+
+def clock_mhz(rounds: Sequence[Round]) -> float | None:
+    """The median SM clock of all blocks."""
+    clocks = [clock for one in rounds for clock in one.clock_mhz]
+    return median(clocks) if clocks else None
+
+
+def tag(cell: Cell, result: VariantResult) -> str | None:
+    """What bounds a variant, in a word."""
+    found = bound(cell, result)
+    return LAUNCH if LAUNCH_BOUND in cell.labels else found.by if found else None
+
+
+OTHER_UNITS = re.compile(r"(?!HMMA|HGMMA|UTCHMMA)\w+MMA|[HU]\w*MMA.*\.TF32|IDP|D(FMA|ADD|MUL|SETP)")
+"""Machine instructions of rates that the table lacks: other matrices, dot products of bytes, double precision."""
+MATRIX = re.compile(r"(HMMA|HGMMA|UTCHMMA)\b")
+SINGLE = re.compile(r"F(FMA|ADD|MUL)2?\b")
+
+
+def arithmetic(result: VariantResult) -> str | None:
+    """The unit that does a variant's flops, by its machine code: tensor, f32; None for any other, or if unknown.
+
+    Of a variant that nobody assembled, by what the emulator counted.
+    """
+    opcodes = result.build.opcodes if result.build else {}
+    if opcodes:
+        if any(OTHER_UNITS.match(opcode) for opcode in opcodes):
+            return None
+        if any(MATRIX.match(opcode) for opcode in opcodes):
+            return TENSOR
+        return F32 if any(SINGLE.match(opcode) for opcode in opcodes) else None
+    counts = result.counts or {}
+    if counts.get("ptx_mma_operations"):
+        return TENSOR if any(counts.get(f"ptx_mma_flops_{name}") for name in ("f16", "bf16")) else None
+    return F32 if counts.get("ptx_warp_instructions_f32") and not counts.get("ptx_warp_instructions_f64") else None
+
+
+def disproved(cell: Cell, device: Mapping[str, Any]) -> Cell:
+    """`cell`, with every variant broken, and its samples gone, whose time is less than the device can have needed."""
+    spec = specification(device)
+    if spec is None or device["kind"] == "emulator":
+        return cell
+    variants = {}
+    for name, result in cell.variants.items():
+        ns = stats.median_ns(cell.rounds, name) if result.status == VERIFIED else None
+        why = impossible(cell, result, ns / 1e9, spec, device.get("l2_bytes")) if ns is not None else None
+        variants[name] = replace(result, status=BROKEN, reason=why) if why else result
+    broken = {name for name in variants if variants[name] is not cell.variants[name]}
+    kept = [one for one in cell.rounds if not broken & set(one.contrast)]
+    return replace(cell, variants=variants, rounds=kept) if broken else cell
+
+
+def impossible(
+    cell: Cell, result: VariantResult, seconds: float, spec: Specification, l2_bytes: int | None
+) -> str | None:
+    """Why a variant's time on the device `spec` cannot be true; None where it can.
+
+    Only of cold launches, whose inputs must come from memory. What is written may stay in an L2 cache of that size,
+    of any size where that is not known. Flops count only where the clock is known, which may exceed the boost clock.
+    """
+    if cell.cache != "cold":
+        return None
+    written = cell.work.get("written", cell.work["bytes"])
+    stays = written if l2_bytes is None else min(written, l2_bytes)
+    least = {MEMORY: (cell.work["bytes"] - stays) / spec.bytes_per_s}
+    unit, clock = arithmetic(result), clock_mhz(cell.rounds)
+    if unit and clock:
+        rate = {F32: spec.f32, TENSOR: spec.tensor}[unit] * clock / spec.boost_mhz
+        least[unit] = cell.work["flops"] / (FASTER * rate)
+    by = max(least, key=lambda unit: least[unit])
+    if seconds >= IMPOSSIBLE * least[by]:
+        return None
+    return (
+        f"impossible_time: it took {si(seconds, 's')}, and {spec.name} needs {si(least[by], 's')} for its {by} work by "
+        "the published figures. Either it leaves work out, or the flush of L2 does not work."
+    )

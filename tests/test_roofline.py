@@ -1,0 +1,126 @@
+"""The limits of a device, and times that are below what it can have needed."""
+
+import dataclasses
+
+import pytest
+
+from ptxbench.result import BuildReport, Cell, LaunchReport, Round, VariantResult
+from ptxbench.roofline import arithmetic, disproved, limits
+from ptxbench.specifications import H100_SXM, T4
+from tests.fakes import DEVICE
+
+H100 = {**DEVICE, "name": "NVIDIA H100 80GB HBM3", "sms": 132, "l2_bytes": 50 << 20}
+EMULATOR = {"kind": "emulator", "name": "emulator-sm_75", "sm": "sm_75"}
+
+CEILINGS = [
+    ("by name",              H100,                       {},                           (3.35e12, 67e12, 1980)),
+    ("its bandwidth measured", H100,                     {"copy_bytes_per_s": 3e12},   (3e12, 67e12, 1980)),
+    ("by architecture",      EMULATOR,                   {},                           (320e9, 8.1e12, 1590)),
+    ("SMs not told",         {**H100, "sms": None},      {},                           (3.35e12, 67e12, 1980)),
+    ("other SMs",            {**H100, "sms": 66},        {},                           None),
+    ("unknown",              DEVICE,                     {},                           None),
+    ("unknown but measured", DEVICE,                     {"copy_bytes_per_s": 1e12},   (1e12, None, None)),
+    ("no such architecture", {**EMULATOR, "sm": "sm_70"}, {},                          None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "device", "calibration", "ceilings"), CEILINGS, ids=[row[0] for row in CEILINGS])
+def test_the_limits_of_a_device_are_measured_where_they_were_and_published_otherwise(
+    what, device, calibration, ceilings
+):
+    found = limits(device, calibration)
+    assert (found and (found.bytes_per_s, found.f32, found.boost_mhz)) == ceilings
+    if found:
+        assert ("measured" in found.source) == bool(calibration)
+        assert ("a model" in found.source) == (device is EMULATOR)
+
+
+def variant(*opcodes):
+    build = BuildReport("s", "p", opcodes=dict.fromkeys(opcodes, 1))
+    return VariantResult("ptx", "verified", build=build)
+
+
+UNITS = [
+    (["HMMA.16816.F32", "FADD"],       "tensor"),
+    (["HGMMA.64x64x16.F32.BF16"],      "tensor"),
+    (["HMMA.1688.F32.TF32"],           None),         # half the rate
+    (["HMMA.16816.F32", "IMMA.8816"],  None),
+    (["QGMMA.64x64x32.F32.E4M3"],      None),
+    (["DMMA.884"],                     None),
+    (["FFMA2"],                        "f32"),
+    (["FFMA", "HFMA2.MMA"],            "f32"),
+    (["FMNMX", "FSETP.GT"],            None),
+    (["FFMA", "DFMA"],                 None),
+    ([],                               None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("opcodes", "unit"), UNITS)
+def test_the_machine_code_tells_the_unit_that_does_the_flops(opcodes, unit):
+    assert arithmetic(variant(*opcodes)) == unit
+
+
+def cell(cuda_ns=100_000, ptx_ns=100_000, *, read=1 << 27, written=1 << 27, flops=0, clock_mhz=(), **changes):
+    base = Cell(
+        "copy",
+        {"n": 1},
+        "sm_90",
+        LaunchReport((1, 1, 1), (1, 1, 1)),
+        {"flops": flops, "bytes": read + written, "written": written},
+        {"cuda": variant("FFMA"), "ptx": variant("FFMA")},
+        rounds=[Round(0, 0, ("cuda", "ptx"), "A", [[cuda_ns, ptx_ns, ptx_ns, cuda_ns]], clock_mhz=clock_mhz)],
+    )
+    return dataclasses.replace(base, **changes)
+
+
+# 128 MiB read and as many written: 80.1 us at 3.35 TB/s, of which 15.7 for 50 MiB that may stay in L2; 0.9 is 58.0
+IMPOSSIBLE = [
+    ("just possible",             cell(ptx_ns=58_100),                                   False),
+    ("not possible",              cell(ptx_ns=57_900),                                   True),
+    ("warm",                      cell(ptx_ns=57_900, cache="warm"),                     False),
+    ("all of it may stay in L2",  cell(ptx_ns=36_500, written=50 << 20),                 False),
+    ("what is read may not",      cell(ptx_ns=35_900, written=50 << 20),                 True),
+    ("who wrote what is unknown", cell(ptx_ns=58_100, work={"flops": 0, "bytes": 1 << 28}), False),
+    # 2 x 67 Tflop/s at 1980 MHz: 13.4 Gflop take 100 us, at half the clock 200
+    ("flops of packed halves",    cell(ptx_ns=91_000, flops=134 * 10**8, clock_mhz=[1980]), False),
+    ("more flops than that",      cell(ptx_ns=89_000, flops=134 * 10**8, clock_mhz=[1980]), True),
+    ("at half the clock",         cell(ptx_ns=179_000, cuda_ns=200_000, flops=134 * 10**8, clock_mhz=[990]), True),
+    ("at an unknown clock",       cell(ptx_ns=89_000, flops=134 * 10**8),                False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "measured", "impossible"), IMPOSSIBLE, ids=[row[0] for row in IMPOSSIBLE])
+def test_a_time_below_what_the_device_can_have_needed_breaks_its_variant(what, measured, impossible):
+    found = disproved(measured, H100)
+    assert found.variants["cuda"].status == "verified"
+    if not impossible:
+        assert found is measured
+        return
+    assert found.variants["ptx"].status == "broken"
+    assert found.variants["ptx"].reason.startswith("impossible_time: it took ")
+    assert found.rounds == []
+
+
+def test_an_impossible_time_costs_its_own_samples_alone():
+    two = cell(ptx_ns=1_000)
+    third = dataclasses.replace(two.rounds[0], contrast=("cuda", "ptx.v4"), ns=[[100_000] * 4])
+    three = dataclasses.replace(two, variants={**two.variants, "ptx.v4": variant("FFMA")}, rounds=[*two.rounds, third])
+    found = disproved(three, H100)
+    assert [result.status for result in found.variants.values()] == ["verified", "broken", "verified"]
+    assert found.rounds == [third]
+
+
+@pytest.mark.parametrize("device", [DEVICE, {**H100, "sms": 16}, {**H100, "l2_bytes": None}])
+def test_a_device_of_which_nothing_is_published_disproves_nothing(device):
+    assert disproved(cell(ptx_ns=40_100), device).variants["ptx"].status == "verified"
+
+
+def test_the_reason_tells_both_times():
+    assert disproved(cell(ptx_ns=10_000), H100).variants["ptx"].reason == (
+        "impossible_time: it took 10.00 µs, and H100 SXM needs 64.48 µs for its memory work by the published figures. "
+        "Either it leaves work out, or the flush of L2 does not work."
+    )
+
+
+def test_the_table_of_units_is_used_for_the_figures_of_each_gpu():
+    assert limits({**DEVICE, "name": "Tesla T4", "sms": 40}, {}).tensor == T4.tensor != H100_SXM.tensor
