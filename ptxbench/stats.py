@@ -254,3 +254,27 @@ def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level:
     if sum(map(len, series_of_blocks)) < FEWEST_BLOCKS:
         return None
     return run_interval([blocks for blocks in series_of_blocks if blocks], level).exp()
+
+
+def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cuda") -> list[float]:
+    """ln(t(variant) / t(reference)) in each round that has both, in their order: the unit that runs are compared by."""
+    return [
+        hodges_lehmann([each for one in parts for each in block_log_ratios(one)]).value
+        for parts in by_round([one for one in rounds if one.contrast == (reference, variant)])
+    ]
+
+
+def round_medians_ns(rounds: Sequence[Round], variant: str) -> list[float]:
+    """The median time of `variant` in each round that has it, nanoseconds, in their order."""
+    return [
+        float(median(samples(parts, variant))) for parts in by_round([one for one in rounds if variant in one.contrast])
+    ]
+
+
+def by_round(rounds: Sequence[Round]) -> list[list[Round]]:
+    """The parts of each round that has blocks that count; a worker that died leaves its round in two."""
+    found: dict[int, list[Round]] = {}
+    for one in rounds:
+        if kept_blocks(one):
+            found.setdefault(one.round, []).append(one)
+    return [parts for _, parts in sorted(found.items())]

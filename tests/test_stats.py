@@ -252,3 +252,12 @@ def test_blocks_that_were_dropped_count_nowhere():
     one = replace(round_of([*kept, [99, 20, 20, 99]]), dropped={"9": "clock"})
     assert stats.samples([one], "cuda") == [10] * 18
     assert stats.block_log_ratios(one) == [pytest.approx(log(2))] * 9
+
+
+def test_a_round_gives_one_ratio_and_one_median_in_however_many_parts_it_comes():
+    block, slower = [100, 200, 200, 100], [100, 400, 400, 100]
+    rounds = [round_of([slower] * 3, number=1), round_of([block] * 2), round_of([block] * 3), round_of([], number=2)]
+    assert stats.round_log_ratios(rounds, "ptx") == [pytest.approx(log(2)), pytest.approx(log(4))]
+    assert stats.round_medians_ns(rounds, "ptx") == [200, 400]
+    assert stats.round_medians_ns(rounds, "cuda") == [100, 100]
+    assert stats.round_log_ratios(rounds, "ptx.v4") == stats.round_medians_ns(rounds, "ptx.v4") == []

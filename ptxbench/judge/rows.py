@@ -224,10 +224,17 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
 # ---- times
 
 
+def log_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
+    """The metric's natural logarithm in each round: of the seconds, or of the ratio to the reference."""
+    if kind == "time":
+        return [log(ns / 1e9) for ns in stats.round_medians_ns(rounds, variant)]
+    return stats.round_log_ratios(rounds, variant, REFERENCE)
+
+
 def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Draft | None:
     """The row of a ratio or a time, with its evidence where there is any; None of what neither run timed."""
     kind: Kind = "ratio" if row.metric == "ratio" else "time"
-    before, after = (log_rounds(kind, cell, row.variant) for cell in (base, head))
+    before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
     if not before and not after:
         return None
     row = dataclasses.replace(
@@ -245,20 +252,3 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN), None
     scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
     return row, Evidence(before, after, scale, sorted({*base.labels, *head.labels}))
-
-
-def log_rounds(kind: Kind, cell: Cell, variant: str) -> list[float]:
-    """The metric's natural logarithm in each round: of the seconds, or of the ratio to the reference."""
-    rounds: dict[int, list[Round]] = {}
-    for one in cell.rounds:
-        if variant in one.contrast and (kind == "time" or one.contrast == (REFERENCE, variant)):
-            rounds.setdefault(one.round, []).append(one)
-    found = []
-    for _, parts in sorted(rounds.items()):
-        if kind == "time":
-            ns = stats.median_ns(parts, variant)
-            found += [log(ns / 1e9)] if ns else []
-        else:
-            blocks = [each for one in parts for each in stats.block_log_ratios(one)]
-            found += [stats.hodges_lehmann(blocks).value] if blocks else []
-    return found
