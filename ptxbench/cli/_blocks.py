@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ptxbench.metrics import Metric
-from ptxbench.report import WIDEST, CellTable, closing_lines, notice, summary
+from ptxbench.report import WIDEST, CellTable, closing_lines, noise_floor, notice, summary
 from ptxbench.result import Cell
-from ptxbench.runner import CellDone
+from ptxbench.runner import CellDone, noise
+from ptxbench.stats import Interval
 
 
 def open_console() -> Console:
@@ -27,16 +28,20 @@ class Blocks:
         self.metrics = metrics
         self.quiet = quiet
         self.console = open_console()
+        self.noise: Interval | None = None
         self.cells: list[Cell] = []
         self.of_pair: list[Cell] = []
 
     def add(self, event: CellDone) -> None:
-        """Print one cell, and after the last of its pair what they show."""
+        """Print one cell, and after the last of its pair what they show. Of the control only its noise is told."""
+        if event.cell.control:
+            self.noise = noise([event.cell])
+            return
         self.cells.append(event.cell)
         self.of_pair.append(event.cell)
         self.print(CellTable(event.cell, self.metrics))
         if event.last:
-            if closing := closing_lines(self.of_pair):
+            if closing := closing_lines(self.of_pair, self.noise):
                 self.print(closing)
                 self.print("")
             self.of_pair = []
@@ -46,6 +51,7 @@ class Blocks:
         if self.cells:
             self.print(summary(self.cells))
             self.print(notice(self.cells))
+            self.print(noise_floor(self.noise))
 
     def print(self, renderable: object) -> None:
         if not self.quiet and renderable is not None:

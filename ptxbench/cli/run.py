@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -64,6 +65,26 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     help="Show these metrics, such as time,sass; sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the machine "
     "instructions of one opcode. A name that is none lists them all.",
 )
+@click.option(
+    "--rounds",
+    type=click.IntRange(1),
+    default=5,
+    metavar="N",
+    help="Fresh processes to measure in; more give a narrower interval. GPU only.",
+)
+@click.option(
+    "--cell-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    metavar="SECONDS",
+    help="Give up on a kernel after so long without a sign of life; it is broken, the run goes on. GPU only.",
+)
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Run nothing: print a recorded run again, all numbers derived anew from its samples.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the run document, and nothing else, on stdout.")
 @click.option(
     "--output",
@@ -97,6 +118,9 @@ def command(
     results: Path,
     no_save: bool,
     seed: int,
+    rounds: int,
+    cell_timeout: float,
+    replay: Path | None,
 ) -> int:
     """Build, verify and measure PAIRs, by name or glob, or every pair.
 
@@ -116,7 +140,10 @@ def command(
         sizes = (*sizes, ALL)
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
     export = exporter_for(output) if output else None
+    if replay:
+        return again(replay, pairs, metrics, as_json=as_json, output=output)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
+    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout)
     frame = Frame(plan, plan.backend.device())
     folder = None if no_save else results / frame.folder
     # before the work: a run that cannot be saved in the end is better not begun
@@ -124,7 +151,7 @@ def command(
         require_writable(folder, "Name another folder with --results, or use --no-save.")
     if output:
         require_writable(output.parent, "Name another file with --output.")
-    done = carry_out(frame, metrics, quiet=as_json)
+    done = perform(frame, metrics, quiet=as_json)
     run = document(frame, done.cells, done.status)
     if as_json and (done.cells or not done.error):
         click.echo(to_json(run), nl=False)
@@ -136,6 +163,26 @@ def command(
     for failure in filter(None, failures):
         raise failure
     return done.exit_code
+
+
+def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, output: Path | None) -> int:
+    """Print, and write to `output`, what a recorded run found; its exit status."""
+    from ptxbench.cli._replay import replay
+    from ptxbench.cli._saving import require_writable, write_output
+    from ptxbench.exporters import exporter_for
+    from ptxbench.result import to_json
+
+    if pairs:
+        raise UsageError("--replay prints a recorded run whole. Leave out the names of pairs.")
+    export = exporter_for(output) if output else None
+    if output:
+        require_writable(output.parent, "Name another file with --output.")
+    run = replay(path, metrics, quiet=as_json)
+    if as_json:
+        click.echo(to_json(run), nl=False)
+    if output and export and (failure := write_output(run, output, export)):
+        raise failure
+    return Done(list(run.cells), str(run.run.get("status"))).exit_code
 
 
 def make_plan(
@@ -208,7 +255,7 @@ class Done:
         return NO_VERDICT if found[UNSUPPORTED] or not found[VERIFIED] else 0
 
 
-def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
+def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     """Run the plan and print each block as its cell is finished; `quiet` prints nothing on stdout.
 
     Ctrl-C and whatever stops a run half-way leave the cells that are finished.
@@ -216,19 +263,22 @@ def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     from ptxbench.cli._blocks import Blocks
     from ptxbench.cli._progress import Bar
     from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED
-    from ptxbench.runner import CellDone, DeviceLost, Step, run
+    from ptxbench.runner import CellDone, DeviceLost, Kept, Step, carry_out
 
     done, ending = Done([], COMPLETE), None
+    kept: tuple[Cell, ...] = ()
     blocks = Blocks(metrics, quiet=quiet)
     with Bar() as bar:
         try:
-            for event in run(frame.plan):
+            for event in carry_out(frame.plan):
                 if isinstance(event, Step):
                     bar.show(event)
                 elif isinstance(event, CellDone):
                     done.cells.append(event.cell)
                     with bar.paused():
                         blocks.add(event)
+                elif isinstance(event, Kept):
+                    kept = event.cells
                 elif isinstance(event, DeviceLost):
                     done.status = DEVICE_LOST
                     ending = f"The device can be used no more: {event.reason}"
@@ -237,8 +287,11 @@ def carry_out(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
             ending = "Interrupted"
         except (Exception, SystemExit) as error:  # raised again once the finished cells are saved
             done.status, done.error = INTERRUPTED, error
+    if not done.cells:  # interrupted between rounds: those that are whole are worth keeping
+        done.cells += kept
     blocks.finish()
     if ending:
-        kept = f"{len(done.cells)} of {sum(len(job.sizes) for job in frame.plan.jobs)} cells are finished"
-        click.echo(f"{ending.rstrip('.')}. {kept}.", err=True)
+        whole = sum(not cell.control for cell in done.cells)
+        planned = sum(len(job.sizes) for job in frame.plan.jobs)
+        click.echo(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
     return done

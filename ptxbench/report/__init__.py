@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from math import exp
 
 from rich.console import RenderableType
 from rich.constrain import Constrain
@@ -12,8 +13,9 @@ from rich.text import Text
 from ptxbench.report.findings import SEVERITY, closing
 from ptxbench.report.table import WIDEST, CellTable
 from ptxbench.result import VERIFIED, Cell
+from ptxbench.stats import Interval
 
-__all__ = ["WIDEST", "CellTable", "closing_lines", "notice", "summary"]
+__all__ = ["WIDEST", "CellTable", "closing_lines", "noise_floor", "notice", "summary"]
 
 COUNTS_NOTICE = (
     "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
@@ -21,9 +23,9 @@ COUNTS_NOTICE = (
 )
 
 
-def closing_lines(cells: Sequence[Cell]) -> RenderableType | None:
-    """What a pair's cells show, in words; None if nothing."""
-    lines = closing(cells)
+def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
+    """What a pair's cells show, in words; None if nothing. `noise`: of the control, which a verdict must clear."""
+    lines = closing(cells, noise)
     return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
 
 
@@ -31,6 +33,14 @@ def notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What the numbers are not: said once a run where they are counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
     return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
+
+
+def noise_floor(noise: Interval | None) -> Text | None:
+    """What one kernel measured against itself seemed to differ by; None where that was not measured."""
+    if noise is None:
+        return None
+    low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))
+    return Text(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", style="dim")
 
 
 def summary(cells: Sequence[Cell]) -> Text:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import log
 
 from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNJUDGED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
@@ -82,26 +83,29 @@ def remarks(cell: Cell) -> list[str]:
     return [f"{listed(names)}: {log}" for log, names in groups.items()]
 
 
-def finding(cell: Cell) -> str:
-    """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing."""
+def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
+    """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing.
+
+    `noise`: the log ratio of the control to itself, which a verdict must clear.
+    """
     verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
     if REFERENCE not in verified:
         return ""
     sentences: list[str] = []
     for name, result in verified.items():
         if result.language == "ptx":
-            sentences.append(compare(cell, name))
+            sentences.append(compare(cell, name, noise))
             sentences += twins(name, verified)
     return " ".join([*sentences, *bit_differences(cell)])
 
 
-def compare(cell: Cell, name: str) -> str:
+def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
     """`ptx issues 12 % fewer PTX instructions than cuda and moves the same sectors.`"""
     relation = code_relation(cell.variants[name], cell.variants[REFERENCE])
     if relation == SAME_CODE:
         return f"{name} is the {SAME_CODE} as {REFERENCE}."
     facts = [f"has the {relation} as {REFERENCE}"] if relation else []
-    for tell in (time_fact, *(amount_fact(amount) for amount in AMOUNTS)):
+    for tell in (time_fact(noise), *(amount_fact(amount) for amount in AMOUNTS)):
         if fact := tell(cell, name, "" if facts else REFERENCE):
             facts.append(fact)
     if not facts:
@@ -167,27 +171,41 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
-def time_fact(cell: Cell, name: str, reference: str) -> str | None:
-    """The time against the reference's, with its interval; None without one."""
-    interval = stats.ratio(cell.rounds, name, REFERENCE)
-    if interval is None:
-        return None
-    processes = len({one.process for one in cell.rounds if one.contrast == (REFERENCE, name)})
-    few = (
-        "" if processes >= FEWEST_PROCESSES else f"; {processes} process{'es' if processes > 1 else ''}, so no verdict"
-    )
-    level = f"{100 * stats.LEVEL:.0f} %"
-    low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
-    if low <= 0 <= high:
-        to = f" than {reference}" if reference else ""
-        return f"shows no other time{to} ({level} interval {low:+.2f} to {high:+.2f} %{few})"
-    ends = sorted((abs(low), abs(high)))
-    than = f" than {reference}" if reference else ""
-    word = "less" if interval.value < 1 else "more"
-    return (
-        f"takes {percent(abs(interval.value - 1))} {word} time{than} "
-        f"({level} interval {ends[0]:.2f} to {ends[1]:.2f} %{few})"
-    )
+def time_fact(noise: stats.Interval | None) -> Fact:
+    """The time against the reference's, with its interval and verdict; None without one."""
+
+    def tell(cell: Cell, name: str, reference: str) -> str | None:
+        interval = stats.ratio(cell.rounds, name, REFERENCE)
+        if interval is None:
+            return None
+        than = f" than {reference}" if reference else ""
+        level = f"{100 * stats.LEVEL:.0f} %"
+        low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
+        judged = verdict(cell, name, noise)
+        if low <= 0 <= high:
+            return f"shows no other time{than} ({level} interval {low:+.2f} to {high:+.2f} %; {judged})"
+        ends = sorted((abs(low), abs(high)))
+        word = "less" if interval.value < 1 else "more"
+        return (
+            f"takes {percent(abs(interval.value - 1))} {word} time{than} "
+            f"({level} interval {ends[0]:.2f} to {ends[1]:.2f} %; {judged})"
+        )
+
+    return tell
+
+
+def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
+    """FASTER, SLOWER, SAME or UNSURE, as the interval says; or why there is none."""
+    rounds = [one for one in cell.rounds if one.contrast == (REFERENCE, name)]
+    processes = len({one.process for one in rounds})
+    if processes < FEWEST_PROCESSES:
+        return f"{processes} process{'es' if processes > 1 else ''}, so no verdict"
+    if labels := sorted(UNJUDGED & set(cell.labels)):
+        return f"{', '.join(labels)}, so no verdict"
+    ratio = stats.ratio(cell.rounds, name, REFERENCE)
+    assert ratio
+    found = stats.verdict(stats.Interval(log(ratio.low), log(ratio.value), log(ratio.high)), noise)
+    return f"{found}: more --rounds would tell" if found == "UNSURE" else found
 
 
 def bit_differences(cell: Cell) -> list[str]:
@@ -196,9 +214,9 @@ def bit_differences(cell: Cell) -> list[str]:
     return [f"{name} wrote other bits than the first variant, of equal value." for name in names]
 
 
-def closing(cells: Sequence[Cell]) -> list[str]:
+def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[str]:
     """The findings of a pair's cells: one line where all sizes show the same, else one a size."""
-    found = [finding(cell) for cell in cells]
+    found = [finding(cell, noise) for cell in cells]
     if len(set(found)) <= 1:
         return [line for line in found[:1] if line]
     return [f"{size_words(cell.size)}: {line}" for cell, line in zip(cells, found, strict=True) if line]

@@ -53,11 +53,11 @@ class Ledger:
     @classmethod
     def of(cls, plan: Plan) -> Ledger:
         jobs = {job.found.name: job for job in plan.jobs}
-        return cls(plan, jobs | {CONTROL: control_job()})
+        return cls(plan, {CONTROL: control_job()} | jobs)
 
     @property
     def keys(self) -> list[Key]:
-        """Every cell, in the order of the plan, the control last."""
+        """Every cell, the control first, the others in the order of the plan."""
         return [key(name, size) for name, job in self.jobs.items() for size in job.sizes]
 
     # ---- what is to do
@@ -111,7 +111,7 @@ class Ledger:
         if step is None:
             return reason
         variant = sampled if step.phase == "measure" and sampled else step.variant
-        self.take_out(step, variant, f"{variant}: {reason} ({step.phase}{at(step)}).")
+        self.take_out(step, variant, f"{reason} ({step.phase}{at(step)}).")
         return None
 
     def blame_lost(self, cell: Cell) -> str | None:

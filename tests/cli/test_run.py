@@ -1,6 +1,7 @@
 """`ptxbench run`: what is printed where, what is saved, and how it ends."""
 
 import csv
+import dataclasses
 import io
 import json
 import re
@@ -9,16 +10,24 @@ from pathlib import Path
 import pytest
 
 from ptxbench import backends
+from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
 from ptxbench.measure import Settings
 from ptxbench.result import from_json
 from ptxbench.runner import story
 from ptxbench.toolchain import locate, nvrtc
-from tests.fakes import FakeBackend
+from tests.conftest import Ran
+from tests.fakes import FakeBackend, HostileBackend
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
 QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
 """A scripted clock needs no warm-up."""
+
+
+def words(text):
+    """The text in one line."""
+    return " ".join(text.split())
+
 
 RUN = ("run", "--kernels", "kernels", "--backend", "emulator")
 
@@ -164,7 +173,7 @@ def gpu(monkeypatch):
     def right(build, launch, arguments, outputs):
         return {"y": arguments["x"] * arguments["a"]}
 
-    backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)
+    backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)  # one process: not isolated
     measure = story.measure
     monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
@@ -180,7 +189,7 @@ def test_where_there_is_a_gpu_it_is_taken_and_every_bench_size_timed(kernels, pt
     (path,) = Path("results").rglob("*.json")
     assert path.parent.name == "scripted-gpu"
     document = json.loads(path.read_text())
-    assert document["run"]["rounds"] == 1
+    assert document["run"]["rounds"] == 5
     assert len(document["cells"][0]["rounds"]) == 2
 
 
@@ -227,3 +236,39 @@ def test_without_ptxas_what_it_would_report_is_absent_and_never_zero(kernels, pt
     assert ran.status == 0
     assert re.search(r"^ptx +✔ exact +- +- +- +-$", ran.out, re.MULTILINE)
     assert "ptx issues 5.3 % fewer PTX instructions than cuda and moves the same sectors." in ran.out
+
+
+@pytest.fixture
+def hostile(monkeypatch):
+    """A GPU in workers, whose CUDA C with fast maths crashes its process when it is measured."""
+    backend = HostileBackend({"cuda@fast": "measure crash"}, {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 80_000})
+    monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
+    make = run_command.make_plan
+    monkeypatch.setattr(run_command, "make_plan", lambda *given: dataclasses.replace(make(*given), settings=QUICK))
+
+
+def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_again(kernels, ptxbench, hostile):
+    ran = ptxbench("run", "--kernels", "kernels", "--size", "n=1024", "--rounds", "3")
+    assert ran.status == 4
+    assert re.search(r"^ptx +✔ exact +80.0\S* +0\.800 ±0\.000", ran.out, re.MULTILINE)
+    assert "cuda@fast is broken: its process ended with SIGSEGV (measure, n=1024)." in words(ran.out)
+    assert "takes 20 % less time than cuda (99 % interval 20.00 to 20.00 %; FASTER)" in words(ran.out)
+    assert "Noise floor: one kernel against itself differs by +0.00 to +0.00 %." in ran.out
+    (path,) = Path("results").rglob("*.json")
+    again = ptxbench("run", "--replay", path)
+    assert again == Ran(4, ran.out, "")
+    assert ptxbench("run", "--replay", path, "--json").out == path.read_text()
+    assert ptxbench("run", "--replay", path, "--output", "again.csv").status == 4
+    assert Path("again.csv").read_text().startswith("pair,")
+
+
+def test_what_cannot_be_replayed_is_told(kernels, ptxbench):
+    Path("bad.json").write_text("{")
+    for arguments, told in (
+        (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
+        (("--replay", "bad.json"), "bad.json:1: not JSON"),
+        (("--replay", "bad.json", "scale"), "--replay prints a recorded run whole. Leave out the names of pairs."),
+    ):
+        ran = ptxbench("run", *arguments)
+        assert (ran.status, ran.out) == (2, "")
+        assert told in ran.err

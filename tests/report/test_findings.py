@@ -6,6 +6,7 @@ import pytest
 
 from ptxbench.report.findings import closing, difference, finding, percent, problems
 from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+from ptxbench.stats import Interval
 
 CHECK = CheckReport("float64", "exact", [{"n": 1}], max_error=0.0)
 COUNTS = {
@@ -137,8 +138,23 @@ def test_a_time_is_told_with_its_interval_and_no_verdict_from_one_process():
     assert "takes 25 % more time than cuda" in finding(timed(800, 1000))
 
 
-def test_from_three_processes_on_the_time_stands_by_itself():
-    assert finding(timed(1000, 800, processes=3)).endswith("(99 % interval 20.00 to 20.00 %).")
+# ns of cuda, of ptx, labels, ends of the control's log ratio, verdict
+VERDICTS = [
+    (1000, 800,  [],                 None,            "FASTER"),
+    (800,  1000, [],                 None,            "SLOWER"),
+    (1000, 1001, [],                 None,            "SAME"),
+    (1000, 800,  [],                 (-0.3, 0.1),     "UNSURE: more --rounds would tell"),  # within the noise
+    (1000, 800,  ["UNSETTLED"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
+    (1000, 800,  ["THROTTLED"],      None,            "THROTTLED, so no verdict"),
+    (1000, 800,  ["BIASED"],         None,            "BIASED, so no verdict"),
+    (1000, 800,  ["LAUNCH-BOUND"],   None,            "LAUNCH-BOUND, so no verdict"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "labels", "noise", "verdict"), VERDICTS)
+def test_from_three_processes_on_there_is_a_verdict_unless_a_label_forbids_it(cuda, ptx, labels, noise, verdict):
+    one = dataclasses.replace(timed(cuda, ptx, processes=3), labels=labels)
+    assert finding(one, noise and Interval(noise[0], 0, noise[1])).endswith(f"; {verdict}).")
 
 
 def test_an_interval_around_one_shows_no_difference():

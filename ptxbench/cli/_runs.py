@@ -1,0 +1,58 @@
+"""Which saved run a command line means: a file, `latest`, or the start of a run's id."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptxbench.errors import ResultError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from ptxbench.result import Run
+
+SAVED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-zA-Z]+)\.json")
+"""The name of a saved run: when it started, and its id."""
+
+LATEST = "latest"
+
+
+def load_run(name: str, results: Path) -> Run:
+    """The run that `name` means, from its file or from those below `results`.
+
+    Raises UsageError where there is none or more than one, ResultError where the file cannot be read.
+    """
+    from ptxbench.result import from_json
+
+    path = find_run(name, results)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ResultError(f"Cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise ResultError(f"{path} is no ptxbench run: it is not text.") from None
+    return from_json(text, str(path))
+
+
+def find_run(name: str, results: Path) -> Path:
+    """The file of the run that `name` means."""
+    if name != LATEST and (Path(name).exists() or "/" in name or name.endswith(".json")):
+        return Path(name)
+    saved = sorted(
+        (match[1], match[2], path) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))
+    )
+    if not saved:
+        raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
+    if name == LATEST:
+        return saved[-1][2]
+    found = [path for _, id, path in saved if id.startswith(name)]
+    if not found:
+        close = suggestion(name, [id for _, id, _ in saved])
+        raise UsageError(
+            f"There is no run '{name}' below {results}.{close} A run is a file, an id's start or 'latest'."
+        )
+    if len(found) > 1:
+        raise UsageError(
+            f"'{name}' begins the ids of {len(found)} runs: {', '.join(map(str, found[:4]))}. Name more of it."
+        )
+    return found[0]

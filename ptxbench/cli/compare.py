@@ -1,0 +1,101 @@
+"""`ptxbench compare`: what changed between two runs."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+if TYPE_CHECKING:
+    from ptxbench.judge import Comparison
+
+
+class Share(click.ParamType):
+    """A positive share, such as 5% or 0.05."""
+
+    name = "share"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        text = str(value).strip()
+        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", text)
+        share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+        if not 0 < share < 1:
+            self.fail(f"'{text}' is no share between 0 and 100 %. Give it as 5% or 0.05.", param, ctx)
+        return share
+
+
+@click.command("compare")
+@click.argument("base")
+@click.argument("head", default="latest")
+@click.option(
+    "--metric",
+    type=click.Choice(["ratio", "time", "counters"]),
+    help="What to compare: time over that of the cuda row, time, or what the tools and the emulator count.  "
+    "[default: ratio if both runs have times, else counters]",
+)
+@click.option(
+    "--budget",
+    type=Share(),
+    default="5%",
+    metavar="SHARE",
+    help="The change of a ratio or a time that still counts as none. Counts are compared exactly.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Write the comparison to FILE too; its suffix says how: .json, .csv or .md; repeat.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, and nothing else, on stdout.")
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("results"),
+    help="Look for runs below this folder.",
+)
+def command(
+    base: str,
+    head: str,
+    metric: Literal["ratio", "time", "counters"] | None,
+    budget: float,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    results: Path,
+) -> None:
+    """Compare the runs BASE and HEAD, row by row; each is a file, the start of a run's id, or `latest`.
+
+    A row is REGRESSED or IMPROVED where the interval of its change proves it, WITHIN where it proves that there is none
+    beyond the budget, else UNSURE, with the rounds that would settle it. Rows of the same machine code are controls.
+
+    Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
+    """
+    from ptxbench.cli._runs import load_run
+    from ptxbench.cli._saving import require_writable
+    from ptxbench.exporters.comparison import exporter_for, to_json
+    from ptxbench.judge import Rule, compare
+    from ptxbench.result import write
+
+    exporters = [(path, exporter_for(path)) for path in outputs]
+    runs = load_run(base, results), load_run(head, results)
+    for path in outputs:
+        require_writable(path.parent, "Name another file with --output.")
+    comparison = compare(*runs, metric, Rule(budget=budget))
+    if as_json:
+        click.echo(to_json(comparison), nl=False)
+    else:
+        show(comparison)
+    for path, export in exporters:
+        write(export(comparison), path, replace=True)
+
+
+def show(comparison: Comparison) -> None:
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.comparison import ComparisonTable
+
+    open_console().print(ComparisonTable(comparison))

@@ -1,0 +1,130 @@
+"""A comparison of two runs for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench.judge import (
+    BROKEN,
+    BROKEN_BOTH,
+    FIXED,
+    IMPROVED,
+    MISSING,
+    REFERENCE_MOVED,
+    REGRESSED,
+    SAME_CODE,
+    UNLIKE,
+    UNSURE,
+    WITHIN,
+    Comparison,
+    Row,
+)
+from ptxbench.report.forest import NARROWEST, axis_of, bar, ticks
+from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
+from ptxbench.report.sparkline import sparkline
+from ptxbench.report.table import WIDEST, paragraphs
+from ptxbench.units import size_words
+
+STYLES = {
+    BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", UNSURE: "yellow",
+    UNLIKE: "yellow", REFERENCE_MOVED: "yellow", IMPROVED: "green", FIXED: "green", SAME_CODE: "dim",
+}  # fmt: skip
+
+WIDEST_PICTURE = 40
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """What two runs differ in, a row for each result that the comparison has something to say of, and the sums."""
+
+    comparison: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, plain = min(options.max_width, WIDEST), options.ascii_only
+        yield Constrain(Text("\n".join(header(self.comparison))), width)
+        yield Text()
+        rows = shown(self.comparison)
+        if rows and self.comparison.mode == "counters":
+            yield counters(rows, plain)
+            yield Text()
+        elif rows:
+            yield times(self.comparison, rows, width, plain)
+            yield Text()
+        lines = [(verdict, STYLES.get(verdict, ""), words) for verdict, words in remarks(self.comparison)]
+        if lines:
+            yield Constrain(paragraphs(lines), width)
+            yield Text()
+        yield Text(total(self.comparison), style="bold")
+        yield Constrain(Text("\n".join(footer(self.comparison)), "dim"), width)
+
+
+def shown(comparison: Comparison) -> list[Row]:
+    """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
+    idle = (SAME_CODE, WITHIN) if comparison.mode == "counters" else (SAME_CODE,)
+    return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
+
+
+def counters(rows: Sequence[Row], plain: bool) -> Table:
+    """One line a row."""
+    table = simple_table()
+    for heading in ("verdict", "variant", "metric"):
+        table.add_column(heading, no_wrap=heading == "verdict", overflow="fold")
+    for heading in ("base", "head", "change"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("code", overflow="fold")
+    for row in rows:
+        style = STYLES.get(row.verdict, "")
+        place = Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim"))
+        table.add_row(
+            Text(row.verdict, style), place, row.metric, *values(row), change_words(row), Text(str(row.moves), "dim")
+        )
+    return table
+
+
+def times(comparison: Comparison, rows: Sequence[Row], width: int, plain: bool) -> Table:
+    """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval."""
+    texts = [list(two_lines(row, plain)) for row in rows]
+    headings = ("verdict", "variant", f"{comparison.mode}, base {arrow(plain)} head", "change")
+    taken = sum(
+        max(len(line) for text in (heading, *column) for line in str(text).split("\n")) + 2
+        for heading, column in zip(headings, zip(*texts, strict=True), strict=True)
+    )
+    room = min(width - taken, WIDEST_PICTURE)
+    changes = [row.change for row in rows if row.change]
+    picture = room >= NARROWEST and bool(changes)
+    axis = axis_of(changes, comparison.rule.budget)
+    table = simple_table()
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading == "change" else "left", no_wrap=True)
+    if picture:
+        table.add_column(ticks(axis, room), no_wrap=True, header_style="dim")
+    for row, text in zip(rows, texts, strict=True):
+        drawn = bar(row.change, axis, room, plain) if row.change and picture else ""
+        table.add_row(*text, *([Text(drawn, STYLES.get(row.verdict, ""))] if picture else []))
+    return table
+
+
+def two_lines(row: Row, plain: bool) -> Iterator[Text]:
+    """The columns of a row of times."""
+    before, after = values(row)
+    rounds = [*row.base_rounds, *row.head_rounds]
+    lines = [sparkline(each, plain, of=rounds) for each in (row.base_rounds, row.head_rounds)]
+    yield Text.assemble((row.verdict, STYLES.get(row.verdict, "")), "\n", (str(row.moves), "dim"))
+    yield Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim"))
+    yield Text.assemble(f"{before} {arrow(plain)} {after}\n", (f" {arrow(plain)} ".join(lines), "dim"))
+    yield Text.assemble(f"{change_words(row)}\n", (interval_words(row), "dim"))
+
+
+def arrow(plain: bool) -> str:
+    return "->" if plain else "→"
+
+
+def simple_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")

@@ -1,0 +1,152 @@
+"""What a comparison says, in words that every output shares: head line, values, reasons with what to do, sums."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from math import expm1
+
+from ptxbench import units
+from ptxbench.judge import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, UNLIKE, UNSURE, WITHIN, Comparison, Row
+from ptxbench.metrics import BY_NAME
+from ptxbench.result import BIASED, FEW_BLOCKS, LAUNCH_BOUND, THROTTLED, Run
+
+MOST_NAMED = 4
+"""Rows of one reason that are named; the others are counted."""
+
+REASONS = {
+    "few_rounds": "fewer than 5 rounds in a run",
+    "wide_interval": "the interval is too wide",
+    "controls_spread": "rows of unchanged code moved by more than the budget: these runs cannot measure it",
+    "under_floor": "slower by less than the clock can tell",
+    THROTTLED: "the GPU throttled",
+    LAUNCH_BOUND: "the time is that of a launch, not of the kernel",
+    FEW_BLOCKS: "a round was given up before it had enough blocks",
+    BIASED: "in one of the runs the control, one kernel against itself, seems to differ",
+}
+
+
+def header(comparison: Comparison) -> Iterator[str]:
+    """Both runs, and what differs between them."""
+    for name, run in (("base", comparison.base), ("head", comparison.head)):
+        yield f"{name}  {describe(run)}"
+    if comparison.differences:
+        yield f"They differ in {'; '.join(map(str, comparison.differences))}."
+
+
+def describe(run: Run) -> str:
+    """`0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee, changed`."""
+    commit = run.source.get("commit")
+    state = [str(commit)[:12] + (", changed" if run.source.get("dirty") else "")] if commit else []
+    ended = [] if run.run.get("status") in ("complete", None) else [str(run.run["status"])]
+    return "  ".join([run.run["id"], run.run["started"], str(run.device.get("name", "unknown device")), *state, *ended])
+
+
+def values(row: Row) -> tuple[str, str]:
+    """Both values, in one unit, which the second one has."""
+    metric = BY_NAME.get(row.metric)
+    unit, (base, head) = units.column([row.base, row.head], metric.unit if metric else "")
+    return base, head if unit in ("", "×") else f"{head} {unit}"
+
+
+def percent(change: float) -> str:
+    """`+9.4 %` of a ratio of head to base."""
+    return f"{100 * (change - 1):+.1f} %"
+
+
+def change_words(row: Row) -> str:
+    """`+9.4 %`; of a count without a base, the count that was added."""
+    if row.change:
+        return percent(row.change.value)
+    if row.base == 0 and row.head:
+        return f"+{row.head:,.0f}"
+    return units.ABSENT
+
+
+def interval_words(row: Row) -> str:
+    """`+8.1 .. +10.7 %`; nothing of a change without a width."""
+    if row.change is None or row.change.low == row.change.high:
+        return ""
+    return f"{100 * (row.change.low - 1):+.1f} .. {percent(row.change.high)}"
+
+
+def remarks(comparison: Comparison) -> list[tuple[str, str]]:
+    """Verdict and reason of every row that the numbers do not explain, rows of one reason together."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in comparison.rows:
+        if (why := reason(row)) is not None:
+            groups.setdefault((row.verdict, why), []).append(row)
+    return [(verdict, f"{named(rows, comparison)}{why}") for (verdict, why), rows in groups.items()]
+
+
+def reason(row: Row) -> str | None:
+    """Why the verdict is what it is, and what to do; None where the numbers say it."""
+    if row.verdict == UNSURE:
+        return f": {REASONS[row.reason or '']}.{next_step(row)}"
+    if row.verdict in (BROKEN, BROKEN_BOTH, FIXED, UNLIKE):
+        return f": {row.detail}"
+    if row.verdict in (NEW, MISSING):
+        return f": {row.detail}" if row.detail else "."
+    if row.verdict == WITHIN and row.reason:
+        return f": {REASONS[row.reason]}."
+    return None
+
+
+def next_step(row: Row) -> str:
+    """How many rounds would settle it."""
+    if row.reason == "few_rounds":
+        return f" Run both with at least {row.rounds_needed} rounds."
+    if row.reason == "wide_interval":
+        if row.rounds_needed is None:
+            return " The change lies too close to the budget for any number of rounds to settle it soon."
+        return f" About {row.rounds_needed} rounds in each run would settle it; they have {rounds(row)}."
+    return ""
+
+
+def rounds(row: Row) -> str:
+    before, after = len(row.base_rounds), len(row.head_rounds)
+    return str(before) if before == after else f"{before} and {after}"
+
+
+def named(rows: list[Row], comparison: Comparison) -> str:
+    """`triad ptx n=64, triad ptx n=65`, and how many more."""
+    names = list(dict.fromkeys(place(row, comparison) for row in rows))
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def place(row: Row, comparison: Comparison) -> str:
+    """`triad ptx n=64`, with the metric of a count that is there in one run only."""
+    name = f"{row.pair} {row.variant} {units.size_words(row.size)}"
+    counted = comparison.mode == "counters" and row.reason == "not_measured"
+    return f"{name} {row.metric}" if counted else name
+
+
+def total(comparison: Comparison) -> str:
+    """`54 rows of ratio: 3 REGRESSED, 42 WITHIN, 9 SAME-CODE.`"""
+    told = ", ".join(f"{count:,} {verdict}" for verdict, count in comparison.counts.items())
+    count = len(comparison.rows)
+    return f"{count:,} row{'' if count == 1 else 's'} of {comparison.mode}: {told}."
+
+
+def footer(comparison: Comparison) -> Iterator[str]:
+    """What was judged by, and what unchanged code did."""
+    if comparison.mode == "counters":
+        yield "Counts are compared exactly: any difference is one."
+        other = sum(row.verdict == SAME_CODE and row.base != row.head for row in comparison.rows)
+        if other:
+            yield f"{other:,} of the rows of unchanged code have other counts all the same: the tools count otherwise."
+        return
+    rule = comparison.rule
+    yield (
+        f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds; a "
+        f"regression anywhere in equal code has a probability of {100 * rule.alpha:g} % at most."
+    )
+    controls = comparison.controls
+    if controls:
+        off = ", which is taken off the others" if comparison.mode == "time" else ""
+        yield (
+            f"{controls.count:,} rows of unchanged code moved by {100 * expm1(controls.shift):+.2f} %{off}, 95 % of "
+            f"them within {100 * expm1(controls.spread):.2f} % of that."
+        )
+    if mean := comparison.geometric_mean:
+        yield f"Geometric mean of head over base: {mean:.3f}. No verdict rests on it."
