@@ -252,7 +252,7 @@ def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_
     assert ran.status == 4
     assert re.search(r"^ptx +✔ exact +80.0\S* +0\.800 ±0\.000", ran.out, re.MULTILINE)
     assert "cuda@fast is broken: its process ended with SIGSEGV (measure, n=1024)." in words(ran.out)
-    assert "takes 20 % less time than cuda (99 % interval 20.00 to 20.00 %; FASTER)" in words(ran.out)
+    assert "takes 20 % less time (99 % interval 20.00 to 20.00 %; FASTER)" in words(ran.out)
     assert "Noise floor: one kernel against itself differs by +0.00 to +0.00 %." in ran.out
     (path,) = Path("results").rglob("*.json")
     again = ptxbench("run", "--replay", path)
