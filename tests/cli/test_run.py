@@ -259,7 +259,7 @@ def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_
     assert again == Ran(4, ran.out, "")
     assert ptxbench("run", "--replay", path, "--json").out == path.read_text()
     assert ptxbench("run", "--replay", path, "--output", "again.csv").status == 4
-    assert Path("again.csv").read_text().startswith("pair,")
+    assert Path("again.csv").read_text().startswith("run,pair,size,")
 
 
 def test_what_cannot_be_replayed_is_told(kernels, ptxbench):
