@@ -45,9 +45,9 @@ def find_run(name: str, results: Path) -> Path:
         raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
     if name == LATEST:
         return saved[-1][2]
-    found = [path for _, id, path in saved if id.startswith(name)]
+    found = [path for _, known, path in saved if known.startswith(name)]
     if not found:
-        close = suggestion(name, [id for _, id, _ in saved])
+        close = suggestion(name, [known for _, known, _ in saved])
         raise UsageError(
             f"There is no run '{name}' below {results}.{close} A run is a file, an id's start or 'latest'."
         )

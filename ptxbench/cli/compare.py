@@ -12,18 +12,13 @@ if TYPE_CHECKING:
     from ptxbench.judge import Comparison
 
 
-class Share(click.ParamType):
-    """A positive share, such as 5% or 0.05."""
-
-    name = "share"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        text = str(value).strip()
-        match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", text)
-        share = float(match[1]) / (100 if match[2] else 1) if match else 0.0
-        if not 0 < share < 1:
-            self.fail(f"'{text}' is no share between 0 and 100 %. Give it as 5% or 0.05.", param, ctx)
-        return share
+def share(context: click.Context, option: click.Parameter, text: str) -> float:
+    """`5%` or `0.05`, as the number."""
+    match = re.fullmatch(r"(\d+\.?\d*|\.\d+)\s*(%?)", text.strip())
+    value = float(match[1]) / (100 if match[2] else 1) if match else 0.0
+    if not 0 < value < 1:
+        raise click.BadParameter(f"'{text}' is no share between 0 and 100 %. Give it as 5% or 0.05.")
+    return value
 
 
 @click.command("compare")
@@ -37,7 +32,7 @@ class Share(click.ParamType):
 )
 @click.option(
     "--budget",
-    type=Share(),
+    callback=share,
     default="5%",
     metavar="SHARE",
     help="The change of a ratio or a time that still counts as none. Counts are compared exactly.",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
+from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
@@ -27,7 +28,7 @@ from ptxbench.judge import (
     Row,
 )
 from ptxbench.report.forest import NARROWEST, axis_of, bar, ticks
-from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
+from ptxbench.report.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.report.sparkline import sparkline
 from ptxbench.report.table import WIDEST, paragraphs
 from ptxbench.units import size_words
@@ -38,6 +39,8 @@ STYLES = {
 }  # fmt: skip
 
 WIDEST_PICTURE = 40
+GAP = 2
+"""Columns between those of a table."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,10 @@ class ComparisonTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
+
+        def fits(table: Table) -> int:
+            return width - Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
+
         yield Constrain(Text("\n".join(header(self.comparison))), width)
         yield Text()
         rows = shown(self.comparison)
@@ -55,7 +62,7 @@ class ComparisonTable:
             yield counters(rows, plain)
             yield Text()
         elif rows:
-            yield times(self.comparison, rows, width, plain)
+            yield times(self.comparison, rows, fits, plain)
             yield Text()
         lines = [(verdict, STYLES.get(verdict, ""), words) for verdict, words in remarks(self.comparison)]
         if lines:
@@ -88,26 +95,36 @@ def counters(rows: Sequence[Row], plain: bool) -> Table:
     return table
 
 
-def times(comparison: Comparison, rows: Sequence[Row], width: int, plain: bool) -> Table:
-    """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval."""
-    texts = [list(two_lines(row, plain)) for row in rows]
-    headings = ("verdict", "variant", f"{comparison.mode}, base {arrow(plain)} head", "change")
-    taken = sum(
-        max(len(line) for text in (heading, *column) for line in str(text).split("\n")) + 2
-        for heading, column in zip(headings, zip(*texts, strict=True), strict=True)
-    )
-    room = min(width - taken, WIDEST_PICTURE)
-    changes = [row.change for row in rows if row.change]
-    picture = room >= NARROWEST and bool(changes)
-    axis = axis_of(changes, comparison.rule.budget)
+def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[Table], int], plain: bool) -> Table:
+    """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
+
+    `fits`: how many columns a table leaves.
+    """
+    budget = comparison.rule.budget
+    marks = 1 / (1 + budget), 1 + budget
+    axis = axis_of([row.change for row in rows if row.change], budget)
+    room = min(fits(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
+    if room < NARROWEST:
+        return build(comparison, rows, plain)
+    pictures = [
+        Text(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
+        for row in rows
+    ]
+    return build(comparison, rows, plain, ticks(axis, room, axis_words), pictures)
+
+
+def build(
+    comparison: Comparison, rows: Sequence[Row], plain: bool, heading: str = "", pictures: Sequence[Text] = ()
+) -> Table:
     table = simple_table()
-    for heading in headings:
-        table.add_column(heading, justify="right" if heading == "change" else "left", no_wrap=True)
-    if picture:
-        table.add_column(ticks(axis, room), no_wrap=True, header_style="dim")
-    for row, text in zip(rows, texts, strict=True):
-        drawn = bar(row.change, axis, room, plain) if row.change and picture else ""
-        table.add_row(*text, *([Text(drawn, STYLES.get(row.verdict, ""))] if picture else []))
+    table.add_column("verdict", overflow="fold")
+    table.add_column("variant", overflow="fold")
+    table.add_column(f"{comparison.mode}, base {arrow(plain)} head", no_wrap=True)
+    table.add_column("change", justify="right", no_wrap=True)
+    if pictures:
+        table.add_column(Text(heading, "dim not bold"), no_wrap=True)
+    for i, row in enumerate(rows):
+        table.add_row(*two_lines(row, plain), *pictures[i : i + 1])
     return table
 
 
@@ -122,9 +139,13 @@ def two_lines(row: Row, plain: bool) -> Iterator[Text]:
     yield Text.assemble(f"{change_words(row)}\n", (interval_words(row), "dim"))
 
 
+def axis_words(ratio: float) -> str:
+    return "0" if ratio == 1 else percent(ratio, 0)
+
+
 def arrow(plain: bool) -> str:
     return "->" if plain else "→"
 
 
 def simple_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

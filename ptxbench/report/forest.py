@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
@@ -45,10 +45,12 @@ def axis_of(intervals: Iterable[Interval], margin: float = MARGIN) -> Axis:
     return Axis(exp(min(-log(1 + margin), *ends)), exp(max(log(1 + margin), *ends)))
 
 
-def bar(interval: Interval, axis: Axis, width: int, plain: bool = False) -> str:
-    """`├───●───┤   ┊`: the interval with its value, and where 1 is."""
-    line, ends, value, one = ("-", "||", "o", ":") if plain else ("─", "├┤", "●", "┊")
+def bar(interval: Interval, axis: Axis, width: int, plain: bool = False, marks: Iterable[float] = ()) -> str:
+    """`├───●───┤   ┊`: the interval with its value, and where 1 and the `marks` are."""
+    line, ends, value, one, dot = ("-", "||", "o", ":", ".") if plain else ("─", "├┤", "●", "┊", "·")
     columns = [" "] * width
+    for mark in marks:
+        columns[axis.column(mark, width)] = dot
     columns[axis.column(1.0, width)] = one
     low, middle, high = (axis.column(each, width) for each in (interval.low, interval.value, interval.high))
     columns[low : high + 1] = [ends[0], *line * (high - low - 1), ends[1]][: high - low + 1]
@@ -56,11 +58,15 @@ def bar(interval: Interval, axis: Axis, width: int, plain: bool = False) -> str:
     return "".join(columns)
 
 
-def ticks(axis: Axis, width: int) -> str:
+def plain_ratio(value: float) -> str:
+    return f"{value:.2f}"
+
+
+def ticks(axis: Axis, width: int, words: Callable[[float], str] = plain_ratio) -> str:
     """The ends of the axis and 1, as far as there is room for them."""
-    left, right, one = f"{axis.low:.2f}", f"{axis.high:.2f}", "1.00"
+    left, right, one = words(axis.low), words(axis.high), words(1.0)
     columns = list(left.ljust(width - len(right)) + right)
-    start = min(max(axis.column(1.0, width) - 1, 0), width - len(one))
+    start = min(max(axis.column(1.0, width) - len(one) // 2, 0), width - len(one))
     free = columns[max(start - 1, 0) : start + len(one) + 1]
     if set(free) <= {" "}:
         columns[start : start + len(one)] = one

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from math import expm1
+from math import exp, expm1
 
 from ptxbench import units
 from ptxbench.judge import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, UNLIKE, UNSURE, WITHIN, Comparison, Row
@@ -48,15 +48,23 @@ def values(row: Row) -> tuple[str, str]:
     return base, head if unit in ("", "×") else f"{head} {unit}"
 
 
-def percent(change: float) -> str:
+def percent(change: float, decimals: int = 1) -> str:
     """`+9.4 %` of a ratio of head to base."""
-    return f"{100 * (change - 1):+.1f} %"
+    return f"{signed(change, decimals)} %"
+
+
+def signed(change: float, decimals: int = 1) -> str:
+    """`+9.4`; what rounds to nothing is +0.0."""
+    return f"{round(100 * (change - 1), decimals) + 0.0:+.{decimals}f}"
 
 
 def change_words(row: Row) -> str:
-    """`+9.4 %`; of a count without a base, the count that was added."""
-    if row.change:
+    """`+9.4 %`; of a count two digits, such as `+0.0065 %`, and without a base what was added."""
+    if row.change and row.base_rounds:
         return percent(row.change.value)
+    if row.change:
+        share = 100 * (row.change.value - 1)
+        return f"{share:+.0f} %" if abs(share) >= 10 else f"{share:+.2g} %"
     if row.base == 0 and row.head:
         return f"+{row.head:,.0f}"
     return units.ABSENT
@@ -66,7 +74,7 @@ def interval_words(row: Row) -> str:
     """`+8.1 .. +10.7 %`; nothing of a change without a width."""
     if row.change is None or row.change.low == row.change.high:
         return ""
-    return f"{100 * (row.change.low - 1):+.1f} .. {percent(row.change.high)}"
+    return f"{signed(row.change.low)} .. {percent(row.change.high)}"
 
 
 def remarks(comparison: Comparison) -> list[tuple[str, str]]:
@@ -82,7 +90,9 @@ def reason(row: Row) -> str | None:
     """Why the verdict is what it is, and what to do; None where the numbers say it."""
     if row.verdict == UNSURE:
         return f": {REASONS[row.reason or '']}.{next_step(row)}"
-    if row.verdict in (BROKEN, BROKEN_BOTH, FIXED, UNLIKE):
+    if row.verdict == FIXED:
+        return f": before, {row.detail}"
+    if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE):
         return f": {row.detail}"
     if row.verdict in (NEW, MISSING):
         return f": {row.detail}" if row.detail else "."
@@ -97,7 +107,7 @@ def next_step(row: Row) -> str:
         return f" Run both with at least {row.rounds_needed} rounds."
     if row.reason == "wide_interval":
         if row.rounds_needed is None:
-            return " The change lies too close to the budget for any number of rounds to settle it soon."
+            return " It lies at the budget, where more rounds help little."
         return f" About {row.rounds_needed} rounds in each run would settle it; they have {rounds(row)}."
     return ""
 
@@ -137,15 +147,13 @@ def footer(comparison: Comparison) -> Iterator[str]:
             yield f"{other:,} of the rows of unchanged code have other counts all the same: the tools count otherwise."
         return
     rule = comparison.rule
-    yield (
-        f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds; a "
-        f"regression anywhere in equal code has a probability of {100 * rule.alpha:g} % at most."
-    )
+    yield f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds."
+    yield f"A regression anywhere in equal code has a probability of {100 * rule.alpha:g} % at most."
     controls = comparison.controls
     if controls:
         off = ", which is taken off the others" if comparison.mode == "time" else ""
         yield (
-            f"{controls.count:,} rows of unchanged code moved by {100 * expm1(controls.shift):+.2f} %{off}, 95 % of "
+            f"{controls.count:,} rows of unchanged code moved by {percent(exp(controls.shift), 2)}{off}, 95 % of "
             f"them within {100 * expm1(controls.spread):.2f} % of that."
         )
     if mean := comparison.geometric_mean:

@@ -1,0 +1,128 @@
+"""A comparison of two runs as text, chosen by file suffix."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.judge import SAME_CODE, WITHIN, Comparison, Row
+from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
+from ptxbench.result import Run
+from ptxbench.stats import Interval
+from ptxbench.units import size_words
+
+SCHEMA = "ptxbench.compare/1"
+
+
+def to_json(comparison: Comparison) -> str:
+    """Every number, threshold, verdict and reason."""
+    rule, controls = comparison.rule, comparison.controls
+    document = {
+        "schema": SCHEMA,
+        "base": identity(comparison.base),
+        "head": identity(comparison.head),
+        "metric": comparison.mode,
+        "rule": {
+            "budget": rule.budget,
+            "guard": rule.budget / 2,
+            "level": rule.level,
+            "alpha": rule.alpha,
+            "floor_seconds": rule.floor_seconds,
+        },
+        "differences": [{"name": each.name, "base": each.base, "head": each.head} for each in comparison.differences],
+        "controls": controls and {"rows": controls.count, "shift": controls.shift, "spread": controls.spread},
+        "geometric_mean": comparison.geometric_mean,
+        "counts": comparison.counts,
+        "rows": [row_object(row) for row in comparison.rows],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def identity(run: Run) -> Mapping[str, Any]:
+    return {
+        "id": run.run["id"],
+        "started": run.run["started"],
+        "device": run.device.get("name"),
+        "commit": run.source.get("commit"),
+        "dirty": run.source.get("dirty"),
+    }
+
+
+def row_object(row: Row) -> Mapping[str, Any]:
+    return {
+        "pair": row.pair,
+        "variant": row.variant,
+        "size": dict(row.size),
+        "arch": row.arch,
+        "cache": row.cache,
+        "metric": row.metric,
+        "verdict": row.verdict,
+        "reason": row.reason,
+        "detail": row.detail,
+        "base": row.base,
+        "head": row.head,
+        "change": interval_object(row.change),
+        "p_adjusted": row.p,
+        "base_rounds": list(row.base_rounds),
+        "head_rounds": list(row.head_rounds),
+        "rounds_needed": row.rounds_needed,
+        "moves": dict(row.moves.sides),
+        "notes": list(row.notes),
+    }
+
+
+def interval_object(change: Interval | None) -> Mapping[str, float] | None:
+    return None if change is None else {"low": change.low, "value": change.value, "high": change.high}
+
+
+COLUMNS = ("verdict", "pair", "variant", "size", "arch", "cache", "metric", "base", "head", "change", "low", "high",
+           "p_adjusted", "base_rounds", "head_rounds", "rounds_needed", "moves", "reason", "detail")  # fmt: skip
+
+
+def to_csv(comparison: Comparison) -> str:
+    """One row a verdict, in base units; a value that does not exist is an empty field."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(COLUMNS)
+    for row in comparison.rows:
+        place = (row.verdict, row.pair, row.variant, size_words(row.size), row.arch, row.cache, row.metric)
+        change = (row.change.value, row.change.low, row.change.high) if row.change else (None, None, None)
+        rounds = (len(row.base_rounds), len(row.head_rounds), row.rounds_needed)
+        rows.writerow([*place, row.base, row.head, *change, row.p, *rounds, row.moves, row.reason, row.detail])
+    return text.getvalue()
+
+
+def to_markdown(comparison: Comparison) -> str:
+    """To paste into an issue: the rows that say something, the reasons, the sums."""
+    base, head, *differences = header(comparison)
+    lines = [total(comparison), "", f"- {base}", f"- {head}", *(f"- {each}" for each in differences), ""]
+    idle = (SAME_CODE, WITHIN) if comparison.mode == "counters" else (SAME_CODE,)
+    rows = [row for row in comparison.rows if row.verdict not in idle]
+    if rows:
+        headings = ["verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval", "code"]
+        lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|--:|--:|--:|--:|:--|"]
+    for row in rows:
+        place = [row.verdict, row.pair, f"`{row.variant}`", size_words(row.size), row.metric]
+        lines.append(markdown_row([*place, *values(row), change_words(row), interval_words(row), str(row.moves)]))
+    if rows:
+        lines.append("")
+    told = [f"- {verdict} {words}" for verdict, words in remarks(comparison)]
+    lines += [*told, ""] if told else []
+    return "\n".join([*lines, *footer(comparison)]) + "\n"
+
+
+EXPORTERS: dict[str, Callable[[Comparison], str]] = {".json": to_json, ".csv": to_csv, ".md": to_markdown}
+
+
+def exporter_for(path: Path) -> Callable[[Comparison], str]:
+    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
+    exporter = EXPORTERS.get(path.suffix.lower())
+    if exporter is None:
+        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
+    return exporter

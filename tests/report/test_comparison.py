@@ -1,0 +1,188 @@
+"""Printed comparisons, whole, from seeded runs."""
+
+import numpy as np
+
+from ptxbench.judge import compare
+from ptxbench.report.comparison import ComparisonTable
+from tests.report.test_table import printed
+from tests.runs import Kernel, Noise, Sampling, cell, run_of
+
+SAMPLING = Sampling(noise=Noise(process=0.004))
+BEFORE = {
+    "softmax": {"cuda": Kernel(50), "ptx": Kernel(45)},
+    "triad": {"cuda": Kernel(80), "ptx": Kernel(80), "ptx.v4": Kernel(78)},
+    "scan": {"cuda": Kernel(60), "ptx": Kernel(52)},
+    "transpose": {"cuda": Kernel(30), "ptx": Kernel(30)},
+    "histogram256": {"cuda": Kernel(90), "ptx": Kernel(70)},
+}
+AFTER = {
+    "softmax": {"cuda": Kernel(50), "ptx": Kernel(49.6, "B")},
+    "triad": {"cuda": Kernel(80), "ptx": Kernel(80), "ptx.v4": Kernel(70, "B")},
+    "scan": {"cuda": Kernel(54, "B", "A"), "ptx": Kernel(52)},
+    "transpose": {"cuda": Kernel(30), "ptx": Kernel(30, "B", status="wrong", reason="transpose.ptx, n=33: out[2] is 1, "
+                                                    "expected 2.")},
+    "histogram256": {"cuda": Kernel(90), "ptx": Kernel(70.5, "B")},
+}  # fmt: skip
+
+
+def run(seed, pairs, **frame):
+    rng = np.random.default_rng(seed)
+    noisy = Sampling(noise=Noise(process=0.03))
+    cells = [
+        cell(rng, pair, {"n": 65536}, kernels, noisy if pair == "histogram256" else SAMPLING)
+        for pair, kernels in pairs.items()
+    ]
+    return run_of(cells, **frame)
+
+
+BASE = run(1, BEFORE, id="ba5e0001")
+HEAD = run(2, AFTER, id="4ead0002", started="2026-02-01T12:00:00Z", device={"driver": "590.10"})
+
+
+def test_ratios_with_their_rounds_intervals_and_causes_and_what_to_do():
+    text = printed(ComparisonTable(compare(BASE, HEAD)))
+    assert (
+        text
+        == """\
+base  ba5e0001  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+They differ in driver 580.65 -> 590.10.
+
+verdict          variant           ratio, base → head            change  -12 %        0        +13 %
+────────────────────────────────────────────────────────────────────────────────────────────────────
+REGRESSED        softmax ptx       0.895 → 0.991                +10.8 %          ·    ┊    ·    ├●┤
+ptx: source      n=65536           ▁▁▁▁▁ → █▇▇██        +9.8 .. +11.5 %
+UNSURE           histogram256 ptx  0.749 → 0.788                 +5.1 %          ├─────────●───────┤
+ptx: source      n=65536           ▆▁▅▃▂ → █▅▁█▆        -4.9 .. +12.8 %
+REFERENCE-MOVED  scan ptx          0.862 → 0.963                +11.8 %          ·    ┊    ·     ├●┤
+cuda: toolchain  n=65536           ▁▁▁▁▁ → ▇████       +11.1 .. +12.6 %
+IMPROVED         triad ptx.v4      0.980 → 0.874                -10.8 %  ├●┤     ·    ┊    ·
+ptx.v4: source   n=65536           ▇▇███ → ▂▁▁▂▁        -11.5 .. -9.5 %
+
+BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+UNSURE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds
+       help little.
+
+6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 UNSURE, 1 REFERENCE-MOVED, 1 IMPROVED, 1 SAME-CODE.
+Budget 5 %; intervals between one-sided 99 % bounds over rounds.
+A regression anywhere in equal code has a probability of 5 % at most.
+Geometric mean of head over base: 1.030. No verdict rests on it.
+"""
+    )
+
+
+def test_times():
+    text = printed(ComparisonTable(compare(BASE, HEAD, "time")))
+    assert (
+        text
+        == """\
+base  ba5e0001  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+They differ in driver 580.65 -> 590.10.
+
+verdict          variant           time, base → head           change  -11 %          0        +11 %
+────────────────────────────────────────────────────────────────────────────────────────────────────
+REGRESSED        softmax ptx       44.96 → 49.51 µs           +10.2 %           ·     ┊     ·     ●┤
+ptx: source      n=65536           ▁▁▁▁▁ → █████      +9.8 .. +10.7 %
+UNSURE           histogram256 ptx  69.20 → 70.77 µs            +2.3 %           ·    ├───●────┤
+ptx: source      n=65536           ▃▁▄▃▃ → █▅▃▆▅       -0.4 .. +6.2 %
+IMPROVED         triad ptx.v4      78.00 → 70.11 µs           -10.1 %  ├●┤      ·     ┊     ·
+ptx.v4: source   n=65536           ▇▇███ → ▁▁▁▁▁      -10.8 .. -9.4 %
+IMPROVED         scan cuda         60.22 → 54.08 µs           -10.1 %  ├●┤      ·     ┊     ·
+cuda: toolchain  n=65536           █████ → ▂▁▁▁▁      -10.6 .. -9.4 %
+
+BROKEN  transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+MISSING transpose cuda n=65536: has no value in the other run.
+UNSURE  histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would settle
+        it; they have 5.
+
+11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 UNSURE, 2 IMPROVED, 5 SAME-CODE.
+Budget 5 %; intervals between one-sided 99 % bounds over rounds.
+A regression anywhere in equal code has a probability of 5 % at most.
+5 rows of unchanged code moved by -0.04 %, which is taken off the others, 95 % of them within 2.20 %
+of that.
+Geometric mean of head over base: 0.987. No verdict rests on it.
+"""
+    )
+
+
+COUNTS = {"ptx_warp_instructions": 15360, "ptx_global_load_sectors": 16384, "ptx_global_store_sectors": 8192,
+          "ptx_shared_load_conflicts": 0, "ptx_shared_store_conflicts": 0}  # fmt: skip
+
+
+def counted(code, registers=22, **counts):
+    kernels = {
+        "cuda": Kernel(counts=COUNTS),
+        "ptx": Kernel(counts={**COUNTS, **counts}, code=code, registers=registers),
+    }
+    return run_of([cell(np.random.default_rng(0), "triad", {"n": 65536}, kernels)], id=f"c0{code.lower()}")
+
+
+COUNTED = counted("A")
+CHANGED = counted("B", 30, ptx_warp_instructions=15361, ptx_global_load_sectors=12288, ptx_shared_load_conflicts=31)
+
+
+def test_counters_that_changed():
+    text = printed(ComparisonTable(compare(COUNTED, CHANGED)))
+    assert (
+        text
+        == """\
+base  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+head  c0b  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+
+verdict    variant    metric                       base    head     change  code
+───────────────────────────────────────────────────────────────────────────────────────
+REGRESSED  triad ptx  registers                      22      30      +36 %  ptx: source
+           n=65536
+REGRESSED  triad ptx  ptx_warp_instructions      15,360  15,361  +0.0065 %  ptx: source
+           n=65536
+REGRESSED  triad ptx  ptx_shared_conflicts            0      31        +31  ptx: source
+           n=65536
+REGRESSED  triad ptx  ptx_shared_load_conflicts       0      31        +31  ptx: source
+           n=65536
+IMPROVED   triad ptx  ptx_global_sectors         24,576  20,480      -17 %  ptx: source
+           n=65536
+IMPROVED   triad ptx  ptx_global_load_sectors    16,384  12,288      -25 %  ptx: source
+           n=65536
+
+26 rows of counters: 4 REGRESSED, 2 IMPROVED, 7 WITHIN, 13 SAME-CODE.
+Counts are compared exactly: any difference is one.
+"""
+    )
+
+
+def test_nothing_changed():
+    text = printed(ComparisonTable(compare(COUNTED, COUNTED)))
+    assert (
+        text
+        == """\
+base  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+head  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+
+26 rows of counters: 26 SAME-CODE.
+Counts are compared exactly: any difference is one.
+"""
+    )
+
+
+def test_no_line_is_wider_than_the_terminal_and_no_number_is_cut():
+    for comparison in (compare(BASE, HEAD), compare(BASE, HEAD, "time"), compare(COUNTED, CHANGED)):
+        for width in (100, 80, 72):
+            text = printed(ComparisonTable(comparison), width=width)
+            assert max(map(len, text.splitlines())) <= width
+            assert "…" not in text
+
+
+def test_a_terminal_without_unicode_gets_ascii():
+    text = printed(ComparisonTable(compare(BASE, HEAD)), encoding="latin-1")
+    assert "->" in text
+    assert "o" in text
+    assert text.isascii()
+
+
+def test_text_from_outside_is_not_taken_for_markup():
+    head = run(
+        2, {"transpose": {"cuda": Kernel(30), "ptx": Kernel(30, status="broken", reason="[bold]x[/] is [red].")}}
+    )
+    text = printed(ComparisonTable(compare(run(1, {"transpose": BEFORE["transpose"]}), head)))
+    assert "[bold]x[/] is [red]." in text
