@@ -208,6 +208,20 @@ class Pair:
                 total += 2 * once if isinstance(arg, InOut) else once
         return total
 
+    def written_bytes(self, size: Size) -> int:
+        """Of the compulsory bytes, those that the outputs take."""
+        outputs = [arg for arg in self.args if isinstance(arg, Out | InOut)]
+        written = sum(math.prod(arg.shape(**size)) * arg.dtype.itemsize for arg in outputs)
+        return min(written, self.compulsory_bytes(size))
+
+    def work(self, size: Size) -> dict[str, int]:
+        """What any implementation must do: flops, and bytes, of which some are written."""
+        return {
+            "flops": int(self.flops(**size)),
+            "bytes": int(self.compulsory_bytes(size)),
+            "written": int(self.written_bytes(size)),
+        }
+
     def make_arguments(self, size: Size, seed: int, *, integers: bool = False) -> dict[str, Any]:
         """A value for each argument, by name in signature order, the same on every machine.
 

@@ -6,7 +6,7 @@ Agreement is asserted, disagreement never denied: a NaN passes `not error > boun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -197,6 +197,14 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
         error = finite(judged.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
     return Verdict(greatest)
+
+
+def same_bits(names: Iterable[str], first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
+    """True if these arrays have the same bytes in both."""
+    return all(
+        np.array_equal(first[name].view(f"u{first[name].itemsize}"), second[name].view(f"u{second[name].itemsize}"))
+        for name in names
+    )
 
 
 def finite(error: float) -> float | None:

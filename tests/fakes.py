@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from typing import Any
@@ -43,6 +43,7 @@ class ScriptedClock:
         *,
         graphs: bool = False,
         overhead_ns: int = 0,
+        left: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.ns: Iterator[int] = cycle(ns)
         self.name = name
@@ -50,6 +51,7 @@ class ScriptedClock:
         self.graphs = graphs
         self.copies = 1
         self.overhead_ns = overhead_ns
+        self.left = left
 
     def enqueue(self) -> Callable[[], int]:
         self.log.append(f"enqueue {self.name}")
@@ -63,6 +65,10 @@ class ScriptedClock:
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         self.log.append(f"enqueue {launches} {self.name}")
         return lambda: self.overhead_ns + launches * next(self.ns)
+
+    def outputs(self) -> Mapping[str, Any]:
+        self.log.append(f"outputs {self.name}")
+        return self.left()
 
 
 class ScriptedWatch:
@@ -96,15 +102,28 @@ Compute = Callable[[Build, Launch, Mapping[str, Any], tuple[str, ...]], Mapping[
 
 
 class FakeBackend:
-    """A GPU by its looks: `times` scripts each variant's clock, `compute` says what a launch writes."""
+    """A GPU by its looks: `times` scripts each variant's clock, `compute` says what a launch writes.
+
+    `timed` says what a sample writes, and `repeats` what further launches on the same data do, where not the same.
+    """
 
     name = "gpu"
     isolated = False
 
-    def __init__(self, times: Mapping[str, Iterable[int]], compute: Compute, reason: str | None = None) -> None:
+    def __init__(
+        self,
+        times: Mapping[str, Iterable[int]],
+        compute: Compute,
+        reason: str | None = None,
+        *,
+        timed: Compute | None = None,
+        repeats: Sequence[Compute] = (),
+    ) -> None:
         self.times = times
         self.compute = compute
         self.reason = reason
+        self.timed = timed or compute
+        self.repeats = repeats or (compute,)
 
     def unavailable(self) -> str | None:
         return self.reason
@@ -116,11 +135,19 @@ class FakeBackend:
         left = self.compute(build, launch, arguments, outputs)
         return Outcome(left, approximate=accuracy.opcodes(build.ptx))
 
+    def again(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        for compute in self.repeats:
+            yield Outcome(compute(build, launch, arguments, outputs), approximate=accuracy.opcodes(build.ptx))
+
     def clock(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> ScriptedClock | None:
         times = self.times.get(build.variant)
-        return None if times is None else ScriptedClock(times, build.variant)
+        if times is None:
+            return None
+        return ScriptedClock(times, build.variant, left=lambda: self.timed(build, launch, arguments, outputs))
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None
@@ -152,14 +179,25 @@ class HostileBackend:
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         self.do(build.variant, "verify")
-        if build.entry == "control":
-            return Outcome({"y": arguments["x"].copy()})
-        return Outcome({"y": arguments["x"] * arguments["a"]})
+        return Outcome(self.left(build, arguments))
+
+    def again(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        yield self.run(build, launch, arguments, outputs)
+
+    def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a kernel that does no harm writes."""
+        return {"y": arguments["x"].copy() if build.entry == "control" else arguments["x"] * arguments["a"]}
 
     def clock(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> ScriptedClock:
-        clock = ScriptedClock([self.ns[build.variant] if build.entry != "control" else 100_000], build.variant)
+        clock = ScriptedClock(
+            [self.ns[build.variant] if build.entry != "control" else 100_000],
+            build.variant,
+            left=lambda: self.left(build, arguments),
+        )
         if build.entry != "control" and self.deeds.get(build.variant, "").startswith("measure"):
             enqueue = clock.enqueue
 

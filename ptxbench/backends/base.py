@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -53,6 +53,13 @@ class Clock(Protocol):
         """
         ...
 
+    def outputs(self) -> Mapping[str, Any]:
+        """What the last sample left in the arrays that the kernel may write; asked before another clock's sample.
+
+        Raises WrongResult if any sample so far wrote anything else.
+        """
+        ...
+
 
 class Watch(Protocol):
     """Looks at the device between blocks."""
@@ -93,6 +100,12 @@ class Backend(Protocol):
 
         Raises KernelError: MemoryFault, FuelExhausted, WrongResult for a write outside `outputs`, DeviceError, ...
         """
+        ...
+
+    def again(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        """The same launch over again, each as differently as the backend can: whatever that changes is the kernel's."""
         ...
 
     def clock(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -11,6 +11,7 @@ class EventClock:
 
     `event` makes an event ahead of time and gives the function that records it; `elapsed` waits. `capture` makes a
     graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
+    `outputs` waits, and fetches what the last launch left.
     """
 
     def __init__(
@@ -22,6 +23,7 @@ class EventClock:
         reporting: Callable[[], Any],
         capture: Callable[[int], Callable[[], None]] | None = None,
         copies: int = 1,
+        outputs: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.before_launch = before_launch
         self.launch = launch
@@ -31,6 +33,7 @@ class EventClock:
         self.capture = capture
         self.graphs = capture is not None
         self.copies = copies
+        self.fetch = outputs
         self.captured: dict[int, Callable[[], None]] = {}
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
@@ -44,6 +47,11 @@ class EventClock:
     def enqueue(self) -> Callable[[], int]:
         """See base.Clock."""
         return self.enqueue_timed(self.launch)
+
+    def outputs(self) -> Mapping[str, Any]:
+        """See base.Clock."""
+        with self.reporting():
+            return self.fetch()
 
     def enqueue_timed(self, launch: Callable[[], None]) -> Callable[[], int]:
         """Time `launch` by two events, which exist before the first is recorded: nothing is made in the timed part."""

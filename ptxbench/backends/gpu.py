@@ -61,6 +61,9 @@ ADVICE = {
 }
 """What to do, by CUresult; cudaError_t has the same numbers for these."""
 
+LAUNCHES = 20
+"""How often a kernel runs on the same data, to see whether it always leaves the same bits."""
+
 STICKY = frozenset({700, 702, 710, 714, 715, 716, 717, 718, 719})
 """Errors of a kernel that ran: the context is lost, and with it the process's use of the GPU."""
 
@@ -172,9 +175,15 @@ class GpuBackend:
         with self.reporting(build):
             memory = DeviceBuffers(self.cuda, self.stream, arguments)
             self.prepare(build, launch, arguments, memory)()
-            left = memory.download()
-        buffers.check_untouched(kernel_name(build), arguments, outputs, left)
-        return Outcome({name: left[name].data for name in outputs}, approximate=accuracy.opcodes(build.ptx))
+            left = self.fetch(build, memory, arguments, outputs)
+        return Outcome(left, approximate=accuracy.opcodes(build.ptx))
+
+    def again(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        """See base.Backend: each in buffers of its own, with whatever order its CTAs come to run in."""
+        for _ in range(LAUNCHES - 1):
+            yield self.run(build, launch, arguments, outputs)
 
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
@@ -211,7 +220,16 @@ class GpuBackend:
             lambda: self.reporting(build),
             lambda launches: self.capture(rotated(), launches),
             copies,
+            lambda: self.fetch(build, memory, arguments, outputs),
         )
+
+    def fetch(
+        self, build: Build, memory: DeviceBuffers, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Mapping[str, Any]:
+        """What launches left of `outputs`. Raises WrongResult if they wrote anything else."""
+        left = memory.download()
+        buffers.check_untouched(kernel_name(build), arguments, outputs, left)
+        return {name: left[name].data for name in outputs}
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters."""

@@ -5,8 +5,9 @@ Knows clocks, and no backend, pair or file.
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from statistics import median
@@ -38,6 +39,9 @@ class SystemHost:
 
 SETTINGS, HOST = Settings(), SystemHost()
 
+Witness = Callable[[str, str, int], None]
+"""Is told of a sample that was just taken like those of a block: the contrast's variant, whose it is, which block."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -58,11 +62,13 @@ def measure(
     watch: Watch | None = None,
     floor: Clock | None = None,
     host: Host = HOST,
+    witness: Witness | None = None,
 ) -> Measured:
     """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
     decided steps out. `floor` is the clock of an empty kernel with the same launch; `watch` tells throttling.
+    `witness` looks at what samples left after a block drawn by chance, and after the last.
     """
     variants = [name for name in clocks if name != reference]
     if reference not in clocks or not variants:
@@ -75,7 +81,9 @@ def measure(
     if not warm_up(contrasts, settings, host):
         labels.add(UNSETTLED)
     solo = {name: [take_block([each])[0] for _ in range(settings.solo)] for name, each in samplers.items()}
-    take_blocks(contrasts, settings, watch, host)
+    for each in take_blocks(contrasts, settings, watch, host):
+        if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
+            testify(each, clocks, witness)
     floor_ns = None
     if floor is not None:
         empty = sampler(floor, k)
@@ -149,8 +157,13 @@ def warm_up(contrasts: Sequence[Contrast], settings: Settings, host: Host) -> bo
             return False
 
 
-def take_blocks(contrasts: Sequence[Contrast], settings: Settings, watch: Watch | None, host: Host) -> None:
-    """A block of each open contrast in turn, until all are decided; a rest after each that was throttled."""
+def take_blocks(
+    contrasts: Sequence[Contrast], settings: Settings, watch: Watch | None, host: Host
+) -> Iterator[Contrast]:
+    """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
+
+    Gives each contrast after its block.
+    """
     hot = 0
     while still_open := [each for each in contrasts if each.stop is None]:
         for each in still_open:
@@ -163,6 +176,23 @@ def take_blocks(contrasts: Sequence[Contrast], settings: Settings, watch: Watch 
                 host.sleep(pause(hot))
             each.seconds += host.now() - begun
             each.decide(settings)
+            yield each
+
+
+def drawn_block(seed: int, round_number: int, settings: Settings) -> int:
+    """After how many blocks the witness looks for the first time: by chance, and before a round can end."""
+    return random.Random(f"{seed}:{round_number}:witness").randint(1, settings.looks[0])
+
+
+def testify(contrast: Contrast, clocks: Mapping[str, Clock], witness: Witness) -> None:
+    """Show both kernels of a contrast to the witness, each after one more sample of it that does not count.
+
+    One more, because the kernels of a block may share their buffers, and each restores them; and one launch where a
+    sample is a graph, because the launches of a graph do not.
+    """
+    for name in (contrast.reference, contrast.variant):
+        take_block([clocks[name].enqueue])
+        witness(contrast.variant, name, len(contrast.ns) - 1)
 
 
 def labels_of(contrast: Contrast, settings: Settings, solo: dict[str, Sequence[int]], floor_ns: int | None) -> set[str]:

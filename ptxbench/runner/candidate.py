@@ -52,6 +52,7 @@ class Candidate:
     sizes: list[Size] = field(default_factory=list)
     max_error: float | None = 0.0
     worst: str | None = None
+    deterministic: bool | None = None
     counts: Mapping[str, float] | None = None
     approximate: frozenset[str] = frozenset()
     error: Exception | None = None
@@ -91,6 +92,13 @@ class Candidate:
             self.counts = None
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
+    def cross_examined(self, verdict: Verdict) -> None:
+        """Take the verdict on what a timed sample left."""
+        known = self.max_error is not None and verdict.max_error is not None
+        self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
+        if verdict.worst:
+            self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
+
     def fork(self) -> Candidate:
         """A copy for one cell: what happens there does not touch the next cell."""
         return dataclasses.replace(self, sizes=list(self.sizes))
@@ -100,7 +108,7 @@ class Candidate:
         check = None
         if self.sizes:
             allowed = wider(tolerance, sorted(self.approximate))
-            check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst)
+            check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst, self.deterministic)
         report = with_occupancy(self.build, launch) if self.build else None
         return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts)
 

@@ -172,7 +172,7 @@ class Ledger:
             size,
             self.plan.arch,
             LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
-            {"flops": int(pair.flops(**size)), "bytes": int(pair.compulsory_bytes(size))},
+            pair.work(size),
             {},
         )
 
@@ -193,8 +193,10 @@ def checked(checks: Sequence[CheckReport]) -> CheckReport | None:
         return None
     errors = [each.max_error for each in checks]
     known = [error for error in errors if error is not None]
+    repeated = [each.deterministic for each in checks if each.deterministic is not None]
     return dataclasses.replace(
         checks[0],
         max_error=max(known) if len(known) == len(errors) else None,
         worst=next((each.worst for each in checks if each.worst), None),
+        deterministic=all(repeated) if repeated else None,
     )

@@ -10,12 +10,10 @@ import sys
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
-import numpy as np
-
-from ptxbench import toolchain
+from ptxbench import oracle, roofline, toolchain
 from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, shown
 from ptxbench.discovery.execute import describe, line_of
@@ -24,17 +22,19 @@ from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
-from ptxbench.result import BITS_DIFFER, MODELLED, Cell, LaunchReport
+from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchReport, Round
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
+from ptxbench.runner.evidence import Evidence, with_evidence
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
 from ptxbench.units import size_words
-from ptxbench.verify import ErrorOf, expect, verify
+from ptxbench.verify import ErrorOf, Expected, expect, same_bits, verify
 
 Builds = Mapping[Source, "Future[Build]"]
+Result = TypeVar("Result")
 
 
 def run(plan: Plan) -> Iterator[Event]:
@@ -71,6 +71,7 @@ class Story:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.backend = plan.backend
+        self.device = plan.backend.device()
         self.total = sum(map(steps, plan.jobs))
         self.done = 0
 
@@ -97,9 +98,12 @@ class Story:
         labels: set[str] = set()
         for size, integers in checks(job):
             if not self.lost:
-                labels |= yield from self.verify(job, candidates, size, integers=integers)
+                repeated = size == largest(job) and not integers
+                data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
+                labels |= yield from self.verify(job, candidates, data)
+        weak = self.question(job, candidates)
         for number, size in enumerate(job.sizes, 1):
-            yield CellDone((yield from self.cell(job, candidates, size, labels)), last=number == len(job.sizes))
+            yield CellDone((yield from self.cell(job, candidates, size, labels, weak)), last=number == len(job.sizes))
             if self.lost:
                 return
         self.done = end
@@ -110,30 +114,36 @@ class Story:
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and build.cubin is None:
             candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
 
-    def verify(
-        self, job: Job, candidates: Sequence[Candidate], size: Size, *, integers: bool = False
-    ) -> Generator[Event, None, set[str]]:
-        """Run every variant that is alive once at `size` and judge what it wrote; the labels that result."""
-        pair = job.found.pair
-        with blaming(job, size):
-            arguments = pair.make_arguments(size, self.plan.seed, integers=integers)
-            expected = expect(pair, arguments, integers=integers)
-        where = size_words(size) + (" (whole numbers)" if integers else "")
+    def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
+        """Which wrong results the pair's oracle would accept; None where there is nothing right for it to accept."""
+        alive = [each for each in candidates if each.alive and each.build]
+        if not alive or self.lost:
+            return None
+        with blaming(job, largest(job)):
+            return oracle.weaknesses(
+                job.found.pair, self.plan.seed, errors_of(opcode for each in alive for opcode in each.approximate)
+            )
+
+    def verify(self, job: Job, candidates: Sequence[Candidate], given: Given) -> Generator[Event, None, set[str]]:
+        """Run every variant that is alive once on what is `given` and judge what it wrote; the labels that result."""
+        pair, size, expected = job.found.pair, given.size, given.expected
         labels: set[str] = set()
         first: Mapping[str, Any] | None = None
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
                 yield self.step(job, candidate, "verify", size)
                 try:
-                    outcome = self.backend.run(candidate.build, pair.launch(**size), arguments, pair.outputs)
+                    outcome = self.backend.run(candidate.build, pair.launch(**size), given.arguments, pair.outputs)
                 except KernelError as error:
                     candidate.fail(error)
                     continue
                 except MemoryError:
                     raise too_large(job, size) from None
-                allowed = expected.widened({opcode: error_of(opcode) for opcode in outcome.approximate})
-                verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {where}")
+                allowed = expected.widened(errors_of(outcome.approximate))
+                verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {given.where}")
                 candidate.judge(size, verdict, outcome)
+                if given.repeated and candidate.alive:
+                    self.repeat(job, candidate, given, allowed, outcome.outputs)
                 if not candidate.alive:
                     continue
                 first = first or outcome.outputs
@@ -143,25 +153,49 @@ class Story:
                     labels.add(BITS_DIFFER + candidate.source.variant)
         return labels
 
+    def repeat(self, job: Job, candidate: Candidate, given: Given, allowed: Expected, first: Mapping[str, Any]) -> None:
+        """Launch on the same data again, and compare every bit with the `first` outputs; what differs is judged too."""
+        pair = job.found.pair
+        assert candidate.build is not None
+        try:
+            for outcome in self.backend.again(
+                candidate.build, pair.launch(**given.size), given.arguments, pair.outputs
+            ):
+                candidate.deterministic = same_bits(allowed.outputs, first, outcome.outputs)
+                if not candidate.deterministic:
+                    where = f"{candidate.label}, {given.where}, in another launch"
+                    candidate.judge(given.size, verify(outcome.outputs, allowed, where), outcome)
+                    return
+        except KernelError as error:
+            candidate.fail(error)
+        except MemoryError:
+            raise too_large(job, given.size) from None
+
     def cell(
-        self, job: Job, candidates: Sequence[Candidate], size: Size, labels: set[str]
+        self,
+        job: Job,
+        candidates: Sequence[Candidate],
+        size: Size,
+        labels: set[str],
+        weak: tuple[str, ...] | None,
     ) -> Generator[Event, None, Cell]:
         """Verify at the cell's own size, and time there what has a clock."""
         pair, plan = job.found.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
-        labels = labels | (yield from self.verify(job, own, size))
-        measured = yield from self.measure(job, own, launch, size)
+        data = prepare(job, size, plan.seed)
+        labels = labels | (yield from self.verify(job, own, data)) | ({ORACLE_WEAK} if weak else set())
+        measured = yield from self.measure(job, own, launch, data)
         if self.lost:
             for candidate in own:
                 if candidate.alive:
                     candidate.fail(ToolMissing(f"The device was lost before its turn: {self.lost}"))
-        return Cell(
+        cell = Cell(
             pair=job.found.name,
             size=dict(size),
             arch=plan.arch,
             launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
-            work={"flops": int(pair.flops(**size)), "bytes": int(pair.compulsory_bytes(size))},
+            work=pair.work(size),
             variants={
                 candidate.source.variant: candidate.result(
                     launch, f"float64, {shown(job.found.path)}", pair.tolerance.describe
@@ -170,23 +204,25 @@ class Story:
             },
             labels=sorted(labels | measured.labels),
             rounds=measured.rounds,
+            oracle=weak,
+            limits=roofline.limits(self.device, {}),
         )
+        return roofline.disproved(cell, self.device)
 
     def measure(
-        self, job: Job, candidates: Sequence[Candidate], launch: Launch, size: Size
+        self, job: Job, candidates: Sequence[Candidate], launch: Launch, given: Given
     ) -> Generator[Event, None, Measured]:
         """Time the verified variants together, if the reference is verified and the backend has a clock."""
         pair = job.found.pair
         alive = {each.source.variant: each for each in candidates if each.alive and each.build}
         if REFERENCE not in alive or self.lost:
             return Measured()
-        arguments = pair.make_arguments(size, self.plan.seed)
         clocks = {}
         for name in (REFERENCE, *(each for each in alive if each != REFERENCE)):
             candidate = alive[name]
             assert candidate.build is not None
             try:
-                clock = self.backend.clock(candidate.build, launch, arguments, pair.outputs)
+                clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs)
                 if clock is None:
                     return Measured()
                 clocks[name] = TimedClock(candidate, clock, self.plan.mark)
@@ -195,9 +231,10 @@ class Story:
                 if self.lost or name == REFERENCE:
                     return Measured()
         while len(clocks) > 1:
-            yield self.step(job, alive[next(reversed(clocks))], "measure", size)
+            yield self.step(job, alive[next(reversed(clocks))], "measure", given.size)
+            evidence = Evidence(clocks)
             try:
-                return measure(
+                measured = measure(
                     clocks,
                     reference=REFERENCE,
                     seed=self.plan.seed,
@@ -205,14 +242,29 @@ class Story:
                     process=self.plan.process,
                     settings=self.plan.settings,
                     watch=self.backend.watch(),
-                    floor=self.backend.floor(launch, arguments),
+                    floor=self.backend.floor(launch, given.arguments),
+                    witness=evidence,
                 )
+                return replace(measured, rounds=self.cross_examine(evidence, alive, given, measured.rounds))
             except ClockError as error:  # the others are measured without it, if the device still works
                 error.candidate.fail(error.cause)
                 del clocks[error.candidate.source.variant]
                 if self.lost or REFERENCE not in clocks:
                     break
         return Measured()
+
+    def cross_examine(
+        self, evidence: Evidence, alive: Mapping[str, Candidate], given: Given, rounds: Sequence[Round]
+    ) -> list[Round]:
+        """Judge what the timed samples left. A variant that was wrong then is wrong, and its samples are gone."""
+        verdicts = evidence.verdicts(
+            {name: given.expected.widened(errors_of(each.approximate)) for name, each in alive.items()},
+            {name: f"{each.label}, {given.where}" for name, each in alive.items()},
+        )
+        for exhibit, verdict in verdicts:
+            if alive[exhibit.variant].alive:
+                alive[exhibit.variant].cross_examined(verdict)
+        return with_evidence(rounds, verdicts)
 
 
 class ClockError(Exception):
@@ -240,6 +292,9 @@ class TimedClock:
     def copies(self) -> int:
         return self.clock.copies
 
+    def outputs(self) -> Mapping[str, Any]:
+        return self.named(self.clock.outputs)
+
     def enqueue(self) -> Callable[[], int]:
         return self.guarded(self.clock.enqueue)
 
@@ -247,15 +302,49 @@ class TimedClock:
         return self.guarded(lambda: self.clock.enqueue_graph(launches))
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
-        def named(action: Callable[[], Any]) -> Any:
-            self.mark(self.candidate.source.variant)
-            try:
-                return action()
-            except KernelError as error:
-                raise ClockError(self.candidate, error) from None
+        wait = self.named(enqueue)
+        return lambda: self.named(wait)
 
-        wait = named(enqueue)
-        return lambda: int(named(wait))
+    def named(self, action: Callable[[], Result]) -> Result:
+        """What `action` gives, or whose error it raises."""
+        self.mark(self.candidate.source.variant)
+        try:
+            return action()
+        except KernelError as error:
+            raise ClockError(self.candidate, error) from None
+
+
+@dataclass(frozen=True)
+class Given:
+    """The data of a launch, and what a right kernel makes of it. `where` is its size in words.
+
+    `repeated`: whether to launch on it more than once.
+    """
+
+    size: Size
+    where: str
+    arguments: Mapping[str, Any]
+    expected: Expected
+    repeated: bool
+
+
+def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated: bool = False) -> Given:
+    """The pair's data at `size`, random or whole numbers."""
+    pair = job.found.pair
+    with blaming(job, size):
+        arguments = pair.make_arguments(size, seed, integers=integers)
+        expected = expect(pair, arguments, integers=integers)
+    where = size_words(size) + (" (whole numbers)" if integers else "")
+    return Given(size, where, arguments, expected, repeated)
+
+
+def largest(job: Job) -> Size:
+    """The check size with the most bytes: the one with the most CTAs that could get in each other's way."""
+    return max(job.found.pair.check_sizes, key=job.found.pair.compulsory_bytes)
+
+
+def errors_of(opcodes: Iterable[str]) -> dict[str, ErrorOf]:
+    return {opcode: error_of(opcode) for opcode in opcodes}
 
 
 def error_of(opcode: str) -> ErrorOf:
@@ -284,14 +373,6 @@ def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
         check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
     except (KernelError, ToolMissing) as error:
         candidate.fail(error)
-
-
-def same_bits(names: Iterable[str], first: Mapping[str, Any], second: Mapping[str, Any]) -> bool:
-    """True if these arrays have the same bytes in both."""
-    return all(
-        np.array_equal(first[name].view(f"u{first[name].itemsize}"), second[name].view(f"u{second[name].itemsize}"))
-        for name in names
-    )
 
 
 def too_large(job: Job, size: Size) -> UsageError:

@@ -246,3 +246,40 @@ def test_a_time_under_twice_that_of_an_empty_kernel_is_that_of_the_launch(floor,
     result = measured(clocks, floor=ScriptedClock([floor]))
     assert result.labels - {"UNSETTLED"} == label  # after a warm-up of no time at all
     assert result.rounds[0].floor_ns == floor
+
+
+# ---- the witness
+
+
+def test_the_witness_sees_both_kernels_after_a_block_by_chance_and_after_the_last():
+    seen = []
+    for seed in range(40):
+        clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
+        settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+
+        def witness(against, name, block, log=log, seed=seed):
+            assert log[-2:] == [f"enqueue {name}", f"wait {name}"]  # its own sample is the last
+            seen.append((seed, against, name, block))
+
+        [one] = measured(clocks, settings, seed, witness=witness).rounds
+        assert len(one.ns) == 8  # its samples are none of the round's
+    assert {(against, name) for _, against, name, _ in seen} == {("ptx", "cuda"), ("ptx", "ptx")}
+    for seed in range(40):
+        blocks = sorted({block for at, _, _, block in seen if at == seed})
+        assert blocks[-1] == 7
+    assert {block for _, _, _, block in seen} == set(range(8))
+
+
+def test_of_every_contrast_both_kernels_are_seen():
+    clocks, _ = clocks_with_log(**{name: [100_000] for name in ("cuda", "ptx", "ptx.v4")})
+    seen = []
+    measured(clocks, witness=lambda *told: seen.append(told[:2]))
+    assert set(seen) == {(against, name) for against in ("ptx", "ptx.v4") for name in ("cuda", against)}
+
+
+def test_where_a_sample_is_a_graph_the_witness_sees_a_single_launch():
+    clocks = {name: ScriptedClock([5_000], name, graphs=True) for name in ("cuda", "ptx")}
+    seen = []
+    [one] = measured(clocks, witness=lambda against, name, block: seen.append(clocks[name].log[-2:])).rounds
+    assert one.timing == "slope"
+    assert seen[0] == ["enqueue cuda", "wait cuda"]

@@ -135,7 +135,7 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
     (cell,) = cells(plan_of(kernels))
     assert (cell.pair, cell.size, cell.arch) == ("scale", {"n": 1024}, "sm_90")
     assert (cell.launch.grid, cell.launch.block) == ((8, 1, 1), (128, 1, 1))
-    assert cell.work == {"flops": 1024, "bytes": 8192}
+    assert cell.work == {"flops": 1024, "bytes": 8192, "written": 4096}
     assert list(cell.variants) == ["cuda", "cuda@fast", "ptx"]
     assert not cell.rounds
     for result in cell.variants.values():

@@ -1,0 +1,62 @@
+"""Whether a kernel is right while it is timed: outputs of timed samples, copied aside, and verified afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ptxbench.backends.base import Clock
+from ptxbench.result import Round
+from ptxbench.verify import Expected, Verdict, same_bits, verify
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """What a sample of `variant` left, taken after block `block` of the contrast of `against`."""
+
+    against: str
+    variant: str
+    block: int
+    outputs: Mapping[str, Any]
+
+
+@dataclass
+class Evidence:
+    """The exhibits of a round. Call it as the witness of a measurement."""
+
+    clocks: Mapping[str, Clock]
+    exhibits: list[Exhibit] = field(default_factory=list)
+
+    def __call__(self, against: str, variant: str, block: int) -> None:
+        """Keep what the variant's last sample left; of what is the same as before, only that it is."""
+        outputs = self.clocks[variant].outputs()
+        for other in self.exhibits:
+            if other.variant == variant and same_bits(outputs, outputs, other.outputs):
+                outputs = other.outputs
+        self.exhibits.append(Exhibit(against, variant, block, outputs))
+
+    def verdicts(self, allowed: Mapping[str, Expected], labels: Mapping[str, str]) -> list[tuple[Exhibit, Verdict]]:
+        """Each exhibit judged by what its variant is `allowed`; `labels` begin the messages."""
+        return [
+            (each, verify(each.outputs, allowed[each.variant], f"{labels[each.variant]}, timed, block {each.block}"))
+            for each in self.exhibits
+        ]
+
+
+def with_evidence(rounds: Sequence[Round], verdicts: Sequence[tuple[Exhibit, Verdict]]) -> list[Round]:
+    """The rounds of which every exhibit is right, each with what was verified of it."""
+    wrong = {each.variant for each, verdict in verdicts if verdict.worst}
+    found = []
+    for one in rounds:
+        if wrong & set(one.contrast):
+            continue
+        own = [(each, verdict) for each, verdict in verdicts if each.against == one.contrast[1]]
+        errors = [verdict.max_error for _, verdict in own]
+        known = [error for error in errors if error is not None]
+        evidence = {
+            "blocks": sorted({each.block for each, _ in own}),
+            "max_error": max(known) if known and len(known) == len(errors) else None,
+        }
+        found.append(replace(one, evidence=evidence))
+    return found

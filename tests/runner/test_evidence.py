@@ -1,0 +1,191 @@
+"""What a run does not take on trust: the oracle, the next launch, a timed launch, a time."""
+
+import json
+
+import numpy as np
+import pytest
+
+from ptxbench.result import ORACLE_WEAK, CheckReport, VariantResult, to_json
+from ptxbench.runner import Frame, document
+from ptxbench.runner.ledger import together
+from tests.fakes import DEVICE, FakeBackend
+from tests.folders import PAIR, changed, kernels_folder
+from tests.runner.test_runner import cells, plan_of, right
+
+TIMES = {"cuda": [100_000], "cuda@fast": [90_000], "ptx": [80_000]}
+
+
+def statuses(cell):
+    return {name: result.status for name, result in cell.variants.items()}
+
+
+def off_by(error, *variants):
+    """Right, but for these variants: every element is off by `error`."""
+
+    def compute(build, launch, arguments, outputs):
+        y = right(build, launch, arguments, outputs)["y"]
+        return {"y": y + np.float32(error) if build.variant in variants else y}
+
+    return compute
+
+
+# ---- the oracle
+
+WEAK = PAIR.replace("EXACT", "Tolerance").replace(
+    "tolerance=Tolerance", 'tolerance=Tolerance("5", lambda expected, inputs: 5.0)'
+)
+
+
+@pytest.mark.parametrize(
+    ("pair", "accepts"),
+    [
+        (PAIR, ()),
+        (WEAK, ("'y' all zero", "the last tenth of 'x' taken as zero")),
+    ],
+)
+def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_path, pair, accepts):
+    plan = plan_of(kernels_folder(tmp_path, pair=pair), sizes=["n=500", "n=1024"])
+    for cell in cells(plan):
+        assert cell.oracle == accepts
+        assert (ORACLE_WEAK in cell.labels) == bool(accepts)
+        assert set(statuses(cell).values()) == {"verified"}  # a right kernel is right all the same
+    written = json.loads(to_json(document(Frame(plan, DEVICE), cells(plan), "complete")))
+    assert written["cells"][0]["oracle"] == list(accepts)
+
+
+def test_where_nothing_is_verified_the_oracle_is_not_asked(kernels):
+    (cell,) = cells(plan_of(kernels, FakeBackend({}, off_by(1, "cuda", "cuda@fast", "ptx"))))
+    assert cell.oracle is None
+    assert ORACLE_WEAK not in cell.labels
+
+
+# ---- another launch
+
+LOOSE = changed(PAIR, "tolerance=EXACT", "tolerance=ulps(4)").replace("import EXACT", "import ulps").replace(
+    "exact_on_integers=True", "exact_on_integers=False"
+)  # fmt: skip
+
+
+def last_bit(build, launch, arguments, outputs):
+    y = right(build, launch, arguments, outputs)["y"]
+    return {"y": np.nextafter(y, np.float32(9)) if build.variant == "ptx" else y}
+
+
+@pytest.mark.parametrize(
+    ("repeats", "deterministic", "status"),
+    [
+        ([right],                       True,  "verified"),
+        ([right] * 18 + [last_bit],     False, "verified"),     # within the tolerance: told, not failed
+        ([right, off_by(1, "ptx")],     False, "wrong"),
+    ],
+)  # fmt: skip
+def test_launches_on_the_same_data_are_compared_bit_by_bit(tmp_path, repeats, deterministic, status):
+    backend = FakeBackend(TIMES, right, repeats=repeats)
+    (cell,) = cells(plan_of(kernels_folder(tmp_path, pair=LOOSE), backend))
+    assert cell.variants["cuda"].check.deterministic is True
+    ptx = cell.variants["ptx"]
+    assert (ptx.check.deterministic, ptx.status) == (deterministic, status)
+    if status == "wrong":
+        assert ptx.reason.startswith("scale.ptx, n=129, in another launch: y[")
+
+
+def test_the_largest_check_size_alone_is_repeated(kernels):
+    sizes = []
+
+    def note(build, launch, arguments, outputs):
+        sizes.append((build.variant, int(arguments["n"])))
+        return right(build, launch, arguments, outputs)
+
+    cells(plan_of(kernels, FakeBackend({}, right, repeats=[note]), sizes=["n=129", "n=1024"]))
+    assert sizes == [("cuda", 129), ("cuda@fast", 129), ("ptx", 129)]
+
+
+def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
+    (cell,) = cells(plan_of(kernels))
+    assert all(result.check.deterministic is True for result in cell.variants.values())
+
+
+@pytest.mark.parametrize(
+    ("found", "together_"),
+    [([True, None], True), ([None, False, True], False), ([None, None], None)],
+)
+def test_of_several_rounds_one_that_differed_is_enough(found, together_):
+    checks = [CheckReport("", "", [], deterministic=each) for each in found]
+    assert together([VariantResult("ptx", "verified", check=each) for each in checks]).check.deterministic is together_
+
+
+# ---- a timed launch
+
+
+def test_what_timed_launches_left_is_verified_and_recorded(kernels):
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right)))
+    for one in cell.rounds:
+        first, last = one.evidence["blocks"]
+        assert 0 <= first <= last == len(one.ns) - 1
+        assert one.evidence["max_error"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("liar", "left"),
+    [
+        ("ptx",       [("cuda", "cuda@fast")]),
+        ("cuda@fast", [("cuda", "ptx")]),
+        ("cuda",      []),
+    ],
+)  # fmt: skip
+def test_a_kernel_that_is_right_when_verified_and_wrong_when_timed_is_wrong_and_has_no_time(kernels, liar, left):
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=off_by(1, liar))))
+    assert statuses(cell) == {**dict.fromkeys(TIMES, "verified"), liar: "wrong"}
+    assert ", n=1024, timed, block " in cell.variants[liar].reason
+    assert cell.variants[liar].check.worst == cell.variants[liar].reason
+    assert [one.contrast for one in cell.rounds] == left
+
+
+def test_it_is_enough_to_be_wrong_in_one_of_the_blocks(kernels):
+    class Sometimes:
+        """Wrong in the third of all timed outputs that are looked at."""
+
+        looked = 0
+
+        def __call__(self, build, launch, arguments, outputs):
+            self.looked += 1
+            return (off_by(1, "ptx", "cuda", "cuda@fast") if self.looked == 3 else right)(
+                build, launch, arguments, outputs
+            )
+
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=Sometimes())))
+    assert sorted(statuses(cell).values()) == ["verified", "verified", "wrong"]
+
+
+def test_an_error_within_the_tolerance_counts_as_that_of_the_variant(tmp_path):
+    (cell,) = cells(plan_of(kernels_folder(tmp_path, pair=LOOSE), FakeBackend(TIMES, right, timed=last_bit)))
+    assert cell.variants["cuda"].check.max_error == 0.0
+    assert cell.variants["ptx"].status == "verified"
+    assert cell.variants["ptx"].check.max_error > 0
+    assert [one.evidence["max_error"] > 0 for one in cell.rounds] == [False, True]
+
+
+# ---- a time
+
+
+class Published(FakeBackend):
+    """A GPU of which there are published figures."""
+
+    def device(self):
+        return {**DEVICE, "name": "Tesla T4", "sms": 40, "l2_bytes": 4096}
+
+
+def test_a_time_that_no_such_gpu_can_reach_breaks_its_variant(kernels):
+    """8 KiB, of which 4 may stay in L2: the other 4 take 12.8 ns at 320 GB/s."""
+    times = {"cuda": [13], "cuda@fast": [12], "ptx": [11]}
+    (cell,) = cells(plan_of(kernels, Published(times, right)))
+    assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "broken"}
+    assert cell.variants["ptx"].reason.startswith("impossible_time: it took 11.00 ns, and T4 needs 12.80 ns")
+    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+    assert cell.limits.device == "T4"
+
+
+def test_a_run_on_the_emulator_is_held_against_the_gpu_of_its_architecture(kernels):
+    (cell,) = cells(plan_of(kernels))
+    assert cell.limits.device == "H100 SXM"
+    assert cell.limits.source.startswith("a model, published: ")
