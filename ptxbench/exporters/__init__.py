@@ -1,4 +1,7 @@
-"""Results as text, chosen by file suffix. An exporter is one module and one line of EXPORTERS."""
+"""Results as text, by format or by file suffix. An exporter is one module and one line of FORMATS.
+
+NVBench's files, of which there are several a run, are in `to_nvbench` alone.
+"""
 
 from __future__ import annotations
 
@@ -6,16 +9,24 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import to_csv, to_markdown
+from ptxbench.exporters import to_benchstat, to_csv, to_markdown
 from ptxbench.result import Run, to_json
 
 Exporter = Callable[[Run], str]
 
-EXPORTERS: dict[str, Exporter] = {
-    ".json": to_json,
-    ".csv": to_csv.export,
-    ".md": to_markdown.export,
+FORMATS: dict[str, Exporter] = {
+    "json": to_json,
+    "csv": to_csv.export,
+    "markdown": to_markdown.export,
+    "benchstat": to_benchstat.export,
 }
+
+EXPORTERS: dict[str, Exporter] = {
+    ".json": FORMATS["json"],
+    ".csv": FORMATS["csv"],
+    ".md": FORMATS["markdown"],
+}
+"""The formats that a suffix names."""
 
 
 def exporter_for(path: Path) -> Exporter:

@@ -1,13 +1,14 @@
 """Exports, compared whole where they are for people; an emulated result is among the rows."""
 
 import csv
+import dataclasses
 import io
 from pathlib import Path
 
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import EXPORTERS, exporter_for
+from ptxbench.exporters import EXPORTERS, FORMATS, exporter_for
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run, from_json, to_json
 from tests.report.test_table import COUNTED, FAILED, TIMED
@@ -75,3 +76,21 @@ def test_the_suffix_chooses(tmp_path):
         UsageError, match=r"^'run' has no known suffix\. Name a file that ends in \.json, \.csv, \.md\.$"
     ):
         exporter_for(Path("out.d/run"))
+
+
+def test_benchstat_gets_a_line_of_each_variant_and_round():
+    rounds = [dataclasses.replace(TIMED.rounds[0], round=number) for number in range(2)]
+    text = FORMATS["benchstat"](run_of(dataclasses.replace(TIMED, rounds=rounds), COUNTED, FAILED))
+    assert (
+        text
+        == """\
+goos: unknown
+gpu: emulator-sm_90
+BenchmarkTriad/n=65536/cache=cold/impl=cuda 1 4000 ns/op
+BenchmarkTriad/n=65536/cache=cold/impl=cuda 1 4000 ns/op
+BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
+BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
+"""
+    )
+    with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
+        FORMATS["benchstat"](run_of(COUNTED))

@@ -1,0 +1,66 @@
+"""`ptxbench export`: a recorded run in the form of another tool."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from ptxbench.errors import ResultError, UsageError
+
+NVBENCH = "nvbench"
+
+
+@click.command("export")
+@click.argument("run", default="latest")
+@click.option(
+    "--to",
+    "form",
+    type=click.Choice(["benchstat", "nvbench", "csv", "json", "markdown"]),
+    required=True,
+    help="benchstat: lines of Go's benchmark format. nvbench: a folder with NAME.json of each variant, for "
+    "nvbench-compare-robust cuda.json ptx.json. csv: every metric. json: the run document. markdown: to paste.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="Write to this file, or for nvbench into this folder.  [default: stdout; nvbench needs a folder]",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("results"),
+    help="Look for runs below this folder.",
+)
+def command(run: str, form: str, output: Path | None, results: Path) -> None:
+    """Write the run RUN as another tool reads it; it is a file, the start of a run's id, or `latest`.
+
+    Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
+    """
+    from ptxbench.cli._runs import load_run
+    from ptxbench.exporters import FORMATS, to_nvbench
+    from ptxbench.result import write
+
+    if form == NVBENCH and output is None:
+        raise UsageError("NVBench's files need a folder. Name one with --output.")
+    recorded = load_run(run, results)
+    if form == NVBENCH and output:
+        write_files(to_nvbench.export(recorded), output)
+    elif output:
+        write(FORMATS[form](recorded), output, replace=True)
+    else:
+        click.echo(FORMATS[form](recorded), nl=False)
+
+
+def write_files(files: Mapping[str, bytes], folder: Path) -> None:
+    """Write these files below `folder`, those of the same name anew. Raises ResultError if that fails."""
+    try:
+        for path, content in files.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
+    except OSError as error:
+        raise ResultError(f"Cannot write to {folder}: {error.strerror}. Name another folder with --output.") from None

@@ -1,0 +1,178 @@
+"""The JSON and binary files of NVBench, one set a variant, which NVIDIA's own tools read and compare.
+
+All files name devices, benchmarks and states alike, so that `nvbench-compare-robust cuda.json ptx.json` compares the
+two variants: a variant is a file, no axis. Beside NAME.json lie NAME.json-bin/I.bin, the samples of state I in seconds,
+and NAME.json-freqs-bin/I.bin, the SM clock of each in Hz, as little-endian float32. The format is that of file version
+1.0.0 (NVBench, nvbench/json_printer.cu), checked against cuda-bench 0.3.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench import __version__, stats
+from ptxbench.errors import UsageError
+from ptxbench.result import VERIFIED, Cell, Run
+
+VERSION = {"major": 1, "minor": 0, "patch": 0, "string": "1.0.0"}
+DEVICE = 0
+"""The id of the only device."""
+
+Array = NDArray[np.float32]
+Json = dict[str, Any]
+
+
+def export(run: Run) -> dict[str, bytes]:
+    """The files by their path below one folder. Raises UsageError for a run without times."""
+    if not any(cell.rounds for cell in run.cells):
+        raise UsageError(f"Run {run.run['id']} has no times, and NVBench's files hold nothing else. Export it as csv.")
+    cells = [cell for cell in run.cells if not cell.control]
+    variants = dict.fromkeys(name for cell in cells for name in cell.variants)
+    return {path: content for variant in variants for path, content in files(run, cells, variant)}
+
+
+def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
+    """The files of one variant: of each pair that has it, all cells, for tools refuse a state in one file only."""
+    benchmarks: list[Json] = []
+    number = 0
+    for pair, group in groupby(sorted(cells, key=lambda cell: cell.pair), key=lambda cell: cell.pair):
+        of_pair = list(group)
+        if not any(variant in cell.variants for cell in of_pair):
+            continue
+        states = []
+        for cell in of_pair:
+            seconds, clocks = samples(cell, variant)
+            sidecars = []
+            if len(seconds):
+                sidecars.append(("bin", "sample_times", f"{variant}.json-bin/{number}.bin", seconds))
+            if len(clocks):
+                sidecars.append(("freqs-bin", "sample_freqs", f"{variant}.json-freqs-bin/{number}.bin", clocks))
+            yield from ((path, array.astype("<f4").tobytes()) for _, _, path, array in sidecars)
+            found = [*summaries(seconds, clocks), *(sidecar(*each) for each in sidecars)] if len(seconds) else None
+            states.append(state(cell, variant, found))
+            number += 1
+        benchmarks.append(
+            {"name": pair, "index": len(benchmarks), "devices": [DEVICE], "axes": axes(of_pair), "states": states}
+        )
+    meta = {"argv": ["ptxbench", *run.run.get("argv", ())], "version": {"json": VERSION, "ptxbench": __version__}}
+    document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
+    yield f"{variant}.json", (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+
+
+def device(run: Run) -> Json:
+    """What is known of the device, the same in every file."""
+    sm = "".join(filter(str.isdigit, str(run.device.get("sm", ""))))
+    known = {
+        "sm_version": 10 * int(sm) if sm else None,
+        "number_of_sms": run.device.get("sms"),
+        "global_memory_size": run.device.get("memory_bytes"),
+        "l2_cache_size": run.device.get("l2_bytes"),
+        "ecc_state": run.device.get("ecc"),
+    }
+    named = {"id": DEVICE, "name": run.device.get("name", "unknown device")}
+    return named | {name: value for name, value in known.items() if value is not None}
+
+
+def place(cell: Cell) -> dict[str, str]:
+    """What tells the states of a pair apart, by axis."""
+    return {**{name: str(value) for name, value in cell.size.items()}, "arch": cell.arch, "cache": cell.cache}
+
+
+def axes(cells: Sequence[Cell]) -> list[Json]:
+    """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
+    found = []
+    for axis in dict.fromkeys(name for cell in cells for name in place(cell)):
+        whole = axis in cells[0].size
+        values = dict.fromkeys(place(cell)[axis] for cell in cells if axis in place(cell))
+        found.append(
+            {
+                "name": axis,
+                "type": "int64" if whole else "string",
+                **({"flags": ""} if whole else {}),
+                "values": [
+                    {"input_string": value, "description": "", "value": int(value) if whole else value}
+                    for value in values
+                ],
+            }
+        )
+    return found
+
+
+def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
+    """One cell; without summaries it is one that NVBench skipped."""
+    result = cell.variants.get(variant)
+    status = result.status if result else "absent"
+    return {
+        "name": " ".join([f"Device={DEVICE}", *(f"{name}={value}" for name, value in place(cell).items())]),
+        "device": DEVICE,
+        "type_config_index": 0,
+        "axis_values": [
+            {"name": name, "type": "int64" if name in cell.size else "string", "value": value}
+            for name, value in place(cell).items()
+        ],
+        "summaries": found,
+        "is_skipped": found is None,
+        "skip_reason": None if found else (result and result.reason) or (status if status != VERIFIED else "not timed"),
+    }
+
+
+def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
+    """Seconds of each sample that counts, in the order taken, and the SM clock of its block, Hz, if all are known."""
+    result = cell.variants.get(variant)
+    seconds: list[float] = []
+    clocks: list[float] = []
+    for one in cell.rounds if result and result.status == VERIFIED else ():
+        taken = stats.samples([one], variant)
+        seconds += [ns / 1e9 for ns in taken]
+        if taken and len(one.clock_mhz) == len(one.ns):
+            kept = [mhz for index, mhz in enumerate(one.clock_mhz) if str(index) not in one.dropped]
+            clocks += [1e6 * mhz for mhz in kept for _ in range(len(taken) // len(kept))]
+    return np.array(seconds, np.float32), np.array(clocks if len(clocks) == len(seconds) else [], np.float32)
+
+
+def summaries(seconds: Array, clocks: Array) -> Iterator[Json]:
+    """The numbers that NVBench derives of a state's samples, under its tags."""
+    q1, median, q3 = (float(each) for each in np.quantile(seconds, (0.25, 0.5, 0.75)))
+    mean, deviation = float(np.mean(seconds)), float(np.std(seconds, ddof=1))
+    yield summary("sample_size", "Samples", "sample_size", len(seconds))
+    for tag, name, value in (
+        ("min", "Min GPU Time", float(np.min(seconds))),
+        ("max", "Max GPU Time", float(np.max(seconds))),
+        ("mean", "GPU Time", mean),
+        ("median", "Median GPU Time", median),
+        ("q1", "Q1 GPU Time", q1),
+        ("q3", "Q3 GPU Time", q3),
+        ("stdev/absolute", "Abs Noise", deviation),
+        ("iqr/absolute", "Abs IQR", q3 - q1),
+    ):
+        yield summary(f"time/gpu/{tag}", name, "duration", value)
+    yield summary("time/gpu/stdev/relative", "Noise", "percentage", deviation / mean)
+    yield summary("time/gpu/iqr/relative", "Rel IQR", "percentage", (q3 - q1) / median)
+    if len(clocks):
+        yield summary("sm_clock_rate/mean", "Clock Rate", "frequency", float(np.mean(clocks)))
+
+
+def summary(tag: str, name: str, hint: str, value: float) -> Json:
+    kind = "int64" if isinstance(value, int) else "float64"
+    data = [{"name": "value", "type": kind, "value": str(value)}]
+    return {"tag": f"nv/cold/{tag}", "name": name, "hint": hint, "data": data}
+
+
+def sidecar(kind: str, what: str, path: str, array: Array) -> Json:
+    """Where the samples of a state lie."""
+    data = [
+        {"name": "filename", "type": "string", "value": path},
+        {"name": "size", "type": "int64", "value": str(len(array))},
+    ]
+    return {
+        "tag": f"nv/json/{kind}:nv/cold/{what}",
+        "name": what.replace("_", " "),
+        "hint": f"file/{what}",
+        "data": data,
+    }

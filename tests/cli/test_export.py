@@ -1,0 +1,46 @@
+"""`ptxbench export`: each form to a file or to stdout."""
+
+from pathlib import Path
+
+import pytest
+
+from ptxbench.exporters import FORMATS
+from ptxbench.result import save
+from tests.report.test_comparison import COUNTED, HEAD
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save(HEAD, Path("results/nvidia-h100-80gb-hbm3"))
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_form_of_text_goes_to_a_file_or_to_stdout(results, ptxbench, form):
+    assert ptxbench("export", "4ead", "--to", form, "-o", "out") == (0, "", "")
+    assert Path("out").read_text() == FORMATS[form](HEAD)
+    assert ptxbench("export", "--to", form).out == FORMATS[form](HEAD)
+
+
+def test_nvbench_goes_into_a_folder(results, ptxbench):
+    assert ptxbench("export", "latest", "--to", "nvbench", "-o", "out/nv") == (0, "", "")
+    assert {path.name for path in Path("out/nv").glob("*.json")} == {"cuda.json", "ptx.json", "ptx.v4.json"}
+    assert ptxbench("export", "latest", "--to", "nvbench", "-o", "out/nv").status == 0
+
+
+def test_what_cannot_be_exported_is_a_sentence_and_status_2(results, ptxbench):
+    Path("file").write_text("")
+    refused = [
+        (["latest", "--to", "nvbench"], "Error: NVBench's files need a folder. Name one with --output.\n"),
+        (["latest", "--to", "nvbench", "-o", "file"],
+         "Error: Cannot write to file: Not a directory. Name another folder with --output.\n"),
+        (["beef", "--to", "csv"],
+         "Error: There is no run 'beef' below results. A run is a file, an id's start or 'latest'.\n"),
+    ]  # fmt: skip
+    for arguments, told in refused:
+        assert ptxbench("export", *arguments) == (2, "", told)
+    assert ptxbench("export", "latest", "--to", "gif").status == 2
+    save(COUNTED, Path("results"))
+    ran = ptxbench("export", "c0a", "--to", "benchstat", "-o", "out")
+    assert (ran.status, Path("out").exists()) == (2, False)
+    assert ran.err.startswith("Error: Run c0a has no times")

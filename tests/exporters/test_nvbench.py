@@ -1,0 +1,116 @@
+"""NVBench's files: what they hold, and what NVIDIA's own tools make of them."""
+
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptxbench import stats
+from ptxbench.errors import UsageError
+from ptxbench.exporters import to_nvbench
+from tests.exporters.test_exporters import run_of as counted_run
+from tests.report.test_table import COUNTED
+from tests.runs import Kernel, Sampling, cell, run_of
+
+RATIOS = {1: 0.95, 2: 1.00, 3: 1.05}
+
+
+def run(clock_mhz=1755.0):
+    """Ratios of 0.95, 1 and 1.05, and a kernel that is wrong; and a pair with a variant of its own."""
+    rng = np.random.default_rng(1)
+    sampling = Sampling(clock_mhz=clock_mhz)
+    kernels = {n: {"cuda": Kernel(100), "ptx": Kernel(100 * ratio)} for n, ratio in RATIOS.items()}
+    kernels[4] = {"cuda": Kernel(100), "ptx": Kernel(100, status="wrong", reason="out[2] is 1, expected 2.")}
+    cells = [cell(rng, "triad", {"n": n}, each, sampling) for n, each in kernels.items()]
+    wide = {"cuda": Kernel(80), "ptx": Kernel(80), "ptx.v4": Kernel(60)}
+    return run_of([*cells, cell(rng, "scan", {"rows": 64, "columns": 33}, wide, sampling)])
+
+
+def export(folder, run):
+    for path, content in to_nvbench.export(run).items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    return folder
+
+
+def nvidia(tool, *arguments):
+    """What one of cuda-bench's scripts prints; it must succeed."""
+    module = f"cuda.bench.scripts.{tool}"
+    ran = subprocess.run([sys.executable, "-m", module, *map(str, arguments)], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr) == (0, "")
+    return ran.stdout
+
+
+STATUSES = [(1755.0, ["FAST", "SAME", "SLOW", "????"]), (None, ["AMBG", "SAME", "AMBG", "????"])]
+
+
+@pytest.mark.parametrize(("clock_mhz", "statuses"), STATUSES)
+def test_nvidias_compare_tool_reads_two_files_and_finds_what_is_in_them(tmp_path, clock_mhz, statuses):
+    folder = export(tmp_path, run(clock_mhz))
+    printed = nvidia("nvbench_compare_robust", "--no-color", folder / "cuda.json", folder / "ptx.json")
+    rows = re.findall(r"^\| +(\d) .* (\S{4}) +\|$", printed.split("# triad")[1], re.M)
+    assert rows == [(str(n), status) for n, status in enumerate(statuses, 1)]
+    assert "WARNING" not in printed
+    assert "Total Matches: 5" in printed
+
+
+def test_a_variant_that_one_pair_has_is_compared_there_alone(tmp_path):
+    folder = export(tmp_path, run())
+    printed = nvidia("nvbench_compare_robust", "--no-color", folder / "cuda.json", folder / "ptx.v4.json")
+    assert "# scan" in printed
+    assert "Total Matches: 1" in printed
+    assert "FAST" in printed
+
+
+def test_nvidias_summary_tool_shows_samples_and_clock(tmp_path):
+    printed = nvidia("nvbench_json_summary", export(tmp_path, run()) / "ptx.json")
+    assert re.search(r"^\| 1 \| sm_90 \|  cold \| +300x .* 1\.755 GHz", printed, re.M)
+
+
+def test_samples_lie_beside_the_file_in_seconds_without_the_blocks_that_were_dropped(tmp_path):
+    one = run()
+    rounds = one.cells[0].rounds
+    rounds = [replace(rounds[0], dropped={"3": "clock"}), *rounds[1:]]
+    one = replace(one, cells=[replace(one.cells[0], rounds=rounds)])
+    document = json.loads(to_nvbench.export(one)["ptx.json"])
+    state = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"][0]
+    [times] = [each for each in state["summaries"] if each["tag"] == "nv/json/bin:nv/cold/sample_times"]
+    name, size = (each["value"] for each in times["data"])
+    seconds = np.frombuffer(to_nvbench.export(one)[name], "<f4")
+    assert len(seconds) == int(size) == 298
+    assert seconds == pytest.approx(np.array(stats.samples(rounds, "ptx")) / 1e9, rel=1e-6)
+
+
+def test_all_files_name_devices_benchmarks_and_states_alike():
+    files = {name: json.loads(text) for name, text in to_nvbench.export(run()).items() if name.endswith(".json")}
+    cuda, ptx = (files[name] for name in ("cuda.json", "ptx.json"))
+    assert sorted(files) == ["cuda.json", "ptx.json", "ptx.v4.json"]
+    assert cuda["devices"] == ptx["devices"] == files["ptx.v4.json"]["devices"]
+    assert cuda["devices"][0]["sm_version"] == 900
+
+    def states(document):
+        return [(bench["name"], state["name"]) for bench in document["benchmarks"] for state in bench["states"]]
+
+    assert states(cuda) == states(ptx)
+    assert ("scan", "Device=0 rows=64 columns=33 arch=sm_90 cache=cold") in states(cuda)
+
+
+def test_what_is_wrong_is_a_state_without_a_time():
+    document = json.loads(to_nvbench.export(run())["ptx.json"])
+    states = next(bench for bench in document["benchmarks"] if bench["name"] == "triad")["states"]
+    assert [(state["is_skipped"], state["skip_reason"]) for state in states] == [
+        (False, None),
+        (False, None),
+        (False, None),
+        (True, "out[2] is 1, expected 2."),
+    ]
+    assert states[3]["summaries"] is None
+
+
+def test_a_run_without_times_is_refused():
+    with pytest.raises(UsageError, match=r"^Run 12ab has no times, and NVBench's files hold nothing else\."):
+        to_nvbench.export(counted_run(COUNTED))
