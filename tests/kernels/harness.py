@@ -64,9 +64,10 @@ def build(source, arch, assembler="driver"):
     )
 
 
-def reports(name, arch):
-    """What the tools say of each variant of a pair for `arch`: {variant: BuildReport}."""
-    return {source.variant: build(source, arch, "toolkit").report for source in PAIRS[name].sources}
+def reports(name, arch, *variants):
+    """What the tools say of these variants of a pair, or of each, for `arch`: {variant: BuildReport}."""
+    sources = [source for source in PAIRS[name].sources if not variants or source.variant in variants]
+    return {source.variant: build(source, arch, "toolkit").report for source in sources}
 
 
 def count(report, *opcodes):

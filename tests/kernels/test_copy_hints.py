@@ -47,22 +47,18 @@ HINTS = [
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-@pytest.mark.parametrize(("variant", "load", "store"), HINTS, ids=lambda value: value)
-def test_each_hint_stands_in_the_machine_code(variant, load, store, arch):
-    """In every access: four, and what the loop of the last CTA becomes, which NVRTC unrolls from sm_100 on."""
-    if arch == "sm_80":
-        load = load.replace("256B", "128B")  # ptxas 13.0 and 13.5 lower it there
-    report = reports("copy_hints", arch)[variant]
-    accesses = count(report, "LDG", "STG")
-    assert min(accesses) >= 5
-    assert count(report, load, store) == accesses
-
-
-@pytest.mark.parametrize("arch", ARCHS)
-def test_c_has_no_word_for_no_allocate_or_an_amount_for_l2(arch):
-    for variant, report in reports("copy_hints", arch).items():
+def test_each_hint_stands_in_every_access_of_the_machine_code_and_c_has_none_of_those_of_ptx(arch):
+    """Four accesses, and what the loop of the last CTA becomes, which NVRTC unrolls from sm_100 on."""
+    found = reports("copy_hints", arch)
+    assert found.keys() == {variant for variant, _, _ in HINTS}
+    for variant, load, store in HINTS:
+        if arch == "sm_80":
+            load = load.replace("256B", "128B")  # ptxas lowers it there: 12.9, 13.0 and 13.5
+        accesses = count(found[variant], "LDG", "STG")
+        assert min(accesses) >= 5, variant
+        assert count(found[variant], load, store) == accesses, variant
         if variant.startswith("cuda"):
-            assert count(report, "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0]
+            assert count(found[variant], "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0], variant
 
 
 def order(path, arch):
