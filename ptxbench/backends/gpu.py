@@ -22,6 +22,7 @@ from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
 from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.event_clock import EventClock
+from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, ToolMissing
@@ -118,14 +119,15 @@ class GpuBackend:
     name = "gpu"
     isolated = True
 
-    def __init__(self) -> None:
+    def __init__(self, flush: Flush = Flush()) -> None:  # noqa: B008  it is frozen
+        self.flush = flush
         self.kernels: dict[bytes, Any] = {}
         self.lost: str | None = None
         self.shared_buffers: tuple[Mapping[str, Any], DeviceBuffers] | None = None
 
-    def __reduce__(self) -> tuple[type[GpuBackend], tuple[()]]:
+    def __reduce__(self) -> tuple[type[GpuBackend], tuple[Flush]]:
         """A new one in another process: what is loaded here is of use here alone."""
-        return GpuBackend, ()
+        return GpuBackend, (self.flush,)
 
     @cached_property
     def cuda(self) -> Any:
@@ -301,17 +303,38 @@ class GpuBackend:
 
     @cached_property
     def sweep(self) -> Callable[[], None]:
-        """Enqueues the read sweep that empties L2 of a launch's data."""
-        sectors = buffers.sweep_sectors(self.l2_bytes)
+        """Enqueues what goes before a launch: the read sweep that empties L2, and a spin where the sweep is short."""
+        read = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times))
+        forget_persisting(find_driver())  # once a process; the context is there, for memory was allocated in it
+        spin = self.spinner(self.flush.spin_ns) if self.flush.spin_ns else None
+
+        def enqueue() -> None:
+            read()
+            if spin:
+                spin()
+
+        return enqueue
+
+    def reader(self, sectors: int) -> Callable[[], None]:
+        """Enqueues the reading of so many sectors of a buffer of zeros, which is this reader's own."""
         zeros = self.cuda.alloc(sectors * buffers.SECTOR_BYTES)
         zeros.memset_async(0, sectors * buffers.SECTOR_BYTES, self.stream)
-        function = self.load(Path(__file__).with_name("l2_sweep.ptx").read_bytes(), "l2_sweep")
+        function = self.own_kernel("l2_sweep")
         grid = (ceil_div(sectors, 256),)
 
         def enqueue() -> None:  # holds `zeros`, whose memory is freed with the object
             function(grid, (256,), (np.uint64(zeros.ptr), np.uint32(sectors)), 0, self.stream)
 
         return enqueue
+
+    def spinner(self, nanoseconds: int) -> Callable[[], None]:
+        """Enqueues a kernel that keeps the stream busy for so long."""
+        function = self.own_kernel("spin")
+        return lambda: function((1,), (1,), (np.uint64(nanoseconds),), 0, self.stream)
+
+    def own_kernel(self, name: str) -> Any:
+        """One of the kernels beside this module, from its text."""
+        return self.load(Path(__file__).with_name(f"{name}.ptx").read_bytes(), name)
 
     def event(self) -> Callable[[], Any]:
         """A new event, as the function that records it on the stream and gives it back."""
