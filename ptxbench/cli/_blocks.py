@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ptxbench.metrics import Metric
-from ptxbench.report import WIDEST, CellTable, closing_lines, noise_floor, notice, summary
+from ptxbench.report import WIDEST, CellTable, closing_lines, limits_notice, noise_floor, notice, summary
 from ptxbench.result import Cell
 from ptxbench.runner import CellDone, noise
 from ptxbench.stats import Interval
@@ -51,6 +51,7 @@ class Blocks:
         if self.cells:
             self.print(summary(self.cells))
             self.print(notice(self.cells))
+            self.print(limits_notice(self.cells))
             self.print(noise_floor(self.noise))
 
     def print(self, renderable: object) -> None:

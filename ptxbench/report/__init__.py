@@ -11,11 +11,12 @@ from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.report.findings import SEVERITY, closing
+from ptxbench.report.limits import limits_words
 from ptxbench.report.table import WIDEST, CellTable
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
 
-__all__ = ["WIDEST", "CellTable", "closing_lines", "noise_floor", "notice", "summary"]
+__all__ = ["WIDEST", "CellTable", "closing_lines", "limits_notice", "noise_floor", "notice", "summary"]
 
 COUNTS_NOTICE = (
     "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
@@ -33,6 +34,12 @@ def notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What the numbers are not: said once a run where they are counts."""
     counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
     return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
+
+
+def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
+    """What times are held against: said once a run where the limits of the device are known."""
+    known = {limits_words(cell.limits) for cell in cells if cell.rounds and cell.limits}
+    return Constrain(Text("\n".join(sorted(known)), style="dim"), WIDEST) if known else None
 
 
 def noise_floor(noise: Interval | None) -> Text | None:

@@ -12,7 +12,18 @@ from math import log
 
 from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNJUDGED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+from ptxbench.result import (
+    BITS_DIFFER,
+    BROKEN,
+    ORACLE_WEAK,
+    SKIPPED,
+    UNJUDGED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+    VariantResult,
+)
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
@@ -89,14 +100,12 @@ def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
     `noise`: the log ratio of the control to itself, which a verdict must clear.
     """
     verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
-    if REFERENCE not in verified:
-        return ""
     sentences: list[str] = []
-    for name, result in verified.items():
+    for name, result in verified.items() if REFERENCE in verified else ():
         if result.language == "ptx":
             sentences.append(compare(cell, name, noise))
             sentences += twins(name, verified)
-    return " ".join([*sentences, *bit_differences(cell)])
+    return " ".join([*sentences, *bit_differences(cell), *restless(verified), *weaknesses(cell)])
 
 
 def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
@@ -176,7 +185,7 @@ def time_fact(noise: stats.Interval | None) -> Fact:
 
     def tell(cell: Cell, name: str, reference: str) -> str | None:
         interval = stats.ratio(cell.rounds, name, REFERENCE)
-        if interval is None:
+        if interval is None or ORACLE_WEAK in cell.labels:
             return None
         than = f" than {reference}" if reference else ""
         level = f"{100 * stats.LEVEL:.0f} %"
@@ -212,6 +221,24 @@ def bit_differences(cell: Cell) -> list[str]:
     """Of exact pairs: which variants agree in value and not in every bit."""
     names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
     return [f"{name} wrote other bits than the first variant, of equal value." for name in names]
+
+
+def restless(verified: Mapping[str, VariantResult]) -> list[str]:
+    """Which variants leave other bits on the same data, and are right each time."""
+    names = [name for name, result in verified.items() if result.check and result.check.deterministic is False]
+    if not names:
+        return []
+    return [
+        f"{listed(names)} {'leaves' if len(names) == 1 else 'leave'} other bits when launched on the same data again."
+    ]
+
+
+def weaknesses(cell: Cell) -> list[str]:
+    """Which wrong results the pair would not notice."""
+    if not cell.oracle:
+        return []
+    compared = " No time is compared." if cell.rounds else ""
+    return [f"The pair's reference and tolerance would accept {listed(cell.oracle)}.{compared}"]
 
 
 def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[str]:

@@ -15,7 +15,7 @@ from ptxbench import stats
 from ptxbench.metrics import REFERENCE
 from ptxbench.report.sparkline import sparkline
 from ptxbench.report.table import WIDEST
-from ptxbench.result import VERIFIED, Cell
+from ptxbench.result import ORACLE_WEAK, VERIFIED, Cell
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
 
@@ -112,7 +112,7 @@ def ratios(cells: Sequence[Cell]) -> Iterable[tuple[Cell, str, Interval]]:
             reference = cell.variants.get(REFERENCE)
             if VERIFIED == result.status == (reference and reference.status):
                 interval = stats.ratio(cell.rounds, variant, REFERENCE)
-                if interval:
+                if interval and ORACLE_WEAK not in cell.labels:
                     yield cell, variant, interval
 
 

@@ -179,6 +179,35 @@ def test_bits_that_differ_are_told():
     assert finding(one).endswith("ptx wrote other bits than the first variant, of equal value.")
 
 
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ({"ptx": True, "cuda": True},   ""),
+        ({"ptx": False, "cuda": True},  " ptx leaves other bits when launched on the same data again."),
+        ({"ptx": False, "cuda": False}, " cuda and ptx leave other bits when launched on the same data again."),
+        ({"ptx": None, "cuda": None},   ""),
+    ],
+)  # fmt: skip
+def test_launches_that_leave_other_bits_are_told(checks, words):
+    found = against(counted("A", MIX))
+    variants = {
+        name: dataclasses.replace(result, check=dataclasses.replace(CHECK, deterministic=checks[name]))
+        for name, result in found.variants.items()
+    }
+    assert finding(dataclasses.replace(found, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
+
+
+def test_a_weak_oracle_is_told_and_no_time_compared():
+    found = dataclasses.replace(timed(1000, 900, processes=3), labels=["ORACLE-WEAK"], oracle=["'y' all zero"])
+    assert " % less time" not in finding(found)
+    assert finding(found).endswith("The pair's reference and tolerance would accept 'y' all zero. No time is compared.")
+    assert " % less time" in finding(dataclasses.replace(found, labels=[], oracle=[]))
+    alone = cell({"ptx": counted()}, labels=["ORACLE-WEAK"])
+    assert finding(dataclasses.replace(alone, oracle=["a", "b"])) == (
+        "The pair's reference and tolerance would accept a and b."
+    )
+
+
 def test_what_is_wrong_comes_first():
     one = cell({
         "cuda": variant("cuda", status="skipped", reason="NVRTC is not there."),

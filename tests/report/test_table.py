@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ptxbench.metrics import METRICS, choose
-from ptxbench.report import CellTable, closing_lines, notice, summary
+from ptxbench.report import CellTable, closing_lines, limits_notice, notice, summary
 from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Limits, Round, VariantResult
 
 COUNTS = {
@@ -256,3 +256,10 @@ i Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (a mod
 
 """
     )
+
+
+def test_a_run_says_once_what_its_times_are_held_against():
+    assert printed(limits_notice([LIMITED, LIMITED])).split("\n")[0] == (
+        "Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: NVIDIA H100"
+    )
+    assert limits_notice([COUNTED, TIMED, dataclasses.replace(LIMITED, rounds=[])]) is None
