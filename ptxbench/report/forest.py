@@ -75,18 +75,21 @@ def ticks(axis: Axis, width: int, words: Callable[[float], str] = plain_ratio) -
 
 @dataclass(frozen=True)
 class Forest:
-    """The ratios of a pair's cells to the reference: interval as a picture and in figures, and the rounds."""
+    """The ratios of a pair's cells to the reference: interval as a picture and in figures, and the rounds.
+
+    Nothing where there is a single ratio of a single round, which its table tells as well.
+    """
 
     cells: Sequence[Cell]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain, width = options.ascii_only, min(options.max_width, WIDEST)
         rows = list(ratios(self.cells))
-        if not rows:
+        rounds = [rounds_of(cell, variant, plain) for cell, variant, _ in rows]
+        if len(rows) < 2 and not any(rounds):
             return
         labels = [f"{size_words(cell.size)}  {variant}" for cell, variant, _ in rows]
         figures = [f"{each.value:.3f} ±{(each.high - each.low) / 2:.3f}" for _, _, each in rows]
-        rounds = [rounds_of(cell, variant, plain) for cell, variant, _ in rows]
         headings = ("time / cuda", "", "rounds" * any(rounds))
         columns = [
             max(map(len, texts)) + 2 for texts in zip(headings, *zip(labels, figures, rounds, strict=True), strict=True)
