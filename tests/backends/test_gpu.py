@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -139,6 +139,23 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
     assert log == ["make event", "make event", "restore and flush", "record event 1", "launch", "record event 2"]
     assert wait() == 51200
     assert log[-1] == "wait for event 2"
+
+
+def test_what_a_sample_left_is_fetched_under_the_name_of_its_kernel():
+    log = []
+
+    @contextmanager
+    def reporting():
+        log.append("begin")
+        yield
+        log.append("end")
+
+    clock = event_clock.EventClock(
+        lambda: None, lambda: None, lambda: None, lambda: None, reporting,
+        outputs=lambda: log.append("fetch") or {"y": 1},
+    )  # fmt: skip
+    assert clock.outputs() == {"y": 1}
+    assert log == ["begin", "fetch", "end"]
 
 
 def test_a_graph_is_captured_once_and_timed_like_a_launch():

@@ -125,13 +125,29 @@ def test_events_give_a_positive_time_every_time(gpu, triad):
 def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
     builds, launch, arguments, outputs = triad
     clocks = {variant: gpu.clock(build, launch, arguments, outputs) for variant, build in builds.items()}
-    [one] = [
-        each
-        for each in measure(clocks, seed=1, settings=Settings(blocks=8, warm_up_seconds=0.1))
-        if each.contrast == ("cuda", "ptx")
-    ]
+    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=0.1, looks=(8,), solo=0)
+    [one] = [each for each in measure(clocks, seed=1, settings=settings).rounds if each.contrast == ("cuda", "ptx")]
     assert len(one.ns) == 8
     assert all(t > 0 for block in one.ns for t in block)
+
+
+def test_a_clock_gives_what_its_last_sample_left_and_a_further_launch_the_same(gpu, triad):
+    builds, launch, arguments, outputs = triad
+    once = gpu.run(builds["ptx"], launch, arguments, outputs).outputs
+    clock = gpu.clock(builds["ptx"], launch, arguments, outputs)
+    clock.enqueue()()
+    timed = clock.outputs()
+    again = next(gpu.again(builds["ptx"], launch, arguments, outputs)).outputs
+    for name in outputs:
+        assert timed[name].tobytes() == again[name].tobytes() == once[name].tobytes()
+
+
+def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_asked_for(gpu):
+    arguments = {"out": poison((256,), u32)}
+    clock = gpu.clock(build(gpu, "past_end"), Launch(1, 256), arguments, ("out",))
+    clock.enqueue()()
+    with pytest.raises(WrongResult, match="byte 1024 of 'out'"):
+        clock.outputs()
 
 
 def test_the_device_is_described_for_the_run_document(gpu):
