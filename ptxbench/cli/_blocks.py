@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from ptxbench.metrics import Metric
-from ptxbench.report import WIDEST, CellTable, closing_lines, limits_notice, noise_floor, notice, summary
+from ptxbench.report import WIDEST, CellTable, Forest, closing_lines, limits_notice, noise_floor, notice, summary
 from ptxbench.result import Cell
 from ptxbench.runner import CellDone, noise
 from ptxbench.stats import Interval
@@ -41,6 +41,7 @@ class Blocks:
         self.of_pair.append(event.cell)
         self.print(CellTable(event.cell, self.metrics))
         if event.last:
+            self.print(Forest(self.of_pair))
             if closing := closing_lines(self.of_pair, self.noise):
                 self.print(closing)
                 self.print("")

@@ -11,12 +11,13 @@ from rich.constrain import Constrain
 from rich.text import Text
 
 from ptxbench.report.findings import SEVERITY, closing
+from ptxbench.report.forest import Forest
 from ptxbench.report.limits import limits_words
 from ptxbench.report.table import WIDEST, CellTable
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
 
-__all__ = ["WIDEST", "CellTable", "closing_lines", "limits_notice", "noise_floor", "notice", "summary"]
+__all__ = ["WIDEST", "CellTable", "Forest", "closing_lines", "limits_notice", "noise_floor", "notice", "summary"]
 
 COUNTS_NOTICE = (
     "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
