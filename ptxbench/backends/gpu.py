@@ -317,6 +317,8 @@ class GpuBackend:
 
     def reader(self, sectors: int) -> Callable[[], None]:
         """Enqueues the reading of so many sectors of a buffer of zeros, which is this reader's own."""
+        if not sectors:
+            return lambda: None
         zeros = self.cuda.alloc(sectors * buffers.SECTOR_BYTES)
         zeros.memset_async(0, sectors * buffers.SECTOR_BYTES, self.stream)
         function = self.own_kernel("l2_sweep")
@@ -352,9 +354,9 @@ class GpuBackend:
         return buffers.nanoseconds(self.cuda.get_elapsed_time(start, stop))
 
     @contextmanager
-    def reporting(self, build: Build) -> Iterator[None]:
+    def reporting(self, build: Build | str) -> Iterator[None]:
         """Turn what CuPy raises into a DeviceError that names the kernel and says what to do."""
-        kernel = kernel_name(build)
+        kernel = build if isinstance(build, str) else kernel_name(build)
         if self.lost is not None:
             raise DeviceError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
         cuda = self.cuda
