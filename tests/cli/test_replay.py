@@ -1,0 +1,50 @@
+"""A recorded run of a GPU printed again, whole: tables, pictures, findings."""
+
+from pathlib import Path
+
+from ptxbench.result import save
+from tests.report.test_forest import CELLS
+from tests.runs import run_of
+
+
+def test_a_timed_run_is_printed_with_its_pictures(tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    path = save(run_of(CELLS), Path("results"))
+    ran = ptxbench("run", "--replay", path)
+    assert (
+        "".join(f"{line.rstrip()}\n" for line in ran.out.splitlines())
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    time   time / cuda  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×       GB/s             B             %
+──────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  49.96         1.000      240.2    22       0    40     100
+ptx      ✔ 6.0e-08  45.03  0.901 ±0.005      266.5    22       0    40     100
+ptx.v4   ✔ 6.0e-08  52.03  1.042 ±0.002      230.6    22       0    40     100
+
+triad  n=1,048,576  sm_90, grid 64, block 256
+
+         verified    time   time / cuda  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×       GB/s             B             %
+──────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  501.1         1.000      23.95    22       0    40     100
+ptx      ✔ 6.0e-08  494.4  0.988 ±0.003      24.27    22       0    40     100
+ptx.v4   ✘ wrong        -             -          -    22       0    40     100
+
+✘ ptx.v4 is wrong: no reason was recorded.
+
+time / cuda      0.90                                     1.00            1.04                rounds
+n=65536  ptx     ├─●─┤                                      ┊                   0.901 ±0.005  ▆▆▃█▁
+n=65536  ptx.v4                                             ┊              ├●┤  1.042 ±0.002  ▄█▇▅▁
+n=1048576  ptx                                        ├●┤   ┊                   0.988 ±0.003  ▁▇█▅▂
+
+n=65536: ptx has the same instruction mix as cuda and takes 9.9 % less time (99 % interval 9.46 to
+10.38 %; FASTER). ptx.v4 has the same instruction mix as cuda and takes 4.2 % more time (99 %
+interval 3.95 to 4.41 %; SLOWER).
+n=1048576: ptx has the same instruction mix as cuda and takes 1.2 % less time (99 % interval 0.93 to
+1.55 %; UNSURE: more --rounds would tell).
+
+2 cells, 6 variants: 5 verified, 1 wrong.
+"""
+    )
