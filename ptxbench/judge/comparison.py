@@ -95,8 +95,13 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
         raise UsageError(f"Runs {runs} have nothing to compare: no variant has a result in either.")
     rows, controls = judge(found, mode, rule, biased=any(map(is_biased, (base, head))))
     order = list(VERDICTS)
-    rows = sorted(rows, key=lambda row: (order.index(row.verdict), -(row.change.value if row.change else 0)))
+    # Changes of times have one measure and come by their size; those of counters by their kernel.
+    rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
     return Comparison(base, head, mode, rule, differences, rows, controls)
+
+
+def size_of(row: Row) -> float:
+    return row.change.value if row.change else 0.0
 
 
 def is_biased(run: Run) -> bool:

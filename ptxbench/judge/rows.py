@@ -15,11 +15,11 @@ from typing import Literal
 from ptxbench import stats
 from ptxbench.judge.code import Moves, move, same_ptx
 from ptxbench.judge.comparable import OK, UNLIKE, Difference, Kind, cell_differences
-from ptxbench.judge.verdicts import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, judge_exact
+from ptxbench.judge.verdicts import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, UNSURE, judge_exact
 from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.result import ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
 from ptxbench.stats import Interval
 
 Mode = Literal["ratio", "time", "counters"]
@@ -237,6 +237,8 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
     if not before and not after:
         return None
+    if ORACLE_WEAK in (*base.labels, *head.labels):  # what may be wrong has no time
+        return dataclasses.replace(row, verdict=UNSURE, reason=ORACLE_WEAK), None
     row = dataclasses.replace(
         row,
         base=exp(median(before)) if before else None,

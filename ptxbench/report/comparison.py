@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -79,19 +80,20 @@ def shown(comparison: Comparison) -> list[Row]:
 
 
 def counters(rows: Sequence[Row], plain: bool) -> Table:
-    """One line a row."""
+    """One line a row; a variant's rows of one verdict stand together."""
     table = simple_table()
     for heading in ("verdict", "variant", "metric"):
-        table.add_column(heading, no_wrap=heading == "verdict", overflow="fold")
+        table.add_column(heading, no_wrap=heading != "variant", overflow="fold")
     for heading in ("base", "head", "change"):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("code", overflow="fold")
-    for row in rows:
-        style = STYLES.get(row.verdict, "")
-        place = Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim"))
-        table.add_row(
-            Text(row.verdict, style), place, row.metric, *values(row), change_words(row), Text(str(row.moves), "dim")
-        )
+    for _, group in groupby(rows, key=lambda row: (row.verdict, row.pair, row.variant, row.size)):
+        first, *others = group
+        place = Text.assemble(f"{first.pair} {first.variant}\n", (size_words(first.size), "dim"))
+        columns = [[row.metric, *values(row), change_words(row)] for row in (first, *others)]
+        lines = ["\n".join(texts) for texts in zip(*columns, strict=True)]
+        verdict = Text(first.verdict, STYLES.get(first.verdict, ""))
+        table.add_row(verdict, place, *lines, Text(str(first.moves), "dim"))
     return table
 
 

@@ -6,9 +6,29 @@ from collections.abc import Iterator
 from math import exp, expm1
 
 from ptxbench import units
-from ptxbench.judge import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, UNLIKE, UNSURE, WITHIN, Comparison, Row
+from ptxbench.judge import (
+    BROKEN,
+    BROKEN_BOTH,
+    FIXED,
+    MISSING,
+    NEW,
+    SAME_CODE,
+    UNLIKE,
+    UNSURE,
+    WITHIN,
+    Comparison,
+    Mode,
+    Row,
+    comparable,
+)
+from ptxbench.judge.comparable import Difference, Kind
 from ptxbench.metrics import BY_NAME
-from ptxbench.result import BIASED, FEW_BLOCKS, LAUNCH_BOUND, THROTTLED, Run
+from ptxbench.result import BIASED, FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
+
+KINDS: dict[Kind, str] = {
+    "ratio": "ratios", "time": "times", "tools": "counts of the tools", "emulator": "counts of the emulator",
+}  # fmt: skip
+CONSEQUENCES = {comparable.ADVISORY: " (verdicts are advice)", comparable.TOOLCHAIN: " (may be why)"}
 
 MOST_NAMED = 4
 """Rows of one reason that are named; the others are counted."""
@@ -21,6 +41,7 @@ REASONS = {
     THROTTLED: "the GPU throttled",
     LAUNCH_BOUND: "the time is that of a launch, not of the kernel",
     FEW_BLOCKS: "a round was given up before it had enough blocks",
+    ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
     BIASED: "in one of the runs the control, one kernel against itself, seems to differ",
 }
 
@@ -30,7 +51,19 @@ def header(comparison: Comparison) -> Iterator[str]:
     for name, run in (("base", comparison.base), ("head", comparison.head)):
         yield f"{name}  {describe(run)}"
     if comparison.differences:
-        yield f"They differ in {'; '.join(map(str, comparison.differences))}."
+        told = (f"{each}{consequence(each, comparison.mode)}" for each in comparison.differences)
+        yield f"They differ in {'; '.join(told)}."
+
+
+def consequence(difference: Difference, mode: Mode) -> str:
+    """What a difference does to the rows: ` (UNLIKE: counts of the tools)`; nothing where that is nothing."""
+    kinds: tuple[Kind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
+    effects = {kind: getattr(difference.condition, kind) for kind in kinds}
+    unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.UNLIKE]
+    if unlike:
+        of = " of CUDA C" if mode == "counters" and difference.condition.language else ""
+        return f" (UNLIKE: {' and '.join(unlike)}{of})"
+    return next((CONSEQUENCES[effect] for effect in effects.values() if effect in CONSEQUENCES), "")
 
 
 def describe(run: Run) -> str:
@@ -44,6 +77,9 @@ def describe(run: Run) -> str:
 def values(row: Row) -> tuple[str, str]:
     """Both values, in one unit, which the second one has."""
     metric = BY_NAME.get(row.metric)
+    if metric and metric.counted_by and metric.unit in ("", "B"):
+        base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
+        return base, head
     unit, (base, head) = units.column([row.base, row.head], metric.unit if metric else "")
     return base, head if unit in ("", "×") else f"{head} {unit}"
 

@@ -9,7 +9,7 @@ from ptxbench.errors import UsageError
 from ptxbench.judge import Rule, compare, default_mode
 from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
 from ptxbench.judge.rows import COUNTERS
-from ptxbench.result import BIASED, THROTTLED, LaunchReport, from_json, to_json
+from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 
 CALM = Sampling(noise=Noise(process=0.001))
@@ -135,13 +135,19 @@ def test_noise_between_processes_makes_it_unsure_and_more_rounds_settle_it():
     assert comparison(row.rounds_needed).verdict == "WITHIN"
 
 
-@pytest.mark.parametrize("label", [THROTTLED, BIASED])
+@pytest.mark.parametrize("label", sorted(UNJUDGED))
 def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
     base = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[1][1])
     head = timed(2, "4ead", a=RATIOS[1][2], b=RATIOS[1][2])
     labelled = replace(head, cells=[replace(head.cells[0], labels=[label]), head.cells[1]])
     other = "UNSURE" if label == BIASED else "REGRESSED"  # which is said of the whole run
     assert verdicts(compare(base, labelled)) == {("a", "ptx"): "UNSURE", ("b", "ptx"): other}
+
+
+def test_what_a_weak_oracle_let_pass_shows_no_times():
+    base, head = timed(1, "ba5e", a=RATIOS[1][1]), timed(2, "4ead", a=RATIOS[1][2])
+    [row] = compare(base, replace(head, cells=[replace(head.cells[0], labels=[ORACLE_WEAK])])).rows
+    assert (row.verdict, row.reason, row.base, row.head, row.change) == ("UNSURE", "ORACLE-WEAK", None, None, None)
 
 
 def test_the_control_is_no_row():

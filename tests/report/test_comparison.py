@@ -1,9 +1,14 @@
 """Printed comparisons, whole, from seeded runs."""
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from ptxbench.judge import compare
 from ptxbench.report.comparison import ComparisonTable
+from ptxbench.report.judgement import REASONS, header
+from ptxbench.result import UNJUDGED
 from tests.report.test_table import printed
 from tests.runs import Kernel, Noise, Sampling, cell, run_of
 
@@ -133,17 +138,11 @@ head  c0b  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
 verdict    variant    metric                       base    head     change  code
 ───────────────────────────────────────────────────────────────────────────────────────
 REGRESSED  triad ptx  registers                      22      30      +36 %  ptx: source
-           n=65536
-REGRESSED  triad ptx  ptx_warp_instructions      15,360  15,361  +0.0065 %  ptx: source
-           n=65536
-REGRESSED  triad ptx  ptx_shared_conflicts            0      31        +31  ptx: source
-           n=65536
-REGRESSED  triad ptx  ptx_shared_load_conflicts       0      31        +31  ptx: source
-           n=65536
+           n=65536    ptx_warp_instructions      15,360  15,361  +0.0065 %
+                      ptx_shared_conflicts            0      31        +31
+                      ptx_shared_load_conflicts       0      31        +31
 IMPROVED   triad ptx  ptx_global_sectors         24,576  20,480      -17 %  ptx: source
-           n=65536
-IMPROVED   triad ptx  ptx_global_load_sectors    16,384  12,288      -25 %  ptx: source
-           n=65536
+           n=65536    ptx_global_load_sectors    16,384  12,288      -25 %
 
 26 rows of counters: 4 REGRESSED, 2 IMPROVED, 7 WITHIN, 13 SAME-CODE.
 Counts are compared exactly: any difference is one.
@@ -186,3 +185,28 @@ def test_text_from_outside_is_not_taken_for_markup():
     )
     text = printed(ComparisonTable(compare(run(1, {"transpose": BEFORE["transpose"]}), head)))
     assert "[bold]x[/] is [red]." in text
+
+
+# what differs, what is compared, what the head line says of it
+CONSEQUENCES = [
+    ("device", {"driver": "590.1"}, "ratio", "driver 580.65 -> 590.1"),
+    ("device", {"name": "NVIDIA H200"}, "ratio",
+     "GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (verdicts are advice)"),
+    ("device", {"name": "NVIDIA H200"}, "time", "GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (UNLIKE: times)"),
+    ("toolchain", {"ptxas": "13.3"}, "ratio", "ptxas 13.2.78 -v -> 13.3 -v (may be why)"),
+    ("toolchain", {"ptxas": "13.3"}, "counters", "ptxas 13.2.78 -v -> 13.3 -v (UNLIKE: counts of the tools)"),
+    ("toolchain", {"nvrtc": "13.3"}, "counters",
+     "NVRTC 13.2 -std=c++17 -> 13.3 -std=c++17 (UNLIKE: counts of the tools and counts of the emulator of CUDA C)"),
+    ("run", {"seed": 2}, "counters", "seed 1 -> 2 (UNLIKE: counts of the tools and counts of the emulator)"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("part", "values", "mode", "told"), CONSEQUENCES)
+def test_the_head_line_says_which_rows_a_difference_makes_unlike(part, values, mode, told):
+    base, head = run(1, BEFORE), run(2, AFTER)
+    other = replace(head, **{part: {**getattr(head, part), **values}})
+    assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {told}."]
+
+
+def test_every_label_that_forbids_a_verdict_has_words():
+    assert set(REASONS) >= UNJUDGED
