@@ -29,7 +29,12 @@ class Frame:
         """The name of the device's folder under results/: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
         if self.device["kind"] == "emulator":
             return f"emulator-{self.plan.arch}"
-        return re.sub(r"[^a-z0-9]+", "-", str(self.device["name"]).lower()).strip("-")
+        return folder_name(str(self.device["name"]))
+
+
+def folder_name(device: str) -> str:
+    """A GPU's folder by its name."""
+    return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
 def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
@@ -58,7 +63,7 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
             "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()},
         },
         settings={"seed": plan.seed, **dataclasses.asdict(plan.settings)} if timed else {},
-        calibration={},
+        calibration=dict(plan.calibration),
         cells=list(cells),
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ptxbench import environment
 from ptxbench.backends.base import Backend
@@ -58,6 +58,8 @@ class Plan:
     mark: Callable[[str], None] = lambda variant: None
     """Told before each sample whose it is."""
     argv: tuple[str, ...] = ()
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    """What is known of the device beforehand: the `calibration` of the run document."""
 
 
 def plan_jobs(

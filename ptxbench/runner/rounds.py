@@ -46,6 +46,7 @@ def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int)
         settings=plan.settings,
         round_number=number,
         process=process,
+        calibration=plan.calibration,
     )
     with Worker(task) as worker:
         try:

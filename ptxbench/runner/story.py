@@ -205,7 +205,7 @@ class Story:
             labels=sorted(labels | measured.labels),
             rounds=measured.rounds,
             oracle=weak,
-            limits=roofline.limits(self.device, {}),
+            limits=roofline.limits(self.device, self.plan.calibration),
         )
         return roofline.disproved(cell, self.device)
 

@@ -7,8 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +49,7 @@ class Task:
     settings: Settings
     round_number: int
     process: int
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
 
 class WorkerDied(Exception):
@@ -156,6 +157,7 @@ def plan_of(task: Task, mark: Callable[[str], None]) -> Plan:
         settings=task.settings,
         round_number=task.round_number,
         process=task.process,
+        calibration=task.calibration,
         mark=mark,
     )
 
