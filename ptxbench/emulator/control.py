@@ -250,6 +250,7 @@ class Control(Registers):
         e.line(f"{arrive}:")
         members = self.read_value(instruction.operands[0], B32, instruction.line)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", fresh), ("i1", "true"))
+        self.check_members(members, fresh)
         asked = e.op(f"extractelement {V32} {members.ir}, i32 {lane}")
         mask, fresh = self.of_one_mask(members, asked, fresh, mask, number)
         _, valid = self.state(context.WARP_VALID)
@@ -305,6 +306,16 @@ class Control(Registers):
         mask = e.op("load i32, ptr %mask, align 4")
         return mask, e.op(f"and i32 {lanes}, {mask}")
 
+    def check_members(self, members: Value, lanes: str) -> None:
+        """A finding where a lane of `lanes` is not in the mask that it names: what happens then is undefined."""
+        if self.mode != SANITIZE:
+            return
+        e = self.e
+        own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
+        out = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own}, splat (i32 1)')}, zeroinitializer")
+        outside = e.op(f"and i32 {lanes}, {e.op(f'bitcast {MASK} {out} to i32')}")
+        self.machine.finding(sanitize.NOT_A_MEMBER, self.machine.mark("warp"), outside)
+
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
 
@@ -322,6 +333,8 @@ class Control(Registers):
         else:
             operand = step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
             members = self.read_value(operand, B32, line)
+        if not aligned:
+            self.check_members(members, active)
         lane = e.intrinsic("llvm.cttz.i32", "i32", ("i32", active), ("i1", "false"))
         some = e.op(f"icmp ne i32 {active}, 0")
         first = e.op(f"select i1 {some}, i32 {lane}, i32 0")

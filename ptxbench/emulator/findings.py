@@ -14,7 +14,8 @@ from ptxbench.emulator.runtime import context, sanitize
 class Finding:
     """One thing that is wrong with a kernel, found at the first thread that did it, by line and kind.
 
-    `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy or
+    `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy,
+    member-mask or
     schedule. `line` is the PTX's.
     """
 
@@ -48,6 +49,7 @@ KINDS = {
     sanitize.DIVERGENT_BARRIER: "divergent-barrier",
     sanitize.BARRIER_AFTER_EXIT: "barrier-after-exit",
     sanitize.EXIT_BEFORE_BARRIER: "barrier-after-exit",
+    sanitize.NOT_A_MEMBER: "member-mask",
     sanitize.PENDING_COPY: "pending-copy",
 }
 VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses"}
@@ -108,6 +110,8 @@ class Describer:
             return "waits at a barrier that threads which have exited can never reach. Let them arrive first."
         if raw.kind == sanitize.EXIT_BEFORE_BARRIER:
             return "exits while other lanes of its warp wait at a barrier. Let it arrive there first."
+        if raw.kind == sanitize.NOT_A_MEMBER:
+            return "is not in the member mask that it names. Leave it out by a branch, or name it."
         other = self.other(raw.other)
         if raw.kind == sanitize.DISAGREEMENT:
             return f"writes {place}, and {other} in the same instruction another value. Which one stays is undefined."

@@ -103,3 +103,24 @@ VOTE:
     @%p vote.sync.ballot.b32 %out, %odd, %mask;""")  # fmt: skip
     found = run(text, np.full(32, 0xFFFF), np.zeros(32))
     assert found.tolist() == [8] * 16 + [0] * 16
+
+
+@pytest.mark.parametrize("body", [
+    "redux.sync.add.u32 %out, %x, 0xff;",
+    "vote.sync.ballot.b32 %out, %odd, 0xff;",
+    "shfl.sync.bfly.b32 %out, %x, 1, 31, 0xff;",
+    "bar.warp.sync 0xff;",
+])  # fmt: skip
+def test_a_lane_that_is_not_in_the_mask_it_names_is_found(body):
+    """Such a sum may come out right on a GPU, and is undefined all the same."""
+
+    def findings(lanes):
+        name = f"outside_{body.split('.')[0]}_{lanes}"
+        guarded = f"setp.ge.u32 %late, %lane, {lanes};\n    @%late bra OUT;\n    {body}\nOUT:"
+        arguments = [np.zeros(32, np.uint32) for _ in range(3)]
+        return emulator.run(kernel(name, guarded), grid=1, block=32, args=arguments, sanitize=True).findings
+
+    (finding,) = findings(32)
+    assert finding.kind == "member-mask"
+    assert "by thread 8 of CTA 0 is not in the member mask that it names" in finding.message
+    assert findings(8) == ()

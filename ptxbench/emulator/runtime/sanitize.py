@@ -49,7 +49,8 @@ from ptxbench.emulator.types import LANES
 
 # Kinds of finding beyond the faults OUT_OF_BOUNDS and MISALIGNED.
 UNINITIALISED, READ_AFTER_WRITE, WRITE_AFTER_WRITE, WRITE_AFTER_READ, DISAGREEMENT = range(16, 21)
-DIVERGENT_BARRIER, BARRIER_AFTER_EXIT, UNINITIALISED_REGISTER, PENDING_COPY, EXIT_BEFORE_BARRIER = range(21, 26)
+DIVERGENT_BARRIER, BARRIER_AFTER_EXIT, UNINITIALISED_REGISTER, PENDING_COPY = range(21, 25)
+EXIT_BEFORE_BARRIER, NOT_A_MEMBER = range(25, 27)
 
 MOST_FINDINGS = 1024
 FINDING_SLOTS = 8
@@ -458,3 +459,61 @@ done:
 }}
 """
     return Function("settle_copy", text)
+
+
+def watch_bulk(granule: int) -> Function:
+    """`watch_bulk(env, site, lane, near, size, fills)`: the bytes are pending from now on; or they are read."""
+    text = f"""
+define internal void @watch_bulk(ptr %env, ptr %site, i64 %lane, i32 %near, i32 %size, i1 %fills) noinline {{
+entry:
+  {slot("shadow", SHADOW, "ptr")}
+  {slot("start", TIME_OF_START, "i32")}
+  {slot("warp", WARP)}
+  {slot("counters", COUNTERS)}
+  %site.int = ptrtoint ptr %site to i64
+  %site.offset = sub i64 %site.int, %counters
+  %site.slot = lshr i64 %site.offset, 3
+  %site.high = shl i64 %site.slot, {THREAD_BITS}
+  %warp.first = shl i64 %warp, 5
+  %me = or i64 %warp.first, %lane
+  %id.wide = or i64 %site.high, %me
+  %id = trunc i64 %id.wide to i32
+  %first = lshr i32 %near, {granule.bit_length() - 1}
+  %count = lshr i32 %size, {granule.bit_length() - 1}
+  br label %next
+next:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %one.done ]
+  %over = icmp eq i32 %i, %count
+  br i1 %over, label %done, label %one
+one:
+  %index = add i32 %first, %i
+  %word = mul i32 %index, {SHADOW_WORDS}
+  %word.wide = zext i32 %word to i64
+  %granule = getelementptr i32, ptr %shadow, i64 %word.wide
+  %time.at = getelementptr i32, ptr %granule, i64 {WRITER_TIME}
+  br i1 %fills, label %mark, label %look
+mark:
+  %writer.at = getelementptr i32, ptr %granule, i64 {WRITER}
+  store i32 {PENDING}, ptr %time.at
+  store i32 %id, ptr %writer.at
+  br label %one.done
+look:
+  %time = load i32, ptr %time.at
+  %never = icmp ult i32 %time, %start
+  %pending = icmp eq i32 %time, {PENDING}
+  %bad = or i1 %never, %pending
+  br i1 %bad, label %tell, label %one.done
+tell:
+  %kind = select i1 %never, i64 {UNINITIALISED}, i64 {PENDING_COPY}
+  %byte = shl i32 %index, {granule.bit_length() - 1}
+  %byte.wide = zext i32 %byte to i64
+  call void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %byte.wide, i64 0)
+  br label %one.done
+one.done:
+  %i.next = add i32 %i, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+    return Function("watch_bulk", text, (FINDING,))
