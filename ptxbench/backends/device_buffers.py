@@ -64,6 +64,11 @@ class DeviceBuffers:
             if self.masters[name] is not None:
                 self.upload(array, self.masters[name].ptr)
 
+    @property
+    def updated(self) -> bool:
+        """Whether a remembered output starts with data: a launch without `restore` before it then does other work."""
+        return any(master is not None for master in self.masters.values())
+
     def restore(self) -> None:
         """Enqueue the restoring of the remembered outputs to what they were before the first launch."""
         runtime, stream = self.cuda.runtime, self.stream.ptr

@@ -220,7 +220,8 @@ class GpuBackend:
             self.event,
             self.elapsed,
             lambda: self.reporting(build),
-            lambda launches: self.capture(rotated(), launches),
+            # The launches of a graph are not restored between: accumulators and flags would be those of the launch before.
+            None if memory.updated else lambda launches: self.capture(rotated(), launches),
             copies,
             lambda: self.fetch(build, memory, arguments, outputs),
         )
