@@ -220,7 +220,7 @@ class GpuBackend:
             self.event,
             self.elapsed,
             lambda: self.reporting(build),
-            # The launches of a graph are not restored between: accumulators and flags would be those of the launch before.
+            # The launches of a graph are not restored between: flags would be those of the launch before.
             None if memory.updated else lambda launches: self.capture(rotated(), launches),
             copies,
             lambda: self.fetch(build, memory, arguments, outputs),
