@@ -82,6 +82,8 @@ def test_samples_lie_beside_the_file_in_seconds_without_the_blocks_that_were_dro
     name, size = (each["value"] for each in times["data"])
     seconds = np.frombuffer(to_nvbench.export(one)[name], "<f4")
     assert len(seconds) == int(size) == 298
+    clocks = np.frombuffer(to_nvbench.export(one)[name.replace("json-bin", "json-freqs-bin")], "<f4")
+    assert clocks.tolist() == [np.float32(1.755e9)] * 298
     assert seconds == pytest.approx(np.array(stats.samples(rounds, "ptx")) / 1e9, rel=1e-6)
 
 

@@ -135,6 +135,14 @@ def test_noise_between_processes_makes_it_unsure_and_more_rounds_settle_it():
     assert comparison(row.rounds_needed).verdict == "WITHIN"
 
 
+def test_rows_of_unchanged_code_leave_the_others_their_level():
+    changed, still = RATIOS[1][1:3], {f"k{i}": RATIOS[0][1] for i in range(9)}
+    alone = compare(timed(1, "ba5e", a=changed[0]), timed(2, "4ead", a=changed[1])).rows[0]
+    beside = compare(timed(1, "ba5e", a=changed[0], **still), timed(2, "4ead", a=changed[1], **still))
+    assert beside.rows[0].p == alone.p < 0.05
+    assert {row.p for row in beside.rows if row.verdict == "SAME-CODE"} == {None}
+
+
 @pytest.mark.parametrize("label", sorted(UNJUDGED))
 def test_a_label_that_forbids_a_verdict_forbids_it_here(label):
     base = timed(1, "ba5e", a=RATIOS[1][1], b=RATIOS[1][1])
@@ -321,6 +329,14 @@ def test_another_nvrtc_that_makes_the_same_ptx_changes_nothing():
     head = changed(COUNTED_HEAD, "toolchain", nvrtc="13.3")
     rows = [row for row in compare(COUNTED_RUN, head).rows if row.variant == "cuda"]
     assert {row.verdict for row in rows} == {"SAME-CODE"}
+
+
+def test_another_ptxas_leaves_what_the_emulator_counts_the_same_code():
+    ptx = COUNTED_RUN.cells[0].variants["ptx"]
+    other = replace(ptx, build=replace(ptx.build, sass_sha256="other"))
+    head = with_cell(COUNTED_RUN, variants={**COUNTED_RUN.cells[0].variants, "ptx": other})
+    rows = {row.metric: row.verdict for row in compare(COUNTED_RUN, head).rows if row.variant == "ptx"}
+    assert (rows["ptx_warp_instructions"], rows["registers"]) == ("SAME-CODE", "WITHIN")
 
 
 def test_the_driver_that_assembles_must_be_the_same():
