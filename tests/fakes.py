@@ -50,6 +50,7 @@ class ScriptedClock:
         self.log: list[str] = log if log is not None else []
         self.graphs = graphs
         self.copies = 1
+        self.cold = True
         self.overhead_ns = overhead_ns
         self.left = left
 

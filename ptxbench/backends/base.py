@@ -31,7 +31,8 @@ class Outcome:
 class Clock(Protocol):
     """A loaded kernel with its arguments on the device, ready to be sampled.
 
-    `graphs`: whether it can be timed by graphs of many launches; `copies`: over how many sets of buffers those rotate.
+    `graphs`: whether it can be timed by graphs of many launches; `copies`: over how many sets of buffers those rotate;
+    `cold`: whether these are so many that each launch finds its data out of L2.
     """
 
     @property
@@ -39,6 +40,9 @@ class Clock(Protocol):
 
     @property
     def copies(self) -> int: ...
+
+    @property
+    def cold(self) -> bool: ...
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         """Launch so many times as one graph, without waiting; gives a function that waits and returns nanoseconds."""

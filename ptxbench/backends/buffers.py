@@ -138,13 +138,14 @@ def nanoseconds(milliseconds: float) -> int:
     return round(milliseconds * 1e6)
 
 
-def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> int:
-    """Sets of buffers over which a graph's launches take turns, so that each finds its data out of L2.
+def rotation(footprint: int, l2_bytes: int, free_bytes: int) -> tuple[int, bool]:
+    """Over how many sets of buffers a graph's launches take turns, and whether each then finds its data out of L2.
 
-    Three times the cache between two uses of a set, and no more than a quarter of the memory that is free.
+    Three times the cache lies between two uses of a set, unless that takes more than a quarter of the free memory.
     """
     wanted = max(2, math.ceil(3 * l2_bytes / max(footprint, 1)) + 1)
-    return max(1, min(wanted, free_bytes // 4 // max(footprint, 1), MOST_COPIES))
+    copies = max(1, min(wanted, free_bytes // 4 // max(footprint, 1), MOST_COPIES))
+    return copies, copies == wanted
 
 
 MOST_COPIES = 64

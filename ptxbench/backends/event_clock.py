@@ -23,6 +23,7 @@ class EventClock:
         reporting: Callable[[], Any],
         capture: Callable[[int], Callable[[], None]] | None = None,
         copies: int = 1,
+        cold: bool = True,
         outputs: Callable[[], Mapping[str, Any]] = dict,
     ) -> None:
         self.before_launch = before_launch
@@ -33,6 +34,7 @@ class EventClock:
         self.capture = capture
         self.graphs = capture is not None
         self.copies = copies
+        self.cold = cold
         self.fetch = outputs
         self.captured: dict[int, Callable[[], None]] = {}
 

@@ -202,7 +202,9 @@ class GpuBackend:
             memory.remember(outputs)
             sweep = self.sweep
             self.stream.synchronize()
-        copies = buffers.rotation(sum(array.nbytes for array in memory.arrays.values()), self.l2_bytes, self.free_bytes)
+        copies, cold = buffers.rotation(
+            sum(array.nbytes for array in memory.arrays.values()), self.l2_bytes, self.free_bytes
+        )
 
         def before_launch() -> None:
             memory.restore()  # before the sweep, for these writes pass through L2
@@ -223,6 +225,7 @@ class GpuBackend:
             # The launches of a graph are not restored between: flags would be those of the launch before.
             None if memory.updated else lambda launches: self.capture(rotated(), launches),
             copies,
+            cold,
             lambda: self.fetch(build, memory, arguments, outputs),
         )
 

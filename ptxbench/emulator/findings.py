@@ -15,8 +15,7 @@ class Finding:
     """One thing that is wrong with a kernel, found at the first thread that did it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy,
-    member-mask or
-    schedule. `line` is the PTX's.
+    member-mask or schedule. `line` is the PTX's.
     """
 
     kind: str

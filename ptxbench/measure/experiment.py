@@ -18,7 +18,7 @@ from ptxbench.measure.block import Sampler, start_letter, take_block
 from ptxbench.measure.contrast import Contrast, interacts
 from ptxbench.measure.settings import Settings
 from ptxbench.measure.throttle import pause, throttled
-from ptxbench.result import FEW_BLOCKS, INTERACTION, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
+from ptxbench.result import FEW_BLOCKS, INTERACTION, L2_PARTIAL, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
 
 FEWEST_LAUNCHES, MOST_LAUNCHES = 8, 512
 """Of the shorter graph of a slope."""
@@ -84,6 +84,8 @@ def measure(
     for each in take_blocks(contrasts, settings, watch, host):
         if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
             testify(each, clocks, witness)
+    if k and not all(clock.cold for clock in clocks.values()):
+        labels.add(L2_PARTIAL)
     floor_ns = None
     if floor is not None:
         empty = sampler(floor, k)

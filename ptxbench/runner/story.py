@@ -292,6 +292,10 @@ class TimedClock:
     def copies(self) -> int:
         return self.clock.copies
 
+    @property
+    def cold(self) -> bool:
+        return self.clock.cold
+
     def outputs(self) -> Mapping[str, Any]:
         return self.named(self.clock.outputs)
 

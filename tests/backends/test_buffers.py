@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ptxbench import emulator
 from ptxbench.backends import buffers
 from ptxbench.backends.buffers import GUARD_BYTES, Remains, check_untouched, damage, first_change, guard_zone
 from ptxbench.errors import LaunchError, WrongResult
@@ -170,3 +171,26 @@ def test_the_sweep_reads_twice_the_cache(l2_bytes, sectors):
 def test_milliseconds_become_whole_nanoseconds():
     assert buffers.nanoseconds(0.051200) == 51200
     assert buffers.nanoseconds(float(np.float32(1.0005))) == 1000500
+
+
+MIB = 1 << 20
+
+
+@pytest.mark.parametrize(
+    ("footprint", "l2", "free", "copies", "cold"),
+    [
+        (10 * MIB,  50 * MIB, 80 << 30, 16,  True),    # 15 other sets, 150 MiB, lie between two uses of one
+        (200 * MIB, 50 * MIB, 80 << 30, 2,   True),    # one other is enough
+        (4096,      50 * MIB, 80 << 30, 64,  False),   # a set too small to fill L2 with
+        (10 * MIB,  50 * MIB, 80 * MIB, 2,   False),   # no more than a quarter of the free memory
+        (10 * MIB,  50 * MIB, 0,        1,   False),
+    ],
+)  # fmt: skip
+def test_the_launches_of_a_graph_take_turns_over_so_many_sets_of_buffers(footprint, l2, free, copies, cold):
+    assert buffers.rotation(footprint, l2, free) == (copies, cold)
+
+
+def test_the_empty_kernel_takes_what_the_kernel_takes():
+    packed = (np.uint64(0), np.float32(1), np.uint8(1))
+    assert ".visible .entry empty(.param .b64 p0, .param .b32 p1, .param .b8 p2)" in buffers.empty_kernel(packed)
+    emulator.run(buffers.empty_kernel(packed), grid=1, block=32, args=[None, *packed[1:]])
