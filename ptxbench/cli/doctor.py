@@ -22,15 +22,34 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 
 @click.command("doctor")
 @kernels_option("Examine this folder of pairs.", callback=None)
+@click.option(
+    "--calibrate",
+    "calibrating",
+    is_flag=True,
+    help="Measure the GPU in place of all that: whether its times can be believed, and the settings that they need. "
+    "Takes some two minutes, in which nothing else should use it.",
+)
+@click.option(
+    "--results",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    default=Path("results"),
+    help="Keep the calibration below this folder, as DEVICE/calibration.json; runs saved there use it.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
-def command(kernels: Path, as_json: bool) -> None:
+def command(kernels: Path, calibrating: bool, results: Path, as_json: bool) -> int | None:
     """Tell what is installed, whether it works, and what to do about what does not.
 
     One small kernel is really compiled, assembled, disassembled and run. What is absent
     only takes away what needs it: a GPU the times, NVRTC the CUDA C sides.
 
     Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not.
+    With --calibrate: 0 times can be believed, 2 there is no GPU, 5 a line is FAIL.
     """  # fmt: skip
+    if calibrating:
+        from ptxbench.cli._calibrate import calibrate
+
+        return calibrate(results, as_json=as_json)
     from ptxbench.cli._examine import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))
@@ -45,6 +64,7 @@ def command(kernels: Path, as_json: bool) -> None:
         show(findings)
     if emulator.status != WORKS:
         raise ToolMissing(f"The emulator does not work, so no kernel can be verified. {emulator.advice}")
+    return None
 
 
 def show(findings: Sequence[Finding]) -> None:

@@ -135,6 +135,7 @@ def command(
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, Frame, document
+    from ptxbench.runner.record import calibrated
 
     if all_sizes:
         sizes = (*sizes, ALL)
@@ -145,6 +146,7 @@ def command(
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
     plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout)
     frame = Frame(plan, plan.backend.device())
+    frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
     # before the work: a run that cannot be saved in the end is better not begun
     if folder:

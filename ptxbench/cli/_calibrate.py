@@ -1,0 +1,82 @@
+"""`ptxbench doctor --calibrate`: the checklist of a GPU, printed and kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from ptxbench.cli._saving import require_writable
+from ptxbench.errors import ResultError, ToolMissing
+from ptxbench.measure.calibration import Line
+from ptxbench.runner.checklist import Checklist
+
+NO_TIMING = 5
+
+WIDEST = 100
+
+
+def gpu_checklist() -> Checklist:
+    """The checklist of the local GPU. Raises ToolMissing where there is none."""
+    from ptxbench.backends import gpu
+    from ptxbench.backends.gpu_probes import GpuProbe
+
+    backend = gpu.GpuBackend()
+    if reason := backend.unavailable():
+        found = reason.removesuffix(gpu.WITHOUT_TIMING).strip()
+        raise ToolMissing(f"{found} --calibrate measures one: run it on the machine that has it.")
+    return Checklist(backend, GpuProbe(backend))
+
+
+def calibrate(results: Path, *, as_json: bool) -> int:
+    """Make the checklist, keep it below `results` and print it; the exit status."""
+    from ptxbench.runner.document import folder_name
+    from ptxbench.runner.record import save, to_json
+
+    checklist = gpu_checklist()
+    folder = results / folder_name(str(checklist.device["name"]))
+    require_writable(folder, "Name another folder with --results.")
+    perform(checklist)
+    record = checklist.record()
+    if as_json:
+        click.echo(to_json(record), nl=False)
+    else:
+        show(record.lines)
+    try:
+        click.echo(f"Saved {save(record, folder)}", err=True)
+    except ResultError as error:
+        raise ResultError(str(error).replace(" or use --no-save", " with --results")) from None
+    if record.forbids_timing:
+        click.echo("A line is FAIL: believe no time of this device before it is mended.", err=True)
+    return NO_TIMING if record.forbids_timing else 0
+
+
+def perform(checklist: Checklist) -> None:
+    """Make every line, and tell on a terminal which is being made."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    checks = checklist.checks
+    with console.status("") as status:
+        for number, check in enumerate(checks, 1):
+            status.update(f"{check.subject}, {number} of {len(checks)}")
+            checklist.take(check)
+
+
+def show(lines: Sequence[Line]) -> None:
+    """Print a row a line, then what to do."""
+    from rich.console import Console
+
+    from ptxbench.report.calibration import checklist_table
+
+    wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
+    console = Console(width=wide, highlight=False)
+    width = min(console.width, WIDEST)
+    console.print(checklist_table(lines), width=width)
+    if advised := [line for line in lines if line.advice]:
+        console.print("\nWhat to do:")
+        for line in advised:
+            console.print(f"  {line.subject}: {line.advice}", width=width, markup=False)

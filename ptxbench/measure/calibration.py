@@ -1,0 +1,321 @@
+"""What the readings of a calibration mean: numbers in, one line of the checklist out. Knows no device.
+
+A line is FAIL where no time of the device could be believed, WARN where something of it needs care.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from statistics import median, stdev
+from typing import Any
+
+from ptxbench import roofline, stats
+from ptxbench.backends import flush
+from ptxbench.measure.contrast import apart
+from ptxbench.result import Round
+from ptxbench.units import si
+
+PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+
+FLUSHES = 1.05
+"""Reading after a flush must take so many times as long as without: else the flush does nothing."""
+
+COARSE_EVENT_NS = 1_000
+"""Events are said to resolve half a microsecond; the length from which a launch is timed by itself allows for twice."""
+
+COARSE_TIMER_NS = 100_000
+"""A spin may be longer than asked by a step of the timer, and each sample pays for it."""
+
+WIDE = 0.005
+"""Half the width of the control's interval that the defaults should reach."""
+
+PROCESSES_DIFFER = 0.01
+"""Standard deviation between processes up to which the simulations behind the intervals go."""
+
+STRAIGHT = 0.01
+"""How far a graph of 4 K launches may lie off the line through K and 2 K."""
+
+SAME = 0.01
+
+LEAST_BANDWIDTH = 0.6
+"""Of what is published: a copy kernel reaches 80 to 95 % where the device is well."""
+
+CLOCK_SETTLED = 0.01
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the checklist. `values`: what it adds to the Calibration."""
+
+    subject: str
+    status: str
+    found: str
+    advice: str = ""
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What was measured of a device, and the settings that follow; None for what could not be measured."""
+
+    flush_k: float = flush.Flush.times
+    """Multiples of L2 to read before each sample."""
+    flush_ratio: float | None = None
+    """Time of a read after that flush over its time without."""
+    host_ns: int | None = None
+    """Of enqueueing an event, a launch and an event."""
+    flush_ns: int | None = None
+    spin_ns: int = 0
+    """How long the device is held after the flush; 0 is not at all."""
+    event_pair_ns: int | None = None
+    event_step_ns: int | None = None
+    timer_step_ns: int | None = None
+    copy_bytes_per_s: float | None = None
+    read_curve_ns: Mapping[str, int] = field(default_factory=dict)
+    """Time of a read after a read of so many times L2."""
+    write_curve_ns: Mapping[str, int] = field(default_factory=dict)
+    """The same after a fill."""
+    dirty: float | None = None
+    """By how much a read is slower after the fill than after the read, as a share."""
+    control: float | None = None
+    """The log ratio of one kernel to itself, and below half the width of its interval."""
+    control_half_width: float | None = None
+    control_blocks: int | None = None
+    """The median round's, until its interval was narrow enough."""
+    control_seconds: float | None = None
+    process_spread: float | None = None
+    """Standard deviation of the control's log ratio between processes."""
+    slope_error: float | None = None
+    """How far a graph of 4 K launches takes off the line through K and 2 K, as a share."""
+    solo_apart: Mapping[str, float] = field(default_factory=dict)
+    """How far a kernel's time alone is from its time among others, as a share."""
+    driver_over_toolkit: float | None = None
+    """Time of the control assembled by the driver over that by ptxas."""
+    ramp_seconds: float | None = None
+    """From idle until the clock stays where it is under load."""
+
+
+def calibration(lines: Sequence[Line]) -> Calibration:
+    """What all lines add up to."""
+    return Calibration(**{name: value for line in lines for name, value in line.values.items()})
+
+
+def forbids_timing(lines: Sequence[Line]) -> bool:
+    return any(line.status == FAIL for line in lines)
+
+
+Curve = Mapping[float, Sequence[int]]
+"""Readings by multiple of L2, nanoseconds."""
+
+
+def medians(curve: Curve) -> dict[float, float]:
+    return {times: median(readings) for times, readings in curve.items()}
+
+
+def named(curve: Curve) -> dict[str, int]:
+    return {f"{times:g}": round(ns) for times, ns in medians(curve).items()}
+
+
+def judge_flush(subject: str, read: Curve, write: Curve) -> Line:
+    """The least flush that leaves nothing behind, and whether it does anything at all."""
+    curve = medians(read)
+    times = flush.choose(curve)
+    ratio = curve[times] / curve[0]
+    values = {
+        "flush_k": times,
+        "flush_ratio": ratio,
+        "read_curve_ns": named(read),
+        "write_curve_ns": named(write),
+    }
+    shown = ", ".join(f"{each:g}: {si(ns / 1e9, 's')}" for each, ns in sorted(curve.items()))
+    found = f"a read takes {ratio:.2f} times as long after {times:g} x L2 ({shown})"
+    if ratio < FLUSHES:
+        advice = (
+            f"The flush does nothing: under {FLUSHES} times. Every time would be that of a warm cache. See whether "
+            "the size of L2 above is right, and whether the device is shared (MIG, vGPU)."
+        )
+        return Line(subject, FAIL, found, advice, values)
+    if times == max(curve):
+        advice = "The time never levels off, so more than the greatest flush may be needed: small effects are doubtful."
+        return Line(subject, WARN, found, advice, values)
+    return Line(subject, PASS, found, "", values)
+
+
+def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> Line:
+    """What a launch pays for lines that another one left dirty. To know it is all: the default flush leaves none."""
+    clean, dirty = median(read[times]), median(write[times])
+    share = dirty / clean - 1
+    found = f"a read after {times:g} x L2 of writes takes {share:+.1%} of that after reads"
+    return Line(subject, PASS, found, "", {"dirty": share})
+
+
+def smallest_step(readings: Sequence[int]) -> int | None:
+    """The least difference that is not zero between any two of the readings; None where all are equal."""
+    steps = [later - earlier for earlier, later in pairwise(sorted(set(readings)))]
+    return min(steps, default=None)
+
+
+def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Line:
+    """The steps of the device's timer and of its events, and what an empty pair of events takes."""
+    timer_step, event_step, pair = smallest_step(timer), smallest_step(pairs), round(median(pairs))
+    values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
+    found = f"%globaltimer steps by {ns_words(timer_step)}, events by {ns_words(event_step)}; "
+    found += f"an empty pair takes {ns_words(pair)}"
+    if timer_step is None or timer_step > COARSE_TIMER_NS:
+        advice = "The device cannot be held for a short while: where the flush is too short for that, times are none."
+        return Line(subject, WARN, found, advice, values)
+    if event_step is not None and event_step > COARSE_EVENT_NS:
+        advice = "Events are coarser than is allowed for. Prefer sizes whose launches take over 100 µs."
+        return Line(subject, WARN, found, advice, values)
+    return Line(subject, PASS, found, "", values)
+
+
+def ns_words(ns: float | None) -> str:
+    return "no step in 1000 readings" if ns is None else si(ns / 1e9, "s")
+
+
+def judge_shield(
+    subject: str, host: Sequence[int], flushing: Sequence[int], spin_ns: int, shielded: Sequence[int]
+) -> Line:
+    """Whether the device is still busy when the host has enqueued a launch, with the spin if there is one.
+
+    `shielded`: how long the flush takes with the spin; empty without.
+    """
+    h, f = median(host), median(flushing)
+    values = {"host_ns": round(h), "flush_ns": round(f), "spin_ns": spin_ns}
+    found = f"the host takes {si(h / 1e9, 's')}, the flush {f / h:.1f} times that"
+    held = f
+    if shielded:
+        held = median(shielded)
+        found += f", with a spin of {si(spin_ns / 1e9, 's')} {held / h:.1f} times"
+    if held < flush.AHEAD * h:
+        advice = (
+            f"The device waits for the host (under {flush.AHEAD} times), so events would time the host. "
+            "Free the processor of other work, or use a faster one."
+        )
+        return Line(subject, FAIL, found, advice, {**values, "spin_ns": 0})
+    return Line(subject, PASS, found, "", values)
+
+
+def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float], *, limit: float) -> Line:
+    """One kernel against itself, a round a process; `seconds` of each. `limit`: from where it counts as biased."""
+    estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
+    if not estimates:
+        return Line(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1, which says why.")
+    found = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
+    half = (found.high - found.low) / 2
+    spread = stdev(estimates) if len(estimates) > 1 else None
+    blocks, took = round(median(len(one.ns) for one in rounds)), median(seconds)
+    values = {
+        "control": found.value,
+        "control_half_width": half,
+        "control_blocks": blocks,
+        "control_seconds": took,
+        "process_spread": spread,
+    }
+    words = f"{found.value:+.2%} ± {half:.2%}; {blocks} blocks, {took:.1f} s a round"
+    if spread is not None:
+        words += f"; {spread:.2%} between {len(estimates)} processes"
+    if not found.low <= 0 <= found.high and abs(found.value) > limit:
+        advice = (
+            "One kernel seems to differ from itself, so every difference would be doubtful (BIASED). See whether "
+            "another process uses the device, then calibrate again."
+        )
+        return Line(subject, FAIL, words, advice, values)
+    if spread is not None and spread > PROCESSES_DIFFER:
+        advice = "Processes differ by more than the intervals were tried for. Use --rounds 10 or more."
+        return Line(subject, WARN, words, advice, values)
+    if half > WIDE:
+        advice = f"Differences under {half:.1%} cannot be told. Use --rounds 10, and free the device of other work."
+        return Line(subject, WARN, words, advice, values)
+    return Line(subject, PASS, words, "", values)
+
+
+def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int], long: Sequence[int]) -> Line:
+    """Whether graphs of K, 2 K and 4 K launches lie on one line, as the time of a tiny kernel by their slope says."""
+    one, two, four = median(short), median(middle), median(long)
+    error = four / (one + 3 * (two - one)) - 1
+    found = f"4 x {k} launches take {error:+.2%} of the line through {k} and {2 * k}"
+    values = {"slope_error": error}
+    if not abs(error) <= STRAIGHT:
+        advice = "Times of kernels under 25 µs, which are slopes, are off by as much. Prefer larger sizes."
+        return Line(subject, WARN, found, advice, values)
+    return Line(subject, PASS, found, "", values)
+
+
+def judge_solo(subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float) -> Line:
+    """Whether a copy and an arithmetic kernel, which load the device unlike, take as long alone as in turns."""
+    found = {name: apart(median(solo[name]), among[name]) for name in among}
+    words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
+    values = {"solo_apart": found}
+    if max(found.values()) > limit:
+        advice = "Kernels that take turns disturb each other here. Where a row says INTERACTION, time it alone too."
+        return Line(subject, WARN, f"alone and in turns apart by: {words}", advice, values)
+    return Line(subject, PASS, f"alone and in turns apart by: {words}", "", values)
+
+
+def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> Line:
+    """One PTX text by ptxas and by the driver's own assembler."""
+    found = stats.ratio(rounds, driver, toolkit)
+    if found is None:
+        return Line(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
+    words = f"the driver's over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
+    values = {"driver_over_toolkit": found.value}
+    if not abs(found.value - 1) <= SAME:
+        advice = "Compare no run with --assembler driver to one without; ptxbench compare refuses it."
+        return Line(subject, WARN, words, advice, values)
+    return Line(subject, PASS, words, "", values)
+
+
+def judge_bandwidth(subject: str, moved: int, ns: Sequence[int], published: float | None, *, right: bool) -> Line:
+    """What a copy of `moved` bytes, read and written, reaches; `right`: whether what it wrote is what it read."""
+    rate = moved / (median(ns) / 1e9)
+    words = si(rate, "B/s")
+    values = {"copy_bytes_per_s": rate}
+    if not right:
+        return Line(subject, FAIL, "the copy differs from its source", "Trust no run; see what nvidia-smi says.")
+    if published is None:
+        return Line(subject, PASS, f"{words}; no published figure for this device", "", values)
+    share = rate / published
+    words += f", {share:.0%} of the published {si(published, 'B/s')}"
+    if share > 1 / roofline.IMPOSSIBLE:
+        advice = "More than can be: the flush does not work, or this is another device than its name says."
+        return Line(subject, FAIL, words, advice)
+    if share < LEAST_BANDWIDTH:
+        advice = "Little: something else uses the memory, or its clock is low. See nvidia-smi -q -d CLOCK,PERFORMANCE."
+        return Line(subject, WARN, words, advice, values)
+    return Line(subject, PASS, words, "", values)
+
+
+@dataclass(frozen=True)
+class Tick:
+    """The clock at a moment after the load began."""
+
+    seconds: float
+    mhz: float
+
+
+def ramp_seconds(ticks: Sequence[Tick]) -> float | None:
+    """After how long the clock stays within 1 % of where it ends; None where it is still on its way."""
+    end = median(tick.mhz for tick in ticks[-max(1, len(ticks) // 4) :])
+    outside = [i for i, tick in enumerate(ticks) if abs(tick.mhz / end - 1) > CLOCK_SETTLED]
+    if not outside:
+        return ticks[0].seconds
+    return ticks[outside[-1] + 1].seconds if outside[-1] + 1 < len(ticks) else None
+
+
+def judge_ramp(subject: str, ticks: Sequence[Tick], *, limit: float) -> Line:
+    """How long the clock takes from idle to where it stays; `limit`: when the warm-up gives up."""
+    if not ticks:
+        return Line(
+            subject, WARN, "NVML tells no clock", "Throttling goes unseen: watch it with nvidia-smi -q -d CLOCK."
+        )
+    seconds = ramp_seconds(ticks)
+    clocks = f"{ticks[0].mhz:.0f} to {ticks[-1].mhz:.0f} MHz"
+    if seconds is None or seconds > limit:
+        found = f"{clocks}, and not at rest after {limit if seconds is None else seconds:.1f} s"
+        advice = "Expect the label UNSETTLED. Lock the clock with nvidia-smi -lgc, or cool the device."
+        return Line(subject, WARN, found, advice, {"ramp_seconds": seconds})
+    return Line(subject, PASS, f"{clocks}, at rest after {seconds:.1f} s", "", {"ramp_seconds": seconds})
