@@ -52,69 +52,28 @@ def enter_cta(register_bytes: int, local_bytes: int) -> str:
     return f"""
 define internal void @enter_cta(ptr %env, i64 %slot) {{
   {slot("warp.count", at.WARP_COUNT)}
-  {slot("headers", at.CTA_HEADERS, "ptr")}
-  %h.offset = mul i64 %slot, {at.CTA_BYTES}
-  %header = getelementptr i8, ptr %headers, i64 %h.offset
-  %p.header = getelementptr i64, ptr %env, i64 {at.CTA_STATE}
-  store ptr %header, ptr %p.header
   %first.warp = mul i64 %slot, %warp.count
-  {slot("warps.0", at.FIRST_WARPS, "ptr")}
-  %w.offset = mul i64 %first.warp, {at.WARP_BYTES}
-  %warps = getelementptr i8, ptr %warps.0, i64 %w.offset
-  %p.warps = getelementptr i64, ptr %env, i64 {at.WARPS}
-  store ptr %warps, ptr %p.warps
-  {slot("registers.0", at.FIRST_REGISTERS, "ptr")}
-  %r.offset = mul i64 %first.warp, {register_bytes}
-  %registers = getelementptr i8, ptr %registers.0, i64 %r.offset
-  %p.registers = getelementptr i64, ptr %env, i64 {at.REGISTERS}
-  store ptr %registers, ptr %p.registers
-  {slot("local.0", at.FIRST_LOCAL, "ptr")}
-  %l.offset = mul i64 %first.warp, {32 * local_bytes}
-  %local = getelementptr i8, ptr %local.0, i64 %l.offset
-  %p.local = getelementptr i64, ptr %env, i64 {at.ALL_LOCAL}
-  store ptr %local, ptr %p.local
-  {slot("queues.0", at.FIRST_QUEUES, "ptr")}
-  %q.offset = mul i64 %first.warp, {QUEUE_BYTES}
-  %queues = getelementptr i8, ptr %queues.0, i64 %q.offset
-  %p.queues = getelementptr i64, ptr %env, i64 {at.QUEUES}
-  store ptr %queues, ptr %p.queues
-  {slot("shared.0", at.FIRST_SHARED, "ptr")}
   {slot("shared.stride", at.SHARED_STRIDE)}
-  %s.offset = mul i64 %slot, %shared.stride
-  %shared = getelementptr i8, ptr %shared.0, i64 %s.offset
-  %p.shared = getelementptr i64, ptr %env, i64 {at.SHARED}
-  store ptr %shared, ptr %p.shared
-  ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
-  {slot("shadow.0", at.FIRST_SHADOW, "ptr")}
   {slot("shadow.stride", at.SHADOW_STRIDE)}
-  %shadow.offset = mul i64 %slot, %shadow.stride
-  %shadow = getelementptr i8, ptr %shadow.0, i64 %shadow.offset
-  %p.shadow = getelementptr i64, ptr %env, i64 {at.SHADOW}
-  store ptr %shadow, ptr %p.shadow
-  {slot("own.0", at.FIRST_LOCAL_SHADOW, "ptr")}
   {slot("own.stride", at.LOCAL_SHADOW_STRIDE)}
-  %own.offset = mul i64 %slot, %own.stride
-  %own = getelementptr i8, ptr %own.0, i64 %own.offset
-  %p.own = getelementptr i64, ptr %env, i64 {at.LOCAL_SHADOW}
-  store ptr %own, ptr %p.own
-  %started.at = getelementptr i8, ptr %header, i64 {at.CTA_START}
-  %started = load i64, ptr %started.at
-  %p.started = getelementptr i64, ptr %env, i64 {at.TIME_OF_START}
-  store i64 %started, ptr %p.started
-  %met.at = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
-  %met = load i64, ptr %met.at
-  %p.met = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
-  store i64 %met, ptr %p.met
-  %rank.at = getelementptr i8, ptr %header, i64 {at.CTA_RANK}
-  %rank = load i64, ptr %rank.at
+  {part("header", at.CTA_HEADERS, at.CTA_STATE, "%slot", at.CTA_BYTES)}
+  {part("warps", at.FIRST_WARPS, at.WARPS, "%first.warp", at.WARP_BYTES)}
+  {part("registers", at.FIRST_REGISTERS, at.REGISTERS, "%first.warp", register_bytes)}
+  {part("local", at.FIRST_LOCAL, at.ALL_LOCAL, "%first.warp", 32 * local_bytes)}
+  {part("queues", at.FIRST_QUEUES, at.QUEUES, "%first.warp", QUEUE_BYTES)}
+  {part("shared", at.FIRST_SHARED, at.SHARED, "%slot", "%shared.stride")}
+  ; Of a sanitised kernel: the shadows of this CTA's memory, and its times.
+  {part("shadow", at.FIRST_SHADOW, at.SHADOW, "%slot", "%shadow.stride")}
+  {part("own", at.FIRST_LOCAL_SHADOW, at.LOCAL_SHADOW, "%slot", "%own.stride")}
+  {recall("started", at.CTA_START, at.TIME_OF_START)}
+  {recall("met", at.CTA_BARRIER, at.TIME_OF_BARRIER)}
+  {recall("rank", at.CTA_RANK, at.CTA)}
   {slot("grid.x", at.GRID_X)}
   {slot("grid.y", at.GRID_Y)}
   %row = udiv i64 %rank, %grid.x
   %cta.x = urem i64 %rank, %grid.x
   %cta.y = urem i64 %row, %grid.y
   %cta.z = udiv i64 %row, %grid.y
-  %p.cta = getelementptr i64, ptr %env, i64 {at.CTA}
-  store i64 %rank, ptr %p.cta
   %p.cta.x = getelementptr i64, ptr %env, i64 {at.CTA_X}
   store i64 %cta.x, ptr %p.cta.x
   %p.cta.y = getelementptr i64, ptr %env, i64 {at.CTA_Y}
@@ -124,6 +83,23 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   ret void
 }}
 """
+
+
+def part(name: str, first: int, current: int, index: str, size: int | str) -> str:
+    """Lines that point %name, and the context's slot `current`, to part `index` of what begins at slot `first`."""
+    return f"""{slot(f"{name}.0", first, "ptr")}
+  %{name}.offset = mul i64 {index}, {size}
+  %{name} = getelementptr i8, ptr %{name}.0, i64 %{name}.offset
+  %p.{name} = getelementptr i64, ptr %env, i64 {current}
+  store ptr %{name}, ptr %p.{name}"""
+
+
+def recall(name: str, offset: int, current: int) -> str:
+    """Lines that set %name, and the context's slot `current`, to what the CTA's header keeps at `offset`."""
+    return f"""%{name}.at = getelementptr i8, ptr %header, i64 {offset}
+  %{name} = load i64, ptr %{name}.at
+  %p.{name} = getelementptr i64, ptr %env, i64 {current}
+  store i64 %{name}, ptr %p.{name}"""
 
 
 def open_cta(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...], queues: bool) -> str:
