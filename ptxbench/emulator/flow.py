@@ -217,7 +217,7 @@ def race_obstacle(steps: Sequence[Step]) -> str | None:
     for step in steps:
         root = step.entry.opcode.split(".")[0]
         others = root in ("bar", "barrier") and step.entry.flow != "meeting" and is_partial(step)
-        if others or root == "mbarrier" or step.entry.opcode.startswith("cp.async.mbarrier"):
+        if others or root == "mbarrier" or step.entry.opcode.startswith(("cp.async.mbarrier", "cp.async.bulk")):
             return f"line {step.instruction.line} uses {step.entry.opcode}"
     return None
 

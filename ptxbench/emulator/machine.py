@@ -14,6 +14,7 @@ from ptxbench.emulator.runtime import (
     access,
     atomics,
     barriers,
+    bulk,
     context,
     copies,
     host,
@@ -85,6 +86,8 @@ class Machine:
     """Whether other host threads run CTAs at the same time, so that a global update must be one operation."""
     queues: bool = False
     """Whether the kernel has asynchronous copies."""
+    bulk: bool = False
+    """Whether some of them are bulk copies."""
     pends: bool = False
     sanitize: bool = False
     watches: set[tuple[str, str, int, int]] = field(default_factory=set)
@@ -298,6 +301,37 @@ class Machine:
         """Do the copies of the active lanes, but for those of their last `keep` groups."""
         self.e.line(f"call void @{self.function(copies.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
 
+    def bulk_copy(
+        self, near: Value | ParamAddress, far: Value | ParamAddress, size: Value, barrier: Value | ParamAddress | None
+    ) -> None:
+        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without."""
+        if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
+            raise syntax_error(self.line, "a bulk copy goes between global and shared memory.")
+        function = self.function(bulk.ISSUE)
+        into = barrier is not None
+        lanes, object_at = self.active, f"{V32} splat (i32 {bulk.GROUP})"
+        if barrier is not None:
+            touched = self.reach("shared", barrier, "mbarrier", 8)
+            self.function(mbarriers.TOUCH)
+            lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
+        loads = self.reach("global", far, "load" if into else "store", bulk.PIECE).split(", ")
+        stores = self.reach("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
+        slot = self.take(context.SITE_SLOTS)
+        self.sites.append(Site(self.step, slot, "async", "copy", bulk.PIECE))
+        site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+        self.e.line(
+            f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
+            f"{stores[3]}, {loads[3]}, ptr {site})"
+        )
+        self.pends |= self.sanitize
+
+    def commit_bulk_copies(self) -> None:
+        self.e.line(f"call void @{self.function(bulk.COMMIT)}(ptr %env, i32 {self.active})")
+
+    def wait_for_bulk_copies(self, keep: int) -> None:
+        """Do the bulk copies of the active lanes' groups, but for the last `keep` of each."""
+        self.e.line(f"call void @{self.function(bulk.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
+
     def copies_arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
         """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
         if increase:
@@ -334,7 +368,8 @@ class Machine:
         """Whether the phase with the parity in the top bit of `phases` is complete. If not, others are to run."""
         if self.queues:
             self.e.line(f"call void @{self.function(copies.PROGRESS)}(ptr %env)")
-        answer = self.mbarrier(mbarriers.TEST, space, address, f"{phases.type.vector} {phases.ir}")
+        test = bulk.TEST if self.bulk else mbarriers.TEST
+        answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
         failed = self.ballot(self.e.not_(complete))
         self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")

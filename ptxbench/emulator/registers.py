@@ -61,6 +61,7 @@ class Registers:
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.machine.parallel = not in_order(self.steps)
         self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
+        self.machine.bulk = any(step.entry.opcode.startswith("cp.async.bulk") for step in self.steps)
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         self.shared, self.shared_bytes = lay_out_shared(module, function)

@@ -216,7 +216,8 @@ class Translator(Control):
             generic = sanitize.watch_generic(kind, element_bytes, count, (shared, local))
             self.machine.function({"shared": shared, "local": local, "generic": generic}[space])
         if self.machine.pends:
-            self.machine.function(sanitize.settle_copy(sizes.get("shared", 4)))  # in place of the one that does nothing
+            for watch in (sanitize.settle_copy, sanitize.watch_bulk):  # in place of those that do nothing
+                self.machine.function(watch(sizes.get("shared", 4)))
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
 

@@ -1,4 +1,4 @@
-"""PTX ISA, asynchronous copies of the sm_80 form, and the mbarriers that they and threads arrive at."""
+"""PTX ISA, asynchronous copies of a thread (sm_80) and in bulk (sm_90), and the mbarriers that they complete."""
 
 from typing import Any
 
@@ -67,13 +67,55 @@ def copies_arrive(machine, noinc, space, a):
     machine.copies_arrive(place(space), a, not noinc)
 
 
+# ---- bulk copies, of consecutive bytes
+
+bulk = Chapter("Data Movement and Conversion Instructions: cp.async.bulk", counted="async")
+
+BULK = "data-movement-and-conversion-instructions-cp-async-bulk"
+ONE_CTA = "a cluster has one CTA"
+
+
+@bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes [a], [b], size:u32, [c]",
+      to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
+@bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes.L2::cache_hint [a], [b], size:u32, [c], policy:b64",
+      to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
+def bulk_load(machine, a, b, size, c):
+    """Done when somebody tests the mbarrier in vain; then `size` bytes less are missing there."""
+    machine.bulk_copy(a, b, size, c)
+
+
+@bulk("cp.async.bulk.global.shared::cta.bulk_group [a], [b], size:u32", section=BULK)
+@bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:b64", section=BULK)
+def bulk_store(machine, a, b, size):
+    """Done when its thread waits for the group that it is committed to."""
+    machine.bulk_copy(b, a, size, None)
+
+
+@bulk("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
+def bulk_commit_group(machine):
+    machine.commit_bulk_copies()
+
+
+@bulk("cp.async.bulk.wait_group{.read} groups:u32", section=f"{BULK}-wait-group",
+      ignored={"read": "when the source has been read, the target is written too"})  # fmt: skip
+def bulk_wait_group(machine, groups):
+    machine.wait_for_bulk_copies(groups.constant)
+
+
+@bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
+@bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:b64", section=f"{BULK}-prefetch")
+def bulk_prefetch():
+    """A hint, also for an address that lies nowhere."""
+
+
 # ---- mbarriers
 
 
 def mbarrier(what, operands, sems=(), **more):
     """Decorator: the lines of mbarrier.WHAT, with and without what they say of order."""
     elsewhere = "noComplete" not in what
-    spaces = (*SPACES, "shared::cluster") if what.startswith("arrive") and elsewhere else SPACES
+    remote = what.startswith("arrive") or what in ("expect_tx", "complete_tx")
+    spaces = (*SPACES, "shared::cluster") if remote and elsewhere else SPACES
     scopes = ("cta", "cluster") if elsewhere else ("cta",)
 
     def register(body):
@@ -130,6 +172,29 @@ def arrive_drop(e, machine, space, a, n=None):
 @mbarrier("arrive_drop.noComplete", "d, [a], n:u32", ("release",))
 def arrive_drop_no_complete(e, machine, space, a, n):
     return arrival(e, machine, space, a, n, mbarriers.DROPS | mbarriers.KEEPS_PHASE)
+
+
+@mbarrier("arrive.expect_tx", "d, [a], n:u32", ARRIVING)
+def arrive_expect(machine, space, a, n):
+    """First the phase waits for n bytes more, then this is one arrival."""
+    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), "i32 0")
+
+
+@mbarrier("arrive_drop.expect_tx", "d, [a], n:u32", ARRIVING)
+def arrive_drop_expect(machine, space, a, n):
+    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), f"i32 {mbarriers.DROPS}")
+
+
+@mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
+def expect(machine, space, a, n):
+    """The phase waits for n bytes more."""
+    machine.mbarrier(mbarriers.EXPECT, place(space), a, typed(n), "i32 0")
+
+
+@mbarrier("complete_tx", "[a], n:u32", ("relaxed",))
+def complete(machine, space, a, n):
+    """As if a copy had brought n bytes."""
+    machine.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
 
 
 def arrival(e, machine, space, a, n, flags):

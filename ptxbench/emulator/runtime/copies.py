@@ -18,11 +18,17 @@ from ptxbench.emulator.types import LANES
 
 CAPACITY = 128
 # A queue: byte offsets. Of each lane the groups that it has committed; indices of the first entry and past the last,
-# both ever growing; how many entries are arrivals.
-COMMITTED, HEAD, TAIL, ARRIVALS, ENTRIES = 0, 128, 132, 136, 192
+# both ever growing; how many entries are arrivals; groups and number of the bulk copies.
+COMMITTED, HEAD, TAIL, ARRIVALS, BULK_COMMITTED, BULK_COUNT, ENTRIES = 0, 128, 132, 136, 192, 320, 384
 # An entry: byte offsets. `SIZE` 0 is an arrival; COUNTS are the bytes that come from the source, the rest is zeros.
 LANES_LEFT, SIZE, GROUPS_OF, TARGETS, SOURCES, COUNTS, SITE, ENTRY_BYTES = 0, 4, 64, 192, 320, 576, 16, 704
-QUEUE_BYTES = ENTRIES + CAPACITY * ENTRY_BYTES
+# Behind the entries, the bulk copies (bulk.py), and in each of them by byte offsets: where its faults are told, the
+# global address, its lane and warp, bytes to move and to tell the mbarrier of, shared address, mbarrier, group.
+MOST_BULK = 128
+BULK = ENTRIES + CAPACITY * ENTRY_BYTES
+BULK_SITE, BULK_FAR, BULK_WARP, BULK_LANE, BULK_MOVED, BULK_TRANSACTION, BULK_NEAR = 0, 8, 16, 24, 28, 32, 36
+BULK_BARRIER, BULK_GROUP, BULK_BYTES = 40, 44, 64
+QUEUE_BYTES = BULK + MOST_BULK * BULK_BYTES
 EVERYTHING = -1
 """Groups that may stay open: none, not even the one that is not committed yet."""
 

@@ -23,13 +23,15 @@ DROPS, KEEPS_PHASE, NO_INCREASE = 1, 2, 4
 """Flags of an arrival: it also leaves the later phases; it must not complete this one; of a copy's arrival, the
 phase already counts on it."""
 
-# What is wrong with an operation on an mbarrier, as told with MISUSED.
-NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES = range(4)
+# What is wrong with an operation on an mbarrier, or with the size of a copy that goes there, as told with MISUSED.
+NOT_INITIALISED, BAD_COUNT, TOO_MANY, COMPLETES, BAD_BYTES, BAD_SIZE = range(6)
 COMPLAINTS = (
     "is done on what is no mbarrier: initialise it first",
     f"has a count outside 1 to {MOST}",
     "arrives more often than the phase expects",
     "completes the phase, which .noComplete must not",
+    f"brings the bytes that the phase still expects outside -{MOST} to {MOST}",
+    "copies a number of bytes that is no multiple of 16",
 )
 
 TOUCH = Function("touch_mbarrier", access(
@@ -107,6 +109,50 @@ define internal i64 @mbarrier_settled(i64 %word) noinline {{
 """, (FAULT,))  # fmt: skip
 
 ARRIVE_ONE = Function(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL,))
+
+
+TRANSACT = Function("mbarrier_transact", f"""
+define internal i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change) noinline {{
+  ; The word with %change more bytes to come, which may complete the phase: that is for mbarrier_settled to see.
+entry:
+  %mark.far = lshr i64 %word, {MARK_AT}
+  %mark = and i64 %mark.far, 3
+  %known = icmp eq i64 %mark, {MARK}
+  br i1 %known, label %add, label %wrong
+add:
+  %high = shl i64 %word, {64 - MARK_AT}
+  %bytes = ashr i64 %high, {64 - MARK_AT + BYTES_AT}
+  %sum = add i64 %bytes, %change
+  %shifted = add i64 %sum, {MOST}
+  %in.range = icmp ule i64 %shifted, {2 * MOST}
+  br i1 %in.range, label %put, label %wrong
+put:
+  %low = and i64 %sum, {(1 << MARK_AT - BYTES_AT) - 1}
+  %field = shl i64 %low, {BYTES_AT}
+  %others = and i64 %word, {~(((1 << MARK_AT - BYTES_AT) - 1) << BYTES_AT)}
+  %new = or i64 %others, %field
+  ret i64 %new
+wrong:
+  %why = phi i64 [ {NOT_INITIALISED}, %entry ], [ {BAD_BYTES}, %add ]
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %lane, i64 %why)
+  ret i64 %word
+}}
+""", (FAULT, ARRIVAL))  # fmt: skip
+
+TRANSACT_ONE = Function("mbarrier_transact_one", f"""
+define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %change) noinline {{
+  ; The same on the object at a checked address.
+  {slot("shared", at.SHARED)}
+  %target.wide = zext i32 %target to i64
+  %host = add i64 %shared, %target.wide
+  %object = inttoptr i64 %host to ptr
+  %word = load i64, ptr %object
+  %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change)
+  %new = call i64 @mbarrier_settled(i64 %changed)
+  store i64 %new, ptr %object
+  ret void
+}}
+""", (TRANSACT,))  # fmt: skip
 
 
 def each_lane(
@@ -219,3 +265,25 @@ TEST = each_lane("mbarrier_test", V64, f", {V64} %states", STATE_BEFORE, f"""{ST
 RAISE = each_lane("mbarrier_raise", "void", "", "", f"""{KNOWN}
   %answer = add i64 0, 0
   %new = add i64 %word, 1""", (COMPLAIN,))  # fmt: skip
+
+BYTES_HERE = f"""{COUNT_HERE}
+  %answer = add i64 %word, 0
+  %bytes = zext i32 %count to i64"""
+
+
+def with_bytes(name: str, change: str, then: str) -> Function:
+    """A function of each lane that adds `change` to the bytes that the phase expects; `then` makes %new of %changed."""
+    return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
+  %change = {change}
+  %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %number.wide, i64 %word, i64 %change)
+  %new = {then}""", (TRANSACT,))  # fmt: skip
+
+
+SETTLED = "call i64 @mbarrier_settled(i64 %changed)"
+EXPECT = with_bytes("mbarrier_expect", "add i64 %bytes, 0", SETTLED)
+COMPLETE = with_bytes("mbarrier_complete", "sub i64 0, %bytes", SETTLED)
+ARRIVE_EXPECTING = with_bytes(
+    "mbarrier_arrive_expecting", "add i64 %bytes, 0",
+    "call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %changed, i32 1, i32 %flags)",
+)  # fmt: skip
+"""More bytes first, then one arrival, which may complete the phase."""

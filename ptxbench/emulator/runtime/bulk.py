@@ -1,0 +1,440 @@
+"""Bulk asynchronous copies: each warp has a list of those that it has issued and nobody has waited for yet.
+
+A copy is checked and counted when it is issued and done as late as PTX allows, so that a missing wait shows: one that
+completes transactions at an mbarrier when somebody tests that mbarrier in vain, one of a group when its thread waits
+for the group. A copy that nobody waits for is never done. A full list does its oldest copy.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
+from ptxbench.emulator.runtime.copies import (
+    BULK,
+    BULK_BARRIER,
+    BULK_BYTES,
+    BULK_COMMITTED,
+    BULK_COUNT,
+    BULK_FAR,
+    BULK_GROUP,
+    BULK_LANE,
+    BULK_MOVED,
+    BULK_NEAR,
+    BULK_SITE,
+    BULK_TRANSACTION,
+    BULK_WARP,
+    MOST_BULK,
+    QUEUE_BYTES,
+    SETTLE,
+)
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.mbarriers import (
+    BAD_SIZE,
+    COMPLAIN,
+    KNOWN,
+    PHASE_AT,
+    STATE_BEFORE,
+    STATE_HERE,
+    TRANSACT_ONE,
+    each_lane,
+)
+from ptxbench.emulator.types import LANES
+
+PIECE = 16
+"""Addresses and sizes are multiples of it."""
+GROUP = -1
+"""In place of an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
+MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+
+WATCH = Function(
+    "watch_bulk",
+    """
+define internal void @watch_bulk(ptr %env, ptr %site, i64 %lane, i32 %near, i32 %size, i1 %fills) noinline {
+  ; Where a kernel is sanitised: shared memory that a copy is yet to fill, or takes from.
+  ret void
+}
+""",
+)
+
+
+def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
+    """Lines that load %name from the copy at %item."""
+    return f"""%{name}.at = getelementptr i8, ptr %{item}, i64 {offset}
+  %{name} = load {kind}, ptr %{name}.at"""
+
+
+DO = Function("do_bulk", f"""
+define internal void @do_bulk(ptr %env, ptr %item) noinline {{
+entry:
+  {slot("shared", at.SHARED)}
+  {slot("delta", at.DELTA)}
+  {field("item", "moved", BULK_MOVED)}
+  {field("item", "near", BULK_NEAR)}
+  {field("item", "far", BULK_FAR, "i64")}
+  {field("item", "barrier", BULK_BARRIER)}
+  %moved.wide = zext i32 %moved to i64
+  %near.wide = zext i32 %near to i64
+  %near.host = add i64 %shared, %near.wide
+  %near.ptr = inttoptr i64 %near.host to ptr
+  %far.host = add i64 %far, %delta
+  %far.ptr = inttoptr i64 %far.host to ptr
+  %leaves = icmp eq i32 %barrier, {GROUP}
+  br i1 %leaves, label %out, label %in
+out:
+  call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %moved.wide, i1 false)
+  ret void
+in:
+  call void @settle_copy(ptr %env, i32 %near, i32 %moved)
+  call void @llvm.memcpy.p0.p0.i64(ptr %near.ptr, ptr %far.ptr, i64 %moved.wide, i1 false)
+  {field("item", "site", BULK_SITE, "ptr")}
+  {field("item", "lane", BULK_LANE)}
+  {field("item", "bytes", BULK_TRANSACTION)}
+  {field("item", "issuer", BULK_WARP, "i64")}
+  %lane.wide = zext i32 %lane to i64
+  %bytes.wide = zext i32 %bytes to i64
+  %change = sub i64 0, %bytes.wide
+  {slot("warp", at.WARP)}
+  store i64 %issuer, ptr %warp.at                 ; whom a fault is to name
+  call void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane.wide, i32 %barrier, i64 %change)
+  store i64 %warp, ptr %warp.at
+  ret void
+}}
+""", (SETTLE, TRANSACT_ONE), (MOVE,))  # fmt: skip
+
+
+def copy_at(index: str, item: str) -> str:
+    """Lines that point %item to the copy number %index of %queue."""
+    return f"""%{item}.wide = zext i32 %{index} to i64
+  %{item}.offset = mul i64 %{item}.wide, {BULK_BYTES}
+  %{item}.from = add i64 %{item}.offset, {BULK}
+  %{item} = getelementptr i8, ptr %queue, i64 %{item}.from"""
+
+
+WORDS = f"<{BULK_BYTES // 8} x i64>"
+
+FINISH = Function("finish_bulk", f"""
+define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i32 %lanes, i32 %keep) noinline {{
+  ; Do the copies that complete transactions at %barrier; or if it is {GROUP}, those that the lanes of %lanes have
+  ; committed, but for their last %keep groups. The others move up.
+entry:
+  %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
+  %count = load i32, ptr %count.at
+  %grouped = icmp eq i32 %barrier, {GROUP}
+  br label %next
+next:
+  %index = phi i32 [ 0, %entry ], [ %index.next, %after ]
+  %kept = phi i32 [ 0, %entry ], [ %kept.new, %after ]
+  %over = icmp eq i32 %index, %count
+  br i1 %over, label %done, label %look
+look:
+  {copy_at("index", "item")}
+  {field("item", "its", BULK_BARRIER)}
+  %same = icmp eq i32 %its, %barrier
+  br i1 %same, label %found, label %hold
+found:
+  br i1 %grouped, label %group, label %act
+group:
+  {field("item", "lane", BULK_LANE)}
+  {field("item", "its.group", BULK_GROUP)}
+  %lane.wide = zext i32 %lane to i64
+  %bit = shl i32 1, %lane
+  %asked = and i32 %bit, %lanes
+  %waits = icmp ne i32 %asked, 0
+  %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
+  %committed.at = getelementptr i32, ptr %committed.all, i64 %lane.wide
+  %committed = load i32, ptr %committed.at
+  %reach = add i32 %its.group, %keep
+  %closed = icmp slt i32 %reach, %committed
+  %due = and i1 %closed, %waits
+  br i1 %due, label %act, label %hold
+act:
+  call void @do_bulk(ptr %env, ptr %item)
+  br label %after
+hold:
+  {copy_at("kept", "place")}
+  %words = load {WORDS}, ptr %item, align 8
+  store {WORDS} %words, ptr %place, align 8
+  %kept.more = add i32 %kept, 1
+  br label %after
+after:
+  %kept.new = phi i32 [ %kept, %act ], [ %kept.more, %hold ]
+  %index.next = add i32 %index, 1
+  br label %next
+done:
+  store i32 %kept, ptr %count.at
+  ret void
+}}
+""", (DO,))  # fmt: skip
+
+APPEND = Function("append_bulk", f"""
+define internal ptr @append_bulk(ptr %env, ptr %queue) noinline {{
+  ; The place of one more copy, for which the oldest is done if there is none.
+entry:
+  %count.at = getelementptr i8, ptr %queue, i64 {BULK_COUNT}
+  %count = load i32, ptr %count.at
+  %full = icmp eq i32 %count, {MOST_BULK}
+  br i1 %full, label %make.room, label %put
+make.room:
+  %first = getelementptr i8, ptr %queue, i64 {BULK}
+  call void @do_bulk(ptr %env, ptr %first)
+  br label %move
+move:
+  %index = phi i32 [ 1, %make.room ], [ %index.next, %moving ]
+  %moved = icmp eq i32 %index, {MOST_BULK}
+  br i1 %moved, label %put, label %moving
+moving:
+  {copy_at("index", "item")}
+  %before = sub i32 %index, 1
+  {copy_at("before", "place")}
+  %words = load {WORDS}, ptr %item, align 8
+  store {WORDS} %words, ptr %place, align 8
+  %index.next = add i32 %index, 1
+  br label %move
+put:
+  %last = phi i32 [ %count, %entry ], [ {MOST_BULK - 1}, %move ]
+  {copy_at("last", "new")}
+  %count.new = add i32 %last, 1
+  store i32 %count.new, ptr %count.at
+  ret ptr %new
+}}
+""", (DO,))  # fmt: skip
+
+
+def count(site: str, index: int, amount: str) -> str:
+    """Lines that add the i64 `amount` to slot `index` of the site %SITE."""
+    name = f"{site}.{index}"
+    return f"""%{name}.at = getelementptr i64, ptr %{site}, i64 {index}
+  %{name}.old = load i64, ptr %{name}.at
+  %{name}.new = add i64 %{name}.old, {amount}
+  store i64 %{name}.new, ptr %{name}.at"""
+
+
+def keep(name: str, kind: str, offset: int) -> str:
+    """Lines that store %name in the copy at %item."""
+    label = name.replace(".", "_")
+    return f"""%put.{label} = getelementptr i8, ptr %item, i64 {offset}
+  store {kind} %{name}, ptr %put.{label}"""
+
+
+def lane_of(name: str, kind: str) -> str:
+    """Lines that load the lane's element of the list %name.all into %name."""
+    return f"""%{name}.at = getelementptr {kind}, ptr %{name}.all, i64 %number.wide
+  %{name} = load {kind}, ptr %{name}.at"""
+
+
+ISSUE = Function("issue_bulk", f"""
+define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
+                                 ptr %site.near, ptr %site.far, ptr %site) noinline {{
+  ; A copy a lane between shared memory (near) and global memory (far), each checked by itself. One that may not be
+  ; moves nothing, but completes its transactions, so that where faults are only collected nobody waits for them.
+entry:
+  %near.all = alloca {V32}, align 64
+  %far.all = alloca {V64}, align 64
+  %size.all = alloca {V32}, align 64
+  %barrier.all = alloca {V32}, align 64
+  store {V32} %nears, ptr %near.all
+  store {V64} %fars, ptr %far.all
+  store {V32} %sizes, ptr %size.all
+  store {V32} %barriers, ptr %barrier.all
+  {slot("limit", at.SHARED_BYTES)}
+  {slot("buffers", at.BUFFERS, "ptr")}
+  {slot("buffer.count", at.BUFFER_COUNT)}
+  {slot("queue", at.QUEUE, "ptr")}
+  {slot("warp", at.WARP)}
+  %committed.all = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %return, label %next
+next:
+  %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane.done ]
+  %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %lane.done ]
+  %sectors = phi i64 [ 0, %entry ], [ %sectors.new, %lane.done ]
+  %passes = phi i64 [ 0, %entry ], [ %passes.new, %lane.done ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane
+lane:
+  %number = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %number
+  %rest.less = xor i32 %rest, %bit
+  %number.wide = zext i32 %number to i64
+  {lane_of("near", "i32")}
+  {lane_of("far", "i64")}
+  {lane_of("size", "i32")}
+  {lane_of("barrier", "i32")}
+  %size.wide = zext i32 %size to i64
+  %near.wide = zext i32 %near to i64
+  %size.ragged = and i32 %size, {PIECE - 1}
+  %size.odd = icmp ne i32 %size.ragged, 0
+  br i1 %size.odd, label %size.bad, label %size.good
+size.bad:
+  call void @fault(ptr %env, i64 {at.MISUSED}, ptr %site, i64 %number.wide, i64 {BAD_SIZE})
+  br label %put
+size.good:
+  %nothing = icmp eq i32 %size, 0
+  br i1 %nothing, label %put, label %near.check
+near.check:
+  %near.end = add i64 %near.wide, %size.wide
+  %near.past = icmp ugt i64 %near.end, %limit
+  br i1 %near.past, label %near.out, label %near.in
+near.out:
+  %limit.whole = and i64 %limit, {-PIECE}          ; the first piece that lies outside
+  %near.starts = icmp ult i64 %near.wide, %limit.whole
+  %near.first = select i1 %near.starts, i64 %limit.whole, i64 %near.wide
+  br label %near.bad
+near.in:
+  %near.ragged = and i64 %near.wide, {PIECE - 1}
+  %near.odd = icmp ne i64 %near.ragged, 0
+  br i1 %near.odd, label %near.bad, label %search
+near.bad:
+  %near.kind = phi i64 [ {at.OUT_OF_BOUNDS}, %near.out ], [ {at.MISALIGNED}, %near.in ]
+  %near.address = phi i64 [ %near.first, %near.out ], [ %near.wide, %near.in ]
+  call void @fault(ptr %env, i64 %near.kind, ptr %site.near, i64 %number.wide, i64 %near.address)
+  br label %put
+search:
+  %i = phi i64 [ 0, %near.in ], [ %i.next, %miss ]
+  %ends = phi i64 [ 0, %near.in ], [ %ends.new, %miss ]
+  %none = icmp eq i64 %i, %buffer.count
+  br i1 %none, label %far.out, label %compare
+compare:
+  %entry.index = shl i64 %i, 1
+  %lo.at = getelementptr i64, ptr %buffers, i64 %entry.index
+  %lo = load i64, ptr %lo.at
+  %hi.at = getelementptr i64, ptr %lo.at, i64 1
+  %hi = load i64, ptr %hi.at
+  %after = icmp uge i64 %far, %lo
+  %before = icmp ult i64 %far, %hi
+  %starts = and i1 %after, %before
+  %room = sub i64 %hi, %far
+  %enough = icmp ule i64 %size.wide, %room
+  %fits = and i1 %starts, %enough
+  br i1 %fits, label %far.in, label %miss
+miss:
+  %ends.new = select i1 %starts, i64 %hi, i64 %ends
+  %i.next = add i64 %i, 1
+  br label %search
+far.out:
+  %ends.whole = and i64 %ends, {-PIECE}
+  %far.starts = icmp ult i64 %far, %ends.whole
+  %far.first = select i1 %far.starts, i64 %ends.whole, i64 %far
+  br label %far.bad
+far.in:
+  %far.ragged = and i64 %far, {PIECE - 1}
+  %far.odd = icmp ne i64 %far.ragged, 0
+  br i1 %far.odd, label %far.bad, label %put
+far.bad:
+  %far.kind = phi i64 [ {at.OUT_OF_BOUNDS}, %far.out ], [ {at.MISALIGNED}, %far.in ]
+  %far.address = phi i64 [ %far.first, %far.out ], [ %far, %far.in ]
+  call void @fault(ptr %env, i64 %far.kind, ptr %site.far, i64 %number.wide, i64 %far.address)
+  br label %put
+put:
+  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.bad ], [ 0, %far.bad ], [ %size, %far.in ]
+  %item = call ptr @append_bulk(ptr %env, ptr %queue)
+  %committed.at = getelementptr i32, ptr %committed.all, i64 %number.wide
+  %group = load i32, ptr %committed.at
+  {keep("site", "ptr", BULK_SITE)}
+  {keep("far", "i64", BULK_FAR)}
+  {keep("number", "i32", BULK_LANE)}
+  {keep("moved", "i32", BULK_MOVED)}
+  {keep("size", "i32", BULK_TRANSACTION)}
+  {keep("near", "i32", BULK_NEAR)}
+  {keep("barrier", "i32", BULK_BARRIER)}
+  {keep("group", "i32", BULK_GROUP)}
+  {keep("warp", "i64", BULK_WARP)}
+  %some = icmp ne i32 %moved, 0
+  br i1 %some, label %measure, label %lane.done
+measure:
+  %fills = icmp ne i32 %barrier, {GROUP}
+  call void @watch_bulk(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %moved, i1 %fills)
+  %its.pieces = lshr i64 %size.wide, 4
+  %pieces.more = add i64 %pieces, %its.pieces
+  %far.end = add i64 %far, %size.wide
+  %far.last = sub i64 %far.end, 1
+  %sector.last = lshr i64 %far.last, 5
+  %sector.first = lshr i64 %far, 5
+  %sectors.between = sub i64 %sector.last, %sector.first
+  %its.sectors = add i64 %sectors.between, 1
+  %sectors.more = add i64 %sectors, %its.sectors
+  %size.up = add i64 %size.wide, 127
+  %its.passes = lshr i64 %size.up, 7
+  %passes.more = add i64 %passes, %its.passes
+  br label %lane.done
+lane.done:
+  %pieces.new = phi i64 [ %pieces, %put ], [ %pieces.more, %measure ]
+  %sectors.new = phi i64 [ %sectors, %put ], [ %sectors.more, %measure ]
+  %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measure ]
+  br label %next
+done:
+  {count("site", at.REQUESTS, "1")}
+  {count("site", at.ACTIVE, "%pieces")}
+  {count("site.far", at.REQUESTS, "1")}
+  {count("site.far", at.ACTIVE, "%pieces")}
+  {count("site.far", at.WORK, "%sectors")}
+  {count("site.near", at.REQUESTS, "1")}
+  {count("site.near", at.ACTIVE, "%pieces")}
+  {count("site.near", at.WORK, "%passes")}
+  br label %return
+return:
+  ret void
+}}
+""", (APPEND, WATCH, FAULT), (CTTZ,))  # fmt: skip
+
+COMMIT = Function("commit_bulk", f"""
+define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{
+  {slot("queue", at.QUEUE, "ptr")}
+  %committed.at = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
+  %committed = load {V32}, ptr %committed.at, align 64
+  %active = bitcast i32 %mask to <{LANES} x i1>
+  %one = zext <{LANES} x i1> %active to {V32}
+  %more = add {V32} %committed, %one
+  store {V32} %more, ptr %committed.at, align 64
+  ret void
+}}
+""")  # fmt: skip
+
+WAIT = Function("wait_bulk", f"""
+define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
+  {slot("queue", at.QUEUE, "ptr")}
+  call void @finish_bulk(ptr %env, ptr %queue, i32 {GROUP}, i32 %mask, i32 %keep)
+  ret void
+}}
+""", (FINISH,))  # fmt: skip
+
+BEFORE_TEST = Function("bulk_before_test", f"""
+define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address) noinline {{
+  ; The word of the mbarrier at %address. If the phase that is asked for is not complete, the CTA's copies that
+  ; complete transactions there are done first.
+entry:
+  %differs = xor i64 %word, %state
+  %complete = icmp slt i64 %differs, 0
+  br i1 %complete, label %as.is, label %do
+as.is:
+  ret i64 %word
+do:
+  {slot("queues", at.QUEUES, "ptr")}
+  {slot("count", at.WARP_COUNT)}
+  br label %next
+next:
+  %k = phi i64 [ 0, %do ], [ %k.next, %finish ]
+  %over = icmp eq i64 %k, %count
+  br i1 %over, label %done, label %finish
+finish:
+  %offset = mul i64 %k, {QUEUE_BYTES}
+  %queue = getelementptr i8, ptr %queues, i64 %offset
+  call void @finish_bulk(ptr %env, ptr %queue, i32 %address, i32 0, i32 0)
+  %k.next = add i64 %k, 1
+  br label %next
+done:
+  {slot("shared", at.SHARED)}
+  %address.wide = zext i32 %address to i64
+  %host = add i64 %shared, %address.wide
+  %object = inttoptr i64 %host to ptr
+  %now = load i64, ptr %object
+  ret i64 %now
+}}
+""", (FINISH,))  # fmt: skip
+
+TEST = each_lane("mbarrier_test_bulk", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
+  {KNOWN}
+  %now = call i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address)
+  %moved = xor i64 %now, %state
+  %answer = lshr i64 %moved, {PHASE_AT}
+  %new = add i64 %now, 0""", (COMPLAIN, BEFORE_TEST))  # fmt: skip
