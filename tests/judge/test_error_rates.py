@@ -1,0 +1,60 @@
+"""How often the rule is wrong: 24 kernels, five rounds on each side, from seeded noise. No figure is of a GPU."""
+
+import numpy as np
+import pytest
+
+from ptxbench.judge import Rule
+from ptxbench.judge.code import Moves
+from ptxbench.judge.comparison import judge
+from ptxbench.judge.rows import Evidence, Row
+
+KERNELS = 24
+MOVED = Moves((("ptx", "source"), ("cuda", "same")))
+
+
+def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
+    """Of one comparison whose first kernel is slower by that; `sd` of a round's log ratio."""
+    found = []
+    for i in range(KERNELS):
+        base, head = rng.normal(0, sd, (2, rounds))
+        head = head + np.log1p(slowdown if i == 0 else 0)
+        row = Row(f"k{i}", {"n": 1}, "sm_90", "cold", "ptx", "ratio", "", base=1.0, head=1.0, moves=MOVED)
+        found.append((row, Evidence(base.tolist(), head.tolist(), us / 1e6)))
+    return [row.verdict for row in judge(found, "ratio", Rule(), biased=False)[0]]
+
+
+def share(event, trials=200, seed=0, **settings):
+    """How often `event` of the verdicts of a comparison is true."""
+    rng = np.random.default_rng(seed)
+    return sum(event(verdicts(rng, **settings)) for _ in range(trials)) / trials
+
+
+@pytest.mark.parametrize(("sd", "rounds"), [(0.005, 5), (0.02, 5), (0.02, 10), (0.05, 5)])
+def test_equal_kernels_raise_an_alarm_in_at_most_one_comparison_of_a_hundred(sd, rounds):
+    assert share(lambda found: "REGRESSED" in found, sd=sd, rounds=rounds) <= 0.01
+
+
+def test_calm_equal_kernels_are_within_the_budget_rather_than_unsure():
+    assert share(lambda found: found.count("WITHIN") == KERNELS, sd=0.005) >= 0.99
+
+
+# slowdown, standard deviation, rounds: how often it is found, at least and at most
+FOUND = [
+    (0.20, 0.005, 5,  0.99, 1.0),
+    (0.10, 0.005, 5,  0.95, 1.0),
+    (0.05, 0.005, 5,  0.30, 0.6),     # at the budget itself: about half, by design
+    (0.02, 0.005, 5,  0.00, 0.01),
+    (0.10, 0.020, 5,  0.70, 0.95),    # noisy: the rest is UNSURE
+    (0.10, 0.020, 20, 0.95, 1.0),     # and more rounds find it
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("slowdown", "sd", "rounds", "least", "most"), FOUND)
+def test_a_slowdown_beyond_the_budget_is_found(slowdown, sd, rounds, least, most):
+    found = share(lambda found: found[0] == "REGRESSED", sd=sd, rounds=rounds, slowdown=slowdown)
+    assert least <= found <= most
+
+
+def test_what_is_not_proven_is_unsure_and_never_within():
+    slower = share(lambda found: found[0] == "WITHIN", sd=0.02, slowdown=0.10)
+    assert slower <= 0.01
