@@ -161,8 +161,7 @@ def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Li
     """The steps of the device's timer and of its events, and what an empty pair of events takes."""
     timer_step, event_step, pair = smallest_step(timer), smallest_step(pairs), round(median(pairs))
     values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
-    found = f"%globaltimer steps by {ns_words(timer_step)}, events by {ns_words(event_step)}; "
-    found += f"an empty pair takes {ns_words(pair)}"
+    found = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
     if timer_step is None or timer_step > COARSE_TIMER_NS:
         advice = "The device cannot be held for a short while: where the flush is too short for that, times are none."
         return Line(subject, WARN, found, advice, values)
@@ -172,8 +171,8 @@ def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Li
     return Line(subject, PASS, found, "", values)
 
 
-def ns_words(ns: float | None) -> str:
-    return "no step in 1000 readings" if ns is None else si(ns / 1e9, "s")
+def step_words(ns: int | None) -> str:
+    return "never steps in 1000 readings" if ns is None else f"steps by {ns:,} ns"
 
 
 def judge_shield(
