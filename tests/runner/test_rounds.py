@@ -15,7 +15,7 @@ from tests.fakes import HostileBackend
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
 QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
-NS = {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 90_000}
+NS = {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 90_000, "ptx.harm": 90_000}
 
 
 def plan_of(kernels, deeds, **options):
@@ -145,3 +145,34 @@ def test_one_kernel_that_seems_to_differ_from_itself_makes_the_run_biased(tmp_pa
     assert median(control.rounds[0].ns[0]) == 100_000
     assert is_biased(skewed(300), 0.0025)
     assert not is_biased(skewed(200), 0.0025)
+
+
+ENDLESS = """
+template <int A, int B, int C> struct Paths
+{
+    static constexpr unsigned value = Paths<A - 1, B, C>::value + Paths<A, B - 1, C>::value + Paths<A, B, C - 1>::value;
+};
+template <int B, int C> struct Paths<0, B, C> { static constexpr unsigned value = 1; };
+template <int A, int C> struct Paths<A, 0, C> { static constexpr unsigned value = A > 0; };
+template <int A, int B> struct Paths<A, B, 0> { static constexpr unsigned value = A > 0 && B > 0; };
+template <int C> struct Paths<0, 0, C> { static constexpr unsigned value = 1; };
+template <int B> struct Paths<0, B, 0> { static constexpr unsigned value = 1; };
+template <int A> struct Paths<A, 0, 0> { static constexpr unsigned value = A > 0; };
+template <> struct Paths<0, 0, 0> { static constexpr unsigned value = 1; };
+extern "C" __global__ void scale(const float* x, float* y, float a, unsigned n)
+{
+    y[threadIdx.x] = Paths<65, 65, 65>::value;    // a quarter of a million types: NVRTC needs minutes
+}
+"""
+
+
+def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    (kernels / "cuda" / "scale.endless.cu").write_text(ENDLESS)
+    cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, cell_timeout=6))
+    assert lost == []
+    for cell in cells:
+        for name in ("cuda.endless", "cuda.endless@fast"):
+            assert cell.variants[name].status == BROKEN
+            assert cell.variants[name].reason == "no sign of life for 6 s (build)."
+        assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]
