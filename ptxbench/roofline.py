@@ -14,7 +14,7 @@ from statistics import median
 from typing import Any
 
 from ptxbench import specifications, stats
-from ptxbench.result import BROKEN, LAUNCH_BOUND, VERIFIED, Cell, Limits, Round, VariantResult
+from ptxbench.result import BROKEN, L2_PARTIAL, LAUNCH_BOUND, VERIFIED, Cell, Limits, Round, VariantResult
 from ptxbench.specifications import Specification
 from ptxbench.units import si
 
@@ -148,7 +148,7 @@ def impossible(
     Only of cold launches, whose inputs must come from memory. What is written may stay in an L2 cache of that size,
     of any size where that is not known. Flops count only where the clock is known, which may exceed the boost clock.
     """
-    if cell.cache != "cold":
+    if cell.cache != "cold" or L2_PARTIAL in cell.labels:
         return None
     written = cell.work.get("written", cell.work["bytes"])
     stays = written if l2_bytes is None else min(written, l2_bytes)

@@ -77,6 +77,7 @@ def cell(cuda_ns=100_000, ptx_ns=100_000, *, read=1 << 27, written=1 << 27, flop
 IMPOSSIBLE = [
     ("just possible",             cell(ptx_ns=58_100),                                   False),
     ("not possible",              cell(ptx_ns=57_900),                                   True),
+    ("not quite cold",            cell(ptx_ns=57_900, labels=["L2-PARTIAL"]),            False),
     ("warm",                      cell(ptx_ns=57_900, cache="warm"),                     False),
     ("all of it may stay in L2",  cell(ptx_ns=36_500, written=50 << 20),                 False),
     ("what is read may not",      cell(ptx_ns=35_900, written=50 << 20),                 True),

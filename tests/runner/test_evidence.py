@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from ptxbench.errors import WrongResult
 from ptxbench.result import ORACLE_WEAK, CheckReport, VariantResult, to_json
 from ptxbench.runner import Frame, document
 from ptxbench.runner.ledger import together
@@ -139,6 +140,18 @@ def test_a_kernel_that_is_right_when_verified_and_wrong_when_timed_is_wrong_and_
     assert ", n=1024, timed, block " in cell.variants[liar].reason
     assert cell.variants[liar].check.worst == cell.variants[liar].reason
     assert [one.contrast for one in cell.rounds] == left
+
+
+def test_a_write_past_the_end_that_a_timed_launch_makes_is_found_and_the_others_are_measured(kernels):
+    def past_the_end(build, launch, arguments, outputs):
+        if build.variant == "ptx":
+            raise WrongResult("scale.ptx writes outside its outputs: byte 4096 of 'y', which has 4096.")
+        return right(build, launch, arguments, outputs)
+
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=past_the_end)))
+    assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "wrong"}
+    assert cell.variants["ptx"].reason.startswith("scale.ptx writes outside its outputs")
+    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
 
 
 def test_it_is_enough_to_be_wrong_in_one_of_the_blocks(kernels):
