@@ -1,0 +1,99 @@
+"""A GPU by its looks that can be calibrated: a backend whose kernels do what theirs do, and a probe from a script."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ptxbench.backends.base import BlockState, Outcome
+from ptxbench.errors import DeviceError
+from ptxbench.pair import Launch
+from ptxbench.toolchain import Build
+from tests.fakes import ScriptedClock, ScriptedWatch
+from tests.runs import GPU
+
+CURVE = {0: 10_000, 0.5: 12_000, 1: 18_000, 2: 20_000, 3: 20_000, 4: 20_000}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Every reading as scripted."""
+
+    read: Mapping[float, int] = field(default_factory=lambda: CURVE)
+    write: Mapping[float, int] = field(default_factory=lambda: CURVE)
+    host: int = 9_000
+    flush: int = 33_000
+    step: int = 32
+
+    def read_after(self, how: str, times: float) -> int:
+        return (self.read if how == "read" else self.write)[times]
+
+    def flush_ns(self, times: float, spin_ns: int) -> int:
+        return self.flush + spin_ns
+
+    def host_ns(self) -> int:
+        return self.host
+
+    def event_pair_ns(self) -> int:
+        return 512
+
+    def timer_readings(self) -> Sequence[int]:
+        return [self.step * (i // 3) for i in range(1000)]
+
+
+@dataclass(frozen=True)
+class Device:
+    """Can be sent to another process. `deeds`: what the PTX of a pair does there, "lose", "hang" or nothing.
+
+    `ns`: the time of a launch, by entry or by assembler. `refuses`: an assembler that it does not take.
+    """
+
+    described: Mapping[str, Any] = field(default_factory=lambda: GPU)
+    ns: Mapping[str, int] = field(default_factory=lambda: {"control": 100_000, "fma_chain": 150_000})
+    deeds: Mapping[str, str] = field(default_factory=lambda: {"illegal_address": "lose", "endless": "hang"})
+    refuses: str = ""
+    copies_wrongly: bool = False
+    clocks_mhz: tuple[float, ...] = (1755.0,)
+    name = "gpu"
+    isolated = True
+    lost = None
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def device(self) -> Mapping[str, Any]:
+        return self.described
+
+    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+        if build.variant == self.refuses:
+            raise DeviceError("control.ptx: CUDA_ERROR_JIT_COMPILER_NOT_FOUND.")
+        deed = self.deeds.get(build.entry) if build.variant == "ptx" else None
+        if deed == "lose":
+            raise DeviceError(f"{build.entry}.ptx: cudaErrorIllegalAddress.")
+        if deed == "hang":
+            time.sleep(3600)
+        return Outcome(self.left(build, arguments))
+
+    def again(self, *arguments: Any) -> Sequence[Outcome]:
+        return []
+
+    def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
+        if build.entry != "control":
+            return {"y": np.arange(len(arguments["y"]), dtype=arguments["y"].dtype)}
+        return {"y": arguments["x"] + 1 if self.copies_wrongly else arguments["x"].copy()}
+
+    def clock(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> ScriptedClock:
+        ns = self.ns.get(build.variant, self.ns.get(build.entry, 100_000))
+        return ScriptedClock(
+            [ns], build.variant, graphs=True, overhead_ns=10_000, left=lambda: self.left(build, arguments)
+        )
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:
+        return None
+
+    def watch(self) -> ScriptedWatch:
+        return ScriptedWatch([BlockState(each) for each in self.clocks_mhz])
