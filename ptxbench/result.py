@@ -214,7 +214,49 @@ def from_json(text: str, name: str) -> Run:
     if schema != SCHEMA:
         raise ResultError(f"{name} has schema '{schema}'; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
     run: Run = build(Run, document, name)
+    require_sound(run, name)
     return run
+
+
+STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
+
+
+def require_sound(run: Run, name: str) -> None:
+    """Raise ResultError for values of the right type that no run can have, and that reading it rests on."""
+    for key in ("id", "started"):
+        require(isinstance(run.run.get(key), str), f"{name}: run: {key}", "a string", run.run.get(key))
+    flags = run.toolchain.get("flags", {})
+    lists = isinstance(flags, dict) and all(isinstance(each, list) for each in flags.values())
+    require(lists, f"{name}: toolchain: flags", "an object of lists", flags)
+    step = run.calibration.get("timer_step_ns")
+    require(step is None or isinstance(step, int | float), f"{name}: calibration: timer_step_ns", "a number", step)
+    for i, cell in enumerate(run.cells):
+        where = f"{name}: cells[{i}]"
+        for key in ("flops", "bytes"):
+            require(key in cell.work, f"{where}: work", f"'{key}' among its keys", dict(cell.work))
+        for extent, threads in (("grid", cell.launch.grid), ("block", cell.launch.block)):
+            whole = len(threads) == 3 and all(type(each) is int for each in threads)
+            require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
+        for variant, result in cell.variants.items():
+            require(
+                result.status in STATUSES, f"{where}: variants: {variant}: status", " or ".join(STATUSES), result.status
+            )
+        for j, one in enumerate(cell.rounds):
+            require_sound_round(one, f"{where}: rounds[{j}]")
+
+
+def require_sound_round(one: Round, where: str) -> None:
+    names = len(one.contrast) == 2 and all(isinstance(each, str) for each in one.contrast)
+    require(names, f"{where}: contrast", "two names of variants", list(one.contrast))
+    require(one.start in ("A", "B"), f"{where}: start", "A or B", one.start)
+    for i, block in enumerate(one.ns):
+        four = len(block) == 4 and min(block) > 0
+        require(four, f"{where}: ns[{i}]", "four times over 0", list(block))
+
+
+def require(holds: bool, where: str, wanted: str, found: Any) -> None:
+    if not holds:
+        raise ResultError(f"{where}: expected {wanted}, found {found!r}.")
 
 
 def build(kind: Any, value: Any, where: str) -> Any:

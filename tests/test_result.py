@@ -1,0 +1,67 @@
+"""Reading a run: a file from outside may hold anything, and each fault is told with its place."""
+
+import copy
+import json
+
+import pytest
+
+from ptxbench.errors import ResultError
+from ptxbench.result import from_json, to_json
+from tests.report.test_comparison import BASE
+
+DOCUMENT = json.loads(to_json(BASE))
+
+
+def of_round(change):
+    """A change of the first round of a copy."""
+    return lambda run: change(run["cells"][0]["rounds"][0])
+
+
+def of_cell(change):
+    return lambda run: change(run["cells"][0])
+
+
+# the damage, and what is told
+FAULTS = [
+    (lambda run: run["run"].pop("id"), "x.json: run: id: expected a string, found None."),
+    (lambda run: run["run"].update(started=3), "x.json: run: started: expected a string, found 3."),
+    (lambda run: run["toolchain"].update(flags={"ptxas": 3}),
+     "x.json: toolchain: flags: expected an object of lists, found {'ptxas': 3}."),
+    (lambda run: run.update(calibration={"timer_step_ns": "x"}),
+     "x.json: calibration: timer_step_ns: expected a number, found 'x'."),
+    (of_cell(lambda cell: cell.update(work={"flops": 1})),
+     "x.json: cells[0]: work: expected 'bytes' among its keys, found {'flops': 1}."),
+    (of_cell(lambda cell: cell["launch"].update(grid=[1])),
+     "x.json: cells[0]: launch: grid: expected three whole numbers, found [1]."),
+    (of_cell(lambda cell: cell["variants"]["ptx"].update(status="good")),
+     "x.json: cells[0]: variants: ptx: status: expected verified or wrong or broken or unsupported or skipped, found "
+     "'good'."),
+    (of_round(lambda one: one.update(start="C")), "x.json: cells[0]: rounds[0]: start: expected A or B, found 'C'."),
+    (of_round(lambda one: one.update(contrast=["cuda"])),
+     "x.json: cells[0]: rounds[0]: contrast: expected two names of variants, found ['cuda']."),
+    (of_round(lambda one: one["ns"].__setitem__(2, [1, 2, 3])),
+     "x.json: cells[0]: rounds[0]: ns[2]: expected four times over 0, found [1, 2, 3]."),
+    (of_round(lambda one: one["ns"].__setitem__(2, [1, 2, 3, 0])),
+     "x.json: cells[0]: rounds[0]: ns[2]: expected four times over 0, found [1, 2, 3, 0]."),
+    (of_round(lambda one: one.update(dropped=["3"])),
+     "x.json: cells[0]: rounds[0]: dropped: expected an object, found ['3']."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("damage", "told"), FAULTS)
+def test_a_fault_is_told_with_its_place(damage, told):
+    document = copy.deepcopy(DOCUMENT)
+    damage(document)
+    with pytest.raises(ResultError) as caught:
+        from_json(json.dumps(document), "x.json")
+    assert str(caught.value) == told
+
+
+def test_what_is_sound_is_read_as_it_was_written():
+    assert from_json(json.dumps(DOCUMENT), "x.json") == from_json(to_json(BASE), "x.json")
+
+
+def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():
+    assert from_json(json.dumps({**DOCUMENT, "later": 1}), "x").run == BASE.run
+    with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/2'; this ptxbench reads 'ptxbench\.run/1'\."):
+        from_json(json.dumps({**DOCUMENT, "schema": "ptxbench.run/2"}), "x")
