@@ -140,11 +140,12 @@ def reason(row: Row) -> str | None:
 def next_step(row: Row) -> str:
     """How many rounds would settle it."""
     if row.reason == "few_rounds":
-        return f" Run both with at least {row.rounds_needed} rounds."
+        return f" Run both again with --rounds {row.rounds_needed} or more."
     if row.reason == "wide_interval":
         if row.rounds_needed is None:
             return " It lies at the budget, where more rounds help little."
-        return f" About {row.rounds_needed} rounds in each run would settle it; they have {rounds(row)}."
+        needed = row.rounds_needed
+        return f" About {needed} rounds in each run would settle it (run --rounds {needed}); they have {rounds(row)}."
     return ""
 
 

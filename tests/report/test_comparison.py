@@ -99,7 +99,7 @@ cuda: toolchain  n=65536           █████ → ▂▁▁▁▁      -10.
 BROKEN  transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
 MISSING transpose cuda n=65536: has no value in the other run.
 UNSURE  histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would settle
-        it; they have 5.
+        it (run --rounds 12); they have 5.
 
 11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 UNSURE, 2 IMPROVED, 5 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
