@@ -1,7 +1,7 @@
 """A GPU by its looks that can be calibrated: a backend whose kernels do what theirs do, and a probe from a script."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,9 +9,14 @@ import numpy as np
 
 from ptxbench.backends.base import BlockState, Outcome
 from ptxbench.errors import DeviceError
+from ptxbench.measure import Settings
 from ptxbench.pair import Launch
+from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
+from ptxbench.runner.checklist import Checklist
+from ptxbench.runner.events import CellDone, Event, Kept, Step
+from ptxbench.runner.plan import Plan
 from ptxbench.toolchain import Build
-from tests.fakes import ScriptedClock, ScriptedWatch
+from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 from tests.runs import GPU
 
 CURVE = {0: 10_000, 0.5: 12_000, 1: 18_000, 2: 20_000, 3: 20_000, 4: 20_000}
@@ -97,3 +102,38 @@ class Device:
 
     def watch(self) -> ScriptedWatch:
         return ScriptedWatch([BlockState(each) for each in self.clocks_mhz])
+
+
+SMALL = {**GPU, "name": "Scripted GPU", "l2_bytes": 1 << 16}
+"""A device whose copy needs no gigabytes of this machine, and of whose rate nothing is published."""
+
+QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
+
+
+def cell(pair: str, control: bool = False, **statuses: str) -> Cell:
+    variants = {name: VariantResult("ptx", status, f"why {name}") for name, status in statuses.items()}
+    rounds = [Round(i, i, ("cuda", "ptx"), "A", [[100_000] * 4] * 8) for i in range(5)] if control else []
+    return Cell(
+        pair, {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (1, 1, 1)), {}, variants, control=control, rounds=rounds
+    )
+
+
+CONTROL = cell("A/A control", control=True, cuda=VERIFIED, ptx=VERIFIED)
+HARMFUL = [cell(pair, cuda=VERIFIED, ptx=BROKEN) for pair in ("endless", "illegal_address")]
+
+
+def rounds(plan: Plan) -> Iterator[Event]:
+    """What workers would tell."""
+    for _ in range(plan.rounds):
+        yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
+        yield Kept(())
+    for each in (CONTROL, *(HARMFUL if plan.jobs else ())):
+        yield CellDone(each, last=True)
+
+
+def made(**changes: Any) -> Checklist:
+    """A checklist that passes whole, but for the `changes`."""
+    usual = {
+        "backend": Device(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
+    }  # fmt: skip
+    return Checklist(**usual | changes)

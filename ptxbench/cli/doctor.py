@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.errors import ToolMissing
+from ptxbench.errors import ToolMissing, UsageError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -37,7 +38,8 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
     help="Keep the calibration below this folder, as DEVICE/calibration.json; runs saved there use it.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
-def command(kernels: Path, calibrating: bool, results: Path, as_json: bool) -> int | None:
+@click.pass_context
+def command(context: click.Context, kernels: Path, calibrating: bool, results: Path, as_json: bool) -> int | None:
     """Tell what is installed, whether it works, and what to do about what does not.
 
     One small kernel is really compiled, assembled, disassembled and run. What is absent
@@ -50,6 +52,8 @@ def command(kernels: Path, calibrating: bool, results: Path, as_json: bool) -> i
         from ptxbench.cli._calibrate import calibrate
 
         return calibrate(results, as_json=as_json)
+    if context.get_parameter_source("results") is not ParameterSource.DEFAULT:
+        raise UsageError("--results is where --calibrate keeps its file. Add --calibrate.")
     from ptxbench.cli._examine import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))

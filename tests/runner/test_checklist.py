@@ -1,7 +1,5 @@
 """The checklist over a device from a script: what is asked, in which order, and what becomes of a line that fails."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -11,17 +9,14 @@ from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import DeviceError, MemoryFault
 from ptxbench.measure.calibration import FAIL, PASS, WARN
-from ptxbench.measure.settings import Settings
 from ptxbench.pair import poison, u32
-from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
+from ptxbench.result import BROKEN, VERIFIED
 from ptxbench.runner import checklist as module
-from ptxbench.runner.checklist import HOSTILE, Checklist, harm
-from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
-from ptxbench.runner.plan import Plan
+from ptxbench.runner.checklist import HOSTILE, harm
+from ptxbench.runner.events import DeviceLost
 from ptxbench.runner.record import flushing
 from ptxbench.runner.rounds import run_rounds
-from tests.calibrated import CURVE, Device, Probe
-from tests.fakes import ScriptedHost
+from tests.calibrated import CONTROL, CURVE, SMALL, Device, Probe, cell, made
 from tests.runs import GPU
 
 
@@ -35,40 +30,6 @@ def cache_of_the_tests(tmp_path_factory):
 @pytest.fixture(autouse=True)
 def small_copy(monkeypatch):
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
-
-
-SMALL = {**GPU, "name": "Scripted GPU", "l2_bytes": 1 << 16}
-"""A device whose copy needs no gigabytes of this machine, and of whose rate nothing is published."""
-
-QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
-
-
-def cell(pair: str, control: bool = False, **statuses: str) -> Cell:
-    variants = {name: VariantResult("ptx", status, f"why {name}") for name, status in statuses.items()}
-    rounds = [Round(i, i, ("cuda", "ptx"), "A", [[100_000] * 4] * 8) for i in range(5)] if control else []
-    return Cell(
-        pair, {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (1, 1, 1)), {}, variants, control=control, rounds=rounds
-    )
-
-
-CONTROL = cell("A/A control", control=True, cuda=VERIFIED, ptx=VERIFIED)
-HARMFUL = [cell(pair, cuda=VERIFIED, ptx=BROKEN) for pair in ("endless", "illegal_address")]
-
-
-def rounds(plan: Plan) -> Iterator[Event]:
-    """What workers would tell."""
-    for _ in range(plan.rounds):
-        yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
-        yield Kept(())
-    for each in (CONTROL, *(HARMFUL if plan.jobs else ())):
-        yield CellDone(each, last=True)
-
-
-def made(**changes) -> Checklist:
-    usual = {
-        "backend": Device(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
-    }  # fmt: skip
-    return Checklist(**usual | changes)
 
 
 def taken(*subjects: str, **changes):

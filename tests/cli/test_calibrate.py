@@ -1,0 +1,129 @@
+"""`ptxbench doctor --calibrate` as a user meets it: with a device from a script, and without one."""
+
+import json
+
+import pytest
+
+from ptxbench.backends import gpu
+from ptxbench.cli import _calibrate, main
+from ptxbench.measure.calibration import FAIL, PASS, WARN, Line
+from ptxbench.runner import checklist as module
+from ptxbench.runner.checklist import Check, Checklist
+from ptxbench.runner.record import load
+from tests.calibrated import Device, Probe, made
+from tests.runs import GPU
+
+FLUSH = Line(
+    "flush",
+    PASS,
+    "a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs, 1: 18.20 µs, 2: 20.00 µs, 3: 20.00 µs)",
+    values={"flush_k": 2.0, "flush_ratio": 1.94},
+)
+SLOPE = Line("slope", WARN, "4 x 64 launches take +2.10% of the line through 64 and 128", "Prefer larger sizes.")
+SHIELD = Line("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 times that", "Use a faster processor.")
+
+
+class Scripted(Checklist):
+    """Finds the lines that it is given."""
+
+    def __init__(self, *lines):
+        super().__init__(Device(), Probe())
+        self.scripted = lines
+
+    @property
+    def checks(self):
+        return [Check(line.subject, lambda subject, line=line: line, True) for line in self.scripted]
+
+
+@pytest.fixture
+def calibrate(monkeypatch, tmp_path, capsys):
+    """Runs the command with those lines: exit status, stdout, stderr."""
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+
+    def calibrate(*lines, options=(), results=tmp_path / "results"):
+        monkeypatch.setattr(_calibrate, "gpu_checklist", lambda: Scripted(*lines))
+        status = main(["doctor", "--calibrate", "--results", str(results), *options])
+        return status, *capsys.readouterr()
+
+    return calibrate
+
+
+PRINTED = """\
+PASS  flush   a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs, 1: 18.20 µs,
+              2: 20.00 µs, 3: 20.00 µs)
+WARN  slope   4 x 64 launches take +2.10% of the line through 64 and 128
+FAIL  shield  the host takes 40.00 µs, the flush 0.8 times that
+
+What to do:
+  slope: Prefer larger sizes.
+  shield: Use a faster processor.
+"""
+
+
+def test_the_lines_are_printed_a_row_each_with_what_to_do(calibrate, monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "300")
+    monkeypatch.setenv("NO_COLOR", "1")
+    status, out, err = calibrate(FLUSH, SLOPE, SHIELD)
+    assert "".join(f"{line.rstrip()}\n" for line in out.splitlines()) == PRINTED
+    assert max(map(len, out.splitlines())) <= 100
+    assert status == 5
+    assert err == (
+        f"Saved {tmp_path}/results/nvidia-h100-80gb-hbm3/calibration.json\n"
+        "A line is FAIL: believe no time of this device before it is mended.\n"
+    )
+
+
+# the lines, the exit status
+STATUSES = [
+    ([FLUSH],                0),
+    ([FLUSH, SLOPE],         0),    # a warning forbids nothing
+    ([FLUSH, SHIELD, SLOPE], 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "expected"), STATUSES)
+def test_a_fail_alone_is_exit_status_5_and_the_file_says_so_too(calibrate, tmp_path, lines, expected):
+    status, out, _ = calibrate(*lines, options=["--json"])
+    assert status == expected
+    document = json.loads(out)
+    assert document["forbids_timing"] is (expected == 5)
+    assert [line["status"] for line in document["lines"]] == [line.status for line in lines]
+    path = tmp_path / "results" / "nvidia-h100-80gb-hbm3" / "calibration.json"
+    assert path.read_text(encoding="utf-8") == out
+    record = load(path.parent)
+    assert record.calibration.flush_ratio == 1.94
+    assert record.device == GPU
+
+
+def test_what_cannot_be_saved_is_told_before_the_work(calibrate, tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    status, out, err = calibrate(FLUSH, results=tmp_path / "file")
+    assert (status, out) == (2, "")
+    assert err.endswith("Name another folder with --results.\n")
+
+
+def test_without_a_gpu_one_sentence_says_where_to_calibrate(monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(gpu, "find_driver", lambda: None)
+    status = main(["doctor", "--calibrate", "--results", str(tmp_path / "results")])
+    out, err = capsys.readouterr()
+    assert (status, out) == (2, "")
+    assert err == (
+        "Error: No GPU: no NVIDIA driver is installed. --calibrate measures one: run it on the machine that has it.\n"
+    )
+    assert not (tmp_path / "results").exists()
+
+
+def test_results_is_an_option_of_calibrating_alone(capsys):
+    assert main(["doctor", "--results", "elsewhere"]) == 2
+    assert capsys.readouterr().err == "Error: --results is where --calibrate keeps its file. Add --calibrate.\n"
+
+
+def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):
+    """Every check over a scripted device, as a GPU would have it."""
+    monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)
+    monkeypatch.setattr(_calibrate, "gpu_checklist", made)
+    assert main(["doctor", "--calibrate", "--results", str(tmp_path)]) == 0
+    out, _ = capsys.readouterr()
+    rows = [line.split()[0] for line in out.splitlines() if line[:4] in (PASS, WARN, FAIL)]
+    assert rows == [PASS] * 13
+    assert (tmp_path / "scripted-gpu" / "calibration.json").exists()
