@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ptxbench import discovery, toolchain
@@ -32,6 +34,14 @@ def ptx(name: str, variant: str, arch: str = "sm_90") -> str:
     if side.language == "ptx":
         return side.path.read_text()
     return toolchain.compiled(side.path.read_bytes(), side.path, arch, side.flags)[0]
+
+
+def lowest_target(path: Path) -> int:
+    """The lowest target that the pair of a kernel file needs: 80 of sm_80, as its own PTX says."""
+    own = discovery.owner(path.stem, NAMES)
+    match = re.search(r"^\.target sm_(\d+)", (KERNELS / "ptx" / f"{own}.ptx").read_text(), re.MULTILINE)
+    assert match, own
+    return int(match[1])
 
 
 def launches(name: str, *, integers: bool = False) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:

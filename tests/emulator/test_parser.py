@@ -28,7 +28,7 @@ from ptxbench.emulator.syntax import (
 from ptxbench.emulator.translate import translate
 from ptxbench.errors import LaunchError, PtxSyntaxError, UnsupportedInstruction
 from tests.emulator.harness import HEADER, program
-from tests.emulator.pairs import KERNELS, SIDES, source
+from tests.emulator.pairs import KERNELS, SIDES, lowest_target, source
 
 FORMS = program("""
 /* A comment that
@@ -260,11 +260,10 @@ CUDA = sorted({source(name, variant).path for name, variant in SIDES if variant.
 
 
 @pytest.mark.parametrize("path", CUDA, ids=[path.name for path in CUDA])
-@pytest.mark.parametrize("arch", ["sm_75", "sm_90"])
+@pytest.mark.parametrize("number", [75, 90])
 @pytest.mark.parametrize("flags", [(), ("--use_fast_math",), ("-lineinfo",)], ids=["", "fast", "lineinfo"])
-def test_what_nvrtc_writes_is_read_and_translated(path, arch, flags):
-    if path.name == "reduce_sum.s32.cu" and arch == "sm_75":
-        arch = "sm_80"  # __reduce_add_sync
+def test_what_nvrtc_writes_is_read_and_translated(path, number, flags):
+    arch = f"sm_{max(number, lowest_target(path))}"
     text, _ = toolchain.compiled(path.read_bytes(), path, arch, flags)
     module = parse(text)
     function = choose(module, None)
