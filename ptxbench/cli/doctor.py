@@ -28,7 +28,7 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
     "calibrating",
     is_flag=True,
     help="Measure the GPU in place of all that: whether its times can be believed, and the settings that they need. "
-    "Takes some two minutes, in which nothing else should use it.",
+    "Takes minutes, in which nothing else should use it.",
 )
 @click.option(
     "--results",

@@ -146,9 +146,8 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> Line:
 def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> Line:
     """What a launch pays for lines that another one left dirty. To know it is all: the default flush leaves none."""
     clean, dirty = median(read[times]), median(write[times])
-    share = dirty / clean - 1
-    found = f"a read after {times:g} x L2 of writes takes {share:+.1%} of that after reads"
-    return Line(subject, PASS, found, "", {"dirty": share})
+    found = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
+    return Line(subject, PASS, found, "", {"dirty": dirty / clean - 1})
 
 
 def smallest_step(readings: Sequence[int]) -> int | None:
@@ -236,7 +235,7 @@ def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int
     """Whether graphs of K, 2 K and 4 K launches lie on one line, as the time of a tiny kernel by their slope says."""
     one, two, four = median(short), median(middle), median(long)
     error = four / (one + 3 * (two - one)) - 1
-    found = f"4 x {k} launches take {error:+.2%} of the line through {k} and {2 * k}"
+    found = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
     values = {"slope_error": error}
     if not abs(error) <= STRAIGHT:
         advice = "Times of kernels under 25 µs, which are slopes, are off by as much. Prefer larger sizes."
@@ -263,7 +262,7 @@ def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver
     words = f"the driver's over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
     values = {"driver_over_toolkit": found.value}
     if not abs(found.value - 1) <= SAME:
-        advice = "Compare no run with --assembler driver to one without; ptxbench compare refuses it."
+        advice = "Compare no run with --assembler driver to one without: ptxbench compare gives them no verdict."
         return Line(subject, WARN, words, advice, values)
     return Line(subject, PASS, words, "", values)
 

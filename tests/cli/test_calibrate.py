@@ -19,7 +19,9 @@ FLUSH = Line(
     "a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs, 1: 18.20 µs, 2: 20.00 µs, 3: 20.00 µs)",
     values={"flush_k": 2.0, "flush_ratio": 1.94},
 )
-SLOPE = Line("slope", WARN, "4 x 64 launches take +2.10% of the line through 64 and 128", "Prefer larger sizes.")
+SLOPE = Line(
+    "slope", WARN, "256 launches in a graph lie +2.10% off the line through 64 and 128", "Prefer larger sizes."
+)
 SHIELD = Line("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 times that", "Use a faster processor.")
 
 
@@ -51,7 +53,7 @@ def calibrate(monkeypatch, tmp_path, capsys):
 PRINTED = """\
 PASS  flush   a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs, 1: 18.20 µs,
               2: 20.00 µs, 3: 20.00 µs)
-WARN  slope   4 x 64 launches take +2.10% of the line through 64 and 128
+WARN  slope   256 launches in a graph lie +2.10% off the line through 64 and 128
 FAIL  shield  the host takes 40.00 µs, the flush 0.8 times that
 
 What to do:

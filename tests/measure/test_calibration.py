@@ -44,7 +44,7 @@ def test_a_dirty_cache_is_compared_with_a_clean_one_at_the_flush_that_is_used():
     read = curve(10_000, 12_000, 18_000, 20_000, 20_000, 20_000)
     write = curve(10_000, 13_000, 19_000, 21_000, 22_000, 22_000)
     line = judge.judge_dirty("dirty L2", read, write, 2)
-    assert line.found == "a read after 2 x L2 of writes takes +5.0% of that after reads"
+    assert line.found == "a read takes 1.050 times as long after 2 x L2 of writes as after reads"
     assert line.values == {"dirty": pytest.approx(0.05)}
 
 
