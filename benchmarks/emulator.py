@@ -3,7 +3,7 @@
     python benchmarks/emulator.py [--repeats 7]
 
 Each time is the least of the repeats. A launch is arguments copied in, the kernel, every array copied back; the
-kernel alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle.py) does one operation an
+kernel alone is the launch less that of one CTA. The NumPy interpreter (tests/emulator/oracle) does one operation an
 instruction over as many threads as suit it best, does not check or count, and for this comparison may round fma
 twice. The simulator runs the same algorithms written for it (cuda_simulator.py), one element a thread, so that its
 column compares elements a second.
