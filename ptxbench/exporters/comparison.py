@@ -11,7 +11,7 @@ from typing import Any
 
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
-from ptxbench.judge import SAME_CODE, WITHIN, Comparison, Row
+from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
 from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
 from ptxbench.result import Run
 from ptxbench.stats import Interval
@@ -102,7 +102,7 @@ def to_markdown(comparison: Comparison) -> str:
     """To paste into an issue: the rows that say something, the reasons, the sums."""
     base, head, *differences = header(comparison)
     lines = [total(comparison), "", f"- {base}", f"- {head}", *(f"- {each}" for each in differences), ""]
-    idle = (SAME_CODE, WITHIN) if comparison.mode == "counters" else (SAME_CODE,)
+    idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
     rows = [row for row in comparison.rows if row.verdict not in idle]
     if rows:
         headings = ["verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval", "code"]

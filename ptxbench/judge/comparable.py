@@ -110,13 +110,20 @@ CELL_CONDITIONS = (
 TOLERANCE = Condition("tolerance", UNLIKE, UNLIKE, UNLIKE, UNLIKE, lambda result: result.check.tolerance)
 
 
+OF_GPU = {"GPU", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
+
+
 def run_differences(base: Run, head: Run) -> list[Difference]:
     """In what the runs were made differently."""
     drives = any(run.run.get("assembler") == "driver" for run in (base, head))
     found = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
-    # Another model, or none, is another GPU anyway; one whose UUID nobody read may be the same.
-    known = {each.name for each in found if each.name in ("backend", "GPU model")}
-    return [each for each in found if each.name != "GPU" or not (known or None in (each.base, each.head))]
+    names = {each.name for each in found}
+    if "backend" in names:  # no GPU differs from every GPU in everything, which says nothing more
+        return [each for each in found if each.name not in OF_GPU]
+    # Another model is another GPU anyway; one whose UUID nobody read may be the same.
+    return [
+        each for each in found if each.name != "GPU" or not ("GPU model" in names or None in (each.base, each.head))
+    ]
 
 
 def cell_differences(base: Cell, head: Cell, variant: str) -> list[Difference]:

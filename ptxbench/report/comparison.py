@@ -75,7 +75,7 @@ class ComparisonTable:
 
 def shown(comparison: Comparison) -> list[Row]:
     """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
-    idle = (SAME_CODE, WITHIN) if comparison.mode == "counters" else (SAME_CODE,)
+    idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 
@@ -104,9 +104,10 @@ def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[Table], i
     """
     budget = comparison.rule.budget
     marks = 1 / (1 + budget), 1 + budget
-    axis = axis_of([row.change for row in rows if row.change], budget)
+    changes = [row.change for row in rows if row.change]
+    axis = axis_of(changes, budget)
     room = min(fits(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
-    if room < NARROWEST:
+    if room < NARROWEST or not changes:
         return build(comparison, rows, plain)
     pictures = [
         Text(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))

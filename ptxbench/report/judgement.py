@@ -128,7 +128,9 @@ def reason(row: Row) -> str | None:
         return f": {REASONS[row.reason or '']}.{next_step(row)}"
     if row.verdict == FIXED:
         return f": before, {row.detail}"
-    if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE):
+    if row.verdict == UNLIKE:
+        return f": {row.detail}."
+    if row.verdict in (BROKEN, BROKEN_BOTH):
         return f": {row.detail}"
     if row.verdict in (NEW, MISSING):
         return f": {row.detail}" if row.detail else "."
@@ -181,7 +183,8 @@ def footer(comparison: Comparison) -> Iterator[str]:
         yield "Counts are compared exactly: any difference is one."
         other = sum(row.verdict == SAME_CODE and row.base != row.head for row in comparison.rows)
         if other:
-            yield f"{other:,} of the rows of unchanged code have other counts all the same: the tools count otherwise."
+            rows = "row of unchanged code has" if other == 1 else "rows of unchanged code have"
+            yield f"{other:,} {rows} other counts all the same: the tools count otherwise."
         return
     rule = comparison.rule
     yield f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds."

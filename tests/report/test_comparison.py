@@ -208,5 +208,58 @@ def test_the_head_line_says_which_rows_a_difference_makes_unlike(part, values, m
     assert list(header(compare(base, other, mode)))[2:] == [f"They differ in {told}."]
 
 
+def test_single_rounds_have_values_and_no_picture():
+    base, head = (
+        run_of([cell(np.random.default_rng(seed), "triad", {"n": 1}, {"cuda": Kernel(50), "ptx": Kernel(us, code)},
+                     Sampling(rounds=1))])
+        for seed, us, code in ((1, 45, "A"), (2, 90, "B"))
+    )  # fmt: skip
+    lines = printed(ComparisonTable(compare(base, head))).splitlines()
+    assert lines[3].split() == ["verdict", "variant", "ratio,", "base", "→", "head", "change"]
+    assert lines[5].split() == ["UNSURE", "triad", "ptx", "0.901", "→", "1.799", "-"]
+    assert lines[8] == "UNSURE triad ptx n=1: fewer than 5 rounds in a run. Run both again with --rounds 5 or more."
+
+
+def test_rows_that_are_unlike_show_no_numbers():
+    other = replace(HEAD, device={**HEAD.device, "name": "NVIDIA H200", "driver": "580.65"})
+    text = printed(ComparisonTable(compare(run(1, {"triad": BEFORE["triad"]}), other, "time")))
+    assert (
+        text
+        == """\
+base  0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H200  c0ffee
+They differ in GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (UNLIKE: times).
+
+BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+UNLIKE triad cuda n=65536, triad ptx n=65536, triad ptx.v4 n=65536: GPU model NVIDIA H100 80GB HBM3
+       -> NVIDIA H200.
+NEW    softmax cuda n=65536, softmax ptx n=65536, scan cuda n=65536, scan ptx n=65536 and 3 more.
+
+11 rows of time: 1 BROKEN, 3 UNLIKE, 7 NEW.
+Budget 5 %; intervals between one-sided 99 % bounds over rounds.
+A regression anywhere in equal code has a probability of 5 % at most.
+"""
+    )
+
+
+def test_a_gpu_and_the_emulator_have_the_tools_counts_in_common():
+    gpu = run(1, {"triad": {"cuda": Kernel(80), "ptx": Kernel(80, registers=20)}})
+    text = printed(ComparisonTable(compare(gpu, COUNTED)))
+    assert (
+        text
+        == """\
+base  0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+They differ in backend gpu -> emulator (UNLIKE: counts of the emulator).
+
+UNLIKE triad cuda n=65536, triad ptx n=65536: backend gpu -> emulator.
+
+26 rows of counters: 14 UNLIKE, 12 SAME-CODE.
+Counts are compared exactly: any difference is one.
+1 row of unchanged code has other counts all the same: the tools count otherwise.
+"""
+    )
+
+
 def test_every_label_that_forbids_a_verdict_has_words():
     assert set(REASONS) >= UNJUDGED
