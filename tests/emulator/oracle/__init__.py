@@ -8,8 +8,8 @@ arrays is an IndexError or wrong: PTX that is known to be right only. What it la
     machine      the threads: which of them run, their registers, the operands they read
     memory       one arena for all state spaces, and where an address lies in it
     counters     what docs/emulator.md says that instructions count
-    integers, bits, floats, conversions, comparisons, moves, loads, atomics, warp, copies, matrix, control
-                 the rules, from the PTX manual
+    integers, bits, floats, conversions, comparisons, moves, loads, atomics, warp, copies, mbarriers, matrix,
+    control      the rules, from the PTX manual
 """
 
 from tests.emulator.oracle.counters import Counters

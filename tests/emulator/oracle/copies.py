@@ -11,6 +11,7 @@ import numpy as np
 
 from ptxbench.emulator.syntax import Immediate, Register
 from tests.emulator.oracle.loads import Place, taken_space, without_hints
+from tests.emulator.oracle.mbarriers import change
 from tests.emulator.oracle.step import Action, Step, rule
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 @rule("cp", counted="async")
 def cp(step: Step) -> Action | None:
     step.need("async")
+    if "bulk" in step.words:
+        return None
     if step.take("commit_group", "wait_group", "wait_all"):
         return lambda threads: None
     step.need("ca", "cg")
@@ -62,3 +65,48 @@ def cp(step: Step) -> Action | None:
                 )  # fmt: skip
 
     return act
+
+
+@rule("cp", counted="async")
+def bulk(step: Step) -> Action | None:
+    step.need("async")
+    step.need("bulk")
+    if step.take("commit_group", "wait_group", "prefetch"):
+        step.words.clear()
+        return lambda threads: None
+    hinted = without_hints(step)
+    loads = bool(step.take("mbarrier::complete_tx::bytes"))
+    if not loads:
+        step.need("bulk_group")
+    step.need("global")
+    step.need("shared::cta", "shared::cluster")
+    to, source, size, *rest = step.operands
+    if hinted:
+        rest.pop()
+
+    def act(threads: Threads) -> None:
+        target = Place(threads, "shared" if loads else "global", to)
+        origin = Place(threads, "global" if loads else "shared", source)
+        sizes = threads.spread(threads.read(size, "u32")).astype(np.int64)
+        memory = threads.memory.bytes
+        for start, end, count in zip(target.offsets, origin.offsets, sizes, strict=True):
+            memory[start : start + count] = memory[end : end + count]
+        if loads:
+            change(threads, rest[0], lambda barrier, i: barrier.expect(-int(sizes[i])))
+        if threads.counters is not None:
+            count_bulk(threads, step.line, sizes, (target if not loads else origin).address, loads)
+
+    return act
+
+
+def count_bulk(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, loads: bool) -> None:
+    """One request on either side; each thread's copy by itself, in sectors there and 128 bytes at a time here."""
+    assert threads.counters is not None
+    warps, total = int(np.unique(threads.all_here() // 32).size), int(sizes.sum())
+    far, near = ("ptx_global_load", "ptx_shared_store") if loads else ("ptx_global_store", "ptx_shared_load")
+    sectors = np.where(sizes > 0, (address + sizes - 1) // 32 - address // 32 + 1, 0)
+    threads.counters.add(line, ptx_async_requests=warps, ptx_async_bytes=total)
+    for name, passes, of in ((far, sectors, "sectors"), (near, -(-sizes // 128), "wavefronts")):
+        threads.counters.add(
+            line, **{f"{name}_requests": warps, f"{name}_bytes": total, f"{name}_{of}": int(passes.sum())}
+        )

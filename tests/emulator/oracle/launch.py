@@ -20,6 +20,7 @@ from tests.emulator.oracle import (  # noqa: F401  their rules
     integers,
     loads,
     matrix,
+    mbarriers,
     moves,
     warp,
 )

@@ -55,6 +55,8 @@ class Threads:
         self.expected = np.zeros(self.size, np.int64)
         self.votes: list[tuple[Step, Array, Array]] = []
         """bar.red that threads wait at: the instruction, the threads, their predicates."""
+        self.barriers: dict[int, Any] = {}
+        """The mbarriers (mbarriers.py), by their offsets in the arena."""
         self.carry = np.zeros(self.size, bool)
         self.clock = np.zeros(self.size // LANES, np.int64)
         self.pc = np.zeros(self.size, np.int64)
