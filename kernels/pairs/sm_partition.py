@@ -48,7 +48,7 @@ PAIR = Pair(
     teaches="Where a CTA runs can be read in PTX alone; to be right, a kernel must not depend on the answer.",
     expects=(
         "Computing loses little to the copy beside it, as 20 SMs with 16 KiB under way each stay far below what DRAM "
-        "gives; hints move that loss by 0 to 10 %; more copiers, and larger chunks, copy faster."
+        "gives; hints move that loss by 0 to 10 %; more copiers, larger chunks and bulk copies copy faster."
     ),
     args=[
         In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1)),

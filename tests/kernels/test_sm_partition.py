@@ -6,9 +6,10 @@ import re
 
 import pytest
 
-from ptxbench import toolchain
+from ptxbench import emulator, toolchain
+from ptxbench.errors import TargetMismatch
 from ptxbench.toolchain import locate
-from tests.kernels.harness import PAIRS, build, executed
+from tests.kernels.harness import PAIRS, build, count, executed
 
 FOUND = PAIRS["sm_partition"]
 SOURCES = {source.variant: source for source in FOUND.sources}
@@ -50,7 +51,24 @@ MUTANTS = [
     ("sm_partition.plain.ptx", "[%target_at + 12288], {%v3_x", "[%target_at + 12288], {%v2_x"),
     ("sm_partition.plain.ptx", "add.u64 %target_at, %target_at, 4096", "add.u64 %target_at, %target_at, 2048"),
     ("sm_partition.plain.ptx", "add.rn.f32 %high, %row_2, %row_3", "add.rn.f32 %high, %row_2, %row_2"),
+    ("sm_partition.bulk.ptx", "%ignored, [%arrived_at], %size",    "%ignored, [%arrived_at], 16384"),  # too many bytes
+    ("sm_partition.bulk.ptx", "arrive.expect_tx.shared::cta.b64 %ignored, [%arrived_at], %size",
+     "arrive.shared::cta.b64 %ignored, [%arrived_at]"),         # none: the phase is over before the piece has come
+    ("sm_partition.bulk.ptx", "shr.u32 %parity, %sent, 2",         "shr.u32 %parity, %sent, 1"),
+    ("sm_partition.bulk.ptx", "[arrivals + 24], 1",                "[arrivals + 24], 2"),
+    ("sm_partition.bulk.ptx", "and.b32 %stage, %sent, 3",          "and.b32 %stage, %sent, 1"),
+    ("sm_partition.bulk.ptx", "@!%here bra ARRIVING",              "@%here bra ARRIVING"),
+    ("sm_partition.bulk.ptx", "wait_group.read 1",                 "wait_group.read 4"),   # over what is not yet sent
+    ("sm_partition.bulk.ptx", "cp.async.bulk.wait_group 0",        "cp.async.bulk.wait_group 1"),
+    ("sm_partition.bulk.ptx", "cp.async.bulk.commit_group;",       ""),
+    ("sm_partition.bulk.ptx", "min.u32 %rest, %rest, %chunk",      "max.u32 %rest, %rest, %chunk"),
+    ("sm_partition.bulk.ptx", "[%note_at], {%offset, %length}",    "[%note_at], {%length, %offset}"),
 ]  # fmt: skip
+
+
+def buildable(arch):
+    """The variants that `arch` can run: cp.async.bulk came with sm_90."""
+    return [source for variant, source in SOURCES.items() if arch != "sm_80" or variant != "ptx.bulk"]
 
 
 def opcodes(variant, arch):
@@ -95,7 +113,7 @@ SEATS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", ["ptx", "ptx.plain"])
+@pytest.mark.parametrize("variant", ["ptx", "ptx.bulk", "ptx.plain"])
 @pytest.mark.parametrize(("reads", "taken"), SEATS)
 def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(variant, reads, taken, tmp_path):
     source = SOURCES[variant]
@@ -130,7 +148,7 @@ def test_every_panel_of_the_table_is_read():
 @pytest.mark.parametrize("arch", ["sm_80", "sm_90", "sm_100"])
 def test_an_sm_has_one_cta(arch):
     (launch,) = {FOUND.pair.launch(**size).shared_bytes for size in FOUND.pair.bench_sizes}
-    for source in SOURCES.values():
+    for source in buildable(arch):
         report = build(source, arch, "toolkit").report
         share = toolchain.occupancy(
             arch, threads=256, registers=report.registers, shared_bytes=launch + report.shared_bytes
@@ -148,7 +166,7 @@ HINTS = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", SOURCES)
+@pytest.mark.parametrize("variant", HINTS)
 def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
     load, store = HINTS[variant]
     copies = "".join(
@@ -162,7 +180,31 @@ def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
 @pytest.mark.parametrize("variant", SOURCES)
 def test_only_ptx_knows_the_sm(variant):
     asks = any("SR_VIRTUALSMID" in each for each in opcodes(variant, "sm_90"))
-    assert asks == (variant in ("ptx", "ptx.plain"))
+    assert asks == (variant in ("ptx", "ptx.bulk", "ptx.plain"))
+
+
+def test_the_bulk_copy_is_two_instructions_and_takes_no_byte_through_a_register():
+    report = build(SOURCES["ptx.bulk"], "sm_90", "toolkit").report
+    assert [report.opcodes[each] for each in ("UBLKCP.S.G", "UBLKCP.G.S")] == [1, 1]  # in, and out
+    assert count(report, "LDG", "LDG.128.CONSTANT") == [2, 2]  # those of the table
+    assert count(report, "STG", "STG.128") == [4, 0]  # role, clocks and result
+
+
+def test_where_there_are_no_bulk_copies_the_variant_names_what_it_needs():
+    with pytest.raises(TargetMismatch, match=r"sm_partition.bulk.ptx:\d+: needs sm_90; .* for sm_80"):
+        build(SOURCES["ptx.bulk"], "sm_80", "toolkit")
+
+
+def test_the_bulk_copy_waits_where_it_must_and_reads_nothing_too_soon():
+    pair, text = FOUND.pair, SOURCES["ptx.bulk"].path.read_text()
+    for size in pair.check_sizes:
+        launch = pair.launch(**size)
+        execution = emulator.run(
+            text, grid=launch.grid_xyz, block=launch.block_xyz, dynamic_shared_bytes=launch.shared_bytes,
+            args=list(pair.make_arguments(size, seed=1).values()), sanitize=True,
+        )  # fmt: skip
+        assert execution.findings == ()
+        assert execution.counters["ptx_async_bytes"] == (2 * size["n"] if size["roles"] & 1 else 0)
 
 
 @pytest.mark.parametrize("variant", SOURCES)
