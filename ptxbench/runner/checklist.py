@@ -38,7 +38,7 @@ from ptxbench.toolchain import Build
 HOSTILE = Path(__file__).with_name("hostile")
 """A folder of pairs whose PTX does harm."""
 
-READINGS, TRIES, PAIRS = 20, 50, 1000
+READINGS, TRIES, PAIRS = 50, 50, 1000
 """Of each flush; of the host's time; of empty pairs of events."""
 
 WORKERS = 5

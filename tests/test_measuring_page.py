@@ -1,0 +1,46 @@
+"""docs/measuring.md tells of every label and of every line of the calibration, and of no other."""
+
+import re
+from pathlib import Path
+
+from ptxbench import result
+from ptxbench.measure import SETTINGS, calibration
+from ptxbench.runner.checklist import Checklist
+from tests.calibrated import Device, Probe
+
+PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
+
+
+def rows(heading: str) -> dict[str, list[str]]:
+    """The table under a heading, each row by its first column."""
+    section = PAGE.split(f"## {heading}")[1].split("\n## ")[0]
+    lines = [
+        [column.strip() for column in line.strip("|").split("|")] for line in section.splitlines() if line[:1] == "|"
+    ]
+    return {line[0].strip("`"): line[1:] for line in lines[2:]}
+
+
+def test_every_label_says_what_was_seen_and_what_to_do():
+    labels = {
+        getattr(result, name)
+        for name in re.findall(r"^([A-Z0-9_]+) = \"[A-Z0-9-]+\"$", Path(result.__file__).read_text(), re.MULTILINE)
+    }
+    told = rows("Labels, and what to do about them")
+    assert set(told) == labels
+    assert all(all(columns) for columns in told.values())
+    judged = {label for label, columns in told.items() if columns[1].startswith("stands")}
+    assert judged == labels - result.UNJUDGED
+
+
+def test_every_line_of_the_calibration_is_told():
+    told = rows("`ptxbench doctor --calibrate`")
+    assert list(told) == [check.subject for check in Checklist(Device(), Probe()).checks]
+
+
+def test_the_thresholds_are_those_of_the_code():
+    told = rows("`ptxbench doctor --calibrate`")
+    assert f"under {calibration.FLUSHES} times" in told["flush"][1]
+    assert f"± {calibration.WIDE:.1%}".replace("%", " %") in told["A/A control"][2]
+    assert f"over {SETTINGS.interaction:.0%}".replace("%", " %") in told["interaction"][2]
+    assert f"under {calibration.LEAST_BANDWIDTH:.0%}".replace("%", " %") in told["bandwidth"][2]
+    assert ", ".join(map(str, SETTINGS.looks[:-1])) in " ".join(PAGE.split())
