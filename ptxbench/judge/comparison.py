@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import exp, expm1, log
 from statistics import fmean, median
@@ -86,18 +86,30 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
     for run in (base, head):
         if mode != "counters" and not is_timed(run):
             raise UsageError(f"Run {run.run['id']} has no times. Compare its counters: --metric counters.")
-    steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]
-    rule = dataclasses.replace(rule, floor_seconds=max(rule.floor_seconds, 2e-9 * max(steps)))
-    differences = run_differences(base, head)
-    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
-    if not found:
+    comparison = judge_runs(base, head, mode, rule)
+    if not comparison.rows:
         runs = f"{base.run['id']} and {head.run['id']}"
         raise UsageError(f"Runs {runs} have nothing to compare: no variant has a result in either.")
-    rows, controls = judge(found, mode, rule, biased=any(map(is_biased, (base, head))))
+    return comparison
+
+
+def judge_runs(
+    base: Run, head: Run, mode: Mode, rule: Rule, rule_of: Callable[[Row], Rule] | None = None
+) -> Comparison:
+    """The same of runs that may have no times and no rows; `rule_of`: the rule of a row that has its own."""
+    steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]
+
+    def floored(rule: Rule) -> Rule:
+        return dataclasses.replace(rule, floor_seconds=max(rule.floor_seconds, 2e-9 * max(steps)))
+
+    differences = run_differences(base, head)
+    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    rules = [floored(rule_of(row) if rule_of else rule) for row, _ in found]
+    rows, controls = judge(found, mode, rules, biased=any(map(is_biased, (base, head))))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
-    return Comparison(base, head, mode, rule, differences, rows, controls)
+    return Comparison(base, head, mode, floored(rule), differences, rows, controls)
 
 
 def size_of(row: Row) -> float:
@@ -108,14 +120,17 @@ def is_biased(run: Run) -> bool:
     return any(BIASED in cell.labels for cell in run.cells)
 
 
-def judge(found: Sequence[Draft], mode: Mode, rule: Rule, *, biased: bool) -> tuple[list[Row], Controls | None]:
-    """Every row with its verdict, and the controls."""
-    effects = {i: effect_of(evidence, rule.guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
+def judge(
+    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, biased: bool
+) -> tuple[list[Row], Controls | None]:
+    """Every row with its verdict, and the controls; `rule`: of all rows, or each row's own."""
+    rules = [rule] * len(found) if isinstance(rule, Rule) else rule
+    effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
     still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
     controls = control([effect.value for i, effect in effects.items() if i in still and effect])
     shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
     # A run's clock shifts all its times alike: what unchanged code did is no change of the others.
-    effects = {i: effect_of(found[i][1], rule.guard, 0.0 if i in still else shift) for i in effects}
+    effects = {i: effect_of(found[i][1], rules[i].guard, 0.0 if i in still else shift) for i in effects}
     family = [i for i, effect in effects.items() if effect and i not in still]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
     rows = []
@@ -131,7 +146,7 @@ def judge(found: Sequence[Draft], mode: Mode, rule: Rule, *, biased: bool) -> tu
         if i in still:
             rows.append(dataclasses.replace(row, verdict=SAME_CODE))
             continue
-        judgement = judge_one(row, evidence, effect, rule, adjusted.get(i, 1.0), spread, biased=biased)
+        judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, biased=biased)
         rows.append(
             dataclasses.replace(
                 row,

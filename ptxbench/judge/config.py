@@ -1,0 +1,333 @@
+"""ptxbench.toml: the rules of the gate, read and checked. Knows what may stand there, and no run.
+
+Whatever is not known there is an error: a rule that is misspelt would gate nothing, and nobody would notice.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from fnmatch import fnmatchcase
+from typing import Any, Literal, cast
+
+from ptxbench.errors import UsageError, suggestion
+from ptxbench.judge.rows import COUNTERS, Mode
+from ptxbench.metrics import BY_NAME
+
+NAME = "ptxbench.toml"
+VERSION = 1
+
+Policy = Literal["warn", "fail"]
+
+MODES: tuple[Mode, ...] = ("ratio", "time", "counters")
+
+ARCHITECTURE = re.compile(r"sm_\d+[af]?")
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a pair must keep; None where nothing was said."""
+
+    budget: float | None = None
+    time_budget: float | None = None
+    ptx_over_cuda_max: float | None = None
+    """The PTX side's time over that of `cuda` is at most this."""
+    min_speedup: float | None = None
+    """The same, the other way round: `cuda` takes at least so many times the PTX side's time."""
+    counters: Mapping[str, float] = field(default_factory=dict)
+    """`max_METRIC` or `min_METRIC`, by name."""
+
+    def under(self, later: Limits) -> Limits:
+        """These, with what `later` says in place of them."""
+        said = {
+            each.name: value
+            for each in dataclasses.fields(Limits)
+            if each.name != "counters" and (value := getattr(later, each.name)) is not None
+        }
+        return dataclasses.replace(self, **said, counters={**self.counters, **later.counters})
+
+
+@dataclass(frozen=True)
+class PairRules:
+    """One [[pair]]: limits of every pair and variant that it matches, and of one architecture of them."""
+
+    match: str
+    variant: str = "*"
+    limits: Limits = field(default_factory=Limits)
+    by_arch: Mapping[str, Limits] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """One [[waive]]: rows that may be worse, or missing, for a while."""
+
+    pair: str
+    metric: str
+    until: date
+    reason: str
+    variant: str = "*"
+    max: float | None = None
+    """The greatest change, as a share, that is waived; None for any."""
+
+    def covers(self, pair: str, variant: str, metric: str) -> bool:
+        named = ((pair, self.pair), (variant, self.variant), (metric, self.metric))
+        return all(fnmatchcase(text, pattern) for text, pattern in named)
+
+
+@dataclass(frozen=True)
+class Config:
+    """The rules of the gate. The defaults are those where no file says otherwise."""
+
+    modes: tuple[Mode, ...] | None = None
+    """None: counters, and ratios where the run has times."""
+    budget: float = 0.05
+    time_budget: float = 0.15
+    alpha: float = 0.05
+    abs_floor_us: float = 0.5
+    unsure: Policy = "warn"
+    missing: Policy = "fail"
+    unlike: Policy = "fail"
+    first_run: Policy = "warn"
+    toolchain: Mapping[str, str] = field(default_factory=dict)
+    """Versions of `ptxas` and `nvrtc` that the counters gate insists on."""
+    pairs: Sequence[PairRules] = ()
+    waivers: Sequence[Waiver] = ()
+
+    def limits(self, pair: str, variant: str, arch: str) -> Limits:
+        """What holds for a variant: later tables win, and in each table the architecture's own."""
+        found = Limits()
+        for rules in self.pairs:
+            if fnmatchcase(pair, rules.match) and fnmatchcase(variant, rules.variant):
+                found = found.under(rules.limits).under(rules.by_arch.get(arch, Limits()))
+        return found
+
+    def require_live(self, today: date) -> None:
+        """Raise UsageError for waivers whose time is over."""
+        for each in self.waivers:
+            if each.until < today:
+                raise UsageError(
+                    f"{NAME}: the waiver of '{each.pair}' ({each.metric}: {each.reason}) ended on {each.until}. "
+                    "Mend the kernel, take the waiver out, or give it a new date."
+                )
+
+
+# ---- reading
+
+Check = Callable[[Any, str], Any]
+"""A value and where it stands -> the value. Raises UsageError."""
+
+
+def wrong(where: str, wanted: str, found: Any) -> UsageError:
+    return UsageError(f"{where}: expected {wanted}, found {found!r}.")
+
+
+def share(value: Any, where: str) -> float:
+    if not is_number(value) or not 0 < value < 1:
+        raise wrong(where, "a share between 0 and 1, such as 0.05", value)
+    return float(value)
+
+
+def above_zero(value: Any, where: str) -> float:
+    if not is_number(value) or not 0 < value < float("inf"):
+        raise wrong(where, "a number above 0", value)
+    return float(value)
+
+
+def at_least_zero(value: Any, where: str) -> float:
+    if not is_number(value) or not 0 <= value < float("inf"):
+        raise wrong(where, "a number from 0 on", value)
+    return float(value)
+
+
+def is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def text(value: Any, where: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise wrong(where, "a text", value)
+    return value
+
+
+def day(value: Any, where: str) -> date:
+    if not isinstance(value, date) or isinstance(value, datetime):
+        raise wrong(where, "a date, such as 2027-01-31 without quotes", value)
+    return value
+
+
+def policy(value: Any, where: str) -> Policy:
+    if value not in ("warn", "fail"):
+        raise wrong(where, "'warn' or 'fail'", value)
+    return cast(Policy, value)
+
+
+def modes(value: Any, where: str) -> tuple[Mode, ...]:
+    given = [value] if isinstance(value, str) else value
+    if not isinstance(given, list) or not given or any(each not in MODES for each in given):
+        raise wrong(where, f"some of {', '.join(MODES)}", value)
+    return tuple(dict.fromkeys(given))
+
+
+def versions(value: Any, where: str) -> Mapping[str, str]:
+    return dict(read_table(value, where, {"ptxas": text, "nvrtc": text}))
+
+
+def counter_limits(value: Any, where: str) -> Mapping[str, float]:
+    known = {f"{end}_{metric.name}": at_least_zero for metric in COUNTERS for end in ("max", "min")}
+    return dict(read_table(value, where, known))
+
+
+def metric_name(value: Any, where: str) -> str:
+    """The metric of a row of the gate: of METRICS, or what a limit is called; a glob too."""
+    name = text(value, where)
+    known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", "sass.local", "sass.width"]
+    known += [f"{end}_{metric.name}" for metric in COUNTERS for end in ("max", "min")]
+    if not any(fnmatchcase(each, name) for each in known):
+        raise UsageError(f"{where}: there is no metric '{name}'.{suggestion(name, known)}")
+    return name
+
+
+GATE: Mapping[str, Check] = {
+    "mode": modes,
+    "budget": share,
+    "time_budget": share,
+    "alpha": share,
+    "abs_floor_us": at_least_zero,
+    "unsure": policy,
+    "missing": policy,
+    "unlike": policy,
+    "first_run": policy,
+    "toolchain": versions,
+}
+LIMITS: Mapping[str, Check] = {
+    "budget": share,
+    "time_budget": share,
+    "ptx_over_cuda_max": above_zero,
+    "min_speedup": above_zero,
+    "counters": counter_limits,
+}
+WAIVE: Mapping[str, Check] = {
+    "pair": text, "variant": text, "metric": metric_name, "until": day, "reason": text, "max": above_zero,
+}  # fmt: skip
+
+
+def parse(document: str, name: str = NAME) -> Config:
+    """The rules that a ptxbench.toml has. Raises UsageError that names `name`, the key and what was expected."""
+    try:
+        raw = tomllib.loads(document)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not TOML: {error}.") from None
+    top = read_table(raw, name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
+    if top.get("version") != VERSION or isinstance(top["version"], bool):
+        raise UsageError(f"{name}: expected 'version = {VERSION}', found {top.get('version')!r}.")
+    gate = read_table(top.get("gate", {}), f"{name}: [gate]", GATE)
+    settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
+    return Config(
+        **settings,
+        pairs=[pair_rules(each, where) for each, where in tables(top.get("pair", []), name, "pair")],
+        waivers=[waiver(each, where) for each, where in tables(top.get("waive", []), name, "waive")],
+    )
+
+
+def keep(value: Any, where: str) -> Any:
+    return value
+
+
+def tables(value: Any, name: str, key: str) -> list[tuple[Any, str]]:
+    """The tables of an array of them, each with where it stands."""
+    if not isinstance(value, list):
+        raise UsageError(f"{name}: '{key}' is an array of tables. Write it as [[{key}]].")
+    return [(each, f"{name}: [[{key}]] {i}") for i, each in enumerate(value, 1)]
+
+
+def pair_rules(raw: Any, where: str) -> PairRules:
+    if not isinstance(raw, dict):
+        raise wrong(where, "a table", raw)
+    architectures = {key: value for key, value in raw.items() if ARCHITECTURE.fullmatch(key)}
+    plain = {key: value for key, value in raw.items() if key not in architectures}
+    read = read_table(plain, where, {"match": text, "variant": text, **LIMITS}, ["match"], "sm_XX")
+    match, variant = read.pop("match"), read.pop("variant", "*")
+    by_arch = {
+        arch: limits(read_table(value, f"{where}: {arch}", LIMITS), f"{where}: {arch}")
+        for arch, value in architectures.items()
+    }
+    return PairRules(match, variant, limits(read, where), by_arch)
+
+
+def limits(read: Mapping[str, Any], where: str) -> Limits:
+    found = Limits(**read)
+    if found.ptx_over_cuda_max is not None and found.min_speedup is not None:
+        raise UsageError(f"{where}: ptx_over_cuda_max and min_speedup are one limit. Leave one of them out.")
+    return found
+
+
+def waiver(raw: Any, where: str) -> Waiver:
+    return Waiver(**read_table(raw, where, WAIVE, ["pair", "metric", "until", "reason"]))
+
+
+def read_table(
+    raw: Any, where: str, known: Mapping[str, Check], needed: Sequence[str] = (), further: str = ""
+) -> dict[str, Any]:
+    """The values of a table, each checked. Raises UsageError for a key that is not known, or is needed and not there.
+
+    `further`: how keys that are read elsewhere are written.
+    """
+    if not isinstance(raw, dict):
+        raise wrong(where, "a table", raw)
+    for key in raw:
+        if key not in known:
+            names = [*known, further] if further else list(known)
+            few = len(names) <= 16  # counters has a hundred
+            others = f" Keys are {', '.join(names)}." if few else " Write max_METRIC or min_METRIC."
+            raise UsageError(f"{where}: there is no key '{key}'.{suggestion(key, names) or others}")
+    for key in needed:
+        if key not in raw:
+            raise UsageError(f"{where}: '{key}' is missing.")
+    return {key: known[key](value, f"{where}: {key}") for key, value in raw.items()}
+
+
+# ---- writing
+
+
+def dump(config: Config) -> str:
+    """The rules in effect, defaults included, as a ptxbench.toml that reads the same."""
+    named = [("mode", list(config.modes))] if config.modes else []
+    lines = [f"version = {VERSION}", "", "[gate]", *assignments(named)]
+    if not config.modes:
+        lines.append("# mode: not set: counters, and ratios where the run has times")
+    lines += assignments((key, getattr(config, key)) for key in GATE if key != "mode")
+    for rules in config.pairs:
+        lines += ["", "[[pair]]", *assignments([("match", rules.match), ("variant", rules.variant)])]
+        lines += assignments(said(rules.limits))
+        lines += assignments((arch, dict(said(limits))) for arch, limits in rules.by_arch.items())
+    for each in config.waivers:
+        lines += ["", "[[waive]]"]
+        lines += assignments((key, value) for key in WAIVE if (value := getattr(each, key)) is not None)
+    return "\n".join(lines) + "\n"
+
+
+def said(limits: Limits) -> list[tuple[str, Any]]:
+    return [(key, value) for key in LIMITS if (value := getattr(limits, key)) not in (None, {})]
+
+
+def assignments(values: Any) -> list[str]:
+    return [f"{key} = {toml(value)}" for key, value in values]
+
+
+def toml(value: Any) -> str:
+    """A value as TOML writes it; a string of JSON is one of TOML too."""
+    if isinstance(value, Mapping):
+        return f"{{ {', '.join(assignments(value.items()))} }}" if value else "{}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(toml, value))}]"
+    if isinstance(value, str):
+        import json
+
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    if isinstance(value, float):
+        return repr(int(value)) if value.is_integer() else repr(value)
+    return str(value)
