@@ -53,7 +53,7 @@ ROUNDS = 4096
 """Of the arithmetic kernel: some hundred microseconds."""
 
 LEAST_COPY, MOST_OF_MEMORY = 1 << 30, 1 / 8
-"""Bytes of each array of the copy: so many, or four times L2, and no more than this share of the device's memory."""
+"""Bytes of each array of the copy: so many, or four times L2, and no more than this share of any memory."""
 
 IDLE_SECONDS = 3.0
 
@@ -269,7 +269,8 @@ class Checklist:
         return judge.judge_assemblers(subject, measured.rounds, "toolkit", "driver")
 
     def bandwidth(self, subject: str) -> Line:
-        most = int((self.device["memory_bytes"] or 0) * MOST_OF_MEMORY) or LEAST_COPY
+        memories = filter(None, (self.device["memory_bytes"], environment.memory_bytes()))
+        most = min((int(each * MOST_OF_MEMORY) for each in memories), default=LEAST_COPY)
         n = min(max(4 * (self.device["l2_bytes"] or 0), LEAST_COPY), most) // 16 * 4
         arguments = PAIR.make_arguments({"n": n}, 1)
         clock = self.copy_clock(self.shielded, arguments, n)

@@ -5,13 +5,18 @@ import json
 
 import pytest
 
+from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import ResultError
 from ptxbench.measure.calibration import FAIL, PASS, WARN, Calibration, Line
-from ptxbench.runner import Frame, document
-from ptxbench.runner.plan import Plan
+from ptxbench.measure.settings import Settings
+from ptxbench.runner import CellDone, Frame, Plan, document, plan_jobs, run
 from ptxbench.runner.record import NAME, Record, calibrated, fits, load, save, to_json
+from ptxbench.runner.worker import Piece, Task
+from ptxbench.runner.worker import plan_of as plan_of_task
+from tests.calibrated import Device
+from tests.folders import kernels_folder
 from tests.runs import GPU
 
 CALIBRATION = Calibration(
@@ -148,3 +153,22 @@ def test_the_emulator_reads_no_record(tmp_path):
     (tmp_path / NAME).write_text("damaged", encoding="utf-8")
     plan = plan_of(Emulator(), tmp_path)
     assert calibrated(plan, tmp_path) is plan
+
+
+def test_workers_know_what_is_known_of_the_device(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    task = Task(
+        pieces=(Piece("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
+        assembler="toolkit", seed=1, settings=Settings(), round_number=0, process=0,
+        calibration={"copy_bytes_per_s": 2.9e12},
+    )  # fmt: skip
+    plan = plan_of_task(task, lambda variant: None)
+    assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
+
+
+def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    jobs, _ = plan_jobs(kernels_folder(tmp_path), variants=["ptx"])
+    plan = Plan(jobs, EmulatorBackend("sm_90"), "sm_90", tmp_path, calibration={"copy_bytes_per_s": 2.9e12})
+    [cell] = [event.cell for event in run(plan) if isinstance(event, CellDone)]
+    assert cell.limits.bytes_per_s == 2.9e12
