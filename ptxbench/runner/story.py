@@ -6,19 +6,14 @@ Whatever is wrong with a kernel costs only its variant. Nothing is printed here:
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ptxbench import oracle, roofline, toolchain
-from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, shown
-from ptxbench.discovery.execute import describe, line_of
-from ptxbench.emulator import accuracy
-from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
+from ptxbench.errors import KernelError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
@@ -26,12 +21,13 @@ from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchRepo
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
+from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
 from ptxbench.runner.plan import Job, Plan
+from ptxbench.runner.timed import ClockError, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
-from ptxbench.units import size_words
-from ptxbench.verify import ErrorOf, Expected, expect, same_bits, verify
+from ptxbench.verify import Expected, same_bits, verify
 
 Builds = Mapping[Source, "Future[Build]"]
 Result = TypeVar("Result")
@@ -267,97 +263,6 @@ class Story:
         return with_evidence(rounds, verdicts)
 
 
-class ClockError(Exception):
-    """A sample failed: whose, and why."""
-
-    def __init__(self, candidate: Candidate, cause: KernelError) -> None:
-        super().__init__(str(cause))
-        self.candidate = candidate
-        self.cause = cause
-
-
-@dataclass(frozen=True)
-class TimedClock:
-    """A candidate's clock, whose errors say whose they are."""
-
-    candidate: Candidate
-    clock: Clock
-    mark: Callable[[str], None]
-
-    @property
-    def graphs(self) -> bool:
-        return self.clock.graphs
-
-    @property
-    def copies(self) -> int:
-        return self.clock.copies
-
-    @property
-    def cold(self) -> bool:
-        return self.clock.cold
-
-    def outputs(self) -> Mapping[str, Any]:
-        return self.named(self.clock.outputs)
-
-    def enqueue(self) -> Callable[[], int]:
-        return self.guarded(self.clock.enqueue)
-
-    def enqueue_graph(self, launches: int) -> Callable[[], int]:
-        return self.guarded(lambda: self.clock.enqueue_graph(launches))
-
-    def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
-        wait = self.named(enqueue)
-        return lambda: self.named(wait)
-
-    def named(self, action: Callable[[], Result]) -> Result:
-        """What `action` gives, or whose error it raises."""
-        self.mark(self.candidate.source.variant)
-        try:
-            return action()
-        except KernelError as error:
-            raise ClockError(self.candidate, error) from None
-
-
-@dataclass(frozen=True)
-class Given:
-    """The data of a launch, and what a right kernel makes of it. `where` is its size in words.
-
-    `repeated`: whether to launch on it more than once.
-    """
-
-    size: Size
-    where: str
-    arguments: Mapping[str, Any]
-    expected: Expected
-    repeated: bool
-
-
-def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated: bool = False) -> Given:
-    """The pair's data at `size`, random or whole numbers."""
-    pair = job.found.pair
-    with blaming(job, size):
-        arguments = pair.make_arguments(size, seed, integers=integers)
-        expected = expect(pair, arguments, integers=integers)
-    where = size_words(size) + (" (whole numbers)" if integers else "")
-    return Given(size, where, arguments, expected, repeated)
-
-
-def largest(job: Job) -> Size:
-    """The check size with the most bytes: the one with the most CTAs that could get in each other's way."""
-    return max(job.found.pair.check_sizes, key=job.found.pair.compulsory_bytes)
-
-
-def errors_of(opcodes: Iterable[str]) -> dict[str, ErrorOf]:
-    return {opcode: error_of(opcode) for opcode in opcodes}
-
-
-def error_of(opcode: str) -> ErrorOf:
-    """The documented error of an approximate instruction."""
-    known = accuracy.bound(opcode)
-    assert known, opcode
-    return known.at
-
-
 def checks(job: Job) -> list[tuple[Size, bool]]:
     """The pair's check sizes, each with random data and, where any order of operations is exact, whole numbers."""
     kinds = (False, True) if job.found.pair.exact_on_integers else (False,)
@@ -377,24 +282,3 @@ def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
         check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
     except (KernelError, ToolMissing) as error:
         candidate.fail(error)
-
-
-def too_large(job: Job, size: Size) -> UsageError:
-    return UsageError(f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size.")
-
-
-@contextmanager
-def blaming(job: Job, size: Size) -> Iterator[None]:
-    """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
-    path = job.found.path
-    try:
-        with redirect_stdout(sys.stderr):  # what a reference prints is no result
-            yield
-    except MemoryError:
-        raise too_large(job, size) from None
-    except PairError as error:
-        raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
-    except (Exception, SystemExit) as error:
-        raise PairError(
-            f"{shown(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
-        ) from error

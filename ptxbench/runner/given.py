@@ -1,0 +1,79 @@
+"""What a launch of a pair is given: data at one size, and what a right kernel makes of it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from typing import Any
+
+from ptxbench.discovery import shown
+from ptxbench.discovery.execute import describe, line_of
+from ptxbench.emulator import accuracy
+from ptxbench.errors import PairError, UsageError
+from ptxbench.pair import Size
+from ptxbench.runner.plan import Job
+from ptxbench.units import size_words
+from ptxbench.verify import ErrorOf, Expected, expect
+
+
+@dataclass(frozen=True)
+class Given:
+    """The data of a launch, and what a right kernel makes of it. `where` is its size in words.
+
+    `repeated`: whether to launch on it more than once.
+    """
+
+    size: Size
+    where: str
+    arguments: Mapping[str, Any]
+    expected: Expected
+    repeated: bool
+
+
+def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated: bool = False) -> Given:
+    """The pair's data at `size`, random or whole numbers."""
+    pair = job.found.pair
+    with blaming(job, size):
+        arguments = pair.make_arguments(size, seed, integers=integers)
+        expected = expect(pair, arguments, integers=integers)
+    where = size_words(size) + (" (whole numbers)" if integers else "")
+    return Given(size, where, arguments, expected, repeated)
+
+
+def largest(job: Job) -> Size:
+    """The check size with the most bytes: the one with the most CTAs that could get in each other's way."""
+    return max(job.found.pair.check_sizes, key=job.found.pair.compulsory_bytes)
+
+
+def errors_of(opcodes: Iterable[str]) -> dict[str, ErrorOf]:
+    return {opcode: error_of(opcode) for opcode in opcodes}
+
+
+def error_of(opcode: str) -> ErrorOf:
+    """The documented error of an approximate instruction."""
+    known = accuracy.bound(opcode)
+    assert known, opcode
+    return known.at
+
+
+def too_large(job: Job, size: Size) -> UsageError:
+    return UsageError(f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size.")
+
+
+@contextmanager
+def blaming(job: Job, size: Size) -> Iterator[None]:
+    """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
+    path = job.found.path
+    try:
+        with redirect_stdout(sys.stderr):  # what a reference prints is no result
+            yield
+    except MemoryError:
+        raise too_large(job, size) from None
+    except PairError as error:
+        raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
+    except (Exception, SystemExit) as error:
+        raise PairError(
+            f"{shown(path)}:{line_of(error, path) or 1}: at {size_words(size)}: {describe(error)}"
+        ) from error
