@@ -1,0 +1,49 @@
+"""Where baselines lie, and which one a run is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from ptxbench.result import Run
+
+BASELINE = "baseline"
+
+
+def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--baselines",
+        type=click.Path(path_type=Path, file_okay=False),
+        metavar="DIR",
+        default=Path("baselines"),
+        help="Baselines lie in this folder, one file a device.",
+    )
+
+
+def results_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    return click.option(
+        "--results",
+        type=click.Path(path_type=Path),
+        metavar="DIR",
+        default=Path("results"),
+        help="Look for runs below this folder, and save there.",
+    )
+
+
+def baseline_path(run: Run, folder: Path) -> Path:
+    """The file of the baseline for the device of `run`, there or not."""
+    from ptxbench.judge.baseline import device_name
+
+    return folder / f"{device_name(run)}.json"
+
+
+def load_baseline(run: Run, folder: Path) -> Run | None:
+    """The baseline for the device of `run`; None where there is none. Raises ResultError for one that is damaged."""
+    from ptxbench.cli._runs import load_run
+
+    path = baseline_path(run, folder)
+    return load_run(str(path), folder) if path.exists() else None

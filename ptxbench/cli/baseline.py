@@ -1,0 +1,117 @@
+"""`ptxbench baseline`: the runs that a gate holds others against."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline, results_option
+from ptxbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.result import Run
+
+
+@click.group("baseline")
+def command() -> None:
+    """Set, show or check the runs that `ptxbench gate` holds others against: one small file a device, to be committed
+    and reviewed.
+
+    Exit status: 0 good, 2 usage, or a run that can be no baseline.
+    """
+
+
+@command.command("set")
+@click.argument("run")
+@click.option("--reason", required=True, metavar="TEXT", help="Why it is set, for whoever reads the file.")
+@results_option()
+@baselines_option()
+def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
+    """Make RUN (a file, the start of an id, or `latest`) the baseline of its device.
+
+    Refused: kernels that were not committed, wrong or broken ones, a run that is not whole, is BIASED, or was timed in
+    fewer than five rounds.
+    """
+    from ptxbench.cli._runs import load_run
+    from ptxbench.judge.baseline import make
+    from ptxbench.result import write
+
+    if not reason.strip():
+        raise UsageError("The reason is empty. Say why the baseline moves: who reviews it will ask.")
+    found = load_run(run, results)
+    path = baseline_path(found, baselines)
+    text = make(found, reason, datetime.now(UTC).date())
+    compared = changes(found, baselines) if path.exists() else "There was none before."
+    write(text, path, replace=True)
+    click.echo(f"Wrote {path}. {compared}")
+
+
+@command.command("check")
+@click.argument("run", default="latest")
+@results_option()
+@baselines_option()
+def check_command(run: str, results: Path, baselines: Path) -> None:
+    """Say whether RUN could be the baseline of its device, and what would change; write nothing."""
+    from ptxbench.cli._runs import load_run
+    from ptxbench.judge.baseline import make
+
+    found = load_run(run, results)
+    make(found, "check", datetime.now(UTC).date())
+    path = baseline_path(found, baselines)
+    click.echo(f"Run {found.run['id']} can be {path}. {changes(found, baselines)}")
+
+
+@command.command("show")
+@click.option("--json", "as_json", is_flag=True, help="Print them as JSON, and nothing else, on stdout.")
+@baselines_option()
+def show_command(as_json: bool, baselines: Path) -> None:
+    """List the baselines: of which device, run, commit and tools, since when and why."""
+    import json
+
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.baselines import baselines_table
+
+    found = [about(path) for path in sorted(baselines.glob("*.json"))]
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+    elif found:
+        open_console().print(baselines_table(found))
+    else:
+        raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
+
+
+def about(path: Path) -> dict[str, object]:
+    """What one baseline says of itself."""
+    from ptxbench.cli._runs import load_run
+    from ptxbench.judge.baseline import read_note
+
+    run = load_run(str(path), path.parent)
+    note = read_note(path.read_text(encoding="utf-8"))
+    return {
+        "file": str(path),
+        "run": run.run["id"],
+        "since": note and note.since,
+        "reason": note and note.reason,
+        "commit": run.source.get("commit"),
+        "ptxas": run.toolchain.get("ptxas"),
+        "nvrtc": run.toolchain.get("nvrtc"),
+        "emulator": run.toolchain.get("emulator"),
+        "cells": len(run.cells),
+        "variants": sum(len(cell.variants) for cell in run.cells),
+        "run_sha256": note and note.run_sha256,
+    }
+
+
+def changes(run: Run, baselines: Path) -> str:
+    """What the gate says of the run against the baseline that stands, in a sentence."""
+    from ptxbench.judge.config import Config
+    from ptxbench.judge.gate import gate
+
+    before = load_baseline(run, baselines)
+    if before is None:
+        return "There is none yet."
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in gate(run, before, Config()).counts.items())
+    return f"Against the one that stands: {counts or 'no rows'}."

@@ -1,0 +1,181 @@
+"""`ptxbench gate`: the judge that CI asks."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline, results_option
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.errors import ResultError, UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.judge import Mode
+    from ptxbench.judge.config import Config
+    from ptxbench.judge.gate import Gate
+    from ptxbench.result import Run
+
+
+@click.command("gate")
+@click.argument("head", required=False)
+@click.option(
+    "--base",
+    metavar="RUN",
+    default=BASELINE,
+    help="Hold HEAD against this run: a file, the start of an id, `latest`, or `baseline`, which is the committed one "
+    "of its device.",
+)
+@click.option(
+    "--mode",
+    "modes",
+    type=click.Choice(["ratio", "time", "counters"]),
+    multiple=True,
+    help="What to gate; repeat. A mode that is named is owed a verdict.  [default: as the config says, else counters, "
+    "and ratio where HEAD has times]",
+)
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Take the rules from this file.  [default: ptxbench.toml if it is there]",
+)
+@click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
+@click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
+@kernels_option("Without HEAD: run the pairs of this folder alone.")
+@results_option()
+@baselines_option()
+def command(
+    head: str | None,
+    base: str,
+    modes: tuple[Mode, ...],
+    config_path: Path | None,
+    dump_config: bool,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    arch: str | None,
+    kernels: Path,
+    results: Path,
+    baselines: Path,
+) -> int:
+    """Judge the run HEAD (a file, the start of an id, or `latest`) by a baseline and the rules of ptxbench.toml.
+    Without HEAD every pair runs first, on the emulator: no GPU is needed to gate counters.
+
+    Where GitHub Actions says so by its variables, a job summary and annotations are written.
+
+    \b
+    Exit status; of several the first in the order 2, 4, 3, 5, 0:
+      0  at least one row was judged, and all that is gated is within its limits, or waived
+      1  ptxbench crashed: never a verdict
+      2  usage, a faulty config, an expired waiver, a file that cannot be read or is too new
+      3  a regression: a ratio, a time or a counter beyond its budget or limit
+      4  a kernel is wrong or broken, and was not in the baseline
+      5  no verdict: a row is missing, unlike, wrong in both or not measurable; nothing was judged;
+         unsure or without a baseline, where the config says fail
+    """
+    from ptxbench.cli._runs import load_run
+    from ptxbench.cli._saving import require_writable
+    from ptxbench.exporters.gate import exporter_for, to_json
+    from ptxbench.judge.config import dump
+    from ptxbench.judge.gate import gate
+    from ptxbench.result import INTERRUPTED, write
+
+    config = load_config(config_path)
+    if modes:
+        config = dataclasses.replace(config, modes=tuple(dict.fromkeys(modes)))
+    if dump_config:
+        click.echo(dump(config), nl=False)
+        return 0
+    config.require_live(datetime.now(UTC).date())
+    exporters = [(path, exporter_for(path)) for path in outputs]
+    for path in outputs:
+        require_writable(path.parent, "Name another file with --output.")
+    # before the pairs run: a base that cannot be read is told at once
+    given = None if base == BASELINE else load_run(base, results)
+    run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None)
+    if run.run.get("status") == INTERRUPTED and head is None:
+        return EXIT_INTERRUPTED
+    judged = gate(run, given or load_baseline(run, baselines), config)
+    if as_json:
+        click.echo(to_json(judged), nl=False)
+    else:
+        show(judged)
+    tell_github(judged)
+    for path, export in exporters:
+        write(export(judged), path, replace=True)
+    return judged.code
+
+
+def load_config(path: Path | None) -> Config:
+    """The rules of the file, of ptxbench.toml if none is named, or the defaults. Raises UsageError."""
+    from ptxbench.judge.config import NAME, Config, parse
+
+    if path is None and not Path(NAME).exists():
+        return Config()
+    path = path or Path(NAME)
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except OSError as error:
+        raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is not TOML: it is not text.") from None
+
+
+def make_run(kernels: Path, arch: str | None, results: Path, baselines: Path | None) -> Run:
+    """Every pair on the emulator, saved. Raises what stopped it half-way; for a damaged baseline before it starts."""
+    from ptxbench.cli._saving import require_writable, save_somewhere
+    from ptxbench.cli.run import make_plan, perform
+    from ptxbench.runner import Frame, document
+
+    plan = make_plan((), (), (), "emulator", arch, "toolkit", kernels, 1)
+    frame = Frame(plan, plan.backend.device())
+    if baselines:
+        load_baseline(document(frame, [], "complete"), baselines)
+    folder = results / frame.folder
+    require_writable(folder, "Name another folder with --results.")
+    done = perform(frame, (), quiet=True)
+    run = document(frame, done.cells, done.status)
+    failures = [save_somewhere(run, folder, printed=True) if done.cells else None, done.error]
+    for failure in filter(None, failures):
+        raise failure
+    return run
+
+
+def show(judged: Gate) -> None:
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.gate import GateTable
+
+    open_console().print(GateTable(judged))
+
+
+def tell_github(judged: Gate) -> None:
+    """Summary and annotations, where the environment is a job of GitHub Actions. On stderr: stdout may be JSON."""
+    from ptxbench.exporters.github import annotate, summary
+
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for line in annotate(judged):
+            click.echo(line, err=True)
+    if place := os.environ.get("GITHUB_STEP_SUMMARY"):
+        path = Path(place)
+        try:
+            taken = path.stat().st_size if path.exists() else 0
+            with path.open("a", encoding="utf-8") as file:
+                file.write(summary(judged, taken))
+        except OSError as error:
+            raise ResultError(f"Cannot write {path}, which GITHUB_STEP_SUMMARY names: {error.strerror}.") from None

@@ -1,0 +1,138 @@
+"""A gate as text, chosen by file suffix: JSON with every number, Markdown for a comment, JUnit XML for a CI server."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters.comparison import identity, row_object
+from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.judge import BROKEN, REGRESSED
+from ptxbench.judge.gate import WAIVED, Gate, Judged
+from ptxbench.report.gating import change_words, footer, header, next_step, steps, total, values, why
+from ptxbench.report.judgement import interval_words
+from ptxbench.units import size_words
+
+SCHEMA = "ptxbench.gate/1"
+
+MARKER = "<!-- ptxbench gate -->"
+"""By which a workflow finds its comment again."""
+
+
+def to_json(gate: Gate) -> str:
+    """The exit status, and every row with its verdict, its numbers and what to do next."""
+    config = gate.config
+    document = {
+        "schema": SCHEMA,
+        "exit_status": gate.code,
+        "base": gate.base and identity(gate.base),
+        "head": identity(gate.head),
+        "modes": list(gate.modes),
+        "rule": {
+            "budget": config.budget,
+            "time_budget": config.time_budget,
+            "alpha": config.alpha,
+            "policies": {name: getattr(config, name) for name in ("unsure", "missing", "unlike", "first_run")},
+        },
+        "counts": gate.counts,
+        "problems": [{"text": each.text, "next": each.remedy, "exit_status": each.code} for each in gate.problems],
+        "rows": [judged_object(each, gate) for each in gate.rows],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
+    waiver = judged.waiver
+    return {
+        "outcome": judged.outcome.lower(),
+        "exit_status": judged.code,
+        **row_object(judged.row),
+        "limit": judged.row.base if judged.limit else None,
+        "waiver": waiver and {"reason": waiver.reason, "until": waiver.until.isoformat(), "max": waiver.max},
+        "explanation": list(judged.explanation),
+        "next": next_step(judged, gate) if tells(judged) else None,
+    }
+
+
+def tells(judged: Judged) -> bool:
+    """Whether a row needs a word."""
+    return judged.outcome != "pass" or judged.row.verdict == WAIVED
+
+
+def to_markdown(gate: Gate) -> str:
+    """To post as a comment: the exit status, what to do, the rows that are not green."""
+    lines = [MARKER, f"**{total(gate)}**", "", *(f"- {each}" for each in header(gate)), ""]
+    told = steps(gate)
+    for step in told:
+        lines.append(f"- **{f'{step.outcome} {step.verdict}'.rstrip()}** {step.words}  \n  Next: {step.remedy}")
+    lines += [""] * bool(told)
+    rows = [each for each in gate.rows if tells(each)]
+    if rows:
+        lines += ["<details><summary>Rows that are not green</summary>", ""]
+        headings = ["gate", "verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval"]
+        lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|:--|--:|--:|--:|--:|"]
+    for each in rows:
+        row = each.row
+        place = [each.outcome, row.verdict, row.pair, f"`{row.variant}`", size_words(row.size), row.metric]
+        lines.append(markdown_row([*place, *values(each), change_words(row), interval_words(row)]))
+    if rows:
+        lines += ["", "</details>", ""]
+    return "\n".join([*lines, *footer(gate)]) + "\n"
+
+
+def to_junit(gate: Gate) -> str:
+    """A test case a row: what fails is a failure, what cannot be judged or is waived is skipped.
+
+    Rows that make the gate red without a verdict of their own, such as a missing pair, are failures too: a server
+    that shows them green would hide why the job is red.
+    """
+    root = ElementTree.Element("testsuites")
+    failures = len(gate.failing) + sum(bool(each.code) for each in gate.problems)
+    suite = ElementTree.SubElement(
+        root, "testsuite", name="ptxbench gate", tests=str(len(gate.problems) + len(gate.rows)), failures=str(failures), errors="0",
+        skipped=str(sum(skipped(each) for each in gate.rows) + sum(not each.code for each in gate.problems)),
+    )  # fmt: skip
+    for problem in gate.problems:
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=printable(problem.text))
+        kind = "failure" if problem.code else "skipped"
+        ElementTree.SubElement(case, kind, message=printable(f"{problem.text} Next: {problem.remedy}"))
+    for judged in gate.rows:
+        row = judged.row
+        name = f"{row.variant} {size_words(row.size)} {row.arch} {row.cache} {row.metric}"
+        case = ElementTree.SubElement(suite, "testcase", classname=printable(row.pair), name=printable(name))
+        properties = ElementTree.SubElement(case, "properties")
+        for key in ("verdict", "base", "head"):
+            value = getattr(row, key)
+            if value is not None:
+                ElementTree.SubElement(properties, "property", name=key, value=printable(f"{value}"))
+        if judged.code or skipped(judged):
+            message = printable(f"{why(judged, gate)} Next: {next_step(judged, gate)}")
+            ElementTree.SubElement(case, "failure" if judged.code else "skipped", type=row.verdict, message=message)
+    ElementTree.indent(root, " ")
+    return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def skipped(judged: Judged) -> bool:
+    """Whether a row is neither green nor red."""
+    return not judged.code and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
+
+
+def printable(text: str) -> str:
+    """Without the control characters that XML cannot hold: a compiler's message may bring them."""
+    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
+
+
+EXPORTERS: dict[str, Callable[[Gate], str]] = {".json": to_json, ".md": to_markdown, ".xml": to_junit}
+
+
+def exporter_for(path: Path) -> Callable[[Gate], str]:
+    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
+    exporter = EXPORTERS.get(path.suffix.lower())
+    if exporter is None:
+        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
+    return exporter

@@ -1,0 +1,52 @@
+"""A gate for a job on GitHub Actions: the summary and the annotations, within what GitHub takes. Text only; no API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ptxbench.exporters.gate import to_markdown
+from ptxbench.judge.gate import Gate
+from ptxbench.report.gating import steps, total
+
+MOST_BYTES = 900 * 1024
+"""Of the summary of a step: GitHub refuses more than 1024 KiB."""
+
+MOST_ANNOTATIONS = 8
+"""Of a kind: GitHub shows ten of a step."""
+
+
+def summary(gate: Gate, taken: int = 0) -> str:
+    """The Markdown of a gate, cut where the step's summary, of which `taken` bytes are used, would be too long."""
+    text = to_markdown(gate)
+    room = max(0, MOST_BYTES - taken)
+    if len(text.encode()) <= room:
+        return text
+    kept: list[str] = []
+    for line in text.splitlines(keepends=True):
+        room -= len(line.encode())
+        if room < 0:
+            break
+        kept.append(line)
+    cut = len(text.splitlines()) - len(kept)
+    end = "\n</details>\n" if "<details>" in "".join(kept) else "\n"
+    return f"{''.join(kept)}{end}{cut:,} more lines are cut here: `ptxbench gate -o FILE.md` has them.\n"
+
+
+def annotate(gate: Gate) -> Iterator[str]:
+    """Workflow commands, one line each, what fails first; of either kind the first few, then how many more."""
+    told = steps(gate)
+    for command, outcome in (("error", "FAIL"), ("warning", "warn")):
+        found = [each for each in told if each.outcome == outcome]
+        for each in found[:MOST_ANNOTATIONS]:
+            title = f"ptxbench gate {each.verdict}".rstrip()
+            yield f"::{command} title={escaped_property(title)}::{escaped(f'{each.words} Next: {each.remedy}')}"
+        if (more := len(found) - MOST_ANNOTATIONS) > 0:
+            yield f"::{command} title=ptxbench gate::{escaped(f'{more:,} more. {total(gate)}')}"
+
+
+def escaped(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def escaped_property(text: str) -> str:
+    return escaped(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,116 @@
+"""Baselines: the run that a gate holds others against, as a small file that a person reviews in a pull request.
+
+A baseline is a run document without what no verdict needs, one number a line, so that a diff says what moved; with it
+stand the reason, the day, and the hash of the run that it was made from. It reads like any run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from ptxbench.errors import UsageError
+from ptxbench.judge.verdicts import LEAST_ROUNDS
+from ptxbench.metrics import METRICS
+from ptxbench.result import BIASED, BROKEN, COMPLETE, SCHEMA, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
+
+FOLDER = "baselines"
+
+PARTS = {metric.name for metric in METRICS if metric.counted_by == "emulator" and metric.better == "neither"}
+"""Counters that are a part of another and are compared by nobody."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """What a baseline says of itself."""
+
+    reason: str
+    since: str
+    """The day on which it was set, as 2026-01-31."""
+    run_sha256: str
+    """Of the whole document of the run that it was made from."""
+
+
+def device_name(run: Run) -> str:
+    """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
+    return re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name", "unknown")).lower()).strip("-")
+
+
+def refusals(run: Run) -> list[str]:
+    """Why the run can be no baseline, each a sentence; nothing where it can."""
+    found = []
+    if run.run.get("status", COMPLETE) != COMPLETE:
+        found.append(f"It is not whole: its status is {run.run['status']}.")
+    if run.source.get("dirty"):
+        found.append("Its kernels were not committed: nobody could build them again. Commit them and run again.")
+    results = [(cell, name, each) for cell in run.cells for name, each in cell.variants.items()]
+    bad = [f"{cell.pair} {name} is {each.status}" for cell, name, each in results if each.status in (WRONG, BROKEN)]
+    if bad:
+        more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
+        found.append(f"{', '.join(bad[:4])}{more}.")
+    if not any(each.status == VERIFIED for _, _, each in results):
+        found.append("It has no verified kernel.")
+    if any(BIASED in cell.labels for cell in run.cells):
+        found.append("It is BIASED: its control, one kernel against itself, seems to differ.")
+    rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
+    if rounds and min(rounds) < LEAST_ROUNDS:
+        found.append(f"It has {min(rounds)} rounds, and {LEAST_ROUNDS} are the fewest that show how rounds differ.")
+    return found
+
+
+def make(run: Run, reason: str, today: date) -> str:
+    """The baseline of a run, as text. Raises UsageError for a run that can be none."""
+    if why := refusals(run):
+        raise UsageError(f"Run {run.run['id']} can be no baseline. {' '.join(why)}")
+    note = Note(reason, today.isoformat(), hashlib.sha256(to_json(run).encode()).hexdigest())
+    document = {
+        "schema": SCHEMA,
+        "baseline": dataclasses.asdict(note),
+        "run": {key: value for key, value in run.run.items() if key != "argv"},
+        "tool": run.tool,
+        "source": run.source,
+        "host": {},
+        "device": run.device,
+        "toolchain": run.toolchain,
+        "settings": run.settings,
+        "calibration": run.calibration,
+        "cells": [cell_object(cell) for cell in run.cells],
+    }
+    text = json.dumps(document, indent=1, allow_nan=False)
+    return re.sub(r"\[[\s\d.,-]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
+
+
+def cell_object(cell: Cell) -> Mapping[str, Any]:
+    """A cell without what no verdict needs."""
+    keep = dataclasses.replace(cell, variants={}, limits=None, oracle=None)
+    return {
+        **{key: value for key, value in dataclasses.asdict(keep).items() if value is not None},
+        "variants": {name: variant_object(result) for name, result in cell.variants.items()},
+    }
+
+
+def variant_object(result: VariantResult) -> Mapping[str, Any]:
+    return {
+        "language": result.language,
+        "status": result.status,
+        **({"reason": result.reason} if result.reason else {}),
+        "build": result.build
+        and {key: each for key, each in dataclasses.asdict(result.build).items() if key not in ("opcodes", "log")},
+        "check": result.check and {"reference": "", "tolerance": result.check.tolerance, "sizes": []},
+        "counts": result.counts and {key: each for key, each in result.counts.items() if key not in PARTS},
+    }
+
+
+def read_note(document: str) -> Note | None:
+    """What a baseline says of itself; None of a run that is none. `document` is JSON that reads as a run."""
+    raw = json.loads(document).get("baseline")
+    if not isinstance(raw, dict):
+        return None
+    texts = {each.name: raw.get(each.name) for each in dataclasses.fields(Note)}
+    return Note(**{name: str(value or "unknown") for name, value in texts.items()})

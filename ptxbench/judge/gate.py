@@ -1,0 +1,422 @@
+"""The gate: a run against its baseline and its limits -> judged rows and an exit status. Pure; prints nothing.
+
+Rows come from `compare`'s own code; what is added is which of them count (RULES, policies, waivers), the limits that
+need no baseline, and what follows for the exit status (gate.md, sections 3 and 6).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, expm1, log, log1p
+from statistics import median
+
+from ptxbench import stats
+from ptxbench.errors import UsageError
+from ptxbench.judge.code import Moves, move
+from ptxbench.judge.comparable import run_differences
+from ptxbench.judge.comparison import Comparison, is_biased, is_timed, judge_runs
+from ptxbench.judge.config import Config, Limits, Waiver
+from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, log_rounds, match_cells, without_numbers
+from ptxbench.judge.rules import RULES, code_rows, held
+from ptxbench.judge.verdicts import (
+    BROKEN,
+    BROKEN_BOTH,
+    FIXED,
+    IMPROVED,
+    LEAST_ROUNDS,
+    MISSING,
+    NEW,
+    REFERENCE_MOVED,
+    REGRESSED,
+    SAME_CODE,
+    UNLIKE,
+    UNSURE,
+    WITHIN,
+    Rule,
+    adjust,
+    judge_effect,
+)
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import BIASED, COMPLETE, UNJUDGED, VERIFIED, BuildReport, Run
+from ptxbench.stats import Interval
+
+GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
+"""Exit statuses, which are API."""
+
+PRECEDENCE = (WRONG_KERNEL, REGRESSION, NO_VERDICT, GOOD)
+"""Of several, the first. USAGE comes before all: it ends the command before anything is judged."""
+
+NOT_MEASURABLE, WAIVED = "NOT-MEASURABLE", "WAIVED"
+
+ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, REFERENCE_MOVED, WAIVED, FIXED,
+         IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
+"""Verdicts of a gate, in the order in which rows are shown."""
+
+JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_MOVED, IMPROVED, WITHIN, SAME_CODE})
+"""Verdicts that say something of the numbers."""
+
+MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A row and what it means for the gate."""
+
+    row: Row
+    code: int = GOOD
+    """What it makes the exit status."""
+    warns: bool = False
+    """It is told, and fails nothing."""
+    limit: bool = False
+    """Held against a limit of the config: `row.base` is the limit."""
+    waiver: Waiver | None = None
+    explanation: Sequence[str] = ()
+    """Counts that changed with it: `registers 22 -> 40`."""
+
+    @property
+    def outcome(self) -> str:
+        return "FAIL" if self.code else "warn" if self.warns else "pass"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something that is no row's and stands in the way of a verdict."""
+
+    text: str
+    remedy: str
+    code: int = NO_VERDICT
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Every row of a gate, what fails first."""
+
+    head: Run
+    base: Run | None
+    config: Config
+    modes: Sequence[Mode]
+    rows: Sequence[Judged]
+    problems: Sequence[Problem]
+    comparisons: Sequence[Comparison]
+    unused: Sequence[Waiver]
+    """Waivers that nothing needed."""
+
+    @property
+    def code(self) -> int:
+        """The exit status."""
+        codes = {each.code for each in self.rows} | {each.code for each in self.problems}
+        return next(code for code in PRECEDENCE if code in codes or code == GOOD)
+
+    @property
+    def failing(self) -> list[Judged]:
+        return [each for each in self.rows if each.code]
+
+    @property
+    def warning(self) -> list[Judged]:
+        return [each for each in self.rows if each.warns and not each.code]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        verdicts = [each.row.verdict for each in self.rows]
+        return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
+
+
+def gate(head: Run, base: Run | None, config: Config) -> Gate:
+    """Judge `head`; without a base by its verification and the limits alone.
+
+    Raises UsageError where head was built with other tools than the config insists on.
+    """
+    modes = config.modes or (("ratio", "counters") if is_timed(head) else ("counters",))
+    if "counters" in modes:
+        require_toolchain(head, config)
+    before = base or dataclasses.replace(head, cells=())
+    matches = match_cells(before, head)
+    problems = list(standing_in_the_way(head, base, config, modes))
+    found = [Judged(row) for match in matches for row in verification(match)]
+    comparisons = []
+    for mode in modes:
+        if mode != "counters" and not is_timed(head):
+            continue
+        if base:
+            comparison = judge_runs(base, head, mode, rule_for(config, mode), row_rule(config, mode))
+            comparisons.append(comparison)
+            found += [Judged(row) for row in compared(comparison)]
+        if base and mode == "counters":
+            found += [Judged(row) for match in matches for row in of_code(match, base, head)]
+        if mode == "ratio":
+            found += [Judged(row, limit=True) for row in ratio_limits(head, config)]
+        if mode == "counters":
+            found += [Judged(row, limit=True) for row in counter_limits(head, config)]
+    rows = [settle(measurable(each), config) for each in found]
+    rows = [dataclasses.replace(each, explanation=explain(each.row, matches)) for each in rows]
+    if not any(counts_as_judged(each, base, modes) for each in rows):
+        problems.append(Problem("Nothing was judged.", nothing_judged(head, base)))
+    used = [each.waiver for each in rows]
+    unused = [each for each in config.waivers if each not in used]
+    rows.sort(key=lambda each: (not each.code, not each.warns, ORDER.index(each.row.verdict)))
+    return Gate(head, base, config, modes, rows, problems, comparisons, unused)
+
+
+def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) -> bool:
+    """Whether a row says something of what was asked: of a first run the verification is all there is to ask."""
+    row = judged.row
+    if row.metric == VERIFICATION:
+        return base is None and "counters" in modes and row.verdict in (NEW, BROKEN)
+    return row.verdict in JUDGED or judged.waiver is not None
+
+
+# ---- what is no row's
+
+
+def require_toolchain(head: Run, config: Config) -> None:
+    for tool, wanted in config.toolchain.items():
+        if (found := head.toolchain.get(tool)) != wanted:
+            raise UsageError(
+                f"The run was built with {tool} {found or 'of an unknown version'}; the config insists on {wanted}. "
+                f"Install that one, or change 'toolchain' and set the baseline anew."
+            )
+
+
+def standing_in_the_way(head: Run, base: Run | None, config: Config, modes: Sequence[Mode]) -> Iterator[Problem]:
+    """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
+    if (status := head.run.get("status", COMPLETE)) != COMPLETE:
+        yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
+    first = NO_VERDICT if config.first_run == "fail" else GOOD
+    if base is None:
+        yield Problem(
+            "There is no baseline: only limits and verification are judged.",
+            f"ptxbench baseline set {head.run['id']} --reason TEXT",
+            first,
+        )
+    for mode in modes:
+        if mode == "counters":
+            continue
+        if not is_timed(head):
+            yield Problem(
+                f"The {mode} gate is asked for, and the run has no times.",
+                "Run on a GPU, or ask for --mode counters.",
+            )
+        elif base and not is_timed(base):
+            yield Problem(
+                f"The baseline has no times: the {mode} is held against limits alone.",
+                f"ptxbench baseline set {head.run['id']} --reason TEXT",
+                first,
+            )
+
+
+def nothing_judged(head: Run, base: Run | None) -> str:
+    if not head.cells:
+        return "The run is empty. Check which pairs it was asked to run."
+    if base is None:
+        return "Set a baseline, or give limits in ptxbench.toml."
+    return "The other findings say why."
+
+
+# ---- rows
+
+
+def verification(match: Match) -> Iterator[Row]:
+    """One row a variant: whether it is right, on both sides."""
+    for variant in match.variants:
+        cell = match.either
+        row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
+        rows = without_numbers(row, match, [variant])
+        yield from [row] if rows is None else rows
+
+
+def compared(comparison: Comparison) -> Iterator[Row]:
+    """The rows of a comparison that the gate judges; those of variants that fail are told by their verification."""
+    for row in comparison.rows:
+        told = row.metric == VERIFICATION or (
+            row.verdict in (BROKEN, FIXED, BROKEN_BOTH, NEW, MISSING) and row.reason != "not_measured"
+        )
+        if told or (comparison.mode == "counters" and row.metric not in RULES):
+            continue
+        yield held(row) if comparison.mode == "counters" else row
+
+
+def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
+    """The rows that the machine code alone tells, of variants verified on both sides."""
+    if match.base is None or match.head is None:
+        return
+    cell = match.head
+    for variant in match.variants:
+        sides = match.base.variants.get(variant), cell.variants.get(variant)
+        if sides[0] and sides[1] and sides[0].status == sides[1].status == VERIFIED:
+            moves = Moves(((variant, move(sides[0], sides[1])),))
+            row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", "", moves=moves)
+            yield from code_rows(row, match.base, cell, run_differences(base, head))
+
+
+def measurable(judged: Judged) -> Judged:
+    """Rows of runs whose controls say that nothing can be measured."""
+    row = judged.row
+    if row.verdict == UNSURE and row.reason in (BIASED, "controls_spread"):
+        return dataclasses.replace(judged, row=dataclasses.replace(row, verdict=NOT_MEASURABLE))
+    return judged
+
+
+# ---- limits
+
+
+def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
+    """How a change is judged, by the config and by what holds for one variant."""
+    budget = config.time_budget if mode == "time" else config.budget
+    own = limits and (limits.time_budget if mode == "time" else limits.budget)
+    return Rule(budget=own or budget, alpha=config.alpha, floor_seconds=config.abs_floor_us * 1e-6)
+
+
+def row_rule(config: Config, mode: Mode) -> Callable[[Row], Rule]:
+    """The same for any row."""
+    return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
+
+
+def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
+    """The place of every verified PTX variant of the run: limits hold for what was written by hand."""
+    for match in match_cells(dataclasses.replace(head, cells=()), head):
+        cell = match.either
+        for variant, result in cell.variants.items():
+            if result.language == "ptx" and result.status == VERIFIED:
+                yield Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", ""), match
+
+
+def ratio_limits(head: Run, config: Config) -> list[Row]:
+    """Rows of ptx_over_cuda_max and min_speedup, judged as baselines without noise (gate.md, section 2).
+
+    A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
+    """
+    drafts = []
+    for row, match in hand_written(head):
+        limits = config.limits(row.pair, row.variant, row.arch)
+        if limits.ptx_over_cuda_max:
+            drafts.append((row, match, MAX_RATIO, limits.ptx_over_cuda_max, limits))
+        if limits.min_speedup:
+            drafts.append((row, match, MIN_SPEEDUP, 1 / limits.min_speedup, limits))
+    rules = [rule_for(config, "ratio", limits) for *_, limits in drafts]
+    rounds = [log_rounds("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
+    effects = {
+        i: stats.paired_effect([each - (log(most) - rule.big) for each in logs], guard=rule.guard, level=rule.level)
+        for i, (logs, (_, _, _, most, _), rule) in enumerate(zip(rounds, drafts, rules, strict=True))
+        if len(logs) >= 2
+    }
+    adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
+    rows = []
+    for i, (row, match, name, most, _) in enumerate(drafts):
+        logs, rule, labels = rounds[i], rules[i], match.either.labels
+        ratio = exp(median(logs)) if logs else None
+        shown = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
+        row = dataclasses.replace(
+            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=UNSURE
+        )
+        blind = [each for each in labels if each in UNJUDGED] or [BIASED] * is_biased(head)
+        if not logs:
+            rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
+        elif blind or i not in effects:
+            reason = blind[0] if blind else "few_rounds"
+            needed = None if blind else LEAST_ROUNDS
+            rows.append(dataclasses.replace(row, reason=reason, rounds_needed=needed))
+        else:
+            effect = effects[i]
+            cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9
+            slower = cuda * most / (1 + rule.budget) * expm1(effect.value)
+            verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
+            off = log1p(rule.budget)  # shown against the limit itself
+            change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
+            row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
+            # inside the limit by more than the budget is no improvement: there was nothing before
+            within = WITHIN if verdict.verdict == IMPROVED else verdict.verdict
+            needed = verdict.rounds_needed if within == UNSURE else None
+            rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))
+    return rows
+
+
+def counter_limits(head: Run, config: Config) -> list[Row]:
+    """Rows of `max_METRIC` and `min_METRIC`: a count on the wrong side of its limit is REGRESSED."""
+    rows = []
+    for row, match in hand_written(head):
+        for name, limit in config.limits(row.pair, row.variant, row.arch).counters.items():
+            end, _, metric = name.partition("_")
+            value = BY_NAME[metric].of(match.either, row.variant)
+            row = dataclasses.replace(row, metric=name, base=limit, head=value)
+            if value is None:
+                rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
+                continue
+            broken = value > limit if end == "max" else value < limit
+            change = Interval(value / limit, value / limit, value / limit) if limit else None
+            rows.append(dataclasses.replace(row, verdict=REGRESSED if broken else WITHIN, change=change))
+    return rows
+
+
+# ---- what a verdict means for the exit status
+
+
+def settle(judged: Judged, config: Config) -> Judged:
+    """The row with its code, by policies and waivers."""
+    row = judged.row
+    if row.verdict in (REGRESSED, MISSING) and (waiver := waiver_of(row, config)):
+        row = dataclasses.replace(row, verdict=WAIVED, detail=f"{waiver.reason} Until {waiver.until}.")
+        return dataclasses.replace(judged, row=row, waiver=waiver)
+    if row.verdict == REGRESSED:
+        rule = RULES.get(row.metric)
+        advice = any(each.endswith("(advisory)") for each in row.notes)
+        fails = judged.limit or not (advice or (rule and not rule.fails))
+        return dataclasses.replace(judged, code=REGRESSION if fails else GOOD, warns=not fails)
+    if row.verdict == REFERENCE_MOVED:
+        return dataclasses.replace(judged, warns=True)
+    policies = {MISSING: config.missing, UNLIKE: config.unlike, UNSURE: config.unsure}
+    if row.verdict == BROKEN:
+        return dataclasses.replace(judged, code=WRONG_KERNEL)
+    if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":
+        return dataclasses.replace(judged, code=NO_VERDICT)
+    return dataclasses.replace(judged, warns=row.verdict in policies)
+
+
+def waiver_of(row: Row, config: Config) -> Waiver | None:
+    """The waiver that covers a row; one with a greatest change covers no greater, and none that nobody knows."""
+    for each in config.waivers:
+        if not each.covers(row.pair, row.variant, row.metric):
+            continue
+        if each.max is None or (row.change and abs(row.change.value - 1) <= each.max):
+            return each
+    return None
+
+
+# ---- why
+
+MOST_EXPLAINED = 5
+
+
+def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
+    """What else changed of a variant that is worse: counts of the build and of the emulator, and machine instructions.
+
+    Of other rows nothing: their numbers or reasons say it.
+    """
+    if row.verdict not in (REGRESSED, WAIVED):
+        return ()
+    place = (row.pair, row.size, row.arch, row.cache)
+    for match in matches:
+        if match.base and match.head and place == (match.head.pair, match.head.size, match.head.arch, match.head.cache):
+            before, after = match.base.variants.get(row.variant), match.head.variants.get(row.variant)
+            if before and after and before.build and after.build:
+                counts = [
+                    (name, metric.of(match.base, row.variant), metric.of(match.head, row.variant))
+                    for name in RULES
+                    if (metric := BY_NAME.get(name))
+                ]
+                told = [f"{name} {old:,.6g} -> {new:,.6g}" for name, old, new in counts if changed(old, new)]
+                return [*instructions(before.build, after.build), *told][: 2 * MOST_EXPLAINED]
+    return ()
+
+
+def changed(old: float | None, new: float | None) -> bool:
+    return old is not None and new is not None and old != new
+
+
+def instructions(base: BuildReport, head: BuildReport) -> list[str]:
+    """Classes of machine instructions whose number changed, the greatest change first: `LDG 0 -> 4`."""
+    names = [name for name in {**base.sass, **head.sass} if name != "total"]
+    moved = [(name, base.sass.get(name, 0), head.sass.get(name, 0)) for name in names]
+    moved = sorted((each for each in moved if each[1] != each[2]), key=lambda each: -abs(each[2] - each[1]))
+    return [f"{name} {old} -> {new}" for name, old, new in moved[:MOST_EXPLAINED]]

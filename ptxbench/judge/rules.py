@@ -1,0 +1,143 @@
+"""What the counters gate judges of a pair, and how strictly. One entry of RULES a counter (gate.md, section 3).
+
+Counts are exact, so a rule has no interval: it allows a share more, or nothing. What is no time but follows the
+compiler's mood (registers, code size) warns; what costs memory traffic fails.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ptxbench.judge.comparable import Difference
+from ptxbench.judge.rows import ONE_RUN, Row, apply
+from ptxbench.judge.verdicts import IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
+from ptxbench.result import BuildReport, Cell
+from ptxbench.stats import Interval
+
+
+@dataclass(frozen=True)
+class CounterRule:
+    """A metric that the gate judges: how much worse it may be, as a share, and whether more than that fails."""
+
+    metric: str
+    why: str
+    allowed: float = 0.0
+    fails: bool = True
+
+
+LOCAL, WIDTH = "sass.local", "sass.width"
+"""Metrics that the gate alone knows: accesses of local memory, and vector accesses, as they stand in the SASS."""
+
+RULES = {
+    rule.metric: rule
+    for rule in (
+        CounterRule("spills", "registers went to memory"),
+        CounterRule("stack", "a thread got local memory"),
+        CounterRule(LOCAL, "the machine code loads or stores local memory"),
+        CounterRule(WIDTH, "vector accesses became narrower ones"),
+        CounterRule("occupancy", "fewer warps fit an SM"),
+        CounterRule("registers", "registers of a thread", fails=False),
+        CounterRule("sass", "machine instructions", allowed=0.05, fails=False),
+        CounterRule("ptx_warp_instructions", "instructions that warps execute", allowed=0.02),
+        CounterRule("ptx_global_load_sectors", "memory traffic of loads"),
+        CounterRule("ptx_global_store_sectors", "memory traffic of stores"),
+        CounterRule("ptx_local_load_bytes", "traffic of arrays of a thread"),
+        CounterRule("ptx_local_store_bytes", "traffic of arrays of a thread"),
+        CounterRule("ptx_shared_load_conflicts", "bank conflicts of loads"),
+        CounterRule("ptx_shared_store_conflicts", "bank conflicts of stores"),
+        CounterRule("ptx_divergent_branches", "lanes of a warp part"),
+        CounterRule("ptx_barriers", "warps wait for others"),
+    )
+}
+
+
+def held(row: Row) -> Row:
+    """A compared count, WITHIN where it is worse by no more than its rule allows."""
+    allowed = RULES[row.metric].allowed
+    if row.verdict == REGRESSED and row.change and abs(row.change.value - 1) <= allowed:
+        return dataclasses.replace(row, verdict=WITHIN)
+    return row
+
+
+# ---- what the machine code tells beyond counts
+
+ACCESS = re.compile(r"(?:LD|ST)[GSL]?|ATOM[GS]?|RED")
+"""Opcodes whose accesses have a width."""
+
+BYTES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
+
+
+def local_accesses(build: BuildReport) -> float | None:
+    """Instructions of the machine code that load or store local memory; None where nobody disassembled it."""
+    if not build.sass:
+        return None
+    return sum(count for name, count in build.sass.items() if name.split(".")[0] in ("LDL", "STL"))
+
+
+def widths(sass: Mapping[str, int]) -> dict[str, dict[int, int]]:
+    """Accesses by opcode and bytes a lane: {"LDG": {16: 2, 4: 1}}."""
+    found: dict[str, dict[int, int]] = {}
+    for name, count in sass.items():
+        opcode, *modifiers = name.split(".")
+        if ACCESS.fullmatch(opcode):
+            size = next((BYTES[each] for each in modifiers if each in BYTES), 4)
+            of_opcode = found.setdefault(opcode, {})
+            of_opcode[size] = of_opcode.get(size, 0) + count
+    return found
+
+
+def wide_accesses(build: BuildReport) -> float | None:
+    """Instructions that move 8 bytes a lane or more; None where nobody disassembled it."""
+    if not build.sass:
+        return None
+    return sum(count for sizes in widths(build.sass).values() for size, count in sizes.items() if size >= 8)
+
+
+def narrowed(base: BuildReport, head: BuildReport) -> bool:
+    """Whether head has fewer vector accesses of some opcode, and more of the same that are narrower."""
+    before, after = widths(base.sass), widths(head.sass)
+    for opcode in before:
+        old, new = before[opcode], after.get(opcode, {})
+        for size in (each for each in old if each >= 8):
+            fewer = new.get(size, 0) < old[size]
+            more = [each for each in {*old, *new} if each < size and new.get(each, 0) > old.get(each, 0)]
+            if fewer and more:
+                return True
+    return False
+
+
+def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Iterator[Row]:
+    """The rows of LOCAL and WIDTH of a variant that is verified in both runs; `row`: its place and its moves."""
+    before, after = base.variants[row.variant].build, head.variants[row.variant].build
+    if before is None or after is None:
+        return
+    for metric, count in ((LOCAL, local_accesses), (WIDTH, wide_accesses)):
+        values = count(before), count(after)
+        if values == (None, None):
+            continue
+        found = apply(
+            dataclasses.replace(row, metric=metric, base=values[0], head=values[1]), "tools", base, head, differences
+        )
+        if not found.verdict:
+            worse = narrowed(before, after) if metric == WIDTH else (values[1] or 0) > (values[0] or 0)
+            found = code_row(found, worse)
+        yield found
+
+
+def code_row(row: Row, worse: bool) -> Row:
+    """The verdict on one whose tools are the same on both sides."""
+    if row.base is None or row.head is None:
+        verdict = NEW if row.base is None else MISSING
+        return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
+    if row.moves.nothing:
+        return dataclasses.replace(row, verdict=SAME_CODE)
+    better = row.metric == LOCAL and row.head < row.base
+    ratio = row.head / row.base if row.base else None
+    return dataclasses.replace(
+        row,
+        verdict=REGRESSED if worse else IMPROVED if better else WITHIN,
+        change=Interval(ratio, ratio, ratio) if ratio is not None else None,
+    )
