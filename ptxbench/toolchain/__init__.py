@@ -105,18 +105,22 @@ def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tupl
     def make() -> bytes:
         return json.dumps(nvrtc.translate(library, source, path, arch, flags)).encode()
 
+    key = compilation(library, source, path, arch, flags)
+    made = make() if key is None else cache.remember(key, make)
+    ptx, log = json.loads(made)
+    return ptx, log
+
+
+def compilation(library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tuple[str, ...] | None:
+    """All that the PTX of CUDA C depends on, as a key of the cache; None where that cannot be told."""
     files = nvrtc.included(source, path.parent)
     # An option that brings in other files, which no hash here would see.
     if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
-        made = make()
-    else:
-        hashes = [sha256(each) for each in (source, *files)]
-        version = nvrtc_version(library)
-        # The folders of CUDA's headers, which may be another version's than NVRTC.
-        options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
-        made = cache.remember(("ptx", version, path.name, arch, *options, "files", *hashes), make)
-    ptx, log = json.loads(made)
-    return ptx, log
+        return None
+    hashes = [sha256(each) for each in (source, *files)]
+    # The folders of CUDA's headers, which may be another version's than NVRTC.
+    options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
+    return ("ptx", nvrtc_version(library), path.name, arch, *options, "files", *hashes)
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:

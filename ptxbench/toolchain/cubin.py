@@ -95,6 +95,28 @@ def identity(cubin: Cubin, entry: str, registers: int, shared_bytes: int) -> str
     return hashlib.sha256(repr(parts).encode()).hexdigest()
 
 
+INSTRUCTION_BYTES = 16
+"""Of every architecture since sm_70."""
+
+NOP = bytes.fromhex("1879")
+TRAPS = (bytes.fromhex("47790000f0ffffffffff8303"), bytes.fromhex("4779fc00fcffffffffff8303"))
+"""How a NOP begins, and a branch to itself, up to sm_8x and from sm_90 on; what follows is scheduling."""
+
+
+def instructions(cubin: Cubin, entry: str) -> int | None:
+    """How many instructions the code of `entry` has, without the trap and the padding behind it; None without code.
+
+    What `sass.counts` adds up to, in no time: nvdisasm takes longer to start than ptxas to assemble.
+    """
+    section = next((each for each in cubin.sections if each.name == f".text.{entry}"), None)
+    if section is None:
+        return None
+    length = len(section.content) // INSTRUCTION_BYTES * INSTRUCTION_BYTES
+    while length and section.content.startswith((NOP, *TRAPS), length - INSTRUCTION_BYTES):
+        length -= INSTRUCTION_BYTES
+    return length // INSTRUCTION_BYTES
+
+
 def kind_of(name: str, entry: str) -> str:
     """A section's name without the kernel's, such as `.text` for `.text.triad`; other kernels' keep theirs."""
     return name.removesuffix(f".{entry}")

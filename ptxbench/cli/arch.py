@@ -1,0 +1,127 @@
+"""`ptxbench arch`: for which GPUs each variant still becomes machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.errors import KernelError
+
+if TYPE_CHECKING:
+    from ptxbench.exporters.portability import Survey
+    from ptxbench.portability import Matrix, Subject
+
+
+@click.command("arch")
+@click.argument("pairs", metavar="[PAIR|FILE]...", nargs=-1)
+@click.option(
+    "--target",
+    "patterns",
+    multiple=True,
+    metavar="GLOB",
+    help="Try these targets alone, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]",
+)
+@click.option(
+    "--columns",
+    "cell",
+    type=click.Choice(["registers", "spills", "sass", "occupancy"]),
+    default="registers",
+    help="What the column of a variant holds: registers of a thread, bytes spilled, SASS instructions, or theoretical "
+    "occupancy in % at the pair's first bench size.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "outputs",
+    type=click.Path(path_type=Path, dir_okay=False),
+    multiple=True,
+    metavar="FILE",
+    help="Write the matrices to FILE too; its suffix says how: .json (all figures) or .md; repeat.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
+@kernels_option("Take pairs from this folder alone: it holds pairs/, cuda/ and ptx/.")
+def command(
+    pairs: tuple[str, ...],
+    patterns: tuple[str, ...],
+    cell: str,
+    outputs: tuple[Path, ...],
+    as_json: bool,
+    kernels: Path,
+) -> int:
+    """Make machine code of PAIRs, by name or glob, or every pair, for every target that ptxas knows, and say where it
+    cannot be made: which instruction of which line is in the way, and what it needs.
+
+    A FILE.ptx or FILE.cu, pair or not, is tried with all of its kernels. Nothing is run: "runs on" means that ptxas
+    assembles it for that target. No GPU is needed.
+
+    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that no target takes.
+    """
+    from ptxbench import toolchain
+    from ptxbench.cli._saving import require_writable
+    from ptxbench.discovery import select
+    from ptxbench.exporters.portability import Survey, exporter_for, to_json
+    from ptxbench.result import write
+    from ptxbench.toolchain.trial import targets
+
+    exporters = [(path, exporter_for(path)) for path in outputs]
+    chosen = select(targets(), patterns, "target")
+    subjects = find_subjects(kernels, pairs, chosen)
+    for path in outputs:
+        require_writable(path.parent, "Name another file with --output.")
+    survey = Survey(toolchain.versions(), chosen, [], cell)
+    survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))
+    if as_json:
+        click.echo(to_json(survey), nl=False)
+    for path, export in exporters:
+        write(export(survey), path, replace=True)
+    lost = any(reach.tried and not reach.assembling for each in survey.matrices for reach in each.reaches.values())
+    return KernelError.exit_code if lost and not patterns else 0
+
+
+def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str]) -> list[Subject]:
+    """The files that are given, then the pairs; every pair if nothing is."""
+    from ptxbench.discovery import choose_pairs
+    from ptxbench.portability import file_subject, pair_subject
+
+    files = [Path(each) for each in given if Path(each).suffix in (".ptx", ".cu")]
+    names = [each for each in given if Path(each).suffix not in (".ptx", ".cu")]
+    subjects = [file_subject(path, targets) for path in files]
+    if names or not files:
+        subjects += [pair_subject(kernels, name) for name in choose_pairs(kernels, names)]
+    return subjects
+
+
+def gather(survey: Survey, subjects: Sequence[Subject], *, quiet: bool) -> list[Matrix]:
+    """Try everything, with progress on a terminal, and print each matrix as soon as it is complete."""
+    from rich.constrain import Constrain
+    from rich.text import Text
+
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.cli._progress import Bar
+    from ptxbench.portability import Matrix
+    from ptxbench.portability import survey as try_all
+    from ptxbench.report import WIDEST
+    from ptxbench.report.matrix import MatrixTable
+    from ptxbench.report.reach import compiled_line, header, total
+
+    console = open_console()
+    matrices: list[Matrix] = []
+    if not quiet:
+        console.print(Constrain(Text(header(survey.versions, survey.targets, survey.cell), "dim"), WIDEST), "")
+    with Bar() as bar:
+        for event in try_all(subjects, survey.targets):
+            if not isinstance(event, Matrix):
+                bar.show(event)
+                continue
+            matrices.append(event)
+            if not quiet:
+                with bar.paused():
+                    console.print(MatrixTable(event, survey.cell))
+    if not quiet:
+        lines = [compiled_line(matrices), total(matrices) if len(matrices) > 1 else None]
+        console.print(Constrain(Text("\n".join(filter(None, lines)), "dim"), WIDEST))
+    return matrices

@@ -1,0 +1,99 @@
+"""Portability matrices as text, chosen by file suffix."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.portability import Matrix, Reach
+from ptxbench.report import reach as words
+
+SCHEMA = "ptxbench.arch/1"
+
+
+class Survey(NamedTuple):
+    """All that was found, and with which tools."""
+
+    versions: Mapping[str, str | None]
+    targets: tuple[str, ...]
+    matrices: Sequence[Matrix]
+    cell: str
+
+
+def to_json(survey: Survey) -> str:
+    """Every figure and every refusal, whichever cell a table would show."""
+    document = {
+        "schema": SCHEMA,
+        "toolchain": dict(survey.versions),
+        "targets": list(survey.targets),
+        "pairs": [
+            {
+                "name": matrix.name,
+                "closing": words.closing(matrix),
+                "variants": {variant: reach_object(reach) for variant, reach in matrix.reaches.items()},
+            }
+            for matrix in survey.matrices
+        ],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def reach_object(reach: Reach) -> Mapping[str, Any]:
+    jit = reach.jit
+    return {
+        "language": reach.source.language,
+        "file": reach.source.path.name,
+        "entry": reach.source.entry,
+        "flags": list(reach.source.flags),
+        "assembles": len(reach.assembling),
+        "jit": jit
+        and {
+            "ptx_version": jit.version,
+            "ptx_target": jit.target,
+            "cuda": jit.driver and jit.driver.cuda,
+            "driver": jit.driver and jit.driver.branch,
+            "gpus": list(jit.gpus),
+        },
+        "targets": {
+            target: {
+                **{name: value for name, value in dataclasses.asdict(trial).items() if name != "target"},
+                "occupancy": reach.occupancy.get(target),
+            }
+            for target, trial in reach.trials.items()
+        },
+    }
+
+
+def to_markdown(survey: Survey) -> str:
+    """To paste: a table a pair, its notes, and the closing sentence."""
+    lines = [words.header(survey.versions, survey.targets, survey.cell), ""]
+    for matrix in survey.matrices:
+        rows, notes = words.table(matrix, survey.cell)
+        lines += [f"### {matrix.name}", "", markdown_row(["target", *(f"`{each}`" for each in matrix.reaches)])]
+        lines.append("|:--|" + "--:|" * len(matrix.reaches))
+        for targets, cells in rows:
+            texts = [cell.value if cell.note is None else f"**x** ({cell.note.number})" for cell in cells]
+            lines.append(markdown_row([f"`{targets}`", *texts]))
+        lines += ["", *(f"- ({note.number}) {note.words}" for note in notes)]
+        lines += [f"- {each}" for each in (*words.warnings(matrix), *words.jit_lines(matrix))]
+        lines += ["", words.closing(matrix), ""]
+    if compiled := words.compiled_line(survey.matrices):
+        lines += [compiled, ""]
+    lines.append(words.total(survey.matrices))
+    return "\n".join(lines) + "\n"
+
+
+EXPORTERS: dict[str, Callable[[Survey], str]] = {".json": to_json, ".md": to_markdown}
+
+
+def exporter_for(path: Path) -> Callable[[Survey], str]:
+    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
+    exporter = EXPORTERS.get(path.suffix.lower())
+    if exporter is None:
+        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
+    return exporter

@@ -1,0 +1,180 @@
+"""Where kernels still become machine code: every variant of a pair, or kernel of a file, for every target.
+
+Nothing is run. Which targets take an instruction is not monotone, so each is asked of the tools, never computed.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from ptxbench import toolchain
+from ptxbench.discovery import SUFFIXES, Source, load
+from ptxbench.errors import CompileError, PairError, UsageError
+from ptxbench.runner.events import Step
+from ptxbench.toolchain import ptxas
+from ptxbench.toolchain.drivers import FIRST, Driver
+from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, Trial, attempt, number, suffix
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is tried together: a pair with its variants, or a file with its kernels."""
+
+    name: str
+    sources: tuple[Source, ...]
+    threads: Mapping[str, int]
+    """Of a CTA, by variant; a variant without them has no occupancy."""
+    shared_bytes: int = 0
+    """Dynamic, of a CTA."""
+
+
+@dataclass(frozen=True)
+class Jit:
+    """What a driver that compiles the PTX itself asks for."""
+
+    version: str
+    target: str | None
+    """None for CUDA C, whose PTX has the target that NVRTC was asked for."""
+    driver: Driver | None
+    """The first that reads this version; None where that is not known."""
+    gpus: tuple[str, ...]
+    """Plain targets that name the GPUs which the PTX's own target goes to, of those that were tried."""
+
+
+@dataclass(frozen=True)
+class Reach:
+    """One variant, or kernel, over the targets."""
+
+    source: Source
+    trials: Mapping[str, Trial]
+    occupancy: Mapping[str, float | None] = field(default_factory=dict)
+
+    @cached_property
+    def assembling(self) -> tuple[str, ...]:
+        return tuple(target for target, trial in self.trials.items() if trial.status == ASSEMBLES)
+
+    @property
+    def tried(self) -> bool:
+        return any(trial.status != UNTRIED for trial in self.trials.values())
+
+    @property
+    def jit(self) -> Jit | None:
+        """None where no tool has read the PTX."""
+        read = [trial for trial in self.trials.values() if trial.ptx_version]
+        if not read:
+            return None
+        version = read[0].ptx_version
+        assert version is not None
+        target = read[0].ptx_target if self.source.language == "ptx" else None
+        # A GPU takes PTX that is locked to it although its plain target does not.
+        gpus = {number(each) for each in self.assembling}
+        plain = tuple(each for each in self.trials if not suffix(each) and number(each) in gpus)
+        return Jit(version, target, FIRST.get(version), plain)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One subject over all targets."""
+
+    name: str
+    targets: tuple[str, ...]
+    reaches: Mapping[str, Reach]
+    """By variant, or by the name of the kernel."""
+
+
+def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step | Matrix]:
+    """Try every source for every target; a matrix as soon as all of a subject is tried, in their order.
+
+    Raises PairError for an option of NVRTC that is none.
+    """
+    total = sum(len(each.sources) for each in subjects) * len(targets)
+    done = 0
+    # NVRTC and ptxas run outside the interpreter's lock.
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        started = [
+            {source.variant: [pool.submit(tried, source, target) for target in targets] for source in subject.sources}
+            for subject in subjects
+        ]
+        for subject, futures in zip(subjects, started, strict=True):
+            reaches = {}
+            for source in subject.sources:
+                trials = {}
+                for target, future in zip(targets, futures[source.variant], strict=True):
+                    yield Step(done, total, subject.name, source.variant, f"{target}:")
+                    trials[target] = future.result()
+                    done += 1
+                shares = {target: occupancy(subject, source, trial) for target, trial in trials.items()}
+                reaches[source.variant] = Reach(source, trials, shares)
+            yield Matrix(subject.name, tuple(targets), reaches)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def tried(source: Source, target: str) -> Trial:
+    return attempt(source.path, language=source.language, entry=source.entry, target=target, flags=source.flags)
+
+
+def occupancy(subject: Subject, source: Source, trial: Trial) -> float | None:
+    """Theoretical, of the subject's launch; None where the threads or the target's limits are not known."""
+    threads = subject.threads.get(source.variant)
+    if threads is None or trial.registers is None:
+        return None
+    shared = (trial.shared_bytes or 0) + subject.shared_bytes
+    return toolchain.occupancy(trial.target, threads=threads, registers=trial.registers, shared_bytes=shared)
+
+
+def pair_subject(kernels: Path, name: str) -> Subject:
+    """The pair with all its variants, launched as at its first bench size. Raises PairError as `load` does."""
+    found = load(kernels, name)
+    launch = found.pair.launch(**found.pair.bench_sizes[0])
+    x, y, z = launch.block_xyz
+    sources = sorted(found.sources, key=lambda source: source.variant not in SUFFIXES)  # the pair first
+    return Subject(name, tuple(sources), {source.variant: x * y * z for source in sources}, launch.shared_bytes)
+
+
+ENTRY = re.compile(r"\.entry\s+(?P<name>[\w$]+)\s*(?:\([^)]*\))?(?P<directives>[^{};]*)\{")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+THREADS = re.compile(r"\.(?:req|max)ntid\s+(\d+)(?:\s*,\s*(\d+))?(?:\s*,\s*(\d+))?")
+
+
+def file_subject(path: Path, targets: Sequence[str]) -> Subject:
+    """Every kernel of a .ptx or .cu file, pair or not; a CTA has the threads that the kernel itself allows.
+
+    Raises UsageError for another file, PairError for one that cannot be read or has no kernel, CompileError for
+    CUDA C that NVRTC compiles for none of `targets`.
+    """
+    language = next((name for name, suffix in SUFFIXES.items() if path.suffix == suffix), None)
+    if language is None:
+        raise UsageError(f"'{path.name}' is neither a .ptx nor a .cu file.")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise PairError(f"Cannot read {path}: {error.strerror}.") from None
+    ptx = ptxas.check_ascii(content, path.name) if language == "ptx" else first_compiled(content, path, targets)
+    entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
+    if not entries:
+        raise PairError(f"{path.name} has no kernel: no .entry in its PTX. Name a file with a __global__ function.")
+    threads = {
+        name: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
+    }
+    return Subject(path.name, tuple(Source(name, language, path, name) for name in entries), threads)
+
+
+def first_compiled(content: bytes, path: Path, targets: Sequence[str]) -> str:
+    """The PTX for the first of `targets` that NVRTC compiles it for. Raises CompileError if there is none."""
+    first: CompileError | None = None
+    for target in targets:
+        try:
+            return toolchain.compiled(content, path, target, ())[0]
+        except CompileError as error:
+            first = first or error
+        except UsageError:  # NVRTC does not know this target
+            continue
+    raise first or UsageError(f"NVRTC knows none of {', '.join(targets)}.")

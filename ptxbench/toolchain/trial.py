@@ -1,0 +1,248 @@
+"""Whether a source becomes machine code for a target: with what resources, or because of which instruction not.
+
+What comes out is kept in the cache, refusals too, and without the code: a build that is to run is `toolchain.build`'s.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench import cache, toolchain
+from ptxbench.errors import CompileError, KernelError, PairError, SignatureMismatch, ToolMissing, UsageError
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain import locate, nvrtc, ptxas
+
+ASSEMBLES, REFUSED, UNTRIED = "assembles", "refused", "untried"
+
+OLDEST = 75
+"""The number of the first target that is tried."""
+
+SUFFIXES = ("", "f", "a")
+"""Of a target: on every later GPU too; on those of its family; on no other."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """Why a tool refuses one line."""
+
+    file: str
+    line: int | None
+    """None where the tool names none, as for too much shared memory."""
+    instruction: str
+    """The PTX instruction there, with its modifiers; empty where there is none."""
+    requires: str | None
+    """What would have it, such as `sm_80 or higher`; None where ptxas does not say."""
+    message: str
+    """The tool's own words."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One source for one target."""
+
+    target: str
+    status: str
+    ptx_version: str | None = None
+    ptx_target: str | None = None
+    """What the PTX says of itself, written by hand or by NVRTC."""
+    registers: int | None = None
+    spill_bytes: int | None = None
+    """Stored and loaded."""
+    shared_bytes: int | None = None
+    sass: int | None = None
+    """Instructions of the machine code, without padding."""
+    code: str | None = None
+    """A hash that equal machine code has in common (`cubin.identity`)."""
+    log: str = ""
+    """What ptxas warns of."""
+    mismatch: bool = False
+    """True where the PTX's own .target does not fit; `needs` are then of the same text with this target as its own."""
+    needs: tuple[Need, ...] = ()
+    reason: str | None = None
+    """In words, why it was refused or not tried, where no line is at fault."""
+
+
+def targets() -> tuple[str, ...]:
+    """Every target that ptxas knows from sm_75 on, each after its plain form those with a suffix.
+
+    Raises ToolMissing without ptxas.
+    """
+    tool = assembler()
+    key = ("targets", locate.version(tool))
+    told = cache.remember(key, lambda: " ".join(sorted(set(re.findall(r"'(sm_\d+[af]?)'", help_text(tool))))).encode())
+    known = [target for target in told.decode().split() if number(target) >= OLDEST]
+    if not known:
+        raise ToolMissing(f"{tool} --help names no target. Reinstall it: {locate.INSTALL}.")
+    return tuple(sorted(known, key=lambda target: (number(target), SUFFIXES.index(suffix(target)))))
+
+
+def help_text(tool: Path) -> str:
+    try:
+        return subprocess.run(
+            [tool, "--help"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=locate.SECONDS_FOR_VERSION,
+        ).stdout
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise ToolMissing(f"{tool} does not run: {error}. Reinstall it: {locate.INSTALL}.") from None
+
+
+def number(target: str) -> int:
+    """90 of sm_90a."""
+    return int(re.sub(r"\D", "", target))
+
+
+def suffix(target: str) -> str:
+    """`a` of sm_90a; empty for a plain target."""
+    return target.lstrip("sm_0123456789")
+
+
+def assembler() -> Path:
+    """ptxas. Raises ToolMissing where there is none."""
+    if found := locate.program("ptxas"):
+        return found
+    raise ToolMissing(f"No ptxas, which alone knows what a target takes: {locate.INSTALL}.")
+
+
+def attempt(source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = ()) -> Trial:
+    """Try to make machine code of the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `target`.
+
+    A refusal is a result. Raises PairError if the file or a flag is no good; ToolMissing without ptxas.
+    """
+    tool = assembler()
+    try:
+        content = source.read_bytes()
+    except OSError as error:
+        raise PairError(f"Cannot read {source}: {error.strerror}.") from None
+    key: tuple[str, ...] | None = ("source", toolchain.sha256(content))
+    if language == "cuda":
+        try:
+            key = toolchain.compilation(nvrtc.find(), content, source, target, flags)
+        except ToolMissing as error:
+            return Trial(target, UNTRIED, reason=str(error))
+
+    def make() -> bytes:
+        found = compile_and_assemble(tool, content, source, language, entry, target, flags)
+        return json.dumps(dataclasses.asdict(found)).encode()
+
+    try:
+        if key is None:
+            made = make()
+        else:
+            whole = ("trial", locate.version(tool), source.name, language, entry, target, *key)
+            made = cache.remember(whole, make)
+    except (ToolMissing, UsageError) as error:  # not of the source, so not for the cache
+        return Trial(target, UNTRIED, reason=str(error))
+    except KernelError as error:
+        return Trial(target, REFUSED, reason=str(error))
+    fields = json.loads(made)
+    return Trial(**{**fields, "needs": tuple(Need(**need) for need in fields["needs"])})
+
+
+def compile_and_assemble(
+    tool: Path, content: bytes, source: Path, language: str, entry: str, target: str, flags: Sequence[str]
+) -> Trial:
+    """The trial itself. Raises KernelError for a refusal without a line, and what `toolchain.build` raises."""
+    if language == "cuda":
+        try:
+            ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags)
+        except CompileError as error:
+            return Trial(target, REFUSED, reason=str(error))
+    else:
+        ptx = ptxas.check_ascii(content, source.name)
+    trial = Trial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
+    try:
+        cubin, messages = ptxas.assemble(tool, ptx, target)
+    except ptxas.RefusedError as refused:
+        said = str(refused)
+        found = needs(said, ptx, source, language)
+        mismatch = False
+        if not any(need.line for need in found) and language == "ptx" and trial.ptx_target != target:
+            found = retargeted(tool, ptx, source, target) or found
+            mismatch = bool(found) or any(each in said for each in ptxas.MISMATCHES)
+        if not found and not mismatch:
+            raise ptxas.explain(said, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
+        return dataclasses.replace(trial, mismatch=mismatch, needs=found)
+    resources = ptxas.resources(messages, entry)
+    code = elf.read(cubin)
+    if resources is None:
+        raise SignatureMismatch(toolchain.missing_entry(code, entry, source))
+    return dataclasses.replace(
+        trial,
+        status=ASSEMBLES,
+        registers=resources.registers,
+        spill_bytes=resources.spill_store_bytes + resources.spill_load_bytes,
+        shared_bytes=resources.shared_bytes,
+        sass=elf.instructions(code, entry),
+        code=elf.identity(code, entry, resources.registers, resources.shared_bytes),
+        log=ptxas.notable(messages, ptx, source, language),
+    )
+
+
+def directive(ptx: str, name: str) -> str | None:
+    """What the PTX has at its first .version or .target; None without one."""
+    found = re.search(rf"^\s*\.{name}\s+([\w.]+)", ptx, re.M)
+    return found[1] if found else None
+
+
+def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Need, ...]:
+    """What ptxas refuses of the PTX once `target` is its own .target; nothing where only the directive was too high."""
+    text = re.sub(r"^(\s*\.target\s+)\w+", rf"\g<1>{target}", ptx, count=1, flags=re.M)
+    found = complaints(tool, text, target, source)
+    if any("does not support .target" in need.message for need in found):
+        newest = re.sub(r"^(\s*\.version\s+)[\d.]+", rf"\g<1>{newest_version(tool)}", text, count=1, flags=re.M)
+        found = complaints(tool, newest, target, source)
+    return found
+
+
+def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Need, ...]:
+    try:
+        ptxas.assemble(tool, ptx, target)
+    except ptxas.RefusedError as refused:
+        return needs(str(refused), ptx, source, "ptx")
+    return ()
+
+
+def newest_version(tool: Path) -> str:
+    """The newest .version that ptxas reads, which it tells of one that it does not."""
+    try:
+        ptxas.assemble(tool, ".version 99.9\n.target sm_90\n", "sm_90")
+    except ptxas.RefusedError as refused:
+        if found := re.search(r"current version is '([\d.]+)'", str(refused)):
+            return found[1]
+    raise ToolMissing(f"{tool} does not say which .version it reads. Reinstall it: {locate.INSTALL}.")
+
+
+ERROR = re.compile(r"^ptxas (?:(?P<file>.+), line (?P<line>\d+); )?(?:error|fatal)\s*: (?P<message>.*)$", re.M)
+OF_NO_LINE = ("aborted due to errors", *ptxas.MISMATCHES)
+"""What ptxas says, without a line, of a text as a whole."""
+
+REQUIRES = re.compile(r" requires (?:\.target (?P<target>.+)|PTX ISA \.version (?P<version>[\d.]+ or later))$")
+INSTRUCTION = re.compile(r"\s*(?:\w+:\s*)?(?:[{]\s*)?(?:@!?[%\w$]+\s+)?([a-z][\w.:]*)")
+
+
+def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Need, ...]:
+    """Each error of ptxas, in the order of the lines."""
+    lines = ptx.splitlines()
+    found = []
+    for error in ERROR.finditer(messages):
+        message = error["message"]
+        # ptxas expands some instructions into macros, and then names a line of the macro.
+        line = int(error["line"]) if error["file"] == ptxas.INPUT else 0
+        if not line and any(each in message for each in OF_NO_LINE):
+            continue
+        file, _, place = ptxas.place(ptx, line, source, language).rpartition(":")
+        at = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
+        required = REQUIRES.search(message)
+        requires = required and (required["target"] or f"PTX {required['version']}")
+        found.append(Need(file or place, int(place) if file else None, at[1] if at else "", requires, message))
+    return tuple(sorted(found, key=lambda need: need.line or 0))
