@@ -378,7 +378,7 @@ def waiver_of(row: Row, config: Config) -> Waiver | None:
     for each in config.waivers:
         if not each.covers(row.pair, row.variant, row.metric):
             continue
-        if each.max is None or (row.change and abs(row.change.value - 1) <= each.max):
+        if each.max is None or (row.change and 1 - each.max <= row.change.value <= 1 + each.max):
             return each
     return None
 

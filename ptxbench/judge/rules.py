@@ -56,8 +56,8 @@ RULES = {
 
 def held(row: Row) -> Row:
     """A compared count, WITHIN where it is worse by no more than its rule allows."""
-    allowed = RULES[row.metric].allowed
-    if row.verdict == REGRESSED and row.change and abs(row.change.value - 1) <= allowed:
+    most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # what allows a share is better the lower it is
+    if row.verdict == REGRESSED and RULES[row.metric].allowed and row.head is not None and row.head <= most:
         return dataclasses.replace(row, verdict=WITHIN)
     return row
 

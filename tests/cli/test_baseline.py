@@ -1,0 +1,118 @@
+"""`ptxbench baseline`: what may be one, what its file says, and that it stands whole or not at all."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ptxbench.result import from_json, save, to_json
+from tests.cli.test_gate import BASE, EMPTY, TIMED, WORSE, after, counted
+from tests.runs import Kernel, Sampling, timed_run
+
+PATH = Path("baselines/emulator-sm_90.json")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def saved(run):
+    Path("run.json").write_text(to_json(run))
+    return "run.json"
+
+
+def put(ptxbench, run, reason="it begins"):
+    return ptxbench("baseline", "set", saved(run), "--reason", reason)
+
+
+def test_a_baseline_is_set_and_gated_against(ptxbench):
+    assert put(ptxbench, BASE) == (0, f"Wrote {PATH}. There was none before.\n", "")
+    assert ptxbench("gate", saved(BASE)).status == 0
+    assert ptxbench("gate", saved(WORSE)).status == 3
+    assert ptxbench("gate", saved(WORSE), "--base", PATH).status == 3  # a baseline is a run like any other
+    ran = put(ptxbench, WORSE, "issue 7 needs a barrier")
+    assert (ran.status, ran.out.startswith(f"Wrote {PATH}. Against the one that stands: 1 REGRESSED, ")) == (0, True)
+    assert ptxbench("gate", saved(WORSE)).status == 0
+    assert json.loads(PATH.read_text())["baseline"]["reason"] == "issue 7 needs a barrier"
+
+
+@pytest.mark.parametrize("run", [BASE, TIMED])
+def test_a_baseline_judges_as_the_run_that_it_was_made_from(ptxbench, run):
+    put(ptxbench, run)
+    [path] = Path("baselines").glob("*.json")
+    for head in (WORSE, TIMED, BASE):
+        found = [json.loads(ptxbench("gate", saved(head), "--base", base, "--json").out) for base in (path, "b.json")
+                 if base == path or Path("b.json").write_text(to_json(run))]  # fmt: skip
+        assert found[0] == found[1]
+
+
+def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_needs(ptxbench):
+    put(ptxbench, BASE)
+    text = PATH.read_text()
+    assert '      "ptx_barriers": 64\n' in text
+    assert '"grid": [ 64, 1, 1 ],\n' in text
+    for left_out in ("opcodes", '"log"', "argv", "cpu"):
+        assert left_out not in text
+    assert from_json(text, "b").run["id"] == "ba5e0001"
+
+
+REFUSED = [
+    (replace(BASE, source={"commit": "c0ffee", "dirty": True}), "Its kernels were not committed"),
+    (counted({"triad": after(status="wrong"), "scan": after(status="broken")}),
+     "triad ptx is wrong, scan ptx is broken."),
+    (EMPTY, "It has no verified kernel."),
+    (replace(BASE, run={**BASE.run, "status": "interrupted"}), "It is not whole: its status is interrupted."),
+    (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "It is BIASED: its control"),
+    (timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=4)),
+     "It has 4 rounds, and 5"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("run", "told"), REFUSED, ids=[told for _, told in REFUSED])
+def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbench, run, told):
+    put(ptxbench, BASE)
+    before = PATH.read_text()
+    for ran in (put(ptxbench, run), ptxbench("baseline", "check", saved(run))):
+        assert (ran.status, ran.out) == (2, "")
+        assert ran.err.startswith(f"Error: Run {run.run['id']} can be no baseline. {told}")
+    assert [path.name for path in Path("baselines").iterdir()] == [PATH.name]
+    assert PATH.read_text() == before
+
+
+def test_a_reason_is_asked_for(ptxbench):
+    ran = ptxbench("baseline", "set", saved(BASE))
+    assert (ran.status, "Missing option '--reason'" in ran.err) == (2, True)
+    assert put(ptxbench, BASE, " ").err.startswith("Error: The reason is empty.")
+    assert not PATH.exists()
+
+
+def test_check_writes_nothing(ptxbench):
+    ran = ptxbench("baseline", "check", saved(BASE))
+    assert ran == (0, f"Run ba5e0001 can be {PATH}. There is none yet.\n", "")
+    assert not Path("baselines").exists()
+    put(ptxbench, BASE)
+    assert "Against the one that stands: 1 REGRESSED" in ptxbench("baseline", "check", saved(WORSE)).out
+
+
+def test_show_lists_the_baselines_with_their_reasons(ptxbench):
+    assert ptxbench("baseline", "show") == (
+        2, "", "Error: There is no baseline in baselines. Make one: ptxbench baseline set RUN --reason TEXT.\n",
+    )  # fmt: skip
+    put(ptxbench, BASE)
+    put(ptxbench, TIMED, "the first on a GPU")
+    [emulator, gpu] = json.loads(ptxbench("baseline", "show", "--json").out)
+    assert (emulator["file"], emulator["run"], emulator["reason"]) == (str(PATH), "ba5e0001", "it begins")
+    assert (gpu["file"], gpu["ptxas"]) == ("baselines/nvidia-h100-80gb-hbm3.json", "13.2.78")
+    ran = ptxbench("baseline", "show")
+    assert ran.status == 0
+    assert "the first on a GPU" in " ".join(ran.out.split())
+    assert max(map(len, ran.out.splitlines())) <= 100
+
+
+def test_a_baseline_is_not_taken_for_a_saved_run(ptxbench):
+    save(BASE, Path("results/emulator-sm_90"))
+    put(ptxbench, WORSE)
+    assert ptxbench("gate", "latest", "--base", "latest").status == 0

@@ -1,0 +1,444 @@
+"""`ptxbench gate` through the real command line: every exit status, its precedence, and what is printed and written."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from ptxbench.result import LaunchReport, save, to_json
+from tests.folders import PTX, changed
+from tests.runs import Kernel, Sampling, cell, run_of, timed_run
+
+COUNTS = {"ptx_warp_instructions": 15360, "ptx_global_load_sectors": 16384, "ptx_global_store_sectors": 8192,
+          "ptx_shared_load_conflicts": 0, "ptx_shared_store_conflicts": 0, "ptx_barriers": 64}  # fmt: skip
+BEFORE = Kernel(counts=COUNTS)
+
+
+def after(code="B", registers=22, status="verified", reason=None, **counts):
+    return Kernel(counts={**COUNTS, **counts}, code=code, registers=registers, status=status, reason=reason)
+
+
+def counted(pairs, id="4ead0001", **frame):
+    """A run of the emulator with each pair's PTX side; `cuda` is the same in all."""
+    cells = [
+        cell(np.random.default_rng(0), pair, {"n": 64}, {"cuda": BEFORE, "ptx": ptx}) for pair, ptx in pairs.items()
+    ]
+    return run_of(cells, id=id, **frame)
+
+
+BASE = counted({"triad": BEFORE, "scan": BEFORE}, id="ba5e0001")
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """An empty folder, and no job of a CI server around the tests."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def judged(ptxbench, head, base=BASE, *arguments, config=None):
+    """Gate one run against another that lies beside it; either may be the text of a file."""
+    for name, run in (("base.json", base), ("head.json", head)):
+        if run is not None:
+            Path(name).write_text(run if isinstance(run, str) else to_json(run))
+    if config is not None:
+        Path("ptxbench.toml").write_text(config)
+    bases = ["--base", "base.json"] if base is not None else []
+    return ptxbench("gate", "head.json", *bases, *arguments)
+
+
+# ---- one row a status, by its cause
+
+NEWER = to_json(BASE).replace("ptxbench.run/1", "ptxbench.run/2")
+EMPTY = run_of([], id="e0e0e0e0", device=dict(BASE.device), run={"backend": "emulator"})
+
+STATUSES = [
+    # what it is, head, status, something of what is told
+    ("the same code", counted({"triad": BEFORE, "scan": BEFORE}), 0, "Gate: passed (exit status 0)."),
+    ("other code, equal counts", counted({"triad": after(), "scan": BEFORE}), 0, "Gate: passed (exit status 0)."),
+    ("a new pair", counted({"triad": BEFORE, "scan": BEFORE, "new": BEFORE}), 0, "2 NEW"),
+    ("fewer sectors", counted({"triad": after(ptx_global_load_sectors=8192), "scan": BEFORE}), 0, "1 IMPROVED"),
+    ("2 % more instructions", counted({"triad": after(ptx_warp_instructions=15667), "scan": BEFORE}), 0, "passed"),
+    ("more registers", counted({"triad": after(registers=40), "scan": BEFORE}), 0, "1 row warns"),
+    ("one sector more", counted({"triad": after(ptx_global_load_sectors=16385), "scan": BEFORE}), 3,
+     "FAIL  REGRESSED  triad ptx  ptx_global_load_sectors"),
+    ("a first conflict", counted({"triad": after(ptx_shared_load_conflicts=31), "scan": BEFORE}), 3, "+31"),
+    ("over 2 % more instructions", counted({"triad": after(ptx_warp_instructions=15668), "scan": BEFORE}), 3, "+2 %"),
+    ("a wrong kernel", counted({"triad": after(status="wrong", reason="y[2] is 1."), "scan": BEFORE}), 4,
+     "ptx is wrong: y[2] is 1."),
+    ("a broken kernel", counted({"triad": after(status="broken", reason="no PTX."), "scan": BEFORE}), 4,
+     "ptx is broken: no PTX."),
+    ("wrong and worse elsewhere", counted({"triad": after(status="wrong"), "scan": after(ptx_barriers=65)}), 4,
+     "1 BROKEN, 1 REGRESSED"),
+    ("a missing pair", counted({"triad": BEFORE}), 5, "is in the baseline and not in this run."),
+    ("missing and worse", counted({"triad": after(ptx_barriers=65)}), 3, "1 REGRESSED, 2 MISSING"),
+    ("an instruction that the emulator lacks", counted({"triad": after(status="unsupported", reason="no mma."),
+                                                        "scan": BEFORE}), 5, "ptx is unsupported: no mma."),
+    ("an empty run", EMPTY, 5, "The run is empty. Check which pairs it was asked to run."),
+    ("all rows unlike", counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2}), 5, "seed 1 -> 2"),
+    ("a run that was interrupted", counted({"triad": BEFORE, "scan": BEFORE}, run={"status": "interrupted"}), 5,
+     "The run is not whole: its status is interrupted."),
+    ("a newer schema", NEWER, 2, "has schema 'ptxbench.run/2'; this ptxbench reads 'ptxbench.run/1'. Upgrade"),
+    ("a file cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "head.json:"),
+    ("an empty file", "", 2, "head.json:1: not JSON"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "status", "told"), [row[1:] for row in STATUSES], ids=[row[0] for row in STATUSES])
+def test_each_cause_has_its_exit_status(ptxbench, head, status, told):
+    ran = judged(ptxbench, head)
+    assert (ran.status, told in ran.out + ran.err) == (status, True), ran
+
+
+BASES = [
+    ("wrong in both", counted({"triad": after(status="wrong"), "scan": BEFORE}), 5, "1 BROKEN-BOTH"),
+    ("mended", counted({"triad": after(status="wrong"), "scan": BEFORE}), 0, "1 FIXED"),
+    ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/2'"),
+    ("a base cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "base.json:"),
+    ("a base that is no run", '{"schema": "other"}', 2, "base.json is no ptxbench run"),
+    ("an empty base", EMPTY, 5, "Nothing was judged."),
+]
+
+
+@pytest.mark.parametrize(("base", "status", "told"), [row[1:] for row in BASES], ids=[row[0] for row in BASES])
+def test_the_base_has_its_part_in_the_exit_status(ptxbench, base, status, told):
+    bad = after(status="broken", reason="no PTX.") if status == 5 and base is not EMPTY else BEFORE
+    ran = judged(ptxbench, counted({"triad": bad, "scan": BEFORE}), base)
+    assert (ran.status, told in ran.out + ran.err) == (status, True), ran
+
+
+def test_a_base_that_is_not_there_is_a_usage_error(ptxbench):
+    ran = judged(ptxbench, BASE, None, "--base", "nothing.json")
+    assert ran == (2, "", "Error: Cannot read nothing.json: No such file or directory.\n")
+
+
+def test_a_base_that_cannot_be_read_is_a_usage_error(ptxbench):
+    Path("base.json").mkdir()
+    ran = judged(ptxbench, BASE, None, "--base", "base.json")
+    assert ran == (2, "", "Error: Cannot read base.json: Is a directory.\n")
+
+
+UNLIKE_TOOLS = counted({"triad": BEFORE, "scan": after(ptx_barriers=64)}, toolchain={"ptxas": "13.9"})
+
+
+def test_other_tools_make_their_counts_unlike_and_leave_those_of_the_emulator_judged(ptxbench):
+    ran = judged(ptxbench, UNLIKE_TOOLS, BASE, "--json")
+    document = json.loads(ran.out)
+    assert (ran.status, document["exit_status"]) == (5, 5)
+    by_metric = {(row["pair"], row["metric"]): row["verdict"] for row in document["rows"] if row["variant"] == "ptx"}
+    assert by_metric["scan", "registers"] == by_metric["scan", "sass.local"] == "UNLIKE"
+    assert by_metric["scan", "ptx_barriers"] == "WITHIN"
+    assert judged(ptxbench, UNLIKE_TOOLS, config='version = 1\n[gate]\nunlike = "warn"').status == 0
+    worse = counted({"triad": BEFORE, "scan": after(ptx_barriers=65)}, toolchain={"ptxas": "13.9"})
+    assert judged(ptxbench, worse).status == 3
+
+
+def test_nothing_but_unlike_rows_is_never_green_whatever_the_config_says(ptxbench):
+    head = counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2})
+    ran = judged(ptxbench, head, config='version = 1\n[gate]\nunlike = "warn"')
+    assert ran.status == 5
+    assert "Nothing was judged." in ran.out
+
+
+def test_other_launches_are_unlike(ptxbench):
+    cells = [replace(each, launch=LaunchReport((128, 1, 1), (256, 1, 1))) for each in BASE.cells]
+    ran = judged(ptxbench, replace(BASE, cells=cells))
+    assert ran.status == 5
+    assert "grid 64 1 1 -> 128 1 1" in ran.out
+
+
+def test_the_tools_that_the_config_insists_on(ptxbench):
+    config = 'version = 1\n[gate]\ntoolchain = { ptxas = "13.2.78" }'
+    assert judged(ptxbench, BASE, config=config).status == 0
+    ran = judged(ptxbench, UNLIKE_TOOLS, config=config)
+    assert ran.status == 2
+    assert ran.err.startswith("Error: The run was built with ptxas 13.9; the config insists on 13.2.78.")
+
+
+# ---- a first run, and nothing to gate
+
+
+def test_a_first_run_is_judged_by_its_verification_and_says_that_it_has_no_baseline(ptxbench):
+    ran = judged(ptxbench, BASE, None)
+    assert ran.status == 0
+    assert "There is no baseline: only limits and verification are judged." in ran.out
+    assert "ptxbench baseline set ba5e0001 --reason TEXT" in ran.out
+    assert judged(ptxbench, BASE, None, config='version = 1\n[gate]\nfirst_run = "fail"').status == 5
+    wrong = counted({"triad": after(status="wrong")})
+    assert judged(ptxbench, wrong, None).status == 4
+
+
+@pytest.mark.parametrize("head", [EMPTY, counted({"a": Kernel(status="unsupported")})])
+def test_a_first_run_without_anything_verified_is_not_green(ptxbench, head):
+    head = replace(head, cells=[replace(each, variants={"ptx": each.variants["ptx"]}) for each in head.cells])
+    ran = judged(ptxbench, head, None)
+    assert ran.status == 5
+    assert "Nothing was judged." in ran.out
+
+
+@pytest.mark.parametrize("mode", ["ratio", "time"])
+def test_a_mode_that_is_named_is_owed_a_verdict(ptxbench, mode):
+    ran = judged(ptxbench, BASE, BASE, "--mode", mode)
+    assert ran.status == 5
+    assert f"The {mode} gate is asked for, and the run has no times." in ran.out
+    assert judged(ptxbench, BASE, BASE, "--mode", mode, "--mode", "counters").status == 5
+    assert judged(ptxbench, BASE, config=f'version = 1\n[gate]\nmode = ["{mode}", "counters"]').status == 5
+
+
+def test_ratios_without_a_baseline_and_without_limits_are_nothing_to_gate(ptxbench):
+    run = timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}})
+    ran = judged(ptxbench, run, None, "--mode", "ratio")
+    assert ran.status == 5
+    assert "Set a baseline, or give limits in ptxbench.toml." in ran.out
+
+
+# ---- waivers
+
+WAIVER = """\
+version = 1
+[[waive]]
+pair = "{pair}"
+metric = "{metric}"
+until = {until}
+reason = "issue 7."
+"""
+
+WORSE = counted({"triad": after(ptx_barriers=65), "scan": BEFORE})
+
+WAIVED = [
+    ("triad", "ptx_barriers", "", 0),
+    ("t*", "ptx_*", "", 0),
+    ("triad", "ptx_barriers", "max = 0.02", 0),
+    ("triad", "ptx_barriers", "max = 0.01", 3),  # 64 -> 65 is more
+    ("triad", "ptx_barriers", 'variant = "cuda"', 3),
+    ("scan", "ptx_barriers", "", 3),
+    ("triad", "spills", "", 3),
+]
+
+
+@pytest.mark.parametrize(("pair", "metric", "more", "status"), WAIVED)
+def test_a_waiver_covers_what_it_names_and_no_more(ptxbench, pair, metric, more, status):
+    ran = judged(ptxbench, WORSE, config=WAIVER.format(pair=pair, metric=metric, until="2999-12-31") + more)
+    assert ran.status == status
+    assert ("1 WAIVED" in ran.out) == (status == 0)
+    assert ("covers nothing: it can go." in ran.out) == (status == 3)
+    if status == 0:
+        assert "issue 7. Until 2999-12-31." in ran.out
+
+
+def test_a_waiver_covers_a_missing_pair_and_never_a_wrong_kernel(ptxbench):
+    config = WAIVER.format(pair="scan", metric="verified", until="2999-12-31")
+    assert judged(ptxbench, counted({"triad": BEFORE}), config=config).status == 0
+    wrong = counted({"triad": BEFORE, "scan": after(status="wrong")})
+    assert judged(ptxbench, wrong, config=config).status == 4
+
+
+def test_an_expired_waiver_is_an_error_before_anything_is_judged(ptxbench):
+    wrong = counted({"triad": after(status="wrong")})
+    ran = judged(ptxbench, wrong, config=WAIVER.format(pair="triad", metric="ptx_barriers", until="2020-01-31"))
+    assert ran == (2, "", "Error: ptxbench.toml: the waiver of 'triad' (ptx_barriers: issue 7.) ended on 2020-01-31. "
+                          "Mend the kernel, take the waiver out, or give it a new date.\n")  # fmt: skip
+
+
+# ---- limits of counters
+
+COUNTER_LIMITS = [
+    ("max_registers = 22", 0), ("max_registers = 21", 3), ("max_spills = 0", 0), ("min_occupancy = 1", 0),
+    ("max_occupancy = 0.5", 3), ("max_ptx_barriers = 63", 3), ("max_ptx_atomics = 0", 5),  # not counted in this run
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("limit", "status"), COUNTER_LIMITS)
+def test_limits_of_counters_need_no_baseline(ptxbench, limit, status):
+    config = f'version = 1\n[[pair]]\nmatch = "tri*"\nsm_90 = {{ counters = {{ {limit} }} }}'
+    assert judged(ptxbench, BASE, None, config=config).status == status
+    assert judged(ptxbench, BASE, None, config=config.replace("sm_90", "sm_80")).status == 0
+
+
+# ---- times, from recorded samples
+
+SLOWER = {"cuda": Kernel(50), "ptx": Kernel(50, "B")}
+EQUAL = {"cuda": Kernel(50), "ptx": Kernel(45, "B")}
+TIMED = timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=6), id="ba5e0002")
+
+
+def timed(kernels, rounds=6):
+    return timed_run(2, {("triad", 64): kernels}, Sampling(rounds=rounds), id="4ead0002")
+
+
+TIMES = [
+    ("equal ratios", timed(EQUAL), "", 0, "Gate: passed (exit status 0)."),
+    ("a ratio that grew", timed(SLOWER), "", 3, "FAIL  REGRESSED  triad ptx  ratio"),
+    ("a ratio that grew within its own budget", timed(SLOWER), '[[pair]]\nmatch = "triad"\nbudget = 0.2', 0, "WITHIN"),
+    ("another pair's budget", timed(SLOWER), '[[pair]]\nmatch = "scan"\nbudget = 0.2', 3, "REGRESSED"),
+    ("too few rounds", timed(SLOWER, 4), "", 0, "Measure both sides in 5 rounds: ptxbench run triad"),
+    ("too few rounds, held to it", timed(SLOWER, 4), '[gate]\nunsure = "fail"', 5, "FAIL UNSURE"),
+    ("a better compiler", timed({"cuda": Kernel(40, "B", "A"), "ptx": Kernel(45)}), "", 0, "1 REFERENCE-MOVED"),
+    ("a limit that is kept", timed(EQUAL), '[[pair]]\nmatch = "triad"\nptx_over_cuda_max = 1.0', 0, "passed"),
+    ("a limit that is broken", timed(EQUAL), '[[pair]]\nmatch = "triad"\nptx_over_cuda_max = 0.8', 3,
+     "ptx_over_cuda_max"),
+    ("a speedup that is kept", timed(EQUAL), '[[pair]]\nmatch = "triad"\nsm_90 = { min_speedup = 1.0 }', 0, "passed"),
+    ("a speedup that is not", timed(EQUAL), '[[pair]]\nmatch = "triad"\nsm_90 = { min_speedup = 1.3 }', 3, "1.300"),
+    ("a speedup for another GPU", timed(EQUAL), '[[pair]]\nmatch = "triad"\nsm_80 = { min_speedup = 1.3 }', 0, ""),
+    ("a waiver of the limit", timed(EQUAL), '[[pair]]\nmatch = "triad"\nmin_speedup = 1.3\n[[waive]]\npair = "triad"\n'
+     'metric = "min_speedup"\nuntil = 2999-12-31\nreason = "r"', 0, "1 WAIVED"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("head", "config", "status", "told"), [row[1:] for row in TIMES], ids=[r[0] for r in TIMES])
+def test_ratios_are_gated_by_their_rounds(ptxbench, head, config, status, told):
+    ran = judged(ptxbench, head, TIMED, config="version = 1\n" + config)
+    assert ran.status == status, ran.out
+    assert told in ran.out
+
+
+def test_limits_of_ratios_need_no_baseline(ptxbench):
+    config = 'version = 1\n[gate]\nmode = "ratio"\n[[pair]]\nmatch = "triad"\nptx_over_cuda_max = {}'
+    assert judged(ptxbench, timed(EQUAL), None, config=config.format(1.0)).status == 0
+    assert judged(ptxbench, timed(EQUAL), None, config=config.format(0.8)).status == 3
+    assert judged(ptxbench, timed(EQUAL, 4), None, config=config.format(0.8)).status == 5  # nothing was judged
+
+
+def test_a_biased_run_is_not_measurable(ptxbench):
+    head = timed(SLOWER)
+    head = replace(head, cells=[replace(each, labels=["BIASED"]) for each in head.cells])
+    ran = judged(ptxbench, head, TIMED)
+    assert ran.status == 5
+    assert "1 NOT-MEASURABLE" in ran.out
+
+
+@pytest.mark.parametrize(("us", "status"), [(48, 0), (60, 3)])
+def test_times_have_a_wider_budget(ptxbench, us, status):
+    head = timed({"cuda": Kernel(50), "ptx": Kernel(us, "B")})
+    assert judged(ptxbench, head, TIMED, "--mode", "time").status == status
+
+
+def test_a_gpu_of_another_model_makes_verdicts_on_ratios_advice(ptxbench):
+    head = timed(SLOWER)
+    head = replace(head, device={**head.device, "name": "NVIDIA H200", "uuid_hash": "c3d4"})
+    ran = judged(ptxbench, head, TIMED)
+    assert ran.status == 0
+    assert "warn REGRESSED triad ptx n=64 (ratio)" in ran.out
+
+
+# ---- configs
+
+
+def test_a_config_with_an_unknown_key_is_a_usage_error(ptxbench):
+    ran = judged(ptxbench, BASE, config="version = 1\n[gate]\nbugdet = 0.1")
+    assert ran == (2, "", "Error: ptxbench.toml: [gate]: there is no key 'bugdet'. Did you mean 'budget'?\n")
+
+
+def test_a_config_is_named_or_lies_in_the_folder(ptxbench):
+    Path("other.toml").write_text("version = 1\n[gate]\nbudget = 0.2")
+    assert "budget = 0.2\n" in ptxbench("gate", "--dump-config", "--config", "other.toml").out
+    assert "budget = 0.05\n" in ptxbench("gate", "--dump-config").out
+    Path("ptxbench.toml").write_text("version = 1\n[gate]\nbudget = 0.3")
+    ran = ptxbench("gate", "--dump-config", "--mode", "time")
+    assert (ran.status, 'mode = ["time"]\n' in ran.out, "budget = 0.3\n" in ran.out) == (0, True, True)
+
+
+def test_a_config_that_is_not_there_or_is_no_text_is_a_usage_error(ptxbench):
+    ran = ptxbench("gate", "--config", "nothing.toml")
+    assert ran == (2, "", "Error: Cannot read nothing.toml: No such file or directory.\n")
+    Path("ptxbench.toml").write_bytes(b"\xff\xfe")
+    assert ptxbench("gate") == (2, "", "Error: ptxbench.toml is not TOML: it is not text.\n")
+
+
+# ---- without HEAD: the pairs run
+
+BASELINE = Path("baselines/emulator-sm_90.json")
+
+
+def commit(ptxbench, run):
+    """Make the saved run the baseline; the tests' folder is no repository, so nothing is dirty."""
+    return ptxbench("baseline", "set", run, "--reason", "the first")
+
+
+def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_baseline(ptxbench, kernels):
+    first = ptxbench("gate", "--kernels", kernels)
+    assert first.status == 0
+    assert "There is no baseline" in first.out
+    assert commit(ptxbench, "latest").status == 0
+    again = ptxbench("gate", "--kernels", kernels)
+    assert (again.status, "There is no baseline" in again.out) == (0, False)
+    ptx = changed(PTX, "    ld.global.f32       %value, [%at];\n", "    bar.sync 0;\n" * 2
+                  + "    ld.global.f32       %value, [%at];\n").replace("@%past bra    DONE;", "")  # fmt: skip
+    (kernels / "ptx" / "scale.ptx").write_text(ptx)
+    assert ptxbench("gate", "--kernels", kernels).status == 4  # without its guard it is wrong
+    (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "    ld.param.u32  %n, [n];\n", "    bar.sync 0;\n"
+                                                       "    ld.param.u32  %n, [n];\n"))  # fmt: skip
+    worse = ptxbench("gate", "--kernels", kernels, "--json")
+    failing = [row for row in json.loads(worse.out)["rows"] if row["exit_status"] == 3]
+    assert worse.status == 3
+    assert "ptx_barriers" in [row["metric"] for row in failing]
+    assert "ptxbench run scale --variant ptx --size n=1024 --backend emulator --arch sm_90" in failing[0]["next"]
+
+
+def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels):
+    BASELINE.parent.mkdir()
+    BASELINE.write_text('{"schema": "ptxbench.run/1", ')
+    ran = ptxbench("gate", "--kernels", kernels)
+    assert ran.status == 2
+    assert ran.err.startswith(f"Error: {BASELINE}:1: not JSON")
+    assert not Path("results").exists()
+
+
+# ---- files
+
+
+def test_files_are_written_by_their_suffix(ptxbench):
+    judged(ptxbench, WORSE, BASE, "-o", "out/g.md", "-o", "out/g.json", "-o", "out/g.xml")
+    document = json.loads(Path("out/g.json").read_text())
+    assert (document["schema"], document["exit_status"]) == ("ptxbench.gate/1", 3)
+    markdown = Path("out/g.md").read_text()
+    assert markdown.startswith("<!-- ptxbench gate -->\n**Gate: a regression (exit status 3). 1 row fails, ")
+    assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ptx_barriers | 64 | 65 | +1.6 % |  |" in markdown
+    [suite] = ElementTree.parse("out/g.xml").getroot()
+    assert suite.attrib["failures"] == "1"
+    assert len(suite) == int(suite.attrib["tests"]) == len(document["rows"])
+    [failure] = suite.iter("failure")
+    assert failure.attrib["type"] == "REGRESSED"
+    assert "Next: ptxbench run triad --variant ptx --size n=64" in failure.attrib["message"]
+
+
+def test_a_suffix_that_is_not_known_is_told_before_anything_is_judged(ptxbench):
+    ran = judged(ptxbench, BASE, BASE, "-o", "g.pdf")
+    assert ran == (2, "", "Error: 'g.pdf' has no known suffix. Name a file that ends in .json, .md, .xml.\n")
+
+
+def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):
+    assert "::error" not in judged(ptxbench, WORSE).err
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary.md")
+    Path("summary.md").write_text("before\n")
+    ran = judged(ptxbench, WORSE, BASE, "--json")
+    assert json.loads(ran.out)["exit_status"] == ran.status == 3
+    assert ran.err.startswith("::error title=ptxbench gate REGRESSED::triad ptx n=64 (ptx_barriers): worse (ptx: ")
+    assert Path("summary.md").read_text().startswith("before\n<!-- ptxbench gate -->\n**Gate: a regression")
+
+
+def test_a_summary_that_cannot_be_written_is_told(ptxbench, monkeypatch):
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "nowhere/summary.md")
+    ran = judged(ptxbench, BASE)
+    assert ran.status == 2
+    assert "Cannot write nowhere/summary.md, which GITHUB_STEP_SUMMARY names" in ran.err
+
+
+def test_the_help_has_the_exit_codes_and_their_order(ptxbench):
+    text = ptxbench("gate", "--help").out
+    assert "Exit status; of several the first in the order 2, 4, 3, 5, 0:" in text
+    for code in range(6):
+        assert f"\n    {code}  " in text
+
+
+def test_runs_are_named_as_everywhere(ptxbench):
+    save(BASE, Path("results/emulator-sm_90"))
+    save(replace(WORSE, run={**WORSE.run, "started": "2026-03-01T00:00:00Z"}), Path("results/emulator-sm_90"))
+    assert ptxbench("gate", "latest", "--base", "ba5e").status == 3
+    assert ptxbench("gate", "ba5e", "--base", "ba5e0001").status == 0

@@ -1,0 +1,137 @@
+"""ptxbench.toml: what it may say, what is refused and how, and that what is printed reads the same."""
+
+from datetime import date
+
+import pytest
+
+from ptxbench.errors import UsageError
+from ptxbench.judge.config import Config, Limits, dump, parse
+
+FULL = """\
+version = 1
+[gate]
+mode = ["ratio", "counters"]
+budget = 0.03
+time_budget = 0.2
+alpha = 0.01
+abs_floor_us = 1
+unsure = "fail"
+missing = "warn"
+unlike = "warn"
+first_run = "fail"
+toolchain = { ptxas = "13.0.88" }
+[[pair]]
+match = "*"
+ptx_over_cuda_max = 1.02
+counters = { max_spills = 0, max_registers = 64 }
+[[pair]]
+match = "saxpy*"
+variant = "ptx.*"
+budget = 0.1
+sm_90 = { min_speedup = 1.1, counters = { min_occupancy = 0.5, max_registers = 80 } }
+[[waive]]
+pair = "softmax"
+metric = "ratio"
+max = 0.12
+until = 2027-01-31
+reason = "issue 123: \\"rewrite\\" in progress"
+"""
+
+
+def test_all_that_it_may_say_is_read():
+    config = parse(FULL)
+    assert config.modes == ("ratio", "counters")
+    assert (config.budget, config.time_budget, config.alpha, config.abs_floor_us) == (0.03, 0.2, 0.01, 1.0)
+    assert (config.unsure, config.missing, config.unlike, config.first_run) == ("fail", "warn", "warn", "fail")
+    assert config.toolchain == {"ptxas": "13.0.88"}
+    [waiver] = config.waivers
+    assert (waiver.pair, waiver.metric, waiver.max, waiver.until) == ("softmax", "ratio", 0.12, date(2027, 1, 31))
+    assert waiver.reason == 'issue 123: "rewrite" in progress'
+
+
+@pytest.mark.parametrize("document", [FULL, "version = 1"])
+def test_what_is_printed_reads_the_same(document):
+    config = parse(document)
+    assert parse(dump(config)) == config
+
+
+def test_the_defaults_are_those_without_a_file():
+    assert parse("version = 1") == Config(pairs=[], waivers=[])
+    assert parse(dump(Config())).modes is None
+
+
+LIMITS = [
+    ("triad", "ptx", "sm_90", Limits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    ("saxpy", "ptx", "sm_90", Limits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    # a later table wins by key, an architecture's own over its table
+    ("saxpy", "ptx.v4", "sm_80", Limits(0.1, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    ("saxpy_v", "ptx.v4", "sm_90", Limits(0.1, None, 1.02, 1.1, {"max_spills": 0, "max_registers": 80,
+                                                                 "min_occupancy": 0.5})),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "variant", "arch", "limits"), LIMITS)
+def test_later_tables_and_architectures_win(pair, variant, arch, limits):
+    assert parse(FULL).limits(pair, variant, arch) == limits
+
+
+WAIVE = '[[waive]]\npair = "a"\nmetric = "spills"\nuntil = 2027-01-31\nreason = "r"\n'
+
+REFUSED = [
+    ("version = 2", "c.toml: expected 'version = 1', found 2."),
+    ("", "c.toml: expected 'version = 1', found None."),
+    ("version = true", "c.toml: expected 'version = 1', found True."),
+    ("version = ", "c.toml is not TOML: Invalid value (at end of document)."),
+    ("version = 1\n[gates]", "c.toml: there is no key 'gates'. Did you mean 'gate'?"),
+    ("version = 1\n[gate]\nbugdet = 0.1", "c.toml: [gate]: there is no key 'bugdet'. Did you mean 'budget'?"),
+    ("version = 1\n[gate]\nbudget = 5", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
+                                         "found 5."),
+    ("version = 1\n[gate]\nbudget = true", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
+                                            "found True."),
+    ("version = 1\n[gate]\nbudget = nan", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
+                                           "found nan."),
+    ("version = 1\n[gate]\nmode = ['speed']", "c.toml: [gate]: mode: expected some of ratio, time, counters, found "
+                                               "['speed']."),
+    ("version = 1\n[gate]\nmode = []", "c.toml: [gate]: mode: expected some of ratio, time, counters, found []."),
+    ("version = 1\n[gate]\nunsure = 'ignore'", "c.toml: [gate]: unsure: expected 'warn' or 'fail', found 'ignore'."),
+    ("version = 1\n[gate]\ntoolchain = { ptx = '1' }", "c.toml: [gate]: toolchain: there is no key 'ptx'. Did you "
+                                                        "mean 'ptxas'?"),
+    ("version = 1\ngate = 3", "c.toml: [gate]: expected a table, found 3."),
+    ("version = 1\n[pair]\nmatch = 'a'", "c.toml: 'pair' is an array of tables. Write it as [[pair]]."),
+    ("version = 1\n[[pair]]\nbudget = 0.1", "c.toml: [[pair]] 1: 'match' is missing."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speed = 2", "c.toml: [[pair]] 1: there is no key 'min_speed'. Did you "
+                                                           "mean 'min_speedup'?"),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = 0", "c.toml: [[pair]] 1: min_speedup: expected a number above "
+                                                             "0, found 0."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = 1\nptx_over_cuda_max = 1",
+     "c.toml: [[pair]] 1: ptx_over_cuda_max and min_speedup are one limit. Leave one of them out."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nsm_90 = { mach = 1 }", "c.toml: [[pair]] 1: sm_90: there is no key 'mach'. "
+     "Keys are budget, time_budget, ptx_over_cuda_max, min_speedup, counters."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nsm90 = {}", "c.toml: [[pair]] 1: there is no key 'sm90'. Keys are match, "
+     "variant, budget, time_budget, ptx_over_cuda_max, min_speedup, counters, sm_XX."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\ncounters = { max_register = 3 }",
+     "c.toml: [[pair]] 1: counters: there is no key 'max_register'. Did you mean 'max_registers'?"),
+    ("version = 1\n[[pair]]\nmatch = 'a'\ncounters = { max_registers = '3' }",
+     "c.toml: [[pair]] 1: counters: max_registers: expected a number from 0 on, found '3'."),
+    ("version = 1\n" + WAIVE.replace('reason = "r"\n', ""), "c.toml: [[waive]] 1: 'reason' is missing."),
+    ("version = 1\n" + WAIVE.replace("until = 2027-01-31\n", ""), "c.toml: [[waive]] 1: 'until' is missing."),
+    ("version = 1\n" + WAIVE.replace('"r"', '" "'), "c.toml: [[waive]] 1: reason: expected a text, found ' '."),
+    ("version = 1\n" + WAIVE.replace("2027-01-31", '"2027-01-31"'), "c.toml: [[waive]] 1: until: expected a date, such "
+                                                                   "as 2027-01-31 without quotes, found '2027-01-31'."),
+    ("version = 1\n" + WAIVE.replace("spills", "spill"), "c.toml: [[waive]] 1: metric: there is no metric 'spill'. "
+                                                         "Did you mean 'spills'?"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("document", "told"), REFUSED)
+def test_what_is_not_known_is_refused_with_its_place(document, told):
+    with pytest.raises(UsageError) as raised:
+        parse(document, "c.toml")
+    assert str(raised.value) == told
+
+
+def test_a_waiver_ends_after_its_day():
+    config = parse("version = 1\n" + WAIVE)
+    config.require_live(date(2027, 1, 31))
+    with pytest.raises(UsageError, match=r"the waiver of 'a' \(spills: r\) ended on 2027-01-31"):
+        config.require_live(date(2027, 2, 1))

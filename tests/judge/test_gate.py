@@ -1,0 +1,188 @@
+"""The gate's rules, one by one: counters, machine code, precedence; and what must not change a verdict."""
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from ptxbench.judge.config import Config, Waiver, parse
+from ptxbench.judge.gate import NO_VERDICT, ORDER, REGRESSION, WRONG_KERNEL, Judged, gate
+from ptxbench.judge.rows import COUNTERS
+from ptxbench.judge.rules import LOCAL, RULES, WIDTH, narrowed
+from ptxbench.judge.verdicts import VERDICTS
+from ptxbench.result import BuildReport
+from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
+from tests.runs import Kernel
+
+
+def build(**sass):
+    return BuildReport("s", "p", "m", sass={name.replace("_", "."): count for name, count in sass.items()})
+
+
+# the machine code before, after, whether a vector width was lost
+WIDTHS = [
+    ({"LDG_128": 2}, {"LDG": 8}, True),
+    ({"LDG_128": 2}, {"LDG_128": 1, "LDG": 4}, True),
+    ({"LDG_128": 2}, {"LDG_64": 4}, True),
+    ({"LDG_64": 2}, {"LDG_U16": 8}, True),
+    ({"LDG_128": 2, "LDG": 4}, {"LDG_128": 1, "LDG": 4}, False),  # fewer loads, none narrower
+    ({"LDG_128": 2}, {"LDG_128": 1}, False),  # unrolled less
+    ({"LDG_128": 2}, {"LDG_128": 2, "LDG": 1}, False),  # one load more
+    ({"LDG_128": 2}, {"LDS": 8}, False),  # another opcode
+    ({"LDG": 8}, {"LDG_128": 2}, False),  # wider
+    ({"LDG": 8}, {"LDG_U8": 32}, False),  # was no vector
+    ({"STS_128": 1}, {"STS_64": 2}, True),
+    ({"MUFU_64": 2}, {"MUFU": 4}, False),  # no access
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "lost"), WIDTHS)
+def test_a_vector_width_is_lost_where_narrower_accesses_take_its_place(before, after, lost):
+    assert narrowed(build(**before), build(**after)) is lost
+
+
+def with_sass(run, variant, code, **sass):
+    """The run, its variants of one pair rebuilt to other machine code."""
+
+    def of(cell):
+        result = cell.variants[variant]
+        other = replace(result.build, sass={"total": 40, **{k.replace("_", "."): n for k, n in sass.items()}},
+                        sass_sha256=code, source_sha256=code, ptx_sha256=code)  # fmt: skip
+        return replace(cell, variants={**cell.variants, variant: replace(result, build=other)})
+
+    return replace(run, cells=[of(cell) for cell in run.cells])
+
+
+CODE = [
+    ({"LDG_128": 2}, {"LDG": 8}, WIDTH, "REGRESSED", REGRESSION),
+    ({"LDG": 8}, {"LDG_128": 2}, WIDTH, "WITHIN", 0),
+    ({"LDG": 8}, {"LDG": 8, "STL": 1}, LOCAL, "REGRESSED", REGRESSION),
+    ({"LDL": 1, "STL_64": 1}, {"LDL": 2, "STL_64": 1}, LOCAL, "REGRESSED", REGRESSION),
+    ({"LDL": 1}, {"LDG": 1}, LOCAL, "IMPROVED", 0),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "metric", "verdict", "code"), CODE)
+def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, metric, verdict, code):
+    found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), Config())
+    verdicts = {each.row.verdict for each in found.rows if (each.row.metric, each.row.variant) == (metric, "ptx")}
+    assert (verdicts, found.code) == ({verdict}, code)
+    if code:
+        text = [each.explanation for each in found.rows if each.row.metric == metric and each.code]
+        name = next(iter(after)) if metric == WIDTH else "LDL" if "LDL" in before else "STL"
+        assert any(told.startswith(f"{name} ") for told in text[0])
+
+
+def test_machine_code_that_nobody_read_has_no_such_rows():
+    plain = replace(BASE, cells=[replace(cell, variants={
+        name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
+    }) for cell in BASE.cells])  # fmt: skip
+    assert not [each for each in gate(plain, plain, Config()).rows if each.row.metric in (LOCAL, WIDTH)]
+    missing = gate(plain, BASE, Config())
+    assert missing.code == NO_VERDICT
+    assert {each.row.metric for each in missing.failing} == {"sass", LOCAL, WIDTH}
+
+
+def test_every_rule_is_of_a_counter_and_each_is_judged():
+    names = {metric.name for metric in COUNTERS}
+    assert set(RULES) - names == {LOCAL, WIDTH}
+    found = {each.row.metric for each in gate(BASE, BASE, Config()).rows}
+    assert found - {"verified"} <= set(RULES)
+
+
+# one counter worse: what follows
+WORSE = [
+    ("ptx_warp_instructions", 1.02, 0), ("ptx_warp_instructions", 1.0201, 3), ("ptx_global_load_sectors", 1.0001, 3),
+    ("ptx_global_store_sectors", 1.5, 3), ("ptx_barriers", 2, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("counter", "factor", "code"), WORSE)
+def test_a_counter_may_grow_by_what_its_rule_allows(counter, factor, code):
+    head = counted({"triad": after(**{counter: COUNTS[counter] * factor}), "scan": BEFORE})
+    assert gate(head, BASE, Config()).code == code
+
+
+BUILDS = [
+    ({"spill_store_bytes": 4}, 3), ({"stack_bytes": 8}, 3), ({"occupancy": 0.98}, 3), ({"registers": 255}, 0),
+    ({"sass": {"total": 400}}, 0), ({"spill_load_bytes": 4}, 3),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "code"), BUILDS)
+def test_what_the_tools_report_fails_or_warns(change, code):
+    head = with_sass(BASE, "ptx", "y")
+
+    def rebuilt(cell):
+        result = cell.variants["ptx"]
+        return replace(cell, variants={**cell.variants, "ptx": replace(result, build=replace(result.build, **change))})
+
+    found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, Config())
+    assert found.code == code
+    assert next(each.row.verdict for each in found.rows if each.code or each.warns) == "REGRESSED"
+
+
+def test_counts_of_the_same_code_never_fail():
+    head = counted({"triad": replace(BEFORE, registers=99, counts={**COUNTS, "ptx_barriers": 999}), "scan": BEFORE})
+    assert gate(head, BASE, Config()).code == 0  # the tool counts otherwise
+
+
+def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look():
+    head = counted({"triad": after(ptx_barriers=65), "scan": after(registers=40)})
+    first = gate(head, BASE, Config())
+    assert gate(head, BASE, Config()) == first
+    turned = gate(replace(head, cells=head.cells[::-1]), BASE, Config())
+    assert (turned.code, turned.counts) == (first.code, first.counts)
+
+
+def test_what_fails_comes_first_then_what_warns():
+    head = counted({"triad": after(ptx_barriers=65, registers=40), "scan": after(status="wrong")})
+    outcomes = [each.outcome for each in gate(head, BASE, Config()).rows]
+    assert outcomes == sorted(outcomes, key=("FAIL", "warn", "pass").index)
+    assert outcomes[0] == "FAIL"
+
+
+def test_every_verdict_has_its_place():
+    assert set(VERDICTS) <= set(ORDER)
+
+
+PRECEDENCE = [
+    ([WRONG_KERNEL, REGRESSION, NO_VERDICT], 4), ([REGRESSION, NO_VERDICT, 0], 3), ([NO_VERDICT, 0], 5), ([0], 0),
+    ([], 0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("codes", "code"), PRECEDENCE)
+def test_of_several_exit_statuses_the_first_in_precedence_is_taken(codes, code):
+    found = gate(BASE, BASE, Config())
+    rows = [Judged(found.rows[0].row, code=each) for each in codes]
+    assert replace(found, rows=rows, problems=[]).code == code
+
+
+def test_the_first_waiver_that_covers_a_row_is_told():
+    config = Config(waivers=[
+        Waiver("triad", "ptx_barriers", date(2999, 1, 1), "too small", max=0.001),
+        Waiver("t*", "*", date(2999, 1, 1), "covers"),
+    ])  # fmt: skip
+    found = gate(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}), BASE, config)
+    [waived] = [each for each in found.rows if each.waiver]
+    assert (waived.row.verdict, waived.waiver.reason, waived.code) == ("WAIVED", "covers", 0)
+    assert [each.reason for each in found.unused] == ["too small"]
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(0.905, "WITHIN"), (0.85, "REGRESSED"), (0.95, "WITHIN")])
+def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
+    """The ratio is 0.9: a limit 5 % below is broken, and one just above is not called an improvement."""
+    config = parse(f'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = {limit}')
+    found = gate(timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}), TIMED, config)
+    [row] = [each.row for each in found.rows if each.row.metric == "ptx_over_cuda_max"]
+    assert (row.verdict, row.base) == (verdict, limit)
+    assert row.head == pytest.approx(0.9, rel=0.01)
+    assert row.change.low < row.head / limit < row.change.high
+
+
+def test_limits_hold_for_what_was_written_by_hand_alone():
+    config = parse('version = 1\n[[pair]]\nmatch = "*"\ncounters = { max_registers = 1 }')
+    limited = [each for each in gate(BASE, BASE, config).rows if each.limit]
+    assert {each.row.variant for each in limited} == {"ptx"}
+    assert {each.code for each in limited} == {REGRESSION}
