@@ -167,8 +167,9 @@ def compile_and_assemble(
         found = needs(said, ptx, source, language)
         mismatch = False
         if not any(need.line for need in found) and language == "ptx" and trial.ptx_target != target:
-            found = retargeted(tool, ptx, source, target) or found
-            mismatch = bool(found) or any(each in said for each in ptxas.MISMATCHES)
+            own = retargeted(tool, ptx, source, target)
+            mismatch = any(need.line for need in own) or any(each in said for each in ptxas.MISMATCHES)
+            found = own or found
         if not found and not mismatch:
             raise ptxas.explain(said, ptx, source, language, target, f"ptxas {locate.version(tool)}") from None
         return dataclasses.replace(trial, mismatch=mismatch, needs=found)

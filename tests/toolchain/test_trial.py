@@ -1,0 +1,243 @@
+"""One source for one target, with the tools at hand: what comes out, and why nothing does.
+
+Availability is not monotone: what sm_90a has, neither sm_90 nor any later target has.
+"""
+
+import re
+
+import pytest
+
+from ptxbench.errors import PairError, ToolMissing
+from ptxbench.toolchain import cubin, locate, nvrtc, ptxas
+from ptxbench.toolchain.trial import (
+    ASSEMBLES,
+    REFUSED,
+    UNTRIED,
+    Need,
+    attempt,
+    directive,
+    needs,
+    newest_version,
+    number,
+    suffix,
+    targets,
+)
+from tests.folders import changed
+
+from .conftest import CUDA, PTX
+
+FENCES = changed(
+    PTX.replace("6.3", "8.0").replace("sm_75", "sm_90a"), "    bar.sync             0;\n",
+    "    bar.sync             0;\n    wgmma.fence.sync.aligned;\n",
+)  # fmt: skip
+REDUX = changed(
+    PTX.replace("6.3", "8.8").replace("sm_75", "sm_100f"), "    bar.sync             0;\n",
+    "    bar.sync             0;\n    redux.sync.max.f32   %value, %value, -1;\n",
+)  # fmt: skip
+COPIES = changed(PTX.replace("6.3", "7.8").replace("sm_75", "sm_90"), "bar.sync             0;", "cp.async.wait_all;")
+
+
+@pytest.fixture
+def attempts(tmp_path):
+    """Tries a text as a file named after its entry."""
+
+    def attempts(text, target, entry="twice", *, language="ptx", **options):
+        path = tmp_path / f"{entry}{'.cu' if language == 'cuda' else '.ptx'}"
+        path.write_text(text, encoding="utf-8")
+        return attempt(path, language=language, entry=entry, target=target, **options)
+
+    return attempts
+
+
+def test_the_targets_are_those_of_ptxas_from_sm_75_on_in_their_order():
+    known = targets()
+    assert known[:3] == ("sm_75", "sm_80", "sm_86")
+    assert known.index("sm_90") + 1 == known.index("sm_90a")
+    assert known.index("sm_120") + 1 == known.index("sm_120f") == known.index("sm_120a") - 1
+    assert list(map(number, known)) == sorted(map(number, known))
+
+
+def test_a_target_is_a_number_and_a_suffix():
+    assert [(number(each), suffix(each)) for each in ("sm_75", "sm_90a", "sm_100f")] == [
+        (75, ""), (90, "a"), (100, "f"),
+    ]  # fmt: skip
+
+
+def test_without_ptxas_there_are_no_targets(no_wheels):
+    with pytest.raises(ToolMissing, match=r"^No ptxas, which alone knows what a target takes: pip install"):
+        targets()
+
+
+RUNS = [
+    #  text    target     runs
+    (PTX,     "sm_75",    True),
+    (PTX,     "sm_120a",  True),   # plain PTX goes to every later target, with a suffix or without
+    (FENCES,  "sm_90",    False),  # less than what it is locked to
+    (FENCES,  "sm_90a",   True),
+    (FENCES,  "sm_100",   False),  # later, and without it
+    (FENCES,  "sm_100a",  False),
+    (REDUX,   "sm_90a",   False),
+    (REDUX,   "sm_100",   True),   # the plain target takes its own family's PTX
+    (REDUX,   "sm_103a",  True),
+    (REDUX,   "sm_110f",  False),  # another family
+    (REDUX,   "sm_120",   False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "target", "runs"), RUNS)
+def test_which_targets_take_a_text_is_what_ptxas_says(attempts, text, target, runs):
+    trial = attempts(text, target)
+    assert trial.status == (ASSEMBLES if runs else REFUSED)
+    assert (trial.registers is not None) == (trial.sass is not None) == (trial.code is not None) == runs
+
+
+def need(line, instruction, requires, message):
+    return Need("twice.ptx", line, instruction, requires, message)
+
+
+NEEDS = [
+    # its .target is too high, and so is what it uses
+    (COPIES, "sm_75", True, [need(25, "cp.async.wait_all", "sm_80 or higher",
+                                  "Feature 'cp.async.wait_all' requires .target sm_80 or higher")]),
+    # its .target alone
+    (COPIES, "sm_80", True, []),
+    # locked to another target; ptxas does not say to which
+    (FENCES, "sm_90", True, [need(26, "wgmma.fence.sync.aligned", None,
+                                  "Instruction 'wgmma.fence' not supported on .target 'sm_90'")]),
+    (REDUX, "sm_120", True, [need(26, "redux.sync.max.f32", None,
+                                  "Instruction 'redux.f32' not supported on .target 'sm_120'")]),
+    # ptxas names a line of its own macro before that of the text
+    (REDUX, "sm_80", True, [need(26, "redux.sync.max.f32", None,
+                                 "Instruction 'redux.f32' not supported on .target 'sm_80'")]),
+    # its .target fits, what it uses is not there
+    (COPIES.replace("sm_90", "sm_75"), "sm_90", False, [
+        need(25, "cp.async.wait_all", "sm_80 or higher",
+             "Feature 'cp.async.wait_all' requires .target sm_80 or higher"),
+    ]),
+    # its .version is too low
+    (COPIES.replace("7.8", "6.5").replace("sm_90", "sm_75"), "sm_90", False, [
+        need(25, "cp.async.wait_all", "PTX 7.0 or later",
+             "Feature 'cp.async.wait_all' requires PTX ISA .version 7.0 or later"),
+        need(25, "cp.async.wait_all", "sm_80 or higher",
+             "Feature 'cp.async.wait_all' requires .target sm_80 or higher"),
+    ]),
+    # no line, because ptxas gives none
+    (PTX.replace("values[64]", "values[64000]"), "sm_90", False, [
+        need(None, "", None, "Entry function 'twice' uses too much shared data (0x3e800 bytes, 0xc000 max)"),
+    ]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "target", "mismatch", "found"), NEEDS)
+def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, text, target, mismatch, found):
+    trial = attempts(text, target)
+    assert (trial.status, trial.mismatch, sorted(trial.needs, key=str)) == (REFUSED, mismatch, sorted(found, key=str))
+
+
+def test_a_text_whose_version_is_too_old_for_the_target_is_asked_about_in_the_newest(attempts):
+    """.version 8.0 does not know sm_120, where the question is what of the text sm_120 lacks."""
+    trial = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
+    assert [(each.line, each.instruction) for each in trial.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
+    assert "version" not in trial.needs[0].message
+    version = newest_version(locate.program("ptxas"))
+    assert float(version) >= 8.8
+
+
+GUARDED = [
+    ("@%past bra DONE;",              "bra"),
+    ("@!%past st.global.f32 [%a], 1", "st.global.f32"),
+    ("TOP: add.u32 %a, %a, 1;",       "add.u32"),
+    ("{ mov.b32 %a, 1; }",            "mov.b32"),
+    ("    ld.global.nc.L1::no_allocate.u32 %a, [%x];", "ld.global.nc.L1::no_allocate.u32"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "instruction"), GUARDED)
+def test_the_instruction_of_a_line_is_found_behind_guard_label_and_brace(tmp_path, line, instruction):
+    found = needs("ptxas kernel.ptx, line 2; error   : No", f"// first\n{line}\n", tmp_path / "x.ptx", "ptx")
+    assert [(each.file, each.line, each.instruction) for each in found] == [("x.ptx", 2, instruction)]
+
+
+WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1;" : "=f"(y[i]) : "f"(x[i]));')
+
+
+def test_asm_in_cuda_c_is_refused_by_its_cuda_c_line(attempts):
+    trial = attempts(WITH_ASM, "sm_120a", "scale", language="cuda")
+    assert (trial.status, trial.ptx_target, trial.mismatch) == (REFUSED, "sm_120a", False)
+    assert [(each.file, each.line, each.instruction) for each in trial.needs] == [("scale.cu", 7, "redux.sync.max.f32")]
+    assert attempts(WITH_ASM, "sm_100a", "scale", language="cuda").status == ASSEMBLES
+    assert attempts(WITH_ASM, "sm_100", "scale", language="cuda").status == REFUSED  # plain PTX cannot say it
+
+
+def test_cuda_c_that_nvrtc_refuses_is_a_refusal_with_its_line(attempts):
+    guarded = CUDA + "#if __CUDA_ARCH__ < 800\n#error too old\n#endif\n"
+    trial = attempts(guarded, "sm_75", "scale", language="cuda")
+    assert trial.status == REFUSED
+    assert trial.reason.startswith("scale.cu:10: ")
+    assert attempts(guarded, "sm_80", "scale", language="cuda").status == ASSEMBLES
+
+
+def test_the_text_says_what_version_and_target_it_is_of(attempts):
+    assert (attempts(REDUX, "sm_100").ptx_version, attempts(REDUX, "sm_100").ptx_target) == ("8.8", "sm_100f")
+    compiled = attempts(CUDA, "sm_86", "scale", language="cuda")
+    assert (compiled.ptx_version, compiled.ptx_target) == (newest_version(locate.program("ptxas")), "sm_86")
+    assert directive("// no .version here\n", "version") is None
+
+
+def test_figures_are_those_of_a_build(attempts, build):
+    for target in ("sm_75", "sm_90a", "sm_120"):
+        report = build(PTX, "twice", arch=target).report
+        trial = attempts(PTX, target)
+        assert (trial.registers, trial.spill_bytes, trial.shared_bytes, trial.sass, trial.code) == (
+            report.registers, 0, 256, report.sass["total"], report.sass_sha256,
+        )  # fmt: skip
+
+
+def test_code_that_is_not_there_has_no_instructions(build):
+    code = cubin.read(build(PTX, "twice").cubin)
+    assert cubin.instructions(code, "thrice") is None
+    assert cubin.instructions(code, "twice") > 10
+
+
+def test_a_file_without_the_kernel_that_it_is_named_after_is_refused(attempts):
+    trial = attempts(PTX, "sm_90", "thrice")
+    assert (trial.status, trial.reason) == (
+        REFUSED, "thrice.ptx has no kernel 'thrice'; it has twice. Name it after its file.",
+    )  # fmt: skip
+
+
+def test_text_that_is_not_ascii_is_refused(attempts):
+    assert "not ASCII" in attempts(PTX.replace("// twice", "// twïce"), "sm_90").reason
+
+
+def test_cuda_c_is_not_tried_without_nvrtc(attempts, monkeypatch):
+    def find():
+        raise ToolMissing("No NVRTC, which compiles CUDA C.")
+
+    monkeypatch.setattr(nvrtc, "find", find)
+    trial = attempts(CUDA, "sm_90", "scale", language="cuda")
+    assert (trial.status, trial.reason) == (UNTRIED, "No NVRTC, which compiles CUDA C.")
+
+
+def test_a_target_that_nvrtc_does_not_know_is_not_tried(attempts):
+    trial = attempts(CUDA, "sm_60", "scale", language="cuda")
+    assert trial.status == UNTRIED
+    assert re.search(r"cannot compile for 'sm_60'", trial.reason)
+
+
+def test_an_option_that_is_none_is_the_pairs_fault(attempts):
+    with pytest.raises(PairError, match="--fast_maths"):
+        attempts(CUDA, "sm_90", "scale", language="cuda", flags=["--fast_maths"])
+
+
+@pytest.mark.parametrize(("text", "target"), [(PTX, "sm_90"), (COPIES, "sm_75")])
+def test_what_was_tried_is_tried_no_more_be_it_refused(attempts, monkeypatch, text, target):
+    first = attempts(text, target)
+
+    def assemble(*_):
+        raise AssertionError("assembled again")
+
+    monkeypatch.setattr(ptxas, "assemble", assemble)
+    assert attempts(text, target) == first
+    with pytest.raises(AssertionError, match="assembled again"):
+        attempts(text + "// changed\n", target)
