@@ -88,6 +88,7 @@ def command(
       4  a kernel is wrong or broken, and was not in the baseline
       5  no verdict: a row is missing, unlike, wrong in both or not measurable; nothing was judged;
          unsure or without a baseline, where the config says fail
+      130  interrupted
     """
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable

@@ -324,6 +324,8 @@ def ratio_limits(head: Run, config: Config) -> list[Row]:
             verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
             off = log1p(rule.budget)  # shown against the limit itself
             change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
+            if name == MIN_SPEEDUP:  # shown as what it limits: lower is worse
+                change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
             row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
             # inside the limit by more than the budget is no improvement: there was nothing before
             within = WITHIN if verdict.verdict == IMPROVED else verdict.verdict

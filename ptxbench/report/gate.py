@@ -14,6 +14,7 @@ from rich.text import Text
 from ptxbench.judge.gate import WAIVED, Gate, Judged
 from ptxbench.report.comparison import STYLES, simple_table
 from ptxbench.report.gating import change_words, footer, header, steps, total, values
+from ptxbench.report.judgement import interval_words
 from ptxbench.report.table import WIDEST, paragraphs
 from ptxbench.units import size_words
 
@@ -66,13 +67,17 @@ def table(rows: Sequence[Judged]) -> Table:
     made = simple_table()
     for heading in ("gate", "verdict", "variant", "metric"):
         made.add_column(heading, no_wrap=heading not in ("variant", "metric"), overflow="fold")
-    for heading in ("base", "head", "change"):
+    wide = any(interval_words(each.row) for each in rows)
+    for heading in ("base", "head", "change", *["interval"] * wide):
         made.add_column(heading, justify="right", no_wrap=True)
     for _, group in groupby(rows, key=lambda each: (each.outcome, each.row.verdict, each.row.pair, each.row.variant,
                                                     each.row.size)):  # fmt: skip
         first, *others = group
         row = first.row
-        lines = [[each.row.metric, *values(each), change_words(each.row)] for each in (first, *others)]
+        lines = [
+            [each.row.metric, *values(each), change_words(each.row), *[interval_words(each.row)] * wide]
+            for each in (first, *others)
+        ]
         made.add_row(
             Text(first.outcome, OUTCOMES[first.outcome]),
             Text(row.verdict, STYLES.get(row.verdict, "")),

@@ -135,7 +135,7 @@ def why(judged: Judged, gate: Gate) -> str:
     if row.verdict in (UNSURE, NOT_MEASURABLE):
         return f"{REASONS[row.reason or '']}."
     if row.verdict == REFERENCE_MOVED:
-        return "the CUDA side's code changed and the PTX side's did not: the compiler got better."
+        return f"the CUDA side got better and its code changed ({row.moves}); the PTX side's did not."
     if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE, WAIVED):
         return row.detail or "no reason was recorded."
     if row.verdict == MISSING:
@@ -168,7 +168,8 @@ def next_step(judged: Judged, gate: Gate) -> str:
     if verdict == WAIVED:
         return "Mend it before its waiver ends."
     if row.rounds_needed:
-        return f"Measure both sides in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
+        sides = "" if judged.limit else " both sides"
+        return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
     if row.reason == "wide_interval":
         return "It lies at the budget, where more rounds help little: give it a budget of its own, or mend it."
     return f"Run it again: {again}"

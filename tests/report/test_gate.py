@@ -1,0 +1,134 @@
+"""Printed gates, whole, and what of them GitHub gets."""
+
+from dataclasses import replace
+
+from ptxbench.exporters.gate import printable, to_json, to_junit, to_markdown
+from ptxbench.exporters.github import MOST_BYTES, annotate, escaped, escaped_property, summary
+from ptxbench.judge.config import Config, parse
+from ptxbench.judge.gate import Problem, gate
+from ptxbench.report.gate import GateTable
+from ptxbench.report.gating import steps
+from tests.cli.test_gate import BASE, BEFORE, TIMED, UNLIKE_TOOLS, after, counted, timed
+from tests.report.test_table import printed
+from tests.runs import Kernel
+
+COUNTED = gate(
+    counted({"triad": after(registers=40, ptx_barriers=96), "scan": after(status="wrong", reason="y[2] is 1.")}),
+    BASE,
+    Config(),
+)
+RATIOS = gate(
+    timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}),
+    TIMED,
+    parse('version = 1\n[[pair]]\nmatch = "triad"\nmin_speedup = 1.1'),
+)
+
+
+def test_counters_with_what_changed_beside_them_and_what_to_do():
+    assert (
+        printed(GateTable(COUNTED))
+        == """\
+base  ba5e0001  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+head  4ead0001  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+
+gate  verdict    variant    metric        base  head  change
+────────────────────────────────────────────────────────────
+FAIL  REGRESSED  triad ptx  ptx_barriers    64    96   +50 %
+                 n=64
+warn  REGRESSED  triad ptx  registers       22    40   +82 %
+                 n=64
+
+FAIL BROKEN    scan ptx n=64: ptx is wrong: y[2] is 1.
+               Next: ptxbench run scan --variant ptx --size n=64 --backend emulator --arch sm_90
+FAIL REGRESSED triad ptx n=64 (ptx_barriers): worse (ptx: source); registers 22 -> 40, ptx_barriers
+               64 -> 96.
+               Next: ptxbench run triad --variant ptx --size n=64 --backend emulator --arch sm_90.
+               Meant? ptxbench baseline set 4ead0001 --reason TEXT, or a [[waive]].
+
+Gate: a wrong or broken kernel (exit status 4). 2 rows fail, 1 row warns, 40 rows pass.
+1 BROKEN, 2 REGRESSED, 14 WITHIN, 26 SAME-CODE.
+Gated: counters, exact. A [[pair]] may have its own.
+"""
+    )
+
+
+def test_ratios_with_their_intervals_against_baseline_and_limit():
+    text = printed(GateTable(RATIOS))
+    assert (
+        text[: text.index("FAIL REGRESSED")]
+        == """\
+base  ba5e0002  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  4ead0002  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+
+gate  verdict    variant    metric        base   head   change          interval
+────────────────────────────────────────────────────────────────────────────────
+FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
+                 n=64       min_speedup  1.100  1.001   -9.0 %    -9.4 .. -8.8 %
+
+"""
+    )
+
+
+def test_no_line_is_wider_than_the_terminal():
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config())):
+        for width in (100, 80):
+            assert max(map(len, printed(GateTable(found), width=width).splitlines())) <= width
+
+
+def test_every_row_that_is_not_green_says_what_to_do_next():
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config()), gate(BASE, None, Config())):
+        told = steps(found)
+        assert told
+        assert all(each.words and each.remedy for each in told)
+
+
+def many(count):
+    """A gate with so many missing pairs, each of its own reason: no two are told together."""
+    reasons = {f"pair_{i:04}": after(status="unsupported", reason=f"no instruction {i}.") for i in range(count)}
+    return gate(counted({**reasons, "z": BEFORE}), counted({**dict.fromkeys(reasons, BEFORE), "z": BEFORE}), Config())
+
+
+def test_github_gets_a_few_annotations_and_how_many_more_there_are():
+    lines = list(annotate(many(20)))
+    assert len(lines) == 9
+    assert lines[0].startswith("::error title=ptxbench gate MISSING::pair_0000 ptx n=64: ptx is unsupported: no ")
+    assert lines[-1].startswith("::error title=ptxbench gate::12 more. Gate: no verdict (exit status 5).")
+    assert len(list(annotate(many(8)))) == 8
+    assert list(annotate(gate(BASE, BASE, Config()))) == []
+
+
+def test_what_annotations_hold_is_escaped():
+    found = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
+    assert list(annotate(found)) == ["::error title=ptxbench gate::100 %25%0D%0Abad Next: a:b,c"]
+    assert escaped("50%25") == "50%2525"
+    assert escaped_property("a:b,c%") == "a%3Ab%2Cc%25"
+
+
+def test_a_summary_that_is_too_long_is_cut_and_says_so():
+    found = many(50)
+    whole = to_markdown(found)
+    assert summary(found) == whole
+    cut = summary(found, MOST_BYTES - 5000)
+    assert len(cut.encode()) < 5200
+    assert cut.splitlines()[-1].endswith("more lines are cut here: `ptxbench gate -o FILE.md` has them.")
+    assert summary(found, MOST_BYTES).splitlines()[-1].startswith(f"{len(whole.splitlines())} more lines are cut")
+
+
+def test_markdown_has_a_marker_the_causes_and_the_rows():
+    text = to_markdown(RATIOS)
+    assert text.startswith("<!-- ptxbench gate -->\n**Gate: a regression (exit status 3).")
+    assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ratio | 0.898 | 0.999 | +11.3 % | +11.0 .. +11.8 % |" in text
+
+
+def test_what_a_compiler_wrote_cannot_break_the_xml():
+    broken = counted({"triad": after(status="broken", reason="ptxas: \x1b[31m<bad> & \x00 \ud800"), "scan": BEFORE})
+    assert "ptxas: ?[31m&lt;bad&gt; &amp; ? ?" in to_junit(gate(broken, BASE, Config()))
+    assert printable("a\tb\n\x07") == "a\tb\n?"
+
+
+def test_junit_and_json_agree_with_the_gate():
+    text = to_junit(COUNTED)
+    assert 'tests="43" failures="2" errors="0" skipped="0"' in text
+    assert to_json(COUNTED).count('"outcome": "fail"') == 2
+    first = to_junit(gate(BASE, None, Config()))
+    assert 'tests="5" failures="0" errors="0" skipped="1"' in first  # that there is no baseline
