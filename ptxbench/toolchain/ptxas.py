@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,8 +48,8 @@ def check_ascii(source: bytes, name: str) -> str:
         ) from None
 
 
-def assemble(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
-    """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`.
+def assemble(tool: Path, ptx: str, arch: str, options: Sequence[str] = ()) -> tuple[bytes, str]:
+    """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options` are further ones of ptxas.
 
     Raises RefusedError with ptxas's messages; ToolMissing if it does not start.
     """
@@ -56,7 +57,7 @@ def assemble(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
         (Path(folder) / INPUT).write_bytes(ptx.encode("ascii"))
         try:
             ran = subprocess.run(
-                [tool, "-v", f"-arch={arch}", INPUT, "-o", "kernel.cubin"],
+                [tool, "-v", f"-arch={arch}", *options, INPUT, "-o", "kernel.cubin"],
                 cwd=folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

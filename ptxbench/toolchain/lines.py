@@ -1,0 +1,156 @@
+"""Which line of the PTX each SASS instruction is of, and how many registers are live there, as nvdisasm tells.
+
+The cubins made here are for reading; what is timed has no line information. `same_code` tells whether both are the
+same machine code. Read are the notes of ptxas and nvdisasm 13.5.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench import cache
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import Build, locate, ptxas, sha256
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain.sass import SECONDS
+
+LINE_INFO = ("-lineinfo",)
+PTX_LINES = ("-gp",)
+LIVE_REGISTERS = ("-plr", "-lrm", "count")
+"""nvdisasm ignores -gp beside these, so that both take two runs."""
+
+INSTRUCTION = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/\s+(?P<text>[^;]*?)\s*;\s*(?:// \|(?P<live>.*))?$")
+LABEL = re.compile(r"(?P<name>\.L_\w+):")
+LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+)")
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One of SASS. `line`: of the PTX; `live`: general registers; each None where nvdisasm does not tell."""
+
+    address: int
+    text: str
+    labels: tuple[str, ...] = ()
+    """The labels that stand before it."""
+    line: int | None = None
+    live: int | None = None
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The SASS of one kernel with its lines. `same_code`: whether it is the machine code of the build it is of."""
+
+    instructions: tuple[Instruction, ...]
+    same_code: bool
+
+
+def annotate(build: Build, *, pressure: bool = False) -> Annotated:
+    """The SASS of a build, from the same PTX assembled with line information; `pressure`: with live registers.
+
+    Raises ToolMissing without ptxas or nvdisasm.
+    """
+    assembler, disassembler = require("ptxas"), require("nvdisasm")
+    cubin, messages = assembled(assembler, build.ptx, build.arch)
+    resources = ptxas.resources(messages, build.entry)
+    assert resources is not None  # toolchain.build found the entry
+    identity = elf.identity(elf.read(cubin), build.entry, resources.registers, resources.shared_bytes)
+    code = tuple(instructions(printed(disassembler, cubin, PTX_LINES), build.entry))
+    if pressure:
+        live = {
+            each.address: each.live for each in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
+        }
+        code = tuple(
+            Instruction(each.address, each.text, each.labels, each.line, live.get(each.address)) for each in code
+        )
+    return Annotated(code, identity == build.report.sass_sha256)
+
+
+def require(name: str) -> Path:
+    """The tool of that name. Raises ToolMissing if it is not there."""
+    if tool := locate.program(name):
+        return tool
+    raise ToolMissing(f"No {name}, which a listing of the machine code needs: {locate.INSTALL}.")
+
+
+def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
+    """(cubin with line information, ptxas's messages), from the cache where ptxas has done it before."""
+
+    def make() -> bytes:
+        cubin, messages = ptxas.assemble(tool, ptx, arch, LINE_INFO)
+        return json.dumps([base64.b64encode(cubin).decode(), messages]).encode()
+
+    key = ("cubin", locate.version(tool), arch, *LINE_INFO, sha256(ptx.encode()))
+    cubin, messages = json.loads(cache.remember(key, make))
+    return base64.b64decode(cubin), messages
+
+
+def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
+    """What nvdisasm prints of the code with these options, from the cache where it has done so before."""
+
+    def make() -> bytes:
+        with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+            (Path(folder) / "kernel.cubin").write_bytes(cubin)
+            command = [tool, "-c", *options, "kernel.cubin"]
+            try:
+                ran = subprocess.run(
+                    command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
+                )
+            except (OSError, subprocess.TimeoutExpired) as error:
+                raise ToolMissing(f"nvdisasm does not run: {error}.") from None
+        if ran.returncode != 0:
+            said = ran.stderr.decode(errors="replace").strip()
+            raise ToolMissing(f"nvdisasm cannot read the cubin: {said or ran.returncode}.")
+        return ran.stdout
+
+    key = ("sass text", locate.version(tool), *options, "of", sha256(cubin))
+    return cache.remember(key, make).decode(errors="replace")
+
+
+def instructions(text: str, entry: str) -> list[Instruction]:
+    """The instructions of `entry` in what nvdisasm printed, without the trap and the padding behind its code."""
+    found: list[Instruction] = []
+    labels: list[str] = []
+    line = None
+    for row in section(text, entry):
+        if match := LINE.match(row):
+            line = int(match["line"])
+        elif match := LABEL.match(row):
+            labels.append(match["name"])
+        elif match := INSTRUCTION.match(row):
+            live = count(match["live"]) if match["live"] is not None else None
+            code = re.sub(r"`\(([^)]*)\)", r"\1", " ".join(match["text"].split()))
+            found.append(Instruction(int(match["address"], 16), code, tuple(labels), line, live))
+            labels = []
+    while found and is_padding(found[-1]):
+        found.pop()
+    return found
+
+
+def section(text: str, entry: str) -> Iterator[str]:
+    """The rows of the code of `entry`."""
+    inside = False
+    for row in text.splitlines():
+        if row.startswith("//-----"):
+            inside = False
+        if inside:
+            yield row
+        if row.split("//")[0].strip() == f".text.{entry}:":
+            inside = True
+
+
+def count(columns: str) -> int:
+    """The live general registers, which is the first column; blank for none."""
+    first = columns.split("|")[0].strip()
+    return int(first) if first.isdigit() else 0
+
+
+def is_padding(instruction: Instruction) -> bool:
+    """True for a NOP, and for an unconditional branch to itself, which is a trap."""
+    return instruction.text == "NOP" or any(instruction.text == f"BRA {label}" for label in instruction.labels)
