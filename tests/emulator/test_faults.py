@@ -94,6 +94,8 @@ FAULTS = [
      "by thread 8 of CTA 0 writes byte 32 of local memory, which has 32. Check its guard."),
     (NULL, 1, 1, 0, "st.global.f32",
      "by thread 0 of CTA 0 writes address 0x0, which is in no buffer. Check its guard."),
+    (NULL, 1, 1, -4, "st.global.f32",        # the last bytes of all: their end is address 0
+     "by thread 0 of CTA 0 writes address 0xfffffffffffffffc, which is in no buffer. Check its guard."),
     (GENERIC, 1, 1, 0, "ld.f32",
      "by thread 0 of CTA 0 reads address 0x8f0000000000, which is in no buffer. Check its guard."),
 ]  # fmt: skip

@@ -85,6 +85,7 @@ lane:
   %address.at = getelementptr i64, ptr %lanes, i64 %number.wide
   %address = load i64, ptr %address.at
   %end = add i64 %address, %size
+  %whole = icmp uge i64 %end, %address            ; not so for the last bytes of all, whose end is 0
   %ragged = and i64 %address, %low
   %odd = icmp ne i64 %ragged, 0
   br label %search
@@ -100,7 +101,8 @@ look:
   %hi = load i64, ptr %hi.at
   %after = icmp uge i64 %address, %lo
   %before = icmp ule i64 %end, %hi
-  %inside = and i1 %after, %before
+  %between = and i1 %after, %before
+  %inside = and i1 %between, %whole
   br i1 %inside, label %hit, label %miss
 miss:
   %i.next = add i64 %i, 1
