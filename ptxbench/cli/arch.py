@@ -121,7 +121,7 @@ def gather(survey: Survey, subjects: Sequence[Subject], *, quiet: bool) -> list[
             if not quiet:
                 with bar.paused():
                     console.print(MatrixTable(event, survey.cell))
-    if not quiet:
-        lines = [compiled_line(matrices), total(matrices) if len(matrices) > 1 else None]
+    lines = [compiled_line(matrices), total(matrices) if len(matrices) > 1 else None]
+    if not quiet and any(lines):
         console.print(Constrain(Text("\n".join(filter(None, lines)), "dim"), WIDEST))
     return matrices

@@ -133,15 +133,20 @@ def why(trial: Trial, reach: Reach) -> str:
 
 
 def asks(need: Need, reach: Reach) -> str:
-    """What one line needs; where ptxas does not say, which targets have it all."""
+    """What one line needs; where ptxas does not say, the targets for which it has nothing against that line."""
     if need.requires:
         return f"{need.instruction or need.message} needs {need.requires}"
     if need.instruction and re.search(
         r" not supported on \.target | cannot be compiled for architecture ", need.message
     ):
-        places = spans(reach.assembling, list(reach.trials))
-        return f"{need.instruction} needs " + (places or "another target")
+        places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
+        return f"{need.instruction} needs {places or 'another target'}"
     return need.message
+
+
+def has(trial: Trial, need: Need) -> bool:
+    """True where the trial says that its target takes the line of `need`, whatever else it lacks."""
+    return trial.status == ASSEMBLES or trial.mismatch and need.line not in {each.line for each in trial.needs}
 
 
 def demand(need: Need) -> int:
@@ -155,11 +160,17 @@ def warnings(matrix: Matrix) -> Iterator[str]:
     found: dict[str, dict[str, list[str]]] = {}
     for variant, reach in matrix.reaches.items():
         for trial in reach.trials.values():
-            for line in dict.fromkeys(re.sub(r"^ptxas ", "", each) for each in trial.log.splitlines()):
+            for line in dict.fromkeys(map(message, trial.log.splitlines())):
                 found.setdefault(line, {}).setdefault(variant, []).append(trial.target)
     for line, whose in found.items():
         where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
         yield f"{where}: {line}"
+
+
+def message(line: str) -> str:
+    """A line of ptxas's log without its name and the kind of the message: `tiles.ptx:7: ...`."""
+    found = re.match(r"ptxas (?:(?P<place>.+); )?\w+\s*: (?P<text>.+)", line)
+    return ": ".join(filter(None, [found["place"], found["text"]])) if found else line
 
 
 def jit_lines(matrix: Matrix) -> Iterator[str]:
