@@ -86,6 +86,7 @@ RUN_CONDITIONS = (
     Condition("clock policy",      NOTE,      UNLIKE,    OK,     OK,     lambda run: run.settings.get("clock_policy")),
     Condition("power limit",       NOTE,      UNLIKE,    OK,     OK,     of_gpu("power_limit_w")),
     Condition("ECC",               NOTE,      UNLIKE,    OK,     OK,     of_gpu("ecc")),
+    Condition("flush of L2",       NOTE,      UNLIKE,    OK,     OK,     lambda run: run.calibration.get("flush_k")),
     Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, UNLIKE, OK,     tool("ptxas")),
     Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda"),
     Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.get("emulator")),

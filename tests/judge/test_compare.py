@@ -274,6 +274,7 @@ LIKE = [
     (lambda run: changed(run, "device", mig="1g.10gb"), "MIG profile", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
     (lambda run: changed(run, "settings", clock_policy="locked:1590"), "clock policy", "note", "UNLIKE", "", "", ""),
     (lambda run: changed(run, "device", power_limit_w=500), "power limit", "note", "UNLIKE", "", "", ""),
+    (lambda run: changed(run, "calibration", flush_k=3), "flush of L2", "note", "UNLIKE", "", "", ""),
     (lambda run: changed(run, "device", ecc=False), "ECC", "note", "UNLIKE", "", "", ""),
     (lambda run: changed(run, "device", driver="590.1"), "driver", "note", "note", "", "", ""),
     (lambda run: changed(run, "toolchain", ptxas="13.3"), "ptxas", "toolchain", "toolchain", "UNLIKE", "", ""),
