@@ -100,8 +100,7 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
         "language": result.language,
         "status": result.status,
         **({"reason": result.reason} if result.reason else {}),
-        "build": result.build
-        and {key: each for key, each in dataclasses.asdict(result.build).items() if key not in ("opcodes", "log")},
+        "build": result.build and {key: each for key, each in dataclasses.asdict(result.build).items() if key != "log"},
         "check": result.check and {"reference": "", "tolerance": result.check.tolerance, "sizes": []},
         "counts": result.counts and {key: each for key, each in result.counts.items() if key not in PARTS},
     }

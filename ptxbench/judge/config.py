@@ -16,6 +16,7 @@ from typing import Any, Literal, cast
 
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
+from ptxbench.judge.rules import RULES
 from ptxbench.metrics import BY_NAME
 
 NAME = "ptxbench.toml"
@@ -184,7 +185,7 @@ def counter_limits(value: Any, where: str) -> Mapping[str, float]:
 def metric_name(value: Any, where: str) -> str:
     """The metric of a row of the gate: of METRICS, or what a limit is called; a glob too."""
     name = text(value, where)
-    known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", "sass.local", "sass.width"]
+    known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", *RULES]
     known += [f"{end}_{metric.name}" for metric in COUNTERS for end in ("max", "min")]
     if not any(fnmatchcase(each, name) for each in known):
         raise UsageError(f"{where}: there is no metric '{name}'.{suggestion(name, known)}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench.judge.comparable import Difference
@@ -28,8 +28,9 @@ class CounterRule:
     fails: bool = True
 
 
-LOCAL, WIDTH = "sass.local", "sass.width"
-"""Metrics that the gate alone knows: accesses of local memory, and vector accesses, as they stand in the SASS."""
+LOCAL, WIDTH, READ_ONLY = "sass.local", "sass.width", "sass.nc"
+"""Metrics that the gate alone knows: accesses of local memory, vector accesses, and loads by the read-only path (`.nc`
+of PTX), as they stand in the SASS."""
 
 RULES = {
     rule.metric: rule
@@ -38,6 +39,7 @@ RULES = {
         CounterRule("stack", "a thread got local memory"),
         CounterRule(LOCAL, "the machine code loads or stores local memory"),
         CounterRule(WIDTH, "vector accesses became narrower ones"),
+        CounterRule(READ_ONLY, "loads left the read-only path", fails=False),
         CounterRule("occupancy", "fewer warps fit an SM"),
         CounterRule("registers", "registers of a thread", fails=False),
         CounterRule("sass", "machine instructions", allowed=0.05, fails=False),
@@ -109,22 +111,51 @@ def narrowed(base: BuildReport, head: BuildReport) -> bool:
     return False
 
 
+def read_only_loads(build: BuildReport) -> float | None:
+    """Global loads by the read-only path; None where nobody disassembled it."""
+    return loads(build)[0] if build.opcodes else None
+
+
+def loads(build: BuildReport) -> tuple[int, int]:
+    """Global loads by the read-only path, and the others."""
+    by_path = [0, 0]
+    for name, count in build.opcodes.items():
+        opcode, *modifiers = name.split(".")
+        if opcode == "LDG":
+            by_path["CONSTANT" not in modifiers] += count
+    return by_path[0], by_path[1]
+
+
+def left_read_only(base: BuildReport, head: BuildReport) -> bool:
+    """Whether head has fewer loads by the read-only path, and more others."""
+    before, after = loads(base), loads(head)
+    return after[0] < before[0] and after[1] > before[1]
+
+
+def grew(count: Callable[[BuildReport], float | None]) -> Callable[[BuildReport, BuildReport], bool]:
+    return lambda base, head: (count(head) or 0) > (count(base) or 0)
+
+
+OF_CODE = (
+    (LOCAL, local_accesses, grew(local_accesses)),
+    (WIDTH, wide_accesses, narrowed),
+    (READ_ONLY, read_only_loads, left_read_only),
+)
+"""Each with its count, and what of two builds is worse."""
+
+
 def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Iterator[Row]:
-    """The rows of LOCAL and WIDTH of a variant that is verified in both runs; `row`: its place and its moves."""
+    """The rows of OF_CODE of a variant that is verified in both runs; `row`: its place and its moves."""
     before, after = base.variants[row.variant].build, head.variants[row.variant].build
     if before is None or after is None:
         return
-    for metric, count in ((LOCAL, local_accesses), (WIDTH, wide_accesses)):
+    for metric, count, worse in OF_CODE:
         values = count(before), count(after)
         if values == (None, None):
             continue
-        found = apply(
-            dataclasses.replace(row, metric=metric, base=values[0], head=values[1]), "tools", base, head, differences
-        )
-        if not found.verdict:
-            worse = narrowed(before, after) if metric == WIDTH else (values[1] or 0) > (values[0] or 0)
-            found = code_row(found, worse)
-        yield found
+        found = dataclasses.replace(row, metric=metric, base=values[0], head=values[1])
+        found = apply(found, "tools", base, head, differences)
+        yield found if found.verdict else code_row(found, worse(before, after))
 
 
 def code_row(row: Row, worse: bool) -> Row:

@@ -54,7 +54,7 @@ def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_n
     text = PATH.read_text()
     assert '      "ptx_barriers": 64\n' in text
     assert '"grid": [ 64, 1, 1 ],\n' in text
-    for left_out in ("opcodes", '"log"', "argv", "cpu"):
+    for left_out in ('"log"', "argv", "cpu"):
         assert left_out not in text
     assert from_json(text, "b").run["id"] == "ba5e0001"
 

@@ -8,7 +8,7 @@ import pytest
 from ptxbench.judge.config import Config, Waiver, parse
 from ptxbench.judge.gate import NO_VERDICT, ORDER, REGRESSION, WRONG_KERNEL, Judged, gate
 from ptxbench.judge.rows import COUNTERS
-from ptxbench.judge.rules import LOCAL, RULES, WIDTH, narrowed
+from ptxbench.judge.rules import LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
@@ -39,6 +39,35 @@ WIDTHS = [
 @pytest.mark.parametrize(("before", "after", "lost"), WIDTHS)
 def test_a_vector_width_is_lost_where_narrower_accesses_take_its_place(before, after, lost):
     assert narrowed(build(**before), build(**after)) is lost
+
+
+# opcodes before, after, whether loads left the read-only path
+PATHS = [
+    ({"LDG.E.128.CONSTANT": 2}, {"LDG.E.128": 2}, True),
+    ({"LDG.E.CONSTANT": 2, "LDG.E": 1}, {"LDG.E.CONSTANT": 1, "LDG.E": 2}, True),
+    ({"LDG.E.CONSTANT": 8}, {"LDG.E.CONSTANT": 4}, False),  # unrolled less
+    ({"LDG.E": 2}, {"LDG.E": 4}, False),
+    ({"LDG.E": 2}, {"LDG.E.CONSTANT": 2}, False),
+    ({"LDC.CONSTANT": 2}, {"LDC": 2}, False),  # no global load
+]
+
+
+@pytest.mark.parametrize(("before", "after", "left"), PATHS)
+def test_loads_leave_the_read_only_path_where_others_take_their_place(before, after, left):
+    builds = [BuildReport("s", "p", "m", opcodes=each) for each in (before, after)]
+    assert left_read_only(*builds) is left
+
+
+def test_loads_that_leave_the_read_only_path_warn():
+    def loading(code, opcode):
+        run = with_sass(BASE, "ptx", code)
+        return replace(run, cells=[replace(cell, variants={**cell.variants, "ptx": replace(
+            cell.variants["ptx"], build=replace(cell.variants["ptx"].build, opcodes={opcode: 2})
+        )}) for cell in run.cells])  # fmt: skip
+
+    found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), Config())
+    assert {each.row.metric for each in found.warning} == {READ_ONLY}
+    assert found.code == 0
 
 
 def with_sass(run, variant, code, **sass):
@@ -85,7 +114,7 @@ def test_machine_code_that_nobody_read_has_no_such_rows():
 
 def test_every_rule_is_of_a_counter_and_each_is_judged():
     names = {metric.name for metric in COUNTERS}
-    assert set(RULES) - names == {LOCAL, WIDTH}
+    assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY}
     found = {each.row.metric for each in gate(BASE, BASE, Config()).rows}
     assert found - {"verified"} <= set(RULES)
 
