@@ -28,7 +28,7 @@ class Kind:
 
 CELLS = {
     "registers": Kind("registers of a thread", lambda trial, _: trial.registers),
-    "spills": Kind("bytes spilled by a thread, stores and loads", lambda trial, _: trial.spill_bytes),
+    "spills": Kind("bytes that a thread spills and reloads", lambda trial, _: trial.spill_bytes),
     "sass": Kind("SASS instructions", lambda trial, _: trial.sass),
     "occupancy": Kind("theoretical occupancy in %", lambda _, occupancy: occupancy, "%"),
 }
@@ -140,7 +140,10 @@ def asks(need: Need, reach: Reach) -> str:
         r" not supported on \.target | cannot be compiled for architecture ", need.message
     ):
         places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
-        return f"{need.instruction} needs {places or 'another target'}"
+        # A plain target takes such PTX of its family, and not by a .target of its own name.
+        jit = reach.jit
+        by = f" by .target {jit.target}" if places and jit and suffix(jit.target or "") == "f" else ""
+        return f"{need.instruction} needs {places or 'another target'}{by}"
     return need.message
 
 
@@ -178,7 +181,7 @@ def jit_lines(matrix: Matrix) -> Iterator[str]:
     alike: dict[Jit, list[str]] = {}
     for variant, reach in matrix.reaches.items():
         jit = reach.jit
-        if jit and jit.target:
+        if jit and jit.target and reach.assembling:
             # Where it goes follows from its target, unless the target is of a family.
             alike.setdefault(jit if suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(variant)
     for jit, variants in alike.items():
@@ -234,12 +237,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def header(versions: Mapping[str, str | None], targets: Sequence[str], cell: str) -> str:
-    """`Registers of a thread, of what ptxas 13.5.37 makes for 26 targets; CUDA C by NVRTC 13.5.37.`"""
+    """`Registers of a thread, by ptxas 13.5.37 and NVRTC 13.5.37, for 26 targets. Nothing is run.`"""
     heading = CELLS[cell].heading
-    nvrtc = f"CUDA C by NVRTC {versions['nvrtc']}" if versions.get("nvrtc") else "no NVRTC"
+    nvrtc = f"and NVRTC {versions['nvrtc']}" if versions.get("nvrtc") else "without NVRTC"
     return (
-        f"{heading[0].upper()}{heading[1:]}, of what ptxas {versions.get('ptxas') or ABSENT} makes for "
-        f"{len(targets)} target{'' if len(targets) == 1 else 's'}; {nvrtc}. Nothing is run."
+        f"{heading[0].upper()}{heading[1:]}, by ptxas {versions.get('ptxas') or ABSENT} {nvrtc}, "
+        f"for {len(targets)} target{'' if len(targets) == 1 else 's'}. Nothing is run."
     )
 
 

@@ -298,7 +298,7 @@ def test_warnings_are_told_once_with_their_targets(log, words):
 def test_the_header_tells_the_tools_and_the_end_what_was_built():
     versions = {"ptxas": "13.5.37", "nvrtc": None}
     assert header(versions, ["sm_90"], "sass") == (
-        "SASS instructions, of what ptxas 13.5.37 makes for 1 target; no NVRTC. Nothing is run."
+        "SASS instructions, by ptxas 13.5.37 without NVRTC, for 1 target. Nothing is run."
     )
     assert total([PAIR, matrix(CUDA)]) == "27 of 40 builds assemble: 5 variants of 2."
 
@@ -308,7 +308,7 @@ def test_markdown_holds_the_same_table_and_notes():
     assert (
         to_markdown(survey)
         == """\
-Registers of a thread, of what ptxas 13.5.37 makes for 8 targets; CUDA C by NVRTC 13.5.37. Nothing is run.
+Registers of a thread, by ptxas 13.5.37 and NVRTC 13.5.37, for 8 targets. Nothing is run.
 
 ### tiles
 

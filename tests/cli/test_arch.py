@@ -1,0 +1,164 @@
+"""`ptxbench arch` with the tools at hand: what is printed and written, and how it ends."""
+
+import json
+import re
+
+import pytest
+
+from ptxbench.toolchain import locate
+from ptxbench.toolchain.trial import targets
+from tests.folders import CUDA, PTX, changed
+
+LOCKED = changed(
+    PTX.replace("6.3", "8.0").replace("sm_75", "sm_90a"), "    ret;\n", "    wgmma.fence.sync.aligned;\n    ret;\n"
+)
+FAMILY = changed(
+    PTX.replace("6.3", "8.8").replace("sm_75", "sm_100f"),
+    "DONE:\n",
+    "    redux.sync.max.f32  %value, %value, -1;\nDONE:\n",
+)
+SOME = [f"--target={each}" for each in ("sm_75", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a", "sm_120")]
+
+
+def without_figures(text):
+    """The printed text with R for every number that ptxas chose, and without its version."""
+    text = re.sub(r"(?<=  )\d+(?=$|  )", lambda found: "R".rjust(len(found[0])), text, flags=re.M)
+    return "\n".join(line.rstrip() for line in re.sub(r"\d+\.\d+\.\d+", "V", text).splitlines()) + "\n"
+
+
+def test_a_pair_with_a_locked_variant_and_one_of_a_family_is_printed_whole(ptxbench, kernels):
+    (kernels / "ptx" / "scale.fence.ptx").write_text(LOCKED)
+    (kernels / "ptx" / "scale.redux.ptx").write_text(FAMILY)
+    ran = ptxbench("arch", "scale", "--kernels", kernels, *SOME)
+    newest = re.search(r"\.version (\d+\.\d+)", ran.out)[1]
+    assert (ran.status, ran.err) == (0, "")
+    assert (
+        without_figures(ran.out.replace(newest, "N").split("JIT of CUDA C")[0])
+        == """\
+Registers of a thread, by ptxas V and NVRTC V, for 7 targets. Nothing is run.
+
+scale
+
+target              cuda  ptx  cuda@fast  ptx.fence  ptx.redux
+──────────────────────────────────────────────────────────────
+sm_75                  R    R          R        ✘ 1        ✘ 2
+sm_90                  R    R          R        ✘ 1        ✘ 2
+sm_90a                 R    R          R          R        ✘ 2
+sm_{100,100f,100a}     R    R          R        ✘ 1          R
+sm_120                 R    R          R        ✘ 1        ✘ 2
+
+1 ptx.fence on sm_75, sm_90, sm_100 to sm_120: scale.fence.ptx:39: wgmma.fence.sync.aligned needs
+  sm_90a
+2 ptx.redux on sm_75 to sm_90a, sm_120: scale.redux.ptx:38: redux.sync.max.f32 needs sm_100 to
+  sm_100a by .target sm_100f
+i JIT of ptx: GPUs from sm_75 on, by driver 400 (CUDA 10.0) or newer
+i JIT of ptx.fence: GPUs of sm_90 alone, as sm_90a says, by driver 525 (CUDA 12.0) or newer
+i JIT of ptx.redux: GPUs of sm_100f's family alone, sm_100, by driver 575 (CUDA 12.9) or newer
+PTX runs on 7 of 7 targets, CUDA C on 7, ptx.fence on 1, ptx.redux on 3.
+
+"""
+    )
+
+
+@pytest.fixture
+def file(tmp_path, kernels):
+    """Writes a file beside the kernels folder, which is the current one's."""
+
+    def file(name, text):
+        (tmp_path / name).write_text(text)
+        return name
+
+    return file
+
+
+def test_json_holds_every_figure_refusal_and_driver_and_is_alone_on_stdout(ptxbench, file):
+    ran = ptxbench("arch", file("fence.ptx", LOCKED), "--json", "--target=sm_90*", "--columns=sass")
+    document = json.loads(ran.out)
+    assert (ran.status, ran.err, document["schema"], document["targets"]) == (
+        0, "", "ptxbench.arch/1", ["sm_90", "sm_90a"],
+    )  # fmt: skip
+    (pair,) = document["pairs"]
+    kernel = pair["variants"]["scale"]
+    assert (pair["name"], pair["closing"]) == ("fence.ptx", "scale runs on 1 of 2 targets.")
+    assert kernel["jit"] == {
+        "ptx_version": "8.0", "ptx_target": "sm_90a", "cuda": "12.0", "driver": 525, "gpus": ["sm_90"],
+    }  # fmt: skip
+    refused, made = kernel["targets"]["sm_90"], kernel["targets"]["sm_90a"]
+    assert (refused["status"], refused["registers"], refused["occupancy"]) == ("refused", None, None)
+    assert refused["needs"] == [
+        {
+            "file": "fence.ptx",
+            "line": 39,
+            "instruction": "wgmma.fence.sync.aligned",
+            "requires": None,
+            "message": "Instruction 'wgmma.fence' not supported on .target 'sm_90'",
+        }
+    ]
+    assert (made["status"], made["spill_bytes"], made["occupancy"]) == ("assembles", 0, 1.0)
+    assert made["sass"] > 10
+
+
+def test_the_matrix_is_written_in_the_form_of_the_suffix(ptxbench, kernels, tmp_path):
+    outputs = [tmp_path / "arch.md", tmp_path / "arch.json"]
+    ran = ptxbench("arch", "scale", "--kernels", kernels, "--target=sm_90", *(f"--output={each}" for each in outputs))
+    assert ran.status == 0
+    assert "| target | `cuda` | `ptx` | `cuda@fast` |\n" in outputs[0].read_text()
+    assert json.loads(outputs[1].read_text())["pairs"][0]["name"] == "scale"
+
+
+def test_by_default_every_target_and_every_pair_is_tried(ptxbench, kernels):
+    document = json.loads(ptxbench("arch", "--kernels", kernels, "--json").out)
+    assert [each["name"] for each in document["pairs"]] == ["scale"]
+    assert document["targets"] == list(targets())
+    count = len(targets())
+    assert document["pairs"][0]["closing"] == f"PTX runs on {count} of {count} targets, CUDA C on {count}."
+
+
+def test_a_column_holds_what_is_chosen(ptxbench, file):
+    ran = ptxbench("arch", file("a.ptx", PTX), "--target=sm_90", "--columns=occupancy")
+    assert ran.out.startswith("Theoretical occupancy in %, by ptxas ")
+    assert "\nsm_90     100\n" in ran.out
+
+
+def test_files_and_pairs_can_be_asked_for_together(ptxbench, kernels, file):
+    path = file("other.cu", CUDA)
+    ran = ptxbench("arch", path, "scale", "--kernels", kernels, "--target=sm_90")
+    assert re.search(r"^other\.cu\n.*^scale\n.*^4 of 4 builds assemble: 4 variants of 2\.$", ran.out, re.M | re.S)
+
+
+ENDS = [
+    # arguments                          status  words of stderr
+    (["nothing"],                             2, "There is no pair 'nothing' in 'kernels'."),
+    (["scale", "--target=sm_91"],             2, "There is no target 'sm_91'. Did you mean 'sm_90'?"),
+    (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
+    (["scale", "-o", "arch.csv"],             2, "'arch.csv' has no known suffix. Name a file"),
+    (["scale", "-o", "no/arch.md"],           0, ""),
+    (["scale", "--columns=time"],             2, "Invalid value for '--columns'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "status", "words"), ENDS)
+def test_each_mistake_is_told_with_what_to_do(ptxbench, kernels, arguments, status, words):
+    ran = ptxbench("arch", "--kernels", "kernels", *arguments)
+    assert ran.status == status
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_a_kernel_that_no_target_takes_ends_with_4(ptxbench, file):
+    ran = ptxbench("arch", file("bad.ptx", changed(PTX, "mul.rn.f32", "mul.no.f32")))
+    assert ran.status == 4
+    assert "1 scale on every target: bad.ptx:35: " in ran.out
+    assert "scale runs on 0 of " in ran.out
+
+
+def test_a_target_that_was_chosen_may_refuse_all(ptxbench, file):
+    assert ptxbench("arch", file("fence.ptx", LOCKED), "--target=sm_75").status == 0
+
+
+def test_without_ptxas_there_is_nothing_to_ask(ptxbench, kernels, monkeypatch):
+    program = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else program(name))
+    ran = ptxbench("arch", "scale", "--kernels", kernels)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith("Error: No ptxas, which alone knows what a target takes: pip install")
