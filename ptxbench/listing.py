@@ -105,6 +105,7 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
     callers: dict[tuple[str, ...], tuple[str, ...]] = {}
     found: dict[int, int] = {}
     current: int | None = None
+    depth = 0
     for number, row in enumerate(ptx, 1):
         if match := LOC.match(row):
             at = tuple(match["at"].split())
@@ -117,21 +118,29 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
             current = int(at[1]) if at[0] == own else None
         elif current is not None:
             found[number] = current
-        if row.startswith("}"):
+        depth += deeper(row)
+        if depth == 0:  # not at the first brace: inline assembly has blocks of its own
             current = None
     return found
 
 
 def kernel_lines(ptx: Sequence[str], entry: str) -> Iterator[int]:
     """The lines of the kernel `entry`, without blank ones, comments and .loc."""
-    inside = False
+    inside, depth = False, 0
     for number, row in enumerate(ptx, 1):
-        if re.match(rf"\s*(?:\.visible\s+|\.weak\s+)?\.entry\s+{re.escape(entry)}\b", row):
-            inside = True
+        if depth == 0 and re.match(r"\s*(?:\.visible\s+|\.weak\s+)?\.(?:entry|func)\b", row):
+            inside = re.search(rf"\.entry\s+{re.escape(entry)}(?![\w$])", row) is not None
+        depth += deeper(row)
         if inside and not re.match(r"\s*(?:$|//|\.loc\b)", row):
             yield number
-        if row.startswith("}"):
-            inside = False
+        if inside and depth == 0 and "}" in row:
+            return
+
+
+def deeper(row: str) -> int:
+    """How many blocks a line of PTX opens, less those that it closes."""
+    code = row.split("//")[0]
+    return code.count("{") - code.count("}")
 
 
 # ---- side by side
@@ -155,13 +164,12 @@ def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool 
         sass_of[instruction.line].append(index)
     rows_of: dict[int | None, list[Row]] = defaultdict(list)
     for line in listing.ptx_shown if with_ptx else ():
-        partners = sass_of.pop(line, None) or [None]
+        partners: Sequence[int | None] = sass_of.pop(line, ()) or (None,)
         rows_of[listing.origin.get(line)] += [
             Row(None, None if i else line, partner) for i, partner in enumerate(partners)
         ]
-    left = sorted((index, line) for line, indices in sass_of.items() for index in indices)
-    for index, line in left:
-        rows_of[listing.origin.get(line or 0)].append(Row(None, None, index))
+    for index in sorted(index for indices in sass_of.values() for index in indices):
+        rows_of[listing.line_of(listing.sass[index])].append(Row(None, None, index))
     rows = rows_of.pop(None, [])
     for number in range(1, len(listing.source) + 1):
         first, *more = rows_of.get(number) or [Row()]
@@ -194,9 +202,9 @@ EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
 
 
 class Side(NamedTuple):
-    """One instruction of a comparison: its index, what it is, and the index of its partner on the other side."""
+    """One instruction of a comparison: which of its side, what it is, and which of the other side is its partner."""
 
-    index: int
+    number: int
     kind: str
     partner: int | None = None
 

@@ -97,7 +97,7 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
     def make() -> bytes:
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
             (Path(folder) / "kernel.cubin").write_bytes(cubin)
-            command = [tool, "-c", *options, "kernel.cubin"]
+            command = [str(tool), "-c", *options, "kernel.cubin"]
             try:
                 ran = subprocess.run(
                     command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS

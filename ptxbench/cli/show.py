@@ -1,0 +1,248 @@
+"""`ptxbench show`: what the compilers make of a kernel, stage beside stage."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.errors import KernelError, UsageError, suggestion
+
+if TYPE_CHECKING:
+    from ptxbench.discovery import Found, Source
+    from ptxbench.listing import Listing
+    from ptxbench.pair import Size
+    from ptxbench.report.listing import View
+    from ptxbench.toolchain import Build
+
+SUFFIXES = (".cu", ".ptx")
+
+
+@click.command("show")
+@click.argument("pair", metavar="PAIR|FILE")
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Show this variant, by name or glob; repeat.  [default: cuda and ptx]",
+)
+@click.option("--side-by-side", "view", flag_value="side by side", help="CUDA C, PTX and SASS, however narrow.")
+@click.option("--ptx", "view", flag_value="ptx", help="The CUDA C beside its PTX, and the hand-written PTX.")
+@click.option(
+    "--sass", "view", flag_value="sass", help="The SASS in its own order, beside the lines that it was made of."
+)
+@click.option(
+    "--diff",
+    nargs=2,
+    metavar="A B",
+    help="The SASS of variant A against that of B, such as --diff cuda ptx, whatever registers they use.",
+)
+@click.option(
+    "--hot",
+    is_flag=True,
+    help="Add how often warps execute each line of PTX, or instructions of a line of CUDA C; counted on the emulator.",
+)
+@click.option(
+    "--size",
+    metavar="N=V,..",
+    help="Count at this size, such as n=65536.  [default: the pair's first check size; with --hot]",
+)
+@click.option("--pressure", is_flag=True, help="Add how many registers are live at each SASS instruction.")
+@click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
+@click.option("--entry", metavar="NAME", help="The kernel to show, where FILE has several.")
+@click.option(
+    "--flag",
+    "flags",
+    multiple=True,
+    metavar="OPTION",
+    help="An option of NVRTC for FILE.cu, such as --use_fast_math; repeat.",
+)
+@kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
+@click.option("--json", "as_json", is_flag=True, help="Print the texts and their links as JSON, and nothing else.")
+def command(
+    pair: str,
+    variants: tuple[str, ...],
+    view: View | None,
+    diff: tuple[str, str] | None,
+    hot: bool,
+    size: str | None,
+    pressure: bool,
+    arch: str | None,
+    entry: str | None,
+    flags: tuple[str, ...],
+    kernels: Path,
+    as_json: bool,
+) -> int:
+    """Show CUDA C, the PTX that NVRTC makes of it, hand-written PTX, and the SASS of each, aligned by line.
+
+    By default source and SASS, and from 140 columns on the PTX between them. Of --ptx, --sass, --side-by-side and
+    --diff, one. A .cu or .ptx FILE need not be part of a pair. No GPU is needed.
+
+    Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
+    """
+    from ptxbench.listing import compare, to_document
+
+    refuse(view, diff, variants, hot, size, pressure)
+    if Path(pair).suffix in SUFFIXES:
+        refuse_for_files(variants, diff, hot)
+        listings = [of_file(Path(pair), arch, entry, flags, pressure)]
+    else:
+        if entry or flags:
+            raise UsageError(f"{'--entry' if entry else '--flag'} is for a .cu or .ptx file, and '{pair}' is a pair.")
+        listings = of_pair(kernels, pair, diff or variants, arch or "sm_90", hot, size, pressure, strict=bool(diff))
+    difference = None
+    if diff:
+        by_name = {each.variant: each for each in listings}
+        difference = compare(by_name[diff[0]], by_name[diff[1]])
+    if as_json:
+        import json
+
+        click.echo(json.dumps(to_document(listings, difference), indent=1))
+        return 0
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.listing import DifferenceView, ListingView
+
+    console = open_console()
+    if difference:
+        console.print(DifferenceView(difference))
+        return 0
+    for index, each in enumerate(listings):
+        if index:
+            console.print()
+        console.print(ListingView(each, view or "auto"))
+    return 0
+
+
+def refuse(
+    view: str | None, diff: object, variants: Sequence[str], hot: bool, size: str | None, pressure: bool
+) -> None:
+    """Raises UsageError for options that do not go together."""
+    if diff and variants:
+        raise UsageError("--diff names its variants itself. Leave out --variant.")
+    if diff and view:
+        raise UsageError(f"--diff and --{view.replace(' ', '-')} are two views. Choose one.")
+    if hot and (diff or view == "sass"):
+        raise UsageError("--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx.")
+    if size and not hot:
+        raise UsageError("--size is where --hot counts. Add --hot.")
+    if pressure and (diff or view == "ptx"):
+        raise UsageError("--pressure is of SASS in a listing of its own. Leave it out, or use --sass.")
+
+
+def refuse_for_files(variants: Sequence[str], diff: object, hot: bool) -> None:
+    """Raises UsageError for options that need a pair."""
+    if variants or diff:
+        raise UsageError(f"{'--diff' if diff else '--variant'} is for the variants of a pair, and a file has none.")
+    if hot:
+        raise UsageError("--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts.")
+
+
+def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], pressure: bool) -> Listing:
+    """The listing of one kernel of a file."""
+    from ptxbench import toolchain
+    from ptxbench.execution import read_program
+
+    if not path.exists():
+        raise UsageError(f"There is no file {path}.")
+    program = read_program(path, arch, flags)
+    name = program.choose(entry).name
+    build = toolchain.build(
+        path, language=program.language, variant=program.language, entry=name, arch=program.arch, flags=flags
+    )
+    return listed(build, pressure, None)
+
+
+def of_pair(
+    kernels: Path,
+    name: str,
+    wanted: Sequence[str],
+    arch: str,
+    hot: bool,
+    size: str | None,
+    pressure: bool,
+    *,
+    strict: bool,
+) -> list[Listing]:
+    """The listings of a pair's variants. One that cannot be built is left out and named, unless `strict`.
+
+    Raises the error of the first where none can be.
+    """
+    from ptxbench import toolchain
+    from ptxbench.discovery import choose_pairs, load
+
+    names = choose_pairs(kernels, [name])
+    if len(names) > 1:
+        raise UsageError(f"'{name}' is {len(names)} pairs: {', '.join(names)}. Name one.")
+    found = load(kernels, names[0])
+    at = at_size(found, size) if hot else None
+    listings, errors = [], []
+    for source in chosen(found, wanted, strict=strict):
+        try:
+            build = toolchain.build(
+                source.path,
+                language=source.language,
+                variant=source.variant,
+                entry=source.entry,
+                arch=arch,
+                flags=source.flags,
+            )
+            listings.append(listed(build, pressure, counted(found, build, at) if at else None))
+        except KernelError as error:
+            if strict:
+                raise
+            errors.append(error)
+    if not listings:
+        raise errors[0]
+    for each in errors:
+        click.echo(f"Left out: {each}", err=True)
+    return listings
+
+
+def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]:
+    """The variants of these names or globs, without any `cuda` and `ptx`; of `strict` ones, in order and no globs."""
+    from ptxbench.discovery import select
+
+    by_name = {source.variant: source for source in found.sources}
+    if strict:
+        for name in wanted:
+            if name not in by_name:
+                told = suggestion(name, list(by_name)) or f" Known are {', '.join(by_name)}."
+                raise UsageError(f"There is no variant '{name}' of {found.name}.{told}")
+        return [by_name[name] for name in dict.fromkeys(wanted)]
+    return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
+
+
+def listed(build: Build, pressure: bool, executed: Mapping[int, int] | None) -> Listing:
+    from ptxbench import listing
+    from ptxbench.toolchain.lines import annotate
+
+    source = build.source.read_text(encoding="utf-8", errors="replace")
+    return listing.make(build, source, annotate(build, pressure=pressure), executed)
+
+
+def at_size(found: Found, text: str | None) -> Size:
+    """The size to count at. Raises UsageError for one that the pair does not take."""
+    from ptxbench.runner.plan import complete, no_such_size, parse_size
+
+    if text is None:
+        return found.pair.check_sizes[0]
+    asked = parse_size(text)
+    size = complete(asked, found)
+    if size is None:
+        raise UsageError(no_such_size(asked, [found]))
+    return size
+
+
+def counted(found: Found, build: Build, size: Size) -> Mapping[int, int]:
+    """How often warps execute each line of the build's PTX at that size."""
+    from ptxbench.backends.emulator import EmulatorBackend
+
+    pair = found.pair
+    arguments = pair.make_arguments(size, seed=1)
+    outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+    lines = outcome.by_line or {}
+    return {line: int(counts.get("ptx_warp_instructions", 0)) for line, counts in lines.items()}

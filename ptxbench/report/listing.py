@@ -1,0 +1,288 @@
+"""CUDA C, PTX and SASS side by side, and one SASS against another, for a terminal. Prints nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ptxbench.listing import DIFFERS, EQUAL, MOVED, Difference, Listing, Row, Side, in_machine_order, in_source_order
+from ptxbench.toolchain.lines import Instruction
+
+View = Literal["auto", "side by side", "ptx", "sass"]
+
+THREE_COLUMNS = 140
+"""From here on lines of CUDA C, of PTX and of SASS fit beside each other."""
+
+GAP = 2
+OPCODES = 6
+"""Opcodes named of those that two listings have unlike many of."""
+
+MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")}
+
+NOT_THE_SAME = "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
+
+CUDA = Syntax("", "cuda", theme="ansi_dark", background_color="default")
+
+PTX = (
+    (r"(?<![\w.$%])[a-z]\w*(?:\.[\w:]+)+(?=\s|;)", "bright_blue"),  # opcodes with modifiers
+    (r"^\s*(?:@!?%[\w$]+\s+)?(?:bra|ret|exit|trap)\b", "bright_blue"),
+    (r"(?<![\w$])\.[a-z]\w*", "blue"),  # directives and types
+    (r"@!?%[\w$]+", "magenta"),
+    (r"(?<!@)(?<!@!)%[\w$]+(?:\.[xyz]\b)?", "cyan"),
+    (r"^\s*[\w$]+:", "yellow"),
+    (r"(?<![\w%$.])-?(?:0[xfdXFD][0-9a-fA-F]+|\d+)\b", "green"),
+    (r"//.*$", "dim"),
+)
+"""What to colour of PTX, and how; Pygments takes a guard for a mistake."""
+
+SASS = (
+    (r"(?:^|(?<=: )|(?<=P\w )|(?<=P\w\w ))[A-Z][A-Z0-9]+(?:\.\w+)*(?=\s|$)", "bright_blue"),
+    (r"@!?U?P\w+", "magenta"),
+    (r"(?<![\w@!])U?P(?:\d+|T)\b", "magenta"),
+    (r"\.L_\w+", "yellow"),
+    (r"\b(?:U?R(?:\d+|Z)|SB?\d+|B\d+|SR_[\w.]+)\b", "cyan"),
+    (r"(?<![\w.])-?(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?)\b", "green"),
+)
+"""The same of SASS, which Pygments does not know."""
+
+
+def in_colours(text: str, patterns: Sequence[tuple[str, str]]) -> Text:
+    found = Text(text)
+    for pattern, style in patterns:
+        found.highlight_regex(pattern, style)
+    return found
+
+
+def cuda_lines(lines: Sequence[str]) -> list[Text]:
+    """Lines of CUDA C in colours."""
+    whole = CUDA.highlight("\n".join(line.expandtabs(4) for line in lines))
+    return list(whole.split("\n", allow_blank=True))
+
+
+def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
+    """Lines of PTX in colours; `squeezed`: without what aligns the operands, so that less of these is cut."""
+    shown = (line.expandtabs(4).rstrip() for line in lines)
+    return [in_colours(re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line, PTX) for line in shown]
+
+
+def sass_line(instruction: Instruction) -> Text:
+    """An instruction behind the labels that stand before it."""
+    return in_colours(" ".join([*(f"{label}:" for label in instruction.labels), instruction.text]), SASS)
+
+
+# ---- columns of fixed width
+
+
+class Column(NamedTuple):
+    """One column: its heading, and its cell on each row."""
+
+    title: str
+    cells: Sequence[Text]
+    right: bool = False
+
+    @property
+    def natural(self) -> int:
+        return max([len(self.title), *(cell.cell_len for cell in self.cells)])
+
+    @property
+    def fixed(self) -> bool:
+        """True for a column of numbers, which is never cut."""
+        return self.right
+
+
+def widths(columns: Sequence[Column], room: int) -> list[int]:
+    """How wide each column is: what it needs where that fits, else equal parts of what the narrower leave."""
+    room -= GAP * (len(columns) - 1)
+    found = [column.natural if column.fixed else 0 for column in columns]
+    texts = sorted((i for i, column in enumerate(columns) if not column.fixed), key=lambda i: columns[i].natural)
+    left = room - sum(found)
+    for done, i in enumerate(texts):
+        found[i] = max(1, min(columns[i].natural, left // (len(texts) - done)))
+        left -= found[i]
+    return found
+
+
+def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
+    """The heading and the rows; what is too long ends in an ellipsis, and no row is longer than `room`."""
+    wide = widths(columns, room)
+    heads = [Text(column.title, "bold") for column in columns]
+    for cells in [heads, *zip(*(column.cells for column in columns), strict=True)]:
+        row = Text(no_wrap=True, overflow="ellipsis")
+        for i, (cell, column, width) in enumerate(zip(cells, columns, wide, strict=True)):
+            if i:
+                row.append(" " * GAP)
+            fitted = fit(cell, width)
+            padding = " " * (width - fitted.cell_len)
+            row.append_text(Text(padding) + fitted if column.right else fitted)
+            if not column.right:
+                row.append(padding)
+        row.rstrip()
+        yield row
+
+
+def fit(cell: Text, width: int) -> Text:
+    """`cell` in at most `width` columns; where it is cut, an ellipsis stands behind its last word or part of one."""
+    fitted = cell.copy()
+    if cell.cell_len > width:
+        fitted.truncate(max(width - 1, 0))
+        fitted.rstrip()
+        fitted.append("…" if width else "", "dim")
+    return fitted
+
+
+def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: str = "") -> Column:
+    """A column of whole numbers, blank where there is none."""
+    cells = [Text("" if value is None else format(value, form), style) for value in values]
+    return Column(title, cells, right=True)
+
+
+def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -> Column:
+    return Column(title, [Text() if each is None else lines.get(each, Text()) for each in wanted])
+
+
+# ---- one listing
+
+
+@dataclass(frozen=True)
+class ListingView:
+    """One variant. `view`: auto shows as many of the three as the terminal is wide enough for."""
+
+    listing: Listing
+    view: View = "auto"
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield heading(self.listing)
+        if not self.listing.same_code:
+            yield Text(NOT_THE_SAME, style="yellow")
+        yield Text()
+        yield from rows_of(self.columns(options.max_width), options.max_width)
+
+    def columns(self, room: int) -> list[Column]:
+        three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
+        if self.view == "sass":
+            rows = in_machine_order(self.listing)
+            ptx = self.ptx(rows, squeezed=room < THREE_COLUMNS) if three or not self.cuda else []
+            return [*self.sass(rows), *ptx, *self.source(rows)]
+        with_ptx = three or self.view == "ptx" or not self.cuda
+        rows = in_source_order(self.listing, with_ptx=with_ptx, with_sass=self.view != "ptx")
+        return [
+            *self.source(rows),
+            *(self.ptx(rows, squeezed=room < THREE_COLUMNS) if with_ptx else []),
+            *(self.sass(rows) if self.view != "ptx" else []),
+        ]
+
+    @property
+    def cuda(self) -> bool:
+        return self.listing.language == "cuda"
+
+    def source(self, rows: Sequence[Row]) -> list[Column]:
+        """The CUDA C; nothing for hand-written PTX."""
+        if not self.cuda:
+            return []
+        wanted = [row.source for row in rows]
+        lines = dict(enumerate(cuda_lines(self.listing.source), 1))
+        return [
+            *executed(self.listing.executed_source, wanted, self.view),
+            numbers("", wanted),
+            texts("CUDA C", lines, wanted),
+        ]
+
+    def ptx(self, rows: Sequence[Row], *, squeezed: bool) -> list[Column]:
+        wanted = [row.ptx for row in rows]
+        lines = dict(enumerate(ptx_lines(self.listing.ptx, squeezed=squeezed), 1))
+        return [*executed(self.listing.executed, wanted, self.view), numbers("", wanted), texts("PTX", lines, wanted)]
+
+    def sass(self, rows: Sequence[Row]) -> list[Column]:
+        code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
+        live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
+        return [
+            *(live if any(each.live is not None for each in self.listing.sass) else []),
+            numbers("", [None if each is None else each.address for each in code], form="04x"),
+            Column("SASS", [Text() if each is None else sass_line(each) for each in code]),
+        ]
+
+
+def executed(counts: Mapping[int, int] | None, wanted: Sequence[int | None], view: View) -> list[Column]:
+    """How often warps executed each line; nothing where it was not run, and for SASS, of which nobody counted."""
+    if counts is None or view == "sass":
+        return []
+    return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
+
+
+def heading(listing: Listing) -> Text:
+    """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`."""
+    told = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.registers} registers"
+    return Text.assemble(
+        (listing.variant, "bold cyan"), "  ", listing.path.name, (told, "dim"), no_wrap=True, overflow="ellipsis"
+    )
+
+
+# ---- one against another
+
+
+@dataclass(frozen=True)
+class DifferenceView:
+    """Two SASS listings beside each other, and what they come to."""
+
+    difference: Difference
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        difference = self.difference
+        yield heading(difference.left)
+        yield heading(difference.right)
+        yield Text()
+        yield from rows_of(columns(difference), options.max_width)
+        yield Text()
+        for sentence in sentences(difference):
+            yield Text(sentence, style="bold")
+        yield legend()
+
+
+def columns(difference: Difference) -> list[Column]:
+    """Address and instruction of either side, with the marks between them."""
+    rows = list(difference.rows())
+    left, right = (difference.left, [a for a, _ in rows]), (difference.right, [b for _, b in rows])
+    return [*side(*left), Column("", [mark(a) for a, _ in rows]), Column("", [mark(b) for _, b in rows]), *side(*right)]
+
+
+def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
+    code = [None if each is None else listing.sass[each.number] for each in found]
+    return [
+        numbers("", [None if each is None else each.address for each in code], form="04x"),
+        Column(listing.variant, [Text() if each is None else sass_line(each) for each in code]),
+    ]
+
+
+def mark(found: Side | None) -> Text:
+    return Text() if found is None else Text(*MARKS[found.kind])
+
+
+def sentences(difference: Difference) -> Iterator[str]:
+    """What the comparison comes to, in words."""
+    a, b = difference.left.variant, difference.right.variant
+    if difference.same_code:
+        yield "Same machine code, to the bit."
+    equal, moved = len(difference.equal), len(difference.moved)
+    yield (
+        f"Similarity {100 * difference.similarity:.1f} %: {equal:,} equal, {moved:,} moved, "
+        f"{difference.only_left:,} in {a} alone, {difference.only_right:,} in {b} alone."
+    )
+    if difference.same_mix:
+        yield "Same instruction mix: every opcode as often on both sides."
+    else:
+        most = list(difference.opcodes.items())[:OPCODES]
+        told = ", ".join(f"{name} {left:,}/{right:,}" for name, (left, right) in most)
+        more = len(difference.opcodes) - len(most)
+        yield f"Unlike opcodes, {a}/{b}: {told}{f', and {more} more' if more else ''}."
+
+
+def legend() -> Text:
+    marks = {EQUAL: "equal", MOVED: "moved", DIFFERS: "without a partner"}
+    told = ", ".join(f"{MARKS[kind][0]} {words}" for kind, words in marks.items())
+    return Text(f"{told}; registers and labels aside.", style="dim")
