@@ -149,7 +149,7 @@ def asks(need: Need, reach: Reach) -> str:
 
 def has(trial: Trial, need: Need) -> bool:
     """True where the trial says that its target takes the line of `need`, whatever else it lacks."""
-    return trial.status == ASSEMBLES or trial.mismatch and need.line not in {each.line for each in trial.needs}
+    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {each.line for each in trial.needs})
 
 
 def demand(need: Need) -> int:
