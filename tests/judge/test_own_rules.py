@@ -1,0 +1,32 @@
+"""What this repository gates itself by, and what its page says of the rules."""
+
+import re
+from pathlib import Path
+
+from ptxbench.judge.baseline import read_note, refusals
+from ptxbench.judge.config import parse
+from ptxbench.judge.gate import gate
+from ptxbench.judge.rules import RULES
+from ptxbench.result import from_json
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+
+
+def test_the_baselines_of_this_repository_pass_against_themselves_and_say_why_they_are():
+    config = parse((ROOT / "ptxbench.toml").read_text(encoding="utf-8"))
+    paths = list((ROOT / "baselines").glob("*.json"))
+    assert paths
+    for path in paths:
+        text = path.read_text(encoding="utf-8")
+        run = from_json(text, str(path))
+        assert refusals(run) == []
+        assert read_note(text).reason
+        assert gate(run, run, config).code == 0
+
+
+def test_the_page_names_every_rule_and_its_example_is_read():
+    table = PAGE[PAGE.index("### What the counters gate judges") :]
+    for name in RULES:
+        assert f"`{name}`" in table, name
+    assert parse(re.search(r"```toml\n(.*?)```", PAGE, re.S)[1]).waivers
