@@ -1,0 +1,227 @@
+"""`ptxbench show`: real kernels through the real tools, what is linked, what is refused."""
+
+import json
+import re
+
+import pytest
+
+from tests.folders import CUDA, PTX, changed, kernels_folder
+
+
+def document(ran):
+    assert (ran.status, ran.err) == (0, "")
+    return json.loads(ran.out)
+
+
+# ---- the shipped pairs: what kernels.md and their pages say of the machine code
+
+
+def test_triad_is_the_same_machine_code_and_so_the_same_instruction_mix(ptxbench):
+    ran = ptxbench("show", "triad", "--diff", "cuda", "ptx")
+    assert ran.status == 0
+    assert "\nSame machine code, to the bit.\nSimilarity 100.0 %: " in ran.out
+    assert "\nSame instruction mix: every opcode as often on both sides.\n" in ran.out
+
+
+def test_bigint_mul256_has_carries_inside_wide_multiplications_in_ptx_alone(ptxbench):
+    diff = document(ptxbench("show", "bigint_mul256", "--diff", "cuda", "ptx", "--json"))["diff"]
+    assert not diff["same_mix"]
+    assert diff["similarity"] < 0.5
+    cuda, ptx = diff["opcodes"]["IMAD.WIDE.U32.X"]
+    assert cuda == 0
+    assert ptx > 20
+    assert diff["opcodes"]["IADD3"][0] > 10 * diff["opcodes"]["IADD3"][1]
+
+
+def test_scatter_add_bf16_is_one_wide_reduction_in_ptx_and_loops_in_cuda(ptxbench):
+    opcodes = document(ptxbench("show", "scatter_add_bf16", "--diff", "cuda", "ptx", "--json"))["diff"]["opcodes"]
+    assert opcodes["REDG.E.ADD.BF16x8.RN.STRONG.GPU"] == [0, 1]
+    assert opcodes["ATOM.E.ADD.BF16x2.RN.STRONG.GPU"] == [4, 0]
+
+
+def test_w4a16_dequant_differs_in_what_it_is_made_of(ptxbench):
+    diff = document(ptxbench("show", "w4a16_dequant", "--diff", "cuda", "ptx", "--json"))["diff"]
+    assert not diff["same_code"]
+    assert 0.5 < diff["similarity"] < 1
+    assert diff["moved"]
+
+
+# ---- one small pair, whole
+
+
+def test_a_small_listing_is_shown_whole(ptxbench, kernels):
+    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot")
+    assert ran.err == ""
+    assert (
+        ran.out
+        == """\
+cuda  scale.cu  sm_90, 17 SASS instructions, 10 registers
+
+executed     CUDA C                                             SASS
+                                                          0000  LDC R1, c[0x0][0x28]
+                                                          0080  ULDC.64 UR4, c[0x0][0x208]
+          1  // scale: y = a * x, one element a thread.
+          2
+      16  3  extern "C" __global__ void scale(const flo…
+          4  {
+      18  5      const unsigned i = 128 * blockIdx.x +…   0010  S2R R7, SR_CTAID.X
+                                                          0030  S2R R0, SR_TID.X
+                                                          0040  LEA R7, R7, R0, 0x7
+       8  6      if (i < n)                               0020  ULDC UR4, c[0x0][0x224]
+                                                          0050  ISETP.GE.U32.AND P0, PT, R7, UR4, PT
+                                                          0060  .L_x_1: @P0 EXIT
+       6  7          y[i] = a * x[i];                     0070  LDC.64 R2, c[0x0][0x210]
+                                                          0090  ULDC UR6, c[0x0][0x220]
+                                                          00a0  LDC.64 R4, c[0x0][0x218]
+                                                          00b0  IMAD.WIDE.U32 R2, R7, 0x4, R2
+                                                          00c0  LDG.E R2, desc[UR4][R2.64]
+                                                          00d0  IMAD.WIDE.U32 R4, R7, 0x4, R4
+                                                          00e0  FMUL R7, R2, UR6
+                                                          00f0  STG.E desc[UR4][R4.64], R7
+       4  8  }                                            0100  .L_x_2: EXIT
+"""
+    )
+
+
+def test_by_default_both_sides_are_shown_and_globs_choose_others(ptxbench, kernels):
+    def shown(*more):
+        return re.findall(
+            r"^(\S+)  scale\.\w+  sm_90, ", ptxbench("show", "scale", "--kernels", kernels, *more).out, re.M
+        )
+
+    assert shown() == ["cuda", "ptx"]
+    assert shown("--variant", "cuda*") == ["cuda", "cuda@fast"]
+    assert shown("--ptx") == ["cuda", "ptx"]
+
+
+def test_every_instruction_of_the_document_leads_to_its_lines(ptxbench, kernels):
+    cuda, ptx = document(ptxbench("show", "scale", "--kernels", kernels, "--pressure", "--json"))["variants"]
+    [product] = [each for each in cuda["sass"] if each["text"].startswith("FMUL")]
+    assert "mul" in cuda["ptx"][product["ptx_line"] - 1]
+    assert cuda["source"][product["source_line"] - 1].strip() == "y[i] = a * x[i];"
+    assert cuda["same_code_as_run"]
+    assert all(each["live_registers"] <= cuda["registers"] for each in cuda["sass"])
+    [product] = [each for each in ptx["sass"] if each["text"].startswith("FMUL")]
+    assert ptx["ptx"][product["ptx_line"] - 1].split()[0] == "mul.rn.f32"
+    assert ptx["source"] == []
+
+
+def test_lines_are_counted_at_the_first_check_size_or_at_the_one_given(ptxbench, kernels):
+    def count(*more):
+        shown = document(ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx", "--hot", "--json", *more))
+        return max(shown["variants"][0]["executed"].values())
+
+    assert count() == 4  # one CTA of four warps
+    assert count("--size", "n=1_000") == 32
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+@pytest.mark.parametrize("view", [(), ("--ptx",), ("--sass",), ("--side-by-side",), ("--diff", "cuda", "ptx")])
+def test_no_line_is_wider_than_the_terminal(ptxbench, kernels, monkeypatch, columns, view):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    ran = ptxbench("show", "scale", "--kernels", kernels, *view)
+    assert ran.status == 0
+    assert max(map(len, ran.out.splitlines())) <= columns
+
+
+def test_the_ptx_stands_between_source_and_sass_where_there_is_room(ptxbench, kernels, monkeypatch):
+    def heading(columns, *more):
+        monkeypatch.setenv("COLUMNS", columns)
+        return ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", *more).out.splitlines()[2].split()
+
+    assert heading("139") == ["CUDA", "C", "SASS"]
+    assert heading("140") == ["CUDA", "C", "PTX", "SASS"]
+    assert heading("80", "--side-by-side") == ["CUDA", "C", "PTX", "SASS"]
+    assert heading("140", "--ptx") == ["CUDA", "C", "PTX"]
+
+
+# ---- files
+
+
+def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.cu").write_text(CUDA.replace('extern "C" ', "").replace("scale", "mine"))
+    (tmp_path / "mine.ptx").write_text(PTX)
+    [cuda] = document(ptxbench("show", "mine.cu", "--json"))["variants"]
+    assert (cuda["entry"], cuda["arch"]) == ("_Z4minePKfPffj", "sm_90")
+    assert any(each["source_line"] == 7 for each in cuda["sass"])
+    [ptx] = document(ptxbench("show", "mine.ptx", "--json"))["variants"]
+    assert (ptx["entry"], ptx["arch"]) == ("scale", "sm_75")  # what its .target says
+    assert ptxbench("show", "mine.ptx", "--arch", "sm_80").out.startswith("ptx  mine.ptx  sm_80, ")
+
+
+def test_a_flag_of_nvrtc_changes_what_is_shown(ptxbench, tmp_path):
+    path = tmp_path / "half.cu"
+    path.write_text('extern "C" __global__ void half(float* x) { x[0] = 1.0f / x[1]; }\n')
+    plain, fast = (
+        {each["text"].split()[0] for each in document(ptxbench("show", path, "--json", *more))["variants"][0]["sass"]}
+        for more in ((), ("--flag", "--use_fast_math"))
+    )
+    assert plain != fast
+
+
+# ---- what goes wrong
+
+
+def test_a_variant_that_cannot_be_built_is_left_out_and_named(ptxbench, tmp_path):
+    kernels = kernels_folder(tmp_path, ptx=changed(PTX, ".version 6.3\n.target sm_75", ".version 8.0\n.target sm_90a"))
+    ran = ptxbench("show", "scale", "--kernels", kernels)
+    assert ran.status == 0
+    assert ran.out.startswith("cuda  scale.cu  sm_90, ")
+    assert "\nptx  " not in ran.out
+    assert ran.err.startswith("Left out: scale.ptx:4: needs sm_90a;")
+    alone = ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx")
+    assert (alone.status, alone.out) == (4, "")
+    assert alone.err.startswith("Error: scale.ptx:4: needs sm_90a;")
+    assert ptxbench("show", "scale", "--kernels", kernels, "--diff", "cuda", "ptx").status == 4
+    assert ptxbench("show", "scale", "--kernels", kernels, "--arch", "sm_90a").err == ""
+
+
+# arguments after the pair, what is said
+REFUSED = [
+    (["--diff", "cuda", "pxt"], "There is no variant 'pxt' of scale. Did you mean 'ptx'?"),
+    (["--variant", "cuda@fats"], "There is no variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
+    (["--diff", "cuda", "ptx", "--sass"], "--diff and --sass are two views. Choose one."),
+    (["--diff", "cuda", "ptx", "--variant", "ptx"], "--diff names its variants itself. Leave out --variant."),
+    (["--hot", "--sass"], "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
+    (["--hot", "--diff", "cuda", "ptx"],
+     "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
+    (["--pressure", "--ptx"], "--pressure is of SASS in a listing of its own. Leave it out, or use --sass."),
+    (["--size", "n=3"], "--size is where --hot counts. Add --hot."),
+    (["--hot", "--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
+    (["--hot", "--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
+    (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),
+    (["--flag", "-G"], "--flag is for a .cu or .ptx file, and 'scale' is a pair."),
+    (["--arch", "90"], "'90' is no architecture; write it as sm_90 or sm_90a."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "said"), REFUSED)
+def test_what_does_not_go_together_is_refused(ptxbench, kernels, arguments, said):
+    ran = ptxbench("show", "scale", "--kernels", kernels, *arguments)
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+
+
+# file, arguments, what is said
+FILES = [
+    ("no.cu", [], "There is no file no.cu."),
+    ("two.ptx", [], "two.ptx has 2 kernels: scale, other. Name one with --entry."),
+    ("two.ptx", ["--variant", "ptx"], "--variant is for the variants of a pair, and a file has none."),
+    ("two.ptx", ["--diff", "a", "b"], "--diff is for the variants of a pair, and a file has none."),
+    ("two.ptx", ["--hot"],
+     "--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts."),
+    ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for NVRTC. Leave it out."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("file", "arguments", "said"), FILES)
+def test_what_does_not_go_with_a_file_is_refused(ptxbench, tmp_path, monkeypatch, file, arguments, said):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "two.ptx").write_text(PTX + "\n.visible .entry other()\n{\n    ret;\n}\n")
+    ran = ptxbench("show", file, *arguments)
+    assert (ran.status, ran.out, ran.err) == (2, "", f"Error: {said}\n")
+
+
+def test_several_pairs_are_one_too_many(ptxbench):
+    ran = ptxbench("show", "scan*")
+    assert (ran.status, ran.err) == (2, "Error: 'scan*' is 2 pairs: scan, scan.s32. Name one.\n")

@@ -1,0 +1,93 @@
+"""SASS with the lines that it is of, as the real ptxas and nvdisasm tell, and what is read out of their text."""
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import default_kernels
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import lines, locate
+from tests.toolchain.conftest import CUDA, PTX
+
+KERNELS = default_kernels()
+SHIPPED = [
+    (language, name)
+    for name in ("triad", "bigint_mul256", "softmax", "hgemm_mma")
+    for language in ("cuda", "ptx")
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("language", "name"), SHIPPED)
+def test_line_information_leaves_the_machine_code_as_it_is(language, name):
+    source = KERNELS / language / f"{name}{'.cu' if language == 'cuda' else '.ptx'}"
+    build = toolchain.build(source, language=language, variant=language, entry=name, arch="sm_90")
+    annotated = lines.annotate(build)
+    assert annotated.same_code
+    assert len(annotated.instructions) == build.report.sass["total"]
+    assert all(each.line for each in annotated.instructions)
+
+
+def test_another_machine_code_than_the_builds_is_noticed(build):
+    one, other = build(PTX, "twice"), build(PTX.replace("0f40000000", "0f40400000"), "twice")
+    mixed = toolchain.Build(**{**vars(one), "ptx": other.ptx})
+    assert lines.annotate(one).same_code
+    assert not lines.annotate(mixed).same_code
+
+
+def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
+    found = lines.annotate(build(PTX, "twice"))
+    text = ["", *PTX.splitlines()]
+    of = {each.text.split()[0]: text[each.line].split()[0] for each in found.instructions}
+    assert {name: of[name] for name in ("LDG.E", "STS", "LDS", "FFMA", "STG.E", "EXIT")} == {
+        "LDG.E": "ld.global.f32",
+        "STS": "st.shared.f32",
+        "LDS": "ld.shared.f32",
+        "FFMA": "fma.rn.f32",
+        "STG.E": "st.global.f32",
+        "EXIT": "ret;",
+    }
+    assert [each.address for each in found.instructions] == [16 * i for i in range(len(found.instructions))]
+
+
+def test_live_registers_are_at_most_those_of_the_kernel_and_asked_for(build):
+    made = build(CUDA)
+    live = [each.live for each in lines.annotate(made, pressure=True).instructions]
+    assert 1 <= max(live) <= made.report.registers
+    assert all(each.live is None for each in lines.annotate(made).instructions)
+
+
+PRINTED = """\
+.text.other:
+        /*0000*/                   NOP ;
+//--------------------- .text.k   --------------------------
+.text.k:                                                       // |       |        |
+	//## File ".nv_debug_ptx_txt", line 21
+        /*0000*/              @!P0 BRA `(.L_x_1) ;             // |   3   |        |
+        /*0010*/                   UMOV UR4, 0x1 ;             // |       |        |   1    |
+.L_x_1:
+	//## File ".nv_debug_ptx_txt.12345", line 7
+        /*0020*/                   EXIT ;                      // |  12   |   1    |
+.L_x_2:
+        /*0030*/                   BRA `(.L_x_2);
+        /*0040*/                   NOP;
+.L_x_3:
+//--------------------- SYMBOLS --------------------------
+        /*0050*/                   NOP ;
+"""  # fmt: skip
+
+
+def test_what_nvdisasm_prints_is_read_without_trap_padding_and_other_kernels():
+    assert lines.instructions(PRINTED, "k") == [
+        lines.Instruction(0x00, "@!P0 BRA .L_x_1", (), 21, 3),
+        lines.Instruction(0x10, "UMOV UR4, 0x1", (), 21, 0),  # a blank column is no register
+        lines.Instruction(0x20, "EXIT", (".L_x_1",), 7, 12),
+    ]
+    assert lines.instructions(PRINTED, "missing") == []
+
+
+@pytest.mark.parametrize("tool", ["ptxas", "nvdisasm"])
+def test_a_missing_tool_is_named(build, monkeypatch, tool):
+    made = build(CUDA)
+    there = locate.program
+    monkeypatch.setattr(locate, "program", lambda name: None if name == tool else there(name))
+    with pytest.raises(ToolMissing, match=f"No {tool}, which a listing of the machine code needs"):
+        lines.annotate(made)
