@@ -39,7 +39,7 @@ class Note:
 
 def device_name(run: Run) -> str:
     """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
-    return re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name", "unknown")).lower()).strip("-")
+    return re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name")).lower()).strip("-") or "unknown"
 
 
 def refusals(run: Run) -> list[str]:

@@ -23,7 +23,8 @@ class CounterRule:
     """A metric that the gate judges: how much worse it may be, as a share, and whether more than that fails."""
 
     metric: str
-    why: str
+    told: str
+    """What happened where it is worse."""
     allowed: float = 0.0
     fails: bool = True
 
@@ -35,23 +36,23 @@ of PTX), as they stand in the SASS."""
 RULES = {
     rule.metric: rule
     for rule in (
-        CounterRule("spills", "registers went to memory"),
-        CounterRule("stack", "a thread got local memory"),
-        CounterRule(LOCAL, "the machine code loads or stores local memory"),
+        CounterRule("spills", "more registers went to memory"),
+        CounterRule("stack", "a thread has more local memory"),
+        CounterRule(LOCAL, "more accesses of local memory in the machine code"),
         CounterRule(WIDTH, "vector accesses became narrower ones"),
         CounterRule(READ_ONLY, "loads left the read-only path", fails=False),
         CounterRule("occupancy", "fewer warps fit an SM"),
-        CounterRule("registers", "registers of a thread", fails=False),
-        CounterRule("sass", "machine instructions", allowed=0.05, fails=False),
-        CounterRule("ptx_warp_instructions", "instructions that warps execute", allowed=0.02),
-        CounterRule("ptx_global_load_sectors", "memory traffic of loads"),
-        CounterRule("ptx_global_store_sectors", "memory traffic of stores"),
-        CounterRule("ptx_local_load_bytes", "traffic of arrays of a thread"),
-        CounterRule("ptx_local_store_bytes", "traffic of arrays of a thread"),
-        CounterRule("ptx_shared_load_conflicts", "bank conflicts of loads"),
-        CounterRule("ptx_shared_store_conflicts", "bank conflicts of stores"),
-        CounterRule("ptx_divergent_branches", "lanes of a warp part"),
-        CounterRule("ptx_barriers", "warps wait for others"),
+        CounterRule("registers", "more registers a thread", fails=False),
+        CounterRule("sass", "more machine instructions", allowed=0.05, fails=False),
+        CounterRule("ptx_warp_instructions", "more instructions executed", allowed=0.02),
+        CounterRule("ptx_global_load_sectors", "loads touch more memory"),
+        CounterRule("ptx_global_store_sectors", "stores touch more memory"),
+        CounterRule("ptx_local_load_bytes", "more loads of local memory"),
+        CounterRule("ptx_local_store_bytes", "more stores to local memory"),
+        CounterRule("ptx_shared_load_conflicts", "more bank conflicts of loads"),
+        CounterRule("ptx_shared_store_conflicts", "more bank conflicts of stores"),
+        CounterRule("ptx_divergent_branches", "lanes part more often"),
+        CounterRule("ptx_barriers", "warps wait at more barriers"),
     )
 }
 

@@ -19,7 +19,7 @@ def baselines_table(found: Sequence[Mapping[str, object]]) -> Table:
     for each in found:
         tools = [f"{name} {each[name]}" for name in ("ptxas", "nvrtc", "emulator") if each[name]]
         table.add_row(
-            str(each["file"]),
+            Text(str(each["file"])),
             str(each["since"] or ABSENT),
             str(each["run"]),
             str(each["commit"] or ABSENT)[:8],

@@ -82,6 +82,6 @@ def table(rows: Sequence[Judged]) -> Table:
             Text(first.outcome, OUTCOMES[first.outcome]),
             Text(row.verdict, STYLES.get(row.verdict, "")),
             Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim")),
-            *("\n".join(texts) for texts in zip(*lines, strict=True)),
+            *(Text("\n".join(texts)) for texts in zip(*lines, strict=True)),
         )
     return made

@@ -109,7 +109,9 @@ def steps(gate: Gate) -> list[Step]:
             continue  # what its variant fails by says the same
         groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
     for (outcome, verdict, reason, remedy), rows in groups.items():
-        found.append(Step(outcome, verdict, f"{named(rows)}: {reason}", remedy))
+        counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
+        happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
+        found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 
@@ -140,7 +142,7 @@ def why(judged: Judged, gate: Gate) -> str:
         return row.detail or "no reason was recorded."
     if row.verdict == MISSING:
         return row.detail or "is in the baseline and not in this run."
-    cause = "beyond its limit" if judged.limit else f"worse ({row.moves})" if str(row.moves) else "worse"
+    cause = "beyond its limit" if judged.limit else f"code moved ({row.moves})" if str(row.moves) else "worse"
     return f"{cause}; {', '.join(judged.explanation)}." if judged.explanation else f"{cause}."
 
 

@@ -1,6 +1,9 @@
 """`ptxbench gate` through the real command line: every exit status, its precedence, and what is printed and written."""
 
 import json
+import signal
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -8,7 +11,8 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ptxbench.result import LaunchReport, save, to_json
+from ptxbench.cli.run import Done
+from ptxbench.result import LaunchReport, from_json, save, to_json
 from tests.folders import PTX, changed
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
 
@@ -389,6 +393,36 @@ def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels):
     assert not Path("results").exists()
 
 
+def test_an_interrupted_gate_is_no_verdict(ptxbench, kernels, monkeypatch):
+    monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: Done([], "interrupted"))
+    assert ptxbench("gate", "--kernels", kernels)[:2] == (130, "")
+
+
+def command(kernels):
+    """A gate in a process of its own."""
+    program = "import sys; from ptxbench.cli import main; sys.exit(main(sys.argv[1:]))"
+    return [sys.executable, "-c", program, "gate", "--kernels", str(kernels)]
+
+
+def read_all():
+    """Every saved run and the baseline, each whole; nothing else lies about."""
+    paths = [path for path in (*Path("results").rglob("*"), *Path("baselines").rglob("*")) if path.is_file()]
+    assert all(path.suffix == ".json" for path in paths), paths
+    return [from_json(path.read_text(), str(path)) for path in paths]
+
+
+def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernels):
+    assert ptxbench("gate", "--kernels", kernels).status == 0
+    assert commit(ptxbench, "latest").status == 0
+    before = BASELINE.read_bytes()
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    gates = [subprocess.Popen(command(kernels), **quiet) for _ in range(3)]
+    gates[2].send_signal(signal.SIGKILL)
+    assert [each.wait(120) for each in gates] == [0, 0, -signal.SIGKILL]
+    assert len(read_all()) == 4  # two runs more, the first, and the baseline
+    assert BASELINE.read_bytes() == before
+
+
 # ---- files
 
 
@@ -419,7 +453,9 @@ def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):
     Path("summary.md").write_text("before\n")
     ran = judged(ptxbench, WORSE, BASE, "--json")
     assert json.loads(ran.out)["exit_status"] == ran.status == 3
-    assert ran.err.startswith("::error title=ptxbench gate REGRESSED::triad ptx n=64 (ptx_barriers): worse (ptx: ")
+    assert ran.err.startswith(
+        "::error title=ptxbench gate REGRESSED::triad ptx n=64 (ptx_barriers): warps wait at more "
+    )
     assert Path("summary.md").read_text().startswith("before\n<!-- ptxbench gate -->\n**Gate: a regression")
 
 
