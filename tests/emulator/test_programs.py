@@ -1,6 +1,7 @@
 """Random programs: the emulator and the NumPy interpreter agree in every byte and every counter."""
 
 import re
+from random import Random
 
 import numpy as np
 import pytest
@@ -184,6 +185,6 @@ def test_a_failure_shrinks_to_a_line_or_two():
         changed = text.replace(body(text), body(text).replace("    xor.b32", "    or.b32"))
         return changed != text and interpreted(text, options, arguments) != interpreted(changed, options, arguments)
 
-    least = find(programs(("bits",)), differs, settings=settings(DRAWN, max_examples=500))
+    least = find(programs(("bits",)), differs, settings=settings(DRAWN, max_examples=500), random=Random(1))
     assert len(least.statements) <= 2
     assert least.statements[-1].text.startswith("xor.b32")
