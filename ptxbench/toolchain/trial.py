@@ -68,6 +68,10 @@ class Trial:
     """In words, why it was refused or not tried, where no line is at fault."""
 
 
+FORM = " ".join(each.name for kind in (Trial, Need) for each in dataclasses.fields(kind))
+"""Of a record in the cache: one with other fields is another's."""
+
+
 def targets() -> tuple[str, ...]:
     """Every target that ptxas knows from sm_75 on, each after its plain form those with a suffix.
 
@@ -138,7 +142,7 @@ def attempt(source: Path, *, language: str, entry: str, target: str, flags: Sequ
         if key is None:
             made = make()
         else:
-            whole = ("trial", locate.version(tool), source.name, language, entry, target, *key)
+            whole = ("trial", FORM, locate.version(tool), source.name, language, entry, target, *key)
             made = cache.remember(whole, make)
     except (ToolMissing, UsageError) as error:  # not of the source, so not for the cache
         return Trial(target, UNTRIED, reason=str(error))

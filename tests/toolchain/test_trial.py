@@ -3,12 +3,13 @@
 Availability is not monotone: what sm_90a has, neither sm_90 nor any later target has.
 """
 
+import dataclasses
 import re
 
 import pytest
 
 from ptxbench.errors import PairError, ToolMissing
-from ptxbench.toolchain import cubin, locate, nvrtc, ptxas
+from ptxbench.toolchain import cubin, locate, nvrtc, ptxas, trial
 from ptxbench.toolchain.trial import (
     ASSEMBLES,
     REFUSED,
@@ -86,9 +87,9 @@ RUNS = [
 
 @pytest.mark.parametrize(("text", "target", "runs"), RUNS)
 def test_which_targets_take_a_text_is_what_ptxas_says(attempts, text, target, runs):
-    trial = attempts(text, target)
-    assert trial.status == (ASSEMBLES if runs else REFUSED)
-    assert (trial.registers is not None) == (trial.sass is not None) == (trial.code is not None) == runs
+    tried = attempts(text, target)
+    assert tried.status == (ASSEMBLES if runs else REFUSED)
+    assert (tried.registers is not None) == (tried.sass is not None) == (tried.code is not None) == runs
 
 
 def need(line, instruction, requires, message):
@@ -130,15 +131,15 @@ NEEDS = [
 
 @pytest.mark.parametrize(("text", "target", "mismatch", "found"), NEEDS)
 def test_a_refusal_names_the_instruction_its_line_and_what_it_needs(attempts, text, target, mismatch, found):
-    trial = attempts(text, target)
-    assert (trial.status, trial.mismatch, sorted(trial.needs, key=str)) == (REFUSED, mismatch, sorted(found, key=str))
+    tried = attempts(text, target)
+    assert (tried.status, tried.mismatch, sorted(tried.needs, key=str)) == (REFUSED, mismatch, sorted(found, key=str))
 
 
 def test_a_text_whose_version_is_too_old_for_the_target_is_asked_about_in_the_newest(attempts):
     """.version 8.0 does not know sm_120, where the question is what of the text sm_120 lacks."""
-    trial = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
-    assert [(each.line, each.instruction) for each in trial.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
-    assert "version" not in trial.needs[0].message
+    tried = attempts(changed(FENCES, "wgmma.fence.sync.aligned", "setmaxnreg.inc.sync.aligned.u32 64"), "sm_120")
+    assert [(each.line, each.instruction) for each in tried.needs] == [(26, "setmaxnreg.inc.sync.aligned.u32")]
+    assert "version" not in tried.needs[0].message
     version = newest_version(locate.program("ptxas"))
     assert float(version) >= 8.8
 
@@ -162,18 +163,18 @@ WITH_ASM = changed(CUDA, "y[i] = a * x[i];", 'asm("redux.sync.max.f32 %0, %1, -1
 
 
 def test_asm_in_cuda_c_is_refused_by_its_cuda_c_line(attempts):
-    trial = attempts(WITH_ASM, "sm_120a", "scale", language="cuda")
-    assert (trial.status, trial.ptx_target, trial.mismatch) == (REFUSED, "sm_120a", False)
-    assert [(each.file, each.line, each.instruction) for each in trial.needs] == [("scale.cu", 7, "redux.sync.max.f32")]
+    tried = attempts(WITH_ASM, "sm_120a", "scale", language="cuda")
+    assert (tried.status, tried.ptx_target, tried.mismatch) == (REFUSED, "sm_120a", False)
+    assert [(each.file, each.line, each.instruction) for each in tried.needs] == [("scale.cu", 7, "redux.sync.max.f32")]
     assert attempts(WITH_ASM, "sm_100a", "scale", language="cuda").status == ASSEMBLES
     assert attempts(WITH_ASM, "sm_100", "scale", language="cuda").status == REFUSED  # plain PTX cannot say it
 
 
 def test_cuda_c_that_nvrtc_refuses_is_a_refusal_with_its_line(attempts):
     guarded = CUDA + "#if __CUDA_ARCH__ < 800\n#error too old\n#endif\n"
-    trial = attempts(guarded, "sm_75", "scale", language="cuda")
-    assert trial.status == REFUSED
-    assert trial.reason.startswith("scale.cu:10: ")
+    tried = attempts(guarded, "sm_75", "scale", language="cuda")
+    assert tried.status == REFUSED
+    assert tried.reason.startswith("scale.cu:10: ")
     assert attempts(guarded, "sm_80", "scale", language="cuda").status == ASSEMBLES
 
 
@@ -187,8 +188,8 @@ def test_the_text_says_what_version_and_target_it_is_of(attempts):
 def test_figures_are_those_of_a_build(attempts, build):
     for target in ("sm_75", "sm_90a", "sm_120"):
         report = build(PTX, "twice", arch=target).report
-        trial = attempts(PTX, target)
-        assert (trial.registers, trial.spill_bytes, trial.shared_bytes, trial.sass, trial.code) == (
+        tried = attempts(PTX, target)
+        assert (tried.registers, tried.spill_bytes, tried.shared_bytes, tried.sass, tried.code) == (
             report.registers, 0, 256, report.sass["total"], report.sass_sha256,
         )  # fmt: skip
 
@@ -200,8 +201,8 @@ def test_code_that_is_not_there_has_no_instructions(build):
 
 
 def test_a_file_without_the_kernel_that_it_is_named_after_is_refused(attempts):
-    trial = attempts(PTX, "sm_90", "thrice")
-    assert (trial.status, trial.reason) == (
+    tried = attempts(PTX, "sm_90", "thrice")
+    assert (tried.status, tried.reason) == (
         REFUSED, "thrice.ptx has no kernel 'thrice'; it has twice. Name it after its file.",
     )  # fmt: skip
 
@@ -215,14 +216,14 @@ def test_cuda_c_is_not_tried_without_nvrtc(attempts, monkeypatch):
         raise ToolMissing("No NVRTC, which compiles CUDA C.")
 
     monkeypatch.setattr(nvrtc, "find", find)
-    trial = attempts(CUDA, "sm_90", "scale", language="cuda")
-    assert (trial.status, trial.reason) == (UNTRIED, "No NVRTC, which compiles CUDA C.")
+    tried = attempts(CUDA, "sm_90", "scale", language="cuda")
+    assert (tried.status, tried.reason) == (UNTRIED, "No NVRTC, which compiles CUDA C.")
 
 
 def test_a_target_that_nvrtc_does_not_know_is_not_tried(attempts):
-    trial = attempts(CUDA, "sm_60", "scale", language="cuda")
-    assert trial.status == UNTRIED
-    assert re.search(r"cannot compile for 'sm_60'", trial.reason)
+    tried = attempts(CUDA, "sm_60", "scale", language="cuda")
+    assert tried.status == UNTRIED
+    assert re.search(r"cannot compile for 'sm_60'", tried.reason)
 
 
 def test_an_option_that_is_none_is_the_pairs_fault(attempts):
@@ -241,3 +242,11 @@ def test_what_was_tried_is_tried_no_more_be_it_refused(attempts, monkeypatch, te
     assert attempts(text, target) == first
     with pytest.raises(AssertionError, match="assembled again"):
         attempts(text + "// changed\n", target)
+
+
+def test_a_record_with_other_fields_is_not_read(attempts, monkeypatch):
+    """After an update, the cache may hold records of the version before."""
+    first = attempts(PTX, "sm_86")
+    monkeypatch.setattr(trial, "FORM", "another")
+    monkeypatch.setattr(cubin, "instructions", lambda *_: 7)
+    assert attempts(PTX, "sm_86") == dataclasses.replace(first, sass=7)
