@@ -41,6 +41,7 @@ PTX = """\
 	mov.b32 %r1, 1;
 }
 	// end inline asm
+	not.b32 %r1, %r1;
 	.loc 2 700 3, function_name $L__info_string0, inlined_at 2 800 1
 	add.s32 %r2, %r1, 1;
 	.loc 2 800 1, function_name $L__info_string1, inlined_at 1 4 5
@@ -60,6 +61,7 @@ def test_a_line_of_ptx_is_of_the_cuda_line_that_its_loc_names_or_that_it_was_inl
     found = origins(PTX, "k.cu")
     lines = {PTX[number - 1].strip(): of for number, of in found.items() if PTX[number - 1].strip()}
     assert lines["mov.b32 %r1, 1;"] == 3
+    assert lines["not.b32 %r1, %r1;"] == 3  # behind the block of inline assembly
     assert lines["add.s32 %r2, %r2, 1;"] == 4
     assert lines["mul.lo.s32 %r2, %r2, 3;"] == 4  # through two calls of the header
     assert "add.s32 %r2, %r1, 1;" not in lines  # its caller is not known yet
@@ -187,6 +189,12 @@ def test_the_same_instructions_are_the_same_code_only_by_their_hash():
     assert compare(listing(*LEFT), listing(*LEFT)).same_code
     assert not compare(listing(*LEFT), listing(*LEFT, sha="2")).same_code
     assert not compare(listing(*LEFT, sha=None), listing(*LEFT, sha=None)).same_code
+
+
+def test_what_stands_often_in_a_long_listing_is_aligned_too():
+    many = [("MOV R1, R2", 2)] * 300
+    found = compare(listing(*many), listing(("EXIT", 3), *many))
+    assert found.equal == tuple((i, i + 1) for i in range(300))
 
 
 def test_nothing_is_like_nothing():

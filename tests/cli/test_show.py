@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from ptxbench import toolchain
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
 
@@ -49,12 +50,7 @@ def test_w4a16_dequant_differs_in_what_it_is_made_of(ptxbench):
 # ---- one small pair, whole
 
 
-def test_a_small_listing_is_shown_whole(ptxbench, kernels):
-    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot")
-    assert ran.err == ""
-    assert (
-        ran.out
-        == """\
+WHOLE = """\
 cuda  scale.cu  sm_90, 17 SASS instructions, 10 registers
 
 executed     CUDA C                                             SASS
@@ -80,7 +76,16 @@ executed     CUDA C                                             SASS
                                                           00f0  STG.E desc[UR4][R4.64], R7
        4  8  }                                            0100  .L_x_2: EXIT
 """
-    )
+"""As NVRTC and ptxas 13.5 make it."""
+
+
+def test_a_small_listing_is_shown_whole(ptxbench, kernels):
+    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot")
+    assert (ran.status, ran.err) == (0, "")
+    if all(version.startswith("13.5.") for version in toolchain.versions().values()):
+        assert ran.out == WHOLE
+    numbers = [row[10] for row in ran.out.splitlines()[3:] if row[10:11].strip()]
+    assert numbers == list("12345678")  # every line of the CUDA C once, whatever the tools' versions
 
 
 def test_by_default_both_sides_are_shown_and_globs_choose_others(ptxbench, kernels):

@@ -57,7 +57,7 @@ def test_live_registers_are_at_most_those_of_the_kernel_and_asked_for(build):
 
 PRINTED = """\
 .text.other:
-        /*0000*/                   NOP ;
+        /*0000*/                   MOV R0, R1 ;
 //--------------------- .text.k   --------------------------
 .text.k:                                                       // |       |        |
 	//## File ".nv_debug_ptx_txt", line 21
@@ -71,7 +71,7 @@ PRINTED = """\
         /*0040*/                   NOP;
 .L_x_3:
 //--------------------- SYMBOLS --------------------------
-        /*0050*/                   NOP ;
+        /*0050*/                   MOV R0, R1 ;
 """  # fmt: skip
 
 
