@@ -40,8 +40,8 @@ warn  REGRESSED  triad ptx  registers       22    40   +82 %
 
 FAIL BROKEN    scan ptx n=64: ptx is wrong: y[2] is 1.
                Next: ptxbench run scan --variant ptx --size n=64 --backend emulator --arch sm_90
-FAIL REGRESSED triad ptx n=64 (ptx_barriers): warps wait at more barriers; code moved (ptx:
-               source); registers 22 -> 40, ptx_barriers 64 -> 96.
+FAIL REGRESSED triad ptx n=64 (ptx_barriers): warps wait at more barriers; code moved (ptx: source);
+               registers 22 -> 40, ptx_barriers 64 -> 96.
                Next: ptxbench run triad --variant ptx --size n=64 --backend emulator --arch sm_90.
                Meant? ptxbench baseline set 4ead0001 --reason TEXT, or a [[waive]].
 
