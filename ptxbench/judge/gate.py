@@ -363,7 +363,7 @@ def settle(judged: Judged, config: Config) -> Judged:
     if row.verdict == REGRESSED:
         rule = RULES.get(row.metric)
         advice = any(each.endswith("(advisory)") for each in row.notes)
-        fails = judged.limit or not (advice or (rule and not rule.fails))
+        fails = not (advice or (rule and not rule.fails))
         return dataclasses.replace(judged, code=REGRESSION if fails else GOOD, warns=not fails)
     if row.verdict == REFERENCE_MOVED:
         return dataclasses.replace(judged, warns=True)

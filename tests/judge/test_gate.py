@@ -199,15 +199,34 @@ def test_the_first_waiver_that_covers_a_row_is_told():
     assert [each.reason for each in found.unused] == ["too small"]
 
 
-@pytest.mark.parametrize(("limit", "verdict"), [(0.905, "WITHIN"), (0.85, "REGRESSED"), (0.95, "WITHIN")])
+@pytest.mark.parametrize(("limit", "verdict"), [(0.905, "WITHIN"), (0.85, "REGRESSED"), (1.2, "WITHIN")])
 def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
-    """The ratio is 0.9: a limit 5 % below is broken, and one just above is not called an improvement."""
+    """The ratio is 0.9: a limit 5 % below is broken, and one far above is not called an improvement."""
     config = parse(f'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = {limit}')
     found = gate(timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")}), TIMED, config)
     [row] = [each.row for each in found.rows if each.row.metric == "ptx_over_cuda_max"]
     assert (row.verdict, row.base) == (verdict, limit)
     assert row.head == pytest.approx(0.9, rel=0.01)
     assert row.change.low < row.head / limit < row.change.high
+
+
+@pytest.mark.parametrize(("label", "verdict", "code"), [("BIASED", "NOT-MEASURABLE", 5), ("THROTTLED", "UNSURE", 0)])
+def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
+    config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
+    head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
+    found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
+    [limited] = [each for each in found.rows if each.limit]
+    assert (limited.row.verdict, limited.row.reason, limited.code) == (verdict, label, code)
+
+
+def test_a_baseline_without_times_leaves_ratios_to_their_limits_and_is_told():
+    limit = 'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 1.0\n[gate]\nmode = "ratio"\n'
+    untimed = replace(TIMED, cells=[replace(cell, rounds=[]) for cell in TIMED.cells])
+    for policy, code in (("warn", 0), ("fail", NO_VERDICT)):
+        found = gate(TIMED, untimed, parse(f'{limit}first_run = "{policy}"'))
+        [problem] = found.problems
+        assert problem.text == "The baseline has no times: the ratio is held against limits alone."
+        assert (problem.code, found.code) == (code, code)
 
 
 def test_limits_hold_for_what_was_written_by_hand_alone():
