@@ -30,6 +30,7 @@ WIDTHS = [
     ({"LDG_128": 2}, {"LDG_128": 2, "LDG": 1}, False),  # one load more
     ({"LDG_128": 2}, {"LDS": 8}, False),  # another opcode
     ({"LDG": 8}, {"LDG_128": 2}, False),  # wider
+    ({"LDG_64": 4}, {"LDG_128": 2}, False),  # wider still
     ({"LDG": 8}, {"LDG_U8": 32}, False),  # was no vector
     ({"STS_128": 1}, {"STS_64": 2}, True),
     ({"MUFU_64": 2}, {"MUFU": 4}, False),  # no access
@@ -100,6 +101,12 @@ def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, m
         text = [each.explanation for each in found.rows if each.row.metric == metric and each.code]
         name = next(iter(after)) if metric == WIDTH else "LDL" if "LDL" in before else "STL"
         assert any(told.startswith(f"{name} ") for told in text[0])
+
+
+def test_vector_accesses_are_counted_from_eight_bytes_on():
+    base, head = (with_sass(BASE, "ptx", code, LDG=4, LDG_64=2, STG_128=3, LDG_U8=1) for code in "xy")
+    rows = [each.row for each in gate(head, base, Config()).rows if each.row.metric == WIDTH]
+    assert {(row.variant, row.base, row.head) for row in rows} == {("cuda", 0, 0), ("ptx", 5, 5)}
 
 
 def test_machine_code_that_nobody_read_has_no_such_rows():
