@@ -15,10 +15,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, Instruction
-
-SCHEMA = "ptxbench.show/1"
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ class Listing:
     ptx: tuple[str, ...]
     origin: Mapping[int, int]
     sass: tuple[Instruction, ...]
-    registers: int | None
-    sass_sha256: str | None
+    report: BuildReport
     same_code: bool
     executed: Mapping[int, int] | None = None
 
@@ -66,25 +64,30 @@ class Listing:
         return None if instruction.line is None else self.origin.get(instruction.line)
 
 
-def make(build: Build, source: str, annotated: Annotated, executed: Mapping[int, int] | None = None) -> Listing:
+def make(build: Build, source: bytes, annotated: Annotated, executed: Mapping[int, int] | None = None) -> Listing:
     """The listing of a build, whose file holds `source`."""
     cuda = build.language == "cuda"
-    ptx = tuple(build.ptx.splitlines())
+    ptx = lines_of(build.ptx.encode())
     return Listing(
         build.variant,
         build.language,
         build.source,
         build.entry,
         build.arch,
-        tuple(source.splitlines()) if cuda else (),
+        lines_of(source) if cuda else (),
         ptx,
         origins(ptx, build.source.name) if cuda else {},
         annotated.instructions,
-        build.report.registers,
-        build.report.sass_sha256,
+        build.report,
         annotated.same_code,
         executed,
     )
+
+
+def lines_of(text: bytes) -> tuple[str, ...]:
+    """The lines as compilers count them: a form feed, at which str.splitlines breaks too, ends none."""
+    lines = [line.removesuffix("\r") for line in text.decode("utf-8", "replace").split("\n")]
+    return tuple(lines if lines[-1] else lines[:-1])
 
 
 # ---- from PTX to CUDA C
@@ -239,7 +242,8 @@ class Difference:
     @property
     def same_code(self) -> bool:
         """Whether both are the same machine code, to the bit."""
-        return self.left.sass_sha256 is not None and self.left.sass_sha256 == self.right.sass_sha256
+        left, right = self.left.report.sass_sha256, self.right.report.sass_sha256
+        return left is not None and left == right
 
     @cached_property
     def opcodes(self) -> dict[str, tuple[int, int]]:
@@ -288,15 +292,6 @@ def compare(left: Listing, right: Listing) -> Difference:
 # ---- as JSON has it
 
 
-def to_document(listings: Sequence[Listing], difference: Difference | None = None) -> dict[str, Any]:
-    """What `--json` prints."""
-    return {
-        "schema": SCHEMA,
-        "variants": [describe(each) for each in listings],
-        "diff": describe_difference(difference) if difference else None,
-    }
-
-
 def describe(listing: Listing) -> dict[str, Any]:
     return {
         "variant": listing.variant,
@@ -304,8 +299,8 @@ def describe(listing: Listing) -> dict[str, Any]:
         "file": listing.path.name,
         "entry": listing.entry,
         "arch": listing.arch,
-        "registers": listing.registers,
-        "sass_sha256": listing.sass_sha256,
+        "registers": listing.report.registers,
+        "sass_sha256": listing.report.sass_sha256,
         "same_code_as_run": listing.same_code,
         "source": list(listing.source),
         "ptx": list(listing.ptx),

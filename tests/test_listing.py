@@ -13,14 +13,17 @@ from ptxbench.listing import (
     Row,
     Side,
     compare,
+    describe,
+    describe_difference,
     in_machine_order,
     in_source_order,
     kernel_lines,
+    lines_of,
     normal,
     opcode,
     origins,
-    to_document,
 )
+from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import Instruction
 
 PTX = """\
@@ -91,7 +94,8 @@ def listing(*code, language="cuda", variant="cuda", sha="1", **changes):
     whole = Listing(
         variant, language, Path(f"k.{'cu' if language == 'cuda' else 'ptx'}"), "k", "sm_90",
         ("one", "two", "three") if language == "cuda" else (), (".entry k() {", "add", "ret;", "}"),
-        {2: 3, 3: 1} if language == "cuda" else {}, sass, 8, sha, True,
+        {2: 3, 3: 1} if language == "cuda" else {}, sass,
+        BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256=sha), True,
     )  # fmt: skip
     return dataclasses.replace(whole, **changes)
 
@@ -204,15 +208,14 @@ def test_nothing_is_like_nothing():
 
 def test_the_document_has_the_links_both_ways():
     one = listing(*CODE, executed={2: 10})
-    document = to_document([one], compare(one, one))
-    [variant] = document["variants"]
+    variant = describe(one)
     assert variant["source_line_of_ptx_line"] == {"2": 3, "3": 1}
-    assert [(each["ptx_line"], each["source_line"]) for each in variant["sass"]] == [
-        (2, 3),
-        (3, 1),
-        (2, 3),
-        (None, None),
-    ]
+    links = [(each["ptx_line"], each["source_line"]) for each in variant["sass"]]
+    assert links == [(2, 3), (3, 1), (2, 3), (None, None)]
     assert variant["executed"] == {"2": 10}
-    assert document["diff"]["similarity"] == 1.0
-    assert to_document([one])["diff"] is None
+    assert describe_difference(compare(one, one))["equal"] == [[0, 0], [1, 1], [2, 2], [3, 3]]
+
+
+def test_lines_are_counted_as_compilers_do():
+    assert lines_of(b"a\r\nb\x0cc\n\xe9\n") == ("a", "b\x0cc", "\ufffd")
+    assert lines_of(b"a") == ("a",)

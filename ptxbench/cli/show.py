@@ -13,8 +13,9 @@ from ptxbench.errors import KernelError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Found, Source
+    from ptxbench.explanation import Case
     from ptxbench.listing import Listing
-    from ptxbench.pair import Size
+    from ptxbench.pair import Launch, Size
     from ptxbench.report.listing import View
     from ptxbench.toolchain import Build
 
@@ -80,41 +81,62 @@ def command(
     """Show CUDA C, the PTX that NVRTC makes of it, hand-written PTX, and the SASS of each, aligned by line.
 
     By default source and SASS, and from 140 columns on the PTX between them. Of --ptx, --sass, --side-by-side and
-    --diff, one. A .cu or .ptx FILE need not be part of a pair. No GPU is needed.
+    --diff, one. Below stands what the machine code has unlike. A .cu or .ptx FILE need not be part of a pair. No GPU
+    is needed.
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
     """
-    from ptxbench.listing import compare, to_document
-
     refuse(view, diff, variants, hot, size, pressure)
+    launch = None
     if Path(pair).suffix in SUFFIXES:
         refuse_for_files(variants, diff, hot)
         listings = [of_file(Path(pair), arch, entry, flags, pressure)]
     else:
         if entry or flags:
             raise UsageError(f"{'--entry' if entry else '--flag'} is for a .cu or .ptx file, and '{pair}' is a pair.")
-        listings = of_pair(kernels, pair, diff or variants, arch or "sm_90", hot, size, pressure, strict=bool(diff))
-    difference = None
-    if diff:
-        by_name = {each.variant: each for each in listings}
-        difference = compare(by_name[diff[0]], by_name[diff[1]])
+        found = one_pair(kernels, pair)
+        launch = found.pair.launch(**found.pair.bench_sizes[0])
+        at = at_size(found, size) if hot else None
+        listings = of_pair(found, diff or variants, arch or "sm_90", at, pressure, strict=bool(diff))
+    cases = compared(listings, diff, launch)
     if as_json:
         import json
 
-        click.echo(json.dumps(to_document(listings, difference), indent=1))
-        return 0
+        from ptxbench.explanation import to_document
+
+        click.echo(json.dumps(to_document(listings, cases, diff=bool(diff)), indent=1))
+    else:
+        show(listings, cases, view or "auto", diff=bool(diff))
+    return 0
+
+
+def compared(listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch | None) -> list[Case]:
+    """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
+    from ptxbench.explanation import Case
+    from ptxbench.listing import compare
+    from ptxbench.metrics import REFERENCE
+
+    by_name = {each.variant: each for each in listings}
+    others = [name for name in by_name if name != REFERENCE and REFERENCE in by_name]
+    pairs = [diff] if diff else [(REFERENCE, name) for name in others]
+    return [Case(compare(by_name[a], by_name[b]), launch) for a, b in pairs]
+
+
+def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff: bool) -> None:
+    """Print the listings, or the one comparison, and what was found."""
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.listing import DifferenceView, ListingView
+    from ptxbench.report.listing import DifferenceView, Findings, ListingView
 
     console = open_console()
-    if difference:
-        console.print(DifferenceView(difference))
-        return 0
-    for index, each in enumerate(listings):
+    if diff:
+        console.print(DifferenceView(cases[0].difference))
+    for index, each in enumerate(() if diff else listings):
         if index:
             console.print()
-        console.print(ListingView(each, view or "auto"))
-    return 0
+        console.print(ListingView(each, view))
+    if cases:
+        console.print()
+        console.print(Findings(cases))
 
 
 def refuse(
@@ -156,29 +178,25 @@ def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str
     return listed(build, pressure, None)
 
 
-def of_pair(
-    kernels: Path,
-    name: str,
-    wanted: Sequence[str],
-    arch: str,
-    hot: bool,
-    size: str | None,
-    pressure: bool,
-    *,
-    strict: bool,
-) -> list[Listing]:
-    """The listings of a pair's variants. One that cannot be built is left out and named, unless `strict`.
-
-    Raises the error of the first where none can be.
-    """
-    from ptxbench import toolchain
+def one_pair(kernels: Path, name: str) -> Found:
+    """The pair of that name or glob. Raises UsageError if that is several."""
     from ptxbench.discovery import choose_pairs, load
 
     names = choose_pairs(kernels, [name])
     if len(names) > 1:
         raise UsageError(f"'{name}' is {len(names)} pairs: {', '.join(names)}. Name one.")
-    found = load(kernels, names[0])
-    at = at_size(found, size) if hot else None
+    return load(kernels, names[0])
+
+
+def of_pair(
+    found: Found, wanted: Sequence[str], arch: str, at: Size | None, pressure: bool, *, strict: bool
+) -> list[Listing]:
+    """The listings of a pair's variants, counted at the size `at`.
+
+    One that cannot be built is left out and named, unless `strict`. Raises the error of the first where none can be.
+    """
+    from ptxbench import toolchain
+
     listings, errors = [], []
     for source in chosen(found, wanted, strict=strict):
         try:
@@ -220,8 +238,7 @@ def listed(build: Build, pressure: bool, executed: Mapping[int, int] | None) -> 
     from ptxbench import listing
     from ptxbench.toolchain.lines import annotate
 
-    source = build.source.read_text(encoding="utf-8", errors="replace")
-    return listing.make(build, source, annotate(build, pressure=pressure), executed)
+    return listing.make(build, build.source.read_bytes(), annotate(build, pressure=pressure), executed)
 
 
 def at_size(found: Found, text: str | None) -> Size:

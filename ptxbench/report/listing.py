@@ -8,10 +8,14 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
 from rich.syntax import Syntax
+from rich.table import Table
 from rich.text import Text
 
+from ptxbench.explanation import Case, explain
 from ptxbench.listing import DIFFERS, EQUAL, MOVED, Difference, Listing, Row, Side, in_machine_order, in_source_order
+from ptxbench.report.table import WIDEST
 from ptxbench.toolchain.lines import Instruction
 
 View = Literal["auto", "side by side", "ptx", "sass"]
@@ -217,7 +221,7 @@ def executed(counts: Mapping[int, int] | None, wanted: Sequence[int | None], vie
 
 def heading(listing: Listing) -> Text:
     """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`."""
-    told = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.registers} registers"
+    told = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
     return Text.assemble(
         (listing.variant, "bold cyan"), "  ", listing.path.name, (told, "dim"), no_wrap=True, overflow="ellipsis"
     )
@@ -286,3 +290,20 @@ def legend() -> Text:
     marks = {EQUAL: "equal", MOVED: "moved", DIFFERS: "without a partner"}
     told = ", ".join(f"{MARKS[kind][0]} {words}" for kind, words in marks.items())
     return Text(f"{told}; registers and labels aside.", style="dim")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What each comparison found, in sentences, at most WIDEST columns wide."""
+
+    cases: Sequence[Case]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        for case in self.cases:
+            a, b = case.names
+            yield Text(f"{b} against {a}", style="bold")
+            grid = Table.grid(padding=(0, 1))
+            for each in explain(case):
+                grid.add_row(Text("-", "dim"), Text(each.text))
+            yield Constrain(grid, width)

@@ -25,6 +25,33 @@ def test_triad_is_the_same_machine_code_and_so_the_same_instruction_mix(ptxbench
     assert "\nSame instruction mix: every opcode as often on both sides.\n" in ran.out
 
 
+def findings(ptxbench, name):
+    return {each["kind"]: each["text"] for each in document(ptxbench("show", name, "--json"))["findings"]}
+
+
+def test_the_findings_name_what_the_pages_of_the_kernels_say(ptxbench):
+    assert findings(ptxbench, "triad") == {
+        "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
+    }
+    assert "IMAD.WIDE.U32.X 0 to " in findings(ptxbench, "bigint_mul256")["instructions"]
+    scatter = findings(ptxbench, "scatter_add_bf16")
+    assert scatter["generic addressing"].startswith("cuda has generic addresses, of no certain memory: 4 ATOM, ")
+    assert "% fewer" in scatter["instructions"]
+    dequant = findings(ptxbench, "w4a16_dequant")
+    assert "; occupancy is the same." in dequant["registers"]
+    assert "% fewer" in dequant["instructions"]
+
+
+def test_findings_stand_below_the_listings_where_cuda_is_among_them(ptxbench, kernels):
+    def told(*more):
+        return ptxbench("show", "scale", "--kernels", kernels, *more).out
+
+    assert re.search(r"\n\nptx against cuda\n- ptx .*\n", told())
+    assert re.search(r"\n\nptx against cuda\n- ptx .*\n", told("--diff", "cuda", "ptx"))
+    assert re.search(r"\n\ncuda against ptx\n- cuda .*\n", told("--diff", "ptx", "cuda"))
+    assert " against " not in told("--variant", "ptx")
+
+
 def test_bigint_mul256_has_carries_inside_wide_multiplications_in_ptx_alone(ptxbench):
     diff = document(ptxbench("show", "bigint_mul256", "--diff", "cuda", "ptx", "--json"))["diff"]
     assert not diff["same_mix"]

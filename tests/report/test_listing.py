@@ -9,6 +9,7 @@ from rich.console import Console
 
 from ptxbench.listing import Listing, compare
 from ptxbench.report.listing import NOT_THE_SAME, DifferenceView, ListingView
+from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import Instruction
 
 CUDA = Listing(
@@ -23,7 +24,7 @@ CUDA = Listing(
         Instruction(0x20, "STG.E desc[UR4][R2.64], R5", (".L_x_0",), 7, 1),
         Instruction(0x30, "EXIT", (), 8, 0),
     ),
-    8, "a", True, {5: 8, 6: 8, 7: 1000, 8: 8},
+    BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256="a"), True, {5: 8, 6: 8, 7: 1000, 8: 8},
 )  # fmt: skip
 PTX = Listing(
     "ptx", "ptx", Path("k.ptx"), "k", "sm_90", (), (".visible .entry k(", "mov.b32      %r, 1;", "ret;", "}"), {},
@@ -34,7 +35,7 @@ PTX = Listing(
         Instruction(0x30, "NOP", line=3),
         Instruction(0x40, "EXIT", line=3),
     ),
-    6, "b", True,
+    BuildReport(source_sha256="", ptx_sha256="", registers=6, sass_sha256="b"), True,
 )  # fmt: skip
 
 
