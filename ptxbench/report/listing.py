@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import Literal, NamedTuple
 
 from rich.console import Console, ConsoleOptions, RenderResult
-from rich.constrain import Constrain
 from rich.syntax import Syntax
-from rich.table import Table
 from rich.text import Text
 
 from ptxbench.explanation import Case, explain
@@ -303,7 +302,5 @@ class Findings:
         for case in self.cases:
             a, b = case.names
             yield Text(f"{b} against {a}", style="bold")
-            grid = Table.grid(padding=(0, 1))
             for each in explain(case):
-                grid.add_row(Text("-", "dim"), Text(each.text))
-            yield Constrain(grid, width)
+                yield Text(fill(each.text, max(width, 20), initial_indent="- ", subsequent_indent="  "))

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ptxbench.explanation import Case
 from ptxbench.listing import Listing, compare
-from ptxbench.report.listing import NOT_THE_SAME, DifferenceView, ListingView
+from ptxbench.report.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import Instruction
 
@@ -129,6 +130,15 @@ def test_the_same_machine_code_is_called_so():
     told = printed(DifferenceView(compare(PTX, PTX)))
     assert "Same machine code, to the bit.\n" in told
     assert "Same instruction mix: every opcode as often on both sides.\n" in told
+
+
+def test_what_is_unlike_is_told_in_sentences_no_wider_than_a_table():
+    assert printed(Findings([Case(compare(CUDA, PTX))]), 60).splitlines() == [
+        "ptx against cuda",
+        "- ptx needs 6 registers, cuda 8.",
+        "- ptx has 5 SASS instructions, cuda 4: 25 % more. Most of it",
+        "  is NOP 0 to 1.",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 80, 100, 160])
