@@ -229,10 +229,8 @@ def verification(match: Match) -> Iterator[Row]:
 def compared(comparison: Comparison) -> Iterator[Row]:
     """The rows of a comparison that the gate judges; those of variants that fail are told by their verification."""
     for row in comparison.rows:
-        told = row.metric == VERIFICATION or (
-            row.verdict in (BROKEN, FIXED, BROKEN_BOTH, NEW, MISSING) and row.reason != "not_measured"
-        )
-        if told or (comparison.mode == "counters" and row.metric not in RULES):
+        one_sided = row.verdict in (BROKEN, FIXED, BROKEN_BOTH, NEW, MISSING) and row.reason != "not_measured"
+        if one_sided or (comparison.mode == "counters" and row.metric not in RULES):
             continue
         yield held(row) if comparison.mode == "counters" else row
 
