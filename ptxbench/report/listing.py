@@ -303,4 +303,6 @@ class Findings:
             a, b = case.names
             yield Text(f"{b} against {a}", style="bold")
             for each in explain(case):
-                yield Text(fill(each.text, max(width, 20), initial_indent="- ", subsequent_indent="  "))
+                yield Text(
+                    fill(each.text, max(width, 20), initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
+                )
