@@ -236,14 +236,14 @@ class DifferenceView:
     difference: Difference
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        difference = self.difference
+        difference, width = self.difference, min(options.max_width, WIDEST)
         yield heading(difference.left)
         yield heading(difference.right)
         yield Text()
         yield from rows_of(columns(difference), options.max_width)
         yield Text()
         for sentence in sentences(difference):
-            yield Text(sentence, style="bold")
+            yield Text(fill(sentence, max(width, 20), break_on_hyphens=False), style="bold")
         yield legend()
 
 
