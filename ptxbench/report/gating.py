@@ -125,7 +125,7 @@ def named(rows: Sequence[Judged]) -> str:
     for each in rows:
         row = each.row
         metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size)}", []).append(row.metric)
-    told = rows[0].row.verdict in (REGRESSED, WAIVED, UNSURE)
+    told = rows[0].row.verdict in (REGRESSED, WAIVED, UNSURE) or rows[0].row.reason == "not_measured"
     names = [f"{name} ({', '.join(of)})" if told else name for name, of in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
@@ -159,6 +159,8 @@ def next_step(judged: Judged, gate: Gate) -> str:
         return f"{again}. Meant? {anew}, or a [[waive]]."
     if verdict == MISSING and row.reason == "not_measured" and judged.limit:
         return "Run where it can be measured, or take the limit out."
+    if verdict == MISSING and row.reason == "not_measured":
+        return f"ptxbench doctor tells which tool is not there. Meant? {anew}."
     if verdict == MISSING:
         return f"Bring it back. Meant? {anew}, or a [[waive]]."
     if verdict == UNLIKE:

@@ -82,6 +82,17 @@ def test_every_row_that_is_not_green_says_what_to_do_next():
         assert all(each.words and each.remedy for each in told)
 
 
+def test_counts_that_no_tool_made_are_named_with_where_to_look():
+    bare = replace(BASE, cells=[replace(cell, variants={
+        name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
+    }) for cell in BASE.cells])  # fmt: skip
+    [step] = steps(gate(bare, BASE, Config()))
+    assert step.words.startswith("triad cuda n=64 (sass, sass.local, sass.width), triad ptx n=64 (sass, ")
+    assert step.remedy == (
+        "ptxbench doctor tells which tool is not there. Meant? ptxbench baseline set ba5e0001 --reason TEXT."
+    )
+
+
 def many(count):
     """A gate with so many missing pairs, each of its own reason: no two are told together."""
     reasons = {f"pair_{i:04}": after(status="unsupported", reason=f"no instruction {i}.") for i in range(count)}
