@@ -57,7 +57,7 @@ FINDING_SLOTS = 8
 """i64 slots of one finding: kind, site offset, lane, address, CTA, warp, the other access's id, its time."""
 SHADOW_WORDS = 6
 """i32 words for each granule of shared memory, one array after the other."""
-WRITER_TIME, WRITER, READER_TIME, READER, SECOND_TIME, SECOND = range(SHADOW_WORDS)
+WRITER_TIME, WRITER, READER_TIME, READER, SECOND_TIME, SECOND = range(SHADOW_WORDS)  # a time, then who: one i64
 THREAD_BITS = 10
 ATOMIC_BIT = 31
 PENDING = 0x7FFFFFFF
@@ -145,7 +145,11 @@ define internal void @report(ptr %env, i64 %kind, ptr %site, i32 %lanes, {V32} %
 
 GATHER = f"llvm.masked.gather.v{LANES}i32.v{LANES}p0"
 SCATTER = f"llvm.masked.scatter.v{LANES}i32.v{LANES}p0"
+GATHER_PAIR = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
+SCATTER_PAIR = f"llvm.masked.scatter.v{LANES}i64.v{LANES}p0"
 GATHER_SCATTER = (
+    f"declare {V64} @{GATHER_PAIR}(<{LANES} x ptr>, i32, {MASK}, {V64})",
+    f"declare void @{SCATTER_PAIR}({V64}, <{LANES} x ptr>, i32, {MASK})",
     f"declare {V32} @{GATHER}(<{LANES} x ptr>, i32, {MASK}, {V32})",
     f"declare void @{SCATTER}({V32}, <{LANES} x ptr>, i32, {MASK})",
 )
@@ -166,11 +170,9 @@ class Lines:
     def line(self, text: str) -> None:
         self.lines.append(text)
 
-    def shadow(self, word: int, index: str) -> str:
-        """Pointers to one word of the shadow of each lane's granule."""
-        base = self.op(f"getelementptr i32, ptr %shadow, i64 {word}")
-        scaled = self.op(f"mul {V64} {index}, splat (i64 {SHADOW_WORDS})")
-        return self.op(f"getelementptr i32, ptr {base}, {V64} {scaled}")
+    def shadow(self, word: int, granule: int) -> str:
+        """Pointers to one word of the shadow of a granule, so many after the first of each lane's access."""
+        return self.op(f"getelementptr i32, <{LANES} x ptr> %rows, i64 {SHADOW_WORDS * granule + word}")
 
     def gather(self, pointers: str, active: str) -> str:
         return self.op(
@@ -179,6 +181,23 @@ class Lines:
 
     def scatter(self, value: str, pointers: str, active: str) -> None:
         self.line(f"call void @{SCATTER}({V32} {value}, <{LANES} x ptr> {pointers}, i32 4, {MASK} {active})")
+
+    def gather_pairs(self, pointers: str, active: str) -> str:
+        """Times and the accesses beside them, one load for both."""
+        return self.op(
+            f"call {V64} @{GATHER_PAIR}(<{LANES} x ptr> {pointers}, i32 8, {MASK} {active}, {V64} zeroinitializer)"
+        )
+
+    def times(self, pairs: str) -> str:
+        return self.op(f"trunc {V64} {pairs} to {V32}")
+
+    def accesses(self, pairs: str) -> str:
+        high = self.op(f"lshr {V64} {pairs}, splat (i64 32)")
+        return self.op(f"trunc {V64} {high} to {V32}")
+
+    def stamp(self, pointers: str, active: str) -> None:
+        """Note the present time and this access, in one store."""
+        self.line(f"call void @{SCATTER_PAIR}({V64} %stamp, <{LANES} x ptr> {pointers}, i32 8, {MASK} {active})")
 
     def both(self, *conditions: str) -> str:
         result = conditions[0]
@@ -239,8 +258,9 @@ def times() -> str:
 
 
 def shared_head(size: int, granule: int) -> str:
-    """Lines at the start of a watch of shared memory: %active (in bounds), %index of the first granule, %me, times."""
-    return f"""%idle = icmp eq i32 %asked, 0
+    """Lines at the start of a watch of shared memory: %active (in bounds), %rows of the shadow, %me, times, %stamp."""
+    return f"""%first.slot = alloca {V64}, align 64
+  %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %nothing, label %look
 nothing:
   ret void
@@ -248,7 +268,9 @@ look:
   {in_bounds(SHARED_BYTES, size)}
   %granule = lshr {V32} %a, splat (i32 {granule.bit_length() - 1})
   %index = zext {V32} %granule to {V64}
+  %index.words = mul {V64} %index, splat (i64 {SHADOW_WORDS})
   {slot("shadow", SHADOW, "ptr")}
+  %rows = getelementptr i32, ptr %shadow, {V64} %index.words
   {times()}
   {slot("barrier.wide", TIME_OF_BARRIER)}
   %barrier = trunc i64 %barrier.wide to i32
@@ -268,7 +290,11 @@ look:
   %site.short = trunc i64 %site.slot to i32
   %site.high = shl i32 %site.short, {THREAD_BITS}
   {splat("site.all", "i32", "%site.high")}
-  %id = or {V32} %site.all, %me"""
+  %id = or {V32} %site.all, %me
+  %time.low = zext {V32} %time.all to {V64}
+  %id.wide = zext {V32} %id to {V64}
+  %id.high = shl {V64} %id.wide, splat (i64 32)
+  %stamp = or {V64} %id.high, %time.low"""
 
 
 def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races: bool) -> Function:
@@ -281,8 +307,7 @@ def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races:
     full = vector(8 * element_bytes)
     lines = Lines()
     for j in range(max(1, size // granule)):
-        index = lines.op(f"add {V64} %index, splat (i64 {j})")
-        writer_time_at, writer_at = lines.shadow(WRITER_TIME, index), lines.shadow(WRITER, index)
+        writer_time_at, writer_at = lines.shadow(WRITER_TIME, j), lines.shadow(WRITER, j)
         writer_time = lines.gather(writer_time_at, "%active")
         never = lines.op(f"icmp ult {V32} {writer_time}, %start.all")
         recent = lines.op(f"icmp uge {V32} {writer_time}, %barrier.all")
@@ -300,7 +325,7 @@ def watch_shared(kind: str, element_bytes: int, count: int, granule: int, races:
                     clash = lines.both(clash, lines.op(f"icmp sge {V32} {writer}, zeroinitializer"))
                 lines.report(READ_AFTER_WRITE if kind == "load" else WRITE_AFTER_WRITE, clash, writer)
         if races:
-            watch_readers(lines, kind, index)
+            watch_readers(lines, kind, j)
         if kind != "load":
             lines.scatter(f"splat (i32 {PENDING})" if kind == "copy" else "%time.all", writer_time_at, "%active")
             atomic = 1 << ATOMIC_BIT if kind == "atomic" else 0
@@ -322,27 +347,27 @@ define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) 
     return Function(name, text, (REPORT,), (*GATHER_SCATTER, CTPOP, *([gather] if kind == "store" else [])))
 
 
-def watch_readers(lines: Lines, kind: str, index: str) -> None:
+def watch_readers(lines: Lines, kind: str, granule: int) -> None:
     """Of a load: note who read in this epoch, the first and one other. Of a write: hold it against them."""
-    first_time_at, first_at = lines.shadow(READER_TIME, index), lines.shadow(READER, index)
-    second_time_at, second_at = lines.shadow(SECOND_TIME, index), lines.shadow(SECOND, index)
-    first_time = lines.gather(first_time_at, "%active")
+    first_at, second_at = lines.shadow(READER_TIME, granule), lines.shadow(SECOND_TIME, granule)
     if kind == "load":
-        stale = lines.op(f"icmp ult {V32} {first_time}, %barrier.all")
-        fresh = lines.both("%active", stale)
-        lines.scatter("%time.all", first_time_at, fresh)
-        lines.scatter("%id", first_at, fresh)
-        first = lines.gather(first_at, "%active")
+        known = lines.gather_pairs(first_at, "%active")
+        lines.line(f"store {V64} {known}, ptr %first.slot, align 64")
+        fresh = lines.both("%active", lines.op(f"icmp ult {V32} {lines.times(known)}, %barrier.all"))
+        with lines.where(fresh):  # seldom; of several lanes that come first one stays
+            lines.stamp(first_at, fresh)
+            stayed = lines.gather_pairs(first_at, "%active")
+            lines.line(f"store {V64} {stayed}, ptr %first.slot, align 64")
+        first = lines.accesses(lines.op(f"load {V64}, ptr %first.slot, align 64"))
         another = lines.both("%active", lines.op(f"icmp ne {V32} {first}, %id"))
         with lines.where(another):
-            lines.scatter("%time.all", second_time_at, another)
-            lines.scatter("%id", second_at, another)
+            lines.stamp(second_at, another)
         return
-    for time_at, who_at in ((first_time_at, first_at), (second_time_at, second_at)):
-        time = lines.gather(time_at, "%active")
+    for at in (first_at, second_at):
+        pairs = lines.gather_pairs(at, "%active")
+        time, who = lines.times(pairs), lines.accesses(pairs)
         recent = lines.op(f"icmp uge {V32} {time}, %barrier.all")
         with lines.where(lines.both("%active", recent)):
-            who = lines.gather(who_at, "%active")
             lines.report(WRITE_AFTER_READ, lines.conflicts(time, who, "%active"), who)
 
 
