@@ -9,9 +9,10 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 
 from ptxbench import emulator
 from ptxbench.toolchain import locate, ptxas
+from tests.emulator.opcodes import OPS
 from tests.emulator.oracle import Counters, interpret
 from tests.emulator.oracle import step as rules
-from tests.emulator.programs import HEADER, OPS, ROW, SLOTS, inputs, one_of_each, programs, render
+from tests.emulator.programs import HEADER, ROW, SLOTS, inputs, one_of_each, programs, render
 
 DRAWN = settings(
     derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
