@@ -188,14 +188,18 @@ class Control(Registers):
             predicates,
         )
 
+    def guarded(self, instruction: Instruction, mask: str) -> str:
+        """Those of `mask` for which the instruction's guard is true; all of them without one."""
+        guard = self.guard(instruction)
+        if guard is None:
+            return mask
+        return self.e.op(f"and i32 {mask}, {self.e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+
     def reduce_at_barrier(self, step: Step, number: int, mask: str) -> str:
         """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
         e, instruction = self.e, step.instruction
         self.machine.step, self.machine.line = self.blocks[number].first, instruction.line
-        guard = self.guard(instruction)
-        active = mask
-        if guard is not None:
-            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
         back = e.op(f"and i32 {passed}, {active}")
         fresh = e.op(f"xor i32 {active}, {back}")
@@ -236,10 +240,7 @@ class Control(Registers):
         Lanes that wait elsewhere come to their own instruction again, and pass it.
         """
         e, instruction = self.e, step.instruction
-        guard = self.guard(instruction)
-        active = mask
-        if guard is not None:
-            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        active = self.guarded(instruction, mask)
         passed_at, passed = self.state(context.WARP_PASSED)
         back = e.op(f"and i32 {passed}, {active}")
         fresh = e.op(f"xor i32 {active}, {back}")
@@ -324,10 +325,7 @@ class Control(Registers):
         e = self.e
         line = step.instruction.line
         aligned = step.entry.flow == "aligned"
-        guard = None if aligned else self.guard(step.instruction)
-        active = mask
-        if guard is not None:
-            active = e.op(f"and i32 {mask}, {e.op(f'bitcast {MASK} {guard.ir} to i32')}")
+        active = mask if aligned else self.guarded(step.instruction, mask)
         if aligned:
             members = e.constant(0xFFFFFFFF, B32)
         else:
