@@ -24,16 +24,6 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     )
 
 
-def results_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    return click.option(
-        "--results",
-        type=click.Path(path_type=Path),
-        metavar="DIR",
-        default=Path("results"),
-        help="Look for runs below this folder, and save there.",
-    )
-
-
 def baseline_path(run: Run, folder: Path) -> Path:
     """The file of the baseline for the device of `run`, there or not."""
     from ptxbench.judge.baseline import device_name

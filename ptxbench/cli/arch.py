@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import KernelError
 
@@ -33,15 +34,7 @@ if TYPE_CHECKING:
     help="What the column of a variant holds: registers of a thread, bytes spilled, SASS instructions, or theoretical "
     "occupancy in % at the pair's first bench size.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    metavar="FILE",
-    help="Write the matrices to FILE too; its suffix says how: .json (all figures) or .md; repeat.",
-)
+@outputs_option("Write the matrices to FILE too; its suffix says how: .json (all figures) or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
 @kernels_option("Take pairs from this folder alone: it holds pairs/, cuda/ and ptx/.")
 def command(

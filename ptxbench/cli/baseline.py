@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline, results_option
+from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline
+from ptxbench.cli._files import results_option
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def command() -> None:
 @command.command("set")
 @click.argument("run")
 @click.option("--reason", required=True, metavar="TEXT", help="Why it is set, for whoever reads the file.")
-@results_option()
+@results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     """Make RUN (a file, the start of an id, or `latest`) the baseline of its device.
@@ -51,7 +52,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 
 @command.command("check")
 @click.argument("run", default="latest")
-@results_option()
+@results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def check_command(run: str, results: Path, baselines: Path) -> None:
     """Say whether RUN could be the baseline of its device, and what would change; write nothing."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from ptxbench.cli._files import outputs_option, results_option
+
 if TYPE_CHECKING:
     from ptxbench.judge import Comparison
 
@@ -37,23 +39,9 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
     metavar="SHARE",
     help="The change of a ratio or a time that still counts as none. Counts are compared exactly.",
 )
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    metavar="FILE",
-    help="Write the comparison to FILE too; its suffix says how: .json, .csv or .md; repeat.",
-)
+@outputs_option("Write the comparison to FILE too; its suffix says how: .json, .csv or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, and nothing else, on stdout.")
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=Path("results"),
-    help="Look for runs below this folder.",
-)
+@results_option()
 def command(
     base: str,
     head: str,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 from click.core import ParameterSource
 
+from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import ToolMissing, UsageError
 
@@ -30,13 +31,7 @@ STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
     help="Measure the GPU in place of all that: whether its times can be believed, and the settings that they need. "
     "Takes minutes, in which nothing else should use it.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=Path("results"),
-    help="Keep the calibration below this folder, as DEVICE/calibration.json; runs saved there use it.",
-)
+@results_option("Keep the calibration below this folder, as DEVICE/calibration.json; runs saved there use it.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 @click.pass_context
 def command(context: click.Context, kernels: Path, calibrating: bool, results: Path, as_json: bool) -> int | None:

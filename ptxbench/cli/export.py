@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from ptxbench.cli._files import results_option
 from ptxbench.errors import ResultError, UsageError
 
 NVBENCH = "nvbench"
@@ -29,13 +30,7 @@ NVBENCH = "nvbench"
     metavar="PATH",
     help="Write to this file, or for nvbench into this folder.  [default: stdout; nvbench needs a folder]",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=Path("results"),
-    help="Look for runs below this folder.",
-)
+@results_option()
 def command(run: str, form: str, output: Path | None, results: Path) -> None:
     """Write the run RUN as another tool reads it; it is a file, the start of a run's id, or `latest`.
 

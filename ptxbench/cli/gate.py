@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline, results_option
+from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
+from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import ResultError, UsageError
 
@@ -47,19 +48,11 @@ if TYPE_CHECKING:
     help="Take the rules from this file.  [default: ptxbench.toml if it is there]",
 )
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
-@click.option(
-    "-o",
-    "--output",
-    "outputs",
-    type=click.Path(path_type=Path, dir_okay=False),
-    multiple=True,
-    metavar="FILE",
-    help="Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.",
-)
+@outputs_option("Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
 @kernels_option("Without HEAD: run the pairs of this folder alone.")
-@results_option()
+@results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def command(
     head: str | None,

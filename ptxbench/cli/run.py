@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
 
@@ -92,13 +93,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     metavar="FILE",
     help="Write the results to FILE too; its suffix says how: .json, .csv or .md.",
 )
-@click.option(
-    "--results",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    default=Path("results"),
-    help="Save the run below this folder.",
-)
+@results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")
 @click.option(
     "--seed", type=int, default=1, metavar="N", help="Draw the data, and the order of samples, from this seed."

@@ -1,0 +1,29 @@
+"""The options that name files and folders, one for every command that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def results_option(help: str = "Look for runs below this folder.") -> Option:
+    """--results DIR: where runs are saved and looked for."""
+    return click.option("--results", type=click.Path(path_type=Path), metavar="DIR", default=Path("results"), help=help)
+
+
+def outputs_option(help: str) -> Option:
+    """-o FILE, as often as one likes."""
+    return click.option(
+        "-o",
+        "--output",
+        "outputs",
+        type=click.Path(path_type=Path, dir_okay=False),
+        multiple=True,
+        metavar="FILE",
+        help=help,
+    )
