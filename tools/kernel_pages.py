@@ -137,14 +137,7 @@ def candidate(source, arch):
     """One variant, built; without a build where it is not for `arch`, or not right."""
     made = Candidate(source)
     try:
-        made.build = toolchain.build(
-            source.path,
-            language=source.language,
-            variant=source.variant,
-            entry=source.entry,
-            arch=arch,
-            flags=source.flags,
-        )
+        made.build = toolchain.build_source(source, arch)
     except KernelError as error:
         made.fail(error)
     return made

@@ -200,14 +200,7 @@ def of_pair(
     listings, errors = [], []
     for source in chosen(found, wanted, strict=strict):
         try:
-            build = toolchain.build(
-                source.path,
-                language=source.language,
-                variant=source.variant,
-                entry=source.entry,
-                arch=arch,
-                flags=source.flags,
-            )
+            build = toolchain.build_source(source, arch)
             listings.append(listed(build, pressure, counted(found, build, at) if at else None))
         except KernelError as error:
             if strict:

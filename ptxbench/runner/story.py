@@ -50,15 +50,7 @@ def run(plan: Plan) -> Iterator[Event]:
 
 
 def build(source: Source, plan: Plan) -> Build:
-    return toolchain.build(
-        source.path,
-        language=source.language,
-        variant=source.variant,
-        entry=source.entry,
-        arch=plan.arch,
-        flags=source.flags,
-        assembler=plan.assembler,
-    )
+    return toolchain.build_source(source, plan.arch, plan.assembler)
 
 
 class Story:

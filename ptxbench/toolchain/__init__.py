@@ -11,7 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from ptxbench import cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
@@ -20,7 +20,10 @@ from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain.occupancy import occupancy
 
-__all__ = ["FLAGS", "Build", "build", "occupancy", "versions"]
+if TYPE_CHECKING:
+    from ptxbench.discovery import Source
+
+__all__ = ["FLAGS", "Build", "build", "build_source", "occupancy", "versions"]
 
 FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
 """Options of every build that can change what comes out, for the run document; -arch is the cell's."""
@@ -84,6 +87,19 @@ def build(
         log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
         report = examine(dataclasses.replace(report, log=log), cubin, messages, entry, source)
     return Build(variant, language, entry, arch, source, ptx, cubin, report)
+
+
+def build_source(source: Source, arch: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
+    """`build` of a pair's variant. Raises what it raises."""
+    return build(
+        source.path,
+        language=source.language,
+        variant=source.variant,
+        entry=source.entry,
+        arch=arch,
+        flags=source.flags,
+        assembler=assembler,
+    )
 
 
 def versions() -> dict[str, str | None]:

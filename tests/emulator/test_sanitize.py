@@ -265,10 +265,7 @@ VARIANTS = [
 
 @pytest.mark.parametrize(("pair", "source"), VARIANTS)
 def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
-    build = toolchain.build(
-        source.path, language=source.language, variant=source.variant, entry=source.entry, arch="sm_90",
-        flags=source.flags,
-    )  # fmt: skip
+    build = toolchain.build_source(source, "sm_90")  # fmt: skip
     for size in pair.check_sizes:
         launch = pair.launch(**size)
         execution = emulator.run(

@@ -53,15 +53,7 @@ def target_of(text):
 
 
 def build(source, arch, assembler="driver"):
-    return toolchain.build(
-        source.path,
-        language=source.language,
-        variant=source.variant,
-        entry=source.entry,
-        arch=arch,
-        flags=source.flags,
-        assembler=assembler,
-    )
+    return toolchain.build_source(source, arch, assembler)
 
 
 def reports(name, arch, *variants):
