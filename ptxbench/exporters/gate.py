@@ -13,7 +13,8 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.comparison import identity, row_object
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.judge import BROKEN, REGRESSED
-from ptxbench.judge.gate import WAIVED, Gate, Judged
+from ptxbench.judge.gate import Gate, Judged
+from ptxbench.judge.verdicts import WAIVED
 from ptxbench.report.gating import change_words, footer, header, next_step, steps, total, values, why
 from ptxbench.report.judgement import interval_words
 from ptxbench.units import size_words

@@ -7,40 +7,35 @@ need no baseline, and what follows for the exit status (gate.md, sections 3 and 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import exp, expm1, log, log1p
-from statistics import median
 
-from ptxbench import stats
 from ptxbench.errors import UsageError
+from ptxbench.judge.causes import explain
 from ptxbench.judge.code import Moves, move
 from ptxbench.judge.comparable import run_differences
-from ptxbench.judge.comparison import Comparison, is_biased, is_timed, judge_runs
-from ptxbench.judge.config import Config, Limits, Waiver
-from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, log_rounds, match_cells, without_numbers
+from ptxbench.judge.comparison import Comparison, is_timed, judge_runs
+from ptxbench.judge.config import Config, Waiver
+from ptxbench.judge.limits import counter_limits, ratio_limits, row_rule, rule_for
+from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
 from ptxbench.judge.rules import RULES, code_rows, held
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
     IMPROVED,
-    LEAST_ROUNDS,
     MISSING,
     NEW,
+    NOT_MEASURABLE,
     REFERENCE_MOVED,
     REGRESSED,
     SAME_CODE,
     UNLIKE,
     UNSURE,
+    WAIVED,
     WITHIN,
-    Rule,
-    adjust,
-    judge_effect,
 )
-from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import BIASED, COMPLETE, UNJUDGED, VERIFIED, BuildReport, Run
-from ptxbench.stats import Interval
+from ptxbench.result import BIASED, COMPLETE, VERIFIED, Run
 
 GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
 """Exit statuses, which are API."""
@@ -48,16 +43,12 @@ GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
 PRECEDENCE = (WRONG_KERNEL, REGRESSION, NO_VERDICT, GOOD)
 """Of several, the first. USAGE comes before all: it ends the command before anything is judged."""
 
-NOT_MEASURABLE, WAIVED = "NOT-MEASURABLE", "WAIVED"
-
 ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, REFERENCE_MOVED, WAIVED, FIXED,
          IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
 """Verdicts of a gate, in the order in which rows are shown."""
 
 JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_MOVED, IMPROVED, WITHIN, SAME_CODE})
 """Verdicts that say something of the numbers."""
-
-MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
 
 
 @dataclass(frozen=True)
@@ -256,99 +247,6 @@ def measurable(judged: Judged) -> Judged:
     return judged
 
 
-# ---- limits
-
-
-def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
-    """How a change is judged, by the config and by what holds for one variant."""
-    budget = config.time_budget if mode == "time" else config.budget
-    own = limits and (limits.time_budget if mode == "time" else limits.budget)
-    return Rule(budget=own or budget, alpha=config.alpha, floor_seconds=config.abs_floor_us * 1e-6)
-
-
-def row_rule(config: Config, mode: Mode) -> Callable[[Row], Rule]:
-    """The same for any row."""
-    return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
-
-
-def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
-    """The place of every verified PTX variant of the run: limits hold for what was written by hand."""
-    for match in match_cells(dataclasses.replace(head, cells=()), head):
-        cell = match.either
-        for variant, result in cell.variants.items():
-            if result.language == "ptx" and result.status == VERIFIED:
-                yield Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", ""), match
-
-
-def ratio_limits(head: Run, config: Config) -> list[Row]:
-    """Rows of ptx_over_cuda_max and min_speedup, judged as baselines without noise (gate.md, section 2).
-
-    A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
-    """
-    drafts = []
-    for row, match in hand_written(head):
-        limits = config.limits(row.pair, row.variant, row.arch)
-        if limits.ptx_over_cuda_max:
-            drafts.append((row, match, MAX_RATIO, limits.ptx_over_cuda_max, limits))
-        if limits.min_speedup:
-            drafts.append((row, match, MIN_SPEEDUP, 1 / limits.min_speedup, limits))
-    rules = [rule_for(config, "ratio", limits) for *_, limits in drafts]
-    rounds = [log_rounds("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
-    effects = {
-        i: stats.paired_effect([each - (log(most) - rule.big) for each in logs], guard=rule.guard, level=rule.level)
-        for i, (logs, (_, _, _, most, _), rule) in enumerate(zip(rounds, drafts, rules, strict=True))
-        if len(logs) >= 2
-    }
-    adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
-    rows = []
-    for i, (row, match, name, most, _) in enumerate(drafts):
-        logs, rule, labels = rounds[i], rules[i], match.either.labels
-        ratio = exp(median(logs)) if logs else None
-        shown = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
-        row = dataclasses.replace(
-            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=UNSURE
-        )
-        blind = [each for each in labels if each in UNJUDGED] or [BIASED] * is_biased(head)
-        if not logs:
-            rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
-        elif blind or i not in effects:
-            reason = blind[0] if blind else "few_rounds"
-            needed = None if blind else LEAST_ROUNDS
-            rows.append(dataclasses.replace(row, reason=reason, rounds_needed=needed))
-        else:
-            effect = effects[i]
-            cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9
-            slower = cuda * most / (1 + rule.budget) * expm1(effect.value)
-            verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
-            off = log1p(rule.budget)  # shown against the limit itself
-            change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
-            if name == MIN_SPEEDUP:  # shown as what it limits: lower is worse
-                change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
-            row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
-            # inside the limit by more than the budget is no improvement: there was nothing before
-            within = WITHIN if verdict.verdict == IMPROVED else verdict.verdict
-            needed = verdict.rounds_needed if within == UNSURE else None
-            rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))
-    return rows
-
-
-def counter_limits(head: Run, config: Config) -> list[Row]:
-    """Rows of `max_METRIC` and `min_METRIC`: a count on the wrong side of its limit is REGRESSED."""
-    rows = []
-    for row, match in hand_written(head):
-        for name, limit in config.limits(row.pair, row.variant, row.arch).counters.items():
-            end, _, metric = name.partition("_")
-            value = BY_NAME[metric].of(match.either, row.variant)
-            row = dataclasses.replace(row, metric=name, base=limit, head=value)
-            if value is None:
-                rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
-                continue
-            broken = value > limit if end == "max" else value < limit
-            change = Interval(value / limit, value / limit, value / limit) if limit else None
-            rows.append(dataclasses.replace(row, verdict=REGRESSED if broken else WITHIN, change=change))
-    return rows
-
-
 # ---- what a verdict means for the exit status
 
 
@@ -381,42 +279,3 @@ def waiver_of(row: Row, config: Config) -> Waiver | None:
         if each.max is None or (row.change and 1 - each.max <= row.change.value <= 1 + each.max):
             return each
     return None
-
-
-# ---- why
-
-MOST_EXPLAINED = 5
-
-
-def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
-    """What else changed of a variant that is worse: counts of the build and of the emulator, and machine instructions.
-
-    Of other rows nothing: their numbers or reasons say it.
-    """
-    if row.verdict not in (REGRESSED, WAIVED):
-        return ()
-    place = (row.pair, row.size, row.arch, row.cache)
-    for match in matches:
-        if match.base and match.head and place == (match.head.pair, match.head.size, match.head.arch, match.head.cache):
-            before, after = match.base.variants.get(row.variant), match.head.variants.get(row.variant)
-            if before and after and before.build and after.build:
-                counts = [
-                    (name, metric.of(match.base, row.variant), metric.of(match.head, row.variant))
-                    for name in RULES
-                    if (metric := BY_NAME.get(name))
-                ]
-                told = [f"{name} {old:,.6g} -> {new:,.6g}" for name, old, new in counts if changed(old, new)]
-                return [*instructions(before.build, after.build), *told][: 2 * MOST_EXPLAINED]
-    return ()
-
-
-def changed(old: float | None, new: float | None) -> bool:
-    return old is not None and new is not None and old != new
-
-
-def instructions(base: BuildReport, head: BuildReport) -> list[str]:
-    """Classes of machine instructions whose number changed, the greatest change first: `LDG 0 -> 4`."""
-    names = [name for name in {**base.sass, **head.sass} if name != "total"]
-    moved = [(name, base.sass.get(name, 0), head.sass.get(name, 0)) for name in names]
-    moved = sorted((each for each in moved if each[1] != each[2]), key=lambda each: -abs(each[2] - each[1]))
-    return [f"{name} {old} -> {new}" for name, old, new in moved[:MOST_EXPLAINED]]

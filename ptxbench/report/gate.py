@@ -11,7 +11,8 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.judge.gate import WAIVED, Gate, Judged
+from ptxbench.judge.gate import Gate, Judged
+from ptxbench.judge.verdicts import WAIVED
 from ptxbench.report.comparison import STYLES, simple_table
 from ptxbench.report.gating import change_words, footer, header, steps, total, values
 from ptxbench.report.judgement import interval_words

@@ -11,17 +11,15 @@ from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRES
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.gate import (
     GOOD,
-    MAX_RATIO,
-    MIN_SPEEDUP,
     NO_VERDICT,
-    NOT_MEASURABLE,
     REGRESSION,
-    WAIVED,
     WRONG_KERNEL,
     Gate,
     Judged,
 )
+from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.judge.rules import RULES
+from ptxbench.judge.verdicts import NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement
 from ptxbench.report.judgement import MOST_NAMED, REASONS, consequence, describe, percent

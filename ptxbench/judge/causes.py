@@ -1,0 +1,47 @@
+"""What else changed of a variant that is worse: the counts and the machine instructions that may be why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ptxbench.judge.rows import Match, Row
+from ptxbench.judge.rules import RULES
+from ptxbench.judge.verdicts import REGRESSED, WAIVED
+from ptxbench.metrics import BY_NAME
+from ptxbench.result import BuildReport
+
+MOST_EXPLAINED = 5
+
+
+def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
+    """What else changed of a variant that is worse: counts of the build and of the emulator, and machine instructions.
+
+    Of other rows nothing: their numbers or reasons say it.
+    """
+    if row.verdict not in (REGRESSED, WAIVED):
+        return ()
+    place = (row.pair, row.size, row.arch, row.cache)
+    for match in matches:
+        if match.base and match.head and place == (match.head.pair, match.head.size, match.head.arch, match.head.cache):
+            before, after = match.base.variants.get(row.variant), match.head.variants.get(row.variant)
+            if before and after and before.build and after.build:
+                counts = [
+                    (name, metric.of(match.base, row.variant), metric.of(match.head, row.variant))
+                    for name in RULES
+                    if (metric := BY_NAME.get(name))
+                ]
+                told = [f"{name} {old:,.6g} -> {new:,.6g}" for name, old, new in counts if changed(old, new)]
+                return [*instructions(before.build, after.build), *told][: 2 * MOST_EXPLAINED]
+    return ()
+
+
+def changed(old: float | None, new: float | None) -> bool:
+    return old is not None and new is not None and old != new
+
+
+def instructions(base: BuildReport, head: BuildReport) -> list[str]:
+    """Classes of machine instructions whose number changed, the greatest change first: `LDG 0 -> 4`."""
+    names = [name for name in {**base.sass, **head.sass} if name != "total"]
+    moved = [(name, base.sass.get(name, 0), head.sass.get(name, 0)) for name in names]
+    moved = sorted((each for each in moved if each[1] != each[2]), key=lambda each: -abs(each[2] - each[1]))
+    return [f"{name} {old} -> {new}" for name, old, new in moved[:MOST_EXPLAINED]]

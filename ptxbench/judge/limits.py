@@ -1,0 +1,119 @@
+"""Limits of the config: rows that need no baseline, for what was written by hand (gate.md, section 2)."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from math import exp, expm1, log, log1p
+from statistics import median
+
+from ptxbench import stats
+from ptxbench.judge.comparison import is_biased
+from ptxbench.judge.config import Config, Limits
+from ptxbench.judge.rows import Match, Mode, Row, log_rounds, match_cells
+from ptxbench.judge.verdicts import (
+    IMPROVED,
+    LEAST_ROUNDS,
+    MISSING,
+    REGRESSED,
+    UNSURE,
+    WITHIN,
+    Rule,
+    adjust,
+    judge_effect,
+)
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import BIASED, UNJUDGED, VERIFIED, Run
+from ptxbench.stats import Interval
+
+MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
+
+
+def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
+    """How a change is judged, by the config and by what holds for one variant."""
+    budget = config.time_budget if mode == "time" else config.budget
+    own = limits and (limits.time_budget if mode == "time" else limits.budget)
+    return Rule(budget=own or budget, alpha=config.alpha, floor_seconds=config.abs_floor_us * 1e-6)
+
+
+def row_rule(config: Config, mode: Mode) -> Callable[[Row], Rule]:
+    """The same for any row."""
+    return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
+
+
+def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
+    """The place of every verified PTX variant of the run: limits hold for what was written by hand."""
+    for match in match_cells(dataclasses.replace(head, cells=()), head):
+        cell = match.either
+        for variant, result in cell.variants.items():
+            if result.language == "ptx" and result.status == VERIFIED:
+                yield Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", ""), match
+
+
+def ratio_limits(head: Run, config: Config) -> list[Row]:
+    """Rows of ptx_over_cuda_max and min_speedup, judged as baselines without noise (gate.md, section 2).
+
+    A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
+    """
+    drafts = []
+    for row, match in hand_written(head):
+        limits = config.limits(row.pair, row.variant, row.arch)
+        if limits.ptx_over_cuda_max:
+            drafts.append((row, match, MAX_RATIO, limits.ptx_over_cuda_max, limits))
+        if limits.min_speedup:
+            drafts.append((row, match, MIN_SPEEDUP, 1 / limits.min_speedup, limits))
+    rules = [rule_for(config, "ratio", limits) for *_, limits in drafts]
+    rounds = [log_rounds("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
+    effects = {
+        i: stats.paired_effect([each - (log(most) - rule.big) for each in logs], guard=rule.guard, level=rule.level)
+        for i, (logs, (_, _, _, most, _), rule) in enumerate(zip(rounds, drafts, rules, strict=True))
+        if len(logs) >= 2
+    }
+    adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
+    rows = []
+    for i, (row, match, name, most, _) in enumerate(drafts):
+        logs, rule, labels = rounds[i], rules[i], match.either.labels
+        ratio = exp(median(logs)) if logs else None
+        shown = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
+        row = dataclasses.replace(
+            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=UNSURE
+        )
+        blind = [each for each in labels if each in UNJUDGED] or [BIASED] * is_biased(head)
+        if not logs:
+            rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
+        elif blind or i not in effects:
+            reason = blind[0] if blind else "few_rounds"
+            needed = None if blind else LEAST_ROUNDS
+            rows.append(dataclasses.replace(row, reason=reason, rounds_needed=needed))
+        else:
+            effect = effects[i]
+            cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9
+            slower = cuda * most / (1 + rule.budget) * expm1(effect.value)
+            verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
+            off = log1p(rule.budget)  # shown against the limit itself
+            change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
+            if name == MIN_SPEEDUP:  # shown as what it limits: lower is worse
+                change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
+            row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
+            # inside the limit by more than the budget is no improvement: there was nothing before
+            within = WITHIN if verdict.verdict == IMPROVED else verdict.verdict
+            needed = verdict.rounds_needed if within == UNSURE else None
+            rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))
+    return rows
+
+
+def counter_limits(head: Run, config: Config) -> list[Row]:
+    """Rows of `max_METRIC` and `min_METRIC`: a count on the wrong side of its limit is REGRESSED."""
+    rows = []
+    for row, match in hand_written(head):
+        for name, limit in config.limits(row.pair, row.variant, row.arch).counters.items():
+            end, _, metric = name.partition("_")
+            value = BY_NAME[metric].of(match.either, row.variant)
+            row = dataclasses.replace(row, metric=name, base=limit, head=value)
+            if value is None:
+                rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
+                continue
+            broken = value > limit if end == "max" else value < limit
+            change = Interval(value / limit, value / limit, value / limit) if limit else None
+            rows.append(dataclasses.replace(row, verdict=REGRESSED if broken else WITHIN, change=change))
+    return rows
