@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"cli", "__main__"},
     {"report", "exporters"},
-    {"runner", "worker", "judge", "execution", "portability", "listing", "explanation"},
+    {"runner", "worker", "judge", "execution", "portability", "listing", "explanation", "audit"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",
      "template"},

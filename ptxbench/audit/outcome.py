@@ -1,0 +1,34 @@
+"""What the counters gate said of one edit of a pair. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One pair, edited once, against itself as it was."""
+
+    pair: str
+    edit: str
+    """What was done, in a few words: `vector loads split`."""
+    expected: Sequence[str]
+    """Metrics of which the gate must fail at least these; none for an edit that means nothing, which must pass."""
+    failing: Sequence[str] = ()
+    """Metrics that the gate failed."""
+    code: int = 0
+    """The gate's exit status."""
+    skipped: str | None = None
+    """Why the edit says nothing of the gate, in a sentence: ptxas undid it. None where it was judged."""
+
+    @property
+    def neutral(self) -> bool:
+        return not self.expected
+
+    @property
+    def holds(self) -> bool:
+        """Whether a mutant was caught and its cause named, or an edit that means nothing was let pass."""
+        if self.neutral:
+            return self.code == 0 and not self.failing
+        return self.code != 0 and set(self.expected) <= set(self.failing)
