@@ -72,6 +72,8 @@ def run(
     sanitize: bool = False,
     threads: int | None = None,
     fuel: int | None = None,
+    placement: int | None = None,
+    kept: dict[str, bytes] | None = None,
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -80,7 +82,9 @@ def run(
     the parameter's type, None is a null pointer. `arch` chooses the model of matrix instructions. `sanitize`: bad
     accesses, races, reads of what nobody wrote and divergent barriers become `findings`, and the launch goes on
     without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
-    it. `fuel`: loop iterations that a warp may run, by default FUEL.
+    it. `fuel`: loop iterations that a warp may run, by default FUEL. `placement`: a seed to put the arrays elsewhere,
+    in another order and at other distances. `kept`: the module's variables by name as an earlier launch left them,
+    where their initialisers are not to count; holds afterwards what this launch leaves.
 
     Raises PtxSyntaxError, UnsupportedInstruction, LaunchError, MemoryFault (not if sanitised), KernelTrap,
     Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -98,7 +102,7 @@ def run(
     if (parameters := lay_out_addressed_parameters(module, function)) is not None:
         held.append(memory.Buffer("the parameters", parameters[0] - context.GLOBAL_BASE, parameters[1]))
         start = held[-1].offset + -(-(parameters[1] + GAP) // ALIGNMENT) * ALIGNMENT
-    layout = memory.lay_out([(name, array) for name, array in arrays.values()], held, start)
+    layout = memory.lay_out([(name, array) for name, array in arrays.values()], held, start, placement)
     addresses = dict(zip(arrays, layout.addresses, strict=True))
     packed = pack(function, args, addresses)
     job = Job(
@@ -115,7 +119,9 @@ def run(
         arch,
         "sanitize" if sanitize else "plain",
     )
-    initial = [initial_bytes(variable, module_addresses) for variable in module_variables(module)]
+    variables = module_variables(module)
+    earlier = {} if kept is None else kept
+    initial = [earlier.get(each.name) or initial_bytes(each, module_addresses) for each in variables]
     if parameters is not None:
         initial.append(packed)
     contents = [
@@ -138,6 +144,8 @@ def run(
             findings = reschedule(job, contents, results, layout)
     for (_, array), result in zip(arrays.values(), results[len(held) :], strict=True):
         as_bytes(array)[:] = result
+    if kept is not None:
+        kept.update((each.name, left.tobytes()) for each, left in zip(variables, results, strict=False))
     order = "ascending" if answer.translation.in_order else "any"
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import os
+import random
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.errors import LaunchError
 
 Array = NDArray[Any]
+
+FURTHEST = 512
+"""Times ALIGNMENT, by which a drawn placement moves a buffer at the most."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +51,16 @@ class Layout:
     size: int
 
 
-def lay_out(arrays: Sequence[tuple[str, Array]], first: Sequence[Buffer] = (), start: int = 0) -> Layout:
+def lay_out(
+    arrays: Sequence[tuple[str, Array]],
+    first: Sequence[Buffer] = (),
+    start: int = 0,
+    placement: int | None = None,
+) -> Layout:
     """A place for each array from offset `start` on, behind the buffers `first`.
 
-    Arrays that overlap in memory share one buffer and keep their distance.
+    Arrays that overlap in memory share one buffer and keep their distance. `placement`: a seed to draw the order of
+    the buffers and the distances between them from; without it they are the same every time.
     """
     spans = [(array.__array_interface__["data"][0], array.nbytes, name, i) for i, (name, array) in enumerate(arrays)]
     groups: list[list[tuple[int, int, str, int]]] = []
@@ -65,7 +75,11 @@ def lay_out(arrays: Sequence[tuple[str, Array]], first: Sequence[Buffer] = (), s
     buffers: list[Buffer] = list(first)
     addresses = [0] * len(arrays)
     offset = start
+    drawn = None if placement is None else random.Random(placement)
+    if drawn:
+        drawn.shuffle(groups)
     for group in groups:
+        offset += ALIGNMENT * drawn.randint(1, FURTHEST) if drawn else 0
         start = group[0][0]
         size = max(address + nbytes for address, nbytes, *_ in group) - start
         buffers.append(Buffer("' and '".join(name for *_, name, _ in group), offset, size))

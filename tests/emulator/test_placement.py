@@ -1,0 +1,84 @@
+"""Launches that put their arrays elsewhere, and launches that find the module's variables as an earlier one left them."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.errors import MemoryFault
+
+ADDRESSES = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry addresses(.param .u64 a, .param .u64 b)
+{
+    .reg .u64 %a, %b;
+    ld.param.u64 %a, [a];
+    ld.param.u64 %b, [b];
+    st.global.u64 [%a], %a;
+    st.global.u64 [%b], %b;
+    ret;
+}
+"""
+
+COUNTS = """
+.version 6.3
+.target sm_75
+.address_size 64
+.global .u32 launches = 3;
+.visible .entry counts(.param .u64 out)
+{
+    .reg .u64 %out;
+    .reg .u32 %n;
+    ld.param.u64 %out, [out];
+    ld.global.u32 %n, [launches];
+    add.u32 %n, %n, 1;
+    st.global.u32 [launches], %n;
+    st.global.u32 [%out], %n;
+    ret;
+}
+"""
+
+
+def addresses(placement=None, ptx=ADDRESSES):
+    a, b = np.zeros(1, np.uint64), np.zeros(1, np.uint64)
+    emulator.run(ptx, grid=1, block=1, args=[a, b], placement=placement)
+    return int(a[0]), int(b[0])
+
+
+def test_without_a_placement_arrays_lie_at_the_same_addresses_every_time():
+    assert addresses() == addresses()
+
+
+def test_placements_give_other_addresses_orders_and_distances_each_aligned():
+    found = [addresses(seed) for seed in range(8)]
+    assert len(set(found)) == 8
+    assert {a < b for a, b in found} == {True, False}
+    assert len({abs(a - b) for a, b in found}) > 4
+    assert all(address % 256 == 0 for pair in found for address in pair)
+    assert addresses(3) == found[3]
+
+
+def test_arrays_that_are_one_share_their_address_wherever_they_lie():
+    one = np.zeros(1, np.uint64)
+    emulator.run(ADDRESSES, grid=1, block=1, args=[one, one], placement=5)
+    assert one[0] != addresses()[0]
+
+
+def test_an_access_past_an_array_is_found_wherever_it_lies():
+    for seed in range(3):
+        with pytest.raises(MemoryFault, match="byte 8 of 'a', which has 8"):
+            addresses(seed, ADDRESSES.replace("[%a], %a", "[%a+8], %a"))
+
+
+def counts(kept):
+    out = np.zeros(1, np.uint32)
+    emulator.run(COUNTS, grid=1, block=1, args=[out], kept=kept)
+    return int(out[0])
+
+
+def test_a_launch_finds_the_variables_of_the_module_as_the_one_before_left_them_only_if_they_are_kept():
+    assert [counts(None), counts(None)] == [4, 4]
+    kept = {}
+    assert [counts(kept), counts(kept), counts({})] == [4, 5, 4]
+    assert kept == {"launches": b"\5\0\0\0"}
