@@ -18,10 +18,11 @@ NVBENCH = "nvbench"
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["benchstat", "nvbench", "csv", "json", "markdown"]),
+    type=click.Choice(["benchstat", "nvbench", "gha", "bmf", "csv", "json", "markdown"]),
     required=True,
     help="benchstat: lines of Go's benchmark format. nvbench: a folder with NAME.json of each variant, for "
-    "nvbench-compare-robust cuda.json ptx.json. csv: every metric. json: the run document. markdown: to paste.",
+    "nvbench-compare-robust cuda.json ptx.json. gha: for github-action-benchmark, customSmallerIsBetter. bmf: for "
+    "Bencher, --adapter json. csv: every metric. json: the run document. markdown: to paste.",
 )
 @click.option(
     "-o",

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import to_benchstat, to_csv, to_markdown
+from ptxbench.exporters import to_benchstat, to_bmf, to_csv, to_gha, to_markdown
 from ptxbench.result import Run, to_json
 
 Exporter = Callable[[Run], str]
@@ -19,6 +19,8 @@ FORMATS: dict[str, Exporter] = {
     "csv": to_csv.export,
     "markdown": to_markdown.export,
     "benchstat": to_benchstat.export,
+    "gha": to_gha.export,
+    "bmf": to_bmf.export,
 }
 
 EXPORTERS: dict[str, Exporter] = {

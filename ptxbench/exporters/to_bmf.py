@@ -1,0 +1,46 @@
+"""Bencher Metric Format: JSON for `bencher run --adapter json`, where the testbed stands for the device.
+
+Measures are `ptx-over-cuda`, a ratio; `latency`, in nanoseconds as Bencher's own; and a gate's counters. The format:
+bencher.dev/docs/reference/bencher-metric-format.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ptxbench import stats
+from ptxbench.errors import UsageError
+from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import Cell, Run
+
+
+def export(run: Run) -> str:
+    """The run, one benchmark a verified variant. Raises UsageError where there is nothing to measure one by."""
+    measured = {series(cell, variant, "/"): measures(cell, variant) for cell, variant in variants(run)}
+    found = {name: each for name, each in measured.items() if each}
+    if not found:
+        raise UsageError(f"Run {run.run['id']} has no number that may be claimed: there is nothing to track.")
+    return json.dumps(found, indent=1, allow_nan=False) + "\n"
+
+
+def measures(cell: Cell, variant: str) -> Mapping[str, Any]:
+    timed = {}
+    ratio = BY_NAME["ratio"]
+    value = ratio.of(cell, variant) if is_timed(cell) and variant != REFERENCE else None
+    if value is not None:
+        ends = ratio.interval(cell, variant, cell.variants[variant]) if ratio.interval else None
+        timed[f"{cell.variants[variant].language}-over-{REFERENCE}"] = metric(value, ends)
+    nanoseconds = stats.median_ns(cell.rounds, variant) if is_timed(cell) else None
+    if nanoseconds is not None:
+        medians = stats.round_medians_ns(cell.rounds, variant)
+        timed["latency"] = metric(nanoseconds, (min(medians), max(medians)))
+    return timed | {each.name.replace("_", "-"): metric(value) for each, value in counts(cell, variant)}
+
+
+def metric(value: float, ends: tuple[float, float] | None = None) -> Mapping[str, float]:
+    """A value with its bounds: of a ratio the 99 % interval, of a time the least and greatest median of a round."""
+    bounds = zip(("lower_value", "upper_value"), ends or (), strict=False)
+    return {"value": rounded(value), **{name: rounded(end) for name, end in bounds}}

@@ -1,0 +1,64 @@
+"""JSON for the action github-action-benchmark, `tool: customSmallerIsBetter`.
+
+Of a GPU the ratios, whose clocks and heat cancel; without one the counters that `ptxbench gate` judges and of which
+less is better. The format: github.com/benchmark-action/github-action-benchmark, "Examples".
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from ptxbench.errors import UsageError
+from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import Cell, Run
+from ptxbench.units import si
+
+
+def export(run: Run) -> str:
+    """The run as an array of benchmarks. Raises UsageError where it has none."""
+    timed = any(cell.rounds for cell in run.cells)
+    found = list(ratios(run) if timed else counters(run))
+    if not found:
+        raise UsageError(f"Run {run.run['id']} has no ratio that may be claimed: there is nothing to track.")
+    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
+    """Of each variant its time over that of the reference, with half of the 99 % interval."""
+    ratio, time = BY_NAME["ratio"], BY_NAME["time"]
+    for cell, variant in variants(run):
+        value = ratio.of(cell, variant)
+        if variant == REFERENCE or value is None or not is_timed(cell):
+            continue
+        ends = ratio.interval(cell, variant, cell.variants[variant]) if ratio.interval else None
+        yield {
+            "name": name(cell, variant, run),
+            "unit": f"{variant}/{REFERENCE}",
+            "value": rounded(value),
+            **({"range": f"± {(ends[1] - ends[0]) / 2:.4f}"} if ends else {}),
+            "extra": extra(run, *(f"{each} {si(time.of(cell, each), 's')}" for each in (REFERENCE, variant))),
+        }
+
+
+def counters(run: Run) -> Iterator[Mapping[str, Any]]:
+    for cell, variant in variants(run):
+        for metric, value in counts(cell, variant):
+            if metric.better == "lower":
+                yield {
+                    "name": f"{name(cell, variant, run)}: {metric.name}",
+                    "unit": metric.unit or "count",
+                    "value": value,
+                    "extra": extra(run, metric.description),
+                }
+
+
+def name(cell: Cell, variant: str, run: Run) -> str:
+    """The device is in it: the action compares what has one name, from whatever machine."""
+    return f"{series(cell, variant, ' ')} on {run.device.get('name')}"
+
+
+def extra(run: Run, *lines: str) -> str:
+    return "\n".join([*lines, f"run {run.run['id']}, ptxas {run.toolchain.get('ptxas') or 'unknown'}"])

@@ -1,0 +1,57 @@
+"""What of a run a tracker keeps over time: verified variants whose numbers may be claimed, and the counters of a gate.
+
+Trackers know a series by its name and have no room for a reason, so what nobody judges is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ptxbench.errors import UsageError
+from ptxbench.judge.rules import RULES
+from ptxbench.metrics import BY_NAME, Metric
+from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+
+COUNTERS = tuple(BY_NAME[name] for name in RULES if name in BY_NAME)
+"""The metrics by which `ptxbench gate` judges without a GPU."""
+
+
+def variants(run: Run) -> Iterator[tuple[Cell, str]]:
+    """Every verified variant of the run, the control's left out.
+
+    Raises UsageError where there is none: a tracker would take an empty file for a run without regressions.
+    """
+    found = [
+        (cell, name)
+        for cell in run.cells
+        for name, result in cell.variants.items()
+        if result.status == VERIFIED and not cell.control
+    ]
+    if not found:
+        raise UsageError(f"Run {run.run['id']} has no verified kernel: there is nothing to track.")
+    yield from found
+
+
+def series(cell: Cell, variant: str, separator: str) -> str:
+    """`triad/n=65536/ptx`: the variant's name, the same in every run; a cache that is not cold is told."""
+    size = separator.join(f"{name}={value}" for name, value in cell.size.items())
+    cache = [f"cache={cell.cache}"] if cell.cache != "cold" else []
+    return separator.join([cell.pair, size, *cache, variant])
+
+
+def is_timed(cell: Cell) -> bool:
+    """Whether times of the cell may be claimed."""
+    return bool(cell.rounds) and UNJUDGED.isdisjoint(cell.labels)
+
+
+def counts(cell: Cell, variant: str) -> Iterator[tuple[Metric, float]]:
+    """The counters of a gate that the variant has."""
+    for metric in COUNTERS:
+        value = metric.of(cell, variant)
+        if value is not None:
+            yield metric, value
+
+
+def rounded(value: float) -> float:
+    """To nine digits: beyond them equal samples differ by the machine that computes."""
+    return float(f"{value:.9g}")
