@@ -113,6 +113,9 @@ def test_rounds_without_spread_are_what_they_are():
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
     assert stats.effect([0.1, 0.1], [0.0, 0.0], guard=0.1).p == 1.0
     assert stats.paired_effect([0.0] * 5) == stats.Effect(0.0, 0.0, 0.0, 1.0)
+    # 0.1 + 0.1 + 0.1 is no three times 0.1: what is rounded there is no spread
+    assert stats.effect([0.1] * 3, [0.0] * 7, guard=0.05) == stats.Effect(0.1, 0.1, 0.1, 0.0)
+    assert stats.moments([0.1] * 3) == (0.1, 0.0)
 
 
 # p values, and adjusted by Holm's procedure by hand
