@@ -16,9 +16,10 @@ from datetime import date
 from typing import Any
 
 from ptxbench.errors import UsageError
+from ptxbench.judge.canary import DISTRUSTED, distrust
 from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import METRICS
-from ptxbench.result import BIASED, BROKEN, COMPLETE, SCHEMA, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
+from ptxbench.result import BROKEN, COMPLETE, SCHEMA, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
 
 FOLDER = "baselines"
 
@@ -56,8 +57,8 @@ def refusals(run: Run) -> list[str]:
         found.append(f"{', '.join(bad[:4])}{more}.")
     if not any(each.status == VERIFIED for _, _, each in results):
         found.append("It has no verified kernel.")
-    if any(BIASED in cell.labels for cell in run.cells):
-        found.append("It is BIASED: its control, one kernel against itself, seems to differ.")
+    if why := distrust(run):
+        found.append(f"{why}: {DISTRUSTED[why]}.")
     rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
     if rounds and min(rounds) < LEAST_ROUNDS:
         found.append(f"It has {min(rounds)} rounds, and {LEAST_ROUNDS} are the fewest that show how rounds differ.")

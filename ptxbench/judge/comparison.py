@@ -13,6 +13,7 @@ import numpy as np
 
 from ptxbench import stats
 from ptxbench.errors import UsageError
+from ptxbench.judge.canary import distrust
 from ptxbench.judge.comparable import Difference, run_differences
 from ptxbench.judge.rows import Draft, Evidence, Mode, Row, drafts, match_cells
 from ptxbench.judge.verdicts import (
@@ -27,7 +28,7 @@ from ptxbench.judge.verdicts import (
     adjust,
     judge_effect,
 )
-from ptxbench.result import BIASED, UNJUDGED, Run
+from ptxbench.result import UNJUDGED, Run
 from ptxbench.stats import Effect, Interval
 
 FEWEST_CONTROLS = 5
@@ -105,7 +106,7 @@ def judge_runs(
     differences = run_differences(base, head)
     found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
     rules = [floored(rule_of(row) if rule_of else rule) for row, _ in found]
-    rows, controls = judge(found, mode, rules, biased=any(map(is_biased, (base, head))))
+    rows, controls = judge(found, mode, rules, distrusted=distrust(base, head))
     order = list(VERDICTS)
     # Changes of times have one measure and come by their size; those of counters by their kernel.
     rows = sorted(rows, key=lambda row: (order.index(row.verdict), 0.0 if mode == "counters" else -size_of(row)))
@@ -116,21 +117,20 @@ def size_of(row: Row) -> float:
     return row.change.value if row.change else 0.0
 
 
-def is_biased(run: Run) -> bool:
-    return any(BIASED in cell.labels for cell in run.cells)
-
-
 def judge(
-    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, biased: bool
+    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """Every row with its verdict, and the controls; `rule`: of all rows, or each row's own."""
+    """Every row with its verdict, and the controls.
+
+    `rule`: of all rows, or each row's own. `distrusted`: why the runs measure no difference, of `distrust`.
+    """
     rules = [rule] * len(found) if isinstance(rule, Rule) else rule
     effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
     still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
     controls = control([effect.value for i, effect in effects.items() if i in still and effect])
     shift, spread = (controls.shift, controls.spread) if controls and mode == "time" else (0.0, 0.0)
-    # A run's clock shifts all its times alike: what unchanged code did is no change of the others.
-    effects = {i: effect_of(found[i][1], rules[i].guard, 0.0 if i in still else shift) for i in effects}
+    if shift:  # a run's clock shifts all its times alike: what unchanged code did is no change of the others
+        effects |= {i: effect_of(found[i][1], rules[i].guard, shift) for i in effects if i not in still}
     family = [i for i, effect in effects.items() if effect and i not in still]
     adjusted = dict(zip(family, adjust([effect for i in family if (effect := effects[i])]), strict=True))
     rows = []
@@ -146,7 +146,7 @@ def judge(
         if i in still:
             rows.append(dataclasses.replace(row, verdict=SAME_CODE))
             continue
-        judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, biased=biased)
+        judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, distrusted)
         rows.append(
             dataclasses.replace(
                 row,
@@ -174,11 +174,17 @@ def control(changes: Sequence[float]) -> Controls | None:
 
 
 def judge_one(
-    row: Row, evidence: Evidence, effect: Effect | None, rule: Rule, adjusted: float, spread: float, *, biased: bool
+    row: Row,
+    evidence: Evidence,
+    effect: Effect | None,
+    rule: Rule,
+    adjusted: float,
+    spread: float,
+    distrusted: str | None,
 ) -> Judgement:
     """The verdict on a row that was timed on both sides."""
-    if labels := [each for each in evidence.labels if each in UNJUDGED] or [BIASED] * biased:
-        return Judgement(UNSURE, labels[0])
+    if blind := next((each for each in evidence.labels if each in UNJUDGED), distrusted):
+        return Judgement(UNSURE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
         return Judgement(UNSURE, "few_rounds", LEAST_ROUNDS)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ptxbench.errors import UsageError
+from ptxbench.judge.canary import CONTROL_OFF
 from ptxbench.judge.causes import explain
 from ptxbench.judge.code import Moves, move
 from ptxbench.judge.comparable import run_differences
@@ -242,7 +243,7 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
 def measurable(judged: Judged) -> Judged:
     """Rows of runs whose controls say that nothing can be measured."""
     row = judged.row
-    if row.verdict == UNSURE and row.reason in (BIASED, "controls_spread"):
+    if row.verdict == UNSURE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
         return dataclasses.replace(judged, row=dataclasses.replace(row, verdict=NOT_MEASURABLE))
     return judged
 

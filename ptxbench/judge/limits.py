@@ -8,7 +8,7 @@ from math import exp, expm1, log, log1p
 from statistics import median
 
 from ptxbench import stats
-from ptxbench.judge.comparison import is_biased
+from ptxbench.judge.canary import distrust
 from ptxbench.judge.config import Config, Limits
 from ptxbench.judge.rows import Match, Mode, Row, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
@@ -23,7 +23,7 @@ from ptxbench.judge.verdicts import (
     judge_effect,
 )
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import BIASED, UNJUDGED, VERIFIED, Run
+from ptxbench.result import UNJUDGED, VERIFIED, Run
 from ptxbench.stats import Interval
 
 MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
@@ -70,7 +70,7 @@ def ratio_limits(head: Run, config: Config) -> list[Row]:
         if len(logs) >= 2
     }
     adjusted = dict(zip(effects, adjust(list(effects.values())), strict=True))
-    rows = []
+    rows, distrusted = [], distrust(head)
     for i, (row, match, name, most, _) in enumerate(drafts):
         logs, rule, labels = rounds[i], rules[i], match.either.labels
         ratio = exp(median(logs)) if logs else None
@@ -78,13 +78,12 @@ def ratio_limits(head: Run, config: Config) -> list[Row]:
         row = dataclasses.replace(
             row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=UNSURE
         )
-        blind = [each for each in labels if each in UNJUDGED] or [BIASED] * is_biased(head)
+        blind = next((each for each in labels if each in UNJUDGED), distrusted)
         if not logs:
             rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
         elif blind or i not in effects:
-            reason = blind[0] if blind else "few_rounds"
             needed = None if blind else LEAST_ROUNDS
-            rows.append(dataclasses.replace(row, reason=reason, rounds_needed=needed))
+            rows.append(dataclasses.replace(row, reason=blind or "few_rounds", rounds_needed=needed))
         else:
             effect = effects[i]
             cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9

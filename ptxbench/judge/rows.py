@@ -47,7 +47,7 @@ class Row:
     metric: str
     verdict: str
     reason: str | None = None
-    """A code: few_rounds, wide_interval, under_floor, controls_spread, not_measured, or a label of the cell."""
+    """A code, such as few_rounds, wide_interval, controls_spread or not_measured, or a label of the cell."""
     detail: str | None = None
     """The reason in words, where it is one of this row: how a kernel fails, what differs."""
     base: float | None = None

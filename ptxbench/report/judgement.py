@@ -21,9 +21,10 @@ from ptxbench.judge import (
     Row,
     comparable,
 )
+from ptxbench.judge.canary import DISTRUSTED
 from ptxbench.judge.comparable import Difference, Kind
 from ptxbench.metrics import BY_NAME
-from ptxbench.result import BIASED, FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
+from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
 
 KINDS: dict[Kind, str] = {
     "ratio": "ratios", "time": "times", "tools": "counts of the tools", "emulator": "counts of the emulator",
@@ -42,7 +43,7 @@ REASONS = {
     LAUNCH_BOUND: "the time is that of a launch, not of the kernel",
     FEW_BLOCKS: "a round was given up before it had enough blocks",
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
-    BIASED: "in one of the runs the control, one kernel against itself, seems to differ",
+    **DISTRUSTED,
 }
 
 

@@ -67,7 +67,7 @@ REFUSED = [
      "triad ptx is wrong, scan ptx is broken."),
     (EMPTY, "It has no verified kernel."),
     (replace(BASE, run={**BASE.run, "status": "interrupted"}), "It is not whole: its status is interrupted."),
-    (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "It is BIASED: its control"),
+    (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "BIASED: the control of a run"),
     (timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=4)),
      "It has 4 rounds, and 5"),
 ]  # fmt: skip

@@ -164,6 +164,31 @@ def test_the_control_is_no_row():
     assert len(compare(replace(base, cells=[*base.cells, control]), head).rows) == 1
 
 
+def with_control(run, off):
+    """With a control, one kernel measured against itself, whose second time is off by that share."""
+    rng = np.random.default_rng(9)
+    alike = {"cuda": Kernel(50), "ptx": Kernel(50 * (1 + off))}
+    return replace(run, cells=[*run.cells, cell(rng, "A/A control", {"n": 64}, alike, control=True)])
+
+
+# by how much the control is off, verdict and reason of a kernel that is 12 % slower
+CANARIES = [
+    (0.000, "REGRESSED", None),
+    (0.017, "REGRESSED", None),
+    (0.024, "UNSURE", "control_off"),
+    (-0.024, "UNSURE", "control_off"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("off", "verdict", "reason"), CANARIES)
+@pytest.mark.parametrize("side", ["base", "head"])
+def test_no_difference_is_believed_of_a_run_whose_control_differs_from_itself(off, verdict, reason, side):
+    base, head = timed(1, "ba5e", a=RATIOS[1][1]), timed(2, "4ead", a=RATIOS[1][2])
+    base, head = (with_control(base, off), head) if side == "base" else (base, with_control(head, off))
+    [row] = compare(base, head).rows
+    assert (row.verdict, row.reason) == (verdict, reason)
+
+
 def test_equal_code_raises_no_alarm_and_slowed_code_is_found():
     """24 kernels, other code on one side, equal times; then one of them slower by 12 %."""
     names = [f"k{i:02}" for i in range(24)]
@@ -190,6 +215,16 @@ def test_times_are_rows_of_every_variant_and_controls_tell_the_shift_of_the_run(
     assert by["changed", "ptx"] == "WITHIN"
     assert by["worse", "ptx"] == "REGRESSED"
     assert by["worse", "cuda"] == by["k0", "ptx"] == "SAME-CODE"
+
+
+def test_unchanged_code_that_moves_by_more_than_the_budget_lets_nothing_be_measured():
+    still = {f"k{i}": (Kernel(50), Kernel(45)) for i in range(6)}
+    moved = {f"k{i}": (Kernel(50 + 4 * i), Kernel(45 - 4 * i)) for i in range(6)}
+    base, head = timed(1, "ba5e", **still, worse=(Kernel(50), Kernel(45))), timed(2, "4ead", **moved, worse=(Kernel(50),
+                       Kernel(90, "B")))  # fmt: skip
+    rows = {(row.pair, row.variant): row for row in compare(base, head, "time").rows}
+    assert (rows["worse", "ptx"].verdict, rows["worse", "ptx"].reason) == ("UNSURE", "controls_spread")
+    assert rows["k5", "ptx"].verdict == "SAME-CODE"
 
 
 def test_without_controls_a_slower_run_is_slower():

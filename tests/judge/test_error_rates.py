@@ -20,7 +20,7 @@ def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
         head = head + np.log1p(slowdown if i == 0 else 0)
         row = Row(f"k{i}", {"n": 1}, "sm_90", "cold", "ptx", "ratio", "", base=1.0, head=1.0, moves=MOVED)
         found.append((row, Evidence(base.tolist(), head.tolist(), us / 1e6)))
-    return [row.verdict for row in judge(found, "ratio", Rule(), biased=False)[0]]
+    return [row.verdict for row in judge(found, "ratio", Rule())[0]]
 
 
 def share(event, trials=200, seed=0, **settings):

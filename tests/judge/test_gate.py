@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 
+import numpy as np
 import pytest
 
 from ptxbench.judge.config import Config, Waiver, parse
@@ -12,7 +13,7 @@ from ptxbench.judge.rules import LOCAL, READ_ONLY, RULES, WIDTH, left_read_only,
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
-from tests.runs import Kernel
+from tests.runs import Kernel, cell
 
 
 def build(**sass):
@@ -224,6 +225,19 @@ def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
     [limited] = [each for each in found.rows if each.limit]
     assert (limited.row.verdict, limited.row.reason, limited.code) == (verdict, label, code)
+
+
+def test_a_run_whose_control_is_off_is_not_measurable():
+    config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
+    control = cell(np.random.default_rng(1), "A/A control", {"n": 64}, {"cuda": Kernel(50), "ptx": Kernel(52)},
+                   control=True)  # fmt: skip
+    head = timed({"cuda": Kernel(50), "ptx": Kernel(60, "B")})
+    found = gate(replace(head, cells=[*head.cells, control]), TIMED, config)
+    ratios = [each for each in found.rows if each.row.metric in ("ratio", "ptx_over_cuda_max")]
+    assert {(each.row.verdict, each.row.reason, each.code) for each in ratios} == {("NOT-MEASURABLE", "control_off", 5)}
+    assert len(ratios) == 2
+    assert found.code == NO_VERDICT
+    assert gate(head, TIMED, config).code == 3
 
 
 def test_a_baseline_without_times_leaves_ratios_to_their_limits_and_is_told():
