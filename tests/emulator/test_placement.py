@@ -1,4 +1,4 @@
-"""Launches that put their arrays elsewhere, and launches that find the module's variables as an earlier one left them."""
+"""Launches that put their arrays elsewhere, and that find the module as an earlier one left it."""
 
 import numpy as np
 import pytest
