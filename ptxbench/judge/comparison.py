@@ -17,7 +17,6 @@ from ptxbench.judge.canary import distrust
 from ptxbench.judge.comparable import Difference, run_differences
 from ptxbench.judge.rows import Draft, Evidence, Mode, Row, drafts, match_cells
 from ptxbench.judge.verdicts import (
-    LEAST_ROUNDS,
     REFERENCE_MOVED,
     REGRESSED,
     SAME_CODE,
@@ -187,7 +186,7 @@ def judge_one(
         return Judgement(UNSURE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
-        return Judgement(UNSURE, "few_rounds", LEAST_ROUNDS)
+        return Judgement(UNSURE, "few_rounds", rule.least_rounds)
     judgement = judge_effect(
         rule,
         effect,

@@ -17,6 +17,7 @@ from typing import Any, Literal, cast
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
 from ptxbench.judge.rules import RULES
+from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import BY_NAME
 
 NAME = "ptxbench.toml"
@@ -88,6 +89,8 @@ class Config:
     budget: float = 0.05
     time_budget: float = 0.15
     alpha: float = 0.05
+    min_rounds: int = LEAST_ROUNDS
+    """Of each run, for a verdict on its times."""
     abs_floor_us: float = 0.5
     unsure: Policy = "warn"
     missing: Policy = "fail"
@@ -144,6 +147,12 @@ def at_least_zero(value: Any, where: str) -> float:
     return float(value)
 
 
+def enough_rounds(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < LEAST_ROUNDS:
+        raise wrong(where, f"a whole number from {LEAST_ROUNDS} on (fewer rounds cannot show how they differ)", value)
+    return value
+
+
 def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
@@ -197,6 +206,7 @@ GATE: Mapping[str, Check] = {
     "budget": share,
     "time_budget": share,
     "alpha": share,
+    "min_rounds": enough_rounds,
     "abs_floor_us": at_least_zero,
     "unsure": policy,
     "missing": policy,

@@ -13,7 +13,6 @@ from ptxbench.judge.config import Config, Limits
 from ptxbench.judge.rows import Match, Mode, Row, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
     IMPROVED,
-    LEAST_ROUNDS,
     MISSING,
     REGRESSED,
     UNSURE,
@@ -33,7 +32,12 @@ def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
     """How a change is judged, by the config and by what holds for one variant."""
     budget = config.time_budget if mode == "time" else config.budget
     own = limits and (limits.time_budget if mode == "time" else limits.budget)
-    return Rule(budget=own or budget, alpha=config.alpha, floor_seconds=config.abs_floor_us * 1e-6)
+    return Rule(
+        budget=own or budget,
+        alpha=config.alpha,
+        floor_seconds=config.abs_floor_us * 1e-6,
+        least_rounds=config.min_rounds,
+    )
 
 
 def row_rule(config: Config, mode: Mode) -> Callable[[Row], Rule]:
@@ -82,7 +86,7 @@ def ratio_limits(head: Run, config: Config) -> list[Row]:
         if not logs:
             rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
         elif blind or i not in effects:
-            needed = None if blind else LEAST_ROUNDS
+            needed = None if blind else rule.least_rounds
             rows.append(dataclasses.replace(row, reason=blind or "few_rounds", rounds_needed=needed))
         else:
             effect = effects[i]

@@ -54,6 +54,8 @@ class Rule:
     """Of each one-sided bound."""
     floor_seconds: float = 0.5e-6
     """A slowdown by less is none: events resolve half a microsecond."""
+    least_rounds: int = LEAST_ROUNDS
+    """With fewer on either side there is no verdict."""
 
     @property
     def big(self) -> float:
@@ -82,8 +84,8 @@ def judge_effect(
     floor. `rounds`: of the run that has fewer. `spread`: how far rows of unchanged code moved; a regression must be
     greater.
     """
-    if rounds < LEAST_ROUNDS:
-        return Judgement(UNSURE, "few_rounds", LEAST_ROUNDS)
+    if rounds < rule.least_rounds:
+        return Judgement(UNSURE, "few_rounds", rule.least_rounds)
     if spread > rule.big:
         return Judgement(UNSURE, "controls_spread")
     if effect.value >= max(rule.big, spread) and effect.low > rule.guard and adjusted <= rule.alpha:

@@ -35,7 +35,7 @@ MOST_NAMED = 4
 """Rows of one reason that are named; the others are counted."""
 
 REASONS = {
-    "few_rounds": "fewer than 5 rounds in a run",
+    "few_rounds": "too few rounds in a run",
     "wide_interval": "the interval is too wide",
     "controls_spread": "rows of unchanged code moved by more than the budget: these runs cannot measure it",
     "under_floor": "slower by less than the clock can tell",

@@ -164,6 +164,27 @@ def test_the_tools_that_the_config_insists_on(ptxbench):
     assert ran.err.startswith("Error: The run was built with ptxas 13.9; the config insists on 13.2.78.")
 
 
+def test_runs_of_fewer_rounds_than_the_config_asks_for_have_no_verdict_on_times(ptxbench):
+    base, head = timed({"cuda": Kernel(50), "ptx": Kernel(45)}), timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")})
+    assert judged(ptxbench, head, base, "--mode", "ratio").status == 3
+    seven = 'version = 1\n[gate]\nmode = "ratio"\nmin_rounds = 7\nunsure = "fail"\n[[pair]]\nmatch = "*"\n'
+    ran = judged(ptxbench, head, base, config=seven + "ptx_over_cuda_max = 0.5")
+    assert ran.status == 5
+    assert "2 UNSURE" in ran.out
+    assert "too few rounds in a run" in ran.out
+    assert "--rounds 7" in ran.out
+    refused = judged(ptxbench, head, base, config="version = 1\n[gate]\nmin_rounds = 4")
+    assert refused.status == 2
+    assert refused.err.startswith("Error: ptxbench.toml: [gate]: min_rounds: expected a whole number from 5 on")
+    assert "min_rounds = 5\n" in ptxbench("gate", "--dump-config", "--config", write_config("")).out
+    assert "min_rounds = 9\n" in ptxbench("gate", "--dump-config", "--config", write_config("min_rounds = 9")).out
+
+
+def write_config(line):
+    Path("given.toml").write_text(f"version = 1\n[gate]\n{line}")
+    return "given.toml"
+
+
 # ---- a first run, and nothing to gate
 
 

@@ -14,6 +14,7 @@ mode = ["ratio", "counters"]
 budget = 0.03
 time_budget = 0.2
 alpha = 0.01
+min_rounds = 10
 abs_floor_us = 1
 unsure = "fail"
 missing = "warn"
@@ -42,6 +43,7 @@ def test_all_that_it_may_say_is_read():
     config = parse(FULL)
     assert config.modes == ("ratio", "counters")
     assert (config.budget, config.time_budget, config.alpha, config.abs_floor_us) == (0.03, 0.2, 0.01, 1.0)
+    assert config.min_rounds == 10
     assert (config.unsure, config.missing, config.unlike, config.first_run) == ("fail", "warn", "warn", "fail")
     assert config.toolchain == {"ptxas": "13.0.88"}
     [waiver] = config.waivers
@@ -90,6 +92,10 @@ REFUSED = [
                                             "found True."),
     ("version = 1\n[gate]\nbudget = nan", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
                                            "found nan."),
+    ("version = 1\n[gate]\nmin_rounds = 4", "c.toml: [gate]: min_rounds: expected a whole number from 5 on (fewer "
+                                            "rounds cannot show how they differ), found 4."),
+    ("version = 1\n[gate]\nmin_rounds = 7.5", "c.toml: [gate]: min_rounds: expected a whole number from 5 on (fewer "
+                                              "rounds cannot show how they differ), found 7.5."),
     ("version = 1\n[gate]\nmode = ['speed']", "c.toml: [gate]: mode: expected some of ratio, time, counters, found "
                                                "['speed']."),
     ("version = 1\n[gate]\nmode = []", "c.toml: [gate]: mode: expected some of ratio, time, counters, found []."),

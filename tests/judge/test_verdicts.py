@@ -45,6 +45,14 @@ def test_another_budget_gives_another_verdict():
     assert judge_effect(replace(RULE, budget=0.10), effect, adjusted=0.0, slower_by=1, rounds=9).verdict == "WITHIN"
 
 
+@pytest.mark.parametrize(("rounds", "verdict"), [(7, "UNSURE"), (8, "REGRESSED")])
+def test_a_rule_may_ask_for_more_rounds(rounds, verdict):
+    effect = Effect(0.08, 0.1, 0.12, 0.001)
+    judged = judge_effect(replace(RULE, least_rounds=8), effect, adjusted=0.0, slower_by=1, rounds=rounds)
+    assert judged.verdict == verdict
+    assert judged.rounds_needed == (8 if verdict == "UNSURE" else None)
+
+
 # low, value, high, rounds: needed
 NEEDED = [
     ((-0.04, 0.0, 0.06),   5, 9),           # middle 1 %, half 5 %: 5 x (5 / 3.88)^2 = 8.3

@@ -217,7 +217,7 @@ def test_single_rounds_have_values_and_no_picture():
     lines = printed(ComparisonTable(compare(base, head))).splitlines()
     assert lines[3].split() == ["verdict", "variant", "ratio,", "base", "→", "head", "change"]
     assert lines[5].split() == ["UNSURE", "triad", "ptx", "0.899", "→", "1.799", "-"]
-    assert lines[8] == "UNSURE triad ptx n=1: fewer than 5 rounds in a run. Run both again with --rounds 5 or more."
+    assert lines[8] == "UNSURE triad ptx n=1: too few rounds in a run. Run both again with --rounds 5 or more."
 
 
 def test_rows_that_are_unlike_show_no_numbers():
