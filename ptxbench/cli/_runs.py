@@ -38,16 +38,15 @@ def find_run(name: str, results: Path) -> Path:
     """The file of the run that `name` means."""
     if name != LATEST and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
-    saved = sorted(
-        (match[1], match[2], path) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))
-    )
+    saved = saved_runs(results)
     if not saved:
         raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
     if name == LATEST:
-        return saved[-1][2]
-    found = [path for _, known, path in saved if known.startswith(name)]
+        return saved[-1]
+    ids = [path.stem.partition("-")[2] for path in saved]
+    found = [path for path, known in zip(saved, ids, strict=True) if known.startswith(name)]
     if not found:
-        close = suggestion(name, [known for _, known, _ in saved])
+        close = suggestion(name, ids)
         raise UsageError(
             f"There is no run '{name}' below {results}.{close} A run is a file, an id's start or 'latest'."
         )
@@ -56,3 +55,9 @@ def find_run(name: str, results: Path) -> Path:
             f"'{name}' begins the ids of {len(found)} runs: {', '.join(map(str, found[:4]))}. Name more of it."
         )
     return found[0]
+
+
+def saved_runs(results: Path) -> list[Path]:
+    """The files of every saved run below the folder, by the time of its start."""
+    found = [(match[1], match[2], path) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
+    return [path for *_, path in sorted(found)]

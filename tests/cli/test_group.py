@@ -13,7 +13,7 @@ from ptxbench.discovery import default_kernels, find_pairs
 from ptxbench.errors import IncompletePair, PairError, PtxbenchError, WrongResult
 from tests.folders import kernels_folder
 
-COMMANDS = ("arch", "compare", "doctor", "exec", "export", "isa", "list", "new", "run")
+COMMANDS = ("arch", "compare", "doctor", "exec", "export", "history", "isa", "list", "new", "run")
 SCRIPT = "import sys; from ptxbench.cli import main; sys.exit(main())"
 HEAVY = ("numpy", "rich.console", "llvmlite", "numba", "cupy", "cuda", "ptxbench.pair", "ptxbench.emulator")
 

@@ -1,0 +1,86 @@
+"""`ptxbench history`: the saved runs as series."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._files import results_option
+from ptxbench.errors import ResultError
+
+if TYPE_CHECKING:
+    from ptxbench.result import Run
+
+NO_VERDICT = 5
+
+
+@click.command("history")
+@click.argument("pairs", metavar="[PAIR]...", nargs=-1)
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="Show this metric, such as time, registers or sass.LDG.  [default: ratio and time where there are times, else "
+    "the counters that the gate judges]",
+)
+@click.option("--last", type=click.IntRange(1), metavar="N", default=40, help="Show so many values of a series.")
+@click.option("--json", "as_json", is_flag=True, help="Print every value, as JSON, and nothing else, on stdout.")
+@results_option()
+def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool, results: Path) -> int:
+    """Show how PAIRs, by name or glob, or every pair, went from run to run: each variant and metric on each device.
+
+    Where a series steps, the runs on both sides are named, with their commits. That dates a shift; it is no verdict
+    and moves no exit status.
+
+    Exit status: 0 good, 2 usage, 5 no run is saved there, or none has such a number.
+    """
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.exporters.history import to_json
+    from ptxbench.judge.history import Collection, choose_metric
+    from ptxbench.report.history import HistoryTable
+
+    collection = Collection(choose_metric(metric) if metric else None)
+    unreadable: list[str] = []
+    for run in saved(results, unreadable):
+        collection.add(run)
+    if unreadable:
+        click.echo("\n".join([f"Skipped {len(unreadable)} unreadable:", *unreadable]), err=True)
+    if not collection.runs:
+        return nothing(f"No run is saved below {results}. Make one with ptxbench run, or name their --results.")
+    series = collection.series(pairs, last)
+    if not series:
+        return nothing(f"None of {len(collection.runs)} runs has {metric or 'a verified kernel'}{of(pairs)} to show.")
+    if as_json:
+        click.echo(to_json(series, collection.unjudged, unreadable), nl=False)
+    else:
+        open_console().print(HistoryTable(series, collection.unjudged, quiet=not (pairs or metric)))
+    return 0
+
+
+def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
+    """Every saved run below the folder, by the time of its start; `unreadable` gets what cannot be read."""
+    from ptxbench.cli._progress import Bar
+    from ptxbench.cli._runs import load_run, saved_runs
+    from ptxbench.runner import Step
+
+    paths = saved_runs(results)
+    with Bar() as bar:
+        for i, path in enumerate(paths):
+            bar.show(Step(i, len(paths), path.name, "", "read"))
+            try:
+                run = load_run(str(path), results)
+            except ResultError as error:
+                unreadable.append(str(error))
+                continue
+            yield run
+
+
+def nothing(why: str) -> int:
+    click.echo(why, err=True)
+    return NO_VERDICT
+
+
+def of(pairs: Sequence[str]) -> str:
+    return f" of {', '.join(pairs)}" if pairs else ""

@@ -1,0 +1,61 @@
+"""Series of runs as JSON, every value with its run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ptxbench.judge.history import Point, Series, Shift
+from ptxbench.report.history import NOTICE
+
+SCHEMA = "ptxbench.history/1"
+
+
+def to_json(series: Sequence[Series], unjudged: int, unreadable: Sequence[str]) -> str:
+    """`unreadable`: what is wrong with each file that was skipped."""
+    document = {
+        "schema": SCHEMA,
+        "notice": NOTICE,
+        "unreadable": list(unreadable),
+        "unjudged": unjudged,
+        "series": [series_object(each) for each in series],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def series_object(series: Series) -> Mapping[str, Any]:
+    place = series.place
+    return {
+        "device": place.device,
+        "pair": place.pair,
+        "size": dict(place.size),
+        "arch": place.arch,
+        "cache": place.cache,
+        "variant": place.variant,
+        "metric": place.metric.name,
+        "unit": place.metric.unit,
+        "exact": place.exact,
+        "first": series.values[0],
+        "median": series.median,
+        "last": series.values[-1],
+        "points": [{**origin(each), "value": each.value} for each in series.points],
+        "steps": [shift_object(each) for each in series.shifts],
+    }
+
+
+def shift_object(shift: Shift) -> Mapping[str, Any]:
+    return {
+        "index": shift.index,
+        "before": shift.before,
+        "after": shift.after,
+        "last_before": origin(shift.points[0]),
+        "first_after": origin(shift.points[1]),
+        "code": shift.move,
+        "differences": [str(each) for each in shift.differences],
+    }
+
+
+def origin(point: Point) -> Mapping[str, Any]:
+    run, source = point.run.run, point.run.source
+    return {"run": run["id"], "started": run["started"], "commit": source.get("commit"), "dirty": source.get("dirty")}

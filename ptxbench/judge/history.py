@@ -1,0 +1,171 @@
+"""Runs over time -> series of one metric each, and where they step. To date a shift, never to judge one.
+
+Of the emulator every number is exact and each change of it a step; of a GPU steps are fitted (`judge.steps`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from math import log
+from statistics import median
+
+from ptxbench.discovery import select
+from ptxbench.errors import UsageError, suggestion
+from ptxbench.judge.code import Move, move
+from ptxbench.judge.comparable import Difference, cell_differences, run_differences
+from ptxbench.judge.rules import RULES
+from ptxbench.judge.steps import changes, steps
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
+from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+
+TIMED = ("ratio", "time")
+COUNTED = tuple(name for name in RULES if name in BY_NAME)
+"""The metrics of a series where none is asked for: of a GPU, and of the emulator."""
+
+RELATIVE = ("ratio", "ptx_instructions_ratio")
+"""Metrics that are 1 of the reference, whatever happens."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One value of a series, with what tells why it is another than the one before."""
+
+    run: Run
+    """Without its cells."""
+    cell: Cell
+    """With this variant alone, and without samples."""
+    value: float
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A step: the level before it and from it on, and the runs on both sides."""
+
+    index: int
+    """Of the first value of the new level."""
+    before: float
+    after: float
+    points: tuple[Point, Point]
+    """The last of the old level, the first of the new."""
+    move: Move | None
+    """How the variant's code moved between them."""
+    differences: Sequence[Difference]
+    """In what else the two differ."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Whose numbers a series has: one metric of one variant on one device."""
+
+    device: str
+    pair: str
+    size: tuple[tuple[str, int], ...]
+    arch: str
+    cache: str
+    variant: str
+    metric: Metric
+    exact: bool
+    """Whether the numbers have no noise: counts of the emulator, and of the tools."""
+
+
+@dataclass(frozen=True)
+class Series:
+    """The numbers of a place, in the order in which they were taken; at least one."""
+
+    place: Place
+    points: Sequence[Point]
+
+    @property
+    def values(self) -> list[float]:
+        return [point.value for point in self.points]
+
+    @property
+    def median(self) -> float:
+        return median(self.values)
+
+    @property
+    def shifts(self) -> list[Shift]:
+        """The steps, in their order."""
+        values = self.values
+        exact = self.place.exact or min(values) <= 0
+        found = changes(values) if exact else steps([log(each) for each in values])
+        ends = zip([0, *found], found, [*found[1:], len(values)], strict=False)
+        return [self.shift(start, index, end) for start, index, end in ends]
+
+    def shift(self, start: int, index: int, end: int) -> Shift:
+        before, after = self.points[index - 1], self.points[index]
+        levels = median(self.values[start:index]), median(self.values[index:end])
+        variant = self.place.variant
+        moved = move(before.cell.variants[variant], after.cell.variants[variant])
+        of_cell = cell_differences(before.cell, after.cell, variant)
+        differences = [*run_differences(before.run, after.run), *of_cell]
+        return Shift(index, *levels, (before, after), moved, differences)
+
+
+@dataclass
+class Collection:
+    """Series that grow run by run."""
+
+    metric: Metric | None = None
+    """The one that was asked for; None for those that a gate judges."""
+    runs: set[str] = field(default_factory=set)
+    """The ids of what was added."""
+    pairs: set[str] = field(default_factory=set)
+    unjudged: int = 0
+    """Values that were left out for a label of their cell, such as THROTTLED."""
+    found: dict[Place, list[Point]] = field(default_factory=dict)
+
+    def add(self, run: Run) -> None:
+        """Take the values of one run, later than all before. The same run a second time is left out."""
+        if run.run["id"] in self.runs:
+            return
+        self.runs.add(run.run["id"])
+        frame = dataclasses.replace(run, cells=(), processes=())
+        for cell in run.cells:
+            if cell.control:
+                continue
+            self.pairs.add(cell.pair)
+            for variant, result in cell.variants.items():
+                if result.status == VERIFIED:
+                    self.add_variant(frame, cell, variant)
+
+    def add_variant(self, run: Run, cell: Cell, variant: str) -> None:
+        emulated = run.device.get("kind") == "emulator"
+        bare = dataclasses.replace(cell, variants={variant: cell.variants[variant]}, rounds=())
+        for metric in metrics_of(cell, self.metric):
+            value = None if variant == REFERENCE and metric.name in RELATIVE else metric.of(cell, variant)
+            exact = emulated or metric.counted_by is not None
+            if value is None:
+                continue
+            if not exact and not UNJUDGED.isdisjoint(cell.labels):
+                self.unjudged += 1
+                continue
+            size = tuple(cell.size.items())
+            place = Place(str(run.device.get("name")), cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
+            self.found.setdefault(place, []).append(Point(run, bare, value))
+
+    def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:
+        """Those of the pairs of these names or globs, by default of all; of each its last values, by default all.
+
+        By device, pair and size, variants and metrics as they came. Raises UsageError for a pair that no run has.
+        """
+        wanted = set(select(sorted(self.pairs), pairs, where=" in the saved runs"))
+        chosen = [Series(place, points[-last:] if last else points) for place, points in self.found.items()
+                  if place.pair in wanted]  # fmt: skip
+        return sorted(chosen, key=lambda each: (each.place.device, each.place.pair, each.place.size))
+
+
+def metrics_of(cell: Cell, asked: Metric | None) -> Sequence[Metric]:
+    if asked:
+        return [asked]
+    return [BY_NAME[name] for name in (TIMED if cell.rounds else COUNTED)]
+
+
+def choose_metric(name: str) -> Metric:
+    """The metric of that name. Raises UsageError with a suggestion."""
+    if name not in BY_NAME and not name.startswith("sass."):
+        known = suggestion(name, tuple(BY_NAME)) or f" They are {', '.join(BY_NAME)}, and sass.OPCODE."
+        raise UsageError(f"There is no metric '{name}'.{known}")
+    return choose([name])[0]

@@ -1,0 +1,208 @@
+"""`ptxbench history`: series of saved runs, their steps dated by run and commit, and what cannot be shown."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench.judge.history import Collection
+from ptxbench.report.history import HistoryTable, condensed
+from ptxbench.result import save
+from tests.cli.test_gate import BEFORE, after, counted
+from tests.report.test_table import printed
+from tests.runs import Kernel, Sampling, timed_run
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def day(i):
+    return f"2026-01-{1 + i:02}T12:00:00Z"
+
+
+def emulated(i, triad=BEFORE, **frame):
+    return counted({"triad": triad, "scan": BEFORE}, id=f"e{i:07}", started=day(i), **frame)
+
+
+def on_gpu(i, us=45.0, code="A", **frame):
+    kernels = {"cuda": Kernel(50), "ptx": Kernel(us * np.exp(0.004 * np.sin(7 * i)), code)}
+    return timed_run(i, {("triad", 64): kernels}, Sampling(blocks=8), id=f"{i:08}", started=day(i), **frame)
+
+
+def keep(*runs, folder="results/device"):
+    for run in runs:
+        save(run, Path(folder))
+
+
+WORSE = after(ptx_barriers=96, registers=40)
+COUNTED = [emulated(0), emulated(1, source={"commit": "feed"}), emulated(2, WORSE, toolchain={"nvrtc": "13.3"})]
+
+
+def test_a_step_of_counts_is_dated_by_its_runs_with_their_commits_and_what_else_changed(ptxbench):
+    keep(*COUNTED)
+    assert (
+        "\n".join(line.rstrip() for line in ptxbench("history").out.splitlines())
+        == """\
+emulator-sm_90  3 runs, 2026-01-01 to 2026-01-03
+
+variant    history               first  median  last
+───────────────────────────────────────────────────────
+triad ptx  ▁▁█                      22      22    40
+n=64       registers, 3 runs
+           ▁▁█                      64      64    96
+           ptx_barriers, 3 runs
+
+42 counts are the same in every run; name a PAIR to see them.
+
+2026-01-03 triad ptx n=64: registers 22 -> 40, ptx_barriers 64 -> 96, from run e0000002 (c0ffee) on;
+           the one before is e0000001 (feed). Its source changed. Also: NVRTC 13.2 -std=c++17 ->
+           13.3 -std=c++17.
+           Next: ptxbench compare e0000001 e0000002
+
+A step dates a shift and judges nothing: noise that lasts looks like one too. `ptxbench compare` of
+the two runs, or `ptxbench gate`, judges."""
+    )
+
+
+def test_a_step_of_ratios_is_fitted_and_both_ratios_and_times_are_shown(ptxbench):
+    keep(*(on_gpu(i, 45 if i < 8 else 50, "A" if i < 8 else "B") for i in range(12)))
+    document = json.loads(ptxbench("history", "--json").out)
+    assert document["schema"] == "ptxbench.history/1"
+    assert "judges nothing" in document["notice"]
+    series = {(each["variant"], each["metric"]): each for each in document["series"]}
+    assert list(series) == [("cuda", "time"), ("ptx", "ratio"), ("ptx", "time")]
+    [step] = series["ptx", "ratio"]["steps"]
+    assert (step["index"], step["last_before"]["run"], step["first_after"]["run"]) == (8, "00000007", "00000008")
+    assert (step["first_after"]["commit"], step["code"], step["differences"]) == ("c0ffee", "source", [])
+    assert step["after"] / step["before"] == pytest.approx(50 / 45, rel=0.01)
+    assert series["cuda", "time"]["steps"] == []
+    assert len(series["ptx", "ratio"]["points"]) == 12
+    assert series["ptx", "ratio"]["unit"] == "×"
+    ran = ptxbench("history", "tri*", "--metric", "ratio")
+    assert "2026-01-09 triad ptx n=64: ratio +11." in ran.out
+    assert "ptxbench compare 00000007 00000008" in ran.out
+    assert "time" not in ran.out
+
+
+def test_a_shift_moves_no_exit_status(ptxbench):
+    keep(*COUNTED)
+    assert ptxbench("history").status == ptxbench("history", "triad", "--json").status == 0
+
+
+def test_a_pair_that_is_named_shows_counts_that_never_changed_too(ptxbench):
+    keep(*COUNTED)
+    assert "ptx_shared_load_conflicts, 3 runs" in ptxbench("history", "scan").out
+    assert "the same in every run" not in ptxbench("history", "scan").out
+
+
+def test_the_last_values_alone(ptxbench):
+    keep(*COUNTED)
+    [*series] = json.loads(ptxbench("history", "triad", "--metric", "ptx_barriers", "--last", "1", "--json").out)[
+        "series"
+    ]
+    assert [(each["variant"], [point["value"] for point in each["points"]]) for each in series] == [
+        ("cuda", [64]),
+        ("ptx", [96]),
+    ]
+
+
+def test_what_cannot_be_read_is_named_and_the_others_are_shown(ptxbench):
+    keep(*COUNTED)
+    whole = next(Path("results/device").glob("*e0000000.json")).read_text()
+    bad = {
+        "20260101T120000Z-bad0.json": whole[: len(whole) // 2],
+        "20260101T120000Z-bad1.json": whole.replace("ptxbench.run/1", "ptxbench.run/2"),
+        "20260101T120000Z-bad2.json": "[]",
+        "calibration.json": "{}",  # no run, and none by its name
+    }
+    for name, text in bad.items():
+        Path("results/device", name).write_text(text)
+    Path("results/20260101T120000Z-bad3.json").mkdir()
+    ran = ptxbench("history", "triad", "--metric", "ptx_barriers", "--json")
+    first, *lines = ran.err.splitlines()
+    assert (ran.status, first) == (0, "Skipped 4 unreadable:")
+    assert json.loads(ran.out)["unreadable"] == lines
+    for i, line in enumerate(sorted(lines, key=lambda line: line[line.index("bad") :])):
+        assert f"20260101T120000Z-bad{i}.json" in line
+    assert len(json.loads(ran.out)["series"][0]["points"]) == 3
+
+
+def test_without_a_run_there_is_nothing_to_show_and_what_to_do_is_said(ptxbench):
+    told = "No run is saved below results. Make one with ptxbench run, or name their --results.\n"
+    assert ptxbench("history") == (5, "", told)
+    Path("results").mkdir()
+    Path("results/20260101T120000Z-bad0.json").write_text("")
+    ran = ptxbench("history", "--json")
+    assert (ran.status, ran.out, ran.err.endswith(told)) == (5, "", True)
+
+
+REFUSED = [
+    (["trid"], 2, "Error: There is no pair 'trid' in the saved runs. Did you mean 'triad'?\n"),
+    (["--metric", "rato"], 2, "Error: There is no metric 'rato'. Did you mean 'ratio'?\n"),
+    (["--metric", "sass.ldg"], 2, "Error: There is no column 'sass.ldg'."),
+    (["--metric", "time"], 5, "None of 3 runs has time to show.\n"),
+    (["scan", "--metric", "sass.LDG"], 5, "None of 3 runs has sass.LDG of scan to show.\n"),
+    (["--last", "0"], 2, "Usage:"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "status", "told"), REFUSED)
+def test_what_is_not_there_is_told(ptxbench, arguments, status, told):
+    keep(*COUNTED)
+    ran = ptxbench("history", *arguments)
+    assert (ran.status, ran.out, ran.err.startswith(told)) == (status, "", True), ran
+
+
+def collected(*runs):
+    collection = Collection()
+    for run in runs:
+        collection.add(run)
+    return collection
+
+
+def test_a_run_that_lies_there_twice_counts_once():
+    collection = collected(COUNTED[0], COUNTED[0])
+    assert {len(each.points) for each in collection.series()} == {1}
+
+
+def test_devices_sizes_and_caches_are_series_of_their_own():
+    other = emulated(3, device={"name": "emulator-sm_80"})
+    warm = emulated(4)
+    warm = replace(warm, cells=[replace(each, cache="warm") for each in warm.cells])
+    found = collected(COUNTED[0], other, warm).series(["scan"])
+    assert len(found) == 3 * len(collected(COUNTED[0]).series(["scan"]))
+    assert "n=64 warm cache" in printed(HistoryTable(found, 0, quiet=False))
+
+
+def test_wrong_kernels_controls_and_what_nobody_judges_have_no_place_in_a_series():
+    throttled = on_gpu(1)
+    throttled = replace(throttled, cells=[replace(each, labels=["THROTTLED"]) for each in throttled.cells])
+    control = on_gpu(2)
+    control = replace(control, cells=[replace(each, pair="control", control=True) for each in control.cells])
+    collection = collected(on_gpu(0), throttled, control, emulated(3, after(status="wrong")))
+    found = {(each.place.pair, each.place.variant, each.place.metric.name): each for each in collection.series()}
+    assert (collection.unjudged, len(found["triad", "ptx", "ratio"].points)) == (3, 1)
+    assert ("triad", "ptx", "ptx_barriers") not in found
+    assert not any(pair == "control" for pair, *_ in found)
+    text = printed(HistoryTable(collection.series(), collection.unjudged, quiet=True))
+    assert "3 values are left out: a label of the cell, such as THROTTLED" in text
+
+
+def test_no_line_is_wider_than_the_terminal_and_ascii_will_do():
+    runs = [on_gpu(i) for i in range(12)]
+    found = [*collected(*runs).series(), *collected(*COUNTED).series()]
+    for width in (100, 80):
+        text = printed(HistoryTable(found, 0, quiet=False), width=width)
+        assert max(map(len, text.splitlines())) <= width
+    plain = printed(HistoryTable(collected(*COUNTED).series(), 0, quiet=True), encoding="ascii", no_color=True)
+    assert "__#" in plain
+
+
+def test_long_series_are_shown_by_the_medians_of_stretches():
+    assert condensed([1, 1, 5, 5, 9, 9], 3) == [1, 5, 9]
+    assert condensed([1, 2], 3) == [1, 2]
+    assert len(condensed(list(range(97)), 40)) == 40
