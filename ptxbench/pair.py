@@ -1,11 +1,12 @@
 """What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy (with ml_dtypes, for bf16) and nothing of ptxbench, so that every other module
-may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
+Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, knobs alone, so that every other
+module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
+
+from ptxbench.knobs import Knob, Sweep, Values, with_values
 
 Array = NDArray[Any]
 Size = Mapping[str, int]
@@ -146,7 +149,7 @@ class Tolerance:
     """
 
     describe: str
-    bound: Callable[[Array, Mapping[str, Any]], Any]
+    bound: Callable[..., Any]
 
 
 EXACT = Tolerance("exact", lambda expected, inputs: 0.0)
@@ -166,9 +169,12 @@ def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], descr
 
     `error` (a number or a function) and `of` take every argument of the kernel by name; arrays arrive as float64.
     """
-    if callable(error):
-        return Tolerance(describe or "relative", lambda expected, inputs: error(**inputs) * of(**inputs))
-    return Tolerance(describe or f"{error:.1e} relative", lambda expected, inputs: error * of(**inputs))
+
+    def bound(expected: Array, inputs: Mapping[str, Any], **knobs: int) -> Any:
+        share = with_values(error, knobs)(**inputs) if callable(error) else error
+        return share * with_values(of, knobs)(**inputs)
+
+    return Tolerance(describe or ("relative" if callable(error) else f"{error:.1e} relative"), bound)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,6 +188,11 @@ class Pair:
     compared exactly. `flags`: extra rows that compile the CUDA C with NVRTC options, such as
     {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input read once and
     each output written once. `expects`: what a GPU should show, and why.
+
+    `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
+    its value. `impossible` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
+    such launch; None where there is. `observe(arrays, size)`: numbers by name that a launch left in the arrays that it
+    may write, Scratch included. `sweep`: what `ptxbench tune` does unless told otherwise.
     """
 
     teaches: str
@@ -196,6 +207,29 @@ class Pair:
     exact_on_integers: bool = False
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expects: str = ""
+    knobs: Sequence[Knob] = ()
+    impossible: Callable[..., str | None] | None = None
+    observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None
+    sweep: Sweep | None = None
+
+    def turned(self, values: Values) -> Pair:
+        """The pair with these values of its knobs, in every function that has a parameter of the name."""
+        args = [
+            dataclasses.replace(arg, value=with_values(arg.value, values))
+            if isinstance(arg, Scalar) and callable(arg.value)
+            else arg
+            if isinstance(arg, Scalar)
+            else dataclasses.replace(arg, shape=with_values(arg.shape, values))
+            for arg in self.args
+        ]
+        functions: dict[str, Any] = {
+            name: with_values(function, values)
+            for name in ("launch", "reference", "flops", "bytes", "impossible")
+            if (function := getattr(self, name)) is not None
+        }
+        bound = with_values(self.tolerance.bound, values)
+        tolerance = dataclasses.replace(self.tolerance, bound=bound)
+        return dataclasses.replace(self, args=args, tolerance=tolerance, **functions)
 
     def compulsory_bytes(self, size: Size) -> int:
         """Bytes that any implementation must move: each input read once, each output written once."""

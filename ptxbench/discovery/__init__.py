@@ -25,7 +25,7 @@ SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
 
 @dataclass(frozen=True)
 class Source:
-    """One variant of a pair: a file, its entry, and the NVRTC options it is compiled with."""
+    """One variant of a pair: a file, its entry, the NVRTC options it is compiled with, and its knobs where turned."""
 
     variant: str
     """`cuda`, `ptx`, `cuda.exp2`, `cuda@fast`, `cuda.exp2@fast`, ..."""
@@ -33,6 +33,8 @@ class Source:
     path: Path
     entry: str
     flags: tuple[str, ...] = ()
+    defines: tuple[tuple[str, int], ...] = ()
+    """Other values of the pair's knobs than the file has."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,7 @@ def load(kernels: Path, name: str) -> Found:
     the pair file, naming file, line and what to do.
     """
     from ptxbench.discovery.execute import execute
+    from ptxbench.discovery.knobs import check_knobs
     from ptxbench.discovery.text import PairText
     from ptxbench.discovery.validate import check
 
@@ -127,7 +130,9 @@ def load(kernels: Path, name: str) -> Found:
     text = PairText.read(path)
     pair = execute(text)
     check(pair, text)
-    return Found(name, text.summary, pair, sources(kernels, name, pair.flags), path)
+    found = sources(kernels, name, pair.flags)
+    check_knobs(pair, found)
+    return Found(name, text.summary, pair, found, path)
 
 
 def require_files(kernels: Path, name: str) -> Path:

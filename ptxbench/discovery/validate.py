@@ -14,6 +14,7 @@ import numpy as np
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
+from ptxbench.knobs import Knob, Sweep
 from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
 
 MOST_THREADS = 1024
@@ -57,6 +58,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
     for field in ("check_sizes", "bench_sizes"):
         yield from sizes_problems(field, getattr(pair, field))
     yield from flag_problems(pair.flags)
+    yield from knob_problems(pair)
     yield from reference_problems(pair)
 
 
@@ -115,6 +117,30 @@ def flag_problems(flags: Any) -> Iterator[Problem]:
             yield "flags", f"flags names a row {name!r}. Use letters, digits and _."
         if isinstance(options, str) or not all(isinstance(option, str) for option in options):
             yield "flags", f"flags gives '{name}' {options!r}. It must be a list of NVRTC options."
+
+
+def knob_problems(pair: Pair) -> Iterator[Problem]:
+    """Knobs that are none, or share a name with a dimension; and what else only a sweep uses."""
+    if not isinstance(pair.knobs, Sequence) or not all(isinstance(knob, Knob) for knob in pair.knobs):
+        yield "knobs", f"knobs is {pair.knobs!r}. It must list Knob(...) of ptxbench.knobs."
+        return
+    dimensions = {name for size in (*pair.check_sizes, *pair.bench_sizes) for name in size}
+    for knob in pair.knobs:
+        if not isinstance(knob.name, str) or not knob.name.isidentifier() or keyword.iskeyword(knob.name):
+            yield "knobs", f"a Knob is named {knob.name!r}, which is no identifier."
+        elif knob.name in dimensions:
+            yield "knobs", f"the knob {knob.name} has the name of a dimension of the size. Give it another."
+        values = knob.values if isinstance(knob.values, Sequence) else [None]
+        if not whole(knob.default) or not values or not all(whole(each) for each in values):
+            yield "knobs", f"the knob {knob.name} has {knob.default!r} and {knob.values!r}. Give whole numbers."
+    for name, times in Counter(knob.name for knob in pair.knobs).items():
+        if times > 1:
+            yield "knobs", f"{times} knobs are named '{name}'. Give each its own name."
+    for field in ("impossible", "observe"):
+        if getattr(pair, field) is not None and not callable(getattr(pair, field)):
+            yield field, f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
+    if pair.sweep is not None and not isinstance(pair.sweep, Sweep):
+        yield "sweep", f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
 
 
 def reference_problems(pair: Pair) -> Iterator[Problem]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 from ptxbench import cache
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.result import BuildReport
+from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
 from ptxbench.toolchain.occupancy import occupancy
@@ -56,11 +57,13 @@ def build(
     arch: str,
     flags: Sequence[str] = (),
     assembler: Literal["toolkit", "driver"] = "toolkit",
+    defines: Sequence[tuple[str, int]] = (),
 ) -> Build:
     """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
 
-    `flags` are further options of NVRTC. With the driver as `assembler`, PTX is all there is: nobody can tell which
-    machine code the driver will make. What the tools made is kept in the cache (`cache.folder`).
+    `flags` are further options of NVRTC; `defines` are knobs, which are macros of CUDA C and literals of PTX. With the
+    driver as `assembler`, PTX is all there is: nobody can tell which machine code the driver will make. What the tools
+    made is kept in the cache (`cache.folder`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is not there; UsageError if the tools do not
@@ -73,9 +76,10 @@ def build(
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     if language == "cuda":
-        ptx, log = compiled(content, source, arch, flags)
+        ptx, log = compiled(content, source, arch, (*flags, *(f"-D{name}={value}" for name, value in defines)))
     else:
         ptx, log = ptxas.check_ascii(content, source.name), ""
+        ptx = substituted(ptx, dict(defines), source.name) if defines else ptx
     report = BuildReport(source_sha256=sha256(content), ptx_sha256=sha256(ptx.encode()), log=log)
     cubin = None
     tool = locate.program("ptxas") if assembler == "toolkit" else None
@@ -99,6 +103,7 @@ def build_source(source: Source, arch: str, assembler: Literal["toolkit", "drive
         arch=arch,
         flags=source.flags,
         assembler=assembler,
+        defines=source.defines,
     )
 
 

@@ -1,0 +1,71 @@
+"""The knobs of a pair in its files: whether every kernel follows them, and the pair with other values of them."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+
+from ptxbench.discovery import Found, Source, shown
+from ptxbench.errors import PairError
+from ptxbench.pair import Pair
+from ptxbench.substitution import require_fresh
+
+DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.*?)[ \t]*(?://.*)?$", re.M)
+GUARD = re.compile(r"^[ \t]*#[ \t]*ifndef[ \t]+(\w+)", re.M)
+
+
+def turned(found: Found, values: Mapping[str, int]) -> Found:
+    """The pair with these values of its knobs: in its functions, and in the build of every variant."""
+    if not values:
+        return found
+    defines = tuple(sorted(values.items()))
+    sources = tuple(dataclasses.replace(source, defines=defines) for source in found.sources)
+    return dataclasses.replace(found, pair=found.pair.turned(values), sources=sources)
+
+
+def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
+    """Raise PairError where a kernel does not follow a knob that others follow, or has another default of it."""
+    defaults = {knob.name: knob.default for knob in pair.knobs}
+    used = {source.path: used_by(source, defaults) for source in sources}
+    everywhere = set().union(*used.values())
+    for path, own in used.items():
+        for name in sorted(everywhere - own):
+            raise PairError(
+                f"{shown(path)} does not follow the knob {name}, which other kernels of the pair do. "
+                f"{REMEDY[path.suffix].format(name=name, default=defaults[name])}"
+            )
+
+
+REMEDY = {
+    ".cu": "Write #ifndef {name}, #define {name} {default}, #endif, and use it.",
+    ".ptx": "Write the expression behind each literal that depends on it, such as {default} /*= {name} */.",
+}
+
+
+def used_by(source: Source, defaults: Mapping[str, int]) -> set[str]:
+    """The knobs that a kernel's file follows. Raises PairError for one whose default there is another."""
+    try:
+        text = source.path.read_text(encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise PairError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
+    name = str(shown(source.path))
+    if source.language == "ptx":
+        return require_fresh(text, defaults, name)
+    used = set()
+    for line, knob, default in macros(text):
+        if knob in defaults:
+            if default != str(defaults[knob]):
+                raise PairError(
+                    f"{name}:{line}: {knob} is {default}, and the pair file says {defaults[knob]}. Correct either."
+                )
+            used.add(knob)
+    return used
+
+
+def macros(text: str) -> Iterator[tuple[int, str, str]]:
+    """Line, name and value of every macro of CUDA C that is defined unless it was before."""
+    guarded = set(GUARD.findall(text))
+    for match in DEFINE.finditer(text):
+        if match[1] in guarded:
+            yield text.count("\n", 0, match.start()) + 1, match[1], match[2]

@@ -1,0 +1,150 @@
+"""Literals of PTX that follow from knobs: `1024 /*= 4 * BLOCK */` is 1024 to all readers of PTX, an expression here.
+
+The file is valid PTX with its defaults; `substituted` writes other values in place of the literals, in the same lines.
+Knows text and numbers, and nothing of pairs.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ptxbench.errors import PairError
+
+TOKEN = re.compile(
+    r"""//[^\n]*                                                    # a comment to the end of the line holds none
+      | "[^"\n]*"
+      | (?P<literal>(?<![\w.$%])-?(?:0[xX][0-9a-fA-F]+|\d+))?(?P<blank>[ \t]*)/\*=(?P<formula>.*?)\*/
+      | /\*.*?\*/""",
+    re.VERBOSE | re.DOTALL,
+)
+
+BINARY: dict[type[ast.operator], Callable[[int, int], int]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+}
+UNARY: dict[type[ast.unaryop], Callable[[int], int]] = {ast.USub: operator.neg, ast.Invert: operator.invert}
+MOST_SHIFT = 63
+MOST = 1 << 64
+"""No literal of PTX is as large."""
+
+ALLOWED = "An expression has knobs, whole numbers, parentheses and + - * // % << >> & | ^ ~"
+
+
+class FormulaError(Exception):
+    """What is wrong with an expression, as a sentence."""
+
+
+@dataclass(frozen=True)
+class Literal:
+    """One literal with its expression: where it stands in the text, and in which line."""
+
+    start: int
+    end: int
+    line: int
+    value: int
+    formula: str
+
+
+def literals(text: str, name: str) -> Iterator[Literal]:
+    """Every literal of PTX `text` that has an expression. Raises PairError, naming the file `name` and the line."""
+    for match in TOKEN.finditer(text) if "/*=" in text else ():
+        if match["formula"] is None:
+            continue
+        line = text.count("\n", 0, match.start("formula")) + 1
+        if match["literal"] is None:
+            raise PairError(
+                f"{name}:{line}: /*={match['formula']}*/ follows no whole number. Write the value with the defaults "
+                "before it, such as 1024 /*= 4 * BLOCK */."
+            )
+        start, end = match.span("literal")
+        yield Literal(start, end, line, int(match["literal"], 0), match["formula"].strip())
+
+
+def names(formula: str) -> set[str]:
+    """The knobs that an expression names; none of one that cannot be read."""
+    try:
+        return {each.id for each in ast.walk(ast.parse(formula, mode="eval")) if isinstance(each, ast.Name)}
+    except SyntaxError:
+        return set()
+
+
+def value(formula: str, knobs: Mapping[str, int]) -> int:
+    """What an expression comes to. Raises FormulaError; nothing of it is executed."""
+    try:
+        tree = ast.parse(formula, mode="eval")
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise FormulaError(f"'{formula}' is no expression. {ALLOWED}.") from None
+    try:
+        return evaluate(tree.body, formula, knobs)
+    except ZeroDivisionError:
+        raise FormulaError(f"'{formula}' divides by 0.") from None
+
+
+def evaluate(node: ast.expr, formula: str, knobs: Mapping[str, int]) -> int:
+    found: int | None = None
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        found = node.value
+    elif isinstance(node, ast.Name):
+        if node.id not in knobs:
+            known = f"The pair's are {', '.join(knobs)}." if knobs else "The pair has none."
+            raise FormulaError(f"'{formula}' names {node.id}, which is no knob of the pair. {known}")
+        found = knobs[node.id]
+    elif isinstance(node, ast.UnaryOp) and type(node.op) in UNARY:
+        found = UNARY[type(node.op)](evaluate(node.operand, formula, knobs))
+    elif isinstance(node, ast.BinOp) and type(node.op) in BINARY:
+        left, right = (evaluate(each, formula, knobs) for each in (node.left, node.right))
+        if isinstance(node.op, ast.LShift | ast.RShift) and not 0 <= right <= MOST_SHIFT:
+            raise FormulaError(f"'{formula}' shifts by {right}. From 0 to {MOST_SHIFT} makes sense.")
+        found = BINARY[type(node.op)](left, right)
+    if found is None:
+        hint = " Write // for a division." if "/" in formula.replace("//", "") else ""
+        raise FormulaError(f"'{formula}' has something else in it. {ALLOWED}.{hint}")
+    if not -MOST < found < MOST:
+        raise FormulaError(f"'{formula}' comes to more than 64 bits hold.")
+    return found
+
+
+def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
+    """PTX `text` with the literals that `knobs` give, line by line where they were.
+
+    Raises PairError, naming the file `name` and the line, for an expression that cannot be read.
+    """
+    parts, end = [], 0
+    for each in literals(text, name):
+        try:
+            new = value(each.formula, knobs)
+        except FormulaError as error:
+            raise PairError(f"{name}:{each.line}: {error}") from None
+        parts += [text[end : each.start], str(new)]
+        end = each.end
+    return "".join([*parts, text[end:]])
+
+
+def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]:
+    """The knobs that PTX `text` uses. Raises PairError for a literal that its expression does not give by `defaults`."""
+    used: set[str] = set()
+    for each in literals(text, name):
+        try:
+            right = value(each.formula, defaults)
+        except FormulaError as error:
+            raise PairError(f"{name}:{each.line}: {error}") from None
+        if right != each.value:
+            given = ", ".join(f"{knob} = {defaults[knob]}" for knob in sorted(names(each.formula)))
+            raise PairError(
+                f"{name}:{each.line}: the literal is {each.value}, and '{each.formula}' comes to {right} with {given}. "
+                "Correct the one or the other."
+            )
+        used |= names(each.formula)
+    return used

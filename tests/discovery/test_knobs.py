@@ -1,0 +1,62 @@
+"""Knobs in the files of a pair: every kernel follows them, with one default; turned, they reach all builds."""
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import load
+from ptxbench.discovery.knobs import turned
+from ptxbench.errors import PairError
+from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
+from tests.tune.folders import KNOB_CUDA, KNOB_PAIR, KNOB_PTX, knobs_folder
+
+
+def test_a_pair_with_knobs_loads_and_its_files_are_as_they_were(tmp_path):
+    found = load(knobs_folder(tmp_path), "scale")
+    assert [knob.name for knob in found.pair.knobs] == ["BLOCK"]
+    assert {source.defines for source in found.sources} == {()}
+    assert found.pair.launch(n=1000).grid == 8
+
+
+def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
+    found = turned(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
+    assert found.pair.launch(n=1000).grid == 16
+    assert found.pair.launch(n=1000).block == 64
+    for source in found.sources:
+        if source.variant in ("cuda", "ptx"):
+            built = toolchain.build_source(source, "sm_90", "driver")
+            assert ".maxntid 64" in built.ptx, source.variant
+
+
+def test_nothing_turned_is_the_pair_itself(tmp_path):
+    found = load(knobs_folder(tmp_path), "scale")
+    assert turned(found, {}) is found
+
+
+# pair, CUDA C, PTX, what is said
+BAD = [
+    (KNOB_PAIR, KNOB_CUDA, changed(KNOB_PTX, ".maxntid 128 /*=", ".maxntid 64 /*="),
+     "scale.ptx:13: the literal is 64, and 'BLOCK' comes to 128 with BLOCK = 128."),
+    (KNOB_PAIR, changed(KNOB_CUDA, "#define BLOCK 128", "#define BLOCK 256"), KNOB_PTX,
+     "scale.cu:4: BLOCK is 256, and the pair file says 128."),
+    (KNOB_PAIR, CUDA, KNOB_PTX, "scale.cu does not follow the knob BLOCK"),
+    (KNOB_PAIR, changed(KNOB_CUDA, "#ifndef BLOCK\n", "#if 1\n"), KNOB_PTX, "scale.cu does not follow the knob BLOCK"),
+    (KNOB_PAIR, KNOB_CUDA, PTX, "scale.ptx does not follow the knob BLOCK"),
+    (PAIR, CUDA, KNOB_PTX, "scale.ptx:13: 'BLOCK' names BLOCK, which is no knob of the pair. The pair has none."),
+    (changed(KNOB_PAIR, 'Knob("BLOCK"', 'Knob("n"'), CUDA, PTX, "the knob n has the name of a dimension of the size"),
+    (changed(KNOB_PAIR, '[Knob("BLOCK", BLOCK, (32, 64, 128, 256, 2048), "threads of a CTA")]', '["BLOCK"]'), CUDA, PTX,
+     "It must list Knob(...) of ptxbench.knobs."),
+    (changed(KNOB_PAIR, "(32, 64, 128, 256, 2048)", "()"), KNOB_CUDA, KNOB_PTX, "Give whole numbers."),
+    (changed(KNOB_PAIR, "knobs=[Knob", "impossible=3, knobs=[Knob"), KNOB_CUDA, KNOB_PTX, "It must be a function"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "cuda", "ptx", "said"), BAD, ids=lambda each: each[-40:] if len(each) < 99 else "")
+def test_a_kernel_that_does_not_follow_a_knob_is_told_with_file_and_line(pair, cuda, ptx, said, tmp_path):
+    with pytest.raises(PairError) as error:
+        load(kernels_folder(tmp_path, pair=pair, cuda=cuda, ptx=ptx), "scale")
+    assert said in str(error.value)
+
+
+def test_a_knob_of_the_launch_alone_stands_in_no_kernel(tmp_path):
+    found = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
+    assert turned(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16

@@ -1,0 +1,102 @@
+"""PTX with expressions behind its literals: read, kept fresh, replaced; and nothing of an expression is executed."""
+
+import pytest
+
+from ptxbench.errors import PairError
+from ptxbench.substitution import FormulaError, literals, require_fresh, substituted, value
+
+TEXT = """\
+// a comment with 1 /*= BLOCK */ in it
+.maxntid 256 /*= BLOCK */, 1, 1
+mad.lo.u32  %i, %block, 1024/*= 4 * BLOCK */, %thread;  /* 7 */
+ld.global.u32  %v0, [%x + 0x1000 /*= 16 * BLOCK */];
+.file 1 "a /*= BLOCK */ b"
+add.s32  %j, %i, -256 /*= -BLOCK */;
+"""
+
+
+def test_literals_are_replaced_where_they_stand_and_nothing_else_is():
+    assert substituted(TEXT, {"BLOCK": 128}, "a.ptx") == (
+        TEXT.replace(".maxntid 256", ".maxntid 128")
+        .replace("1024/*", "512/*")
+        .replace("0x1000", "2048")
+        .replace("-256", "-128")
+    )
+    assert substituted("mov.u32 %a, 256;\n", {"BLOCK": 128}, "a.ptx") == "mov.u32 %a, 256;\n"
+
+
+def test_with_the_defaults_the_text_says_the_same_and_its_knobs_are_known():
+    assert require_fresh(TEXT, {"BLOCK": 256, "OTHER": 3}, "a.ptx") == {"BLOCK"}
+    assert [each.line for each in literals(TEXT, "a.ptx")] == [2, 3, 4, 6]
+
+
+# expression, its value with A = 6 and B = 4
+FORMULAS = [
+    ("A", 6),
+    ("A * B + 1", 25),
+    ("A // B", 1),
+    ("A % B", 2),
+    ("1 << A", 64),
+    ("(A + B) >> 1", 5),
+    ("-A", -6),
+    ("~A & 0xff", 249),
+    ("A ^ B | 1", 3),
+    ("1_024 * A", 6144),
+]
+
+
+@pytest.mark.parametrize(("formula", "result"), FORMULAS)
+def test_an_expression_is_whole_arithmetic(formula, result):
+    assert value(formula, {"A": 6, "B": 4}) == result
+
+
+# expression, what is said of it
+REFUSED = [
+    ("A +", "is no expression"),
+    ("", "is no expression"),
+    ("C", "names C, which is no knob of the pair. The pair's are A, B."),
+    ("A / B", "Write // for a division"),
+    ("A ** B", "has something else in it"),
+    ("__import__('os').system('true')", "has something else in it"),
+    ("A.real", "has something else in it"),
+    ("[A][0]", "has something else in it"),
+    ("1.5 * A", "has something else in it"),
+    ("True", "has something else in it"),
+    ("'A'", "has something else in it"),
+    ("A if B else 0", "has something else in it"),
+    ("A // (B - 4)", "divides by 0"),
+    ("A % 0", "divides by 0"),
+    ("1 << 9999999999", "shifts by 9999999999"),
+    ("1 << -1", "shifts by -1"),
+    ("(1 << 40) * (1 << 40)", "more than 64 bits"),
+    ("(" * 5000 + "A" + ")" * 5000, "is no expression"),
+]
+
+
+@pytest.mark.parametrize(("formula", "said"), REFUSED, ids=lambda each: each[:20])
+def test_anything_else_is_refused_in_words(formula, said):
+    with pytest.raises(FormulaError) as error:
+        value(formula, {"A": 6, "B": 4})
+    assert said in str(error.value)
+
+
+# text, what is said of it
+STALE = [
+    ("\nadd %a, 512 /*= 4 * BLOCK */;",   "a.ptx:2: the literal is 512, and '4 * BLOCK' comes to 1024 with"),
+    ("add %a /*= BLOCK */;",              "a.ptx:1: /*= BLOCK */ follows no whole number."),
+    ("add %a, %v8 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
+    ("add %a, 1.5 /*= BLOCK */;",         "a.ptx:1: /*= BLOCK */ follows no whole number."),
+    ("add %a, 4 /*= TILE */;",            "a.ptx:1: 'TILE' names TILE, which is no knob of the pair."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "said"), STALE)
+def test_a_stale_literal_is_told_with_file_and_line(text, said):
+    with pytest.raises(PairError) as error:
+        require_fresh(text, {"BLOCK": 256}, "a.ptx")
+    assert str(error.value).startswith(said)
+
+
+def test_what_cannot_be_replaced_is_told_with_file_and_line():
+    with pytest.raises(PairError, match=r"a\.ptx:1: 'TILE' names TILE"):
+        substituted("add %a, 4 /*= TILE */;", {"BLOCK": 256}, "a.ptx")
