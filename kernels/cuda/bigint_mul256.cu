@@ -41,11 +41,15 @@ __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b
 }
 #endif
 
-extern "C" __global__ void __launch_bounds__(128)
+#ifndef BLOCK                   // a knob: ptxbench tune
+#define BLOCK 128
+#endif
+
+extern "C" __global__ void __launch_bounds__(BLOCK)
 bigint_mul256(const uint4* __restrict__ a, const uint4* __restrict__ b, uint4* __restrict__ product, unsigned n,
               unsigned reps)
 {
-    const unsigned i = 128 * blockIdx.x + threadIdx.x;
+    const unsigned i = BLOCK * blockIdx.x + threadIdx.x;
     if (i >= n)
         return;
 

@@ -1,10 +1,14 @@
 // triad: a[i] = b[i] + s * c[i], four elements a thread.
 // Paired with ../ptx/triad.ptx; shapes and launch are in ../pairs/triad.py.
 
-extern "C" __global__ void __launch_bounds__(256)
+#ifndef BLOCK                   // a knob: ptxbench tune
+#define BLOCK 256
+#endif
+
+extern "C" __global__ void __launch_bounds__(BLOCK)
 triad(float* __restrict__ a, const float* __restrict__ b, const float* __restrict__ c, float s, unsigned n)
 {
-    const unsigned i = 256 * blockIdx.x + threadIdx.x;
+    const unsigned i = BLOCK * blockIdx.x + threadIdx.x;
 
     if (i < n / 4) {
         // One 16-byte access in place of four: four scalar ones would stay four, neighbours or not.

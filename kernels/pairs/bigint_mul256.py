@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ptxbench.knobs import Knob
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 
 BLOCK = 128
@@ -55,7 +56,7 @@ PAIR = Pair(
         Scalar("n", u32, lambda n, reps: n),
         Scalar("reps", u32, lambda n, reps: reps),
     ],
-    launch=lambda n, reps: Launch(grid=ceil_div(n, BLOCK), block=BLOCK),
+    launch=lambda n, reps, BLOCK=BLOCK: Launch(grid=ceil_div(n, BLOCK), block=BLOCK),  # noqa: N803  knobs have the macros' names
     reference=lambda a, b, n, reps: {"product": multiply(a, b, int(reps))},
     tolerance=EXACT,
     check_sizes=[{"n": n, "reps": reps} for n in (1, 127, 128, 129, 1025) for reps in (1, 3)],
@@ -65,4 +66,5 @@ PAIR = Pair(
     # A limb times a limb, added to what stands there.
     flops=lambda n, reps: 2 * LIMBS * LIMBS * n * reps,
     flags={"int128": ["--device-int128"]},  # another multiply() in the CUDA C, over 64-bit limbs
+    knobs=[Knob("BLOCK", BLOCK, (64, 128, 192, 256, 384, 512, 768, 1024), "threads of a CTA")],
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ptxbench.knobs import Knob
 from ptxbench.pair import In, InOut, Launch, Pair, Scalar, ceil_div, f32, relative, u32
 
 BLOCK = 256
@@ -9,16 +10,16 @@ PER_CTA = 4096  # elements a CTA at least: four float4 a thread, so that the loo
 MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the loop gets longer, not the grid
 
 
-def ctas(n):
+def ctas(n, PER_CTA=PER_CTA, MOST_CTAS=MOST_CTAS):  # noqa: N803  knobs are upper case, as macros are
     """CTAs of the grid for n elements."""
     return min(ceil_div(n, PER_CTA), MOST_CTAS)
 
 
-def additions(n):
+def additions(n, **knobs):
     """The most f32 additions between an element and the total."""
-    rounds = ceil_div(n // 4, BLOCK * ctas(n))
+    rounds = ceil_div(n // 4, BLOCK * ctas(n, **knobs))
     inside_float4, warp, block = 2, 5, 3  # each a tree: log2 of 4 elements, of 32 lanes, of 8 warps
-    return inside_float4 + rounds + warp + block + ctas(n)
+    return inside_float4 + rounds + warp + block + ctas(n, **knobs)
 
 
 PAIR = Pair(
@@ -29,11 +30,11 @@ PAIR = Pair(
         InOut("total", f32, lambda n: (1,)),
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n: Launch(grid=ctas(n), block=BLOCK),
+    launch=lambda n, **knobs: Launch(grid=ctas(n, **knobs), block=BLOCK),
     reference=lambda x, total, n: {"total": total + np.sum(x)},
     # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
     tolerance=relative(
-        lambda x, total, n: (1 + 2**-24) ** additions(int(n)) - 1,
+        lambda x, total, n, **knobs: (1 + 2**-24) ** additions(int(n), **knobs) - 1,
         of=lambda x, total, n: np.sum(np.abs(x)),
         describe="2^-24 of the sum of |x| an addition",
     ),
@@ -41,4 +42,9 @@ PAIR = Pair(
     check_sizes=[{"n": n} for n in (1, 255, 257, 4095, 4097, 100_003)],
     bench_sizes=[{"n": 1 << k} for k in (16, 22, 26, 30)],
     flops=lambda n: n,
+    # The kernel takes any grid, so that these are the launch's alone.
+    knobs=[
+        Knob("PER_CTA", PER_CTA, [1 << k for k in range(10, 17)], "elements that a CTA has at least"),
+        Knob("MOST_CTAS", MOST_CTAS, [1 << k for k in range(5, 13)], "CTAs of the grid at most"),
+    ],
 )

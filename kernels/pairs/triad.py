@@ -1,5 +1,6 @@
 """triad: a[i] = b[i] + s * c[i]. The STREAM triad: 16-byte accesses, one fused multiply-add, a ragged end."""
 
+from ptxbench.knobs import Knob
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f32, u32, ulps
 
 BLOCK = 256
@@ -15,7 +16,7 @@ PAIR = Pair(
         Scalar("s", f32, 0.7),  # not exact in binary, so that s * c needs its rounding
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),
+    launch=lambda n, BLOCK=BLOCK: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),  # noqa: N803  knobs have the macros' names
     reference=lambda b, c, s, n: {"a": b + s * c},
     # The kernel's fma is b + s c rounded once: half an ulp. In the reference s c is exact (24 + 24 bits of 53) and the
     # sum is off by 2**-53. A product rounded by itself would be off by up to 2**-24 |s c|, many ulps where b and s c
@@ -24,4 +25,5 @@ PAIR = Pair(
     check_sizes=[{"n": n} for n in (1, 3, 4, 1023, 1024, 1025, 65539)],
     bench_sizes=[{"n": 1 << k} for k in (16, 22, 25, 28)],
     flops=lambda n: 2 * n,
+    knobs=[Knob("BLOCK", BLOCK, (64, 128, 192, 256, 384, 512, 768, 1024), "threads of a CTA")],
 )
