@@ -6,6 +6,7 @@ PtxbenchError                     exit status 2 unless said otherwise
 │   └── IncompletePair            a pair lacks one of its files
 ├── ResultError                   a result file that cannot be read or written
 ├── ToolMissing                   NVRTC, ptxas, nvdisasm or a GPU is not there
+├── TooLittle                     5: too little was measured for a verdict
 └── KernelError                   4: the kernel is at fault, and only its variant is lost
     ├── CompileError              NVRTC refuses the CUDA C
     ├── AssembleError             ptxas refuses the PTX
@@ -57,6 +58,10 @@ class ResultError(PtxbenchError):
 
 class ToolMissing(PtxbenchError):
     pass
+
+
+class TooLittle(PtxbenchError):
+    exit_code = 5
 
 
 class KernelError(PtxbenchError):

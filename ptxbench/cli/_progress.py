@@ -39,12 +39,11 @@ class Bar:
 
     def show(self, step: Step) -> None:
         size = f" at {size_words(step.size)}" if step.size else ""
-        self.progress.update(
-            self.task,
-            completed=step.done,
-            total=max(step.total, step.done + 1),
-            description=f"{step.phase} {step.pair} {step.variant}{size}",
-        )
+        self.tell(step.done, step.total, f"{step.phase} {step.pair} {step.variant}{size}")
+
+    def tell(self, done: int, total: int, words: str) -> None:
+        """`done` of `total` pieces are behind, and what comes next."""
+        self.progress.update(self.task, completed=done, total=max(total, done + 1), description=words)
 
     @contextmanager
     def paused(self) -> Iterator[None]:

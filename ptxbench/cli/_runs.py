@@ -22,9 +22,13 @@ def load_run(name: str, results: Path) -> Run:
 
     Raises UsageError where there is none or more than one, ResultError where the file cannot be read.
     """
+    return read_run(find_run(name, results))
+
+
+def read_run(path: Path) -> Run:
+    """The run of a file. Raises ResultError where it cannot be read."""
     from ptxbench.result import from_json
 
-    path = find_run(name, results)
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:

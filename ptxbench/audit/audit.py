@@ -1,0 +1,40 @@
+"""All that an audit found, and what it means for the exit status. Data only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptxbench.audit.outcome import Outcome
+from ptxbench.audit.stored import Device
+from ptxbench.audit.tally import Line
+from ptxbench.judge.gate import GOOD, NO_VERDICT, REGRESSION
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The parts that were asked for; None for the others."""
+
+    suites: int
+    """Synthetic ones, of each noise."""
+    seed: int
+    synthetic: Sequence[Line] | None = None
+    stored: Sequence[tuple[Device, Sequence[Line]]] | None = None
+    outcomes: Sequence[Outcome] | None = None
+    """Of mutants and of edits that mean nothing."""
+
+    @property
+    def lines(self) -> list[Line]:
+        """Of seeded noise, then of stored runs."""
+        return [*(self.synthetic or ()), *(line for _, lines in self.stored or () for line in lines)]
+
+    @property
+    def judged(self) -> list[Outcome]:
+        return [each for each in self.outcomes or () if each.skipped is None]
+
+    @property
+    def code(self) -> int:
+        """The exit status: of a target that does not hold, and of mutants none of which was judged."""
+        if not all(each.holds for each in self.judged) or any(line.holds is False for line in self.lines):
+            return REGRESSION
+        return NO_VERDICT if self.outcomes is not None and not self.judged else GOOD

@@ -1,0 +1,86 @@
+"""Rounds of a suite of kernels, drawn from a model of a GPU's noise. Assumed, not measured: it predicts no GPU.
+
+The protocol is that of a run (measuring.md, sections 3 and 5): every round is a process that takes BLOCKS blocks of
+four samples, A B B A; its ratio is the Hodges-Lehmann estimate of the blocks' log ratios, its time the median of B's
+samples. All kernels are equal in truth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench import stats
+
+BLOCKS = stats.LOOKS[0]
+"""The fewest with which a round may end, and so the noisiest estimate."""
+
+DELAY = 0.3
+"""By how much of its time a delayed sample is late, on average; exponential."""
+
+SLOWER = 0.10
+"""By how much a variant is slower in a round that it spends in its slow mode."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations of natural logarithms, and how often the rare things happen."""
+
+    name: str
+    run: float
+    """Of all kernels of a run alike: a clock, a temperature."""
+    process: float
+    """Of both variants of one kernel in one round: where its arrays lie."""
+    variant: float
+    """Of one variant of one kernel in one round, which no ratio cancels."""
+    sample: float
+    delayed: float
+    """The share of samples that something else delayed."""
+    slow: float
+    """The share of rounds that a variant spends in its slow mode."""
+
+
+QUIET = Noise("quiet", run=0.003, process=0.003, variant=0.001, sample=0.005, delayed=0.005, slow=0.001)
+TYPICAL = Noise("typical", run=0.008, process=0.008, variant=0.003, sample=0.010, delayed=0.010, slow=0.003)
+NOISY = Noise("noisy", run=0.020, process=0.025, variant=0.010, sample=0.030, delayed=0.030, slow=0.010)
+NOISES = (QUIET, TYPICAL, NOISY)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """What each round of base and head says of each kernel, natural logarithms, shape (2, kernels, rounds)."""
+
+    ratios: Floats
+    times: Floats
+
+
+def draw_suite(noise: Noise, rng: np.random.Generator, kernels: int, rounds: int) -> Suite:
+    """Two runs of equal kernels whose true ratio and time are 1."""
+    shape = (2, kernels, rounds)
+    shared = rng.normal(0, noise.run, (2, 1, 1)) + rng.normal(0, noise.process, shape)
+    own = rng.normal(0, noise.variant, (*shape, 2)) + np.log1p(SLOWER) * (rng.random((*shape, 2)) < noise.slow)
+    a, b = (draw_samples(noise, rng, shape) + (shared + own[..., i])[..., None, None] for i in (0, 1))
+    return Suite(walsh_median((b - a).mean(axis=-1)), np.median(b.reshape(*shape, -1), axis=-1))
+
+
+def draw_samples(noise: Noise, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
+    """Of one variant, two in each block: shape (*shape, BLOCKS, 2)."""
+    each = (*shape, BLOCKS, 2)
+    samples = rng.normal(0, noise.sample, each)
+    late = rng.random(each) < noise.delayed
+    samples[late] += np.log1p(rng.exponential(DELAY, np.count_nonzero(late)))
+    return samples
+
+
+PAIRS = np.triu_indices(BLOCKS)
+
+
+def walsh_median(values: Floats) -> Floats:
+    """The Hodges-Lehmann estimate along the last axis, of BLOCKS values: `stats.hodges_lehmann` of many at once."""
+    i, j = PAIRS
+    median: Floats = np.median(values[..., i] + values[..., j], axis=-1) / 2
+    return median

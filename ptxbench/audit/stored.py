@@ -1,0 +1,120 @@
+"""Stored runs of unchanged code against each other, through the shipped rule: how often a real GPU's noise misleads it.
+
+Base and head are always different runs; every two of one GPU model are judged both ways, their code taken for changed
+although it is the same.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from ptxbench.audit.rate import Rate
+from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Tell
+from ptxbench.audit.tally import Line, Suite, Tally, Target, line
+from ptxbench.errors import TooLittle
+from ptxbench.judge.canary import distrust
+from ptxbench.judge.code import Moves
+from ptxbench.judge.comparable import run_differences
+from ptxbench.judge.comparison import is_timed
+from ptxbench.judge.config import Config
+from ptxbench.judge.limits import rule_for
+from ptxbench.judge.rows import Mode, drafts, match_cells
+from ptxbench.result import Run
+
+FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
+"""Of one GPU model. Runs of one day share its temperature, and rounds of one run its clock (gate.md, section 9)."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """The runs that one GPU model made."""
+
+    name: str
+    runs: Sequence[Run]
+
+    @property
+    def rounds(self) -> int:
+        return sum(map(rounds_in, self.runs))
+
+    @property
+    def days(self) -> int:
+        return len({str(run.run.get("started"))[:10] for run in self.runs})
+
+    def __str__(self) -> str:
+        """`NVIDIA H100: 6 runs, 60 rounds, 2 days`."""
+        return f"{self.name}: {len(self.runs)} runs, {self.rounds} rounds, {self.days} days"
+
+    @property
+    def enough(self) -> bool:
+        return len(self.runs) >= FEWEST_RUNS and self.rounds >= FEWEST_ROUNDS and self.days >= FEWEST_DAYS
+
+
+def rounds_in(run: Run) -> int:
+    return max((len({one.round for one in cell.rounds}) for cell in run.cells), default=0)
+
+
+def devices(runs: Sequence[Run]) -> list[Device]:
+    """The timed runs by GPU model, in the order of their start. Raises TooLittle where no model has enough of them."""
+    timed = sorted((run for run in runs if is_timed(run)), key=lambda run: str(run.run.get("started")))
+    names = dict.fromkeys(str(run.device.get("name")) for run in timed)
+    found = [Device(name, [run for run in timed if run.device.get("name") == name]) for name in names]
+    if not any(each.enough for each in found):
+        there = "; ".join(map(str, found)) or f"{len(runs)} runs, none of which was timed"
+        raise TooLittle(
+            f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
+            f"one GPU model and the same code. Found: {there}. Run more: ptxbench run --backend gpu --rounds 10."
+        )
+    return found
+
+
+def audit_runs(device: Device, config: Config, tell: Tell = lambda *_: None) -> list[Line]:
+    """Every condition, over every two runs. Raises TooLittle where no two have the same code."""
+    pairs = list(combinations(range(len(device.runs)), 2))
+    tallies = {each: Tally(each.mode, rule_for(config, each.mode)) for each in CONDITIONS}
+    apart = {each: Rate(0, 0) for each in CONDITIONS}
+    kernels = dict.fromkeys(CONDITIONS, 0)
+    for number, (i, j) in enumerate(pairs):
+        tell(number, len(pairs), device.name)
+        base, head = device.runs[i], device.runs[j]
+        rows = {mode: unchanged(base, head, mode) for mode in MOST_ALARMS}
+        for condition, tally in tallies.items():
+            if not (found := rows[condition.mode]):
+                continue
+            place = number % len(found)  # each kernel in turn
+            suite = retold(found, condition.moves(len(found), place))
+            alarm = tally.add(suite, place, distrust(base, head))
+            tally.add(swapped(suite), place, distrust(base, head))
+            kernels[condition] = max(kernels[condition], len(found))
+            if i % 2 == 0 and j == i + 1:
+                apart[condition] = Rate(apart[condition].events + alarm, apart[condition].trials + 1)
+    lines = [
+        line(tally, device.name, min(map(rounds_in, device.runs)), kernels[each], each.controls, apart[each])
+        for each, tally in tallies.items()
+        if tally.suites
+    ]
+    if not lines:
+        raise TooLittle(f"{device.name}: no two of its {len(device.runs)} runs measured the same code.")
+    return [
+        dataclasses.replace(each, targets=[Target("false alarms", MOST_ALARMS[each.mode], each.alarms)])
+        for each in lines
+    ]
+
+
+def unchanged(base: Run, head: Run, mode: Mode) -> Suite:
+    """The rows of both runs that can be compared and whose code is the same."""
+    differences = run_differences(base, head)
+    found = [draft for match in match_cells(base, head) for draft in drafts(match, mode, differences)]
+    return [(row, evidence) for row, evidence in found if evidence and row.moves.nothing]
+
+
+def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:
+    """The suite with these moves in place of its own."""
+    return [(dataclasses.replace(row, moves=each), said) for (row, said), each in zip(suite, moves, strict=True)]
+
+
+def swapped(suite: Suite) -> Suite:
+    """The suite with base for head."""
+    return [(row, dataclasses.replace(each, base=each.head, head=each.base)) for row, each in suite]

@@ -1,0 +1,128 @@
+"""`ptxbench gate audit`: how often the gate is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._kernels import kernels_option
+
+if TYPE_CHECKING:
+    from ptxbench.audit.outcome import Outcome
+    from ptxbench.audit.stored import Device
+    from ptxbench.audit.tally import Line
+    from ptxbench.cli._progress import Bar
+    from ptxbench.judge.config import Config
+
+
+@click.command("audit")
+@click.option("--synthetic", is_flag=True, help="Try the rules of ratios and times on seeded noise, without a GPU.")
+@click.option(
+    "--mutants", is_flag=True, help="Try the rules of counters on the pairs, each made worse in a known way, or edited."
+)
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    metavar="DIR",
+    help="Try the rules of ratios and times on the saved runs below this folder, each against the others: what your "
+    "GPU makes of unchanged code.",
+)
+@click.option(
+    "--suites",
+    type=click.IntRange(1),
+    default=300,
+    metavar="N",
+    help="Draw so many suites of 24 kernels from each noise; 300 without an alarm bound their share below 1 %.",
+)
+@click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw the noise from this seed.")
+@click.option(
+    "--config",
+    "config_path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Try the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]",
+)
+@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Edit this pair alone, by name or glob; repeat.")
+@click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make this edit alone, by name or glob; repeat.")
+@click.option("--arch", metavar="SM", help="Build the edited pairs for this architecture.  [default: sm_90]")
+@kernels_option("Edit the pairs of this folder.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else, on stdout.")
+def command(
+    synthetic: bool,
+    mutants: bool,
+    runs: Path | None,
+    suites: int,
+    seed: int,
+    config_path: Path | None,
+    pairs: tuple[str, ...],
+    edits: tuple[str, ...],
+    arch: str | None,
+    kernels: Path,
+    as_json: bool,
+) -> int:
+    """Tell how often the gate is wrong, by its own rules: false alarms, misses, and what it cannot tell. Without
+    --synthetic, --mutants and --runs the first two are done.
+
+    Exit status: 0 every target is met, 2 usage, 3 a target is not met, a mutant was missed or an edit that means
+    nothing raised an alarm, 5 too few runs for an audit, or no pair to edit, 130 interrupted.
+    """
+    from ptxbench.audit.audit import Audit
+    from ptxbench.cli._progress import Bar
+    from ptxbench.cli.gate import load_config
+    from ptxbench.exporters.audit import to_json
+    from ptxbench.judge.config import Config
+
+    config = load_config(config_path) if config_path else Config()
+    if not (synthetic or mutants or runs):
+        synthetic = mutants = True
+    with Bar() as bar:
+        stored = audit_stored(runs, config, bar) if runs else None  # first: too few of them are told at once
+        audit = Audit(
+            suites,
+            seed,
+            synthetic=audit_noise(config, suites, seed, bar) if synthetic else None,
+            stored=stored,
+            outcomes=edit_pairs(kernels, arch, pairs, edits, bar) if mutants else None,
+        )
+    if as_json:
+        click.echo(to_json(audit), nl=False)
+    else:
+        from ptxbench.cli._blocks import open_console
+        from ptxbench.report.audit import AuditTable
+
+        open_console().print(AuditTable(audit))
+    return audit.code
+
+
+def audit_noise(config: Config, suites: int, seed: int, bar: Bar) -> list[Line]:
+    from ptxbench.audit.synthetic import audit_synthetic
+
+    return audit_synthetic(config, suites, seed, bar.tell)
+
+
+def audit_stored(folder: Path, config: Config, bar: Bar) -> list[tuple[Device, list[Line]]]:
+    """Of every GPU model that has enough runs; those that have not are named on stderr."""
+    from ptxbench.audit.stored import audit_runs, devices
+    from ptxbench.cli._runs import read_run, saved_runs
+
+    found = devices([read_run(path) for path in saved_runs(folder)])
+    for each in found:
+        if not each.enough:
+            click.echo(f"Left out, for too little of it: {each}.", err=True)
+    return [(each, audit_runs(each, config, bar.tell)) for each in found if each.enough]
+
+
+def edit_pairs(
+    kernels: Path, arch: str | None, pairs: tuple[str, ...], edits: tuple[str, ...], bar: Bar
+) -> list[Outcome]:
+    from ptxbench.audit.mutants import audit_mutants, count_mutants
+
+    total = count_mutants(kernels, pairs, edits)
+    bar.tell(0, total, "edits")
+    outcomes = []
+    for outcome in audit_mutants(kernels, arch, pairs, edits):
+        outcomes.append(outcome)
+        bar.tell(len(outcomes), total, f"{outcome.pair}, {outcome.edit}")
+    return outcomes

@@ -1,0 +1,79 @@
+"""An audit of the gate as JSON, with every count."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from ptxbench.audit.audit import Audit
+from ptxbench.audit.noise import NOISES
+from ptxbench.audit.outcome import Outcome
+from ptxbench.audit.rate import CONFIDENCE, Rate
+from ptxbench.audit.stored import Device
+from ptxbench.audit.tally import Line
+
+SCHEMA = "ptxbench.audit/1"
+
+
+def to_json(audit: Audit) -> str:
+    """The parts that were asked for; null for the others."""
+    document = {
+        "schema": SCHEMA,
+        "exit_status": audit.code,
+        "confidence": CONFIDENCE,
+        "synthetic": None
+        if audit.synthetic is None
+        else {
+            "suites": audit.suites,
+            "seed": audit.seed,
+            "noises": [dataclasses.asdict(each) for each in NOISES],
+            "lines": [line_object(each) for each in audit.synthetic],
+        },
+        "stored": None
+        if audit.stored is None
+        else [{**device_object(each), "lines": [line_object(line) for line in lines]} for each, lines in audit.stored],
+        "mutants": None if audit.outcomes is None else [outcome_object(each) for each in audit.outcomes],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def line_object(line: Line) -> Mapping[str, Any]:
+    return {
+        "mode": line.mode,
+        "budget": line.budget,
+        "noise": line.noise,
+        "rounds": line.rounds,
+        "kernels": line.kernels,
+        "controls": line.kernels - 1 if line.controls else 0,
+        "false_alarms": rate_object(line.alarms),
+        "false_alarms_apart": rate_object(line.apart),
+        "unsure": rate_object(line.unsure, bounded=False),
+        "missed": [
+            {"slowdown": each, **rate_object(rate), "unsure": line.missed_unsure[each]}
+            for each, rate in line.missed.items()
+        ],
+        "targets": [
+            {"name": each.name, "at_most": each.most, "share": each.rate.share, "met": each.holds}
+            for each in line.targets
+        ],
+    }
+
+
+def rate_object(rate: Rate, *, bounded: bool = True) -> Mapping[str, Any]:
+    bound = {"true_share_at_most": rate.most} if bounded else {}
+    return {"events": rate.events, "trials": rate.trials, "share": rate.share, **bound}
+
+
+def device_object(device: Device) -> Mapping[str, Any]:
+    return {
+        "device": device.name,
+        "runs": [run.run["id"] for run in device.runs],
+        "rounds": device.rounds,
+        "days": device.days,
+    }
+
+
+def outcome_object(outcome: Outcome) -> Mapping[str, Any]:
+    return {**dataclasses.asdict(outcome), "neutral": outcome.neutral, "holds": outcome.holds}
