@@ -27,6 +27,9 @@ VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "
 COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 """How a run ended."""
 
+SWEEP = "sweep"
+"""The key of `run` that a sweep of `ptxbench tune` has, and no other run."""
+
 UNSETTLED = "UNSETTLED"
 """Label: the warm-up never came to rest."""
 THROTTLED = "THROTTLED"
@@ -104,6 +107,8 @@ class VariantResult:
     check: CheckReport | None = None
     counts: Mapping[str, float] | None = None
     """The emulator's counters; None on a GPU."""
+    observed: Mapping[str, float] | None = None
+    """What the pair's `observe` read of a launch's arrays at the cell's own size; None of a pair without one."""
 
 
 @dataclass(frozen=True)
@@ -142,6 +147,8 @@ class Round:
     """Of an empty kernel launched alike."""
     evidence: Mapping[str, Any] = field(default_factory=dict)
     """Which timed outputs were verified: `blocks`, and their `max_error`."""
+    observed: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """What the pair's `observe` read of the last timed launch of each variant."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +182,13 @@ class Cell:
     oracle: Sequence[str] | None = None
     """Wrong results that the pair's reference and tolerance accept, in words; None where nobody asked."""
     limits: Limits | None = None
+    knobs: Mapping[str, int] = field(default_factory=dict)
+    """The pair's knobs that were turned; empty but in a sweep of `ptxbench tune`."""
+
+    @property
+    def place(self) -> Mapping[str, int]:
+        """What tells the cells of a pair apart: its dimensions, and the knobs that were turned."""
+        return {**self.size, **self.knobs}
 
 
 @dataclass(frozen=True)
@@ -301,9 +315,11 @@ def build(kind: Any, value: Any, where: str) -> Any:
 def save(run: Run, folder: Path) -> Path:
     """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, whole or not at all; never replaces a file.
 
+    A sweep is called ID.sweep.json: it is no run of the pairs, and who asks for the latest run does not mean it.
     Raises ResultError if the folder cannot be written.
     """
-    path = folder / f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}.json"
+    kind = ".sweep" if SWEEP in run.run else ""
+    path = folder / f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}{kind}.json"
     write(to_json(run), path)
     return path
 

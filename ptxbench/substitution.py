@@ -133,7 +133,7 @@ def substituted(text: str, knobs: Mapping[str, int], name: str) -> str:
 
 
 def require_fresh(text: str, defaults: Mapping[str, int], name: str) -> set[str]:
-    """The knobs that PTX `text` uses. Raises PairError for a literal that its expression does not give by `defaults`."""
+    """The knobs that PTX `text` uses. Raises PairError for a literal that its expression by `defaults` is not."""
     used: set[str] = set()
     for each in literals(text, name):
         try:

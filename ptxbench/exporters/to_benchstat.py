@@ -16,7 +16,7 @@ def export(run: Run) -> str:
     """The run as benchmark lines. Raises UsageError for a run without times."""
     lines = [f"goos: {str(run.host.get('os', 'unknown')).split()[0].lower()}", f"gpu: {run.device.get('name')}"]
     for cell in run.cells:
-        size = "/".join(f"{name}={value}" for name, value in cell.size.items())
+        size = "/".join(f"{name}={value}" for name, value in cell.place.items())
         for variant, result in cell.variants.items():
             for ns in stats.round_medians_ns(cell.rounds, variant) if result.status == VERIFIED else ():
                 # Go wants a name that does not begin with a small letter

@@ -81,14 +81,14 @@ def device(run: Run) -> Json:
 
 def place(cell: Cell) -> dict[str, str]:
     """What tells the states of a pair apart, by axis."""
-    return {**{name: str(value) for name, value in cell.size.items()}, "arch": cell.arch, "cache": cell.cache}
+    return {**{name: str(value) for name, value in cell.place.items()}, "arch": cell.arch, "cache": cell.cache}
 
 
 def axes(cells: Sequence[Cell]) -> list[Json]:
     """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
     found = []
     for axis in dict.fromkeys(name for cell in cells for name in place(cell)):
-        whole = axis in cells[0].size
+        whole = axis in cells[0].place
         values = dict.fromkeys(place(cell)[axis] for cell in cells if axis in place(cell))
         found.append(
             {
@@ -113,7 +113,7 @@ def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
         "device": DEVICE,
         "type_config_index": 0,
         "axis_values": [
-            {"name": name, "type": "int64" if name in cell.size else "string", "value": value}
+            {"name": name, "type": "int64" if name in cell.place else "string", "value": value}
             for name, value in place(cell).items()
         ],
         "summaries": found,

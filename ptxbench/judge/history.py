@@ -142,7 +142,7 @@ class Collection:
             if not exact and not UNJUDGED.isdisjoint(cell.labels):
                 self.unjudged += 1
                 continue
-            size = tuple(cell.size.items())
+            size = tuple(cell.place.items())
             place = Place(str(run.device.get("name")), cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
             self.found.setdefault(place, []).append(Point(run, bare, value))
 

@@ -51,7 +51,7 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
         cell = match.either
         for variant, result in cell.variants.items():
             if result.language == "ptx" and result.status == VERIFIED:
-                yield Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", ""), match
+                yield Row(cell.pair, cell.place, cell.arch, cell.cache, variant, "", ""), match
 
 
 def ratio_limits(head: Run, config: Config) -> list[Row]:

@@ -103,7 +103,7 @@ def match_cells(base: Run, head: Run) -> list[Match]:
     """The cells of both runs: by pair, size, architecture and cache mode, then what is left by pair and size."""
 
     def size(cell: Cell) -> tuple[object, ...]:
-        return cell.pair, tuple(sorted(cell.size.items()))
+        return cell.pair, tuple(sorted(cell.place.items()))
 
     def full(cell: Cell) -> tuple[object, ...]:
         return *size(cell), cell.arch, cell.cache
@@ -127,7 +127,7 @@ def drafts(match: Match, mode: Mode, differences: Sequence[Difference]) -> Itera
             continue
         needed = [variant, REFERENCE] if mode == "ratio" else [variant]
         cell = match.either
-        row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, mode, "")
+        row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, mode, "")
         if mode == "counters":
             row = dataclasses.replace(row, metric=VERIFICATION)
         if (judged := without_numbers(row, match, needed)) is not None:

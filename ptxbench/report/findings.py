@@ -246,4 +246,4 @@ def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[
     found = [finding(cell, noise) for cell in cells]
     if len(set(found)) <= 1:
         return [line for line in found[:1] if line]
-    return [f"{size_words(cell.size)}: {line}" for cell, line in zip(cells, found, strict=True) if line]
+    return [f"{size_words(cell.place)}: {line}" for cell, line in zip(cells, found, strict=True) if line]

@@ -54,6 +54,7 @@ class Candidate:
     worst: str | None = None
     deterministic: bool | None = None
     counts: Mapping[str, float] | None = None
+    observed: Mapping[str, float] | None = None
     approximate: frozenset[str] = frozenset()
     error: Exception | None = None
 
@@ -71,7 +72,7 @@ class Candidate:
         """End this variant with what went wrong."""
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
         self.reason, self.error = str(error), error
-        self.counts = None
+        self.counts = self.observed = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
 
@@ -101,7 +102,7 @@ class Candidate:
 
     def fork(self) -> Candidate:
         """A copy for one cell: what happens there does not touch the next cell."""
-        return dataclasses.replace(self, sizes=list(self.sizes))
+        return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 
     def result(self, launch: Launch, reference: str, tolerance: str) -> VariantResult:
         """What the run document says of this variant in a cell of that launch."""
@@ -110,7 +111,7 @@ class Candidate:
             allowed = wider(tolerance, sorted(self.approximate))
             check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst, self.deterministic)
         report = with_occupancy(self.build, launch) if self.build else None
-        return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts)
+        return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts, self.observed)
 
 
 def with_occupancy(build: Build, launch: Launch) -> BuildReport:

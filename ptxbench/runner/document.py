@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ptxbench import environment, toolchain
-from ptxbench.result import Cell, Run
+from ptxbench.result import SWEEP, Cell, Run
 from ptxbench.runner.plan import Plan
 
 
@@ -52,6 +52,7 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
             "backend": plan.backend.name,
             "assembler": plan.assembler,
             "rounds": plan.rounds if timed else 0,
+            **({SWEEP: dict(plan.sweep)} if plan.sweep else {}),
         },
         tool=environment.tool(),
         source=environment.source(plan.kernels),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from ptxbench.pair import Size
 from ptxbench.result import Cell
@@ -19,6 +20,8 @@ class Step:
     phase: str
     """build, verify, count or measure."""
     size: Size | None = None
+    knobs: Mapping[str, int] = field(default_factory=dict)
+    """The pair's knobs that are turned."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ptxbench.pair import Size
@@ -30,12 +30,21 @@ from ptxbench.units import size_words
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
 """Of what a variant was in several rounds, the first counts."""
 
-Key = tuple[str, tuple[tuple[str, int], ...]]
-"""A pair and a size."""
+Items = tuple[tuple[str, int], ...]
+
+Place = tuple[str, Items]
+"""A pair, and its knobs that are turned: what is built once."""
+
+Key = tuple[Place, Items]
+"""A place and a size."""
 
 
-def key(pair: str, size: Size) -> Key:
-    return pair, tuple(size.items())
+def key(pair: str, knobs: Mapping[str, int], size: Size) -> Key:
+    return (pair, tuple(knobs.items())), tuple(size.items())
+
+
+def key_of(cell: Cell) -> Key:
+    return key(cell.pair, cell.knobs, cell.size)
 
 
 @dataclass
@@ -43,7 +52,7 @@ class Ledger:
     """`taken`: each cell as every round found it. `broken`: of a cell, the variants that ended a worker, and how."""
 
     plan: Plan
-    jobs: dict[str, Job]
+    jobs: dict[Place, Job]
     taken: dict[Key, list[Cell]] = field(default_factory=dict)
     broken: dict[Key, dict[str, str]] = field(default_factory=dict)
     last: Step | None = None
@@ -52,26 +61,28 @@ class Ledger:
 
     @classmethod
     def of(cls, plan: Plan) -> Ledger:
-        jobs = {job.found.name: job for job in plan.jobs}
-        return cls(plan, {CONTROL: control_job()} | jobs)
+        ledger = cls(plan, {(job.found.name, tuple(job.knobs.items())): job for job in (control_job(), *plan.jobs)})
+        for cell in plan.begun:
+            ledger.add(cell)
+        return ledger
 
     @property
     def keys(self) -> list[Key]:
         """Every cell, the control first, the others in the order of the plan."""
-        return [key(name, size) for name, job in self.jobs.items() for size in job.sizes]
+        return [(place, tuple(size.items())) for place, job in self.jobs.items() for size in job.sizes]
 
     # ---- what is to do
 
     def shuffled(self, round_number: int) -> list[Key]:
         """The cells in an order of this round's own, those of a pair together; from the run's seed."""
         rng = random.Random(f"{self.plan.seed}:{round_number}:order")
-        names = list(self.jobs)
-        rng.shuffle(names)
+        places = list(self.jobs)
+        rng.shuffle(places)
         found = []
-        for name in names:
-            sizes = list(self.jobs[name].sizes)
+        for place in places:
+            sizes = list(self.jobs[place].sizes)
             rng.shuffle(sizes)
-            found += [key(name, size) for size in sizes]
+            found += [(place, tuple(size.items())) for size in sizes]
         return [each for each in found if self.variants(each)]
 
     def variants(self, cell: Key) -> tuple[str, ...]:
@@ -82,12 +93,12 @@ class Ledger:
     def pieces(self, todo: Sequence[Key]) -> tuple[Piece, ...]:
         """The cells as a worker is told of them: neighbours with the same variants together."""
         found: list[Piece] = []
-        for pair, size in todo:
-            variants = self.variants((pair, size))
-            if found and (found[-1].pair, found[-1].variants) == (pair, variants):
+        for (pair, knobs), size in todo:
+            variants = self.variants(((pair, knobs), size))
+            if found and (found[-1].pair, found[-1].knobs, found[-1].variants) == (pair, knobs, variants):
                 found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
             else:
-                found.append(Piece(pair, variants, (dict(size),)))
+                found.append(Piece(pair, variants, (dict(size),), knobs))
         return tuple(found)
 
     # ---- what happened
@@ -96,11 +107,11 @@ class Ledger:
         """The step as one of the whole run."""
         self.last = event
         self.done += 1
-        total = self.plan.rounds * sum(map(steps, self.jobs.values()))
+        total = (self.plan.rounds - self.plan.first_round) * sum(map(steps, self.jobs.values()))
         return dataclasses.replace(event, done=min(self.done - 1, total), total=total)
 
     def add(self, cell: Cell) -> None:
-        self.taken.setdefault(key(cell.pair, cell.size), []).append(cell)
+        self.taken.setdefault(key_of(cell), []).append(cell)
 
     def blame(self, sampled: str, reason: str) -> str | None:
         """A worker died: take the variant that it was at out of the cell, or of all cells of its pair.
@@ -126,8 +137,9 @@ class Ledger:
 
     def take_out(self, step: Step, variant: str, reason: str) -> None:
         """A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's."""
-        own = [each for each in self.keys if each[0] == step.pair]
-        here = key(step.pair, step.size) if step.size is not None else None
+        place = (step.pair, tuple(step.knobs.items()))
+        own = [each for each in self.keys if each[0] == place]
+        here = key(step.pair, step.knobs, step.size) if step.size is not None else None
         for each in [here] if here in own else own:
             self.broken.setdefault(each, {}).setdefault(variant, reason)
 
@@ -158,7 +170,7 @@ class Ledger:
         return dataclasses.replace(
             rounds[0],
             variants=variants,
-            control=cell[0] == CONTROL,
+            control=cell[0][0] == CONTROL,
             labels=sorted({label for each in rounds for label in each.labels}),
             rounds=[one for each in rounds for one in each.rounds],
         )
@@ -168,12 +180,13 @@ class Ledger:
         pair, size = self.jobs[cell[0]].found.pair, dict(cell[1])
         launch = pair.launch(**size)
         return Cell(
-            cell[0],
+            cell[0][0],
             size,
             self.plan.arch,
             LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
             pair.work(size),
             {},
+            knobs=dict(cell[0][1]),
         )
 
 

@@ -15,6 +15,7 @@ from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
 from ptxbench.measure import SETTINGS, Settings
 from ptxbench.pair import In, InOut, Pair, Scalar, Size
+from ptxbench.result import Cell
 from ptxbench.units import si, size_words
 
 ALL = "all"
@@ -36,6 +37,8 @@ class Job:
     sources: tuple[Source, ...]
     sizes: tuple[Size, ...]
     too_large: tuple[Size, ...] = ()
+    knobs: Mapping[str, int] = field(default_factory=dict)
+    """Those of the pair that `found` has turned."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,11 @@ class Plan:
     argv: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the device beforehand: the `calibration` of the run document."""
+    begun: tuple[Cell, ...] = ()
+    """Cells of an earlier run, with its first `first_round` rounds, that this one goes on with."""
+    first_round: int = 0
+    sweep: Mapping[str, Any] = field(default_factory=dict)
+    """What `ptxbench tune` says of its run; empty of any other."""
 
 
 def plan_jobs(

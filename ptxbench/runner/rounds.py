@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
-from ptxbench.runner.ledger import Key, Ledger, key
+from ptxbench.runner.ledger import Key, Ledger, key_of
 from ptxbench.runner.plan import Plan
 from ptxbench.runner.worker import Task, Worker, WorkerDied
 
@@ -17,8 +17,8 @@ from ptxbench.runner.worker import Task, Worker, WorkerDied
 def run_rounds(plan: Plan) -> Iterator[Event]:
     """Every cell in every round, the control with them; then the cells, each with the rounds that it has."""
     ledger = Ledger.of(plan)
-    process = 0
-    for number in range(plan.rounds):
+    process = 1 + max((one.process for cell in plan.begun for one in cell.rounds), default=-1)
+    for number in range(plan.first_round, plan.rounds):
         todo = ledger.shuffled(number)
         while todo:
             lost = yield from work(plan, ledger, todo, number, process)
@@ -55,7 +55,7 @@ def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int)
                     return ledger.blame_lost(waiting.cell) if waiting else event.reason
                 if waiting:
                     ledger.add(waiting.cell)
-                    todo.remove(key(waiting.cell.pair, waiting.cell.size))
+                    todo.remove(key_of(waiting.cell))
                 waiting = event if isinstance(event, CellDone) else None
                 if isinstance(event, Step):
                     yield ledger.step(event)
@@ -63,5 +63,5 @@ def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int)
             return ledger.blame(worker.variant, str(death))
     if waiting:
         ledger.add(waiting.cell)
-        todo.remove(key(waiting.cell.pair, waiting.cell.size))
+        todo.remove(key_of(waiting.cell))
     return None

@@ -70,7 +70,7 @@ class Story:
 
     def step(self, job: Job, candidate: Candidate, phase: str, size: Size | None = None) -> Step:
         self.done += 1
-        return Step(self.done - 1, self.total, job.found.name, candidate.source.variant, phase, size)
+        return Step(self.done - 1, self.total, job.found.name, candidate.source.variant, phase, size, job.knobs)
 
     def pair(self, job: Job, builds: Builds) -> Iterator[Event]:
         """Everything of one pair."""
@@ -134,6 +134,7 @@ class Story:
                     self.repeat(job, candidate, given, allowed, outcome.outputs)
                 if not candidate.alive:
                     continue
+                candidate.observed = observed(job, size, outcome.outputs)
                 first = first or outcome.outputs
                 if outcome.modelled:
                     labels.add(MODELLED)
@@ -194,6 +195,7 @@ class Story:
             rounds=measured.rounds,
             oracle=weak,
             limits=roofline.limits(self.device, self.plan.calibration),
+            knobs=dict(job.knobs),
         )
         return roofline.disproved(cell, self.device)
 
@@ -233,7 +235,7 @@ class Story:
                     floor=self.backend.floor(launch, given.arguments),
                     witness=evidence,
                 )
-                return replace(measured, rounds=self.cross_examine(evidence, alive, given, measured.rounds))
+                return replace(measured, rounds=self.cross_examine(job, evidence, alive, given, measured.rounds))
             except ClockError as error:  # the others are measured without it, if the device still works
                 error.candidate.fail(error.cause)
                 del clocks[error.candidate.source.variant]
@@ -242,7 +244,7 @@ class Story:
         return Measured()
 
     def cross_examine(
-        self, evidence: Evidence, alive: Mapping[str, Candidate], given: Given, rounds: Sequence[Round]
+        self, job: Job, evidence: Evidence, alive: Mapping[str, Candidate], given: Given, rounds: Sequence[Round]
     ) -> list[Round]:
         """Judge what the timed samples left. A variant that was wrong then is wrong, and its samples are gone."""
         verdicts = evidence.verdicts(
@@ -252,7 +254,19 @@ class Story:
         for exhibit, verdict in verdicts:
             if alive[exhibit.variant].alive:
                 alive[exhibit.variant].cross_examined(verdict)
-        return with_evidence(rounds, verdicts)
+        left = {each.variant: observed(job, given.size, each.outputs) for each in evidence.exhibits}
+        return [
+            replace(one, observed={name: values for name in one.contrast if (values := left.get(name))})
+            for one in with_evidence(rounds, verdicts)
+        ]
+
+
+def observed(job: Job, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
+    """What the pair reads of the arrays that a launch left, by name; None of a pair that reads nothing."""
+    if job.found.pair.observe is None:
+        return None
+    with blaming(job, size):
+        return {name: float(value) for name, value in job.found.pair.observe(outputs, size).items()}
 
 
 def checks(job: Job) -> list[tuple[Size, bool]]:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from ptxbench.backends.base import Backend
 from ptxbench.discovery import load
+from ptxbench.discovery.knobs import turned
 from ptxbench.errors import PtxbenchError
 from ptxbench.measure import Settings
 from ptxbench.pair import Size
@@ -34,6 +35,7 @@ class Piece:
     pair: str
     variants: tuple[str, ...]
     sizes: tuple[Size, ...]
+    knobs: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -165,5 +167,7 @@ def plan_of(task: Task, mark: Callable[[str], None]) -> Plan:
 def job_of(task: Task, piece: Piece) -> Job:
     if piece.pair == CONTROL:
         return control_job()
-    found = load(task.kernels, piece.pair)
-    return Job(found, tuple(source for source in found.sources if source.variant in piece.variants), piece.sizes)
+    knobs = dict(piece.knobs)
+    found = turned(load(task.kernels, piece.pair), knobs)
+    sources = tuple(source for source in found.sources if source.variant in piece.variants)
+    return Job(found, sources, piece.sizes, knobs=knobs)

@@ -1,0 +1,76 @@
+"""Knobs in a run: cells of one size with other knobs stay apart, in rounds of real processes and for every reader."""
+
+from dataclasses import replace
+
+import pytest
+
+from ptxbench.discovery.knobs import turned
+from ptxbench.judge.rows import match_cells
+from ptxbench.result import BROKEN, VERIFIED, from_json, to_json
+from ptxbench.runner import CellDone, Frame, Plan, Step, carry_out, document, plan_jobs
+from ptxbench.runner.ledger import Ledger
+from tests.fakes import HostileBackend
+from tests.runner.test_rounds import NS, QUICK
+from tests.tune.folders import knobs_folder
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory):
+    """A round of one size with two values of a knob."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        folder = knobs_folder(tmp_path_factory.mktemp("pairs"))
+        [job], _ = plan_jobs(folder, sizes=["n=1024"], emulated=False)
+        jobs = []
+        for block in (64, 128):
+            found = turned(job.found, {"BLOCK": block})
+            jobs.append(replace(job, found=found, sources=found.sources, knobs={"BLOCK": block}))
+        yield Plan(tuple(jobs), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
+
+
+@pytest.fixture(scope="module")
+def events(plan):
+    return list(carry_out(plan))
+
+
+def cells_of(events):
+    return [event.cell for event in events if isinstance(event, CellDone) and not event.cell.control]
+
+
+def test_cells_of_one_size_with_other_knobs_are_built_and_measured_apart(events):
+    cells = cells_of(events)
+    assert [(cell.knobs, cell.launch.block, len(cell.rounds)) for cell in cells] == [
+        ({"BLOCK": 64}, (64, 1, 1), 1),
+        ({"BLOCK": 128}, (128, 1, 1), 1),
+    ]
+    for variant in ("cuda", "ptx"):
+        assert len({cell.variants[variant].build.ptx_sha256 for cell in cells}) == 2
+        assert {cell.variants[variant].status for cell in cells} == {VERIFIED}
+
+
+def test_a_kernel_that_crashes_with_one_knob_is_not_blamed_for_the_other(plan, events):
+    ledger = Ledger.of(plan)
+    steps = [event for event in events if isinstance(event, Step) and event.phase == "verify"]
+    ledger.last = next(step for step in steps if step.knobs == {"BLOCK": 64} and step.variant == "ptx")
+    ledger.blame("", "it crashed")
+    assert [(cell.knobs, list(cell.variants), cell.variants["ptx"].status) for cell in ledger.cells()] == [
+        ({"BLOCK": 64}, ["ptx"], BROKEN)
+    ]
+
+
+def test_a_run_goes_on_with_the_rounds_of_an_earlier_one(plan, events):
+    begun = tuple(cells_of(events))
+    both = cells_of(carry_out(replace(plan, rounds=2, begun=begun, first_round=1)))
+    assert [[one.round for one in cell.rounds] for cell in both] == [[0, 1]] * 2
+    assert [[one.process for one in cell.rounds] for cell in both] == [[0, 1]] * 2
+
+
+def test_cells_with_other_knobs_are_no_partners_of_each_other(plan, events):
+    run = document(Frame(plan, plan.backend.device()), cells_of(events), "complete")
+    again = from_json(to_json(run), "run")
+    assert [cell.knobs for cell in again.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]
+    matches = match_cells(replace(run, cells=run.cells[:1]), again)
+    assert [(match.base is not None, dict(match.either.place)) for match in matches] == [
+        (True, {"n": 1024, "BLOCK": 64}),
+        (False, {"n": 1024, "BLOCK": 128}),
+    ]
