@@ -1,7 +1,7 @@
 """What the counters gate judges of a pair, and how strictly. One entry of RULES a counter (gate.md, section 3).
 
 Counts are exact, so a rule has no interval: it allows a share more, or nothing. What is no time but follows the
-compiler's mood (registers, code size) warns; what costs memory traffic fails.
+compiler's mood (registers, code size) warns; what costs memory traffic, or the freedom to order it, fails.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ RULES = {
         CounterRule("stack", "a thread has more local memory"),
         CounterRule(LOCAL, "more accesses of local memory in the machine code"),
         CounterRule(WIDTH, "vector accesses became narrower ones"),
-        CounterRule(READ_ONLY, "loads left the read-only path", fails=False),
+        CounterRule(READ_ONLY, "loads left the read-only path"),
         CounterRule("occupancy", "fewer warps fit an SM"),
         CounterRule("registers", "more registers a thread", fails=False),
         CounterRule("sass", "more machine instructions", allowed=0.05, fails=False),

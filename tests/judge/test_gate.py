@@ -60,7 +60,7 @@ def test_loads_leave_the_read_only_path_where_others_take_their_place(before, af
     assert left_read_only(*builds) is left
 
 
-def test_loads_that_leave_the_read_only_path_warn():
+def test_loads_that_leave_the_read_only_path_fail():
     def loading(code, opcode):
         run = with_sass(BASE, "ptx", code)
         return replace(run, cells=[replace(cell, variants={**cell.variants, "ptx": replace(
@@ -68,8 +68,8 @@ def test_loads_that_leave_the_read_only_path_warn():
         )}) for cell in run.cells])  # fmt: skip
 
     found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), Config())
-    assert {each.row.metric for each in found.warning} == {READ_ONLY}
-    assert found.code == 0
+    assert {each.row.metric for each in found.failing} == {READ_ONLY}
+    assert found.code == 3
 
 
 def with_sass(run, variant, code, **sass):
