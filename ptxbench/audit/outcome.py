@@ -7,6 +7,15 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
+class Change:
+    """A metric that the gate failed, as it was and as it is."""
+
+    metric: str
+    base: float | None
+    head: float | None
+
+
+@dataclass(frozen=True)
 class Outcome:
     """One pair, edited once, against itself as it was."""
 
@@ -21,6 +30,11 @@ class Outcome:
     """The gate's exit status."""
     skipped: str | None = None
     """Why the edit says nothing of the gate, in a sentence: ptxas undid it. None where it was judged."""
+    variant: str = "ptx"
+    changes: Sequence[Change] = ()
+    """Of what failed, in the order of `failing`; without numbers where the kernel itself is wrong."""
+    reason: str | None = None
+    """Why the edited kernel is wrong or does not build, which the gate told; None where it is right."""
 
     @property
     def neutral(self) -> bool:

@@ -1,0 +1,300 @@
+"""What an edit of a kernel is, and the ways to make one worse that any kernel has: each with what must show it.
+
+An edit keeps the result right: the gate has to find it by its counters. What it adds stands in a block of its own
+before the first instruction, where every thread comes by.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ptxbench.audit.kernel import Kernel, Span, Statement, registers, without_comments
+from ptxbench.judge.rules import narrowed
+from ptxbench.result import BuildReport
+
+ELEMENT_BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b64": 8, "u64": 8, "s64": 8, "f64": 8}
+"""Of types whose elements have not 4 bytes."""
+
+MOST_ELEMENTS = 8
+"""Of a vector."""
+
+FEWEST_REGISTERS = 16
+"""Less than that ptxas gives no kernel, whatever `.maxnreg` says."""
+
+STATIC_SHARED_BYTES = 48 << 10
+"""The most shared memory that a kernel can declare."""
+
+MORE_WORK = 0.1
+"""Of the instructions that a warp executes: five times what the gate allows."""
+
+ROUND = 10
+"""Instructions of a round of `chain`."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of a kernel as it was: registers a thread, static shared bytes a CTA, instructions a warp."""
+
+    registers: int = 64
+    shared_bytes: int = 0
+    instructions: float = 1000.0
+
+
+def other_code(base: BuildReport, head: BuildReport) -> bool:
+    return base.sass_sha256 != head.sass_sha256
+
+
+@dataclass(frozen=True)
+class Edit:
+    """One way to edit a kernel."""
+
+    name: str
+    """What was done, in a few words."""
+    expected: tuple[str, ...]
+    """Metrics that must fail by it; none for an edit that means nothing."""
+    texts: Callable[[Kernel, Known], Iterator[str]]
+    """The PTX with the edit, from the mildest way to do it to the harshest; none where it does not apply."""
+    undone: str = "ptxas makes the same machine code of it."
+    """What to tell where no text shows in the machine code."""
+    shows: Callable[[BuildReport, BuildReport], bool] = other_code
+    """Whether the builds, before and after, have what the edit is about: a text that does not is passed over."""
+
+    @property
+    def neutral(self) -> bool:
+        return not self.expected
+
+    def applies(self, kernel: Kernel) -> bool:
+        return next(self.texts(kernel, Known()), None) is not None
+
+
+def once(edit: Callable[[Kernel], str | None]) -> Callable[[Kernel, Known], Iterator[str]]:
+    """An edit that has one way, if it applies at all and changes anything."""
+
+    def texts(kernel: Kernel, known: Known) -> Iterator[str]:
+        text = edit(kernel)
+        if text is not None and text != kernel.text:
+            yield text
+
+    return texts
+
+
+# ---- accesses
+
+
+def memory(kernel: Kernel, opcode: str) -> list[Statement]:
+    """Loads ("ld.global") or stores of a state space, but for those that order memory for other threads."""
+    ordered = ("volatile", "relaxed", "acquire", "release", "mmio")
+    return [
+        each
+        for each in kernel.instructions
+        if (words := each.parts[1].split("."))[:2] == opcode.split(".") and not set(ordered) & set(words)
+    ]
+
+
+def volatile(opcode: str, *, vector: str = "") -> str:
+    """`ld.global.nc.L1::no_allocate.v4.f32` as an access that no compiler joins with others or leaves out."""
+    kind, space, *_, element = opcode.split(".")
+    return ".".join(filter(None, [kind, "volatile", space, vector, element]))
+
+
+def split(opcode: str) -> Callable[[Kernel, Known], Iterator[str]]:
+    """Every vector access as accesses of one element each; volatile ones where ptxas joins the plain ones again."""
+
+    def texts(kernel: Kernel, known: Known) -> Iterator[str]:
+        found = [each for each in memory(kernel, opcode) if vector_of(each)]
+        if not found:
+            return
+        for keep in (True, False):
+            yield kernel.with_changes({each.span: elements(each, keep_hints=keep) for each in found})
+
+    return texts
+
+
+def vector_of(statement: Statement) -> str:
+    """`v2`, `v4` or `v8`; empty for an access of one element."""
+    return next((word for word in statement.parts[1].split(".") if word in ("v2", "v4", "v8")), "")
+
+
+def elements(statement: Statement, *, keep_hints: bool) -> str:
+    """A vector access as one access for each of its elements."""
+    guard, opcode, operands = statement.parts
+    element = opcode.split(".")[-1]
+    plain = opcode.replace(f".{vector_of(statement)}", "") if keep_hints else volatile(opcode)
+    stores = opcode.startswith("st")
+    address, vector = (operands[0], operands[1]) if stores else (operands[1], operands[0])
+    rest = operands[2:] if keep_hints else []
+    lines = []
+    for i, part in enumerate(vector.strip("{} ").split(",")):
+        at = f"{address[:-1]} + {i * ELEMENT_BYTES.get(element, 4)}]"
+        both = [at, part.strip()] if stores else [part.strip(), at]
+        lines.append(f"{guard}{plain} {', '.join([*both, *rest])};")
+    return "\n    ".join(lines)
+
+
+def repeated(kernel: Kernel) -> str | None:
+    """Every load of global memory twice; both values are joined, or ptxas would leave out even a volatile load."""
+    changes: dict[Span, str] = {}
+    types: set[str] = set()
+    for each in memory(kernel, "ld.global"):
+        assert each.instruction
+        guard, opcode, (target, address, *_) = each.parts
+        if registers(each.instruction.operands[0]) & registers(each.instruction.operands[1:]):
+            continue  # the address is gone once the first is there
+        parts = target.strip("{} ").replace(" ", "").split(",")
+        bits = 8 * kernel.function.registers[parts[0]].bytes
+        types.add(f"    .reg .b{bits} %audit_{bits}_<{MOST_ELEMENTS}>;")
+        again = [f"%audit_{bits}_{i}" for i in range(len(parts))]
+        vector = "{" + ", ".join(again) + "}" if target.startswith("{") else again[0]
+        joined = [f"{guard}or.b{bits} {part}, {part}, {other};" for part, other in zip(parts, again, strict=True)]
+        second = f"{guard}{volatile(opcode, vector=vector_of(each))} {vector}, {address};"
+        changes[each.span] = "\n    ".join([each.text, second, *joined])
+    if types:
+        changes[kernel.body, kernel.body] = "\n" + "\n".join(sorted(types))
+    return kernel.with_changes(changes)
+
+
+def without_nc(kernel: Kernel) -> str | None:
+    """Every load by the read-only path as one that other threads' stores may change."""
+    loads = [each for each in memory(kernel, "ld.global") if ".nc" in each.parts[1]]
+    return kernel.with_changes({each.span: each.text.replace(".nc", "", 1) for each in loads})
+
+
+# ---- registers, shared and local memory
+
+
+def with_most_registers(kernel: Kernel, count: int) -> str | None:
+    """The kernel with `.maxnreg`, in place of `.minnctapersm`; None where it has one."""
+    if ".maxnreg" in kernel.function.directives:
+        return None
+    code, brace = without_comments(kernel.text), kernel.body - 1
+    start = code.rindex(".entry", 0, brace)
+    changes: dict[Span, str] = {(brace, brace): f".maxnreg {count}\n"}
+    if found := re.compile(r"\.minnctapersm\s+\d+").search(code, start, brace):
+        changes[found.span()] = ""
+    return kernel.with_changes(changes)
+
+
+def few_registers(kernel: Kernel, known: Known) -> Iterator[str]:
+    """`.maxnreg` below what the kernel takes, one step of ptxas's eight after the other."""
+    for count in range((known.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
+        if (text := with_most_registers(kernel, count)) is not None:
+            yield text
+
+
+def spills(base: BuildReport, head: BuildReport) -> bool:
+    return (head.spill_store_bytes or 0) > (base.spill_store_bytes or 0)
+
+
+def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
+    return (head.occupancy or 0.0) < (base.occupancy or 0.0)
+
+
+def shared_for_nobody(kernel: Kernel, known: Known) -> Iterator[str]:
+    """As much static shared memory as there can be, of which the kernel touches a word."""
+    if (size := (STATIC_SHARED_BYTES - known.shared_bytes) // 16 * 16 - 16) > 0:
+        yield kernel.inserted(
+            f"    .shared .align 16 .b8 audit_shared[{size}];\n"
+            "    st.volatile.shared.u32 [audit_shared], 0;"
+        )  # fmt: skip
+
+
+def through_local(kernel: Kernel) -> str | None:
+    """A number to local memory and back, from a place that ptxas cannot tell to be the one where it was put."""
+    return kernel.inserted(
+        "    .local .align 4 .b8 audit_local[128];\n"
+        "    .reg .u32 %audit_lane, %audit_value, %audit_to, %audit_from, %audit_one;\n"
+        "    .reg .pred %audit_other;\n"
+        "    mov.u32 %audit_lane, %laneid;\n"
+        "    mov.u32 %audit_one, %lanemask_eq;\n"
+        "    popc.b32 %audit_one, %audit_one;\n"
+        "    mov.u32 %audit_to, audit_local;\n"
+        "    mad.lo.u32 %audit_from, %audit_lane, 4, %audit_to;\n"
+        "    mul.lo.u32 %audit_lane, %audit_lane, %audit_one;\n"
+        "    mad.lo.u32 %audit_to, %audit_lane, 4, %audit_to;\n"
+        "    st.local.u32 [%audit_to], %audit_lane;\n"
+        "    ld.local.u32 %audit_value, [%audit_from];\n"
+        "    setp.ne.u32 %audit_other, %audit_value, %audit_lane;\n"
+        "    @%audit_other trap;"
+    )
+
+
+# ---- instructions
+
+
+def chain(rounds: int, label: str) -> str:
+    """Additions that each wait for the one before, and whose result is looked at.
+
+    x becomes x / 2 + 1, never negative, which ptxas does not know. Eight of a round's ROUND instructions are these.
+    """
+    return "\n".join(
+        [
+            "    mov.u32 %audit_rounds, %tid.x;",
+            "    cvt.rn.f32.u32 %audit_x, %audit_rounds;",
+            f"    mov.u32 %audit_rounds, {rounds};",
+            f"{label}:",
+            '    .pragma "nounroll";',
+            *["    fma.rn.f32 %audit_x, %audit_x, 0f3f000000, 0f3f800000;"] * (ROUND - 2 - 1),
+            "    sub.u32 %audit_rounds, %audit_rounds, 1;",
+            "    setp.ne.u32 %audit_more, %audit_rounds, 0;",
+            f"    @%audit_more bra {label};",
+            "    setp.lt.f32 %audit_negative, %audit_x, 0f00000000;",
+            "    @%audit_negative trap;",
+        ]
+    )
+
+
+CHAIN_REGISTERS = (
+    "    .reg .u32 %audit_rounds;\n    .reg .f32 %audit_x;\n    .reg .pred %audit_more, %audit_negative;\n"
+)
+
+
+def more_work(kernel: Kernel, known: Known) -> Iterator[str]:
+    """A dependent chain of MORE_WORK of the instructions."""
+    rounds = max(1, round(MORE_WORK * known.instructions / ROUND))
+    yield kernel.inserted(CHAIN_REGISTERS + chain(rounds, "AUDIT_ROUND"))
+
+
+def parted_lanes(kernel: Kernel) -> str | None:
+    """A short chain for the odd lanes of a warp alone."""
+    return kernel.inserted(
+        CHAIN_REGISTERS + "    .reg .u32 %audit_lane;\n"
+        "    .reg .pred %audit_even;\n"
+        "    mov.u32 %audit_lane, %laneid;\n"
+        "    and.b32 %audit_lane, %audit_lane, 1;\n"
+        "    setp.eq.u32 %audit_even, %audit_lane, 0;\n"
+        "    @%audit_even bra AUDIT_JOINED;\n" + chain(2, "AUDIT_ROUND") + "\nAUDIT_JOINED:"
+    )
+
+
+def second_barrier(kernel: Kernel) -> str | None:
+    """The first barrier of the CTA twice; one before all else where the kernel has none."""
+    found = [
+        each for each in kernel.instructions if each.parts[1] in ("bar.sync", "barrier.sync", "barrier.sync.aligned")
+    ]
+    if found:
+        return kernel.with_changes({found[0].span: f"{found[0].text}\n    {found[0].text}"})
+    return kernel.inserted("    bar.sync 0;")
+
+
+WORSE = (
+    Edit("vector loads split", ("sass.width", "ptx_global_load_sectors"), split("ld.global"), shows=narrowed,
+         undone="ptxas joins the loads again."),
+    Edit("vector stores split", ("sass.width", "ptx_global_store_sectors"), split("st.global"), shows=narrowed,
+         undone="ptxas joins the stores again."),
+    Edit("shared vector loads split", ("sass.width",), split("ld.shared"), shows=narrowed,
+         undone="ptxas joins the loads again."),
+    Edit("loads repeated", ("ptx_global_load_sectors",), once(repeated)),
+    Edit(".nc lost", ("sass.nc",), once(without_nc)),
+    Edit("registers spilled", ("spills", "stack", "sass.local"), few_registers, shows=spills,
+         undone="no .maxnreg makes it spill: it fits the fewest registers that ptxas gives a kernel."),
+    Edit("a number in local memory", ("stack", "sass.local", "ptx_local_load_bytes", "ptx_local_store_bytes"),
+         once(through_local)),
+    Edit("shared memory for nobody", ("occupancy",), shared_for_nobody, shows=fewer_warps,
+         undone="something else limits how many warps fit an SM."),
+    Edit("a barrier more", ("ptx_barriers",), once(second_barrier)),
+    Edit("a dependent chain", ("ptx_warp_instructions",), more_work),
+    Edit("lanes parted", ("ptx_divergent_branches",), once(parted_lanes)),
+)  # fmt: skip
+"""Edits that any kernel can have, as far as it has what they change."""

@@ -1,0 +1,208 @@
+"""Kernels edited in a known way, each built, verified and counted, and what the counters gate says of it.
+
+An edit is judged against the kernel as it was, at the size that `ptxbench run` takes on the emulator. Nothing is kept
+but what the tools made, in the cache.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ptxbench.audit.edits import WORSE, Edit, Known
+from ptxbench.audit.kernel import Kernel, read_kernel
+from ptxbench.audit.neutral import NEUTRAL
+from ptxbench.audit.outcome import Change, Outcome
+from ptxbench.audit.tables import OF_PAIRS
+from ptxbench.backends import open_backend
+from ptxbench.discovery import Source, select
+from ptxbench.errors import KernelError, ToolMissing, UsageError
+from ptxbench.judge.config import Config
+from ptxbench.judge.gate import gate
+from ptxbench.pair import Launch
+from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
+from ptxbench.runner import Frame, Job, Plan, document, plan_jobs
+from ptxbench.runner.candidate import Candidate, with_occupancy
+from ptxbench.runner.given import Given, prepare
+from ptxbench.runner.story import Story, take_build
+from ptxbench.toolchain import Build, build_source
+from ptxbench.toolchain.locate import INSTALL, program
+
+EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *NEUTRAL)
+
+
+def count_mutants(kernels: Path, names: Sequence[str] = (), edits: Sequence[str] = ()) -> int:
+    """How many outcomes `audit_mutants` will give; raises what it raises for names and folders."""
+    chosen = choose_edits(edits)
+    return sum(len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names) for source in ptx_of(job))
+
+
+def audit_mutants(
+    kernels: Path, arch: str | None, names: Sequence[str] = (), edits: Sequence[str] = ()
+) -> Iterator[Outcome]:
+    """Edit every PTX file of the pairs in every way that applies to it, and tell what the gate says.
+
+    `names`, `edits`: by name or glob, all without any; `arch`: of the emulator. Raises UsageError for what matches
+    nothing, PairError and PtxSyntaxError for what cannot be read, ToolMissing without ptxas or nvdisasm.
+    """
+    for tool in ("ptxas", "nvdisasm"):
+        if program(tool) is None:
+            raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
+    chosen = choose_edits(edits)
+    jobs = jobs_of(kernels, names)
+    backend = open_backend("emulator", arch)
+    plan = Plan(jobs=jobs, backend=backend, arch=arch or backend.device()["sm"], kernels=kernels)
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
+        empty = document(Frame(plan, backend.device()), [], COMPLETE)
+        for job in jobs:
+            given = prepare(job, job.sizes[0], plan.seed)
+            for source in ptx_of(job):
+                yield from Subject(job, source, given, builder, empty).outcomes(chosen)
+
+
+def choose_edits(patterns: Sequence[str]) -> list[Edit]:
+    """The edits whose names match. Raises UsageError with a suggestion where a pattern matches none."""
+    names = select(tuple(dict.fromkeys(each.name for each in EDITS)), patterns, "edit")
+    return [each for each in EDITS if each.name in names]
+
+
+def jobs_of(kernels: Path, names: Sequence[str]) -> tuple[Job, ...]:
+    return plan_jobs(kernels, names)[0]
+
+
+def ptx_of(job: Job) -> list[Source]:
+    return [source for source in job.sources if source.language == "ptx"]
+
+
+def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel, list[Edit]]:
+    """The kernel of a PTX file, and those of the edits that it can have. Raises UsageError, PtxSyntaxError."""
+    try:
+        kernel = read_kernel(source.path.read_text(encoding="ascii"), source.entry)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read {source.path}: {error}.") from None
+    except KernelError as error:
+        raise type(error)(f"{source.path.name}: {error}") from None
+    return kernel, [each for each in edits if each.applies(kernel)]
+
+
+@dataclass
+class Builder:
+    """Builds PTX texts for one plan, as files of a folder of its own; ptxas runs outside the interpreter's lock."""
+
+    plan: Plan
+    folder: Path
+    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count()))
+    made: int = 0
+
+    def __enter__(self) -> Builder:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.pool.shutdown(cancel_futures=True)
+
+    def begin(self, source: Source, text: str) -> tuple[Source, Future[Build]]:
+        """The file with another text, and its build, which is under way."""
+        self.made += 1
+        path = self.folder / str(self.made) / source.path.name
+        path.parent.mkdir()
+        path.write_text(text, encoding="ascii")
+        edited = dataclasses.replace(source, path=path)
+        return edited, self.pool.submit(build_source, edited, self.plan.arch)
+
+
+@dataclass
+class Subject:
+    """A PTX file under audit, and the data it is run on."""
+
+    job: Job
+    source: Source
+    given: Given
+    builder: Builder
+    empty: Run
+    """Of these tools, without cells."""
+
+    def outcomes(self, edits: Sequence[Edit]) -> Iterator[Outcome]:
+        """One of each edit that applies, in order."""
+        kernel, chosen = applicable(self.source, edits)
+        before = self.verified(self.built(*self.builder.begin(self.source, kernel.text)))
+        if before.status != VERIFIED or before.build is None:
+            why = f"the kernel as it is, is {before.status}: {before.reason}"
+            yield from (self.outcome(each, skipped=why) for each in chosen)
+            return
+        known = self.known(before)
+        ways = [each.texts(kernel, known) for each in chosen]
+        # The first texts of all are built at once; most edits have no other.
+        first = [self.builder.begin(self.source, text) if (text := next(way, None)) else None for way in ways]
+        for edit, way, begun in zip(chosen, ways, first, strict=True):
+            yield self.tried(edit, way, begun, before)
+
+    def tried(
+        self, edit: Edit, way: Iterator[str], begun: tuple[Source, Future[Build]] | None, before: VariantResult
+    ) -> Outcome:
+        """What the gate says of the mildest text of an edit that shows in the machine code."""
+        while begun:
+            candidate = self.built(*begun)
+            report = with_occupancy(candidate.build, self.launch) if candidate.build else None
+            if report is None or before.build is None or edit.shows(before.build, report):
+                return self.judged(edit, before, self.verified(candidate))
+            text = next(way, None)
+            begun = self.builder.begin(self.source, text) if text else None
+        return self.outcome(edit, skipped=edit.undone)
+
+    def judged(self, edit: Edit, before: VariantResult, after: VariantResult) -> Outcome:
+        found = gate(self.run(after), self.run(before), Config(modes=("counters",)))
+        failing = {each.row.metric: Change(each.row.metric, each.row.base, each.row.head) for each in found.failing}
+        return dataclasses.replace(
+            self.outcome(edit),
+            failing=sorted(failing),
+            code=found.code,
+            changes=[failing[metric] for metric in sorted(failing)],
+            reason=after.reason,
+        )
+
+    def outcome(self, edit: Edit, *, skipped: str | None = None) -> Outcome:
+        return Outcome(self.job.found.name, edit.name, edit.expected, skipped=skipped, variant=self.source.variant)
+
+    @property
+    def launch(self) -> Launch:
+        return self.job.found.pair.launch(**self.given.size)
+
+    def built(self, source: Source, build: Future[Build]) -> Candidate:
+        candidate = Candidate(source)
+        take_build(self.job, candidate, build)
+        return candidate
+
+    def verified(self, candidate: Candidate) -> VariantResult:
+        """The candidate run once, where it was built, and held against the reference."""
+        for _ in Story(self.builder.plan).verify(self.job, [candidate], self.given):
+            pass
+        return candidate.result(self.launch, "float64", self.job.found.pair.tolerance.describe)
+
+    def known(self, before: VariantResult) -> Known:
+        x, y, z = self.launch.block_xyz
+        warps = math.prod(self.launch.grid_xyz) * -(-x * y * z // 32)
+        counts, build = before.counts or {}, before.build
+        return Known(
+            registers=(build and build.registers) or 0,
+            shared_bytes=(build and build.shared_bytes) or 0,
+            instructions=counts.get("ptx_warp_instructions", 0.0) / warps,
+        )
+
+    def run(self, result: VariantResult) -> Run:
+        """The document of a run that held this result alone."""
+        pair, launch = self.job.found.pair, self.launch
+        cell = Cell(
+            pair=self.job.found.name,
+            size=dict(self.given.size),
+            arch=self.builder.plan.arch,
+            launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            work=pair.work(self.given.size),
+            variants={self.source.variant: result},
+        )
+        return dataclasses.replace(self.empty, cells=[cell])

@@ -1,0 +1,139 @@
+"""Ways to make a shipped kernel worse that need to know how it was written; a table says for which there is none."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+
+from ptxbench.audit.edits import Edit, once
+from ptxbench.audit.kernel import Kernel, Span, registers
+from ptxbench.emulator.syntax import Special
+
+Rewrite = tuple[str, str | Callable[[re.Match[str]], str]]
+"""A pattern that stands in some statement, with one blank between words, and what to write in its place."""
+
+
+def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[Kernel], str | None]:
+    """The kernel `entry` with other statements; None for another kernel, and where a pattern is nowhere."""
+
+    def edit(kernel: Kernel) -> str | None:
+        if kernel.function.name != entry:
+            return None
+        changes: dict[Span, str] = {}
+        for pattern, new in rewrites:
+            before = len(changes)
+            for each in kernel.statements:
+                plain = " ".join(each.text.split())
+                if (text := re.sub(pattern, new, plain)) != plain:
+                    changes[each.span] = text
+            if len(changes) == before:
+                return None
+        return kernel.with_changes(changes)
+
+    return edit
+
+
+# ---- the places of shared memory
+
+UNPADDED = (
+    (r"tile\[1056\]", "tile[1024]"),
+    (r", 132,", ", 128,"),
+    (r"%along_row \+ (\d+)\]", lambda found: f"%along_row + {int(found[1]) // 33 * 32}]"),
+)  # fmt: skip
+"""transpose: rows of 32 floats, not 33, so that a column of the tile lies in one bank."""
+
+UNPADDED_SLAB = (
+    (r"%a_column, 528,", "%a_column, 512,"),
+    (r"(%a_(?:write|read)) \+ (\d+)\]", lambda found: f"{found[1]} + {int(found[2]) - 16 * (int(found[2]) // 528)}]"),
+)
+"""sgemm_tiled: rows of 128 floats of a's slab, not 132, so that the halves of a warp's store meet in the banks."""
+
+UNSWIZZLED = (
+    (r"xor\.b32 (%[ab]_(?:out_)?place), (%\w+), %\w+_turn;", r"mov.b32 \1, \2;"),
+    (r"xor\.b32 %b_out_place, %b_out_place, %b_row;", ""),
+)
+"""hgemm_mma: every piece of a row where a plain array has it, so that those which ldmatrix reads at once meet."""
+
+
+# ---- which thread does what
+
+SCATTERED: Mapping[str, tuple[str, ...]] = {
+    "copy_hints": (),
+    "hgemm_mma": ("%warp", "%lane"),
+    "histogram256": (),
+    "l2_policy": (),
+    "reduce_sum": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
+    "reduce_sum_s32": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
+    "rmsnorm": ("%lane", "%sum_out", "%sum_in"),
+    "scatter_add_bf16": (),
+    "scatter_add_bf16_f16": (),
+    "scatter_add_bf16_f32": (),
+    "sgemm_tiled": (),
+    "sm_partition": (),
+    "softmax": ("%lane", "%warp_offset", "%lane_offset"),
+    "triad": (),
+}
+"""Kernels whose threads may take each other's elements, by entry; and the registers that must still be computed from
+the thread's own number, for they say which warp and lane it is."""
+
+UNSCATTERED: Mapping[str, str] = {
+    "bigint_mul256": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
+    "scan": "an element's place among the lanes is its place in the sum",
+    "scan_s32": "an element's place among the lanes is its place in the sum",
+    "q4q8_gemv": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
+    "q4q8_gemv_aos": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
+    "w4a16_dequant": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
+}
+"""Kernels where that would not be right, or not be worse, and why."""
+
+TURNED = (
+    (
+        r"mov\.u32 %warp, %tid\.y;",
+        "mov.u32 %warp, %tid.y;\n    mad.lo.u32 %lane, %warp, 32, %lane;\n"
+        "    and.b32 %warp, %lane, 7;\n    shr.u32 %lane, %lane, 3;",
+    ),
+)
+"""transpose: neighbouring lanes in a column of the tile, eight rows high, not in a row."""
+
+NEIGHBOURS = 32
+"""Lanes of which each is as far from the next as a CTA has threads, over this."""
+
+
+def scattered(kernel: Kernel) -> str | None:
+    """The threads of a CTA with each other's numbers, so that neighbouring lanes are not at neighbouring elements."""
+    own = SCATTERED.get(kernel.function.name)
+    threads = kernel.function.directives.get(".maxntid", (0,))[0]
+    number = next((each for each in kernel.instructions if is_thread_number(each.instruction)), None)
+    if own is None or number is None or threads % NEIGHBOURS:
+        return None
+    name = number.parts[2][0]
+    changes: dict[Span, str] = {
+        (kernel.body, kernel.body): "\n    .reg .u32 %audit_thread, %audit_part;",
+        number.span: f"{number.text}\n"
+        f"    and.b32 %audit_part, {name}, {NEIGHBOURS - 1};\n"
+        f"    shr.u32 %audit_thread, {name}, {NEIGHBOURS.bit_length() - 1};\n"
+        f"    mad.lo.u32 %audit_thread, %audit_part, {threads // NEIGHBOURS}, %audit_thread;",
+    }
+    for each in kernel.instructions:
+        assert each.instruction
+        guard, opcode, operands = each.parts
+        if name in registers(each.instruction.operands[1:]) and operands[0] not in own:
+            sources = [re.sub(rf"{re.escape(name)}(?![\w$])", "%audit_thread", each) for each in operands[1:]]
+            changes[each.span] = f"{guard}{opcode} {', '.join([operands[0], *sources])};"
+    return kernel.with_changes(changes)
+
+
+def is_thread_number(instruction: object) -> bool:
+    return getattr(instruction, "opcode", "") == "mov.u32" and Special("%tid.x") in getattr(instruction, "operands", ())
+
+
+LOAD_CONFLICTS, STORE_CONFLICTS = "ptx_shared_load_conflicts", "ptx_shared_store_conflicts"
+
+OF_PAIRS = (
+    Edit("padding removed", (LOAD_CONFLICTS,), once(rewritten("transpose", UNPADDED))),
+    Edit("padding removed", (STORE_CONFLICTS,), once(rewritten("sgemm_tiled", UNPADDED_SLAB))),
+    Edit("swizzle removed", (LOAD_CONFLICTS,), once(rewritten("hgemm_mma", UNSWIZZLED))),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), once(scattered)),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
+)
+"""Edits of kernels that are known by their entry."""
