@@ -24,8 +24,8 @@ from ptxbench.toolchain.lines import Annotated, Instruction
 class Listing:
     """One variant. Lines count from 1. `source` is the CUDA C, and empty for hand-written PTX, which is its own.
 
-    `origin`: the CUDA C line of a line of the PTX, where it has one. `executed`: how often warps executed each line of
-    the PTX; None where it was not run. `same_code`: whether `sass` is the machine code that `run` would time.
+    `origin`: the CUDA C line of a line of the PTX, where it has one. `counted`: the emulator's counters of each line of
+    the PTX that ran; None where it was not run. `same_code`: whether `sass` is the machine code that `run` would time.
     """
 
     variant: str
@@ -39,7 +39,14 @@ class Listing:
     sass: tuple[Instruction, ...]
     report: BuildReport
     same_code: bool
-    executed: Mapping[int, int] | None = None
+    counted: Mapping[int, Mapping[str, int]] | None = None
+
+    @cached_property
+    def executed(self) -> Mapping[int, int] | None:
+        """How often warps executed each line of the PTX; None where it was not run."""
+        if self.counted is None:
+            return None
+        return {line: counts.get("ptx_warp_instructions", 0) for line, counts in self.counted.items()}
 
     @cached_property
     def ptx_shown(self) -> tuple[int, ...]:
@@ -59,12 +66,19 @@ class Listing:
                 found[self.origin[line]] += count
         return found
 
+    @cached_property
+    def opcodes(self) -> Counter[str]:
+        """How often each opcode of SASS, with its modifiers, stands in the code."""
+        return Counter(opcode(each.text) for each in self.sass)
+
     def line_of(self, instruction: Instruction) -> int | None:
         """The line of the CUDA C that a SASS instruction is of."""
         return None if instruction.line is None else self.origin.get(instruction.line)
 
 
-def make(build: Build, source: bytes, annotated: Annotated, executed: Mapping[int, int] | None = None) -> Listing:
+def make(
+    build: Build, source: bytes, annotated: Annotated, counted: Mapping[int, Mapping[str, int]] | None = None
+) -> Listing:
     """The listing of a build, whose file holds `source`."""
     cuda = build.language == "cuda"
     ptx = lines_of(build.ptx.encode())
@@ -80,7 +94,7 @@ def make(build: Build, source: bytes, annotated: Annotated, executed: Mapping[in
         annotated.instructions,
         build.report,
         annotated.same_code,
-        executed,
+        counted,
     )
 
 
@@ -201,6 +215,12 @@ def opcode(text: str) -> str:
     return next((word for word in text.split() if not word.startswith("@")), "")
 
 
+def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """What stands unlike often in `a` and in `b`; the greatest difference first."""
+    found = {name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)}
+    return dict(sorted(found.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
+
+
 EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
 
 
@@ -248,9 +268,7 @@ class Difference:
     @cached_property
     def opcodes(self) -> dict[str, tuple[int, int]]:
         """How often each opcode stands on either side, where that differs; the greatest difference first."""
-        a, b = (Counter(opcode(each.text) for each in side.sass) for side in (self.left, self.right))
-        unlike = {name: (a[name], b[name]) for name in a | b if a[name] != b[name]}
-        return dict(sorted(unlike.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
+        return unlike(self.left.opcodes, self.right.opcodes)
 
     @property
     def same_mix(self) -> bool:

@@ -1,21 +1,31 @@
-"""What is told of two listings, in words. No tool runs here."""
+"""What is told of two listings, or of two variants of a run, in words and as data. No tool runs here."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
 
-from ptxbench.explanation import Case, explain
+from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, to_document
+from ptxbench.explanation.finding import Side, percent, relation
+from ptxbench.explanation.loops import of_side
 from ptxbench.listing import Listing, compare
 from ptxbench.pair import Launch
-from ptxbench.result import BuildReport
+from ptxbench.result import BROKEN, VERIFIED, BuildReport, Cell, LaunchReport, VariantResult
 from ptxbench.toolchain.lines import Instruction
 
+ROOT = Path(__file__).parents[1]
 
-def listing(variant, *code, **report):
-    sass = tuple(Instruction(16 * i, text) for i, text in enumerate(code))
+
+def listing(variant, *code, counted=None, **report):
+    """`code`: texts of SASS, or (text, line of the PTX) or (text, line, label before it)."""
+    sass = tuple(
+        Instruction(16 * i, each) if isinstance(each, str) else Instruction(16 * i, each[0], each[2:], each[1])
+        for i, each in enumerate(code)
+    )
     known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
     made = BuildReport(source_sha256="", ptx_sha256="", **known)
-    return Listing(variant, "ptx", Path("k.ptx"), "k", "sm_90", (), (), {}, sass, made, True)
+    return Listing(variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, made, True, counted)
 
 
 def told(left, right, launch=None):
@@ -35,7 +45,7 @@ def test_of_the_same_machine_code_nothing_else_is_told():
 def test_the_same_mix_is_no_difference_in_instructions():
     found = told(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
     assert found == {
-        "instructions": "ptx has the instructions of cuda, each as often, in another order or on other registers."
+        "same mix": "ptx has the instructions of cuda, each as often, in another order or on other registers."
     }
 
 
@@ -68,6 +78,17 @@ TOLD = [
 ]  # fmt: skip
 
 
+TOLD += [
+    ((("ATOM.E.ADD.BF16x2.RN.STRONG.GPU P0, R1",) * 4, {}), (("REDG.E.ADD.BF16x8.RN.STRONG.GPU [R2]",), {}),
+     "access width", "Global atomics in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."),
+    ((("IADD3.X R1", "IADD3 R2", "IMAD.WIDE.U32 R4"), {}), (("IMAD.WIDE.U32.X R4", "IMAD.WIDE.U32 R4"), {}),
+     "carries", "In ptx 1 multiply-adds take a carry along (IMAD.WIDE.X), in cuda 0, which has 2 more additions."),
+    ((("MOV R1, 0xf000f", "HFMA2.MMA R2, -RZ, RZ, 1024, 1024", "IMAD.MOV.U32 R3, RZ, RZ, 0x7", "@P0 UMOV UR4, 1"), {}),
+     (("MOV R1, RZ", "HFMA2.MMA R2, -RZ, RZ, 0, 0", "MOV R3, R4", "IMAD.MOV.U32 R3, RZ, RZ, R4", "MOV R1, 0x0"), {}),
+     "constants", "Instructions that only put a constant into a register: cuda 4, ptx 0."),
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(("left", "right", "kind", "text"), TOLD)
 def test_a_difference_is_told_with_its_figures(left, right, kind, text):
     assert told(listing("cuda", *left[0], **left[1]), listing("ptx", *right[0], **right[1]))[kind] == text
@@ -76,7 +97,7 @@ def test_a_difference_is_told_with_its_figures(left, right, kind, text):
 def test_occupancy_is_that_of_the_launch():
     few, many = listing("cuda", *ADD), listing("ptx", *ADD, registers=128)
     launch = Launch(grid=1, block=256)
-    assert told(few, many, launch)["registers"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
+    assert told(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
     near = listing("ptx", *ADD, registers=31)
     assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
 
@@ -91,4 +112,207 @@ def test_what_is_alike_is_not_told():
 def test_what_costs_most_comes_first():
     left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
     kinds = [each.kind for each in explain(Case(compare(left, listing("ptx", *ADD, registers=16))))]
-    assert kinds == ["spills", "registers", "instructions", "generic addressing", "conversions"]
+    assert kinds == ["spills", "generic addressing", "instructions", "conversions", "registers"]
+
+
+def test_the_order_is_that_of_the_documentation():
+    rows = re.findall(r"^\| (\w[\w -]+) \| .*", (ROOT / "docs" / "show.md").read_text().split("| finding |")[1], re.M)
+    assert len(rows) == len(set(rows))
+    looks = [look.__name__ for look in LOOKS]
+    kinds = {
+        "spills": "spills", "remarks": "ptxas", "occupancy": "occupancy", "generic": "generic addressing",
+        "atomics": "atomics", "sectors": "sectors", "conflicts": "bank conflicts", "widths": "access width",
+        "requests": "sectors per request", "loops": "loops", "executed": "executed instructions",
+        "barriers": "barriers", "divergence": "divergence", "instructions": "instructions", "carries": "carries",
+        "fused": "fused multiply-add", "guards": "subnormal numbers", "constants": "constants",
+        "conversions": "conversions", "registers": "registers",
+    }  # fmt: skip
+    assert [kinds[name] for name in looks if name in kinds] == [
+        row for row in rows if row not in ("same code", "same mix", "unrolling")
+    ]
+    assert set(looks) - kinds.keys() == {"requests_of_both"}
+
+
+# ---- what the emulator counted
+
+
+def counters(**values):
+    return {f"ptx_{name}": value for name, value in values.items()}
+
+
+def of(left, right):
+    """The findings about two variants whose lines 3 and 7 counted this; as many instructions on both sides."""
+    both = [
+        listing(name, "NOP", counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)},
+                sass_sha256=name)
+        for name, lines in (("cuda", left), ("ptx", right))
+    ]  # fmt: skip
+    return {each.kind: each for each in explain(Case(compare(*both)))}
+
+
+LOAD = {"global_load_requests": 10, "global_load_sectors": 160, "global_load_bytes": 5120}
+GATHER = {"global_load_requests": 10, "global_load_sectors": 320, "global_load_bytes": 1280}
+SHARED = {"shared_load_requests": 10, "shared_load_wavefronts": 10}
+
+# lines of cuda, lines of ptx; kind, text, places
+COUNTED = [
+    ([GATHER, LOAD], [LOAD, LOAD], "sectors",
+     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer; of cuda most at cuda.ptx:3.", ["cuda.ptx:3"]),
+    ([GATHER, LOAD], [LOAD, LOAD], "sectors per request",
+     "At cuda.ptx:3 a warp's load touches 32 sectors, and its bytes would fit in 4.", ["cuda.ptx:3"]),
+    ([GATHER], [LOAD, GATHER], "sectors per request",
+     "At cuda.ptx:3 and ptx.ptx:7 a warp's load touches 32 sectors, and its bytes would fit in 4.",
+     ["cuda.ptx:3", "ptx.ptx:7"]),
+    ([SHARED], [SHARED | {"shared_load_conflicts": 5}, SHARED | {"shared_load_conflicts": 25}], "bank conflicts",
+     "Passes over shared memory that bank conflicts add: cuda none, ptx 30 (1.5 an access); most at ptx.ptx:7.",
+     ["ptx.ptx:7"]),
+    ([{"atomic_global_requests": 4}], [{"atomic_global_requests": 1}], "atomics",
+     "ptx makes 1 atomic requests, cuda 4: 75 % fewer.", ["cuda.ptx:3", "ptx.ptx:3"]),
+    ([{"branches": 20, "divergent_branches": 0}], [{"branches": 20, "divergent_branches": 3}], "divergence",
+     "Branches of the PTX whose lanes part: cuda none, ptx 3 of 20; most at ptx.ptx:3.", ["ptx.ptx:3"]),
+    ([{"barriers": 8}], [{"barriers": 20}], "barriers",
+     "Warps arrive at 20 barriers in ptx, at 8 in cuda: 2.5 times as many.", []),
+    ([{"warp_instructions": 100, "warp_instructions_move": 60}], [{"warp_instructions": 70,
+                                                                  "warp_instructions_move": 30}],
+     "executed instructions",
+     "Before ptxas, warps execute 70 PTX instructions in ptx, 100 in cuda: 30 % fewer. Most of it is moves, "
+     "30 against 60.", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right", "kind", "text", "places"), COUNTED)
+def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places):
+    found = of(left, right)[kind]
+    assert found.text == text
+    assert [str(place) for place in found.places] == places
+    assert len(found.line) <= BRIEF
+    assert kind not in of(left, left) or kind == "sectors per request"
+
+
+def test_what_hardly_differs_is_not_told():
+    near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
+    assert of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near]).keys() <= {"same mix", "sectors per request"}
+
+
+def test_a_line_of_few_of_the_sectors_is_not_worth_naming():
+    rare = {"global_store_requests": 1, "global_store_sectors": 32, "global_store_bytes": 128}
+    assert "sectors per request" not in of([LOAD, LOAD | rare], [LOAD, LOAD | rare])
+    one_lane = {"global_store_requests": 9, "global_store_sectors": 9, "global_store_bytes": 36}
+    assert "sectors per request" not in of([one_lane], [one_lane])  # a sector is the least there is
+
+
+def test_nothing_is_told_of_executions_that_nobody_counted():
+    left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
+    assert [each.kind for each in explain(Case(compare(left, right)))] == ["same mix"]
+
+
+# ---- loops
+
+
+def loop(*body, first=1, rounds=100, total=None, name="cuda", **report):
+    """A listing whose SASS is a loop of `body`, of the PTX's lines from `first` on, gone round so often."""
+    (text, line), *others = body
+    code = [("S2R R0, SR_TID.X", 1), (text, line, ".L_x_0"), *others]
+    code += [("ISETP.NE.AND P0, PT, R1, RZ, PT", 8), ("@P0 BRA .L_x_0", 9), ("EXIT", 10)]
+    lines = {line: counters(warp_instructions=rounds) for line in range(2, 10)}
+    return listing(name, *code, counted=lines, **report)
+
+
+LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
+
+
+def loops_of(one):
+    return of_side(Side(one.variant, one.report, one.opcodes, listing=one))
+
+
+def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_the_line_of_that():
+    (found,) = loops_of(loop(*LOAD_ADD))
+    assert (found.length, found.rounds, found.copies, found.turns) == (4, 100, 1, 100)
+    assert found.place == Place("cuda", "cuda.ptx", 9, 9)
+    (found,) = loops_of(loop(*LOAD_ADD * 4))
+    assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
+
+
+def test_an_outer_loop_a_forward_branch_and_what_was_not_counted_are_no_loops():
+    nested = listing(
+        "cuda", ("NOP", 1, ".L_x_9"), ("NOP", 2, ".L_x_1"), ("@P0 BRA .L_x_1", 3), ("@P1 BRA .L_x_9", 4),
+        ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), counted={3: counters(warp_instructions=7)},
+    )  # fmt: skip
+    assert [(each.length, each.rounds) for each in loops_of(nested)] == [(2, 7)]
+    assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
+    assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", None), counted={})) == []
+
+
+def test_loops_of_another_length_or_unrolled_otherwise_are_told():
+    more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
+    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))}
+    assert found["loops"].text == (
+        "In loops warps execute 33 % fewer SASS instructions in ptx, counted by rounds and their length. The hottest: "
+        "cuda 6 instructions a round, 100 rounds (cuda.ptx:9); ptx 4 instructions a round, 100 rounds (ptx.ptx:9)."
+    )
+    assert found["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
+    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD * 4, name="ptx"))))}
+    assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in found["unrolling"].text
+    assert found["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
+    assert not {"loops", "unrolling"} & {
+        each.kind for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
+    }
+
+
+# ---- of a run
+
+
+def variant(name, **changes):
+    report = {"sass_sha256": name, "registers": 32, "occupancy": 1.0, "opcodes": {"FADD": 3, "EXIT": 1}}
+    made = BuildReport(source_sha256="", ptx_sha256="", **(report | changes.pop("report", {})))
+    return VariantResult("ptx" if name.startswith("ptx") else "cuda", VERIFIED, build=made, **changes)
+
+
+def cell(**variants):
+    shape = LaunchReport((1, 1, 1), (256, 1, 1))
+    return Cell("k", {"n": 1}, "sm_90", shape, {"flops": 0, "bytes": 0}, variants)
+
+
+def test_a_run_tells_the_same_by_what_it_stored():
+    spilling = variant("ptx", report={"spill_store_bytes": 8, "registers": 255, "occupancy": 0.125})
+    found = of_cell(cell(cuda=variant("cuda"), ptx=spilling), "ptx")
+    assert [(each.kind, each.line) for each in found] == [
+        ("spills", "Registers spill to memory: ptx 8 bytes a thread."),
+        ("occupancy", "ptx needs 255 registers, cuda 32: occupancy 12 % against 100 %."),
+        ("same mix", "ptx has the instruction mix of cuda: each opcode as often."),
+    ]
+    counted = cell(cuda=variant("cuda", counts=counters(barriers=8)), ptx=variant("ptx", counts=counters(barriers=4)))
+    assert [each.kind for each in of_cell(counted, "ptx")] == ["barriers", "same mix"]
+
+
+def test_of_a_variant_that_was_not_built_a_run_tells_nothing():
+    alone = cell(cuda=variant("cuda"), ptx=VariantResult("ptx", BROKEN, "no"))
+    assert of_cell(alone, "ptx") == of_cell(cell(cuda=variant("cuda")), "ptx") == ()
+
+
+# ---- as data
+
+
+def test_the_document_has_kinds_figures_and_places():
+    case = Case(compare(*(listing(name, "NOP", counted={3: counters(barriers=n)}) for name, n in (("a", 1), ("b", 2)))),
+                None, {"n": 3}, {"b": "why"})  # fmt: skip
+    document = to_document(case.sides, [case])
+    assert (document["counted_at"], document["not_counted"]) == ({"n": 3}, {"b": "why"})
+    first = document["findings"][0]
+    assert first["variants"] == ["a", "b"]
+    assert first["figures"] == {"barriers": {"a": 1, "b": 2}}
+    json.dumps(document)
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [
+    (4, 4, "as many"), (0, 4, "where there were none"), (4, 3, "25 % fewer"), (4, 5, "25 % more"),
+    (4, 0, "100 % fewer"), (2, 5, "2.5 times as many"), (1000, 1, "99.9 % fewer"),
+])  # fmt: skip
+def test_a_relation_is_told_in_words(before, after, words):
+    assert relation(before, after) == words
+
+
+def test_no_share_is_rounded_to_nothing_or_to_all():
+    assert [percent(share) for share in (0.0004, 0.031, 0.12, 0.996, 0.99996, 1)] == [
+        "0.04 %", "3.1 %", "12 %", "99.6 %", "99.9 %", "100 %",
+    ]  # fmt: skip

@@ -100,6 +100,10 @@ def listing(*code, language="cuda", variant="cuda", sha="1", **changes):
     return dataclasses.replace(whole, **changes)
 
 
+def executed(counts):
+    return {line: {"ptx_warp_instructions": count} for line, count in counts.items()}
+
+
 CODE = (("MOV R1, R2", 2), ("EXIT", 3), ("IADD3 R1, R1, R2, RZ", 2), ("NOP", None))
 
 
@@ -133,7 +137,7 @@ def test_machine_order_leads_back_to_both_lines():
 
 
 def test_executed_lines_of_ptx_add_up_on_their_cuda_line():
-    assert listing(*CODE, executed={1: 7, 2: 10, 3: 5}).executed_source == {3: 10, 1: 5}
+    assert listing(*CODE, counted=executed({1: 7, 2: 10, 3: 5})).executed_source == {3: 10, 1: 5}
     assert listing(*CODE).executed_source is None
 
 
@@ -207,7 +211,7 @@ def test_nothing_is_like_nothing():
 
 
 def test_the_document_has_the_links_both_ways():
-    one = listing(*CODE, executed={2: 10})
+    one = listing(*CODE, counted=executed({2: 10}))
     variant = describe(one)
     assert variant["source_line_of_ptx_line"] == {"2": 3, "3": 1}
     links = [(each["ptx_line"], each["source_line"]) for each in variant["sass"]]

@@ -50,7 +50,7 @@ SUFFIXES = (".cu", ".ptx")
 @click.option(
     "--size",
     metavar="N=V,..",
-    help="Count at this size, such as n=65536.  [default: the pair's first check size; with --hot]",
+    help="Count at this size, such as n=65536.  [default: the pair's largest check size]",
 )
 @click.option("--pressure", is_flag=True, help="Add how many registers are live at each SASS instruction.")
 @click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
@@ -81,24 +81,25 @@ def command(
     """Show CUDA C, the PTX that NVRTC makes of it, hand-written PTX, and the SASS of each, aligned by line.
 
     By default source and SASS, and from 140 columns on the PTX between them. Of --ptx, --sass, --side-by-side and
-    --diff, one. Below stands what the machine code has unlike. A .cu or .ptx FILE need not be part of a pair. No GPU
-    is needed.
+    --diff, one. Below stands what the variants have unlike, most important first: their machine code, and what the
+    emulator counts of their executions. A .cu or .ptx FILE need not be part of a pair. No GPU is needed.
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
     """
-    refuse(view, diff, variants, hot, size, pressure)
-    launch = None
+    refuse(view, diff, variants, hot, pressure)
+    cases: list[Case] = []
     if Path(pair).suffix in SUFFIXES:
-        refuse_for_files(variants, diff, hot)
+        refuse_for_files(variants, diff, hot, size)
         listings = [of_file(Path(pair), arch, entry, flags, pressure)]
     else:
         if entry or flags:
             raise UsageError(f"{'--entry' if entry else '--flag'} is for a .cu or .ptx file, and '{pair}' is a pair.")
         found = one_pair(kernels, pair)
-        launch = found.pair.launch(**found.pair.bench_sizes[0])
-        at = at_size(found, size) if hot else None
-        listings = of_pair(found, diff or variants, arch or "sm_90", at, pressure, strict=bool(diff))
-    cases = compared(listings, diff, launch)
+        at = at_size(found, size)
+        listings, uncounted = of_pair(
+            found, diff or variants, arch or "sm_90", at, pressure, strict=bool(diff), required=hot
+        )
+        cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
         import json
 
@@ -106,11 +107,13 @@ def command(
 
         click.echo(json.dumps(to_document(listings, cases, diff=bool(diff)), indent=1))
     else:
-        show(listings, cases, view or "auto", diff=bool(diff))
+        show(listings, cases, view or "auto", diff=bool(diff), hot=hot)
     return 0
 
 
-def compared(listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch | None) -> list[Case]:
+def compared(
+    listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
+) -> list[Case]:
     """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
     from ptxbench.explanation import Case
     from ptxbench.listing import compare
@@ -119,10 +122,15 @@ def compared(listings: Sequence[Listing], diff: tuple[str, str] | None, launch: 
     by_name = {each.variant: each for each in listings}
     others = [name for name in by_name if name != REFERENCE and REFERENCE in by_name]
     pairs = [diff] if diff else [(REFERENCE, name) for name in others]
-    return [Case(compare(by_name[a], by_name[b]), launch) for a, b in pairs]
+    return [
+        Case(
+            compare(by_name[a], by_name[b]), launch, at, {name: uncounted[name] for name in (a, b) if name in uncounted}
+        )
+        for a, b in pairs
+    ]
 
 
-def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff: bool) -> None:
+def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff: bool, hot: bool) -> None:
     """Print the listings, or the one comparison, and what was found."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.report.listing import DifferenceView, Findings, ListingView
@@ -133,15 +141,13 @@ def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff
     for index, each in enumerate(() if diff else listings):
         if index:
             console.print()
-        console.print(ListingView(each, view))
+        console.print(ListingView(each, view, hot=hot))
     if cases:
         console.print()
         console.print(Findings(cases))
 
 
-def refuse(
-    view: str | None, diff: object, variants: Sequence[str], hot: bool, size: str | None, pressure: bool
-) -> None:
+def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, pressure: bool) -> None:
     """Raises UsageError for options that do not go together."""
     if diff and variants:
         raise UsageError("--diff names its variants itself. Leave out --variant.")
@@ -149,18 +155,18 @@ def refuse(
         raise UsageError(f"--diff and --{view.replace(' ', '-')} are two views. Choose one.")
     if hot and (diff or view == "sass"):
         raise UsageError("--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx.")
-    if size and not hot:
-        raise UsageError("--size is where --hot counts. Add --hot.")
     if pressure and (diff or view == "ptx"):
         raise UsageError("--pressure is of SASS in a listing of its own. Leave it out, or use --sass.")
 
 
-def refuse_for_files(variants: Sequence[str], diff: object, hot: bool) -> None:
+def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str | None) -> None:
     """Raises UsageError for options that need a pair."""
     if variants or diff:
         raise UsageError(f"{'--diff' if diff else '--variant'} is for the variants of a pair, and a file has none.")
     if hot:
         raise UsageError("--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts.")
+    if size:
+        raise UsageError("--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts.")
 
 
 def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], pressure: bool) -> Listing:
@@ -189,19 +195,27 @@ def one_pair(kernels: Path, name: str) -> Found:
 
 
 def of_pair(
-    found: Found, wanted: Sequence[str], arch: str, at: Size | None, pressure: bool, *, strict: bool
-) -> list[Listing]:
-    """The listings of a pair's variants, counted at the size `at`.
+    found: Found, wanted: Sequence[str], arch: str, at: Size, pressure: bool, *, strict: bool, required: bool
+) -> tuple[list[Listing], dict[str, str]]:
+    """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
 
-    One that cannot be built is left out and named, unless `strict`. Raises the error of the first where none can be.
+    One that cannot be built, or be counted where that is `required`, is left out and named, unless `strict`. Raises the
+    error of the first where none is left.
     """
     from ptxbench import toolchain
+    from ptxbench.explanation.counting import count
 
-    listings, errors = [], []
+    listings, errors, uncounted = [], [], {}
     for source in chosen(found, wanted, strict=strict):
         try:
             build = toolchain.build_source(source, arch)
-            listings.append(listed(build, pressure, counted(found, build, at) if at else None))
+            try:
+                counted = count(found, build, at)
+            except KernelError as error:
+                if required:
+                    raise
+                counted, uncounted[source.variant] = None, str(error)
+            listings.append(listed(build, pressure, counted))
         except KernelError as error:
             if strict:
                 raise
@@ -210,7 +224,7 @@ def of_pair(
         raise errors[0]
     for each in errors:
         click.echo(f"Left out: {each}", err=True)
-    return listings
+    return listings, uncounted
 
 
 def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]:
@@ -227,32 +241,22 @@ def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 
 
-def listed(build: Build, pressure: bool, executed: Mapping[int, int] | None) -> Listing:
+def listed(build: Build, pressure: bool, counted: Mapping[int, Mapping[str, int]] | None) -> Listing:
     from ptxbench import listing
     from ptxbench.toolchain.lines import annotate
 
-    return listing.make(build, build.source.read_bytes(), annotate(build, pressure=pressure), executed)
+    return listing.make(build, build.source.read_bytes(), annotate(build, pressure=pressure), counted)
 
 
 def at_size(found: Found, text: str | None) -> Size:
     """The size to count at. Raises UsageError for one that the pair does not take."""
+    from ptxbench.explanation.counting import size_of
     from ptxbench.runner.plan import complete, no_such_size, parse_size
 
     if text is None:
-        return found.pair.check_sizes[0]
+        return size_of(found)
     asked = parse_size(text)
     size = complete(asked, found)
     if size is None:
         raise UsageError(no_such_size(asked, [found]))
     return size
-
-
-def counted(found: Found, build: Build, size: Size) -> Mapping[int, int]:
-    """How often warps execute each line of the build's PTX at that size."""
-    from ptxbench.backends.emulator import EmulatorBackend
-
-    pair = found.pair
-    arguments = pair.make_arguments(size, seed=1)
-    outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
-    lines = outcome.by_line or {}
-    return {line: int(counts.get("ptx_warp_instructions", 0)) for line, counts in lines.items()}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ptxbench import units
 from ptxbench.metrics import choose
 from ptxbench.report.findings import finding, problems
-from ptxbench.report.table import default_columns
+from ptxbench.report.table import default_columns, first_finding
 from ptxbench.result import VERIFIED, Cell, Run
 
 
@@ -16,7 +16,9 @@ def export(run: Run) -> str:
     device = run.device.get("name", "unknown device")
     lines = [f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}", ""]
     for cell in run.cells:
-        lines += [f"### {cell.pair}, {units.size_words(cell.size)}, {cell.arch}", "", *table(cell), ""]
+        lines += [f"### {cell.pair}, {units.size_words(cell.place)}, {cell.arch}", "", *table(cell), ""]
+        if first := first_finding(cell):
+            lines += [f"why: {first.text}", ""]
         lines += [f"- {problem}" for problem in problems(cell)]
         if found := finding(cell):
             lines += [found, ""]

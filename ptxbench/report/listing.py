@@ -16,6 +16,7 @@ from ptxbench.explanation import Case, explain
 from ptxbench.listing import DIFFERS, EQUAL, MOVED, Difference, Listing, Row, Side, in_machine_order, in_source_order
 from ptxbench.report.table import WIDEST
 from ptxbench.toolchain.lines import Instruction
+from ptxbench.units import size_words
 
 View = Literal["auto", "side by side", "ptx", "sass"]
 
@@ -154,10 +155,14 @@ def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -
 
 @dataclass(frozen=True)
 class ListingView:
-    """One variant. `view`: auto shows as many of the three as the terminal is wide enough for."""
+    """One variant. `view`: auto shows as many of the three as the terminal is wide enough for.
+
+    `hot`: with how often each line was executed, where that was counted.
+    """
 
     listing: Listing
     view: View = "auto"
+    hot: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield heading(self.listing)
@@ -191,7 +196,7 @@ class ListingView:
         wanted = [row.source for row in rows]
         lines = dict(enumerate(cuda_lines(self.listing.source), 1))
         return [
-            *executed(self.listing.executed_source, wanted, self.view),
+            *self.executed(self.listing.executed_source, wanted),
             numbers("", wanted),
             texts("CUDA C", lines, wanted),
         ]
@@ -199,7 +204,13 @@ class ListingView:
     def ptx(self, rows: Sequence[Row], *, squeezed: bool) -> list[Column]:
         wanted = [row.ptx for row in rows]
         lines = dict(enumerate(ptx_lines(self.listing.ptx, squeezed=squeezed), 1))
-        return [*executed(self.listing.executed, wanted, self.view), numbers("", wanted), texts("PTX", lines, wanted)]
+        return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
+
+    def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
+        """How often warps executed each line; nothing where it was not run, and for SASS, of which nobody counted."""
+        if counts is None or not self.hot or self.view == "sass":
+            return []
+        return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
     def sass(self, rows: Sequence[Row]) -> list[Column]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
@@ -209,13 +220,6 @@ class ListingView:
             numbers("", [None if each is None else each.address for each in code], form="04x"),
             Column("SASS", [Text() if each is None else sass_line(each) for each in code]),
         ]
-
-
-def executed(counts: Mapping[int, int] | None, wanted: Sequence[int | None], view: View) -> list[Column]:
-    """How often warps executed each line; nothing where it was not run, and for SASS, of which nobody counted."""
-    if counts is None or view == "sass":
-        return []
-    return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
 
 def heading(listing: Listing) -> Text:
@@ -298,11 +302,18 @@ class Findings:
     cases: Sequence[Case]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        width = min(options.max_width, WIDEST)
+        width = max(min(options.max_width, WIDEST), 20)
         for case in self.cases:
             a, b = case.names
             yield Text(f"{b} against {a}", style="bold")
             for each in explain(case):
-                yield Text(
-                    fill(each.text, max(width, 20), initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)
-                )
+                yield Text(bullet(each.text, width))
+            for variant, reason in case.uncounted.items():
+                yield Text(bullet(f"{variant} was not counted: {reason}", width), style="yellow")
+        if size := next((case.size for case in self.cases if not case.difference.same_code and case.counted), None):
+            told = f"Executions were counted on the emulator at {size_words(size)}; they are of PTX."
+            yield Text(fill(told, width), style="dim")
+
+
+def bullet(text: str, width: int) -> str:
+    return fill(text, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)

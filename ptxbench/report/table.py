@@ -13,7 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.metrics import BY_NAME, Metric, choose
+from ptxbench.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
 from ptxbench.report.findings import problems, remarks
 from ptxbench.report.limits import limits_words
 from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
@@ -28,6 +29,12 @@ COUNTED = ("ptx_warp_instructions", "ptx_instructions_ratio", "ptx_global_sector
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
 """What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
+
+PTX = "ptx"
+"""The variant that is the pair's own PTX."""
+
+TOLD = (SAME_CODE, SAME_MIX, EXECUTED)
+"""Kinds of findings that stand elsewhere: below the tables in words, and in a column."""
 
 MARKS = {VERIFIED: ("✔", "ok", "green"), WRONG: ("✘", "x", "bold red"), BROKEN: ("✘", "x", "bold red"),
          UNSUPPORTED: ("?", "?", "yellow"), SKIPPED: ("-", "-", "dim")}  # fmt: skip
@@ -46,7 +53,7 @@ def default_columns(cell: Cell) -> tuple[Metric, ...]:
 
 @dataclass(frozen=True)
 class CellTable:
-    """One cell: a heading, a row a variant, and why each variant that was not verified was not.
+    """One cell: a heading, a row a variant, the first finding, and why each variant that was not verified was not.
 
     `columns`: the metrics to show; by default those that matter, as far as the width goes.
     """
@@ -66,6 +73,9 @@ class CellTable:
             yield Text()
             yield build(self.cell, page, options.ascii_only)
         yield Text()
+        if found := first_finding(self.cell):
+            yield Constrain(Text(f"why  {found.line}", style="dim", no_wrap=True, overflow="ellipsis"), width)
+            yield Text()
         lines = [
             (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
         ]
@@ -75,6 +85,14 @@ class CellTable:
         if lines:
             yield Constrain(paragraphs(lines), width)
             yield Text()
+
+
+def first_finding(cell: Cell) -> Finding | None:
+    """What the pair's PTX has unlike its CUDA C, the most important that neither the table nor its sentence says."""
+    sides = [cell.variants.get(name) for name in (REFERENCE, PTX)]
+    if any(side is None or side.status != VERIFIED for side in sides):
+        return None
+    return next((each for each in of_cell(cell, PTX) if each.kind not in TOLD), None)
 
 
 Fits = Callable[[Sequence[Metric]], bool]
@@ -114,7 +132,7 @@ def any_value(metric: Metric, cell: Cell) -> bool:
 def heading(cell: Cell) -> Text:
     """The pair, its size, where it ran, and what was noticed of it."""
     grid, block = (" x ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
-    size = "  ".join(f"{name}={value:,}" for name, value in cell.size.items())
+    size = "  ".join(f"{name}={value:,}" for name, value in cell.place.items())
     place = f"  {cell.arch}, grid {grid}, block {block}"
     labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
     return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.discovery import default_kernels
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
 
@@ -25,30 +26,113 @@ def test_triad_is_the_same_machine_code_and_so_the_same_instruction_mix(ptxbench
     assert "\nSame instruction mix: every opcode as often on both sides.\n" in ran.out
 
 
-def findings(ptxbench, name):
-    return {each["kind"]: each["text"] for each in document(ptxbench("show", name, "--json"))["findings"]}
+def findings(ptxbench, name, *more):
+    return {each["kind"]: each for each in document(ptxbench("show", name, "--json", *more))["findings"]}
 
 
-def test_the_findings_name_what_the_pages_of_the_kernels_say(ptxbench):
-    assert findings(ptxbench, "triad") == {
-        "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
-    }
-    assert "IMAD.WIDE.U32.X 0 to " in findings(ptxbench, "bigint_mul256")["instructions"]
-    scatter = findings(ptxbench, "scatter_add_bf16")
-    assert scatter["generic addressing"].startswith("cuda has generic addresses, of no certain memory: 4 ATOM, ")
-    assert "% fewer" in scatter["instructions"]
-    dequant = findings(ptxbench, "w4a16_dequant")
-    assert "; occupancy is the same." in dequant["registers"]
-    assert "% fewer" in dequant["instructions"]
+def test_of_triad_only_the_same_machine_code_is_told(ptxbench):
+    (only,) = findings(ptxbench, "triad").values()
+    assert only["kind"] == "same code"
+    assert only["text"] == "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
+
+
+def test_from_sm_100_on_triad_is_other_code_whose_memory_and_arithmetic_are_alike(ptxbench):
+    document_ = document(ptxbench("show", "triad", "--arch", "sm_100", "--diff", "cuda", "ptx", "--json"))
+    unlike = document_["diff"]["opcodes"]
+    assert not [name for name in unlike if name.startswith(("LDG", "STG", "FFMA"))]
+    assert {"bank conflicts", "sectors", "access width", "fused multiply-add"}.isdisjoint(
+        each["kind"] for each in document_["findings"]
+    )
+
+
+def test_of_bigint_mul256_it_is_told_that_carries_ride_on_multiply_adds_in_ptx_alone(ptxbench):
+    found = findings(ptxbench, "bigint_mul256")
+    carries = found["carries"]["figures"]
+    assert carries["carrying multiply-adds"]["cuda"] == 0
+    assert carries["carrying multiply-adds"]["ptx"] > 20
+    assert carries["additions"]["cuda"] > 3 * carries["additions"]["ptx"]
+    assert found["carries"]["text"].startswith("In ptx ")
+    assert "IMAD.WIDE.U32.X 0 to " in found["instructions"]["text"]
+    assert found["occupancy"]["figures"]["occupancy"]["ptx"] > found["occupancy"]["figures"]["occupancy"]["cuda"]
+    round_of = found["loops"]["figures"]["instructions a round"]
+    assert round_of["ptx"] < 0.6 * round_of["cuda"]
+    # the rows lose because no carry of theirs rides
+    assert "carries" not in findings(ptxbench, "bigint_mul256", "--diff", "cuda", "ptx.rows")
+
+
+def test_of_scatter_add_bf16_it_is_told_that_addresses_are_generic_and_atomics_narrow_in_cuda_alone(ptxbench):
+    found = findings(ptxbench, "scatter_add_bf16")
+    assert next(iter(found)) == "generic addressing"
+    assert found["generic addressing"]["text"].startswith("cuda has generic addresses, of no certain memory: 4 ATOM, ")
+    assert found["generic addressing"]["figures"]["ATOM"] == {"cuda": 4, "ptx": 0}
+    requests = found["atomics"]["figures"]["atomic requests"]
+    assert requests["cuda"] == 4 * requests["ptx"] > 0
+    assert [each["file"] for each in found["atomics"]["places"]] == ["scatter_add_bf16.cu", "scatter_add_bf16.ptx"]
+    assert (
+        found["access width"]["text"]
+        == "Global atomics in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."
+    )
+    narrow = findings(ptxbench, "scatter_add_bf16", "--diff", "cuda", "ptx.narrow")
+    assert {"generic addressing", "instructions"} <= narrow.keys()
+    assert "access width" not in narrow  # the typed address without the width
+
+
+def test_of_w4a16_dequant_it_is_told_that_cuda_puts_a_constant_into_a_register_for_almost_every_lop3(ptxbench):
+    found = findings(ptxbench, "w4a16_dequant")
+    assert next(iter(found)) == "loops"
+    constants = found["constants"]["figures"]["constants"]
+    assert constants["cuda"] >= constants["ptx"] + 5
+    round_of = found["loops"]["figures"]["instructions a round"]
+    assert round_of["ptx"] < round_of["cuda"]
+    assert [each["file"] for each in found["loops"]["places"]] == ["w4a16_dequant.cu", "w4a16_dequant.ptx"]
+    assert "unrolling" not in found  # as many rounds on both sides
+    assert "; occupancy is the same." in found["registers"]["text"]
+
+
+def test_of_hgemm_mma_bank_conflicts_are_told_with_their_lines(ptxbench):
+    (side,) = findings(ptxbench, "hgemm_mma", "--diff", "cuda", "ptx")["bank conflicts"]["places"]
+    assert (side["variant"], side["file"]) == ("cuda", "hgemm_mma.cu")
+    found = findings(ptxbench, "hgemm_mma", "--diff", "ptx", "ptx.noswizzle")["bank conflicts"]
+    assert found["figures"]["bank conflicts"]["ptx"] == 0
+    assert found["figures"]["bank conflicts"]["ptx.noswizzle"] > 1_000
+    (place,) = found["places"]
+    text = (default_kernels() / "ptx" / "hgemm_mma.noswizzle.ptx").read_text().splitlines()[place["line"] - 1]
+    assert "ldmatrix" in text
+    assert f"most at hgemm_mma.noswizzle.ptx:{place['line']}" in found["text"]
+
+
+def test_of_softmax_unrolling_is_told(ptxbench):
+    found = findings(ptxbench, "softmax")["unrolling"]["figures"]
+    assert found["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
+    assert found["rounds"]["cuda"] == 4 * found["rounds"]["ptx"]
+
+
+def test_what_the_emulator_lacks_costs_only_the_counts(ptxbench, tmp_path):
+    exotic = changed(
+        PTX, "    ret;", "    barrier.cluster.arrive.aligned;\n    barrier.cluster.wait.aligned;\n    ret;"
+    )
+    exotic = changed(exotic, ".version 6.3\n.target sm_75", ".version 7.8\n.target sm_90")
+    kernels = kernels_folder(tmp_path, ptx=exotic)
+    ran = ptxbench("show", "scale", "--kernels", kernels)
+    assert (ran.status, ran.err) == (0, "")
+    told = " ".join(ran.out.split("ptx against cuda")[1].split())
+    assert "- ptx was not counted: " in told
+    assert "barrier.cluster" in told
+    assert "SASS instructions" in told
+    assert "Executions were counted" not in told
+    found = document(ptxbench("show", "scale", "--kernels", kernels, "--json"))
+    assert list(found["not_counted"]) == ["ptx"]
+    hot = ptxbench("show", "scale", "--kernels", kernels, "--hot")  # which asks for counts and nothing else
+    assert hot.err.startswith("Left out: ")
 
 
 def test_findings_stand_below_the_listings_where_cuda_is_among_them(ptxbench, kernels):
     def told(*more):
         return ptxbench("show", "scale", "--kernels", kernels, *more).out
 
-    assert re.search(r"\n\nptx against cuda\n- ptx .*\n", told())
-    assert re.search(r"\n\nptx against cuda\n- ptx .*\n", told("--diff", "cuda", "ptx"))
-    assert re.search(r"\n\ncuda against ptx\n- cuda .*\n", told("--diff", "ptx", "cuda"))
+    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", told())
+    assert re.search(r"\n\nptx against cuda\n- .*\bptx\b.*\n", told("--diff", "cuda", "ptx"))
+    assert re.search(r"\n\ncuda against ptx\n- .*\bcuda\b.*\n", told("--diff", "ptx", "cuda"))
     assert " against " not in told("--variant", "ptx")
 
 
@@ -108,7 +192,7 @@ executed     CUDA C                                             SASS
 
 
 def test_a_small_listing_is_shown_whole(ptxbench, kernels):
-    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot")
+    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot", "--size", "n=1")
     assert (ran.status, ran.err) == (0, "")
     if all(version.startswith("13.5.") for version in toolchain.versions().values()):
         assert ran.out == WHOLE
@@ -148,12 +232,12 @@ def test_every_instruction_of_the_document_leads_to_its_lines(ptxbench, kernels)
     assert ptx["source"] == []
 
 
-def test_lines_are_counted_at_the_first_check_size_or_at_the_one_given(ptxbench, kernels):
+def test_lines_are_counted_at_the_largest_check_size_or_at_the_one_given(ptxbench, kernels):
     def count(*more):
         shown = document(ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx", "--hot", "--json", *more))
         return max(shown["variants"][0]["executed"].values())
 
-    assert count() == 4  # one CTA of four warps
+    assert count() == 8  # two CTAs of four warps
     assert count("--size", "n=1_000") == 32
 
 
@@ -229,9 +313,8 @@ REFUSED = [
     (["--hot", "--diff", "cuda", "ptx"],
      "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
     (["--pressure", "--ptx"], "--pressure is of SASS in a listing of its own. Leave it out, or use --sass."),
-    (["--size", "n=3"], "--size is where --hot counts. Add --hot."),
-    (["--hot", "--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
-    (["--hot", "--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
+    (["--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
+    (["--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),
     (["--flag", "-G"], "--flag is for a .cu or .ptx file, and 'scale' is a pair."),
     (["--arch", "90"], "'90' is no architecture; write it as sm_90 or sm_90a."),
@@ -252,6 +335,8 @@ FILES = [
     ("two.ptx", ["--diff", "a", "b"], "--diff is for the variants of a pair, and a file has none."),
     ("two.ptx", ["--hot"],
      "--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts."),
+    ("two.ptx", ["--size", "n=3"],
+     "--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts."),
     ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for NVRTC. Leave it out."),
 ]  # fmt: skip
 

@@ -25,7 +25,8 @@ CUDA = Listing(
         Instruction(0x20, "STG.E desc[UR4][R2.64], R5", (".L_x_0",), 7, 1),
         Instruction(0x30, "EXIT", (), 8, 0),
     ),
-    BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256="a"), True, {5: 8, 6: 8, 7: 1000, 8: 8},
+    BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256="a"), True,
+    {line: {"ptx_warp_instructions": count} for line, count in ((5, 8), (6, 8), (7, 1000), (8, 8))},
 )  # fmt: skip
 PTX = Listing(
     "ptx", "ptx", Path("k.ptx"), "k", "sm_90", (), (".visible .entry k(", "mov.b32      %r, 1;", "ret;", "}"), {},
@@ -65,7 +66,7 @@ executed     CUDA C                     live        SASS
 
 
 def test_on_a_wide_terminal_the_ptx_stands_between_them():
-    plain = replace(CUDA, executed=None, sass=tuple(replace(each, live=None) for each in CUDA.sass))
+    plain = replace(CUDA, counted=None, sass=tuple(replace(each, live=None) for each in CUDA.sass))
     told = printed(ListingView(plain), 140)
     assert (
         told
@@ -135,9 +136,9 @@ def test_the_same_machine_code_is_called_so():
 def test_what_is_unlike_is_told_in_sentences_no_wider_than_a_table():
     assert printed(Findings([Case(compare(CUDA, PTX))]), 60).splitlines() == [
         "ptx against cuda",
-        "- ptx needs 6 registers, cuda 8.",
         "- ptx has 5 SASS instructions, cuda 4: 25 % more. Most of it",
         "  is NOP 0 to 1.",
+        "- ptx needs 6 registers, cuda 8.",
     ]
 
 

@@ -263,3 +263,40 @@ def test_a_run_says_once_what_its_times_are_held_against():
         "Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: NVIDIA H100"
     )
     assert limits_notice([COUNTED, TIMED, dataclasses.replace(LIMITED, rounds=[])]) is None
+
+
+# ---- the first finding
+
+
+def explained(**ptx):
+    """A cell whose cuda and ptx are other machine code; `ptx`: what is said of the latter's build."""
+    sides = {"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B")}
+    report = dataclasses.replace(sides["ptx"].build, **ptx)
+    return dataclasses.replace(
+        COUNTED, variants={**sides, "ptx": dataclasses.replace(sides["ptx"], build=report)}, labels=()
+    )
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_first_finding_of_the_pair_stands_on_one_line_below_its_table(width):
+    found = explained(spill_store_bytes=8, spill_load_bytes=8)
+    lines = printed(CellTable(found), width=width).splitlines()
+    (why,) = [line for line in lines if line.startswith("why ")]
+    assert why == "why  Registers spill to memory: ptx 16 bytes a thread."
+    assert lines[lines.index(why) - 2].startswith("ptx ")
+    long = explained(log="ptxas info : (C7508) Potential Performance Loss: " + "a very long remark " * 9)
+    (why,) = [line for line in printed(CellTable(long), width=width).splitlines() if line.startswith("why ")]
+    assert len(why) <= min(width, 100)
+    assert why.endswith("…")
+
+
+def test_what_the_table_or_its_sentence_says_is_no_finding_below_it():
+    assert "why" not in printed(CellTable(explained(sass_sha256="A")))  # the same machine code
+    assert "why" not in printed(CellTable(explained()))  # the same mix
+
+
+def test_of_a_pair_that_was_not_verified_nothing_is_explained():
+    found = explained(spill_store_bytes=8)
+    wrong = dataclasses.replace(found.variants["ptx"], status="wrong", reason="k.ptx: no.")
+    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))
+    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={"ptx": found.variants["ptx"]})))

@@ -1,0 +1,30 @@
+"""What a variant does, line by line, on the emulator: the counters that findings about executions need."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.discovery import Found
+from ptxbench.pair import Size
+from ptxbench.toolchain import Build
+
+
+def size_of(found: Found) -> Size:
+    """Where a pair is counted unless a size is given: its check size with the most bytes.
+
+    The first one is often a single element, where nothing coalesces and nothing conflicts.
+    """
+    return max(found.pair.check_sizes, key=found.pair.compulsory_bytes)
+
+
+def count(found: Found, build: Build, size: Size) -> Mapping[int, Mapping[str, int]]:
+    """The emulator's counters by line of the build's PTX, of one launch at that size.
+
+    Raises KernelError, such as UnsupportedInstruction, for what cannot be executed.
+    """
+    pair = found.pair
+    arguments = pair.make_arguments(size, seed=1)
+    outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+    lines = outcome.by_line or {}
+    return {line: {name: int(value) for name, value in counts.items()} for line, counts in lines.items()}

@@ -1,0 +1,206 @@
+"""What two variants ask of memory and of the warps' lanes, by the emulator's counters, and on which lines.
+
+Counted is PTX; sectors, bank conflicts and divergence mostly survive what ptxas does to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ptxbench.explanation.finding import Contrast, Finding, Place, Side, percent, relation
+from ptxbench.metrics import CLASSES
+from ptxbench.units import si
+
+SECTOR_BYTES = 32
+
+WASTEFUL = 2
+"""Times the sectors that a request's bytes need at the least: from here on a line is worth naming."""
+
+NOTICEABLE = 0.05
+"""Of what two sides do, a difference below this is not told: the ends of a small size make it."""
+
+WORTH = 0.1
+"""Of all sectors of a side, those of a line that is worth naming."""
+
+RARE = 0.01
+"""Of the instructions of warps, fewer atomics than this are not told of: a ticket a CTA."""
+
+SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
+CONFLICTS = ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")
+SHARED = ("ptx_shared_load_requests", "ptx_shared_store_requests")
+ATOMICS = ("ptx_atomic_global_requests", "ptx_atomic_shared_requests")
+
+
+def unlike(before: float, after: float) -> bool:
+    return abs(after - before) > NOTICEABLE * max(before, after)
+
+
+def sectors(contrast: Contrast) -> Iterator[Finding]:
+    """32-byte sectors of global memory, where one side touches more."""
+    counts = contrast.sums(*SECTORS)
+    if counts is None or not unlike(*counts):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    more = contrast.left if before > after else contrast.right
+    place = first_place(more, *SECTORS)
+    text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}: {relation(before, after)}"
+    yield Finding(
+        "sectors",
+        f"{text}{f'; of {more.name} most at {place}' if place else ''}.",
+        f"{text}.",
+        {"sectors": contrast.figures(counts)},
+        (place,) if place else (),
+    )
+
+
+Request = tuple[int, str, float, float]
+"""Line of the PTX, `load` or `store`, sectors that a request of it touches, and sectors that its bytes need."""
+
+
+def requests(contrast: Contrast) -> Iterator[Finding]:
+    """The line of a side whose requests touch far more sectors than their bytes need, where the other has none such."""
+    found = [worst_request(side) for side in contrast]
+    if not alike(found):
+        for side, request in zip(contrast, found, strict=True):
+            if request:
+                yield wasteful_request([side], [request])
+
+
+def requests_of_both(contrast: Contrast) -> Iterator[Finding]:
+    """The same where both sides have one: no difference, and still what their bandwidth is spent on."""
+    found = [worst_request(side) for side in contrast]
+    if alike(found):
+        yield wasteful_request(contrast, [each for each in found if each])
+
+
+def alike(found: Sequence[Request | None]) -> bool:
+    left, right = found
+    return left is not None and right is not None and left[1] == right[1] and not unlike(left[2], right[2])
+
+
+def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding:
+    places = tuple(side.place(request[0]) for side, request in zip(sides, found, strict=True))
+    _, noun, touched, needed = found[0]
+    return Finding(
+        "sectors per request",
+        f"At {' and '.join(map(str, places))} a warp's {noun} touches {touched:.3g} sectors, "
+        f"and its bytes would fit in {needed:.3g}.",
+        f"A {noun} touches {touched:.3g} sectors for {needed:.3g} of bytes, at {places[0]}.",
+        {
+            "sectors per request": {side.name: request[2] for side, request in zip(sides, found, strict=True)},
+            "sectors needed": {side.name: request[3] for side, request in zip(sides, found, strict=True)},
+        },
+        places,
+    )
+
+
+def worst_request(side: Side) -> Request | None:
+    """The line that wastes most, where that is much; None where none does, or lines were not counted."""
+    lines = side.listing.counted if side.listing else None
+    total = side.sum(*SECTORS)
+    if not lines or not total:
+        return None
+    worst = None
+    wasted = 0.0
+    for line, counts in lines.items():
+        for noun in ("load", "store"):
+            asked = counts.get(f"ptx_global_{noun}_requests", 0)
+            touched = counts.get(f"ptx_global_{noun}_sectors", 0)
+            if not asked or touched < WORTH * total:
+                continue
+            needed = max(1.0, counts.get(f"ptx_global_{noun}_bytes", 0) / asked / SECTOR_BYTES)
+            if touched >= WASTEFUL * needed * asked and touched - needed * asked > wasted:
+                wasted = touched - needed * asked
+                worst = (line, noun, touched / asked, needed)
+    return worst
+
+
+def conflicts(contrast: Contrast) -> Iterator[Finding]:
+    """Passes over shared memory that bank conflicts add, where one side has more."""
+    counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
+    if counts is None or asked is None or not unlike(*counts):
+        return
+    told = [
+        f"{name} {si(count)}{f' ({count / total:.2g} an access)' if total else ''}" if count else f"{name} none"
+        for name, count, total in zip(contrast.names, counts, asked, strict=True)
+    ]
+    places = tuple(place for side in contrast if (place := first_place(side, *CONFLICTS)))
+    where = f"; most at {' and '.join(map(str, places))}" if places else ""
+    yield Finding(
+        "bank conflicts",
+        f"Passes over shared memory that bank conflicts add: {', '.join(told)}{where}.",
+        f"Bank conflicts: {', '.join(told)}.",
+        {"bank conflicts": contrast.figures(counts), "shared accesses": contrast.figures(asked)},
+        places,
+    )
+
+
+def atomics(contrast: Contrast) -> Iterator[Finding]:
+    """Requests of atomics."""
+    counts, whole = contrast.sums(*ATOMICS), contrast.sums("ptx_warp_instructions")
+    if counts is None or whole is None or not unlike(*counts) or max(counts) < RARE * max(whole):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}: {relation(before, after)}."
+    places = tuple(place for side in contrast if (place := first_place(side, *ATOMICS)))
+    yield Finding("atomics", text, "", {"atomic requests": contrast.figures(counts)}, places)
+
+
+def divergence(contrast: Contrast) -> Iterator[Finding]:
+    """Branches whose lanes part. ptxas often makes guards of them, so that this comes after what is of the code."""
+    counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
+    if counts is None or branches is None or not unlike(*counts):
+        return
+    told = [
+        f"{name} {count:,.0f} of {total:,.0f}" if count else f"{name} none"
+        for name, count, total in zip(contrast.names, counts, branches, strict=True)
+    ]
+    more = contrast.left if counts[0] > counts[1] else contrast.right
+    place = first_place(more, "ptx_divergent_branches")
+    text = f"Branches of the PTX whose lanes part: {', '.join(told)}"
+    yield Finding(
+        "divergence",
+        f"{text}{f'; most at {place}' if place else ''}.",
+        f"{text}.",
+        {"divergent branches": contrast.figures(counts), "branches": contrast.figures(branches)},
+        (place,) if place else (),
+    )
+
+
+def first_place(side: Side, *names: str) -> Place | None:
+    """Where most of these counters stand; None where lines were not counted."""
+    line = next(iter(side.by_line(*names)), None)
+    return None if line is None else side.place(line)
+
+
+def barriers(contrast: Contrast) -> Iterator[Finding]:
+    """Arrivals of warps at barriers."""
+    counts = contrast.sums("ptx_barriers")
+    if counts is None or not unlike(*counts):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}: {relation(before, after)}."
+    yield Finding("barriers", text, "", {"barriers": contrast.figures(counts)})
+
+
+EXECUTED = "executed instructions"
+
+
+def executed(contrast: Contrast) -> Iterator[Finding]:
+    """PTX instructions that warps execute, and the class that most of a difference is of."""
+    counts = contrast.sums("ptx_warp_instructions")
+    if counts is None or not all(counts) or not unlike(*counts):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    text = f"Before ptxas, warps execute {si(after)} PTX instructions in {b}, {si(before)} in {a}"
+    share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
+    figures = {"ptx_warp_instructions": contrast.figures(counts)}
+    of_class = {name: contrast.sums(f"ptx_warp_instructions_{name}") or (0.0, 0.0) for name in CLASSES}
+    name, (left, right) = max(of_class.items(), key=lambda item: abs(item[1][0] - item[1][1]))
+    figures[f"ptx_warp_instructions_{name}"] = contrast.figures((left, right))
+    yield Finding(
+        EXECUTED,
+        f"{text}: {share}. Most of it is {CLASSES[name]}, {si(right)} against {si(left)}.",
+        f"Before ptxas: {share} PTX instructions executed in {b} than in {a}.",
+        figures,
+    )
