@@ -1,0 +1,223 @@
+"""CODES: everything that `check` can say of a candidate, by a name that programs can rely on. Data only.
+
+A code never changes its meaning, and one that is no longer used is not given to another. `docs/check.md` holds the
+same table; a test compares them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+ERROR, WARNING, UNJUDGED = "error", "warning", "unjudged"
+"""What a finding does: rejects the candidate, tells of it, or leaves it without a verdict."""
+
+
+@dataclass(frozen=True)
+class Code:
+    """`stage`: where it is found, several separated by blanks. `hint`: what to do, where the finding has no better."""
+
+    name: str
+    stage: str
+    gravity: str
+    meaning: str
+    hint: str
+
+
+RUNS = "results hidden values repeats"
+ANY = "any"
+
+CODES = {
+    code.name: code
+    for code in (
+        # ---- the text
+        Code("file-too-large", "parses", ERROR,
+             "The file is longer than any kernel.",
+             "Leave out what the kernel does not need."),
+        Code("not-ascii", "parses", ERROR,
+             "PTX with a byte that is not ASCII.",
+             "Write ASCII alone, in comments too."),
+        Code("bad-include", "parses", ERROR,
+             "CUDA C that includes, or asks for, a file which is not one of CUDA's headers.",
+             "Put what it needs into the file itself."),
+        Code("does-not-compile", "parses", ERROR,
+             "NVRTC refuses the CUDA C.",
+             "Correct the line that is named."),
+        Code("syntax", "parses", ERROR,
+             "The text is not PTX.",
+             "Correct the line that is named."),
+        Code("nested-too-deep", "parses", ERROR,
+             "Blocks or lists within each other beyond any need.",
+             "Take the nesting apart."),
+        Code("too-many-registers", "parses", ERROR,
+             "More registers declared than a kernel can name.",
+             "Declare as many as it uses."),
+        Code("too-much-memory", "parses", ERROR,
+             "Variables of a size that no launch of a pair needs.",
+             "Declare smaller variables."),
+        Code("not-readable", "parses", UNJUDGED,
+             "ptxas takes the text and the emulator cannot read it.",
+             "Write the line in the usual way, or judge it on a GPU."),
+        # ---- the tools
+        Code("refused", "assembles", ERROR,
+             "ptxas refuses a line, or the whole.",
+             "Correct the line that is named."),
+        Code("wrong-target", "assembles", ERROR,
+             "The .target is not one that can be assembled for this architecture.",
+             "Lower .target, or name the architecture with --arch."),
+        Code("no-entry", "signature", ERROR,
+             "There is no kernel of the pair's name.",
+             "Name the kernel after the pair."),
+        Code("wrong-signature", "signature", ERROR,
+             "The parameters are not those of the pair, in order, size and kind.",
+             "Take the parameters of the pair's own kernels."),
+        # ---- lint
+        Code("nc-of-written", "lint", ERROR,
+             "A .nc load of memory that the kernel writes, which is undefined: the load may see what was there "
+             "before.",
+             "Load it without .nc."),
+        Code("empty-mask", "lint", ERROR,
+             "A warp-wide instruction that names no lane, which is undefined.",
+             "Name the lanes that execute it."),
+        Code("misaligned-vector", "lint", ERROR,
+             "A vector access to a variable at a place that is no multiple of the vector's bytes: it faults, or "
+             "does so by luck alone not.",
+             "Align the variable with .align, and the offset."),
+        Code("odd-vector-offset", "lint", WARNING,
+             "A vector access whose constant offset is no multiple of the vector's bytes.",
+             "It faults unless the register makes up for it; see what it holds."),
+        Code("writable-module-state", "lint", WARNING,
+             "A variable of the module that the kernel writes: it outlives the launch.",
+             "Keep what a launch needs in its arguments; nobody resets the variable."),
+        Code("reads-clock", "lint", WARNING,
+             "The kernel reads a clock, so that it can behave otherwise when it is timed.",
+             "Leave it out, unless the pair asks for it."),
+        Code("reads-hardware", "lint", WARNING,
+             "The kernel reads where it runs (%smid, %nsmid, %gridid, ...), so that results can depend on it.",
+             "Leave it out, unless the pair asks for it."),
+        Code("partial-mask", "lint", WARNING,
+             "A warp-wide instruction that names some lanes only.",
+             "Undefined unless exactly these lanes execute it; see that they do."),
+        Code("setmaxnreg-dropped", "lint", WARNING,
+             "setmaxnreg without .minnctapersm or .maxnreg: ptxas drops it and says so in an info line only.",
+             "Add .minnctapersm 1 beside .maxntid or .reqntid."),
+        Code("contracts", "lint", WARNING,
+             "mul and add without a rounding modifier, which the assembler may contract to one fma with other bits.",
+             "Write fma.rn, or .rn on both."),
+        Code("inline-asm", "lint", WARNING,
+             "CUDA C with inline PTX: compared as such, and not as what the compiler makes.",
+             "Say so where you report it, or write a .ptx."),
+        # ---- one launch
+        Code("wrong-result", RUNS, ERROR,
+             "An output differs from the float64 reference by more than the pair's tolerance.",
+             "See the element and the size that are named; --seed repeats the data."),
+        Code("output-unwritten", RUNS, ERROR,
+             "Elements of an output still hold what was there before the launch.",
+             "Write every element of every output."),
+        Code("input-changed", RUNS, ERROR,
+             "The kernel writes to an array that the pair gives it to read.",
+             "Write to the outputs alone."),
+        Code("memory-fault", RUNS, ERROR,
+             "An access outside every array, or misaligned.",
+             "Check the guard of that line."),
+        Code("trap", RUNS, ERROR,
+             "The kernel stopped itself: trap, or an assert that failed.",
+             "See the condition before that line."),
+        Code("deadlock", RUNS, ERROR,
+             "Threads wait for others that never come.",
+             "Let every thread come to the same barrier."),
+        Code("endless", RUNS, ERROR,
+             "A warp ran more loop iterations than the limit.",
+             "See that the loop ends; --fuel raises the limit."),
+        Code("launch-refused", RUNS, ERROR,
+             "The kernel cannot be launched with the pair's block, grid or shared memory.",
+             "Allow the pair's block with .maxntid or .reqntid."),
+        Code("nothing-counts", "results", UNJUDGED,
+             "The pair's own kernels fail wherever the candidate does.",
+             "Repair the pair first: ptxbench run tells what is wrong with it."),
+        Code("unsupported", RUNS + " sanitizer", UNJUDGED,
+             "An instruction that the emulator does not have.",
+             "Judge it on a GPU, or write it in another way."),
+        Code("emulator-crash", RUNS + " sanitizer", UNJUDGED,
+             "The emulator itself failed.",
+             "Report it as a bug with the candidate."),
+        # ---- the sanitizer
+        Code("out-of-bounds", "sanitizer", ERROR,
+             "An access outside an array, or outside the shared or local memory.",
+             "Check the guard of that line."),
+        Code("misaligned", "sanitizer", ERROR,
+             "An access at an address that is no multiple of its size.",
+             "Align the address."),
+        Code("uninitialised", "sanitizer", ERROR,
+             "A register or memory is read before anything was written to it.",
+             "Write it on every path."),
+        Code("race", "sanitizer", ERROR,
+             "Two threads use one byte of shared memory, one writes it, and no barrier lies between.",
+             "Put a barrier between the two lines."),
+        Code("divergent-barrier", "sanitizer", ERROR,
+             "Lanes of a warp wait at different barriers.",
+             "Move the barrier out of the branch."),
+        Code("barrier-after-exit", "sanitizer", ERROR,
+             "A thread exits that others wait for at a barrier.",
+             "Let every thread arrive before it exits."),
+        Code("pending-copy", "sanitizer", ERROR,
+             "What an asynchronous copy is still writing is read.",
+             "Wait for the copy first."),
+        Code("member-mask", "sanitizer", ERROR,
+             "A lane executes a warp-wide instruction whose mask does not name it, or the other way round.",
+             "Name the lanes that execute it."),
+        Code("schedule", "sanitizer", ERROR,
+             "Another schedule of the warp's lanes gives other results.",
+             "Add the bar.warp.sync or the barrier that is missing."),
+        # ---- several launches
+        Code("depends-on-address", "repeats", ERROR,
+             "The result is another where the arrays lie elsewhere.",
+             "Compute from the contents alone."),
+        Code("depends-on-output", "repeats", ERROR,
+             "The result depends on what an output held before the launch.",
+             "Write an output before you read it."),
+        Code("depends-on-launch", "repeats", ERROR,
+             "A launch after others gives another result than the first.",
+             "Keep nothing between launches."),
+        Code("depends-on-threads", "repeats", ERROR,
+             "The result depends on the order in which CTAs run.",
+             "Synchronise the CTAs, or make them independent."),
+        Code("bits-differ", "repeats", WARNING,
+             "Launches on the same data differ in bits, within the tolerance.",
+             "Fix the order of operations if results are to be repeatable."),
+        # ---- against the pair
+        Code("spills", "resources", WARNING,
+             "Registers are spilled to memory.",
+             "Use fewer at once, or allow more with a smaller .maxntid."),
+        Code("more-registers", "resources", WARNING,
+             "Fewer warps fit on an SM than of every variant of the pair.",
+             "Use fewer registers or less shared memory."),
+        Code("cannot-launch", "resources", ERROR,
+             "A CTA of the pair's launch takes more registers or shared memory than an SM has.",
+             "Use fewer, or limit them with .maxntid or .maxnreg."),
+        Code("same-code", "resources", WARNING,
+             "The machine code is that of a variant of the pair.",
+             "There is nothing to measure: both are one kernel."),
+        Code("slower-counts", "counts", WARNING,
+             "More memory sectors or warp instructions than of every variant of the pair.",
+             "See the counts; the lines that execute most are told by ptxbench exec."),
+        Code("not-timed", "time", UNJUDGED,
+             "The device gave no time.",
+             "See the reason that is named."),
+        Code("wrong-on-gpu", "time", ERROR,
+             "The emulator finds the kernel right and the GPU does not.",
+             "Look for what the emulator cannot see: races between CTAs, caches, .nc."),
+        Code("fewer-targets", "portability", WARNING,
+             "Targets that the pair's PTX can be assembled for and the candidate cannot.",
+             "See the line that is refused there."),
+        # ---- limits
+        Code("time-limit", ANY, ERROR,
+             "The stage took longer than the limit.",
+             "Make the kernel smaller; --timeout raises the limit."),
+        Code("memory-limit", ANY, ERROR,
+             "The stage took more memory than the limit.",
+             "Make the kernel smaller; --memory raises the limit."),
+        Code("crashed", ANY, ERROR,
+             "The process that judged the candidate died, as of a compiler that runs out of its stack.",
+             "Make the text simpler there."),
+    )
+}  # fmt: skip

@@ -1,0 +1,174 @@
+"""A judgement in a process of its own, with limits of time and memory: whatever the candidate does ends with it.
+
+The process is told what to do as JSON and answers as JSON, a line an event, so that even one which a candidate had
+taken over could only lie about itself, and not run anything here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ptxbench import cache, errors
+from ptxbench.check.findings import REJECTED, STAGES, Finding, Judgement, StageResult, finding, from_document
+from ptxbench.check.source import SUFFIXES, read
+from ptxbench.check.stages import Settings
+from ptxbench.errors import PtxbenchError
+
+MOST_ANSWER = 16 << 20
+"""Bytes that the process may answer with."""
+
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds of the whole judgement, and bytes of address space of each of its processes."""
+
+    seconds: float = 120.0
+    memory_bytes: int = 6 * GIB
+
+
+@dataclass(frozen=True)
+class Task:
+    """What to judge, against which pair, and how."""
+
+    pair: str
+    kernels: Path
+    arch: str
+    seed: int
+    settings: Settings = field(default_factory=Settings)
+    limits: Limits = field(default_factory=Limits)
+
+    def to_json(self, path: Path) -> str:
+        """For the process, with the place of the candidate's text."""
+        document = dataclasses.asdict(self)
+        return json.dumps({**document, "kernels": str(self.kernels.absolute()), "path": str(path)})
+
+
+def judge(candidate: Path, task: Task, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
+    """Judge a file; `begin` hears of each stage.
+
+    Raises UsageError for a file that cannot be read, and what the pair and the tools raise; never for the candidate.
+    """
+    content = read(candidate)
+    with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
+        alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
+        alone.mkdir()
+        path = alone / candidate.name
+        path.write_bytes(content)
+        return from_process(path, task, Path(folder), begin)
+
+
+def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], None]) -> Judgement:
+    """The judgement of a process that is started for it; one of its end where it does not live to give any."""
+    errors_file = folder / "errors"
+    with errors_file.open("wb") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ptxbench.check.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            cwd=path.parent,
+            env=environment(folder),
+            start_new_session=True,  # so that its own processes end with it
+        )
+    stages: list[StageResult] = []
+    findings: list[Finding] = []
+    current = next(iter(STAGES))
+    ending = "crashed"
+    try:
+        for event in events(process, task.to_json(path), task.limits.seconds):
+            if "begin" in event:
+                current = event["begin"]
+                begin(current)
+            elif "done" in event:
+                stages.append(StageResult(**event["done"]))
+                findings += [Finding(**each) for each in event["findings"]]
+            elif "judgement" in event:
+                return from_document(event["judgement"])
+            elif "error" in event:
+                raise own_error(event["error"], event["message"])
+            elif "ended" in event:
+                ending = event["ended"]
+    except TimeoutError:
+        ending = "time-limit"
+    finally:
+        end(process)
+    told = endings(ending, process.returncode, task.limits, errors_file)
+    findings.append(finding(current, ending, told))
+    stages.append(StageResult(current, REJECTED, "ended", 0.0))
+    return Judgement(path.name, SUFFIXES[path.suffix], task.pair, task.arch, task.seed, tuple(stages), tuple(findings))
+
+
+def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Iterator[Mapping[str, Any]]:
+    """What the process tells, until it ends. Raises TimeoutError once `seconds` have passed."""
+    assert process.stdin is not None
+    assert process.stdout is not None
+    deadline = time.monotonic() + seconds
+    try:
+        process.stdin.write(task.encode())
+        process.stdin.close()
+    except BrokenPipeError:
+        return
+    waiting = selectors.DefaultSelector()
+    waiting.register(process.stdout, selectors.EVENT_READ)
+    pending, size = b"", 0
+    while True:
+        if not waiting.select(max(0.0, deadline - time.monotonic())):
+            raise TimeoutError
+        part = os.read(process.stdout.fileno(), 1 << 16)
+        size += len(part)
+        if not part or size > MOST_ANSWER:
+            return
+        *lines, pending = (pending + part).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """End the process and all that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        if pipe is not None and not pipe.closed:
+            pipe.close()
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Its temporary files go where they are removed, and the cache is where it was although its folder is another."""
+    kept = cache.folder()
+    return {**os.environ, "TMPDIR": str(folder), **({"PTXBENCH_CACHE": str(kept.absolute())} if kept else {})}
+
+
+def own_error(kind: str, message: str) -> PtxbenchError:
+    """The error of ptxbench's that the process met."""
+    found = getattr(errors, kind, None)
+    known = isinstance(found, type) and issubclass(found, PtxbenchError) and found is not errors.IncompletePair
+    return found(message) if known and found is not None else errors.PairError(message)
+
+
+def endings(code: str, status: int, limits: Limits, errors_file: Path) -> str:
+    """How a process ended that gave no judgement."""
+    if code == "time-limit":
+        return f"not done after {limits.seconds:g} s."
+    if code == "memory-limit":
+        return f"not done with {limits.memory_bytes / GIB:g} GiB of memory."
+    last = errors_file.read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
+    if status > 0:
+        return f"the process ended with exit status {status}: {''.join(last)[:200]}"
+    name = signal.Signals(-status).name if status else "no answer"
+    return f"the process ended with {name}."

@@ -1,0 +1,118 @@
+"""What a judgement is: findings, stages and the verdict. Data only, and as JSON has it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptxbench.check.codes import CODES, ERROR, UNJUDGED
+
+ACCEPTED, REJECTED, NO_VERDICT = "accepted", "rejected", "unjudged"
+EXIT_CODES = {ACCEPTED: 0, REJECTED: 4, NO_VERDICT: 5}
+
+PASSED, WARNED, SKIPPED = "passed", "warned", "skipped"
+
+STAGES = {
+    "parses": "read",
+    "assembles": "assembled by ptxas",
+    "signature": "held against the pair's arguments",
+    "lint": "searched for what no launch shows",
+    "results": "run at the pair's check sizes",
+    "hidden": "run at sizes that the pair does not name",
+    "values": "run on NaN, infinities, extremes and shared inputs",
+    "sanitizer": "run under the sanitizer",
+    "repeats": "launched again elsewhere, later and on other data",
+    "resources": "held against the pair's variants",
+    "counts": "counted against the pair's variants",
+    "time": "timed against the pair's variants",
+    "portability": "assembled for other targets",
+}
+"""In order; what is done in each. The first that rejects ends the judgement."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was found. `line` and `column` count from 1, in the candidate's file; None where there is none."""
+
+    stage: str
+    code: str
+    line: int | None
+    column: int | None
+    message: str
+    hint: str
+
+    @property
+    def gravity(self) -> str:
+        return CODES[self.code].gravity
+
+
+def finding(
+    stage: str, code: str, message: str, line: int | None = None, column: int | None = None, hint: str = ""
+) -> Finding:
+    """A finding with the hint of its code, where it has none of its own."""
+    return Finding(stage, code, line, column, message, hint or CODES[code].hint)
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """One stage: passed, warned, rejected, unjudged or skipped; `told` says in words what was done, or why not."""
+
+    stage: str
+    verdict: str
+    told: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """All that is known of one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
+
+    file: str
+    language: str
+    pair: str
+    arch: str
+    seed: int
+    stages: Sequence[StageResult] = ()
+    findings: Sequence[Finding] = ()
+    compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    ratios: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """By variant of the pair: the candidate's figure over the variant's, of each of RANKED and of the time."""
+    targets: Mapping[str, bool] = field(default_factory=dict)
+    """Which targets it can be assembled for, of those that were tried."""
+    notes: Sequence[str] = ()
+
+    @property
+    def verdict(self) -> str:
+        gravities = {each.gravity for each in self.findings}
+        return REJECTED if ERROR in gravities else NO_VERDICT if UNJUDGED in gravities else ACCEPTED
+
+    @property
+    def ended_at(self) -> str | None:
+        """The stage that rejected it, or could not judge it."""
+        return next((each.stage for each in self.stages if each.verdict in (REJECTED, NO_VERDICT)), None)
+
+    @property
+    def decisive(self) -> Finding | None:
+        """The first finding that made the verdict."""
+        wanted = {REJECTED: ERROR, NO_VERDICT: UNJUDGED}.get(self.verdict)
+        return next((each for each in self.findings if each.gravity == wanted), None)
+
+
+def to_document(judgement: Judgement) -> dict[str, Any]:
+    """As `--json` has it: the fields, and what follows from them."""
+    decisive = judgement.decisive
+    document = dataclasses.asdict(judgement)
+    document["findings"] = [{**dataclasses.asdict(each), "gravity": each.gravity} for each in judgement.findings]
+    ends = {"verdict": judgement.verdict, "stage": judgement.ended_at, "code": decisive.code if decisive else None}
+    return {"file": document.pop("file"), **ends, **document}
+
+
+def from_document(document: Mapping[str, Any]) -> Judgement:
+    """The judgement that was written. KeyError or TypeError for what is none."""
+    fields = {each.name: document[each.name] for each in dataclasses.fields(Judgement)}
+    names = [each.name for each in dataclasses.fields(Finding)]
+    fields["findings"] = tuple(Finding(**{name: each[name] for name in names}) for each in fields["findings"])
+    fields["stages"] = tuple(StageResult(**each) for each in fields["stages"])
+    return Judgement(**fields)

@@ -1,0 +1,109 @@
+"""One launch of a candidate, or of a pair's own kernel, on the emulator: how, and what it left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ptxbench import emulator
+from ptxbench.emulator.findings import Finding
+from ptxbench.pair import Array, Launch, Out, Pair
+from ptxbench.verify import Expected
+
+FUEL = 1 << 20
+"""Loop iterations that a warp may run; no check size of a shipped pair asks for a hundredth of it."""
+
+POISON = 0xFF
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """What is launched: an entry of a PTX text, as one of an architecture."""
+
+    ptx: str
+    entry: str
+    arch: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """Data for one launch and what must come of it. `label` tells it in a message: `n=257, with NaN`.
+
+    `aliases`: inputs that are another one's memory, {second: first}.
+    """
+
+    label: str
+    launch: Launch
+    arguments: Mapping[str, Any]
+    expected: Expected
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class How:
+    """What may vary from launch to launch without a right kernel's result doing so.
+
+    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before.
+    """
+
+    placement: int | None = None
+    poison: int = POISON
+    threads: int | None = None
+    sanitize: bool = False
+    fuel: int = FUEL
+
+
+@dataclass(frozen=True)
+class Left:
+    """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says."""
+
+    outputs: Mapping[str, Array]
+    changed: str | None
+    counters: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
+    """Launch once on copies of the case's arguments. Raises KernelError as `emulator.run` does.
+
+    `kept`: the module's variables from launch to launch; without it each launch starts with fresh ones.
+    """
+    copies: dict[str, Any] = {}
+    for arg in pair.args:
+        value = case.arguments[arg.name]
+        if arg.name in case.aliases:
+            copies[arg.name] = copies[case.aliases[arg.name]].reshape(value.shape)
+        else:
+            copies[arg.name] = value.copy() if isinstance(value, np.ndarray) else value
+        if isinstance(arg, Out):
+            copies[arg.name].reshape(-1).view(np.uint8)[:] = how.poison
+    execution = emulator.run(
+        kernel.ptx,
+        kernel.entry,
+        grid=case.launch.grid_xyz,
+        block=case.launch.block_xyz,
+        args=list(copies.values()),
+        dynamic_shared_bytes=case.launch.shared_bytes,
+        arch=kernel.arch,
+        sanitize=how.sanitize,
+        threads=how.threads,
+        fuel=how.fuel,
+        placement=how.placement,
+        kept=kept,
+    )
+    changed = next(
+        (
+            name
+            for name, value in copies.items()
+            if isinstance(value, np.ndarray)
+            and name not in pair.outputs
+            and value.tobytes() != case.arguments[name].tobytes()
+        ),
+        None,
+    )
+    outputs = {name: copies[name] for name in pair.outputs}
+    return Left(outputs, changed, execution.counters, execution.findings, execution.notes)

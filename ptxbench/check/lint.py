@@ -1,0 +1,217 @@
+"""What is wrong with a kernel that no launch may show: read from its text. Knows PTX, and of pairs only the arguments.
+
+A rule is a function from a kernel to its complaints; RULES lists them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.check.roots import Roots, constants, of, registers, roots
+from ptxbench.emulator.syntax import (
+    Address,
+    Function,
+    Immediate,
+    Instruction,
+    Module,
+    Operand,
+    Register,
+    Special,
+    Symbol,
+    Variable,
+    Vector,
+)
+from ptxbench.pair import Argument, Scalar
+
+FULL_MASK = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """A code, the line of the PTX, and what was found there."""
+
+    code: str
+    line: int
+    message: str
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A kernel or function of the candidate, and what the rules ask of it."""
+
+    module: Module
+    function: Function
+    args: Sequence[Argument]
+
+    @cached_property
+    def roots(self) -> Roots:
+        return roots(self.function)
+
+    @cached_property
+    def constants(self) -> dict[str, int]:
+        return constants(self.function)
+
+    @cached_property
+    def pointers(self) -> frozenset[str]:
+        """The parameters that are arrays of the pair."""
+        pairs = zip(self.function.params, self.args, strict=False) if self.function.entry else ()
+        return frozenset(param.name for param, arg in pairs if not isinstance(arg, Scalar))
+
+    @cached_property
+    def variables(self) -> dict[str, Variable]:
+        return {**self.module.variables, **self.function.variables}
+
+    def targets(self, instruction: Instruction) -> frozenset[str]:
+        """The roots of the places in memory that an instruction names."""
+        addresses = [each for each in instruction.operands if isinstance(each, Address)]
+        return frozenset().union(*(of(each, self.roots) for each in addresses))
+
+    def value(self, operand: Operand) -> int | None:
+        """The whole number that an operand always is; None where that is not known."""
+        if isinstance(operand, Immediate):
+            return operand.value if isinstance(operand.value, int) else None
+        return self.constants.get(operand.name) if isinstance(operand, Register) else None
+
+
+def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint]:
+    """The complaints of every rule, each once, in the order of the lines."""
+    functions = [each for each in module.functions.values() if not each.entry or each.name == entry]
+    found = {
+        complaint
+        for function in functions
+        for rule in RULES
+        for complaint in rule(Subject(module, function, args))
+    }  # fmt: skip
+    return sorted(found, key=lambda each: (each.line, each.code, each.message))
+
+
+WRITES = re.compile(r"(st|atom|red)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
+
+
+def writes(subject: Subject) -> Iterator[tuple[Instruction, frozenset[str]]]:
+    """The instructions that write to memory, and into what."""
+    for each in subject.function.instructions:
+        if WRITES.match(each.opcode) and not each.opcode.startswith("st.param"):
+            first = next((operand for operand in each.operands if isinstance(operand, Address)), None)
+            if first is not None:
+                yield each, of(first, subject.roots)
+
+
+def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
+    """`.nc` promises that nobody writes the memory while the kernel runs."""
+    written = {name: each.line for each, names in writes(subject) for name in names & subject.pointers}
+    for each in subject.function.instructions:
+        if each.opcode.startswith("ld.global") and ".nc" in each.opcode:
+            for name in sorted(subject.targets(each) & written.keys()):
+                yield Complaint(
+                    "nc-of-written", each.line, f"{each.opcode} of '{name}', to which line {written[name]} writes."
+                )
+
+
+def state(subject: Subject) -> Iterator[Complaint]:
+    """A variable of the module that is written; where nothing tells which are, each whose address is used."""
+    variables = {name for name, each in subject.module.variables.items() if each.space == "global"}
+    told: set[str] = set()
+    for each, names in writes(subject):
+        for name in sorted(names & variables - told):
+            told.add(name)
+            line = subject.module.variables[name].line
+            yield Complaint(
+                "writable-module-state", line, f"'{name}' is written at line {each.line} and outlives the launch."
+            )
+
+
+CLOCKS = ("%clock", "%globaltimer", "%pm")
+HARDWARE = ("%smid", "%nsmid", "%gridid", "%warpid", "%nwarpid", "%envreg", "%current_graph_exec")
+
+
+def special(code: str, names: tuple[str, ...], told: str) -> Callable[[Subject], Iterator[Complaint]]:
+    """A rule on predefined registers."""
+
+    def rule(subject: Subject) -> Iterator[Complaint]:
+        for each in subject.function.instructions:
+            for operand in each.operands:
+                if isinstance(operand, Special) and operand.name.startswith(names):
+                    yield Complaint(code, each.line, f"{operand.name} {told}.")
+
+    return rule
+
+
+MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")
+
+
+def masks(subject: Subject) -> Iterator[Complaint]:
+    """A mask that is known and is not that of a whole warp."""
+    for each in subject.function.instructions:
+        if not MASKED.match(each.opcode) or not each.operands:
+            continue
+        mask = subject.value(each.operands[0 if each.opcode.startswith("bar.") else -1])
+        if mask is not None and mask & FULL_MASK != FULL_MASK:
+            code = "partial-mask" if mask & FULL_MASK else "empty-mask"
+            yield Complaint(code, each.line, f"{each.opcode} names the lanes {mask & FULL_MASK:#010x}.")
+
+
+def dropped_setmaxnreg(subject: Subject) -> Iterator[Complaint]:
+    if subject.function.directives.keys() & {".minnctapersm", ".maxnreg"} or not subject.function.entry:
+        return
+    for each in subject.function.instructions:
+        if each.opcode.startswith("setmaxnreg"):
+            yield Complaint("setmaxnreg-dropped", each.line, f"{each.opcode} in an entry without .minnctapersm.")
+
+
+CONTRACTABLE = re.compile(r"(mul|add|sub)((?:\.ftz|\.sat)*)\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64)$")
+
+
+def contraction(subject: Subject) -> Iterator[Complaint]:
+    """A product without a rounding modifier that goes into a sum without one."""
+    products: dict[str, tuple[int, str]] = {}
+    for each in subject.function.instructions:
+        if not (match := CONTRACTABLE.match(each.opcode)):
+            continue
+        if match[1] == "mul":
+            products.update((name, (each.line, match[3])) for name in registers(each.operands[0]))
+            continue
+        for operand in each.operands[1:]:
+            if isinstance(operand, Register) and products.get(operand.name, (0, ""))[1] == match[3]:
+                line = products[operand.name][0]
+                yield Complaint("contracts", each.line, f"{each.opcode} of the mul of line {line}.")
+
+
+VECTOR = re.compile(r"\.v([248])\b.*\.[a-z]+(\d+)$")
+
+
+def vectors(subject: Subject) -> Iterator[Complaint]:
+    """Vector accesses at places that are not, or need not be, a multiple of their bytes."""
+    for each in subject.function.instructions:
+        match = VECTOR.search(each.opcode)
+        if not match or not each.opcode.startswith(("ld.", "st.", "red.", "atom.")) or ".param" in each.opcode:
+            continue
+        size = int(match[1]) * int(match[2]) // 8
+        if not any(isinstance(operand, Vector) for operand in each.operands) or not size:
+            continue
+        for address in (operand for operand in each.operands if isinstance(operand, Address)):
+            base, offset = address.base, address.offset
+            if isinstance(base, Symbol) and (variable := subject.variables.get(base.name)):
+                offset += base.offset
+                if offset % size or variable.align % size:
+                    aligned = f"'{base.name}' + {offset}, which is aligned to {variable.align}"
+                    told = f"{each.opcode} of {size} bytes at {aligned}."
+                    yield Complaint("misaligned-vector", each.line, told)
+            elif isinstance(base, Register) and offset % size:
+                told = f"{each.opcode} of {size} bytes at an offset of {offset}."
+                yield Complaint("odd-vector-offset", each.line, told)
+
+
+RULES = (
+    loads_past_writes,
+    state,
+    special("reads-clock", CLOCKS, "tells the time"),
+    special("reads-hardware", HARDWARE, "tells where the kernel runs"),
+    masks,
+    dropped_setmaxnreg,
+    contraction,
+    vectors,
+)

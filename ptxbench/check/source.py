@@ -1,0 +1,134 @@
+"""A candidate's text, before any tool reads it: what is refused at sight, so that no tool has to bear it.
+
+The candidate is data. It is one file: CUDA C may include CUDA's own headers and nothing else, because a compiler
+that is made to read another file tells of its lines in what it complains of.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from ptxbench.check.findings import Finding, finding
+from ptxbench.errors import UsageError
+from ptxbench.toolchain import locate
+
+STAGE = "parses"
+
+SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
+
+MOST_BYTES = 2 << 20
+"""Of a file: thirty times the longest that ptxbench ships, as NVRTC writes it."""
+
+MOST_REGISTERS = 100_000
+"""Of a family, `.reg .b32 %r<N>`; NVRTC's largest have some hundreds."""
+
+MOST_NESTING = 100
+"""Braces within braces; NVRTC writes up to three."""
+
+FAMILY = re.compile(r"<\s*(0[xX][0-9a-fA-F]+|\d+)U?\s*>")
+BLANK = r"(?:[ \t]|/\*.*?\*/)*"
+INCLUDE = re.compile(
+    rf"(?:\#|%:|\?\?=){BLANK}(?P<directive>include_next|include|import|embed)\b{BLANK}(?P<rest>[^\n]*)", re.S
+)
+QUESTION = re.compile(r"__has_(?:include|include_next|embed)\b")
+NAME = re.compile(r"(?:<(?P<angle>[^<>\n]+)>|\"(?P<quoted>[^\"\n]+)\")\s*(?://.*|/\*.*)?$")
+
+
+def read(path: Path) -> bytes:
+    """The content of a candidate. Raises UsageError for a file that cannot be read, or is neither PTX nor CUDA C."""
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"'{path}' is neither a .ptx nor a .cu file.")
+    try:
+        if not path.is_file():
+            raise UsageError(f"There is no file '{path}'." if not path.exists() else f"'{path}' is no file.")
+        with path.open("rb") as file:  # no more than is judged, whatever it is
+            return file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"Cannot read '{path}': {error.strerror}.") from None
+
+
+def problems(content: bytes, language: str) -> Iterator[Finding]:
+    """What is wrong with the text at sight; the first is enough to refuse it."""
+    if len(content) > MOST_BYTES:
+        yield finding(STAGE, "file-too-large", f"the file has more than {MOST_BYTES >> 20} MiB.")
+        return
+    yield from ptx_problems(content) if language == "ptx" else cuda_problems(content)
+
+
+def ptx_problems(content: bytes) -> Iterator[Finding]:
+    if bad := next(
+        (at for at, byte in enumerate(content) if byte > 126 or (byte < 32 and byte not in b"\t\n\r\f")), None
+    ):
+        line, column = place(content, bad)
+        yield finding(STAGE, "not-ascii", f"byte 0x{content[bad]:02x} is not ASCII text.", line, column)
+        return
+    text = content.decode("ascii", "replace")
+    for family in FAMILY.finditer(text):
+        if len(family[1]) > 12 or int(family[1], 0) > MOST_REGISTERS:
+            line, column = place(content, family.start())
+            told = f"a family of {family[1][:20]} registers; {MOST_REGISTERS:,} are the most that is read."
+            yield finding(STAGE, "too-many-registers", told, line, column)
+            return
+    depth = 0
+    for brace in re.finditer(r"[{}(\[)\]]", text):
+        depth += 1 if brace[0] in "{([" else -1
+        if depth > MOST_NESTING:
+            line, column = place(content, brace.start())
+            yield finding(STAGE, "nested-too-deep", f"more than {MOST_NESTING} braces are open.", line, column)
+            return
+    if huge := re.search(r"\b\d{40}", text):
+        line, column = place(content, huge.start())
+        yield finding(STAGE, "syntax", "a number of more than 40 digits.", line, column)
+
+
+def cuda_problems(content: bytes) -> Iterator[Finding]:
+    """Files that the text would have the compiler read, and that are not CUDA's.
+
+    Looked for in the text as it stands, comments and all: a preprocessor that disagreed on where a comment ends would
+    otherwise see a directive that nobody looked at.
+    """
+    if b"\0" in content:
+        line, column = place(content, content.index(b"\0"))
+        yield finding(STAGE, "does-not-compile", "byte 0x00 is no text.", line, column)
+        return
+    text = content.decode("utf-8", "replace")
+    # A backslash at the end of a line joins the next; blanks may stand between, as NVRTC has it.
+    joined = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n", "", text)
+    folders = locate.headers()
+    for found in INCLUDE.finditer(joined):
+        name = NAME.match(found["rest"].strip())
+        wanted = (name["angle"] or name["quoted"]) if name else None
+        if found["directive"] != "include" or wanted is None or not is_cuda_header(wanted, folders):
+            told = f"#{found['directive']} of what is not a header of CUDA."
+            yield finding(STAGE, "bad-include", told, line_of(text, joined, found.start()))
+            return
+    if asked := QUESTION.search(joined):
+        told = f"{asked[0]} asks which files there are."
+        yield finding(STAGE, "bad-include", told, line_of(text, joined, asked.start()))
+
+
+def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:
+    """Whether `name` is a file of CUDA's headers, by a plain path below one of their folders."""
+    parts = name.split("/")
+    plain = all(re.fullmatch(r"[\w.+-]+", part) and part not in (".", "..") for part in parts)
+    return plain and any((folder / name).is_file() for folder in folders)
+
+
+def place(content: bytes, at: int) -> tuple[int, int]:
+    """Line and column of a byte, from 1."""
+    return content.count(b"\n", 0, at) + 1, at - content.rfind(b"\n", 0, at)
+
+
+def line_of(text: str, joined: str, at: int) -> int:
+    """The line of `text` in which what stands at `at` of the joined text begins; joined lines count as their first."""
+    line = 1
+    position = 0
+    for own in re.split(r"(?<=\n)", text):
+        whole = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n$", "", own)
+        if position <= at < position + len(whole):
+            return line
+        position += len(whole)
+        line += 1
+    return line

@@ -1,0 +1,72 @@
+"""The process of one judgement: limits itself, then judges. `python -m ptxbench.check.worker`, the task on stdin."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import resource
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+MOST_FILE = 4 << 30
+"""Bytes of a file that is written, the memory that is shared with the emulator's process among them."""
+
+
+def limit(seconds: float, memory_bytes: int) -> None:
+    """From now on, for this process and all that it starts."""
+    processor = int(seconds * (os.cpu_count() or 1)) + 1
+    wanted = {
+        resource.RLIMIT_AS: memory_bytes,
+        resource.RLIMIT_CPU: processor,
+        resource.RLIMIT_FSIZE: MOST_FILE,
+        resource.RLIMIT_CORE: 0,
+    }
+    for what, most in wanted.items():
+        _, hard = resource.getrlimit(what)
+        allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit
+            resource.setrlimit(what, (allowed, allowed))
+
+
+def main(task: Mapping[str, Any], answers: Any) -> None:
+    """Judge, and tell of each stage, of the judgement, or of what is not the candidate's fault."""
+    from ptxbench.check.exam import Exam
+    from ptxbench.check.findings import to_document
+    from ptxbench.check.stages import Judge, Settings
+    from ptxbench.discovery import load
+    from ptxbench.errors import PtxbenchError
+
+    def tell(**event: Any) -> None:
+        answers.write(json.dumps(event).encode() + b"\n")
+        answers.flush()
+
+    path = Path(task["path"])
+    try:
+        exam = Exam(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
+        judgement = Judge(exam, path, path.read_bytes(), Settings(**task["settings"])).judge(
+            lambda stage: tell(begin=stage),
+            lambda result, found: tell(
+                done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]
+            ),
+        )
+        tell(judgement=to_document(judgement))
+    except PtxbenchError as error:
+        tell(error=type(error).__name__, message=str(error))
+    except MemoryError:
+        tell(ended="memory-limit")
+
+
+if __name__ == "__main__":
+    given = json.loads(sys.stdin.buffer.read())
+    limit(given["limits"]["seconds"], given["limits"]["memory_bytes"])
+    from ptxbench.runner.worker import follow
+
+    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    main(given, output)
