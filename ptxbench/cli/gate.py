@@ -47,11 +47,18 @@ if TYPE_CHECKING:
     metavar="FILE",
     help="Take the rules from this file.  [default: ptxbench.toml if it is there]",
 )
+@click.option(
+    "--confirm",
+    "confirms",
+    is_flag=True,
+    help="Measure or count rows that are red or unsure once more, in a run that is saved and judged together with "
+    "HEAD. What was confirmed before is not run again. The kernels must be those of HEAD.",
+)
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
 @outputs_option("Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
-@kernels_option("Without HEAD: run the pairs of this folder alone.")
+@kernels_option("Run the pairs of this folder alone, without HEAD and to confirm.")
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def command(
@@ -59,6 +66,7 @@ def command(
     base: str,
     modes: tuple[Mode, ...],
     config_path: Path | None,
+    confirms: bool,
     dump_config: bool,
     outputs: tuple[Path, ...],
     as_json: bool,
@@ -83,6 +91,7 @@ def command(
          unsure or without a baseline, where the config says fail
       130  interrupted
     """
+    from ptxbench.cli._confirm import confirm
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
     from ptxbench.exporters.gate import exporter_for, to_json
@@ -106,6 +115,11 @@ def command(
     if run.run.get("status") == INTERRUPTED and head is None:
         return EXIT_INTERRUPTED
     judged = gate(run, given or load_baseline(run, baselines), config)
+    if confirms:
+        together = confirm(judged, kernels, results)
+        if together is None:
+            return EXIT_INTERRUPTED
+        judged = together
     if as_json:
         click.echo(to_json(judged), nl=False)
     else:

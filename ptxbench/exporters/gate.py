@@ -33,6 +33,7 @@ def to_json(gate: Gate) -> str:
         "exit_status": gate.code,
         "base": gate.base and identity(gate.base),
         "head": identity(gate.head),
+        "confirmed_by": [identity(each) for each in gate.confirmed_by],
         "modes": list(gate.modes),
         "rule": {
             "budget": config.budget,

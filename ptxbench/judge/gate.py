@@ -94,6 +94,8 @@ class Gate:
     comparisons: Sequence[Comparison]
     unused: Sequence[Waiver]
     """Waivers that nothing needed."""
+    confirmed_by: Sequence[Run] = ()
+    """Runs that measured some of head's cells once more; their rounds are among head's."""
 
     @property
     def code(self) -> int:
@@ -147,8 +149,12 @@ def gate(head: Run, base: Run | None, config: Config) -> Gate:
         problems.append(Problem("Nothing was judged.", nothing_judged(head, base)))
     used = [each.waiver for each in rows]
     unused = [each for each in config.waivers if each not in used]
-    rows.sort(key=lambda each: (not each.code, not each.warns, ORDER.index(each.row.verdict)))
-    return Gate(head, base, config, modes, rows, problems, comparisons, unused)
+    return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
+
+
+def in_order(rows: Sequence[Judged]) -> list[Judged]:
+    """The rows, what fails first."""
+    return sorted(rows, key=lambda each: (not each.code, not each.warns, ORDER.index(each.row.verdict)))
 
 
 def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) -> bool:
@@ -213,7 +219,7 @@ def verification(match: Match) -> Iterator[Row]:
     """One row a variant: whether it is right, on both sides."""
     for variant in match.variants:
         cell = match.either
-        row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
+        row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
         rows = without_numbers(row, match, [variant])
         yield from [row] if rows is None else rows
 
@@ -236,7 +242,7 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
         sides = match.base.variants.get(variant), cell.variants.get(variant)
         if sides[0] and sides[1] and sides[0].status == sides[1].status == VERIFIED:
             moves = Moves(((variant, move(sides[0], sides[1])),))
-            row = Row(cell.pair, cell.size, cell.arch, cell.cache, variant, "", "", moves=moves)
+            row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, "", "", moves=moves)
             yield from code_rows(row, match.base, cell, run_differences(base, head))
 
 

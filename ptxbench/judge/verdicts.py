@@ -16,6 +16,9 @@ BROKEN, FIXED, BROKEN_BOTH = "BROKEN", "FIXED", "BROKEN-BOTH"
 NEW, MISSING, UNLIKE = "NEW", "MISSING", "UNLIKE"
 NOT_MEASURABLE, WAIVED = "NOT-MEASURABLE", "WAIVED"  # of a gate alone
 
+NOT_DETERMINISTIC = "not_deterministic"
+"""Reason of a row whose counts differ between two runs of the same sources with the same tools."""
+
 VERDICTS = {
     BROKEN: "fails in head only",
     REGRESSED: "worse by more than the budget",

@@ -19,7 +19,7 @@ from ptxbench.judge.gate import (
 )
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.judge.rules import RULES
-from ptxbench.judge.verdicts import NOT_MEASURABLE, WAIVED
+from ptxbench.judge.verdicts import NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement
 from ptxbench.report.judgement import MOST_NAMED, REASONS, consequence, describe, percent
@@ -57,6 +57,10 @@ def header(gate: Gate) -> Iterator[str]:
     if gate.base:
         yield f"base  {describe(gate.base)}"
     yield f"head  {describe(gate.head)}"
+    for each in gate.confirmed_by:
+        cells = [f"{cell.pair} {units.size_words(cell.size)}" for cell in each.cells if not cell.control]
+        more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
+        yield f"with  {describe(each)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
     if gate.base and (differences := run_differences(gate.base, gate.head)):
         told = [f"{each}{next(filter(None, (consequence(each, mode) for mode in gate.modes)), '')}"
                 for each in differences]  # fmt: skip
@@ -165,6 +169,8 @@ def next_step(judged: Judged, gate: Gate) -> str:
         return f"Make them alike, or {anew}."
     if verdict == REFERENCE_MOVED:
         return f"Look at {again}. Then {anew}."
+    if row.reason == NOT_DETERMINISTIC:
+        return "Report it, with the files of both runs: neither the tools nor the emulator have anything random."
     if verdict == NOT_MEASURABLE:
         return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate tells whether it can measure."
     if verdict == WAIVED:

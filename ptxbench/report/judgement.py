@@ -23,6 +23,7 @@ from ptxbench.judge import (
 )
 from ptxbench.judge.canary import DISTRUSTED
 from ptxbench.judge.comparable import Difference, Kind
+from ptxbench.judge.verdicts import NOT_DETERMINISTIC
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
 
@@ -43,6 +44,7 @@ REASONS = {
     LAUNCH_BOUND: "the time is that of a launch, not of the kernel",
     FEW_BLOCKS: "a round was given up before it had enough blocks",
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
+    NOT_DETERMINISTIC: "two runs of the same source with the same tools found different counts",
     **DISTRUSTED,
 }
 

@@ -1,0 +1,165 @@
+"""`ptxbench gate --confirm`: the red and unsure rows once more, in a run of their own that is kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.errors import PtxbenchError, UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.judge.gate import Gate
+    from ptxbench.result import Cell, Run
+    from ptxbench.runner import Frame, Job
+
+BRING_BACK = "Bring back the kernels of that run, or gate a new one."
+
+
+def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
+    """The gate of its head and of one more run of what is red or unsure; None if that was interrupted.
+
+    What was measured once more before is not measured again. Raises UsageError where head is not of these kernels and
+    tools, and what making and saving a run raises.
+    """
+    from ptxbench.judge.confirmation import CONFIRMS, cell_key, doubtful, together_again
+    from ptxbench.result import INTERRUPTED, SWEEP
+
+    head = first.head
+    if CONFIRMS in head.run:
+        raise UsageError(f"Run {head.run['id']} is itself what confirms {head.run[CONFIRMS]}. Gate that one.")
+    if SWEEP in head.run:
+        raise cannot(head, "it is a sweep of `ptxbench tune`, whose points are no run of the pairs.")
+    if not head.run["id"].isalnum():
+        raise cannot(head, "no file can be named after that id.")
+    wanted = doubtful(first)
+    if not wanted:
+        click.echo("Nothing to confirm: no row is red by a number, wrong or unsure.", err=True)
+        return first
+    earlier = confirmations(head, results)
+    done = {cell_key(cell) for run in earlier for cell in run.cells}
+    todo = [cell for cell in wanted if cell_key(cell) not in done]
+    runs = list(earlier)
+    if todo:
+        again = once_more(first, todo, kernels, results)
+        if again.run["status"] == INTERRUPTED:
+            return None
+        runs.append(again)
+    return together_again(first, runs)
+
+
+def confirmations(head: Run, results: Path) -> list[Run]:
+    """The runs that confirmed `head` before, the first of them first."""
+    from ptxbench.cli._runs import load_run
+
+    paths = sorted(results.rglob(f"*.confirms-{head.run['id']}.json"), key=lambda path: path.name)
+    return [load_run(str(path), results) for path in paths]
+
+
+def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Run:
+    """A run of these cells, saved beside head under a name that says which run it confirms; `latest` passes it by."""
+    from ptxbench.cli._saving import require_writable
+    from ptxbench.cli.run import perform
+    from ptxbench.judge.confirmation import CONFIRMS
+    from ptxbench.result import INTERRUPTED, to_json, write
+    from ptxbench.runner import document
+
+    head = first.head
+    frame = make_frame(first, cells, kernels, results)
+    folder = results / frame.folder
+    require_writable(folder, "Name another folder with --results.")
+    done = perform(frame, (), quiet=True)
+    run = document(frame, done.cells, done.status)
+    run = dataclasses.replace(run, run={**run.run, CONFIRMS: head.run["id"]})
+    if done.error:
+        raise done.error
+    if done.status != INTERRUPTED:
+        require_same(head, run)
+        stamp = run.run["started"].replace("-", "").replace(":", "")
+        path = folder / f"{stamp}-{run.run['id']}.confirms-{head.run['id']}.json"
+        write(to_json(run), path)
+        click.echo(f"Saved {path}", err=True)
+    return run
+
+
+def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Frame:
+    """The run of these cells as head had them. Raises UsageError where kernels, tools or device are others now."""
+    from ptxbench.backends import open_backend
+    from ptxbench.judge.confirmation import obstacles
+    from ptxbench.judge.verdicts import LEAST_ROUNDS
+    from ptxbench.result import COMPLETE
+    from ptxbench.runner import Frame, Plan, document
+    from ptxbench.runner.record import calibrated
+
+    head = first.head
+    seed, arch = head.run.get("seed"), cells[0].arch
+    try:
+        backend = open_backend("emulator" if head.device.get("kind") == "emulator" else "gpu", arch)
+        jobs = [job_of(cell, kernels) for cell in cells]
+    except PtxbenchError as error:
+        raise cannot(head, str(error)) from None
+    plan = Plan(
+        jobs=merged(jobs),
+        backend=backend,
+        arch=arch,
+        kernels=kernels,
+        assembler="driver" if head.run.get("assembler") == "driver" else "toolkit",
+        seed=seed if isinstance(seed, int) else 1,
+        rounds=max(LEAST_ROUNDS, *(len({one.round for one in cell.rounds}) for cell in cells)),
+        argv=tuple(sys.argv[1:]),
+    )
+    frame = Frame(plan, backend.device())
+    frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
+    if found := obstacles(head, document(frame, [], COMPLETE), first):
+        raise cannot(head, f"{'; '.join(map(str, found))}. Confirm it where it was made, or gate a run made here.")
+    return frame
+
+
+def cannot(head: Run, why: str) -> UsageError:
+    return UsageError(f"Cannot confirm run {head.run['id']}: {why}")
+
+
+def job_of(cell: Cell, kernels: Path) -> Job:
+    """The cell as a job: its pair with its variants at its size. Raises UsageError where their files are others now."""
+    from ptxbench.discovery import find_pairs, load, select, shown
+    from ptxbench.runner import Job
+
+    select(find_pairs(kernels), [cell.pair])
+    found = load(kernels, cell.pair)
+    if set(found.pair.bench_sizes[0]) != set(cell.size):
+        raise UsageError(f"the sizes of {cell.pair} are other ones now. {BRING_BACK}")
+    sources = {source.variant: source for source in found.sources}
+    for variant, result in cell.variants.items():
+        if variant not in sources:
+            raise UsageError(f"{cell.pair} has no variant '{variant}' now. {BRING_BACK}")
+        path = sources[variant].path
+        if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
+            raise UsageError(f"{shown(path)} is not what it was built from. {BRING_BACK}")
+    return Job(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
+
+
+def merged(jobs: Sequence[Job]) -> tuple[Job, ...]:
+    """One job a pair, with the variants and sizes of all."""
+    found: dict[str, Job] = {}
+    for job in jobs:
+        before = found.setdefault(job.found.name, job)
+        if before is not job:
+            sources = tuple(dict.fromkeys((*before.sources, *job.sources)))
+            found[job.found.name] = dataclasses.replace(before, sources=sources, sizes=(*before.sizes, *job.sizes))
+    return tuple(found.values())
+
+
+def require_same(head: Run, again: Run) -> None:
+    """Raise UsageError where a cell that ran again is another than head's."""
+    from ptxbench.judge.confirmation import cell_key, changes
+
+    cells = {cell_key(cell): cell for cell in head.cells}
+    for cell in again.cells:
+        before = cells.get(cell_key(cell))
+        if before and (found := changes(before, cell)):
+            raise cannot(head, f"{cell.pair} is another now: {'; '.join(found)}. {BRING_BACK}")

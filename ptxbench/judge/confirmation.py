@@ -1,0 +1,157 @@
+"""A gate's red and unsure rows, measured once more: what to run again, and both runs judged together.
+
+Together, and once: whoever runs a gate again until it is green finds luck (gate.md, section 2). On a GPU the rounds of
+both runs are pooled; counts must be the same, for neither ptxas nor the emulator has anything random.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+
+from ptxbench.judge.comparable import NOTE, OK, Difference, Kind, cell_differences, run_differences
+from ptxbench.judge.gate import GOOD, NO_VERDICT, Gate, Judged, Problem, gate, in_order
+from ptxbench.judge.rows import COUNTERS, Row
+from ptxbench.judge.verdicts import BROKEN, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED, UNSURE
+from ptxbench.result import COMPLETE, Cell, Round, Run
+from ptxbench.runner.ledger import together
+from ptxbench.units import size_words
+
+CONFIRMS = "confirms"
+"""The key of `run` in a run document that names the run which it confirms."""
+
+Key = tuple[str, tuple[tuple[str, int], ...], str, str]
+
+
+def cell_key(cell: Cell) -> Key:
+    return cell.pair, tuple(cell.place.items()), cell.arch, cell.cache
+
+
+def row_key(row: Row) -> Key:
+    """The key of the cell that a row is of."""
+    return row.pair, tuple(row.size.items()), row.arch, row.cache
+
+
+def doubtful(judged: Gate) -> list[Cell]:
+    """The cells of the head run that have a row which is red by its numbers or verification, or UNSURE."""
+    red = [each for each in judged.rows if each.row.verdict in (REGRESSED, BROKEN) and each.code != GOOD]
+    wanted = {row_key(each.row) for each in (*red, *unsure(judged))}
+    return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
+
+
+def unsure(judged: Gate) -> list[Judged]:
+    return [each for each in judged.rows if each.row.verdict == UNSURE]
+
+
+def obstacles(head: Run, now: Run, judged: Gate) -> list[Difference]:
+    """In what a run of now would differ from head such that the two are not to be judged together."""
+    kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
+    emulated = head.device.get("kind") == "emulator"
+    return [
+        each
+        for each in run_differences(head, now)
+        if emulated or any(each.effect(kind, "ptx") not in (OK, NOTE) for kind in kinds)
+    ]
+
+
+def changes(head: Cell, again: Cell) -> list[str]:
+    """What is not the same in a cell that was run again, so that it is another: launch, work, tolerance, code."""
+    found = []
+    for variant in again.variants.keys() & head.variants.keys():
+        found += [str(each) for each in cell_differences(head, again, variant)]
+        builds = head.variants[variant].build, again.variants[variant].build
+        if builds[0] and builds[1] and builds[0].ptx_sha256 != builds[1].ptx_sha256:
+            found.append(f"PTX of {variant}")
+    return list(dict.fromkeys(found))
+
+
+def pooled(head: Run, others: Sequence[Run]) -> Run:
+    """`head` with what the other runs found of the same cells: all rounds, all labels, of each variant the worst."""
+    return dataclasses.replace(head, cells=[pooled_cell(cell, others) for cell in head.cells])
+
+
+def pooled_cell(cell: Cell, others: Sequence[Run]) -> Cell:
+    for other in (each for run in others for each in run.cells if cell_key(each) == cell_key(cell)):
+        results = {
+            name: together([result, other.variants[name]]) if name in other.variants else result
+            for name, result in cell.variants.items()
+        }
+        cell = dataclasses.replace(
+            cell,
+            variants=results,
+            labels=sorted({*cell.labels, *other.labels}),
+            rounds=[*cell.rounds, *later(other.rounds, cell.rounds)],
+        )
+    return cell
+
+
+def later(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
+    """The rounds, numbered on from those before: each of either run was a process of its own."""
+    first = 1 + max((each.round for each in earlier), default=-1)
+    process = 1 + max((each.process for each in earlier), default=-1)
+    for each in rounds:
+        yield dataclasses.replace(each, round=first + each.round, process=process + each.process)
+
+
+def together_again(first: Gate, others: Sequence[Run]) -> Gate:
+    """The gate of the head and of the runs that confirm it, judged as one."""
+    judged = gate(pooled(first.head, others), first.base, first.config)
+    found = [each for run in others for each in disagreements(first.head, run)]
+    rows = [doubted(each, found) for each in judged.rows]
+    problems = [*judged.problems, *(problem(each) for each in found)]
+    problems += [
+        Problem(
+            f"Run {run.run['id']}, which confirms, is not whole: its status is {run.run['status']}.", "Run it again."
+        )
+        for run in others
+        if run.run.get("status", COMPLETE) != COMPLETE
+    ]
+    return dataclasses.replace(judged, rows=in_order(rows), problems=problems, confirmed_by=others)
+
+
+@dataclasses.dataclass(frozen=True)
+class Disagreement:
+    """Numbers of one variant that differ between two runs and must not."""
+
+    cell: Cell
+    variant: str
+    told: Sequence[str]
+    """`ptx_barriers 64, then 65`."""
+
+
+def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
+    """Counts of the same cells that are not the same, and on the emulator how verification ended."""
+    emulated = head.device.get("kind") == "emulator"
+    cells = {cell_key(cell): cell for cell in head.cells}
+    for other in again.cells:
+        cell = cells.get(cell_key(other))
+        for variant in cell.variants.keys() & other.variants.keys() if cell else ():
+            assert cell
+            both = cell.variants[variant].status, other.variants[variant].status
+            told = [f"{both[0]}, then {both[1]}"] if emulated and both[0] != both[1] else []
+            values = [(metric, metric.of(cell, variant), metric.of(other, variant)) for metric in COUNTERS]
+            told += [
+                f"{metric.name} {one:,.12g}, then {two:,.12g}"
+                for metric, one, two in values
+                if one is not None and two is not None and one != two
+            ]
+            if told:
+                yield Disagreement(cell, variant, told)
+
+
+def problem(found: Disagreement) -> Problem:
+    place = f"{found.cell.pair} {found.variant} {size_words(found.cell.size)}"
+    return Problem(
+        f"{place}: two runs of the same source with the same tools found {'; '.join(found.told)}.",
+        "This is a bug in ptxbench: please report it with both run files.",
+        NO_VERDICT,
+    )
+
+
+def doubted(judged: Judged, found: Sequence[Disagreement]) -> Judged:
+    """The row as it is, or if it is red by counts that are not the same twice, one that nobody can judge."""
+    here = [each for each in found if cell_key(each.cell) == row_key(judged.row) and each.variant == judged.row.variant]
+    if judged.row.verdict != REGRESSED or not here:
+        return judged
+    row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)
+    return dataclasses.replace(judged, row=row, code=NO_VERDICT, warns=False)

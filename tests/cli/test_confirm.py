@@ -1,0 +1,264 @@
+"""`ptxbench gate --confirm`: red and unsure rows once more, judged together with the first run, not in its place."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench import backends
+from ptxbench.judge.confirmation import CONFIRMS
+from ptxbench.measure.settings import Settings
+from ptxbench.result import from_json, to_json
+from ptxbench.runner import story
+from tests.fakes import FakeBackend
+from tests.folders import PAIR, PTX, changed
+
+BARRIER = changed(PTX, "    ld.param.u32  %n, [n];\n", "    bar.sync 0;\n    ld.param.u32  %n, [n];\n")
+
+
+@pytest.fixture(autouse=True)
+def no_server(monkeypatch):
+    for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def saved():
+    """The runs below results, oldest first; those that confirm another last."""
+    runs = [from_json(path.read_text(), str(path)) for path in Path("results").rglob("*.json")]
+    return sorted(runs, key=lambda run: (CONFIRMS in run.run, run.run["started"]))
+
+
+@pytest.fixture
+def worse(kernels, ptxbench):
+    """A baseline of `scale`, and then a barrier more in its PTX."""
+    assert ptxbench("run", "--kernels", kernels, "--backend", "emulator").status == 0
+    assert ptxbench("baseline", "set", "latest", "--reason", "first").status == 0
+    for path in Path("results").rglob("*.json"):
+        path.unlink()
+    (kernels / "ptx" / "scale.ptx").write_text(BARRIER)
+    return kernels
+
+
+# ---- on the emulator: counts must be the same
+
+
+def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbench, worse):
+    ran = ptxbench("gate", "--kernels", worse, "--confirm")
+    head, again = saved()
+    assert ran.status == 3
+    assert again.run[CONFIRMS] == head.run["id"]
+    assert [cell.pair for cell in again.cells] == ["scale"]
+    assert f"with  {again.run['id']}  " in ran.out
+    assert ": once more scale n=1024" in ran.out
+    assert re.search(rf"Saved results/emulator-sm_90/\w+-{again.run['id']}\.confirms-{head.run['id']}\.json\n", ran.err)
+
+
+def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
+    first = ptxbench("gate", "--kernels", worse, "--confirm", "--json")
+    again = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")  # latest: head, not what confirms it
+    assert again == (3, first.out, "")
+    assert len(saved()) == 2
+    [confirmed] = json.loads(first.out)["confirmed_by"]
+    assert confirmed["id"] == saved()[1].run["id"]
+
+
+def test_what_confirms_is_not_confirmed(ptxbench, worse):
+    ptxbench("gate", "--kernels", worse, "--confirm")
+    [path] = Path("results").rglob("*.confirms-*.json")
+    ran = ptxbench("gate", path, "--kernels", worse, "--confirm")
+    head, again = saved()
+    told = f"Error: Run {again.run['id']} is itself what confirms {head.run['id']}. Gate that one.\n"
+    assert ran == (2, "", told)
+
+
+def test_where_all_is_green_nothing_runs(ptxbench, kernels):
+    ptxbench("run", "--kernels", kernels, "--backend", "emulator")
+    ran = ptxbench("gate", "latest", "--base", "latest", "--kernels", kernels, "--confirm")
+    assert (ran.status, ran.err) == (0, "Nothing to confirm: no row is red by a number, wrong or unsure.\n")
+    assert len(saved()) == 1
+
+
+def test_counts_that_are_not_the_same_twice_are_a_bug_and_no_verdict(ptxbench, worse):
+    assert ptxbench("gate", "--kernels", worse).status == 3
+    [path] = Path("results").rglob("*.json")
+    text = path.read_text()
+    path.write_text(changed(text, '"ptx_barriers": 32', '"ptx_barriers": 33'))
+    ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm", "--json")
+    document = json.loads(ran.out)
+    assert ran.status == document["exit_status"] == 5
+    told = [each["text"] for each in document["problems"]]
+    assert told == ["scale ptx n=1024: two runs of the same source with the same tools found ptx_barriers 33, then 32."]
+    [row] = [row for row in document["rows"] if row["metric"] == "ptx_barriers" and row["variant"] == "ptx"]
+    assert (row["verdict"], row["reason"]) == ("NOT-MEASURABLE", "not_deterministic")
+    assert row["next"].startswith("Report it, with the files of both runs")
+    assert "This is a bug in ptxbench" in ptxbench("gate", "latest", "--kernels", worse, "--confirm").out
+
+
+def test_a_wrong_kernel_stays_wrong(ptxbench, worse):
+    (worse / "ptx" / "scale.ptx").write_text(changed(PTX, "%value, %value, %a;", "%value, %value, %value;"))
+    assert ptxbench("gate", "--kernels", worse, "--confirm").status == 4
+    assert len(saved()) == 2
+
+
+def test_a_kernel_that_was_wrong_once_is_wrong(ptxbench, worse):
+    """Its file says wrong, and verifying again says right: that is told, and moves no verdict."""
+    ptxbench("gate", "--kernels", worse)
+    [head] = saved()
+    [cell] = head.cells
+    wrong = replace(cell.variants["ptx"], status="wrong", reason="y[2] is 1.", counts=None)
+    head = replace(head, cells=[replace(cell, variants={**cell.variants, "ptx": wrong})])
+    Path("head.json").write_text(to_json(head))
+    ran = ptxbench("gate", "head.json", "--kernels", worse, "--confirm")
+    assert ran.status == 4
+    assert "with the same tools found wrong, then verified." in " ".join(ran.out.split())
+
+
+OTHER = [
+    ("ptx/scale.ptx", PTX, "kernels/ptx/scale.ptx is not what it was built from. Bring back the kernels of that run"),
+    ("pairs/scale.py", changed(PAIR, "BLOCK = 128", "BLOCK = 256"), "scale is another now: grid 8 1 1 -> 4 1 1; "
+     "block 128 1 1 -> 256 1 1."),
+    ("ptx/scale.ptx", None, "Pair 'scale' lacks kernels/ptx/scale.ptx."),
+    ("pairs/scale.py", "PAIR = 1", "kernels/pairs/scale.py"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "told"), OTHER)
+def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text, told):
+    assert ptxbench("gate", "--kernels", worse).status == 3
+    path = worse / name
+    path.write_text(text) if text else path.unlink()
+    ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
+    [head] = saved()
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(f"Error: Cannot confirm run {head.run['id']}: ")
+    assert told in ran.err
+
+
+def test_a_pair_that_is_gone_or_a_variant_that_is_none_confirms_nothing(ptxbench, worse):
+    (worse / "ptx" / "scale.slow.ptx").write_text(BARRIER)
+    ptxbench("gate", "--kernels", worse)
+    (worse / "ptx" / "scale.slow.ptx").unlink()
+    ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
+    assert "scale has no variant 'ptx.slow' now." in ran.err
+    ran = ptxbench("gate", "latest", "--confirm")  # the shipped pairs
+    assert (ran.status, "There is no pair 'scale'." in ran.err) == (2, True)
+
+
+@pytest.mark.parametrize("tool", ["ptxas", "emulator"])
+def test_other_tools_confirm_nothing(ptxbench, worse, tool):
+    ptxbench("gate", "--kernels", worse)
+    [head] = saved()
+    Path("head.json").write_text(to_json(replace(head, toolchain={**head.toolchain, tool: "12.0.1"})))
+    ran = ptxbench("gate", "head.json", "--kernels", worse, "--confirm")
+    assert ran.status == 2
+    assert f"Error: Cannot confirm run {head.run['id']}: {tool} 12.0.1 " in ran.err
+    assert "Confirm it where it was made" in ran.err
+
+
+def test_an_interrupted_confirmation_is_no_verdict_and_leaves_nothing(ptxbench, worse, monkeypatch):
+    ptxbench("gate", "--kernels", worse)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(story, "verify", interrupt)
+    ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
+    assert (ran.status, ran.out, len(saved())) == (130, "", 1)
+
+
+# ---- on a GPU: rounds are pooled
+
+
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
+
+
+@pytest.fixture
+def gpu(monkeypatch):
+    """A scripted GPU; `times` is what its next samples take, in nanoseconds."""
+
+    def right(build, launch, arguments, outputs):
+        return {"y": arguments["x"] * arguments["a"]}
+
+    times = {"cuda": [40_000], "cuda@fast": [40_000], "ptx": [30_000]}
+    measure = story.measure
+    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
+    monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend(times, right))
+    return times
+
+
+def rounds_of(ptxbench, kernels, name, scale, rounds):
+    """A run of the scripted GPU in so many rounds, its PTX side's times `scale` and some noise; as file `name`."""
+    ran = ptxbench("run", "--kernels", kernels, "--size", "n=1024", "--no-save", "--json")
+    run = from_json(ran.out, name)
+    rng = np.random.default_rng(len(name))
+    cells = []
+    for cell in run.cells:
+        found = []
+        for number in range(rounds):
+            for one in cell.rounds:
+                by = scale * np.exp(rng.normal(0, 0.002))
+                order = {"A": "ABBA", "B": "BAAB"}[one.start]
+                ns = [
+                    [round(t * by) if letter == "B" and one.contrast[1] == "ptx" else t
+                     for letter, t in zip(order, block, strict=True)]
+                    for block in one.ns
+                ]  # fmt: skip
+                found.append(replace(one, round=number, process=number, ns=ns))
+        cells.append(replace(cell, rounds=found))
+    Path(name).write_text(to_json(replace(run, cells=cells)))
+    return name
+
+
+HELD = 'version = 1\n[gate]\nmode = "ratio"\nunsure = "fail"'
+
+
+def verdicts(ran):
+    rows = {row["variant"]: row for row in json.loads(ran.out)["rows"] if row["metric"] == "ratio"}
+    return rows["ptx"]["verdict"], len(rows["ptx"]["head_rounds"])
+
+
+def test_rounds_of_both_runs_are_pooled(ptxbench, kernels, gpu):
+    Path("ptxbench.toml").write_text(HELD)
+    (kernels / "ptx" / "scale.ptx").write_text(PTX)
+    base = rounds_of(ptxbench, kernels, "base.json", 1.0, 6)
+    (kernels / "ptx" / "scale.ptx").write_text(BARRIER)
+    head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
+    gate = ("gate", head, "--base", base, "--kernels", kernels, "--json")
+    before = ptxbench(*gate)
+    assert (before.status, verdicts(before)) == (5, ("UNSURE", 4))
+    after = ptxbench(*gate, "--confirm")
+    assert (after.status, verdicts(after)) == (0, ("WITHIN", 5))
+    [path] = Path("results").rglob("*.json")
+    assert path.parent.name == "scripted-gpu"
+
+
+def test_a_good_round_does_not_take_the_place_of_bad_ones(ptxbench, kernels, gpu):
+    Path("ptxbench.toml").write_text(HELD)
+    base = rounds_of(ptxbench, kernels, "base.json", 1.0, 6)
+    (kernels / "ptx" / "scale.ptx").write_text(BARRIER)
+    head = rounds_of(ptxbench, kernels, "head.json", 1.2, 6)
+    gate = ("gate", head, "--base", base, "--kernels", kernels, "--json")
+    assert verdicts(ptxbench(*gate)) == ("REGRESSED", 6)
+    confirmed = ptxbench(*gate, "--confirm")  # its one round is as fast as base's
+    assert (confirmed.status, verdicts(confirmed)) == (3, ("REGRESSED", 7))
+    assert verdicts(ptxbench(*gate, "--confirm")) == ("REGRESSED", 7)  # and there is no other
+
+
+def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
+    Path("ptxbench.toml").write_text(HELD)
+    head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
+    run = from_json(Path(head).read_text(), head)
+    Path(head).write_text(to_json(replace(run, device={**run.device, "name": "NVIDIA H100"})))
+    ran = ptxbench("gate", head, "--base", head, "--kernels", kernels, "--confirm")
+    # the same file on both sides is the same machine code: nothing is in doubt
+    assert ran.status == 0
+    other = replace(run, cells=[replace(each, variants={
+        name: replace(result, build=replace(result.build, sass_sha256="0")) for name, result in each.variants.items()
+    }) for each in run.cells])  # fmt: skip
+    Path("base.json").write_text(to_json(replace(other, device={**run.device, "name": "NVIDIA H100"})))
+    ran = ptxbench("gate", head, "--base", "base.json", "--kernels", kernels, "--confirm")
+    assert ran.status == 2
+    assert "GPU model NVIDIA H100 -> Scripted GPU. Confirm it where it was made" in ran.err
