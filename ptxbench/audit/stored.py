@@ -45,7 +45,8 @@ class Device:
 
     def __str__(self) -> str:
         """`NVIDIA H100: 6 runs, 60 rounds, 2 days`."""
-        return f"{self.name}: {len(self.runs)} runs, {self.rounds} rounds, {self.days} days"
+        counts = (len(self.runs), "run"), (self.rounds, "round"), (self.days, "day")
+        return f"{self.name}: {', '.join(f'{count} {noun}{"s" * (count != 1)}' for count, noun in counts)}"
 
     @property
     def enough(self) -> bool:

@@ -46,8 +46,8 @@ class AuditTable:
         for device, lines in audit.stored or ():
             runs = len(device.runs)
             told = (
-                f"Stored runs of {device}. {runs} runs are independent; of the {runs * (runs - 1)} suites, "
-                f"every two of them both ways, {runs // 2} share no run, and the bound is of these."
+                f"Stored runs of {device}. {runs} independent runs make {runs * (runs - 1)} suites, every two of them "
+                f"both ways; {runs // 2} of these share no run, and the bound is theirs."
             )
             yield Constrain(Text(told), width)
             yield Text()
