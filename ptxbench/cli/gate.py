@@ -6,7 +6,7 @@ import dataclasses
 import os
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,7 +23,23 @@ if TYPE_CHECKING:
     from ptxbench.result import Run
 
 
-@click.command("gate")
+class Judge(click.Command):
+    """The gate, which takes a run, and beside it `gate audit`, which takes none.
+
+    No group: the first argument of a group is the name of a command, and that of the gate is a run.
+    """
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        if args[:1] == ["audit"]:
+            from ptxbench.cli._audit import command as audit
+
+            return audit.make_context(f"{info_name} audit", args[1:], parent, **extra)
+        return super().make_context(info_name, args, parent, **extra)
+
+
+@click.command("gate", cls=Judge, epilog="`ptxbench gate audit` tells how often this judge is wrong; see its --help.")
 @click.argument("head", required=False)
 @click.option(
     "--base",
