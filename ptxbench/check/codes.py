@@ -200,7 +200,7 @@ CODES = {
         Code("slower-counts", "counts", WARNING,
              "More memory sectors or warp instructions than of every variant of the pair.",
              "See the counts; the lines that execute most are told by ptxbench exec."),
-        Code("not-timed", "time", UNJUDGED,
+        Code("not-timed", "time", WARNING,
              "The device gave no time.",
              "See the reason that is named."),
         Code("wrong-on-gpu", "time", ERROR,

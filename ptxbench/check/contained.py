@@ -67,9 +67,9 @@ def judge(candidate: Path, task: Task, begin: Callable[[str], None] = lambda sta
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
         alone.mkdir()
-        path = alone / candidate.name
+        path = alone / f"candidate{candidate.suffix}"
         path.write_bytes(content)
-        return from_process(path, task, Path(folder), begin)
+        return dataclasses.replace(from_process(path, task, Path(folder), begin), file=str(candidate))
 
 
 def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], None]) -> Judgement:

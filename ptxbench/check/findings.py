@@ -51,8 +51,12 @@ class Finding:
 def finding(
     stage: str, code: str, message: str, line: int | None = None, column: int | None = None, hint: str = ""
 ) -> Finding:
-    """A finding with the hint of its code, where it has none of its own."""
-    return Finding(stage, code, line, column, message, hint or CODES[code].hint)
+    """A finding with the hint of its code, where it has none of its own.
+
+    What the candidate has put into the message cannot control a terminal.
+    """
+    shown = "".join(each if each.isprintable() else "?" for each in message)
+    return Finding(stage, code, line, column, shown, hint or CODES[code].hint)
 
 
 @dataclass(frozen=True)

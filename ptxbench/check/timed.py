@@ -1,0 +1,138 @@
+"""The paired experiment with a candidate: a run of the pair in which it is one variant more.
+
+The run is `runner`'s, with its own processes and time limits. Only a candidate that the emulator has accepted gets
+here. The pair's folder is copied, so that nothing of the user's is written to.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+
+from ptxbench.backends.base import Backend
+from ptxbench.check.codes import ERROR
+from ptxbench.check.findings import (
+    ACCEPTED,
+    PASSED,
+    REJECTED,
+    WARNED,
+    Finding,
+    Judgement,
+    StageResult,
+    finding,
+)
+from ptxbench.check.ranking import TIME
+from ptxbench.check.source import SUFFIXES
+from ptxbench.check.stages import CANDIDATE
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.result import BROKEN, WRONG, Cell
+from ptxbench.runner import CellDone, DeviceLost, Event, Plan, Step, carry_out, plan_jobs
+from ptxbench.units import si
+
+STAGE = "time"
+
+
+@dataclasses.dataclass(frozen=True)
+class Timing:
+    """Where and how to time: `sizes` as `--size` has them, the pair's first bench size without any."""
+
+    backend: Backend
+    kernels: Path
+    sizes: Sequence[str] = ()
+    rounds: int = 5
+    seed: int = 1
+
+
+def with_time(
+    judgement: Judgement,
+    candidate: Path,
+    timing: Timing,
+    hear: Callable[[Step], None] = lambda step: None,
+    carry: Callable[[Plan], Iterable[Event]] = carry_out,
+) -> Judgement:
+    """The judgement with what the GPU says in place of its stage `time`; as it is where it was not accepted."""
+    if judgement.verdict != ACCEPTED:
+        return judgement
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
+        kernels = Path(folder) / "kernels"
+        variant = with_candidate(timing.kernels, kernels, judgement.pair, candidate)
+        cells, lost = [], None
+        for event in carry(plan(kernels, judgement.pair, variant, timing)):
+            if isinstance(event, Step):
+                hear(event)
+            elif isinstance(event, CellDone) and not event.cell.control:
+                cells.append(event.cell)
+            elif isinstance(event, DeviceLost):
+                lost = event.reason
+    found = list(findings(cells, variant, lost))
+    verdict = REJECTED if any(each.gravity == ERROR for each in found) else WARNED if found else PASSED
+    result = StageResult(STAGE, verdict, words(cells, variant), round(time.monotonic() - started, 3))
+    stages = tuple(result if each.stage == STAGE else each for each in judgement.stages)
+    return dataclasses.replace(
+        judgement,
+        stages=stages if verdict != REJECTED else stages[: [each.stage for each in stages].index(STAGE) + 1],
+        findings=(*judgement.findings, *found),
+        ratios={**judgement.ratios, **ratios(cells, variant, judgement)},
+    )
+
+
+def with_candidate(own: Path, copy: Path, pair: str, candidate: Path) -> str:
+    """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name."""
+    for name in ("pairs", *SUFFIXES.values()):
+        shutil.copytree(own / name, copy / name)
+    language = SUFFIXES[candidate.suffix]
+    shutil.copyfile(candidate, copy / language / f"{pair}.{CANDIDATE}{candidate.suffix}")
+    return f"{language}.{CANDIDATE}"
+
+
+def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
+    """The run: the pair's two kernels and the candidate."""
+    jobs, _ = plan_jobs(kernels, [pair], [REFERENCE, "ptx", variant], timing.sizes, emulated=not timing.sizes)
+    arch = timing.backend.device()["sm"]
+    return Plan(jobs, timing.backend, arch, kernels, seed=timing.seed, rounds=timing.rounds)
+
+
+def findings(cells: Sequence[Cell], variant: str, lost: str | None) -> Iterator[Finding]:
+    """What is wrong with the candidate on the GPU, or with its time."""
+    if lost:
+        yield finding(STAGE, "wrong-on-gpu", f"the device was lost: {lost}.")
+        return
+    for cell in cells:
+        result = cell.variants[variant]
+        if result.status in (WRONG, BROKEN):
+            yield finding(STAGE, "wrong-on-gpu", str(result.reason))
+            return
+    if not any(BY_NAME["ratio"].of(cell, variant) is not None for cell in cells):
+        reasons = [result.reason for cell in cells if (result := cell.variants[variant]).reason]
+        labels = [label for cell in cells for label in cell.labels]
+        yield finding(
+            STAGE, "not-timed", f"no time: {'; '.join(map(str, reasons or labels)) or 'no sample was taken'}."
+        )
+
+
+def ratios(cells: Sequence[Cell], variant: str, judgement: Judgement) -> dict[str, dict[str, float]]:
+    """The ratios of the judgement with that of the time at the first size, to the pair's CUDA C and to its PTX."""
+    found = {}
+    for other in (REFERENCE, "ptx"):
+        for cell in cells[:1]:
+            own, theirs = (BY_NAME["ratio"].of(cell, each) for each in (variant, other))
+            if own is not None and theirs:
+                found[other] = {**judgement.ratios.get(other, {}), TIME: own / theirs}
+    return found
+
+
+def words(cells: Sequence[Cell], variant: str) -> str:
+    """`12.3 µs, 0.912 × cuda [0.908 to 0.917]` of the first size."""
+    for cell in cells[:1]:
+        seconds, ratio = (BY_NAME[name].of(cell, variant) for name in ("time", "ratio"))
+        interval = BY_NAME["ratio"].interval
+        ends = interval(cell, variant, cell.variants[variant]) if interval else None
+        if seconds is not None and ratio is not None:
+            between = f" [{ends[0]:.3f} to {ends[1]:.3f}]" if ends else ""
+            return f"{si(seconds, 's')}, {si(ratio, '×')} cuda{between}"
+    return "no time"

@@ -1,0 +1,229 @@
+"""`ptxbench check`: is a foreign kernel right, and how does it compare with a pair?"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.errors import PtxbenchError, UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.check.contained import Task
+    from ptxbench.check.findings import Judgement
+    from ptxbench.check.timed import Timing
+
+GIB = 1 << 30
+
+USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120")
+"""A GPU of each generation; all that ptxas knows would take four times as long."""
+
+SEED_BITS = 32
+
+
+@click.command("check")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--pair", "pair", required=True, metavar="NAME", help="The pair that each FILE is to be a variant of.")
+@click.option("--arch", metavar="SM", help="Judge as this architecture.  [default: the GPU's, else sm_90]")
+@click.option(
+    "--seed",
+    type=click.IntRange(0),
+    metavar="N",
+    help="Draw data and hidden sizes from this seed, to repeat a judgement.  [default: another one every time]",
+)
+@click.option(
+    "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
+)
+@click.option(
+    "--target",
+    "patterns",
+    multiple=True,
+    metavar="GLOB",
+    help="Assemble for these targets too, such as 'sm_12*' or '*'; repeat.  [default: one of each generation]",
+)
+@click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
+    help="End the judgement of a FILE after this long; it is then rejected.",
+)  # fmt: skip
+@click.option(
+    "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
+    help="Address space that each process of a judgement may have.",
+)  # fmt: skip
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "gpu", "emulator"]),
+    default="auto",
+    help="auto times what is accepted on the GPU if there is one; emulator never does.",
+)
+@click.option("--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, as `ptxbench run` has them.")
+@click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Fresh processes to time in. GPU only.")
+@click.option("--watch", is_flag=True, help="Judge again whenever a FILE changes, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/.")
+def command(
+    files: tuple[Path, ...],
+    pair: str,
+    arch: str | None,
+    seed: int | None,
+    flags: tuple[str, ...],
+    patterns: tuple[str, ...],
+    fuel: int | None,
+    timeout: float,
+    memory: float,
+    backend: str,
+    sizes: tuple[str, ...],
+    rounds: int,
+    watch: bool,
+    as_json: bool,
+    kernels: Path,
+) -> int:
+    """Judge each FILE, .ptx or .cu, as a variant of a pair, without trusting it and without a GPU.
+
+    In stages: does it parse, assemble, take the pair's arguments; is it right at the pair's check sizes, at sizes and
+    on data that it cannot know, clean under the sanitizer, the same when it is launched again; what does it need and
+    count beside the pair's own kernels; on a GPU, how long does it take; where else can it be assembled. The first
+    stage that rejects it ends the judgement. Several FILEs are ranked. The codes are told in docs/check.md.
+
+    ptxbench check mine.ptx --pair softmax
+
+    Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
+    """
+    from ptxbench.check.findings import EXIT_CODES, NO_VERDICT, REJECTED
+    from ptxbench.check.source import read
+
+    for path in files:  # before the work: a slip in the last must not cost the first
+        read(path)
+    task, timing = prepare(pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds)
+    if watch:
+        keep_judging(files, task, timing, as_json=as_json)
+    judgements = judge_all(files, task, timing)
+    show(judgements, as_json=as_json)
+    verdicts = {each.verdict for each in judgements}
+    return next((EXIT_CODES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), 0)
+
+
+def prepare(
+    pair: str,
+    kernels: Path,
+    arch: str | None,
+    seed: int | None,
+    flags: Sequence[str],
+    patterns: Sequence[str],
+    fuel: int | None,
+    timeout: float,
+    memory: float,
+    backend: str,
+    sizes: Sequence[str],
+    rounds: int,
+) -> tuple[Task, Timing | None]:
+    """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
+    import re
+
+    from ptxbench.backends import open_backend
+    from ptxbench.check.contained import Limits, Task
+    from ptxbench.check.launching import FUEL
+    from ptxbench.check.stages import Settings
+    from ptxbench.check.timed import Timing
+    from ptxbench.discovery import choose_pairs, load
+    from ptxbench.runner import plan_jobs
+    from ptxbench.toolchain import versions
+
+    if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
+        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+    names = choose_pairs(kernels, [pair])
+    if len(names) != 1:
+        raise UsageError(f"'{pair}' names {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
+    load(kernels, names[0])  # its mistakes are not the candidate's
+    opened = open_backend(backend, arch)
+    device = str(opened.device()["sm"])
+    timed = opened.name == "gpu"
+    if timed and arch and arch.rstrip("af") != device.rstrip("af"):
+        raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")
+    if sizes and not timed:
+        raise UsageError("--size is for what is timed on a GPU; the sizes that are judged are the pair's.")
+    if timed:
+        plan_jobs(kernels, names, (), sizes, emulated=not sizes)
+    if flags and timed:
+        raise UsageError("--flag is not for what is timed: a run compiles all CUDA C alike. Use --backend emulator.")
+    drawn = secrets.randbits(SEED_BITS) if seed is None else seed
+    targets = chosen_targets(patterns) if versions()["ptxas"] else ()
+    settings = Settings(fuel or FUEL, tuple(flags), targets)
+    limits = Limits(timeout, int(memory * GIB))
+    task = Task(names[0], kernels, arch or device, drawn, settings, limits)
+    return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
+
+
+def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The targets of these patterns, of all that ptxas knows."""
+    from ptxbench.discovery import select
+    from ptxbench.toolchain.trial import targets
+
+    known = targets()
+    return select(known, patterns, "target") if patterns else tuple(each for each in USUAL_TARGETS if each in known)
+
+
+def judge_all(files: Sequence[Path], task: Task, timing: Timing | None) -> list[Judgement]:
+    """Judge each file, with progress on a terminal; the best first."""
+    from ptxbench.check.contained import judge
+    from ptxbench.check.findings import STAGES
+    from ptxbench.check.ranking import ranked
+    from ptxbench.check.timed import with_time
+    from ptxbench.cli._progress import Bar
+    from ptxbench.runner import Step
+
+    names = list(STAGES)
+    judgements = []
+    with Bar() as bar:
+        for number, path in enumerate(files):
+
+            def begin(stage: str, number: int = number, path: Path = path) -> None:
+                done = number * len(names) + names.index(stage)
+                bar.show(Step(done, len(files) * len(names), task.pair, path.name, stage))
+
+            judgement = judge(path, task, begin)
+            judgements.append(with_time(judgement, path, timing, bar.show) if timing else judgement)
+    return ranked(judgements)
+
+
+def show(judgements: Sequence[Judgement], *, as_json: bool) -> None:
+    """Print each judgement, or of several the ranking and what is wrong with those that are not accepted."""
+    if as_json:
+        import json
+
+        from ptxbench.check.document import document
+
+        click.echo(json.dumps(document(judgements), allow_nan=False))
+        return
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.check import JudgementReport, Ranking
+
+    console = open_console()
+    for each in judgements:
+        console.print(JudgementReport(each))
+        if len(judgements) > 1:
+            console.print()
+    if len(judgements) > 1:
+        console.print(Ranking(judgements))
+
+
+def keep_judging(files: Sequence[Path], task: Task, timing: Timing | None, *, as_json: bool) -> None:
+    """Judge what has changed, for ever; Ctrl-C ends it. A file that cannot be read for the moment is told of."""
+    from ptxbench.check.watch import changes
+
+    latest: dict[Path, Judgement] = {}
+    for changed in changes(files):
+        try:
+            for path in changed:
+                latest[path] = judge_all([path], task, timing)[0]
+        except PtxbenchError as error:
+            click.echo(f"Error: {error}", err=True)
+            continue
+        from ptxbench.check.ranking import ranked
+
+        show(ranked(list(latest.values())), as_json=as_json)
+        click.echo("Waiting for a change; Ctrl-C ends.", err=True)

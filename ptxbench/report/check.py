@@ -1,0 +1,195 @@
+"""What `ptxbench check` found, for a terminal: stages, findings, figures beside the pair's, the verdict, a ranking."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
+from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
+from ptxbench.check.ranking import TIME, time_ratio
+from ptxbench.check.stages import CANDIDATE, RANKED, WORDS
+from ptxbench.report.comparison import simple_table
+from ptxbench.report.table import WIDEST, paragraphs
+
+MARKS = {
+    PASSED: ("✔", "ok", "green"),
+    WARNED: ("!", "!", "yellow"),
+    REJECTED: ("✘", "x", "bold red"),
+    NO_VERDICT: ("?", "?", "yellow"),
+    SKIPPED: ("-", "-", "dim"),
+    ACCEPTED: ("✔", "ok", "bold green"),
+}
+"""The mark of each verdict, the same in ASCII, and its style."""
+
+GRAVITIES = {ERROR: REJECTED, WARNING: WARNED, UNJUDGED: NO_VERDICT}
+
+COLUMNS = {
+    "registers": ("regs", ""),
+    "spill_bytes": ("spills", "B"),
+    "shared_bytes": ("shared", "B"),
+    "sass": ("SASS", ""),
+    "occupancy": ("occup.", "%"),
+    "instructions": ("PTX instr.", ""),
+    "sectors": ("sectors", ""),
+    "wavefronts": ("wavefronts", ""),
+    "atomics": ("atomics", ""),
+    "divergent": ("divergent", ""),
+}
+"""By figure, its heading and its unit."""
+
+DISPENSABLE = ("divergent", "atomics", "wavefronts", "shared_bytes", "spill_bytes", "occupancy")
+"""What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
+
+LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C"}
+
+
+@dataclass(frozen=True)
+class JudgementReport:
+    """One candidate: a line a stage, the findings, the figures, the verdict."""
+
+    judgement: Judgement
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, plain = min(options.max_width, WIDEST), options.ascii_only
+        judgement = self.judgement
+        yield Text.assemble(
+            (judgement.file, "bold cyan"),
+            (f"  {LANGUAGES[judgement.language]} against '{judgement.pair}', {judgement.arch}, ", "dim"),
+            (f"seed {judgement.seed}", "dim"),
+            overflow="fold",
+        )
+        yield Text()
+        yield Constrain(stages(judgement, plain), width)
+        yield Text()
+        for each in judgement.findings:
+            yield Constrain(told(judgement, each, plain), width)
+            yield Text()
+        if len(judgement.compared) > 1:
+            yield Constrain(figures(console, options.update(width=width), judgement.compared), width)
+            yield Text()
+        for note in judgement.notes:
+            yield Constrain(Text(f"Note: {note}.".replace("..", "."), "yellow"), width)
+        if judgement.notes:
+            yield Text()
+        yield Constrain(closing(judgement, plain), width)
+
+
+def stages(judgement: Judgement, plain: bool) -> Table:
+    grid = Table.grid(padding=(0, 1))
+    for each in judgement.stages:
+        mark = MARKS[each.verdict]
+        style = "dim" if each.verdict == SKIPPED else ""
+        grid.add_row(Text(mark[plain], mark[2]), Text(each.stage, style), Text(each.told, style or "dim"))
+    return grid
+
+
+def told(judgement: Judgement, each: Finding, plain: bool) -> Table:
+    """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
+    mark = MARKS[GRAVITIES[each.gravity]]
+    place = ":".join(str(part) for part in (judgement.file, each.line, each.column) if part)
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(
+        Text(mark[plain], mark[2]), Text.assemble((each.code, mark[2]), (f"  {place}" if each.line else "", "cyan"))
+    )
+    grid.add_row("", Text(each.message))
+    grid.add_row("", Text(each.hint, "dim"))
+    return grid
+
+
+def figures(console: Console, options: ConsoleOptions, compared: Any) -> RenderableType:
+    """A row a variant, the candidate first; what is 0 everywhere, and what there is no room for, is left out."""
+    names = [name for name in COLUMNS if any(name in row for row in compared.values())]
+    empty = [name for name in names if not any(row.get(name) for row in compared.values())]
+    chosen = [name for name in names if name not in empty]
+
+    def build(columns: Sequence[str]) -> Table:
+        table = simple_table()
+        table.add_column("variant", no_wrap=True)
+        texts = []
+        for name in columns:
+            heading, unit = COLUMNS[name]
+            shown, numbers = units.column([row.get(name) for row in compared.values()], unit)
+            table.add_column(f"{heading}\n[dim]{shown}[/]", justify="right", no_wrap=True)
+            texts.append(numbers)
+        for variant, *cells in zip(compared, *texts, strict=True):
+            table.add_row(Text(variant, "bold" if variant == CANDIDATE else ""), *cells)
+        return table
+
+    for name in ("", *DISPENSABLE):
+        chosen = [each for each in chosen if each != name]
+        table = build(chosen)
+        if Measurement.get(console, options.update(width=100 * WIDEST), table).maximum <= options.max_width:
+            return table
+    return table
+
+
+def closing(judgement: Judgement, plain: bool) -> Table:
+    """The final line."""
+    mark = MARKS[judgement.verdict]
+    return paragraphs([(mark[plain], mark[2], f"{judgement.file}: {verdict_words(judgement)}")])
+
+
+def verdict_words(judgement: Judgement) -> str:
+    """`rejected at stage results: wrong-result`, or `accepted`, with what it takes beside the pair's two kernels."""
+    decisive = judgement.decisive
+    if judgement.verdict == REJECTED and decisive:
+        return f"rejected at stage {judgement.ended_at}: {decisive.code}."
+    if judgement.verdict == NO_VERDICT and decisive:
+        return f"could not be judged at stage {judgement.ended_at}: {decisive.code}."
+    beside = [words for other in ("cuda", "ptx") if (words := ratio_words(judgement, other))]
+    return " ".join(["accepted.", *beside])
+
+
+def ratio_words(judgement: Judgement, other: str) -> str:
+    """`Beside cuda 0.912 × the time.`, or of the counts where there is no time."""
+    ratios = judgement.ratios.get(other, {})
+    if TIME in ratios:
+        return f"Beside {other} {units.si(ratios[TIME], '×')} the time."
+    parts = [f"{units.si(ratios[name], '×')} the {WORDS[name]}" for name in RANKED if name in ratios]
+    return f"Beside {other} {', '.join(parts)}." if parts else ""
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Several candidates, the best first."""
+
+    judgements: Sequence[Judgement]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        plain = options.ascii_only
+        timed = any(time_ratio(each) is not None for each in self.judgements)
+        table = simple_table()
+        table.add_column("", justify="right", no_wrap=True)
+        table.add_column("candidate", overflow="fold")
+        table.add_column("verdict", no_wrap=True)
+        if timed:
+            table.add_column("time\n[dim]× cuda[/]", justify="right", no_wrap=True)
+        for heading in ("sectors\n[dim]× cuda[/]", "PTX instr.\n[dim]× cuda[/]", "regs"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        place = 0
+        for each in self.judgements:
+            place += each.verdict == ACCEPTED
+            mark, ratios = MARKS[each.verdict], each.ratios.get("cuda", {})
+            decisive = each.decisive
+            ended = f"{each.ended_at}: {decisive.code}" if decisive else "accepted"
+            own = each.compared.get(CANDIDATE, {})
+            accepted = each.verdict == ACCEPTED
+            cells = [units.fixed(ratios.get(name) if accepted else None, 3) for name in RANKED]
+            table.add_row(
+                str(place) if accepted else "",
+                Text(each.file),
+                Text(f"{mark[plain]} {ended}", mark[2]),
+                *([units.fixed(time_ratio(each), 3)] if timed else []),
+                *cells,
+                units.fixed(own.get("registers") if accepted else None, 0),
+            )
+        yield Constrain(table, min(options.max_width, WIDEST))
