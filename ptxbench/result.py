@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import secrets
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -326,7 +327,8 @@ def save(run: Run, folder: Path) -> Path:
 
 def write(text: str, path: Path, *, replace: bool = False) -> None:
     """Write `text` to a temporary name beside `path`, then move it there in one step."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    # not by the process's number: two containers that share a folder may both be number 7
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("w", encoding="utf-8") as file:
