@@ -101,12 +101,14 @@ def test_each_cause_has_its_exit_status(ptxbench, head, status, told):
 
 BASES = [
     ("wrong in both", counted({"triad": after(status="wrong"), "scan": BEFORE}), 5, "1 BROKEN-BOTH"),
+    ("broken in both", counted({"triad": after(status="broken", reason="no PTX."), "scan": BEFORE}), 5,
+     "ptx is broken: no PTX."),
     ("mended", counted({"triad": after(status="wrong"), "scan": BEFORE}), 0, "1 FIXED"),
     ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/2'"),
     ("a base cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "base.json:"),
     ("a base that is no run", '{"schema": "other"}', 2, "base.json is no ptxbench run"),
     ("an empty base", EMPTY, 5, "Nothing was judged."),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("base", "status", "told"), [row[1:] for row in BASES], ids=[row[0] for row in BASES])
@@ -406,13 +408,36 @@ def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_bas
     assert "ptxbench run scale --variant ptx --size n=1024 --backend emulator --arch sm_90" in failing[0]["next"]
 
 
-def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels):
+DAMAGED = [
+    ("cut in half", '{"schema": "ptxbench.run/1", ', f"Error: {BASELINE}:1: not JSON"),
+    ("empty", "", f"Error: {BASELINE}:1: not JSON"),
+    ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/2'; this ptxbench reads"),
+    ("a folder", None, f"Error: Cannot read {BASELINE}: Is a directory."),
+]
+
+
+@pytest.mark.parametrize(("text", "told"), [row[1:] for row in DAMAGED], ids=[row[0] for row in DAMAGED])
+def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels, text, told):
     BASELINE.parent.mkdir()
-    BASELINE.write_text('{"schema": "ptxbench.run/1", ')
-    ran = ptxbench("gate", "--kernels", kernels)
-    assert ran.status == 2
-    assert ran.err.startswith(f"Error: {BASELINE}:1: not JSON")
+    BASELINE.mkdir() if text is None else BASELINE.write_text(text)
+    for arguments in ([], ["--confirm"]):
+        ran = ptxbench("gate", "--kernels", kernels, *arguments)
+        assert (ran.status, ran.out, ran.err.startswith(told)) == (2, "", True), ran
     assert not Path("results").exists()
+
+
+def test_a_folder_without_pairs_is_nothing_to_gate(ptxbench):
+    Path("empty/pairs").mkdir(parents=True)
+    ran = ptxbench("gate", "--kernels", "empty")
+    assert (ran.status, ran.out) == (2, "")
+    assert "pair" in ran.err
+
+
+def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
+    assert ptxbench("gate", "nothing.json").status == 2
+    ran = ptxbench("gate", "latest")
+    assert ran == (2, "", "Error: There is no run 'latest': no run is saved below results. Name a file, or its "
+                          "--results.\n")  # fmt: skip
 
 
 def test_an_interrupted_gate_is_no_verdict(ptxbench, kernels, monkeypatch):
