@@ -1,0 +1,87 @@
+"""`ptxbench report`: recorded runs as one HTML file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from ptxbench.cli._files import results_option
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._runs import LATEST
+
+if TYPE_CHECKING:
+    from ptxbench.exporters.html import Material
+    from ptxbench.result import Run
+
+MOST_TOLD = 6
+"""Sentences on what is missing that are printed; the page has them all."""
+
+
+@click.command("report")
+@click.argument("runs", metavar="[RUN]...", nargs=-1)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    default=Path("report.html"),
+    help="Write the page to this file; one that is there is replaced.",
+)
+@click.option(
+    "--target",
+    "patterns",
+    multiple=True,
+    metavar="GLOB",
+    help="Try these targets for the portability matrix, such as sm_90a or '*'; repeat.  "
+    "[default: every architecture from sm_75 on, without its a and f forms]",
+)
+@results_option()
+@kernels_option(
+    "Take the sources of listings and matrices from this folder: it holds pairs/, cuda/ and ptx/. The pair files of "
+    "the pairs in RUN are executed."
+)
+def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], results: Path, kernels: Path) -> None:
+    """Write RUNs as one self-contained HTML page: summary, charts, findings, listings, portability, provenance.
+
+    A RUN is a file, the start of a run's id, or `latest`, which is the default. Of several, each has its own summary
+    and charts, and they share the pairs below. Listings, findings and portability are made anew from the sources, by
+    the tools that are here, for the variants whose source is still the one that was run; the page says what is
+    missing. It is below 1 MB and loads nothing from anywhere.
+
+    Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
+    """
+    from ptxbench import toolchain
+    from ptxbench.cli._runs import load_run
+    from ptxbench.cli._saving import require_writable
+    from ptxbench.exporters.html import render
+    from ptxbench.result import write
+
+    recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (LATEST,))}.values())
+    require_writable(output.parent, "Name another file with --output.")
+    materials = gather(recorded, kernels, patterns)
+    page, dropped = render(recorded, materials, toolchain.versions())
+    write(page, output, replace=True)
+    missing = [f"{each.name}: {sentence}" for each in materials for sentence in each.omitted]
+    for sentence in (*dropped, *missing[:MOST_TOLD]):
+        click.echo(sentence, err=True)
+    if len(missing) > MOST_TOLD:
+        click.echo(f"{len(missing) - MOST_TOLD:,} more of these are on the page.", err=True)
+    click.echo(f"Wrote {output}: {len(materials)} pairs, {len(page.encode()):,} bytes.")
+
+
+def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:
+    """What the page shows beside the figures of the runs, with progress on a terminal."""
+    from ptxbench.cli._progress import Bar
+    from ptxbench.exporters.html import Material, collect
+
+    found = []
+    with Bar() as bar:
+        for event in collect(runs, kernels, patterns):
+            if isinstance(event, Material):
+                found.append(event)
+            else:
+                bar.show(event)
+    return found

@@ -1,0 +1,148 @@
+"""Runs and what was built of them as one HTML file: nothing is loaded from elsewhere, and nothing in it but its own
+script runs, whatever a pair is called and a source says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
+
+import jinja2
+from markupsafe import Markup, escape
+
+from ptxbench import __version__
+from ptxbench.exporters.html import charts, roofs
+from ptxbench.exporters.html.material import Material, collect
+from ptxbench.exporters.html.pairs import PairView, pair_views
+from ptxbench.exporters.html.runs import MARK, RunView, SummaryRow
+from ptxbench.metrics import METRICS
+from ptxbench.report import COUNTS_NOTICE, plural
+from ptxbench.report.listing import NOT_THE_SAME
+from ptxbench.report.table import default_columns, tells
+from ptxbench.result import Run
+
+__all__ = ["LIMIT", "Material", "collect", "render"]
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+Pairs = TypeVar("Pairs", SummaryRow, charts.Line)
+
+LIMIT = 1_000_000
+"""Bytes of a page."""
+
+
+def render(
+    runs: Sequence[Run], materials: Sequence[Material], tools: Mapping[str, str | None]
+) -> tuple[str, list[str]]:
+    """The page, and sentences on the listings that it goes without to stay below LIMIT.
+
+    Listings of further variants go before those of `cuda` and `ptx`, and large ones before small ones.
+    """
+    views = [RunView(run, number) for number, run in enumerate(runs, 1)]
+    pairs = pair_views(materials)
+    page = filled(views, pairs, tools)
+    while (excess := len(page.encode()) - LIMIT) > 0 and any(pair.listings for pair in pairs):
+        pairs = without(pairs, excess)
+        page = filled(views, pairs, tools)
+    return page, list(dropped_words(pairs))
+
+
+def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[str, str | None]) -> str:
+    """The page with all of these."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("script.js", "style.css"))
+    environment.globals.update(
+        geometry=roofs,
+        mark=MARK,
+        breakable=breakable,
+        plural=plural,
+        counts_notice=COUNTS_NOTICE,
+        not_the_same=NOT_THE_SAME,
+        limit=f"{LIMIT / 1e6:g} MB",
+        moment=moment,
+        by_pair=by_pair,
+        glossary=glossary(views),
+        anchors={pair.name: pair.anchor for pair in pairs},
+    )
+    text = environment.get_template("page.html").render(
+        title=f"ptxbench: {', '.join(dict.fromkeys(view.name for view in views))}",
+        runs=views,
+        pairs=pairs,
+        told=list(dropped_words(pairs)),
+        style=style,
+        script=script,
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        version=__version__,
+        here=", ".join(f"{name} {value}" for name, value in tools.items() if value),
+    )
+    # What only makes the templates readable; text never has a < of its own.
+    return re.sub(r"\n\s*(?=<)", "\n", text)
+
+
+def moment(text: str) -> str:
+    """`24 November 2026, 22:29 UTC` of an ISO time; anything else as it is."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+    except ValueError:
+        return text
+
+
+def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """The columns of all tables, with what they hold."""
+    shown = {metric for view in views for cell in view.cells for metric in default_columns(cell) if tells(metric, cell)}
+    return [(metric.heading, metric.description) for metric in METRICS if metric in shown]
+
+
+def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
+    """What is of one pair together, pairs in the order in which they come."""
+    found: dict[str, list[Pairs]] = {}
+    for row in rows:
+        found.setdefault(row.pair, []).append(row)
+    return list(found.items())
+
+
+def breakable(name: str) -> Markup:
+    """A name that may be broken behind its underscores and points."""
+    return Markup(re.sub(r"([_.])", r"\1<wbr>", str(escape(name))))
+
+
+def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
+    """The pairs without as many listings as take `excess` bytes, and one at least."""
+    sized = sorted(
+        ((shown.listing.variant in ("cuda", "ptx"), -shown.size, i, shown.listing.variant)
+         for i, pair in enumerate(pairs) for shown in pair.listings),
+    )  # fmt: skip
+    dropped: dict[int, list[str]] = {}
+    for _, size, i, variant in sized:
+        if excess <= 0:
+            break
+        excess += size
+        dropped.setdefault(i, []).append(variant)
+    return [
+        replace(
+            pair,
+            listings=tuple(each for each in pair.listings if each.listing.variant not in dropped.get(i, ())),
+            dropped=(*pair.dropped, *dropped.get(i, ())),
+        )
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def dropped_words(pairs: Sequence[PairView]) -> Iterator[str]:
+    names = [f"{pair.name} {variant}" for pair in pairs for variant in pair.dropped]
+    if names:
+        yield (
+            f"{plural(len(names), 'listing')} left out, to keep the page below {LIMIT / 1e6:g} MB: {', '.join(names)}. "
+            "`ptxbench show PAIR --variant NAME` has them."
+        )

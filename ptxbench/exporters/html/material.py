@@ -1,0 +1,189 @@
+"""What a report shows beside the figures of its runs, made anew from the sources: listings, findings, portability.
+
+Only of variants whose files are those that the run had, by their hash; of all others it is told why there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ptxbench import portability, toolchain
+from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
+from ptxbench.errors import PtxbenchError
+from ptxbench.explanation import Case, Finding, explain
+from ptxbench.listing import Listing, compare, make
+from ptxbench.metrics import REFERENCE
+from ptxbench.pair import Launch
+from ptxbench.portability import Matrix
+from ptxbench.result import BuildReport, Cell, Run
+from ptxbench.runner.events import Step
+from ptxbench.toolchain.lines import annotate
+from ptxbench.toolchain.trial import suffix
+from ptxbench.toolchain.trial import targets as known_targets
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one variant's machine code has unlike that of the reference."""
+
+    variant: str
+    similarity: float
+    """The share of the instructions of both that have a partner."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Of one pair. `omitted`: sentences on what is missing, and on what is not as the run had it."""
+
+    name: str
+    summary: str = ""
+    listings: tuple[Listing, ...] = ()
+    explained: tuple[Explained, ...] = ()
+    matrix: Matrix | None = None
+    omitted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A pair as the first run that has it built it."""
+
+    name: str
+    cell: Cell
+    builds: Mapping[str, BuildReport]
+    """By variant; those that were not built have none."""
+
+
+def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
+    """Every pair of the runs, in their order."""
+    found: dict[str, Wanted] = {}
+    for run in runs:
+        for cell in run.cells:
+            if not cell.control and cell.pair not in found:
+                builds = {name: each.build for name, each in cell.variants.items() if each.build}
+                found[cell.pair] = Wanted(cell.pair, cell, builds)
+    return found
+
+
+def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
+    """Build all that the runs had and is still there, in parallel; the material of every pair, in their order.
+
+    `patterns`: of the targets of the portability matrix; by default each architecture without its special forms.
+    Raises UsageError for a pattern that matches no target.
+    """
+    pairs = wanted(runs)
+    targets = chosen_targets(patterns)
+    found, omitted = open_pairs(pairs, kernels)
+    jobs = [(name, source) for name, each in found.items() for source in each.sources]
+    whole = [name for name in found if found[name].sources and not omitted[name]]
+    trials = len(targets) * sum(len(found[name].sources) for name in whole)
+    built: dict[str, dict[str, Listing]] = {name: {} for name in pairs}
+    pool = ThreadPoolExecutor(os.cpu_count())
+    try:
+        futures = [pool.submit(listed, source, pairs[name].cell.arch) for name, source in jobs]
+        for done, ((name, source), future) in enumerate(zip(jobs, futures, strict=True)):
+            yield Step(done, len(jobs) + trials, name, source.variant, "build")
+            try:
+                built[name][source.variant] = future.result()
+            except PtxbenchError as error:
+                omitted[name].append(f"No listing of {source.variant}: {error}")
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    matrices = {}
+    for event in survey(whole, kernels, targets):
+        if isinstance(event, Matrix):
+            matrices[event.name] = event
+        else:
+            yield replace(event, done=event.done + len(jobs), total=len(jobs) + trials)
+    for name, pair in pairs.items():
+        listings = tuple(built[name].values())
+        yield Material(
+            name,
+            found[name].summary if name in found else "",
+            listings,
+            tuple(explanations(listings, pair.cell)),
+            matrices.get(name),
+            (*omitted[name], *changed(listings, pair.builds)),
+        )
+
+
+def chosen_targets(patterns: Sequence[str] | None) -> tuple[str, ...]:
+    known = known_targets()
+    return select(known, patterns, "target") if patterns else tuple(each for each in known if not suffix(each))
+
+
+def survey(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> Iterator[Step | Matrix]:
+    if names and targets:
+        yield from portability.survey([portability.pair_subject(kernels, name) for name in names], targets)
+
+
+NOTHING = "No listings, findings and portability:"
+
+
+def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Found], dict[str, list[str]]]:
+    """The pairs that are there, with the variants whose sources the run had; and why others are not."""
+    try:
+        known = find_pairs(kernels)
+    except PtxbenchError as error:
+        return {}, {name: [f"{NOTHING} {error}"] for name in pairs}
+    found: dict[str, Found] = {}
+    omitted: dict[str, list[str]] = {name: [] for name in pairs}
+    for name, pair in pairs.items():
+        # Only a pair that lies in the folder: a name from a run's file is no path to execute.
+        if name not in known:
+            omitted[name].append(f"{NOTHING} there is no pair of that name in {shown(kernels)}.")
+            continue
+        try:
+            loaded = load(kernels, name)
+        except PtxbenchError as error:
+            omitted[name].append(f"{NOTHING} {error}")
+            continue
+        there = [source for source in loaded.sources if source.variant in pair.builds]
+        same = [source for source in there if unchanged(source, pair.builds[source.variant])]
+        if others := [source.variant for source in there if source not in same]:
+            omitted[name].append(
+                f"No listing of {', '.join(others)}, and no portability: the source is no longer the one that was run."
+            )
+        # The pair itself first, which further variants are shown against.
+        same.sort(key=lambda source: source.variant not in SUFFIXES)
+        found[name] = replace(loaded, sources=tuple(same))
+    return found, omitted
+
+
+def unchanged(source: Source, build: BuildReport) -> bool:
+    try:
+        return toolchain.sha256(source.path.read_bytes()) == build.source_sha256
+    except OSError:
+        return False
+
+
+def listed(source: Source, arch: str) -> Listing:
+    """The listing of a variant. Raises what `toolchain.build` and `annotate` raise."""
+    build = toolchain.build_source(source, arch)
+    return make(build, build.source.read_bytes(), annotate(build))
+
+
+def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
+    """What the tools of today make otherwise than those of the run did."""
+    names = [each.variant for each in listings if differs(each.report, builds[each.variant])]
+    if names:
+        yield f"The tools here make other machine code of {', '.join(names)} than the run's did; the listing shows it."
+
+
+def differs(here: BuildReport, there: BuildReport) -> bool:
+    return None not in (here.sass_sha256, there.sass_sha256) and here.sass_sha256 != there.sass_sha256
+
+
+def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
+    """Every variant against the reference, at the launch of the cell."""
+    by_name = {each.variant: each for each in listings}
+    reference = by_name.pop(REFERENCE, None)
+    launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
+    for name, each in by_name.items() if reference else ():
+        assert reference
+        case = Case(compare(reference, each), launch)
+        yield Explained(name, case.difference.similarity, explain(case))

@@ -1,0 +1,322 @@
+"""A run on the page: its summary, tables and provenance as rows of text, ready for the templates."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from math import exp
+
+from ptxbench import units
+from ptxbench.exporters.html import charts, roofs
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
+from ptxbench.report.limits import limits_words
+from ptxbench.report.table import MARKS, default_columns, tells, trimmed, with_spread
+from ptxbench.result import BITS_DIFFER, VERIFIED, Cell, Run, VariantResult
+from ptxbench.runner import noise
+from ptxbench.stats import Interval
+
+SIGNS = {
+    "faster": "▼",
+    "slower": "▲",
+    "same": "=",
+    "unsure": "?",
+    "fewer": "▼",
+    "more": "▲",
+    "as-many": "=",
+    "same-code": "≡",
+}
+"""By class, beside the words, for whoever does not see the colour."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A verdict, or how two variants' machine code relates: its class, sign and word."""
+
+    style: str
+    word: str
+
+    @property
+    def sign(self) -> str:
+        return SIGNS.get(self.style, "")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A variant of a cell against the reference."""
+
+    pair: str
+    size: str
+    variant: str
+    status: str
+    check: str
+    chip: Chip | None
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A cell with all its variants: headings with their units, and a row a variant."""
+
+    caption: str
+    details: str
+    labels: tuple[str, ...]
+    headings: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    """Variant, status, check, figures."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run."""
+
+    run: Run
+    number: int
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        return [cell for cell in self.run.cells if not cell.control]
+
+    @cached_property
+    def noise(self) -> Interval | None:
+        return noise(self.run.cells)
+
+    @cached_property
+    def timed(self) -> bool:
+        return any(cell.rounds for cell in self.cells)
+
+    @cached_property
+    def chart(self) -> charts.Chart | None:
+        return charts.chart(self.cells, self.noise)
+
+    @cached_property
+    def roofline(self) -> roofs.Roofline | None:
+        return roofs.roofline_of(self.cells)
+
+    @property
+    def name(self) -> str:
+        return str(self.run.device.get("name", "unknown device"))
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        return Counter(result.status for cell in self.cells for result in cell.variants.values())
+
+    @property
+    def pairs(self) -> int:
+        return len({cell.pair for cell in self.cells})
+
+    @property
+    def headings(self) -> tuple[tuple[str, str], ...]:
+        """Of the figures of the summary: heading and unit."""
+        return TIMED_SUMMARY if self.timed else COUNTED_SUMMARY
+
+    @cached_property
+    def summary(self) -> list[SummaryRow]:
+        return [
+            summary_row(cell, variant, result, self.noise, timed=self.timed)
+            for cell in self.cells
+            for variant, result in cell.variants.items()
+            if variant != REFERENCE
+        ]
+
+    @cached_property
+    def tally(self) -> list[tuple[Chip, int]]:
+        """How many variants there are of each verdict; without times, of less and of more to execute."""
+        chips = [row.chip for row in self.summary if row.chip and row.chip.sign]
+        if not self.timed and self.chart:
+            chips += [chip for line in self.chart.lines if (chip := amount_chip(line))]
+        counts = Counter(chips)
+        return sorted(counts.items(), key=lambda item: list(SIGNS).index(item[0].style))
+
+    @property
+    def noise_words(self) -> str | None:
+        if self.noise is None:
+            return None
+        low, high = (100 * (exp(end) - 1) for end in (self.noise.low, self.noise.high))
+        return f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %."
+
+    @property
+    def limits(self) -> list[str]:
+        return sorted({limits_words(cell.limits) for cell in self.cells if cell.limits})
+
+    def several(self, pair: str) -> bool:
+        """Whether the run has several sizes of the pair."""
+        return sum(cell.pair == pair for cell in self.cells) > 1
+
+    def tables(self, pair: str) -> list[Table]:
+        return [table(cell) for cell in self.cells if cell.pair == pair]
+
+    def shown(self, pair: str) -> list[str]:
+        """What the cells of a pair show, in words."""
+        return closing([cell for cell in self.cells if cell.pair == pair], self.noise)
+
+    @cached_property
+    def provenance(self) -> list[tuple[str, str]]:
+        return list(provenance(self.run))
+
+    @property
+    def command(self) -> str | None:
+        argv = self.run.run.get("argv")
+        return f"ptxbench {shlex.join(str(each) for each in argv)}" if argv else None
+
+
+def amount_chip(line: charts.Line) -> Chip | None:
+    """How the PTX instructions of a variant compare with those of the reference, to three decimals as all figures."""
+    ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
+    if ratio is None or line.style == "same-code":
+        return None
+    style = "fewer" if ratio < 1 else "more" if ratio > 1 else "as-many"
+    return Chip(style, {"fewer": "fewer PTX instr.", "more": "more PTX instr.", "as-many": "as many PTX instr."}[style])
+
+
+TIMED_SUMMARY = (
+    ("time", ""),
+    ("time / cuda", "×"),
+    ("of limit", "%"),
+    ("SASS", "cuda → this"),
+    ("regs", "cuda → this"),
+)
+COUNTED_SUMMARY = (
+    ("PTX instr.", "/ cuda"), ("sectors", "/ cuda"), ("conflicts", "cuda → this"),
+    ("SASS", "cuda → this"), ("regs", "cuda → this"),
+)  # fmt: skip
+
+
+def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval | None, *, timed: bool) -> SummaryRow:
+    figures: tuple[str, ...] = (change(cell, variant, "sass"), change(cell, variant, "registers"))
+    if timed:
+        share = BY_NAME["share"].of(cell, variant)
+        ratio = with_spread(BY_NAME["ratio"], cell, ratio_texts(cell))[list(cell.variants).index(variant)]
+        figures = (
+            units.si(BY_NAME["time"].of(cell, variant), "s"),
+            ratio,
+            units.fixed(share and 100 * share, 0),
+            *figures,
+        )
+    else:
+        shares = [charts.relative(cell, variant, metric) for metric in charts.COUNTED.values()]
+        ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
+        figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
+    return SummaryRow(
+        cell.pair, units.size_words(cell.size), variant, result.status, check(result),
+        chip(cell, variant, noise), figures,
+    )  # fmt: skip
+
+
+def ratio_texts(cell: Cell) -> list[str]:
+    return units.column([BY_NAME["ratio"].of(cell, name) for name in cell.variants], "×")[1]
+
+
+def change(cell: Cell, variant: str, metric: str) -> str:
+    """`88 → 24`: a number of the reference and of the variant; one where they agree, or the reference has none."""
+    values = [BY_NAME[metric].of(cell, name) for name in (REFERENCE, variant) if name in cell.variants]
+    if all(value is None for value in values):
+        return units.ABSENT
+    texts = [units.si(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 else " → ".join(texts)
+
+
+def check(result: VariantResult) -> str:
+    """`exact`, `1.2e-07`, or what became of it."""
+    if result.status == VERIFIED and result.check:
+        return "exact" if result.check.max_error == 0 else units.error(result.check.max_error)
+    return result.status
+
+
+def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
+    """The verdict of a timed variant; of others how their machine code relates to that of the reference."""
+    result, reference = cell.variants[variant], cell.variants.get(REFERENCE)
+    if reference is None or result.status != VERIFIED or reference.status != VERIFIED:
+        return None
+    relation = code_relation(result, reference)
+    if relation == SAME_CODE:
+        return Chip("same-code", "same code")
+    if BY_NAME["ratio"].of(cell, variant) is not None:
+        word = verdict(cell, variant, noise).split(":")[0]
+        style = charts.style_of(word)
+        return Chip(style, word if style != "unsure" or word == "UNSURE" else "no verdict")
+    if result.build is None or result.build.sass_sha256 is None:
+        return None
+    return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")
+
+
+def table(cell: Cell) -> Table:
+    """All variants of a cell with the columns that a terminal would show."""
+    columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
+    headings, texts = [], []
+    for metric in columns:
+        unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+        headings.append((metric.heading, unit))
+        texts.append(with_spread(metric, cell, numbers))
+    found = [
+        (name, result.status, check(result), tuple(column[i] for column in texts))
+        for i, (name, result) in enumerate(cell.variants.items())
+    ]
+    grid, block = (" × ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
+    return Table(
+        "  ".join(f"{name} = {value:,}" for name, value in cell.size.items()),
+        f"{cell.arch}, grid {grid}, block {block}",
+        tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
+        tuple(headings),
+        tuple(found),
+        (*map(str, problems(cell)), *remarks(cell)),
+    )
+
+
+def provenance(run: Run) -> Iterator[tuple[str, str]]:
+    """Where a run was made and how, as term and description; what is not recorded is left out."""
+    frame, device, tools = run.run, run.device, run.toolchain
+    told: dict[str, object] = {
+        "run": f"{frame['id']}, {frame.get('status', 'status unknown')}",
+        "started": frame.get("started"),
+        "finished": frame.get("finished"),
+        "ptxbench": joined(run.tool.get("version"), ("protocol", run.tool.get("protocol"))),
+        "sources": source_words(run.source),
+        "device": joined(
+            device.get("name"), ("", device.get("sm")), ("SMs", device.get("sms")),
+            ("memory", device.get("memory_bytes") and units.si(device["memory_bytes"], "B")),
+            ("L2", device.get("l2_bytes") and units.si(device["l2_bytes"], "B")),
+            ("power limit", device.get("power_limit_w") and f"{device['power_limit_w']} W"),
+            ("driver", device.get("driver")), ("MIG", device.get("mig")),
+        ),
+        "toolchain": ", ".join(f"{name} {value}" for name, value in tools.items() if isinstance(value, str)),
+        "options": "; ".join(
+            f"{name} {shlex.join(map(str, flags))}" for name, flags in (tools.get("flags") or {}).items() if flags
+        ),
+        "assembler": frame.get("assembler"),
+        "seed": frame.get("seed"),
+        "rounds": frame.get("rounds"),
+        "settings": pairs_of(run.settings),
+        "calibration": pairs_of(run.calibration),
+        "host": joined(run.host.get("os"), ("", run.host.get("cpu")), ("Python", run.host.get("python"))),
+    }  # fmt: skip
+    for term, value in told.items():
+        if value not in (None, ""):
+            yield term, str(value)
+
+
+def joined(first: object, *others: tuple[str, object]) -> str:
+    """`H100, sm_90, driver 580.65`: what there is, behind its name."""
+    parts = [str(first)] if first else []
+    parts += [f"{name} {value}".strip() for name, value in others if value is not None]
+    return ", ".join(parts)
+
+
+def pairs_of(values: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} = {value}" for name, value in values.items())
+
+
+def source_words(source: Mapping[str, object]) -> str:
+    commit = source.get("commit")
+    if not commit:
+        return "of no known commit"
+    states = {True: "with changes that are not in it", False: "unchanged", None: "perhaps changed"}
+    dirty = source.get("dirty")
+    return f"commit {commit}, {states[dirty if isinstance(dirty, bool) else None]}"
+
+
+MARK = {status: mark for status, (mark, _, _) in MARKS.items()}
