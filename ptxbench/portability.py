@@ -63,19 +63,36 @@ class Reach:
     def tried(self) -> bool:
         return any(trial.status != UNTRIED for trial in self.trials.values())
 
+    def file(self, target: str) -> Path:
+        """What the variant has for `target`: its plain file, or one for that target or its family."""
+        return self.source.on(target).path
+
+    @cached_property
+    def files(self) -> Mapping[Path, tuple[str, ...]]:
+        """The targets that each file stands for, in the order of the trials."""
+        found: dict[Path, list[str]] = {}
+        for target in self.trials:
+            found.setdefault(self.file(target), []).append(target)
+        return {path: tuple(targets) for path, targets in found.items()}
+
     @property
     def jit(self) -> Jit | None:
-        """None where no tool has read the PTX."""
-        read = [trial for trial in self.trials.values() if trial.ptx_version]
+        """Of the plain file; None where no tool has read the PTX."""
+        return self.jit_of(self.source.path)
+
+    def jit_of(self, path: Path) -> Jit | None:
+        """The same of one of the variant's files, by the targets that it stands for."""
+        targets = self.files.get(path, ())
+        read = [self.trials[target] for target in targets if self.trials[target].ptx_version]
         if not read:
             return None
         version = read[0].ptx_version
         assert version is not None
-        target = read[0].ptx_target if self.source.language == "ptx" else None
+        own = read[0].ptx_target if self.source.language == "ptx" else None
         # A GPU takes PTX that is locked to it although its plain target does not.
-        gpus = {number(each) for each in self.assembling}
+        gpus = {number(each) for each in self.assembling if each in targets}
         plain = tuple(each for each in self.trials if not suffix(each) and number(each) in gpus)
-        return Jit(version, target, FIRST.get(version), plain)
+        return Jit(version, own, FIRST.get(version), plain)
 
 
 @dataclass(frozen=True)
@@ -118,6 +135,8 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
 
 
 def tried(source: Source, target: str) -> Trial:
+    """The variant, by the file that it has for `target`."""
+    source = source.on(target)
     return attempt(source.path, language=source.language, entry=source.entry, target=target, flags=source.flags)
 
 

@@ -13,6 +13,7 @@ from ptxbench.cli._terminal import width
 from ptxbench.errors import PairError
 
 if TYPE_CHECKING:
+    from ptxbench.discovery import Source
     from ptxbench.discovery.outline import Outline
 
 INDENT = 12
@@ -66,6 +67,7 @@ def describe(pair: Outline) -> Mapping[str, Any]:
                 "file": str(source.path),
                 "flags": list(source.flags),
                 "target": pair.targets.get(source.variant),
+                "specialisations": {target: str(path) for target, path in source.specialisations},
             }
             for source in pair.sources
         ],
@@ -82,15 +84,20 @@ def lines(pair: Outline, columns: int) -> Iterator[str]:
     yield from fact("needs", pair.targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
-            f"{source.variant} ({pair.targets[source.variant] or 'no .target'})"
-            if language == "ptx"
-            else source.variant
+            f"{source.variant} ({needs(pair, source)})" if language == "ptx" else source.variant
             for source in pair.sources
             if source.language == language
         ]
         yield from fact(language, "  ".join(names), columns)
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
     yield from fact("sizes", sizes, columns)
+
+
+def needs(pair: Outline, source: Source) -> str:
+    """`sm_75`, and behind it the targets that have a file of their own: `sm_75; sm_90a, sm_100f by own files`."""
+    plain = pair.targets[source.variant] or "no .target"
+    special = [target for target, path in source.specialisations if path != source.path]
+    return f"{plain}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else plain
 
 
 def fact(noun: str, text: str, columns: int) -> Iterator[str]:

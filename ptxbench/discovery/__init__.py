@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ptxbench
+from ptxbench.discovery.specialisation import best, order, require_right, split
 from ptxbench.errors import IncompletePair, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -35,6 +36,23 @@ class Source:
     flags: tuple[str, ...] = ()
     defines: tuple[tuple[str, int], ...] = ()
     """Other values of the pair's knobs than the file has."""
+    specialisations: tuple[tuple[str, Path], ...] = ()
+    """Targets with a file of their own (NAME.sm_90a.ptx), and these."""
+
+    def on(self, arch: str) -> Source:
+        """The variant with the file that stands for it on `arch`."""
+        files = dict(self.specialisations)
+        chosen = best(files, arch)
+        return replace(self, path=files[chosen] if chosen else self.path, specialisations=())
+
+    @property
+    def forms(self) -> tuple[Source, ...]:
+        """The variant with its plain file, and with each of its specialised ones."""
+        return tuple(replace(self, path=path, specialisations=()) for path in dict.fromkeys(self.files))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path, *(path for _, path in self.specialisations))
 
 
 @dataclass(frozen=True)
@@ -131,7 +149,7 @@ def load(kernels: Path, name: str) -> Found:
     pair = execute(text)
     check(pair, text)
     found = sources(kernels, name, pair.flags)
-    check_knobs(pair, found)
+    check_knobs(pair, tuple(form for source in found for form in source.forms))
     return Found(name, text.summary, pair, found, path)
 
 
@@ -145,19 +163,31 @@ def require_files(kernels: Path, name: str) -> Path:
 
 
 def sources(kernels: Path, name: str, flags: Mapping[str, Sequence[str]]) -> tuple[Source, ...]:
-    """Every variant of the pair: each file of its name, and each CUDA C file once more for each of `flags`."""
+    """Every variant of the pair: each file of its name, and each CUDA C file once more for each of `flags`.
+
+    A PTX file whose name ends in a target is a specialisation of the variant without it, which may have no other file.
+    Raises PairError for one that is not for that target.
+    """
     names = stems(kernels / "pairs", ".py")
     entry = name.replace(".", "_")
     found = []
     for language, suffix in SUFFIXES.items():
-        for stem in stems(kernels / language, suffix):
-            if owner(stem, names) == name:
-                variant, path = language + stem.removeprefix(name), kernels / language / f"{stem}{suffix}"
-                rows = {"": (), **flags} if language == "cuda" else {"": ()}
-                found += [
-                    Source(f"{variant}@{flag}" if flag else variant, language, path, entry, tuple(options))
-                    for flag, options in rows.items()
-                ]
+        own = [stem for stem in stems(kernels / language, suffix) if owner(stem, names) == name]
+        variants: dict[str, dict[str, Path]] = {}
+        for stem in own:
+            base, target = split(stem) if language == "ptx" and stem != name else (stem, "")
+            path = kernels / language / f"{stem}{suffix}"
+            if target:
+                require_right(shown(path), target)
+            variants.setdefault(language + base.removeprefix(name), {})[target] = path
+        rows = {"": (), **flags} if language == "cuda" else {"": ()}
+        for variant, files in sorted(variants.items()):
+            special = tuple((target, files[target]) for target in sorted(files.keys() - {""}, key=order))
+            plain = files.get("") or special[0][1]
+            found += [
+                Source(f"{variant}@{flag}" if flag else variant, language, plain, entry, tuple(options), (), special)
+                for flag, options in rows.items()
+            ]
     return tuple(found)
 
 

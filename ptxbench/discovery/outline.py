@@ -7,21 +7,18 @@ pair file that computes them in another way is loaded after all.
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ptxbench.discovery import Source, load, require_files, shown, sources
+from ptxbench.discovery.specialisation import target
 from ptxbench.discovery.text import PairText
-from ptxbench.errors import PairError
 
 ALLOWED = (abs, dict, enumerate, int, len, list, max, min, range, round, sorted, sum, tuple, zip)
 BUILTINS = {each.__name__: each for each in ALLOWED}
 """What an expression may use and still be evaluated on its own."""
-
-TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +53,7 @@ def outline(kernels: Path, name: str) -> Outline:
         pair = load(kernels, name).pair
         teaches, expects, sizes, flags = pair.teaches, pair.expects, pair.bench_sizes, pair.flags
     found = sources(kernels, name, flags)
-    targets = {each.variant: target(each.path) for each in found if each.language == "ptx"}
+    targets = {each.variant: target(shown(each.path)) for each in found if each.language == "ptx"}
     return Outline(name, text.summary, teaches, expects, sizes, found, targets)
 
 
@@ -110,15 +107,3 @@ def evaluate(node: Definition, defined: Mapping[str, Definition]) -> Any:
         return namespace[node.name]
     except Exception as error:
         raise UnclearError(str(error)) from error
-
-
-def target(path: Path) -> str | None:
-    """The `.target` of a PTX file, which is the least architecture that it runs on; None if it names none.
-
-    Raises PairError where the file cannot be read.
-    """
-    try:
-        match = TARGET.search(path.read_bytes())
-    except OSError as error:
-        raise PairError(f"Cannot read {shown(path)}: {error.strerror}.") from None
-    return match[1].decode("ascii") if match else None

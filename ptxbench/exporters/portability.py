@@ -61,6 +61,7 @@ def reach_object(reach: Reach) -> Mapping[str, Any]:
         },
         "targets": {
             target: {
+                "file": reach.file(target).name,
                 **{name: value for name, value in dataclasses.asdict(trial).items() if name != "target"},
                 "occupancy": reach.occupancy.get(target),
             }
@@ -80,7 +81,9 @@ def to_markdown(survey: Survey) -> str:
             texts = [cell.value if cell.note is None else f"**x** ({cell.note.number})" for cell in cells]
             lines.append(markdown_row([f"`{targets}`", *texts]))
         lines += ["", *(f"- ({note.number}) {note.words}" for note in notes)]
-        lines += [f"- {each}" for each in (*words.warnings(matrix), *words.jit_lines(matrix))]
+        lines += [
+            f"- {each}" for each in (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
+        ]
         lines += ["", words.closing(matrix), ""]
     if compiled := words.compiled_line(survey.matrices):
         lines += [compiled, ""]

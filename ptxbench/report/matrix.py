@@ -57,7 +57,7 @@ class MatrixTable:
             remaining = remaining[len(page) :]
         lines = [(str(note.number), "red" if note.refused else "yellow", note.words) for note in notes]
         lines += [("!", "yellow", words) for words in reach.warnings(self.matrix)]
-        lines += [("i", "dim", words) for words in reach.jit_lines(self.matrix)]
+        lines += [("i", "dim", words) for words in (*reach.file_lines(self.matrix), *reach.jit_lines(self.matrix))]
         yield Constrain(paragraphs(lines), width)
         yield Constrain(Text(reach.closing(self.matrix), style="bold"), width)
         yield Text()

@@ -180,12 +180,22 @@ def jit_lines(matrix: Matrix) -> Iterator[str]:
     """What a driver must be to compile hand-written PTX itself, and for which GPUs it does; variants alike together."""
     alike: dict[Jit, list[str]] = {}
     for variant, reach in matrix.reaches.items():
-        jit = reach.jit
-        if jit and jit.target and reach.assembling:
-            # Where it goes follows from its target, unless the target is of a family.
-            alike.setdefault(jit if suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(variant)
+        for path, targets in reach.files.items():
+            jit = reach.jit_of(path)
+            if jit and jit.target and set(targets) & set(reach.assembling):
+                name = variant if path == reach.source.path else path.name
+                # Where it goes follows from its target, unless the target is of a family.
+                alike.setdefault(jit if suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(name)
     for jit, variants in alike.items():
         yield f"JIT of {', '.join(variants)}: {gpu_words(jit)}, {driver_words(jit)}"
+
+
+def file_lines(matrix: Matrix) -> Iterator[str]:
+    """Which targets have a file of their own, by variant."""
+    for variant, reach in matrix.reaches.items():
+        for path, targets in reach.files.items():
+            if path != reach.source.path:
+                yield f"{variant} on {spans(targets, matrix.targets)} is {path.name}"
 
 
 def driver_words(jit: Jit) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -39,6 +39,10 @@ class Job:
     too_large: tuple[Size, ...] = ()
     knobs: Mapping[str, int] = field(default_factory=dict)
     """Those of the pair that `found` has turned."""
+
+    def on(self, arch: str) -> Job:
+        """The job with the files that its variants have for `arch`."""
+        return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ Result = TypeVar("Result")
 
 def run(plan: Plan) -> Iterator[Event]:
     """Do what `plan` says, one cell after the other."""
+    plan = replace(plan, jobs=tuple(job.on(plan.arch) for job in plan.jobs))
     story = Story(plan)
     # NVRTC and ptxas run outside the interpreter's lock: two cores build the shipped pairs in 4.7 s, one in 8.3 s.
     pool = ThreadPoolExecutor(os.cpu_count())

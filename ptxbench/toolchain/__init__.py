@@ -94,7 +94,8 @@ def build(
 
 
 def build_source(source: Source, arch: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
-    """`build` of a pair's variant. Raises what it raises."""
+    """`build` of a pair's variant, of the file that it has for `arch`. Raises what it raises."""
+    source = source.on(arch)
     return build(
         source.path,
         language=source.language,

@@ -55,7 +55,8 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", "kernels", "--json")
     (pair,) = json.loads(ran.out)
     assert list(pair) == ["name", "summary", "teaches", "expects", "target", "bench_sizes", "variants"]
-    assert all(list(each) == ["name", "language", "file", "flags", "target"] for each in pair["variants"])
+    keys = ["name", "language", "file", "flags", "target", "specialisations"]
+    assert all(list(each) == keys for each in pair["variants"])
     assert (pair["name"], pair["expects"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]
     assert [(each["name"], each["target"], each["flags"]) for each in pair["variants"]] == [

@@ -7,7 +7,8 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.discovery import find_pairs, load, owner, select
-from ptxbench.discovery.outline import outline, target
+from ptxbench.discovery.outline import outline
+from ptxbench.discovery.specialisation import target
 from ptxbench.errors import IncompletePair, PairError, UsageError
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
@@ -20,7 +21,7 @@ def kernels(tmp_path, monkeypatch):
 
 def test_a_pair_is_loaded_with_all_its_variants(kernels):
     (kernels / "cuda" / "scale.twice.cu").write_text("")
-    (kernels / "ptx" / "scale.sm_90a.ptx").write_text("")
+    (kernels / "ptx" / "scale.plain.ptx").write_text("")
     found = load(kernels, "scale")
     assert found.summary == "y = a * x, one element a thread, a ragged last block."
     assert found.pair.compulsory_bytes({"n": 10}) == 80
@@ -30,7 +31,7 @@ def test_a_pair_is_loaded_with_all_its_variants(kernels):
         ("cuda.twice",      "scale.twice.cu",   "scale", ()),
         ("cuda.twice@fast", "scale.twice.cu",   "scale", ("--use_fast_math",)),
         ("ptx",             "scale.ptx",        "scale", ()),
-        ("ptx.sm_90a",      "scale.sm_90a.ptx", "scale", ()),
+        ("ptx.plain",       "scale.plain.ptx",  "scale", ()),
     ]  # fmt: skip
 
 

@@ -1,0 +1,71 @@
+"""Hand-written PTX for some targets alone: NAME.sm_90a.ptx stands in for NAME.ptx there, and is no variant of its own.
+
+Which file a target gets: that of the target itself, else that of its family, else the plain one. So a plain target,
+such as sm_90, always gets the plain file, on which CUDA C for that target competes with equal means.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from ptxbench.errors import PairError
+
+TARGET = re.compile(rb"^\s*\.target\s+(\w+)", re.MULTILINE)
+NAMED = re.compile(r"(?P<base>.+)\.(?P<target>sm_\d+[a-z]?)")
+
+
+def target(path: Path) -> str | None:
+    """The `.target` of a PTX file, which is the least architecture that it runs on; None if it names none.
+
+    Raises PairError where the file cannot be read.
+    """
+    try:
+        match = TARGET.search(path.read_bytes())
+    except OSError as error:
+        raise PairError(f"Cannot read {path}: {error.strerror}.") from None
+    return match[1].decode("ascii") if match else None
+
+
+def split(stem: str) -> tuple[str, str]:
+    """A stem without the target that it ends in, and that target, empty for none: ("a.b", "sm_90a") of a.b.sm_90a."""
+    match = NAMED.fullmatch(stem)
+    return (match["base"], match["target"]) if match else (stem, "")
+
+
+def order(target: str) -> tuple[int, str]:
+    """What to sort targets by: sm_90a before sm_100f."""
+    return int(re.sub(r"\D", "", target)), target
+
+
+def require_right(path: Path, named: str) -> None:
+    """Raise PairError for a file whose name says `named` where that is no target of its own, or not its .target."""
+    if named[-1] not in "af":
+        plain = named.rstrip("abcdefghijklmnopqrstuvwxyz")
+        raise PairError(
+            f"{path}: {named} is no target to specialise for. What every later GPU takes belongs into the plain file; "
+            f"name this one after {plain}a, or {plain}f for a family, or give the variant a name that is no target."
+        )
+    written = target(path)
+    if written is None:
+        raise PairError(f"{path} has no .target. Write .target {named}, as its name says.")
+    if written != named:
+        raise PairError(
+            f"{path}: its .target is {written}, and its name says {named}. Write .target {named}, or rename the file."
+        )
+
+
+def best(targets: Collection[str], arch: str) -> str | None:
+    """Which of `targets`, of specialised files, `arch` gets; None for the plain file.
+
+    A family is of one generation, and goes to its own member and later ones: sm_100f to sm_103a, not to sm_110a.
+    """
+    if arch in targets:
+        return arch
+    if arch[-1] not in "af":
+        return None
+    number, _ = order(arch)
+    families = {int(each[3:-1]): each for each in targets if each[-1] == "f"}
+    fitting = [each for each in families if each // 10 == number // 10 and each <= number]
+    return families[max(fitting)] if fitting else None
