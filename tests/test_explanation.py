@@ -157,7 +157,7 @@ SHARED = {"shared_load_requests": 10, "shared_load_wavefronts": 10}
 # lines of cuda, lines of ptx; kind, text, places
 COUNTED = [
     ([GATHER, LOAD], [LOAD, LOAD], "sectors",
-     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer; of cuda most at cuda.ptx:3.", ["cuda.ptx:3"]),
+     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer. Of cuda most at cuda.ptx:3.", ["cuda.ptx:3"]),
     ([GATHER, LOAD], [LOAD, LOAD], "sectors per request",
      "At cuda.ptx:3 a warp's load touches 32 sectors, and its bytes would fit in 4.", ["cuda.ptx:3"]),
     ([GATHER], [LOAD, GATHER], "sectors per request",
@@ -305,8 +305,8 @@ def test_the_document_has_kinds_figures_and_places():
 
 
 @pytest.mark.parametrize(("before", "after", "words"), [
-    (4, 4, "as many"), (0, 4, "where there were none"), (4, 3, "25 % fewer"), (4, 5, "25 % more"),
-    (4, 0, "100 % fewer"), (2, 5, "2.5 times as many"), (1000, 1, "99.9 % fewer"),
+    (4, 4, "."), (0, 4, "."), (4, 3, ": 25 % fewer."), (4, 5, ": 25 % more."), (4, 0, ": 100 % fewer."),
+    (2, 5, ": 2.5 times as many."), (1000, 1, ": 99.9 % fewer."),
 ])  # fmt: skip
 def test_a_relation_is_told_in_words(before, after, words):
     assert relation(before, after) == words

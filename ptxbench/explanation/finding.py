@@ -119,15 +119,13 @@ Look = Callable[[Contrast], Iterator[Finding]]
 
 
 def relation(before: float, after: float) -> str:
-    """`46 % fewer`, `3.5 times as many`, `as many`."""
-    if before == after:
-        return "as many"
-    if not before:
-        return "where there were none"
+    """What ends a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; a mere point where nothing is to divide by."""
+    if not before or before == after:
+        return "."
     share = after / before
     if share >= 2:
-        return f"{share:.3g} times as many"
-    return f"{percent(abs(share - 1))} {'fewer' if share < 1 else 'more'}"
+        return f": {share:.3g} times as many."
+    return f": {percent(abs(share - 1))} {'fewer' if share < 1 else 'more'}."
 
 
 def percent(share: float) -> str:

@@ -43,11 +43,11 @@ def sectors(contrast: Contrast) -> Iterator[Finding]:
     (a, b), (before, after) = contrast.names, counts
     more = contrast.left if before > after else contrast.right
     place = first_place(more, *SECTORS)
-    text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}: {relation(before, after)}"
+    text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}{relation(before, after)}"
     yield Finding(
         "sectors",
-        f"{text}{f'; of {more.name} most at {place}' if place else ''}.",
-        f"{text}.",
+        f"{text}{f' Of {more.name} most at {place}.' if place else ''}",
+        text,
         {"sectors": contrast.figures(counts)},
         (place,) if place else (),
     )
@@ -141,7 +141,7 @@ def atomics(contrast: Contrast) -> Iterator[Finding]:
     if counts is None or whole is None or not unlike(*counts) or max(counts) < RARE * max(whole):
         return
     (a, b), (before, after) = contrast.names, counts
-    text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}: {relation(before, after)}."
+    text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}{relation(before, after)}"
     places = tuple(place for side in contrast if (place := first_place(side, *ATOMICS)))
     yield Finding("atomics", text, "", {"atomic requests": contrast.figures(counts)}, places)
 
@@ -179,7 +179,7 @@ def barriers(contrast: Contrast) -> Iterator[Finding]:
     if counts is None or not unlike(*counts):
         return
     (a, b), (before, after) = contrast.names, counts
-    text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}: {relation(before, after)}."
+    text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}{relation(before, after)}"
     yield Finding("barriers", text, "", {"barriers": contrast.figures(counts)})
 
 
