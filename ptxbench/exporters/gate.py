@@ -71,7 +71,7 @@ def to_markdown(gate: Gate) -> str:
     lines = [MARKER, f"**{total(gate)}**", "", *(f"- {each}" for each in header(gate)), ""]
     told = steps(gate)
     for step in told:
-        words = " ".join(step.words.split())  # what a compiler wrote may have lines
+        words = " ".join(step.words.split()).replace("<", "&lt;")  # what a compiler wrote may have lines and tags
         lines.append(f"- **{f'{step.outcome} {step.verdict}'.rstrip()}** {words}  \n  Next: {step.remedy}")
     lines += [""] * bool(told)
     rows = [each for each in gate.rows if tells(each)]

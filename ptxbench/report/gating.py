@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf, log
 
 from ptxbench import units
 from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, UNSURE, Row
@@ -12,6 +13,7 @@ from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.gate import (
     GOOD,
     NO_VERDICT,
+    ORDER,
     REGRESSION,
     WRONG_KERNEL,
     Gate,
@@ -101,7 +103,7 @@ def change_words(row: Row) -> str:
 
 
 def steps(gate: Gate) -> list[Step]:
-    """Everything that is not green, what fails first: what it is and what to do next."""
+    """Everything that is not green, the worst first: what it is and what to do next."""
     found = [Step("FAIL" if each.code else "warn", "", each.text, each.remedy) for each in gate.problems]
     groups: dict[tuple[str, str, str, str], list[Judged]] = {}
     failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
@@ -110,11 +112,20 @@ def steps(gate: Gate) -> list[Step]:
         if each.warns and each.row.verdict == REGRESSED and place(each.row) in failed:
             continue  # what its variant fails by says the same
         groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
-    for (outcome, verdict, reason, remedy), rows in groups.items():
+    worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
+    for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
         happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
         found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
+
+
+def change_size(judged: Judged) -> float:
+    """How far a row moved, as a logarithm; what was none before moved farthest, what has no numbers nowhere."""
+    row = judged.row
+    if row.change is None or row.change.value <= 0:
+        return inf if row.verdict == REGRESSED else 0.0
+    return abs(log(row.change.value))
 
 
 def place(row: Row) -> tuple[object, ...]:

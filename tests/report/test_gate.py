@@ -108,6 +108,15 @@ def test_github_gets_a_few_annotations_and_how_many_more_there_are():
     assert list(annotate(gate(BASE, BASE, Config()))) == []
 
 
+def test_the_worst_is_told_first():
+    """Of equal verdicts what was none before, then the greatest change; wrong kernels before all."""
+    pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
+             "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
+    found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), Config())
+    assert [step.words[0] for step in steps(found)] == ["d", "c", "b", "a"]
+    assert [line.split("::")[2][0] for line in annotate(found)] == ["d", "c", "b", "a"]
+
+
 def test_what_annotations_hold_is_escaped():
     found = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
     assert list(annotate(found)) == ["::error title=ptxbench gate::100 %25%0D%0Abad Next: a:b,c"]
@@ -129,6 +138,11 @@ def test_markdown_has_a_marker_the_causes_and_the_rows():
     text = to_markdown(RATIOS)
     assert text.startswith("<!-- ptxbench gate -->\n**Gate: a regression (exit status 3).")
     assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ratio | 0.898 | 0.999 | +11.3 % | +11.0 .. +11.8 % |" in text
+
+
+def test_what_a_compiler_wrote_is_seen_in_markdown():
+    broken = counted({"triad": after(status="broken", reason="expected\n<!-- ';'"), "scan": BEFORE})
+    assert "ptx is broken: expected &lt;!-- ';'" in to_markdown(gate(broken, BASE, Config()))
 
 
 def test_what_a_compiler_wrote_cannot_break_the_xml():
