@@ -8,7 +8,6 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -16,7 +15,8 @@ from ptxbench.audit.audit import Audit
 from ptxbench.audit.outcome import Outcome
 from ptxbench.audit.tally import Line, Target
 from ptxbench.report.comparison import simple_table
-from ptxbench.report.table import WIDEST
+from ptxbench.report.judgement import MOST_NAMED
+from ptxbench.report.table import WIDEST, paragraphs
 from ptxbench.units import ABSENT
 
 MET, NOT_MET, IN_PART, SHOWN = "met", "NOT MET", "met *", "as it is"
@@ -143,50 +143,61 @@ def worst(lines: Sequence[Line]) -> Iterator[tuple[Target, Line]]:
 
 
 def mutants(outcomes: Sequence[Outcome], width: int) -> RenderResult:
-    """One row an edit, over all pairs; then each outcome that is not as it must be, and each that was not judged."""
-    yield Text("counters: shipped pairs, each edited once" if outcomes else "counters: no pair has an edit", "bold")
-    table = simple_table()
-    for heading in ("edit", "kernels", "outcome", "counters that failed"):
-        table.add_column(
-            heading, justify="right" if heading == "kernels" else "left", no_wrap=heading == "kernels", overflow="fold"
-        )
-    for neutral in (False, True):
-        of_kind = [each for each in outcomes if each.neutral == neutral]
-        for edit in dict.fromkeys(each.edit for each in of_kind):
-            judged = [each for each in of_kind if each.edit == edit and each.skipped is None]
-            skipped = sum(each.edit == edit for each in of_kind) - len(judged)
-            held = sum(each.holds for each in judged)
-            word = "let pass" if neutral else "caught"
-            text = Text(
-                f"{held} of {len(judged)} {word}" if held < len(judged) else f"all {word}" if judged else "none judged"
-            )
-            text.stylize("bold red" if held < len(judged) else "green")
-            if skipped:
-                text.append(f", {skipped} skipped", "dim")
-            failing = dict.fromkeys(metric for each in judged for metric in each.failing)
-            table.add_row(Text(edit), str(len(judged)), text, Text(", ".join(failing) or ABSENT))
-    yield table
+    """One row an edit, over all kernels; then what is not as it must be, and why some were not judged."""
+    yield Text("counters: every kernel, edited once" if outcomes else "counters: no kernel has an edit", "bold")
+    yield edit_table(outcomes)
     yield Text()
-    for each in outcomes:
-        if words := trouble(each):
-            yield Constrain(Padding(Text(words, "dim" if each.skipped else "red"), (0, 0, 0, 0)), width)
-    if any(map(trouble, outcomes)):
+    told = [*wrong(outcomes), *skipped(outcomes)]
+    if told:
+        yield Constrain(paragraphs(told), width)
         yield Text()
 
 
-def trouble(outcome: Outcome) -> str | None:
-    """What is wrong with an outcome, or why there is none."""
-    name = f"{outcome.pair} {outcome.variant}, {outcome.edit}"
-    if outcome.skipped:
-        return f"skipped  {name}: {outcome.skipped}"
-    if outcome.holds:
-        return None
-    failed = ", ".join(outcome.failing) or "nothing"
-    if outcome.neutral:
-        why = f" {outcome.reason}" if outcome.reason else ""
-        return f"FALSE ALARM  {name}: the gate failed {failed} (exit status {outcome.code}).{why}"
-    lacking = [each for each in outcome.expected if each not in outcome.failing]
-    return f"MISSED  {name}: the gate failed {failed}, and not {', '.join(lacking)} (exit status {outcome.code})."
+def edit_table(outcomes: Sequence[Outcome]) -> Table:
+    table = simple_table()
+    table.add_column("edit", overflow="fold")
+    table.add_column("kernels", justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("by these counters", overflow="fold")
+    edits = dict.fromkeys((each.neutral, each.edit) for each in outcomes)
+    for neutral, edit in sorted(edits, key=lambda each: each[0]):
+        of_edit = [each for each in outcomes if (each.neutral, each.edit) == (neutral, edit)]
+        judged = [each for each in of_edit if each.skipped is None]
+        held = [each for each in judged if each.holds]
+        word = "let pass" if neutral else "caught"
+        words = f"{len(held)} of {len(judged)} {word}" if held != judged else f"all {word}" if judged else "none judged"
+        text = Text(words, "bold red" if held != judged else "green" if judged else "dim")
+        if len(judged) < len(of_edit):
+            text.append(f", {len(of_edit) - len(judged)} skipped", "dim")
+        counters = dict.fromkeys(metric for each in held for metric in each.expected)
+        table.add_row(Text(edit), str(len(judged)), text, Text(", ".join(counters) or ABSENT))
+    return table
+
+
+def wrong(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+    """Mark, style and words of each outcome that is not as it must be."""
+    for each in outcomes:
+        if each.skipped or each.holds:
+            continue
+        failed = ", ".join(each.failing) or "nothing"
+        told = f"{each.pair} {each.variant}, {each.edit}: the gate failed {failed}"
+        if each.neutral:
+            why = f" {each.reason}" if each.reason else ""
+            yield "FALSE ALARM", "bold red", f"{told} (exit status {each.code}).{why}"
+        else:
+            lacking = ", ".join(metric for metric in each.expected if metric not in each.failing)
+            yield "MISSED", "bold red", f"{told}{f', and not {lacking}' * bool(lacking)} (exit status {each.code})."
+
+
+def skipped(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+    """The same of what was not judged, kernels of one edit and one reason together."""
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for each in outcomes:
+        if each.skipped:
+            reasons.setdefault((each.edit, each.skipped), []).append(f"{each.pair} {each.variant}")
+    for (edit, why), names in reasons.items():
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        yield "skipped", "dim", f"{edit}, {', '.join(names[:MOST_NAMED])}{more}: {why}"
 
 
 def total(audit: Audit) -> str:

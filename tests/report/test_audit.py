@@ -26,6 +26,7 @@ NOISY = replace(NOISY, targets=[Target("false alarms", 0.01, NOISY.alarms)])
 CAUGHT = Outcome("triad", "loads split", ["sectors"], ["sectors", "sass.width"], 3)
 MISS = Outcome("scan", "loads split", ["sectors", "sass.width"], ["sass.width"], 3)
 SKIPPED = Outcome("saxpy", "loads split", ["sectors"], skipped="ptxas merged the loads again.")
+MORE = [replace(SKIPPED, variant=f"ptx.v{i}") for i in range(1, 6)]
 PASSED = Outcome("triad", "registers renamed", [])
 ALARM = Outcome("scan", "registers renamed", [], ["spills"], 3)
 
@@ -67,16 +68,17 @@ def test_rates_and_targets_are_printed_whole():
 
 
 def test_edits_are_printed_whole_and_each_that_is_not_as_it_must_be_is_named():
-    assert lines(Audit(300, 1, outcomes=[CAUGHT, MISS, SKIPPED, PASSED, ALARM])) == [
-        "counters: shipped pairs, each edited once",
-        "edit               kernels  outcome                   counters that failed",
-        "──────────────────────────────────────────────────────────────────────────",
-        "loads split              2  1 of 2 caught, 1 skipped  sectors, sass.width",
-        "registers renamed        2  1 of 2 let pass           spills",
+    assert lines(Audit(300, 1, outcomes=[CAUGHT, MISS, SKIPPED, *MORE, PASSED, ALARM])) == [
+        "counters: every kernel, edited once",
+        "edit               kernels  outcome                   by these counters",
+        "───────────────────────────────────────────────────────────────────────",
+        "loads split              2  1 of 2 caught, 6 skipped  sectors",
+        "registers renamed        2  1 of 2 let pass           -",
         "",
-        "MISSED  scan ptx, loads split: the gate failed sass.width, and not sectors (exit status 3).",
-        "skipped  saxpy ptx, loads split: ptxas merged the loads again.",
-        "FALSE ALARM  scan ptx, registers renamed: the gate failed spills (exit status 3).",
+        "MISSED      scan ptx, loads split: the gate failed sass.width, and not sectors (exit status 3).",
+        "FALSE ALARM scan ptx, registers renamed: the gate failed spills (exit status 3).",
+        "skipped     loads split, saxpy ptx, saxpy ptx.v1, saxpy ptx.v2, saxpy ptx.v3 and 2 more: ptxas",
+        "            merged the loads again.",
         "",
         "Audit: 2 of 4 edits judged as they must be (exit status 3).",
     ]
