@@ -75,6 +75,9 @@ CODES = {
              "A .nc load of memory that the kernel writes, which is undefined: the load may see what was there "
              "before.",
              "Load it without .nc."),
+        Code("input-written", "lint", ERROR,
+             "A store to an array that the pair gives to read, be it that what was there comes back.",
+             "Write to the outputs alone."),
         Code("empty-mask", "lint", ERROR,
              "A warp-wide instruction that names no lane, which is undefined.",
              "Name the lanes that execute it."),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptxbench.check.roots import Roots, constants, of, registers, roots
+from ptxbench.check.roots import Roots, addressed, constants, registers
 from ptxbench.emulator.syntax import (
     Address,
     Function,
@@ -24,7 +24,7 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.pair import Argument, Scalar
+from ptxbench.pair import Argument, In, Scalar
 
 FULL_MASK = 0xFFFFFFFF
 
@@ -47,27 +47,23 @@ class Subject:
     args: Sequence[Argument]
 
     @cached_property
-    def roots(self) -> Roots:
-        return roots(self.function)
+    def addressed(self) -> list[tuple[Instruction, Roots]]:
+        """Each instruction, with what the address that it names is computed from."""
+        return list(zip(self.function.instructions, addressed(self.function), strict=True))
 
     @cached_property
     def constants(self) -> dict[str, int]:
         return constants(self.function)
 
     @cached_property
-    def pointers(self) -> frozenset[str]:
-        """The parameters that are arrays of the pair."""
+    def arrays(self) -> dict[str, Argument]:
+        """The arrays of the pair, by the name of their parameter."""
         pairs = zip(self.function.params, self.args, strict=False) if self.function.entry else ()
-        return frozenset(param.name for param, arg in pairs if not isinstance(arg, Scalar))
+        return {param.name: arg for param, arg in pairs if not isinstance(arg, Scalar)}
 
     @cached_property
     def variables(self) -> dict[str, Variable]:
         return {**self.module.variables, **self.function.variables}
-
-    def targets(self, instruction: Instruction) -> frozenset[str]:
-        """The roots of the places in memory that an instruction names."""
-        addresses = [each for each in instruction.operands if isinstance(each, Address)]
-        return frozenset().union(*(of(each, self.roots) for each in addresses))
 
     def value(self, operand: Operand) -> int | None:
         """The whole number that an operand always is; None where that is not known."""
@@ -91,24 +87,31 @@ def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint
 WRITES = re.compile(r"(st|atom|red)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
 
-def writes(subject: Subject) -> Iterator[tuple[Instruction, frozenset[str]]]:
-    """The instructions that write to memory, and into what."""
-    for each in subject.function.instructions:
+def writes(subject: Subject) -> Iterator[tuple[Instruction, Roots]]:
+    """The instructions that write to memory, and what the address is computed from."""
+    for each, roots in subject.addressed:
         if WRITES.match(each.opcode) and not each.opcode.startswith("st.param"):
-            first = next((operand for operand in each.operands if isinstance(operand, Address)), None)
-            if first is not None:
-                yield each, of(first, subject.roots)
+            yield each, roots
 
 
 def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
     """`.nc` promises that nobody writes the memory while the kernel runs."""
-    written = {name: each.line for each, names in writes(subject) for name in names & subject.pointers}
-    for each in subject.function.instructions:
+    written = {name: each.line for each, names in writes(subject) for name in names & subject.arrays.keys()}
+    for each, roots in subject.addressed:
         if each.opcode.startswith("ld.global") and ".nc" in each.opcode:
-            for name in sorted(subject.targets(each) & written.keys()):
+            for name in sorted(roots & written.keys()):
                 yield Complaint(
                     "nc-of-written", each.line, f"{each.opcode} of '{name}', to which line {written[name]} writes."
                 )
+
+
+def written_inputs(subject: Subject) -> Iterator[Complaint]:
+    """A write to an address that is computed from an input and from no other array."""
+    for each, roots in writes(subject):
+        arrays = [subject.arrays[name] for name in sorted(roots & subject.arrays.keys())]
+        if arrays and all(isinstance(arg, In) for arg in arrays):
+            names = " or ".join(f"'{arg.name}'" for arg in arrays)
+            yield Complaint("input-written", each.line, f"{each.opcode} to {names}, which the kernel is given to read.")
 
 
 def state(subject: Subject) -> Iterator[Complaint]:
@@ -206,6 +209,7 @@ def vectors(subject: Subject) -> Iterator[Complaint]:
 
 
 RULES = (
+    written_inputs,
     loads_past_writes,
     state,
     special("reads-clock", CLOCKS, "tells the time"),

@@ -1,56 +1,118 @@
-"""From which parameters and variables each register of a kernel gets its value: what an address may point into.
+"""From which parameters and variables the addresses of a kernel are computed: what each access may touch.
 
-Without regard to order: a register that is ever computed from a pointer is taken to point there everywhere.
+A forward analysis over basic blocks: a write replaces what a register stood for, a guarded one adds to it, and where
+ways meet either may hold. What is loaded from memory has no roots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
-from ptxbench.emulator.syntax import Address, Dual, Function, Group, Instruction, Operand, Register, Symbol, Vector
+from ptxbench.emulator.syntax import (
+    Address,
+    Dual,
+    Function,
+    Group,
+    Immediate,
+    Instruction,
+    Operand,
+    Register,
+    Symbol,
+    Vector,
+)
 
-Roots = Mapping[str, frozenset[str]]
-"""By register, the names of the parameters and variables."""
+Roots = frozenset[str]
+State = dict[str, Roots]
+"""By register, the names of the parameters and variables that it is computed from; one that is left out has none."""
 
-NO_RESULT = ("st.", "red.", "bra", "bar.", "barrier.", "ret", "exit", "call", "cp.", "prefetch", "membar", "fence")
+NOTHING: Roots = frozenset()
+
+NO_RESULT = (
+    "st.",
+    "red.",
+    "bra",
+    "brx",
+    "bar.",
+    "barrier.",
+    "ret",
+    "exit",
+    "call",
+    "cp.",
+    "prefetch",
+    "membar",
+    "fence",
+)
 """Instructions whose first operand is not written."""
 
+LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
+"""Instructions whose result does not follow from their operands, but for a load of a parameter."""
 
-def roots(function: Function) -> Roots:
-    """The roots of every register."""
-    found: dict[str, frozenset[str]] = {}
-    changed = True
-    while changed:
-        changed = False
-        for instruction in function.instructions:
-            if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
-                continue
-            target, *sources = instruction.operands
-            new = frozenset().union(*(of(each, found) for each in sources)) if is_computed(instruction) else frozenset()
-            for name in registers(target):
-                if not new <= found.get(name, frozenset()):
-                    found[name] = found.get(name, frozenset()) | new
-                    changed = True
+ENDS = ("bra", "brx", "ret", "exit", "trap")
+
+
+def addressed(function: Function) -> list[Roots]:
+    """For each instruction, the roots of the first address among its operands; none where it names no address."""
+    blocks = Blocks(function)
+    before: dict[int, State] = {0: {}}
+    waiting = [0]
+    while waiting:
+        block = waiting.pop()
+        state = dict(before[block])
+        for index in blocks.indices(block):
+            step(state, function.instructions[index])
+        for successor in blocks.successors(block):
+            if successor not in before:
+                before[successor] = dict(state)
+                waiting.append(successor)
+            elif merge(before[successor], state):
+                waiting.append(successor)
+    found = [NOTHING] * len(function.instructions)
+    for block, start in before.items():
+        state = dict(start)
+        for index in blocks.indices(block):
+            instruction = function.instructions[index]
+            address = next((each for each in instruction.operands if isinstance(each, Address)), None)
+            found[index] = of(address, state) if address is not None else NOTHING
+            step(state, instruction)
     return found
 
 
-def is_computed(instruction: Instruction) -> bool:
-    """Whether the result follows from the operands: not of a load, but of one from a parameter."""
-    loads = instruction.opcode.startswith(("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma."))
-    return not loads or instruction.opcode.startswith("ld.param")
+def step(state: State, instruction: Instruction) -> None:
+    """What an instruction does to the roots."""
+    if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
+        return
+    target, *sources = instruction.operands
+    computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
+    new = NOTHING.union(*(of(each, state) for each in sources)) if computed else NOTHING
+    for name in registers(target):
+        roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
+        if roots:
+            state[name] = roots
+        else:
+            state.pop(name, None)
 
 
-def of(operand: Operand, known: Roots) -> frozenset[str]:
+def merge(into: State, other: Mapping[str, Roots]) -> bool:
+    """Add the roots of another way to a place; whether that tells anything new."""
+    grown = False
+    for name, roots in other.items():
+        if not roots <= into.get(name, NOTHING):
+            into[name] = into.get(name, NOTHING) | roots
+            grown = True
+    return grown
+
+
+def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
     """The roots of an operand."""
     if isinstance(operand, Register):
-        return known.get(operand.name, frozenset())
+        return state.get(operand.name, NOTHING)
     if isinstance(operand, Symbol):
         return frozenset({operand.name})
     if isinstance(operand, Address):
-        return of(operand.base, known)
+        return of(operand.base, state)
     if isinstance(operand, Vector | Group):
-        return frozenset().union(*(of(each, known) for each in operand.parts))
-    return frozenset()
+        return NOTHING.union(*(of(each, state) for each in operand.parts))
+    return NOTHING
 
 
 def registers(operand: Operand) -> Iterator[str]:
@@ -65,10 +127,40 @@ def registers(operand: Operand) -> Iterator[str]:
         yield from registers(operand.second)
 
 
+class Blocks:
+    """The basic blocks of a function, each known by the index of its first instruction."""
+
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        count = len(function.instructions)
+        after = {index + 1 for index, each in enumerate(function.instructions) if ends(each)}
+        self.starts = sorted({0, *function.labels.values(), *after} - {count}) if count else []
+        self.following = dict(zip(self.starts, [*self.starts[1:], count], strict=True))
+
+    def indices(self, block: int) -> range:
+        return range(block, self.following.get(block, block))
+
+    def successors(self, block: int) -> Sequence[int]:
+        """The blocks that may come next."""
+        count = len(self.function.instructions)
+        if block not in self.following:
+            return ()
+        last = self.function.instructions[self.following[block] - 1]
+        found = [self.following[block]] if not ends(last) or last.guard is not None else []
+        for operand in last.operands if last.opcode.startswith(("bra", "brx")) else ():
+            if isinstance(operand, Symbol):
+                names = self.function.branch_targets.get(operand.name, (operand.name,))
+                found += [self.function.labels[name] for name in names if name in self.function.labels]
+        return [each for each in found if each < count]
+
+
+def ends(instruction: Instruction) -> bool:
+    """Whether a block ends with this instruction."""
+    return instruction.opcode.split(".")[0] in ENDS
+
+
 def constants(function: Function) -> dict[str, int]:
     """The registers that hold one whole number throughout: written once, by a mov of it."""
-    from ptxbench.emulator.syntax import Immediate
-
     written: dict[str, list[int | None]] = {}
     for instruction in function.instructions:
         if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
@@ -78,4 +170,4 @@ def constants(function: Function) -> dict[str, int]:
         value = sources[0].value if plain and isinstance(sources[0], Immediate) else None
         for name in registers(target):
             written.setdefault(name, []).append(value if isinstance(value, int) else None)
-    return {name: values[0] for name, values in written.items() if len(values) == 1 and values[0] is not None}
+    return {name: value for name, (value, *more) in written.items() if value is not None and not more}

@@ -1,0 +1,15 @@
+// The same, by a name that a macro makes.
+// pair: triad
+// judged: parses bad-include
+#define FILE_NAME "/etc/passwd"
+#include FILE_NAME
+
+extern "C" __global__ void __launch_bounds__(256)
+triad(float* a, const float* b, const float* c, float s, unsigned n)
+{
+    for (unsigned k = 0; k < 4; ++k) {
+        const unsigned i = 1024 * blockIdx.x + 256 * k + threadIdx.x;
+        if (i < n)
+            a[i] = fmaf(s, c[i], b[i]);
+    }
+}
