@@ -55,10 +55,10 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
 
 def confirmations(head: Run, results: Path) -> list[Run]:
     """The runs that confirmed `head` before, the first of them first."""
-    from ptxbench.cli._runs import load_run
+    from ptxbench.cli._runs import read_run
 
-    paths = sorted(results.rglob(f"*.confirms-{head.run['id']}.json"), key=lambda path: path.name)
-    return [load_run(str(path), results) for path in paths]
+    paths = results.rglob(f"*.confirms-{head.run['id']}.json")
+    return [read_run(path) for path in sorted(paths, key=lambda path: path.name)]
 
 
 def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Run:

@@ -62,15 +62,14 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
 def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
     """Every saved run below the folder, by the time of its start; `unreadable` gets what cannot be read."""
     from ptxbench.cli._progress import Bar
-    from ptxbench.cli._runs import load_run, saved_runs
-    from ptxbench.runner import Step
+    from ptxbench.cli._runs import read_run, saved_runs
 
     paths = saved_runs(results)
     with Bar() as bar:
         for i, path in enumerate(paths):
-            bar.show(Step(i, len(paths), path.name, "", "read"))
+            bar.tell(i, len(paths), f"read {path.name}")
             try:
-                run = load_run(str(path), results)
+                run = read_run(path)
             except ResultError as error:
                 unreadable.append(str(error))
                 continue

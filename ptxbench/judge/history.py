@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import isfinite, log
 from statistics import median
 
 from ptxbench.discovery import select
@@ -137,7 +137,7 @@ class Collection:
         for metric in metrics_of(cell, self.metric):
             value = None if variant == REFERENCE and metric.name in RELATIVE else metric.of(cell, variant)
             exact = emulated or metric.counted_by is not None
-            if value is None:
+            if value is None or not isfinite(value):
                 continue
             if not exact and not UNJUDGED.isdisjoint(cell.labels):
                 self.unjudged += 1

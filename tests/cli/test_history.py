@@ -9,8 +9,9 @@ import pytest
 
 from ptxbench.judge.history import Collection
 from ptxbench.report.history import HistoryTable, condensed
-from ptxbench.result import save
+from ptxbench.result import save, to_json
 from tests.cli.test_gate import BEFORE, after, counted
+from tests.folders import changed
 from tests.report.test_table import printed
 from tests.runs import Kernel, Sampling, timed_run
 
@@ -162,6 +163,15 @@ def collected(*runs):
     for run in runs:
         collection.add(run)
     return collection
+
+
+def test_a_count_that_is_no_number_is_no_value(ptxbench):
+    keep(*COUNTED)
+    text = to_json(emulated(3, after(ptx_barriers=98765)))
+    Path("results/device/20260104T120000Z-e0000003.json").write_text(changed(text, "98765", "NaN"))
+    ran = ptxbench("history", "triad", "--metric", "ptx_barriers", "--json")
+    points = {each["variant"]: len(each["points"]) for each in json.loads(ran.out)["series"]}
+    assert points == {"cuda": 4, "ptx": 3}
 
 
 def test_a_run_that_lies_there_twice_counts_once():
