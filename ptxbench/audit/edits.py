@@ -127,6 +127,8 @@ def elements(statement: Statement, *, keep_hints: bool) -> str:
     rest = operands[2:] if keep_hints else []
     lines = []
     for i, part in enumerate(vector.strip("{} ").split(",")):
+        if part.strip() == "_":
+            continue
         at = f"{address[:-1]} + {i * ELEMENT_BYTES.get(element, 4)}]"
         both = [at, part.strip()] if stores else [part.strip(), at]
         lines.append(f"{guard}{plain} {', '.join([*both, *rest])};")
@@ -140,10 +142,11 @@ def repeated(kernel: Kernel) -> str | None:
     for each in memory(kernel, "ld.global"):
         assert each.instruction
         guard, opcode, (target, address, *_) = each.parts
-        if registers(each.instruction.operands[0]) & registers(each.instruction.operands[1:]):
-            continue  # the address is gone once the first is there
         parts = target.strip("{} ").replace(" ", "").split(",")
-        bits = 8 * kernel.function.registers[parts[0]].bytes
+        loaded, needed = registers(each.instruction.operands[0]), registers(each.instruction.operands[1:])
+        if loaded & needed or len(loaded) < len(parts):
+            continue  # the address is gone once the first is there; or a part is not wanted at all
+        bits = 8 * kernel.function.registers[loaded.pop()].bytes
         types.add(f"    .reg .b{bits} %audit_{bits}_<{MOST_ELEMENTS}>;")
         again = [f"%audit_{bits}_{i}" for i in range(len(parts))]
         vector = "{" + ", ".join(again) + "}" if target.startswith("{") else again[0]

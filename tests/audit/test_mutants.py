@@ -1,0 +1,183 @@
+"""Shipped pairs, made worse in a known way or edited in a way that means nothing: what the counters gate says.
+
+A mutant of each kind, and each pair; `ptxbench gate audit --mutants` makes every edit of every PTX file.
+"""
+
+import json
+
+import pytest
+
+from ptxbench.audit import mutants
+from ptxbench.audit.edits import WORSE, Edit, once
+from ptxbench.audit.mutants import EDITS, audit_mutants, count_mutants
+from ptxbench.audit.neutral import commented
+from ptxbench.audit.tables import SCATTERED, UNSCATTERED
+from ptxbench.discovery import default_kernels, find_pairs
+from ptxbench.errors import UsageError
+from ptxbench.judge.rules import RULES
+from tests.folders import PTX, changed, kernels_folder
+
+
+@pytest.fixture(autouse=True)
+def builds(monkeypatch, shared_cache):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+
+
+def audited(pair, *edits, kernels=None):
+    found = list(audit_mutants(kernels or default_kernels(), None, [pair], edits))
+    assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits)
+    return found
+
+
+# pair, edits: each must hold for every PTX file of the pair that can have it
+CHOSEN = [
+    ("bigint_mul256",        "registers spilled", "other comments"),
+    ("copy_hints",           "vector stores split", "declared backwards"),
+    ("hgemm_mma",            "swizzle removed", "labels renamed"),
+    ("histogram256",         ".nc lost", "registers renamed"),
+    ("l2_policy",            "vector loads split", "neighbours exchanged"),
+    ("q4q8_gemv",            "registers spilled", "registers renamed"),
+    ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
+    ("reduce_sum",           "lanes scattered", "labels renamed"),
+    ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
+    ("rmsnorm",              "shared memory for nobody", "registers renamed"),
+    ("scan",                 "a barrier more", "neighbours exchanged"),
+    ("scan.s32",             "lanes parted", "declared backwards"),
+    ("scatter_add_bf16",     "loads repeated", "registers enough"),
+    ("scatter_add_bf16.f16", ".nc lost", "other comments"),
+    ("scatter_add_bf16.f32", "lanes scattered", "labels renamed"),
+    ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged"),
+    ("sm_partition",         "a barrier more", "registers renamed"),
+    ("softmax",              "lanes scattered", "declared backwards"),
+    ("transpose",            "padding removed", "lanes scattered", "registers enough"),
+    ("triad",                "vector loads split", "registers renamed"),
+    ("w4a16_dequant",        "loads repeated", "registers enough"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "edits"), [(pair, edits) for pair, *edits in CHOSEN])
+def test_a_known_cause_is_named_and_an_edit_that_means_nothing_is_not(pair, edits):
+    found = audited(pair, *edits)
+    assert {each.edit for each in found} == set(edits)
+    for each in found:
+        assert each.skipped is None
+        assert each.holds, each
+
+
+def test_every_pair_and_every_edit_is_among_them():
+    assert [pair for pair, *_ in CHOSEN] == list(find_pairs(default_kernels()))
+    assert {edit for _, *edits in CHOSEN for edit in edits} == {each.name for each in EDITS}
+
+
+def test_every_rule_that_fails_has_a_mutant_that_it_must_catch():
+    failing = {name for name, rule in RULES.items() if rule.fails}
+    assert {metric for each in EDITS for metric in each.expected} == failing
+
+
+def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
+    entries = {name.replace(".", "_") for name in find_pairs(default_kernels())}
+    assert SCATTERED.keys() | UNSCATTERED.keys() | {"transpose"} == entries
+    assert not SCATTERED.keys() & UNSCATTERED.keys()
+
+
+# pair, edit, all that fails by it, before and after
+EXACT = [
+    ("transpose", "padding removed", {"ptx_shared_load_conflicts": (0, 1024 * 32 * 31)}),  # of 32 x 32 tiles, a row
+    ("transpose", "a barrier more",  {"ptx_barriers": (8192, 16384)}),
+    ("triad",     ".nc lost",        {"sass.nc": (4, 0)}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "edit", "changes"), EXACT)
+def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
+    (found,) = audited(pair, edit)
+    assert {each.metric: (each.base, each.head) for each in found.changes} == changes
+    assert found.code == 3
+
+
+# ---- an audit that can fail
+
+
+def test_a_gate_without_its_rule_misses_the_mutant_and_the_audit_says_so(monkeypatch, ptxbench):
+    monkeypatch.delitem(RULES, "ptx_barriers")
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "transpose", "--edit", "a barrier more", "--json")
+    assert ran.status == 3
+    assert '"a barrier more"' in ran.out
+    (found,) = audited("transpose", "a barrier more")
+    assert (found.failing, found.code, found.skipped) == ([], 0, None)
+    assert not found.holds
+
+
+def test_a_gate_with_its_rule_is_good(ptxbench):
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "transpose", "--edit", "a barrier more", "--json")
+    assert ran.status == 0
+    assert json.loads(ran.out)
+
+
+def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
+    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), each.texts) for each in EDITS
+                                           if each.name == "a barrier more"])  # fmt: skip
+    (found,) = audited("transpose", "barrier")
+    assert (found.failing, found.code) == (["ptx_barriers"], 3)
+    assert not found.holds
+
+
+def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
+    monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), each.texts) for each in EDITS
+                                           if each.name == "a barrier more"])  # fmt: skip
+    (found,) = audited("transpose", "barrier")
+    assert found.neutral
+    assert not found.holds
+
+
+def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypatch):
+    monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
+    (found,) = audited("triad", "nothing")
+    assert found.skipped == "ptxas makes the same machine code of it."
+    assert (found.failing, found.code) == ((), 0)
+
+
+def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
+    (found,) = audited("triad", "registers spilled")
+    assert found.skipped == WORSE[5].undone
+
+
+def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
+    def wrong(kernel):
+        return changed(kernel.text, "fma.rn.f32           %a_w, %s, %c_w, %b_w", "fma.rn.f32 %a_w, %s, %c_w, %c_w")
+
+    monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), once(wrong))])
+    (found,) = audited("triad", "wrong")
+    assert (found.failing, found.code) == (["verified"], 4)
+    assert "triad.ptx, n=65536: a[" in found.reason
+    assert not found.holds
+
+
+def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypatch):
+    monkeypatch.setattr(
+        mutants, "EDITS", [Edit("typo", ("spills",), once(lambda each: each.text.replace("fma", "fmb")))]
+    )
+    (found,) = audited("triad", "typo")
+    assert (found.failing, found.code) == (["verified"], 4)
+    assert not found.holds
+
+
+# ---- what it is asked for
+
+
+def test_an_edit_that_nobody_knows_is_suggested():
+    with pytest.raises(UsageError, match=r"There is no edit 'a barrier mor'\. Did you mean 'a barrier more'\?"):
+        count_mutants(default_kernels(), (), ["a barrier mor"])
+
+
+def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
+    kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
+    found = audited("scale", "a barrier more", ".nc lost", "other comments", kernels=kernels)
+    assert [each.edit for each in found] == ["a barrier more", "other comments"]  # it has no .nc
+    assert all("the kernel as it is, is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
+
+
+def test_pairs_of_a_folder_are_audited_like_those_that_are_shipped(tmp_path):
+    found = audited("scale", "a *", "*registers*", "neighbours exchanged", kernels=kernels_folder(tmp_path))
+    assert len(found) == 7
+    assert all(each.holds or each.skipped for each in found), found
