@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import inf, log
 
 from ptxbench import units
@@ -25,6 +27,7 @@ from ptxbench.judge.verdicts import NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement
 from ptxbench.report.judgement import MOST_NAMED, REASONS, consequence, describe, percent
+from ptxbench.result import Run
 
 MEANINGS = {
     GOOD: "passed",
@@ -201,4 +204,16 @@ def reproduce(row: Row, gate: Gate) -> str:
     if row.metric not in RULES and row.variant != "cuda":
         variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
     emulated = f" --backend emulator --arch {row.arch}" if gate.head.device.get("kind") == "emulator" else ""
-    return f"ptxbench run {row.pair}{variants} --size {size}{emulated}"
+    return f"ptxbench run {row.pair}{variants} --size {size}{emulated}{kernels_words(gate.head)}"
+
+
+def kernels_words(run: Run) -> str:
+    """The folder that a run was told to take its kernels from, as an option: others may have a pair of that name too."""
+    argv = run.run.get("argv")
+    given = [str(each) for each in argv] if isinstance(argv, list) else []
+    for word, following in pairwise([*given, ""]):
+        if word == "--kernels":
+            return f" --kernels {shlex.quote(following)}"
+        if word.startswith("--kernels="):
+            return f" {shlex.quote(word)}"
+    return ""

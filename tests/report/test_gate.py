@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from ptxbench.exporters.gate import printable, to_json, to_junit, to_markdown
 from ptxbench.exporters.github import MOST_BYTES, annotate, escaped, escaped_property, summary
 from ptxbench.judge.config import Config, parse
@@ -106,6 +108,22 @@ def test_github_gets_a_few_annotations_and_how_many_more_there_are():
     assert lines[-1].startswith("::error title=ptxbench gate::12 more. Gate: no verdict (exit status 5).")
     assert len(list(annotate(many(8)))) == 8
     assert list(annotate(gate(BASE, BASE, Config()))) == []
+
+
+ARGV = [
+    (["gate", "--kernels", "my kernels", "--json"], " --kernels 'my kernels'"),
+    (["gate", "--kernels=k"], " --kernels=k"),
+    (["gate"], ""),
+    (["--kernels"], " --kernels ''"),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("argv", "words"), ARGV)
+def test_the_command_that_reproduces_a_row_takes_the_kernels_of_its_run(argv, words):
+    head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": argv})
+    [step] = steps(gate(head, BASE, Config()))
+    assert f"--backend emulator --arch sm_90{words}. Meant?" in step.remedy
 
 
 def test_the_worst_is_told_first():
