@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import isfinite, log
-from statistics import median
+from statistics import median, median_low
 
 from ptxbench.discovery import select
 from ptxbench.errors import UsageError, suggestion
@@ -83,7 +83,8 @@ class Series:
 
     @property
     def median(self) -> float:
-        return median(self.values)
+        """Of exact numbers one that there was, not the middle of two."""
+        return (median_low if self.place.exact else median)(self.values)
 
     @property
     def shifts(self) -> list[Shift]:

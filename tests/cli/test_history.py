@@ -89,6 +89,13 @@ def test_a_step_of_ratios_is_fitted_and_both_ratios_and_times_are_shown(ptxbench
     assert "time" not in ran.out
 
 
+def test_the_median_of_counts_is_one_of_them(ptxbench):
+    keep(COUNTED[0], COUNTED[2])
+    [series] = [each for each in json.loads(ptxbench("history", "--metric", "ptx_barriers", "--json").out)["series"]
+                if (each["pair"], each["variant"]) == ("triad", "ptx")]  # fmt: skip
+    assert (series["median"], series["last"]) == (64, 96)
+
+
 def test_a_shift_moves_no_exit_status(ptxbench):
     keep(*COUNTED)
     assert ptxbench("history").status == ptxbench("history", "triad", "--json").status == 0
