@@ -208,7 +208,7 @@ def reproduce(row: Row, gate: Gate) -> str:
 
 
 def kernels_words(run: Run) -> str:
-    """The folder that a run was told to take its kernels from, as an option: others may have a pair of that name too."""
+    """The folder that a run took its kernels from, as an option: another may have a pair of that name too."""
     argv = run.run.get("argv")
     given = [str(each) for each in argv] if isinstance(argv, list) else []
     for word, following in pairwise([*given, ""]):
