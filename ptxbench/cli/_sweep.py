@@ -1,0 +1,149 @@
+"""The steps of `ptxbench tune`: what is asked, the sweep as it goes on, what is shown of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ptxbench.backends.base import Backend
+from ptxbench.cli._blocks import open_console
+from ptxbench.cli._progress import Bar
+from ptxbench.discovery import choose_pairs, load, select
+from ptxbench.errors import ResultError, UsageError
+from ptxbench.exporters import curves as exported
+from ptxbench.metrics import REFERENCE
+from ptxbench.report.curve import CurveReport
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, from_json, write
+from ptxbench.runner import CellDone, DeviceLost, Frame, Kept, Step, carry_out, document
+from ptxbench.runner.plan import parse_size
+from ptxbench.tune import Curves, Swept, curves, sweep_of
+from ptxbench.tune.notation import parse_knob
+from ptxbench.tune.points import EMULATED_SMS, Kind
+from ptxbench.tune.sweep import in_order
+from ptxbench.units import size_words
+
+BOTH_SIDES = (REFERENCE, "ptx")
+"""The variants of a sweep unless others are named."""
+
+
+def asked(
+    backend: Backend, name: str, knobs: Sequence[str], variants: Sequence[str], size: str | None, kernels: Path
+) -> Swept:
+    """The sweep that a command line asks for. Raises UsageError and PairError before anything runs."""
+    values: dict[str, Sequence[int]] = {}
+    for text in knobs:
+        knob, found = parse_knob(text)
+        if knob in values:
+            raise UsageError(f"--knob {knob} is given twice. Put its values into one.")
+        values[knob] = found
+    names = choose_pairs(kernels, [name])
+    if len(names) > 1:
+        raise UsageError(
+            f"'{name}' is {len(names)} pairs: {', '.join(names[:4])}, ... Name one; a sweep is of one pair."
+        )
+    kind: Kind = "counts" if backend.name == "emulator" else "times"
+    return sweep(
+        kernels,
+        names[0],
+        kind,
+        values=values,
+        size=parse_size(size) if size else {},
+        variants=variants,
+        sms=backend.device().get("sms"),
+    )
+
+
+def sweep(
+    kernels: Path,
+    name: str,
+    kind: Kind,
+    *,
+    values: Mapping[str, Sequence[int]],
+    size: Mapping[str, int],
+    variants: Sequence[str],
+    sms: int | None,
+) -> Swept:
+    found = load(kernels, name)
+    chosen = set(select([source.variant for source in found.sources], variants or BOTH_SIDES, "variant"))
+    if kind == "times":
+        chosen.add(REFERENCE)  # whatever is timed is timed against it
+    sources = tuple(source for source in found.sources if source.variant in chosen)
+    return sweep_of(found, sources, kind, values=values, size=size, sms=sms or EMULATED_SMS)
+
+
+def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
+    """A recorded sweep, its figures derived anew. Raises ResultError for a file that is none of the pair."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ResultError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
+    run = from_json(text, str(path))
+    spec: Any = run.run.get(SWEEP)
+    if not isinstance(spec, dict):
+        raise ResultError(f"{path} is a run of ptxbench run, and no sweep. Print it with ptxbench run --replay.")
+    if spec.get("pair") != name:
+        raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
+    kind: Kind = "counts" if run.device.get("kind") == "emulator" else "times"
+    sms = run.device.get("sms")
+    try:
+        values, variants = dict(spec["values"]), list(spec["variants"])
+        size = {key: value for key, value in dict(spec["size"]).items() if key not in values}
+        swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, sms=sms)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ResultError(f"{path}: run: sweep is damaged: {error}. Run the sweep again.") from None
+    return curves(swept, run.cells, metric, sms or EMULATED_SMS), run
+
+
+def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:
+    """Run what is left of the sweep; `begun`: the cells of an earlier run that stand. The run, and what ended it early.
+
+    Ctrl-C and whatever stops it half-way leave what is finished.
+    """
+    cells: list[Cell] = list(begun) if swept.kind == "counts" else []
+    kept: Sequence[Cell] = tuple(begun)
+    total = sum(len(job.sizes) for job in swept.jobs())
+    status, error, ending = COMPLETE, None, None
+    with Bar() as bar:
+        try:
+            for event in carry_out(frame.plan):
+                if isinstance(event, Step):
+                    done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
+                    bar.tell(done, of, words(event))
+                elif isinstance(event, CellDone):
+                    cells.append(event.cell)
+                elif isinstance(event, Kept):
+                    kept = event.cells
+                elif isinstance(event, DeviceLost):
+                    status, ending = DEVICE_LOST, f"The device can be used no more: {event.reason.rstrip('.')}"
+        except KeyboardInterrupt:
+            status, ending = INTERRUPTED, "Interrupted"
+        except (Exception, SystemExit) as failure:  # raised again once the finished cells are saved
+            status, error = INTERRUPTED, failure
+    if status != COMPLETE and swept.kind == "times" and not cells:
+        cells = list(kept)  # of every point the rounds that are whole
+    if ending:
+        whole = sum(not cell.control for cell in cells)
+        click.echo(
+            f"{ending}. {whole} of {total} launches are finished; the same command goes on from there.", err=True
+        )
+    return document(frame, in_order(swept, cells), status), error
+
+
+def words(step: Step) -> str:
+    place = size_words({**(step.size or {}), **step.knobs})
+    return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
+
+
+def show(found: Curves, run: Run, *, as_json: bool, outputs: Sequence[Path]) -> None:
+    """The curves on stdout, and in the user's files."""
+    document = exported.to_json(found, run)
+    if as_json:
+        click.echo(document, nl=False)
+    else:
+        open_console().print(CurveReport(found))
+    for path in outputs:
+        write(document if path.suffix.lower() == ".json" else exported.to_svg(found, run), path, replace=True)
+        click.echo(f"Wrote {path}", err=True)

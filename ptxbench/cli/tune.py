@@ -1,0 +1,180 @@
+"""`ptxbench tune PAIR`: a sweep over the pair's knobs, and its curves."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._kernels import kernels_option
+from ptxbench.errors import UsageError
+
+if TYPE_CHECKING:
+    from ptxbench.tune import Curves
+
+WRONG_KERNEL, NO_VERDICT = 4, 5
+
+OUTPUTS = (".svg", ".json")
+
+
+@click.command("tune")
+@click.argument("pair", metavar="PAIR")
+@click.option(
+    "--knob",
+    "knobs",
+    multiple=True,
+    metavar="NAME=VALUES",
+    help="Sweep a knob or a dimension: values and ranges, such as 0,4,8..64 or 4096..65536*2 or 32..1024+32; twice "
+    "for two.  [default: what the pair declares]",
+)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Sweep these variants, by name or glob; repeat.  [default: cuda and ptx]",
+)
+@click.option("--size", "size", metavar="N=V,..", help="Dimensions of every point that shall differ, such as n=65536.")
+@click.option(
+    "--metric",
+    metavar="NAME",
+    help="What the best point is by: a figure of the pair or a metric.  [default: the pair's first figure, else time "
+    "on a GPU, ptx_warp_instructions without one]",
+)
+@click.option(
+    "--backend",
+    type=click.Choice(["auto", "gpu", "emulator"]),
+    default="auto",
+    help="Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
+)
+@click.option(
+    "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
+)
+@click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help="As in ptxbench run.")
+@kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
+@click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Times to visit every point. GPU only.")
+@click.option(
+    "--cell-timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    metavar="SECONDS",
+    help="Give up on a kernel after so long without a sign of life. GPU only.",
+)
+@click.option("--fresh", is_flag=True, help="Begin anew, even if the same sweep was interrupted.")
+@click.option(
+    "--replay",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Run nothing: draw a recorded sweep of PAIR again.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print points, values and the best as JSON, and nothing else.")
+@outputs_option("Write the curves to FILE, by its suffix .svg or .json; repeat.")
+@results_option("Save the sweep below this folder, and look there for an interrupted one.")
+@click.option("--no-save", is_flag=True, help="Do not save the sweep.")
+@click.option(
+    "--seed", type=int, default=1, metavar="N", help="Draw the data, and the order of points, from this seed."
+)
+def command(
+    pair: str,
+    knobs: tuple[str, ...],
+    variants: tuple[str, ...],
+    size: str | None,
+    metric: str | None,
+    backend: str,
+    arch: str | None,
+    assembler: Literal["toolkit", "driver"],
+    kernels: Path,
+    rounds: int,
+    cell_timeout: float,
+    fresh: bool,
+    replay: Path | None,
+    as_json: bool,
+    outputs: tuple[Path, ...],
+    results: Path,
+    no_save: bool,
+    seed: int,
+) -> int:
+    """Sweep the knobs of PAIR and draw the curves.
+
+    Every point is built and verified, then measured on a GPU, each round visiting all points in another order, or
+    counted on the emulator. Ctrl-C saves what is done; the same command goes on from there.
+
+    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, 130 interrupted.
+    """
+    from ptxbench.backends import open_backend
+    from ptxbench.cli._saving import require_writable, save_somewhere
+    from ptxbench.cli._sweep import again, asked, perform, show
+    from ptxbench.runner import Frame, Plan, document
+    from ptxbench.runner.record import calibrated
+    from ptxbench.tune import curves, finished_before, plan_of, spec_of
+    from ptxbench.tune.curve import choose_quantities
+    from ptxbench.tune.points import EMULATED_SMS
+
+    for path in outputs:
+        require_suffix(path)
+        require_writable(path.parent, "Name another file with --output.")
+    if replay:
+        if knobs or variants or size:
+            raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
+        found, run = again(replay, pair, kernels, metric)
+        show(found, run, as_json=as_json, outputs=outputs)
+        return exit_code(found, str(run.run["status"]))
+    opened = open_backend(backend, arch)
+    swept = asked(opened, pair, knobs, variants, size, kernels)
+    if assembler == "driver" and swept.kind == "counts":
+        raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
+    choose_quantities(swept, metric)  # a name that is none is told before the work
+    plan = Plan(
+        (),
+        opened,
+        arch or opened.device()["sm"],
+        kernels,
+        assembler=assembler,
+        seed=seed,
+        rounds=rounds,
+        cell_timeout=cell_timeout,
+        argv=tuple(sys.argv[1:]),
+        sweep=spec_of(swept),
+    )
+    frame = Frame(plan, opened.device())
+    frame = replace(frame, plan=calibrated(plan, results / frame.folder))
+    folder = None if no_save else results / frame.folder
+    if folder:
+        require_writable(folder, "Name another folder with --results, or use --no-save.")
+    before = None
+    if folder and not fresh:
+        before = finished_before(frame, folder, document(frame, (), "").toolchain)
+    frame = replace(frame, plan=plan_of(frame.plan, swept, before))
+    if before:
+        click.echo(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
+    run, error = perform(frame, swept, before.run.cells if before else ())
+    found = curves(swept, run.cells, metric, opened.device().get("sms") or EMULATED_SMS)
+    show(found, run, as_json=as_json, outputs=outputs)
+    failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
+    for each in filter(None, (failure, error)):
+        raise each
+    return exit_code(found, str(run.run["status"]))
+
+
+def require_suffix(path: Path) -> None:
+    if path.suffix.lower() not in OUTPUTS:
+        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {' or '.join(OUTPUTS)}.")
+
+
+def exit_code(curves: Curves, status: str) -> int:
+    """By what became of the kernels; points that cannot be are no fault of theirs."""
+    from ptxbench.result import BROKEN, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
+    from ptxbench.tune.curve import unbuildable
+
+    results = [each for points in curves.statuses.values() for each in points if each and not unbuildable(each)]
+    found = {each.status for each in results}
+    if status == INTERRUPTED:
+        return EXIT_INTERRUPTED
+    if found & {WRONG, BROKEN}:
+        return WRONG_KERNEL
+    return NO_VERDICT if UNSUPPORTED in found or VERIFIED not in found else 0

@@ -1,0 +1,185 @@
+"""A sweep as JSON for programs, and as a picture in SVG for pages."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from ptxbench import units
+from ptxbench.result import SWEEP, Run
+from ptxbench.tune import Curves, Reading
+from ptxbench.tune.curve import Quantity, unbuildable
+from ptxbench.tune.panels import Line, Panel, Scale, panels, scale_of, value_words
+
+
+def to_json(curves: Curves, run: Run) -> str:
+    """The sweep with stable keys: its points, each variant's quantities there, the best and what ties with it."""
+    points = [
+        {
+            "at": dict(point.at),
+            "possible": point.possible,
+            "reason": point.reason,
+            "labels": list(curves.labels.get(i, ())),
+            "variants": {variant: at_point(curves, variant, i) for variant in curves.variants},
+        }
+        for i, point in enumerate(curves.points)
+    ]
+    document = {
+        "sweep": run.run.get(SWEEP),
+        "run": run.run["id"],
+        "status": run.run["status"],
+        "device": run.device.get("name"),
+        "kind": curves.swept.kind,
+        "quantities": [
+            {"name": each.name, "unit": each.unit, "better": each.better, "description": each.description}
+            for each in curves.quantities
+        ],
+        "points": points,
+        "best": {variant: best_of(curves, curves.main, variant) for variant in curves.variants},
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def at_point(curves: Curves, variant: str, i: int) -> Mapping[str, Any] | None:
+    result = curves.statuses[variant][i]
+    if result is None:
+        return None
+    return {
+        "status": "impossible" if unbuildable(result) else result.status,
+        "reason": result.reason,
+        "values": {each.name: value_of(curves.of(each, variant)[i]) for each in curves.quantities},
+    }
+
+
+def value_of(reading: Reading | None) -> Mapping[str, float | None] | None:
+    if reading is None:
+        return None
+    low, high = (None, None) if reading.bare else (reading.interval.low, reading.interval.high)
+    return {"value": reading.value, "low": low, "high": high, "rounds": len(reading.rounds) or None}
+
+
+def best_of(curves: Curves, quantity: Quantity, variant: str) -> Mapping[str, Any] | None:
+    best = curves.best(quantity, variant)
+    if best is None:
+        return None
+    at = dict(curves.points[best.index].at)
+    return {"quantity": quantity.name, "at": at, "tied": [dict(curves.points[i].at) for i in best.tied]}
+
+
+# ---- SVG
+
+WIDTH, HEIGHT = 380, 220
+"""Of a panel with its axes, in pixels."""
+
+LEFT, RIGHT, TOP, BOTTOM = 62, 14, 44, 40
+"""Room around the lines of a panel."""
+
+HEAD, LEGEND = 46, 26
+"""Above all panels, and below those of a quantity."""
+
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
+"""Told apart by the colour-blind too (Okabe and Ito, 2008)."""
+
+STYLE = """
+text { font: 12px system-ui, sans-serif; fill: #222; }
+.title { font-weight: 600; font-size: 14px; }
+.small { font-size: 11px; fill: #555; }
+.axis { stroke: #999; fill: none; }
+.mark { stroke: #bbb; stroke-dasharray: 3 3; }
+"""
+
+
+def to_svg(curves: Curves, run: Run) -> str:
+    """All quantities, one row of panels each."""
+    rows = [(quantity, panels(curves, quantity)) for quantity in curves.quantities]
+    columns = max(len(found) for _, found in rows)
+    row_height = HEIGHT + LEGEND
+    width, height = columns * WIDTH, HEAD + len(rows) * row_height
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
+        f'role="img"><title>{escape(title(curves))}</title><style>{STYLE}</style>',
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        text(12, 20, title(curves), "title"),
+        text(12, 37, subtitle(curves, run), "small"),
+    ]
+    for number, (quantity, found) in enumerate(rows):
+        top = HEAD + number * row_height
+        scale = scale_of(found)
+        for column, panel in enumerate(found):
+            parts += drawn(panel, quantity, scale, column * WIDTH, top)
+        parts += legend(found, top + HEIGHT + 12)
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def title(curves: Curves) -> str:
+    return f"{curves.swept.found.name}: {' and '.join(curves.swept.values)}"
+
+
+def subtitle(curves: Curves, run: Run) -> str:
+    what = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
+    marks = f"; dashed: {units.size_words(curves.marks)}" if curves.marks else ""
+    return f"{run.device.get('name')}, {run.run['started']}, run {run.run['id']}; {what}; a ring: the best{marks}"
+
+
+def drawn(panel: Panel, quantity: Quantity, scale: Scale | None, left: float, top: float) -> Iterator[str]:
+    """One panel: its axes, a line for each value of the second knob, intervals, the best."""
+    x0, x1, y0, y1 = left + LEFT, left + WIDTH - RIGHT, top + TOP, top + HEIGHT - BOTTOM
+    heading = f"{panel.title}: {quantity.name}" if panel.title else quantity.name
+    yield text(left + 12, top + 14, heading, "title")
+    if scale is None:
+        yield text(x0, (y0 + y1) / 2, "no value", "small")
+        return
+    unit, ticks = units.column([scale.low, scale.middle, scale.high], quantity.unit)
+    yield text(left + 12, top + 28, f"{unit}{' (logarithmic)' if scale.logarithmic else ''}", "small")
+    yield f'<path class="axis" d="M{x0:.1f} {y0:.1f}V{y1:.1f}H{x1:.1f}"/>'
+    for share, tick in ((0.0, ticks[0]), (0.5, ticks[1]), (1.0, ticks[2])):
+        yield text(x0 - 6, y1 - share * (y1 - y0) + 4, tick, "small", "end")
+    last = max(len(panel.x) - 1, 1)
+    xs = [x0 + 8 + i * (x1 - x0 - 16) / last for i in range(len(panel.x))]
+    for i in shown_ticks(panel, (x1 - x0) / last):
+        yield text(xs[i], y1 + 15, value_words(panel.x[i]), "small", "middle")
+    yield text((x0 + x1) / 2, y1 + 31, panel.x_is, "small", "middle")
+    if panel.mark is not None and panel.mark in panel.x:
+        at = xs[list(panel.x).index(panel.mark)]
+        yield f'<path class="mark" d="M{at:.1f} {y0 - 6:.1f}V{y1:.1f}"/>'
+    for number, line in enumerate(panel.lines):
+        yield from curve(line, COLOURS[number % len(COLOURS)], scale, xs, y0, y1)
+
+
+def curve(line: Line, colour: str, scale: Scale, xs: Sequence[float], y0: float, y1: float) -> Iterator[str]:
+    def y(value: float) -> float:
+        return y1 - scale.share(value) * (y1 - y0)
+
+    spots = [(xs[i], each, i) for i, each in enumerate(line.values) if each is not None]
+    path = "L".join(f"{x:.1f} {y(each.value):.1f}" for x, each, _ in spots)
+    yield f'<path d="M{path}" fill="none" stroke="{colour}" stroke-width="1.5"/>' if spots else ""
+    for x, each, i in spots:
+        if not each.bare:
+            yield f'<path d="M{x:.1f} {y(each.interval.low):.1f}V{y(each.interval.high):.1f}" stroke="{colour}"/>'
+        yield f'<circle cx="{x:.1f}" cy="{y(each.value):.1f}" r="2.5" fill="{colour}"/>'
+        if i == line.best:
+            ring = f'fill="none" stroke="{colour}" stroke-width="2"'
+            yield f'<circle cx="{x:.1f}" cy="{y(each.value):.1f}" r="6" {ring}/>'
+
+
+def shown_ticks(panel: Panel, step: float) -> range:
+    """Every value of the axis, or every second, ... so that the words have room."""
+    widest = max(len(value_words(value)) for value in panel.x) * 7 + 6
+    return range(0, len(panel.x), max(1, -int(-widest // step)))
+
+
+def legend(found: Sequence[Panel], y: float) -> Iterator[str]:
+    names = list(dict.fromkeys(line.name for panel in found for line in panel.lines))
+    x = 12.0
+    yield text(x, y, found[0].lines_are, "small")
+    x += 8 * len(found[0].lines_are) + 10
+    for i, name in enumerate(names):
+        yield f'<circle cx="{x:.1f}" cy="{y - 4:.1f}" r="4" fill="{COLOURS[i % len(COLOURS)]}"/>'
+        yield text(x + 8, y, name, "small")
+        x += 8 * len(name) + 28
+
+
+def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'

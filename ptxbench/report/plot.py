@@ -1,0 +1,119 @@
+"""A picture of curves in characters: a marker a value, dots between, one scale for all panels. Makes renderables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+
+from rich.columns import Columns
+from rich.console import RenderableType
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.tune.panels import Panel, Scale, scale_of, value_words
+
+MARKERS = ("●", "■", "▲", "◆", "○", "□", "△", "◇")
+PLAIN_MARKERS = ("o", "x", "a", "b", "c", "d", "e", "f")
+STYLES = ("cyan", "magenta", "green", "yellow", "blue", "red", "white", "bright_black")
+"""Of the lines of a picture; where there are more, they begin again."""
+
+BEST, PLAIN_BEST = "★", "*"
+
+ROWS = 9
+"""Of a picture."""
+
+NARROWEST = 30
+"""Columns of a picture with its scale."""
+
+Canvas = list[list[tuple[str, str]]]
+"""Characters with their styles."""
+
+
+def pictures(found: Sequence[Panel], unit: str, plain: bool, width: int) -> Iterator[RenderableType]:
+    """The panels of a quantity side by side as far as there is room, all on one scale."""
+    scale = scale_of(found)
+    if scale is None:
+        yield Text("  no value", "dim")
+        return
+    beside = max(1, min(len(found), width // (NARROWEST + 2)))
+    room = width // beside - 2
+    for first in range(0, len(found), beside):
+        row = Table.grid(padding=(0, 2, 0, 0))
+        row.add_row(*(picture(panel, scale, unit, plain, room) for panel in found[first : first + beside]))
+        yield row
+    names = list(dict.fromkeys(line.name for panel in found for line in panel.lines))
+    if len(names) > 1:
+        yield legend(names, found[0].lines_are, plain, width)
+
+
+def legend(names: Sequence[str], of: str, plain: bool, width: int) -> RenderableType:
+    """Which marker is whose."""
+    known = PLAIN_MARKERS if plain else MARKERS
+    items = [Text.assemble((known[i % len(known)], STYLES[i % len(STYLES)]), " ", name) for i, name in enumerate(names)]
+    best = Text.assemble((PLAIN_BEST if plain else BEST, "bold"), " best")
+    return Constrain(Columns([Text(of, "dim"), *items, best], padding=(0, 2)), width)
+
+
+def picture(panel: Panel, scale: Scale, unit: str, plain: bool, width: int) -> Text:
+    """One panel as text, its scale to the left and the values of the axis below it."""
+    unit, ticks = units.column([scale.low, scale.middle, scale.high], unit)
+    margin = max(map(len, ticks))
+    columns = width - margin - 2
+    last = max(len(panel.x) - 1, 1)
+
+    def column(i: int) -> int:
+        return round(i * (columns - 1) / last)
+
+    text = Text(no_wrap=True)
+    text.append(f"{panel.title}\n" if panel.title else "", "bold")
+    text.append(f"{unit}{' (logarithmic)' if scale.logarithmic else ''}\n", "dim")
+    labels = {0: ticks[2], ROWS // 2: ticks[1], ROWS - 1: ticks[0]}
+    for y, line in enumerate(drawn(panel, scale, plain, column, columns)):
+        text.append(f"{labels.get(y, ''):>{margin}} {'|' if plain else '│'}", "dim")
+        for symbol, style in line:
+            text.append(symbol, style)
+        text.append("\n")
+    text.append(" " * (margin + 2) + axis(panel, columns, column) + "\n", "dim")
+    text.append(" " * (margin + 2) + panel.x_is.center(columns).rstrip(), "dim")
+    return text
+
+
+def drawn(panel: Panel, scale: Scale, plain: bool, column: Callable[[int], int], columns: int) -> Canvas:
+    """The lines of a panel: dots from value to value, then all markers, and the best above them."""
+    known, dot = (PLAIN_MARKERS, ".") if plain else (MARKERS, "·")
+    canvas: Canvas = [[(" ", "")] * columns for _ in range(ROWS)]
+
+    def row(value: float) -> int:
+        return round((1 - scale.share(value)) * (ROWS - 1))
+
+    markers, stars = [], []
+    for number, line in enumerate(panel.lines):
+        style = STYLES[number % len(STYLES)]
+        spots = {i: (column(i), row(each.value)) for i, each in enumerate(line.values) if each is not None}
+        for (x0, y0), (x1, y1) in pairwise(spots.values()):
+            for x in range(x0, x1 + 1):
+                y = round(y0 + (y1 - y0) * (x - x0) / max(x1 - x0, 1))
+                if canvas[y][x][0] == " ":
+                    canvas[y][x] = dot, style
+        markers += [(spot, known[number % len(known)], style) for spot in spots.values()]
+        if line.best in spots:
+            stars.append((spots[line.best], PLAIN_BEST if plain else BEST, f"bold {style}"))
+    for (x, y), marker, style in [*markers, *stars]:
+        canvas[y][x] = marker, style
+    return canvas
+
+
+def axis(panel: Panel, columns: int, column: Callable[[int], int]) -> str:
+    """The values of the axis under their places: the first, the last, and those between that there is room for."""
+    line, taken = [" "] * columns, list[tuple[int, int]]()
+    last = len(panel.x) - 1
+    for i in dict.fromkeys([0, last, *range(1, last)]):
+        words = value_words(panel.x[i])
+        start = min(max(column(i) - len(words) // 2, 0), columns - len(words))
+        end = start + len(words)
+        if start >= 0 and all(start > stop or end < begin for begin, stop in taken):
+            line[start:end] = words
+            taken.append((start, end))
+    return "".join(line)

@@ -1,0 +1,277 @@
+"""What the points of a sweep come to: every figure at every point, the best, and what cannot be told from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from math import log, sqrt
+from statistics import mean, stdev
+from typing import Literal
+
+from ptxbench import stats
+from ptxbench.errors import UsageError, suggestion
+from ptxbench.knobs import Figure, Part, Values
+from ptxbench.metrics import BY_NAME, Metric, choose
+from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
+from ptxbench.stats import Interval
+from ptxbench.tune.points import Point, Swept
+from ptxbench.tune.sweep import Place, place
+
+ALPHA = 1 - stats.LEVEL
+
+FEWEST_ROUNDS = 3
+"""From which the spread between rounds gives an interval."""
+
+DEFAULT = {"times": "time", "counts": "ptx_warp_instructions"}
+"""The metric of a pair that declares no figures."""
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """What a curve shows."""
+
+    name: str
+    unit: str
+    better: Literal["lower", "higher", "neither"]
+    description: str
+    source: Figure | Metric
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One quantity of one variant at one point. `rounds`: its value in each round that has one, by number."""
+
+    interval: Interval
+    rounds: Mapping[int, float] = field(default_factory=dict)
+
+    @property
+    def value(self) -> float:
+        return self.interval.value
+
+    @property
+    def bare(self) -> bool:
+        """Whether there is no interval: of a count, or of too few rounds."""
+        return self.interval.low == self.interval.high
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best point of one variant, by its index, and the others that nothing separates from it."""
+
+    index: int
+    tied: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A sweep as it is shown. `readings`: by the quantity's name and the variant, one a point or None."""
+
+    swept: Swept
+    variants: Sequence[str]
+    quantities: Sequence[Quantity]
+    readings: Mapping[tuple[str, str], Sequence[Reading | None]]
+    statuses: Mapping[str, Sequence[VariantResult | None]]
+    """Of each variant, what became of the point; the worst of its launches, None where there was none."""
+    labels: Mapping[int, Sequence[str]]
+    """Labels of a point that forbid a verdict."""
+    marks: Values = field(default_factory=dict)
+    """Values of the swept names to mark in a picture."""
+
+    @property
+    def main(self) -> Quantity:
+        """What the best is by."""
+        return self.quantities[0]
+
+    @property
+    def points(self) -> Sequence[Point]:
+        return self.swept.points
+
+    def of(self, quantity: Quantity, variant: str) -> Sequence[Reading | None]:
+        return self.readings[quantity.name, variant]
+
+    def best(self, quantity: Quantity, variant: str) -> Best | None:
+        """The best point of a variant; None where none is better than another, or none may be judged."""
+        readings = self.of(quantity, variant)
+        known = {i: each for i, each in enumerate(readings) if each and not self.labels.get(i)}
+        if quantity.better == "neither" or not known:
+            return None
+        sign = 1 if quantity.better == "lower" else -1
+        index = min(known, key=lambda i: (sign * known[i].value, i))
+        others = [i for i in known if i != index]
+        parted = separated(known[index], [known[i] for i in others], sign)
+        return Best(index, [i for i, apart in zip(others, parted, strict=True) if not apart])
+
+    def at_marks(self, quantity: Quantity, variant: str) -> int | None:
+        """The best point of a variant among those at the marked values; None without marks or values there."""
+        sign = -1 if quantity.better == "higher" else 1
+        readings = self.of(quantity, variant)
+        marked = {
+            i: each
+            for i, each in enumerate(readings)
+            if each and self.marks and self.marks.items() <= self.points[i].at.items()
+        }
+        return min(marked, key=lambda i: (sign * marked[i].value, i), default=None)
+
+
+def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]:
+    """Whether each is worse than the best beyond doubt: counts by any difference, times by their rounds.
+
+    Each round visited every point, so a round's difference is free of what drifts between rounds. Student's one-sided
+    t on these differences, of logarithms where all are over 0; p values by Holm, as the best is held against all.
+    """
+    if not best.rounds:
+        return [sign * other.value > sign * best.value for other in others]
+    probabilities, judged = [], []
+    for other in others:
+        common = sorted(best.rounds.keys() & other.rounds.keys())
+        logs = all(values[r] > 0 for values in (best.rounds, other.rounds) for r in common)
+        differences = [
+            sign * (log(other.rounds[r] / best.rounds[r]) if logs else other.rounds[r] - best.rounds[r]) for r in common
+        ]
+        judged.append(len(differences) >= FEWEST_ROUNDS)
+        probabilities.append(stats.paired_effect(differences).p if judged[-1] else 1.0)
+    return [
+        enough and p <= ALPHA for enough, p in zip(judged, stats.holm(probabilities) if others else [], strict=True)
+    ]
+
+
+# ---- from cells to readings
+
+
+def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None, sms: int | None = None) -> Curves:
+    """What the cells of a sweep come to; `metric`: what the best is by, a figure of the pair or a metric.
+
+    Raises UsageError for a metric that there is not.
+    """
+    known = {place(cell): cell for cell in cells if not cell.control}
+    variants = [source.variant for source in swept.sources]
+    quantities = choose_quantities(swept, metric)
+    found = [cells_of(point, known) for point in swept.points]
+    readings = {
+        (each.name, variant): [reading(each, swept, parts, variant) for parts in found]
+        for each in quantities
+        for variant in variants
+    }
+    shown = [each for each in quantities if any(any(readings[each.name, name]) for name in variants)]
+    labels = {
+        i: sorted({label for cell in parts.values() for label in cell.labels} & UNJUDGED)
+        for i, parts in enumerate(found)
+    }
+    sweep = swept.found.pair.sweep
+    marks = sweep.reserved(sms) if sweep and sms else {}
+    return Curves(
+        swept,
+        variants,
+        shown or quantities[:1],
+        readings,
+        {name: [status(parts, name) for parts in found] for name in variants},
+        {i: each for i, each in labels.items() if each},
+        {name: value for name, value in marks.items() if name in swept.values},
+    )
+
+
+def choose_quantities(swept: Swept, metric: str | None) -> list[Quantity]:
+    """The pair's figures, the chosen one first; of a pair without, one metric."""
+    figures = [Quantity(each.name, each.unit, each.better, each.description, each) for each in swept.figures]
+    if metric is None:
+        return figures or [quantity_of(choose([DEFAULT[swept.kind]])[0])]
+    if chosen := [each for each in figures if each.name == metric]:
+        return chosen + [each for each in figures if each.name != metric]
+    names = [each.name for each in figures]
+    if metric not in BY_NAME and not metric.startswith("sass."):
+        every = [*names, *BY_NAME]
+        hint = suggestion(metric, every) or f" There are {', '.join(every)}, and sass.OPCODE."
+        raise UsageError(f"There is no metric '{metric}' here.{hint}")
+    return [quantity_of(choose([metric])[0]), *figures]
+
+
+def quantity_of(metric: Metric) -> Quantity:
+    return Quantity(metric.name, metric.unit, metric.better, metric.description.rstrip("."), metric)
+
+
+def cells_of(point: Point, known: Mapping[Place, Cell]) -> dict[str, Cell]:
+    """The cell of each launch of a point that there is."""
+    knobs = tuple(point.knobs.items())
+    return {
+        name: known[knobs, tuple(size.items())]
+        for name, size in point.parts.items()
+        if (knobs, tuple(size.items())) in known
+    }
+
+
+def status(parts: Mapping[str, Cell], variant: str) -> VariantResult | None:
+    """What became of a variant at a point: its first launch that is not verified, else any."""
+    results = [cell.variants[variant] for cell in parts.values() if variant in cell.variants]
+    return next((each for each in results if each.status != VERIFIED), results[0] if results else None)
+
+
+def unbuildable(result: VariantResult | None) -> bool:
+    """Whether the tools refuse the kernel with these knobs: a point that cannot be, and no kernel that is wrong."""
+    return result is not None and result.status == BROKEN and result.build is None
+
+
+def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant: str) -> Reading | None:
+    """The quantity of one variant at one point; None where it does not exist."""
+    source = quantity.source
+    if isinstance(source, Metric):
+        cell = parts.get(swept.first_part)
+        return of_metric(source, cell, variant) if cell and variant in cell.variants else None
+    if any(name not in parts or not verified(parts[name], variant) for name in source.needs):
+        return None
+    cells = [parts[name] for name in source.needs]
+    if source.of == "counts":
+        made = [part_of(cell, variant) for cell in cells]
+        value = source.formula(*made) if all(part.counts for part in made) else None
+        return None if value is None else Reading(Interval(value, value, value))
+    return of_rounds({number: source.formula(*made) for number, made in rounds_of(cells, variant).items()})
+
+
+def verified(cell: Cell, variant: str) -> bool:
+    return variant in cell.variants and cell.variants[variant].status == VERIFIED
+
+
+def of_metric(metric: Metric, cell: Cell, variant: str) -> Reading | None:
+    value = metric.of(cell, variant)
+    if value is None:
+        return None
+    if metric.name == "time":
+        return of_rounds({number: part.seconds for number, (part,) in rounds_of([cell], variant).items()})
+    ends = metric.interval(cell, variant, cell.variants[variant]) if metric.interval else None
+    low, high = ends or (value, value)
+    return Reading(Interval(low, value, high))
+
+
+def of_rounds(values: Mapping[int, float | None]) -> Reading | None:
+    """A reading of its values in rounds: their mean, with Student's interval from FEWEST_ROUNDS on."""
+    rounds = {number: value for number, value in values.items() if value is not None}
+    if not rounds:
+        return None
+    taken = list(rounds.values())
+    value, half = mean(taken), 0.0
+    if len(taken) >= FEWEST_ROUNDS:
+        half = stats.student_quantile(0.5 + stats.LEVEL / 2, len(taken) - 1) * stdev(taken) / sqrt(len(taken))
+    return Reading(Interval(value - half, value, value + half), rounds)
+
+
+def part_of(
+    cell: Cell, variant: str, seconds: float | None = None, observed: Mapping[str, float] | None = None
+) -> Part:
+    result = cell.variants[variant]
+    seen = result.observed if observed is None else observed
+    return Part(cell.size, cell.work, seconds, seen or {}, result.counts or {})
+
+
+def rounds_of(cells: Sequence[Cell], variant: str) -> dict[int, list[Part]]:
+    """The parts of a point in each round that timed all of them, by its number."""
+    timed: list[dict[int, Part]] = []
+    for cell in cells:
+        own: dict[int, Part] = {}
+        for number in sorted({one.round for one in cell.rounds}):
+            rounds = [one for one in cell.rounds if one.round == number and variant in one.contrast]
+            ns = stats.median_ns(rounds, variant)
+            if ns is not None:
+                seen = next((one.observed[variant] for one in rounds if variant in one.observed), {})
+                own[number] = part_of(cell, variant, ns / 1e9, seen)
+        timed.append(own)
+    common = set.intersection(*(set(own) for own in timed)) if timed else set()
+    return {number: [own[number] for own in timed] for number in sorted(common)}

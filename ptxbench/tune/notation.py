@@ -1,0 +1,56 @@
+"""What `--knob NAME=VALUES` says: `0,4,8..64`, `4096..65536*2`, `32..1024+32`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from ptxbench.errors import UsageError
+
+MOST = 1000
+"""Values of one knob: a sweep of more was hardly meant."""
+
+NUMBER = r"0[xX][0-9a-fA-F]+|\d[\d_]*"
+RANGE = re.compile(rf"({NUMBER})(?:\.\.({NUMBER})(?:([+*])({NUMBER}))?)?")
+
+HELP = (
+    "Write values, ranges a..b, their steps a..b+4 or factors a..b*2, with commas between: 0,4,8..64 or 4096..65536*2"
+)
+
+
+def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
+    """The name and the values of one `--knob`, each value once, in order. Raises UsageError for anything else."""
+    name, equals, values = text.partition("=")
+    name = name.strip()
+    if not equals or not name.isidentifier():
+        raise UsageError(f"'{text}' turns no knob. Write it as NAME=VALUES. {HELP}.")
+    found: list[int] = []
+    for part in values.split(","):
+        found += [value for value in spread(part.strip(), text, found) if value not in found]
+    return name, tuple(found)
+
+
+def spread(part: str, text: str, before: Sequence[int]) -> Iterator[int]:
+    """The values of one part of a list. A range without a step goes on by the distance to the value `before` it."""
+    match = RANGE.fullmatch(part)
+    if not match:
+        raise UsageError(f"'{part}' in '{text}' is no value of a knob. {HELP}.")
+    first = int(match[1], 0)
+    if match[2] is None:
+        yield first
+        return
+    last = int(match[2], 0)
+    if last < first:
+        raise UsageError(f"'{part}' in '{text}' runs from {first} down to {last}. Write the smaller first.")
+    factor = match[3] == "*"
+    step = int(match[4], 0) if match[4] else first - before[-1] if before and first > before[-1] else 1
+    if step < 1 + factor or (factor and first == 0):
+        raise UsageError(
+            f"'{part}' in '{text}' would never end: a step is 1 at least, a factor 2, and 0 has no factor."
+        )
+    value, count = first, 0
+    while value <= last:
+        yield value
+        value, count = value * step if factor else value + step, count + 1
+        if count > MOST:
+            raise UsageError(f"'{part}' in '{text}' has more than {MOST} values. Give it a greater step.")

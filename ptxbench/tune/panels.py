@@ -1,0 +1,109 @@
+"""How curves are laid out, whoever draws them: a panel a variant, a line a value of the second knob, one scale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+from ptxbench.tune.curve import Curves, Quantity, Reading
+
+LOGARITHMIC = 10
+"""From this ratio of the greatest value to the least on, a scale is by logarithms."""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a panel: a reading for each value of the axis, where the best is, and what ties with it."""
+
+    name: str
+    values: Sequence[Reading | None]
+    best: int | None = None
+    tied: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One picture. `x`: the values of the axis, evenly spaced; `mark`: one of them to point at."""
+
+    title: str
+    x_is: str
+    x: Sequence[int]
+    lines_are: str
+    lines: Sequence[Line]
+    mark: int | None = None
+
+
+@dataclass(frozen=True)
+class Scale:
+    low: float
+    high: float
+    logarithmic: bool
+
+    @property
+    def middle(self) -> float:
+        return exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
+
+    def share(self, value: float) -> float:
+        """Where `value` lies, from 0 at the low end to 1."""
+        if self.logarithmic:
+            return (log(value) - log(self.low)) / (log(self.high) - log(self.low))
+        return (value - self.low) / (self.high - self.low)
+
+
+def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
+    """The pictures of a quantity. Of one knob, all variants as lines of one; of two, one picture a variant."""
+    (x_name, x), *second = curves.swept.values.items()
+    mark = curves.marks.get(x_name)
+    if not second:
+        lines = []
+        for variant in curves.variants:
+            best = curves.best(quantity, variant)
+            readings = curves.of(quantity, variant)
+            lines.append(Line(variant, readings, best.index if best else None, best.tied if best else ()))
+        return [Panel("", x_name, x, "variant", lines, mark)]
+    [(other, values)] = second
+    found = []
+    for variant in curves.variants:
+        best, readings = curves.best(quantity, variant), curves.of(quantity, variant)
+        lines = []
+        for k, value in enumerate(values):
+            own = range(k, len(readings), len(values))  # the second name runs fastest
+            at = {index: i for i, index in enumerate(own)}
+            lines.append(
+                Line(
+                    value_words(value),
+                    [readings[index] for index in own],
+                    at.get(best.index) if best else None,
+                    [at[index] for index in best.tied if index in at] if best else (),
+                )
+            )
+        found.append(Panel(variant, x_name, x, other, lines, mark))
+    return found
+
+
+def scale_of(found: Sequence[Panel]) -> Scale | None:
+    """One scale for all panels; None where there is no value."""
+    ends = [
+        end
+        for panel in found
+        for line in panel.lines
+        for each in line.values
+        if each
+        for end in (each.interval.low, each.value, each.interval.high)
+    ]
+    if not ends:
+        return None
+    low, high = min(ends), max(ends)
+    if low == high:
+        pad = abs(low) / 20 or 1.0
+        return Scale(low - pad, high + pad, logarithmic=False)
+    return Scale(low, high, logarithmic=low > 0 and high / low >= LOGARITHMIC)
+
+
+def value_words(value: int) -> str:
+    """A value of a knob in short: 16384 as 16K, where that is the same."""
+    for power, prefix in ((30, "G"), (20, "M"), (10, "K")):
+        if value >= 1 << power and value % (1 << power) == 0 and value >= 4 << 10:
+            return f"{value >> power}{prefix}"
+    return str(value)

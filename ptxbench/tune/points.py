@@ -1,0 +1,181 @@
+"""The points of a sweep: every value of one knob with every value of the other, and which launches each needs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from ptxbench.discovery import Found, Source
+from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.validate import size_problems
+from ptxbench.emulator.machine import MULTIPROCESSORS
+from ptxbench.errors import UsageError, suggestion
+from ptxbench.knobs import Figure, Values
+from ptxbench.pair import Pair, Size
+from ptxbench.runner import Job
+from ptxbench.runner.plan import without_repeats
+
+Kind = Literal["times", "counts"]
+
+EMULATED_SMS = MULTIPROCESSORS
+"""SMs that the emulator deals CTAs out to: as many as an H100 has."""
+
+MOST_KNOBS = 2
+"""What a picture has room for: an axis, and a line for each value of the other."""
+
+MOST_POINTS = 1000
+
+ITSELF = "point"
+"""The only part of a point where the pair says nothing else."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One place of a sweep. `at`: the swept names. `parts`: the size of each launch that there can be, by its name.
+
+    `reason`: why a launch cannot be, the first where several cannot; None where all can.
+    """
+
+    at: Values
+    knobs: Values
+    parts: Mapping[str, Size]
+    reason: str | None = None
+
+    @property
+    def possible(self) -> bool:
+        """Whether there is any launch of it."""
+        return bool(self.parts)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A pair with what is swept of it: the names with their values, the size apart from these, the variants."""
+
+    found: Found
+    values: Mapping[str, Sequence[int]]
+    size: Size
+    sources: tuple[Source, ...]
+    kind: Kind
+    points: Sequence[Point] = field(default_factory=tuple)
+
+    @property
+    def figures(self) -> Sequence[Figure]:
+        """The pair's figures that can be made here."""
+        sweep = self.found.pair.sweep
+        return [figure for figure in sweep.figures if figure.of == self.kind] if sweep else []
+
+    @property
+    def first_part(self) -> str:
+        return next(iter(parts_of(self.found.pair)))
+
+    def jobs(self) -> tuple[Job, ...]:
+        """Every launch as jobs of a run, one for each setting of the knobs: what is built once is checked once."""
+        settings = without_repeats([point.knobs for point in self.points if point.parts])
+        jobs = []
+        for knobs in settings:
+            sizes = [size for point in self.points if point.knobs == knobs for size in point.parts.values()]
+            found = turned(self.found, knobs)
+            wanted = {source.variant for source in self.sources}
+            sources = tuple(source for source in found.sources if source.variant in wanted)
+            jobs.append(Job(found, sources, without_repeats(sizes), knobs=knobs))
+        return tuple(jobs)
+
+
+def sweep_of(
+    found: Found,
+    sources: tuple[Source, ...],
+    kind: Kind,
+    *,
+    values: Mapping[str, Sequence[int]],
+    size: Values,
+    sms: int = EMULATED_SMS,
+) -> Swept:
+    """What is to be swept: `values` by name, else what the pair declares; `size`: dimensions that shall differ.
+
+    Raises UsageError for names that the pair has not, too many of them, or a size that it cannot have.
+    """
+    pair = found.pair
+    given = {canonical(pair, name): tuple(each) for name, each in values.items()}
+    if not given:
+        given = {name: tuple(each) for name, each in declared(found, sms).items()}
+    if len(given) > MOST_KNOBS:
+        raise UsageError(f"{', '.join(given)} are {len(given)} knobs. Sweep {MOST_KNOBS} at most.")
+    knobs = {knob.name for knob in pair.knobs}
+    base = dict(base_size(pair, kind, sms))
+    for name in given:
+        require_known(found, name, [*knobs, *base])
+    for name in size:
+        require_known(found, canonical(pair, name), list(base))
+        if canonical(pair, name) in given:
+            raise UsageError(f"{name} is both swept and given by --size. Say it once.")
+    base |= {canonical(pair, name): value for name, value in size.items()}
+    if (count := len(list(itertools.product(*given.values())))) > MOST_POINTS:
+        raise UsageError(f"{' and '.join(given)} make {count:,} points. Sweep {MOST_POINTS:,} at most.")
+    swept = Swept(found, given, base, sources, kind)
+    points = tuple(points_of(swept, knobs, {name for name in given if name in base}))
+    return Swept(found, given, base, sources, kind, points)
+
+
+def canonical(pair: Pair, name: str) -> str:
+    """The name of a dimension that `name` is another name of."""
+    return pair.sweep.aliases.get(name, name) if pair.sweep else name
+
+
+def require_known(found: Found, name: str, known: Sequence[str]) -> None:
+    if name not in known:
+        hint = suggestion(name, known) or f" It has {', '.join(known)}."
+        raise UsageError(f"'{found.name}' has no knob and no dimension '{name}'.{hint}")
+
+
+def declared(found: Found, sms: int) -> Mapping[str, Sequence[int]]:
+    """What the pair says that a sweep tries. Raises UsageError for one that says nothing."""
+    pair = found.pair
+    if pair.sweep:
+        return pair.sweep.values(sms)
+    if not pair.knobs:
+        dimensions = ", ".join(pair.bench_sizes[0])
+        raise UsageError(f"'{found.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")
+    return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
+
+
+def base_size(pair: Pair, kind: Kind, sms: int) -> Size:
+    """The size of every point, but for what is swept: that of the pair's sweep, else the first bench size, and on a
+    GPU one in the middle."""
+    if pair.sweep:
+        return pair.sweep.size(sms) if kind == "times" else pair.sweep.emulated
+    return pair.bench_sizes[len(pair.bench_sizes) // 2 if kind == "times" else 0]
+
+
+def parts_of(pair: Pair) -> Mapping[str, Callable[..., Values]]:
+    return (pair.sweep.parts if pair.sweep else {}) or {ITSELF: lambda **size: size}
+
+
+def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[Point]:
+    """Each point with the launches that the figures need; the last name runs fastest."""
+    parts = parts_of(swept.found.pair)
+    needed = {swept.first_part, *(name for figure in swept.figures for name in figure.needs)}
+    for values in itertools.product(*swept.values.values()):
+        at = dict(zip(swept.values, values, strict=True))
+        own = {name: value for name, value in at.items() if name in knobs}
+        size = {**swept.size, **{name: value for name, value in at.items() if name in dimensions}}
+        pair = swept.found.pair.turned(own)
+        launches, reasons = {}, []
+        for name, part in parts.items():
+            if name in needed:
+                launch = dict(part(**size))
+                if reason := why_not(pair, launch):
+                    reasons.append(reason)
+                else:
+                    launches[name] = launch
+        yield Point(at, own, launches, reasons[0] if reasons else None)
+
+
+def why_not(pair: Pair, size: Size) -> str | None:
+    """Why the pair, with its knobs turned, has no launch of that size; None where it has."""
+    if min(size.values(), default=0) < 0:
+        return "No dimension can be below 0."
+    if pair.impossible is not None and (reason := pair.impossible(**size)):
+        return reason
+    return next((sentence for _, sentence, _ in size_problems(pair, size)), None)

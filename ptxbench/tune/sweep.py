@@ -1,0 +1,106 @@
+"""A sweep as a run: its plan, what makes two sweeps the same, and how one goes on where it stopped."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ptxbench.errors import ResultError
+from ptxbench.result import INTERRUPTED, SWEEP, Cell, Run, from_json
+from ptxbench.runner import Frame, Plan
+from ptxbench.tune.points import Swept
+
+SAVED = "*.sweep.json"
+
+
+@dataclass(frozen=True)
+class Before:
+    """What an interrupted sweep has found: its file, and its cells."""
+
+    path: Path
+    run: Run
+
+    @property
+    def rounds(self) -> int:
+        """Rounds that every cell has."""
+        numbers = {one.round for cell in self.run.cells for one in cell.rounds}
+        return max(numbers, default=-1) + 1
+
+
+def spec_of(swept: Swept) -> dict[str, Any]:
+    """What the run document says of the sweep; two of one spec, on one device with one set of tools, are the same."""
+    files = sorted({swept.found.path, *(source.path for source in swept.sources)})
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.read_bytes())
+    return {
+        "pair": swept.found.name,
+        "values": {name: list(values) for name, values in swept.values.items()},
+        "size": dict(swept.size),
+        "variants": [source.variant for source in swept.sources],
+        "files_sha256": digest.hexdigest(),
+    }
+
+
+def finished_before(frame: Frame, folder: Path, tools: Mapping[str, Any]) -> Before | None:
+    """The newest run of the same sweep in `folder`, if it was interrupted; None where there is nothing to go on with.
+
+    `tools`: the `toolchain` of a run document that would be written now.
+    """
+    for path in sorted(folder.glob(SAVED), reverse=True):
+        try:
+            run = from_json(path.read_text(encoding="utf-8"), str(path))
+        except (OSError, UnicodeDecodeError, ResultError):
+            continue  # whose it is cannot be told, so that it is no sweep to go on with
+        if is_same(run, frame, tools):
+            return Before(path, run) if run.run.get("status") == INTERRUPTED and run.cells else None
+    return None
+
+
+def is_same(run: Run, frame: Frame, tools: Mapping[str, Any]) -> bool:
+    plan = frame.plan
+    return (
+        run.run.get(SWEEP) == dict(plan.sweep)
+        and run.run.get("seed") == plan.seed
+        and run.run.get("assembler") == plan.assembler
+        and all(run.device.get(key) == frame.device.get(key) for key in ("kind", "name", "uuid_hash", "sm", "driver"))
+        and dict(run.toolchain) == dict(tools)
+        and {cell.arch for cell in run.cells} <= {plan.arch}
+    )
+
+
+def plan_of(plan: Plan, swept: Swept, before: Before | None) -> Plan:
+    """The plan without what is done: on a GPU the rounds that are whole, without one the cells."""
+    plan = replace(plan, jobs=swept.jobs())
+    if before is None:
+        return plan
+    if swept.kind == "times":
+        return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
+    done = {place(cell) for cell in before.run.cells}
+    jobs = []
+    for job in plan.jobs:
+        sizes = tuple(size for size in job.sizes if (tuple(job.knobs.items()), tuple(size.items())) not in done)
+        if sizes:
+            jobs.append(replace(job, sizes=sizes))
+    return replace(plan, jobs=tuple(jobs))
+
+
+Place = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
+"""The knobs and the size of a launch."""
+
+
+def place(cell: Cell) -> Place:
+    return tuple(cell.knobs.items()), tuple(cell.size.items())
+
+
+def in_order(swept: Swept, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells in the order of the points, the control first."""
+    order = {
+        (tuple(job.knobs.items()), tuple(size.items())): (i, k)
+        for i, job in enumerate(swept.jobs())
+        for k, size in enumerate(job.sizes)
+    }
+    return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(place(cell), (len(order), 0)))
