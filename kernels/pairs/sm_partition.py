@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ptxbench.knobs import Figure, Sweep
 from ptxbench.pair import In, InOut, Launch, Pair, Scalar, Scratch, Tolerance, ceil_div, f32, u32, u64
 
 BLOCK = 256
@@ -42,6 +43,144 @@ def sizes(sms, copiers, n, chunk, tiles, steps, roles):
     return {
         "sms": sms, "copiers": copiers, "n": n, "chunk": chunk, "tiles": tiles, "steps": steps, "roles": roles
     }  # fmt: skip
+
+
+def impossible(sms, copiers, n, chunk, tiles, steps, roles):
+    """Why there is no such launch; None where there is."""
+    if n % VECTOR or chunk % VECTOR or chunk <= 0 or n <= 0:
+        return f"n and chunk must be multiples of {VECTOR}, the bytes of an access; n is {n}, chunk {chunk}."
+    if not 0 <= copiers <= sms:
+        return f"There are {sms} SMs, and copiers is {copiers}."
+    if roles & COPY and copiers == 0:
+        return "Nobody would copy."
+    if roles & COMPUTE and copiers == sms:
+        return "Nobody would compute."
+    return "steps must be 1 at least." if steps < 1 else None
+
+
+# ---- what a launch shows, and what launches come to (docs/sm-partition.md)
+
+
+def observe(left, size):
+    """From the arrays that a launch left: SMs that copied, and the clocks of the slowest CTA of each role."""
+    began, ended = left["clocks"].astype(np.int64).T
+    longest = [int((ended - began)[left["taken"] == role].max(initial=0)) for role in (COPY, COMPUTE)]
+    return {"copiers": int((left["taken"] == COPY).sum()), "copy_clocks": longest[0], "compute_clocks": longest[1]}
+
+
+def role_seconds(launch, role):
+    """Seconds that a role took: the launch's time, times its slowest CTA's clocks over those of the slowest of all.
+
+    None where other SMs copied than were asked to, so that it is another experiment.
+    """
+    seen = launch.observed
+    slowest = max(seen["copy_clocks"], seen["compute_clocks"])
+    asked = launch.size["copiers"] if launch.size["roles"] & COPY else 0
+    return launch.time * seen[f"{role}_clocks"] / slowest if seen["copiers"] == asked and slowest else None
+
+
+def copy_bandwidth(both):
+    seconds = role_seconds(both, "copy")
+    return 2 * both.size["n"] / seconds if seconds else None
+
+
+def compute_rate(both):
+    seconds = role_seconds(both, "compute")
+    return both.work["flops"] / seconds if seconds else None
+
+
+def interference(both, compute):
+    beside, alone = role_seconds(both, "compute"), role_seconds(compute, "compute")
+    return beside / alone - 1 if beside and alone else None
+
+
+def of_copier(copy, idle, *counters):
+    """A count of a copying SM, on average: what the launch counts beyond one in which each CTA takes its role and
+    leaves."""
+    return sum(copy.counts[each] - idle.counts[each] for each in counters) / copy.size["copiers"]
+
+
+def of_computer(compute, idle, *counters):
+    """The same of a computing SM."""
+    computers = compute.size["sms"] - compute.size["copiers"]
+    return sum(compute.counts[each] - idle.counts[each] for each in counters) / computers
+
+
+INSTRUCTIONS = ("ptx_warp_instructions",)
+SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
+
+
+def imbalance(both):
+    """Chunks of the copier with the most over the mean, where copiers draw in turn."""
+    chunks, copiers = ceil_div(both.size["n"], both.size["chunk"]), both.size["copiers"]
+    return ceil_div(chunks, copiers) * copiers / chunks
+
+
+CHUNK = 1 << 14
+
+
+def with_roles(roles, **changes):
+    """The launch of a point in which these roles work."""
+    return lambda **size: {**size, **changes, "roles": roles}
+
+
+def reserved(sms):
+    """The copiers of `sms` SMs that are 20 of 132."""
+    return {"copiers": round(20 * sms / 132)}
+
+
+def swept(sms):
+    """Copiers up to half of the SMs, with those of 20 in 132; chunks of 4 to 64 KiB."""
+    copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)["copiers"]}
+    return {"copiers": sorted(each for each in copiers if each <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
+
+
+SWEEP = Sweep(
+    values=swept,
+    size=lambda sms: sizes(sms, reserved(sms)["copiers"], 1 << 28, CHUNK, 8192, 256, COPY | COMPUTE),
+    emulated=sizes(132, 20, 1 << 20, CHUNK, 132, 8, COPY | COMPUTE),
+    parts={
+        "both": with_roles(COPY | COMPUTE),
+        "copy": with_roles(COPY),
+        "compute": with_roles(COMPUTE, chunk=CHUNK),
+        "idle": with_roles(0, chunk=CHUNK),
+        "copy_all": lambda **size: {**size, "copiers": size["sms"], "roles": COPY},
+        "compute_all": with_roles(COMPUTE, copiers=0, chunk=CHUNK),
+    },
+    figures=[
+        Figure("total", "s", "lower", "times", ["both"], "time of both roles side by side", lambda both: both.time),
+        Figure("copy_bandwidth", "B/s", "higher", "times", ["both"], "bytes read and written, over the copiers' time",
+               copy_bandwidth),
+        Figure("compute_rate", "flop/s", "higher", "times", ["both"], "flops over the computing SMs' time",
+               compute_rate),
+        Figure("compute_alone", "flop/s", "higher", "times", ["compute"], "the same, while nobody copies",
+               lambda compute: compute.work["flops"] / compute.time),
+        Figure("interference", "%", "lower", "times", ["both", "compute"],
+               "the computing SMs' time beside the copy over their time alone, less 1", interference),
+        Figure("over_serial", "×", "lower", "times", ["both", "copy_all", "compute_all"],
+               "total over copying and then computing with all SMs",
+               lambda both, copy_all, compute_all: both.time / (copy_all.time + compute_all.time)),
+        Figure("busiest_role", "", "lower", "counts", ["copy", "compute", "idle"],
+               "PTX instructions of warps on an SM, on average, of the role that has more of them",
+               lambda copy, compute, idle: max(of_copier(copy, idle, *INSTRUCTIONS),
+                                               of_computer(compute, idle, *INSTRUCTIONS))),
+        Figure("copy_instructions", "", "lower", "counts", ["copy", "idle"], "PTX instructions of a copying SM's warps",
+               lambda copy, idle: of_copier(copy, idle, *INSTRUCTIONS)),
+        Figure("compute_instructions", "", "lower", "counts", ["compute", "idle"],
+               "PTX instructions of a computing SM's warps",
+               lambda compute, idle: of_computer(compute, idle, *INSTRUCTIONS)),
+        Figure("copy_sectors", "", "lower", "counts", ["copy", "idle"], "32-byte sectors that a copying SM touches",
+               lambda copy, idle: of_copier(copy, idle, *SECTORS)),
+        Figure("imbalance", "×", "lower", "counts", ["both"],
+               "chunks of the copier with the most over the mean, where they draw in turn", imbalance),
+    ],
+    aliases={"comm_sms": "copiers"},
+    reserved=reserved,
+    cannot_know=(
+        "Bandwidth, compute rate, total time and interference are times, and so is which CTA draws which chunk: "
+        "only a GPU can tell them."
+    ),
+)  # fmt: skip
 
 
 PAIR = Pair(
@@ -90,4 +229,7 @@ PAIR = Pair(
         (2 * n if roles & COPY else 0) + (4 * (panels(tiles) * PANEL + tiles * BLOCK) if roles & COMPUTE else 0)
     ),
     exact_on_integers=True,
+    impossible=impossible,
+    observe=observe,
+    sweep=SWEEP,
 )
