@@ -1,0 +1,48 @@
+"""What `gate --confirm` does to the rates of the gate, by simulation: fewer rows unsure, fewer misses, no more alarms."""
+
+import numpy as np
+
+from ptxbench.audit.noise import NOISY, draw_suite
+from ptxbench.judge.code import Moves
+from ptxbench.judge.comparison import judge
+from ptxbench.judge.rows import Evidence, Row
+from ptxbench.judge.verdicts import REGRESSED, UNSURE, Rule
+
+SUITES, KERNELS, ROUNDS = 60, 24, 5
+MOVED = Moves((("ptx", "source"),))
+
+
+def verdicts(base, head):
+    found = [
+        (Row(f"k{i}", {}, "", "", "ptx", "ratio", "", moves=MOVED), Evidence(list(b), list(h), 100e-6))
+        for i, (b, h) in enumerate(zip(base, head, strict=True))
+    ]
+    return [row.verdict for row in judge(found, "ratio", Rule())[0]]
+
+
+def before_and_after(slowed):
+    """Verdicts of every suite, before and after the doubtful rows got as many rounds again; the first kernel slowed."""
+    rng = np.random.default_rng(11)
+    effect = np.log1p(slowed) * (np.arange(KERNELS) == 0)[:, None]
+    for _ in range(SUITES):
+        base, head = draw_suite(NOISY, rng, KERNELS, ROUNDS).ratios
+        more = draw_suite(NOISY, rng, KERNELS, ROUNDS).ratios[1]
+        first = verdicts(base, head + effect)
+        pooled = [
+            np.concatenate([h, m]) if verdict in (REGRESSED, UNSURE) else h
+            for h, m, verdict in zip(head + effect, more + effect, first, strict=True)
+        ]
+        yield first, verdicts(base, pooled)
+
+
+def test_equal_kernels_raise_no_alarm_and_fewer_are_left_unsure():
+    found = list(before_and_after(0.0))
+    assert not any(REGRESSED in after for _, after in found)
+    unsure = [sum(each[i].count(UNSURE) for each in found) for i in (0, 1)]
+    assert 0 < unsure[1] < 0.7 * unsure[0]
+
+
+def test_slowdowns_are_missed_less_often():
+    found = list(before_and_after(0.10))
+    missed = [sum(each[i][0] != REGRESSED for each in found) for i in (0, 1)]
+    assert missed[1] < missed[0]
