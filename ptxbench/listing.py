@@ -115,7 +115,8 @@ LOC = re.compile(
 def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
     """The line of the file `name` that each line of the PTX is of, by its .loc directives.
 
-    A line of another file, such as a header, is of the line that it was inlined at.
+    A line of another file, such as a header, is of the line that it was inlined at. Line 0 is how NVRTC writes that
+    code is of no line.
     """
     files = [match for row in ptx if (match := FILE.match(row))]
     own = next((match["number"] for match in files if re.split(r"[/\\]", match["name"])[-1] == name), None)
@@ -132,7 +133,7 @@ def origins(ptx: Sequence[str], name: str) -> dict[int, int]:
             while at[0] != own and at in callers and at not in seen:
                 seen.add(at)
                 at = callers[at]
-            current = int(at[1]) if at[0] == own else None
+            current = int(at[1]) or None if at[0] == own else None
         elif current is not None:
             found[number] = current
         depth += deeper(row)

@@ -77,6 +77,13 @@ def test_a_loc_of_a_header_without_a_caller_is_of_no_line():
     assert last not in found
 
 
+def test_line_0_is_no_line():
+    ptx = [row.replace(".loc 1 3 5", ".loc 1 0 5") for row in PTX]
+    [line] = [number for number, row in enumerate(ptx, 1) if row.strip() == "not.b32 %r1, %r1;"]
+    assert origins(PTX, "k.cu")[line] == 3
+    assert line not in origins(ptx, "k.cu")
+
+
 def test_the_lines_of_a_kernel_are_its_own_and_reach_beyond_the_blocks_of_inline_assembly():
     shown = [PTX[number - 1].strip() for number in kernel_lines(PTX, "k")]
     assert shown[0] == ".visible .entry k("
