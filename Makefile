@@ -17,7 +17,7 @@ help:
 	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
 	@echo "make test     install with the tools if need be, then lint, types and all tests"
 	@echo "make picture  draw the picture of the README again, from a run on the emulator"
-	@echo "make pages    write the figures of docs/kernels again, from what the tools make today"
+	@echo "make pages    write figures and listings of docs again, from what the tools make today"
 	@echo "make clean    remove $(VENV) and what builds and tools left behind"
 	@echo
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
@@ -38,6 +38,7 @@ picture: $(VENV)/ready-to-run
 
 pages: $(VENV)/ready-to-run
 	$(BIN)/python tools/kernel_pages.py
+	$(BIN)/python -m tools.page_output
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

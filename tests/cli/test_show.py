@@ -2,7 +2,6 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
@@ -198,15 +197,6 @@ def test_a_small_listing_is_shown_whole(ptxbench, kernels):
         assert ran.out == WHOLE
     numbers = [row[10] for row in ran.out.splitlines()[3:] if row[10:11].strip()]
     assert numbers == list("12345678")  # every line of the CUDA C once, whatever the tools' versions
-
-
-def test_the_listing_of_the_documentation_is_what_is_printed(ptxbench):
-    page = (Path(__file__).parents[2] / "docs" / "show.md").read_text()
-    shown = page.split("```\n")[3]
-    assert shown.count("\n") == 5
-    if all(version.startswith("13.5.") for version in toolchain.versions().values()):
-        printed = ptxbench("show", "triad").out.splitlines(keepends=True)
-        assert all(line in printed for line in shown.splitlines(keepends=True))
 
 
 def test_by_default_both_sides_are_shown_and_globs_choose_others(ptxbench, kernels):

@@ -1,0 +1,125 @@
+"""The listings in docs: what the commands print today, and the tool that writes them.
+
+After a change of what is printed, `make pages` writes them again.
+"""
+
+import re
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import default_kernels, load
+from ptxbench.errors import UsageError
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain.lines import annotate
+from tools import page_output
+from tools.kernel_pages import made_by
+from tools.page_output import CLOSING, ROOT, Block, Control, blocks, filled
+
+PAGES = page_output.pages()
+AGAIN = "Write the listings again: make pages, or .venv/bin/python -m tools.page_output"
+
+
+def name_of(path):
+    return path.name
+
+
+def shape(text):
+    """A page with as many listings as it has, whatever stands in them: versions of the tools decide on that."""
+    return re.sub(r"```\n.*?```\n", "```\n```\n", re.sub(r"(?m)^Built for .*$", "", text), flags=re.S)
+
+
+def test_the_pages_that_promise_real_output_have_it():
+    assert {"pipeline.md", "show.md"} <= {path.name for path in PAGES}
+    assert "[docs/pipeline.md](docs/pipeline.md)" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_the_listings_of_a_page_are_what_is_printed_today(path):
+    """Those of other versions of the tools cannot be checked: then what is not a listing alone is."""
+    text = path.read_text()
+    today = filled(text)
+    pipeline = (ROOT / "docs" / "pipeline.md").read_text()
+    if made_by("sm_90") in pipeline:
+        assert text == today, f"docs/{path.name}. {AGAIN}"
+    else:
+        assert shape(text) == shape(today), f"docs/{path.name}. {AGAIN}"
+
+
+@pytest.mark.parametrize("path", PAGES, ids=name_of)
+def test_a_listing_fits_the_width_of_a_table(path):
+    for listing in re.findall(r" -->\n```\n(.*?)```\n", path.read_text(), re.S):
+        assert max(map(len, listing.splitlines())) <= 100
+
+
+def page(words, inside=""):
+    return f"# title\n\n<!-- {words} -->\n{inside}{CLOSING}\n\nend\n"
+
+
+def test_a_block_is_filled_with_a_part_of_what_the_command_prints():
+    once = filled(page('output: columns=80 from="usage: " to=--ptx ptxbench show --help'.replace("usage: ", "Usage: ")))
+    lines = once.splitlines()
+    assert lines[3:5] == ["```", "Usage: ptxbench show [OPTIONS] PAIR|FILE"]
+    assert "--ptx" in lines[lines.index("```", 4) - 1]
+    assert filled(once) == once
+    whole = filled(page("output: ptxbench --version", "of yesterday\n"))
+    assert re.fullmatch(r"# title\n\n<!--.*-->\n```\nptxbench, version \S+\n```\n<!-- /output -->\n\nend\n", whole)
+
+
+def test_the_control_bits_agree_with_what_nvdisasm_prints_of_reuse():
+    """An operand that is kept for the next instruction is all that nvdisasm prints of the 21 bits."""
+    seen = 0
+    for source in load(default_kernels(), "sgemm_tiled").sources[:2]:
+        build = toolchain.build_source(source, "sm_90")
+        code = next(each.content for each in elf.read(build.cubin).sections if each.name == ".text.sgemm_tiled")
+        for each in annotate(build).instructions:
+            told = Control.of(code[each.address : each.address + 16])
+            assert told.reuse.bit_count() == each.text.count(".reuse"), each
+            seen += told.reuse.bit_count()
+    assert seen > 100
+
+
+def test_control_bits_are_read_from_their_places():
+    bits = 5 | 0 << 4 | 2 << 5 | 7 << 8 | 0b001001 << 11 | 0b0011 << 17
+    assert Control.of((bits << 105).to_bytes(16, "little")) == Control(5, True, 2, None, (0, 3), 3)
+    bits = 0 | 1 << 4 | 7 << 5 | 1 << 8
+    assert Control.of((bits << 105).to_bytes(16, "little")) == Control(0, False, None, 1, (), 0)
+
+
+# page, what is said of it
+BAD = [
+    (page("output: rm -r x"),                             r"^3: 'output: rm -r x' is no block"),
+    (page("output: columns=wide ptxbench list"),          r"^3: .* is no block"),
+    (page("control: triad sm_90"),                        r"^3: .* is no block"),
+    (page("control: triad pxt sm_90"),                    r"^3: There is no variant 'pxt' of triad\."),
+    (page("output: 'ptxbench"),                           r"^3: 'ptxbench: No closing quotation\."),
+    (page("output: from=nowhere ptxbench --version"),     r"^3: .* prints no line with 'nowhere'\."),
+    (page("output: to=nowhere ptxbench --version"),       r"^3: .* prints no line with 'nowhere'\."),
+    (page("output: ptxbench show no_such_pair"),          r"^3: .* ends with status 2: Error: There is no pair"),
+    (page("built: sm_90").replace(CLOSING, ""),           r"^3: this block has no end"),
+    (page("built: sm_90") + CLOSING,                      r"^7: .* ends no block"),
+    (page("built: sm_90").replace(CLOSING, page("built: sm_90")), r"^6: a block begins inside that of line 3"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), BAD, ids=lambda value: value[-40:])
+def test_a_block_that_is_no_good_is_named(text, message):
+    with pytest.raises(UsageError, match=message):
+        filled(text)
+
+
+def test_blocks_are_found_with_their_options():
+    ((first, last, block),) = blocks(page('output: columns=90 from="a b" to=c ptxbench show triad'))
+    assert (first, last, block) == (2, 3, Block("output", ("ptxbench", "show", "triad"), 90, "a b", "c"))
+
+
+def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(tmp_path, capsys):
+    bad, good = tmp_path / "bad.md", tmp_path / "good.md"
+    bad.write_text(page("built: sm_90").replace(CLOSING, ""))
+    good.write_text(page("built: sm_90"))
+    assert page_output.main([str(bad), str(tmp_path / "none.md"), str(good)]) == [
+        f"{bad}:3: this block has no end; write {CLOSING} below it.",
+        f"{tmp_path / 'none.md'}: No such file or directory",
+    ]
+    assert bad.read_text() == page("built: sm_90").replace(CLOSING, "")
+    assert capsys.readouterr().out == f"Wrote {good}\n"

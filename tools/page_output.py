@@ -1,0 +1,206 @@
+"""Write real output into the pages of docs: what a command prints, and the control bits of machine code.
+
+    tools/page_output.py [PAGE]...      each PAGE, such as docs/pipeline.md; every page of docs without any
+
+A page holds blocks such as
+
+    <!-- output: columns=100 from="if (i < n" to="}" ptxbench show triad --variant cuda --ptx -->
+    <!-- control: columns=100 from=LDG to=STG triad cuda sm_90 -->
+    <!-- built: sm_90 -->
+
+each closed by <!-- /output -->. The first is filled with the lines that the command prints, from the first in which
+`from` stands to the next in which `to` stands; both may be left out. The second shows the machine code of a variant of
+a pair with what each instruction tells the scheduler. The third names the tools. tests/test_page_output.py holds what
+is committed against what this writes.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+from unittest import mock
+
+from ptxbench import toolchain
+from ptxbench.cli import main as main_of_ptxbench
+from ptxbench.discovery import default_kernels, load
+from ptxbench.errors import PtxbenchError, UsageError
+from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain.lines import annotate
+from tools.kernel_pages import made_by
+
+ROOT = Path(__file__).parents[1]
+OPENING = re.compile(r"^<!-- (?P<kind>output|control|built): (?P<words>.*) -->$")
+CLOSING = "<!-- /output -->"
+OPTION = re.compile(r"(columns|from|to)=(.*)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one block shows: `words` are a command line, or pair, variant and target, or a target."""
+
+    kind: str
+    words: tuple[str, ...]
+    columns: int = 100
+    first: str = ""
+    last: str = ""
+
+    @staticmethod
+    def read(kind, text):
+        """The block that the text behind `kind:` asks for. Raises UsageError."""
+        try:
+            words = shlex.split(text)
+        except ValueError as error:
+            raise UsageError(f"{text}: {error}.") from None
+        given = {}
+        while words and (option := OPTION.fullmatch(words[0])):
+            given[option[1]] = option[2]
+            words = words[1:]
+        needed = {"output": words[:1] == ["ptxbench"], "control": len(words) == 3, "built": len(words) == 1}
+        if not needed[kind] or not given.get("columns", "100").isdigit():
+            raise UsageError(f"'{kind}: {text}' is no block; see the top of tools/page_output.py.")
+        columns = int(given.get("columns", 100))
+        return Block(kind, tuple(words), columns, given.get("from", ""), given.get("to", ""))
+
+
+def blocks(text):
+    """(first line, last line, Block) of each block, from 0. Raises UsageError that begins with the line, from 1."""
+    found, opened = [], None
+    for number, line in enumerate(text.splitlines()):
+        if match := OPENING.match(line):
+            if opened is not None:
+                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
+            try:
+                opened = number, Block.read(match["kind"], match["words"])
+            except UsageError as error:
+                raise UsageError(f"{number + 1}: {error}") from None
+        elif line == CLOSING:
+            if opened is None:
+                raise UsageError(f"{number + 1}: {CLOSING} ends no block.")
+            found.append((opened[0], number, opened[1]))
+            opened = None
+    if opened is not None:
+        raise UsageError(f"{opened[0] + 1}: this block has no end; write {CLOSING} below it.")
+    return found
+
+
+def filled(text):
+    """The text of a page with its blocks filled. Raises UsageError as `blocks` does, and what a build raises."""
+    lines = text.splitlines()
+    for first, last, block in reversed(blocks(text)):
+        try:
+            lines[first + 1 : last] = SHOWN[block.kind](block)
+        except UsageError as error:
+            raise UsageError(f"{first + 1}: {error}") from None
+    return "".join(f"{line}\n" for line in lines)
+
+
+def fenced(block, lines):
+    """The part of `lines` that the block asks for, as code. Raises UsageError where it is not there."""
+    first = next((i for i, line in enumerate(lines) if block.first in line), None)
+    last = None if first is None else next((i for i in range(first, len(lines)) if block.last in lines[i]), None)
+    if first is None or last is None:
+        missing = block.first if first is None else block.last
+        raise UsageError(f"'{' '.join(block.words)}' prints no line with '{missing}'.")
+    shown = lines[first : last + 1] if block.last else lines[first:]
+    return ["```", *(line.rstrip() for line in shown), "```"]
+
+
+def output(block):
+    """What the command prints on a terminal so wide, without colours. Raises UsageError if it fails."""
+    out, err = io.StringIO(), io.StringIO()
+    terminal = mock.patch.dict(os.environ, {"COLUMNS": str(block.columns), "NO_COLOR": "1"})
+    with terminal, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = main_of_ptxbench(block.words[1:])
+    if status:
+        raise UsageError(f"'{' '.join(block.words)}' ends with status {status}: {err.getvalue().strip()}")
+    return fenced(block, out.getvalue().splitlines())
+
+
+class Control(NamedTuple):
+    """What 21 bits of an instruction tell the scheduler, of sm_70 and later.
+
+    NVIDIA documents none of it. The fields are those that Jia et al. found on Volta ("Dissecting the NVIDIA Volta GPU
+    Architecture via Microbenchmarking", 2018, section 2.1), bits 105 to 125 of 128.
+    """
+
+    stall: int
+    """Cycles before the next instruction of the warp may issue."""
+    may_yield: bool
+    writes: int | None
+    """The barrier that is released once the result is there; None for none."""
+    reads: int | None
+    """The barrier that is released once the operands have been read."""
+    waits: tuple[int, ...]
+    """The barriers to wait for."""
+    reuse: int
+    """A bit an operand that is kept for the next instruction."""
+
+    @staticmethod
+    def of(instruction):
+        """From the 16 bytes of an instruction."""
+        bits = int.from_bytes(instruction, "little") >> 105
+        barrier = [(bits >> shift) & 7 for shift in (5, 8)]
+        writes, reads = (None if each == 7 else each for each in barrier)
+        waits = tuple(i for i in range(6) if (bits >> 11 + i) & 1)
+        return Control(bits & 15, not (bits >> 4) & 1, writes, reads, waits, (bits >> 17) & 15)
+
+
+def control(block):
+    """The machine code with what each instruction tells the scheduler."""
+    name, variant, arch = block.words
+    source = next((each for each in load(default_kernels(), name).sources if each.variant == variant), None)
+    if source is None:
+        raise UsageError(f"There is no variant '{variant}' of {name}.")
+    build = toolchain.build_source(source, arch)
+    code = next(each.content for each in elf.read(build.cubin).sections if each.name == f".text.{build.entry}")
+    lines = ["stall  waits for  releases     instruction"]
+    for each in annotate(build).instructions:
+        told = Control.of(code[each.address : each.address + elf.INSTRUCTION_BYTES])
+        waits = " ".join(map(str, told.waits)) or "-"
+        releases = [f"{number} {word}" for number, word in ((told.writes, "written"), (told.reads, "read"))
+                    if number is not None]  # fmt: skip
+        text = each.text if len(each.text) <= block.columns - 32 else f"{each.text[: block.columns - 33]}…"
+        lines.append(f"{told.stall:5}  {waits:9}  {' '.join(releases) or '-':11}  {text}")
+    shown = fenced(block, lines[1:])
+    return [shown[0], lines[0], *shown[1:]]
+
+
+def built(block):
+    """The line that names the tools."""
+    return [made_by(block.words[0])]
+
+
+SHOWN = {"output": output, "control": control, "built": built}
+
+
+def pages():
+    """Every page of docs that has a block."""
+    return sorted(path for path in (ROOT / "docs").glob("*.md") if CLOSING in path.read_text(encoding="utf-8"))
+
+
+def main(names):
+    """Fill these pages, or every one; returns what could not be done."""
+    failures = []
+    for path in [Path(name) for name in names] or pages():
+        try:
+            before = path.read_text(encoding="utf-8")
+            after = filled(before)
+        except OSError as error:
+            failures.append(f"{path}: {error.strerror}")
+            continue
+        except PtxbenchError as error:
+            failures.append(f"{path}:{error}" if re.match(r"\d+: ", str(error)) else f"{path}: {error}")
+            continue
+        if after != before:
+            path.write_text(after, encoding="utf-8")
+            print(f"Wrote {path}")
+    return failures
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(main(sys.argv[1:])) or None)
