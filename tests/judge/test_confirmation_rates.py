@@ -1,4 +1,4 @@
-"""What `gate --confirm` does to the rates of the gate, by simulation: fewer rows unsure, fewer misses, no more alarms."""
+"""What `gate --confirm` does to the rates of the gate, by simulation: fewer rows unsure, fewer misses, no alarms."""
 
 import numpy as np
 
