@@ -14,6 +14,7 @@ from rich.text import Text
 
 from ptxbench.explanation import Case, explain
 from ptxbench.listing import DIFFERS, EQUAL, MOVED, Difference, Listing, Row, Side, in_machine_order, in_source_order
+from ptxbench.report.lexers import CUDA, PTX, SASS
 from ptxbench.report.table import WIDEST
 from ptxbench.toolchain.lines import Instruction
 from ptxbench.units import size_words
@@ -31,53 +32,30 @@ MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")
 
 NOT_THE_SAME = "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
 
-CUDA = Syntax("", "cuda", theme="ansi_dark", background_color="default")
 
-PTX = (
-    (r"(?<![\w.$%])[a-z]\w*(?:\.[\w:]+)+(?=\s|;)", "bright_blue"),  # opcodes with modifiers
-    (r"^\s*(?:@!?%[\w$]+\s+)?(?:bra|ret|exit|trap)\b", "bright_blue"),
-    (r"(?<![\w$])\.[a-z]\w*", "blue"),  # directives and types
-    (r"@!?%[\w$]+", "magenta"),
-    (r"(?<!@)(?<!@!)%[\w$]+(?:\.[xyz]\b)?", "cyan"),
-    (r"^\s*[\w$]+:", "yellow"),
-    (r"(?<![\w%$.])-?(?:0[xfdXFD][0-9a-fA-F]+|\d+)\b", "green"),
-    (r"//.*$", "dim"),
-)
-"""What to colour of PTX, and how; Pygments takes a guard for a mistake."""
-
-SASS = (
-    (r"(?:^|(?<=: )|(?<=P\w )|(?<=P\w\w ))[A-Z][A-Z0-9]+(?:\.\w+)*(?=\s|$)", "bright_blue"),
-    (r"@!?U?P\w+", "magenta"),
-    (r"(?<![\w@!])U?P(?:\d+|T)\b", "magenta"),
-    (r"\.L_\w+", "yellow"),
-    (r"\b(?:U?R(?:\d+|Z)|SB?\d+|B\d+|SR_[\w.]+)\b", "cyan"),
-    (r"(?<![\w.])-?(?:0x[0-9a-f]+|\d+(?:\.\d+)?(?:e[+-]?\d+)?)\b", "green"),
-)
-"""The same of SASS, which Pygments does not know."""
-
-
-def in_colours(text: str, patterns: Sequence[tuple[str, str]]) -> Text:
-    found = Text(text)
-    for pattern, style in patterns:
-        found.highlight_regex(pattern, style)
-    return found
+def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
+    """These lines of one text, each in its colours."""
+    whole = syntax.highlight("\n".join(lines))
+    return list(whole.split("\n", allow_blank=True))[: len(lines)]
 
 
 def cuda_lines(lines: Sequence[str]) -> list[Text]:
     """Lines of CUDA C in colours."""
-    whole = CUDA.highlight("\n".join(line.expandtabs(4) for line in lines))
-    return list(whole.split("\n", allow_blank=True))
+    return in_colours(CUDA, [line.expandtabs(4) for line in lines])
 
 
 def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
     """Lines of PTX in colours; `squeezed`: without what aligns the operands, so that less of these is cut."""
-    shown = (line.expandtabs(4).rstrip() for line in lines)
-    return [in_colours(re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line, PTX) for line in shown]
+    shown = [line.expandtabs(4).rstrip() for line in lines]
+    return in_colours(PTX, [re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line for line in shown])
 
 
-def sass_line(instruction: Instruction) -> Text:
-    """An instruction behind the labels that stand before it."""
-    return in_colours(" ".join([*(f"{label}:" for label in instruction.labels), instruction.text]), SASS)
+def sass_lines(code: Sequence[Instruction | None]) -> list[Text]:
+    """Instructions in colours, each behind the labels that stand before it; an empty line for None."""
+    return in_colours(
+        SASS,
+        ["" if each is None else " ".join([*(f"{label}:" for label in each.labels), each.text]) for each in code],
+    )
 
 
 # ---- columns of fixed width
@@ -218,7 +196,7 @@ class ListingView:
         return [
             *(live if any(each.live is not None for each in self.listing.sass) else []),
             numbers("", [None if each is None else each.address for each in code], form="04x"),
-            Column("SASS", [Text() if each is None else sass_line(each) for each in code]),
+            Column("SASS", sass_lines(code)),
         ]
 
 
@@ -262,7 +240,7 @@ def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
     code = [None if each is None else listing.sass[each.number] for each in found]
     return [
         numbers("", [None if each is None else each.address for each in code], form="04x"),
-        Column(listing.variant, [Text() if each is None else sass_line(each) for each in code]),
+        Column(listing.variant, sass_lines(code)),
     ]
 
 

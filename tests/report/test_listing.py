@@ -167,7 +167,7 @@ def test_colours_are_those_of_the_languages_and_gone_where_they_are_not_wanted()
     assert "\x1b[36m%rd1\x1b[0m" in told
     assert "\x1b[36mR5\x1b[0m" in told
     assert "\x1b[33m.L_x_0\x1b[0m" in told
-    assert "\x1b[94;49m__global__\x1b[0m" in told
+    assert "\x1b[94m__global__\x1b[0m" in told
     assert "\x1b[" not in printed(ListingView(CUDA), 160)
 
 
