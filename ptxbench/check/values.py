@@ -49,18 +49,25 @@ def edged(pair: Pair, size: Size, seed: int) -> Iterator[tuple[str, Mapping[str,
             for kind, values in known.items():
                 edges.setdefault(kind, {})[arg.name] = values
     for number, (kind, whose) in enumerate(edges.items()):
-        rng = np.random.default_rng([seed, number])
-        yield kind, {**ordinary, **{name: strewn(ordinary[name], values, rng) for name, values in whose.items()}}
+        changed = {
+            name: strewn(ordinary[name], values, [seed, number], [seed, number, 1 + index])
+            for index, (name, values) in enumerate(whose.items())
+        }
+        yield kind, {**ordinary, **changed}
     if floats := [arg.name for arg in pair.args if isinstance(arg, In) and is_float(arg.dtype)]:
         yield "equal values", {**ordinary, **{name: np.full_like(ordinary[name], 0.5) for name in floats}}
 
 
-def strewn(array: Array, values: list[float], rng: np.random.Generator) -> Array:
-    """`array` with some of its elements replaced by `values`."""
+def strewn(array: Array, values: list[float], common: list[int], own: list[int]) -> Array:
+    """`array` with some of its elements replaced by `values`, at places drawn from the seeds `common` and `own`.
+
+    Inputs of one size have the places of `common` alike, so that edges meet each other and ordinary values too.
+    """
     changed = array.copy()
     flat = changed.reshape(-1)
-    if flat.size:
-        at = rng.choice(flat.size, -(-flat.size // ONE_IN), replace=False)
+    for seed in (common, own) if flat.size else ():
+        rng = np.random.default_rng(seed)
+        at = rng.choice(flat.size, -(-flat.size // (2 * ONE_IN)), replace=False)
         with np.errstate(all="ignore"):
             flat[at] = np.resize(np.array(values).astype(array.dtype), at.size)
     return changed

@@ -1,0 +1,29 @@
+"""Judges candidates in this process: what came of it, as "STAGE CODE", and one exam for all candidates of a pair."""
+
+import functools
+
+from ptxbench import discovery
+from ptxbench.check.exam import Exam
+from ptxbench.check.stages import Judge, Settings
+
+KERNELS = discovery.default_kernels()
+SEED = 20260107
+BROKEN_FUEL = 1 << 16
+"""Loop iterations of a warp of a broken kernel, which may wait forever; no check size asks for a tenth of it."""
+
+
+@functools.cache
+def exam(name, seed=SEED, arch="sm_90"):
+    return Exam(discovery.load(KERNELS, name), arch, seed)
+
+
+def judged(path, name, content=None, seed=SEED, **settings):
+    """The judgement on a file, or on `content` under its name, against a shipped pair."""
+    text = path.read_bytes() if content is None else content
+    return Judge(exam(name, seed), path, text, Settings(**settings)).judge()
+
+
+def outcome(judgement):
+    """`accepted`, or where and why not: `results wrong-result`."""
+    decisive = judgement.decisive
+    return f"{judgement.ended_at} {decisive.code}" if decisive else judgement.verdict

@@ -1,0 +1,62 @@
+"""Candidates that cheat or do harm, in `hostile/`: each says in its first lines at which stage it must be rejected."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.check.judging import judged, outcome
+
+FOLDER = Path(__file__).with_name("hostile")
+HONEST = (FOLDER / "honest.ptx").read_bytes()
+FILES = sorted(FOLDER.iterdir())
+
+
+def said(path, what):
+    return re.search(rf"^// {what}: (.*)$", path.read_text(), re.M)[1]
+
+
+def test_there_are_many_and_most_of_them_are_rejected():
+    rejected = [path for path in FILES if said(path, "judged") != "accepted"]
+    assert len(rejected) >= 50
+    assert len({said(path, "judged") for path in rejected}) >= 25
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_a_hostile_candidate_is_rejected_where_its_file_says(path):
+    judgement = judged(path, said(path, "pair"))
+    assert outcome(judgement) == said(path, "judged")
+    assert all(each.message and each.hint for each in judgement.findings)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
+def test_whatever_the_seed(name, seed):
+    path = FOLDER / name
+    assert outcome(judged(path, "triad", seed=seed)) == said(path, "judged")
+
+
+# what is put in place of what, and how that ends
+MADE = [
+    (b"", b"//" + b" " * (2 << 20), "parses file-too-large"),          # never read whole
+    (b"ELEMENT:", b"{" * 5000 + b"ELEMENT:", "parses nested-too-deep"),
+    (b"%i, %n;", b"%i, " + b"9" * 5000 + b";", "parses syntax"),       # Python refuses to read such a number
+    (b"ELEMENT:", b"\x1b[2JELEMENT:", "parses not-ascii"),             # would clear the screen
+    (b"ELEMENT:", b"\0ELEMENT:", "parses not-ascii"),
+    (b"%more;", b"%more, %more<99999999999>;", "parses too-many-registers"),
+    (HONEST, b"", "parses syntax"),
+    (HONEST, b"\n" * 100_000, "parses syntax"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("right", "wrong", "end"), MADE)
+def test_what_no_tool_should_have_to_bear_is_refused_at_sight(right, wrong, end):
+    assert outcome(judged(FOLDER / "honest.ptx", "triad", HONEST.replace(right, wrong, 1))) == end
+
+
+def test_no_message_can_control_a_terminal():
+    path = FOLDER / "does_not_compile.cu"
+    text = path.read_bytes().replace(b"extern", b"#error \x1b[2J\nextern", 1)
+    judgement = judged(path, "triad", text)
+    assert outcome(judgement) == "parses does-not-compile"
+    assert "?[2J" in judgement.decisive.message
