@@ -138,17 +138,15 @@ def judge(
             rows.append(row)
             continue
         effect = effects[i]
-        if effect:
-            row = dataclasses.replace(
-                row, change=Interval(effect.low, effect.value, effect.high).exp(), p=adjusted.get(i)
-            )
         if i in still:
-            rows.append(dataclasses.replace(row, verdict=SAME_CODE))
-            continue
-        judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, distrusted)
+            judgement = Judgement(SAME_CODE)
+        else:
+            judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, distrusted)
         rows.append(
             dataclasses.replace(
                 row,
+                change=Interval(effect.low, effect.value, effect.high).exp() if effect else None,
+                p=adjusted.get(i),
                 verdict=judgement.verdict,
                 reason=judgement.reason,
                 rounds_needed=judgement.rounds_needed if judgement.verdict == UNSURE else None,

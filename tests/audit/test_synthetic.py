@@ -1,7 +1,10 @@
 """The audit by seeded noise: the targets that the design sets, and that a rule which breaks them is found out."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from rich.console import Console
 
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.noise import NOISY, draw_suite
@@ -10,6 +13,7 @@ from ptxbench.audit.tally import SLOWDOWNS, Tally, slowdowns, slowed
 from ptxbench.judge import comparison
 from ptxbench.judge.config import Config
 from ptxbench.judge.verdicts import Rule
+from ptxbench.report.audit import AuditTable
 
 SUITES = 40
 
@@ -34,9 +38,23 @@ def test_every_target_is_met(lines):
     assert line_of(lines, "ratio", "typical", 10).missed[0.10].events == 0
 
 
+def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_quotes():
+    """The one expensive test of the audit, some twenty seconds: the command's own defaults."""
+    audit = Audit(300, 1, audit_synthetic(Config(), 300, seed=1))
+    assert audit.code == 0
+    console = Console(width=100, color_system=None)
+    with console.capture() as captured:
+        console.print(AuditTable(audit))
+    page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text()
+    printed = "\n".join(line.rstrip() for line in captured.get().splitlines()[:-2])  # the sum is of both parts
+    assert f"```\n{printed}\n\n" in page
+
+
 def test_what_each_line_is_held_to(lines):
     names = {(line.noise, line.rounds): [each.name for each in line.targets] for line in lines if line.mode == "time"}
     assert names["quiet", 10] == names["typical", 10] == ["false alarms", "missed at 30 %", "unsure"]
+    of_ratio = line_of(lines, "ratio", "quiet", 10).targets
+    assert [each.name for each in of_ratio] == ["false alarms", "missed at 10 %", "missed at 20 %", "unsure"]
     assert names["noisy", 10] == names["quiet", 5] == ["false alarms"]
     assert {each.most for line in lines for each in line.targets if each.name == "false alarms"} == {0.01, 0.02}
 
