@@ -46,7 +46,8 @@ class Device:
     def __str__(self) -> str:
         """`NVIDIA H100: 6 runs, 60 rounds, 2 days`."""
         counts = (len(self.runs), "run"), (self.rounds, "round"), (self.days, "day")
-        return f"{self.name}: {', '.join(f'{count} {noun}{"s" * (count != 1)}' for count, noun in counts)}"
+        words = [f"{count} {noun}" if count == 1 else f"{count} {noun}s" for count, noun in counts]
+        return f"{self.name}: {', '.join(words)}"
 
     @property
     def enough(self) -> bool:
