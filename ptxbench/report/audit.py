@@ -40,7 +40,7 @@ class AuditTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         audit, width = self.audit, min(options.max_width, WIDEST)
         if audit.synthetic is not None:
-            yield Constrain(Text(f"{audit.suites:,} suites of seeded noise each, seed {audit.seed}. {ASSUMED}"), width)
+            yield Constrain(Text(f"Seeded suites: {audit.suites:,} of each noise, seed {audit.seed}. {ASSUMED}"), width)
             yield Text()
             yield from rates(audit.synthetic, width)
         for device, lines in audit.stored or ():

@@ -84,7 +84,7 @@ def test_bad_input_is_a_usage_error_that_names_it(ptxbench, arguments, told):
 def test_the_synthetic_part_prints_its_tables_and_targets_and_nothing_else(ptxbench):
     ran = ptxbench(*SYNTHETIC)
     assert (ran.status, ran.err) == (0, "")
-    assert "2 suites of seeded noise each, seed 1." in ran.out
+    assert "Seeded suites: 2 of each noise, seed 1." in ran.out
     assert "ratio: 24 kernels, all changed, budget 5 %" in ran.out
     assert "time: 24 kernels, one of them changed, budget 15 %" in ran.out
     assert ran.out.splitlines()[-1].rstrip() == "Audit: 32 of 32 targets met (exit status 0)."

@@ -40,8 +40,8 @@ def lines(audit, width=100):
 
 def test_rates_and_targets_are_printed_whole():
     assert lines(Audit(300, 1, [QUIET, NOISY]), 80) == [
-        "300 suites of seeded noise each, seed 1. The noise is assumed, not measured: the",
-        "rule was tried, no GPU.",
+        "Seeded suites: 300 of each noise, seed 1. The noise is assumed, not measured:",
+        "the rule was tried, no GPU.",
         "",
         "ratio: 24 kernels, all changed, budget 5 %",
         "                      at        miss",
