@@ -82,6 +82,15 @@ def test_a_run_that_is_slower_than_the_budget_alarms_without_controls():
     assert controlled.alarms.events == 0
 
 
+def test_a_run_whose_control_is_off_alarms_nowhere_and_is_unsure():
+    runs = [run(i, factor=1.4 if i == 3 else 1.0) for i in range(6)]
+    control = replace(runs[3].cells[0], pair="A/A control", control=True)  # 45 us against 50 us
+    runs[3] = replace(runs[3], cells=[*runs[3].cells, control])
+    ratio, times, _ = audit_runs(devices(runs)[0], Config())
+    assert (times.alarms.events, times.alarms.trials) == (0, 30)
+    assert ratio.unsure.events == 10 * 4  # all rows of the suites that have the run
+
+
 def test_changed_code_is_no_part_of_it(six):
     other = run(6, code="B")
     assert len(unchanged(six[0], six[1], "ratio")) == 4
