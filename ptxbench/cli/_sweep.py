@@ -105,15 +105,17 @@ def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, Bas
     cells: list[Cell] = list(begun) if swept.kind == "counts" else []
     kept: Sequence[Cell] = tuple(begun)
     total = sum(len(job.sizes) for job in swept.jobs())
-    status, error, ending = COMPLETE, None, None
+    status, error, ending, begun_last = COMPLETE, None, None, ""
     with Bar() as bar:
         try:
             for event in carry_out(frame.plan):
                 if isinstance(event, Step):
+                    begun_last = words(event)
                     done, of = (len(cells), total) if swept.kind == "counts" else (event.done, event.total)
-                    bar.tell(done, of, words(event))
+                    bar.tell(done, of, begun_last)
                 elif isinstance(event, CellDone):
                     cells.append(event.cell)
+                    bar.tell(len(cells), total, begun_last)
                 elif isinstance(event, Kept):
                     kept = event.cells
                 elif isinstance(event, DeviceLost):

@@ -132,7 +132,7 @@ def drawn(panel: Panel, quantity: Quantity, scale: Scale | None, left: float, to
         yield text(x0, (y0 + y1) / 2, "no value", "small")
         return
     unit, ticks = units.column([scale.low, scale.middle, scale.high], quantity.unit)
-    yield text(left + 12, top + 28, f"{unit}{' (logarithmic)' if scale.logarithmic else ''}", "small")
+    yield text(left + 12, top + 28, f"{unit} {'(logarithmic)' if scale.logarithmic else ''}".strip(), "small")
     yield f'<path class="axis" d="M{x0:.1f} {y0:.1f}V{y1:.1f}H{x1:.1f}"/>'
     for share, tick in ((0.0, ticks[0]), (0.5, ticks[1]), (1.0, ticks[2])):
         yield text(x0 - 6, y1 - share * (y1 - y0) + 4, tick, "small", "end")

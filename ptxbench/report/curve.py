@@ -39,7 +39,8 @@ class CurveReport:
             yield Text.assemble((quantity.name, "bold"), f"  {quantity.description}")
             yield from pictures(panels(self.curves, quantity), quantity.unit, plain, width)
         yield Text()
-        for table in tables(self.curves, plain):
+        for head, table in tables(self.curves, plain):
+            yield Text(head, "bold")
             yield table
             yield Text()
         lines = list(findings(self.curves))
@@ -55,8 +56,8 @@ class CurveReport:
 # ---- the table
 
 
-def tables(curves: Curves, plain: bool) -> Iterator[Table]:
-    """The main quantity at every point: a column a variant, or a table a variant and a column a value."""
+def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, Table]]:
+    """A heading and the main quantity at every point: a column a variant, or a table a variant and a column a value."""
     quantity = curves.main
     for panel in panels(curves, quantity):
         for first in range(0, len(panel.lines), PER_TABLE):
@@ -64,8 +65,7 @@ def tables(curves: Curves, plain: bool) -> Iterator[Table]:
             known = [each.value if each else None for line in lines for each in line.values]
             unit, numbers = units.column(known, quantity.unit)
             head = f"{quantity.name}{f' ({unit})' if unit else ''}{f', {panel.title}' if panel.title else ''}"
-            table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), title=head,
-                          title_justify="left", title_style="bold")  # fmt: skip
+            table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
             table.add_column(panel.x_is, justify="right", no_wrap=True)
             for line in lines:
                 over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
@@ -74,7 +74,7 @@ def tables(curves: Curves, plain: bool) -> Iterator[Table]:
             for i, x in enumerate(panel.x):
                 cells = [with_mark(numbers[k * count + i], line, i, plain) for k, line in enumerate(lines)]
                 table.add_row(value_words(x), *cells)
-            yield table
+            yield head, table
 
 
 def with_mark(number: str, line: Line, i: int, plain: bool) -> Text:

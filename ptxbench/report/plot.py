@@ -68,7 +68,7 @@ def picture(panel: Panel, scale: Scale, unit: str, plain: bool, width: int) -> T
 
     text = Text(no_wrap=True)
     text.append(f"{panel.title}\n" if panel.title else "", "bold")
-    text.append(f"{unit}{' (logarithmic)' if scale.logarithmic else ''}\n", "dim")
+    text.append(f"{unit} {'(logarithmic)' if scale.logarithmic else ''}".strip() + "\n", "dim")
     labels = {0: ticks[2], ROWS // 2: ticks[1], ROWS - 1: ticks[0]}
     for y, line in enumerate(drawn(panel, scale, plain, column, columns)):
         text.append(f"{labels.get(y, ''):>{margin}} {'|' if plain else '│'}", "dim")

@@ -42,7 +42,8 @@ class Scale:
 
     @property
     def middle(self) -> float:
-        return exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
+        found = exp((log(self.low) + log(self.high)) / 2) if self.logarithmic else (self.low + self.high) / 2
+        return float(round(found)) if self.low.is_integer() and self.high.is_integer() else found
 
     def share(self, value: float) -> float:
         """Where `value` lies, from 0 at the low end to 1."""
@@ -94,7 +95,7 @@ def scale_of(found: Sequence[Panel]) -> Scale | None:
     ]
     if not ends:
         return None
-    low, high = min(ends), max(ends)
+    low, high = float(min(ends)), float(max(ends))
     if low == high:
         pad = abs(low) / 20 or 1.0
         return Scale(low - pad, high + pad, logarithmic=False)

@@ -1,0 +1,75 @@
+"""A GPU by script for sm_partition: the emulator computes, a formula tells times and clocks. A worker can have it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptxbench.backends.base import Outcome
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.pair import Launch
+from ptxbench.toolchain import Build
+from tests.fakes import DEVICE, ScriptedClock, ScriptedWatch
+
+SMS = 8
+COPY_NS, COMPUTE_NS = 1_600_000, 2_400_000
+"""Of all the work by one SM."""
+
+BESIDE = 1.1
+"""How much longer computing takes beside a copy."""
+
+
+def role_ns(copiers: int, roles: int) -> tuple[int, int]:
+    """Nanoseconds that each role takes, 0 of one that does not work."""
+    copy = COPY_NS // copiers if roles & 1 else 0
+    compute = COMPUTE_NS // (SMS - copiers) if roles & 2 else 0
+    return copy, round(BESIDE * compute) if roles == 3 else compute
+
+
+@dataclass(frozen=True)
+class PartitionBackend:
+    """`ptx_share`: the time of `ptx` over that of `cuda`."""
+
+    ptx_share: float = 0.8
+    name = "gpu"
+    isolated = True
+
+    def unavailable(self) -> str | None:
+        return None
+
+    def device(self) -> Mapping[str, Any]:
+        return DEVICE | {"sms": SMS}
+
+    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+        left = dict(EmulatorBackend("sm_90").run(build, launch, arguments, outputs).outputs)
+        if "clocks" in left:  # the control has none
+            clocks = np.zeros_like(left["clocks"])
+            for role, ns in enumerate(role_ns(int(arguments["copiers"]), int(arguments["roles"])), 1):
+                clocks[left["taken"] == role] = 1000, 1000 + 2 * ns  # two ticks a nanosecond
+            left["clocks"] = clocks
+        return Outcome(left)
+
+    def again(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> Iterator[Outcome]:
+        yield self.run(build, launch, arguments, outputs)
+
+    def clock(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> ScriptedClock:
+        ns = 1_000_000
+        if build.entry == "sm_partition":
+            ns = max(role_ns(int(arguments["copiers"]), int(arguments["roles"])))
+            ns = round(ns * (self.ptx_share if build.language == "ptx" else 1))
+        return ScriptedClock([ns], build.variant, left=lambda: self.run(build, launch, arguments, outputs).outputs)
+
+    @property
+    def lost(self) -> str | None:
+        return None
+
+    def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
+        return None
+
+    def watch(self) -> ScriptedWatch | None:
+        return None

@@ -1,0 +1,247 @@
+"""What points come to: the best, what is not to be told from it, the figures of sm_partition from scripted times."""
+
+from dataclasses import replace
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.cli._sweep import perform
+from ptxbench.discovery import load
+from ptxbench.knobs import Part
+from ptxbench.measure import Settings
+from ptxbench.result import LAUNCH_BOUND
+from ptxbench.runner import Frame, Plan
+from ptxbench.stats import Interval
+from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
+from ptxbench.tune.curve import of_rounds, separated
+from ptxbench.tune.sweep import finished_before
+from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
+
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+KERNELS = discovery.default_kernels()
+PARTITION = load(KERNELS, "sm_partition")
+FIGURES = {figure.name: figure for figure in PARTITION.pair.sweep.figures}
+
+
+def count(value):
+    return Reading(Interval(value, value, value))
+
+
+def timed(*rounds):
+    return of_rounds(dict(enumerate(rounds)))
+
+
+# ---- the best and its neighbours
+
+
+def test_counts_are_told_apart_by_any_difference():
+    assert separated(count(10), [count(10), count(10.5), count(11)], sign=1) == [False, True, True]
+    assert separated(count(10), [count(9), count(10)], sign=-1) == [True, False]
+
+
+def test_times_are_told_apart_by_their_difference_in_each_round():
+    """All drift by a fifth over the rounds: a hundredth is still seen, as each round visited every point."""
+    drift = (1.0, 1.05, 1.1, 1.15, 1.2)
+    best, near, far = (
+        timed(*(base * d * (1 + noise) for d, noise in zip(drift, noises, strict=True)))
+        for base, noises in (
+            (100, (0, 0.001, -0.001, 0.0005, 0)),
+            (100.05, (0.002, -0.002, 0.001, 0, -0.001)),
+            (102, (0.001, 0, 0.001, -0.001, 0)),
+        )
+    )
+    assert far.interval.low < best.interval.high  # by the intervals of each alone nothing would be seen
+    assert separated(best, [near, far], sign=1) == [False, True]
+
+
+def test_many_points_make_a_chance_difference_less_convincing():
+    best = timed(100, 100, 100)
+    chance = timed(100.2, 100.9, 100.5)
+    assert separated(best, [chance], sign=1) == [False]
+    clear = timed(100.50, 100.52, 100.51)
+    assert separated(best, [clear], sign=1) == [True]
+    assert separated(best, [clear] + [timed(100, 101, 99)] * 30, sign=1)[0]
+    weak = timed(100.4, 100.6, 100.5)
+    assert separated(best, [weak], sign=1) == [True]
+    assert separated(best, [weak] + [timed(100, 101, 99)] * 30, sign=1)[0] is False  # by Holm
+
+
+def test_two_rounds_tell_nothing_apart():
+    assert separated(timed(100, 100), [timed(200, 200)], sign=1) == [False]
+    assert timed(100, 200).bare
+    assert not timed(100, 200, 150).bare
+
+
+def test_the_interval_of_a_reading_is_students():
+    reading = timed(1.0, 2.0, 3.0)
+    assert reading.value == 2.0
+    assert reading.interval.high - 2.0 == pytest.approx(9.9248 / 3**0.5, rel=1e-4)  # t at 0.995 with 2 degrees
+
+
+# ---- the figures of sm_partition, each launch with the numbers that it would have left
+
+
+def launched(roles, copiers, seconds=None, copy_clocks=0, compute_clocks=0, seen=None, **counts):
+    size = {"sms": 132, "copiers": copiers, "n": 1 << 28, "chunk": 1 << 14, "tiles": 8192, "steps": 256, "roles": roles}
+    observed = {
+        "copiers": (copiers if roles & 1 else 0) if seen is None else seen,
+        "copy_clocks": copy_clocks,
+        "compute_clocks": compute_clocks,
+    }
+    return Part(size, PARTITION.pair.work(size), seconds, observed, counts)
+
+
+def figure(name, *parts):
+    return FIGURES[name].formula(*parts)
+
+
+def test_the_bandwidth_of_the_copy_is_over_the_time_of_its_own_role():
+    both = launched(3, 20, 1e-3, copy_clocks=500, compute_clocks=1000)
+    assert figure("copy_bandwidth", both) == pytest.approx(2 * 2**28 / 0.5e-3)
+    assert figure("total", both) == 1e-3
+
+
+def test_the_rate_of_computing_is_over_the_time_of_its_own_role():
+    both = launched(3, 20, 2e-3, copy_clocks=1000, compute_clocks=250)
+    assert figure("compute_rate", both) == pytest.approx(8192 * 256 * (32 * 256 + 15) / 0.5e-3)
+
+
+def test_interference_is_what_computing_takes_longer_beside_the_copy():
+    both = launched(3, 20, 2e-3, copy_clocks=1000, compute_clocks=550)  # 1.1 ms
+    alone = launched(2, 20, 1e-3, compute_clocks=700)
+    assert figure("interference", both, alone) == pytest.approx(0.1)
+
+
+def test_over_serial_is_against_copying_and_then_computing_with_all_sms():
+    parts = launched(3, 20, 3e-3, 1, 1), launched(1, 132, 1e-3, 1), launched(2, 0, 3e-3, 0, 1)
+    assert figure("over_serial", *parts) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("name", ["copy_bandwidth", "compute_rate"])
+def test_where_other_sms_copied_than_were_asked_to_there_is_no_figure(name):
+    assert figure(name, launched(3, 20, 1e-3, 500, 1000, seen=19)) is None
+    assert figure(name, launched(3, 20, 1e-3, 0, 0)) is None  # nobody took the time
+
+
+def test_counts_of_a_role_are_those_beyond_an_idle_launch_by_its_sms():
+    idle = launched(0, 20, ptx_warp_instructions=1000, ptx_global_load_sectors=0, ptx_global_store_sectors=8)
+    copy = launched(1, 20, ptx_warp_instructions=5000, ptx_global_load_sectors=400, ptx_global_store_sectors=408)
+    compute = launched(2, 20, ptx_warp_instructions=23_400)
+    assert figure("copy_instructions", copy, idle) == 200
+    assert figure("copy_sectors", copy, idle) == 40
+    assert figure("compute_instructions", compute, idle) == 200
+    assert figure("busiest_role", copy, compute, idle) == 200
+
+
+@pytest.mark.parametrize(("copiers", "share"), [(20, 820 * 20 / 16384), (64, 1.0), (60, 274 * 60 / 16384)])
+def test_imbalance_is_of_the_chunks_that_the_copiers_draw_in_turn(copiers, share):
+    assert figure("imbalance", launched(3, copiers)) == pytest.approx(share)
+
+
+# ---- the whole way: rounds in processes, clocks read from what timed launches left
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory):
+    """A swept GPU of 8 SMs by script: frame, sweep, and its run of three rounds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
+        sources = tuple(source for source in PARTITION.sources if source.variant in ("cuda", "ptx.block"))
+        swept = sweep_of(
+            PARTITION,
+            sources,
+            "times",
+            values={"copiers": (0, 2, 4), "chunk": (4096, 8192)},
+            size={"n": 1 << 16, "tiles": 16, "steps": 2},
+            sms=SMS,
+        )
+        backend = PartitionBackend()
+        plan = Plan((), backend, "sm_90", KERNELS, rounds=3, settings=QUICK, sweep=spec_of(swept))
+        frame = Frame(plan, backend.device())
+        frame = replace(frame, plan=plan_of(plan, swept, None))
+        run, error = perform(frame, swept, ())
+        assert error is None
+        yield frame, swept, run
+
+
+def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
+    _, swept, run = sweep
+    found = curves(swept, run.cells, sms=SMS)
+    assert [each.name for each in found.quantities] == [
+        "total", "copy_bandwidth", "compute_rate", "compute_alone", "interference", "over_serial"
+    ]  # fmt: skip
+    by_name = {each.name: each for each in found.quantities}
+
+    def value(name, variant, index):
+        reading = found.of(by_name[name], variant)[index]
+        return reading and reading.value
+
+    assert [value("total", "cuda", i) for i in range(6)] == pytest.approx(
+        [None, None, COPY_NS / 2e9, COPY_NS / 2e9, 1.1 * COMPUTE_NS / 4e9, 1.1 * COMPUTE_NS / 4e9]
+    )
+    assert value("copy_bandwidth", "cuda", 2) == pytest.approx(2 * 2**16 / (COPY_NS / 2e9))
+    assert value("copy_bandwidth", "ptx.block", 2) == pytest.approx(2 * 2**16 / (0.8 * COPY_NS / 2e9))
+    for i in range(2, 6):
+        assert value("interference", "cuda", i) == pytest.approx(0.1)
+    assert value("interference", "cuda", 0) is None  # nobody copies
+    assert value("compute_alone", "cuda", 0) == pytest.approx(16 * 256 * (32 * 2 + 15) / (COMPUTE_NS / 8e9))
+    serial = (COPY_NS / 8 + COMPUTE_NS / 8) / 1e9 if SMS == 8 else None
+    assert value("over_serial", "cuda", 4) == pytest.approx(1.1 * COMPUTE_NS / 4e9 / serial)
+
+
+def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
+    _, swept, run = sweep
+    found = curves(swept, run.cells, sms=SMS)
+    for variant in found.variants:
+        best = found.best(found.main, variant)
+        assert found.points[best.index].at == {"copiers": 4, "chunk": 4096}
+        assert [dict(found.points[i].at) for i in best.tied] == [{"copiers": 4, "chunk": 8192}]
+
+
+def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
+    _, swept, run = sweep
+    cells = [
+        replace(cell, labels=[LAUNCH_BOUND]) if cell.size.get("copiers") == 4 and cell.size["roles"] == 3 else cell
+        for cell in run.cells
+    ]
+    found = curves(swept, cells, sms=SMS)
+    assert found.points[found.best(found.main, "cuda").index].at["copiers"] == 2
+
+
+def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
+    from ptxbench.result import INTERRUPTED, save
+
+    frame, swept, run = sweep
+    first = [replace(cell, rounds=[one for one in cell.rounds if one.round < 2]) for cell in run.cells]
+    save(replace(run, cells=first, run={**run.run, "status": INTERRUPTED}), tmp_path)
+    before = finished_before(frame, tmp_path, run.toolchain)
+    assert before.rounds == 2
+    plan = plan_of(frame.plan, swept, before)
+    assert (plan.first_round, len(plan.begun)) == (2, len(run.cells))
+    whole, error = perform(replace(frame, plan=plan), swept, before.run.cells)
+    assert error is None
+    assert {tuple(one.round for one in cell.rounds) for cell in whole.cells if not cell.control} == {(0, 1, 2)}
+    assert len(whole.cells) == len(run.cells)
+
+
+def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp_path):
+    from ptxbench.result import INTERRUPTED, save
+
+    frame, _, run = sweep
+    save(replace(run, run={**run.run, "status": INTERRUPTED}), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain)
+    changed = replace(frame, plan=replace(frame.plan, sweep={**frame.plan.sweep, "files_sha256": "0"}))
+    assert finished_before(changed, tmp_path, run.toolchain) is None
+    other = replace(frame, device={**frame.device, "name": "Another GPU"})
+    assert finished_before(other, tmp_path, run.toolchain) is None
+    assert finished_before(frame, tmp_path, {**run.toolchain, "ptxas": "1.0"}) is None
+    (tmp_path / "20990101T000000Z-0.sweep.json").write_text("{")  # damaged: passed by
+    assert finished_before(frame, tmp_path, run.toolchain)
+
+
+def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
+    from ptxbench.result import save
+
+    frame, _, run = sweep
+    save(run, tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain) is None

@@ -1,0 +1,53 @@
+"""What `--knob` says, and what is said of what it cannot say."""
+
+import pytest
+
+from ptxbench.errors import UsageError
+from ptxbench.tune.notation import parse_knob
+
+# text, values
+GOOD = [
+    ("chunk=4096", (4096,)),
+    ("chunk=4096..65536*2", (4096, 8192, 16384, 32768, 65536)),
+    ("chunk=4096..65535*2", (4096, 8192, 16384, 32768)),  # the end need not be hit
+    ("n=3..5", (3, 4, 5)),
+    ("n=32..128+32", (32, 64, 96, 128)),
+    ("n=0,4,8..24", (0, 4, 8, 12, 16, 20, 24)),  # goes on by the distance to the value before
+    ("n=0,4,8..24+8", (0, 4, 8, 16, 24)),
+    ("n=8,4,5..6", (8, 4, 5, 6)),
+    ("n=9,1..3", (9, 1, 2, 3)),  # below what is before: by 1
+    ("n=4, 4,1..4+1", (4, 1, 2, 3)),  # each once
+    (" n =1_024,0x10", (1024, 16)),
+    ("n=5..5*2", (5,)),
+]
+
+
+@pytest.mark.parametrize(("text", "values"), GOOD)
+def test_values_ranges_steps_and_factors(text, values):
+    assert parse_knob(text) == (text.partition("=")[0].strip(), values)
+
+
+# text, what is said
+BAD = [
+    ("n", "'n' turns no knob. Write it as NAME=VALUES."),
+    ("=4", "'=4' turns no knob."),
+    ("a b=4", "'a b=4' turns no knob."),
+    ("n=", "'' in 'n=' is no value of a knob."),
+    ("n=4,", "'' in 'n=4,' is no value of a knob."),
+    ("n=-4", "'-4' in 'n=-4' is no value of a knob."),
+    ("n=1.5", "'1.5' in 'n=1.5' is no value of a knob."),
+    ("n=4..", "'4..' in 'n=4..' is no value of a knob."),
+    ("n=4..8/2", "'4..8/2' in 'n=4..8/2' is no value of a knob."),
+    ("n=8..4", "'8..4' in 'n=8..4' runs from 8 down to 4."),
+    ("n=4..8*1", "would never end"),
+    ("n=0..8*2", "would never end"),
+    ("n=4..8+0", "would never end"),
+    ("n=0..1000000", "has more than 1000 values"),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), BAD)
+def test_anything_else_is_told_by_its_part(text, said):
+    with pytest.raises(UsageError) as error:
+        parse_knob(text)
+    assert said in str(error.value)

@@ -1,0 +1,122 @@
+"""The points of a sweep: which launches each has, which cannot be and why; what is built once is checked once."""
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.discovery import load
+from ptxbench.errors import UsageError
+from ptxbench.tune import sweep_of
+from tests.folders import changed, kernels_folder
+from tests.tune.folders import KNOB_PAIR, knobs_folder
+
+PARTITION = load(discovery.default_kernels(), "sm_partition")
+
+
+def swept_of(found, kind="counts", values=None, size=None, **options):
+    sources = tuple(source for source in found.sources if source.variant in ("cuda", "ptx"))
+    return sweep_of(found, sources, kind, values=values or {}, size=size or {}, **options)
+
+
+@pytest.fixture
+def scale(tmp_path):
+    return load(knobs_folder(tmp_path), "scale")
+
+
+def test_without_a_word_the_knobs_of_the_pair_are_swept_at_its_first_bench_size(scale):
+    swept = swept_of(scale)
+    assert [point.at for point in swept.points] == [{"BLOCK": block} for block in (32, 64, 128, 256, 2048)]
+    assert {tuple(point.parts["point"].items()) for point in swept.points if point.possible} == {(("n", 1024),)}
+
+
+def test_a_launch_that_cannot_be_has_a_reason_and_no_job(scale):
+    swept = swept_of(scale)
+    assert [point.reason for point in swept.points if not point.possible] == [
+        "launch at n=1024 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most 1024 threads."
+    ]
+    assert [dict(job.knobs) for job in swept.jobs()] == [{"BLOCK": block} for block in (32, 64, 128, 256)]
+
+
+def test_dimensions_and_knobs_are_swept_together_and_a_build_is_a_job(scale):
+    swept = swept_of(scale, values={"n": (64, 100, 200), "BLOCK": (32, 64)})
+    assert [tuple(point.at.values()) for point in swept.points] == [
+        (64, 32), (64, 64), (100, 32), (100, 64), (200, 32), (200, 64)
+    ]  # fmt: skip
+    assert [(dict(job.knobs), job.sizes) for job in swept.jobs()] == [
+        ({"BLOCK": 32}, ({"n": 64}, {"n": 100}, {"n": 200})),
+        ({"BLOCK": 64}, ({"n": 64}, {"n": 100}, {"n": 200})),
+    ]
+
+
+def test_what_the_pair_calls_impossible_is_told_in_its_words(tmp_path):
+    pair = changed(
+        KNOB_PAIR,
+        "    knobs=[",
+        '    impossible=lambda n, BLOCK=BLOCK: "Too few." if n < BLOCK else None,\n    knobs=[',
+    )
+    swept = swept_of(load(kernels_folder(tmp_path, pair=pair), "scale"), values={"n": (64, 100), "BLOCK": (32, 96)})
+    assert [point.reason for point in swept.points] == [None, "Too few.", None, None]
+
+
+# values, size, what is said
+BAD = [
+    ({"BLOK": (1,)}, {}, "'scale' has no knob and no dimension 'BLOK'. Did you mean 'BLOCK'?"),
+    ({"m": (1,)}, {}, "'scale' has no knob and no dimension 'm'. It has BLOCK, n."),
+    ({}, {"BLOCK": 3}, "'scale' has no knob and no dimension 'BLOCK'. It has n."),
+    ({"n": (1,)}, {"n": 3}, "n is both swept and given by --size."),
+    ({"n": range(100), "BLOCK": range(1, 100)}, {}, "n and BLOCK make 9,900 points."),
+    ({"n": (1,), "BLOCK": (1,), "k": (1,)}, {}, "n, BLOCK, k are 3 knobs. Sweep 2 at most."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("values", "size", "said"), BAD)
+def test_a_sweep_that_makes_no_sense_is_told(scale, values, size, said):
+    with pytest.raises(UsageError) as error:
+        swept_of(scale, values=values, size=size)
+    assert str(error.value).startswith(said)
+
+
+def test_a_pair_without_knobs_says_which_dimensions_it_has():
+    with pytest.raises(UsageError, match=r"'softmax' declares no knobs\. .* it has rows, columns"):
+        swept_of(load(discovery.default_kernels(), "softmax"))
+
+
+# ---- sm_partition
+
+
+@pytest.mark.parametrize(("sms", "reserved", "most"), [(132, 20, 64), (108, 16, 48), (148, 22, 64), (8, 1, 4)])
+def test_the_sweep_of_sm_partition_scales_with_the_sms_of_the_gpu(sms, reserved, most):
+    swept = swept_of(PARTITION, "times", sms=sms)
+    copiers, chunks = swept.values["copiers"], swept.values["chunk"]
+    assert (copiers[0], copiers[-1]) == (0, most)
+    assert reserved in copiers
+    assert chunks == (4096, 8192, 16384, 32768, 65536)
+    assert {size["sms"] for job in swept.jobs() for size in job.sizes} == {sms}
+    assert PARTITION.pair.sweep.reserved(sms) == {"copiers": reserved}
+
+
+def test_a_point_of_sm_partition_has_the_launches_that_its_figures_need():
+    def roles(swept):
+        return {name: (size["roles"], size["copiers"]) for name, size in swept.points[-1].parts.items()}
+
+    assert roles(swept_of(PARTITION, "times")) == {
+        "both": (3, 64), "compute": (2, 64), "copy_all": (1, 132), "compute_all": (2, 0)
+    }  # fmt: skip
+    assert roles(swept_of(PARTITION)) == {"both": (3, 64), "copy": (1, 64), "compute": (2, 64), "idle": (0, 64)}
+
+
+def test_without_copiers_only_the_others_are_launched():
+    point = swept_of(PARTITION).points[0]
+    assert point.at == {"copiers": 0, "chunk": 4096}
+    assert point.parts.keys() == {"compute", "idle"}
+    assert point.reason == "Nobody would copy."
+
+
+def test_comm_sms_is_another_name_of_copiers():
+    assert swept_of(PARTITION, values={"comm_sms": (4,)}).values == {"copiers": (4,)}
+
+
+def test_launches_that_points_share_are_made_once():
+    swept = swept_of(PARTITION, "times", values={"chunk": (4096, 8192), "copiers": (8, 16)})
+    [job] = swept.jobs()
+    alone = [size for size in job.sizes if size["roles"] == 2]
+    assert [size["copiers"] for size in alone] == [8, 0, 16]  # whatever the chunk
