@@ -58,8 +58,9 @@ from ptxbench.verify import same_bits
 
 CANDIDATE = "candidate"
 
-MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 1 << 20, 64 << 20
-"""Bytes of variables that are looked at at all: of a CTA, of a thread, of the module."""
+MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
+"""Bytes of variables that are looked at at all: of a CTA, which ptxas then refuses; of a thread, as on any GPU; of the
+module, which is written anew for each of some hundred launches."""
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (UnsupportedInstruction, "unsupported"),

@@ -197,13 +197,13 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
             job = pickle.load(requests)
         except EOFError:
             return
-        if arena is None or len(arena) < job.arena_bytes:  # kept between jobs: its pages are already mapped
-            arena = mmap.mmap(handle, job.arena_bytes)
         try:
+            if arena is None or len(arena) < job.arena_bytes:  # kept between jobs: its pages are already mapped
+                arena = mmap.mmap(handle, job.arena_bytes)
             answer: Answer | Failure = launch(job, arena)
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
-        except MemoryError:
+        except (MemoryError, OSError):  # of the latter, pages that cannot be mapped
             answer = Failure("LaunchError", "There is not enough memory for this launch. Use a smaller size.")
         pickle.dump(answer, answers)
         answers.flush()

@@ -1,0 +1,199 @@
+"""A judgement in its own process: limits of time and memory, a crash, files that must not be read, Ctrl-C."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.check import contained
+from ptxbench.check.contained import GIB, Limits, Task, judge
+from ptxbench.check.stages import Settings
+from ptxbench.errors import PairError, UsageError
+from tests.check.judging import SEED, outcome
+
+KERNELS = discovery.default_kernels()
+HOSTILE = Path(__file__).with_name("hostile")
+HONEST_CU = (HOSTILE / "honest.cu").read_text()
+HONEST = (HOSTILE / "honest.ptx").read_text()
+
+BOMB = """
+template <unsigned depth, unsigned kind> struct Bomb {
+    static constexpr unsigned value = Bomb<depth - 1, 2 * kind>::value + Bomb<depth - 1, 2 * kind + 1>::value;
+};
+template <unsigned kind> struct Bomb<0, kind> { static constexpr unsigned value = kind; };
+__device__ unsigned store = Bomb<28, 0>::value;
+"""
+
+
+def task(pair="triad", kernels=KERNELS, **limits):
+    return Task(pair, kernels, "sm_90", SEED, Settings(), Limits(**limits))
+
+
+def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(tmp_path):
+    heard = []
+    judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
+    assert outcome(judgement) == "accepted"
+    assert judgement.file == str(HOSTILE / "honest.ptx")
+    assert heard == [each.stage for each in judgement.stages]
+
+
+def test_a_compilation_that_does_not_end_is_ended(tmp_path):
+    (tmp_path / "bomb.cu").write_text(HONEST_CU.replace("extern", BOMB + "extern", 1))
+    started = time.monotonic()
+    judgement = judge(tmp_path / "bomb.cu", task(seconds=4))
+    assert time.monotonic() - started < 30
+    assert outcome(judgement) in ("parses time-limit", "parses memory-limit")
+    assert judgement.decisive.message == "not done after 4 s."
+
+
+def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
+    (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
+    judgement = judge(tmp_path / "deep.cu", task(seconds=60))
+    assert outcome(judgement) in ("parses crashed", "parses does-not-compile", "parses time-limit")
+
+
+def test_memory_is_limited(tmp_path):
+    own = ".local .b8 stack[500000];\n    st.local.u32 [stack], 0;\n"
+    (tmp_path / "large.ptx").write_text(HONEST.replace("\n    ld.param", f"\n    {own}\n    ld.param", 1))
+    judgement = judge(tmp_path / "large.ptx", task(memory_bytes=GIB // 2))
+    assert outcome(judgement) == "results memory-limit"
+    assert outcome(judge(HOSTILE / "honest.ptx", task(memory_bytes=GIB // 2))) == "accepted"
+
+
+def test_the_limits_hold_for_what_the_process_starts_too():
+    program = (
+        "import resource, subprocess, sys\n"
+        "from ptxbench.check.worker import limit\n"
+        "limit(5.0, 2 << 30)\n"
+        "import resource as r\n"
+        "print(subprocess.run([sys.executable, '-c', 'import resource as r; print(r.getrlimit(r.RLIMIT_AS)[0], "
+        "r.getrlimit(r.RLIMIT_CORE)[0])'], capture_output=True, text=True).stdout)\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [str(2 << 30), "0"]
+
+
+# ---- files
+
+
+@pytest.mark.parametrize("path", sorted(HOSTILE.glob("reads_a_file*.cu")), ids=lambda path: path.name)
+def test_no_line_of_another_file_gets_into_a_message(path, tmp_path):
+    """Judged on a file of our own in place of /etc/passwd, so that there is something to tell of."""
+    secret = tmp_path / "secret"
+    secret.write_text("hunter2 hunter2 hunter2\n")
+    text = path.read_text().replace("/etc/passwd", str(secret)).replace("../etc/passwd", str(secret))
+    (tmp_path / "candidate.cu").write_text(text)
+    judgement = judge(tmp_path / "candidate.cu", task())
+    assert outcome(judgement) == "parses bad-include"
+    assert "hunter2" not in str(judgement)
+
+
+def test_a_file_beside_the_candidate_is_not_read_either(tmp_path):
+    (tmp_path / "mine.h").write_text("hunter2\n")
+    (tmp_path / "candidate.cu").write_text(HONEST_CU.replace("<cuda_fp16.h>", '"mine.h"'))
+    judgement = judge(tmp_path / "candidate.cu", task())
+    assert outcome(judgement) == "parses bad-include"
+    assert "hunter2" not in str(judgement)
+
+
+def test_lines_of_another_file_that_the_ptx_claims_to_be_of_are_not_looked_up(tmp_path):
+    (tmp_path / "secret").write_text("hunter2\n")
+    claims = f'.file 1 "{tmp_path}/secret"\n.visible'
+    text = HONEST.replace(".visible", claims, 1).replace("DONE:", "    .loc 1 1 1\nDONE:")
+    (tmp_path / "candidate.ptx").write_text(text)
+    judgement = judge(tmp_path / "candidate.ptx", task())
+    assert outcome(judgement) == "accepted"
+    assert "hunter2" not in str(judgement)
+
+
+def test_nothing_is_left_behind(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    judge(HOSTILE / "never_ends.ptx", task())
+    assert list(tmp_path.iterdir()) == []
+
+
+# ---- what is not the candidate's fault
+
+
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [
+        ("absent.ptx", "There is no file"),
+        ("folder.ptx", "is no file"),
+        ("kernel.txt", "neither a .ptx nor a .cu file"),
+    ],
+)
+def test_a_file_that_cannot_be_judged_is_an_error_of_usage(name, error, tmp_path):
+    (tmp_path / "folder.ptx").mkdir()
+    (tmp_path / "kernel.txt").write_text("")
+    with pytest.raises(UsageError, match=error):
+        judge(tmp_path / name, task())
+
+
+def test_a_mistake_of_the_pair_is_not_the_candidates(kernels):
+    pair = kernels / "pairs" / "scale.py"
+    pair.write_text(pair.read_text().replace("PAIR = ", "PAIR = missing or ", 1))
+    with pytest.raises(PairError, match="missing"):
+        judge(HOSTILE / "honest.ptx", task("scale", kernels))
+
+
+def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():
+    assert type(contained.own_error("UsageError", "no")) is UsageError
+    assert type(contained.own_error("SystemExit", "no")) is PairError
+    assert type(contained.own_error("__builtins__", "no")) is PairError
+
+
+# ---- its end
+
+
+def living(group):
+    """The processes of a group that still run; one that has ended may wait for somebody to ask how."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, of, *_ = path.read_text().rpartition(")")[2].split()
+            found += [path.parent.name] if int(of) == group and state != "Z" else []
+    return found
+
+
+def test_ctrl_c_ends_the_process_and_all_that_it_started(monkeypatch):
+    started = []
+    real = subprocess.Popen
+
+    def remember(*arguments, **options):
+        started.append(real(*arguments, **options))
+        return started[-1]
+
+    def interrupt(stage):
+        if stage == "results":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(contained.subprocess, "Popen", remember)
+    with pytest.raises(KeyboardInterrupt):
+        judge(HOSTILE / "never_ends.ptx", task(), interrupt)
+    assert living(started[0].pid) == []
+
+
+def test_a_process_that_dies_costs_the_candidate_alone_and_says_how():
+    killed = []
+
+    def kill(stage):
+        if stage == "signature" and not killed:
+            killed.append(stage)
+            for child in Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split():
+                with contextlib.suppress(OSError):
+                    if b"ptxbench.check.worker" in Path(f"/proc/{child}/cmdline").read_bytes():
+                        os.kill(int(child), signal.SIGSEGV)
+
+    judgement = judge(HOSTILE / "honest.ptx", task(), kill)
+    assert outcome(judgement).endswith(" crashed")
+    assert judgement.decisive.message == "the process ended with SIGSEGV."
+    assert judgement.verdict == "rejected"
+    assert [each.verdict for each in judgement.stages][:2] == ["passed", "passed"]
