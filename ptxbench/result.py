@@ -31,6 +31,9 @@ COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 SWEEP = "sweep"
 """The key of `run` that a sweep of `ptxbench tune` has, and no other run."""
 
+CONFIRMS = "confirms"
+"""The key of `run` that names the run whose doubtful rows this one measured once more (`ptxbench gate --confirm`)."""
+
 UNSETTLED = "UNSETTLED"
 """Label: the warm-up never came to rest."""
 THROTTLED = "THROTTLED"
@@ -316,10 +319,11 @@ def build(kind: Any, value: Any, where: str) -> Any:
 def save(run: Run, folder: Path) -> Path:
     """Write the run under `folder` as YYYYMMDDTHHMMSSZ-ID.json, whole or not at all; never replaces a file.
 
-    A sweep is called ID.sweep.json: it is no run of the pairs, and who asks for the latest run does not mean it.
+    A sweep is called ID.sweep.json, and what confirms another run ID.confirms-THAT.json: neither is a run of the pairs,
+    and who asks for the latest run does not mean them.
     Raises ResultError if the folder cannot be written.
     """
-    kind = ".sweep" if SWEEP in run.run else ""
+    kind = ".sweep" if SWEEP in run.run else f".confirms-{run.run[CONFIRMS]}" if CONFIRMS in run.run else ""
     path = folder / f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}{kind}.json"
     write(to_json(run), path)
     return path

@@ -27,8 +27,8 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     What was measured once more before is not measured again. Raises UsageError where head is not of these kernels and
     tools, and what making and saving a run raises.
     """
-    from ptxbench.judge.confirmation import CONFIRMS, cell_key, doubtful, together_again
-    from ptxbench.result import INTERRUPTED, SWEEP
+    from ptxbench.judge.confirmation import cell_key, doubtful, together_again
+    from ptxbench.result import CONFIRMS, INTERRUPTED, SWEEP
 
     head = first.head
     if CONFIRMS in head.run:
@@ -65,8 +65,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
     """A run of these cells, saved beside head under a name that says which run it confirms; `latest` passes it by."""
     from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
-    from ptxbench.judge.confirmation import CONFIRMS
-    from ptxbench.result import INTERRUPTED, to_json, write
+    from ptxbench.result import CONFIRMS, INTERRUPTED, save
     from ptxbench.runner import document
 
     head = first.head
@@ -80,10 +79,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
         raise done.error
     if done.status != INTERRUPTED:
         require_same(head, run)
-        stamp = run.run["started"].replace("-", "").replace(":", "")
-        path = folder / f"{stamp}-{run.run['id']}.confirms-{head.run['id']}.json"
-        write(to_json(run), path)
-        click.echo(f"Saved {path}", err=True)
+        click.echo(f"Saved {save(run, folder)}", err=True)
     return run
 
 

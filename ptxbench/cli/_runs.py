@@ -11,8 +11,8 @@ from ptxbench.errors import ResultError, UsageError, suggestion
 if TYPE_CHECKING:
     from ptxbench.result import Run
 
-SAVED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-zA-Z]+)\.json")
-"""The name of a saved run: when it started, and its id."""
+SAVED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", re.ASCII)
+"""The name of a saved run: when it started, its id, and what it is if no run of the pairs (`ptxbench.result.save`)."""
 
 LATEST = "latest"
 
@@ -42,15 +42,15 @@ def find_run(name: str, results: Path) -> Path:
     """The file of the run that `name` means."""
     if name != LATEST and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
-    saved = saved_runs(results)
-    if not saved:
+    saved = saved_files(results)
+    whole = saved_runs(results)
+    if not (whole if name == LATEST else saved):
         raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
     if name == LATEST:
-        return saved[-1]
-    ids = [path.stem.partition("-")[2] for path in saved]
-    found = [path for path, known in zip(saved, ids, strict=True) if known.startswith(name)]
+        return whole[-1]
+    found = [path for path, match in saved if match[2].startswith(name)]
     if not found:
-        close = suggestion(name, ids)
+        close = suggestion(name, [match[2] for _, match in saved])
         raise UsageError(
             f"There is no run '{name}' below {results}.{close} A run is a file, an id's start or 'latest'."
         )
@@ -62,6 +62,11 @@ def find_run(name: str, results: Path) -> Path:
 
 
 def saved_runs(results: Path) -> list[Path]:
-    """The files of every saved run below the folder, by the time of its start."""
-    found = [(match[1], match[2], path) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
-    return [path for *_, path in sorted(found)]
+    """The files of every saved run of pairs below the folder, by the time of its start."""
+    return [path for path, match in saved_files(results) if not match[3]]
+
+
+def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
+    """The same with sweeps and what confirms other runs, each with the match of its name."""
+    found = [(path, match) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
+    return sorted(found, key=lambda each: (each[1][1], each[1][2], each[0]))

@@ -17,9 +17,6 @@ from ptxbench.result import COMPLETE, Cell, Round, Run
 from ptxbench.runner.ledger import together
 from ptxbench.units import size_words
 
-CONFIRMS = "confirms"
-"""The key of `run` in a run document that names the run which it confirms."""
-
 Key = tuple[str, tuple[tuple[str, int], ...], str, str]
 
 

@@ -9,9 +9,8 @@ import numpy as np
 import pytest
 
 from ptxbench import backends
-from ptxbench.judge.confirmation import CONFIRMS
 from ptxbench.measure.settings import Settings
-from ptxbench.result import from_json, to_json
+from ptxbench.result import CONFIRMS, from_json, to_json
 from ptxbench.runner import story
 from tests.fakes import FakeBackend
 from tests.folders import PAIR, PTX, changed
@@ -63,6 +62,9 @@ def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
     assert len(saved()) == 2
     [confirmed] = json.loads(first.out)["confirmed_by"]
     assert confirmed["id"] == saved()[1].run["id"]
+    assert ptxbench("compare", "latest", confirmed["id"]).status == 0  # it has a name like any run
+    history = ptxbench("history", "scale", "--metric", "ptx_barriers", "--json")
+    assert [len(each["points"]) for each in json.loads(history.out)["series"]] == [1, 1, 1]
 
 
 def test_what_confirms_is_not_confirmed(ptxbench, worse):
