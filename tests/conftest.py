@@ -1,11 +1,14 @@
-"""What tests of the whole tool share: a small pair in a folder of its own, and a cache of builds."""
+"""What tests of the whole tool share: a small pair in a folder of its own, run or not, and a cache of builds."""
 
+import shutil
 import signal
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
 from ptxbench.cli import main
+from ptxbench.result import Run, from_json
 from tests.folders import kernels_folder
 
 
@@ -15,6 +18,13 @@ class Ran(NamedTuple):
     status: int
     out: str
     err: str
+
+
+class Emulated(NamedTuple):
+    """A run on the emulator, and the folder of its pair."""
+
+    run: Run
+    kernels: Path
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +39,26 @@ def kernels(tmp_path, monkeypatch, shared_cache):
     monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.chdir(tmp_path)
     return kernels_folder(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory, shared_cache):
+    """The pair `scale`, run once."""
+    folder = tmp_path_factory.mktemp("scale")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(shared_cache))
+        kernels = kernels_folder(folder)
+        command = ["run", "--backend", "emulator", "--kernels", str(kernels), "--results", str(folder / "results")]
+        assert main(command) == 0
+        [path] = (folder / "results").rglob("*.json")
+        return Emulated(from_json(path.read_text(), path.name), kernels)
+
+
+@pytest.fixture
+def emulated(recorded, tmp_path, monkeypatch, shared_cache):
+    """The same, with a folder of its own that a test may edit."""
+    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+    return Emulated(recorded.run, Path(shutil.copytree(recorded.kernels, tmp_path / "kernels")))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -57,6 +57,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
     from ptxbench.exporters.html import render
+    from ptxbench.report import plural
     from ptxbench.result import write
 
     recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (LATEST,))}.values())
@@ -69,7 +70,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
         click.echo(sentence, err=True)
     if len(missing) > MOST_TOLD:
         click.echo(f"{len(missing) - MOST_TOLD:,} more of these are on the page.", err=True)
-    click.echo(f"Wrote {output}: {len(materials)} pairs, {len(page.encode()):,} bytes.")
+    click.echo(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
 
 
 def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:

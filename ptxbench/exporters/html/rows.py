@@ -140,17 +140,17 @@ class Writer:
             yield Row(tuple(cells))
 
     def source(self, unit: Unit, span: int) -> Cell:
-        if not unit.source:
+        text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
+        if not text:  # a blank line alone: an empty cell has no number, so the next one has to skip it
             return Cell("", 0, rows=span)
         skip = unit.source[0] - self.next_source
         self.next_source = unit.source[-1] + 1
-        text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
         return Cell(text, len(unit.source), skip, span)
 
     def ptx(self, unit: Unit) -> Cell:
         """Lines of what NVRTC wrote have no numbers: there is no file that one could look into."""
         text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
-        if self.listing.language == "cuda" or not unit.ptx:
+        if self.listing.language == "cuda" or not text:
             return Cell(text, 1)
         skip = unit.ptx[0] - self.next_ptx
         self.next_ptx = unit.ptx[-1] + 1

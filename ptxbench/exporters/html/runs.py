@@ -160,8 +160,12 @@ class RunView:
 
     @property
     def command(self) -> str | None:
-        argv = self.run.run.get("argv")
-        return f"ptxbench {shlex.join(str(each) for each in argv)}" if argv else None
+        """What makes the run again, its seed included; None where its command was not recorded."""
+        argv = [str(each) for each in self.run.run.get("argv") or ()]
+        seed = self.run.run.get("seed")
+        if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
+            argv += ["--seed", str(seed)]
+        return f"ptxbench {shlex.join(argv)}" if argv else None
 
 
 def amount_chip(line: charts.Line) -> Chip | None:

@@ -1,0 +1,95 @@
+"""`ptxbench report`: what it writes, says and refuses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ptxbench.result import save
+from tests.exporters.pages import read, timed_run
+from tests.runs import run_of
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch, emulated):
+    """The current folder, with two saved runs."""
+    monkeypatch.chdir(tmp_path)
+    save(emulated.run, Path("results/emulator-sm_90"))
+    save(timed_run(id="feed01"), Path("results/nvidia-h100-80gb-hbm3"))
+
+
+def test_the_latest_run_becomes_report_html_and_no_other_file(results, emulated, ptxbench):
+    ran = ptxbench("report", "--kernels", emulated.kernels, "--target", "sm_90")
+    page = Path("report.html").read_text(encoding="utf-8")
+    assert ran == (0, f"Wrote report.html: 1 pair, {len(page.encode()):,} bytes.\n", "")
+    assert "y[i] = a * x[i];" in read(page).text
+    assert sorted(path.name for path in Path().iterdir()) == ["kernels", "report.html", "results"]
+
+
+def test_several_runs_are_one_page_and_the_same_run_twice_is_once(results, emulated, ptxbench):
+    ran = ptxbench(
+        "report", "latest", "feed", "feed01", "-o", "a.html", "--kernels", emulated.kernels, "--target=sm_90"
+    )
+    assert ran.status == 0
+    assert ran.out.startswith("Wrote a.html: 5 pairs, ")
+    assert "Run 2: NVIDIA H100" in read(Path("a.html").read_text()).text
+    assert "Run 3" not in read(Path("a.html").read_text()).text
+
+
+def test_without_sources_there_is_a_page_all_the_same_and_it_is_told_what_it_lacks(results, ptxbench):
+    ran = ptxbench("report", "feed", "--kernels", "nowhere")
+    assert ran.status == 0
+    assert ran.err.splitlines()[0] == (
+        "triad: No listings, findings and portability: There is no folder nowhere. Name one that holds pairs/, cuda/ "
+        "and ptx/."
+    )
+    assert "FASTER" in read(Path("report.html").read_text()).text
+
+
+def test_much_that_is_missing_is_told_in_few_lines(tmp_path, monkeypatch, ptxbench):
+    monkeypatch.chdir(tmp_path)
+    cells = [replace(timed_run().cells[0], pair=f"pair_{i}") for i in range(9)]
+    save(run_of(cells), Path("results"))
+    ran = ptxbench("report", "--kernels", "nowhere")
+    assert len(ran.err.splitlines()) == 7
+    assert ran.err.endswith("3 more of these are on the page.\n")
+
+
+def test_a_file_that_is_there_is_replaced_and_a_folder_is_not(results, emulated, ptxbench):
+    Path("old.html").write_text("old")
+    Path("folder").mkdir()
+    options = ("--kernels", emulated.kernels, "--target", "sm_90")
+    assert ptxbench("report", "-o", "old.html", *options).status == 0
+    assert Path("old.html").read_text().startswith("<!doctype html>")
+    ran = ptxbench("report", "-o", "folder", *options)
+    assert ran.status == 2
+    assert "'folder' is a directory" in ran.err
+    assert list(Path("folder").iterdir()) == []
+
+
+# arguments, what is told
+REFUSED = [
+    (["beef"], "Error: There is no run 'beef' below results."),
+    (["no.json"], "Error: Cannot read no.json: No such file or directory."),
+    (["latest", "--target", "sm_1"], "Error: There is no target 'sm_1'."),
+    (["latest", "-o", "file/x.html"], "Error: Cannot write to file: "),
+    (["latest", "--results", "empty"], "Error: There is no run 'latest': no run is saved below empty."),
+]
+
+
+@pytest.mark.parametrize(("arguments", "told"), REFUSED)
+def test_what_cannot_be_done_is_a_sentence_and_status_2(results, ptxbench, arguments, told):
+    Path("file").write_text("")
+    ran = ptxbench("report", *arguments)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.startswith(told)
+    assert not Path("report.html").exists()
+
+
+def test_ctrl_c_leaves_no_page_and_no_other_file(results, emulated, ptxbench, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ptxbench.exporters.html.material.listed", interrupted)
+    assert ptxbench("report", "--kernels", emulated.kernels, "--target", "sm_90").status == 130
+    assert sorted(path.name for path in Path().iterdir()) == ["kernels", "results"]

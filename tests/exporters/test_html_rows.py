@@ -1,0 +1,130 @@
+"""A listing as rows: neighbours are the partners that the assemblers' line information names, and none is lost."""
+
+import dataclasses
+import re
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import default_kernels, load
+from ptxbench.exporters.html.rows import Row, Unit, rows, squeezed, units
+from ptxbench.listing import Listing, make
+from ptxbench.result import BuildReport
+from ptxbench.toolchain.lines import Instruction, annotate
+from tests.folders import changed
+
+SHIPPED = [
+    ("triad", "cuda"),
+    ("triad", "ptx"),
+    ("softmax", "cuda"),
+    ("softmax", "cuda@fast"),
+    ("scatter_add_bf16", "ptx"),
+]
+
+
+@pytest.fixture
+def shipped(monkeypatch, shared_cache):
+    """The listing of a shipped pair's variant."""
+    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+
+    def listing(pair, variant):
+        [source] = [each for each in load(default_kernels(), pair).sources if each.variant == variant]
+        build = toolchain.build_source(source, "sm_90")
+        return make(build, build.source.read_bytes(), annotate(build))
+
+    return listing
+
+
+@pytest.mark.parametrize(("pair", "variant"), SHIPPED)
+def test_every_line_stands_once_beside_its_partners(shipped, pair, variant):
+    listing = shipped(pair, variant)
+    found = units(listing)
+    assert sorted(index for unit in found for index in unit.sass) == list(range(len(listing.sass)))
+    linked = {each.line for each in listing.sass} | set(listing.origin)
+    lines = [line for unit in found for line in unit.ptx]
+    assert len(lines) == len(set(lines))
+    assert set(lines) >= (set(listing.ptx_shown) & linked if variant.startswith("cuda") else set(listing.ptx_shown))
+    assert sorted({line for unit in found for line in unit.source}) == list(range(1, len(listing.source) + 1))
+    for unit in found:
+        assert {listing.sass[index].line for index in unit.sass} <= {*unit.ptx, None} or not unit.ptx
+        assert {listing.origin.get(line) for line in unit.ptx} <= {unit.source[0] if unit.source else None}
+        assert {listing.line_of(listing.sass[index]) for index in unit.sass} <= {
+            unit.source[0] if unit.source else None
+        }
+        assert len(unit.ptx) == 1 or not unit.sass or not unit.ptx
+
+
+@pytest.mark.parametrize(("variant", "base"), [("cuda.exp2", "cuda"), ("cuda@fast", "cuda"), ("cuda", None)])
+def test_numbers_go_on_behind_rows_that_are_left_out(shipped, variant, base):
+    listing = shipped("softmax", variant)
+    shown = rows(listing, base and shipped("softmax", base))
+    assert bool(base) == any(row.elided for row in shown)
+    assert sum(row.elided or 1 for row in shown) == len(units(listing))
+    number = 1
+    for cell in (row.cells[0] for row in shown if len(row.cells) == 3):
+        if cell.text:
+            number += cell.skip
+            expected = listing.source[number - 1 : number - 1 + cell.lines]
+            assert cell.text.replace("\t", "    ").split("\n") == [line.rstrip() for line in expected]
+            number += cell.lines
+
+
+def small(ptx, sass, variant="ptx"):
+    """A listing of hand-written PTX whose instructions are of these lines."""
+    code = tuple(Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(sass))
+    return Listing(variant, "ptx", None, "k", "sm_90", (), tuple(ptx), {}, code, BuildReport("s", "p"), True)
+
+
+def texts(found):
+    return [row.elided or tuple(cell.text for cell in row.cells) for row in found]
+
+
+PTX = ["// k", "add.u32     %a, %b, 1;", "", "// then", "ret;"]
+SASS = [("IADD3 R1, R2, 0x1, RZ", 2), ("EXIT", 5), ("MOV R1, c[0x0][0x28]", None), ("IADD3 R3, R2.reuse, 0x1, RZ", 2)]
+
+
+def test_lines_without_machine_code_share_a_row_and_places_are_told_where_the_order_breaks():
+    assert texts(rows(small(PTX, SASS))) == [
+        ("// k", ""),
+        ("add.u32 %a,%b,1;", "0\tIADD3 R1,R2,0x1,RZ\n3\tIADD3 R3,R2,0x1,RZ"),
+        ("\n// then", ""),
+        ("ret;", "1\tEXIT"),
+        ("", "\tMOV R1,c[0x0][0x28]"),
+    ]
+
+
+def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
+    other = small(
+        [changed(line, "1;", "2;") if "add" in line else line for line in PTX],
+        [("IADD3 R9, R8, 0x2, RZ", 2), *SASS[1:3]],
+        "ptx.other",
+    )
+    assert texts(rows(other, small(PTX, SASS))) == [
+        ("// k", ""),
+        ("add.u32 %a,%b,2;", "0\tIADD3 R9,R8,0x2,RZ"),
+        3,
+    ]
+    renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
+    assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+
+
+def test_an_instruction_of_no_line_is_no_partner_of_the_line_before_it():
+    listing = small(["ret;"], [("EXIT", 1), ("NOP", None)])
+    assert units(listing) == [Unit((), (1,), (0,)), Unit((), (), (1,))]
+    assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [Unit((), (1,), (0,))]
+
+
+# a line of PTX, and what is shown of it
+SQUEEZED = [
+    ("    mov.u32     %thread, %tid.x;", "mov.u32 %thread,%tid.x;"),
+    ("    st.u32  [%a], %b;   // a,  b, c", "st.u32 [%a],%b; // a,  b, c"),    # a comment stays as it is
+    ('\t.file\t1 "a, b  c.cu"', '.file\t1 "a, b  c.cu"'),                        # and so does a string
+    ("// ----  x", "// ----  x"),
+    ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "shown"), SQUEEZED)
+def test_what_only_aligns_is_left_out(line, shown):
+    assert squeezed(line) == shown
+    assert re.sub(r"\s", "", squeezed(line)) == re.sub(r"\s", "", line)
