@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ptxbench.errors import PtxbenchError, UsageError
+from ptxbench.errors import PtxbenchError, ToolMissing, UsageError
 
 if TYPE_CHECKING:
     from ptxbench.judge.gate import Gate
@@ -97,6 +97,8 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     try:
         backend = open_backend("emulator" if head.device.get("kind") == "emulator" else "gpu", arch)
         jobs = [job_of(cell, kernels) for cell in cells]
+    except ToolMissing:
+        raise cannot(head, "it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.") from None
     except PtxbenchError as error:
         raise cannot(head, str(error)) from None
     plan = Plan(

@@ -249,6 +249,17 @@ def test_a_good_round_does_not_take_the_place_of_bad_ones(ptxbench, kernels, gpu
     assert verdicts(ptxbench(*gate, "--confirm")) == ("REGRESSED", 7)  # and there is no other
 
 
+def test_without_a_gpu_times_are_not_confirmed(ptxbench, kernels, gpu, monkeypatch):
+    Path("ptxbench.toml").write_text(HELD)
+    base = rounds_of(ptxbench, kernels, "base.json", 1.0, 6)
+    (kernels / "ptx" / "scale.ptx").write_text(BARRIER)
+    head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
+    monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend({}, None, "No GPU: cudaErrorNoDevice."))
+    ran = ptxbench("gate", head, "--base", base, "--kernels", kernels, "--confirm")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.endswith(": it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.\n")
+
+
 def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
     Path("ptxbench.toml").write_text(HELD)
     head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
