@@ -33,7 +33,8 @@ class Part:
     """What one launch of a point gave.
 
     `work`: flops and bytes. `seconds`: median device time; None on the emulator. `observed`: what the pair's `observe`
-    read from the launch's arrays. `counts`: the emulator's counters by name; empty on a GPU.
+    read from the launch's arrays. `counts`: the emulator's counters by name; empty on a GPU. `bytes_per_s` and
+    `flops_per_s`: what the device can do at most, flops of single precision; None where it is not known.
     """
 
     size: Values
@@ -41,6 +42,8 @@ class Part:
     seconds: float | None = None
     observed: Mapping[str, float] = field(default_factory=dict)
     counts: Mapping[str, float] = field(default_factory=dict)
+    bytes_per_s: float | None = None
+    flops_per_s: float | None = None
 
     @property
     def time(self) -> float:

@@ -94,6 +94,14 @@ def interference(both, compute):
     return beside / alone - 1 if beside and alone else None
 
 
+def of_limit(both):
+    """The least time that the device's memory allows the copy, and its arithmetic the computing SMs, over the time."""
+    if both.bytes_per_s is None or both.flops_per_s is None:
+        return None
+    computing = both.flops_per_s * (both.size["sms"] - both.size["copiers"]) / both.size["sms"]
+    return max(2 * both.size["n"] / both.bytes_per_s, both.work["flops"] / computing) / both.time
+
+
 def of_copier(copy, idle, *counters):
     """A count of a copying SM, on average: what the launch counts beyond one in which each CTA takes its role and
     leaves."""
@@ -160,6 +168,8 @@ SWEEP = Sweep(
         Figure("over_serial", "×", "lower", "times", ["both", "copy_all", "compute_all"],
                "total over copying and then computing with all SMs",
                lambda both, copy_all, compute_all: both.time / (copy_all.time + compute_all.time)),
+        Figure("of_limit", "%", "higher", "times", ["both"],
+               "the least time that memory and the computing SMs' arithmetic allow, over total", of_limit),
         Figure("busiest_role", "", "lower", "counts", ["copy", "compute", "idle"],
                "PTX instructions of warps on an SM, on average, of the role that has more of them",
                lambda copy, compute, idle: max(of_copier(copy, idle, *INSTRUCTIONS),

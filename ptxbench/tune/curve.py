@@ -258,7 +258,16 @@ def part_of(
 ) -> Part:
     result = cell.variants[variant]
     seen = result.observed if observed is None else observed
-    return Part(cell.size, cell.work, seconds, seen or {}, result.counts or {})
+    limits = cell.limits
+    return Part(
+        cell.size,
+        cell.work,
+        seconds,
+        seen or {},
+        result.counts or {},
+        bytes_per_s=limits.bytes_per_s if limits else None,
+        flops_per_s=limits.f32 if limits else None,
+    )
 
 
 def rounds_of(cells: Sequence[Cell], variant: str) -> dict[int, list[Part]]:

@@ -117,6 +117,15 @@ def test_over_serial_is_against_copying_and_then_computing_with_all_sms():
     assert figure("over_serial", *parts) == pytest.approx(0.75)
 
 
+@pytest.mark.parametrize(("bytes_per_s", "flops_per_s"), [(1e12, 1e15), (1e15, 17.0e12)])
+def test_the_limit_is_that_of_the_memory_or_of_the_computing_sms(bytes_per_s, flops_per_s):
+    both = launched(3, 20, 2e-3)
+    least = {1e12: 2 * 2**28 / 1e12, 1e15: 8192 * 256 * (32 * 256 + 15) / (17.0e12 * 112 / 132)}[bytes_per_s]
+    part = replace(both, bytes_per_s=bytes_per_s, flops_per_s=flops_per_s)
+    assert figure("of_limit", part) == pytest.approx(least / 2e-3)
+    assert figure("of_limit", both) is None
+
+
 @pytest.mark.parametrize("name", ["copy_bandwidth", "compute_rate"])
 def test_where_other_sms_copied_than_were_asked_to_there_is_no_figure(name):
     assert figure(name, launched(3, 20, 1e-3, 500, 1000, seen=19)) is None
