@@ -19,7 +19,7 @@ from ptxbench.errors import UsageError
 from ptxbench.judge.canary import DISTRUSTED, distrust
 from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import METRICS
-from ptxbench.result import BROKEN, COMPLETE, SCHEMA, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
+from ptxbench.result import BROKEN, COMPLETE, SCHEMA, SWEEP, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
 
 FOLDER = "baselines"
 
@@ -46,6 +46,8 @@ def device_name(run: Run) -> str:
 def refusals(run: Run) -> list[str]:
     """Why the run can be no baseline, each a sentence; nothing where it can."""
     found = []
+    if SWEEP in run.run:
+        found.append("It is a sweep of ptxbench tune, and no run of the pairs.")
     if run.run.get("status", COMPLETE) != COMPLETE:
         found.append(f"It is not whole: its status is {run.run['status']}.")
     if run.source.get("dirty"):

@@ -254,6 +254,9 @@ def test_a_sweep_is_not_the_latest_run_but_can_be_named(scale, ptxbench):
     ran = ptxbench("export", sweep, "--to", "csv")
     assert "n=1024 BLOCK=64" in ran.out
     assert ptxbench("compare", sweep, sweep).status == 0
+    ran = ptxbench("baseline", "set", sweep, "--reason", "no reason")
+    assert ran.status == 2
+    assert "It is a sweep of ptxbench tune, and no run of the pairs." in ran.err
 
 
 def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
