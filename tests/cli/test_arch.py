@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.trial import targets
@@ -162,3 +163,20 @@ def test_without_ptxas_there_is_nothing_to_ask(ptxbench, kernels, monkeypatch):
     ran = ptxbench("arch", "scale", "--kernels", kernels)
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith("Error: No ptxas, which alone knows what a target takes: pip install")
+
+
+@pytest.mark.parametrize("columns", [80, 100, 160])
+def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, kernels, monkeypatch, columns):
+    for name in ("evict_first", "interleaved", "no_allocate", "sm_90a"):
+        text = changed(PTX, ".version 6.3\n.target sm_75", ".version 8.0\n.target sm_90a")
+        (kernels / "ptx" / f"scale.{name}.ptx").write_text(text)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    arguments = ("arch", "scale", "--kernels", kernels, "--target", "sm_75", "--target", "sm_90*", "--target", "sm_12*")
+    plain = ptxbench(*arguments)
+    assert max(map(cell_len, plain.out.splitlines())) <= columns
+    assert "\x1b" not in plain.out
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = ptxbench(*arguments).out
+    assert "\x1b[31m" in coloured  # a refusal is red
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain.out

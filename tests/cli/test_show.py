@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels
@@ -231,13 +232,27 @@ def test_lines_are_counted_at_the_largest_check_size_or_at_the_one_given(ptxbenc
     assert count("--size", "n=1_000") == 32
 
 
+VIEWS = [(), ("--ptx", "--hot"), ("--sass", "--pressure"), ("--side-by-side",), ("--diff", "cuda", "ptx")]
+
+
 @pytest.mark.parametrize("columns", [80, 100, 160])
-@pytest.mark.parametrize("view", [(), ("--ptx",), ("--sass",), ("--side-by-side",), ("--diff", "cuda", "ptx")])
-def test_no_line_is_wider_than_the_terminal(ptxbench, kernels, monkeypatch, columns, view):
+@pytest.mark.parametrize("view", VIEWS)
+def test_no_line_is_wider_than_the_terminal_with_colours_or_without(ptxbench, monkeypatch, columns, view):
     monkeypatch.setenv("COLUMNS", str(columns))
-    ran = ptxbench("show", "scale", "--kernels", kernels, *view)
-    assert ran.status == 0
-    assert max(map(len, ran.out.splitlines())) <= columns
+    plain = ptxbench("show", "w4a16_dequant", *view)
+    assert plain.status == 0
+    lines = plain.out.splitlines()
+    assert max(map(cell_len, lines)) <= columns
+    assert "\x1b" not in plain.out
+    cut = [line for line in lines if "…" in line]
+    assert cut or columns == 160 or view[:1] == ("--diff",)
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    coloured = ptxbench("show", "w4a16_dequant", *view).out
+    assert "\x1b[" in coloured
+    assert [re.sub(r"\x1b\[[\d;]*m", "", line).rstrip() for line in coloured.splitlines()] == [
+        line.rstrip() for line in lines
+    ]
 
 
 def test_the_ptx_stands_between_source_and_sass_where_there_is_room(ptxbench, kernels, monkeypatch):
