@@ -8,6 +8,7 @@ import pytest
 
 from ptxbench import verify
 from ptxbench.pair import InOut, Out, is_float
+from tests.check import judging
 from tests.kernels.harness import (
     KERNELS,
     PAIRS,
@@ -63,7 +64,11 @@ def test_every_ptx_file_is_broken_in_three_ways_at_least(file):
 def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
     text = re.sub(" +", " ", file.read_text())  # without the alignment
     assert right in text
-    assert is_found(owner(file), file, text.replace(right, wrong, 1), tmp_path)
+    broken = text.replace(right, wrong, 1)
+    assert is_found(owner(file), file, broken, tmp_path)
+    # Here rather than beside the tests of the judge, because the emulator has the broken kernel at hand.
+    judgement = judging.judged(file, owner(file), broken.encode(), fuel=judging.BROKEN_FUEL)
+    assert (judgement.verdict, judgement.ended_at) == ("rejected", "results")
 
 
 WEAKER = {"lt": "le", "ge": "gt", "eq": "ne", "ne": "eq"}
