@@ -19,7 +19,19 @@ from ptxbench.errors import UsageError
 from ptxbench.judge.canary import DISTRUSTED, distrust
 from ptxbench.judge.verdicts import LEAST_ROUNDS
 from ptxbench.metrics import METRICS
-from ptxbench.result import BROKEN, COMPLETE, SCHEMA, SWEEP, VERIFIED, WRONG, Cell, Run, VariantResult, to_json
+from ptxbench.result import (
+    BROKEN,
+    COMPLETE,
+    CONFIRMS,
+    SCHEMA,
+    SWEEP,
+    VERIFIED,
+    WRONG,
+    Cell,
+    Run,
+    VariantResult,
+    to_json,
+)
 
 FOLDER = "baselines"
 
@@ -48,6 +60,8 @@ def refusals(run: Run) -> list[str]:
     found = []
     if SWEEP in run.run:
         found.append("It is a sweep of ptxbench tune, and no run of the pairs.")
+    if CONFIRMS in run.run:
+        found.append(f"It has only what confirms {run.run[CONFIRMS]}.")
     if run.run.get("status", COMPLETE) != COMPLETE:
         found.append(f"It is not whole: its status is {run.run['status']}.")
     if run.source.get("dirty"):

@@ -62,6 +62,7 @@ def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_n
 
 
 REFUSED = [
+    (replace(BASE, run={**BASE.run, "confirms": "4ead0001"}), "It has only what confirms 4ead0001."),
     (replace(BASE, source={"commit": "c0ffee", "dirty": True}), "Its kernels were not committed"),
     (counted({"triad": after(status="wrong"), "scan": after(status="broken")}),
      "triad ptx is wrong, scan ptx is broken."),
