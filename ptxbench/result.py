@@ -212,9 +212,12 @@ class Run:
     """The workers of a GPU run: process, round, start, how each ended, temperature and power."""
 
 
-def to_json(run: Run) -> str:
-    """The run document, one line a variant's field at most, ready for a file or for stdout."""
-    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(run)}, indent=1, allow_nan=False) + "\n"
+def to_json(run: Run, **derived: Any) -> str:
+    """The run document, one line a variant's field at most, ready for a file or for stdout.
+
+    `derived`: further keys, of what follows from the others. They are for who reads stdout, and in no saved file.
+    """
+    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(run), **derived}, indent=1, allow_nan=False) + "\n"
 
 
 def from_json(text: str, name: str) -> Run:

@@ -1,17 +1,18 @@
 """What is told of two listings, or of two variants of a run, in words and as data. No tool runs here."""
 
+import dataclasses
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, to_document
+from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, of_run, to_document
 from ptxbench.explanation.finding import Side, percent, relation
 from ptxbench.explanation.loops import of_side
 from ptxbench.listing import Listing, compare
 from ptxbench.pair import Launch
-from ptxbench.result import BROKEN, VERIFIED, BuildReport, Cell, LaunchReport, VariantResult
+from ptxbench.result import BROKEN, VERIFIED, BuildReport, Cell, LaunchReport, Run, VariantResult, to_json
 from ptxbench.toolchain.lines import Instruction
 
 ROOT = Path(__file__).parents[1]
@@ -316,3 +317,24 @@ def test_no_share_is_rounded_to_nothing_or_to_all():
     assert [percent(share) for share in (0.0004, 0.031, 0.12, 0.996, 0.99996, 1)] == [
         "0.04 %", "3.1 %", "12 %", "99.6 %", "99.9 %", "100 %",
     ]  # fmt: skip
+
+
+def test_the_findings_of_a_run_are_those_of_its_verified_ptx():
+    spilling = variant("ptx", report={"spill_store_bytes": 8})
+    other = variant("ptx.other", report={"registers": 40})
+    wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")
+    found = of_run(run_of(cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})))
+    assert [(each["pair"], each["size"], each["variants"], each["kind"]) for each in found] == [
+        ("k", {"n": 1}, ["cuda", "ptx"], "spills"),
+        ("k", {"n": 1}, ["cuda", "ptx"], "same mix"),
+        ("k", {"n": 1}, ["cuda", "ptx.other"], "same mix"),
+        ("k", {"n": 1}, ["cuda", "ptx.other"], "registers"),
+    ]
+    assert of_run(run_of(cell(ptx=spilling))) == []
+    document = json.loads(to_json(run_of(cell(cuda=variant("cuda"), ptx=spilling)), findings=found))
+    assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}
+
+
+def run_of(*cells):
+    frame = {name: {} for name in ("run", "tool", "source", "host", "device", "toolchain", "settings", "calibration")}
+    return Run(**frame, cells=cells)

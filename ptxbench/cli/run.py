@@ -86,7 +86,9 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     metavar="FILE",
     help="Run nothing: print a recorded run again, all numbers derived anew from its samples.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the run document, and nothing else, on stdout.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
+)
 @click.option(
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -126,6 +128,7 @@ def command(
     that the emulator lacks, 130 interrupted.
     """
     from ptxbench.cli._saving import require_writable, save_somewhere, write_output
+    from ptxbench.explanation import of_run
     from ptxbench.exporters import exporter_for
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
@@ -151,7 +154,7 @@ def command(
     done = perform(frame, metrics, quiet=as_json)
     run = document(frame, done.cells, done.status)
     if as_json and (done.cells or not done.error):
-        click.echo(to_json(run), nl=False)
+        click.echo(to_json(run, findings=of_run(run)), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
         write_output(run, output, export) if output and export else None,
@@ -166,6 +169,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     """Print, and write to `output`, what a recorded run found; its exit status."""
     from ptxbench.cli._replay import replay
     from ptxbench.cli._saving import require_writable, write_output
+    from ptxbench.explanation import of_run
     from ptxbench.exporters import exporter_for
     from ptxbench.result import to_json
 
@@ -176,7 +180,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
         require_writable(output.parent, "Name another file with --output.")
     run = replay(path, metrics, quiet=as_json)
     if as_json:
-        click.echo(to_json(run), nl=False)
+        click.echo(to_json(run, findings=of_run(run)), nl=False)
     if output and export and (failure := write_output(run, output, export)):
         raise failure
     return Done(list(run.cells), str(run.run.get("status"))).exit_code

@@ -20,11 +20,11 @@ from ptxbench.explanation.memory import EXECUTED
 from ptxbench.listing import Difference, Listing, describe, describe_difference
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
-from ptxbench.result import BuildReport, Cell
+from ptxbench.result import VERIFIED, BuildReport, Cell, Run
 
 __all__ = [
     "BRIEF", "EXECUTED", "LOOKS", "SAME_CODE", "SAME_MIX", "SCHEMA",
-    "Case", "Finding", "Place", "explain", "of_cell", "to_document",
+    "Case", "Finding", "Place", "explain", "of_cell", "of_run", "to_document", "verified",
 ]  # fmt: skip
 
 SCHEMA = "ptxbench.show/1"
@@ -108,6 +108,21 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Findi
         report = result.build
         sides.append(Side(name, report, report.opcodes, report.occupancy, result.counts))
     return find(Contrast(*sides))
+
+
+def of_run(run: Run) -> list[dict[str, Any]]:
+    """What each verified PTX variant of a run has unlike the reference, as JSON has it."""
+    return [
+        {"pair": cell.pair, "size": dict(cell.place), "variants": [REFERENCE, name], **describe_finding(each)}
+        for cell in run.cells
+        for name, result in cell.variants.items()
+        if result.language == "ptx" and verified(cell, name) and verified(cell, REFERENCE)
+        for each in of_cell(cell, name)
+    ]
+
+
+def verified(cell: Cell, name: str) -> bool:
+    return name in cell.variants and cell.variants[name].status == VERIFIED
 
 
 def find(contrast: Contrast) -> tuple[Finding, ...]:

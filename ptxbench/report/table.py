@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell
+from ptxbench.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell, verified
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
 from ptxbench.report.findings import problems, remarks
 from ptxbench.report.limits import limits_words
@@ -89,8 +89,7 @@ class CellTable:
 
 def first_finding(cell: Cell) -> Finding | None:
     """What the pair's PTX has unlike its CUDA C, the most important that neither the table nor its sentence says."""
-    sides = [cell.variants.get(name) for name in (REFERENCE, PTX)]
-    if any(side is None or side.status != VERIFIED for side in sides):
+    if not (verified(cell, REFERENCE) and verified(cell, PTX)):
         return None
     return next((each for each in of_cell(cell, PTX) if each.kind not in TOLD), None)
 
