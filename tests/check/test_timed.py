@@ -1,0 +1,89 @@
+"""The stage that a GPU adds, with a scripted clock and real builds: a run of the pair with one variant more."""
+
+import dataclasses
+
+import pytest
+
+from ptxbench.check.contained import Task, judge
+from ptxbench.check.findings import ACCEPTED, REJECTED
+from ptxbench.check.timed import Timing, with_time
+from ptxbench.measure import Settings
+from ptxbench.runner import DeviceLost, run
+from tests.fakes import FakeBackend
+from tests.folders import PTX
+
+QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+
+
+def right(build, launch, arguments, outputs):
+    return {"y": arguments["x"] * arguments["a"]}
+
+
+def wrong(build, launch, arguments, outputs):
+    return {"y": arguments["x"] * (0 if build.variant == "ptx.candidate" else arguments["a"])}
+
+
+def carry(plan):
+    return run(dataclasses.replace(plan, settings=QUICK))
+
+
+@pytest.fixture
+def accepted(kernels, tmp_path):
+    """A candidate for `scale` that the emulator has accepted, and the judgement on it."""
+    path = tmp_path / "mine.ptx"
+    path.write_text(PTX)
+    judgement = judge(path, Task("scale", kernels, "sm_90", 1))
+    assert judgement.verdict == ACCEPTED
+    return path, judgement
+
+
+def timed(accepted, kernels, times, compute=right, carry=carry):
+    path, judgement = accepted
+    backend = FakeBackend(times, compute)
+    return with_time(judgement, path, Timing(backend, kernels), carry=carry)
+
+
+TIMES = {"cuda": [100_000], "ptx": [80_000], "ptx.candidate": [50_000]}
+
+
+def test_an_accepted_candidate_is_timed_beside_the_pairs_two_kernels(accepted, kernels):
+    judgement = timed(accepted, kernels, TIMES)
+    stage = next(each for each in judgement.stages if each.stage == "time")
+    assert (stage.verdict, stage.told) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
+    assert judgement.ratios["cuda"]["time"] == pytest.approx(0.5)
+    assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
+    assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "time"}
+    assert judgement.verdict == ACCEPTED
+
+
+def test_the_folder_of_the_pairs_is_left_as_it_is(accepted, kernels):
+    before = sorted(kernels.rglob("*"))
+    timed(accepted, kernels, TIMES)
+    assert sorted(kernels.rglob("*")) == before
+
+
+def test_a_candidate_that_is_wrong_on_the_gpu_alone_is_rejected_there(accepted, kernels):
+    judgement = timed(accepted, kernels, TIMES, wrong)
+    assert (judgement.verdict, judgement.ended_at) == (REJECTED, "time")
+    assert judgement.decisive.code == "wrong-on-gpu"
+    assert "y[" in judgement.decisive.message
+    assert judgement.stages[-1].stage == "time"
+    assert "time" not in judgement.ratios["cuda"]
+
+
+def test_a_lost_device_rejects_it(accepted, kernels):
+    judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an illegal address")])
+    assert judgement.decisive.message == "the device was lost: an illegal address."
+
+
+def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels):
+    judgement = timed(accepted, kernels, {"cuda": [100_000], "ptx": [80_000]})
+    assert judgement.verdict == ACCEPTED
+    assert "not-timed" in [each.code for each in judgement.findings]
+
+
+def test_what_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
+    path = tmp_path / "other.ptx"
+    path.write_text(PTX.replace(".entry scale", ".entry other"))
+    judgement = judge(path, Task("scale", kernels, "sm_90", 1))
+    assert with_time(judgement, path, Timing(FakeBackend({}, right), kernels), carry=None) is judgement
