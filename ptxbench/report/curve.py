@@ -140,7 +140,8 @@ def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
     assert marked
     assert least
     told = f"{variant} at {units.size_words(curves.marks)}, which the pair marks: "
-    told += f"{units.si(marked.value, quantity.unit)} at best, at {where(curves, index)}"
+    others = {name: value for name, value in curves.points[index].at.items() if name not in curves.marks}
+    told += f"{units.si(marked.value, quantity.unit)}{f' at best, with {units.size_words(others)}' if others else ''}"
     told += f"; {marked.value / least.value:.2f} times the best." if least.value > 0 else "."
     yield "i", "", told
 
@@ -172,11 +173,20 @@ MOST_LISTED = 6
 
 
 def listed(curves: Curves, indices: Sequence[int]) -> str:
-    """The points in words, the first few; all of them where it is all."""
-    if len(indices) == len(curves.points):
+    """The points in words, the first few; in one word all of them, or all that share a value."""
+    left = set(indices)
+    if len(left) == len(curves.points):
         return "every point"
-    more = f" and {len(indices) - MOST_LISTED} more" if len(indices) > MOST_LISTED else ""
-    return "; ".join(where(curves, i) for i in indices[:MOST_LISTED]) + more
+    found = []
+    for name, values in curves.swept.values.items():
+        for value in values if len(curves.swept.values) > 1 else ():
+            own = {i for i, point in enumerate(curves.points) if point.at[name] == value}
+            if own <= left:
+                found.append(f"{name}={value}")
+                left -= own
+    found += [where(curves, i) for i in sorted(left)]
+    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    return "; ".join(found[:MOST_LISTED]) + more
 
 
 def where(curves: Curves, index: int) -> str:
