@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
@@ -17,6 +18,7 @@ from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
 from ptxbench.check.ranking import TIME, time_ratio
 from ptxbench.check.stages import CANDIDATE, RANKED, WORDS
+from ptxbench.discovery import shown
 from ptxbench.report.comparison import simple_table
 from ptxbench.report.table import WIDEST, paragraphs
 
@@ -62,7 +64,7 @@ class JudgementReport:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
         judgement = self.judgement
         yield Text.assemble(
-            (judgement.file, "bold cyan"),
+            (str(shown(Path(judgement.file))), "bold cyan"),
             (f"  {LANGUAGES[judgement.language]} against '{judgement.pair}', {judgement.arch}, ", "dim"),
             (f"seed {judgement.seed}", "dim"),
             overflow="fold",
@@ -95,7 +97,7 @@ def stages(judgement: Judgement, plain: bool) -> Table:
 def told(judgement: Judgement, each: Finding, plain: bool) -> Table:
     """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
     mark = MARKS[GRAVITIES[each.gravity]]
-    place = ":".join(str(part) for part in (judgement.file, each.line, each.column) if part)
+    place = ":".join(str(part) for part in (Path(judgement.file).name, each.line, each.column) if part)
     grid = Table.grid(padding=(0, 1))
     grid.add_row(
         Text(mark[plain], mark[2]), Text.assemble((each.code, mark[2]), (f"  {place}" if each.line else "", "cyan"))
@@ -117,8 +119,8 @@ def figures(console: Console, options: ConsoleOptions, compared: Any) -> Rendera
         texts = []
         for name in columns:
             heading, unit = COLUMNS[name]
-            shown, numbers = units.column([row.get(name) for row in compared.values()], unit)
-            table.add_column(f"{heading}\n[dim]{shown}[/]", justify="right", no_wrap=True)
+            prefixed, numbers = units.column([row.get(name) for row in compared.values()], unit)
+            table.add_column(f"{heading}\n[dim]{prefixed}[/]", justify="right", no_wrap=True)
             texts.append(numbers)
         for variant, *cells in zip(compared, *texts, strict=True):
             table.add_row(Text(variant, "bold" if variant == CANDIDATE else ""), *cells)
@@ -135,7 +137,7 @@ def figures(console: Console, options: ConsoleOptions, compared: Any) -> Rendera
 def closing(judgement: Judgement, plain: bool) -> Table:
     """The final line."""
     mark = MARKS[judgement.verdict]
-    return paragraphs([(mark[plain], mark[2], f"{judgement.file}: {verdict_words(judgement)}")])
+    return paragraphs([(mark[plain], mark[2], f"{Path(judgement.file).name}: {verdict_words(judgement)}")])
 
 
 def verdict_words(judgement: Judgement) -> str:
@@ -186,7 +188,7 @@ class Ranking:
             cells = [units.fixed(ratios.get(name) if accepted else None, 3) for name in RANKED]
             table.add_row(
                 str(place) if accepted else "",
-                Text(each.file),
+                Text(str(shown(Path(each.file)))),
                 Text(f"{mark[plain]} {ended}", mark[2]),
                 *([units.fixed(time_ratio(each), 3)] if timed else []),
                 *cells,
