@@ -19,7 +19,7 @@ from ptxbench import __version__
 from ptxbench.exporters.html import charts, roofs
 from ptxbench.exporters.html.material import Material, collect
 from ptxbench.exporters.html.pairs import PairView, pair_views
-from ptxbench.exporters.html.runs import MARK, RunView, SummaryRow
+from ptxbench.exporters.html.runs import RunView, SummaryRow
 from ptxbench.metrics import METRICS
 from ptxbench.report import COUNTS_NOTICE, plural
 from ptxbench.report.listing import NOT_THE_SAME
@@ -64,7 +64,6 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
     script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("script.js", "style.css"))
     environment.globals.update(
         geometry=roofs,
-        mark=MARK,
         breakable=breakable,
         plural=plural,
         counts_notice=COUNTS_NOTICE,

@@ -15,27 +15,37 @@ from ptxbench.units import si
 WIDE, HIGH = 760, 430
 LEFT, RIGHT, TOP, BOTTOM = 96, 18, 16, 46
 """Margins of the plot in the picture."""
-LABEL = 13
-"""Height of a label."""
+LABEL, LETTER = 13, 6.6
+"""Height of a label, and width of its letters."""
 
 
 @dataclass(frozen=True)
 class Roof:
-    """A ceiling as a line, with its name and where that stands."""
+    """A ceiling as a line of two points, with its name and where that ends."""
 
     name: str
-    points: tuple[tuple[float, float], ...]
+    points: tuple[tuple[float, float], tuple[float, float]]
+
+    @property
+    def name_at(self) -> tuple[float, float]:
+        """Above the line: at its end, or where it slopes some way before."""
+        (x0, y0), (x1, y1) = self.points
+        share = 1.0 if y0 == y1 else 0.74
+        return round(x0 + share * (x1 - x0) - 8, 1), round(y0 + share * (y1 - y0) - 8, 1)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A variant: where it lies, and the end of the line to its label where one was needed."""
+    """A pair, or a variant of it, and its label: below it to the right, or above it to the left.
 
-    pair: str
-    variant: str
+    `label` has the pairs that lie here; of others at the same place, and of a reference that was timed, it is empty.
+    """
+
+    label: str
     x: float
     y: float
     label_y: float
+    above: bool
     hollow: bool
     told: str
 
@@ -62,6 +72,8 @@ class Spot:
     variant: str
     intensity: float
     flops: float
+    on_slope: bool = False
+    """Whether it lies on the roof of memory, above which there is room."""
 
 
 def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
@@ -82,10 +94,10 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
     peaks = {name: rate for name, rate in rates.items() if rate}
     least = min(spot.intensity for spot in spots)
     ridge = max([rate / limits.bytes_per_s for rate in peaks.values()] or [1.0])
-    x = Scale(least / 2, 4 * max(ridge, *(spot.intensity for spot in spots)), LEFT, WIDE - RIGHT)
+    x = Scale(least / (8 if model else 2), 4 * max(ridge, *(spot.intensity for spot in spots)), LEFT, WIDE - RIGHT)
     lowest = min([x.low * limits.bytes_per_s, *(spot.flops for spot in spots)])
     top = max([*peaks.values(), *(spot.flops for spot in spots)])
-    y = Scale(lowest / 2, 2 * top, HIGH - BOTTOM, TOP)
+    y = Scale(lowest / (8 if model else 4), 2 * top, HIGH - BOTTOM, TOP)  # room for labels below the lowest
     roofs = [memory_roof(limits, x, y, max(peaks.values(), default=top))]
     roofs += [
         Roof(
@@ -98,7 +110,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
         limits,
         model,
         tuple(roofs),
-        tuple(placed(spots, x, y, model)),
+        tuple(placed(spots, roofs, x, y, model)),
         tuple((x.at(value), f"{value:g}") for value in x.decades),
         tuple((y.at(value), re.sub(r"\.0+ ", " ", si(value, "flop/s"))) for value in y.decades),
         tuple(cell for cell in largest if cell not in shown),
@@ -106,8 +118,8 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
 
 
 def memory_roof(limits: Limits, x: Scale, y: Scale, top: float) -> Roof:
-    ends = ((value, value * limits.bytes_per_s) for value in (x.low, top / limits.bytes_per_s))
-    return Roof(f"memory {si(limits.bytes_per_s, 'B/s')}", tuple((x.at(a), y.at(b)) for a, b in ends))
+    start, end = ((x.at(each), y.at(each * limits.bytes_per_s)) for each in (x.low, top / limits.bytes_per_s))
+    return Roof(f"memory {si(limits.bytes_per_s, 'B/s')}", (start, end))
 
 
 def spots_of(cell: Cell, model: bool) -> Iterator[Spot]:
@@ -117,7 +129,7 @@ def spots_of(cell: Cell, model: bool) -> Iterator[Spot]:
         bound = roofline.bound(cell, result)
         if model:
             if intensity and bound and variant == REFERENCE:
-                yield Spot(cell.pair, "", intensity, cell.work["flops"] / bound.seconds)
+                yield Spot(cell.pair, "", intensity, cell.work["flops"] / bound.seconds, bound.by == roofline.MEMORY)
         elif intensity and (reached := BY_NAME["compute"].of(cell, variant)) and variant in (REFERENCE, "ptx"):
             yield Spot(cell.pair, variant, intensity, reached)
 
@@ -141,19 +153,32 @@ class Scale:
         return [10.0**power for power in range(first, last + 1)]
 
 
-def placed(spots: Sequence[Spot], x: Scale, y: Scale, model: bool) -> Iterator[Point]:
-    """Points with their labels moved down until none covers another; of a pair that was timed, one label."""
-    taken: list[tuple[float, float, float]] = []
-    for spot in sorted(spots, key=lambda each: (each.intensity, -each.flops)):
+def placed(spots: Sequence[Spot], roofs: Sequence[Roof], x: Scale, y: Scale, model: bool) -> Iterator[Point]:
+    """Points with their labels moved until none covers another.
+
+    Those of points that lie on the roof of memory stand below and above it in turn.
+    """
+    names = [(each.name_at, LETTER * len(each.name)) for each in roofs]
+    taken = [(right - width, right, bottom) for (right, bottom), width in names]
+    named: set[str] = set()
+    sides = 0
+    for spot in sorted(spots, key=lambda each: (each.intensity, -each.flops, each.pair)):
         at_x, at_y = x.at(spot.intensity), y.at(spot.flops)
-        label, width = at_y + 22, 7.2 * len(spot.pair) + 12
-        while any(abs(label - other) < LABEL and start < at_x + width and at_x < end for start, end, other in taken):
-            label += LABEL
-        labelled = model or spot.variant != REFERENCE
-        if labelled:
-            taken.append((at_x, at_x + width, label))
+        here = [each.pair for each in spots if (x.at(each.intensity), y.at(each.flops)) == (at_x, at_y)]
+        label = ", ".join(dict.fromkeys(here)) if model else spot.pair
+        label = "" if spot.pair in named or (not model and spot.variant == REFERENCE) else label
+        named.update(label.split(", "))
+        above = bool(label) and spot.on_slope and sides % 2 == 1
+        width = LETTER * len(label) + 12
+        start, end = (at_x - width, at_x) if above else (at_x, at_x + width)
+        label_y = at_y - 10 if above else at_y + 22
+        while label and any(
+            abs(label_y - other) < LABEL and left < end and start < right for left, right, other in taken
+        ):
+            label_y += -LABEL if above else LABEL
+        if label:
+            sides += 1
+            taken.append((start, end, label_y))
         reached = "its limit" if model else spot.variant
         told = f"{spot.pair}: {spot.intensity:.3g} flop/byte, {reached} {si(spot.flops, 'flop/s')}"
-        yield Point(
-            spot.pair if labelled else "", spot.variant, at_x, at_y, label, model or spot.variant == REFERENCE, told
-        )
+        yield Point(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, told)

@@ -14,7 +14,7 @@ from ptxbench.exporters.html import charts, roofs
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.report.limits import limits_words
-from ptxbench.report.table import MARKS, default_columns, tells, trimmed, with_spread
+from ptxbench.report.table import default_columns, tells, trimmed, with_spread
 from ptxbench.result import BITS_DIFFER, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
@@ -321,6 +321,3 @@ def source_words(source: Mapping[str, object]) -> str:
     states = {True: "with changes that are not in it", False: "unchanged", None: "perhaps changed"}
     dirty = source.get("dirty")
     return f"commit {commit}, {states[dirty if isinstance(dirty, bool) else None]}"
-
-
-MARK = {status: mark for status, (mark, _, _) in MARKS.items()}

@@ -22,6 +22,13 @@ function lay(table) {
   return known;
 }
 
+// What scrolls can be reached and is named, as browsers do by themselves only in part.
+for (const each of document.querySelectorAll(".scroll")) {
+  each.tabIndex = 0;
+  each.setAttribute("role", "region");
+  each.setAttribute("aria-label", (each.querySelector("caption") || each.closest("details, section").firstElementChild).textContent);
+}
+
 let lit = [];
 
 function light(cell) {
