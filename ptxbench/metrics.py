@@ -237,7 +237,7 @@ METRICS = (
       for kind in ("load", "store")),
     counted("ptx_shared_wavefronts", "wavefronts", "lower", "Passes over the banks that shared accesses need.",
             count("ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")),
-    counted("ptx_shared_conflicts", "conflicts", "lower", "Of these, those that bank conflicts add.",
+    counted("ptx_shared_conflicts", "conflicts", "lower", "Passes over the banks that conflicts add.",
             count("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")),
     *(counter(f"ptx_shared_{kind}_{part}", f"sh. {kind} {SHORT[part]}", "lower",
               f"{WORDS[part]} shared {kind}s.")
