@@ -1,0 +1,69 @@
+"""How long `ptxbench check` takes for one candidate of every shipped pair, without a GPU.
+
+    python benchmarks/check.py [--repeats 3]
+
+The candidate is the pair's own PTX under one more comment, so that it is another file and the same kernel. `first` is
+with an empty cache, where NVRTC, ptxas and the emulator compile everything, the pair's own variants too; `new` with a
+cache that knows the pair and not the candidate, as in an edit loop; `warm` with one that knows both, the least of the
+repeats. Wall-clock seconds of the whole command's work: its process, all stages, the usual targets.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from ptxbench import discovery
+from ptxbench.check.contained import Task, judge
+from ptxbench.check.findings import ACCEPTED
+from ptxbench.check.stages import Settings
+from ptxbench.cli.check import chosen_targets
+
+MOST_WARM = 10.0
+"""Seconds that a warm judgement may take on two cores."""
+
+
+def seconds(path: Path, task: Task) -> float:
+    started = time.perf_counter()
+    judgement = judge(path, task)
+    assert judgement.verdict == ACCEPTED, judgement.decisive
+    return time.perf_counter() - started
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("pairs", nargs="*", help="names or globs of pairs; all without")
+    options = parser.parse_args()
+    kernels = discovery.default_kernels()
+    table = Table(title=f"ptxbench check, seconds, {len(os.sched_getaffinity(0))} cores")
+    table.add_column("pair")
+    for heading in ("first", "new", "warm"):
+        table.add_column(heading, justify="right")
+    slowest = 0.0
+    for name in discovery.choose_pairs(kernels, options.pairs):
+        text = (kernels / "ptx" / f"{name}.ptx").read_text()
+        with tempfile.TemporaryDirectory() as folder:
+            os.environ["PTXBENCH_CACHE"] = f"{folder}/cache"
+            path = Path(folder) / "candidate.ptx"
+            task = Task(name, kernels, "sm_90", 1, Settings(targets=chosen_targets(())))
+            path.write_text(f"// one\n{text}")
+            first = seconds(path, task)
+            path.write_text(f"// two\n{text}")
+            new = seconds(path, task)
+            warm = min(seconds(path, task) for _ in range(options.repeats))
+        slowest = max(slowest, warm)
+        table.add_row(name, *(f"{each:.1f}" for each in (first, new, warm)))
+    Console().print(table)
+    print(f"slowest warm: {slowest:.1f} s, of {MOST_WARM:.0f} s allowed")
+    return int(slowest > MOST_WARM)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

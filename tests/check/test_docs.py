@@ -1,0 +1,57 @@
+"""docs/check.md names every code and stage as the program has them, and every code can come about."""
+
+import re
+from pathlib import Path
+
+from ptxbench.check import findings, stages
+from ptxbench.check.codes import CODES, ERROR, UNJUDGED, WARNING
+from ptxbench.check.document import document
+from ptxbench.check.findings import STAGES
+from ptxbench.check.stages import FIGURES
+
+ROOT = Path(__file__).parents[2]
+TEXT = (ROOT / "docs" / "check.md").read_text()
+
+
+def rows(section):
+    """The cells of each row of the table in a section."""
+    table = TEXT.partition(f"## {section}\n")[2].partition("\n## ")[0]
+    return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table.splitlines() if line[:3] == "| `"]
+
+
+def test_the_table_of_codes_is_that_of_the_program():
+    expected = [
+        [f"`{code.name}`", code.stage.replace(" ", ", "), code.gravity, code.meaning, code.hint]
+        for code in CODES.values()
+    ]
+    assert rows("Codes") == expected
+
+
+def test_the_table_of_stages_is_that_of_the_program():
+    assert [row[0].strip("`") for row in rows("Stages")][: len(STAGES)] == list(STAGES)
+
+
+def test_every_code_is_of_a_stage_that_there_is_and_is_used_in_the_program():
+    sources = "\n".join(path.read_text() for path in (ROOT / "ptxbench" / "check").glob("*.py") if path.stem != "codes")
+    kinds = "out-of-bounds misaligned uninitialised race divergent-barrier barrier-after-exit pending-copy member-mask"
+    by_emulator = {*kinds.split(), "schedule"}  # a finding's kind is its code
+    for name, code in CODES.items():
+        assert set(code.stage.split()) <= {*STAGES, "any"}
+        assert code.gravity in (ERROR, WARNING, UNJUDGED)
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+        assert f'"{name}"' in sources or name in by_emulator, name
+
+
+def test_every_kind_of_the_sanitizer_is_a_code():
+    from ptxbench.emulator.findings import KINDS
+
+    assert {*KINDS.values(), "schedule"} <= CODES.keys()
+
+
+def test_every_figure_and_key_is_explained():
+    section = TEXT.partition("## `--json`\n")[2].partition("\n## ")[0]
+    for name in (*FIGURES, *stages.figures.__annotations__):
+        assert f"`{name}`" in section or name in ("report", "return")
+    judgement = findings.Judgement("mine.ptx", "ptx", "softmax", "sm_90", 7)
+    for key in (*document([judgement]), *document([judgement])["candidates"][0]):
+        assert f'"{key}"' in section
