@@ -110,6 +110,11 @@ def test_what_is_alike_is_not_told():
     assert set(told(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
 
 
+def test_more_of_both_kinds_of_carries_is_only_more():
+    more = ("IMAD.WIDE.U32.X R4, R1, R2, R3", "IADD3 R1, R2, R3", "IADD3 R5, R2, R3")
+    assert "carries" not in told(listing("cuda", *more[1:2]), listing("ptx", *more))
+
+
 def test_what_costs_most_comes_first():
     left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
     kinds = [each.kind for each in explain(Case(compare(left, listing("ptx", *ADD, registers=16))))]
@@ -202,6 +207,12 @@ def test_a_line_of_few_of_the_sectors_is_not_worth_naming():
     assert "sectors per request" not in of([one_lane], [one_lane])  # a sector is the least there is
 
 
+def test_a_ticket_a_cta_is_no_finding():
+    few, more = ({"atomic_global_requests": count, "warp_instructions": 1_000} for count in (4, 9))
+    assert "atomics" not in of([few], [more])
+    assert "atomics" in of([few], [more | {"atomic_global_requests": 10}])
+
+
 def test_nothing_is_told_of_executions_that_nobody_counted():
     left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
     assert [each.kind for each in explain(Case(compare(left, right)))] == ["same mix"]
@@ -210,13 +221,16 @@ def test_nothing_is_told_of_executions_that_nobody_counted():
 # ---- loops
 
 
-def loop(*body, first=1, rounds=100, total=None, name="cuda", **report):
-    """A listing whose SASS is a loop of `body`, of the PTX's lines from `first` on, gone round so often."""
+def code_of(*body):
+    """A loop of `body` between other instructions."""
     (text, line), *others = body
     code = [("S2R R0, SR_TID.X", 1), (text, line, ".L_x_0"), *others]
-    code += [("ISETP.NE.AND P0, PT, R1, RZ, PT", 8), ("@P0 BRA .L_x_0", 9), ("EXIT", 10)]
-    lines = {line: counters(warp_instructions=rounds) for line in range(2, 10)}
-    return listing(name, *code, counted=lines, **report)
+    return [*code, ("ISETP.NE.AND P0, PT, R1, RZ, PT", 8), ("@P0 BRA .L_x_0", 9), ("EXIT", 10)]
+
+
+def loop(*body, rounds=100, name="cuda"):
+    """A listing whose SASS is a loop of `body`, gone round so often."""
+    return listing(name, *code_of(*body), counted={line: counters(warp_instructions=rounds) for line in range(2, 10)})
 
 
 LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
@@ -242,6 +256,29 @@ def test_an_outer_loop_a_forward_branch_and_what_was_not_counted_are_no_loops():
     assert [(each.length, each.rounds) for each in loops_of(nested)] == [(2, 7)]
     assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
     assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", None), counted={})) == []
+
+
+def test_of_an_unrolled_loop_and_the_one_for_what_it_leaves_the_first_counts():
+    rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
+    unrolled, counted = code_of(*LOAD_ADD * 4), {9: counters(warp_instructions=8)}
+    for code in ([*rest, *unrolled], [*unrolled, *rest]):
+        assert [(each.length, each.copies) for each in loops_of(listing("cuda", *code, counted=counted))] == [(10, 4)]
+
+
+def test_a_branch_to_itself_under_a_guard_is_a_loop_of_one():
+    spin = listing("cuda", ("@P0 BRA .L_x_1", 3, ".L_x_1"), ("EXIT", 4), counted={3: counters(warp_instructions=7)})
+    assert [(each.length, each.rounds, each.copies) for each in loops_of(spin)] == [(1, 7, 1)]
+
+
+def test_loops_that_are_little_of_what_is_executed_are_not_told():
+    def told(elsewhere):
+        sides = (loop(*LOAD_ADD, rounds=1), loop(*LOAD_ADD * 2, rounds=1, name="ptx"))
+        for side in sides:
+            side.counted[1] = counters(warp_instructions=elsewhere)
+        return {each.kind for each in explain(Case(compare(*sides)))} & {"loops", "unrolling"}
+
+    assert told(1)
+    assert not told(1_000)
 
 
 def test_loops_of_another_length_or_unrolled_otherwise_are_told():

@@ -172,16 +172,19 @@ def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str
 def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], pressure: bool) -> Listing:
     """The listing of one kernel of a file."""
     from ptxbench import toolchain
+    from ptxbench.cli._progress import Bar
     from ptxbench.execution import read_program
 
     if not path.exists():
         raise UsageError(f"There is no file {path}.")
-    program = read_program(path, arch, flags)
-    name = program.choose(entry).name
-    build = toolchain.build(
-        path, language=program.language, variant=program.language, entry=name, arch=program.arch, flags=flags
-    )
-    return listed(build, pressure, None)
+    with Bar() as bar:
+        bar.tell(0, 1, f"build {path.name}")
+        program = read_program(path, arch, flags)
+        name = program.choose(entry).name
+        build = toolchain.build(
+            path, language=program.language, variant=program.language, entry=name, arch=program.arch, flags=flags
+        )
+        return listed(build, pressure, None)
 
 
 def one_pair(kernels: Path, name: str) -> Found:
@@ -203,23 +206,29 @@ def of_pair(
     error of the first where none is left.
     """
     from ptxbench import toolchain
+    from ptxbench.cli._progress import Bar
     from ptxbench.explanation.counting import count
+    from ptxbench.units import size_words
 
     listings, errors, uncounted = [], [], {}
-    for source in chosen(found, wanted, strict=strict):
-        try:
-            build = toolchain.build_source(source, arch)
+    sources = chosen(found, wanted, strict=strict)
+    with Bar() as bar:
+        for done, source in enumerate(sources):
             try:
-                counted = count(found, build, at)
+                bar.tell(2 * done, 2 * len(sources), f"build {found.name} {source.variant}")
+                build = toolchain.build_source(source, arch)
+                bar.tell(2 * done + 1, 2 * len(sources), f"count {found.name} {source.variant} at {size_words(at)}")
+                try:
+                    counted = count(found, build, at)
+                except KernelError as error:
+                    if required:
+                        raise
+                    counted, uncounted[source.variant] = None, str(error)
+                listings.append(listed(build, pressure, counted))
             except KernelError as error:
-                if required:
+                if strict:
                     raise
-                counted, uncounted[source.variant] = None, str(error)
-            listings.append(listed(build, pressure, counted))
-        except KernelError as error:
-            if strict:
-                raise
-            errors.append(error)
+                errors.append(error)
     if not listings:
         raise errors[0]
     for each in errors:

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import Found
 from ptxbench.pair import Size
+from ptxbench.runner.given import blaming, largest, too_large
+from ptxbench.runner.plan import Job
 from ptxbench.toolchain import Build
 
 
@@ -15,16 +17,21 @@ def size_of(found: Found) -> Size:
 
     The first one is often a single element, where nothing coalesces and nothing conflicts.
     """
-    return max(found.pair.check_sizes, key=found.pair.compulsory_bytes)
+    return largest(Job(found, found.sources, ()))
 
 
 def count(found: Found, build: Build, size: Size) -> Mapping[int, Mapping[str, int]]:
     """The emulator's counters by line of the build's PTX, of one launch at that size.
 
-    Raises KernelError, such as UnsupportedInstruction, for what cannot be executed.
+    Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError where the pair's own
+    functions fail, UsageError where the data do not fit in memory.
     """
-    pair = found.pair
-    arguments = pair.make_arguments(size, seed=1)
-    outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+    pair, job = found.pair, Job(found, found.sources, (size,))
+    with blaming(job, size):
+        arguments = pair.make_arguments(size, seed=1)
+    try:
+        outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+    except MemoryError:
+        raise too_large(job, size) from None
     lines = outcome.by_line or {}
     return {line: {name: int(value) for name, value in counts.items()} for line, counts in lines.items()}

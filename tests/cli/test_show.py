@@ -357,3 +357,15 @@ def test_what_does_not_go_with_a_file_is_refused(ptxbench, tmp_path, monkeypatch
 def test_several_pairs_are_one_too_many(ptxbench):
     ran = ptxbench("show", "scan*")
     assert (ran.status, ran.err) == (2, "Error: 'scan*' is 2 pairs: scan, scan.s32. Name one.\n")
+
+
+def test_a_pair_whose_data_cannot_be_made_is_told_with_its_line(ptxbench, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    kernels = kernels_folder(tmp_path)
+    pair = kernels / "pairs" / "scale.py"
+    pair.write_text(
+        changed(pair.read_text(), "lambda n: (n,)),\n        Out", "lambda n: (n,), lambda *_, n: 1 / 0),\n        Out")
+    )
+    ran = ptxbench("show", "scale", "--kernels", "kernels")
+    assert (ran.status, ran.out) == (2, "")
+    assert re.match(r"Error: kernels/pairs/scale\.py:\d+: at n=129: ZeroDivisionError", ran.err)
