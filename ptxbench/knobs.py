@@ -77,7 +77,7 @@ class Sweep:
     `values(sms)`: what to try, one or two knobs or dimensions by name, on a GPU of so many SMs. `size(sms)`: the size
     of a point apart from these; `emulated`: the same without a GPU. `parts`: the launches that make a point, by name,
     each a function of the point's whole size that gives the launch's; the first is the point itself. `figures`: what
-    the parts come to. `aliases`: other names of dimensions. `reserved(sms)`: values to mark in a picture, by dimension.
+    the parts come to. `aliases`: other names of dimensions.
     """
 
     values: Callable[[int], Mapping[str, Sequence[int]]]
@@ -86,7 +86,6 @@ class Sweep:
     parts: Mapping[str, Callable[..., Values]] = field(default_factory=dict)
     figures: Sequence[Figure] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
-    reserved: Callable[[int], Values] = lambda sms: {}
     cannot_know: str = ""
     """What only a GPU can tell of this pair, as a sentence for those without one."""
 

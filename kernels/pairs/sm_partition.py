@@ -133,19 +133,19 @@ def with_roles(roles, **changes):
 
 
 def reserved(sms):
-    """The copiers of `sms` SMs that are 20 of 132."""
-    return {"copiers": round(20 * sms / 132)}
+    """As many of `sms` SMs as 20 are of 132."""
+    return round(20 * sms / 132)
 
 
 def swept(sms):
     """Copiers up to half of the SMs, with those of 20 in 132; chunks of 4 to 64 KiB."""
-    copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)["copiers"]}
+    copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)}
     return {"copiers": sorted(each for each in copiers if each <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
 
 
 SWEEP = Sweep(
     values=swept,
-    size=lambda sms: sizes(sms, reserved(sms)["copiers"], 1 << 28, CHUNK, 8192, 256, COPY | COMPUTE),
+    size=lambda sms: sizes(sms, reserved(sms), 1 << 28, CHUNK, 8192, 256, COPY | COMPUTE),
     emulated=sizes(132, 20, 1 << 20, CHUNK, 132, 8, COPY | COMPUTE),
     parts={
         "both": with_roles(COPY | COMPUTE),
@@ -185,7 +185,6 @@ SWEEP = Sweep(
                "chunks of the copier with the most over the mean, where they draw in turn", imbalance),
     ],
     aliases={"comm_sms": "copiers"},
-    reserved=reserved,
     cannot_know=(
         "Bandwidth, compute rate, total time and interference are times, and so is which CTA draws which chunk: "
         "only a GPU can tell them."

@@ -94,7 +94,7 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
         swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, sms=sms)
     except (KeyError, TypeError, ValueError) as error:
         raise ResultError(f"{path}: run: sweep is damaged: {error}. Run the sweep again.") from None
-    return curves(swept, run.cells, metric, sms or EMULATED_SMS), run
+    return curves(swept, run.cells, metric), run
 
 
 def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:

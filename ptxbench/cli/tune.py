@@ -113,7 +113,6 @@ def command(
     from ptxbench.runner.record import calibrated
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
-    from ptxbench.tune.points import EMULATED_SMS
 
     for path in outputs:
         require_suffix(path)
@@ -153,7 +152,7 @@ def command(
     if before:
         click.echo(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
-    found = curves(swept, run.cells, metric, opened.device().get("sms") or EMULATED_SMS)
+    found = curves(swept, run.cells, metric)
     show(found, run, as_json=as_json, outputs=outputs)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):

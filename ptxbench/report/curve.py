@@ -50,7 +50,11 @@ class CurveReport:
         swept = self.curves.swept
         size = "  ".join(f"{name}={value:,}" for name, value in swept.size.items() if name not in swept.values)
         names = " x ".join(f"{name} ({len(values)})" for name, values in swept.values.items())
-        return Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
+        told = Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
+        for knob in swept.found.pair.knobs:
+            if knob.name in swept.values and knob.describe:
+                told.append(f"\n{knob.name}: {knob.describe}; {knob.default} by default", "dim")
+        return told
 
 
 # ---- the table
@@ -127,19 +131,19 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
         return text + f" {len(reading.rounds)} rounds tell no two points apart; take {FEWEST_ROUNDS} at least."
     told = "The same" if not reading.rounds else "No interval separates it from the points"
-    return text + f" {told} at {listed(curves, best.tied)}."
+    return text + f" {told} at {listed(curves, best.tied, best.index)}."
 
 
 def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
-    """How the values that the pair marks compare with the best."""
+    """How the values that the pair itself has compare with the best."""
     index, quantity = curves.at_marks(curves.main, variant), curves.main
     readings = curves.of(quantity, variant)
-    if index is None or index == best.index:
+    if index is None or index == best.index or index in best.tied:
         return
     marked, least = readings[index], readings[best.index]
     assert marked
     assert least
-    told = f"{variant} at {units.size_words(curves.marks)}, which the pair marks: "
+    told = f"{variant} at {units.size_words(curves.marks)}, as the pair has it: "
     others = {name: value for name, value in curves.points[index].at.items() if name not in curves.marks}
     told += f"{units.si(marked.value, quantity.unit)}{f' at best, with {units.size_words(others)}' if others else ''}"
     told += f"; {marked.value / least.value:.2f} times the best." if least.value > 0 else "."
@@ -172,16 +176,16 @@ def problems(curves: Curves) -> Iterator[Sentence]:
 MOST_LISTED = 6
 
 
-def listed(curves: Curves, indices: Sequence[int]) -> str:
-    """The points in words, the first few; in one word all of them, or all that share a value."""
+def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
+    """The points in words, the first few; in one word all of them, or all that share a value, `known` or not."""
     left = set(indices)
-    if len(left) == len(curves.points):
+    if len(left | {known} - {None}) == len(curves.points):
         return "every point"
     found = []
     for name, values in curves.swept.values.items():
         for value in values if len(curves.swept.values) > 1 else ():
             own = {i for i, point in enumerate(curves.points) if point.at[name] == value}
-            if own <= left:
+            if own <= left | {known} and len(own) > 1:
                 found.append(f"{name}={value}")
                 left -= own
     found += [where(curves, i) for i in sorted(left)]

@@ -1,4 +1,7 @@
-"""A picture of curves in characters: a marker a value, dots between, one scale for all panels. Makes renderables."""
+"""A picture of curves in characters: a marker a value, dots between, one scale for all panels. Makes renderables.
+
+A broken upright line stands at the value that the pair itself has.
+"""
 
 from __future__ import annotations
 
@@ -82,8 +85,11 @@ def picture(panel: Panel, scale: Scale, unit: str, plain: bool, width: int) -> T
 
 def drawn(panel: Panel, scale: Scale, plain: bool, column: Callable[[int], int], columns: int) -> Canvas:
     """The lines of a panel: dots from value to value, then all markers, and the best above them."""
-    known, dot = (PLAIN_MARKERS, ".") if plain else (MARKERS, "·")
+    known, dot, bar = (PLAIN_MARKERS, ".", ":") if plain else (MARKERS, "·", "┊")
     canvas: Canvas = [[(" ", "")] * columns for _ in range(ROWS)]
+    if panel.mark is not None and panel.mark in panel.x:
+        for line_of_canvas in canvas:
+            line_of_canvas[column(list(panel.x).index(panel.mark))] = bar, "dim"
 
     def row(value: float) -> int:
         return round((1 - scale.share(value)) * (ROWS - 1))
@@ -95,7 +101,7 @@ def drawn(panel: Panel, scale: Scale, plain: bool, column: Callable[[int], int],
         for (x0, y0), (x1, y1) in pairwise(spots.values()):
             for x in range(x0, x1 + 1):
                 y = round(y0 + (y1 - y0) * (x - x0) / max(x1 - x0, 1))
-                if canvas[y][x][0] == " ":
+                if canvas[y][x][0] in (" ", bar):
                     canvas[y][x] = dot, style
         markers += [(spot, known[number % len(known)], style) for spot in spots.values()]
         if line.best in spots:

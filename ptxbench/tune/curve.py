@@ -74,8 +74,13 @@ class Curves:
     """Of each variant, what became of the point; the worst of its launches, None where there was none."""
     labels: Mapping[int, Sequence[str]]
     """Labels of a point that forbid a verdict."""
-    marks: Values = field(default_factory=dict)
-    """Values of the swept names to mark in a picture."""
+
+    @property
+    def marks(self) -> Values:
+        """The values that the pair itself has of what is swept: its knobs' defaults, and the size of its own sweep."""
+        pair, values = self.swept.found.pair, self.swept.values
+        own = {**(self.swept.size if pair.sweep else {}), **{knob.name: knob.default for knob in pair.knobs}}
+        return {name: own[name] for name in values if own.get(name) in values[name]}
 
     @property
     def main(self) -> Quantity:
@@ -138,7 +143,7 @@ def separated(best: Reading, others: Sequence[Reading], sign: int) -> list[bool]
 # ---- from cells to readings
 
 
-def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None, sms: int | None = None) -> Curves:
+def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None) -> Curves:
     """What the cells of a sweep come to; `metric`: what the best is by, a figure of the pair or a metric.
 
     Raises UsageError for a metric that there is not.
@@ -157,8 +162,6 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None, sms: 
         i: sorted({label for cell in parts.values() for label in cell.labels} & UNJUDGED)
         for i, parts in enumerate(found)
     }
-    sweep = swept.found.pair.sweep
-    marks = sweep.reserved(sms) if sweep and sms else {}
     return Curves(
         swept,
         variants,
@@ -166,7 +169,6 @@ def curves(swept: Swept, cells: Sequence[Cell], metric: str | None = None, sms: 
         readings,
         {name: [status(parts, name) for parts in found] for name in variants},
         {i: each for i, each in labels.items() if each},
-        {name: value for name, value in marks.items() if name in swept.values},
     )
 
 

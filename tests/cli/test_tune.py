@@ -53,19 +53,20 @@ def test_the_curves_go_to_stdout_and_the_sweep_into_one_file(scale, ptxbench):
 
 EXPECTED = """\
 scale  BLOCK (4) x n (2)
+BLOCK: threads of a CTA; 128 by default
 
 ptx_warp_instructions  PTX instructions that warps executed
 cuda                                              ptx
 (logarithmic)                                     (logarithmic)
 608 │■·············■·············■                608 │■·············■·············■
-    │                                                 │
-    │                                                 │
-    │                                                 │
-148 │                                             148 │
-    │                                                 │
-    │                                                 │
+    │                            ┊                    │                            ┊
+    │                            ┊                    │                            ┊
+    │                            ┊                    │                            ┊
+148 │                            ┊                148 │                            ┊
+    │                            ┊                    │                            ┊
+    │                            ┊                    │                            ┊
     │                      ······●                    │                      ······●
- 36 │★·············●·······                        36 │★·············●·······
+ 36 │★·············●·······      ┊                 36 │★·············●·······      ┊
      32           64            128         2048       32           64            128         2048
                         BLOCK                                             BLOCK
 n  ● 64  ■ 1000  ★ best
@@ -89,7 +90,9 @@ BLOCK    64   1000
  2048     -      -
 
 i cuda: the least ptx_warp_instructions is 38, at BLOCK=32 n=64. The same at BLOCK=64 n=64.
+i cuda at BLOCK=128, as the pair has it: 60 at best, with n=64; 1.58 times the best.
 i ptx: the least ptx_warp_instructions is 36, at BLOCK=32 n=64. The same at BLOCK=64 n=64.
+i ptx at BLOCK=128, as the pair has it: 50 at best, with n=64; 1.39 times the best.
 - Not possible: launch at n=64 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most
   1024 threads. At BLOCK=2048 n=64.
 - Not possible: launch at n=1000 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at

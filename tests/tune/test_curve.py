@@ -175,7 +175,7 @@ def sweep(tmp_path_factory):
 
 def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
     _, swept, run = sweep
-    found = curves(swept, run.cells, sms=SMS)
+    found = curves(swept, run.cells)
     assert [each.name for each in found.quantities] == [
         "total", "copy_bandwidth", "compute_rate", "compute_alone", "interference", "over_serial"
     ]  # fmt: skip
@@ -200,7 +200,7 @@ def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
 
 def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
     _, swept, run = sweep
-    found = curves(swept, run.cells, sms=SMS)
+    found = curves(swept, run.cells)
     for variant in found.variants:
         best = found.best(found.main, variant)
         assert found.points[best.index].at == {"copiers": 4, "chunk": 4096}
@@ -213,7 +213,7 @@ def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
         replace(cell, labels=[LAUNCH_BOUND]) if cell.size.get("copiers") == 4 and cell.size["roles"] == 3 else cell
         for cell in run.cells
     ]
-    found = curves(swept, cells, sms=SMS)
+    found = curves(swept, cells)
     assert found.points[found.best(found.main, "cuda").index].at["copiers"] == 2
 
 
