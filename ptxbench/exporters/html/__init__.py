@@ -25,6 +25,7 @@ from ptxbench.report import COUNTS_NOTICE, plural
 from ptxbench.report.listing import NOT_THE_SAME
 from ptxbench.report.table import default_columns, tells
 from ptxbench.result import Run
+from ptxbench.units import size_words
 
 __all__ = ["LIMIT", "Material", "collect", "render"]
 
@@ -66,6 +67,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         geometry=roofs,
         breakable=breakable,
         plural=plural,
+        size_words=size_words,
         counts_notice=COUNTS_NOTICE,
         not_the_same=NOT_THE_SAME,
         limit=f"{LIMIT / 1e6:g} MB",

@@ -13,15 +13,17 @@ from pathlib import Path
 
 from ptxbench import portability, toolchain
 from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
-from ptxbench.errors import PtxbenchError
+from ptxbench.errors import KernelError, PtxbenchError
 from ptxbench.explanation import Case, Finding, explain
+from ptxbench.explanation.counting import count, size_of
 from ptxbench.listing import Listing, compare, make
 from ptxbench.metrics import REFERENCE
-from ptxbench.pair import Launch
+from ptxbench.pair import Launch, Size
 from ptxbench.portability import Matrix
 from ptxbench.result import BuildReport, Cell, Run
 from ptxbench.runner.events import Step
-from ptxbench.toolchain.lines import annotate
+from ptxbench.toolchain import Build
+from ptxbench.toolchain.lines import Annotated, annotate
 from ptxbench.toolchain.trial import suffix
 from ptxbench.toolchain.trial import targets as known_targets
 
@@ -46,6 +48,8 @@ class Material:
     explained: tuple[Explained, ...] = ()
     matrix: Matrix | None = None
     omitted: tuple[str, ...] = ()
+    counted_at: Size | None = None
+    """Where the lines were counted on the emulator, which some findings are of."""
 
 
 @dataclass(frozen=True)
@@ -78,37 +82,66 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
     pairs = wanted(runs)
     targets = chosen_targets(patterns)
     found, omitted = open_pairs(pairs, kernels)
-    jobs = [(name, source) for name, each in found.items() for source in each.sources]
     whole = [name for name in found if found[name].sources and not omitted[name]]
-    trials = len(targets) * sum(len(found[name].sources) for name in whole)
-    built: dict[str, dict[str, Listing]] = {name: {} for name in pairs}
-    pool = ThreadPoolExecutor(os.cpu_count())
-    try:
-        futures = [pool.submit(listed, source, pairs[name].cell.arch) for name, source in jobs]
-        for done, ((name, source), future) in enumerate(zip(jobs, futures, strict=True)):
-            yield Step(done, len(jobs) + trials, name, source.variant, "build")
-            try:
-                built[name][source.variant] = future.result()
-            except PtxbenchError as error:
-                omitted[name].append(f"No listing of {source.variant}: {error}")
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+    builds = sum(len(each.sources) for each in found.values())
+    total = builds + len(targets) * sum(len(found[name].sources) for name in whole)
+    listings: dict[str, list[Listing]] = {name: [] for name in pairs}
+    for step in built(found, {name: pairs[name].cell.arch for name in found}, listings, omitted):
+        yield replace(step, total=total)
     matrices = {}
     for event in survey(whole, kernels, targets):
         if isinstance(event, Matrix):
             matrices[event.name] = event
         else:
-            yield replace(event, done=event.done + len(jobs), total=len(jobs) + trials)
+            yield replace(event, done=event.done + builds, total=total)
     for name, pair in pairs.items():
-        listings = tuple(built[name].values())
+        there = name in found
         yield Material(
             name,
-            found[name].summary if name in found else "",
-            listings,
-            tuple(explanations(listings, pair.cell)),
+            found[name].summary if there else "",
+            tuple(listings[name]),
+            tuple(explanations(listings[name], pair.cell)),
             matrices.get(name),
-            (*omitted[name], *changed(listings, pair.builds)),
+            (*omitted[name], *changed(listings[name], pair.builds)),
+            size_of(found[name]) if there and any(each.counted for each in listings[name]) else None,
         )
+
+
+def built(
+    found: Mapping[str, Found],
+    archs: Mapping[str, str],
+    listings: Mapping[str, list[Listing]],
+    omitted: Mapping[str, list[str]],
+) -> Iterator[Step]:
+    """Build every variant for its pair's architecture and count its lines, as `show` does.
+
+    Fills `listings`, and `omitted` with what cannot be built or counted, and why.
+    """
+    jobs = [(name, source) for name, each in found.items() for source in each.sources]
+    pool = ThreadPoolExecutor(os.cpu_count())  # the tools run outside the interpreter's lock
+    try:
+        futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in jobs]
+        for done, ((name, source), future) in enumerate(zip(jobs, futures, strict=True)):
+            yield Step(done, len(jobs), name, source.variant, "build")
+            try:
+                build, annotated = future.result()
+            except PtxbenchError as error:
+                omitted[name].append(f"No listing of {source.variant}: {error}")
+                continue
+            try:
+                counted = count(found[name], build, size_of(found[name]))
+            except KernelError as error:
+                omitted[name].append(f"No counts of the lines of {source.variant}: {error}")
+                counted = None
+            listings[name].append(make(build, build.source.read_bytes(), annotated, counted))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
+    """A variant's build, and its SASS with lines. Raises what `toolchain.build` and `annotate` raise."""
+    build = toolchain.build_source(source, arch)
+    return build, annotate(build)
 
 
 def chosen_targets(patterns: Sequence[str] | None) -> tuple[str, ...]:
@@ -143,7 +176,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Fo
             omitted[name].append(f"{NOTHING} {error}")
             continue
         there = [source for source in loaded.sources if source.variant in pair.builds]
-        same = [source for source in there if unchanged(source, pair.builds[source.variant])]
+        same = [source for source in there if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])]
         if others := [source.variant for source in there if source not in same]:
             omitted[name].append(
                 f"No listing of {', '.join(others)}, and no portability: the source is no longer the one that was run."
@@ -161,12 +194,6 @@ def unchanged(source: Source, build: BuildReport) -> bool:
         return False
 
 
-def listed(source: Source, arch: str) -> Listing:
-    """The listing of a variant. Raises what `toolchain.build` and `annotate` raise."""
-    build = toolchain.build_source(source, arch)
-    return make(build, build.source.read_bytes(), annotate(build))
-
-
 def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
     """What the tools of today make otherwise than those of the run did."""
     names = [each.variant for each in listings if differs(each.report, builds[each.variant])]
@@ -179,7 +206,7 @@ def differs(here: BuildReport, there: BuildReport) -> bool:
 
 
 def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
-    """Every variant against the reference, at the launch of the cell."""
+    """Every variant against the reference, at the launch of the cell; executions are of where lines were counted."""
     by_name = {each.variant: each for each in listings}
     reference = by_name.pop(REFERENCE, None)
     launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
