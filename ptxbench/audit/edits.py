@@ -20,7 +20,7 @@ ELEMENT_BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b64":
 MOST_ELEMENTS = 8
 """Of a vector."""
 
-FEWEST_REGISTERS = 16
+FEWEST_REGISTERS = 24
 """Less than that ptxas gives no kernel, whatever `.maxnreg` says."""
 
 STATIC_SHARED_BYTES = 48 << 10
