@@ -5,8 +5,9 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
-from ptxbench.discovery import Found, Source, shown
+from ptxbench.discovery import SUFFIXES, Found, Source, shown
 from ptxbench.errors import PairError
 from ptxbench.pair import Pair
 from ptxbench.substitution import require_fresh
@@ -27,7 +28,7 @@ def turned(found: Found, values: Mapping[str, int]) -> Found:
 def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
     """Raise PairError where a kernel does not follow a knob that others follow, or has another default of it."""
     defaults = {knob.name: knob.default for knob in pair.knobs}
-    used = {source.path: used_by(source, defaults) for source in sources}
+    used = {path: used_by(path, defaults) for source in sources for path in source.files}
     everywhere = set().union(*used.values())
     for path, own in used.items():
         for name in sorted(everywhere - own):
@@ -43,14 +44,14 @@ REMEDY = {
 }
 
 
-def used_by(source: Source, defaults: Mapping[str, int]) -> set[str]:
+def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
     """The knobs that a kernel's file follows. Raises PairError for one whose default there is another."""
     try:
-        text = source.path.read_text(encoding="utf-8", errors="replace")
+        text = path.read_text(encoding="utf-8", errors="replace")
     except OSError as error:
-        raise PairError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
-    name = str(shown(source.path))
-    if source.language == "ptx":
+        raise PairError(f"Cannot read {shown(path)}: {error.strerror}.") from None
+    name = str(shown(path))
+    if path.suffix == SUFFIXES["ptx"]:
         return require_fresh(text, defaults, name)
     used = set()
     for line, knob, default in macros(text):

@@ -32,7 +32,7 @@ class Before:
 
 def spec_of(swept: Swept) -> dict[str, Any]:
     """What the run document says of the sweep; two of one spec, on one device with one set of tools, are the same."""
-    files = sorted({swept.found.path, *(source.path for source in swept.sources)})
+    files = sorted({swept.found.path, *(path for source in swept.sources for path in source.files)})
     digest = hashlib.sha256()
     for path in files:
         digest.update(path.read_bytes())

@@ -57,6 +57,20 @@ def test_a_kernel_that_does_not_follow_a_knob_is_told_with_file_and_line(pair, c
     assert said in str(error.value)
 
 
+def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):
+    folder = knobs_folder(tmp_path)
+    special = folder / "ptx" / "scale.sm_90a.ptx"
+    special.write_text(PTX.replace(".target sm_75", ".target sm_90a"))
+    with pytest.raises(PairError, match=r"scale\.sm_90a\.ptx does not follow the knob BLOCK"):
+        load(folder, "scale")
+    special.write_text(KNOB_PTX.replace(".target sm_75", ".target sm_90a"))
+    found = turned(load(folder, "scale"), {"BLOCK": 64})
+    [ptx] = [source for source in found.sources if source.variant == "ptx"]
+    built = toolchain.build_source(ptx, "sm_90a", "driver")
+    assert built.source == special
+    assert ".maxntid 64" in built.ptx
+
+
 def test_a_knob_of_the_launch_alone_stands_in_no_kernel(tmp_path):
     found = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
     assert turned(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16
