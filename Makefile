@@ -11,12 +11,13 @@ EXTRA ?=
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
-.PHONY: help run test picture pages clean
+.PHONY: help run test picture report-picture pages clean
 
 help:
 	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
 	@echo "make test     install with the tools if need be, then lint, types and all tests"
 	@echo "make picture  draw the picture of the README again, from a run on the emulator"
+	@echo "make report-picture  draw the pictures of docs/report.md again; needs Chromium"
 	@echo "make pages    write figures and listings of docs again, from what the tools make today"
 	@echo "make clean    remove $(VENV) and what builds and tools left behind"
 	@echo
@@ -35,6 +36,9 @@ test: $(VENV)/ready-to-test
 
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py
+
+report-picture: $(VENV)/ready-to-test
+	$(BIN)/python tools/draw_report.py
 
 pages: $(VENV)/ready-to-run
 	$(BIN)/python tools/kernel_pages.py
