@@ -190,12 +190,18 @@ def wrong(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
 
 
 def skipped(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
-    """The same of what was not judged, kernels of one edit and one reason together."""
-    reasons: dict[tuple[str, str], list[str]] = {}
+    """The same of what was not judged: edits of one kernel and one reason together, else kernels of one edit."""
+    kernels: dict[tuple[str, str], list[str]] = {}
     for each in outcomes:
         if each.skipped:
-            reasons.setdefault((each.edit, each.skipped), []).append(f"{each.pair} {each.variant}")
-    for (edit, why), names in reasons.items():
+            kernels.setdefault((f"{each.pair} {each.variant}", each.skipped), []).append(each.edit)
+    edits: dict[tuple[str, str], list[str]] = {}
+    for (kernel, why), of_kernel in kernels.items():
+        if len(of_kernel) > 1:
+            yield "skipped", "dim", f"{kernel}, {len(of_kernel)} edits: {why}"
+        else:
+            edits.setdefault((of_kernel[0], why), []).append(kernel)
+    for (edit, why), names in edits.items():
         more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
         yield "skipped", "dim", f"{edit}, {', '.join(names[:MOST_NAMED])}{more}: {why}"
 

@@ -84,6 +84,16 @@ def test_edits_are_printed_whole_and_each_that_is_not_as_it_must_be_is_named():
     ]
 
 
+def test_a_kernel_that_no_edit_could_be_judged_of_is_named_once():
+    whole = [replace(SKIPPED, edit=edit, skipped="it needs sm_90.") for edit in ("loads split", "labels renamed")]
+    assert lines(Audit(300, 1, outcomes=[CAUGHT, *whole]))[-4:] == [
+        "",
+        "skipped saxpy ptx, 2 edits: it needs sm_90.",
+        "",
+        "Audit: 1 of 1 edits judged as they must be (exit status 0).",
+    ]
+
+
 # what was found, exit status
 STATUSES = [
     (Audit(1, 1, [QUIET]), 0),
