@@ -153,7 +153,8 @@ def command(
         click.echo(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
-    show(found, run, as_json=as_json, outputs=outputs)
+    if run.cells or not error:
+        show(found, run, as_json=as_json, outputs=outputs)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):
         raise each

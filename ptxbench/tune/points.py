@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from ptxbench import environment
 from ptxbench.discovery import Found, Source
 from ptxbench.discovery.knobs import turned
 from ptxbench.discovery.validate import size_problems
@@ -15,7 +16,8 @@ from ptxbench.errors import UsageError, suggestion
 from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
 from ptxbench.runner import Job
-from ptxbench.runner.plan import without_repeats
+from ptxbench.runner.plan import memory_bytes, without_repeats
+from ptxbench.units import si, size_words
 
 Kind = Literal["times", "counts"]
 
@@ -178,4 +180,9 @@ def why_not(pair: Pair, size: Size) -> str | None:
         return "No dimension can be below 0."
     if pair.impossible is not None and (reason := pair.impossible(**size)):
         return reason
-    return next((sentence for _, sentence, _ in size_problems(pair, size)), None)
+    for _, sentence, _ in size_problems(pair, size):
+        return sentence
+    needed, there = memory_bytes(pair, size), environment.memory_bytes()
+    if there is not None and needed > there:
+        return f"The arrays at {size_words(size)} take {si(needed, 'B')}, and this machine has {si(there, 'B')}."
+    return None

@@ -154,10 +154,15 @@ def test_a_kernel_that_is_wrong_at_one_point_ends_with_4(scale, ptxbench):
     assert re.search(r"ptx\s+the least", ran.out) is None or "BLOCK=128" in ran.out
 
 
-def test_a_sweep_without_any_possible_point_has_no_verdict(scale, ptxbench):
-    ran = ptxbench(*TUNE, "--knob", "BLOCK=2048", "--no-save")
+@pytest.mark.parametrize(("knob", "reason"), [
+    ("BLOCK=2048", "A block holds at most 1024 threads."),
+    ("n=99999999999", "The arrays at n=99999999999 take"),
+])  # fmt: skip
+def test_a_sweep_without_any_possible_point_has_no_verdict(knob, reason, scale, ptxbench):
+    ran = ptxbench(*TUNE, "--knob", knob, "--no-save")
     assert ran.status == 5
     assert "Not possible" in ran.out
+    assert reason in words(ran.out)
 
 
 # ---- Ctrl-C
