@@ -323,6 +323,12 @@ def test_a_run_tells_the_same_by_what_it_stored():
     assert [each.kind for each in of_cell(counted, "ptx")] == ["barriers", "same mix"]
 
 
+def test_machine_code_that_nobody_knows_is_not_the_same():
+    unknown = {"sass_sha256": None, "registers": None, "occupancy": None, "opcodes": {}}
+    driver = cell(cuda=variant("cuda", report=unknown), ptx=variant("ptx", report=unknown))
+    assert of_cell(driver, "ptx") == ()
+
+
 def test_of_a_variant_that_was_not_built_a_run_tells_nothing():
     alone = cell(cuda=variant("cuda"), ptx=VariantResult("ptx", BROKEN, "no"))
     assert of_cell(alone, "ptx") == of_cell(cell(cuda=variant("cuda")), "ptx") == ()
@@ -368,6 +374,7 @@ def test_the_findings_of_a_run_are_those_of_its_verified_ptx():
         ("k", {"n": 1}, ["cuda", "ptx.other"], "registers"),
     ]
     assert of_run(run_of(cell(ptx=spilling))) == []
+    assert of_run(run_of(cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling))) == []
     document = json.loads(to_json(run_of(cell(cuda=variant("cuda"), ptx=spilling)), findings=found))
     assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}
 
