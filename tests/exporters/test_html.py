@@ -166,6 +166,16 @@ def test_a_hostile_source_stays_text(emulated, material):
     assert found.text.count(HOSTILE) == 2  # cuda and ptx; cuda@fast has that line as cuda has it
 
 
+@pytest.mark.parametrize(("frame", "told"), [
+    ({"status": "interrupted"}, "Run 0a1b2c3d is not complete (interrupted): what was finished is shown."),
+    ({"assembler": "driver"}, "Run 0a1b2c3d was assembled by the GPU's driver"),
+])  # fmt: skip
+def test_what_must_be_known_of_a_run_stands_at_the_top(frame, told):
+    text = sound(page_of(timed_run(run=frame))).text
+    assert told in text.split("Summary of", 1)[0].split("variants verified")[0]
+    assert told not in read(page_of(timed_run())).text
+
+
 def test_names_that_make_one_anchor_get_two():
     names = [pair.anchor for pair in pair_views([Material("a b"), Material("a-b"), Material("a/b")])]
     assert names == ["pair-a-b", "pair-a-b-2", "pair-a-b-3"]
@@ -188,7 +198,7 @@ def test_the_command_that_makes_a_run_again_has_its_seed_and_is_one_for_a_shell(
     assert "ptxbench run 'a b' --rounds 5 --seed 7" in read(page_of(run)).text
     seeded = timed_run(run={"argv": ["run", "--seed=9"], "seed": 9})
     assert "--seed=9 --seed" not in read(page_of(seeded)).text
-    assert "made again" not in read(page_of(timed_run())).text
+    assert "made again by it" not in read(page_of(timed_run())).text
 
 
 def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says_why(emulated, material):

@@ -80,7 +80,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         title=f"ptxbench: {', '.join(dict.fromkeys(view.name for view in views))}",
         runs=views,
         pairs=pairs,
-        told=list(dropped_words(pairs)),
+        told=[*(each for view in views for each in view.warnings), *dropped_words(pairs)],
         style=style,
         script=script,
         script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",

@@ -15,7 +15,7 @@ from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.report.limits import limits_words
 from ptxbench.report.table import default_columns, tells, trimmed, with_spread
-from ptxbench.result import BITS_DIFFER, VERIFIED, Cell, Run, VariantResult
+from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
 
@@ -100,6 +100,15 @@ class RunView:
     @property
     def name(self) -> str:
         return str(self.run.device.get("name", "unknown device"))
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What must be known before any of it is read."""
+        name = f"Run {self.run.run['id']}"
+        if self.run.run.get("status", COMPLETE) != COMPLETE:
+            yield f"{name} is not complete ({self.run.run['status']}): what was finished is shown."
+        if self.run.run.get("assembler") == "driver":
+            yield f"{name} was assembled by the GPU's driver: the machine code of the listings is that of ptxas."
 
     @property
     def statuses(self) -> Mapping[str, int]:
