@@ -10,6 +10,7 @@ import pytest
 from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, of_run, to_document
 from ptxbench.explanation.finding import Side, percent, relation
 from ptxbench.explanation.loops import of_side
+from ptxbench.explanation.memory import first_place
 from ptxbench.listing import Listing, compare
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, BuildReport, Cell, LaunchReport, Run, VariantResult, to_json
@@ -198,6 +199,20 @@ def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places
 def test_what_hardly_differs_is_not_told():
     near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
     assert of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near]).keys() <= {"same mix", "sectors per request"}
+
+
+def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
+    """NVRTC has unrolled line 20 into the lines 3 to 5 of its PTX; line 7 is of no line of the CUDA C."""
+    counts = {3: GATHER, 4: GATHER, 5: GATHER, 6: LOAD | {"global_load_sectors": 400}, 7: GATHER}
+    whole = listing("cuda", "NOP", counted={line: counters(**each) for line, each in counts.items()})
+    unrolled = dataclasses.replace(whole, language="cuda", path=Path("k.cu"), origin={3: 20, 4: 20, 5: 20, 6: 21})
+    side = Side("cuda", whole.report, {}, listing=unrolled, counts={"ptx_global_load_sectors": 1_680})
+    sums = [(str(place), place.ptx_line, counts["ptx_global_load_sectors"]) for place, counts in side.lines.items()]
+    assert sums == [
+        ("k.cu:20", 3, 960), ("k.cu:21", 6, 400), ("line 7 of the PTX of k.cu", 7, 320),
+    ]  # fmt: skip
+    assert str(first_place(side, "ptx_global_load_sectors")) == "k.cu:20"
+    assert first_place(side, "ptx_barriers") is None
 
 
 def test_a_line_of_few_of_the_sectors_is_not_worth_naming():

@@ -79,11 +79,20 @@ class Side:
         """The sum of these counters; None where they were not counted."""
         return None if self.counts is None else sum(self.counts.get(name, 0) for name in names)
 
-    def by_line(self, *names: str) -> dict[int, int]:
-        """The sum of these counters by line of the PTX, the greatest first; empty where lines were not counted."""
-        lines = self.listing.counted if self.listing else None
-        found = {line: sum(counts.get(name, 0) for name in names) for line, counts in (lines or {}).items()}
-        return dict(sorted(((line, n) for line, n in found.items() if n), key=lambda item: (-item[1], item[0])))
+    @cached_property
+    def lines(self) -> Mapping[Place, Counter[str]]:
+        """The counters of each line of the file, which may be of several lines of the PTX, as of an unrolled loop.
+
+        Its place names the first of these. Empty where lines were not counted.
+        """
+        counted = (self.listing.counted if self.listing else None) or {}
+        places: dict[int | tuple[int], Place] = {}
+        found: dict[Place, Counter[str]] = {}
+        for ptx_line, counts in sorted(counted.items()):
+            place = self.place(ptx_line)
+            first = places.setdefault(place.line or (ptx_line,), place)
+            found.setdefault(first, Counter()).update(counts)
+        return found
 
     def place(self, ptx_line: int) -> Place:
         """Where a line of the PTX comes from."""

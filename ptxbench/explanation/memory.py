@@ -5,7 +5,8 @@ Counted is PTX; sectors, bank conflicts and divergence mostly survive what ptxas
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ptxbench.explanation.finding import Contrast, Finding, Place, Side, percent, relation
 from ptxbench.metrics import CLASSES
@@ -53,33 +54,54 @@ def sectors(contrast: Contrast) -> Iterator[Finding]:
     )
 
 
-Request = tuple[int, str, float, float]
-"""Line of the PTX, `load` or `store`, sectors that a request of it touches, and sectors that its bytes need."""
+class Request(NamedTuple):
+    """What one line asks of global memory: `load` or `store`, sectors a request, and how many its bytes need."""
+
+    place: Place
+    noun: str
+    touched: float
+    needed: float
 
 
 def requests(contrast: Contrast) -> Iterator[Finding]:
-    """The line of a side whose requests touch far more sectors than their bytes need, where the other has none such."""
-    found = [worst_request(side) for side in contrast]
-    if not alike(found):
-        for side, request in zip(contrast, found, strict=True):
-            if request:
-                yield wasteful_request([side], [request])
+    """The lines whose requests touch far more sectors than their bytes need, where one side does so more."""
+    if unlike(*contrast.both(waste)):
+        yield from wasteful_requests(contrast)
 
 
 def requests_of_both(contrast: Contrast) -> Iterator[Finding]:
-    """The same where both sides have one: no difference, and still what their bandwidth is spent on."""
-    found = [worst_request(side) for side in contrast]
-    if alike(found):
-        yield wasteful_request(contrast, [each for each in found if each])
+    """The same where both sides do: no difference, and still what their bandwidth is spent on."""
+    if not unlike(*contrast.both(waste)):
+        yield from wasteful_requests(contrast)
 
 
-def alike(found: Sequence[Request | None]) -> bool:
-    left, right = found
-    return left is not None and right is not None and left[1] == right[1] and not unlike(left[2], right[2])
+def waste(side: Side) -> float:
+    """Sectors that a side touches, over those that its bytes need; 0 where nobody counted."""
+    touched = needed = 0.0
+    for counts in side.lines.values():
+        for noun in ("load", "store"):
+            touched += counts[f"ptx_global_{noun}_sectors"]
+            needed += needed_sectors(counts, noun)
+    return touched / needed if needed else 0.0
+
+
+def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
+    """The fewest sectors that these requests could touch: at least one each."""
+    asked, moved = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_bytes"]
+    return max(asked, moved / SECTOR_BYTES)
+
+
+def wasteful_requests(contrast: Contrast) -> Iterator[Finding]:
+    """The worst line of each side, together where they do the same."""
+    found = [(side, request) for side in contrast if (request := worst_request(side))]
+    alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in found}
+    groups = [found] if len(alike) == 1 else [[each] for each in found]
+    for group in groups:
+        yield wasteful_request([side for side, _ in group], [request for _, request in group])
 
 
 def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding:
-    places = tuple(side.place(request[0]) for side, request in zip(sides, found, strict=True))
+    places = tuple(request.place for request in found)
     _, noun, touched, needed = found[0]
     return Finding(
         "sectors per request",
@@ -87,8 +109,8 @@ def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding
         f"and its bytes would fit in {needed:.3g}.",
         f"A {noun} touches {touched:.3g} sectors for {needed:.3g} of bytes, at {places[0]}.",
         {
-            "sectors per request": {side.name: request[2] for side, request in zip(sides, found, strict=True)},
-            "sectors needed": {side.name: request[3] for side, request in zip(sides, found, strict=True)},
+            "sectors per request": {side.name: request.touched for side, request in zip(sides, found, strict=True)},
+            "sectors needed": {side.name: request.needed for side, request in zip(sides, found, strict=True)},
         },
         places,
     )
@@ -96,22 +118,18 @@ def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding
 
 def worst_request(side: Side) -> Request | None:
     """The line that wastes most, where that is much; None where none does, or lines were not counted."""
-    lines = side.listing.counted if side.listing else None
     total = side.sum(*SECTORS)
-    if not lines or not total:
-        return None
     worst = None
     wasted = 0.0
-    for line, counts in lines.items():
+    for place, counts in side.lines.items():
         for noun in ("load", "store"):
-            asked = counts.get(f"ptx_global_{noun}_requests", 0)
-            touched = counts.get(f"ptx_global_{noun}_sectors", 0)
-            if not asked or touched < WORTH * total:
+            asked, touched = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_sectors"]
+            if not asked or not total or touched < WORTH * total:
                 continue
-            needed = max(1.0, counts.get(f"ptx_global_{noun}_bytes", 0) / asked / SECTOR_BYTES)
-            if touched >= WASTEFUL * needed * asked and touched - needed * asked > wasted:
-                wasted = touched - needed * asked
-                worst = (line, noun, touched / asked, needed)
+            needed = needed_sectors(counts, noun)
+            if touched >= WASTEFUL * needed and touched - needed > wasted:
+                wasted = touched - needed
+                worst = Request(place, noun, touched / asked, needed / asked)
     return worst
 
 
@@ -168,9 +186,10 @@ def divergence(contrast: Contrast) -> Iterator[Finding]:
 
 
 def first_place(side: Side, *names: str) -> Place | None:
-    """Where most of these counters stand; None where lines were not counted."""
-    line = next(iter(side.by_line(*names)), None)
-    return None if line is None else side.place(line)
+    """Where most of these counters stand; None where they are 0 everywhere, or lines were not counted."""
+    sums = {place: sum(counts[name] for name in names) for place, counts in side.lines.items()}
+    most = max(sums, key=lambda place: sums[place], default=None)
+    return most if most and sums[most] else None
 
 
 def barriers(contrast: Contrast) -> Iterator[Finding]:
