@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import cache, errors
-from ptxbench.check.findings import REJECTED, STAGES, Finding, Judgement, StageResult, finding, from_document
+from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document
 from ptxbench.check.source import SUFFIXES, read
-from ptxbench.check.stages import Settings
+from ptxbench.check.stages import Settings, verdict_of
 from ptxbench.errors import PtxbenchError
 
 MOST_ANSWER = 16 << 20
@@ -107,9 +107,10 @@ def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], No
         ending = "time-limit"
     finally:
         end(process)
-    told = endings(ending, process.returncode, task.limits, errors_file)
-    findings.append(finding(current, ending, told))
-    stages.append(StageResult(current, REJECTED, "ended", 0.0))
+    if ending == "crashed" and process.returncode > 0:  # by an exception of ours
+        ending = "judge-failed"
+    findings.append(finding(current, ending, endings(ending, process.returncode, task.limits, errors_file)))
+    stages.append(StageResult(current, verdict_of(findings[-1:]), "ended", 0.0))
     return Judgement(path.name, SUFFIXES[path.suffix], task.pair, task.arch, task.seed, tuple(stages), tuple(findings))
 
 

@@ -28,6 +28,8 @@ from ptxbench.errors import KernelError, ToolMissing
 from ptxbench.pair import Pair, Size
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
+from ptxbench.runner.given import prepare
+from ptxbench.runner.plan import Job
 from ptxbench.toolchain import Build
 from ptxbench.units import size_words
 from ptxbench.verify import agrees, expect, verify
@@ -48,7 +50,7 @@ class Exam:
         self.entry = found.name.replace(".", "_")
         self.arch = arch
         self.seed = seed
-        self.excused: dict[int, str | None] = {}
+        self.excused: dict[tuple[int, bool], str | None] = {}
 
     def drawn(self, purpose: str) -> random.Random:
         """Random numbers for one purpose, the same for every candidate."""
@@ -108,9 +110,9 @@ class Exam:
         return first, second, third
 
     def case(self, size: Size, seed: int, *, integers: bool = False) -> Case:
-        arguments = self.pair.make_arguments(size, seed, integers=integers)
-        label = size_words(size) + (" (whole numbers)" if integers else "")
-        return Case(label, self.pair.launch(**size), arguments, expect(self.pair, arguments, integers=integers))
+        """Data at a size. Raises PairError where the pair's own functions fail."""
+        given = prepare(Job(self.found, (), (size,)), size, seed, integers=integers)
+        return Case(given.where, self.pair.launch(**size), given.arguments, given.expected)
 
     def quietly(self, size: Size, seed: int) -> Case:
         """`case`, whatever the pair's functions print or warn of."""
@@ -159,19 +161,23 @@ class Exam:
                 found[variant] = launch(kernel, self.pair, self.repeated[0], How()).counters
         return found
 
-    def excuse(self, case: Case) -> str | None:
-        """Which of the pair's own variants fails this case too; None if none does. Asked once a case."""
-        if id(case) not in self.excused:
-            failing = (variant for variant, kernel in self.kernels.items() if self.fails(kernel, case))
-            self.excused[id(case)] = next(failing, None)
-        return self.excused[id(case)]
+    def excuse(self, case: Case, *, fault: bool = False) -> str | None:
+        """Which of the pair's own variants fails this case too; None if none does. Asked once a case.
 
-    def fails(self, kernel: Kernel, case: Case) -> bool:
+        `fault`: whether only a launch that does not end well counts as a failure.
+        """
+        key = id(case), fault
+        if key not in self.excused:
+            failing = (variant for variant, kernel in self.kernels.items() if self.fails(kernel, case, fault=fault))
+            self.excused[key] = next(failing, None)
+        return self.excused[key]
+
+    def fails(self, kernel: Kernel, case: Case, *, fault: bool) -> bool:
         try:
             left = launch(kernel, self.pair, case, How())
         except KernelError:
             return True
-        return left.changed is not None or self.wrong(left, case) is not None
+        return not fault and (left.changed is not None or self.wrong(left, case) is not None)
 
     def wrong(self, left: Left, case: Case) -> str | None:
         """The worst element of a launch that is outside its tolerance, in words; None where all agree."""

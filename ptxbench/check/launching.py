@@ -58,13 +58,18 @@ class How:
 
 @dataclass(frozen=True)
 class Left:
-    """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says."""
+    """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
+
+    `approximate` and `models`: as `emulator.Execution` has them.
+    """
 
     outputs: Mapping[str, Array]
     changed: str | None
     counters: Mapping[str, float]
     findings: tuple[Finding, ...]
     notes: tuple[str, ...]
+    approximate: Mapping[str, int]
+    models: Mapping[str, str]
 
 
 def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
@@ -106,4 +111,12 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         None,
     )
     outputs = {name: copies[name] for name in pair.outputs}
-    return Left(outputs, changed, execution.counters, execution.findings, execution.notes)
+    return Left(
+        outputs,
+        changed,
+        execution.counters,
+        execution.findings,
+        execution.notes,
+        execution.approximate,
+        execution.models,
+    )

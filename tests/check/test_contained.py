@@ -1,6 +1,7 @@
 """A judgement in its own process: limits of time and memory, a crash, files that must not be read, Ctrl-C."""
 
 import contextlib
+import dataclasses
 import os
 import signal
 import subprocess
@@ -142,6 +143,13 @@ def test_a_mistake_of_the_pair_is_not_the_candidates(kernels):
     pair.write_text(pair.read_text().replace("PAIR = ", "PAIR = missing or ", 1))
     with pytest.raises(PairError, match="missing"):
         judge(HOSTILE / "honest.ptx", task("scale", kernels))
+
+
+def test_a_mistake_of_the_judge_is_no_verdict_on_the_candidate():
+    wrong = dataclasses.replace(task(), settings=Settings(targets=7))
+    judgement = judge(HOSTILE / "honest.ptx", wrong)
+    assert (judgement.verdict, outcome(judgement)) == ("unjudged", "portability judge-failed")
+    assert "exit status 1: " in judgement.decisive.message
 
 
 def test_an_error_of_the_process_is_one_of_ptxbench_and_no_other():

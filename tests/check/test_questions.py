@@ -123,10 +123,17 @@ def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
     assert all(softmax.excuse(case) is None for case in softmax.check)
 
 
+def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
+    softmax = exam("softmax")
+    beyond = [case for case in softmax.special if softmax.excuse(case)]
+    assert beyond
+    assert [softmax.excuse(case, fault=True) for case in beyond] == [None] * len(beyond)
+
+
 def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
     triad = Exam(exam("triad").found, "sm_90", 3)
     asked = []
-    monkeypatch.setattr(triad, "fails", lambda kernel, case: asked.append(kernel) or True)
+    monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: asked.append(kernel) or True)
     case = triad.check[0]
     assert [triad.excuse(case), triad.excuse(case)] == ["cuda", "cuda"]
     assert len(asked) == 1

@@ -1,0 +1,15 @@
+"""`ptxbench check` on a device: an accepted candidate is timed beside the pair's kernels."""
+
+import json
+
+from ptxbench import discovery
+
+
+def test_a_candidate_that_is_the_pairs_own_ptx_takes_its_time(gpu, ptxbench, tmp_path):
+    path = tmp_path / "mine.ptx"
+    path.write_text("// another file\n" + (discovery.default_kernels() / "ptx" / "triad.ptx").read_text())
+    ran = ptxbench("check", path, "--pair", "triad", "--rounds", "1", "--size", "n=4194304", "--json")
+    (judgement,) = json.loads(ran.out)["candidates"]
+    assert (ran.status, judgement["verdict"]) == (0, "accepted")
+    assert 0.9 < judgement["ratios"]["ptx"]["time"] < 1.1
+    assert next(each["verdict"] for each in judgement["stages"] if each["stage"] == "time") == "passed"
