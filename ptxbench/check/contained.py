@@ -103,6 +103,8 @@ def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], No
                 raise own_error(event["error"], event["message"])
             elif "ended" in event:
                 ending = event["ended"]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=5)  # its own end tells more than the one that we would give it
     except TimeoutError:
         ending = "time-limit"
     finally:

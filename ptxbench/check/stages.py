@@ -284,7 +284,7 @@ class Judge:
             code = "wrong-signature" if known else "no-entry"
             wanted = ", ".join(arg.name for arg in pair.args)
             hint = f"The pair's arguments are {wanted}, in this order." if known else f"Name the kernel '{entry}'."
-            return Told("another", [finding("signature", code, told, line, self.column(line), hint)])
+            return Told("not those of the pair", [finding("signature", code, told, line, self.column(line), hint)])
         return Told(f"{len(pair.args)} parameters, as the pair has them")
 
     def lint(self) -> Told:
