@@ -148,12 +148,11 @@ def counters(**values):
 
 
 def of(left, right):
-    """The findings about two variants whose lines 3 and 7 counted this; as many instructions on both sides."""
+    """The findings about two variants whose lines 3 and 7 counted this."""
     both = [
-        listing(name, "NOP", counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)},
-                sass_sha256=name)
-        for name, lines in (("cuda", left), ("ptx", right))
-    ]  # fmt: skip
+        listing(name, code, counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)})
+        for name, code, lines in (("cuda", "NOP", left), ("ptx", "EXIT", right))
+    ]
     return {each.kind: each for each in explain(Case(compare(*both)))}
 
 
@@ -198,7 +197,14 @@ def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places
 
 def test_what_hardly_differs_is_not_told():
     near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
-    assert of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near]).keys() <= {"same mix", "sectors per request"}
+    found = of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near])
+    assert found.keys() == {"instructions", "sectors per request"}
+
+
+def test_of_the_same_instructions_it_is_no_matter_how_many_they_were_in_ptx():
+    counts = {3: counters(warp_instructions=100)}, {3: counters(warp_instructions=70)}
+    both = [listing(name, *ADD, counted=each) for name, each in zip(("cuda", "ptx"), counts, strict=True)]
+    assert [each.kind for each in explain(Case(compare(*both)))] == ["same mix"]
 
 
 def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():

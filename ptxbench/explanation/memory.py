@@ -210,6 +210,8 @@ def executed(contrast: Contrast) -> Iterator[Finding]:
     counts = contrast.sums("ptx_warp_instructions")
     if counts is None or not all(counts) or not unlike(*counts):
         return
+    if contrast.left.opcodes and contrast.left.opcodes == contrast.right.opcodes:
+        return  # ptxas made the same instructions of both
     (a, b), (before, after) = contrast.names, counts
     text = f"Before ptxas, warps execute {si(after)} PTX instructions in {b}, {si(before)} in {a}"
     share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
