@@ -9,9 +9,10 @@ import pytest
 from ptxbench.exporters import html
 from ptxbench.exporters.html import collect, render
 from ptxbench.exporters.html.charts import axis_of
-from ptxbench.exporters.html.material import Material
+from ptxbench.exporters.html.material import Material, wanted
 from ptxbench.exporters.html.pairs import pair_views
 from ptxbench.exporters.html.roofs import LABEL, roofline_of
+from ptxbench.toolchain import locate
 from tests.exporters.pages import page_of, read, timed_run
 from tests.folders import CUDA, PTX, changed
 from tests.report.test_table import COUNTED, FAILED
@@ -218,6 +219,38 @@ def test_tools_that_make_other_machine_code_than_the_run_had_are_told(emulated, 
     other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
     told = "The tools here make other machine code of ptx than the run's did; the listing shows it."
     assert material(replace(emulated.run, cells=[other])).omitted == (told,)
+
+
+def test_without_sources_findings_are_those_that_the_run_tells_by_itself(emulated, material):
+    run = emulated.run
+    variants = dict(run.cells[0].variants)
+    build = replace(variants["ptx"].build, sass_sha256="other", registers=99)
+    variants["ptx"] = replace(variants["ptx"], build=build)
+    for path in (emulated.kernels / "pairs").iterdir():
+        path.unlink()
+    found = material(replace(run, cells=[replace(run.cells[0], variants=variants)]))
+    [told] = [each for each in found.explained if each.variant == "ptx"]
+    assert told.similarity is None
+    assert "ptx needs 99 registers" in " ".join(each.text for each in told.findings)
+    assert "ptx needs 99 registers" in sound(render([run], [found], {})[0]).text
+    assert "lacks" in found.omitted[0]
+
+
+def test_without_the_tools_there_is_a_page_and_it_says_what_it_lacks(emulated, material, monkeypatch):
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    found = material()
+    assert found.listings == ()
+    assert found.matrix is None
+    told = sound(render([emulated.run], [found], {})[0]).text
+    assert "No portability: No ptxas, which alone knows what a target takes" in told
+    assert "No listing of ptx: No ptxas, which a listing of the machine code needs" in told
+
+
+def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():
+    turned = replace(COUNTED, knobs={"BLOCK": 64})
+    assert wanted([run_of([turned, COUNTED])])["triad"].cell is COUNTED
+    assert wanted([run_of([turned])])["triad"].cell is turned
+    assert "BLOCK = 64" in sound(page_of(run_of([turned, COUNTED]))).text
 
 
 @pytest.mark.parametrize("name", ["../evil", "evil", "/tmp/evil"])

@@ -113,7 +113,7 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         mark = Mark("time", ratio.value, ratio.low, ratio.high)
-        yield Line(cell.pair, size_words(cell.size), variant, (mark,), style_of(style), (figure,))
+        yield Line(cell.pair, size_words(cell.place), variant, (mark,), style_of(style), (figure,))
 
 
 def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
@@ -130,7 +130,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
                 figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in COUNTED)
                 marks = tuple(Mark(kind, value) for kind, value in found.items())
                 style = "same-code" if same_code(cell, variant) else ""
-                yield Line(cell.pair, size_words(cell.size), variant, marks, style, figures)
+                yield Line(cell.pair, size_words(cell.place), variant, marks, style, figures)
 
 
 COUNTED = {"instructions": "ptx_warp_instructions", "sectors": "ptx_global_sectors"}

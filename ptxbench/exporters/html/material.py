@@ -13,8 +13,9 @@ from pathlib import Path
 
 from ptxbench import portability, toolchain
 from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
-from ptxbench.errors import KernelError, PtxbenchError
-from ptxbench.explanation import Case, Finding, explain
+from ptxbench.discovery.knobs import turned
+from ptxbench.errors import PtxbenchError, ToolMissing
+from ptxbench.explanation import Case, Finding, explain, of_cell
 from ptxbench.explanation.counting import count, size_of
 from ptxbench.listing import Listing, compare, make
 from ptxbench.metrics import REFERENCE
@@ -33,8 +34,8 @@ class Explained:
     """What one variant's machine code has unlike that of the reference."""
 
     variant: str
-    similarity: float
-    """The share of the instructions of both that have a partner."""
+    similarity: float | None
+    """The share of the instructions of both that have a partner; None without listings."""
     findings: tuple[Finding, ...]
 
 
@@ -63,11 +64,12 @@ class Wanted:
 
 
 def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
-    """Every pair of the runs, in their order."""
+    """Every pair of the runs, in their order; with no knob turned, if there is such a cell."""
     found: dict[str, Wanted] = {}
     for run in runs:
         for cell in run.cells:
-            if not cell.control and cell.pair not in found:
+            known = found.get(cell.pair)
+            if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
                 builds = {name: each.build for name, each in cell.variants.items() if each.build}
                 found[cell.pair] = Wanted(cell.pair, cell, builds)
     return found
@@ -80,8 +82,13 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
     Raises UsageError for a pattern that matches no target.
     """
     pairs = wanted(runs)
-    targets = chosen_targets(patterns)
     found, omitted = open_pairs(pairs, kernels)
+    targets: tuple[str, ...] = ()
+    try:
+        targets = chosen_targets(patterns)
+    except ToolMissing as missing:
+        for name in found:
+            omitted[name].append(f"No portability: {missing}")
     whole = [name for name in found if found[name].sources and not omitted[name]]
     builds = sum(len(each.sources) for each in found.values())
     total = builds + len(targets) * sum(len(found[name].sources) for name in whole)
@@ -130,7 +137,7 @@ def built(
                 continue
             try:
                 counted = count(found[name], build, size_of(found[name]))
-            except KernelError as error:
+            except PtxbenchError as error:
                 omitted[name].append(f"No counts of the lines of {source.variant}: {error}")
                 counted = None
             listings[name].append(make(build, build.source.read_bytes(), annotated, counted))
@@ -171,7 +178,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Fo
             omitted[name].append(f"{NOTHING} there is no pair of that name in {shown(kernels)}.")
             continue
         try:
-            loaded = load(kernels, name)
+            loaded = turned(load(kernels, name), pair.cell.knobs)
         except PtxbenchError as error:
             omitted[name].append(f"{NOTHING} {error}")
             continue
@@ -206,11 +213,18 @@ def differs(here: BuildReport, there: BuildReport) -> bool:
 
 
 def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
-    """Every variant against the reference, at the launch of the cell; executions are of where lines were counted."""
+    """Every variant of the cell against the reference: by their listings, else by what the run reports of both.
+
+    Executions are of where lines were counted, or of the cell.
+    """
     by_name = {each.variant: each for each in listings}
-    reference = by_name.pop(REFERENCE, None)
+    reference = by_name.get(REFERENCE)
     launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
-    for name, each in by_name.items() if reference else ():
-        assert reference
-        case = Case(compare(reference, each), launch)
-        yield Explained(name, case.difference.similarity, explain(case))
+    for name in cell.variants:
+        if name == REFERENCE:
+            continue
+        if reference and name in by_name:
+            case = Case(compare(reference, by_name[name]), launch)
+            yield Explained(name, case.difference.similarity, explain(case))
+        elif findings := of_cell(cell, name):
+            yield Explained(name, None, findings)

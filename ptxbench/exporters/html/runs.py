@@ -215,7 +215,7 @@ def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval
         ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
         figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
     return SummaryRow(
-        cell.pair, units.size_words(cell.size), variant, result.status, check(result),
+        cell.pair, units.size_words(cell.place), variant, result.status, check(result),
         chip(cell, variant, noise), figures,
     )  # fmt: skip
 
@@ -271,7 +271,7 @@ def table(cell: Cell) -> Table:
     ]
     grid, block = (" × ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
     return Table(
-        "  ".join(f"{name} = {value:,}" for name, value in cell.size.items()),
+        "  ".join(f"{name} = {value:,}" for name, value in cell.place.items()),
         f"{cell.arch}, grid {grid}, block {block}",
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
