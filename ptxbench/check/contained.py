@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import cache, errors
-from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document
+from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document, verdict_of
 from ptxbench.check.source import SUFFIXES, read
-from ptxbench.check.stages import Settings, verdict_of
+from ptxbench.check.stages import Settings
 from ptxbench.errors import PtxbenchError
+from ptxbench.toolchain import sha256
 
 MOST_ANSWER = 16 << 20
 """Bytes that the process may answer with."""
@@ -113,7 +114,16 @@ def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], No
         ending = "judge-failed"
     findings.append(finding(current, ending, endings(ending, process.returncode, task.limits, errors_file)))
     stages.append(StageResult(current, verdict_of(findings[-1:]), "ended", 0.0))
-    return Judgement(path.name, SUFFIXES[path.suffix], task.pair, task.arch, task.seed, tuple(stages), tuple(findings))
+    return Judgement(
+        file=path.name,
+        sha256=sha256(path.read_bytes()),
+        language=SUFFIXES[path.suffix],
+        pair=task.pair,
+        arch=task.arch,
+        seed=task.seed,
+        stages=tuple(stages),
+        findings=tuple(findings),
+    )
 
 
 def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Iterator[Mapping[str, Any]]:

@@ -48,6 +48,13 @@ class Finding:
         return CODES[self.code].gravity
 
 
+MOST_MESSAGE = 1000
+"""Characters; what a tool says of a name of a million is no help to anybody."""
+
+MOST_ALIKE = 10
+"""Findings of one code and stage that are told of, one by one."""
+
+
 def finding(
     stage: str, code: str, message: str, line: int | None = None, column: int | None = None, hint: str = ""
 ) -> Finding:
@@ -55,8 +62,20 @@ def finding(
 
     What the candidate has put into the message cannot control a terminal.
     """
-    shown = "".join(each if each.isprintable() else "?" for each in message)
+    shown = "".join(each if each.isprintable() else "?" for each in message[:MOST_MESSAGE])
     return Finding(stage, code, line, column, shown, hint or CODES[code].hint)
+
+
+class Skip(Exception):
+    """A stage cannot be done here; the text says why."""
+
+
+@dataclass(frozen=True)
+class Told:
+    """A stage that was done: in words, and what was found."""
+
+    words: str
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True)
@@ -74,6 +93,8 @@ class Judgement:
     """All that is known of one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
 
     file: str
+    sha256: str
+    """Of its bytes, so that nobody takes the verdict for that on another text."""
     language: str
     pair: str
     arch: str
@@ -120,3 +141,24 @@ def from_document(document: Mapping[str, Any]) -> Judgement:
     fields["findings"] = tuple(Finding(**{name: each[name] for name in names}) for each in fields["findings"])
     fields["stages"] = tuple(StageResult(**each) for each in fields["stages"])
     return Judgement(**fields)
+
+
+def verdict_of(found: Sequence[Finding]) -> str:
+    gravities = {CODES[each.code].gravity for each in found}
+    return REJECTED if ERROR in gravities else NO_VERDICT if UNJUDGED in gravities else WARNED if found else PASSED
+
+
+def limited(found: Sequence[Finding]) -> tuple[Finding, ...]:
+    """The findings, of each code no more than MOST_ALIKE; the last of these tells how many more there are."""
+    kept: list[Finding] = []
+    alike: dict[str, int] = {}
+    for each in found:
+        alike[each.code] = alike.get(each.code, 0) + 1
+        if alike[each.code] <= MOST_ALIKE:
+            kept.append(each)
+    for code, count in alike.items():
+        if count > MOST_ALIKE:
+            last = max(index for index, each in enumerate(kept) if each.code == code)
+            more = f"{kept[last].message} And {count - MOST_ALIKE:,} more of this code."
+            kept[last] = dataclasses.replace(kept[last], message=more)
+    return tuple(kept)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ptxbench.check.beside import RANKED
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, REJECTED, STAGES, Judgement
-from ptxbench.check.stages import CANDIDATE, RANKED
+from ptxbench.check.stages import CANDIDATE
 
 TIME = "time"
 """The key of the time in the ratios."""

@@ -28,7 +28,7 @@ MOST_NESTING = 100
 """Braces within braces; NVRTC writes up to three."""
 
 FAMILY = re.compile(r"<\s*(0[xX][0-9a-fA-F]+|\d+)U?\s*>")
-BLANK = r"(?:[ \t]|/\*.*?\*/)*"
+BLANK = r"(?:[ \t\f\v\r]|/\*.*?\*/)*"
 INCLUDE = re.compile(
     rf"(?:\#|%:|\?\?=){BLANK}(?P<directive>include_next|include|import|embed)\b{BLANK}(?P<rest>[^\n]*)", re.S
 )

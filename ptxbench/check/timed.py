@@ -26,11 +26,13 @@ from ptxbench.check.findings import (
     finding,
 )
 from ptxbench.check.ranking import TIME
-from ptxbench.check.source import SUFFIXES
+from ptxbench.check.source import SUFFIXES, read
 from ptxbench.check.stages import CANDIDATE
+from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
 from ptxbench.runner import CellDone, DeviceLost, Event, Plan, Step, carry_out, plan_jobs
+from ptxbench.toolchain import sha256
 from ptxbench.units import si
 
 STAGE = "time"
@@ -57,6 +59,8 @@ def with_time(
     """The judgement with what the GPU says in place of its stage `time`; as it is where it was not accepted."""
     if judgement.verdict != ACCEPTED:
         return judgement
+    if sha256(read(candidate)) != judgement.sha256:
+        raise UsageError(f"'{candidate}' has changed since it was judged. Judge it again.")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         kernels = Path(folder) / "kernels"

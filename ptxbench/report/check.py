@@ -14,10 +14,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
+from ptxbench.check.beside import RANKED, WORDS
 from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
 from ptxbench.check.ranking import TIME, time_ratio
-from ptxbench.check.stages import CANDIDATE, RANKED, WORDS
+from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import shown
 from ptxbench.report.comparison import simple_table
 from ptxbench.report.table import WIDEST, paragraphs

@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from ptxbench.check import findings, stages
+from ptxbench.check import beside, findings
+from ptxbench.check.beside import FIGURES
 from ptxbench.check.codes import CODES, ERROR, UNJUDGED, WARNING
 from ptxbench.check.document import document
 from ptxbench.check.findings import STAGES
-from ptxbench.check.stages import FIGURES
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "check.md").read_text()
@@ -50,8 +50,8 @@ def test_every_kind_of_the_sanitizer_is_a_code():
 
 def test_every_figure_and_key_is_explained():
     section = TEXT.partition("## `--json`\n")[2].partition("\n## ")[0]
-    for name in (*FIGURES, *stages.figures.__annotations__):
+    for name in (*FIGURES, *beside.figures.__annotations__):
         assert f"`{name}`" in section or name in ("report", "return")
-    judgement = findings.Judgement("mine.ptx", "ptx", "softmax", "sm_90", 7)
+    judgement = findings.Judgement("mine.ptx", "0", "ptx", "softmax", "sm_90", 7)
     for key in (*document([judgement]), *document([judgement])["candidates"][0]):
         assert f'"{key}"' in section

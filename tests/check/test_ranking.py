@@ -10,13 +10,13 @@ from ptxbench.check.watch import changes
 def accepted(name, sectors, instructions, time=None):
     ratios = {"cuda": {"sectors": 1.0, "instructions": 1.0} | ({"time": time} if time else {})}
     compared = {"candidate": {"sectors": sectors, "instructions": instructions}}
-    return Judgement(name, "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios)
+    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios)
 
 
 def ended(name, stage, code):
     verdict = "unjudged" if code == "unsupported" else "rejected"
     stages = (StageResult("parses", "passed", "", 0.0), StageResult(stage, verdict, "", 0.0))
-    return Judgement(name, "ptx", "triad", "sm_90", 1, stages, (finding(stage, code, "no"),))
+    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, stages, (finding(stage, code, "no"),))
 
 
 def names(*judgements):

@@ -14,8 +14,8 @@ from ptxbench.cli import check
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
-KEYS = ["file", "verdict", "stage", "code", "language", "pair", "arch", "seed", "stages", "findings", "compared",
-        "ratios", "targets", "notes"]  # fmt: skip
+KEYS = ["file", "verdict", "stage", "code", "sha256", "language", "pair", "arch", "seed", "stages", "findings",
+        "compared", "ratios", "targets", "notes"]  # fmt: skip
 FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
 
 

@@ -1,0 +1,50 @@
+"""Where in a candidate's file something stands: a line of its PTX as one of the file, and the column of a line."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.check.findings import Finding, finding
+from ptxbench.execution import Program
+
+
+@dataclass(frozen=True)
+class Places:
+    """Of a file with this content; `program` is its PTX, and knows which line of CUDA C each line is of."""
+
+    content: bytes
+    program: Program
+
+    def at(self, stage: str, code: str, message: str, line: int) -> Finding:
+        """A finding at a line of the PTX (0: at none), told as one of the candidate's file."""
+        own = line or None
+        if own is not None and self.program.language == "cuda":
+            own = self.program.cuda_lines.get(own)
+            if own is None:
+                message = f"{message.removesuffix('.')} (line {line} of the PTX that NVRTC makes)."
+        return finding(stage, code, self.lines_of(message), own, self.column(own))
+
+    def lines_of(self, message: str) -> str:
+        """`message` with the lines of the PTX that it names as those of the CUDA C."""
+        if self.program.language == "ptx" or "that NVRTC makes" in message:
+            return message
+        lines = self.program.cuda_lines
+
+        def own(match: re.Match[str]) -> str:
+            line = lines.get(int(match[1]))
+            return f"line {line}" if line else f"line {match[1]} of the PTX that NVRTC makes"
+
+        return re.sub(r"\bline (\d+)", own, message)
+
+    def column(self, line: int | None) -> int | None:
+        """Where the text of a line begins, from 1."""
+        text = self.lines
+        if not line or line > len(text):
+            return None
+        return len(text[line - 1]) - len(text[line - 1].lstrip()) + 1
+
+    @cached_property
+    def lines(self) -> list[bytes]:
+        return self.content.splitlines()

@@ -1,0 +1,146 @@
+"""From a candidate's text to what the tools make of it: the stages `parses` and `assembles`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ptxbench import toolchain
+from ptxbench.check.findings import Finding, Skip, Told, finding
+from ptxbench.check.places import Places
+from ptxbench.check.source import SUFFIXES, problems
+from ptxbench.emulator import parse as ptx_parser
+from ptxbench.emulator.syntax import Module
+from ptxbench.errors import CompileError, PtxSyntaxError
+from ptxbench.execution import Program
+from ptxbench.toolchain import locate, ptxas, trial
+
+MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
+"""Bytes of variables that are looked at at all: of a CTA, which ptxas then refuses; of a thread, as on any GPU; of the
+module, which is written anew for each of some hundred launches."""
+
+
+@dataclass
+class Text:
+    """A candidate's text, for one architecture. `notes`: what the tools say of it that is no finding."""
+
+    path: Path
+    content: bytes
+    arch: str
+    flags: Sequence[str] = ()
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def language(self) -> str:
+        return SUFFIXES[self.path.suffix]
+
+    def parses(self) -> Told:
+        if found := list(problems(self.content, self.language)):
+            return Told("not read", found)
+        try:
+            module = self.module
+        except CompileError as error:
+            return Told("does not compile", list(self.compile_errors(str(error))))
+        except (PtxSyntaxError, RecursionError, ValueError, OverflowError) as error:
+            return self.unreadable(error)
+        if excess := next(excessive(module), None):
+            variable, told = excess
+            return Told("not read", [self.places.at("parses", "too-much-memory", told, variable.line)])
+        count = sum(len(each.instructions) for each in module.functions.values())
+        kind = "PTX instructions of it" if self.language == "cuda" else "instructions"
+        return Told(f"{count:,} {kind}")
+
+    @cached_property
+    def ptx(self) -> str:
+        if self.language == "ptx":
+            return self.content.decode("ascii")
+        return toolchain.compiled(self.content, self.path, self.arch, self.flags)[0]
+
+    @cached_property
+    def module(self) -> Module:
+        return ptx_parser.parse(self.ptx)
+
+    @cached_property
+    def places(self) -> Places:
+        """Which line of the file each line of the PTX is of."""
+        return Places(self.content, Program(self.path, self.language, self.arch, self.ptx))
+
+    def compile_errors(self, message: str) -> Iterator[Finding]:
+        """NVRTC's first errors, each by itself."""
+        name = re.escape(self.path.name)
+        pattern = rf"{name}:(\d+): (.*?)(?=; {name}:\d+: | and \d+ more\. NVRTC |\. NVRTC |$)"
+        errors = re.findall(pattern, message, re.S) or [("0", message)]
+        for line, told in errors:
+            yield finding("parses", "does-not-compile", one_line(told), int(line) or None)
+
+    def unreadable(self, error: Exception) -> Told:
+        """The emulator cannot read the PTX: whether that is PTX, ptxas decides."""
+        told = one_line(str(error))
+        line = re.match(r"line (\d+): ", told)
+        message = told[line.end() :] if line else told
+        with_line = int(line[1]) if line else 0
+        if isinstance(error, RecursionError):
+            return Told("not read", [finding("parses", "nested-too-deep", "the text is nested too deep to be read.")])
+        tool = locate.program("ptxas")
+        if tool is None:
+            return Told("not read", [self.places.at("parses", "syntax", message, with_line)])
+        try:
+            toolchain.assembled(tool, self.ptx, self.arch)
+        except ptxas.RefusedError as refused:
+            told_by = [self.places.at("parses", "syntax", message, with_line)]
+            told_by += [each for each in self.refusals(str(refused), "parses", "syntax") if each.line]
+            return Told("no PTX", told_by)
+        return Told("not read", [self.places.at("parses", "not-readable", message, with_line)])
+
+    def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:
+        """Each error of ptxas; one that quotes the beginning where it names no line."""
+        found = trial.needs(messages, self.ptx, self.path, self.language)
+        for need in found:
+            instruction = f"{need.instruction}: " if need.instruction else ""
+            needed = f"It requires {need.requires}." if need.requires else ""
+            yield finding(
+                stage, code, f"{instruction}{need.message}.", need.line, self.places.column(need.line), needed
+            )
+        if not found:
+            yield finding(stage, code, f"ptxas makes no machine code of it: {one_line(messages)[:300]}")
+
+    def assembles(self) -> Told:
+        tool = locate.program("ptxas")
+        if tool is None:
+            raise Skip(f"ptxas is not there: {locate.INSTALL}")
+        try:
+            _, messages = toolchain.assembled(tool, self.ptx, self.arch)
+        except ptxas.RefusedError as refused:
+            target = trial.directive(self.ptx, "target")
+            if any(each in str(refused) for each in ptxas.MISMATCHES):
+                told = f"its .target is {target}, which cannot be assembled for {self.arch}."
+                line = next((n for n, text in enumerate(self.ptx.splitlines(), 1) if ".target" in text), None)
+                hint = f"Judge it with --arch {target}, or lower .target."
+                found = finding("assembles", "wrong-target", told, line if self.language == "ptx" else None, 1, hint)
+                return Told("refused", [found])
+            return Told("refused", list(self.refusals(str(refused), "assembles", "refused")))
+        if said := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
+            self.notes.append(f"ptxas says: {one_line(said)[:300]}")
+        return Told(f"for {self.arch}, ptxas {locate.version(tool)}")
+
+
+def excessive(module: Module) -> Iterator[tuple[Any, str]]:
+    """Variables that take more memory than any launch of a pair needs: the largest, and a sentence."""
+    limits = {"shared": MOST_SHARED, "local": MOST_LOCAL, "global": MOST_MODULE, "const": MOST_MODULE}
+    for function in [None, *module.functions.values()]:
+        variables = (module if function is None else function).variables.values()
+        for space, most in limits.items():
+            own = [each for each in variables if each.space == space]
+            total = sum(each.size_bytes for each in own)
+            if total > most:
+                largest = max(own, key=lambda each: each.size_bytes)
+                told = f"'{largest.name}' makes it {total:,} bytes of {space} memory; {most:,} are the most."
+                yield largest, told
+
+
+def one_line(text: str) -> str:
+    return " ".join(text.split())
