@@ -41,7 +41,7 @@ def require_known(words, command=group, parent=None):
         if not words or words[0].startswith("-"):
             command.make_context(command.name, list(words), parent)
             return
-        context = click.Context(command, parent, info_name=command.name)
+        context = click.Context(command, parent, info_name=command.name, **command.context_settings)
         found = command.get_command(context, words[0])
         if found is None:
             raise click.UsageError(f"No such command '{words[0]}'.")
