@@ -213,6 +213,7 @@ def reference(x, a, n):
     err = words(told.decode())
     assert process.returncode == 130
     assert "Traceback" not in err
+    assert "6/60" in err
     assert "Interrupted. 6 of 60 launches are finished; the same command goes on from there." in err
     (path,) = Path("results").rglob("*.sweep.json")
     first = json.loads(path.read_text())
