@@ -78,6 +78,14 @@ def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noi
     assert "A/A control" not in found.text
 
 
+def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_has_none(emulated, material):
+    page = page_of(timed_run())
+    rows = len(re.findall(r"<td class=plot", page))
+    assert rows == 9  # a control and what is broken have none
+    assert len(read(page).all("ellipse")) == 5 * rows
+    assert read(render([emulated.run], [material()], {})[0]).all("ellipse") == []
+
+
 def test_a_time_is_never_beside_a_wrong_result():
     run = timed_run()
     wrong = [

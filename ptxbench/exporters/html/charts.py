@@ -41,7 +41,7 @@ class Axis:
 
     def at(self, value: float) -> float:
         share = (log(value) - log(self.low)) / (log(self.high) - log(self.low))
-        return round(100 * min(max(share, 0.0), 1.0), 2)
+        return round(100 * min(max(share, 0.0), 1.0), 1)
 
     @property
     def ticks(self) -> list[Tick]:
@@ -70,12 +70,13 @@ def axis_of(values: Sequence[float]) -> Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """One ratio: `kind` says of what, `low` and `high` its interval where it has one."""
+    """One ratio: `kind` says of what, `low` and `high` its interval where it has one, `rounds` what each round gave."""
 
     kind: str
     value: float
     low: float | None = None
     high: float | None = None
+    rounds: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
     lines = tuple(timed_lines(cells, noise) if timed else counted_lines(cells))
     if not lines:
         return None
-    values = [value for line in lines for mark in line.marks for value in (mark.value, mark.low, mark.high) if value]
+    marks = [mark for line in lines for mark in line.marks]
+    values = [value for mark in marks for value in (mark.value, mark.low, mark.high, *mark.rounds) if value]
     return Chart(timed, axis_of(values), lines)
 
 
@@ -112,7 +114,8 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         word = verdict(cell, variant, noise).split(":")[0]
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
-        mark = Mark("time", ratio.value, ratio.low, ratio.high)
+        rounds = [exp(each) for each in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
+        mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
         yield Line(cell.pair, size_words(cell.place), variant, (mark,), style_of(style), (figure,))
 
 
