@@ -100,6 +100,17 @@ def test_occupancy_is_that_of_the_launch():
     few, many = listing("cuda", *ADD), listing("ptx", *ADD, registers=128)
     launch = Launch(grid=1, block=256)
     assert told(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
+    shared = listing("ptx", *ADD, shared_bytes=57_344)  # four CTAs of 56 KiB fit an SM
+    assert told(few, shared, launch)["occupancy"] == (
+        "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 50 % against 100 %."
+    )
+    both = {each.kind: each for each in explain(Case(compare(few, listing("ptx", *ADD, registers=128,
+                                                                           shared_bytes=57_344)), launch))}  # fmt: skip
+    assert both["occupancy"].text == (
+        "ptx needs 128 registers, cuda 32; ptx needs 57,344 bytes of shared memory, cuda 0: "
+        "occupancy 25 % against 100 %."
+    )
+    assert both["occupancy"].line == "ptx has occupancy 25 % against 100 % of cuda."
     near = listing("ptx", *ADD, registers=31)
     assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
 

@@ -70,18 +70,27 @@ def remarks(contrast: Contrast) -> Iterator[Finding]:
 
 
 def occupancy(contrast: Contrast) -> Iterator[Finding]:
-    """Registers, where they cost or spare a step of occupancy."""
+    """A step of occupancy that registers or static shared memory cost or spare; all else of the launch is the same."""
     (a, b), before, after = contrast.names, contrast.left.occupancy, contrast.right.occupancy
     if before is None or after is None or before == after:
         return
     figures = {"occupancy": contrast.figures((before, after))}
-    left, right = contrast.left.report.registers, contrast.right.report.registers
+    causes = []
+    for name, noun, left, right in (
+        ("registers", "registers", contrast.left.report.registers, contrast.right.report.registers),
+        (
+            "shared_bytes",
+            "bytes of shared memory",
+            contrast.left.report.shared_bytes,
+            contrast.right.report.shared_bytes,
+        ),
+    ):
+        if left is not None and right is not None and left != right:
+            figures[name] = contrast.figures((left, right))
+            causes.append(f"{b} needs {right:,} {noun}, {a} {left:,}")
     share = f"occupancy {100 * after:.0f} % against {100 * before:.0f} %"
-    if left is None or right is None or left == right:
-        yield Finding("occupancy", f"{b} has {share} of {a}.", "", figures)
-        return
-    figures["registers"] = contrast.figures((left, right))
-    yield Finding("occupancy", f"{b} needs {right} registers, {a} {left}: {share}.", "", figures)
+    text = f"{'; '.join(causes)}: {share}." if causes else f"{b} has {share} of {a}."
+    yield Finding("occupancy", text, f"{b} has {share} of {a}." if len(text) > BRIEF else "", figures)
 
 
 def registers(contrast: Contrast) -> Iterator[Finding]:

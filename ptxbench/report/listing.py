@@ -238,9 +238,13 @@ def columns(difference: Difference) -> list[Column]:
 
 def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
     code = [None if each is None else listing.sass[each.number] for each in found]
+    texts = sass_lines(code)
+    for each, text in zip(found, texts, strict=True):
+        if each is not None and each.kind == EQUAL:
+            text.stylize("dim")  # what differs stands out
     return [
         numbers("", [None if each is None else each.address for each in code], form="04x"),
-        Column(listing.variant, sass_lines(code)),
+        Column(listing.variant, texts),
     ]
 
 

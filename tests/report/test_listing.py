@@ -171,6 +171,19 @@ def test_colours_are_those_of_the_languages_and_gone_where_they_are_not_wanted()
     assert "\x1b[" not in printed(ListingView(CUDA), 160)
 
 
+def test_what_is_equal_stands_back_behind_what_is_not():
+    coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
+    told = printed(DifferenceView(compare(CUDA, PTX)), 100, **coloured).splitlines()
+    (equal,) = [line for line in told if "EXIT" in line]
+    (moved, other) = [line for line in told if "MOV" in line]
+    assert equal.count("\x1b[2;94mEXIT") == 2
+    assert "\x1b[33m~" in moved + other
+    assert "\x1b[94mMOV" in moved
+    (differs,) = [line for line in told if "NOP" in line and "Unlike" not in line]
+    assert "\x1b[1;31m!" in differs
+    assert "\x1b[94mNOP" in differs
+
+
 def test_a_listing_of_other_code_than_is_timed_says_so():
     other = replace(PTX, same_code=False)
     assert NOT_THE_SAME in " ".join(printed(ListingView(other)).split())
