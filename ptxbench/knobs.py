@@ -58,7 +58,8 @@ class Figure:
 
     `needs`: the parts that `formula` takes, in that order; it is not asked where one of them is not there. `of`: what
     it is made of, times or counts; it is not asked where the parts have none. `unit` as a metric has it. `formula` may
-    give None where the number does not exist.
+    give None where the number does not exist. `enough`: the share of the best value with which one may be content; the
+    least value of the first knob that gives it is told. Of figures that are better the higher they are.
     """
 
     name: str
@@ -68,6 +69,7 @@ class Figure:
     needs: Sequence[str]
     description: str
     formula: Callable[..., float | None]
+    enough: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

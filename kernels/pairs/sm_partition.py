@@ -158,7 +158,7 @@ SWEEP = Sweep(
     figures=[
         Figure("total", "s", "lower", "times", ["both"], "time of both roles side by side", lambda both: both.time),
         Figure("copy_bandwidth", "B/s", "higher", "times", ["both"], "bytes read and written, over the copiers' time",
-               copy_bandwidth),
+               copy_bandwidth, enough=0.95),
         Figure("compute_rate", "flop/s", "higher", "times", ["both"], "flops over the computing SMs' time",
                compute_rate),
         Figure("compute_alone", "flop/s", "higher", "times", ["compute"], "the same, while nobody copies",

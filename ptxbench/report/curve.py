@@ -106,10 +106,15 @@ def findings(curves: Curves) -> Iterator[Sentence]:
         if best is not None:
             yield "i", "bold", best_words(curves, variant, best)
             yield from mark_words(curves, variant, best)
+    for quantity in curves.quantities:
+        for variant in curves.variants:
+            if found := curves.enough(quantity, variant):
+                told = f"{100 * found[0]:.0f} % of the greatest {quantity.name} from {where(curves, found[1])} on."
+                yield "i", "", f"{variant}: {told}"
     yield from problems(curves)
     for labels in sorted({tuple(each) for each in curves.labels.values()}):
-        where = [i for i, each in curves.labels.items() if tuple(each) == labels]
-        yield "!", "yellow", f"{', '.join(labels)}, so that no verdict takes them: {listed(curves, where)}."
+        own = [i for i, each in curves.labels.items() if tuple(each) == labels]
+        yield "!", "yellow", f"{', '.join(labels)}, so that no verdict takes them: {listed(curves, own)}."
     if curves.swept.kind == "counts":
         sweep = curves.swept.found.pair.sweep
         cannot = sweep.cannot_know if sweep else ""

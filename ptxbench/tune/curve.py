@@ -106,6 +106,19 @@ class Curves:
         parted = separated(known[index], [known[i] for i in others], sign)
         return Best(index, [i for i, apart in zip(others, parted, strict=True) if not apart])
 
+    def enough(self, quantity: Quantity, variant: str) -> tuple[float, int] | None:
+        """The share of the best value that is enough, and the first point that gives it; None where none is asked."""
+        share = quantity.source.enough if isinstance(quantity.source, Figure) else None
+        best = self.best(quantity, variant)
+        if share is None or best is None:
+            return None
+        readings = self.of(quantity, variant)
+        greatest = readings[best.index]
+        assert greatest
+        x = next(iter(self.swept.values))
+        good = [i for i, each in enumerate(readings) if each and each.value >= share * greatest.value]
+        return share, min(good, key=lambda i: (self.points[i].at[x], i))
+
     def at_marks(self, quantity: Quantity, variant: str) -> int | None:
         """The best point of a variant among those at the marked values; None without marks or values there."""
         sign = -1 if quantity.better == "higher" else 1

@@ -9,6 +9,7 @@ from ptxbench.cli._sweep import perform
 from ptxbench.discovery import load
 from ptxbench.knobs import Part
 from ptxbench.measure import Settings
+from ptxbench.report.curve import findings
 from ptxbench.result import LAUNCH_BOUND
 from ptxbench.runner import Frame, Plan
 from ptxbench.stats import Interval
@@ -205,6 +206,19 @@ def test_the_best_point_of_each_variant_is_named_and_equal_ones_with_it(sweep):
         best = found.best(found.main, variant)
         assert found.points[best.index].at == {"copiers": 4, "chunk": 4096}
         assert [dict(found.points[i].at) for i in best.tied] == [{"copiers": 4, "chunk": 8192}]
+
+
+def test_the_fewest_copiers_that_are_enough_are_told(sweep):
+    """Twice as many copy twice as fast, so that 95 % takes all there are; half of it takes half."""
+    _, swept, run = sweep
+    found = curves(swept, run.cells)
+    [quantity] = [each for each in found.quantities if each.name == "copy_bandwidth"]
+    assert found.enough(quantity, "cuda") == (0.95, 4)
+    half = replace(quantity, source=replace(quantity.source, enough=0.5))
+    assert found.enough(half, "cuda") == (0.5, 2)
+    assert found.enough(found.main, "cuda") is None
+    lines = [text for _, _, text in findings(found)]
+    assert "cuda: 95 % of the greatest copy_bandwidth from copiers=4 chunk=4096 on." in lines
 
 
 def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
