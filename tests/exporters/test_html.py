@@ -103,6 +103,17 @@ def test_a_time_is_never_beside_a_wrong_result():
         assert not re.search(r"\d [µm]s|±|\d\.\d", row)
 
 
+@pytest.mark.parametrize("lost", ["ptx", "cuda"])
+def test_what_is_not_verified_has_no_place_in_a_chart_and_is_held_against_nothing(lost):
+    assert "other code" in page_of(run_of([COUNTED]))
+    assert "<td class=plot" in page_of(run_of([COUNTED]))
+    variants = {**COUNTED.variants, lost: replace(COUNTED.variants[lost], status="wrong", reason="out[2] is 1")}
+    page = page_of(run_of([replace(COUNTED, variants=variants)]))
+    assert "out[2] is 1" in page
+    assert "other code" not in page
+    assert "<td class=plot" not in page
+
+
 def test_a_verdict_is_told_by_sign_and_word_and_not_by_colour_alone():
     page = page_of(timed_run())
     for sign, word in (("▼", "FASTER"), ("▲", "SLOWER"), ("=", "SAME"), ("?", "UNSURE"), ("≡", "same code")):
