@@ -60,6 +60,11 @@ def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a
     for words in ("PTX instructions that warps execute", "and no times", "A model, not a measurement.", "y = a * x",
                   "What the machine code has unlike", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
         assert words in found.text
+    explained = {each.variant: each.findings for each in material().explained}
+    assert explained["ptx"]
+    assert explained["cuda@fast"]
+    assert all(each.text in found.text for each in explained["ptx"])
+    assert all(each.line in found.text for each in explained["cuda@fast"])
     assert "time / cuda" not in found.text
     assert [each["class"] for each in found.all("table") if "code" in each["class"]] == [
         "code cuda", "code ptx", "code cuda"
