@@ -115,16 +115,13 @@ def written_inputs(subject: Subject) -> Iterator[Complaint]:
 
 
 def state(subject: Subject) -> Iterator[Complaint]:
-    """A variable of the module that is written; where nothing tells which are, each whose address is used."""
+    """A variable of the module that is written, at the first place that writes it."""
     variables = {name for name, each in subject.module.variables.items() if each.space == "global"}
     told: set[str] = set()
     for each, names in writes(subject):
         for name in sorted(names & variables - told):
             told.add(name)
-            line = subject.module.variables[name].line
-            yield Complaint(
-                "writable-module-state", line, f"'{name}' is written at line {each.line} and outlives the launch."
-            )
+            yield Complaint("writable-module-state", each.line, f"'{name}' is written, and outlives the launch.")
 
 
 CLOCKS = ("%clock", "%globaltimer", "%pm")

@@ -91,9 +91,9 @@ class Text:
         try:
             toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
-            told_by = [self.places.at("parses", "syntax", message, with_line)]
-            told_by += [each for each in self.refusals(str(refused), "parses", "syntax") if each.line]
-            return Told("no PTX", told_by)
+            own = self.places.at("parses", "syntax", message, with_line)
+            others = [each for each in self.refusals(str(refused), "parses", "syntax") if each.line]
+            return Told("no PTX", [own, *(each for each in others if each.line != own.line)])
         return Told("not read", [self.places.at("parses", "not-readable", message, with_line)])
 
     def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:

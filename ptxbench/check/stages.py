@@ -254,7 +254,8 @@ class Judge:
         told = re.sub(r"; its PTX is saved as .*", ".", str(error))
         line = re.match(r"line (\d+): ", told)
         message = told[line.end() :] if line else told
-        return self.text.places.at(stage, code, f"{case.label}: {message}", int(line[1]) if line else 0)
+        named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits
+        return self.text.places.at(stage, code, f"{case.label}: {message}", int(named[1]) if named else 0)
 
     def sanitizer(self) -> Told:
         found: dict[tuple[str, int | None], Finding] = {}
