@@ -161,10 +161,15 @@ def end(process: subprocess.Popen[bytes]) -> None:
             pipe.close()
 
 
+FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "4"}
+"""A machine of a hundred cores would else take gigabytes of address space for threads that do nothing."""
+
+
 def environment(folder: Path) -> dict[str, str]:
     """Its temporary files go where they are removed, and the cache is where it was although its folder is another."""
     kept = cache.folder()
-    return {**os.environ, "TMPDIR": str(folder), **({"PTXBENCH_CACHE": str(kept.absolute())} if kept else {})}
+    own = {"TMPDIR": str(folder), **({"PTXBENCH_CACHE": str(kept.absolute())} if kept else {})}
+    return {**os.environ, **FEW_THREADS, **own}
 
 
 def own_error(kind: str, message: str) -> PtxbenchError:

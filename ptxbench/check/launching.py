@@ -18,6 +18,9 @@ FUEL = 1 << 20
 
 POISON = 0xFF
 
+THREADS = 2
+"""Of the host, for a launch: each takes address space, which is limited, and a check size is small."""
+
 
 @dataclass(frozen=True)
 class Kernel:
@@ -51,7 +54,7 @@ class How:
 
     placement: int | None = None
     poison: int = POISON
-    threads: int | None = None
+    threads: int = THREADS
     sanitize: bool = False
     fuel: int = FUEL
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -123,6 +122,7 @@ def prepare(
 ) -> tuple[Task, Timing | None]:
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
     import re
+    import secrets
 
     from ptxbench.backends import open_backend
     from ptxbench.check.contained import Limits, Task

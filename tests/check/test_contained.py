@@ -80,6 +80,12 @@ def test_the_limits_hold_for_what_the_process_starts_too():
     assert ran.stdout.split() == [str(2 << 30), "0"]
 
 
+def test_a_machine_of_many_cores_takes_no_more_address_space(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
+    assert contained.environment(tmp_path)["OPENBLAS_NUM_THREADS"] == "2"
+    assert contained.environment(tmp_path)["TMPDIR"] == str(tmp_path)
+
+
 # ---- files
 
 
