@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 
@@ -25,12 +26,16 @@ EXIT_INTERRUPTED = 130
 class Commands(click.Group):
     """The modules of this package, as commands."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    @cached_property
+    def names(self) -> list[str]:
         # not pkgutil, whose import would take as long as all that ptxbench needs for --help
         return sorted(path.stem for path in Path(__path__[0]).glob("*.py") if not path.name.startswith("_"))
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return self.names
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in self.list_commands(ctx):
+        if cmd_name not in self.names:
             return None
         command: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return command

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from datetime import UTC, datetime
 from pathlib import Path
@@ -107,6 +106,8 @@ def command(
          unsure or without a baseline, where the config says fail
       130  interrupted
     """
+    from dataclasses import replace
+
     from ptxbench.cli._confirm import confirm
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
@@ -117,7 +118,7 @@ def command(
 
     config = load_config(config_path)
     if modes:
-        config = dataclasses.replace(config, modes=tuple(dict.fromkeys(modes)))
+        config = replace(config, modes=tuple(dict.fromkeys(modes)))
     if dump_config:
         click.echo(dump(config), nl=False)
         return 0
