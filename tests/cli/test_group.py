@@ -98,7 +98,7 @@ def test_nothing_heavy_is_imported_to_answer(tmp_path, arguments):
     assert (ran.returncode, ran.stderr) == (0, "\n")
 
 
-def test_help_and_list_take_at_most_one_and_a_half_times_the_import_of_click_and_rich(tmp_path):
+def test_help_and_list_take_at_most_three_quarters_more_than_the_import_of_click_and_rich(tmp_path):
     """`list` of one pair; each further one is parsed, and may take 1 ms."""
     # as installed: with byte code, which the first round writes
     environment = {**os.environ, "PYTHONPYCACHEPREFIX": str(tmp_path / "cache")}
@@ -114,7 +114,7 @@ def test_help_and_list_take_at_most_one_and_a_half_times_the_import_of_click_and
             least[i] = min(least[i], time.perf_counter() - start)
         # in turn, and as often as it takes: what else the machine does hits one of them now and another then
         base, for_help, for_one, for_all = least
-        if turn >= 9 and max(for_help, for_one, for_all - 1e-3 * others) <= 1.5 * base:
+        if turn >= 9 and max(for_help, for_one, for_all - 1e-3 * others) <= 1.75 * base:
             return
-    assert max(for_help, for_one) <= 1.5 * base
-    assert for_all <= 1.5 * base + 1e-3 * others
+    assert max(for_help, for_one) <= 1.75 * base
+    assert for_all <= 1.75 * base + 1e-3 * others
