@@ -31,6 +31,9 @@ COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 SWEEP = "sweep"
 """The key of `run` that a sweep of `ptxbench tune` has, and no other run."""
 
+CONTINUES = "continues"
+"""The key of `run` with the id of the interrupted sweep that this one went on with."""
+
 CONFIRMS = "confirms"
 """The key of `run` that names the run whose doubtful rows this one measured once more (`ptxbench gate --confirm`)."""
 

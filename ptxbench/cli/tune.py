@@ -109,6 +109,7 @@ def command(
     from ptxbench.backends import open_backend
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
+    from ptxbench.result import COMPLETE
     from ptxbench.runner import Frame, Plan, document
     from ptxbench.runner.record import calibrated
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
@@ -153,7 +154,7 @@ def command(
         click.echo(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
-    if run.cells or not error:
+    if run.cells or run.run["status"] == COMPLETE:
         show(found, run, as_json=as_json, outputs=outputs)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):

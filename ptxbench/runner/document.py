@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ptxbench import environment, toolchain
-from ptxbench.result import SWEEP, Cell, Run
+from ptxbench.result import CONTINUES, SWEEP, Cell, Run
 from ptxbench.runner.plan import Plan
 
 
@@ -53,6 +53,7 @@ def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
             "assembler": plan.assembler,
             "rounds": plan.rounds if timed else 0,
             **({SWEEP: dict(plan.sweep)} if plan.sweep else {}),
+            **({CONTINUES: plan.continues} if plan.continues else {}),
         },
         tool=environment.tool(),
         source=environment.source(plan.kernels),

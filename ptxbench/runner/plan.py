@@ -70,6 +70,8 @@ class Plan:
     begun: tuple[Cell, ...] = ()
     """Cells of an earlier run, with its first `first_round` rounds, that this one goes on with."""
     first_round: int = 0
+    continues: str = ""
+    """The id of that run."""
     sweep: Mapping[str, Any] = field(default_factory=dict)
     """What `ptxbench tune` says of its run; empty of any other."""
 

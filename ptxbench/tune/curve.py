@@ -14,6 +14,7 @@ from ptxbench.knobs import Figure, Part, Values
 from ptxbench.metrics import BY_NAME, Metric, choose
 from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
+from ptxbench.tune.blame import called
 from ptxbench.tune.points import Point, Swept
 from ptxbench.tune.sweep import Place, place
 
@@ -236,9 +237,14 @@ def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant
     cells = [parts[name] for name in source.needs]
     if source.of == "counts":
         made = [part_of(cell, variant) for cell in cells]
-        value = source.formula(*made) if all(part.counts for part in made) else None
+        value = of_figure(source, swept, made) if all(part.counts for part in made) else None
         return None if value is None else Reading(Interval(value, value, value))
-    return of_rounds({number: source.formula(*made) for number, made in rounds_of(cells, variant).items()})
+    return of_rounds({number: of_figure(source, swept, made) for number, made in rounds_of(cells, variant).items()})
+
+
+def of_figure(figure: Figure, swept: Swept, parts: Sequence[Part]) -> float | None:
+    value: float | None = called(swept.found, f"the figure '{figure.name}'", figure.formula, *parts)
+    return value
 
 
 def verified(cell: Cell, variant: str) -> bool:

@@ -17,6 +17,7 @@ from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
 from ptxbench.runner import Job
 from ptxbench.runner.plan import memory_bytes, without_repeats
+from ptxbench.tune.blame import called
 from ptxbench.units import si, size_words
 
 Kind = Literal["times", "counts"]
@@ -105,7 +106,7 @@ def sweep_of(
     if len(given) > MOST_KNOBS:
         raise UsageError(f"{', '.join(given)} are {len(given)} knobs. Sweep {MOST_KNOBS} at most.")
     knobs = {knob.name for knob in pair.knobs}
-    base = dict(base_size(pair, kind, sms))
+    base = dict(base_size(found, kind, sms))
     for name in given:
         require_known(found, name, [*knobs, *base])
     for name in size:
@@ -135,18 +136,21 @@ def declared(found: Found, sms: int) -> Mapping[str, Sequence[int]]:
     """What the pair says that a sweep tries. Raises UsageError for one that says nothing."""
     pair = found.pair
     if pair.sweep:
-        return pair.sweep.values(sms)
+        found_values: Mapping[str, Sequence[int]] = called(found, "the sweep's values", pair.sweep.values, sms)
+        return found_values
     if not pair.knobs:
         dimensions = ", ".join(pair.bench_sizes[0])
         raise UsageError(f"'{found.name}' declares no knobs. Sweep a dimension with --knob; it has {dimensions}.")
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 
 
-def base_size(pair: Pair, kind: Kind, sms: int) -> Size:
+def base_size(found: Found, kind: Kind, sms: int) -> Size:
     """The size of every point, but for what is swept: that of the pair's sweep, else the first bench size, and on a
     GPU one in the middle."""
+    pair = found.pair
     if pair.sweep:
-        return pair.sweep.size(sms) if kind == "times" else pair.sweep.emulated
+        size: Size = called(found, "the sweep's size", pair.sweep.size, sms) if kind == "times" else pair.sweep.emulated
+        return size
     return pair.bench_sizes[len(pair.bench_sizes) // 2 if kind == "times" else 0]
 
 
@@ -166,20 +170,20 @@ def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[P
         launches, reasons = {}, []
         for name, part in parts.items():
             if name in needed:
-                launch = dict(part(**size))
-                if reason := why_not(pair, launch):
+                launch = dict(called(swept.found, f"the part '{name}'", part, **size))
+                if reason := why_not(swept.found, pair, launch):
                     reasons.append(reason)
                 else:
                     launches[name] = launch
         yield Point(at, own, launches, reasons[0] if reasons else None)
 
 
-def why_not(pair: Pair, size: Size) -> str | None:
-    """Why the pair, with its knobs turned, has no launch of that size; None where it has."""
+def why_not(found: Found, pair: Pair, size: Size) -> str | None:
+    """Why `pair`, which is that of `found` with its knobs turned, has no launch of that size; None where it has."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
-    if pair.impossible is not None and (reason := pair.impossible(**size)):
-        return reason
+    if pair.impossible is not None and (reason := called(found, "impossible", pair.impossible, **size)):
+        return str(reason)
     for _, sentence, _ in size_problems(pair, size):
         return sentence
     needed, there = memory_bytes(pair, size), environment.memory_bytes()

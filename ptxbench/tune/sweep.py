@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench.errors import ResultError
-from ptxbench.result import INTERRUPTED, SWEEP, Cell, Run, from_json
+from ptxbench.result import CONTINUES, INTERRUPTED, SWEEP, Cell, Run, from_json
 from ptxbench.runner import Frame, Plan
 from ptxbench.tune.points import Swept
 
@@ -50,14 +50,20 @@ def finished_before(frame: Frame, folder: Path, tools: Mapping[str, Any]) -> Bef
 
     `tools`: the `toolchain` of a run document that would be written now.
     """
-    for path in sorted(folder.glob(SAVED), reverse=True):
-        try:
-            run = from_json(path.read_text(encoding="utf-8"), str(path))
-        except (OSError, UnicodeDecodeError, ResultError):
-            continue  # whose it is cannot be told, so that it is no sweep to go on with
-        if is_same(run, frame, tools):
-            return Before(path, run) if run.run.get("status") == INTERRUPTED and run.cells else None
-    return None
+    found = [
+        before for path in sorted(folder.glob(SAVED)) if (before := read(path)) and is_same(before.run, frame, tools)
+    ]
+    continued = {before.run.run.get(CONTINUES) for before in found}  # names count seconds, and a sweep may take less
+    last = [before for before in found if before.run.run["id"] not in continued][-1:]
+    return next((each for each in last if each.run.run.get("status") == INTERRUPTED and each.run.cells), None)
+
+
+def read(path: Path) -> Before | None:
+    """A saved sweep; None of a file that cannot be read, for whose it is cannot be told."""
+    try:
+        return Before(path, from_json(path.read_text(encoding="utf-8"), str(path)))
+    except (OSError, UnicodeDecodeError, ResultError):
+        return None
 
 
 def is_same(run: Run, frame: Frame, tools: Mapping[str, Any]) -> bool:
@@ -77,6 +83,7 @@ def plan_of(plan: Plan, swept: Swept, before: Before | None) -> Plan:
     plan = replace(plan, jobs=swept.jobs())
     if before is None:
         return plan
+    plan = replace(plan, continues=before.run.run["id"])
     if swept.kind == "times":
         return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
     done = {place(cell) for cell in before.run.cells}

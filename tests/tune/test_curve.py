@@ -10,7 +10,7 @@ from ptxbench.discovery import load
 from ptxbench.knobs import Part
 from ptxbench.measure import Settings
 from ptxbench.report.curve import findings
-from ptxbench.result import LAUNCH_BOUND
+from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
 from ptxbench.runner import Frame, Plan
 from ptxbench.stats import Interval
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
@@ -232,8 +232,6 @@ def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
 
 
 def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
-    from ptxbench.result import INTERRUPTED, save
-
     frame, swept, run = sweep
     first = [replace(cell, rounds=[one for one in cell.rounds if one.round < 2]) for cell in run.cells]
     save(replace(run, cells=first, run={**run.run, "status": INTERRUPTED}), tmp_path)
@@ -248,8 +246,6 @@ def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
 
 
 def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp_path):
-    from ptxbench.result import INTERRUPTED, save
-
     frame, _, run = sweep
     save(replace(run, run={**run.run, "status": INTERRUPTED}), tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain)
@@ -262,9 +258,18 @@ def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp
     assert finished_before(frame, tmp_path, run.toolchain)
 
 
-def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
-    from ptxbench.result import save
+def test_of_two_sweeps_of_one_second_that_which_went_on_with_the_other_is_the_newer(sweep, tmp_path):
+    frame, _, run = sweep
+    first = {**run.run, "id": "ffffffff", "status": INTERRUPTED}
+    save(replace(run, run=first), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain).run.run["id"] == "ffffffff"
+    save(replace(run, run={**run.run, "id": "00000000", "continues": "ffffffff"}), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain) is None
+    save(replace(run, run={**first, "id": "11111111", "continues": "00000000"}), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain).run.run["id"] == "11111111"
 
+
+def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
     frame, _, run = sweep
     save(run, tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain) is None

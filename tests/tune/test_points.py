@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.discovery import load
-from ptxbench.errors import UsageError
+from ptxbench.errors import PairError, UsageError
 from ptxbench.tune import sweep_of
 from tests.folders import changed, kernels_folder
 from tests.tune.folders import KNOB_PAIR, knobs_folder
@@ -55,6 +55,25 @@ def test_what_the_pair_calls_impossible_is_told_in_its_words(tmp_path):
     )
     swept = swept_of(load(kernels_folder(tmp_path, pair=pair), "scale"), values={"n": (64, 100), "BLOCK": (32, 96)})
     assert [point.reason for point in swept.points] == [None, "Too few.", None, None]
+
+
+FAULTS = [
+    ("impossible=lambda n: 1 // 0,", ":23: impossible fails: ZeroDivisionError: "),
+    ("impossible=lambda n, k: None,", "impossible fails: TypeError"),
+    ("sweep=Sweep(values=lambda sms: 1 // 0, size=dict, emulated={'n': 64}),", "the sweep's values fails: Zero"),
+    ("sweep=Sweep(values=lambda sms: {'n': [1]}, size=dict, emulated={'n': 64}, parts={'a': lambda n: x}),",
+     "the part 'a' fails: NameError"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "said"), FAULTS)
+def test_what_the_functions_of_a_pair_raise_has_file_and_line(field, said, tmp_path):
+    pair = changed(KNOB_PAIR, "    knobs=[", f"    {field}\n    knobs=[").replace("import Knob", "import Knob, Sweep")
+    found = load(kernels_folder(tmp_path, pair=pair), "scale")
+    with pytest.raises(PairError) as error:
+        swept_of(found)
+    assert "scale.py:" in str(error.value)
+    assert said in str(error.value)
 
 
 # values, size, what is said

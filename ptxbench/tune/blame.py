@@ -1,0 +1,19 @@
+"""What a pair's own functions raise in a sweep, as an error with file and line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ptxbench.discovery import Found, shown
+from ptxbench.discovery.execute import describe, line_of
+from ptxbench.errors import PairError
+
+
+def called(found: Found, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """What `function` of the pair gives. Raises PairError for whatever it raises; `what` it is, in a message."""
+    try:
+        return function(*arguments, **named)
+    except Exception as error:
+        line = line_of(error, found.path) or 1
+        raise PairError(f"{shown(found.path)}:{line}: {what} fails: {describe(error)}") from error
