@@ -94,7 +94,7 @@ class Exam:
             for kind, arguments in edged(self.pair, size, drawn.getrandbits(32)):
                 with contextlib.suppress(Exception):  # a reference need not take what the pair never promised
                     found.append(self.given(size, arguments, f", with {kind}"))
-        for size in self.by_cost:
+        for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' being '{first}'" for second, first in one[1].items())
                 found.append(self.given(size, one[0], f", with {names}", one[1]))
