@@ -95,7 +95,6 @@ class Judge:
 
     exam: Exam
     path: Path
-    content: bytes
     settings: Settings = Settings()
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
     ratios: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -105,7 +104,7 @@ class Judge:
     @cached_property
     def text(self) -> Text:
         """The candidate's text, which the first stages read."""
-        return Text(self.path, self.content, self.exam.arch, self.settings.flags)
+        return Text(self.path, self.path.read_bytes(), self.exam.arch, self.settings.flags)
 
     def judge(
         self,
@@ -133,7 +132,7 @@ class Judge:
                 break
         return Judgement(
             file=self.path.name,
-            sha256=toolchain.sha256(self.content),
+            sha256=toolchain.sha256(self.text.content),
             language=self.text.language,
             pair=self.exam.found.name,
             arch=self.exam.arch,

@@ -48,7 +48,7 @@ def main(task: Mapping[str, Any], answers: Any) -> None:
     path = Path(task["path"])
     try:
         exam = Exam(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
-        judgement = Judge(exam, path, path.read_bytes(), Settings(**task["settings"])).judge(
+        judgement = Judge(exam, path, Settings(**task["settings"])).judge(
             lambda stage: tell(begin=stage),
             lambda result, found: tell(
                 done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]

@@ -1,6 +1,8 @@
 """Judges candidates in this process: what came of it, as "STAGE CODE", and one exam for all candidates of a pair."""
 
 import functools
+import tempfile
+from pathlib import Path
 
 from ptxbench import discovery
 from ptxbench.check.exam import Exam
@@ -19,8 +21,11 @@ def exam(name, seed=SEED, arch="sm_90"):
 
 def judged(path, name, content=None, seed=SEED, **settings):
     """The judgement on a file, or on `content` under its name, against a shipped pair."""
-    text = path.read_bytes() if content is None else content
-    return Judge(exam(name, seed), path, text, Settings(**settings)).judge()
+    with tempfile.TemporaryDirectory() as folder:
+        own = path if content is None else Path(folder) / path.name
+        if content is not None:
+            own.write_bytes(content)
+        return Judge(exam(name, seed), own, Settings(**settings)).judge()
 
 
 def outcome(judgement):

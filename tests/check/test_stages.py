@@ -1,0 +1,124 @@
+"""What the stages tell beside rejections: warnings, what cannot be judged, what is left out without a tool."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench import discovery
+from ptxbench.check.beside import heavier, slower
+from ptxbench.check.exam import Exam
+from ptxbench.check.launching import How
+from ptxbench.check.stages import Judge
+from ptxbench.result import BuildReport
+from ptxbench.toolchain import locate
+from tests.check.judging import exam, judged, outcome
+from tests.folders import CUDA, PTX, changed
+
+HOSTILE = Path(__file__).with_name("hostile")
+HONEST = (HOSTILE / "honest.ptx").read_text()
+HONEST_CU = (HOSTILE / "honest.cu").read_text()
+
+
+def codes(judgement):
+    return [each.code for each in judgement.findings]
+
+
+def honest(text, **settings):
+    return judged(HOSTILE / "honest.ptx", "triad", text.encode(), **settings)
+
+
+def test_ptx_that_ptxas_takes_and_the_emulator_cannot_read_is_left_without_a_verdict():
+    judgement = honest(HONEST.replace("    .reg .u64   %a", "    .reg .v2 .u32 %both;\n    .reg .u64   %a", 1))
+    assert outcome(judgement) == "parses not-readable"
+    assert judgement.verdict == "unjudged"
+    assert judgement.decisive.line == 13
+
+
+def test_inline_ptx_in_cuda_c_is_told_of():
+    text = HONEST_CU.replace("const unsigned i", 'asm volatile("nanosleep.u32 1;");\n        const unsigned i')
+    judgement = judged(HOSTILE / "honest.cu", "triad", text.encode())
+    assert judgement.verdict == "accepted"
+    told = next(each for each in judgement.findings if each.code == "inline-asm")
+    assert told.line == 10
+
+
+def test_a_kernel_that_executes_more_than_every_variant_is_told_so():
+    judgement = honest(HONEST)
+    assert "slower-counts" in codes(judgement)
+    assert judgement.ratios["ptx"]["instructions"] > 1.5
+    assert slower({"cuda": {"sectors": 1.0, "instructions": 2.0}, "ptx": {"instructions": 0.9}}, "n=1") is not None
+    assert list(slower({"cuda": {"instructions": 2.0}, "ptx": {"instructions": 0.9}}, "n=1")) == []
+    assert list(slower({}, "n=1")) == []
+
+
+def test_targets_that_only_the_pairs_ptx_reaches_are_told():
+    judgement = honest(HONEST.replace("sm_75", "sm_90").replace("6.3", "7.8"), targets=("sm_75", "sm_90"))
+    assert judgement.targets == {"sm_75": False, "sm_90": True}
+    told = next(each for each in judgement.findings if each.code == "fewer-targets")
+    assert told.message.startswith("sm_75: ")
+    assert judgement.verdict == "accepted"
+
+
+BUILT = BuildReport("0", "1", "same", 32, 0, 0, 0, 1024, 1.0, {"total": 9})
+
+
+@pytest.mark.parametrize(
+    ("changes", "found"),
+    [
+        ({},                                                 ["same-code"]),
+        ({"sass_sha256": "other"},                           []),
+        ({"sass_sha256": None},                              []),                  # no nvdisasm
+        ({"sass_sha256": "other", "spill_load_bytes": 4},    ["spills"]),
+        ({"sass_sha256": "other", "occupancy": 0.5},         ["more-registers"]),
+        ({"sass_sha256": "other", "occupancy": 0.0},         ["cannot-launch"]),
+        ({"sass_sha256": "other", "occupancy": None},        []),                  # an architecture of unknown limits
+    ],
+)  # fmt: skip
+def test_what_the_tools_report_is_held_against_the_pairs_variants(changes, found):
+    own = dataclasses.replace(BUILT, **changes)
+    assert [each.code for each in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
+
+
+def test_other_bits_within_the_tolerance_are_a_warning():
+    judge = Judge(exam("triad"), HOSTILE / "honest.ptx")
+    case = exam("triad").check[2]
+    first = judge.launch(case, How())
+    rounded = first.outputs["a"]
+    exact = case.expected.outputs["a"]  # on whose other side the second nearest float lies, within an ulp too
+    nudged = dataclasses.replace(
+        first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
+    )
+    (found,) = judge.differs("depends-on-address", first, nudged, case, "elsewhere")
+    assert (found.code, found.gravity) == ("bits-differ", "warning")
+    assert list(judge.differs("depends-on-address", first, first, case, "elsewhere")) == []
+    far = dataclasses.replace(first, outputs={"a": first.outputs["a"] + 1})
+    assert [each.code for each in judge.differs("depends-on-threads", first, far, case, "")] == ["depends-on-threads"]
+
+
+def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, tmp_path):
+    path = kernels / "ptx" / "scale.ptx"
+    path.write_text(PTX.replace("%value, %value, %a;", "%value, %value, %value;"))
+    (kernels / "cuda" / "scale.cu").write_text(changed(CUDA, "a * x[i]", "x[i] * x[i]"))
+    scale = Exam(discovery.load(kernels, "scale"), "sm_90", 1)
+    judgement = Judge(scale, path).judge()
+    assert (judgement.verdict, outcome(judgement)) == ("unjudged", "results nothing-counts")
+
+
+def test_without_ptxas_what_it_tells_is_left_out(monkeypatch):
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    judgement = Judge(Exam(exam("triad").found, "sm_90", 5), HOSTILE / "honest.ptx").judge()
+    verdicts = {each.stage: each.verdict for each in judgement.stages}
+    assert judgement.verdict == "accepted"
+    assert [stage for stage, verdict in verdicts.items() if verdict == "skipped"] == [
+        "assembles", "resources", "time", "portability",
+    ]  # fmt: skip
+
+
+def test_sums_that_are_modelled_and_functions_that_are_ideal_are_noted():
+    ptx = exam("hgemm_mma").found
+    source = next(each for each in ptx.sources if each.variant == "ptx")
+    assert any("adds up by a model of sm_90" in note for note in judged(source.path, "hgemm_mma").notes)
+    softmax = next(each for each in exam("softmax").found.sources if each.variant == "ptx")
+    assert any(note.startswith("ex2.approx") for note in judged(softmax.path, "softmax").notes)
