@@ -47,10 +47,10 @@ def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(t
 def test_a_compilation_that_does_not_end_is_ended(tmp_path):
     (tmp_path / "bomb.cu").write_text(HONEST_CU.replace("extern", BOMB + "extern", 1))
     started = time.monotonic()
-    judgement = judge(tmp_path / "bomb.cu", task(seconds=4))
+    judgement = judge(tmp_path / "bomb.cu", task(seconds=2))
     assert time.monotonic() - started < 30
     assert outcome(judgement) in ("parses time-limit", "parses memory-limit")
-    assert judgement.decisive.message == "not done after 4 s."
+    assert judgement.decisive.message == "not done after 2 s."
 
 
 def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
@@ -207,7 +207,10 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(monkeypatch):
     monkeypatch.setattr(contained.subprocess, "Popen", remember)
     with pytest.raises(KeyboardInterrupt):
         judge(HOSTILE / "never_ends.ptx", task(), interrupt)
-    assert living(started[0].pid) == []
+    deadline = time.monotonic() + 10  # killed is not yet gone
+    while left := living(started[0].pid):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
 
 
 def test_a_process_that_dies_costs_the_candidate_alone_and_says_how():
