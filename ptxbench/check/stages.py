@@ -124,6 +124,9 @@ class Judge:
                 verdict = verdict_of(found)
             except Skip as skip:
                 words, verdict = str(skip), SKIPPED
+            except KernelError as error:  # what passed a stage before should not fail in this one
+                words, found = "failed", (finding(stage, "judge-failed", str(error)),)
+                verdict = verdict_of(found)
             stages.append(StageResult(stage, verdict, words, round(time.monotonic() - started, 3)))
             found = limited(found)
             findings += found
