@@ -85,6 +85,9 @@ CODES = {
              "A vector access to a variable at a place that is no multiple of the vector's bytes: it faults, or "
              "does so by luck alone not.",
              "Align the variable with .align, and the offset."),
+        Code("needs-clusters", "lint", ERROR,
+             "The entry asks for clusters, and a pair's launch has none: it fails where they do not divide the grid.",
+             "Leave out .reqnctapercluster, in CUDA C __cluster_dims__."),
         Code("odd-vector-offset", "lint", WARNING,
              "A vector access whose constant offset is no multiple of the vector's bytes.",
              "It faults unless the register makes up for it; see what it holds."),

@@ -162,6 +162,14 @@ def dropped_setmaxnreg(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("setmaxnreg-dropped", each.line, f"{each.opcode} in an entry without .minnctapersm.")
 
 
+def clusters(subject: Subject) -> Iterator[Complaint]:
+    """The emulator runs CTAs one by one whatever the entry says, so that it would not notice."""
+    wanted = subject.function.directives.get(".reqnctapercluster", ())
+    if any(each > 1 for each in wanted):
+        told = f".reqnctapercluster {', '.join(map(str, wanted))}: the pair's launch has no clusters."
+        yield Complaint("needs-clusters", subject.function.line, told)
+
+
 CONTRACTABLE = re.compile(r"(mul|add|sub)((?:\.ftz|\.sat)*)\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64)$")
 
 
@@ -213,6 +221,7 @@ RULES = (
     special("reads-hardware", HARDWARE, "tells where the kernel runs"),
     masks,
     dropped_setmaxnreg,
+    clusters,
     contraction,
     vectors,
 )

@@ -106,6 +106,11 @@ def test_setmaxnreg_needs_a_bound_of_the_ctas(directives, expected):
     assert codes("setmaxnreg.inc.sync.aligned.u32 240;", directives) == expected
 
 
+@pytest.mark.parametrize(("sizes", "expected"), [("2", ["needs-clusters"]), ("1, 4, 1", ["needs-clusters"]), ("1", [])])
+def test_a_pairs_launch_has_no_clusters(sizes, expected):
+    assert codes("ret;", f" .reqnctapercluster {sizes}") == expected
+
+
 def test_a_kernel_beside_the_pairs_own_is_not_read():
     other = TEXT.format(line="mov.u32 %a, %clock;", directives="")
     assert lint(parse(other), "another", ARGS) == []
