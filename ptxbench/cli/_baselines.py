@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ptxbench.errors import ResultError
+
 if TYPE_CHECKING:
     from ptxbench.result import Run
 
@@ -36,4 +38,9 @@ def load_baseline(run: Run, folder: Path) -> Run | None:
     from ptxbench.cli._runs import load_run
 
     path = baseline_path(run, folder)
-    return load_run(str(path), folder) if path.exists() else None
+    if not path.exists():
+        return None
+    try:
+        return load_run(str(path), folder)
+    except ResultError as error:
+        raise ResultError(f"{error} Bring back the committed one, or delete it and set another.") from None

@@ -141,9 +141,9 @@ def command(
         click.echo(to_json(judged), nl=False)
     else:
         show(judged)
-    tell_github(judged)
     for path, export in exporters:
         write(export(judged), path, replace=True)
+    tell_github(judged)
     return judged.code
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -62,6 +63,9 @@ class PairRules:
     limits: Limits = field(default_factory=Limits)
     by_arch: Mapping[str, Limits] = field(default_factory=dict)
 
+    def covers(self, pair: str, variant: str) -> bool:
+        return fnmatchcase(pair, self.match) and fnmatchcase(variant, self.variant)
+
 
 @dataclass(frozen=True)
 class Waiver:
@@ -105,7 +109,7 @@ class Config:
         """What holds for a variant: later tables win, and in each table the architecture's own."""
         found = Limits()
         for rules in self.pairs:
-            if fnmatchcase(pair, rules.match) and fnmatchcase(variant, rules.variant):
+            if rules.covers(pair, variant):
                 found = found.under(rules.limits).under(rules.by_arch.get(arch, Limits()))
         return found
 
@@ -136,13 +140,13 @@ def share(value: Any, where: str) -> float:
 
 
 def above_zero(value: Any, where: str) -> float:
-    if not is_number(value) or not 0 < value < float("inf"):
+    if not is_number(value) or value <= 0:
         raise wrong(where, "a number above 0", value)
     return float(value)
 
 
 def at_least_zero(value: Any, where: str) -> float:
-    if not is_number(value) or not 0 <= value < float("inf"):
+    if not is_number(value) or value < 0:
         raise wrong(where, "a number from 0 on", value)
     return float(value)
 
@@ -154,7 +158,8 @@ def enough_rounds(value: Any, where: str) -> int:
 
 
 def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is a finite number that a float can hold: an integer of TOML has any length."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def text(value: Any, where: str) -> str:

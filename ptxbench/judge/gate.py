@@ -10,16 +10,24 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ptxbench.errors import UsageError
 from ptxbench.judge.canary import CONTROL_OFF
 from ptxbench.judge.causes import explain
 from ptxbench.judge.code import Moves, move
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.comparison import Comparison, is_timed, judge_runs
 from ptxbench.judge.config import Config, Waiver
-from ptxbench.judge.limits import counter_limits, ratio_limits, row_rule, rule_for
+from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP, counter_limits, ratio_limits, row_rule, rule_for
+from ptxbench.judge.problems import (
+    Problem,
+    idle_rules,
+    not_measured,
+    nothing_judged,
+    require_toolchain,
+    standing_in_the_way,
+)
 from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
 from ptxbench.judge.rules import RULES, code_rows, held
+from ptxbench.judge.statuses import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
@@ -36,13 +44,7 @@ from ptxbench.judge.verdicts import (
     WAIVED,
     WITHIN,
 )
-from ptxbench.result import BIASED, COMPLETE, VERIFIED, Run
-
-GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
-"""Exit statuses, which are API."""
-
-PRECEDENCE = (WRONG_KERNEL, REGRESSION, NO_VERDICT, GOOD)
-"""Of several, the first. USAGE comes before all: it ends the command before anything is judged."""
+from ptxbench.result import BIASED, VERIFIED, Run
 
 ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, REFERENCE_MOVED, WAIVED, FIXED,
          IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
@@ -70,15 +72,6 @@ class Judged:
     @property
     def outcome(self) -> str:
         return "FAIL" if self.code else "warn" if self.warns else "pass"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Something that is no row's and stands in the way of a verdict."""
-
-    text: str
-    remedy: str
-    code: int = NO_VERDICT
 
 
 @dataclass(frozen=True)
@@ -127,7 +120,7 @@ def gate(head: Run, base: Run | None, config: Config) -> Gate:
         require_toolchain(head, config)
     before = base or dataclasses.replace(head, cells=())
     matches = match_cells(before, head)
-    problems = list(standing_in_the_way(head, base, config, modes))
+    problems = [*standing_in_the_way(head, base, config, modes), *idle_rules(config, matches)]
     found = [Judged(row) for match in matches for row in verification(match)]
     comparisons = []
     for mode in modes:
@@ -147,6 +140,9 @@ def gate(head: Run, base: Run | None, config: Config) -> Gate:
     rows = [dataclasses.replace(each, explanation=explain(each.row, matches)) for each in rows]
     if not any(counts_as_judged(each, base, modes) for each in rows):
         problems.append(Problem("Nothing was judged.", nothing_judged(head, base)))
+    else:
+        given = {mode_of(each) for each in rows if counts_as_judged(each, base, modes)}
+        problems += not_measured(given, head, base, config)
     used = [each.waiver for each in rows]
     unused = [each for each in config.waivers if each not in used]
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
@@ -165,51 +161,9 @@ def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) ->
     return row.verdict in JUDGED or judged.waiver is not None
 
 
-# ---- what is no row's
-
-
-def require_toolchain(head: Run, config: Config) -> None:
-    for tool, wanted in config.toolchain.items():
-        if (found := head.toolchain.get(tool)) != wanted:
-            raise UsageError(
-                f"The run was built with {tool} {found or 'of an unknown version'}; the config insists on {wanted}. "
-                f"Install that one, or change 'toolchain' and set the baseline anew."
-            )
-
-
-def standing_in_the_way(head: Run, base: Run | None, config: Config, modes: Sequence[Mode]) -> Iterator[Problem]:
-    """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
-    if (status := head.run.get("status", COMPLETE)) != COMPLETE:
-        yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
-    first = NO_VERDICT if config.first_run == "fail" else GOOD
-    if base is None:
-        yield Problem(
-            "There is no baseline: only limits and verification are judged.",
-            f"ptxbench baseline set {head.run['id']} --reason TEXT",
-            first,
-        )
-    for mode in modes:
-        if mode == "counters":
-            continue
-        if not is_timed(head):
-            yield Problem(
-                f"The {mode} gate is asked for, and the run has no times.",
-                "Run on a GPU, or ask for --mode counters.",
-            )
-        elif base and not is_timed(base):
-            yield Problem(
-                f"The baseline has no times: the {mode} is held against limits alone.",
-                f"ptxbench baseline set {head.run['id']} --reason TEXT",
-                first,
-            )
-
-
-def nothing_judged(head: Run, base: Run | None) -> str:
-    if not head.cells:
-        return "The run is empty. Check which pairs it was asked to run."
-    if base is None:
-        return "Set a baseline, or give limits in ptxbench.toml."
-    return "The other findings say why."
+def mode_of(judged: Judged) -> Mode:
+    metric = judged.row.metric
+    return "time" if metric == "time" else "ratio" if metric in ("ratio", MAX_RATIO, MIN_SPEEDUP) else "counters"
 
 
 # ---- rows

@@ -12,17 +12,10 @@ from math import inf, log
 from ptxbench import units
 from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, UNSURE, Row
 from ptxbench.judge.comparable import run_differences
-from ptxbench.judge.gate import (
-    GOOD,
-    NO_VERDICT,
-    ORDER,
-    REGRESSION,
-    WRONG_KERNEL,
-    Gate,
-    Judged,
-)
+from ptxbench.judge.gate import ORDER, Gate, Judged
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.judge.rules import RULES
+from ptxbench.judge.statuses import GOOD, NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement

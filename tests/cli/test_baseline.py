@@ -85,6 +85,16 @@ def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbenc
     assert PATH.read_text() == before
 
 
+def test_a_damaged_one_is_not_written_over_and_the_way_out_is_told(ptxbench):
+    PATH.parent.mkdir()
+    PATH.write_text('{"schema": ')
+    ran = put(ptxbench, BASE)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err.endswith("Bring back the committed one, or delete it and set another.\n")
+    PATH.unlink()
+    assert put(ptxbench, BASE).status == 0
+
+
 def test_a_reason_is_asked_for(ptxbench):
     ran = ptxbench("baseline", "set", saved(BASE))
     assert (ran.status, "Missing option '--reason'" in ran.err) == (2, True)

@@ -217,6 +217,28 @@ def test_a_mode_that_is_named_is_owed_a_verdict(ptxbench, mode):
     assert judged(ptxbench, BASE, config=f'version = 1\n[gate]\nmode = ["{mode}", "counters"]').status == 5
 
 
+@pytest.mark.parametrize("mode", ["ratio", "time"])
+def test_a_mode_that_is_named_and_only_unsure_is_not_green_by_the_counters_of_another(ptxbench, mode):
+    head = timed({"cuda": Kernel(50, "B"), "ptx": Kernel(50, "B")}, 4)  # rounds: too few
+    ran = judged(ptxbench, head, TIMED, "--mode", mode, "--mode", "counters")
+    assert ran.status == 5
+    assert f"Nothing was judged by the {mode} gate, which is asked for." in ran.out
+    assert judged(ptxbench, timed(EQUAL), TIMED, "--mode", mode, "--mode", "counters").status == 0
+
+
+@pytest.mark.parametrize(("rule", "told"), [
+    ('match = "traid"', "The [[pair]] 'traid' limits nothing: neither run has such a kernel.", ),
+    ('match = "triad"\nvariant = "pxt"', "The [[pair]] 'triad', variant 'pxt', limits nothing: neither run has such"),
+])  # fmt: skip
+def test_a_rule_for_a_kernel_that_is_not_there_is_told(ptxbench, rule, told):
+    config = "version = 1\n[[pair]]\n{}\ncounters = {{ max_registers = 1 }}"
+    ran = judged(ptxbench, BASE, config=config.format(rule))
+    assert ran.status == 0  # another job may have that kernel
+    assert told in ran.out
+    assert "take it out. Did you mean 'triad'?" in ran.out
+    assert "limits nothing" not in judged(ptxbench, BASE, config=config.format('match = "*"')).out
+
+
 def test_ratios_without_a_baseline_and_without_limits_are_nothing_to_gate(ptxbench):
     run = timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}})
     ran = judged(ptxbench, run, None, "--mode", "ratio")
@@ -423,6 +445,7 @@ def test_a_damaged_baseline_is_told_before_the_pairs_run(ptxbench, kernels, text
     for arguments in ([], ["--confirm"]):
         ran = ptxbench("gate", "--kernels", kernels, *arguments)
         assert (ran.status, ran.out, ran.err.startswith(told)) == (2, "", True), ran
+        assert ran.err.endswith(" Bring back the committed one, or delete it and set another.\n")
     assert not Path("results").exists()
 
 
@@ -508,8 +531,9 @@ def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):
 
 def test_a_summary_that_cannot_be_written_is_told(ptxbench, monkeypatch):
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", "nowhere/summary.md")
-    ran = judged(ptxbench, BASE)
+    ran = judged(ptxbench, BASE, BASE, "-o", "gate.json")
     assert ran.status == 2
+    assert json.loads(Path("gate.json").read_text())["exit_status"] == 0  # what was asked for is there all the same
     assert "Cannot write nowhere/summary.md, which GITHUB_STEP_SUMMARY names" in ran.err
 
 

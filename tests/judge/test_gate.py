@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ptxbench.judge.config import Config, Waiver, parse
-from ptxbench.judge.gate import NO_VERDICT, ORDER, REGRESSION, WRONG_KERNEL, Judged, gate
+from ptxbench.judge.gate import ORDER, Judged, gate
 from ptxbench.judge.rows import COUNTERS
 from ptxbench.judge.rules import LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
+from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed

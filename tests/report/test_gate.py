@@ -7,7 +7,8 @@ import pytest
 from ptxbench.exporters.gate import printable, to_json, to_junit, to_markdown
 from ptxbench.exporters.github import MOST_BYTES, annotate, escaped, escaped_property, summary
 from ptxbench.judge.config import Config, parse
-from ptxbench.judge.gate import Problem, gate
+from ptxbench.judge.gate import gate
+from ptxbench.judge.problems import Problem
 from ptxbench.report.gate import GateTable
 from ptxbench.report.gating import steps
 from tests.cli.test_gate import BASE, BEFORE, TIMED, UNLIKE_TOOLS, after, counted, timed
