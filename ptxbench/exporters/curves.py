@@ -76,7 +76,7 @@ WIDTH, HEIGHT = 380, 220
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 44, 40
 """Room around the lines of a panel."""
 
-HEAD, LEGEND = 46, 26
+HEAD, LEGEND = 61, 26
 """Above all panels, and below those of a quantity."""
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#999999")
@@ -96,13 +96,13 @@ def to_svg(curves: Curves, run: Run) -> str:
     rows = [(quantity, panels(curves, quantity)) for quantity in curves.quantities]
     columns = max(len(found) for _, found in rows)
     row_height = HEIGHT + LEGEND
-    width, height = columns * WIDTH, HEAD + len(rows) * row_height
+    width, height = max(columns, 2) * WIDTH, HEAD + len(rows) * row_height  # the heading needs that of two
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'role="img"><title>{escape(title(curves))}</title><style>{STYLE}</style>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         text(12, 20, title(curves), "title"),
-        text(12, 37, subtitle(curves, run), "small"),
+        *(text(12, 37 + 15 * i, line, "small") for i, line in enumerate(subtitle(curves, run))),
     ]
     for number, (quantity, found) in enumerate(rows):
         top = HEAD + number * row_height
@@ -117,10 +117,10 @@ def title(curves: Curves) -> str:
     return f"{curves.swept.found.name}: {' and '.join(curves.swept.values)}"
 
 
-def subtitle(curves: Curves, run: Run) -> str:
+def subtitle(curves: Curves, run: Run) -> tuple[str, str]:
     what = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
     marks = f"; dashed: {units.size_words(curves.marks)}" if curves.marks else ""
-    return f"{run.device.get('name')}, {run.run['started']}, run {run.run['id']}; {what}; a ring: the best{marks}"
+    return f"{run.device.get('name')}, {run.run['started']}, run {run.run['id']}", f"{what}; a ring: the best{marks}"
 
 
 def drawn(panel: Panel, quantity: Quantity, scale: Scale | None, left: float, top: float) -> Iterator[str]:
