@@ -3,17 +3,21 @@
 import re
 from dataclasses import replace
 from hashlib import sha256
+from pathlib import Path
 
 import pytest
 
+from ptxbench.discovery import Source
 from ptxbench.exporters import html
 from ptxbench.exporters.html import collect, render
 from ptxbench.exporters.html.charts import axis_of
 from ptxbench.exporters.html.material import Material, wanted
 from ptxbench.exporters.html.pairs import pair_views
-from ptxbench.exporters.html.roofs import LABEL, roofline_of
+from ptxbench.exporters.html.roofs import LABEL, LEFT, LETTER, roofline_of
+from ptxbench.portability import Matrix, Reach
 from ptxbench.toolchain import locate
-from tests.exporters.pages import page_of, read, timed_run
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial
+from tests.exporters.pages import LIMITS, page_of, read, timed_run
 from tests.folders import CUDA, PTX, changed
 from tests.report.test_table import COUNTED, FAILED
 from tests.runs import run_of
@@ -89,6 +93,29 @@ def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_ha
     assert rows == 9  # a control and what is broken have none
     assert len(read(page).all("ellipse")) == 5 * rows
     assert read(render([emulated.run], [material()], {})[0]).all("ellipse") == []
+
+
+def test_a_chart_of_counts_tells_what_its_third_colour_is_where_it_has_one():
+    told = "the same, where the machine code is that of"
+    assert told not in page_of(run_of([COUNTED]))
+    cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
+    alike = replace(ptx, build=replace(ptx.build, sass_sha256=cuda.build.sass_sha256))
+    assert told in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
+
+
+def test_the_portability_of_a_pair_tells_refusals_and_which_file_a_target_gets():
+    source = Source("ptx", "ptx", Path("k.ptx"), "k", specialisations=(("sm_90a", Path("k.sm_90a.ptx")),))
+    need = Need("k.ptx", 7, "cp.async.cg", "sm_80 or higher", "no")
+    trials = {
+        "sm_75": Trial("sm_75", REFUSED, "7.0", "sm_80", needs=(need,)),
+        "sm_90": Trial("sm_90", ASSEMBLES, "7.0", "sm_80", 20),
+        "sm_90a": Trial("sm_90a", ASSEMBLES, "8.0", "sm_90a", 24),
+    }
+    matrix = Matrix(COUNTED.pair, tuple(trials), {"ptx": Reach(source, trials)})
+    found = sound(render([run_of([COUNTED])], [Material(COUNTED.pair, matrix=matrix)], {})[0])
+    assert "ptx on sm_90a is k.sm_90a.ptx" in found.text
+    assert "ptx on sm_75: k.ptx:7: cp.async.cg needs sm_80 or higher" in found.text
+    assert [each["class"] for each in found.all("td") if each.get("class") in ("no", "none")] == ["no"]
 
 
 def test_a_time_is_never_beside_a_wrong_result():
@@ -308,3 +335,16 @@ def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_t
     for point in picture.points:  # all are slower than memory allows, so lie below its roof
         (x0, y0), (x1, y1) = memory
         assert point.y > y0 + (y1 - y0) * (point.x - x0) / (x1 - x0)
+
+
+def test_a_long_label_of_a_roofline_does_not_reach_into_the_figures_of_its_axis():
+    names = ["k", "short", "one_of_a_long_name.that_goes_on", "another_of_a_long_name.that_goes_on"]
+    cells = [
+        replace(COUNTED, pair=each, limits=LIMITS, work={"flops": 10 + i, "bytes": 100}) for i, each in enumerate(names)
+    ]
+    picture = roofline_of(cells)
+    labels = [point for point in picture.points if point.label]
+    assert [point.label for point in labels] == names
+    assert any(point.above for point in labels)
+    for point in labels:
+        assert not point.above or point.x - LETTER * len(point.label) > LEFT

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.exporters.html import collect, render
 from ptxbench.exporters.html.material import Material
-from ptxbench.exporters.html.rows import indented, squeezed, tight
+from ptxbench.exporters.html.rows import TALL, indented, squeezed, tight
 from tests.exporters.pages import page_of, timed_run
 
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 400, "height": 800}
@@ -21,6 +21,9 @@ def pages(recorded, tmp_path_factory):
     materials = [each for each in collect([recorded.run], recorded.kernels, ["sm_90"]) if isinstance(each, Material)]
     (folder / "counted.html").write_text(render([recorded.run], materials, {})[0], encoding="utf-8")
     (folder / "timed.html").write_text(page_of(timed_run()), encoding="utf-8")
+    # As after much inlining: many instructions of no line of the CUDA C, before its first line.
+    unlinked = replace(materials[0], listings=tuple(replace(each, origin={}) for each in materials[0].listings[:1]))
+    (folder / "unlinked.html").write_text(render([recorded.run], [unlinked], {})[0], encoding="utf-8")
     return folder, materials[0]
 
 
@@ -165,6 +168,18 @@ def test_the_words_of_an_open_listing_are_coloured_without_an_element_each(shown
         assert {"ld.global.f32", "const", "unsigned", ".reg"} <= set(page.evaluate(words))
         assert any(word.startswith("LDG.E") for word in page.evaluate(words))
         assert page.locator(".code span").count() == 0
+
+
+def test_machine_code_of_no_line_of_cuda_c_has_no_number_beside_it_and_is_coloured(shown):
+    with shown("unlinked.html") as page:
+        open_all(page)
+        page.wait_for_function("(CSS.highlights.get('word') || new Set()).size > 10")
+        first = page.locator(".cuda tbody td").first
+        assert int(first.get_attribute("rowspan")) >= TALL
+        assert first.evaluate("each => getComputedStyle(each, '::before').content") == "none"
+        words = page.evaluate("[...CSS.highlights.get('word')].map(range => range.toString())")
+        assert any(word.startswith("LDG.E") for word in words)
+        assert "const" in words
 
 
 LUMINANCE = """element => {

@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels, load
-from ptxbench.exporters.html.rows import Row, Unit, rows, squeezed, units
+from ptxbench.exporters.html.rows import TALL, Cell, Row, Unit, rows, squeezed, units
 from ptxbench.listing import Listing, make
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import Instruction, annotate
@@ -122,6 +122,12 @@ def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
     ]
     renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
     assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+
+
+def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():
+    assert Cell("int n;", 1, rows=TALL).tall
+    assert not Cell("", 0, rows=TALL).tall
+    assert not Cell("int n;", 1, rows=TALL - 1).tall
 
 
 def test_an_instruction_of_no_line_is_no_partner_of_the_line_before_it():

@@ -97,6 +97,11 @@ class Chart:
     axis: Axis
     lines: tuple[Line, ...]
 
+    @property
+    def same_code(self) -> bool:
+        """Whether a line is of the same machine code as the reference, and so has a colour of its own."""
+        return any(line.style == "same-code" for line in self.lines)
+
 
 def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
     """The ratios of times, or of counts where there are none; None where there is neither."""

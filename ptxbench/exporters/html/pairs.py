@@ -52,7 +52,7 @@ class PairView:
     @property
     def portability_lines(self) -> list[str]:
         matrix = self.material.matrix
-        return [*reach.warnings(matrix), *reach.jit_lines(matrix)] if matrix else []
+        return [*reach.warnings(matrix), *reach.file_lines(matrix), *reach.jit_lines(matrix)] if matrix else []
 
 
 def pair_views(materials: Sequence[Material]) -> list[PairView]:

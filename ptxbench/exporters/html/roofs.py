@@ -111,7 +111,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
         model,
         tuple(roofs),
         tuple(placed(spots, roofs, x, y, model)),
-        tuple((x.at(value), f"{value:g}") for value in x.decades),
+        tuple((x.at(value), f"{value:,g}") for value in x.decades),
         tuple((y.at(value), re.sub(r"\.0+ ", " ", si(value, "flop/s"))) for value in y.decades),
         tuple(cell for cell in largest if cell not in shown),
     )
@@ -168,8 +168,8 @@ def placed(spots: Sequence[Spot], roofs: Sequence[Roof], x: Scale, y: Scale, mod
         label = ", ".join(dict.fromkeys(here)) if model else spot.pair
         label = "" if spot.pair in named or (not model and spot.variant == REFERENCE) else label
         named.update(label.split(", "))
-        above = bool(label) and spot.on_slope and sides % 2 == 1
         width = LETTER * len(label) + 12
+        above = bool(label) and spot.on_slope and sides % 2 == 1 and at_x - width > LEFT
         start, end = (at_x - width, at_x) if above else (at_x, at_x + width)
         label_y = at_y - 10 if above else at_y + 22
         while label and any(

@@ -43,7 +43,7 @@ class Cell:
 
     @property
     def tall(self) -> bool:
-        return self.rows >= TALL
+        return bool(self.text) and self.rows >= TALL  # an empty cell stays so, and without a number
 
 
 @dataclass(frozen=True)
