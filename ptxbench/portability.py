@@ -179,7 +179,8 @@ def file_subject(path: Path, targets: Sequence[str]) -> Subject:
     ptx = ptxas.check_ascii(content, path.name) if language == "ptx" else first_compiled(content, path, targets)
     entries = {found["name"]: THREADS.search(found["directives"]) for found in ENTRY.finditer(COMMENT.sub("", ptx))}
     if not entries:
-        raise PairError(f"{path.name} has no kernel: no .entry in its PTX. Name a file with a __global__ function.")
+        wanted = "an .entry" if language == "ptx" else "a __global__ function"
+        raise PairError(f"{path.name} has no kernel: no .entry in its PTX. Name a file with {wanted}.")
     threads = {
         name: int(found[1]) * int(found[2] or 1) * int(found[3] or 1) for name, found in entries.items() if found
     }

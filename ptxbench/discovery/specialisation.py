@@ -63,7 +63,7 @@ def best(targets: Collection[str], arch: str) -> str | None:
     """
     if arch in targets:
         return arch
-    if arch[-1] not in "af":
+    if not re.fullmatch(r"sm_\d+[af]", arch):  # a plain target, or what the toolchain will say is none
         return None
     number, _ = order(arch)
     families = {int(each[3:-1]): each for each in targets if each[-1] == "f"}

@@ -323,6 +323,7 @@ REFUSED = [
     (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),
     (["--flag", "-G"], "--flag is for a .cu or .ptx file, and 'scale' is a pair."),
     (["--arch", "90"], "'90' is no architecture; write it as sm_90 or sm_90a."),
+    (["--arch", "banana"], "'banana' is no architecture; write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
 

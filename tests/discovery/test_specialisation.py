@@ -47,6 +47,9 @@ CHOSEN = [
     (("sm_100a", "sm_100f"),   "sm_103f", "sm_100f"),
     (("sm_100f", "sm_103f"),   "sm_103a", "sm_103f"),  # of two families the nearer
     (("sm_100f", "sm_103f"),   "sm_100a", "sm_100f"),
+    (("sm_100f",),             "banana",  None),       # not its business to refuse
+    (("sm_100f",),             "f",       None),
+    (("sm_100f",),             "",        None),
 ]  # fmt: skip
 
 
