@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import log
 
 from ptxbench import stats
+from ptxbench.explanation.finding import percent
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import (
     BITS_DIFFER,
@@ -163,6 +164,8 @@ def amount_fact(amount: Amount) -> Fact:
             return f"{amount.verb} {same}" if amount.always else None
         if not base:
             return f"{amount.verb} {own:,.0f} {amount.noun} where there were none"
+        if not own:
+            return f"{amount.verb} no {amount.noun} where there were {base:,.0f}"
         if own >= 2 * base:
             return f"{amount.verb} {own / base:.3g} times the {amount.noun}{reference and f' of {reference}'}"
         return f"{amount.verb} {difference(own, base)} {amount.noun}{reference and f' than {reference}'}"
@@ -173,11 +176,6 @@ def amount_fact(amount: Amount) -> Fact:
 def difference(own: float, base: float) -> str:
     """`12 % fewer`, `0.3 % more`."""
     return f"{percent(abs(own / base - 1))} {'fewer' if own < base else 'more'}"
-
-
-def percent(share: float) -> str:
-    """`12 %`, `3.1 %`, `0.02 %`: two digits, and none that would be zero."""
-    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"
 
 
 def time_fact(noise: stats.Interval | None) -> Fact:

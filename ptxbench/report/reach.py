@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ptxbench.portability import Jit, Matrix, Reach
+from ptxbench.report.findings import listed
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial, number, suffix
 from ptxbench.units import ABSENT, column
 
@@ -239,11 +240,6 @@ def closing(matrix: Matrix) -> str:
         parts.insert(0, f"{who} {verb} on {count} of {total} target{'' if total == 1 else 's'}")
     parts += [f"{words} was not tried" for name, words in sides.items() if name not in counts]
     return f"{', '.join(parts) or 'Nothing was tried'}."
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def header(versions: Mapping[str, str | None], targets: Sequence[str], cell: str) -> str:

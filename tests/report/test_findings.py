@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from ptxbench.report.findings import closing, difference, finding, percent, problems
+from ptxbench.report.findings import closing, difference, finding, problems
 from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
 from ptxbench.stats import Interval
 
@@ -87,6 +87,12 @@ FINDINGS = [
 @pytest.mark.parametrize(("ptx", "words"), [row[1:] for row in FINDINGS], ids=[row[0] for row in FINDINGS])
 def test_the_finding_says_what_the_data_shows(ptx, words):
     assert finding(against(ptx)) == words
+
+
+def test_what_one_side_alone_has_is_no_share_of_nothing():
+    cuda = counted("A", MIX, language="cuda", shared_load_conflicts=31, shared_load_wavefronts=64)
+    told = finding(against(counted("B", OTHER, shared_load_wavefronts=64), cuda))
+    assert told.endswith("moves the same sectors and has no bank conflicts where there were 31.")
 
 
 def test_without_a_verified_reference_nothing_is_claimed():
@@ -247,12 +253,9 @@ def test_sizes_with_one_finding_close_with_one_line_and_others_with_one_each():
         (997,   1000,   "0.3 % fewer"),
         (99999, 100000, "0.001 % fewer"),
         (199,   100,    "99 % more"),
-        (0,     5,      "100 % fewer"),
+        (1,     1000,   "99.9 % fewer"),
+        (1,     99999,  "99.9 % fewer"),  # some are left
     ],
 )  # fmt: skip
 def test_a_difference_in_words(own, base, words):
     assert difference(own, base) == words
-
-
-def test_a_share_keeps_two_digits():
-    assert [percent(share) for share in (0.5, 0.031, 0.0002)] == ["50 %", "3.1 %", "0.02 %"]
