@@ -350,7 +350,7 @@ def write(text: str, path: Path, *, replace: bool = False) -> None:
         else:
             os.link(temporary, path)
     except OSError as error:
-        raise ResultError(f"Cannot write {path}: {error.strerror}. Name another place or use --no-save.") from None
+        raise ResultError(f"Cannot write {path}: {error.strerror}. Name another place.") from None
     finally:
         with contextlib.suppress(OSError):  # what hindered the writing may hinder this too
             temporary.unlink(missing_ok=True)

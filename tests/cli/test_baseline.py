@@ -71,6 +71,9 @@ REFUSED = [
     (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "BIASED: the control of a run"),
     (timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=4)),
      "It has 4 rounds, and 5"),
+    (replace(TIMED, cells=[replace(TIMED.cells[0], pair="scan", rounds=TIMED.cells[0].rounds[:4]), *TIMED.cells]),
+     "It has 4 rounds, and 5"),
+    (replace(BASE, run={**BASE.run, "sweep": {}}), "It is a sweep of ptxbench tune"),
 ]  # fmt: skip
 
 

@@ -34,6 +34,8 @@ def test_what_cannot_be_exported_is_a_sentence_and_status_2(results, ptxbench):
         (["latest", "--to", "nvbench"], "Error: NVBench's files need a folder. Name one with --output.\n"),
         (["latest", "--to", "nvbench", "-o", "file"],
          "Error: Cannot write to file: Not a directory. Name another folder with --output.\n"),
+        (["latest", "--to", "csv", "-o", "file/run.csv"],
+         "Error: Cannot write file/run.csv: File exists. Name another place.\n"),
         (["beef", "--to", "csv"],
          "Error: There is no run 'beef' below results. A run is a file, an id's start or 'latest'.\n"),
     ]  # fmt: skip

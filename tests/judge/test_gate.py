@@ -6,7 +6,9 @@ from datetime import date
 import numpy as np
 import pytest
 
+from ptxbench.judge.causes import instructions
 from ptxbench.judge.config import Config, Waiver, parse
+from ptxbench.judge.confirmation import pooled
 from ptxbench.judge.gate import ORDER, Judged, gate
 from ptxbench.judge.rows import COUNTERS
 from ptxbench.judge.rules import LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
@@ -14,7 +16,9 @@ from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
-from tests.runs import Kernel, cell
+from tests.runs import Kernel, Sampling, cell, timed_run
+
+FIVE = Sampling(rounds=5)
 
 
 def build(**sass):
@@ -226,6 +230,40 @@ def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
     [limited] = [each for each in found.rows if each.limit]
     assert (limited.row.verdict, limited.row.reason, limited.code) == (verdict, label, code)
+
+
+def test_a_limit_among_many_needs_as_much_more_proof():
+    """Holm: the family is every limit of the run."""
+    head = timed_run(2, {(pair, 64): {"cuda": Kernel(50), "ptx": Kernel(45)} for pair in ("a", "b", "c")}, FIVE)
+    config = 'version = 1\n[[pair]]\nmatch = "{}"\nptx_over_cuda_max = 0.88'
+    alone, among = (
+        next(each.row.p for each in gate(head, None, parse(config.format(match))).rows if each.limit)
+        for match in ("a", "[abc]")
+    )
+    assert alone > 0
+    assert alone < among <= 3 * alone
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(0.2, "WAIVED"), (0.1, "REGRESSED")])
+def test_a_waiver_of_a_speedup_covers_no_more_of_what_is_lost(most, verdict):
+    """The speedup is 1.11, 15 % below the limit."""
+    config = parse('version = 1\n[[pair]]\nmatch = "*"\nmin_speedup = 1.3\n[[waive]]\npair = "*"\nreason = "r"\n'
+                   f'metric = "min_speedup"\nuntil = 2999-12-31\nmax = {most}')  # fmt: skip
+    [limited] = [
+        each for each in gate(timed({"cuda": Kernel(50), "ptx": Kernel(45)}), TIMED, config).rows if each.limit
+    ]
+    assert limited.row.verdict == verdict
+
+
+def test_the_rounds_of_a_run_that_confirms_come_after_those_of_the_first_in_processes_of_their_own():
+    [first], [second] = (timed({"cuda": Kernel(50), "ptx": Kernel(45)}, rounds).cells for rounds in (6, 5))
+    together = pooled(replace(TIMED, cells=[first]), [replace(TIMED, cells=[second])]).cells[0].rounds
+    assert [(each.round, each.process) for each in together] == [(i, i) for i in range(11)]
+
+
+def test_the_instructions_that_changed_most_are_told_first():
+    told = instructions(build(total=9, LDG=1, LDG_128=2, BAR=1), build(total=20, LDG=9, LDG_128=1, BAR=1))
+    assert told == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
 
 
 def test_a_run_whose_control_is_off_is_not_measurable():
