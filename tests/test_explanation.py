@@ -68,6 +68,8 @@ TOLD = [
      "access width", "Global loads in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."),
     ((("STG.E.64 [R2], R1",), {}), (("STG.E.U16 [R2], R1",), {}),
      "access width", "Global stores in the code, by bytes a thread: cuda 1 of 8 bytes; ptx 1 of 2 bytes."),
+    ((("LDG.E.S16 R1, [R2]",), {}), (("LDG.E.U8 R1, [R2]", "LDG.E.S8 R1, [R2]"), {}),
+     "access width", "Global loads in the code, by bytes a thread: cuda 1 of 2 bytes; ptx 2 of 1 bytes."),
     ((("FMUL R1, R2, R3", "FADD R1, R1, R4"), {}), (("FFMA R1, R2, R3, R4",), {}),
      "fused multiply-add", "cuda has 1 more multiplications and additions apart, ptx 1 more of them fused."),
     ((("FSETP.GEU.AND P1, PT, |R2|, 1.175494350822287508e-38, PT",), {}), (("NOP",), {}),
@@ -111,6 +113,11 @@ def test_occupancy_is_that_of_the_launch():
         "occupancy 25 % against 100 %."
     )
     assert both["occupancy"].line == "ptx has occupancy 25 % against 100 % of cuda."
+    assert told(many, few, launch)["occupancy"] == "cuda needs 32 registers, ptx 128: occupancy 100 % against 25 %."
+    dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much of both, and little more fits beside it
+    assert told(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
+        "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 25 % against 50 %."
+    )
     near = listing("ptx", *ADD, registers=31)
     assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
 
@@ -239,6 +246,13 @@ def test_a_line_of_few_of_the_sectors_is_not_worth_naming():
     assert "sectors per request" not in of([one_lane], [one_lane])  # a sector is the least there is
 
 
+def test_of_two_wasteful_lines_the_one_that_wastes_more_is_named():
+    lesser = {"global_store_requests": 5, "global_store_sectors": 100, "global_store_bytes": 640}
+    for lines in ([GATHER, lesser], [lesser, GATHER]):
+        (place, _) = of(lines, lines)["sectors per request"].places
+        assert place.line == (3, 7)[lines.index(GATHER)]
+
+
 def test_a_ticket_a_cta_is_no_finding():
     few, more = ({"atomic_global_requests": count, "warp_instructions": 1_000} for count in (4, 9))
     assert "atomics" not in of([few], [more])
@@ -278,6 +292,12 @@ def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_the_line_of_th
     assert found.place == Place("cuda", "cuda.ptx", 9, 9)
     (found,) = loops_of(loop(*LOAD_ADD * 4))
     assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
+
+
+def test_one_access_that_ptxas_split_does_not_make_a_loop_an_unrolled_one():
+    split = [("LDG.E R1, [R2]", 3), ("LDG.E R4, [R2+0x4]", 3), ("LDG.E R5, [R6]", 4), ("STG.E [R7], R5", 5)]
+    (found,) = loops_of(loop(*split))
+    assert (found.length, found.copies, found.turns) == (6, 1, 100)
 
 
 def test_an_outer_loop_a_forward_branch_and_what_was_not_counted_are_no_loops():
