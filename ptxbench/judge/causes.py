@@ -30,7 +30,7 @@ def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
                     for name in RULES
                     if (metric := BY_NAME.get(name))
                 ]
-                told = [f"{name} {old:,.6g} -> {new:,.6g}" for name, old, new in counts if changed(old, new)]
+                told = [f"{name} {old:,.12g} -> {new:,.12g}" for name, old, new in counts if changed(old, new)]
                 return [*instructions(before.build, after.build), *told][: 2 * MOST_EXPLAINED]
     return ()
 

@@ -138,10 +138,12 @@ def heading(cell: Cell) -> Text:
 
 
 def paragraphs(lines: Iterable[tuple[str, str, str]]) -> Table:
-    """Mark, its style and text: one paragraph each, its mark before it."""
+    """Mark, its style and text: one paragraph each, its mark before it. A long word goes on in the next line: of a
+    command that is to be copied nothing may be cut off.
+    """
     grid = Table.grid(padding=(0, 1))
     for mark, style, text in lines:
-        grid.add_row(Text(mark, style), Text(text))
+        grid.add_row(Text(mark, style), Text(text, overflow="fold"))
     return grid
 
 

@@ -7,8 +7,10 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.judge import Rule, compare, default_mode
+from ptxbench.judge.code import Moves
 from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
-from ptxbench.judge.rows import COUNTERS
+from ptxbench.judge.comparison import reference_moved
+from ptxbench.judge.rows import COUNTERS, Row
 from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 
@@ -408,3 +410,14 @@ def test_the_timers_step_is_a_floor_too():
     row = compare(base, changed(head, "calibration", timer_step_ns=4000)).rows[0]
     assert (row.verdict, row.reason) == ("WITHIN", "under_floor")
     assert compare(base, head, rule=Rule(budget=0.2)).rows[0].verdict == "WITHIN"
+
+
+@pytest.mark.parametrize(("ptx", "cuda", "moved"), [
+    ("same", "toolchain", True), ("same", "source", True),
+    ("same", None, False),  # whose build nobody knows may be what it was
+    ("source", "toolchain", False), (None, "source", False),
+])  # fmt: skip
+def test_the_reference_moved_where_its_code_is_known_to_be_other_code_and_the_variants_is_not(ptx, cuda, moved):
+    assert (
+        reference_moved(Row("a", {}, "", "", "ptx", "ratio", "", moves=Moves((("ptx", ptx), ("cuda", cuda))))) is moved
+    )

@@ -72,6 +72,23 @@ FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
     )
 
 
+def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
+    place = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
+    base, head = (
+        replace(run, cells=[replace(each, size=place) for each in run.cells])
+        for run in (counted({"a": BEFORE}), counted({"a": after(ptx_barriers=65)}))
+    )
+    text = printed(GateTable(gate(head, base, Config())), width=80)
+    command = "sms=132,copiers=20,n=1048576,chunk=16384,tiles=132,steps=8,roles=3"
+    assert command in "".join(text.split())
+    assert "…" not in text
+
+
+def test_a_small_change_of_a_great_count_is_seen_in_what_explains():
+    base, head = (counted({"a": after(code, ptx_barriers=n)}) for code, n in (("A", 123456789012), ("B", 123456789013)))
+    assert "ptx_barriers 123,456,789,012 -> 123,456,789,013" in steps(gate(head, base, Config()))[0].words
+
+
 def test_no_line_is_wider_than_the_terminal():
     for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config())):
         for width in (100, 80):
