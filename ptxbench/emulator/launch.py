@@ -16,7 +16,7 @@ from ptxbench import errors
 from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_arguments, check_launch, extent, pack
 from ptxbench.emulator.findings import Describer, Finding, bad_access, coordinates
-from ptxbench.emulator.messages import Answer, Failure, Fault, Job
+from ptxbench.emulator.messages import Answer, CtaOrder, Failure, Fault, Job
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import Process, emulator_process
 from ptxbench.emulator.runtime import context
@@ -74,6 +74,7 @@ def run(
     fuel: int | None = None,
     placement: int | None = None,
     kept: dict[str, bytes] | None = None,
+    ctas: CtaOrder = "usual",
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -84,7 +85,8 @@ def run(
     without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
     it. `fuel`: loop iterations that a warp may run, by default FUEL. `placement`: a seed to put the arrays elsewhere,
     in another order and at other distances. `kept`: the module's variables by name as an earlier launch left them,
-    where their initialisers are not to count; holds afterwards what this launch leaves.
+    where their initialisers are not to count; holds afterwards what this launch leaves. `ctas`: another order of the
+    CTAs, which a kernel may mind only if its CTAs wait for each other.
 
     Raises PtxSyntaxError, UnsupportedInstruction, LaunchError, MemoryFault (not if sanitised), KernelTrap,
     Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -118,6 +120,7 @@ def run(
         FUEL if fuel is None else fuel,
         arch,
         "sanitize" if sanitize else "plain",
+        ctas=ctas,
     )
     variables = module_variables(module)
     earlier = {} if kept is None else kept

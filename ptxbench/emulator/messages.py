@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import Translation
+
+CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
+"""usual: as CTAs come, all at once where they may wait for each other. last first: one after the other, from the last.
+by turns: all of them in one host thread, which goes to the next wherever a CTA's warps all wait or end. first alone,
+last alone: no other runs."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,7 @@ class Job:
     arch: str
     mode: str = "plain"
     """plain, sanitize or adversarial."""
+    ctas: CtaOrder = "usual"
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ class Thread:
             + shadow_bytes
             + local_shadow_bytes
         )
-        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if layout.in_order else 1
+        at_once = job.ctas == "by turns" or (layout.in_order and job.ctas == "usual")
+        slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if at_once else 1
         self.kernel = kernel
         # What CTAs that never start would use stays untouched, and so costs no memory.
         self.registers = aligned(slots * warps * layout.register_bytes)
@@ -82,8 +83,12 @@ class Thread:
             context.FIRST_WARPS: self.warps.ctypes.data,
             context.FIRST_REGISTERS: self.registers.ctypes.data,
             context.FUEL_PER_WARP: job.fuel,
-            context.FIRST_CTA: index,
-            context.CTA_STEP: threads,
+            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
+            context.FIRST_CTA: count - 1 - index if job.ctas.startswith("last") else index,
+            context.CTA_STEP: {"last first": -threads, "first alone": count, "last alone": count}.get(
+                job.ctas, threads
+            ),
+            context.BY_TURNS: job.ctas == "by turns",
             context.CTA_COUNT: count,
             context.WARP_COUNT: warps,
             context.THREADS: job.block[0] * job.block[1] * job.block[2],
@@ -166,7 +171,8 @@ def launch(job: Job, arena: mmap.mmap) -> Answer:
     """Run every CTA; with several threads, thread t takes CTAs t, t + threads, ..."""
     kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
     count = job.grid[0] * job.grid[1] * job.grid[2]
-    threads = 1 if kernel.translation.in_order else max(1, min(job.threads, count))
+    alone = kernel.translation.in_order or job.ctas != "usual"
+    threads = 1 if alone else max(1, min(job.threads, count))
     base = ctypes.addressof(ctypes.c_char.from_buffer(arena))
     workers = [Thread(job, kernel, base, index, threads) for index in range(threads)]
     hands = [threading.Thread(target=worker.run) for worker in workers[1:]]

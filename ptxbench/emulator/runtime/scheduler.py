@@ -205,7 +205,7 @@ done:
 
 def run_cta(register_bytes: int, local_bytes: int, reverse: bool) -> str:
     """`run_cta(env)`: rounds of turns of the current CTA until it has ended, until a round in which every warp that
-    ran only looped, or until a fault."""
+    ran only looped, or any round where CTAs take turns, or until a fault."""
     rank = "%rank = add i64 %t, 0"
     if reverse:
         rank = "%rank.up = add i64 %t, 1\n  %rank = sub i64 %warp.count, %rank.up"
@@ -333,7 +333,10 @@ progress:
   %forever = icmp ugt i32 %idle.new, {MOST_IDLE}
   br i1 %forever, label %deadlock, label %onward
 onward:
-  br i1 %moved, label %round, label %yield
+  {slot("by.turns", at.BY_TURNS)}
+  %stays = icmp eq i64 %by.turns, 0
+  %again = and i1 %moved, %stays
+  br i1 %again, label %round, label %yield
 deadlock:
   {slot("counters.ptr", at.COUNTERS, "ptr")}
   call void @fault(ptr %env, i64 {at.DEADLOCK}, ptr %counters.ptr, i64 0, i64 0)
@@ -356,6 +359,8 @@ entry:
   {slot("count", at.CTA_COUNT)}
   {slot("slots", at.CTA_SLOTS)}
   {slot("headers", at.CTA_HEADERS, "ptr")}
+  {slot("by.turns", at.BY_TURNS)}
+  %backwards = icmp ne i64 %by.turns, 0
   br label %start
 start:
   ; The next CTA, in the lowest free slot. %high: the slots from there on are free.
@@ -407,14 +412,18 @@ pass.next:
   %p.over = icmp uge i64 %p, %high
   br i1 %p.over, label %pass.over, label %pass.look
 pass.look:
-  %p.offset = mul i64 %p, {at.CTA_BYTES}
+  ; By turns the last goes first: in the other order each would find what those before it have just written.
+  %p.down.1 = add i64 %p, 1
+  %p.down = sub i64 %high, %p.down.1
+  %p.slot = select i1 %backwards, i64 %p.down, i64 %p
+  %p.offset = mul i64 %p.slot, {at.CTA_BYTES}
   %p.header = getelementptr i8, ptr %headers, i64 %p.offset
   %p.live.at = getelementptr i8, ptr %p.header, i64 {at.CTA_LIVE}
   %p.live = load i64, ptr %p.live.at
   %p.free = icmp eq i64 %p.live, 0
   br i1 %p.free, label %pass.skip, label %pass.run
 pass.run:
-  call void @enter_cta(ptr %env, i64 %p)
+  call void @enter_cta(ptr %env, i64 %p.slot)
   %again = call i64 @run_cta(ptr %env)
   %again.fault = icmp eq i64 %again, {FAULTED}
   br i1 %again.fault, label %stop, label %pass.ran

@@ -1,0 +1,56 @@
+"""Launches whose CTAs run in another order than usual."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+
+CTAS = 4
+
+# Each CTA writes its number at the place that its ticket says, once before a barrier and once behind it.
+DIARY = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry diary(.param .u64 ticket, .param .u64 out)
+{
+    .reg .u64 %ticket, %out, %at;
+    .reg .u32 %place, %cta;
+    ld.param.u64 %ticket, [ticket];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    atom.global.add.u32 %place, [%ticket], 1;
+    mad.wide.u32 %at, %place, 4, %out;
+    st.global.u32 [%at], %cta;
+    bar.sync 0;
+    atom.global.add.u32 %place, [%ticket], 1;
+    mad.wide.u32 %at, %place, 4, %out;
+    st.global.u32 [%at], %cta;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("ctas", "expected"),
+    [
+        ("usual",       [0, 1, 2, 3, 0, 1, 2, 3]),  # a CTA of one warp lets the next go at a barrier
+        ("last first",  [3, 3, 2, 2, 1, 1, 0, 0]),
+        ("by turns",    [0, 1, 2, 3, 3, 2, 1, 0]),
+        ("first alone", [0, 0]),
+        ("last alone",  [3, 3]),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("threads", [1, 3])
+def test_ctas_run_in_the_order_that_is_asked_for(ctas, expected, threads):
+    ticket, out = np.zeros(1, np.uint32), np.full(2 * CTAS, 99, np.uint32)
+    emulator.run(DIARY, grid=CTAS, block=1, args=[ticket, out], ctas=ctas, threads=threads)
+    assert out[: ticket[0]].tolist() == expected
+
+
+def test_every_cta_of_a_kernel_without_atomics_runs_once_in_any_order():
+    text = DIARY.replace("atom.global.add.u32 %place, [%ticket], 1;", "mov.u32 %place, %cta;")
+    for ctas in ("usual", "last first", "by turns"):
+        ticket, out = np.zeros(1, np.uint32), np.full(CTAS, 99, np.uint32)
+        emulator.run(text, grid=CTAS, block=64, args=[ticket, out], ctas=ctas)
+        assert out.tolist() == [0, 1, 2, 3]
