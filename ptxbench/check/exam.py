@@ -41,6 +41,9 @@ HIDDEN_TRIES = 12
 """How many are tried for that."""
 
 
+USUAL = How()
+
+
 class Exam:
     """The questions for one pair, architecture and seed. What is found out once is kept for the next candidate."""
 
@@ -140,6 +143,19 @@ class Exam:
         return found
 
     @cached_property
+    def examiners(self) -> Mapping[str, Kernel]:
+        """Those of `kernels` that are right at the cheapest and at the largest check size.
+
+        One that is not is broken, or has instructions that this architecture lacks.
+        """
+        ends = self.check[:1] + self.check[-1:]
+        return {
+            variant: kernel
+            for variant, kernel in self.kernels.items()
+            if not any(self.fails(kernel, case) for case in ends)
+        }
+
+    @cached_property
     def builds(self) -> Mapping[str, Build]:
         """Those of the pair's variants that can be assembled here, by variant."""
         found = {}
@@ -164,17 +180,20 @@ class Exam:
     def excuse(self, case: Case, *, fault: bool = False) -> str | None:
         """Which of the pair's own variants fails this case too; None if none does. Asked once a case.
 
+        Only `examiners` are asked: what is wrong anyway would excuse everything.
+
         `fault`: whether only a launch that does not end well counts as a failure.
         """
         key = id(case), fault
         if key not in self.excused:
-            failing = (variant for variant, kernel in self.kernels.items() if self.fails(kernel, case, fault=fault))
+            failing = (variant for variant, kernel in self.examiners.items() if self.fails(kernel, case, fault=fault))
             self.excused[key] = next(failing, None)
         return self.excused[key]
 
-    def fails(self, kernel: Kernel, case: Case, *, fault: bool) -> bool:
+    def fails(self, kernel: Kernel, case: Case, how: How = USUAL, *, fault: bool = False) -> bool:
+        """Whether a launch of a kernel of the pair goes wrong; `fault` as `excuse` has it."""
         try:
-            left = launch(kernel, self.pair, case, How())
+            left = launch(kernel, self.pair, case, how)
         except KernelError:
             return True
         return not fault and (left.changed is not None or self.wrong(left, case) is not None)

@@ -10,6 +10,7 @@ import numpy as np
 
 from ptxbench import emulator
 from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.messages import CtaOrder
 from ptxbench.pair import Array, Launch, Out, Pair
 from ptxbench.verify import Expected
 
@@ -49,7 +50,8 @@ class Case:
 class How:
     """What may vary from launch to launch without a right kernel's result doing so.
 
-    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before.
+    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before; `ctas`: as
+    `emulator.run` has it.
     """
 
     placement: int | None = None
@@ -57,6 +59,7 @@ class How:
     threads: int = THREADS
     sanitize: bool = False
     fuel: int = FUEL
+    ctas: CtaOrder = "usual"
 
 
 @dataclass(frozen=True)
@@ -102,6 +105,7 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         fuel=how.fuel,
         placement=how.placement,
         kept=kept,
+        ctas=how.ctas,
     )
     changed = next(
         (

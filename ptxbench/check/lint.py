@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptxbench.check.roots import Roots, addressed, constants, registers
+from ptxbench.check.roots import FETCHED, NOTHING, Roots, Used, constants, registers, rooted
 from ptxbench.emulator.syntax import (
     Address,
+    Dual,
     Function,
+    Group,
     Immediate,
     Instruction,
     Module,
@@ -47,9 +49,14 @@ class Subject:
     args: Sequence[Argument]
 
     @cached_property
+    def rooted(self) -> list[tuple[Instruction, Used]]:
+        """Each instruction, with what its operands and its guard are computed from."""
+        return list(zip(self.function.instructions, rooted(self.function), strict=True))
+
+    @cached_property
     def addressed(self) -> list[tuple[Instruction, Roots]]:
-        """Each instruction, with what the address that it names is computed from."""
-        return list(zip(self.function.instructions, addressed(self.function), strict=True))
+        """Each instruction, with what the first address that it names is computed from; nothing where it names none."""
+        return [(each, address_roots(each, used)) for each, used in self.rooted]
 
     @cached_property
     def constants(self) -> dict[str, int]:
@@ -70,6 +77,11 @@ class Subject:
         if isinstance(operand, Immediate):
             return operand.value if isinstance(operand.value, int) else None
         return self.constants.get(operand.name) if isinstance(operand, Register) else None
+
+
+def address_roots(instruction: Instruction, used: Used) -> Roots:
+    operands = zip(instruction.operands, used.operands, strict=True)
+    return next((roots for operand, roots in operands if isinstance(operand, Address)), NOTHING)
 
 
 def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint]:
@@ -124,8 +136,66 @@ def state(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("writable-module-state", each.line, f"'{name}' is written, and outlives the launch.")
 
 
+PLACES = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
+"""What may differ from CTA to CTA."""
+
+
+def common_places(subject: Subject) -> Iterator[Complaint]:
+    """A plain store of every CTA to one place of an array, which loses all of them but one."""
+    outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
+    for each, used in subject.rooted:
+        roots = address_roots(each, used)
+        varies = any(root.startswith(PLACES) for root in roots | used.guard)
+        if each.opcode.startswith("st.") and roots & outputs and not varies:
+            told = f"{each.opcode} to a place of '{min(roots & outputs)}' that does not depend on the CTA."
+            yield Complaint("same-place", each.line, told)
+
+
+HANDS_ON = ("st.", "atom.", "red.", "shfl.")
+"""Instructions from which a value goes where the rules cannot follow it."""
+
+
+def handed_on(subject: Subject) -> Iterator[Complaint]:
+    """The address of an array or of a variable of the module that is stored, or passed on."""
+    state = {name for name, each in subject.module.variables.items() if each.space == "global"}
+    for each, used in subject.rooted:
+        if not each.opcode.startswith(HANDS_ON):
+            continue
+        known = subject.arrays.keys() if each.opcode.startswith("st.param") else subject.arrays.keys() | state
+        results = 0 if each.opcode.startswith(("st.", "red.")) else 1
+        for operand, own in list(zip(each.operands, used.operands, strict=True))[results:]:
+            if own & known and not isinstance(operand, Address):
+                yield Complaint("hides-address", each.line, f"{each.opcode} of the address of '{min(own & known)}'.")
+
+
+def compared_addresses(subject: Subject) -> Iterator[Complaint]:
+    """A comparison of an address with what is no address of the same array."""
+    places = subject.arrays.keys() | subject.variables.keys()
+    for each, used in subject.rooted:
+        if not each.opcode.startswith("setp."):
+            continue
+        left, right = (roots & places for roots in used.operands[1:3])
+        if left != right:
+            told = f"{each.opcode} of the address of '{min(left | right)}'."
+            yield Complaint("compares-address", each.line, told)
+
+
 CLOCKS = ("%clock", "%globaltimer", "%pm")
-HARDWARE = ("%smid", "%nsmid", "%gridid", "%warpid", "%nwarpid", "%envreg", "%current_graph_exec")
+HARDWARE = (
+    "%smid", "%nsmid", "%gridid", "%warpid", "%nwarpid", "%envreg", "%current_graph_exec", "%total_smem_size",
+    "%aggr_smem_size", "%reserved_smem",
+)  # fmt: skip
+
+
+def parts(operand: Operand) -> Iterator[Operand]:
+    """An operand, or those that it is made of."""
+    if isinstance(operand, Vector | Group):
+        for each in operand.parts:
+            yield from parts(each)
+    elif isinstance(operand, Dual):
+        yield from (operand.first, operand.second)
+    else:
+        yield operand
 
 
 def special(code: str, names: tuple[str, ...], told: str) -> Callable[[Subject], Iterator[Complaint]]:
@@ -133,7 +203,7 @@ def special(code: str, names: tuple[str, ...], told: str) -> Callable[[Subject],
 
     def rule(subject: Subject) -> Iterator[Complaint]:
         for each in subject.function.instructions:
-            for operand in each.operands:
+            for operand in (part for own in each.operands for part in parts(own)):
                 if isinstance(operand, Special) and operand.name.startswith(names):
                     yield Complaint(code, each.line, f"{operand.name} {told}.")
 
@@ -217,6 +287,9 @@ RULES = (
     written_inputs,
     loads_past_writes,
     state,
+    common_places,
+    handed_on,
+    compared_addresses,
     special("reads-clock", CLOCKS, "tells the time"),
     special("reads-hardware", HARDWARE, "tells where the kernel runs"),
     masks,

@@ -1,12 +1,13 @@
-"""From which parameters and variables the addresses of a kernel are computed: what each access may touch.
+"""From which parameters, variables and predefined registers what a kernel uses is computed: what it may touch.
 
 A forward analysis over basic blocks: a write replaces what a register stood for, a guarded one adds to it, and where
-ways meet either may hold. What is loaded from memory has no roots.
+ways meet either may hold. Of what comes from memory or from other lanes only that is known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from ptxbench.emulator.syntax import (
     Address,
@@ -17,15 +18,18 @@ from ptxbench.emulator.syntax import (
     Instruction,
     Operand,
     Register,
+    Special,
     Symbol,
     Vector,
 )
 
 Roots = frozenset[str]
 State = dict[str, Roots]
-"""By register, the names of the parameters and variables that it is computed from; one that is left out has none."""
+"""By register, the names of what it is computed from; one that is left out has none."""
 
 NOTHING: Roots = frozenset()
+FETCHED = "*"
+"""The name of what comes from memory or from other lanes."""
 
 NO_RESULT = (
     "st.",
@@ -50,8 +54,15 @@ LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
 ENDS = ("bra", "brx", "ret", "exit", "trap")
 
 
-def addressed(function: Function) -> list[Roots]:
-    """For each instruction, the roots of the first address among its operands; none where it names no address."""
+class Used(NamedTuple):
+    """The roots of an instruction's operands before it, and of its guard."""
+
+    operands: tuple[Roots, ...]
+    guard: Roots = NOTHING
+
+
+def rooted(function: Function) -> list[Used]:
+    """For each instruction, what it uses; nothing where it is never reached."""
     blocks = Blocks(function)
     before: dict[int, State] = {0: {}}
     waiting = [0]
@@ -66,13 +77,13 @@ def addressed(function: Function) -> list[Roots]:
                 waiting.append(successor)
             elif merge(before[successor], state):
                 waiting.append(successor)
-    found = [NOTHING] * len(function.instructions)
+    found = [Used((NOTHING,) * len(each.operands)) for each in function.instructions]
     for block, start in before.items():
         state = dict(start)
         for index in blocks.indices(block):
             instruction = function.instructions[index]
-            address = next((each for each in instruction.operands if isinstance(each, Address)), None)
-            found[index] = of(address, state) if address is not None else NOTHING
+            guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
+            found[index] = Used(tuple(of(each, state) for each in instruction.operands), guard)
             step(state, instruction)
     return found
 
@@ -83,7 +94,7 @@ def step(state: State, instruction: Instruction) -> None:
         return
     target, *sources = instruction.operands
     computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
-    new = NOTHING.union(*(of(each, state) for each in sources)) if computed else NOTHING
+    new = NOTHING.union(*(of(each, state) for each in sources)) if computed else frozenset({FETCHED})
     for name in registers(target):
         roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
         if roots:
@@ -106,7 +117,7 @@ def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
     """The roots of an operand."""
     if isinstance(operand, Register):
         return state.get(operand.name, NOTHING)
-    if isinstance(operand, Symbol):
+    if isinstance(operand, Symbol | Special):
         return frozenset({operand.name})
     if isinstance(operand, Address):
         return of(operand.base, state)

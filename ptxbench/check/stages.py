@@ -6,13 +6,16 @@ limits (`contained`).
 
 from __future__ import annotations
 
+import math
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ptxbench import toolchain
 from ptxbench.check.beside import RANKED, figures, figures_of, heavier, resource_words, slower
@@ -36,6 +39,7 @@ from ptxbench.check.launching import FUEL, POISON, Case, How, Kernel, Left, laun
 from ptxbench.check.lint import lint
 from ptxbench.check.reading import Text, one_line
 from ptxbench.discovery import Source
+from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import (
     Deadlock,
     EmulatorCrash,
@@ -75,6 +79,14 @@ PLACEMENTS = 4
 
 POISONS = (0x00, 0x5A)
 """Other bytes that outputs are filled with before a launch."""
+
+ORDERS: Mapping[CtaOrder, str] = {
+    "last first": "with one CTA after the other, from the last",
+    "by turns": "with all CTAs in turn from barrier to barrier",
+}
+"""Other orders of the CTAs, none of which CUDA forbids, and what a message calls them."""
+
+ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
 UNTIMED = "no GPU: the counts stand for the time"
 """Why a time is not there; `timed` takes one where there is a GPU."""
@@ -212,6 +224,9 @@ class Judge:
             found = self.ask(stage, case)
             # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
             strict = stage == "values" and found is not None and found.code not in WRONG
+            if found and found.gravity == ERROR and not self.exam.examiners:
+                told = "no kernel of the pair is right at its own check sizes here."
+                return Told("nothing to judge by", [finding("results", "nothing-counts", told)])
             if found and found.gravity == ERROR and self.exam.excuse(case, fault=strict):
                 excused += 1
                 continue
@@ -300,6 +315,8 @@ class Judge:
             for code, told, how in variations:
                 left = self.launch(case, how)
                 found += self.differs(code, first, left, case, told, how.poison)
+            code = "depends-on-threads"
+            found += [*self.reordered(first, case), *self.collisions(first, case)]
             kept: dict[str, bytes] = {}
             code = "depends-on-launch"
             for number, each in enumerate((small, case, other, case, small, other, case), 1):
@@ -310,8 +327,42 @@ class Judge:
             wrong = self.fault("repeats", error, case)
             return Told("another launch fails", [finding("repeats", code, wrong.message, wrong.line)])
         worst = [each for each in found if each.gravity == ERROR] or found[:1]
-        launches = 4 + len(variations) + 7
+        launches = 4 + len(variations) + len(ORDERS) + len(ALONE) + 7
         return Told(f"{launches} launches, {'the same bits' if not found else 'not alike'}", worst[:1])
+
+    def reordered(self, first: Left, case: Case) -> Iterator[Finding]:
+        """Launches with CTAs in other orders; one that a kernel of the pair's fails too does not count."""
+        for order, told in ORDERS.items():
+            how = How(fuel=self.settings.fuel, ctas=order)
+            try:
+                found = list(self.differs("depends-on-threads", first, self.launch(case, how), case, told))
+            except KernelError as error:
+                wrong = self.fault("repeats", error, case)
+                found = [finding("repeats", "depends-on-threads", f"{told}: {wrong.message}", wrong.line)]
+            bad = any(each.gravity == ERROR for each in found)
+            if not (bad and any(self.exam.fails(each, case, how) for each in self.exam.examiners.values())):
+                yield from found
+
+    def collisions(self, first: Left, case: Case) -> Iterator[Finding]:
+        """What the first and the last CTA both write, each as if the other did not: a race that no order need show.
+
+        Where the kernel has atomics on global memory that is as it should be, and which they are is not known.
+        """
+        if first.counters["ptx_atomic_global_requests"] or math.prod(case.launch.grid_xyz) < len(ALONE):
+            return
+        try:
+            one, other = (self.launch(case, How(fuel=self.settings.fuel, ctas=order)) for order in ALONE)
+        except KernelError:  # a CTA that waits for others, with or without right: `reordered` tells
+            return
+        for name in self.exam.pair.outputs:
+            before = case.arguments[name].tobytes() if name in self.exam.initialised else None
+            a, b, whole = (np.frombuffer(each.outputs[name].tobytes(), np.uint8) for each in (one, other, first))
+            initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
+            both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
+            if both.any():
+                told = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
+                yield finding("repeats", "depends-on-threads", f"{told}, without an atomic.")
+                return
 
     def differs(
         self, code: str, first: Left | None, left: Left, case: Case, told: str, poison: int = POISON

@@ -25,7 +25,7 @@ TEXT = """
     .shared .align 16 .f32 tile[8];
     .shared .f32 loose[8];
     ld.param.u64 %x, [x];
-    ld.param.u64 %y, [y];
+    ld.param.u64 %y, [y]; mov.u32 %d, %ctaid.x; mad.wide.u32 %y, %d, 4, %y;
     cvta.to.global.u64 %x, %x;
     setp.eq.u32 %p, %a, 0;
     {line}
@@ -63,6 +63,25 @@ FOUND = [
     ("mov.u64 %at, %globaltimer;",                                                    ["reads-clock"]),
     ("mov.u32 %a, %smid;",                                                            ["reads-hardware"]),
     ("mov.u32 %a, %laneid;",                                                          []),
+    ("mov.u32 %a, %total_smem_size;",                                                 ["reads-hardware"]),
+    ("mov.b64 %at, {%smid, %a};",                                                     ["reads-hardware"]),
+    # CTAs that store to one place
+    ("ld.param.u64 %at, [y]; st.global.f32 [%at], %f;",                               ["same-place"]),
+    ("ld.param.u64 %at, [y]; ld.global.u32 %a, [%at]; add.u32 %a, %a, 1; st.global.u32 [%at+4], %a;", ["same-place"]),
+    ("ld.param.u64 %at, [y]; red.global.add.u32 [%at], %a;",                          []),
+    ("ld.param.u64 %at, [y]; mad.wide.u32 %at, %d, 4, %at; st.global.f32 [%at], %f;", []),
+    ("ld.param.u64 %at, [y]; ld.shared.u32 %a, [tile]; mad.wide.u32 %at, %a, 4, %at; st.global.f32 [%at], %f;", []),
+    ("ld.param.u64 %at, [y]; setp.eq.u32 %p, %d, 0; @%p st.global.f32 [%at], %f;",    []),    # of one CTA
+    # addresses that go where no rule follows
+    ("st.shared.u64 [tile], %x;",                                                     ["hides-address"]),
+    ("mov.u64 %at, store; st.shared.u64 [tile], %at;",                                ["hides-address"]),
+    ("mov.b64 {%a, %b}, %x; shfl.sync.bfly.b32 %a, %b, 1, 31, -1;",                   ["hides-address"]),
+    ("ld.global.u64 %at, [%x]; st.shared.u64 [tile], %at;",                           []),
+    # where something lies
+    ("setp.lt.u64 %p, %x, 4096;",                                                     ["compares-address"]),
+    ("mov.u32 %a, tile; setp.ge.u32 %p, %a, 1024;",                                   ["compares-address"]),
+    ("setp.lt.u64 %p, %x, %y;",                                                       ["compares-address"]),
+    ("add.u64 %at, %x, 64; setp.lt.u64 %p, %x, %at;",                                 []),    # the end of a loop
     # masks
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, 0xFFFFFFFF;",                                 []),
     ("shfl.sync.bfly.b32 %a, %b, 1, 31, -1;",                                         []),

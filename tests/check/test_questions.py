@@ -133,6 +133,7 @@ def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
 def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
     triad = Exam(exam("triad").found, "sm_90", 3)
     asked = []
+    assert set(triad.examiners) == {"cuda", "ptx"}
     monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: asked.append(kernel) or True)
     case = triad.check[0]
     assert [triad.excuse(case), triad.excuse(case)] == ["cuda", "cuda"]

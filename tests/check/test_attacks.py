@@ -1,0 +1,131 @@
+"""Kernels of several pairs, broken so that data, order or place hide it: rejected, or told of if no launch shows it."""
+
+from pathlib import Path
+
+import pytest
+
+from ptxbench.check.exam import Exam
+from ptxbench.check.launching import How, Kernel
+from ptxbench.check.stages import Judge
+from tests.check.judging import KERNELS, exam, judged, outcome
+from tests.folders import changed
+
+TILE = "mov.u32             %tile, tile;"
+LAUNDERED = """.shared .u64 kept[256];
+    .reg .u32 %number, %slot;
+    .reg .u64 %own;
+    .reg .u32 %seen;
+    .reg .f32 %was;
+    mad.lo.u32 %number, %warp, 32, %lane;
+    mov.u32 %slot, kept;
+    mad.lo.u32 %slot, %number, 8, %slot;
+"""
+
+
+def broken(pair, *changes):
+    """The PTX of a pair with each (right, wrong) put in place of the other."""
+    text = (KERNELS / "ptx" / f"{pair}.ptx").read_text()
+    for right, wrong in changes:
+        text = changed(text, right, wrong)
+    return text
+
+
+def leaves_if(condition):
+    """A change of the transposition after which a thread does nothing where `condition` sets %leaves."""
+    return TILE, f"{TILE}\n    .reg .pred %leaves;\n    .reg .u32 %known;\n    {condition}\n    @%leaves ret;"
+
+
+REJECTED = [
+    # its CTAs hope that those before them have started, as the ticket would have it
+    ("scan", [("@%is_first st.shared.u32        [drawn]",
+               "mov.u32 %tile, %ctaid.x;\n    @%is_first st.shared.u32 [drawn]")],
+     "repeats depends-on-threads"),
+    # it does not wait for the sums of those before it, which are there if CTAs run one after the other
+    ("scan", [("@%some_empty bra.uni                POLL;", "")], "repeats depends-on-threads"),
+    # a load, an addition and a store, between which other CTAs may store
+    ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
+                       "ld.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
+                       "    st.global.u32 [%bin_at], %bin;")],
+     "repeats depends-on-threads"),
+    # the same, in a form that makes the emulator run CTAs one after the other
+    ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
+                       "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
+                       "    st.volatile.global.u32 [%bin_at], %bin;")],
+     "repeats depends-on-threads"),
+    # shared memory that is zero by luck; counts that some warps have not finished
+    ("histogram256", [("st.shared.u32  [%own], 0;\n", "")], "results wrong-result"),
+    ("histogram256", [("COUNTED:\n    bar.sync            0;", "COUNTED:")], "results wrong-result"),
+    # a fast warp's sum over a slow warp's maximum
+    ("softmax", [("mov.u32                %sums, warp_sums;", "mov.u32                %sums, warp_maxima;")],
+     "results wrong-result"),
+    # right on data that does not overflow
+    ("softmax", [("mul.rn.ftz.f32  %base, %largest, 0fbfb8aa3b;", "mov.f32 %base, 0f00000000;")],
+     "values wrong-result"),
+    # leftovers of local memory, and a register that nobody wrote
+    ("transpose", [leaves_if(".local .u32 left[4]; ld.local.u32 %known, [left]; setp.ne.u32 %leaves, %known, 0; "
+                             "st.local.u32 [left], 1;")], "results output-unwritten"),
+    ("transpose", [leaves_if("setp.ne.u32 %leaves, %known, 0;")], "sanitizer uninitialised"),
+    # all but the first row of CTAs
+    ("transpose", [leaves_if("setp.ge.u32 %leaves, %block_y, 1;")], "results output-unwritten"),
+    # an input that holds again what it held
+    ("transpose", [(TILE, f"{TILE}\n    .reg .f32 %was;\n    .reg .u64 %own;\n    mov.u64 %own, %x;\n"
+                          "    ld.global.f32 %was, [%own];\n    st.global.f32 [%own], %was;")], "lint input-written"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "changes", "expected"), REJECTED)
+def test_what_is_wrong_is_rejected_though_something_hides_it(pair, changes, expected):
+    assert outcome(judged(Path("attack.ptx"), pair, broken(pair, *changes).encode())) == expected
+
+
+TOLD = [
+    # what is the same at every launch of the emulator
+    ("transpose", [leaves_if("mov.u32 %known, %total_smem_size; setp.gt.u32 %leaves, %known, 4224;")],
+     "reads-hardware"),
+    ("transpose", [leaves_if(".reg .b64 %both; .reg .b32 %next; mov.b64 %both, {%smid, %lane}; "
+                             "mov.b64 {%known, %next}, %both; setp.gt.u32 %leaves, %known, 131;")], "reads-hardware"),
+    ("transpose", [leaves_if("setp.ge.u32 %leaves, %tile, 1024;")], "compares-address"),  # shared memory begins there
+    # addresses through shared memory: an input that is restored, a counter of launches, .nc past a write
+    ("transpose", [(TILE, f"{TILE}\n{LAUNDERED} st.shared.u64 [%slot], %x; ld.shared.u64 %own, [%slot]; "
+                          "ld.global.f32 %was, [%own]; st.global.f32 [%own], %was;")], "hides-address"),
+    ("transpose", [(".visible .entry", ".global .u32 launches;\n.visible .entry"),
+                   (TILE, f"{TILE}\n{LAUNDERED} mov.u64 %own, launches; st.shared.u64 [%slot], %own; "
+                          "ld.shared.u64 %own, [%slot]; red.global.add.u32 [%own], 1;")], "hides-address"),
+    ("transpose", [("@%writes_8 st.global.f32   [%y_at_8], %out_8;",
+                    f"@%writes_8 st.global.f32   [%y_at_8], %out_8;\n{LAUNDERED} st.shared.u64 [%slot], %y_at_8; "
+                    "ld.shared.u64 %own, [%slot]; @%writes_8 ld.global.nc.f32 %was, [%own]; "
+                    "@%writes_8 st.global.f32 [%y_at_8], %was;")], "hides-address"),
+    # an update that other CTAs overwrite, behind an atomic that has nothing to do with it
+    ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
+                     "@!%is_first bra DONE;\n    red.global.add.f32 [%total], 0f00000000;\n"
+                     "    ld.global.f32 %other, [%total];\n    add.rn.f32 %sum, %sum, %other;\n"
+                     "    st.global.f32 [%total], %sum;")],
+     "same-place"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "changes", "code"), TOLD)
+def test_what_no_launch_shows_is_warned_of(pair, changes, code):
+    judgement = judged(Path("attack.ptx"), pair, broken(pair, *changes).encode())
+    assert judgement.verdict == "accepted"
+    assert code in {each.code for each in judgement.findings}
+
+
+def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
+    old = exam("hgemm_mma", arch="sm_75")
+    assert {"cuda", "ptx"} <= set(old.kernels)
+    assert set(old.examiners) == {"cuda"}  # the matrix instructions of the PTX need sm_80
+    assert [old.excuse(case) for case in old.check] == [None] * len(old.check)
+
+
+def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_it_too(tmp_path):
+    right, wrong, _ = REJECTED[0]
+    path = tmp_path / "attack.ptx"
+    path.write_text(broken(right, *wrong))
+    scan = Exam(exam("scan").found, "sm_90", 3)
+    judge = Judge(scan, path)
+    first = judge.launch(scan.repeated[0], How())
+    (found,) = [each for each in judge.reordered(first, scan.repeated[0]) if each.gravity == "error"]
+    assert found.message.startswith("with one CTA after the other, from the last: ")
+    scan.__dict__["examiners"] = {"ptx": Kernel(path.read_text(), "scan", "sm_90")}
+    assert [each for each in judge.reordered(first, scan.repeated[0]) if each.gravity == "error"] == []
