@@ -55,6 +55,8 @@ def test_the_same_mix_is_no_difference_in_instructions():
 TOLD = [
     ((("FADD R1, R2, R3",) * 3 + ("EXIT",), {}), (("FADD R1, R2, R3", "EXIT"), {}),
      "instructions", "ptx has 2 SASS instructions, cuda 4: 50 % fewer. Most of it is FADD 3 to 1."),
+    ((("FADD R1, R2, R3",) * 4 + ("MOV R1, R2",) * 2, {}), (("FMUL R1, R2, R3",) * 5, {}),
+     "instructions", "ptx has 5 SASS instructions, cuda 6: 17 % fewer. Most of it is FADD 4 to 0, MOV 2 to 0."),
     ((ADD, {}), (("FMUL R1, R2, R3", "EXIT"), {}),
      "instructions", "cuda and ptx both have 2 SASS instructions, but not the same. "
                      "Most of it is FADD 1 to 0, FMUL 0 to 1."),

@@ -122,9 +122,12 @@ def instructions(contrast: Contrast) -> Iterator[Finding]:
         text = f"{b} has the instructions of {a}, each as often, in another order or on other registers."
         yield Finding(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
         return
-    for name, (before, after) in list(different.items())[:NAMED]:
-        figures[name] = contrast.figures((before, after))
-    told = [f"{name} {before:,} to {after:,}" for name, (before, after) in list(different.items())[:NAMED]]
+    # Of fewer instructions those that became fewer: others are no part of the difference.
+    most = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
+    named = list((most or different).items())[:NAMED]
+    for name, counts in named:
+        figures[name] = contrast.figures(counts)
+    told = [f"{name} {before:,} to {after:,}" for name, (before, after) in named]
     if left == right:
         text = f"{a} and {b} both have {left:,} SASS instructions, but not the same"
     else:
