@@ -292,7 +292,8 @@ def test_a_corrupted_build_cache_is_made_again(kernels, ptxbench, tmp_path, monk
 def start(*arguments, cwd, **options):
     return subprocess.Popen(
         [sys.executable, "-c", "import sys; from ptxbench.cli import main; sys.exit(main())", *arguments],
-        cwd=cwd, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, **options,
+        cwd=cwd, text=True, start_new_session=True,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )  # fmt: skip
 
 
@@ -369,3 +370,15 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path, kernels):
     assert process.stderr.read() == ""
     process.wait(timeout=30)
     process.stderr.close()
+
+
+FULL = Path("/dev/full")
+
+
+@pytest.mark.skipif(not FULL.exists(), reason="needs a device that is always full")
+def test_a_full_disk_behind_stdout_is_told_and_no_bug(tmp_path, kernels):
+    with FULL.open("w") as full:
+        process = start("list", "--kernels", "kernels", cwd=tmp_path, stdout=full)
+        assert process.stderr.read() == "Error: Cannot write all of it: No space left on device.\n"
+        assert process.wait(timeout=30) == 2
+        process.stderr.close()

@@ -7,6 +7,7 @@ Modules whose name begins with _ are no commands.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,9 @@ from ptxbench.errors import PtxbenchError
 
 EXIT_INTERRUPTED = 130
 """128 + SIGINT, as a shell reports it."""
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
+"""Of a file that takes no more: no bug, and nothing that a command could know before."""
 
 
 class Commands(click.Group):
@@ -71,13 +75,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
-        # whoever read us has gone; the interpreter's own flush at exit must not complain of it
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # whoever read us has gone
         return 1
+    except OSError as error:
+        if error.errno not in FULL:
+            return crashed()
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        discard_output()
+        click.echo(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
+        return PtxbenchError.exit_code
     except Exception:
-        import traceback
-
-        traceback.print_exc()
-        click.echo("This is a bug in ptxbench: please report it with the lines above.", err=True)
-        return 1
+        return crashed()
     return status if isinstance(status, int) else 0
+
+
+def discard_output() -> None:
+    """Let go of what stdout still holds: the interpreter's own flush at exit must not complain of it."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def crashed() -> int:
+    """The exit status of a bug, which is told with all that helps to find it."""
+    import traceback
+
+    traceback.print_exc()
+    click.echo("This is a bug in ptxbench: please report it with the lines above.", err=True)
+    return 1
