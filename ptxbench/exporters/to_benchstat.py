@@ -14,7 +14,8 @@ from ptxbench.result import VERIFIED, Run
 
 def export(run: Run) -> str:
     """The run as benchmark lines. Raises UsageError for a run without times."""
-    lines = [f"goos: {str(run.host.get('os', 'unknown')).split()[0].lower()}", f"gpu: {run.device.get('name')}"]
+    system = str(run.host.get("os") or "unknown").strip().partition(" ")[0].lower()
+    lines = [f"goos: {system}", f"gpu: {run.device.get('name')}"]
     for cell in run.cells:
         size = "/".join(f"{name}={value}" for name, value in cell.place.items())
         for variant, result in cell.variants.items():

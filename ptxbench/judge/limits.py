@@ -10,7 +10,7 @@ from statistics import median
 from ptxbench import stats
 from ptxbench.judge.canary import distrust
 from ptxbench.judge.config import Config, Limits
-from ptxbench.judge.rows import Match, Mode, Row, log_rounds, match_cells
+from ptxbench.judge.rows import Match, Mode, Row, exact_change, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
     IMPROVED,
     MISSING,
@@ -117,6 +117,6 @@ def counter_limits(head: Run, config: Config) -> list[Row]:
                 rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
                 continue
             broken = value > limit if end == "max" else value < limit
-            change = Interval(value / limit, value / limit, value / limit) if limit else None
-            rows.append(dataclasses.replace(row, verdict=REGRESSED if broken else WITHIN, change=change))
+            verdict = REGRESSED if broken else WITHIN
+            rows.append(dataclasses.replace(row, verdict=verdict, change=exact_change(limit, value)))
     return rows

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import exp, log
+from math import exp, inf, isfinite, log
 from statistics import median
 from typing import Literal
 
@@ -217,8 +217,13 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     same = same_ptx(*builds) if metric.counted_by == "emulator" else row.moves.nothing
     assert metric.better != "neither"
     verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
-    change = Interval(after / before, after / before, after / before) if before else None
-    return dataclasses.replace(row, verdict=verdict, change=change)
+    return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))
+
+
+def exact_change(before: float, after: float) -> Interval | None:
+    """How many times the one the other is, known exactly; None where that is no number, as of what was none before."""
+    ratio = after / before if before else inf
+    return Interval(ratio, ratio, ratio) if isfinite(ratio) else None
 
 
 # ---- times

@@ -12,10 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench.judge.comparable import Difference
-from ptxbench.judge.rows import ONE_RUN, Row, apply
+from ptxbench.judge.rows import ONE_RUN, Row, apply, exact_change
 from ptxbench.judge.verdicts import IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
 from ptxbench.result import BuildReport, Cell
-from ptxbench.stats import Interval
 
 
 @dataclass(frozen=True)
@@ -167,9 +166,5 @@ def code_row(row: Row, worse: bool) -> Row:
     if row.moves.nothing:
         return dataclasses.replace(row, verdict=SAME_CODE)
     better = row.metric == LOCAL and row.head < row.base
-    ratio = row.head / row.base if row.base else None
-    return dataclasses.replace(
-        row,
-        verdict=REGRESSED if worse else IMPROVED if better else WITHIN,
-        change=Interval(ratio, ratio, ratio) if ratio is not None else None,
-    )
+    verdict = REGRESSED if worse else IMPROVED if better else WITHIN
+    return dataclasses.replace(row, verdict=verdict, change=exact_change(row.base, row.head))

@@ -92,5 +92,7 @@ BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
 BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
 """
     )
+    nowhere = dataclasses.replace(run_of(dataclasses.replace(TIMED, rounds=rounds)), host={"os": ""})
+    assert FORMATS["benchstat"](nowhere).startswith("goos: unknown\n")
     with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
         FORMATS["benchstat"](run_of(COUNTED))

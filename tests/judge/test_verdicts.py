@@ -5,8 +5,9 @@ from math import log1p
 
 import pytest
 
+from ptxbench.judge.rows import exact_change
 from ptxbench.judge.verdicts import Rule, judge_effect, judge_exact, rounds_needed
-from ptxbench.stats import Effect
+from ptxbench.stats import Effect, Interval
 
 RULE = Rule()
 
@@ -27,6 +28,12 @@ ROWS = [
     (10.0, 8.0, 12.0, 0.001, 5.0, 5, 6.0, "UNSURE", "controls_spread"), # unchanged code moved by 6 %
     (5.5, 4.0, 7.0, 0.001, 5.0, 5, 4.9, "REGRESSED", None),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "ratio"), [(2, 3, 1.5), (2, 0, 0), (0, 3, None), (5e-324, 64, None)])
+def test_a_count_changes_by_a_ratio_where_that_is_a_number(before, after, ratio):
+    found = exact_change(before, after)
+    assert found == (Interval(ratio, ratio, ratio) if ratio is not None else None)
 
 
 @pytest.mark.parametrize("row", ROWS)

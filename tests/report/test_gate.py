@@ -193,3 +193,8 @@ def test_junit_and_json_agree_with_the_gate():
     assert to_json(COUNTED).count('"outcome": "fail"') == 2
     first = to_junit(gate(BASE, None, Config()))
     assert 'tests="5" failures="0" errors="0" skipped="1"' in first  # that there is no baseline
+    owed = to_junit(gate(BASE, None, Config(first_run="fail")))
+    assert 'tests="5" failures="1" errors="0" skipped="0"' in owed
+    for each in (text, first, owed):
+        assert f'failures="{each.count("<failure ")}" errors="0" skipped="{each.count("<skipped ")}"' in each
+        assert f'tests="{each.count("<testcase ")}"' in each
