@@ -21,7 +21,7 @@ from ptxbench.audit.neutral import NEUTRAL
 from ptxbench.audit.outcome import Change, Outcome
 from ptxbench.audit.tables import OF_PAIRS
 from ptxbench.backends import open_backend
-from ptxbench.discovery import Source, select
+from ptxbench.discovery import Source, select, shown
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.judge.config import Config
 from ptxbench.judge.gate import gate
@@ -33,6 +33,7 @@ from ptxbench.runner.given import Given, prepare
 from ptxbench.runner.story import Story, take_build
 from ptxbench.toolchain import Build, build_source
 from ptxbench.toolchain.locate import INSTALL, program
+from ptxbench.toolchain.ptxas import check_ascii
 
 EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *NEUTRAL)
 
@@ -83,9 +84,13 @@ def ptx_of(job: Job) -> list[Source]:
 def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel, list[Edit]]:
     """The kernel of a PTX file, and those of the edits that it can have. Raises UsageError, PtxSyntaxError."""
     try:
-        kernel = read_kernel(source.path.read_text(encoding="ascii"), source.entry)
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"Cannot read {source.path}: {error}.") from None
+        text = check_ascii(source.path.read_bytes(), str(shown(source.path)))
+    except OSError as error:
+        raise UsageError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
+    except KernelError as error:
+        raise UsageError(str(error)) from None
+    try:
+        kernel = read_kernel(text, source.entry)
     except KernelError as error:
         raise type(error)(f"{source.path.name}: {error}") from None
     return kernel, [each for each in edits if each.applies(kernel)]

@@ -177,6 +177,14 @@ def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
     assert all("the kernel as it is, is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
 
 
+def test_a_file_that_ptxas_cannot_take_is_told_with_its_line(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    path = kernels / "ptx/scale.ptx"
+    path.write_bytes(b"// \xc2\xb5s\n" + path.read_bytes())
+    with pytest.raises(UsageError, match=r"scale\.ptx:1: column 4 is 'µ' \(byte 0xc2\), which is not ASCII"):
+        count_mutants(kernels)
+
+
 def test_pairs_of_a_folder_are_audited_like_those_that_are_shipped(tmp_path):
     found = audited("scale", "a *", "*registers*", "neighbours exchanged", kernels=kernels_folder(tmp_path))
     assert len(found) == 7
