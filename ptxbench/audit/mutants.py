@@ -50,7 +50,7 @@ def audit_mutants(
     """Edit every PTX file of the pairs in every way that applies to it, and tell what the gate says.
 
     `names`, `edits`: by name or glob, all without any; `arch`: of the emulator. Raises UsageError for what matches
-    nothing, PairError and PtxSyntaxError for what cannot be read, ToolMissing without ptxas or nvdisasm.
+    nothing, PairError, AssembleError and PtxSyntaxError for what cannot be read, ToolMissing without ptxas or nvdisasm.
     """
     for tool in ("ptxas", "nvdisasm"):
         if program(tool) is None:
@@ -82,13 +82,14 @@ def ptx_of(job: Job) -> list[Source]:
 
 
 def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel, list[Edit]]:
-    """The kernel of a PTX file, and those of the edits that it can have. Raises UsageError, PtxSyntaxError."""
+    """The kernel of a PTX file, and those of the edits that it can have.
+
+    Raises UsageError, AssembleError for what is not ASCII, PtxSyntaxError.
+    """
     try:
         text = check_ascii(source.path.read_bytes(), str(shown(source.path)))
     except OSError as error:
         raise UsageError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
-    except KernelError as error:
-        raise UsageError(str(error)) from None
     try:
         kernel = read_kernel(text, source.entry)
     except KernelError as error:

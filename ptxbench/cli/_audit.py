@@ -66,7 +66,8 @@ def command(
     --synthetic, --mutants and --runs the first two are done.
 
     Exit status: 0 every target is met, 2 usage, 3 a target is not met, a mutant was missed or an edit that means
-    nothing raised an alarm, 5 too few runs for an audit, or no pair to edit, 130 interrupted.
+    nothing raised an alarm, 4 a kernel cannot be read as PTX, 5 too few runs for an audit, or no pair to edit, 130
+    interrupted.
     """
     from ptxbench.audit.audit import Audit
     from ptxbench.cli._progress import Bar

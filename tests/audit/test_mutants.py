@@ -13,7 +13,7 @@ from ptxbench.audit.mutants import EDITS, audit_mutants, count_mutants
 from ptxbench.audit.neutral import commented
 from ptxbench.audit.tables import SCATTERED, UNSCATTERED
 from ptxbench.discovery import default_kernels, find_pairs
-from ptxbench.errors import UsageError
+from ptxbench.errors import AssembleError, UsageError
 from ptxbench.judge.rules import RULES
 from tests.folders import PTX, changed, kernels_folder
 
@@ -181,7 +181,7 @@ def test_a_file_that_ptxas_cannot_take_is_told_with_its_line(tmp_path):
     kernels = kernels_folder(tmp_path)
     path = kernels / "ptx/scale.ptx"
     path.write_bytes(b"// \xc2\xb5s\n" + path.read_bytes())
-    with pytest.raises(UsageError, match=r"scale\.ptx:1: column 4 is 'µ' \(byte 0xc2\), which is not ASCII"):
+    with pytest.raises(AssembleError, match=r"scale\.ptx:1: column 4 is 'µ' \(byte 0xc2\), which is not ASCII"):
         count_mutants(kernels)
 
 

@@ -174,6 +174,20 @@ def test_mutants_are_caught_and_what_means_nothing_is_let_pass(ptxbench, transpo
     ]
 
 
+def test_a_kernel_that_cannot_be_read_is_status_4_and_told(ptxbench, transpose):
+    path = Path(transpose) / "ptx/transpose.ptx"
+    text = path.read_text()
+    for bad, told in (
+        (text.replace(".reg", ".rog", 1), "'.rog' is no directive"),
+        (f"// µ\n{text}", ":1: column 4 is 'µ'"),
+    ):
+        path.write_text(bad)
+        ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose)
+        assert (ran.status, ran.out) == (4, "")
+        assert "transpose.ptx" in ran.err
+        assert told in ran.err
+
+
 def test_mutants_that_all_were_skipped_judge_nothing(ptxbench, transpose):
     ran = ptxbench("gate", "audit", "--mutants", "--kernels", transpose, "--edit", "registers spilled")
     assert ran.status == 5
