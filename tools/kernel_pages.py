@@ -154,10 +154,10 @@ def pages():
     return sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
 
 
-def main(names):
-    """Fill these pages, or every one; returns what could not be done."""
+def fill(paths, filled):
+    """Write anew the pages that `filled` makes another text of; returns what could not be done."""
     failures = []
-    for path in [page_of(name) for name in names] or pages():
+    for path in paths:
         try:
             before = path.read_text(encoding="utf-8")
             after = filled(before)
@@ -171,6 +171,11 @@ def main(names):
             path.write_text(after, encoding="utf-8")
             print(f"Wrote {path}")
     return failures
+
+
+def main(names):
+    """Fill these pages, or every one; returns what could not be done."""
+    return fill([page_of(name) for name in names] or pages(), filled)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,10 @@ from unittest import mock
 from ptxbench import toolchain
 from ptxbench.cli import main as main_of_ptxbench
 from ptxbench.discovery import default_kernels, load
-from ptxbench.errors import PtxbenchError, UsageError
+from ptxbench.errors import UsageError
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.lines import annotate
-from tools.kernel_pages import made_by
+from tools.kernel_pages import fill, made_by
 
 ROOT = Path(__file__).parents[1]
 OPENING = re.compile(r"^<!-- (?P<kind>output|control|built): (?P<words>.*) -->$")
@@ -185,21 +185,7 @@ def pages():
 
 def main(names):
     """Fill these pages, or every one; returns what could not be done."""
-    failures = []
-    for path in [Path(name) for name in names] or pages():
-        try:
-            before = path.read_text(encoding="utf-8")
-            after = filled(before)
-        except OSError as error:
-            failures.append(f"{path}: {error.strerror}")
-            continue
-        except PtxbenchError as error:
-            failures.append(f"{path}:{error}" if re.match(r"\d+: ", str(error)) else f"{path}: {error}")
-            continue
-        if after != before:
-            path.write_text(after, encoding="utf-8")
-            print(f"Wrote {path}")
-    return failures
+    return fill([Path(name) for name in names] or pages(), filled)
 
 
 if __name__ == "__main__":
