@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench.judge.causes import instructions
+from ptxbench.judge.code import Moves
 from ptxbench.judge.config import Config, Waiver, parse
 from ptxbench.judge.confirmation import pooled
 from ptxbench.judge.gate import ORDER, Judged, gate
@@ -294,3 +295,18 @@ def test_limits_hold_for_what_was_written_by_hand_alone():
     limited = [each for each in gate(BASE, BASE, config).rows if each.limit]
     assert {each.row.variant for each in limited} == {"ptx"}
     assert {each.code for each in limited} == {REGRESSION}
+    wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
+    assert not any(each.limit for each in wrong.rows)  # what it does wrong it may do in few registers
+    assert wrong.code == WRONG_KERNEL
+
+
+def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():
+    empty = replace(BASE, cells=[])
+    config = parse('version = 1\n[[pair]]\nmatch = "triad"\nbudget = 0.1')
+    assert [each.text for each in gate(empty, empty, config).problems] == ["Nothing was judged."]
+
+
+def test_code_of_which_nothing_is_known_is_not_taken_for_unchanged():
+    assert not Moves().nothing
+    assert not Moves((("ptx", None),)).nothing
+    assert Moves((("ptx", "same"),)).nothing
