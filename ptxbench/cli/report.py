@@ -36,7 +36,7 @@ MOST_TOLD = 6
     multiple=True,
     metavar="GLOB",
     help="Try these targets for the portability matrix, such as sm_90a or '*'; repeat.  "
-    "[default: every architecture from sm_75 on, without its a and f forms]",
+    "[default: every architecture from sm_75 on, with an a or f form where a run or a file is of it]",
 )
 @results_option()
 @kernels_option(

@@ -154,6 +154,17 @@ def test_the_matrix_says_which_file_each_target_gets(kernels, ptxbench):
     assert "- ptx on sm_90a is scale.sm_90a.ptx\n" in page.read_text()
 
 
+def test_a_report_has_the_targets_that_files_and_the_run_are_of_and_says_which_file_they_get(kernels, ptxbench):
+    page = kernels.parent / "page.html"
+    assert ptxbench("run", "scale", "--kernels", kernels, "--backend", "emulator", "--arch", "sm_103a").status == 0
+    assert ptxbench("report", "--kernels", kernels, "-o", page).status == 0
+    text = page.read_text()
+    assert "ptx on sm_90a is scale.sm_90a.ptx" in text
+    assert "ptx on sm_100f, sm_103a is scale.sm_100f.ptx" in text
+    assert "<th>sm_{103,103a}<" in text
+    assert "sm_120a" not in text
+
+
 def test_the_list_says_which_targets_have_one(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", kernels)
     assert re.search(r"^  ptx +ptx \(sm_75; sm_90a, sm_100f by own files\)  ptx\.fast \(sm_90a\)$", ran.out, re.M)

@@ -6,7 +6,7 @@ Only of variants whose files are those that the run had, by their hash; of all o
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,14 +78,15 @@ def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
 def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
     """Build all that the runs had and is still there, in parallel; the material of every pair, in their order.
 
-    `patterns`: of the targets of the portability matrix; by default each architecture without its special forms.
+    `patterns`: of the targets of the portability matrix; by default each architecture, with special forms only where a
+    run or a file is of them.
     Raises UsageError for a pattern that matches no target.
     """
     pairs = wanted(runs)
     found, omitted = open_pairs(pairs, kernels)
     targets: tuple[str, ...] = ()
     try:
-        targets = chosen_targets(patterns)
+        targets = chosen_targets(patterns, special_targets(pairs.values(), found.values()))
     except ToolMissing as missing:
         for name in found:
             omitted[name].append(f"No portability: {missing}")
@@ -151,9 +152,18 @@ def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
     return build, annotate(build)
 
 
-def chosen_targets(patterns: Sequence[str] | None) -> tuple[str, ...]:
+def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> tuple[str, ...]:
+    """The targets of these patterns; without any each architecture, and of their special forms those of `special`."""
     known = known_targets()
-    return select(known, patterns, "target") if patterns else tuple(each for each in known if not suffix(each))
+    if patterns:
+        return select(known, patterns, "target")
+    return tuple(each for each in known if not suffix(each) or each in special)
+
+
+def special_targets(pairs: Iterable[Wanted], found: Iterable[Found]) -> set[str]:
+    """What a pair was built for, or has a file of its own for."""
+    files = {target for each in found for source in each.sources for target, _ in source.specialisations}
+    return {pair.cell.arch for pair in pairs} | files
 
 
 def survey(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> Iterator[Step | Matrix]:
