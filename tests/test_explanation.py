@@ -81,6 +81,8 @@ TOLD = [
      "conversions", "Conversions between types: cuda 2, ptx 0."),
     ((ADD, {}), (ADD, {"log": "ptxas info : (C7508) Potential Performance Loss: 'setmaxnreg' ignored\nother"}),
      "ptxas", "ptx: ptxas info : (C7508) Potential Performance Loss: 'setmaxnreg' ignored"),
+    ((ADD, {"log": "ptxas info : (C7519) Potential Performance Loss: wgmma is serialized"}), (ADD, {}),
+     "ptxas", "cuda: ptxas info : (C7519) Potential Performance Loss: wgmma is serialized"),
 ]  # fmt: skip
 
 

@@ -200,6 +200,11 @@ def test_a_permutation_has_the_same_mix_and_no_instruction_without_a_partner():
     assert found.moved
 
 
+def test_an_instruction_has_one_partner_however_many_are_like_it():
+    found = compare(listing(*LEFT[:1] * 3), listing(*LEFT[:1] * 2, sha="2"))
+    assert (len(found.equal), found.moved, found.only_left, found.only_right) == (2, (), 1, 0)
+
+
 def test_the_same_instructions_are_the_same_code_only_by_their_hash():
     assert compare(listing(*LEFT), listing(*LEFT)).same_code
     assert not compare(listing(*LEFT), listing(*LEFT, sha="2")).same_code

@@ -6,7 +6,8 @@ import re
 import pytest
 from rich.cells import cell_len
 
-from ptxbench.toolchain import locate
+from ptxbench.errors import ToolMissing
+from ptxbench.toolchain import locate, nvrtc
 from ptxbench.toolchain.trial import targets
 from tests.folders import CUDA, PTX, changed
 
@@ -151,6 +152,16 @@ def test_a_kernel_that_no_target_takes_ends_with_4(ptxbench, file):
     assert ran.status == 4
     assert "1 scale on every target: bad.ptx:35: " in ran.out
     assert "scale runs on 0 of " in ran.out
+
+
+def test_what_could_not_be_tried_is_no_kernel_that_no_target_takes(ptxbench, kernels, monkeypatch):
+    def find():
+        raise ToolMissing("No NVRTC.")
+
+    monkeypatch.setattr(nvrtc, "find", find)
+    ran = ptxbench("arch", "scale", "--kernels", kernels)
+    assert ran.status == 0
+    assert "CUDA C was not tried" in ran.out
 
 
 def test_a_target_that_was_chosen_may_refuse_all(ptxbench, file):

@@ -7,6 +7,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import default_kernels, load
+from ptxbench.exporters.html.pairs import shown
 from ptxbench.exporters.html.rows import TALL, Cell, Row, Unit, rows, squeezed, units
 from ptxbench.listing import Listing, make
 from ptxbench.result import BuildReport
@@ -122,6 +123,14 @@ def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
     ]
     renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
     assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+
+
+def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():
+    other = [changed(line, "1;", "2;") if "add" in line else line for line in PTX]
+    code = [("MOV R9, R8", 2), ("FADD R1, R1, R1", 5)]
+    found = list(shown([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
+                        small(PTX, SASS, "ptx.c")]))  # fmt: skip
+    assert [each.base for each in found][2:] == ["ptx.a", "ptx"]
 
 
 def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():

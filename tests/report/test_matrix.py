@@ -10,7 +10,19 @@ from ptxbench.discovery import Source
 from ptxbench.exporters.portability import Survey, to_markdown
 from ptxbench.portability import Matrix, Reach
 from ptxbench.report.matrix import MatrixTable
-from ptxbench.report.reach import asks, closing, compiled_line, forms, header, spans, table, total, warnings, why
+from ptxbench.report.reach import (
+    asks,
+    closing,
+    compiled_line,
+    forms,
+    header,
+    jit_lines,
+    spans,
+    table,
+    total,
+    warnings,
+    why,
+)
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, UNTRIED, Need, Trial
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "sm_100a")
@@ -280,6 +292,12 @@ def test_an_instruction_needs_the_targets_that_have_it_though_they_refuse_the_fi
         refused("sm_100a", mismatch=True),
     ]
     assert asks(SETMAXNREG, reach("ptx", *trials)) == "setmaxnreg.inc.sync.aligned.u32 needs sm_90a, sm_100a"
+
+
+def test_of_what_no_target_takes_no_jit_is_told():
+    lost = reach("ptx.lost", *(refused(each, COPY) for each in TARGETS))
+    assert list(jit_lines(matrix(lost))) == []
+    assert [line.split(":")[0] for line in jit_lines(matrix(lost, LOCKED))] == ["JIT of ptx.tensor_cores"]
 
 
 LOGS = [
