@@ -262,6 +262,12 @@ def test_the_rounds_of_a_run_that_confirms_come_after_those_of_the_first_in_proc
     assert [(each.round, each.process) for each in together] == [(i, i) for i in range(11)]
 
 
+def test_what_throttled_a_run_that_confirms_is_true_of_both_together():
+    [first] = TIMED.cells
+    throttled = replace(TIMED, cells=[replace(first, labels=["THROTTLED"])])
+    assert pooled(TIMED, [throttled]).cells[0].labels == ["THROTTLED"]
+
+
 def test_the_instructions_that_changed_most_are_told_first():
     told = instructions(build(total=9, LDG=1, LDG_128=2, BAR=1), build(total=20, LDG=9, LDG_128=1, BAR=1))
     assert told == ["LDG 1 -> 9", "LDG.128 2 -> 1"]
