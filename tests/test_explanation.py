@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.difference import compare
 from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, of_run, to_document
 from ptxbench.explanation.finding import Side, percent, relation
 from ptxbench.explanation.loops import of_side
 from ptxbench.explanation.memory import first_place
-from ptxbench.listing import Listing, compare
+from ptxbench.listing import Listing
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, BuildReport, Cell, LaunchReport, Run, VariantResult, to_json
 from ptxbench.toolchain.lines import Instruction

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"cli", "__main__"},
     {"report", "exporters"},
-    {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "explanation", "audit",
+    {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "difference", "explanation", "audit",
      "check"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",

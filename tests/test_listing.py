@@ -5,21 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.difference import DIFFERS, EQUAL, MOVED, Side, compare, describe_difference, normal
 from ptxbench.listing import (
-    DIFFERS,
-    EQUAL,
-    MOVED,
     Listing,
     Row,
-    Side,
-    compare,
     describe,
-    describe_difference,
     in_machine_order,
     in_source_order,
     kernel_lines,
     lines_of,
-    normal,
     opcode,
     origins,
 )

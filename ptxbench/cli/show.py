@@ -115,8 +115,8 @@ def compared(
     listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
 ) -> list[Case]:
     """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
+    from ptxbench.difference import compare
     from ptxbench.explanation import Case
-    from ptxbench.listing import compare
     from ptxbench.metrics import REFERENCE
 
     by_name = {each.variant: each for each in listings}

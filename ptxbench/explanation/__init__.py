@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxbench import toolchain
+from ptxbench.difference import Difference, describe_difference
 from ptxbench.explanation import code, memory
 from ptxbench.explanation.code import SAME_MIX
 from ptxbench.explanation.finding import BRIEF, Contrast, Finding, Look, Place, Side
 from ptxbench.explanation.loops import loops
 from ptxbench.explanation.memory import EXECUTED
-from ptxbench.listing import Difference, Listing, describe, describe_difference
+from ptxbench.listing import Listing, describe
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.result import VERIFIED, BuildReport, Cell, Run

@@ -9,8 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from ptxbench.difference import unlike
 from ptxbench.explanation.finding import BRIEF, Contrast, Finding, Side
-from ptxbench.listing import unlike
 from ptxbench.toolchain.sass import class_of
 
 NAMED = 3

@@ -12,8 +12,9 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.syntax import Syntax
 from rich.text import Text
 
+from ptxbench.difference import DIFFERS, EQUAL, MOVED, Difference, Side
 from ptxbench.explanation import Case, explain
-from ptxbench.listing import DIFFERS, EQUAL, MOVED, Difference, Listing, Row, Side, in_machine_order, in_source_order
+from ptxbench.listing import Listing, Row, in_machine_order, in_source_order
 from ptxbench.report.lexers import CUDA, PTX, SASS
 from ptxbench.report.table import WIDEST
 from ptxbench.toolchain.lines import Instruction

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from ptxbench.difference import compare
 from ptxbench.explanation import Case
-from ptxbench.listing import Listing, compare
+from ptxbench.listing import Listing
 from ptxbench.report.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
 from ptxbench.result import BuildReport
 from ptxbench.toolchain.lines import Instruction

@@ -12,12 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import portability, toolchain
+from ptxbench.difference import compare
 from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
 from ptxbench.discovery.knobs import turned
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.explanation import Case, Finding, explain, of_cell
 from ptxbench.explanation.counting import count, size_of
-from ptxbench.listing import Listing, compare, make
+from ptxbench.listing import Listing, make
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.portability import Matrix

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
-from ptxbench.listing import Listing, in_source_order, normal
+from ptxbench.difference import normal
+from ptxbench.listing import Listing, in_source_order
 
 FEWEST_ELIDED = 2
 """Rows alike of which a variant shows none: a sentence in their place takes one."""
