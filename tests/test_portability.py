@@ -66,7 +66,8 @@ def test_the_kernels_of_cuda_c_are_found_for_a_target_that_compiles_it(file, ker
 
 BAD = [
     ("notes.txt", "",  UsageError, "'notes.txt' is neither a .ptx nor a .cu file."),
-    ("none.ptx", ".version 7.0\n.target sm_75\n", PairError, "none.ptx has no kernel: no .entry in its PTX. Name a file with an .entry."),
+    ("none.ptx", ".version 7.0\n.target sm_75\n", PairError,
+     "none.ptx has no kernel: no .entry in its PTX. Name a file with an .entry."),
     ("none.ptx", ".extern .entry declared(.param .u64 x);\n", PairError, "none.ptx has no kernel"),
 ]  # fmt: skip
 
