@@ -1,12 +1,14 @@
 """Kernels of several pairs, broken so that data, order or place hide it: rejected, or told of if no launch shows it."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
 from ptxbench.check.exam import Exam
-from ptxbench.check.launching import How, Kernel
+from ptxbench.check.launching import How, Kernel, launch
 from ptxbench.check.stages import Judge
+from ptxbench.errors import Deadlock
 from tests.check.judging import KERNELS, exam, judged, outcome
 from tests.folders import changed
 
@@ -129,3 +131,34 @@ def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_i
     assert found.message.startswith("with one CTA after the other, from the last: ")
     scan.__dict__["examiners"] = {"ptx": Kernel(path.read_text(), "scan", "sm_90")}
     assert [each for each in judge.reordered(first, scan.repeated[0]) if each.gravity == "error"] == []
+
+
+def left_by(first, at, by=1):
+    """What a launch left that added to one element of the bins."""
+    bins = first.outputs["bins"].copy()
+    bins[at] += by
+    return dataclasses.replace(first, outputs={"bins": bins})
+
+
+@pytest.mark.parametrize(
+    ("first_writes", "last_writes", "collide"), [(0, 0, True), (0, 1, False), (0, None, False), (None, None, False)]
+)
+def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_writes, last_writes, collide):
+    histogram = exam("histogram256")
+    case, judge = histogram.repeated[0], Judge(histogram, Path("attack.ptx"))
+    launched = launch(histogram.kernels["ptx"], histogram.pair, case, How())
+    before = dataclasses.replace(
+        launched, outputs={"bins": case.arguments["bins"].copy()}, counters={"ptx_atomic_global_requests": 0}
+    )
+
+    def lone(case, how):
+        at = first_writes if how.ctas == "first alone" else last_writes
+        if at is None:
+            raise Deadlock("it waits for another.")
+        return left_by(before, at)
+
+    judge.launch = lone
+    whole = left_by(before, 0, 2)
+    assert [each.code for each in judge.collisions(whole, case)] == ["depends-on-threads"] * collide
+    atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
+    assert list(judge.collisions(atomic, case)) == []
