@@ -15,6 +15,7 @@ from ptxbench.runner import Frame, Plan
 from ptxbench.stats import Interval
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
 from ptxbench.tune.curve import of_rounds, separated
+from ptxbench.tune.panels import panels
 from ptxbench.tune.sweep import finished_before
 from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
 
@@ -275,3 +276,16 @@ def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
     frame, _, run = sweep
     save(run, tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain) is None
+
+
+def test_the_lines_of_a_picture_have_the_points_of_their_value_of_the_second_name(sweep):
+    _, swept, run = sweep
+    found = curves(swept, run.cells)
+    own = found.of(found.main, "cuda")
+    panel = next(each for each in panels(found, found.main) if each.title == "cuda")
+    (x_name, _), (line_name, line_values) = swept.values.items()
+    assert len(line_values) > 1
+    for line, value in zip(panel.lines, line_values, strict=True):
+        points = [i for i, point in enumerate(swept.points) if point.at[line_name] == value]
+        assert [swept.points[i].at[x_name] for i in points] == list(panel.x)
+        assert [id(each) for each in line.values] == [id(own[i]) for i in points]  # some have equal values
