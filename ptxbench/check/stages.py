@@ -6,18 +6,16 @@ limits (`contained`).
 
 from __future__ import annotations
 
-import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ptxbench import toolchain
+from ptxbench.check.asking import WRONG, Asking
 from ptxbench.check.beside import RANKED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.codes import ERROR
 from ptxbench.check.exam import HIDDEN, Exam
@@ -35,58 +33,22 @@ from ptxbench.check.findings import (
     limited,
     verdict_of,
 )
-from ptxbench.check.launching import FUEL, POISON, Case, How, Kernel, Left, launch
+from ptxbench.check.launching import FUEL, Case, How
 from ptxbench.check.lint import lint
 from ptxbench.check.reading import Text, one_line
+from ptxbench.check.repeats import repeats
 from ptxbench.discovery import Source
-from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import (
-    Deadlock,
-    EmulatorCrash,
-    FuelExhausted,
     KernelError,
-    KernelTrap,
-    LaunchError,
-    MemoryFault,
     SignatureMismatch,
-    UnsupportedInstruction,
 )
 from ptxbench.execution import model_notes
 from ptxbench.portability import Subject, survey
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.trial import ASSEMBLES
-from ptxbench.verify import same_bits
 
 CANDIDATE = "candidate"
-
-FAULTS: tuple[tuple[type[KernelError], str], ...] = (
-    (UnsupportedInstruction, "unsupported"),
-    (LaunchError, "launch-refused"),
-    (MemoryFault, "memory-fault"),
-    (KernelTrap, "trap"),
-    (Deadlock, "deadlock"),
-    (FuelExhausted, "endless"),
-    (EmulatorCrash, "emulator-crash"),
-)
-"""What the code of an error is."""
-
-WRONG = ("wrong-result", "output-unwritten")
-"""Codes of a launch that ended well and left what it should not."""
-
-PLACEMENTS = 4
-"""Other places of the arrays that are tried."""
-
-POISONS = (0x00, 0x5A)
-"""Other bytes that outputs are filled with before a launch."""
-
-ORDERS: Mapping[CtaOrder, str] = {
-    "last first": "with one CTA after the other, from the last",
-    "by turns": "with all CTAs in turn from barrier to barrier",
-}
-"""Other orders of the CTAs, none of which CUDA forbids, and what a message calls them."""
-
-ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
 UNTIMED = "no GPU: the counts stand for the time"
 """Why a time is not there; `timed` takes one where there is a GPU."""
@@ -117,6 +79,10 @@ class Judge:
     def text(self) -> Text:
         """The candidate's text, which the first stages read."""
         return Text(self.path, self.path.read_bytes(), self.exam.arch, self.settings.flags)
+
+    @cached_property
+    def asking(self) -> Asking:
+        return Asking(self.exam, self.text, self.settings.fuel)
 
     def judge(
         self,
@@ -163,10 +129,6 @@ class Judge:
     @property
     def source(self) -> Source:
         return Source(CANDIDATE, self.text.language, self.path, self.exam.entry, tuple(self.settings.flags))
-
-    @property
-    def kernel(self) -> Kernel:
-        return Kernel(self.text.ptx, self.exam.entry, self.exam.arch)
 
     def parses(self) -> Told:
         return self.text.parses()
@@ -221,7 +183,7 @@ class Judge:
         """Launch once a case. One that a kernel of the pair's fails too does not count; `enough` that do will do."""
         counted, excused = [], 0
         for case in cases:
-            found = self.ask(stage, case)
+            found = self.asking.ask(stage, case)
             # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
             strict = stage == "values" and found is not None and found.code not in WRONG
             if found and found.gravity == ERROR and not self.exam.examiners:
@@ -242,46 +204,14 @@ class Judge:
         labels = "; ".join(counted) if stage == "hidden" else f"{len(counted)} {noun}"
         return Told(f"{labels}{beyond}")
 
-    def ask(self, stage: str, case: Case) -> Finding | None:
-        """What is wrong with one launch; None if it is right."""
-        try:
-            left = self.launch(case, How(fuel=self.settings.fuel))
-        except KernelError as error:
-            return self.fault(stage, error, case)
-        return self.wrong(stage, left, case)
-
-    def launch(self, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
-        return launch(self.kernel, self.exam.pair, case, how, kept)
-
-    def wrong(self, stage: str, left: Left, case: Case, poison: int = POISON) -> Finding | None:
-        """What is wrong with what a launch left."""
-        if left.changed is not None:
-            told = f"{case.label}: the kernel writes to '{left.changed}', which it is given to read."
-            return finding(stage, "input-changed", told)
-        if worst := self.exam.wrong(left, case):
-            stale = self.exam.unwritten(left, case, poison)
-            return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
-        return None
-
-    def fault(self, stage: str, error: KernelError, case: Case) -> Finding:
-        """A launch that did not end well."""
-        code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
-        if "not enough memory" in str(error) or "GB are free" in str(error):
-            code = "memory-limit"
-        told = re.sub(r"; its PTX is saved as .*", ".", str(error))
-        line = re.match(r"line (\d+): ", told)
-        message = told[line.end() :] if line else told
-        named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits
-        return self.text.places.at(stage, code, f"{case.label}: {message}", int(named[1]) if named else 0)
-
     def sanitizer(self) -> Told:
         found: dict[tuple[str, int | None], Finding] = {}
         unmade: list[str] = []
         for case in self.exam.check:
             try:
-                left = self.launch(case, How(sanitize=True, fuel=self.settings.fuel))
+                left = self.asking.launch(case, How(sanitize=True))
             except KernelError as error:
-                return Told(case.label, [self.fault("sanitizer", error, case)])
+                return Told(case.label, [self.asking.fault("sanitizer", error, case)])
             for each in left.findings:
                 message = re.sub(r"^line \d+: ", "", each.message)
                 told = self.text.places.at("sanitizer", each.kind, f"{case.label}: {message}", each.line)
@@ -292,86 +222,7 @@ class Judge:
         return Told(f"{'clean' if not found else f'{len(found)} found'}{partly}", list(found.values()))
 
     def repeats(self) -> Told:
-        """Launches on one set of data that differ in what must not matter, and later ones among others."""
-        case, other, small = self.exam.repeated
-        fuel = self.settings.fuel
-        drawn = self.exam.drawn("placements")
-        elsewhere = [How(placement=drawn.getrandbits(32), fuel=fuel) for _ in range(PLACEMENTS)]
-        variations = [
-            *(("depends-on-address", "with the arrays elsewhere", each) for each in elsewhere),
-            *(("depends-on-output", f"outputs 0x{byte:02x} before", How(poison=byte, fuel=fuel)) for byte in POISONS),
-            ("depends-on-threads", "with its CTAs in another order", How(threads=1, fuel=fuel)),
-            ("depends-on-threads", "with its CTAs in another order", How(threads=3, fuel=fuel)),
-        ]
-        for each in self.exam.repeated:  # alone, so that what is wrong anyway is not taken for the repetition's doing
-            if wrong := self.ask("repeats", each):
-                if wrong.gravity == ERROR and self.exam.excuse(each):
-                    raise Skip("the pair's own kernels fail on its data too")
-                return Told(each.label, [wrong])
-        found: list[Finding] = []
-        code = "depends-on-launch"
-        try:
-            first = self.launch(case, How(fuel=fuel))
-            for code, told, how in variations:
-                left = self.launch(case, how)
-                found += self.differs(code, first, left, case, told, how.poison)
-            code = "depends-on-threads"
-            found += [*self.reordered(first, case), *self.collisions(first, case)]
-            kept: dict[str, bytes] = {}
-            code = "depends-on-launch"
-            for number, each in enumerate((small, case, other, case, small, other, case), 1):
-                left = self.launch(each, How(fuel=fuel), kept)
-                told = f"launch {number} of one module"
-                found += self.differs(code, first if each is case else None, left, each, told)
-        except KernelError as error:
-            wrong = self.fault("repeats", error, case)
-            return Told("another launch fails", [finding("repeats", code, wrong.message, wrong.line)])
-        worst = [each for each in found if each.gravity == ERROR] or found[:1]
-        launches = 4 + len(variations) + len(ORDERS) + len(ALONE) + 7
-        return Told(f"{launches} launches, {'the same bits' if not found else 'not alike'}", worst[:1])
-
-    def reordered(self, first: Left, case: Case) -> Iterator[Finding]:
-        """Launches with CTAs in other orders; one that a kernel of the pair's fails too does not count."""
-        for order, told in ORDERS.items():
-            how = How(fuel=self.settings.fuel, ctas=order)
-            try:
-                found = list(self.differs("depends-on-threads", first, self.launch(case, how), case, told))
-            except KernelError as error:
-                wrong = self.fault("repeats", error, case)
-                found = [finding("repeats", "depends-on-threads", f"{told}: {wrong.message}", wrong.line)]
-            bad = any(each.gravity == ERROR for each in found)
-            if not (bad and any(self.exam.fails(each, case, how) for each in self.exam.examiners.values())):
-                yield from found
-
-    def collisions(self, first: Left, case: Case) -> Iterator[Finding]:
-        """What the first and the last CTA both write, each as if the other did not: a race that no order need show.
-
-        Where the kernel has atomics on global memory that is as it should be, and which they are is not known.
-        """
-        if first.counters["ptx_atomic_global_requests"] or math.prod(case.launch.grid_xyz) < len(ALONE):
-            return
-        try:
-            one, other = (self.launch(case, How(fuel=self.settings.fuel, ctas=order)) for order in ALONE)
-        except KernelError:  # a CTA that waits for others, with or without right: `reordered` tells
-            return
-        for name in self.exam.pair.outputs:
-            before = case.arguments[name].tobytes() if name in self.exam.initialised else None
-            a, b, whole = (np.frombuffer(each.outputs[name].tobytes(), np.uint8) for each in (one, other, first))
-            initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
-            both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
-            if both.any():
-                told = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
-                yield finding("repeats", "depends-on-threads", f"{told}, without an atomic.")
-                return
-
-    def differs(
-        self, code: str, first: Left | None, left: Left, case: Case, told: str, poison: int = POISON
-    ) -> Iterator[Finding]:
-        """What is unlike the first launch on the same data; None as `first` where there was none."""
-        if wrong := self.wrong("repeats", left, case, poison):
-            yield finding("repeats", code, f"{told}: {wrong.message}")
-        elif first is not None and not same_bits(case.expected.outputs, first.outputs, left.outputs):
-            yield finding("repeats", "bits-differ", f"{case.label}: other bits {told}.")
+        return repeats(self.asking)
 
     # ---- beside the pair's own
 
@@ -394,7 +245,7 @@ class Judge:
 
     def counts(self) -> Told:
         case = self.exam.repeated[0]
-        left = self.launch(case, How(fuel=self.settings.fuel))
+        left = self.asking.launch(case, How())
         own = figures_of(left.counters)
         self.notes += model_notes(left.models, self.exam.arch)
         if ideal := sorted(left.approximate):

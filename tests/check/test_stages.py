@@ -82,19 +82,19 @@ def test_what_the_tools_report_is_held_against_the_pairs_variants(changes, found
 
 
 def test_other_bits_within_the_tolerance_are_a_warning():
-    judge = Judge(exam("triad"), HOSTILE / "honest.ptx")
+    asking = Judge(exam("triad"), HOSTILE / "honest.ptx").asking
     case = exam("triad").check[2]
-    first = judge.launch(case, How())
+    first = asking.launch(case, How())
     rounded = first.outputs["a"]
     exact = case.expected.outputs["a"]  # on whose other side the second nearest float lies, within an ulp too
     nudged = dataclasses.replace(
         first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
     )
-    (found,) = judge.differs("depends-on-address", first, nudged, case, "elsewhere")
+    (found,) = asking.differs("depends-on-address", first, nudged, case, "elsewhere")
     assert (found.code, found.gravity) == ("bits-differ", "warning")
-    assert list(judge.differs("depends-on-address", first, first, case, "elsewhere")) == []
+    assert list(asking.differs("depends-on-address", first, first, case, "elsewhere")) == []
     far = dataclasses.replace(first, outputs={"a": first.outputs["a"] + 1})
-    assert [each.code for each in judge.differs("depends-on-threads", first, far, case, "")] == ["depends-on-threads"]
+    assert [each.code for each in asking.differs("depends-on-threads", first, far, case, "")] == ["depends-on-threads"]
 
 
 def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, tmp_path):

@@ -1,0 +1,94 @@
+"""A candidate and one question: its kernel is launched, and what is wrong with what came of it is a finding."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ptxbench.check.exam import Exam
+from ptxbench.check.findings import Finding, finding
+from ptxbench.check.launching import POISON, Case, How, Kernel, Left, launch
+from ptxbench.check.reading import Text
+from ptxbench.errors import (
+    Deadlock,
+    EmulatorCrash,
+    FuelExhausted,
+    KernelError,
+    KernelTrap,
+    LaunchError,
+    MemoryFault,
+    UnsupportedInstruction,
+)
+from ptxbench.verify import same_bits
+
+FAULTS: tuple[tuple[type[KernelError], str], ...] = (
+    (UnsupportedInstruction, "unsupported"),
+    (LaunchError, "launch-refused"),
+    (MemoryFault, "memory-fault"),
+    (KernelTrap, "trap"),
+    (Deadlock, "deadlock"),
+    (FuelExhausted, "endless"),
+    (EmulatorCrash, "emulator-crash"),
+)
+"""What the code of an error is."""
+
+WRONG = ("wrong-result", "output-unwritten")
+"""Codes of a launch that ended well and left what it should not."""
+
+
+@dataclass
+class Asking:
+    """Launches of one candidate: its text, the exam that asks, and the loop iterations that a warp may run.
+
+    `launches`: how many there were so far.
+    """
+
+    exam: Exam
+    text: Text
+    fuel: int
+    launches: int = 0
+
+    def launch(self, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
+        """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
+        self.launches += 1
+        kernel = Kernel(self.text.ptx, self.exam.entry, self.exam.arch)
+        return launch(kernel, self.exam.pair, case, replace(how, fuel=self.fuel), kept)
+
+    def ask(self, stage: str, case: Case) -> Finding | None:
+        """What is wrong with one launch; None if it is right."""
+        try:
+            left = self.launch(case, How())
+        except KernelError as error:
+            return self.fault(stage, error, case)
+        return self.wrong(stage, left, case)
+
+    def wrong(self, stage: str, left: Left, case: Case, poison: int = POISON) -> Finding | None:
+        """What is wrong with what a launch left."""
+        if left.changed is not None:
+            told = f"{case.label}: the kernel writes to '{left.changed}', which it is given to read."
+            return finding(stage, "input-changed", told)
+        if worst := self.exam.wrong(left, case):
+            stale = self.exam.unwritten(left, case, poison)
+            return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
+        return None
+
+    def fault(self, stage: str, error: KernelError, case: Case) -> Finding:
+        """A launch that did not end well."""
+        code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
+        if "not enough memory" in str(error) or "GB are free" in str(error):
+            code = "memory-limit"
+        told = re.sub(r"; its PTX is saved as .*", ".", str(error))
+        line = re.match(r"line (\d+): ", told)
+        message = told[line.end() :] if line else told
+        named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits
+        return self.text.places.at(stage, code, f"{case.label}: {message}", int(named[1]) if named else 0)
+
+    def differs(
+        self, code: str, first: Left | None, left: Left, case: Case, told: str, poison: int = POISON
+    ) -> Iterator[Finding]:
+        """What is unlike the first launch on the same data; None as `first` where there was none."""
+        if wrong := self.wrong("repeats", left, case, poison):
+            yield finding("repeats", code, f"{told}: {wrong.message}")
+        elif first is not None and not same_bits(case.expected.outputs, first.outputs, left.outputs):
+            yield finding("repeats", "bits-differ", f"{case.label}: other bits {told}.")
