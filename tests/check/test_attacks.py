@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.check.asking import Asking
 from ptxbench.check.exam import Exam
 from ptxbench.check.launching import How, Kernel, launch
+from ptxbench.check.repeats import collisions, reordered
 from ptxbench.check.stages import Judge
 from ptxbench.errors import Deadlock
 from tests.check.judging import KERNELS, exam, judged, outcome
@@ -44,12 +46,7 @@ REJECTED = [
      "repeats depends-on-threads"),
     # it does not wait for the sums of those before it, which are there if CTAs run one after the other
     ("scan", [("@%some_empty bra.uni                POLL;", "")], "repeats depends-on-threads"),
-    # a load, an addition and a store, between which other CTAs may store
-    ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
-                       "ld.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
-                       "    st.global.u32 [%bin_at], %bin;")],
-     "repeats depends-on-threads"),
-    # the same, in a form that makes the emulator run CTAs one after the other
+    # a load, an addition and a store, between which other CTAs may store, as the emulator runs it in one thread
     ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
                        "    st.volatile.global.u32 [%bin_at], %bin;")],
@@ -78,6 +75,17 @@ REJECTED = [
 @pytest.mark.parametrize(("pair", "changes", "expected"), REJECTED)
 def test_what_is_wrong_is_rejected_though_something_hides_it(pair, changes, expected):
     assert outcome(judged(Path("attack.ptx"), pair, broken(pair, *changes).encode())) == expected
+
+
+def test_a_race_between_threads_of_the_host_is_rejected_wherever_it_shows():
+    """A load, an addition and a store, between which the CTAs of another thread may store, or may not."""
+    addition = (
+        "red.global.add.u32  [%bin_at], %count;",
+        "ld.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n    st.global.u32 [%bin_at], %bin;",
+    )
+    judgement = judged(Path("attack.ptx"), "histogram256", broken("histogram256", addition).encode())
+    assert judgement.verdict == "rejected"
+    assert judgement.ended_at in ("results", "hidden", "values", "sanitizer", "repeats")
 
 
 TOLD = [
@@ -125,12 +133,12 @@ def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_i
     path = tmp_path / "attack.ptx"
     path.write_text(broken(right, *wrong))
     scan = Exam(exam("scan").found, "sm_90", 3)
-    judge = Judge(scan, path)
-    first = judge.launch(scan.repeated[0], How())
-    (found,) = [each for each in judge.reordered(first, scan.repeated[0]) if each.gravity == "error"]
+    asking = Judge(scan, path).asking
+    first = asking.launch(scan.repeated[0], How())
+    (found,) = [each for each in reordered(asking, first, scan.repeated[0]) if each.gravity == "error"]
     assert found.message.startswith("with one CTA after the other, from the last: ")
     scan.__dict__["examiners"] = {"ptx": Kernel(path.read_text(), "scan", "sm_90")}
-    assert [each for each in judge.reordered(first, scan.repeated[0]) if each.gravity == "error"] == []
+    assert [each for each in reordered(asking, first, scan.repeated[0]) if each.gravity == "error"] == []
 
 
 def left_by(first, at, by=1):
@@ -145,7 +153,7 @@ def left_by(first, at, by=1):
 )
 def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_writes, last_writes, collide):
     histogram = exam("histogram256")
-    case, judge = histogram.repeated[0], Judge(histogram, Path("attack.ptx"))
+    case, asking = histogram.repeated[0], Asking(histogram, text=None, fuel=0)
     launched = launch(histogram.kernels["ptx"], histogram.pair, case, How())
     before = dataclasses.replace(
         launched, outputs={"bins": case.arguments["bins"].copy()}, counters={"ptx_atomic_global_requests": 0}
@@ -157,8 +165,8 @@ def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_wr
             raise Deadlock("it waits for another.")
         return left_by(before, at)
 
-    judge.launch = lone
+    asking.launch = lone
     whole = left_by(before, 0, 2)
-    assert [each.code for each in judge.collisions(whole, case)] == ["depends-on-threads"] * collide
+    assert [each.code for each in collisions(asking, whole, case)] == ["depends-on-threads"] * collide
     atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
-    assert list(judge.collisions(atomic, case)) == []
+    assert list(collisions(asking, atomic, case)) == []
