@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._device import backend_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import PtxbenchError, UsageError
 
@@ -53,12 +54,7 @@ SEED_BITS = 32
     "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
     help="Address space that each process of a judgement may have.",
 )  # fmt: skip
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "gpu", "emulator"]),
-    default="auto",
-    help="auto times what is accepted on the GPU if there is one; emulator never does.",
-)
+@backend_option("auto times what is accepted on the GPU if there is one; emulator never does.")
 @click.option("--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, as `ptxbench run` has them.")
 @click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Fresh processes to time in. GPU only.")
 @click.option("--watch", is_flag=True, help="Judge again whenever a FILE changes, until Ctrl-C.")

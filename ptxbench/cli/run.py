@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
@@ -44,21 +45,9 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     help="The same as --size all. The emulator leaves out those that take too long, and says which; --size N=V,.. "
     "runs one of them.",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "gpu", "emulator"]),
-    default="auto",
-    help="Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
-)
-@click.option(
-    "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
-)
-@click.option(
-    "--assembler",
-    type=click.Choice(["toolkit", "driver"]),
-    default="toolkit",
-    help="Who turns both PTX texts into machine code: ptxas, or on a GPU the driver.",
-)
+@backend_option()
+@arch_option()
+@assembler_option()
 @kernels_option("Take the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option(
     "--columns",
@@ -73,13 +62,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     metavar="N",
     help="Fresh processes to measure in; more give a narrower interval. GPU only.",
 )
-@click.option(
-    "--cell-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    metavar="SECONDS",
-    help="Give up on a kernel after so long without a sign of life; it is broken, the run goes on. GPU only.",
-)
+@timeout_option("Give up on a kernel after so long without a sign of life; it is broken, the run goes on. GPU only.")
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),

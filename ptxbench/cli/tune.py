@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
@@ -46,25 +47,12 @@ OUTPUTS = (".svg", ".json")
     help="What the best point is by: a figure of the pair or a metric.  [default: the pair's first figure, else time "
     "on a GPU, ptx_warp_instructions without one]",
 )
-@click.option(
-    "--backend",
-    type=click.Choice(["auto", "gpu", "emulator"]),
-    default="auto",
-    help="Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
-)
-@click.option(
-    "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
-)
-@click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help="As in ptxbench run.")
+@backend_option()
+@arch_option()
+@assembler_option("As in ptxbench run.")
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
 @click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Times to visit every point. GPU only.")
-@click.option(
-    "--cell-timeout",
-    type=click.FloatRange(min=0, min_open=True),
-    default=60.0,
-    metavar="SECONDS",
-    help="Give up on a kernel after so long without a sign of life. GPU only.",
-)
+@timeout_option("Give up on a kernel after so long without a sign of life. GPU only.")
 @click.option("--fresh", is_flag=True, help="Begin anew, even if the same sweep was interrupted.")
 @click.option(
     "--replay",

@@ -1,0 +1,38 @@
+"""The options that say where kernels run and how they are built, one for every command that takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+Option = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+def backend_option(
+    help: str = "Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
+) -> Option:
+    """--backend auto, gpu or emulator."""
+    return click.option("--backend", type=click.Choice(["auto", "gpu", "emulator"]), default="auto", help=help)
+
+
+def arch_option() -> Option:
+    """--arch SM, which a GPU has of its own."""
+    return click.option(
+        "--arch", metavar="SM", help="Build for this architecture, such as sm_80.  [default: the GPU's, else sm_90]"
+    )
+
+
+def assembler_option(
+    help: str = "Who turns both PTX texts into machine code: ptxas, or on a GPU the driver.",
+) -> Option:
+    """--assembler toolkit or driver."""
+    return click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help=help)
+
+
+def timeout_option(help: str) -> Option:
+    """--cell-timeout SECONDS, as `cell_timeout`."""
+    return click.option(
+        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, metavar="SECONDS", help=help
+    )
