@@ -41,7 +41,7 @@ report-picture: $(VENV)/ready-to-test
 	$(BIN)/python tools/draw_report.py
 
 pages: $(VENV)/ready-to-run
-	$(BIN)/python tools/kernel_pages.py
+	$(BIN)/python -m tools.kernel_pages
 	$(BIN)/python -m tools.page_output
 
 clean:

@@ -25,6 +25,7 @@ from ptxbench.exporters.to_markdown import row
 from ptxbench.metrics import choose
 from ptxbench.result import Cell, LaunchReport
 from ptxbench.runner.candidate import Candidate
+from tools.page_blocks import between
 
 FOLDER = Path(__file__).parents[1] / "docs" / "kernels"
 OPENING = re.compile(r"^<!-- figures:(.*)-->$")
@@ -53,27 +54,8 @@ class Block:
 
 
 def blocks(text):
-    """(first line, last line, Block) of each block of a page, counted from 0: those of the two comments.
-
-    Raises UsageError that begins with the number of the line, from 1, where a block is no good.
-    """
-    found, opened = [], None
-    for number, line in enumerate(text.splitlines()):
-        if match := OPENING.match(line.strip()):
-            if opened is not None:
-                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
-            try:
-                opened = number, Block.read(match[1])
-            except UsageError as error:
-                raise UsageError(f"{number + 1}: {error}") from None
-        elif line.strip() == CLOSING:
-            if opened is None:
-                raise UsageError(f"{number + 1}: {CLOSING} ends no block.")
-            found.append((opened[0], number, opened[1]))
-            opened = None
-    if opened is not None:
-        raise UsageError(f"{opened[0] + 1}: this block has no end; write {CLOSING} below it.")
-    return found
+    """(first line, last line, Block) of each block of a page; see page_blocks.between."""
+    return between(text, OPENING, CLOSING, Block.read)
 
 
 def filled(text):

@@ -32,6 +32,7 @@ from ptxbench.errors import UsageError
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.lines import annotate
 from tools.kernel_pages import fill, made_by
+from tools.page_blocks import between
 
 ROOT = Path(__file__).parents[1]
 OPENING = re.compile(r"^<!-- (?P<kind>output|control|built): (?P<words>.*) -->$")
@@ -68,24 +69,8 @@ class Block:
 
 
 def blocks(text):
-    """(first line, last line, Block) of each block, from 0. Raises UsageError that begins with the line, from 1."""
-    found, opened = [], None
-    for number, line in enumerate(text.splitlines()):
-        if match := OPENING.match(line):
-            if opened is not None:
-                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
-            try:
-                opened = number, Block.read(match["kind"], match["words"])
-            except UsageError as error:
-                raise UsageError(f"{number + 1}: {error}") from None
-        elif line == CLOSING:
-            if opened is None:
-                raise UsageError(f"{number + 1}: {CLOSING} ends no block.")
-            found.append((opened[0], number, opened[1]))
-            opened = None
-    if opened is not None:
-        raise UsageError(f"{opened[0] + 1}: this block has no end; write {CLOSING} below it.")
-    return found
+    """(first line, last line, Block) of each block of a page; see page_blocks.between."""
+    return between(text, OPENING, CLOSING, Block.read)
 
 
 def filled(text):

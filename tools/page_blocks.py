@@ -1,0 +1,28 @@
+"""The blocks of a page that a tool fills: the lines between two comments. Knows text, and not what stands in them."""
+
+from ptxbench.errors import UsageError
+
+
+def between(text, opening, closing, read):
+    """(first line, last line, what it asks for) of each block of `text`, counted from 0: those of the two comments.
+
+    `opening`: the pattern of the first comment, whose groups `read` makes something of; `closing`: the second, whole.
+    Raises UsageError that begins with the number of the line, from 1, where a block is no good.
+    """
+    found, opened = [], None
+    for number, line in enumerate(text.splitlines()):
+        if match := opening.match(line.strip()):
+            if opened is not None:
+                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
+            try:
+                opened = number, read(*match.groups())
+            except UsageError as error:
+                raise UsageError(f"{number + 1}: {error}") from None
+        elif line.strip() == closing:
+            if opened is None:
+                raise UsageError(f"{number + 1}: {closing} ends no block.")
+            found.append((opened[0], number, opened[1]))
+            opened = None
+    if opened is not None:
+        raise UsageError(f"{opened[0] + 1}: this block has no end; write {closing} below it.")
+    return found
