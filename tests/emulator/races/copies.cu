@@ -1,0 +1,139 @@
+// Races with asynchronous copies. Each kernel: (out, data, flags), one CTA.
+
+__device__ __forceinline__ void copy_async(u32* to, const u32* from)
+{
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 4;" ::"r"(shared_address(to)), "l"(from) : "memory");
+}
+__device__ __forceinline__ void commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int KEEP> __device__ __forceinline__ void wait_group()
+{
+    asm volatile("cp.async.wait_group %0;" ::"n"(KEEP) : "memory");
+}
+__device__ __forceinline__ void copy_bulk(u32* to, const u32* from, u32 bytes, u64* gate)
+{
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                     shared_address(to)), "l"(from), "r"(bytes), "r"(shared_address(gate)) : "memory");
+}
+__device__ __forceinline__ void store_bulk(u32* to, const u32* from, u32 bytes)
+{
+    asm volatile("cp.async.bulk.global.shared::cta.bulk_group [%0], [%1], %2;" ::"l"(to), "r"(shared_address(from)),
+                 "r"(bytes) : "memory");
+    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
+}
+__device__ __forceinline__ void proxy_fence() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
+
+extern "C" __global__ void copy_without_wait(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 tile[64];
+    copy_async(tile + threadIdx.x, data + threadIdx.x);
+    commit();
+    ORDERED(wait_group<0>();)
+    out[threadIdx.x] = tile[threadIdx.x];
+    RACY(wait_group<0>();)
+}
+
+// The newest group is the one that is read.
+extern "C" __global__ void wait_keeps_one(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 tile[2][64];
+    copy_async(tile[0] + threadIdx.x, data + threadIdx.x);
+    commit();
+    copy_async(tile[1] + threadIdx.x, data + 64 + threadIdx.x);
+    commit();
+    RACY(wait_group<1>();)
+    ORDERED(wait_group<0>();)
+    out[threadIdx.x] = tile[1][threadIdx.x];
+}
+
+// A thread waits for its own copies alone: the others' need a barrier.
+extern "C" __global__ void copy_of_a_neighbour(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 tile[64];
+    copy_async(tile + threadIdx.x, data + threadIdx.x);
+    commit();
+    wait_group<0>();
+    ORDERED(__syncthreads();)
+    out[threadIdx.x] = tile[63 - threadIdx.x];
+}
+
+// The buffer is filled again while others still read what the last copy brought.
+extern "C" __global__ void copy_into_what_is_read(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 tile[64];
+    u32 sum = 0;
+    for (u32 step = 0; step < 3; step++) {
+        copy_async(tile + threadIdx.x, data + 64 * step + threadIdx.x);
+        commit();
+        wait_group<0>();
+        __syncthreads();
+        sum += tile[63 - threadIdx.x];
+        ORDERED(__syncthreads();)
+    }
+    out[threadIdx.x] = sum;
+}
+
+// What the copy takes is overwritten by another thread.
+extern "C" __global__ void source_overwritten(u32* out, u32* data, u32* flags)
+{
+    __shared__ u32 tile[64];
+    copy_async(tile + threadIdx.x, data + threadIdx.x);
+    commit();
+    ORDERED(wait_group<0>(); __syncthreads();)
+    data[63 - threadIdx.x] = 7;
+    RACY(wait_group<0>(); __syncthreads();)
+    out[threadIdx.x] = tile[threadIdx.x];
+}
+
+extern "C" __global__ void bulk_copy_without_wait(u32* out, u32* data, u32* flags)
+{
+    __shared__ u64 gate;
+    __shared__ alignas(16) u32 tile[64];
+    if (threadIdx.x == 0)
+        gate_init(&gate, 1);
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        gate_expect(&gate, 256);
+        copy_bulk(tile, data, 256, &gate);
+    }
+    ORDERED(gate_wait(&gate, 0);)
+    out[threadIdx.x] = tile[threadIdx.x];
+    RACY(gate_wait(&gate, 0);)
+}
+
+// The next bulk copy comes while slow warps still read the stage.
+extern "C" __global__ void bulk_copy_into_what_is_read(u32* out, u32* data, u32* flags)
+{
+    __shared__ u64 gate;
+    __shared__ alignas(16) u32 stage[64];
+    if (threadIdx.x == 0)
+        gate_init(&gate, 1);
+    __syncthreads();
+    u32 sum = 0;
+    for (u32 step = 0; step < 3; step++) {
+        if (threadIdx.x == 0) {
+            gate_expect(&gate, 256);
+            copy_bulk(stage, data + 64 * step, 256, &gate);
+        }
+        gate_wait(&gate, step % 2);
+        sum += stage[63 - threadIdx.x];
+        ORDERED(__syncthreads();)
+    }
+    out[threadIdx.x] = sum;
+}
+
+// The tile is written again before the bulk copy has taken it.
+extern "C" __global__ void bulk_source_overwritten(u32* out, u32* data, u32* flags)
+{
+    __shared__ alignas(16) u32 tile[64];
+    tile[threadIdx.x] = data[threadIdx.x];
+    proxy_fence();
+    __syncthreads();
+    if (threadIdx.x == 0) {
+        store_bulk(out, tile, 256);
+        ORDERED(asm volatile("cp.async.bulk.wait_group.read 0;" ::: "memory");)
+    }
+    ORDERED(__syncthreads();)
+    tile[threadIdx.x] = 7;
+    if (threadIdx.x == 0)
+        asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
+}
