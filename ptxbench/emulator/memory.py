@@ -20,6 +20,7 @@ from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.errors import LaunchError
 
 Array = NDArray[Any]
+Bytes = NDArray[np.uint8]
 
 FURTHEST = 512
 """Times ALIGNMENT, by which a drawn placement moves a buffer at the most."""
@@ -121,7 +122,7 @@ class Arena:
                 self.map.close()
             self.map = None
 
-    def bytes(self, offset: int, size: int) -> Array:
+    def bytes(self, offset: int, size: int) -> Bytes:
         """A view of part of the arena, shape (size,)."""
         assert self.map is not None
         return np.frombuffer(self.map, np.uint8, size, offset)

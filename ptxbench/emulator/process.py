@@ -9,9 +9,12 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+from ptxbench import errors
 from ptxbench.emulator import memory
+from ptxbench.emulator.memory import Bytes
 from ptxbench.emulator.messages import Answer, Failure, Job
 from ptxbench.errors import EmulatorCrash
 
@@ -28,6 +31,17 @@ class Process:
             stdout=subprocess.PIPE,
             pass_fds=[self.arena.handle],
         )
+
+    def perform(self, job: Job, contents: Sequence[tuple[int, Bytes]]) -> tuple[Answer, list[Bytes]]:
+        """Put `contents` at their offsets of the arena and run `job`; its answer, and views of what lies there now."""
+        self.arena.reserve(job.arena_bytes)
+        views = [self.arena.bytes(offset, content.size) for offset, content in contents]
+        for view, (_, content) in zip(views, contents, strict=True):
+            view[:] = content
+        answer = self.ask(job)
+        if isinstance(answer, Failure):
+            raise getattr(errors, answer.name)(answer.message)
+        return answer, views
 
     def ask(self, job: Job) -> Answer | Failure:
         """The answer to `job`. Raises EmulatorCrash; if interrupted, the process is ended with the job undone."""

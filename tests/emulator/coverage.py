@@ -18,6 +18,7 @@ from ptxbench.emulator import launch
 from ptxbench.emulator.inline import inline_calls
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.parse import choose
+from ptxbench.emulator.process import Process
 from ptxbench.emulator.resolve import resolve
 
 HERE = Path(__file__).parent
@@ -41,14 +42,14 @@ class Coverage:
         self.bodies: set[str] = set()
 
     def listen(self, patch: pytest.MonkeyPatch) -> None:
-        original = launch.perform
+        original = Process.perform
 
-        def perform(process: Any, job: Any, contents: Any) -> Any:
+        def perform(process: Process, job: Any, contents: Any) -> Any:
             result = original(process, job, contents)
             self.note(job.ptx, job.entry)
             return result
 
-        patch.setattr(launch, "perform", perform)
+        patch.setattr(Process, "perform", perform)
 
     def note(self, ptx: str, entry: str | None) -> None:
         if (ptx, entry) not in self.seen:

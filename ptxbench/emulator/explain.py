@@ -1,0 +1,55 @@
+"""The error that a fault is, in words: line, thread, CTA, and what it did."""
+
+from __future__ import annotations
+
+import math
+
+from ptxbench import errors
+from ptxbench.emulator import memory
+from ptxbench.emulator.findings import bad_access, coordinates
+from ptxbench.emulator.messages import Answer, Fault, Job
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime.mbarriers import COMPLAINTS
+from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
+
+
+def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> errors.KernelError:
+    """The error that a fault is, with its line, thread and CTA."""
+    translation, grid, block = answer.translation, job.grid, job.block
+    if fault.kind == context.DEADLOCK:
+        return Deadlock(
+            f"CTA {coordinates(fault.cta, grid)} cannot go on: {describe_waiting(answer, math.prod(block))}."
+        )
+    if fault.kind == context.OUT_OF_FUEL:
+        first = next(step for step in translation.steps if step.block == fault.slot // 2)
+        return FuelExhausted(
+            f"line {first.line}: warp {fault.warp} of CTA {coordinates(fault.cta, grid)} ran {job.fuel:,} loop "
+            f"iterations, the last of them here. An endless loop? If not, give more fuel."
+        )
+    site = next(site for site in translation.sites if site.slot == fault.slot)
+    step = translation.steps[site.step]
+    if fault.kind == context.MISUSED:
+        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return MemoryFault(f"line {step.line}: {step.opcode} by {who} {COMPLAINTS[fault.address]}.")
+    if fault.kind == context.NO_BARRIER:
+        return Deadlock(f"line {step.line}: {step.opcode} names barrier {fault.address}; a CTA has 0 to 15.")
+    if fault.kind == context.TRAPPED:
+        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return KernelTrap(f"line {step.line}: {who}: {answer.assertion or 'trap'}.")
+    thread = coordinates(32 * fault.warp + fault.lane, block)
+    who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
+    sizes = {"shared": translation.shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
+    return MemoryFault(f"{who} {bad_access(fault.kind, site, fault.address, layout.buffers, sizes)}")
+
+
+def describe_waiting(answer: Answer, threads: int) -> str:
+    """Where each warp waits, and of a barrier how many threads have arrived."""
+    steps = answer.translation.steps
+    found = []
+    for each in answer.waiting:
+        step = [step for step in steps if step.block == each.block][-1 if each.last else 0]
+        lanes = "" if each.lanes == 0xFFFFFFFF else f" (lanes {each.lanes:#010x})"
+        expected = threads if each.expected < 0 else each.expected
+        count = f", barrier {each.barrier}, {each.arrived} of {expected} threads" if each.barrier >= 0 else ""
+        found.append(f"warp {each.warp}{lanes} waits at line {step.line}, {step.opcode}{count}")
+    return "; ".join(found)

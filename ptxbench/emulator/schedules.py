@@ -1,0 +1,63 @@
+"""The second run of a sanitised launch, with another schedule of its lanes and warps; and the checks not made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from ptxbench import errors
+from ptxbench.emulator import memory
+from ptxbench.emulator.explain import explain
+from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.image import Image
+from ptxbench.emulator.memory import Bytes
+from ptxbench.emulator.messages import Answer, Job
+from ptxbench.emulator.process import emulator_process
+from ptxbench.emulator.runtime import context
+
+MOST_RESCHEDULED = 5_000_000
+"""Thread instructions up to which a sanitised launch is run again with the adversarial schedule."""
+
+
+def sanitizer_notes(answer: Answer, totals: Mapping[str, float]) -> tuple[str, ...]:
+    """Which checks were not made."""
+    notes = []
+    if obstacle := answer.translation.race_obstacle:
+        notes.append(f"race check not available: {obstacle}")
+    if obstacle := answer.translation.schedule_obstacle:
+        notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
+    elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
+        notes.append(
+            f"second schedule left out: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size"
+        )
+    return tuple(notes)
+
+
+def reschedule(job: Job, image: Image, results: Sequence[Bytes]) -> tuple[Finding, ...]:
+    """Run the launch again, one half of each warp before the other and the warps from the last to the first.
+
+    A kernel that synchronises its lanes gives the same bytes. `results` hold the first run's again afterwards.
+    """
+    expected = [result.copy() for result in results]
+    try:
+        answer, again = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
+    except errors.Deadlock as error:
+        return (Finding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
+    found = []
+    for before, after, (offset, _) in zip(expected, again, image.contents, strict=True):
+        different = np.flatnonzero(before != after)
+        if answer.fault is None and different.size:
+            place = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
+            found.append(
+                Finding(
+                    "schedule", 0, f"with another schedule of the warps' lanes, {place}, holds another value: a "
+                    f"__syncwarp (bar.warp.sync) or a barrier is missing.",
+                )
+            )  # fmt: skip
+        after[:] = before
+    if answer.fault is not None:
+        fault = explain(answer, answer.fault, image.layout, job)
+        found.append(Finding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
+    return tuple(found)
