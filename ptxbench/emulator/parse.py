@@ -24,6 +24,7 @@ from ptxbench.emulator.syntax import (
     Negated,
     Not,
     Operand,
+    Prototype,
     Register,
     Selected,
     Sink,
@@ -406,9 +407,30 @@ class Parser:
             function.branch_targets[token.text] = tuple(targets)
             self.expect(";")
             return
+        if self.accept(".calltargets"):
+            function.call_targets[token.text] = tuple(self.separated(lambda: self.word("a function")))
+            self.expect(";")
+            return
+        if self.accept(".callprototype"):
+            function.prototypes[token.text] = self.prototype()
+            return
         if token.text in function.labels:
             raise syntax_error(token.line, f"the label '{token.text}' stands twice.")
         function.labels[token.text] = len(function.instructions)
+
+    def prototype(self) -> Prototype:
+        """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, after .callprototype."""
+        returns = self.parameters() if self.next.text == "(" else ()
+        self.word("'_'")
+        params = self.parameters() if self.next.text == "(" else ()
+        noreturn = False
+        while not self.accept(";"):
+            directive = self.expect(".noreturn", ".abi_preserve", ".abi_preserve_control")
+            if directive.text == ".noreturn":
+                noreturn = True
+            else:
+                self.integer()
+        return Prototype(params, returns, noreturn)
 
     def instruction(self, function: Function) -> None:
         guard, negated = None, False

@@ -130,6 +130,15 @@ class Instruction:
     negated: bool = False
 
 
+@dataclass(frozen=True)
+class Prototype:
+    """`.callprototype (returns) _ (params)`: what a function called through a register takes and gives."""
+
+    params: tuple[Variable, ...] = ()
+    returns: tuple[Variable, ...] = ()
+    noreturn: bool = False
+
+
 @dataclass
 class Function:
     """An .entry or .func. `labels` gives the index of the instruction that follows each label."""
@@ -144,6 +153,10 @@ class Function:
     instructions: list[Instruction] = field(default_factory=list)
     labels: dict[str, int] = field(default_factory=dict)
     branch_targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    prototypes: dict[str, Prototype] = field(default_factory=dict)
+    """By label."""
+    call_targets: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Functions that a call through a register may reach, by the label of a .calltargets."""
     directives: dict[str, tuple[int, ...]] = field(default_factory=dict)
     defined: bool = True
 

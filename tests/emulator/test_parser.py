@@ -19,6 +19,7 @@ from ptxbench.emulator.syntax import (
     Group,
     Immediate,
     Not,
+    Prototype,
     Register,
     Sink,
     Special,
@@ -184,6 +185,24 @@ def test_registers_of_families_and_scopes():
 )
 def test_every_form_of_an_operand(part, operands):
     assert instruction(part).operands == operands
+
+
+def test_prototypes_and_targets_of_calls_through_a_register():
+    text = HEADER + """.visible .entry f()
+{
+    one: .callprototype (.param .b32 _) _ (.param .align 8 .b8 _[16], .param .u64 y);
+    none: .callprototype _ () .noreturn .abi_preserve 5;
+    either: .calltargets first, second;
+    ret;
+}"""
+    function = choose(parse(text), None)
+    sizes = {
+        label: ([each.size_bytes for each in prototype.returns], [each.size_bytes for each in prototype.params])
+        for label, prototype in function.prototypes.items()
+    }
+    assert sizes == {"one": ([4], [16, 8]), "none": ([], [])}
+    assert function.prototypes["none"] == Prototype(noreturn=True)
+    assert function.call_targets == {"either": ("first", "second")}
 
 
 def test_guards():
