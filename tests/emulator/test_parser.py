@@ -188,13 +188,16 @@ def test_every_form_of_an_operand(part, operands):
 
 
 def test_prototypes_and_targets_of_calls_through_a_register():
-    text = HEADER + """.visible .entry f()
+    text = (
+        HEADER
+        + """.visible .entry f()
 {
     one: .callprototype (.param .b32 _) _ (.param .align 8 .b8 _[16], .param .u64 y);
     none: .callprototype _ () .noreturn .abi_preserve 5;
     either: .calltargets first, second;
     ret;
 }"""
+    )
     function = choose(parse(text), None)
     sizes = {
         label: ([each.size_bytes for each in prototype.returns], [each.size_bytes for each in prototype.params])
