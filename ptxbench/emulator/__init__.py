@@ -4,5 +4,6 @@ execution = emulator.run(ptx, grid=64, block=256, args=[x, y, np.uint32(n)])
 """
 
 from ptxbench.emulator.launch import Execution, run
+from ptxbench.emulator.pointers import Pointer
 
-__all__ = ["Execution", "run"]
+__all__ = ["Execution", "Pointer", "run"]

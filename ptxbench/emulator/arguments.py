@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import LaunchError
 
+POINTER_BYTES = 8
 MAX_THREADS = 1024
 MAX_GRID = (2**31 - 1, 65535, 65535)
 MAX_SHARED_BYTES = 227 * 1024
@@ -50,23 +52,41 @@ def check_launch(
         )
 
 
-def check_arguments(function: Function, args: Sequence[Any]) -> dict[int, tuple[str, NDArray[Any]]]:
-    """The arrays among `args` by position, with their parameters' names. Raises LaunchError and TypeError."""
+def check_arguments(function: Function, args: Sequence[Any]) -> list[tuple[str, Any]]:
+    """The arguments with their parameters' names, held against them. Raises LaunchError and TypeError."""
     if len(args) != len(function.params):
         raise LaunchError(f"'{function.name}' has {len(function.params)} parameters; {len(args)} arguments were given.")
-    arrays = {}
-    for index, (param, arg) in enumerate(zip(function.params, args, strict=True)):
-        if isinstance(arg, np.ndarray):
-            if param.array or param.type.bits != 64 or param.type.floating:
-                raise LaunchError(f"'{param.name}' is .{param.type}, which takes a NumPy scalar, not an array.")
-            if not arg.flags.c_contiguous or not arg.flags.writeable:
-                raise LaunchError(f"The array for '{param.name}' must be C-contiguous and writable.")
-            arrays[index] = (param.name, arg)
+    for param, arg in zip(function.params, args, strict=True):
+        if isinstance(arg, np.ndarray | Pointer):
+            check_pointer(param)
         elif isinstance(arg, np.generic):
             check_scalar(param, arg)
         elif arg is not None:
             raise TypeError(f"{arg!r} for '{param.name}' has no width; use np.{numpy_name(param)}({arg!r}).")
-    return arrays
+    return [(param.name, arg) for param, arg in zip(function.params, args, strict=True)]
+
+
+def check_pointer(param: Variable) -> None:
+    """Raise LaunchError unless the parameter is 8 bytes that can be an address: a number, or a structure of one."""
+    if param.array and param.size_bytes != POINTER_BYTES:
+        raise LaunchError(
+            f"'{param.name}' is a structure of {param.size_bytes} bytes, which takes an np.void of that size, not an "
+            f"array. A field of dtype object in it holds the address of an array."
+        )
+    if param.size_bytes != POINTER_BYTES or param.type.floating:
+        raise LaunchError(f"'{param.name}' is .{param.type}, which takes a NumPy scalar, not an array.")
+
+
+def check_array(name: str, array: NDArray[Any]) -> None:
+    """Raise LaunchError unless a launch can take the array's bytes as they are."""
+    if not array.flags.c_contiguous:
+        raise LaunchError(f"The array for '{name}' must be C-contiguous.")
+    check_byte_order(name, array.dtype)
+
+
+def check_byte_order(name: str, dtype: np.dtype[Any]) -> None:
+    if not without_objects(dtype).isnative:
+        raise LaunchError(f"'{name}' is {dtype}, whose bytes are in the order of another machine.")
 
 
 def check_scalar(param: Variable, arg: np.generic[Any]) -> None:
@@ -76,6 +96,7 @@ def check_scalar(param: Variable, arg: np.generic[Any]) -> None:
         raise LaunchError(
             f"'{param.name}' is .{param.type} ({param.size_bytes} bytes), but its argument is {arg.dtype}."
         )
+    check_byte_order(param.name, arg.dtype)
 
 
 def numpy_name(param: Variable) -> str:
@@ -84,13 +105,15 @@ def numpy_name(param: Variable) -> str:
     return f"{kind}{param.type.bits}"
 
 
-def pack(function: Function, args: Sequence[Any], addresses: Mapping[int, int]) -> bytes:
-    """The parameters' bytes, each aligned as its type asks."""
+def pack(function: Function, args: Sequence[Any], address_of: AddressOf) -> bytes:
+    """The parameters' bytes, each aligned as its type asks. `address_of`: of an array or a Pointer."""
     packed = bytearray()
-    for index, (param, arg) in enumerate(zip(function.params, args, strict=True)):
+    for param, arg in zip(function.params, args, strict=True):
         packed.extend(bytes(-len(packed) % param.align))
-        if index in addresses:
-            packed.extend(addresses[index].to_bytes(8, "little"))
+        if isinstance(arg, np.ndarray | Pointer):
+            packed.extend(address_of(arg).to_bytes(POINTER_BYTES, "little"))
+        elif arg is None:
+            packed.extend(bytes(param.size_bytes))
         else:
-            packed.extend(bytes(param.size_bytes) if arg is None else arg.tobytes())
+            packed.extend(encode(np.asarray(arg), address_of).tobytes())
     return bytes(packed)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ptxbench.emulator import memory
-from ptxbench.emulator.arguments import check_arguments, pack
-from ptxbench.emulator.memory import Bytes
+from ptxbench.emulator.arguments import check_arguments, check_array, pack
+from ptxbench.emulator.memory import Array, Bytes
+from ptxbench.emulator.pointers import Pointer, as_bytes, decode, encode, reachable
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.emulator.variables import (
@@ -22,6 +22,22 @@ from ptxbench.emulator.variables import (
     lay_out_module,
     module_variables,
 )
+from ptxbench.errors import LaunchError
+
+
+@dataclass(frozen=True)
+class Held:
+    """An array of a launch: its name in messages, and its form with addresses for the pointers in it."""
+
+    name: str
+    array: Array
+    encoded: Array
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where its bytes lie on the host."""
+        start = self.array.__array_interface__["data"][0]
+        return start, start + self.array.nbytes
 
 
 @dataclass(frozen=True)
@@ -34,15 +50,36 @@ class Image:
     contents: tuple[tuple[int, Bytes], ...]
     params: bytes
     variables: tuple[str, ...]
-    arrays: tuple[NDArray[Any], ...]
+    arrays: tuple[Held, ...]
 
     def take_back(self, results: Sequence[Bytes], kept: dict[str, bytes] | None) -> None:
-        """Copy what a launch left (`results`, as `contents`) to the arrays, and its variables to `kept`."""
-        if self.arrays:
-            for array, result in zip(self.arrays, results[-len(self.arrays) :], strict=True):
-                as_bytes(array)[:] = result
+        """Copy what a launch left (`results`, as `contents`) to the arrays, and its variables to `kept`.
+
+        Raises LaunchError, and changes nothing, where the launch has changed an array that is read-only.
+        """
+        left = results[len(results) - len(self.arrays) :]
+        for held, result in zip(self.arrays, left, strict=True):
+            if not held.array.flags.writeable:
+                self.check_unchanged(held, result)
+        for held, result in zip(self.arrays, left, strict=True):
+            if held.array.flags.writeable:
+                decode(held.array, held.encoded, result)
         if kept is not None:
             kept.update((name, left.tobytes()) for name, left in zip(self.variables, results, strict=False))
+
+    def check_unchanged(self, held: Held, result: Bytes) -> None:
+        """Raise LaunchError if a read-only array differs from `result`, other than where a writable one overlaps it."""
+        start, _ = held.span
+        changed = as_bytes(held.encoded) != result
+        for other in self.arrays:
+            if other.array.flags.writeable:
+                low, high = (min(max(end - start, 0), changed.size) for end in other.span)
+                changed[low:high] = False
+        if changed.any():
+            raise LaunchError(
+                f"The kernel writes byte {int(changed.argmax())} of '{held.name}', whose array is read-only. Pass a "
+                f"writable one."
+            )
 
 
 def build(
@@ -52,7 +89,9 @@ def build(
 
     Raises LaunchError and TypeError for arguments that do not fit the parameters.
     """
-    arrays = check_arguments(function, args)
+    arrays = reachable(check_arguments(function, args))
+    for name, array in arrays:
+        check_array(name, array)
     module_addresses, start = lay_out_module(module)
     variables = module_variables(module)
     held = [
@@ -62,21 +101,22 @@ def build(
     if (parameters := lay_out_addressed_parameters(module, function)) is not None:
         held.append(memory.Buffer("the parameters", parameters[0] - context.GLOBAL_BASE, parameters[1]))
         start = held[-1].offset + -(-(parameters[1] + GAP) // ALIGNMENT) * ALIGNMENT
-    layout = memory.lay_out([(name, array) for name, array in arrays.values()], held, start, placement)
-    addresses = dict(zip(arrays, layout.addresses, strict=True))
-    params = pack(function, args, addresses)
+    layout = memory.lay_out(arrays, held, start, placement)
+    addresses = {id(array): address for (_, array), address in zip(arrays, layout.addresses, strict=True)}
+
+    def address_of(value: Any) -> int:
+        if isinstance(value, Pointer):
+            return (addresses[id(value.array)] + value.offset) % (1 << 64)
+        return addresses[id(value)] if isinstance(value, np.ndarray) else int(value or 0)
+
+    params = pack(function, args, address_of)
+    encoded = tuple(Held(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept is None else kept
     initial = [earlier.get(each.name) or initial_bytes(each, module_addresses) for each in variables]
     if parameters is not None:
         initial.append(params)
     contents = (
         *((buffer.offset, np.frombuffer(content, np.uint8)) for buffer, content in zip(held, initial, strict=True)),
-        *((addresses[index] - context.GLOBAL_BASE, as_bytes(array)) for index, (_, array) in arrays.items()),
+        *((addresses[id(each.array)] - context.GLOBAL_BASE, as_bytes(each.encoded)) for each in encoded),
     )
-    names = tuple(variable.name for variable in variables)
-    return Image(layout, contents, params, names, tuple(array for _, array in arrays.values()))
-
-
-def as_bytes(array: NDArray[Any]) -> Bytes:
-    """A view of a C-contiguous array's bytes, shape (nbytes,)."""
-    return array.reshape(-1).view(np.uint8)
+    return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)

@@ -64,10 +64,12 @@ def run(
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
     `grid` in CTAs and `block` in threads: x, or up to (x, y, z). `args` in the order of the `.param` list: a
-    C-contiguous NumPy array is a pointer and is modified in place, a NumPy scalar is passed by value and must fit
-    the parameter's type, None is a null pointer. `arch` chooses the model of matrix instructions. `sanitize`: bad
-    accesses, races, reads of what nobody wrote and divergent barriers become `findings`, and the launch goes on
-    without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
+    C-contiguous NumPy array is a pointer and is modified in place, or may be read-only if the kernel only reads it;
+    a Pointer is the address of a byte in an array; a NumPy scalar is passed by value and must fit the parameter's
+    type; np.void is a structure; None is a null pointer. In arrays and structures, a field or element of dtype
+    object holds the address of the array or Pointer that it is. `arch` chooses the model of matrix instructions.
+    `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch goes
+    on without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
     it. `fuel`: loop iterations that a warp may run, by default FUEL. `placement`: a seed to put the arrays elsewhere,
     in another order and at other distances. `kept`: the module's variables by name as an earlier launch left them,
     where their initialisers are not to count; holds afterwards what this launch leaves. `ctas`: another order of the

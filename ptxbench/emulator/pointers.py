@@ -1,0 +1,153 @@
+"""Addresses of arrays inside data: what a NumPy array or structure with `object` elements stands for.
+
+An element of dtype `object` is 8 bytes that hold an address: of the NumPy array or Pointer that it holds, null for
+None, or a number that is an address already. A launch gives each array its place first; then the numbers are known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.memory import Bytes
+
+Array = NDArray[Any]
+
+ADDRESS = np.dtype(np.uint64)
+
+
+@dataclass(frozen=True, eq=False)
+class Pointer:
+    """The emulated address of `array`, plus `offset` bytes: an argument, or an element of what holds pointers.
+
+    An array alone stands for its own address; a Pointer is for the middle of one, and for places where NumPy would
+    take an array apart, such as `np.array([Pointer(x), Pointer(y)], object)`. Raises TypeError if `array` is not a
+    NumPy array.
+    """
+
+    array: Array
+    offset: int = 0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.array, np.ndarray):
+            raise TypeError(f"Pointer takes a NumPy array, not {self.array!r}.")
+
+
+def reachable(roots: Iterable[tuple[str, Any]]) -> list[tuple[str, Array]]:
+    """Each array that the named arguments point to, directly or through others, once, with a name for messages.
+
+    The arguments' own arrays come first, in their order, so that their addresses do not depend on what they hold.
+    Raises TypeError for an element that is not a pointer.
+    """
+    found: list[tuple[str, Array]] = []
+    seen: set[int] = set()
+    waiting = list(roots)
+    for name, value in waiting:
+        target = value.array if isinstance(value, Pointer) else value
+        if isinstance(target, np.ndarray):
+            if id(target) in seen:
+                continue
+            seen.add(id(target))
+            found.append((name, target))
+        if isinstance(target, np.ndarray | np.void) and target.dtype.hasobject:
+            waiting.extend(elements(name, np.asarray(target)))
+    return found
+
+
+def elements(name: str, array: Array) -> Iterator[tuple[str, Any]]:
+    """The pointers in `array` with their names: `table[2]`, `view.data`, `views.data[0]`."""
+    for path, view in pointer_fields(array):
+        for index in np.ndindex(view.shape):
+            place = f"{name}{path}{list(index) if index else ''}"
+            value = view[index]
+            if not (value is None or isinstance(value, np.ndarray | Pointer | int | np.integer)):
+                raise TypeError(f"'{place}' is {value!r}; expected an array, a Pointer, an address or None.")
+            if isinstance(value, int | np.integer) and not 0 <= value < 1 << 64:
+                raise TypeError(f"'{place}' is {value}; expected an address from 0 to 2**64 - 1.")
+            yield place, value
+
+
+def pointer_fields(array: Array) -> Iterator[tuple[str, Array]]:
+    """The parts of `array` whose dtype is object, each with its path of field names."""
+    if array.dtype.names is None:
+        yield "", array
+        return
+    for name in array.dtype.names:
+        if array.dtype[name].hasobject:
+            for path, view in pointer_fields(array[name]):
+                yield f".{name}{path}", view
+
+
+# ---- as the kernel sees it
+
+AddressOf = Callable[[Any], int]
+"""The number that an element stands for."""
+
+
+def encode(array: Array, address_of: AddressOf) -> Array:
+    """`array` with its pointers as 64-bit addresses; `array` itself where it has none."""
+    if not array.dtype.hasobject:
+        return array
+    plain = np.zeros(array.shape, without_objects(array.dtype))
+    fill(plain, array, address_of)
+    return plain
+
+
+def fill(plain: Array, array: Array, address_of: AddressOf) -> None:
+    if array.dtype.kind == "O":
+        for index in np.ndindex(array.shape):
+            plain[index] = address_of(array[index])
+    elif array.dtype.hasobject:
+        for name in array.dtype.names or ():
+            fill(plain[name], array[name], address_of)
+    else:
+        plain[...] = array
+
+
+def decode(array: Array, encoded: Array, left: Bytes) -> None:
+    """Change `array` as a kernel changed its `encoded` form to the bytes `left`.
+
+    A pointer that the kernel overwrote becomes a number.
+    """
+    if array.dtype.hasobject:
+        take_changes(array, encoded, left.view(encoded.dtype).reshape(array.shape))
+    else:
+        as_bytes(array)[:] = left
+
+
+def take_changes(array: Array, before: Array, after: Array) -> None:
+    if array.dtype.kind == "O":
+        for index in np.argwhere(np.asarray(before != after)):
+            array[tuple(index)] = int(after[tuple(index)])
+    elif array.dtype.hasobject:
+        for name in array.dtype.names or ():
+            take_changes(array[name], before[name], after[name])
+    else:
+        array[...] = after
+
+
+def without_objects(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The same layout with a 64-bit number for each object."""
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return np.dtype((without_objects(base), shape))
+    if dtype.names is None:
+        return ADDRESS if dtype.kind == "O" else dtype
+    fields = [dtype.fields[name] for name in dtype.names]  # type: ignore[index]  # names without fields do not exist
+    return np.dtype(
+        {
+            "names": list(dtype.names),
+            "formats": [without_objects(field[0]) for field in fields],
+            "offsets": [field[1] for field in fields],
+            "itemsize": dtype.itemsize,
+        }
+    )
+
+
+def as_bytes(array: Array) -> Bytes:
+    """A view of a C-contiguous array's bytes, shape (nbytes,)."""
+    return array.reshape(-1).view(np.uint8)
