@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import emulator, toolchain
-from ptxbench.arguments import Argument, Bound, ElementType, bind
+from ptxbench.arguments import Bound, ElementType, Parsed, bind, make
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.findings import Finding
@@ -225,11 +225,11 @@ class Outcome:
         return tuple(output for output in self.arrays if output.changed)
 
 
-def execute(program: Program, function: Function, arguments: Sequence[Argument], launch: Launch) -> Outcome:
+def execute(program: Program, function: Function, arguments: Sequence[Parsed], launch: Launch) -> Outcome:
     """Launch once. Raises UsageError for arguments or a launch that the kernel does not take."""
     bound = bind(function, arguments)
-    values = [each.value(launch.seed) for each in bound]
-    before = {each.index: value.copy() for each, value in zip(bound, values, strict=True) if is_array(value)}
+    values = make(bound, launch.seed)
+    before = [each.array.copy() for each in values.arrays]
     try:
         with located(program):
             execution = emulator.run(
@@ -237,7 +237,7 @@ def execute(program: Program, function: Function, arguments: Sequence[Argument],
                 function.name,
                 grid=launch.grid,
                 block=launch.block_of(function),
-                args=values,
+                args=values.args,
                 dynamic_shared_bytes=launch.shared_bytes,
                 arch=program.arch,
                 sanitize=launch.sanitize,
@@ -250,9 +250,8 @@ def execute(program: Program, function: Function, arguments: Sequence[Argument],
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         return Outcome(program, function, launch, bound, status, type(error)(as_labelled(str(error), bound)))
     arrays = tuple(
-        Output(each.index, each.name, each.type_of(value), value, value.tobytes() != before[each.index].tobytes())
-        for each, value in zip(bound, values, strict=True)
-        if is_array(value)
+        Output(each.index, each.name, each.type, each.array, each.array.tobytes() != earlier.tobytes())
+        for each, earlier in zip(values.arrays, before, strict=True)
     )
     return Outcome(
         program,
@@ -283,12 +282,8 @@ def as_labelled(message: str, bound: Sequence[Bound]) -> str:
     """`message` with the arguments' labels in place of NVRTC's names of the parameters."""
     for each in bound:
         if not each.name.startswith("#"):
-            message = message.replace(f"'{each.param.name}'", f"'{each.name}'")
+            message = re.sub(rf"'{re.escape(each.param.name)}(?=['.\[])", f"'{each.name}", message)
     return message
-
-
-def is_array(value: object) -> bool:
-    return isinstance(value, np.ndarray)
 
 
 @dataclass(frozen=True)
@@ -307,7 +302,7 @@ def execute_folder(
     entry: str | None,
     arch: str | None,
     flags: Sequence[str],
-    arguments: Sequence[Argument],
+    arguments: Sequence[Parsed],
     launch: Launch,
     started: Callable[[Path], None] = lambda path: None,
 ) -> tuple[list[Outcome], list[LeftOut]]:

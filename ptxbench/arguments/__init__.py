@@ -1,6 +1,11 @@
-"""Arguments of a kernel as a command line writes them, and their values. `notation` reads, `binding` fits them."""
+"""Arguments of a kernel as a command line writes them, and their values.
+
+`notation` reads, `binding` fits them to the parameters, `values` makes what a launch takes.
+"""
 
 from ptxbench.arguments.binding import Bound, bind
-from ptxbench.arguments.notation import NOTATION, Argument, ElementType, parse
+from ptxbench.arguments.elements import ElementType
+from ptxbench.arguments.notation import NOTATION, Parsed, parse
+from ptxbench.arguments.values import Named, Values, find, make, names
 
-__all__ = ["NOTATION", "Argument", "Bound", "ElementType", "bind", "parse"]
+__all__ = ["NOTATION", "Bound", "ElementType", "Named", "Parsed", "Values", "bind", "find", "make", "names", "parse"]

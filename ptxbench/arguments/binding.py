@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.arguments.notation import TYPES, Argument, ElementType
+from ptxbench.arguments.elements import quoted
+from ptxbench.arguments.notation import Argument, Parsed, Structure
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.errors import UsageError, suggestion
 
-POINTER_BITS = 64
+POINTER_BYTES = 8
 COMPILED = re.compile(r".*_param_(\d+)")
 """A parameter's name as NVRTC writes it: the name that it has in CUDA C is lost."""
 
@@ -26,38 +27,43 @@ class Bound:
     index: int
     name: str
     param: Variable
-    argument: Argument
+    argument: Parsed
 
     @property
     def in_struct(self) -> bool:
-        """Whether the parameter is a struct (or a vector), whose bytes an array gives."""
+        """Whether the parameter is a struct (or a vector), which is passed by value."""
         return self.param.array or self.param.vector > 1
 
-    def value(self, seed: int) -> Any:
-        """What a launch takes: an array for a pointer, a NumPy scalar, np.void for a struct, or None."""
-        value = self.argument.value((seed, self.index))
-        if not isinstance(value, np.ndarray):
-            return value
-        if self.in_struct:
-            if value.nbytes != self.param.size_bytes:
-                raise UsageError(
-                    f"'{self.argument.text}' has {value.nbytes} bytes; '{self.name}' is a struct of "
-                    f"{self.param.size_bytes}, passed by value."
-                )
-            return np.void(value.tobytes())
-        return value
+    @property
+    def takes_address(self) -> bool:
+        """Whether the parameter can be an address: 8 bytes, as a number or as a struct."""
+        return self.param.size_bytes == POINTER_BYTES and not self.param.type.floating
 
-    def type_of(self, array: NDArray[Any]) -> ElementType:
-        """The element type of the argument's array."""
-        return self.argument.type or ElementType(ptx_name(array.dtype), array.dtype)
+    @property
+    def is_bytes(self) -> bool:
+        """Whether the argument is an array whose bytes are the struct."""
+        return self.in_struct and not self.takes_address and isinstance(self.argument, Argument)
+
+    def as_bytes(self, array: NDArray[Any]) -> Any:
+        """The struct whose bytes `array` has. Raises UsageError where it has another size."""
+        if array.nbytes != self.param.size_bytes:
+            raise UsageError(
+                f"'{quoted(self.argument.text)}' has {array.nbytes} bytes; '{self.name}' is a struct of "
+                f"{self.param.size_bytes}, passed by value."
+            )
+        return np.void(array.tobytes())
+
+    def require_address(self, array: NDArray[Any]) -> None:
+        """Raise UsageError for an array that may be meant as the 8 bytes of a struct, or by its address."""
+        if self.in_struct and array.nbytes == POINTER_BYTES:
+            text = quoted(self.argument.text)
+            raise UsageError(
+                f"'{text}' has 8 bytes, as has the struct '{self.name}'. Write '{{{text}}}' to pass the address of "
+                f"the array, or the members, such as '{{u32=1, u32=2}}', to pass them by value."
+            )
 
 
-def ptx_name(dtype: np.dtype[Any]) -> str:
-    """`f32` for float32; the dtype's own name for what PTX does not have."""
-    return next((name for name, each in reversed(TYPES.items()) if each.dtype == dtype and name != "bf16"), str(dtype))
-
-
-def bind(function: Function, arguments: Sequence[Argument]) -> tuple[Bound, ...]:
+def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[Bound, ...]:
     """Each parameter of `function` with its argument.
 
     An argument with a name or an index goes to that parameter; those without take the places left, in order. Where
@@ -68,7 +74,7 @@ def bind(function: Function, arguments: Sequence[Argument]) -> tuple[Bound, ...]
     if len(arguments) != len(params):
         raise UsageError(wrong_number(function, len(arguments)))
     nameless = all(COMPILED.fullmatch(param.name) for param in params)
-    places: dict[int, Argument] = {}
+    places: dict[int, Parsed] = {}
     for argument in arguments:
         if argument.name is None or (nameless and not argument.name.isdigit()):
             continue
@@ -94,7 +100,7 @@ def bind(function: Function, arguments: Sequence[Argument]) -> tuple[Bound, ...]
     return tuple(bound)
 
 
-def find(function: Function, argument: Argument) -> int:
+def find(function: Function, argument: Parsed) -> int:
     """The index of the parameter that the argument names."""
     names = [param.name for param in function.params]
     name = argument.name or ""
@@ -111,25 +117,45 @@ def find(function: Function, argument: Argument) -> int:
 def check(bound: Bound) -> None:
     """Raise UsageError if the argument cannot be passed as the parameter. Files are looked at later."""
     param, argument = bound.param, bound.argument
+    text = quoted(argument.text)
     what = f"parameter '{bound.name}' is {written(param)}"
-    if bound.in_struct:
-        if argument.by_value or argument.null:
-            raise UsageError(
-                f"'{argument.text}': {what}, a struct passed by value. Give its {param.size_bytes} bytes as an array, "
-                f"such as 'b8[{param.size_bytes}]=zeros', or as FILE.npy."
-            )
-        return
-    pointer = param.type.bits == POINTER_BITS and not param.type.floating
-    if not argument.by_value:
-        if not pointer:
-            raise UsageError(f"'{argument.text}': {what}, passed by value. Write {example(param)}.")
-        return
+    if isinstance(argument, Structure) and not argument.by_address:
+        check_struct(bound, argument)
+    elif isinstance(argument, Argument) and argument.by_value and not bound.in_struct:
+        check_number(bound, argument)
+    elif bound.in_struct and not bound.takes_address and (not isinstance(argument, Argument) or not argument.is_array):
+        raise UsageError(
+            f"'{text}': {what}, a struct passed by value. Give its {param.size_bytes} bytes as its members, such as "
+            f"'{{f32[1024]=random, u32=1024}}', as an array, such as 'b8[{param.size_bytes}]=zeros', or as FILE.npy."
+        )
+    elif bound.in_struct and isinstance(argument, Argument) and argument.by_value:
+        raise UsageError(f"'{text}': {what}, a struct passed by value. Write '{{{text}}}'.")
+    elif not bound.in_struct and not bound.takes_address:
+        raise UsageError(f"'{text}': {what}, passed by value. Write {example(param)}.")
+
+
+def check_struct(bound: Bound, argument: Structure) -> None:
+    """Raise UsageError unless a structure by value fits the parameter."""
+    text, param = quoted(argument.text), bound.param
+    what = f"parameter '{bound.name}' is {written(param)}"
+    if not bound.in_struct:
+        address = f" Write '&{text}' to pass the address of one." if bound.takes_address else ""
+        raise UsageError(f"'{text}': {what}, not a struct.{address}")
+    if (size := argument.dtype.itemsize) != param.size_bytes:
+        raise UsageError(
+            f"'{text}': expected {param.size_bytes} bytes for '{bound.name}', found {size}: {argument.described()}."
+        )
+
+
+def check_number(bound: Bound, argument: Argument) -> None:
+    """Raise UsageError unless a number has the parameter's size and kind."""
+    param, what = bound.param, f"parameter '{bound.name}' is {written(bound.param)}"
     assert argument.type is not None
     bits = argument.type.dtype.itemsize * 8
     kinds_differ = param.type.kind != "b" and param.type.floating != argument.type.floating
     if bits != param.type.bits or (kinds_differ and argument.type.name[0] != "b"):
-        array = f", or for an address '{argument.type.name}[1024]=random'" if pointer else ""
-        raise UsageError(f"'{argument.text}': {what}. Write {example(param)}{array}.")
+        array = f", or for an address '{argument.type.name}[1024]=random'" if bound.takes_address else ""
+        raise UsageError(f"'{quoted(argument.text)}': {what}. Write {example(param)}{array}.")
 
 
 def example(param: Variable) -> str:
@@ -158,7 +184,7 @@ def wrong_number(function: Function, given: int) -> str:
         return f"'{function.name}' has no parameters; leave out --arg."
     example_args = " ".join(
         "--arg 'f32[1024]=random'"
-        if param.type.bits == POINTER_BITS and not param.array
+        if param.type.bytes == POINTER_BYTES and not param.array
         else f"--arg 'b8[{param.size_bytes}]=zeros'"
         if param.array
         else f"--arg {example(param)}"

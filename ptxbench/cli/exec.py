@@ -33,14 +33,15 @@ SOME_LINES = 10
     metavar="ARG",
     help="An argument, in order or by name; repeat. u32=1024 and f32=2.5 are passed by value, 'f32[1024]=random' is an "
     "array, as are zeros, iota, a number or FILE.npy in place of random; x:f32=2.5 is for the parameter x, 0:f32=2.5 "
-    "for the first.",
+    "for the first. '{f32[32]=iota, u32=32}' is a struct by value, '&{...}' the address of one, '&x[16]' the address "
+    "of an element of x.",
 )
 @click.option(
     "--save",
     "saves",
     multiple=True,
     metavar="NAME=FILE.npy",
-    help="Save the array of this parameter, by name or index, as the kernel left it; repeat.",
+    help="Save this array, by name or index, as the kernel left it; repeat.",
 )
 @click.option("--sanitize", is_flag=True, help="Collect faults, races and uninitialised reads; slower.")
 @click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
@@ -150,29 +151,29 @@ def read_save(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def which_arrays(bound: Sequence[Bound], saves: Sequence[tuple[str, Path]]) -> list[tuple[int, Path]]:
-    """The parameters that --save names, by index."""
-    named = {each.name: each.index for each in bound}
+def which_arrays(bound: Sequence[Bound], saves: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """The arrays that --save names, by their whole names."""
+    from ptxbench.arguments import find, names
+
+    known = names(bound)
     found = []
     for name, path in saves:
-        index = int(name) if name.isdigit() and name not in named else named.get(name)
-        if index is None or index >= len(bound):
-            told = suggestion(name, list(named)) or f" There are {', '.join(named)}."
-            raise UsageError(f"--save: there is no parameter '{name}'.{told}")
-        if bound[index].argument.by_value or bound[index].argument.null or bound[index].in_struct:
-            raise UsageError(f"--save: '{name}' is no array.")
-        found.append((index, path))
+        array = find(name, known, bound)
+        if array is None:
+            told = suggestion(name, known) or (f" There are {', '.join(known)}." if known else "")
+            raise UsageError(f"--save: there is no array '{name}'.{told}")
+        found.append((array, path))
     return found
 
 
-def save(outcome: Outcome, wanted: Sequence[tuple[int, Path]]) -> None:
+def save(outcome: Outcome, wanted: Sequence[tuple[str, Path]]) -> None:
     """Write these arrays; a kernel that was stopped left none."""
     import numpy as np
 
-    arrays = {each.index: each.array for each in outcome.arrays}
-    for index, path in wanted if arrays else ():
+    arrays = {each.name: each.array for each in outcome.arrays}
+    for name, path in wanted if arrays else ():
         try:
-            np.save(path, arrays[index])
+            np.save(path, arrays[name])
         except OSError as error:
             raise UsageError(f"Cannot write {path}: {error.strerror}.") from None
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from ptxbench.arguments import bind, parse
+from ptxbench.arguments import bind, make, parse
+from ptxbench.emulator import Pointer
 from ptxbench.emulator.parse import parse as parse_ptx
 from ptxbench.errors import UsageError
 
@@ -47,16 +48,16 @@ def test_a_name_is_a_label_where_nvrtc_dropped_those_of_the_source():
 
 
 def test_a_struct_takes_the_bytes_of_an_array():
-    point, out = bound(STRUCT, "f64[2]=iota", "f32[1]=zeros")
-    assert point.value(1) == np.void(np.array([0.0, 1.0]).tobytes())
-    assert isinstance(out.value(1), np.ndarray)
+    point, out = make(bound(STRUCT, "f64[2]=iota", "f32[1]=zeros"), 1).args
+    assert point == np.void(np.array([0.0, 1.0]).tobytes())
+    assert isinstance(out, Pointer)
     with pytest.raises(UsageError, match=r"'f32\[2\]=zeros' has 8 bytes; 'point' is a struct of 16, passed by value\."):
-        bound(STRUCT, "f32[2]=zeros", "f32[1]=zeros")[0].value(1)
+        make(bound(STRUCT, "f32[2]=zeros", "f32[1]=zeros"), 1)
 
 
 def test_random_arrays_of_one_launch_differ():
-    x, y = (each.value(1) for each in bound(SCALE, "f32[8]=random", "f32[8]=random", "f32=2", "u32=8")[:2])
-    assert x.tobytes() != y.tobytes()
+    x, y = make(bound(SCALE, "f32[8]=random", "f32[8]=random", "f32=2", "u32=8"), 1).arrays
+    assert x.array.tobytes() != y.array.tobytes()
 
 
 X, Y, A, N = "f32[4]=random", "f32[4]=zeros", "f32=2", "u32=4"
@@ -83,8 +84,9 @@ MISFITS = [
     (SCALE, (X, Y, A, X), "'f32[4]=random': parameter 'n' is .u32, passed by value. Write u32=1024."),
     (SCALE, (N, Y, A, N), "'u32=4': parameter 'x' is .u64. Write u64=1024, or for an address 'u32[1024]=random'."),
     (SCALE, (X, Y, "null", N), "'null': parameter 'a' is .f32, passed by value. Write f32=2.5."),
-    (STRUCT, ("u64=3", X), "'u64=3': parameter 'point' is .b8[16], a struct passed by value. Give its 16 bytes as an "
-                           "array, such as 'b8[16]=zeros', or as FILE.npy."),
+    (STRUCT, ("u64=3", X), "'u64=3': parameter 'point' is .b8[16], a struct passed by value. Give its 16 bytes as its "
+                           "members, such as '{f32[1024]=random, u32=1024}', as an array, such as 'b8[16]=zeros', "
+                           "or as FILE.npy."),
 ]  # fmt: skip
 
 

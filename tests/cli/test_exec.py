@@ -385,9 +385,9 @@ SLIPS = [
     (("scale.ptx", *ARGS, "--save", "y"), "--save is 'y'; write NAME=FILE.npy, with a parameter's name or index."),
     (("scale.ptx", *ARGS, "--save", "y=y.txt"), "--save is 'y=y.txt'; the file's name must end in .npy."),
     (("scale.ptx", *ARGS, "--save", "y=no/y.npy"), "--save is 'y=no/y.npy'; there is no folder no."),
-    (("scale.ptx", *ARGS, "--save", "z=z.npy"), "--save: there is no parameter 'z'. There are x, y, a, n."),
-    (("scale.ptx", *ARGS, "--save", "9=z.npy"), "--save: there is no parameter '9'. There are x, y, a, n."),
-    (("scale.ptx", *ARGS, "--save", "n=n.npy"), "--save: 'n' is no array."),
+    (("scale.ptx", *ARGS, "--save", "z=z.npy"), "--save: there is no array 'z'. There are x, y."),
+    (("scale.ptx", *ARGS, "--save", "9=z.npy"), "--save: there is no array '9'. There are x, y."),
+    (("scale.ptx", *ARGS, "--save", "n=n.npy"), "--save: there is no array 'n'. There are x, y."),
     ((".", *ARGS, "--save", "y=y.npy"),  "--save is for one kernel, and a folder may have many. Name a file."),
 ]  # fmt: skip
 

@@ -1,0 +1,109 @@
+"""The types of elements, and numbers as text: which type a name means, and whether it can hold a number."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.errors import UsageError, suggestion
+
+LONGEST_QUOTE = 120
+
+NUMPY = {"u": "uint", "b": "uint", "s": "int", "f": "float"}
+
+
+@dataclass(frozen=True)
+class ElementType:
+    """A type by its name in PTX, and the dtype that holds it: a bf16 is held in uint16, for NumPy has none."""
+
+    name: str
+    dtype: np.dtype[Any]
+
+    @property
+    def floating(self) -> bool:
+        return self.dtype.kind == "f" or self.name == "bf16"
+
+    def hold(self, values: NDArray[Any]) -> NDArray[Any]:
+        """`values` as the dtype holds them. Floats round to nearest even; integers wrap."""
+        if self.name != "bf16":
+            with np.errstate(over="ignore"):
+                return values.astype(self.dtype)
+        with np.errstate(over="ignore"):
+            bits = values.astype(np.float32).view(np.uint32)
+        rounded = (bits + np.uint32(0x7FFF) + (bits >> 16 & 1)) >> 16
+        return np.where(bits & 0x7FFFFFFF > 0x7F800000, 0x7FFF, rounded).astype(np.uint16)
+
+    def show(self, held: NDArray[Any]) -> NDArray[Any]:
+        """The numbers that `held` stands for."""
+        return (held.astype(np.uint32) << 16).view(np.float32) if self.name == "bf16" else held
+
+
+TYPES = {
+    **{
+        f"{kind}{bits}": ElementType(f"{kind}{bits}", np.dtype(f"{NUMPY[kind]}{bits}"))
+        for kind in "busf"
+        for bits in (8, 16, 32, 64)
+        if (kind, bits) != ("f", 8)
+    },
+    "bf16": ElementType("bf16", np.dtype(np.uint16)),
+}
+
+
+def quoted(text: str) -> str:
+    """`text` for a message: the start of what is long."""
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}..."
+
+
+def element_type(name: str, text: str) -> ElementType:
+    if name in TYPES:
+        return TYPES[name]
+    if not name:
+        raise UsageError(f"'{text}' has no type before '='. Write u32, f32 and so on.")
+    known = ", ".join(TYPES)
+    raise UsageError(
+        f"'{text}': there is no type '{quoted(name)}'.{suggestion(name, tuple(TYPES)) or f' Types are {known}.'}"
+    )
+
+
+def number(given: str, type: ElementType, text: str) -> int | float:
+    """A number that `type` can hold. Raises UsageError for one that is none, or that does not fit."""
+    try:
+        if type.floating:
+            return float_of_bits(given) if re.match(r"0[fFdD][0-9a-fA-F]+$", given) else float(given.replace("_", ""))
+        value = int(given, 0)
+    except ValueError:
+        kind = "number" if type.floating else "whole number"
+        if not type.floating and re.match(r"\w+\[", given):
+            kind = "whole number, and what has a shape is an array"
+        if re.fullmatch(r"[-+]?\d{4000,}", given):  # Python reads no decimal number of more digits than that
+            raise UsageError(out_of_range(type, text)) from None
+        raise UsageError(f"'{text}': '{quoted(given)}' is no {kind}.{array_hint(given, type)}") from None
+    limits = np.iinfo(type.dtype)
+    if not limits.min <= value <= limits.max:
+        raise UsageError(out_of_range(type, text))
+    return value
+
+
+def out_of_range(type: ElementType, text: str) -> str:
+    limits = np.iinfo(type.dtype)
+    return f"'{text}': a {type.name} lies in {limits.min} to {limits.max}."
+
+
+def array_hint(given: str, type: ElementType) -> str:
+    """`f32=random`: values of an array, without its shape."""
+    if given in ("zeros", "iota") or given.startswith("random") or given.endswith(".npy"):
+        return f" An array needs its shape: '{type.name}[1024]={given}'."
+    return ""
+
+
+def float_of_bits(given: str) -> float:
+    """PTX's own notation of a float by its bits: 0f3f800000, 0d3ff0000000000000."""
+    digits, bits = (8, np.uint32) if given[1] in "fF" else (16, np.uint64)
+    if len(given) != 2 + digits:
+        raise ValueError(given)
+    held = np.array([int(given[2:], 16)], bits)
+    return float(held.view(np.float32 if digits == 8 else np.float64)[0])

@@ -1,0 +1,109 @@
+"""Arrays as text: shapes, what fills them, and files of NumPy."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.arguments.elements import ElementType, number, quoted
+from ptxbench.errors import UsageError
+
+FILLS = "zeros, iota, random, random(LOW,HIGH), a number or FILE.npy"
+
+
+MOST_DIMENSIONS = 32
+LONGEST_EXTENT = 18
+"""Digits: no array of this machine's has an extent of more."""
+
+
+def read_shape(given: str, text: str) -> tuple[int, ...]:
+    """`1024`, `32,64`: whole numbers of at least 1."""
+    parts = [part.strip().replace("_", "") for part in given.split(",")]
+    if not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
+        raise UsageError(
+            f"'{text}': '{quoted(given)}' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
+        )
+    if len(parts) > MOST_DIMENSIONS:
+        raise UsageError(f"'{text}' has {len(parts)} dimensions; an array may have {MOST_DIMENSIONS}.")
+    if any(len(part) > LONGEST_EXTENT for part in parts):
+        raise UsageError(f"'{text}': no array has so many elements.")
+    return tuple(map(int, parts))
+
+
+CHUNK = 1 << 20
+"""Elements that are made at once: they are wider while they are made."""
+
+RANDOM = re.compile(r"random(?:\((?P<low>[^,()]+),(?P<high>[^,()]+)\))?")
+
+
+def check_fill(given: str, type: ElementType, text: str) -> None:
+    """Raise UsageError unless `given` can fill an array of `type`."""
+    if given in ("zeros", "iota") or given.endswith(".npy"):
+        return
+    if match := RANDOM.fullmatch(given):
+        limits(match, type, text)
+    elif re.match(r"[-+.\d]|inf|nan", given):
+        number(given, type, text)
+    else:
+        raise UsageError(f"'{text}': '{quoted(given)}' fills no array. Write {FILLS}.")
+
+
+def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | float, int | float]:
+    """Between what the random numbers lie."""
+    if match["low"] is None:
+        if type.floating:
+            return -1.0, 1.0
+        return int(np.iinfo(type.dtype).min), int(np.iinfo(type.dtype).max)
+    low, high = (number(match[end].strip(), type, text) for end in ("low", "high"))
+    if not low < high or not math.isfinite(high - low):
+        raise UsageError(f"'{text}': random numbers need two ends, the lower first.")
+    return low, high
+
+
+def fill(given: str, type: ElementType, shape: tuple[int, ...], rng: np.random.Generator, text: str) -> NDArray[Any]:
+    """The array that `given` describes."""
+    if given == "zeros":
+        return np.zeros(shape, type.dtype)
+    match = RANDOM.fullmatch(given)
+    if match is None and given != "iota":
+        return np.full(shape, type.hold(np.array([number(given, type, text)]))[0])
+    low, high = limits(match, type, text) if match else (0, 0)
+    if match and not type.floating:
+        return rng.integers(low, high, shape, type.dtype, endpoint=True)  # type: ignore[arg-type]  # whole numbers
+    filled = np.empty(math.prod(shape), type.dtype)
+    for start in range(0, filled.size, CHUNK):
+        part = filled[start : start + CHUNK]
+        part[:] = type.hold(rng.uniform(low, high, part.size) if match else iota(start, part.size, type))
+    return filled.reshape(shape)
+
+
+def iota(start: int, count: int, type: ElementType) -> NDArray[Any]:
+    """start, start + 1, ...: exact, before they are held in a type that may be too narrow."""
+    return np.arange(start, start + count, dtype=np.float64 if type.floating else np.int64)
+
+
+def load(path: Path, text: str) -> NDArray[Any]:
+    """The array of a .npy file, C-contiguous, writable and of this machine's byte order."""
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except OSError as error:
+        raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
+    except (ValueError, EOFError) as error:
+        raise UsageError(f"'{text}': {path} is no array that NumPy saved: {str(error).rstrip('.')}.") from None
+    except MemoryError:
+        raise UsageError(f"'{text}': this machine has no memory for {path}.") from None
+    if not isinstance(loaded, np.ndarray):
+        raise UsageError(f"'{text}': {path} holds several arrays. Save the one that is meant with numpy.save.")
+    if loaded.size == 0:
+        raise UsageError(f"'{text}': {path} holds {described(loaded)}, which has no element.")
+    return np.array(loaded, dtype=loaded.dtype.newbyteorder("="), order="C", ndmin=1)
+
+
+def described(array: NDArray[Any]) -> str:
+    """`float64[32,64]`."""
+    return f"{array.dtype}[{','.join(map(str, array.shape))}]"

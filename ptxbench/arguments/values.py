@@ -1,0 +1,162 @@
+"""The values of a kernel's arguments: what a launch takes, and every array and member that it may change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.arguments.binding import Bound
+from ptxbench.arguments.elements import ElementType, quoted
+from ptxbench.arguments.notation import Argument, Parsed, Reference, Structure
+from ptxbench.emulator import Pointer
+from ptxbench.errors import UsageError, suggestion
+
+MOST_DIGITS = 9
+"""Of an index."""
+
+
+@dataclass(frozen=True)
+class Named:
+    """An array, or a number in a structure that lies in global memory (then of shape (1,)).
+
+    `index` is the parameter's. `name` leads to it: `x`, or `view.x` of a structure.
+    """
+
+    index: int
+    name: str
+    type: ElementType
+    array: NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Values:
+    """`args`: one for each parameter, as `emulator.run` takes them. `arrays`: what the kernel may change of them."""
+
+    args: tuple[Any, ...]
+    arrays: tuple[Named, ...]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a value goes: its name, the places of parameter and members that lead there, and whether it lies in
+    global memory. Random data depends on `path`.
+    """
+
+    name: str
+    path: tuple[int, ...]
+    in_memory: bool = False
+
+    def of(self, label: str, number: int) -> Place:
+        """The place of a member."""
+        return Place(f"{self.name}.{label}", (*self.path, number), self.in_memory)
+
+
+def make(bound: Sequence[Bound], seed: int) -> Values:
+    """New values. Raises UsageError for a file that cannot be taken, and for an address of what is not there."""
+    return Maker(bound, seed).make()
+
+
+def names(bound: Sequence[Bound]) -> list[str]:
+    """The names of `Values.arrays`, before there are any."""
+    found: list[str] = []
+    for each in bound:
+        if not each.is_bytes:
+            found += names_of(each.name, each.argument, in_memory=False)
+    return found
+
+
+def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
+    """The arrays of an argument, and its numbers where it lies in memory."""
+    if isinstance(argument, Structure):
+        for label, member in argument.fields():
+            yield from names_of(f"{name}.{label}", member, argument.by_address or in_memory)
+    elif isinstance(argument, Argument) and (argument.is_array or (in_memory and argument.by_value)):
+        yield name
+
+
+def find(name: str, known: Sequence[str], bound: Sequence[Bound]) -> str | None:
+    """The one of `known` that is meant: the whole name, or the last part of it where only one ends so.
+
+    A parameter's index may stand for its name, as `0` or `0.x`.
+    """
+    first, dot, rest = name.partition(".")
+    if first.isdigit() and len(first) < MOST_DIGITS and int(first) < len(bound):
+        name = f"{bound[int(first)].name}{dot}{rest}"
+    if name in known:
+        return name
+    ends = [each for each in known if each.endswith(f".{name}")]
+    return ends[0] if len(ends) == 1 else None
+
+
+class Maker:
+    """Makes the values one after the other; addresses of other arguments once all of them are there."""
+
+    def __init__(self, bound: Sequence[Bound], seed: int) -> None:
+        self.bound = bound
+        self.seed = seed
+        self.args: list[Any] = [None] * len(bound)
+        self.arrays: list[Named] = []
+        self.targets: dict[str, NDArray[Any]] = {}
+        self.references: list[tuple[Any, Any, Reference]] = []
+
+    def make(self) -> Values:
+        for each in self.bound:
+            self.add(each)
+        for holder, key, reference in self.references:
+            holder[key] = self.pointer(reference)
+        for each in self.bound:
+            if isinstance(each.argument, Structure) and not each.argument.by_address:
+                self.args[each.index] = self.args[each.index][()]  # np.void: what is passed by value
+        return Values(tuple(self.args), tuple(self.arrays))
+
+    def add(self, bound: Bound) -> None:
+        """The value of a parameter."""
+        argument, index = bound.argument, bound.index
+        if bound.is_bytes:
+            assert isinstance(argument, Argument)
+            self.args[index] = bound.as_bytes(argument.value((self.seed, index)))
+            return
+        if isinstance(argument, Structure) and not argument.by_address:
+            self.args[index] = np.zeros((), argument.dtype)
+        self.put(self.args, index, argument, Place(bound.name, (index,)))
+        value = self.args[index]
+        if isinstance(value, Pointer) and isinstance(argument, Argument):
+            bound.require_address(value.array)
+
+    def put(self, holder: Any, key: Any, argument: Parsed, place: Place) -> None:
+        """Set holder[key] to the value of `argument`, a parameter's or a member's."""
+        if isinstance(argument, Reference):
+            self.references.append((holder, key, argument))
+        elif isinstance(argument, Structure):
+            inside = replace(place, in_memory=place.in_memory or argument.by_address)
+            structure = np.zeros((), argument.dtype) if argument.by_address else holder[key]
+            for number, (label, member) in enumerate(argument.fields()):
+                self.put(structure, label, member, inside.of(label, number))
+            if argument.by_address:
+                self.targets[place.name] = structure
+                holder[key] = Pointer(structure)
+        elif isinstance(value := argument.value((self.seed, *place.path)), np.ndarray):
+            self.arrays.append(Named(place.path[0], place.name, argument.type_of(value), value))
+            self.targets[place.name] = value
+            holder[key] = Pointer(value)
+        else:
+            holder[key] = value
+            if place.in_memory and argument.type is not None:
+                self.arrays.append(Named(place.path[0], place.name, argument.type, holder[key].reshape(1)))
+
+    def pointer(self, reference: Reference) -> Pointer:
+        """The address of what the reference names."""
+        text, known = quoted(reference.text), list(self.targets)
+        name = find(reference.target, known, self.bound)
+        if name is None:
+            several = [each for each in known if each.endswith(f".{reference.target}")]
+            told = f" It may be {' or '.join(several)}." if several else suggestion(reference.target, known)
+            raise UsageError(f"'{text}': expected the name of one array, found '{quoted(reference.target)}'.{told}")
+        target = self.targets[name]
+        if reference.index >= max(target.size, 1):
+            raise UsageError(f"'{text}': '{name}' has {target.size} elements; the last is {target.size - 1}.")
+        return Pointer(target, reference.index * target.itemsize)
