@@ -165,6 +165,8 @@ CHAINS = (
     "sub.cc.u32 {r0}, {r1}, {r2}; subc.cc.u32 {r1}, {r2}, {r0}; subc.u32 {r2}, {r0}, 0;",
     "add.cc.u64 {d0}, {d1}, {d2}; addc.cc.u64 {d1}, {d2}, {d0}; addc.u64 {d2}, {d0}, 0;",
     "sub.cc.s64 {d0}, {d1}, {d2}; subc.cc.s64 {d1}, {d2}, {d0}; subc.s64 {d2}, {d0}, 0;",
+    "sub.cc.u32 {r0}, {r1}, {r2}; addc.cc.u32 {r1}, {r2}, {r0}; subc.u32 {r2}, {r0}, 0;",
+    "add.cc.s64 {d0}, {d1}, {d2}; subc.cc.u64 {d1}, {d2}, {d0}; addc.u64 {d2}, {d0}, 0;",
     "mad.lo.cc.u32 {r0}, {r1}, {r2}, {r0}; madc.hi.cc.u32 {r1}, {r2}, {r0}, {r1}; addc.u32 {r2}, {r0}, 0;",
     "mad.hi.cc.s32 {r0}, {r1}, {r2}, {r0}; madc.lo.cc.u32 {r1}, {r2}, {r0}, {r1}; madc.hi.u32 {r2}, {r0}, {r1}, {r2};",
 )

@@ -1,4 +1,9 @@
-"""PTX ISA, Extended-Precision Integer Arithmetic Instructions: the carry bit CC.CF links words of a long number."""
+"""PTX ISA, Extended-Precision Integer Arithmetic Instructions: the carry bit CC.CF links words of a long number.
+
+The manual calls what sub.cc and subc leave in CC.CF a borrow. ptxas subtracts by adding the complement, so that the bit
+is the carry of a + ~b + 1: set where nothing was borrowed. A chain of additions only, or of subtractions only, cannot
+tell the difference. One that mixes them can: NVRTC's 128-bit division does.
+"""
 
 from ptxbench.emulator.isa.integer import upper_product
 from ptxbench.emulator.isa.table import Chapter
@@ -10,29 +15,21 @@ HALVES = ("lo", "hi")
 SECTION = "extended-precision-arithmetic-instructions-"
 
 
-def below(e, a, b):
-    """a < b without a sign: whether an addition carried, or a subtraction borrowed."""
-    return e.compare("lo", e.unsigned(a), e.unsigned(b))
-
-
 def add_carrying(e, a, b, carry=None):
     """The sum and its carry."""
     total = e.add(a, b)
-    out = below(e, total, a)
+    out = e.compare("lo", e.unsigned(total), e.unsigned(a))
     if carry is None:
         return total, out
     more = e.add(total, e.one_if(carry, a.type))
-    return more, e.or_(out, below(e, more, total))
+    return more, e.or_(out, e.compare("lo", e.unsigned(more), e.unsigned(total)))
 
 
-def subtract_borrowing(e, a, b, carry=None):
-    """The difference and its borrow."""
-    difference = e.sub(a, b)
-    out = below(e, a, b)
+def subtract_carrying(e, a, b, carry=None):
+    """a - b, less 1 where `carry` is clear; and whether nothing was borrowed."""
     if carry is None:
-        return difference, out
-    less = e.sub(difference, e.one_if(carry, a.type))
-    return less, e.or_(out, below(e, difference, less))
+        return e.sub(a, b), e.compare("hs", e.unsigned(a), e.unsigned(b))
+    return add_carrying(e, a, e.not_(b), carry)
 
 
 def half_product(e, machine, half, a, b):
@@ -56,17 +53,17 @@ def addc_cc(e, a, b, carry):
 
 @instruction("sub.cc.type d, a, b", type=TYPES, carry="out", section=SECTION + "sub-cc")
 def sub_cc(e, a, b):
-    return subtract_borrowing(e, a, b)
+    return subtract_carrying(e, a, b)
 
 
 @instruction("subc.type d, a, b", type=TYPES, carry="in", section=SECTION + "subc")
 def subc(e, a, b, carry):
-    return subtract_borrowing(e, a, b, carry)[0]
+    return subtract_carrying(e, a, b, carry)[0]
 
 
 @instruction("subc.cc.type d, a, b", type=TYPES, carry="both", section=SECTION + "subc")
 def subc_cc(e, a, b, carry):
-    return subtract_borrowing(e, a, b, carry)
+    return subtract_carrying(e, a, b, carry)
 
 
 @instruction("mad.half.cc.type d, a, b, c", half=HALVES, type=TYPES, carry="out", section=SECTION + "mad-cc")
