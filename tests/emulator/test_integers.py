@@ -5,10 +5,13 @@ Written from the manual's Semantics boxes, with numbers of any length and lists 
 
 import itertools
 import operator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from tests.emulator.lines import Line, assemble, bits_of, clamp, disagreements, joined, kernels, number, pieces
+from ptxbench import emulator, toolchain
+from tests.emulator.lines import SEED, Line, assemble, bits_of, clamp, disagreements, joined, kernels, number, pieces
 
 REGISTERS = {16: "h", 32: "r", 64: "l"}
 COMPARE = {
@@ -61,7 +64,7 @@ def quotient(a, b):
 
 
 def remainder(a, b):
-    return a if b == 0 else a - b * quotient(a, b)
+    return -1 if b == 0 else a - b * quotient(a, b)
 
 
 def arithmetic():
@@ -140,10 +143,13 @@ def nth_set(mask, base, offset):
 
 
 def extract(width, signed):
-    """The manual's loop: bit i is a[start + i], beyond the field or the top its sign bit."""
+    """The manual's loop: bit i is a[start + i], beyond the field or the top its sign bit.
+
+    The manual takes 8 bits of start and length. So does ptxas's code for 32 bits; that for 64 takes them all.
+    """
 
     def function(a, start, length):
-        start, length = start & 255, length & 255
+        start, length = (each & 255 if width == 32 else each for each in (start, length))
         sign = 0 if not signed or length == 0 else a >> min(start + length - 1, width - 1) & 1
         return sum((a >> start + i & 1 if i < length and start + i < width else sign) << i for i in range(width))
 
@@ -152,8 +158,8 @@ def extract(width, signed):
 
 def insert(width):
     def function(a, b, start, length):
-        start, length = start & 255, length & 255
-        for i in range(length):
+        start, length = (each & 255 if width == 32 else each for each in (start, length))
+        for i in range(min(length, width)):
             if start + i < width:
                 b = b & ~(1 << start + i) | (a >> i & 1) << start + i
         return b
@@ -223,14 +229,19 @@ def dot_products():
 SHOW_CARRY = "addc.u32 %f, 0, 0"
 
 
-def two_words(operation, width, last=True):
-    """On numbers of two words: the words of the result, and the carry of the last word, or of the first."""
+def word(name, width, a, b, carry):
+    """One link of a chain: the word and its carry. A subtraction adds the complement."""
+    total = a + (~b & (1 << width) - 1 if name == "sub" else b) + carry
+    return total & (1 << width) - 1, total >> width
+
+
+def two_words(first, second, width, last=True):
+    """Two links: their words, and the carry of the last, or of the first."""
 
     def function(a, b, c, d):
-        total = operation(a | c << width, b | d << width)
-        bits, low = 2 * width if last else width, operation(a, b)
-        carried = not 0 <= (total if last else low) < 1 << bits
-        return total & (1 << width) - 1, total >> width, carried
+        low, carried = word(first, width, a, b, first == "sub")
+        high, left = word(second, width, c, d, carried)
+        return low, high, left if last else carried
 
     return function
 
@@ -252,11 +263,9 @@ def carry_chains():
     for kind in ("u32", "s32", "u64", "s64"):
         width = bits_of(kind)
         a, b, c, d = (f"%{REGISTERS[width]}{k}" for k in range(4))
-        for name, operation in (("add", operator.add), ("sub", operator.sub)):
-            first = f"{name}.cc.{kind} %d, {a}, {b}"
-            for cc in (".cc", ""):
-                yield Line(f"{first};\n    {name}c{cc}.{kind} %e, {c}, {d};\n    {SHOW_CARRY}", (width, width, 32),
-                           two_words(operation, width, last=bool(cc)))  # fmt: skip
+        for first, second, cc in itertools.product(("add", "sub"), ("add", "sub"), (".cc", "")):
+            yield Line(f"{first}.cc.{kind} %d, {a}, {b};\n    {second}c{cc}.{kind} %e, {c}, {d};\n    {SHOW_CARRY}",
+                       (width, width, 32), two_words(first, second, width, last=bool(cc)))  # fmt: skip
         for half in ("lo", "hi"):
             yield Line(f"mad.{half}.cc.{kind} %d, {a}, {b}, {c};\n    {SHOW_CARRY}", (width, 32),
                        product_and_sum(kind, half))  # fmt: skip
@@ -473,3 +482,33 @@ def test_integer_instructions_agree_with_whole_numbers_of_any_length(family):
 def test_ptxas_accepts_the_integer_instructions_that_are_compared(family):
     for lines in kernels(FAMILIES[family]()):
         assemble(lines)
+
+
+DIVISION = """
+typedef unsigned long long u64;
+extern "C" __global__ void divide(const u64* x, u64* quotient)
+{
+    const u64* own = x + 4 * threadIdx.x;
+    const unsigned __int128 a = (unsigned __int128)own[1] << 64 | own[0], b = (unsigned __int128)own[3] << 64 | own[2];
+    const unsigned __int128 q = a / b, r = a % b;
+    quotient[4 * threadIdx.x] = (u64)q;
+    quotient[4 * threadIdx.x + 1] = (u64)(q >> 64);
+    quotient[4 * threadIdx.x + 2] = (u64)r;
+    quotient[4 * threadIdx.x + 3] = (u64)(r >> 64);
+}
+"""
+
+
+def test_numbers_of_128_bits_divide():
+    """What NVRTC writes for it mixes sub.cc and addc in one chain."""
+    ptx, _ = toolchain.compiled(DIVISION.encode(), Path("divide.cu"), "sm_90", ("--device-int128",))
+    rng = np.random.default_rng(SEED)
+    rows = [(1 << 80, 1 << 29)]
+    for a_bits, b_bits in itertools.product((20, 64, 100, 128), (3, 40, 64, 65, 128)):
+        a, b = (int.from_bytes(rng.bytes(16), "little") >> 128 - bits for bits in (a_bits, b_bits))
+        rows.append((a, b | 1))
+    words = np.array([[n >> shift & (1 << 64) - 1 for n in row for shift in (0, 64)] for row in rows], np.uint64)
+    results = np.zeros_like(words)
+    emulator.run(ptx, grid=1, block=len(rows), args=[words, results])
+    found = [(int(a) | int(b) << 64, int(c) | int(d) << 64) for a, b, c, d in results]
+    assert found == [divmod(a, b) for a, b in rows]

@@ -188,13 +188,13 @@ def absolute(e, a):
 
 @instruction("div.type d, a, b", type=INTS, section="integer-arithmetic-instructions-div")
 def div(machine, a, b):
-    """x / 0 has all bits set, as on every GPU; the least value over -1 is itself."""
+    """x / 0 has all bits set, as in the code of ptxas for every type; the least value over -1 is itself."""
     return machine.divide(a, b)[0]
 
 
 @instruction("rem.type d, a, b", type=INTS, section="integer-arithmetic-instructions-rem")
 def rem(machine, a, b):
-    """x rem 0 is x; the sign is that of a."""
+    """x rem 0 has all bits set, as in the code of ptxas for every type; the sign is that of a."""
     return machine.divide(a, b)[1]
 
 
@@ -258,16 +258,25 @@ def brev(e, a):
     return e.reverse_bits(a)
 
 
+def field_number(e, a, width):
+    """A position or a length as bfe and bfi take it: its low 8 bits.
+
+    So says the manual for both widths. ptxas does it for 32 bits; its code for 64 bits looks at the whole number, of
+    which 255 or more is beyond every field.
+    """
+    return e.and_(a, e.constant(0xFF, U32)) if width == 32 else e.clamp_below(a, 0xFF)
+
+
 @instruction("bfe.type d, a, b:u32, c:u32", type=("u32", "u64", "s32", "s64"),
              section="integer-arithmetic-instructions-bfe")  # fmt: skip
 def bfe(e, a, b, c):
     """c bits of a from bit b on; above them zeros, or, for a signed type, the field's highest bit.
 
-    The field is shifted to the top and back down; past the top of a, its sign stands in for the bits that lack.
+    The field is shifted to the top and back down; past the top of a, its sign fills the missing bits.
     """
-    width, byte, zero = a.type.bits, e.constant(0xFF, U32), e.constant(0, U32)
+    width, zero = a.type.bits, e.constant(0, U32)
     last = e.constant(width - 1, U32)
-    start, count = e.and_(b, byte), e.and_(c, byte)
+    start, count = field_number(e, b, width), field_number(e, c, width)
     left = e.sub(e.constant(width, U32), e.clamp_below(e.add(start, count), width))
     right = e.add(left, start)
     empty = e.compare("eq", count, zero)
@@ -280,8 +289,8 @@ def bfe(e, a, b, c):
 @instruction("bfi.type d, a, b, c:u32, length:u32", type=("b32", "b64"), section="integer-arithmetic-instructions-bfi")
 def bfi(e, a, b, c, length):
     """b with its bits from bit c on replaced by the low `length` bits of a."""
-    byte, last = e.constant(0xFF, U32), e.constant(a.type.bits - 1, U32)
-    start, count = e.and_(c, byte), e.and_(length, byte)
+    last = e.constant(a.type.bits - 1, U32)
+    start, count = field_number(e, c, a.type.bits), field_number(e, length, a.type.bits)
     inside = e.compare("le", start, last)
     place = e.convert(e.min(start, last), a.type)
     field = e.select(inside, e.shl(ones_below(e, count, a.type), place), e.constant(0, a.type))

@@ -77,7 +77,11 @@ for operation in ("add", "sub", "absdiff", "min", "max"):
 
 
 def shifted(e, left, mode, a, b):
-    """a shifted by b, clamped to 32 or modulo 32; to the left, the low 34 bits by their sign."""
+    """a shifted by b, clamped to 32 or modulo 32.
+
+    To the left, the low 34 bits by their sign: the manual's intermediate result has so many, and ptxas's code keeps
+    just these before it saturates.
+    """
     count = e.and_(b, e.constant(31, b.type)) if mode == "wrap" else e.min(b, e.constant(32, b.type))
     if not left:
         return e.shr(a, count)

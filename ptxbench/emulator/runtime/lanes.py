@@ -20,8 +20,8 @@ define internal {V32} @permute({V32} %a, {V32} %from) noinline {{
 
 
 def divide(kind: Type) -> Function:
-    """`divide_TYPE(a, b)`: quotients and remainders. x / 0 is all ones and x rem 0 is x; the least value over -1 is
-    itself, remainder 0. Divisors are made safe in every lane: a trap in an inactive one would be a trap."""
+    """`divide_TYPE(a, b)`: quotients and remainders. x / 0 and x rem 0 are all ones; the least value over -1 is itself,
+    remainder 0. Divisors are made safe in every lane: a trap in an inactive one would be a trap."""
     full, sign = kind.vector, "s" if kind.signed else "u"
     overflow = f"%hard = icmp eq {full} %b, zeroinitializer"
     if kind.signed:
@@ -41,7 +41,7 @@ define internal {{ {full}, {full} }} @divide_{kind}({full} %a, {full} %b) noinli
   %product = mul {full} %q, %safe
   %r = sub {full} %a, %product
   %quotient = select {MASK} %hard, {full} splat ({kind.element} -1), {full} %q
-  %remainder = select {MASK} %hard, {full} %a, {full} %r
+  %remainder = select {MASK} %hard, {full} splat ({kind.element} -1), {full} %r
   %first = insertvalue {{ {full}, {full} }} poison, {full} %quotient, 0
   %both = insertvalue {{ {full}, {full} }} %first, {full} %remainder, 1
   ret {{ {full}, {full} }} %both

@@ -119,13 +119,19 @@ def bfind(step: Step) -> Action | None:
     return elementwise(step, kind, function)
 
 
+def field_number(number: Any, bits: int) -> Any:
+    """A position or a length: its low 8 bits for a field of 32 bits; for one of 64 ptxas looks at all of them."""
+    number = np.asarray(number)
+    return (number & np.uint32(0xFF) if bits == 32 else np.minimum(number, np.uint32(0xFF))).astype(np.int64)
+
+
 @rule("bfe", counted="int")
 def bfe(step: Step) -> Action | None:
     kind = step.type(among=("u32", "s32", "u64", "s64"))
     bits = width(kind)
 
     def function(a: Any, start: Any, length: Any) -> Any:
-        start, length = (np.asarray(each & np.uint32(0xFF)).astype(np.int64) for each in (start, length))
+        start, length = (field_number(each, bits) for each in (start, length))
         result = np.zeros(np.broadcast(a, start, length).shape, UNSIGNED[bits])
         raw = np.asarray(a).view(UNSIGNED[bits])
         # The bit that fills what lies above the field: the field's highest, or that of the whole number.
@@ -149,7 +155,7 @@ def bfi(step: Step) -> Action | None:
     one = UNSIGNED[bits](1)
 
     def function(a: Any, b: Any, start: Any, length: Any) -> Any:
-        start, length = (np.asarray(each & np.uint32(0xFF)).astype(np.int64) for each in (start, length))
+        start, length = (field_number(each, bits) for each in (start, length))
         result = np.array(np.broadcast_to(b, np.broadcast(a, b, start, length).shape))
         for place in range(bits):
             inside = (place >= start) & (place < start + length)

@@ -51,7 +51,10 @@ def clamped_to_s32(value: Any) -> Any:
 
 
 def carried(step: Step, kind: str, kinds: list[str], terms: Callable[..., tuple[Any, Any]], *, minus: bool) -> Action:
-    """a + b + carry in, or a - b - borrow in; `terms` gives a and b of the sources. .cc keeps the carry out."""
+    """a + b + carry in, or a - b - 1 + carry in; `terms` gives a and b of the sources. .cc keeps the carry out.
+
+    The carry of a subtraction is set where nothing is borrowed, as ptxas has it.
+    """
     takes = step.root in ("addc", "subc", "madc")
     keeps = bool(step.take("cc"))
     bits = UNSIGNED[width(kind)]
@@ -59,10 +62,10 @@ def carried(step: Step, kind: str, kinds: list[str], terms: Callable[..., tuple[
 
     def act(threads: Threads) -> None:
         a, b = (np.asarray(each).view(bits) for each in terms(*(threads.read(o, k) for o, k in pairs)))
-        old = threads.of(threads.carry) if takes else np.False_
+        old = threads.of(threads.carry) if takes else np.bool_(minus)
         if minus:
-            total = a - b - old.astype(bits)
-            new = (a < b) | ((a == b) & old)
+            total = a - b - (bits(1) - old.astype(bits))
+            new = (a > b) | ((a == b) & old)
         else:
             total = a + b + old.astype(bits)
             new = (total < a) | ((total == a) & old)
@@ -196,7 +199,7 @@ def neg(step: Step) -> Action | None:
 
 @rule("div", "rem", counted="int")
 def div(step: Step) -> Action | None:
-    """Toward zero. By 0, which PTX leaves open: all bits set, and a itself as the remainder (docs/emulator.md)."""
+    """Toward zero. By 0, which PTX leaves open: all bits set, of both (docs/emulator.md)."""
     if step.last not in INTEGERS:
         return None
     kind = step.type()
@@ -211,7 +214,7 @@ def div(step: Step) -> Action | None:
             quotient = np.where((a < 0) ^ (divisor < 0), np.negative(size), size).view(KINDS[kind])
         if step.root == "div":
             return np.where(b == 0, ~np.zeros_like(a), quotient)
-        return np.where(b == 0, a, a - quotient * divisor)
+        return np.where(b == 0, ~np.zeros_like(a), a - quotient * divisor)
 
     return elementwise(step, kind, function)
 

@@ -93,9 +93,11 @@ ROWS = [
     ("rem.s32",      (-7, 2),                       -1),                 # the sign of a
     ("rem.s32",      (7, -2),                       1),
     ("rem.s32",      (LEAST32, -1),                 0),
-    ("rem.s32",      (7, 0),                        7),                  # unspecified; a on GPUs
+    ("rem.s32",      (7, 0),                        -1),                 # open in the manual; as ptxas folds it
     ("rem.u32",      (ALL32, 10),                   5),
-    ("rem.u32",      (7, 0),                        7),
+    ("rem.u32",      (7, 0),                        ALL32),
+    ("rem.u16",      (7, 0),                        0xFFFF),
+    ("rem.s64",      (7, 0),                        -1),
     ("rem.s16",      (-7, 3),                       -1),
     ("rem.s16",      (LEAST16, -1),                 0),
     ("rem.u16",      (0xFFFF, 10),                  5),
