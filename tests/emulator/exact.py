@@ -16,12 +16,16 @@ ROUNDINGS = ("rn", "rz", "rm", "rp")
 
 @dataclass(frozen=True)
 class Format:
-    """`fraction` bits of fraction; `least` is the exponent of the smallest normal number."""
+    """`fraction` bits of fraction; `least` is the exponent of the smallest normal number.
+
+    `flushes`: a result is 0 of its sign where, rounded with an unbounded exponent, it is less than that number (.ftz).
+    """
 
     width: int
     fraction: int
     least: int
     nan: int
+    flushes: bool = False
 
     @property
     def sign(self) -> int:
@@ -76,7 +80,8 @@ def rounded(exact: Fraction, form: Format, rounding: str = "rn") -> int:
     exponent = magnitude.numerator.bit_length() - magnitude.denominator.bit_length()
     if Fraction(2) ** exponent > magnitude:
         exponent -= 1
-    exponent = max(exponent, form.least)
+    if not form.flushes:
+        exponent = max(exponent, form.least)
     steps, rest = divmod(magnitude / Fraction(2) ** (exponent - form.fraction), 1)
     away = {
         "rn": rest > Fraction(1, 2) or (rest == Fraction(1, 2) and steps % 2 == 1),
@@ -84,6 +89,8 @@ def rounded(exact: Fraction, form: Format, rounding: str = "rn") -> int:
         "rm": negative and rest > 0,
         "rp": not negative and rest > 0,
     }[rounding]
+    if exponent < form.least and Fraction(2) ** (exponent - form.fraction) * (steps + away) < Fraction(2) ** form.least:
+        return zero(form, negative=negative)
     # The leading 1 of `steps` adds the 1 that a normal number's exponent field has above a subnormal one's.
     pattern = (exponent - form.least << form.fraction) + int(steps) + away
     if pattern >= form.infinity:

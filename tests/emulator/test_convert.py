@@ -1,5 +1,6 @@
 """cvt between all types, against rational numbers rounded once; narrow formats against a table of all their values."""
 
+import dataclasses
 import functools
 import itertools
 from fractions import Fraction
@@ -67,6 +68,8 @@ def float_check(source, target, rounding="", modifiers=""):
     """cvt from one float type to another."""
     given, form = FORMS[source], FORMS[target]
     flags = set(filter(None, modifiers.split(".")))
+    if "ftz" in flags and target == "f32":
+        form = dataclasses.replace(form, flushes=True)
 
     def expected(pattern):
         if "ftz" in flags and source == "f32":

@@ -1,5 +1,6 @@
 """f32 and f64 in every rounding, against arithmetic on rational numbers rounded once."""
 
+import dataclasses
 import functools
 import itertools
 
@@ -18,8 +19,7 @@ def reference(name, form, rounding, ftz=False, sat=False):
 
     def expected(*patterns):
         given = [exact.flushed(pattern, form) for pattern in patterns] if ftz else patterns
-        result = getattr(exact, name)(form, rounding, *given)
-        result = exact.flushed(result, form) if ftz else result
+        result = getattr(exact, name)(dataclasses.replace(form, flushes=ftz), rounding, *given)
         return exact.saturated(result, form) if sat else result
 
     return expected

@@ -141,6 +141,17 @@ def flush(e: Emitter, bits: Value, form: Format) -> Value:
     return e.select(subnormal, e.and_(bits, e.constant(form.sign, U32)), bits)
 
 
+def flush_value(e: Emitter, a: Value, form: Format) -> Value:
+    """An f32, exact or rounded to odd, with 0 of its sign where `form` has it as tiny: below the least normal number
+    after rounding to nearest even with an unbounded exponent. (rounding.flush says the same of f32.)
+    """
+    least = 2.0 ** (1 - form.bias)
+    half_a_step = least * 2.0 ** -(form.fraction + 2)
+    tiny = e.compare("lt", e.absolute(a), e.constant(least - half_a_step, F32))
+    sign = e.and_(e.payload(a), e.constant(1 << 31, U32))
+    return replace(e.select(tiny, replace(e.as_type(replace(sign, type=U32), F32), raw=False), a), raw=True)
+
+
 def is_nan(e: Emitter, bits: Value, form: Format) -> Value:
     magnitude = e.and_(bits, e.constant(form.sign - 1, U32))
     assert form.infinity is not None

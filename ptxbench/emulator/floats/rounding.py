@@ -6,11 +6,12 @@ is computed in f64, exactly or rounded to odd, and cut to f32 afterwards; an f64
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ptxbench.emulator.floats import soft
-from ptxbench.emulator.types import F32, F64, S64, U32, U64, Type
+from ptxbench.emulator.types import F32, F64, PRED, S64, U32, U64, Type
 
 if TYPE_CHECKING:
     from ptxbench.emulator.emit import Emitter, Value
@@ -110,6 +111,33 @@ def direct(e: Emitter, nearest: Value, low: Value, high: Value, negative: Value,
         return e.select(low, up, nearest)
     inward = e.select(negative, up, down)
     return e.select(e.select(negative, low, high), inward, nearest)
+
+
+UP = 2.0**64
+"""What `flush` scales by: enough that nothing near f32's least normal number is subnormal."""
+
+
+def flush(e: Emitter, result: Value, again: Callable[..., Value], *scaled: Value) -> Value:
+    """An f32 `result` with 0 of its sign where it is tiny. (PTX ISA, ".ftz".)
+
+    Tiny is what lies below the least normal number after rounding to 24 bits with an unbounded exponent, as ptxas
+    folds it: 2^-126 (1 - 2^-24) is, although as a subnormal number it would round up to 2^-126. So only where the
+    result is +-2^-126 must it be computed once more, as `again` of its operands times UP, which is the result times
+    UP rounded where nothing is subnormal. Where that overflows, the result was not tiny.
+    """
+    flushed = replace(e.flush_if(True, result), raw=False)
+    edge = e.compare("eq", e.absolute(result), e.constant(2.0**-126, F32))
+    some = e.op(f"icmp ne i32 {e.op(f'bitcast {PRED.vector} {edge.ir} to i32')}, 0")
+    before, look, after, done = (e.label(hint) for hint in ("before", "look", "after", "done"))
+    e.line(f"br label %{before}\n{before}:")
+    e.line(f"br i1 {some}, label %{look}, label %{done}\n{look}:")
+    exact = again(*(e.mul(each, e.constant(UP, each.type)) for each in scaled))
+    tiny = e.compare("lt", e.absolute(exact), e.constant(UP * 2.0**-126, F32))
+    chosen = e.select(tiny, copy_sign(e, e.constant(0.0, F32), flushed), flushed)
+    e.line(f"br label %{after}\n{after}:")
+    e.line(f"br label %{done}\n{done}:")
+    merged = e.op(f"phi {F32.vector} [ {flushed.ir}, %{before} ], [ {chosen.ir}, %{after} ]")
+    return replace(flushed, ir=merged, raw=True)
 
 
 def add_to_f32(e: Emitter, a: Value, b: Value, rounding: str) -> Value:

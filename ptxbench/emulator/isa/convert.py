@@ -150,7 +150,10 @@ def cvt_f32_to_f64(e, a, ftz, sat):
 
 @instruction("cvt.rnd{.ftz}{.sat}.f32.f64 d:f32, a:f64", rnd=ROUNDINGS, section=SECTION)
 def cvt_f64_to_f32(e, a, rnd, ftz, sat):
-    return e.finish(e.outline(rounding.narrow, a, rounding=rnd), ftz, sat)
+    result = e.outline(rounding.narrow, a, rounding=rnd)
+    if ftz:
+        result = rounding.flush(e, result, lambda x: e.outline(rounding.narrow, x, rounding=rnd), a)
+    return e.finish(result, sat=sat)
 
 
 @instruction("cvt{.ftz}{.sat}.f32.f16 d:f32, a:b16", section=SECTION, ignored={"ftz": "no f16 is a subnormal f32"})

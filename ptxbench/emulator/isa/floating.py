@@ -12,46 +12,57 @@ instruction = Chapter("Floating Point Instructions", counted="TYPE")
 DIRECTED = ("rz", "rm", "rp")
 ROUNDINGS = ("rn", *DIRECTED)
 NEVER_FUSED = {"rn": "nearest even is the default; the emulator fuses nothing"}
-ARITHMETIC = {"add": rounding.add, "mul": rounding.mul}
 
 
 @instruction("op{.rn}{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), section="floating-point-instructions-add",
              ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f32(e, a, b, op, ftz, sat):
-    return e.finish(nearest(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz, sat)
+    return e.finish(arithmetic(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), "rn", ftz), sat=sat)
 
 
 @instruction("op.rnd{.ftz}{.sat}.f32 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED,
              section="floating-point-instructions-add")  # fmt: skip
 def arithmetic_f32_directed(e, a, b, op, rnd, ftz, sat):
-    return e.finish(directed(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd), ftz, sat)
+    return e.finish(arithmetic(e, op, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd, ftz), sat=sat)
 
 
 @instruction("op{.rn}.f64 d, a, b", op=("add", "sub", "mul"), section="floating-point-instructions-add",
              ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f64(e, a, b, op):
-    return nearest(e, op, a, b)
+    return arithmetic(e, op, a, b, "rn", False)
 
 
 @instruction("op.rnd.f64 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED, section="floating-point-instructions-add")
 def arithmetic_f64_directed(e, a, b, op, rnd):
-    return directed(e, op, a, b, rnd)
+    return arithmetic(e, op, a, b, rnd, False)
 
 
-def nearest(e, op, a, b):
-    return {"add": e.add, "sub": e.sub, "mul": e.mul}[op](a, b)
+def arithmetic(e, op, a, b, rnd, ftz):
+    """a op b, flushed where `ftz`. A sum that is tiny is exact, so that no rounding can lift it."""
+    if op == "mul":
+        product = rounding.mul(e, a, b, rnd)
+        return rounding.flush(e, product, lambda x: rounding.mul(e, x, b, rnd), a) if ftz else product
+    if op == "sub" and rnd == "rn":
+        return e.flush_if(ftz, e.sub(a, b))
+    # a - b is a + (-b); of NaN no payload counts, so that its sign may turn.
+    return e.flush_if(ftz, rounding.add(e, a, e.negate(b) if op == "sub" else b, rnd))
 
 
-def directed(e, op, a, b, rnd):
-    """a - b is a + (-b); of NaN no payload counts, so that its sign may turn."""
-    return rounding.add(e, a, e.negate(b), rnd) if op == "sub" else ARITHMETIC[op](e, a, b, rnd)
+def fused(e, a, b, c, rnd, ftz):
+    result = rounding.fma(e, a, b, c, rnd)
+    return rounding.flush(e, result, lambda x, z: rounding.fma(e, x, b, z, rnd), a, c) if ftz else result
+
+
+def quotient(e, a, b, rnd, ftz):
+    result = rounding.divide(e, a, b, rnd)
+    return rounding.flush(e, result, lambda x: rounding.divide(e, x, b, rnd), a) if ftz else result
 
 
 @instruction("op.rnd{.ftz}{.sat}.f32 d, a, b, c", op=("fma", "mad"), rnd=ROUNDINGS,
              section="floating-point-instructions-fma", ignored={"op": "mad is fma from sm_20 on"})  # fmt: skip
 def fma_f32(e, a, b, c, rnd, ftz, sat):
     """One rounding."""
-    return e.finish(rounding.fma(e, e.flush_if(ftz, a), e.flush_if(ftz, b), e.flush_if(ftz, c), rnd), ftz, sat)
+    return e.finish(fused(e, e.flush_if(ftz, a), e.flush_if(ftz, b), e.flush_if(ftz, c), rnd, ftz), sat=sat)
 
 
 @instruction("op.rnd.f64 d, a, b, c", op=("fma", "mad"), rnd=ROUNDINGS, section="floating-point-instructions-fma",
@@ -64,7 +75,7 @@ def fma_f64(e, a, b, c, rnd):
 
 
 def each(e, operation, ftz, *pairs):
-    """The operation on both elements."""
+    """The operation on both elements, which it gets flushed where `ftz`."""
     results = []
     for part in (0, 1):
         values = []
@@ -72,26 +83,26 @@ def each(e, operation, ftz, *pairs):
             bits = replace(pair, type=U64)
             word = e.high_half(bits, U32) if part else e.convert(bits, U32)
             values.append(e.flush_if(ftz, e.as_type(word, F32)))
-        results.append(e.bits(e.finish(operation(*values), ftz)))
+        results.append(e.bits(operation(*values)))
     return e.pair(*results)
 
 
 @instruction("op{.rn}{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), counted="f32",
              section="floating-point-instructions-add", ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f32x2(e, a, b, op, ftz):
-    return each(e, lambda x, y: nearest(e, op, x, y), ftz, a, b)
+    return each(e, lambda x, y: arithmetic(e, op, x, y, "rn", ftz), ftz, a, b)
 
 
 @instruction("op.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
              section="floating-point-instructions-add")  # fmt: skip
 def arithmetic_f32x2_directed(e, a, b, op, rnd, ftz):
-    return each(e, lambda x, y: directed(e, op, x, y, rnd), ftz, a, b)
+    return each(e, lambda x, y: arithmetic(e, op, x, y, rnd, ftz), ftz, a, b)
 
 
 @instruction("fma.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64, c:b64", rnd=ROUNDINGS, counted="f32",
              section="floating-point-instructions-fma")  # fmt: skip
 def fma_f32x2(e, a, b, c, rnd, ftz):
-    return each(e, lambda x, y, z: rounding.fma(e, x, y, z, rnd), ftz, a, b, c)
+    return each(e, lambda x, y, z: fused(e, x, y, z, rnd, ftz), ftz, a, b, c)
 
 
 # ---- division and roots
@@ -99,7 +110,7 @@ def fma_f32x2(e, a, b, c, rnd, ftz):
 
 @instruction("div.rnd{.ftz}.f32 d, a, b", rnd=ROUNDINGS, section="floating-point-instructions-div")
 def div_f32(e, a, b, rnd, ftz):
-    return e.finish(rounding.divide(e, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd), ftz)
+    return quotient(e, e.flush_if(ftz, a), e.flush_if(ftz, b), rnd, ftz)
 
 
 @instruction("div.rnd.f64 d, a, b", rnd=ROUNDINGS, section="floating-point-instructions-div")
@@ -110,7 +121,7 @@ def div_f64(e, a, b, rnd):
 @instruction("div.full{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
 def div_full(e, a, b, ftz):
     """The ideal value."""
-    return e.finish(e.divide(e.flush_if(ftz, a), e.flush_if(ftz, b)), ftz)
+    return quotient(e, e.flush_if(ftz, a), e.flush_if(ftz, b), "rn", ftz)
 
 
 @instruction("div.approx{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
@@ -122,13 +133,13 @@ def div_approx(e, a, b, ftz):
         e.compare("gt", magnitude, e.constant(2.0**126, F32)),
         e.compare("lt", magnitude, e.constant(float("inf"), F32)),
     )
-    flushed = e.mul(a, e.mul(b, e.constant(0.0, F32)))
-    return e.finish(e.select(beyond, flushed, e.divide(a, b)), ftz)
+    flushed = e.mul(a, e.mul(b, e.constant(0.0, F32)))  # 0 or NaN
+    return e.select(beyond, flushed, quotient(e, a, b, "rn", ftz))
 
 
 @instruction("rcp.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
 def rcp_f32(e, a, rnd, ftz):
-    return e.finish(rounding.divide(e, e.constant(1.0, F32), e.flush_if(ftz, a), rnd), ftz)
+    return quotient(e, e.constant(1.0, F32), e.flush_if(ftz, a), rnd, ftz)
 
 
 @instruction("rcp.rnd.f64 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
@@ -139,7 +150,7 @@ def rcp_f64(e, a, rnd):
 @instruction("rcp.approx{.ftz}.f32 d, a", section="floating-point-instructions-rcp", counted="special")
 def rcp_approx(e, a, ftz):
     """The ideal value."""
-    return e.finish(e.divide(e.constant(1.0, F32), e.flush_if(ftz, a)), ftz)
+    return quotient(e, e.constant(1.0, F32), e.flush_if(ftz, a), "rn", ftz)
 
 
 @instruction("op.approx.ftz.f64 d, a", op=("rcp", "rsqrt"), counted="special",

@@ -37,8 +37,7 @@ def lift(e, bits, form, ftz=False):
 
 def lower(e, value, form, ftz=False, sat=False, relu=False):
     value = e.finish(value, sat=True) if sat else formats.relu(e, value) if relu else value
-    bits = formats.encode(e, value, form)
-    return formats.flush(e, bits, form) if ftz else bits
+    return formats.encode(e, formats.flush_value(e, value, form) if ftz else value, form)
 
 
 # ---- add, sub, mul, fma

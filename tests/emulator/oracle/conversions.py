@@ -106,9 +106,10 @@ def between_floats(step: Step, source: str, to: str) -> Action:
         if rounding in WHOLE:
             values = np.where(np.isfinite(values), np.copysign(WHOLE[rounding](values), values), values)
         else:
-            values = narrowed(values, to, rounding or "rn", finite=finite)
-        if flush and to == "f32":
-            values = numbers.flushed(values)
+            exact, values = values, narrowed(values, to, rounding or "rn", finite=finite)
+            if flush and to == "f32":
+                small = numbers.tiny(exact, to, rounding or "rn")
+                values = np.where(small, np.copysign(np.zeros_like(values), values), values)
         if saturates:
             values = clamped(values)
         if relu:

@@ -69,7 +69,11 @@ def exactly(form: Form, function: Callable[..., Any]) -> Callable[..., Any]:
 
     def run(*sources: Any) -> Any:
         values = function(*map(form.given, sources))
-        return form.finished(numbers.rounded(values, form.kind, form.rounding))
+        result = numbers.rounded(values, form.kind, form.rounding)
+        if form.flush:
+            zero = np.copysign(result.dtype.type(0), result)
+            result = np.where(numbers.tiny(values, form.kind, form.rounding), zero, result)
+        return form.finished(result)
 
     return run
 
@@ -82,14 +86,8 @@ def arithmetic(step: Step) -> Action | None:
     operation = {"add": np.add, "sub": np.subtract, "mul": np.multiply}[step.root]
     if form.kind == "f64" and form.rounding != "rn":
         return form.apply(step, lambda a, b: numbers.by_rationals(step.root, "f64", form.rounding, a, b))
-    if form.kind in ("f32", "f64") and form.rounding == "rn":
-
-        def native(a: Any, b: Any) -> Any:
-            if form.flush:
-                a, b = numbers.flushed(a), numbers.flushed(b)
-            return form.finished(operation(a, b))
-
-        return form.apply(step, native)
+    if form.kind in ("f32", "f64") and form.rounding == "rn" and not form.flush:
+        return form.apply(step, lambda a, b: form.finished(operation(a, b)))
     if step.root == "mul":
         return form.apply(step, exactly(form, np.multiply))
     return form.apply(

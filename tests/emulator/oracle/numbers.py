@@ -26,6 +26,16 @@ def flushed(values: Any, least: float = 2.0**-126) -> Any:
     return np.where(small, np.copysign(values.dtype.type(0), values), values) if small.any() else values
 
 
+def tiny(values: Any, kind: str, rounding: str) -> Any:
+    """Whether f64 values, exact or rounded to odd, are below the least normal number of `kind` after rounding with an
+    unbounded exponent: .ftz flushes these. (docs/emulator.md, "What is exact".)
+    """
+    precision, least, _ = FORMATS[kind]
+    finite = np.where(np.isfinite(values), values, 1.0)
+    unit = np.frexp(finite)[1] - precision
+    return np.abs(np.ldexp(ROUND[rounding](np.ldexp(finite, -unit)), unit)) < 2.0**least
+
+
 def value(raw: Any, kind: str, *, flush: bool = False) -> Any:
     """As f64, exactly, what the bits stand for; f64 and f32 come as floats already."""
     if kind == "f16":
