@@ -16,8 +16,9 @@ UNKNOWN = 5
 def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
     """List the instructions that the emulator knows, by chapter of the PTX manual, and what it does not support.
 
-    Each line is in the shape of the manual's syntax box; {} may be absent. Behind it: how many spellings it has, and
-    the class that ptx_warp_instructions_CLASS counts it in. CHAPTER is part of a chapter's title, such as integer;
+    Each line is in the shape of the manual's syntax box; {} may be absent. The modifiers may stand in any order that
+    ptxas takes. Behind the line: how many spellings it has in its own order, and the class that
+    ptx_warp_instructions_CLASS counts it in. CHAPTER is part of a chapter's title, such as integer;
     then what may stand at each place is listed too.
 
     Exit status: 0 good, 2 usage, 5 the opcode is not known.

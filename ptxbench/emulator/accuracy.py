@@ -80,8 +80,13 @@ BOUNDS: tuple[tuple[str, Bound], ...] = (
 
 
 def bound(opcode: str) -> Bound | None:
-    """The documented error of an instruction; None where its result is exact or correctly rounded."""
-    return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, opcode)), None)
+    """The documented error of an instruction; None where its result is exact or correctly rounded.
+
+    The modifiers may stand in any order; the patterns have the manual's.
+    """
+    name, *modifiers = opcode.split(".")
+    ordered = ".".join([name, *sorted(modifiers, key=lambda each: (each not in ("approx", "full"), each != "ftz"))])
+    return next((bound for pattern, bound in BOUNDS if re.fullmatch(pattern, ordered)), None)
 
 
 def opcodes(ptx: str) -> tuple[str, ...]:

@@ -199,11 +199,9 @@ def look_up(opcode: str) -> Answer:
     if not entries:
         missing = why(opcode)
         return Answer(opcode, (), () if missing else tuple(nearest(opcode)), missing)
-    sources = {(entry.body, entry.section) for entry in entries}
     tokens = tuple(opcode.split("."))
-    patterns = [each for each in TABLE.patterns[tokens[0]] if (each.body, each.section) in sources]
-    exact = [each for each in patterns if any(True for _ in each.matches(tokens))]  # none if in another order
-    return Answer(opcode, tuple({line.key: line for line in map(describe, exact or patterns)}.values()), (), None)
+    patterns = [each for each in TABLE.patterns[tokens[0]] if any(True for _ in each.readings(tokens))]
+    return Answer(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)
 
 
 def to_document(chapters: dict[str, list[Line]]) -> dict[str, Any]:

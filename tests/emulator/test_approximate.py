@@ -288,3 +288,11 @@ def test_approximate_opcodes_are_found_in_a_text_of_ptx_and_not_in_its_comments(
     div.rn.f32 %y, %x, %z;  rcp.approx.ftz.f32 %y, %x; mov.u32 %rsqrt.approx.f32, %tid.x;
     """
     assert accuracy.opcodes(text) == ("ex2.approx.ftz.f32", "rcp.approx.ftz.f32")
+
+
+@pytest.mark.parametrize("opcode", ["ex2.ftz.approx.f32", "ex2.f32.approx.ftz", "div.full.f32.ftz", "tanh.f16.approx"])
+def test_the_bound_does_not_depend_on_the_order_of_the_modifiers(opcode):
+    name, *modifiers = opcode.split(".")
+    sources = [accuracy.bound(".".join([name, *each])) for each in itertools.permutations(modifiers)]
+    assert sources[0] is not None
+    assert all(each is sources[0] for each in sources)

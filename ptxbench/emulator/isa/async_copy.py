@@ -10,7 +10,7 @@ from ptxbench.emulator.runtime.copies import EVERYTHING
 from ptxbench.emulator.types import PRED, U32, U64
 
 instruction = Chapter("Data Movement and Conversion Instructions: cp.async", counted="async")
-barrier = Chapter("Parallel Synchronization Instructions: mbarrier", counted="barrier", any_order=True)
+barrier = Chapter("Parallel Synchronization Instructions: mbarrier", counted="barrier")
 
 CP = "data-movement-and-conversion-instructions-cp-async"
 MBARRIER = "parallel-synchronization-and-communication-instructions-mbarrier"

@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.isa.memory import IN_ORDER, SCOPES, SHARED, place, registers
 from ptxbench.emulator.isa.table import Chapter
 
-instruction = Chapter("Parallel Synchronization Instructions: atom, red", counted="memory", any_order=True)
+instruction = Chapter("Parallel Synchronization Instructions: atom, red", counted="memory")
 
 ATOM, RED = (
     "parallel-synchronization-and-communication-instructions-atom",

@@ -19,9 +19,8 @@ ROUNDINGS = ("rn", "rz", "rm", "rp")
 WHOLE = ("rni", "rzi", "rmi", "rpi")
 FINITE = {
     "": (False, False), "relu": (True, False), "satfinite": (False, True), "relu.satfinite": (True, True),
-    "satfinite.relu": (True, True),
 }  # fmt: skip
-"""How .relu and .satfinite are written -> whether each stands there; ptxas takes both orders."""
+"""What is said of the range -> whether .relu and whether .satfinite is."""
 EXACT = "the result is exact, or has no subnormals"
 
 
@@ -274,7 +273,7 @@ for pair in NARROW:
     held = "b8" if pair == "e2m1x2" else "b16"
 
     @instruction(f"cvt.rn.finite.type.f32 d:{held}, a:f32, b:f32", type=(pair,), section=SECTION,
-                 finite=("satfinite", "satfinite.relu", "relu.satfinite"))  # fmt: skip
+                 finite=("satfinite", "relu.satfinite"))  # fmt: skip
     def cvt_f32_to_narrow(e, a, b, type, finite):
         """a is the upper part. NaN is the greatest number in 6 and 4 bits, which have no NaN."""
         pattern = e.outline(packed, a, b, form=NARROW[type.name], rnd="rn", finite=finite)
@@ -287,7 +286,7 @@ for pair in NARROW:
 
 
 @instruction("cvt.rn.finite.type.f16x2 d:b16, a:b32", type=("e4m3x2", "e5m2x2"), section=SECTION,
-             finite=("satfinite", "satfinite.relu", "relu.satfinite"))  # fmt: skip
+             finite=("satfinite", "relu.satfinite"))  # fmt: skip
 def cvt_f16x2_to_narrow(e, a, type, finite):
     halves = (e.and_(e.shr(e.unsigned(a), e.constant(shift, U32)), e.constant(0xFFFF, U32)) for shift in (16, 0))
     upper, lower = (half_to_f32(e, e.convert(each, U16), F16) for each in halves)

@@ -120,13 +120,11 @@ def positive(e, a):
 
 
 @instruction("min.relu.s32 d, a, b", section="integer-arithmetic-instructions-min")
-@instruction("min.s32.relu d:s32, a:s32, b:s32", section="integer-arithmetic-instructions-min")
 def minimum_relu(e, a, b):
     return positive(e, e.min(a, b))
 
 
 @instruction("max.relu.s32 d, a, b", section="integer-arithmetic-instructions-max")
-@instruction("max.s32.relu d:s32, a:s32, b:s32", section="integer-arithmetic-instructions-max")
 def maximum_relu(e, a, b):
     return positive(e, e.max(a, b))
 
@@ -161,13 +159,11 @@ def max_packed(e, a, b, type):
 
 
 @instruction("min.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-min")
-@instruction("min.s16x2.relu d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-min")
 def min_packed_relu(e, a, b):
     return by_halves(e, lambda x, y: positive(e, e.min(x, y)), a, b, "s16x2")
 
 
 @instruction("max.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-max")
-@instruction("max.s16x2.relu d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-max")
 def max_packed_relu(e, a, b):
     return by_halves(e, lambda x, y: positive(e, e.max(x, y)), a, b, "s16x2")
 

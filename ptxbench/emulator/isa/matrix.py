@@ -357,11 +357,7 @@ def wmma_tf32(machine, a, b, c):
 @instruction("wmma.mma.sync.aligned.alayout.blayout.m8n8k4{.rnd}.f64.f64.f64.f64 {d}, {a}:b64, {b}:b64, {c}:b64",
              alayout=LAYOUTS, blayout=LAYOUTS, rnd=ROUNDINGS, flow="aligned", section=WMMA,
              ignored=ANY_LAYOUT)  # fmt: skip
-@instruction("wmma.mma.sync.aligned.alayout.blayout.m8n8k4.f64.f64.f64.f64.rnd {d}, {a}:b64, {b}:b64, {c}:b64",
-             alayout=LAYOUTS, blayout=LAYOUTS, rnd=ROUNDINGS, flow="aligned", section=WMMA,
-             ignored=ANY_LAYOUT)  # fmt: skip
 def wmma_f64(machine, rnd, a, b, c):
-    """The manual has the rounding before the types, NVRTC behind them."""
     need(machine, 80)
     return multiply(machine, described(machine.arch, "m8n8k4", "f64.f64.f64.f64", rnd or "rn"), a, b, c)
 

@@ -5,7 +5,7 @@ from typing import Any
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import B64
 
-instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory", any_order=True)
+instruction = Chapter("Data Movement and Conversion Instructions: ld, st", counted="memory")
 
 LD = "data-movement-and-conversion-instructions-ld"
 LD_NC = "data-movement-and-conversion-instructions-ld-global-nc"

@@ -39,6 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ptxbench.emulator.isa.spelling import Part, Reading, Tokens, joined, overlap, readings, vocabulary
 from ptxbench.emulator.types import TYPES, Type, bits_of, wide
 
 Body = Callable[..., Any]
@@ -62,9 +63,10 @@ class OperandForm:
 
 @dataclass(frozen=True)
 class Entry:
-    """One spelling of one instruction."""
+    """One instruction with its modifiers."""
 
     opcode: str
+    """As the line of the manual orders it, whatever the order in the program."""
     operands: tuple[OperandForm, ...]
     body: Body
     arguments: Mapping[str, Any]
@@ -81,14 +83,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Part:
-    """One place of an opcode: what may stand there, as (tokens, what the body is told of them)."""
-
-    name: str
-    choices: tuple[tuple[tuple[str, ...], Any], ...]
-
-
-@dataclass(frozen=True)
 class Pattern:
     """One line of the manual with the function that carries it out."""
 
@@ -102,36 +96,18 @@ class Pattern:
     counted: str
     flow: str
     carry: str
-    any_order: bool
 
-    def matches(self, tokens: tuple[str, ...], part: int = 0) -> Iterator[dict[str, Any]]:
-        """The modifiers that `tokens` say, for each way to read them as this line; there should be one at most."""
-        if part == len(self.parts):
-            if not tokens:
-                yield {}
-            return
-        place = self.parts[part]
-        for choice, value in place.choices:
-            if tokens[: len(choice)] == choice:
-                for rest in self.matches(tokens[len(choice) :], part + 1):
-                    yield {place.name: value, **rest} if place.name else rest
+    @functools.cached_property
+    def vocabulary(self) -> frozenset[str]:
+        return vocabulary(self.parts)
 
-    def matches_shuffled(self, tokens: tuple[str, ...], part: int = 1) -> Iterator[dict[str, Any]]:
-        """The same where the qualifiers behind the first token stand in any order, as ptxas lets them."""
-        if part == len(self.parts):
-            if len(tokens) == 1:
-                yield {}
-            return
-        place = self.parts[part]
-        for choice, value in place.choices:
-            if all(token in tokens[1:] for token in choice):
-                left = list(tokens[1:])
-                for token in choice:
-                    left.remove(token)
-                for rest in self.matches_shuffled((tokens[0], *left), part + 1):
-                    yield {place.name: value, **rest} if place.name else rest
+    def readings(self, tokens: Tokens) -> Iterator[Reading]:
+        """Each way to read an opcode as this line; there should be one at most."""
+        return readings(self.parts, tokens) if self.vocabulary.issuperset(tokens) else iter(())
 
-    def entry(self, opcode: str, modifiers: Mapping[str, Any]) -> Entry:
+    def entry(self, reading: Reading) -> Entry:
+        opcode = joined(choice for choice, _ in reading)
+        modifiers = {part.name: value for part, (_, value) in zip(self.parts, reading, strict=True) if part.name}
         kind = str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])
         return Entry(
             opcode,
@@ -158,13 +134,13 @@ class Pattern:
         """Every spelling; of a line with more than MOST_SPELLINGS, those that depart from the first in one place."""
         places = [[choice for choice, _ in part.choices] for part in self.parts]
         if math.prod(map(len, places)) <= MOST_SPELLINGS:
-            yield from (".".join(itertools.chain(*choices)) for choices in itertools.product(*places))
+            yield from (joined(choices) for choices in itertools.product(*places))
             return
         first = [choices[0] for choices in places]
-        yield ".".join(itertools.chain(*first))
+        yield joined(first)
         for i, choices in enumerate(places):
             for choice in choices[1:]:
-                yield ".".join(itertools.chain(*first[:i], choice, *first[i + 1 :]))
+                yield joined((*first[:i], choice, *first[i + 1 :]))
 
     def nearest(self, tokens: Sequence[str]) -> str:
         """The spelling of this line that looks most like `tokens`."""
@@ -205,16 +181,10 @@ class Table(Mapping[str, list[Entry]]):
     def __getitem__(self, opcode: str) -> list[Entry]:
         if opcode not in self.found:
             tokens = tuple(opcode.split("."))
-            lines = self.patterns.get(tokens[0], ())
             self.found[opcode] = [
-                line.entry(opcode, modifiers)
-                for line in lines
-                for modifiers in itertools.islice(line.matches(tokens), 1)
-            ] or [
-                line.entry(opcode, modifiers)
-                for line in lines
-                if line.any_order
-                for modifiers in itertools.islice(line.matches_shuffled(tokens), 1)
+                line.entry(reading)
+                for line in self.patterns.get(tokens[0], ())
+                for reading in itertools.islice(line.readings(tokens), 1)
             ]
         if not self.found[opcode]:
             raise KeyError(opcode)
@@ -245,45 +215,16 @@ class Table(Mapping[str, list[Entry]]):
         return found
 
 
-def overlap(one: tuple[Part, ...], other: tuple[Part, ...]) -> bool:
-    """Whether some opcode is a spelling of both."""
-
-    @functools.cache
-    def from_here(i: int, rest: tuple[str, ...], j: int, ahead: bool) -> bool:
-        # `rest`: tokens that the first line has already given (ahead) or the second has, and the other must still.
-        behind, at = (other, j) if ahead else (one, i)
-        if not rest:
-            if i == len(one) and j == len(other):
-                return True
-            if i == len(one):
-                behind, at, ahead = other, j, True
-            else:
-                behind, at, ahead = one, i, False
-        if at == len(behind):
-            return False
-        step = (0, 1) if ahead else (1, 0)
-        for choice, _ in behind[at].choices:
-            if rest[: len(choice)] == choice:
-                if from_here(i + step[0], rest[len(choice) :], j + step[1], ahead):
-                    return True
-            elif choice[: len(rest)] == rest and from_here(i + step[0], choice[len(rest) :], j + step[1], not ahead):
-                return True
-        return False
-
-    return from_here(0, (), 0, False)
-
-
 TABLE = Table()
 
 
 class Chapter:
     """The entries of one chapter of the manual; calling it gives the decorator."""
 
-    def __init__(self, title: str, counted: str, *, any_order: bool = False) -> None:
-        """`counted`: the class of its instructions. `any_order`: ptxas takes their qualifiers in any order."""
+    def __init__(self, title: str, counted: str) -> None:
+        """`counted`: the class of its instructions."""
         self.title = title
         self.counted = counted
-        self.any_order = any_order
 
     def __call__(
         self,
@@ -315,7 +256,6 @@ class Chapter:
                     counted or self.counted,
                     flow,
                     carry,
-                    self.any_order,
                 )
             )
             return body

@@ -1,0 +1,136 @@
+"""Instructions of the table as text, with operands that ptxas takes, and what ptxas says of many of them at once."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.types import Type
+from ptxbench.toolchain import locate
+from tests.emulator.fragments import case
+
+REGISTERS = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8", "s16", "s32", "s64", "f16", "f16x2",
+             "f32", "f64", "pred")  # fmt: skip
+"""The types of registers; a module declares %TYPE_0 to %TYPE_39 of each."""
+DECLARED = "\n".join(f".reg .{kind} %{kind}_<40>;" for kind in REGISTERS)
+HEADER = ".version 9.1\n.target {arch}\n.address_size 64\n"
+START = f".visible .entry spelled(.param .align 32 .b8 parameter[32])\n{{\n{DECLARED}\nTARGETS: .branchtargets END;\n"
+END = "END: ret;\n}\n"
+NUMBERS = {
+    "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
+}  # fmt: skip
+"""What must be a number, by the operand's name."""
+
+
+def operands(entry: Entry) -> list[str]:
+    """Operands for an entry, each a text; registers are of the types that the entry names."""
+    used: Counter[str] = Counter()
+    vectors = iter(vector_registers(entry) if entry.counted == "matrix" else ())
+
+    def register(kind: str) -> str:
+        kind = {"bf16": "b16", "bf16x2": "b32"}.get(kind, kind)
+        used[kind] += 1
+        return f"%{kind}_{used[kind] - 1}"
+
+    def text(form: OperandForm) -> str:
+        kind = holder(form.type)
+        if form.kind == "label":
+            return "TARGETS" if entry.flow == "switch" else "END"
+        if form.kind == "address":
+            return "[parameter]" if ".param" in entry.opcode else f"[{register('b64')}]"
+        if form.vector:
+            kind, count = next(vectors, None) or parts(entry.opcode, kind)
+            return "{" + ", ".join(register(kind) for _ in range(count)) + "}"
+        if entry.opcode.startswith("mbarrier.") and form.kind == "target" and "shared::cluster" in entry.opcode:
+            return "_"  # the state of another CTA's barrier cannot be had
+        if form.name in NUMBERS:
+            return NUMBERS[form.name]
+        return f"{register(kind)}|{register('pred')}" if form.predicate else register(kind)
+
+    return [text(form) for form in entry.operands]
+
+
+def holder(type: Type | None) -> str:
+    """The type of a register for an operand of `type`."""
+    if type is None:
+        return "b32"
+    return type.name if type.name in (*REGISTERS, "bf16", "bf16x2") else f"b{type.bits}"
+
+
+def parts(opcode: str, kind: str) -> tuple[str, int]:
+    """Type and number of a vector's registers: of `.v4` four; of a mov that packs, two halves."""
+    if match := re.search(r"\.v([248])\b", opcode):
+        return kind, int(match[1])
+    return f"b{int(kind[1:]) // 2}", 2
+
+
+def vector_registers(entry: Entry) -> list[tuple[str, int]]:
+    """Type and number of the registers of a matrix instruction's vectors, in order, by the manual's tables."""
+    words = entry.opcode.split(".")
+    if words[0] in ("ldmatrix", "stmatrix"):
+        return [("b32", int(next(word for word in words if word in ("x1", "x2", "x4"))[1:]))]
+    if words[0] == "mma":
+        each = case(entry.opcode)
+        kinds = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
+        return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(kinds)]
+    if words[0] != "wmma":
+        return []
+    m, n, k = map(int, re.search(r"m(\d+)n(\d+)k(\d+)", entry.opcode).groups())
+    if words[1] in ("load", "store"):
+        return [tile(words[2], words[-1], m, n, k)]
+    kinds = [word for word in words if word in TILE_BITS]
+    if len(kinds) == 2:  # f16: only d and c are said
+        kinds = [kinds[0], "f16", "f16", kinds[1]]
+    return [tile(use, kind, m, n, k) for use, kind in zip("dabc", kinds, strict=True)]
+
+
+TILE_BITS = {"f64": 64, "f32": 32, "tf32": 32, "s32": 32, "f16": 16, "bf16": 16, "s8": 8, "u8": 8, "s4": 4, "u4": 4,
+             "b1": 1}  # fmt: skip
+
+
+def element(kind: str, result: bool) -> str:
+    return kind if kind == "f64" or (result and kind == "f32") else "b32"
+
+
+def tile(use: str, kind: str, m: int, n: int, k: int) -> tuple[str, int]:
+    if use in "ab" and kind == "f16":
+        return "b32", 8
+    size = {"a": m * k, "b": k * n}.get(use, m * n) * TILE_BITS[kind] // 32
+    return element(kind, use in "dc"), max(1, size // max(32, TILE_BITS[kind]))
+
+
+def module(lines: Sequence[str], arch: str) -> str:
+    """A kernel of these lines."""
+    return HEADER.format(arch=arch) + START + "".join(f"{line}\n" for line in lines) + END
+
+
+def refusals(lines: Sequence[str], arch: str) -> list[str]:
+    """What ptxas has against each line in a kernel of its own words, "" where it takes the line.
+
+    After a syntax error ptxas reads no further, so that the rest is asked again without that line.
+    """
+    tool = locate.program("ptxas")
+    assert tool is not None, locate.INSTALL
+    first = module([], arch).count("\n") - END.count("\n") + 1
+    found = [""] * len(lines)
+    left = list(range(len(lines)))
+    while left:
+        with tempfile.TemporaryDirectory() as folder:
+            (Path(folder) / "spelled.ptx").write_text(module([lines[i] for i in left], arch))
+            options = [f"-arch={arch}", "-O0", "spelled.ptx", "-o", "spelled.cubin"]
+            ran = subprocess.run([tool, *options], cwd=folder, capture_output=True, text=True, check=False)
+        said = re.findall(r"line (\d+);? *(?:error|fatal)\s*: (.*)", ran.stdout + ran.stderr)
+        stops = [int(line) for line, message in said if "Parsing error" in message]
+        for line, message in said:
+            if not stops or int(line) in stops:
+                found[left[int(line) - first]] = message
+        assert said or ran.returncode == 0, ran.stderr
+        if not stops:
+            break
+        del left[min(stops) - first]
+    return found
