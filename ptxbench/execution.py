@@ -23,7 +23,8 @@ from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.findings import Finding
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, UnsupportedInstruction, UsageError, suggestion
-from ptxbench.toolchain import ptxas
+from ptxbench.toolchain import legality, ptxas
+from ptxbench.toolchain.legality import Legality
 
 SCHEMA = "ptxbench.exec/1"
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
@@ -50,6 +51,11 @@ class Program:
         """The PTX, parsed. Raises PtxSyntaxError that names the file."""
         with located(self):
             return ptx_parser.parse(self.ptx)
+
+    @cached_property
+    def legality(self) -> Legality:
+        """What ptxas says of the PTX."""
+        return legality.check(self.ptx, self.path, self.language, self.arch)
 
     @cached_property
     def text(self) -> list[str]:
@@ -136,7 +142,7 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Pro
         return Program(path, language, arch, toolchain.compiled(content, path, arch, flags)[0])
     if flags:
         raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
-    text = ptxas.check_ascii(content, path.name)
+    text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
     target = re.search(r"^\s*\.target\s+(sm_\d+[af]?)", text, re.M)
     return Program(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 
@@ -226,8 +232,10 @@ class Outcome:
 
 
 def execute(program: Program, function: Function, arguments: Sequence[Parsed], launch: Launch) -> Outcome:
-    """Launch once. Raises UsageError for arguments or a launch that the kernel does not take."""
+    """Launch once, unless ptxas refuses the PTX. Raises UsageError for arguments or a launch that do not fit."""
     bound = bind(function, arguments)
+    if program.legality.refusal:
+        return Outcome(program, function, launch, bound, FAULT, program.legality.refusal)
     values = make(bound, launch.seed)
     before = [each.array.copy() for each in values.arrays]
     try:
@@ -248,7 +256,8 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         raise UsageError(str(error)) from None
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
-        return Outcome(program, function, launch, bound, status, type(error)(as_labelled(str(error), bound)))
+        told = type(error)(as_labelled(str(error), bound))
+        return Outcome(program, function, launch, bound, status, told, notes=tuple(legality_notes(program)))
     arrays = tuple(
         Output(each.index, each.name, each.type, each.array, each.array.tobytes() != earlier.tobytes())
         for each, earlier in zip(values.arrays, before, strict=True)
@@ -266,8 +275,14 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         tuple(replace(each, message=as_labelled(each.message, bound)) for each in execution.findings),
         execution.printed,
         execution.order,
-        (*execution.notes, *model_notes(execution.models, program.arch)),
+        (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
     )
+
+
+def legality_notes(program: Program) -> Iterator[str]:
+    """A sentence where nobody knows whether ptxas takes the PTX."""
+    if reason := program.legality.unchecked:
+        yield f"not checked whether ptxas takes this PTX: {reason}"
 
 
 def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:

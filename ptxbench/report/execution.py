@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
+from ptxbench.errors import AssembleError
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, LeftOut, Outcome, Output, Program
 from ptxbench.metrics import BY_NAME
 from ptxbench.report.table import WIDEST, trimmed
@@ -91,8 +92,10 @@ def fault(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
     assert outcome.error is not None
     yield problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain)
     yield Text()
-    named = re.findall(r"(?::|\bline )(\d+)\b(?=[:,]|$)", str(outcome.error))
-    yield from excerpts(outcome.program, list(dict.fromkeys(map(int, named)))[:QUOTED])
+    if outcome.program.language == "ptx" or not isinstance(outcome.error, AssembleError):  # that names lines of the .cu
+        named = re.findall(r"(?::|\bline )(\d+)\b(?=[:,]|$)", str(outcome.error))
+        yield from excerpts(outcome.program, list(dict.fromkeys(map(int, named)))[:QUOTED])
+    yield from notes(outcome)
 
 
 def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +13,9 @@ from pathlib import Path
 
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import locate
+
+if sys.platform == "linux":
+    import resource
 
 SECONDS = 300
 """A kernel of a hundred thousand instructions takes ptxas under a minute; past this it is stuck."""
@@ -48,35 +53,66 @@ def check_ascii(source: bytes, name: str) -> str:
         ) from None
 
 
-def assemble(tool: Path, ptx: str, arch: str, options: Sequence[str] = ()) -> tuple[bytes, str]:
+def assemble(
+    tool: Path,
+    ptx: str,
+    arch: str,
+    options: Sequence[str] = (),
+    *,
+    seconds: float | None = None,
+    memory_bytes: int | None = None,
+) -> tuple[bytes, str]:
     """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options` are further ones of ptxas.
 
-    Raises RefusedError with ptxas's messages; ToolMissing if it does not start.
+    Raises RefusedError with ptxas's messages, StoppedError past `seconds` (by default SECONDS) or `memory_bytes` of
+    address space (which only Linux limits); ToolMissing if it does not start.
     """
+    seconds = SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         (Path(folder) / INPUT).write_bytes(ptx.encode("ascii"))
+        command: list[str | Path] = [tool, "-v", f"-arch={arch}", *options, INPUT, "-o", "kernel.cubin"]
         try:
-            ran = subprocess.run(
-                [tool, "-v", f"-arch={arch}", *options, INPUT, "-o", "kernel.cubin"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SECONDS,
-            )
+            status, messages = run(command, Path(folder), seconds, memory_bytes)
         except subprocess.TimeoutExpired:
-            raise RefusedError(f"stopped after {SECONDS} s; make the kernel smaller") from None
+            raise StoppedError(f"stopped after {seconds:g} s; make the kernel smaller") from None
         except OSError as error:
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
-        messages = (ran.stdout + ran.stderr).strip()
-        if ran.returncode != 0:
-            raise RefusedError(messages or f"ended with status {ran.returncode} and said nothing")
+        if memory_bytes is not None and "Memory allocation failure" in messages:
+            raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")
+        if status != 0:
+            refused = StoppedError if status < 0 else RefusedError
+            raise refused(messages or f"ended with status {status} and said nothing")
         return (Path(folder) / "kernel.cubin").read_bytes(), messages
+
+
+def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_bytes: int | None) -> tuple[int, str]:
+    """The exit status of a command that runs in `folder`, and what it writes."""
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    ) as process:
+        if memory_bytes is not None and sys.platform == "linux":
+            with contextlib.suppress(OSError):  # over already
+                resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+        try:
+            out, err = process.communicate(timeout=seconds)
+        except BaseException:
+            process.kill()
+            raise
+    return process.returncode, (out + err).strip()
 
 
 class RefusedError(Exception):
     """ptxas made no cubin; the message is what it wrote, or how it ended. `explain` makes it an error for the user."""
+
+
+class StoppedError(RefusedError):
+    """ptxas was stopped before it had an answer."""
 
 
 def explain(messages: str, ptx: str, source: Path, language: str, arch: str, tool: str) -> Exception:

@@ -46,7 +46,18 @@ RACY = (
 ENDLESS = HEADER + ".visible .entry spin()\n{\nAGAIN:\n    bra AGAIN;\n}\n"
 NOTHING = HEADER + ".visible .entry nothing()\n{\n    ret;\n}\n"
 UNKNOWN = (
-    HEADER + ".visible .entry texture()\n{\n    tex.level.a1d.v4.f32.f32 {a, b, c, d}, [t, {x}], y;\n    ret;\n}\n"
+    HEADER
+    + """\
+.visible .entry texture(.param .u64 t)
+{
+    .reg .u64 %t;
+    .reg .f32 %a, %b, %c, %d, %x;
+    ld.param.u64 %t, [t];
+    mov.f32 %x, 0f00000000;
+    tex.1d.v4.f32.f32 {%a, %b, %c, %d}, [%t, {%x}];
+    ret;
+}
+"""
 )
 
 
@@ -198,9 +209,9 @@ def test_an_endless_loop_runs_out_of_fuel(folder, ptxbench):
 
 def test_an_instruction_that_is_not_supported_is_no_verdict(folder, ptxbench):
     (folder / "texture.ptx").write_text(UNKNOWN)
-    ran = ptxbench("exec", "texture.ptx")
+    ran = ptxbench("exec", "texture.ptx", "--arg", "null")
     assert ran.status == 5
-    assert "UnsupportedInstruction: texture.ptx:6:" in ran.out
+    assert "UnsupportedInstruction: texture.ptx:10:" in ran.out
 
 
 def test_the_sanitizer_finds_a_race(folder, ptxbench, execute):
