@@ -56,6 +56,13 @@ class Control(Registers):
         new = self.e.op(f"select {MASK} {chosen}, {V32} splat (i32 {block}), {V32} {old}")
         self.e.line(f"store {V32} {new}, ptr %warp, align 64")
 
+    def set_pcs(self, lanes: str, blocks: str) -> None:
+        """Each of `lanes` goes to a block of its own (an i32 vector's name)."""
+        old = self.e.op(f"load {V32}, ptr %warp, align 64")
+        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        new = self.e.op(f"select {MASK} {chosen}, {V32} {blocks}, {V32} {old}")
+        self.e.line(f"store {V32} {new}, ptr %warp, align 64")
+
     def bump(self, slot: int, amount: str) -> None:
         """Add an i64 to a counter."""
         at = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")

@@ -58,7 +58,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
     lines: dict[int, Counter[str]] = {}
     for step in translation.steps:
         executions, lanes = (int(value) for value in raw[2 * step.block : 2 * step.block + 2])
-        if not executions:
+        if not executions or not step.counted:
             continue
         count = lines.setdefault(step.line, Counter())
         count["ptx_warp_instructions"] += executions

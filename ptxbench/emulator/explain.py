@@ -7,9 +7,12 @@ import math
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.findings import bad_access, coordinates
+from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import Answer, Fault, Job
+from ptxbench.emulator.parse import parse
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.runtime.mbarriers import COMPLAINTS
+from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 
@@ -36,10 +39,23 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
     if fault.kind == context.TRAPPED:
         who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
         return KernelTrap(f"line {step.line}: {who}: {answer.assertion or 'trap'}.")
+    if fault.kind in (context.STACK_OVERFLOW, context.NO_FUNCTION):
+        who = f"thread {coordinates(32 * fault.warp + fault.lane, block)} of CTA {coordinates(fault.cta, grid)}"
+        return MemoryFault(f"line {step.line}: {step.opcode} by {who} {stack_complaint(fault, translation, job)}")
     thread = coordinates(32 * fault.warp + fault.lane, block)
     who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
     sizes = {"shared": translation.shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
     return MemoryFault(f"{who} {bad_access(fault.kind, site, fault.address, layout.buffers, sizes)}")
+
+
+def stack_complaint(fault: Fault, translation: Translation, job: Job) -> str:
+    """What is wrong with a call, or with memory on the stack."""
+    if fault.kind == context.STACK_OVERFLOW:
+        return f"exceeds the thread's stack, which has {translation.stack_bytes:,} bytes."
+    named = {address: name for name, address in function_addresses(parse(job.ptx)).items()}
+    if fault.address in named:
+        return f"goes to '{named[fault.address]}', which its .callprototype or .calltargets does not allow."
+    return f"goes to address {fault.address:#x}, which is not that of a function."
 
 
 def describe_waiting(answer: Answer, threads: int) -> str:

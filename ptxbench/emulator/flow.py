@@ -113,8 +113,10 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
             leaders.add(branch_target(step.instruction, function))
         if step.entry.flow == "switch":
             leaders.update(switch_targets(step.instruction, function))
-        if step.entry.flow in ("branch", "switch", "exit", "barrier"):
+        if step.entry.flow in ("branch", "switch", "exit", "barrier", "call", "return"):
             leaders.add(index + 1)
+        if step.entry.flow == "enter":
+            leaders.add(index)
         if step.entry.flow in ("sync", "meeting", "reduction"):
             leaders.add(index)
             if step.instruction.guard is not None:  # lanes whose guard is false go on at the next block
@@ -129,6 +131,7 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
     number = {start: i for i, start in enumerate(starts)} | {len(steps): len(starts)}
     found = [Block(first, last) for first, last in zip(starts, [*starts[1:], len(steps)], strict=True)]
     for i, block in enumerate(found):
+        block.loop_head |= steps[block.first].entry.flow == "enter"  # recursion is a loop too
         block.successors = tuple(number[index] for index in successors(steps, block, function))
         for successor in block.successors:
             if successor <= i:
@@ -145,9 +148,9 @@ def successors(steps: Sequence[Step], block: Block, function: Function) -> list[
         return [target] if last.instruction.guard is None else [target, block.last]
     if last.entry.flow == "switch":
         return switch_targets(last.instruction, function) + ([] if last.instruction.guard is None else [block.last])
-    if last.entry.flow == "exit" and last.instruction.guard is None:
+    if last.entry.flow == "return" or (last.entry.flow == "exit" and last.instruction.guard is None):
         return []
-    return [block.last]
+    return [block.last]  # of a call, where it returns to
 
 
 def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:

@@ -17,6 +17,7 @@ from ptxbench.emulator.syntax import Function, Module
 from ptxbench.emulator.variables import (
     ALIGNMENT,
     GAP,
+    function_addresses,
     initial_bytes,
     lay_out_addressed_parameters,
     lay_out_module,
@@ -112,7 +113,8 @@ def build(
     params = pack(function, args, address_of)
     encoded = tuple(Held(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept is None else kept
-    initial = [earlier.get(each.name) or initial_bytes(each, module_addresses) for each in variables]
+    named = {**module_addresses, **function_addresses(module)}
+    initial = [earlier.get(each.name) or initial_bytes(each, named) for each in variables]
     if parameters is not None:
         initial.append(params)
     contents = (

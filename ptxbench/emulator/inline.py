@@ -1,16 +1,27 @@
-"""Calls, by putting the callee's body in their place.
+"""One function of a kernel and all that it calls: small functions inlined, the others as routines of their own.
 
-Static registers and no recursion, as PTX without a stack has it: after this a kernel is one function. Formal
-parameters stand for the caller's .param variables; a callee's registers, labels and variables get a prefix, so
-that each call has its own. (PTX ISA, "call", "Abstracting the ABI".)
+An inlined body takes the place of its call. A routine is translated once: it lies before its callers, so that the
+lowest program counter is in the innermost function and lanes that part within one meet again where it returns. Formal
+parameters of an inlined function stand for the caller's .param variables; registers, labels and variables get a
+prefix. (PTX ISA, "call", "Abstracting the ABI".)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.callgraph import (
+    HOST_FUNCTIONS,
+    Call,
+    Plan,
+    Signature,
+    callee,
+    is_call,
+    plan,
+    read_call,
+    signature,
+)
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -28,48 +39,116 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.errors import UnsupportedInstruction
 
-HOST_FUNCTIONS = ("vprintf", "__assertfail")
-"""Functions that the emulator provides; a call of one becomes the instruction `call.NAME`."""
-MOST_INSTRUCTIONS = 200_000
-"""A kernel that grows beyond this is refused: calls within calls can multiply."""
-
-
-def inline_calls(module: Module, function: Function) -> Function:
-    """`function` without calls. Raises UnsupportedInstruction for recursion, indirect calls and missing bodies."""
-    if not any(is_call(instruction) for instruction in function.instructions):
-        return function
-    inliner = Inliner(module, function)
-    inliner.body(function, "", {}, (function.name,), "")
-    return inliner.result
+START, ENTER, CALL, CALL_THROUGH, RETURNED, RETURN = (
+    "bra:start", "call:enter", "call:direct", "call:through", "call:back", "ret:go",
+)  # fmt: skip
+"""Instructions that no text can hold: the jump to a kernel behind its routines, the first of a routine, a call (also
+through a register), what follows it, and the last of a routine."""
+FRAME_SPACES = ("local", "param")
+"""Variables that each activation of a function has its own of."""
 
 
-def is_call(instruction: Instruction) -> bool:
-    return instruction.opcode.split(".")[0] == "call"
+@dataclass(frozen=True)
+class CallSite:
+    """A call that is not inlined. `caller` is "" in the kernel itself.
+
+    `arguments` and `results` are .param variables of the caller's or registers, in the order of the signature.
+    """
+
+    caller: str
+    targets: tuple[str, ...]
+    signature: Signature
+    arguments: tuple[Symbol | Register, ...]
+    results: tuple[Symbol | Register, ...]
+    address: Register | None
+    comes_back: bool
+    """Whether the caller may run again before the call returns, so that its registers must be saved."""
 
 
-class Inliner:
-    def __init__(self, module: Module, function: Function) -> None:
-        self.module = module
-        self.calls = 0
-        self.result = replace(function, registers={}, variables={}, instructions=[], labels={}, branch_targets={})
+@dataclass
+class Routine:
+    """A function that is called. `label` is that of its first instruction; `variables` those of its frame."""
+
+    name: str
+    label: str
+    signature: Signature
+    formals: tuple[Variable, ...]
+    """Parameters, then returned values, by their names in the kernel."""
+    variables: dict[str, Variable] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Program:
+    """A kernel with its routines as one function, and its call sites by the index of CALL and of RETURNED."""
+
+    function: Function
+    routines: dict[str, Routine] = field(default_factory=dict)
+    sites: dict[int, CallSite] = field(default_factory=dict)
+
+
+def link(module: Module, kernel: Function) -> Program:
+    """`kernel` with all that it calls. Raises PtxSyntaxError, and UnsupportedInstruction for missing bodies."""
+    if not any(is_call(instruction) for instruction in kernel.instructions):
+        return Program(kernel)
+    return Linker(module, kernel, plan(module, kernel)).link()
+
+
+class Linker:
+    def __init__(self, module: Module, kernel: Function, plan: Plan) -> None:
+        self.module, self.kernel, self.plan = module, kernel, plan
+        self.inlined = 0
+        self.result = replace(
+            kernel, registers={}, variables={}, instructions=[], labels={}, branch_targets={}, prototypes={},
+            call_targets={},
+        )  # fmt: skip
+        self.routines: dict[str, Routine] = {}
+        self.sites: dict[int, CallSite] = {}
+        self.root = ""
+        """The routine whose body is being written; "" for the kernel's."""
+
+    def link(self) -> Program:
+        called = [self.module.functions[name] for name in self.plan.called]
+        if called:
+            self.emit(Instruction(self.kernel.line, START, (Symbol(START),)))
+        for function in called:
+            prefix = f"{function.name}:"
+            formals = tuple(
+                replace(formal, name=prefix + formal.name) for formal in (*function.params, *function.returns)
+            )
+            self.routines[function.name] = Routine(
+                function.name, prefix + ENTER, signature(function.params, function.returns), formals
+            )
+        for function in called:
+            self.routine(function)
+        self.root = ""
+        if called:
+            self.place((START,))
+        self.body(self.kernel, "", {}, "")
+        return Program(self.result, self.routines, self.sites)
+
+    def routine(self, function: Function) -> None:
+        self.root, prefix = function.name, f"{function.name}:"
+        routine = self.routines[function.name]
+        end = prefix + RETURN
+        self.place((routine.label,))
+        inward = routine.formals[: len(function.params)]
+        outward = routine.formals[len(function.params) :]
+        self.emit(Instruction(function.line, ENTER, registers_among(inward)))
+        own = {each.name: Symbol(prefix + each.name) for each in (*function.params, *function.returns)}
+        self.body(function, prefix, own, end)
+        self.place((end,))
+        self.emit(Instruction(self.result.instructions[-1].line, RETURN, registers_among(outward)))
 
     def emit(self, instruction: Instruction) -> None:
-        if len(self.result.instructions) >= MOST_INSTRUCTIONS:
-            raise UnsupportedInstruction(
-                f"line {instruction.line}: with calls written out the kernel passes {MOST_INSTRUCTIONS:,} instructions."
-            )
         self.result.instructions.append(instruction)
 
-    def body(
-        self, function: Function, prefix: str, actual: Mapping[str, Symbol], callers: tuple[str, ...], end: str
-    ) -> None:
+    def body(self, function: Function, prefix: str, actual: Mapping[str, Symbol], end: str) -> None:
         """Append the body of `function`; where it returns, it goes to the label `end` ("" in the kernel itself)."""
         self.result.registers.update((prefix + name, kind) for name, kind in function.registers.items())
-        self.result.variables.update(
-            (prefix + name, replace(variable, name=prefix + name)) for name, variable in function.variables.items()
-        )
+        own = f"{function.name}:" if prefix else ""
+        for name, variable in function.variables.items():
+            self.declare(replace(variable, name=(prefix if variable.space in FRAME_SPACES else own) + name))
         self.result.branch_targets.update(
             (prefix + name, tuple(prefix + label for label in labels))
             for name, labels in function.branch_targets.items()
@@ -77,72 +156,112 @@ class Inliner:
         at: dict[int, list[str]] = {}
         for label, index in function.labels.items():
             at.setdefault(index, []).append(prefix + label)
-        rename = Renamer(function, prefix, actual)
+        rename = Renamer(function, prefix, own, actual)
         for index, instruction in enumerate(function.instructions):
             self.place(at.get(index, ()))
             renamed = rename.instruction(instruction)
             if is_call(instruction):
-                self.call(renamed, callers)
+                self.call(function, read_call(instruction), renamed)
             elif end and instruction.opcode in ("ret", "ret.uni"):
                 self.emit(replace(renamed, opcode="bra", operands=(Symbol(end),)))
             else:
                 self.emit(renamed)
         self.place(at.get(len(function.instructions), ()))
 
+    def declare(self, variable: Variable) -> None:
+        """Add a variable to the kernel's, or to the frame of the routine at hand. One of the CTA's is there once."""
+        frame = self.routines[self.root].variables if self.root else self.result.variables
+        (frame if variable.space in FRAME_SPACES else self.result.variables)[variable.name] = variable
+
     def place(self, labels: list[str] | tuple[str, ...]) -> None:
         self.result.labels.update((label, len(self.result.instructions)) for label in labels)
 
-    def call(self, instruction: Instruction, callers: tuple[str, ...]) -> None:
-        line = instruction.line
-        operands = list(instruction.operands)
-        returned = operands.pop(0).parts if isinstance(operands[0], Group) else ()  # type: ignore[union-attr]
-        target = operands.pop(0)
-        given = operands.pop(0).parts if operands and isinstance(operands[0], Group) else ()  # type: ignore[union-attr]
-        if not isinstance(target, Symbol):
-            raise UnsupportedInstruction(f"line {line}: the emulator does not know indirect calls (call by register).")
-        if target.name in HOST_FUNCTIONS:
-            places = [Address(each) if isinstance(each, Symbol) else each for each in (*returned, *given)]
-            self.emit(replace(instruction, opcode=f"call.{target.name}", operands=tuple(places)))
+    def call(self, caller: Function, written: Call, renamed: Instruction) -> None:
+        """`written`: the call as the text has it. `renamed`: the same with the names that hold in the kernel."""
+        call = read_call(renamed)
+        if isinstance(written.target, Symbol) and written.target.name in HOST_FUNCTIONS:
+            places = [Address(each) if isinstance(each, Symbol) else each for each in (*call.returned, *call.given)]
+            self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(places)))
             return
-        callee = self.module.functions.get(target.name)
-        if callee is None or not callee.defined:
-            raise UnsupportedInstruction(
-                f"line {line}: '{target.name}' has no body in this file; the emulator links none."
-            )
-        if callee.name in callers:
-            raise UnsupportedInstruction(f"line {line}: '{callee.name}' calls itself; the emulator has no recursion.")
-        if len(given) != len(callee.params) or len(returned) != len(callee.returns):
-            raise syntax_error(
-                line,
-                f"'{callee.name}' takes {len(callee.params)} and returns {len(callee.returns)}; the call has "
-                f"{len(given)} and {len(returned)}.",
-            )
-        self.calls += 1
-        prefix = f"{callee.name}#{self.calls}:"
-        returning, end = prefix + "return", prefix + "end"
-        if instruction.guard is not None:  # a branch around the body
-            self.emit(replace(instruction, opcode="bra", operands=(Symbol(end),), negated=not instruction.negated))
+        function = None
+        if isinstance(written.target, Symbol):
+            function = callee(self.module, written)
+            params, returns = function.params, function.returns
+        else:
+            params, returns = self.plan.graph.formals(caller, written)
+        self.inlined += 1
+        prefix = f"{function.name if function else 'call'}#{self.inlined}:"
+        end = prefix + "end"
+        if renamed.guard is not None:  # a branch around the call
+            self.emit(Instruction(call.line, "bra", (Symbol(end),), renamed.guard, not renamed.negated))
+        if function is not None and function.name not in self.routines:
+            self.inline(function, call, prefix)
+        else:
+            targets = self.plan.graph.targets(caller, written)
+            self.go(call, params, returns, targets, prefix)
+        self.place((end,))
+
+    def inline(self, function: Function, call: Call, prefix: str) -> None:
         actual: dict[str, Symbol] = {}
-        for formal, operand in zip((*callee.params, *callee.returns), (*given, *returned), strict=True):
+        for formal, operand in zip((*function.params, *function.returns), (*call.given, *call.returned), strict=True):
             if formal.space == "param" and isinstance(operand, Symbol):
                 actual[formal.name] = operand
             elif formal.space == "param":
                 actual[formal.name] = Symbol(prefix + formal.name)
-                self.result.variables[prefix + formal.name] = replace(formal, name=prefix + formal.name)
-        for formal, operand in zip(callee.params, given, strict=True):
-            self.hand_over(formal, operand, prefix, line, inward=True)
-        self.body(callee, prefix, actual, (*callers, callee.name), returning)
-        self.place((returning,))
-        for formal, operand in zip(callee.returns, returned, strict=True):
-            self.hand_over(formal, operand, prefix, line, inward=False)
-        self.place((end,))
+                self.declare(replace(formal, name=prefix + formal.name))
+        for formal, operand in zip(function.params, call.given, strict=True):
+            self.hand_over(formal, operand, prefix + formal.name, call.line, inward=True)
+        self.body(function, prefix, actual, prefix + "return")
+        self.place((prefix + "return",))
+        for formal, operand in zip(function.returns, call.returned, strict=True):
+            self.hand_over(formal, operand, prefix + formal.name, call.line, inward=False)
 
-    def hand_over(self, formal: Variable, operand: Operand, prefix: str, line: int, *, inward: bool) -> None:
+    def go(
+        self,
+        call: Call,
+        params: tuple[Variable, ...],
+        returns: tuple[Variable, ...],
+        targets: tuple[str, ...],
+        prefix: str,
+    ) -> None:
+        """A call of a routine: parameters go from the caller's variables and registers into the routine's frame."""
+        names = iter(f"{prefix}{k}" for k in range(len(params) + len(returns)))
+        arguments = tuple(
+            self.stand_in(each, given, next(names)) for each, given in zip(params, call.given, strict=True)
+        )
+        results = tuple(self.stand_in(each, out, next(names)) for each, out in zip(returns, call.returned, strict=True))
+        for formal, operand, place in zip(params, call.given, arguments, strict=True):
+            if place != operand:
+                self.hand_over(formal, operand, place.name, call.line, inward=True)
+        address = call.target if isinstance(call.target, Register) else None
+        site = CallSite(
+            self.root, targets, signature(params, returns), arguments, results, address,
+            self.plan.may_come_back(self.root, targets),
+        )  # fmt: skip
+        self.sites[len(self.result.instructions)] = self.sites[len(self.result.instructions) + 1] = site
+        read = ((address,) if address else ()) + tuple(each for each in arguments if isinstance(each, Register))
+        self.emit(Instruction(call.line, CALL_THROUGH if address else CALL, read))
+        self.emit(Instruction(call.line, RETURNED, tuple(each for each in results if isinstance(each, Register))))
+        for formal, operand, place in zip(returns, call.returned, results, strict=True):
+            if place != operand:
+                self.hand_over(formal, operand, place.name, call.line, inward=False)
+
+    def stand_in(self, formal: Variable, operand: Operand, name: str) -> Symbol | Register:
+        """What holds a parameter on the caller's side: its own .param variable, or a variable or register `name`."""
+        if formal.space == "reg":
+            self.result.registers[name] = formal.type
+            return Register(name)
+        if isinstance(operand, Symbol):
+            return operand
+        self.declare(replace(formal, name=name))
+        return Symbol(name)
+
+    def hand_over(self, formal: Variable, operand: Operand, name: str, line: int, *, inward: bool) -> None:
         """Copy a value that is not a .param variable of the caller's: a register or a number."""
         if formal.space == "param" and isinstance(operand, Symbol):
             return
         if formal.space == "param":
-            at = Address(Symbol(prefix + formal.name))
+            at = Address(Symbol(name))
             kind = f".param.{formal.type}"
             move = (
                 Instruction(line, f"st{kind}", (at, operand))
@@ -150,18 +269,26 @@ class Inliner:
                 else Instruction(line, f"ld{kind}", (operand, at))
             )
         else:
-            register = Register(prefix + formal.name)
+            register = Register(name)
             move = Instruction(line, f"mov.{formal.type}", (register, operand) if inward else (operand, register))
         self.emit(move)
+
+
+def registers_among(formals: tuple[Variable, ...]) -> tuple[Register, ...]:
+    return tuple(Register(formal.name) for formal in formals if formal.space == "reg")
 
 
 class Renamer:
     """Operands of a function's instructions as they read in the kernel."""
 
-    def __init__(self, function: Function, prefix: str, actual: Mapping[str, Symbol]) -> None:
+    def __init__(self, function: Function, prefix: str, once: str, actual: Mapping[str, Symbol]) -> None:
+        """`prefix`: of what each call has its own of; `once`: of what is there once, such as .shared variables."""
         self.prefix = prefix
         self.actual = actual
-        self.own = function.variables.keys() | function.labels.keys() | function.branch_targets.keys()
+        self.names = {
+            **dict.fromkeys((*function.labels, *function.branch_targets), prefix),
+            **{name: prefix if each.space in FRAME_SPACES else once for name, each in function.variables.items()},
+        }
 
     def instruction(self, instruction: Instruction) -> Instruction:
         guard = instruction.guard
@@ -175,7 +302,7 @@ class Renamer:
         if symbol.name in self.actual:
             given = self.actual[symbol.name]
             return Symbol(given.name, given.offset + symbol.offset)
-        return Symbol(self.prefix + symbol.name, symbol.offset) if symbol.name in self.own else symbol
+        return Symbol(self.names.get(symbol.name, "") + symbol.name, symbol.offset)
 
     def operand(self, operand: Operand) -> Operand:
         if isinstance(operand, Register):

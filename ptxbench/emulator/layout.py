@@ -63,3 +63,5 @@ class Translation:
     """Why another schedule may rightly give other results."""
     queues: bool = False
     """Whether warps have queues of asynchronous copies."""
+    stack_bytes: int = 0
+    """Of a thread's local memory, what its call stack takes."""

@@ -27,6 +27,7 @@ from ptxbench.emulator.runtime import (
 )
 from ptxbench.emulator.runtime.context import MASK, V32, Function
 from ptxbench.emulator.runtime.spaces import SPACES
+from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 
 STORED_IN = {"const": "global", "param": "local"}
@@ -41,6 +42,8 @@ class ParamAddress:
     space_left: int
 
 
+MOST_ALIGNMENT = 1 << 23
+"""Of alloca. (PTX ISA, "alloca".)"""
 SHARED_UNIT = 128
 """Shared memory is given to a CTA in multiples of this many bytes, on sm_80 and later."""
 MULTIPROCESSORS = 132
@@ -90,6 +93,8 @@ class Machine:
     """Whether some of them are bulk copies."""
     pends: bool = False
     sanitize: bool = False
+    stack: CallStack | None = None
+    """The lanes' call stacks, where the kernel has some."""
     watches: set[tuple[str, str, int, int]] = field(default_factory=set)
     reached: str = ""
 
@@ -106,7 +111,8 @@ class Machine:
         kind = bits_of(type)
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
-        if space == "param" and (address.constant is None or address.constant >= context.GLOBAL_BASE):
+        known = address.type.bits == 32 or (address.constant is not None and address.constant < context.GLOBAL_BASE)
+        if space == "param" and not known:
             space = "global"  # the address of a kernel's parameter, not a call's own variable
         named, space = space, STORED_IN.get(space, space)
         chosen = (
@@ -119,7 +125,8 @@ class Machine:
         result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
         if named == "const":  # lies in the arena, but is no load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
-        self.watch("load", space, type.bytes, count)
+        if (named, type.bytes) != ("param", 1):  # which may be padding: structures are returned byte by byte
+            self.watch("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
@@ -391,6 +398,24 @@ class Machine:
         self.function(turns.TRAP)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.e.line(f"call void @trap(ptr %env, ptr {site}, i32 {self.active})")
+
+    def allocate(self, size: Value, align: Value | None) -> Value:
+        """The local address of `size` new bytes on the active lanes' stacks."""
+        assert self.stack is not None
+        step = 1 if align is None else align.constant
+        if step is None or step.bit_count() != 1 or step > MOST_ALIGNMENT:
+            raise syntax_error(self.line, f"expected a power of 2 up to {MOST_ALIGNMENT:,} as alignment.")
+        return self.stack.allocate(size, step, self.active, self.mark("stack"))
+
+    def stack_top(self) -> Value:
+        """The local address where the active lanes' stacks end."""
+        assert self.stack is not None
+        return self.stack.address(self.stack.top())
+
+    def release(self, address: Value) -> None:
+        """End the active lanes' stacks there."""
+        assert self.stack is not None
+        self.stack.release(address, self.active, self.mark("stack"))
 
     def barrier_answer(self) -> Value:
         """What the last bar.red of each lane gave: how many predicates were true, and ALL_TRUE."""

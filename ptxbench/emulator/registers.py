@@ -5,22 +5,24 @@ Within a block a register is an SSA value; from one block into the next it lives
 
 from __future__ import annotations
 
+from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import (
-    CARRY,
-    Block,
-    Step,
-    blocks,
-    in_order,
-    writes,
+from ptxbench.emulator.flow import CARRY, Block, Step, blocks, in_order, writes
+from ptxbench.emulator.frames import (
+    FRAME_ALIGNMENT,
+    STACK_BYTES,
+    alignment,
+    lay_out_frame,
+    longest_chain,
 )
-from ptxbench.emulator.inline import inline_calls
+from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
 from ptxbench.emulator.runtime.context import MASK
+from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
     Address,
     Function,
@@ -39,12 +41,19 @@ from ptxbench.emulator.syntax import (
 )
 from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
 from ptxbench.emulator.variables import (
+    function_addresses,
     lay_out_addressed_parameters,
     lay_out_local,
     lay_out_module,
     lay_out_parameters,
     lay_out_shared,
 )
+from ptxbench.errors import UnsupportedInstruction
+
+FRAME = "%frame"
+"""Among a block's values, the frame of the lanes' routine."""
+DEFINED = "defined "
+"""Before a register's name: whether it was written."""
 
 
 class Registers:
@@ -53,10 +62,12 @@ class Registers:
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
         self.mode = mode
         parameters = lay_out_addressed_parameters(module, function)
-        function = self.function = inline_calls(module, function)
+        self.program = link(module, function)
+        function = self.function = self.program.function
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
+        self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
         self.machine.parallel = not in_order(self.steps)
@@ -67,6 +78,8 @@ class Registers:
         self.shared, self.shared_bytes = lay_out_shared(module, function)
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
+        self.functions = function_addresses(module)
+        self.bodiless = {name for name, each in module.functions.items() if not each.defined}
         self.machine.shared_bytes = self.shared_bytes
         self.machine.parameters = parameters
         self.machine.constant_variables = [
@@ -77,6 +90,8 @@ class Registers:
         self.clocked = any(reads_clock(step.instruction) for step in self.steps)
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
+        self.cleared_bytes = self.local_bytes
+        self.lay_out_stack()
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
@@ -101,10 +116,59 @@ class Registers:
 
     def lay_out_defined(self) -> dict[str, int]:
         """Of each register that may be read before it is written: where the mask of the lanes that wrote it lies."""
-        names = sorted((self.blocks[0].live_in & self.slots.keys()) - {CARRY})
+        starts = [block for block in self.blocks if self.steps[block.first].entry.flow == "enter"]
+        read_first = self.blocks[0].live_in.union(*(block.live_in for block in starts))
+        names = sorted((read_first & self.slots.keys()) - {CARRY})
         placed = {name: self.register_bytes + 4 * i for i, name in enumerate(names)}
         self.register_bytes += -(-4 * len(names) // 64) * 64
         return placed
+
+    def lay_out_stack(self) -> None:
+        """The routines' frames, what calls save, and the stack, where there are routines or alloca."""
+        routines, sites = self.program.routines, self.program.sites
+        self.saved: dict[int, list[tuple[int, str]]] = {}
+        """By the index of what follows a call: offset in the caller's frame and name of what the call saves."""
+        self.frame_variables: dict[str, int] = {}
+        self.frames = {}
+        stacked = allocates(self.function)
+        if not (routines or stacked):
+            return
+        frame_variables = [each for routine in routines.values() for each in routine.variables.values()]
+        align = alignment([*frame_variables, *self.function.variables.values()])
+        saved_bytes = dict.fromkeys(routines, 0)
+        for index, site in sites.items():
+            if site.comes_back and index in self.number and self.steps[index].entry.flow == "returned":
+                self.saved[index], size = self.saved_registers(
+                    self.blocks[self.number[index]], writes(self.steps[index])
+                )
+                saved_bytes[site.caller] = max(saved_bytes[site.caller], size)
+        for name, routine in routines.items():
+            frame = self.frames[name] = lay_out_frame(routine, saved_bytes[name], align)
+            self.frame_variables.update(frame.variables)
+        for index in self.saved:
+            start = self.frames[sites[index].caller].saved
+            self.saved[index] = [(start + offset, name) for offset, name in self.saved[index]]
+        bounded = not stacked and not any(site.comes_back for site in sites.values())
+        size = longest_chain(self.frames, sites.values()) if bounded else STACK_BYTES
+        base = self.cleared_bytes = -(-self.local_bytes // align) * align
+        self.local_bytes = base + size
+        layout = StackLayout(base, size, align, self.register_bytes)
+        self.register_bytes += layout.register_bytes
+        self.machine.stack = CallStack(self.e, layout, self.machine.function, sanitize=self.mode == SANITIZE)
+
+    def saved_registers(self, block: Block, results: set[str]) -> tuple[list[tuple[int, str]], int]:
+        """Offset and name of each register that lives on in `block`, behind a call; the bytes of them all.
+
+        Of one that may not have been written yet, also whether it was.
+        """
+        names = sorted((block.live_in & self.slots.keys()) - results)
+        sized = [(max(1, self.function.registers[name].bytes), name) for name in names]
+        sized += [(1, DEFINED + name) for name in names if name in self.defined]
+        placed, offset = [], 0
+        for size, name in sorted(sized, reverse=True):
+            placed.append((offset, name))
+            offset += size
+        return placed, -(-offset // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
 
     def find_constants(self) -> dict[str, int]:
         """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
@@ -153,6 +217,8 @@ class Registers:
         if isinstance(operand, Special):
             return self.fit(self.machine.special(operand.name), kind or B32)
         if isinstance(operand, Symbol):
+            if operand.name in self.frame_variables:
+                return self.fit(self.frame_address(operand), kind or B64)
             return self.e.constant(self.symbol_address(operand, line), kind or B64)
         raise syntax_error(line, f"{operand!r} cannot stand here.")
 
@@ -174,16 +240,31 @@ class Registers:
             value = self.e.bits(self.get(base.name))
             return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
         if isinstance(base, Symbol):
+            if base.name in self.frame_variables:
+                return self.frame_address(base, address.offset)
             return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
         return self.e.constant(int(base.value) + address.offset, B64)
 
+    def frame_address(self, symbol: Symbol, more: int = 0) -> Value:
+        """The address of a variable in the frame of the routine at hand, as u32."""
+        assert self.machine.stack is not None
+        if FRAME not in self.values:
+            self.values[FRAME] = self.machine.stack.frame()
+        offset = self.frame_variables[symbol.name] + symbol.offset + more
+        return self.machine.stack.address(self.values[FRAME], offset)
+
     def symbol_address(self, symbol: Symbol, line: int) -> int:
-        """The address of a variable in its own space; of a global or constant one or a parameter, generic too."""
+        """The address of a variable in its own space; of a global or constant one or a parameter, generic too;
+        of a function, a number that a call takes."""
         if symbol.name in self.params and self.machine.parameters is not None:
             return self.machine.parameters[0] + self.params[symbol.name][0] + symbol.offset
         for placed in (self.shared, self.local, self.module_variables):
             if symbol.name in placed:
                 return placed[symbol.name] + symbol.offset
+        if symbol.name in self.functions:
+            return self.functions[symbol.name]
+        if symbol.name in self.bodiless:
+            raise UnsupportedInstruction(f"line {line}: '{symbol.name}' {NO_BODY}.")
         raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")
 
     # ---- registers
@@ -206,6 +287,20 @@ class Registers:
             return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
         held = bits_of(kind)
         return Value(self.e.op(f"load {held.vector}, ptr {at}, align 64"), held)
+
+    def held(self, name: str) -> Type:
+        """The type of a register's bits."""
+        return bits_of(self.function.registers[name])
+
+    def defined_at(self, name: str) -> str:
+        """Where the mask of the lanes that wrote a register lies."""
+        return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
+
+    def note_defined(self, name: str, operation: str, lanes: str) -> None:
+        """Combine that mask with `lanes`: "or" adds, "and" keeps."""
+        at = self.defined_at(name)
+        old = self.e.op(f"load i32, ptr {at}, align 4")
+        self.e.line(f"store i32 {self.e.op(f'{operation} i32 {old}, {lanes}')}, ptr {at}, align 4")
 
     def put(self, operand: Operand, value: Value, guard: Value | None, line: int) -> None:
         """Write `value` to a register, extended by its sign to the register's width; the old value stays where

@@ -5,17 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ptxbench.emulator.flow import Step
+from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
+from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.syntax import Function, Instruction
 from ptxbench.errors import UnsupportedInstruction
+
+FLOWS = {
+    START: "branch", ENTER: "enter", CALL: "call", CALL_THROUGH: "call", RETURNED: "returned", RETURN: "return",
+}  # fmt: skip
+TARGETS = (ENTER, RETURNED)
+"""Of these instructions the registers are written."""
+
+
+def own_entry(instruction: Instruction) -> Entry | None:
+    """The entry of an instruction that inline.py has added; None for all others.
+
+    Only a call through a register counts: a direct one counts nothing where it is inlined either.
+    """
+    opcode = instruction.opcode
+    if opcode not in FLOWS:
+        return None
+    kind = "label" if opcode == START else "target" if opcode in TARGETS else "value"
+    counted = "control" if opcode == CALL_THROUGH else ""
+    forms = tuple(OperandForm(f"r{k}", kind, None) for k in range(len(instruction.operands)))
+    return Entry(opcode.partition(":")[0], forms, own_entry, {}, frozenset(), "", "", counted, FLOWS[opcode])
 
 
 def resolve(function: Function) -> list[Step]:
     """Each instruction with its entry. Raises UnsupportedInstruction that lists all that have none."""
     steps, unknown = [], []
     for instruction in function.instructions:
-        entry = find(instruction)
+        entry = own_entry(instruction) or find(instruction)
         if entry is None:
             unknown.append(instruction)
         else:

@@ -6,7 +6,8 @@ A block ends by writing back the registers that live on, under its mask, so that
 
 from __future__ import annotations
 
-from ptxbench.emulator.control import Control, warp_function
+from ptxbench.emulator.calls import Calls
+from ptxbench.emulator.control import warp_function
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
@@ -18,6 +19,7 @@ from ptxbench.emulator.flow import (
     schedule_obstacle,
     writes,
 )
+from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, Translation
 from ptxbench.emulator.parse import syntax_error
@@ -25,6 +27,7 @@ from ptxbench.emulator.registers import plain
 from ptxbench.emulator.runtime import context, sanitize
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
+from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
 from ptxbench.emulator.syntax import (
     Dual,
     Function,
@@ -44,7 +47,7 @@ def translate(
     return Translator(module, function, arch, hardware_fma, mode).translate()
 
 
-class Translator(Control):
+class Translator(Calls):
     """The instructions of a kernel, block by block, and the module around them."""
 
     def block(self, number: int, block: Block) -> None:
@@ -65,7 +68,7 @@ class Translator(Control):
         self.bump(2 * number, "1")
         self.bump(2 * number + 1, self.lane_count(mask))
         if self.clocked:
-            self.tick(block.last - block.first)
+            self.tick(self.counted_steps(block.first, block.last))
         for index in range(block.first, block.last):
             self.step(index, number)
         self.write_back(block)
@@ -75,7 +78,7 @@ class Translator(Control):
         step, machine = self.steps[index], self.machine
         instruction, entry = step.instruction, step.entry
         machine.step, machine.line, machine.active = index, instruction.line, machine.mask
-        machine.ahead = self.blocks[number].last - index
+        machine.ahead = self.counted_steps(index, self.blocks[number].last) if self.clocked else 0
         guard = self.guard(instruction)
         guard_slot = divergent_slot = None
         if guard is not None:
@@ -83,32 +86,41 @@ class Translator(Control):
             machine.active = self.e.op(f"and i32 {bits}, {machine.mask}")
             guard_slot = machine.take(1)
             self.bump(guard_slot, self.lane_count(machine.active))
-        if entry.flow == "switch" or (guard is not None and entry.flow in ("branch", "exit")):
+        if (
+            entry.flow == "switch"
+            or instruction.opcode == CALL_THROUGH
+            or (guard is not None and entry.flow in ("branch", "exit"))
+        ):
             divergent_slot = machine.take(1)
-        opcode = instruction.opcode
         self.reports.append(
-            StepReport(instruction.line, opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
+            StepReport(instruction.line, entry.opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
         )
         self.check_defined(step)
-        if entry.flow not in ("branch", "switch", "exit", "barrier"):
+        if entry.flow in ("enter", "returned"):
+            self.between_functions(index, self.blocks[number])
+        elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
         for name in sorted(writes(step) & self.defined.keys()):
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
-            old = self.e.op(f"load i32, ptr {at}, align 4")
-            self.e.line(f"store i32 {self.e.op(f'or i32 {old}, {machine.active}')}, ptr {at}, align 4")
+            self.note_defined(name, "or", machine.active)
         if self.mode == SANITIZE and instruction.opcode.startswith("bar.warp.sync"):
             self.note_warp_sync()
+
+    def counted_steps(self, first: int, last: int) -> int:
+        """Instructions of the text among these."""
+        return sum(1 for step in self.steps[first:last] if step.entry.counted)
 
     def check_defined(self, step: Step) -> None:
         """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
 
         A move may copy what nobody will use; guarded writes keep the old value, which is no read.
         """
-        if not self.defined or step.instruction.opcode.split(".")[0] in ("mov", "selp"):
+        root, *parts = step.instruction.opcode.split(".")
+        padding = root == "st" and parts[0] == "param" and parts[-1] == "b8"  # a structure goes byte by byte
+        if not self.defined or root in ("mov", "selp") or padding:
             return
         used = operand_reads(step)
         for name in sorted(used & self.defined.keys()):
-            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.defined[name]}")
+            at = self.defined_at(name)
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
             self.machine.finding(sanitize.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
@@ -183,8 +195,15 @@ class Translator(Control):
         functions = "\n".join(function.text for function in self.machine.functions.values())
         zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
         zeroed += tuple((offset, 4) for offset in self.defined.values())
+        if self.machine.stack is not None:
+            zeroed += self.machine.stack.registers
         schedule = scheduler(
-            self.register_bytes, self.local_bytes, zeroed, reverse=self.mode == ADVERSARIAL, queues=self.machine.queues
+            self.register_bytes,
+            self.local_bytes,
+            self.cleared_bytes,
+            zeroed,
+            reverse=self.mode == ADVERSARIAL,
+            queues=self.machine.queues,
         )
         return Translation(
             "\n".join([*sorted(e.declarations), *e.functions.values(), functions, warp, schedule]),
@@ -201,6 +220,7 @@ class Translator(Control):
             race_obstacle(self.steps),
             schedule_obstacle(self.steps),
             self.machine.queues,
+            self.local_bytes - self.cleared_bytes,
         )
 
     def add_watches(self) -> None:
@@ -218,6 +238,9 @@ class Translator(Control):
         if self.machine.pends:
             for watch in (sanitize.settle_copy, sanitize.watch_bulk):  # in place of those that do nothing
                 self.machine.function(watch(sizes.get("shared", 4)))
+        if self.machine.stack is not None:
+            self.machine.function(forget_local(sizes.get("local", 4)))
+            self.machine.function(copy_shadow(sizes.get("local", 4)))
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
 

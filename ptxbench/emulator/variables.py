@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from ptxbench.emulator.parse import float_bits, syntax_error
-from ptxbench.emulator.runtime.context import GLOBAL_BASE
+from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
 from ptxbench.emulator.syntax import Function, Immediate, Module, Symbol, Variable
 
 ALIGNMENT = 256
@@ -13,10 +13,9 @@ GAP = 4096
 """Bytes between two buffers at the least, so that a stray access does not hit the next one."""
 
 
-def place(variables: Iterable[Variable]) -> tuple[dict[str, int], int]:
-    """An offset for each variable, aligned as it asks, and the bytes of them all."""
+def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
+    """An offset for each variable from `offset` on, aligned as it asks, and their end."""
     placed: dict[str, int] = {}
-    offset = 0
     for variable in variables:
         offset = -(-offset // variable.align) * variable.align
         placed[variable.name] = offset
@@ -72,18 +71,29 @@ def lay_out_addressed_parameters(module: Module, function: Function) -> tuple[in
     return GLOBAL_BASE + lay_out_module(module)[1], lay_out_parameters(function)[1]
 
 
+def function_addresses(module: Module) -> dict[str, int]:
+    """The address of each function with a body: a number that only a call through a register takes."""
+    functions = [name for name, each in module.functions.items() if each.defined and not each.entry]
+    return {name: FUNCTION_BASE + FUNCTION_BYTES * k for k, name in enumerate(functions)}
+
+
 def module_variables(module: Module) -> list[Variable]:
     return [v for v in module.variables.values() if v.space in ("global", "const")]
 
 
-def initial_bytes(variable: Variable, addresses: dict[str, int]) -> bytes:
-    """What the variable holds when a launch starts: its initialiser, then zeros. (PTX ISA, "Initializers".)"""
+def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
+    """What the variable holds when a launch starts: its initialiser, then zeros. (PTX ISA, "Initializers".)
+
+    `addresses`: of the module's variables and functions.
+    """
     size = variable.type.bytes
     packed = bytearray()
     for value in variable.initial:
         if isinstance(value, Symbol):
             if value.name not in addresses:
-                raise syntax_error(variable.line, f"'{value.name}' in the initialiser is no variable of the module.")
+                raise syntax_error(
+                    variable.line, f"'{value.name}' in the initialiser is not a variable or function of the module."
+                )
             number = addresses[value.name] + value.offset
         elif variable.type.floating:
             number = float_bits(value if isinstance(value, Immediate) else Immediate(value), variable.type.bits)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from ptxbench.emulator import launch
-from ptxbench.emulator.inline import inline_calls
+from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.parse import choose
 from ptxbench.emulator.process import Process
@@ -55,7 +55,7 @@ class Coverage:
         if (ptx, entry) not in self.seen:
             self.seen.add((ptx, entry))
             module = launch.parsed(ptx)
-            steps = resolve(inline_calls(module, choose(module, entry)))
+            steps = resolve(link(module, choose(module, entry)).function)
             self.bodies.update(name(step.entry.body) for step in steps)
 
 

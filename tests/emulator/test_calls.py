@@ -86,12 +86,6 @@ def test_an_indexed_branch_sends_each_lane_to_its_label():
     assert (execution.counters["ptx_branches"], execution.counters["ptx_divergent_branches"]) == (2, 2)
 
 
-def test_recursion_is_refused_by_name():
-    loop = ".func again(.reg .u32 a) { call again, (a); ret; }\n"
-    with pytest.raises(UnsupportedInstruction, match=r"line 4: 'again' calls itself; the emulator has no recursion\."):
-        run(loop, "call again, (%i);")
-
-
 def test_a_function_without_a_body_is_refused_by_name():
     with pytest.raises(UnsupportedInstruction, match=r"'missing' has no body in this file; the emulator links none\."):
         run(".extern .func missing(.reg .u32 a);\n", "call missing, (%i);")

@@ -37,6 +37,7 @@ instructions, which have as many registers as their shapes ask for: test_wmma.py
 
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
+    "align": "16",
 }  # fmt: skip
 """What must be a number, by the operand's name."""
 

@@ -17,6 +17,7 @@ from ptxbench.emulator.isa import (
     matrix,
     memory,
     move,
+    stack,
     video,
     warp,
 )
@@ -39,6 +40,7 @@ CHAPTERS = (
     warp,
     matrix,
     control,
+    stack,
     host,
 )
 

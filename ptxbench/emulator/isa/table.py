@@ -77,7 +77,8 @@ class Entry:
     counted: str
     """The class in `ptx_warp_instructions_CLASS`."""
     flow: str
-    """How it ends or starts a block: "" (it does not), branch, exit, barrier or sync."""
+    """How it ends or starts a block: "" (it does not), branch, switch, exit, barrier, sync, aligned, meeting or
+    reduction; of calls that are not inlined, enter, call, returned or return."""
     carry: str = ""
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 

@@ -48,8 +48,6 @@ UNSUPPORTED = (
     Missing("clusters and distributed shared memory",
             ("barrier.cluster", "mapa", "getctarank", "st.async", "red.async", "clusterlaunchcontrol"), HOPPER),
     Missing("addresses of many GPUs", ("multimem",), "one GPU is modelled"),
-    Missing("the stack", ("alloca", "stacksave", "stackrestore"),
-            "calls are inlined, so there is no stack; recursion has none to stand on either"),
 )  # fmt: skip
 
 

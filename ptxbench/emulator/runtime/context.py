@@ -16,11 +16,15 @@ SHARED_WINDOW = 0x0100_0000_0000
 """Generic address of byte 0 of the CTA's shared memory."""
 LOCAL_WINDOW = 0x0200_0000_0000
 """Generic address of byte 0 of the thread's local memory."""
+FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
+"""Address of the module's first function, and how far the next is: no memory lies there."""
 POISON = 0xFF
 """What every byte of shared and local memory holds when a CTA starts."""
 
 # Kinds of fault, as stored in FAULT_KIND.
-OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED = range(1, 8)
+(
+    OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED, STACK_OVERFLOW, NO_FUNCTION,
+) = range(1, 10)  # fmt: skip
 
 # One thread's context: i64 slots, by index.
 (

@@ -12,6 +12,7 @@ from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
@@ -24,6 +25,7 @@ DONE, YIELDED, FAULTED = range(3)
 def scheduler(
     register_bytes: int,
     local_bytes: int,
+    cleared_bytes: int,
     zeroed: tuple[tuple[int, int], ...],
     *,
     reverse: bool = False,
@@ -31,6 +33,7 @@ def scheduler(
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
+    `cleared_bytes`: of a thread's local memory, those that are new in each CTA; calls clear the others, its stack.
     `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
     before they are written. `queues`: warps have queues of asynchronous copies.
     """
@@ -40,7 +43,7 @@ def scheduler(
             "declare i64 @llvm.smin.i64(i64, i64)",
             "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
-            open_cta(register_bytes, local_bytes, zeroed, queues),
+            open_cta(register_bytes, local_bytes, cleared_bytes, zeroed, queues),
             run_cta(register_bytes, local_bytes, reverse),
             RUN_CTAS,
         ]
@@ -102,7 +105,20 @@ def recall(name: str, offset: int, current: int) -> str:
   store i64 %{name}, ptr %p.{name}"""
 
 
-def open_cta(register_bytes: int, local_bytes: int, zeroed: tuple[tuple[int, int], ...], queues: bool) -> str:
+def clear_local(local_bytes: int, cleared_bytes: int) -> str:
+    """Lines that fill the first bytes of the local memory of the threads of a warp."""
+    if cleared_bytes == local_bytes:
+        return f"  call void @llvm.memset.p0.i64(ptr %local, i8 {at.POISON}, i64 {32 * local_bytes}, i1 false)"
+    return "\n".join(
+        f"  %own.{lane} = getelementptr i8, ptr %local, i64 {lane * local_bytes}\n"
+        f"  call void @llvm.memset.p0.i64(ptr %own.{lane}, i8 {at.POISON}, i64 {cleared_bytes}, i1 false)"
+        for lane in range(LANES)
+    )
+
+
+def open_cta(
+    register_bytes: int, local_bytes: int, cleared_bytes: int, zeroed: tuple[tuple[int, int], ...], queues: bool
+) -> str:
     """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
     zeroes = "\n".join(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
@@ -170,7 +186,7 @@ prepare.warp:
 {zeroes}
   %l.offset = mul i64 %w, {32 * local_bytes}
   %local = getelementptr i8, ptr %all.local, i64 %l.offset
-  call void @llvm.memset.p0.i64(ptr %local, i8 {at.POISON}, i64 {32 * local_bytes}, i1 false)
+{clear_local(local_bytes, cleared_bytes)}
   %at.valid = getelementptr i8, ptr %warp, i64 {at.WARP_VALID}
   %valid.known = load i32, ptr %at.valid
   %known = icmp ne i32 %valid.known, 0

@@ -1,0 +1,282 @@
+"""Which functions a kernel can reach, and which of them are called rather than inlined.
+
+A direct call is inlined unless its function is in a cycle of calls (recursion), is the target of a call through a
+register, allocates on the stack, or the kernel would grow too large: see `plan`. Knows nothing of other instructions.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.syntax import (
+    Dual,
+    Function,
+    Group,
+    Instruction,
+    Module,
+    Negated,
+    Not,
+    Operand,
+    Register,
+    Symbol,
+    Variable,
+    Vector,
+)
+from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
+
+HOST_FUNCTIONS = ("vprintf", "__assertfail")
+"""Functions that the emulator provides; a call of one becomes the instruction `call.NAME`."""
+ALLOCATING = ("alloca", "stacksave", "stackrestore")
+NO_BODY = "has no body in this file; the emulator links none"
+MOST_INLINED = 20_000
+"""Instructions that a kernel may have with every call inlined; beyond, all its functions are called."""
+MOST_NESTED = 100
+"""Calls within calls that are inlined."""
+
+Signature = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
+"""State space and bytes of each parameter, and of each returned value: what caller and function must agree on."""
+
+
+def signature(params: Sequence[Variable], returns: Sequence[Variable]) -> Signature:
+    """A predicate in a register takes one byte."""
+    whole, back = (
+        tuple((each.space, max(each.size_bytes, 1)) for each in variables) for variables in (params, returns)
+    )
+    return whole, back
+
+
+@dataclass(frozen=True)
+class Call:
+    """The operands of a call. `label`: the .callprototype or .calltargets of a call through a register."""
+
+    line: int
+    target: Operand
+    given: tuple[Operand, ...]
+    returned: tuple[Operand, ...]
+    label: str | None
+
+
+def is_call(instruction: Instruction) -> bool:
+    return instruction.opcode.split(".")[0] == "call"
+
+
+def read_call(instruction: Instruction) -> Call:
+    """`call (returned), target, (given), label`, of which all but the target may be absent. Raises PtxSyntaxError."""
+    rest = list(instruction.operands)
+    returned = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
+    if not rest or not isinstance(rest[0], Symbol | Register):
+        raise syntax_error(instruction.line, "expected the name of a function, or a register, after 'call'.")
+    target = rest.pop(0)
+    given = rest.pop(0).parts if rest and isinstance(rest[0], Group) else ()  # type: ignore[union-attr]
+    label = rest.pop(0) if rest else None
+    if rest or not (label is None or isinstance(label, Symbol)):
+        raise syntax_error(instruction.line, "expected ';' after the parameters of the call.")
+    if isinstance(target, Register) and label is None:
+        raise syntax_error(
+            instruction.line, "a call through a register needs the label of a .callprototype or .calltargets."
+        )
+    return Call(instruction.line, target, given, returned, label.name if label is not None else None)
+
+
+def calls_of(function: Function) -> Iterator[Call]:
+    """The calls of a function but for those of functions that the emulator provides."""
+    for instruction in function.instructions:
+        if is_call(instruction):
+            call = read_call(instruction)
+            if not (isinstance(call.target, Symbol) and call.target.name in HOST_FUNCTIONS):
+                yield call
+
+
+def callee(module: Module, call: Call) -> Function:
+    """The function that a direct call names. Raises UnsupportedInstruction where it has no body."""
+    assert isinstance(call.target, Symbol)
+    function = module.functions.get(call.target.name)
+    if function is None or not function.defined:
+        raise UnsupportedInstruction(f"line {call.line}: '{call.target.name}' {NO_BODY}.")
+    if function.entry:
+        raise syntax_error(call.line, f"'{function.name}' is a kernel; only a .func can be called.")
+    if len(call.given) != len(function.params) or len(call.returned) != len(function.returns):
+        raise wrong_number(call, f"'{function.name}'", function.params, function.returns)
+    return function
+
+
+def wrong_number(call: Call, who: str, params: Sequence[Variable], returns: Sequence[Variable]) -> PtxSyntaxError:
+    return syntax_error(
+        call.line,
+        f"{who} takes {len(params)} and returns {len(returns)}; the call has {len(call.given)} and "
+        f"{len(call.returned)}.",
+    )
+
+
+class CallGraph:
+    """The functions of a module as calls connect them."""
+
+    def __init__(self, module: Module) -> None:
+        self.module = module
+        self.pointed_to = tuple(dict.fromkeys(addressed(module)))
+
+    def formals(self, caller: Function, call: Call) -> tuple[tuple[Variable, ...], tuple[Variable, ...]]:
+        """What the function of a call through a register takes and gives. Raises PtxSyntaxError."""
+        if call.label in caller.prototypes:
+            shape = caller.prototypes[call.label]
+            who, params, returns = f"the prototype '{call.label}'", shape.params, shape.returns
+        elif call.label in caller.call_targets:
+            first = self.listed(caller, call)[0]
+            who, params, returns = f"'{first.name}'", first.params, first.returns
+        else:
+            raise syntax_error(call.line, f"'{call.label}' is not the label of a .callprototype or .calltargets.")
+        if len(call.given) != len(params) or len(call.returned) != len(returns):
+            raise wrong_number(call, who, params, returns)
+        return params, returns
+
+    def listed(self, caller: Function, call: Call) -> list[Function]:
+        """The functions of the call's .calltargets."""
+        assert call.label is not None
+        found = []
+        for name in caller.call_targets[call.label]:
+            function = self.module.functions.get(name)
+            if function is None or not function.defined or function.entry:
+                raise syntax_error(call.line, f"'{name}' in the .calltargets '{call.label}' is not a function.")
+            found.append(function)
+        return found
+
+    def targets(self, caller: Function, call: Call) -> tuple[str, ...]:
+        """The functions that a call may reach: of one through a register those whose address the module takes, or
+        that its .calltargets lists, and whose signature is that of the call."""
+        if isinstance(call.target, Symbol):
+            return (callee(self.module, call).name,)
+        wanted = signature(*self.formals(caller, call))
+        if call.label in caller.prototypes:
+            functions = [self.module.functions[name] for name in self.pointed_to]
+        else:
+            functions = self.listed(caller, call)
+        return tuple(each.name for each in functions if signature(each.params, each.returns) == wanted)
+
+
+def addressed(module: Module) -> Iterator[str]:
+    """The functions whose address an initialiser or an instruction takes."""
+    named = {name for name, function in module.functions.items() if function.defined and not function.entry}
+    for variable in module.variables.values():
+        for value in variable.initial:
+            if isinstance(value, Symbol) and value.name in named:
+                yield value.name
+    for function in module.functions.values():
+        for instruction in function.instructions:
+            if not is_call(instruction):
+                yield from (name for operand in instruction.operands for name in symbols(operand) if name in named)
+
+
+def symbols(operand: Operand) -> Iterator[str]:
+    """The names that an operand takes the address of."""
+    if isinstance(operand, Symbol):
+        yield operand.name
+    elif isinstance(operand, Vector | Group):
+        for part in operand.parts:
+            yield from symbols(part)
+    elif isinstance(operand, Dual):
+        yield from symbols(operand.first)
+        yield from symbols(operand.second)
+    elif isinstance(operand, Not | Negated):
+        yield from symbols(operand.operand)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`called`: the functions that are called and not inlined, each after those that it calls, but for cycles.
+
+    `cycle`: a number for each function; those that call each other in a cycle have the same.
+    """
+
+    graph: CallGraph
+    called: tuple[str, ...] = ()
+    cycle: Mapping[str, int] = field(default_factory=dict)
+
+    def may_come_back(self, caller: str, targets: Sequence[str]) -> bool:
+        """Whether a call of one of `targets` may reach `caller` again before it returns."""
+        return any(self.cycle[target] == self.cycle.get(caller) for target in targets)
+
+
+def plan(module: Module, kernel: Function) -> Plan:
+    """What is called and what is inlined in a kernel.
+
+    Called are the functions in cycles, those that allocate on the stack, since their return gives that back, and the
+    targets of calls through registers. If inlining all others made more
+    than MOST_INLINED instructions, or nested more than MOST_NESTED calls, every function is called.
+    Raises PtxSyntaxError, and UnsupportedInstruction for a function without a body.
+    """
+    graph = CallGraph(module)
+    edges: dict[str, list[str]] = {}
+    inlinable: dict[str, list[str]] = {}
+    indirect: set[str] = set()
+
+    def look_at(name: str) -> list[str]:
+        function = module.functions[name]
+        edges[name], inlinable[name] = [], []
+        for call in calls_of(function):
+            targets = graph.targets(function, call)
+            edges[name].extend(targets)
+            if isinstance(call.target, Symbol):
+                inlinable[name].extend(targets)
+            else:
+                indirect.update(targets)
+        return list(dict.fromkeys(edges[name]))
+
+    order, cycle = components(kernel.name, look_at)
+    members = Counter(cycle.values())
+    called = indirect | {
+        name
+        for name in order
+        if members[cycle[name]] > 1
+        or name in edges[name]
+        or (name != kernel.name and allocates(module.functions[name]))
+    }
+    expanded: dict[str, int] = {}
+    depth: dict[str, int] = {}
+    for name in order:
+        inner = [each for each in inlinable[name] if each not in called]
+        expanded[name] = len(module.functions[name].instructions) + sum(expanded[each] for each in inner)
+        depth[name] = 1 + max((depth[each] for each in inner), default=0)
+    roots = [*called, kernel.name]
+    if sum(expanded[name] for name in roots) > MOST_INLINED or max(depth[name] for name in roots) > MOST_NESTED + 1:
+        called = set(order) - {kernel.name}
+    return Plan(graph, tuple(name for name in order if name in called), cycle)
+
+
+def allocates(function: Function) -> bool:
+    """Whether a function uses the stack itself."""
+    return any(instruction.opcode.split(".")[0] in ALLOCATING for instruction in function.instructions)
+
+
+def components(start: str, successors: Callable[[str], list[str]]) -> tuple[list[str], dict[str, int]]:
+    """What can be reached from `start`, successors first where there is no cycle, and a number for each cycle.
+
+    Tarjan's algorithm with a stack of its own: chains of calls may be thousands long.
+    """
+    order: list[str] = []
+    cycle: dict[str, int] = {}
+    index: dict[str, int] = {start: 0}
+    low: dict[str, int] = {start: 0}
+    open_names = [start]
+    path = [(start, iter(successors(start)))]
+    while path:
+        name, rest = path[-1]
+        for each in rest:
+            if each not in index:
+                index[each] = low[each] = len(index)
+                open_names.append(each)
+                path.append((each, iter(successors(each))))
+                break
+            if each not in cycle:
+                low[name] = min(low[name], index[each])
+        else:
+            path.pop()
+            order.append(name)
+            if path:
+                low[path[-1][0]] = min(low[path[-1][0]], low[name])
+            if low[name] == index[name]:
+                while name not in cycle:
+                    cycle[open_names.pop()] = index[name]
+    return order, cycle

@@ -1,0 +1,216 @@
+"""Calls that are not inlined: a routine's first and last instruction, the call, and what follows it.
+
+Each lane has a stack of frames (frames.py, stack.py). A call puts the parameters, the block to return to and, where
+the caller may run again meanwhile, its registers into the frame on top, and goes to the routine; its last
+instruction takes each lane back. Lanes may be in unlike functions, or in one at unlike depths.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from ptxbench.emulator.control import Control
+from ptxbench.emulator.emit import Value
+from ptxbench.emulator.flow import Block, Step
+from ptxbench.emulator.frames import lay_out_formals
+from ptxbench.emulator.inline import CallSite
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.registers import DEFINED, FRAME
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime.context import MASK, V32, V64
+from ptxbench.emulator.stack import CallStack
+from ptxbench.emulator.syntax import Register, Symbol
+from ptxbench.emulator.types import B64, LANES, PRED, U32
+
+
+class Calls(Control):
+    """The instructions that inline.py adds for the functions that it does not inline."""
+
+    @functools.cached_property
+    def target_functions(self) -> dict[tuple[str, ...], str]:
+        """What `function_of_targets` has made."""
+        return {}
+
+    @property
+    def stack(self) -> CallStack:
+        assert self.machine.stack is not None
+        return self.machine.stack
+
+    def between_functions(self, index: int, block: Block) -> None:
+        """Carry out the ENTER or RETURNED at `index`, the first of its block."""
+        if self.steps[index].entry.flow == "enter":
+            self.enter(self.routine_of(index), self.steps[index], block)
+        else:
+            self.returned(self.program.sites[index], self.saved.get(index, []))
+
+    def end(self, block: Block, number: int) -> None:
+        last = block.last - 1
+        flow = self.steps[last].entry.flow
+        if flow == "call":
+            self.call(self.program.sites[last], self.saved.get(block.last, []), number)
+        elif flow == "return":
+            self.leave_routine(self.routine_of(last), self.steps[last])
+        else:
+            super().end(block, number)
+
+    def routine_of(self, index: int) -> str:
+        """The routine that the ENTER or RETURN at `index` is of."""
+        starts = self.starts
+        return starts[max(start for start in starts if start <= index)]
+
+    @functools.cached_property
+    def starts(self) -> dict[int, str]:
+        """The routines by the index of their first instruction."""
+        return {self.function.labels[routine.label]: name for name, routine in self.program.routines.items()}
+
+    def block_of(self, name: str) -> int:
+        """The first block of a routine."""
+        return self.number[self.function.labels[self.program.routines[name].label]]
+
+    def enter(self, name: str, step: Step, block: Block) -> None:
+        """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
+        stack, mask, frame = self.stack, self.machine.mask, self.frames[name]
+        top = stack.top()
+        self.values[FRAME] = top
+        stack.enter(frame.bytes, mask)
+        start, end = frame.cleared
+        if end > start:
+            stack.clear(stack.address(top, start), self.e.constant(end - start, U32), mask)
+        for register in sorted(block.live_in & self.slots.keys()):
+            self.write(register, self.e.constant(0, self.held(register)))
+        for register in sorted(block.live_in & self.defined.keys()):
+            self.note_defined(register, "and", self.e.op(f"xor i32 {mask}, -1"))
+        self.take_formals(name, step, top)
+
+    def take_formals(self, name: str, step: Step, frame: Value) -> None:
+        """The parameters that are registers, from the frame."""
+        places = self.formal_places(name)
+        for operand in step.instruction.operands:
+            assert isinstance(operand, Register)
+            kind = self.held(operand.name)
+            self.write(operand.name, self.stack.restore(frame, places[operand.name], kind, self.machine.mask))
+
+    def formal_places(self, name: str) -> dict[str, int]:
+        formals = self.program.routines[name].formals
+        return {formal.name: at for formal, at in zip(formals, self.frames[name].formals, strict=True)}
+
+    def leave_routine(self, name: str, step: Step) -> None:
+        """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
+        e, stack, mask = self.e, self.stack, self.machine.mask
+        frame = self.values[FRAME] = stack.frame()
+        places = self.formal_places(name)
+        for operand in step.instruction.operands:
+            assert isinstance(operand, Register)
+            stack.save(frame, places[operand.name], self.get(operand.name), mask)
+        self.set_pcs(mask, stack.leave(mask))
+        e.line("br label %dispatch")
+
+    def call(self, site: CallSite, saved: list[tuple[int, str]], number: int) -> None:
+        """Fill the frame on top and go to the routine."""
+        e, stack, mask = self.e, self.stack, self.machine.mask
+        top = stack.top()
+        targets = self.targets_of(site, number)
+        size = max((self.frames[name].bytes for name in site.targets), default=0)
+        self.stop_if(stack.push(size, number + 1, mask, self.machine.mark("call")), number)
+        offsets, _ = lay_out_formals(site)
+        params, _ = site.signature
+        for place, argument, (_, bytes_) in zip(offsets, site.arguments, params, strict=False):
+            if isinstance(argument, Register):
+                stack.save(top, place, self.get(argument.name), mask)
+            else:
+                stack.copy(stack.address(top, place), self.local_address(argument), bytes_, mask)
+        frame = stack.frame()
+        for place, register in saved:
+            stack.save(frame, place, self.saved_value(register), mask)
+        if targets is None:
+            self.go(self.block_of(site.targets[0]))
+        else:
+            self.set_pcs(mask, targets.ir)
+            e.line("br label %dispatch")
+
+    def saved_value(self, register: str) -> Value:
+        if register.startswith(DEFINED):
+            bits = self.e.op(f"load i32, ptr {self.defined_at(register.removeprefix(DEFINED))}, align 4")
+            return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
+        return self.get(register)
+
+    def returned(self, site: CallSite, saved: list[tuple[int, str]]) -> None:
+        """The results, from the frame that has just been left, and the registers that the call saved."""
+        stack, mask = self.stack, self.machine.mask
+        top = stack.top()
+        offsets, _ = lay_out_formals(site)
+        params, returns = site.signature
+        for place, result, (_, bytes_) in zip(offsets[len(params) :], site.results, returns, strict=True):
+            if isinstance(result, Register):
+                self.write(result.name, stack.restore(top, place, self.held(result.name), mask))
+            else:
+                stack.copy(self.local_address(result), stack.address(top, place), bytes_, mask)
+        if saved:
+            frame = self.values[FRAME] = stack.frame()
+        for place, register in saved:
+            if register.startswith(DEFINED):
+                name = register.removeprefix(DEFINED)
+                held = stack.restore(frame, place, PRED, mask)
+                self.note_defined(name, "and", self.e.op(f"xor i32 {mask}, -1"))
+                self.note_defined(name, "or", self.e.op(f"bitcast {MASK} {held.ir} to i32"))
+            else:
+                self.write(register, stack.restore(frame, place, self.held(register), mask))
+
+    def local_address(self, symbol: Symbol) -> Value:
+        """The address in local memory of a .param variable of the caller's, as u32."""
+        if symbol.name in self.frame_variables:
+            return self.frame_address(symbol)
+        if symbol.name not in self.local:
+            raise syntax_error(self.machine.line, f"expected a .param variable in the call, found '{symbol.name}'.")
+        return self.e.constant(self.local[symbol.name] + symbol.offset, U32)
+
+    def write(self, register: str, value: Value) -> None:
+        self.values[register] = value
+        self.dirty.add(register)
+
+    # ---- calls through registers
+
+    def targets_of(self, site: CallSite, number: int) -> Value | None:
+        """The block that each lane goes to, of a call through a register; an address of none of its targets ends the
+        launch."""
+        if site.address is None:
+            return None
+        e, machine = self.e, self.machine
+        address = self.read_value(site.address, B64, machine.line)
+        name = self.function_of_targets(site.targets)
+        found = Value(e.op(f"call {V32} @{name}({V64} {address.ir})"), U32)
+        lost = machine.ballot(e.compare("eq", found, e.constant(-1, U32)))
+        self.stack.fault(context.NO_FUNCTION, machine.mark("call"), lost, address)
+        self.stop_if(lost, number)
+        slot = self.reports[machine.step].divergent_slot
+        assert slot is not None
+        first = e.intrinsic("llvm.cttz.i32", "i32", ("i32", machine.mask), ("i1", "false"))
+        one = e.op(f"extractelement {V32} {found.ir}, i32 {e.op(f'and i32 {first}, {LANES - 1}')}")
+        others = machine.ballot(e.compare("ne", found, e.splat(one, U32)))
+        apart = e.op(f"icmp ne i32 {others}, 0")
+        self.bump(slot, e.op(f"zext i1 {apart} to i64"))
+        return found
+
+    def function_of_targets(self, targets: tuple[str, ...]) -> str:
+        """`targets_N(addresses)`: the block of the routine at each address, -1 where it is none of `targets`."""
+        if targets in self.target_functions:
+            return self.target_functions[targets]
+        name = self.target_functions[targets] = f"targets_{len(self.target_functions)}"
+        lines, last = [], f"{V32} splat (i32 -1)"
+        for k, target in enumerate(targets):
+            lines.append(f"%is{k} = icmp eq {V64} %a, splat (i64 {self.functions[target]})")
+            lines.append(f"%t{k} = select {MASK} %is{k}, {V32} splat (i32 {self.block_of(target)}), {last}")
+            last = f"{V32} %t{k}"
+        body = "\n  ".join([*lines, f"ret {last}"])
+        self.e.functions[name] = f"define internal {V32} @{name}({V64} %a) noinline {{\n  {body}\n}}"
+        return name
+
+    def stop_if(self, lanes: str, number: int) -> None:
+        """Where one of `lanes` (i32 name) is set, which has ended the launch, its warp goes no further."""
+        e = self.e
+        stop, on = e.label("stop"), e.label("on")
+        e.line(f"br i1 {e.op(f'icmp eq i32 {lanes}, 0')}, label %{on}, label %{stop}")
+        e.line(f"{stop}:")
+        self.set_pc(self.machine.mask, number)
+        e.line("ret void")
+        e.line(f"{on}:")

@@ -1,0 +1,149 @@
+"""Functions on the call stacks of a warp's lanes: memory that is new, copies of parameters, and what cannot go on.
+
+The scheduler's text declares llvm.memset."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime.context import (
+    CTTZ,
+    LOCAL,
+    LOCAL_BYTES,
+    LOCAL_SHADOW,
+    POISON,
+    V32,
+    V64,
+    WARP,
+    Function,
+    slot,
+)
+from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.types import LANES
+
+MEMMOVE = "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)"
+
+STACK_FAULT = Function("stack_fault", f"""
+define internal void @stack_fault(ptr %env, ptr %site, i32 %lanes, i64 %kind, {V64} %values) noinline {{
+  ; Ends the launch if any of %lanes is set, with the value of the lowest.
+entry:
+  %idle = icmp eq i32 %lanes, 0
+  br i1 %idle, label %done, label %stop
+stop:
+  %lane = call i32 @llvm.cttz.i32(i32 %lanes, i1 true)
+  %lane.wide = zext i32 %lane to i64
+  %value = extractelement {V64} %values, i32 %lane
+  call void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane.wide, i64 %value)
+  br label %done
+done:
+  ret void
+}}
+""", (FAULT,), (CTTZ,))  # fmt: skip
+
+
+def each_lane(name: str, vectors: tuple[str, ...], setup: str, body: str, declarations: tuple[str, ...]) -> Function:
+    """`name(env, lanes, vectors...)`: `body` for each of the lanes, with %V.one of each vector, its %lane.wide, and
+    what `setup` makes."""
+    spill = "\n".join(
+        f"%{each}.all = alloca [{LANES} x i32], align 128\n  store {V32} %{each}, ptr %{each}.all, align 128"
+        for each in vectors
+    )
+    take = "\n".join(
+        f"%{each}.p = getelementptr i32, ptr %{each}.all, i64 %lane.wide\n  %{each}.short = load i32, ptr %{each}.p\n"
+        f"  %{each}.one = zext i32 %{each}.short to i64"
+        for each in vectors
+    )
+    text = f"""
+define internal void @{name}(ptr %env, i32 %lanes, {", ".join(f"{V32} %{each}" for each in vectors)}) noinline {{
+entry:
+  {spill}
+  {setup}
+  br label %next
+next:
+  %rest = phi i32 [ %lanes, %entry ], [ %rest.less, %lane.on ]
+  %over = icmp eq i32 %rest, 0
+  br i1 %over, label %done, label %lane.on
+lane.on:
+  %lane = call i32 @llvm.cttz.i32(i32 %rest, i1 true)
+  %bit = shl i32 1, %lane
+  %rest.less = xor i32 %rest, %bit
+  %lane.wide = zext i32 %lane to i64
+  {take}
+  {body}
+  br label %next
+done:
+  ret void
+}}
+"""
+    return Function(name, text, (), (CTTZ, *declarations))
+
+
+OWN_MEMORY = f"""{slot("local", LOCAL, "ptr")}
+  {slot("stride", LOCAL_BYTES)}"""
+THREAD = """%own.offset = mul i64 %lane.wide, %stride
+  %own = getelementptr i8, ptr %local, i64 %own.offset"""
+
+POISON_LOCAL = each_lane(
+    "poison_local",
+    ("at", "bytes"),
+    OWN_MEMORY,
+    f"""{THREAD}
+  %p = getelementptr i8, ptr %own, i64 %at.one
+  call void @llvm.memset.p0.i64(ptr %p, i8 {POISON}, i64 %bytes.one, i1 false)""",
+    (),
+)
+COPY_LOCAL = each_lane(
+    "copy_local",
+    ("to", "from", "bytes"),
+    OWN_MEMORY,
+    f"""{THREAD}
+  %p = getelementptr i8, ptr %own, i64 %to.one
+  %q = getelementptr i8, ptr %own, i64 %from.one
+  call void @llvm.memmove.p0.p0.i64(ptr %p, ptr %q, i64 %bytes.one, i1 false)""",
+    (MEMMOVE,),
+)
+
+
+def shadow_of_local(granule: int) -> tuple[str, str]:
+    """Lines that point %own to the shadow of a lane's local memory (runtime/sanitize.py): once, and for each lane."""
+    shift = granule.bit_length() - 1
+    return (
+        f"""{slot("shadow", LOCAL_SHADOW, "ptr")}
+  {slot("stride", LOCAL_BYTES)}
+  {slot("warp", WARP)}
+  %granules = lshr i64 %stride, {shift}
+  %thread.first = shl i64 %warp, 5""",
+        """%thread = or i64 %thread.first, %lane.wide
+  %own.offset = mul i64 %thread, %granules
+  %own = getelementptr i32, ptr %shadow, i64 %own.offset""",
+    )
+
+
+def forget_local(granule: int) -> Function:
+    """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, nothing has written these bytes."""
+    setup, own = shadow_of_local(granule)
+    shift = granule.bit_length() - 1
+    body = f"""{own}
+  %end = add i64 %at.one, %bytes.one
+  %first.up = add i64 %at.one, {granule - 1}
+  %first = lshr i64 %first.up, {shift}
+  %end.up = add i64 %end, {granule - 1}
+  %last = lshr i64 %end.up, {shift}
+  %count = sub i64 %last, %first
+  %count.bytes = shl i64 %count, 2
+  %p = getelementptr i32, ptr %own, i64 %first
+  call void @llvm.memset.p0.i64(ptr %p, i8 0, i64 %count.bytes, i1 false)"""
+    return each_lane("forget_local", ("at", "bytes"), setup, body, ())
+
+
+def copy_shadow(granule: int) -> Function:
+    """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, as much was written there as here."""
+    setup, own = shadow_of_local(granule)
+    shift = granule.bit_length() - 1
+    body = f"""{own}
+  %to.granule = lshr i64 %to.one, {shift}
+  %from.granule = lshr i64 %from.one, {shift}
+  %count = lshr i64 %bytes.one, {shift}
+  %count.bytes = shl i64 %count, 2
+  %p = getelementptr i32, ptr %own, i64 %to.granule
+  %q = getelementptr i32, ptr %own, i64 %from.granule
+  call void @llvm.memmove.p0.p0.i64(ptr %p, ptr %q, i64 %count.bytes, i1 false)"""
+    return each_lane("copy_shadow", ("to", "from", "bytes"), setup, body, (MEMMOVE,))

@@ -1,0 +1,255 @@
+"""The call stack of each lane as code: its two registers, its hidden half, memory on it, and where it ends.
+
+Offsets are from the stack's first byte, as i32 vectors. frames.py says what a frame holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptxbench.emulator.emit import Emitter, Value
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
+from ptxbench.emulator.runtime.stack import COPY_LOCAL, POISON_LOCAL, STACK_FAULT
+from ptxbench.emulator.types import B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
+
+REGISTER_BYTES = 4 * LANES
+LEAST_ALIGNMENT = 8
+"""Of memory that alloca gives. (PTX ISA, "alloca".)"""
+
+
+@dataclass(frozen=True)
+class StackLayout:
+    """`base`: the stack's first byte in local memory; `bytes` of a thread; `align` of frames.
+
+    `registers`: where the warp's registers hold each lane's frame, then the top of its stack; behind them the hidden
+    half, a lane's `bytes` after the other.
+    """
+
+    base: int
+    bytes: int
+    align: int
+    registers: int
+
+    @property
+    def hidden(self) -> int:
+        return self.registers + 2 * REGISTER_BYTES
+
+    @property
+    def register_bytes(self) -> int:
+        """Bytes that all of it takes in the warp's registers."""
+        return 2 * REGISTER_BYTES + LANES * self.bytes
+
+
+class CallStack:
+    """Emits what happens on the stacks. `have` puts a function into the module; `sanitize`: keep the shadow right."""
+
+    def __init__(self, e: Emitter, layout: StackLayout, have: Callable[[Function], str], *, sanitize: bool) -> None:
+        self.e, self.layout, self.have, self.sanitize = e, layout, have, sanitize
+
+    @property
+    def registers(self) -> tuple[tuple[int, int], ...]:
+        """Offset and bytes of what is 0 when a CTA starts."""
+        return tuple((self.layout.registers + k * REGISTER_BYTES, REGISTER_BYTES) for k in (0, 1))
+
+    # ---- the frame and the top of each lane
+
+    def at(self, place: int) -> str:
+        return self.e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.registers + REGISTER_BYTES * place}")
+
+    def load(self, place: int) -> Value:
+        return Value(self.e.op(f"load {V32}, ptr {self.at(place)}, align 64"), U32)
+
+    def keep(self, place: int, value: Value, lanes: str) -> None:
+        at = self.at(place)
+        old = self.e.op(f"load {V32}, ptr {at}, align 64")
+        chosen = self.e.op(f"bitcast i32 {lanes} to {MASK}")
+        new = self.e.op(f"select {MASK} {chosen}, {V32} {value.ir}, {V32} {old}")
+        self.e.line(f"store {V32} {new}, ptr {at}, align 64")
+
+    def frame(self) -> Value:
+        return self.load(0)
+
+    def top(self) -> Value:
+        return self.load(1)
+
+    def plus(self, offset: Value, more: int) -> Value:
+        return self.e.add(offset, self.e.constant(more, U32)) if more else offset
+
+    def address(self, offset: Value, more: int = 0) -> Value:
+        """The address in local memory of an offset in the stack."""
+        return self.plus(offset, self.layout.base + more)
+
+    # ---- the hidden half
+
+    def pointers(self, offset: Value) -> str:
+        e = self.e
+        base = e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.hidden}")
+        wide = e.convert(offset, U64)
+        places = e.op(f"add {V64} {wide.ir}, {context.multiples('i64', self.layout.bytes)}")
+        return e.op(f"getelementptr i8, ptr {base}, {V64} {places}")
+
+    def save(self, offset: Value, more: int, value: Value, lanes: str) -> None:
+        """Hide a value `more` bytes behind `offset`."""
+        held = self.held(value.type)
+        bits = self.e.bits(value)
+        if value.type is PRED:
+            bits = Value(self.e.op(f"zext {MASK} {bits.ir} to {held.vector}"), held)
+        parameters = f"ptr %registers, {V32} %offset, i32 %lanes, {held.vector} %value"
+        name = self.once(f"stack_save_{held.bits}", "void", parameters, lambda inside: inside.scatter(held))
+        places = self.plus(offset, more)
+        self.e.line(f"call void @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes}, {held.vector} {bits.ir})")
+
+    def restore(self, offset: Value, more: int, type: Type, lanes: str) -> Value:
+        """What was hidden there; 0 in lanes that are not among `lanes`."""
+        held = self.held(type)
+        parameters = f"ptr %registers, {V32} %offset, i32 %lanes"
+        name = self.once(f"stack_restore_{held.bits}", held.vector, parameters, lambda inside: inside.gather(held))
+        places = self.plus(offset, more)
+        found = self.e.op(f"call {held.vector} @{name}(ptr %registers, {V32} {places.ir}, i32 {lanes})")
+        if type is PRED:
+            return Value(self.e.op(f"trunc {held.vector} {found} to {MASK}"), PRED)
+        return Value(found, held)
+
+    def scatter(self, held: Type) -> str:
+        name = f"llvm.masked.scatter.v{LANES}i{held.bits}.v{LANES}p0"
+        self.e.declarations.add(f"declare void @{name}({held.vector}, <{LANES} x ptr>, i32, {MASK})")
+        active = self.e.op(f"bitcast i32 %lanes to {MASK}")
+        places = self.pointers(Value("%offset", U32))
+        self.e.line(
+            f"call void @{name}({held.vector} %value, <{LANES} x ptr> {places}, i32 {held.bytes}, {MASK} {active})"
+        )
+        return "void"
+
+    def gather(self, held: Type) -> str:
+        found = self.e.intrinsic(
+            f"llvm.masked.gather.v{LANES}i{held.bits}.v{LANES}p0",
+            held.vector,
+            (f"<{LANES} x ptr>", self.pointers(Value("%offset", U32))),
+            ("i32", str(held.bytes)),
+            (MASK, self.e.op(f"bitcast i32 %lanes to {MASK}")),
+            (held.vector, "zeroinitializer"),
+        )
+        return f"{held.vector} {found}"
+
+    def once(self, name: str, returns: str, parameters: str, build: Callable[[CallStack], str]) -> str:
+        """Have the function `name` in the module, small code where it is used; `build` emits its body and gives what
+        it returns."""
+        if name not in self.e.functions:
+            self.e.functions[name] = ""
+            e = Emitter(hardware_fma=self.e.hardware_fma)
+            e.declarations, e.functions = self.e.declarations, self.e.functions
+            result = build(CallStack(e, self.layout, self.have, sanitize=self.sanitize))
+            body = "\n  ".join([*e.lines, f"ret {result}"])
+            self.e.functions[name] = f"define internal {returns} @{name}({parameters}) noinline {{\n  {body}\n}}"
+        return name
+
+    @staticmethod
+    def held(type: Type) -> Type:
+        """As what a value of `type` is hidden."""
+        return TYPES["b8"] if type is PRED else bits_of(type)
+
+    # ---- frames
+
+    def push(self, size: int, block: int, lanes: str, site: str) -> str:
+        """Note in a new frame of `size` bytes where to return to; the lanes (i32 name) whose stack has no room for
+        it, which end the launch."""
+
+        def build(inside: CallStack) -> str:
+            e, top = inside.e, inside.top()
+            end = e.add(top, e.splat("%size", U32))
+            over = inside.lanes_of(inside.too_far(end), "%lanes")
+            inside.fault(context.STACK_OVERFLOW, "%site", over)
+            fits = e.op(f"xor i32 %lanes, {over}")
+            inside.save(top, 0, e.splat("%block", U32), fits)
+            inside.save(top, 4, inside.frame(), fits)
+            return f"i32 {over}"
+
+        parameters = "ptr %registers, ptr %env, ptr %site, i32 %lanes, i32 %size, i32 %block"
+        name = self.once("stack_push", "i32", parameters, build)
+        return self.e.op(
+            f"call i32 @{name}(ptr %registers, ptr %env, ptr {site}, i32 {lanes}, i32 {size}, i32 {block})"
+        )
+
+    def enter(self, size: int, lanes: str) -> None:
+        """Make the frame on top the lanes' own; it has `size` bytes."""
+
+        def build(inside: CallStack) -> str:
+            top = inside.top()
+            inside.keep(0, top, "%lanes")
+            inside.keep(1, inside.e.add(top, inside.e.splat("%size", U32)), "%lanes")
+            return "void"
+
+        name = self.once("stack_enter", "void", "ptr %registers, i32 %lanes, i32 %size", build)
+        self.e.line(f"call void @{name}(ptr %registers, i32 {lanes}, i32 {size})")
+
+    def leave(self, lanes: str) -> str:
+        """Give the lanes' frame back; the blocks that they return to (i32 vector)."""
+
+        def build(inside: CallStack) -> str:
+            frame = inside.frame()
+            target = inside.restore(frame, 0, U32, "%lanes")
+            inside.keep(0, inside.restore(frame, 4, U32, "%lanes"), "%lanes")
+            inside.keep(1, frame, "%lanes")
+            return f"{V32} {target.ir}"
+
+        name = self.once("stack_leave", V32, "ptr %registers, i32 %lanes", build)
+        return self.e.op(f"call {V32} @{name}(ptr %registers, i32 {lanes})")
+
+    # ---- memory on the stack
+
+    def clear(self, address: Value, size: Value, lanes: str) -> None:
+        """Make bytes of local memory as if nothing had ever been stored there."""
+        self.e.line(f"call void @{self.have(POISON_LOCAL)}(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
+        if self.sanitize:
+            self.e.line(f"call void @forget_local(ptr %env, i32 {lanes}, {V32} {address.ir}, {V32} {size.ir})")
+
+    def copy(self, to: Value, source: Value, size: int, lanes: str) -> None:
+        """Copy bytes of local memory, and what is known of them."""
+        arguments = f"ptr %env, i32 {lanes}, {V32} {to.ir}, {V32} {source.ir}, {V32} splat (i32 {size})"
+        self.e.line(f"call void @{self.have(COPY_LOCAL)}({arguments})")
+        if self.sanitize:
+            self.e.line(f"call void @copy_shadow({arguments})")
+
+    def too_far(self, end: Value) -> Value:
+        """Whether an offset lies behind the stack's end."""
+        return self.e.compare("gt", end, self.e.constant(self.layout.bytes, end.type))
+
+    def fault(self, kind: int, site: str, lanes: str, values: Value | None = None) -> None:
+        """End the launch at `site` (ptr name) if any of `lanes` is set; `values` (64 bits a lane) go with it."""
+        what = values.ir if values else "zeroinitializer"
+        self.e.line(f"call void @{self.have(STACK_FAULT)}(ptr %env, ptr {site}, i32 {lanes}, i64 {kind}, {V64} {what})")
+
+    # ---- alloca, stacksave, stackrestore
+
+    def allocate(self, size: Value, align: int, lanes: str, site: str) -> Value:
+        """The address of `size` bytes of `lanes` on the top of the stack; what does not fit ends the launch."""
+        e = self.e
+        align = max(align, LEAST_ALIGNMENT)
+        size = e.convert(e.as_type(size, U32) if size.type.bits == 32 else size, U64)
+        start = e.convert(self.address(self.top()), U64)
+        start = e.and_(e.add(start, e.constant(align - 1, U64)), e.constant(-align, U64))
+        limit = e.constant(self.layout.bytes, U64)
+        size = e.min(size, e.add(limit, limit))  # so that the sum cannot wrap
+        end = e.sub(e.add(start, size), e.constant(self.layout.base, U64))
+        end = e.and_(e.add(end, e.constant(self.layout.align - 1, U64)), e.constant(-self.layout.align, U64))
+        beyond = self.too_far(end)
+        over = self.lanes_of(beyond, lanes)
+        self.fault(context.STACK_OVERFLOW, site, over)
+        fits = e.op(f"xor i32 {lanes}, {over}")
+        self.keep(1, e.convert(end, U32), fits)
+        self.clear(e.convert(start, U32), e.convert(size, U32), fits)
+        return e.as_type(start, B64)
+
+    def release(self, address: Value, lanes: str, site: str) -> None:
+        """Make an address that `allocate` or `top` gave the top of the stack."""
+        e = self.e
+        wide = e.convert(e.as_type(address, U32) if address.type.bits == 32 else e.as_type(address, U64), U64)
+        top = e.sub(wide, e.constant(self.layout.base, U64))
+        over = self.lanes_of(self.too_far(top), lanes)
+        self.fault(context.STACK_OVERFLOW, site, over)
+        self.keep(1, e.convert(top, U32), e.op(f"xor i32 {lanes}, {over}"))
+
+    def lanes_of(self, predicate: Value, lanes: str) -> str:
+        return self.e.op(f"and i32 {lanes}, {self.e.op(f'bitcast {MASK} {predicate.ir} to i32')}")
