@@ -6,7 +6,7 @@ import math
 
 from ptxbench import errors
 from ptxbench.emulator import memory
-from ptxbench.emulator.findings import bad_access, coordinates
+from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.messages import Answer, Fault, Job
 from ptxbench.emulator.parse import parse
@@ -56,6 +56,22 @@ def stack_complaint(fault: Fault, translation: Translation, job: Job) -> str:
     if fault.address in named:
         return f"goes to '{named[fault.address]}', which its .callprototype or .calltargets does not allow."
     return f"goes to address {fault.address:#x}, which is not that of a function."
+
+
+def order_reason(answer: Answer, layout: memory.Layout, grid: tuple[int, int, int]) -> str:
+    """Why the order of the CTAs may change the result; empty where it may not."""
+    clash = answer.clash
+    if clash is None:
+        return answer.translation.order_reason or ""
+    site = next(site for site in answer.translation.sites if site.slot == clash.slot)
+    step = answer.translation.steps[site.step]
+    return (
+        f"line {step.line}: {step.opcode} of CTA {coordinates(clash.cta, grid)} {VERBS[site.kind]} "
+        f"{memory.place(layout.buffers, clash.address)}, which another CTA has {PAST[clash.earlier]}"
+    )
+
+
+PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
 def describe_waiting(answer: Answer, threads: int) -> str:

@@ -1,4 +1,4 @@
-"""Basic blocks and liveness of one function, and whether its CTAs must run in order."""
+"""Basic blocks and liveness of one function, and why its CTAs must run in order."""
 
 from __future__ import annotations
 
@@ -176,32 +176,36 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
                 block.live_in, block.live_out, changed = into, out, True
 
 
-def in_order(steps: Sequence[Step]) -> bool:
-    """Whether CTAs must run one after the other, by rank, for the same bytes on every run.
+def order_reason(steps: Sequence[Step]) -> str | None:
+    """Why CTAs must run one after the other, by rank, for the same bytes on every run; None where they need not.
 
     So it is with what is printed; with a load that may wait for another CTA; and with atomics on global memory, but
-    for those of one integer operation that commutes and of which nobody sees the old value. (NVRTC writes these as
-    `atom` all the same.)
+    for those of one integer operation that commutes and whose old value is not used. (NVRTC writes these as `atom`
+    all the same.) CTAs that store to each other's bytes are found when they run: see runtime/records.py.
     """
     used = set().union(*(reads(step) for step in steps))
-    updates = set()
+    updates: dict[tuple[object, ...], str] = {}
     for step in steps:
         root, *parts = step.entry.opcode.split(".")
+        use = f"line {step.instruction.line} uses {step.instruction.opcode}"
         if step.entry.opcode == "call.vprintf":
-            return True
+            return f"line {step.instruction.line} prints"
         if root not in ("atom", "red", "ld") or any(part.startswith(("shared", "local")) for part in parts):
             continue
         if root == "ld":
             if WAITING.intersection(parts):
-                return True
+                return f"{use}, which may wait for another CTA"
             continue
         operation = COMMUTING.intersection(parts)
         kind = next(form.type for form in step.entry.operands if form.name == "b")
         assert kind is not None
         if not operation or kind.floating or "f16" in kind.name or writes(step) & used:
-            return True
-        updates.add((*operation, kind.bits, kind.signed and "add" not in operation))
-    return len(updates) > 1
+            return f"{use}, whose result depends on the order"
+        updates.setdefault((*operation, kind.bits, kind.signed and "add" not in operation), use)
+    if len(updates) > 1:
+        first, second, *_ = updates.values()
+        return f"{first} and {second}, whose result depends on the order"
+    return None
 
 
 WAITING = {"volatile", "acquire", "relaxed", "mmio"}

@@ -10,7 +10,7 @@ from typing import Any
 
 from ptxbench.emulator import counters
 from ptxbench.emulator.arguments import check_launch, extent
-from ptxbench.emulator.explain import explain
+from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, Finding
 from ptxbench.emulator.image import build
 from ptxbench.emulator.messages import CtaOrder, Job
@@ -28,7 +28,8 @@ class Execution:
     """What a launch did.
 
     `counters`: totals by name (docs/emulator.md). `by_line`: the same by line of the PTX, zeros left out.
-    `order`: "ascending" where CTAs had to run one after the other, "any" where they ran in parallel.
+    `order`: "ascending" where the result is that of CTAs which run one after the other, by rank; "any" where no order
+    of theirs would change it. `order_reason`: why "ascending".
     `printed`: what the kernel printed with printf. `findings`: what a sanitised launch found, in the order of the
     PTX. `notes`: which of the sanitiser's checks could not be made, and why. `approximate`: how many threads executed
     each instruction whose result a GPU may give less exactly, by opcode; accuracy.bound(opcode) says how much.
@@ -43,6 +44,7 @@ class Execution:
     notes: tuple[str, ...] = ()
     approximate: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    order_reason: str = ""
 
 
 def run(
@@ -113,10 +115,11 @@ def run(
         if not findings and not any(note.startswith("second schedule") for note in notes):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)
-    order = "ascending" if answer.translation.in_order else "any"
+    reason = order_reason(answer, image.layout, extent_grid)
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)
-    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models)
+    order = "ascending" if reason else "any"
+    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models, reason)
 
 
 @functools.lru_cache(maxsize=64)

@@ -54,7 +54,8 @@ class Translation:
     """Static shared memory."""
     local_bytes: int
     """Local memory of a thread."""
-    in_order: bool
+    order_reason: str | None
+    """Why CTAs must run one after the other, by rank; None where they may run in parallel unless they share bytes."""
     granules: tuple[int, int] = (4, 4)
     """Of a sanitised kernel: bytes of shared and of local memory that share a shadow."""
     race_obstacle: str | None = None
@@ -65,3 +66,9 @@ class Translation:
     """Whether warps have queues of asynchronous copies."""
     stack_bytes: int = 0
     """Of a thread's local memory, what its call stack takes."""
+    granule_shift: int = 0
+    """The logarithm of the bytes of a granule in the records of global memory (runtime/records.py)."""
+    mixed_params: tuple[int, ...] = ()
+    """Offsets of the parameters whose pointers seem to be used in ways that clash between CTAs (provenance.py)."""
+    mixed_addresses: tuple[int, ...] = ()
+    """The same of the module's variables, by address."""

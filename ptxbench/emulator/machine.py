@@ -86,7 +86,8 @@ class Machine:
     mask: str = ""
     active: str = ""
     parallel: bool = False
-    """Whether other host threads run CTAs at the same time, so that a global update must be one operation."""
+    """Whether other host threads may run CTAs at the same time: a global update must be one operation, and accesses of
+    global memory are recorded (runtime/records.py)."""
     queues: bool = False
     """Whether the kernel has asynchronous copies."""
     bulk: bool = False
@@ -116,9 +117,9 @@ class Machine:
             space = "global"  # the address of a kernel's parameter, not a call's own variable
         named, space = space, STORED_IN.get(space, space)
         chosen = (
-            access.load_generic(type.bytes, count)
+            access.load_generic(type.bytes, count, recorded=self.parallel)
             if space == "generic"
-            else access.load(SPACES[space], type.bytes, count)
+            else access.load(SPACES[space], type.bytes, count, recorded=self.parallel)
         )
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
@@ -152,7 +153,11 @@ class Machine:
         space = STORED_IN.get(space, space)
         size = values[0].type.bytes
         count = len(values)
-        chosen = access.store_generic(size, count) if space == "generic" else access.store(SPACES[space], size, count)
+        chosen = (
+            access.store_generic(size, count, recorded=self.parallel)
+            if space == "generic"
+            else access.store(SPACES[space], size, count, recorded=self.parallel)
+        )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
         self.e.line(f"call void @{function}({self.reach(space, address, 'store', size * count)}{bits})")
@@ -287,7 +292,7 @@ class Machine:
         """Issue an asynchronous copy of `size` bytes a lane, of which `counts` come from global memory."""
         if isinstance(target, ParamAddress) or isinstance(source, ParamAddress):
             raise syntax_error(self.line, "an asynchronous copy goes from global to shared memory.")
-        function = self.function(copies.copy(size))
+        function = self.function(copies.copy(size, recorded=self.parallel))
         loads = self.reach("global", source, "load", size).split(", ")
         stores = self.reach("shared", target, "store", size).split(", ")
         slot = self.take(context.SITE_SLOTS)

@@ -141,6 +141,12 @@ def available_memory() -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def place(buffers: Sequence[Buffer], address: int) -> str:
+    """Where a global address within a buffer lies: "byte 128 of 'x'"."""
+    buffer = next(buffer for buffer in buffers if buffer.low <= address < buffer.high)
+    return f"byte {address - buffer.low} of '{buffer.name}'"
+
+
 def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
     """Where `size` bytes at a global address lie: "byte 1028 of 'x', which has 1028"."""
     if not buffers:

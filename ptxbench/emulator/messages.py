@@ -50,6 +50,19 @@ class Fault:
 
 
 @dataclass(frozen=True)
+class Clash:
+    """The first use of bytes that a CTA before it has used, one of them storing, where CTAs run by rank.
+
+    `slot`: its site's index in the raw counters. `address`: the first byte. `earlier`: store, load or atomic.
+    """
+
+    slot: int
+    address: int
+    cta: int
+    earlier: str
+
+
+@dataclass(frozen=True)
 class Waiting:
     """Lanes of a warp that wait at one place: the first or the last instruction of `block`.
 
@@ -78,6 +91,12 @@ class Answer:
     assertion: str = ""
     findings: tuple[RawFinding, ...] = ()
     """Of an assert that failed: where and which."""
+    clash: Clash | None = None
+
+
+@dataclass(frozen=True)
+class Again:
+    """The job is to be given once more, with the arena as it was: what was done does not count."""
 
 
 @dataclass(frozen=True)

@@ -28,10 +28,16 @@ of the speed."""
 
 
 class Kernel:
-    """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault."""
+    """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault.
+
+    What its launches have shown: `marked`, the buffers (by index) whose loads and updates must be recorded, and
+    `shares`, whether CTAs of the last one touched the same bytes. They decide how the next one runs, not what it does.
+    """
 
     def __init__(self, translation: Translation, code: bytes) -> None:
         self.translation = translation
+        self.marked: set[int] = set()
+        self.shares = False
         self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
         self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
         self.engine.finalize_object()

@@ -15,7 +15,7 @@ from pathlib import Path
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import Answer, Failure, Job
+from ptxbench.emulator.messages import Again, Answer, Failure, Job
 from ptxbench.errors import EmulatorCrash
 
 
@@ -36,21 +36,23 @@ class Process:
         """Put `contents` at their offsets of the arena and run `job`; its answer, and views of what lies there now."""
         self.arena.reserve(job.arena_bytes)
         views = [self.arena.bytes(offset, content.size) for offset, content in contents]
-        for view, (_, content) in zip(views, contents, strict=True):
-            view[:] = content
-        answer = self.ask(job)
+        answer: Answer | Again | Failure = Again()
+        while isinstance(answer, Again):
+            for view, (_, content) in zip(views, contents, strict=True):
+                view[:] = content
+            answer = self.ask(job)
         if isinstance(answer, Failure):
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
 
-    def ask(self, job: Job) -> Answer | Failure:
+    def ask(self, job: Job) -> Answer | Again | Failure:
         """The answer to `job`. Raises EmulatorCrash; if interrupted, the process is ended with the job undone."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             pickle.dump(job, self.process.stdin)
             self.process.stdin.flush()
-            answer: Answer | Failure = pickle.load(self.process.stdout)
+            answer: Answer | Again | Failure = pickle.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # its own end tells more than the one that we would give it

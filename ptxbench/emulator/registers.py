@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, Step, blocks, in_order, writes
+from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, writes
 from ptxbench.emulator.frames import (
     FRAME_ALIGNMENT,
     STACK_BYTES,
@@ -70,7 +70,8 @@ class Registers:
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
-        self.machine.parallel = not in_order(self.steps)
+        self.order_reason = order_reason(self.steps)
+        self.machine.parallel = self.order_reason is None
         self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
         self.machine.bulk = any(step.entry.opcode.startswith("cp.async.bulk") for step in self.steps)
         self.constants = self.find_constants()

@@ -13,7 +13,6 @@ from ptxbench.emulator.flow import (
     CARRY,
     Block,
     Step,
-    in_order,
     operand_reads,
     race_obstacle,
     schedule_obstacle,
@@ -23,8 +22,9 @@ from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, Translation
 from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.registers import plain
-from ptxbench.emulator.runtime import context, sanitize
+from ptxbench.emulator.runtime import context, records, sanitize
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -190,6 +190,7 @@ class Translator(Calls):
             self.machine.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, cases, halves=self.mode == ADVERSARIAL)
+        granule_shift = self.add_records()
         if self.mode == SANITIZE:
             self.add_watches()
         functions = "\n".join(function.text for function in self.machine.functions.values())
@@ -215,12 +216,14 @@ class Translator(Calls):
             self.register_bytes,
             self.shared_bytes,
             self.local_bytes,
-            in_order(self.steps),
+            self.order_reason,
             self.granules,
             race_obstacle(self.steps),
             schedule_obstacle(self.steps),
             self.machine.queues,
             self.local_bytes - self.cleared_bytes,
+            granule_shift,
+            *self.mixed(),
         )
 
     def add_watches(self) -> None:
@@ -243,6 +246,26 @@ class Translator(Calls):
             self.machine.function(copy_shadow(sizes.get("local", 4)))
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
+
+    def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """The parameters, by offset, and the module's variables, by address, that mixed_pointers finds."""
+        params, variables = [], []
+        for name, offset in mixed_pointers(self.steps):
+            if name in self.params:
+                params.append(self.params[name][0] + offset)
+            elif name in self.module_variables:
+                variables.append(self.module_variables[name])
+        return tuple(params), tuple(variables)
+
+    def add_records(self) -> int:
+        """Write the functions that record accesses of global memory; the logarithm of their granule's bytes."""
+        shift = records.granule_shift(site.bytes for site in self.machine.sites if site.space in ("global", "const"))
+        planned = (
+            [name for name in self.machine.functions if name.startswith("record_")] if self.machine.parallel else []
+        )
+        for name in planned:
+            self.machine.function(records.record(name, shift))
+        return shift
 
     def extent(self, name: str) -> tuple[int, int]:
         kind = self.function.registers[name]

@@ -13,16 +13,19 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator import native
+from ptxbench.emulator import native, sharing
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
-from ptxbench.emulator.messages import Answer, Failure, Fault, Job, Waiting
-from ptxbench.emulator.runtime import context, sanitize
+from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
+from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Waiting
+from ptxbench.emulator.runtime import context, records, sanitize
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.errors import PtxbenchError
@@ -30,12 +33,25 @@ from ptxbench.errors import PtxbenchError
 MOST_ALIVE = 4096
 ALIVE_BYTES = 1 << 30
 """CTAs that may wait for each other, and the memory for their state, at the most."""
+MOST_THREADS = 256
+"""Host threads of a launch, at the most."""
+CHUNKS = 8
+"""Runs of CTAs a host thread, so that one whose CTAs take longer leaves some to the others. Neighbouring CTAs mostly
+touch neighbouring bytes, so that few lines of memory go from one core to another."""
 
 
 class Thread:
-    """One host thread's context, register file, shared memory and counters."""
+    """One host thread's context, register file, shared memory and counters.
 
-    def __init__(self, job: Job, kernel: native.Kernel, arena: int, index: int, threads: int) -> None:
+    `arena`: the host address of its first byte. `records_`, `tag`: where it records which CTA touched what, and the
+    launch's number there (sharing.py). `marked`: the buffers whose loads and updates are recorded, by index.
+    `stops`: whether it stops where two CTAs touch the same bytes.
+    """
+
+    def __init__(
+        self, job: Job, kernel: native.Kernel, arena: int, records_: sharing.Records, tag: int,
+        marked: Collection[int], stops: bool,
+    ) -> None:  # fmt: skip
         layout = kernel.translation
         warps = -(-(job.block[0] * job.block[1] * job.block[2]) // 32)
         shared_bytes = layout.shared_bytes + job.dynamic_shared_bytes
@@ -52,9 +68,10 @@ class Thread:
             + shadow_bytes
             + local_shadow_bytes
         )
-        at_once = job.ctas == "by turns" or (layout.in_order and job.ctas == "usual")
+        at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
         slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if at_once else 1
         self.kernel = kernel
+        self.from_last = job.ctas.startswith("last")
         # What CTAs that never start would use stays untouched, and so costs no memory.
         self.registers = aligned(slots * warps * layout.register_bytes)
         self.warps = aligned(slots * warps * context.WARP_BYTES)
@@ -67,7 +84,11 @@ class Thread:
         self.params = aligned(len(job.params) + 64)
         self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = aligned(8 * layout.slots).view(np.int64)
+        for site in layout.sites:
+            self.counters[site.slot + context.USE] = records.USE_BITS.get(site.kind, 0)
         self.buffers = np.array(job.buffers or [(0, 0)], np.int64).ravel()
+        self.buffer_uses = np.zeros((max(1, len(job.buffers)), records.BUFFER_SLOTS), np.int64)
+        self.buffer_uses[list(marked), records.MARKED] = 1
         self.context = aligned(8 * context.ENV_SLOTS).view(np.int64)
         settings = {
             context.DELTA: arena - context.GLOBAL_BASE,
@@ -83,13 +104,8 @@ class Thread:
             context.FIRST_WARPS: self.warps.ctypes.data,
             context.FIRST_REGISTERS: self.registers.ctypes.data,
             context.FUEL_PER_WARP: job.fuel,
-            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
-            context.FIRST_CTA: count - 1 - index if job.ctas.startswith("last") else index,
-            context.CTA_STEP: {"last first": -threads, "first alone": count, "last alone": count}.get(
-                job.ctas, threads
-            ),
+            context.CTA_STEP: {"last first": -1, "first alone": count, "last alone": count}.get(job.ctas, 1),
             context.BY_TURNS: job.ctas == "by turns",
-            context.CTA_COUNT: count,
             context.WARP_COUNT: warps,
             context.THREADS: job.block[0] * job.block[1] * job.block[2],
             context.CTA_HEADERS: self.headers.ctypes.data,
@@ -99,7 +115,11 @@ class Thread:
             context.SHADOW_STRIDE: shadow_bytes,
             context.FIRST_LOCAL_SHADOW: self.local_shadow.ctypes.data,
             context.LOCAL_SHADOW_STRIDE: local_shadow_bytes,
+            context.LAUNCH: tag,
+            context.BUFFER_USES: self.buffer_uses.ctypes.data,
+            context.STOP_AT_CLASH: stops,
         }
+        settings |= records_.settings(layout.granule_shift)
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
         self.findings = aligned(8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS).view(np.int64)
@@ -113,8 +133,29 @@ class Thread:
         for slot, value in settings.items():
             self.context[slot] = value
 
-    def run(self) -> None:
-        self.kernel.run(self.context.ctypes.data)
+    def run(self, chunks: Iterator[range]) -> None:
+        """Run the CTAs of chunk after chunk, of which other threads may take some, until none is left or one fails.
+
+        Chunks go out in the order of their ranks, so that every CTA below the first that fails is run.
+        """
+        for chunk in chunks:
+            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
+            self.context[context.FIRST_CTA] = chunk[-1] if self.from_last else chunk[0]
+            self.context[context.CTA_COUNT] = chunk.stop
+            if self.kernel.run(self.context.ctypes.data):
+                for _ in chunks:
+                    pass
+
+    def clash(self) -> Clash | None:
+        """The first use, by a CTA of this thread, of bytes that an earlier one used, if one of them stored."""
+        site, granule, cta, earlier = (
+            int(self.context[slot])
+            for slot in (context.CLASH_SITE, context.CLASH_AT, context.CLASH_CTA, context.CLASH_USE)
+        )
+        if not site:
+            return None
+        use = next(name for name, bit in records.USE_BITS.items() if bit & earlier)
+        return Clash(site // 8, granule << self.kernel.translation.granule_shift, cta, use)
 
     def fault(self) -> Fault | None:
         kind, site, lane, address, cta, warp = (
@@ -167,20 +208,65 @@ def aligned(size: int) -> NDArray[np.uint8]:
     return raw[start : start + max(size, 1)] if size else raw[start : start + 1]
 
 
-def launch(job: Job, arena: mmap.mmap) -> Answer:
-    """Run every CTA; with several threads, thread t takes CTAs t, t + threads, ..."""
+class Host:
+    """What the process keeps from launch to launch: the arena, helping threads, and the records of each thread."""
+
+    def __init__(self, handle: int) -> None:
+        self.handle = handle
+        self.arena: mmap.mmap | None = None
+        self.pool = ThreadPoolExecutor(MOST_THREADS)
+        self.records: list[sharing.Records] = []
+        self.tag = 1
+        """The next launch's number in the records; it takes one for each CTA."""
+
+    def prepare(self, job: Job, threads: int, shift: int) -> int:
+        """Map the arena and have records for each thread; the host address of the arena's first byte."""
+        if self.arena is None or len(self.arena) < job.arena_bytes:  # kept: its pages are already mapped
+            self.arena = mmap.mmap(self.handle, job.arena_bytes)
+        self.records += [sharing.Records() for _ in range(threads - len(self.records))]
+        for each in self.records[:threads]:
+            each.prepare(job.arena_bytes, shift)
+        return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
+
+    def run_together(self, work: Callable[[int], Thread], threads: int) -> list[Thread]:
+        """What `work` gives for each number of a thread, number 0 on this one, when all have ended."""
+        others = [self.pool.submit(work, index) for index in range(1, threads)]
+        try:
+            own = work(0)
+        finally:
+            wait(others)
+        return [own, *(other.result() for other in others)]
+
+
+def launch(job: Job, host: Host) -> Answer | Again:
+    """Run every CTA; in parallel if nothing in the kernel and nothing that its last launch did speaks against it.
+
+    `Again` if CTAs that ran in parallel turn out to have touched each other's bytes, or if that cannot be known: the
+    same job is to be given once more, with the arena as it was, and will be run in another way.
+    """
     kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
+    layout = kernel.translation
     count = job.grid[0] * job.grid[1] * job.grid[2]
-    alone = kernel.translation.in_order or job.ctas != "usual"
-    threads = 1 if alone else max(1, min(job.threads, count))
-    base = ctypes.addressof(ctypes.c_char.from_buffer(arena))
-    workers = [Thread(job, kernel, base, index, threads) for index in range(threads)]
-    hands = [threading.Thread(target=worker.run) for worker in workers[1:]]
-    for hand in hands:
-        hand.start()
-    workers[0].run()
-    for hand in hands:
-        hand.join()
+    recorded = layout.order_reason is None and job.ctas == "usual" and job.mode != ADVERSARIAL
+    several = recorded and job.mode == PLAIN and not kernel.shares
+    threads = max(1, min(job.threads, count, MOST_THREADS)) if several else 1
+    base = host.prepare(job, threads, layout.granule_shift)
+    tag, host.tag = host.tag, host.tag + count
+    everywhere = range(len(job.buffers))
+    marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
+
+    size = -(-count // (CHUNKS * threads)) if threads > 1 else count
+    chunks = iter([range(first, min(first + size, count)) for first in range(0, count, size)])
+
+    def work(index: int) -> Thread:
+        worker = Thread(job, kernel, base, host.records[index], tag, marked, threads > 1)
+        worker.run(chunks)
+        return worker
+
+    workers = host.run_together(work, threads)
+    if recorded and not answered(workers, kernel, host, tag):
+        return Again()
+    clash = workers[0].clash() if recorded and threads == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
     return Answer(
@@ -192,21 +278,48 @@ def launch(job: Job, arena: mmap.mmap) -> Answer:
         "".join(text for worker in workers for text in worker.console.printed),
         workers[first[1]].console.failed if first else "",
         tuple(found for worker in workers for found in worker.found()),
+        clash,
     )
+
+
+def guessed(job: Job, layout: Translation) -> set[int]:
+    """The buffers, by index, that the kernel's text seems to load from and to store to."""
+    whole = [offset for offset in layout.mixed_params if offset + 8 <= len(job.params)]
+    addresses = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
+    return {
+        index
+        for index, (low, high) in enumerate(job.buffers)
+        if any(low <= address < high for address in (*addresses, *layout.mixed_addresses))
+    }
+
+
+def answered(workers: Sequence[Thread], kernel: native.Kernel, host: Host, tag: int) -> bool:
+    """Whether the launch `tag` did what it would have done by rank, and it is known whether CTAs shared bytes.
+
+    If not, the kernel remembers what the next launch must do otherwise. What a launch did without the records that
+    it turns out to need counts only if it ran by rank and failed, so that sharing does not matter.
+    """
+    unmarked = sharing.unmarked([worker.buffer_uses for worker in workers])
+    if unmarked and not (len(workers) == 1 and workers[0].fault()):
+        kernel.marked |= unmarked
+        return False
+    if len(workers) == 1:
+        kernel.shares = workers[0].clash() is not None
+        return True
+    kernel.shares = any(worker.clash() for worker in workers) or sharing.shared(host.records[: len(workers)], tag)
+    return not kernel.shares
 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
     """Answer jobs until the other side closes the pipe."""
-    arena: mmap.mmap | None = None
+    host = Host(handle)
     while True:
         try:
             job = pickle.load(requests)
         except EOFError:
             return
         try:
-            if arena is None or len(arena) < job.arena_bytes:  # kept between jobs: its pages are already mapped
-                arena = mmap.mmap(handle, job.arena_bytes)
-            answer: Answer | Failure = launch(job, arena)
+            answer: Answer | Again | Failure = launch(job, host)
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
         except (MemoryError, OSError):  # of the latter, pages that cannot be mapped

@@ -9,6 +9,7 @@ from ptxbench.emulator.runtime.context import (
     ALL,
     CTPOP,
     MASK,
+    RECORDED,
     REQUESTS,
     SITE_SLOTS,
     V32,
@@ -19,12 +20,18 @@ from ptxbench.emulator.runtime.context import (
     splat,
     vector,
 )
+from ptxbench.emulator.runtime.records import LOAD, STORE, planned
 from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
 
-def load(space: Space, element_bytes: int, count: int) -> Function:
-    """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0."""
+def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False) -> Function:
+    """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0.
+
+    `recorded`: with the records of global memory (records.py).
+    """
+    recorded = recorded and space is GLOBAL
+    size = element_bytes * count
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
@@ -58,13 +65,17 @@ def load(space: Space, element_bytes: int, count: int) -> Function:
         together="\n".join([*together, pack("t")]),
         each="\n".join([*each, pack("g")]),
         nothing=f"ret {returns} zeroinitializer",
+        first_of_all=record_load(size) if recorded else "",
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
-    return Function(f"load_{space.name}_{element_bytes}_{count}", text, space.needs, (gather_declaration, CTPOP))
+    needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
+    return Function(f"load_{space.name}_{element_bytes}_{count}", text, needs, (gather_declaration, CTPOP))
 
 
-def store(space: Space, element_bytes: int, count: int) -> Function:
+def store(space: Space, element_bytes: int, count: int, *, recorded: bool = False) -> Function:
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins."""
+    recorded = recorded and space is GLOBAL
+    size = element_bytes * count
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
     scatter = f"llvm.masked.scatter.v{LANES}{element}.v{LANES}p0"
@@ -88,6 +99,9 @@ def store(space: Space, element_bytes: int, count: int) -> Function:
     for k in range(count):
         each.append(f"%q{k} = getelementptr i8, <{LANES} x ptr> %pointers, i64 {k * element_bytes}")
         each.append(f"call void @{scatter}({full} %v{k}, <{LANES} x ptr> %q{k}, i32 {element_bytes}, {MASK} %active)")
+    if recorded:
+        together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
+        each.append(f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)")
     text = access(
         f"store_{space.name}_{element_bytes}_{count}",
         "void",
@@ -99,16 +113,35 @@ def store(space: Space, element_bytes: int, count: int) -> Function:
         values="".join(f", {full} %v{k}" for k in range(count)),
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
-    return Function(f"store_{space.name}_{element_bytes}_{count}", text, space.needs, (scatter_declaration, CTPOP))
+    needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
+    return Function(f"store_{space.name}_{element_bytes}_{count}", text, needs, (scatter_declaration, CTPOP))
+
+
+def record_load(size: int) -> str:
+    """Lines that record a load of `size` bytes a lane, where its buffer is marked."""
+    return f"""%recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
+  %recorded = load i64, ptr %recorded.at
+  %unrecorded = icmp eq i64 %recorded, 0
+  br i1 %unrecorded, label %onward, label %record
+record:
+  br i1 %smooth, label %record.run, label %record.lanes
+record.run:
+  call void @record_run_load_{size}(ptr %env, ptr %site, i64 %a.first)
+  br label %onward
+record.lanes:
+  call void @record_lanes_load({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)
+  br label %onward
+onward:"""
 
 
 def access(
-    name: str, returns: str, space: Space, size: int, *, together: str, each: str, nothing: str, values: str = ""
-) -> str:
+    name: str, returns: str, space: Space, size: int, *, together: str, each: str, nothing: str, values: str = "",
+    first_of_all: str = "",
+) -> str:  # fmt: skip
     """The frame of a load or store of `size` bytes a lane: checks, counters, then one of two ways to the bytes.
 
     `together`: all 32 lanes are active and consecutive, %first points to lane 0's bytes. `each`: %pointers, one a
-    lane, under %active.
+    lane, under %active. `first_of_all`: lines before either.
     """
     smooth = "%smooth = icmp eq i32 0, 1"
     way = "br label %each"
@@ -149,6 +182,7 @@ go:
   %lanes.wide = zext i32 %lanes to i64
   {bump(ACTIVE, "%lanes.wide")}
   {space.count(size)}
+  {first_of_all}
   {way}
 each:
   {space.host}
@@ -204,7 +238,7 @@ define internal {returns} @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{valu
     return Function(name, text, tuple(parts))
 
 
-def load_generic(element_bytes: int, count: int) -> Function:
+def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> Function:
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
 
@@ -227,7 +261,7 @@ def load_generic(element_bytes: int, count: int) -> Function:
 
     return generic(
         lambda space, call: f"call {returns} {call})",
-        lambda space: load(space, element_bytes, count),
+        lambda space: load(space, element_bytes, count, recorded=recorded),
         f"load_generic_{element_bytes}_{count}",
         returns,
         "",
@@ -235,12 +269,12 @@ def load_generic(element_bytes: int, count: int) -> Function:
     )
 
 
-def store_generic(element_bytes: int, count: int) -> Function:
+def store_generic(element_bytes: int, count: int, *, recorded: bool = False) -> Function:
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count))
     return generic(
         lambda space, call: f"call void {call}{values})",
-        lambda space: store(space, element_bytes, count),
+        lambda space: store(space, element_bytes, count, recorded=recorded),
         f"store_generic_{element_bytes}_{count}",
         "void",
         values,

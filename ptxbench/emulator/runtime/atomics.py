@@ -9,6 +9,7 @@ from ptxbench.emulator.runtime.context import (
     ACTIVE,
     CTPOP,
     CTTZ,
+    RECORDED,
     REQUESTS,
     V32,
     V64,
@@ -19,6 +20,7 @@ from ptxbench.emulator.runtime.context import (
 )
 from ptxbench.emulator.runtime.counting import GROUPS
 from ptxbench.emulator.runtime.halves import add_halves, choose_halves
+from ptxbench.emulator.runtime.records import UPDATE, planned
 from ptxbench.emulator.runtime.spaces import Space
 from ptxbench.emulator.types import Type
 
@@ -93,7 +95,7 @@ def returns(kind: Type, count: int) -> str:
 def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> Function:
     """`atomic_SPACE_OPERATION_TYPE_COUNT(addresses, mask, env, site, b0, ..., c)`: the old values.
 
-    `parallel`: other host threads may update the same bytes at the same time.
+    `parallel`: other host threads may update the same bytes at the same time; recorded (records.py).
     """
     size, t = kind.bytes, f"i{kind.bits}"
     full = vector(kind.bits)
@@ -130,6 +132,14 @@ def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel
         for k in range(count):
             results.append(f"%whole{k} = insertvalue {returns(kind, count)} {whole}, {full} %result{k}, {k}")
             whole = f"%whole{k}"
+    record = f"""%recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
+  %recorded = load i64, ptr %recorded.at
+  %unrecorded = icmp eq i64 %recorded, 0
+  br i1 %unrecorded, label %onward, label %record
+record:
+  call void @record_lanes_{UPDATE}({V64} %a, i32 %mask, i32 {size * count}, ptr %env, ptr %site)
+  br label %onward
+onward:"""
     lines = "\n  ".join
     text = f"""
 define internal {returns(kind, count)} @{name}({address} %a, i32 %asked, ptr %env, ptr %site
@@ -152,6 +162,7 @@ slow:
   br i1 %lost, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %resolved, %slow ]
+  {record if parallel else "br label %onward" + chr(10) + "onward:"}
   {bump(REQUESTS, "1")}
   %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
   %lanes.wide = zext i32 %lanes to i64
@@ -164,7 +175,7 @@ go:
   store {V64} %host, ptr %addresses
   br label %next
 next:
-  %rest = phi i32 [ %mask, %go ], [ %rest.less, %lane ]
+  %rest = phi i32 [ %mask, %onward ], [ %rest.less, %lane ]
   %over = icmp eq i32 %rest, 0
   br i1 %over, label %done, label %lane
 lane:
@@ -189,7 +200,8 @@ done:
             f"declare {kind.element} @llvm.fabs.f{kind.bits}({kind.element})",
             f"declare {kind.element} @llvm.copysign.f{kind.bits}({kind.element}, {kind.element})",
         ]
-    return Function(name, text, (*space.needs, GROUPS, *helpers(operation, kind)), tuple(declarations))
+    needs = (*space.needs, GROUPS, *helpers(operation, kind), *(planned(UPDATE, size * count)[:1] if parallel else ()))
+    return Function(name, text, needs, tuple(declarations))
 
 
 def parameters(kind: Type, count: int) -> str:

@@ -38,6 +38,7 @@ from ptxbench.emulator.runtime.mbarriers import (
     TRANSACT_ONE,
     each_lane,
 )
+from ptxbench.emulator.runtime.records import NO_RECORD
 from ptxbench.emulator.types import LANES
 
 PIECE = 16
@@ -319,14 +320,18 @@ far.out:
 far.in:
   %far.ragged = and i64 %far, {PIECE - 1}
   %far.odd = icmp ne i64 %far.ragged, 0
-  br i1 %far.odd, label %far.bad, label %put
+  br i1 %far.odd, label %far.bad, label %far.good
+far.good:
+  %enters = icmp ne i32 %barrier, {GROUP}
+  call void @record_bulk(ptr %env, ptr %site.far, i64 %far, i64 %size.wide, i64 %i, i1 %enters)
+  br label %put
 far.bad:
   %far.kind = phi i64 [ {at.OUT_OF_BOUNDS}, %far.out ], [ {at.MISALIGNED}, %far.in ]
   %far.address = phi i64 [ %far.first, %far.out ], [ %far, %far.in ]
   call void @fault(ptr %env, i64 %far.kind, ptr %site.far, i64 %number.wide, i64 %far.address)
   br label %put
 put:
-  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.bad ], [ 0, %far.bad ], [ %size, %far.in ]
+  %moved = phi i32 [ 0, %size.bad ], [ 0, %size.good ], [ 0, %near.bad ], [ 0, %far.bad ], [ %size, %far.good ]
   %item = call ptr @append_bulk(ptr %env, ptr %queue)
   %committed.at = getelementptr i32, ptr %committed.all, i64 %number.wide
   %group = load i32, ptr %committed.at
@@ -375,7 +380,7 @@ done:
 return:
   ret void
 }}
-""", (APPEND, WATCH, FAULT), (CTTZ,))  # fmt: skip
+""", (APPEND, WATCH, NO_RECORD, FAULT), (CTTZ,))  # fmt: skip
 
 COMMIT = Function("commit_bulk", f"""
 define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{

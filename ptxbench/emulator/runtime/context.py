@@ -24,7 +24,8 @@ POISON = 0xFF
 # Kinds of fault, as stored in FAULT_KIND.
 (
     OUT_OF_BOUNDS, MISALIGNED, DEADLOCK, OUT_OF_FUEL, TRAPPED, NO_BARRIER, MISUSED, STACK_OVERFLOW, NO_FUNCTION,
-) = range(1, 10)  # fmt: skip
+    CLASHED,
+) = range(1, 11)  # fmt: skip
 
 # One thread's context: i64 slots, by index.
 (
@@ -35,8 +36,9 @@ POISON = 0xFF
     TIME_OF_BARRIER, TIME_OF_WARP, SHADOW, LOCAL_SHADOW, FINDINGS, FINDING_COUNT, FLAGS, THREADS,
     CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
     YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, PATTERNS, FIRST_SHADOW, SHADOW_STRIDE, FIRST_LOCAL_SHADOW,
-    LOCAL_SHADOW_STRIDE, BY_TURNS, ENV_SLOTS,
-) = range(68)  # fmt: skip
+    LOCAL_SHADOW_STRIDE, BY_TURNS, LAUNCH, RECORD_OWNERS, RECORD_USES, RECORD_PAGES, BUFFER_USES, CLASH_SITE, CLASH_AT,
+    CLASH_CTA, CLASH_USE, STOP_AT_CLASH, ENV_SLOTS,
+) = range(78)  # fmt: skip
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152
@@ -58,9 +60,9 @@ CTA_RANK, CTA_LIVE, CTA_EXITED, CTA_OPEN, CTA_IDLE, CTA_START, CTA_BARRIER, CTA_
 BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BARRIER_BYTES = 0, 4, 8, 12, 16, 32
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 
-# One memory site: i64 slots, by index. The last two remember the buffer last hit: its first address, and at how many
-# addresses in it an access may start (0: none was hit yet).
-REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, SITE_SLOTS = range(7)
+# One memory site: i64 slots, by index. CACHED_LOW and CACHED_SPAN remember the buffer last hit: its first address, and
+# at how many addresses in it an access may start (0: none was hit yet). USE and RECORDED: see records.py.
+REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, USE, RECORDED, SITE_SLOTS = range(9)
 PATTERN_SCALE = 4
 """Bytes of remembered pattern for each byte of a site: a vector of 32 i32 and what came of it (counting.py)."""
 

@@ -13,6 +13,7 @@ from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, Funct
 from ptxbench.emulator.runtime.counting import SECTORS_OF, count_sectors
 from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
+from ptxbench.emulator.runtime.records import LOAD, planned
 from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
 from ptxbench.emulator.types import LANES
 
@@ -47,8 +48,19 @@ def touch_shared(size: int) -> Function:
     return Function(f"touch_shared_{size}", text, SHARED_SPACE.needs, (CTPOP,))
 
 
-def touch_global(size: int) -> Function:
-    """`touch_global_SIZE(addresses, counts, mask, env, site)`: the same for loads of up to SIZE bytes."""
+def touch_global(size: int, *, recorded: bool = False) -> Function:
+    """`touch_global_SIZE(addresses, counts, mask, env, site)`: the same for loads of up to SIZE bytes.
+
+    `recorded`: with the records of global memory (records.py), as if each lane loaded SIZE bytes.
+    """
+    record = f"""%recorded.at = getelementptr i64, ptr %site, i64 {at.RECORDED}
+  %recorded = load i64, ptr %recorded.at
+  %unrecorded = icmp eq i64 %recorded, 0
+  br i1 %unrecorded, label %onward, label %record
+record:
+  call void @record_lanes_{LOAD}({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)
+  br label %onward
+onward:"""
     text = f"""
 define internal i32 @touch_global_{size}({V64} %a, {V32} %counts, i32 %wanted, ptr %env, ptr %site) noinline {{
 entry:
@@ -107,6 +119,7 @@ resolved:
   br i1 %lost, label %nothing, label %go
 go:
   %mask = phi i32 [ %asked, %check ], [ %good, %resolved ]
+  {record if recorded else ""}
   %full = icmp eq i32 %mask, -1
   {bump(at.REQUESTS, "1")}
   %lanes = call i32 @llvm.ctpop.i32(i32 %mask)
@@ -123,7 +136,8 @@ go:
 }}
 """
     add = f"declare i32 @llvm.vector.reduce.add.v{LANES}i32({V32})"
-    return Function(f"touch_global_{size}", text, (RESOLVE_GLOBAL, SECTORS_OF, FAULT), (CTPOP, CTTZ, add))
+    needs = (RESOLVE_GLOBAL, SECTORS_OF, FAULT, *(planned(LOAD, size)[:1] if recorded else ()))
+    return Function(f"touch_global_{size}", text, needs, (CTPOP, CTTZ, add))
 
 
 SETTLE = Function(
@@ -338,9 +352,9 @@ done:
 """, (FINISH,))  # fmt: skip
 
 
-def copy(size: int) -> Function:
+def copy(size: int, *, recorded: bool = False) -> Function:
     """`copy_SIZE(targets, sources, counts, mask, env, load site, store site, copy site)`: issue a cp.async."""
-    loads, stores = touch_global(size), touch_shared(size)
+    loads, stores = touch_global(size, recorded=recorded), touch_shared(size)
     text = f"""
 define internal void @copy_{size}({V32} %targets, {V64} %sources, {V32} %asked, i32 %mask, ptr %env, ptr %site.load,
                                   ptr %site.store, ptr %site) noinline {{

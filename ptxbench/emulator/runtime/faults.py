@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime.context import (
     BUFFER_COUNT,
+    BUFFER_USES,
     BUFFERS,
     CACHED_LOW,
     CACHED_SPAN,
@@ -20,7 +21,9 @@ from ptxbench.emulator.runtime.context import (
     LOCAL_BYTES,
     MISALIGNED,
     OUT_OF_BOUNDS,
+    RECORDED,
     SHARED_BYTES,
+    USE,
     V32,
     V64,
     WARP,
@@ -70,6 +73,10 @@ entry:
   store {V64} %a, ptr %lanes
   {slot("buffers", BUFFERS, "ptr")}
   {slot("count", BUFFER_COUNT)}
+  {slot("buffer.uses", BUFFER_USES, "ptr")}
+  %use.at = getelementptr i64, ptr %site, i64 {USE}
+  %use = load i64, ptr %use.at
+  %recorded.at = getelementptr i64, ptr %site, i64 {RECORDED}
   %low = sub i64 %size, 1
   br label %next
 next:
@@ -122,6 +129,16 @@ found:
   %span = add i64 %last, 1
   %cache.span = getelementptr i64, ptr %site, i64 {CACHED_SPAN}
   store i64 %span, ptr %cache.span
+  ; How the buffer is used, and whether that is to be recorded (records.py: MARKED, USED).
+  %marked.at = getelementptr i64, ptr %buffer.uses, i64 %entry.index
+  %marked = load i64, ptr %marked.at
+  %recorded.old = load i64, ptr %recorded.at
+  %recorded = or i64 %recorded.old, %marked
+  store i64 %recorded, ptr %recorded.at
+  %used.at = getelementptr i64, ptr %marked.at, i64 1
+  %used.old = load i64, ptr %used.at
+  %used = or i64 %used.old, %use
+  store i64 %used, ptr %used.at
   br label %next
 done:
   ret i32 %good

@@ -31,6 +31,7 @@ from ptxbench.emulator.runtime.context import (
     SHARED,
     SHARED_BYTES,
     SHARED_WINDOW,
+    SITE_SLOTS,
     TIME,
     TIME_OF_BARRIER,
     TIME_OF_START,
@@ -445,7 +446,7 @@ def watch_generic(kind: str, element_bytes: int, count: int, parts: tuple[Functi
   %{p}.a = trunc {V64} %{p}.offset to {V32}
   %{p}.site = getelementptr i64, ptr %site, i64 {{SITE_SLOTS}}
   call void @{part.name}({V32} %{p}.a, i32 %{p}.mask, ptr %env, ptr %{p}.site{values})""".replace(
-            "{SITE_SLOTS}", str(6 * position)
+            "{SITE_SLOTS}", str(SITE_SLOTS * position)
         )
     name = f"watch_{kind}_generic_{element_bytes}_{count}"
     text = f"""

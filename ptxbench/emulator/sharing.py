@@ -1,0 +1,108 @@
+"""Which CTAs touched which bytes of global memory, on the host's side: see runtime/records.py.
+
+Each host thread has records of its own, so that it can write them without regard to the others. What CTAs of one
+thread did to each other's bytes is noticed as it happens; what those of different threads did, after the launch.
+"""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.runtime import context, records
+
+PAGES_AT_ONCE = 1024
+"""Pages of records that are compared at once: 1 MB of owners, and 4 MB of uses at the most."""
+MIXED = tuple(
+    records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CLASHES.items() for other in others
+    if use != other
+)  # fmt: skip
+"""Two uses that clash, as bits: a buffer that sees both is one whose loads and updates must be recorded."""
+
+
+class Records:
+    """One host thread's records, kept from launch to launch. Lines that no CTA touches cost no memory."""
+
+    def __init__(self) -> None:
+        # Apart, so that what an owner's place holds was always written as one.
+        self.all_owners = zeroed(0)
+        self.all_uses = zeroed(0)
+
+    def prepare(self, arena_bytes: int, shift: int) -> None:
+        """Have a record for each line of the arena, none of its pages touched; `shift`: of the kernel's granule."""
+        lines = (arena_bytes >> shift) // records.LINE + 1
+        pages = lines // records.PAGE + 1
+        lines = pages * records.PAGE
+        if lines * records.OWNER_BYTES > self.all_owners.size:
+            self.all_owners = zeroed(lines * records.OWNER_BYTES)
+            self.all_uses = zeroed(lines * records.USES_BYTES)
+        self.owners = self.all_owners[: lines * records.OWNER_BYTES].view(np.uint64)
+        self.uses = self.all_uses[: lines * records.USES_BYTES].view(np.uint32).reshape(-1, 2, 4)
+        self.pages = np.zeros(pages, np.uint8)
+
+    def settings(self, shift: int) -> dict[int, int]:
+        """The context's slots: where the record of the line at address 0 would be."""
+        first = context.GLOBAL_BASE >> shift + records.LINE.bit_length() - 1
+        return {
+            context.RECORD_OWNERS: self.owners.ctypes.data - first * records.OWNER_BYTES,
+            context.RECORD_USES: self.uses.ctypes.data - first * records.USES_BYTES,
+            context.RECORD_PAGES: self.pages.ctypes.data - first // records.PAGE,
+        }
+
+    def touched(self, pages: NDArray[np.int64], tag: int) -> NDArray[np.bool]:
+        """Which lines of these pages the launch `tag` touched: shape (pages, PAGE)."""
+        owners: NDArray[np.uint64] = self.owners.reshape(-1, records.PAGE)[pages]
+        return owners >= 2 * tag
+
+    def used(self, lines: NDArray[np.int64], tag: int) -> NDArray[np.uint32]:
+        """The granules of these lines that the launch `tag` used, by use: shape (3, lines)."""
+        owners = self.owners[lines]
+        both: NDArray[np.uint32] = self.uses[lines]
+        uses: NDArray[np.uint32] = (both[:, 0] | both[:, 1])[:, : len(records.USES)]
+        uses[owners & 1 == 1] = [0xFFFFFFFF, 0, 0]  # whole lines stored to
+        uses[owners < 2 * tag] = 0
+        return uses.T
+
+
+def zeroed(size: int) -> NDArray[np.uint8]:
+    """Bytes that cost memory where they are written only."""
+    return np.frombuffer(mmap.mmap(-1, max(size, 1), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)[:size]
+
+
+def shared(threads: Sequence[Records], tag: int) -> bool:
+    """Whether CTAs of different host threads used the same bytes in the launch `tag`, one of them storing."""
+    pages = np.flatnonzero(np.sum([each.pages for each in threads], axis=0) > 1)
+    for first in range(0, pages.size, PAGES_AT_ONCE):
+        some = pages[first : first + PAGES_AT_ONCE]
+        touched = sum(each.touched(some, tag).astype(np.uint16) for each in threads)
+        page, line = np.nonzero(np.greater(touched, 1))
+        lines = some[page] * records.PAGE + line
+        before = np.zeros((len(records.USES), lines.size), np.uint32)
+        for each in threads:
+            used = each.used(lines, tag)
+            if any((use & other).any() for use, other in clashing(used, before)):
+                return True
+            before |= used
+    return False
+
+
+def clashing(
+    used: NDArray[np.uint32], before: NDArray[np.uint32]
+) -> Iterator[tuple[NDArray[np.uint32], NDArray[np.uint32]]]:
+    """The pairs of uses that may not meet."""
+    for use, others in records.CLASHES.items():
+        for other in others:
+            yield used[records.USES.index(use)], before[records.USES.index(other)]
+
+
+def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
+    """Buffers whose loads and updates should have been recorded and were not. `buffer_uses`: of each host thread,
+    shape (buffers, BUFFER_SLOTS)."""
+    uses = buffer_uses[0].copy()
+    for each in buffer_uses[1:]:
+        uses |= each
+    mixed = np.any([uses[:, records.USED] & bits == bits for bits in MIXED], axis=0)
+    return set(np.flatnonzero(mixed & (uses[:, records.MARKED] == 0)).tolist())
