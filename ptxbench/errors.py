@@ -14,6 +14,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── SignatureMismatch         the entry is not what the pair says
     ├── PtxSyntaxError            the text is not PTX
     ├── UnsupportedInstruction    valid PTX that the emulator has no entry for
+    ├── KernelTooLarge            its variables take more memory than there can be
     ├── LaunchError               arguments, grid or block that do not fit the kernel
     ├── MemoryFault               an access outside every buffer, or misaligned
     ├── KernelTrap                the kernel stopped itself: trap, or an assert that failed
@@ -90,6 +91,10 @@ class PtxSyntaxError(KernelError):
 
 class UnsupportedInstruction(KernelError):
     pass
+
+
+class KernelTooLarge(KernelError):
+    """Its message starts with "line N: "."""
 
 
 class LaunchError(KernelError):

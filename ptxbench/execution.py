@@ -236,8 +236,11 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
     bound = bind(function, arguments)
     if program.legality.refusal:
         return Outcome(program, function, launch, bound, FAULT, program.legality.refusal)
-    values = make(bound, launch.seed)
-    before = [each.array.copy() for each in values.arrays]
+    try:
+        values = make(bound, launch.seed)
+        before = [each.array.copy() for each in values.arrays]
+    except MemoryError:
+        raise UsageError("This machine has no memory for these arrays. Use smaller ones.") from None
     try:
         with located(program):
             execution = emulator.run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,10 +14,13 @@ from ptxbench.arguments.binding import Bound
 from ptxbench.arguments.elements import ElementType, quoted
 from ptxbench.arguments.notation import Argument, Parsed, Reference, Structure
 from ptxbench.emulator import Pointer
+from ptxbench.emulator.memory import available_memory
 from ptxbench.errors import UsageError, suggestion
 
 MOST_DIGITS = 9
 """Of an index."""
+COPIES = 3
+"""Of each array: as it was, as it is afterwards, and as the kernel sees it."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,24 @@ class Place:
 
 
 def make(bound: Sequence[Bound], seed: int) -> Values:
-    """New values. Raises UsageError for a file that cannot be taken, and for an address of what is not there."""
+    """New values.
+
+    Raises UsageError for a file that cannot be taken, for an address of what is not there, and for arrays that this
+    machine has no memory for.
+    """
+    needed, free = COPIES * sum(array_bytes(each.argument) for each in bound), available_memory()
+    if needed > free:
+        raise UsageError(f"The arrays take {needed / 1e9:.1f} GB; {free / 1e9:.1f} GB are free. Use smaller ones.")
     return Maker(bound, seed).make()
+
+
+def array_bytes(argument: Parsed) -> int:
+    """The bytes of an argument's arrays, those of files left out."""
+    if isinstance(argument, Structure):
+        return sum(map(array_bytes, argument.members))
+    if not isinstance(argument, Argument) or argument.type is None or argument.shape is None:
+        return 0
+    return math.prod(argument.shape) * argument.type.dtype.itemsize
 
 
 def names(bound: Sequence[Bound]) -> list[str]:

@@ -125,7 +125,7 @@ def command(
 def extent(text: str, option: str) -> tuple[int, int, int]:
     """`64`, `8,8` or `8,8,2` as three numbers."""
     parts = re.split(r"[,x]", text)
-    if not 1 <= len(parts) <= 3 or not all(re.fullmatch(r"\d+", part) and int(part) for part in parts):
+    if not 1 <= len(parts) <= 3 or not all(re.fullmatch(r"0*[1-9]\d{0,17}", part, re.A) for part in parts):
         raise UsageError(f"{option} is '{text}'; write one to three whole numbers of at least 1, such as 64 or 16,16.")
     x, y, z = (*map(int, parts), 1, 1)[:3]
     return x, y, z
@@ -135,7 +135,7 @@ def line_count(text: str) -> int | None:
     """None for all."""
     if text == "all":
         return None
-    if not re.fullmatch(r"\d+", text):
+    if not re.fullmatch(r"\d{1,18}", text, re.A):
         raise UsageError(f"--lines is '{text}'; write a number, or all.")
     return int(text)
 

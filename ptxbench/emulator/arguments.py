@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator.limits import MAX_SHARED_BYTES
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
-from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.emulator.syntax import Function, Module, Variable
+from ptxbench.emulator.variables import lay_out_shared
 from ptxbench.errors import LaunchError
 
 POINTER_BYTES = 8
 MAX_THREADS = 1024
 MAX_GRID = (2**31 - 1, 65535, 65535)
-MAX_SHARED_BYTES = 227 * 1024
-"""The most that a CTA can have on any GPU so far (sm_90, sm_100)."""
 
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
@@ -30,7 +30,11 @@ def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
 
 
 def check_launch(
-    function: Function, grid: tuple[int, int, int], block: tuple[int, int, int], dynamic_shared_bytes: int
+    module: Module,
+    function: Function,
+    grid: tuple[int, int, int],
+    block: tuple[int, int, int],
+    dynamic_shared_bytes: int,
 ) -> None:
     """Limits of every GPU, and what the entry's directives ask for. (PTX ISA, "Performance-Tuning Directives".)"""
     threads = block[0] * block[1] * block[2]
@@ -45,7 +49,9 @@ def check_launch(
     if most and threads > math.prod(most):
         limit = math.prod(most)
         raise LaunchError(f"'{function.name}' takes blocks of {limit} threads at most (.maxntid); this has {threads}.")
-    shared = sum(v.size_bytes for v in function.variables.values() if v.space == "shared") + dynamic_shared_bytes
+    if dynamic_shared_bytes < 0:
+        raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more.")
+    shared = lay_out_shared(module, function)[1] + dynamic_shared_bytes
     if shared > MAX_SHARED_BYTES:
         raise LaunchError(
             f"'{function.name}' asks for {shared} bytes of shared memory; the most is {MAX_SHARED_BYTES}."

@@ -43,8 +43,9 @@ class Held:
 
 @dataclass(frozen=True)
 class Image:
-    """`contents`: offset in the arena and bytes of each buffer that has a content: the module's variables first, in
-    the order of `variables`, the arrays last, in the order of `arrays`. `params`: the parameters' bytes.
+    """`contents`: offset in the arena and bytes, in the order in which they are put there: the module's variables (as
+    `variables`), what their initialisers give, the parameters where the kernel takes their address, and the arrays (as
+    `arrays`). `params`: the parameters' bytes.
     """
 
     layout: memory.Layout
@@ -114,11 +115,17 @@ def build(
     encoded = tuple(Held(name, array, encode(array, address_of)) for name, array in arrays)
     earlier = {} if kept is None else kept
     named = {**module_addresses, **function_addresses(module)}
-    initial = [earlier.get(each.name) or initial_bytes(each, named) for each in variables]
+    starting, initialised = [], []
+    for variable, buffer in zip(variables, held, strict=False):
+        left = earlier.get(variable.name)
+        starting.append((buffer.offset, memory.zeros(buffer.size) if left is None else np.frombuffer(left, np.uint8)))
+        if left is None and variable.initial:
+            initialised.append((buffer.offset, np.frombuffer(initial_bytes(variable, named), np.uint8)))
     if parameters is not None:
-        initial.append(params)
+        initialised.append((held[-1].offset, np.frombuffer(params, np.uint8)))
     contents = (
-        *((buffer.offset, np.frombuffer(content, np.uint8)) for buffer, content in zip(held, initial, strict=True)),
+        *starting,
+        *initialised,
         *((addresses[id(each.array)] - context.GLOBAL_BASE, as_bytes(each.encoded)) for each in encoded),
     )
     return Image(layout, contents, params, tuple(variable.name for variable in variables), encoded)

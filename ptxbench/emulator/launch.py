@@ -13,6 +13,7 @@ from ptxbench.emulator.arguments import check_launch, extent
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, Finding
 from ptxbench.emulator.image import build
+from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, Job
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import emulator_process
@@ -21,6 +22,11 @@ from ptxbench.emulator.syntax import Module
 
 FUEL = 1 << 27
 """Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
+
+MOST_FUEL = (1 << 62) - 1
+"""What a counter of 64 bits holds with room to spare; nothing runs so long."""
+MOST_THREADS = 256
+"""Of the host: each needs memory for its CTA, and no more than one a core runs at a time."""
 
 
 @dataclass(frozen=True)
@@ -77,13 +83,14 @@ def run(
     where their initialisers are not to count; holds afterwards what this launch leaves. `ctas`: another order of the
     CTAs, which a kernel may mind only if its CTAs wait for each other.
 
-    Raises PtxSyntaxError, UnsupportedInstruction, LaunchError, MemoryFault (not if sanitised), KernelTrap,
-    Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
+    Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
+    KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
     """
     module = parsed(ptx)
     function = choose(module, entry)
     extent_grid, extent_block = extent(grid, "grid"), extent(block, "block")
-    check_launch(function, extent_grid, extent_block, dynamic_shared_bytes)
+    check_variables(module, function)
+    check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     image = build(module, function, args, placement, kept)
     job = Job(
         ptx,
@@ -94,8 +101,8 @@ def run(
         tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
         image.layout.size,
         dynamic_shared_bytes,
-        threads or usable_cores(),
-        FUEL if fuel is None else fuel,
+        min(threads or usable_cores(), MOST_THREADS),
+        min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain",
         ctas=ctas,
@@ -111,7 +118,7 @@ def run(
         shared_bytes = answer.translation.shared_bytes + dynamic_shared_bytes
         describer = Describer(answer.translation, image.layout.buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
-        notes = sanitizer_notes(answer, totals)
+        notes = sanitizer_notes(answer, totals, image)
         if not findings and not any(note.startswith("second schedule") for note in notes):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)

@@ -22,6 +22,9 @@ from ptxbench.errors import LaunchError
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
 
+SPARSE_BYTES = 1 << 20
+"""From this size on, zeros are pages that take no memory until they are written."""
+
 FURTHEST = 512
 """Times ALIGNMENT, by which a drawn placement moves a buffer at the most."""
 
@@ -90,6 +93,16 @@ def lay_out(
     return Layout(tuple(buffers), tuple(addresses), max(offset, mmap.PAGESIZE))
 
 
+def zeros(size: int) -> Bytes:
+    """`size` zeros that take no memory; read-only."""
+    return np.broadcast_to(np.zeros(1, np.uint8), size)
+
+
+def is_zeros(content: Bytes) -> bool:
+    """Whether `content` is what `zeros` gave."""
+    return content.strides == (0,)
+
+
 class Arena:
     """Memory that this process and the emulator's see at once; it grows as launches need it."""
 
@@ -108,11 +121,14 @@ class Arena:
         if size <= self.size:
             return
         if size > available_memory():
-            free = available_memory() / 1e9
-            raise LaunchError(f"The arguments take {size / 1e9:.1f} GB; {free:.1f} GB are free. Use a smaller size.")
-        os.ftruncate(self.handle, size)
+            raise LaunchError(too_large(size))
         self.unmap()
-        self.map = mmap.mmap(self.handle, size)
+        try:
+            os.ftruncate(self.handle, size)
+            self.map = mmap.mmap(self.handle, size)
+        except (OSError, ValueError, OverflowError):
+            self.size = 0
+            raise LaunchError(too_large(size)) from None
         self.size = size
 
     def unmap(self) -> None:
@@ -127,18 +143,54 @@ class Arena:
         assert self.map is not None
         return np.frombuffer(self.map, np.uint8, size, offset)
 
+    def put(self, offset: int, content: Bytes) -> Bytes:
+        """Copy `content` to `offset`, and give the view of it there."""
+        view = self.bytes(offset, content.size)
+        if is_zeros(content) and content.size >= SPARSE_BYTES and hasattr(mmap, "MADV_REMOVE"):
+            assert self.map is not None
+            start = -(-offset // mmap.PAGESIZE) * mmap.PAGESIZE
+            end = (offset + content.size) // mmap.PAGESIZE * mmap.PAGESIZE
+            self.map.madvise(mmap.MADV_REMOVE, start, end - start)  # gives the pages back: they read as 0 from now on
+            view[: start - offset] = 0
+            view[end - offset :] = 0
+        else:
+            view[:] = content
+        return view
+
     def close(self) -> None:
         self.unmap()
         os.close(self.handle)
 
 
+def too_large(size: int) -> str:
+    """That a launch takes more memory than there is."""
+    return (
+        f"The arrays and variables take {size / 1e9:.1f} GB; {available_memory() / 1e9:.1f} GB are free. Use a smaller "
+        f"size."
+    )
+
+
 def available_memory() -> int:
-    """Bytes of memory that are free, or of the whole machine where the system does not tell."""
+    """Bytes of memory that are free for this process, as far as the system tells."""
     try:
         lines = Path("/proc/meminfo").read_text().splitlines()
-        return next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
+        free = next(1024 * int(line.split()[1]) for line in lines if line.startswith("MemAvailable"))
     except (OSError, StopIteration):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        free = min(free, available_in_container(Path("/sys/fs/cgroup")))
+    return free
+
+
+def available_in_container(group: Path) -> int:
+    """Bytes that a control group leaves free; files that are only cached are given up when memory is needed.
+
+    Raises OSError or ValueError where there is no limit.
+    """
+    limit, used = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+    lines = (group / "memory.stat").read_text().splitlines()
+    stat = {name: int(number) for name, number in map(str.split, lines)}
+    return max(limit - used + stat["file"] - stat["shmem"], 0)
 
 
 def place(buffers: Sequence[Buffer], address: int) -> str:

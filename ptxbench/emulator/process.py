@@ -35,11 +35,9 @@ class Process:
     def perform(self, job: Job, contents: Sequence[tuple[int, Bytes]]) -> tuple[Answer, list[Bytes]]:
         """Put `contents` at their offsets of the arena and run `job`; its answer, and views of what lies there now."""
         self.arena.reserve(job.arena_bytes)
-        views = [self.arena.bytes(offset, content.size) for offset, content in contents]
         answer: Answer | Again | Failure = Again()
         while isinstance(answer, Again):
-            for view, (_, content) in zip(views, contents, strict=True):
-                view[:] = content
+            views = [self.arena.put(offset, content) for offset, content in contents]
             answer = self.ask(job)
         if isinstance(answer, Failure):
             raise getattr(errors, answer.name)(answer.message)

@@ -20,8 +20,11 @@ from ptxbench.emulator.runtime import context
 MOST_RESCHEDULED = 5_000_000
 """Thread instructions up to which a sanitised launch is run again with the adversarial schedule."""
 
+MOST_COMPARED_BYTES = 1 << 30
+"""Of arrays and variables, up to which the same: what both runs leave is compared."""
 
-def sanitizer_notes(answer: Answer, totals: Mapping[str, float]) -> tuple[str, ...]:
+
+def sanitizer_notes(answer: Answer, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
     """Which checks were not made."""
     notes = []
     if obstacle := answer.translation.race_obstacle:
@@ -31,6 +34,10 @@ def sanitizer_notes(answer: Answer, totals: Mapping[str, float]) -> tuple[str, .
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:
         notes.append(
             f"second schedule left out: more than {MOST_RESCHEDULED:,} thread instructions; use a smaller size"
+        )
+    elif image.layout.size > MOST_COMPARED_BYTES:
+        notes.append(
+            f"second schedule left out: more than {MOST_COMPARED_BYTES >> 20:,} MiB to compare; use a smaller size"
         )
     return tuple(notes)
 
@@ -60,4 +67,4 @@ def reschedule(job: Job, image: Image, results: Sequence[Bytes]) -> tuple[Findin
     if answer.fault is not None:
         fault = explain(answer, answer.fault, image.layout, job)
         found.append(Finding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))

@@ -82,7 +82,7 @@ def module_variables(module: Module) -> list[Variable]:
 
 
 def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
-    """What the variable holds when a launch starts: its initialiser, then zeros. (PTX ISA, "Initializers".)
+    """The bytes of the variable's initialiser; what they do not reach is zero. (PTX ISA, "Initializers".)
 
     `addresses`: of the module's variables and functions.
     """
@@ -102,4 +102,4 @@ def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
         packed += (number & (1 << 8 * size) - 1).to_bytes(size, "little")
     if len(packed) > variable.size_bytes:
         raise syntax_error(variable.line, f"'{variable.name}' has more initial values than elements.")
-    return bytes(packed.ljust(variable.size_bytes, b"\0"))
+    return bytes(packed)

@@ -38,7 +38,7 @@ def test_every_error_of_a_launch_is_explained():
     table = TEXT.partition("## When something is wrong")[2].partition("## Limits")[0]
     own = {
         "PtxSyntaxError", "UnsupportedInstruction", "LaunchError", "MemoryFault", "Deadlock", "FuelExhausted",
-        "KernelTrap", "EmulatorCrash",
+        "KernelTrap", "KernelTooLarge", "EmulatorCrash",
     }  # fmt: skip
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.M)) == own
     for name in own:

@@ -341,7 +341,9 @@ def test_a_kernel_that_requires_a_block_gets_no_other():
 
 def test_more_memory_than_there_is_is_refused():
     huge = np.lib.stride_tricks.as_strided(np.zeros(1, np.uint8), (1 << 46,), (1,), writeable=True)
-    with pytest.raises(LaunchError, match=r"The arguments take 70368\.7 GB; .* GB are free\. Use a smaller size\."):
+    with pytest.raises(
+        LaunchError, match=r"The arrays and variables take 70368\.7 GB; .* GB are free\. Use a smaller size\."
+    ):
         launch(args=[huge, *GOOD[1:]])
 
 

@@ -1,0 +1,119 @@
+"""What a kernel and a launch may ask for: a sentence before anything is made of what is too large."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.emulator import memory
+from ptxbench.errors import KernelTooLarge, LaunchError
+from tests.emulator.harness import HEADER
+
+
+def kernel(variables="", body="", params=""):
+    return f"{HEADER}{variables}\n.visible .entry k({params})\n{{\n{body}\nret;\n}}\n"
+
+
+def launch(text, *args, **options):
+    return emulator.run(text, grid=1, block=1, args=list(args), **options)
+
+
+MANY = "[2]" * 60
+
+# the kernel, the whole sentence
+TOO_LARGE = [
+    (kernel(".global .b8 g[17179869184];"),
+     "line 4: 'g' takes 17,179,869,184 bytes of global and constant memory; the most is 4,294,967,296."),
+    (kernel(f".global .u32 g{MANY};"),
+     "line 4: 'g' takes 4,611,686,018,427,387,904 bytes of global and constant memory; the most is 4,294,967,296."),
+    (kernel(".global .b8 a[4000000000];\n.const .b8 b[300000000];"),
+     "line 4: 'a' takes 4,000,000,000 bytes of global and constant memory, which makes 4,300,000,000 with the others; "
+     "the most is 4,294,967,296."),
+    (kernel(body=".local .b8 s[100000000];"),
+     "line 7: 's' takes 100,000,000 bytes of local memory for each thread; the most is 524,288."),
+    (kernel(".func f()\n{\n.local .b8 s[600000];\nret;\n}"),
+     "line 6: 's' takes 600,000 bytes of local memory for each thread; the most is 524,288."),
+    (kernel(".shared .b8 s[232449];"), "line 4: 's' takes 232,449 bytes of shared memory; the most is 232,448."),
+    (kernel(".shared .b8 s[200000];", ".shared .b8 t[50000];"),
+     "line 4: 's' takes 200,000 bytes of shared memory, which makes 250,000 with the others; the most is 232,448."),
+    (kernel(params=".param .b8 p[40000]"), "line 5: 'p' takes 40,000 bytes of parameters; the most is 32,764."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sentence"), TOO_LARGE, ids=[row[1][:50] for row in TOO_LARGE])
+def test_variables_that_are_too_large_are_refused(text, sentence):
+    with pytest.raises(KernelTooLarge) as raised:
+        launch(text, *([np.void(bytes(40000))] if "p[" in text else []))
+    assert str(raised.value) == sentence
+
+
+SHARED = kernel(".shared .b8 s[200000];")
+
+
+def test_shared_memory_of_the_module_and_of_the_launch_count_together():
+    launch(SHARED, dynamic_shared_bytes=32_448)
+    with pytest.raises(LaunchError, match="asks for 232449 bytes of shared memory; the most is 232448"):
+        launch(SHARED, dynamic_shared_bytes=32_449)
+    with pytest.raises(LaunchError, match="-1 bytes of dynamic shared memory; expected 0 or more"):
+        launch(SHARED, dynamic_shared_bytes=-1)
+
+
+PEEK = kernel(
+    ".global .b8 large[1500000000];\n.global .u32 given[300000] = {1, 2, 3};",
+    """
+    .reg .u64 %large, %given, %out, %x;
+    .reg .u32 %y;
+    mov.u64 %large, large;
+    ld.global.u64 %x, [%large+1200000000];
+    st.global.u64 [%large+1200000000], %large;
+    ld.param.u64 %out, [out];
+    st.global.u64 [%out], %x;
+    mov.u64 %given, given;
+    ld.global.u32 %y, [%given+8];
+    st.global.u32 [%out+8], %y;
+    ld.global.u32 %y, [%given+1000000];
+    st.global.u32 [%out+12], %y;
+    st.global.u32 [%given+8], 9;
+    st.global.u32 [%given+1000000], 9;
+    """,
+    ".param .u64 out",
+)
+
+
+def test_a_large_variable_starts_as_zeros_at_each_launch_and_takes_memory_where_it_is_written(monkeypatch):
+    copied = []
+    original = memory.Arena.put
+
+    def put(arena, offset, content):
+        copied.append(0 if memory.is_zeros(content) else content.size)
+        return original(arena, offset, content)
+
+    monkeypatch.setattr(memory.Arena, "put", put)
+    for _ in range(2):
+        out = np.full(4, 7, np.uint32)
+        launch(PEEK, out)
+        assert out.tolist() == [0, 0, 3, 0]
+    assert max(copied) < 100
+
+
+def test_more_than_there_is_memory_for_is_compared_with_no_second_schedule():
+    execution = launch(PEEK, np.zeros(4, np.uint32), sanitize=True)
+    assert "second schedule left out: more than 1,024 MiB to compare; use a smaller size" in execution.notes
+
+
+def test_numbers_beyond_every_counter_are_taken_as_the_most():
+    launch(SHARED, fuel=10**30, threads=10**9)
+
+
+# lines of memory.max, memory.current and of memory.stat, what is free
+CONTAINERS = [
+    ("1000", "400", "file 100\nshmem 0\n", 700),
+    ("1000", "400", "anon 1\nfile 100\nshmem 100\n", 600),
+    ("1000", "1400", "file 0\nshmem 0\n", 0),
+]
+
+
+@pytest.mark.parametrize(("limit", "used", "stat", "free"), CONTAINERS)
+def test_a_container_leaves_what_its_limit_says(tmp_path, limit, used, stat, free):
+    for name, text in (("max", limit), ("current", used), ("stat", stat)):
+        (tmp_path / f"memory.{name}").write_text(text)
+    assert memory.available_in_container(tmp_path) == free
