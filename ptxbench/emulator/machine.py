@@ -94,6 +94,8 @@ class Machine:
     """Whether some of them are bulk copies."""
     pends: bool = False
     sanitize: bool = False
+    calls: bool = False
+    """Whether there are .param variables of calls."""
     stack: CallStack | None = None
     """The lanes' call stacks, where the kernel has some."""
     watches: set[tuple[str, str, int, int]] = field(default_factory=set)
@@ -113,8 +115,9 @@ class Machine:
         if isinstance(address, ParamAddress):
             return self.load_param(space, address, type, count)
         known = address.type.bits == 32 or (address.constant is not None and address.constant < context.GLOBAL_BASE)
-        if space == "param" and not known:
-            space = "global"  # the address of a kernel's parameter, not a call's own variable
+        if space == "param" and not known:  # the address of a kernel's parameter, or of a call's own variable
+            space = "generic" if self.calls else "global"
+            address = self.generic_parameter(address) if self.calls else address
         named, space = space, STORED_IN.get(space, space)
         chosen = (
             access.load_generic(type.bytes, count, recorded=self.parallel)
@@ -132,6 +135,12 @@ class Machine:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
+
+    def generic_parameter(self, address: Value) -> Value:
+        """The generic address of a parameter: those of calls lie in local memory, those of the kernel in the arena."""
+        e, wide = self.e, self.e.as_type(address, U64)
+        local = e.compare("lt", wide, e.constant(1 << 32, U64))
+        return e.select(local, e.add(wide, e.constant(context.LOCAL_WINDOW, U64)), wide)
 
     def load_param(self, space: str, address: ParamAddress, type: Type, count: int) -> tuple[Value, ...]:
         if space != "param":

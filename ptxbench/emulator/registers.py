@@ -88,6 +88,7 @@ class Registers:
             for each in module.variables.values()
             if each.space == "const"
         ]
+        self.machine.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
         self.clocked = any(reads_clock(step.instruction) for step in self.steps)
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}

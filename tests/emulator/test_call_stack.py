@@ -274,6 +274,31 @@ def test_an_aligned_variable_of_a_function_is_aligned_at_every_depth():
     assert run(function, "call (%v), f, (5);", 1)[0] == [0]
 
 
+@pytest.mark.parametrize(
+    "load",
+    [
+        "ld.param.b32 %v, [%x];",
+        "ld.param::func.b32 %v, [%x];",
+        "ld.local.b32 %v, [%x];",
+        "cvta.local.u64 %x, %x; ld.b32 %v, [%x];",
+        "cvta.param.u64 %x, %x; ld.b32 %v, [%x];",
+        "cvta.param.u64 %x, %x; cvta.to.param.u64 %x, %x; ld.param.b32 %v, [%x];",
+    ],
+)
+def test_a_parameter_of_a_function_has_an_address(load):
+    """In the same function inlined (f) and called (g, through a register)."""
+    body = "(.param .b32 a) {{ .reg .b64 %x; .reg .b32 %v; mov.b64 %x, a; bra.uni NEXT; NEXT: {} {} }}\n"
+    functions = "".join(
+        f".func (.param .b32 r) {name}{body.format(load, 'st.param.b32 [r], %v; ret;')}" for name in "fg"
+    )
+    call = """
+    shape: .callprototype (.param .b32 _) _ (.param .b32 _);
+    { .param .b32 p; .param .b32 q; st.param.b32 [p], %i; call (q), f, (p); ld.param.b32 %v, [q]; mov.u64 %f, g;
+      st.param.b32 [p], %v; call (q), %f, (p), shape; ld.param.b32 %v, [q]; }
+    """
+    assert run(functions, call)[0] == list(range(40))
+
+
 def test_barriers_and_shuffles_inside_a_recursive_function_meet():
     function = """
     .func (.reg .u32 r) f(.reg .u32 a)

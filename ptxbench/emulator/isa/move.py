@@ -41,7 +41,13 @@ def mov_vector(machine, a, vector):
     return machine.all_of(a, int(vector[1:]))
 
 
-SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param", "param::entry")
+SPACES_OF_ADDRESSES = ("global", "const", "shared", "shared::cta", "shared::cluster", "local", "param::entry")
+
+
+@instruction("cvta.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
+def cvta_param(machine, a):
+    """Of a function's parameter, which lies in local memory, and of a kernel's."""
+    return machine.generic_parameter(a)
 
 
 @instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
@@ -55,6 +61,11 @@ def cvta(e, a, space):
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
 def cvta_to(e, a, space):
     return e.sub(a, e.constant(window(space), a.type))
+
+
+@instruction("cvta.to.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
+def cvta_to_param(e, a):
+    return e.select(in_window(e, a, "local"), e.sub(a, e.constant(window("local"), a.type)), a)
 
 
 def window(space):
