@@ -220,6 +220,8 @@ class Outcome:
     order: str = ""
     notes: tuple[str, ...] = ()
     """What the reader must know to judge the result: checks that were not made, arithmetic that is a model."""
+    unchecked: tuple[str, ...] = ()
+    """The notes that are checks that were not made."""
 
     @property
     def block(self) -> tuple[int, int, int]:
@@ -260,7 +262,8 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
     except KernelError as error:
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         told = type(error)(as_labelled(str(error), bound))
-        return Outcome(program, function, launch, bound, status, told, notes=tuple(legality_notes(program)))
+        unchecked = tuple(legality_notes(program))
+        return Outcome(program, function, launch, bound, status, told, notes=unchecked, unchecked=unchecked)
     arrays = tuple(
         Output(each.index, each.name, each.type, each.array, each.array.tobytes() != earlier.tobytes())
         for each, earlier in zip(values.arrays, before, strict=True)
@@ -279,6 +282,7 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         execution.printed,
         execution.order,
         (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
+        (*legality_notes(program), *execution.unchecked),
     )
 
 
@@ -404,6 +408,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
             for each in outcome.arrays
         ],
         "notes": outcome.notes,
+        "unchecked": outcome.unchecked,
         "printed": outcome.printed,
         "order": outcome.order or None,
         "counters": plain(outcome.counters),

@@ -66,7 +66,7 @@ class How:
 class Left:
     """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
 
-    `approximate` and `models`: as `emulator.Execution` has them.
+    `approximate`, `models`, `notes` and `unchecked`: as `emulator.Execution` has them.
     """
 
     outputs: Mapping[str, Array]
@@ -76,6 +76,7 @@ class Left:
     notes: tuple[str, ...]
     approximate: Mapping[str, int]
     models: Mapping[str, str]
+    unchecked: tuple[str, ...]
 
 
 def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
@@ -126,4 +127,5 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         execution.notes,
         execution.approximate,
         execution.models,
+        execution.unchecked,
     )

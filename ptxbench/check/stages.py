@@ -206,7 +206,8 @@ class Judge:
 
     def sanitizer(self) -> Told:
         found: dict[tuple[str, int | None], Finding] = {}
-        unmade: list[str] = []
+        notes: list[str] = []
+        unchecked = False
         for case in self.exam.check:
             try:
                 left = self.asking.launch(case, How(sanitize=True))
@@ -216,10 +217,12 @@ class Judge:
                 message = re.sub(r"^line \d+: ", "", each.message)
                 told = self.text.places.at("sanitizer", each.kind, f"{case.label}: {message}", each.line)
                 found.setdefault((told.code, told.line), told)
-            unmade += left.notes
-        self.notes += [f"sanitizer: {self.text.places.lines_of(each)}" for each in dict.fromkeys(unmade)]
-        partly = ", with the checks that can be made" if unmade else ""
-        return Told(f"{'clean' if not found else f'{len(found)} found'}{partly}", list(found.values()))
+            notes += left.notes
+            unchecked |= bool(left.unchecked)
+        self.notes += [f"sanitizer: {self.text.places.lines_of(each)}" for each in dict.fromkeys(notes)]
+        partly = ", but not every check was made" if unchecked else ""
+        clean = "no finding" if unchecked else "clean"
+        return Told(f"{f'{len(found)} found' if found else clean}{partly}", list(found.values()))
 
     def repeats(self) -> Told:
         return repeats(self.asking)

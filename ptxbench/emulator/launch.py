@@ -35,11 +35,12 @@ class Execution:
 
     `counters`: totals by name (docs/emulator.md). `by_line`: the same by line of the PTX, zeros left out.
     `order`: "ascending" where the result is that of CTAs which run one after the other, by rank; "any" where no order
-    of theirs would change it. `order_reason`: why "ascending".
-    `printed`: what the kernel printed with printf. `findings`: what a sanitised launch found, in the order of the
-    PTX. `notes`: which of the sanitiser's checks could not be made, and why. `approximate`: how many threads executed
-    each instruction whose result a GPU may give less exactly, by opcode; accuracy.bound(opcode) says how much.
-    `models`: how well the arithmetic of each matrix instruction that ran is known for this architecture, by opcode.
+    of theirs would change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
+    `findings`: what a sanitised launch found, in the order of the PTX. `unchecked`: the sanitiser's checks that were
+    not made, with the line and the reason. `notes`: these, and what else one must know of the findings.
+    `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
+    accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
+    known for this architecture, by opcode.
     """
 
     counters: Mapping[str, float]
@@ -50,6 +51,7 @@ class Execution:
     notes: tuple[str, ...] = ()
     approximate: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
+    unchecked: tuple[str, ...] = ()
     order_reason: str = ""
 
 
@@ -113,20 +115,20 @@ def run(
     lines = counters.by_line(answer.counters, answer.translation)
     totals = counters.total(lines, answer.phases)
     findings: tuple[Finding, ...] = ()
-    notes: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
     if sanitize:
         shared_bytes = answer.translation.shared_bytes + dynamic_shared_bytes
         describer = Describer(answer.translation, image.layout.buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
-        notes = sanitizer_notes(answer, totals, image)
-        if not findings and not any(note.startswith("second schedule") for note in notes):
+        unchecked = sanitizer_notes(answer, totals, image)
+        if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)
     reason = order_reason(answer, image.layout, extent_grid)
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)
     order = "ascending" if reason else "any"
-    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models, reason)
+    return Execution(totals, lines, order, answer.printed, findings, unchecked, approximate, models, unchecked, reason)
 
 
 @functools.lru_cache(maxsize=64)

@@ -99,12 +99,11 @@ def fault(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
 
 
 def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
-    """The sanitizer's findings, each with its line; that there are none, where it looked."""
+    """The sanitizer's findings, each with its line; that there are none, where every check was made."""
     if not outcome.launch.sanitize:
         return
-    if not outcome.findings:
-        among = ", with the checks that could be made" if outcome.notes else ""
-        yield Text.assemble((MARKS[CLEAN][plain], "green"), f" The sanitizer found nothing for this input{among}.")
+    if not outcome.findings and not outcome.unchecked:
+        yield Text.assemble((MARKS[CLEAN][plain], "green"), " The sanitizer found nothing for this input.")
         yield Text()
     for each in outcome.findings:
         message = str(each.message)
@@ -114,10 +113,30 @@ def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
 
 
 def notes(outcome: Outcome) -> Iterator[RenderableType]:
-    """What the reader must know to judge the result."""
+    """What the reader must know to judge the result: first the checks that were not made."""
+    if outcome.unchecked:
+        said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
+        yield Text(f"{said}ot every check was made:", style="yellow")
+    for note in outcome.unchecked:
+        yield Text(f"- {note}.", style="yellow")
     for note in outcome.notes:
-        yield Text(f"Note: {note}.", style="yellow")
+        if note not in outcome.unchecked:
+            yield Text(f"Note: {note}.", style="yellow")
     if outcome.notes:
+        yield Text()
+
+
+def missing_checks(outcomes: Sequence[Outcome]) -> Iterator[RenderableType]:
+    """The checks that were not made of a folder's kernels, each with the kernels."""
+    kernels: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for note in outcome.unchecked:
+            kernels.setdefault(note, []).append(outcome.function.name)
+    if kernels:
+        yield Text("Not every check was made:", style="yellow")
+    for note, names in kernels.items():
+        yield Text(f"- {', '.join(names)}: {note}.", style="yellow")
+    if kernels:
         yield Text()
 
 
@@ -316,6 +335,7 @@ class FolderReport:
                     problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain), width
                 )
             yield from constrained(width, findings(outcome, plain) if outcome.findings else [])
+        yield from constrained(width, missing_checks(self.outcomes))
         for each in self.left_out:
             if each.status:
                 yield Constrain(problem(each.status, each.reason, plain), width)

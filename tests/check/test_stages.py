@@ -122,3 +122,12 @@ def test_sums_that_are_modelled_and_functions_that_are_ideal_are_noted():
     assert any("adds up by a model of sm_90" in note for note in judged(source.path, "hgemm_mma").notes)
     softmax = next(each for each in exam("softmax").found.sources if each.variant == "ptx")
     assert any(note.startswith("ex2.approx") for note in judged(softmax.path, "softmax").notes)
+
+
+def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
+    judgement = honest(
+        HONEST.replace("    mov.u32             %thread", "    activemask.b32      %step;\n    mov.u32 %thread", 1)
+    )
+    told = next(each.told for each in judgement.stages if each.stage == "sanitizer")
+    assert told == "no finding, but not every check was made"
+    assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]

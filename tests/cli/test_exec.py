@@ -245,12 +245,17 @@ NAMED_BARRIER = """
 
 def test_a_check_that_was_not_made_is_noted_and_the_kernel_not_called_clean(folder, ptxbench, execute):
     (folder / "named.ptx").write_text(NAMED_BARRIER)
-    out = " ".join(ptxbench("exec", "named.ptx", "--block", "64", "--sanitize").out.split())
-    assert "The sanitizer found nothing for this input, with the checks that could be made." in out
-    assert "Note: race check not available: line 5 uses" in out
-    status, document = execute("named.ptx", "--block", "64", "--sanitize")
-    assert status == 0
-    assert one(document)["notes"][0].startswith("race check not available: line 5")
+    arguments = ("named.ptx", "--block", "64", "--sanitize")
+    missing = "race check not available: line 5 uses bar.sync"
+    out = " ".join(ptxbench("exec", *arguments).out.split())
+    assert f"No finding, but not every check was made: - {missing}." in out
+    assert "found nothing" not in out
+    status, document = execute(*arguments)
+    assert (status, one(document)["notes"], one(document)["unchecked"]) == (0, [missing], [missing])
+    (folder / "scale.cu").unlink()
+    (folder / "scale.ptx").unlink()
+    out = " ".join(ptxbench("exec", ".", "--block", "64", "--sanitize").out.split())
+    assert f"Not every check was made: - named: {missing}." in out
 
 
 PRODUCT = """

@@ -54,7 +54,11 @@ def test_without_ptxas_a_note_says_that_it_was_not_asked(folder, ptxbench, monke
     assert kernel["notes"][0].startswith(
         "not checked whether ptxas takes this PTX: ptxas is not installed (pip install"
     )
-    assert "Note: not checked whether ptxas takes this PTX" in ptxbench("exec", "k.ptx", *ARGS).out
+    out = ptxbench("exec", "k.ptx", *ARGS).out
+    assert "Not every check was made:\n- not checked whether ptxas takes this PTX" in out
+    out = ptxbench("exec", "k.ptx", *ARGS, "--sanitize").out
+    assert "No finding, but not every check was made:\n- not checked whether ptxas takes" in out
+    assert "found nothing" not in out
 
 
 def test_a_text_ends_at_its_first_nul_as_for_the_driver(folder, ptxbench):
