@@ -222,6 +222,8 @@ class Outcome:
     """What the reader must know to judge the result: checks that were not made, arithmetic that is a model."""
     unchecked: tuple[str, ...] = ()
     """The notes that are checks that were not made."""
+    order_reason: str = ""
+    """Why the result may depend on the order of the CTAs, which then ran by rank."""
 
     @property
     def block(self) -> tuple[int, int, int]:
@@ -283,6 +285,7 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         execution.order,
         (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
         (*legality_notes(program), *execution.unchecked),
+        as_labelled(execution.order_reason, bound),
     )
 
 
@@ -411,6 +414,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "unchecked": outcome.unchecked,
         "printed": outcome.printed,
         "order": outcome.order or None,
+        "order_reason": outcome.order_reason or None,
         "counters": plain(outcome.counters),
         "lines": [
             {"line": line, "text": program.text[line].strip(), "counters": counters}

@@ -55,6 +55,7 @@ class Report:
             return
         yield from constrained(width, findings(outcome, options.ascii_only))
         yield from constrained(width, notes(outcome))
+        yield from constrained(width, order_reason(outcome))
         if outcome.printed:
             yield title("printed")
             yield Text(outcome.printed.rstrip("\n"))
@@ -137,6 +138,14 @@ def missing_checks(outcomes: Sequence[Outcome]) -> Iterator[RenderableType]:
     for note, names in kernels.items():
         yield Text(f"- {', '.join(names)}: {note}.", style="yellow")
     if kernels:
+        yield Text()
+
+
+def order_reason(outcome: Outcome) -> Iterator[RenderableType]:
+    """That the result may be another where CTAs run in another order, as they do on a GPU."""
+    if outcome.order_reason:
+        reason = outcome.program.locate(outcome.order_reason)
+        yield Text(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
         yield Text()
 
 

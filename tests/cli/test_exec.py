@@ -229,6 +229,20 @@ def test_the_sanitizer_finds_a_race(folder, ptxbench, execute):
     assert "ptx_shared_load_requests" in out, "a finding leaves the counts standing"
 
 
+def test_ctas_whose_order_matters_run_by_rank_and_the_reason_is_told(folder, ptxbench, execute):
+    (folder / "racy.ptx").write_text(RACY)
+    arguments = ("racy.ptx", "--block", "64", "--arg", "u32[64]=zeros")
+    line = next(n for n, text in enumerate(RACY.splitlines(), 1) if "st.global" in text)
+    reason = f"line {line}: st.global.u32 of CTA 1 writes byte 0 of 'out', which another CTA has written"
+    for grid, threads, order in (("2", "1", "ascending"), ("2", "2", "ascending"), ("1", "2", "any")):
+        told = one(execute(*arguments, "--grid", grid, "--threads", threads)[1])
+        assert (told["order"], told["order_reason"]) == (order, reason if order == "ascending" else None)
+    assert f"order matters: {reason.replace('line ', 'racy.ptx:')}." in " ".join(
+        ptxbench("exec", *arguments, "--grid", "2").out.split()
+    )
+    assert "order matters" not in ptxbench("exec", *arguments, "--grid", "1").out
+
+
 def test_a_clean_kernel_is_said_to_be_clean_only_where_the_sanitizer_looked(folder, ptxbench):
     sentence = "The sanitizer found nothing for this input."
     assert sentence in ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--sanitize").out
