@@ -101,8 +101,11 @@ def clashing(
 def unmarked(buffer_uses: Sequence[NDArray[np.int64]]) -> set[int]:
     """Buffers whose loads and updates should have been recorded and were not. `buffer_uses`: of each host thread,
     shape (buffers, BUFFER_SLOTS)."""
-    uses = buffer_uses[0].copy()
-    for each in buffer_uses[1:]:
-        uses |= each
-    mixed = np.any([uses[:, records.USED] & bits == bits for bits in MIXED], axis=0)
-    return set(np.flatnonzero(mixed & (uses[:, records.MARKED] == 0)).tolist())
+    found = set()
+    for index, rows in enumerate(zip(*(each.tolist() for each in buffer_uses), strict=True)):
+        uses = 0
+        for row in rows:
+            uses |= row[records.USED]
+        if not rows[0][records.MARKED] and any(uses & bits == bits for bits in MIXED):
+            found.add(index)
+    return found

@@ -13,8 +13,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -35,9 +35,24 @@ ALIVE_BYTES = 1 << 30
 """CTAs that may wait for each other, and the memory for their state, at the most."""
 MOST_THREADS = 256
 """Host threads of a launch, at the most."""
-CHUNKS = 8
+OWN = -1
+"""The part of a thread's memory that is its context; the others go by the slot of the context that points there."""
+LINE = 128
+"""Bytes of a cache line, and of the next one, which processors fetch with it."""
+CHUNKS = 32
 """Runs of CTAs a host thread, so that one whose CTAs take longer leaves some to the others. Neighbouring CTAs mostly
 touch neighbouring bytes, so that few lines of memory go from one core to another."""
+
+
+class Shares:
+    """How host threads share `count` CTAs: by runs of `chunk` neighbours, each taken when the last one is done.
+
+    `next`: where the first CTA of the next run is counted. `chunk` is 0 for a thread that has them all.
+    """
+
+    def __init__(self, count: int, threads: int) -> None:
+        self.chunk = -(-count // (CHUNKS * threads)) if threads > 1 else 0
+        self.next = np.zeros(LINE // 8, np.int64)
 
 
 class Thread:
@@ -45,12 +60,12 @@ class Thread:
 
     `arena`: the host address of its first byte. `records_`, `tag`: where it records which CTA touched what, and the
     launch's number there (sharing.py). `marked`: the buffers whose loads and updates are recorded, by index.
-    `stops`: whether it stops where two CTAs touch the same bytes.
+    `shares`: how it shares the CTAs with others. If it does, it stops where two CTAs touch the same bytes.
     """
 
     def __init__(
         self, job: Job, kernel: native.Kernel, arena: int, records_: sharing.Records, tag: int,
-        marked: Collection[int], stops: bool,
+        marked: Collection[int], shares: Shares,
     ) -> None:  # fmt: skip
         layout = kernel.translation
         warps = -(-(job.block[0] * job.block[1] * job.block[2]) // 32)
@@ -70,81 +85,74 @@ class Thread:
         )
         at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
         slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if at_once else 1
-        self.kernel = kernel
-        self.from_last = job.ctas.startswith("last")
-        # What CTAs that never start would use stays untouched, and so costs no memory.
-        self.registers = aligned(slots * warps * layout.register_bytes)
-        self.warps = aligned(slots * warps * context.WARP_BYTES)
-        self.shared = aligned(slots * shared_stride)
-        self.local = aligned(slots * 32 * warps * layout.local_bytes)
-        self.headers = aligned(slots * context.CTA_BYTES)
-        self.shadow = aligned(slots * shadow_bytes)
-        self.local_shadow = aligned(slots * local_shadow_bytes)
-        self.queues = aligned(slots * warps * QUEUE_BYTES if layout.queues else 0)
-        self.params = aligned(len(job.params) + 64)
-        self.params[: len(job.params)] = np.frombuffer(job.params, np.uint8)
-        self.counters = aligned(8 * layout.slots).view(np.int64)
+        self.kernel, self.shares, self.count = kernel, shares, count
+        sanitized = job.mode == SANITIZE
+        parts = self.parts = Parts({  # what CTAs that never start would use stays untouched, and so costs no memory
+            context.FIRST_REGISTERS: slots * warps * layout.register_bytes,
+            context.FIRST_WARPS: slots * warps * context.WARP_BYTES,
+            context.FIRST_SHARED: slots * shared_stride,
+            context.FIRST_LOCAL: slots * 32 * warps * layout.local_bytes,
+            context.CTA_HEADERS: slots * context.CTA_BYTES,
+            context.FIRST_SHADOW: slots * shadow_bytes,
+            context.FIRST_LOCAL_SHADOW: slots * local_shadow_bytes,
+            context.FIRST_QUEUES: slots * warps * QUEUE_BYTES if layout.queues else 0,
+            context.PARAMS: len(job.params) + 64,
+            context.COUNTERS: 8 * layout.slots,
+            context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
+            context.BUFFERS: 16 * len(job.buffers),
+            context.BUFFER_USES: 8 * records.BUFFER_SLOTS * len(job.buffers),
+            context.FINDINGS: 8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS * sanitized,
+            context.FLAGS: 8 * layout.slots * sanitized,
+            OWN: 8 * context.ENV_SLOTS,
+        })  # fmt: skip
+        parts.view(context.PARAMS)[: len(job.params)] = np.frombuffer(job.params, np.uint8)
+        parts.view(context.BUFFERS).view(np.int64)[:] = np.array(job.buffers, np.int64).ravel()
+        self.counters = parts.view(context.COUNTERS).view(np.int64)
         for site in layout.sites:
             self.counters[site.slot + context.USE] = records.USE_BITS.get(site.kind, 0)
-        self.buffers = np.array(job.buffers or [(0, 0)], np.int64).ravel()
-        self.buffer_uses = np.zeros((max(1, len(job.buffers)), records.BUFFER_SLOTS), np.int64)
-        self.buffer_uses[list(marked), records.MARKED] = 1
-        self.context = aligned(8 * context.ENV_SLOTS).view(np.int64)
+        self.buffer_uses = parts.view(context.BUFFER_USES).view(np.int64).reshape(-1, records.BUFFER_SLOTS)
+        for index in marked:
+            self.buffer_uses[index, records.MARKED] = 1
+        self.context = parts.view(OWN).view(np.int64)
+        self.address = parts.addresses.pop(OWN)
+        self.console = Console(self.context, job.buffers)
         settings = {
+            **parts.addresses,
+            **records_.settings(layout.granule_shift),
             context.DELTA: arena - context.GLOBAL_BASE,
-            context.FIRST_SHARED: self.shared.ctypes.data,
             context.SHARED_STRIDE: shared_stride,
-            context.PARAMS: self.params.ctypes.data,
-            context.COUNTERS: self.counters.ctypes.data,
-            context.BUFFERS: self.buffers.ctypes.data,
             context.BUFFER_COUNT: len(job.buffers),
             context.SHARED_BYTES: shared_bytes,
-            context.FIRST_LOCAL: self.local.ctypes.data,
             context.LOCAL_BYTES: layout.local_bytes,
-            context.FIRST_WARPS: self.warps.ctypes.data,
-            context.FIRST_REGISTERS: self.registers.ctypes.data,
             context.FUEL_PER_WARP: job.fuel,
+            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
+            context.FIRST_CTA: count - 1 if job.ctas.startswith("last") else 0,
+            context.CTA_COUNT: count,
+            context.CHUNK: shares.chunk,
+            context.NEXT_CHUNK: shares.next.ctypes.data,
             context.CTA_STEP: {"last first": -1, "first alone": count, "last alone": count}.get(job.ctas, 1),
             context.BY_TURNS: job.ctas == "by turns",
             context.WARP_COUNT: warps,
             context.THREADS: job.block[0] * job.block[1] * job.block[2],
-            context.CTA_HEADERS: self.headers.ctypes.data,
             context.CTA_SLOTS: slots,
-            context.FIRST_QUEUES: self.queues.ctypes.data,
-            context.FIRST_SHADOW: self.shadow.ctypes.data,
             context.SHADOW_STRIDE: shadow_bytes,
-            context.FIRST_LOCAL_SHADOW: self.local_shadow.ctypes.data,
             context.LOCAL_SHADOW_STRIDE: local_shadow_bytes,
             context.LAUNCH: tag,
-            context.BUFFER_USES: self.buffer_uses.ctypes.data,
-            context.STOP_AT_CLASH: stops,
+            context.STOP_AT_CLASH: shares.chunk > 0,
+            context.HOST: self.console.address,
         }
-        settings |= records_.settings(layout.granule_shift)
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
-        self.findings = aligned(8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS).view(np.int64)
-        self.flags = aligned(8 * layout.slots).view(np.int64)
-        settings[context.FINDINGS] = self.findings.ctypes.data
-        settings[context.FLAGS] = self.flags.ctypes.data
-        self.patterns = aligned(8 * context.PATTERN_SCALE * layout.slots)
-        settings[context.PATTERNS] = self.patterns.ctypes.data
-        self.console = Console(self.context, job.buffers)
-        settings[context.HOST] = self.console.address
         for slot, value in settings.items():
             self.context[slot] = value
 
-    def run(self, chunks: Iterator[range]) -> None:
-        """Run the CTAs of chunk after chunk, of which other threads may take some, until none is left or one fails.
+    def run(self) -> None:
+        """Run CTAs until none is left or one fails; then no other thread starts another run of them.
 
-        Chunks go out in the order of their ranks, so that every CTA below the first that fails is run.
+        The runs go out in the order of their ranks, so that every CTA below the first that fails is run.
         """
-        for chunk in chunks:
-            # From the last on, the rank wraps below 0 to more than any count, which ends the loop.
-            self.context[context.FIRST_CTA] = chunk[-1] if self.from_last else chunk[0]
-            self.context[context.CTA_COUNT] = chunk.stop
-            if self.kernel.run(self.context.ctypes.data):
-                for _ in chunks:
-                    pass
+        if self.kernel.run(self.address):
+            self.shares.next[0] = self.count
 
     def clash(self) -> Clash | None:
         """The first use, by a CTA of this thread, of bytes that an earlier one used, if one of them stored."""
@@ -169,7 +177,11 @@ class Thread:
 
     def found(self) -> list[RawFinding]:
         """What the watches found."""
-        rows = self.findings.reshape(-1, sanitize.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
+        rows = (
+            self.parts.view(context.FINDINGS)
+            .view(np.int64)
+            .reshape(-1, sanitize.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
+        )
         return [
             RawFinding(kind, site // 8, lane, address, cta, warp, other)
             for kind, site, lane, address, cta, warp, other, _ in rows.tolist()
@@ -178,12 +190,13 @@ class Thread:
     def waiting(self) -> tuple[Waiting, ...]:
         """Where the lanes of the CTA wait that cannot go on, one entry a warp and place."""
         warps = int(self.context[context.WARP_COUNT])
-        first = int(self.context[context.WARPS]) - self.warps.ctypes.data
-        header = int(self.context[context.CTA_STATE]) - self.headers.ctypes.data + context.CTA_BARRIERS
-        entries = self.headers[header : header + 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
+        first = int(self.context[context.WARPS]) - self.parts.addresses[context.FIRST_WARPS]
+        header = int(self.context[context.CTA_STATE]) - self.parts.addresses[context.CTA_HEADERS] + context.CTA_BARRIERS
+        all_warps, headers = self.parts.view(context.FIRST_WARPS), self.parts.view(context.CTA_HEADERS)
+        entries = headers[header : header + 16 * context.BARRIER_BYTES].view(np.int32).reshape(16, -1)
         found = []
         for rank in range(warps):
-            state = self.warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
+            state = all_warps[first + rank * context.WARP_BYTES :][: context.WARP_BYTES]
             pcs = state[:128].view(np.uint32)
             numbers = state[context.WARP_BARRIERS :][:32]
             masks = (context.WARP_EXITED, context.WARP_VALID, context.WARP_WAITING)
@@ -201,11 +214,28 @@ class Thread:
         return tuple(found)
 
 
-def aligned(size: int) -> NDArray[np.uint8]:
-    """Zeroed bytes that start on a cache line."""
-    raw = np.zeros(size + 64, np.uint8)
-    start = -raw.ctypes.data % 64
-    return raw[start : start + max(size, 1)] if size else raw[start : start + 1]
+class Parts:
+    """Zeroed memory in parts that are named by numbers, each of which starts on a cache line that it shares with none.
+
+    `addresses`: where each part starts.
+    """
+
+    def __init__(self, sizes: Mapping[int, int]) -> None:
+        self.sizes = sizes
+        self.offsets = {}
+        end = 0
+        for name, size in sizes.items():
+            self.offsets[name] = end
+            end += -(-size // LINE) * LINE
+        raw = np.zeros(end + LINE, np.uint8)
+        start = -raw.ctypes.data % LINE
+        self.memory = raw[start:]
+        first = raw.ctypes.data + start
+        self.addresses = {name: first + offset for name, offset in self.offsets.items()}
+
+    def view(self, name: int) -> NDArray[np.uint8]:
+        """The bytes of a part, shape (size,)."""
+        return self.memory[self.offsets[name] :][: self.sizes[name]]
 
 
 class Host:
@@ -228,14 +258,12 @@ class Host:
             each.prepare(job.arena_bytes, shift)
         return ctypes.addressof(ctypes.c_char.from_buffer(self.arena))
 
-    def run_together(self, work: Callable[[int], Thread], threads: int) -> list[Thread]:
-        """What `work` gives for each number of a thread, number 0 on this one, when all have ended."""
-        others = [self.pool.submit(work, index) for index in range(1, threads)]
-        try:
-            own = work(0)
-        finally:
-            wait(others)
-        return [own, *(other.result() for other in others)]
+    def run_together(self, workers: Sequence[Thread]) -> None:
+        """Run the first on this host thread and the others on threads of their own, until all have ended."""
+        others = [self.pool.submit(worker.run) for worker in workers[1:]]
+        workers[0].run()
+        for other in others:
+            other.result()
 
 
 def launch(job: Job, host: Host) -> Answer | Again:
@@ -254,16 +282,9 @@ def launch(job: Job, host: Host) -> Answer | Again:
     tag, host.tag = host.tag, host.tag + count
     everywhere = range(len(job.buffers))
     marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
-
-    size = -(-count // (CHUNKS * threads)) if threads > 1 else count
-    chunks = iter([range(first, min(first + size, count)) for first in range(0, count, size)])
-
-    def work(index: int) -> Thread:
-        worker = Thread(job, kernel, base, host.records[index], tag, marked, threads > 1)
-        worker.run(chunks)
-        return worker
-
-    workers = host.run_together(work, threads)
+    shares = Shares(count, threads)
+    workers = [Thread(job, kernel, base, each, tag, marked, shares) for each in host.records[:threads]]
+    host.run_together(workers)
     if recorded and not answered(workers, kernel, host, tag):
         return Again()
     clash = workers[0].clash() if recorded and threads == 1 else None

@@ -33,6 +33,8 @@ def scheduler(
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
+    With CHUNK above 0, runs of as many neighbours, from the counter at NEXT_CHUNK that host threads share.
+
     `cleared_bytes`: of a thread's local memory, those that are new in each CTA; calls clear the others, its stack.
     `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
     before they are written. `queues`: warps have queues of asynchronous copies.
@@ -373,22 +375,41 @@ entry:
   {slot("first", at.FIRST_CTA)}
   {slot("step", at.CTA_STEP)}
   {slot("count", at.CTA_COUNT)}
+  {slot("chunk", at.CHUNK)}
+  {slot("claims", at.NEXT_CHUNK, "ptr")}
   {slot("slots", at.CTA_SLOTS)}
   {slot("headers", at.CTA_HEADERS, "ptr")}
   {slot("by.turns", at.BY_TURNS)}
   %backwards = icmp ne i64 %by.turns, 0
+  %alone = icmp eq i64 %chunk, 0
+  %first.end = select i1 %alone, i64 %count, i64 0
   br label %start
 start:
   ; The next CTA, in the lowest free slot. %high: the slots from there on are free.
-  %next = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
+  %next.old = phi i64 [ %first, %entry ], [ %next.after, %started ], [ %next, %pass.over ]
+  %end.old = phi i64 [ %first.end, %entry ], [ %end, %started ], [ %end, %pass.over ]
   %high = phi i64 [ 0, %entry ], [ %high.after, %started ], [ %high, %pass.over ]
   %live = phi i64 [ 0, %entry ], [ %live.after, %started ], [ %live.pass, %pass.over ]
-  %none.left = icmp uge i64 %next, %count
+  %spent = icmp uge i64 %next.old, %end.old
+  %others = xor i1 %alone, true
+  %claims.one = and i1 %spent, %others
+  br i1 %claims.one, label %claim, label %claimed
+claim:
+  ; Host threads share the CTAs: the next run of neighbours, which may lie behind the last CTA.
+  %taken = atomicrmw add ptr %claims, i64 %chunk monotonic
+  %claim.end = add i64 %taken, %chunk
+  %claim.past = icmp ugt i64 %claim.end, %count
+  %claim.last = select i1 %claim.past, i64 %count, i64 %claim.end
+  br label %claimed
+claimed:
+  %next = phi i64 [ %next.old, %start ], [ %taken, %claim ]
+  %end = phi i64 [ %end.old, %start ], [ %claim.last, %claim ]
+  %none.left = icmp uge i64 %next, %end
   %full = icmp uge i64 %live, %slots
   %wait = or i1 %none.left, %full
   br i1 %wait, label %pass, label %search
 search:
-  %s = phi i64 [ 0, %start ], [ %s.next, %search.next ]
+  %s = phi i64 [ 0, %claimed ], [ %s.next, %search.next ]
   %beyond = icmp uge i64 %s, %high
   br i1 %beyond, label %open, label %search.look
 search.look:
