@@ -240,11 +240,8 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
     bound = bind(function, arguments)
     if program.legality.refusal:
         return Outcome(program, function, launch, bound, FAULT, program.legality.refusal)
-    try:
-        values = make(bound, launch.seed)
-        before = [each.array.copy() for each in values.arrays]
-    except MemoryError:
-        raise UsageError("This machine has no memory for these arrays. Use smaller ones.") from None
+    values = make(bound, launch.seed)
+    before = [each.array.copy() for each in values.arrays]
     try:
         with located(program):
             execution = emulator.run(
@@ -267,7 +264,7 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         unchecked = tuple(legality_notes(program))
         return Outcome(program, function, launch, bound, status, told, notes=unchecked, unchecked=unchecked)
     arrays = tuple(
-        Output(each.index, each.name, each.type, each.array, each.array.tobytes() != earlier.tobytes())
+        Output(each.index, each.name, each.type, each.array, bytes_of(each.array) != bytes_of(earlier))
         for each, earlier in zip(values.arrays, before, strict=True)
     )
     return Outcome(
@@ -287,6 +284,11 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         (*legality_notes(program), *execution.unchecked),
         as_labelled(execution.order_reason, bound),
     )
+
+
+def bytes_of(array: NDArray[Any]) -> memoryview:
+    """The bytes of an array, to be compared without a copy."""
+    return memoryview(array.reshape(-1).view(np.uint8))
 
 
 def legality_notes(program: Program) -> Iterator[str]:

@@ -85,6 +85,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()
         click.echo(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
         return PtxbenchError.exit_code
+    except MemoryError:
+        click.echo("Error: This machine has not enough free memory for it. Use smaller arrays.", err=True)
+        return PtxbenchError.exit_code
     except Exception:
         return crashed()
     return status if isinstance(status, int) else 0

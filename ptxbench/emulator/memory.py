@@ -6,6 +6,7 @@ import contextlib
 import mmap
 import os
 import random
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from ptxbench.emulator.runtime.context import GLOBAL_BASE
 from ptxbench.emulator.variables import ALIGNMENT, GAP
 from ptxbench.errors import LaunchError
+
+with contextlib.suppress(ImportError):  # Windows has none
+    import resource
 
 Array = NDArray[Any]
 Bytes = NDArray[np.uint8]
@@ -179,7 +183,18 @@ def available_memory() -> int:
         free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError, KeyError):
         free = min(free, available_in_container(Path("/sys/fs/cgroup")))
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        free = min(free, available_in_address_space())
     return free
+
+
+def available_in_address_space() -> int:
+    """Bytes that this process may still map. Raises OSError or AttributeError where the system does not tell."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit == resource.RLIM_INFINITY:
+        return sys.maxsize
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    return max(limit - pages * mmap.PAGESIZE, 0)
 
 
 def available_in_container(group: Path) -> int:

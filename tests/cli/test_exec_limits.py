@@ -1,5 +1,11 @@
 """`ptxbench exec` on odd numbers: a sentence and the right exit status, never a traceback."""
 
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -61,6 +67,25 @@ def test_arrays_beyond_this_machines_memory_are_refused_before_they_are_made(fol
     ran = ptxbench("exec", "k.ptx", "--arg", "u32[1000]=0", "--arg", "u32=7")
     assert (ran.status, ran.err) == (2, "Error: The arrays take 0.0 GB; 0.0 GB are free. Use smaller ones.\n")
     assert ptxbench("exec", "k.ptx", *GOOD).status == 0
+
+
+def test_memory_that_runs_out_all_the_same_ends_in_a_sentence(folder, ptxbench, monkeypatch):
+    monkeypatch.setattr("ptxbench.execution.make", lambda bound, seed: (_ for _ in ()).throw(MemoryError))
+    ran = ptxbench("exec", "k.ptx", *GOOD)
+    assert (ran.status, ran.err) == (
+        2, "Error: This machine has not enough free memory for it. Use smaller arrays.\n"
+    )  # fmt: skip
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space of a process")
+def test_a_limit_of_the_address_space_counts(folder):
+    command = "ulimit -v 3000000; ptxbench exec k.ptx --arg u32[500000000]=1 --arg u32=7"
+    ran = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, timeout=60, check=False,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    assert (ran.returncode, ran.stdout) == (2, "")
+    assert re.fullmatch(r"Error: The arrays take 6\.0 GB; \d\.\d GB are free\. Use smaller ones\.\n", ran.stderr)
 
 
 def test_a_kernel_that_is_too_large_is_the_kernels_fault(folder, ptxbench):
