@@ -20,6 +20,9 @@ if sys.platform == "linux":
 SECONDS = 300
 """A kernel of a hundred thousand instructions takes ptxas under a minute; past this it is stuck."""
 
+MEMORY_BYTES = 8 << 30
+"""Of address space: a large kernel takes ptxas 1 GiB, and a few texts would take all the memory of a machine."""
+
 INPUT = "kernel.ptx"
 """The name that ptxas gets to see, so that the same PTX gives the same messages wherever it came from."""
 
@@ -60,7 +63,7 @@ def assemble(
     options: Sequence[str] = (),
     *,
     seconds: float | None = None,
-    memory_bytes: int | None = None,
+    memory_bytes: int = MEMORY_BYTES,
 ) -> tuple[bytes, str]:
     """(cubin, messages) of a PTX text; the messages call the text `kernel.ptx`. `options` are further ones of ptxas.
 
@@ -77,7 +80,7 @@ def assemble(
             raise StoppedError(f"stopped after {seconds:g} s; make the kernel smaller") from None
         except OSError as error:
             raise ToolMissing(f"{tool} does not start: {error.strerror}. {locate.INSTALL}.") from None
-        if memory_bytes is not None and "Memory allocation failure" in messages:
+        if "Memory allocation failure" in messages:
             raise StoppedError(f"needs more than {memory_bytes >> 20:,} MiB of memory for it")
         if status != 0:
             refused = StoppedError if status < 0 else RefusedError
@@ -85,7 +88,7 @@ def assemble(
         return (Path(folder) / "kernel.cubin").read_bytes(), messages
 
 
-def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_bytes: int | None) -> tuple[int, str]:
+def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:
     """The exit status of a command that runs in `folder`, and what it writes."""
     with subprocess.Popen(
         command,
@@ -96,7 +99,7 @@ def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_byte
         text=True,
         errors="replace",
     ) as process:
-        if memory_bytes is not None and sys.platform == "linux":
+        if sys.platform == "linux":
             with contextlib.suppress(OSError):  # over already
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
         try:

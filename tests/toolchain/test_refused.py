@@ -201,3 +201,10 @@ def test_a_ptxas_that_dies_is_told_with_its_status(build, no_wheels, monkeypatch
         AssembleError, match=r"makes no cubin of it for sm_80: ended with status -11 and said nothing\.$"
     ):
         build(PTX, "twice", arch="sm_80")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the memory of a process")
+def test_a_text_that_takes_ptxas_all_memory_is_given_up_at_once(build):
+    text = PTX.replace("{", "{\n    .reg .u32 r<2147483647>;\n    mov.u32 r9, 1;", 1)
+    with pytest.raises(AssembleError, match=r"for sm_80: needs more than 8,192 MiB of memory for it\.$"):
+        build(text, "twice", arch="sm_80")
