@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ptxbench.emulator.parse import Parser
+from ptxbench.emulator.parse import read_parameters
 from ptxbench.emulator.syntax import Variable
+from ptxbench.emulator.tokens import Cursor
 from ptxbench.errors import SignatureMismatch, suggestion
 from ptxbench.pair import Argument, Scalar, bf16, is_float
 
@@ -62,13 +63,14 @@ def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path
 
 def read_headers(ptx: str) -> list[Header]:
     """Every entry of the text, in order."""
-    parser = Parser(ptx)
+    cursor = Cursor(ptx)
     headers = []
-    for at, token in enumerate(parser.tokens):
-        if token.text == ".entry":
-            parser.at = at + 1
-            name = parser.word("the entry's name")
-            headers.append(Header(name, token.line, parser.parameters() if parser.next.text == "(" else ()))
+    for at, word in enumerate(cursor.words):
+        if word == ".entry":
+            cursor.at = at + 1
+            line = cursor.line_at(at)
+            name = cursor.name("the entry's name")
+            headers.append(Header(name, line, read_parameters(cursor) if cursor.next == "(" else ()))
     return headers
 
 

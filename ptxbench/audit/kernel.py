@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from ptxbench.emulator.parse import TOKEN, choose, parse
+from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.syntax import Function, Instruction, Register
+from ptxbench.emulator.tokens import TOKEN
 from ptxbench.errors import PtxSyntaxError
 
 Span = tuple[int, int]
@@ -75,13 +76,11 @@ class Kernel:
 
     def renamed(self, names: Mapping[str, str]) -> str:
         """The text of the body with other words for some; a part of a register (`%x.h0`) keeps its selector."""
-        code, at = without_comments(self.text), self.body
         changes: dict[Span, str] = {}
-        while at < len(code) and (token := TOKEN.match(code, at)):
-            word, dot, selector = token[0].partition(".")
-            if token.lastgroup == "word" and word in names:
-                changes[at, token.end()] = f"{names[word]}{dot}{selector}"
-            at = token.end()
+        for token in TOKEN.finditer(self.text, self.body):
+            word, dot, selector = (token["word"] or "").partition(".")
+            if word in names:
+                changes[token.span("word")] = f"{names[word]}{dot}{selector}"
         return self.with_changes(changes)
 
 

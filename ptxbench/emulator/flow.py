@@ -9,6 +9,7 @@ from ptxbench.emulator.isa import Entry
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
+    Element,
     Function,
     Immediate,
     Instruction,
@@ -17,6 +18,7 @@ from ptxbench.emulator.syntax import (
     Operand,
     Register,
     Selected,
+    Sum,
     Symbol,
     Vector,
 )
@@ -64,8 +66,10 @@ def registers(operand: Operand) -> Iterator[str]:
         yield from registers(operand.second)
     elif isinstance(operand, Not | Negated):
         yield from registers(operand.operand)
-    elif isinstance(operand, Selected):
+    elif isinstance(operand, Selected | Sum):
         yield operand.register.name
+    elif isinstance(operand, Element):
+        yield from registers(operand.index)
 
 
 def reads(step: Step) -> set[str]:

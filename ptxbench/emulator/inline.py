@@ -25,6 +25,7 @@ from ptxbench.emulator.callgraph import (
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
+    Element,
     Function,
     Group,
     Immediate,
@@ -35,6 +36,7 @@ from ptxbench.emulator.syntax import (
     Operand,
     Register,
     Selected,
+    Sum,
     Symbol,
     Variable,
     Vector,
@@ -319,6 +321,10 @@ class Renamer:
             return Dual(self.operand(operand.first), self.operand(operand.second))
         if isinstance(operand, Not | Negated):
             return replace(operand, operand=self.operand(operand.operand))
-        if isinstance(operand, Selected):
+        if isinstance(operand, Element):
+            index = self.operand(operand.index)
+            assert isinstance(index, Register | Sum)
+            return Element(self.symbol(operand.symbol), index, operand.scale)
+        if isinstance(operand, Selected | Sum):
             return replace(operand, register=Register(self.prefix + operand.register.name))
         return operand

@@ -1,63 +1,43 @@
 """Read PTX text into a Module: variables, functions, registers, instructions and labels.
 
-Grammar: PTX ISA, "Syntax" and "Directives". Every directive that NVRTC emits is read; what the emulator has no
-use for (.loc, .file, .pragma, debug sections) is passed over. A text that cannot be read is a PtxSyntaxError
-with its line, what was found and what was expected. Nothing here knows what an instruction means.
+Grammar: PTX ISA, "Syntax" and "Directives"; where they leave a question open, what ptxas takes. What the emulator has
+no use for (.loc, .file, .pragma, debug sections) is passed over. A text that cannot be read is a PtxSyntaxError with
+its line, what was expected and what was found. Nothing here knows what an instruction means.
 """
 
 from __future__ import annotations
 
 import re
-import struct
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import TypeVar
+from collections import ChainMap
+from dataclasses import dataclass, field, replace
 
+from ptxbench.emulator.constants import float_bits, size
+from ptxbench.emulator.declarations import (
+    STATE_SPACES,
+    declared_name,
+    read_attributes,
+    read_dimensions,
+    read_variables,
+)
+from ptxbench.emulator.operands import Operands
+from ptxbench.emulator.scopes import Family, Scope, Scopes
 from ptxbench.emulator.syntax import (
-    Address,
-    Dual,
     Function,
-    Group,
-    Immediate,
     Instruction,
     Module,
-    Negated,
-    Not,
-    Operand,
     Prototype,
     Register,
-    Selected,
-    Sink,
-    Special,
     Symbol,
     Variable,
-    Vector,
 )
-from ptxbench.emulator.types import PRED, TYPES, Type
-from ptxbench.errors import LaunchError, PtxSyntaxError
+from ptxbench.emulator.tokens import END, Cursor, is_number, quoted, syntax_error
+from ptxbench.emulator.types import PRED
+from ptxbench.errors import LaunchError
 
-TOKEN = re.compile(
-    r"""(?P<blank>[ \t\r]+|//[^\n]*)
-      | (?P<newline>\n)
-      | (?P<comment>/\*.*?\*/)
-      | (?P<string>"[^"\n]*")
-      | (?P<number>0[fF][0-9a-fA-F]{8}\b|0[dD][0-9a-fA-F]{16}\b|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
-          |\d+\.\d*(?:[eE][+-]?\d+)?|\d+[eE][+-]?\d+|\d+U?)
-      | (?P<word>\.[\w$]+(?:::[\w$]+)*|[A-Za-z_$%][\w$%]*(?:(?:\.|::)[\w$%]+)*)
-      | (?P<mark>[{}()\[\],;:@!|+\-=<>*])""",
-    re.VERBOSE | re.DOTALL,
-)
-Item = TypeVar("Item")
-PREDEFINED = re.compile(
-    r"%(?:tid|ntid|ctaid|nctaid|clusterid|nclusterid|cluster_ctaid|cluster_nctaid)(?:\.[xyz])?"
-    r"|%(?:laneid|warpid|nwarpid|smid|nsmid|gridid|cluster_ctarank|cluster_nctarank|is_explicit_cluster)"
-    r"|%lanemask_(?:eq|le|lt|ge|gt)|%clock(?:64|_hi)?|%globaltimer(?:_lo|_hi)?|%pm\d+(?:_64)?|%envreg\d+"
-    r"|%(?:dynamic|total|aggr)_smem_size|%reserved_smem_offset_\w+|%current_graph_exec"
-    r"|WARP_SZ"
-)
-STATE_SPACES = (".global", ".const", ".shared", ".local", ".param")
+__all__ = ["choose", "float_bits", "parse", "read_parameters", "syntax_error"]
+
 LINKAGE = (".visible", ".extern", ".weak", ".common")
-PERFORMANCE = (
+NUMBERED_DIRECTIVES = (
     ".maxntid",
     ".reqntid",
     ".minnctapersm",
@@ -65,18 +45,12 @@ PERFORMANCE = (
     ".maxnreg",
     ".maxclusterrank",
     ".reqnctapercluster",
+    ".abi_preserve",
+    ".abi_preserve_control",
 )
-
-
-@dataclass(frozen=True)
-class Token:
-    kind: str
-    text: str
-    line: int
-
-
-def syntax_error(line: int, message: str) -> PtxSyntaxError:
-    return PtxSyntaxError(f"line {line}: {message}")
+BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
+MOST_INSTRUCTIONS = 200_000
+"""Of one function; LLVM takes minutes for so many."""
 
 
 def parse(text: str) -> Module:
@@ -96,463 +70,375 @@ def choose(module: Module, entry: str | None) -> Function:
     return module.entries[entry]
 
 
-def tokens(text: str) -> Iterator[Token]:
-    line, at = 1, 0
-    while at < len(text):
-        match = TOKEN.match(text, at)
-        if match is None:
-            raise syntax_error(line, f"{text[at]!r} is no part of PTX.")
-        kind = match.lastgroup or ""
-        if kind == "newline":
-            line += 1
-        elif kind == "comment":
-            line += match[0].count("\n")
-        elif kind == "word" and match[0].startswith("."):  # directives may touch: .reg.b16
-            yield from (Token(kind, f".{part}", line) for part in match[0][1:].split("."))
-        elif kind != "blank":
-            yield Token(kind, match[0], line)
-        at = match.end()
+def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable, ...]:
+    """`(.param .u64 x, .param .align 8 .b8 y[16])`; `unnamed`: of a prototype, where `_` stands for any name."""
+    cursor.expect("(")
+    params: list[Variable] = []
+    if cursor.accept(")"):
+        return ()
+    while True:
+        line = cursor.line
+        if cursor.next not in (".param", ".reg"):
+            raise cursor.error("'.param' or '.reg'")
+        space = cursor.take()[1:]
+        attributes = read_attributes(cursor)
+        name = declared_name(cursor)
+        if attributes.type is PRED and space == "param":
+            raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
+        if name in {param.name for param in params} and not (unnamed and name == "_"):
+            raise syntax_error(line, f"duplicate parameter '{name}'.")
+        length: int | None = 1
+        dimensions = read_dimensions(cursor)
+        for each in dimensions:
+            length = None if each is None or length is None else length * each
+        params.append(
+            Variable(
+                name, space, attributes.type, attributes.alignment, length, line, attributes.vector, bool(dimensions)
+            )
+        )
+        if not cursor.accept(","):
+            cursor.expect(")")
+            return tuple(params)
 
 
+@dataclass
 class Parser:
-    """Recursive descent over the tokens; one method a construct."""
+    """One module, while it is read."""
 
-    def __init__(self, text: str) -> None:
-        self.tokens = list(tokens(text))
-        self.tokens.append(Token("end", "the end of the text", self.tokens[-1].line if self.tokens else 1))
-        self.at = 0
-        self.scopes: list[dict[str, str]] = []
-        self.scope_count = 0
+    text: str
+    variables: dict[str, Variable] = field(default_factory=dict)
+    externs: dict[str, Variable] = field(default_factory=dict)
+    """Declared here, defined elsewhere."""
+    functions: dict[str, Function] = field(default_factory=dict)
+    scope: Scope = field(default_factory=Scope)
+    """The module's variables whose unique name is another."""
+    locals: set[str] = field(default_factory=set)
+    """Unique names of variables and labels of functions."""
 
-    # ---- tokens
-
-    @property
-    def next(self) -> Token:
-        return self.tokens[self.at]
-
-    def take(self) -> Token:
-        token = self.tokens[self.at]
-        if token.kind != "end":
-            self.at += 1
-        return token
-
-    def accept(self, *texts: str) -> Token | None:
-        return self.take() if self.next.text in texts and self.next.kind != "string" else None
-
-    def expect(self, *texts: str) -> Token:
-        if token := self.accept(*texts):
-            return token
-        raise self.error(" or ".join(f"'{text}'" for text in texts))
-
-    def error(self, expected: str) -> PtxSyntaxError:
-        found = self.next.text if self.next.kind == "end" else f"'{self.next.text}'"
-        return syntax_error(self.next.line, f"found {found} where {expected} should stand.")
-
-    def word(self, expected: str) -> str:
-        if self.next.kind != "word":
-            raise self.error(expected)
-        return self.take().text
-
-    def integer(self) -> int:
-        sign = -1 if self.accept("-") else 1
-        value = self.number().value
-        if not isinstance(value, int):
-            raise syntax_error(self.tokens[self.at - 1].line, f"found {value} where a whole number should stand.")
-        return sign * value
-
-    def number(self) -> Immediate:
-        if self.next.kind != "number":
-            raise self.error("a number")
-        return number(self.take().text)
-
-    def skip_to(self, mark: str) -> None:
-        """Pass over everything up to `mark`, and over that."""
-        while not self.accept(mark):
-            if self.next.kind == "end":
-                raise self.error(f"'{mark}'")
-            self.take()
-
-    def skip_line(self) -> None:
-        line = self.next.line
-        while self.next.line == line and self.next.kind != "end":
-            self.take()
-
-    def skip_block(self) -> None:
-        self.expect("{")
-        depth = 1
-        while depth:
-            token = self.take()
-            if token.kind == "end":
-                raise self.error("'}'")
-            depth += {"{": 1, "}": -1}.get(token.text, 0)
-
-    # ---- module
+    def __post_init__(self) -> None:
+        self.cursor = Cursor(self.text)
 
     def module(self) -> Module:
-        version, address_size = "", 64
-        target: tuple[str, ...] = ()
-        variables: dict[str, Variable] = {}
-        functions: dict[str, Function] = {}
-        self.expect_first(".version")
-        while self.next.kind != "end":
-            if self.accept(".version"):
-                version = self.take().text
-            elif self.accept(".target"):
-                target = tuple(self.separated(lambda: self.word("a target")))
-            elif self.accept(".address_size"):
-                address_size = self.integer()
-            elif self.next.text in (".file", ".loc"):
-                self.skip_line()
-            elif self.accept(".section"):
-                self.take()
-                self.skip_block()
-            elif self.accept(".pragma", ".alias"):
-                self.skip_to(";")
-            else:
-                while self.accept(*LINKAGE):
-                    pass
-                if self.next.text in (".entry", ".func"):
-                    function = self.function()
-                    if function.defined or function.name not in functions:
-                        functions[function.name] = function
-                elif self.next.text in STATE_SPACES:
-                    variables.update((variable.name, variable) for variable in self.variable_statement())
-                else:
-                    raise self.error("a directive such as .entry, .func or .global")
-        return Module(version, target, address_size, variables, functions)
+        cursor = self.cursor
+        cursor.expect(".version")
+        version = cursor.take()
+        if not re.fullmatch(r"\d+\.\d+", version):
+            cursor.at -= 1
+            raise cursor.error("a version such as 8.0")
+        cursor.expect(".target")
+        target = tuple(cursor.separated(lambda: cursor.name("a target")))
+        address_size = size(cursor) if cursor.accept(".address_size") else 64
+        while cursor.next != END:
+            self.directive()
+        return Module(version, target, address_size, self.variables, self.functions)
 
-    def expect_first(self, directive: str) -> None:
-        if self.next.text != directive:
-            raise self.error(f"'{directive}'")
-
-    def separated(self, item: Callable[[], Item]) -> list[Item]:
-        """One or more items with commas between them."""
-        items = [item()]
-        while self.accept(","):
-            items.append(item())
-        return items
-
-    # ---- variables and registers
-
-    def variable_statement(self) -> list[Variable]:
-        """`.shared .align 16 .f32 tile[32][33], other;`"""
-        line = self.next.line
-        space = self.take().text[1:].partition("::")[0]
-        align, vector, kind = self.type_attributes()
-        variables = self.separated(lambda: self.declarator(space, align, vector, kind, line))
-        self.expect(";")
-        return variables
-
-    def type_attributes(self) -> tuple[int, int, Type]:
-        """`.ptr .global .align 16 .v4 .f32` in any order: alignment (0: natural), vector length, type."""
-        align, vector, kind = 0, 1, None
-        while self.next.text.startswith("."):
-            name = self.take().text
-            if name == ".align":
-                align = self.integer()
-                if align < 1 or align & (align - 1):
-                    raise syntax_error(self.tokens[self.at - 1].line, f"an alignment of {align}; it is a power of two.")
-            elif name in (".v2", ".v4"):
-                vector = int(name[2:])
-            elif name[1:] in TYPES:
-                kind = TYPES[name[1:]]
-            elif name not in (".ptr", ".attribute", *STATE_SPACES):
-                raise syntax_error(self.tokens[self.at - 1].line, f"'{name}' is no type that the emulator knows.")
-            elif name == ".attribute":
-                self.skip_parentheses()
-        if kind is None:
-            raise self.error("a type")
-        return align, vector, kind
-
-    def skip_parentheses(self) -> None:
-        self.expect("(")
-        self.skip_to(")")
-
-    def declarator(self, space: str, align: int, vector: int, kind: Type, line: int) -> Variable:
-        name = self.word("a name")
-        if kind is PRED and space != "reg":
-            raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
-        if self.accept("<"):
-            raise syntax_error(line, f"'{name}<' declares a family of variables; only registers come in families.")
-        count: int | None = 1
-        array = False
-        while self.accept("["):
-            array = True
-            if self.accept("]"):
-                count = None
-            else:
-                count = (count or 1) * self.integer()
-                self.expect("]")
-        initial = tuple(self.initialiser()) if self.accept("=") else ()
-        if count is None and initial:
-            count = len(initial)
-        return Variable(name, space, kind, align or kind.bytes * vector, count, line, vector, array, initial)
-
-    def initialiser(self) -> Iterator[int | float | Symbol | Immediate]:
-        """`3`, `{1, 2}`, nested braces flattened, names of variables (`generic(name)` too)."""
-        if self.accept("{"):
-            while not self.accept("}"):
-                yield from self.initialiser()
-                self.accept(",")
-        elif self.next.kind == "word":
-            name = self.take().text
-            if name == "generic":
-                self.expect("(")
-                name = self.word("a variable")
-                self.expect(")")
-            yield Symbol(name, self.integer() if self.accept("+") else 0)
+    def directive(self) -> None:
+        """One statement of the module."""
+        cursor = self.cursor
+        word = cursor.next
+        if word == ".file":
+            self.skip_file()
+        elif word == ".section":
+            cursor.take()
+            cursor.take()
+            cursor.expect("{")
+            cursor.skip_to("}")
+        elif word == ".pragma":
+            self.skip_pragma()
+        elif word == ".alias":
+            self.alias()
         else:
-            sign = -1 if self.accept("-") else 1
-            literal = self.number()
-            yield literal if literal.bits else sign * literal.value
+            linkage = cursor.take() if word in LINKAGE else ""
+            if cursor.next in (".entry", ".func"):
+                self.function()
+            elif cursor.next in STATE_SPACES and cursor.next not in (".local", ".param"):
+                for variable in read_variables(cursor, extern=linkage == ".extern"):
+                    self.declare(variable, extern=linkage == ".extern")
+            else:
+                raise cursor.error("a directive such as .entry, .func or .global")
 
-    def register_statement(self, function: Function) -> None:
-        """`.reg .f32 %f<12>, %sum;`"""
-        self.expect(".reg")
-        _, vector, kind = self.type_attributes()
-        if vector != 1:
-            raise syntax_error(self.next.line, "vector registers (.reg .v4) are not supported; declare four registers.")
-        for name, count in self.separated(self.register):
-            for each in [name] if count is None else [f"{name}{i}" for i in range(count)]:
-                depth = len(self.scopes)
-                unique = each if depth == 2 else f"{each}@{self.scope_count}"
-                self.scopes[-1][each] = unique
-                function.registers[unique] = kind
-        self.expect(";")
+    def declare(self, variable: Variable, *, extern: bool) -> None:
+        """A variable of the module; of an .extern one only a shared array has memory here."""
+        name = variable.name
+        if extern:
+            self.externs[name] = variable
+            if variable.space == "shared":
+                self.variables.setdefault(name, variable)
+            return
+        if name in self.variables or name in self.functions:
+            raise syntax_error(variable.line, f"duplicate variable '{name}'.")
+        if variable.count is None:
+            raise syntax_error(variable.line, f"'{name}' needs a length; only an .extern array can be without one.")
+        if name in self.locals:
+            unique = f"{name}@{len(self.locals)}"
+            self.scope.names[name] = Symbol(unique)
+            variable = replace(variable, name=unique)
+        self.variables[variable.name] = variable
 
-    def register(self) -> tuple[str, int | None]:
-        name = self.word("a register's name")
-        if not self.accept("<"):
-            return name, None
-        count = self.integer()
-        self.expect(">")
-        return name, count
+    def alias(self) -> None:
+        """`.alias name, function;`"""
+        cursor = self.cursor
+        line = cursor.line
+        cursor.expect(".alias")
+        name = cursor.name("a function")
+        cursor.expect(",")
+        other = cursor.name("a function")
+        cursor.expect(";")
+        if other not in self.functions or name not in self.functions or self.functions[name].defined:
+            raise syntax_error(line, f"expected a declared function and a defined one, found '{name}' and '{other}'.")
+        self.functions[name] = self.functions[other]
+
+    # ---- what is passed over
+
+    def skip_file(self) -> None:
+        """`.file 1 "name.cu", 1700000000, 4096`"""
+        cursor = self.cursor
+        cursor.expect(".file")
+        size(cursor)
+        if not cursor.next.startswith('"'):
+            raise cursor.error("a file name in quotes")
+        cursor.take()
+        if cursor.accept(","):
+            size(cursor)
+            cursor.expect(",")
+            size(cursor)
+
+    def skip_location(self) -> None:
+        """`.loc 1 20 5, function_name name + 4, inlined_at 1 30 9`"""
+        cursor = self.cursor
+        cursor.expect(".loc")
+        for _ in range(3):
+            size(cursor)
+        while cursor.accept(","):
+            if cursor.accept("function_name"):
+                cursor.name("a label")
+                if cursor.accept("+"):
+                    size(cursor)
+            elif cursor.accept("inlined_at"):
+                for _ in range(3):
+                    size(cursor)
+            else:
+                raise cursor.error("'function_name' or 'inlined_at'")
+
+    def skip_pragma(self) -> None:
+        """`.pragma "nounroll", "other";`"""
+        cursor = self.cursor
+        cursor.expect(".pragma")
+        while True:
+            if not cursor.next.startswith('"'):
+                raise cursor.error("a string")
+            cursor.take()
+            if not cursor.accept(","):
+                break
+        cursor.expect(";")
 
     # ---- functions
 
-    def function(self) -> Function:
-        line = self.next.line
-        entry = self.take().text == ".entry"
-        returns = self.parameters() if self.next.text == "(" else ()
-        function = Function(self.word("the function's name"), entry, line, returns=returns)
-        if self.next.text == "(":
-            function.params = self.parameters()
-        while self.next.text.startswith("."):
-            name = self.take().text
-            if name in PERFORMANCE:
-                function.directives[name] = tuple(self.separated(self.integer))
-            elif name == ".pragma":
-                self.take()
-                self.expect(";")
-            elif name not in (".noreturn", ".explicitcluster", ".unique", ".blocksareclusters"):
-                raise syntax_error(self.tokens[self.at - 1].line, f"'{name}' is no directive of a function.")
-        if self.accept(";"):
+    def function(self) -> None:
+        cursor = self.cursor
+        line = cursor.line
+        entry = cursor.take() == ".entry"
+        if cursor.next == ".attribute":
+            cursor.take()
+            cursor.expect("(")
+            cursor.skip_to(")")
+            cursor.accept(")")  # .attribute(.unified(1, 2))
+        returns = read_parameters(cursor) if cursor.next == "(" and not entry else ()
+        name = declared_name(cursor)
+        params = read_parameters(cursor) if cursor.next == "(" else ()
+        if entry and any(param.space == "reg" for param in params):
+            raise syntax_error(line, f"the parameters of an entry are .param, but '{name}' has one that is .reg.")
+        function = Function(name, entry, line, params, returns, directives=self.function_directives())
+        known = self.functions.get(name)
+        if name in self.variables or (known is not None and known.defined and cursor.next == "{"):
+            raise syntax_error(line, f"duplicate function '{name}'.")
+        if cursor.accept(";"):
             function.defined = False
+            self.functions.setdefault(name, function)
+            return
+        self.functions.setdefault(name, function)  # it may call itself
+        body = Body(self, function)
+        body.read()
+        self.locals |= body.scopes.taken - self.variables.keys()
+        self.functions[name] = function
+
+    def function_directives(self) -> dict[str, tuple[int, ...]]:
+        cursor = self.cursor
+        directives: dict[str, tuple[int, ...]] = {}
+        while cursor.next.startswith("."):
+            name = cursor.next
+            if name == ".pragma":
+                self.skip_pragma()
+                continue
+            cursor.take()
+            if name in NUMBERED_DIRECTIVES:
+                directives[name] = tuple(cursor.separated(lambda: size(cursor)))
+            elif name in BARE_DIRECTIVES:
+                directives[name] = ()
+            else:
+                raise syntax_error(cursor.last_line, f"{quoted(name)} is not a directive of a function.")
+        return directives
+
+
+class Body:
+    """The body of one function, while it is read."""
+
+    def __init__(self, parser: Parser, function: Function) -> None:
+        self.parser = parser
+        self.cursor = parser.cursor
+        self.function = function
+        self.scopes = Scopes(function.registers, {*parser.variables, *parser.functions}, parser.scope)
+        for param in (*function.params, *function.returns):
+            if param.space == "reg":
+                function.registers[param.name] = param.type
+                operand: Register | Symbol = Register(param.name)
+            else:
+                operand = Symbol(param.name)
+                self.scopes.taken.add(param.name)
+            self.scopes.declare(param.name, operand, param.line, "parameter")
+        params = {param.name: param for param in (*function.params, *function.returns)}
+        known = ChainMap(function.variables, params, parser.variables, parser.externs)
+        self.operands = Operands(self.cursor, self.scopes, known)
+        self.branches: list[tuple[int, Scope]] = []
+        """Index of each branch, and the scope that it stands in."""
+        self.tables: list[tuple[str, Scope, int]] = []
+        """Each list of branch targets, its scope and its line."""
+
+    def read(self) -> None:
+        cursor = self.cursor
+        cursor.expect("{")
+        depth = 1
+        while depth:
+            word = cursor.next
+            if word == "{":
+                self.scopes.open(cursor.line)
+                cursor.take()
+                depth += 1
+            elif word == "}":
+                cursor.take()
+                depth -= 1
+                if depth:
+                    self.scopes.close()
+            elif word == END:
+                raise cursor.error("'}'")
+            else:
+                self.statement(word)
+        self.resolve_labels()
+
+    def statement(self, word: str) -> None:
+        cursor = self.cursor
+        if word[0] == ".":
+            if word == ".reg":
+                self.registers()
+            elif word in STATE_SPACES:
+                self.variables()
+            elif word == ".loc":
+                self.parser.skip_location()
+            elif word == ".pragma":
+                self.parser.skip_pragma()
+            else:
+                raise syntax_error(cursor.line, f"{quoted(word)} is not a directive of a function's body.")
+        elif cursor.following == ":":
+            self.label()
         else:
-            own = [param for param in (*function.params, *function.returns) if param.space == "reg"]
-            function.registers.update((param.name, param.type) for param in own)
-            self.scopes = [{param.name: param.name for param in own}]
-            self.body(function)
-            self.scopes = []
-            self.resolve_labels(function)
-        return function
+            self.instruction()
 
-    def parameters(self) -> tuple[Variable, ...]:
-        self.expect("(")
-        params: list[Variable] = []
-        while not self.accept(")"):
-            line = self.next.line
-            space = self.expect(".param", ".reg").text[1:]
-            align, vector, kind = self.type_attributes()
-            params.append(self.declarator(space, align, vector, kind, line))
-            if self.next.text != ")":
-                self.expect(",")
-        return tuple(params)
+    def registers(self) -> None:
+        """`.reg .f32 %f<12>, %sum;`"""
+        cursor = self.cursor
+        cursor.expect(".reg")
+        attributes = read_attributes(cursor)
+        while True:
+            line = cursor.line
+            name = declared_name(cursor)
+            if cursor.accept("<"):
+                self.scopes.declare_family(name, Family(size(cursor), attributes), line)
+                cursor.expect(">")
+            else:
+                self.scopes.declare_register(name, attributes, line)
+            if not cursor.accept(","):
+                break
+        cursor.expect(";")
 
-    def body(self, function: Function) -> None:
-        """A block in braces, with registers of its own."""
-        self.expect("{")
-        self.scope_count += 1
-        self.scopes.append({})
-        while not self.accept("}"):
-            self.statement(function)
-        self.scopes.pop()
+    def variables(self) -> None:
+        """Variables of this block; .global and .const ones have memory as those of the module have."""
+        for variable in read_variables(self.cursor):
+            if variable.count is None:
+                raise syntax_error(variable.line, f"'{variable.name}' needs a length.")
+            unique = self.scopes.unique(variable.name)
+            self.scopes.declare(variable.name, Symbol(unique), variable.line, "variable")
+            renamed = replace(variable, name=unique) if unique != variable.name else variable
+            where = self.parser.variables if variable.space in ("global", "const") else self.function.variables
+            where[unique] = renamed
 
-    def statement(self, function: Function) -> None:
-        text, following = self.next.text, self.tokens[min(self.at + 1, len(self.tokens) - 1)].text
-        if self.next.kind == "end":
-            raise self.error("'}'")
-        if text == "{":
-            self.body(function)
-        elif text == ".reg":
-            self.register_statement(function)
-        elif text in STATE_SPACES or text in LINKAGE:
-            while self.accept(*LINKAGE):
-                pass
-            function.variables.update((each.name, each) for each in self.variable_statement())
-        elif text in (".loc", ".file"):
-            self.skip_line()
-        elif text == ".pragma":
-            self.skip_to(";")
-        elif following == ":" and self.next.kind == "word":
-            self.label(function)
-        elif not self.accept(";"):
-            self.instruction(function)
-
-    def label(self, function: Function) -> None:
-        token = self.take()
-        self.expect(":")
-        if self.accept(".branchtargets"):
-            targets = self.separated(lambda: self.word("a label"))
-            function.branch_targets[token.text] = tuple(targets)
-            self.expect(";")
+    def label(self) -> None:
+        """`name:`, or a list of targets or a prototype with its name."""
+        cursor = self.cursor
+        line = cursor.line
+        name = declared_name(cursor)
+        cursor.expect(":")
+        if cursor.next not in (".branchtargets", ".calltargets", ".callprototype"):
+            self.function.labels[self.scopes.declare_label(name, line)] = len(self.function.instructions)
             return
-        if self.accept(".calltargets"):
-            function.call_targets[token.text] = tuple(self.separated(lambda: self.word("a function")))
-            self.expect(";")
+        unique = self.scopes.unique(name)
+        self.scopes.declare(name, Symbol(unique), line, "label")
+        kind = cursor.take()
+        if kind == ".callprototype":
+            self.function.prototypes[unique] = self.prototype()
             return
-        if self.accept(".callprototype"):
-            function.prototypes[token.text] = self.prototype()
-            return
-        if token.text in function.labels:
-            raise syntax_error(token.line, f"the label '{token.text}' stands twice.")
-        function.labels[token.text] = len(function.instructions)
+        names = tuple(cursor.separated(lambda: cursor.name("a name")))
+        cursor.expect(";")
+        if kind == ".branchtargets":
+            self.function.branch_targets[unique] = names
+            self.tables.append((unique, self.scopes.current, line))
+        else:
+            self.function.call_targets[unique] = names
 
     def prototype(self) -> Prototype:
-        """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, after .callprototype."""
-        returns = self.parameters() if self.next.text == "(" else ()
-        self.word("'_'")
-        params = self.parameters() if self.next.text == "(" else ()
-        noreturn = False
-        while not self.accept(";"):
-            directive = self.expect(".noreturn", ".abi_preserve", ".abi_preserve_control")
-            if directive.text == ".noreturn":
-                noreturn = True
-            else:
-                self.integer()
-        return Prototype(params, returns, noreturn)
+        """`(.param .b32 _) _ (.param .b64 _, .param .b32 _) .noreturn;`, behind .callprototype."""
+        cursor = self.cursor
+        returns = read_parameters(cursor, unnamed=True) if cursor.next == "(" else ()
+        cursor.name("'_'")
+        params = read_parameters(cursor, unnamed=True) if cursor.next == "(" else ()
+        directives = self.parser.function_directives()
+        cursor.expect(";")
+        return Prototype(params, returns, ".noreturn" in directives)
 
-    def instruction(self, function: Function) -> None:
-        guard, negated = None, False
-        if self.accept("@"):
-            negated = self.accept("!") is not None
-            name = self.take()
-            operand = self.named(name.text)
-            if not isinstance(operand, Register) or function.registers[operand.name].kind != "p":
-                raise syntax_error(name.line, f"the guard '{name.text}' is no declared predicate.")
-            guard = operand
-        line = self.next.line
-        opcode = self.word("an instruction")
-        if opcode.startswith("."):
-            raise syntax_error(line, f"'{opcode}' is no directive that may stand in a function's body.")
-        operands = self.separated(self.operand) if self.next.text != ";" else []
-        self.expect(";")
-        function.instructions.append(Instruction(line, opcode, tuple(operands), guard, negated))
+    def instruction(self) -> None:
+        cursor, function = self.cursor, self.function
+        guard, negated = self.operands.guard() if cursor.accept("@") else (None, False)
+        line = cursor.line
+        opcode = cursor.name("an instruction")
+        while cursor.next.startswith(".") and not is_number(cursor.next):  # ld.global .u32
+            opcode += cursor.take()
+        index = len(function.instructions)
+        if index == MOST_INSTRUCTIONS:
+            raise syntax_error(line, f"functions of more than {MOST_INSTRUCTIONS:,} instructions are not supported.")
+        if opcode.startswith("bra") and opcode in ("bra", "bra.uni"):
+            operands: tuple[Symbol, ...] = (Symbol(cursor.name("a label")),)
+            cursor.expect(";")
+            self.branches.append((index, self.scopes.current))
+            function.instructions.append(Instruction(line, opcode, operands, guard, negated))
+            return
+        function.instructions.append(Instruction(line, opcode, self.operands.of(opcode), guard, negated))
 
-    def operand(self) -> Operand:
-        if self.accept("{"):
-            parts = tuple(self.separated(self.operand))
-            self.expect("}")
-            return Vector(parts)
-        if self.accept("["):
-            address = self.address()
-            rest = tuple(self.separated(self.operand)) if self.accept(",") else ()  # of textures and tensors
-            self.expect("]")
-            self.accept(".unified")  # a promise that all lanes have one address; the emulator needs none
-            return Group((address, *rest)) if rest else address
-        if self.accept("("):
-            parts = tuple(self.separated(self.operand)) if self.next.text != ")" else ()
-            self.expect(")")
-            return Group(parts)
-        if self.accept("!"):
-            return Not(self.operand())
-        if self.next.text == "-" or self.next.kind == "number":
-            sign = -1 if self.accept("-") else 1
-            if sign == -1 and self.next.kind == "word":
-                return Negated(self.operand())
-            literal = self.number()
-            return literal if sign == 1 else Immediate(negative(literal), literal.bits)
-        name = self.next
-        operand = self.named(self.word("an operand"))
-        if isinstance(operand, Symbol) and self.next.text in ("+", "-"):
-            sign = 1 if self.take().text == "+" else -1
-            operand = Symbol(operand.name, sign * self.integer())
-        if self.accept("|"):
-            return Dual(operand, self.operand())
-        if isinstance(operand, Symbol) and name.text.startswith("%"):
-            raise syntax_error(name.line, f"'{name.text}' is not declared; add it to a .reg line.")
-        return operand
+    def resolve_labels(self) -> None:
+        """Every branch has the label that it means. Raises PtxSyntaxError."""
+        function = self.function
 
-    def address(self) -> Address:
-        base: Register | Symbol | Immediate
-        if self.next.kind == "number":
-            base = self.number()
-        else:
-            name = self.next
-            operand = self.named(self.word("a register or a variable"))
-            if not isinstance(operand, Register | Symbol) or (isinstance(operand, Symbol) and name.text[0] == "%"):
-                raise syntax_error(name.line, f"'{name.text}' is no declared register or variable.")
-            base = operand
-        offset = 0
-        while self.next.text in ("+", "-"):
-            sign = 1 if self.take().text == "+" else -1
-            offset += sign * self.integer()
-        return Address(base, offset)
+        def label(name: str, scope: Scope, line: int) -> str:
+            unique = scope.label(name)
+            if unique is None:
+                raise syntax_error(line, f"label '{name}' is not defined in '{function.name}'.")
+            return unique
 
-    def named(self, name: str) -> Register | Selected | Special | Symbol | Sink:
-        """What a bare name stands for: the innermost register, a part of one, a predefined register, or a symbol."""
-        if name == "_":
-            return Sink()
-        for scope in reversed(self.scopes):
-            if name in scope:
-                return Register(scope[name])
-        if PREDEFINED.fullmatch(name):
-            return Special(name)
-        whole, _, selector = name.partition(".")
-        register = self.named(whole) if selector else None
-        return Selected(register, selector) if isinstance(register, Register) else Symbol(name)
-
-    def resolve_labels(self, function: Function) -> None:
-        """Every branch has its label. Raises PtxSyntaxError."""
-        for instruction in function.instructions:
-            if instruction.opcode not in ("bra", "bra.uni"):
-                continue
-            target = instruction.operands[0] if instruction.operands else None
-            if isinstance(target, Symbol) and target.name not in function.labels:
-                raise syntax_error(instruction.line, f"the label '{target.name}' stands nowhere in '{function.name}'.")
-
-
-def number(text: str) -> Immediate:
-    """The value of a literal; a bit pattern keeps its width. (PTX ISA, "Constants".)"""
-    lower = text.lower()
-    if lower.startswith("0f") and len(text) == 10:
-        return Immediate(int(text[2:], 16), 32)
-    if lower.startswith("0d") and len(text) == 18:
-        return Immediate(int(text[2:], 16), 64)
-    if "." in text or ("e" in lower and not lower.startswith("0x")):
-        return Immediate(float(text))
-    digits = text.rstrip("U")
-    octal = len(digits) > 1 and digits.isdigit() and digits[0] == "0"
-    return Immediate(int(digits, 8 if octal else 0))
-
-
-def negative(literal: Immediate) -> int | float:
-    """-literal; for a bit pattern, with its sign bit flipped."""
-    return int(literal.value) ^ 1 << literal.bits - 1 if literal.bits else -literal.value
-
-
-def float_bits(literal: Immediate, bits: int) -> int:
-    """The bit pattern of `literal` as a float of 32 or 64 bits."""
-    value = literal.value
-    if literal.bits == bits:
-        return int(value)
-    if literal.bits == 32:
-        value = struct.unpack("<f", struct.pack("<I", value))[0]
-    elif literal.bits == 64:
-        value = struct.unpack("<d", struct.pack("<Q", value))[0]
-    pattern: int = (
-        struct.unpack("<Q", struct.pack("<d", value))[0]
-        if bits == 64
-        else struct.unpack("<I", struct.pack("<f", value))[0]
-    )
-    return pattern
+        for index, scope in self.branches:
+            branch = function.instructions[index]
+            target = branch.operands[0]
+            assert isinstance(target, Symbol)
+            unique = label(target.name, scope, branch.line)
+            if unique != target.name:
+                function.instructions[index] = replace(branch, operands=(Symbol(unique),))
+        for table, scope, line in self.tables:
+            names = function.branch_targets[table]
+            function.branch_targets[table] = tuple(label(name, scope, line) for name in names)

@@ -25,6 +25,7 @@ from ptxbench.emulator.runtime.context import MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
     Address,
+    Element,
     Function,
     Immediate,
     Instruction,
@@ -36,10 +37,11 @@ from ptxbench.emulator.syntax import (
     Selected,
     Sink,
     Special,
+    Sum,
     Symbol,
     Vector,
 )
-from ptxbench.emulator.types import B32, B64, LANES, PRED, Type, bits_of
+from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.variables import (
     function_addresses,
     lay_out_addressed_parameters,
@@ -222,7 +224,18 @@ class Registers:
             if operand.name in self.frame_variables:
                 return self.fit(self.frame_address(operand), kind or B64)
             return self.e.constant(self.symbol_address(operand, line), kind or B64)
+        if isinstance(operand, Sum):
+            return self.fit(self.read_sum(operand), kind or self.function.registers[operand.register.name])
+        if isinstance(operand, Element):
+            start = self.e.constant(self.symbol_address(operand.symbol, line), U64)
+            index = self.read_sum(operand.index) if isinstance(operand.index, Sum) else self.get(operand.index.name)
+            offset = self.e.mul(self.fit(self.fit(index, U32), U64), self.e.constant(operand.scale, U64))
+            return self.fit(self.e.add(start, offset), kind or B64)
         raise syntax_error(line, f"{operand!r} cannot stand here.")
+
+    def read_sum(self, operand: Sum) -> Value:
+        value = self.e.bits(self.get(operand.register.name))
+        return self.e.add(value, self.e.constant(operand.offset, value.type))
 
     def fit(self, value: Value, kind: Type) -> Value:
         """`value` read as `kind`: the same bits, cut or extended by zeros to its width."""

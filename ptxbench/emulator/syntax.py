@@ -39,6 +39,34 @@ class Symbol:
 
 
 @dataclass(frozen=True)
+class Sum:
+    """`r + 4` as a source: added in the register's own width."""
+
+    register: Register
+    offset: int
+
+
+@dataclass(frozen=True)
+class Element:
+    """`name[r]`, `name[r + 1]`: the address of an element, `index` times `scale` bytes from the start.
+
+    The index has 32 bits, unsigned, whatever the register's type. (So ptxas computes it.)
+    """
+
+    symbol: Symbol
+    index: Register | Sum
+    scale: int
+
+
+@dataclass(frozen=True)
+class Masked:
+    """`0xff00(name + 4)` in an initialiser: one byte of an address or a number."""
+
+    value: Symbol | int
+    shift: int
+
+
+@dataclass(frozen=True)
 class Sink:
     """`_`: the result is not wanted."""
 
@@ -95,7 +123,22 @@ class Group:
     parts: tuple[Operand, ...]
 
 
-Operand = Register | Special | Immediate | Symbol | Sink | Address | Vector | Dual | Not | Selected | Negated | Group
+Operand = (
+    Register
+    | Special
+    | Immediate
+    | Symbol
+    | Sum
+    | Element
+    | Sink
+    | Address
+    | Vector
+    | Dual
+    | Not
+    | Selected
+    | Negated
+    | Group
+)
 
 
 @dataclass(frozen=True)
@@ -111,7 +154,8 @@ class Variable:
     vector: int = 1
     """1, 2 or 4: elements of a .v2 or .v4 type count once."""
     array: bool = False
-    initial: tuple[int | float | Symbol | Immediate, ...] = ()
+    initial: tuple[int | Symbol | Masked, ...] = ()
+    """What the first elements hold at first, numbers as the bits of the element's type; the rest are zeros."""
 
     @property
     def size_bytes(self) -> int:

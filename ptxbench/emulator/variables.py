@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
-from ptxbench.emulator.syntax import Function, Immediate, Module, Symbol, Variable
+from ptxbench.emulator.syntax import Function, Masked, Module, Symbol, Variable
+from ptxbench.emulator.tokens import syntax_error
 
 ALIGNMENT = 256
 GAP = 4096
@@ -89,17 +89,13 @@ def initial_bytes(variable: Variable, addresses: Mapping[str, int]) -> bytes:
     size = variable.type.bytes
     packed = bytearray()
     for value in variable.initial:
+        shift = value.shift if isinstance(value, Masked) else 0
+        value = value.value if isinstance(value, Masked) else value
         if isinstance(value, Symbol):
             if value.name not in addresses:
                 raise syntax_error(
-                    variable.line, f"'{value.name}' in the initialiser is not a variable or function of the module."
+                    variable.line, f"initial value '{value.name}' is not a variable or function of the module."
                 )
-            number = addresses[value.name] + value.offset
-        elif variable.type.floating:
-            number = float_bits(value if isinstance(value, Immediate) else Immediate(value), variable.type.bits)
-        else:
-            number = int(value.value if isinstance(value, Immediate) else value)
-        packed += (number & (1 << 8 * size) - 1).to_bytes(size, "little")
-    if len(packed) > variable.size_bytes:
-        raise syntax_error(variable.line, f"'{variable.name}' has more initial values than elements.")
+            value = addresses[value.name] + value.offset
+        packed += (value >> shift & (1 << 8 * size) - 1).to_bytes(size, "little")
     return bytes(packed)

@@ -178,7 +178,7 @@ def test_a_kernel_that_cannot_be_read_is_status_4_and_told(ptxbench, transpose):
     path = Path(transpose) / "ptx/transpose.ptx"
     text = path.read_text()
     for bad, told in (
-        (text.replace(".reg", ".rog", 1), "'.rog' is no directive"),
+        (text.replace(".reg", ".rog", 1), "'.rog' is not a directive"),
         (f"// µ\n{text}", ":1: column 4 is 'µ'"),
     ):
         path.write_text(bad)

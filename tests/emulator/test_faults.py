@@ -353,12 +353,12 @@ def body(lines, registers=".reg .u32 %a, %b;"):
 
 SYNTAX = [
     ("add.u32 %a, %b, %c;", "line 7: '%c' is not declared; add it to a .reg line."),
-    ("bra NOWHERE;", "line 7: the label 'NOWHERE' stands nowhere in 'broken'."),
-    ("HERE: bra HERE;\nHERE: ret;", "line 8: the label 'HERE' stands twice."),
-    ("@%a bra HERE;", "line 7: the guard '%a' is no declared predicate."),
-    ("ld.global.u32 %a, [%q];", "line 7: '%q' is no declared register or variable."),
-    ("add.u32 %a, %b", "line 8: found 'ret' where ';' should stand."),
-    (".shared .u33 x;", "line 7: '.u33' is no type that the emulator knows."),
+    ("bra NOWHERE;", "line 7: label 'NOWHERE' is not defined in 'broken'."),
+    ("HERE: bra HERE;\nHERE: ret;", "line 8: duplicate label 'HERE'."),
+    ("@%a bra HERE;", "line 7: the guard '%a' is not a declared predicate register."),
+    ("ld.global.u32 %a, [%q];", "line 7: '%q' is not declared; add it to a .reg line."),
+    ("add.u32 %a, %b", "line 8: expected ';', found 'ret'."),
+    (".shared .u33 x;", "line 7: expected a type, found '.u33'."),
     ("mov.u32 %a, nothing;", "line 7: 'nothing' is no variable that the emulator has an address for."),
 ]
 

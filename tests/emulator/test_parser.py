@@ -7,6 +7,7 @@ import signal
 import struct
 
 import llvmlite.binding as llvm
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -130,7 +131,8 @@ def test_variables_with_their_alignment_size_and_initial_values():
         "quads": ("shared", "f32", 16, 32),
     }
     assert variables["bytes"].initial == (1, 2, 3, 4, 255)
-    assert variables["table"].initial == (1.0, 0.25, Immediate(0x40400000, 32), 4.0, -5.0, 6.0)
+    table = np.array([1.0, 0.25, 3.0, 4.0, -5.0, 6.0], np.float32)
+    assert variables["table"].initial == tuple(table.view(np.uint32))
     assert variables["where"].initial == (Symbol("bytes"), Symbol("table", 4))
     assert variables["dynamic"].count is None
 
@@ -138,7 +140,7 @@ def test_variables_with_their_alignment_size_and_initial_values():
 def test_parameters_and_directives_of_an_entry():
     function = forms()
     assert [(p.name, str(p.type), p.align, p.size_bytes, p.array) for p in function.params] == [
-        ("to", "u64", 4, 8, False),
+        ("to", "u64", 8, 8, False),  # .align 4 is of what it points to,
         ("structure", "b8", 8, 16, True),
         ("wide", "f64", 8, 8, False),
     ]
@@ -173,7 +175,7 @@ def test_registers_of_families_and_scopes():
         ("0d3FF0", (Register("%d"), Immediate(0x3FF0000000000000, 64))),
         ("%f, 1.5;", (Register("%f"), Immediate(1.5))),
         ("$dollar, %tid.x", (Register("$dollar"), Special("%tid.x"))),
-        ("WARP_SZ", (Register("%mixed$_1"), Special("WARP_SZ"))),
+        ("WARP_SZ", (Register("%mixed$_1"), Immediate(32))),
         ("p|%q,", (Dual(Register("p"), Register("%q")), Register("%r1"), Register("%r2"))),
         ("!%q;", (Register("p"), Register("%r1"), Register("%r2"), Not(Register("%q")))),
         ("call.uni", (Group((Register("%r3"),)), Symbol("twice"), Group((Register("%r1"),)))),
@@ -223,32 +225,59 @@ def test_the_values_of_float_literals_in_arithmetic():
 
 
 def test_a_negated_bit_pattern_flips_its_sign():
-    text = HEADER + ".visible .entry f()\n{ .reg .f32 %a; mov.f32 %a, -0f3F800000; ret; }"
+    text = HEADER + ".visible .entry f()\n{ .reg .f64 %a; mov.f64 %a, -0d3FF0000000000000; ret; }"
     operand = choose(parse(text), None).instructions[0].operands[1]
-    assert struct.pack("<I", operand.value) == struct.pack("<f", -1.0)
+    assert struct.pack("<Q", operand.value) == struct.pack("<d", -1.0)
 
 
 MALFORMED = [
-    ("", "line 1: found the end of the text where '.version' should stand."),
-    ("x", "line 1: found 'x' where '.version' should stand."),
-    (HEADER + "foo",
-     "line 4: found 'foo' where a directive such as .entry, .func or .global should stand."),
-    (HEADER + ".visible .entry f(\n.param .u64 x", "line 5: found the end of the text where ',' should stand."),
-    (HEADER + ".visible .entry f()\n{ ret;\n", "line 5: found the end of the text where '}' should stand."),
-    (HEADER + ".visible .entry f()\n{ .reg .u32 %r<x>; }", "line 5: found 'x' where a number should stand."),
-    (HEADER + ".visible .entry f()\n{ .reg .v4 .u32 %r; }",
-     "line 5: vector registers (.reg .v4) are not supported; declare four registers."),
-    (HEADER + ".visible .entry f()\n{ mov.u32 %r, #; }", "line 5: '#' is no part of PTX."),
-    (HEADER + ".visible .entry f()\n.fast\n{ ret; }", "line 5: '.fast' is no directive of a function."),
-    (HEADER + ".visible .entry f()\n{ .what; }",
-     "line 5: '.what' is no directive that may stand in a function's body."),
-    (HEADER + ".global .u32 x[2.5];", "line 4: found 2.5 where a whole number should stand."),
-    (HEADER + ".global .u32 x = {1, 2\n", "line 4: found the end of the text where a number should stand."),
-    (HEADER + ".global .align x;", "line 4: found 'x' where a number should stand."),
-    (HEADER + ".global x;", "line 4: found 'x' where a type should stand."),
-    (HEADER + '.section .debug_info\n{ .b8 1', "line 5: found the end of the text where '}' should stand."),
-    (HEADER + '.pragma "x"\n', "line 4: found the end of the text where ';' should stand."),
-    (HEADER + ".global .attribute(.managed .u32 x;\n", "line 4: found the end of the text where ')' should stand."),
+    ("", "line 1: expected '.version', found the end of the text."),
+    ("x", "line 1: expected '.version', found 'x'."),
+    (HEADER + "foo", "line 4: expected a directive such as .entry, .func or .global, found 'foo'."),
+    (HEADER + ".visible .entry f(\n.param .u64 x", "line 5: expected ')', found the end of the text."),
+    (HEADER + ".visible .entry f()\n{ ret;\n", "line 5: expected '}', found the end of the text."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r<x>; }", "line 5: expected a number, found 'x'."),
+    (HEADER + ".visible .entry f()\n{ mov.u32 %r, #; }",
+     "line 5: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
+    (HEADER + ".visible .entry f()\n.fast\n{ ret; }", "line 5: '.fast' is not a directive of a function."),
+    (HEADER + ".visible .entry f()\n{ .what; }", "line 5: '.what' is not a directive of a function's body."),
+    (HEADER + ".global .u32 x[2.5];", "line 4: expected a whole number, found '2.5'."),
+    (HEADER + ".global .u32 x = {1, 2\n", "line 4: expected a number, found '{'."),
+    (HEADER + ".global .align x;", "line 4: expected a number, found 'x'."),
+    (HEADER + ".global x;", "line 4: expected a type, found 'x'."),
+    (HEADER + ".section .debug_info\n{ .b8 1", "line 5: expected '}', found the end of the text."),
+    (HEADER + '.pragma "x"\n', "line 4: expected ';', found the end of the text."),
+    (HEADER + ".global .attribute(.managed .u32 x;\n", "line 4: expected ')', found the end of the text."),
+    (HEADER + ".visible .entry f()\n{ bra x; }", "line 5: label 'x' is not defined in 'f'."),
+    (HEADER + ".visible .entry f()\n{ x: x: ret; }", "line 5: duplicate label 'x'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r, %r; }", "line 5: duplicate register '%r'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; add.u32 %r, %r - 4, %r; }", "line 5: expected ';', found '-'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, 08; }",
+     "line 5: '08' starts with 0, so it is octal, but has a digit above 7."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, 1 / 0; }",
+     "line 5: the constant expression divides by zero."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, 1 + 0.5; }",
+     "line 5: the constant expression mixes whole numbers and floats."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, (1 + 2; }", "line 5: expected ')', found ';'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; mov.u32 %r, 1 ? 2; }", "line 5: expected ':', found ';'."),
+    (HEADER + ".visible .entry f()\n{ .reg .u32 %r; ld.u32 %r, [%r - 4]; }", "line 5: expected ']', found '-'."),
+    (HEADER + ".visible .entry f()\n{ .reg .f32 %f; mov.f32 %f, %f + 1; }",
+     "line 5: '%f' is .f32; a constant can only be added to an integer register."),
+    (HEADER + ".visible .entry f()\n{ ret; ; }", "line 5: expected an instruction, found ';'."),
+    (HEADER + ".visible .entry f()\n{ mov.u32 %r, 1; }", "line 5: '%r' is not declared; add it to a .reg line."),
+    (HEADER + ".global .u32 x, x;", "line 4: duplicate variable 'x'."),
+    (HEADER + ".global .u32 x[2] = {1, 2, 3};", "line 4: more initial values than elements: expected up to 2."),
+    (HEADER + ".global .u32 x[2][2] = {1, 2};", "line 4: expected '{', found '1'."),
+    (HEADER + ".global .v4 .f64 x;", "line 4: there are no vectors .v4 .f64; a vector has up to 128 bits."),
+    (HEADER + ".shared .u32 x = 1;",
+     "line 4: 'x' cannot have an initial value: only a .global or .const variable can."),
+    (HEADER + ".shared .u32 x[];", "line 4: 'x' needs a length; only an .extern array can be without one."),
+    (HEADER + "#define X 1\n",
+     "line 4: only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."),
+    (HEADER + "/* never closed", "line 4: the comment that starts here does not end."),
+    (HEADER + '.pragma "never closed;', "line 4: the string that starts here does not end on its line."),
+    (HEADER + ".global .texref t;", "line 4: textures and surfaces ('.texref') are not supported."),
+    (HEADER + ".global .b8 é;", "line 4: unexpected character 'é'."),
 ]  # fmt: skip
 
 

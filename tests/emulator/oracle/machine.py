@@ -8,7 +8,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator.syntax import Function, Immediate, Not, Operand, Register, Sink, Special, Symbol
+from ptxbench.emulator.syntax import (
+    Element,
+    Function,
+    Immediate,
+    Not,
+    Operand,
+    Register,
+    Sink,
+    Special,
+    Sum,
+    Symbol,
+)
 from tests.emulator.oracle.counters import LANES, Counters
 from tests.emulator.oracle.memory import Memory
 from tests.emulator.oracle.step import KINDS, SIGNED, UNSIGNED, Step
@@ -266,6 +277,14 @@ class Threads:
             return self.of(np.asarray(self.special(operand.name))).astype(dtype)
         if isinstance(operand, Symbol):
             return dtype.type(self.memory.addresses[operand.name] + operand.offset)
+        if isinstance(operand, Sum):
+            raw = self.of(self.register(operand.register.name))
+            total = raw + raw.dtype.type(operand.offset & (1 << 8 * raw.dtype.itemsize) - 1)
+            return total.astype(UNSIGNED[8 * dtype.itemsize]).view(dtype)
+        if isinstance(operand, Element):
+            start = np.uint64(self.memory.addresses[operand.symbol.name] + operand.symbol.offset)
+            index = self.read(operand.index, "u32").astype(np.uint64)
+            return (start + index * np.uint64(operand.scale)).astype(dtype)
         if isinstance(operand, Not):
             return ~self.read(operand.operand, "pred")
         raise NotImplementedError(operand)

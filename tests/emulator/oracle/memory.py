@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.emulator.syntax import Function, Immediate, Module, Symbol, Variable
+from ptxbench.emulator.syntax import Function, Masked, Module, Symbol, Variable
 from tests.emulator.oracle.step import UNSIGNED, Missing
 
 Array = NDArray[Any]
@@ -119,14 +119,10 @@ def initial(variable: Variable, addresses: dict[str, int]) -> bytes:
     """What a variable of the module holds at first; zeros behind its initialiser."""
     size, packed = variable.type.bytes, bytearray()
     for value in variable.initial:
-        if isinstance(value, Symbol):
-            number = addresses[value.name] + value.offset
-        elif isinstance(value, Immediate):
-            number = int(value.value)
-        elif variable.type.floating:
-            packed += struct.pack("<f" if size == 4 else "<d", value)
+        if isinstance(value, Masked):
+            part = value.value if isinstance(value.value, int) else addresses[value.value.name] + value.value.offset
+            packed.append(part >> value.shift & 0xFF)
             continue
-        else:
-            number = int(value)
+        number = addresses[value.name] + value.offset if isinstance(value, Symbol) else value
         packed += (number & (1 << 8 * size) - 1).to_bytes(size, "little")
     return bytes(packed.ljust(variable.size_bytes, b"\0"))

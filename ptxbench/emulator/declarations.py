@@ -1,0 +1,230 @@
+"""Declarations of variables, parameters and registers: state space, alignment, type, name, length, initial values.
+
+(PTX ISA, "State Spaces, Types, and Variables".)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ptxbench.emulator.constants import expression, float_bits, signed, size, whole_expression
+from ptxbench.emulator.syntax import Immediate, Masked, Symbol, Variable
+from ptxbench.emulator.tokens import END, Cursor, is_name, is_number, quoted, syntax_error
+from ptxbench.emulator.types import PRED, TYPES, Type
+
+STATE_SPACES = (".global", ".const", ".shared", ".local", ".param")
+VECTORS = {".v2": 2, ".v4": 4}
+MOST_VECTOR_BITS = 128
+TEXTURES = (".texref", ".samplerref", ".surfref")
+INSTRUCTION_TYPES = ("bf16", "bf16x2", "tf32", "f32x2", "e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2", "ue8m0x2")
+"""Types of instructions only: nothing can be declared with them."""
+MOST_INITIAL = 1 << 24
+"""Elements up to the last one with an initial value."""
+MOST_VARIABLES = 1 << 16
+"""In a family such as `tile<4>`."""
+BYTES_OF_AN_ADDRESS = {0xFF << 8 * byte: 8 * byte for byte in range(8)}
+"""The masks of an initialiser, and the first bit of each."""
+
+
+@dataclass(frozen=True)
+class Attributes:
+    """What stands before the names of a declaration. `align` is 0 where nothing is said."""
+
+    align: int
+    vector: int
+    type: Type
+
+    @property
+    def alignment(self) -> int:
+        return self.align or self.type.bytes * self.vector
+
+
+def read_attributes(cursor: Cursor) -> Attributes:
+    """`.align 16 .v4 .f32`, with `.attribute(...)`; of a parameter also `.ptr .global .align 4`, which is a promise."""
+    align, vector, kind, pointer = 0, 1, None, False
+    while cursor.next.startswith(".") and not is_number(cursor.next):
+        name = cursor.take()
+        if name == ".align":
+            number = size(cursor)
+            if number < 1 or number & (number - 1):
+                raise syntax_error(cursor.last_line, f"expected an alignment that is a power of two, found {number}.")
+            align = align if pointer else number  # behind .ptr: of what it points to
+        elif name in VECTORS:
+            vector = VECTORS[name]
+        elif name in TEXTURES:
+            raise syntax_error(cursor.last_line, f"textures and surfaces ('{name}') are not supported.")
+        elif name == ".ptr":
+            pointer = True
+        elif name == ".attribute":
+            cursor.expect("(")
+            nested = 1
+            while nested:
+                if cursor.next == END:
+                    raise cursor.error("')'")
+                nested += {"(": 1, ")": -1}.get(cursor.take(), 0)
+        elif name[1:] in TYPES and name[1:] not in INSTRUCTION_TYPES and kind is None:
+            kind = TYPES[name[1:]]
+        elif not (pointer and name in STATE_SPACES):
+            raise syntax_error(cursor.last_line, f"expected a type, found {quoted(name)}.")
+    if kind is None:
+        raise cursor.error("a type")
+    if vector * kind.bits > MOST_VECTOR_BITS or (vector > 1 and kind is PRED):
+        raise syntax_error(cursor.last_line, f"there are no vectors .v{vector} .{kind}; a vector has up to 128 bits.")
+    return Attributes(align, vector, kind)
+
+
+def declared_name(cursor: Cursor) -> str:
+    if "." in cursor.next or ":" in cursor.next:
+        raise cursor.error("a name")
+    return cursor.name("a name")
+
+
+def read_variables(cursor: Cursor, *, extern: bool = False) -> list[Variable]:
+    """`.shared .align 16 .f32 tile[32][33], other;`, from the state space on."""
+    line = cursor.line
+    space = cursor.take()[1:].partition("::")[0]
+    attributes = read_attributes(cursor)
+    variables: list[Variable] = []
+    while True:
+        variables.extend(read_variable(cursor, space, attributes, line, extern=extern))
+        if not cursor.accept(","):
+            break
+    cursor.expect(";")
+    return variables
+
+
+def read_variable(
+    cursor: Cursor, space: str, attributes: Attributes, line: int, *, extern: bool = False
+) -> Iterator[Variable]:
+    """One name, with its length and its initial values; `name<3>` is three variables."""
+    name = declared_name(cursor)
+    kind = attributes.type
+    if kind is PRED:
+        raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
+    if cursor.accept("<"):
+        count = size(cursor)
+        cursor.expect(">")
+        if count > MOST_VARIABLES:
+            raise syntax_error(
+                line, f"'{name}' declares {count} variables; the emulator takes at most {MOST_VARIABLES}."
+            )
+        for k in range(count):
+            yield Variable(f"{name}{k}", space, kind, attributes.alignment, 1, line, attributes.vector)
+        return
+    dimensions = read_dimensions(cursor)
+    initial: tuple[int | Symbol | Masked, ...] = ()
+    length: int | None = 1
+    if cursor.accept("="):
+        if space not in ("global", "const") or extern:
+            raise syntax_error(line, f"'{name}' cannot have an initial value: only a .global or .const variable can.")
+        vector = (attributes.vector,) if attributes.vector > 1 else ()
+        initial, first = read_initial(cursor, kind, (*dimensions, *vector), bool(vector))
+        dimensions = [first if each is None else each for each in dimensions]
+    for each in dimensions:
+        length = None if each is None or length is None else length * each
+    yield Variable(name, space, kind, attributes.alignment, length, line, attributes.vector, bool(dimensions), initial)
+
+
+def read_dimensions(cursor: Cursor) -> list[int | None]:
+    """`[2][3]`; only the first may be left out, which is None."""
+    dimensions: list[int | None] = []
+    while cursor.accept("["):
+        if not dimensions and cursor.accept("]"):
+            dimensions.append(None)
+            continue
+        length = size(cursor)
+        if length == 0:
+            raise syntax_error(cursor.last_line, "expected the length of an array, found 0.")
+        dimensions.append(length)
+        cursor.expect("]")
+    return dimensions
+
+
+def read_initial(
+    cursor: Cursor, kind: Type, lengths: tuple[int | None, ...], vector: bool
+) -> tuple[tuple[int | Symbol | Masked, ...], int]:
+    """The initial values, one after the other, and the length of the outermost list.
+
+    The braces nest as `lengths` do; a list may be shorter than its length, and zeros follow, but for the elements of
+    a vector, which is the last of the lengths.
+    """
+    if not lengths:
+        return (read_value(cursor, kind),), 1
+    strides = [1]
+    for length in reversed(lengths[1:]):
+        strides.insert(0, strides[0] * (length or 0))
+    values: list[int | Symbol | Masked] = []
+    starts, counts = [0], [0]  # of the lists that are open: the first element, and how many were read
+    cursor.expect("{")
+    begun = True
+    while True:
+        level = len(counts) - 1
+        if not (begun and cursor.next == "}"):
+            length = lengths[level]
+            if length is not None and counts[level] == length:
+                raise syntax_error(cursor.line, f"more initial values than elements: expected up to {length}.")
+            start = starts[level] + counts[level] * strides[level]
+            counts[level] += 1
+            if level + 1 < len(lengths):
+                cursor.expect("{")
+                starts.append(start)
+                counts.append(0)
+                begun = True
+                continue
+            if start >= MOST_INITIAL:
+                raise syntax_error(
+                    cursor.line, f"an initialiser of more than {MOST_INITIAL} elements is not supported."
+                )
+            values.extend([0] * (start - len(values)))
+            values.append(read_value(cursor, kind))
+        begun = False
+        while counts and not cursor.accept(","):  # the lists that end here
+            if vector and len(counts) == len(lengths) and counts[-1] != lengths[-1]:
+                raise syntax_error(cursor.line, f"expected {lengths[-1]} elements of a vector, found {counts[-1]}.")
+            cursor.expect("}")
+            starts.pop()
+            first = counts.pop()
+        if not counts:
+            return tuple(values), first
+
+
+def read_value(cursor: Cursor, kind: Type) -> int | Symbol | Masked:
+    """A number, as the bits of `kind`, or the address of a variable or function: `name + 4`, `generic(name) + 4`."""
+    line = cursor.line
+    if is_number(cursor.next) and cursor.following == "(":
+        mask = size(cursor)
+        if mask not in BYTES_OF_AN_ADDRESS or kind.bytes != 1:
+            raise syntax_error(line, "expected one byte of an address, such as 0xff00(name), for an element of .u8.")
+        cursor.expect("(")
+        value = read_symbol(cursor) if is_name(cursor.next) else whole_expression(cursor)
+        cursor.expect(")")
+        return Masked(value, BYTES_OF_AN_ADDRESS[mask])
+    if is_name(cursor.next) and cursor.next != "WARP_SZ":
+        if kind.name not in ("u32", "u64"):
+            raise syntax_error(line, f"expected a number for an element of .{kind}, found {quoted(cursor.next)}.")
+        return read_symbol(cursor)
+    return element_bits(expression(cursor), kind, line)
+
+
+def read_symbol(cursor: Cursor) -> Symbol:
+    if cursor.next == "generic" and cursor.following == "(":
+        cursor.take()
+        cursor.take()
+        name = cursor.name("a variable")
+        cursor.expect(")")
+    else:
+        name = cursor.name("a variable or a function")
+    return Symbol(name, signed(whole_expression(cursor)) if cursor.accept("+") else 0)
+
+
+def element_bits(value: Immediate, kind: Type, line: int) -> int:
+    """A number as the bits of an element of `kind`."""
+    whole = isinstance(value.value, int) and not value.bits
+    if kind.name in ("f16", "f16x2"):
+        raise syntax_error(line, f"a variable of .{kind} cannot have an initial value; declare it as .b{kind.bits}.")
+    if whole == kind.floating or (not whole and kind.kind in "us"):
+        expected = "a float" if kind.floating else "a whole number"
+        raise syntax_error(line, f"expected {expected} for an element of .{kind}.")
+    bits = int(value.value) if whole else float_bits(value, 32 if kind.bits == 32 else 64)
+    return bits & (1 << kind.bits) - 1

@@ -1,0 +1,202 @@
+"""Operands of instructions. (PTX ISA, "Instruction Operands".)"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from ptxbench.emulator.constants import expression, signed, starts_expression, whole_expression
+from ptxbench.emulator.scopes import Scopes
+from ptxbench.emulator.syntax import (
+    Address,
+    Dual,
+    Element,
+    Group,
+    Immediate,
+    Negated,
+    Not,
+    Operand,
+    Register,
+    Selected,
+    Sink,
+    Special,
+    Sum,
+    Symbol,
+    Variable,
+    Vector,
+)
+from ptxbench.emulator.tokens import Cursor, is_name, syntax_error
+from ptxbench.emulator.types import PRED
+
+VECTOR_REGISTERS = "tid|ntid|ctaid|nctaid|clusterid|nclusterid|cluster_ctaid|cluster_nctaid"
+PREDEFINED = re.compile(
+    rf"%(?:{VECTOR_REGISTERS})(?:\.[xyzw])?"
+    r"|%(?:laneid|warpid|nwarpid|smid|nsmid|gridid|cluster_ctarank|cluster_nctarank|is_explicit_cluster)"
+    r"|%lanemask_(?:eq|le|lt|ge|gt)|%clock(?:64|_hi)?|%globaltimer(?:_lo|_hi)?|%pm\d+(?:_64)?|%envreg\d+"
+    r"|%(?:dynamic|total|aggr)_smem_size|%reserved_smem_offset_\w+|%current_graph_exec"
+)
+PREDEFINED_VECTOR = re.compile(f"%(?:{VECTOR_REGISTERS})")
+ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
+"""Instructions that take `{r}` where they take `r`."""
+
+
+class Operands:
+    """Reads the operands of one function's instructions."""
+
+    def __init__(self, cursor: Cursor, scopes: Scopes, variables: Mapping[str, Variable]) -> None:
+        """`variables`: those of the module and of the function, by their unique names."""
+        self.cursor = cursor
+        self.scopes = scopes
+        self.variables = variables
+
+    def of(self, opcode: str) -> tuple[Operand, ...]:
+        """The operands up to the `;` that ends the instruction."""
+        cursor = self.cursor
+        if cursor.accept(";"):
+            return ()
+        read = self.call_operand if opcode.startswith("call") else self.operand
+        operands = cursor.separated(read)
+        if not cursor.accept(";"):
+            raise cursor.error("';'")
+        if any(isinstance(operand, Vector) for operand in operands) or opcode.startswith("mov.v4"):
+            operands = [self.shaped(operand, opcode) for operand in operands]
+        return tuple(operands)
+
+    def shaped(self, operand: Operand, opcode: str) -> Operand:
+        """`{r}` as `r`, where that is the same; the elements of a predefined vector such as %tid."""
+        if isinstance(operand, Vector) and len(operand.parts) == 1 and ONE_ELEMENT.match(opcode):
+            return operand.parts[0]
+        if opcode.startswith("mov.v4") and isinstance(operand, Special) and PREDEFINED_VECTOR.fullmatch(operand.name):
+            return Vector((*(Special(f"{operand.name}.{selector}") for selector in "xyz"), Immediate(0)))
+        return operand
+
+    def call_operand(self) -> Operand:
+        """`(a, b)`, the parameters of a call, or any other operand."""
+        if not self.cursor.accept("("):
+            return self.operand()
+        parts = tuple(self.cursor.separated(self.operand)) if self.cursor.next != ")" else ()
+        self.cursor.expect(")")
+        return Group(parts)
+
+    def operand(self) -> Operand:
+        cursor = self.cursor
+        word = cursor.next
+        if is_name(word) and word != "WARP_SZ":
+            return self.named_operand()
+        if word == "[":
+            return self.address()
+        if word == "{":
+            cursor.take()
+            parts = cursor.separated(self.vector_part)
+            cursor.expect("}")
+            return Vector(tuple(parts))
+        if word in ("!", "-") and is_name(cursor.following) and cursor.following != "WARP_SZ":
+            cursor.take()
+            operand = self.named(cursor.take())
+            return Not(operand) if word == "!" else Negated(operand)
+        if starts_expression(cursor):
+            return expression(cursor)
+        raise cursor.error("an operand")
+
+    def named_operand(self) -> Operand:
+        """`%r`, `%r + 4`, `name[2]`, `%p|%q`."""
+        cursor = self.cursor
+        operand = self.named(cursor.take())
+        following = cursor.next
+        if following == "+" and isinstance(operand, Register | Symbol):
+            cursor.take()
+            return self.plus(operand, signed(whole_expression(cursor)))
+        if following == "[" and isinstance(operand, Symbol):
+            return self.element(operand)
+        if following == "|":
+            cursor.take()
+            return Dual(operand, self.named(cursor.name("a register")))
+        return operand
+
+    def plus(self, base: Register | Symbol, offset: int) -> Operand:
+        if isinstance(base, Symbol):
+            return Symbol(base.name, base.offset + offset)
+        kind = self.scopes.registers[base.name]
+        if kind.floating or kind is PRED:
+            raise syntax_error(
+                self.cursor.last_line, f"'{base.name}' is .{kind}; a constant can only be added to an integer register."
+            )
+        return Sum(base, offset) if offset else base
+
+    def element(self, symbol: Symbol) -> Operand:
+        """`name[2]` and `name[r + 1]`: the address of an element."""
+        cursor = self.cursor
+        variable = self.variables.get(symbol.name)
+        if variable is None or not variable.array:
+            raise syntax_error(cursor.line, f"'{symbol.name}' is not an array.")
+        cursor.expect("[")
+        scale = variable.type.bytes
+        operand: Operand
+        if is_name(cursor.next) and cursor.next != "WARP_SZ":
+            index = self.named_operand()
+            if not isinstance(index, Register | Sum):
+                raise syntax_error(
+                    cursor.last_line, f"expected a register or a number as the index of '{symbol.name}'."
+                )
+            operand = Element(symbol, index, scale)
+        else:
+            operand = Symbol(symbol.name, scale * signed(whole_expression(cursor)))
+        cursor.expect("]")
+        return operand
+
+    def address(self) -> Operand:
+        """`[base + offset]`, or `[texture, {place}]` and its like."""
+        cursor = self.cursor
+        cursor.expect("[")
+        base: Register | Symbol | Immediate
+        offset = 0
+        if starts_expression(cursor):
+            base = Immediate(whole_expression(cursor))
+        else:
+            name = cursor.name("a register or a variable")
+            operand = self.named(name)
+            if not isinstance(operand, Register | Symbol):
+                raise syntax_error(cursor.last_line, f"expected a register or a variable, found '{name}'.")
+            base = operand
+            if cursor.accept("+"):
+                offset = signed(whole_expression(cursor))
+        address = Address(base, offset)
+        rest = cursor.separated(self.operand) if cursor.accept(",") else []
+        cursor.expect("]")
+        cursor.accept(".unified")  # a promise that all lanes have one address; the emulator needs none
+        return Group((address, *rest)) if rest else address
+
+    def vector_part(self) -> Operand:
+        cursor = self.cursor
+        if starts_expression(cursor):
+            return expression(cursor)
+        operand = self.named(cursor.name("a register or a number"))
+        if isinstance(operand, Vector):
+            raise syntax_error(cursor.last_line, "a vector cannot have a vector as an element.")
+        return operand
+
+    def named(self, name: str) -> Operand:
+        """What a bare name stands for: what a scope has, a predefined register, a part of a register, or a symbol."""
+        if name == "_":
+            return Sink()
+        operand = self.scopes.find(name)
+        if operand is not None:
+            return operand
+        if PREDEFINED.fullmatch(name):
+            return Special(name) if not name.endswith(".w") else Immediate(0)  # the fourth element is always 0
+        whole, _, selector = name.partition(".")
+        register = self.scopes.find(whole) if selector else None
+        if isinstance(register, Register):
+            return Selected(register, selector)
+        if name.startswith("%") or selector:
+            raise syntax_error(self.cursor.last_line, f"'{name}' is not declared; add it to a .reg line.")
+        return Symbol(name)
+
+    def guard(self) -> tuple[Register, bool]:
+        """The predicate behind `@`, and whether it is negated."""
+        negated = self.cursor.accept("!")
+        name = self.cursor.name("a predicate")
+        operand = self.scopes.find(name)
+        if not isinstance(operand, Register) or self.scopes.registers[operand.name] is not PRED:
+            raise syntax_error(self.cursor.last_line, f"the guard '{name}' is not a declared predicate register.")
+        return operand, negated

@@ -1,0 +1,165 @@
+"""What a name stands for in a function's body: a register, a variable, a label, in the innermost { } that has it.
+
+(PTX ISA, "Parameterized Variable Names"; names belong to the block that declares them.) Names that would meet in the
+function as a whole get `@` and a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ptxbench.emulator.declarations import Attributes
+from ptxbench.emulator.syntax import Operand, Register, Symbol, Vector
+from ptxbench.emulator.tokens import syntax_error
+from ptxbench.emulator.types import Type
+
+MOST_NESTED = 1_600
+"""Blocks within blocks; ptxas takes 1,663."""
+NUMBERED = re.compile(r"\d+\Z")
+MOST_DIGITS = 10
+"""Of the number of a register in a family, leading zeros included."""
+COMPONENTS = {selector: k for selectors in ("xyzw", "rgba") for k, selector in enumerate(selectors)}
+
+
+@dataclass(frozen=True)
+class Family:
+    """`.reg .b32 %r<100>`: registers whose names are made when they are used."""
+
+    count: int
+    attributes: Attributes
+
+
+@dataclass
+class Scope:
+    """The names of one block."""
+
+    parent: Scope | None = None
+    suffix: str = ""
+    """What makes its registers unique in the function."""
+    names: dict[str, Operand] = field(default_factory=dict)
+    families: dict[str, Family] = field(default_factory=dict)
+    lowest: dict[str, int] = field(default_factory=dict)
+    """Of names that end in a number, the lowest number by what stands before it."""
+    labels: dict[str, str] = field(default_factory=dict)
+
+    def chain(self) -> Iterator[Scope]:
+        """This scope, then those around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def label(self, name: str) -> str | None:
+        """The unique name of the label that a branch in this scope means."""
+        return next((scope.labels[name] for scope in self.chain() if name in scope.labels), None)
+
+
+def numbered(name: str) -> Iterator[tuple[str, int]]:
+    """Each way to read a name as one of a family: ("%r", 12) and ("%r1", 2) of %r12."""
+    if name[-1:].isdigit() and (digits := NUMBERED.search(name)):
+        for at in range(max(digits.start(), len(name) - MOST_DIGITS), len(name)):
+            yield name[:at], int(name[at:])
+
+
+class Scopes:
+    """The scopes of a function while its body is read; `registers` is filled with the registers that are used."""
+
+    def __init__(self, registers: dict[str, Type], taken: set[str], module: Scope) -> None:
+        """`taken`: names of variables that the function's own must not have."""
+        self.registers = registers
+        self.taken = taken
+        self.count = 0
+        self.depth = 0
+        self.current = Scope(module)
+        self.found: dict[str, Operand | None] = {}
+
+    def open(self, line: int) -> None:
+        if self.depth == MOST_NESTED:
+            raise syntax_error(line, f"blocks nested more than {MOST_NESTED:,} deep are not supported.")
+        self.depth += 1
+        self.count += 1
+        self.current = Scope(self.current, f"@{self.count}")
+        self.found.clear()
+
+    def close(self) -> None:
+        assert self.current.parent is not None
+        self.depth -= 1
+        self.current = self.current.parent
+        self.found.clear()
+
+    # ---- declarations
+
+    def check_new(self, name: str, line: int, what: str) -> None:
+        scope = self.current
+        member = any(prefix in scope.families and k < scope.families[prefix].count for prefix, k in numbered(name))
+        if name in scope.names or name in scope.labels or member:
+            raise syntax_error(line, f"duplicate {what} '{name}'.")
+
+    def declare(self, name: str, operand: Operand, line: int, what: str) -> None:
+        self.check_new(name, line, what)
+        self.current.names[name] = operand
+        for prefix, k in numbered(name):
+            self.current.lowest[prefix] = min(k, self.current.lowest.get(prefix, k))
+        self.found.clear()
+
+    def declare_register(self, name: str, attributes: Attributes, line: int) -> None:
+        self.declare(name, self.register(name + self.current.suffix, attributes), line, "register")
+
+    def declare_family(self, prefix: str, family: Family, line: int) -> None:
+        scope = self.current
+        if prefix in scope.families or scope.lowest.get(prefix, family.count) < family.count:
+            raise syntax_error(line, f"duplicate register '{prefix}<{family.count}>'.")
+        scope.families[prefix] = family
+        self.found.clear()
+
+    def declare_label(self, name: str, line: int) -> str:
+        """The label's unique name."""
+        self.check_new(name, line, "label")
+        self.current.labels[name] = unique = self.unique(name)
+        return unique
+
+    def unique(self, name: str) -> str:
+        """A name that no variable and no label of the function has."""
+        unique = name if name not in self.taken else f"{name}@{len(self.taken)}"
+        self.taken.add(unique)
+        return unique
+
+    def register(self, unique: str, attributes: Attributes) -> Register | Vector:
+        """The operand that a register's name stands for: of a vector register, its elements."""
+        if attributes.vector == 1:
+            self.registers[unique] = attributes.type
+            return Register(unique)
+        parts = [f"{unique}.{selector}" for selector in "xyzw"[: attributes.vector]]
+        self.registers.update(dict.fromkeys(parts, attributes.type))
+        return Vector(tuple(Register(part) for part in parts))
+
+    # ---- uses
+
+    def find(self, name: str) -> Operand | None:
+        """What `name` stands for, or None."""
+        if name not in self.found:
+            self.found[name] = next(
+                (operand for scope in self.current.chain() if (operand := self.find_in(scope, name)) is not None), None
+            )
+        return self.found[name]
+
+    def find_in(self, scope: Scope, name: str) -> Operand | None:
+        if name in scope.names:
+            return scope.names[name]
+        if scope.families:
+            for prefix, k in numbered(name):
+                family = scope.families.get(prefix)
+                if family is not None and k < family.count:
+                    return self.register(f"{prefix}{k}{scope.suffix}", family.attributes)
+        whole, _, selector = name.partition(".")
+        vector = self.find_in(scope, whole) if selector in COMPONENTS else None
+        if isinstance(vector, Vector) and COMPONENTS[selector] < len(vector.parts):
+            return vector.parts[COMPONENTS[selector]]
+        return None
+
+    def symbol(self, name: str) -> Symbol:
+        """A variable that a scope has, or one of the module, or a function."""
+        operand = self.find(name)
+        return operand if isinstance(operand, Symbol) else Symbol(name)

@@ -1,0 +1,158 @@
+"""The words of a PTX text, and a cursor over them. (PTX ISA, "Source Format", "Comments", "Identifiers".)
+
+Blanks, comments and the preprocessor's line markers are passed over. Nothing here knows what a word means.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from bisect import bisect_left
+from collections.abc import Callable
+from typing import TypeVar
+
+from ptxbench.errors import PtxSyntaxError
+
+TOKEN = re.compile(
+    r"""(?: \n[ \t]*\#[ \t]*(?:line[ \t]*)?\d+[ \t]*"[^"\n]*"[ \t\d]*(?=\n|\Z)   # `#line 12 "made.cu"`
+          | [ \t\r\f\n] | //[^\n]* | /\*.*?\*/ )*+
+      (?: (?P<number>0[fF][0-9a-fA-F]{8}(?![\w$])|0[dD][0-9a-fA-F]{16}(?![\w$])|0[xX][0-9a-fA-F]+U?|0[bB][01]+U?
+            |\d+\.\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?(?![\w$])|\d+[eE][+-]?\d+|\d+U?)
+        | (?P<word>\.[\w$]+(?:::[\w$]+)*|(?:[A-Za-z][\w$]*|[_$%][\w$]+|_)(?:(?:\.|::)[\w$]+)*)
+        | (?P<mark><<|>>|<=|>=|==|!=|&&|\|\||/(?!\*)|[{}()\[\],;:@!|+\-=<>*%&^~?])
+        | (?P<string>"[^"\n]*")
+        | (?P<end>\Z)
+        | (?P<other>.) )""",
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+END = ""
+"""The word behind the last one."""
+QUOTED = 40
+"""Characters of a word that a message quotes."""
+Item = TypeVar("Item")
+
+
+def syntax_error(line: int, message: str) -> PtxSyntaxError:
+    return PtxSyntaxError(f"line {line}: {message}")
+
+
+def is_number(word: str) -> bool:
+    return word[:1].isdigit() or (word[:1] == "." and word[1:2].isdigit())
+
+
+def is_name(word: str) -> bool:
+    """Whether a register, a variable, a label or an opcode may be called so."""
+    first = word[:1]
+    return first.isalpha() or (first != "" and first in "_$") or (first == "%" and len(word) > 1)
+
+
+def quoted(word: str) -> str:
+    """`word` as a message shows it."""
+    if word == END:
+        return "the end of the text"
+    return f"'{word if len(word) <= QUOTED else word[:QUOTED] + '...'}'"
+
+
+class Cursor:
+    """A position among the words of a text. Raises PtxSyntaxError for characters that are not PTX.
+
+    A NUL ends the text, as it does for the driver.
+    """
+
+    def __init__(self, text: str) -> None:
+        text = text.partition("\0")[0]
+        self.words: list[str] = []
+        self.starts: list[int] = []
+        self.newlines = [match.start() for match in re.finditer("\n", text)]
+        self.at = 0
+        for match in TOKEN.finditer(text):
+            kind = match.lastgroup
+            assert kind is not None
+            if kind == "other":
+                raise syntax_error(self.line_of_offset(match.start(kind)), unexpected(text, match.start(kind)))
+            self.words.append(sys.intern(match[kind]))
+            self.starts.append(match.start(kind))
+            if kind == "end":
+                break
+        self.starts[-1] = self.starts[-2] if len(self.starts) > 1 else 0
+
+    # ---- where
+
+    def line_of_offset(self, offset: int) -> int:
+        return bisect_left(self.newlines, offset) + 1
+
+    def line_at(self, at: int) -> int:
+        """The line of a word, by its index."""
+        return self.line_of_offset(self.starts[at])
+
+    @property
+    def line(self) -> int:
+        """The line of the next word; behind the last word, that of the last one."""
+        return self.line_at(self.at)
+
+    @property
+    def last_line(self) -> int:
+        """The line of the word that was taken last."""
+        return self.line_at(max(self.at - 1, 0))
+
+    # ---- what
+
+    @property
+    def next(self) -> str:
+        return self.words[self.at]
+
+    @property
+    def following(self) -> str:
+        """The word behind the next one."""
+        return self.words[min(self.at + 1, len(self.words) - 1)]
+
+    def take(self) -> str:
+        word = self.words[self.at]
+        if word != END:
+            self.at += 1
+        return word
+
+    def accept(self, word: str) -> bool:
+        """Take the next word if it is `word`."""
+        if self.words[self.at] == word:
+            self.at += 1
+            return True
+        return False
+
+    def expect(self, word: str) -> None:
+        if not self.accept(word):
+            raise self.error(f"'{word}'")
+
+    def error(self, expected: str) -> PtxSyntaxError:
+        """The error that the next word is not what was expected; to be raised."""
+        return syntax_error(self.line, f"expected {expected}, found {quoted(self.next)}.")
+
+    def name(self, expected: str) -> str:
+        if not is_name(self.next):
+            raise self.error(expected)
+        return self.take()
+
+    def separated(self, item: Callable[[], Item]) -> list[Item]:
+        """One or more items with commas between them."""
+        items = [item()]
+        while self.accept(","):
+            items.append(item())
+        return items
+
+    def skip_to(self, mark: str) -> None:
+        """Pass over everything up to `mark`, and over that."""
+        while not self.accept(mark):
+            if self.next == END:
+                raise self.error(f"'{mark}'")
+            self.at += 1
+
+
+def unexpected(text: str, at: int) -> str:
+    """Why no word of PTX starts at this place of the text."""
+    if text.startswith("/*", at):
+        return "the comment that starts here does not end."
+    if text[at] == '"':
+        return "the string that starts here does not end on its line."
+    if text[at] == "#":
+        return "only a line such as '#line 12 \"file.cu\"' may start with '#'; run the preprocessor first."
+    return f"unexpected character {text[at]!r}."
