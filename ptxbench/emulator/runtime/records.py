@@ -151,39 +151,41 @@ entry:
   %uses.int = add i64 %all.uses, %uses.offset
   %uses.at = inttoptr i64 %uses.int to ptr
   %past.at = getelementptr i8, ptr %uses.at, i64 {USES_BYTES // 2}
+  %mine.already = icmp eq i64 %owner, %mine.twice
+  br i1 %mine.already, label %more, label %other
+other:
   %stale = icmp ult i64 %owner, %launch.twice
-  br i1 %stale, label %fresh, label %known
+  br i1 %stale, label %fresh, label %change
 fresh:
+  %uses.first = insertelement {USES_VECTOR} zeroinitializer, i32 %granules, i64 {number}
+  store i64 %mine.twice, ptr %owner.at
+  store {USES_VECTOR} %uses.first, ptr %uses.at
+  store {USES_VECTOR} zeroinitializer, ptr %past.at
   {mark_page("line")}
-  br label %update
-known:
+  ret void
+change:
+  ; The line was another CTA's, or wholly stored to by this one: its uses must be written down first.
   %whole.bit = and i64 %owner, 1
   %whole = icmp ne i64 %whole.bit, 0
-  br i1 %whole, label %implied, label %written
-implied:
-  br label %look
-written:
   %its.uses = load {USES_VECTOR}, ptr %uses.at
   %its.past = load {USES_VECTOR}, ptr %past.at
-  br label %look
-look:
-  %uses.held = phi {USES_VECTOR} [ <i32 -1, i32 0, i32 0, i32 0>, %implied ], [ %its.uses, %written ]
-  %past.held = phi {USES_VECTOR} [ zeroinitializer, %implied ], [ %its.past, %written ]
+  %uses.held = select i1 %whole, {USES_VECTOR} <i32 -1, i32 0, i32 0, i32 0>, {USES_VECTOR} %its.uses
+  %past.held = select i1 %whole, {USES_VECTOR} zeroinitializer, {USES_VECTOR} %its.past
   %rank = lshr i64 %owner, 1
   %same = icmp eq i64 %rank, %mine
   %both = or {USES_VECTOR} %uses.held, %past.held
   %uses.kept = select i1 %same, {USES_VECTOR} %uses.held, {USES_VECTOR} zeroinitializer
   %past.kept = select i1 %same, {USES_VECTOR} %past.held, {USES_VECTOR} %both
-  br label %update
-update:
-  %uses.before = phi {USES_VECTOR} [ zeroinitializer, %fresh ], [ %uses.kept, %look ]
-  %past = phi {USES_VECTOR} [ zeroinitializer, %fresh ], [ %past.kept, %look ]
-  %its.before = extractelement {USES_VECTOR} %uses.before, i64 {number}
-  %its.now = or i32 %its.before, %granules
-  %uses.now = insertelement {USES_VECTOR} %uses.before, i32 %its.now, i64 {number}
   store i64 %mine.twice, ptr %owner.at
-  store {USES_VECTOR} %uses.now, ptr %uses.at
-  store {USES_VECTOR} %past, ptr %past.at
+  store {USES_VECTOR} %uses.kept, ptr %uses.at
+  store {USES_VECTOR} %past.kept, ptr %past.at
+  br label %more
+more:
+  %its.at = getelementptr i32, ptr %uses.at, i64 {number}
+  %its.before = load i32, ptr %its.at
+  %its.now = or i32 %its.before, %granules
+  store i32 %its.now, ptr %its.at
+  %past = load {USES_VECTOR}, ptr %past.at
   %others = and {USES_VECTOR} %past, <{chosen}>
   %taken = call i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR} %others)
   %clashing = and i32 %taken, %granules
