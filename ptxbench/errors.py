@@ -94,7 +94,7 @@ class UnsupportedInstruction(KernelError):
 
 
 class KernelTooLarge(KernelError):
-    """Its message starts with "line N: "."""
+    pass
 
 
 class LaunchError(KernelError):

@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
         return PtxbenchError.exit_code
     except MemoryError:
-        click.echo("Error: This machine has not enough free memory for it. Use smaller arrays.", err=True)
+        click.echo("Error: This machine has not enough free memory for it.", err=True)
         return PtxbenchError.exit_code
     except Exception:
         return crashed()

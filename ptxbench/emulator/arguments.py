@@ -22,9 +22,10 @@ MAX_GRID = (2**31 - 1, 65535, 65535)
 
 def extent(value: int | Sequence[int], name: str) -> tuple[int, int, int]:
     """x, or up to (x, y, z), as three whole numbers of at least 1."""
-    given = (value,) if isinstance(value, int | np.integer) else tuple(value)
-    if not 1 <= len(given) <= 3 or any(each < 1 for each in given):
-        raise LaunchError(f"{name} is {value}; it must be one to three numbers of at least 1.")
+    given = tuple(value) if isinstance(value, list | tuple | np.ndarray) else (value,)
+    whole = all(isinstance(each, int | np.integer) and each >= 1 for each in given)
+    if not whole or not 1 <= len(given) <= 3:
+        raise LaunchError(f"{name} is {value}; it must be one to three whole numbers of at least 1.")
     x, y, z = (*map(int, given), 1, 1)[:3]
     return x, y, z
 

@@ -16,9 +16,6 @@ from ptxbench.emulator.variables import place
 
 STACK_BYTES = 128 << 10
 """Bytes of a thread's stack where calls are recursive or memory is allocated on it: 4,096 frames of 32 bytes."""
-MOST_STACK_BYTES = 512 << 10
-"""Bytes of a stack whose size is known; as much local memory as a GPU gives a thread. (CUDA C++ Programming Guide,
-"Technical Specifications per Compute Capability".)"""
 LINK_BYTES = 8
 """At the start of a frame, hidden: the block to return to, and the caller's frame."""
 FRAME_ALIGNMENT = 16

@@ -25,8 +25,6 @@ FUEL = 1 << 27
 
 MOST_FUEL = (1 << 62) - 1
 """What a counter of 64 bits holds with room to spare; nothing runs so long."""
-MOST_THREADS = 256
-"""Of the host: each needs memory for its CTA, and no more than one a core runs at a time."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +101,7 @@ def run(
         tuple((buffer.low, buffer.high) for buffer in image.layout.buffers),
         image.layout.size,
         dynamic_shared_bytes,
-        min(threads or usable_cores(), MOST_THREADS),
+        threads or usable_cores(),
         min(FUEL if fuel is None else fuel, MOST_FUEL),
         arch,
         "sanitize" if sanitize else "plain",

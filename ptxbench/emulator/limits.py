@@ -34,6 +34,15 @@ def check_variables(module: Module, function: Function) -> None:
     require(total, MAX_MODULE_BYTES, "bytes of global and constant memory", variables)
 
 
+def check_local(total: int) -> None:
+    """Raise KernelTooLarge for more local memory of a thread, that of the functions called among it, than there is."""
+    if total > MAX_LOCAL_BYTES:
+        raise KernelTooLarge(
+            f"The kernel and the functions that it calls take {total:,} bytes of local memory for each thread; the "
+            f"most is {MAX_LOCAL_BYTES:,}."
+        )
+
+
 def in_local(function: Function) -> list[Variable]:
     return [variable for variable in function.variables.values() if variable.space in ("local", "param")]
 

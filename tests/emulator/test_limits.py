@@ -1,11 +1,15 @@
 """What a kernel and a launch may ask for: a sentence before anything is made of what is too large."""
 
+import contextlib
+
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ptxbench import emulator
 from ptxbench.emulator import memory
-from ptxbench.errors import KernelTooLarge, LaunchError
+from ptxbench.errors import KernelError, KernelTooLarge, LaunchError
 from tests.emulator.harness import HEADER
 
 
@@ -44,6 +48,15 @@ def test_variables_that_are_too_large_are_refused(text, sentence):
     with pytest.raises(KernelTooLarge) as raised:
         launch(text, *([np.void(bytes(40000))] if "p[" in text else []))
     assert str(raised.value) == sentence
+
+
+def test_the_local_memory_of_functions_counts_with_the_kernels():
+    body = ".local .b8 {0}[400000];\n.reg .u64 %{0};\nmov.u64 %{0}, {0};\nst.local.u64 [%{0}], %{0};"
+    text = kernel(f".func f()\n{{\n{body.format('s')}\nret;\n}}", f"{body.format('t')}\ncall f;")
+    with pytest.raises(
+        KernelTooLarge, match=r"that it calls take 800,\d\d\d bytes of local memory for each thread; the"
+    ):
+        launch(text)
 
 
 SHARED = kernel(".shared .b8 s[200000];")
@@ -117,3 +130,27 @@ def test_a_container_leaves_what_its_limit_says(tmp_path, limit, used, stat, fre
     for name, text in (("max", limit), ("current", used), ("stat", stat)):
         (tmp_path / f"memory.{name}").write_text(text)
     assert memory.available_in_container(tmp_path) == free
+
+
+TAKES = kernel(
+    body=".reg .u64 %x;\n.reg .u32 %n;\nld.param.u64 %x, [x];\nld.param.u32 %n, [n];\nst.global.u32 [%x], %n;",
+    params=".param .u64 x, .param .u32 n",
+)
+ODD = st.sampled_from(
+    [None, 0, 1, -1, 2**31, 2**63, 2**200, 1.5, "x", b"x", (), (1,), (1, 2, 3, 4), [0], np.uint32(7), np.float32(1),
+     np.float64(np.nan), np.bool_(True), np.void(b"1234"), np.zeros(1, np.uint32), np.zeros(0), np.zeros((2, 2)).T,
+     np.zeros(3)[::2], np.zeros(1, ">u4"), np.array(["text"]), np.array([None, {}], object), np.zeros((1,) * 30),
+     np.datetime64("2020"), np.zeros(1, "M8[s]"), emulator.Pointer(np.zeros(1)), emulator.Pointer(np.zeros(1), 2**70),
+     emulator.Pointer, np.ma.zeros(1), np.zeros((), [("p", object)]), np.zeros((), [("p", object)])[()]]
+)  # fmt: skip
+
+
+@given(st.lists(ODD, max_size=3), ODD, ODD, ODD)
+@settings(max_examples=150, deadline=None)
+def test_odd_arguments_run_or_end_in_an_error_of_the_launch(arguments, grid, block, shared):
+    small = (1, (1,), np.uint32(7))  # an odd grid may be a large one, which takes time and proves nothing
+    options = {"grid": grid if not isinstance(grid, int) or grid in small else 1, "block": block}
+    if isinstance(shared, int):
+        options["dynamic_shared_bytes"] = shared
+    with contextlib.suppress(KernelError, TypeError):
+        emulator.run(TAKES, args=arguments, fuel=1000, **options)
