@@ -1,0 +1,30 @@
+"""Kernels that others generate run as they were written, and give what NumPy gives."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from ptxbench.errors import PtxbenchError
+from tests.emulator.foreign import CASES, run
+
+FOLDER = Path(__file__).with_name("foreign")
+MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
+
+for stem in MODULES:
+    importlib.import_module(f"tests.emulator.foreign.{stem}")
+
+
+def failures(case):
+    """What is wrong with a case, a line each."""
+    try:
+        wrong = run(case, sanitize=False)
+    except PtxbenchError as error:
+        wrong = [f"{type(error).__name__}: {error}"]
+    return [f"{case.name} for {case.arch}: {each}" for each in wrong]
+
+
+@pytest.mark.parametrize("stem", MODULES)  # a test a module, so that its kernels are compiled in one process
+def test_kernels_that_others_generate_compute_what_numpy_computes(stem):
+    wrong = [each for case in CASES[stem] for each in failures(case)]
+    assert not wrong, "\n".join(wrong)
