@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.errors import PtxbenchError
-from tests.emulator.foreign import CASES, run
+from tests.emulator.foreign import ARCHITECTURES, CASES, run
 
 FOLDER = Path(__file__).with_name("foreign")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
@@ -28,3 +28,9 @@ def failures(case):
 def test_kernels_that_others_generate_compute_what_numpy_computes(stem):
     wrong = [each for case in CASES[stem] for each in failures(case)]
     assert not wrong, "\n".join(wrong)
+
+
+def test_there_are_enough_of_them():
+    assert len({(stem, case.name) for stem, cases in CASES.items() for case in cases}) >= 60
+    for arch in ARCHITECTURES:
+        assert sum(case.arch == arch for cases in CASES.values() for case in cases) >= 20, arch
