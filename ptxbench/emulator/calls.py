@@ -8,6 +8,7 @@ instruction takes each lane back. Lanes may be in unlike functions, or in one at
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 
 from ptxbench.emulator.control import Control
 from ptxbench.emulator.emit import Value
@@ -41,13 +42,13 @@ class Calls(Control):
         if self.steps[index].entry.flow == "enter":
             self.enter(self.routine_of(index), self.steps[index], block)
         else:
-            self.returned(self.program.sites[index], self.saved.get(index, []))
+            self.returned(self.program.sites[index], self.frames.saved.get(index, []))
 
     def end(self, block: Block, number: int) -> None:
         last = block.last - 1
         flow = self.steps[last].entry.flow
         if flow == "call":
-            self.call(self.program.sites[last], self.saved.get(block.last, []), number)
+            self.call(self.program.sites[last], self.frames.saved.get(block.last, []), number)
         elif flow == "return":
             self.leave_routine(self.routine_of(last), self.steps[last])
         else:
@@ -69,7 +70,7 @@ class Calls(Control):
 
     def enter(self, name: str, step: Step, block: Block) -> None:
         """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
-        stack, mask, frame = self.stack, self.machine.mask, self.frames[name]
+        stack, mask, frame = self.stack, self.machine.mask, self.frames.of[name]
         top = stack.top()
         self.values[FRAME] = top
         stack.enter(frame.bytes, mask)
@@ -92,7 +93,7 @@ class Calls(Control):
 
     def formal_places(self, name: str) -> dict[str, int]:
         formals = self.program.routines[name].formals
-        return {formal.name: at for formal, at in zip(formals, self.frames[name].formals, strict=True)}
+        return {formal.name: at for formal, at in zip(formals, self.frames.of[name].formals, strict=True)}
 
     def leave_routine(self, name: str, step: Step) -> None:
         """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
@@ -105,12 +106,12 @@ class Calls(Control):
         self.set_pcs(mask, stack.leave(mask))
         e.line("br label %dispatch")
 
-    def call(self, site: CallSite, saved: list[tuple[int, str]], number: int) -> None:
+    def call(self, site: CallSite, saved: Sequence[tuple[int, str]], number: int) -> None:
         """Fill the frame on top and go to the routine."""
         e, stack, mask = self.e, self.stack, self.machine.mask
         top = stack.top()
         targets = self.targets_of(site, number)
-        size = max((self.frames[name].bytes for name in site.targets), default=0)
+        size = max((self.frames.of[name].bytes for name in site.targets), default=0)
         self.stop_if(stack.push(size, number + 1, mask, self.machine.mark("call")), number)
         offsets, _ = lay_out_formals(site)
         params, _ = site.signature
@@ -134,7 +135,7 @@ class Calls(Control):
             return Value(self.e.op(f"bitcast i32 {bits} to {MASK}"), PRED)
         return self.get(register)
 
-    def returned(self, site: CallSite, saved: list[tuple[int, str]]) -> None:
+    def returned(self, site: CallSite, saved: Sequence[tuple[int, str]]) -> None:
         """The results, from the frame that has just been left, and the registers that the call saved."""
         stack, mask = self.stack, self.machine.mask
         top = stack.top()
@@ -158,7 +159,7 @@ class Calls(Control):
 
     def local_address(self, symbol: Symbol) -> Value:
         """The address in local memory of a .param variable of the caller's, as u32."""
-        if symbol.name in self.frame_variables:
+        if symbol.name in self.frames.variables:
             return self.frame_address(symbol)
         if symbol.name not in self.local:
             raise syntax_error(self.machine.line, f"expected a .param variable in the call, found '{symbol.name}'.")

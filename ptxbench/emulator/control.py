@@ -22,6 +22,8 @@ from ptxbench.emulator.types import B32, LANES, PRED, U32
 
 NOWHERE = 0x7FFFFFFF
 """The program counter of a lane that has exited."""
+MOST_BRANCHES, BRANCHES = 512, 64
+"""Blocks up to which there is one branch for all; beyond, how many blocks share one."""
 PATIENCE = 4096
 """Blocks that lanes may run while others of their warp could."""
 
@@ -397,7 +399,27 @@ class Control(Registers):
         return self.e.not_(value) if instruction.negated else value
 
 
-def warp_function(body: str, cases: str, *, halves: bool = False) -> str:
+def choose_block(count: int) -> str:
+    """Lines that go to block %lowest of `count`.
+
+    In two steps where there are many: LLVM's time for a kernel grows with the square of the branches of one place.
+    """
+
+    def cases(numbers: range) -> str:
+        return " ".join(f"i32 {number}, label %b{number}" for number in numbers)
+
+    if count <= MOST_BRANCHES:
+        return f"switch i32 %lowest, label %done [ {cases(range(count))} ]"
+    firsts = range(0, count, BRANCHES)
+    groups = " ".join(f"i32 {k}, label %group{k}" for k in range(len(firsts)))
+    lines = [f"%group = udiv i32 %lowest, {BRANCHES}", f"switch i32 %group, label %done [ {groups} ]"]
+    for k, first in enumerate(firsts):
+        some = cases(range(first, min(first + BRANCHES, count)))
+        lines += [f"group{k}:", f"switch i32 %lowest, label %done [ {some} ]"]
+    return "\n  ".join(lines)
+
+
+def warp_function(body: str, blocks: int, *, halves: bool = False) -> str:
     """`warp(registers, warp, env)`: run one warp until every lane waits or has exited.
 
     `halves`: one half of the lanes runs as far as it can before the other starts, the highest counter first.
@@ -471,7 +493,7 @@ pass:
   store i32 %served.more, ptr %served
   br label %dispatch
 go:
-  switch i32 %lowest, label %done [ {cases} ]
+  {choose_block(blocks)}
 done:
   ret void
   {body}

@@ -7,11 +7,10 @@ warp's register file: what a call must keep and no store of the kernel can reach
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ptxbench.emulator.inline import CallSite, Routine
-from ptxbench.emulator.syntax import Variable
+from ptxbench.emulator.inline import CallSite, Program, Routine
 from ptxbench.emulator.variables import place
 
 STACK_BYTES = 128 << 10
@@ -25,7 +24,8 @@ FRAME_ALIGNMENT = 16
 class Frame:
     """Offsets in a routine's frame. `formals`: of parameters and returned values, in the order of the signature.
 
-    `cleared`: where its variables begin and end. `saved`: where registers are saved, hidden.
+    `cleared`: where what is new in each call begins and ends: returned values and variables. `saved`: where registers
+    are saved, hidden.
     """
 
     formals: tuple[int, ...]
@@ -50,11 +50,6 @@ def lay_out_formals(site: Routine | CallSite) -> tuple[tuple[int, ...], int]:
     return tuple(offsets), offset
 
 
-def alignment(variables: Iterable[Variable]) -> int:
-    """What every frame is a multiple of, so that its variables are aligned as they ask."""
-    return max(FRAME_ALIGNMENT, *(variable.align for variable in variables), 0)
-
-
 def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
     """`saved_bytes`: of the registers that the routine saves at one call, at the most."""
     formals, end = lay_out_formals(routine)
@@ -62,15 +57,62 @@ def lay_out_frame(routine: Routine, saved_bytes: int, align: int) -> Frame:
     variables |= dict(zip((each.name for each in routine.formals), formals, strict=True))
     saved = -(-end // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
     total = max(size, saved + saved_bytes if saved_bytes else end)
-    return Frame(formals, variables, (end, size), saved, -(-total // align) * align)
+    params, returns = routine.signature
+    cleared = formals[len(params)] if returns else end
+    return Frame(formals, variables, (cleared, size), saved, -(-total // align) * align)
+
+
+@dataclass(frozen=True)
+class Frames:
+    """The frames of all routines, each behind those that it calls where there is no recursion.
+
+    `variables`: offsets of the variables of all of them. `saved`: offset in the caller's frame and name of what a call
+    saves, by the index of what follows it. `align`: what each frame is a multiple of, so that its variables are
+    aligned as they ask.
+    """
+
+    of: Mapping[str, Frame]
+    variables: Mapping[str, int]
+    saved: Mapping[int, Sequence[tuple[int, str]]]
+    align: int
+    stack_bytes: int
+
+
+def lay_out_frames(program: Program, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
+    """`saved`: bytes and name of what each call saves. `bounded`: nothing but calls takes memory on the stack."""
+    routines, sites = program.routines, program.sites
+    own = [each for routine in routines.values() for each in routine.variables.values()]
+    align = max(FRAME_ALIGNMENT, *(variable.align for variable in (*own, *program.function.variables.values())), 0)
+    placed: dict[int, list[tuple[int, str]]] = {}
+    saved_bytes = dict.fromkeys(routines, 0)
+    for index, sized in saved.items():
+        offset = 0
+        placed[index] = []
+        for size, name in sorted(sized, reverse=True):  # the largest first: each is aligned
+            placed[index].append((offset, name))
+            offset += size
+        caller = sites[index].caller
+        saved_bytes[caller] = max(saved_bytes[caller], offset)
+    frames = {name: lay_out_frame(routine, saved_bytes[name], align) for name, routine in routines.items()}
+    bounded &= not any(site.comes_back for site in sites.values())
+    return Frames(
+        frames,
+        {name: offset for frame in frames.values() for name, offset in frame.variables.items()},
+        {
+            index: [(frames[sites[index].caller].saved + offset, name) for offset, name in each]
+            for index, each in placed.items()
+        },
+        align,
+        longest_chain(frames, sites.values()) if bounded else STACK_BYTES,
+    )
 
 
 def longest_chain(frames: Mapping[str, Frame], sites: Iterable[CallSite]) -> int:
-    """Bytes of the deepest stack without recursion; `frames` has each routine behind those that it calls."""
+    """Bytes of the deepest stack without recursion, up to what a GPU has."""
     called: dict[str, set[str]] = {}
     for site in sites:
         called.setdefault(site.caller, set()).update(site.targets)
     deepest: dict[str, int] = {}
     for name, frame in frames.items():
         deepest[name] = frame.bytes + max((deepest[each] for each in called.get(name, ())), default=0)
-    return max(deepest.values())
+    return min(max(deepest.values(), default=0), MOST_STACK_BYTES)

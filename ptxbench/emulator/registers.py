@@ -8,13 +8,7 @@ from __future__ import annotations
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, writes
-from ptxbench.emulator.frames import (
-    FRAME_ALIGNMENT,
-    STACK_BYTES,
-    alignment,
-    lay_out_frame,
-    longest_chain,
-)
+from ptxbench.emulator.frames import Frames, lay_out_frames
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
@@ -95,7 +89,7 @@ class Registers:
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
-        self.lay_out_stack()
+        self.frames = self.lay_out_stack()
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
@@ -127,52 +121,29 @@ class Registers:
         self.register_bytes += -(-4 * len(names) // 64) * 64
         return placed
 
-    def lay_out_stack(self) -> None:
-        """The routines' frames, what calls save, and the stack, where there are routines or alloca."""
-        routines, sites = self.program.routines, self.program.sites
-        self.saved: dict[int, list[tuple[int, str]]] = {}
-        """By the index of what follows a call: offset in the caller's frame and name of what the call saves."""
-        self.frame_variables: dict[str, int] = {}
-        self.frames = {}
+    def lay_out_stack(self) -> Frames:
+        """The routines' frames; adds the stack to the memory and the registers, where there are routines or alloca."""
         stacked = allocates(self.function)
-        if not (routines or stacked):
-            return
-        frame_variables = [each for routine in routines.values() for each in routine.variables.values()]
-        align = alignment([*frame_variables, *self.function.variables.values()])
-        saved_bytes = dict.fromkeys(routines, 0)
-        for index, site in sites.items():
-            if site.comes_back and index in self.number and self.steps[index].entry.flow == "returned":
-                self.saved[index], size = self.saved_registers(
-                    self.blocks[self.number[index]], writes(self.steps[index])
-                )
-                saved_bytes[site.caller] = max(saved_bytes[site.caller], size)
-        for name, routine in routines.items():
-            frame = self.frames[name] = lay_out_frame(routine, saved_bytes[name], align)
-            self.frame_variables.update(frame.variables)
-        for index in self.saved:
-            start = self.frames[sites[index].caller].saved
-            self.saved[index] = [(start + offset, name) for offset, name in self.saved[index]]
-        bounded = not stacked and not any(site.comes_back for site in sites.values())
-        size = longest_chain(self.frames, sites.values()) if bounded else STACK_BYTES
-        base = self.cleared_bytes = -(-self.local_bytes // align) * align
-        self.local_bytes = base + size
-        layout = StackLayout(base, size, align, self.register_bytes)
-        self.register_bytes += layout.register_bytes
-        self.machine.stack = CallStack(self.e, layout, self.machine.function, sanitize=self.mode == SANITIZE)
+        frames = lay_out_frames(self.program, self.saved_registers(), bounded=not stacked)
+        if self.program.routines or stacked:
+            base = self.cleared_bytes = -(-self.local_bytes // frames.align) * frames.align
+            self.local_bytes = base + frames.stack_bytes
+            layout = StackLayout(base, frames.stack_bytes, frames.align, self.register_bytes)
+            self.register_bytes += layout.register_bytes
+            self.machine.stack = CallStack(self.e, layout, self.machine.function, sanitize=self.mode == SANITIZE)
+        return frames
 
-    def saved_registers(self, block: Block, results: set[str]) -> tuple[list[tuple[int, str]], int]:
-        """Offset and name of each register that lives on in `block`, behind a call; the bytes of them all.
-
-        Of one that may not have been written yet, also whether it was.
-        """
-        names = sorted((block.live_in & self.slots.keys()) - results)
-        sized = [(max(1, self.function.registers[name].bytes), name) for name in names]
-        sized += [(1, DEFINED + name) for name in names if name in self.defined]
-        placed, offset = [], 0
-        for size, name in sorted(sized, reverse=True):
-            placed.append((offset, name))
-            offset += size
-        return placed, -(-offset // FRAME_ALIGNMENT) * FRAME_ALIGNMENT
+    def saved_registers(self) -> dict[int, list[tuple[int, str]]]:
+        """Bytes and name of what each call saves, by the index of what follows it: the registers that live on there,
+        and of those that may not have been written yet, whether they were."""
+        found = {}
+        for index, step in enumerate(self.steps):
+            if step.entry.flow == "returned" and self.program.sites[index].comes_back:
+                live = self.blocks[self.number[index]].live_in
+                names = sorted((live & self.slots.keys()) - writes(step))
+                found[index] = [(max(1, self.function.registers[name].bytes), name) for name in names]
+                found[index] += [(1, DEFINED + name) for name in names if name in self.defined]
+        return found
 
     def find_constants(self) -> dict[str, int]:
         """Registers whose one write is an unguarded `mov` of a number: their value, wherever they are read.
@@ -221,7 +192,7 @@ class Registers:
         if isinstance(operand, Special):
             return self.fit(self.machine.special(operand.name), kind or B32)
         if isinstance(operand, Symbol):
-            if operand.name in self.frame_variables:
+            if operand.name in self.frames.variables:
                 return self.fit(self.frame_address(operand), kind or B64)
             return self.e.constant(self.symbol_address(operand, line), kind or B64)
         if isinstance(operand, Sum):
@@ -255,7 +226,7 @@ class Registers:
             value = self.e.bits(self.get(base.name))
             return self.e.add(value, self.e.constant(address.offset, value.type)) if address.offset else value
         if isinstance(base, Symbol):
-            if base.name in self.frame_variables:
+            if base.name in self.frames.variables:
                 return self.frame_address(base, address.offset)
             return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
         return self.e.constant(int(base.value) + address.offset, B64)
@@ -265,7 +236,7 @@ class Registers:
         assert self.machine.stack is not None
         if FRAME not in self.values:
             self.values[FRAME] = self.machine.stack.frame()
-        offset = self.frame_variables[symbol.name] + symbol.offset + more
+        offset = self.frames.variables[symbol.name] + symbol.offset + more
         return self.machine.stack.address(self.values[FRAME], offset)
 
     def symbol_address(self, symbol: Symbol, line: int) -> int:

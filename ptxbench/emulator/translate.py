@@ -185,11 +185,10 @@ class Translator(Calls):
         e.line(f"b{len(self.blocks)}:")  # behind the last instruction
         self.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        cases = " ".join(f"i32 {i}, label %b{i}" for i in range(len(self.blocks) + 1))
         for function in NEEDS:
             self.machine.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
-        warp = warp_function(body, cases, halves=self.mode == ADVERSARIAL)
+        warp = warp_function(body, len(self.blocks) + 1, halves=self.mode == ADVERSARIAL)
         granule_shift = self.add_records()
         if self.mode == SANITIZE:
             self.add_watches()

@@ -220,6 +220,15 @@ def test_two_thousand_calls_within_each_other_fit_the_stack():
     assert out == [2000 * 2001 // 2]
 
 
+def test_a_thousand_blocks_are_reached():
+    """More than one branch chooses from; each function returns to its caller's own block."""
+    chain = ".func (.reg .u32 r) a0(.reg .u32 a) { mov.u32 r, a; ret; }\n" + "".join(
+        f".func (.reg .u32 r) a{k}(.reg .u32 a) {{ call (r), a{k - 1}, (a); add.u32 r, r, 1; ret; }}\n"
+        for k in range(1, 340)
+    )
+    assert run(chain, "call (%v), a339, (%i);", 3)[0] == [339, 340, 341]
+
+
 def test_many_calls_spend_fuel():
     """2^40 calls, without a loop or recursion."""
     functions = ".func d0() { ret; }\n" + "".join(
