@@ -22,43 +22,61 @@ ELSEWHERE = ("shared", "local", "param", "const")
 
 def mixed_pointers(steps: Sequence[Step]) -> tuple[Source, ...]:
     """The sources of the pointers that are used in two ways which clash, in the order of their names."""
-    sources = pointer_sources(steps)
-    uses: dict[Source, set[str]] = {}
+    numbers: dict[Source, int] = {}
+    sources = pointer_sources(steps, numbers)
+    uses = dict.fromkeys(CLASHES, 0)
     for step in steps:
         for use, address in global_accesses(step):
-            for source in address_sources(address, sources):
-                uses.setdefault(source, set()).add(use)
-    return tuple(sorted(source for source, found in uses.items() if any(clash(found, use) for use in found)))
+            uses[use] |= address_sources(address, sources, numbers)
+    mixed = 0
+    for use, others in CLASHES.items():
+        for other in others:
+            if use != other:
+                mixed |= uses[use] & uses[other]
+    return tuple(sorted(source for source, number in numbers.items() if mixed >> number & 1))
 
 
-def clash(found: set[str], use: str) -> bool:
-    """Whether `use` clashes with another one among those found."""
-    return any(other in found for other in CLASHES[use] if other != use)
+def pointer_sources(steps: Sequence[Step], numbers: dict[Source, int]) -> dict[str, int]:
+    """Of each register, the parameters and variables that its value is computed from, other than through memory.
 
-
-def pointer_sources(steps: Sequence[Step]) -> dict[str, set[Source]]:
-    """Of each register, the parameters and variables that its value is computed from, other than through memory."""
-    found: dict[str, set[Source]] = {}
+    As bits, by the numbers that `numbers` gives and adds to.
+    """
+    found: dict[str, int] = {}
+    flows = []
     for step in steps:
+        targets = writes(step)
         named = [operand for operand in step.instruction.operands if isinstance(operand, Symbol | Address)]
         for operand in named:
-            base = operand.base if isinstance(operand, Address) else operand
-            if isinstance(base, Symbol) and writes(step):
-                offset = operand.offset + (base.offset if operand is not base else 0)
-                for register in writes(step):
-                    found.setdefault(register, set()).add((base.name, offset))
-    changed = True
-    while changed:
-        changed = False
-        for step in steps:
-            if any(isinstance(operand, Address) for operand in step.instruction.operands):
-                continue
-            given = set().union(*(found.get(register, set()) for register in operand_reads(step)))
-            for register in writes(step):
-                if not given <= found.setdefault(register, set()):
-                    found[register] |= given
-                    changed = True
+            source = named_source(operand)
+            if source and targets:
+                bit = 1 << numbers.setdefault(source, len(numbers))
+                found.update((register, found.get(register, 0) | bit) for register in targets)
+        if targets and not any(isinstance(operand, Address) for operand in named):
+            flows.append((operand_reads(step), targets))
+    for _ in range(PASSES):
+        before = dict(found)
+        for read, written in flows:
+            given = 0
+            for register in read:
+                given |= found.get(register, 0)
+            if given:
+                found.update((register, found.get(register, 0) | given) for register in written)
+        if found == before:
+            break
     return found
+
+
+PASSES = 4
+"""Over the text; enough for what loops carry from one turn to the next."""
+
+
+def named_source(operand: Symbol | Address) -> Source | None:
+    """The parameter or variable that an operand names, or its address starts from."""
+    if isinstance(operand, Symbol):
+        return operand.name, operand.offset
+    if isinstance(operand.base, Symbol):
+        return operand.base.name, operand.base.offset + operand.offset
+    return None
 
 
 def global_accesses(step: Step) -> Iterator[tuple[str, Address]]:
@@ -74,7 +92,10 @@ def global_accesses(step: Step) -> Iterator[tuple[str, Address]]:
         yield (STORE, addresses[0]) if out else (LOAD, addresses[1])
 
 
-def address_sources(address: Address, sources: dict[str, set[Source]]) -> set[Source]:
+def address_sources(address: Address, sources: dict[str, int], numbers: dict[Source, int]) -> int:
+    """The sources of an address, as bits."""
     if isinstance(address.base, Register):
-        return sources.get(address.base.name, set())
-    return {(address.base.name, 0)} if isinstance(address.base, Symbol) else set()
+        return sources.get(address.base.name, 0)
+    if isinstance(address.base, Symbol):
+        return 1 << numbers.setdefault((address.base.name, 0), len(numbers))
+    return 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator
-from ptxbench.emulator.process import stop_process
+from ptxbench.emulator.process import Process, stop_process
 from ptxbench.errors import KernelError
 
 CTAS, BLOCK = 24, 32
@@ -222,6 +222,29 @@ def test_one_array_under_two_names_is_shared():
         done = emulator.run(text(body), grid=CTAS, block=BLOCK, args=[x, x], threads=threads)
         assert (x[:768] == np.arange(33, 801)).all()
         assert done.order_reason.endswith("which another CTA has read")
+
+
+@pytest.mark.parametrize(
+    ("body", "launches", "reason"),
+    [
+        (SEPARATE["in place"], 1, "the text shows that x is loaded from and stored to"),
+        ("mov.u64 %z, %x; add.u64 %z, %z, 4; ld.global.u32 %v, [%z]; st.global.u32 [%yi], %v;", 1, "x is only read"),
+        ("st.local.u64 [kept], %xi; ld.local.u64 %z, [kept]; ld.global.u32 %v, [%z]; st.global.u32 [%xi], %v;", 2,
+         "the text does not show that z is a pointer into x"),
+        (SHARED["one word"][0], 2, "CTAs in parallel turned out to share x"),
+    ],
+)  # fmt: skip
+def test_a_launch_is_repeated_only_where_its_records_fall_short(monkeypatch, body, launches, reason):
+    asked = []
+    ask = Process.ask
+    monkeypatch.setattr(Process, "ask", lambda process, job: asked.append(job) or ask(process, job))
+    kernel = text(body).replace(".shared .align 8", ".local .align 8 .b64 kept;\n    .shared .align 8")
+    stop_process()
+    for expected in (launches, 1):  # what was seen at the first launch is remembered
+        asked.clear()
+        x, y = np.zeros(WORDS, np.uint32), np.zeros(WORDS, np.uint32)
+        emulator.run(kernel, grid=CTAS, block=BLOCK, args=[x, y], threads=2)
+        assert len(asked) == expected, reason
 
 
 def test_a_kernel_may_share_at_one_launch_and_not_at_the_next():
