@@ -74,7 +74,7 @@ class EmulatorBackend:
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
     ) -> Iterator[Outcome]:
-        """Once, with another number of host threads: that alone could change what a launch leaves here."""
+        """Once, with another number of host threads, which must not matter."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 
     def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:

@@ -122,10 +122,10 @@ def run(
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)
-    reason = order_reason(answer, image.layout, extent_grid)
+    reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)
-    order = "ascending" if reason else "any"
+    order = "ascending" if reason else "any" if ctas == "usual" else ctas
     return Execution(totals, lines, order, answer.printed, findings, unchecked, approximate, models, unchecked, reason)
 
 

@@ -305,3 +305,8 @@ def test_sharing_is_found_to_the_byte(seed):
         x = np.zeros(size, np.uint8)
         done = emulator.run(text_, grid=ctas, block=threads, args=[x, table], threads=number)
         assert (done.order == "ascending") == shares
+
+
+@pytest.mark.parametrize("ctas", ["last first", "by turns", "first alone", "last alone"])
+def test_an_order_that_was_asked_for_is_the_one_that_is_told(ctas):
+    assert launch(SHARED["one word"][0], 2, ctas=ctas)[-3:-1] == (ctas, "")
