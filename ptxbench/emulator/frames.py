@@ -108,11 +108,11 @@ def lay_out_frames(program: Program, saved: Mapping[int, Iterable[tuple[int, str
 
 
 def longest_chain(frames: Mapping[str, Frame], sites: Iterable[CallSite]) -> int:
-    """Bytes of the deepest stack without recursion, up to what a GPU has."""
+    """Bytes of the deepest stack without recursion; `frames` has each routine behind those that it calls."""
     called: dict[str, set[str]] = {}
     for site in sites:
         called.setdefault(site.caller, set()).update(site.targets)
     deepest: dict[str, int] = {}
     for name, frame in frames.items():
         deepest[name] = frame.bytes + max((deepest[each] for each in called.get(name, ())), default=0)
-    return min(max(deepest.values(), default=0), MOST_STACK_BYTES)
+    return max(deepest.values(), default=0)
