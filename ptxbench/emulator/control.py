@@ -13,7 +13,7 @@ from ptxbench.emulator.flow import (
 )
 from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import Registers
-from ptxbench.emulator.runtime import barriers, context, sanitize
+from ptxbench.emulator.runtime import barriers, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.syntax import (
     Instruction,
@@ -104,7 +104,7 @@ class Control(Registers):
             _, waiting = self.state(context.WARP_WAITING)
             deserted = self.e.op(f"icmp ne i32 {waiting}, 0")
             who = self.e.op(f"select i1 {deserted}, i32 {lanes}, i32 0")
-            self.machine.finding(sanitize.EXIT_BEFORE_BARRIER, self.machine.mark("barrier"), who)
+            self.machine.finding(kinds.EXIT_BEFORE_BARRIER, self.machine.mark("barrier"), who)
         self.machine.function(barriers.LEAVE)
         woken = self.e.op(f"call i32 @leave(ptr %env, ptr %warp, i32 {lanes})")
         self.exclude_runnable(lanes)
@@ -240,8 +240,8 @@ class Control(Registers):
         elsewhere = e.op(f"bitcast {MASK} {e.op(f'icmp ne {V32} {pcs}, splat (i32 {number + 1})')} to i32")
         apart = e.op(f"icmp ne i32 {e.op(f'and i32 {waiting}, {elsewhere}')}, 0")
         coming = e.op(f"select i1 {apart}, i32 {machine.active}, i32 0")
-        machine.finding(sanitize.DIVERGENT_BARRIER, machine.mark("barrier"), coming)
-        machine.finding(sanitize.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
+        machine.finding(kinds.DIVERGENT_BARRIER, machine.mark("barrier"), coming)
+        machine.finding(kinds.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
 
     def meet(self, step: Step, number: int, mask: str) -> str:
         """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
@@ -324,7 +324,7 @@ class Control(Registers):
         own = e.op(f"lshr {V32} {members.ir}, {context.multiples('i32', 1)}")
         out = e.op(f"icmp eq {V32} {e.op(f'and {V32} {own}, splat (i32 1)')}, zeroinitializer")
         outside = e.op(f"and i32 {lanes}, {e.op(f'bitcast {MASK} {out} to i32')}")
-        self.machine.finding(sanitize.NOT_A_MEMBER, self.machine.mark("warp"), outside)
+        self.machine.finding(kinds.NOT_A_MEMBER, self.machine.mark("warp"), outside)
 
     def rendezvous(self, step: Step, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
@@ -386,11 +386,21 @@ class Control(Registers):
         e.line(f"br i1 {e.op(f'icmp slt i64 {left}, 0')}, label %{dry}, label %{on}")
         e.line(f"{dry}:")
         self.set_pc(mask, number)
-        self.include(context.WARP_SERVED, mask)
+        self.serve(mask)
         block = e.op(f"getelementptr i64, ptr %env, i64 {context.YIELDED_AT}")
         e.line(f"store i64 {number}, ptr {block}")
         e.line("ret void")
         e.line(f"{on}:")
+
+    def serve(self, lanes: str) -> None:
+        """`lanes` have had their turn. Once all that can run have, it is the turn of all but these again."""
+        e = self.e
+        at, served = self.state(context.WARP_SERVED)
+        both = e.op(f"or i32 {served}, {lanes}")
+        runnable = e.op("load i32, ptr %runnable, align 4")
+        left = e.op(f"and i32 {runnable}, {e.op(f'xor i32 {both}, -1')}")
+        none = e.op(f"icmp eq i32 {left}, 0")
+        e.line(f"store i32 {e.op(f'select i1 {none}, i32 {lanes}, i32 {both}')}, ptr {at}, align 4")
 
     def guard(self, instruction: Instruction) -> Value | None:
         if instruction.guard is None:

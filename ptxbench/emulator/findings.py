@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from ptxbench.emulator import memory
 from ptxbench.emulator.layout import Site, StepReport, Translation
-from ptxbench.emulator.runtime import context, sanitize
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import context, kinds
 
 
 @dataclass(frozen=True)
@@ -34,24 +35,30 @@ class RawFinding:
     cta: int
     warp: int
     other: int
+    """Of a race: the lower half of the other access's stamp (races/layout.py)."""
+    where: int = 0
+    """The other's CTA times two, and one more if only their scopes keep the two from being ordered."""
 
 
 KINDS = {
     context.OUT_OF_BOUNDS: "out-of-bounds",
     context.MISALIGNED: "misaligned",
-    sanitize.UNINITIALISED: "uninitialised",
-    sanitize.UNINITIALISED_REGISTER: "uninitialised",
-    sanitize.READ_AFTER_WRITE: "race",
-    sanitize.WRITE_AFTER_WRITE: "race",
-    sanitize.WRITE_AFTER_READ: "race",
-    sanitize.DISAGREEMENT: "race",
-    sanitize.DIVERGENT_BARRIER: "divergent-barrier",
-    sanitize.BARRIER_AFTER_EXIT: "barrier-after-exit",
-    sanitize.EXIT_BEFORE_BARRIER: "barrier-after-exit",
-    sanitize.NOT_A_MEMBER: "member-mask",
-    sanitize.PENDING_COPY: "pending-copy",
+    kinds.UNINITIALISED: "uninitialised",
+    kinds.UNINITIALISED_REGISTER: "uninitialised",
+    kinds.READ_AFTER_WRITE: "race",
+    kinds.WRITE_AFTER_WRITE: "race",
+    kinds.WRITE_AFTER_READ: "race",
+    kinds.DISAGREEMENT: "race",
+    kinds.DIVERGENT_BARRIER: "divergent-barrier",
+    kinds.BARRIER_AFTER_EXIT: "barrier-after-exit",
+    kinds.EXIT_BEFORE_BARRIER: "barrier-after-exit",
+    kinds.NOT_A_MEMBER: "member-mask",
+    kinds.PENDING_COPY: "pending-copy",
+    kinds.OVERWRITES_COPY: "pending-copy",
+    kinds.WRITE_UNDER_COPY: "race",
 }
-VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses"}
+VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to"}
+PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied"}
 
 
 def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
@@ -80,8 +87,13 @@ class Describer:
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
         """In the order of the PTX."""
-        described = [self.describe(each) for each in first_of_each(raw)]
+        described = [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
         return tuple(sorted(set(described), key=lambda finding: (finding.line, finding.kind, finding.message)))
+
+    def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
+        """What is no mistake but worth knowing: unordered stores of a value that is in memory already."""
+        found = [each for each in first_of_each(raw) if each.kind == kinds.SAME_VALUE]
+        return tuple(sorted({f"same value: {self.describe(each).message.rstrip('.')}" for each in found}))
 
     def step(self, site: Site) -> StepReport:
         return self.translation.steps[site.step]
@@ -91,38 +103,56 @@ class Describer:
         step = self.step(site)
         thread = coordinates(32 * raw.warp + raw.lane, self.block)
         who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
-        return Finding(KINDS[raw.kind], step.line, f"{who} {self.what(raw, site)}")
+        return Finding(KINDS.get(raw.kind, "race"), step.line, f"{who} {self.what(raw, site)}")
 
     def what(self, raw: RawFinding, site: Site) -> str:
-        place = f"byte {raw.address} of {site.space} memory"
+        place = self.place(raw.address, site)
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED):
             return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes)
-        if raw.kind == sanitize.UNINITIALISED:
+        if raw.kind == kinds.UNINITIALISED:
             return f"reads {place}, which nobody has written."
-        if raw.kind == sanitize.UNINITIALISED_REGISTER:
+        if raw.kind == kinds.UNINITIALISED_REGISTER:
             return f"reads '{site.kind}' before it was written."
-        if raw.kind == sanitize.PENDING_COPY:
+        if raw.kind == kinds.PENDING_COPY:
             return f"reads {place}, which an asynchronous copy is still filling. Wait for it first."
-        if raw.kind == sanitize.DIVERGENT_BARRIER:
+        if raw.kind == kinds.DIVERGENT_BARRIER:
             return "comes to a barrier while other lanes of its warp wait at another. All must come to the same."
-        if raw.kind == sanitize.BARRIER_AFTER_EXIT:
+        if raw.kind == kinds.BARRIER_AFTER_EXIT:
             return "waits at a barrier that threads which have exited can never reach. Let them arrive first."
-        if raw.kind == sanitize.EXIT_BEFORE_BARRIER:
+        if raw.kind == kinds.EXIT_BEFORE_BARRIER:
             return "exits while other lanes of its warp wait at a barrier. Let it arrive there first."
-        if raw.kind == sanitize.NOT_A_MEMBER:
+        if raw.kind == kinds.NOT_A_MEMBER:
             return "is not in the member mask that it names. Leave it out by a branch, or name it."
-        other = self.other(raw.other)
-        if raw.kind == sanitize.DISAGREEMENT:
+        if raw.kind == kinds.OVERWRITES_COPY:
+            return f"writes {place}, which an asynchronous copy is still filling. Wait for it first."
+        other = self.other(raw.other, raw.where >> 1)
+        if raw.kind == kinds.WRITE_UNDER_COPY:
+            return f"writes {place}, which {other} is still copying. Wait for the copy first."
+        if raw.kind == kinds.DISAGREEMENT:
             return f"writes {place}, and {other} in the same instruction another value. Which one stays is undefined."
-        earlier = "read" if raw.kind == sanitize.WRITE_AFTER_READ else "wrote"
-        return f"{VERBS[site.kind]} {place}, which {other} {earlier}, and no barrier lies between."
+        verb = PAST[self.sites[slot].kind] if (slot := self.other_slot(raw.other)) in self.sites else "accessed"
+        if raw.kind == kinds.SAME_VALUE:
+            return f"writes the value that {place} holds already; {other} {verb} it, and nothing orders the two."
+        why = "and the scope of one does not include the other" if raw.where & 1 else "and nothing orders the two"
+        return f"{VERBS[site.kind]} {place}, which {other} {verb}, {why}."
 
-    def other(self, identity: int) -> str:
-        """The other access of a race: its thread and line."""
-        thread = identity & (1 << sanitize.THREAD_BITS) - 1
-        slot = (identity & (1 << sanitize.ATOMIC_BIT) - 1) >> sanitize.THREAD_BITS
-        name = f"thread {coordinates(thread, self.block)}"
-        return f"{name} at line {self.step(self.sites[slot]).line}" if slot in self.sites else name
+    def place(self, address: int, site: Site) -> str:
+        """A byte of shared or local memory, or of a buffer."""
+        if address >= context.GLOBAL_BASE:
+            return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
+        return f"byte {address} of {site.space} memory"
+
+    def other_slot(self, identity: int) -> int:
+        return identity >> layout.THREAD_BITS & (1 << layout.SITE_BITS) - 1
+
+    def other(self, identity: int, cta: int) -> str:
+        """The other access of a race: its opcode, thread, CTA and line."""
+        thread = identity & (1 << layout.THREAD_BITS) - 1
+        name = f"thread {coordinates(thread, self.block)} of CTA {coordinates(cta, self.grid)}"
+        if (slot := self.other_slot(identity)) not in self.sites:
+            return name
+        step = self.step(self.sites[slot])
+        return f"{step.opcode} by {name} at line {step.line}"
 
 
 def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], sizes: dict[str, int]) -> str:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ptxbench.emulator import ordering
 from ptxbench.emulator.isa import Entry
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
     Element,
     Function,
-    Immediate,
     Instruction,
     Negated,
     Not,
@@ -217,20 +217,15 @@ WAITING = {"volatile", "acquire", "relaxed", "mmio"}
 COMMUTING = {"add", "min", "max", "and", "or", "xor"}
 
 
-def is_partial(step: Step) -> bool:
-    """Whether a barrier may be one of some threads of the CTA only; barrier 0 without a count is for all."""
-    operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
-    return "b" in operands or not isinstance(operands["a"], Immediate) or operands["a"].value != 0
-
-
-def race_obstacle(steps: Sequence[Step]) -> str | None:
-    """Why races cannot be checked: synchronisation that is not a barrier of the whole CTA; None where they can."""
-    for step in steps:
-        root = step.entry.opcode.split(".")[0]
-        others = root in ("bar", "barrier") and step.entry.flow != "meeting" and is_partial(step)
-        if others or root == "mbarrier" or step.entry.opcode.startswith(("cp.async.mbarrier", "cp.async.bulk")):
-            return f"line {step.instruction.line} uses {step.entry.opcode}"
-    return None
+def orders_partly(steps: Sequence[Step]) -> bool:
+    """Whether some threads of a CTA may meet without all the others, other than as a warp (ordering.py)."""
+    return any(
+        ordering.orders_partly(
+            step.entry.opcode,
+            step.entry.flow != "meeting" and any(form.name == "b" for form in step.entry.operands),
+        )
+        for step in steps
+    )
 
 
 def schedule_obstacle(steps: Sequence[Step]) -> str | None:

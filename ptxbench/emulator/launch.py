@@ -114,11 +114,13 @@ def run(
     totals = counters.total(lines, answer.phases)
     findings: tuple[Finding, ...] = ()
     unchecked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     if sanitize:
         shared_bytes = answer.translation.shared_bytes + dynamic_shared_bytes
         describer = Describer(answer.translation, image.layout.buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
+        notes = (*unchecked, *describer.notes(answer.findings))
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)
@@ -126,7 +128,7 @@ def run(
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
-    return Execution(totals, lines, order, answer.printed, findings, unchecked, approximate, models, unchecked, reason)
+    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models, unchecked, reason)
 
 
 @functools.lru_cache(maxsize=64)

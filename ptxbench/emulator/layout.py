@@ -56,10 +56,8 @@ class Translation:
     """Local memory of a thread."""
     order_reason: str | None
     """Why CTAs must run one after the other, by rank; None where they may run in parallel unless they share bytes."""
-    granules: tuple[int, int] = (4, 4)
-    """Of a sanitised kernel: bytes of shared and of local memory that share a shadow."""
-    race_obstacle: str | None = None
-    """Why races cannot be checked."""
+    granules: tuple[int, int, int] = (4, 4, 4)
+    """Of a sanitized kernel: bytes of shared, of local and of global memory that share a shadow."""
     schedule_obstacle: str | None = None
     """Why another schedule may rightly give other results."""
     queues: bool = False
@@ -72,3 +70,7 @@ class Translation:
     """Offsets of the parameters whose pointers seem to be used in ways that clash between CTAs (provenance.py)."""
     mixed_addresses: tuple[int, ...] = ()
     """The same of the module's variables, by address."""
+    rows: bool = False
+    """Whether threads may order each other's accesses otherwise than by barriers of a whole CTA or warp."""
+    messages: bool = False
+    """Whether CTAs may."""

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
+from ptxbench.emulator.ordering import Order
 from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import (
     access,
     atomics,
@@ -24,8 +26,9 @@ from ptxbench.emulator.runtime import (
     mbarriers,
     sanitize,
     turns,
+    watch,
 )
-from ptxbench.emulator.runtime.context import MASK, V32, Function
+from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -92,13 +95,17 @@ class Machine:
     """Whether the kernel has asynchronous copies."""
     bulk: bool = False
     """Whether some of them are bulk copies."""
-    pends: bool = False
     sanitize: bool = False
     calls: bool = False
     """Whether there are .param variables of calls."""
     stack: CallStack | None = None
     """The lanes' call stacks, where the kernel has some."""
-    watches: set[tuple[str, str, int, int]] = field(default_factory=set)
+    order: Order | None = None
+    """Of the instruction at hand: how it orders memory, if it is a strong access of a kernel that synchronizes so."""
+    relaxed: bool = False
+    """Whether the instruction at hand says so: it orders nothing else."""
+    watches_local: set[tuple[str, int, int]] = field(default_factory=set)
+    """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     reached: str = ""
 
     # ---- memory
@@ -129,7 +136,7 @@ class Machine:
         result = self.e.op(f"call {returns} @{function}({self.reach(space, address, 'load', type.bytes * count)})")
         if named == "const":  # lies in the arena, but is no load of global memory
             self.sites[-1] = replace(self.sites[-1], space=named)
-        if (named, type.bytes) != ("param", 1):  # which may be padding: structures are returned byte by byte
+        elif (named, type.bytes) != ("param", 1):  # which may be padding: structures are returned byte by byte
             self.watch("load", space, type.bytes, count)
         if count == 1:
             return (self.e.as_type(Value(result, kind), type),)
@@ -169,8 +176,9 @@ class Machine:
         )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
-        self.e.line(f"call void @{function}({self.reach(space, address, 'store', size * count)}{bits})")
+        arguments = self.reach(space, address, "store", size * count)
         self.watch("store", space, size, count, bits)
+        self.e.line(f"call void @{function}({arguments}{bits})")
 
     def atomic(
         self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None
@@ -224,10 +232,35 @@ class Machine:
         return self.reached
 
     def watch(self, kind: str, space: str, element_bytes: int, count: int, values: str = "") -> None:
-        """After an access, where a kernel is sanitised: have it watched, with the arguments that it had."""
-        if self.sanitize and space in ("shared", "local", "generic"):
-            self.watches.add((kind, space, element_bytes, count))
-            self.e.line(f"call void @watch_{kind}_{space}_{element_bytes}_{count}({self.reached}{values})")
+        """Where a kernel is sanitized: have an access watched, with the arguments of the last `reach`.
+
+        A store is watched before it happens, anything else after.
+        """
+        if not self.sanitize:
+            return
+        if space in ("local", "generic") and kind != "atomic":
+            self.watches_local.add((kind, element_bytes, count))
+            self.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
+        if space != "local":
+            function = self.function(watch.watch(kind, space, element_bytes, count))
+            self.e.line(f"call void @{function}({self.reached}{values})")
+            if self.order is not None:
+                name = self.function(watch.strong(space))
+                arguments = self.reached.rsplit(", ", 1)[0]
+                self.e.line(f"call void @{name}({arguments}, i64 {self.order.flags << layout.FLAGS_AT})")
+
+    def in_local(self, space: str) -> str:
+        """The arguments of the last `reach`, for local memory alone."""
+        if space == "local":
+            return self.reached
+        address, lanes, _, site = self.reached.split(", ")
+        offset = self.e.op(f"sub {address}, splat (i64 {SPACES['local'].window})")
+        inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
+        mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
+        short = self.e.op(f"trunc {V64} {offset} to {V32}")
+        index = [each.name for each in access.GENERIC_SPACES].index("local")
+        own = self.e.op(f"getelementptr i64, {site}, i64 {context.SITE_SLOTS * index}")
+        return f"{V32} {short}, i32 {mask}, ptr %env, ptr {own}"
 
     def finding(self, kind: int, site: str, lanes: str) -> None:
         """Where a kernel is sanitised: a finding at `site` (ptr name) if any of `lanes` (i32 name) is set."""
@@ -312,8 +345,11 @@ class Machine:
             f"{loads[3]}, {stores[3]}, ptr {site})"
         )
         if self.sanitize:
-            self.pends = True
-            self.watch("copy", "shared", size, 1)
+            near = self.function(watch.watch("copy", "shared", size, 1))
+            self.e.line(f"call void @{near}({', '.join(stores)})")
+            far = self.function(watch.watch("taken", "global", size, 1))
+            some = self.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # others get zeros
+            self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
 
     def commit_copies(self) -> None:
         self.e.line(f"call void @{self.function(copies.COMMIT)}(ptr %env, i32 {self.active})")
@@ -321,6 +357,7 @@ class Machine:
     def wait_for_copies(self, keep: int) -> None:
         """Do the copies of the active lanes, but for those of their last `keep` groups."""
         self.e.line(f"call void @{self.function(copies.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
+        self.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def bulk_copy(
         self, near: Value | ParamAddress, far: Value | ParamAddress, size: Value, barrier: Value | ParamAddress | None
@@ -344,7 +381,6 @@ class Machine:
             f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
             f"{stores[3]}, {loads[3]}, ptr {site})"
         )
-        self.pends |= self.sanitize
 
     def commit_bulk_copies(self) -> None:
         self.e.line(f"call void @{self.function(bulk.COMMIT)}(ptr %env, i32 {self.active})")
@@ -352,6 +388,24 @@ class Machine:
     def wait_for_bulk_copies(self, keep: int) -> None:
         """Do the bulk copies of the active lanes' groups, but for the last `keep` of each."""
         self.e.line(f"call void @{self.function(bulk.WAIT)}(ptr %env, i32 {self.active}, i32 {keep})")
+        self.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
+
+    def tell(self, name: str, arguments: str) -> None:
+        """Where a kernel is sanitized: report an event of the active lanes, %lanes.wide in `arguments`."""
+        if self.sanitize:
+            function = self.function(watch.told(name, ", i32 %lanes", arguments, watch.wide("lanes")))
+            self.e.line(f"call void @{function}(ptr %env, i32 {self.active})")
+
+    def fence(self, what: int) -> None:
+        """Where a kernel is sanitized: the active lanes execute a fence; `what` as races/layout.py has it."""
+        self.tell(f"fence_{what}", f"i64 {layout.FENCE}, i64 %lanes.wide, i64 0, i64 {what}, i64 0")
+
+    def meet_in_warp(self, members: str) -> None:
+        """Where a kernel is sanitized: the lanes of the mask `members` (i32 name) have met."""
+        if self.sanitize:
+            arguments = f"i64 {layout.WARP_SYNC}, i64 %lanes.wide, i64 0, i64 0, i64 0"
+            function = self.function(watch.told("warp_met", ", i32 %lanes", arguments, watch.wide("lanes")))
+            self.e.line(f"call void @{function}(ptr %env, i32 {members})")
 
     def copies_arrive(self, space: str, address: Value | ParamAddress, increase: bool) -> None:
         """Have the copies that the active lanes have issued arrive at an mbarrier when they are done."""
@@ -392,6 +446,10 @@ class Machine:
         test = bulk.TEST if self.bulk else mbarriers.TEST
         answer = self.mbarrier(test, space, address, f"{phases.type.vector} {phases.ir}")
         complete = self.e.compare("ne", answer, self.e.constant(0, U64))
+        if self.sanitize and not self.relaxed:
+            self.function(watch.WAITED)
+            where = self.reached.split(", ")[0]
+            self.e.line(f"call void @mbarrier_waited_shared({where}, i32 {self.ballot(complete)}, ptr %env, i64 0)")
         failed = self.ballot(self.e.not_(complete))
         self.e.line(f"call void @{self.function(turns.TEST_FAILED)}(ptr %env, i32 {failed})")
         return complete

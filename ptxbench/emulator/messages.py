@@ -89,8 +89,10 @@ class Answer:
     """Of a deadlock."""
     printed: str = ""
     assertion: str = ""
-    findings: tuple[RawFinding, ...] = ()
     """Of an assert that failed: where and which."""
+    findings: tuple[RawFinding, ...] = ()
+    notes: tuple[str, ...] = ()
+    """Checks of a sanitized launch that were not made."""
     clash: Clash | None = None
 
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import remember
+from ptxbench.cache import folder, remember
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.translate import translate
@@ -86,6 +86,18 @@ def cpu_features() -> str:
     return "" if "PTXBENCH_EMULATOR_CPU" in os.environ else str(llvm.get_host_cpu_features().flatten())
 
 
+@functools.cache
+def event_function() -> int:
+    """The address of races/events.py as machine code, from a folder that only this version of the emulator uses."""
+    import numba  # takes half a second, and only a sanitized launch needs it
+
+    if (root := folder()) is not None:
+        numba.config.CACHE_DIR = str(root / "numba" / version("races", "runtime"))  # type: ignore[attr-defined]
+    from ptxbench.emulator.races import events  # after its cache is named
+
+    return int(events.machine_code().address)
+
+
 def has_fma() -> bool:
     """Whether the CPU fuses in hardware; on ARM it always does."""
     if "PTXBENCH_EMULATOR_CPU" in os.environ:
@@ -95,9 +107,11 @@ def has_fma() -> bool:
 
 
 @functools.cache
-def version() -> str:
-    """A hash of the emulator's own source and the version of LLVM: another one makes every object anew."""
+def version(*folders: str) -> str:
+    """A hash of the emulator's own source, or of these folders of it, and the version of LLVM: with another one every
+    object is made again."""
     digest = hashlib.sha256(".".join(map(str, llvm.llvm_version_info)).encode())
-    for path in sorted(Path(__file__).parent.rglob("*.py")):
-        digest.update(path.read_bytes())
+    for folder_name in folders or (".",):
+        for path in sorted((Path(__file__).parent / folder_name).rglob("*.py")):
+            digest.update(path.read_bytes())
     return digest.hexdigest()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, writes
+from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
 from ptxbench.emulator.frames import Frames, lay_out_frames
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import OperandForm
@@ -93,7 +93,8 @@ class Registers:
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []
-        self.granules = (4, 4)
+        self.granules = (4, 4, 4)
+        self.rows = orders_partly(self.steps)
 
     def lay_out_params(self) -> dict[str, tuple[int, int]]:
         """Offset and bytes of each parameter."""

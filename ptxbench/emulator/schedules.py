@@ -26,9 +26,7 @@ MOST_COMPARED_BYTES = 1 << 30
 
 def sanitizer_notes(answer: Answer, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
     """Which checks were not made."""
-    notes = []
-    if obstacle := answer.translation.race_obstacle:
-        notes.append(f"race check not available: {obstacle}")
+    notes = list(answer.notes)
     if obstacle := answer.translation.schedule_obstacle:
         notes.append(f"second schedule inconclusive: {obstacle}, whose results may depend on the order")
     elif totals["ptx_thread_instructions"] > MOST_RESCHEDULED:

@@ -14,17 +14,17 @@ from ptxbench.emulator.flow import (
     Block,
     Step,
     operand_reads,
-    race_obstacle,
     schedule_obstacle,
     writes,
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, Translation
+from ptxbench.emulator.ordering import fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.registers import plain
-from ptxbench.emulator.runtime import context, records, sanitize
+from ptxbench.emulator.runtime import kinds, records, sanitize, watch
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -37,7 +37,7 @@ from ptxbench.emulator.syntax import (
     Register,
     Vector,
 )
-from ptxbench.emulator.types import LANES, PRED
+from ptxbench.emulator.types import B32, LANES, PRED
 
 
 def translate(
@@ -96,14 +96,16 @@ class Translator(Calls):
             StepReport(instruction.line, entry.opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
         )
         self.check_defined(step)
+        machine.order = order_of(entry.opcode) if self.rows else None
+        machine.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
             self.between_functions(index, self.blocks[number])
         elif entry.flow not in ("branch", "switch", "exit", "barrier", "call", "return"):
             self.execute(instruction, entry, guard)
         for name in sorted(writes(step) & self.defined.keys()):
             self.note_defined(name, "or", machine.active)
-        if self.mode == SANITIZE and instruction.opcode.startswith("bar.warp.sync"):
-            self.note_warp_sync()
+        if self.mode == SANITIZE:
+            self.note_order(step)
 
     def counted_steps(self, first: int, last: int) -> int:
         """Instructions of the text among these."""
@@ -123,18 +125,19 @@ class Translator(Calls):
             at = self.defined_at(name)
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
-            self.machine.finding(sanitize.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
+            self.machine.finding(kinds.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
 
-    def note_warp_sync(self) -> None:
-        """Accesses before a bar.warp.sync are ordered before those after it, within the warp."""
-        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.TIME}")
-        time = self.e.op(f"add i64 {self.e.op(f'load i64, ptr {at}')}, 1")
-        self.e.line(f"store i64 {time}, ptr {at}")
-        for place in (
-            self.e.op(f"getelementptr i64, ptr %env, i64 {context.TIME_OF_WARP}"),
-            self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_SYNC}"),
-        ):
-            self.e.line(f"store i64 {time}, ptr {place}")
+    def note_order(self, step: Step) -> None:
+        """After a fence or a bar.warp.sync: what it orders. Other .sync instructions order no memory."""
+        if step.entry.flow == "meeting":
+            members = self.read_value(step.instruction.operands[0], B32, step.instruction.line)
+            lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.machine.active), ("i1", "false"))
+            some = self.e.op(f"icmp ne i32 {self.machine.active}, 0")
+            first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
+            asked = self.e.op(f"extractelement {V32} {members.ir}, i32 {first}")
+            self.machine.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
+        if (what := fence_of(step.entry.opcode)) is not None:
+            self.machine.fence(what)
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
         """Read the operands, run the entry's body, write what it returns."""
@@ -217,34 +220,30 @@ class Translator(Calls):
             self.local_bytes,
             self.order_reason,
             self.granules,
-            race_obstacle(self.steps),
             schedule_obstacle(self.steps),
             self.machine.queues,
             self.local_bytes - self.cleared_bytes,
             granule_shift,
             *self.mixed(),
+            self.rows,
+            sends_messages([step.entry.opcode for step in self.steps]),
         )
 
     def add_watches(self) -> None:
-        """The functions that watch memory, with granules as small as the kernel's smallest access."""
+        """What a sanitized kernel has in place of functions that do nothing, and the watches of local memory."""
         sizes: dict[str, int] = {}
         for site in self.machine.sites:
-            if site.space in ("shared", "local") and site.bytes:
+            if site.space in ("global", "shared", "local") and site.bytes:
                 sizes[site.space] = min(site.bytes, sizes.get(site.space, 4))
-        races = race_obstacle(self.steps) is None
-        for kind, space, element_bytes, count in sorted(self.machine.watches):
-            shared = sanitize.watch_shared(kind, element_bytes, count, sizes.get("shared", 4), races)
-            local = sanitize.watch_local(kind, element_bytes, count, sizes.get("local", 4))
-            generic = sanitize.watch_generic(kind, element_bytes, count, (shared, local))
-            self.machine.function({"shared": shared, "local": local, "generic": generic}[space])
-        if self.machine.pends:
-            for watch in (sanitize.settle_copy, sanitize.watch_bulk):  # in place of those that do nothing
-                self.machine.function(watch(sizes.get("shared", 4)))
+        self.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
+        for kind, element_bytes, count in sorted(self.machine.watches_local):
+            self.machine.function(sanitize.watch_local(kind, element_bytes, count, self.granules[1]))
+        for function in watch.LOOKING:
+            self.machine.function(function)
         if self.machine.stack is not None:
             self.machine.function(forget_local(sizes.get("local", 4)))
             self.machine.function(copy_shadow(sizes.get("local", 4)))
         self.machine.function(sanitize.FAULT)  # in place of the other one: a bad access is a finding
-        self.granules = (sizes.get("shared", 4), sizes.get("local", 4))
 
     def mixed(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """The parameters, by offset, and the module's variables, by address, that mixed_pointers finds."""

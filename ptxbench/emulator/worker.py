@@ -26,7 +26,9 @@ from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Waiting
-from ptxbench.emulator.runtime import context, records, sanitize
+from ptxbench.emulator.races.layout import SHADOW_ARRAYS
+from ptxbench.emulator.races.tables import Tables, make
+from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
 from ptxbench.errors import PtxbenchError
@@ -74,9 +76,9 @@ class Thread:
         shared_stride = -(-shared_bytes // 64) * 64 + 64
         count = job.grid[0] * job.grid[1] * job.grid[2]
         shadow_bytes = local_shadow_bytes = 0
-        if job.mode == "sanitize":
-            shared, local = layout.granules
-            shadow_bytes = 4 * sanitize.SHADOW_WORDS * (shared_bytes // shared + 1)
+        if job.mode == SANITIZE:
+            shared, local, _ = layout.granules
+            shadow_bytes = 8 * SHADOW_ARRAYS * (shared_bytes // shared + 1)
             local_shadow_bytes = 4 * 32 * warps * (layout.local_bytes // local + 1)
         each = (
             warps * (layout.register_bytes + context.WARP_BYTES + 32 * layout.local_bytes + QUEUE_BYTES * layout.queues)
@@ -102,7 +104,7 @@ class Thread:
             context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
             context.BUFFERS: 16 * len(job.buffers),
             context.BUFFER_USES: 8 * records.BUFFER_SLOTS * len(job.buffers),
-            context.FINDINGS: 8 * sanitize.FINDING_SLOTS * sanitize.MOST_FINDINGS * sanitized,
+            context.FINDINGS: 8 * kinds.FINDING_SLOTS * kinds.MOST_FINDINGS * sanitized,
             context.FLAGS: 8 * layout.slots * sanitized,
             OWN: 8 * context.ENV_SLOTS,
         })  # fmt: skip
@@ -144,6 +146,11 @@ class Thread:
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
+        self.races: Tables | None = None
+        if job.mode == SANITIZE:
+            self.races = make(job, layout, slots, shared_bytes)
+            settings[context.RACES] = self.races.table.ctypes.data
+            settings[context.EVENT] = native.event_function()
         for slot, value in settings.items():
             self.context[slot] = value
 
@@ -181,11 +188,11 @@ class Thread:
         rows = (
             self.parts.view(context.FINDINGS)
             .view(np.int64)
-            .reshape(-1, sanitize.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
+            .reshape(-1, kinds.FINDING_SLOTS)[: int(self.context[context.FINDING_COUNT])]
         )
         return [
-            RawFinding(kind, site // 8, lane, address, cta, warp, other)
-            for kind, site, lane, address, cta, warp, other, _ in rows.tolist()
+            RawFinding(kind, site // 8, lane, address, cta, warp, other, where)
+            for kind, site, lane, address, cta, warp, other, where in rows.tolist()
         ]
 
     def waiting(self) -> tuple[Waiting, ...]:
@@ -301,6 +308,7 @@ def launch(job: Job, host: Host) -> Answer | Again:
         "".join(text for worker in workers for text in worker.console.printed),
         workers[first[1]].console.failed if first else "",
         tuple(found for worker in workers for found in worker.found()),
+        tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
         clash,
     )
 

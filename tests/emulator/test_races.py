@@ -44,7 +44,7 @@ CASES = {
         Case("short_count",             1, 96, RACE, "shared memory"),
         Case("gate_before_value",       1, 64, RACE, "shared memory"),
         Case("wrong_parity",            1, 64, RACE, "shared memory"),
-        Case("gate_counts_one",         1, 128, RACE, "shared memory"),
+        Case("gate_counts_one",         1, 96, RACE, "shared memory"),
         Case("lane_arrives_for_warp",   1, 64, RACE, "shared memory"),
         Case("lane_waits_for_warp",     1, 64, RACE, "shared memory"),
         Case("relaxed_arrival",         1, 64, RACE, "shared memory"),

@@ -7,6 +7,7 @@ from ptxbench.emulator.isa.memory import IN_ORDER, NO_CACHE, PREFETCH, place
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.runtime import mbarriers
 from ptxbench.emulator.runtime.copies import EVERYTHING
+from ptxbench.emulator.runtime.watch import RELAXED
 from ptxbench.emulator.types import PRED, U32, U64
 
 instruction = Chapter("Data Movement and Conversion Instructions: cp.async", counted="async")
@@ -177,12 +178,12 @@ def arrive_drop_no_complete(e, machine, space, a, n):
 @mbarrier("arrive.expect_tx", "d, [a], n:u32", ARRIVING)
 def arrive_expect(machine, space, a, n):
     """First the phase waits for n bytes more, then this is one arrival."""
-    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), "i32 0")
+    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, 0))
 
 
 @mbarrier("arrive_drop.expect_tx", "d, [a], n:u32", ARRIVING)
 def arrive_drop_expect(machine, space, a, n):
-    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), f"i32 {mbarriers.DROPS}")
+    return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, mbarriers.DROPS))
 
 
 @mbarrier("expect_tx", "[a], n:u32", ("relaxed",))
@@ -197,9 +198,14 @@ def complete(machine, space, a, n):
     machine.mbarrier(mbarriers.COMPLETE, place(space), a, typed(n), "i32 0")
 
 
+def flag(machine, flags):
+    """The flags of an arrival, as an argument; what a .relaxed one does is not released."""
+    return f"i32 {flags | (RELAXED if machine.relaxed else 0)}"
+
+
 def arrival(e, machine, space, a, n, flags):
     count = e.constant(1, U32) if n is None else n
-    return machine.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), f"i32 {flags}")
+    return machine.mbarrier(mbarriers.ARRIVE, place(space), a, typed(count), flag(machine, flags))
 
 
 ACQUIRING = ("acquire", "relaxed")

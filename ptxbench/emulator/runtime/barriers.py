@@ -10,6 +10,7 @@ from __future__ import annotations
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 EVERYONE = -1
@@ -40,6 +41,8 @@ entry:
   {ENTRY}
   {field("trues", at.BARRIER_TRUES)}
   {field("asked", at.BARRIER_ASKED)}
+  {field("expected", at.BARRIER_EXPECTED)}
+  %everyone = icmp eq i32 %expected, {EVERYONE}
   %all = icmp eq i32 %trues, %asked
   %flag = select i1 %all, i32 {ALL_TRUE}, i32 0
   %answer = or i32 %trues, %flag
@@ -53,13 +56,6 @@ entry:
   {slot("phases", at.PHASES)}
   %phases.more = add i64 %phases, 1
   store i64 %phases.more, ptr %phases.at
-  {slot("time", at.TIME)}
-  %time.now = add i64 %time, 1
-  store i64 %time.now, ptr %time.at
-  %barrier.time.at = getelementptr i64, ptr %env, i64 {at.TIME_OF_BARRIER}
-  store i64 %time.now, ptr %barrier.time.at
-  %met.at = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
-  store i64 %time.now, ptr %met.at
   {slot("warps", at.WARPS, "ptr")}
   {slot("count", at.WARP_COUNT)}
   %id.byte = trunc i32 %id to i8
@@ -85,6 +81,11 @@ wake:
   %freed = and i32 %here.mask, %waiting
   %still = xor i32 %waiting, %freed
   store i32 %still, ptr %waiting.at
+  br i1 %everyone, label %freed.all, label %freed.some
+freed.some:
+  call void @barrier_left(ptr %env, i32 %id, i64 %k, i32 %freed)
+  br label %freed.all
+freed.all:
   %kind = icmp uge {BYTES} %where, splat (i8 {REDUCES})
   %kind.mask = bitcast {MASK} %kind to i32
   %answered = and i32 %freed, %kind.mask
@@ -105,9 +106,10 @@ next.end:
   %k.next = add i64 %k, 1
   br label %next
 done:
+  call void @barrier_met(ptr %env, i32 %id, i1 %everyone)
   ret void
 }}
-""".replace("%id.waits", "%id.byte"))  # fmt: skip
+""".replace("%id.waits", "%id.byte"), (NOTHING["barrier_left"], NOTHING["barrier_met"]))  # fmt: skip
 
 CHECK = Function("check_barrier", f"""
 define internal void @check_barrier(ptr %env, i32 %id) noinline {{
@@ -190,6 +192,7 @@ come:
   store i32 %warps.new, ptr %warps.at
   %expected.at = getelementptr i8, ptr %barrier, i64 {at.BARRIER_EXPECTED}
   store i32 %count, ptr %expected.at
+  call void @barrier_arrived(ptr %env, i32 %id, i32 %lanes.in, i32 %count)
   {field("trues", at.BARRIER_TRUES)}
   %true.lanes = and i32 %predicates, %lanes.in
   %true.count = call i32 @llvm.ctpop.i32(i32 %true.lanes)
@@ -227,7 +230,7 @@ parked:
 done:
   ret void
 }}
-""", (CHECK,), (CTPOP,))  # fmt: skip
+""", (CHECK, NOTHING["barrier_arrived"]), (CTPOP,))  # fmt: skip
 
 ARRIVE = Function("arrive_at_barrier", f"""
 define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,

@@ -39,6 +39,7 @@ from ptxbench.emulator.runtime.mbarriers import (
     each_lane,
 )
 from ptxbench.emulator.runtime.records import NO_RECORD
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 PIECE = 16
@@ -46,16 +47,6 @@ PIECE = 16
 GROUP = -1
 """In place of an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
-
-WATCH = Function(
-    "watch_bulk",
-    """
-define internal void @watch_bulk(ptr %env, ptr %site, i64 %lane, i32 %near, i32 %size, i1 %fills) noinline {
-  ; Where a kernel is sanitised: shared memory that a copy is yet to fill, or takes from.
-  ret void
-}
-""",
-)
 
 
 def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
@@ -83,6 +74,10 @@ entry:
   br i1 %leaves, label %out, label %in
 out:
   call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %moved.wide, i1 false)
+  {field("item", "out.site", BULK_SITE, "ptr")}
+  {field("item", "out.lane", BULK_LANE)}
+  %out.lane.wide = zext i32 %out.lane to i64
+  call void @bulk_done(ptr %env, ptr %out.site, i64 %out.lane.wide, i32 %near, i64 %far, i32 %moved)
   ret void
 in:
   call void @settle_copy(ptr %env, i32 %near, i32 %moved)
@@ -100,7 +95,7 @@ in:
   store i64 %warp, ptr %warp.at
   ret void
 }}
-""", (SETTLE, TRANSACT_ONE), (MOVE,))  # fmt: skip
+""", (SETTLE, TRANSACT_ONE, NOTHING["bulk_done"]), (MOVE,))  # fmt: skip
 
 
 def copy_at(index: str, item: str) -> str:
@@ -348,7 +343,8 @@ put:
   br i1 %some, label %measure, label %lane.done
 measure:
   %fills = icmp ne i32 %barrier, {GROUP}
-  call void @watch_bulk(ptr %env, ptr %site.near, i64 %number.wide, i32 %near, i32 %moved, i1 %fills)
+  call void @bulk_issued(ptr %env, ptr %site.near, ptr %site.far, i64 %number.wide, i32 %near, i64 %far, i32 %moved,
+                         i1 %fills)
   %its.pieces = lshr i64 %size.wide, 4
   %pieces.more = add i64 %pieces, %its.pieces
   %far.end = add i64 %far, %size.wide
@@ -380,7 +376,7 @@ done:
 return:
   ret void
 }}
-""", (APPEND, WATCH, NO_RECORD, FAULT), (CTTZ,))  # fmt: skip
+""", (APPEND, NOTHING["bulk_issued"], NO_RECORD, FAULT), (CTTZ,))  # fmt: skip
 
 COMMIT = Function("commit_bulk", f"""
 define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{

@@ -15,6 +15,7 @@ from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
 from ptxbench.emulator.runtime.records import LOAD, planned
 from ptxbench.emulator.runtime.spaces import GLOBAL, SHARED_SPACE
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 CAPACITY = 128
@@ -140,15 +141,8 @@ go:
     return Function(f"touch_global_{size}", text, needs, (CTPOP, CTTZ, add))
 
 
-SETTLE = Function(
-    "settle_copy",
-    """
-define internal void @settle_copy(ptr %env, i32 %target, i32 %size) noinline {
-  ; Where a kernel is sanitised: the copied bytes have arrived.
-  ret void
-}
-""",
-)
+SETTLE = NOTHING["settle_copy"]
+"""Where a kernel is sanitized: the copied bytes have arrived."""
 
 
 def entry_at(index: str, item: str) -> str:
@@ -449,7 +443,10 @@ see:
   %depth.new = select i1 %arrival, i32 %this.depth, i32 %depth
   br label %find
 finish:
+  {slot("warp", at.WARP)}
+  store i64 %k, ptr %warp.at                       ; whose copies these are
   call void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 {EVERYTHING}, i32 %depth)
+  store i64 %warp, ptr %warp.at
   br label %skip
 skip:
   %k.next = add i64 %k, 1

@@ -13,6 +13,7 @@ from ptxbench.emulator.runtime.access import access
 from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import SHARED_SPACE
+from ptxbench.emulator.runtime.watch import NOTHING, RELAXED
 from ptxbench.emulator.types import LANES
 
 COUNT_BITS = 20
@@ -49,6 +50,7 @@ define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %t
   %word = load i64, ptr %object
   %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 1, i32 0)
   store i64 %new, ptr %object
+  call void @mbarrier_counted(ptr %env, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
 }}
 """)  # fmt: skip
@@ -108,7 +110,7 @@ define internal i64 @mbarrier_settled(i64 %word) noinline {{
 }}
 """, (FAULT,))  # fmt: skip
 
-ARRIVE_ONE = Function(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL,))
+ARRIVE_ONE = Function(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING["mbarrier_counted"]))
 
 
 TRANSACT = Function("mbarrier_transact", f"""
@@ -150,9 +152,10 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change)
   %new = call i64 @mbarrier_settled(i64 %changed)
   store i64 %new, ptr %object
+  call void @mbarrier_counted(ptr %env, i64 %lane, i32 %target, i64 %word, i64 %new)
   ret void
 }}
-""", (TRANSACT,))  # fmt: skip
+""", (TRANSACT, NOTHING["mbarrier_counted"]))  # fmt: skip
 
 
 def each_lane(
@@ -227,7 +230,8 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
   %both = or i64 %expected, %count.wide
   %answer = or i64 %both, {MARK << MARK_AT}
   %new = select i1 %fine, i64 %answer, i64 0
-  call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)""", ())  # fmt: skip
+  call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)
+  call void @mbarrier_started(ptr %env, i32 %address)""", (NOTHING["mbarrier_started"],))  # fmt: skip
 
 COMPLAIN = Function("mbarrier_complain", f"""
 define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
@@ -251,10 +255,13 @@ INVALIDATE = each_lane("mbarrier_inval", "void", "", "", f"""{KNOWN}
   %answer = add i64 0, 0
   %new = add i64 0, -1""", (COMPLAIN,))  # fmt: skip
 
+ARRIVED = "call void @mbarrier_arrived(ptr %env, i64 %number.wide, i32 %address, i64 %word, i64 %new, i32 %flags)"
+
 ARRIVE = each_lane("mbarrier_arrive", V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{COUNT_HERE}
   %answer = add i64 %word, 0
-  %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %word, i32 %count, i32 %flags)""",
-  (ARRIVAL,))  # fmt: skip
+  %new = call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %word, i32 %count, i32 %flags)
+  {ARRIVED}""",
+  (ARRIVAL, NOTHING["mbarrier_arrived"]))  # fmt: skip
 
 TEST = each_lane("mbarrier_test", V64, f", {V64} %states", STATE_BEFORE, f"""{STATE_HERE}
   {KNOWN}
@@ -276,14 +283,16 @@ def with_bytes(name: str, change: str, then: str) -> Function:
     return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
   %change = {change}
   %changed = call i64 @mbarrier_transact(ptr %env, ptr %site, i64 %number.wide, i64 %word, i64 %change)
-  %new = {then}""", (TRANSACT,))  # fmt: skip
+  %new = {then}""", (TRANSACT, NOTHING["mbarrier_arrived"]))  # fmt: skip
 
 
-SETTLED = "call i64 @mbarrier_settled(i64 %changed)"
+UNARRIVED = ARRIVED.replace("i32 %flags", f"i32 {RELAXED}")
+SETTLED = "call i64 @mbarrier_settled(i64 %changed)\n  " + UNARRIVED
+"""Bytes alone are no arrival, but may complete the phase."""
 EXPECT = with_bytes("mbarrier_expect", "add i64 %bytes, 0", SETTLED)
 COMPLETE = with_bytes("mbarrier_complete", "sub i64 0, %bytes", SETTLED)
 ARRIVE_EXPECTING = with_bytes(
     "mbarrier_arrive_expecting", "add i64 %bytes, 0",
-    "call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %changed, i32 1, i32 %flags)",
+    "call i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %number.wide, i64 %changed, i32 1, i32 %flags)\n  " + ARRIVED,
 )  # fmt: skip
 """More bytes first, then one arrival, which may complete the phase."""

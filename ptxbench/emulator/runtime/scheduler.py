@@ -12,13 +12,14 @@ from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
 TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which they are said to wait forever."""
-NEEDS: tuple[Function, ...] = (CHECK_ALL, FAULT)
+NEEDS: tuple[Function, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
 DONE, YIELDED, FAULTED = range(3)
 
 
@@ -85,6 +86,7 @@ define internal void @enter_cta(ptr %env, i64 %slot) {{
   store i64 %cta.y, ptr %p.cta.y
   %p.cta.z = getelementptr i64, ptr %env, i64 {at.CTA_Z}
   store i64 %cta.z, ptr %p.cta.z
+  call void @cta_entered(ptr %env)
   ret void
 }}
 """
@@ -158,6 +160,7 @@ entry:
   %p.barrier.time = getelementptr i8, ptr %header, i64 {at.CTA_BARRIER}
   store i64 %time.start, ptr %p.barrier.time
   call void @enter_cta(ptr %env, i64 %slot)
+  call void @cta_opened(ptr %env)
   {slot("block.x", at.BLOCK_X)}
   {slot("block.y", at.BLOCK_Y)}
   {slot("threads", at.THREADS)}

@@ -103,18 +103,19 @@ extern "C" __global__ void bulk_copy_without_wait(u32* out, u32* data, u32* flag
 // The next bulk copy comes while slow warps still read the stage.
 extern "C" __global__ void bulk_copy_into_what_is_read(u32* out, u32* data, u32* flags)
 {
-    __shared__ u64 gate;
+    __shared__ u64 gates[3];
     __shared__ alignas(16) u32 stage[64];
     if (threadIdx.x == 0)
-        gate_init(&gate, 1);
+        for (u32 step = 0; step < 3; step++)
+            gate_init(gates + step, 1);
     __syncthreads();
     u32 sum = 0;
     for (u32 step = 0; step < 3; step++) {
         if (threadIdx.x == 0) {
-            gate_expect(&gate, 256);
-            copy_bulk(stage, data + 64 * step, 256, &gate);
+            gate_expect(gates + step, 256);
+            copy_bulk(stage, data + 64 * step, 256, gates + step);
         }
-        gate_wait(&gate, step % 2);
+        gate_wait(gates + step, 0);
         sum += stage[63 - threadIdx.x];
         ORDERED(__syncthreads();)
     }

@@ -113,13 +113,13 @@ extern "C" __global__ void wrong_parity(u32* out, u32* data, u32* flags)
     if (threadIdx.x == 0)
         gate_init(&gate, 32);
     __syncthreads();
-    if (threadIdx.x < 32) {
-        tile[threadIdx.x] = data[threadIdx.x];
+    if (threadIdx.x >= 32) {
+        tile[threadIdx.x - 32] = data[threadIdx.x];
         gate_arrive(&gate);
     } else {
         RACY(gate_wait(&gate, 1);)
         ORDERED(gate_wait(&gate, 0);)
-        out[threadIdx.x - 32] = tile[63 - threadIdx.x];
+        out[threadIdx.x] = tile[31 - threadIdx.x];
     }
 }
 
@@ -133,12 +133,13 @@ extern "C" __global__ void gate_counts_one(u32* out, u32* data, u32* flags)
         ORDERED(gate_init(&gate, 64);)
     }
     __syncthreads();
-    if (threadIdx.x < 64) {
-        tile[threadIdx.x] = data[threadIdx.x];
+    const u32 warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+    if (warp != 1) {
+        tile[16 * warp + lane] = data[threadIdx.x];
         gate_arrive(&gate);
     } else {
         gate_wait(&gate, 0);
-        out[threadIdx.x - 64] = tile[threadIdx.x - 64] + tile[threadIdx.x - 32];
+        out[lane] = tile[lane] + tile[lane + 32];
     }
 }
 

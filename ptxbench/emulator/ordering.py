@@ -1,0 +1,78 @@
+"""How an instruction orders memory, read from its opcode. (PTX ISA, "Memory Consistency Model".)"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from ptxbench.emulator.races import layout as at
+
+WITHIN_CTA = {"cta", "cluster"}
+"""Scopes that are one CTA here: clusters have one."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """A strong access: `flags` and `strength` are those of races/layout.py."""
+
+    flags: int
+    strength: int
+
+
+def order_of(opcode: str) -> Order | None:
+    """What a load, store or atomic says of its order; None for a weak access and what is none of these.
+
+    A volatile access is a relaxed one of the system's scope. Atomics are relaxed and of the GPU's scope by default.
+    """
+    root, *parts = opcode.split(".")
+    said = set(parts)
+    if root not in ("ld", "st", "atom", "red"):
+        return None
+    if root in ("ld", "st") and not said & {"volatile", "relaxed", "acquire", "release", "mmio"}:
+        return None
+    flags = {"ld": at.READS, "st": at.WRITES}.get(root, at.READS | at.WRITES)
+    flags |= at.ACQUIRES if said & {"acquire", "acq_rel"} else 0
+    flags |= at.RELEASES if said & {"release", "acq_rel"} else 0
+    within = "volatile" not in said and bool(said & WITHIN_CTA)
+    return Order(flags | (at.OF_CTA if within else 0), at.STRONG_CTA if within else at.STRONG_GPU)
+
+
+def fence_of(opcode: str) -> int | None:
+    """What a fence orders, as races/events.py takes it: FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES; None: no fence.
+
+    Fences of proxies and of mbarrier.init order nothing else.
+    """
+    root, *parts = opcode.split(".")
+    said = set(parts)
+    if root == "membar" and said & {"cta", "gl", "sys"}:
+        return at.FENCE_RELEASES | at.FENCE_ACQUIRES | (0 if "cta" in said else at.FENCES_GPU)
+    if root != "fence" or "proxy" in said or any("restrict" in part or "mbarrier" in part for part in parts):
+        return None
+    kinds = at.FENCE_RELEASES | at.FENCE_ACQUIRES
+    if "acquire" in said:
+        kinds = at.FENCE_ACQUIRES
+    if "release" in said:
+        kinds = at.FENCE_RELEASES
+    return kinds | (0 if said & WITHIN_CTA else at.FENCES_GPU)
+
+
+def orders_partly(opcode: str, counted: bool) -> bool:
+    """Whether threads meet here otherwise than at a barrier of their whole CTA or warp.
+
+    `counted`: a barrier that names how many threads it expects.
+    """
+    root = opcode.split(".")[0]
+    if root in ("bar", "barrier"):
+        return counted
+    order = order_of(opcode)
+    asynchronous = opcode.startswith(("cp.async.mbarrier", "cp.async.bulk"))
+    synchronizes = order is not None and bool(order.flags & (at.ACQUIRES | at.RELEASES))
+    return root == "mbarrier" or asynchronous or synchronizes or fence_of(opcode) is not None
+
+
+def sends_messages(opcodes: Iterable[str]) -> bool:
+    """Whether CTAs may order each other's accesses: by strong accesses, and fences or acquires and releases."""
+    orders = [order for opcode in opcodes if (order := order_of(opcode))]
+    fenced = any(fence_of(opcode) is not None for opcode in opcodes)
+    ordered = any(order.flags & (at.ACQUIRES | at.RELEASES) for order in orders)
+    return bool(orders) and (fenced or ordered)

@@ -1,0 +1,312 @@
+"""What threads know of each other: rows of times, joined by synchronization. Compiled by numba.
+
+Everything here works on the CTA and the warp that the context (`env`) names. `r` is the launch's table (layout.py).
+A thread knows what its CTA, its warp and it alone know: the barriers of the CTA (a time in the context), the
+synchronizations of its whole warp (likewise), and three rows, any of which may be row 0.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.runtime import context
+
+LANES = 32
+
+
+@compiled
+def tick(env: Any, r: Any) -> None:
+    """The next time, which is the current CTA's."""
+    now = env[context.TIME] + 1
+    env[context.TIME] = now
+    if now < r[at.LOG_SIZE]:
+        words_at(r[at.LOG])[now] = env[context.CTA]
+    else:
+        r[at.OVERFLOW] = 1
+
+
+@compiled
+def place(env: Any) -> Any:
+    """The current CTA's place among those that are alive at once."""
+    return (env[context.CTA_STATE] - env[context.CTA_HEADERS]) // context.CTA_BYTES
+
+
+@compiled
+def thread_words(env: Any, r: Any, thread: Any) -> Any:
+    """Address of the words of a thread of the current CTA."""
+    index = place(env) * env[context.WARP_COUNT] * LANES + thread
+    return r[at.THREADS_AT] + index * 4 * at.THREAD_WORDS
+
+
+@compiled
+def cta_row(env: Any, r: Any) -> Any:
+    """Address of the number of the current CTA's row."""
+    return r[at.CTA_ROWS] + 4 * place(env)
+
+
+@compiled
+def warp_row(env: Any, r: Any, warp: Any) -> Any:
+    """Address of the number of a warp's row."""
+    return r[at.WARP_ROWS] + 4 * (place(env) * env[context.WARP_COUNT] + warp)
+
+
+@compiled
+def row(r: Any, number: Any) -> Any:
+    return words_at(r[at.ROWS] + 4 * r[at.WIDTH] * number)
+
+
+@compiled
+def filled(r: Any, holder: Any) -> Any:
+    """The number of the row that the word at address `holder` names; a new one of zeros if it names none."""
+    word = words_at(holder)
+    if word[0] == 0:
+        left = r[at.FREE_COUNT]
+        if left == 0:
+            r[at.OVERFLOW] = 1
+            return 1  # a row for whatever is lost
+        r[at.FREE_COUNT] = left - 1
+        word[0] = words_at(r[at.FREE])[left - 1]
+        times = row(r, word[0])
+        for i in range(r[at.WIDTH]):
+            times[i] = 0
+    return word[0]
+
+
+@compiled
+def release_row(r: Any, holder: Any) -> None:
+    """The word at address `holder` names no row any more."""
+    word = words_at(holder)
+    if word[0]:
+        words_at(r[at.FREE])[r[at.FREE_COUNT]] = word[0]
+        r[at.FREE_COUNT] += 1
+        word[0] = 0
+
+
+@compiled
+def join(r: Any, target: Any, source: Any, first: Any, last: Any) -> None:
+    """Row `target` knows what row `source` knows, of the words `first` to `last` (exclusive)."""
+    to, come = row(r, target), row(r, source)
+    for i in range(first, last):
+        to[i] = max(to[i], come[i])
+
+
+@compiled
+def join_all(r: Any, holder: Any, source: Any) -> None:
+    """The same for a whole row and the holder of one."""
+    if source:
+        join(r, filled(r, holder), source, 0, r[at.WIDTH])
+
+
+@compiled
+def living(env: Any, warp: Any) -> Any:
+    """The lanes of a warp that exist and have not exited."""
+    state = words_at(env[context.WARPS] + warp * context.WARP_BYTES)
+    return (state[context.WARP_VALID >> 2] & ~state[context.WARP_EXITED >> 2]) & 0xFFFFFFFF
+
+
+@compiled
+def knows_row(r: Any, number: Any, near: Any, far: Any, time: Any) -> Any:
+    """Whether a row has `time` at the index `near`, or `far`; -1 is no index."""
+    times = row(r, number)
+    return (near >= 0 and times[near] >= time) or (far >= 0 and times[far] >= time)
+
+
+@compiled
+def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time: Any) -> Any:
+    """Whether what thread `other` of `cta` did at `time` happened before what `thread`, of the current warp, does.
+
+    `copied`: an asynchronous copy of that thread did it.
+    """
+    warp, near, far = thread >> 5, -1, -1
+    if cta == env[context.CTA]:
+        if thread == other and not copied:
+            return True
+        if time <= env[context.TIME_OF_BARRIER]:
+            return True
+        if warp == other >> 5:
+            if time <= env[context.TIME_OF_WARP]:
+                return True
+            if thread == other and time <= words_at(thread_words(env, r, thread))[at.WAITED]:
+                return True
+            near = other if r[at.NEAR] > LANES else other & 31
+        elif r[at.NEAR] > LANES:
+            near = other
+    elif time <= r[at.GRID_KNOWN]:
+        return True
+    if r[at.FAR]:
+        far = r[at.NEAR] + cta * env[context.WARP_COUNT] + (other >> 5)
+    if near < 0 and far < 0:
+        return False
+    return (
+        knows_row(r, words_at(thread_words(env, r, thread))[at.OWN_ROW], near, far, time)
+        or knows_row(r, words_at(warp_row(env, r, warp))[0], near, far, time)
+        or knows_row(r, words_at(cta_row(env, r))[0], near, far, time)
+    )
+
+
+@compiled
+def learn(env: Any, r: Any, warp: Any, lanes: Any, source: Any) -> None:
+    """`lanes` of a warp know what row `source` knows."""
+    if source == 0 or lanes == 0:
+        return
+    if lanes == living(env, warp):
+        join_all(r, warp_row(env, r, warp), source)
+        return
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            join_all(r, thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW, source)
+
+
+@compiled
+def publish(env: Any, r: Any, lanes: Any, holder: Any, fenced: Any) -> None:
+    """The row of `holder` knows what `lanes` of the current warp know, and what they did up to now.
+
+    `fenced`: -1, or which fence (FENCE_CTA, FENCE_GPU) must lie between an access and what it is published by: one
+    of the publishing thread, or, as with a barrier after it, one of the thread that accessed.
+    """
+    target = filled(r, holder)
+    to = row(r, target)
+    now, warp, near, far = env[context.TIME], env[context.WARP], r[at.NEAR], r[at.FAR]
+    barrier, warp_time = env[context.TIME_OF_BARRIER], env[context.TIME_OF_WARP]
+    of_cta = row(r, words_at(cta_row(env, r))[0])
+    of_warp = row(r, words_at(warp_row(env, r, warp))[0])
+    own_far = near + env[context.CTA] * env[context.WARP_COUNT]
+    for lane in range(LANES):
+        if not lanes >> lane & 1:
+            continue
+        thread = warp * LANES + lane
+        words = words_at(thread_words(env, r, thread))
+        own = row(r, words[at.OWN_ROW])
+        fence = words[fenced] if fenced >= 0 else 0
+        for i in range(near):
+            time = max(of_cta[i], of_warp[i], own[i], barrier)
+            other = i if near > LANES else warp * LANES + i
+            if other >> 5 == warp:
+                time = max(time, warp_time)
+            if other == thread:
+                time = now
+            if fenced >= 0:
+                time = min(time, max(fence, words_at(thread_words(env, r, other))[fenced]))
+            to[i] = max(to[i], time)
+            if far:
+                to[own_far + (other >> 5)] = max(to[own_far + (other >> 5)], time)
+        for i in range(near, near + far):
+            time = max(of_cta[i], of_warp[i], own[i])
+            if fenced >= 0:
+                time = min(time, fence)
+            to[i] = max(to[i], time)
+
+
+@compiled
+def fence(env: Any, r: Any, lanes: Any, how: Any) -> None:
+    """`lanes` execute a fence: what they have read from others without acquiring it, they know from here on."""
+    now = env[context.TIME]
+    releases, of_gpu = how & at.FENCE_RELEASES, how & at.FENCES_GPU
+    r[at.FENCED] = 1
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            address = thread_words(env, r, env[context.WARP] * LANES + lane)
+            words = words_at(address)
+            if releases:
+                words[at.FENCE_CTA] = now
+            if releases and of_gpu:
+                words[at.FENCE_GPU] = now
+            if how & at.FENCE_ACQUIRES and words[at.PENDING_ROW]:
+                take_pending(env, r, address, of_gpu)
+    tick(env, r)
+
+
+@compiled
+def take_pending(env: Any, r: Any, thread: Any, of_gpu: Any) -> None:
+    """A thread (the address of its words) knows what it has read; by a fence of its CTA only what that did."""
+    words = words_at(thread)
+    target, source = filled(r, thread + 4 * at.OWN_ROW), words[at.PENDING_ROW]
+    if of_gpu:
+        join(r, target, source, 0, r[at.WIDTH])
+        release_row(r, thread + 4 * at.PENDING_ROW)
+        words[at.SEEN] = 0
+    else:
+        join_of_cta(env, r, target, source)
+
+
+@compiled
+def join_of_cta(env: Any, r: Any, target: Any, source: Any) -> None:
+    """`join` of what the row says of the current CTA."""
+    join(r, target, source, 0, r[at.NEAR])
+    if r[at.FAR]:
+        first = r[at.NEAR] + env[context.CTA] * env[context.WARP_COUNT]
+        join(r, target, source, first, first + env[context.WARP_COUNT])
+
+
+@compiled
+def sync_warp(env: Any, r: Any, members: Any) -> None:
+    """The lanes of a member mask meet."""
+    warp, now = env[context.WARP], env[context.TIME]
+    alive = living(env, warp)
+    lanes = members & alive
+    if lanes == alive:
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
+                if words_at(holder)[0]:
+                    join_all(r, warp_row(env, r, warp), words_at(holder)[0])
+                    release_row(r, holder)
+        env[context.TIME_OF_WARP] = now
+        longs_at(env[context.WARPS] + warp * context.WARP_BYTES + context.WARP_SYNC)[0] = now
+    else:
+        first = -1
+        for lane in range(LANES):
+            if lanes >> lane & 1:
+                holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
+                if first < 0:
+                    first = holder
+                    filled(r, first)
+                else:
+                    join_all(r, first, words_at(holder)[0])
+        if first >= 0:
+            together = row(r, filled(r, first))
+            base = warp * LANES if r[at.NEAR] > LANES else 0
+            for lane in range(LANES):
+                if lanes >> lane & 1:
+                    together[base + lane] = now
+            for lane in range(LANES):
+                if lanes >> lane & 1:
+                    holder = thread_words(env, r, warp * LANES + lane) + 4 * at.OWN_ROW
+                    if holder != first:
+                        join_all(r, holder, words_at(first)[0])
+    tick(env, r)
+
+
+@compiled
+def meet_at_barrier(env: Any, r: Any) -> None:
+    """All threads of the CTA have met: its barrier's time says all of their CTA that they know."""
+    far = r[at.FAR]
+    for thread in range(env[context.WARP_COUNT] * LANES):
+        holder = thread_words(env, r, thread) + 4 * at.OWN_ROW
+        hand_over(env, r, holder, far)
+    for warp in range(env[context.WARP_COUNT]):
+        hand_over(env, r, warp_row(env, r, warp), far)
+    if far and words_at(cta_row(env, r))[0]:
+        times = row(r, words_at(cta_row(env, r))[0])
+        own = r[at.NEAR] + env[context.CTA] * env[context.WARP_COUNT]
+        least = env[context.TIME]
+        for i in range(r[at.NEAR], r[at.NEAR] + far):
+            if i < own or i >= own + env[context.WARP_COUNT]:
+                least = min(least, times[i])
+        longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0] = least
+        r[at.GRID_KNOWN] = least
+    now = env[context.TIME]
+    env[context.TIME_OF_BARRIER] = now
+    longs_at(env[context.CTA_STATE] + context.CTA_BARRIER)[0] = now
+    tick(env, r)
+
+
+@compiled
+def hand_over(env: Any, r: Any, holder: Any, far: Any) -> None:
+    """What a row knows of other CTAs becomes the CTA's; the row is free."""
+    if words_at(holder)[0]:
+        if far:
+            join(r, filled(r, cta_row(env, r)), words_at(holder)[0], r[at.NEAR], r[at.WIDTH])
+        release_row(r, holder)

@@ -1,0 +1,153 @@
+"""The one function that the generated code calls: an event of a sanitized launch. Compiled by numba, once a machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import carray, cfunc, types  # type: ignore[attr-defined]
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import (
+    LANES,
+    cta_row,
+    fence,
+    learn,
+    living,
+    meet_at_barrier,
+    place,
+    publish,
+    release_row,
+    sync_warp,
+    thread_words,
+    tick,
+    warp_row,
+)
+from ptxbench.emulator.races.objects import arrive, bring_bytes, forget, object_slot, strong, wait
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.shadow import access, access_range, arrive_bytes, hold_for_copy
+from ptxbench.emulator.runtime import barriers, context
+
+
+@compiled
+def open_cta(env: Any, r: Any) -> None:
+    """The current CTA starts: nobody in it knows anything."""
+    for thread in range(env[context.WARP_COUNT] * LANES):
+        address = thread_words(env, r, thread)
+        release_row(r, address + 4 * at.OWN_ROW)
+        release_row(r, address + 4 * at.PENDING_ROW)
+        words = words_at(address)
+        for i in range(at.THREAD_WORDS):
+            words[i] = 0
+    for warp in range(env[context.WARP_COUNT]):
+        release_row(r, warp_row(env, r, warp))
+    release_row(r, cta_row(env, r))
+    for barrier in range(16):
+        release_row(r, barrier_row(env, r, barrier))
+    if r[at.SHARED_OBJECTS]:
+        first = r[at.SHARED_OBJECTS] + place(env) * r[at.SHARED_OBJECT_STRIDE]
+        for address in range(first, first + r[at.SHARED_OBJECT_STRIDE], 4):
+            if words_at(address)[0]:
+                forget(r, address)
+
+
+@compiled
+def barrier_row(env: Any, r: Any, barrier: Any) -> Any:
+    """Address of the number of a barrier's row: what those that have arrived know."""
+    return r[at.BARRIER_ROWS] + 4 * (16 * place(env) + barrier)
+
+
+@compiled
+def wake(env: Any, r: Any, barrier: Any, warp: Any, lanes: Any) -> None:
+    """Lanes of a warp that waited at a barrier of some threads go on."""
+    learn(env, r, warp, lanes, words_at(barrier_row(env, r, barrier))[0])
+    if lanes == living(env, warp):
+        now = env[context.TIME]
+        longs_at(env[context.WARPS] + warp * context.WARP_BYTES + context.WARP_SYNC)[0] = now
+        if warp == env[context.WARP]:
+            env[context.TIME_OF_WARP] = now
+
+
+@compiled
+def met(env: Any, r: Any, barrier: Any, everyone: Any) -> None:
+    """A barrier is complete, and who waited there has gone on."""
+    if everyone:
+        meet_at_barrier(env, r)
+    else:
+        release_row(r, barrier_row(env, r, barrier))
+        tick(env, r)
+
+
+@compiled
+def waited(env: Any, r: Any, lanes: Any) -> None:
+    """Lanes have waited for their own copies."""
+    for lane in range(LANES):
+        if lanes >> lane & 1:
+            words_at(thread_words(env, r, env[context.WARP] * LANES + lane))[at.WAITED] = env[context.TIME]
+    tick(env, r)
+
+
+@compiled
+def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fills: Any) -> None:
+    """A bulk copy is issued that fills shared memory, or takes it."""
+    thread = env[context.WARP] * LANES + lane
+    access_range(env, r, at.COPY if fills else at.LOAD, True, near, size, thread, site, at.ASYNC)
+    if not fills:
+        hold_for_copy(env, r, near, size, thread, site, False)
+
+
+def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, values: int) -> None:
+    """One event; what the arguments are, its kind says (runtime/watch.py)."""
+    env = carray(env_pointer, context.ENV_SLOTS)
+    r = longs_at(env[context.RACES])
+    what = kind & 255
+    if what in (at.LOAD, at.STORE, at.ATOMIC, at.COPY, at.FAR_LOAD):
+        access(env, r, kind, mask, addresses, site, values)
+    elif what == at.STRONG:
+        strong(env, r, mask, addresses, kind >> at.FLAGS_AT)
+    elif what == at.WARP_SYNC:
+        sync_warp(env, r, mask)
+    elif what == at.BARRIER_MET:
+        met(env, r, mask, site)
+    elif what == at.BARRIER_WAKE:
+        wake(env, r, addresses, site, mask)
+    elif what == at.BARRIER_ARRIVE:
+        if site != barriers.EVERYONE:
+            publish(env, r, mask, barrier_row(env, r, addresses), -1)
+            tick(env, r)
+    elif what == at.FENCE:
+        fence(env, r, mask, site)
+    elif what == at.MBARRIER_WAIT:
+        wait(env, r, mask, addresses)
+    elif what == at.MBARRIER_ARRIVE:
+        arrive(env, r, mask, addresses, site, values)
+    elif what == at.MBARRIER_BYTES:
+        bring_bytes(env, r, mask, addresses, values)
+    elif what == at.MBARRIER_INIT:
+        slot = object_slot(env, r, context.SHARED_WINDOW + addresses)
+        if slot:
+            forget(r, slot)
+    elif what == at.COPY_DONE:
+        arrive_bytes(env, r, addresses, site)
+    elif what == at.COPIES_WAITED:
+        waited(env, r, mask)
+    elif what == at.BULK_NEAR:
+        start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
+    elif what == at.BULK_FAR:
+        access_range(env, r, at.FAR_LOAD if values & 1 else at.STORE, False, addresses, values >> 1,
+                     env[context.WARP] * LANES + mask, site, 0)  # fmt: skip
+    elif what == at.BULK_TAKEN:
+        hold_for_copy(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
+    elif what == at.ENTER_CTA:
+        tick(env, r)
+        r[at.OWN_SINCE] = env[context.TIME]
+        r[at.GRID_KNOWN] = longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0]
+    elif what == at.OPEN_CTA:
+        open_cta(env, r)
+
+
+SIGNATURE = types.void(types.CPointer(types.int64), *[types.int64] * 5)  # type: ignore[no-untyped-call]
+
+
+def machine_code() -> Any:
+    """The function as machine code: its `address` goes into the context."""
+    return cfunc(SIGNATURE, cache=True)(event)

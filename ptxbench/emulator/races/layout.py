@@ -1,0 +1,59 @@
+"""What the generated code, the compiled functions and the host share about races. Data only.
+
+Logical time counts synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64) says
+who accessed a granule last: the time in the upper half, then from bit 31 down whether an asynchronous copy did it
+(1 bit), the site's counter slot (21 bits) and the thread in its CTA (10 bits). A log tells the CTA of each time.
+
+A *row* (i32 words) is what somebody knows: for each thread of the CTA ("near") and for each warp of the grid ("far")
+the time up to which its accesses happened before. Row 0 holds zeros and is the row of whoever knows nothing more than
+the barriers of the CTA say. (FastTrack: Flanagan and Freund, PLDI 2009, on epochs and vector clocks.)
+"""
+
+from __future__ import annotations
+
+# Events, as the generated code reports them.
+(
+    OPEN_CTA, ENTER_CTA, LOAD, STORE, ATOMIC, COPY, STRONG, FENCE, WARP_SYNC, BARRIER_ARRIVE, BARRIER_WAKE,
+    BARRIER_MET, MBARRIER_INIT, MBARRIER_ARRIVE, MBARRIER_BYTES, MBARRIER_WAIT, COPY_DONE, COPIES_WAITED, BULK_NEAR,
+    BULK_FAR, BULK_TAKEN, FAR_LOAD,
+) = range(22)  # fmt: skip
+
+# What an event of memory says besides its kind, in one i64: the kind, bytes of an element, bytes of a lane, flags.
+ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
+GENERIC, ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16, 32
+"""Flags: the site is three sites, one for each space; and of a strong access its order, what it does, its scope."""
+
+THREAD_BITS, SITE_BITS = 10, 21
+ASYNC = 1 << 31
+PENDING = 0x7FFFFFFF
+"""The time of a write that an asynchronous copy is yet to do, and of a read that it is yet to finish."""
+
+FENCES_GPU, FENCE_RELEASES, FENCE_ACQUIRES = 1, 2, 4
+"""What a fence does: its scope is more than the CTA; what it orders."""
+
+WEAK, STRONG_CTA, STRONG_GPU = range(3)
+"""Strength of a site: two strong accesses do not race if the scope of each includes the other's thread."""
+
+# The table of a launch: i64 words, by index. Addresses are those of arrays that tables.py makes.
+(
+    LOG, LOG_SIZE, OWN_SINCE, OVERFLOW, NEAR, FAR, WIDTH, ROWS, ROW_COUNT, FREE, FREE_COUNT, CTA_ROWS, WARP_ROWS,
+    THREADS_AT, BARRIER_ROWS, OBJECTS, OBJECT_COUNT, OBJECTS_USED, FREE_OBJECTS, FREE_OBJECT_COUNT, SHARED_OBJECTS,
+    SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES, SHARED_BITS,
+    STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, TABLE_SLOTS,
+) = range(35)  # fmt: skip
+
+# One thread's words (i32), by index: rows of what it knows alone and of what it read without acquiring it yet, times
+# of its last fences, the object that it read last with its version, and the time up to which it waited for its copies.
+OWN_ROW, PENDING_ROW, FENCE_CTA, FENCE_GPU, SEEN, SEEN_VERSION, WAITED, THREAD_WORDS = range(8)
+
+# One synchronization object's words (i32), by index. Of a location in memory: rows released to the whole GPU and to one
+# CTA only, and that CTA. Of an mbarrier: rows of the phases that are complete and of all arrivals.
+WIDE_ROW, CTA_ROW, HOME, VERSION, OBJECT_WORDS = range(5)
+COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
+OBJECT_GRANULE = 4
+"""Bytes of memory that share a synchronization object."""
+
+SHADOW_ARRAYS = 3
+"""Stamps of each granule, one array after the other: the last write, and two reads since."""
+MOST_WARPS = 4096
+"""Warps of a grid up to which messages between CTAs are followed."""

@@ -1,0 +1,225 @@
+"""Synchronization through memory: released to a location and acquired from it, mbarriers. Compiled by numba.
+
+A release overwrites what was released to a location before; an atomic adds to it. (PTX ISA, "Memory Consistency
+Model": release and acquire patterns, of an instruction or of a fence and a strong access.)
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import (
+    LANES,
+    filled,
+    join_all,
+    join_of_cta,
+    learn,
+    living,
+    place,
+    publish,
+    release_row,
+    row,
+    thread_words,
+    tick,
+    warp_row,
+)
+from ptxbench.emulator.races.pointers import compiled, longs_at, words_at
+from ptxbench.emulator.races.shadow import ELSEWHERE, IN_SHARED, space_of
+from ptxbench.emulator.runtime import context
+
+
+@compiled
+def object_slot(env: Any, r: Any, address: Any) -> Any:
+    """Address of the number of the object at a generic address, 0 where no memory is."""
+    where = space_of(env, r, address, at.OBJECT_GRANULE)
+    if where == ELSEWHERE:
+        return 0
+    if where == IN_SHARED:
+        index = address - context.SHARED_WINDOW >> 2
+        return r[at.SHARED_OBJECTS] + place(env) * r[at.SHARED_OBJECT_STRIDE] + 4 * index if r[at.SHARED_OBJECTS] else 0
+    return r[at.GLOBAL_OBJECTS] + 4 * (address - context.GLOBAL_BASE >> 2) if r[at.GLOBAL_OBJECTS] else 0
+
+
+@compiled
+def made(r: Any, slot: Any) -> Any:
+    """Address of the words of the object that the word at `slot` names; a new one if it names none. 0: no more."""
+    number = words_at(slot)
+    if number[0] == 0:
+        if r[at.FREE_OBJECT_COUNT]:
+            r[at.FREE_OBJECT_COUNT] -= 1
+            number[0] = words_at(r[at.FREE_OBJECTS])[r[at.FREE_OBJECT_COUNT]]
+        elif r[at.OBJECTS_USED] < r[at.OBJECT_COUNT]:
+            number[0] = r[at.OBJECTS_USED]
+            r[at.OBJECTS_USED] += 1
+        else:
+            r[at.OVERFLOW] = 1
+            return 0
+    return r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number[0]
+
+
+@compiled
+def known_object(r: Any, slot: Any) -> Any:
+    """The same, 0 if there is none."""
+    number = words_at(slot)[0] if slot else 0
+    return r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number if number else 0
+
+
+@compiled
+def forget(r: Any, slot: Any) -> None:
+    """The object that the word at `slot` names is free."""
+    number = words_at(slot)[0]
+    if number:
+        empty(r, r[at.OBJECTS] + 4 * at.OBJECT_WORDS * number)
+        words_at(r[at.FREE_OBJECTS])[r[at.FREE_OBJECT_COUNT]] = number
+        r[at.FREE_OBJECT_COUNT] += 1
+        words_at(slot)[0] = 0
+
+
+@compiled
+def empty(r: Any, thing: Any) -> None:
+    """Nothing is released to an object (the address of its words) any more."""
+    release_row(r, thing + 4 * at.WIDE_ROW)
+    release_row(r, thing + 4 * at.CTA_ROW)
+    words_at(thing)[at.VERSION] += 1
+
+
+@compiled
+def take(env: Any, r: Any, holder: Any, thing: Any, of_cta: Any) -> None:
+    """The row of `holder` knows what was released to an object, as far as the scopes reach."""
+    words = words_at(thing)
+    if words[at.WIDE_ROW]:
+        if of_cta:
+            join_of_cta(env, r, filled(r, holder), words[at.WIDE_ROW])
+        else:
+            join_all(r, holder, words[at.WIDE_ROW])
+    if words[at.CTA_ROW] and words[at.HOME] == env[context.CTA]:
+        join_all(r, holder, words[at.CTA_ROW])
+
+
+@compiled
+def give(env: Any, r: Any, lanes: Any, thing: Any, flags: Any) -> None:
+    """`lanes` release to an object what they know: all of it, or what fences have made so."""
+    words = words_at(thing)
+    if words[at.HOME] != env[context.CTA]:
+        release_row(r, thing + 4 * at.CTA_ROW)
+    words[at.HOME] = env[context.CTA]
+    if flags & at.RELEASES:
+        publish(env, r, lanes, thing + 4 * (at.CTA_ROW if flags & at.OF_CTA else at.WIDE_ROW), -1)
+    elif r[at.FENCED]:
+        publish(env, r, lanes, thing + 4 * at.CTA_ROW, at.FENCE_CTA)
+        if not flags & at.OF_CTA:
+            publish(env, r, lanes, thing + 4 * at.WIDE_ROW, at.FENCE_GPU)
+    words[at.VERSION] += 1
+
+
+@compiled
+def acquire(env: Any, r: Any, lane: Any, thing: Any, flags: Any) -> None:
+    """A lane reads an object: it knows what was released there, at once or from its next fence on."""
+    address = thread_words(env, r, env[context.WARP] * LANES + lane)
+    words = words_at(address)
+    if flags & at.ACQUIRES:
+        take(env, r, address + 4 * at.OWN_ROW, thing, flags & at.OF_CTA)
+    version, which = words_at(thing)[at.VERSION], thing - r[at.OBJECTS]
+    if words[at.SEEN] != which or words[at.SEEN_VERSION] != version:  # else it is known already, or pending
+        words[at.SEEN], words[at.SEEN_VERSION] = which, version
+        take(env, r, address + 4 * at.PENDING_ROW, thing, flags & at.OF_CTA)
+
+
+@compiled
+def same_address(addresses: Any, mask: Any) -> Any:
+    """Whether all lanes of a mask have one address."""
+    first = -1
+    for lane in range(LANES):
+        if mask >> lane & 1:
+            if first < 0:
+                first = addresses[lane]
+            elif addresses[lane] != first:
+                return False
+    return True
+
+
+@compiled
+def strong(env: Any, r: Any, mask: Any, address_list: Any, flags: Any) -> None:
+    """Strong accesses of the lanes of a mask, one after the other."""
+    addresses, changed = longs_at(address_list), False
+    acquires_only = flags & at.WRITES == 0 and flags & at.ACQUIRES != 0
+    if acquires_only and mask == living(env, env[context.WARP]) and same_address(addresses, mask):
+        for lane in range(LANES):
+            if mask >> lane & 1:
+                thing = known_object(r, object_slot(env, r, addresses[lane]))
+                if thing:
+                    take(env, r, warp_row(env, r, env[context.WARP]), thing, flags & at.OF_CTA)
+                return
+    for lane in range(LANES):
+        if not mask >> lane & 1:
+            continue
+        slot = object_slot(env, r, addresses[lane])
+        if slot == 0:
+            continue
+        thing = known_object(r, slot)
+        if thing and flags & at.READS:
+            acquire(env, r, lane, thing, flags)
+        if flags & at.WRITES:
+            if thing and not flags & at.READS:
+                empty(r, thing)
+            if flags & at.RELEASES or r[at.FENCED]:
+                if thing == 0:
+                    thing = made(r, slot)
+                if thing:
+                    give(env, r, 1 << lane, thing, flags)
+                    changed = True
+    if changed:
+        tick(env, r)
+
+
+# ---- mbarriers
+
+
+@compiled
+def complete_phase(r: Any, thing: Any) -> None:
+    """Who waits from now on knows what all arrivals so far have released."""
+    if words_at(thing)[at.ARRIVED_ROW]:
+        join_all(r, thing + 4 * at.COMPLETE_ROW, words_at(thing)[at.ARRIVED_ROW])
+
+
+@compiled
+def arrive(env: Any, r: Any, lane: Any, address: Any, releases: Any, completes: Any) -> None:
+    """A lane arrives at an mbarrier."""
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
+    if thing:
+        if releases:
+            publish(env, r, 1 << lane, thing + 4 * at.ARRIVED_ROW, -1)
+            tick(env, r)
+        if completes:
+            complete_phase(r, thing)
+
+
+@compiled
+def bring_bytes(env: Any, r: Any, lane: Any, address: Any, completes: Any) -> None:
+    """A copy of a lane has come in; an mbarrier counts it."""
+    thing = made(r, object_slot(env, r, context.SHARED_WINDOW + address))
+    if thing:
+        times, thread = row(r, filled(r, thing + 4 * at.ARRIVED_ROW)), env[context.WARP] * LANES + lane
+        times[thread if r[at.NEAR] > LANES else lane] = env[context.TIME]
+        if completes:
+            complete_phase(r, thing)
+        tick(env, r)
+
+
+@compiled
+def wait(env: Any, r: Any, mask: Any, address_list: Any) -> None:
+    """Lanes have found the phases of their mbarriers complete."""
+    addresses, rest = longs_at(address_list), mask
+    while rest:
+        first = 0
+        while not rest >> first & 1:
+            first += 1
+        same = 0
+        for lane in range(first, LANES):
+            if rest >> lane & 1 and addresses[lane] == addresses[first]:
+                same |= 1 << lane
+        rest &= ~same
+        thing = known_object(r, object_slot(env, r, addresses[first]))
+        if thing:
+            learn(env, r, env[context.WARP], same, words_at(thing)[at.COMPLETE_ROW])

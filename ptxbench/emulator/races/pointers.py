@@ -1,0 +1,36 @@
+"""Arrays at addresses, for functions that numba compiles."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+Some = TypeVar("Some", bound=Callable[..., Any])
+
+
+def compiled(function: Some) -> Some:
+    """Decorator: numba compiles the function where a compiled one calls it."""
+    return cast("Some", njit(function))
+
+
+def pointer_to(element: Any, bits: int) -> Any:
+    """An intrinsic that turns an i64 address into a pointer to `element`, of so many bits."""
+
+    @intrinsic
+    def pointer(typing: Any, address: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            return builder.inttoptr(arguments[0], ir.IntType(bits).as_pointer())
+
+        signature = types.CPointer(element)(types.int64)  # type: ignore[no-untyped-call]
+        return signature, generate
+
+    return pointer
+
+
+bytes_at = pointer_to(types.uint8, 8)
+words_at = pointer_to(types.int32, 32)
+longs_at = pointer_to(types.int64, 64)

@@ -1,0 +1,282 @@
+"""Accesses held against the shadow of the memory that they touch. Compiled by numba."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.races.clocks import LANES, knows
+from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
+from ptxbench.emulator.runtime import context, kinds
+
+ELSEWHERE, IN_GLOBAL, IN_SHARED = -1, 0, 1
+SITES_BEYOND = 8 * context.SITE_SLOTS
+"""Bytes from the site of one space to that of the next, of a generic access."""
+
+
+@compiled
+def space_of(env: Any, r: Any, address: Any, size: Any) -> Any:
+    """Where an access by generic address lies: in shared memory, in the arena, or elsewhere."""
+    offset = address - context.SHARED_WINDOW
+    if 0 <= offset < 1 << 32:
+        return IN_SHARED if offset + size <= env[context.SHARED_BYTES] else ELSEWHERE
+    offset = address - context.GLOBAL_BASE
+    return IN_GLOBAL if offset >= 0 and offset + size <= r[at.ARENA_BYTES] else ELSEWHERE
+
+
+@compiled
+def report(env: Any, kind: Any, site: Any, lane: Any, address: Any, other: Any, where: Any) -> None:
+    """A finding, if it is the first of its kind at its site. `where`: the other's CTA, and SCOPE."""
+    offset = site - env[context.COUNTERS]
+    flag = longs_at(env[context.FLAGS] + offset)
+    count = env[context.FINDING_COUNT]
+    if flag[0] >> kind & 1 or count >= kinds.MOST_FINDINGS:
+        return
+    flag[0] |= 1 << kind
+    found = longs_at(env[context.FINDINGS] + 8 * kinds.FINDING_SLOTS * count)
+    found[0], found[1], found[2], found[3] = kind, offset, lane, address
+    found[4], found[5], found[6], found[7] = env[context.CTA], env[context.WARP], other, where
+    env[context.FINDING_COUNT] = count + 1
+
+
+@compiled
+def strength(r: Any, slot: Any) -> Any:
+    return bytes_at(r[at.STRENGTH])[slot] if slot < r[at.STRENGTH_SIZE] else 0
+
+
+@compiled
+def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) -> Any:
+    """0 where an access is ordered after the one of `stamp`, or both are strong; 1 a race, 2 one by narrow scope."""
+    time, other = stamp >> 32, stamp & (1 << at.THREAD_BITS) - 1
+    if time == 0 or time == at.PENDING or r[at.OVERFLOW]:
+        return 0
+    cta = env[context.CTA]
+    if not in_shared and time < r[at.OWN_SINCE]:
+        cta = words_at(r[at.LOG])[time]
+    copied = stamp & at.ASYNC != 0
+    if cta == env[context.CTA]:
+        if other == thread and not copied:
+            return 0
+    elif not r[at.BETWEEN_CTAS]:
+        return 0
+    mine, its = strength(r, slot), strength(r, stamp >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1)
+    both = mine != at.WEAK and its != at.WEAK
+    if both and (cta == env[context.CTA] or (mine == at.STRONG_GPU and its == at.STRONG_GPU)):
+        return 0
+    if knows(env, r, thread, other, cta, copied, time):
+        return 0
+    return 2 if both else 1
+
+
+@compiled
+def tell(env: Any, r: Any, kind: Any, site: Any, lane: Any, address: Any, stamp: Any, how: Any) -> None:
+    """A race with the access of `stamp`."""
+    time, cta = stamp >> 32, env[context.CTA]
+    if address >= context.GLOBAL_BASE and time < r[at.OWN_SINCE]:
+        cta = words_at(r[at.LOG])[time]
+    where = cta << 1 | (how == 2)
+    report(env, kind, site, lane, address, stamp & 0xFFFFFFFF, where)
+
+
+@compiled
+def value_byte(values: Any, lane: Any, element: Any, i: Any) -> Any:
+    """Byte `i` of what a lane stores: its elements lie in vectors of all lanes, one after the other."""
+    return bytes_at(values)[(i // element * LANES + lane) * element + i % element]
+
+
+@compiled
+def same_as_memory(env: Any, values: Any, lane: Any, element: Any, first: Any, count: Any, host: Any) -> Any:
+    """Whether the bytes from `first` on that a lane stores are there already."""
+    if values == 0:
+        return False
+    held = bytes_at(host)
+    different = 0
+    for i in range(count):
+        different += held[i] != value_byte(values, lane, element, first + i)
+    return different == 0
+
+
+@compiled
+def earlier_lane(addresses: Any, mask: Any, lane: Any, byte: Any, size: Any) -> Any:
+    """The highest lane below `lane` of the same instruction that stores to the byte too, or -1."""
+    for other in range(lane - 1, -1, -1):
+        if mask >> other & 1 and 0 <= byte - addresses[other] < size:
+            return other
+    return -1
+
+
+@compiled
+def touch(
+    env: Any, r: Any, kind: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any,
+    site: Any, byte: Any, mine: Any, silent: Any, alike: Any,
+) -> Any:  # fmt: skip
+    """One granule of an access: findings, and the shadow as it is from now on.
+
+    `silent`: what is stored is there already. `alike`: an earlier lane of the same instruction stored here: 1 the
+    same value, 2 another, 0 none did. Returns nothing of use.
+    """
+    lane = thread & 31
+    start = env[context.TIME_OF_START] if in_shared else 1
+    written = stamps[index]
+    time = written >> 32
+    never = time < start
+    if in_shared and kind != at.STORE and kind != at.COPY:
+        if never:
+            report(env, kinds.UNINITIALISED, site, lane, byte, 0, 0)
+        elif time == at.PENDING:
+            report(env, kinds.PENDING_COPY, site, lane, byte, 0, 0)
+    if in_shared and kind == at.STORE and time == at.PENDING:
+        report(env, kinds.OVERWRITES_COPY, site, lane, byte, 0, 0)
+    reads = kind == at.LOAD or kind == at.FAR_LOAD
+    if not never:
+        if alike:
+            if alike == 2:
+                tell(env, r, kinds.DISAGREEMENT, site, lane, byte, written, 1)
+        else:
+            how = clash(env, r, written, thread, slot, in_shared)
+            if how:
+                if silent:
+                    tell(env, r, kinds.SAME_VALUE, site, lane, byte, written, how)
+                    return 0
+                tell(env, r, kinds.READ_AFTER_WRITE if reads else kinds.WRITE_AFTER_WRITE, site, lane, byte, written,
+                     how)  # fmt: skip
+    if reads:
+        note_read(env, r, stamps, stride, index, in_shared, thread, slot, mine, start)
+        return 0
+    for k in range(1, at.SHADOW_ARRAYS):
+        read = stamps[index + k * stride]
+        if read >> 32 < start:
+            continue
+        if read >> 32 == at.PENDING:
+            report(env, kinds.WRITE_UNDER_COPY, site, lane, byte, read & 0xFFFFFFFF, env[context.CTA] << 1)
+            continue
+        how = clash(env, r, read, thread, slot, in_shared)
+        if how:
+            if silent:
+                tell(env, r, kinds.SAME_VALUE, site, lane, byte, read, how)
+                return 0
+            tell(env, r, kinds.WRITE_AFTER_READ, site, lane, byte, read, how)
+    stamps[index] = mine
+    if kind == at.COPY:
+        stamps[index] = (at.PENDING << 32) | (mine & 0xFFFFFFFF) | at.ASYNC
+    stamps[index + stride] = 0
+    stamps[index + 2 * stride] = 0
+    return 0
+
+
+@compiled
+def note_read(
+    env: Any, r: Any, stamps: Any, stride: Any, index: Any, in_shared: Any, thread: Any, slot: Any, mine: Any,
+    start: Any,
+) -> None:  # fmt: skip
+    """Remember a read: of those since the last write, the first that is not ordered before this one, and the last."""
+    first = stamps[index + stride]
+    if first >> 32 == at.PENDING:
+        stamps[index + 2 * stride] = mine
+        return
+    if first >> 32 < start or replaced(env, r, first, thread, in_shared):
+        stamps[index + stride] = mine
+    else:
+        stamps[index + 2 * stride] = mine
+
+
+@compiled
+def replaced(env: Any, r: Any, read: Any, thread: Any, in_shared: Any) -> Any:
+    """Whether a read is ordered before one of `thread`, so that what is held against the later covers the earlier."""
+    time = read >> 32
+    cta = env[context.CTA]
+    if not in_shared and time < r[at.OWN_SINCE]:
+        cta = words_at(r[at.LOG])[time]
+    return knows(env, r, thread, read & (1 << at.THREAD_BITS) - 1, cta, False, time)
+
+
+@compiled
+def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
+    """An instruction's accesses, lane by lane. `values`: address of what it stores, or 0."""
+    kind, element = what & 255, what >> at.ELEMENT_AT & 255
+    size, generic = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.GENERIC
+    addresses = longs_at(address_list)
+    counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
+    for lane in range(LANES):
+        if not mask >> lane & 1:
+            continue
+        address = addresses[lane]
+        where = space_of(env, r, address, size)
+        if where == ELSEWHERE:
+            continue
+        in_shared = where == IN_SHARED
+        site = first_site + (SITES_BEYOND if generic and in_shared else 0)
+        slot = site - counters >> 3
+        thread = warp * LANES + lane
+        mine = now << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
+        if in_shared:
+            stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
+            offset = address - context.SHARED_WINDOW
+            host = env[context.SHARED] + offset
+        else:
+            if r[at.GLOBAL_SHADOW] == 0:
+                continue
+            stamps, bits, stride = longs_at(r[at.GLOBAL_SHADOW]), r[at.GLOBAL_BITS], r[at.GLOBAL_GRANULES]
+            offset = address - context.GLOBAL_BASE
+            host = address + env[context.DELTA]
+        granule = 1 << bits
+        for j in range(max(1, size >> bits)):
+            first = j << bits
+            index = (offset >> bits) + j
+            byte = (offset if in_shared else address) + first
+            written = stamps[index]
+            silent, alike = False, 0
+            if values and written >> 32 >= 1:
+                if written >> 32 == now and written >> at.THREAD_BITS + 0 & (1 << at.SITE_BITS) - 1 == slot:
+                    before = earlier_lane(addresses, mask, lane, address + first, size)
+                    if before >= 0:
+                        alike = 1
+                        from_byte = address + first - addresses[before]
+                        for i in range(min(granule, size)):
+                            a = value_byte(values, lane, element, first + i)
+                            if a != value_byte(values, before, element, from_byte + i):
+                                alike = 2
+                if not alike:
+                    silent = same_as_memory(env, values, lane, element, first, min(granule, size), host + first)
+            touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, byte, mine, silent, alike)
+
+
+@compiled
+def access_range(
+    env: Any, r: Any, kind: Any, in_shared: Any, offset: Any, size: Any, thread: Any, site: Any, copied: Any
+) -> None:
+    """One thread's access of consecutive bytes, at an offset in shared memory or in the arena."""
+    slot = site - env[context.COUNTERS] >> 3
+    mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | copied
+    if in_shared:
+        stamps, bits, stride, base = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES], 0
+    else:
+        if r[at.GLOBAL_SHADOW] == 0:
+            return
+        stamps, bits, stride = longs_at(r[at.GLOBAL_SHADOW]), r[at.GLOBAL_BITS], r[at.GLOBAL_GRANULES]
+        base = context.GLOBAL_BASE
+    for index in range(offset >> bits, offset + size >> bits):
+        touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + (index << bits), mine, False,
+              0)  # fmt: skip
+
+
+@compiled
+def arrive_bytes(env: Any, r: Any, offset: Any, size: Any) -> None:
+    """Shared memory that a copy was yet to fill holds its bytes."""
+    stamps = longs_at(env[context.SHADOW])
+    for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
+        if stamps[index] >> 32 == at.PENDING:
+            stamps[index] = env[context.TIME] << 32 | stamps[index] & 0xFFFFFFFF
+
+
+@compiled
+def hold_for_copy(env: Any, r: Any, offset: Any, size: Any, thread: Any, site: Any, done: Any) -> None:
+    """A copy is yet to take shared memory, or has taken it."""
+    slot = site - env[context.COUNTERS] >> 3
+    low = (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | at.ASYNC
+    stamps, stride = longs_at(env[context.SHADOW]), r[at.SHARED_GRANULES]
+    for index in range(offset >> r[at.SHARED_BITS], offset + size >> r[at.SHARED_BITS]):
+        if not done:
+            stamps[index + stride] = at.PENDING << 32 | low
+        elif stamps[index + stride] >> 32 == at.PENDING:
+            stamps[index + stride] = env[context.TIME] << 32 | stamps[index + stride] & 0xFFFFFFFF

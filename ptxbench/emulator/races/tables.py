@@ -1,0 +1,100 @@
+"""The memory that races are found with, for one sanitized launch; and what could not be checked in it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.memory import available_memory
+from ptxbench.emulator.messages import Job
+from ptxbench.emulator.ordering import order_of
+from ptxbench.emulator.races import layout as at
+
+MOST_SHADOW = 4 << 30
+"""Bytes of the shadow of global memory, six for each byte of the arrays (24 if a kernel accesses single bytes)."""
+ROW_BYTES = 512 << 20
+"""Bytes of rows at the most; they are touched only where threads learn of each other in special ways."""
+MOST_TIMES = 1 << 26
+"""Synchronization events of a launch that are told apart."""
+MOST_OBJECTS = 1 << 18
+
+
+@dataclass
+class Tables:
+    """The table of layout.py and the arrays that it points to. Shadows start as zeros and cost what is touched."""
+
+    table: NDArray[np.int64]
+    arrays: list[NDArray[np.uint8]]
+    notes: list[str]
+
+    def checks_missed(self) -> tuple[str, ...]:
+        """Which checks were not made, after the launch."""
+        more = []
+        if self.table[at.OVERFLOW]:
+            more.append("race check incomplete: too many synchronization events; use a smaller size")
+        return (*self.notes, *more)
+
+
+def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> Tables:
+    """Tables for a launch of which so many CTAs are alive at once, each with so many bytes of shared memory."""
+    warps = -(-math.prod(job.block) // 32)
+    ctas = math.prod(job.grid)
+    table = np.zeros(at.TABLE_SLOTS, np.int64)
+    arrays: list[NDArray[np.uint8]] = []
+    notes: list[str] = []
+
+    def array(slot: int, size: int) -> NDArray[np.uint8]:
+        arrays.append(np.zeros(max(size, 8) + 64, np.uint8))
+        table[slot] = arrays[-1].ctypes.data + -arrays[-1].ctypes.data % 64
+        return arrays[-1][-arrays[-1].ctypes.data % 64 :]
+
+    far = warps * ctas if translation.messages else 0
+    table[at.BETWEEN_CTAS] = 1
+    if far > at.MOST_WARPS:
+        notes.append(
+            f"races between CTAs not checked: they send messages to each other, and of a grid of {far:,} warps more "
+            f"than {at.MOST_WARPS:,} are not followed; use a smaller grid"
+        )
+        table[at.BETWEEN_CTAS], far = 0, 0
+    table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
+    table[at.WIDTH] = width = int(table[at.NEAR] + far)
+    holders = slots * (65 * warps + 17) + 2  # each thread's two, each warp's, the CTA's and those of its barriers
+    rows = min(ROW_BYTES // (4 * width), holders + (2 * MOST_OBJECTS if translation.rows else 0))
+    table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
+    array(at.ROWS, 4 * width * rows)
+    array(at.FREE, 4 * rows).view(np.int32)[: rows - 2] = np.arange(rows - 1, 1, -1)
+    table[at.LOG_SIZE] = MOST_TIMES
+    array(at.LOG, 4 * MOST_TIMES)
+    array(at.CTA_ROWS, 4 * slots)
+    array(at.WARP_ROWS, 4 * slots * warps)
+    array(at.THREADS_AT, 4 * at.THREAD_WORDS * slots * 32 * warps)
+    array(at.BARRIER_ROWS, 4 * 16 * slots)
+    table[at.OBJECT_COUNT], table[at.OBJECTS_USED] = MOST_OBJECTS, 1
+    array(at.OBJECTS, 4 * at.OBJECT_WORDS * MOST_OBJECTS)
+    array(at.FREE_OBJECTS, 4 * MOST_OBJECTS)
+    shared, _, whole = translation.granules
+    table[at.SHARED_BITS], table[at.SHARED_GRANULES] = shared.bit_length() - 1, shared_bytes // shared + 1
+    if translation.rows:
+        table[at.SHARED_OBJECT_STRIDE] = 4 * (shared_bytes // at.OBJECT_GRANULE + 1)
+        array(at.SHARED_OBJECTS, int(table[at.SHARED_OBJECT_STRIDE]) * slots)
+        array(at.GLOBAL_OBJECTS, 4 * (job.arena_bytes // at.OBJECT_GRANULE + 1))
+    table[at.ARENA_BYTES] = job.arena_bytes
+    table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = whole.bit_length() - 1, job.arena_bytes // whole + 1
+    size = 8 * at.SHADOW_ARRAYS * int(table[at.GLOBAL_GRANULES])
+    if size > min(MOST_SHADOW, available_memory() // 2):
+        notes.append(
+            f"races in global memory not checked: the arrays of {job.arena_bytes / 1e6:,.0f} MB need "
+            f"{size / 1e6:,.0f} MB to follow accesses; use a smaller size"
+        )
+    else:
+        array(at.GLOBAL_SHADOW, size)
+    strengths = array(at.STRENGTH, translation.slots)
+    table[at.STRENGTH_SIZE] = translation.slots
+    for site in translation.sites:
+        order = order_of(translation.steps[site.step].opcode)
+        strengths[site.slot] = at.WEAK if order is None else order.strength
+    return Tables(table, arrays, notes)

@@ -1,0 +1,182 @@
+"""Events of a sanitized kernel: what the generated code tells the functions of races/ about memory and order.
+
+Where a kernel is not sanitized, the functions in NOTHING stand in their place and do nothing.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, Function, slot, vector
+
+EVENT_CALL = Function("event", f"""
+define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
+  {slot("function", EVENT, "ptr")}
+  call void %function(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values)
+  ret void
+}}
+""")  # fmt: skip
+"""`mask` is of lanes, or one lane's number; the others depend on the kind, see `told` and the watches."""
+
+
+def told(name: str, parameters: str, arguments: str, lines: str = "") -> Function:
+    """`NAME(env, parameters)`: reports an event; `arguments` are the i64 that races/events.py takes, in its order."""
+    text = f"""
+define internal void @{name}(ptr %env{parameters}) noinline {{
+  {lines}
+  call void @event(ptr %env, {arguments})
+  ret void
+}}
+"""
+    return Function(name, text, (EVENT_CALL,))
+
+
+def silent(name: str, parameters: str) -> Function:
+    """The same where a kernel is not sanitized: nothing happens."""
+    return Function(name, f"\ndefine internal void @{name}(ptr %env{parameters}) noinline {{\n  ret void\n}}\n")
+
+
+def wide(*names: str) -> str:
+    """Lines that extend i32 values to i64."""
+    return "\n  ".join(f"%{name}.wide = zext i32 %{name} to i64" for name in names)
+
+
+PARAMETERS = {
+    "cta_opened": "",
+    "cta_entered": "",
+    "barrier_arrived": ", i32 %id, i32 %lanes, i32 %count",
+    "barrier_left": ", i32 %id, i64 %warp, i32 %lanes",
+    "barrier_met": ", i32 %id, i1 %everyone",
+    "mbarrier_started": ", i32 %address",
+    "mbarrier_arrived": ", i64 %lane, i32 %address, i64 %old, i64 %new, i32 %flags",
+    "mbarrier_counted": ", i64 %lane, i32 %address, i64 %old, i64 %new",
+    "settle_copy": ", i32 %address, i32 %size",
+    "bulk_issued": ", ptr %site.near, ptr %site.far, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %fills",
+    "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size",
+}
+RELAXED = 8
+"""Of an arrival's flags: it does not release."""
+COMPLETES = """%turned = xor i64 %old, %new
+  %complete = lshr i64 %turned, 63"""
+SIZED = f"""{wide("address", "size")}
+  %size.twice = shl i64 %size.wide, 1"""
+LOOKING = [
+    told("cta_opened", "", f"i64 {at.OPEN_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    told("cta_entered", "", f"i64 {at.ENTER_CTA}, i64 0, i64 0, i64 0, i64 0"),
+    told("barrier_arrived", PARAMETERS["barrier_arrived"],
+         f"i64 {at.BARRIER_ARRIVE}, i64 %lanes.wide, i64 %id.wide, i64 %count.wide, i64 0",
+         wide("lanes", "id") + "\n  %count.wide = sext i32 %count to i64"),
+    told("barrier_left", PARAMETERS["barrier_left"],
+         f"i64 {at.BARRIER_WAKE}, i64 %lanes.wide, i64 %id.wide, i64 %warp, i64 0", wide("lanes", "id")),
+    told("barrier_met", PARAMETERS["barrier_met"],
+         f"i64 {at.BARRIER_MET}, i64 %id.wide, i64 0, i64 %all, i64 0",
+         wide("id") + "\n  %all = zext i1 %everyone to i64"),
+    told("mbarrier_started", PARAMETERS["mbarrier_started"],
+         f"i64 {at.MBARRIER_INIT}, i64 0, i64 %address.wide, i64 0, i64 0", wide("address")),
+    told("mbarrier_arrived", PARAMETERS["mbarrier_arrived"],
+         f"i64 {at.MBARRIER_ARRIVE}, i64 %lane, i64 %address.wide, i64 %releases, i64 %complete",
+         f"""{wide("address")}
+  {COMPLETES}
+  %relaxed = and i32 %flags, {RELAXED}
+  %ordered = icmp eq i32 %relaxed, 0
+  %releases = zext i1 %ordered to i64"""),
+    told("mbarrier_counted", PARAMETERS["mbarrier_counted"],
+         f"i64 {at.MBARRIER_BYTES}, i64 %lane, i64 %address.wide, i64 0, i64 %complete",
+         f"{wide('address')}\n  {COMPLETES}"),
+    told("settle_copy", PARAMETERS["settle_copy"],
+         f"i64 {at.COPY_DONE}, i64 0, i64 %address.wide, i64 %size.wide, i64 0", wide("address", "size")),
+    told("bulk_issued", PARAMETERS["bulk_issued"],
+         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %far.site, i64 %how.far",
+         f"""{SIZED}
+  %fill = zext i1 %fills to i64
+  %how = or i64 %size.twice, %fill
+  %near.site = ptrtoint ptr %site.near to i64
+  call void @event(ptr %env, i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %near.site, i64 %how)
+  %far.site = ptrtoint ptr %site.far to i64
+  %far.offset = sub i64 %far, {0x7F00_0000_0000}
+  %read.size = select i1 %fills, i64 %size.twice, i64 0        ; a store to global memory is done later
+  %how.far = or i64 %read.size, 1"""),
+    told("bulk_done", PARAMETERS["bulk_done"],
+         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %size.twice",
+         f"""{SIZED}
+  %site.int = ptrtoint ptr %site to i64
+  call void @event(ptr %env, i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice)
+  %far.offset = sub i64 %far, {0x7F00_0000_0000}"""),
+]  # fmt: skip
+NOTHING = {name: silent(name, parameters) for name, parameters in PARAMETERS.items()}
+
+
+def generic_addresses(space: str) -> tuple[str, str]:
+    """The type of the addresses %a in a space, and lines that make generic addresses %all of them."""
+    if space != "shared":
+        return V64, f"%all = or {V64} %a, zeroinitializer"
+    return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
+
+
+EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY, "taken": at.FAR_LOAD}
+
+
+def watch(kind: str, space: str, element_bytes: int, count: int) -> Function:
+    """`watch_KIND_SPACE_BYTES_COUNT(addresses, mask, env, site, values...)`, of a store before it happens.
+
+    Kind: load, store or atomic; copy and taken are what a cp.async writes and reads.
+    """
+    full = vector(8 * element_bytes)
+    values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
+    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
+    what |= at.GENERIC << at.FLAGS_AT if space == "generic" else 0
+    addresses, lines = generic_addresses(space)
+    stored = f"%stored = alloca [{count} x {full}], align 64\n"
+    for k in range(count):
+        stored += f"  %v{k}.at = getelementptr {full}, ptr %stored, i64 {k}\n  store {full} %v{k}, ptr %v{k}.at\n"
+    stored += "  %values = ptrtoint ptr %stored to i64"
+    name = f"watch_{kind}_{space}_{element_bytes}_{count}"
+    text = f"""
+define internal void @{name}({addresses} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+  %list = alloca {V64}, align 64
+  {stored if kind == "store" else "%values = add i64 0, 0"}
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %done, label %look
+look:
+  {lines}
+  store {V64} %all, ptr %list
+  %mask = zext i32 %asked to i64
+  %addresses = ptrtoint ptr %list to i64
+  %site.int = ptrtoint ptr %site to i64
+  call void @event(ptr %env, i64 {what}, i64 %mask, i64 %addresses, i64 %site.int, i64 %values)
+  br label %done
+done:
+  ret void
+}}
+"""
+    return Function(name, text, (EVENT_CALL,))
+
+
+def of_lanes(name: str, space: str, kind: int) -> Function:
+    """`NAME_SPACE(addresses, mask, env, flags)`: lanes that do something at addresses: a strong access, a wait."""
+    addresses, lines = generic_addresses(space)
+    text = f"""
+define internal void @{name}_{space}({addresses} %a, i32 %asked, ptr %env, i64 %flags) noinline {{
+  %list = alloca {V64}, align 64
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %done, label %look
+look:
+  {lines}
+  store {V64} %all, ptr %list
+  %mask = zext i32 %asked to i64
+  %addresses = ptrtoint ptr %list to i64
+  %kind = or i64 %flags, {kind}
+  call void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 0, i64 0)
+  br label %done
+done:
+  ret void
+}}
+"""
+    return Function(f"{name}_{space}", text, (EVENT_CALL,))
+
+
+def strong(space: str) -> Function:
+    """`strong_access_SPACE`: `flags` are those of races/layout.py, at their place in the event's kind."""
+    return of_lanes("strong_access", space, at.STRONG)
+
+
+WAITED = of_lanes("mbarrier_waited", "shared", at.MBARRIER_WAIT)
