@@ -79,14 +79,15 @@ class Case:
         return len(choose(parse(self.text), None).instructions)
 
 
-def least(repeats: int, action: Callable[[], object]) -> float:
-    """The least time of an action in seconds."""
-    times = []
+def least(repeats: int, *actions: Callable[[], object]) -> list[float]:
+    """The least time of each action in seconds; they take turns, so that what slows the machine slows them all."""
+    times: list[list[float]] = [[] for _ in actions]
     for _ in range(repeats):
-        started = time.perf_counter()
-        action()
-        times.append(time.perf_counter() - started)
-    return min(times)
+        for taken, action in zip(times, actions, strict=True):
+            started = time.perf_counter()
+            action()
+            taken.append(time.perf_counter() - started)
+    return [min(taken) for taken in times]
 
 
 def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
@@ -101,10 +102,13 @@ def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
     simulated = simulator()
     for case in cases:
         count = case.run().counters["ptx_thread_instructions"]
-        one = least(repeats, lambda case=case: case.run(threads=1))
-        copies = least(repeats, lambda case=case: case.run(threads=1, grid=1))
-        two = least(repeats, lambda case=case: case.run(threads=2))
-        sanitized = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
+        one, copies, two = least(
+            repeats,
+            lambda case=case: case.run(threads=1),
+            lambda case=case: case.run(threads=1, grid=1),
+            lambda case=case: case.run(threads=2),
+        )
+        [sanitized] = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
         kernel = max(one - copies, 1e-9)
         if case.name == "triad":
             triad = count / one
@@ -139,8 +143,7 @@ def memory_scaling(repeats: int) -> float:
                 np.add(b[part], c[part], out=a[part])
 
     with ThreadPoolExecutor(2) as pool:
-        one = least(repeats, lambda: add(halves))
-        two = least(repeats, lambda: list(pool.map(add, [[half] for half in halves])))
+        one, two = least(repeats, lambda: add(halves), lambda: list(pool.map(add, [[half] for half in halves])))
     return one / two
 
 
@@ -150,7 +153,7 @@ def plain_numpy(case: Case, launch: float) -> str:
         times = [
             least(2, lambda chunk=chunk: interpret(
                 case.text, None, args=case.arguments, threads_at_once=chunk, fused=False, **case.options
-            ))
+            ))[0]
             for chunk in CHUNKS
         ]  # fmt: skip
     except (NotImplementedError, AttributeError):
@@ -178,8 +181,9 @@ def compilation(cases: list[Case]) -> Table:
             stop_process()
             emulator.run(NOTHING, grid=1, block=1, args=[])
             for case in cases:
-                first = least(1, lambda case=case: case.run(grid=1))
-                times[case.name].append(first - least(3, lambda case=case: case.run(grid=1)))
+                [first] = least(1, lambda case=case: case.run(grid=1))
+                [later] = least(3, lambda case=case: case.run(grid=1))
+                times[case.name].append(first - later)
         stop_process()
         del os.environ["PTXBENCH_CACHE"]
     for case in cases:
@@ -200,7 +204,7 @@ def main() -> None:
     table, triad = speed(cases, repeats)
     console.print(table)
     console.print(compilation(cases))
-    started = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
+    [started] = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
     console.print(f"A launch of an empty kernel takes {1e3 * started:.2f} ms.")
     verdict = "above" if triad >= TARGET else "BELOW"
     console.print(
