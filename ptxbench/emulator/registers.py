@@ -12,6 +12,7 @@ from ptxbench.emulator.frames import Frames, lay_out_frames
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
+from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
@@ -90,6 +91,7 @@ class Registers:
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
         self.frames = self.lay_out_stack()
+        check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
         self.reports: list[StepReport] = []

@@ -24,7 +24,6 @@ from ptxbench.emulator import native, sharing
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
-from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Waiting
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
@@ -281,7 +280,6 @@ def launch(job: Job, host: Host) -> Answer | Again:
     same job is to be given once more, with the arena as it was, and will be run in another way.
     """
     kernel = native.kernel(job.ptx, job.entry, job.arch, job.mode)
-    check_local(kernel.translation.local_bytes)
     layout = kernel.translation
     count = job.grid[0] * job.grid[1] * job.grid[2]
     recorded = layout.order_reason is None and job.ctas == "usual" and job.mode != ADVERSARIAL
