@@ -247,6 +247,7 @@ class Model:
 
 
 CHECKED = "reproduces recorded hardware results"
+PUBLISHED = "follows a model that others published and held against hardware (MMA-Sim)"
 MODELS: dict[str, tuple[tuple[int, Model], ...]] = {
     "f16": (
         (70, Model(4, 23, CHECKED)),
@@ -268,6 +269,8 @@ MODELS: dict[str, tuple[tuple[int, Model], ...]] = {
         (89, Model(16, 13, CHECKED, kept=13)),
         (90, Model(16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True)),
         (101, Model(16, 25, "taken for that of sm_100", halves=True)),
+        (120, Model(32, 25, PUBLISHED)),
+        (121, Model(32, 25, "taken for that of sm_120")),
     ),
 }
 """By the type of A, the least architecture of each model. (Where an architecture has none of its own, the nearest.)"""

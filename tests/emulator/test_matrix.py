@@ -25,7 +25,7 @@ FLOATS = {
     "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32": ("sm_86", "sm_90", "sm_120"),
     "mma.sync.aligned.m16n8k4.row.col.f32.tf32.tf32.f32": ("sm_80", "sm_90"),
     "mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32": ("sm_80", "sm_90"),
-    **{f"mma.sync.aligned.{shape}.row.col.{d}.{a}.{b}.{d}": ("sm_89", "sm_90", "sm_100")
+    **{f"mma.sync.aligned.{shape}.row.col.{d}.{a}.{b}.{d}": ("sm_89", "sm_90", "sm_100", "sm_120")
        for shape, d, a, b in (
            ("m16n8k16", "f32", "e4m3", "e4m3"), ("m16n8k32", "f32", "e4m3", "e5m2"),
            ("m16n8k32", "f16", "e5m2", "e4m3"), ("m16n8k16", "f16", "e5m2", "e5m2"))},
@@ -319,11 +319,30 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
 
 
 @pytest.mark.parametrize(
+    ("arch", "block"),
+    [("sm_103", "halves"), ("sm_110", "halves"), ("sm_120", "one of 32"), ("sm_121", "one of 32")],
+)
+def test_fp8_is_one_block_of_32_products_where_the_machine_code_has_one_instruction(arch, block):
+    """2^14 and -2^14, k = 0 and 1, cancel; 2^-12, k = 2, is cut in a sum with them, and not in one of its own."""
+    case = CASES["mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e5m2.f32"]
+    a, b = np.zeros((1, 1, 16, 32), np.uint64), np.zeros((1, 1, 32, 8), np.uint64)
+    row = np.zeros(32)
+    row[:3] = 2.0**7, -(2.0**7), 2.0**-6
+    a[0, 0, 0] = encoded(row, "e4m3")
+    b[0, 0, :, 0] = encoded(np.where(np.arange(32) == 2, 2.0**-6, 2.0**7), "e5m2")
+    actual, _ = run(case, a, b, np.zeros((1, 1, 16, 8), np.uint64), arch)
+    value = float(actual[0, 0, 0, 0].astype(np.uint32).view(np.float32))
+    assert value == (0.0 if block == "one of 32" else 2.0**-12)
+
+
+@pytest.mark.parametrize(
     ("opcode", "arch", "origin"),
     [
         ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_80",  "reproduces recorded hardware results"),
         ("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",         "sm_75",  "taken for that of sm_80"),
         ("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32",      "sm_120", "taken for that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_110", "taken for that of sm_100"),
+        ("mma.sync.aligned.m16n8k32.row.col.f32.e4m3.e4m3.f32",      "sm_121", "taken for that of sm_120"),
         ("mma.sync.aligned.m8n8k16.row.col.s32.s8.s8.s32",           "sm_80",  "exact"),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ from ptxbench.emulator.floats.rounding import fma
 from ptxbench.emulator.runtime.context import MASK, REQUESTS, V32, Function, bump
 from ptxbench.emulator.runtime.rearrange import gathered, struct, structure
 from ptxbench.emulator.tensor import FORMATS, Format, Fragment, Model
-from ptxbench.emulator.types import B32, B64, F32, F64, LANES, S32, U32, U64, Type
+from ptxbench.emulator.types import B32, B64, F32, F64, LANES, S32, S64, U32, U64, Type
 
 STEP = 256
 """Bytes of one k in an operand array: up to two vectors of 32 i32, or one of 32 i64."""
@@ -25,8 +25,8 @@ SPECIAL = 4096
 """The exponent that stands for infinity (significand 1 or -1) and NaN (0); sums of two tell it from any other."""
 NOTHING = -4096
 """The exponent of zero: it never is the greatest."""
-MOST_STEPS = 16
-"""Products below 2^27 that an i32 can add up."""
+NARROW_STEPS, MOST_STEPS = 16, 32
+"""Products below 2^27 that an i32 can add up; and the most of one block, for which an i64 does."""
 NAN16, NAN32 = 0x7FFF, 0x7FFFFFFF
 
 Planes = tuple[Value, ...]
@@ -392,7 +392,7 @@ def dot_float(steps: int, frac: int, start: Format, kind_d: str, kept: int) -> F
     """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
 
     In units of 2^(top - frac) each product, whose significands are already shifted to `frac` fraction bits, is
-    below 2^27, so that an i32 holds the sum of a block; as f64, with c, it stays exact.
+    below 2^27, so that an i32 holds the sum of up to 16; as f64, with c, a block's stays exact.
     """
     assert steps <= MOST_STEPS
     assert frac <= 25
@@ -417,7 +417,9 @@ def dot_float(steps: int, frac: int, start: Format, kind_d: str, kept: int) -> F
 
     a, b = (load(term, pointer, "%t", 0, S32) for pointer in ("%a", "%b"))
     exponents = [load(term, pointer, "%t", 1, S32) for pointer in ("%a", "%b")]
-    sum_next = term.add(Value("%sum", S32), cut(term, term.mul(a, b), term.add(*exponents)))
+    sum_type = S32 if steps <= NARROW_STEPS else S64
+    product = term.convert(cut(term, term.mul(a, b), term.add(*exponents)), sum_type)
+    sum_next = term.add(Value("%sum", sum_type), product)
 
     addend = Emitter()
     addend.names = 40_000
@@ -446,7 +448,7 @@ addend:
   br label %term
 term:
   %t = phi i64 [ 0, %addend ], [ %t.next, %term ]
-  %sum = phi {V32} [ zeroinitializer, %addend ], [ {sum_next.ir}, %term ]
+  %sum = phi {sum_type.vector} [ zeroinitializer, %addend ], [ {sum_next.ir}, %term ]
   {chr(10).join(term.lines)}
   %t.next = add i64 %t, 1
   %t.more = icmp ult i64 %t.next, {steps}
