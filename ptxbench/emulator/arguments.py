@@ -50,6 +50,12 @@ def check_launch(
     if most and threads > math.prod(most):
         limit = math.prod(most)
         raise LaunchError(f"'{function.name}' takes blocks of {limit} threads at most (.maxntid); this has {threads}.")
+    ctas = math.prod(function.directives.get(".reqnctapercluster", ()))
+    if ctas != 1:
+        raise LaunchError(
+            f"'{function.name}' needs clusters of {ctas} CTAs (.reqnctapercluster, __cluster_dims__); the emulator has "
+            f"no clusters of more than one."
+        )
     if dynamic_shared_bytes < 0:
         raise LaunchError(f"{dynamic_shared_bytes} bytes of dynamic shared memory; expected 0 or more.")
     shared = lay_out_shared(module, function)[1] + dynamic_shared_bytes
