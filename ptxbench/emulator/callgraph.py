@@ -27,7 +27,7 @@ from ptxbench.emulator.syntax import (
 )
 from ptxbench.errors import PtxSyntaxError, UnsupportedInstruction
 
-HOST_FUNCTIONS = ("vprintf", "__assertfail")
+HOST_FUNCTIONS = ("vprintf", "__assertfail", "malloc", "free")
 """Functions that the emulator provides; a call of one becomes the instruction `call.NAME`."""
 ALLOCATING = ("alloca", "stacksave", "stackrestore")
 NO_BODY = "has no body in this file; the emulator links none"

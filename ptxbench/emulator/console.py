@@ -1,4 +1,6 @@
-"""printf and assert of a running kernel, on the worker's side: reads the thread's memory and formats the text."""
+"""What a running kernel asks of the worker: printf and assert, whose text is read from the thread's memory, malloc
+and free.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.emulator.heap import Heap
 from ptxbench.emulator.runtime import context
-from ptxbench.emulator.runtime.host import ASSERT
+from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, RELEASE
 
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
 CONVERSION = re.compile(r"%([-+ #0]*)(\*|\d*)(?:\.(\*|\d+))?(hh|h|ll|l|j|z|t|L)?([diouxXcsaAeEfFgGp%])")
@@ -20,11 +23,24 @@ LONGEST_STRING = 4096
 
 
 class Console:
-    """Collects what one host thread's warps print; the first assert that fails ends the launch."""
+    """Collects what one host thread's warps print, and keeps their heap, which starts at the address `heap`; the first
+    assert that fails ends the launch."""
 
-    def __init__(self, context_: NDArray[np.int64], buffers: tuple[tuple[int, int], ...]) -> None:
+    def __init__(
+        self,
+        context_: NDArray[np.int64],
+        buffers: tuple[tuple[int, int], ...],
+        bounds: NDArray[np.int64],
+        heap: int = 0,
+    ) -> None:
+        """`bounds`: where the generated code looks addresses up, with room for the blocks of a heap."""
         self.context = context_
-        self.buffers = buffers
+        self.given = buffers
+        self.heap = Heap(heap)
+        self.bounds = bounds
+        self.forget: Callable[[int, int], None] | None = None
+        """Of a sanitized launch: told the offset in the arena and the bytes of each new block."""
+        self.rebound()
         self.printed: list[str] = []
         self.failed = ""
         self.callback = CALLBACK(self.called)  # kept: the generated code holds its address
@@ -35,23 +51,47 @@ class Console:
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
         lanes = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_uint64)), (4, 32))
-        counts = np.ctypeslib.as_array(ctypes.cast(result, ctypes.POINTER(ctypes.c_int32)), (32,))
+        results = np.ctypeslib.as_array(ctypes.cast(result, ctypes.POINTER(ctypes.c_uint64)), (32,))
         for lane in range(32):
             if not mask >> lane & 1:
                 continue
             a, b, c, d = (int(value) for value in lanes[:, lane])
             if kind == ASSERT:
-                self.fail(site, lane, a, b, c, d)
+                name, where, text = (self.string(lane, address) for address in (d, b, a))
+                self.fail(site, lane, f"{where}:{c}: {name}: the assertion `{text}` failed")
                 return
-            text, counts[lane] = self.format(lane, a, b)
-            self.printed.append(text)
+            if kind == ALLOCATE:
+                results[lane] = self.allocate(a)
+            elif kind == RELEASE:
+                if a and not self.heap.release(a):
+                    self.fail(site, lane, f"free of {a:#x}, which is not a block that malloc gave and nobody has freed")
+                    return
+            else:
+                text, results[lane] = self.format(lane, a, b)
+                self.printed.append(text)
+        if kind in (ALLOCATE, RELEASE):
+            self.rebound()
 
-    def fail(self, site: int, lane: int, message: int, file: int, line: int, function: int) -> None:
-        """Record the assertion as the thread's fault, unless there is one already."""
+    def allocate(self, size: int) -> int:
+        """A new block, whose bytes are all 0xFF, as those of shared memory when a CTA starts."""
+        address = self.heap.allocate(size)
+        if address:
+            ctypes.memset(address + int(self.context[context.DELTA]), context.POISON, size)
+            if self.forget is not None:
+                self.forget(address - context.GLOBAL_BASE, size)
+        return address
+
+    def rebound(self) -> None:
+        """Tell the generated code which addresses may be accessed."""
+        every = [*self.given, *self.heap.bounds()]
+        self.bounds[: 2 * len(every)] = np.array(every, np.int64).ravel()
+        self.context[context.BUFFER_COUNT] = len(every)
+
+    def fail(self, site: int, lane: int, message: str) -> None:
+        """Record what went wrong as the thread's fault, unless there is one already."""
         if self.context[context.FAULT_KIND]:
             return
-        name, where = self.string(lane, function), self.string(lane, file)
-        self.failed = f"{where}:{line}: {name}: the assertion `{self.string(lane, message)}` failed"
+        self.failed = message
         for slot, value in (
             (context.FAULT_KIND, context.TRAPPED),
             (context.FAULT_SITE, site - int(self.context[context.COUNTERS])),
@@ -120,6 +160,6 @@ class Console:
         offset = address - context.SHARED_WINDOW
         if offset >= 0 and offset + size <= slot(context.SHARED_BYTES):
             return ctypes.string_at(slot(context.SHARED) + offset, size)
-        if any(low <= address and address + size <= high for low, high in self.buffers):
+        if any(low <= address and address + size <= high for low, high in (*self.given, *self.heap.bounds())):
             return ctypes.string_at(address + slot(context.DELTA), size)
         return b"?" * size

@@ -44,8 +44,10 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
         return MemoryFault(f"line {step.line}: {step.opcode} by {who} {stack_complaint(fault, translation, job)}")
     thread = coordinates(32 * fault.warp + fault.lane, block)
     who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(fault.cta, grid)}"
-    sizes = {"shared": translation.shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
-    return MemoryFault(f"{who} {bad_access(fault.kind, site, fault.address, layout.buffers, sizes)}")
+    sizes = {"shared": translation.own_shared_bytes + job.dynamic_shared_bytes, "local": translation.local_bytes}
+    buffers = (*layout.buffers, *memory.of_heap(answer.blocks))
+    what = bad_access(fault.kind, site, fault.address, buffers, sizes, translation.reserved_bytes)
+    return MemoryFault(f"{who} {what}")
 
 
 def stack_complaint(fault: Fault, translation: Translation, job: Job) -> str:

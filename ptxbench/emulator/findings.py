@@ -83,6 +83,7 @@ class Describer:
         self.grid = grid
         self.block = block
         self.sizes = {"shared": shared_bytes, "local": translation.local_bytes}
+        self.reserved_bytes = translation.reserved_bytes
         self.sites = {site.slot: site for site in translation.sites}
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
@@ -108,7 +109,7 @@ class Describer:
     def what(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)
         if raw.kind in (context.OUT_OF_BOUNDS, context.MISALIGNED):
-            return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes)
+            return bad_access(raw.kind, site, raw.address, self.buffers, self.sizes, self.reserved_bytes)
         if raw.kind == kinds.UNINITIALISED:
             return f"reads {place}, which nobody has written."
         if raw.kind == kinds.UNINITIALISED_REGISTER:
@@ -140,7 +141,7 @@ class Describer:
         """A byte of shared or local memory, or of a buffer."""
         if address >= context.GLOBAL_BASE:
             return memory.nearest(self.buffers, address, 1).split(", which has ")[0]
-        return f"byte {address} of {site.space} memory"
+        return f"byte {own_byte(site.space, address, self.reserved_bytes)} of {site.space} memory"
 
     def other_slot(self, identity: int) -> int:
         return identity >> layout.THREAD_BITS & (1 << layout.SITE_BITS) - 1
@@ -155,13 +156,30 @@ class Describer:
         return f"{step.opcode} by {name} at line {step.line}"
 
 
-def bad_access(kind: int, site: Site, address: int, buffers: Sequence[memory.Buffer], sizes: dict[str, int]) -> str:
-    """What an access outside every buffer, or a misaligned one, did."""
+def own_byte(space: str, address: int, reserved_bytes: int) -> int:
+    """Which byte of the kernel's own memory it is: negative for what lies below that, the driver's."""
+    if space != "shared":
+        return address
+    return address - reserved_bytes - (1 << 32 if address >= (1 << 32) - context.RESERVED_BYTES else 0)
+
+
+def bad_access(
+    kind: int,
+    site: Site,
+    address: int,
+    buffers: Sequence[memory.Buffer],
+    sizes: dict[str, int],
+    reserved_bytes: int = 0,
+) -> str:
+    """What an access outside every buffer, or a misaligned one, did. `sizes`: of the kernel's own memory."""
     verb = VERBS[site.kind]
     if site.space in ("global", "const"):
         where = memory.nearest(buffers, address, site.bytes)
+        if kind == context.OUT_OF_BOUNDS and memory.inside(buffers, address, site.bytes):  # it was a block of the heap
+            return f"{verb} {where}, after free. Free it later."
     else:
-        where = f"byte {address} of {site.space} memory, which has {sizes[site.space]}"
+        byte = own_byte(site.space, address, reserved_bytes)
+        where = f"byte {byte} of {site.space} memory, which has {sizes[site.space]}"
     if kind == context.MISALIGNED:
         return f"{verb} {site.bytes} bytes at {where}; they must start at a multiple of {site.bytes}."
     return f"{verb} {where}. Check its guard."

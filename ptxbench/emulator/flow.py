@@ -183,17 +183,18 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
 def order_reason(steps: Sequence[Step]) -> str | None:
     """Why CTAs must run one after the other, by rank, for the same bytes on every run; None where they need not.
 
-    So it is with what is printed; with a load that may wait for another CTA; and with atomics on global memory, but
-    for those of one integer operation that commutes and whose old value is not used. (NVRTC writes these as `atom`
-    all the same.) CTAs that store to each other's bytes are found when they run: see runtime/records.py.
+    So it is with what is printed; with malloc, whose addresses the kernel may look at; with a load that may wait for
+    another CTA; and with atomics on global memory, but for those of one integer operation that commutes and whose old
+    value is not used. (NVRTC writes these as `atom` all the same.) CTAs that store to each other's bytes are found when
+    they run: see runtime/records.py.
     """
     used = set().union(*(reads(step) for step in steps))
     updates: dict[tuple[object, ...], str] = {}
     for step in steps:
         root, *parts = step.entry.opcode.split(".")
         use = f"line {step.instruction.line} uses {step.instruction.opcode}"
-        if step.entry.opcode == "call.vprintf":
-            return f"line {step.instruction.line} prints"
+        if step.entry.opcode in ORDERED_CALLS:
+            return f"line {step.instruction.line} {ORDERED_CALLS[step.entry.opcode]}"
         if root not in ("atom", "red", "ld") or any(part.startswith(("shared", "local")) for part in parts):
             continue
         if root == "ld":
@@ -212,6 +213,7 @@ def order_reason(steps: Sequence[Step]) -> str | None:
     return None
 
 
+ORDERED_CALLS = {"call.vprintf": "prints", "call.malloc": "calls malloc", "call.free": "calls free"}
 WAITING = {"volatile", "acquire", "relaxed", "mmio"}
 """Of a load: what others may store while it is repeated."""
 COMMUTING = {"add", "min", "max", "and", "or", "xor"}
@@ -240,6 +242,6 @@ def schedule_obstacle(steps: Sequence[Step]) -> str | None:
         looked_at = atomic and bool(writes(step) & used)
         float_sum = atomic and parts[-1].startswith(("f", "bf"))
         arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
-        if looked_at or float_sum or arrivals or step.entry.opcode == "call.vprintf":
+        if looked_at or float_sum or arrivals or step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} uses {step.entry.opcode}"
     return None

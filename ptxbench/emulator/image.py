@@ -15,12 +15,10 @@ from ptxbench.emulator.pointers import Pointer, as_bytes, decode, encode, reacha
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.emulator.variables import (
-    ALIGNMENT,
-    GAP,
     function_addresses,
     initial_bytes,
-    lay_out_addressed_parameters,
     lay_out_module,
+    lay_out_provided,
     module_variables,
 )
 from ptxbench.errors import LaunchError
@@ -94,16 +92,17 @@ def build(
     arrays = reachable(check_arguments(function, args))
     for name, array in arrays:
         check_array(name, array)
-    module_addresses, start = lay_out_module(module)
+    module_addresses, _ = lay_out_module(module)
     variables = module_variables(module)
     held = [
         memory.Buffer(variable.name, module_addresses[variable.name] - context.GLOBAL_BASE, variable.size_bytes)
         for variable in variables
     ]
-    if (parameters := lay_out_addressed_parameters(module, function)) is not None:
-        held.append(memory.Buffer("the parameters", parameters[0] - context.GLOBAL_BASE, parameters[1]))
-        start = held[-1].offset + -(-(parameters[1] + GAP) // ALIGNMENT) * ALIGNMENT
-    layout = memory.lay_out(arrays, held, start, placement)
+    provided = lay_out_provided(module, function)
+    for name, place in (("the parameters", provided.parameters), ("the grid's workspace", provided.workspace)):
+        if place is not None:
+            held.append(memory.Buffer(name, place[0] - context.GLOBAL_BASE, place[1]))
+    layout = memory.lay_out(arrays, held, provided.end, placement)
     addresses = {id(array): address for (_, array), address in zip(arrays, layout.addresses, strict=True)}
 
     def address_of(value: Any) -> int:
@@ -121,8 +120,10 @@ def build(
         starting.append((buffer.offset, memory.zeros(buffer.size) if left is None else np.frombuffer(left, np.uint8)))
         if left is None and variable.initial:
             initialised.append((buffer.offset, np.frombuffer(initial_bytes(variable, named), np.uint8)))
-    if parameters is not None:
-        initialised.append((held[-1].offset, np.frombuffer(params, np.uint8)))
+    if provided.parameters is not None:
+        initialised.append((provided.parameters[0] - context.GLOBAL_BASE, np.frombuffer(params, np.uint8)))
+    if provided.workspace is not None:
+        initialised.append((provided.workspace[0] - context.GLOBAL_BASE, memory.zeros(provided.workspace[1])))
     contents = (
         *starting,
         *initialised,

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ptxbench.emulator import counters
+from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_launch, extent
 from ptxbench.emulator.explain import explain, order_reason
 from ptxbench.emulator.findings import Describer, Finding
@@ -116,8 +116,9 @@ def run(
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     if sanitize:
-        shared_bytes = answer.translation.shared_bytes + dynamic_shared_bytes
-        describer = Describer(answer.translation, image.layout.buffers, extent_grid, extent_block, shared_bytes)
+        shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
+        buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
+        describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
         notes = (*unchecked, *describer.notes(answer.findings))

@@ -51,7 +51,7 @@ class Translation:
     slots: int
     register_bytes: int
     shared_bytes: int
-    """Static shared memory."""
+    """Static shared memory, with what is reserved inside of it."""
     local_bytes: int
     """Local memory of a thread."""
     order_reason: str | None
@@ -60,6 +60,12 @@ class Translation:
     """Of a sanitized kernel: bytes of shared, of local and of global memory that share a shadow."""
     schedule_obstacle: str | None = None
     """Why another schedule may rightly give other results."""
+    reserved_bytes: int = 0
+    """The driver's bytes at the start of a CTA's shared memory, where the kernel may use them."""
+    heap: int = 0
+    """Address of the heap of malloc and free; 0 where there is none."""
+    cooperates: bool = False
+    """Whether the kernel may wait at a barrier of the whole grid."""
     queues: bool = False
     """Whether warps have queues of asynchronous copies."""
     stack_bytes: int = 0
@@ -74,3 +80,8 @@ class Translation:
     """Whether threads may order each other's accesses otherwise than by barriers of a whole CTA or warp."""
     messages: bool = False
     """Whether CTAs may."""
+
+    @property
+    def own_shared_bytes(self) -> int:
+        """The kernel's own static shared memory."""
+        return self.shared_bytes - self.reserved_bytes

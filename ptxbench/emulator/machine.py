@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from ptxbench.emulator import predefined
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
 from ptxbench.emulator.ordering import Order
@@ -47,24 +48,6 @@ class ParamAddress:
 
 MOST_ALIGNMENT = 1 << 23
 """Of alloca. (PTX ISA, "alloca".)"""
-SHARED_UNIT = 128
-"""Shared memory is given to a CTA in multiples of this many bytes, on sm_80 and later."""
-MULTIPROCESSORS = 132
-"""%nsmid: as many as an H100 has, so that kernels that give some of them a role of their own can be run."""
-FIXED = {
-    "WARP_SZ": LANES, "nwarpid": 64, "nsmid": MULTIPROCESSORS, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0,
-    "cluster_ctarank": 0, "cluster_nctarank": 1, "is_explicit_cluster": 0, "current_graph_exec": 0,
-}  # fmt: skip
-"""Predefined registers that never change here: one kind of GPU, one grid, no clusters."""
-LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
-"""Predefined registers of 64 bits among the fixed ones."""
-
-
-def fixed_register(name: str, base: str) -> int | None:
-    """The value of a predefined register that never changes; performance monitors and environment registers are 0."""
-    if base.startswith(("pm", "envreg", "reserved_smem_offset_")):
-        return 0
-    return FIXED.get(base, FIXED.get(name))
 
 
 @dataclass
@@ -81,7 +64,15 @@ class Machine:
     ahead: int = 0
     """Instructions of the block from this one on."""
     shared_bytes: int = 0
-    """Static shared memory."""
+    """Static shared memory, with what is reserved inside of it."""
+    shared_origin: int = 0
+    """The address that the kernel knows the first byte of the CTA's shared memory by."""
+    reserved_inside: int = 0
+    """The driver's bytes at the start of the CTA's shared memory; none where the kernel cannot know them."""
+    workspace: int = 0
+    """Address of the grid's workspace in the arena, where the kernel asks for it."""
+    explicit_cluster: bool = False
+    """Whether the kernel declares that it is launched in clusters."""
     parameters: tuple[int, int] | None = None
     """Address and bytes of the kernel's parameters in the arena, where their addresses are taken."""
     constant_variables: list[tuple[int, int]] = field(default_factory=list)
@@ -225,6 +216,8 @@ class Machine:
             if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
+            if space == "shared" and self.shared_origin:  # below it lies what is not the kernel's: outside
+                address = self.e.sub(address, self.e.constant(self.shared_origin, address.type))
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -282,17 +275,18 @@ class Machine:
         return self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
 
     def host(self, kind: str, *values: Value) -> Value:
-        """Leave for the worker's Python: "print" or "assert", with up to four values a lane; a u32 a lane."""
+        """Leave for the worker's Python: "print", "assert", "allocate" or "release", with up to four values a lane; a
+        u64 a lane."""
         slot = self.take(context.SITE_SLOTS)
         self.sites.append(Site(self.step, slot, "host", kind, 0))
         function = self.function(host.HOST_CALL)
         given = [self.e.convert(value, U64) for value in values]
         given += [self.e.constant(0, U64)] * (4 - len(given))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
-        number = {"print": host.PRINT, "assert": host.ASSERT}[kind]
+        numbers = {"print": host.PRINT, "assert": host.ASSERT, "allocate": host.ALLOCATE, "release": host.RELEASE}
         vectors = ", ".join(f"{value.type.vector} {value.ir}" for value in given)
-        call = f"call {V32} @{function}(i64 {number}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
-        return Value(self.e.op(call), U32)
+        call = f"call {U64.vector} @{function}(i64 {numbers[kind]}, i32 {self.active}, ptr %env, ptr {site}, {vectors})"
+        return Value(self.e.op(call), U64)
 
     def mistake(self, what: str) -> Exception:
         """The error that the instruction at hand does `what` it must not; to be raised."""
@@ -427,7 +421,14 @@ class Machine:
         if space != "generic":
             return address
         wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)
-        return self.e.sub(wide_address, self.e.constant(SPACES["shared"].window, U64))
+        return self.e.sub(wide_address, self.e.constant(self.window("shared"), U64))
+
+    def window(self, space: str) -> int:
+        """The generic address of address 0 of a space; 0 where generic addresses are the space's own."""
+        name = space.partition("::")[0]
+        if name not in SPACES:
+            return 0
+        return SPACES[name].window - (self.shared_origin if name == "shared" else 0)
 
     def mbarrier(self, function: Function, space: str, address: Value | ParamAddress, *more: str) -> Value:
         """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
@@ -543,71 +544,6 @@ class Machine:
         name = f"llvm.vector.reduce.{operation}.v{LANES}i{a.type.bits}"
         return self.e.splat(self.e.intrinsic(name, a.type.element, (a.type.vector, chosen.ir)), a.type)
 
-    # ---- predefined registers
-
     def special(self, name: str) -> Value:
-        """The value of %tid.x and its like, as u32 or u64. (PTX ISA, "Special Registers".)"""
-        base, _, axis = name[1:].partition(".")
-        step = "xyz".find(axis) if axis else 0
-        if base == "tid":
-            at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_TID + 128 * step}")
-            return Value(self.e.op(f"load {V32}, ptr {at}, align 64"), U32)
-        slots = {"ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X}
-        if base in slots:
-            return self.context(slots[base] + step)
-        if base == "warpid":
-            return self.context(context.WARP)
-        if base == "laneid":
-            return self.e.lane_numbers(U32)
-        masks = {
-            "lanemask_eq": [1 << i for i in range(LANES)],
-            "lanemask_lt": [(1 << i) - 1 for i in range(LANES)],
-            "lanemask_le": [(2 << i) - 1 for i in range(LANES)],
-            "lanemask_gt": [0xFFFFFFFF ^ (2 << i) - 1 for i in range(LANES)],
-            "lanemask_ge": [0xFFFFFFFF ^ (1 << i) - 1 for i in range(LANES)],
-        }
-        if base in masks:
-            return self.e.lanes(masks[base], U32)
-        if base.startswith(("clock", "globaltimer")):
-            return self.clock(base)
-        if base.endswith("_smem_size"):
-            return self.shared_size(base)
-        if base == "smid":
-            return self.multiprocessor()
-        if (value := fixed_register(name, base)) is not None:
-            return self.e.constant(value, PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32)
-        clusters = {"clusterid": context.CTA_X, "nclusterid": context.GRID_X}  # without clusters, each CTA is one
-        if base in clusters:
-            return self.context(clusters[base] + step)
-        raise syntax_error(self.line, f"the emulator does not know the predefined register '{name}'.")
-
-    def clock(self, base: str) -> Value:
-        """%clock and %globaltimer (a nanosecond each): the instructions that this warp has executed before."""
-        at = self.e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
-        now = self.e.op(f"sub i64 {self.e.op(f'load i64, ptr {at}')}, {self.ahead}")
-        if base in ("clock64", "globaltimer"):
-            return self.e.splat(now, U64)
-        if base.endswith("_hi"):
-            now = self.e.op(f"lshr i64 {now}, 32")
-        return self.e.splat(self.e.op(f"trunc i64 {now} to i32"), U32)
-
-    def multiprocessor(self) -> Value:
-        """%smid: CTAs are dealt out by rank, as if each multiprocessor had room for as many as come to it."""
-        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
-        rank = self.e.op(f"load i64, ptr {at}, align 8")
-        number = self.e.op(f"urem i64 {rank}, {MULTIPROCESSORS}")
-        return self.e.splat(self.e.op(f"trunc i64 {number} to i32"), U32)
-
-    def shared_size(self, base: str) -> Value:
-        """%dynamic_smem_size, %total_smem_size and %aggr_smem_size: nothing is reserved for system software."""
-        at = self.e.op(f"getelementptr i64, ptr %env, i64 {context.SHARED_BYTES}")
-        size = self.e.op(f"trunc i64 {self.e.op(f'load i64, ptr {at}')} to i32")
-        if base == "dynamic_smem_size":
-            return self.e.splat(self.e.op(f"sub i32 {size}, {self.shared_bytes}"), U32)
-        more = self.e.op(f"add i32 {size}, {SHARED_UNIT - 1}")
-        return self.e.splat(self.e.op(f"and i32 {more}, {-SHARED_UNIT}"), U32)
-
-    def context(self, slot: int) -> Value:
-        """A u32 that all lanes share, from the context."""
-        at = self.e.op(f"getelementptr i64, ptr %env, i64 {slot}")
-        return self.e.splat(self.e.op(f"load i32, ptr {at}, align 8"), U32)
+        """The value of a predefined register."""
+        return predefined.read(self, name)

@@ -214,6 +214,19 @@ def place(buffers: Sequence[Buffer], address: int) -> str:
     return f"byte {address - buffer.low} of '{buffer.name}'"
 
 
+def of_heap(blocks: Sequence[tuple[int, int]]) -> list[Buffer]:
+    """The blocks of the heap (address and bytes) as buffers with names for messages."""
+    return [
+        Buffer(f"malloc's block {number}", address - GLOBAL_BASE, size)
+        for number, (address, size) in enumerate(blocks, 1)
+    ]
+
+
+def inside(buffers: Sequence[Buffer], address: int, size: int) -> bool:
+    """Whether `size` bytes at a global address lie within one buffer."""
+    return any(buffer.low <= address and address + size <= buffer.high for buffer in buffers)
+
+
 def nearest(buffers: Sequence[Buffer], address: int, size: int) -> str:
     """Where `size` bytes at a global address lie: "byte 1028 of 'x', which has 1028"."""
     if not buffers:

@@ -89,11 +89,13 @@ class Answer:
     """Of a deadlock."""
     printed: str = ""
     assertion: str = ""
-    """Of an assert that failed: where and which."""
+    """Of an assert or a free that failed: where and which."""
     findings: tuple[RawFinding, ...] = ()
     notes: tuple[str, ...] = ()
     """Checks of a sanitized launch that were not made."""
     clash: Clash | None = None
+    blocks: tuple[tuple[int, int], ...] = ()
+    """Of the heap: address and bytes, in the order in which malloc gave them; those that were freed too."""
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ Within a block a register is an SSA value; from one block into the next it lives
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from ptxbench.emulator import predefined
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
@@ -23,7 +26,6 @@ from ptxbench.emulator.syntax import (
     Element,
     Function,
     Immediate,
-    Instruction,
     Module,
     Negated,
     Not,
@@ -39,10 +41,10 @@ from ptxbench.emulator.syntax import (
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
 from ptxbench.emulator.variables import (
     function_addresses,
-    lay_out_addressed_parameters,
     lay_out_local,
     lay_out_module,
     lay_out_parameters,
+    lay_out_provided,
     lay_out_shared,
 )
 from ptxbench.errors import UnsupportedInstruction
@@ -58,7 +60,7 @@ class Registers:
 
     def __init__(self, module: Module, function: Function, arch: str, hardware_fma: bool, mode: str = PLAIN) -> None:
         self.mode = mode
-        parameters = lay_out_addressed_parameters(module, function)
+        provided = lay_out_provided(module, function)
         self.program = link(module, function)
         function = self.function = self.program.function
         self.steps = resolve(function)
@@ -73,20 +75,30 @@ class Registers:
         self.machine.bulk = any(step.entry.opcode.startswith("cp.async.bulk") for step in self.steps)
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
-        self.shared, self.shared_bytes = lay_out_shared(module, function)
+        own_shared, self.shared_bytes = lay_out_shared(module, function)
+        reserved = predefined.reserved_bytes(arch)
+        self.shared = {name: reserved + offset for name, offset in own_shared.items()}
+        if any(predefined.is_reserved(name) for name in specials(self.steps)):
+            self.machine.reserved_inside = reserved
+            self.shared_bytes += reserved
+        else:
+            self.machine.shared_origin = reserved
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
         self.functions = function_addresses(module)
         self.bodiless = {name for name, each in module.functions.items() if not each.defined}
         self.machine.shared_bytes = self.shared_bytes
-        self.machine.parameters = parameters
+        self.machine.parameters = provided.parameters
+        self.machine.workspace, _ = provided.workspace or (0, 0)
+        self.heap = provided.heap
         self.machine.constant_variables = [
             (self.module_variables[each.name], each.size_bytes)
             for each in module.variables.values()
             if each.space == "const"
         ]
         self.machine.calls = bool(self.program.routines) or any(v.space == "param" for v in function.variables.values())
-        self.clocked = any(reads_clock(step.instruction) for step in self.steps)
+        self.machine.explicit_cluster = bool({".explicitcluster", ".reqnctapercluster"} & function.directives.keys())
+        self.clocked = any(name.startswith(("%clock", "%globaltimer")) for name in specials(self.steps))
         self.slots, self.register_bytes = self.lay_out_registers()
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
@@ -333,11 +345,9 @@ class Registers:
         return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
 
 
-def reads_clock(instruction: Instruction) -> bool:
-    return any(
-        isinstance(operand, Special) and operand.name.startswith(("%clock", "%globaltimer"))
-        for operand in instruction.operands
-    )
+def specials(steps: Sequence[Step]) -> set[str]:
+    """The predefined registers that are read."""
+    return {operand.name for step in steps for operand in step.instruction.operands if isinstance(operand, Special)}
 
 
 def plain(operand: Operand) -> tuple[Operand, str, bool]:

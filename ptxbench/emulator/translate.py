@@ -207,6 +207,7 @@ class Translator(Calls):
             zeroed,
             reverse=self.mode == ADVERSARIAL,
             queues=self.machine.queues,
+            reserved_bytes=self.machine.reserved_inside,
         )
         return Translation(
             "\n".join([*sorted(e.declarations), *e.functions.values(), functions, warp, schedule]),
@@ -221,6 +222,9 @@ class Translator(Calls):
             self.order_reason,
             self.granules,
             schedule_obstacle(self.steps),
+            self.machine.reserved_inside,
+            (self.heap or (0, 0))[0],
+            self.machine.workspace != 0,
             self.machine.queues,
             self.local_bytes - self.cleared_bytes,
             granule_shift,

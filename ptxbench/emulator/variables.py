@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
+from ptxbench.emulator.heap import HEAP_BYTES
 from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
-from ptxbench.emulator.syntax import Function, Masked, Module, Symbol, Variable
+from ptxbench.emulator.syntax import Function, Masked, Module, Operand, Special, Symbol, Variable
 from ptxbench.emulator.tokens import syntax_error
 
 ALIGNMENT = 256
 GAP = 4096
 """Bytes between two buffers at the least, so that a stray access does not hit the next one."""
+WORKSPACE_BYTES = 256
+WORKSPACE_REGISTERS = ("%envreg1", "%envreg2")
+"""The upper and the lower half of the address of the grid's workspace, in which cooperative groups count the CTAs
+that have come to a grid barrier. The driver provides it to cooperative launches, the emulator to every one."""
 
 
 def place(variables: Iterable[Variable], offset: int = 0) -> tuple[dict[str, int], int]:
@@ -59,16 +65,44 @@ def lay_out_parameters(function: Function) -> tuple[dict[str, int], int]:
     return placed, offset
 
 
-def lay_out_addressed_parameters(module: Module, function: Function) -> tuple[int, int] | None:
-    """Address and bytes of the copy of a kernel's parameters in the arena, behind the module's variables.
-
-    None where no address of a parameter is taken, as by `mov.b64 %p, k_param_0`; `[k_param_0]` alone takes none.
+@dataclass(frozen=True)
+class Provided:
+    """What lies in the arena between the module's variables and the arrays, each as (address, bytes); None where the
+    module has no use for it. `end`: the bytes of the arena up to here.
     """
+
+    parameters: tuple[int, int] | None
+    """A copy of the kernel's parameters, where an address of one is taken, as by `mov.b64 %p, k_param_0`."""
+    workspace: tuple[int, int] | None
+    """Of the grid, where %envreg1 or %envreg2 is read: a cooperative launch keeps its barrier there."""
+    heap: tuple[int, int] | None
+    """Of malloc and free."""
+    end: int
+
+
+def lay_out_provided(module: Module, function: Function) -> Provided:
+    """The places of what a launch of `function` provides."""
     names = {param.name for param in function.params}
-    operands = (operand for instruction in function.instructions for operand in instruction.operands)
-    if not any(isinstance(operand, Symbol) and operand.name in names for operand in operands):
-        return None
-    return GLOBAL_BASE + lay_out_module(module)[1], lay_out_parameters(function)[1]
+    own = {operand.name for operand in operands(function) if isinstance(operand, Symbol)}
+    every = [operand for each in module.functions.values() for operand in operands(each)]
+    reads_workspace = any(isinstance(each, Special) and each.name in WORKSPACE_REGISTERS for each in every)
+    allocates = any(isinstance(each, Symbol) and each.name in ("malloc", "free") for each in every)
+    offset = lay_out_module(module)[1]
+    placed: list[tuple[int, int] | None] = []
+    for wanted, size in (
+        (not names.isdisjoint(own), lay_out_parameters(function)[1]),
+        (reads_workspace, WORKSPACE_BYTES),
+        (allocates, HEAP_BYTES),
+    ):
+        placed.append((GLOBAL_BASE + offset, size) if wanted else None)
+        if wanted:
+            offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT
+    parameters, workspace, heap = placed
+    return Provided(parameters, workspace, heap, offset)
+
+
+def operands(function: Function) -> Iterator[Operand]:
+    return (operand for instruction in function.instructions for operand in instruction.operands)
 
 
 def function_addresses(module: Module) -> dict[str, int]:

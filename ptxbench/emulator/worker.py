@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from ptxbench.emulator import native, sharing
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
+from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Waiting
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
@@ -30,7 +31,7 @@ from ptxbench.emulator.races.tables import Tables, make
 from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
-from ptxbench.errors import PtxbenchError
+from ptxbench.errors import LaunchError, PtxbenchError
 
 MOST_ALIVE = 4096
 ALIVE_BYTES = 1 << 30
@@ -87,6 +88,12 @@ class Thread:
         )
         at_once = job.ctas == "by turns" or (layout.order_reason is not None and job.ctas == "usual")
         slots = max(1, min(count, MOST_ALIVE, ALIVE_BYTES // each)) if at_once else 1
+        if layout.cooperates and at_once and slots < count:
+            raise LaunchError(
+                f"'{layout.name}' may wait for the whole grid (this_grid().sync()): all its {count:,} CTAs must be "
+                f"alive at once; the emulator holds {slots:,} of this size. Use a smaller grid."
+            )
+        ranges = len(job.buffers) + (MOST_CHECKED if layout.heap else 0)
         self.kernel, self.shares, self.count = kernel, shares, count
         sanitized = job.mode == SANITIZE
         parts = self.parts = Parts({  # what CTAs that never start would use stays untouched, and so costs no memory
@@ -101,14 +108,13 @@ class Thread:
             context.PARAMS: len(job.params) + 64,
             context.COUNTERS: 8 * layout.slots,
             context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
-            context.BUFFERS: 16 * len(job.buffers),
-            context.BUFFER_USES: 8 * records.BUFFER_SLOTS * len(job.buffers),
+            context.BUFFERS: 16 * ranges,
+            context.BUFFER_USES: 8 * records.BUFFER_SLOTS * ranges,
             context.FINDINGS: 8 * kinds.FINDING_SLOTS * kinds.MOST_FINDINGS * sanitized,
             context.FLAGS: 8 * layout.slots * sanitized,
             OWN: 8 * context.ENV_SLOTS,
         })  # fmt: skip
         parts.view(context.PARAMS)[: len(job.params)] = np.frombuffer(job.params, np.uint8)
-        parts.view(context.BUFFERS).view(np.int64)[:] = np.array(job.buffers, np.int64).ravel()
         self.counters = parts.view(context.COUNTERS).view(np.int64)
         for site in layout.sites:
             self.counters[site.slot + context.USE] = records.USE_BITS.get(site.kind, 0)
@@ -117,13 +123,13 @@ class Thread:
             self.buffer_uses[index, records.MARKED] = 1
         self.context = parts.view(OWN).view(np.int64)
         self.address = parts.addresses.pop(OWN)
-        self.console = Console(self.context, job.buffers)
+        bounds = parts.view(context.BUFFERS).view(np.int64)
+        self.console = Console(self.context, job.buffers, bounds, layout.heap)
         settings = {
             **parts.addresses,
             **records_.settings(layout.granule_shift),
             context.DELTA: arena - context.GLOBAL_BASE,
             context.SHARED_STRIDE: shared_stride,
-            context.BUFFER_COUNT: len(job.buffers),
             context.SHARED_BYTES: shared_bytes,
             context.LOCAL_BYTES: layout.local_bytes,
             context.FUEL_PER_WARP: job.fuel,
@@ -142,6 +148,7 @@ class Thread:
             context.LAUNCH: tag,
             context.STOP_AT_CLASH: shares.chunk > 0,
             context.HOST: self.console.address,
+            context.RESERVED_INSIDE: layout.reserved_bytes,
         }
         settings |= {context.GRID_X + axis: extent for axis, extent in enumerate(job.grid)}
         settings |= {context.BLOCK_X + axis: extent for axis, extent in enumerate(job.block)}
@@ -150,6 +157,7 @@ class Thread:
             self.races = make(job, layout, slots, shared_bytes)
             settings[context.RACES] = self.races.table.ctypes.data
             settings[context.EVENT] = native.event_function()
+            self.console.forget = self.races.forget
         for slot, value in settings.items():
             self.context[slot] = value
 
@@ -308,6 +316,7 @@ def launch(job: Job, host: Host) -> Answer | Again:
         tuple(found for worker in workers for found in worker.found()),
         tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
         clash,
+        tuple(workers[0].console.heap.given),
     )
 
 

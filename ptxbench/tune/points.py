@@ -11,7 +11,7 @@ from ptxbench import environment
 from ptxbench.discovery import Found, Source
 from ptxbench.discovery.knobs import turned
 from ptxbench.discovery.validate import size_problems
-from ptxbench.emulator.machine import MULTIPROCESSORS
+from ptxbench.emulator.predefined import gpu
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
@@ -22,7 +22,7 @@ from ptxbench.units import si, size_words
 
 Kind = Literal["times", "counts"]
 
-EMULATED_SMS = MULTIPROCESSORS
+EMULATED_SMS = gpu("sm_90").multiprocessors
 """SMs that the emulator deals CTAs out to: as many as an H100 has."""
 
 MOST_KNOBS = 2

@@ -36,7 +36,7 @@ def accessing(instruction, name, declarations=""):
 .visible .entry {name}(.param .u64 x, .param .u64 y, .param .s32 shift)
 {{
     .reg .u64 %x, %at, %y, %z;
-    .reg .u32 %thread, %block, %threads, %i, %slot;
+    .reg .u32 %thread, %block, %threads, %i, %slot, %in_tile;
     .reg .s32 %shift;
     .reg .f32 %v, %w, %p, %q;
     {declarations}
@@ -52,6 +52,7 @@ def accessing(instruction, name, declarations=""):
     add.s64 %at, %at, %z;
     cvt.u32.u64 %slot, %z;
     mad.lo.u32 %slot, %i, 4, %slot;
+    {"mov.u32 %in_tile, tile; add.u32 %in_tile, %in_tile, %slot;" if "tile" in declarations else ""}
     {instruction}
     ret;
 }}
@@ -62,12 +63,12 @@ LOAD = accessing("ld.global.f32 %v, [%at];", "fault_load")
 STORE = accessing("st.global.f32 [%at], %v;", "fault_store")
 ATOMIC = accessing("red.global.add.f32 [%at], 0f3F800000;", "fault_atomic")
 VECTOR = accessing("ld.global.v4.f32 {%v, %w, %p, %q}, [%at];", "fault_vector")
-SHARED = accessing("ld.shared.f32 %v, [%slot];", "fault_shared", ".shared .f32 tile[32];")
-SHARED_VECTOR = accessing("st.shared.v2.f32 [%slot], {%v, %w};", "fault_shared_vector", ".shared .f32 tile[32];")
+SHARED = accessing("ld.shared.f32 %v, [%in_tile];", "fault_shared", ".shared .f32 tile[32];")
+SHARED_VECTOR = accessing("st.shared.v2.f32 [%in_tile], {%v, %w};", "fault_shared_vector", ".shared .f32 tile[32];")
 LOCAL = accessing("st.local.f32 [%slot], %v;", "fault_local", ".local .f32 own[8];")
 NULL = accessing("st.global.f32 [%z], %v;", "fault_null")
 GENERIC = accessing("add.u64 %at, %at, 0x100000000000;\n    ld.f32 %v, [%at];", "fault_generic")
-DYNAMIC = accessing("st.shared.f32 [%slot], %v;", "fault_dynamic", ".shared .f32 tile[16];")
+DYNAMIC = accessing("st.shared.f32 [%in_tile], %v;", "fault_dynamic", ".shared .f32 tile[16];")
 
 FAULTS = [
     # kernel, grid, block, shift in bytes, what the message says after "line N: ", with its line's text

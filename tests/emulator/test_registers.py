@@ -91,9 +91,10 @@ REGISTERS = [
     ("%pm3_64",                      "u64",  0),
     ("%dynamic_smem_size",           "u32",  100),
     ("%total_smem_size",             "u32",  384),                      # 200 + 100, in units of 128
-    ("%aggr_smem_size",              "u32",  384),
+    ("%aggr_smem_size",              "u32",  384 + 1024),               # with the driver's, from sm_80 on
     ("%reserved_smem_offset_begin",  "b32",  0),
-    ("%reserved_smem_offset_end",    "b32",  0),
+    ("%reserved_smem_offset_end",    "b32",  1024),
+    ("%reserved_smem_offset_cap",    "b32",  1024),
     ("%current_graph_exec",          "u64",  0),
     ("WARP_SZ",                      "u32",  32),
 ]  # fmt: skip

@@ -22,9 +22,9 @@ KERNEL = """.version 7.0
     mul.wide.u32 %at, %t, 4;
     add.u64 %at, %at, %out;
     mov.u32 %slot, tile;
-    mad.lo.u32 %slot, %t, 4, %slot;
     xor.b32 %next, %t, 1;
-    mad.lo.u32 %next, %next, 4, 0;
+    mad.lo.u32 %next, %next, 4, %slot;
+    mad.lo.u32 %slot, %t, 4, %slot;
     setp.lt.u32 %inside, %t, %n;
     setp.eq.u32 %first, %t, 0;
 BODY

@@ -1,4 +1,4 @@
-"""Functions without a body that CUDA C calls: printf and assert. inline.py turns their calls into these."""
+"""Functions without a body that CUDA C calls: printf, assert, malloc and free. inline.py turns calls into these."""
 
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import TYPES
@@ -9,11 +9,11 @@ U64, U32 = TYPES["u64"], TYPES["u32"]
 
 
 @instruction("call.vprintf [d], [a], [b]", section="control-flow-instructions-call")
-def vprintf(machine, d, a, b):
+def vprintf(e, machine, d, a, b):
     """Prints to Execution.printed, lanes in ascending order; gives the number of arguments."""
     (template,) = machine.load("local", a, U64)
     (arguments,) = machine.load("local", b, U64)
-    machine.store("local", d, (machine.host("print", template, arguments),))
+    machine.store("local", d, (e.convert(machine.host("print", template, arguments), U32),))
 
 
 @instruction("call.__assertfail [a], [b], [c], [d], [e]", section="control-flow-instructions-call")
@@ -24,3 +24,17 @@ def assertfail(machine, a, b, c, d):
     (line,) = machine.load("local", c, U32)
     (function,) = machine.load("local", d, U64)
     machine.host("assert", message, file, line, function)
+
+
+@instruction("call.malloc [d], [a]", section="control-flow-instructions-call")
+def malloc(machine, d, a):
+    """A block of the launch's heap, lanes in ascending order; null where there is no room."""
+    (size,) = machine.load("local", a, U64)
+    machine.store("local", d, (machine.host("allocate", size),))
+
+
+@instruction("call.free [a]", section="control-flow-instructions-call")
+def free(machine, a):
+    """Null is let be; an address that malloc did not give stops the launch."""
+    (address,) = machine.load("local", a, U64)
+    machine.host("release", address)

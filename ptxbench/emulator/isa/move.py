@@ -1,7 +1,6 @@
 """PTX ISA, Data Movement and Conversion Instructions: registers and addresses."""
 
 from ptxbench.emulator.isa.table import Chapter
-from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.types import PRED, TYPES
 
 instruction = Chapter("Data Movement and Conversion Instructions", counted="move")
@@ -52,26 +51,20 @@ def cvta_param(machine, a):
 
 @instruction("cvta.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
-def cvta(e, a, space):
+def cvta(e, machine, a, space):
     """The generic address: of global memory and constants their own; shared and local memory have a window each."""
-    return e.add(a, e.constant(window(space), a.type))
+    return e.add(a, e.constant(machine.window(space), a.type))
 
 
 @instruction("cvta.to.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
-def cvta_to(e, a, space):
-    return e.sub(a, e.constant(window(space), a.type))
+def cvta_to(e, machine, a, space):
+    return e.sub(a, e.constant(machine.window(space), a.type))
 
 
 @instruction("cvta.to.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
-def cvta_to_param(e, a):
-    return e.select(in_window(e, a, "local"), e.sub(a, e.constant(window("local"), a.type)), a)
-
-
-def window(space):
-    """The first generic address of a space; 0 where generic addresses are the space's own."""
-    name = space.partition("::")[0]
-    return SPACES[name].window if name in SPACES else 0
+def cvta_to_param(e, machine, a):
+    return e.select(in_window(e, machine, a, "local"), e.sub(a, e.constant(machine.window("local"), a.type)), a)
 
 
 WINDOW_BITS = 32
@@ -80,14 +73,14 @@ WINDOW_BITS = 32
 
 @instruction("isspacep.space d:pred, a:u64", space=("shared", "shared::cta", "shared::cluster", "local"),
              section="data-movement-and-conversion-instructions-isspacep")  # fmt: skip
-def isspacep(e, a, space):
-    return in_window(e, a, space)
+def isspacep(e, machine, a, space):
+    return in_window(e, machine, a, space)
 
 
 @instruction("isspacep.global d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
-def isspacep_global(e, a):
+def isspacep_global(e, machine, a):
     """Every address that is neither shared nor local, constants and parameters too."""
-    return e.not_(e.or_(in_window(e, a, "shared"), in_window(e, a, "local")))
+    return e.not_(e.or_(in_window(e, machine, a, "shared"), in_window(e, machine, a, "local")))
 
 
 @instruction("isspacep.const d:pred, a:u64", section="data-movement-and-conversion-instructions-isspacep")
@@ -109,6 +102,6 @@ def isspacep_param(e, machine, a):
     return e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
 
 
-def in_window(e, a, space):
-    offset = e.sub(a, e.constant(window(space), a.type))
+def in_window(e, machine, a, space):
+    offset = e.sub(a, e.constant(machine.window(space), a.type))
     return e.compare("lo", offset, e.constant(1 << WINDOW_BITS, a.type))

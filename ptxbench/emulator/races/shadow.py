@@ -212,6 +212,8 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if in_shared:
             stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
             offset = address - context.SHARED_WINDOW
+            if offset < env[context.RESERVED_INSIDE]:  # the driver's: barriers of cooperative groups
+                continue
             host = env[context.SHARED] + offset
         else:
             if r[at.GLOBAL_SHADOW] == 0:

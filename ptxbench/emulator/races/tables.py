@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from dataclasses import dataclass
 
@@ -30,6 +31,16 @@ class Tables:
     table: NDArray[np.int64]
     arrays: list[NDArray[np.uint8]]
     notes: list[str]
+
+    def forget(self, offset: int, size: int) -> None:
+        """Have `size` bytes at `offset` of the arena as if they had never been accessed: they are a new block."""
+        if not self.table[at.GLOBAL_SHADOW]:
+            return
+        bits, granules = int(self.table[at.GLOBAL_BITS]), int(self.table[at.GLOBAL_GRANULES])
+        first, end = offset >> bits, (offset + size - 1 >> bits) + 1
+        for number in range(at.SHADOW_ARRAYS):
+            start = int(self.table[at.GLOBAL_SHADOW]) + 8 * (number * granules + first)
+            ctypes.memset(start, 0, 8 * (end - first))
 
     def checks_missed(self) -> tuple[str, ...]:
         """Which checks were not made, after the launch."""

@@ -18,6 +18,8 @@ LOCAL_WINDOW = 0x0200_0000_0000
 """Generic address of byte 0 of the thread's local memory."""
 FUNCTION_BASE, FUNCTION_BYTES = 0x0300_0000_0000, 16
 """Address of the module's first function, and how far the next is: no memory lies there."""
+RESERVED_BYTES = 1024
+"""From sm_80 on the driver has so many bytes of each CTA's shared memory; the kernel's own addresses start above."""
 POISON = 0xFF
 """What every byte of shared and local memory holds when a CTA starts."""
 
@@ -37,8 +39,8 @@ POISON = 0xFF
     CTA_STATE, CTA_HEADERS, CTA_SLOTS, FIRST_WARPS, FIRST_REGISTERS, FIRST_LOCAL, FIRST_SHARED, SHARED_STRIDE, HURRY,
     YIELDED_AT, TESTED, FIRST_QUEUES, QUEUES, QUEUE, PATTERNS, FIRST_SHADOW, SHADOW_STRIDE, FIRST_LOCAL_SHADOW,
     LOCAL_SHADOW_STRIDE, BY_TURNS, LAUNCH, RECORD_OWNERS, RECORD_USES, RECORD_PAGES, BUFFER_USES, CLASH_SITE, CLASH_AT,
-    CLASH_CTA, CLASH_USE, STOP_AT_CLASH, EVENT, RACES, ENV_SLOTS,
-) = range(82)  # fmt: skip
+    CLASH_CTA, CLASH_USE, STOP_AT_CLASH, EVENT, RACES, RESERVED_INSIDE, ENV_SLOTS,
+) = range(83)  # fmt: skip
 
 # One warp's state: byte offsets.
 WARP_PC, WARP_WAITING, WARP_EXITED, WARP_VALID, WARP_PARKED, WARP_PASSED, WARP_FUEL = 0, 128, 132, 136, 140, 144, 152

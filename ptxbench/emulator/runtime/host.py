@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import HOST, V32, V64, Function, slot
+from ptxbench.emulator.runtime.context import HOST, V64, Function, slot
 from ptxbench.emulator.types import LANES
 
-PRINT, ASSERT = 0, 1
+PRINT, ASSERT, ALLOCATE, RELEASE = range(4)
 
 HOST_CALL = Function("host", f"""
-define internal {V32} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
+define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
                            {V64} %a, {V64} %b, {V64} %c, {V64} %d) noinline {{
-  ; The four values of lane i lie at [0][i] .. [3][i]; what the host gives for it comes back in the low half of [0][i].
+  ; The four values of lane i lie at [0][i] .. [3][i]; what the host gives for it comes back in %result[i].
   %values = alloca [4 x {V64}], align 64
-  %result = alloca [{LANES} x i32], align 64
+  %result = alloca [{LANES} x i64], align 64
   store {V64} %a, ptr %values
   %at.b = getelementptr {V64}, ptr %values, i64 1
   store {V64} %b, ptr %at.b
@@ -20,10 +20,10 @@ define internal {V32} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
   store {V64} %c, ptr %at.c
   %at.d = getelementptr {V64}, ptr %values, i64 3
   store {V64} %d, ptr %at.d
-  store {V32} zeroinitializer, ptr %result
+  store {V64} zeroinitializer, ptr %result
   {slot("function", HOST, "ptr")}
   call void %function(i64 %kind, i32 %mask, ptr %site, ptr %values, ptr %result)
-  %out = load {V32}, ptr %result
-  ret {V32} %out
+  %out = load {V64}, ptr %result
+  ret {V64} %out
 }}
 """)  # fmt: skip

@@ -31,6 +31,7 @@ def scheduler(
     *,
     reverse: bool = False,
     queues: bool = False,
+    reserved_bytes: int = 0,
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
@@ -39,6 +40,7 @@ def scheduler(
     `cleared_bytes`: of a thread's local memory, those that are new in each CTA; calls clear the others, its stack.
     `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
     before they are written. `queues`: warps have queues of asynchronous copies.
+    `reserved_bytes`: what a CTA's shared memory starts with, zeros that the driver provides.
     """
     return "\n".join(
         [
@@ -46,7 +48,7 @@ def scheduler(
             "declare i64 @llvm.smin.i64(i64, i64)",
             "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
-            open_cta(register_bytes, local_bytes, cleared_bytes, zeroed, queues),
+            open_cta(register_bytes, local_bytes, cleared_bytes, zeroed, queues, reserved_bytes),
             run_cta(register_bytes, local_bytes, reverse),
             RUN_CTAS,
         ]
@@ -121,7 +123,12 @@ def clear_local(local_bytes: int, cleared_bytes: int) -> str:
 
 
 def open_cta(
-    register_bytes: int, local_bytes: int, cleared_bytes: int, zeroed: tuple[tuple[int, int], ...], queues: bool
+    register_bytes: int,
+    local_bytes: int,
+    cleared_bytes: int,
+    zeroed: tuple[tuple[int, int], ...],
+    queues: bool,
+    reserved_bytes: int,
 ) -> str:
     """`open_cta(env, slot, rank)`: start CTA `rank` in `slot`."""
     zeroes = "\n".join(
@@ -178,6 +185,7 @@ entry:
   %block.y.short = trunc i64 %block.y to i32
   {splat("block.y.all", "i32", "%block.y.short")}
   call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
+  call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 {reserved_bytes}, i1 false)
   br label %prepare
 prepare:
   %w = phi i64 [ 0, %entry ], [ %w.next, %reset ]

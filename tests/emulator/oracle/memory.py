@@ -23,6 +23,8 @@ GAP = 4096
 WINDOW = 1 << 32
 SHARED, LOCAL = 1 << 40, 1 << 41
 """Where the windows start that shared and local memory have among the generic addresses."""
+RESERVED = 1024
+"""The address of a CTA's first own byte of shared memory: from sm_80 on the driver has what lies below."""
 
 
 def aligned(offset: int, to: int) -> int:
@@ -53,7 +55,7 @@ class Memory:
         self.dynamic_shared_bytes = dynamic_shared_bytes
         local, size = place([v for v in own if v.space == "local"])
         self.local_bytes = aligned(size, 16)
-        self.keep("shared", placed)
+        self.keep("shared", {name: RESERVED + offset for name, offset in placed.items()})
         self.keep("local", local)
         self.arrays: list[int | None] = []
         size = 0
@@ -109,7 +111,7 @@ class Memory:
     def offsets(self, space: str, address: Array, cta: Array, thread: Array) -> Array:
         """Where in the arena each address lies; one of global memory there, a shared or local one in its window."""
         if space == "shared":
-            return self.fixed + cta * self.shared_bytes + address
+            return self.fixed + cta * self.shared_bytes + address - RESERVED
         if space == "local":
             return self.local_start + thread * self.local_bytes + address
         return address - BASE

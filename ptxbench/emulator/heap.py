@@ -1,0 +1,62 @@
+"""The device heap of a launch, which malloc and free of CUDA C use: a first fit, so that addresses never vary."""
+
+from __future__ import annotations
+
+import bisect
+
+HEAP_BYTES = 8 << 20
+"""As much as CUDA gives a device by default (cudaLimitMallocHeapSize)."""
+UNIT = 16
+"""Blocks start at multiples of so many bytes, and so many lie between two: a little past a block is not the next."""
+MOST_CHECKED = 1024
+"""Blocks of which each has bounds of its own; with more, accesses are held against the heap as a whole."""
+
+
+class Heap:
+    """`base`: the address of its first byte; 0 where the kernel has no heap."""
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+        self.blocks: dict[int, int] = {}
+        """Bytes of each block, by address."""
+        self.given: list[tuple[int, int]] = []
+        """Address and bytes of the first MOST_CHECKED blocks, those that were freed too: for messages."""
+        self.gaps: list[tuple[int, int]] = [(0, HEAP_BYTES)]
+        """Free ranges: offset and length, ascending, none next to another."""
+
+    def allocate(self, size: int) -> int:
+        """The address of a new block; 0 for no bytes, and where there is no room."""
+        wanted = -(-size // UNIT) * UNIT + UNIT
+        if size == 0:
+            return 0
+        for index, (offset, length) in enumerate(self.gaps):
+            if length >= wanted:
+                rest = (offset + wanted, length - wanted)
+                self.gaps[index : index + 1] = [rest] if rest[1] else []
+                self.blocks[self.base + offset] = size
+                if len(self.given) < MOST_CHECKED:
+                    self.given.append((self.base + offset, size))
+                return self.base + offset
+        return 0
+
+    def release(self, address: int) -> bool:
+        """Give a block back; False where `address` is not that of a block."""
+        size = self.blocks.pop(address, None)
+        if size is None:
+            return False
+        offset, length = address - self.base, -(-size // UNIT) * UNIT + UNIT
+        index = bisect.bisect(self.gaps, (offset, 0))
+        if index < len(self.gaps) and self.gaps[index][0] == offset + length:
+            length += self.gaps.pop(index)[1]
+        if index and sum(self.gaps[index - 1]) == offset:
+            index -= 1
+            before = self.gaps.pop(index)
+            offset, length = before[0], before[1] + length
+        self.gaps.insert(index, (offset, length))
+        return True
+
+    def bounds(self) -> list[tuple[int, int]]:
+        """The first address and the end of what may be accessed."""
+        if len(self.blocks) > MOST_CHECKED:
+            return [(self.base, self.base + HEAP_BYTES)]
+        return [(address, address + size) for address, size in self.blocks.items()]

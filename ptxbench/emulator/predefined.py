@@ -1,0 +1,169 @@
+"""Predefined registers: what the hardware and the driver tell a kernel. (PTX ISA, "Special Registers".)"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ptxbench.emulator.emit import Value
+from ptxbench.emulator.parse import syntax_error
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.tensor import number
+from ptxbench.emulator.types import LANES, PRED, U32, U64
+from ptxbench.emulator.variables import WORKSPACE_REGISTERS
+from ptxbench.errors import UnsupportedInstruction
+
+if TYPE_CHECKING:
+    from ptxbench.emulator.machine import Machine
+
+
+class Gpu(NamedTuple):
+    """A GPU of an architecture: its multiprocessors (%nsmid), and the warps that one of them holds (%nwarpid)."""
+
+    name: str
+    multiprocessors: int
+    warps: int
+
+
+GPUS = {
+    70: Gpu("V100", 80, 64),
+    72: Gpu("Jetson AGX Xavier", 8, 64),
+    75: Gpu("T4", 40, 32),
+    80: Gpu("A100", 108, 64),
+    86: Gpu("GeForce RTX 3090", 82, 48),
+    87: Gpu("Jetson AGX Orin", 16, 48),
+    89: Gpu("L40S", 142, 48),
+    90: Gpu("H100 SXM", 132, 64),
+    100: Gpu("B200", 148, 64),
+    110: Gpu("Jetson AGX Thor", 20, 48),
+    120: Gpu("GeForce RTX 5090", 170, 48),
+    121: Gpu("GB10", 48, 48),
+}
+"""By architecture. One that is not here is taken for the next lower one."""
+
+RESERVED_FROM = 80
+RESERVED = {"begin": 0, "end": context.RESERVED_BYTES, "cap": context.RESERVED_BYTES, "0": 0, "1": 64}
+"""%reserved_smem_offset_NAME. Cooperative groups keep the barriers of tiles of several warps from offset 1 on."""
+
+FIXED = {
+    "WARP_SZ": LANES, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0, "cluster_ctarank": 0,
+    "cluster_nctarank": 1, "current_graph_exec": 0,
+}  # fmt: skip
+"""Registers that never change here: one grid, clusters of one CTA."""
+LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
+"""Registers of 64 bits among those of one value."""
+LANE_MASKS = {
+    "lanemask_eq": [1 << i for i in range(LANES)],
+    "lanemask_lt": [(1 << i) - 1 for i in range(LANES)],
+    "lanemask_le": [(2 << i) - 1 for i in range(LANES)],
+    "lanemask_gt": [0xFFFFFFFF ^ (2 << i) - 1 for i in range(LANES)],
+    "lanemask_ge": [0xFFFFFFFF ^ (1 << i) - 1 for i in range(LANES)],
+}
+
+
+def gpu(arch: str) -> Gpu:
+    """The GPU that an architecture is taken for."""
+    least = min(GPUS)
+    return GPUS[max((each for each in GPUS if each <= number(arch)), default=least)]
+
+
+def reserved_bytes(arch: str) -> int:
+    """Bytes of a CTA's shared memory that are the driver's, below the kernel's own."""
+    return context.RESERVED_BYTES if number(arch) >= RESERVED_FROM else 0
+
+
+def is_reserved(name: str) -> bool:
+    """Whether a register tells of the driver's shared memory: a kernel that reads it may use that."""
+    return name.startswith("%reserved_smem_offset_")
+
+
+def read(machine: Machine, name: str) -> Value:
+    """The value of %tid.x and its like, as u32, u64 or a predicate."""
+    e = machine.e
+    base, _, axis = name.removeprefix("%").partition(".")
+    step = "xyz".find(axis) if axis else 0
+    if base == "tid":
+        at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_TID + 128 * step}")
+        return Value(e.op(f"load {U32.vector}, ptr {at}, align 64"), U32)
+    slots = {
+        "ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X, "warpid": context.WARP,
+        "clusterid": context.CTA_X, "nclusterid": context.GRID_X,  # each CTA is a cluster
+    }  # fmt: skip
+    if base in slots:
+        return of_context(machine, slots[base] + step)
+    if base == "laneid":
+        return e.lane_numbers(U32)
+    if base in LANE_MASKS:
+        return e.lanes(LANE_MASKS[base], U32)
+    if base.startswith(("clock", "globaltimer")):
+        return clock(machine, base)
+    if base.endswith("_smem_size"):
+        return shared_size(machine, base)
+    if base == "smid":
+        return multiprocessor(machine)
+    if (value := constant(machine, name, base)) is not None:
+        kind = PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32
+        return e.constant(value, kind)
+    raise syntax_error(machine.line, f"the emulator does not know the predefined register '{name}'.")
+
+
+def constant(machine: Machine, name: str, base: str) -> int | None:
+    """The value of a register that is the same in every thread; performance monitors are 0."""
+    if is_reserved(name):
+        return reserved_offset(machine, name)
+    if name in WORKSPACE_REGISTERS:
+        return machine.workspace >> 32 if base == "envreg1" else machine.workspace & 0xFFFFFFFF
+    if base.startswith(("pm", "envreg")):
+        return 0
+    of_gpu = {"nsmid": gpu(machine.arch).multiprocessors, "nwarpid": gpu(machine.arch).warps}
+    return {**FIXED, **of_gpu, "is_explicit_cluster": int(machine.explicit_cluster)}.get(base)
+
+
+def reserved_offset(machine: Machine, name: str) -> int | None:
+    if number(machine.arch) < RESERVED_FROM:
+        raise UnsupportedInstruction(
+            f"line {machine.line}: '{name}' needs sm_{RESERVED_FROM}; this run is for {machine.arch}."
+        )
+    return RESERVED.get(name.rpartition("_")[2])
+
+
+def of_context(machine: Machine, slot: int) -> Value:
+    """A u32 that all lanes share, from the context."""
+    e = machine.e
+    at = e.op(f"getelementptr i64, ptr %env, i64 {slot}")
+    return e.splat(e.op(f"load i32, ptr {at}, align 8"), U32)
+
+
+def clock(machine: Machine, base: str) -> Value:
+    """%clock and %globaltimer (a nanosecond each): the instructions that this warp has executed before."""
+    e = machine.e
+    at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
+    now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {machine.ahead}")
+    if base in ("clock64", "globaltimer"):
+        return e.splat(now, U64)
+    if base.endswith("_hi"):
+        now = e.op(f"lshr i64 {now}, 32")
+    return e.splat(e.op(f"trunc i64 {now} to i32"), U32)
+
+
+def multiprocessor(machine: Machine) -> Value:
+    """%smid: CTAs are dealt out by rank, as if each multiprocessor had room for as many as come to it."""
+    e = machine.e
+    at = e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
+    rank = e.op(f"load i64, ptr {at}, align 8")
+    which = e.op(f"urem i64 {rank}, {gpu(machine.arch).multiprocessors}")
+    return e.splat(e.op(f"trunc i64 {which} to i32"), U32)
+
+
+def shared_size(machine: Machine, base: str) -> Value:
+    """%dynamic_smem_size; %total_smem_size, in units of allocation; %aggr_smem_size, which counts the driver's too."""
+    e = machine.e
+    at = e.op(f"getelementptr i64, ptr %env, i64 {context.SHARED_BYTES}")
+    size = e.op(f"trunc i64 {e.op(f'load i64, ptr {at}')} to i32")
+    if base == "dynamic_smem_size":
+        return e.splat(e.op(f"sub i32 {size}, {machine.shared_bytes}"), U32)
+    unit = 128 if number(machine.arch) >= RESERVED_FROM else 256
+    up = e.op(f"add i32 {size}, {unit - 1 - machine.reserved_inside}")
+    total = e.op(f"and i32 {up}, {-unit}")
+    if base == "aggr_smem_size":
+        total = e.op(f"add i32 {total}, {reserved_bytes(machine.arch)}")
+    return e.splat(total, U32)
