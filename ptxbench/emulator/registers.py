@@ -27,11 +27,9 @@ from ptxbench.emulator.syntax import (
     Function,
     Immediate,
     Module,
-    Negated,
     Not,
     Operand,
     Register,
-    Selected,
     Sink,
     Special,
     Sum,
@@ -304,17 +302,19 @@ class Registers:
         self.e.line(f"store i32 {self.e.op(f'{operation} i32 {old}, {lanes}')}, ptr {at}, align 4")
 
     def put(self, operand: Operand, value: Value, guard: Value | None, line: int) -> None:
-        """Write `value` to a register, extended by its sign to the register's width; the old value stays where
-        the guard is false."""
+        """Write `value` to a register, extended to its width by the sign of a signed type, else by zeros.
+
+        The old value stays where the guard is false.
+        """
         if isinstance(operand, Sink):
             return
         if not isinstance(operand, Register):
             raise syntax_error(line, f"{operand!r} cannot be written.")
         kind = self.function.registers[operand.name]
         if kind.bits != value.type.bits:
-            if value.type.floating or PRED in (kind, value.type):
+            if PRED in (kind, value.type):
                 raise syntax_error(line, f"'{operand.name}' is .{kind}, but .{value.type} is written to it.")
-            value = self.e.convert(value, bits_of(kind))
+            value = self.e.convert(self.e.bits(value) if value.type.floating else value, bits_of(kind))
         if guard is not None:
             old = self.e.as_type(self.get(operand.name), value.type)
             value = self.e.choose(guard, value, old)
@@ -348,16 +348,6 @@ class Registers:
 def specials(steps: Sequence[Step]) -> set[str]:
     """The predefined registers that are read."""
     return {operand.name for step in steps for operand in step.instruction.operands if isinstance(operand, Special)}
-
-
-def plain(operand: Operand) -> tuple[Operand, str, bool]:
-    """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
-    negated = isinstance(operand, Negated)
-    if isinstance(operand, Negated):
-        operand = operand.operand
-    if isinstance(operand, Selected):
-        return operand.register, operand.selector, negated
-    return operand, "", negated
 
 
 def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:

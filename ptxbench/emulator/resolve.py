@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from ptxbench.emulator.flow import Step
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
+from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.isa.unsupported import why
+from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.syntax import Function, Instruction
 from ptxbench.errors import UnsupportedInstruction
 
@@ -34,7 +36,10 @@ def own_entry(instruction: Instruction) -> Entry | None:
 
 
 def resolve(function: Function) -> list[Step]:
-    """Each instruction with its entry. Raises UnsupportedInstruction that lists all that have none."""
+    """Each instruction with its entry.
+
+    Raises UnsupportedInstruction that lists all that have none; PtxSyntaxError for an operand of a wrong type.
+    """
     steps, unknown = [], []
     for instruction in function.instructions:
         entry = own_entry(instruction) or find(instruction)
@@ -44,6 +49,12 @@ def resolve(function: Function) -> list[Step]:
             steps.append(Step(instruction, entry))
     if unknown:
         raise UnsupportedInstruction("; ".join(describe_unknown(unknown)))
+    for step in steps:
+        if step.instruction.opcode in FLOWS:
+            continue
+        complaint = mismatch(step.entry, step.instruction, function.registers)
+        if complaint:
+            raise syntax_error(step.instruction.line, complaint)
     return steps
 
 

@@ -141,6 +141,16 @@ Operand = (
 )
 
 
+def plain(operand: Operand) -> tuple[Operand, str, bool]:
+    """An operand without its selector and its sign, the selector ("" without), and whether it is negated."""
+    negated = isinstance(operand, Negated)
+    if isinstance(operand, Negated):
+        operand = operand.operand
+    if isinstance(operand, Selected):
+        return operand.register, operand.selector, negated
+    return operand, "", negated
+
+
 @dataclass(frozen=True)
 class Variable:
     """A variable or parameter: `count` elements of `type`; None for an array of unknown length."""

@@ -23,7 +23,6 @@ from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, T
 from ptxbench.emulator.ordering import fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
-from ptxbench.emulator.registers import plain
 from ptxbench.emulator.runtime import kinds, records, sanitize, watch
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
@@ -36,6 +35,7 @@ from ptxbench.emulator.syntax import (
     Operand,
     Register,
     Vector,
+    plain,
 )
 from ptxbench.emulator.types import B32, LANES, PRED
 

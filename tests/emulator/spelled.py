@@ -6,10 +6,13 @@ import re
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ptxbench.emulator.isa import find
+from ptxbench.emulator.isa.operands import mismatch
 from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.parse import parse
 from ptxbench.emulator.types import Type
 from ptxbench.toolchain import locate
 from tests.emulator.fragments import case
@@ -19,10 +22,16 @@ REGISTERS = ("b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8",
 """The types of registers; a module declares %TYPE_0 to %TYPE_39 of each."""
 DECLARED = "\n".join(f".reg .{kind} %{kind}_<40>;" for kind in REGISTERS)
 HEADER = ".version 9.1\n.target {arch}\n.address_size 64\n"
-START = f".visible .entry spelled(.param .align 32 .b8 parameter[32])\n{{\n{DECLARED}\nTARGETS: .branchtargets END;\n"
+START = f""".visible .entry spelled(.param .align 32 .b8 parameter[32])
+{{
+{DECLARED}
+.shared .align 16 .b8 tile[64];
+TARGETS: .branchtargets END;
+"""
 END = "END: ret;\n}\n"
 NUMBERS = {
     "immLut": "0x96", "size": "128", "event": "7", "events": "3", "registers": "64", "bytes": "16", "groups": "1",
+    "align": "8",
 }  # fmt: skip
 """What must be a number, by the operand's name."""
 
@@ -110,27 +119,39 @@ def module(lines: Sequence[str], arch: str) -> str:
 
 
 def refusals(lines: Sequence[str], arch: str) -> list[str]:
-    """What ptxas has against each line in a kernel of its own words, "" where it takes the line.
+    """What ptxas has against each line in a kernel of these lines, "" where it takes the line.
 
-    After a syntax error ptxas reads no further, so that the rest is asked again without that line.
+    After a syntax error or a fatal one ptxas reads no further, and on some wrong lines it crashes, so that the lines
+    behind are asked again.
     """
     tool = locate.program("ptxas")
     assert tool is not None, locate.INSTALL
     first = module([], arch).count("\n") - END.count("\n") + 1
     found = [""] * len(lines)
-    left = list(range(len(lines)))
-    while left:
+    start = 0
+    while start < len(lines):
         with tempfile.TemporaryDirectory() as folder:
-            (Path(folder) / "spelled.ptx").write_text(module([lines[i] for i in left], arch))
+            (Path(folder) / "spelled.ptx").write_text(module(lines[start:], arch))
             options = [f"-arch={arch}", "-O0", "spelled.ptx", "-o", "spelled.cubin"]
             ran = subprocess.run([tool, *options], cwd=folder, capture_output=True, text=True, check=False)
-        said = re.findall(r"line (\d+);? *(?:error|fatal)\s*: (.*)", ran.stdout + ran.stderr)
-        stops = [int(line) for line, message in said if "Parsing error" in message]
-        for line, message in said:
-            if not stops or int(line) in stops:
-                found[left[int(line) - first]] = message
-        assert said or ran.returncode == 0, ran.stderr
-        if not stops:
-            break
-        del left[min(stops) - first]
+        said = re.findall(r"line (\d+);? *(error|fatal)\s*: (.*)", ran.stdout + ran.stderr)
+        end = len(lines)
+        if ran.returncode < 0:
+            end = start + int(said[-1][0]) - first + 1 if said else start + 1
+            found[end - 1] = found[end - 1] or "crash"
+        assert said or ran.returncode <= 0, ran.stderr
+        for line, kind, message in said:
+            at = start + int(line) - first
+            found[at] = message
+            if kind == "fatal" or "Parsing error" in message:
+                end = at + 1
+        start = end
     return found
+
+
+def complaints(lines: Sequence[str], arch: str) -> Iterator[str]:
+    """What the emulator has against each line, "" where it takes the line."""
+    function = parse(module(lines, arch)).functions["spelled"]
+    for instruction in function.instructions[: len(lines)]:
+        entry = find(instruction)
+        yield "unknown" if entry is None else mismatch(entry, instruction, function.registers) or ""

@@ -29,9 +29,9 @@ def copies(operands, hint=""):
 
 
 @copies("")
-@copies(", policy:b64", ".L2::cache_hint")
+@copies(", policy:u64", ".L2::cache_hint")
 @copies(", extra")
-@copies(", extra, policy:b64", ".L2::cache_hint")
+@copies(", extra, policy:u64", ".L2::cache_hint")
 def cp_async(e, machine, a, b, bytes, extra=None):
     """`extra` is how many bytes to take from the source, or a predicate that says to take none; the rest is zeros."""
     size = bytes.constant
@@ -78,7 +78,7 @@ ONE_CTA = "a cluster has one CTA"
 
 @bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes [a], [b], size:u32, [c]",
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
-@bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes.L2::cache_hint [a], [b], size:u32, [c], policy:b64",
+@bulk("cp.async.bulk.to.global.mbarrier::complete_tx::bytes.L2::cache_hint [a], [b], size:u32, [c], policy:u64",
       to=("shared::cluster", "shared::cta"), ignored={"to": ONE_CTA}, section=BULK)  # fmt: skip
 def bulk_load(machine, a, b, size, c):
     """Done when somebody tests the mbarrier in vain; then `size` bytes less are missing there."""
@@ -86,7 +86,7 @@ def bulk_load(machine, a, b, size, c):
 
 
 @bulk("cp.async.bulk.global.shared::cta.bulk_group [a], [b], size:u32", section=BULK)
-@bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:b64", section=BULK)
+@bulk("cp.async.bulk.global.shared::cta.bulk_group.L2::cache_hint [a], [b], size:u32, policy:u64", section=BULK)
 def bulk_store(machine, a, b, size):
     """Done when its thread waits for the group that it is committed to."""
     machine.bulk_copy(b, a, size, None)
@@ -104,7 +104,7 @@ def bulk_wait_group(machine, groups):
 
 
 @bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
-@bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:b64", section=f"{BULK}-prefetch")
+@bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
 def bulk_prefetch():
     """A hint, also for an address that lies nowhere."""
 
@@ -151,37 +151,37 @@ def inval(machine, space, a):
 ARRIVING = ("release", "relaxed")
 
 
-@mbarrier("arrive", "d, [a]", ARRIVING)
-@mbarrier("arrive", "d, [a], n:u32", ARRIVING)
+@mbarrier("arrive", "d:u64, [a]", ARRIVING)
+@mbarrier("arrive", "d:u64, [a], n:u32", ARRIVING)
 def arrive(e, machine, space, a, n=None):
     """The state before it, lanes one after the other."""
     return arrival(e, machine, space, a, n, 0)
 
 
-@mbarrier("arrive.noComplete", "d, [a], n:u32", ("release",))
+@mbarrier("arrive.noComplete", "d:u64, [a], n:u32", ("release",))
 def arrive_no_complete(e, machine, space, a, n):
     return arrival(e, machine, space, a, n, mbarriers.KEEPS_PHASE)
 
 
-@mbarrier("arrive_drop", "d, [a]", ARRIVING)
-@mbarrier("arrive_drop", "d, [a], n:u32", ARRIVING)
+@mbarrier("arrive_drop", "d:u64, [a]", ARRIVING)
+@mbarrier("arrive_drop", "d:u64, [a], n:u32", ARRIVING)
 def arrive_drop(e, machine, space, a, n=None):
     """Later phases expect n arrivals less."""
     return arrival(e, machine, space, a, n, mbarriers.DROPS)
 
 
-@mbarrier("arrive_drop.noComplete", "d, [a], n:u32", ("release",))
+@mbarrier("arrive_drop.noComplete", "d:u64, [a], n:u32", ("release",))
 def arrive_drop_no_complete(e, machine, space, a, n):
     return arrival(e, machine, space, a, n, mbarriers.DROPS | mbarriers.KEEPS_PHASE)
 
 
-@mbarrier("arrive.expect_tx", "d, [a], n:u32", ARRIVING)
+@mbarrier("arrive.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_expect(machine, space, a, n):
     """First the phase waits for n bytes more, then this is one arrival."""
     return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, 0))
 
 
-@mbarrier("arrive_drop.expect_tx", "d, [a], n:u32", ARRIVING)
+@mbarrier("arrive_drop.expect_tx", "d:u64, [a], n:u32", ARRIVING)
 def arrive_drop_expect(machine, space, a, n):
     return machine.mbarrier(mbarriers.ARRIVE_EXPECTING, place(space), a, typed(n), flag(machine, mbarriers.DROPS))
 

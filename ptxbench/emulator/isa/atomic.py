@@ -48,7 +48,7 @@ def lines(name, forms, operands, *, hinted=True):
             instruction(f"{start}.type {operands}", section=section, space=("global",), **common)(body)
             if hinted:
                 instruction(
-                    f"{start}.L2::cache_hint.type {operands}, policy:b64", section=section, space=("global",), **common
+                    f"{start}.L2::cache_hint.type {operands}, policy:u64", section=section, space=("global",), **common
                 )(body)  # fmt: skip
         return body
 
@@ -67,7 +67,7 @@ def vectors(name, operands):
             start = f"{name}{{.sem}}{{.scope}}{{.space}}.op"
             instruction(f"{start}.vec.type {operands}", section=section, **common)(body)
             instruction(
-                f"{start}.L2::cache_hint.vec.type {operands}, policy:b64", section=section, **common
+                f"{start}.L2::cache_hint.vec.type {operands}, policy:u64", section=section, **common
             )(body)  # fmt: skip
         return body
 

@@ -59,11 +59,11 @@ for source in INTS:
     def cvt_int_to_f64(e, a, rnd, sat):
         return e.finish(integer_to_float(e, a, F64, rnd), sat=sat)
 
-    @instruction(f"cvt.rnd{{.sat}}.f16.{source} d:b16, a:{source}", rnd=ROUNDINGS, section=SECTION)
+    @instruction(f"cvt.rnd{{.sat}}.f16.{source} d:f16, a:{source}", rnd=ROUNDINGS, section=SECTION)
     def cvt_int_to_f16(e, a, rnd, sat):
         return e.outline(integer_to_half, a, form=F16, rnd=rnd, sat=sat, signed=a.type.signed)
 
-    @instruction(f"cvt.rnd.bf16.{source} d:b16, a:{source}", rnd=ROUNDINGS, section=SECTION)
+    @instruction(f"cvt.rnd.bf16.{source} d:bf16, a:{source}", rnd=ROUNDINGS, section=SECTION)
     def cvt_int_to_bf16(e, a, rnd):
         return e.outline(integer_to_half, a, form=BF16, rnd=rnd, sat=False, signed=a.type.signed)
 
@@ -100,13 +100,13 @@ def cvt_f64_to_int(e, a, type, rnd):
     return float_to_integer(e, a, type, rnd)
 
 
-@instruction("cvt.rnd{.sat}.type.f16 d, a:b16", rnd=WHOLE, type=INTS, section=SECTION,
+@instruction("cvt.rnd{.sat}.type.f16 d, a:f16", rnd=WHOLE, type=INTS, section=SECTION,
              ignored={"sat": "without it, too, the result is clamped"})  # fmt: skip
 def cvt_f16_to_int(e, a, type, rnd):
     return float_to_integer(e, half_to_f32(e, a, F16), type, rnd)
 
 
-@instruction("cvt.rnd.type.bf16 d, a:b16", rnd=WHOLE, type=INTS, section=SECTION)
+@instruction("cvt.rnd.type.bf16 d, a:bf16", rnd=WHOLE, type=INTS, section=SECTION)
 def cvt_bf16_to_int(e, a, type, rnd):
     return float_to_integer(e, half_to_f32(e, a, BF16), type, rnd)
 
@@ -155,69 +155,69 @@ def cvt_f64_to_f32(e, a, rnd, ftz, sat):
     return e.finish(result, sat=sat)
 
 
-@instruction("cvt{.ftz}{.sat}.f32.f16 d:f32, a:b16", section=SECTION, ignored={"ftz": "no f16 is a subnormal f32"})
+@instruction("cvt{.ftz}{.sat}.f32.f16 d:f32, a:f16", section=SECTION, ignored={"ftz": "no f16 is a subnormal f32"})
 def cvt_f16_to_f32(e, a, sat):
     return e.finish(half_to_f32(e, a, F16), sat=sat)
 
 
-@instruction("cvt{.sat}.f64.f16 d:f64, a:b16", section=SECTION)
+@instruction("cvt{.sat}.f64.f16 d:f64, a:f16", section=SECTION)
 def cvt_f16_to_f64(e, a, sat):
     return e.finish(e.convert(half_to_f32(e, a, F16), F64), sat=sat)
 
 
-@instruction("cvt{.rnd}{.ftz}.f32.bf16 d:f32, a:b16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
+@instruction("cvt{.rnd}{.ftz}.f32.bf16 d:f32, a:bf16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
 def cvt_bf16_to_f32(e, a, ftz):
     return e.finish(half_to_f32(e, a, BF16), ftz)
 
 
-@instruction("cvt{.rnd}.f64.bf16 d:f64, a:b16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
+@instruction("cvt{.rnd}.f64.bf16 d:f64, a:bf16", rnd=ROUNDINGS, section=SECTION, ignored={"rnd": EXACT})
 def cvt_bf16_to_f64(e, a):
     return e.convert(half_to_f32(e, a, BF16), F64)
 
 
-@instruction("cvt.rnd{.ftz}{.sat}.f16.f32 d:b16, a:f32", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd{.ftz}{.sat}.f16.f32 d:f16, a:f32", rnd=ROUNDINGS, section=SECTION)
 def cvt_f32_to_f16(e, a, rnd, ftz, sat):
     return e.outline(to_half, e.flush_if(ftz, a), form=F16, rnd=rnd, sat=sat)
 
 
-@instruction("cvt.rnd{.ftz}.bf16.f32 d:b16, a:f32", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd{.ftz}.bf16.f32 d:bf16, a:f32", rnd=ROUNDINGS, section=SECTION)
 def cvt_f32_to_bf16(e, a, rnd, ftz):
     return e.outline(to_half, e.flush_if(ftz, a), form=BF16, rnd=rnd, sat=False)
 
 
-@instruction("cvt.rnd.finite.type.f32 d:bits, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], type=("f16", "bf16"),
+@instruction("cvt.rnd.finite.type.f32 d, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], type=("f16", "bf16"),
              section=SECTION)  # fmt: skip
 def cvt_f32_to_half_finite(e, a, rnd, finite, type):
     return e.outline(to_half, a, form=FORMATS[type.name], rnd=rnd, sat=False, finite=finite)
 
 
-@instruction("cvt.rnd{.sat}.f16.f64 d:b16, a:f64", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd{.sat}.f16.f64 d:f16, a:f64", rnd=ROUNDINGS, section=SECTION)
 def cvt_f64_to_f16(e, a, rnd, sat):
     return e.outline(to_half, a, form=F16, rnd=rnd, sat=sat)
 
 
-@instruction("cvt.rnd.bf16.f64 d:b16, a:f64", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd.bf16.f64 d:bf16, a:f64", rnd=ROUNDINGS, section=SECTION)
 def cvt_f64_to_bf16(e, a, rnd):
     return e.outline(to_half, a, form=BF16, rnd=rnd, sat=False)
 
 
-@instruction("cvt.rnd.bf16.f16 d:b16, a:b16", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd.bf16.f16 d:bf16, a:f16", rnd=ROUNDINGS, section=SECTION)
 def cvt_f16_to_bf16(e, a, rnd):
     return e.outline(to_half, half_to_f32(e, a, F16), form=BF16, rnd=rnd, sat=False)
 
 
-@instruction("cvt.rnd.f16.bf16 d:b16, a:b16", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt.rnd.f16.bf16 d:f16, a:bf16", rnd=ROUNDINGS, section=SECTION)
 def cvt_bf16_to_f16(e, a, rnd):
     return e.outline(to_half, half_to_f32(e, a, BF16), form=F16, rnd=rnd, sat=False)
 
 
-@instruction("cvt{.rnd}{.sat}.f16.f16 d:b16, a:b16", rnd=WHOLE, section=SECTION)
+@instruction("cvt{.rnd}{.sat}.f16.f16 d:f16, a:f16", rnd=WHOLE, section=SECTION)
 def cvt_f16(e, a, rnd, sat):
     """A copy of the bits without modifiers."""
     return e.outline(whole_half, a, form=F16, rnd=rnd, sat=sat) if rnd or sat else a
 
 
-@instruction("cvt{.rnd}.bf16.bf16 d:b16, a:b16", rnd=WHOLE, section=SECTION)
+@instruction("cvt{.rnd}.bf16.bf16 d:bf16, a:bf16", rnd=WHOLE, section=SECTION)
 def cvt_bf16(e, a, rnd):
     """A copy of the bits without modifiers."""
     return e.outline(whole_half, a, form=BF16, rnd=rnd, sat=False) if rnd else a
@@ -241,20 +241,20 @@ def whole_half(e, a, form, rnd, sat):
     return e.convert(formats.encode(e, e.finish(value, sat=sat), form), U16)
 
 
-@instruction("cvt.rnd{.finite}.type.f32 d:b32, a:f32, b:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:],
+@instruction("cvt.rnd{.finite}.type.f32 d, a:f32, b:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:],
              type=("f16x2", "bf16x2"), section=SECTION)  # fmt: skip
 def cvt_f32_to_pair(e, a, b, rnd, finite, type):
     """a is the upper half."""
     return e.outline(packed, a, b, form=FORMATS[type.name[:-2]], rnd=rnd, finite=finite)
 
 
-@instruction("cvt.rnd{.finite}.tf32.f32 d:b32, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], section=SECTION)
+@instruction("cvt.rnd{.finite}.tf32.f32 d:tf32, a:f32", rnd=("rn", "rz"), finite=tuple(FINITE)[1:], section=SECTION)
 def cvt_f32_to_tf32(e, a, rnd, finite):
     """An f32 whose low 13 bits are 0; NaN is f32's own."""
     return e.outline(to_tf32, a, rnd=rnd, finite=finite)
 
 
-@instruction("cvt.rna{.satfinite}.tf32.f32 d:b32, a:f32", section=SECTION)
+@instruction("cvt.rna{.satfinite}.tf32.f32 d:tf32, a:f32", section=SECTION)
 def cvt_f32_to_tf32_away(e, a, satfinite):
     """Ties go away from zero."""
     return e.outline(to_tf32, a, rnd="rna", finite="satfinite" if satfinite else "")
@@ -270,22 +270,21 @@ def to_tf32(e, a, rnd, finite):
 NARROW = {"e4m3x2": E4M3, "e5m2x2": E5M2, "e2m3x2": E2M3, "e3m2x2": E3M2, "e2m1x2": E2M1}
 
 for pair in NARROW:
-    held = "b8" if pair == "e2m1x2" else "b16"
 
-    @instruction(f"cvt.rn.finite.type.f32 d:{held}, a:f32, b:f32", type=(pair,), section=SECTION,
+    @instruction("cvt.rn.finite.type.f32 d, a:f32, b:f32", type=(pair,), section=SECTION,
                  finite=("satfinite", "relu.satfinite"))  # fmt: skip
     def cvt_f32_to_narrow(e, a, b, type, finite):
         """a is the upper part. NaN is the greatest number in 6 and 4 bits, which have no NaN."""
         pattern = e.outline(packed, a, b, form=NARROW[type.name], rnd="rn", finite=finite)
         return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
 
-    @instruction(f"cvt.rn{{.relu}}.f16x2.type d:b32, a:{held}", type=(pair,), section=SECTION)
+    @instruction("cvt.rn{.relu}.f16x2.type d:f16x2, a", type=(pair,), section=SECTION)
     def cvt_narrow_to_f16x2(e, a, type, relu):
         """Exact."""
         return e.outline(unpacked, a, form=NARROW[type.name], relu=relu)
 
 
-@instruction("cvt.rn.finite.type.f16x2 d:b16, a:b32", type=("e4m3x2", "e5m2x2"), section=SECTION,
+@instruction("cvt.rn.finite.type.f16x2 d, a:f16x2", type=("e4m3x2", "e5m2x2"), section=SECTION,
              finite=("satfinite", "relu.satfinite"))  # fmt: skip
 def cvt_f16x2_to_narrow(e, a, type, finite):
     halves = (e.and_(e.shr(e.unsigned(a), e.constant(shift, U32)), e.constant(0xFFFF, U32)) for shift in (16, 0))
@@ -318,20 +317,20 @@ def place(form):
 # ---- ue8m0: powers of two, 2^-127 to 2^127, and NaN (0xff)
 
 
-@instruction("cvt.rnd{.satfinite}.ue8m0x2.f32 d:b16, a:f32, b:f32", rnd=("rz", "rp"), section=SECTION)
+@instruction("cvt.rnd{.satfinite}.ue8m0x2.f32 d:ue8m0x2, a:f32, b:f32", rnd=("rz", "rp"), section=SECTION)
 def cvt_f32_to_ue8m0(e, a, b, rnd, satfinite):
     """Of the magnitude; a is the upper part."""
     return e.outline(powers, a, b, rnd=rnd, satfinite=satfinite)
 
 
-@instruction("cvt.rnd{.satfinite}.ue8m0x2.bf16x2 d:b16, a:b32", rnd=("rz", "rp"), section=SECTION)
+@instruction("cvt.rnd{.satfinite}.ue8m0x2.bf16x2 d:ue8m0x2, a:bf16x2", rnd=("rz", "rp"), section=SECTION)
 def cvt_bf16x2_to_ue8m0(e, a, rnd, satfinite):
     halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
     upper, lower = (half_to_f32(e, each, BF16) for each in halves)
     return e.outline(powers, upper, lower, rnd=rnd, satfinite=satfinite)
 
 
-@instruction("cvt.rn.bf16x2.ue8m0x2 d:b32, a:b16", section=SECTION)
+@instruction("cvt.rn.bf16x2.ue8m0x2 d:bf16x2, a:ue8m0x2", section=SECTION)
 def cvt_ue8m0_to_bf16x2(e, a):
     return e.outline(from_powers, a)
 
@@ -376,14 +375,14 @@ def cvt_pack(e, a, b, to):
     return side_by_side(e, a, b, to.signed, to.bits)
 
 
-@instruction("cvt.pack.sat.to.s32.b32 d:u32, a:s32, b:s32, c:u32", to=("u2", "s2", "u4", "s4", "u8", "s8"),
+@instruction("cvt.pack.sat.to.s32.b32 d:u32, a:s32, b:s32, c:b32", to=("u2", "s2", "u4", "s4", "u8", "s8"),
              section="data-movement-and-conversion-instructions-cvt-pack")  # fmt: skip
 def cvt_pack_onto(e, a, b, c, to):
     """c, moved up, above a above b."""
     name = str(to)
     bits = int(name[1:])
     both = side_by_side(e, a, b, name[0] == "s", bits)
-    return e.or_(both, e.shl(c, e.constant(2 * bits, U32)))
+    return e.or_(both, e.shl(e.unsigned(c), e.constant(2 * bits, U32)))
 
 
 def side_by_side(e, a, b, signed, bits):

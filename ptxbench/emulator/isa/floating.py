@@ -87,19 +87,19 @@ def each(e, operation, ftz, *pairs):
     return e.pair(*results)
 
 
-@instruction("op{.rn}{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), counted="f32",
+@instruction("op{.rn}{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), counted="f32",
              section="floating-point-instructions-add", ignored=NEVER_FUSED)  # fmt: skip
 def arithmetic_f32x2(e, a, b, op, ftz):
     return each(e, lambda x, y: arithmetic(e, op, x, y, "rn", ftz), ftz, a, b)
 
 
-@instruction("op.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
+@instruction("op.rnd{.ftz}.f32x2 d, a, b", op=("add", "sub", "mul"), rnd=DIRECTED, counted="f32",
              section="floating-point-instructions-add")  # fmt: skip
 def arithmetic_f32x2_directed(e, a, b, op, rnd, ftz):
     return each(e, lambda x, y: arithmetic(e, op, x, y, rnd, ftz), ftz, a, b)
 
 
-@instruction("fma.rnd{.ftz}.f32x2 d:b64, a:b64, b:b64, c:b64", rnd=ROUNDINGS, counted="f32",
+@instruction("fma.rnd{.ftz}.f32x2 d, a, b, c", rnd=ROUNDINGS, counted="f32",
              section="floating-point-instructions-fma")  # fmt: skip
 def fma_f32x2(e, a, b, c, rnd, ftz):
     return each(e, lambda x, y, z: fused(e, x, y, z, rnd, ftz), ftz, a, b, c)

@@ -191,14 +191,14 @@ def function(e, a, op, type, ftz):
 # ---- f32 with operands of f16 or bf16
 
 
-@mixed("op{.rnd}{.sat}.f32.type d:f32, a:bits, c:f32", op=("add", "sub"), rnd=("rn", *DIRECTED), type=("f16", "bf16"),
+@mixed("op{.rnd}{.sat}.f32.type d:f32, a, c:f32", op=("add", "sub"), rnd=("rn", *DIRECTED), type=("f16", "bf16"),
        section="mixed-precision-floating-point-instructions-add")  # fmt: skip
 def add_mixed(e, a, c, op, rnd, type, sat):
     a = widened(e, a, type)
     return e.finish(rounding.add(e, a, e.negate(c) if op == "sub" else c, rnd or "rn"), sat=sat)
 
 
-@mixed("fma.rnd{.sat}.f32.type d:f32, a:bits, b:bits, c:f32", rnd=("rn", *DIRECTED), type=("f16", "bf16"),
+@mixed("fma.rnd{.sat}.f32.type d:f32, a, b, c:f32", rnd=("rn", *DIRECTED), type=("f16", "bf16"),
        section="mixed-precision-floating-point-instructions-fma")  # fmt: skip
 def fma_mixed(e, a, b, c, rnd, type, sat):
     return e.finish(rounding.fma(e, widened(e, a, type), widened(e, b, type), c, rnd), sat=sat)

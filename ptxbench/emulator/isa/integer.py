@@ -143,27 +143,27 @@ def by_halves(e, operation, a, b, type):
     return e.pair(low, high)
 
 
-@instruction("add.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-add")
+@instruction("add.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-add")
 def add_packed(e, a, b, type):
     return by_halves(e, e.add, a, b, type)
 
 
-@instruction("min.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-min")
+@instruction("min.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-min")
 def min_packed(e, a, b, type):
     return by_halves(e, e.min, a, b, type)
 
 
-@instruction("max.type d:b32, a:b32, b:b32", type=PACKED, section="integer-arithmetic-instructions-max")
+@instruction("max.type d:f16x2, a:f16x2, b:f16x2", type=PACKED, section="integer-arithmetic-instructions-max")
 def max_packed(e, a, b, type):
     return by_halves(e, e.max, a, b, type)
 
 
-@instruction("min.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-min")
+@instruction("min.relu.s16x2 d:f16x2, a:f16x2, b:f16x2", section="integer-arithmetic-instructions-min")
 def min_packed_relu(e, a, b):
     return by_halves(e, lambda x, y: positive(e, e.min(x, y)), a, b, "s16x2")
 
 
-@instruction("max.relu.s16x2 d:b32, a:b32, b:b32", section="integer-arithmetic-instructions-max")
+@instruction("max.relu.s16x2 d:f16x2, a:f16x2, b:f16x2", section="integer-arithmetic-instructions-max")
 def max_packed_relu(e, a, b):
     return by_halves(e, lambda x, y: positive(e, e.max(x, y)), a, b, "s16x2")
 
@@ -221,13 +221,14 @@ def bfind(e, a, shiftamt):
     return e.select(none, e.constant(0xFFFFFFFF, U32), zeros)
 
 
-@instruction("fns.b32 d, a, b:u32, c:s32", section="integer-arithmetic-instructions-fns")
+@instruction("fns.b32 d, a, b, c", section="integer-arithmetic-instructions-fns")
 def fns(e, a, b, c):
     """The place of the c-th set bit of a from bit b on: upward, downward where c < 0; 0 asks for bit b itself.
 
     All ones where there is none. Downward is upward in the reversed bits. b above 31 is undefined; its low bits count.
     """
     zero, one, ones = (e.constant(value, U32) for value in (0, 1, 0xFFFFFFFF))
+    b, c = e.unsigned(b), e.signed(c)
     last = e.constant(31, U32)
     down, here = (e.compare(comparison, c, e.constant(0, S32)) for comparison in ("lt", "eq"))
     base = e.and_(b, last)
@@ -313,7 +314,8 @@ def szext(e, mode, a, b):
     return e.select(e.compare("gt", b, e.constant(31, U32)), a, result) if mode == "clamp" else result
 
 
-@instruction("bmsk.mode.b32 d, a:u32, b:u32", mode=("clamp", "wrap"), section="integer-arithmetic-instructions-bmsk")
+@instruction("bmsk.mode.b32 d:u32, a:u32, b:u32", mode=("clamp", "wrap"),
+             section="integer-arithmetic-instructions-bmsk")  # fmt: skip
 def bmsk(e, mode, a, b):
     """b ones from bit a on. clamp: a above 31 gives 0, b above 31 ones to the top; wrap: both are taken modulo 32."""
     five, zero, ones = (e.constant(value, U32) for value in (31, 0, 0xFFFFFFFF))
@@ -343,13 +345,13 @@ def dot(e, pairs, c):
     return c
 
 
-@instruction("dp4a.atype.btype d:u32, a:b32, b:b32, c:u32", atype=WORDS, btype=WORDS,
+@instruction("dp4a.atype.btype d:u32, a:u32, b:u32, c:u32", atype=WORDS, btype=WORDS,
              section="integer-arithmetic-instructions-dp4a")  # fmt: skip
 def dp4a(e, a, b, c, atype, btype):
     return dot(e, ((piece(e, a, k, 8, atype), piece(e, b, k, 8, btype)) for k in (0, 8, 16, 24)), c)
 
 
-@instruction("dp2a.half.atype.btype d:u32, a:b32, b:b32, c:u32", half=("lo", "hi"), atype=WORDS, btype=WORDS,
+@instruction("dp2a.half.atype.btype d:u32, a:u32, b:u32, c:u32", half=("lo", "hi"), atype=WORDS, btype=WORDS,
              section="integer-arithmetic-instructions-dp2a")  # fmt: skip
 def dp2a(e, half, a, b, c, atype, btype):
     """The two halves of a times the lower or the upper two bytes of b."""

@@ -67,7 +67,7 @@ def shr(e, a, b):
     return shifted if a.type.signed else e.select(inside, shifted, e.constant(0, a.type))
 
 
-@instruction("shf.direction.mode.b32 d, a, b, c", direction=("l", "r"), mode=("clamp", "wrap"),
+@instruction("shf.direction.mode.b32 d, a, b, c:u32", direction=("l", "r"), mode=("clamp", "wrap"),
              section="logic-and-shift-instructions-shf")  # fmt: skip
 def shf(e, direction, mode, a, b, c):
     """32 bits of b:a, shifted left (the upper half) or right (the lower); c is clamped to 32 or taken modulo 32."""

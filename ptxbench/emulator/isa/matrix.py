@@ -37,7 +37,7 @@ def need(machine, least):
 # ---- 8 x 8 matrices of b16
 
 
-@instruction("ldmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 {d}, [a]", num=("x1", "x2", "x4"), space=SHARED,
+@instruction("ldmatrix.sync.aligned.m8n8.num{.trans}{.space}.b16 {d}:b32, [a]", num=("x1", "x2", "x4"), space=SHARED,
              flow="aligned", section=LDMATRIX)  # fmt: skip
 def ldmatrix(e, machine, num, trans, space, a):
     """Lanes 8 j to 8 j + 7 have the addresses of matrix j's rows, 16 bytes each; each lane gets two elements."""
@@ -59,7 +59,7 @@ def stmatrix(e, machine, num, trans, space, a, b):
     machine.store("shared", a if space else in_shared(e, machine, a), rows)
 
 
-@instruction("movmatrix.sync.aligned.m8n8.trans.b16 d, a:b32", flow="aligned", section=MOVMATRIX)
+@instruction("movmatrix.sync.aligned.m8n8.trans.b16 d:b32, a:b32", flow="aligned", section=MOVMATRIX)
 def movmatrix(e, machine, a):
     need(machine, 75)
     return rearrange.transposed(e, a)

@@ -47,7 +47,7 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
     named = {name: why for name, why in IGNORED.items() if name in sets or f"{{.{name}}}" in head}
     forms = [(head, operands)]
     if hinted:
-        forms.append((f"{head}.L2::cache_hint", f"{operands}, policy:b64"))
+        forms.append((f"{head}.L2::cache_hint", f"{operands}, policy:u64"))
 
     def register(body):
         for vec, types in widths:
@@ -149,12 +149,13 @@ PRIMARY = ("L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_u
 SECONDARY = ("L2::evict_first", "L2::evict_unchanged")
 
 
-@cache_only("createpolicy.fractional.primary{.secondary}.b64 d", "createpolicy", primary=PRIMARY, secondary=SECONDARY)
-@cache_only("createpolicy.fractional.primary{.secondary}.b64 d, fraction:f32", "createpolicy", primary=PRIMARY,
+@cache_only("createpolicy.fractional.primary{.secondary}.b64 d:u64", "createpolicy", primary=PRIMARY,
             secondary=SECONDARY)  # fmt: skip
-@cache_only("createpolicy.range{.space}.primary{.secondary}.b64 d, [a], first:u32, total:u32", "createpolicy",
+@cache_only("createpolicy.fractional.primary{.secondary}.b64 d:u64, fraction:f32", "createpolicy", primary=PRIMARY,
+            secondary=SECONDARY)  # fmt: skip
+@cache_only("createpolicy.range{.space}.primary{.secondary}.b64 d:u64, [a], first:u32, total:u32", "createpolicy",
             space=("global",), primary=PRIMARY, secondary=SECONDARY)  # fmt: skip
-@cache_only("createpolicy.cvt.L2.b64 d, a", "createpolicy")
+@cache_only("createpolicy.cvt.L2.b64 d:u64, a:u64", "createpolicy")
 def createpolicy(e):
     """A policy's bits are its own affair; here all are 0."""
     return e.constant(0, B64)

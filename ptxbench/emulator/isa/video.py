@@ -62,13 +62,13 @@ def operations(e):
 
 for operation in ("add", "sub", "absdiff", "min", "max"):
 
-    @instruction(f"v{operation}.dtype.atype.btype{{.sat}} d:b32, a.sel:b32, b.sel:b32", dtype=WORDS, atype=WORDS,
+    @instruction(f"v{operation}.dtype.atype.btype{{.sat}} d:u32, a.sel:u32, b.sel:u32", dtype=WORDS, atype=WORDS,
                  btype=WORDS, section=SCALAR + "vadd-vsub-vabsdiff-vmin-vmax")  # fmt: skip
     def vop(e, dtype, atype, btype, sat, a, b, a_sel, b_sel, operation=operation):
         value = operations(e)[operation](field(e, a, a_sel, atype), field(e, b, b_sel, btype))
         return delivered(e, value, dtype, sat, None, "", None)
 
-    @instruction(f"v{operation}.dtype.atype.btype{{.sat}}{{.second}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32",
+    @instruction(f"v{operation}.dtype.atype.btype{{.sat}}{{.second}} d.sel:u32, a.sel:u32, b.sel:u32, c:u32",
                  dtype=WORDS, atype=WORDS, btype=WORDS, second=SECONDARY,
                  section=SCALAR + "vadd-vsub-vabsdiff-vmin-vmax")  # fmt: skip
     def vop_second(e, dtype, atype, btype, sat, second, a, b, c, d_sel, a_sel, b_sel, operation=operation):
@@ -92,13 +92,13 @@ def shifted(e, left, mode, a, b):
 for left in (True, False):
     name = "vshl" if left else "vshr"
 
-    @instruction(f"{name}.dtype.atype.u32{{.sat}}.mode d:b32, a.sel:b32, b.sel:b32", dtype=WORDS, atype=WORDS,
+    @instruction(f"{name}.dtype.atype.u32{{.sat}}.mode d:u32, a.sel:u32, b.sel:u32", dtype=WORDS, atype=WORDS,
                  mode=("clamp", "wrap"), section=SCALAR + "vshl-vshr")  # fmt: skip
     def vshift(e, dtype, atype, sat, mode, a, b, a_sel, b_sel, left=left):
         value = shifted(e, left, mode, field(e, a, a_sel, atype), field(e, b, b_sel, U32))
         return delivered(e, value, dtype, sat, None, "", None)
 
-    @instruction(f"{name}.dtype.atype.u32{{.sat}}.mode{{.second}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32",
+    @instruction(f"{name}.dtype.atype.u32{{.sat}}.mode{{.second}} d.sel:u32, a.sel:u32, b.sel:u32, c:u32",
                  dtype=WORDS, atype=WORDS, mode=("clamp", "wrap"), second=SECONDARY,
                  section=SCALAR + "vshl-vshr")  # fmt: skip
     def vshift_second(e, dtype, atype, sat, mode, second, a, b, c, d_sel, a_sel, b_sel, left=left):
@@ -106,7 +106,7 @@ for left in (True, False):
         return delivered(e, value, dtype, sat, second, d_sel, c)
 
 
-@instruction("vmad.dtype.atype.btype{.sat}{.scale} d:b32, -a.sel:b32, -b.sel:b32, -c:b32", dtype=WORDS, atype=WORDS,
+@instruction("vmad.dtype.atype.btype{.sat}{.scale} d:u32, -a.sel:u32, -b.sel:u32, -c:u32", dtype=WORDS, atype=WORDS,
              btype=WORDS, scale=("shr7", "shr15"), section=SCALAR + "vmad",
              ignored={"dtype": "the operands' types and signs make the result's"})  # fmt: skip
 def vmad(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel, a_negated, b_negated, c_negated):
@@ -114,7 +114,7 @@ def vmad(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel, a_negated, b_negate
                       signed=atype.signed or btype.signed, minus=a_negated != b_negated, less=c_negated)  # fmt: skip
 
 
-@instruction("vmad.dtype.atype.btype.po{.sat}{.scale} d:b32, a.sel:b32, b.sel:b32, c:b32", dtype=WORDS, atype=WORDS,
+@instruction("vmad.dtype.atype.btype.po{.sat}{.scale} d:u32, a.sel:u32, b.sel:u32, c:u32", dtype=WORDS, atype=WORDS,
              btype=WORDS, scale=("shr7", "shr15"), section=SCALAR + "vmad",
              ignored={"dtype": "the operands' types and signs make the result's"})  # fmt: skip
 def vmad_plus_one(e, atype, btype, sat, scale, a, b, c, a_sel, b_sel):
@@ -143,13 +143,13 @@ def multiplied(e, a, b, c, sat, scale, *, signed, minus=False, less=False, one=0
     return e.convert(total, S32 if final else U32)
 
 
-@instruction("vset.atype.btype.cmp d:b32, a.sel:b32, b.sel:b32", atype=WORDS, btype=WORDS, cmp=COMPARED,
+@instruction("vset.atype.btype.cmp d:u32, a.sel:u32, b.sel:u32", atype=WORDS, btype=WORDS, cmp=COMPARED,
              section=SCALAR + "vset")  # fmt: skip
 def vset(e, atype, btype, cmp, a, b, a_sel, b_sel):
     return e.one_if(e.compare(cmp, field(e, a, a_sel, atype), field(e, b, b_sel, btype)), U32)
 
 
-@instruction("vset.atype.btype.cmp{.second} d.sel:b32, a.sel:b32, b.sel:b32, c:b32", atype=WORDS, btype=WORDS,
+@instruction("vset.atype.btype.cmp{.second} d.sel:u32, a.sel:u32, b.sel:u32, c:u32", atype=WORDS, btype=WORDS,
              cmp=COMPARED, second=SECONDARY, section=SCALAR + "vset")  # fmt: skip
 def vset_second(e, atype, btype, cmp, second, a, b, c, d_sel, a_sel, b_sel):
     value = e.one_if(e.compare(cmp, field(e, a, a_sel, atype), field(e, b, b_sel, btype)), S64)
@@ -203,7 +203,7 @@ for ways in (2, 4):
 
     for operation in ("add", "sub", "avrg", "absdiff", "min", "max"):
 
-        @instruction(f"v{operation}{ways}.dtype.atype.btype{{.final}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32",
+        @instruction(f"v{operation}{ways}.dtype.atype.btype{{.final}} d.sel:u32, a.sel:u32, b.sel:u32, c:u32",
                      dtype=WORDS, atype=WORDS, btype=WORDS, final=("sat", "add"), section=section)  # fmt: skip
         def vop_simd(e, dtype, atype, btype, final, a, b, c, d_sel, a_sel, b_sel, operation=operation, ways=ways):
             combine = {**operations(e), "avrg": lambda x, y: average(e, x, y)}[operation]
@@ -214,7 +214,7 @@ for ways in (2, 4):
                 results = [clamped(e, each, 32 // ways, dtype.signed) for each in results]
             return simd(e, results, ways, final == "add", d_sel, c)
 
-    @instruction(f"vset{ways}.atype.btype.cmp{{.add}} d.sel:b32, a.sel:b32, b.sel:b32, c:b32", atype=WORDS,
+    @instruction(f"vset{ways}.atype.btype.cmp{{.add}} d.sel:u32, a.sel:u32, b.sel:u32, c:u32", atype=WORDS,
                  btype=WORDS, cmp=COMPARED, section=f"simd-video-instructions-vset{ways}")  # fmt: skip
     def vset_simd(e, atype, btype, cmp, add, a, b, c, d_sel, a_sel, b_sel, ways=ways):
         first = elements(e, a, b, a_sel, ways, 0, atype)

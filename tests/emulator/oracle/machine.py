@@ -306,6 +306,8 @@ class Threads:
         value, dtype = np.asarray(value), self.held(operand.name)
         own = value.base is None and value.shape == (self.size,)  # a view may show another register
         if dtype.kind != "b":
+            if value.dtype.kind == "f" and value.dtype.itemsize != dtype.itemsize:
+                value = value.view(f"u{value.dtype.itemsize}")
             kind, bits = value.dtype.kind, 8 * value.dtype.itemsize
             if bits != 8 * dtype.itemsize and kind in "iu":
                 value = value.astype(SIGNED[8 * dtype.itemsize] if kind == "i" else dtype)

@@ -1,0 +1,232 @@
+"""Which operands an instruction takes: the rules by which ptxas refuses one of another type.
+
+A register must have the size of what the instruction works on, and its kind: bits go with everything, signed and
+unsigned integers with each other. `ld`, `st`, `ldu` and `cvt` take wider registers too (PTX ISA, "Operand Size
+Exceeding Instruction-Type Size"). Where the manual leaves something open, ptxas was asked.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.syntax import (
+    Dual,
+    Immediate,
+    Instruction,
+    Not,
+    Operand,
+    Register,
+    Selected,
+    Sink,
+    Special,
+    Symbol,
+    Vector,
+    plain,
+)
+from ptxbench.emulator.types import LANES, PRED, TYPES, U32, Type
+
+TAKES_WIDER = ("ld", "st", "ldu", "cvt")
+EXACT = re.compile(r"\.(bf16|tf32|u?e\dm\d)")
+"""A `cvt` from or to one of these is later than the rule of wider registers, and goes without it."""
+MAY_DISCARD = ("atom", "setp", "match", "elect", "lop3", "mbarrier")
+"""`_` may stand for the result of these; in a vector, and as the second result, it always may."""
+OF_INTEGERS = re.compile(r"cvt(\.sat)?\.[us]\d+\.[us]\d+$")
+"""Besides mov, these alone read predefined registers."""
+REGISTERS_ALONE = re.compile(r"v\w+[24]\.|movmatrix\.|stackrestore\.")
+"""These take no number as a source; the first are the video instructions on halves and bytes."""
+NAMES_VARIABLE = re.compile(r"mov\.|call\.|cvta\.(?!to\.)")
+WIDE_SPECIAL = re.compile(r"%(clock64|globaltimer|current_graph_exec|pm\d_64)")
+"""The predefined registers of 64 bits; %gridid is read as 32 or as 64."""
+PREDICATES = ("%is_explicit_cluster",)
+HELD_IN = {
+    "f16": ("f16", "b16"), "f16x2": ("f16x2", "b32"), "s16x2": ("f16x2", "b32"), "u16x2": ("f16x2", "b32"),
+    "bf16": ("bf16", "b16"), "bf16x2": ("bf16x2", "b32"), "tf32": ("b32",), "f32x2": ("b64",), "e2m1x2": ("b8",),
+    **dict.fromkeys(("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "ue8m0x2"), ("b16",)),
+}  # fmt: skip
+"""Types that are bits to the emulator -> the registers that hold them."""
+
+
+def mismatch(entry: Entry, instruction: Instruction, registers: Mapping[str, Type]) -> str | None:
+    """What is wrong with an operand, as a sentence; None where ptxas would take them all."""
+    for form, operand in zip(entry.operands, instruction.operands, strict=True):
+        for complaint in complaints(entry, form, operand, registers):
+            return complaint
+    return None
+
+
+def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
+    if form.kind in ("address", "label"):
+        return
+    rule = Rule(entry, form)
+    if isinstance(operand, Vector):
+        yield from rule.vector(operand, registers)
+    elif isinstance(operand, Dual):
+        yield from rule.one(operand.first, registers)
+        if not isinstance(operand.second, Sink):
+            yield from Rule(entry, OperandForm(form.predicate, form.kind, PRED)).one(operand.second, registers)
+    else:
+        yield from rule.one(operand, registers)
+
+
+class Rule:
+    """What may stand for one operand of an entry."""
+
+    def __init__(self, entry: Entry, form: OperandForm) -> None:
+        self.opcode = entry.opcode
+        self.root = entry.opcode.split(".")[0]
+        self.target = form.kind == "target"
+        self.type = form.type
+        self.in_vector = form.vector
+        self.wider = self.root in TAKES_WIDER and form.name != "policy"
+        if self.root == "cvt" and EXACT.search(entry.opcode):
+            self.wider = False
+        self.fragment = fragment(entry, form)
+
+    def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
+        held = [registers[each.name] for each in vector.parts if isinstance(each, Register)]
+        if len({each.bits for each in held}) > 1:
+            yield "the registers of a vector must have one size."
+        if self.root == "mov" and ".v" not in self.opcode and self.type is not None:  # packed: the parts share the bits
+            part = self.type.bits / len(vector.parts)
+            if part not in (8, 16, 32, 64):
+                yield f"'{self.opcode}' has {self.type.bits} bits, not {len(vector.parts)} parts."
+                return
+            self.type = TYPES[f"b{int(part)}"]
+        if (stated := re.search(r"\.v([248])\b", self.opcode)) and len(vector.parts) != int(stated[1]):
+            yield f"'{self.opcode}' takes a vector of {stated[1]}, not of {len(vector.parts)}."
+        if all(isinstance(each, Sink) for each in vector.parts):
+            yield "a vector of nothing but '_' has no type."
+        for each in vector.parts:
+            if self.fragment is not None and isinstance(each, Immediate) and not self.target:
+                if not held or is_whole(each) == held[0].floating:
+                    yield "a number must be of the type of the vector's registers."
+            else:
+                yield from self.one(each, registers)
+
+    def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
+        """Complaints about an operand that is no vector."""
+        asked = self.type
+        if isinstance(operand, Sink):
+            if not self.target:
+                yield "'_' has no value to read."
+            elif not self.in_vector and self.root not in MAY_DISCARD:
+                yield f"'{self.opcode}' needs a register for its result, not '_'."
+            return
+        if self.target and not isinstance(operand, Register | Selected):
+            yield f"'{self.opcode}' needs a register for its result."
+            return
+        if isinstance(operand, Not):
+            operand = operand.operand
+            if not isinstance(operand, Register) or registers[operand.name] is not PRED:
+                yield "'!' needs a predicate."
+                return
+        operand, _, _ = plain(operand)
+        if asked is None:  # of two kinds: a predicate or a number
+            if isinstance(operand, Register) and registers[operand.name] is PRED:
+                return
+            asked = U32
+        if isinstance(operand, Register):
+            held = registers[operand.name]
+            if not self.takes(asked, held):
+                yield f"'{operand.name}' is .{held}, but '{self.opcode}' takes {self.wanted(asked)} here."
+        elif isinstance(operand, Immediate):
+            if REGISTERS_ALONE.match(self.opcode):
+                yield f"'{self.opcode}' takes a register here, not a number."
+            elif not takes_number(asked, operand):
+                shown = "a whole number" if is_whole(operand) else "a floating-point number"
+                yield f"'{self.opcode}' takes {self.wanted(asked)} here, not {shown}."
+        elif isinstance(operand, Special):
+            yield from self.special(asked, operand)
+        elif isinstance(operand, Symbol) and (asked.floating or asked.name in HELD_IN or asked is PRED):
+            yield f"'{self.opcode}' takes {self.wanted(asked)} here, not the address of '{operand.name}'."
+        elif isinstance(operand, Symbol) and not operand.offset and not NAMES_VARIABLE.match(self.opcode):
+            yield f"'{self.opcode}' takes a register here; move the address of '{operand.name}' into one."
+
+    def takes(self, asked: Type, held: Type) -> bool:
+        """Whether a register of type `held` may stand where `asked` is the instruction's type."""
+        if PRED in (asked, held) or asked.name == "b128":
+            return asked == held
+        if self.fragment is not None:
+            return held.name in self.fragment
+        fits = held.bits >= asked.bits if self.wider else held.bits == asked.bits
+        if asked.name in HELD_IN:
+            integers = self.in_vector and asked.name == "f16" and held.kind in "us" and held.bits == 16
+            return held.name in HELD_IN[asked.name] or integers or (self.wider and fits and is_bits(held))
+        if asked.kind == "b":
+            return fits
+        if asked.floating:
+            same = held.bits == asked.bits and (held.floating or (self.in_vector and held.kind in "us"))
+            return same or (fits and is_bits(held))
+        return fits and (held.kind in "us" or is_bits(held) or held.name == "f16x2")
+
+    def special(self, asked: Type, operand: Special) -> Iterator[str]:
+        if operand.name == "WARP_SZ":  # a number with a name
+            yield from self.one(Immediate(LANES), registers={})
+        elif (asked is PRED) != (operand.name in PREDICATES) or asked.floating or asked.name in HELD_IN:
+            yield f"'{self.opcode}' takes {self.wanted(asked)} here, which '{operand.name}' is not."
+        elif not (self.in_vector or self.root == "mov" or OF_INTEGERS.match(self.opcode)):
+            yield f"'{self.opcode}' cannot read '{operand.name}'; mov it into a register."
+        elif operand.name != "%gridid":
+            bits = 1 if asked is PRED else 64 if WIDE_SPECIAL.fullmatch(operand.name) else 32
+            narrow = self.in_vector or (self.root != "cvt" and bits == 64)
+            if asked.bits > bits or (narrow and asked.bits < bits):
+                yield f"'{operand.name}' has {bits} bits, but '{self.opcode}' takes {self.wanted(asked)} here."
+
+    def wanted(self, asked: Type) -> str:
+        """The registers that `takes` lets through, in words."""
+        if asked is PRED:
+            return "a predicate"
+        if self.fragment is not None:
+            return " or ".join(f".{name}" for name in self.fragment)
+        if asked.name in HELD_IN:
+            return " or ".join(f".{name}" for name in HELD_IN[asked.name])
+        return f".{asked} or wider" if self.wider else f".{asked}"
+
+
+WORDS = ("b32", "u32", "s32", "f32", "f16x2")
+FRAGMENTS = {
+    "f16": ("b32", "f16x2"), "bf16": ("b32",), "tf32": ("b32",), "f32": ("b32", "f32"), "s32": ("b32", "u32", "s32"),
+    "f64": ("b64", "f64", "u64", "s64"),
+}  # fmt: skip
+"""Types of a matrix -> the registers that hold a fragment of it; WORDS hold those of any other."""
+ELEMENT = re.compile(r"[subf]\d+|bf16|tf32|e\dm\d")
+
+
+def fragment(entry: Entry, form: OperandForm) -> tuple[str, ...] | None:
+    """The registers that may hold a fragment; None for what is no vector of a matrix instruction."""
+    if entry.counted != "matrix" or not form.vector:
+        return None
+    name, *modifiers = entry.opcode.split(".")
+    kinds = [each for each in modifiers if ELEMENT.fullmatch(each)]
+    if name.endswith("matrix"):
+        return WORDS
+    integers = FRAGMENTS["s32"] if name == "wmma" and kinds[0] in ("s8", "u8", "s32") else WORDS
+    if len(kinds) == 1:  # wmma.load, wmma.store
+        return FRAGMENTS.get(kinds[0], integers)
+    if len(kinds) == 2:  # wmma.mma of f16 names the results and the addends alone
+        kinds[1:1] = ["f16", "f16"]
+    return FRAGMENTS.get(kinds["dabc".index(form.name)], integers)
+
+
+def is_bits(type: Type) -> bool:
+    """Whether a register is declared as bits; narrow floats are bits to the emulator alone."""
+    return type.kind == "b" and type.name.startswith("b") and not type.name.startswith("bf")
+
+
+def is_whole(literal: Immediate) -> bool:
+    return isinstance(literal.value, int) and not literal.bits
+
+
+def takes_number(asked: Type, literal: Immediate) -> bool:
+    """Whether a number may stand where `asked` is the instruction's type."""
+    if asked.name in HELD_IN:
+        return False
+    if asked.floating:
+        return not is_whole(literal)
+    if is_whole(literal):
+        return True
+    if asked.kind != "b":
+        return False
+    return literal.bits == asked.bits or (asked.bits == 64 and not literal.bits)

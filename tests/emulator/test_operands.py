@@ -1,0 +1,130 @@
+"""Operands of other types than the instruction's: which are taken, what they hold, and what is said of the others."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.errors import PtxSyntaxError
+from tests.emulator.oracle import interpret
+from tests.emulator.spelled import complaints, refusals
+from tests.emulator.test_ptxas import assemble
+
+HEADER = ".version 8.0\n.target sm_80\n.address_size 64\n"
+REGISTERS = """
+    .reg .b16 %h<4>;
+    .reg .b32 %r<4>;
+    .reg .b64 %d<4>, %from, %to;
+    .reg .f32 %f<4>;
+    .reg .f64 %e<4>;
+    .reg .s64 %s<4>;
+    .reg .pred %p<4>;"""
+
+MINUS, FLOAT, DOUBLE = 0xFFFFFFFF_FFFFFF85, 0x3FC00000, 0x400C0000_3FC00000
+"""-123 as an s64; 1.5f; 3.5, whose low 32 bits are 1.5f."""
+WIDER = [  # from the 64 bits of the source into the 64 bits of the result
+    ("ld.global.f32 %d0, [%from];",                             DOUBLE, FLOAT),
+    ("ld.global.b32 %e0, [%from]; mov.b64 %d0, %e0;",           DOUBLE, FLOAT),
+    ("ld.global.s8 %d0, [%from];",                              0x85,   MINUS),
+    ("ld.global.s16 %s0, [%from]; mov.b64 %d0, %s0;",           0xFF85, MINUS),
+    ("ld.global.u8 %d0, [%from];",                              MINUS,  0x85),
+    ("ld.global.b8 %e0, [%from]; mov.b64 %d0, %e0;",            MINUS,  0x85),
+    ("ld.global.v2.f32 {%d0, %d1}, [%from];",                   DOUBLE, FLOAT),
+    ("ld.global.v2.s16 {%d1, %d0}, [%from];",                   0xFF85_0000, MINUS),
+    ("ld.global.b64 %d1, [%from]; st.global.f32 [%to], %d1; ld.global.b64 %d0, [%to];", DOUBLE, FLOAT),
+    ("ld.global.b64 %e1, [%from]; st.global.b8 [%to], %e1; ld.global.b64 %d0, [%to];",  DOUBLE | 0x77, 0x77),
+    ("ld.global.b64 %d1, [%from]; cvt.s8.s32 %d0, %d1;",        MINUS,  MINUS),
+    ("ld.global.b64 %d1, [%from]; cvt.u8.s32 %d0, %d1;",        MINUS,  0x85),
+    ("ld.global.b64 %d1, [%from]; cvt.s64.s8 %d0, %d1;",        0x1285, MINUS),
+    ("ld.global.b64 %d1, [%from]; cvt.f64.f32 %d0, %d1;",       DOUBLE, 0x3FF80000_00000000),
+    ("ld.global.b64 %d1, [%from]; cvt.rn.f32.f64 %d0, %d1;",    0x3FF80000_00000000, FLOAT),
+    ("ld.global.b64 %d1, [%from]; cvt.rn.f16.f32 %d0, %d1;",    DOUBLE, 0x3E00),
+    ("ld.global.b64 %d1, [%from]; cvt.f32.f16 %d0, %d1;",       0xABCD_3E00, FLOAT),
+    ("ld.global.b64 %d1, [%from]; cvt.rzi.s16.f32 %d0, %d1;",   0xC2F60000, MINUS),
+]  # fmt: skip
+
+
+def widened():
+    body = "\n".join(
+        f"    {text.replace('[%from]', f'[%from + {8 * i}]').replace('[%to]', f'[%to + {8 * i}]')}\n"
+        f"    st.global.b64 [%to + {8 * i}], %d0;"
+        for i, (text, _, _) in enumerate(WIDER)
+    )
+    return f"""{HEADER}.visible .entry widened(.param .u64 sources, .param .u64 results)
+{{{REGISTERS}
+    ld.param.u64 %from, [sources];
+    ld.param.u64 %to, [results];
+{body}
+    ret;
+}}
+"""
+
+
+@pytest.mark.parametrize("execute", [emulator.run, interpret], ids=["emulator", "oracle"])
+def test_a_wider_register_is_extended_and_of_a_wider_source_the_low_bits_count(execute):
+    sources = np.array([given for _, given, _ in WIDER], np.uint64)
+    results = np.zeros_like(sources)
+    execute(widened(), "widened", grid=(1, 1, 1), block=(1, 1, 1), args=[sources, results])
+    assert [hex(each) for each in results.tolist()] == [hex(expected) for _, _, expected in WIDER]
+
+
+def test_ptxas_takes_the_wider_registers():
+    assemble(widened(), "sm_80")
+
+
+REFUSED = [
+    ("add.f32 %r0, %f0, %f1",                "'%r0' is .u32, but 'add.f32' takes .f32 here."),
+    ("add.u32 %f0, %r0, %r1",                "'%f0' is .f32, but 'add.u32' takes .u32 here."),
+    ("add.u32 %d0, %r0, %r1",                "'%d0' is .b64, but 'add.u32' takes .u32 here."),
+    ("add.f32 %f0, %f1, 1",                  "'add.f32' takes .f32 here, not a whole number."),
+    ("add.u32 %r0, %r1, 1.0",                "'add.u32' takes .u32 here, not a floating-point number."),
+    ("ld.global.f32 %e0, [%from]",           "'%e0' is .f64, but 'ld.global.f32' takes .f32 or wider here."),
+    ("ld.global.u32 %f0, [%from]",           "'%f0' is .f32, but 'ld.global.u32' takes .u32 or wider here."),
+    ("ld.global.u32 _, [%from]",             "'ld.global.u32' needs a register for its result, not '_'."),
+    ("cvt.rn.f16.f32 %f0, %f1",              "'%f0' is .f32, but 'cvt.rn.f16.f32' takes .f16 or .b16 here."),
+    ("mov.u64 %d0, %tid.x",                  "'%tid.x' has 32 bits, but 'mov.u64' takes .u64 here."),
+    ("add.u32 %r0, %tid.x, 1",               "'add.u32' cannot read '%tid.x'; mov it into a register."),
+    ("mov.b64 %d0, {%h0, %h1, %r0}",         "the registers of a vector must have one size."),
+    ("mov.b64 %d0, {%h0, %h1}",              "'%h0' is .b16, but 'mov.b64' takes .b32 here."),
+    ("ld.global.v2.u32 {%r0}, [%from]",      "'ld.global.v2.u32' takes a vector of 2, not of 1."),
+    ("selp.u32 %r0, 1, 0, %r1",              "'%r1' is .u32, but 'selp.u32' takes a predicate here."),
+    ("add.u32 %r0, !%r1, 1",                 "'!' needs a predicate."),
+    ("st.global.u32 [%from], shared_word",   "'st.global.u32' takes a register here; move the address of"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "message"), REFUSED, ids=[line for line, _ in REFUSED])
+def test_an_operand_of_another_type_is_refused_with_what_is_wanted(line, message):
+    text = f"""{HEADER}.visible .entry refused()
+{{{REGISTERS.replace(".b32", ".u32")}
+    .shared .u32 shared_word;
+    {line};
+    ret;
+}}
+"""
+    with pytest.raises(PtxSyntaxError) as caught:
+        emulator.run(text, grid=1, block=1, args=[])
+    assert message in str(caught.value)
+    assert "line 14: " in str(caught.value)
+
+
+DISCARDED = [
+    ("atom.global.add.u32 _, [%b64_0], 1;",                        True),
+    ("setp.eq.u32 _|%pred_0, %u32_0, 1;",                          True),
+    ("setp.eq.u32 %pred_0|_, %u32_0, 1;",                          True),
+    ("shfl.sync.idx.b32 %b32_0|_, %b32_1, 0, 31, -1;",             True),
+    ("shfl.sync.idx.b32 _|%pred_0, %b32_1, 0, 31, -1;",            False),
+    ("ld.global.v2.u32 {_, %u32_0}, [%b64_0];",                    True),
+    ("ld.global.v2.u32 {_, _}, [%b64_0];",                         False),
+    ("mov.b64 {_, %b32_0}, %b64_0;",                               True),
+    ("elect.sync _|%pred_0, -1;",                                  True),
+    ("mov.u32 _, %u32_0;",                                         False),
+    ("ld.global.u32 _, [%b64_0];",                                 False),
+    ("st.global.v2.u32 [%b64_0], {%u32_0, _};",                    False),
+]  # fmt: skip
+
+
+def test_a_result_is_discarded_where_ptxas_discards_it():
+    lines = [line for line, _ in DISCARDED]
+    taken = [good for _, good in DISCARDED]
+    assert [not each for each in complaints(lines, "sm_100a")] == taken
+    assert [not each for each in refusals(lines, "sm_100a")] == taken
