@@ -1,12 +1,14 @@
 """Forms that sm_80 lacks: wide and hinted accesses, sums of halves, matches; and the votes of the oldest PTX."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 from ptxbench import emulator
 from tests.emulator.test_ptxas import assemble
 
-NEW, OLD = ("8.8", "sm_100a"), ("6.3", "sm_75")
+NEW, OLD = ("9.1", "sm_100a"), ("6.3", "sm_75")
 MODULES = []
 
 
@@ -41,6 +43,9 @@ LOADS = [
     "ld.global.L2::evict_last.v4.b64", "ld.global.nc.L2::evict_normal.L2::cache_hint.v4.b64", "ld.global.nc.v8.s32",
     "ld.relaxed.gpu.global.L2::evict_last.v8.b32", "ld.acquire.gpu.v4.u64", "ld.global.b128", "ld.b128",
     "ld.relaxed.gpu.global.b128", "ld.global.nc.b128", "ld.global.v4.b8", "ld.global.v2.u16", "ld.global.v4.s16",
+    "ld.global.v8.b8", "ld.v8.s8", "ld.global.nc.v8.u8", "ld.relaxed.gpu.global.v8.u8",
+    "ld.global.cg.L2::evict_last.v8.b32", "ld.volatile.global.L2::evict_first.v4.b64",
+    "ld.v8.global.cs.nc.b32.L2::evict_normal",
 ]  # fmt: skip
 STORES = [
     "st.weak.global.b32", "st.global.wb.b32", "st.global.cg.f32", "st.cs.b32", "st.wt.b32",
@@ -53,6 +58,7 @@ STORES = [
     "st.global.L1::evict_last.L2::evict_last.v8.b32", "st.L2::evict_first.v4.b64", "st.release.gpu.global.v8.b32",
     "st.global.L2::evict_normal.L2::cache_hint.v4.b64", "st.global.b128", "st.b128", "st.release.gpu.global.b128",
     "st.global.v4.b8", "st.global.v2.u16", "st.volatile.v4.b64",
+    "st.global.v8.b8", "st.v8.u8", "st.global.wt.L2::evict_last.v8.b32", "st.volatile.L2::evict_first.v4.b64",
 ]  # fmt: skip
 
 
@@ -60,7 +66,7 @@ def width(opcode):
     """Registers and bits of each."""
     parts = opcode.split()[0].split(".")
     count = next((int(part[1:]) for part in parts if part[0] == "v" and part[1:].isdigit()), 1)
-    return count, int(parts[-1][1:])
+    return count, next(int(part[1:]) for part in reversed(parts) if part[0] in "busf" and part[1:].isdigit())
 
 
 def registers(opcode, prefix):
@@ -560,3 +566,61 @@ def test_shuffles_and_votes_of_old_take_the_lanes_that_are_there():
     emulator.run(ANCIENT, grid=1, block=32, args=[z])
     for lane in range(24):
         assert z[lane].tolist() == [lane ^ 1, max(lane - 2, 0) if lane >= 2 else lane, 0xAAAAAA, 1]
+
+
+NARROW = ("e4m3x2", "e5m2x2", "e2m3x2", "e3m2x2", "e2m1x2")
+
+
+def narrowed():
+    """A kernel that makes each narrow format of pairs of halves, straight and by way of f32."""
+    body = []
+    for kind, finite in itertools.product(NARROW, ("satfinite", "satfinite.relu")):
+        result = "%c" if kind == "e2m1x2" else "%h"
+        for source, upper, lower in (("f16x2", "%f0", "%f1"), ("bf16x2", "%g0", "%g1")):
+            for sources in ("%pair", f"{upper}, {lower}"):
+                origin = source if sources == "%pair" else "f32"
+                body.append(f"cvt.rn.{finite}.{kind}.{origin} {result}, {sources};")
+                body.append(f"st.global.{'b8' if result == '%c' else 'b16'} [%z], {result};")
+                body.append("add.u64 %z, %z, 2;")
+    for name, to in (("f16", "bf16"), ("bf16", "f16")):
+        for rounding in ("", ".rn"):
+            body.append(f"cvt{rounding}.{to}.{name} %h, %low;")
+            body.append("st.global.b16 [%z], %h;")
+            body.append("add.u64 %z, %z, 2;")
+    text = "\n    ".join(body)
+    return len(body) // 3, module(f"""
+.visible .entry narrowed(.param .u64 x, .param .u64 z)
+{{
+    .reg .u64 %x, %z;
+    .reg .b32 %thread, %pair;
+    .reg .b16 %h, %low, %high;
+    .reg .b8 %c;
+    .reg .f32 %f<2>, %g<2>;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %z, [z];
+    mad.wide.u32 %x, %thread, 4, %x;
+    mad.wide.u32 %z, %thread, {2 * len(body) // 3}, %z;
+    ld.global.b32 %pair, [%x];
+    mov.b32 {{%low, %high}}, %pair;
+    cvt.f32.f16 %f0, %high;
+    cvt.f32.f16 %f1, %low;
+    cvt.f32.bf16 %g0, %high;
+    cvt.f32.bf16 %g1, %low;
+    {text}
+    ret;
+}}
+""")
+
+
+COLUMNS, NARROWED = narrowed()
+
+
+def test_narrow_floats_of_halves_are_those_of_the_same_numbers_as_f32():
+    x = np.random.default_rng(2).permutation(1 << 16).astype(np.uint16).reshape(-1, 2)[:1024]
+    x[:8] = [[0, 0x8000], [0x7C00, 0xFC00], [0x7E00, 0x7FC0], [0xFFFF, 1], [0x7F80, 0xFF80], [0x3C00, 0x3F80],
+             [0x5F00, 0x43E0], [0x8001, 0x0400]]  # fmt: skip
+    z = np.zeros((1024, COLUMNS), np.uint16)
+    emulator.run(NARROWED, grid=1, block=1024, args=[x, z])
+    assert (z[:, ::2] == z[:, 1::2]).all()
+    assert len(np.unique(z)) > 1000

@@ -201,14 +201,14 @@ def cvt_f64_to_bf16(e, a, rnd):
     return e.outline(to_half, a, form=BF16, rnd=rnd, sat=False)
 
 
-@instruction("cvt.rnd.bf16.f16 d:bf16, a:f16", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt{.rnd}.bf16.f16 d:bf16, a:f16", rnd=ROUNDINGS, section=SECTION)
 def cvt_f16_to_bf16(e, a, rnd):
-    return e.outline(to_half, half_to_f32(e, a, F16), form=BF16, rnd=rnd, sat=False)
+    return e.outline(to_half, half_to_f32(e, a, F16), form=BF16, rnd=rnd or "rn", sat=False)
 
 
-@instruction("cvt.rnd.f16.bf16 d:f16, a:bf16", rnd=ROUNDINGS, section=SECTION)
+@instruction("cvt{.rnd}.f16.bf16 d:f16, a:bf16", rnd=ROUNDINGS, section=SECTION)
 def cvt_bf16_to_f16(e, a, rnd):
-    return e.outline(to_half, half_to_f32(e, a, BF16), form=F16, rnd=rnd, sat=False)
+    return e.outline(to_half, half_to_f32(e, a, BF16), form=F16, rnd=rnd or "rn", sat=False)
 
 
 @instruction("cvt{.rnd}{.sat}.f16.f16 d:f16, a:f16", rnd=WHOLE, section=SECTION)
@@ -284,12 +284,15 @@ for pair in NARROW:
         return e.outline(unpacked, a, form=NARROW[type.name], relu=relu)
 
 
-@instruction("cvt.rn.finite.type.f16x2 d, a:f16x2", type=("e4m3x2", "e5m2x2"), section=SECTION,
-             finite=("satfinite", "relu.satfinite"))  # fmt: skip
-def cvt_f16x2_to_narrow(e, a, type, finite):
-    halves = (e.and_(e.shr(e.unsigned(a), e.constant(shift, U32)), e.constant(0xFFFF, U32)) for shift in (16, 0))
-    upper, lower = (half_to_f32(e, e.convert(each, U16), F16) for each in halves)
-    return e.convert(e.outline(packed, upper, lower, form=NARROW[type.name], rnd="rn", finite=finite), U16)
+for source, form in (("f16x2", F16), ("bf16x2", BF16)):
+
+    @instruction(f"cvt.rn.finite.type.{source} d, a:{source}", type=NARROW, section=SECTION,
+                 finite=("satfinite", "relu.satfinite"))  # fmt: skip
+    def cvt_halves_to_narrow(e, a, type, finite, form=form):
+        halves = (e.convert(e.shr(e.unsigned(a), e.constant(shift, U32)), U16) for shift in (16, 0))
+        upper, lower = (half_to_f32(e, each, form) for each in halves)
+        pattern = e.outline(packed, upper, lower, form=NARROW[type.name], rnd="rn", finite=finite)
+        return e.convert(pattern, TYPES["b8" if type.name == "e2m1x2" else "b16"])
 
 
 def packed(e, a, b, form, rnd, finite):

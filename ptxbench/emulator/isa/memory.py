@@ -16,8 +16,10 @@ SCALARS = (*(f"{kind}{bits}" for bits in (32, 8, 16, 64) for kind in "bus"), "f3
 PAIRS = tuple(name for name in SCALARS if name != "b128")
 FOURS = tuple(name for name in PAIRS if not name.endswith("64"))
 WIDE_FOURS = tuple(name for name in PAIRS if name.endswith("64"))
+EIGHTS = ("b8", "u8", "s8")  # ptxas reads .v8 of 16 bits too, and crashes on it
 SCALAR = (("", SCALARS),)
-WIDTHS = (*SCALAR, (".v2", PAIRS), (".v4", FOURS))
+LDU_WIDTHS = (*SCALAR, (".v2", PAIRS), (".v4", FOURS))
+WIDTHS = (*LDU_WIDTHS, (".v8", EIGHTS))
 LONGEST = ((".v8", ("b32", "u32", "s32", "f32")), (".v4", WIDE_FOURS))
 """32 bytes a lane, in global memory only; these may say how long L2 keeps the bytes."""
 GLOBAL_WIDTHS = (*WIDTHS, *LONGEST)
@@ -68,13 +70,13 @@ def lines(head, tail, operands, section, widths, *, hinted=False, **sets):
 @lines("ld{.weak}.space{.cache}", "", "d, [a]", LD, WIDTHS, space=OTHER_SPACES, cache=LOAD_CACHE)
 @lines("ld{.weak}{.space}{.cache}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, hinted=True, space=("global",),
        cache=(*LOAD_CACHE, *L1), prefetch=PREFETCH)  # fmt: skip
-@lines("ld{.weak}{.space}{.l1}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True, space=("global",), l1=L1,
-       l2=L2, prefetch=PREFETCH)  # fmt: skip
+@lines("ld{.weak}{.space}{.cache}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, hinted=True, space=("global",),
+       cache=(*LOAD_CACHE, *L1), l2=L2, prefetch=PREFETCH)  # fmt: skip
 @lines("ld.global{.cache}.nc", "{.prefetch}", "d, [a]", LD_NC, GLOBAL_WIDTHS, hinted=True,
        cache=("ca", "cg", "cs", *L1), prefetch=PREFETCH)  # fmt: skip
-@lines("ld.global{.l1}.nc.l2", "{.prefetch}", "d, [a]", LD_NC, LONGEST, hinted=True, l1=L1, l2=L2,
-       prefetch=PREFETCH)  # fmt: skip
-@lines("ldu{.space}", "", "d, [a]", LDU, WIDTHS, space=("global",))
+@lines("ld.global{.cache}.nc.l2", "{.prefetch}", "d, [a]", LD_NC, LONGEST, hinted=True,
+       cache=("ca", "cg", "cs", *L1), l2=L2, prefetch=PREFETCH)  # fmt: skip
+@lines("ldu{.space}", "", "d, [a]", LDU, LDU_WIDTHS, space=("global",))
 def ld(machine, a, type, space="global", vec=None):
     """Without a space, it is that of the window which the address lies in; a cluster is its one CTA."""
     return machine.load(place(space), a, type, registers(vec))
@@ -82,6 +84,7 @@ def ld(machine, a, type, space="global", vec=None):
 
 @lines("ld.volatile.space", "", "d, [a]", LD, WIDTHS, space=(*SHARED, "local"))
 @lines("ld.volatile{.space}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, space=("global",), prefetch=PREFETCH)
+@lines("ld.volatile{.space}.l2", "{.prefetch}", "d, [a]", LD, LONGEST, space=("global",), l2=L2, prefetch=PREFETCH)
 @lines("ld.order.scope.space", "", "d, [a]", LD, WIDTHS, order=("relaxed", "acquire"), scope=SCOPES, space=SHARED)
 @lines("ld.order.scope{.space}{.l1}", "{.prefetch}", "d, [a]", LD, GLOBAL_WIDTHS, hinted=True,
        order=("relaxed", "acquire"), scope=SCOPES, space=("global",), l1=L1, prefetch=PREFETCH)  # fmt: skip
@@ -98,9 +101,11 @@ def ld_waiting(machine, a, type, space, vec=None):
 @lines("st{.weak}.space{.cache}", "", "[a], b", ST, WIDTHS, space=STORED_SPACES, cache=STORE_CACHE)
 @lines("st{.weak}{.space}{.cache}", "", "[a], b", ST, GLOBAL_WIDTHS, hinted=True, space=("global",),
        cache=(*STORE_CACHE, *L1))  # fmt: skip
-@lines("st{.weak}{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",), l1=L1, l2=L2)
+@lines("st{.weak}{.space}{.cache}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",),
+       cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
 @lines("st.volatile.space", "", "[a], b", ST, WIDTHS, space=(*SHARED, "local"))
 @lines("st.volatile{.space}", "", "[a], b", ST, GLOBAL_WIDTHS, space=("global",))
+@lines("st.volatile{.space}.l2", "", "[a], b", ST, LONGEST, space=("global",), l2=L2)
 @lines("st.order.scope.space", "", "[a], b", ST, WIDTHS, order=("relaxed", "release"), scope=SCOPES, space=SHARED)
 @lines("st.order.scope{.space}{.l1}", "", "[a], b", ST, GLOBAL_WIDTHS, hinted=True, order=("relaxed", "release"),
        scope=SCOPES, space=("global",), l1=L1)  # fmt: skip
@@ -132,7 +137,9 @@ def cache_only(syntax, anchor, **sets):
 
 
 @cache_only("prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global", "local"), level=("L1", "L2"))
-@cache_only("prefetch.global.level [a]", "prefetch-prefetchu", level=("L2::evict_last", "L2::evict_normal"))
+@cache_only(
+    "prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global",), level=("L2::evict_last", "L2::evict_normal")
+)
 @cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))
 @cache_only("prefetchu.L1 [a]", "prefetch-prefetchu")
 @cache_only("applypriority{.space}.L2::evict_normal [a], size:u32", "applypriority", space=("global",))
