@@ -104,7 +104,7 @@ def find(name: str, known: Sequence[str], bound: Sequence[Bound]) -> str | None:
     A parameter's index may stand for its name, as `0` or `0.x`.
     """
     first, dot, rest = name.partition(".")
-    if first.isdigit() and len(first) < MOST_DIGITS and int(first) < len(bound):
+    if first.isdecimal() and len(first) < MOST_DIGITS and int(first) < len(bound):
         name = f"{bound[int(first)].name}{dot}{rest}"
     if name in known:
         return name

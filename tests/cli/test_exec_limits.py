@@ -51,6 +51,8 @@ ODD = [
     (("--arg", "{" * 3000, "--arg", "u32=7"),               2, "expected '}' at the end of the structure"),
     (("--arg", "{" * 90 + "}" * 90, "--arg", "u32=7"),      2, "structures may be nested 16 deep"),
     (("--save", f"{LONG}=x.npy", *GOOD),                    2, "--save: there is no array"),
+    (("--save", "²=x.npy", *GOOD),                          2, "--save: there is no array"),
+    (("--arg", "u32[1]=0", "--arg", "&²"),                  2, "parameter 'n' is .u32, passed by value"),
 ]  # fmt: skip
 
 
