@@ -42,6 +42,8 @@ OWN = -1
 """The part of a thread's memory that is its context; the others go by the slot of the context that points there."""
 LINE = 128
 """Bytes of a cache line, and of the next one, which processors fetch with it."""
+MUCH = 1 << 20
+"""Bytes from which a thread's memory is mapped by itself."""
 CHUNKS = 32
 """Runs of CTAs a host thread, so that one whose CTAs take longer leaves some to the others. Neighbouring CTAs mostly
 touch neighbouring bytes, so that few lines of memory go from one core to another."""
@@ -242,7 +244,8 @@ class Parts:
         for name, size in sizes.items():
             self.offsets[name] = end
             end += -(-size // LINE) * LINE
-        raw = np.zeros(end + LINE, np.uint8)
+        # NumPy clears little memory quickest, and asks for much of it in pages of 2 MB, of which we touch a corner.
+        raw = np.zeros(end + LINE, np.uint8) if end < MUCH else sharing.zeroed(end + LINE)
         start = -raw.ctypes.data % LINE
         self.memory = raw[start:]
         first = raw.ctypes.data + start
