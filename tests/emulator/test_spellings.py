@@ -108,6 +108,82 @@ def test_an_operand_is_taken_where_ptxas_takes_it():
     assert not found, "\n".join(found)
 
 
+MUTANTS = 4
+MORE = (
+    "f16", "bf16", "f16x2", "bf16x2", "f32x2", "b8", "b16", "b32", "b64", "b128", "u8", "u16", "u32", "u64", "s8",
+    "s16", "s32", "s64", "f32", "f64", "tf32", "u16x2", "s16x2", "ftz", "sat", "rn", "rz", "rm", "rp", "rna", "rni",
+    "relu", "satfinite", "NaN", "xorsign", "abs", "approx", "full", "v2", "v4", "v8", "volatile", "weak", "relaxed",
+    "acquire", "release", "cta", "gpu", "sys", "cluster", "nc", "noftz", "sync", "aligned", "uni", "global",
+    "shared", "local", "const", "param", "L1::evict_last", "L2::128B",
+)  # fmt: skip
+"""Modifiers to put where they do not belong, besides those of the same instruction."""
+
+LENIENT = {
+    "a modifier twice": lambda words: len(set(words)) < len(words),
+    "tests of numbers, and .pred, where they mean nothing": lambda words: bool(
+        {"pred", "finite", "infinite", "number", "notanumber", "normal", "subnormal"} & set(words)
+    ),
+    "testp without a test": lambda words: words[0] == "testp",
+    "further types, vectors and fragments of movmatrix and wmma": lambda words: words[0] in ("movmatrix", "wmma"),
+    "fences of further combinations, which would not order more": lambda words: words[0] == "fence",
+    ".v8 of 16 bits, on which ptxas crashes": lambda words: "v8" in words and words[0] in ("ld", "st"),
+    "parts of a bulk copy's name as modifiers": lambda words: words[:3] == ["cp", "async", "bulk"],
+    "addc.sat, subc.sat": lambda words: words[0] in ("addc", "subc"),
+    "rcp.ftz.f64 with a rounding": lambda words: words[0] == "rcp" and "f64" in words,
+    "fma with .relu or .oob and other modifiers": lambda words: (
+        words[0] == "fma" and bool({"relu", "oob"} & set(words))
+    ),
+    "atom.exch with a third source": lambda words: words[0] == "atom" and "exch" in words,
+}
+"""What ptxas takes and the emulator does not: reason -> whether it covers an opcode, given as words."""
+STRICTER = ("[parameter]", "::func", "mbarrier", "alloca")
+"""Parts of lines that ptxas refuses and the emulator takes: addresses of another space, results that must be `_`."""
+COUNTED = re.compile(r"mma|wmma|ldmatrix|stmatrix")
+"""The number of their registers is checked where they are translated."""
+
+
+def mutants(draw):
+    """Of each line of the table instructions with a modifier too many, too few, or another in its place."""
+    every = entries(draw)
+    words_of = {}
+    for line in itertools.chain(*TABLE.patterns.values()):
+        words_of.setdefault(line.parts[0].choices[0][0][0], set()).update(*(part.vocabulary for part in line.parts))
+    for entry in every:
+        text = ", ".join(re.sub(r"%[usf](\d+)_", r"%b\1_", each).replace("%b16x2", "%b32") for each in operands(entry))
+        name, *modifiers = entry.opcode.split(".")
+        own = sorted(words_of.get(name, {*modifiers}))
+        for _ in range(MUTANTS):
+            words = [name, *modifiers]
+            place = draw.randrange(1, len(words)) if modifiers else 1
+            change, other = draw.random(), draw.choice(draw.choice((own, MORE)))
+            if change < 0.25 and modifiers:
+                del words[place]
+            elif change < 0.65 and modifiers:
+                words[place] = other
+            else:
+                words.insert(place, other)
+            yield f"{'.'.join(words)} {text};".replace(" ;", ";")
+
+
+def lenient(line):
+    """Whether ptxas takes a line for a reason that is known."""
+    words = line.split()[0].rstrip(";").split(".")
+    return any(covers(words) for covers in LENIENT.values())
+
+
+def stricter(line):
+    """Whether ptxas refuses a line for a reason that is known."""
+    return any(part in line for part in STRICTER) or bool(COUNTED.match(line) and "vector size" in line)
+
+
+def test_a_mutated_opcode_is_taken_where_ptxas_takes_it():
+    lines = [
+        line for line in mutants(random.Random(SEED)) if not line.startswith(("ret", "exit", "bra", "trap", "call"))
+    ]
+    found = [line for line in differing(lines) if not (lenient(line) if "ptxas: takes it" in line else stricter(line))]
+    assert not found, "\n".join(found)
+
+
 KERNEL = """.version 8.0
 .target sm_80
 .address_size 64
