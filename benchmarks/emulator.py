@@ -79,15 +79,14 @@ class Case:
         return len(choose(parse(self.text), None).instructions)
 
 
-def least(repeats: int, *actions: Callable[[], object]) -> list[float]:
-    """The least time of each action in seconds; they take turns, so that what slows the machine slows them all."""
-    times: list[list[float]] = [[] for _ in actions]
+def least(repeats: int, action: Callable[[], object]) -> float:
+    """The least time of an action in seconds."""
+    times = []
     for _ in range(repeats):
-        for taken, action in zip(times, actions, strict=True):
-            started = time.perf_counter()
-            action()
-            taken.append(time.perf_counter() - started)
-    return [min(taken) for taken in times]
+        started = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - started)
+    return min(times)
 
 
 def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
@@ -102,13 +101,10 @@ def speed(cases: list[Case], repeats: int) -> tuple[Table, float]:
     simulated = simulator()
     for case in cases:
         count = case.run().counters["ptx_thread_instructions"]
-        one, copies, two = least(
-            repeats,
-            lambda case=case: case.run(threads=1),
-            lambda case=case: case.run(threads=1, grid=1),
-            lambda case=case: case.run(threads=2),
-        )
-        [sanitized] = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
+        one = least(repeats, lambda case=case: case.run(threads=1))
+        copies = least(repeats, lambda case=case: case.run(threads=1, grid=1))
+        two = least(repeats, lambda case=case: case.run(threads=2))
+        sanitized = least(repeats, lambda case=case: case.run(threads=1, sanitize=True))
         kernel = max(one - copies, 1e-9)
         if case.name == "triad":
             triad = count / one
@@ -143,7 +139,8 @@ def memory_scaling(repeats: int) -> float:
                 np.add(b[part], c[part], out=a[part])
 
     with ThreadPoolExecutor(2) as pool:
-        one, two = least(repeats, lambda: add(halves), lambda: list(pool.map(add, [[half] for half in halves])))
+        one = least(repeats, lambda: add(halves))
+        two = least(repeats, lambda: list(pool.map(add, [[half] for half in halves])))
     return one / two
 
 
@@ -153,7 +150,7 @@ def plain_numpy(case: Case, launch: float) -> str:
         times = [
             least(2, lambda chunk=chunk: interpret(
                 case.text, None, args=case.arguments, threads_at_once=chunk, fused=False, **case.options
-            ))[0]
+            ))
             for chunk in CHUNKS
         ]  # fmt: skip
     except (NotImplementedError, AttributeError):
@@ -181,9 +178,8 @@ def compilation(cases: list[Case]) -> Table:
             stop_process()
             emulator.run(NOTHING, grid=1, block=1, args=[])
             for case in cases:
-                [first] = least(1, lambda case=case: case.run(grid=1))
-                [later] = least(3, lambda case=case: case.run(grid=1))
-                times[case.name].append(first - later)
+                first = least(1, lambda case=case: case.run(grid=1))
+                times[case.name].append(first - least(3, lambda case=case: case.run(grid=1)))
         stop_process()
         del os.environ["PTXBENCH_CACHE"]
     for case in cases:
@@ -204,7 +200,7 @@ def main() -> None:
     table, triad = speed(cases, repeats)
     console.print(table)
     console.print(compilation(cases))
-    [started] = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
+    started = least(repeats, lambda: emulator.run(NOTHING, grid=1, block=1, args=[]))
     console.print(f"A launch of an empty kernel takes {1e3 * started:.2f} ms.")
     verdict = "above" if triad >= TARGET else "BELOW"
     console.print(

@@ -49,8 +49,7 @@ class Bound:
         if array.nbytes != self.param.size_bytes:
             raise UsageError(
                 f"'{quoted(self.argument.text)}' has {array.nbytes} bytes; '{self.name}' is a struct of "
-                f"{self.param.size_bytes}, passed by value. If it holds a pointer to an array, write its members, such "
-                f"as '{{f32[1024]=random, u32=1024}}'."
+                f"{self.param.size_bytes}, passed by value."
             )
         return np.void(array.tobytes())
 

@@ -26,7 +26,7 @@ def read_shape(given: str, text: str) -> tuple[int, ...]:
     parts = [part.strip().replace("_", "") for part in given.split(",")]
     if not all(re.fullmatch(r"0*[1-9][0-9]*", part) for part in parts):
         raise UsageError(
-            f"'{text}': '{quoted(given)}' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
+            f"'{text}': '{quoted(given)}' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."
         )
     if len(parts) > MOST_DIMENSIONS:
         raise UsageError(f"'{text}' has {len(parts)} dimensions; an array may have {MOST_DIMENSIONS}.")
@@ -50,7 +50,7 @@ def check_fill(given: str, type: ElementType, text: str) -> None:
     elif re.match(r"[-+.\d]|inf|nan", given):
         number(given, type, text)
     else:
-        raise UsageError(f"'{text}': '{quoted(given)}' cannot fill an array. Write {FILLS}.")
+        raise UsageError(f"'{text}': '{quoted(given)}' fills no array. Write {FILLS}.")
 
 
 def limits(match: re.Match[str], type: ElementType, text: str) -> tuple[int | float, int | float]:
@@ -94,7 +94,7 @@ def load(path: Path, text: str) -> NDArray[Any]:
     except OSError as error:
         raise UsageError(f"'{text}': cannot read {path}: {error.strerror or error}.") from None
     except (ValueError, EOFError) as error:
-        raise UsageError(f"'{text}': {path} is not an array that NumPy saved: {str(error).rstrip('.')}.") from None
+        raise UsageError(f"'{text}': {path} is no array that NumPy saved: {str(error).rstrip('.')}.") from None
     except MemoryError:
         raise UsageError(f"'{text}': this machine has no memory for {path}.") from None
     if not isinstance(loaded, np.ndarray):

@@ -158,10 +158,10 @@ def parse(text: str, depth: int = 0) -> Parsed:
         return Argument(text, name, None, None, rest)
     type_and_shape, equals, value = rest.partition("=")
     if not equals:
-        raise UsageError(f"'{label}' is not an argument. Write it as {NOTATION}.{hint(rest)}")
+        raise UsageError(f"'{label}' is no argument. Write it as {NOTATION}.{hint(rest)}")
     match = re.fullmatch(r"(\w*)(?:\[(.*)\])?", type_and_shape)
     if match is None:
-        raise UsageError(f"'{label}': '{quoted(type_and_shape)}' is not a type. Write u32, or for an array f32[1024].")
+        raise UsageError(f"'{label}': '{quoted(type_and_shape)}' is no type. Write u32, or for an array f32[1024].")
     element = element_type(match[1], label)
     if match[2] is None:
         number(value, element, label)

@@ -75,7 +75,8 @@ def read_attributes(cursor: Cursor) -> Attributes:
 
 
 def declared_name(cursor: Cursor) -> str:
-    if "." in cursor.next or ":" in cursor.next:
+    word = cursor.next
+    if "." in word or ":" in word or word in ("_", "WARP_SZ"):
         raise cursor.error("a name")
     return cursor.name("a name")
 
@@ -223,7 +224,7 @@ def element_bits(value: Immediate, kind: Type, line: int) -> int:
     whole = isinstance(value.value, int) and not value.bits
     if kind.name in ("f16", "f16x2"):
         raise syntax_error(line, f"a variable of .{kind} cannot have an initial value; declare it as .b{kind.bits}.")
-    if whole == kind.floating or (not whole and kind.kind in "us"):
+    if kind.floating if whole else kind.kind in "us":
         expected = "a float" if kind.floating else "a whole number"
         raise syntax_error(line, f"expected {expected} for an element of .{kind}.")
     bits = int(value.value) if whole else float_bits(value, 32 if kind.bits == 32 else 64)

@@ -11,6 +11,7 @@ from ptxbench.emulator.syntax import (
     Address,
     Dual,
     Element,
+    Function,
     Group,
     Immediate,
     Negated,
@@ -43,18 +44,28 @@ ONE_ELEMENT = re.compile(r"(?:ld|ldu|st)(?!.*\.v\d)(?:\.|\Z)|mov\.b")
 class Operands:
     """Reads the operands of one function's instructions."""
 
-    def __init__(self, cursor: Cursor, scopes: Scopes, variables: Mapping[str, Variable]) -> None:
+    def __init__(
+        self,
+        cursor: Cursor,
+        scopes: Scopes,
+        variables: Mapping[str, Variable],
+        functions: Mapping[str, Function],
+    ) -> None:
         """`variables`: those of the module and of the function, by their unique names."""
         self.cursor = cursor
         self.scopes = scopes
         self.variables = variables
+        self.functions = functions
+        self.calls = False
+        """Whether the instruction at hand is a call, which may name a function that is not declared."""
 
     def of(self, opcode: str) -> tuple[Operand, ...]:
         """The operands up to the `;` that ends the instruction."""
         cursor = self.cursor
         if cursor.accept(";"):
             return ()
-        read = self.call_operand if opcode.startswith("call") else self.operand
+        self.calls = opcode.startswith("call")
+        read = self.call_operand if self.calls else self.operand
         operands = cursor.separated(read)
         if not cursor.accept(";"):
             raise cursor.error("';'")
@@ -190,6 +201,8 @@ class Operands:
             return Selected(register, selector)
         if name.startswith("%") or selector:
             raise syntax_error(self.cursor.last_line, f"'{name}' is not declared; add it to a .reg line.")
+        if not (name in self.functions or self.calls):
+            raise syntax_error(self.cursor.last_line, f"'{name}' is not defined.")
         return Symbol(name)
 
     def guard(self) -> tuple[Register, bool]:

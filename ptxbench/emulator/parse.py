@@ -49,8 +49,8 @@ NUMBERED_DIRECTIVES = (
     ".abi_preserve_control",
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
-MOST_INSTRUCTIONS = 200_000
-"""Of one function; LLVM takes minutes for so many."""
+MOST_INSTRUCTIONS = 100_000
+"""Of one function. LLVM takes about half a millisecond for each, so that this many take a minute."""
 
 
 def parse(text: str) -> Module:
@@ -82,10 +82,10 @@ def read_parameters(cursor: Cursor, *, unnamed: bool = False) -> tuple[Variable,
             raise cursor.error("'.param' or '.reg'")
         space = cursor.take()[1:]
         attributes = read_attributes(cursor)
-        name = declared_name(cursor)
+        name = cursor.take() if unnamed and cursor.next == "_" else declared_name(cursor)
         if attributes.type is PRED and space == "param":
             raise syntax_error(line, f"'{name}' is .pred, which only a register can be.")
-        if name in {param.name for param in params} and not (unnamed and name == "_"):
+        if name in {param.name for param in params} and name != "_":
             raise syntax_error(line, f"duplicate parameter '{name}'.")
         length: int | None = 1
         dimensions = read_dimensions(cursor)
@@ -111,7 +111,7 @@ class Parser:
     """Declared here, defined elsewhere."""
     functions: dict[str, Function] = field(default_factory=dict)
     scope: Scope = field(default_factory=Scope)
-    """The module's variables whose unique name is another."""
+    """The module's variables."""
     locals: set[str] = field(default_factory=set)
     """Unique names of variables and labels of functions."""
 
@@ -162,17 +162,17 @@ class Parser:
         name = variable.name
         if extern:
             self.externs[name] = variable
+            self.scope.names.setdefault(name, Symbol(name))
             if variable.space == "shared":
                 self.variables.setdefault(name, variable)
             return
-        if name in self.variables or name in self.functions:
+        if name in self.functions or (name in self.scope.names and name not in self.externs):
             raise syntax_error(variable.line, f"duplicate variable '{name}'.")
         if variable.count is None:
             raise syntax_error(variable.line, f"'{name}' needs a length; only an .extern array can be without one.")
-        if name in self.locals:
-            unique = f"{name}@{len(self.locals)}"
-            self.scope.names[name] = Symbol(unique)
-            variable = replace(variable, name=unique)
+        if name in self.locals or (name in self.variables and name not in self.externs):  # one of a function
+            variable = replace(variable, name=f"{name}@{len(self.locals)}")
+        self.scope.names[name] = Symbol(variable.name)
         self.variables[variable.name] = variable
 
     def alias(self) -> None:
@@ -250,7 +250,7 @@ class Parser:
             raise syntax_error(line, f"the parameters of an entry are .param, but '{name}' has one that is .reg.")
         function = Function(name, entry, line, params, returns, directives=self.function_directives())
         known = self.functions.get(name)
-        if name in self.variables or (known is not None and known.defined and cursor.next == "{"):
+        if name in self.scope.names or (known is not None and known.defined and cursor.next == "{"):
             raise syntax_error(line, f"duplicate function '{name}'.")
         if cursor.accept(";"):
             function.defined = False
@@ -298,7 +298,7 @@ class Body:
             self.scopes.declare(param.name, operand, param.line, "parameter")
         params = {param.name: param for param in (*function.params, *function.returns)}
         known = ChainMap(function.variables, params, parser.variables, parser.externs)
-        self.operands = Operands(self.cursor, self.scopes, known)
+        self.operands = Operands(self.cursor, self.scopes, known, parser.functions)
         self.branches: list[tuple[int, Scope]] = []
         """Index of each branch, and the scope that it stands in."""
         self.tables: list[tuple[str, Scope, int]] = []
@@ -323,6 +323,8 @@ class Body:
                 raise cursor.error("'}'")
             else:
                 self.statement(word)
+        if not self.function.instructions:  # the end of a body returns
+            self.function.instructions.append(Instruction(cursor.last_line, "ret"))
         self.resolve_labels()
 
     def statement(self, word: str) -> None:

@@ -138,7 +138,7 @@ class Registers:
         """The routines' frames; adds the stack to the memory and the registers, where there are routines or alloca."""
         stacked = allocates(self.function)
         frames = lay_out_frames(self.program, self.saved_registers(), bounded=not stacked)
-        if self.program.routines or stacked:
+        if self.program.sites or stacked:
             base = self.cleared_bytes = -(-self.local_bytes // frames.align) * frames.align
             self.local_bytes = base + frames.stack_bytes
             layout = StackLayout(base, frames.stack_bytes, frames.align, self.register_bytes)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from ptxbench.emulator.declarations import Attributes
-from ptxbench.emulator.syntax import Operand, Register, Symbol, Vector
+from ptxbench.emulator.syntax import Operand, Register, Vector
 from ptxbench.emulator.tokens import syntax_error
 from ptxbench.emulator.types import Type
 
@@ -158,8 +158,3 @@ class Scopes:
         if isinstance(vector, Vector) and COMPONENTS[selector] < len(vector.parts):
             return vector.parts[COMPONENTS[selector]]
         return None
-
-    def symbol(self, name: str) -> Symbol:
-        """A variable that a scope has, or one of the module, or a function."""
-        operand = self.find(name)
-        return operand if isinstance(operand, Symbol) else Symbol(name)

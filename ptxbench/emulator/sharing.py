@@ -17,8 +17,6 @@ from ptxbench.emulator.runtime import context, records
 
 PAGES_AT_ONCE = 1024
 """Pages of records that are compared at once: 1 MB of owners, and 4 MB of uses at the most."""
-KEPT = 64 << 20
-"""Bytes of owners up to which records are kept for smaller launches: enough for 1 GB in words."""
 MIXED = tuple(
     records.USE_BITS[use] | records.USE_BITS[other] for use, others in records.CLASHES.items() for other in others
     if use != other
@@ -39,7 +37,7 @@ class Records:
         lines = (arena_bytes >> shift) // records.LINE + 1
         pages = lines // records.PAGE + 1
         lines = pages * records.PAGE
-        if not lines * records.OWNER_BYTES <= self.all_owners.size <= max(lines * records.OWNER_BYTES, KEPT):
+        if lines * records.OWNER_BYTES > self.all_owners.size:
             self.all_owners = zeroed(lines * records.OWNER_BYTES)
             self.all_uses = zeroed(lines * records.USES_BYTES)
         self.owners = self.all_owners[: lines * records.OWNER_BYTES].view(np.uint64)

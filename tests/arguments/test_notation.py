@@ -100,37 +100,35 @@ def test_a_file_gives_its_array_as_it_is(tmp_path, monkeypatch):
 
 # text, the whole sentence after the quoted argument
 SLIPS = [
-    ("1024",            "is not an argument. Write it as [NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', "
-                        "[NAME:]FILE.npy or [NAME:]null. A number needs its type: u32=1024."),
+    ("1024",            "is no argument. Write it as [NAME:]TYPE=NUMBER, '[NAME:]TYPE[SHAPE]=FILL', [NAME:]FILE.npy or "
+                        "[NAME:]null. A number needs its type: u32=1024."),
     ("2.5",             "A number needs its type: f32=2.5."),
     ("f32[8]",          "An array needs its values: 'f32[8]=random'."),
-    ("",                "is not an argument. Write it as"),
+    ("",                "is no argument. Write it as"),
     ("=3",              "has no type before '='. Write u32, f32 and so on."),
-    ("i32=3",           ": there is not a type 'i32'. Did you mean"),
-    ("double=3",        ": there is not a type 'double'. Types are b8, b16,"),
-    ("f 32=3",          ": 'f 32' is not a type. Write u32, or for an array f32[1024]."),
-    ("f32[8=3",         ": 'f32[8' is not a type. Write u32, or for an array f32[1024]."),
-    ("u32=2.5",         ": '2.5' is not a whole number."),
-    ("u32=",            ": '' is not a whole number."),
-    ("f32=x",           ": 'x' is not a number."),
-    ("f32=0f3f",        ": '0f3f' is not a number."),
-    ("f32=random",      ": 'random' is not a number. An array needs its shape: 'f32[1024]=random'."),
+    ("i32=3",           ": there is no type 'i32'. Did you mean"),
+    ("double=3",        ": there is no type 'double'. Types are b8, b16,"),
+    ("f 32=3",          ": 'f 32' is no type. Write u32, or for an array f32[1024]."),
+    ("f32[8=3",         ": 'f32[8' is no type. Write u32, or for an array f32[1024]."),
+    ("u32=2.5",         ": '2.5' is no whole number."),
+    ("u32=",            ": '' is no whole number."),
+    ("f32=x",           ": 'x' is no number."),
+    ("f32=0f3f",        ": '0f3f' is no number."),
+    ("f32=random",      ": 'random' is no number. An array needs its shape: 'f32[1024]=random'."),
     ("u32=-1",          ": a u32 lies in 0 to 4294967295."),
     ("s8=128",          ": a s8 lies in -128 to 127."),
-    ("f32[]=zeros",     ": '' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
-    ("f32[0]=zeros",    ": '0' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
-    ("f32[n]=zeros",    ": 'n' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
-    ("f32[-4]=zeros",   ": '-4' is not a shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
-    ("f32[4]=ones",     ": 'ones' cannot fill an array. Write zeros, iota, random, random(LOW,HIGH), a number or "
-                        "FILE.npy."),
-    ("f32[4]=",         ": '' cannot fill an array. Write zeros, iota, random, random(LOW,HIGH), a number or "
-                        "FILE.npy."),
-    ("f32[4]=random(1)", ": 'random(1)' cannot fill an array. Write zeros, iota, random, random(LOW,HIGH), a number or "
+    ("f32[]=zeros",     ": '' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[0]=zeros",    ": '0' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[n]=zeros",    ": 'n' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[-4]=zeros",   ": '-4' is no shape. Write whole numbers of at least 1, such as [1024] or [32,64]."),
+    ("f32[4]=ones",     ": 'ones' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or FILE.npy."),
+    ("f32[4]=",         ": '' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or FILE.npy."),
+    ("f32[4]=random(1)", ": 'random(1)' fills no array. Write zeros, iota, random, random(LOW,HIGH), a number or "
                         "FILE.npy."),
     ("f32[4]=random(2,1)", ": random numbers need two ends, the lower first."),
     ("f32[4]=random(0,inf)", ": random numbers need two ends, the lower first."),
     ("u8[4]=random(0,256)", ": a u8 lies in 0 to 255."),
-    ("u8[4]=1.5",       ": '1.5' is not a whole number."),
+    ("u8[4]=1.5",       ": '1.5' is no whole number."),
     ("f64[1000000000]=zeros", "takes 8.0 GB; an array may have 4.3 GB."),
 ]  # fmt: skip
 
@@ -156,10 +154,10 @@ def test_a_file_that_is_no_array_gets_a_sentence(tmp_path, monkeypatch):
     sentences = {
         "absent.npy": "cannot read absent.npy: No such file or directory.",
         "empty.npy": "empty.npy holds float64[0], which has no element.",
-        "objects.npy": "objects.npy is not an array that NumPy saved: ",
-        "text.npy": "text.npy is not an array that NumPy saved: ",
-        "cut.npy": "cut.npy is not an array that NumPy saved: ",
-        "nothing.npy": "nothing.npy is not an array that NumPy saved: ",
+        "objects.npy": "objects.npy is no array that NumPy saved: ",
+        "text.npy": "text.npy is no array that NumPy saved: ",
+        "cut.npy": "cut.npy is no array that NumPy saved: ",
+        "nothing.npy": "nothing.npy is no array that NumPy saved: ",
         "several.npy": "several.npy holds several arrays. Save the one that is meant with numpy.save.",
         "f32[3]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",
         "f64[4]=x.npy": "x.npy holds float64[3]. Write the file's name alone to take it as it is.",

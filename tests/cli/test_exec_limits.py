@@ -47,7 +47,7 @@ ODD = [
     (("--arg", "u32[1,2000000000]=0", "--arg", "u32=7"),    2, "takes 8.0 GB; an array may have 4.3 GB"),
     (("--arg", f"u32[{'1,' * 40}1]=0", "--arg", "u32=7"),   2, "has 41 dimensions; an array may have 32"),
     (("--arg", "u32[1]=0", "--arg", f"u32={LONG}"),         2, "a u32 lies in 0 to 4294967295"),
-    (("--arg", f"{LONG}:u32[1]=0", "--arg", "u32=7"),       2, "is not a type"),
+    (("--arg", f"{LONG}:u32[1]=0", "--arg", "u32=7"),       2, "is no type"),
     (("--arg", "{" * 3000, "--arg", "u32=7"),               2, "expected '}' at the end of the structure"),
     (("--arg", "{" * 90 + "}" * 90, "--arg", "u32=7"),      2, "structures may be nested 16 deep"),
     (("--save", f"{LONG}=x.npy", *GOOD),                    2, "--save: there is no array"),

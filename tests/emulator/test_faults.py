@@ -360,7 +360,7 @@ SYNTAX = [
     ("ld.global.u32 %a, [%q];", "line 7: '%q' is not declared; add it to a .reg line."),
     ("add.u32 %a, %b", "line 8: expected ';', found 'ret'."),
     (".shared .u33 x;", "line 7: expected a type, found '.u33'."),
-    ("mov.u32 %a, nothing;", "line 7: 'nothing' is no variable that the emulator has an address for."),
+    ("mov.u32 %a, nothing;", "line 7: 'nothing' is not defined."),
 ]
 
 

@@ -29,8 +29,10 @@ from ptxbench.emulator.syntax import (
 )
 from ptxbench.emulator.translate import translate
 from ptxbench.errors import LaunchError, PtxSyntaxError, UnsupportedInstruction
+from tests.emulator import test_scopes
 from tests.emulator.harness import HEADER, program
 from tests.emulator.pairs import KERNELS, SIDES, lowest_target, source
+from tests.emulator.test_constants import OPERANDS
 
 FORMS = program("""
 /* A comment that
@@ -329,7 +331,10 @@ def test_what_nvrtc_writes_is_read_and_translated(path, number, flags):
 # ---- what is nearly PTX
 
 
-TEXTS = [path.read_text() for path in sorted(KERNELS.glob("ptx/*.ptx"))] + [FORMS]
+TEXTS = [
+    *(path.read_text() for path in sorted(KERNELS.glob("ptx/*.ptx"))),
+    *[FORMS, *(getattr(test_scopes, name) for name in ("LABELS", "VARIABLES", "VECTORS", "ELEMENTS")), OPERANDS] * 4,
+]
 PIECES = re.compile(r"\s+|//[^\n]*|[\w.$%]+|\"[^\"]*\"|.")
 
 
@@ -349,20 +354,30 @@ VOCABULARY = sorted({piece for text in TEXTS for piece in pieces(text) if piece.
 
 
 def mutated(text, seed):
-    """`text` with one to three pieces left out, doubled, damaged, or replaced, mostly by others of their kind."""
+    """`text` with one to three pieces changed: left out, doubled, swapped, nested, damaged, made long, or replaced,
+    mostly by others of their kind."""
     rng = random.Random(seed)
     changed = pieces(text)
     for _ in range(rng.choice([1, 1, 1, 2, 3])):
         at = rng.choice([i for i, piece in enumerate(changed) if piece.strip()])
         piece = changed[at]
-        what = rng.choice(["leave out", "double", "damage", "any", *["alike"] * 8])
+        what = rng.choice(["leave out", "double", "swap", "nest", "damage", "long", "any", *["alike"] * 8])
         if what == "leave out":
             del changed[at]
         elif what == "double":
             changed.insert(at, piece)
+        elif what == "swap":
+            other = rng.choice([i for i, each in enumerate(changed) if each.strip()])
+            changed[at], changed[other] = changed[other], piece
+        elif what == "nest":
+            left, right = rng.choice(["{}", "()", "[]", "- ", "1?", "<>"])
+            depth = rng.choice([1, 2, 2000])
+            changed[at] = left * depth + piece + right * depth
+        elif what == "long":
+            changed[at] = rng.choice(["9" * 5000, "1" * 20, "0x" + "f" * 17, "a" * 5000, "%r2147483647", "16777217"])
         elif what == "damage":
             place = rng.randrange(len(piece))
-            changed[at] = piece[:place] + rng.choice("0a.%;{}-@") + piece[place + 1 :]
+            changed[at] = piece[:place] + rng.choice('0a.%;{}-@#?:<\0\x7f\u00e9"') + piece[place + 1 :]
         elif what == "any":
             changed[at] = rng.choice(VOCABULARY)
         else:
@@ -372,7 +387,7 @@ def mutated(text, seed):
     return "".join(changed)
 
 
-@settings(max_examples=1000, deadline=None, derandomize=True)
+@settings(max_examples=600, deadline=None, derandomize=True)
 @given(text=st.sampled_from(TEXTS), seed=st.integers(0, 2**32))
 def test_a_text_with_mistakes_gives_a_clear_error_or_runs(text, seed):
     """Up to LLVM's own check of what was made of it; whatever else is raised would end the emulator's process."""
