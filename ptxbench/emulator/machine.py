@@ -28,6 +28,7 @@ from ptxbench.emulator.runtime import (
     sanitize,
     turns,
     watch,
+    watches,
 )
 from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
 from ptxbench.emulator.runtime.spaces import SPACES
@@ -93,8 +94,12 @@ class Machine:
     """The lanes' call stacks, where the kernel has some."""
     order: Order | None = None
     """Of the instruction at hand: how it orders memory, if it is a strong access of a kernel that synchronizes so."""
+    strength: int = layout.WEAK
+    """The same: how strong it is (races/layout.py)."""
     relaxed: bool = False
     """Whether the instruction at hand says so: it orders nothing else."""
+    watches: set[tuple[str, str, int, int, int]] = field(default_factory=set)
+    """Watches of shared, global and generic memory (watches.py), by their names' parts."""
     watches_local: set[tuple[str, int, int]] = field(default_factory=set)
     """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     reached: str = ""
@@ -235,8 +240,9 @@ class Machine:
             self.watches_local.add((kind, element_bytes, count))
             self.e.line(f"call void @watch_{kind}_local_{element_bytes}_{count}({self.in_local(space)}{values})")
         if space != "local":
-            function = self.function(watch.watch(kind, space, element_bytes, count))
-            self.e.line(f"call void @{function}({self.reached}{values})")
+            key = (kind, space, element_bytes, count, self.strength)
+            self.watches.add(key)
+            self.e.line(f"call void @{watches.name_of(*key)}({self.reached}{values})")
             if self.order is not None:
                 name = self.function(watch.strong(space))
                 arguments = self.reached.rsplit(", ", 1)[0]
@@ -339,9 +345,11 @@ class Machine:
             f"{loads[3]}, {stores[3]}, ptr {site})"
         )
         if self.sanitize:
-            near = self.function(watch.watch("copy", "shared", size, 1))
+            near = self.function(watch.watch_copy(size))
             self.e.line(f"call void @{near}({', '.join(stores)})")
-            far = self.function(watch.watch("taken", "global", size, 1))
+            key = ("load", "global", size, 1, layout.WEAK)
+            self.watches.add(key)
+            far = watches.name_of(*key)
             some = self.ballot(self.e.compare("ne", counts, self.e.constant(0, U32)))  # others get zeros
             self.e.line(f"call void @{far}({loads[0]}, i32 {some}, {loads[2]}, {loads[3]})")
 

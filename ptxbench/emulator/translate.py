@@ -23,7 +23,8 @@ from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, T
 from ptxbench.emulator.ordering import fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
-from ptxbench.emulator.runtime import kinds, records, sanitize, watch
+from ptxbench.emulator.races import layout
+from ptxbench.emulator.runtime import kinds, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -96,7 +97,9 @@ class Translator(Calls):
             StepReport(instruction.line, entry.opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
         )
         self.check_defined(step)
-        machine.order = order_of(entry.opcode) if self.rows else None
+        order = order_of(entry.opcode)
+        machine.order = order if self.rows else None
+        machine.strength = layout.WEAK if order is None else order.strength
         machine.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
             self.between_functions(index, self.blocks[number])
@@ -242,6 +245,8 @@ class Translator(Calls):
         self.granules = (sizes.get("shared", 4), sizes.get("local", 4), sizes.get("global", 4))
         for kind, element_bytes, count in sorted(self.machine.watches_local):
             self.machine.function(sanitize.watch_local(kind, element_bytes, count, self.granules[1]))
+        for key in sorted(self.machine.watches):
+            self.machine.function(watches.watches(*key, granules=sizes))
         for function in watch.LOOKING:
             self.machine.function(function)
         if self.machine.stack is not None:

@@ -92,7 +92,7 @@ def test_a_write_after_another_threads_read_is_a_race():
     assert finding.kind == "race"
     assert finding.message == (
         "line 26: st.shared.u32 by thread 1 of CTA 0 writes byte 4 of shared memory, which "
-        "ld.shared.u32 by thread 0 of CTA 0 at line 25 read, and nothing orders the two."
+        "ld.shared.u32 by thread 31 of CTA 0 at line 25 read, and nothing orders the two."
     )
 
 

@@ -2,7 +2,8 @@
 
 Logical time counts synchronization events of the whole launch, which runs on one host thread. A *stamp* (i64) says
 who accessed a granule last: the time in the upper half, then from bit 31 down whether an asynchronous copy did it
-(1 bit), the site's counter slot (21 bits) and the thread in its CTA (10 bits). A log tells the CTA of each time.
+(1 bit), whether it was strong for all that can access the memory (1 bit), the site's counter slot (20 bits) and the
+thread in its CTA (10 bits). A log tells the CTA of each time.
 
 A *row* (i32 words) is what somebody knows: for each thread of the CTA ("near") and for each warp of the grid ("far")
 the time up to which its accesses happened before. Row 0 holds zeros and is the row of whoever knows nothing more than
@@ -20,11 +21,11 @@ from __future__ import annotations
 
 # What an event of memory says besides its kind, in one i64: the kind, bytes of an element, bytes of a lane, flags.
 ELEMENT_AT, BYTES_AT, FLAGS_AT = 8, 16, 24
-GENERIC, ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16, 32
-"""Flags: the site is three sites, one for each space; and of a strong access its order, what it does, its scope."""
+ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16
+"""Flags of a strong access: its order, what it does, its scope."""
 
-THREAD_BITS, SITE_BITS = 10, 21
-ASYNC = 1 << 31
+THREAD_BITS, SITE_BITS = 10, 20
+ASYNC, STRONG_BIT = 1 << 31, 1 << 30
 PENDING = 0x7FFFFFFF
 """The time of a write that an asynchronous copy is yet to do, and of a read that it is yet to finish."""
 

@@ -10,8 +10,6 @@ from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words
 from ptxbench.emulator.runtime import context, kinds
 
 ELSEWHERE, IN_GLOBAL, IN_SHARED = -1, 0, 1
-SITES_BEYOND = 8 * context.SITE_SLOTS
-"""Bytes from the site of one space to that of the next, of a generic access."""
 
 
 @compiled
@@ -194,7 +192,7 @@ def replaced(env: Any, r: Any, read: Any, thread: Any, in_shared: Any) -> Any:
 def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site: Any, values: Any) -> None:
     """An instruction's accesses, lane by lane. `values`: address of what it stores, or 0."""
     kind, element = what & 255, what >> at.ELEMENT_AT & 255
-    size, generic = what >> at.BYTES_AT & 255, what >> at.FLAGS_AT & at.GENERIC
+    size = what >> at.BYTES_AT & 255
     addresses = longs_at(address_list)
     counters, now, warp = env[context.COUNTERS], env[context.TIME], env[context.WARP]
     for lane in range(LANES):
@@ -205,10 +203,13 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if where == ELSEWHERE:
             continue
         in_shared = where == IN_SHARED
-        site = first_site + (SITES_BEYOND if generic and in_shared else 0)
+        site = first_site
         slot = site - counters >> 3
         thread = warp * LANES + lane
+        strong = strength(r, slot)
         mine = now << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread
+        if strong == at.STRONG_GPU or (in_shared and strong):
+            mine |= at.STRONG_BIT
         if in_shared:
             stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
             offset = address - context.SHARED_WINDOW
@@ -229,7 +230,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
             written = stamps[index]
             silent, alike = False, 0
             if values and written >> 32 >= 1:
-                if written >> 32 == now and written >> at.THREAD_BITS + 0 & (1 << at.SITE_BITS) - 1 == slot:
+                if written >> 32 == now and written >> at.THREAD_BITS & (1 << at.SITE_BITS) - 1 == slot:
                     before = earlier_lane(addresses, mask, lane, address + first, size)
                     if before >= 0:
                         alike = 1

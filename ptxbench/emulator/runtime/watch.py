@@ -6,7 +6,7 @@ Where a kernel is not sanitized, the functions in NOTHING stand in their place a
 from __future__ import annotations
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, Function, slot, vector
+from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, Function, slot
 
 EVENT_CALL = Function("event", f"""
 define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
@@ -112,28 +112,16 @@ def generic_addresses(space: str) -> tuple[str, str]:
     return V32, f"%a.wide = zext {V32} %a to {V64}\n  %all = or {V64} %a.wide, splat (i64 {SHARED_WINDOW})"
 
 
-EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY, "taken": at.FAR_LOAD}
+EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY}
 
 
-def watch(kind: str, space: str, element_bytes: int, count: int) -> Function:
-    """`watch_KIND_SPACE_BYTES_COUNT(addresses, mask, env, site, values...)`, of a store before it happens.
-
-    Kind: load, store or atomic; copy and taken are what a cp.async writes and reads.
-    """
-    full = vector(8 * element_bytes)
-    values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
-    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | element_bytes * count << at.BYTES_AT
-    what |= at.GENERIC << at.FLAGS_AT if space == "generic" else 0
-    addresses, lines = generic_addresses(space)
-    stored = f"%stored = alloca [{count} x {full}], align 64\n"
-    for k in range(count):
-        stored += f"  %v{k}.at = getelementptr {full}, ptr %stored, i64 {k}\n  store {full} %v{k}, ptr %v{k}.at\n"
-    stored += "  %values = ptrtoint ptr %stored to i64"
-    name = f"watch_{kind}_{space}_{element_bytes}_{count}"
+def watch_copy(size: int) -> Function:
+    """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued that is to write shared memory."""
+    what = at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT
+    addresses, lines = generic_addresses("shared")
     text = f"""
-define internal void @{name}({addresses} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{
+define internal void @watch_copy_{size}({addresses} %a, i32 %asked, ptr %env, ptr %site) noinline {{
   %list = alloca {V64}, align 64
-  {stored if kind == "store" else "%values = add i64 0, 0"}
   %idle = icmp eq i32 %asked, 0
   br i1 %idle, label %done, label %look
 look:
@@ -142,13 +130,13 @@ look:
   %mask = zext i32 %asked to i64
   %addresses = ptrtoint ptr %list to i64
   %site.int = ptrtoint ptr %site to i64
-  call void @event(ptr %env, i64 {what}, i64 %mask, i64 %addresses, i64 %site.int, i64 %values)
+  call void @event(ptr %env, i64 {what}, i64 %mask, i64 %addresses, i64 %site.int, i64 0)
   br label %done
 done:
   ret void
 }}
 """
-    return Function(name, text, (EVENT_CALL,))
+    return Function(f"watch_copy_{size}", text, (EVENT_CALL,))
 
 
 def of_lanes(name: str, space: str, kind: int) -> Function:

@@ -1,0 +1,343 @@
+"""Watches of shared and global memory: the usual case of races/shadow.py's `access` in vectors of all lanes.
+
+An access is usual where each lane may know by a few comparisons that it is ordered after the last write (and a write
+after the last reads): nobody accessed the granule, the CTA met at a barrier since, the whole warp met since, the same
+thread did it, or both accesses are strong. All else is for the compiled functions, which see the instruction whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.runtime.context import (
+    COUNTERS,
+    GLOBAL_BASE,
+    LOCAL_WINDOW,
+    MASK,
+    RACES,
+    SHADOW,
+    SHARED_BYTES,
+    SHARED_WINDOW,
+    SITE_SLOTS,
+    TIME,
+    TIME_OF_BARRIER,
+    TIME_OF_START,
+    TIME_OF_WARP,
+    V32,
+    V64,
+    WARP,
+    Function,
+    multiples,
+    slot,
+    splat,
+    vector,
+)
+from ptxbench.emulator.runtime.watch import EVENT_CALL, EVENT_OF, generic_addresses
+from ptxbench.emulator.types import LANES
+
+POINTERS = f"<{LANES} x ptr>"
+GATHER = f"llvm.masked.gather.v{LANES}i64.v{LANES}p0"
+SCATTER = f"llvm.masked.scatter.v{LANES}i64.v{LANES}p0"
+DECLARATIONS = (
+    f"declare {V64} @{GATHER}({POINTERS}, i32, {MASK}, {V64})",
+    f"declare void @{SCATTER}({V64}, {POINTERS}, i32, {MASK})",
+)
+WHO = at.ASYNC | (1 << at.THREAD_BITS) - 1
+"""Of a stamp: the thread, and whether it was its asynchronous copy."""
+IN_WARP = at.ASYNC | (1 << at.THREAD_BITS) - 1 & ~31
+"""The same of the warp."""
+
+
+def table(name: str, index: int, kind: str = "i64") -> str:
+    """Lines that load a word of the launch's table into %name."""
+    return f"%{name}.at = getelementptr i64, ptr %table, i64 {index}\n  %{name} = load {kind}, ptr %{name}.at\n"
+
+
+def everywhere(name: str) -> str:
+    """Lines that put the i64 %name into every lane of %name.all."""
+    return splat(f"{name}.all", "i64", f"%{name}")
+
+
+class Usual:
+    """IR text with fresh names, on the stamps of one access."""
+
+    def __init__(self, in_shared: bool, strength: int) -> None:
+        self.lines: list[str] = []
+        self.names = 0
+        self.in_shared = in_shared
+        self.strong = strength == at.STRONG_GPU or (in_shared and strength != at.WEAK)
+
+    def op(self, text: str) -> str:
+        self.names += 1
+        self.lines.append(f"%n{self.names} = {text}")
+        return f"%n{self.names}"
+
+    def place(self, array: int, granule: int) -> str:
+        """Pointers to stamps of an array, so many granules after each lane's first."""
+        return self.op(f"getelementptr i64, {POINTERS} %stamps.{array}, i64 {granule}")
+
+    def gather(self, pointers: str) -> str:
+        return self.op(f"call {V64} @{GATHER}({POINTERS} {pointers}, i32 8, {MASK} %active, {V64} zeroinitializer)")
+
+    def scatter(self, value: str, pointers: str, lanes: str = "%active") -> None:
+        self.lines.append(f"call void @{SCATTER}({V64} {value}, {POINTERS} {pointers}, i32 8, {MASK} {lanes})")
+
+    def either(self, *conditions: str) -> str:
+        result = conditions[0]
+        for condition in conditions[1:]:
+            result = self.op(f"or {MASK} {result}, {condition}")
+        return result
+
+    def both(self, *conditions: str) -> str:
+        result = conditions[0]
+        for condition in conditions[1:]:
+            result = self.op(f"and {MASK} {result}, {condition}")
+        return result
+
+    def lacking(self, condition: str) -> str:
+        """The active lanes where a condition is false."""
+        return self.both("%active", self.op(f"xor {MASK} {condition}, splat (i1 true)"))
+
+    @contextmanager
+    def where(self, lanes: str) -> Iterator[None]:
+        """Lines that run only if any lane is set."""
+        mask = self.op(f"bitcast {MASK} {lanes} to i32")
+        some = self.op(f"icmp ne i32 {mask}, 0")
+        self.names += 1
+        yes, no = f"some.{self.names}", f"none.{self.names}"
+        self.lines.append(f"br i1 {some}, label %{yes}, label %{no}\n{yes}:")
+        yield
+        self.lines.append(f"br label %{no}\n{no}:")
+
+    def leave_if(self, lanes: str, label: str) -> None:
+        """Go to `label` if any lane is set."""
+        mask = self.op(f"bitcast {MASK} {lanes} to i32")
+        some = self.op(f"icmp ne i32 {mask}, 0")
+        self.names += 1
+        self.lines.append(f"br i1 {some}, label %{label}, label %on.{self.names}\non.{self.names}:")
+
+    def settled(self, time: str) -> str:
+        """Where a time is none, or one that barriers order before now."""
+        before = self.op(f"icmp ule {V64} {time}, %barrier.all")
+        if self.in_shared:
+            return before
+        none = self.op(f"icmp eq {V64} {time}, zeroinitializer")
+        own = self.op(f"icmp uge {V64} {time}, %since.all")
+        grid = self.op(f"icmp ule {V64} {time}, %grid.all")
+        return self.either(none, self.both(own, before), grid)
+
+    def of_me(self, stamp: str, time: str) -> str:
+        """Where the same thread made a stamp."""
+        who = self.op(f"and {V64} {stamp}, splat (i64 {WHO})")
+        same = self.op(f"icmp eq {V64} {who}, %me")
+        return self.both(same, self.op(f"icmp uge {V64} {time}, %since.all"))
+
+    def check(self, stamp: str) -> None:
+        """Leave for the compiled functions unless every lane is ordered after the access of its stamp."""
+        time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
+        open_lanes = self.lacking(self.settled(time))
+        with self.where(open_lanes):
+            warp = self.op(f"and {V64} {stamp}, splat (i64 {IN_WARP})")
+            same_warp = self.op(f"icmp eq {V64} {warp}, %warp.first.all")
+            met = self.op(f"icmp ule {V64} {time}, %sync.all")
+            own = self.op(f"icmp uge {V64} {time}, %since.all")
+            fine = self.either(self.both(same_warp, met, own), self.of_me(stamp, time))
+            if self.strong:
+                bit = self.op(f"and {V64} {stamp}, splat (i64 {at.STRONG_BIT})")
+                fine = self.either(fine, self.op(f"icmp ne {V64} {bit}, zeroinitializer"))
+            self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
+
+    def load(self, granules: int) -> None:
+        written = [self.gather(self.place(0, j)) for j in range(granules)]
+        for stamp in written:
+            if self.in_shared:  # never written
+                time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
+                self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %since.all")), "unusual")
+            self.check(stamp)
+        for j in range(granules):
+            first_at = self.place(1, j)
+            first = self.gather(first_at)
+            self.lines.append(f"store {V64} {first}, ptr %first, align 64")
+            time = self.op(f"lshr {V64} {first}, splat (i64 32)")
+            free = self.both("%active", self.either(self.settled(time), self.of_me(first, time)))
+            with self.where(free):  # of several lanes at one granule one stays
+                self.scatter("%mine", first_at, free)
+                self.lines.append(f"store {V64} {self.gather(first_at)}, ptr %first, align 64")
+            stayed = self.op(f"load {V64}, ptr %first, align 64")
+            other = self.both("%active", self.op(f"icmp ne {V64} {stayed}, %mine"))
+            with self.where(other):
+                self.scatter("%mine", self.place(2, j), other)
+
+    def write(self, granules: int, *, atomic: bool) -> None:
+        places = [self.place(0, j) for j in range(granules)]
+        written = [self.gather(place) for place in places]
+        for j, stamp in enumerate(written):
+            self.check(stamp)
+            for array in range(1, at.SHADOW_ARRAYS):
+                self.check(self.gather(self.place(array, j)))
+        for place in places:
+            self.scatter("%mine", place)
+        if atomic:
+            return
+        for place in places:  # lanes that store to one granule: compared by the compiled functions
+            now = self.gather(place)
+            lost = self.both("%active", self.op(f"icmp ne {V64} {now}, %mine"))
+            with self.where(lost):
+                for each, old in zip(places, written, strict=True):
+                    self.scatter(old, each)
+                self.names += 1
+                self.lines.append(f"br label %unusual\nrest.{self.names}:")
+
+
+def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
+    """Lines that set %active, the stamps' pointers, times and %mine."""
+    shift = granule.bit_length() - 1
+    if in_shared:
+        where = f"""{slot("bytes", SHARED_BYTES)}
+  {slot("base", SHADOW, "ptr")}
+  {slot("since", TIME_OF_START)}
+  {table("stride", at.SHARED_GRANULES)}
+  %offset = zext {V32} %a to {V64}"""
+    else:
+        where = f"""{table("bytes", at.ARENA_BYTES)}
+  {table("base", at.GLOBAL_SHADOW, "ptr")}
+  {table("since", at.OWN_SINCE)}
+  {table("grid", at.GRID_KNOWN)}
+  {everywhere("grid")}
+  {table("stride", at.GLOBAL_GRANULES)}
+  %offset = sub {V64} %a, splat (i64 {GLOBAL_BASE})"""
+    stamps = "".join(
+        f"  %from.{k} = getelementptr i64, ptr {f'%from.{k - 1}' if k else '%base'}, i64 {'%stride' if k else 0}\n"
+        f"  %stamps.{k} = getelementptr i64, ptr %from.{k}, {V64} %index\n"
+        for k in range(at.SHADOW_ARRAYS)
+    )
+    return f"""{slot("table", RACES, "ptr")}
+  {where}
+  {everywhere("since")}
+  %last = sub i64 %bytes, {size}
+  %room = icmp sge i64 %last, 0
+  {everywhere("last")}
+  %within = icmp ule {V64} %offset, %last.all
+  %within.mask = bitcast {MASK} %within to i32
+  %asked.within = and i32 %asked, %within.mask
+  %inside = select i1 %room, i32 %asked.within, i32 0
+  %active = bitcast i32 %inside to {MASK}
+  %index = lshr {V64} %offset, splat (i64 {shift})
+{stamps}
+  {slot("barrier", TIME_OF_BARRIER)}
+  {everywhere("barrier")}
+  {slot("sync", TIME_OF_WARP)}
+  {everywhere("sync")}
+  {slot("warp", WARP)}
+  %warp.first = shl i64 %warp, 5
+  {everywhere("warp.first")}
+  %me = or {V64} %warp.first.all, {multiples("i64", 1)}
+  {slot("counters", COUNTERS)}
+  %site.number = ptrtoint ptr %site to i64
+  %site.offset = sub i64 %site.number, %counters
+  %site.slot = lshr i64 %site.offset, 3
+  %site.low = and i64 %site.slot, {(1 << at.SITE_BITS) - 1}
+  %site.high = shl i64 %site.low, {at.THREAD_BITS}
+  {slot("time", TIME)}
+  %time.high = shl i64 %time, 32
+  %time.site = or i64 %time.high, %site.high
+  %common = or i64 %time.site, {at.STRONG_BIT if strong else 0}
+  {everywhere("common")}
+  %mine = or {V64} %common.all, %me"""
+
+
+def watch(kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int) -> Function:
+    """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, store, atomic.
+
+    Space: shared or global. A store is watched before it happens.
+    """
+    in_shared, size = space == "shared", element_bytes * count
+    usual = Usual(in_shared, strength)
+    granules = max(1, size // granule)
+    if kind == "load":
+        usual.load(granules)
+    else:
+        usual.write(granules, atomic=kind == "atomic")
+    full = vector(8 * element_bytes)
+    values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
+    stored, given = "", "0"
+    if values:
+        stored = f"%stored = alloca [{count} x {full}], align 64"
+        given = "%values"
+    spill = "".join(
+        f"  %v{k}.at = getelementptr {full}, ptr %stored, i64 {k}\n  store {full} %v{k}, ptr %v{k}.at\n"
+        for k in range(count if values else 0)
+    )
+    what = EVENT_OF[kind] | element_bytes << at.ELEMENT_AT | size << at.BYTES_AT
+    addresses, lines = generic_addresses(space)
+    nowhere = "%nowhere = icmp eq ptr null, %base" if space == "global" else "%nowhere = icmp eq i32 0, 1"
+    text = f"""
+define internal void @{name_of(kind, space, element_bytes, count, strength)}({addresses} %a, i32 %asked, ptr %env,
+                                                                             ptr %site{values}) noinline {{
+  %first = alloca {V64}, align 64
+  %list = alloca {V64}, align 64
+  {stored}
+  %idle = icmp eq i32 %asked, 0
+  br i1 %idle, label %done, label %look
+look:
+  {head(in_shared, size, granule, usual.strong)}
+  {nowhere}
+  br i1 %nowhere, label %done, label %compare
+compare:
+  {chr(10).join(usual.lines)}
+  br label %done
+unusual:
+  {lines}
+  store {V64} %all, ptr %list
+{spill}
+  {"%values = ptrtoint ptr %stored to i64" if values else ""}
+  %mask.all = zext i32 %asked to i64
+  %addresses = ptrtoint ptr %list to i64
+  call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {given})
+  br label %done
+done:
+  ret void
+}}
+"""
+    return Function(name_of(kind, space, element_bytes, count, strength), text, (EVENT_CALL,), DECLARATIONS)
+
+
+def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int) -> str:
+    return f"watch_{kind}_{space}_{element_bytes}_{count}_{strength}"
+
+
+def watch_generic(kind: str, element_bytes: int, count: int, strength: int, parts: tuple[Function, ...]) -> Function:
+    """The watches of global and of shared memory, each on the lanes whose generic address lies there."""
+    full = vector(8 * element_bytes)
+    values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
+    name = name_of(kind, "generic", element_bytes, count, strength)
+    windows = "".join(
+        f"""
+  %{space}.offset = sub {V64} %a, splat (i64 {window})
+  %{space}.inside = icmp ult {V64} %{space}.offset, splat (i64 4294967296)
+  %{space}.bits = bitcast {MASK} %{space}.inside to i32
+  %{space}.mask = and i32 %{space}.bits, %asked"""
+        for space, window in (("shared", SHARED_WINDOW), ("local", LOCAL_WINDOW))
+    )
+    text = f"""
+define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{{windows}
+  %near.mask = or i32 %shared.mask, %local.mask
+  %global.mask = xor i32 %asked, %near.mask
+  %shared.a = trunc {V64} %shared.offset to {V32}
+  %shared.site = getelementptr i64, ptr %site, i64 {SITE_SLOTS}
+  call void @{parts[0].name}({V64} %a, i32 %global.mask, ptr %env, ptr %site{values})
+  call void @{parts[1].name}({V32} %shared.a, i32 %shared.mask, ptr %env, ptr %shared.site{values})
+  ret void
+}}
+"""
+    return Function(name, text, parts)
+
+
+def watches(kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int]) -> Function:
+    """The watch of an access in a space; `granules`: bytes that share a shadow, by space."""
+    if space != "generic":
+        return watch(kind, space, element_bytes, count, strength, granules.get(space, 4))
+    parts = [watch(kind, part, element_bytes, count, strength, granules.get(part, 4)) for part in ("global", "shared")]
+    return watch_generic(kind, element_bytes, count, strength, tuple(parts))
