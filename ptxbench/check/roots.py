@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
+    Element,
     Function,
     Group,
     Immediate,
@@ -19,6 +20,7 @@ from ptxbench.emulator.syntax import (
     Operand,
     Register,
     Special,
+    Sum,
     Symbol,
     Vector,
 )
@@ -121,6 +123,10 @@ def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
         return frozenset({operand.name})
     if isinstance(operand, Address):
         return of(operand.base, state)
+    if isinstance(operand, Sum):
+        return of(operand.register, state)
+    if isinstance(operand, Element):
+        return of(operand.symbol, state) | of(operand.index, state)
     if isinstance(operand, Vector | Group):
         return NOTHING.union(*(of(each, state) for each in operand.parts))
     return NOTHING

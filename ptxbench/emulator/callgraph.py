@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.syntax import (
     Dual,
+    Element,
     Function,
     Group,
     Instruction,
@@ -173,6 +174,8 @@ def symbols(operand: Operand) -> Iterator[str]:
     """The names that an operand takes the address of."""
     if isinstance(operand, Symbol):
         yield operand.name
+    elif isinstance(operand, Element):
+        yield operand.symbol.name
     elif isinstance(operand, Vector | Group):
         for part in operand.parts:
             yield from symbols(part)

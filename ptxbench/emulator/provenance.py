@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 from ptxbench.emulator.flow import Step, operand_reads, writes
 from ptxbench.emulator.runtime.records import CLASHES, LOAD, STORE, UPDATE
-from ptxbench.emulator.syntax import Address, Register, Symbol
+from ptxbench.emulator.syntax import Address, Element, Register, Symbol, Vector
 
 Source = tuple[str, int]
 """A parameter or variable and an offset: where a pointer comes from."""
@@ -45,7 +45,9 @@ def pointer_sources(steps: Sequence[Step], numbers: dict[Source, int]) -> dict[s
     flows = []
     for step in steps:
         targets = writes(step)
-        named = [operand for operand in step.instruction.operands if isinstance(operand, Symbol | Address)]
+        operands = step.instruction.operands
+        parts = [part for each in operands for part in (each.parts if isinstance(each, Vector) else (each,))]
+        named = [part for part in parts if isinstance(part, Symbol | Element | Address)]
         for operand in named:
             source = named_source(operand)
             if source and targets:
@@ -70,8 +72,10 @@ PASSES = 4
 """Over the text; enough for what loops carry from one turn to the next."""
 
 
-def named_source(operand: Symbol | Address) -> Source | None:
+def named_source(operand: Symbol | Element | Address) -> Source | None:
     """The parameter or variable that an operand names, or its address starts from."""
+    if isinstance(operand, Element):
+        operand = operand.symbol
     if isinstance(operand, Symbol):
         return operand.name, operand.offset
     if isinstance(operand.base, Symbol):

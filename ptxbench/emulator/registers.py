@@ -347,7 +347,9 @@ class Registers:
 
 def specials(steps: Sequence[Step]) -> set[str]:
     """The predefined registers that are read."""
-    return {operand.name for step in steps for operand in step.instruction.operands if isinstance(operand, Special)}
+    operands = [operand for step in steps for operand in step.instruction.operands]
+    parts = [part for each in operands for part in (each.parts if isinstance(each, Vector) else (each,))]
+    return {part.name for part in parts if isinstance(part, Special)}
 
 
 def literal_bits(literal: Immediate, kind: Type, *, floating: bool) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.heap import HEAP_BYTES
 from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
-from ptxbench.emulator.syntax import Function, Masked, Module, Operand, Special, Symbol, Variable
+from ptxbench.emulator.syntax import Element, Function, Masked, Module, Operand, Special, Symbol, Variable, Vector
 from ptxbench.emulator.tokens import syntax_error
 
 ALIGNMENT = 256
@@ -102,7 +102,14 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
 
 
 def operands(function: Function) -> Iterator[Operand]:
-    return (operand for instruction in function.instructions for operand in instruction.operands)
+    """The operands of a function's instructions, with the parts of vectors and the arrays of elements."""
+    for instruction in function.instructions:
+        for operand in instruction.operands:
+            yield operand
+            if isinstance(operand, Vector):
+                yield from operand.parts
+            elif isinstance(operand, Element):
+                yield operand.symbol
 
 
 def function_addresses(module: Module) -> dict[str, int]:

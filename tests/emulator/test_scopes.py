@@ -155,7 +155,56 @@ def test_the_address_of_an_element():
     assert stored(ELEMENTS) == [11, 12, 14, 0]
 
 
-MANY = program("""
+SHARED_ELEMENTS = program("""
+.global .u32 counts[4];
+.visible .entry element_that_ctas_share(.param .u64 out)
+{
+    .reg .u64 %out, %at;
+    .reg .u32 %i, %value;
+    ld.param.u64 %out, [out];
+    mov.u32 %i, 1;
+    mov.u64 %at, counts[%i];
+    ld.global.u32 %value, [%at];
+    add.u32 %value, %value, 1;
+    st.global.u32 [%at], %value;
+    st.global.u32 [%out], %value;
+    ret;
+}
+""")
+
+
+def test_ctas_that_share_an_element_run_by_rank():
+    out = np.zeros(1, np.uint32)
+    execution = emulator.run(SHARED_ELEMENTS, grid=500, block=1, args=[out], threads=2)
+    assert out[0] == 500
+    assert execution.order == "ascending"
+
+
+ADDRESS_OF_PARAMETER = program("""
+.visible .entry element_of_a_parameter(.param .u64 out, .param .align 4 .b8 bytes[16])
+{
+    .reg .u64 %out, %at;
+    .reg .u32 %i, %value;
+    ld.param.u64 %out, [out];
+    mov.u32 %i, 8;
+    mov.b64 %at, bytes[%i];
+    ld.param.u32 %value, [%at];
+    st.global.u32 [%out], %value;
+    ret;
+}
+""")
+
+
+def test_the_address_of_an_element_of_a_parameter():
+    out = np.zeros(1, np.uint32)
+    emulator.run(ADDRESS_OF_PARAMETER, grid=1, block=1, args=[out, np.void(np.arange(4, dtype=np.uint32).tobytes())])
+    assert out[0] == 2
+
+
+# ptxas takes 15 s for this.
+MANY = (
+    HEADER
+    + """
 .visible .entry family_of_registers(.param .u64 out)
 {
     .reg .u64 %out;
@@ -167,7 +216,8 @@ MANY = program("""
     st.global.u32 [%out + 4], %r1;
     ret;
 }
-""")
+"""
+)
 
 
 def test_a_family_may_have_two_thousand_million_registers():

@@ -39,7 +39,7 @@ def cp_async(e, machine, a, b, bytes, extra=None):
         raise machine.mistake("copies 4, 8 or 16 bytes")
     counts = bytes
     if extra is not None:
-        counts = e.select(extra, e.constant(0, U32), bytes) if extra.type is PRED else e.convert(extra, U32)
+        counts = e.select(extra, e.constant(0, U32), bytes) if extra.type is PRED else e.convert(e.bits(extra), U32)
     machine.copy(a, b, size, counts)
 
 
