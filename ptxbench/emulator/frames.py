@@ -15,6 +15,7 @@ from ptxbench.emulator.variables import place
 
 STACK_BYTES = 128 << 10
 """Bytes of a thread's stack where calls are recursive or memory is allocated on it: 4,096 frames of 32 bytes."""
+LINE_BYTES = 64
 LINK_BYTES = 8
 """At the start of a frame, hidden: the block to return to, and the caller's frame."""
 FRAME_ALIGNMENT = 16
@@ -105,6 +106,16 @@ def lay_out_frames(program: Program, saved: Mapping[int, Iterable[tuple[int, str
         align,
         longest_chain(frames, sites.values()) if bounded else STACK_BYTES,
     )
+
+
+def stack_base(local_bytes: int, frames: Frames) -> int:
+    """Where the stack starts, behind a kernel's own variables.
+
+    A thread's memory is then an odd number of lines: at a power of two, all lanes would share a few sets of a cache.
+    """
+    base = -(-local_bytes // frames.align) * frames.align
+    lines = (base + frames.stack_bytes) // LINE_BYTES
+    return base if lines % 2 else base + max(LINE_BYTES, frames.align)
 
 
 def longest_chain(frames: Mapping[str, Frame], sites: Iterable[CallSite]) -> int:

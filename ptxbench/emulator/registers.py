@@ -11,7 +11,7 @@ from ptxbench.emulator import predefined
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
-from ptxbench.emulator.frames import Frames, lay_out_frames
+from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
@@ -139,7 +139,7 @@ class Registers:
         stacked = allocates(self.function)
         frames = lay_out_frames(self.program, self.saved_registers(), bounded=not stacked)
         if self.program.sites or stacked:
-            base = self.cleared_bytes = -(-self.local_bytes // frames.align) * frames.align
+            base = self.cleared_bytes = stack_base(self.local_bytes, frames)
             self.local_bytes = base + frames.stack_bytes
             layout = StackLayout(base, frames.stack_bytes, frames.align, self.register_bytes)
             self.register_bytes += layout.register_bytes

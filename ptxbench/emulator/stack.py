@@ -15,6 +15,8 @@ from ptxbench.emulator.runtime.stack import COPY_LOCAL, POISON_LOCAL, STACK_FAUL
 from ptxbench.emulator.types import B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
 
 REGISTER_BYTES = 4 * LANES
+CELL = 8
+"""Bytes of a lane in the hidden half before the next lane's; no value that is hidden lies in two."""
 LEAST_ALIGNMENT = 8
 """Of memory that alloca gives. (PTX ISA, "alloca".)"""
 
@@ -24,7 +26,7 @@ class StackLayout:
     """`base`: the stack's first byte in local memory; `bytes` of a thread; `align` of frames.
 
     `registers`: where the warp's registers hold each lane's frame, then the top of its stack; behind them the hidden
-    half, a lane's `bytes` after the other.
+    half.
     """
 
     base: int
@@ -84,14 +86,23 @@ class CallStack:
     # ---- the hidden half
 
     def pointers(self, offset: Value) -> str:
+        """Where the bytes at an offset lie: lanes take turns cell by cell, so that lanes of one depth lie together."""
         e = self.e
         base = e.op(f"getelementptr i8, ptr %registers, i64 {self.layout.hidden}")
         wide = e.convert(offset, U64)
-        places = e.op(f"add {V64} {wide.ir}, {context.multiples('i64', self.layout.bytes)}")
-        return e.op(f"getelementptr i8, ptr {base}, {V64} {places}")
+        within = e.and_(wide, e.constant(CELL - 1, U64))
+        row = e.mul(e.sub(wide, within), e.constant(LANES, U64))
+        own = e.op(f"add {V64} {e.add(row, within).ir}, {context.multiples('i64', CELL)}")
+        return e.op(f"getelementptr i8, ptr {base}, {V64} {own}")
 
     def save(self, offset: Value, more: int, value: Value, lanes: str) -> None:
         """Hide a value `more` bytes behind `offset`."""
+        if value.type.bits == 128:
+            for k in (0, 1):
+                shifted = self.e.op(f"lshr {value.type.vector} {value.ir}, splat (i128 {64 * k})")
+                half = self.e.op(f"trunc {value.type.vector} {shifted} to {V64}")
+                self.save(offset, more + CELL * k, Value(half, B64), lanes)
+            return
         held = self.held(value.type)
         bits = self.e.bits(value)
         if value.type is PRED:
@@ -103,6 +114,8 @@ class CallStack:
 
     def restore(self, offset: Value, more: int, type: Type, lanes: str) -> Value:
         """What was hidden there; 0 in lanes that are not among `lanes`."""
+        if type.bits == 128:
+            return self.e.pair(*(self.restore(offset, more + CELL * k, B64, lanes) for k in (0, 1)))
         held = self.held(type)
         parameters = f"ptr %registers, {V32} %offset, i32 %lanes"
         name = self.once(f"stack_restore_{held.bits}", held.vector, parameters, lambda inside: inside.gather(held))

@@ -129,6 +129,17 @@ SOME = """
 """
 
 
+def test_registers_of_every_width_live_across_a_recursive_call():
+    function = """
+    .func (.reg .u32 r) f(.reg .u32 a)
+    { .reg .pred %z; .reg .u32 %b; .reg .b16 %h; .reg .b64 %d, %e; .reg .b128 %q; setp.eq.u32 %z, a, 0; mov.u32 r, 0;
+      @%z ret; cvt.u16.u32 %h, a; mul.wide.u32 %d, a, 0x10001; not.b64 %e, %d; mov.b128 %q, {%d, %e};
+      sub.u32 %b, a, 1; call (r), f, (%b); cvt.u32.u16 %b, %h; add.u32 r, r, %b; mov.b128 {%d, %e}, %q;
+      add.u64 %d, %d, %e; cvt.u32.u64 %b, %d; add.u32 r, r, %b; ret; }
+    """
+    assert run(function, "call (%v), f, (%i);")[0] == [(sum(range(i + 1)) - i) % (1 << 32) for i in range(40)]
+
+
 @pytest.mark.parametrize("guard", ["", "setp.lt.u32 %p, %i, 9; @%p"])
 def test_calls_count_the_same_inlined_and_on_the_stack(guard):
     body = f"""
