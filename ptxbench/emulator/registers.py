@@ -13,7 +13,7 @@ from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.inline import link
-from ptxbench.emulator.isa.table import OperandForm
+from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.machine import Machine, ParamAddress
@@ -53,6 +53,11 @@ DEFINED = "defined "
 """Before a register's name: whether it was written."""
 
 
+ACCESSES = ("ld", "ldu", "st", "atom", "red", "ldmatrix", "stmatrix", "wmma", "mbarrier")
+"""The instructions whose addresses are of the one space that they name, or generic."""
+GENERIC_SPACES = ("global", "shared", "local", "const")
+
+
 class Registers:
     """One kernel's registers, parameters and variables, with the emitter that its code goes to."""
 
@@ -71,6 +76,8 @@ class Registers:
         self.machine.parallel = self.order_reason is None
         self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
         self.machine.bulk = any(step.entry.opcode.startswith("cp.async.bulk") for step in self.steps)
+        variables = (*module.variables.values(), *function.params, *function.variables.values())
+        self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
         own_shared, self.shared_bytes = lay_out_shared(module, function)
@@ -243,6 +250,21 @@ class Registers:
                 return self.frame_address(base, address.offset)
             return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
         return self.e.constant(int(base.value) + address.offset, B64)
+
+    def located(self, address: Address, value: Value | ParamAddress, entry: Entry, line: int) -> Value | ParamAddress:
+        """`value`, the address of a variable in its own space, as one of the space that the instruction accesses.
+
+        Raises PtxSyntaxError where that is another space.
+        """
+        space = self.spaces.get(address.base.name, "") if isinstance(address.base, Symbol) else ""
+        if not space or entry.opcode.split(".")[0] not in ACCESSES:
+            return value
+        if space not in (entry.spaces or GENERIC_SPACES):
+            name = address.base.name if isinstance(address.base, Symbol) else ""
+            raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
+        if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
+            return value
+        return self.e.add(self.fit(value, U64), self.e.constant(self.machine.window(space), U64))
 
     def frame_address(self, symbol: Symbol, more: int = 0) -> Value:
         """The address of a variable in the frame of the routine at hand, as u32."""

@@ -29,6 +29,7 @@ from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
 from ptxbench.emulator.syntax import (
+    Address,
     Dual,
     Function,
     Instruction,
@@ -152,7 +153,10 @@ class Translator(Calls):
             if form.kind == "target":
                 targets.append((form, operand))
             elif form.name in entry.asks:
-                arguments[form.name] = self.read(operand, form, instruction.line)
+                value = self.read(operand, form, instruction.line)
+                if isinstance(operand, Address) and not isinstance(value, tuple):
+                    value = self.located(operand, value, entry, instruction.line)
+                arguments[form.name] = value
         if "e" in entry.asks:
             arguments["e"] = self.e
         if "machine" in entry.asks:

@@ -5,6 +5,7 @@ import pytest
 
 from ptxbench import emulator
 from ptxbench.errors import PtxSyntaxError
+from ptxbench.toolchain.ptxas import RefusedError
 from tests.emulator.oracle import interpret
 from tests.emulator.spelled import complaints, refusals
 from tests.emulator.test_ptxas import assemble
@@ -128,3 +129,60 @@ def test_a_result_is_discarded_where_ptxas_discards_it():
     taken = [good for _, good in DISCARDED]
     assert [not each for each in complaints(lines, "sm_100a")] == taken
     assert [not each for each in refusals(lines, "sm_100a")] == taken
+
+
+GENERIC = f"""{HEADER}.global .align 16 .u32 far[4];
+.visible .entry by_name(.param .u64 results)
+{{{REGISTERS}
+    .shared .align 16 .u32 unused[4], near[4];
+    .local .align 16 .u32 own[4];
+    .shared .align 8 .b64 barrier;
+    ld.param.u64 %to, [results];
+    st.shared.u32 [near+8], 5;
+    st.u32 [own+4], 7;
+    st.u32 [far+4], 9;
+    ld.u32 %r0, [near+8];
+    st.global.u32 [%to], %r0;
+    ld.local.u32 %r0, [own+4];
+    st.global.u32 [%to+4], %r0;
+    ld.global.u32 %r0, [far+4];
+    st.global.u32 [%to+8], %r0;
+    atom.add.u32 %r0, [near+8], 1;
+    ld.shared.u32 %r0, [near+8];
+    st.global.u32 [%to+12], %r0;
+    mbarrier.init.b64 [barrier], 1;
+    mbarrier.arrive.shared.b64 %d0, [barrier];
+    mbarrier.test_wait.b64 %p0, [barrier], %d0;
+    selp.u32 %r0, 1, 0, %p0;
+    st.global.u32 [%to+16], %r0;
+    ret;
+}}
+"""
+
+
+def test_a_generic_access_of_a_variable_by_name_reaches_it():
+    assemble(GENERIC, "sm_80")
+    results = np.zeros(5, np.uint32)
+    emulator.run(GENERIC, grid=1, block=1, args=[results])
+    assert results.tolist() == [5, 7, 9, 6, 1]
+
+
+SPACES = ["ld.global.b32 %r0, [near]", "ld.shared.b32 %r0, [far]", "st.local.b32 [near], %r0", "ld.b32 %r0, [given]",
+          "ld.global.b32 %r0, [given]", "atom.global.add.u32 %r0, [near], 1", "red.shared.add.u32 [far], 1",
+          "ld.param.b32 %r0, [near]", "ld.const.b32 %r0, [far]"]  # fmt: skip
+
+
+@pytest.mark.parametrize("line", SPACES)
+def test_a_variable_of_another_state_space_is_refused(line):
+    text = f"""{HEADER}.global .align 16 .u32 far[4];
+.visible .entry elsewhere(.param .u32 given)
+{{{REGISTERS}
+    .shared .align 16 .u32 near[4];
+    {line};
+    ret;
+}}
+"""
+    with pytest.raises(PtxSyntaxError, match=r"line 15: .*variable, which .* does not access"):
+        emulator.run(text, grid=1, block=1, args=[np.uint32(1)])
+    with pytest.raises(RefusedError):
+        assemble(text, "sm_80")

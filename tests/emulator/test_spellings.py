@@ -137,7 +137,8 @@ LENIENT = {
 }
 """What ptxas takes and the emulator does not: reason -> whether it covers an opcode, given as words."""
 STRICTER = ("[parameter]", "::func", "mbarrier", "alloca")
-"""Parts of lines that ptxas refuses and the emulator takes: addresses of another space, results that must be `_`."""
+"""Parts of lines with addresses of another space, which are refused where they are translated, and with results that
+must be `_`, which the emulator takes."""
 COUNTED = re.compile(r"mma|wmma|ldmatrix|stmatrix")
 """The number of their registers is checked where they are translated."""
 

@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.emulator.isa.spelling import Part, Reading, Tokens, joined, overlap, readings, vocabulary
+from ptxbench.emulator.isa.spelling import Part, Reading, Tokens, joined, kind, overlap, readings, vocabulary
 from ptxbench.emulator.types import TYPES, Type, bits_of, wide
 
 Body = Callable[..., Any]
@@ -82,6 +82,12 @@ class Entry:
     carry: str = ""
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
+    @property
+    def spaces(self) -> tuple[str, ...]:
+        """The state spaces that its modifiers name; none where its addresses are generic."""
+        words = self.opcode.split(".")[1:]
+        return tuple(word.partition("::")[0] for word in words if kind(word) == "space")
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -109,7 +115,7 @@ class Pattern:
     def entry(self, reading: Reading) -> Entry:
         opcode = joined(choice for choice, _ in reading)
         modifiers = {part.name: value for part, (_, value) in zip(self.parts, reading, strict=True) if part.name}
-        kind = str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])
+        type_name = str(modifiers.get("type") or opcode.rsplit(".", 1)[-1])
         return Entry(
             opcode,
             tuple(read_operands(self.operands, opcode, modifiers)),
@@ -122,7 +128,7 @@ class Pattern:
             self.asks,
             self.section,
             self.chapter,
-            self.counted.replace("TYPE", kind),
+            self.counted.replace("TYPE", type_name),
             self.flow,
             self.carry,
         )
