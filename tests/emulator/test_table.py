@@ -8,6 +8,7 @@ import pytest
 from ptxbench.emulator.isa import TABLE, nearest
 from ptxbench.emulator.isa.spelling import Part, overlap
 from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.isa.unsupported import why
 
 
 def test_no_two_lines_take_the_same_opcode_and_operands():
@@ -97,3 +98,9 @@ def test_a_modifier_that_no_one_hears_fails_the_import(syntax):
         @instruction(syntax, rnd=("rn", "rz"), section="none")
         def add(e, a, b):
             return e.add(a, b)
+
+
+@pytest.mark.parametrize("opcode", ["ldmatrix.aligned.m8n16.sync.x1.shared.b8x16.b6x16_p32", "tex.1d.v4.f32.s32",
+                                    "mma.aligned.sync.row.col.m16n8k32.kind::f8f6f4.f32.e2m1.e2m1.f32"])  # fmt: skip
+def test_what_is_left_out_is_named_whatever_the_order_of_its_modifiers(opcode):
+    assert why(opcode) is not None

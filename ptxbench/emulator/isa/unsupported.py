@@ -10,14 +10,18 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Missing:
-    """Instructions that are not supported: the starts of their opcodes, token by token, and why."""
+    """Instructions that are not supported: by name and modifiers, and why."""
 
     what: str
     opcodes: tuple[str, ...]
     reason: str
 
     def covers(self, opcode: str) -> bool:
-        return any(f"{opcode}.".startswith(f"{start}.") for start in self.opcodes)
+        """Whether `opcode` has the name and all modifiers of one of them, in whatever order."""
+        name, *modifiers = opcode.split(".")
+        return any(
+            each.split(".")[0] == name and set(each.split(".")[1:]) <= set(modifiers) for each in self.opcodes
+        )  # fmt: skip
 
 
 HOPPER = "not yet: it comes with clusters and asynchronous copies of sm_90"
