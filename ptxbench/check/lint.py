@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from ptxbench.check.roots import FETCHED, NOTHING, Roots, Used, constants, registers, rooted
+from ptxbench.emulator.isa import find
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -86,7 +87,7 @@ def address_roots(instruction: Instruction, used: Used) -> Roots:
 
 def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint]:
     """The complaints of every rule, each once, in the order of the lines."""
-    functions = [each for each in module.functions.values() if not each.entry or each.name == entry]
+    functions = [ordered(each) for each in module.functions.values() if not each.entry or each.name == entry]
     found = {
         complaint
         for function in functions
@@ -94,6 +95,16 @@ def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint
         for complaint in rule(Subject(module, function, args))
     }  # fmt: skip
     return sorted(found, key=lambda each: (each.line, each.code, each.message))
+
+
+def ordered(function: Function) -> Function:
+    """The function with the modifiers of each instruction in the manual's order, which the rules match."""
+    entries = [find(each) for each in function.instructions]
+    instructions = [
+        replace(each, opcode=entry.opcode) if entry else each
+        for each, entry in zip(function.instructions, entries, strict=True)
+    ]
+    return replace(function, instructions=instructions)
 
 
 WRITES = re.compile(r"(st|atom|red)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")

@@ -41,6 +41,7 @@ FOUND = [
     # a load past a write
     ("ld.global.nc.f32 %f, [%y]; st.global.f32 [%y], %f;",                            ["nc-of-written"]),
     ("st.global.f32 [%y+4], %f; mov.u64 %at, %y; ld.global.nc.f32 %f, [%at];",        ["nc-of-written"]),
+    ("ld.nc.f32.global %f, [%y]; st.f32.global [%y], %f;",                            ["nc-of-written"]),
     ("ld.global.nc.f32 %f, [%x]; st.global.f32 [%y], %f;",                            []),
     ("mov.u64 %at, %x; ld.global.nc.f32 %f, [%at]; mov.u64 %at, %y; st.global.f32 [%at], %f;", []),  # used twice
     ("mov.u64 %at, %x; @%p mov.u64 %at, %y; ld.global.nc.f32 %f, [%at]; st.global.f32 [%y], %f;",
