@@ -7,8 +7,10 @@ Exceeding Instruction-Type Size"). Where the manual leaves something open, ptxas
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.syntax import (
@@ -59,43 +61,55 @@ def mismatch(entry: Entry, instruction: Instruction, registers: Mapping[str, Typ
 def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
     if form.kind in ("address", "label"):
         return
-    rule = Rule(entry, form)
+    rule = rule_of(entry.opcode, form, entry.counted == "matrix")
     if isinstance(operand, Vector):
         yield from rule.vector(operand, registers)
     elif isinstance(operand, Dual):
         yield from rule.one(operand.first, registers)
         if not isinstance(operand.second, Sink):
-            yield from Rule(entry, OperandForm(form.predicate, form.kind, PRED)).one(operand.second, registers)
+            second = OperandForm(form.predicate, form.kind, PRED)
+            yield from rule_of(entry.opcode, second).one(operand.second, registers)
     else:
         yield from rule.one(operand, registers)
 
 
-class Rule:
-    """What may stand for one operand of an entry."""
+@functools.cache
+def rule_of(opcode: str, form: OperandForm, matrix: bool = False) -> Rule:
+    """The rule of one operand; made once, since a kernel has few different ones."""
+    return Rule(opcode, form, matrix)
 
-    def __init__(self, entry: Entry, form: OperandForm) -> None:
-        self.opcode = entry.opcode
-        self.root = entry.opcode.split(".")[0]
+
+class Rule:
+    """What may stand for one operand of an opcode; `matrix`: of a matrix instruction."""
+
+    def __init__(self, opcode: str, form: OperandForm, matrix: bool) -> None:
+        self.opcode = opcode
+        self.form = form
+        self.root = opcode.split(".")[0]
         self.target = form.kind == "target"
-        self.type = form.type
         self.in_vector = form.vector
         self.wider = self.root in TAKES_WIDER and form.name != "policy"
-        if self.root == "cvt" and EXACT.search(entry.opcode):
+        if self.root == "cvt" and EXACT.search(opcode):
             self.wider = False
-        self.fragment = fragment(entry, form)
+        self.fragment = fragment(opcode, form.name) if matrix and form.vector else None
+        stated = re.search(r"\.v([248])\b", opcode)
+        self.count = int(stated[1]) if stated else 0
+        self.taken: dict[Type, bool] = {}
+        """What `takes` has said of types of registers."""
 
     def vector(self, vector: Vector, registers: Mapping[str, Type]) -> Iterator[str]:
         held = [registers[each.name] for each in vector.parts if isinstance(each, Register)]
         if len({each.bits for each in held}) > 1:
             yield "the registers of a vector must have one size."
-        if self.root == "mov" and ".v" not in self.opcode and self.type is not None:  # packed: the parts share the bits
-            part = self.type.bits / len(vector.parts)
-            if part not in (8, 16, 32, 64):
-                yield f"'{self.opcode}' has {self.type.bits} bits, not {len(vector.parts)} parts."
+        element = self
+        if self.root == "mov" and not self.count and self.form.type is not None:  # packed: the parts share the bits
+            bits = self.form.type.bits / len(vector.parts)
+            if bits not in (8, 16, 32, 64):
+                yield f"'{self.opcode}' has {self.form.type.bits} bits, not {len(vector.parts)} parts."
                 return
-            self.type = TYPES[f"b{int(part)}"]
-        if (stated := re.search(r"\.v([248])\b", self.opcode)) and len(vector.parts) != int(stated[1]):
-            yield f"'{self.opcode}' takes a vector of {stated[1]}, not of {len(vector.parts)}."
+            element = rule_of(self.opcode, replace(self.form, type=TYPES[f"b{int(bits)}"]))
+        if self.count and len(vector.parts) != self.count:
+            yield f"'{self.opcode}' takes a vector of {self.count}, not of {len(vector.parts)}."
         if all(isinstance(each, Sink) for each in vector.parts):
             yield "a vector of nothing but '_' has no type."
         for each in vector.parts:
@@ -103,11 +117,11 @@ class Rule:
                 if not held or is_whole(each) == held[0].floating:
                     yield "a number must be of the type of the vector's registers."
             else:
-                yield from self.one(each, registers)
+                yield from element.one(each, registers)
 
     def one(self, operand: Operand, registers: Mapping[str, Type]) -> Iterator[str]:
         """Complaints about an operand that is no vector."""
-        asked = self.type
+        asked = self.form.type
         if isinstance(operand, Sink):
             if not self.target:
                 yield "'_' has no value to read."
@@ -129,7 +143,9 @@ class Rule:
             asked = U32
         if isinstance(operand, Register):
             held = registers[operand.name]
-            if not self.takes(asked, held):
+            if held not in self.taken:
+                self.taken[held] = self.takes(asked, held)
+            if not self.taken[held]:
                 yield f"'{operand.name}' is .{held}, but '{self.opcode}' takes {self.wanted(asked)} here."
         elif isinstance(operand, Immediate):
             if REGISTERS_ALONE.match(self.opcode):
@@ -194,11 +210,9 @@ FRAGMENTS = {
 ELEMENT = re.compile(r"[subf]\d+|bf16|tf32|e\dm\d")
 
 
-def fragment(entry: Entry, form: OperandForm) -> tuple[str, ...] | None:
-    """The registers that may hold a fragment; None for what is no vector of a matrix instruction."""
-    if entry.counted != "matrix" or not form.vector:
-        return None
-    name, *modifiers = entry.opcode.split(".")
+def fragment(opcode: str, operand: str) -> tuple[str, ...]:
+    """The registers that may hold a fragment, one of the vectors of a matrix instruction."""
+    name, *modifiers = opcode.split(".")
     kinds = [each for each in modifiers if ELEMENT.fullmatch(each)]
     if name.endswith("matrix"):
         return WORDS
@@ -207,7 +221,7 @@ def fragment(entry: Entry, form: OperandForm) -> tuple[str, ...] | None:
         return FRAGMENTS.get(kinds[0], integers)
     if len(kinds) == 2:  # wmma.mma of f16 names the results and the addends alone
         kinds[1:1] = ["f16", "f16"]
-    return FRAGMENTS.get(kinds["dabc".index(form.name)], integers)
+    return FRAGMENTS.get(kinds["dabc".index(operand)], integers)
 
 
 def is_bits(type: Type) -> bool:
