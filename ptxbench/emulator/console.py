@@ -132,7 +132,9 @@ class Console:
             if kind in "di":
                 return str((shape + "d") % take("<q" if long else "<i"))
             if kind in "ouxX":
-                return str((shape + kind) % take("<Q" if long else "<I"))
+                number = take("<Q" if long else "<I")
+                # C writes no prefix before a zero.
+                return str(((shape if number else shape.replace("#", "")) + kind) % number)
             if kind == "c":
                 return (shape + "c") % chr(take("<i") & 0xFF)
             if kind == "s":

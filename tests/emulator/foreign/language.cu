@@ -74,7 +74,7 @@ extern "C" __global__ void printing(const float* x)
 {
     if (threadIdx.x % 2 == 0)
         printf("thread %u of %s: %.3f, %#x, %5d, %c, %lld%%\n", threadIdx.x, "the warp", x[threadIdx.x],
-               threadIdx.x * 255 + 16, -int(threadIdx.x), 'a' + threadIdx.x, 1ll << (33 + threadIdx.x));
+               threadIdx.x * 255, -int(threadIdx.x), 'a' + threadIdx.x, 1ll << (33 + threadIdx.x));
 }
 
 template <typename Function> __device__ int twice(Function function, int value) { return function(function(value)); }

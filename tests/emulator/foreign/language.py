@@ -60,7 +60,7 @@ def local_arrays(rng):
 
 
 PRINTED = "".join(
-    f"thread {i} of the warp: {i / 4:.3f}, {255 * i + 16:#x}, {-i:5}, {chr(97 + i)}, {1 << (33 + i)}%\n"
+    f"thread {i} of the warp: {i / 4:.3f}, {hex(255 * i) if i else '0'}, {-i:5}, {chr(97 + i)}, {1 << (33 + i)}%\n"
     for i in range(0, 8, 2)
 )
 
