@@ -84,3 +84,26 @@ extern "C" __global__ void copy_in_stages(const float* x, float* y, int tiles)
     }
     y[threadIdx.x] = sum;
 }
+
+extern "C" __global__ void wide_tiles(const int* x, int* y)
+{
+    __shared__ cg::block_tile_memory<256> memory;
+    auto block = cg::this_thread_block(memory);
+    auto tile = cg::tiled_partition<64>(block);
+    int value = x[threadIdx.x];
+    y[2 * threadIdx.x] = cg::reduce(tile, value, cg::plus<int>());
+    y[2 * threadIdx.x + 1] = tile.any(value > 990) + 2 * tile.meta_group_rank();
+}
+
+extern "C" __global__ void grid_steps(int* x, int* y, int n)
+{
+    // Steps of a scan over the grid, from one array to the other.
+    auto grid = cg::this_grid();
+    int i = grid.thread_rank();
+    for (int step = 1; step < n; step *= 2) {
+        y[i] = x[i] + (i >= step ? x[i - step] : 0);
+        grid.sync();
+        x[i] = y[i];
+        grid.sync();
+    }
+}

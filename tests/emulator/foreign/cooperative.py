@@ -70,3 +70,19 @@ def copy_in_stages(rng):
     x = rng.integers(-99, 99, (5, 32)).astype(np.float32)
     y = outputs(32)
     return [x, y, np.int32(5)], [Expected(y, x[:, ::-1].sum(axis=0))]
+
+
+@cuda("sm_80", "sm_120", block=256)
+def wide_tiles(rng):
+    x = rng.integers(0, 1000, 256, np.int32)
+    y = outputs(256, 2, dtype=np.int32)
+    tiles = x.reshape(4, 64)
+    columns = [spread(tiles.sum(axis=1), 64), spread((tiles > 990).any(axis=1) + 2 * np.arange(4), 64)]
+    return [x, y], [Expected(y, np.stack(columns, axis=1))]
+
+
+@cuda("sm_80", "sm_120", grid=4, block=32)
+def grid_steps(rng):
+    x = rng.integers(0, 999, 128, np.int32)
+    expected = x.cumsum()
+    return [x, outputs(128, dtype=np.int32), np.int32(128)], [Expected(x, expected)]

@@ -91,6 +91,15 @@ def softmax(rng):
     return lambda x: x.softmax(1), [x], (exponentials / exponentials.sum(axis=1, keepdims=True), 2.0**-17, 0.0)
 
 
+@expression("sm_75", "sm_90")
+def layer_norm(rng):
+    x = rng.normal(size=(8, 256)).astype(np.float32)
+    wide = x.astype(np.float64)
+    centred = wide - wide.mean(axis=1, keepdims=True)
+    expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + 1e-5)
+    return lambda x: x.layernorm(), [x], (expected, 2.0**-18, 2.0**-18)
+
+
 @expression("sm_80", "sm_120")
 def convolution(rng):
     x = rng.integers(-9, 9, (2, 4, 12, 12)).astype(np.float32)
@@ -150,3 +159,17 @@ def bytes_and_flags(rng):
     x, y = rng.integers(0, 256, (2, 300), np.uint8)
     expected = np.where((x > y) & (x % 2 == 0), x + y & 255, x ^ y)
     return lambda x, y: ((x > y) & (x % 2 == 0)).where(x + y, x ^ y), [x.copy(), y.copy()], expected
+
+
+@expression("sm_90", "sm_120")
+def attention(rng):
+    q, k, v = rng.normal(size=(3, 2, 24, 16)).astype(np.float32)
+    scores = np.einsum("bij,bkj->bik", q.astype(np.float64), k) / 4
+    scores = np.where(np.tri(24, dtype=bool), scores, -np.inf)
+    weights = np.exp(scores - scores.max(axis=2, keepdims=True))
+    expected = weights / weights.sum(axis=2, keepdims=True) @ v
+
+    def function(q, k, v):
+        return q.scaled_dot_product_attention(k, v, is_causal=True)
+
+    return function, [q.copy(), k.copy(), v.copy()], (expected, 0.0, 2.0**-16)
