@@ -78,10 +78,10 @@ def run(
     object holds the address of the array or Pointer that it is. `arch` chooses the model of matrix instructions.
     `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch goes
     on without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
-    it. `fuel`: loop iterations that a warp may run, by default FUEL. `placement`: a seed to put the arrays elsewhere,
-    in another order and at other distances. `kept`: the module's variables by name as an earlier launch left them,
-    where their initialisers are not to count; holds afterwards what this launch leaves. `ctas`: another order of the
-    CTAs, which a kernel may mind only if its CTAs wait for each other.
+    it. `fuel`: loop iterations, and calls that are not inlined, that a warp may run, by default FUEL. `placement`: a
+    seed to put the arrays elsewhere, in another order and at other distances. `kept`: the module's variables by name
+    as an earlier launch left them, where their initialisers are not to count; holds afterwards what this launch
+    leaves. `ctas`: another order of the CTAs, which a kernel may mind only if its CTAs wait for each other.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.

@@ -368,6 +368,14 @@ def test_a_call_that_cannot_be_is_a_syntax_error(body, message):
         run(FEW, body)
 
 
+def test_a_call_that_no_function_fits_is_a_fault_too():
+    body = (
+        "s: .callprototype _ (.param .b64 _); .param .b64 p; st.param.b64 [p], %out; mov.u64 %f, 64; call %f, (p), s;"
+    )
+    with pytest.raises(MemoryFault, match="goes to address 0x40, which is not that of a function"):
+        run(FEW, body)
+
+
 def test_the_address_of_a_function_without_a_body_is_refused_by_name():
     with pytest.raises(UnsupportedInstruction, match=r"line 15: 'missing' has no body in this file"):
         run(".extern .func missing();\n", "mov.u64 %f, missing;")
