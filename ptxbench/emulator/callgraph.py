@@ -82,12 +82,20 @@ def read_call(instruction: Instruction) -> Call:
     return Call(instruction.line, target, given, returned, label.name if label is not None else None)
 
 
-def calls_of(function: Function) -> Iterator[Call]:
+def is_provided(module: Module, call: Call) -> bool:
+    """Whether a call is of a function that the emulator provides, and the module has none of that name itself."""
+    if not isinstance(call.target, Symbol) or call.target.name not in HOST_FUNCTIONS:
+        return False
+    own = module.functions.get(call.target.name)
+    return own is None or not own.defined
+
+
+def calls_of(module: Module, function: Function) -> Iterator[Call]:
     """The calls of a function but for those of functions that the emulator provides."""
     for instruction in function.instructions:
         if is_call(instruction):
             call = read_call(instruction)
-            if not (isinstance(call.target, Symbol) and call.target.name in HOST_FUNCTIONS):
+            if not is_provided(module, call):
                 yield call
 
 
@@ -218,7 +226,7 @@ def plan(module: Module, kernel: Function) -> Plan:
     def look_at(name: str) -> list[str]:
         function = module.functions[name]
         edges[name], inlinable[name] = [], []
-        for call in calls_of(function):
+        for call in calls_of(module, function):
             targets = graph.targets(function, call)
             edges[name].extend(targets)
             if isinstance(call.target, Symbol):

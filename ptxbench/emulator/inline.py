@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.callgraph import (
-    HOST_FUNCTIONS,
     Call,
     Plan,
     Signature,
     callee,
     is_call,
+    is_provided,
     plan,
     read_call,
     signature,
@@ -181,7 +181,7 @@ class Linker:
     def call(self, caller: Function, written: Call, renamed: Instruction) -> None:
         """`written`: the call as the text has it. `renamed`: the same with the names that hold in the kernel."""
         call = read_call(renamed)
-        if isinstance(written.target, Symbol) and written.target.name in HOST_FUNCTIONS:
+        if isinstance(written.target, Symbol) and is_provided(self.module, written):
             places = [Address(each) if isinstance(each, Symbol) else each for each in (*call.returned, *call.given)]
             self.emit(replace(renamed, opcode=f"call.{written.target.name}", operands=tuple(places)))
             return

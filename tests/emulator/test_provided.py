@@ -310,6 +310,38 @@ def test_a_heap_without_room_gives_null():
     assert out.tolist() == [7, 1, 1]
 
 
+OWN = """
+.version 8.0
+.target sm_80
+.address_size 64
+.func (.param .b64 address) malloc(.param .b64 size)
+{
+    .reg .b64 %v;
+    ld.param.b64 %v, [size];
+    add.u64 %v, %v, 1;
+    st.param.b64 [address], %v;
+    ret;
+}
+.visible .entry k(.param .u64 out)
+{
+    .reg .b64 %out, %v;
+    .param .b64 size, address;
+    ld.param.u64 %out, [out];
+    st.param.b64 [size], 41;
+    call.uni (address), malloc, (size);
+    ld.param.b64 %v, [address];
+    st.global.u64 [%out], %v;
+    ret;
+}
+"""
+
+
+def test_a_module_may_have_a_malloc_of_its_own():
+    out = np.zeros(1, np.uint64)
+    emulator.run(OWN, grid=1, block=1, args=[out])
+    assert out[0] == 42
+
+
 def test_a_block_can_be_freed_once():
     with pytest.raises(KernelTrap, match=r"free of 0x.*, which is not a block that malloc gave"):
         emulator.run(cuda(FULL), "twice", grid=1, block=1, args=[np.int32(0)])
