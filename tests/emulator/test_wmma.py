@@ -2,7 +2,6 @@
 
 import functools
 import importlib
-import re
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,8 @@ import pytest
 from ptxbench import emulator, toolchain
 from ptxbench.emulator.isa import TABLE
 from ptxbench.toolchain import locate, ptxas
-from tests.emulator.fragments import HEADER, KERNELS, case, program
+from tests.emulator.fragments import HEADER, KERNELS, program
+from tests.emulator.spelled import vector_registers
 
 SOURCE = Path(__file__).with_name("wmma.cu")
 
@@ -322,36 +322,6 @@ def test_a_sanitised_gemm_is_clean_and_one_without_its_barriers_races():
     assert any("ldmatrix" in str(each) for each in findings(ROLLED.replace("bar.sync 0;", "", 1)))
 
 
-def register_counts(opcode):
-    """(type, how many) of the vector operands of a matrix instruction, in order, by the manual's tables."""
-    parts = opcode.split(".")
-    if parts[0] in ("ldmatrix", "stmatrix"):
-        return [("b32", int(next(part for part in parts if part in ("x1", "x2", "x4"))[1:]))]
-    if parts[0] == "mma":
-        each = case(opcode)
-        kinds = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
-        return [(register(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(kinds)]
-    m, n, k = map(int, re.search(r"m(\d+)n(\d+)k(\d+)", opcode).groups())
-    if parts[1] in ("load", "store"):
-        return [wmma_count(parts[2], parts[-1], m, n, k)]
-    kinds = [part for part in parts if part in (*STORED, "bf16", "s4", "u4", "b1")]
-    if len(kinds) == 2:  # f16: only d and c are said
-        kinds = [kinds[0], "f16", "f16", kinds[1]]
-    return [wmma_count(use, kind, m, n, k) for use, kind in zip("dabc", kinds, strict=True)]
-
-
-def register(kind, result):
-    return kind if kind == "f64" or (result and kind == "f32") else "b32"
-
-
-def wmma_count(use, kind, m, n, k):
-    bits = {"f64": 64, "f16": 16, "bf16": 16, "s8": 8, "u8": 8, "s4": 4, "u4": 4, "b1": 1}.get(kind, 32)
-    if use in "ab" and kind == "f16":
-        return register(kind, False), 8
-    size = {"a": m * k, "b": k * n}.get(use, m * n)
-    return register(kind, use in "dc"), max(1, size // 32 * bits // 32) if bits < 64 else size // 32
-
-
 def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
     declared, lines = [".reg .u64 %at;", ".reg .u32 %stride;", ".reg .b32 %one, %other;"], []
     entries = [entry for forms in TABLE.values() for entry in forms if entry.counted == "matrix"]
@@ -359,7 +329,7 @@ def test_ptxas_knows_every_spelling_of_the_matrix_chapter():
     for number, entry in enumerate(entries):
         if "wmma" in entry.opcode and ".shared::cta" in entry.opcode and "m16n16k16" not in entry.opcode:
             continue  # nothing new, and ptxas takes its time
-        counts = iter([] if entry.opcode.startswith("movmatrix") else register_counts(entry.opcode))
+        counts = iter(vector_registers(entry))
         operands = []
         for form in entry.operands:
             if form.vector:
