@@ -19,6 +19,8 @@ class Site:
     """load, store, atomic, or mma: of that, `space` is the type of A."""
     bytes: int
     """Bytes a lane; of mma, floating-point operations of the warp."""
+    strength: int = 0
+    """Of an access: how strong it is (races/layout.py)."""
 
 
 @dataclass(frozen=True)

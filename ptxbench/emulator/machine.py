@@ -216,7 +216,7 @@ class Machine:
         """The arguments that every memory function starts with; takes a site for each space that it may touch."""
         slot = self.next_slot
         for each in access.GENERIC_SPACES if space == "generic" else (SPACES[space],):
-            self.sites.append(Site(self.step, self.take(context.SITE_SLOTS), each.name, kind, size))
+            self.sites.append(Site(self.step, self.take(context.SITE_SLOTS), each.name, kind, size, self.strength))
         if space in ("shared", "local"):
             if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
                 limit = self.e.constant(0xFFFFFFFF, U64)

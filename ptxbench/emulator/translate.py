@@ -6,6 +6,8 @@ A block ends by writing back the registers that live on, under its mask, so that
 
 from __future__ import annotations
 
+import functools
+
 from ptxbench.emulator.calls import Calls
 from ptxbench.emulator.control import warp_function
 from ptxbench.emulator.emit import Value
@@ -14,13 +16,14 @@ from ptxbench.emulator.flow import (
     Block,
     Step,
     operand_reads,
+    registers,
     schedule_obstacle,
     writes,
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, Translation
-from ptxbench.emulator.ordering import fence_of, order_of, sends_messages
+from ptxbench.emulator.ordering import Order, fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
@@ -100,7 +103,7 @@ class Translator(Calls):
         self.check_defined(step)
         order = order_of(entry.opcode)
         machine.order = order if self.rows else None
-        machine.strength = layout.WEAK if order is None else order.strength
+        machine.strength = self.strength(step, order)
         machine.relaxed = "relaxed" in entry.opcode.split(".")
         if entry.flow in ("enter", "returned"):
             self.between_functions(index, self.blocks[number])
@@ -130,6 +133,29 @@ class Translator(Calls):
             missing = self.e.op(f"xor i32 {self.e.op(f'load i32, ptr {at}, align 4')}, -1")
             lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
             self.machine.finding(kinds.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
+
+    def strength(self, step: Step, order: Order | None) -> int:
+        """How strong an access is. A plain load of what an atom.cas compares with counts as a relaxed one: its value is
+        only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
+        if order is not None:
+            return order.strength
+        if step.entry.opcode.startswith("ld.") and writes(step) & self.compared:
+            return layout.STRONG_GPU
+        return layout.WEAK
+
+    @functools.cached_property
+    def compared(self) -> set[str]:
+        """The registers that the kernel's atom.cas compare with, and those that are moved there."""
+        found: set[str] = set()
+        for step in self.steps:
+            if step.entry.opcode.startswith("atom.") and "cas" in step.entry.opcode.split("."):
+                found.update(registers(step.instruction.operands[2]))
+        moves = [step for step in self.steps if step.entry.opcode.startswith("mov.")]
+        before = -1
+        while len(found) > before:
+            before = len(found)
+            found.update(*(operand_reads(step) for step in moves if writes(step) & found))
+        return found
 
     def note_order(self, step: Step) -> None:
         """After a fence or a bar.warp.sync: what it orders. Other .sync instructions order no memory."""

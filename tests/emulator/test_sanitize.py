@@ -303,3 +303,41 @@ def test_no_shipped_kernel_raises_a_false_alarm(pair, source):
         )
         assert execution.findings == ()
         assert not [note for note in execution.notes if "race" in note]
+
+
+def test_lanes_that_poll_an_mbarrier_take_turns_with_another_schedule_too():
+    body = """
+    @%first mbarrier.init.shared.b64 [gate], 64;
+    bar.sync 0;
+    mov.u32 %w, 0;
+ROUND:
+    mbarrier.arrive.shared.b64 %p, [gate];
+POLL:
+    mbarrier.test_wait.shared.b64 %inside, [gate], %p;
+    @%inside bra OVER;
+    add.u32 %v, %t, 1;
+    bra POLL;
+OVER:
+    add.u32 %w, %w, 1;
+    setp.lt.u32 %inside, %w, 4;
+    @%inside bra ROUND;
+    st.global.u32 [%at], %w;
+    """
+    ptx = KERNEL.replace("BODY", ".shared .align 8 .b64 gate;" + body)
+    out = np.zeros(64, np.uint32)
+    execution = emulator.run(ptx, grid=1, block=64, args=[out, np.uint32(64)], sanitize=True)
+    assert execution.findings == ()
+    assert execution.unchecked == ()
+    assert out.tolist() == [4] * 64
+
+
+@pytest.mark.parametrize(
+    ("load", "kinds"),
+    [
+        ("ld.global.u32 %v, [%out];", set()),
+        ("ld.global.u32 %next, [%out];\nadd.u32 %v, %next, 1;", {"race"}),
+    ],
+)
+def test_a_plain_load_is_no_race_where_an_atomic_compares_with_its_value(load, kinds):
+    body = f"{load}\nadd.u32 %w, %v, 1;\natom.global.cas.b32 %w, [%out], %v, %w;"
+    assert {finding.kind for finding in sanitized(body)[0].findings} == kinds

@@ -47,6 +47,12 @@ def cta_row(env: Any, r: Any) -> Any:
 
 
 @compiled
+def cta_pending(env: Any, r: Any) -> Any:
+    """Address of the number of the row of what threads of the CTA had read, and not acquired, at its last barriers."""
+    return r[at.CTA_PENDING] + 4 * place(env)
+
+
+@compiled
 def warp_row(env: Any, r: Any, warp: Any) -> Any:
     """Address of the number of a warp's row."""
     return r[at.WARP_ROWS] + 4 * (place(env) * env[context.WARP_COUNT] + warp)
@@ -144,6 +150,19 @@ def knows(env: Any, r: Any, thread: Any, other: Any, cta: Any, copied: Any, time
         or knows_row(r, words_at(warp_row(env, r, warp))[0], near, far, time)
         or knows_row(r, words_at(cta_row(env, r))[0], near, far, time)
     )
+
+
+@compiled
+def may_see(env: Any, r: Any, thread: Any, other: Any, cta: Any, time: Any) -> Any:
+    """Whether the thread or one that it met at a barrier has read, with no fence since, what says that it happened.
+
+    Enough for a strong access: the CUDA C++ Programming Guide has its last CTA read with `volatile` and no fence.
+    """
+    far = r[at.NEAR] + cta * env[context.WARP_COUNT] + (other >> 5)
+    if r[at.FAR] == 0 or cta == env[context.CTA]:
+        return False
+    own = words_at(thread_words(env, r, thread))[at.PENDING_ROW]
+    return knows_row(r, own, -1, far, time) or knows_row(r, words_at(cta_pending(env, r))[0], -1, far, time)
 
 
 @compiled
@@ -284,8 +303,9 @@ def meet_at_barrier(env: Any, r: Any) -> None:
     """All threads of the CTA have met: its barrier's time says all of their CTA that they know."""
     far = r[at.FAR]
     for thread in range(env[context.WARP_COUNT] * LANES):
-        holder = thread_words(env, r, thread) + 4 * at.OWN_ROW
-        hand_over(env, r, holder, far)
+        address = thread_words(env, r, thread)
+        hand_over(env, r, address + 4 * at.OWN_ROW, far)
+        join_all(r, cta_pending(env, r), words_at(address)[at.PENDING_ROW])
     for warp in range(env[context.WARP_COUNT]):
         hand_over(env, r, warp_row(env, r, warp), far)
     if far and words_at(cta_row(env, r))[0]:

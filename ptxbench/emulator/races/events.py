@@ -9,6 +9,7 @@ from numba import carray, cfunc, types  # type: ignore[attr-defined]
 from ptxbench.emulator.races import layout as at
 from ptxbench.emulator.races.clocks import (
     LANES,
+    cta_pending,
     cta_row,
     fence,
     learn,
@@ -41,6 +42,7 @@ def open_cta(env: Any, r: Any) -> None:
     for warp in range(env[context.WARP_COUNT]):
         release_row(r, warp_row(env, r, warp))
     release_row(r, cta_row(env, r))
+    release_row(r, cta_pending(env, r))
     for barrier in range(16):
         release_row(r, barrier_row(env, r, barrier))
     if r[at.SHARED_OBJECTS]:

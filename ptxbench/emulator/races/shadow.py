@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.races.clocks import LANES, knows
+from ptxbench.emulator.races.clocks import LANES, knows, may_see
 from ptxbench.emulator.races.pointers import bytes_at, compiled, longs_at, words_at
 from ptxbench.emulator.runtime import context, kinds
 
@@ -62,6 +62,8 @@ def clash(env: Any, r: Any, stamp: Any, thread: Any, slot: Any, in_shared: Any) 
     if both and (cta == env[context.CTA] or (mine == at.STRONG_GPU and its == at.STRONG_GPU)):
         return 0
     if knows(env, r, thread, other, cta, copied, time):
+        return 0
+    if mine != at.WEAK and may_see(env, r, thread, other, cta, time):
         return 0
     return 2 if both else 1
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
 from ptxbench.emulator.messages import Job
-from ptxbench.emulator.ordering import order_of
 from ptxbench.emulator.races import layout as at
 
 MOST_SHADOW = 4 << 30
@@ -73,7 +72,7 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
         table[at.BETWEEN_CTAS], far = 0, 0
     table[at.NEAR], table[at.FAR] = 32 * warps if translation.rows else 32, far
     table[at.WIDTH] = width = int(table[at.NEAR] + far)
-    holders = slots * (65 * warps + 17) + 2  # each thread's two, each warp's, the CTA's and those of its barriers
+    holders = slots * (65 * warps + 18) + 2  # each thread's two, each warp's, the CTA's and those of its barriers
     rows = min(ROW_BYTES // (4 * width), holders + (2 * MOST_OBJECTS if translation.rows else 0))
     table[at.ROW_COUNT], table[at.FREE_COUNT] = rows, rows - 2
     array(at.ROWS, 4 * width * rows)
@@ -81,6 +80,7 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
     table[at.LOG_SIZE] = MOST_TIMES
     array(at.LOG, 4 * MOST_TIMES)
     array(at.CTA_ROWS, 4 * slots)
+    array(at.CTA_PENDING, 4 * slots)
     array(at.WARP_ROWS, 4 * slots * warps)
     array(at.THREADS_AT, 4 * at.THREAD_WORDS * slots * 32 * warps)
     array(at.BARRIER_ROWS, 4 * 16 * slots)
@@ -106,6 +106,5 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
     strengths = array(at.STRENGTH, translation.slots)
     table[at.STRENGTH_SIZE] = translation.slots
     for site in translation.sites:
-        order = order_of(translation.steps[site.step].opcode)
-        strengths[site.slot] = at.WEAK if order is None else order.strength
+        strengths[site.slot] = site.strength
     return Tables(table, arrays, notes)
