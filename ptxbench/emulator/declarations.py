@@ -107,9 +107,7 @@ def read_variable(
         count = size(cursor)
         cursor.expect(">")
         if count > MOST_VARIABLES:
-            raise syntax_error(
-                line, f"'{name}' declares {count} variables; the emulator takes at most {MOST_VARIABLES}."
-            )
+            raise syntax_error(line, f"'{name}<{count}>' declares more than {MOST_VARIABLES:,} variables.")
         for k in range(count):
             yield Variable(f"{name}{k}", space, kind, attributes.alignment, 1, line, attributes.vector)
         return
@@ -175,7 +173,7 @@ def read_initial(
                 continue
             if start >= MOST_INITIAL:
                 raise syntax_error(
-                    cursor.line, f"an initialiser of more than {MOST_INITIAL} elements is not supported."
+                    cursor.line, f"initial values of more than {MOST_INITIAL:,} elements are not supported."
                 )
             values.extend([0] * (start - len(values)))
             values.append(read_value(cursor, kind))

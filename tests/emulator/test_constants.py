@@ -138,6 +138,26 @@ OPERANDS = program("""
 """)
 
 
+BITS = program("""
+.visible .entry single_bits_in_a_double(.param .u64 out)
+{
+    .reg .u64 %out;
+    .reg .f64 %d;
+    ld.param.u64 %out, [out];
+    mov.f64 %d, 0.0;
+    add.f64 %d, %d, 0f3f800000;
+    st.global.f64 [%out], %d;
+    ret;
+}
+""")
+
+
+def test_a_0f_number_as_a_double_is_its_bits_as_with_ptxas():
+    out = np.zeros(1, np.uint64)
+    emulator.run(BITS, grid=1, block=1, args=[out])
+    assert out.tolist() == [0x3F800000]
+
+
 def test_constant_expressions_and_sums_as_operands():
     out = np.zeros(6, np.uint64)
     emulator.run(OPERANDS, grid=1, block=1, args=[out])

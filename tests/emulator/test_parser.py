@@ -306,6 +306,21 @@ def test_a_text_that_cannot_be_read_says_where_and_what_was_expected(text, messa
     assert str(caught.value) == message
 
 
+ENDLESS = [
+    ("ret;\n" * 120_000,                            "functions of more than 100,000 instructions are not supported."),
+    ("{" * 3000 + "}" * 3000,                       "blocks nested more than 1,600 deep are not supported."),
+    (f"mov.b32 x, {'{' * 5000}1{'}' * 5000};",      "expected a register or a number, found '{'."),
+    (f".global .u32 y = {'{' * 5000}1{'}' * 5000};", "expected a number, found '{'."),
+    (".shared .u32 y<2147483647>;",                 "'y<2147483647>' declares more than 65,536 variables."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("lines", "message"), ENDLESS, ids=range(len(ENDLESS)))
+def test_a_text_that_is_too_large_is_refused_at_once(lines, message):
+    with pytest.raises(PtxSyntaxError, match=re.escape(message)), within(20):
+        parse(f"{HEADER}.visible .entry f()\n{{ .reg .b32 x;\n{lines} ret; }}")
+
+
 # ---- what tools write
 
 

@@ -353,6 +353,9 @@ def immediate(operand: Immediate, dtype: Any) -> Any:
     """A number as the instruction's type; of a float the text may give the bits."""
     if operand.bits:
         raw = UNSIGNED[operand.bits](operand.value)
+        if operand.bits == 32 and dtype == np.float64:  # ptxas takes the bits, not the number
+            raw = UNSIGNED[64](operand.value)
+            return raw.view(np.float64)
         number = raw.view(np.float32 if operand.bits == 32 else np.float64)
         return raw.astype(dtype) if dtype.kind in "iu" else number.astype(dtype)
     if dtype.kind == "f":
