@@ -23,6 +23,22 @@ MOST_TIMES = 1 << 26
 MOST_OBJECTS = 1 << 18
 
 
+MOST_KEPT = 256 << 20
+"""Bytes of shadow that are kept for the next launch: to clear pages takes a twentieth of the time to map new ones."""
+KEPT: list[NDArray[np.uint8]] = []
+
+
+def zeroed_shadow(size: int) -> NDArray[np.uint8]:
+    """So many zeros for the shadow of global memory. One launch of a process has them at a time."""
+    if KEPT and size <= KEPT[0].size:
+        KEPT[0][:size] = 0
+        return KEPT[0]
+    fresh = np.zeros(size, np.uint8)
+    if size <= MOST_KEPT:
+        KEPT[:] = [fresh]
+    return fresh
+
+
 @dataclass
 class Tables:
     """The table of layout.py and the arrays that it points to. Shadows start as zeros and cost what is touched."""
@@ -102,7 +118,8 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
             f"{size / 1e6:,.0f} MB to follow accesses; use a smaller size"
         )
     else:
-        array(at.GLOBAL_SHADOW, size)
+        arrays.append(zeroed_shadow(size))
+        table[at.GLOBAL_SHADOW] = arrays[-1].ctypes.data
     strengths = array(at.STRENGTH, translation.slots)
     table[at.STRENGTH_SIZE] = translation.slots
     for site in translation.sites:
