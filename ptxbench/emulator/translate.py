@@ -35,6 +35,7 @@ from ptxbench.emulator.syntax import (
     Address,
     Dual,
     Function,
+    Immediate,
     Instruction,
     Module,
     Operand,
@@ -50,6 +51,11 @@ def translate(
 ) -> Translation:
     """`function` as LLVM IR, for the architecture `arch`. Raises PtxSyntaxError and UnsupportedInstruction."""
     return Translator(module, function, arch, hardware_fma, mode).translate()
+
+
+def member_mask(step: Step) -> Operand:
+    """The operand of a .sync instruction that names the lanes."""
+    return step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
 
 
 class Translator(Calls):
@@ -112,7 +118,7 @@ class Translator(Calls):
         for name in sorted(writes(step) & self.defined.keys()):
             self.note_defined(name, "or", machine.active)
         if self.mode == SANITIZE:
-            self.note_order(step)
+            self.note_order(index)
 
     def counted_steps(self, first: int, last: int) -> int:
         """Instructions of the text among these."""
@@ -157,10 +163,14 @@ class Translator(Calls):
             found.update(*(operand_reads(step) for step in moves if writes(step) & found))
         return found
 
-    def note_order(self, step: Step) -> None:
-        """After a fence or a bar.warp.sync: what it orders. Other .sync instructions order no memory."""
-        if step.entry.flow == "meeting":
-            members = self.read_value(step.instruction.operands[0], B32, step.instruction.line)
+    def note_order(self, index: int) -> None:
+        """After a fence, a bar.warp.sync or another instruction of a member mask: what it orders.
+
+        The manual says of bar.warp.sync alone that it orders memory. Cooperative groups rely on vote.sync too.
+        """
+        step = self.steps[index]
+        if step.entry.flow in ("meeting", "sync") and not self.met_before(index):
+            members = self.read_value(member_mask(step), B32, step.instruction.line)
             lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.machine.active), ("i1", "false"))
             some = self.e.op(f"icmp ne i32 {self.machine.active}, 0")
             first = self.e.op(f"select i1 {some}, i32 {lane}, i32 0")
@@ -168,6 +178,30 @@ class Translator(Calls):
             self.machine.meet_in_warp(self.e.op(f"select i1 {some}, i32 {asked}, i32 0"))
         if (what := fence_of(step.entry.opcode)) is not None:
             self.machine.fence(what)
+
+    @functools.cached_property
+    def branched_to(self) -> set[int]:
+        """The instructions that lanes come to from elsewhere than right before."""
+        return {
+            self.blocks[to].first
+            for number, block in enumerate(self.blocks)
+            for to in block.successors
+            if number + 1 != to < len(self.blocks)
+        }
+
+    def met_before(self, index: int) -> bool:
+        """Whether the same lanes met right before, with no access of memory between: as in a chain of shuffles."""
+        step = self.steps[index]
+        while index > 0 and index not in self.branched_to:
+            index -= 1
+            before = self.steps[index]
+            if before.entry.flow == step.entry.flow and member_mask(before) == member_mask(step):
+                mask = member_mask(step)
+                constant = isinstance(mask, Immediate) or (isinstance(mask, Register) and mask.name in self.constants)
+                return constant and before.instruction.guard is None
+            if before.entry.flow or before.entry.counted in ("memory", "async", "barrier", "matrix"):
+                return False
+        return False
 
     def execute(self, instruction: Instruction, entry: Entry, guard: Value | None) -> None:
         """Read the operands, run the entry's body, write what it returns."""

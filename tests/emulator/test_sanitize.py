@@ -341,3 +341,56 @@ OVER:
 def test_a_plain_load_is_no_race_where_an_atomic_compares_with_its_value(load, kinds):
     body = f"{load}\nadd.u32 %w, %v, 1;\natom.global.cas.b32 %w, [%out], %v, %w;"
     assert {finding.kind for finding in sanitized(body)[0].findings} == kinds
+
+
+LONG = """.version 7.0
+.target sm_80
+.address_size 64
+.visible .entry k(.param .u64 x)
+{
+    .reg .u32 %t, %c, %i, %v, %slot, %step;
+    .reg .u64 %x, %at;
+    .reg .pred %more;
+    .shared .u32 tile[64];
+    ld.param.u64 %x, [x];
+    mov.u32 %t, %tid.x;
+    mov.u32 %c, %ctaid.x;
+    mad.lo.u32 %i, %c, 64, %t;
+    mad.wide.u32 %at, %i, 4, %x;
+    mov.u32 %slot, tile;
+    mad.lo.u32 %slot, %t, 4, %slot;
+    mov.u32 %step, 0;
+AGAIN:
+    st.shared.u32 [%slot], %t;
+    BARRIER
+    xor.b32 %v, %t, 32;
+    mov.u32 %i, tile;
+    mad.lo.u32 %i, %v, 4, %i;
+    ld.shared.u32 %v, [%i];
+    bar.sync 0;
+    add.u32 %step, %step, 1;
+    setp.lt.u32 %more, %step, 50;
+    @%more bra AGAIN;
+    st.global.u32 [%at], %v;
+    NEIGHBOUR
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("barrier", "neighbour", "place"),
+    [
+        ("bar.sync 0;", "",                             None),
+        ("",            "",                             "shared memory"),
+        ("bar.sync 0;", "ld.global.u32 %v, [%at+256];", "'x'"),
+    ],
+)  # fmt: skip
+def test_a_long_launch_is_sampled_says_so_and_still_shows_a_race(barrier, neighbour, place):
+    x = np.zeros((1 << 21) + 64, np.uint32)
+    text = LONG.replace("BARRIER", barrier).replace("NEIGHBOUR", neighbour)
+    execution = emulator.run(text, grid=2000, block=64, args=[x], sanitize=True)
+    assert any("shared memory checked in CTAs 0 to" in note for note in execution.unchecked), execution.unchecked
+    assert any("one page of 4 KiB in 4" in note for note in execution.unchecked), execution.unchecked
+    races = [each.message for each in execution.findings if each.kind == "race"]
+    assert any(place in message for message in races) if place else execution.findings == ()

@@ -53,6 +53,15 @@ def open_cta(env: Any, r: Any) -> None:
 
 
 @compiled
+def choose_shared(env: Any, r: Any) -> None:
+    """Whether the shared memory of the current CTA is followed: in a long launch only that of some is."""
+    cta = env[context.CTA]
+    if r[at.SHARED_UP_TO] == 0 and r[at.SHARED_SEEN] > r[at.SHARED_BUDGET]:
+        r[at.SHARED_UP_TO] = cta
+    r[at.SHARED_SKIPPED] = r[at.SHARED_UP_TO] != 0 and cta > r[at.SHARED_UP_TO] and cta % at.CTA_STEP != 0
+
+
+@compiled
 def barrier_row(env: Any, r: Any, barrier: Any) -> Any:
     """Address of the number of a barrier's row: what those that have arrived know."""
     return r[at.BARRIER_ROWS] + 4 * (16 * place(env) + barrier)
@@ -143,6 +152,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
         tick(env, r)
         r[at.OWN_SINCE] = env[context.TIME]
         r[at.GRID_KNOWN] = longs_at(env[context.CTA_STATE] + context.CTA_GRID_KNOWN)[0]
+        choose_shared(env, r)
     elif what == at.OPEN_CTA:
         open_cta(env, r)
 

@@ -40,8 +40,9 @@ WEAK, STRONG_CTA, STRONG_GPU = range(3)
     LOG, LOG_SIZE, OWN_SINCE, OVERFLOW, NEAR, FAR, WIDTH, ROWS, ROW_COUNT, FREE, FREE_COUNT, CTA_ROWS, CTA_PENDING,
     WARP_ROWS, THREADS_AT, BARRIER_ROWS, OBJECTS, OBJECT_COUNT, OBJECTS_USED, FREE_OBJECTS, FREE_OBJECT_COUNT,
     SHARED_OBJECTS, SHARED_OBJECT_STRIDE, GLOBAL_OBJECTS, GLOBAL_SHADOW, GLOBAL_GRANULES, GLOBAL_BITS, SHARED_GRANULES,
-    SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, TABLE_SLOTS,
-) = range(36)  # fmt: skip
+    SHARED_BITS, STRENGTH, STRENGTH_SIZE, BETWEEN_CTAS, GRID_KNOWN, ARENA_BYTES, FENCED, SKIPPED_PAGES,
+    SHARED_SEEN, SHARED_BUDGET, SHARED_UP_TO, SHARED_SKIPPED, TABLE_SLOTS,
+) = range(41)  # fmt: skip
 
 # One thread's words (i32), by index: rows of what it knows alone and of what it read without acquiring it yet, times
 # of its last fences, the object that it read last with its version, and the time up to which it waited for its copies.
@@ -54,6 +55,11 @@ COMPLETE_ROW, ARRIVED_ROW = WIDE_ROW, CTA_ROW
 OBJECT_GRANULE = 4
 """Bytes of memory that share a synchronization object."""
 
+PAGE_BITS = 12
+"""Global memory is followed by pages of 4 KiB: those whose number has no bit of SKIPPED_PAGES."""
+CTA_STEP = 8
+"""Shared memory is followed in all CTAs until SHARED_SEEN accesses of warps pass SHARED_BUDGET, in those up to rank
+SHARED_UP_TO; of the others in one of so many."""
 SHADOW_ARRAYS = 3
 """Stamps of each granule, one array after the other: the last write, and two reads since."""
 MOST_WARPS = 4096

@@ -215,7 +215,7 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
         if in_shared:
             stamps, bits, stride = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES]
             offset = address - context.SHARED_WINDOW
-            if offset < env[context.RESERVED_INSIDE]:  # the driver's: barriers of cooperative groups
+            if offset < env[context.RESERVED_INSIDE] or r[at.SHARED_SKIPPED]:  # inside: barriers of cooperative groups
                 continue
             host = env[context.SHARED] + offset
         else:
@@ -223,6 +223,8 @@ def access(env: Any, r: Any, what: Any, mask: Any, address_list: Any, first_site
                 continue
             stamps, bits, stride = longs_at(r[at.GLOBAL_SHADOW]), r[at.GLOBAL_BITS], r[at.GLOBAL_GRANULES]
             offset = address - context.GLOBAL_BASE
+            if offset >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
+                continue
             host = address + env[context.DELTA]
         granule = 1 << bits
         for j in range(max(1, size >> bits)):
@@ -253,6 +255,8 @@ def access_range(
     """One thread's access of consecutive bytes, at an offset in shared memory or in the arena."""
     slot = site - env[context.COUNTERS] >> 3
     mine = env[context.TIME] << 32 | (slot & (1 << at.SITE_BITS) - 1) << at.THREAD_BITS | thread | copied
+    if in_shared and r[at.SHARED_SKIPPED]:
+        return
     if in_shared:
         stamps, bits, stride, base = longs_at(env[context.SHADOW]), r[at.SHARED_BITS], r[at.SHARED_GRANULES], 0
     else:
@@ -261,6 +265,8 @@ def access_range(
         stamps, bits, stride = longs_at(r[at.GLOBAL_SHADOW]), r[at.GLOBAL_BITS], r[at.GLOBAL_GRANULES]
         base = context.GLOBAL_BASE
     for index in range(offset >> bits, offset + size >> bits):
+        if not in_shared and index << bits >> at.PAGE_BITS & r[at.SKIPPED_PAGES]:
+            continue
         touch(env, r, kind, stamps, stride, index, in_shared, thread, slot, site, base + (index << bits), mine, False,
               0)  # fmt: skip
 

@@ -23,15 +23,20 @@ MOST_TIMES = 1 << 26
 MOST_OBJECTS = 1 << 18
 
 
-MOST_KEPT = 256 << 20
+MOST_GRANULES = 1 << 20
+"""Granules of global memory that are followed, 4 MiB of words. Of larger arrays every second page is, or fewer."""
+SHARED_BUDGET = 1 << 15
+"""Accesses of shared memory by warps, some 5 ms, after which the shared memory of most CTAs is not followed."""
+MOST_KEPT = 1 << 30
 """Bytes of shadow that are kept for the next launch: to clear pages takes a twentieth of the time to map new ones."""
 KEPT: list[NDArray[np.uint8]] = []
 
 
-def zeroed_shadow(size: int) -> NDArray[np.uint8]:
-    """So many zeros for the shadow of global memory. One launch of a process has them at a time."""
+def zeroed_shadow(pages: int, page_granules: int, step: int) -> NDArray[np.uint8]:
+    """The shadow of global memory, zeros for every `step`-th page. One launch of a process has it at a time."""
+    size = 8 * at.SHADOW_ARRAYS * pages * page_granules
     if KEPT and size <= KEPT[0].size:
-        KEPT[0][:size] = 0
+        KEPT[0][:size].view(np.int64).reshape(at.SHADOW_ARRAYS, pages, page_granules)[:, ::step] = 0
         return KEPT[0]
     fresh = np.zeros(size, np.uint8)
     if size <= MOST_KEPT:
@@ -60,6 +65,11 @@ class Tables:
     def checks_missed(self) -> tuple[str, ...]:
         """Which checks were not made, after the launch."""
         more = []
+        if self.table[at.SHARED_UP_TO]:
+            more.append(
+                f"races in shared memory checked in CTAs 0 to {self.table[at.SHARED_UP_TO]} and in one of "
+                f"{at.CTA_STEP} of the others; use a smaller size to check all"
+            )
         if self.table[at.OVERFLOW]:
             more.append("race check incomplete: too many synchronization events; use a smaller size")
         return (*self.notes, *more)
@@ -94,6 +104,7 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
     array(at.ROWS, 4 * width * rows)
     array(at.FREE, 4 * rows).view(np.int32)[: rows - 2] = np.arange(rows - 1, 1, -1)
     table[at.LOG_SIZE] = MOST_TIMES
+    table[at.SHARED_BUDGET] = SHARED_BUDGET
     array(at.LOG, 4 * MOST_TIMES)
     array(at.CTA_ROWS, 4 * slots)
     array(at.CTA_PENDING, 4 * slots)
@@ -110,16 +121,25 @@ def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> T
         array(at.SHARED_OBJECTS, int(table[at.SHARED_OBJECT_STRIDE]) * slots)
         array(at.GLOBAL_OBJECTS, 4 * (job.arena_bytes // at.OBJECT_GRANULE + 1))
     table[at.ARENA_BYTES] = job.arena_bytes
-    table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = whole.bit_length() - 1, job.arena_bytes // whole + 1
-    size = 8 * at.SHADOW_ARRAYS * int(table[at.GLOBAL_GRANULES])
+    bits = whole.bit_length() - 1
+    pages, page_granules = (job.arena_bytes >> at.PAGE_BITS) + 1, 1 << at.PAGE_BITS - bits
+    table[at.GLOBAL_BITS], table[at.GLOBAL_GRANULES] = bits, pages * page_granules
+    step = 1 << ((pages * page_granules - 1) // MOST_GRANULES).bit_length()
+    size = 8 * at.SHADOW_ARRAYS * pages * page_granules
     if size > min(MOST_SHADOW, available_memory() // 2):
         notes.append(
             f"races in global memory not checked: the arrays of {job.arena_bytes / 1e6:,.0f} MB need "
             f"{size / 1e6:,.0f} MB to follow accesses; use a smaller size"
         )
     else:
-        arrays.append(zeroed_shadow(size))
+        table[at.SKIPPED_PAGES] = step - 1
+        arrays.append(zeroed_shadow(pages, page_granules, step))
         table[at.GLOBAL_SHADOW] = arrays[-1].ctypes.data
+        if step > 1:
+            notes.append(
+                f"races in global memory checked on one page of 4 KiB in {step}: the arrays have "
+                f"{job.arena_bytes / 1e6:,.0f} MB; use a smaller size to check all"
+            )
     strengths = array(at.STRENGTH, translation.slots)
     table[at.STRENGTH_SIZE] = translation.slots
     for site in translation.sites:

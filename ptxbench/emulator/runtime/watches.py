@@ -1,5 +1,8 @@
 """Watches of shared and global memory: the usual case of races/shadow.py's `access` in vectors of all lanes.
 
+Where the lanes' accesses lie one after the other, as they mostly do, so do their stamps: they are loaded and stored as
+rows of 32 granules. Otherwise they are gathered and scattered.
+
 An access is usual where each lane may know by a few comparisons that it is ordered after the last write (and a write
 after the last reads): nobody accessed the granule, the CTA met at a barrier since, the whole warp met since, the same
 thread did it, or both accesses are strong. All else is for the compiled functions, which see the instruction whole.
@@ -61,18 +64,23 @@ def everywhere(name: str) -> str:
 
 
 class Usual:
-    """IR text with fresh names, on the stamps of one access."""
+    """IR text with fresh names, on the stamps of one access, gathered by lane."""
 
-    def __init__(self, in_shared: bool, strength: int) -> None:
+    def __init__(self, in_shared: bool, strength: int, prefix: str = "n") -> None:
         self.lines: list[str] = []
         self.names = 0
+        self.prefix = prefix
         self.in_shared = in_shared
         self.strong = strength == at.STRONG_GPU or (in_shared and strength != at.WEAK)
 
     def op(self, text: str) -> str:
         self.names += 1
-        self.lines.append(f"%n{self.names} = {text}")
-        return f"%n{self.names}"
+        self.lines.append(f"%{self.prefix}{self.names} = {text}")
+        return f"%{self.prefix}{self.names}"
+
+    def label(self, hint: str) -> str:
+        self.names += 1
+        return f"{hint}.{self.prefix}{self.names}"
 
     def place(self, array: int, granule: int) -> str:
         """Pointers to stamps of an array, so many granules after each lane's first."""
@@ -105,8 +113,7 @@ class Usual:
         """Lines that run only if any lane is set."""
         mask = self.op(f"bitcast {MASK} {lanes} to i32")
         some = self.op(f"icmp ne i32 {mask}, 0")
-        self.names += 1
-        yes, no = f"some.{self.names}", f"none.{self.names}"
+        yes, no = self.label("some"), self.label("none")
         self.lines.append(f"br i1 {some}, label %{yes}, label %{no}\n{yes}:")
         yield
         self.lines.append(f"br label %{no}\n{no}:")
@@ -115,8 +122,8 @@ class Usual:
         """Go to `label` if any lane is set."""
         mask = self.op(f"bitcast {MASK} {lanes} to i32")
         some = self.op(f"icmp ne i32 {mask}, 0")
-        self.names += 1
-        self.lines.append(f"br i1 {some}, label %{label}, label %on.{self.names}\non.{self.names}:")
+        on = self.label("on")
+        self.lines.append(f"br i1 {some}, label %{label}, label %{on}\n{on}:")
 
     def settled(self, time: str) -> str:
         """Where a time is none, or one that barriers order before now."""
@@ -128,13 +135,13 @@ class Usual:
         grid = self.op(f"icmp ule {V64} {time}, %grid.all")
         return self.either(none, self.both(own, before), grid)
 
-    def of_me(self, stamp: str, time: str) -> str:
+    def of_me(self, stamp: str, time: str, me: str = "%me") -> str:
         """Where the same thread made a stamp."""
         who = self.op(f"and {V64} {stamp}, splat (i64 {WHO})")
-        same = self.op(f"icmp eq {V64} {who}, %me")
+        same = self.op(f"icmp eq {V64} {who}, {me}")
         return self.both(same, self.op(f"icmp uge {V64} {time}, %since.all"))
 
-    def check(self, stamp: str) -> None:
+    def check(self, stamp: str, me: str = "%me") -> None:
         """Leave for the compiled functions unless every lane is ordered after the access of its stamp."""
         time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
         open_lanes = self.lacking(self.settled(time))
@@ -143,18 +150,22 @@ class Usual:
             same_warp = self.op(f"icmp eq {V64} {warp}, %warp.first.all")
             met = self.op(f"icmp ule {V64} {time}, %sync.all")
             own = self.op(f"icmp uge {V64} {time}, %since.all")
-            fine = self.either(self.both(same_warp, met, own), self.of_me(stamp, time))
+            fine = self.either(self.both(same_warp, met, own), self.of_me(stamp, time, me))
             if self.strong:
                 bit = self.op(f"and {V64} {stamp}, splat (i64 {at.STRONG_BIT})")
                 fine = self.either(fine, self.op(f"icmp ne {V64} {bit}, zeroinitializer"))
             self.leave_if(self.both(open_lanes, self.op(f"xor {MASK} {fine}, splat (i1 true)")), "unusual")
 
+    def leave_unwritten(self, stamp: str) -> None:
+        """Leave for the compiled functions where a lane's granule was not written since the CTA started."""
+        time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
+        self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %since.all")), "unusual")
+
     def load(self, granules: int) -> None:
         written = [self.gather(self.place(0, j)) for j in range(granules)]
         for stamp in written:
             if self.in_shared:  # never written
-                time = self.op(f"lshr {V64} {stamp}, splat (i64 32)")
-                self.leave_if(self.both("%active", self.op(f"icmp ult {V64} {time}, %since.all")), "unusual")
+                self.leave_unwritten(stamp)
             self.check(stamp)
         for j in range(granules):
             first_at = self.place(1, j)
@@ -187,20 +198,97 @@ class Usual:
             with self.where(lost):
                 for each, old in zip(places, written, strict=True):
                     self.scatter(old, each)
-                self.names += 1
-                self.lines.append(f"br label %unusual\nrest.{self.names}:")
+                self.lines.append(f"br label %unusual\n{self.label('rest')}:")
+
+
+class InRows(Usual):
+    """The same where all lanes take part and their granules are consecutive: row k holds the k-th 32 of them."""
+
+    def __init__(self, in_shared: bool, strength: int, granules: int) -> None:
+        super().__init__(in_shared, strength, "r")
+        self.granules = granules
+
+    def place(self, array: int, row: int) -> str:
+        return self.op(f"getelementptr i64, ptr %row.{array}, i64 {LANES * row}")
+
+    def gather(self, pointers: str) -> str:
+        return self.op(f"load {V64}, ptr {pointers}, align 8")
+
+    def scatter(self, value: str, pointers: str, lanes: str = "%active") -> None:
+        self.lines.append(f"store {V64} {value}, ptr {pointers}, align 8")
+
+    def threads(self, row: int) -> tuple[str, str]:
+        """The thread of each granule of a row, and its new stamp."""
+        lanes = ", ".join(f"i64 {(LANES * row + i) // self.granules}" for i in range(LANES))
+        me = self.op(f"or {V64} %warp.first.all, <{lanes}>")
+        return me, self.op(f"or {V64} %common.all, {me}")
+
+    def load(self, granules: int) -> None:
+        threads = [self.threads(row) for row in range(granules)]
+        for row, (me, _) in enumerate(threads):
+            stamp = self.gather(self.place(0, row))
+            if self.in_shared:
+                self.leave_unwritten(stamp)
+            self.check(stamp, me)
+        for row, (me, mine) in enumerate(threads):
+            first_at = self.place(1, row)
+            first = self.gather(first_at)
+            time = self.op(f"lshr {V64} {first}, splat (i64 32)")
+            free = self.either(self.settled(time), self.of_me(first, time, me))
+            self.scatter(self.op(f"select {MASK} {free}, {V64} {mine}, {V64} {first}"), first_at)
+            other = self.lacking(free)
+            with self.where(other):
+                second_at = self.place(2, row)
+                second = self.gather(second_at)
+                self.scatter(self.op(f"select {MASK} {other}, {V64} {mine}, {V64} {second}"), second_at)
+
+    def write(self, granules: int, *, atomic: bool) -> None:
+        threads = [self.threads(row) for row in range(granules)]
+        for row, (me, _) in enumerate(threads):
+            for array in range(at.SHADOW_ARRAYS):
+                self.check(self.gather(self.place(array, row)), me)
+        for row, (_, mine) in enumerate(threads):
+            self.scatter(mine, self.place(0, row))
+
+
+def rows_head(size: int, granule: int) -> str:
+    """Lines that set %in.rows, whether all lanes take part and lie one after the other, and the first row's stamps."""
+    rows = "".join(f"  %row.{k} = getelementptr i64, ptr %from.{k}, i64 %row.index\n" for k in range(at.SHADOW_ARRAYS))
+    return f"""%lane.first = extractelement {V64} %offset, i64 0
+  {everywhere("lane.first")}
+  %expected = add {V64} %lane.first.all, {multiples("i64", size)}
+  %as.expected = icmp eq {V64} %offset, %expected
+  %as.expected.mask = bitcast {MASK} %as.expected to i32
+  %whole.mask = and i32 %as.expected.mask, %inside
+  %whole = icmp eq i32 %whole.mask, -1
+  %ragged = and i64 %lane.first, {granule - 1}
+  %even = icmp eq i64 %ragged, 0
+  %in.rows = and i1 %whole, %even
+  %row.index = lshr i64 %lane.first, {granule.bit_length() - 1}
+{rows}"""
 
 
 def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
     """Lines that set %active, the stamps' pointers, times and %mine."""
     shift = granule.bit_length() - 1
     if in_shared:
+        drawn = f"""{table("seen", at.SHARED_SEEN)}
+  %seen.more = add i64 %seen, 1
+  store i64 %seen.more, ptr %seen.at
+  {table("skipped", at.SHARED_SKIPPED)}
+  {everywhere("skipped")}
+  %drawn = icmp eq {V64} %skipped.all, zeroinitializer"""
         where = f"""{slot("bytes", SHARED_BYTES)}
   {slot("base", SHADOW, "ptr")}
   {slot("since", TIME_OF_START)}
   {table("stride", at.SHARED_GRANULES)}
   %offset = zext {V32} %a to {V64}"""
     else:
+        drawn = f"""{table("skipped", at.SKIPPED_PAGES)}
+  {everywhere("skipped")}
+  %page = lshr {V64} %offset, splat (i64 {at.PAGE_BITS})
+  %page.skipped = and {V64} %page, %skipped.all
+  %drawn = icmp eq {V64} %page.skipped, zeroinitializer"""
         where = f"""{table("bytes", at.ARENA_BYTES)}
   {table("base", at.GLOBAL_SHADOW, "ptr")}
   {table("since", at.OWN_SINCE)}
@@ -219,7 +307,9 @@ def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
   %last = sub i64 %bytes, {size}
   %room = icmp sge i64 %last, 0
   {everywhere("last")}
-  %within = icmp ule {V64} %offset, %last.all
+  %in.bounds = icmp ule {V64} %offset, %last.all
+  {drawn}
+  %within = and {MASK} %in.bounds, %drawn
   %within.mask = bitcast {MASK} %within to i32
   %asked.within = and i32 %asked, %within.mask
   %inside = select i1 %room, i32 %asked.within, i32 0
@@ -254,12 +344,13 @@ def watch(kind: str, space: str, element_bytes: int, count: int, strength: int, 
     Space: shared or global. A store is watched before it happens.
     """
     in_shared, size = space == "shared", element_bytes * count
-    usual = Usual(in_shared, strength)
     granules = max(1, size // granule)
-    if kind == "load":
-        usual.load(granules)
-    else:
-        usual.write(granules, atomic=kind == "atomic")
+    usual, in_rows = Usual(in_shared, strength), InRows(in_shared, strength, granules)
+    for each in (usual, in_rows):
+        if kind == "load":
+            each.load(granules)
+        else:
+            each.write(granules, atomic=kind == "atomic")
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
     stored, given = "", "0"
@@ -284,8 +375,16 @@ define internal void @{name_of(kind, space, element_bytes, count, strength)}({ad
 look:
   {head(in_shared, size, granule, usual.strong)}
   {nowhere}
-  br i1 %nowhere, label %done, label %compare
+  %outside = icmp eq i32 %inside, 0
+  %unseen = or i1 %nowhere, %outside
+  br i1 %unseen, label %done, label %compare
 compare:
+  {rows_head(size, granule)}
+  br i1 %in.rows, label %rows, label %by.lane
+rows:
+  {chr(10).join(in_rows.lines)}
+  br label %done
+by.lane:
   {chr(10).join(usual.lines)}
   br label %done
 unusual:
@@ -293,7 +392,7 @@ unusual:
   store {V64} %all, ptr %list
 {spill}
   {"%values = ptrtoint ptr %stored to i64" if values else ""}
-  %mask.all = zext i32 %asked to i64
+  %mask.all = zext i32 %inside to i64
   %addresses = ptrtoint ptr %list to i64
   call void @event(ptr %env, i64 {what}, i64 %mask.all, i64 %addresses, i64 %site.number, i64 {given})
   br label %done
