@@ -30,10 +30,10 @@ def honest(text, **settings):
 
 
 def test_ptx_that_ptxas_takes_and_the_emulator_cannot_read_is_left_without_a_verdict():
-    judgement = honest(HONEST.replace("    .reg .u64   %a", "    .reg .v2 .u32 %both;\n    .reg .u64   %a", 1))
+    judgement = honest(HONEST.replace("%tid.x", "%tid .x", 1))
     assert outcome(judgement) == "parses not-readable"
     assert judgement.verdict == "unjudged"
-    assert judgement.decisive.line == 13
+    assert judgement.decisive.line == 25
 
 
 def test_inline_ptx_in_cuda_c_is_told_of():
