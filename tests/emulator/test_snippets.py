@@ -122,6 +122,19 @@ def test_cuda_c_computes_what_its_reference_does(stem):
 
 
 @pytest.mark.parametrize("stem", MODULES)
+def test_the_sanitizer_finds_nothing_in_them(stem):
+    ptx = compiled(stem, "sm_90", "default")
+    found = {}
+    for case in CASES[stem]:
+        if case.runs_on("sm_90"):
+            launch = {"grid": case.grid, "block": case.block, "dynamic_shared_bytes": case.shared}
+            text = alone(ptx, case.kernel)
+            execution = emulator.run(text, case.kernel, args=case.arguments()[0], sanitize=True, **launch)
+            found[case.kernel] = [finding.message for finding in execution.findings]
+    assert {kernel: messages for kernel, messages in found.items() if messages} == {}
+
+
+@pytest.mark.parametrize("stem", MODULES)
 def test_every_kernel_has_a_reference(stem):
     kernels = set(parse(compiled(stem, "sm_120", "default")).entries)
     assert {case.kernel for case in CASES[stem]} == kernels

@@ -114,7 +114,7 @@ def living(env: Any, warp: Any) -> Any:
 
 @compiled
 def knows_row(r: Any, number: Any, near: Any, far: Any, time: Any) -> Any:
-    """Whether a row has `time` at the index `near`, or `far`; -1 is no index."""
+    """Whether a row has `time` at the index `near`, or `far`; -1 means no index."""
     times = row(r, number)
     return (near >= 0 and times[near] >= time) or (far >= 0 and times[far] >= time)
 

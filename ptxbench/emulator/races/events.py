@@ -31,7 +31,7 @@ from ptxbench.emulator.runtime import barriers, context
 
 @compiled
 def open_cta(env: Any, r: Any) -> None:
-    """The current CTA starts: nobody in it knows anything."""
+    """The current CTA starts: none of its threads knows anything."""
     for thread in range(env[context.WARP_COUNT] * LANES):
         address = thread_words(env, r, thread)
         release_row(r, address + 4 * at.OWN_ROW)

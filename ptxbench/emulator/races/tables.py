@@ -19,14 +19,14 @@ MOST_SHADOW = 4 << 30
 ROW_BYTES = 512 << 20
 """Bytes of rows at the most; they are touched only where threads learn of each other in special ways."""
 MOST_TIMES = 1 << 26
-"""Synchronization events of a launch that are told apart."""
+"""Synchronization events of a launch that get a time of their own."""
 MOST_OBJECTS = 1 << 18
 
 
-MOST_GRANULES = 1 << 20
-"""Granules of global memory that are followed, 4 MiB of words. Of larger arrays every second page is, or fewer."""
-SHARED_BUDGET = 1 << 15
-"""Accesses of shared memory by warps, some 5 ms, after which the shared memory of most CTAs is not followed."""
+MOST_GRANULES = 3 << 18
+"""Granules of global memory that are followed, 3 MiB of words. Of larger arrays every second page is, or fewer."""
+SHARED_BUDGET = 1 << 14
+"""Accesses of shared memory by warps, some 3 ms, after which the shared memory of most CTAs is not followed."""
 MOST_KEPT = 1 << 30
 """Bytes of shadow that are kept for the next launch: to clear pages takes a twentieth of the time to map new ones."""
 KEPT: list[NDArray[np.uint8]] = []

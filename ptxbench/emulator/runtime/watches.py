@@ -4,7 +4,7 @@ Where the lanes' accesses lie one after the other, as they mostly do, so do thei
 rows of 32 granules. Otherwise they are gathered and scattered.
 
 An access is usual where each lane may know by a few comparisons that it is ordered after the last write (and a write
-after the last reads): nobody accessed the granule, the CTA met at a barrier since, the whole warp met since, the same
+after the last reads): the granule was not accessed, the CTA met at a barrier since, the whole warp met since, the same
 thread did it, or both accesses are strong. All else is for the compiled functions, which see the instruction whole.
 """
 
