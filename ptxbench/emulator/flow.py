@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -109,6 +110,10 @@ def switch_targets(instruction: Instruction, function: Function) -> list[int]:
     return [function.labels[label] for label in function.branch_targets[table.name]]
 
 
+LONGEST_BLOCK = 2000
+"""Instructions of a block: LLVM's time for a block grows faster than the block. No shipped kernel has one as long."""
+
+
 def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     leaders = {0}
@@ -125,6 +130,10 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
             leaders.add(index)
             if step.instruction.guard is not None:  # lanes whose guard is false go on at the next block
                 leaders.add(index + 1)
+    if len(steps) > LONGEST_BLOCK:
+        borders = sorted(leaders | {len(steps)})
+        for first, last in itertools.pairwise(borders):
+            leaders.update(range(first + LONGEST_BLOCK, last, LONGEST_BLOCK))
     together = False  # once a block has gathered the warp, it stays together to the block's end
     for index, step in enumerate(steps):
         together = together and index not in leaders

@@ -49,8 +49,8 @@ NUMBERED_DIRECTIVES = (
     ".abi_preserve_control",
 )
 BARE_DIRECTIVES = (".noreturn", ".explicitcluster", ".blocksareclusters")
-MOST_INSTRUCTIONS = 100_000
-"""Of one function. LLVM takes about half a millisecond for each, so that this many take a minute."""
+MOST_INSTRUCTIONS = 40_000
+"""Of one function. LLVM takes about half a millisecond for each, so that this many take 20 seconds."""
 
 
 def parse(text: str) -> Module:

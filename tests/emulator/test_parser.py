@@ -307,7 +307,7 @@ def test_a_text_that_cannot_be_read_says_where_and_what_was_expected(text, messa
 
 
 ENDLESS = [
-    ("ret;\n" * 120_000,                            "functions of more than 100,000 instructions are not supported."),
+    ("ret;\n" * 120_000,                            "functions of more than 40,000 instructions are not supported."),
     ("{" * 3000 + "}" * 3000,                       "blocks nested more than 1,600 deep are not supported."),
     (f"mov.b32 x, {'{' * 5000}1{'}' * 5000};",      "expected a register or a number, found '{'."),
     (f".global .u32 y = {'{' * 5000}1{'}' * 5000};", "expected a number, found '{'."),
