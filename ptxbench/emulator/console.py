@@ -43,11 +43,16 @@ class Console:
         self.rebound()
         self.printed: list[str] = []
         self.failed = ""
-        self.callback = CALLBACK(self.called)  # kept: the generated code holds its address
+        self.callback: Any = CALLBACK(self.called)  # kept: the generated code holds its address
 
     @property
     def address(self) -> int:
         return ctypes.cast(self.callback, ctypes.c_void_p).value or 0
+
+    def close(self) -> None:
+        """Take no more calls. The callback refers to this object: uncut, that cycle would keep the launch's memory,
+        hundreds of MiB of address space, until Python next looks for cycles."""
+        self.callback = self.forget = None
 
     def called(self, kind: int, mask: int, site: int, values: int, result: int) -> None:
         lanes = np.ctypeslib.as_array(ctypes.cast(values, ctypes.POINTER(ctypes.c_uint64)), (4, 32))

@@ -6,6 +6,7 @@ A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE`: the 
 from __future__ import annotations
 
 import ctypes
+import gc
 import mmap
 import os
 import pickle
@@ -301,11 +302,22 @@ def launch(job: Job, host: Host) -> Answer | Again:
     everywhere = range(len(job.buffers))
     marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
     shares = Shares(count, threads)
-    workers = [Thread(job, kernel, base, each, tag, marked, shares) for each in host.records[:threads]]
-    host.run_together(workers)
-    if recorded and not answered(workers, kernel, host, tag):
-        return Again()
-    clash = workers[0].clash() if recorded and threads == 1 else None
+    workers: list[Thread] = []
+    try:
+        for each in host.records[:threads]:
+            workers.append(Thread(job, kernel, base, each, tag, marked, shares))
+        host.run_together(workers)
+        if recorded and not answered(workers, kernel, host, tag):
+            return Again()
+        return answer_of(workers, kernel, recorded)
+    finally:
+        for worker in workers:
+            worker.console.close()
+
+
+def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) -> Answer:
+    """What a launch did. `recorded`: whether it was recorded which CTA touched what."""
+    clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
     return Answer(
@@ -364,6 +376,7 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
         except (MemoryError, OSError):  # of the latter, pages that cannot be mapped
+            gc.collect()  # of what was made before memory ran out
             answer = Failure("LaunchError", "There is not enough memory for this launch. Use a smaller size.")
         pickle.dump(answer, answers)
         answers.flush()

@@ -1,9 +1,13 @@
 """`sanitize=True`: each kind of mistake is found, named with its line and thread, and correct kernels stay clean."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from ptxbench import discovery, emulator, toolchain
+from ptxbench.emulator.process import emulator_process
 
 KERNEL = """.version 7.0
 .target sm_80
@@ -394,3 +398,18 @@ def test_a_long_launch_is_sampled_says_so_and_still_shows_a_race(barrier, neighb
     assert any("one page of 4 KiB in 4" in note for note in execution.unchecked), execution.unchecked
     races = [each.message for each in execution.findings if each.kind == "race"]
     assert any(place in message for message in races) if place else execution.findings == ()
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells a process's address space")
+def test_a_launch_gives_its_address_space_back_when_it_ends():
+    """A launch reserves some 300 MiB; kept until Python's next collection, they passed the limit of `check`."""
+
+    def reserved():
+        status = Path(f"/proc/{emulator_process().process.pid}/status").read_text()
+        return int(re.search(r"VmSize:\s+(\d+)", status)[1]) << 10
+
+    sanitized("st.global.u32 [%at], 7;")
+    before = reserved()
+    for _ in range(3):
+        sanitized("st.global.u32 [%at], 7;")
+    assert reserved() - before < 128 << 20
