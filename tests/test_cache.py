@@ -110,3 +110,109 @@ def test_a_user_without_a_home_has_no_cache_and_nothing_fails(monkeypatch):
     monkeypatch.setattr(Path, "home", homeless)
     assert cache.folder() is None
     assert cache.remember(("a",), lambda: b"made") == b"made"
+
+
+# ---- who can write it
+
+
+def belongs_to_another(path, monkeypatch):
+    if os.geteuid() == 0:
+        os.chown(path, 12345, -1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+
+
+def change_mode(mode):
+    return lambda path, _: path.chmod(mode)
+
+
+# what is done to which folder, the reason that is given
+REFUSED = [
+    ("cache",  change_mode(0o777),  "other users can write to it"),
+    ("cache",  change_mode(0o1777), "other users can write to it"),  # they can put a file there
+    ("cache",  change_mode(0o770),  "other users can write to it"),
+    ("cache",  belongs_to_another,  "it belongs to another user"),
+    ("parent", change_mode(0o777),  "other users can write to {parent}"),  # and put another folder in its place
+    ("parent", belongs_to_another,  "{parent} belongs to another user"),
+]  # fmt: skip
+
+
+@pytest.fixture
+def below(tmp_path, monkeypatch):
+    """A cache two folders down, with one entry; `parent` and `cache` by name."""
+    monkeypatch.delenv(cache.SILENT, raising=False)
+    places = {"parent": tmp_path / "parent", "cache": tmp_path / "parent" / "cache"}
+    monkeypatch.setenv("PTXBENCH_CACHE", str(places["cache"]))
+    cache.remember(("a",), lambda: b"made")
+    yield places
+    monkeypatch.delenv(cache.SILENT, raising=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="no owners and modes")
+@pytest.mark.parametrize(("place", "change", "reason"), REFUSED)
+def test_a_folder_that_others_could_change_is_refused_in_one_sentence(
+    below, monkeypatch, caplog, place, change, reason
+):
+    change(below[place], monkeypatch)
+    told = cache.advice(below["cache"], reason.format(**below))
+    with caplog.at_level(logging.WARNING):
+        assert [cache.remember(("a",), lambda: b"again") for _ in range(2)] == [b"again", b"again"]
+    assert caplog.messages[:1] == [told]
+    assert cache.refusal(below["cache"]) == reason.format(**below)
+    assert len(caplog.messages) == 1
+
+
+def test_a_link_of_another_user_is_refused_and_an_own_one_is_followed(below, tmp_path, monkeypatch):
+    (tmp_path / "link").symlink_to(below["cache"])
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "link"))
+    assert cache.remember(("a",), never) == b"made"
+    if os.geteuid() == 0:
+        os.chown(tmp_path / "link", 12345, -1, follow_symlinks=False)
+        assert cache.refusal(tmp_path / "link") == "it belongs to another user"
+
+
+def test_a_folder_that_somebody_makes_first_is_not_written(tmp_path, monkeypatch):
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("PTXBENCH_CACHE", str(folder))
+
+    def make():
+        folder.mkdir()
+        folder.chmod(0o777)
+        return b"made"
+
+    assert cache.remember(("a",), make) == b"made"
+    assert entries(folder) == []
+
+
+def test_a_new_folder_is_the_users_alone_whatever_the_umask(folder):
+    before = os.umask(0)
+    try:
+        cache.remember(("a",), lambda: b"made")
+    finally:
+        os.umask(before)
+    assert [path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))] == [0, 0, 0]
+
+
+def test_with_a_layer_the_cache_is_only_read(folder, tmp_path, monkeypatch):
+    cache.remember(("a",), lambda: b"made")
+    before = entries(folder)
+    monkeypatch.setenv(cache.LAYER, str(tmp_path / "layer"))
+    assert cache.remember(("a",), never) == b"made"
+    assert cache.remember(("b",), lambda: b"new") == b"new"
+    assert cache.remember(("b",), never) == b"new"
+    assert entries(folder) == before
+    assert len(entries(tmp_path / "layer")) == 1
+
+
+def test_entries_of_the_emulator_are_json_and_an_object(folder):
+    from ptxbench.emulator import layout, native
+
+    ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
+    made = native.compile_kernel(ptx, "triad", "sm_90")
+    described, _, code = made.partition(b"\n")
+    translation = layout.from_json(described.decode())
+    assert layout.to_json(translation).encode() == described
+    assert translation.steps[0].opcode
+    assert translation.sites
+    assert translation.name == "triad"
+    assert code[:4] in (b"\x7fELF", b"\xcf\xfa\xed\xfe") or sys.platform == "win32"

@@ -267,6 +267,8 @@ def examine_cache() -> Finding:
     folder = cache.folder()
     if folder is None:
         return Finding("cache", ABSENT, "-", "This user has no home. Set PTXBENCH_CACHE to a folder, for speed.")
+    if reason := cache.refusal(folder):
+        return Finding("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
     probe = folder / f"doctor-{os.getpid()}"
     try:
         cache.write(probe, b"")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import astuple, dataclass, fields
 
 PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
 """Modes: as fast as it goes; watched (runtime/sanitize.py); and with a schedule that punishes a missing warp sync."""
@@ -87,3 +88,22 @@ class Translation:
     def own_shared_bytes(self) -> int:
         """The kernel's own static shared memory."""
         return self.shared_bytes - self.reserved_bytes
+
+
+# ---- for the cache
+
+
+def to_json(translation: Translation) -> str:
+    """The layout without its IR: the fields by name, steps and sites as lists in the order of their fields."""
+    document = {each.name: getattr(translation, each.name) for each in fields(Translation)}
+    document |= {"ir": "", "steps": [astuple(each) for each in translation.steps]}
+    return json.dumps(document | {"sites": [astuple(each) for each in translation.sites]})
+
+
+def from_json(text: str) -> Translation:
+    """What `to_json` wrote."""
+    document = json.loads(text)
+    steps = tuple(StepReport(*each) for each in document.pop("steps"))
+    sites = tuple(Site(*each) for each in document.pop("sites"))
+    lists = {name: tuple(value) for name, value in document.items() if isinstance(value, list)}
+    return Translation(**{**document, **lists}, steps=steps, sites=sites)

@@ -1,7 +1,8 @@
 """LLVM IR -> machine code of this CPU, remembered on disk. The only importer of llvmlite.
 
-What is remembered runs as code when it is loaded: the cache folder is the user's own. An object holds no
-addresses of this process, so that any process of the same CPU, emulator and LLVM can load it.
+What is remembered runs as code when it is loaded: the cache refuses a folder that others can write. An entry is a line
+of JSON and the object. An object holds no addresses of this process, so that any process of the same CPU, emulator and
+LLVM can load it.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import ctypes
 import functools
 import hashlib
+import importlib.metadata
+import json
 import os
-import pickle
-from dataclasses import replace
+import re
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import folder, remember
+from ptxbench.cache import remember
+from ptxbench.emulator import layout
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.translate import translate
@@ -38,9 +41,7 @@ class Kernel:
         self.translation = translation
         self.marked: set[int] = set()
         self.shares = False
-        self.engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
-        self.engine.add_object_file(llvm.ObjectFileRef.from_data(code))
-        self.engine.finalize_object()
+        self.engine = loaded(code)
         address = self.engine.get_function_address("run_ctas")
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
 
@@ -52,18 +53,26 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Kerne
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
     key = ("emulator", version(), cpu_name(), cpu_features(), arch, mode, entry or "", ptx)
-    translation, code = pickle.loads(remember(key, lambda: pickle.dumps(compile_kernel(ptx, entry, arch, mode))))
-    return Kernel(translation, code)
+    described, _, code = remember(key, lambda: compile_kernel(ptx, entry, arch, mode)).partition(b"\n")
+    return Kernel(layout.from_json(described.decode()), code)
 
 
-def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> tuple[Translation, bytes]:
-    """The layout of a kernel (its IR left out) and its object code."""
+def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> bytes:
+    """The layout of a kernel (its IR left out) as a line of JSON, and its object code."""
     module = parse(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
     assembly = llvm.parse_assembly(translation.ir)
     code: bytes = target_machine().emit_object(assembly)
-    return replace(translation, ir=""), code
+    return layout.to_json(translation).encode() + b"\n" + code
+
+
+def loaded(code: bytes) -> Any:
+    """An engine that holds object code, ready to be called for as long as the engine is kept."""
+    engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), target_machine())
+    engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+    engine.finalize_object()
+    return engine
 
 
 def target_machine() -> Any:
@@ -86,16 +95,42 @@ def cpu_features() -> str:
     return "" if "PTXBENCH_EMULATOR_CPU" in os.environ else str(llvm.get_host_cpu_features().flatten())
 
 
+EVENT_LEVEL = 3
+"""How LLVM optimises the function of a sanitized launch, which is made once; as numba itself does."""
+
+ENGINES: list[Any] = []
+"""What holds the function of a sanitized launch."""
+
+
 @functools.cache
 def event_function() -> int:
-    """The address of races/events.py as machine code, from a folder that only this version of the emulator uses."""
-    import numba  # takes half a second, and only a sanitized launch needs it
+    """The address of races/events.py as machine code."""
+    llvm.initialize_native_target()
+    host = str(llvm.get_host_cpu_name()), str(llvm.get_host_cpu_features().flatten())
+    numba = importlib.metadata.version("numba")
+    key = ("events", version("races", "runtime"), numba, *host)
+    described, _, code = remember(key, lambda: compile_events(*host)).partition(b"\n")
+    entry, needed = json.loads(described)
+    # numba's helpers for exceptions and reference counts. The function has neither: one that was called is a bug here.
+    abort = ctypes.cast(ctypes.CDLL(None).abort, ctypes.c_void_p).value
+    for name in needed:
+        if not llvm.address_of_symbol(name):
+            llvm.add_symbol(name, abort)
+    ENGINES.append(loaded(code))
+    return int(ENGINES[-1].get_function_address(entry))
 
-    if (root := folder()) is not None:
-        numba.config.CACHE_DIR = str(root / "numba" / version("races", "runtime"))  # type: ignore[attr-defined]
-    from ptxbench.emulator.races import events  # after its cache is named
 
-    return int(events.machine_code().address)
+def compile_events(cpu: str, features: str) -> bytes:
+    """The name of the function and of numba's helpers that it refers to, as a line of JSON, and the object code."""
+    from ptxbench.emulator.races import events  # imports numba, which takes half a second
+
+    entry, text = events.compiled_event()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    machine = target.create_target_machine(cpu=cpu, features=features, opt=EVENT_LEVEL, jit=True)
+    needed = sorted(set(re.findall(r"^declare [^@]*@((?:numba|NRT)_\w+)", text, re.M)))
+    code: bytes = machine.emit_object(llvm.parse_assembly(text))
+    return json.dumps([entry, needed]).encode() + b"\n" + code
 
 
 def has_fma() -> bool:

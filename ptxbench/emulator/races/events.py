@@ -160,6 +160,7 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
 SIGNATURE = types.void(types.CPointer(types.int64), *[types.int64] * 5)  # type: ignore[no-untyped-call]
 
 
-def machine_code() -> Any:
-    """The function as machine code: its `address` goes into the context."""
-    return cfunc(SIGNATURE, cache=True)(event)
+def compiled_event() -> tuple[str, str]:
+    """The name of the compiled function, and its LLVM IR."""
+    function = cfunc(SIGNATURE)(event)
+    return function.native_name, function.inspect_llvm()
