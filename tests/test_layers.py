@@ -15,7 +15,7 @@ LAYERS = [
     {"cli", "__main__"},
     {"report", "exporters"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "difference", "explanation", "audit",
-     "check"},
+     "check", "bugs"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",
      "template"},

@@ -88,11 +88,12 @@ class Judge:
         self,
         begin: Callable[[str], None] = lambda stage: None,
         done: Callable[[StageResult, Sequence[Finding]], None] = lambda result, found: None,
+        stages: Sequence[str] = tuple(STAGES),
     ) -> Judgement:
-        """Every stage in turn; `begin` hears of each, and `done` what came of it."""
-        stages: list[StageResult] = []
+        """Each of the stages in turn, all by default; `begin` hears of each, and `done` what came of it."""
+        results: list[StageResult] = []
         findings: list[Finding] = []
-        for stage in STAGES:
+        for stage in stages:
             begin(stage)
             started = time.monotonic()
             found: Sequence[Finding] = ()
@@ -105,10 +106,10 @@ class Judge:
             except KernelError as error:  # what passed a stage before should not fail in this one
                 words, found = "failed", (finding(stage, "judge-failed", str(error)),)
                 verdict = verdict_of(found)
-            stages.append(StageResult(stage, verdict, words, round(time.monotonic() - started, 3)))
+            results.append(StageResult(stage, verdict, words, round(time.monotonic() - started, 3)))
             found = limited(found)
             findings += found
-            done(stages[-1], found)
+            done(results[-1], found)
             if verdict in (REJECTED, NO_VERDICT):
                 break
         return Judgement(
@@ -118,7 +119,7 @@ class Judge:
             pair=self.exam.found.name,
             arch=self.exam.arch,
             seed=self.exam.seed,
-            stages=tuple(stages),
+            stages=tuple(results),
             findings=tuple(findings),
             compared=self.compared,
             ratios=self.ratios,

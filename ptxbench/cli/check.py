@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import PtxbenchError, UsageError
@@ -25,7 +26,9 @@ USUAL_TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"
 SEED_BITS = 32
 
 
-@click.command("check")
+@click.command(
+    "check", cls=Audited, epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help."
+)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--pair", "pair", required=True, metavar="NAME", help="The pair that each FILE is to be a variant of.")
 @click.option("--arch", metavar="SM", help="Judge as this architecture.  [default: the GPU's, else sm_90]")

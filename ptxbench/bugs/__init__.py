@@ -1,0 +1,4 @@
+"""How good is `check`? Single semantic bugs are planted in the kernels of a pair, and `check` must reject each.
+
+`ptx` and `cuda` plant, `trial` judges one bug, `audit` chooses the bugs of a kernel and counts.
+"""

@@ -1,0 +1,151 @@
+"""Bugs planted in the kernels of pairs, one at a time, and what `check` says of each.
+
+The bugs are chosen by a seed, kind after kind, so that each kind has its share. One that cannot be built, or that
+leaves the machine code as it was, is replaced by another.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench.bugs import cuda, equivalent, ptx
+from ptxbench.bugs.bug import KINDS, Bug
+from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, UNJUDGED, Outcome
+from ptxbench.bugs.trial import Trial
+from ptxbench.check.exam import Exam
+from ptxbench.check.findings import ACCEPTED, REJECTED
+from ptxbench.discovery import Source, choose_pairs, load, select
+from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
+from ptxbench.toolchain.locate import INSTALL, program
+
+VARIANTS = ("ptx", "cuda")
+"""The kernels of a pair that get bugs."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to plant: so many bugs a kernel, chosen by `seed`, of these kinds."""
+
+    kernels: Path
+    arch: str
+    seed: int
+    bugs: int
+    kinds: tuple[str, ...] = tuple(KINDS)
+
+
+def kinds_of(patterns: Sequence[str]) -> tuple[str, ...]:
+    """The kinds that match. Raises UsageError with a suggestion where a pattern matches none."""
+    return select(tuple(KINDS), patterns, "kind of bug")
+
+
+def audit(order: Order, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator[Outcome]:
+    """The outcomes of the pairs that match, all without a pattern, pair after pair; `jobs` pairs at a time.
+
+    Raises UsageError for what matches nothing, ToolMissing without ptxas, PairError for a kernel that `check` does
+    not accept without a bug, and for a claim of `equivalent.toml` that does not hold.
+    """
+    if program("ptxas") is None:
+        raise ToolMissing(f"ptxas is not available: {INSTALL}. Without it equivalent bugs cannot be told apart.")
+    names = choose_pairs(order.kernels, patterns)
+    if jobs == 1 or len(names) == 1:
+        for name in names:
+            yield from of_pair(order, name)
+        return
+    with ProcessPoolExecutor(min(jobs, len(names))) as pool:
+        for found in pool.map(listed, [order] * len(names), names):
+            yield from found
+
+
+def listed(order: Order, name: str) -> list[Outcome]:
+    return list(of_pair(order, name))
+
+
+def of_pair(order: Order, name: str) -> Iterator[Outcome]:
+    """The outcomes of one pair: first its PTX, then its CUDA C."""
+    found = load(order.kernels, name)
+    exam = Exam(found, order.arch, order.seed)
+    entries = equivalent.read(order.kernels)
+    for variant in VARIANTS:
+        source = next(each for each in found.sources if each.variant == variant).on(order.arch)
+        bugs = bugs_of(source)
+        own = equivalent.of_kernel(entries, name, source.language, bugs)
+        yield from of_kernel(order, Trial(exam, source), bugs, own)
+
+
+def bugs_of(source: Source) -> list[Bug]:
+    """Every bug that can be planted in a kernel. Raises UsageError for a file that cannot be read, KernelError."""
+    try:
+        text = source.path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"Cannot read '{source.path}': {error}.") from None
+    if source.language == "cuda":
+        return cuda.bugs(text)
+    try:
+        return ptx.bugs(text, source.entry)
+    except KernelError as error:
+        raise type(error)(f"{source.path.name}: {error}") from None
+
+
+def in_turn(bugs: Sequence[Bug], order: Order, purpose: str) -> Iterator[Bug]:
+    """The bugs in a random order, of each kind one after the other."""
+    drawn = random.Random(f"{order.seed} {purpose}")
+    kinds = {kind: [each for each in bugs if each.kind == kind] for kind in order.kinds}
+    for each in kinds.values():
+        drawn.shuffle(each)
+    while any(kinds.values()):
+        for left in kinds.values():
+            if left:
+                yield left.pop()
+
+
+def of_kernel(
+    order: Order, trial: Trial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
+) -> Iterator[Outcome]:
+    """The outcomes of one kernel, until `order.bugs` count or none is left."""
+    source, pair = trial.source, trial.exam.found.name
+    accepted = trial.judged(trial.text)
+    if accepted.verdict != ACCEPTED:
+        why = accepted.decisive.message if accepted.decisive else accepted.verdict
+        raise PairError(f"{source.path.name}: check does not accept the kernel without a bug: {why}")
+    counted = 0
+    for bug in in_turn(bugs, order, f"{pair} {source.variant}"):
+        if counted == order.bugs:
+            return
+        changes = trial.is_a_bug(bug)
+        if changes is None:
+            continue
+        if not changes:
+            yield Outcome(pair, source.language, source.path.name, bug, SAME)
+            continue
+        found = tried(trial, bug, entries)
+        counted += found.counts
+        yield found
+
+
+def tried(trial: Trial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> Outcome:
+    """What `check` and `numpy.allclose` say of a bug. Raises PairError for a bug that is caught and explained away."""
+    text = bug.planted(trial.text)
+    judgement = trial.judged(text)
+    claim = next((each for each in entries if each.matches(bug)), None)
+    decisive = judgement.decisive
+    caught = judgement.verdict == REJECTED
+    if claim and caught:
+        told = f"'{bug.edit}' in '{bug.code}'"
+        raise PairError(f"{equivalent.FILE}: {told} is not equivalent: check finds it at stage {judgement.ended_at}.")
+    unjudged = not caught and judgement.verdict != ACCEPTED
+    status = CAUGHT if caught else UNJUDGED if unjudged else EXPLAINED if claim else MISSED
+    return Outcome(
+        trial.exam.found.name,
+        trial.source.language,
+        trial.source.path.name,
+        bug,
+        status,
+        judgement.ended_at,
+        decisive.code if decisive else None,
+        trial.differs(text) if trial.compares and status in (CAUGHT, MISSED) else None,
+        claim.why if claim else None,
+    )

@@ -1,0 +1,332 @@
+"""Bugs of a PTX kernel: planted in its instructions, whatever the kernel does.
+
+A rule is a function from a place, one instruction, to edits of it; RULES lists them all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.audit.kernel import Kernel, Statement, read_kernel, registers
+from ptxbench.bugs.bug import Bug
+from ptxbench.bugs.lines import Lines, numbered
+
+Found = Iterator[tuple[str, str, str]]
+"""Kind, words, and the text that takes the place of the instruction."""
+
+OPPOSITE = {
+    "lt": "le", "le": "lt", "gt": "ge", "ge": "gt", "eq": "ne", "ne": "eq",
+    "lo": "ls", "ls": "lo", "hi": "hs", "hs": "hi",
+    "ltu": "leu", "leu": "ltu", "gtu": "geu", "geu": "gtu", "equ": "neu", "neu": "equ",
+}  # fmt: skip
+"""Of comparisons: strict to not strict, equal to not equal."""
+
+ELEMENT_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8, "128": 16, "x2": 4}
+"""By how the name of a type ends."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """One instruction of a kernel."""
+
+    kernel: Kernel
+    index: int
+    statement: Statement
+    loaded: frozenset[str] = frozenset()
+    """The registers of the kernel whose value depends on what was loaded."""
+
+    @cached_property
+    def parts(self) -> tuple[str, str, list[str]]:
+        return self.statement.parts
+
+    @property
+    def guard(self) -> str:
+        return self.parts[0]
+
+    @property
+    def opcode(self) -> str:
+        return self.parts[1]
+
+    @property
+    def words(self) -> list[str]:
+        return self.opcode.split(".")
+
+    @property
+    def operands(self) -> list[str]:
+        return self.parts[2]
+
+    @property
+    def type(self) -> str:
+        return self.words[-1]
+
+    def text(self, opcode: str | None = None, operands: Sequence[str] | None = None, guard: str | None = None) -> str:
+        """The instruction with another opcode, other operands or another guard."""
+        own = self.operands if operands is None else operands
+        chosen = self.guard if guard is None else guard
+        return f"{chosen}{opcode or self.opcode} {', '.join(own)}".rstrip() + ";"
+
+    def with_operand(self, number: int, new: str) -> str:
+        return self.text(operands=[*self.operands[:number], new, *self.operands[number + 1 :]])
+
+    def block(self, declarations: str, *lines: str) -> str:
+        """Instructions in place of this one, with registers of their own."""
+        return " ".join(["{", declarations, *lines, "}"])
+
+    @property
+    def reads(self) -> set[str]:
+        """Registers that it reads, but for its guard and for the parts of an address that it writes to."""
+        return registers(self.statement.instruction.operands[1:]) if self.statement.instruction else set()
+
+    @property
+    def written(self) -> set[str]:
+        """Registers that it writes."""
+        if not self.statement.instruction or self.opcode.startswith(("st.", "red.", "bra", "ret", "cp.", "call")):
+            return set()
+        return registers(self.statement.instruction.operands[:1])
+
+
+def bugs(text: str, entry: str) -> list[Bug]:
+    """Every bug that can be planted in the kernel `entry`, in the order of the text. Raises as `read_kernel` does."""
+    from ptxbench.bugs.ptx_order import ORDER_RULES
+    from ptxbench.bugs.ptx_values import VALUE_RULES
+
+    kernel = read_kernel(text, entry)
+    lines = Lines(text)
+    loaded = from_memory(kernel)
+    found = []
+    for index, statement in enumerate(kernel.instructions):
+        place = Place(kernel, index, statement, loaded)
+        for rule in (*RULES, *VALUE_RULES, *ORDER_RULES):
+            for kind, edit, new in rule(place):
+                if new != statement.text:
+                    found.append(lines.bug(kind, edit, [(*statement.span, new)]))
+    return list(numbered(found))
+
+
+def number_of(operand: str) -> int | None:
+    """The value of an integer that is written as an operand."""
+    return int(operand, 0) if re.fullmatch(r"-?(0[xX][0-9a-fA-F]+|[1-9]\d*|0)", operand) else None
+
+
+# ---- comparisons and bounds
+
+
+def comparisons(place: Place) -> Found:
+    """`setp.lt` as `setp.le`, `eq` as `ne`; unsigned as signed."""
+    words = place.words
+    if words[0] not in ("setp", "set") or words[1] not in OPPOSITE:
+        return
+    other = OPPOSITE[words[1]]
+    yield "comparison", f"{words[1]} to {other}", place.text(".".join([words[0], other, *words[2:]]))
+
+
+def from_memory(kernel: Kernel) -> frozenset[str]:
+    """The registers whose value depends on what was loaded, addresses not counted."""
+    places = [Place(kernel, index, each) for index, each in enumerate(kernel.instructions)]
+    loaded = {name for each in places if re.match(r"ld\.global", each.opcode) for name in each.written}
+    while (
+        more := {
+            name for each in places if not each.opcode.startswith("ld") and each.reads & loaded for name in each.written
+        }
+        - loaded
+    ):
+        loaded |= more
+    return frozenset(loaded)
+
+
+def other_sign(type_: str) -> str:
+    return {"u": "s", "s": "u"}[type_[0]] + type_[1:]
+
+
+def signs(place: Place) -> Found:
+    """A number below zero taken for a large one; of what comes from memory also the other way round.
+
+    An unsigned index that is taken for a signed one is left out: no launch that ends in time has 2^31 of anything.
+    """
+    words, type_ = place.words, place.type
+    unsigned = type_[0] == "u" and not place.reads & place.loaded
+    if unsigned or not re.fullmatch(r"[us](8|16|32|64)", type_):
+        return
+    ordered = words[0] in ("setp", "set") and words[1] in ("lt", "le", "gt", "ge")
+    if ordered or words[0] in ("min", "max", "shr") or place.opcode.startswith("mul.hi"):
+        new = other_sign(type_)
+        yield "comparison", f"{type_} to {new}", place.text(".".join([*words[:-1], new]))
+    elif words[0] == "cvt" and (words[-2][0] == "f" or words[-2][1:] > type_[1:]):
+        new = other_sign(type_)
+        yield "comparison", f"from {type_} to from {new}", place.text(".".join([*words[:-1], new]))
+
+
+def guards(place: Place) -> Found:
+    """The other way of a guard."""
+    if place.guard:
+        name = place.guard.strip().lstrip("@!").strip()
+        inverted = f"@{name} " if "!" in place.guard else f"@!{name} "
+        yield "comparison", f"guard {inverted.strip()}", place.text(guard=inverted)
+
+
+def bounds(place: Place) -> Found:
+    """The bound of a comparison of whole numbers, one more and one less."""
+    words, type_ = place.words, place.type
+    if words[0] != "setp" or not re.fullmatch(r"[usb](16|32|64)", type_) or words[1] in ("eq", "ne"):
+        return
+    bound = place.operands[2]
+    value = number_of(bound)
+    for sign, step in (("-", -1), ("+", 1)):
+        if value is not None:
+            if value + step >= 0 or type_[0] == "s":
+                yield "bound", f"{bound} to {value + step}", place.with_operand(2, str(value + step))
+        elif bound.startswith("%"):
+            yield (
+                "bound",
+                f"{bound} to {bound} {sign} 1",
+                place.block(
+                    f".reg .{type_} %bug_bound;",
+                    f"add.{'s' if type_[0] == 'b' else type_[0]}{type_[1:]} %bug_bound, {bound}, {step};",
+                    place.with_operand(2, "%bug_bound"),
+                ),
+            )
+
+
+# ---- addresses and indices
+
+ADDRESS = re.compile(r"\[\s*(?P<base>[%\w$.]+)\s*(?:\+\s*(?P<offset>-?\w+)\s*)?\]")
+
+
+def element_bytes(type_: str) -> int:
+    return next((size for end, size in ELEMENT_BYTES.items() if type_.endswith(end)), 4)
+
+
+def addresses(place: Place) -> Found:
+    """The address of an access one element further."""
+    if not re.match(r"(ld|st|red|atom|ldmatrix|cp\.async\.c)\b", place.opcode) or ".param" in place.opcode:
+        return
+    for number, operand in enumerate(place.operands):
+        found = ADDRESS.fullmatch(operand)
+        if not found or (offset := number_of(found["offset"] or "0")) is None:
+            continue
+        size = 16 if place.opcode.startswith(("cp.", "ldmatrix")) else element_bytes(place.type)
+        for step in (size, -size) if offset else (size,):
+            words = f"[{found['base']}{f' + {offset}' if offset else ''}] {'+' if step > 0 else '-'} {abs(step)}"
+            yield "offset", words, place.with_operand(number, f"[{found['base']} + {offset + step}]")
+
+
+def indices(place: Place) -> Found:
+    """A constant of the arithmetic of whole numbers, one more or, of a mask or a shift, half."""
+    words, type_ = place.words, place.type
+    if not re.fullmatch(r"[usb](32|64)", type_):
+        return
+    arithmetic = words[0] in ("add", "sub", "mul", "mad", "shl", "shr", "and") and "cc" not in words
+    for number, operand in enumerate(place.operands):
+        if not arithmetic or number == 0 or (value := number_of(operand)) is None or value == 0:
+            continue
+        new = value // 2 if words[0] == "and" else value + (4 if type_[1:] == "64" and words[0] == "add" else 1)
+        yield "offset", f"{words[0]} {operand} to {new}", place.with_operand(number, str(new))
+
+
+# ---- lanes
+
+
+def lanes(place: Place) -> Found:
+    """Masks, distances and clamps of instructions of a warp."""
+    words, operands = place.words, place.operands
+    if words[:2] == ["shfl", "sync"]:
+        for other in {"up": ["down"], "down": ["up"], "bfly": ["down"], "idx": ["bfly"]}[words[2]]:
+            yield "lanes", f"{words[2]} to {other}", place.text(".".join(["shfl.sync", other, *words[3:]]))
+        if (distance := number_of(operands[2])) is not None:
+            # Of a butterfly the next number would do: 17, 8, 4, 2 and 1 reach all lanes as 16, 8, 4, 2 and 1 do.
+            new = distance + 1 if words[2] != "bfly" else distance // 2 or 2
+            yield "lanes", f"distance {distance} to {new}", place.with_operand(2, str(new))
+        if (clamp := number_of(operands[3])) is not None:
+            new = 0x1010 if clamp == 0 else clamp >> 1
+            yield "lanes", f"clamp {operands[3]} to {new}", place.with_operand(3, str(new))
+        yield from masks(place, 4)
+    elif words[0] in ("vote", "match", "redux") and "sync" in words:
+        if words[0] == "vote" and words[2] in ("any", "all"):
+            other = {"any": "all", "all": "any"}[words[2]]
+            yield "lanes", f"{words[2]} to {other}", place.text(".".join(["vote.sync", other, *words[3:]]))
+        yield from masks(place, len(operands) - 1)
+    elif place.opcode.startswith(("bar.warp.sync", "elect.sync")):
+        yield from masks(place, len(operands) - 1)
+
+
+def masks(place: Place, number: int) -> Found:
+    mask = number_of(place.operands[number])
+    if mask is None:
+        return
+    for new in (mask >> 1, mask & 0xFFFF if mask > 0xFFFF else mask & 0xF):
+        if new != mask:
+            yield "lanes", f"mask {place.operands[number]} to {new:#x}", place.with_operand(number, hex(new))
+
+
+# ---- what is skipped, and what is stale
+
+
+def tails(place: Place) -> Found:
+    """A loop that runs once, a section that is left out, a store of the last lane or CTA that is left out."""
+    words = place.words
+    function = place.kernel.function
+    if words[0] == "bra" and place.guard:
+        target = function.labels.get(place.operands[0])
+        if target is not None and target <= place.index:
+            yield "tail", "loop left after one round", ""
+        else:
+            yield "tail", f"always to {place.operands[0]}", place.text(guard="")
+    if words[0] in ("st", "red") and "param" not in words:
+        if place.guard:
+            yield "tail", "guarded store dropped", ""
+        else:
+            declared = ".reg .pred %bug_p; .reg .u32 %bug_t, %bug_n;"
+            lane = (
+                "mov.u32 %bug_t, %laneid;", "activemask.b32 %bug_n;", "bfind.u32 %bug_n, %bug_n;",
+                "setp.ne.u32 %bug_p, %bug_t, %bug_n;",
+            )  # fmt: skip
+            yield "tail", "not by the last lane", place.block(declared, *lane, place.text(guard="@%bug_p "))
+            last = (
+                "mov.u32 %bug_t, %ctaid.x;", "mov.u32 %bug_n, %nctaid.x;", "sub.u32 %bug_n, %bug_n, 1;",
+                "setp.ne.u32 %bug_p, %bug_t, %bug_n;",
+            )  # fmt: skip
+            if "shared" not in words:
+                yield "tail", "not by the last CTA", place.block(declared, *last, place.text(guard="@%bug_p "))
+
+
+def stale(place: Place) -> Found:
+    """An instruction dropped, so that its register keeps what it held; a register read in place of another."""
+    if place.written and not place.opcode.startswith(("ld.param", "cvta", "mbarrier", "createpolicy")):
+        yield "stale", "dropped", ""
+    instruction = place.statement.instruction
+    if instruction is None or place.opcode.startswith(("bra", "cvta", "ld.param")):
+        return
+    types = place.kernel.function.registers
+    for number, operand in enumerate(place.operands):
+        first_source = 0 if not place.written else 1
+        if number < first_source or operand not in types:
+            continue
+        if (other := earlier(place, operand)) is not None:
+            yield "stale", f"{other} for {operand}", place.with_operand(number, other)
+
+
+def earlier(place: Place, name: str) -> str | None:
+    """The last register of the type of `name` that was written before, and is another one."""
+    types = place.kernel.function.registers
+    for statement in reversed(place.kernel.instructions[: place.index]):
+        written = Place(place.kernel, 0, statement).written
+        for other in sorted(written):
+            if other != name and types.get(other) == types[name] and other not in place.operands:
+                return other
+    return None
+
+
+RULES: Sequence[Callable[[Place], Found]] = (
+    comparisons,
+    signs,
+    guards,
+    bounds,
+    addresses,
+    indices,
+    lanes,
+    tails,
+    stale,
+)

@@ -1,0 +1,111 @@
+"""One bug on trial: does it change the machine code, does `check` reject it, and does `numpy.allclose` find it?"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from ptxbench import toolchain
+from ptxbench.bugs.bug import Bug
+from ptxbench.check.exam import Exam, silence
+from ptxbench.check.findings import STAGES, Judgement
+from ptxbench.check.launching import How, Kernel, launch
+from ptxbench.check.stages import Judge, Settings
+from ptxbench.discovery import Source
+from ptxbench.errors import CompileError, KernelError, PairError
+from ptxbench.toolchain import cubin, locate, ptxas
+
+FUEL = 1 << 16
+"""Loop iterations of a warp: no check size of a shipped pair needs a tenth of it, and a bug may loop for ever."""
+
+JUDGED = tuple(STAGES)[: tuple(STAGES).index("resources")]
+"""The stages that ask whether a kernel is right."""
+
+
+@dataclass
+class Trial:
+    """A kernel of a pair, and the questions that each of its bugs is asked."""
+
+    exam: Exam
+    source: Source
+    text: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.text = self.source.path.read_text(encoding="utf-8")
+
+    def ptx(self, text: str) -> str | None:
+        """The PTX of a text of this kernel; None where it does not compile."""
+        if self.source.language == "ptx":
+            return text
+        try:
+            return toolchain.compiled(text.encode(), self.source.path, self.exam.arch, self.source.flags)[0]
+        except CompileError:
+            return None
+
+    def machine_code(self, ptx: str) -> str | None:
+        """What is equal for two texts that ptxas makes the same machine code of; None where it refuses the text."""
+        tool = locate.program("ptxas")
+        assert tool, "asked before"
+        try:
+            binary, messages = toolchain.assembled(tool, ptx, self.exam.arch)
+        except ptxas.RefusedError:
+            return None
+        found = ptxas.resources(messages, self.exam.entry)
+        if found is None:
+            return None
+        return cubin.identity(cubin.read(binary), self.exam.entry, found.registers, found.shared_bytes)
+
+    @cached_property
+    def own_ptx(self) -> str:
+        """Raises PairError for a kernel that cannot be built without a bug."""
+        ptx = self.ptx(self.text)
+        if ptx is None or self.machine_code(ptx) is None:
+            raise PairError(f"{self.source.path.name} cannot be built for {self.exam.arch}.")
+        return ptx
+
+    @cached_property
+    def own_code(self) -> str | None:
+        return self.machine_code(self.own_ptx)
+
+    def is_a_bug(self, bug: Bug) -> bool | None:
+        """Whether the machine code is another one; None where the text with the bug cannot be built."""
+        ptx = self.ptx(bug.planted(self.text))
+        if ptx == self.own_ptx:
+            return False
+        code = self.machine_code(ptx) if ptx is not None else None
+        return None if code is None else code != self.own_code
+
+    def judged(self, text: str) -> Judgement:
+        """What `check` says of a text, by the stages that ask whether it is right."""
+        with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+            path = Path(folder) / self.source.path.name
+            path.write_text(text, encoding="utf-8")
+            return Judge(self.exam, path, Settings(FUEL, self.source.flags)).judge(stages=JUDGED)
+
+    def differs(self, text: str) -> bool:
+        """Whether one launch at the largest check size shows a difference to `numpy.allclose`."""
+        case = self.exam.repeated[0]
+        ptx = self.ptx(text)
+        assert ptx is not None
+        try:
+            left = launch(Kernel(ptx, self.exam.entry, self.exam.arch), self.exam.pair, case, How(fuel=FUEL))
+        except KernelError:
+            return True
+        with silence():
+            return not all(
+                np.allclose(
+                    (left.outputs[name] if (at := case.expected.samples.get(name)) is None
+                     else left.outputs[name].reshape(-1)[at]).astype(np.float64),
+                    expected.astype(np.float64),
+                )
+                for name, expected in case.expected.outputs.items()
+            )  # fmt: skip
+
+    @cached_property
+    def compares(self) -> bool:
+        """Whether `numpy.allclose` accepts the kernel without a bug."""
+        return not self.differs(self.text)

@@ -1,0 +1,51 @@
+"""An audit of `check` as JSON: every bug, and the numbers of each pair."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from ptxbench.bugs.audit import Order
+from ptxbench.bugs.outcome import Outcome, exit_status, tally
+from ptxbench.toolchain import versions
+
+SCHEMA = "ptxbench.bugs/1"
+
+
+def to_json(order: Order, outcomes: Sequence[Outcome]) -> str:
+    """One object; `total` and `pairs` count, `bugs` holds each that was planted."""
+    pairs = dict.fromkeys(each.pair for each in outcomes)
+    document = {
+        "schema": SCHEMA,
+        "exit_status": exit_status(outcomes),
+        "arch": order.arch,
+        "seed": order.seed,
+        "bugs_a_kernel": order.bugs,
+        "kinds": list(order.kinds),
+        "tools": versions(),
+        "total": asdict(tally(outcomes)),
+        "pairs": {pair: asdict(tally([each for each in outcomes if each.pair == pair])) for pair in pairs},
+        "bugs": [bug_object(each) for each in outcomes],
+    }
+    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+
+
+def bug_object(outcome: Outcome) -> dict[str, Any]:
+    bug = outcome.bug
+    return {
+        "pair": outcome.pair,
+        "language": outcome.language,
+        "file": outcome.file,
+        "line": bug.line,
+        "kind": bug.kind,
+        "edit": bug.edit,
+        "text": bug.code,
+        "which": bug.which,
+        "status": outcome.status,
+        "stage": outcome.stage,
+        "code": outcome.code,
+        "allclose": outcome.allclose,
+        "why": outcome.why,
+    }

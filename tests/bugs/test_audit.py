@@ -1,0 +1,119 @@
+"""Bugs planted in a small pair: all caught, and told as missed once `check` is made blind."""
+
+import dataclasses
+
+import pytest
+
+from ptxbench.bugs import audit as audits
+from ptxbench.bugs import equivalent, trial
+from ptxbench.bugs.audit import Order, audit, bugs_of, in_turn
+from ptxbench.bugs.bug import KINDS
+from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, exit_status, tally
+from ptxbench.bugs.trial import Trial
+from ptxbench.check.exam import Exam
+from ptxbench.discovery import default_kernels, load
+from ptxbench.errors import PairError, UsageError
+from tests.folders import PTX, changed, kernels_folder
+
+SEED = 3
+
+
+@pytest.fixture(autouse=True)
+def builds(monkeypatch, shared_cache):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+
+
+def planted(kernels, bugs=4, **chosen):
+    return list(audit(Order(kernels, "sm_90", SEED, bugs, **chosen)))
+
+
+def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    found = planted(kernels, 5)
+    counted = [each for each in found if each.counts]
+    assert [(each.language, each.status) for each in counted] == [("ptx", CAUGHT)] * 5 + [("cuda", CAUGHT)] * 5
+    assert exit_status(found) == 0
+    numbers = tally(found)
+    assert (numbers.planted, numbers.caught, numbers.compared) == (10, 10, 10)
+    assert numbers.allclose < 10  # a bound that is too large shows in no result
+    found_pair = load(kernels, "scale")
+    for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
+        order = Order(kernels, "sm_90", SEED, 5)
+        again = in_turn(bugs_of(source), order, f"scale {variant}")
+        own = [each.bug for each in found if each.language == source.language]
+        chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
+        assert [bug for bug in chosen if bug in own] == own
+
+
+def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
+    monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
+    found = planted(kernels_folder(tmp_path), 2)
+    assert {each.status for each in found} <= {MISSED, SAME}
+    assert exit_status(found) == 3
+
+
+def test_what_leaves_the_machine_code_as_it_was_is_no_bug(tmp_path):
+    twice = changed(PTX, "    add.u64             %at, %y, %offset;", "    add.u64 %at, %y, %offset;\n" * 2)
+    found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
+    of_ptx = Trial(Exam(found, "sm_90", SEED), found.sources[-1])
+    dropped = [each for each in bugs_of(of_ptx.source) if each.edit == "dropped"]
+    assert {each.code: of_ptx.is_a_bug(each) for each in dropped if each.code.startswith("add")} == {
+        "add.u64 %at, %x, %offset;": True,
+        "add.u64 %at, %y, %offset;": False,
+    }
+    nonsense = dataclasses.replace(dropped[0], changes=((0, 0, "nonsense"),))
+    assert of_ptx.is_a_bug(nonsense) is None
+
+
+ENTRY = """
+[[equivalent]]
+pair = "scale"
+language = "ptx"
+code = "{code}"
+why = "For a test."
+"""
+
+
+def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
+    kernels = kernels_folder(tmp_path)
+    table = kernels / equivalent.FILE
+    table.write_text(ENTRY.format(code="mov.u32 %thread, %ctaid.x;"))
+    with pytest.raises(UsageError, match="no bug of the ptx kernel of 'scale' is 'mov"):
+        planted(kernels, 1)
+    table.write_text(ENTRY.format(code="*"))
+    with pytest.raises(PairError, match="is not equivalent: check finds it at stage results"):
+        planted(kernels, 1)
+    monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
+    monkeypatch.setattr(audits, "VARIANTS", ("ptx",))
+    found = planted(kernels, 1, kinds=("scope", "tail"))
+    assert {each.status for each in found} == {EXPLAINED}
+    assert {each.why for each in found} == {"For a test."}
+    assert exit_status(found) == 5  # nothing that counts
+    table.write_text('[[equivalent]]\npair = "scale"\n')
+    with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is not complete"):
+        equivalent.read(kernels)
+
+
+def test_a_kernel_that_is_wrong_without_a_bug_is_not_audited(tmp_path):
+    wrong = changed(PTX, "mul.rn.f32          %value, %value, %a;", "add.rn.f32 %value, %value, %a;")
+    with pytest.raises(PairError, match=r"scale\.ptx: check does not accept the kernel without a bug: n="):
+        planted(kernels_folder(tmp_path, ptx=wrong))
+
+
+def test_every_entry_of_the_shipped_table_matches_a_bug():
+    kernels = default_kernels()
+    entries = equivalent.read(kernels)
+    for name in {each.pair for each in entries}:
+        for source in load(kernels, name).sources:
+            if source.variant in audits.VARIANTS:
+                equivalent.of_kernel(entries, name, source.language, bugs_of(source))
+
+
+def test_every_shipped_kernel_has_bugs_enough():
+    kernels = default_kernels()
+    for name in ("triad", "scatter_add_bf16.f32", "copy_hints"):
+        for source in load(kernels, name).sources:
+            if source.variant in audits.VARIANTS:
+                assert len(bugs_of(source)) > 30
+                assert {each.kind for each in bugs_of(source)} <= set(KINDS)
+                assert len({dataclasses.astuple(each) for each in bugs_of(source)}) == len(bugs_of(source))
