@@ -1,4 +1,4 @@
-"""What a run is: plain data, written as one JSON file a run. Imports only errors of ptxbench.
+"""What a run is: plain data, written as one JSON file a run. Imports only documents, errors and safe_text of ptxbench.
 
 A Run is a list of Cells. A Cell is what is built, verified and measured together: one pair at one size for one
 architecture and cache mode, with all its variants. Summaries (median, ratio, share of the roofline) are derived
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import os
 import secrets
 import types
@@ -19,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ptxbench.documents import json_text, parse_json, shown
 from ptxbench.errors import ResultError
 
 SCHEMA = "ptxbench.run/1"
@@ -220,7 +220,7 @@ def to_json(run: Run, **derived: Any) -> str:
 
     `derived`: further keys, of what follows from the others. They are for who reads stdout, and in no saved file.
     """
-    return json.dumps({"schema": SCHEMA, **dataclasses.asdict(run), **derived}, indent=1, allow_nan=False) + "\n"
+    return json_text({"schema": SCHEMA, **dataclasses.asdict(run), **derived})
 
 
 def from_json(text: str, name: str) -> Run:
@@ -228,15 +228,16 @@ def from_json(text: str, name: str) -> Run:
 
     Raises ResultError naming `name` and what is wrong.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ResultError(f"{name}:{error.lineno}: not JSON: {error.msg}.") from None
+    return from_document(parse_json(text, name), name)
+
+
+def from_document(document: Any, name: str) -> Run:
+    """The same of a document that is read already."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
-        raise ResultError(f"{name} is no ptxbench run: its 'schema' is {schema!r}, expected '{SCHEMA}'.")
+        raise ResultError(f"{name} is no ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
     if schema != SCHEMA:
-        raise ResultError(f"{name} has schema '{schema}'; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
+        raise ResultError(f"{name} has schema {shown(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
     run: Run = build(Run, document, name)
     require_sound(run, name)
     return run
@@ -280,7 +281,7 @@ def require_sound_round(one: Round, where: str) -> None:
 
 def require(holds: bool, where: str, wanted: str, found: Any) -> None:
     if not holds:
-        raise ResultError(f"{where}: expected {wanted}, found {found!r}.")
+        raise ResultError(f"{where}: expected {wanted}, found {shown(found)}.")
 
 
 def build(kind: Any, value: Any, where: str) -> Any:
@@ -288,7 +289,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {value!r}.")
+            raise ResultError(f"{where}: expected an object, found {shown(value)}.")
         hints = typing.get_type_hints(kind)
         known = [each for each in dataclasses.fields(kind) if each.name in value]
         try:
@@ -303,22 +304,22 @@ def build(kind: Any, value: Any, where: str) -> Any:
         return build(next(each for each in arguments if each is not types.NoneType), value, where)
     if origin is tuple:
         if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {value!r}.")
+            raise ResultError(f"{where}: expected a list, found {shown(value)}.")
         return tuple(value)
     if origin in (Sequence, typing.get_origin(Sequence[int])):
         if not isinstance(value, list):
-            raise ResultError(f"{where}: expected a list, found {value!r}.")
+            raise ResultError(f"{where}: expected a list, found {shown(value)}.")
         return [build(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(value)]
     if origin in (Mapping, typing.get_origin(Mapping[str, int])):
         if not isinstance(value, dict):
-            raise ResultError(f"{where}: expected an object, found {value!r}.")
+            raise ResultError(f"{where}: expected an object, found {shown(value)}.")
         return {key: build(arguments[1], each, f"{where}: {key}") for key, each in value.items()}
     if kind is Any:
         return value
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         return value
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
-        raise ResultError(f"{where}: expected {kind.__name__}, found {value!r}.")
+        raise ResultError(f"{where}: expected {kind.__name__}, found {shown(value)}.")
     return value
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ from pathlib import Path
 import click
 
 from ptxbench import __version__
+from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError
 
 EXIT_INTERRUPTED = 130
@@ -67,12 +69,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = group.main(args=given, prog_name="ptxbench", standalone_mode=False)
         sys.stdout.flush()
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue(), err=True, nl=False)
         return PtxbenchError.exit_code
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except PtxbenchError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {error}", err=True)
         return error.exit_code
     except BrokenPipeError:
         discard_output()  # whoever read us has gone
@@ -83,10 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard_output()
-        click.echo(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
+        say(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
         return PtxbenchError.exit_code
     except MemoryError:
-        click.echo("Error: This machine has not enough free memory for it.", err=True)
+        say("Error: This machine has not enough free memory for it.", err=True)
         return PtxbenchError.exit_code
     except Exception:
         return crashed()
@@ -102,6 +106,6 @@ def crashed() -> int:
     """The exit status of a bug, which is told with all that helps to find it."""
     import traceback
 
-    traceback.print_exc()
-    click.echo("This is a bug in ptxbench: please report it with the lines above.", err=True)
+    say(traceback.format_exc(), err=True, nl=False)
+    say("This is a bug in ptxbench: please report it with the lines above.", err=True)
     return 1

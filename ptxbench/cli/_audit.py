@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
     from ptxbench.audit.outcome import Outcome
@@ -88,7 +89,7 @@ def command(
             outcomes=edit_pairs(kernels, arch, pairs, edits, bar) if mutants else None,
         )
     if as_json:
-        click.echo(to_json(audit), nl=False)
+        say(to_json(audit), nl=False)
     else:
         from ptxbench.cli._blocks import open_console
         from ptxbench.report.audit import AuditTable
@@ -111,7 +112,7 @@ def audit_stored(folder: Path, config: Config, bar: Bar) -> list[tuple[Device, l
     found = devices([read_run(path) for path in saved_runs(folder)])
     for each in found:
         if not each.enough:
-            click.echo(f"Left out, for too little of it: {each}.", err=True)
+            say(f"Left out, for too little of it: {each}.", err=True)
     return [(each, audit_runs(each, config, bar.tell)) for each in found if each.enough]
 
 

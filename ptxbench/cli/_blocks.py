@@ -6,19 +6,18 @@ import os
 import sys
 from collections.abc import Sequence
 
-from rich.console import Console
-
 from ptxbench.metrics import Metric
 from ptxbench.report import WIDEST, CellTable, Forest, closing_lines, limits_notice, noise_floor, notice, summary
+from ptxbench.report.console import SafeConsole
 from ptxbench.result import Cell
 from ptxbench.runner import CellDone, noise
 from ptxbench.stats import Interval
 
 
-def open_console() -> Console:
+def open_console() -> SafeConsole:
     """Stdout: as wide as the terminal, or as a table may be where it is none."""
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
-    return Console(width=wide, highlight=False)
+    return SafeConsole(width=wide)
 
 
 class Blocks:

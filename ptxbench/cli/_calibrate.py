@@ -7,9 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import click
-
 from ptxbench.cli._saving import require_writable
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing
 from ptxbench.measure.calibration import Line
 from ptxbench.runner.checklist import Checklist
@@ -42,20 +41,20 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     perform(checklist)
     record = checklist.record()
     if as_json:
-        click.echo(to_json(record), nl=False)
+        say(to_json(record), nl=False)
     else:
         show(record.lines)
-    click.echo(f"Saved {save(record, folder)}", err=True)
+    say(f"Saved {save(record, folder)}", err=True)
     if record.forbids_timing:
-        click.echo("A line is FAIL: believe no time of this device before it is mended.", err=True)
+        say("A line is FAIL: believe no time of this device before it is mended.", err=True)
     return NO_TIMING if record.forbids_timing else 0
 
 
 def perform(checklist: Checklist) -> None:
     """Make every line, and tell on a terminal which is being made."""
-    from rich.console import Console
+    from ptxbench.report.console import SafeConsole
 
-    console = Console(stderr=True)
+    console = SafeConsole(stderr=True)
     checks = checklist.checks
     with console.status("") as status:
         for number, check in enumerate(checks, 1):
@@ -65,15 +64,14 @@ def perform(checklist: Checklist) -> None:
 
 def show(lines: Sequence[Line]) -> None:
     """Print a row a line, then what to do."""
-    from rich.console import Console
-
     from ptxbench.report.calibration import checklist_table
+    from ptxbench.report.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
-    console = Console(width=wide, highlight=False)
+    console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
     console.print(checklist_table(lines), width=width)
     if advised := [line for line in lines if line.advice]:
         console.print("\nWhat to do:")
         for line in advised:
-            console.print(f"  {line.subject}: {line.advice}", width=width, markup=False)
+            console.print(f"  {line.subject}: {line.advice}", width=width)

@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
-
+from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError, ToolMissing, UsageError
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
         raise cannot(head, "no file can be named after that id.")
     wanted = doubtful(first)
     if not wanted:
-        click.echo("Nothing to confirm: no row is red by a number, wrong or unsure.", err=True)
+        say("Nothing to confirm: no row is red by a number, wrong or unsure.", err=True)
         return first
     earlier = confirmations(head, results)
     done = {cell_key(cell) for run in earlier for cell in run.cells}
@@ -79,7 +78,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
         raise done.error
     if done.status != INTERRUPTED:
         require_same(head, run)
-        click.echo(f"Saved {save(run, folder)}", err=True)
+        say(f"Saved {save(run, folder)}", err=True)
     return run
 
 

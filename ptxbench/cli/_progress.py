@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from ptxbench.report.console import SafeConsole
 from ptxbench.runner import Step
 from ptxbench.units import size_words
 
@@ -16,7 +16,7 @@ class Bar:
     """Shows what a run is at. Everything else must be printed inside `paused`."""
 
     def __init__(self) -> None:
-        console = Console(stderr=True)
+        console = SafeConsole(stderr=True)
         self.progress = Progress(
             BarColumn(bar_width=20),
             MofNCompleteColumn(),

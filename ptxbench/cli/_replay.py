@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench.cli._blocks import Blocks
-from ptxbench.errors import ResultError
-from ptxbench.result import Run, from_json
+from ptxbench.cli._runs import read_run
+from ptxbench.result import Run
 from ptxbench.runner import CellDone
 
 if TYPE_CHECKING:
@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 def replay(path: Path, metrics: Sequence[Metric], *, quiet: bool) -> Run:
     """Print a recorded run as it was printed; all that is shown is derived anew. Raises ResultError."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
-    run = from_json(text, str(path))
+    run = read_run(path)
     blocks = Blocks(metrics, quiet=quiet)
     for cell, following in zip(run.cells, [*run.cells[1:], None], strict=True):
         blocks.add(CellDone(cell, last=following is None or following.pair != cell.pair))

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ptxbench.errors import ResultError, UsageError, suggestion
+from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.result import Run
@@ -27,15 +27,10 @@ def load_run(name: str, results: Path) -> Run:
 
 def read_run(path: Path) -> Run:
     """The run of a file. Raises ResultError where it cannot be read."""
+    from ptxbench.documents import read_text
     from ptxbench.result import from_json
 
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ResultError(f"Cannot read {path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise ResultError(f"{path} is no ptxbench run: it is not text.") from None
-    return from_json(text, str(path))
+    return from_json(read_text(path), str(path))
 
 
 def find_run(name: str, results: Path) -> Path:

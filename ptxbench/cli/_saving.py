@@ -5,8 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import click
-
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 from ptxbench.exporters import Exporter
 from ptxbench.result import Run, save, to_json, write
@@ -28,14 +27,14 @@ def save_somewhere(run: Run, folder: Path, *, printed: bool) -> ResultError | No
     `printed`: it stands on stdout already. Gives the error, for the command to end with.
     """
     try:
-        click.echo(f"Saved {save(run, folder)}", err=True)
+        say(f"Saved {save(run, folder)}", err=True)
         return None
     except ResultError as error:
         try:
             rescued = save(run, Path(tempfile.gettempdir()) / "ptxbench")
         except ResultError:
             if not printed:
-                click.echo(to_json(run), nl=False)
+                say(to_json(run), nl=False)
             return ResultError(f"{error} The run is printed on stdout.")
         return ResultError(f"{error} The run is saved as {rescued}.")
 

@@ -6,17 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import click
-
 from ptxbench.backends.base import Backend
 from ptxbench.cli._blocks import open_console
 from ptxbench.cli._progress import Bar
+from ptxbench.cli._runs import read_run
+from ptxbench.cli._terminal import say
 from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
 from ptxbench.metrics import REFERENCE
 from ptxbench.report.curve import CurveReport
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, from_json, write
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, write
 from ptxbench.runner import CellDone, DeviceLost, Frame, Kept, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
 from ptxbench.tune import Curves, Swept, curves, sweep_of
@@ -76,11 +76,7 @@ def sweep(
 
 def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
     """A recorded sweep, its figures derived anew. Raises ResultError for a file that is none of the pair."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
-    run = from_json(text, str(path))
+    run = read_run(path)
     spec: Any = run.run.get(SWEEP)
     if not isinstance(spec, dict):
         raise ResultError(f"{path} is a run of ptxbench run, and no sweep. Print it with ptxbench run --replay.")
@@ -128,9 +124,7 @@ def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, Bas
         cells = list(kept)  # of every point the rounds that are whole
     if ending:
         whole = sum(not cell.control for cell in cells)
-        click.echo(
-            f"{ending}. {whole} of {total} launches are finished; the same command goes on from there.", err=True
-        )
+        say(f"{ending}. {whole} of {total} launches are finished; the same command goes on from there.", err=True)
     return document(frame, in_order(swept, cells), status), error
 
 
@@ -143,9 +137,9 @@ def show(found: Curves, run: Run, *, as_json: bool, outputs: Sequence[Path]) -> 
     """The curves on stdout, and in the user's files."""
     document = exported.to_json(found, run)
     if as_json:
-        click.echo(document, nl=False)
+        say(document, nl=False)
     else:
         open_console().print(CurveReport(found))
     for path in outputs:
         write(document if path.suffix.lower() == ".json" else exported.to_svg(found, run), path, replace=True)
-        click.echo(f"Wrote {path}", err=True)
+        say(f"Wrote {path}", err=True)

@@ -1,8 +1,12 @@
-"""How wide what is printed may be, without Rich."""
+"""How text is printed without Rich, and how wide it may be."""
 
 from __future__ import annotations
 
 import os
+
+import click
+
+from ptxbench.safe_text import log_text, plain
 
 WIDEST = 100
 
@@ -14,3 +18,8 @@ def width() -> int:
     except (ValueError, OSError):
         columns = WIDEST
     return min(columns, WIDEST)
+
+
+def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print a text, on stderr if `err`: nothing that a file brought into it moves the cursor or is a command of CI."""
+    click.echo(log_text(plain(text)), err=err, nl=nl)

@@ -10,6 +10,7 @@ import click
 
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def command(
     survey = Survey(toolchain.versions(), chosen, [], cell)
     survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))
     if as_json:
-        click.echo(to_json(survey), nl=False)
+        say(to_json(survey), nl=False)
     for path, export in exporters:
         write(export(survey), path, replace=True)
     lost = any(reach.tried and not reach.assembling for each in survey.matrices for reach in each.reaches.values())

@@ -10,6 +10,7 @@ import click
 
 from ptxbench.cli._baselines import baseline_path, baselines_option, load_baseline
 from ptxbench.cli._files import results_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
     text = make(found, reason, datetime.now(UTC).date())
     compared = changes(found, baselines) if path.exists() else "There was none before."
     write(text, path, replace=True)
-    click.echo(f"Wrote {path}. {compared}")
+    say(f"Wrote {path}. {compared}")
 
 
 @command.command("check")
@@ -62,7 +63,7 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
     found = load_run(run, results)
     make(found, "check", datetime.now(UTC).date())
     path = baseline_path(found, baselines)
-    click.echo(f"Run {found.run['id']} can be {path}. {changes(found, baselines)}")
+    say(f"Run {found.run['id']} can be {path}. {changes(found, baselines)}")
 
 
 @command.command("show")
@@ -70,14 +71,13 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
 @baselines_option()
 def show_command(as_json: bool, baselines: Path) -> None:
     """List the baselines: of which device, run, commit and tools, since when and why."""
-    import json
-
     from ptxbench.cli._blocks import open_console
+    from ptxbench.documents import json_text
     from ptxbench.report.baselines import baselines_table
 
     found = [about(path) for path in sorted(baselines.glob("*.json"))]
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        say(json_text(found), nl=False)
     elif found:
         open_console().print(baselines_table(found))
     else:
@@ -86,11 +86,13 @@ def show_command(as_json: bool, baselines: Path) -> None:
 
 def about(path: Path) -> dict[str, object]:
     """What one baseline says of itself."""
-    from ptxbench.cli._runs import load_run
+    from ptxbench.documents import read_json
     from ptxbench.judge.baseline import read_note
+    from ptxbench.result import from_document
 
-    run = load_run(str(path), path.parent)
-    note = read_note(path.read_text(encoding="utf-8"))
+    document = read_json(path)
+    run = from_document(document, str(path))
+    note = read_note(document)
     return {
         "file": str(path),
         "run": run.run["id"],

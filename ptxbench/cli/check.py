@@ -11,6 +11,7 @@ import click
 from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError, UsageError
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ def show(judgements: Sequence[Judgement], *, as_json: bool) -> None:
 
         from ptxbench.check.document import document
 
-        click.echo(json.dumps(document(judgements), allow_nan=False))
+        say(json.dumps(document(judgements), allow_nan=False))
         return
     from ptxbench.cli._blocks import open_console
     from ptxbench.report.check import JudgementReport, Ranking
@@ -220,9 +221,9 @@ def keep_judging(files: Sequence[Path], task: Task, timing: Timing | None, *, as
             for path in changed:
                 latest[path] = judge_all([path], task, timing)[0]
         except PtxbenchError as error:
-            click.echo(f"Error: {error}", err=True)
+            say(f"Error: {error}", err=True)
             continue
         from ptxbench.check.ranking import ranked
 
         show(ranked(list(latest.values())), as_json=as_json)
-        click.echo("Waiting for a change; Ctrl-C ends.", err=True)
+        say("Waiting for a change; Ctrl-C ends.", err=True)

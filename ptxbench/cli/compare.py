@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli._files import outputs_option, results_option
+from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
     from ptxbench.judge import Comparison
@@ -71,7 +72,7 @@ def command(
         require_writable(path.parent, "Name another file with --output.")
     comparison = compare(*runs, metric, Rule(budget=budget))
     if as_json:
-        click.echo(to_json(comparison), nl=False)
+        say(to_json(comparison), nl=False)
     else:
         show(comparison)
     for path, export in exporters:

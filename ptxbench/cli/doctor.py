@@ -11,6 +11,7 @@ from click.core import ParameterSource
 
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing, UsageError
 
 if TYPE_CHECKING:
@@ -55,10 +56,11 @@ def command(context: click.Context, kernels: Path, calibrating: bool, results: P
     emulator = next(each for each in findings if each.subject == EMULATOR)
     if as_json:
         import dataclasses
-        import json
+
+        from ptxbench.documents import json_text
 
         document = {"works": emulator.status == WORKS, "findings": [dataclasses.asdict(each) for each in findings]}
-        click.echo(json.dumps(document, indent=1))
+        say(json_text(document), nl=False)
     else:
         show(findings)
     if emulator.status != WORKS:
@@ -71,16 +73,16 @@ def show(findings: Sequence[Finding]) -> None:
     import os
     import sys
 
-    from rich.console import Console
+    from ptxbench.report.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
-    console = Console(width=wide, highlight=False)
+    console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
     console.print(table(findings), width=width)
     if advised := [each for each in findings if each.advice]:
         console.print("\nWhat to do:")
         for each in advised:
-            console.print(f"  {each.subject}: {each.advice}", width=width, markup=False)
+            console.print(f"  {each.subject}: {each.advice}", width=width)
 
 
 def table(findings: Sequence[Finding]) -> Table:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -112,11 +113,10 @@ def command(
         outcomes = [execute(program, function, arguments, launch)]
         save(outcomes[0], wanted)
     if as_json:
-        import json
-
+        from ptxbench.documents import json_text
         from ptxbench.execution import to_document
 
-        click.echo(json.dumps(to_document(outcomes, left_out), indent=1, allow_nan=False))
+        say(json_text(to_document(outcomes, left_out)), nl=False)
     else:
         show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
     return exit_code(outcomes, left_out)
@@ -182,8 +182,10 @@ def announce(path: Path) -> None:
     """Tell a terminal which file of a folder is being run."""
     import sys
 
+    from ptxbench.safe_text import plain
+
     if sys.stderr.isatty():
-        click.echo(f"\r\x1b[K{path.name}\r", nl=False, err=True)
+        click.echo(f"\r\x1b[K{plain(path.name)}\r", nl=False, err=True)
 
 
 def show(

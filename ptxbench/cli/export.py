@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from ptxbench.cli._files import results_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 
 NVBENCH = "nvbench"
@@ -49,7 +50,7 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
     elif output:
         write(FORMATS[form](recorded), output, replace=True)
     else:
-        click.echo(FORMATS[form](recorded), nl=False)
+        say(FORMATS[form](recorded), nl=False)
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:

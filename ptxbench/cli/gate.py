@@ -13,6 +13,7 @@ from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def command(
     if modes:
         config = replace(config, modes=tuple(dict.fromkeys(modes)))
     if dump_config:
-        click.echo(dump(config), nl=False)
+        say(dump(config), nl=False)
         return 0
     config.require_live(datetime.now(UTC).date())
     exporters = [(path, exporter_for(path)) for path in outputs]
@@ -138,7 +139,7 @@ def command(
             return EXIT_INTERRUPTED
         judged = together
     if as_json:
-        click.echo(to_json(judged), nl=False)
+        say(to_json(judged), nl=False)
     else:
         show(judged)
     for path, export in exporters:
@@ -149,17 +150,13 @@ def command(
 
 def load_config(path: Path | None) -> Config:
     """The rules of the file, of ptxbench.toml if none is named, or the defaults. Raises UsageError."""
+    from ptxbench.documents import read_text
     from ptxbench.judge.config import NAME, Config, parse
 
     if path is None and not Path(NAME).exists():
         return Config()
     path = path or Path(NAME)
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except OSError as error:
-        raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not TOML: it is not text.") from None
+    return parse(read_text(path, UsageError), str(path))
 
 
 def make_run(kernels: Path, arch: str | None, results: Path, baselines: Path | None) -> Run:
@@ -195,7 +192,7 @@ def tell_github(judged: Gate) -> None:
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
         for line in annotate(judged):
-            click.echo(line, err=True)
+            click.echo(line, err=True)  # a command, made of safe text
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):
         path = Path(place)
         try:

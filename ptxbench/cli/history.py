@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._files import results_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
 
 if TYPE_CHECKING:
@@ -46,14 +47,14 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     for run in saved(results, unreadable):
         collection.add(run)
     if unreadable:
-        click.echo("\n".join([f"Skipped {len(unreadable)} unreadable:", *unreadable]), err=True)
+        say("\n".join([f"Skipped {len(unreadable)} unreadable:", *unreadable]), err=True)
     if not collection.runs:
         return nothing(f"No run is saved below {results}. Make one with ptxbench run, or name their --results.")
     series = collection.series(pairs, last)
     if not series:
         return nothing(f"None of {len(collection.runs)} runs has {metric or 'a verified kernel'}{of(pairs)} to show.")
     if as_json:
-        click.echo(to_json(series, collection.unjudged, unreadable), nl=False)
+        say(to_json(series, collection.unjudged, unreadable), nl=False)
     else:
         open_console().print(HistoryTable(series, collection.unjudged, quiet=not (pairs or metric)))
     return 0
@@ -77,7 +78,7 @@ def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
 
 
 def nothing(why: str) -> int:
-    click.echo(why, err=True)
+    say(why, err=True)
     return NO_VERDICT
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
 UNKNOWN = 5
@@ -23,8 +24,7 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
 
     Exit status: 0 good, 2 usage, 5 the opcode is not known.
     """
-    import json
-
+    from ptxbench.documents import json_text
     from ptxbench.report import instructions
 
     if chapter is not None and opcode is not None:
@@ -32,13 +32,13 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
     if opcode is not None:
         answer = instructions.look_up(opcode.strip().lstrip("."))
         if as_json:
-            click.echo(json.dumps(instructions.answer_document(answer), indent=1))
+            say(json_text(instructions.answer_document(answer)), nl=False)
         else:
             show(answer)
         return 0 if answer.known else UNKNOWN
     chapters = instructions.by_chapter(chapter)
     if as_json:
-        click.echo(json.dumps(instructions.to_document(chapters), indent=1))
+        say(json_text(instructions.to_document(chapters)), nl=False)
         return 0
     show(instructions.Chapters(chapters, detailed=chapter is not None))
     if chapter is None:

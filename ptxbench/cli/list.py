@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._terminal import width
+from ptxbench.cli._terminal import say, width
 from ptxbench.errors import PairError
+from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
@@ -41,12 +42,12 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
-        import json
+        from ptxbench.documents import json_text
 
-        click.echo(json.dumps([describe(each) for each in found], indent=1))
+        say(json_text([describe(each) for each in found]), nl=False)
     else:
         columns = width()
-        click.echo("\n\n".join("\n".join(lines(each, columns)) for each in found))
+        click.echo(log_text("\n\n".join("\n".join(lines(each, columns)) for each in found)))
     if first_error:
         raise first_error
 
@@ -76,7 +77,7 @@ def describe(pair: Outline) -> Mapping[str, Any]:
 
 def lines(pair: Outline, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
-    yield click.style(pair.name, bold=True, fg="cyan")
+    yield click.style(plain(pair.name), bold=True, fg="cyan")
     yield from fact("does", pair.summary, columns)
     yield from fact("teaches", pair.teaches, columns)
     if pair.expects:
@@ -105,7 +106,7 @@ def fact(noun: str, text: str, columns: int) -> Iterator[str]:
     from textwrap import wrap
 
     room = max(columns - INDENT, 20)
-    wrapped = wrap(text, room, break_long_words=False, break_on_hyphens=False) or ["-"]
+    wrapped = wrap(plain(text), room, break_long_words=False, break_on_hyphens=False) or ["-"]
     for i, line in enumerate(part for each in wrapped for part in after_commas(each, room)):
         yield click.style(f"  {noun if i == 0 else '':{INDENT - 2}}", dim=True) + line
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ptxbench.cli._kernels import VARIABLE, from_variable, kernels_option
-from ptxbench.cli._terminal import width
+from ptxbench.cli._terminal import say, width
 from ptxbench.errors import PtxbenchError
 
 HERE = Path("kernels")
@@ -46,23 +46,23 @@ def command(context: click.Context, name: str, kernels: Path) -> None:
     option = "" if found else f" --kernels {shlex.quote(str(kernels))}"
     longest = max(map(len, files))
     for file, holds in zip(files, HOLDS, strict=True):
-        say(f"{file:{longest}}  {holds}", longest + 2)
-    click.echo()
-    say("1. Run it, and both sides are verified:", 3)
-    click.echo(f"       ptxbench run {name}{option}")
-    say("2. Make it yours, running it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3)
-    say(f"3. A further variant is one file more, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
+        say_wrapped(f"{file:{longest}}  {holds}", longest + 2)
+    say()
+    say_wrapped("1. Run it, and both sides are verified:", 3)
+    say(f"       ptxbench run {name}{option}")
+    say_wrapped("2. Make it yours, running it after each step: reference, arguments, sizes, the CUDA C, the PTX.", 3)
+    say_wrapped(f"3. A further variant is one file more, such as {files[-1].removesuffix('.ptx')}.unrolled.ptx.", 3)
     if option:
-        click.echo()
-        say("With this, every command takes its pairs from that folder, and --kernels may be left out:", 0)
-        click.echo(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
+        say()
+        say_wrapped("With this, every command takes its pairs from that folder, and --kernels may be left out:", 0)
+        say(f"       export {VARIABLE}={shlex.quote(str(kernels.absolute()))}")
 
 
-def say(text: str, indent: int) -> None:
+def say_wrapped(text: str, indent: int) -> None:
     """Print `text`, wrapped between words; lines after the first are indented, where that leaves room."""
     from textwrap import wrap
 
     columns = width()
     further = " " * (indent if indent < columns // 2 else 4)
     for line in wrap(text, columns, subsequent_indent=further, break_long_words=False, break_on_hyphens=False):
-        click.echo(line)
+        say(line)

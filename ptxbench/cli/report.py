@@ -11,6 +11,7 @@ import click
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._runs import LATEST
+from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
     from ptxbench.exporters.html import Material
@@ -67,10 +68,10 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     write(page, output, replace=True)
     missing = [f"{each.name}: {sentence}" for each in materials for sentence in each.omitted]
     for sentence in (*dropped, *missing[:MOST_TOLD]):
-        click.echo(sentence, err=True)
+        say(sentence, err=True)
     if len(missing) > MOST_TOLD:
-        click.echo(f"{len(missing) - MOST_TOLD:,} more of these are on the page.", err=True)
-    click.echo(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
+        say(f"{len(missing) - MOST_TOLD:,} more of these are on the page.", err=True)
+    say(f"Wrote {output}: {plural(len(materials), 'pair')}, {len(page.encode()):,} bytes.")
 
 
 def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:

@@ -16,6 +16,7 @@ from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def command(
     done = perform(frame, metrics, quiet=as_json)
     run = document(frame, done.cells, done.status)
     if as_json and (done.cells or not done.error):
-        click.echo(to_json(run, findings=of_run(run)), nl=False)
+        say(to_json(run, findings=of_run(run)), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
         write_output(run, output, export) if output and export else None,
@@ -163,7 +164,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
         require_writable(output.parent, "Name another file with --output.")
     run = replay(path, metrics, quiet=as_json)
     if as_json:
-        click.echo(to_json(run, findings=of_run(run)), nl=False)
+        say(to_json(run, findings=of_run(run)), nl=False)
     if output and export and (failure := write_output(run, output, export)):
         raise failure
     return Done(list(run.cells), str(run.run.get("status"))).exit_code
@@ -189,7 +190,7 @@ def make_plan(
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     jobs, left_out = plan_jobs(kernels, pairs, variants, sizes, emulated=emulated)
     if left_out:
-        click.echo(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
+        say(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
     tell_too_large(jobs)
     return Plan(
         jobs=jobs,
@@ -208,7 +209,7 @@ def tell_too_large(jobs: Sequence[Job]) -> None:
 
     if not any(job.too_large for job in jobs):
         return
-    click.echo(
+    say(
         f"Left out, as over {MOST_BYTES >> 20} MiB or {MOST_FLOPS // 10**9} Gflop take the emulator long and much "
         "memory; name one with --size to run it:",
         err=True,
@@ -216,7 +217,7 @@ def tell_too_large(jobs: Sequence[Job]) -> None:
     for job in jobs:
         if job.too_large:
             sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in job.too_large)
-            click.echo(f"  {job.found.name}  {sizes}", err=True)
+            say(f"  {job.found.name}  {sizes}", err=True)
 
 
 @dataclass
@@ -277,5 +278,5 @@ def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     if ending:
         whole = sum(not cell.control for cell in done.cells)
         planned = sum(len(job.sizes) for job in frame.plan.jobs)
-        click.echo(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
+        say(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
     return done

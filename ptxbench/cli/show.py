@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, UsageError, suggestion
 
 if TYPE_CHECKING:
@@ -101,11 +102,10 @@ def command(
         )
         cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
-        import json
-
+        from ptxbench.documents import json_text
         from ptxbench.explanation import to_document
 
-        click.echo(json.dumps(to_document(listings, cases, diff=bool(diff)), indent=1))
+        say(json_text(to_document(listings, cases, diff=bool(diff))), nl=False)
     else:
         show(listings, cases, view or "auto", diff=bool(diff), hot=hot)
     return 0
@@ -232,7 +232,7 @@ def of_pair(
     if not listings:
         raise errors[0]
     for each in errors:
-        click.echo(f"Left out: {each}", err=True)
+        say(f"Left out: {each}", err=True)
     return listings, uncounted
 
 

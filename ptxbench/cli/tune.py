@@ -13,6 +13,7 @@ from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def command(
         before = finished_before(frame, folder, document(frame, (), "").toolchain)
     frame = replace(frame, plan=plan_of(frame.plan, swept, before))
     if before:
-        click.echo(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
+        say(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
     if run.cells or run.run["status"] == COMPLETE:

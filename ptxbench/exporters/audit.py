@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,6 +12,7 @@ from ptxbench.audit.outcome import Outcome
 from ptxbench.audit.rate import CONFIDENCE, Rate
 from ptxbench.audit.stored import Device
 from ptxbench.audit.tally import Line
+from ptxbench.documents import json_text
 
 SCHEMA = "ptxbench.audit/1"
 
@@ -36,7 +36,7 @@ def to_json(audit: Audit) -> str:
         else [{**device_object(each), "lines": [line_object(line) for line in lines]} for each, lines in audit.stored],
         "mutants": None if audit.outcomes is None else [outcome_object(each) for each in audit.outcomes],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def line_object(line: Line) -> Mapping[str, Any]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
@@ -41,7 +41,7 @@ def to_json(comparison: Comparison) -> str:
         "counts": comparison.counts,
         "rows": [row_object(row) for row in comparison.rows],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def identity(run: Run) -> Mapping[str, Any]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
 from ptxbench import units
+from ptxbench.documents import json_text
 from ptxbench.result import SWEEP, Run
 from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
@@ -39,7 +39,7 @@ def to_json(curves: Curves, run: Run) -> str:
         "points": points,
         "best": {variant: best_of(curves, curves.main, variant) for variant in curves.variants},
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def at_point(curves: Curves, variant: str, i: int) -> Mapping[str, Any] | None:

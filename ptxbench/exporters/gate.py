@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.comparison import identity, row_object
 from ptxbench.exporters.to_markdown import row as markdown_row
@@ -45,7 +45,7 @@ def to_json(gate: Gate) -> str:
         "problems": [{"text": each.text, "next": each.remedy, "exit_status": each.code} for each in gate.problems],
         "rows": [judged_object(each, gate) for each in gate.rows],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ptxbench.documents import json_text
 from ptxbench.judge.history import Point, Series, Shift
 from ptxbench.report.history import NOTICE
 
@@ -21,7 +21,7 @@ def to_json(series: Sequence[Series], unjudged: int, unreadable: Sequence[str]) 
         "unjudged": unjudged,
         "series": [series_object(each) for each in series],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def series_object(series: Series) -> Mapping[str, Any]:

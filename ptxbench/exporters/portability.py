@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.portability import Matrix, Reach
@@ -40,7 +40,7 @@ def to_json(survey: Survey) -> str:
             for matrix in survey.matrices
         ],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def reach_object(reach: Reach) -> Mapping[str, Any]:

@@ -6,11 +6,11 @@ bencher.dev/docs/reference/bencher-metric-format.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from ptxbench import stats
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
@@ -23,7 +23,7 @@ def export(run: Run) -> str:
     found = {name: each for name, each in measured.items() if each}
     if not found:
         raise UsageError(f"Run {run.run['id']} has no number that may be claimed: there is nothing to track.")
-    return json.dumps(found, indent=1, allow_nan=False) + "\n"
+    return json_text(found)
 
 
 def measures(cell: Cell, variant: str) -> Mapping[str, Any]:

@@ -6,10 +6,10 @@ less is better. The format: github.com/benchmark-action/github-action-benchmark,
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
@@ -23,7 +23,7 @@ def export(run: Run) -> str:
     found = list(ratios(run) if timed else counters(run))
     if not found:
         raise UsageError(f"Run {run.run['id']} has no ratio that may be claimed: there is nothing to track.")
-    return json.dumps(found, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
+    return json_text(found)
 
 
 def ratios(run: Run) -> Iterator[Mapping[str, Any]]:

@@ -8,7 +8,6 @@ and NAME.json-freqs-bin/I.bin, the SM clock of each in Hz, as little-endian floa
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import __version__, stats
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.result import VERIFIED, Cell, Run
 
@@ -62,7 +62,7 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
         )
     meta = {"argv": ["ptxbench", *run.run.get("argv", ())], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
-    yield f"{variant}.json", (json.dumps(document, indent=1, allow_nan=False) + "\n").encode()
+    yield f"{variant}.json", json_text(document).encode()
 
 
 def device(run: Run) -> Json:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.judge.canary import DISTRUSTED, distrust
 from ptxbench.judge.verdicts import LEAST_ROUNDS
@@ -99,8 +99,8 @@ def make(run: Run, reason: str, today: date) -> str:
         "calibration": run.calibration,
         "cells": [cell_object(cell) for cell in run.cells],
     }
-    text = json.dumps(document, indent=1, allow_nan=False)
-    return re.sub(r"\[[\s\d.,-]*\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
+    text = json_text(document)
+    return re.sub(r"\[[\s\d.,-]*\]", lambda numbers: " ".join(numbers[0].split()), text)
 
 
 def cell_object(cell: Cell) -> Mapping[str, Any]:
@@ -123,9 +123,9 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
     }
 
 
-def read_note(document: str) -> Note | None:
-    """What a baseline says of itself; None of a run that is none. `document` is JSON that reads as a run."""
-    raw = json.loads(document).get("baseline")
+def read_note(document: Mapping[str, Any]) -> Note | None:
+    """What a baseline says of itself; None of a run that is none. `document` reads as a run."""
+    raw = document.get("baseline")
     if not isinstance(raw, dict):
         return None
     texts = {each.name: raw.get(each.name) for each in dataclasses.fields(Note)}

@@ -8,13 +8,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
 from typing import Any, Literal, cast
 
+from ptxbench.documents import parse_toml, shown, toml_text
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
 from ptxbench.judge.rules import RULES
@@ -130,7 +130,7 @@ Check = Callable[[Any, str], Any]
 
 
 def wrong(where: str, wanted: str, found: Any) -> UsageError:
-    return UsageError(f"{where}: expected {wanted}, found {found!r}.")
+    return UsageError(f"{where}: expected {wanted}, found {shown(found)}.")
 
 
 def share(value: Any, where: str) -> float:
@@ -233,11 +233,7 @@ WAIVE: Mapping[str, Check] = {
 
 def parse(document: str, name: str = NAME) -> Config:
     """The rules that a ptxbench.toml has. Raises UsageError that names `name`, the key and what was expected."""
-    try:
-        raw = tomllib.loads(document)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{name} is not TOML: {error}.") from None
-    top = read_table(raw, name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
+    top = read_table(parse_toml(document, name), name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
         raise UsageError(f"{name}: expected 'version = {VERSION}', found {top.get('version')!r}.")
     gate = read_table(top.get("gate", {}), f"{name}: [gate]", GATE)
@@ -335,15 +331,13 @@ def assignments(values: Any) -> list[str]:
 
 
 def toml(value: Any) -> str:
-    """A value as TOML writes it; a string of JSON is one of TOML too."""
+    """A value as TOML writes it."""
     if isinstance(value, Mapping):
         return f"{{ {', '.join(assignments(value.items()))} }}" if value else "{}"
     if isinstance(value, list):
         return f"[{', '.join(map(toml, value))}]"
     if isinstance(value, str):
-        import json
-
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+        return toml_text(value)
     if isinstance(value, float):
         return repr(int(value)) if value.is_integer() else repr(value)
     return str(value)

@@ -21,7 +21,7 @@ from ptxbench.check.ranking import TIME, time_ratio
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import shown
 from ptxbench.report.comparison import simple_table
-from ptxbench.report.table import WIDEST, paragraphs
+from ptxbench.report.table import WIDEST, headed, paragraphs
 
 MARKS = {
     PASSED: ("✔", "ok", "green"),
@@ -121,7 +121,7 @@ def figures(console: Console, options: ConsoleOptions, compared: Any) -> Rendera
         for name in columns:
             heading, unit = COLUMNS[name]
             prefixed, numbers = units.column([row.get(name) for row in compared.values()], unit)
-            table.add_column(f"{heading}\n[dim]{prefixed}[/]", justify="right", no_wrap=True)
+            table.add_column(headed(heading, prefixed), justify="right", no_wrap=True)
             texts.append(numbers)
         for variant, *cells in zip(compared, *texts, strict=True):
             table.add_row(Text(variant, "bold" if variant == CANDIDATE else ""), *cells)
@@ -175,8 +175,8 @@ class Ranking:
         table.add_column("candidate", overflow="fold")
         table.add_column("verdict", no_wrap=True)
         if timed:
-            table.add_column("time\n[dim]× cuda[/]", justify="right", no_wrap=True)
-        for heading in ("sectors\n[dim]× cuda[/]", "PTX instr.\n[dim]× cuda[/]", "regs"):
+            table.add_column(headed("time", "× cuda"), justify="right", no_wrap=True)
+        for heading in (headed("sectors", "× cuda"), headed("PTX instr.", "× cuda"), "regs"):
             table.add_column(heading, justify="right", no_wrap=True)
         place = 0
         for each in self.judgements:

@@ -159,17 +159,22 @@ def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
     """The table itself: numbers right-aligned under their unit."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("variant", no_wrap=True)
-    table.add_column("verified\n[dim]max error[/]", no_wrap=True)
+    table.add_column(headed("verified", "max error"), no_wrap=True)
     texts = []
     for metric in columns:
         values = {name: metric.of(cell, name) for name in cell.variants}
         unit, numbers = units.column(list(values.values()), metric.unit)
-        table.add_column(f"{metric.heading}\n[dim]{unit}[/]", justify="right", no_wrap=True)
+        table.add_column(headed(metric.heading, unit), justify="right", no_wrap=True)
         texts.append(with_spread(metric, cell, numbers))
     for row, (name, result) in enumerate(cell.variants.items()):
         cells = [column[row] for column in texts]
         table.add_row(name, verdict(result, plain), *cells, style=ROWS.get(result.status, ""))
     return table
+
+
+def headed(heading: str, below: str) -> Text:
+    """The heading of a column, with its unit or the like in a line below."""
+    return Text.assemble(f"{heading}\n", (below, "dim"))
 
 
 def with_spread(metric: Metric, cell: Cell, numbers: Sequence[str]) -> list[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from ptxbench.backends.base import Backend
 from ptxbench.backends.flush import Flush
+from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
 from ptxbench.measure.calibration import Calibration, Line, forbids_timing
 from ptxbench.result import build, write
@@ -46,7 +46,7 @@ def to_json(record: Record) -> str:
     document = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
     for line in document["lines"]:
         del line["values"]  # they are the `calibration`
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def save(record: Record, folder: Path) -> Path:
@@ -59,16 +59,12 @@ def save(record: Record, folder: Path) -> Path:
 def load(folder: Path) -> Record | None:
     """The record of a folder of results; None where there is none. Raises ResultError for one that is damaged."""
     path = folder / NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ResultError(f"Cannot read {path}: {error}. {AGAIN}") from None
     try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise ResultError(f"{path}:{error.lineno}: not JSON: {error.msg}. {AGAIN}") from None
+        document = read_json(path)
+    except ResultError as error:
+        raise ResultError(f"{error} {AGAIN}") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
         raise ResultError(f"{path} is no calibration that this ptxbench reads ('{SCHEMA}'). {AGAIN}")
     try:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ptxbench.documents import read_text
 from ptxbench.errors import ResultError
 from ptxbench.result import CONTINUES, INTERRUPTED, SWEEP, Cell, Run, from_json
 from ptxbench.runner import Frame, Plan
@@ -61,8 +62,8 @@ def finished_before(frame: Frame, folder: Path, tools: Mapping[str, Any]) -> Bef
 def read(path: Path) -> Before | None:
     """A saved sweep; None of a file that cannot be read, for whose it is cannot be told."""
     try:
-        return Before(path, from_json(path.read_text(encoding="utf-8"), str(path)))
-    except (OSError, UnicodeDecodeError, ResultError):
+        return Before(path, from_json(read_text(path), str(path)))
+    except ResultError:
         return None
 
 

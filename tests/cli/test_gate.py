@@ -397,7 +397,7 @@ def test_a_config_that_is_not_there_or_is_no_text_is_a_usage_error(ptxbench):
     ran = ptxbench("gate", "--config", "nothing.toml")
     assert ran == (2, "", "Error: Cannot read nothing.toml: No such file or directory.\n")
     Path("ptxbench.toml").write_bytes(b"\xff\xfe")
-    assert ptxbench("gate") == (2, "", "Error: ptxbench.toml is not TOML: it is not text.\n")
+    assert ptxbench("gate") == (2, "", "Error: ptxbench.toml is UTF-16: expected UTF-8. Save it as UTF-8.\n")
 
 
 # ---- without HEAD: the pairs run

@@ -1,6 +1,7 @@
 """`ptxbench history`: series of saved runs, their steps dated by run and commit, and what cannot be shown."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -172,13 +173,14 @@ def collected(*runs):
     return collection
 
 
-def test_a_count_that_is_no_number_is_no_value(ptxbench):
+def test_a_run_with_a_count_that_is_no_number_is_unreadable(ptxbench):
     keep(*COUNTED)
     text = to_json(emulated(3, after(ptx_barriers=98765)))
     Path("results/device/20260104T120000Z-e0000003.json").write_text(changed(text, "98765", "NaN"))
     ran = ptxbench("history", "triad", "--metric", "ptx_barriers", "--json")
     points = {each["variant"]: len(each["points"]) for each in json.loads(ran.out)["series"]}
-    assert points == {"cuda": 4, "ptx": 3}
+    assert points == {"cuda": 3, "ptx": 3}
+    assert re.search(r"results/device/20260104T120000Z-e0000003.json:\d+: NaN is not JSON: expected a number", ran.err)
 
 
 def test_a_run_that_lies_there_twice_counts_once():

@@ -35,8 +35,8 @@ def test_github_action_benchmark_gets_the_ratio_of_each_variant_on_a_gpu():
   "name": "triad n=65536 ptx on Scripted GPU",
   "unit": "ptx/cuda",
   "value": 0.749251123,
-  "range": "± 0.0007",
-  "extra": "cuda 4.004 µs\\nptx 3.000 µs\\nrun 12ab, ptxas 13.2.78"
+  "range": "\\u00b1 0.0007",
+  "extra": "cuda 4.004 \\u00b5s\\nptx 3.000 \\u00b5s\\nrun 12ab, ptxas 13.2.78"
  }
 ]
 """

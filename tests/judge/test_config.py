@@ -122,7 +122,7 @@ REFUSED = [
     ("version = 1\n[gate]\nabs_floor_us = nan",
      "c.toml: [gate]: abs_floor_us: expected a number from 0 on, found nan."),
     ("version = 1\n[gate]\nabs_floor_us = 1" + 400 * "0",
-     f"c.toml: [gate]: abs_floor_us: expected a number from 0 on, found 1{400 * '0'}."),
+     f"c.toml: [gate]: abs_floor_us: expected a number from 0 on, found 1{119 * '0'}...."),
     ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = inf",
      "c.toml: [[pair]] 1: min_speedup: expected a number above 0, found inf."),
     ("version = 1\n" + WAIVE.replace('reason = "r"\n', ""), "c.toml: [[waive]] 1: 'reason' is missing."),

@@ -1,0 +1,154 @@
+"""JSON and TOML: whatever is wrong with a file is one sentence, and what is read can be computed with and written.
+
+Knows nothing of what a document is about.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ptxbench.errors import PtxbenchError, ResultError, UsageError
+from ptxbench.safe_text import HIDDEN
+
+MOST_BYTES = 256 * 2**20
+"""Of a file: reading takes some ten times that of memory."""
+
+MOST_DEPTH = 100
+"""Objects and lists within each other; ours have ten."""
+
+GREATEST = 2**64
+"""No whole number reaches it: counts and seeds are below, and arrays of integers hold no more."""
+
+MOST_SHOWN = 120
+"""Characters of a value that a message quotes."""
+
+
+def shown(value: Any) -> str:
+    """A value as a message quotes it."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+# ---- reading
+
+
+def read_text(path: Path, error: type[PtxbenchError] = ResultError) -> str:
+    """The text of a file in UTF-8, with or without a byte-order mark. Raises `error`."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
+    except OSError as failure:
+        raise error(f"Cannot read {path}: {failure.strerror}.") from None
+    if len(content) > MOST_BYTES:
+        raise error(f"{path} is too large: expected at most {MOST_BYTES // 2**20} MiB.")
+    if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        raise error(f"{path} is UTF-16: expected UTF-8. Save it as UTF-8.")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as failure:
+        line = content.count(b"\n", 0, failure.start) + 1
+        raise error(f"{path}:{line}: not text: byte 0x{content[failure.start]:02x} is not UTF-8.") from None
+
+
+def read_json(path: Path) -> Any:
+    """The JSON document of a file. Raises ResultError."""
+    return parse_json(read_text(path), str(path))
+
+
+def parse_json(text: str, name: str) -> Any:
+    """The JSON document of a text. Raises ResultError that names `name`, and the line where it is known."""
+
+    def whole(literal: str) -> int:
+        if len(literal) > 20 or abs(int(literal)) >= GREATEST:
+            raise too_large(text, name, literal, "2^64")
+        return int(literal)
+
+    def real(literal: str) -> float:
+        if not math.isfinite(value := float(literal)):
+            raise too_large(text, name, literal, "2^1024")
+        return value
+
+    def constant(literal: str) -> float:
+        raise ResultError(f"{place(text, name, literal)}: {literal} is not JSON: expected a number or null.")
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            names = [key for key, _ in pairs]
+            twice = next(key for i, key in enumerate(names) if key in names[:i])
+            raise ResultError(f"{name}: an object has two keys {shown(twice)}: expected one.")
+        return found
+
+    if not text.strip():
+        raise ResultError(f"{name}:1: not JSON: the file is empty.")
+    try:
+        document = json.loads(
+            text, parse_int=whole, parse_float=real, parse_constant=constant, object_pairs_hook=members
+        )
+    except json.JSONDecodeError as error:
+        raise ResultError(f"{name}:{error.lineno}: not JSON: {error.msg}.") from None
+    except RecursionError:
+        raise too_deep(name, ResultError) from None
+    return require_flat(document, name, ResultError)
+
+
+def parse_toml(text: str, name: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises UsageError that names `name`."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{name} is not TOML: {error}.") from None
+    except ValueError as error:  # a date that does not exist, a number of thousands of digits
+        reason = "a number has too many digits" if "digits" in str(error) else str(error)
+        raise UsageError(f"{name} is not TOML: {reason}.") from None
+    except RecursionError:
+        raise too_deep(name, UsageError) from None
+    found: dict[str, Any] = require_flat(tables, name, UsageError)
+    return found
+
+
+def require_flat(document: Any, name: str, error: type[PtxbenchError]) -> Any:
+    """The document; raises `error` where its parts lie too deep for what walks through them."""
+    level = [document] if isinstance(document, dict | list) else []
+    for _ in range(MOST_DEPTH):
+        parts = (each for one in level for each in (one.values() if isinstance(one, dict) else one))
+        level = [each for each in parts if isinstance(each, dict | list)]
+        if not level:
+            return document
+    raise too_deep(name, error)
+
+
+def too_deep(name: str, error: type[PtxbenchError]) -> PtxbenchError:
+    return error(f"{name} is nested too deeply: expected at most {MOST_DEPTH} levels.")
+
+
+def too_large(text: str, name: str, literal: str, limit: str) -> ResultError:
+    number = literal if len(literal) <= 40 else f"a number of {sum(map(str.isdigit, literal)):,} digits"
+    return ResultError(f"{place(text, name, literal)}: {number} is too large: expected below {limit}.")
+
+
+def place(text: str, name: str, literal: str) -> str:
+    """`name` with the line on which the literal first stands, outside of strings."""
+    bare = re.sub(r'"(?:[^"\\\n]|\\.)*"', '""', text)
+    match = re.search(rf"(?<![\w.+-]){re.escape(literal)}(?![\w.])", bare)
+    return f"{name}:{bare.count(chr(10), 0, match.start()) + 1}" if match else name
+
+
+# ---- writing
+
+
+def json_text(document: Mapping[str, Any] | list[Any], indent: int | None = 1) -> str:
+    """A document as JSON in ASCII, ready for a file or for stdout, where a runner of CI finds no command in it."""
+    return json.dumps(document, indent=indent, allow_nan=False).replace("##", "#\\u0023") + "\n"
+
+
+def toml_text(text: str) -> str:
+    """A string as TOML writes it: as JSON does, what is hidden as an escape."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return HIDDEN.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted)

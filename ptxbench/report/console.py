@@ -1,0 +1,53 @@
+"""The console that every table is printed on: what comes from a file has no markup there, and no control character."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from itertools import accumulate
+from typing import IO, Any, cast
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Span, Text
+
+from ptxbench.safe_text import log_text, plain
+
+
+class LogStream:
+    """A stream in which a runner of CI finds no command."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        return self.stream.write(log_text(text))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+class SafeConsole(Console):
+    """A console of Rich on stdout or stderr, without markup, emoji codes and highlighting."""
+
+    def __init__(self, *, stderr: bool = False, width: int | None = None) -> None:
+        stream = cast(IO[str], LogStream(sys.stderr if stderr else sys.stdout))
+        super().__init__(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        # before it is wrapped: an escape takes more room than what it stands for
+        return super().render(plain_text(renderable) if isinstance(renderable, Text) else renderable, options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        return super().render_str(plain(text), **options)
+
+
+def plain_text(text: Text) -> Text:
+    """The text with what is hidden as escapes, every style where it was."""
+    safe = plain(text.plain)
+    if safe == text.plain:
+        return text
+    at = list(accumulate((len(plain(each)) for each in text.plain), initial=0))
+    copy = text.blank_copy(safe)
+    copy.spans = [Span(at[span.start], at[min(span.end, len(at) - 1)], span.style) for span in text.spans]
+    return copy

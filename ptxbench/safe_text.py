@@ -1,0 +1,102 @@
+"""Text from a file, made safe for what shows it: one function for each kind of output. Imports nothing of ptxbench.
+
+A run, a kernel, a pair or a config may come from a stranger. What it says is shown as it is written; it never moves
+the cursor, hides other text, becomes markup, a formula or a command.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for the tab and the line feed
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u3164\ufeff\uffa0"  # no width of their own
+    "\u2028-\u202e\u2060-\u206f"  # line and paragraph separators, the direction of writing
+    "\ud800-\udfff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"  # surrogates, specials, tags
+)
+"""What a terminal obeys, or a reader cannot see. XML 1.0 forbids some of it."""
+
+COMMAND = re.compile(r"^(\s*:)(?=:)|(#)(?=#\w*\[)", re.MULTILINE)
+"""Where a runner of CI finds a command: `::error` at the start of a line; `##[` and `##vso[` anywhere in it."""
+
+FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+"""How a text begins that a spreadsheet computes."""
+
+MARKUP = re.compile(
+    r"(?P<markup>[\\`*\[~$]|(?<!\w)_|_(?!\w)|^[-+>#=](?!\d))"  # `_` within a word means nothing
+    r"|^(?P<number>\d{1,9})(?=[.)](?:\s|$))"  # a list
+    r"|(?P<tag><)|(?P<entity>&(?=#?\w+;))|(?P<bar>\|)"
+    r"|(?P<link>(?<!\w)[@#](?=\w)|(?<=\w):(?=//)|(?<=\bwww)\.)",  # what GitHub makes a mention, a reference or a link
+    re.IGNORECASE,
+)
+"""What Markdown and GitHub read within a line."""
+
+MARKDOWN = {
+    "markup": r"\{}", "number": "{}\\", "tag": "&lt;", "entity": "&amp;", "bar": "&#124;",
+    "link": "{}&#8203;",  # a space without width
+}  # fmt: skip
+
+LONGEST_NAME = 100
+"""Characters of the name of a file: systems take 255 bytes."""
+
+
+def visible(match: re.Match[str]) -> str:
+    """The character as an escape: `\\x1b`, `\\u202e`."""
+    code = ord(match[0])
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def plain(text: str) -> str:
+    """For a terminal, HTML and XML: what is hidden becomes a visible escape. Tabs and line feeds stay."""
+    return HIDDEN.sub(visible, text)
+
+
+def one_line(text: str) -> str:
+    """The same in one line, words apart by one space."""
+    return " ".join(plain(text.replace("\r\n", "\n")).split())
+
+
+def log_text(text: str) -> str:
+    """For stdout and stderr, which a runner of CI reads too: its commands are broken by a space."""
+    return COMMAND.sub(r"\1\2 ", text)
+
+
+def markdown_text(text: str) -> str:
+    """For a line of Markdown, within a table too: shown as it is written, with no markup, link or mention."""
+    return MARKUP.sub(lambda match: MARKDOWN[match.lastgroup or ""].format(match[0]), one_line(text))
+
+
+def markdown_code(text: str) -> str:
+    """The same as a code span; without one where the text could end it."""
+    line = one_line(text)
+    return markdown_text(line) if re.search(r"[`|\\<>]", line) or not line else f"`{line}`"
+
+
+def csv_text(text: str) -> str:
+    """For a field of a spreadsheet that is no number: a quote before what would be a formula."""
+    line = one_line(text)
+    return f"'{line}" if FORMULA.match(line) else line
+
+
+def word(text: str) -> str:
+    """For a format whose words end at a space, and for a table that others write: no space, quote, bar or tick."""
+    return re.sub(r"[^\w.,=:/@+()%×±<>-]", "_", one_line(text), flags=re.ASCII) or "_"
+
+
+def file_name(text: str) -> str:
+    """For one part of a path: never another folder, a hidden file or a device; another text has another name."""
+    name = re.sub(r"[^\w.,=@+-]+", "-", text, flags=re.ASCII)[:LONGEST_NAME].lstrip(".-").rstrip(".")
+    if name == text:
+        return name
+    return f"{name}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
+
+
+def workflow_text(text: str) -> str:
+    """For the message of a workflow command of GitHub."""
+    return plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def workflow_property(text: str) -> str:
+    """For the value of one of its properties."""
+    return workflow_text(text).replace(":", "%3A").replace(",", "%2C")
