@@ -7,6 +7,7 @@ the cursor, hides other text, becomes markup, a formula or a command.
 from __future__ import annotations
 
 import hashlib
+import html
 import re
 
 HIDDEN = re.compile(
@@ -17,7 +18,7 @@ HIDDEN = re.compile(
 )
 """What a terminal obeys, or a reader cannot see. XML 1.0 forbids some of it."""
 
-COMMAND = re.compile(r"^(\s*:)(?=:)|(#)(?=#\w*\[)", re.MULTILINE)
+COMMAND = re.compile(r"^([^\S\n]*:)(?=:)|(#)(?=#\w*\[)", re.MULTILINE)
 """Where a runner of CI finds a command: `::error` at the start of a line; `##[` and `##vso[` anywhere in it."""
 
 FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
@@ -48,13 +49,22 @@ def visible(match: re.Match[str]) -> str:
 
 
 def plain(text: str) -> str:
-    """For a terminal, HTML and XML: what is hidden becomes a visible escape. Tabs and line feeds stay."""
+    """For a terminal, and for XML and HTML that a library writes: what is hidden becomes a visible escape.
+
+    Tabs and line feeds stay.
+    """
     return HIDDEN.sub(visible, text)
 
 
+def xml_text(text: str) -> str:
+    """For XML and HTML that no library writes, within elements and quoted attributes."""
+    return html.escape(plain(text))
+
+
 def one_line(text: str) -> str:
-    """The same in one line, words apart by one space."""
-    return " ".join(plain(text.replace("\r\n", "\n")).split())
+    """The same in one line, without blanks at its ends."""
+    parts = re.split("[\n\t]", plain(text.replace("\r\n", "\n")))
+    return " ".join(part.strip() for part in parts if part.strip())
 
 
 def log_text(text: str) -> str:
@@ -79,9 +89,14 @@ def csv_text(text: str) -> str:
     return f"'{line}" if FORMULA.match(line) else line
 
 
+def code_text(text: str) -> str:
+    """For a format whose readers put it into a code span or a table themselves."""
+    return re.sub(r"[`|]", "_", one_line(text))
+
+
 def word(text: str) -> str:
-    """For a format whose words end at a space, and for a table that others write: no space, quote, bar or tick."""
-    return re.sub(r"[^\w.,=:/@+()%×±<>-]", "_", one_line(text), flags=re.ASCII) or "_"
+    """For a format whose words end at a space."""
+    return code_text(text).replace(" ", "_") or "_"
 
 
 def file_name(text: str) -> str:
@@ -94,7 +109,7 @@ def file_name(text: str) -> str:
 
 def workflow_text(text: str) -> str:
     """For the message of a workflow command of GitHub."""
-    return plain(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return plain(text.replace("\r\n", "\n")).replace("%", "%25").replace("\n", "%0A")
 
 
 def workflow_property(text: str) -> str:

@@ -10,10 +10,12 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
+from ptxbench.exporters.to_csv import fields
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
 from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
 from ptxbench.result import Run
+from ptxbench.safe_text import markdown_code, markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
 
@@ -94,25 +96,25 @@ def to_csv(comparison: Comparison) -> str:
         place = (row.verdict, row.pair, row.variant, size_words(row.size), row.arch, row.cache, row.metric)
         change = (row.change.value, row.change.low, row.change.high) if row.change else (None, None, None)
         rounds = (len(row.base_rounds), len(row.head_rounds), row.rounds_needed)
-        rows.writerow([*place, row.base, row.head, *change, row.p, *rounds, row.moves, row.reason, row.detail])
+        rows.writerow(fields(*place, row.base, row.head, *change, row.p, *rounds, row.moves, row.reason, row.detail))
     return text.getvalue()
 
 
 def to_markdown(comparison: Comparison) -> str:
     """To paste into an issue: the rows that say something, the reasons, the sums."""
-    base, head, *differences = header(comparison)
-    lines = [total(comparison), "", f"- {base}", f"- {head}", *(f"- {each}" for each in differences), ""]
+    lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(each)}" for each in header(comparison)), ""]
     idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
     rows = [row for row in comparison.rows if row.verdict not in idle]
     if rows:
         headings = ["verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval", "code"]
         lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|--:|--:|--:|--:|:--|"]
     for row in rows:
-        place = [row.verdict, row.pair, f"`{row.variant}`", size_words(row.size), row.metric]
-        lines.append(markdown_row([*place, *values(row), change_words(row), interval_words(row), str(row.moves)]))
+        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size))]
+        figures = [*values(row), change_words(row), interval_words(row), markdown_text(str(row.moves))]
+        lines.append(markdown_row([row.verdict, *place, markdown_text(row.metric), *figures]))
     if rows:
         lines.append("")
-    told = [f"- {verdict} {words}" for verdict, words in remarks(comparison)]
+    told = [f"- {verdict} {markdown_text(words)}" for verdict, words in remarks(comparison)]
     lines += [*told, ""] if told else []
     return "\n".join([*lines, *footer(comparison)]) + "\n"
 

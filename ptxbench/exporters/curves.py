@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
 from typing import Any
 
 from ptxbench import units
 from ptxbench.documents import json_text
 from ptxbench.result import SWEEP, Run
+from ptxbench.safe_text import xml_text
 from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
 from ptxbench.tune.panels import Line, Panel, Scale, panels, scale_of, value_words
@@ -99,7 +99,7 @@ def to_svg(curves: Curves, run: Run) -> str:
     width, height = max(columns, 2) * WIDTH, HEAD + len(rows) * row_height  # the heading needs that of two
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
-        f'role="img"><title>{escape(title(curves))}</title><style>{STYLE}</style>',
+        f'role="img"><title>{xml_text(title(curves))}</title><style>{STYLE}</style>',
         f'<rect width="{width}" height="{height}" fill="#fff"/>',
         text(12, 20, title(curves), "title"),
         *(text(12, 37 + 15 * i, line, "small") for i, line in enumerate(subtitle(curves, run))),
@@ -182,4 +182,4 @@ def legend(found: Sequence[Panel], y: float) -> Iterator[str]:
 
 
 def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{escape(words)}</text>'
+    return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{xml_text(words)}</text>'

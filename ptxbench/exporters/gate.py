@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
 from ptxbench.report.gating import change_words, footer, header, next_step, steps, total, values, why
 from ptxbench.report.judgement import interval_words
+from ptxbench.safe_text import markdown_code, markdown_text, plain
 from ptxbench.units import size_words
 
 SCHEMA = "ptxbench.gate/1"
@@ -68,11 +68,11 @@ def tells(judged: Judged) -> bool:
 
 def to_markdown(gate: Gate) -> str:
     """To post as a comment: the exit status, what to do, the rows that are not green."""
-    lines = [MARKER, f"**{total(gate)}**", "", *(f"- {each}" for each in header(gate)), ""]
+    lines = [MARKER, f"**{total(gate)}**", "", *(f"- {markdown_text(each)}" for each in header(gate)), ""]
     told = steps(gate)
     for step in told:
-        words = " ".join(step.words.split()).replace("<", "&lt;")  # what a compiler wrote may have lines and tags
-        lines.append(f"- **{f'{step.outcome} {step.verdict}'.rstrip()}** {words}  \n  Next: {step.remedy}")
+        outcome = f"{step.outcome} {step.verdict}".rstrip()
+        lines.append(f"- **{outcome}** {markdown_text(step.words)}  \n  Next: {markdown_text(step.remedy)}")
     lines += [""] * bool(told)
     rows = [each for each in gate.rows if tells(each)]
     if rows:
@@ -81,11 +81,12 @@ def to_markdown(gate: Gate) -> str:
         lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|:--|--:|--:|--:|--:|"]
     for each in rows:
         row = each.row
-        place = [each.outcome, row.verdict, row.pair, f"`{row.variant}`", size_words(row.size), row.metric]
-        lines.append(markdown_row([*place, *values(each), change_words(row), interval_words(row)]))
+        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size))]
+        figures = [markdown_text(row.metric), *values(each), change_words(row), interval_words(row)]
+        lines.append(markdown_row([each.outcome, row.verdict, *place, *figures]))
     if rows:
         lines += ["", "</details>", ""]
-    return "\n".join([*lines, *footer(gate)]) + "\n"
+    return "\n".join([*lines, *map(markdown_text, footer(gate))]) + "\n"
 
 
 def to_junit(gate: Gate) -> str:
@@ -105,20 +106,20 @@ def to_junit(gate: Gate) -> str:
     attributes = {name: str(count) for name, count in sums.items()}
     suite = ElementTree.SubElement(root, "testsuite", name="ptxbench gate", attrib=attributes)
     for problem in gate.problems:
-        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=printable(problem.text))
+        case = ElementTree.SubElement(suite, "testcase", classname="gate", name=plain(problem.text))
         kind = "failure" if problem.code else "skipped"
-        ElementTree.SubElement(case, kind, message=printable(f"{problem.text} Next: {problem.remedy}"))
+        ElementTree.SubElement(case, kind, message=plain(f"{problem.text} Next: {problem.remedy}"))
     for judged in gate.rows:
         row = judged.row
         name = f"{row.variant} {size_words(row.size)} {row.arch} {row.cache} {row.metric}"
-        case = ElementTree.SubElement(suite, "testcase", classname=printable(row.pair), name=printable(name))
+        case = ElementTree.SubElement(suite, "testcase", classname=plain(row.pair), name=plain(name))
         properties = ElementTree.SubElement(case, "properties")
         for key in ("verdict", "base", "head"):
             value = getattr(row, key)
             if value is not None:
-                ElementTree.SubElement(properties, "property", name=key, value=printable(f"{value}"))
+                ElementTree.SubElement(properties, "property", name=key, value=plain(f"{value}"))
         if judged.code or skipped(judged):
-            message = printable(f"{why(judged, gate)} Next: {next_step(judged, gate)}")
+            message = plain(f"{why(judged, gate)} Next: {next_step(judged, gate)}")
             ElementTree.SubElement(case, "failure" if judged.code else "skipped", type=row.verdict, message=message)
     ElementTree.indent(root, " ")
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
@@ -127,11 +128,6 @@ def to_junit(gate: Gate) -> str:
 def skipped(judged: Judged) -> bool:
     """Whether a row is neither green nor red."""
     return not judged.code and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
-
-
-def printable(text: str) -> str:
-    """Without the control characters that XML cannot hold: a compiler's message may bring them."""
-    return re.sub(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", "?", text)
 
 
 EXPORTERS: dict[str, Callable[[Gate], str]] = {".json": to_json, ".md": to_markdown, ".xml": to_junit}

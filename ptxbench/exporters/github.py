@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from ptxbench.exporters.gate import to_markdown
 from ptxbench.judge.gate import Gate
 from ptxbench.report.gating import steps, total
+from ptxbench.safe_text import workflow_property, workflow_text
 
 MOST_BYTES = 900 * 1024
 """Of the summary of a step: GitHub refuses more than 1024 KiB."""
@@ -39,14 +40,6 @@ def annotate(gate: Gate) -> Iterator[str]:
         found = [each for each in told if each.outcome == outcome]
         for each in found[:MOST_ANNOTATIONS]:
             title = f"ptxbench gate {each.verdict}".rstrip()
-            yield f"::{command} title={escaped_property(title)}::{escaped(f'{each.words} Next: {each.remedy}')}"
+            yield f"::{command} title={workflow_property(title)}::{workflow_text(f'{each.words} Next: {each.remedy}')}"
         if (more := len(found) - MOST_ANNOTATIONS) > 0:
-            yield f"::{command} title=ptxbench gate::{escaped(f'{more:,} more. {total(gate)}')}"
-
-
-def escaped(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
-
-
-def escaped_property(text: str) -> str:
-    return escaped(text).replace(":", "%3A").replace(",", "%2C")
+            yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"

@@ -12,6 +12,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.portability import Matrix, Reach
 from ptxbench.report import reach as words
+from ptxbench.safe_text import markdown_code, markdown_text
 
 SCHEMA = "ptxbench.arch/1"
 
@@ -72,21 +73,21 @@ def reach_object(reach: Reach) -> Mapping[str, Any]:
 
 def to_markdown(survey: Survey) -> str:
     """To paste: a table a pair, its notes, and the closing sentence."""
-    lines = [words.header(survey.versions, survey.targets, survey.cell), ""]
+    lines = [markdown_text(words.header(survey.versions, survey.targets, survey.cell)), ""]
     for matrix in survey.matrices:
         rows, notes = words.table(matrix, survey.cell)
-        lines += [f"### {matrix.name}", "", markdown_row(["target", *(f"`{each}`" for each in matrix.reaches)])]
+        heads = ["target", *map(markdown_code, matrix.reaches)]
+        lines += [f"### {markdown_text(matrix.name)}", "", markdown_row(heads)]
         lines.append("|:--|" + "--:|" * len(matrix.reaches))
         for targets, cells in rows:
             texts = [cell.value if cell.note is None else f"**x** ({cell.note.number})" for cell in cells]
-            lines.append(markdown_row([f"`{targets}`", *texts]))
-        lines += ["", *(f"- ({note.number}) {note.words}" for note in notes)]
-        lines += [
-            f"- {each}" for each in (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
-        ]
-        lines += ["", words.closing(matrix), ""]
+            lines.append(markdown_row([markdown_code(targets), *texts]))
+        lines += ["", *(f"- ({note.number}) {markdown_text(note.words)}" for note in notes)]
+        told = (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
+        lines += [f"- {markdown_text(each)}" for each in told]
+        lines += ["", markdown_text(words.closing(matrix)), ""]
     if compiled := words.compiled_line(survey.matrices):
-        lines += [compiled, ""]
+        lines += [markdown_text(compiled), ""]
     lines.append(words.total(survey.matrices))
     return "\n".join(lines) + "\n"
 

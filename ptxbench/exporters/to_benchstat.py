@@ -10,19 +10,20 @@ from __future__ import annotations
 from ptxbench import stats
 from ptxbench.errors import UsageError
 from ptxbench.result import VERIFIED, Run
+from ptxbench.safe_text import one_line, word
 
 
 def export(run: Run) -> str:
     """The run as benchmark lines. Raises UsageError for a run without times."""
-    system = str(run.host.get("os") or "unknown").strip().partition(" ")[0].lower()
-    lines = [f"goos: {system}", f"gpu: {run.device.get('name')}"]
+    system = one_line(str(run.host.get("os") or "unknown")).partition(" ")[0].lower()
+    lines = [f"goos: {system}", f"gpu: {one_line(str(run.device.get('name')))}"]
     for cell in run.cells:
         size = "/".join(f"{name}={value}" for name, value in cell.place.items())
         for variant, result in cell.variants.items():
             for ns in stats.round_medians_ns(cell.rounds, variant) if result.status == VERIFIED else ():
                 # Go wants a name that does not begin with a small letter
                 name = f"Benchmark{cell.pair[:1].upper()}{cell.pair[1:]}/{size}/cache={cell.cache}/impl={variant}"
-                lines.append(f"{name.replace(' ', '_')} 1 {ns:g} ns/op")
+                lines.append(f"{word(name)} 1 {ns:g} ns/op")
     if len(lines) == 2:
         raise UsageError(f"Run {run.run['id']} has no times, and benchmark lines hold nothing else. Export it as csv.")
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import Cell, Run
+from ptxbench.safe_text import code_text
 
 
 def export(run: Run) -> str:
@@ -32,7 +33,7 @@ def measures(cell: Cell, variant: str) -> Mapping[str, Any]:
     value = ratio.of(cell, variant) if is_timed(cell) and variant != REFERENCE else None
     if value is not None:
         ends = ratio.interval(cell, variant, cell.variants[variant]) if ratio.interval else None
-        timed[f"{cell.variants[variant].language}-over-{REFERENCE}"] = metric(value, ends)
+        timed[code_text(f"{cell.variants[variant].language}-over-{REFERENCE}")] = metric(value, ends)
     nanoseconds = stats.median_ns(cell.rounds, variant) if is_timed(cell) else None
     if nanoseconds is not None:
         medians = stats.round_medians_ns(cell.rounds, variant)

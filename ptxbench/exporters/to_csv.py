@@ -7,6 +7,7 @@ import io
 
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run
+from ptxbench.safe_text import csv_text
 from ptxbench.units import size_words
 
 
@@ -20,5 +21,10 @@ def export(run: Run) -> str:
         for name, result in cell.variants.items():
             place = [run.run["id"], cell.pair, size_words(cell.place), cell.arch, cell.cache]
             state = [name, result.language, result.status, result.reason]
-            rows.writerow([*place, *state, *(metric.of(cell, name) for metric in METRICS)])
+            rows.writerow(fields(*place, *state, *(metric.of(cell, name) for metric in METRICS)))
     return text.getvalue()
+
+
+def fields(*values: object) -> list[object]:
+    """The fields of a row: what is no number is no formula either."""
+    return [each if each is None or isinstance(each, int | float) else csv_text(str(each)) for each in values]

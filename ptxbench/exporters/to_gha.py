@@ -14,6 +14,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.tracked import counts, is_timed, rounded, series, variants
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import Cell, Run
+from ptxbench.safe_text import code_text
 from ptxbench.units import si
 
 
@@ -36,7 +37,7 @@ def ratios(run: Run) -> Iterator[Mapping[str, Any]]:
         ends = ratio.interval(cell, variant, cell.variants[variant]) if ratio.interval else None
         yield {
             "name": name(cell, variant, run),
-            "unit": f"{variant}/{REFERENCE}",
+            "unit": code_text(f"{variant}/{REFERENCE}"),
             "value": rounded(value),
             **({"range": f"± {(ends[1] - ends[0]) / 2:.4f}"} if ends else {}),
             "extra": extra(run, *(f"{each} {si(time.of(cell, each), 's')}" for each in (REFERENCE, variant))),
@@ -57,8 +58,9 @@ def counters(run: Run) -> Iterator[Mapping[str, Any]]:
 
 def name(cell: Cell, variant: str, run: Run) -> str:
     """The device is in it: the action compares what has one name, from whatever machine."""
-    return f"{series(cell, variant, ' ')} on {run.device.get('name')}"
+    return f"{series(cell, variant, ' ')} on {code_text(str(run.device.get('name')))}"
 
 
 def extra(run: Run, *lines: str) -> str:
-    return "\n".join([*lines, f"run {run.run['id']}, ptxas {run.toolchain.get('ptxas') or 'unknown'}"])
+    made = f"run {run.run['id']}, ptxas {run.toolchain.get('ptxas') or 'unknown'}"
+    return "\n".join(code_text(line) for line in (*lines, made))

@@ -9,19 +9,21 @@ from ptxbench.metrics import choose
 from ptxbench.report.findings import finding, problems
 from ptxbench.report.table import default_columns, first_finding
 from ptxbench.result import VERIFIED, Cell, Run
+from ptxbench.safe_text import markdown_code, markdown_text
 
 
 def export(run: Run) -> str:
     """The run as Markdown."""
     device = run.device.get("name", "unknown device")
-    lines = [f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}", ""]
+    lines = [markdown_text(f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}"), ""]
     for cell in run.cells:
-        lines += [f"### {cell.pair}, {units.size_words(cell.place)}, {cell.arch}", "", *table(cell), ""]
+        place = markdown_text(f"{cell.pair}, {units.size_words(cell.place)}, {cell.arch}")
+        lines += [f"### {place}", "", *table(cell), ""]
         if first := first_finding(cell):
-            lines += [f"why: {first.text}", ""]
-        lines += [f"- {problem}" for problem in problems(cell)]
+            lines += [f"why: {markdown_text(first.text)}", ""]
+        lines += [f"- {markdown_text(str(problem))}" for problem in problems(cell)]
         if found := finding(cell):
-            lines += [found, ""]
+            lines += [markdown_text(found), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
@@ -35,8 +37,9 @@ def table(cell: Cell) -> Iterator[str]:
     yield "|:--|:--|" + "--:|" * len(columns)
     for i, (name, result) in enumerate(cell.variants.items()):
         status = result.status if result.status == VERIFIED else f"**{result.status}**"
-        yield row([f"`{name}`", status, *(texts[i] for _, texts in columns)])
+        yield row([markdown_code(name), status, *(texts[i] for _, texts in columns)])
 
 
 def row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+    """A row of a table; its cells are Markdown."""
+    return f"| {' | '.join(cells)} |"

@@ -19,6 +19,7 @@ from ptxbench import __version__, stats
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.result import VERIFIED, Cell, Run
+from ptxbench.safe_text import code_text, file_name
 
 VERSION = {"major": 1, "minor": 0, "patch": 0, "string": "1.0.0"}
 DEVICE = 0
@@ -40,6 +41,7 @@ def export(run: Run) -> dict[str, bytes]:
 def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, bytes]]:
     """The files of one variant: of each pair that has it, all cells, for tools refuse a state in one file only."""
     benchmarks: list[Json] = []
+    file = file_name(variant)
     number = 0
     for pair, group in groupby(sorted(cells, key=lambda cell: cell.pair), key=lambda cell: cell.pair):
         of_pair = list(group)
@@ -50,19 +52,18 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
             seconds, clocks = samples(cell, variant)
             sidecars = []
             if len(seconds):
-                sidecars.append(("bin", "sample_times", f"{variant}.json-bin/{number}.bin", seconds))
+                sidecars.append(("bin", "sample_times", f"{file}.json-bin/{number}.bin", seconds))
             if len(clocks):
-                sidecars.append(("freqs-bin", "sample_freqs", f"{variant}.json-freqs-bin/{number}.bin", clocks))
+                sidecars.append(("freqs-bin", "sample_freqs", f"{file}.json-freqs-bin/{number}.bin", clocks))
             yield from ((path, array.astype("<f4").tobytes()) for _, _, path, array in sidecars)
             found = [*summaries(seconds, clocks), *(sidecar(*each) for each in sidecars)] if len(seconds) else None
             states.append(state(cell, variant, found))
             number += 1
-        benchmarks.append(
-            {"name": pair, "index": len(benchmarks), "devices": [DEVICE], "axes": axes(of_pair), "states": states}
-        )
+        named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
+        benchmarks.append({**named, "axes": axes(of_pair), "states": states})
     meta = {"argv": ["ptxbench", *run.run.get("argv", ())], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
-    yield f"{variant}.json", json_text(document).encode()
+    yield f"{file}.json", json_text(document).encode()
 
 
 def device(run: Run) -> Json:
@@ -75,28 +76,29 @@ def device(run: Run) -> Json:
         "l2_cache_size": run.device.get("l2_bytes"),
         "ecc_state": run.device.get("ecc"),
     }
-    named = {"id": DEVICE, "name": run.device.get("name", "unknown device")}
+    named = {"id": DEVICE, "name": code_text(str(run.device.get("name", "unknown device")))}
     return named | {name: value for name, value in known.items() if value is not None}
 
 
-def place(cell: Cell) -> dict[str, str]:
+def place(cell: Cell) -> dict[str, int | str]:
     """What tells the states of a pair apart, by axis."""
-    return {**{name: str(value) for name, value in cell.place.items()}, "arch": cell.arch, "cache": cell.cache}
+    words = {"arch": code_text(cell.arch), "cache": code_text(cell.cache)}
+    return {code_text(name): value for name, value in cell.place.items()} | words
 
 
 def axes(cells: Sequence[Cell]) -> list[Json]:
     """The axes of a pair, each with the values that its cells have: whole numbers of the size, the rest words."""
     found = []
     for axis in dict.fromkeys(name for cell in cells for name in place(cell)):
-        whole = axis in cells[0].place
         values = dict.fromkeys(place(cell)[axis] for cell in cells if axis in place(cell))
+        whole = all(isinstance(value, int) for value in values)
         found.append(
             {
                 "name": axis,
                 "type": "int64" if whole else "string",
                 **({"flags": ""} if whole else {}),
                 "values": [
-                    {"input_string": value, "description": "", "value": int(value) if whole else value}
+                    {"input_string": str(value), "description": "", "value": value if whole else str(value)}
                     for value in values
                 ],
             }
@@ -108,17 +110,18 @@ def state(cell: Cell, variant: str, found: Sequence[Json] | None) -> Json:
     """One cell; without summaries it is one that NVBench skipped."""
     result = cell.variants.get(variant)
     status = result.status if result else "absent"
+    reason = (result and result.reason) or (status if status != VERIFIED else "not timed")
     return {
         "name": " ".join([f"Device={DEVICE}", *(f"{name}={value}" for name, value in place(cell).items())]),
         "device": DEVICE,
         "type_config_index": 0,
         "axis_values": [
-            {"name": name, "type": "int64" if name in cell.place else "string", "value": value}
+            {"name": name, "type": "int64" if isinstance(value, int) else "string", "value": str(value)}
             for name, value in place(cell).items()
         ],
         "summaries": found,
         "is_skipped": found is None,
-        "skip_reason": None if found else (result and result.reason) or (status if status != VERIFIED else "not timed"),
+        "skip_reason": None if found else code_text(reason),
     }
 
 

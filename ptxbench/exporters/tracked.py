@@ -11,6 +11,7 @@ from ptxbench.errors import UsageError
 from ptxbench.judge.rules import RULES
 from ptxbench.metrics import BY_NAME, Metric
 from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
+from ptxbench.safe_text import code_text
 
 COUNTERS = tuple(BY_NAME[name] for name in RULES if name in BY_NAME)
 """The metrics by which `ptxbench gate` judges without a GPU."""
@@ -36,7 +37,7 @@ def series(cell: Cell, variant: str, separator: str) -> str:
     """`triad/n=65536/ptx`: the variant's name, the same in every run; a cache that is not cold is told."""
     size = separator.join(f"{name}={value}" for name, value in cell.place.items())
     cache = [f"cache={cell.cache}"] if cell.cache != "cold" else []
-    return separator.join([cell.pair, size, *cache, variant])
+    return code_text(separator.join([cell.pair, size, *cache, variant]))
 
 
 def is_timed(cell: Cell) -> bool:

@@ -128,7 +128,7 @@ def test_markdown_is_what_a_person_pastes_into_an_issue(results, ptxbench):
 | REFERENCE-MOVED | scan | `ptx` | n=65536 | ratio | 0.862 | 0.963 | +11.8 % | +11.1 .. +12.6 % | cuda: toolchain |
 | IMPROVED | triad | `ptx.v4` | n=65536 | ratio | 0.980 | 0.874 | -10.8 % | -11.5 .. -9.5 % | ptx.v4: source |
 
-- BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+- BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out\\[2] is 1, expected 2.
 - UNSURE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds help little.
 
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.

@@ -25,6 +25,7 @@ from ptxbench.report import COUNTS_NOTICE, plural
 from ptxbench.report.listing import NOT_THE_SAME
 from ptxbench.report.table import default_columns, tells
 from ptxbench.result import Run
+from ptxbench.safe_text import plain
 from ptxbench.units import size_words
 
 __all__ = ["LIMIT", "Material", "collect", "render"]
@@ -88,7 +89,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         here=", ".join(f"{name} {value}" for name, value in tools.items() if value),
     )
     # What only makes the templates readable; text never has a < of its own.
-    return re.sub(r"\n\s*(?=<)", "\n", text)
+    return re.sub(r"\n\s*(?=<)", "\n", plain(text))
 
 
 def moment(text: str) -> str:
