@@ -71,6 +71,16 @@ class Asking:
         if worst := self.exam.wrong(left, case):
             stale = self.exam.unwritten(left, case, poison)
             return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
+        return self.lasting(stage, left, case)
+
+    def lasting(self, stage: str, left: Left, case: Case) -> Finding | None:
+        """What a launch left for later ones, where no kernel of the pair does so."""
+        if left.state and not self.exam.keeps_state:
+            told = f"{case.label}: the launch changes the module variable '{left.state[0]}'."
+            return finding(stage, "writable-module-state", told)
+        if left.unfreed and not self.exam.keeps_heap:
+            told = f"{case.label}: the launch leaves {left.unfreed:,} blocks of the heap allocated."
+            return finding(stage, "heap-kept", told)
         return None
 
     def fault(self, stage: str, error: KernelError, case: Case) -> Finding:

@@ -23,6 +23,9 @@ class Code:
     hint: str
 
 
+OF_THE_PAIR = frozenset({"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output"})
+"""Codes of the stage `lint` that count for nothing where a kernel of the pair has them too."""
+
 RUNS = "results hidden values repeats"
 ANY = "any"
 
@@ -78,6 +81,18 @@ CODES = {
         Code("input-written", "lint", ERROR,
              "A store to an array that the pair gives to read, be it that what was there comes back.",
              "Write to the outputs alone."),
+        Code("writable-module-state", "lint results hidden values repeats", ERROR,
+             "A module variable written, or changed by a launch, where no kernel of the pair does so.",
+             "Keep what a launch needs in its arguments: nothing resets the variable between launches."),
+        Code("heap-kept", "results hidden values repeats", ERROR,
+             "Blocks of the device heap that are still allocated when the launch ends.",
+             "Free every block that malloc gave."),
+        Code("discards-input", "lint", ERROR,
+             "discard of an array that the pair gives to read: on a GPU its contents are lost.",
+             "Discard outputs alone, before the first store to them."),
+        Code("weak-poll", "lint", ERROR,
+             "A loop that waits for a value in global memory by weak loads, which need not see what others store.",
+             "Use ld.acquire or ld.relaxed, in CUDA C cuda::atomic_ref, with the scope of the writers."),
         Code("empty-mask", "lint", ERROR,
              "A warp-wide instruction that names no lane, which is undefined.",
              "Name the lanes that execute it."),
@@ -91,9 +106,12 @@ CODES = {
         Code("odd-vector-offset", "lint", WARNING,
              "A vector access whose constant offset is no multiple of the vector's bytes.",
              "It faults unless the register makes up for it; see what it holds."),
-        Code("writable-module-state", "lint", WARNING,
-             "A variable of the module that the kernel writes: it outlives the launch.",
-             "Keep what a launch needs in its arguments; nobody resets the variable."),
+        Code("discards-output", "lint", WARNING,
+             "discard of an array after a store to it: on a GPU what was stored is lost.",
+             "Discard a line before the first store to it."),
+        Code("sleeps", "lint", WARNING,
+             "nanosleep, where no kernel of the pair sleeps.",
+             "Leave it out, unless it backs off from a lock."),
         Code("same-place", "lint", WARNING,
              "A plain store whose address is the same in every CTA: of what they store the last remains.",
              "Use red or atom, unless one CTA alone comes to that line."),
@@ -183,6 +201,9 @@ CODES = {
         Code("schedule", "sanitizer", ERROR,
              "Another schedule of the warp's lanes gives other results.",
              "Add the bar.warp.sync or the barrier that is missing."),
+        Code("stray-prefetch", "sanitizer", WARNING,
+             "A prefetch outside every array: it brings nothing that the kernel may read.",
+             "Prefetch only what is in an array."),
         # ---- several launches
         Code("depends-on-address", "repeats", ERROR,
              "The result is another where the arrays lie elsewhere.",

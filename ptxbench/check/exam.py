@@ -19,6 +19,7 @@ import numpy as np
 
 from ptxbench import toolchain
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
+from ptxbench.check.lint import lint
 from ptxbench.check.sizes import hidden_sizes
 from ptxbench.check.values import edged, shared
 from ptxbench.discovery import Found
@@ -154,6 +155,34 @@ class Exam:
             for variant, kernel in self.kernels.items()
             if not any(self.fails(kernel, case) for case in ends)
         }
+
+    @cached_property
+    def habits(self) -> frozenset[str]:
+        """What the stage `lint` says of the pair's own kernels, by code."""
+        return frozenset(
+            complaint.code
+            for kernel in self.kernels.values()
+            for complaint in lint(parsed(kernel.ptx), kernel.entry, self.pair.args)
+        )
+
+    @cached_property
+    def first_launches(self) -> tuple[Left, ...]:
+        """What the pair's own kernels leave at the cheapest check size, those that end well."""
+        found = []
+        for kernel in self.kernels.values():
+            with contextlib.suppress(KernelError):
+                found.append(launch(kernel, self.pair, self.check[0], USUAL))
+        return tuple(found)
+
+    @cached_property
+    def keeps_state(self) -> bool:
+        """Whether a kernel of the pair writes a module variable."""
+        return "writable-module-state" in self.habits or any(each.state for each in self.first_launches)
+
+    @cached_property
+    def keeps_heap(self) -> bool:
+        """Whether a kernel of the pair leaves blocks of the heap allocated."""
+        return any(each.unfreed for each in self.first_launches)
 
     @cached_property
     def builds(self) -> Mapping[str, Build]:

@@ -66,7 +66,8 @@ class How:
 class Left:
     """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
 
-    `approximate`, `models`, `notes` and `unchecked`: as `emulator.Execution` has them.
+    `approximate`, `models`, `notes`, `unchecked`, `remarks` and `unfreed`: as `emulator.Execution` has them; `state`:
+    the module's variables that it changed.
     """
 
     outputs: Mapping[str, Array]
@@ -77,6 +78,9 @@ class Left:
     approximate: Mapping[str, int]
     models: Mapping[str, str]
     unchecked: tuple[str, ...]
+    remarks: tuple[Finding, ...] = ()
+    state: tuple[str, ...] = ()
+    unfreed: int = 0
 
 
 def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
@@ -128,4 +132,7 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         execution.approximate,
         execution.models,
         execution.unchecked,
+        execution.remarks,
+        execution.changed,
+        execution.unfreed,
     )

@@ -6,11 +6,13 @@ A rule is a function from a kernel to its complaints; RULES lists them all.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ptxbench.check.roots import FETCHED, NOTHING, Roots, Used, constants, registers, rooted
+from ptxbench.check.calls import reachable, roots_of
+from ptxbench.check.polls import polls
+from ptxbench.check.roots import FETCHED, NOTHING, Blocks, Roots, Used, constants, registers
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.syntax import (
     Address,
@@ -43,16 +45,20 @@ class Complaint:
 
 @dataclass(frozen=True)
 class Subject:
-    """A kernel or function of the candidate, and what the rules ask of it."""
+    """A kernel of the candidate, or a function that it calls, and what the rules ask of it.
+
+    `arrays`: those of the pair, by the name of the kernel's parameter. `used`: of each instruction.
+    """
 
     module: Module
     function: Function
-    args: Sequence[Argument]
+    arrays: Mapping[str, Argument]
+    used: Sequence[Used]
 
     @cached_property
     def rooted(self) -> list[tuple[Instruction, Used]]:
         """Each instruction, with what its operands and its guard are computed from."""
-        return list(zip(self.function.instructions, rooted(self.function), strict=True))
+        return list(zip(self.function.instructions, self.used, strict=True))
 
     @cached_property
     def addressed(self) -> list[tuple[Instruction, Roots]]:
@@ -64,14 +70,22 @@ class Subject:
         return constants(self.function)
 
     @cached_property
-    def arrays(self) -> dict[str, Argument]:
-        """The arrays of the pair, by the name of their parameter."""
-        pairs = zip(self.function.params, self.args, strict=False) if self.function.entry else ()
-        return {param.name: arg for param, arg in pairs if not isinstance(arg, Scalar)}
+    def state(self) -> frozenset[str]:
+        """The variables that outlive a launch."""
+        return frozenset(name for name, each in self.variables.items() if each.space == "global")
 
     @cached_property
     def variables(self) -> dict[str, Variable]:
         return {**self.module.variables, **self.function.variables}
+
+    def named(self, roots: Collection[str]) -> str:
+        """One of some arrays and variables, as the pair or the module names it."""
+        name = min(roots)
+        return self.arrays[name].name if name in self.arrays else name
+
+    def may_follow(self, first: int, second: int) -> bool:
+        """Whether instruction `second` may come after instruction `first`, by their indices."""
+        return Blocks(self.function).may_follow(first, second)
 
     def value(self, operand: Operand) -> int | None:
         """The whole number that an operand always is; None where that is not known."""
@@ -87,13 +101,16 @@ def address_roots(instruction: Instruction, used: Used) -> Roots:
 
 def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint]:
     """The complaints of every rule, each once, in the order of the lines."""
-    functions = [ordered(each) for each in module.functions.values() if not each.entry or each.name == entry]
-    found = {
-        complaint
-        for function in functions
-        for rule in RULES
-        for complaint in rule(Subject(module, function, args))
+    if entry not in module.functions:
+        return []
+    kernel = module.functions[entry]
+    functions = {name: ordered(each) for name, each in reachable(module, kernel).items()}
+    arrays = {
+        param.name: arg for param, arg in zip(kernel.params, args, strict=False) if not isinstance(arg, Scalar)
     }  # fmt: skip
+    used = roots_of(module, functions, entry)
+    subjects = [Subject(module, function, arrays, used[name]) for name, function in functions.items() if name in used]
+    found = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
     return sorted(found, key=lambda each: (each.line, each.code, each.message))
 
 
@@ -124,7 +141,9 @@ def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
         if each.opcode.startswith("ld.global") and ".nc" in each.opcode:
             for name in sorted(roots & written.keys()):
                 yield Complaint(
-                    "nc-of-written", each.line, f"{each.opcode} of '{name}', to which line {written[name]} writes."
+                    "nc-of-written",
+                    each.line,
+                    f"{each.opcode} of '{subject.named({name})}', to which line {written[name]} writes.",
                 )
 
 
@@ -139,12 +158,41 @@ def written_inputs(subject: Subject) -> Iterator[Complaint]:
 
 def state(subject: Subject) -> Iterator[Complaint]:
     """A variable of the module that is written, at the first place that writes it."""
-    variables = {name for name, each in subject.module.variables.items() if each.space == "global"}
-    told: set[str] = set()
+    seen: set[str] = set()
     for each, names in writes(subject):
-        for name in sorted(names & variables - told):
-            told.add(name)
-            yield Complaint("writable-module-state", each.line, f"'{name}' is written, and outlives the launch.")
+        for name in sorted(names & subject.state - seen):
+            seen.add(name)
+            yield Complaint("writable-module-state", each.line, f"module variable '{name}' written: {each.opcode}.")
+
+
+def discards(subject: Subject) -> Iterator[Complaint]:
+    """Contents that are lost on a GPU: those of an input, and those of an output that may have been written before."""
+    stores = [(index, roots) for index, (each, roots) in enumerate(subject.addressed) if WRITES.match(each.opcode)]
+    for index, (each, roots) in enumerate(subject.addressed):
+        if not each.opcode.startswith("discard"):
+            continue
+        known = {name: subject.arrays[name] for name in sorted(roots & subject.arrays.keys())}
+        names = " or ".join(f"'{arg.name}'" for arg in known.values())
+        if known and all(isinstance(arg, In) for arg in known.values()):
+            yield Complaint("discards-input", each.line, f"{each.opcode} of {names}: its contents are lost.")
+        elif any(roots & other & known.keys() and subject.may_follow(before, index) for before, other in stores):
+            yield Complaint("discards-output", each.line, f"{each.opcode} of {names}, after a store to it.")
+
+
+def sleeps(subject: Subject) -> Iterator[Complaint]:
+    for each in subject.function.instructions:
+        if each.opcode.startswith("nanosleep"):
+            yield Complaint("sleeps", each.line, f"{each.opcode}: the kernel waits on purpose.")
+
+
+def weak_polls(subject: Subject) -> Iterator[Complaint]:
+    """A loop that waits for a value, and loads it as if nothing else could write it."""
+    outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
+    for index in polls(subject.function, [roots for _, roots in subject.addressed]):
+        each, roots = subject.addressed[index]
+        if shared := roots & (outputs | subject.state | {FETCHED}):
+            named = f" of '{subject.named(shared - {FETCHED})}'" if shared - {FETCHED} else ""
+            yield Complaint("weak-poll", each.line, f"{each.opcode}{named} in a loop that waits for its value.")
 
 
 PLACES = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
@@ -158,7 +206,7 @@ def common_places(subject: Subject) -> Iterator[Complaint]:
         roots = address_roots(each, used)
         varies = any(root.startswith(PLACES) for root in roots | used.guard)
         if each.opcode.startswith("st.") and roots & outputs and not varies:
-            told = f"{each.opcode} to a place of '{min(roots & outputs)}' that does not depend on the CTA."
+            told = f"{each.opcode} to a place of '{subject.named(roots & outputs)}' that does not depend on the CTA."
             yield Complaint("same-place", each.line, told)
 
 
@@ -168,15 +216,16 @@ HANDS_ON = ("st.", "atom.", "red.", "shfl.")
 
 def handed_on(subject: Subject) -> Iterator[Complaint]:
     """The address of an array or of a variable of the module that is stored, or passed on."""
-    state = {name for name, each in subject.module.variables.items() if each.space == "global"}
+    known = subject.arrays.keys() | subject.state
     for each, used in subject.rooted:
-        if not each.opcode.startswith(HANDS_ON):
+        if not each.opcode.startswith(HANDS_ON) or each.opcode.startswith("st.param"):
             continue
-        known = subject.arrays.keys() if each.opcode.startswith("st.param") else subject.arrays.keys() | state
         results = 0 if each.opcode.startswith(("st.", "red.")) else 1
         for operand, own in list(zip(each.operands, used.operands, strict=True))[results:]:
             if own & known and not isinstance(operand, Address):
-                yield Complaint("hides-address", each.line, f"{each.opcode} of the address of '{min(own & known)}'.")
+                yield Complaint(
+                    "hides-address", each.line, f"{each.opcode} of the address of '{subject.named(own & known)}'."
+                )
 
 
 def compared_addresses(subject: Subject) -> Iterator[Complaint]:
@@ -187,7 +236,7 @@ def compared_addresses(subject: Subject) -> Iterator[Complaint]:
             continue
         left, right = (roots & places for roots in used.operands[1:3])
         if left != right:
-            told = f"{each.opcode} of the address of '{min(left | right)}'."
+            told = f"{each.opcode} of the address of '{subject.named(left | right)}'."
             yield Complaint("compares-address", each.line, told)
 
 
@@ -298,6 +347,9 @@ RULES = (
     written_inputs,
     loads_past_writes,
     state,
+    discards,
+    sleeps,
+    weak_polls,
     common_places,
     handed_on,
     compared_addresses,

@@ -6,7 +6,7 @@ ways meet either may hold. Of what comes from memory or from other lanes only th
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from ptxbench.emulator.syntax import (
@@ -17,13 +17,17 @@ from ptxbench.emulator.syntax import (
     Group,
     Immediate,
     Instruction,
+    Negated,
+    Not,
     Operand,
     Register,
+    Selected,
     Special,
     Sum,
     Symbol,
     Vector,
 )
+from ptxbench.emulator.types import TYPES
 
 Roots = frozenset[str]
 State = dict[str, Roots]
@@ -63,16 +67,28 @@ class Used(NamedTuple):
     guard: Roots = NOTHING
 
 
-def rooted(function: Function) -> list[Used]:
-    """For each instruction, what it uses; nothing where it is never reached."""
+Calls = Callable[[Instruction, State], Mapping[str, Roots]]
+"""What a call leaves in its results, given the state before it."""
+
+
+def rooted(
+    function: Function, given: Mapping[str, Roots] | None = None, calls: Calls = lambda call, state: {}
+) -> tuple[list[Used], State]:
+    """For each instruction, what it uses; nothing where it is never reached. And all that the function returns with.
+
+    `given`: the state that it starts with; what lies in parameters as `Place.keys` has it.
+    """
     blocks = Blocks(function)
-    before: dict[int, State] = {0: {}}
+    passing = Passed(function, calls)
+    before: dict[int, State] = {0: dict(given or {})}
     waiting = [0]
+    end: State = {}
     while waiting:
         block = waiting.pop()
         state = dict(before[block])
         for index in blocks.indices(block):
-            step(state, function.instructions[index])
+            passing.step(state, function.instructions[index])
+        merge(end, state)
         for successor in blocks.successors(block):
             if successor not in before:
                 before[successor] = dict(state)
@@ -86,8 +102,66 @@ def rooted(function: Function) -> list[Used]:
             instruction = function.instructions[index]
             guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
             found[index] = Used(tuple(of(each, state) for each in instruction.operands), guard)
+            passing.step(state, instruction)
+    returned = {each.name for each in function.returns}
+    return found, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
+
+
+WORD = 4
+"""Bytes of a parameter that are told apart."""
+
+
+class Place(NamedTuple):
+    """Where a load or store of what a call passes lies: the parameter, the offset in it, the bytes of an element."""
+
+    name: str
+    offset: int
+    size: int
+
+    def keys(self, number: int) -> list[str]:
+        """What a state knows the bytes of element `number` by."""
+        first = self.offset + number * self.size
+        return [f"{self.name}+{word}" for word in range(first // WORD, (first + self.size - 1) // WORD + 1)]
+
+
+class Passed:
+    """Steps over instructions, with what calls pass in parameters."""
+
+    def __init__(self, function: Function, calls: Calls) -> None:
+        own = () if function.entry else (*function.params, *function.returns)
+        self.slots = {each.name for each in (*own, *function.variables.values()) if each.space == "param"}
+        self.calls = calls
+
+    def step(self, state: State, instruction: Instruction) -> None:
+        """What an instruction does to the roots."""
+        family = instruction.opcode.split(".")[0]
+        if family == "call":
+            state.update(self.calls(instruction, state))
+        elif (place := self.place(instruction)) is None:
             step(state, instruction)
-    return found
+        elif family == "st":
+            for number, operand in enumerate(pieces(instruction.operands[1])):
+                for name in place.keys(number):
+                    state[name] = state.get(name, NOTHING) | of(operand, state)
+        else:
+            for number, operand in enumerate(pieces(instruction.operands[0])):
+                roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
+                for name in registers(operand):
+                    state[name] = roots
+
+    def place(self, instruction: Instruction) -> Place | None:
+        """Of a load or store of what a call passes; None of any other."""
+        if not instruction.opcode.startswith(("ld.param", "st.param")):
+            return None
+        for operand in instruction.operands:
+            if isinstance(operand, Address) and isinstance(operand.base, Symbol) and operand.base.name in self.slots:
+                bits = TYPES[instruction.opcode.rsplit(".", 1)[-1]].bits
+                return Place(operand.base.name, operand.base.offset + operand.offset, max(1, bits // 8))
+        return None
+
+
+def pieces(operand: Operand) -> Sequence[Operand]:
+    return operand.parts if isinstance(operand, Vector) else (operand,)
 
 
 def step(state: State, instruction: Instruction) -> None:
@@ -144,6 +218,23 @@ def registers(operand: Operand) -> Iterator[str]:
         yield from registers(operand.second)
 
 
+def read_registers(operand: Operand) -> Iterator[str]:
+    """The registers whose values an operand takes."""
+    if isinstance(operand, Register):
+        yield operand.name
+    elif isinstance(operand, Address):
+        yield from read_registers(operand.base)
+    elif isinstance(operand, Sum | Selected):
+        yield operand.register.name
+    elif isinstance(operand, Element):
+        yield from read_registers(operand.index)
+    elif isinstance(operand, Not | Negated):
+        yield from read_registers(operand.operand)
+    elif isinstance(operand, Vector | Group):
+        for part in operand.parts:
+            yield from read_registers(part)
+
+
 class Blocks:
     """The basic blocks of a function, each known by the index of its first instruction."""
 
@@ -169,6 +260,25 @@ class Blocks:
                 names = self.function.branch_targets.get(operand.name, (operand.name,))
                 found += [self.function.labels[name] for name in names if name in self.function.labels]
         return [each for each in found if each < count]
+
+    def after(self, block: int) -> set[int]:
+        """The blocks that may come after a block; itself where it is in a loop."""
+        found: set[int] = set()
+        waiting = [*self.successors(block)]
+        while waiting:
+            if (each := waiting.pop()) not in found:
+                found.add(each)
+                waiting += self.successors(each)
+        return found
+
+    def of(self, index: int) -> int:
+        """The block of an instruction."""
+        return max(start for start in self.starts if start <= index)
+
+    def may_follow(self, first: int, second: int) -> bool:
+        """Whether instruction `second` may come after instruction `first`, by their indices."""
+        one, other = self.of(first), self.of(second)
+        return (one == other and first < second) or other in self.after(one)
 
 
 def ends(instruction: Instruction) -> bool:

@@ -17,7 +17,7 @@ from typing import Any
 from ptxbench import toolchain
 from ptxbench.check.asking import WRONG, Asking
 from ptxbench.check.beside import RANKED, figures, figures_of, heavier, resource_words, slower
-from ptxbench.check.codes import ERROR
+from ptxbench.check.codes import ERROR, OF_THE_PAIR
 from ptxbench.check.exam import HIDDEN, Exam
 from ptxbench.check.findings import (
     NO_VERDICT,
@@ -158,6 +158,7 @@ class Judge:
         found = [
             self.text.places.at("lint", each.code, each.message, each.line)
             for each in lint(self.text.module, self.exam.entry, self.exam.pair.args)
+            if each.code not in OF_THE_PAIR or each.code not in self.exam.habits
         ]
         if self.text.language == "cuda" and "// begin inline asm" in self.text.ptx:
             line = self.text.ptx[: self.text.ptx.index("// begin inline asm")].count("\n") + 2
@@ -214,7 +215,7 @@ class Judge:
                 left = self.asking.launch(case, How(sanitize=True))
             except KernelError as error:
                 return Told(case.label, [self.asking.fault("sanitizer", error, case)])
-            for each in left.findings:
+            for each in (*left.findings, *left.remarks):
                 message = re.sub(r"^line \d+: ", "", each.message)
                 told = self.text.places.at("sanitizer", each.kind, f"{case.label}: {message}", each.line)
                 found.setdefault((told.code, told.line), told)

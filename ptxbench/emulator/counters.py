@@ -20,6 +20,9 @@ CLASSES = (
 )  # fmt: skip
 """Classes of instructions; ptx_warp_instructions_CLASS."""
 
+UNCOUNTED = ("mbarrier", "discard", "prefetch")
+"""Kinds of sites that count as no access."""
+
 EXACT = "exact"
 """What is known of a matrix instruction on integers or in f64."""
 
@@ -86,7 +89,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if site.kind == "arrive":
             count["ptx_barriers"] += requests
             continue
-        if site.kind == "mbarrier" or site.space == "const":
+        if site.kind in UNCOUNTED or site.space == "const":
             continue
         name = f"ptx_{site.space}_{site.kind}"
         count.update({f"{name}_requests": requests, f"{name}_bytes": active * site.bytes})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from ptxbench.emulator import memory
@@ -57,8 +57,13 @@ KINDS = {
     kinds.OVERWRITES_COPY: "pending-copy",
     kinds.WRITE_UNDER_COPY: "race",
 }
-VERBS = {"load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to"}
-PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied"}
+VERBS = {
+    "load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to",
+    "discard": "discards", "prefetch": "prefetches",
+}  # fmt: skip
+PAST = {"load": "read", "store": "wrote", "atomic": "updated", "copy": "copied", "discard": "discarded"}
+STRAY = "stray-prefetch"
+"""The kind of a remark; a prefetch is a hint, and no mistake wherever it goes."""
 
 
 def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
@@ -69,6 +74,10 @@ def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
         if key not in best or (each.cta, each.warp, each.lane) < (best[key].cta, best[key].warp, best[key].lane):
             best[key] = each
     return list(best.values())
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(set(findings), key=lambda finding: (finding.line, finding.kind, finding.message)))
 
 
 class Describer:
@@ -88,8 +97,14 @@ class Describer:
 
     def findings(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
         """In the order of the PTX."""
-        described = [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
-        return tuple(sorted(set(described), key=lambda finding: (finding.line, finding.kind, finding.message)))
+        return in_order(each for each in self.described(raw) if each.kind != STRAY)
+
+    def remarks(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
+        """What is no mistake and of no use either: prefetches outside every buffer."""
+        return in_order(each for each in self.described(raw) if each.kind == STRAY)
+
+    def described(self, raw: Sequence[RawFinding]) -> list[Finding]:
+        return [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
 
     def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
         """What is no mistake but worth knowing: unordered stores of a value that is in memory already."""
@@ -104,7 +119,8 @@ class Describer:
         step = self.step(site)
         thread = coordinates(32 * raw.warp + raw.lane, self.block)
         who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
-        return Finding(KINDS.get(raw.kind, "race"), step.line, f"{who} {self.what(raw, site)}")
+        kind = STRAY if site.kind == "prefetch" else KINDS.get(raw.kind, "race")
+        return Finding(kind, step.line, f"{who} {self.what(raw, site)}")
 
     def what(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)

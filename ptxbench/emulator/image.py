@@ -67,6 +67,18 @@ class Image:
         if kept is not None:
             kept.update((name, left.tobytes()) for name, left in zip(self.variables, results, strict=False))
 
+    def changed(self, results: Sequence[Bytes]) -> tuple[str, ...]:
+        """The module's variables that a launch left otherwise than it found them."""
+        before = {}
+        for offset, content in self.contents[: len(self.contents) - len(self.arrays)]:
+            before[offset] = content  # an initialiser comes after the zeros
+        found = []
+        for name, (offset, _), left in zip(self.variables, self.contents, results, strict=False):
+            start = before[offset]
+            if not np.array_equal(left[: start.size], start) or left[start.size :].any():
+                found.append(name)
+        return tuple(found)
+
     def check_unchanged(self, held: Held, result: Bytes) -> None:
         """Raise LaunchError if a read-only array differs from `result`, other than where a writable one overlaps it."""
         start, _ = held.span

@@ -36,6 +36,8 @@ class Execution:
     of theirs would change it. `order_reason`: why "ascending". `printed`: what the kernel printed with printf.
     `findings`: what a sanitised launch found, in the order of the PTX. `unchecked`: the sanitiser's checks that were
     not made, with the line and the reason. `notes`: these, and what else one must know of the findings.
+    `remarks`: what a sanitised launch did that is no mistake and of no use: prefetches outside every buffer.
+    `changed`: the module's variables that the launch changed. `unfreed`: blocks of the heap that it left allocated.
     `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
     accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
     known for this architecture, by opcode.
@@ -51,6 +53,9 @@ class Execution:
     models: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[str, ...] = ()
     order_reason: str = ""
+    remarks: tuple[Finding, ...] = ()
+    changed: tuple[str, ...] = ()
+    unfreed: int = 0
 
 
 def run(
@@ -115,21 +120,38 @@ def run(
     findings: tuple[Finding, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    remarks: tuple[Finding, ...] = ()
     if sanitize:
         shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
         buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))
         describer = Describer(answer.translation, buffers, extent_grid, extent_block, shared_bytes)
         findings = describer.findings(answer.findings)
         unchecked = sanitizer_notes(answer, totals, image)
-        notes = (*unchecked, *describer.notes(answer.findings))
+        remarks = describer.remarks(answer.findings)
+        notes = (*unchecked, *describer.notes(answer.findings), *(each.message for each in remarks))
         if not findings and not any(each.startswith("second schedule") for each in unchecked):
             findings = reschedule(job, image, results)
     image.take_back(results, kept)
+    changed = image.changed(results)
     reason = order_reason(answer, image.layout, extent_grid) if ctas == "usual" else ""
     approximate = counters.approximate(answer.counters, answer.translation)
     models = counters.models(answer.counters, answer.translation, arch)
     order = "ascending" if reason else "any" if ctas == "usual" else ctas
-    return Execution(totals, lines, order, answer.printed, findings, notes, approximate, models, unchecked, reason)
+    return Execution(
+        totals,
+        lines,
+        order,
+        answer.printed,
+        findings,
+        notes,
+        approximate,
+        models,
+        unchecked,
+        reason,
+        remarks,
+        changed,
+        answer.unfreed,
+    )
 
 
 @functools.lru_cache(maxsize=64)

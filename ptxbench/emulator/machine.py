@@ -25,12 +25,14 @@ from ptxbench.emulator.runtime import (
     lanes,
     matching,
     mbarriers,
+    prefetches,
     sanitize,
     turns,
     watch,
     watches,
 )
 from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
+from ptxbench.emulator.runtime.records import DISCARD, MOST_GRANULE
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
 from ptxbench.emulator.types import B32, B64, LANES, PRED, U32, U64, Type, bits_of
@@ -46,6 +48,9 @@ class ParamAddress:
     offset: int
     space_left: int
 
+
+DISCARDED = 0xF5F5F5F5F5F5F5F5
+"""What discarded bytes hold, in f16, bf16, f32 and f64 a great number below zero."""
 
 MOST_ALIGNMENT = 1 << 23
 """Of alloca. (PTX ISA, "alloca".)"""
@@ -158,8 +163,8 @@ class Machine:
             values.append(self.e.splat(self.e.op(f"load {type.element}, ptr {at}, align {type.bytes}"), type))
         return tuple(values)
 
-    def store(self, space: str, address: Value | ParamAddress, values: tuple[Value, ...]) -> None:
-        """`values`, all of one type, to consecutive addresses in `space`."""
+    def store(self, space: str, address: Value | ParamAddress, values: tuple[Value, ...], kind: str = "store") -> None:
+        """`values`, all of one type, to consecutive addresses in `space`. `kind`: of its sites."""
         if isinstance(address, ParamAddress):
             raise syntax_error(self.line, "a kernel's parameters cannot be written.")
         space = STORED_IN.get(space, space)
@@ -172,9 +177,33 @@ class Machine:
         )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)
-        arguments = self.reach(space, address, "store", size * count)
+        arguments = self.reach(space, address, kind, size * count)
         self.watch("store", space, size, count, bits)
         self.e.line(f"call void @{function}({arguments}{bits})")
+
+    def discard(self, space: str, address: Value | ParamAddress) -> None:
+        """What the manual calls a weak write of 128 bytes of no certain value. It counts as no store."""
+        if isinstance(address, ParamAddress):
+            raise syntax_error(self.line, "a kernel's parameters cannot be discarded.")
+        wide, some = self.e.as_type(address, U64), self.e.constant(DISCARDED, B64)
+        for offset in range(0, 128, 32):
+            self.store(space, self.e.add(wide, self.e.constant(offset, U64)), (some,) * 4, DISCARD)
+
+    def prefetch(self, address: Value | ParamAddress, size: Value | None = None) -> None:
+        """Where a kernel is sanitized: remark on a first or last byte that is in no buffer."""
+        if not self.sanitize or isinstance(address, ParamAddress):
+            return
+        e, wide = self.e, self.e.as_type(address, U64)
+        ends = [wide]
+        if size is not None:
+            length = e.convert(size, U64)
+            ends.append(e.sub(e.add(wide, e.max(length, e.constant(1, U64))), e.constant(1, U64)))
+        for end in ends:
+            slot = self.take(context.SITE_SLOTS)
+            self.sites.append(Site(self.step, slot, "global", "prefetch", MOST_GRANULE))  # not to make granules small
+            site = e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
+            resolve = self.function(prefetches.CHECK)
+            e.line(f"call void @{resolve}({V64} {e.convert(end, B64).ir}, i32 {self.active}, ptr %env, ptr {site})")
 
     def atomic(
         self, space: str, operation: str, address: Value | ParamAddress, b: tuple[Value, ...], c: Value | None = None

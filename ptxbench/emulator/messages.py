@@ -96,6 +96,8 @@ class Answer:
     clash: Clash | None = None
     blocks: tuple[tuple[int, int], ...] = ()
     """Of the heap: address and bytes, in the order in which malloc gave them; those that were freed too."""
+    unfreed: int = 0
+    """How many blocks of the heap are allocated still."""
 
 
 @dataclass(frozen=True)

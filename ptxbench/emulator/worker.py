@@ -120,7 +120,7 @@ class Thread:
         parts.view(context.PARAMS)[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = parts.view(context.COUNTERS).view(np.int64)
         for site in layout.sites:
-            self.counters[site.slot + context.USE] = records.USE_BITS.get(site.kind, 0)
+            self.counters[site.slot + context.USE] = records.use_of(site.kind)
         self.buffer_uses = parts.view(context.BUFFER_USES).view(np.int64).reshape(-1, records.BUFFER_SLOTS)
         for index in marked:
             self.buffer_uses[index, records.MARKED] = 1
@@ -332,6 +332,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) 
         tuple(note for worker in workers if worker.races for note in worker.races.checks_missed()),
         clash,
         tuple(workers[0].console.heap.given),
+        sum(len(worker.console.heap.blocks) for worker in workers),
     )
 
 

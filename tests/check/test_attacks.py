@@ -72,6 +72,11 @@ REJECTED = [
     # an input that is restored, by an address that went through shared memory
     ("transpose", [(TILE, f"{TILE}\n{LAUNDERED} st.shared.u64 [%slot], %x; ld.shared.u64 %own, [%slot]; "
                           "ld.global.f32 %was, [%own]; st.global.f32 [%own], %was;")], "sanitizer race"),
+    # a counter of launches, by an address that went through shared memory
+    ("transpose", [(".visible .entry", ".global .u32 launches;\n.visible .entry"),
+                   (TILE, f"{TILE}\n{LAUNDERED} mov.u64 %own, launches; st.shared.u64 [%slot], %own; "
+                          "ld.shared.u64 %own, [%slot]; red.global.add.u32 [%own], 1;")],
+     "results writable-module-state"),
     # an update that other CTAs overwrite, behind an atomic that has nothing to do with it
     ("reduce_sum", [("@%is_first red.global.add.f32  [%total], %sum;",
                      "@!%is_first bra DONE;\n    red.global.add.f32 [%total], 0f00000000;\n"
@@ -104,10 +109,7 @@ TOLD = [
     ("transpose", [leaves_if(".reg .b64 %both; .reg .b32 %next; mov.b64 %both, {%smid, %lane}; "
                              "mov.b64 {%known, %next}, %both; setp.gt.u32 %leaves, %known, 131;")], "reads-hardware"),
     ("transpose", [leaves_if("setp.ge.u32 %leaves, %tile, 8192;")], "compares-address"),  # no tile begins there
-    # addresses through shared memory: a counter of launches, .nc past a write
-    ("transpose", [(".visible .entry", ".global .u32 launches;\n.visible .entry"),
-                   (TILE, f"{TILE}\n{LAUNDERED} mov.u64 %own, launches; st.shared.u64 [%slot], %own; "
-                          "ld.shared.u64 %own, [%slot]; red.global.add.u32 [%own], 1;")], "hides-address"),
+    # addresses through shared memory: .nc past a write
     ("transpose", [("@%writes_8 st.global.f32   [%y_at_8], %out_8;",
                     f"@%writes_8 st.global.f32   [%y_at_8], %out_8;\n{LAUNDERED} st.shared.u64 [%slot], %y_at_8; "
                     "ld.shared.u64 %own, [%slot]; @%writes_8 ld.global.nc.f32 %was, [%own]; "
@@ -140,6 +142,15 @@ def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_i
     assert found.message.startswith("with one CTA after the other, from the last: ")
     scan.__dict__["examiners"] = {"ptx": Kernel(path.read_text(), "scan", "sm_90")}
     assert [each for each in reordered(asking, first, scan.repeated[0]) if each.gravity == "error"] == []
+
+
+@pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu"])
+def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(name):
+    triad = Exam(exam("triad").found, "sm_90", 3)
+    triad.__dict__.update(keeps_state=True, habits=frozenset({"writable-module-state"}))
+    judge = Judge(triad, Path(__file__).with_name("hostile") / name)
+    assert "writable-module-state" not in {each.code for each in judge.lint().findings}
+    assert [each.code for each in judge.repeats().findings] == ["depends-on-launch"]
 
 
 def left_by(first, at, by=1):

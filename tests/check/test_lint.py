@@ -21,7 +21,7 @@ TEXT = """
     .reg .u64 %x, %y, %at, %wide;
     .reg .f32 %f, %g, %h;
     .reg .f64 %dd, %de;
-    .reg .pred %p;
+    .reg .pred %p, %q;
     .shared .align 16 .f32 tile[8];
     .shared .f32 loose[8];
     ld.param.u64 %x, [x];
@@ -59,6 +59,39 @@ FOUND = [
     ("st.global.u32 [store], %a;",                                                    ["writable-module-state"]),
     ("mov.u64 %at, store; atom.global.add.u32 %a, [%at], 1;",                         ["writable-module-state"]),
     ("ld.global.u32 %a, [store]; ld.const.u32 %b, [table];",                          []),
+    ("mov.u64 %at, store; mad.wide.u32 %at, %d, 4, %at; st.u32 [%at], %a;",           ["writable-module-state"]),
+    ("mov.u64 %at, %y; @%p mov.u64 %at, store; red.add.u32 [%at], 1;",                ["writable-module-state"]),
+    ("mov.u64 %at, store; ld.u32 %a, [%at]; st.global.u32 [%y], %a;",                 []),    # a table
+    # contents that a GPU loses
+    ("discard.global.L2 [%x], 128;",                                                  ["discards-input"]),
+    ("mad.wide.u32 %at, %d, 128, %x; @%p discard.L2 [%at], 128;",                     ["discards-input"]),
+    ("discard.global.L2 [%y], 128; st.global.f32 [%y], %f;",                          []),
+    ("st.global.f32 [%y], %f; discard.global.L2 [%y], 128;",                          ["discards-output"]),
+    ("A: discard.L2 [%y], 128; st.f32 [%y], %f; @%p bra A;",                          ["discards-output"]),
+    ("applypriority.global.L2::evict_normal [%x], 128; prefetch.global.L2 [%x];",     []),
+    ("createpolicy.fractional.L2::evict_first.b64 %at; ld.global.L2::cache_hint.f32 %f, [%x], %at;", []),
+    # sleep
+    ("nanosleep.u32 100;",                                                            ["sleeps"]),
+    # loops that wait by weak loads
+    ("A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",                  ["weak-poll"]),
+    ("A: ld.u32 %a, [%y]; setp.ne.u32 %p, %a, 0; @%p ret; bra A;",                    ["weak-poll"]),
+    ("A: @%p ld.global.u32 %a, [%y]; setp.eq.u32 %q, %a, %c; vote.sync.any.pred %q, %q, -1; @%q bra A;",
+     ["weak-poll"]),
+    ("A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; add.u32 %b, %b, 1; setp.lt.u32 %q, %b, 99; "
+     "and.pred %p, %p, %q; @%p bra A;", ["weak-poll"]),                               # no longer than so
+    ("B: A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A; st.global.u32 [%y+4], %b; add.u32 %b, %b, 1; "
+     "setp.lt.u32 %q, %b, 9; @%q bra B;", ["weak-poll"]),                             # within another loop
+    ("A: atom.global.cas.b32 %a, [%y], 0, 1; setp.ne.u32 %p, %a, 0; @!%p bra C; B: ld.global.u32 %b, [%y]; "
+     "setp.ne.u32 %q, %b, 0; @%q bra B; bra A; C: ret;", ["weak-poll"]),              # a lock that looks first
+    ("A: ld.acquire.gpu.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",      []),
+    ("A: ld.volatile.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",         []),
+    ("A: bar.sync 0; ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",      []),    # a barrier orders it
+    ("A: ld.global.u32 %a, [%y]; sub.u32 %a, %a, 1; st.global.u32 [%y], %a; setp.ne.u32 %p, %a, 0; @%p bra A;", []),
+    ("A: ld.global.u32 %a, [%x]; setp.eq.u32 %p, %a, 0; @%p bra A;",                  []),    # nobody writes it
+    ("A: ld.global.u32 %a, [%y]; add.u32 %b, %b, 1; setp.lt.u32 %p, %b, %a; @%p bra A;", []), # counts up to it
+    ("A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; add.u64 %y, %y, 4; @%p bra A;", []),  # looks for it
+    ("A: ld.global.u32 %a, [%y]; atom.global.cas.b32 %b, [%y+4], %a, %c; setp.ne.u32 %p, %b, %a; @%p bra A;", []),
+    ("A: ld.shared.u32 %a, [tile]; setp.eq.u32 %p, %a, 0; @%p bra A;",                []),    # the sanitizer's
     # clocks and places
     ("mov.u32 %a, %clock;",                                                           ["reads-clock"]),
     ("mov.u64 %at, %globaltimer;",                                                    ["reads-clock"]),
@@ -139,3 +172,66 @@ def test_a_kernel_beside_the_pairs_own_is_not_read():
 def test_a_complaint_names_its_line_and_what_is_there():
     (found,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
     assert (found.line, found.message) == (21, "st.global.f32 to 'x', which the kernel is given to read.")
+
+
+CALLED = """
+.version 8.0
+.target sm_90
+.address_size 64
+.global .u32 store;
+.global .u32 table[2] = {{1, 2}};
+.func (.param .u64 same) pass(.param .u64 first, .param .align 8 .b8 both[16])
+{{
+    .reg .u64 %a, %b, %c;
+    .reg .u32 %v;
+    ld.param.u64 %a, [first];
+    ld.param.v2.u64 {{%b, %c}}, [both];
+    ld.u32 %v, [%b];
+    {inside}
+    st.param.u64 [same], %a;
+    ret;
+}}
+.func unused(.param .u64 first)
+{{
+    st.global.u32 [store], 1;
+    nanosleep.u32 1;
+    ret;
+}}
+.visible .entry copy(.param .u64 x, .param .u64 y, .param .u32 n)
+{{
+    .reg .u64 %x, %y, %at, %table, %store;
+    .reg .u32 %v, %block;
+    .param .u64 given; .param .align 8 .b8 pair[16]; .param .u64 got;
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    mov.u32 %block, %ctaid.x;
+    mad.wide.u32 %y, %block, 4, %y;
+    mov.u64 %table, table;
+    mov.u64 %store, store;
+    st.param.u64 [given], {first};
+    st.param.u64 [pair], %table;
+    st.param.u64 [pair+8], {last};
+    call (got), pass, (given, pair);
+    ld.param.u64 %at, [got];
+    {after}
+    ret;
+}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "inside", "after", "expected"),
+    [
+        ("%x", "%y", "st.u32 [%c], %v;", "ld.u32 %v, [%at];", []),  # reads the table, writes the output
+        ("%x", "%store", "st.u32 [%c], %v;", "", ["writable-module-state"]),
+        ("%store", "%y", "red.add.u32 [%a], 1;", "", ["writable-module-state"]),
+        ("%store", "%y", "", "st.u32 [%at], %v;", ["writable-module-state"]),
+        ("%x", "%y", "", "st.u32 [%at], %v;", ["input-written"]),
+        ("%x", "%y", "discard.L2 [%a], 128;", "", ["discards-input"]),
+        ("%x", "%x", "st.u32 [%c], %v;", "", ["input-written"]),
+        ("%x", "%y", "nanosleep.u32 1;", "", ["sleeps"]),
+    ],
+)
+def test_the_rules_follow_calls(first, last, inside, after, expected):
+    text = CALLED.format(first=first, last=last, inside=inside, after=after)
+    assert [each.code for each in lint(parse(text), "copy", ARGS)] == expected

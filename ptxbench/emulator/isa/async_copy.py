@@ -105,8 +105,9 @@ def bulk_wait_group(machine, groups):
 
 @bulk("cp.async.bulk.prefetch.L2.global [a], size:u32", section=f"{BULK}-prefetch")
 @bulk("cp.async.bulk.prefetch.L2.global.L2::cache_hint [a], size:u32, policy:u64", section=f"{BULK}-prefetch")
-def bulk_prefetch():
-    """A hint, also for an address that lies nowhere."""
+def bulk_prefetch(machine, a, size):
+    """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
+    machine.prefetch(a, size)
 
 
 # ---- mbarriers

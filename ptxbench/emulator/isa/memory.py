@@ -126,7 +126,7 @@ def registers(vec):
     return int(vec[1:]) if vec else 1
 
 
-# ---- caches: nothing happens, and nothing is counted
+# ---- caches: nothing is counted, and only discard does something
 
 
 def cache_only(syntax, anchor, **sets):
@@ -140,16 +140,28 @@ def cache_only(syntax, anchor, **sets):
 @cache_only(
     "prefetch{.space}.level [a]", "prefetch-prefetchu", space=("global",), level=("L2::evict_last", "L2::evict_normal")
 )
-@cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))
+def prefetch(machine, a, space):
+    """A hint, also for an address that lies nowhere; the sanitizer remarks on that."""
+    if space != "local":
+        machine.prefetch(a)
+
+
 @cache_only("prefetchu.L1 [a]", "prefetch-prefetchu")
+def prefetchu(machine, a):
+    """The same."""
+    machine.prefetch(a)
+
+
+@cache_only("prefetch{.space}.tensormap [a]", "prefetch-prefetchu", space=("const", "param"))
 @cache_only("applypriority{.space}.L2::evict_normal [a], size:u32", "applypriority", space=("global",))
-def prefetch():
-    """A hint, also for an address that lies nowhere."""
+def hint():
+    """A hint."""
 
 
 @cache_only("discard{.space}.L2 [a], size:u32", "discard", space=("global",))
-def discard():
-    """The 128 bytes may hold anything afterwards; here they keep what they held."""
+def discard(machine, a, space):
+    """The 128 bytes may hold anything afterwards, so here they hold something else."""
+    machine.discard(place(space), a)
 
 
 PRIMARY = ("L2::evict_last", "L2::evict_normal", "L2::evict_first", "L2::evict_unchanged")

@@ -26,8 +26,16 @@ from ptxbench.emulator.types import LANES
 STORE, LOAD, UPDATE = USES = ("store", "load", "atomic")
 """Uses by name, as in layout.Site.kind; use number k is bit 1 << k where uses are a mask."""
 USE_BITS = {name: 1 << number for number, name in enumerate(USES)}
+DISCARD = "discard"
+"""The kind of a site that stores no certain value."""
 CLASHES = {STORE: (STORE, LOAD, UPDATE), LOAD: (STORE, UPDATE), UPDATE: (STORE, LOAD)}
 """What clashes with each use by another CTA."""
+
+
+def use_of(kind: str) -> int:
+    """The bit of what a site of this kind does to global memory; 0 for nothing."""
+    return USE_BITS[STORE] if kind == DISCARD else USE_BITS.get(kind, 0)
+
 
 LINE = 32
 """Granules of a line."""

@@ -127,7 +127,23 @@ def st(step: Step) -> Action | None:
     return act
 
 
-@rule("prefetch", "prefetchu", "applypriority", "discard", counted="memory")
+@rule("discard", counted="memory")
+def discard(step: Step) -> Action | None:
+    """Bytes of no certain value: those that the emulator gives."""
+    space = taken_space(step)
+    step.words.clear()
+    address = step.operands[0]
+
+    def act(threads: Threads) -> None:
+        place = Place(threads, space, address)
+        for i in range(16):
+            memory, at = place.items(64, i)
+            memory[at] = np.uint64(0xF5F5F5F5F5F5F5F5)
+
+    return act
+
+
+@rule("prefetch", "prefetchu", "applypriority", counted="memory")
 def prefetch(step: Step) -> Action | None:
     step.words.clear()
     return lambda threads: None

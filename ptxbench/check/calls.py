@@ -1,0 +1,124 @@
+"""What calls carry from function to function: the roots of a whole kernel, with every function that it may reach."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from ptxbench.check.roots import FETCHED, Roots, State, Used, merge, of, rooted
+from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
+from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Register, Symbol, Variable
+from ptxbench.errors import PtxbenchError
+
+
+def reachable(module: Module, entry: Function) -> dict[str, Function]:
+    """The entry and the functions that it may call, by name; with a call through a register, all whose address is
+    taken anywhere."""
+    found: dict[str, Function] = {}
+    waiting = [entry]
+    while waiting:
+        function = waiting.pop()
+        if function.name in found or not function.defined:
+            continue
+        found[function.name] = function
+        for instruction in function.instructions:
+            names = [name for operand in instruction.operands for name in symbols(operand)]
+            if is_call(instruction) and isinstance(read_call(instruction).target, Register):
+                names += [*addressed(module), *(name for each in function.call_targets.values() for name in each)]
+            waiting += [module.functions[name] for name in names if name in module.functions]
+    return found
+
+
+def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[Used]]:
+    """For each instruction of each function what it uses, by name. The arguments of a call are those of all calls."""
+    return Passing(module, functions).follow(entry)
+
+
+class Passing:
+    """The roots of what functions are given, and of what they give back, over all calls."""
+
+    def __init__(self, module: Module, functions: Mapping[str, Function]) -> None:
+        self.module = module
+        self.functions = functions
+        self.graph = CallGraph(module)
+        self.starts: dict[str, State] = {}
+        self.ends: dict[str, State] = {}
+        self.callers: dict[str, set[str]] = {}
+        self.waiting: list[str] = []
+
+    def follow(self, entry: str) -> dict[str, list[Used]]:
+        self.starts[entry] = {}
+        self.waiting = [entry]
+        found = {}
+        while self.waiting:
+            name = self.waiting.pop()
+            function = self.functions[name]
+            found[name], end = rooted(function, self.starts[name], functools.partial(self.call, function))
+            if merge(self.ends.setdefault(name, {}), end):
+                self.waiting += sorted(self.callers.get(name, ()))
+        return found
+
+    def call(self, caller: Function, instruction: Instruction, state: State) -> State:
+        """What a call leaves in its results."""
+        try:
+            call = read_call(instruction)
+        except PtxbenchError:
+            return {}
+        left: State = {}
+        targets = self.targets(caller, call)
+        for target in targets:
+            given = dict(passed(call.given, target.params, state))
+            self.callers.setdefault(target.name, set()).add(caller.name)
+            new = target.name not in self.starts
+            if merge(self.starts.setdefault(target.name, {}), given) or new:
+                self.waiting.append(target.name)
+            merge(left, dict(taken_back(target.returns, call.returned, self.ends.get(target.name, {}))))
+        if not targets:
+            merge(left, dict(unknown(call.returned)))
+        return left
+
+    def targets(self, caller: Function, call: Call) -> Sequence[Function]:
+        if is_provided(self.module, call):
+            return ()
+        try:
+            names: Sequence[str] = self.graph.targets(caller, call)
+        except PtxbenchError:  # which the launch tells of
+            names = ()
+        return [self.functions[name] for name in names if name in self.functions]
+
+
+def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:
+    """What a state holds of a parameter or a register: the rest of the key, and the roots."""
+    if name in state:
+        yield "", state[name]
+    for key, roots in state.items():
+        if match := re.fullmatch(rf"{re.escape(name)}(\+-?\d+)", key):
+            yield match[1], roots
+
+
+def passed(given: Sequence[Operand], params: Sequence[Variable], state: State) -> Iterator[tuple[str, Roots]]:
+    """What a function's parameters start as, by key."""
+    for operand, param in zip(given, params, strict=False):
+        if isinstance(operand, Symbol):
+            for rest, roots in parts(state, operand.name):
+                yield f"{param.name}{rest}", roots
+        elif roots := of(operand, state):
+            yield (param.name if param.space == "reg" else f"{param.name}+0"), roots
+
+
+def unknown(returned: Sequence[Operand]) -> Iterator[tuple[str, Roots]]:
+    """The results of a function whose body is not there."""
+    for operand in returned:
+        if isinstance(operand, Symbol | Register):
+            yield (f"{operand.name}+0" if isinstance(operand, Symbol) else operand.name), frozenset({FETCHED})
+
+
+def taken_back(
+    returns: Sequence[Variable], returned: Sequence[Operand], end: Mapping[str, Roots]
+) -> Iterator[tuple[str, Roots]]:
+    """What a call's results are afterwards, by key; `end`: the state in which the function returns."""
+    for variable, operand in zip(returns, returned, strict=False):
+        if isinstance(operand, Symbol | Register):
+            for rest, roots in parts(end, variable.name):
+                yield (f"{operand.name}{rest}" if isinstance(operand, Symbol) else operand.name), roots

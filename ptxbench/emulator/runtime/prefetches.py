@@ -1,0 +1,21 @@
+"""Where a kernel is sanitized: whether what is prefetched lies in a buffer."""
+
+from __future__ import annotations
+
+from ptxbench.emulator.runtime.context import GLOBAL_BASE, MASK, V64, Function
+from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL
+
+CHECK = Function(
+    "check_prefetch",
+    f"""
+define internal void @check_prefetch({V64} %a, i32 %asked, ptr %env, ptr %site) noinline {{
+  ; The lanes whose byte is in no buffer of global memory; windows of other memory lie below it.
+  %far = icmp uge {V64} %a, splat (i64 {GLOBAL_BASE})
+  %far.mask = bitcast {MASK} %far to i32
+  %mask = and i32 %far.mask, %asked
+  %good = call i32 @resolve_global({V64} %a, i32 %mask, i64 1, ptr %env, ptr %site)
+  ret void
+}}
+""",
+    (RESOLVE_GLOBAL,),
+)
