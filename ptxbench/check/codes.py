@@ -33,6 +33,12 @@ CODES = {
     code.name: code
     for code in (
         # ---- the text
+        Code("not-found", "parses", UNJUDGED,
+             "There is no such file, or no .ptx or .cu file in the folder.",
+             "Correct the name."),
+        Code("unreadable", "parses", UNJUDGED,
+             "The file cannot be read, or is not a .ptx or .cu file.",
+             "See the reason that is named."),
         Code("file-too-large", "parses", ERROR,
              "The file is longer than any kernel.",
              "Leave out what the kernel does not need."),

@@ -23,7 +23,7 @@ from typing import Any
 
 from ptxbench import cache, errors
 from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document, verdict_of
-from ptxbench.check.source import SUFFIXES, read
+from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
 from ptxbench.check.stages import Settings
 from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
@@ -59,21 +59,36 @@ class Task:
         return json.dumps({**document, "kernels": str(self.kernels.absolute()), "path": str(path)})
 
 
+Started = Callable[[subprocess.Popen[bytes]], None]
+
+
 def judge(candidate: Path, task: Task, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
     """Judge a file; `begin` hears of each stage.
 
     Raises UsageError for a file that cannot be read, and what the pair and the tools raise; never for the candidate.
     """
-    content = read(candidate)
+    return judge_candidate(read(candidate), task, begin)
+
+
+def judge_candidate(
+    candidate: Candidate,
+    task: Task,
+    begin: Callable[[str], None] = lambda stage: None,
+    started: Started = lambda process: None,
+) -> Judgement:
+    """Judge a text; `started` is given the process, which may be killed."""
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
         alone.mkdir()
-        path = alone / f"candidate{candidate.suffix}"
-        path.write_bytes(content)
-        return dataclasses.replace(from_process(path, task, Path(folder), begin), file=str(candidate))
+        path = alone / f"candidate{SUFFIX_OF[candidate.language]}"
+        path.write_bytes(candidate.content)
+        judgement = from_process(path, candidate, task, Path(folder), begin, started)
+        return dataclasses.replace(judgement, file=candidate.file)
 
 
-def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], None]) -> Judgement:
+def from_process(
+    path: Path, candidate: Candidate, task: Task, folder: Path, begin: Callable[[str], None], started: Started
+) -> Judgement:
     """The judgement of a process that is started for it; one of its end where it does not live to give any."""
     errors_file = folder / "errors"
     with errors_file.open("wb") as complaints:
@@ -86,6 +101,7 @@ def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], No
             env=environment(folder),
             start_new_session=True,  # so that its own processes end with it
         )
+    started(process)
     stages: list[StageResult] = []
     findings: list[Finding] = []
     current = next(iter(STAGES))
@@ -116,8 +132,8 @@ def from_process(path: Path, task: Task, folder: Path, begin: Callable[[str], No
     stages.append(StageResult(current, verdict_of(findings[-1:]), "ended", 0.0))
     return Judgement(
         file=path.name,
-        sha256=sha256(path.read_bytes()),
-        language=SUFFIXES[path.suffix],
+        sha256=sha256(candidate.content),
+        language=candidate.language,
         pair=task.pair,
         arch=task.arch,
         seed=task.seed,

@@ -1,4 +1,4 @@
-"""What `--json` prints."""
+"""What `--json` and `--json-lines` print."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from ptxbench.check.findings import Judgement, to_document
 SCHEMA = "ptxbench.check/1"
 """A newer major has other keys; keys may be added within one."""
 
+VERDICT_SCHEMA = "ptxbench.verdict/1"
 
-def document(judgements: Sequence[Judgement]) -> dict[str, Any]:
-    """All candidates, the best first."""
-    first = judgements[0]
+
+def document(
+    judgements: Sequence[Judgement], *, pair: str, arch: str, seed: int, complete: bool = True
+) -> dict[str, Any]:
+    """All candidates, the best first. `complete`: whether all that were named have been judged."""
     return {
         "schema": SCHEMA,
-        "pair": first.pair,
-        "arch": first.arch,
-        "seed": first.seed,
+        "pair": pair,
+        "arch": arch,
+        "seed": seed,
+        "complete": complete,
         "candidates": [to_document(each) for each in judgements],
     }
+
+
+def verdict(judgement: Judgement) -> dict[str, Any]:
+    """One candidate: a line of `--json-lines`."""
+    return {"schema": VERDICT_SCHEMA, **to_document(judgement)}

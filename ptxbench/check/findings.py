@@ -93,9 +93,9 @@ class Judgement:
     """All that is known of one candidate. `compared`: its figures (`candidate`) and those of the pair's variants."""
 
     file: str
-    sha256: str
-    """Of its bytes, so that nobody takes the verdict for that on another text."""
-    language: str
+    sha256: str | None
+    """Of its bytes, so that nobody takes the verdict for that on another text; None where it could not be read."""
+    language: str | None
     pair: str
     arch: str
     seed: int

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptxbench.check.findings import Finding, finding
-from ptxbench.errors import UsageError
 from ptxbench.toolchain import locate
 
 STAGE = "parses"
@@ -34,19 +33,6 @@ INCLUDE = re.compile(
 )
 QUESTION = re.compile(r"__has_(?:include|include_next|embed)\b")
 NAME = re.compile(r"(?:<(?P<angle>[^<>\n]+)>|\"(?P<quoted>[^\"\n]+)\")\s*(?://.*|/\*.*)?$")
-
-
-def read(path: Path) -> bytes:
-    """The content of a candidate. Raises UsageError for a file that cannot be read, or is neither PTX nor CUDA C."""
-    if path.suffix not in SUFFIXES:
-        raise UsageError(f"'{path}' is neither a .ptx nor a .cu file.")
-    try:
-        if not path.is_file():
-            raise UsageError(f"There is no file '{path}'." if not path.exists() else f"'{path}' is no file.")
-        with path.open("rb") as file:  # no more than is judged, whatever it is
-            return file.read(MOST_BYTES + 1)
-    except OSError as error:
-        raise UsageError(f"Cannot read '{path}': {error.strerror}.") from None
 
 
 def problems(content: bytes, language: str) -> Iterator[Finding]:

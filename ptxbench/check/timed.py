@@ -25,14 +25,13 @@ from ptxbench.check.findings import (
     StageResult,
     finding,
 )
+from ptxbench.check.inputs import SUFFIX_OF, Candidate
 from ptxbench.check.ranking import TIME
-from ptxbench.check.source import SUFFIXES, read
+from ptxbench.check.source import SUFFIXES
 from ptxbench.check.stages import CANDIDATE
-from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
 from ptxbench.runner import CellDone, DeviceLost, Event, Plan, Step, carry_out, plan_jobs
-from ptxbench.toolchain import sha256
 from ptxbench.units import si
 
 STAGE = "time"
@@ -51,7 +50,7 @@ class Timing:
 
 def with_time(
     judgement: Judgement,
-    candidate: Path,
+    candidate: Candidate,
     timing: Timing,
     hear: Callable[[Step], None] = lambda step: None,
     carry: Callable[[Plan], Iterable[Event]] = carry_out,
@@ -59,8 +58,6 @@ def with_time(
     """The judgement with what the GPU says in place of its stage `time`; as it is where it was not accepted."""
     if judgement.verdict != ACCEPTED:
         return judgement
-    if sha256(read(candidate)) != judgement.sha256:
-        raise UsageError(f"'{candidate}' has changed since it was judged. Judge it again.")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         kernels = Path(folder) / "kernels"
@@ -85,12 +82,12 @@ def with_time(
     )
 
 
-def with_candidate(own: Path, copy: Path, pair: str, candidate: Path) -> str:
+def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate) -> str:
     """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name."""
     for name in ("pairs", *SUFFIXES.values()):
         shutil.copytree(own / name, copy / name)
-    language = SUFFIXES[candidate.suffix]
-    shutil.copyfile(candidate, copy / language / f"{pair}.{CANDIDATE}{candidate.suffix}")
+    language = candidate.language
+    (copy / language / f"{pair}.{CANDIDATE}{SUFFIX_OF[language]}").write_bytes(candidate.content)
     return f"{language}.{CANDIDATE}"
 
 

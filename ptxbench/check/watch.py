@@ -11,12 +11,15 @@ SECONDS = 0.3
 
 
 def changes(
-    paths: Sequence[Path], pause: Callable[[], None] = lambda: time.sleep(SECONDS)
+    paths: Callable[[], Sequence[Path]], pause: Callable[[], None] = lambda: time.sleep(SECONDS)
 ) -> Iterator[tuple[Path, ...]]:
-    """All of them at first, then those that have changed, as often as some have; a file that is gone has not."""
+    """All of them at first, then those that are new or have changed. A file that is gone has not changed.
+
+    `paths` is asked at every look, because a folder can get new files.
+    """
     known: dict[Path, tuple[int, int]] = {}
     while True:
-        now = {path: state for path in paths if (state := state_of(path)) is not None}
+        now = {path: state for path in paths() if (state := state_of(path)) is not None}
         changed = tuple(path for path in now if known.get(path) != now[path])
         known.update(now)
         if changed:
@@ -28,6 +31,6 @@ def state_of(path: Path) -> tuple[int, int] | None:
     """What differs after a change; None where there is no such file."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return None
     return found.st_mtime_ns, found.st_size

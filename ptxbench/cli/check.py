@@ -11,12 +11,10 @@ import click
 from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._terminal import say
-from ptxbench.errors import PtxbenchError, UsageError
+from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
     from ptxbench.check.contained import Task
-    from ptxbench.check.findings import Judgement
     from ptxbench.check.timed import Timing
 
 GIB = 1 << 30
@@ -31,6 +29,11 @@ SEED_BITS = 32
     "check", cls=Audited, epilog="`ptxbench check --audit` shows how many planted bugs it catches; see its --help."
 )
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--language",
+    type=click.Choice(["ptx", "cuda"]),
+    help="What the text on standard input is; needed for FILE -, and for nothing else.",
+)
 @click.option("--pair", "pair", required=True, metavar="NAME", help="The pair that each FILE is to be a variant of.")
 @click.option("--arch", metavar="SM", help="Judge as this architecture.  [default: the GPU's, else sm_90]")
 @click.option(
@@ -61,11 +64,21 @@ SEED_BITS = 32
 @backend_option("auto times what is accepted on the GPU if there is one; emulator never does.")
 @click.option("--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, as `ptxbench run` has them.")
 @click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Fresh processes to time in. GPU only.")
-@click.option("--watch", is_flag=True, help="Judge again whenever a FILE changes, until Ctrl-C.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, metavar="N",
+    help="Judge this many FILEs side by side; each may use --memory.",
+)  # fmt: skip
+@click.option(
+    "--watch", is_flag=True, help="Judge again whenever a FILE changes, each time with another seed, until Ctrl-C."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
+@click.option(
+    "--json-lines", "as_lines", is_flag=True, help="Print each verdict as a line of JSON as soon as it is known."
+)
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/.")
 def command(
     files: tuple[Path, ...],
+    language: str | None,
     pair: str,
     arch: str | None,
     seed: int | None,
@@ -77,33 +90,79 @@ def command(
     backend: str,
     sizes: tuple[str, ...],
     rounds: int,
+    jobs: int,
     watch: bool,
     as_json: bool,
+    as_lines: bool,
     kernels: Path,
 ) -> int:
     """Judge each FILE, .ptx or .cu, as a variant of a pair, without trusting it and without a GPU.
 
+    FILE may be a folder, which means the .ptx and .cu files in it, or -, which means standard input. A FILE that
+    cannot be read is reported as not judged, and the others are judged.
+
     In stages: does it parse, assemble, take the pair's arguments; is it right at the pair's check sizes, at sizes and
     on data that it cannot know, clean under the sanitizer, the same when it is launched again; what does it need and
     count beside the pair's own kernels; on a GPU, how long does it take; where else can it be assembled. The first
-    stage that rejects it ends the judgement. Several FILEs are ranked. The codes are told in docs/check.md.
+    stage that rejects it ends the judgement. Several FILEs are ranked. docs/check.md explains the codes.
 
     ptxbench check mine.ptx --pair softmax
 
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
     from ptxbench.check.findings import EXIT_CODES, NO_VERDICT, REJECTED
-    from ptxbench.check.source import read
+    from ptxbench.check.inputs import any_text, named
+    from ptxbench.check.inputs import read as require
+    from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
 
-    for path in files:  # before the work: a slip in the last must not cost the first
-        read(path)
+    require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines)
     task, timing = prepare(pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds)
+    inputs = list(named(files, read_standard_input, language))
+    if not any_text(inputs):
+        for each in inputs:
+            require(each)  # says what is wrong with the first
+    form = JSON_LINES if as_lines else JSON if as_json else TEXT
     if watch:
-        keep_judging(files, task, timing, as_json=as_json)
-    judgements = judge_all(files, task, timing)
-    show(judgements, as_json=as_json)
-    verdicts = {each.verdict for each in judgements}
+        keep_judging(files, task, timing, jobs, form, new_seed if seed is None else None)
+    verdicts = {each.verdict for each in judge_and_print(inputs, task, timing, jobs, form)}
     return next((EXIT_CODES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), 0)
+
+
+def require_agreement(
+    files: Sequence[Path], language: str | None, *, watch: bool, as_json: bool, as_lines: bool
+) -> None:
+    """Raises UsageError for options that do not go together."""
+    standard_input = [str(each) for each in files].count("-")
+    if standard_input > 1:
+        raise UsageError("FILE - is named twice; standard input can be read once.")
+    if standard_input and language is None:
+        raise UsageError("FILE - needs --language ptx or --language cuda.")
+    if standard_input and watch:
+        raise UsageError("--watch needs files; standard input does not change.")
+    if language and not standard_input:
+        raise UsageError("--language is for FILE -; the suffix of a file, .ptx or .cu, says its language.")
+    if as_json and as_lines:
+        raise UsageError("--json and --json-lines are two forms of one output; give one of them.")
+
+
+def read_standard_input() -> bytes:
+    """What is judged of standard input: no more than is judged of a file."""
+    import sys
+
+    from ptxbench.check.source import MOST_BYTES
+
+    if sys.stdin is None:
+        raise UsageError("Standard input is closed; FILE - reads it.")
+    try:
+        return sys.stdin.buffer.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UsageError(f"Standard input cannot be read: {error.strerror}.") from None
+
+
+def new_seed() -> int:
+    import secrets
+
+    return secrets.randbits(SEED_BITS)
 
 
 def prepare(
@@ -122,7 +181,6 @@ def prepare(
 ) -> tuple[Task, Timing | None]:
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
     import re
-    import secrets
 
     from ptxbench.backends import open_backend
     from ptxbench.check.contained import Limits, Task
@@ -150,7 +208,7 @@ def prepare(
         plan_jobs(kernels, names, (), sizes, emulated=not sizes)
     if flags and timed:
         raise UsageError("--flag is not for what is timed: a run compiles all CUDA C alike. Use --backend emulator.")
-    drawn = secrets.randbits(SEED_BITS) if seed is None else seed
+    drawn = new_seed() if seed is None else seed
     targets = chosen_targets(patterns) if versions()["ptxas"] else ()
     settings = Settings(fuel or FUEL, tuple(flags), targets)
     limits = Limits(timeout, int(memory * GIB))
@@ -165,65 +223,3 @@ def chosen_targets(patterns: Sequence[str]) -> tuple[str, ...]:
 
     known = targets()
     return select(known, patterns, "target") if patterns else tuple(each for each in USUAL_TARGETS if each in known)
-
-
-def judge_all(files: Sequence[Path], task: Task, timing: Timing | None) -> list[Judgement]:
-    """Judge each file, with progress on a terminal; the best first."""
-    from ptxbench.check.contained import judge
-    from ptxbench.check.findings import STAGES
-    from ptxbench.check.ranking import ranked
-    from ptxbench.check.timed import with_time
-    from ptxbench.cli._progress import Bar
-    from ptxbench.runner import Step
-
-    names = list(STAGES)
-    judgements = []
-    with Bar() as bar:
-        for number, path in enumerate(files):
-
-            def begin(stage: str, number: int = number, path: Path = path) -> None:
-                done = number * len(names) + names.index(stage)
-                bar.show(Step(done, len(files) * len(names), task.pair, path.name, stage))
-
-            judgement = judge(path, task, begin)
-            judgements.append(with_time(judgement, path, timing, bar.show) if timing else judgement)
-    return ranked(judgements)
-
-
-def show(judgements: Sequence[Judgement], *, as_json: bool) -> None:
-    """Print each judgement, or of several the ranking and what is wrong with those that are not accepted."""
-    if as_json:
-        import json
-
-        from ptxbench.check.document import document
-
-        say(json.dumps(document(judgements), allow_nan=False))
-        return
-    from ptxbench.cli._blocks import open_console
-    from ptxbench.report.check import JudgementReport, Ranking
-
-    console = open_console()
-    for each in judgements:
-        console.print(JudgementReport(each))
-        if len(judgements) > 1:
-            console.print()
-    if len(judgements) > 1:
-        console.print(Ranking(judgements))
-
-
-def keep_judging(files: Sequence[Path], task: Task, timing: Timing | None, *, as_json: bool) -> None:
-    """Judge what has changed, for ever; Ctrl-C ends it. A file that cannot be read for the moment is told of."""
-    from ptxbench.check.watch import changes
-
-    latest: dict[Path, Judgement] = {}
-    for changed in changes(files):
-        try:
-            for path in changed:
-                latest[path] = judge_all([path], task, timing)[0]
-        except PtxbenchError as error:
-            say(f"Error: {error}", err=True)
-            continue
-        from ptxbench.check.ranking import ranked
-
-        show(ranked(list(latest.values())), as_json=as_json)
-        say("Waiting for a change; Ctrl-C ends.", err=True)

@@ -148,7 +148,7 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
     ("name", "error"),
     [
         ("absent.ptx", "There is no file"),
-        ("folder.ptx", "is no file"),
+        ("folder.ptx", "holds no .ptx or .cu file"),
         ("kernel.txt", "neither a .ptx nor a .cu file"),
     ],
 )

@@ -55,5 +55,5 @@ def test_all_files_are_looked_at_first_and_then_those_that_change(tmp_path):
         lambda: one.write_text("1111"),
         lambda: os.utime(two, ns=(1, 1)),
     ])  # fmt: skip
-    looked = changes([one, two], lambda: next(steps)())
+    looked = changes(lambda: [one, two], lambda: next(steps)())
     assert [next(looked) for _ in range(4)] == [(one, two), (two,), (one,), (two,)]

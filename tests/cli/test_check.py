@@ -1,10 +1,13 @@
 """`ptxbench check`: what is printed, as text and JSON, and how it ends."""
 
+import io
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,7 @@ from ptxbench.cli import check
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
+DOCUMENT = ["schema", "pair", "arch", "seed", "complete", "candidates"]
 KEYS = ["file", "verdict", "stage", "code", "sha256", "language", "pair", "arch", "seed", "stages", "findings",
         "compared", "ratios", "targets", "notes"]  # fmt: skip
 FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
@@ -75,14 +79,15 @@ def test_several_are_ranked_and_the_gravest_decides(ptxbench, kernels, files):
         ["broken.ptx", "✘", "results:", "memory-fault"],
         ["other.cu", "✘", "signature:", "no-entry"],
     ]
-    assert ptxbench("check", files[0], files[0], *FAST, "--kernels", kernels).status == 0
+    assert ptxbench("check", files[0], "absent.ptx", *FAST, "--kernels", kernels).status == 5  # and none is rejected
 
 
 def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     ran = ptxbench("check", *files, *FAST, "--kernels", kernels, "--json")
     document = json.loads(ran.out)
     assert (ran.status, ran.err) == (4, "")
-    assert [document[key] for key in ("schema", "pair", "arch", "seed")] == ["ptxbench.check/1", "scale", "sm_90", 7]
+    assert [document[key] for key in DOCUMENT[:-1]] == ["ptxbench.check/1", "scale", "sm_90", 7, True]
+    assert list(document) == DOCUMENT
     assert [list(each) for each in document["candidates"]] == [KEYS] * 3
     mine, broken, other = document["candidates"]
     assert (mine["verdict"], mine["stage"], mine["code"]) == ("accepted", None, None)
@@ -128,7 +133,15 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
     ("options", "said"),
     [
         (["absent.ptx", "--pair", "scale"],                      "There is no file 'absent.ptx'."),
-        (["kernels", "--pair", "scale"],                         "'kernels' is neither a .ptx nor a .cu file."),
+        (["kernels", "--pair", "scale"],                         "The folder 'kernels' holds no .ptx or .cu file."),
+        (["kernels/pairs/scale.py", "--pair", "scale"],          "is neither a .ptx nor a .cu file."),
+        (["absent.ptx", "kernels", "--pair", "scale"],           "There is no file 'absent.ptx'."),
+        (["-", "--pair", "scale"],                               "FILE - needs --language ptx or --language cuda."),
+        (["-", "-", "--language", "ptx", "--pair", "scale"],     "FILE - is named twice"),
+        (["-", "--language", "ptx", "--watch", "--pair", "scale"], "--watch needs files"),
+        (["mine.ptx", "--language", "ptx", "--pair", "scale"],   "--language is for FILE -"),
+        (["mine.ptx", "--json", "--json-lines", "--pair", "scale"], "give one of them"),
+        (["mine.ptx", "--pair", "scale", "--jobs", "0"],         "Invalid value for '--jobs'"),
         (["mine.ptx"],                                           "Missing option '--pair'"),
         ([],                                                     "Missing argument 'FILE...'"),
         (["mine.ptx", "--pair", "scal"],                         "Did you mean 'scale'?"),
@@ -146,24 +159,117 @@ def test_a_slip_of_the_command_line_is_told_before_anything_is_judged(options, s
     assert said in ran.err
 
 
-def test_watching_judges_again_what_has_changed(ptxbench, kernels, files, monkeypatch):
+def without_seconds(document):
+    """A document or a list of verdicts without the only thing that differs from run to run."""
+    if isinstance(document, dict):
+        return {key: without_seconds(each) for key, each in document.items() if key != "seconds"}
+    return [without_seconds(each) for each in document] if isinstance(document, list) else document
+
+
+def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernels, files, monkeypatch):
+    """A folder, standard input, a missing file, a FIFO; side by side and one after the other are one document."""
+    (folder := files[0].parent / "own.ptx").mkdir()
+    (folder / "b.cu").write_text(CUDA.replace("void scale", "void scaled"))
+    (folder / "a.ptx").write_text("junk")
+    (folder / "read.me").write_text("no kernel")
+    (folder / "c.ptx").mkdir()
+    (folder / "d.ptx").symlink_to("nowhere")
+    os.mkfifo(folder / "e.ptx")
+
+    def ran(*options):
+        stream = io.TextIOWrapper(io.BytesIO(BROKEN.encode()))
+        monkeypatch.setattr("sys.stdin", stream)
+        given = ("own.ptx", "-", "absent.ptx", "kernels", "kernels/pairs/scale.py")
+        return ptxbench("check", *given, "--language", "ptx", *FAST, "--kernels", kernels, *options)
+
+    one, lines, text = ran("--json"), ran("--json-lines", "--jobs", "3"), ran("--jobs", "2")
+    assert (one.status, lines.status, text.status) == (4, 4, 4), one.err + lines.err + text.err
+    candidates = json.loads(one.out)["candidates"]
+    assert [(each["file"], each["verdict"], each["code"]) for each in candidates] == [
+        ("own.ptx/d.ptx",          "unjudged", "not-found"),
+        ("own.ptx/e.ptx",          "unjudged", "unreadable"),
+        ("absent.ptx",             "unjudged", "not-found"),
+        ("kernels",                "unjudged", "not-found"),
+        ("kernels/pairs/scale.py", "unjudged", "unreadable"),
+        ("-",                      "rejected", "memory-fault"),
+        ("own.ptx/b.cu",           "rejected", "no-entry"),
+        ("own.ptx/a.ptx",          "rejected", "syntax"),
+    ]  # fmt: skip
+    assert [list(each) for each in candidates] == [KEYS] * 8
+    assert [each["sha256"] is None for each in candidates] == [True] * 5 + [False] * 3
+    verdicts = {(line := json.loads(each))["file"]: line for each in lines.out.splitlines()}
+    assert {each.pop("schema") for each in verdicts.values()} == {"ptxbench.verdict/1"}
+    assert without_seconds([verdicts[each["file"]] for each in candidates]) == without_seconds(candidates)
+    assert "is not a regular file" in text.out
+
+
+def watched(ptxbench, kernels, files, steps, monkeypatch, *options):
+    """The documents of a watch in which something is done at each look."""
     from ptxbench.check import watch
 
-    steps = iter([lambda: files[1].write_text(PTX), lambda: files[0].unlink(), signal.default_int_handler])
-
-    def pause():
-        step = next(steps)
-        step(signal.SIGINT, None) if step is signal.default_int_handler else step()
-
-    monkeypatch.setattr(watch.changes, "__defaults__", (pause,))
-    ran = ptxbench("check", *files[:2], *FAST, "--kernels", kernels, "--watch", "--json")
+    monkeypatch.setattr(watch.changes, "__defaults__", (lambda: next(steps)(),))
+    ran = ptxbench("check", *files, "--pair", "scale", "--target", "sm_90", "--kernels", kernels, "--watch", *options)
     assert ran.status == 130
-    first, second = (json.loads(line)["candidates"] for line in ran.out.splitlines())
-    assert {Path(each["file"]).name: each["verdict"] for each in first} == {
-        "mine.ptx": "accepted", "broken.ptx": "rejected",
-    }  # fmt: skip
-    assert {each["verdict"] for each in second} == {"accepted"}
-    assert ran.err.count("Waiting for a change") == 2
+    return [json.loads(line) for line in ran.out.splitlines()], ran.err
+
+
+def interrupt():
+    raise KeyboardInterrupt
+
+
+def test_watching_judges_what_has_changed_each_time_with_another_seed(ptxbench, kernels, files, monkeypatch):
+    (folder := files[0].parent / "own").mkdir()
+    (folder / "broken.ptx").write_text(BROKEN)
+    steps = iter([lambda: (folder / "new.ptx").write_text("junk"), files[2].unlink, interrupt])
+    (first, second), told = watched(ptxbench, kernels, [folder, files[2]], steps, monkeypatch, "--json")
+    assert [(Path(each["file"]).name, each["verdict"]) for each in first["candidates"]] == [
+        ("broken.ptx", "rejected"), ("other.cu", "rejected"),
+    ]  # fmt: skip
+    assert [Path(each["file"]).name for each in second["candidates"]] == ["broken.ptx", "other.cu", "new.ptx"]
+    seeds = [each["seed"] for each in second["candidates"]]
+    assert seeds[0] == seeds[1] == first["seed"] != seeds[2] == second["seed"]
+    assert told.count("Waiting for a change") == 2
+
+
+def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels, files, monkeypatch):
+    steps = iter([lambda: files[2].write_text("junk"), interrupt])
+    verdicts, told = watched(ptxbench, kernels, files[2:], steps, monkeypatch, "--seed", "7", "--json-lines")
+    assert [each["seed"] for each in verdicts] == [7, 7]
+    assert told.startswith("Every judgement uses seed 7, as --seed says.\n")
+
+
+def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, files, monkeypatch):
+    from ptxbench.check import batch
+
+    started, ended = [], threading.Event()
+    real = batch.judge_candidate
+
+    def judge(candidate, task, begin, add):
+        if candidate.language == "cuda":
+            ended.wait(60)  # until the interrupt, however slow this machine is
+
+        def remember(process):
+            started.append(process)
+            add(process)
+
+        def stop(stage):
+            begin(stage)
+            if candidate.file.endswith("mine.ptx"):
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                ended.wait(60)
+
+        return real(candidate, task, stop, remember)
+
+    end = batch.Processes.end
+    monkeypatch.setattr(batch, "judge_candidate", judge)
+    monkeypatch.setattr(batch.Processes, "end", lambda processes: (ended.set(), end(processes)))
+    ran = ptxbench("check", files[1], files[0], files[2], *FAST, "--kernels", kernels, "--json")
+    assert ran.status == 130
+    document = json.loads(ran.out)
+    assert document["complete"] is False
+    assert [(each["file"], each["verdict"]) for each in document["candidates"]] == [(str(files[1]), "rejected")]
+    assert ran.err.strip() == "Interrupted: 1 of 3 judged."
+    assert [process.returncode is not None for process in started] == [True] * len(started)
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):

@@ -1,0 +1,156 @@
+"""Judging what `ptxbench check` was given, and printing it: progress, Ctrl-C, and every form of output."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptxbench.cli._terminal import say
+from ptxbench.errors import PtxbenchError
+
+if TYPE_CHECKING:
+    from ptxbench.check.contained import Task
+    from ptxbench.check.findings import Judgement
+    from ptxbench.check.inputs import Candidate
+    from ptxbench.check.timed import Timing
+    from ptxbench.cli._progress import Bar
+
+TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
+"""Forms of output."""
+
+
+def judge_and_print(
+    inputs: Sequence[Path | Candidate], task: Task, timing: Timing | None, jobs: int, form: str
+) -> list[Judgement]:
+    """Judge all and print it; after Ctrl-C, print those that are done. The judgements, the best first."""
+    done: dict[int, Judgement] = {}
+    try:
+        with closing(judgements(inputs, task, timing, jobs)) as found:
+            for number, judgement in found:
+                done[number] = judgement
+                if form == JSON_LINES:
+                    print_line(judgement)
+    except KeyboardInterrupt:
+        if form != JSON_LINES:
+            show(in_order(done), task, form, complete=False)
+        say(f"Interrupted: {len(done)} of {len(inputs)} judged.", err=True)
+        raise
+    best_first = in_order(done)
+    if form != JSON_LINES:
+        show(best_first, task, form)
+    return best_first
+
+
+def in_order(done: dict[int, Judgement]) -> list[Judgement]:
+    """The best first; among equals, in the order of the command line, whichever was done first."""
+    from ptxbench.check.ranking import ranked
+
+    return ranked([done[number] for number in sorted(done)])
+
+
+def judgements(
+    inputs: Sequence[Path | Candidate], task: Task, timing: Timing | None, jobs: int
+) -> Generator[tuple[int, Judgement], None, None]:
+    """Each judgement, with the number of its input, as soon as it is there.
+
+    On a GPU all are judged before the first is timed, so that no judgement disturbs a time.
+    """
+    from ptxbench.check.batch import judge_all
+    from ptxbench.check.inputs import Candidate
+    from ptxbench.check.timed import with_time
+    from ptxbench.cli._progress import Bar
+
+    with Bar() as bar, closing(judge_all(inputs, task, jobs, progress(bar, inputs, task))) as found:
+        judged = found if timing is None else iter(list(found))
+        for number, text, judgement in judged:
+            if timing is not None and isinstance(text, Candidate):
+                judgement = with_time(judgement, text, timing, bar.show)
+            with bar.paused():
+                yield number, judgement
+
+
+def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: Task) -> Callable[[int, str], None]:
+    """Shows how many stages of all are done, whichever candidates are at work."""
+    from ptxbench.check.findings import STAGES
+    from ptxbench.runner import Step
+
+    names = list(STAGES)
+    at = dict.fromkeys(range(len(inputs)), 0)
+
+    def begin(number: int, stage: str) -> None:
+        given = inputs[number]
+        name = given.name if isinstance(given, Path) else given.file
+        at[number] = names.index(stage)
+        bar.show(Step(sum(at.values()), len(inputs) * len(names), task.pair, name, stage))
+
+    return begin
+
+
+# ---- printing
+
+
+def print_line(judgement: Judgement) -> None:
+    """One verdict of `--json-lines`, at once."""
+    from ptxbench.check.document import verdict
+
+    say(json.dumps(verdict(judgement), allow_nan=False))
+
+
+def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = True) -> None:
+    """Print each judgement, and of several the ranking; or the JSON document."""
+    if form == JSON:
+        from ptxbench.check.document import document
+
+        whole = document(found, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
+        say(json.dumps(whole, allow_nan=False))
+        return
+    from ptxbench.cli._blocks import open_console
+    from ptxbench.report.check import JudgementReport, Ranking
+
+    console = open_console()
+    for each in found:
+        console.print(JudgementReport(each))
+        if len(found) > 1:
+            console.print()
+    if len(found) > 1:
+        console.print(Ranking(found))
+
+
+# ---- watching
+
+
+def keep_judging(
+    files: Sequence[Path], task: Task, timing: Timing | None, jobs: int, form: str, draw: Callable[[], int] | None
+) -> None:
+    """Judge what has changed, forever; Ctrl-C ends it. `draw`: the seed of each judgement, None for that of the task.
+
+    A kernel that is judged again and again with one seed could be fitted to the data of that seed.
+    """
+    from ptxbench.check.inputs import files_of
+    from ptxbench.check.ranking import ranked
+    from ptxbench.check.watch import changes
+
+    if draw is None:
+        say(f"Every judgement uses seed {task.seed}, as --seed says.", err=True)
+    latest: dict[Path, Judgement] = {}
+    for changed in changes(lambda: [path for file in files for path in files_of(file)]):
+        if draw is not None:
+            seed = draw()
+            task = dataclasses.replace(task, seed=seed)
+            timing = timing and dataclasses.replace(timing, seed=seed)
+        try:
+            with closing(judgements(changed, task, timing, jobs)) as found:
+                for number, judgement in found:
+                    latest[changed[number]] = judgement
+                    if form == JSON_LINES:
+                        print_line(judgement)
+        except PtxbenchError as error:
+            say(f"Error: {error}", err=True)
+            continue
+        if form != JSON_LINES:
+            show(ranked(list(latest.values())), task, form)
+        say("Waiting for a change; Ctrl-C ends.", err=True)
