@@ -82,17 +82,27 @@ def open_candidate(path: Path) -> Candidate | Unread:
         return Unread(file, "unreadable", f"'{file}' cannot be read: {why}.")
 
 
-def any_text(inputs: Sequence[Path | Candidate]) -> bool:
-    """Whether there is anything to judge."""
-    return any(isinstance(each, Candidate) or isinstance(open_candidate(each), Candidate) for each in inputs)
+def require_text(inputs: Sequence[Path | Candidate]) -> None:
+    """Raises UsageError, of the first input, where none can be read."""
+    unread = []
+    for each in inputs:
+        found = open_candidate(each) if isinstance(each, Path) else each
+        if isinstance(found, Candidate):
+            return
+        unread.append(found)
+    raise UsageError(sentence(unread[0]))
 
 
 def read(path: Path) -> Candidate:
     """The text of a file. Raises UsageError where it cannot be read, or is neither PTX nor CUDA C."""
     found = open_candidate(path)
     if isinstance(found, Unread):
-        raise UsageError(f"{found.message[0].upper()}{found.message[1:]}")
+        raise UsageError(sentence(found))
     return found
+
+
+def sentence(unread: Unread) -> str:
+    return unread.message[0].upper() + unread.message[1:]
 
 
 def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:

@@ -111,16 +111,13 @@ def command(
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
     from ptxbench.check.findings import EXIT_CODES, NO_VERDICT, REJECTED
-    from ptxbench.check.inputs import any_text, named
-    from ptxbench.check.inputs import read as require
+    from ptxbench.check.inputs import named, require_text
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines)
     task, timing = prepare(pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds)
     inputs = list(named(files, read_standard_input, language))
-    if not any_text(inputs):
-        for each in inputs:
-            require(each)  # says what is wrong with the first
+    require_text(inputs)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
     if watch:
         keep_judging(files, task, timing, jobs, form, new_seed if seed is None else None)
