@@ -44,11 +44,16 @@ class Scalar:
 
     The dtype is required, because a launch copies raw bytes: a Python float would arrive as 8 bytes
     where `.param .f32` reads 4.
+
+    `values`: what `ptxbench check` passes beside `value`: a closed range (low, high), or a function
+    `values(rng, **size)`. Without it, a number is drawn around `value`, of either sign if it is a float, and what a
+    function of the size gives stays. A range of one number allows no other.
     """
 
     name: str
     dtype: np.dtype[Any]
     value: float | Callable[..., float]
+    values: tuple[float, float] | Callable[..., float] | None = None
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,10 @@ class In:
     `values(rng, shape, **size)` draws the random data; by default uniform in [-1, 1] for floats (zeros would
     lower power and so raise clocks), all values for integers. `integers` is the closed range for the
     integer check of pairs that are exact on integers; None where `values` must draw there too, such as indices.
+
+    `legal`, for whole numbers: the closed range of which any number may be at any place, whatever `values` draws.
+    `ptxbench check` takes the edges from it. By default all of the type; nothing where the pair has `values`, since
+    they may be indices.
     """
 
     name: str
@@ -65,6 +74,7 @@ class In:
     shape: Callable[..., tuple[int, ...]]
     values: Callable[..., Array] | None = None
     integers: tuple[int, int] | None = (-8, 8)
+    legal: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,13 +90,15 @@ class Out:
 class InOut:
     """A device array that the kernel updates, such as an accumulator.
 
-    It starts filled with `start` and is restored before each launch, outside the timed part.
+    It starts filled with `start` and is restored before each launch, outside the timed part. `ptxbench check` starts
+    it with other data too: what `values(rng, shape, **size)` draws, by default small numbers around `start`.
     """
 
     name: str
     dtype: np.dtype[Any]
     shape: Callable[..., tuple[int, ...]]
     start: float = 0
+    values: Callable[..., Array] | None = None
 
 
 @dataclass(frozen=True)
@@ -256,19 +268,24 @@ class Pair:
             "written": int(self.written_bytes(size)),
         }
 
-    def make_arguments(self, size: Size, seed: int, *, integers: bool = False) -> dict[str, Any]:
+    def make_arguments(self, size: Size, seed: int, *, integers: bool = False, varied: bool = False) -> dict[str, Any]:
         """A value for each argument, by name in signature order, the same on every machine.
 
         Scalars are NumPy scalars, arrays C-contiguous; an Out is poisoned with 0xFF bytes.
         `integers`: small whole numbers for every input instead of its random data.
+        `varied`: scalars and starts of InOuts are drawn too.
         """
         rng = np.random.default_rng(seed)
         values: dict[str, Any] = {}
-        for arg in self.args:
+        for number, arg in enumerate(self.args):
+            own = np.random.default_rng([seed, number])  # so that the inputs are the same, varied or not
             if isinstance(arg, Scalar):
-                values[arg.name] = arg.dtype.type(arg.value(**size) if callable(arg.value) else arg.value)
+                value = draw_scalar(arg, own, size) if varied else declared(arg, size)
+                values[arg.name] = arg.dtype.type(value)
             elif isinstance(arg, In):
                 values[arg.name] = draw(arg, rng, size, integers=integers)
+            elif isinstance(arg, InOut) and varied:
+                values[arg.name] = draw_start(arg, own, size, integers=integers)
             elif isinstance(arg, InOut | Scratch):
                 values[arg.name] = np.full(arg.shape(**size), arg.start, arg.dtype)
             else:
@@ -292,6 +309,40 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
     if is_float(arg.dtype):
         return rng.uniform(-1, 1, shape).astype(arg.dtype)
     return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
+
+
+def declared(arg: Scalar, size: Size) -> float:
+    """The scalar's value at this size."""
+    return arg.value(**size) if callable(arg.value) else arg.value
+
+
+def draw_scalar(arg: Scalar, rng: np.random.Generator, size: Size) -> float:
+    """Another value for a scalar: as `Scalar.values` says, or around its own."""
+    whole = not is_float(arg.dtype)
+    if callable(arg.values):
+        return arg.values(rng, **size)
+    if arg.values is not None:
+        low, high = arg.values
+        return int(rng.integers(int(low), int(high), endpoint=True)) if whole else float(rng.uniform(low, high))
+    if callable(arg.value):
+        return arg.value(**size)
+    if whole:
+        low, high = sorted((int(arg.value) // 2, 2 * int(arg.value) or 8))
+        limits = np.iinfo(arg.dtype)
+        return int(rng.integers(max(low, int(limits.min)), min(high, int(limits.max)), endpoint=True))
+    if arg.value == 0:
+        return float(rng.uniform(-1, 1))
+    return float(arg.value * rng.choice([-1, 1]) * 2 ** rng.uniform(-2, 2))
+
+
+def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
+    """What an InOut holds before a launch, other than its `start`: small numbers, whole where `integers` is asked."""
+    shape = arg.shape(**size)
+    if arg.values is not None:
+        return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
+    if integers or not is_float(arg.dtype):
+        return (arg.start + rng.integers(1, 8, shape, endpoint=True)).astype(arg.dtype)
+    return (arg.start + rng.uniform(-1, 1, shape)).astype(arg.dtype)
 
 
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

@@ -7,6 +7,7 @@ from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 
 BLOCK = 128
 LIMBS = 8  # 32-bit limbs of a factor, the least first
+WORD = (0, 2**32 - 1)  # any limb may be any word
 
 
 def factors(rng, shape, n, reps):
@@ -50,8 +51,8 @@ PAIR = Pair(
         "0.75 times, with more; at reps=1 a tie, as memory sets the time."
     ),
     args=[
-        In("a", u32, lambda n, reps: (n, LIMBS), values=factors),
-        In("b", u32, lambda n, reps: (n, LIMBS), values=other_factors),
+        In("a", u32, lambda n, reps: (n, LIMBS), values=factors, legal=WORD),
+        In("b", u32, lambda n, reps: (n, LIMBS), values=other_factors, legal=WORD),
         Out("product", u32, lambda n, reps: (n, 2 * LIMBS)),
         Scalar("n", u32, lambda n, reps: n),
         Scalar("reps", u32, lambda n, reps: reps),

@@ -21,7 +21,7 @@ PAIR = Pair(
     teaches="Additions that meet in one bin take turns: the input's skew sets the time, in either language.",
     expects="A tie at each skew, because both sides add with the same shared atomics; more skew, more time.",
     args=[
-        In("x", u8, lambda n, percent: (n,), values=skewed),
+        In("x", u8, lambda n, percent: (n,), values=skewed, legal=(0, BINS - 1)),
         InOut("bins", u32, lambda n, percent: (BINS,)),
         Scalar("n", u32, lambda n, percent: n),
     ],

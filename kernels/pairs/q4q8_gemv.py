@@ -54,7 +54,7 @@ PAIR = Pair(
     args=[
         In("w", u8, lambda rows, columns: (rows, columns // 2), integers=(0, 255)),
         In("w_scale", f16, lambda rows, columns: (rows, columns // QUANTUM), values=weight_scales, integers=(-4, 4)),
-        In("x", s8, lambda rows, columns: (columns,), values=activations),
+        In("x", s8, lambda rows, columns: (columns,), values=activations, legal=(-127, 127)),
         In("x_scale", f16, lambda rows, columns: (columns // QUANTUM,), values=activation_scales, integers=(-4, 4)),
         Out("y", f32, lambda rows, columns: (rows,)),
         Scalar("rows", u32, lambda rows, columns: rows),

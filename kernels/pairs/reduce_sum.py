@@ -35,7 +35,7 @@ PAIR = Pair(
     # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
     tolerance=relative(
         lambda x, total, n, **knobs: (1 + 2**-24) ** additions(int(n), **knobs) - 1,
-        of=lambda x, total, n: np.sum(np.abs(x)),
+        of=lambda x, total, n: np.abs(total) + np.sum(np.abs(x)),
         describe="2^-24 of the sum of |x| an addition",
     ),
     exact_on_integers=True,  # every partial sum of the check sizes is a whole number below 2**24

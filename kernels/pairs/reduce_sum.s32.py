@@ -18,7 +18,7 @@ PAIR = Pair(
     teaches="__reduce_add_sync and redux.sync are one instruction, in place of five shuffles and five additions.",
     expects="A tie within 0.5 %, because both sides have the same loop and the same redux.sync; DRAM sets the time.",
     args=[
-        In("x", s32, lambda n: (n,), values=small),
+        In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096)),
         InOut("total", s32, lambda n: (1,)),
         Scalar("n", u32, lambda n: n),
     ],

@@ -17,6 +17,11 @@ def weights(rng, shape, rows, columns):
     return rng.uniform(0.5, 1.5, shape)
 
 
+def some_eps(rng, rows, columns):
+    """From far below the mean square to about as much."""
+    return 10 ** rng.uniform(-8, -1)
+
+
 def error(columns):
     """The greatest relative error of y, in units of u = 2**-24, to the first order.
 
@@ -35,7 +40,7 @@ PAIR = Pair(
         In("x", f32, lambda rows, columns: (rows, columns)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),
         Out("y", f32, lambda rows, columns: (rows, columns)),
-        Scalar("eps", f32, 1e-6),
+        Scalar("eps", f32, 1e-6, values=some_eps),
         Scalar("columns", u32, lambda rows, columns: columns),
     ],
     launch=lambda rows, columns: Launch(grid=rows, block=BLOCK),

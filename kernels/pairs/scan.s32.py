@@ -30,7 +30,7 @@ PAIR = Pair(
     teaches="Exact numbers may be subtracted: an exclusive sum is no shuffle, and redux.sync adds up a look back.",
     expects="A tie in DRAM with PTX and with the floats of scan: both move 16 KiB a tile, whatever they compute.",
     args=[
-        In("x", s32, lambda n: (n,), values=small),
+        In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096)),
         Out("y", s32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
         Scratch("states", u64, lambda n: (ceil_div(n, TILE),)),

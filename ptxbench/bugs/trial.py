@@ -11,7 +11,8 @@ import numpy as np
 
 from ptxbench import toolchain
 from ptxbench.bugs.bug import Bug
-from ptxbench.check.exam import Exam, silence
+from ptxbench.check.cases import silence
+from ptxbench.check.exam import Exam
 from ptxbench.check.findings import STAGES, Judgement
 from ptxbench.check.launching import How, Kernel, launch
 from ptxbench.check.stages import Judge, Settings
@@ -88,7 +89,7 @@ class Trial:
 
     def differs(self, text: str) -> bool:
         """Whether one launch at the largest check size shows a difference to `numpy.allclose`."""
-        case = self.exam.repeated[0]
+        case = self.exam.largest
         ptx = self.ptx(text)
         assert ptx is not None
         try:

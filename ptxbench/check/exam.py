@@ -7,21 +7,21 @@ nothing: it is beyond what the pair promises, or beyond what its tolerance allow
 from __future__ import annotations
 
 import contextlib
+import itertools
 import random
-import sys
-import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import redirect_stdout
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from ptxbench import toolchain
+from ptxbench.check.cases import Cases
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
 from ptxbench.check.lint import lint
-from ptxbench.check.sizes import hidden_sizes
-from ptxbench.check.values import edged, shared
+from ptxbench.check.questions import Question
+from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
+from ptxbench.check.space import Space
+from ptxbench.check.values import data_kinds, shared
 from ptxbench.discovery import Found
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
@@ -29,18 +29,22 @@ from ptxbench.errors import KernelError, ToolMissing
 from ptxbench.pair import Pair, Size
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
-from ptxbench.runner.given import prepare
-from ptxbench.runner.plan import Job
+from ptxbench.runner.plan import is_too_large
 from ptxbench.toolchain import Build
-from ptxbench.units import size_words
-from ptxbench.verify import agrees, expect, verify
+from ptxbench.verify import agrees, verify
 
-HIDDEN = 3
-"""How many hidden sizes must count."""
+SIZES_OF_A_KIND = 3
+"""Sizes of a kind that are tried, where the first are beyond the pair."""
 
-HIDDEN_TRIES = 12
-"""How many are tried for that."""
+WHOLE_NUMBERS = "whole numbers"
 
+EVEN = "even grid"
+
+SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
+"""The kinds of hidden sizes that are launched under the sanitizer too."""
+
+ABOUT_DRAWS = 20
+"""Sizes that are drawn to find one of about the cost of another."""
 
 USUAL = How()
 
@@ -54,7 +58,9 @@ class Exam:
         self.entry = found.name.replace(".", "_")
         self.arch = arch
         self.seed = seed
+        self.cases = Cases(found)
         self.excused: dict[tuple[int, bool], str | None] = {}
+        self._repeated: dict[tuple[int, ...], tuple[Case, Case, Case]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
         """Random numbers for one purpose, the same for every candidate."""
@@ -69,66 +75,108 @@ class Exam:
 
     @cached_property
     def check(self) -> tuple[Case, ...]:
-        """Every check size, with random data, and with whole numbers where the pair is exact on them."""
+        """Every check size as the pair has it: its scalars, its starts, its random data."""
         drawn = self.drawn("check")
-        kinds = (False, True) if self.pair.exact_on_integers else (False,)
-        return tuple(
-            self.case(size, drawn.getrandbits(32), integers=integers) for size in self.by_cost for integers in kinds
-        )
+        return tuple(self.cases.plain(size, drawn.getrandbits(32)) for size in self.by_cost)
 
     @cached_property
-    def hidden(self) -> tuple[Case, ...]:
-        """Sizes that the pair does not name; some may be beyond it."""
-        drawn = self.drawn("hidden")
-        found: list[Case] = []
-        for size in hidden_sizes(self.pair, drawn):
-            with contextlib.suppress(Exception):  # the pair's own functions, at a size that it never promised
-                found.append(self.quietly(size, drawn.getrandbits(32)))
-            if len(found) == HIDDEN_TRIES:
-                break
+    def results(self) -> tuple[Question, ...]:
+        """Every check size, and on whole numbers too where the pair is exact on them.
+
+        At every other size scalars and starts are drawn: what is right with the pair's alone is found out, and so is
+        what is wrong with them.
+        """
+        drawn = self.drawn("results")
+        turn = drawn.getrandbits(1)
+        found = []
+        for number, size in enumerate(self.by_cost):
+            varied, seed = (number + turn) % 2 == 1, drawn.getrandbits(32)
+            found.append(Question("check size", self.cases.at(iter([size]), seed, varied=varied)))
+            if self.pair.exact_on_integers:
+                whole = self.cases.whole(size, drawn.getrandbits(32), varied=not varied)
+                found.append(Question(WHOLE_NUMBERS, iter([whole])))
         return tuple(found)
 
     @cached_property
-    def special(self) -> tuple[Case, ...]:
-        """Data at the edges of the types, and inputs that share memory, at small sizes."""
+    def hidden(self) -> tuple[Question, ...]:
+        """Sizes that the pair does not name, of each kind; some may be beyond it."""
+        drawn = self.drawn("hidden")
+        turn = drawn.getrandbits(1)
+        found = []
+        for number, (kind, draw) in enumerate(kinds(self.pair, drawn).items()):
+            own = self.drawn(f"hidden {kind}")
+            sizes = itertools.islice(hidden_sizes(self.pair, draw, own), SIZES_OF_A_KIND)
+            varied = (number + turn) % 2 == 1
+            found.append(Question(kind, self.cases.at(sizes, own.getrandbits(32), varied=varied)))
+        return tuple(found)
+
+    @cached_property
+    def bench(self) -> tuple[Question, ...]:
+        """The first bench size that the emulator takes in about a minute; none where it takes none."""
+        sizes = [size for size in self.pair.bench_sizes if not is_too_large(self.pair, size)][:1]
+        seed = self.drawn("bench").getrandbits(32)
+        return tuple(Question("bench size", self.cases.at(iter([size]), seed, varied=False)) for size in sizes)
+
+    @cached_property
+    def special(self) -> tuple[Question, ...]:
+        """Data of kinds that random numbers never show, and inputs that share memory."""
         drawn = self.drawn("values")
         half = self.by_cost[: len(self.by_cost) // 2 + 1]
         found = []
-        for size in (half[-1], *drawn.sample(half[:-1], min(1, len(half) - 1))):
-            for kind, arguments in edged(self.pair, size, drawn.getrandbits(32)):
-                with contextlib.suppress(Exception):  # a reference need not take what the pair never promised
-                    found.append(self.given(size, arguments, f", with {kind}"))
+        for varied, size in ((True, half[-1]), (False, self.about(half[-1], drawn))):
+            for kind in data_kinds(self.pair):
+                found.append(Question(kind, self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied)))
+        if "one value throughout" in data_kinds(self.pair):
+            largest = self.cases.edged(self.by_cost[-1], "one value throughout", drawn.getrandbits(32), varied=True)
+            found.append(Question("one value throughout", largest))
         for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' being '{first}'" for second, first in one[1].items())
-                found.append(self.given(size, one[0], f", with {names}", one[1]))
+                found.append(
+                    Question("shared inputs", iter([self.cases.given(size, one[0], f", with {names}", one[1])]))
+                )
                 break
         return tuple(found)
 
-    @cached_property
+    def about(self, size: Size, drawn: random.Random) -> Size:
+        """A size that costs about as much as `size`, from a fifth to half as much again; itself if none is found."""
+        space = Space.of(self.pair, cheap=MODERATE)
+        for _ in range(ABOUT_DRAWS):
+            other = any_size(space, drawn)
+            if other and 0.2 <= space.share(other) / space.share(size) <= 1.5 and space.takes(other):
+                return other
+        return size
+
+    @property
+    def sanitized(self) -> tuple[Case, ...]:
+        """What is launched under the sanitizer: the check sizes but the largest, and some hidden sizes, one near the
+        greatest cost among them. Those of the cases that counted, where that is known."""
+        names = SANITIZED & {question.name for question in self.hidden}
+        own = [question for question in self.results if question.name != WHOLE_NUMBERS]
+        asked = [*(own[:-1] if names else own), *(each for each in self.hidden if each.name in names)]
+        return tuple(case for question in asked if (case := self.counting(question)) is not None)
+
+    def counting(self, question: Question) -> Case | None:
+        """The case of a question that counts, as far as is known; None where all are beyond the pair."""
+        return next((case for case in question if not self.excused.get((id(case), False))), None)
+
+    @property
     def repeated(self) -> tuple[Case, Case, Case]:
-        """The largest check size twice, with unlike data, and the smallest."""
-        drawn = self.drawn("repeats")
-        sizes = (self.by_cost[-1], self.by_cost[-1], self.by_cost[0])
-        first, second, third = (self.case(size, drawn.getrandbits(32)) for size in sizes)
-        return first, second, third
+        """A size that the pair does not name, with several CTAs, and the same with other data; and the smallest."""
+        several = next((each for each in self.hidden if each.name == EVEN), None)
+        case = self.counting(several) if several else None
+        size = self.by_cost[-1] if case is None else case.size
+        key = tuple(size.values())
+        if key not in self._repeated:
+            drawn = self.drawn("repeats")
+            first, second = (self.cases.plain(size, drawn.getrandbits(32)) for _ in range(2))
+            self._repeated[key] = first, second, self.cases.plain(self.by_cost[0], drawn.getrandbits(32))
+        return self._repeated[key]
 
-    def case(self, size: Size, seed: int, *, integers: bool = False) -> Case:
-        """Data at a size. Raises PairError where the pair's own functions fail."""
-        given = prepare(Job(self.found, (), (size,)), size, seed, integers=integers)
-        return Case(given.where, self.pair.launch(**size), given.arguments, given.expected)
-
-    def quietly(self, size: Size, seed: int) -> Case:
-        """`case`, whatever the pair's functions print or warn of."""
-        with silence():
-            return self.case(size, seed)
-
-    def given(
-        self, size: Size, arguments: Mapping[str, Any], told: str, aliases: Mapping[str, str] | None = None
-    ) -> Case:
-        with silence():
-            expected = expect(self.pair, arguments)
-        return Case(size_words(size) + told, self.pair.launch(**size), arguments, expected, aliases or {})
+    @cached_property
+    def largest(self) -> Case:
+        """The largest check size, at which is counted."""
+        return self.check[-1]
 
     # ---- the pair's own kernels
 
@@ -203,7 +251,7 @@ class Exam:
         found = {}
         for variant, kernel in self.kernels.items():
             with contextlib.suppress(KernelError):
-                found[variant] = launch(kernel, self.pair, self.repeated[0], How()).counters
+                found[variant] = launch(kernel, self.pair, self.largest, How()).counters
         return found
 
     def excuse(self, case: Case, *, fault: bool = False) -> str | None:
@@ -250,11 +298,3 @@ class Exam:
         from ptxbench.pair import Out
 
         return frozenset(self.pair.outputs) - {arg.name for arg in self.pair.args if isinstance(arg, Out)}
-
-
-@contextlib.contextmanager
-def silence() -> Iterator[None]:
-    """What a reference prints is no result, and what it warns of on odd data is no news."""
-    with redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate(all="ignore"):
-        warnings.simplefilter("ignore")
-        yield

@@ -11,7 +11,7 @@ import numpy as np
 from ptxbench import emulator
 from ptxbench.emulator.findings import Finding
 from ptxbench.emulator.messages import CtaOrder
-from ptxbench.pair import Array, Launch, Out, Pair
+from ptxbench.pair import Array, Launch, Out, Pair, Size
 from ptxbench.verify import Expected
 
 FUEL = 1 << 20
@@ -36,7 +36,7 @@ class Kernel:
 class Case:
     """Data for one launch and what must come of it. `label` tells it in a message: `n=257, with NaN`.
 
-    `aliases`: inputs that are another one's memory, {second: first}.
+    `aliases`: inputs that are another one's memory, {second: first}; `size`: the dimensions.
     """
 
     label: str
@@ -44,6 +44,7 @@ class Case:
     arguments: Mapping[str, Any]
     expected: Expected
     aliases: Mapping[str, str] = field(default_factory=dict)
+    size: Size = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,43 +1,146 @@
-"""Sizes that a pair does not name, for candidates that would know those that it does.
+"""Sizes that a pair does not name, for candidates that would know those that it does, and of the kind of those timed.
 
-Each dimension is moved among the multiples of what all its values have in common: a pair whose columns are always
-multiples of 32 promises no others. What remains is tried on the pair's functions here, and on its kernels by whoever
-asks: a size at which these fail too counts for nothing.
+Each kind of size is a function that draws one. Some draws do not fit: they are drawn again. What a kernel of the pair
+fails at is beyond the pair; that is for whoever asks to find out, who then takes the next of the kind.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from ptxbench.discovery.validate import size_problems
+from ptxbench.check.space import Space, power_of_two
 from ptxbench.pair import Pair, Size
 
-DRAWS = 200
-"""Sizes drawn at the most. Where a pair's functions refuse all of them, there is none."""
+DRAWS = 40
+"""Sizes of a kind drawn at the most. Where the pair's functions refuse all of them, there is none."""
 
-NEAR, FAR = 0.5, 1.6
-"""A dimension is drawn between these multiples of its value at a check size."""
+NEAR = 0.93
+"""Share of the greatest cost from which on a size is near it."""
+
+MODERATE = 0.1
+"""Share of what is cheap up to which sizes are drawn that are launched often."""
+
+MOST_DIMENSIONS = 4
+"""Dimensions that are made long or kept at a bench size's value; of a pair with more, so many drawn ones."""
+
+Draw = Callable[[random.Random], Size | None]
+"""Draws a size of a kind; None where this draw came to nothing."""
 
 
-def hidden_sizes(pair: Pair, drawn: random.Random) -> Iterator[Size]:
-    """Sizes that the pair's functions take and no list of it has, none costlier than its largest check size."""
-    named = [dict(size) for size in (*pair.check_sizes, *pair.bench_sizes)]
-    steps = {name: math.gcd(*(size[name] for size in named)) or 1 for name in named[0]}
-    most = max(map(pair.compulsory_bytes, pair.check_sizes)), max(pair.flops(**size) for size in pair.check_sizes)
+def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
+    """The kinds of hidden sizes of a pair, by name."""
+    space, moderate = Space.of(pair), Space.of(pair, cheap=MODERATE)
+    weighty = [name for name in space.steps if space.matters(name)]
+    chosen = drawn.sample(weighty, min(MOST_DIMENSIONS, len(weighty)))
+    found: dict[str, Draw] = {
+        "even grid": partial(even_grid, moderate),
+        "largest": partial(largest, space),
+        "any": partial(any_size, moderate),
+        "powers of two": partial(powers_of_two, space),
+        "odd": partial(odd, space),
+        "other powers of two": partial(powers_of_two, space),
+        "any other": partial(any_size, space),
+    }
+    if len(space.steps) > 1:
+        found |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
+    for name in sorted(chosen):
+        values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
+        fitting = [value for value in values if space.fits({**space.low, name: value})]
+        for value in [*fitting[:1], *drawn.sample(fitting[1:], min(1, len(fitting[1:])))]:
+            found[f"{name}={value}"] = partial(as_timed, space, name, value)
+    return found
+
+
+def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]:
+    """Sizes of one kind that the pair takes and that are not among its check sizes, each once."""
+    seen = [dict(size) for size in pair.check_sizes]
+    space = Space.of(pair)
     for _ in range(DRAWS):
-        size = {name: moved(value, steps[name], drawn) for name, value in drawn.choice(pair.check_sizes).items()}
-        if size in named or any(size_problems(pair, size)):
-            continue
-        if pair.compulsory_bytes(size) <= most[0] and pair.flops(**size) <= most[1]:
-            named.append(size)
+        size = draw(drawn)
+        if size is not None and size not in seen and space.fits(size) and space.takes(size):
+            seen.append(dict(size))
             yield size
 
 
-def moved(value: int, step: int, drawn: random.Random) -> int:
-    """A multiple of `step` near `value`, more often an odd one; 0 stays 0."""
-    if not value:
-        return 0
-    times = drawn.randint(max(1, int(NEAR * value / step)), max(1, int(FAR * value / step)) + 2)
-    return step * (times | 1 if drawn.random() < 0.75 else times)
+def filled(space: Space, drawn: random.Random, last_from: float, *, odd: bool = False) -> Size:
+    """Every dimension by its logarithm, in any order; the last from `last_from` times what still fits."""
+    size = dict(space.low)
+    names = drawn.sample(list(size), len(size))
+    names.sort(key=space.matters)  # what costs nothing first: the last is to fill up
+    for name in names:
+        most = space.largest(size, name)
+        last = name == names[-1]
+        size[name] = space.drawn(name, last_from * most if last else 0, most, drawn, odd=odd and space.matters(name))
+    return size
+
+
+def any_size(space: Space, drawn: random.Random) -> Size | None:
+    return filled(space, drawn, 0)
+
+
+def odd(space: Space, drawn: random.Random) -> Size | None:
+    """Odd multiples in each dimension."""
+    return filled(space, drawn, 0.3, odd=True)
+
+
+def largest(space: Space, drawn: random.Random) -> Size | None:
+    """Near the greatest cost; the nearest of several where the dimensions end before it."""
+    best = None
+    for _ in range(8):
+        size = filled(space, drawn, NEAR)
+        if best is None or space.share(size) > space.share(best):
+            best = size
+        if space.share(best) >= NEAR:
+            break
+    return best
+
+
+def even_grid(space: Space, drawn: random.Random) -> Size | None:
+    """More than two CTAs, an even number in x and in all."""
+    size = filled(space, drawn, 0.1)
+    grid = space.pair.launch(**size).grid_xyz if space.fits(size) else (1, 1, 1)
+    ctas = math.prod(grid)
+    return size if ctas > 2 and ctas % 2 == 0 and (grid[0] == 1 or grid[0] % 2 == 0) else None
+
+
+def long(space: Space, name: str, drawn: random.Random) -> Size | None:
+    """One dimension as long as fits, an odd multiple, and the others short."""
+    size = {other: low * drawn.randint(1, 3) for other, low in space.low.items()}
+    most = space.largest(size, name)
+    return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
+
+
+def powers_of_two(space: Space, drawn: random.Random) -> Size | None:
+    """A bench size made smaller: powers of two, and dimensions that are equal there are equal."""
+    bench = drawn.choice(space.pair.bench_sizes)
+    size = {name: power_of_two(value, space.steps[name]) for name, value in bench.items()}
+    return shrunk(space, size, (), drawn)
+
+
+def as_timed(space: Space, name: str, value: int, drawn: random.Random) -> Size | None:
+    """One dimension as a bench size has it, the others of the same size made smaller until it fits."""
+    bench = drawn.choice([size for size in space.pair.bench_sizes if size[name] == value])
+    return shrunk(space, dict(bench), (name,), drawn)
+
+
+def shrunk(space: Space, size: dict[str, int], kept: tuple[str, ...], drawn: random.Random) -> Size | None:
+    """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay. None if it never does."""
+    equal: dict[int, list[str]] = {}
+    for name, value in size.items():
+        if name not in kept:
+            equal.setdefault(value, []).append(name)
+    while not space.fits(size):
+        wide = [
+            names
+            for names in equal.values()
+            if any(space.low[name] < size[name] and space.matters(name) for name in names)
+        ]
+        if not wide:
+            return None
+        for name in drawn.choice(wide):
+            half = size[name] // 2 // space.steps[name] * space.steps[name]
+            size[name] = max(half, space.low[name])
+    return size

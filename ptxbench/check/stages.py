@@ -14,11 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ptxbench import toolchain
 from ptxbench.check.asking import WRONG, Asking
 from ptxbench.check.beside import RANKED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.codes import ERROR, OF_THE_PAIR
-from ptxbench.check.exam import HIDDEN, Exam
+from ptxbench.check.exam import Exam
 from ptxbench.check.findings import (
     NO_VERDICT,
     REJECTED,
@@ -35,6 +37,7 @@ from ptxbench.check.findings import (
 )
 from ptxbench.check.launching import FUEL, Case, How
 from ptxbench.check.lint import lint
+from ptxbench.check.questions import Question
 from ptxbench.check.reading import Text, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.discovery import Source
@@ -47,6 +50,7 @@ from ptxbench.portability import Subject, survey
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.trial import ASSEMBLES
+from ptxbench.units import size_words
 
 CANDIDATE = "candidate"
 
@@ -56,11 +60,13 @@ UNTIMED = "no GPU: the counts stand for the time"
 
 @dataclass(frozen=True)
 class Settings:
-    """How to judge. `flags`: options of NVRTC; `targets`: what to assemble for beyond the architecture."""
+    """How to judge. `flags`: options of NVRTC; `targets`: what to assemble for beyond the architecture; `thorough`:
+    whether at a bench size too."""
 
     fuel: int = FUEL
     flags: Sequence[str] = ()
     targets: Sequence[str] = ()
+    thorough: bool = False
 
 
 @dataclass
@@ -169,48 +175,49 @@ class Judge:
     # ---- launches
 
     def results(self) -> Told:
-        return self.asked("results", self.exam.check, "check sizes")
+        return self.asked("results", self.exam.results)
 
     def hidden(self) -> Told:
-        if not self.exam.hidden:
+        questions = [*self.exam.hidden, *(self.exam.bench if self.settings.thorough else ())]
+        if not questions:
             raise Skip("the pair's functions take no other sizes")
-        return self.asked("hidden", self.exam.hidden, "sizes", HIDDEN)
+        return self.asked("hidden", questions)
 
     def values(self) -> Told:
         if not self.exam.special:
             raise Skip("the pair's functions take no other data")
-        return self.asked("values", self.exam.special, "kinds of data")
+        return self.asked("values", self.exam.special)
 
-    def asked(self, stage: str, cases: Sequence[Case], noun: str, enough: int = 0) -> Told:
-        """Launch once a case. One that a kernel of the pair's fails too does not count; `enough` that do will do."""
+    def asked(self, stage: str, questions: Sequence[Question]) -> Told:
+        """Launch once a question, on the first of its cases that counts: one that a kernel of the pair's fails too does
+        not."""
         counted, excused = [], 0
-        for case in cases:
-            found = self.asking.ask(stage, case)
-            # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
-            strict = stage == "values" and found is not None and found.code not in WRONG
-            if found and found.gravity == ERROR and not self.exam.examiners:
-                told = "no kernel of the pair is right at its own check sizes here."
-                return Told("nothing to judge by", [finding("results", "nothing-counts", told)])
-            if found and found.gravity == ERROR and self.exam.excuse(case, fault=strict):
-                excused += 1
-                continue
-            if found:
-                return Told(f"{case.label}", [found])
-            counted.append(case.label)
-            if len(counted) == enough:
-                break
-        beyond = f", {excused} beyond the pair" if excused else ""
+        for question in questions:
+            for case in question:
+                found = self.asking.ask(stage, case)
+                if not found:
+                    counted.append(case)
+                    break
+                # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
+                strict = stage == "values" and found.code not in WRONG
+                if found.gravity == ERROR and not self.exam.examiners:
+                    told = "no kernel of the pair is right at its own check sizes here."
+                    return Told("nothing to judge by", [finding("results", "nothing-counts", told)])
+                if found.gravity != ERROR or not self.exam.excuse(case, fault=strict):
+                    return Told(f"{case.label}", [found])
+            else:
+                excused += bool(question.made)
         if stage == "results" and not counted:
             told = "the pair's own kernels fail at every check size too."
             return Told("nothing to judge by", [finding(stage, "nothing-counts", told)])
-        labels = "; ".join(counted) if stage == "hidden" else f"{len(counted)} {noun}"
-        return Told(f"{labels}{beyond}")
+        beyond = f", {excused} beyond the pair" if excused else ""
+        return Told(f"{counted_words(stage, counted)}{beyond}")
 
     def sanitizer(self) -> Told:
         found: dict[tuple[str, int | None], Finding] = {}
         notes: list[str] = []
         unchecked = False
-        for case in self.exam.check:
+        for case in self.exam.sanitized:
             try:
                 left = self.asking.launch(case, How(sanitize=True))
             except KernelError as error:
@@ -249,7 +256,7 @@ class Judge:
         return Told(resource_words(own), list(heavier(own, others)))
 
     def counts(self) -> Told:
-        case = self.exam.repeated[0]
+        case = self.exam.largest
         left = self.asking.launch(case, How())
         own = figures_of(left.counters)
         self.notes += model_notes(left.models, self.exam.arch)
@@ -287,3 +294,13 @@ class Judge:
             line = need.line if need else None
             found = [finding("portability", "fewer-targets", one_line(told), line, self.text.places.column(line))]
         return Told(f"{len(reach.assembling)} of {len(self.tried)} targets", found)
+
+
+def counted_words(stage: str, counted: Sequence[Case]) -> str:
+    """How many questions of a stage counted; of hidden sizes, which has the most elements."""
+    if stage == "results":
+        return f"{len(counted)} launches at the check sizes"
+    if stage == "values":
+        return f"{len(counted)} kinds of data"
+    most = max(counted, key=lambda case: sum(np.size(each) for each in case.arguments.values()), default=None)
+    return f"{len(counted)} sizes, such as {size_words(most.size)}" if most else "no size that counts"

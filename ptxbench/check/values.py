@@ -1,26 +1,70 @@
-"""Data at the edges of what the types hold, and inputs that share memory. Knows pairs, and no kernel.
+"""Data of kinds that ordinary random numbers never show, and inputs that share memory. Knows pairs, and no kernel.
 
-Which of it a pair means to handle is not said anywhere. Its own kernels decide: whoever asks lets data count for
-nothing on which one of these does not agree with the reference.
+Which of it a pair means to handle is not written anywhere. Its own kernels decide: data on which one of them does not
+agree with the reference count for nothing. So most kinds have milder forms, which are asked where the first is beyond
+the pair.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 
-from ptxbench.pair import Array, In, Pair, Size, is_float
+from ptxbench.pair import Argument, Array, In, Pair, Scalar, Size, is_float
 
 ONE_IN = 16
 """One element of so many is put at the edge, and one at the least."""
 
+SMALL = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, 3.0)
+"""Small whole and half numbers."""
+
+UNIT = (0.0, 1.0, -1.0, 0.5, -0.5)
+"""Those of them that lie within the usual range of random data."""
+
+Draws = tuple[np.random.Generator, np.random.Generator]
+"""Random numbers that all inputs of one size have alike, so that edges meet each other, and an input's own."""
+
+Fill = Callable[[Array, "Limits", Draws], Array]
+"""Makes data of a kind from an input's ordinary data."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an element of an input may be: its type, and the closed range of whole numbers; None of those for floats."""
+
+    dtype: np.dtype[Any]
+    whole: tuple[int, int] | None
+
+    @property
+    def powers(self) -> tuple[int, int]:
+        """Exponents of the least normal number and of the greatest."""
+        limits: Any = ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]  # NumPy's own knows no bf16
+        return int(limits.minexp), int(limits.maxexp) - 1
+
+
+def limits_of(arg: Argument) -> Limits | None:
+    """What is legal in an argument; None where only the pair knows, as of indices."""
+    if not isinstance(arg, In):
+        return None
+    if is_float(arg.dtype):
+        return Limits(arg.dtype, None)
+    if arg.legal is not None:
+        return Limits(arg.dtype, arg.legal)
+    if arg.values is None:
+        return Limits(arg.dtype, (int(np.iinfo(arg.dtype).min), int(np.iinfo(arg.dtype).max)))
+    return None
+
+
+# ---- kinds
+
 
 def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
     """By kind, values to put among an input's."""
-    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]  # NumPy's own knows no bf16
+    limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     least, greatest = float(limits.smallest_subnormal), float(limits.max)
     return {
         "NaN": [float("nan")],
@@ -31,46 +75,188 @@ def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
     }
 
 
-def integer_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
-    limits = np.iinfo(dtype)
-    return {"least and greatest integers": [int(limits.min), int(limits.max), 0]}
+def integer_edges(low: int, high: int) -> list[int]:
+    """The ends of a range, and what carries and wraps: powers of two, and one less."""
+    powers = [1 << k for k in range(high.bit_length())]
+    near = [sign * (power - less) for power in powers for less in (0, 1) for sign in (1, -1)]
+    return sorted({low, high, *(each for each in near if low <= each <= high)})
 
 
-def edged(pair: Pair, size: Size, seed: int) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """(kind, arguments) for each kind of edge that an input of the pair has; all its inputs get some.
+def edge(kind: str, *, few: bool = False) -> Fill:
+    """Values at the edge of the type at some places, or at one alone."""
 
-    Whole numbers whose values the pair draws itself, such as indices, stay as they are.
-    """
-    ordinary = pair.make_arguments(size, seed)
-    edges: dict[str, dict[str, list[float]]] = {}
-    for arg in pair.args:
-        if isinstance(arg, In) and (is_float(arg.dtype) or arg.values is None):
-            known = float_edges(arg.dtype) if is_float(arg.dtype) else integer_edges(arg.dtype)
-            for kind, values in known.items():
-                edges.setdefault(kind, {})[arg.name] = values
-    for number, (kind, whose) in enumerate(edges.items()):
-        changed = {
-            name: strewn(ordinary[name], values, [seed, number], [seed, number, 1 + index])
-            for index, (name, values) in enumerate(whose.items())
-        }
-        yield kind, {**ordinary, **changed}
-    if floats := [arg.name for arg in pair.args if isinstance(arg, In) and is_float(arg.dtype)]:
-        yield "equal values", {**ordinary, **{name: np.full_like(ordinary[name], 0.5) for name in floats}}
+    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+        values = float_edges(limits.dtype)[kind]
+        return strewn(array, values, draws[1:] if few else draws, 1 if few else -(-array.size // (2 * ONE_IN)))
+
+    return fill
 
 
-def strewn(array: Array, values: list[float], common: list[int], own: list[int]) -> Array:
-    """`array` with some of its elements replaced by `values`, at places drawn from the seeds `common` and `own`.
-
-    Inputs of one size have the places of `common` alike, so that edges meet each other and ordinary values too.
-    """
+def whole_edges(array: Array, limits: Limits, draws: Draws) -> Array:
+    """Half of the elements at the ends of the range, zero, a power of two or one less; a quarter at an end or zero."""
+    assert limits.whole is not None
+    low, high = limits.whole
+    ends = [each for each in (low, high, 0) if low <= each <= high]
     changed = array.copy()
     flat = changed.reshape(-1)
-    for seed in (common, own) if flat.size else ():
-        rng = np.random.default_rng(seed)
-        at = rng.choice(flat.size, -(-flat.size // (2 * ONE_IN)), replace=False)
+    own = draws[1]
+    for values in (integer_edges(low, high), ends):
+        at = own.random(flat.size) < 0.25
+        flat[at] = np.array(values, array.dtype)[own.integers(len(values), size=int(at.sum()))]
+    return changed
+
+
+def small(array: Array, limits: Limits, draws: Draws) -> Array:
+    """Small whole and half numbers throughout; of whole numbers those from -3 to 3."""
+    if limits.whole is None:
+        values = np.array(SMALL).astype(array.dtype)
+    else:
+        low, high = limits.whole
+        values = np.arange(max(low, -3), min(high, 3) + 1).astype(array.dtype)
+    return values[draws[1].integers(values.size, size=array.shape)] if values.size else array
+
+
+def runs(array: Array, limits: Limits, draws: Draws) -> Array:
+    """Runs of equal neighbours, of unlike lengths."""
+    flat = array.reshape(-1)
+    first = np.flatnonzero(draws[1].random(flat.size) < 0.3)
+    starts = np.zeros(flat.size, np.int64)
+    starts[first] = first
+    return np.ascontiguousarray(flat[np.maximum.accumulate(starts)].reshape(array.shape))
+
+
+def one_value(value: float | None = None) -> Fill:
+    """One value throughout; without `value` a drawn one: small, or one of the ordinary data."""
+
+    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+        chosen = value
+        if chosen is None:
+            ordinary = array.reshape(-1)[:1].tolist()
+            ends = ordinary if limits.whole is None else [*limits.whole, *ordinary, *ordinary]
+            usual = [1.0, -1.0, 0.5, 2.0] if limits.whole is None else []
+            values = [*usual, *ends] or [0]
+            chosen = values[int(draws[1].integers(len(values)))]
+        return np.full_like(array, chosen)
+
+    return fill
+
+
+def magnitudes(low: int | None, high: int | None, *, one_in: int = 1, scale: bool = False) -> Fill:
+    """Numbers of either sign whose exponents are uniform from `low` to `high`, or between the type's own.
+
+    `one_in`: how few elements are so; `scale`: the ordinary data times one power of two.
+    """
+
+    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+        own = draws[1]
+        least, most = limits.powers
+        low_, high_ = max(least, low if low is not None else least), min(most, high if high is not None else most)
+        wide = array.astype(np.float64)
+        if scale:
+            changed = wide * 2.0 ** int(own.integers(low_, high_, endpoint=True))
+        else:
+            exponents = own.integers(low_, high_, array.shape, endpoint=True)
+            drawn = own.uniform(1, 2, array.shape) * own.choice([-1, 1], array.shape) * 2.0**exponents
+            changed = np.where(own.random(array.shape) < 1 / one_in, drawn, wide)
+        with np.errstate(all="ignore"):
+            narrow: Array = changed.astype(array.dtype)
+        return narrow
+
+    return fill
+
+
+FLOATS: Mapping[str, Sequence[Fill]] = {
+    **{
+        kind: (edge(kind), edge(kind, few=True))
+        for kind in ("NaN", "infinities", "subnormals", "signed zeros", "huge values")
+    },
+    "small whole and half numbers": (small,),
+    "equal neighbours": (runs,),
+    "zero throughout": (one_value(0),),
+    "one value throughout": (one_value(),),
+    "magnitudes of the whole range": (magnitudes(None, None), magnitudes(None, None, one_in=32)),
+    "great magnitudes": (magnitudes(0, None, one_in=8), magnitudes(0, 60, one_in=8), magnitudes(0, 20, one_in=8)),
+    "magnitudes of a part of the range": (magnitudes(-30, 30), magnitudes(-12, 12), magnitudes(-30, -1)),
+    "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
+}
+"""Kinds of floating-point data; each with milder forms, the first that is not beyond the pair counts."""
+
+WHOLE: Mapping[str, Sequence[Fill]] = {
+    "least and greatest integers": (whole_edges,),
+    "small whole and half numbers": (small,),
+    "equal neighbours": (runs,),
+    "zero throughout": (one_value(0),),
+    "one value throughout": (one_value(),),
+}
+"""Kinds of whole numbers, as far as the input may hold any."""
+
+
+# ---- data
+
+
+def data_kinds(pair: Pair) -> list[str]:
+    """The kinds of data that an input of the pair can have."""
+    limits = [each for each in map(limits_of, pair.args) if each]
+    known = [FLOATS if each.whole is None else WHOLE for each in limits]
+    return list(dict.fromkeys(kind for kinds in known for kind in kinds))
+
+
+def edged(pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True) -> Iterator[Mapping[str, Any]]:
+    """Arguments with data of a kind in every input that can have it; each next one is milder."""
+    ordinary = pair.make_arguments(size, seed, varied=varied)
+    number = [*FLOATS, *WHOLE].index(kind)
+    forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE))
+    for form in range(forms):
+        changed: dict[str, Any] = {}
+        for index, arg in enumerate(pair.args):
+            limits = limits_of(arg)
+            fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind, ())
+            if limits is not None and fills:
+                # places that all inputs have alike are drawn anew for each, from the same seed
+                draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
+                changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)
+        if kind == "small whole and half numbers":
+            changed |= small_scalars(pair, seed)
+        yield {**ordinary, **changed}
+
+
+def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
+    """A small number for each floating-point scalar that may be any."""
+    rng = np.random.default_rng([seed, len(pair.args)])
+    return {
+        arg.name: arg.dtype.type(rng.choice(SMALL))
+        for arg in pair.args
+        if isinstance(arg, Scalar) and is_float(arg.dtype) and arg.values is None and not callable(arg.value)
+    }
+
+
+def strewn(array: Array, values: Sequence[float], draws: Sequence[np.random.Generator], count: int) -> Array:
+    """`array` with `count` of its elements replaced by `values`, at places of each of `draws`."""
+    changed = array.copy()
+    flat = changed.reshape(-1)
+    for rng in draws if flat.size else ():
+        at = rng.choice(flat.size, min(count, flat.size), replace=False)
         with np.errstate(all="ignore"):
             flat[at] = np.resize(np.array(values).astype(array.dtype), at.size)
     return changed
+
+
+def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
+    """Arguments whose inputs have some small whole and half numbers, edges of integers and equal neighbours among
+    them: what any pair takes, but what random numbers never show."""
+    changed: dict[str, Any] = {}
+    for index, arg in enumerate(pair.args):
+        if (limits := limits_of(arg)) is None or not (array := arguments[arg.name]).size:
+            continue
+        rng = np.random.default_rng([seed, 1 << 20, index])
+        flat = array.reshape(-1).copy()
+        repeated = np.flatnonzero(rng.random(flat.size) < 1 / ONE_IN)
+        flat[repeated] = flat[np.maximum(repeated - 1, 0)]
+        values = UNIT if limits.whole is None else integer_edges(*limits.whole)
+        at = rng.random(flat.size) < 1 / ONE_IN
+        flat[at] = np.array(values).astype(flat.dtype)[rng.integers(len(values), size=int(at.sum()))]
+        changed[arg.name] = flat.reshape(array.shape)
+    return {**arguments, **changed}
 
 
 def shared(pair: Pair, size: Size, seed: int) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:

@@ -81,13 +81,49 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             yield "args", f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size."
         if isinstance(arg, InOut | Scratch) and not isinstance(arg.start, int | float | np.number):
             yield "args", f"{kind(arg)} '{arg.name}' has start {arg.start!r}. It must be a number."
-        if isinstance(arg, In) and arg.values is not None and not callable(arg.values):
-            yield "args", f"In '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size)."
+        if isinstance(arg, In | InOut) and arg.values is not None and not callable(arg.values):
+            yield (
+                "args",
+                f"{kind(arg)} '{arg.name}' has values {arg.values!r}. It must be a function (rng, shape, **size).",
+            )
+        if isinstance(arg, Scalar) and (problem := scalar_problem(arg)):
+            wanted = "It must be (low, high) or a function (rng, **size)"
+            yield "args", f"Scalar '{arg.name}' has values {arg.values!r}, {problem}. {wanted}."
+        if isinstance(arg, In) and (problem := legal_problem(arg)):
+            wanted = "It must be a range (low, high) of whole numbers"
+            yield "args", f"In '{arg.name}' has legal {arg.legal!r}, {problem}. {wanted}."
     for name, times in Counter(arg.name for arg in args).items():
         if times > 1:
             yield "args", f"{times} arguments are named '{name}'. Give each its own name."
     if not any(isinstance(arg, Out | InOut) for arg in args):
         yield "args", "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
+
+
+def scalar_problem(arg: Scalar) -> str | None:
+    """What is wrong with the values that a scalar may have; None if nothing is."""
+    return None if arg.values is None or callable(arg.values) else range_problem(arg.values, arg.dtype)
+
+
+def legal_problem(arg: In) -> str | None:
+    """What is wrong with the range of whole numbers that is legal in an input; None if nothing is."""
+    if arg.legal is None:
+        return None
+    return "and holds floats" if is_float(arg.dtype) else range_problem(arg.legal, arg.dtype)
+
+
+def range_problem(given: Any, dtype: np.dtype[Any]) -> str | None:
+    """What is wrong with a closed range (low, high) of numbers of this type; None if nothing is."""
+    number = int | float | np.number
+    if not isinstance(given, tuple) or len(given) != 2 or not all(isinstance(each, number) for each in given):
+        return "not two numbers"
+    low, high = given
+    if not low <= high or not math.isfinite(high - low):
+        return "not in order"
+    if not is_float(dtype):
+        limits = np.iinfo(dtype)
+        if low < limits.min or high > limits.max or low != int(low) or high != int(high):
+            return f"not whole numbers of {dtype}"
+    return None
 
 
 def kind(arg: Argument) -> str:

@@ -1,16 +1,20 @@
 """What candidates are asked: sizes and data that they cannot know, and which of it counts."""
 
+import dataclasses
+import math
 import random
 
 import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.check.exam import HIDDEN, Exam
+from ptxbench.check.exam import Exam
 from ptxbench.check.launching import How, Kernel, launch
-from ptxbench.check.sizes import hidden_sizes, moved
-from ptxbench.check.values import edged, float_edges, shared
-from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, u32
+from ptxbench.check.questions import Question
+from ptxbench.check.sizes import hidden_sizes, kinds
+from ptxbench.check.space import Space
+from ptxbench.check.values import data_kinds, edged, float_edges, mixed, shared
+from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u32
 from tests.check.judging import KERNELS, exam
 
 NAMES = discovery.find_pairs(KERNELS)
@@ -27,39 +31,79 @@ def pair_of(*inputs, reference=lambda **_: {}):
 # ---- sizes
 
 
+def first_sizes(pair, seed):
+    """The first size of each kind."""
+    drawn = random.Random(seed)
+    kinds_of = kinds(pair, drawn)
+    return {kind: next(hidden_sizes(pair, draw, drawn), None) for kind, draw in kinds_of.items()}
+
+
+ALWAYS = {"largest", "even grid", "powers of two", "odd"}
+
+
 @pytest.mark.parametrize("name", NAMES)
-def test_every_shipped_pair_has_hidden_sizes_and_they_cost_no_more_than_its_own(name):
+def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_cost(name):
     pair = exam(name).pair
-    found = [size for size, _ in zip(hidden_sizes(pair, random.Random(3)), range(HIDDEN), strict=False)]
-    assert len(found) == HIDDEN
-    most = max(map(pair.compulsory_bytes, pair.check_sizes))
-    for size in found:
-        assert size not in [*pair.check_sizes, *pair.bench_sizes]
-        assert pair.compulsory_bytes(size) <= most
+    space = Space.of(pair)
+    for seed in range(4):
+        found = first_sizes(pair, seed)
+        assert {kind for kind, size in found.items() if size} >= ALWAYS
+        for size in filter(None, found.values()):
+            assert size not in pair.check_sizes
+            assert space.share(size) <= 1
+            assert all(space.low[each] <= value <= space.high[each] for each, value in size.items())
+        assert space.share(found["largest"]) >= 0.9 or found["largest"] == pair.bench_sizes[0]
+        grid = pair.launch(**found["even grid"]).grid_xyz
+        assert math.prod(grid) > 2
+        assert math.prod(grid) % 2 == 0
+        steps = space.steps
+        assert all(is_power(found["powers of two"][each] // steps[each]) for each in steps if space.matters(each))
+        assert all(found["odd"][each] // steps[each] % 2 for each in steps if space.matters(each))
+
+
+def is_power(value):
+    return value & (value - 1) == 0
+
+
+def test_dimensions_that_are_equal_where_they_are_timed_are_equal_at_powers_of_two():
+    found = [first_sizes(exam("transpose").pair, seed)["powers of two"] for seed in range(5)]
+    assert all(size["rows"] == size["columns"] >= 64 for size in found)
+
+
+def test_a_dimension_is_made_as_long_as_the_cost_of_a_check_size_allows():
+    for seed in range(5):
+        found = first_sizes(exam("rmsnorm").pair, seed)
+        assert found["long columns"]["columns"] > 5000  # the most of the check sizes
+        assert found["long columns"]["rows"] <= 3
+        assert found["long rows"]["rows"] > 500
+        assert found["columns=8192"]["columns"] == 8192
+    assert all(first_sizes(exam("sgemm_tiled").pair, seed)["long k"]["k"] > 32 for seed in range(5))
 
 
 def test_a_dimension_keeps_what_all_its_values_have_in_common():
     pair = pair_of(In("x", f32, lambda n: (n,)))
-    sizes = [size["n"] for size in hidden_sizes(pair, random.Random(1))]
-    assert sizes == []  # of the multiples of 32 up to 96 there is no other
-    odd = [moved(96, 32, random.Random(seed)) for seed in range(50)]
-    assert {each % 32 for each in odd} == {0}
-    assert len(set(odd)) >= 3
+    sizes = [size["n"] for size in first_sizes(pair, 1).values() if size]
+    assert sizes
+    assert {n % 32 for n in sizes} == {0}
+    assert max(sizes) <= 1024  # the largest that the pair names
 
 
 def test_sizes_depend_on_the_seed_alone():
     pair = exam("softmax").pair
-
-    def first(seed):
-        return [size for size, _ in zip(hidden_sizes(pair, random.Random(seed)), range(4), strict=False)]
-
-    assert first(5) == first(5)
-    assert first(5) != first(6)
+    assert first_sizes(pair, 5) == first_sizes(pair, 5)
+    assert first_sizes(pair, 5) != first_sizes(pair, 6)
 
 
 def test_a_size_that_the_pairs_functions_refuse_is_left_out():
-    pair = exam("q4q8_gemv").pair
-    assert all(size["columns"] % 32 == 0 for size in hidden_sizes(pair, random.Random(2)))
+    def launch_of(n):
+        if n < 64:
+            raise ValueError("too small")
+        return Launch(1, 32)
+
+    pair = dataclasses.replace(
+        pair_of(In("x", f32, lambda n: (n,))), launch=launch_of, check_sizes=[{"n": 96}, {"n": 128}]
+    )
+    assert min(size["n"] for size in first_sizes(pair, 2).values() if size) >= 64
 
 
 # ---- data
@@ -77,9 +121,14 @@ def test_the_edges_of_a_type_are_its_own(dtype):
     assert np.signbit(edges["signed zeros"].astype(np.float64)).tolist() == [False, True]
 
 
+def data(pair, kind, seed=1, n=96):
+    """The arguments of a kind, in its first form."""
+    return next(edged(pair, {"n": n}, kind, seed))
+
+
 def test_every_input_gets_edges_at_places_of_its_own_and_at_common_ones():
     pair = pair_of(In("x", f32, lambda n: (n,)), In("z", f32, lambda n: (n,)))
-    arguments = dict(edged(pair, {"n": 96}, 1))["NaN"]
+    arguments = data(pair, "NaN")
     x, z = (np.isnan(arguments[name]) for name in ("x", "z"))
     assert (x & z).any()
     assert (x & ~z).any()
@@ -88,10 +137,73 @@ def test_every_input_gets_edges_at_places_of_its_own_and_at_common_ones():
 
 
 def test_whole_numbers_that_the_pair_draws_itself_stay_as_they_are():
-    indices = In("x", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
-    assert dict(edged(pair_of(indices), {"n": 32}, 1)) == {}
-    plain = dict(edged(pair_of(In("x", s8, lambda n: (n,))), {"n": 96}, 1))
-    assert {-128, 127, 0} <= set(plain["least and greatest integers"]["x"].tolist())
+    indices = In("d", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
+    assert data_kinds(pair_of(indices)) == []
+    pair = pair_of(indices, In("x", s8, lambda n: (n,)))
+    assert data(pair, "least and greatest integers")["d"].tolist() == list(range(96))
+    assert {-128, 127, 0} <= set(data(pair, "least and greatest integers")["x"].tolist())
+
+
+def test_whole_numbers_keep_to_the_range_that_is_legal():
+    words = In("x", s32, lambda n: (n,), values=lambda rng, shape, n: np.zeros(shape, np.int32), legal=(-5, 300))
+    pair = pair_of(words)
+    for kind in data_kinds(pair):
+        values = data(pair, kind)["x"]
+        assert values.min() >= -5
+        assert values.max() <= 300
+    assert {-5, 300, 0, 256, 255} <= set(data(pair, "least and greatest integers", n=960)["x"].tolist())
+
+
+def test_floating_point_data_have_what_random_numbers_never_show():
+    pair = pair_of(In("x", f32, lambda n: (n,)))
+    small = data(pair, "small whole and half numbers")["x"]
+    assert {0, 1, -1, 0.5, 2} <= set(small.tolist())
+    runs = data(pair, "equal neighbours")["x"]
+    assert (runs[1:] == runs[:-1]).sum() > 20
+    assert len(set(runs.tolist())) > 10
+    exponents = np.frexp(data(pair, "magnitudes of the whole range")["x"])[1]
+    assert exponents.min() < -100
+    assert exponents.max() > 100
+    assert (np.abs(exponents) < 40).any()
+    assert len(set(data(pair, "one value throughout")["x"].tolist())) == 1
+
+
+def test_data_for_the_hidden_sizes_have_small_numbers_and_equal_neighbours_among_them():
+    pair = pair_of(
+        In("x", f32, lambda n: (n,)), In("d", u32, lambda n: (n,), values=lambda rng, shape, n: np.arange(n))
+    )
+    ordinary = pair.make_arguments({"n": 960}, 1)
+    arguments = mixed(pair, ordinary, 1)
+    x = arguments["x"]
+    assert {0, 1, -1, 0.5, -0.5} <= set(x.tolist())
+    assert (x[1:] == x[:-1]).sum() > 20
+    assert (x == ordinary["x"]).mean() > 0.8
+    assert arguments["d"] is ordinary["d"]
+
+
+def test_scalars_and_starts_vary_where_it_is_asked_and_the_inputs_stay():
+    pair = pair_of(
+        In("x", f32, lambda n: (n,)),
+        InOut("t", f32, lambda n: (4,)),
+        InOut("u", u32, lambda n: (4,), start=3),
+        Scalar("s", f32, 0.75),
+        Scalar("k", u32, 12),
+        Scalar("fixed", u32, 7, values=(7, 7)),
+        Scalar("eps", f32, 1e-6, values=lambda rng, n: rng.uniform(1, 2)),
+    )
+    plain, *varied = [pair.make_arguments({"n": 64}, seed, varied=seed > 0) for seed in range(9)]
+    assert (plain["s"], plain["k"], plain["fixed"], plain["t"].tolist()) == (np.float32(0.75), 12, 7, [0] * 4)
+    assert {np.sign(each["s"]) for each in varied} == {-1, 1}
+    assert all(0.18 <= abs(each["s"]) <= 3.01 for each in varied)
+    assert len({int(each["k"]) for each in varied}) > 3
+    assert all(6 <= each["k"] <= 24 and each["fixed"] == 7 and 1 <= each["eps"] <= 2 for each in varied)
+    assert all((each["t"] != 0).all() and (each["u"] > 3).all() for each in varied)
+    assert all(each["n"] == 64 for each in varied)
+    whole = pair.make_arguments({"n": 64}, 1, integers=True, varied=True)["t"]
+    assert (whole == np.round(whole)).all()
+    assert (whole != 0).all()
+    same = pair.make_arguments({"n": 64}, 1)["x"]
+    assert same.tobytes() == varied[0]["x"].tobytes()
 
 
 def test_two_inputs_of_one_kind_can_be_one_array_and_an_output_never():
@@ -116,7 +228,8 @@ def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not
 
 def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
     softmax = exam("softmax")
-    excused = {case.label.partition("with ")[2]: softmax.excuse(case) for case in softmax.special}
+    asked = {question.name: next(iter(question)) for question in softmax.special}
+    excused = {kind: softmax.excuse(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}
     assert excused["NaN"] is None
     assert excused["signed zeros"] is None
     assert set(excused.values()) - {None} <= {"cuda.exp2", "cuda.exp2@fast", "ptx", "cuda@fast", "cuda"}
@@ -125,9 +238,9 @@ def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
 
 def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
     softmax = exam("softmax")
-    beyond = [case for case in softmax.special if softmax.excuse(case)]
-    assert beyond
-    assert [softmax.excuse(case, fault=True) for case in beyond] == [None] * len(beyond)
+    beyond = next(next(iter(question)) for question in softmax.special if question.name == "huge values")
+    assert softmax.excuse(beyond)
+    assert softmax.excuse(beyond, fault=True) is None
 
 
 def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
@@ -138,6 +251,17 @@ def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
     case = triad.check[0]
     assert [triad.excuse(case), triad.excuse(case)] == ["cuda", "cuda"]
     assert len(asked) == 1
+
+
+def test_the_first_case_that_is_not_beyond_the_pair_counts():
+    triad = Exam(exam("triad").found, "sm_90", 3)
+    made = []
+    question = Question("", (made.append(case) or case for case in triad.check))
+    assert triad.counting(question) is triad.check[0]
+    triad.excused[id(triad.check[0]), False] = "ptx"
+    assert triad.counting(question) is triad.check[1]
+    assert len(made) == 2
+    assert triad.repeated[0].size not in triad.pair.check_sizes
 
 
 def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():

@@ -1,0 +1,104 @@
+"""Makes the cases that candidates of one pair are launched on: data at a size, and what must come of them."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ptxbench.check.launching import Case
+from ptxbench.check.values import edged, mixed
+from ptxbench.discovery import Found
+from ptxbench.pair import Pair, Scalar, Size, declared
+from ptxbench.runner.given import prepare
+from ptxbench.runner.plan import Job
+from ptxbench.units import size_words
+from ptxbench.verify import expect, number
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The cases of one pair."""
+
+    found: Found
+
+    @property
+    def pair(self) -> Pair:
+        return self.found.pair
+
+    def plain(self, size: Size, seed: int) -> Case:
+        """The pair's own data at a size. Raises PairError where the pair's own functions fail."""
+        given = prepare(Job(self.found, (), (size,)), size, seed)
+        return Case(given.where, self.pair.launch(**size), given.arguments, given.expected, size=size)
+
+    def whole(self, size: Size, seed: int, *, varied: bool) -> Case:
+        """Small whole numbers, on which the pair is exact."""
+        with silence():
+            arguments = self.pair.make_arguments(size, seed, integers=True, varied=varied)
+            # a scalar is not whole: what is exact with the pair's own need not be with another
+            own = {arg.name: arg.dtype.type(declared(arg, size)) for arg in self.pair.args if isinstance(arg, Scalar)}
+            arguments = {**arguments, **own}
+            expected = expect(self.pair, arguments, integers=True)
+        label = f"{size_words(size)} (whole numbers)"
+        return Case(label, self.pair.launch(**size), arguments, expected, size=size)
+
+    def mixed(self, size: Size, seed: int, *, varied: bool) -> Case:
+        """The pair's data with others among them that any pair takes; `varied`: other scalars and starts too."""
+        arguments = mixed(self.pair, self.pair.make_arguments(size, seed, varied=varied), seed)
+        return self.given(size, arguments)
+
+    def at(self, sizes: Iterator[Size], seed: int, *, varied: bool) -> Iterator[Case]:
+        """For each size mixed data, and then the pair's own; a size at which its functions fail is left out."""
+        for size in sizes:
+            for make in (
+                lambda size=size: self.mixed(size, seed, varied=varied),
+                lambda size=size: self.plain(size, seed),
+            ):
+                if (case := attempt(make)) is not None:
+                    yield case
+
+    def edged(self, size: Size, kind: str, seed: int, *, varied: bool) -> Iterator[Case]:
+        """Data of a kind, each next milder; data that the pair's functions do not take are left out."""
+        for arguments in edged(self.pair, size, kind, seed, varied=varied):
+            if (case := attempt(partial(self.given, size, arguments, f", with {kind}"))) is not None:
+                yield case
+
+    def given(
+        self, size: Size, arguments: Mapping[str, Any], words: str = "", aliases: Mapping[str, str] | None = None
+    ) -> Case:
+        """These arguments at a size; `words` follow the size in messages."""
+        with silence():
+            expected = expect(self.pair, arguments)
+        label = f"{size_words(size)}{self.scalars(size, arguments)}{words}"
+        return Case(label, self.pair.launch(**size), arguments, expected, aliases or {}, size=size)
+
+    def scalars(self, size: Size, arguments: Mapping[str, Any]) -> str:
+        """The scalars that are not what the pair gives, in words."""
+        changed = [
+            f"{arg.name}={number(arguments[arg.name], arg.dtype)}"
+            for arg in self.pair.args
+            if isinstance(arg, Scalar) and arguments[arg.name] != arg.dtype.type(declared(arg, size))
+        ]
+        return f" {' '.join(changed)}" if changed else ""
+
+
+def attempt(make: Callable[[], Case]) -> Case | None:
+    """The case, or None where the pair's own functions fail: it never promised to take that."""
+    with contextlib.suppress(Exception), silence():
+        return make()
+    return None
+
+
+@contextlib.contextmanager
+def silence() -> Iterator[None]:
+    """What a reference prints is no result, and what it warns of on odd data is no news."""
+    with redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,134 @@
+"""Which sizes a pair allows: the range of each dimension, and what a launch may cost. Knows pairs, and no kernel.
+
+A dimension takes the multiples of what all its values have in common: a pair whose columns are always multiples of 32
+promises no others. It goes from the smallest that the pair's functions take to the largest that the pair names, in a
+bench size or a check size, as far as the cost allows.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptxbench.discovery.validate import size_problems
+from ptxbench.pair import InOut, Out, Pair, Scalar, Size
+
+HEADROOM = 1.1
+"""How far beyond its costliest check size a pair is asked."""
+
+CHEAP: tuple[float, ...] = (1 << 20, 1 << 18, 1 << 20, 2_000_000)
+"""Bytes, elements, flops and padded flops that the emulator takes in some hundredths of a second, whatever the pair."""
+
+
+def costs(pair: Pair, size: Size) -> tuple[float, ...]:
+    """What a launch costs: bytes, elements of all arrays, flops, and what its threads do if each makes an output."""
+    arrays = [arg for arg in pair.args if not isinstance(arg, Scalar)]
+    elements = sum(math.prod(arg.shape(**size)) for arg in arrays)
+    outputs = sum(math.prod(arg.shape(**size)) for arg in arrays if isinstance(arg, Out | InOut))
+    launch, flops = pair.launch(**size), int(pair.flops(**size))
+    threads = math.prod(launch.grid_xyz) * math.prod(launch.block_xyz)
+    return pair.compulsory_bytes(size), elements, flops, threads * (1 + flops / max(outputs, 1))
+
+
+@dataclass
+class Space:
+    """The sizes of a pair whose launch costs no more than `most`: (bytes, elements, flops, padded flops).
+
+    `steps`, `low` and `high`: by dimension; a dimension is a multiple of its step.
+    """
+
+    pair: Pair
+    most: tuple[float, ...]
+    steps: dict[str, int]
+    low: dict[str, int]
+    high: dict[str, int]
+    _shares: dict[tuple[int, ...], float] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, pair: Pair, *, cheap: float = 1) -> Space:
+        """Up to a little beyond the costliest check size; further up to that share of what is `CHEAP`."""
+        named = [*pair.check_sizes, *pair.bench_sizes]
+        of_checks = [max(each) for each in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
+        most = tuple(max(HEADROOM * own, cheap * least) for own, least in zip(of_checks, CHEAP, strict=True))
+        names = list(named[0])
+        steps = {name: math.gcd(*(size[name] for size in named)) or 1 for name in names}
+        high = {name: max(size[name] for size in named) for name in names}
+        low = {name: min(size[name] for size in named) for name in names}
+        space = cls(pair, most, steps, low, high)
+        space.low = {name: space.smallest(name) for name in names}
+        return space
+
+    def smallest(self, name: str) -> int:
+        """The smallest value of a dimension that the pair's functions take where the others are of a check size."""
+        named = self.low[name]
+        base = min(self.pair.check_sizes, key=self.share)
+        value = self.steps[name]
+        while value < named and not self.takes({**base, name: value}):
+            value *= 2
+        return min(value, named)
+
+    def share(self, size: Size) -> float:
+        """The cost of a size, 1 being the most; infinite where a function of the pair fails."""
+        key = tuple(size.values())
+        if key not in self._shares:
+            try:
+                pairs = zip(costs(self.pair, size), self.most, strict=True)
+                self._shares[key] = max(cost / most for cost, most in pairs)
+            except Exception:  # the pair's own functions, at a size that it never promised
+                self._shares[key] = math.inf
+        return self._shares[key]
+
+    def fits(self, size: Size) -> bool:
+        return self.share(size) <= 1
+
+    def takes(self, size: Size) -> bool:
+        """Whether the pair's functions take this size, whatever it costs."""
+        if any(size_problems(self.pair, size)):
+            return False
+        if self.pair.impossible is None:
+            return True
+        knobs = {knob.name: knob.default for knob in self.pair.knobs}
+        return self.pair.impossible(**size, **knobs) is None
+
+    def matters(self, name: str) -> bool:
+        """Whether a larger value of this dimension makes a launch cost more."""
+        small = dict(self.low)
+        return self.share({**small, name: self.high[name]}) > self.share(small)
+
+    def largest(self, size: Size, name: str) -> int:
+        """The largest value of a dimension that fits, the others being as they are; the lowest where none does."""
+        step, low = self.steps[name], self.low[name]
+        least, most = 0, (self.high[name] - low) // step
+        while least < most:
+            middle = (least + most + 1) // 2
+            if self.fits({**size, name: low + step * middle}):
+                least = middle
+            else:
+                most = middle - 1
+        return low + step * least
+
+    def drawn(self, name: str, low: float, high: int, drawn: random.Random, *, odd: bool = False) -> int:
+        """A value between `low` and `high`, by its logarithm; an odd multiple of the step where `odd` and possible."""
+        step = self.steps[name]
+        if not high:
+            return 0
+        low = min(max(low, self.low[name], 1), high)
+        value: float = low * (high / low) ** drawn.random()
+        times = max(round(value / step), 1)
+        if odd:
+            times |= 1
+        while step * times > high and times > (2 if odd else 1):
+            times -= 2 if odd else 1
+        return max(step * int(times), self.low[name])
+
+
+def power_of_two(value: int, step: int) -> int:
+    """The largest power of two times `step` that is no more than `value`."""
+    return step << (value // step).bit_length() - 1 if value >= step else value
+
+
+def size_of(values: dict[str, int], like: Size) -> dict[str, Any]:
+    """The dimensions in the order in which the pair names them."""
+    return {name: values[name] for name in like}
