@@ -44,6 +44,8 @@ class ScriptedClock:
         graphs: bool = False,
         overhead_ns: int = 0,
         left: Callable[[], Mapping[str, Any]] = dict,
+        given: Callable[[Mapping[str, Any]], None] = lambda arguments: None,
+        loaded: Callable[[], None] = lambda: None,
     ) -> None:
         self.ns: Iterator[int] = cycle(ns)
         self.name = name
@@ -53,6 +55,8 @@ class ScriptedClock:
         self.cold = True
         self.overhead_ns = overhead_ns
         self.left = left
+        self.given = given
+        self.loaded = loaded
 
     def enqueue(self) -> Callable[[], int]:
         self.log.append(f"enqueue {self.name}")
@@ -66,6 +70,14 @@ class ScriptedClock:
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         self.log.append(f"enqueue {launches} {self.name}")
         return lambda: self.overhead_ns + launches * next(self.ns)
+
+    def refill(self, arguments: Mapping[str, Any]) -> None:
+        self.log.append(f"refill {self.name}")
+        self.given(arguments)
+
+    def reload(self) -> None:
+        self.log.append(f"reload {self.name}")
+        self.loaded()
 
     def outputs(self) -> Mapping[str, Any]:
         self.log.append(f"outputs {self.name}")
@@ -148,7 +160,13 @@ class FakeBackend:
         times = self.times.get(build.variant)
         if times is None:
             return None
-        return ScriptedClock(times, build.variant, left=lambda: self.timed(build, launch, arguments, outputs))
+        current = {"arguments": arguments}
+        return ScriptedClock(
+            times,
+            build.variant,
+            left=lambda: self.timed(build, launch, current["arguments"], outputs),
+            given=lambda other: current.update(arguments=other),
+        )
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None

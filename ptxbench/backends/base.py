@@ -57,6 +57,17 @@ class Clock(Protocol):
         """
         ...
 
+    def refill(self, arguments: Mapping[str, Any]) -> None:
+        """Put other data of the same shapes in place of the arguments, for this clock and those that share its buffers.
+
+        Called only where no sample is under way, as `reload` is.
+        """
+        ...
+
+    def reload(self) -> None:
+        """Load the kernel's module again, so that the samples of the next block find its variables as it has them."""
+        ...
+
     def outputs(self) -> Mapping[str, Any]:
         """What the last sample left in the arrays that the kernel may write; asked before another clock's sample.
 

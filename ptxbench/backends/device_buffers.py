@@ -11,15 +11,19 @@ from ptxbench.backends import buffers
 from ptxbench.pair import Array
 
 
+def contiguous(arguments: Mapping[str, Any]) -> dict[str, Array]:
+    """The arrays of some arguments."""
+    return {name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)}
+
+
 class DeviceBuffers:
     """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`."""
 
     def __init__(self, cuda: Any, stream: Any, arguments: Mapping[str, Any]) -> None:
         self.cuda = cuda
         self.stream = stream
-        self.arrays: dict[str, Array] = {
-            name: np.ascontiguousarray(value) for name, value in arguments.items() if isinstance(value, np.ndarray)
-        }
+        self.arguments = arguments
+        self.arrays: dict[str, Array] = contiguous(arguments)
         self.memory: dict[str, Any] = {}
         self.masters: dict[str, Any] = {}
         zones = [buffers.guard_zone(index) for index in range(len(self.arrays))]  # alive until the stream is done
@@ -29,6 +33,15 @@ class DeviceBuffers:
             self.upload(array, memory.ptr + buffers.GUARD_BYTES)
             self.upload(zone, memory.ptr + buffers.GUARD_BYTES + array.nbytes)
         stream.synchronize()
+
+    def refill(self, arguments: Mapping[str, Any]) -> None:
+        """Wait for the stream, then put other data of the same shapes in place of those that are there."""
+        self.stream.synchronize()
+        self.arguments, self.arrays = arguments, contiguous(arguments)
+        for name, address in self.addresses.items():
+            self.upload(self.arrays[name], address)
+        self.remember(tuple(self.masters))
+        self.stream.synchronize()
 
     @property
     def addresses(self) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
@@ -11,7 +11,8 @@ class EventClock:
 
     `event` makes an event ahead of time and gives the function that records it; `elapsed` waits. `capture` makes a
     graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
-    `outputs` waits, and fetches what the last launch left.
+    `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and give the
+    launches to go on with: each is used once, the last for all samples that follow.
     """
 
     def __init__(
@@ -25,9 +26,13 @@ class EventClock:
         copies: int = 1,
         cold: bool = True,
         outputs: Callable[[], Mapping[str, Any]] = dict,
+        refill: Callable[[Mapping[str, Any]], Sequence[Callable[[], None]]] | None = None,
+        reload: Callable[[], Sequence[Callable[[], None]]] | None = None,
     ) -> None:
         self.before_launch = before_launch
-        self.launch = launch
+        self.launches = [launch]
+        self.refilled = refill
+        self.reloaded = reload
         self.event = event
         self.elapsed = elapsed
         self.reporting = reporting
@@ -48,7 +53,21 @@ class EventClock:
 
     def enqueue(self) -> Callable[[], int]:
         """See base.Clock."""
-        return self.enqueue_timed(self.launch)
+        return self.enqueue_timed(self.launches.pop(0) if len(self.launches) > 1 else self.launches[0])
+
+    def refill(self, arguments: Mapping[str, Any]) -> None:
+        """See base.Clock."""
+        assert self.refilled is not None
+        with self.reporting():
+            self.captured.clear()
+            self.launches = list(self.refilled(arguments))
+
+    def reload(self) -> None:
+        """See base.Clock."""
+        assert self.reloaded is not None
+        with self.reporting():
+            self.captured.clear()
+            self.launches = list(self.reloaded())
 
     def outputs(self) -> Mapping[str, Any]:
         """See base.Clock."""

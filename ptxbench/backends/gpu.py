@@ -9,10 +9,11 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.nvml import NvmlWatch, management
+from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, ToolMissing
 from ptxbench.pair import Launch, ceil_div
@@ -132,6 +134,8 @@ class GpuBackend:
     @cached_property
     def cuda(self) -> Any:
         """CuPy's layer over CUDA."""
+        # Else a kernel is loaded by its first launch, which would be timed where its module has just been loaded again.
+        os.environ.setdefault("CUDA_MODULE_LOADING", "EAGER")
         import cupy
 
         return cupy.cuda
@@ -198,6 +202,8 @@ class GpuBackend:
                 self.shared_buffers = None  # free the last cell's before this one's are allocated
                 self.shared_buffers = arguments, DeviceBuffers(self.cuda, self.stream, arguments)
             memory = self.shared_buffers[1]
+            if memory.arguments is not arguments:
+                memory.refill(arguments)
             launch_once = self.prepare(build, launch, arguments, memory)
             memory.remember(outputs)
             sweep = self.sweep
@@ -210,11 +216,12 @@ class GpuBackend:
             memory.restore()  # before the sweep, for these writes pass through L2
             sweep()
 
-        @cache
-        def rotated() -> list[Callable[[], None]]:
-            """The launch over each set of buffers; the further sets are made for the first graph alone."""
-            more = [DeviceBuffers(self.cuda, self.stream, arguments) for _ in range(copies - 1)]
-            return [launch_once, *(self.prepare(build, launch, arguments, each) for each in more)]
+        kernel = TimedKernel(
+            memory,
+            lambda fresh: self.function(build, launch, fresh=fresh),
+            lambda function, each: self.bound(function, launch, each.arguments, each),
+            lambda: [DeviceBuffers(self.cuda, self.stream, memory.arguments) for _ in range(copies - 1)],
+        )
 
         return EventClock(
             before_launch,
@@ -223,10 +230,12 @@ class GpuBackend:
             self.elapsed,
             lambda: self.reporting(build),
             # The launches of a graph are not restored between: flags would be those of the launch before.
-            None if memory.updated else lambda launches: self.capture(rotated(), launches),
+            None if memory.updated else lambda launches: self.capture(kernel.rotation(), launches),
             copies,
             cold,
-            lambda: self.fetch(build, memory, arguments, outputs),
+            lambda: self.fetch(build, memory, memory.arguments, outputs),
+            kernel.refill,
+            kernel.reload,
         )
 
     def fetch(
@@ -281,14 +290,24 @@ class GpuBackend:
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
         """Everything up to the launch, which the function given enqueues."""
+        return self.bound(self.function(build, launch), launch, arguments, memory)
+
+    def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
+        """The kernel, allowed the shared memory of its launch; `fresh`: of a module that is loaded again."""
         buffers.check_launch(launch)
-        packed = buffers.pack(arguments, memory.addresses)
-        function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant)
+        function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant, fresh=fresh)
         driver = self.cuda.driver
         static = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
         if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
             dynamic = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             driver.funcSetAttribute(function.ptr, dynamic, launch.shared_bytes)
+        return function
+
+    def bound(
+        self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
+    ) -> Callable[[], None]:
+        """What enqueues a launch of `function`."""
+        packed = buffers.pack(arguments, memory.addresses)
         grid, block = launch.grid_xyz, launch.block_xyz
 
         def launch_once() -> None:
@@ -296,14 +315,20 @@ class GpuBackend:
 
         return launch_once
 
-    def load(self, image: bytes, entry: str, module: str = "") -> Any:
-        """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two."""
+    def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:
+        """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two.
+
+        `fresh`: loaded again, for whoever asks alone; unloaded with the last launch that holds it.
+        """
         key = hashlib.sha256(b"\0".join((entry.encode(), module.encode(), image))).digest()
-        if key not in self.kernels:
-            loaded = self.cuda.function.Module()
-            loaded.load(image + b"\0")  # CuPy calls cuModuleLoadData; PTX text must end with a zero byte
-            self.kernels[key] = loaded.get_function(entry)
-        return self.kernels[key]
+        if not fresh and key in self.kernels:
+            return self.kernels[key]
+        loaded = self.cuda.function.Module()
+        loaded.load(image + b"\0")  # CuPy calls cuModuleLoadData; PTX text must end with a zero byte
+        function = loaded.get_function(entry)
+        if not fresh:
+            self.kernels[key] = function
+        return function
 
     @cached_property
     def sweep(self) -> Callable[[], None]:

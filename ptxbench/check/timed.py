@@ -95,7 +95,7 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
     """The run: the pair's two kernels and the candidate."""
     jobs, _ = plan_jobs(kernels, [pair], [REFERENCE, "ptx", variant], timing.sizes, emulated=not timing.sizes)
     arch = timing.backend.device()["sm"]
-    return Plan(jobs, timing.backend, arch, kernels, seed=timing.seed, rounds=timing.rounds)
+    return Plan(jobs, timing.backend, arch, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 
 def findings(cells: Sequence[Cell], variant: str, lost: str | None) -> Iterator[Finding]:

@@ -43,6 +43,18 @@ Witness = Callable[[str, str, int], None]
 """Is told of a sample that was just taken like those of a block: the contrast's variant, whose it is, which block."""
 
 
+class Renewal(Protocol):
+    """What makes a block unlike the ones before it, for the kernels of `names`. Called while no sample is under way."""
+
+    def data(self, block: int, names: Sequence[str]) -> None:
+        """Give them the data of this block."""
+        ...
+
+    def modules(self, names: Sequence[str]) -> None:
+        """Load their modules again."""
+        ...
+
+
 @dataclass(frozen=True)
 class Measured:
     """The rounds of a cell, one a contrast, and the labels that they earned."""
@@ -63,12 +75,14 @@ def measure(
     floor: Clock | None = None,
     host: Host = HOST,
     witness: Witness | None = None,
+    renewal: Renewal | None = None,
 ) -> Measured:
     """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
     decided steps out. `floor` is the clock of an empty kernel with the same launch; `watch` tells throttling.
-    `witness` looks at what samples left after a block drawn by chance, and after the last.
+    `witness` looks at what samples left after a block drawn by chance, and after the last. With a `renewal` every
+    block has other data and modules loaded again.
     """
     variants = [name for name in clocks if name != reference]
     if reference not in clocks or not variants:
@@ -81,7 +95,7 @@ def measure(
     if not warm_up(contrasts, settings, host):
         labels.add(UNSETTLED)
     solo = {name: [take_block([each])[0] for _ in range(settings.solo)] for name, each in samplers.items()}
-    for each in take_blocks(contrasts, settings, watch, host):
+    for each in take_blocks(contrasts, settings, watch, host, renewal):
         if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
             testify(each, clocks, witness)
     if k and not all(clock.cold for clock in clocks.values()):
@@ -160,15 +174,25 @@ def warm_up(contrasts: Sequence[Contrast], settings: Settings, host: Host) -> bo
 
 
 def take_blocks(
-    contrasts: Sequence[Contrast], settings: Settings, watch: Watch | None, host: Host
+    contrasts: Sequence[Contrast],
+    settings: Settings,
+    watch: Watch | None,
+    host: Host,
+    renewal: Renewal | None = None,
 ) -> Iterator[Contrast]:
     """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
 
-    Gives each contrast after its block.
+    Gives each contrast after its block. Between new data and new modules a block is taken that does not count: the
+    device was idle while the host made the data, and the modules that see them first are those that are given up.
     """
     hot = 0
     while still_open := [each for each in contrasts if each.stop is None]:
         for each in still_open:
+            if renewal:
+                names = (each.reference, each.variant)
+                renewal.data(len(each.ns), names)
+                take_block(each.order)
+                renewal.modules(names)
             begun = host.now()
             each.ns.append(take_block(each.order))
             state = watch.state() if watch else BlockState()

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ptxbench.backends.base import Clock
 from ptxbench.result import Round
-from ptxbench.verify import Expected, Verdict, same_bits, verify
+from ptxbench.runner.given import Given
+from ptxbench.verify import ErrorOf, Verdict, same_bits, verify
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """What a sample of `variant` left, taken after block `block` of the contrast of `against`."""
+    """What a sample of `variant` left of what it was `given`, after block `block` of the contrast of `against`."""
 
     against: str
     variant: str
     block: int
     outputs: Mapping[str, Any]
+    given: Given
 
 
 @dataclass
 class Evidence:
-    """The exhibits of a round. Call it as the witness of a measurement."""
+    """The exhibits of a round. Call it as the witness of a measurement. `given`: the data of the last sample."""
 
     clocks: Mapping[str, Clock]
+    given: Callable[[], Given]
     exhibits: list[Exhibit] = field(default_factory=list)
 
     def __call__(self, against: str, variant: str, block: int) -> None:
@@ -34,12 +37,21 @@ class Evidence:
         for other in self.exhibits:
             if other.variant == variant and same_bits(outputs, outputs, other.outputs):
                 outputs = other.outputs
-        self.exhibits.append(Exhibit(against, variant, block, outputs))
+        self.exhibits.append(Exhibit(against, variant, block, outputs, self.given()))
 
-    def verdicts(self, allowed: Mapping[str, Expected], labels: Mapping[str, str]) -> list[tuple[Exhibit, Verdict]]:
-        """Each exhibit judged by what its variant is `allowed`; `labels` begin the messages."""
+    def verdicts(
+        self, errors: Mapping[str, Mapping[str, ErrorOf]], labels: Mapping[str, str]
+    ) -> list[tuple[Exhibit, Verdict]]:
+        """Each exhibit judged, with the `errors` that its variant is allowed; `labels` begin the messages."""
         return [
-            (each, verify(each.outputs, allowed[each.variant], f"{labels[each.variant]}, timed, block {each.block}"))
+            (
+                each,
+                verify(
+                    each.outputs,
+                    each.given.expected.widened(errors[each.variant]),
+                    f"{labels[each.variant]}, {each.given.where}, timed, block {each.block}",
+                ),
+            )
             for each in self.exhibits
         ]
 

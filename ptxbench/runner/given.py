@@ -34,10 +34,21 @@ class Given:
 
 def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated: bool = False) -> Given:
     """The pair's data at `size`, random or whole numbers."""
-    pair = job.found.pair
+    return with_expected(job, size, draw(job, size, seed, integers=integers), integers=integers, repeated=repeated)
+
+
+def draw(job: Job, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
+    """The pair's arguments at `size`."""
     with blaming(job, size):
-        arguments = pair.make_arguments(size, seed, integers=integers)
-        expected = expect(pair, arguments, integers=integers)
+        return job.found.pair.make_arguments(size, seed, integers=integers)
+
+
+def with_expected(
+    job: Job, size: Size, arguments: Mapping[str, Any], *, integers: bool = False, repeated: bool = False
+) -> Given:
+    """Arguments with what a right kernel makes of them."""
+    with blaming(job, size):
+        expected = expect(job.found.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
     return Given(size, where, arguments, expected, repeated)
 

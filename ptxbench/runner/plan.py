@@ -62,6 +62,8 @@ class Plan:
     """Seconds without a sign of life after which a worker is ended."""
     round_number: int = 0
     process: int = 0
+    renewed: bool = False
+    """Whether every timed block has data of its own and starts from modules that are loaded again."""
     mark: Callable[[str], None] = lambda variant: None
     """Told before each sample whose it is."""
     argv: tuple[str, ...] = ()

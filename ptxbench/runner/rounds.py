@@ -47,6 +47,7 @@ def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int)
         round_number=number,
         process=process,
         calibration=plan.calibration,
+        renewed=plan.renewed,
     )
     with Worker(task) as worker:
         try:

@@ -23,6 +23,7 @@ from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
 from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
 from ptxbench.runner.plan import Job, Plan
+from ptxbench.runner.renewal import Renewal
 from ptxbench.runner.timed import ClockError, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
@@ -223,7 +224,10 @@ class Story:
                     return Measured()
         while len(clocks) > 1:
             yield self.step(job, alive[next(reversed(clocks))], "measure", given.size)
-            evidence = Evidence(clocks)
+            renewal = None
+            if self.plan.renewed:
+                renewal = Renewal(job, given.size, self.plan.seed, self.plan.round_number, clocks)
+            evidence = Evidence(clocks, renewal.given if renewal else lambda: given)
             try:
                 measured = measure(
                     clocks,
@@ -235,6 +239,7 @@ class Story:
                     watch=self.backend.watch(),
                     floor=self.backend.floor(launch, given.arguments),
                     witness=evidence,
+                    renewal=renewal,
                 )
                 return replace(measured, rounds=self.cross_examine(job, evidence, alive, given, measured.rounds))
             except ClockError as error:  # the others are measured without it, if the device still works
@@ -249,8 +254,8 @@ class Story:
     ) -> list[Round]:
         """Judge what the timed samples left. A variant that was wrong then is wrong, and its samples are gone."""
         verdicts = evidence.verdicts(
-            {name: given.expected.widened(errors_of(each.approximate)) for name, each in alive.items()},
-            {name: f"{each.label}, {given.where}" for name, each in alive.items()},
+            {name: errors_of(each.approximate) for name, each in alive.items()},
+            {name: each.label for name, each in alive.items()},
         )
         for exhibit, verdict in verdicts:
             if alive[exhibit.variant].alive:

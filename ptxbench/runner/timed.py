@@ -42,6 +42,12 @@ class TimedClock:
     def cold(self) -> bool:
         return self.clock.cold
 
+    def refill(self, arguments: Mapping[str, Any]) -> None:
+        self.named(lambda: self.clock.refill(arguments))
+
+    def reload(self) -> None:
+        self.named(self.clock.reload)
+
     def outputs(self) -> Mapping[str, Any]:
         return self.named(self.clock.outputs)
 

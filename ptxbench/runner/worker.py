@@ -52,6 +52,7 @@ class Task:
     round_number: int
     process: int
     calibration: Mapping[str, Any] = field(default_factory=dict)
+    renewed: bool = False
 
 
 class WorkerDied(Exception):
@@ -160,6 +161,7 @@ def plan_of(task: Task, mark: Callable[[str], None]) -> Plan:
         round_number=task.round_number,
         process=task.process,
         calibration=task.calibration,
+        renewed=task.renewed,
         mark=mark,
     )
 

@@ -1,5 +1,6 @@
 """What is restored before a launch, over a CUDA that only notes what it is asked to do."""
 
+import ctypes
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,3 +47,30 @@ def test_an_output_is_restored_to_what_it_was_and_one_with_data_is_known(cuda, w
     buffers.restore()
     assert cuda.log == [restored]
     assert buffers.updated is updated
+
+
+def test_other_data_take_the_place_of_those_that_were_there_and_are_what_is_restored(cuda):
+    up = []
+    copy = cuda.runtime.memcpyAsync
+
+    def noted(to, source, size, kind, stream):
+        if kind == "up":
+            up.append((to, np.frombuffer((ctypes.c_byte * size).from_address(source), np.uint8).copy()))
+        copy(to, source, size, kind, stream)
+
+    cuda.runtime.memcpyAsync = noted
+    stream = SimpleNamespace(ptr=0, synchronize=lambda: None)
+    buffers = DeviceBuffers(cuda, stream, {"x": np.zeros(4, u32), "n": u32.type(4), "y": np.zeros(4, f32)})
+    buffers.remember(("y",))
+    addresses = dict(buffers.addresses)
+    up.clear()
+    other = {"x": np.arange(4, dtype=u32), "n": u32.type(5), "y": np.ones(4, f32)}
+    buffers.refill(other)
+    assert buffers.arguments is other
+    assert buffers.addresses == addresses
+    assert [to for to, _ in up[:2]] == [addresses["x"], addresses["y"]]
+    assert up[0][1].view(u32).tolist() == [0, 1, 2, 3]
+    buffers.restore()
+    (kind, to, source, size), *more = cuda.log
+    assert (kind, to, size, more) == ("copy", addresses["y"], 16, [])
+    assert dict(up[2:3])[source].view(f32).tolist() == [1, 1, 1, 1]

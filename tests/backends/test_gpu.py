@@ -174,6 +174,34 @@ def test_a_graph_is_captured_once_and_timed_like_a_launch():
     assert log == ["capture 8", *["flush", "record", "graph of 8", "record"] * 2]
 
 
+def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are_captured_again():
+    log = []
+
+    def launches(*names):
+        return [lambda name=name: log.append(name) for name in names]
+
+    clock = event_clock.EventClock(
+        lambda: None, *launches("first"), lambda: lambda: None, lambda start, stop: 7, nullcontext,
+        lambda count: log.append(f"capture {count}") or (lambda: None),
+        refill=lambda arguments: log.append(f"refill {arguments}") or launches("on new data"),
+        reload=lambda: log.append("reload") or launches("module 1", "module 2"),
+    )  # fmt: skip
+    clock.enqueue()
+    clock.enqueue_graph(8)
+    clock.refill("x")
+    clock.enqueue()
+    clock.enqueue_graph(8)
+    clock.reload()
+    for _ in range(3):
+        clock.enqueue()
+    clock.enqueue_graph(8)
+    clock.enqueue_graph(8)
+    assert log == [
+        "first", "capture 8", "refill x", "on new data", "capture 8", "reload", "module 1", "module 2", "module 2",
+        "capture 8",
+    ]  # fmt: skip
+
+
 def test_nvml_tells_the_clock_and_what_lowers_it_and_without_an_answer_nothing(monkeypatch):
     answers = {
         "nvmlInit": lambda: None,

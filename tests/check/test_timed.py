@@ -88,3 +88,17 @@ def test_what_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
     path.write_text(PTX.replace(".entry scale", ".entry other"))
     judgement = judge(path, Task("scale", kernels, "sm_90", 1))
     assert with_time(judgement, read(path), Timing(FakeBackend({}, right), kernels), carry=None) is judgement
+
+
+def test_a_candidate_is_timed_on_other_data_in_every_block(accepted, kernels):
+    known = {}
+
+    def memo(build, launch, arguments, outputs):
+        found = right(build, launch, arguments, outputs)
+        return known.setdefault("left", found) if build.variant == "ptx.candidate" else found
+
+    path, judgement = accepted
+    backend = FakeBackend(TIMES, right, timed=memo)
+    judgement = with_time(judgement, read(path), Timing(backend, kernels), carry=carry)
+    assert (judgement.ended_at, judgement.decisive.code) == ("time", "wrong-on-gpu")
+    assert ", timed, block " in judgement.decisive.message

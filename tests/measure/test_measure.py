@@ -248,6 +248,50 @@ def test_a_time_under_twice_that_of_an_empty_kernel_is_that_of_the_launch(floor,
     assert result.rounds[0].floor_ns == floor
 
 
+# ---- data and modules of a block
+
+
+class LoggedRenewal:
+    """Notes in the log of the clocks what it is asked for."""
+
+    def __init__(self, log):
+        self.log = log
+
+    def data(self, block, names):
+        self.log.append(f"data {block} {' '.join(names)}")
+
+    def modules(self, names):
+        self.log.append(f"modules {' '.join(names)}")
+
+
+def test_every_block_has_data_of_its_own_and_modules_that_have_not_seen_them():
+    names = ["cuda", "ptx", "ptx.v4"]
+    clocks, log = clocks_with_log(**{name: [100_000] for name in names})
+    measured(clocks, renewal=LoggedRenewal(log))
+    begun = log.index("data 0 cuda ptx")
+    blocks = log[begun:]
+    for number in range(3):
+        for name in ("ptx", "ptx.v4"):
+            told, blocks = blocks[:18], blocks[18:]
+            assert told[0] == f"data {number} cuda {name}"
+            assert told[9] == f"modules cuda {name}"
+            taken = [each.split()[0] for each in told[1:9]]
+            assert taken == [each.split()[0] for each in told[10:]] == ["enqueue"] * 4 + ["wait"] * 4
+    assert not any(each.startswith(("data", "modules")) for each in log[:begun])
+
+
+def test_what_a_renewal_takes_does_not_count_as_time_of_the_blocks():
+    class Slow(LoggedRenewal):
+        def data(self, block, names):
+            host.seconds += 1000
+
+    clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    host = ScriptedHost()
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), half_width=-1, solo=0)
+    [one] = measured(clocks, settings, host=host, renewal=Slow(log)).rounds
+    assert len(one.ns) == 16
+
+
 # ---- the witness
 
 

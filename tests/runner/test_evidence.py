@@ -178,6 +178,51 @@ def test_an_error_within_the_tolerance_counts_as_that_of_the_variant(tmp_path):
     assert [one.evidence["max_error"] > 0 for one in cell.rounds] == [False, True]
 
 
+# ---- data and modules of a block
+
+
+class Memo:
+    """A kernel that gives for all data what it gave for those that it saw first, when it is timed."""
+
+    def __init__(self):
+        self.known = None
+
+    def __call__(self, build, launch, arguments, outputs):
+        if build.variant != "ptx":
+            return right(build, launch, arguments, outputs)
+        if self.known is None:
+            self.known = right(build, launch, arguments, outputs)
+        return self.known
+
+
+@pytest.mark.parametrize(("renewed", "status"), [(True, "wrong"), (False, "verified")])
+def test_a_kernel_that_keeps_its_results_is_wrong_where_every_block_has_data_of_its_own(kernels, renewed, status):
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, right, timed=Memo()), renewed=renewed))
+    assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": status}
+    if renewed:
+        assert ", n=1024, timed, block " in cell.variants["ptx"].reason
+
+
+def test_what_timed_launches_left_is_held_against_the_data_of_their_block(kernels):
+    seen = []
+
+    def noted(build, launch, arguments, outputs):
+        seen.append((build.variant, arguments["x"][:4].tobytes()))
+        return right(build, launch, arguments, outputs)
+
+    plan = plan_of(kernels, FakeBackend(TIMES, right, timed=noted), renewed=True)
+    (cell,) = cells(plan)
+    assert set(statuses(cell).values()) == {"verified"}
+    assert len({data for _, data in seen}) == 2  # the block drawn by chance and the last; all kernels have the same
+    before = seen.copy()
+    seen.clear()
+    cells(plan)
+    assert seen == before  # the seed says which
+    seen.clear()
+    cells(plan_of(kernels, FakeBackend(TIMES, right, timed=noted), renewed=True, round_number=1))
+    assert not set(before) & set(seen)
+
+
 # ---- a time
 
 

@@ -1,0 +1,60 @@
+"""A kernel that is timed, over the arrays of its launches: both can be renewed. Needs no device: what does is given."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ptxbench.backends.device_buffers import DeviceBuffers
+
+Launch = Callable[[], None]
+
+SAMPLES = 2
+"""Samples that a block takes of a kernel."""
+
+
+class TimedKernel:
+    """`load` gives the kernel, of a module that is loaded anew if it is asked for that. `bind` gives the launch of a
+    kernel over some arrays. `copies`: makes the further sets of arrays that the launches of a graph rotate over."""
+
+    def __init__(
+        self,
+        memory: DeviceBuffers,
+        load: Callable[[bool], Any],
+        bind: Callable[[Any, DeviceBuffers], Launch],
+        copies: Callable[[], list[DeviceBuffers]],
+    ) -> None:
+        self.memory = memory
+        self.load = load
+        self.bind = bind
+        self.make_copies = copies
+        self.copies: list[DeviceBuffers] | None = None
+        self.given = memory.arguments
+        self.refills = 0
+        self.fresh = False
+
+    def refill(self, arguments: Mapping[str, Any]) -> Sequence[Launch]:
+        """Put other data into the arrays, which clocks may share; the launch to go on with.
+
+        The data that were there go to the next of the copies, so that these come to hold unlike data.
+        """
+        if self.copies and self.given is not arguments:
+            self.copies[self.refills % len(self.copies)].refill(self.given)
+            self.refills += 1
+        self.given = arguments
+        if self.memory.arguments is not arguments:
+            self.memory.refill(arguments)
+        self.fresh = False
+        return [self.bind(self.load(False), self.memory)]
+
+    def reload(self) -> Sequence[Launch]:
+        """Load the module again, once for each sample of a block; their launches, in order."""
+        self.fresh = True
+        return [self.bind(self.load(True), self.memory) for _ in range(SAMPLES)]
+
+    def rotation(self) -> list[Launch]:
+        """The launches over each set of arrays in turn, all of one module. The first call makes the copies."""
+        if self.copies is None:
+            self.copies = self.make_copies()
+        kernel = self.load(self.fresh)
+        return [self.bind(kernel, each) for each in (self.memory, *self.copies)]

@@ -1,0 +1,48 @@
+"""Timed blocks of which each has data of its own and modules that are loaded again.
+
+So a kernel that knows its data again, or counts its launches in the module, finds nothing that helps it when it is
+timed. The data are made and copied, and the modules loaded, while nothing is timed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ptxbench.backends.base import Clock
+from ptxbench.pair import Size
+from ptxbench.runner.given import Given, draw, with_expected
+from ptxbench.runner.plan import Job
+
+
+class Renewal:
+    """The data and modules of the blocks of one cell and round. `given`: what the samples are taken on now."""
+
+    def __init__(self, job: Job, size: Size, seed: int, round_number: int, clocks: Mapping[str, Clock]) -> None:
+        self.job = job
+        self.size = size
+        self.seed = f"{seed}:{round_number}:data"
+        self.clocks = clocks
+        self.block: int | None = None
+        self.arguments: Mapping[str, Any] = {}
+        self.known: Given | None = None
+
+    def data(self, block: int, names: Sequence[str]) -> None:
+        """See measure.Renewal. Block number n of every contrast has the same data."""
+        if block != self.block:
+            self.block, self.known = block, None
+            self.arguments = draw(self.job, self.size, random.Random(f"{self.seed}:{block}").getrandbits(32))
+        for name in names:
+            self.clocks[name].refill(self.arguments)
+
+    def modules(self, names: Sequence[str]) -> None:
+        """See measure.Renewal."""
+        for name in names:
+            self.clocks[name].reload()
+
+    def given(self) -> Given:
+        """The data of the block, with what a right kernel makes of them: worked out only where it is asked for."""
+        if self.known is None:
+            self.known = with_expected(self.job, self.size, self.arguments)
+        return self.known
