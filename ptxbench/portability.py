@@ -137,7 +137,14 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
 def tried(source: Source, target: str) -> Trial:
     """The variant, by the file that it has for `target`."""
     source = source.on(target)
-    return attempt(source.path, language=source.language, entry=source.entry, target=target, flags=source.flags)
+    return attempt(
+        source.path,
+        language=source.language,
+        entry=source.entry,
+        target=target,
+        flags=source.flags,
+        contained=source.contained,
+    )
 
 
 def occupancy(subject: Subject, source: Source, trial: Trial) -> float | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ptxbench import containment
 from ptxbench.check.findings import Judgement, to_document
 
 SCHEMA = "ptxbench.check/1"
@@ -23,10 +24,11 @@ def document(
         "arch": arch,
         "seed": seed,
         "complete": complete,
+        "containment": containment.mode(),
         "candidates": [to_document(each) for each in judgements],
     }
 
 
 def verdict(judgement: Judgement) -> dict[str, Any]:
     """One candidate: a line of `--json-lines`."""
-    return {"schema": VERDICT_SCHEMA, **to_document(judgement)}
+    return {"schema": VERDICT_SCHEMA, "containment": containment.mode(), **to_document(judgement)}

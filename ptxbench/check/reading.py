@@ -17,7 +17,7 @@ from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
 from ptxbench.execution import Program
-from ptxbench.toolchain import locate, ptxas, trial
+from ptxbench.toolchain import locate, nvrtc, ptxas, trial
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
 """Bytes of variables that are looked at at all: of a CTA, which ptxas then refuses; of a thread, as on any GPU; of the
@@ -58,7 +58,7 @@ class Text:
     def ptx(self) -> str:
         if self.language == "ptx":
             return self.content.decode("ascii")
-        return toolchain.compiled(self.content, self.path, self.arch, self.flags)[0]
+        return toolchain.compiled(self.content, self.path, self.arch, self.flags, contained=True)[0]
 
     @cached_property
     def module(self) -> Module:
@@ -72,6 +72,11 @@ class Text:
     def compile_errors(self, message: str) -> Iterator[Finding]:
         """NVRTC's first errors, each by itself."""
         name = re.escape(self.path.name)
+        if nvrtc.NO_HEADER.search(message):  # NVRTC's own words tell what there is on this machine
+            at = re.search(rf"{name}:(\d+): \w+(?: not)? open source file", message)
+            line = int(at[1]) if at else None
+            yield finding("parses", "bad-include", "#include of a file that is not one of CUDA's headers.", line)
+            return
         pattern = rf"{name}:(\d+): (.*?)(?=; {name}:\d+: | and \d+ more\. NVRTC |\. NVRTC |$)"
         errors = re.findall(pattern, message, re.S) or [("0", message)]
         for line, told in errors:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ptxbench.check.findings import Finding, finding
-from ptxbench.toolchain import locate
+from ptxbench.containment import HEADERS, mode
+from ptxbench.toolchain import headers, locate
 
 STAGE = "parses"
 
@@ -84,8 +85,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     joined = re.sub(r"(?:\\|\?\?/)[ \t\f\v\r]*\n", "", text)
     folders = locate.headers()
     for found in INCLUDE.finditer(joined):
-        name = NAME.match(found["rest"].strip())
-        wanted = (name["angle"] or name["quoted"]) if name else None
+        wanted = named(found["rest"])
         if found["directive"] != "include" or wanted is None or not is_cuda_header(wanted, folders):
             told = f"#{found['directive']} of what is not a header of CUDA."
             yield finding(STAGE, "bad-include", told, line_of(text, joined, found.start()))
@@ -93,6 +93,33 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     if asked := QUESTION.search(joined):
         told = f"{asked[0]} asks which files there are."
         yield finding(STAGE, "bad-include", told, line_of(text, joined, asked.start()))
+        return
+    if mode() == HEADERS and (wrong := unlisted(joined, folders)):
+        at, told = wrong
+        yield finding(STAGE, "bad-include", f"{told}, which is not allowed on a system without Landlock.",
+                      line_of(text, joined, at))  # fmt: skip
+
+
+def unlisted(joined: str, folders: tuple[Path, ...]) -> tuple[int, str] | None:
+    """Where a text does what only the kernel makes harmless, and what: a header that is not on the allow-list, tokens
+    that are joined; None where it does not."""
+    included = {name: found.start() for found in INCLUDE.finditer(joined) if (name := named(found["rest"]))}
+    for name, at in included.items():
+        if headers.closure(name, folders) is None:
+            return at, f"<{name}> includes files whose names come from macros"
+    if joins := re.search(r"##|%:%:|\?\?=\?\?=", joined):
+        return joins.start(), f"{joins[0]} joins tokens"
+    macros = headers.joining(frozenset(included), folders)
+    for word in re.finditer(r"\b[A-Za-z_]\w*", joined):
+        if word[0] in macros:
+            return word.start(), f"{word[0]} joins tokens"
+    return None
+
+
+def named(rest: str) -> str | None:
+    """The file that an #include names; None where it is not written there."""
+    name = NAME.match(rest.strip())
+    return (name["angle"] or name["quoted"]) if name else None
 
 
 def is_cuda_header(name: str, folders: Sequence[Path]) -> bool:

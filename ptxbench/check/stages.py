@@ -135,7 +135,9 @@ class Judge:
 
     @property
     def source(self) -> Source:
-        return Source(CANDIDATE, self.text.language, self.path, self.exam.entry, tuple(self.settings.flags))
+        return Source(
+            CANDIDATE, self.text.language, self.path, self.exam.entry, tuple(self.settings.flags), contained=True
+        )
 
     def parses(self) -> Told:
         return self.text.parses()
@@ -248,6 +250,7 @@ class Judge:
             entry=self.exam.entry,
             arch=self.exam.arch,
             flags=self.settings.flags,
+            contained=True,
         )
         own = self.exam.report(build)
         others = {variant: self.exam.report(each) for variant, each in self.exam.builds.items()}

@@ -187,6 +187,7 @@ def prepare(
     from ptxbench.discovery import choose_pairs, load
     from ptxbench.runner import plan_jobs
     from ptxbench.toolchain import versions
+    from ptxbench.toolchain.nvrtc import names_file
 
     if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
         raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
@@ -205,6 +206,8 @@ def prepare(
         plan_jobs(kernels, names, (), sizes, emulated=not sizes)
     if flags and timed:
         raise UsageError("--flag is not for what is timed: a run compiles all CUDA C alike. Use --backend emulator.")
+    if named := next((flag for flag in flags if names_file(flag)), None):
+        raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed
     targets = chosen_targets(patterns) if versions()["ptxas"] else ()
     settings = Settings(fuel or FUEL, tuple(flags), targets)

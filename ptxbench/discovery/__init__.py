@@ -38,6 +38,8 @@ class Source:
     """Other values of the pair's knobs than the file has."""
     specialisations: tuple[tuple[str, Path], ...] = ()
     """Targets with a file of their own (NAME.sm_90a.ptx), and these."""
+    contained: bool = False
+    """Whether the text is not trusted, so that NVRTC may see nothing but CUDA's headers."""
 
     def on(self, arch: str) -> Source:
         """The variant with the file that stands for it on `arch`."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ptxbench import cache
+from ptxbench.containment import mode
 from ptxbench.errors import PairError, SignatureMismatch, ToolMissing, UsageError
 from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
@@ -58,12 +59,13 @@ def build(
     flags: Sequence[str] = (),
     assembler: Literal["toolkit", "driver"] = "toolkit",
     defines: Sequence[tuple[str, int]] = (),
+    contained: bool = False,
 ) -> Build:
     """Build the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `arch`, such as sm_90.
 
     `flags` are further options of NVRTC; `defines` are knobs, which are macros of CUDA C and literals of PTX. With the
     driver as `assembler`, PTX is all there is: nobody can tell which machine code the driver will make. What the tools
-    made is kept in the cache (`cache.folder`).
+    made is kept in the cache (`cache.folder`). `contained`: whether the source is not trusted (`nvrtc.translate`).
 
     Raises CompileError, AssembleError, TargetMismatch if the file's .target does not fit `arch`, SignatureMismatch if
     the file has no such kernel; ToolMissing if CUDA C needs NVRTC and it is not there; UsageError if the tools do not
@@ -76,7 +78,8 @@ def build(
     except OSError as error:
         raise PairError(f"Cannot read {source}: {error.strerror}.") from None
     if language == "cuda":
-        ptx, log = compiled(content, source, arch, (*flags, *(f"-D{name}={value}" for name, value in defines)))
+        options = (*flags, *(f"-D{name}={value}" for name, value in defines))
+        ptx, log = compiled(content, source, arch, options, contained=contained)
     else:
         ptx, log = ptxas.check_ascii(content, source.name), ""
         ptx = substituted(ptx, dict(defines), source.name) if defines else ptx
@@ -105,6 +108,7 @@ def build_source(source: Source, arch: str, assembler: Literal["toolkit", "drive
         flags=source.flags,
         assembler=assembler,
         defines=source.defines,
+        contained=source.contained,
     )
 
 
@@ -120,29 +124,32 @@ def versions() -> dict[str, str | None]:
     return found
 
 
-def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tuple[str, str]:
+def compiled(source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False) -> tuple[str, str]:
     """(PTX, warnings) of CUDA C, from the cache where nothing that it depends on has changed."""
     library = nvrtc.find()
 
     def make() -> bytes:
-        return json.dumps(nvrtc.translate(library, source, path, arch, flags)).encode()
+        return json.dumps(nvrtc.translate(library, source, path, arch, flags, contained=contained)).encode()
 
-    key = compilation(library, source, path, arch, flags)
+    key = compilation(library, source, path, arch, flags, contained=contained)
     made = make() if key is None else cache.remember(key, make)
     ptx, log = json.loads(made)
     return ptx, log
 
 
-def compilation(library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tuple[str, ...] | None:
+def compilation(
+    library: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
+) -> tuple[str, ...] | None:
     """All that the PTX of CUDA C depends on, as a key of the cache; None where that cannot be told."""
-    files = nvrtc.included(source, path.parent)
+    files = [] if contained else nvrtc.included(source, path.parent)  # contained, it sees CUDA's headers alone
     # An option that brings in other files, which no hash here would see.
     if files is None or any(re.match(r"-I|--?include|--?pre-include|-include", flag) for flag in flags):
         return None
     hashes = [sha256(each) for each in (source, *files)]
     # The folders of CUDA's headers, which may be another version's than NVRTC.
     options = (*nvrtc.FLAGS, *map(str, locate.headers()), *flags)
-    return ("ptx", nvrtc_version(library), path.name, arch, *options, "files", *hashes)
+    kind = f"ptx {mode()}" if contained else "ptx"
+    return (kind, nvrtc_version(library), path.name, arch, *options, "files", *hashes)
 
 
 def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ptxbench import cache
+from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
 from ptxbench.toolchain import Build, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
@@ -97,11 +98,8 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
     def make() -> bytes:
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
             (Path(folder) / "kernel.cubin").write_bytes(cubin)
-            command = [str(tool), "-c", *options, "kernel.cubin"]
             try:
-                ran = subprocess.run(
-                    command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, timeout=SECONDS
-                )
+                ran = tools.run(tool, ["-c", *options, "kernel.cubin"], Path(folder), SECONDS)
             except (OSError, subprocess.TimeoutExpired) as error:
                 raise ToolMissing(f"nvdisasm does not run: {error}.") from None
         if ran.returncode != 0:

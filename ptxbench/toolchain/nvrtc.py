@@ -1,11 +1,10 @@
 """CUDA C to PTX, by NVRTC. Needs no driver and no GPU.
 
-The library is called through ctypes, so that an installed toolkit's NVRTC works where no wheel and no binding is.
+A text that is not trusted is compiled in a process that sees CUDA's headers and nothing else (`containment.compiler`).
 """
 
 from __future__ import annotations
 
-import ctypes
 import functools
 import os
 import re
@@ -13,13 +12,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ptxbench.containment import compiler
+from ptxbench.containment.compiler import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, Compilation
 from ptxbench.errors import CompileError, PairError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 
 FLAGS = ("--std=c++17", "-lineinfo")
 """Options of every compilation. -lineinfo tells which CUDA C line a PTX line is of; the machine code stays the same."""
 
-SUCCESS, INVALID_OPTION, COMPILATION = 0, 5, 6  # nvrtcResult, nvrtc.h
 ERRORS_QUOTED = 3
 
 NO_FLAGS = {
@@ -38,48 +38,16 @@ NO_HEADER = re.compile(r"(?:cannot|could not) open source file \"(.*?)\"")
 INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>\"]|(?P<computed>\w+))", re.M)
 
 
-class Library:
-    """NVRTC, loaded."""
-
-    def __init__(self, path: Path) -> None:
-        try:
-            self.functions = ctypes.CDLL(str(path))
-        except OSError as error:
-            raise ToolMissing(f"NVRTC does not load: {error}. {locate.INSTALL}.") from None
-        self.functions.nvrtcGetErrorString.restype = ctypes.c_char_p
-
-    def check(self, status: int) -> None:
-        if status != SUCCESS:
-            raise ToolMissing(f"NVRTC fails: {self.name(status)}. Reinstall it: {locate.INSTALL}.")
-
-    def name(self, status: int) -> str:
-        text: bytes = self.functions.nvrtcGetErrorString(status)
-        return text.decode()
-
-    def text(self, program: ctypes.c_void_p, what: str) -> str:
-        """The program's log or PTX, by NVRTC's two calls: its size, then its bytes."""
-        size = ctypes.c_size_t()
-        self.check(getattr(self.functions, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
-        buffer = ctypes.create_string_buffer(size.value)
-        self.check(getattr(self.functions, f"nvrtcGet{what}")(program, buffer))
-        return buffer.value.decode("utf-8", "replace")
-
-    def compile(self, source: bytes, name: str, options: Sequence[str]) -> tuple[int, str, str]:
-        """(status, log, PTX) of one source; PTX is empty unless the status is SUCCESS."""
-        program = ctypes.c_void_p()
-        self.check(self.functions.nvrtcCreateProgram(ctypes.byref(program), source, name.encode(), 0, None, None))
-        try:
-            array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
-            status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
-            log = self.text(program, "ProgramLog")
-            return status, log, self.text(program, "PTX") if status == SUCCESS else ""
-        finally:
-            self.functions.nvrtcDestroyProgram(ctypes.byref(program))
+OF_FILES = re.compile(
+    r"@|-I|-include|--?(?:include-path|pre-include|options-file|time|create-pch|use-pch|pch|pch-dir|device-time-trace|"
+    r"fdevice-time-trace|gen-opt-lto|optix-ir|keep|keep-dir|temp-dir)(?:=|$)|[^-]"
+)
+"""Options that name files to read or to write, and what would be taken for one."""
 
 
-@functools.cache
-def library(path: Path) -> Library:
-    return Library(path)
+def names_file(flag: str) -> bool:
+    """Whether an option makes NVRTC read or write files beyond the source."""
+    return bool(OF_FILES.match(flag))
 
 
 def find() -> Path:
@@ -97,15 +65,38 @@ def find() -> Path:
 @functools.cache
 def version(path: Path) -> str:
     """NVRTC's version with its patch level, such as 13.0.88, which it tells only in the PTX that it writes."""
-    status, log, ptx = library(path).compile(b"", "version.cu", ())
-    found = re.search(r"\bV(\d+(?:\.\d+)+)", ptx)
-    if status != SUCCESS or not found:
-        raise ToolMissing(f"NVRTC does not compile even an empty file: {log.strip()} Reinstall it: {locate.INSTALL}.")
+    made = compiled(path, b"", "version.cu", ())
+    found = re.search(r"\bV(\d+(?:\.\d+)+)", made.ptx)
+    if made.status != SUCCESS or not found:
+        raise ToolMissing(
+            f"NVRTC does not compile even an empty file: {made.log.strip()} Reinstall it: {locate.INSTALL}."
+        )
     return found[1]
 
 
-def translate(nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str]) -> tuple[str, str]:
+def compiled(
+    nvrtc: Path, source: bytes, name: str, options: Sequence[str], readable: Sequence[Path] | None = None
+) -> Compilation:
+    """What NVRTC makes of a source, in a process of its own if `readable` says what that may read.
+
+    Raises ToolMissing if NVRTC does not work, CompileError if its process dies of the source.
+    """
+    try:
+        if readable is None:
+            return compiler.library(nvrtc).compile(source, name, options)
+        return compiler.compile_contained(nvrtc, source, name, options, readable)
+    except compiler.LibraryError as error:
+        raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
+    except compiler.CompilerDied as died:
+        raise CompileError(f"{name}: NVRTC {died} on it.") from None
+
+
+def translate(
+    nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence[str], *, contained: bool = False
+) -> tuple[str, str]:
     """(PTX, log) of the CUDA C `source`, which was read from `path`. The log holds NVRTC's warnings.
+
+    `contained`: whether the source is not trusted. It then sees CUDA's headers, and not where it lies.
 
     Raises CompileError with NVRTC's first errors; ToolMissing if NVRTC does not work or its headers are not there;
     UsageError if it does not know `arch`; PairError if one of `flags` is unknown or one of NO_FLAGS.
@@ -122,10 +113,18 @@ def translate(nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence
         *(f"-I{folder}" for folder in folders),
         *flags,
     ]
-    # The whole path: NVRTC looks for #include "..." beside it, and beside the current folder for a bare name.
-    path = path.absolute()
-    status, log, ptx = library(nvrtc).compile(source, str(path), options)
-    log = log.replace(f"{path.parent}{os.sep}", "").strip()
+    if contained:
+        status, meaning, log, ptx = compiled(nvrtc, source, path.name, options, folders)
+        if status == OUT_OF_MEMORY:  # of what its process may have
+            raise CompileError(f"{path.name}: NVRTC needs more memory for it than it may have.")
+        for folder in folders:
+            log = log.replace(f"{folder}{os.sep}", "")
+        log = log.strip()
+    else:
+        # The whole path: NVRTC looks for #include "..." beside it, and beside the current folder for a bare name.
+        path = path.absolute()
+        status, meaning, log, ptx = compiled(nvrtc, source, str(path), options)
+        log = log.replace(f"{path.parent}{os.sep}", "").strip()
     if status == SUCCESS:
         return FILE.sub(bare_name, ptx), log
     if status == INVALID_OPTION:
@@ -134,7 +133,7 @@ def translate(nvrtc: Path, source: bytes, path: Path, arch: str, flags: Sequence
             raise UsageError(f"{told} It cannot compile for '{arch}'; name another with --arch.")
         raise PairError(f"{told} {path.name} is compiled with {' '.join(flags)}.")
     if status != COMPILATION:
-        raise ToolMissing(f"NVRTC fails on {path.name}: {library(nvrtc).name(status)}. {log}")
+        raise ToolMissing(f"NVRTC fails on {path.name}: {meaning}. {log}")
     lacks = NO_HEADER.search(log)
     if lacks and not folders:
         raise ToolMissing(f"{path.name} includes {lacks[1]}, and CUDA's headers are not there: {locate.INSTALL}.")

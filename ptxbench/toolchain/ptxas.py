@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxbench.containment import tools
 from ptxbench.errors import AssembleError, TargetMismatch, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 
@@ -73,9 +74,9 @@ def assemble(
     seconds = SECONDS if seconds is None else seconds
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         (Path(folder) / INPUT).write_bytes(ptx.encode("ascii"))
-        command: list[str | Path] = [tool, "-v", f"-arch={arch}", *options, INPUT, "-o", "kernel.cubin"]
+        arguments = ["-v", f"-arch={arch}", *options, INPUT, "-o", "kernel.cubin"]
         try:
-            status, messages = run(command, Path(folder), seconds, memory_bytes)
+            status, messages = run(tool, arguments, Path(folder), seconds, memory_bytes)
         except subprocess.TimeoutExpired:
             raise StoppedError(f"stopped after {seconds:g} s; make the kernel smaller") from None
         except OSError as error:
@@ -88,17 +89,9 @@ def assemble(
         return (Path(folder) / "kernel.cubin").read_bytes(), messages
 
 
-def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:
-    """The exit status of a command that runs in `folder`, and what it writes."""
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    ) as process:
+def run(tool: Path, arguments: Sequence[str], folder: Path, seconds: float, memory_bytes: int) -> tuple[int, str]:
+    """The exit status of ptxas, which runs in `folder` and sees nothing else, and what it writes."""
+    with tools.start(tool, arguments, folder) as process:
         if sys.platform == "linux":
             with contextlib.suppress(OSError):  # over already
                 resource.prlimit(process.pid, resource.RLIMIT_AS, (memory_bytes, memory_bytes))
@@ -107,7 +100,7 @@ def run(command: Sequence[str | Path], folder: Path, seconds: float, memory_byte
         except BaseException:
             process.kill()
             raise
-    return process.returncode, (out + err).strip()
+    return process.returncode, (out + err).decode(errors="replace").strip()
 
 
 class RefusedError(Exception):

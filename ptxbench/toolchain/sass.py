@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
 
 SECONDS = 300
@@ -30,20 +31,13 @@ def disassemble(tool: Path, cubin: bytes) -> str:
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         (Path(folder) / "kernel.cubin").write_bytes(cubin)
         try:
-            ran = subprocess.run(
-                [tool, "-json", "kernel.cubin"],
-                cwd=folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=SECONDS,
-            )
+            ran = tools.run(tool, ["-json", "kernel.cubin"], Path(folder), SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(f"nvdisasm does not run: {error}.") from None
     if ran.returncode != 0:
-        raise ToolMissing(f"nvdisasm cannot read the cubin: {ran.stderr.strip() or ran.returncode}.")
-    return ran.stdout
+        said = ran.stderr.decode(errors="replace").strip()
+        raise ToolMissing(f"nvdisasm cannot read the cubin: {said or ran.returncode}.")
+    return ran.stdout.decode(errors="replace")
 
 
 def counts(document: str, entry: str) -> dict[str, int]:

@@ -117,9 +117,12 @@ def assembler() -> Path:
     raise ToolMissing(f"No ptxas, which alone knows what a target takes: {locate.INSTALL}.")
 
 
-def attempt(source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = ()) -> Trial:
+def attempt(
+    source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = (), contained: bool = False
+) -> Trial:
     """Try to make machine code of the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `target`.
 
+    `contained`: whether the source is not trusted (`nvrtc.translate`).
     A refusal is a result. Raises PairError if the file or a flag is no good; ToolMissing without ptxas.
     """
     tool = assembler()
@@ -130,12 +133,12 @@ def attempt(source: Path, *, language: str, entry: str, target: str, flags: Sequ
     key: tuple[str, ...] | None = ("source", toolchain.sha256(content))
     if language == "cuda":
         try:
-            key = toolchain.compilation(nvrtc.find(), content, source, target, flags)
+            key = toolchain.compilation(nvrtc.find(), content, source, target, flags, contained=contained)
         except ToolMissing as error:
             return Trial(target, UNTRIED, reason=str(error))
 
     def make() -> bytes:
-        found = compile_and_assemble(tool, content, source, language, entry, target, flags)
+        found = compile_and_assemble(tool, content, source, language, entry, target, flags, contained=contained)
         return json.dumps(dataclasses.asdict(found)).encode()
 
     try:
@@ -153,12 +156,20 @@ def attempt(source: Path, *, language: str, entry: str, target: str, flags: Sequ
 
 
 def compile_and_assemble(
-    tool: Path, content: bytes, source: Path, language: str, entry: str, target: str, flags: Sequence[str]
+    tool: Path,
+    content: bytes,
+    source: Path,
+    language: str,
+    entry: str,
+    target: str,
+    flags: Sequence[str],
+    *,
+    contained: bool,
 ) -> Trial:
     """The trial itself. Raises KernelError for a refusal without a line, and what `toolchain.build` raises."""
     if language == "cuda":
         try:
-            ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags)
+            ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained)
         except CompileError as error:
             return Trial(target, REFUSED, reason=str(error))
     else:

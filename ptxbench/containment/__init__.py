@@ -1,0 +1,181 @@
+"""What a process that handles foreign text may open: Linux's Landlock, and a filter of system calls.
+
+A thread restricts itself, for good; what it starts inherits that. Nothing else is needed: no privileges, no helper.
+Imports nothing of ptxbench, so that a process that does nothing else starts fast.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+LANDLOCK, HEADERS = "landlock", "headers"
+"""How candidates are contained: by the kernel, or by an allow-list of CUDA's headers where it cannot."""
+
+VARIABLE = "PTXBENCH_CONTAINMENT"
+"""Environment variable: `headers` chooses the allow-list where Landlock is there too, to test it."""
+
+ANYTHING = (Path("/"),)
+
+
+def mode() -> str:
+    """How candidates are contained here."""
+    if os.environ.get(VARIABLE) == HEADERS or sys.platform != "linux":
+        return HEADERS
+    filters = platform.machine() in FILTERED and prctl(GET_SECCOMP) == 0
+    return LANDLOCK if filters and version() > 0 else HEADERS
+
+
+def restrict(*, read: Iterable[Path] = (), execute: Iterable[Path] = (), write: Iterable[Path] = ()) -> None:
+    """From now on this thread, and what it starts, opens and runs only what lies below these paths; no network.
+
+    `read`: to read; `execute`: to read and run; `write`: to do with as it likes. What is already open stays open. A
+    path that does not exist is left out. Raises OSError where the kernel refuses.
+    """
+    if prctl(SET_NO_NEW_PRIVS, 1) != 0:
+        raise kernel_error("no_new_privs")
+    restrict_files({READ: read, READ | EXECUTE: execute, READ | WRITE: write})
+    filter_calls()
+
+
+# ---- files: Linux's userspace-api/landlock.rst; the numbers are of include/uapi/linux/landlock.h
+
+CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446
+ASK_VERSION = 1
+PATH_BENEATH = 1
+
+EXECUTE, WRITE_FILE, READ_FILE, READ_DIRECTORY = 1 << 0, 1 << 1, 1 << 2, 1 << 3
+REFER, TRUNCATE, DEVICE_CONTROL = 1 << 13, 1 << 14, 1 << 15
+READ = READ_FILE | READ_DIRECTORY
+WRITE = WRITE_FILE | TRUNCATE | REFER | sum(1 << bit for bit in range(4, 13))  # of these: make and remove, each kind
+OF_A_FILE = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | DEVICE_CONTROL
+"""Rights that a file can have that is not a folder."""
+
+SINCE = {1: (1 << 13) - 1, 2: REFER, 3: TRUNCATE, 5: DEVICE_CONTROL}
+"""The rights that each version of Landlock brought."""
+
+TCP = 0b11  # bind and connect, since version 4
+SCOPES = 0b11  # abstract sockets and signals to processes outside, since version 6
+
+
+class Ruleset(ctypes.Structure):
+    _fields_ = (("files", ctypes.c_uint64), ("network", ctypes.c_uint64), ("scopes", ctypes.c_uint64))
+
+
+class PathRule(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"
+    _fields_ = (("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32))
+
+
+def version() -> int:
+    """The kernel's version of Landlock; 0 or less where there is none."""
+    return call(CREATE_RULESET, None, 0, ASK_VERSION)
+
+
+def restrict_files(allowed: dict[int, Iterable[Path]]) -> None:
+    """Open only what lies below the paths, each for the rights that it is listed under."""
+    known = version()
+    handled = sum(rights for since, rights in SINCE.items() if since <= known)
+    rules = Ruleset(handled, TCP if known >= 4 else 0, SCOPES if known >= 6 else 0)
+    size = 8 if known < 4 else 16 if known < 6 else 24  # an older kernel knows fewer fields
+    ruleset = call(CREATE_RULESET, ctypes.byref(rules), size, 0)
+    if ruleset < 0:
+        raise kernel_error("landlock_create_ruleset")
+    try:
+        for rights, paths in allowed.items():
+            for path in paths:
+                add_rule(ruleset, path, rights & handled)
+        if call(RESTRICT_SELF, ruleset, 0) != 0:
+            raise kernel_error("landlock_restrict_self")
+    finally:
+        os.close(ruleset)
+
+
+def add_rule(ruleset: int, path: Path, rights: int) -> None:
+    try:
+        handle = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return
+    try:
+        rule = PathRule(rights if path.is_dir() else rights & OF_A_FILE, handle)
+        if call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0) != 0:
+            raise kernel_error(f"landlock_add_rule of {path}")
+    finally:
+        os.close(handle)
+
+
+# ---- calls that Landlock does not restrict: Linux's userspace-api/seccomp_filter.rst
+
+GET_SECCOMP, SET_SECCOMP, SET_NO_NEW_PRIVS = 21, 22, 38
+FILTER = 2
+ALLOW, REFUSE = 0x7FFF0000, 0x00050000 | 1  # SECCOMP_RET_ALLOW; SECCOMP_RET_ERRNO with EPERM
+
+LOAD_WORD, EQUAL, NOT_BELOW, RETURN = 0x20, 0x15, 0x35, 0x06  # of the classic BPF
+CALL_AT, ARCHITECTURE_AT = 0, 4  # of struct seccomp_data
+OTHER_CALLS = 0x40000000  # x86-64: the same calls once more, for 32-bit pointers
+
+NAMES = (
+    "socket", "io_uring_setup", "ptrace", "process_vm_readv", "process_vm_writev", "truncate", "add_key",
+    "request_key", "keyctl", "bpf", "perf_event_open", "shmget", "shmat", "msgget", "mq_open",
+)  # fmt: skip
+"""The network, other processes' memory and queues, the user's keys; truncate, which old versions of Landlock allow."""
+
+FILTERED = {
+    "x86_64": (0xC000003E, (41, 425, 101, 310, 311, 76, 248, 249, 250, 321, 298, 29, 30, 68, 240)),
+    "aarch64": (0xC00000B7, (198, 425, 117, 270, 271, 45, 217, 218, 219, 280, 241, 194, 196, 186, 180)),
+}
+"""By machine: what the kernel calls it (AUDIT_ARCH_), and the numbers of NAMES."""
+
+
+class Instruction(ctypes.Structure):
+    _fields_ = (
+        ("code", ctypes.c_uint16), ("if_true", ctypes.c_uint8), ("if_false", ctypes.c_uint8), ("k", ctypes.c_uint32)
+    )  # fmt: skip
+
+
+class Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(Instruction)))
+
+
+def filter_calls() -> None:
+    """Refuse the calls of NAMES, and all those of another architecture than this process has."""
+    architecture, numbers = FILTERED[platform.machine()]
+    count = len(numbers)
+    refuse = count + 1  # instructions from the first comparison of a number to the refusal
+    program = [
+        Instruction(LOAD_WORD, 0, 0, ARCHITECTURE_AT),
+        Instruction(EQUAL, 0, refuse + 2, architecture),
+        Instruction(LOAD_WORD, 0, 0, CALL_AT),
+        Instruction(NOT_BELOW, refuse, 0, OTHER_CALLS),
+        *(Instruction(EQUAL, count - i, 0, number) for i, number in enumerate(numbers)),
+        Instruction(RETURN, 0, 0, ALLOW),
+        Instruction(RETURN, 0, 0, REFUSE),
+    ]
+    instructions = (Instruction * len(program))(*program)
+    if prctl(SET_SECCOMP, FILTER, ctypes.byref(Program(len(program), instructions))) != 0:
+        raise kernel_error("seccomp")
+
+
+# ---- the kernel
+
+
+def call(number: int, *arguments: object) -> int:
+    """A system call by its number; -1 where it fails, with ctypes.get_errno()."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    return int(libc.syscall(ctypes.c_long(number), *arguments))
+
+
+def prctl(option: int, *arguments: object) -> int:
+    libc = ctypes.CDLL(None, use_errno=True)
+    padded = [ctypes.c_ulong(each) if isinstance(each, int) else each for each in (*arguments, 0, 0, 0, 0)][:4]
+    return int(libc.prctl(option, *padded))
+
+
+def kernel_error(what: str) -> OSError:
+    code = ctypes.get_errno()
+    return OSError(code, f"{what}: {os.strerror(code)}")

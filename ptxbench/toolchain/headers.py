@@ -1,0 +1,71 @@
+"""Which of CUDA's headers foreign text may include where the kernel cannot keep NVRTC from other files.
+
+A header is allowed if no header that it includes, directly or not, takes the name of a file from a macro: the text
+could define that macro. Nor may the text join tokens, by itself or by a macro of a header: of `__has_` and `include`
+it would make a question about any file.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from pathlib import Path
+
+SPLICE = re.compile(r"\\[ \t]*\r?\n")
+COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.S)
+INCLUDE = re.compile(r"^[ \t]*#[ \t]*(?:include|include_next|import|embed)\b[ \t]*(?P<name>[^\n]*)", re.M)
+NAME = re.compile(r"<(?P<angle>[^>\n]+)>|\"(?P<quoted>[^\"\n]+)\"")
+QUESTION = re.compile(r"__has_(?:include|include_next|embed)[ \t]*\([ \t]*(?![<\"])")
+"""A question about a file whose name is not written there."""
+
+DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(?P<name>\w+)(?P<takes>\()?(?P<body>[^\n]*)", re.M)
+
+
+@functools.cache
+def text_of(path: Path) -> str:
+    """A header, without comments and with joined lines."""
+    return COMMENT.sub(" ", SPLICE.sub("", path.read_text(errors="replace")))
+
+
+@functools.cache
+def closure(name: str, folders: tuple[Path, ...]) -> tuple[Path, ...] | None:
+    """The header and all that it can include; None where the name of one of these comes from a macro.
+
+    Every branch of every condition counts, and a name that is not among CUDA's headers opens nothing of use.
+    """
+    found: dict[Path, None] = {}
+    pending = [folder / name for folder in folders if (folder / name).is_file()][:1]
+    while pending:
+        path = pending.pop()
+        if path in found:
+            continue
+        found[path] = None
+        text = text_of(path)
+        if QUESTION.search(text):
+            return None
+        for include in INCLUDE.finditer(text):
+            wanted = NAME.match(include["name"])
+            if wanted is None:
+                return None
+            beside = (path.parent,) if wanted["quoted"] else ()
+            places = (folder / (wanted["quoted"] or wanted["angle"]) for folder in (*beside, *folders))
+            pending += [place.resolve() for place in places if place.is_file()][:1]
+    return tuple(found)
+
+
+@functools.cache
+def joining(names: frozenset[str], folders: tuple[Path, ...]) -> frozenset[str]:
+    """The macros of these headers with arguments that join tokens, or use one that does, and their other names."""
+    paths = {path for name in names for path in closure(name, folders) or ()}
+    bodies: dict[str, str] = {}
+    for path in paths:
+        for define in DEFINE.finditer(text_of(path)):
+            body = define["body"].strip()
+            if define["takes"] or re.fullmatch(r"\w+", body):
+                bodies[define["name"]] = f"{bodies.get(define['name'], '')} {body}"
+    found = {name for name, body in bodies.items() if "##" in body}
+    while more := {
+        name for name, body in bodies.items() if name not in found and found & set(re.findall(r"\w+", body))
+    }:
+        found |= more
+    return frozenset(found)
