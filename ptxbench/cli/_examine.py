@@ -81,6 +81,7 @@ def examine(kernels: Path) -> Iterator[Finding]:
     yield examine_emulator()
     yield from examine_gpu()
     yield examine_kernels(kernels)
+    yield examine_containment()
     yield examine_cache()
 
 
@@ -260,6 +261,18 @@ def examine_kernels(folder: Path) -> Finding:
         return Finding("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
     except FAILURES as error:
         return Finding("kernels", BROKEN, shown(folder), f"{error} See --kernels and {VARIABLE}.")
+
+
+def examine_containment() -> Finding:
+    """What keeps the compilers from other files while `check` judges a candidate."""
+    from ptxbench import containment
+
+    if containment.mode() == containment.LANDLOCK:
+        told = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
+        return Finding("containment", WORKS, told)
+    told = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
+    advice = "Judge candidates on Linux 5.13 or later with Landlock, if they are not trusted."
+    return Finding("containment", ABSENT, told, advice)
 
 
 def examine_cache() -> Finding:

@@ -39,10 +39,10 @@ INCLUDE = re.compile(rb"^[ \t]*#[ \t]*include[ \t]*(?:[<\"](?P<name>[^>\"\n]+)[>
 
 
 OF_FILES = re.compile(
-    r"@|-I|-include|--?(?:include-path|pre-include|options-file|time|create-pch|use-pch|pch|pch-dir|device-time-trace|"
-    r"fdevice-time-trace|gen-opt-lto|optix-ir|keep|keep-dir|temp-dir)(?:=|$)|[^-]"
+    r"@|-I|-include|--?(?:include-path|pre-include|options-file|optf|time|pch|create-pch|use-pch|pch-dir|"
+    r"f?device-time-trace|keep|keep-dir)(?:=|$)"
 )
-"""Options that name files to read or to write, and what would be taken for one."""
+"""Options that name files to read or to write."""
 
 
 def names_file(flag: str) -> bool:

@@ -17,7 +17,7 @@ from ptxbench.cli import check
 from tests.folders import CUDA, PTX, changed
 
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
-DOCUMENT = ["schema", "pair", "arch", "seed", "complete", "candidates"]
+DOCUMENT = ["schema", "pair", "arch", "seed", "complete", "containment", "candidates"]
 KEYS = ["file", "verdict", "stage", "code", "sha256", "language", "pair", "arch", "seed", "stages", "findings",
         "compared", "ratios", "targets", "notes"]  # fmt: skip
 FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
@@ -86,7 +86,8 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     ran = ptxbench("check", *files, *FAST, "--kernels", kernels, "--json")
     document = json.loads(ran.out)
     assert (ran.status, ran.err) == (4, "")
-    assert [document[key] for key in DOCUMENT[:-1]] == ["ptxbench.check/1", "scale", "sm_90", 7, True]
+    assert [document[key] for key in DOCUMENT[:-2]] == ["ptxbench.check/1", "scale", "sm_90", 7, True]
+    assert document["containment"] in ("landlock", "headers")
     assert list(document) == DOCUMENT
     assert [list(each) for each in document["candidates"]] == [KEYS] * 3
     mine, broken, other = document["candidates"]
@@ -199,6 +200,7 @@ def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernel
     assert [each["sha256"] is None for each in candidates] == [True] * 5 + [False] * 3
     verdicts = {(line := json.loads(each))["file"]: line for each in lines.out.splitlines()}
     assert {each.pop("schema") for each in verdicts.values()} == {"ptxbench.verdict/1"}
+    assert {each.pop("containment") for each in verdicts.values()} <= {"landlock", "headers"}
     assert without_seconds([verdicts[each["file"]] for each in candidates]) == without_seconds(candidates)
     assert "is not a regular file" in text.out
 

@@ -1,0 +1,284 @@
+"""Twenty ways to make the tools tell of a file of the host, and none that does; in both modes of containment.
+
+The text of a planted file, and a token in the environment, must be in no output; and a judgement must be the same
+whether a file exists or not.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from ptxbench import containment
+from ptxbench.check.reading import Text
+from ptxbench.check.source import problems
+from ptxbench.cli import main
+from ptxbench.containment import HEADERS, LANDLOCK, tools
+from ptxbench.errors import CompileError, ToolMissing
+from ptxbench.toolchain import locate, nvrtc
+
+HOSTILE = Path(__file__).with_name("hostile")
+HONEST_CU = (HOSTILE / "honest.cu").read_text()
+HONEST_PTX = (HOSTILE / "honest.ptx").read_text()
+SECRET = "hunter2"
+TOKEN = "xyzzy_token_4711"
+
+needs_landlock = pytest.mark.skipif(containment.mode() != LANDLOCK, reason="no Landlock in this kernel")
+
+THRUST = """\
+#include <thrust/detail/config.h>
+#include <thrust/detail/config/memory_resource.h>
+#define THRUST_MR_STD_MR_HEADER {name}
+#include <thrust/mr/memory_resource.h>
+"""
+JOINED = """\
+#define JOIN(a, b) a##b
+#define ASKED JOIN(__has_, include)({name})
+#if ASKED
+#error there is such a file
+#endif
+"""
+
+# FILE stands for the planted file; each is put before a kernel that is right.
+CUDA = {
+    "by its name":            '#include "FILE"',
+    "in angles":              "#include <FILE>",
+    "climbing":               '#include "../../../../../../../..FILE"',
+    "behind a comment":       '/* */ # /**/ include /**/ "FILE"',
+    "spliced":                '#inc\\\nlude "FILE"',
+    "by a digraph":           '%:include "FILE"',
+    "by a macro":             '#define NAME "FILE"\n#include NAME',
+    "next":                   '#include_next "FILE"',
+    "embedded":               'const char data[] = {\n#embed "FILE"\n};',
+    "as a module":            'import "FILE";',
+    "a header that takes it": THRUST.format(name='"FILE"'),
+    "the same, relative":     THRUST.format(name='"../../../../../../../..FILE"'),
+    "the environment":        THRUST.format(name='"/proc/self/environ"'),
+    "the parent's":           THRUST.format(name=f'"/proc/{os.getppid()}/environ"'),
+    "the command line":       THRUST.format(name='"/proc/self/cmdline"'),
+    "beside":                 THRUST.format(name='"planted.h"'),
+    "above":                  THRUST.format(name='"../planted.h"'),
+    "asked for":              '#if __has_include("FILE")\n#error there is such a file\n#endif',
+    "asked for, joined":      JOINED.format(name='"FILE"'),
+    "a line of it":           '#line 1 "FILE"\n__device__ int bad = missing;',
+    "named by __FILE__":      '#line 1 "FILE"\n__device__ char where[] = __FILE__;\nstatic_assert(0, __FILE__);',
+    "a folder":               THRUST.format(name='"FILE/"'),
+}  # fmt: skip
+PTX = {
+    "a file directive": lambda text: text.replace(".visible", '.file 1 "FILE"\n.visible', 1)
+    .replace("DONE:", "    .loc 1 1 1\nDONE:"),
+    "a section": lambda text: text + '\n.section .debug_str { .b8 0 }\n.file 2 "FILE"\n',
+    "an include": lambda text: text.replace(".visible", '#include "FILE"\n.visible', 1),
+    "a pragma": lambda text: text.replace(".visible", '.pragma "include FILE";\n.visible', 1),
+}  # fmt: skip
+ATTACKS = [("cu", name) for name in CUDA] + [("ptx", name) for name in PTX]
+
+
+def attack(language, name, file):
+    text = f"{CUDA[name]}\n{HONEST_CU}" if language == "cu" else PTX[name](HONEST_PTX)
+    return text.replace("FILE", str(file))
+
+
+@pytest.fixture
+def planted(tmp_path, monkeypatch):
+    """A folder of candidates, with a file in it, above it and in the user's home; a token in the environment."""
+    folder = tmp_path / "home" / "work" / "candidates"
+    folder.mkdir(parents=True)
+    for each in (folder, folder.parent, folder.parent.parent):
+        (each / "planted.h").write_text(f"{SECRET} {SECRET} {SECRET}\n")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    return folder
+
+
+def read_text(folder, language, text):
+    """What the stages up to `assembles` make of a text, as one document."""
+    path = folder / f"candidate.{language}"
+    path.write_text(text)
+    own = Text(path, path.read_bytes(), "sm_90")
+    found = own.parses()
+    found = found if found.findings else own.assembles()
+    return json.dumps([found.words, [dataclasses.asdict(each) for each in found.findings], own.notes])
+
+
+@pytest.mark.parametrize("mode", [pytest.param(LANDLOCK, marks=needs_landlock), HEADERS])
+def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeypatch, capfd):
+    monkeypatch.setenv(containment.VARIABLE, mode)
+    home, absent = planted.parents[1] / "planted.h", planted.parents[1] / "absentd.h"
+    assert len(ATTACKS) >= 20
+    for language, name in ATTACKS:
+        told = read_text(planted, language, attack(language, name, home))
+        other = read_text(planted, language, attack(language, name, absent))
+        shown = told + "".join(capfd.readouterr())
+        assert SECRET not in shown, name
+        assert TOKEN not in shown, name
+        assert told.replace("planted.h", "") == other.replace("absentd.h", ""), name
+        if language == "cu" and name not in ("a line of it", "named by __FILE__", "asked for, joined", "as a module"):
+            assert '"bad-include"' in told, name
+
+
+def test_the_whole_command_tells_no_more(planted, capfd, monkeypatch):
+    """Text, JSON and the standard error of the command, for one that is refused by the compiler, not at sight."""
+    path = planted / "candidate.cu"
+    path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))
+    for form in ((), ("--json",)):
+        status = main(["check", str(path), "--pair", "triad", "--backend", "emulator", "--seed", "1", *form])
+        shown = "".join(capfd.readouterr())
+        assert status == 4
+        assert "bad-include" in shown
+        assert SECRET not in shown
+        assert TOKEN not in shown
+
+
+LEGAL = (
+    "cuda_fp16.h", "cuda_bf16.h", "mma.h", "cuda_pipeline.h", "cooperative_groups.h", "cooperative_groups/reduce.h",
+    "cuda/std/array", "cuda/std/type_traits", "cuda/barrier", "cuda/pipeline", "cub/cub.cuh",
+)  # fmt: skip
+
+
+@needs_landlock
+def test_cudas_own_headers_compile(planted):
+    text = "".join(f"#include <{each}>\n" for each in LEGAL) + HONEST_CU
+    assert '"gravity": "error"' not in read_text(planted, "cu", text)
+
+
+def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(monkeypatch):
+    monkeypatch.setenv(containment.VARIABLE, HEADERS)
+    refused = [each for each in LEGAL if list(problems(f"#include <{each}>\n{HONEST_CU}".encode(), "cuda"))]
+    assert refused == ["cub/cub.cuh"]
+
+
+# what a text does, what is said of it without Landlock
+NOT_WITHOUT_LANDLOCK = [
+    ("#include <cub/cub.cuh>",                          "<cub/cub.cuh> includes files whose names come from macros"),
+    ("#define JOIN(a, b) a##b",                         "## joins tokens"),
+    ("#define JOIN(a, b) a%:%:b",                       "%:%: joins tokens"),
+    ("#include <cuda_fp16.h>\n__CUDA_ARCH_HAS_FEATURE__", "__CUDA_ARCH_HAS_FEATURE__ joins tokens"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), NOT_WITHOUT_LANDLOCK)
+def test_without_landlock_a_text_cannot_make_the_name_of_a_file(text, told, monkeypatch, planted):
+    monkeypatch.setenv(containment.VARIABLE, HEADERS)
+    assert f"{told}, which is not allowed on a system without Landlock." in read_text(planted, "cu", text)
+
+
+# ---- what a restricted process can do
+
+TRY = """
+import os, pathlib, socket, subprocess, sys
+from ptxbench.containment import restrict
+own, beside, allowed = map(pathlib.Path, sys.argv[1:4])
+restrict(read=[allowed], write=[own])
+def can(what):
+    try:
+        what()
+    except OSError:
+        return False
+    return True
+print(*(name for name, what in {
+    "read": lambda: (allowed / "file").read_bytes(),
+    "write-own": lambda: (own / "new").write_bytes(b"x"),
+    "remove-own": lambda: (own / "new").unlink(),
+    "read-beside": lambda: (beside / "file").read_bytes(),
+    "list-beside": lambda: list(beside.iterdir()),
+    "write-allowed": lambda: (allowed / "new").write_bytes(b"x"),
+    "append-beside": lambda: (beside / "file").open("ab"),
+    "truncate-beside": lambda: os.truncate(beside / "file", 0),
+    "remove-beside": lambda: (beside / "file").unlink(),
+    "move-beside": lambda: (beside / "file").rename(own / "file"),
+    "link-beside": lambda: os.link(beside / "file", own / "file"),
+    "make-beside": lambda: (beside / "folder").mkdir(),
+    "run": lambda: subprocess.run([sys.executable, "-c", ""], stdin=0, stdout=1, stderr=2),
+    "network": lambda: socket.socket(),
+    "local-network": lambda: socket.socket(socket.AF_UNIX),
+    "parent": lambda: pathlib.Path(f"/proc/{os.getppid()}/environ").read_bytes(),
+}.items() if can(what)))
+"""
+
+
+@needs_landlock
+def test_a_restricted_process_opens_what_it_is_given_and_nothing_else(tmp_path):
+    folders = [tmp_path / name for name in ("own", "beside", "allowed")]
+    for each in folders:
+        each.mkdir()
+        (each / "file").write_text("content")
+    (tmp_path / "own" / "file").unlink()
+    program = [sys.executable, "-c", TRY, *map(str, folders)]
+    ran = subprocess.run(program, capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == ["read", "write-own", "remove-own"]
+    assert (tmp_path / "beside" / "file").read_text() == "content"
+
+
+@needs_landlock
+def test_a_tool_sees_its_folder_alone_and_this_process_stays_free(tmp_path, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", TOKEN)
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "file").write_text("own")
+    (tmp_path / "beside").write_text("beside")
+
+    def cat(*names):
+        return tools.run(Path("/bin/cat"), names, tmp_path / "own", 10)
+
+    assert cat("file").stdout == b"own"
+    for name in ("../beside", str(tmp_path / "beside"), "/etc/passwd", f"/proc/{os.getpid()}/environ"):
+        assert cat(name).stdout == b"", name
+    assert TOKEN.encode() not in cat("/proc/self/environ").stdout
+    assert (tmp_path / "beside").read_text() == "beside"
+
+
+ENDLESS = b"""
+template <unsigned depth, unsigned kind> struct Bomb {
+    static constexpr unsigned value = Bomb<depth - 1, 2 * kind>::value + Bomb<depth - 1, 2 * kind + 1>::value;
+};
+template <unsigned kind> struct Bomb<0, kind> { static constexpr unsigned value = kind; };
+__device__ unsigned store = Bomb<28, 0>::value;
+"""
+
+
+def kill_compiler():
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            parent = int(path.with_name("stat").read_text().rpartition(")")[2].split()[1])
+            if parent == os.getpid() and b"containment.compiler" in path.read_bytes():
+                os.kill(int(path.parent.name), signal.SIGSEGV)
+
+
+def test_a_compiler_that_dies_is_the_texts_fault_and_one_that_does_not_load_is_not(tmp_path):
+    library = nvrtc.find()
+    timer = threading.Timer(1.0, kill_compiler)
+    timer.start()
+    with pytest.raises(CompileError, match=r"deep\.cu: NVRTC ended with SIGSEGV on it\."):
+        nvrtc.compiled(library, ENDLESS, "deep.cu", ("-arch=compute_90",), locate.headers())
+    timer.join()
+    with pytest.raises(ToolMissing, match="NVRTC does not load"):
+        nvrtc.compiled(tmp_path / "absent.so", b"", "x.cu", (), ())
+
+
+# an option of NVRTC, whether it names a file
+OPTIONS = [
+    ("-I/etc", True), ("-I", True), ("--include-path=/etc", True), ("-include=/etc/passwd", True),
+    ("--pre-include=/etc/passwd", True), ("@options", True), ("--time=out.csv", True), ("-time=out.csv", True),
+    ("--create-pch=x", True), ("--use-pch=x", True), ("--pch-dir=x", True), ("--pch", True), ("-pch", True),
+    ("--fdevice-time-trace=x", True),
+    ("--use_fast_math", False), ("-lineinfo", False), ("-DI=1", False), ("--std=c++20", False), ("-G", False),
+]  # fmt: skip
+
+
+def test_options_that_name_files_are_known():
+    assert [nvrtc.names_file(option) for option, _ in OPTIONS] == [wanted for _, wanted in OPTIONS]
+
+
+def test_an_option_that_names_a_file_is_an_error_of_usage(capsys, tmp_path):
+    path = tmp_path / "candidate.cu"
+    path.write_text(HONEST_CU)
+    assert main(["check", str(path), "--pair", "triad", "--backend", "emulator", "--flag=-I/etc"]) == 2
+    told = "--flag -I/etc names a file or a folder; a candidate may read only CUDA's headers."
+    assert told in capsys.readouterr().err
