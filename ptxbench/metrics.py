@@ -6,12 +6,13 @@ beside them, `sass.OPCODE`, counts the instructions of one opcode; it has as man
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ptxbench import roofline, stats
+from ptxbench import opcodes, roofline, specifications, stats
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult
 
@@ -116,6 +117,16 @@ def count(*names: str) -> Formula:
     return total
 
 
+def difference(whole: str, part: str) -> Formula:
+    """One counter less another, at least 0; None where either was not counted."""
+
+    def left(cell: Cell, variant: str, result: VariantResult) -> float | None:
+        counts = result.counts or {}
+        return max(counts[whole] - counts[part], 0) if whole in counts and part in counts else None
+
+    return left
+
+
 def quotient(numerator: Formula, denominator: Formula) -> Formula:
     """One number over another; None where there is nothing to divide by."""
 
@@ -160,6 +171,10 @@ CLASSES = {
 }  # fmt: skip
 
 
+COSTLY = ("f64", "special", "warp")
+"""Classes whose instructions a GPU carries out at a fraction of the rate of others: any more is worse."""
+
+
 SHORT = {"requests": "req.", "sectors": "sect.", "bytes": "bytes", "wavefronts": "waves", "conflicts": "confl.",
          "lanes": "lanes", "serial": "serial"}  # fmt: skip
 """What is counted, as a heading has room for it."""
@@ -167,6 +182,24 @@ SHORT = {"requests": "req.", "sectors": "sect.", "bytes": "bytes", "wavefronts":
 WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched by", "bytes": "Bytes moved by",
          "wavefronts": "Passes over the banks by", "conflicts": "Passes that bank conflicts add to"}  # fmt: skip
 """The same, in a sentence."""
+
+
+def executed(read: opcodes.Count) -> Formula:
+    """What the executed opcodes say; None on a GPU, and of a run that did not keep them."""
+    return lambda cell, variant, result: None if result.executed is None else read(result.executed)
+
+
+SM_WARPS = 64
+"""The most that an SM of any architecture holds."""
+
+
+def launched_warps(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    """Warps of the launch, at most as many as a GPU of the architecture holds; None where there are times to judge."""
+    if result.counts is None:
+        return None
+    spec = specifications.of_architecture(cell.arch)
+    warps = math.prod(cell.launch.grid) * -(-math.prod(cell.launch.block) // 32)
+    return min(warps, spec.sms * SM_WARPS) if spec else None
 
 
 def counter(name: str, heading: str, better: Literal["lower", "higher", "neither"], description: str) -> Metric:
@@ -193,6 +226,38 @@ def built(
     return Metric(name, heading, unit, better, description, build(read), counted_by="tools")
 
 
+SCOPE_WORDS = {"cluster": "a cluster, the GPU or the system", "gpu": "the GPU or the system", "sys": "the system"}
+
+EXECUTED: tuple[tuple[str, str, str, opcodes.Count], ...] = (
+    ("ptx_weighted_instructions", "weighted", "PTX instructions that warps executed, each counted as the machine "
+     "instructions that it takes, about.", opcodes.weighted),
+    ("ptx_divisions", "divisions", "Divisions, remainders and roots of full precision: many instructions each.",
+     opcodes.total(opcodes.is_division)),
+    ("ptx_subnormal_approximations", "subnormal", "Approximate functions that keep subnormal numbers: without .ftz.",
+     opcodes.total(opcodes.is_subnormal)),
+    ("ptx_float_conversions", "conversions", "Conversions to or from floating point.",
+     opcodes.total(opcodes.is_conversion)),
+    ("ptx_generic_accesses", "generic", "Accesses whose address says which memory it is.",
+     opcodes.total(opcodes.is_generic)),
+    ("ptx_strong_accesses", "strong", "Global loads and stores that are volatile, relaxed, acquire or release.",
+     opcodes.total(opcodes.is_strong)),
+    ("ptx_ordering_accesses", "ordering", "Accesses that acquire or release.", opcodes.total(opcodes.is_ordering)),
+    *((f"ptx_{scope}_accesses", f"{scope} acc.", f"Global accesses with the scope of {words}, atomics among them.",
+       opcodes.accesses(scope)) for scope, words in SCOPE_WORDS.items()),
+    ("ptx_fences", "fences", "Fences of any scope.", opcodes.total(opcodes.is_fence)),
+    *((f"ptx_{scope}_fences", f"{scope} fences", f"Fences with the scope of {words}.", opcodes.fences(scope))
+      for scope, words in SCOPE_WORDS.items()),
+    ("ptx_sequential_fences", "sc fences", "Fences that are sequentially consistent: fence.sc, membar.",
+     opcodes.total(opcodes.is_sequential)),
+    ("ptx_full_waits", "full waits", "Waits that leave no asynchronous copy under way.",
+     opcodes.total(opcodes.is_full_wait)),
+    ("ptx_sleeps", "sleeps", "Executions of nanosleep.", opcodes.total(opcodes.is_sleep)),
+    ("ptx_sleep_ns", "sleep ns", "Nanoseconds that nanosleep asks for, where they are constant, summed over warps.",
+     opcodes.slept_ns),
+)  # fmt: skip
+"""Metrics that the executed opcodes alone tell: name, heading, description, and how to count."""
+
+
 METRICS = (
     Metric("time", "time", "s", "lower", "Median device time of a launch.", time),
     Metric("ratio", "time / cuda", "×", "lower", "Time over that of the cuda row, from paired blocks.",
@@ -215,11 +280,15 @@ METRICS = (
           lambda report: report.sass.get("total")),
     built("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
           lambda report: report.occupancy),
+    Metric("launched_warps", "warps", "", "higher", "Warps of the launch, at most as many as a GPU of the architecture "
+           "holds at once.", launched_warps, counted_by="emulator"),
     counter("ptx_warp_instructions", "PTX instr.", "lower", "PTX instructions that warps executed."),
     Metric("ptx_instructions_ratio", "instr. / cuda", "×", "lower", "PTX warp instructions over those of the cuda row.",
            of_reference(INSTRUCTIONS)),
-    *(counter(f"ptx_warp_instructions_{name}", name, "neither", f"Of these, {words}.")
+    *(counter(f"ptx_warp_instructions_{name}", name, "lower" if name in COSTLY else "neither", f"Of these, {words}.")
       for name, words in CLASSES.items()),
+    counter("ptx_dependent_cycles", "dep. cycles", "lower", "Cycles that dependences keep warps, by round latencies (a "
+            "model), summed over warps."),
     counter("ptx_thread_instructions", "thread instr.", "lower", "PTX instructions times lanes at them."),
     counter("ptx_thread_instructions_on", "lanes on", "lower", "The same, lanes with a true guard alone."),
     Metric("ptx_active_lane_share", "lanes", "%", "higher", "Lanes with a true guard, of 32 for each instruction.",
@@ -253,11 +322,14 @@ METRICS = (
                           ("serial", "Most lanes on one address, summed over"))),
     counter("ptx_barriers", "barriers", "lower", "Arrivals of warps at barriers."),
     counter("ptx_barrier_phases", "phases", "lower", "Completed barriers of CTAs."),
+    counted("ptx_direct_loads", "direct loads", "lower", "Requests of global loads that are no asynchronous copies.",
+            difference("ptx_global_load_requests", "ptx_async_requests")),
     counter("ptx_async_requests", "async", "lower", "Asynchronous copies that warps asked for."),
     counter("ptx_async_bytes", "async bytes", "lower", "Bytes that asynchronous copies moved."),
     counter("ptx_mma_operations", "mma", "lower", "Matrix instructions (mma, wmma)."),
     *(counter(f"ptx_mma_flops_{name}", f"mma {name}", "higher", f"Multiplications and additions of {name} matrices.")
       for name in ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4", "u4", "b1")),
+    *(counted(name, heading, "lower", description, executed(read)) for name, heading, description, read in EXECUTED),
 )  # fmt: skip
 """In the order of a wide table."""
 

@@ -116,6 +116,12 @@ class VariantResult:
     """The emulator's counters; None on a GPU."""
     observed: Mapping[str, float] | None = None
     """What the pair's `observe` read of a launch's arrays at the cell's own size; None of a pair without one."""
+    executed: Mapping[str, int] | None = None
+    """How often warps executed each opcode of the PTX, by the emulator; None on a GPU."""
+    hot_lines: Mapping[str, int] | None = None
+    """The line of `file` that has most of each count."""
+    file: str | None = None
+    """The variant's file, as a path below the folder that the run was started in; None of one elsewhere."""
 
 
 @dataclass(frozen=True)

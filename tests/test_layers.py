@@ -19,7 +19,7 @@ LAYERS = [
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",
      "template"},
-    {"pair", "knobs", "substitution", "result", "specifications", "units", "errors", "cache", "containment",
+    {"pair", "opcodes", "knobs", "substitution", "result", "specifications", "units", "errors", "cache", "containment",
      "documents", "safe_text", "__init__"},
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
@@ -28,6 +28,7 @@ ALONE = {
     "errors": set(),
     "pair": {"knobs"},
     "knobs": set(),
+    "opcodes": set(),
     "substitution": {"errors"},
     "specifications": set(),
     "units": set(),

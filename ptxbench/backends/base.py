@@ -17,6 +17,7 @@ class Outcome:
     `outputs`: the arrays that the kernel may write, by argument name. `counts`: the emulator's counters by metric
     name, None from a GPU. `printed`: what the kernel printed. `approximate`: the opcodes of the PTX whose
     result one GPU may give less exactly than another; from the emulator those that ran, from a GPU all in the text.
+    `opcodes`: from the emulator, how often warps executed each opcode of each line.
     `modelled`: whether matrix instructions added up by a model of the hardware, which no manual describes.
     """
 
@@ -26,6 +27,7 @@ class Outcome:
     printed: str = ""
     approximate: Sequence[str] = ()
     modelled: bool = False
+    opcodes: Mapping[int, Mapping[str, int]] | None = None
 
 
 class Clock(Protocol):

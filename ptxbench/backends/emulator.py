@@ -69,6 +69,7 @@ class EmulatorBackend:
             execution.by_line,
             approximate=tuple(execution.approximate),
             modelled=any(origin != EXACT for origin in execution.models.values()),
+            opcodes=execution.opcodes,
         )
 
     def again(

@@ -1,4 +1,4 @@
-"""Which saved run a command line means: a file, `latest`, or the start of a run's id."""
+"""Which saved run a command line means: a file, `latest`, `latest~1`, or how an id or a file's name begins."""
 
 from __future__ import annotations
 
@@ -11,10 +11,14 @@ from ptxbench.errors import UsageError, suggestion
 if TYPE_CHECKING:
     from ptxbench.result import Run
 
-SAVED = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", re.ASCII)
+SAVED = re.compile(r"(\d{8}T\d{6}(?:\.\d+)?Z)-([0-9a-zA-Z]+)(\.[\w-]+)?\.json", re.ASCII)
 """The name of a saved run: when it started, its id, and what it is if no run of the pairs (`ptxbench.result.save`)."""
 
-LATEST = "latest"
+NEWEST = "latest"
+LATEST = re.compile(r"latest(?:~(?P<back>\d{1,9}))?", re.ASCII)
+"""The last run, or so many before it."""
+
+NAMES = "A run is a file, the start of a file's name or of an id, 'latest', or 'latest~1', the one before."
 
 
 def load_run(name: str, results: Path) -> Run:
@@ -35,23 +39,27 @@ def read_run(path: Path) -> Run:
 
 def find_run(name: str, results: Path) -> Path:
     """The file of the run that `name` means."""
-    if name != LATEST and (Path(name).exists() or "/" in name or name.endswith(".json")):
+    latest = LATEST.fullmatch(name)
+    if not latest and (Path(name).exists() or "/" in name or name.endswith(".json")):
         return Path(name)
-    saved = saved_files(results)
-    whole = saved_runs(results)
-    if not (whole if name == LATEST else saved):
+    saved, whole = saved_files(results), saved_runs(results)
+    if not (whole if latest else saved):
         raise UsageError(f"There is no run '{name}': no run is saved below {results}. Name a file, or its --results.")
-    if name == LATEST:
-        return whole[-1]
-    found = [path for path, match in saved if match[2].startswith(name)]
+    if latest:
+        back = int(latest["back"] or 0)
+        if back >= len(whole):
+            runs = "1 run is" if len(whole) == 1 else f"{len(whole):,} runs are"
+            raise UsageError(f"There is no run '{name}': {runs} saved below {results}.")
+        return whole[-1 - back]
+    found = [path for path, match in saved if match[2].startswith(name) or path.name.startswith(name)]
     if not found:
         close = suggestion(name, [match[2] for _, match in saved])
-        raise UsageError(
-            f"There is no run '{name}' below {results}.{close} A run is a file, an id's start or 'latest'."
-        )
+        raise UsageError(f"There is no run '{name}' below {results}.{close} {NAMES}")
     if len(found) > 1:
+        more = f" and {len(found) - 4} more" if len(found) > 4 else ""
         raise UsageError(
-            f"'{name}' begins the ids of {len(found)} runs: {', '.join(map(str, found[:4]))}. Name more of it."
+            f"'{name}' begins the ids or file names of {len(found)} runs: {', '.join(map(str, found[:4]))}{more}. "
+            "Name more of it."
         )
     return found[0]
 
@@ -62,6 +70,16 @@ def saved_runs(results: Path) -> list[Path]:
 
 
 def saved_files(results: Path) -> list[tuple[Path, re.Match[str]]]:
-    """The same with sweeps and what confirms other runs, each with the match of its name."""
+    """The same with sweeps and what confirms other runs, each with the match of its name.
+
+    Runs of one second whose names have no fraction of it come in the order in which they were written.
+    """
     found = [(path, match) for path in results.rglob("*.json") if (match := SAVED.fullmatch(path.name))]
-    return sorted(found, key=lambda each: (each[1][1], each[1][2], each[0]))
+    return sorted(found, key=lambda each: (each[1][1], written(each[0]), each[1][2], each[0]))
+
+
+def written(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # a link to nothing: who reads it says so
+        return 0

@@ -32,7 +32,7 @@ def command() -> None:
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
-    """Make RUN (a file, the start of an id, or `latest`) the baseline of its device.
+    """Make RUN (a file, the start of a file's name or of an id, `latest` or `latest~1`) the baseline of its device.
 
     Refused: kernels that were not committed, wrong or broken ones, a run that is not whole, is BIASED, or was timed in
     fewer than five rounds.

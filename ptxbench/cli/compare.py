@@ -52,8 +52,8 @@ def command(
     as_json: bool,
     results: Path,
 ) -> None:
-    """Compare the runs BASE and HEAD, row by row; each is a file, the start of a run's id, or `latest`, which
-    HEAD is by default.
+    """Compare the runs BASE and HEAD, row by row; each is a file, the start of a file's name or of an id,
+    `latest`, which HEAD is by default, or `latest~1`, the run before it.
 
     A row is REGRESSED or IMPROVED where the interval of its change proves it, WITHIN where it proves that there is none
     beyond the budget, else UNSURE, with the rounds that would settle it. Rows of the same machine code are controls.

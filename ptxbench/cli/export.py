@@ -34,7 +34,8 @@ NVBENCH = "nvbench"
 )
 @results_option()
 def command(run: str, form: str, output: Path | None, results: Path) -> None:
-    """Write the run RUN as another tool reads it; it is a file, the start of a run's id, or `latest`.
+    """Write the run RUN as another tool reads it; it is a file, the start of a file's name or of an id,
+    `latest`, or `latest~1`, the run before it.
 
     Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
     """

@@ -45,8 +45,8 @@ class Judge(click.Command):
     "--base",
     metavar="RUN",
     default=BASELINE,
-    help="Hold HEAD against this run: a file, the start of an id, `latest`, or `baseline`, which is the committed one "
-    "of its device.",
+    help="Hold HEAD against this run: a file, the start of a file's name or of an id, `latest`, `latest~1`, or "
+    "`baseline`, which is the committed one of its device.",
 )
 @click.option(
     "--mode",
@@ -91,7 +91,8 @@ def command(
     results: Path,
     baselines: Path,
 ) -> int:
-    """Judge the run HEAD (a file, the start of an id, or `latest`) by a baseline and the rules of ptxbench.toml.
+    """Judge the run HEAD (a file, the start of a file's name or of an id, `latest` or `latest~1`) by a baseline and the
+    rules of ptxbench.toml.
     Without HEAD every pair runs first, on the emulator: no GPU is needed to gate counters.
 
     Where GitHub Actions says so by its variables, a job summary and annotations are written.

@@ -10,7 +10,7 @@ import click
 
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
-from ptxbench.cli._runs import LATEST
+from ptxbench.cli._runs import NEWEST
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -47,10 +47,10 @@ MOST_TOLD = 6
 def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], results: Path, kernels: Path) -> None:
     """Write RUNs as one self-contained HTML page: summary, charts, findings, listings, portability, provenance.
 
-    A RUN is a file, the start of a run's id, or `latest`, which is the default. Of several, each has its own summary
-    and charts, and they share the pairs below. Listings, findings and portability are made anew from the sources, by
-    the tools that are here, for the variants whose source is still the one that was run; the page says what is
-    missing. It is below 1 MB and loads nothing from anywhere.
+    A RUN is a file, the start of a file's name or of an id, `latest~1`, or `latest`, the default. Of several, each has
+    its own summary and charts, and they share the pairs below. Listings, findings and portability are made from the
+    sources by the tools that are here, for the variants whose source is still the one that was run; the page says what
+    is missing. It is below 1 MB and loads nothing from anywhere.
 
     Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
     """
@@ -61,7 +61,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench.report import plural
     from ptxbench.result import write
 
-    recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (LATEST,))}.values())
+    recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
     require_writable(output.parent, "Name another file with --output.")
     materials = gather(recorded, kernels, patterns)
     page, dropped = render(recorded, materials, toolchain.versions())

@@ -32,6 +32,7 @@ MULTIPLICANDS = ("f16", "bf16", "tf32", "f64", "e4m3", "e5m2", "s8", "u8", "s4",
 ADDITIVE = (
     "ptx_warp_instructions",
     *(f"ptx_warp_instructions_{name}" for name in CLASSES),
+    "ptx_dependent_cycles",
     "ptx_thread_instructions",
     "ptx_thread_instructions_on",
     "ptx_branches",
@@ -66,6 +67,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         count = lines.setdefault(step.line, Counter())
         count["ptx_warp_instructions"] += executions
         count[f"ptx_warp_instructions_{step.counted}"] += executions
+        count["ptx_dependent_cycles"] += executions * step.cycles
         count["ptx_thread_instructions"] += lanes
         count["ptx_thread_instructions_on"] += lanes if step.guard_slot is None else int(raw[step.guard_slot])
         if step.divergent_slot is not None:
@@ -99,6 +101,16 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
             count[f"{name}_sectors"] += work
             count[f"{name}_bytes"] -= extra  # what an asynchronous copy filled with zeros
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
+
+
+def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[str, int]]:
+    """How often warps executed each opcode, by line of the PTX; only those that ran."""
+    lines: dict[int, Counter[str]] = {}
+    for step in translation.steps:
+        executions = int(raw[2 * step.block])
+        if executions and step.counted:
+            lines.setdefault(step.line, Counter())[step.executed] += executions
+    return {line: dict(count) for line, count in sorted(lines.items())}
 
 
 def approximate(raw: NDArray[np.int64], translation: Translation) -> dict[str, int]:

@@ -38,6 +38,7 @@ class Execution:
     not made, with the line and the reason. `notes`: these, and what else one must know of the findings.
     `remarks`: what a sanitised launch did that is no mistake and of no use: prefetches outside every buffer.
     `changed`: the module's variables that the launch changed. `unfreed`: blocks of the heap that it left allocated.
+    `opcodes`: how often warps executed each opcode, by line of the PTX.
     `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
     accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
     known for this architecture, by opcode.
@@ -56,6 +57,7 @@ class Execution:
     remarks: tuple[Finding, ...] = ()
     changed: tuple[str, ...] = ()
     unfreed: int = 0
+    opcodes: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
 
 
 def run(
@@ -151,6 +153,7 @@ def run(
         remarks,
         changed,
         answer.unfreed,
+        counters.opcodes(answer.counters, answer.translation),
     )
 
 

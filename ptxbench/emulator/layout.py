@@ -37,6 +37,21 @@ class StepReport:
     """Counts the lanes whose guard was true; None without a guard."""
     divergent_slot: int | None
     """Counts the executions whose lanes left for more than one place."""
+    number: int | None = None
+    """The constant operand of an instruction in `NUMBERED`."""
+    cycles: int = 0
+    """By which it makes an execution of its block longer (dependences.py)."""
+
+    @property
+    def executed(self) -> str:
+        """The opcode, with the number that belongs to it: `cp.async.wait_group 0`."""
+        return self.opcode if self.number is None else f"{self.opcode} {self.number}"
+
+
+NUMBERED = frozenset(
+    ("nanosleep.u32", "cp.async.wait_group", "cp.async.bulk.wait_group", "cp.async.bulk.wait_group.read")
+)
+"""Opcodes whose cost depends on a number among their operands; divisions and remainders are the others."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from ptxbench.emulator.flow import (
 )
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
-from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, StepReport, Translation
+from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
 from ptxbench.emulator.ordering import Order, fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
@@ -104,7 +104,17 @@ class Translator(Calls):
         ):
             divergent_slot = machine.take(1)
         self.reports.append(
-            StepReport(instruction.line, entry.opcode, entry.counted, entry.flow, number, guard_slot, divergent_slot)
+            StepReport(
+                instruction.line,
+                entry.opcode,
+                entry.counted,
+                entry.flow,
+                number,
+                guard_slot,
+                divergent_slot,
+                constant_of(instruction, entry),
+                self.cycles[index],
+            )
         )
         self.check_defined(step)
         order = order_of(entry.opcode)
@@ -341,3 +351,12 @@ class Translator(Calls):
     def extent(self, name: str) -> tuple[int, int]:
         kind = self.function.registers[name]
         return self.slots[name], 4 if kind is PRED else LANES * kind.bytes
+
+
+def constant_of(instruction: Instruction, entry: Entry) -> int | None:
+    """The number that decides what an instruction costs: how long it sleeps, how many copies it leaves, a divisor."""
+    divides = entry.opcode.startswith(("div.u", "div.s", "rem.u", "rem.s"))
+    last = instruction.operands[-1] if instruction.operands else None
+    if (divides or entry.opcode in NUMBERED) and isinstance(last, Immediate):
+        return int(last.value)
+    return None

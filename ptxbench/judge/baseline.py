@@ -120,6 +120,7 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
         "build": result.build and {key: each for key, each in dataclasses.asdict(result.build).items() if key != "log"},
         "check": result.check and {"reference": "", "tolerance": result.check.tolerance, "sizes": []},
         "counts": result.counts and {key: each for key, each in result.counts.items() if key not in PARTS},
+        **({} if result.executed is None else {"executed": result.executed}),
     }
 
 

@@ -31,6 +31,8 @@ class Condition:
     read: Callable[[Any], Any]
     language: str | None = None
     """Counts of variants in other languages do not depend on it."""
+    toolchain: bool = False
+    """Whether it is one of the tools that build kernels, and nothing of the kernels or of how they were run."""
 
 
 @dataclass(frozen=True)
@@ -87,28 +89,32 @@ RUN_CONDITIONS = (
     Condition("power limit",       NOTE,      UNLIKE,    OK,     OK,     of_gpu("power_limit_w")),
     Condition("ECC",               NOTE,      UNLIKE,    OK,     OK,     of_gpu("ecc")),
     Condition("flush of L2",       NOTE,      UNLIKE,    OK,     OK,     lambda run: run.calibration.get("flush_k")),
-    Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, UNLIKE, OK,     tool("ptxas")),
-    Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda"),
+    Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, UNLIKE, OK,     tool("ptxas"),
+              toolchain=True),
+    Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda",
+              toolchain=True),
     Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.get("emulator")),
-    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.get("assembler")),
+    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.get("assembler"),
+              toolchain=True),
     Condition("protocol",          UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.tool.get("protocol")),
     Condition("seed",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda run: run.run.get("seed")),
 )  # fmt: skip
 
 DRIVER = Condition("driver", NOTE, NOTE, OK, OK, of_gpu("driver"))
-ASSEMBLING_DRIVER = Condition("driver", UNLIKE, UNLIKE, OK, OK, of_gpu("driver"))
+ASSEMBLING_DRIVER = Condition("driver", UNLIKE, UNLIKE, OK, OK, of_gpu("driver"), toolchain=True)
 """The driver where it is the assembler too."""
 
 CELL_CONDITIONS = (
     Condition("sm",                UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.arch),
     Condition("cache mode",        UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.cache),
-    Condition("grid",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: list(cell.launch.grid)),
-    Condition("block",             UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: list(cell.launch.block)),
-    Condition("dynamic shared",    UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: cell.launch.shared_bytes),
+    Condition("grid",              UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.grid)),
+    Condition("block",             UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.block)),
+    Condition("dynamic shared",    UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.shared_bytes),
     Condition("work",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: dict(cell.work)),
 )  # fmt: skip
 
-TOLERANCE = Condition("tolerance", UNLIKE, UNLIKE, UNLIKE, UNLIKE, lambda result: result.check.tolerance)
+TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.check.tolerance)
+"""Its words change with every approximate instruction that a kernel has or has not; what it costs does not."""
 
 
 OF_GPU = {"GPU", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}

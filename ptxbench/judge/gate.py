@@ -26,16 +26,18 @@ from ptxbench.judge.problems import (
     standing_in_the_way,
 )
 from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
-from ptxbench.judge.rules import RULES, code_rows, held
+from ptxbench.judge.rules import RULES, code_rows, held, opcode_row
 from ptxbench.judge.statuses import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
+    CHANGED,
     FIXED,
     IMPROVED,
     MISSING,
     NEW,
     NOT_MEASURABLE,
+    OTHER_TOOLS,
     REFERENCE_MOVED,
     REGRESSED,
     SAME_CODE,
@@ -46,8 +48,8 @@ from ptxbench.judge.verdicts import (
 )
 from ptxbench.result import BIASED, VERIFIED, Run
 
-ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, REFERENCE_MOVED, WAIVED, FIXED,
-         IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
+ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, CHANGED, REFERENCE_MOVED, WAIVED,
+         FIXED, IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
 """Verdicts of a gate, in the order in which rows are shown."""
 
 JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_MOVED, IMPROVED, WITHIN, SAME_CODE})
@@ -197,7 +199,10 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
         if sides[0] and sides[1] and sides[0].status == sides[1].status == VERIFIED:
             moves = Moves(((variant, move(sides[0], sides[1])),))
             row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, "", "", moves=moves)
-            yield from code_rows(row, match.base, cell, run_differences(base, head))
+            differences = run_differences(base, head)
+            yield from code_rows(row, match.base, cell, differences)
+            if changed := opcode_row(row, match.base, cell, differences):
+                yield changed
 
 
 def measurable(judged: Judged) -> Judged:
@@ -224,7 +229,9 @@ def settle(judged: Judged, config: Config) -> Judged:
         return dataclasses.replace(judged, code=REGRESSION if fails else GOOD, warns=not fails)
     if row.verdict == REFERENCE_MOVED:
         return dataclasses.replace(judged, warns=True)
-    policies = {MISSING: config.missing, UNLIKE: config.unlike, UNSURE: config.unsure}
+    # what the kernels or the way they were run made unlike may be worse: only other tools may be let pass
+    unlike = config.unlike if row.reason == OTHER_TOOLS else "fail"
+    policies = {MISSING: config.missing, UNLIKE: unlike, UNSURE: config.unsure, CHANGED: "warn"}
     if row.verdict == BROKEN:
         return dataclasses.replace(judged, code=WRONG_KERNEL)
     if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":

@@ -15,7 +15,17 @@ from typing import Literal
 from ptxbench import stats
 from ptxbench.judge.code import Moves, move, same_ptx
 from ptxbench.judge.comparable import OK, UNLIKE, Difference, Kind, cell_differences
-from ptxbench.judge.verdicts import BROKEN, BROKEN_BOTH, FIXED, MISSING, NEW, SAME_CODE, UNSURE, judge_exact
+from ptxbench.judge.verdicts import (
+    BROKEN,
+    BROKEN_BOTH,
+    FIXED,
+    MISSING,
+    NEW,
+    OTHER_TOOLS,
+    SAME_CODE,
+    UNSURE,
+    judge_exact,
+)
 from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
@@ -178,17 +188,19 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Di
     """The row with what differs: UNLIKE, or notes."""
     variant = head.variants[row.variant]
     same = same_ptx(base.variants[row.variant].build, variant.build)
-    unlike, notes = [], []
+    unlike: list[Difference] = []
+    notes = []
     for each in (*differences, *cell_differences(base, head, row.variant)):
         effect = each.effect(kind, variant.language)
         if each.name == "NVRTC" and kind in ("tools", "emulator") and same:
             continue  # another compiler that made the same PTX
         if effect == UNLIKE:
-            unlike.append(str(each))
+            unlike.append(each)
         elif effect != OK:
             notes.append(f"{each.name} ({effect})")
     if unlike:
-        return dataclasses.replace(row, verdict=NOT_ALIKE, detail="; ".join(unlike))
+        reason = OTHER_TOOLS if all(each.condition.toolchain for each in unlike) else None
+        return dataclasses.replace(row, verdict=NOT_ALIKE, reason=reason, detail="; ".join(map(str, unlike)))
     return dataclasses.replace(row, notes=notes)
 
 
@@ -214,7 +226,7 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
         verdict = NEW if before is None else MISSING
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
     builds = base.variants[row.variant].build, head.variants[row.variant].build
-    same = same_ptx(*builds) if metric.counted_by == "emulator" else row.moves.nothing
+    same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and base.launch == head.launch
     assert metric.better != "neither"
     verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
     return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from ptxbench import opcodes
 from ptxbench.judge.comparable import Difference
 from ptxbench.judge.rows import ONE_RUN, Row, apply, exact_change
-from ptxbench.judge.verdicts import IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
+from ptxbench.judge.verdicts import CHANGED, IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
 from ptxbench.result import BuildReport, Cell
 
 
@@ -28,32 +29,74 @@ class CounterRule:
     fails: bool = True
 
 
-LOCAL, WIDTH, READ_ONLY = "sass.local", "sass.width", "sass.nc"
-"""Metrics that the gate alone knows: accesses of local memory, vector accesses, and loads by the read-only path (`.nc`
-of PTX), as they stand in the SASS."""
+LOCAL, WIDTH, READ_ONLY, CALLS = "sass.local", "sass.width", "sass.nc", "sass.call"
+"""Metrics that the gate alone knows: accesses of local memory, vector accesses, loads by the read-only path (`.nc` of
+PTX), and calls, as they stand in the SASS."""
+
+OPCODES = "opcodes"
+"""The metric of a row that says how accesses are spelt now, where no count can show what that costs."""
 
 RULES = {
     rule.metric: rule
     for rule in (
+        # what ptxas made
         CounterRule("spills", "more registers went to memory"),
         CounterRule("stack", "a thread has more local memory"),
         CounterRule(LOCAL, "more accesses of local memory in the machine code"),
+        CounterRule(CALLS, "more calls of subroutines in the machine code"),
         CounterRule(WIDTH, "vector accesses became narrower ones"),
         CounterRule(READ_ONLY, "loads left the read-only path"),
         CounterRule("occupancy", "fewer warps fit an SM"),
         CounterRule("registers", "more registers a thread", fails=False),
         CounterRule("sass", "more machine instructions", allowed=0.05, fails=False),
+        # what was launched, and executed
+        CounterRule("launched_warps", "the launch has fewer warps than before, and than the GPU holds"),
         CounterRule("ptx_warp_instructions", "more instructions executed", allowed=0.02),
+        CounterRule("ptx_weighted_instructions", "more machine instructions executed, about", allowed=0.02),
+        CounterRule("ptx_dependent_cycles", "warps wait longer for what they need", allowed=0.1),
+        CounterRule("ptx_branches", "more branches executed", allowed=0.05, fails=False),
+        CounterRule("ptx_divergent_branches", "lanes part more often"),
+        CounterRule("ptx_warp_instructions_special", "more approximate functions executed"),
+        CounterRule("ptx_subnormal_approximations", "more approximate functions keep subnormal numbers"),
+        CounterRule("ptx_divisions", "more divisions, remainders or roots of full precision executed"),
+        CounterRule("ptx_float_conversions", "more conversions of floating-point numbers executed"),
+        CounterRule("ptx_warp_instructions_f64", "more double precision executed"),
+        CounterRule("ptx_warp_instructions_warp", "more shuffles, votes or warp synchronizations executed"),
+        CounterRule("ptx_mma_operations", "more matrix instructions executed"),
+        # memory
         CounterRule("ptx_global_load_sectors", "loads touch more memory"),
         CounterRule("ptx_global_store_sectors", "stores touch more memory"),
+        CounterRule("ptx_global_load_requests", "more loads executed"),
+        CounterRule("ptx_global_store_requests", "more stores executed"),
+        CounterRule("ptx_direct_loads", "more loads that are no asynchronous copies"),
+        CounterRule("ptx_async_requests", "more asynchronous copies"),
+        CounterRule("ptx_full_waits", "more waits for every asynchronous copy"),
+        CounterRule("ptx_generic_accesses", "more accesses do not say which memory they are of"),
         CounterRule("ptx_local_load_bytes", "more loads of local memory"),
         CounterRule("ptx_local_store_bytes", "more stores to local memory"),
+        CounterRule("ptx_shared_load_requests", "more loads of shared memory"),
+        CounterRule("ptx_shared_store_requests", "more stores to shared memory"),
+        CounterRule("ptx_shared_load_wavefronts", "loads of shared memory take more passes"),
+        CounterRule("ptx_shared_store_wavefronts", "stores to shared memory take more passes"),
         CounterRule("ptx_shared_load_conflicts", "more bank conflicts of loads"),
         CounterRule("ptx_shared_store_conflicts", "more bank conflicts of stores"),
-        CounterRule("ptx_divergent_branches", "lanes part more often"),
+        *(CounterRule(f"ptx_atomic_{space}_{part}", what.format(space))
+          for space in ("global", "shared")
+          for part, what in (("requests", "more {} atomics executed"), ("lanes", "more lanes take part in {} atomics"),
+                             ("serial", "more lanes of {} atomics meet on one address"))),
+        # order among threads
         CounterRule("ptx_barriers", "warps wait at more barriers"),
+        CounterRule("ptx_strong_accesses", "more accesses are volatile or ordered"),
+        CounterRule("ptx_ordering_accesses", "more accesses acquire or release"),
+        CounterRule("ptx_fences", "more fences executed"),
+        *(CounterRule(f"ptx_{scope}_{what}", f"more {what} reach {whom}")
+          for scope, whom in (("cluster", "beyond the CTA"), ("gpu", "the whole GPU"), ("sys", "the whole system"))
+          for what in ("accesses", "fences")),
+        CounterRule("ptx_sequential_fences", "more fences are sequentially consistent"),
+        CounterRule("ptx_sleeps", "warps sleep more often"),
+        CounterRule("ptx_sleep_ns", "warps sleep longer"),
     )
-}
+}  # fmt: skip
 
 
 def held(row: Row) -> Row:
@@ -77,6 +120,13 @@ def local_accesses(build: BuildReport) -> float | None:
     if not build.sass:
         return None
     return sum(count for name, count in build.sass.items() if name.split(".")[0] in ("LDL", "STL"))
+
+
+def calls(build: BuildReport) -> float | None:
+    """Calls of subroutines, such as that of a division; None where nobody disassembled it."""
+    if not build.opcodes:
+        return None
+    return sum(count for name, count in build.opcodes.items() if name.split(".")[0] == "CALL")
 
 
 def widths(sass: Mapping[str, int]) -> dict[str, dict[int, int]]:
@@ -138,6 +188,7 @@ def grew(count: Callable[[BuildReport], float | None]) -> Callable[[BuildReport,
 
 OF_CODE = (
     (LOCAL, local_accesses, grew(local_accesses)),
+    (CALLS, calls, grew(calls)),
     (WIDTH, wide_accesses, narrowed),
     (READ_ONLY, read_only_loads, left_read_only),
 )
@@ -165,6 +216,19 @@ def code_row(row: Row, worse: bool) -> Row:
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
     if row.moves.nothing:
         return dataclasses.replace(row, verdict=SAME_CODE)
-    better = row.metric == LOCAL and row.head < row.base
+    better = row.metric in (LOCAL, CALLS) and row.head < row.base
     verdict = REGRESSED if worse else IMPROVED if better else WITHIN
     return dataclasses.replace(row, verdict=verdict, change=exact_change(row.base, row.head))
+
+
+# ---- what neither counts nor the machine code's classes tell
+
+
+def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row | None:
+    """CHANGED where accesses have other modifiers than before, such as those that choose caches; else None."""
+    before, after = base.variants[row.variant], head.variants[row.variant]
+    if before.executed is None or after.executed is None or row.moves.nothing:
+        return None
+    row = apply(dataclasses.replace(row, metric=OPCODES), "emulator", base, head, differences)
+    changes = opcodes.respelt(before.executed, after.executed)
+    return dataclasses.replace(row, verdict=CHANGED, detail=changes) if changes and not row.verdict else None

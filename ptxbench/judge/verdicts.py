@@ -14,10 +14,13 @@ REGRESSED, IMPROVED, WITHIN, UNSURE = "REGRESSED", "IMPROVED", "WITHIN", "UNSURE
 SAME_CODE, REFERENCE_MOVED = "SAME-CODE", "REFERENCE-MOVED"
 BROKEN, FIXED, BROKEN_BOTH = "BROKEN", "FIXED", "BROKEN-BOTH"
 NEW, MISSING, UNLIKE = "NEW", "MISSING", "UNLIKE"
-NOT_MEASURABLE, WAIVED = "NOT-MEASURABLE", "WAIVED"  # of a gate alone
+NOT_MEASURABLE, WAIVED, CHANGED = "NOT-MEASURABLE", "WAIVED", "CHANGED"  # of a gate alone
 
 NOT_DETERMINISTIC = "not_deterministic"
 """Reason of a row whose counts differ between two runs of the same sources with the same tools."""
+
+OTHER_TOOLS = "other_tools"
+"""Reason of a row that is UNLIKE because other tools built it, and for nothing else."""
 
 VERDICTS = {
     BROKEN: "fails in head only",

@@ -16,7 +16,7 @@ from ptxbench.judge.gate import ORDER, Gate, Judged
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.judge.rules import RULES
 from ptxbench.judge.statuses import GOOD, NO_VERDICT, REGRESSION, WRONG_KERNEL
-from ptxbench.judge.verdicts import NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
+from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement
 from ptxbench.report.judgement import MOST_NAMED, REASONS, consequence, describe, percent
@@ -105,7 +105,7 @@ def steps(gate: Gate) -> list[Step]:
     failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
     waived = [each for each in gate.rows if each.row.verdict == WAIVED]
     for each in (*gate.failing, *gate.warning, *waived):
-        if each.warns and each.row.verdict == REGRESSED and place(each.row) in failed:
+        if each.warns and each.row.verdict in (REGRESSED, CHANGED) and place(each.row) in failed:
             continue  # what its variant fails by says the same
         groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
     worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
@@ -147,6 +147,8 @@ def why(judged: Judged, gate: Gate) -> str:
         return f"{REASONS[row.reason or '']}."
     if row.verdict == REFERENCE_MOVED:
         return f"the CUDA side got better and its code changed ({row.moves}); the PTX side's did not."
+    if row.verdict == CHANGED:
+        return f"accesses changed: {row.detail}. No count shows what that costs."
     if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE, WAIVED):
         return row.detail or "no reason was recorded."
     if row.verdict == MISSING:
@@ -172,6 +174,8 @@ def next_step(judged: Judged, gate: Gate) -> str:
         return f"ptxbench doctor tells which tool is not there. Meant? {anew}."
     if verdict == MISSING:
         return f"Bring it back. Meant? {anew}, or a [[waive]]."
+    if verdict == CHANGED:
+        return f"Time both on a GPU if you can. Meant? {anew}."
     if verdict == UNLIKE:
         return f"Make them alike, or {anew}."
     if verdict == REFERENCE_MOVED:

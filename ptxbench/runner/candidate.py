@@ -6,8 +6,9 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ptxbench import listing
 from ptxbench.backends.base import Outcome
-from ptxbench.discovery import Source
+from ptxbench.discovery import Source, shown
 from ptxbench.errors import (
     CompileError,
     KernelError,
@@ -28,6 +29,7 @@ from ptxbench.result import (
     CheckReport,
     VariantResult,
 )
+from ptxbench.runner import hotspots
 from ptxbench.toolchain import Build, occupancy
 from ptxbench.verify import Verdict, wider
 
@@ -55,6 +57,8 @@ class Candidate:
     deterministic: bool | None = None
     counts: Mapping[str, float] | None = None
     observed: Mapping[str, float] | None = None
+    opcodes: Mapping[int, Mapping[str, int]] | None = None
+    by_line: Mapping[int, Mapping[str, float]] | None = None
     approximate: frozenset[str] = frozenset()
     error: Exception | None = None
 
@@ -72,7 +76,7 @@ class Candidate:
         """End this variant with what went wrong."""
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
         self.reason, self.error = str(error), error
-        self.counts = self.observed = None
+        self.counts = self.observed = self.opcodes = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
 
@@ -87,10 +91,10 @@ class Candidate:
             self.sizes.append(size)
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
-        self.counts = outcome.counts
+        self.counts, self.opcodes, self.by_line = outcome.counts, outcome.opcodes, outcome.by_line
         self.approximate |= set(outcome.approximate)
         if verdict.worst:
-            self.counts = None
+            self.counts = self.opcodes = None
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
     def cross_examined(self, verdict: Verdict) -> None:
@@ -111,7 +115,27 @@ class Candidate:
             allowed = wider(tolerance, sorted(self.approximate))
             check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst, self.deterministic)
         report = with_occupancy(self.build, launch) if self.build else None
-        return VariantResult(self.source.language, self.status, self.reason, report, check, self.counts, self.observed)
+        path = shown(self.source.path)
+        return VariantResult(
+            self.source.language,
+            self.status,
+            self.reason,
+            report,
+            check,
+            self.counts,
+            self.observed,
+            executed=None if self.opcodes is None else hotspots.summed(self.opcodes),
+            hot_lines=self.hot_lines(),
+            file=None if path.is_absolute() else path.as_posix(),
+        )
+
+    def hot_lines(self) -> Mapping[str, int] | None:
+        """The line of the source that has most of each count."""
+        if self.opcodes is None or self.by_line is None or self.build is None:
+            return None
+        lines = listing.lines_of(self.build.ptx.encode())
+        origin = listing.origins(lines, self.build.source.name) if self.build.language == "cuda" else None
+        return hotspots.hot_lines(self.by_line, self.opcodes, origin)
 
 
 def with_occupancy(build: Build, launch: Launch) -> BuildReport:

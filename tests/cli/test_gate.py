@@ -151,11 +151,28 @@ def test_nothing_but_unlike_rows_is_never_green_whatever_the_config_says(ptxbenc
     assert "Nothing was judged." in ran.out
 
 
-def test_other_launches_are_unlike(ptxbench):
-    cells = [replace(each, launch=LaunchReport((128, 1, 1), (256, 1, 1))) for each in BASE.cells]
-    ran = judged(ptxbench, replace(BASE, cells=cells))
-    assert ran.status == 5
-    assert "grid 64 1 1 -> 128 1 1" in ran.out
+def test_other_launches_are_judged_by_what_is_counted(ptxbench):
+    def launched(grid):
+        return replace(
+            BASE, cells=[replace(each, launch=LaunchReport((grid, 1, 1), (256, 1, 1))) for each in BASE.cells]
+        )
+
+    assert judged(ptxbench, launched(128)).status == 0
+    ran = judged(ptxbench, launched(32))
+    assert ran.status == 3
+    assert "launched_warps" in ran.out
+    assert judged(ptxbench, launched(32_000), launched(16_000)).status == 0  # either is more than a GPU holds
+
+
+WARNING = 'version = 1\n[gate]\nunlike = "warn"'
+
+
+def test_rows_that_are_unlike_for_anything_but_the_tools_fail_whatever_the_config_says(ptxbench):
+    other_work = replace(BASE.cells[0], work={"flops": 1, "bytes": 2})
+    head = replace(BASE, cells=[other_work, *BASE.cells[1:]])
+    assert judged(ptxbench, head, config=WARNING).status == 5
+    # both at once: the tools alone would be let pass
+    assert judged(ptxbench, replace(head, toolchain=UNLIKE_TOOLS.toolchain), config=WARNING).status == 5
 
 
 def test_the_tools_that_the_config_insists_on(ptxbench):

@@ -57,7 +57,7 @@ is the same before ptxas may differ after it, and the other way round.
     )
     (path,) = Path("results").rglob("*.json")
     assert ran.err == f"Saved {path}\n"
-    assert re.fullmatch(r"results/emulator-sm_90/\d{8}T\d{6}Z-[0-9a-f]{8}\.json", path.as_posix())
+    assert re.fullmatch(r"results/emulator-sm_90/\d{8}T\d{6}\.\d{3}Z-[0-9a-f]{8}\.json", path.as_posix())
 
 
 def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):

@@ -270,7 +270,8 @@ def test_what_follows_from_other_metrics_is_not_judged_twice():
         "ptx_instructions_ratio",
         "ptx_global_sectors_per_request",
     }
-    assert not [name for name in names if name.startswith("ptx_warp_instructions_")]
+    classes = {name for name in names if name.startswith("ptx_warp_instructions_")}
+    assert classes == {f"ptx_warp_instructions_{name}" for name in ("f64", "special", "warp")}  # which cost more
 
 
 def test_a_kernel_that_fails_has_one_row_among_the_counters():
@@ -322,7 +323,8 @@ LIKE = [
     (lambda run: changed(run, "run", seed=2), "seed", "UNLIKE", "UNLIKE", "UNLIKE", "UNLIKE", "UNLIKE"),
     (lambda run: with_cell(run, arch="sm_80"), "sm", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
     (lambda run: with_cell(run, cache="warm"), "cache mode", "UNLIKE", "UNLIKE", "UNLIKE", "", ""),
-    (lambda run: with_cell(run, launch=LaunchReport((64, 1, 1), (128, 1, 1))), "block", *["UNLIKE"] * 5),
+    (lambda run: with_cell(run, launch=LaunchReport((64, 1, 1), (128, 1, 1))), "block",
+     "UNLIKE", "UNLIKE", "note", "note", "note"),
     (lambda run: with_cell(run, work={"flops": 1, "bytes": 2}), "work", *["UNLIKE"] * 5),
     (lambda run: changed(run, "run", backend="other"), "backend", "UNLIKE", "UNLIKE", "", "UNLIKE", "UNLIKE"),
 ]  # fmt: skip
@@ -383,11 +385,38 @@ def test_the_driver_that_assembles_must_be_the_same():
     assert (row.verdict, row.detail) == ("UNLIKE", "driver 580.65 -> 590.1")
 
 
-def test_another_tolerance_is_another_question():
+def test_another_tolerance_is_noted_where_times_are_compared():
     variant = GPU_HEAD.cells[0].variants["ptx"]
     looser = replace(variant, check=replace(variant.check, tolerance="9 ulp"))
     [row] = compare(GPU_RUN, with_cell(GPU_HEAD, variants={**GPU_HEAD.cells[0].variants, "ptx": looser})).rows
-    assert (row.verdict, row.detail) == ("UNLIKE", "tolerance 1 ulp -> 9 ulp")
+    assert row.verdict != "UNLIKE"
+    assert row.notes == ["tolerance (note)"]
+
+
+def with_ptx(run, **values):
+    """The run with another hand-written variant."""
+    changed = replace(run.cells[0].variants["ptx"], **values)
+    return with_cell(run, variants={**run.cells[0].variants, "ptx": changed})
+
+
+def test_counts_do_not_depend_on_the_words_of_the_tolerance():
+    ptx = COUNTED_RUN.cells[0].variants["ptx"]
+    other = replace(ptx.build, ptx_sha256="other", sass_sha256="other")
+    head = with_ptx(COUNTED_RUN, build=other, check=replace(ptx.check, tolerance="1 ulp, and 2 ulp of ex2.approx"))
+    assert "UNLIKE" not in {row.verdict for row in compare(COUNTED_RUN, head).rows}
+
+
+def test_other_ptx_that_becomes_the_same_machine_code_is_the_same_code_if_it_is_launched_alike():
+    ptx = COUNTED_RUN.cells[0].variants["ptx"]
+    counts = {**ptx.counts, "ptx_warp_instructions": 2 * ptx.counts["ptx_warp_instructions"]}
+    head = with_ptx(COUNTED_RUN, build=replace(ptx.build, ptx_sha256="other"), counts=counts)
+
+    def verdict(head):
+        rows = compare(COUNTED_RUN, head).rows
+        return next(row.verdict for row in rows if (row.variant, row.metric) == ("ptx", "ptx_warp_instructions"))
+
+    assert verdict(head) == "SAME-CODE"
+    assert verdict(with_cell(head, launch=LaunchReport((64, 1, 1), (128, 1, 1)))) == "REGRESSED"
 
 
 def test_what_runs_have_is_what_is_compared():

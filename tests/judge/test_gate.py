@@ -12,7 +12,7 @@ from ptxbench.judge.config import Config, Waiver, parse
 from ptxbench.judge.confirmation import pooled
 from ptxbench.judge.gate import ORDER, Judged, gate
 from ptxbench.judge.rows import COUNTERS
-from ptxbench.judge.rules import LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
+from ptxbench.judge.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.result import BuildReport
@@ -128,7 +128,7 @@ def test_machine_code_that_nobody_read_has_no_such_rows():
 
 def test_every_rule_is_of_a_counter_and_each_is_judged():
     names = {metric.name for metric in COUNTERS}
-    assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY}
+    assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY, CALLS}
     found = {each.row.metric for each in gate(BASE, BASE, Config()).rows}
     assert found - {"verified"} <= set(RULES)
 

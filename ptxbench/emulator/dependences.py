@@ -1,0 +1,142 @@
+"""How long dependences keep a warp, block by block, by round latencies: a model, to hold a kernel against itself.
+
+Within a basic block instructions issue when their sources are there, in any order that the PTX allows: no load before
+an earlier store to the same memory (unless it is `.nc`), nothing across a barrier or a fence. A block ends when its
+last instruction has issued; what is still under way then, such as a load for the next round of a loop, is waited for
+where it is used. So the order of independent instructions does not matter, as it does not to ptxas, and a chain that
+became longer, a load that lost its head start and a wait straight after a copy do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from ptxbench.emulator.flow import Block, Step, reads, writes
+from ptxbench.emulator.syntax import Immediate
+
+PLAIN = 4
+GLOBAL, SHARED, CONSTANT = 500, 30, 10
+LATENCIES = {"special": 20, "convert": 10, "f64": 8, "matrix": 30, "warp": 25}
+"""Cycles until a result can be used, by class of the instruction; PLAIN of others. Round numbers of sm_80 and sm_90."""
+
+LOADED = {"global": GLOBAL, "shared": SHARED, "local": SHARED, "param": CONSTANT, "const": CONSTANT}
+FENCES = {"cta": 20, "cluster": 200, "gpu": GLOBAL, "gl": GLOBAL, "sys": 2 * GLOBAL}
+DIVISION = 100
+"""Of divisions and roots of full precision, and remainders."""
+
+BARRIER = 20
+MOST_GROUPS = 8
+"""Of asynchronous copies that are told apart."""
+
+
+@dataclass
+class State:
+    """What is under way when a block begins: cycles until each register is there, and each group of copies."""
+
+    ready: dict[str, int] = field(default_factory=dict)
+    groups: list[int] = field(default_factory=list)
+    """Committed groups of asynchronous copies, the oldest first."""
+    copies: int = 0
+    """Those since the last commit."""
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step as the model sees it."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    kind: str
+    """load, store, barrier, fence, copy, commit, wait or nothing special."""
+    space: str
+    latency: int
+    number: int | None = None
+    free: bool = False
+    """Of a load: no store comes before it."""
+
+
+def node(step: Step) -> Node:
+    root, *modifiers = step.entry.opcode.split(".")
+    words = {each.partition("::")[0] for each in modifiers}
+    space = next((each for each in LOADED if each in words), "global")
+    kind, latency = "", LATENCIES.get(step.entry.counted, PLAIN)
+    if root in ("ld", "ldu", "ldmatrix", "atom"):
+        kind, latency = "load", SHARED if root == "ldmatrix" else LOADED[space]
+        space = "shared" if root == "ldmatrix" else space
+    elif root in ("st", "red", "stmatrix"):
+        kind = "store"
+    elif root in ("bar", "barrier"):
+        kind, latency = "barrier", BARRIER
+    elif root in ("membar", "fence"):
+        kind, latency = "fence", max((FENCES[each] for each in FENCES if each in words), default=BARRIER)
+    elif root == "nanosleep":
+        kind = "sleep"
+    elif root == "cp" and "async" in words:
+        waits = {"wait_group", "wait_all"} & words
+        kind = "wait" if waits else "commit" if "commit_group" in words else "copy"
+        latency = GLOBAL
+    elif (root in ("div", "rem") and "approx" not in words) or (
+        {"rn", "rz", "rm", "rp"} & words and root in ("rcp", "sqrt")
+    ):
+        latency = DIVISION
+    last = step.instruction.operands[-1] if step.instruction.operands else None
+    number = int(last.value) if isinstance(last, Immediate) and kind in ("wait", "sleep") else None
+    free = "nc" in words or space in ("param", "const")
+    return Node(tuple(reads(step)), tuple(writes(step)), kind, space, latency, number, free)
+
+
+def dependent_cycles(steps: Sequence[Step], blocks: Sequence[Block]) -> list[int]:
+    """Of each step, the cycles by which it makes one execution of its block longer."""
+    nodes = [node(step) for step in steps]
+    before = predecessors(blocks)
+    after: dict[int, State] = {}
+    cycles = [0] * len(steps)
+    for _ in range(2):  # in the second round a loop begins as its own end leaves it
+        for number, block in enumerate(blocks):
+            known = [each for each in before[number] if each in after]
+            state = after[known[-1]] if known else State()
+            after[number] = walk(nodes[block.first : block.last], state, cycles, block.first)
+    return cycles
+
+
+def predecessors(blocks: Sequence[Block]) -> list[list[int]]:
+    """Of each block, the numbers of those before it, the end of a loop last."""
+    found: list[list[int]] = [[] for _ in blocks]
+    for number, block in enumerate(blocks):
+        for successor in block.successors:
+            if successor < len(blocks):
+                found[successor].append(number)
+    return found
+
+
+def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> State:
+    """Go through a block: note what each step adds in `cycles`, and give what is under way at its end."""
+    ready, groups, copies = dict(state.ready), list(state.groups), state.copies
+    stored: dict[str, int] = {}
+    ordered = issued = length = 0
+    for index, each in enumerate(nodes):
+        issue = max([ordered, *(ready.get(name, 0) for name in each.reads)])
+        latency = each.latency
+        if each.kind == "load" and not each.free:
+            issue = max(issue, stored.get(each.space, 0))
+        elif each.kind == "store":
+            stored[each.space] = max(issue, stored.get(each.space, 0))
+        elif each.kind == "copy":
+            copies = max(copies, issue + latency)
+        elif each.kind == "commit":
+            groups, copies = [*groups, copies][-MOST_GROUPS:], 0
+        elif each.kind == "wait":
+            left = each.number or 0
+            awaited = groups[: len(groups) - left] if each.number is not None else [*groups, copies]
+            issue = ordered = max([issue, issued, *awaited])
+        elif each.kind in ("barrier", "fence", "sleep"):
+            issue = ordered = max(issue, issued) + (each.number or latency)
+        for name in each.writes:
+            ready[name] = issue + latency
+        issued = max(issued, issue)
+        longer = max(length, issued, index + 1)
+        cycles[first + index] = longer - length
+        length = longer
+    left_over = {name: at - length for name, at in ready.items() if at > length}
+    return State(left_over, [max(0, at - length) for at in groups], max(0, copies - length))

@@ -1,0 +1,211 @@
+"""What executed PTX opcodes cost a GPU beyond being one instruction: subroutines, fences, scopes, waits.
+
+`Executed` is how often warps executed each opcode, such as {"ld.acquire.gpu.global.u64": 64}. Data and pure functions;
+imports nothing of ptxbench.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+
+Executed = Mapping[str, int]
+"""By opcode, as the manual orders its modifiers; where a number belongs to it, that follows: `nanosleep.u32 100`."""
+
+Count = Callable[[Executed], int]
+
+SCOPES = ("cta", "cluster", "gpu", "sys")
+"""From the narrowest to the widest."""
+
+
+def words(opcode: str) -> list[str]:
+    return opcode.split(" ")[0].split(".")
+
+
+def number(opcode: str) -> int | None:
+    _, _, constant = opcode.partition(" ")
+    return int(constant) if constant else None
+
+
+def total(chosen: Callable[[str], bool]) -> Count:
+    """Executions of the opcodes that are chosen."""
+    return lambda executed: sum(count for opcode, count in executed.items() if chosen(opcode))
+
+
+# ---- arithmetic that is no single instruction
+
+ROUNDED = re.compile(r"(?:div|rcp|sqrt)\.r[nzmp]\b.*|(?:div|rem)\.[us]\d+|div\.f64|rcp\.f64|sqrt\.f64")
+"""Results that are exact to the last place, and quotients of integers: ptxas makes 7 to 30 instructions of one, or a
+call of a subroutine (ptxas 13.5, sm_90)."""
+
+SUBNORMAL = re.compile(r"(?:div\.(?:full|approx)|(?:rcp|sqrt|rsqrt|ex2|lg2)\.approx)\.f32")
+"""Approximations that keep subnormal numbers, for want of `.ftz`: 3 to 6 instructions around the one that there is."""
+
+
+def is_division(opcode: str) -> bool:
+    """Not an integer's by a constant: ptxas multiplies instead."""
+    return bool(ROUNDED.fullmatch(opcode)) and number(opcode) is None
+
+
+def is_subnormal(opcode: str) -> bool:
+    return bool(SUBNORMAL.fullmatch(opcode))
+
+
+def is_conversion(opcode: str) -> bool:
+    """Of floating-point numbers; those between integers move bits."""
+    root, *rest = words(opcode)
+    return root == "cvt" and any(re.match(r"(?:b?f|tf|e\dm\d|ue\dm\d)\d*", each) for each in rest)
+
+
+# ---- memory
+
+ACCESSES = ("ld", "ldu", "st", "atom", "red")
+OWN = ("shared", "local", "param", "const")
+"""State spaces where an access is no other SM's business."""
+
+
+def is_access(opcode: str) -> bool:
+    return words(opcode)[0] in ACCESSES
+
+
+def space(opcode: str) -> str:
+    """global, shared, local, param or const; empty of a generic access."""
+    found = (each.partition("::")[0] for each in words(opcode)[1:])
+    return next((each for each in found if each in ("global", *OWN)), "")
+
+
+def is_generic(opcode: str) -> bool:
+    return is_access(opcode) and not space(opcode)
+
+
+def is_fence(opcode: str) -> bool:
+    return words(opcode)[0] in ("membar", "fence")
+
+
+def scope(opcode: str) -> str:
+    """How far the order of a fence or an access reaches; empty of a weak access."""
+    parts = words(opcode)
+    if "gl" in parts:
+        return "gpu"
+    if is_access(opcode) and {"volatile", "mmio"} & set(parts):
+        return "sys"  # as relaxed accesses of the whole system (PTX ISA, "Memory Operations")
+    default = "gpu" if parts[0] in ("atom", "red") else ""
+    return next((each for each in parts if each in SCOPES), default)
+
+
+def reaches(opcode: str, least: str) -> bool:
+    found = scope(opcode)
+    return bool(found) and SCOPES.index(found) >= SCOPES.index(least)
+
+
+def fences(least: str) -> Count:
+    """Fences of that scope and wider ones."""
+    return total(lambda opcode: is_fence(opcode) and reaches(opcode, least))
+
+
+def accesses(least: str) -> Count:
+    """Accesses of global memory, atomics among them, that order or bypass caches as far as that scope and farther."""
+    return total(lambda opcode: is_access(opcode) and space(opcode) not in OWN and reaches(opcode, least))
+
+
+def is_sequential(opcode: str) -> bool:
+    """A fence that puts all fences of its kind in one order, as every `membar` does."""
+    return is_fence(opcode) and ("sc" in words(opcode) or words(opcode)[0] == "membar")
+
+
+def is_strong(opcode: str) -> bool:
+    """A load or store of global memory that no cache of an SM may answer, and no compiler join or move."""
+    strong = {"volatile", "relaxed", "acquire", "release", "mmio"}
+    return words(opcode)[0] in ("ld", "st") and space(opcode) not in OWN and bool(strong & set(words(opcode)))
+
+
+def is_ordering(opcode: str) -> bool:
+    """An access that other accesses must not pass."""
+    return is_access(opcode) and bool({"acquire", "release", "acq_rel"} & set(words(opcode)))
+
+
+# ---- waiting
+
+
+def is_full_wait(opcode: str) -> bool:
+    """A wait that leaves no asynchronous copy under way."""
+    return "wait_all" in words(opcode) or ("wait_group" in words(opcode) and number(opcode) == 0)
+
+
+def is_sleep(opcode: str) -> bool:
+    return words(opcode)[0] == "nanosleep"
+
+
+def slept_ns(executed: Executed) -> int:
+    """Nanoseconds asked for, summed over warps; nothing where the time is in a register."""
+    return sum(count * (number(opcode) or 0) for opcode, count in executed.items() if is_sleep(opcode))
+
+
+# ---- machine instructions, about
+
+WEIGHTS = (
+    (re.compile(r"(?:div|rem)\.[us](?:16|32) \d+"), 4),
+    (re.compile(r"(?:div|rem)\.[us]64 \d+"), 10),
+    (re.compile(r"(?:div|rem)\.[us]16"), 8),
+    (re.compile(r"(?:div|rem)\.[us]32"), 20),
+    (re.compile(r"(?:div|rem)\.[us]64"), 70),
+    (re.compile(r"(?:div|sqrt)\.(?:r[nzmp]\.)?f64"), 25),
+    (re.compile(r"rcp\.(?:r[nzmp]\.)?f64"), 15),
+    (re.compile(r"(?:div|rcp|sqrt)\.r[nzmp](?:\.ftz)?\.f32"), 12),
+    (re.compile(r"div\.full\.f32"), 8),
+    (re.compile(r"div\.full\.ftz\.f32"), 5),
+    (re.compile(r"div\.approx\.f32"), 5),
+    (re.compile(r"rcp\.approx\.f32"), 7),
+    (re.compile(r"(?:sqrt|rsqrt|ex2|lg2)\.approx\.f32"), 4),
+    (re.compile(r"(?:div\.approx|sin\.approx|cos\.approx).*"), 2),
+    (re.compile(r"mul\.lo\.[us]64"), 4),
+    (re.compile(r"mul\.hi\.[us]64"), 7),
+    (re.compile(r"mad\.lo\.[us]64"), 5),
+    (re.compile(r"(?:min|max)\.[us]64"), 4),
+    (re.compile(r"(?:add|sub|neg|and|or|xor|not|shl|shr|selp|setp\.\w+)\.[usb]64"), 2),
+    (re.compile(r"bf[ei]\.\w+"), 3),
+)  # fmt: skip
+"""Machine instructions that ptxas 13.5 makes of one for sm_90; 1 of any other. The first that fits counts."""
+
+
+def weight(opcode: str) -> int:
+    return next((made for pattern, made in WEIGHTS if pattern.fullmatch(opcode)), 1)
+
+
+def weighted(executed: Executed) -> int:
+    """Machine instructions that warps execute, about: each opcode as ptxas makes it when nothing around it helps."""
+    return sum(count * weight(opcode) for opcode, count in executed.items())
+
+
+# ---- what no count shows
+
+HINTED = ("ld", "ldu", "st", "atom", "red", "cp")
+"""Accesses whose modifiers may choose caches, priorities and sizes of prefetches."""
+
+HINTS = ("prefetch", "prefetchu", "applypriority", "discard", "createpolicy")
+"""Instructions that do nothing but that."""
+
+
+def is_hinted(opcode: str) -> bool:
+    """An access of global memory, or what speaks to its caches alone."""
+    waits = {"commit_group", "wait_group", "wait_all"} & set(words(opcode))
+    return is_hint(opcode) or (words(opcode)[0] in HINTED and space(opcode) not in OWN and not waits)
+
+
+def is_hint(opcode: str) -> bool:
+    return words(opcode)[0] in HINTS or ("prefetch" in words(opcode))
+
+
+def respelt(before: Executed, after: Executed) -> str:
+    """`ld.global.nc.L2::128B.f32 -> ld.global.nc.f32` where accesses took another form; empty where none did.
+
+    More or fewer accesses of one form are counted elsewhere; hints that came or went are nowhere else.
+    """
+    hinted = sorted(filter(is_hinted, before.keys() | after.keys()))
+    fewer = [each for each in hinted if after.get(each, 0) < before.get(each, 0)]
+    more = [each for each in hinted if after.get(each, 0) > before.get(each, 0)]
+    if not (fewer and more):
+        fewer, more = [each for each in fewer if is_hint(each)], [each for each in more if is_hint(each)]
+    if not fewer and not more:
+        return ""
+    return f"{', '.join(fewer) or 'nothing'} -> {', '.join(more) or 'nothing'}"
