@@ -17,6 +17,8 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ptxbench.judge import Mode
     from ptxbench.judge.config import Config
     from ptxbench.judge.gate import Gate
@@ -73,6 +75,7 @@ class Judge(click.Command):
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
 @outputs_option("Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
+@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Judge this pair alone, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
 @kernels_option("Run the pairs of this folder alone, without HEAD and to confirm.")
 @results_option("Look for runs below this folder, and save there.")
@@ -86,6 +89,7 @@ def command(
     dump_config: bool,
     outputs: tuple[Path, ...],
     as_json: bool,
+    pairs: tuple[str, ...],
     arch: str | None,
     kernels: Path,
     results: Path,
@@ -113,6 +117,7 @@ def command(
     from ptxbench.cli._confirm import confirm
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
+    from ptxbench.discovery import select
     from ptxbench.exporters.gate import exporter_for, to_json
     from ptxbench.judge.config import dump
     from ptxbench.judge.gate import gate
@@ -130,10 +135,15 @@ def command(
         require_writable(path.parent, "Name another file with --output.")
     # before the pairs run: a base that cannot be read is told at once
     given = None if base == BASELINE else load_run(base, results)
-    run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None)
+    run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None, pairs)
     if run.run.get("status") == INTERRUPTED and head is None:
         return EXIT_INTERRUPTED
-    judged = gate(run, given or load_baseline(run, baselines), config)
+    before = given or load_baseline(run, baselines)
+    if pairs:
+        names = set(select(tuple(pairs_of([run, before])), pairs, "pair"))
+        run, before = only_pairs(run, names), before and only_pairs(before, names)
+        config = config.of_pairs(names)
+    judged = gate(run, before, config)
     if confirms:
         together = confirm(judged, kernels, results)
         if together is None:
@@ -160,13 +170,15 @@ def load_config(path: Path | None) -> Config:
     return parse(read_text(path, UsageError), str(path))
 
 
-def make_run(kernels: Path, arch: str | None, results: Path, baselines: Path | None) -> Run:
-    """Every pair on the emulator, saved. Raises what stopped it half-way; for a damaged baseline before it starts."""
+def make_run(
+    kernels: Path, arch: str | None, results: Path, baselines: Path | None, pairs: tuple[str, ...] = ()
+) -> Run:
+    """Every pair on the emulator, or these, saved. Raises what stopped it half-way, a damaged baseline at once."""
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli.run import make_plan, perform
     from ptxbench.runner import Frame, document
 
-    plan = make_plan((), (), (), "emulator", arch, "toolkit", kernels, 1)
+    plan = make_plan(pairs, (), (), "emulator", arch, "toolkit", kernels, 1)
     frame = Frame(plan, plan.backend.device())
     if baselines:
         load_baseline(document(frame, [], "complete"), baselines)
@@ -192,7 +204,7 @@ def tell_github(judged: Gate) -> None:
     from ptxbench.exporters.github import annotate, summary
 
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        for line in annotate(judged):
+        for line in annotate(judged, folder_in_repository()):
             click.echo(line, err=True)  # a command, made of safe text
     if place := os.environ.get("GITHUB_STEP_SUMMARY"):
         path = Path(place)
@@ -202,3 +214,24 @@ def tell_github(judged: Gate) -> None:
                 file.write(summary(judged, taken))
         except OSError as error:
             raise ResultError(f"Cannot write {path}, which GITHUB_STEP_SUMMARY names: {error.strerror}.") from None
+
+
+def folder_in_repository() -> str:
+    """The current folder below the checkout of a job of GitHub Actions, with a slash at its end; empty for its root."""
+    root = os.environ.get("GITHUB_WORKSPACE")
+    try:
+        path = Path.cwd().relative_to(Path(root).resolve()).as_posix() if root else "."
+    except (OSError, ValueError):  # elsewhere
+        return ""
+    return "" if path == "." else f"{path}/"
+
+
+def only_pairs(run: Run, names: set[str]) -> Run:
+    """The run with the cells of these pairs alone."""
+    from dataclasses import replace
+
+    return replace(run, cells=[each for each in run.cells if each.control or each.pair in names])
+
+
+def pairs_of(runs: Sequence[Run | None]) -> list[str]:
+    return list(dict.fromkeys(cell.pair for run in runs if run for cell in run.cells if not cell.control))

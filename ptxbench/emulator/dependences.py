@@ -20,6 +20,9 @@ GLOBAL, SHARED, CONSTANT = 500, 30, 10
 LATENCIES = {"special": 20, "convert": 10, "f64": 8, "matrix": 30, "warp": 25}
 """Cycles until a result can be used, by class of the instruction; PLAIN of others. Round numbers of sm_80 and sm_90."""
 
+ISSUE = {"matrix": 8, "special": 4}
+"""Cycles that an instruction keeps its unit, 1 of others."""
+
 LOADED = {"global": GLOBAL, "shared": SHARED, "local": SHARED, "param": CONSTANT, "const": CONSTANT}
 FENCES = {"cta": 20, "cluster": 200, "gpu": GLOBAL, "gl": GLOBAL, "sys": 2 * GLOBAL}
 DIVISION = 100
@@ -51,6 +54,7 @@ class Node:
     """load, store, barrier, fence, copy, commit, wait or nothing special."""
     space: str
     latency: int
+    issue: int = 1
     number: int | None = None
     free: bool = False
     """Of a load: no store comes before it."""
@@ -82,8 +86,9 @@ def node(step: Step) -> Node:
         latency = DIVISION
     last = step.instruction.operands[-1] if step.instruction.operands else None
     number = int(last.value) if isinstance(last, Immediate) and kind in ("wait", "sleep") else None
+    issue = 1 if kind == "load" else ISSUE.get(step.entry.counted, 1)
     free = "nc" in words or space in ("param", "const")
-    return Node(tuple(reads(step)), tuple(writes(step)), kind, space, latency, number, free)
+    return Node(tuple(reads(step)), tuple(writes(step)), kind, space, latency, issue, number, free)
 
 
 def dependent_cycles(steps: Sequence[Step], blocks: Sequence[Block]) -> list[int]:
@@ -114,8 +119,9 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
     """Go through a block: note what each step adds in `cycles`, and give what is under way at its end."""
     ready, groups, copies = dict(state.ready), list(state.groups), state.copies
     stored: dict[str, int] = {}
-    ordered = issued = length = 0
+    ordered = issued = length = busy = 0
     for index, each in enumerate(nodes):
+        busy += each.issue
         issue = max([ordered, *(ready.get(name, 0) for name in each.reads)])
         latency = each.latency
         if each.kind == "load" and not each.free:
@@ -135,7 +141,7 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
         for name in each.writes:
             ready[name] = issue + latency
         issued = max(issued, issue)
-        longer = max(length, issued, index + 1)
+        longer = max(length, issued, busy)
         cycles[first + index] = longer - length
         length = longer
     left_over = {name: at - length for name, at in ready.items() if at > length}

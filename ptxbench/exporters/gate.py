@@ -12,14 +12,18 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.comparison import identity, row_object
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.judge import BROKEN, REGRESSED
+from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
-from ptxbench.report.gating import change_words, footer, header, next_step, steps, total, values, why
+from ptxbench.report.gating import change_words, footer, header, steps, total, values, why
 from ptxbench.report.judgement import interval_words
+from ptxbench.report.remedies import location, next_step, waivers
 from ptxbench.safe_text import markdown_code, markdown_text, plain
 from ptxbench.units import size_words
 
 SCHEMA = "ptxbench.gate/1"
+
+FENCE = "```"
 
 MARKER = "<!-- ptxbench gate -->"
 """By which a workflow finds its comment again."""
@@ -58,6 +62,8 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
         "waiver": waiver and {"reason": waiver.reason, "until": waiver.until.isoformat(), "max": waiver.max},
         "explanation": list(judged.explanation),
         "next": next_step(judged, gate) if tells(judged) else None,
+        **dict(zip(("file", "line"), location(judged.row, gate.head) or (None, None), strict=True)),
+        "waive": next(waivers([judged]), None),
     }
 
 
@@ -86,6 +92,9 @@ def to_markdown(gate: Gate) -> str:
         lines.append(markdown_row([each.outcome, row.verdict, *place, *figures]))
     if rows:
         lines += ["", "</details>", ""]
+    if blocks := [plain(each).replace(FENCE, "") for each in waivers(gate.failing)]:
+        lines += [f"<details><summary>For a while, in {NAME}, with the reason</summary>", "", f"{FENCE}toml"]
+        lines += ["\n\n".join(blocks), FENCE, "", "</details>", ""]
     return "\n".join([*lines, *map(markdown_text, footer(gate))]) + "\n"
 
 

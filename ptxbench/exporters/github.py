@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ptxbench.exporters.gate import to_markdown
 from ptxbench.judge.gate import Gate
-from ptxbench.report.gating import steps, total
+from ptxbench.report.gating import Step, steps, total
 from ptxbench.safe_text import workflow_property, workflow_text
 
 MOST_BYTES = 900 * 1024
@@ -33,13 +33,25 @@ def summary(gate: Gate, taken: int = 0) -> str:
     return f"{''.join(kept)}{end}{cut:,} more lines are cut here: `ptxbench gate -o FILE.md` has them.\n"
 
 
-def annotate(gate: Gate) -> Iterator[str]:
-    """Workflow commands, one line each, what fails first; of either kind the first few, then how many more."""
+def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
+    """Workflow commands, one line each, what fails first; of either kind the first few, then how many more.
+
+    `folder`: where the run was started, as a path below the repository's root that ends with a slash.
+    """
     told = steps(gate)
     for command, outcome in (("error", "FAIL"), ("warning", "warn")):
         found = [each for each in told if each.outcome == outcome]
         for each in found[:MOST_ANNOTATIONS]:
             title = f"ptxbench gate {each.verdict}".rstrip()
-            yield f"::{command} title={workflow_property(title)}::{workflow_text(f'{each.words} Next: {each.remedy}')}"
+            text = workflow_text(f"{each.words} Next: {each.remedy}")
+            yield f"::{command} {spot(each, folder)}title={workflow_property(title)}::{text}"
         if (more := len(found) - MOST_ANNOTATIONS) > 0:
             yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"
+
+
+def spot(step: Step, folder: str) -> str:
+    """`file=kernels/ptx/triad.ptx,line=14,`; empty where no kernel's file is known."""
+    if step.location is None:
+        return ""
+    file, line = step.location
+    return f"file={workflow_property(folder + file)},line={line},"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
@@ -112,6 +112,14 @@ class Config:
             if rules.covers(pair, variant):
                 found = found.under(rules.limits).under(rules.by_arch.get(arch, Limits()))
         return found
+
+    def of_pairs(self, names: Set[str]) -> Config:
+        """Without the rules and waivers that match none of these pairs."""
+        return dataclasses.replace(
+            self,
+            pairs=[each for each in self.pairs if any(fnmatchcase(name, each.match) for name in names)],
+            waivers=[each for each in self.waivers if any(fnmatchcase(name, each.pair) for name in names)],
+        )
 
     def require_live(self, today: date) -> None:
         """Raise UsageError for waivers whose time is over."""

@@ -11,11 +11,13 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
+from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
 from ptxbench.report.comparison import STYLES, simple_table
 from ptxbench.report.gating import change_words, footer, header, steps, total, values
 from ptxbench.report.judgement import interval_words
+from ptxbench.report.remedies import waivers
 from ptxbench.report.table import WIDEST, paragraphs
 from ptxbench.units import size_words
 
@@ -23,6 +25,9 @@ OUTCOMES = {"FAIL": "bold red", "warn": "yellow", "pass": "green"}
 
 MOST_ROWS = 40
 """Rows that a terminal shows; files have them all."""
+
+MOST_WAIVERS = 4
+"""The same of waivers."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +52,21 @@ class GateTable:
                       f"{each.remedy}") for each in told]  # fmt: skip
             yield Constrain(paragraphs(lines), width)
             yield Text()
+        yield from self.waivers()
         outcome = "FAIL" if self.gate.code else "warn" if self.gate.warning else "pass"
         yield Constrain(Text(total(self.gate), OUTCOMES[outcome]), width)
         yield Constrain(Text("\n".join(footer(self.gate)), "dim"), width)
+
+    def waivers(self) -> RenderResult:
+        """What may stand in ptxbench.toml for a while, ready to paste."""
+        blocks = list(waivers(self.gate.failing))
+        if not blocks:
+            return
+        yield Text(f"For a while, in {NAME}, with the reason:\n", "dim")
+        yield Text("\n\n".join(blocks[:MOST_WAIVERS]))
+        if len(blocks) > MOST_WAIVERS:
+            yield Text(f"\nand {len(blocks) - MOST_WAIVERS:,} more; -o FILE.md has them all", "dim")
+        yield Text()
 
 
 def numbered(gate: Gate) -> list[Judged]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from math import inf, log
 
 from ptxbench import units
@@ -16,11 +14,11 @@ from ptxbench.judge.gate import ORDER, Gate, Judged
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
 from ptxbench.judge.rules import RULES
 from ptxbench.judge.statuses import GOOD, NO_VERDICT, REGRESSION, WRONG_KERNEL
-from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
+from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
 from ptxbench.metrics import BY_NAME
 from ptxbench.report import judgement
 from ptxbench.report.judgement import MOST_NAMED, REASONS, consequence, describe, percent
-from ptxbench.result import Run
+from ptxbench.report.remedies import location, next_step
 
 MEANINGS = {
     GOOD: "passed",
@@ -38,6 +36,8 @@ class Step:
     verdict: str
     words: str
     remedy: str
+    location: tuple[str, int] | None = None
+    """The file of the kernel and the line to look at."""
 
 
 def total(gate: Gate) -> str:
@@ -112,7 +112,8 @@ def steps(gate: Gate) -> list[Step]:
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
         happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
-        found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy))
+        spot = next(filter(None, (location(each.row, gate.head) for each in rows)), None)
+        found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 
@@ -155,62 +156,3 @@ def why(judged: Judged, gate: Gate) -> str:
         return row.detail or "is in the baseline and not in this run."
     cause = "beyond its limit" if judged.limit else f"code moved ({row.moves})" if str(row.moves) else "worse"
     return f"{cause}; {', '.join(judged.explanation)}." if judged.explanation else f"{cause}."
-
-
-def next_step(judged: Judged, gate: Gate) -> str:
-    """What to do about a row: a command where there is one."""
-    row, verdict = judged.row, judged.row.verdict
-    again = reproduce(row, gate)
-    anew = f"ptxbench baseline set {gate.head.run['id']} --reason TEXT"
-    if verdict in (BROKEN, BROKEN_BOTH):
-        return f"{again}"
-    if verdict == REGRESSED and judged.limit:
-        return f"{again}. Meant? Change the limit in ptxbench.toml, or waive it."
-    if verdict == REGRESSED:
-        return f"{again}. Meant? {anew}, or a [[waive]]."
-    if verdict == MISSING and row.reason == "not_measured" and judged.limit:
-        return "Run where it can be measured, or take the limit out."
-    if verdict == MISSING and row.reason == "not_measured":
-        return f"ptxbench doctor tells which tool is not there. Meant? {anew}."
-    if verdict == MISSING:
-        return f"Bring it back. Meant? {anew}, or a [[waive]]."
-    if verdict == CHANGED:
-        return f"Time both on a GPU if you can. Meant? {anew}."
-    if verdict == UNLIKE:
-        return f"Make them alike, or {anew}."
-    if verdict == REFERENCE_MOVED:
-        return f"Look at {again}. Then {anew}."
-    if row.reason == NOT_DETERMINISTIC:
-        return "Report it, with the files of both runs: neither the tools nor the emulator have anything random."
-    if verdict == NOT_MEASURABLE:
-        return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate tells whether it can measure."
-    if verdict == WAIVED:
-        return "Mend it before its waiver ends."
-    if row.rounds_needed:
-        sides = "" if judged.limit else " both sides"
-        return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
-    if row.reason == "wide_interval":
-        return "It lies at the budget, where more rounds help little: give it a budget of its own, or mend it."
-    return f"Run it again: {again}"
-
-
-def reproduce(row: Row, gate: Gate) -> str:
-    """The command that runs a row's variant alone."""
-    size = ",".join(f"{name}={value}" for name, value in row.size.items())
-    variants = f" --variant {row.variant}"
-    if row.metric not in RULES and row.variant != "cuda":
-        variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
-    emulated = f" --backend emulator --arch {row.arch}" if gate.head.device.get("kind") == "emulator" else ""
-    return f"ptxbench run {row.pair}{variants} --size {size}{emulated}{kernels_words(gate.head)}"
-
-
-def kernels_words(run: Run) -> str:
-    """The folder that a run took its kernels from, as an option: another may have a pair of that name too."""
-    argv = run.run.get("argv")
-    given = [str(each) for each in argv] if isinstance(argv, list) else []
-    for word, following in pairwise([*given, ""]):
-        if word == "--kernels":
-            return f" --kernels {shlex.quote(following)}"
-        if word.startswith("--kernels="):
-            return f" {shlex.quote(word)}"
-    return ""

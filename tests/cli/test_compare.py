@@ -38,9 +38,10 @@ def test_a_run_is_named_by_its_file(results, ptxbench):
 
 
 REFUSED = [
-    (["beef", "4ead"], "Error: There is no run 'beef' below results. A run is a file, an id's start or 'latest'.\n"),
-    (["ba5e0002"], "Error: There is no run 'ba5e0002' below results. Did you mean 'ba5e0001'? A run is a file, an id's "
-                   "start or 'latest'.\n"),
+    (["beef", "4ead"], "Error: There is no run 'beef' below results. A run is a file, the start of a "
+     "file's name or of an id, 'latest', or 'latest~1', the one before.\n"),
+    (["ba5e0002"], "Error: There is no run 'ba5e0002' below results. Did you mean 'ba5e0001'? A run is a file, the "
+     "start of a file's name or of an id, 'latest', or 'latest~1', the one before.\n"),
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
     (["results"], "Error: Cannot read results: Is a directory.\n"),
     (["results/calibration.json"], "Error: results/calibration.json is no ptxbench run: its 'schema' is None, expected "
@@ -62,7 +63,7 @@ def test_an_id_that_begins_several_runs_names_them(results, ptxbench):
     save(replace(BASE, run={**BASE.run, "id": "ba5e0002"}), Path("results/other"))
     ran = ptxbench("compare", "ba5e", "4ead")
     assert ran.status == 2
-    assert ran.err.startswith("Error: 'ba5e' begins the ids of 2 runs: results/")
+    assert ran.err.startswith("Error: 'ba5e' begins the ids or file names of 2 runs: results/")
     assert ptxbench("compare", "ba5e0001", "4ead").status == 0
 
 

@@ -443,8 +443,12 @@ def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_bas
     worse = ptxbench("gate", "--kernels", kernels, "--json")
     failing = [row for row in json.loads(worse.out)["rows"] if row["exit_status"] == 3]
     assert worse.status == 3
-    assert "ptx_barriers" in [row["metric"] for row in failing]
-    assert "ptxbench run scale --variant ptx --size n=1024 --backend emulator --arch sm_90" in failing[0]["next"]
+    [barriers] = [row for row in failing if row["metric"] == "ptx_barriers"]
+    assert "ptxbench gate --pair scale --mode counters --arch sm_90" in barriers["next"]
+    line = 1 + (kernels / "ptx" / "scale.ptx").read_text().splitlines().index("    bar.sync 0;")
+    assert (barriers["file"], barriers["line"]) == ("kernels/ptx/scale.ptx", line)
+    one = ptxbench("gate", "--kernels", kernels, "--pair", "scale", "--json")
+    assert (one.status, {row["pair"] for row in json.loads(one.out)["rows"]}) == (3, {"scale"})
 
 
 DAMAGED = [
@@ -525,7 +529,10 @@ def test_files_are_written_by_their_suffix(ptxbench):
     assert len(suite) == int(suite.attrib["tests"]) == len(document["rows"])
     [failure] = suite.iter("failure")
     assert failure.attrib["type"] == "REGRESSED"
-    assert "Next: ptxbench run triad --variant ptx --size n=64" in failure.attrib["message"]
+    assert (
+        "Next: git checkout c0ffee && ptxbench gate --pair triad --mode counters --arch sm_90 "
+        in failure.attrib["message"]
+    )
 
 
 def test_a_suffix_that_is_not_known_is_told_before_anything_is_judged(ptxbench):

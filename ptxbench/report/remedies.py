@@ -1,0 +1,169 @@
+"""What to do about a row of a gate: the command that repeats it, the line to look at, how to accept what is meant."""
+
+from __future__ import annotations
+
+import math
+import re
+import shlex
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+
+from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, Row
+from ptxbench.judge.baseline import device_name
+from ptxbench.judge.config import NAME, toml
+from ptxbench.judge.gate import Gate, Judged
+from ptxbench.judge.rules import RULES
+from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
+from ptxbench.result import Run, VariantResult
+
+WAIVED_DAYS = 30
+"""How long a waiver is proposed for."""
+
+LIMIT = re.compile(r"(?:max|min)_(?=.)")
+
+HASH = re.compile(r"[0-9a-f]{4,64}")
+
+
+def next_step(judged: Judged, gate: Gate) -> str:
+    """What to do about a row: a command where there is one."""
+    row, verdict = judged.row, judged.row.verdict
+    again = reproduce(row, gate)
+    anew = accept(row, gate)
+    if verdict in (BROKEN, BROKEN_BOTH):
+        return f"{again}"
+    if verdict == REGRESSED and judged.limit:
+        return f"{again}. Meant? Change the limit in {NAME}, or waive it."
+    if verdict == REGRESSED:
+        return f"{repeat(row, gate)}. Meant? {anew}. For a while: a [[waive]]."
+    if verdict == MISSING and row.reason == "not_measured" and judged.limit:
+        return "Run where it can be measured, or take the limit out."
+    if verdict == MISSING and row.reason == "not_measured":
+        return f"ptxbench doctor tells which tool is missing. Meant? {anew}."
+    if verdict == MISSING:
+        return f"Bring it back. Meant? {anew}. For a while: a [[waive]]."
+    if verdict == CHANGED:
+        return f"Time both on a GPU if you can. Meant? {anew}."
+    if verdict == UNLIKE:
+        return f"Make them alike. Meant? {anew}."
+    if verdict == REFERENCE_MOVED:
+        return f"Look at {again}. Then: {anew}."
+    if row.reason == NOT_DETERMINISTIC:
+        return "Report it, with the files of both runs: neither the tools nor the emulator have anything random."
+    if verdict == NOT_MEASURABLE:
+        return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate tells whether it can measure."
+    if verdict == WAIVED:
+        return "Mend it before its waiver ends."
+    if row.rounds_needed:
+        sides = "" if judged.limit else " both sides"
+        return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"
+    if row.reason == "wide_interval":
+        return "It lies at the budget, where more rounds help little: give it a budget of its own, or mend it."
+    return f"Run it again: {again}"
+
+
+# ---- commands
+
+
+def reproduce(row: Row, gate: Gate) -> str:
+    """The command that runs a row's variant alone."""
+    size = ",".join(f"{name}={value}" for name, value in row.size.items())
+    variants = f" --variant {shlex.quote(row.variant)}"
+    if row.metric not in RULES and row.variant != "cuda":
+        variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
+    emulated = f" --backend emulator --arch {row.arch}" if is_emulated(gate.head) else ""
+    return f"ptxbench run {shlex.quote(row.pair)}{variants} --size {size}{emulated}{kernels_words(gate.head)}"
+
+
+def repeat(row: Row, gate: Gate) -> str:
+    """The command that comes to the same verdict on a checkout; of times, the one that measures again."""
+    words = option_words(gate.head)
+    if not is_emulated(gate.head) or row.metric not in RULES or {"--size", "--variant"} & set(words):
+        return reproduce(row, gate)
+    commit = str(gate.head.source.get("commit") or "")
+    clean = HASH.fullmatch(commit) and not gate.head.source.get("dirty")
+    checkout = f"git checkout {commit[:12]} && " if clean else ""
+    committed = gate.base is None or "argv" not in gate.base.run  # a baseline has no command line
+    base = "" if committed or gate.base is None else f" --base {shlex.quote(str(gate.base.run['id']))}"
+    place = f"--pair {shlex.quote(row.pair)} --mode counters --arch {row.arch}"
+    return f"{checkout}ptxbench gate {place}{base}{kernels_words(gate.head)}"
+
+
+def accept(row: Row, gate: Gate) -> str:
+    """What makes this run the baseline, and what must be committed before and after."""
+    head = gate.head
+    path = f"baselines/{device_name(head)}.json"
+    if not head.source.get("dirty"):
+        return f"ptxbench baseline set {head.run['id']} --reason TEXT, and commit {path}"
+    result = result_of(row, head) if row.verdict in (REGRESSED, CHANGED) else None
+    kernel = result.file if result and result.file else "the kernels"
+    backend = " --backend emulator" if is_emulated(head) else ""
+    return (
+        f"Commit {kernel}, then ptxbench run{backend}{kernels_words(head)}, then ptxbench baseline set latest "
+        f"--reason TEXT, and commit {path}"
+    )
+
+
+def is_emulated(run: Run) -> bool:
+    return run.device.get("kind") == "emulator"
+
+
+def option_words(run: Run) -> list[str]:
+    """The command line of a run; of `--size=n=64` the option alone."""
+    argv = run.run.get("argv")
+    return [str(each).partition("=")[0] for each in argv] if isinstance(argv, list) else []
+
+
+def kernels_words(run: Run) -> str:
+    """The folder that a run took its kernels from, as an option: another may have a pair of that name too."""
+    argv = run.run.get("argv")
+    given = [str(each) for each in argv] if isinstance(argv, list) else []
+    for word, following in pairwise([*given, ""]):
+        if word == "--kernels":
+            return f" --kernels {shlex.quote(following)}"
+        if word.startswith("--kernels="):
+            return f" {shlex.quote(word)}"
+    return ""
+
+
+# ---- where to look
+
+
+def result_of(row: Row, run: Run) -> VariantResult | None:
+    """The result that a row is about."""
+    place = row.pair, row.size, row.arch, row.cache
+    cells = (each for each in run.cells if (each.pair, each.place, each.arch, each.cache) == place)
+    return next((cell.variants[row.variant] for cell in cells if row.variant in cell.variants), None)
+
+
+def location(row: Row, run: Run) -> tuple[str, int] | None:
+    """The kernel's file and the line with most of what is counted, of a broken kernel the line that failed.
+
+    None where the run does not say which file it is: that lay outside the folder that the run was started in.
+    """
+    result = result_of(row, run)
+    if result is None or result.file is None:
+        return None
+    name = re.escape(result.file.rpartition("/")[2])
+    if failed := re.search(rf"(?<![\w.]){name}:(\d{{1,7}})\b", result.reason or ""):
+        return result.file, int(failed[1])
+    lines = result.hot_lines or {}
+    metric = LIMIT.sub("", row.metric) if row.metric not in RULES else row.metric
+    return result.file, lines.get(metric) or lines.get("ptx_warp_instructions") or 1
+
+
+# ---- waivers
+
+
+def waivers(judged: Sequence[Judged], today: date | None = None) -> Iterator[str]:
+    """A [[waive]] for each row that fails and may be waived, ready for ptxbench.toml but for its reason."""
+    today = today or date.today()
+    for each in judged:
+        row = each.row
+        if each.code and row.verdict in (REGRESSED, MISSING):
+            known: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
+            if row.change:
+                known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100
+            lines = [f"{key} = {toml(value)}" for key, value in known.items()]
+            until = today + timedelta(days=WAIVED_DAYS)
+            yield "\n".join(["[[waive]]", *lines, f"until = {until.isoformat()}", 'reason = "TEXT"'])
