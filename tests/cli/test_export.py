@@ -37,7 +37,8 @@ def test_what_cannot_be_exported_is_a_sentence_and_status_2(results, ptxbench):
         (["latest", "--to", "csv", "-o", "file/run.csv"],
          "Error: Cannot write file/run.csv: File exists. Name another place.\n"),
         (["beef", "--to", "csv"],
-         "Error: There is no run 'beef' below results. A run is a file, an id's start or 'latest'.\n"),
+         "Error: There is no run 'beef' below results. A run is a file, the start of a file's "
+         "name or of an id, 'latest', or 'latest~1', the one before.\n"),
     ]  # fmt: skip
     for arguments, told in refused:
         assert ptxbench("export", *arguments) == (2, "", told)

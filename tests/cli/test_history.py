@@ -58,7 +58,7 @@ n=64       registers, 3 runs
            ▁▁█                      64      64    96
            ptx_barriers, 3 runs
 
-42 counts are the same in every run; name a PAIR to see them.
+46 counts are the same in every run; name a PAIR to see them.
 
 2026-01-03 triad ptx n=64: registers 22 -> 40, ptx_barriers 64 -> 96, from run e0000002 (c0ffee) on;
            the one before is e0000001 (feed). Its source changed. Also: NVRTC 13.2 -std=c++17 ->
