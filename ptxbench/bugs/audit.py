@@ -6,6 +6,7 @@ leaves the machine code as it was, is replaced by another.
 
 from __future__ import annotations
 
+import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -55,7 +56,8 @@ def audit(order: Order, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator
         for name in names:
             yield from of_pair(order, name)
         return
-    with ProcessPoolExecutor(min(jobs, len(names))) as pool:
+    fresh = multiprocessing.get_context("spawn")  # a fork would have this process's threads and emulator
+    with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
         for found in pool.map(listed, [order] * len(names), names):
             yield from found
 

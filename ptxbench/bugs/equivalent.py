@@ -1,6 +1,6 @@
 """Bugs that are none: shown in words to change nothing that a pair promises. Read from `equivalent.toml`.
 
-The file lies in the folder of kernels. An entry names a pair, a language, an edit and the code of the line, and says
+The file lies in the folder of kernels. An entry names a pair, a language, edits and the code of the line, and says
 why. One that matches no bug of the kernel is an error: the kernel has changed, and the words are no longer about it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,24 @@ FILE = "equivalent.toml"
 
 @dataclass(frozen=True)
 class Equivalent:
-    """One reason. `code`: of the line, with * for any text. `edit`: None for every edit of the line; `which`: of
+    """One reason. `code`: of the line, and `edits`: what was changed there, both with * for any text; `which`: of
     several bugs that look alike, None for all of them.
     """
 
     pair: str
     language: str
     code: str
+    edits: tuple[str, ...]
     why: str
-    edit: str | None = None
     which: int | None = None
 
     def matches(self, bug: Bug) -> bool:
-        pattern = re.escape(self.code).replace(r"\*", ".*")
-        return bool(
-            self.edit in (None, bug.edit) and self.which in (None, bug.which) and re.fullmatch(pattern, bug.code)
-        )
+        edited = any(alike(each, bug.edit) for each in self.edits)
+        return edited and self.which in (None, bug.which) and alike(self.code, bug.code)
+
+
+def alike(pattern: str, text: str) -> bool:
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", ".*"), text))
 
 
 def read(kernels: Path) -> list[Equivalent]:
@@ -53,20 +55,21 @@ def read(kernels: Path) -> list[Equivalent]:
     return [entry(each, path, number) for number, each in enumerate(document.get("equivalent", ()), 1)]
 
 
-def entry(fields: Any, path: Path, number: int) -> Equivalent:
-    try:
-        return Equivalent(**{**fields, "code": " ".join(str(fields["code"]).split())})
-    except (TypeError, KeyError):
-        wanted = "pair, language, code and why; edit and which may be there"
-        raise UsageError(f"'{path}': entry {number} of [[equivalent]] is not complete. It needs {wanted}.") from None
+def entry(given: Any, path: Path, number: int) -> Equivalent:
+    known = {each.name for each in fields(Equivalent)}
+    lists = isinstance(given, dict) and isinstance(given.get("edits"), list)
+    if not lists or given.keys() | {"which"} != known or not all(isinstance(each, str) for each in given["edits"]):
+        wanted = "pair, language, code, edits (a list of texts) and why; which may be there"
+        raise UsageError(f"'{path}': entry {number} of [[equivalent]] is not right. It has {wanted}.")
+    return Equivalent(**{**given, "code": " ".join(str(given["code"]).split()), "edits": tuple(given["edits"])})
 
 
 def of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
     """The entries for one kernel. Raises UsageError for one that matches none of its bugs."""
     own = [each for each in entries if (each.pair, each.language) == (pair, language)]
     for each in own:
-        if not any(each.matches(bug) for bug in bugs):
-            words = f"'{each.edit}' in " if each.edit else ""
-            told = f"no bug of the {language} kernel of '{pair}' is {words}'{each.code}'"
-            raise UsageError(f"{FILE}: {told}. Correct the entry, or take it out.")
+        for edit in each.edits:
+            if not any(replace(each, edits=(edit,)).matches(bug) for bug in bugs):
+                told = f"no bug of the {language} kernel of '{pair}' is '{edit}' in '{each.code}'"
+                raise UsageError(f"{FILE}: {told}. Correct the entry, or take it out.")
     return own

@@ -18,9 +18,10 @@ def narrowed(place: Place) -> Found:
     if words[0] not in COMPUTES or "param" in words or not operands or not operands[0].startswith("%"):
         return
     to, guard, type_ = operands[0], place.guard, place.type
+    exact = ()  # what has so few bits already
     if words[0] == "cvt":
-        type_ = words[-2]
-    if type_ == "f32":
+        type_, exact = words[-2], {"f16": ("f16", "tf32"), "bf16": ("bf16", "tf32")}.get(type_, ())
+    if type_ == "f32" and "f16" not in exact:
         yield (
             "precision",
             "to f16 and back",
@@ -31,9 +32,10 @@ def narrowed(place: Place) -> Found:
                 f"{guard}cvt.f32.f16 {to}, %bug_half;",
             ),
         )
-        for name, mask in (("bf16", "0xffff0000"), ("tf32", "0xffffe000")):
+    for name, mask in (("bf16", "0xffff0000"), ("tf32", "0xffffe000")):
+        if type_ == "f32" and name not in exact:
             yield "precision", f"cut to {name}", place.block("", place.text(), f"{guard}and.b32 {to}, {to}, {mask};")
-    elif type_ == "f64":
+    if type_ == "f64":
         yield (
             "precision",
             "to f32 and back",

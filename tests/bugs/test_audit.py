@@ -70,6 +70,7 @@ ENTRY = """
 pair = "scale"
 language = "ptx"
 code = "{code}"
+edits = ["*"]
 why = "For a test."
 """
 
@@ -78,7 +79,7 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
     kernels = kernels_folder(tmp_path)
     table = kernels / equivalent.FILE
     table.write_text(ENTRY.format(code="mov.u32 %thread, %ctaid.x;"))
-    with pytest.raises(UsageError, match="no bug of the ptx kernel of 'scale' is 'mov"):
+    with pytest.raises(UsageError, match=r"no bug of the ptx kernel of 'scale' is '\*' in 'mov"):
         planted(kernels, 1)
     table.write_text(ENTRY.format(code="*"))
     with pytest.raises(PairError, match="is not equivalent: check finds it at stage results"):
@@ -90,7 +91,7 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
     assert {each.why for each in found} == {"For a test."}
     assert exit_status(found) == 5  # nothing that counts
     table.write_text('[[equivalent]]\npair = "scale"\n')
-    with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is not complete"):
+    with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is not right"):
         equivalent.read(kernels)
 
 
