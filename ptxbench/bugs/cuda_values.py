@@ -10,7 +10,8 @@ from ptxbench.bugs.cuda import ASSIGNMENTS, TYPES, Found, Rule, declared, replac
 from ptxbench.bugs.cuda_tokens import Tokens
 
 FLOAT_FUNCTIONS = {
-    "fmaf", "sqrtf", "rsqrtf", "expf", "__expf", "exp2f", "fmaxf", "fminf", "static_cast", "__fdividef", "__frcp_rn", "__fmul_rn", "__fadd_rn",
+    "fmaf", "sqrtf", "rsqrtf", "expf", "__expf", "exp2f", "fmaxf", "fminf", "__fdividef", "__frcp_rn", "__fmul_rn",
+    "__fadd_rn", "static_cast",
 }  # fmt: skip
 
 CUTS = {"bf16": "0xffff0000u", "tf32": "0xffffe000u"}

@@ -18,7 +18,7 @@ def narrowed(place: Place) -> Found:
     if words[0] not in COMPUTES or "param" in words or not operands or not operands[0].startswith("%"):
         return
     to, guard, type_ = operands[0], place.guard, place.type
-    exact = ()  # what has so few bits already
+    exact: tuple[str, ...] = ()  # types that hold the result exactly
     if words[0] == "cvt":
         type_, exact = words[-2], {"f16": ("f16", "tf32"), "bf16": ("bf16", "tf32")}.get(type_, ())
     if type_ == "f32" and "f16" not in exact:

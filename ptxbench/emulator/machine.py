@@ -496,6 +496,10 @@ class Machine:
         """Shorten the warp's turn: the active lanes may be waiting for what others store."""
         self.e.line(f"call void @{self.function(turns.POLL)}(ptr %env, i32 {self.active})")
 
+    def announced(self) -> None:
+        """Where CTAs take turns, have the warp give way after a store that others may wait for."""
+        self.e.line(f"call void @{self.function(turns.ANNOUNCED)}(ptr %env, i32 {self.active})")
+
     def end_turn(self) -> None:
         """Have the warp give way to others at its next loop head, if a lane is active."""
         self.function(turns.END_TURN)

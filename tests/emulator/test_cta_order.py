@@ -54,3 +54,50 @@ def test_every_cta_of_a_kernel_without_atomics_runs_once_in_any_order():
         ticket, out = np.zeros(1, np.uint32), np.full(CTAS, 99, np.uint32)
         emulator.run(text, grid=CTAS, block=64, args=[ticket, out], ctas=ctas)
         assert out.tolist() == [0, 1, 2, 3]
+
+
+# CTA 0 stores 1, goes round a loop, and stores 2; CTA 1 looks once.
+ANNOUNCER = """
+.version 6.3
+.target sm_75
+.address_size 64
+.visible .entry announcer(.param .u64 flag, .param .u64 out)
+{
+    .reg .u64 %flag, %out;
+    .reg .u32 %cta, %seen, %rounds;
+    .reg .pred %looks, %more;
+    ld.param.u64 %flag, [flag];
+    ld.param.u64 %out, [out];
+    mov.u32 %cta, %ctaid.x;
+    setp.ne.u32 %looks, %cta, 0;
+    @%looks bra LOOK;
+    mov.u32 %rounds, 3;
+    st.release.gpu.global.u32 [%flag], 1;
+ROUND:
+    sub.u32 %rounds, %rounds, 1;
+    setp.ne.u32 %more, %rounds, 0;
+    @%more bra ROUND;
+    st.release.gpu.global.u32 [%flag], 2;
+    ret;
+LOOK:
+    ld.acquire.gpu.global.u32 %seen, [%flag];
+    st.global.u32 [%out], %seen;
+    ret;
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("store", "ctas", "seen"),
+    [
+        ("st.release.gpu", "usual", 2),
+        ("st.release.gpu", "by turns", 1),
+        ("st.volatile", "by turns", 1),
+        ("st", "by turns", 2),
+    ],
+)
+def test_ctas_that_take_turns_see_what_another_announces_before_it_goes_on(store, ctas, seen):
+    flag, out = np.zeros(1, np.uint32), np.zeros(1, np.uint32)
+    text = ANNOUNCER.replace("st.release.gpu", store)
+    emulator.run(text, grid=2, block=1, args=[flag, out], ctas=ctas)
+    assert (out[0], flag[0]) == (seen, 2)

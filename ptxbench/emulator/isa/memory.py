@@ -103,6 +103,11 @@ def ld_waiting(machine, a, type, space, vec=None):
        cache=(*STORE_CACHE, *L1))  # fmt: skip
 @lines("st{.weak}{.space}{.cache}.l2", "", "[a], b", ST, LONGEST, hinted=True, space=("global",),
        cache=(*STORE_CACHE, *L1), l2=L2)  # fmt: skip
+def st(machine, a, b, space, vec=None):
+    """Where lanes write one byte, the highest lane's stays."""
+    machine.store(place(space), a, machine.all_of(b, registers(vec)) if vec else (b,))
+
+
 @lines("st.volatile.space", "", "[a], b", ST, WIDTHS, space=(*SHARED, "local"))
 @lines("st.volatile{.space}", "", "[a], b", ST, GLOBAL_WIDTHS, space=("global",))
 @lines("st.volatile{.space}.l2", "", "[a], b", ST, LONGEST, space=("global",), l2=L2)
@@ -112,9 +117,11 @@ def ld_waiting(machine, a, type, space, vec=None):
 @lines("st.order.scope{.space}{.l1}.l2", "", "[a], b", ST, LONGEST, hinted=True, order=("relaxed", "release"),
        scope=SCOPES, space=("global",), l1=L1, l2=L2)  # fmt: skip
 @lines("st.mmio.relaxed.sys{.space}", "", "[a], b", ST, SCALAR, space=("global",))
-def st(machine, a, b, space, vec=None):
-    """Where lanes write one byte, the highest lane's stays."""
-    machine.store(place(space), a, machine.all_of(b, registers(vec)) if vec else (b,))
+def st_awaited(machine, a, b, space, vec=None):
+    """The same; another CTA may wait for it, which is to have its turn before more is stored."""
+    st(machine, a, b, space, vec)
+    if place(space) not in ("local", "shared"):
+        machine.announced()
 
 
 def place(space):

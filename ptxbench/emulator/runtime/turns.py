@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
+from ptxbench.emulator.runtime.context import BY_TURNS, CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
 from ptxbench.emulator.runtime.faults import FAULT
 
 POLL_COST = 63
@@ -28,6 +28,21 @@ done:
   ret void
 }}
 """)  # fmt: skip
+
+ANNOUNCED = Function("announced", f"""
+define internal void @announced(ptr %env, i32 %mask) noinline {{
+  ; %mask stored what others may wait for. Where CTAs take turns they see it before the next store follows.
+entry:
+  {slot("by.turns", BY_TURNS)}
+  %one.by.one = icmp eq i64 %by.turns, 0
+  br i1 %one.by.one, label %done, label %end
+end:
+  call void @end_turn(ptr %env, i32 %mask)
+  br label %done
+done:
+  ret void
+}}
+""", (END_TURN,))  # fmt: skip
 
 TEST_FAILED = Function("test_failed", f"""
 define internal void @test_failed(ptr %env, i32 %mask) noinline {{
