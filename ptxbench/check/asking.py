@@ -79,7 +79,8 @@ class Asking:
             told = f"{case.label}: the launch changes the module variable '{left.state[0]}'."
             return finding(stage, "writable-module-state", told)
         if left.unfreed and not self.exam.keeps_heap:
-            told = f"{case.label}: the launch leaves {left.unfreed:,} blocks of the heap allocated."
+            blocks = "1 block" if left.unfreed == 1 else f"{left.unfreed:,} blocks"
+            told = f"{case.label}: the launch leaves {blocks} of the heap allocated."
             return finding(stage, "heap-kept", told)
         return None
 

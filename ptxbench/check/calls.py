@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ptxbench.check.roots import FETCHED, Roots, State, Used, merge, of, rooted
 from ptxbench.emulator.callgraph import Call, CallGraph, addressed, is_call, is_provided, read_call, symbols
-from ptxbench.emulator.syntax import Function, Instruction, Module, Operand, Register, Symbol, Variable
+from ptxbench.emulator.syntax import Function, Instruction, Masked, Module, Operand, Register, Symbol, Variable
 from ptxbench.errors import PtxbenchError
 
 
@@ -46,6 +46,8 @@ class Passing:
         self.ends: dict[str, State] = {}
         self.callers: dict[str, set[str]] = {}
         self.waiting: list[str] = []
+        held = {name: frozenset(pointers(each)) for name, each in module.variables.items()}
+        self.pointers = {name: names for name, names in held.items() if names}
 
     def follow(self, entry: str) -> dict[str, list[Used]]:
         self.starts[entry] = {}
@@ -54,7 +56,9 @@ class Passing:
         while self.waiting:
             name = self.waiting.pop()
             function = self.functions[name]
-            found[name], end = rooted(function, self.starts[name], functools.partial(self.call, function))
+            found[name], end = rooted(
+                function, self.starts[name], functools.partial(self.call, function), self.pointers
+            )
             if merge(self.ends.setdefault(name, {}), end):
                 self.waiting += sorted(self.callers.get(name, ()))
         return found
@@ -86,6 +90,14 @@ class Passing:
         except PtxbenchError:  # which the launch tells of
             names = ()
         return [self.functions[name] for name in names if name in self.functions]
+
+
+def pointers(variable: Variable) -> Iterator[str]:
+    """The names whose addresses a variable holds from the start."""
+    for value in variable.initial:
+        named = value.value if isinstance(value, Masked) else value
+        if isinstance(named, Symbol):
+            yield named.name
 
 
 def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:

@@ -23,7 +23,9 @@ class Code:
     hint: str
 
 
-OF_THE_PAIR = frozenset({"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output"})
+OF_THE_PAIR = frozenset(
+    {"writable-module-state", "discards-input", "weak-poll", "sleeps", "discards-output", "uses-heap"}
+)
 """Codes of the stage `lint` that count for nothing where a kernel of the pair has them too."""
 
 RUNS = "results hidden values repeats"
@@ -115,6 +117,9 @@ CODES = {
         Code("discards-output", "lint", WARNING,
              "discard of an array after a store to it: on a GPU what was stored is lost.",
              "Discard a line before the first store to it."),
+        Code("uses-heap", "lint", WARNING,
+             "malloc, where no kernel of the pair calls it: what it gives may hold what an earlier launch left there.",
+             "Use shared memory, or an array of the pair."),
         Code("sleeps", "lint", WARNING,
              "nanosleep, where no kernel of the pair sleeps.",
              "Leave it out, unless it backs off from a lock."),

@@ -13,6 +13,7 @@ from functools import cached_property
 from ptxbench.check.calls import reachable, roots_of
 from ptxbench.check.polls import polls
 from ptxbench.check.roots import FETCHED, NOTHING, Blocks, Roots, Used, constants, registers
+from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.syntax import (
     Address,
@@ -185,6 +186,12 @@ def sleeps(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("sleeps", each.line, f"{each.opcode}: the kernel waits on purpose.")
 
 
+def heap(subject: Subject) -> Iterator[Complaint]:
+    for each in subject.function.instructions:
+        if is_call(each) and any(isinstance(operand, Symbol) and operand.name == "malloc" for operand in each.operands):
+            yield Complaint("uses-heap", each.line, "call of malloc: the heap outlives the launch.")
+
+
 def weak_polls(subject: Subject) -> Iterator[Complaint]:
     """A loop that waits for a value, and loads it as if nothing else could write it."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
@@ -349,6 +356,7 @@ RULES = (
     state,
     discards,
     sleeps,
+    heap,
     weak_polls,
     common_places,
     handed_on,

@@ -72,14 +72,18 @@ Calls = Callable[[Instruction, State], Mapping[str, Roots]]
 
 
 def rooted(
-    function: Function, given: Mapping[str, Roots] | None = None, calls: Calls = lambda call, state: {}
+    function: Function,
+    given: Mapping[str, Roots] | None = None,
+    calls: Calls = lambda call, state: {},
+    pointers: Mapping[str, Roots] | None = None,
 ) -> tuple[list[Used], State]:
     """For each instruction, what it uses; nothing where it is never reached. And all that the function returns with.
 
-    `given`: the state that it starts with; what lies in parameters as `Place.keys` has it.
+    `given`: the state that it starts with; what lies in parameters as `Place.keys` has it. `pointers`: the variables
+    whose addresses a variable holds from the start.
     """
     blocks = Blocks(function)
-    passing = Passed(function, calls)
+    passing = Passed(function, calls, pointers or {})
     before: dict[int, State] = {0: dict(given or {})}
     waiting = [0]
     end: State = {}
@@ -127,7 +131,8 @@ class Place(NamedTuple):
 class Passed:
     """Steps over instructions, with what calls pass in parameters."""
 
-    def __init__(self, function: Function, calls: Calls) -> None:
+    def __init__(self, function: Function, calls: Calls, pointers: Mapping[str, Roots]) -> None:
+        self.pointers = pointers
         own = () if function.entry else (*function.params, *function.returns)
         self.slots = {each.name for each in (*own, *function.variables.values()) if each.space == "param"}
         self.calls = calls
@@ -138,7 +143,7 @@ class Passed:
         if family == "call":
             state.update(self.calls(instruction, state))
         elif (place := self.place(instruction)) is None:
-            step(state, instruction)
+            step(state, instruction, self.pointed_to(state, instruction))
         elif family == "st":
             for number, operand in enumerate(pieces(instruction.operands[1])):
                 for name in place.keys(number):
@@ -148,6 +153,13 @@ class Passed:
                 roots = NOTHING.union(*(state.get(name, NOTHING) for name in place.keys(number)))
                 for name in registers(operand):
                     state[name] = roots
+
+    def pointed_to(self, state: State, instruction: Instruction) -> Roots:
+        """What the addresses that an instruction loads are of, where a variable holds them from the start."""
+        if not self.pointers or not instruction.opcode.startswith("ld.") or "64" not in instruction.opcode:
+            return NOTHING
+        roots = NOTHING.union(*(of(each, state) for each in instruction.operands[1:]))
+        return NOTHING.union(*(self.pointers[name] for name in roots & self.pointers.keys()))
 
     def place(self, instruction: Instruction) -> Place | None:
         """Of a load or store of what a call passes; None of any other."""
@@ -164,13 +176,14 @@ def pieces(operand: Operand) -> Sequence[Operand]:
     return operand.parts if isinstance(operand, Vector) else (operand,)
 
 
-def step(state: State, instruction: Instruction) -> None:
-    """What an instruction does to the roots."""
+def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
+    """What an instruction does to the roots; its result has `more` of them."""
     if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
         return
     target, *sources = instruction.operands
     computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
     new = NOTHING.union(*(of(each, state) for each in sources)) if computed else frozenset({FETCHED})
+    new |= more
     for name in registers(target):
         roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
         if roots:

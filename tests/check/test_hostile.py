@@ -29,6 +29,12 @@ def test_a_hostile_candidate_is_rejected_where_its_file_says(path):
     assert all(each.message and each.hint for each in judgement.findings)
 
 
+def test_what_only_wastes_is_warned_of():
+    judgement = judged(FOLDER / "wastes.cu", "triad")
+    told = {each.code: each.line for each in judgement.findings}
+    assert told.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
+
+
 @pytest.mark.parametrize("seed", [1, 2, 3])
 @pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
 def test_whatever_the_seed(name, seed):

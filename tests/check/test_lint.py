@@ -14,6 +14,8 @@ TEXT = """
 .address_size 64
 .global .u32 store[4];
 .global .align 16 .u32 wide[4];
+.global .u64 where = store;
+.global .u64 deeper[2] = {{0, where}};
 .const .u32 table[4] = {{1, 2, 3, 4}};
 .visible .entry copy(.param .u64 x, .param .u64 y, .param .u32 n){directives}
 {{
@@ -62,6 +64,9 @@ FOUND = [
     ("mov.u64 %at, store; mad.wide.u32 %at, %d, 4, %at; st.u32 [%at], %a;",           ["writable-module-state"]),
     ("mov.u64 %at, %y; @%p mov.u64 %at, store; red.add.u32 [%at], 1;",                ["writable-module-state"]),
     ("mov.u64 %at, store; ld.u32 %a, [%at]; st.global.u32 [%y], %a;",                 []),    # a table
+    ("ld.global.u64 %at, [where]; st.u32 [%at], %a;",                                 ["writable-module-state"]),
+    ("mov.u64 %at, deeper; ld.u64 %at, [%at]; ld.u64 %at, [%at]; st.u32 [%at], %a;",  ["writable-module-state"]),
+    ("ld.global.u64 %at, [where]; ld.u32 %a, [%at]; st.global.u32 [%y], %a;",         []),    # read by a pointer
     # contents that a GPU loses
     ("discard.global.L2 [%x], 128;",                                                  ["discards-input"]),
     ("mad.wide.u32 %at, %d, 128, %x; @%p discard.L2 [%at], 128;",                     ["discards-input"]),
@@ -171,7 +176,7 @@ def test_a_kernel_beside_the_pairs_own_is_not_read():
 
 def test_a_complaint_names_its_line_and_what_is_there():
     (found,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
-    assert (found.line, found.message) == (21, "st.global.f32 to 'x', which the kernel is given to read.")
+    assert (found.line, found.message) == (23, "st.global.f32 to 'x', which the kernel is given to read.")
 
 
 CALLED = """
@@ -180,10 +185,12 @@ CALLED = """
 .address_size 64
 .global .u32 store;
 .global .u32 table[2] = {{1, 2}};
+.extern .func (.param .b64 got) malloc(.param .b64 size);
 .func (.param .u64 same) pass(.param .u64 first, .param .align 8 .b8 both[16])
 {{
     .reg .u64 %a, %b, %c;
     .reg .u32 %v;
+    .param .b64 size; .param .b64 got;
     ld.param.u64 %a, [first];
     ld.param.v2.u64 {{%b, %c}}, [both];
     ld.u32 %v, [%b];
@@ -230,6 +237,7 @@ CALLED = """
         ("%x", "%y", "discard.L2 [%a], 128;", "", ["discards-input"]),
         ("%x", "%x", "st.u32 [%c], %v;", "", ["input-written"]),
         ("%x", "%y", "nanosleep.u32 1;", "", ["sleeps"]),
+        ("%x", "%y", "call (got), malloc, (size);", "", ["uses-heap"]),
     ],
 )
 def test_the_rules_follow_calls(first, last, inside, after, expected):
