@@ -15,11 +15,13 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import json_text, parse_json, shown
 from ptxbench.errors import ResultError
+from ptxbench.safe_text import file_name
 
 SCHEMA = "ptxbench.run/1"
 
@@ -256,6 +258,9 @@ def require_sound(run: Run, name: str) -> None:
     """Raise ResultError for values of the right type that no run can have, and that reading it rests on."""
     for key in ("id", "started"):
         require(isinstance(run.run.get(key), str), f"{name}: run: {key}", "a string", run.run.get(key))
+    argv = run.run.get("argv", [])
+    words = isinstance(argv, list) and all(isinstance(each, str) for each in argv)
+    require(words, f"{name}: run: argv", "a list of strings", argv)
     flags = run.toolchain.get("flags", {})
     lists = isinstance(flags, dict) and all(isinstance(each, list) for each in flags.values())
     require(lists, f"{name}: toolchain: flags", "an object of lists", flags)
@@ -265,6 +270,8 @@ def require_sound(run: Run, name: str) -> None:
         where = f"{name}: cells[{i}]"
         for key in ("flops", "bytes"):
             require(key in cell.work, f"{where}: work", f"'{key}' among its keys", dict(cell.work))
+        for key, most in dataclasses.asdict(cell.limits).items() if cell.limits else ():
+            require(isinstance(most, str | None) or most > 0, f"{where}: limits: {key}", "a number over 0", most)
         for extent, threads in (("grid", cell.launch.grid), ("block", cell.launch.block)):
             whole = len(threads) == 3 and all(type(each) is int for each in threads)
             require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
@@ -274,6 +281,18 @@ def require_sound(run: Run, name: str) -> None:
             )
         for j, one in enumerate(cell.rounds):
             require_sound_round(one, f"{where}: rounds[{j}]")
+    require_distinct(run.cells, name)
+
+
+def require_distinct(cells: Sequence[Cell], name: str) -> None:
+    """Raise ResultError for two cells of one place: no comparison could say which of them it means."""
+    first: dict[tuple[object, ...], int] = {}
+    for i, cell in enumerate(cells):
+        size = ",".join(f"{key}={value}" for key, value in sorted(cell.place.items()))
+        place = (cell.pair, size, cell.arch, cell.cache, cell.control)
+        if (before := first.setdefault(place, i)) != i:
+            words = f"{cell.pair}, {size}, {cell.arch}, {cell.cache}"
+            raise ResultError(f"{name}: cells[{i}] repeats cells[{before}]: {words}. Expected each cell once.")
 
 
 def require_sound_round(one: Round, where: str) -> None:
@@ -290,13 +309,19 @@ def require(holds: bool, where: str, wanted: str, found: Any) -> None:
         raise ResultError(f"{where}: expected {wanted}, found {shown(found)}.")
 
 
+@cache
+def type_hints(kind: Any) -> Mapping[str, Any]:
+    """The types of a dataclass's fields: evaluated once, for a run has thousands of objects."""
+    return typing.get_type_hints(kind)
+
+
 def build(kind: Any, value: Any, where: str) -> Any:
     """`value`, from JSON, as `kind`: a dataclass, a union with None, a sequence, a mapping or a plain type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ResultError(f"{where}: expected an object, found {shown(value)}.")
-        hints = typing.get_type_hints(kind)
+        hints = type_hints(kind)
         known = [each for each in dataclasses.fields(kind) if each.name in value]
         try:
             return kind(
@@ -337,7 +362,8 @@ def save(run: Run, folder: Path) -> Path:
     Raises ResultError if the folder cannot be written.
     """
     kind = ".sweep" if SWEEP in run.run else f".confirms-{run.run[CONFIRMS]}" if CONFIRMS in run.run else ""
-    path = folder / f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}{kind}.json"
+    name = f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}{kind}"
+    path = folder / f"{file_name(name)}.json"
     write(to_json(run), path)
     return path
 

@@ -108,8 +108,8 @@ def file_name(text: str) -> str:
 
 
 def workflow_text(text: str) -> str:
-    """For the message of a workflow command of GitHub."""
-    return plain(text.replace("\r\n", "\n")).replace("%", "%25").replace("\n", "%0A")
+    """For the message of a workflow command of GitHub, in which no other begins."""
+    return log_text(plain(text.replace("\r\n", "\n"))).replace("%", "%25").replace("\n", "%0A")
 
 
 def workflow_property(text: str) -> str:

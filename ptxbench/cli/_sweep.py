@@ -16,7 +16,7 @@ from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
 from ptxbench.metrics import REFERENCE
 from ptxbench.report.curve import CurveReport
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, write
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, build, write
 from ptxbench.runner import CellDone, DeviceLost, Frame, Kept, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
 from ptxbench.tune import Curves, Swept, curves, sweep_of
@@ -83,13 +83,13 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
     if spec.get("pair") != name:
         raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
     kind: Kind = "counts" if run.device.get("kind") == "emulator" else "times"
-    sms = run.device.get("sms")
-    try:
-        values, variants = dict(spec["values"]), list(spec["variants"])
-        size = {key: value for key, value in dict(spec["size"]).items() if key not in values}
-        swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, sms=sms)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ResultError(f"{path}: run: sweep is damaged: {error}. Run the sweep again.") from None
+    where = f"{path}: run: sweep"
+    values = build(Mapping[str, Sequence[int]], spec.get("values"), f"{where}: values")
+    variants = build(Sequence[str], spec.get("variants"), f"{where}: variants")
+    size = build(Mapping[str, int], spec.get("size"), f"{where}: size")
+    size = {key: value for key, value in size.items() if key not in values}
+    sms = build(int | None, run.device.get("sms"), f"{path}: device: sms")
+    swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, sms=sms)
     return curves(swept, run.cells, metric), run
 
 

@@ -32,6 +32,7 @@ from ptxbench.result import (
     VariantResult,
     to_json,
 )
+from ptxbench.safe_text import file_name
 
 FOLDER = "baselines"
 
@@ -52,7 +53,7 @@ class Note:
 
 def device_name(run: Run) -> str:
     """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
-    return re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name")).lower()).strip("-") or "unknown"
+    return file_name(re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name")).lower()).strip("-") or "unknown")
 
 
 def refusals(run: Run) -> list[str]:

@@ -1,0 +1,268 @@
+"""Nothing that a run file holds reaches an output as anything but text: every field, every command, every format.
+
+A document is filled with a payload in every string and every key that reading takes, whatever fields there are. What
+a command then prints and writes must have the shape that it has with a harmless payload.
+"""
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+from hypothesis import HealthCheck, Phase, example, given, settings
+from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+
+from ptxbench.cli import main
+from ptxbench.errors import ResultError
+from ptxbench.result import from_document
+from tests.full_runs import COUNTS, DOCUMENTS
+from tests.tune.folders import knobs_folder
+
+KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", *COUNTS}
+"""Words that outputs rest on: without them there is little to print."""
+
+NAMED = {(name,) for name in ("size", "knobs", "variants", "observed", "dropped", "sass", "opcodes", "files", "counts")}
+"""Objects whose keys are names that a pair or a tool gave."""
+
+HARMLESS = "zz"
+
+FRAGMENTS = (
+    "\x1b[2J\x1b]0;title\x07", "\x9b31m", "\r", "\n", "\n\n# head\n\n- item\n", "\n::error title=a::b\n",
+    "::warning::b", "##[error]b", "##vso[task.complete]", "\u202e", "\u200b\u2066", "\ufeff\U000e0041",
+    "\ud800", "\u2028\x85", "[bold]b[/]", "[/]", ":smile:", "|", "||a|b|", "`b`", "``", "**b**", "_b_", "~~b~~",
+    "![i](http://e.x/i.png)", "[a](http://e.x)", "http://e.x", "www.e.x", " @user", "<!-- ",
+    "<img src=x onerror=b>", "</script><script>b</script>", "]]>", "&lt;b&gt;", "\"", "'", "\" onload=\"b",
+    "\\", "\\|", "=1+1", "+1", "-1", "@SUM(A1)", "\t=1", ",", ";", "../../up", "/etc/x", "..", "\x00", "%0A",
+    "{{ 7*7 }}", "${b}", "$b$", " ", "\ufffe\uffff",
+)  # fmt: skip
+ALL = "".join(FRAGMENTS)
+
+
+def walk(value, at=()):
+    """The place of every string and of every key below the document; all items of a list are one place."""
+    if isinstance(value, str):
+        yield at, False
+    elif isinstance(value, dict):
+        for key, each in value.items():
+            yield (*at, key), True
+            yield from walk(each, (*at, key))
+    elif isinstance(value, list):
+        for each in value:
+            yield from walk(each, (*at, "[]"))
+
+
+def mapped(value, change, at=()):
+    """The document with `change` of every string and key, by its place."""
+    if isinstance(value, str):
+        return change(at, False, value)
+    if isinstance(value, dict):
+        return {change((*at, key), True, key): mapped(each, change, (*at, key)) for key, each in value.items()}
+    if isinstance(value, list):
+        return [mapped(each, change, (*at, "[]")) for each in value]
+    return value
+
+
+def is_read(document):
+    try:
+        from_document(document, "x")
+    except ResultError:
+        return False
+    return True
+
+
+def free(document):
+    """The places of strings and keys that may say anything: a run is read all the same."""
+
+    def takes(place):
+        return is_read(mapped(document, lambda at, key, text: text + "b" * ((at, key) == place)))
+
+    return {place for place in set(walk(document)) if takes(place)}
+
+
+FREE = {kind: free(documents[1]) for kind, documents in DOCUMENTS.items()}
+
+
+def filled(kind, payload, rich):
+    """Base and head with the payload behind every free string and key; if `rich`, but for what outputs rest on."""
+
+    def keeps(at, key, text):
+        return rich and (text in KEPT or (key and at[-2:-1] not in NAMED))
+
+    def change(at, key, text):
+        return text + payload if (at, key) in FREE[kind] and not keeps(at, key, text) else text
+
+    return [mapped(document, change) for document in DOCUMENTS[kind]]
+
+
+COMMANDS = [
+    ("run", "--replay", "head.json"),
+    ("run", "--replay", "head.json", "--json"),
+    ("compare", "base.json", "head.json", "-o", "compare.md", "-o", "compare.csv", "-o", "compare.json"),
+    ("compare", "base.json", "head.json", "--json", "--metric", "counters"),
+    ("gate", "head.json", "--base", "base.json", "-o", "gate.md", "-o", "gate.xml", "-o", "gate.json"),
+    ("gate", "head.json", "--json"),
+    ("report", "head.json", "-o", "report.html", "--kernels", "nowhere"),
+    *(("export", "head.json", "--to", form, "-o", f"run.{form}")
+      for form in ("benchstat", "gha", "bmf", "csv", "json", "markdown")),
+    ("export", "head.json", "--to", "markdown"),
+    ("export", "head.json", "--to", "nvbench", "-o", "nvbench"),
+    ("history", "--results", "results"),
+    ("history", "--results", "results", "--json"),
+    ("baseline", "check", "head.json"),
+    ("baseline", "set", "head.json", "--reason", "it moved"),
+    ("baseline", "show"),
+    ("baseline", "show", "--json"),
+    ("tune", "scale", "--kernels", "kernels", "--replay", "head.json", "-o", "tune.svg", "-o", "tune.json"),
+]  # fmt: skip
+
+
+# ---- what an output may hold
+
+
+class Tags(HTMLParser):
+    """The elements of a page with the names of their attributes; where a long name may break is none."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag != "wbr":
+            self.found.append((tag, sorted(name for name, _ in attrs)))
+
+    def handle_comment(self, data):
+        self.found.append(("comment", data))
+
+
+def of_html(text):
+    tags = Tags()
+    tags.feed(text)
+    tags.close()
+    return tags.found
+
+
+def of_xml(text):
+    return [(each.tag, sorted(each.attrib)) for each in ElementTree.fromstring(text.encode()).iter()]
+
+
+def of_csv(text):
+    rows = list(csv.reader(io.StringIO(text)))
+    for field in (field for row in rows for field in row):
+        assert not re.match(r"\s*[=+@-]", field) or is_number(field), field
+    return [len(row) for row in rows]
+
+
+def is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def of_markdown(text):
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+    bare = re.sub(r"`[^`\n]*`", "", text)
+    assert not re.search(r"(?<!\w)@(?=\w)|://|\bwww\.", bare), bare
+    plain = {"text", "code_inline", "text_special", "softbreak"}
+    inner = [[child.type for child in each.children if child.type not in plain] for each in tokens if each.children]
+    return [each.type for each in tokens], [each for each in inner if each]
+
+
+def of_json(text):
+    assert text.isascii()
+    json.loads(text)
+
+
+def of_benchstat(text):
+    for line in text.splitlines():
+        assert re.fullmatch(r"(goos|gpu): .*|Benchmark\S* 1 \S+ ns/op", line), line
+    return len(text.splitlines())
+
+
+SHAPES = {"html": of_html, "xml": of_xml, "svg": of_xml, "csv": of_csv, "md": of_markdown, "markdown": of_markdown,
+          "json": of_json, "gha": of_json, "bmf": of_json, "benchstat": of_benchstat}  # fmt: skip
+
+
+def require_text(text):
+    """No control and nothing hidden."""
+    bad = {each for each in text if unicodedata.category(each) in ("Cc", "Cf", "Cs", "Zl", "Zp") and each not in "\n\t"}
+    assert not bad, (bad, text)
+
+
+def require_no_command(text, own=r"(?!)"):
+    """Nothing that a runner of CI obeys, but for lines that begin as `own`."""
+    for line in text.splitlines():
+        assert re.match(own, line) or not line.lstrip().startswith("::"), line
+        assert not re.search(r"##\w*\[", line), line
+
+
+ANNOTATION = r"::(error|warning) title=ptxbench gate[^:,]*::"
+
+
+def outputs(kind, payload, rich, capsys):
+    """What every command makes of the payload: exit status and shape of each file, by command and name."""
+    base, head = filled(kind, payload, rich)
+    for name, document in (("base.json", base), ("head.json", head), ("baselines/other.json", base),
+                           ("results/20260131T120000Z-ba5e.json", base), ("results/20260201T120000Z-4ead.json", head),
+                           ):  # fmt: skip
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text(json.dumps(document))
+    given = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+    found = {}
+    for command in COMMANDS:
+        status = main(list(command))
+        out, err = capsys.readouterr()
+        assert status in (0, 2, 3, 4, 5), (command, status, err)
+        assert "Traceback" not in err, (command, err)
+        require_text(out + err)
+        require_no_command(out)
+        require_no_command(err, ANNOTATION if command[0] == "gate" else r"(?!)")
+        if "--json" in command and out:
+            of_json(out)
+        elif command[-1] == "markdown":
+            of_markdown(out)
+        found[command] = status
+    for path in sorted(path for path in Path().rglob("*") if path.is_file() and path not in given):
+        assert re.fullmatch(r"[\w.,=@+/-]+", str(path)), path
+        if path.suffix != ".bin" and path.suffix != ".pyc":
+            text = path.read_text(encoding="utf-8")
+            require_text(text)
+            name = str(path) if path.parent == Path() else str(path.parent)
+            form = path.suffix[1:] or "md"
+            found.setdefault(name, []).append(SHAPES[form](text))
+            path.unlink()
+    return found
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty folder with the pair of the sweep, in a job of GitHub."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "summary")
+    knobs_folder(tmp_path)
+
+
+@settings(
+    derandomize=True, database=None, deadline=None, max_examples=4, phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+@example("timed", ALL, True)
+@example("counted", ALL, True)
+@example("sound", ALL, True)
+@example("swept", ALL, True)
+@given(
+    st.sampled_from(sorted(DOCUMENTS)),
+    st.lists(st.one_of(st.sampled_from(FRAGMENTS), st.text(st.characters(), max_size=3)), min_size=1).map("".join),
+    st.booleans(),
+)
+def test_what_a_run_says_is_nothing_but_text_in_every_output(folder, capsys, kind, payload, rich):
+    harmless = outputs(kind, HARMLESS, rich, capsys)
+    assert outputs(kind, payload, rich, capsys) == harmless
