@@ -321,7 +321,7 @@ def build(kind: Any, value: Any, where: str) -> Any:
     if dataclasses.is_dataclass(kind):
         if not isinstance(value, dict):
             raise ResultError(f"{where}: expected an object, found {shown(value)}.")
-        hints = type_hints(kind)
+        hints = type_hints(typing.cast(Any, kind))
         known = [each for each in dataclasses.fields(kind) if each.name in value]
         try:
             return kind(

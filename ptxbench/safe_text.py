@@ -100,9 +100,9 @@ def word(text: str) -> str:
 
 
 def file_name(text: str) -> str:
-    """For one part of a path: never another folder, a hidden file or a device; another text has another name."""
+    """For one part of a path: never another folder or a hidden file; another text has another name."""
     name = re.sub(r"[^\w.,=@+-]+", "-", text, flags=re.ASCII)[:LONGEST_NAME].lstrip(".-").rstrip(".")
-    if name == text:
+    if name and name == text:
         return name
     return f"{name}-{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}".lstrip("-")
 

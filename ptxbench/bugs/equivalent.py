@@ -7,13 +7,13 @@ why. One that matches no bug of the kernel is an error: the kernel has changed, 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from ptxbench.bugs.bug import Bug
+from ptxbench.documents import parse_toml, read_text
 from ptxbench.errors import UsageError
 
 FILE = "equivalent.toml"
@@ -44,15 +44,12 @@ def alike(pattern: str, text: str) -> bool:
 def read(kernels: Path) -> list[Equivalent]:
     """The entries of a folder of kernels; none where it has no such file. Raises UsageError for what is not one."""
     path = kernels / FILE
-    try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         return []
-    except OSError as error:
-        raise UsageError(f"Cannot read '{path}': {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"'{path}' is not TOML: {error}.") from None
-    return [entry(each, path, number) for number, each in enumerate(document.get("equivalent", ()), 1)]
+    tables = parse_toml(read_text(path, UsageError), str(path)).get("equivalent", [])
+    if not isinstance(tables, list):
+        raise UsageError(f"'{path}': 'equivalent' is an array of tables. Write it as [[equivalent]].")
+    return [entry(each, path, number) for number, each in enumerate(tables, 1)]
 
 
 def entry(given: Any, path: Path, number: int) -> Equivalent:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ptxbench.cli._kernels import kernels_option
+from ptxbench.cli._terminal import say
 
 SEED = 1
 BUGS = 20
@@ -77,7 +78,7 @@ def command(
             outcomes.append(outcome)
             bar.tell(len(outcomes), len(outcomes) + 1, f"{outcome.file}: {outcome.bug.kind}, {outcome.bug.edit}")
     if as_json:
-        click.echo(to_json(order, outcomes), nl=False)
+        say(to_json(order, outcomes), nl=False)
     else:
         from ptxbench.cli._blocks import open_console
         from ptxbench.report.bugs import BugTable

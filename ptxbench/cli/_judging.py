@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ptxbench.cli._terminal import say
+from ptxbench.documents import json_text
 from ptxbench.errors import PtxbenchError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def print_line(judgement: Judgement) -> None:
     """One verdict of `--json-lines`, at once."""
     from ptxbench.check.document import verdict
 
-    say(json.dumps(verdict(judgement), allow_nan=False))
+    say(json_text(verdict(judgement), indent=None), nl=False)
 
 
 def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = True) -> None:
@@ -106,7 +106,7 @@ def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = 
         from ptxbench.check.document import document
 
         whole = document(found, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
-        say(json.dumps(whole, allow_nan=False))
+        say(json_text(whole, indent=None), nl=False)
         return
     from ptxbench.cli._blocks import open_console
     from ptxbench.report.check import JudgementReport, Ranking

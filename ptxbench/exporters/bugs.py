@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
 from ptxbench.bugs.audit import Order
 from ptxbench.bugs.outcome import Outcome, exit_status, tally
+from ptxbench.documents import json_text
 from ptxbench.toolchain import versions
 
 SCHEMA = "ptxbench.bugs/1"
@@ -29,7 +29,7 @@ def to_json(order: Order, outcomes: Sequence[Outcome]) -> str:
         "pairs": {pair: asdict(tally([each for each in outcomes if each.pair == pair])) for pair in pairs},
         "bugs": [bug_object(each) for each in outcomes],
     }
-    return json.dumps(document, indent=1, allow_nan=False) + "\n"
+    return json_text(document)
 
 
 def bug_object(outcome: Outcome) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -114,7 +115,7 @@ def sweep_of(
         if canonical(pair, name) in given:
             raise UsageError(f"{name} is both swept and given by --size. Say it once.")
     base |= {canonical(pair, name): value for name, value in size.items()}
-    if (count := len(list(itertools.product(*given.values())))) > MOST_POINTS:
+    if (count := math.prod(map(len, given.values()))) > MOST_POINTS:
         raise UsageError(f"{' and '.join(given)} make {count:,} points. Sweep {MOST_POINTS:,} at most.")
     swept = Swept(found, given, base, sources, kind)
     points = tuple(points_of(swept, knobs, {name for name in given if name in base}))

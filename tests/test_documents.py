@@ -1,0 +1,96 @@
+"""Reading JSON and TOML: whatever a file holds, the fault is one sentence with its name, line and what was found."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ptxbench import documents
+from ptxbench.documents import json_text, parse_json, parse_toml, read_json, read_text, toml_text
+from ptxbench.errors import ResultError, UsageError
+
+DEEP = 100_000
+DIGITS = 5000 * "7"
+
+# a text, and what is told
+FAULTY_JSON = [
+    ("",                            "x:1: not JSON: the file is empty."),
+    (" \n",                         "x:1: not JSON: the file is empty."),
+    ('{"a": ',                      "x:1: not JSON: Expecting value."),
+    ('{"a": "NaN",\n"b": [NaN]}',   "x:2: NaN is not JSON: expected a number or null."),
+    ("[1,\n\n-Infinity]",           "x:3: -Infinity is not JSON: expected a number or null."),
+    ('{"a":\n1e999999}',            "x:2: 1e999999 is too large: expected below 2^1024."),
+    (f'{{"a":\n-{DIGITS}}}',        "x:2: a number of 5,000 digits is too large: expected below 2^64."),
+    (f'{{"a":\n{DIGITS}.5}}',       "x:2: a number of 5,001 digits is too large: expected below 2^1024."),
+    ('["18446744073709551616",\n18446744073709551616]',
+     "x:2: 18446744073709551616 is too large: expected below 2^64."),
+    ('{"a": 1, "b": {"c": 1, "c": 2}}', "x: an object has two keys 'c': expected one."),
+    (DEEP * "[",                    "x is nested too deeply: expected at most 100 levels."),
+    (DEEP * '{"a":',                "x is nested too deeply: expected at most 100 levels."),
+    (101 * "[" + 101 * "]",         "x is nested too deeply: expected at most 100 levels."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTY_JSON, ids=range(len(FAULTY_JSON)))
+def test_a_fault_in_json_is_a_sentence(text, told):
+    with pytest.raises(ResultError) as caught:
+        parse_json(text, "x")
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize("text", ["3", "null", '{"a": [1, -2.5e3, "\\ud800", {}], "b": 18446744073709551615}',
+                                  100 * "[" + 100 * "]"])  # fmt: skip
+def test_sound_json_is_read_as_the_standard_library_reads_it(text):
+    assert parse_json(text, "x") == json.loads(text)
+
+
+FAULTY_TOML = [
+    ("a = ",                      "x is not TOML: Invalid value (at end of document)."),
+    ("a = 1\na = 2",              "x is not TOML: Cannot overwrite a value (at end of document)."),
+    (f"a = {DIGITS}",             "x is not TOML: a number has too many digits."),
+    ("a = 2027-02-31",            "x is not TOML: Invalid date or datetime (at line 1, column 5)."),
+    (f"a = {DEEP * '['}",         "x is nested too deeply: expected at most 100 levels."),
+    (".".join(101 * ["a"]) + "=1", "x is nested too deeply: expected at most 100 levels."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "told"), FAULTY_TOML, ids=range(len(FAULTY_TOML)))
+def test_a_fault_in_toml_is_a_sentence(text, told):
+    with pytest.raises(UsageError) as caught:
+        parse_toml(text, "x")
+    assert str(caught.value) == told
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        ('{"a": 1}'.encode("utf-16"), "x is UTF-16: expected UTF-8. Save it as UTF-8."),
+        (b'{"a":\n "\xff"}',          "x:2: not text: byte 0xff is not UTF-8."),
+        (b"\x7fELF\x80",              "x:1: not text: byte 0x80 is not UTF-8."),
+        (b"[" + 99 * b" " + b"]",     "x is too large: expected at most 0 MiB."),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_text_or_too_large_is_a_sentence(tmp_path, monkeypatch, content, told):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(documents, "MOST_BYTES", 100)
+    Path("x").write_bytes(content)
+    for error in (ResultError, UsageError):
+        with pytest.raises(error) as caught:
+            read_text(Path("x"), error)
+        assert str(caught.value) == told
+
+
+def test_a_byte_order_mark_before_utf_8_is_no_fault(tmp_path):
+    (tmp_path / "x").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "x") == {"a": 1}
+
+
+def test_what_is_written_is_ascii_reads_back_and_has_no_command_of_a_runner():
+    value = {"##[error]x": ["\x7f\u202e\ud800µ", "###vso[a]", "#[", 0.5, None]}
+    text = json_text(value)
+    assert text.isascii()
+    assert "##" not in text
+    assert json.loads(text) == value
+    words = 'a "b" \\ \x7f\x85\u202e\U000e0041 µ'
+    assert parse_toml(f"a = {toml_text(words)}", "x") == {"a": words}
+    assert toml_text(words).isprintable()
