@@ -168,7 +168,7 @@ def is_number(text):
 
 def of_markdown(text):
     tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
-    bare = re.sub(r"`[^`\n]*`", "", text)
+    bare = re.sub(r"^(`{3,}).*?^\1$|`[^`\n]*`", "", text, flags=re.DOTALL | re.MULTILINE)
     assert not re.search(r"(?<!\w)@(?=\w)|://|\bwww\.", bare), bare
     plain = {"text", "code_inline", "text_special", "softbreak"}
     inner = [[child.type for child in each.children if child.type not in plain] for each in tokens if each.children]
@@ -203,7 +203,7 @@ def require_no_command(text, own=r"(?!)"):
         assert not re.search(r"##\w*\[", line), line
 
 
-ANNOTATION = r"::(error|warning) title=ptxbench gate[^:,]*::"
+ANNOTATION = r"::(error|warning) (file=[^:,]*,line=\d+,)?title=ptxbench gate[^:,]*::"
 
 
 def outputs(kind, payload, rich, capsys):

@@ -91,16 +91,18 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
     assert "\x1b" not in out
 
 
+OWN = {"documents", "toolchain", "toolchain.lines", "toolchain.trial", "check.contained", "check.worker",
+       "containment.compiler", "emulator.layout", "emulator.native"}  # fmt: skip
+"""Who reads and writes what ptxbench and its own processes say to each other."""
+
 # what may be called only there: whoever prints or parses takes the one function
 ONLY = {
     "click.echo": {"cli._terminal", "cli.gate", "cli.list", "cli.exec"},  # commands of a runner, styles, a cursor
     "rich.console.Console": {"report.console"},
     "traceback.print_exc": set(),
     "print": set(),
-    "json.loads": {"documents", "toolchain", "toolchain.lines", "toolchain.trial", "toolchain.sass", "check.contained",
-                   "check.worker", "emulator.layout", "emulator.native"},  # what ptxbench and its own processes wrote
-    "json.dumps": {"documents", "toolchain", "toolchain.lines", "toolchain.trial", "check.contained", "check.worker",
-                   "emulator.layout", "emulator.native"},  # what they read
+    "json.loads": {*OWN, "toolchain.sass"},
+    "json.dumps": OWN,
     "json.load": set(),
     "tomllib.loads": {"documents"},
     "html.escape": {"safe_text"},
