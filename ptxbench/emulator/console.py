@@ -7,14 +7,14 @@ from __future__ import annotations
 import ctypes
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.heap import Heap
-from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime import conditions, context
 from ptxbench.emulator.runtime.host import ALLOCATE, ASSERT, RELEASE
 
 CALLBACK = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_uint32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)
@@ -31,9 +31,12 @@ class Console:
         context_: NDArray[np.int64],
         buffers: tuple[tuple[int, int], ...],
         bounds: NDArray[np.int64],
+        found: Mapping[conditions.Field, int],
         heap: int = 0,
     ) -> None:
-        """`bounds`: where the generated code looks addresses up, with room for the blocks of a heap."""
+        """`bounds`: where the generated code looks addresses up, with room for the blocks of a heap. `found`: where
+        shared and local memory lie, and what memory holds at first."""
+        self.found = found
         self.context = context_
         self.given = buffers
         self.heap = Heap(heap)
@@ -78,10 +81,10 @@ class Console:
             self.rebound()
 
     def allocate(self, size: int) -> int:
-        """A new block, whose bytes are all 0xFF, as those of shared memory when a CTA starts."""
+        """A new block, whose bytes are those of shared memory when a CTA starts."""
         address = self.heap.allocate(size)
         if address:
-            ctypes.memset(address + int(self.context[context.DELTA]), context.POISON, size)
+            ctypes.memset(address + int(self.context[context.DELTA]), self.found[conditions.MEMORY], size)
             if self.forget is not None:
                 self.forget(address - context.GLOBAL_BASE, size)
         return address
@@ -161,10 +164,10 @@ class Console:
     def read(self, lane: int, address: int, size: int) -> bytes:
         """Bytes at a generic address; "?" where there is no memory."""
         slot: Callable[[int], int] = lambda index: int(self.context[index])  # noqa: E731
-        offset = address - context.LOCAL_WINDOW
+        offset = address - self.found[conditions.LOCAL_BASE]
         if offset >= 0 and offset + size <= slot(context.LOCAL_BYTES):
             return ctypes.string_at(slot(context.LOCAL) + lane * slot(context.LOCAL_BYTES) + offset, size)
-        offset = address - context.SHARED_WINDOW
+        offset = address - self.found[conditions.SHARED_BASE]
         if offset >= 0 and offset + size <= slot(context.SHARED_BYTES):
             return ctypes.string_at(slot(context.SHARED) + offset, size)
         if any(low <= address and address + size <= high for low, high in (*self.given, *self.heap.bounds())):

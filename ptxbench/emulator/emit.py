@@ -11,10 +11,11 @@ import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.types import B32, LANES, PRED, TYPES, Type, bits_of, wide
 
 CANONICAL_NAN = {16: 0x7FFF, 32: 0x7FFFFFFF, 64: 0x7FFFFFFFFFFFFFFF}
-"""What PTX arithmetic gives for NaN; f64 keeps a payload in PTX, so there only one NaN is chosen."""
+"""The canonical NaN by width. Of f32 arithmetic PTX leaves open which NaN results, and f64 keeps a payload in PTX."""
 LEAST_NORMAL_F32 = 2.0**-126
 COMPARISONS = {
     "eq": ("eq", "eq", "oeq"), "ne": ("ne", "ne", "one"), "lt": ("slt", "ult", "olt"),
@@ -159,9 +160,22 @@ class Emitter:
         """`a` with every NaN replaced by PTX's own, if it may hold another."""
         if not a.raw:
             return a
-        nan = self.from_bits(CANONICAL_NAN[a.type.bits], a.type)
+        nan = self.unspecified_nan(a.type)
         chosen = self.select(self.compare("nan", a, a), nan, replace(a, raw=False))
         return replace(chosen, raw=False)
+
+    def unspecified_nan(self, type: Type) -> Value:
+        """The NaN that arithmetic gives: PTX does not say which, and it is the launch's to choose."""
+        if type.bits == 16:
+            return self.from_bits(CANONICAL_NAN[16], type)
+        bits = self.condition({32: conditions.NAN_F32, 64: conditions.NAN_F64}[type.bits], bits_of(type))
+        return self.as_type(bits, type)
+
+    def condition(self, field: conditions.Field, type: Type) -> Value:
+        """What the launch finds, in every lane."""
+        if field.lanes > 1:
+            return Value(self.op(field.load), type)
+        return self.splat(self.op(field.load), type)
 
     # ---- arithmetic
 

@@ -21,6 +21,7 @@ from ptxbench.emulator.variables import (
     lay_out_provided,
     module_variables,
 )
+from ptxbench.emulator.variation import module_shift
 from ptxbench.errors import LaunchError
 
 
@@ -104,13 +105,14 @@ def build(
     arrays = reachable(check_arguments(function, args))
     for name, array in arrays:
         check_array(name, array)
-    module_addresses, _ = lay_out_module(module)
+    shift = module_shift(placement)
+    module_addresses = {name: address + shift for name, address in lay_out_module(module)[0].items()}
     variables = module_variables(module)
     held = [
         memory.Buffer(variable.name, module_addresses[variable.name] - context.GLOBAL_BASE, variable.size_bytes)
         for variable in variables
     ]
-    provided = lay_out_provided(module, function)
+    provided = lay_out_provided(module, function).moved(shift)
     for name, place in (("the parameters", provided.parameters), ("the grid's workspace", provided.workspace)):
         if place is not None:
             held.append(memory.Buffer(name, place[0] - context.GLOBAL_BASE, place[1]))

@@ -19,6 +19,7 @@ from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
 from ptxbench.emulator.syntax import Module
+from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 FUEL = 1 << 27
 """Loop iterations that a warp may run by default: half a second to a few seconds of an empty loop."""
@@ -75,6 +76,7 @@ def run(
     placement: int | None = None,
     kept: dict[str, bytes] | None = None,
     ctas: CtaOrder = "usual",
+    variation: Variation = NO_VARIATION,
 ) -> Execution:
     """Execute one launch of the kernel `entry` (None: the only one) of the module `ptx`.
 
@@ -86,9 +88,10 @@ def run(
     `sanitize`: bad accesses, races, uninitialised reads and divergent barriers become `findings`, and the launch goes
     on without the bad access. `threads`: host threads, by default one a core; results and counters do not depend on
     it. `fuel`: loop iterations, and calls that are not inlined, that a warp may run, by default FUEL. `placement`: a
-    seed to put the arrays elsewhere, in another order and at other distances. `kept`: the module's variables by name
-    as an earlier launch left them, where their initialisers are not to count; holds afterwards what this launch
-    leaves. `ctas`: another order of the CTAs, which a kernel may mind only if its CTAs wait for each other.
+    seed to put the arrays elsewhere, in another order and at other distances, and the other memory elsewhere too.
+    `variation`: what else differs on another GPU or at another time. `kept`: the module's variables by name as an
+    earlier launch left them, where their initialisers are not to count; holds afterwards what this launch leaves.
+    `ctas`: another order of the CTAs, which a kernel may mind only if its CTAs wait for each other.
 
     Raises PtxSyntaxError, UnsupportedInstruction, KernelTooLarge, LaunchError, MemoryFault (not if sanitised),
     KernelTrap, Deadlock, FuelExhausted, EmulatorCrash; TypeError for a Python number, which has no width.
@@ -113,6 +116,8 @@ def run(
         arch,
         "sanitize" if sanitize else "plain",
         ctas=ctas,
+        placement=placement,
+        variation=variation,
     )
     answer, results = emulator_process().perform(job, image.contents)
     if answer.fault is not None:

@@ -18,6 +18,7 @@ from ptxbench.emulator.runtime import (
     atomics,
     barriers,
     bulk,
+    conditions,
     context,
     copies,
     host,
@@ -71,8 +72,6 @@ class Machine:
     """Instructions of the block from this one on."""
     shared_bytes: int = 0
     """Static shared memory, with what is reserved inside of it."""
-    shared_origin: int = 0
-    """The address that the kernel knows the first byte of the CTA's shared memory by."""
     reserved_inside: int = 0
     """The driver's bytes at the start of the CTA's shared memory; none where the kernel cannot know them."""
     workspace: int = 0
@@ -148,7 +147,7 @@ class Machine:
         """The generic address of a parameter: those of calls lie in local memory, those of the kernel in the arena."""
         e, wide = self.e, self.e.as_type(address, U64)
         local = e.compare("lt", wide, e.constant(1 << 32, U64))
-        return e.select(local, e.add(wide, e.constant(context.LOCAL_WINDOW, U64)), wide)
+        return e.select(local, e.add(wide, self.window("local", U64)), wide)
 
     def load_param(self, space: str, address: ParamAddress, type: Type, count: int) -> tuple[Value, ...]:
         if space != "param":
@@ -250,8 +249,8 @@ class Machine:
             if address.type.bits == 64:  # beyond 32 bits it is outside, and must stay so when cut
                 limit = self.e.constant(0xFFFFFFFF, U64)
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
-            if space == "shared" and self.shared_origin:  # below it lies what is not the kernel's: outside
-                address = self.e.sub(address, self.e.constant(self.shared_origin, address.type))
+            if space == "shared" and not self.reserved_inside:  # below lies what is not the kernel's: outside
+                address = self.e.sub(address, self.e.condition(conditions.SHARED_ORIGIN, address.type))
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -282,7 +281,7 @@ class Machine:
         if space == "local":
             return self.reached
         address, lanes, _, site = self.reached.split(", ")
-        offset = self.e.op(f"sub {address}, splat (i64 {SPACES['local'].window})")
+        offset = self.e.op(f"sub {address}, {self.e.op(conditions.LOCAL_BASE.load)}")
         inside = self.e.op(f"icmp ult {V64} {offset}, splat (i64 4294967296)")
         mask = self.e.op(f"and {lanes}, {self.e.op(f'bitcast {MASK} {inside} to i32')}")
         short = self.e.op(f"trunc {V64} {offset} to {V32}")
@@ -458,14 +457,17 @@ class Machine:
         if space != "generic":
             return address
         wide_address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, U64)
-        return self.e.sub(wide_address, self.e.constant(self.window("shared"), U64))
+        return self.e.sub(wide_address, self.window("shared", U64))
 
-    def window(self, space: str) -> int:
+    def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 where generic addresses are the space's own."""
-        name = space.partition("::")[0]
-        if name not in SPACES:
-            return 0
-        return SPACES[name].window - (self.shared_origin if name == "shared" else 0)
+        fields = {"shared": conditions.SHARED_APERTURE, "local": conditions.LOCAL_BASE}
+        field = fields.get(space.partition("::")[0])
+        return self.e.constant(0, type) if field is None else self.e.condition(field, type)
+
+    def of_module(self, address: int, type: Type) -> Value:
+        """The address of what lies in the arena before the arrays, where this launch has it."""
+        return self.e.add(self.e.constant(address, type), self.e.condition(conditions.MODULE_SHIFT, type))
 
     def mbarrier(self, function: Function, space: str, address: Value | ParamAddress, *more: str) -> Value:
         """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
 """usual: as CTAs come, all at once where they may wait for each other. last first: one after the other, from the last.
@@ -35,6 +36,9 @@ class Job:
     mode: str = "plain"
     """plain, sanitize or adversarial."""
     ctas: CtaOrder = "usual"
+    placement: int | None = None
+    """A seed for where the module's variables, the parameters, shared and local memory lie."""
+    variation: Variation = NO_VARIATION
 
 
 @dataclass(frozen=True)

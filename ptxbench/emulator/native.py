@@ -23,6 +23,7 @@ from ptxbench.cache import remember
 from ptxbench.emulator import layout
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.runtime.conditions import SYMBOL
 from ptxbench.emulator.translate import translate
 
 OPTIMISATION = 1
@@ -43,7 +44,12 @@ class Kernel:
         self.shares = False
         self.engine = loaded(code)
         address = self.engine.get_function_address("run_ctas")
+        self.conditions = self.engine.get_global_value_address(SYMBOL)
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
+
+    def find(self, conditions: bytes) -> None:
+        """Have the next launch find these: the bytes of runtime/conditions.py's variable."""
+        ctypes.memmove(self.conditions, conditions, len(conditions))
 
 
 @functools.lru_cache(maxsize=64)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.parse import syntax_error
-from ptxbench.emulator.runtime import context
+from ptxbench.emulator.runtime import conditions, context
 from ptxbench.emulator.tensor import number
 from ptxbench.emulator.types import LANES, PRED, U32, U64
 from ptxbench.emulator.variables import WORKSPACE_REGISTERS
@@ -45,10 +45,14 @@ RESERVED = {"begin": 0, "end": context.RESERVED_BYTES, "cap": context.RESERVED_B
 """%reserved_smem_offset_NAME. Cooperative groups keep the barriers of tiles of several warps from offset 1 on."""
 
 FIXED = {
-    "WARP_SZ": LANES, "gridid": 1, "cluster_nctaid": 1, "cluster_ctaid": 0, "cluster_ctarank": 0,
-    "cluster_nctarank": 1, "current_graph_exec": 0,
+    "WARP_SZ": LANES, "cluster_nctaid": 1, "cluster_ctaid": 0, "cluster_ctarank": 0, "cluster_nctarank": 1,
 }  # fmt: skip
-"""Registers that never change here: one grid, clusters of one CTA."""
+"""Registers that never change here: clusters of one CTA."""
+FOUND = {
+    "gridid": conditions.GRID, "current_graph_exec": conditions.GRAPH, "nsmid": conditions.MULTIPROCESSORS,
+    "nwarpid": conditions.WARPS,
+}  # fmt: skip
+"""Registers that the launch finds as they are."""
 LONG = ("gridid", "current_graph_exec", *(f"pm{k}_64" for k in range(8)))
 """Registers of 64 bits among those of one value."""
 LANE_MASKS = {
@@ -85,7 +89,7 @@ def read(machine: Machine, name: str) -> Value:
         at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_TID + 128 * step}")
         return Value(e.op(f"load {U32.vector}, ptr {at}, align 64"), U32)
     slots = {
-        "ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X, "warpid": context.WARP,
+        "ntid": context.BLOCK_X, "ctaid": context.CTA_X, "nctaid": context.GRID_X,
         "clusterid": context.CTA_X, "nclusterid": context.GRID_X,  # each CTA is a cluster
     }  # fmt: skip
     if base in slots:
@@ -100,6 +104,13 @@ def read(machine: Machine, name: str) -> Value:
         return shared_size(machine, base)
     if base == "smid":
         return multiprocessor(machine)
+    if base == "warpid":
+        return warp_number(machine)
+    if name in WORKSPACE_REGISTERS:
+        return workspace(machine, base)
+    if base.startswith(("pm", "envreg")) or base in FOUND:
+        found = e.condition(FOUND.get(base, conditions.DRIVER), U64)
+        return found if base in LONG else e.convert(found, U32)
     if (value := constant(machine, name, base)) is not None:
         kind = PRED if base == "is_explicit_cluster" else U64 if base in LONG else U32
         return e.constant(value, kind)
@@ -107,15 +118,10 @@ def read(machine: Machine, name: str) -> Value:
 
 
 def constant(machine: Machine, name: str, base: str) -> int | None:
-    """The value of a register that is the same in every thread; performance monitors are 0."""
+    """The value of a register that is the same in every launch."""
     if is_reserved(name):
         return reserved_offset(machine, name)
-    if name in WORKSPACE_REGISTERS:
-        return machine.workspace >> 32 if base == "envreg1" else machine.workspace & 0xFFFFFFFF
-    if base.startswith(("pm", "envreg")):
-        return 0
-    of_gpu = {"nsmid": gpu(machine.arch).multiprocessors, "nwarpid": gpu(machine.arch).warps}
-    return {**FIXED, **of_gpu, "is_explicit_cluster": int(machine.explicit_cluster)}.get(base)
+    return {**FIXED, "is_explicit_cluster": int(machine.explicit_cluster)}.get(base)
 
 
 def reserved_offset(machine: Machine, name: str) -> int | None:
@@ -138,6 +144,10 @@ def clock(machine: Machine, base: str) -> Value:
     e = machine.e
     at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
     now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {machine.ahead}")
+    if base.startswith("clock"):
+        now = e.op(f"mul i64 {now}, {e.op(conditions.CLOCK_STEP.load)}")
+    start = conditions.CLOCK if base.startswith("clock") else conditions.TIMER
+    now = e.op(f"add i64 {now}, {e.op(start.load)}")
     if base in ("clock64", "globaltimer"):
         return e.splat(now, U64)
     if base.endswith("_hi"):
@@ -150,8 +160,30 @@ def multiprocessor(machine: Machine) -> Value:
     e = machine.e
     at = e.op(f"getelementptr i64, ptr %env, i64 {context.CTA}")
     rank = e.op(f"load i64, ptr {at}, align 8")
-    which = e.op(f"urem i64 {rank}, {gpu(machine.arch).multiprocessors}")
+    return numbered(machine, rank, conditions.FIRST_MULTIPROCESSOR, conditions.MULTIPROCESSORS)
+
+
+def warp_number(machine: Machine) -> Value:
+    """%warpid: by rank from the first on, as if no other CTA were there."""
+    e = machine.e
+    at = e.op(f"getelementptr i64, ptr %env, i64 {context.WARP}")
+    rank = e.op(f"load i64, ptr {at}, align 8")
+    return numbered(machine, rank, conditions.FIRST_WARP, conditions.WARPS)
+
+
+def numbered(machine: Machine, rank: str, first: conditions.Field, count: conditions.Field) -> Value:
+    """`rank` counted from `first` on, modulo `count`."""
+    e = machine.e
+    moved = e.op(f"add i64 {rank}, {e.op(first.load)}")
+    which = e.op(f"urem i64 {moved}, {e.op(count.load)}")
     return e.splat(e.op(f"trunc i64 {which} to i32"), U32)
+
+
+def workspace(machine: Machine, base: str) -> Value:
+    """The upper or the lower half of the address of the grid's workspace."""
+    e = machine.e
+    address = e.add(e.constant(machine.workspace, U64), e.condition(conditions.MODULE_SHIFT, U64))
+    return e.high_half(address, U32) if base == "envreg1" else e.convert(address, U32)
 
 
 def shared_size(machine: Machine, base: str) -> Value:

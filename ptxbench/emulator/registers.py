@@ -20,6 +20,7 @@ from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
+from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
 from ptxbench.emulator.runtime.context import MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
@@ -82,14 +83,11 @@ class Registers:
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()
         self.params = self.lay_out_params()
-        own_shared, self.shared_bytes = lay_out_shared(module, function)
-        reserved = predefined.reserved_bytes(arch)
-        self.shared = {name: reserved + offset for name, offset in own_shared.items()}
+        self.shared, self.shared_bytes = lay_out_shared(module, function)
         if any(predefined.is_reserved(name) for name in specials(self.steps)):
-            self.machine.reserved_inside = reserved
+            reserved = self.machine.reserved_inside = predefined.reserved_bytes(arch)
+            self.shared = {name: reserved + offset for name, offset in self.shared.items()}
             self.shared_bytes += reserved
-        else:
-            self.machine.shared_origin = reserved
         self.local, self.local_bytes = lay_out_local(function)
         self.module_variables = lay_out_module(module)[0]
         self.functions = function_addresses(module)
@@ -216,11 +214,11 @@ class Registers:
         if isinstance(operand, Symbol):
             if operand.name in self.frames.variables:
                 return self.fit(self.frame_address(operand), kind or B64)
-            return self.e.constant(self.symbol_address(operand, line), kind or B64)
+            return self.fit(self.symbol_address(operand, line), kind or B64)
         if isinstance(operand, Sum):
             return self.fit(self.read_sum(operand), kind or self.function.registers[operand.register.name])
         if isinstance(operand, Element):
-            start = self.e.constant(self.symbol_address(operand.symbol, line), U64)
+            start = self.fit(self.symbol_address(operand.symbol, line), U64)
             index = self.read_sum(operand.index) if isinstance(operand.index, Sum) else self.get(operand.index.name)
             offset = self.e.mul(self.fit(self.fit(index, U32), U64), self.e.constant(operand.scale, U64))
             return self.fit(self.e.add(start, offset), kind or B64)
@@ -250,7 +248,7 @@ class Registers:
         if isinstance(base, Symbol):
             if base.name in self.frames.variables:
                 return self.frame_address(base, address.offset)
-            return self.e.constant(self.symbol_address(base, line) + address.offset, B64)
+            return self.symbol_address(base, line, address.offset)
         return self.e.constant(int(base.value) + address.offset, B64)
 
     def located(self, address: Address, value: Value | ParamAddress, entry: Entry, line: int) -> Value | ParamAddress:
@@ -266,7 +264,7 @@ class Registers:
             raise syntax_error(line, f"'{name}' is a .{space} variable, which '{entry.opcode}' does not access.")
         if entry.spaces or space not in ("shared", "local") or isinstance(value, ParamAddress):
             return value
-        return self.e.add(self.fit(value, U64), self.e.constant(self.machine.window(space), U64))
+        return self.e.add(self.fit(value, U64), self.machine.window(space, U64))
 
     def frame_address(self, symbol: Symbol, more: int = 0) -> Value:
         """The address of a variable in the frame of the routine at hand, as u32."""
@@ -276,16 +274,21 @@ class Registers:
         offset = self.frames.variables[symbol.name] + symbol.offset + more
         return self.machine.stack.address(self.values[FRAME], offset)
 
-    def symbol_address(self, symbol: Symbol, line: int) -> int:
-        """The address of a variable in its own space; of a global or constant one or a parameter, generic too;
-        of a function, a number that a call takes."""
-        if symbol.name in self.params and self.machine.parameters is not None:
-            return self.machine.parameters[0] + self.params[symbol.name][0] + symbol.offset
-        for placed in (self.shared, self.local, self.module_variables):
-            if symbol.name in placed:
-                return placed[symbol.name] + symbol.offset
-        if symbol.name in self.functions:
-            return self.functions[symbol.name]
+    def symbol_address(self, symbol: Symbol, line: int, more: int = 0) -> Value:
+        """The address of a variable in its own space, and `more`; of a global or constant one or a parameter, generic
+        too; of a function, a number that a call takes."""
+        e, name, more = self.e, symbol.name, symbol.offset + more
+        if name in self.params and self.machine.parameters is not None:
+            return self.machine.of_module(self.machine.parameters[0] + self.params[name][0] + more, B64)
+        if name in self.shared:
+            offset = e.constant(self.shared[name] + more, B32)
+            return offset if self.machine.reserved_inside else e.add(offset, e.condition(SHARED_ORIGIN, B32))
+        if name in self.local:
+            return e.constant(self.local[name] + more, B64)
+        if name in self.module_variables:
+            return self.machine.of_module(self.module_variables[name] + more, B64)
+        if name in self.functions:
+            return e.constant(self.functions[name], B64)
         if symbol.name in self.bodiless:
             raise UnsupportedInstruction(f"line {line}: '{symbol.name}' {NO_BODY}.")
         raise syntax_error(line, f"'{symbol.name}' is no variable that the emulator has an address for.")

@@ -27,7 +27,7 @@ from ptxbench.emulator.ordering import Order, fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
-from ptxbench.emulator.runtime import kinds, records, sanitize, watch, watches
+from ptxbench.emulator.runtime import conditions, kinds, records, sanitize, watch, watches
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
@@ -273,21 +273,24 @@ class Translator(Calls):
         if self.mode == SANITIZE:
             self.add_watches()
         functions = "\n".join(function.text for function in self.machine.functions.values())
-        zeroed = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
-        zeroed += tuple((offset, 4) for offset in self.defined.values())
+        unwritten = tuple(self.extent(name) for name in sorted(self.blocks[0].live_in & self.slots.keys()))
+        zeroed = tuple((offset, 4) for offset in self.defined.values())
         if self.machine.stack is not None:
             zeroed += self.machine.stack.registers
         schedule = scheduler(
             self.register_bytes,
             self.local_bytes,
             self.cleared_bytes,
+            unwritten,
             zeroed,
             reverse=self.mode == ADVERSARIAL,
             queues=self.machine.queues,
             reserved_bytes=self.machine.reserved_inside,
         )
         return Translation(
-            "\n".join([*sorted(e.declarations), *e.functions.values(), functions, warp, schedule]),
+            "\n".join(
+                [conditions.DEFINITION, *sorted(e.declarations), *e.functions.values(), functions, warp, schedule]
+            ),
             self.function.name,
             tuple(self.reports),
             tuple(self.machine.sites),

@@ -79,6 +79,13 @@ class Provided:
     """Of malloc and free."""
     end: int
 
+    def moved(self, shift: int) -> Provided:
+        """The same, so many bytes later."""
+        parameters, workspace, heap = (
+            each and (each[0] + shift, each[1]) for each in (self.parameters, self.workspace, self.heap)
+        )
+        return Provided(parameters, workspace, heap, self.end + shift)
+
 
 def lay_out_provided(module: Module, function: Function) -> Provided:
     """The places of what a launch of `function` provides."""

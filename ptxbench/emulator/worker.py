@@ -32,6 +32,7 @@ from ptxbench.emulator.races.tables import Tables, make
 from ptxbench.emulator.runtime import context, kinds, records
 from ptxbench.emulator.runtime.barriers import REDUCES
 from ptxbench.emulator.runtime.copies import QUEUE_BYTES
+from ptxbench.emulator.variation import addresses, conditions, memory, module_shift
 from ptxbench.errors import LaunchError, PtxbenchError
 
 MOST_ALIVE = 4096
@@ -127,7 +128,9 @@ class Thread:
         self.context = parts.view(OWN).view(np.int64)
         self.address = parts.addresses.pop(OWN)
         bounds = parts.view(context.BUFFERS).view(np.int64)
-        self.console = Console(self.context, job.buffers, bounds, layout.heap)
+        heap = layout.heap and layout.heap + module_shift(job.placement)
+        found = {**addresses(job.placement, 0, fixed=True), **memory(job.variation.memory)}
+        self.console = Console(self.context, job.buffers, bounds, found, heap)
         settings = {
             **parts.addresses,
             **records_.settings(layout.granule_shift),
@@ -302,6 +305,8 @@ def launch(job: Job, host: Host) -> Answer | Again:
     everywhere = range(len(job.buffers))
     marked = set(everywhere) if job.mode == SANITIZE else kernel.marked.intersection(everywhere) | guessed(job, layout)
     shares = Shares(count, threads)
+    threads_of_block = job.block[0] * job.block[1] * job.block[2]
+    kernel.find(conditions(job.variation, job.placement, job.arch, layout.reserved_bytes, threads_of_block))
     workers: list[Thread] = []
     try:
         for each in host.records[:threads]:
@@ -339,11 +344,12 @@ def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) 
 def guessed(job: Job, layout: Translation) -> set[int]:
     """The buffers, by index, that the kernel's text seems to load from and to store to."""
     whole = [offset for offset in layout.mixed_params if offset + 8 <= len(job.params)]
-    addresses = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
+    passed = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
+    shift = module_shift(job.placement)
     return {
         index
         for index, (low, high) in enumerate(job.buffers)
-        if any(low <= address < high for address in (*addresses, *layout.mixed_addresses))
+        if any(low <= address < high for address in (*passed, *(each + shift for each in layout.mixed_addresses)))
     }
 
 

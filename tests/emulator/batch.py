@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,8 +92,10 @@ def module(cases: Sequence[Case], rows: int, target: str, version: str) -> str:
 """
 
 
-def execute(cases: Sequence[Case], target: str = "sm_80", version: str = "8.8") -> list[NDArray[np.uint64]]:
-    """The bit patterns of each case's results. ptxas must accept the kernel."""
+def execute(
+    cases: Sequence[Case], target: str = "sm_80", version: str = "8.8", **options: Any
+) -> list[NDArray[np.uint64]]:
+    """The bit patterns of each case's results. ptxas must accept the kernel. `options`: of the launch."""
     rows = -(-max(case.rows for case in cases) // BLOCK) * BLOCK
     text = module(cases, rows, target, version)
     tool = locate.program("ptxas")
@@ -103,5 +106,5 @@ def execute(cases: Sequence[Case], target: str = "sm_80", version: str = "8.8") 
     for place, column in enumerate(columns):
         sources[place, : len(column)] = column
     results = np.zeros((len(cases), rows), np.uint64)
-    emulator.run(text, grid=rows // BLOCK, block=BLOCK, args=[sources, results])
+    emulator.run(text, grid=rows // BLOCK, block=BLOCK, args=[sources, results], **options)
     return [results[place, : case.rows] for place, case in enumerate(cases)]

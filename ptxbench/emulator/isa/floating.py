@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ptxbench.emulator.emit import CANONICAL_NAN
-from ptxbench.emulator.floats import approximate, rounding
+from ptxbench.emulator.floats import approximate, inexact, rounding
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.types import F32, F64, U32, U64
 
@@ -121,7 +121,7 @@ def div_f64(e, a, b, rnd):
 @instruction("div.full{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
 def div_full(e, a, b, ftz):
     """The ideal value."""
-    return quotient(e, e.flush_if(ftz, a), e.flush_if(ftz, b), "rn", ftz)
+    return e.outline(near_quotient, e.flush_if(ftz, a), e.flush_if(ftz, b), op="div.full", ftz=ftz)
 
 
 @instruction("div.approx{.ftz}.f32 d, a, b", section="floating-point-instructions-div", counted="special")
@@ -134,7 +134,20 @@ def div_approx(e, a, b, ftz):
         e.compare("lt", magnitude, e.constant(float("inf"), F32)),
     )
     flushed = e.mul(a, e.mul(b, e.constant(0.0, F32)))  # 0 or NaN
-    return e.select(beyond, flushed, quotient(e, a, b, "rn", ftz))
+    return e.select(beyond, flushed, e.outline(near_quotient, a, b, op="div.approx", ftz=ftz))
+
+
+def near_quotient(e, a, b, op, ftz):
+    """a / b as an approximate division gives it. The manual's bound holds for |b| from 2^-126 to 2^126."""
+    ideal = quotient(e, a, b, "rn", ftz)
+    inexact.ideal_unless_varied(e, ideal)
+    magnitude = e.absolute(b)
+    within = e.and_(
+        e.compare("ge", magnitude, e.constant(2.0**-126, F32)), e.compare("le", magnitude, e.constant(2.0**126, F32))
+    )
+    exact = e.divide(e.convert(a, F64), e.convert(b, F64))
+    result = inexact.varied_f32(e, ideal, exact, inexact.limit(e, exact, f"{op}.f32"), op)
+    return e.flush_if(ftz, e.select(within, result, ideal))
 
 
 @instruction("rcp.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-rcp")
@@ -150,7 +163,15 @@ def rcp_f64(e, a, rnd):
 @instruction("rcp.approx{.ftz}.f32 d, a", section="floating-point-instructions-rcp", counted="special")
 def rcp_approx(e, a, ftz):
     """The ideal value."""
-    return quotient(e, e.constant(1.0, F32), e.flush_if(ftz, a), "rn", ftz)
+    return e.outline(near_reciprocal, e.flush_if(ftz, a), ftz=ftz)
+
+
+def near_reciprocal(e, a, ftz):
+    ideal = quotient(e, e.constant(1.0, F32), a, "rn", ftz)
+    inexact.ideal_unless_varied(e, ideal)
+    exact = e.divide(e.constant(1.0, F64), e.convert(a, F64))
+    most = inexact.limit(e, exact, "rcp.approx.f32")
+    return e.flush_if(ftz, inexact.varied_f32(e, ideal, exact, most, "rcp"))
 
 
 @instruction("op.approx.ftz.f64 d, a", op=("rcp", "rsqrt"), counted="special",
@@ -176,7 +197,19 @@ def upper_word(e, a, op):
     rounded = e.select(small, e.and_(rounded, e.constant(1 << 63, U64)), rounded)
     # An upper word of an infinity may belong to a NaN: only the upper word counts.
     nan = e.constant(0x7FFFFFFF00000000, U64)
-    return e.as_type(e.select(e.compare("nan", result, result), nan, rounded), F64)
+    rounded = e.select(e.compare("nan", result, result), nan, rounded)
+    inexact.ideal_unless_varied(e, e.as_type(rounded, F64))
+    return e.as_type(one_step(e, rounded, e.convert(e.shr(rounded, e.constant(32, U64)), U32), 1 << 32, op), F64)
+
+
+def one_step(e, bits, key, step, op):
+    """An f64 pattern, one step up or down. Zeros, infinities, NaN and powers of two stay as they are."""
+    down = e.compare("lt", inexact.drawn(e, key, op), e.constant(0.0, F64))
+    stepped = e.select(down, e.sub(bits, e.constant(step, U64)), e.add(bits, e.constant(step, U64)))
+    field = e.and_(e.shr(bits, e.constant(52, U64)), e.constant(0x7FF, U64))
+    ordinary = e.and_(e.compare("ne", field, e.constant(0x7FF, U64)), e.compare("hi", field, e.constant(0, U64)))
+    whole = e.compare("eq", e.and_(bits, e.constant((1 << 52) - 1, U64)), e.constant(0, U64))
+    return e.select(e.and_(ordinary, e.not_(whole)), stepped, bits)
 
 
 @instruction("sqrt.rnd{.ftz}.f32 d, a", rnd=ROUNDINGS, section="floating-point-instructions-sqrt")
@@ -192,20 +225,40 @@ def sqrt_f64(e, a, rnd):
 @instruction("sqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-sqrt", counted="special")
 def sqrt_approx(e, a, ftz):
     """The ideal value."""
-    return e.finish(e.square_root(e.flush_if(ftz, a)), ftz)
+    return e.finish(e.outline(near_root, e.flush_if(ftz, a)), ftz)
+
+
+def near_root(e, a):
+    ideal = e.square_root(a)
+    inexact.ideal_unless_varied(e, ideal)
+    exact = e.square_root(e.convert(a, F64))
+    return inexact.varied_f32(e, ideal, exact, inexact.limit(e, exact, "sqrt.approx.f32"), "sqrt")
 
 
 @instruction("rsqrt.approx{.ftz}.f32 d, a", section="floating-point-instructions-rsqrt", counted="special")
 def rsqrt_approx(e, a, ftz):
     """The ideal value, by way of f64: both operations there err by at most 2^-53."""
-    root = e.square_root(e.convert(e.flush_if(ftz, a), F64))
-    return e.finish(e.convert(e.divide(e.constant(1.0, F64), root), F32), ftz)
+    return e.finish(e.outline(near_reciprocal_root, e.flush_if(ftz, a)), ftz)
+
+
+def near_reciprocal_root(e, a):
+    exact = e.divide(e.constant(1.0, F64), e.square_root(e.convert(a, F64)))
+    ideal = e.convert(exact, F32)
+    inexact.ideal_unless_varied(e, ideal)
+    return inexact.varied_f32(e, ideal, exact, inexact.limit(e, exact, "rsqrt.approx.f32"), "rsqrt")
 
 
 @instruction("rsqrt.approx.f64 d, a", section="floating-point-instructions-rsqrt", counted="special")
 def rsqrt_approx_f64(e, a):
     """The ideal value."""
-    return e.outline(approximate.reciprocal_root, a)
+    return e.outline(near_reciprocal_root_f64, a)
+
+
+def near_reciprocal_root_f64(e, a):
+    ideal = approximate.reciprocal_root(e, a)
+    inexact.ideal_unless_varied(e, ideal)
+    bits = e.payload(ideal)
+    return replace(e.as_type(one_step(e, bits, e.convert(bits, U32), 1, "rsqrt.f64"), F64), raw=True)
 
 
 # ---- approximate functions; how far a GPU may be from the ideal value is in accuracy.py
@@ -214,22 +267,35 @@ BY_F64 = {"ex2": approximate.exp2, "lg2": approximate.log2, "tanh": approximate.
 OF_F32 = {"sin": approximate.sine, "cos": approximate.cosine}
 
 
-def ideal(e, a, op):
-    """The function in f64, rounded once."""
-    return e.convert(OF_F32[op](e, a) if op in OF_F32 else BY_F64[op](e, e.convert(a, F64)), F32)
+def near(e, a, op):
+    """The function in f64, rounded once; or what else the manual allows."""
+    exact = OF_F32[op](e, a) if op in OF_F32 else BY_F64[op](e, e.convert(a, F64))
+    ideal = e.convert(exact, F32)
+    inexact.ideal_unless_varied(e, ideal)
+    most = inexact.limit(e, exact, f"{op}.approx.f32")
+    if op in OF_F32:  # the bound of the text: 2^-20.5 up to 2 pi, 2^-14.7 up to 100 pi, and none beyond
+        magnitude = e.absolute(a)
+        far = e.compare("gt", magnitude, e.constant(6.283185, F32))
+        most = e.select(far, most, e.constant(2.0**-20.5 * inexact.WITHIN, F64))
+        beyond = e.compare("gt", magnitude, e.constant(314.1592, F32))
+        most = e.select(beyond, e.constant(0.0, F64), most)
+    result = inexact.varied_f32(e, ideal, exact, most, op)
+    if op in ("sin", "cos", "tanh"):  # no GPU leaves [-1, 1]
+        result = e.select(e.compare("gt", e.absolute(result), e.constant(1.0, F32)), ideal, result)
+    return replace(result, raw=True)
 
 
 @instruction("op.approx{.ftz}.f32 d, a", op=("sin", "cos", "lg2", "ex2"), counted="special",
              section="floating-point-instructions-sin")  # fmt: skip
 def function_f32(e, a, op, ftz):
     """The ideal value; of sin and cos for every finite argument."""
-    return e.finish(e.outline(ideal, e.flush_if(ftz, a), op=op), ftz)
+    return e.finish(e.outline(near, e.flush_if(ftz, a), op=op), ftz)
 
 
 @instruction("tanh.approx.f32 d, a", section="floating-point-instructions-tanh", counted="special")
 def tanh_f32(e, a):
     """The ideal value."""
-    return e.outline(ideal, a, op="tanh")
+    return e.outline(near, a, op="tanh")
 
 
 # ---- signs, tests, the lesser and the greater
@@ -311,12 +377,16 @@ def extremum(e, a, b, op, nan_wins):
     nan = e.from_bits(CANONICAL_NAN[a.type.bits], a.type)
     if nan_wins:
         return e.select(e.compare("nan", a, b), nan, result)
+    # Of two NaNs neither's payload is the result, but the canonical NaN.
     without_b = e.select(e.compare("nan", b, b), a, result)
-    # Of two NaNs neither's payload is the result: raw, so that it becomes canonical.
-    return replace(e.select(e.compare("nan", a, a), b, without_b), raw=True)
+    without_a = e.select(e.compare("nan", a, a), b, without_b)
+    return replace(e.select(e.compare("nan", without_a, without_a), nan, without_a), raw=False)
 
 
 def with_sign(e, magnitude, a, b):
     """The xor of two signs on a magnitude; a NaN stays canonical."""
     sign = e.as_type(e.xor(e.bits(a), e.bits(b)), a.type)
-    return replace(rounding.copy_sign(e, magnitude, sign), raw=True)
+    nan = e.from_bits(CANONICAL_NAN[a.type.bits], a.type)
+    return e.select(
+        e.compare("nan", magnitude, magnitude), nan, replace(rounding.copy_sign(e, magnitude, sign), raw=False)
+    )

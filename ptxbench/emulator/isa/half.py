@@ -8,7 +8,7 @@ there the sum is rounded to odd.
 
 from dataclasses import replace
 
-from ptxbench.emulator.floats import approximate, formats, rounding
+from ptxbench.emulator.floats import approximate, formats, inexact, rounding
 from ptxbench.emulator.floats.formats import BF16, F16, FORMATS
 from ptxbench.emulator.isa.floating import DIRECTED, extremum
 from ptxbench.emulator.isa.table import Chapter
@@ -181,11 +181,34 @@ def function(e, a, op, type, ftz):
     form = format_of(type)
 
     def one(x):
-        wide = e.convert(lift(e, x, form, ftz), F64)
-        result = {"ex2": approximate.exp2, "tanh": approximate.tanh}[op](e, wide)
-        return lower(e, rounding.narrow(e, result, "odd"), form, ftz)
+        return lower(e, rounding.narrow(e, exactly(e, x, op, type, ftz), "odd"), form, ftz)
 
-    return formats.apply(e, one, type, a)
+    inexact.ideal_unless_varied(e, formats.apply(e, one, type, a))
+    return formats.apply(e, lambda x: e.outline(varied, x, op=op, type=type, ftz=ftz), type, a)
+
+
+def exactly(e, x, op, type, ftz):
+    """The function of a pattern, in f64."""
+    wide = e.convert(lift(e, x, format_of(type), ftz), F64)
+    return {"ex2": approximate.exp2, "tanh": approximate.tanh}[op](e, wide)
+
+
+def varied(e, x, op, type, ftz):
+    """The function of a pattern, as a GPU may give it."""
+    form = format_of(type)
+    exact = exactly(e, x, op, type, ftz)
+
+    def rounded(target):
+        pattern = lower(e, rounding.narrow(e, target, "odd"), form, ftz)
+        return pattern, e.convert(lift(e, pattern, form), F64)
+
+    ideal, _ = rounded(exact)
+    documented = f"{op}.approx{'.ftz' if ftz else ''}.{type.name}"
+    result = inexact.moved(e, ideal, exact, inexact.limit(e, exact, documented), op, rounded)
+    if op != "tanh":
+        return result
+    magnitude = e.and_(result, e.constant(form.sign - 1, U32))  # no GPU leaves [-1, 1]
+    return e.select(e.compare("hi", magnitude, e.constant(form.one, U32)), ideal, result)
 
 
 # ---- f32 with operands of f16 or bf16

@@ -76,7 +76,7 @@ def in_shared(e, machine, address):
     if not isinstance(address, Value):
         raise syntax_error(machine.line, "needs an address in shared memory.")
     wide = e.convert(address, B64) if address.type.bits == 32 else address
-    return e.sub(wide, e.constant(machine.window("shared"), B64))
+    return e.sub(wide, machine.window("shared", B64))
 
 
 def call(machine, function, given, count, more=""):

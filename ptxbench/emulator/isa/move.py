@@ -53,18 +53,18 @@ def cvta_param(machine, a):
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
 def cvta(e, machine, a, space):
     """The generic address: of global memory and constants their own; shared and local memory have a window each."""
-    return e.add(a, e.constant(machine.window(space), a.type))
+    return e.add(a, machine.window(space, a.type))
 
 
 @instruction("cvta.to.space.u64 d, a", space=SPACES_OF_ADDRESSES,
              section="data-movement-and-conversion-instructions-cvta")  # fmt: skip
 def cvta_to(e, machine, a, space):
-    return e.sub(a, e.constant(machine.window(space), a.type))
+    return e.sub(a, machine.window(space, a.type))
 
 
 @instruction("cvta.to.param.u64 d, a", section="data-movement-and-conversion-instructions-cvta")
 def cvta_to_param(e, machine, a):
-    return e.select(in_window(e, machine, a, "local"), e.sub(a, e.constant(machine.window("local"), a.type)), a)
+    return e.select(in_window(e, machine, a, "local"), e.sub(a, machine.window("local", a.type)), a)
 
 
 WINDOW_BITS = 32
@@ -88,7 +88,7 @@ def isspacep_const(e, machine, a):
     """Whether the address lies in one of the module's .const variables."""
     inside = e.constant(0, PRED)
     for first, size in machine.constant_variables:
-        within = e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
+        within = e.compare("lo", e.sub(a, machine.of_module(first, a.type)), e.constant(size, a.type))
         inside = e.or_(inside, within)
     return inside
 
@@ -99,9 +99,9 @@ def isspacep_const(e, machine, a):
 def isspacep_param(e, machine, a):
     """Whether the address lies in the kernel's parameters; where no address of one is taken, none does."""
     first, size = machine.parameters or (0, 0)
-    return e.compare("lo", e.sub(a, e.constant(first, a.type)), e.constant(size, a.type))
+    return e.compare("lo", e.sub(a, machine.of_module(first, a.type)), e.constant(size, a.type))
 
 
 def in_window(e, machine, a, space):
-    offset = e.sub(a, e.constant(machine.window(space), a.type))
+    offset = e.sub(a, machine.window(space, a.type))
     return e.compare("lo", offset, e.constant(1 << WINDOW_BITS, a.type))

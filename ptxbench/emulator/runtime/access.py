@@ -202,7 +202,9 @@ def masks_by_window() -> str:
     rest = "%asked"
     for space in GENERIC_SPACES[1:]:
         name = space.name
-        lines.append(f"""%{name}.offset = sub {V64} %a, splat (i64 {space.window})
+        assert space.window is not None
+        lines.append(f"""%{name}.base = {space.window.load}
+  %{name}.offset = sub {V64} %a, %{name}.base
   %{name}.inside = icmp ult {V64} %{name}.offset, splat (i64 4294967296)
   %{name}.bits = bitcast {MASK} %{name}.inside to i32
   %{name}.mask = and i32 %{name}.bits, {rest}

@@ -7,6 +7,7 @@ what others are to write. CTAs run one after the other. Where they may wait for 
 
 from __future__ import annotations
 
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
@@ -27,6 +28,7 @@ def scheduler(
     register_bytes: int,
     local_bytes: int,
     cleared_bytes: int,
+    unwritten: tuple[tuple[int, int], ...],
     zeroed: tuple[tuple[int, int], ...],
     *,
     reverse: bool = False,
@@ -38,9 +40,9 @@ def scheduler(
     With CHUNK above 0, runs of as many neighbours, from the counter at NEXT_CHUNK that host threads share.
 
     `cleared_bytes`: of a thread's local memory, those that are new in each CTA; calls clear the others, its stack.
-    `reverse`: of a CTA's warps the highest goes first. `zeroed`: (offset, bytes) of the registers that may be read
-    before they are written. `queues`: warps have queues of asynchronous copies.
-    `reserved_bytes`: what a CTA's shared memory starts with, zeros that the driver provides.
+    `reverse`: of a CTA's warps the highest goes first. `unwritten`: (offset, bytes) of the registers that may
+    be read before they are written; `zeroed`: of what starts as zeros. `queues`: warps have queues of
+    asynchronous copies. `reserved_bytes`: what a CTA's shared memory starts with, zeros that the driver provides.
     """
     return "\n".join(
         [
@@ -48,7 +50,7 @@ def scheduler(
             "declare i64 @llvm.smin.i64(i64, i64)",
             "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
-            open_cta(register_bytes, local_bytes, cleared_bytes, zeroed, queues, reserved_bytes),
+            open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
             run_cta(register_bytes, local_bytes, reverse),
             RUN_CTAS,
         ]
@@ -112,12 +114,12 @@ def recall(name: str, offset: int, current: int) -> str:
 
 
 def clear_local(local_bytes: int, cleared_bytes: int) -> str:
-    """Lines that fill the first bytes of the local memory of the threads of a warp."""
+    """Lines that fill the first bytes of the local memory of the threads of a warp with %memory."""
     if cleared_bytes == local_bytes:
-        return f"  call void @llvm.memset.p0.i64(ptr %local, i8 {at.POISON}, i64 {32 * local_bytes}, i1 false)"
+        return f"  call void @llvm.memset.p0.i64(ptr %local, i8 %memory, i64 {32 * local_bytes}, i1 false)"
     return "\n".join(
         f"  %own.{lane} = getelementptr i8, ptr %local, i64 {lane * local_bytes}\n"
-        f"  call void @llvm.memset.p0.i64(ptr %own.{lane}, i8 {at.POISON}, i64 {cleared_bytes}, i1 false)"
+        f"  call void @llvm.memset.p0.i64(ptr %own.{lane}, i8 %memory, i64 {cleared_bytes}, i1 false)"
         for lane in range(LANES)
     )
 
@@ -126,6 +128,7 @@ def open_cta(
     register_bytes: int,
     local_bytes: int,
     cleared_bytes: int,
+    unwritten: tuple[tuple[int, int], ...],
     zeroed: tuple[tuple[int, int], ...],
     queues: bool,
     reserved_bytes: int,
@@ -135,6 +138,11 @@ def open_cta(
         f"  %z{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
         f"  store <{size} x i8> zeroinitializer, ptr %z{i}, align 4"
         for i, (offset, size) in enumerate(zeroed)
+    )
+    zeroes += "".join(
+        f"\n  %u{i} = getelementptr i8, ptr %registers, i64 {offset}\n"
+        f"  call void @llvm.memset.p0.i64(ptr %u{i}, i8 %unwritten, i64 {size}, i1 false)"
+        for i, (offset, size) in enumerate(unwritten)
     )
     if queues:
         zeroes += f"""
@@ -184,7 +192,11 @@ entry:
   {splat("block.x.all", "i32", "%block.x.short")}
   %block.y.short = trunc i64 %block.y to i32
   {splat("block.y.all", "i32", "%block.y.short")}
-  call void @llvm.memset.p0.i64(ptr %shared, i8 {at.POISON}, i64 %shared.bytes, i1 false)
+  %memory.wide = {conditions.MEMORY.load}
+  %memory = trunc i64 %memory.wide to i8
+  %unwritten.wide = {conditions.REGISTERS.load}
+  %unwritten = trunc i64 %unwritten.wide to i8
+  call void @llvm.memset.p0.i64(ptr %shared, i8 %memory, i64 %shared.bytes, i1 false)
   call void @llvm.memset.p0.i64(ptr %shared, i8 0, i64 {reserved_bytes}, i1 false)
   br label %prepare
 prepare:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ptxbench.emulator.runtime import conditions
+from ptxbench.emulator.runtime.conditions import Field
 from ptxbench.emulator.runtime.context import (
     CACHED_LOW,
     CACHED_SPAN,
     DELTA,
     LOCAL,
     LOCAL_BYTES,
-    LOCAL_WINDOW,
     MASK,
     SHARED,
     SHARED_BYTES,
-    SHARED_WINDOW,
     V32,
     V64,
     Function,
@@ -44,8 +44,8 @@ class Space:
     host: str
     first: str | None
     needs: tuple[Function, ...]
-    window: int = 0
-    """Its first generic address; 0 where generic addresses are the space's own."""
+    window: Field | None = None
+    """Its first generic address; None where generic addresses are the space's own."""
 
 
 def check_buffer(size: int) -> str:
@@ -113,7 +113,7 @@ SHARED_SPACE = Space(
   %a.first.wide = zext i32 %a.first to i64
   %a.first.host = add i64 %a.first.wide, %first.base""",
     (RESOLVE_SHARED, WAVEFRONTS_OF),
-    SHARED_WINDOW,
+    conditions.SHARED_BASE,
 )
 LOCAL_SPACE = Space(
     "local",
@@ -131,6 +131,6 @@ LOCAL_SPACE = Space(
   %host = add {V64} %a.wide, %lane.base""",
     None,
     (RESOLVE_LOCAL,),
-    LOCAL_WINDOW,
+    conditions.LOCAL_BASE,
 )
 SPACES = {space.name: space for space in (GLOBAL, SHARED_SPACE, LOCAL_SPACE)}

@@ -4,12 +4,12 @@ The scheduler's text declares llvm.memset."""
 
 from __future__ import annotations
 
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
     CTTZ,
     LOCAL,
     LOCAL_BYTES,
     LOCAL_SHADOW,
-    POISON,
     V32,
     V64,
     WARP,
@@ -84,10 +84,12 @@ THREAD = """%own.offset = mul i64 %lane.wide, %stride
 POISON_LOCAL = each_lane(
     "poison_local",
     ("at", "bytes"),
-    OWN_MEMORY,
+    f"""{OWN_MEMORY}
+  %memory.wide = {conditions.MEMORY.load}
+  %memory = trunc i64 %memory.wide to i8""",
     f"""{THREAD}
   %p = getelementptr i8, ptr %own, i64 %at.one
-  call void @llvm.memset.p0.i64(ptr %p, i8 {POISON}, i64 %bytes.one, i1 false)""",
+  call void @llvm.memset.p0.i64(ptr %p, i8 %memory, i64 %bytes.one, i1 false)""",
     (),
 )
 COPY_LOCAL = each_lane(

@@ -14,15 +14,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ptxbench.emulator.races import layout as at
+from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.context import (
     COUNTERS,
     GLOBAL_BASE,
-    LOCAL_WINDOW,
     MASK,
     RACES,
     SHADOW,
     SHARED_BYTES,
-    SHARED_WINDOW,
     SITE_SLOTS,
     TIME,
     TIME_OF_BARRIER,
@@ -414,11 +413,12 @@ def watch_generic(kind: str, element_bytes: int, count: int, strength: int, part
     name = name_of(kind, "generic", element_bytes, count, strength)
     windows = "".join(
         f"""
-  %{space}.offset = sub {V64} %a, splat (i64 {window})
+  %{space}.base = {window.load}
+  %{space}.offset = sub {V64} %a, %{space}.base
   %{space}.inside = icmp ult {V64} %{space}.offset, splat (i64 4294967296)
   %{space}.bits = bitcast {MASK} %{space}.inside to i32
   %{space}.mask = and i32 %{space}.bits, %asked"""
-        for space, window in (("shared", SHARED_WINDOW), ("local", LOCAL_WINDOW))
+        for space, window in (("shared", conditions.SHARED_BASE), ("local", conditions.LOCAL_BASE))
     )
     text = f"""
 define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) noinline {{{windows}

@@ -1,0 +1,139 @@
+"""What a launch finds on a GPU, from a driver or at a moment, and how it varies within what a GPU may show.
+
+A right kernel's results depend on none of it. Each value is drawn from a seed, so that a launch can be repeated.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from ptxbench.emulator.emit import CANONICAL_NAN
+from ptxbench.emulator.predefined import gpu, reserved_bytes
+from ptxbench.emulator.runtime import conditions as at
+from ptxbench.emulator.runtime import context
+from ptxbench.emulator.types import LANES
+
+MULTIPROCESSORS = (14, 16, 22, 30, 46, 58, 64, 78, 96, 114, 124, 142, 144, 160, 188)
+"""Of a part of a GPU (MIG), of a small one, and of large ones."""
+
+ORIGIN_STEP = 1024
+"""Bytes by which shared memory begins later: what is aligned to less stays so."""
+
+MOST_SHIFT = 64
+"""Times 4 KiB, by which the module's variables and the parameters lie later at the most."""
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Seeds of what varies; None: as in every launch.
+
+    `approximate`: results of approximate instructions, within the bounds of `accuracy`. `nans`: the sign and the
+    payload of NaNs that f32 and f64 arithmetic makes. `registers`: predefined registers that tell of the GPU, of the
+    driver or of the time. `memory`: what shared and local memory, the heap and unwritten registers hold at first.
+    """
+
+    approximate: int | None = None
+    nans: int | None = None
+    registers: int | None = None
+    memory: int | None = None
+
+
+NO_VARIATION = Variation()
+
+
+def module_shift(placement: int | None) -> int:
+    """Bytes by which the module's variables and the parameters lie elsewhere with this placement."""
+    return 0 if placement is None else 4096 * random.Random(f"{placement} module").randint(1, MOST_SHIFT)
+
+
+def conditions(variation: Variation, placement: int | None, arch: str, reserved_inside: int, block: int) -> bytes:
+    """The bytes of the variable that runtime/conditions.py lays out, for a launch with blocks of so many threads."""
+    content = bytearray(at.BYTES)
+    numbers = {
+        at.MODULE_SHIFT: module_shift(placement),
+        **addresses(placement, 0 if reserved_inside else reserved_bytes(arch), bool(reserved_inside)),
+        **registers(variation.registers, arch, block),
+        **nans(variation.nans),
+        **memory(variation.memory),
+        **approximate(variation.approximate),
+    }
+    for field, number in numbers.items():
+        value = number & (1 << field.bits) - 1
+        packed = np.full(field.lanes, value, f"u{field.bits // 8}").tobytes()
+        content[field.offset : field.offset + len(packed)] = packed
+    return bytes(content)
+
+
+def approximate(seed: int | None) -> Mapping[at.Field, int]:
+    """What results of approximate instructions are drawn from; 0 for the ideal ones."""
+    return {at.APPROXIMATE: 0 if seed is None else random.Random(f"{seed} approximate").getrandbits(62) | 1}
+
+
+def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Field, int]:
+    """Where shared and local memory lie. `fixed`: the kernel may know the driver's bytes, below its own."""
+    shared, local = context.SHARED_WINDOW, context.LOCAL_WINDOW
+    if placement is not None:
+        drawn = random.Random(f"{placement} spaces")
+        shared += drawn.randint(1, 99) << 33
+        local += drawn.randint(1, 99) << 33
+        origin += 0 if fixed else ORIGIN_STEP * drawn.randint(1, 4)
+    return {
+        at.SHARED_ORIGIN: origin,
+        at.SHARED_BASE: shared,
+        at.SHARED_APERTURE: shared - origin,
+        at.LOCAL_BASE: local,
+    }
+
+
+def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]:
+    """Predefined registers. Clocks only go forward; a warp's number and a multiprocessor's are below how many there
+    are."""
+    usual = gpu(arch)
+    if seed is None:
+        return {
+            at.MULTIPROCESSORS: usual.multiprocessors,
+            at.WARPS: usual.warps,
+            at.GRID: 1,
+            at.CLOCK_STEP: 1,
+        }
+    drawn = random.Random(f"{seed} registers")
+    multiprocessors = drawn.choice([each for each in MULTIPROCESSORS if each != usual.multiprocessors])
+    warps = drawn.choice([each for each in (32, 48, 64) if each * LANES >= block])
+    return {
+        at.MULTIPROCESSORS: multiprocessors,
+        at.FIRST_MULTIPROCESSOR: drawn.randrange(1, multiprocessors),
+        at.WARPS: warps,
+        at.FIRST_WARP: drawn.randrange(1, warps),
+        at.GRID: drawn.randrange(2, 1 << 40),
+        at.GRAPH: drawn.choice((0, drawn.getrandbits(48))),
+        at.DRIVER: drawn.getrandbits(62),
+        at.CLOCK: drawn.getrandbits(50),
+        at.CLOCK_STEP: drawn.randrange(2, 24),
+        at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
+    }
+
+
+def nans(seed: int | None) -> Mapping[at.Field, int]:
+    """The NaN that arithmetic gives, which PTX leaves open: a quiet one. (PTX ISA, "Floating Point Instructions".)"""
+    if seed is None:
+        return {at.NAN_F32: CANONICAL_NAN[32], at.NAN_F64: CANONICAL_NAN[64]}
+    return {at.NAN_F32: quiet_nan(seed, 32, 23), at.NAN_F64: quiet_nan(seed, 64, 52)}
+
+
+def quiet_nan(seed: int, bits: int, fraction: int) -> int:
+    """The bits of a NaN of any sign and payload, and not the canonical one."""
+    drawn = random.Random(f"{seed} nan {bits}")
+    exponent = (1 << bits - 1 - fraction) - 1
+    return drawn.getrandbits(1) << bits - 1 | exponent << fraction | 1 << fraction - 1 | drawn.getrandbits(fraction - 2)
+
+
+def memory(seed: int | None) -> Mapping[at.Field, int]:
+    """The bytes that memory and registers hold before anything is written there."""
+    if seed is None:
+        return {at.MEMORY: context.POISON, at.REGISTERS: 0}
+    drawn = random.Random(f"{seed} memory")
+    return {at.MEMORY: drawn.randrange(0, 255), at.REGISTERS: drawn.randrange(1, 256)}
