@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from ptxbench.check.exam import Exam
@@ -20,7 +19,6 @@ from ptxbench.errors import (
     MemoryFault,
     UnsupportedInstruction,
 )
-from ptxbench.verify import same_bits
 
 FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (UnsupportedInstruction, "unsupported"),
@@ -94,12 +92,3 @@ class Asking:
         message = told[line.end() :] if line else told
         named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits
         return self.text.places.at(stage, code, f"{case.label}: {message}", int(named[1]) if named else 0)
-
-    def differs(
-        self, code: str, first: Left | None, left: Left, case: Case, told: str, poison: int = POISON
-    ) -> Iterator[Finding]:
-        """What is unlike the first launch on the same data; None as `first` where there was none."""
-        if wrong := self.wrong("repeats", left, case, poison):
-            yield finding("repeats", code, f"{told}: {wrong.message}")
-        elif first is not None and not same_bits(case.expected.outputs, first.outputs, left.outputs):
-            yield finding("repeats", "bits-differ", f"{case.label}: other bits {told}.")

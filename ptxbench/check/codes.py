@@ -228,6 +228,10 @@ CODES = {
         Code("depends-on-threads", "repeats", ERROR,
              "The result depends on the order in which CTAs run.",
              "Synchronise the CTAs, or make them independent."),
+        Code("depends-on-hardware", "repeats", ERROR,
+             "The result depends on what GPUs, drivers and launches differ in: registers such as %nsmid, memory that "
+             "nothing has written, payloads of NaN, errors of approximate instructions.",
+             "Compute from the arguments alone, and allow for the error of approximate instructions."),
         Code("bits-differ", "repeats", WARNING,
              "Launches on the same data differ in bits, within the tolerance.",
              "Fix the order of operations if results are to be repeatable."),

@@ -11,7 +11,8 @@ import numpy as np
 from ptxbench import emulator
 from ptxbench.emulator.findings import Finding
 from ptxbench.emulator.messages import CtaOrder
-from ptxbench.pair import Array, Launch, Out, Pair, Size
+from ptxbench.emulator.variation import NO_VARIATION, Variation
+from ptxbench.pair import Array, Launch, Out, Pair, Size, is_float
 from ptxbench.verify import Expected
 
 FUEL = 1 << 20
@@ -51,16 +52,16 @@ class Case:
 class How:
     """What may vary from launch to launch without a right kernel's result doing so.
 
-    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before; `ctas`: as
-    `emulator.run` has it.
+    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before; `ctas` and
+    `variation`: as `emulator.run` has them. NaNs among the inputs have other payloads where those of arithmetic have.
     """
 
     placement: int | None = None
     poison: int = POISON
-    threads: int = THREADS
     sanitize: bool = False
     fuel: int = FUEL
     ctas: CtaOrder = "usual"
+    variation: Variation = NO_VARIATION
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         if arg.name in case.aliases:
             copies[arg.name] = copies[case.aliases[arg.name]].reshape(value.shape)
         else:
-            copies[arg.name] = value.copy() if isinstance(value, np.ndarray) else value
+            copies[arg.name] = given(value, how.variation.nans)
         if isinstance(arg, Out):
             copies[arg.name].reshape(-1).view(np.uint8)[:] = how.poison
     execution = emulator.run(
@@ -107,11 +108,12 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         dynamic_shared_bytes=case.launch.shared_bytes,
         arch=kernel.arch,
         sanitize=how.sanitize,
-        threads=how.threads,
+        threads=THREADS,
         fuel=how.fuel,
         placement=how.placement,
         kept=kept,
         ctas=how.ctas,
+        variation=how.variation,
     )
     changed = next(
         (
@@ -119,7 +121,7 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
             for name, value in copies.items()
             if isinstance(value, np.ndarray)
             and name not in pair.outputs
-            and value.tobytes() != case.arguments[name].tobytes()
+            and value.tobytes() != given(case.arguments[name], how.variation.nans).tobytes()
         ),
         None,
     )
@@ -137,3 +139,19 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         execution.changed,
         execution.unfreed,
     )
+
+
+def given(value: Any, nans: int | None) -> Any:
+    """A copy of an argument. `nans`: a seed for the sign and the payload of each quiet NaN in it; None keeps them."""
+    if not isinstance(value, np.ndarray):
+        return value
+    copy = value.copy()
+    if nans is not None and is_float(value.dtype) and (which := np.isnan(value)).any():
+        fraction = {"float16": 10, "bfloat16": 7, "float32": 23, "float64": 52}[value.dtype.name]
+        bits = copy.reshape(-1).view(f"u{value.itemsize}")
+        rng = np.random.default_rng(nans)
+        payloads = rng.integers(0, 1 << fraction - 1, which.sum(), np.uint64)
+        signs = rng.integers(0, 2, which.sum(), np.uint64) << np.uint64(8 * value.itemsize - 1)
+        quiet = ((1 << 8 * value.itemsize - 1) - 1) >> fraction - 1 << fraction - 1
+        bits[which.reshape(-1)] = (payloads | signs | np.uint64(quiet)).astype(bits.dtype)
+    return copy

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,78 +12,64 @@ from ptxbench.check.asking import Asking
 from ptxbench.check.codes import ERROR
 from ptxbench.check.findings import Finding, Skip, Told, finding
 from ptxbench.check.launching import POISON, Case, How, Left
+from ptxbench.check.variations import aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
+from ptxbench.pair import Array, In, is_float
+from ptxbench.verify import expect
 
-PLACEMENTS = 4
-"""Other places of the arrays that are tried."""
-
-POISONS = (0x00, 0x5A)
-"""Other bytes that outputs are filled with before a launch."""
-
-ORDERS: Mapping[CtaOrder, str] = {
-    "last first": "with one CTA after the other, from the last",
-    "by turns": "with all CTAs in turn from barrier to barrier",
-}
-"""Other orders of the CTAs, none of which CUDA forbids, and what a message calls them."""
+ROUNDS: Sequence[CtaOrder] = ("usual", "last first", "by turns")
+"""The order of the CTAs in each launch in which everything varies."""
 
 ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
+
+MOST_CHANGED = 64
+"""One element in so many of an input differs from the last launch's at the most, so that few samples show none."""
 
 
 def repeats(asking: Asking) -> Told:
     """Launches on one set of data that differ in what must not matter, and later ones among others."""
     exam, before = asking.exam, asking.launches
     case, other, small = exam.repeated
-    drawn = exam.drawn("placements")
-    elsewhere = [How(placement=drawn.getrandbits(32)) for _ in range(PLACEMENTS)]
-    variations = [
-        *(("depends-on-address", "with the arrays elsewhere", each) for each in elsewhere),
-        *(("depends-on-output", f"outputs 0x{byte:02x} before", How(poison=byte)) for byte in POISONS),
-        ("depends-on-threads", "with its CTAs in another order", How(threads=1)),
-        ("depends-on-threads", "with its CTAs in another order", How(threads=3)),
-    ]
+    first: Left | None = None
     for each in exam.repeated:  # alone, so that what is wrong anyway is not taken for the repetition's doing
-        if wrong := asking.ask("repeats", each):
+        wrong, left = outcome(asking, each, How())
+        if wrong:
             if wrong.gravity == ERROR and exam.excuse(each):
                 raise Skip("the pair's own kernels fail on its data too")
             return Told(each.label, [wrong])
+        first = left if each is case else first
+    assert first is not None
     found: list[Finding] = []
-    code = "depends-on-launch"
-    try:
-        first = asking.launch(case, How())
-        for code, told, how in variations:
-            left = asking.launch(case, how)
-            found += asking.differs(code, first, left, case, told, how.poison)
-        code = "depends-on-threads"
-        found += [*reordered(asking, first, case), *collisions(asking, first, case)]
-        kept: dict[str, bytes] = {}
-        code = "depends-on-launch"
-        for number, each in enumerate((small, case, other, case, small, other, case), 1):
-            left = asking.launch(each, How(), kept)
-            told = f"launch {number} of one module"
-            found += asking.differs(code, first if each is case else None, left, each, told)
-    except KernelError as error:
-        wrong = asking.fault("repeats", error, case)
-        return Told("another launch fails", [finding("repeats", code, wrong.message, wrong.line)])
+    for find in (everything_varied, with_nans, collisions, kept_module):
+        found += find(asking, first, case, other, small)
+        if any(each.gravity == ERROR for each in found):
+            break
     worst = [each for each in found if each.gravity == ERROR] or found[:1]
     return Told(f"{asking.launches - before} launches, {'the same bits' if not found else 'not alike'}", worst[:1])
 
 
-def reordered(asking: Asking, first: Left, case: Case) -> Iterator[Finding]:
-    """Launches with CTAs in other orders; one that a kernel of the pair's fails too does not count."""
-    for order, told in ORDERS.items():
-        how = How(ctas=order)
-        try:
-            found = list(asking.differs("depends-on-threads", first, asking.launch(case, how), case, told))
-        except KernelError as error:
-            wrong = asking.fault("repeats", error, case)
-            found = [finding("repeats", "depends-on-threads", f"{told}: {wrong.message}", wrong.line)]
-        bad = any(each.gravity == ERROR for each in found)
-        if not (bad and any(asking.exam.fails(each, case, how) for each in asking.exam.examiners.values())):
-            yield from found
+def everything_varied(asking: Asking, first: Left, case: Case, *others: Case) -> Iterator[Finding]:
+    """Launches in which addresses, memory, registers, NaNs, approximate results and the order of the CTAs vary."""
+    drawn = asking.exam.drawn("variations")
+    for number, order in enumerate(ROUNDS):
+        yield from varied(asking, case, first, aspects(drawn, order, approximate=number == 0))
 
 
-def collisions(asking: Asking, first: Left, case: Case) -> Iterator[Finding]:
+def with_nans(asking: Asking, first: Left, *others: Case) -> Iterator[Finding]:
+    """A launch on data with NaNs, of other signs and payloads than before."""
+    exam = asking.exam
+    having = (each for each in exam.special if any(map(has_nan, each.arguments.values())))
+    case = next((each for each in having if exam.excused.get((id(each), False)) is None), None)
+    if case is not None:
+        yield from varied(asking, case, None, aspects(exam.drawn("NaN"), approximate=True))
+
+
+def has_nan(value: object) -> bool:
+    return isinstance(value, np.ndarray) and is_float(value.dtype) and bool(np.isnan(value).any())
+
+
+def collisions(asking: Asking, first: Left, case: Case, *others: Case) -> Iterator[Finding]:
     """What the first and the last CTA both write, each as if the other did not: a race that no order need show.
 
     Where the kernel has atomics on global memory that is as it should be, and which they are is not known.
@@ -91,7 +78,7 @@ def collisions(asking: Asking, first: Left, case: Case) -> Iterator[Finding]:
         return
     try:
         one, other = (asking.launch(case, How(ctas=order)) for order in ALONE)
-    except KernelError:  # a CTA that waits for others, with or without right: `reordered` tells
+    except KernelError:  # a CTA that waits for others, with or without right: another order tells
         return
     for name in asking.exam.pair.outputs:
         before = case.arguments[name].tobytes() if name in asking.exam.initialised else None
@@ -102,3 +89,65 @@ def collisions(asking: Asking, first: Left, case: Case) -> Iterator[Finding]:
             told = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
             yield finding("repeats", "depends-on-threads", f"{told}, without an atomic.")
             return
+
+
+def kept_module(asking: Asking, first: Left, case: Case, other: Case, small: Case) -> Iterator[Finding]:
+    """Launches of one module, whose variables are as the launch before left them. Without variables they are alone."""
+    close = close_to(asking, case, other)
+    kept: dict[str, bytes] = {}
+    for number, each in enumerate((small, case, close, other, small, close, case), 1):
+        try:
+            left = asking.launch(each, How(), kept)
+        except KernelError as error:
+            wrong: Finding | None = asking.fault("repeats", error, each)
+        else:
+            wrong = asking.wrong("repeats", left, each)
+        told = f"launch {number} of one module"
+        if wrong is not None:
+            yield finding("repeats", "depends-on-launch", f"{told}: {wrong.message}", wrong.line, wrong.column)
+            return
+        if not kept:
+            return
+        if each is case:
+            yield from unlike(case, first, left, f"in {told}")
+
+
+def close_to(asking: Asking, case: Case, other: Case) -> Case:
+    """Data that differ from the case's in as few elements as change its result visibly; `case` where none do.
+
+    The elements are those of `other`, which has the same size, so that each is one that the pair draws. Inputs of
+    whole numbers that the pair draws itself, such as indices, stay as they are.
+    """
+    exam = asking.exam
+    drawn = np.random.default_rng(exam.drawn("close").getrandbits(32))
+    names = [
+        arg.name
+        for arg in exam.pair.args
+        if isinstance(arg, In) and (is_float(arg.dtype) or arg.values is None) and arg.name not in case.aliases
+    ]
+    sizes = {name: case.arguments[name].size for name in names}
+    orders = {name: drawn.permutation(size) for name, size in sizes.items()}
+    count = 1
+    while any(count <= size // MOST_CHANGED for size in sizes.values()):
+        changed = {}
+        for name, order in orders.items():
+            value = case.arguments[name].copy()
+            some = order[: min(count, max(sizes[name] // MOST_CHANGED, 1))]
+            value.reshape(-1)[some] = other.arguments[name].reshape(-1)[some]
+            changed[name] = value
+        arguments = {**case.arguments, **changed}
+        expected = expect(exam.pair, arguments)
+        if any(visible(case, name, expected.outputs[name], expected.bounds[name]) for name in expected.outputs):
+            label = f"{case.label}, with {count} elements changed"
+            return replace(case, label=label, arguments=arguments, expected=expected)
+        count *= 4
+    return case
+
+
+def visible(case: Case, name: str, value: Array, bound: Array) -> bool:
+    """Whether an output is another than the case's, whatever its tolerance allows for."""
+    before = case.expected.outputs[name]
+    if before.shape != value.shape:
+        return True
+    with np.errstate(invalid="ignore"):
+        return bool((np.abs(value - before) > 2 * (bound + case.expected.bounds[name])).any())

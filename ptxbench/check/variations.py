@@ -1,0 +1,149 @@
+"""What may differ from launch to launch without a right kernel's result doing so, and which of it a result goes by.
+
+Several things vary in one launch; where its result is wrong, launches with one of them each find out which.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ptxbench.check.asking import Asking
+from ptxbench.check.findings import Finding, finding
+from ptxbench.check.launching import Case, How, Kernel, Left, launch
+from ptxbench.emulator.messages import CtaOrder
+from ptxbench.emulator.variation import Variation
+from ptxbench.errors import KernelError
+from ptxbench.pair import Array
+from ptxbench.runner.given import errors_of
+
+ORDERS: dict[CtaOrder, str] = {
+    "last first": "with one CTA after the other, from the last",
+    "by turns": "with all CTAs in turn from barrier to barrier",
+}
+"""Other orders of the CTAs, none of which CUDA forbids, and what a message calls them."""
+
+
+@dataclass(frozen=True)
+class Aspect:
+    """One thing that varies: the code of a result that depends on it, its words in a message, and a launch with it."""
+
+    code: str
+    words: str
+    how: How
+
+
+def hardware(words: str, **seeds: int) -> Aspect:
+    return Aspect("depends-on-hardware", words, How(variation=Variation(**seeds)))
+
+
+def aspects(drawn: random.Random, order: CtaOrder = "usual", *, approximate: bool = False) -> tuple[Aspect, ...]:
+    """What varies in one launch: all that can, CTAs in this order, approximate instructions on demand."""
+    seed = drawn.getrandbits(32)
+    poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
+    found = [
+        Aspect("depends-on-address", "with the arrays and other memory elsewhere", How(placement=seed)),
+        Aspect("depends-on-output", f"with outputs 0x{poison:02x} before", How(poison=poison)),
+        hardware("with other values of %nsmid, %smid, %gridid, clocks and their like", registers=seed),
+        hardware("with other bytes in shared and local memory and registers at first", memory=seed),
+        hardware("with other signs and payloads of NaN", nans=seed),
+    ]
+    if order != "usual":
+        found.insert(0, Aspect("depends-on-threads", ORDERS[order], How(ctas=order)))
+    if approximate:
+        words = "with results of approximate instructions off as far as the PTX ISA allows"
+        found.insert(0, hardware(words, approximate=seed))
+    return tuple(found)
+
+
+def together(some: Sequence[Aspect]) -> How:
+    """A launch in which all of them vary."""
+    usual = How()
+    changed: dict[str, object] = {}
+    seeds: dict[str, int] = {}
+    for each in some:
+        changed.update({name: value for name, value in vars(each.how).items() if value != getattr(usual, name)})
+        seeds.update({name: seed for name, seed in vars(each.how.variation).items() if seed is not None})
+    return replace(usual, **{**changed, "variation": Variation(**seeds)})  # type: ignore[arg-type]
+
+
+def varied(asking: Asking, case: Case, first: Left | None, some: Sequence[Aspect]) -> Iterator[Finding]:
+    """What a launch gives in which `some` vary: a finding where that is wrong, or unlike `first` in bits."""
+    how = together(some)
+    wrong, left = outcome(asking, case, how)
+    if wrong is None:
+        yield from other_bits(asking, case, first, left, some)
+        return
+    for each in some:
+        alone, _ = outcome(asking, case, each.how)
+        if alone is not None and not beyond(asking, case, each.how):
+            yield finding("repeats", each.code, f"{each.words}: {alone.message}", alone.line, alone.column)
+            return
+    if not beyond(asking, case, how):
+        words = "with all of addresses, outputs, registers and unwritten memory changed"
+        yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
+
+
+def outcome(asking: Asking, case: Case, how: How) -> tuple[Finding | None, Left | None]:
+    """What is wrong with one launch, and what it left."""
+    try:
+        left = asking.launch(case, how)
+    except KernelError as error:
+        return asking.fault("repeats", error, case), None
+    return asking.wrong("repeats", left, allowed(case, how, left), how.poison), left
+
+
+def allowed(case: Case, how: How, left: Left) -> Case:
+    """`case` with the tolerance of a GPU, whose approximate instructions are off, where this launch's are."""
+    if how.variation.approximate is None:
+        return case
+    return replace(case, expected=case.expected.widened(errors_of(left.approximate)))
+
+
+def beyond(asking: Asking, case: Case, how: How) -> bool:
+    """Whether a kernel of the pair's goes wrong in such a launch too."""
+    return any(goes_wrong(asking, each, case, how) for each in asking.exam.examiners.values())
+
+
+def goes_wrong(asking: Asking, kernel: Kernel, case: Case, how: How) -> bool:
+    try:
+        left = launch(kernel, asking.exam.pair, case, how)
+    except KernelError:
+        return True
+    return left.changed is not None or asking.exam.wrong(left, allowed(case, how, left)) is not None
+
+
+def other_bits(
+    asking: Asking, case: Case, first: Left | None, left: Left | None, some: Sequence[Aspect]
+) -> Iterator[Finding]:
+    """A warning where a launch is right, and other bits than `first`. Approximate instructions may well do that."""
+    if first is None or left is None or alike(first, left):
+        return
+    if any(each.how.variation.approximate is not None for each in some) and first.approximate:
+        return
+    for each in some:
+        _, alone = outcome(asking, case, each.how)
+        if warned := unlike(case, first, alone, each.words):
+            yield from warned
+            return
+
+
+def unlike(case: Case, first: Left, left: Left | None, words: str) -> list[Finding]:
+    """A warning where a launch left other bits than the first; `words` say what was otherwise."""
+    if left is None or alike(first, left):
+        return []
+    return [finding("repeats", "bits-differ", f"{case.label}: other bits {words}.")]
+
+
+def alike(first: Left, second: Left) -> bool:
+    """Whether two launches left the same bits, but for payloads of NaN."""
+    return all(same(first.outputs[name], second.outputs[name]) for name in first.outputs)
+
+
+def same(a: Array, b: Array) -> bool:
+    bits = f"u{a.itemsize}"
+    equal = a.view(bits) == b.view(bits)
+    return bool(equal.all() or (a.dtype.kind not in "iub" and (equal | np.isnan(a) & np.isnan(b)).all()))
