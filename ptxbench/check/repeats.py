@@ -53,7 +53,7 @@ def everything_varied(asking: Asking, first: Left, case: Case, *others: Case) ->
     """Launches in which addresses, memory, registers, NaNs, approximate results and the order of the CTAs vary."""
     drawn = asking.exam.drawn("variations")
     for number, order in enumerate(ROUNDS):
-        yield from varied(asking, case, first, aspects(drawn, order, approximate=number == 0))
+        yield from varied(asking, case, first, aspects(drawn, number, order, approximate=number == 0))
 
 
 def with_nans(asking: Asking, first: Left, *others: Case) -> Iterator[Finding]:

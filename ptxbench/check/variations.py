@@ -15,7 +15,7 @@ from ptxbench.check.asking import Asking
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
 from ptxbench.emulator.messages import CtaOrder
-from ptxbench.emulator.variation import Variation
+from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import KernelError
 from ptxbench.pair import Array
 from ptxbench.runner.given import errors_of
@@ -40,9 +40,11 @@ def hardware(words: str, **seeds: int) -> Aspect:
     return Aspect("depends-on-hardware", words, How(variation=Variation(**seeds)))
 
 
-def aspects(drawn: random.Random, order: CtaOrder = "usual", *, approximate: bool = False) -> tuple[Aspect, ...]:
-    """What varies in one launch: all that can, CTAs in this order, approximate instructions on demand."""
-    seed = drawn.getrandbits(32)
+def aspects(
+    drawn: random.Random, number: int = 0, order: CtaOrder = "usual", *, approximate: bool = False
+) -> tuple[Aspect, ...]:
+    """What varies in launch `number`: all that can, CTAs in this order, approximate instructions on demand."""
+    seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     found = [
         Aspect("depends-on-address", "with the arrays and other memory elsewhere", How(placement=seed)),

@@ -75,6 +75,11 @@ def reserved_bytes(arch: str) -> int:
     return context.RESERVED_BYTES if number(arch) >= RESERVED_FROM else 0
 
 
+def shared_unit(arch: str) -> int:
+    """Bytes in which shared memory is allocated: %total_smem_size is a multiple."""
+    return 128 if number(arch) >= RESERVED_FROM else 256
+
+
 def is_reserved(name: str) -> bool:
     """Whether a register tells of the driver's shared memory: a kernel that reads it may use that."""
     return name.startswith("%reserved_smem_offset_")
@@ -193,9 +198,9 @@ def shared_size(machine: Machine, base: str) -> Value:
     size = e.op(f"trunc i64 {e.op(f'load i64, ptr {at}')} to i32")
     if base == "dynamic_smem_size":
         return e.splat(e.op(f"sub i32 {size}, {machine.shared_bytes}"), U32)
-    unit = 128 if number(machine.arch) >= RESERVED_FROM else 256
-    up = e.op(f"add i32 {size}, {unit - 1 - machine.reserved_inside}")
-    total = e.op(f"and i32 {up}, {-unit}")
+    unit = e.op(f"trunc i64 {e.op(conditions.SHARED_UNIT.load)} to i32")
+    up = e.op(f"add i32 {size}, {e.op(f'sub i32 {unit}, {1 + machine.reserved_inside}')}")
+    total = e.op(f"and i32 {up}, {e.op(f'sub i32 0, {unit}')}")
     if base == "aggr_smem_size":
         total = e.op(f"add i32 {total}, {reserved_bytes(machine.arch)}")
     return e.splat(total, U32)

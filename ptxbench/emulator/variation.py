@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptxbench.emulator.emit import CANONICAL_NAN
-from ptxbench.emulator.predefined import gpu, reserved_bytes
+from ptxbench.emulator.predefined import gpu, reserved_bytes, shared_unit
 from ptxbench.emulator.runtime import conditions as at
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.types import LANES
@@ -20,8 +20,14 @@ from ptxbench.emulator.types import LANES
 MULTIPROCESSORS = (14, 16, 22, 30, 46, 58, 64, 78, 96, 114, 124, 142, 144, 160, 188)
 """Of a part of a GPU (MIG), of a small one, and of large ones."""
 
-ORIGIN_STEP = 1024
-"""Bytes by which shared memory begins later: what is aligned to less stays so."""
+ORIGINS = (1, 2, 4, 8, 16, 31)
+"""Times 1024, by which shared memory begins later: what is aligned to as much stays so."""
+
+UNITS = (128, 256, 512, 1024)
+"""Bytes in which a GPU allocates shared memory."""
+
+EXTREMES = 4
+"""Of the seeds that leave the rest 0, each draws the greatest number; of those that leave 1, the least."""
 
 MOST_SHIFT = 64
 """Times 4 KiB, by which the module's variables and the parameters lie later at the most."""
@@ -80,7 +86,8 @@ def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Fie
         drawn = random.Random(f"{placement} spaces")
         shared += drawn.randint(1, 99) << 33
         local += drawn.randint(1, 99) << 33
-        origin += 0 if fixed else ORIGIN_STEP * drawn.randint(1, 4)
+        step = ORIGINS[-1] if placement % EXTREMES == 0 else drawn.choice(ORIGINS)
+        origin += 0 if fixed else 1024 * step
     return {
         at.SHARED_ORIGIN: origin,
         at.SHARED_BASE: shared,
@@ -99,20 +106,23 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
             at.WARPS: usual.warps,
             at.GRID: 1,
             at.CLOCK_STEP: 1,
+            at.SHARED_UNIT: shared_unit(arch),
         }
     drawn = random.Random(f"{seed} registers")
-    multiprocessors = drawn.choice([each for each in MULTIPROCESSORS if each != usual.multiprocessors])
+    others = [each for each in MULTIPROCESSORS if each != usual.multiprocessors]
+    multiprocessors = {0: others[-1], 1: others[0]}.get(seed % EXTREMES, drawn.choice(others))
     warps = drawn.choice([each for each in (32, 48, 64) if each * LANES >= block])
     return {
         at.MULTIPROCESSORS: multiprocessors,
-        at.FIRST_MULTIPROCESSOR: drawn.randrange(1, multiprocessors),
+        at.FIRST_MULTIPROCESSOR: drawn.randrange(1, multiprocessors) if seed % EXTREMES else multiprocessors - 1,
         at.WARPS: warps,
-        at.FIRST_WARP: drawn.randrange(1, warps),
+        at.FIRST_WARP: drawn.randrange(1, warps) if seed % EXTREMES else warps - 1,
         at.GRID: drawn.randrange(2, 1 << 40),
         at.GRAPH: drawn.choice((0, drawn.getrandbits(48))),
         at.DRIVER: drawn.getrandbits(62),
         at.CLOCK: drawn.getrandbits(50),
         at.CLOCK_STEP: drawn.randrange(2, 24),
+        at.SHARED_UNIT: drawn.choice([each for each in UNITS if each != shared_unit(arch)]),
         at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
     }
 

@@ -11,6 +11,7 @@ from ptxbench.check.beside import heavier, slower
 from ptxbench.check.exam import Exam
 from ptxbench.check.launching import How
 from ptxbench.check.stages import Judge
+from ptxbench.check.variations import aspects, unlike, varied
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate
 from tests.check.judging import exam, judged, outcome
@@ -81,6 +82,9 @@ def test_what_the_tools_report_is_held_against_the_pairs_variants(changes, found
     assert [each.code for each in heavier(own, {"cuda": BUILT, "ptx": BUILT})] == found
 
 
+NANS = (0x7FC00000, 0xFFFFFFFF)
+
+
 def test_other_bits_within_the_tolerance_are_a_warning():
     asking = Judge(exam("triad"), HOSTILE / "honest.ptx").asking
     case = exam("triad").check[2]
@@ -90,11 +94,12 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     nudged = dataclasses.replace(
         first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
     )
-    (found,) = asking.differs("depends-on-address", first, nudged, case, "elsewhere")
+    some = aspects(exam("triad").drawn("variations"))
+    (found,) = varied(asking, case, nudged, some)
     assert (found.code, found.gravity) == ("bits-differ", "warning")
-    assert list(asking.differs("depends-on-address", first, first, case, "elsewhere")) == []
-    far = dataclasses.replace(first, outputs={"a": first.outputs["a"] + 1})
-    assert [each.code for each in asking.differs("depends-on-threads", first, far, case, "")] == ["depends-on-threads"]
+    assert list(varied(asking, case, first, some)) == []
+    as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
+    assert unlike(case, *as_nan, "") == []
 
 
 def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, tmp_path):
