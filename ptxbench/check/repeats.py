@@ -59,7 +59,8 @@ def everything_varied(asking: Asking, first: Left, case: Case, *others: Case) ->
 def with_nans(asking: Asking, first: Left, *others: Case) -> Iterator[Finding]:
     """A launch on data with NaNs, of other signs and payloads than before."""
     exam = asking.exam
-    having = (each for each in exam.special if any(map(has_nan, each.arguments.values())))
+    made = (each for question in exam.special for each in question.made or question)
+    having = (each for each in made if any(map(has_nan, each.arguments.values())))
     case = next((each for each in having if exam.excused.get((id(each), False)) is None), None)
     if case is not None:
         yield from varied(asking, case, None, aspects(exam.drawn("NaN"), approximate=True))

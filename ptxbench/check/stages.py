@@ -54,6 +54,9 @@ from ptxbench.units import size_words
 
 CANDIDATE = "candidate"
 
+BETWEEN_CTAS = "race-between-ctas"
+"""The code of a race in which two CTAs take part; no barrier orders them."""
+
 UNTIMED = "no GPU: the counts stand for the time"
 """Why a time is not there; `timed` takes one where there is a GPU."""
 
@@ -226,7 +229,8 @@ class Judge:
                 return Told(case.label, [self.asking.fault("sanitizer", error, case)])
             for each in (*left.findings, *left.remarks):
                 message = re.sub(r"^line \d+: ", "", each.message)
-                told = self.text.places.at("sanitizer", each.kind, f"{case.label}: {message}", each.line)
+                code = BETWEEN_CTAS if each.between_ctas else each.kind
+                told = self.text.places.at("sanitizer", code, f"{case.label}: {message}", each.line)
                 found.setdefault((told.code, told.line), told)
             notes += left.notes
             unchecked |= bool(left.unchecked)

@@ -22,6 +22,8 @@ class Finding:
     kind: str
     line: int
     message: str
+    between_ctas: bool = False
+    """Of a race: whether threads of two CTAs took part."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ KINDS = {
     kinds.OVERWRITES_COPY: "pending-copy",
     kinds.WRITE_UNDER_COPY: "race",
 }
+RACES = (kinds.READ_AFTER_WRITE, kinds.WRITE_AFTER_WRITE, kinds.WRITE_AFTER_READ, kinds.WRITE_UNDER_COPY)
+"""Kinds with another access, which another CTA may have made."""
 VERBS = {
     "load": "reads", "store": "writes", "atomic": "updates", "mbarrier": "uses", "copy": "copies to",
     "discard": "discards", "prefetch": "prefetches",
@@ -120,7 +124,8 @@ class Describer:
         thread = coordinates(32 * raw.warp + raw.lane, self.block)
         who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
         kind = STRAY if site.kind == "prefetch" else KINDS.get(raw.kind, "race")
-        return Finding(kind, step.line, f"{who} {self.what(raw, site)}")
+        between_ctas = raw.kind in RACES and raw.where >> 1 != raw.cta
+        return Finding(kind, step.line, f"{who} {self.what(raw, site)}", between_ctas)
 
     def what(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)

@@ -90,7 +90,7 @@ REJECTED = [
                      "@!%is_first bra DONE;\n    red.global.add.f32 [%total], 0f00000000;\n"
                      "    ld.global.f32 %other, [%total];\n    add.rn.f32 %sum, %sum, %other;\n"
                      "    st.global.f32 [%total], %sum;")],
-     "sanitizer race"),
+     "sanitizer race-between-ctas"),
 ]  # fmt: skip
 
 

@@ -2,9 +2,7 @@
 
 import ml_dtypes
 import numpy as np
-import pytest
 
-from ptxbench import emulator
 from ptxbench.emulator import accuracy
 from ptxbench.emulator.variation import Variation
 from tests.emulator import batch

@@ -56,8 +56,9 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
 by, the generic one of that byte, and the generic one of address 0; the generic address of local memory. How far the
 module's variables and the parameters lie from where they lie else. A seed for results of approximate instructions, 0
 for the ideal ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec,
-what %envreg and %pm hold; what the clocks start at, and how far an instruction takes %clock; the unit of %total_smem_size. The byte that shared and
-local memory start with, and that of registers which may be read before they are written."""
+what %envreg and %pm hold; what the clocks start at, how far an instruction takes %clock, and the unit of
+%total_smem_size. The byte that shared and local memory start with, and that of registers which may be read before they
+are written."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DEFINITION = f"@{SYMBOL} = dso_local global [{BYTES} x i8] zeroinitializer, align {ALIGNMENT}"
