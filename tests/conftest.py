@@ -9,6 +9,7 @@ import pytest
 
 from ptxbench.cli import main
 from ptxbench.result import Run, from_json
+from tests.documents import require_schema
 from tests.folders import kernels_folder
 
 
@@ -84,10 +85,13 @@ def own_kernels(monkeypatch):
 
 @pytest.fixture
 def ptxbench(capsys):
-    """Runs a command line in this process: its exit status, stdout and stderr."""
+    """Runs a command line in this process: its exit status, stdout and stderr. JSON must be as its schema says."""
 
     def ptxbench(*arguments):
         status = main([str(each) for each in arguments])
-        return Ran(status, *capsys.readouterr())
+        ran = Ran(status, *capsys.readouterr())
+        if {"--json", "--json-lines"} & {str(each) for each in arguments}:
+            require_schema(ran.out)
+        return ran
 
     return ptxbench

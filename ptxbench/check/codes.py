@@ -45,7 +45,7 @@ CODES = {
              "The file is longer than any kernel.",
              "Leave out what the kernel does not need."),
         Code("not-ascii", "parses", ERROR,
-             "PTX with a byte that is not ASCII.",
+             "A byte-order mark, UTF-16, or a zero byte; in PTX, any byte that is not ASCII text.",
              "Write ASCII alone, in comments too."),
         Code("bad-include", "parses", ERROR,
              "CUDA C that includes, or asks for, a file which is not one of CUDA's headers.",

@@ -6,6 +6,7 @@ that is made to read another file tells of its lines in what it complains of.
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -41,15 +42,45 @@ def problems(content: bytes, language: str) -> Iterator[Finding]:
     if len(content) > MOST_BYTES:
         yield finding(STAGE, "file-too-large", f"the file has more than {MOST_BYTES >> 20} MiB.")
         return
+    if told := encoding(content):
+        yield finding(STAGE, "not-ascii", told, 1, 1, "Save the file as UTF-8 without a byte-order mark.")
+        return
     yield from ptx_problems(content) if language == "ptx" else cuda_problems(content)
 
 
+MARKS = {
+    codecs.BOM_UTF8: "UTF-8",
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16, with whose mark it begins
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""By byte-order mark, the encoding that it stands for. Neither ptxas nor NVRTC takes any of them."""
+
+
+def encoding(content: bytes) -> str | None:
+    """What is wrong with the encoding of a text, if it is not one that the tools read."""
+    for mark, name in MARKS.items():
+        if content.startswith(mark):
+            return f"the text begins with the byte-order mark of {name}."
+    even, odd = content[:4096:2], content[1:4096:2]
+    if odd and (even.count(0) == len(even) or odd.count(0) == len(odd)):
+        return "every other byte is 0x00, as in UTF-16."
+    return None
+
+
+NOT_TEXT = re.compile(rb"[^\t\n\f\r -~]")
+
+
+def not_text(byte: int) -> str:
+    """What a byte is that PTX does not consist of."""
+    return f"byte 0x{byte:02x} is {'not ASCII text' if byte > 127 else 'a control character'}."
+
+
 def ptx_problems(content: bytes) -> Iterator[Finding]:
-    if bad := next(
-        (at for at, byte in enumerate(content) if byte > 126 or (byte < 32 and byte not in b"\t\n\r\f")), None
-    ):
-        line, column = place(content, bad)
-        yield finding(STAGE, "not-ascii", f"byte 0x{content[bad]:02x} is not ASCII text.", line, column)
+    if bad := NOT_TEXT.search(content):
+        line, column = place(content, bad.start())
+        yield finding(STAGE, "not-ascii", not_text(bad[0][0]), line, column)
         return
     text = content.decode("ascii", "replace")
     for family in FAMILY.finditer(text):
@@ -78,7 +109,7 @@ def cuda_problems(content: bytes) -> Iterator[Finding]:
     """
     if b"\0" in content:
         line, column = place(content, content.index(b"\0"))
-        yield finding(STAGE, "does-not-compile", "byte 0x00 is no text.", line, column)
+        yield finding(STAGE, "not-ascii", not_text(0), line, column, "Remove the byte.")
         return
     text = content.decode("utf-8", "replace")
     # A backslash at the end of a line joins the next; blanks may stand between, as NVRTC has it.

@@ -96,6 +96,7 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: Task) -> Callab
 def print_line(judgement: Judgement) -> None:
     """One verdict of `--json-lines`, at once."""
     from ptxbench.check.document import verdict
+    from ptxbench.documents import json_text
 
     say(json_text(verdict(judgement), indent=None), nl=False)
 
@@ -104,6 +105,7 @@ def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = 
     """Print each judgement, and of several the ranking; or the JSON document."""
     if form == JSON:
         from ptxbench.check.document import document
+        from ptxbench.documents import json_text
 
         whole = document(found, pair=task.pair, arch=task.arch, seed=task.seed, complete=complete)
         say(json_text(whole, indent=None), nl=False)

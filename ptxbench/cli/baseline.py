@@ -84,6 +84,9 @@ def show_command(as_json: bool, baselines: Path) -> None:
         raise UsageError(f"There is no baseline in {baselines}. Make one: ptxbench baseline set RUN --reason TEXT.")
 
 
+SCHEMA = "ptxbench.baselines/1"
+
+
 def about(path: Path) -> dict[str, object]:
     """What one baseline says of itself."""
     from ptxbench.documents import read_json
@@ -94,6 +97,7 @@ def about(path: Path) -> dict[str, object]:
     run = from_document(document, str(path))
     note = read_note(document)
     return {
+        "schema": SCHEMA,
         "file": str(path),
         "run": run.run["id"],
         "since": note and note.since,

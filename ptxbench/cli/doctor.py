@@ -23,6 +23,9 @@ WIDEST = 100
 STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
 
 
+SCHEMA = "ptxbench.doctor/1"
+
+
 @click.command("doctor")
 @kernels_option("Examine this folder of pairs.", callback=None)
 @click.option(
@@ -59,7 +62,9 @@ def command(context: click.Context, kernels: Path, calibrating: bool, results: P
 
         from ptxbench.documents import json_text
 
-        document = {"works": emulator.status == WORKS, "findings": [dataclasses.asdict(each) for each in findings]}
+        works = emulator.status == WORKS
+        told = [dataclasses.asdict(each) for each in findings]
+        document = {"schema": SCHEMA, "works": works, "findings": told}
         say(json_text(document), nl=False)
     else:
         show(findings)

@@ -27,24 +27,28 @@ INDENT = 12
 def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     """List PAIRs, by name or glob, or every pair: what each teaches, what it needs, its variants and its sizes.
 
-    What a pair expects a GPU to show is an expectation of its author, and no measurement. It needs the least
-    architecture that its own PTX is written for; each PTX variant stands with its own. CUDA C names none.
+    The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the least architecture that
+    the pair's own PTX is written for; each PTX variant has its own. CUDA C names none.
+
+    With PAIR, --json has all that a kernel must fit: arguments, launches, check sizes, tolerance, reference, texts.
 
     Exit status: 0 good, 2 usage or a pair that cannot be read.
     """  # fmt: skip
     from ptxbench.discovery import choose_pairs
     from ptxbench.discovery.outline import outline
 
-    found, first_error = [], None
+    found, described, first_error = [], [], None
     for name in choose_pairs(kernels, pairs):
         try:
             found.append(outline(kernels, name))
+            if as_json:
+                described.append(describe(found[-1], kernels if pairs else None))
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
         from ptxbench.documents import json_text
 
-        say(json_text([describe(each) for each in found]), nl=False)
+        say(json_text(described), nl=False)
     else:
         columns = width()
         click.echo(log_text("\n\n".join("\n".join(lines(each, columns)) for each in found)))
@@ -52,9 +56,13 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
         raise first_error
 
 
-def describe(pair: Outline) -> Mapping[str, Any]:
-    """The pair as JSON has it."""
-    return {
+SCHEMA = "ptxbench.list/1"
+
+
+def describe(pair: Outline, kernels: Path | None) -> Mapping[str, Any]:
+    """The pair as JSON has it; with the folder of its `kernels`, all that a writer of kernels needs."""
+    described: dict[str, Any] = {
+        "schema": SCHEMA,
         "name": pair.name,
         "summary": pair.summary,
         "teaches": pair.teaches,
@@ -73,6 +81,14 @@ def describe(pair: Outline) -> Mapping[str, Any]:
             for source in pair.sources
         ],
     }
+    if kernels is None:
+        return described
+    from ptxbench.discovery import load
+    from ptxbench.exporters.pair import details, text_of
+
+    for variant, source in zip(described["variants"], pair.sources, strict=True):
+        variant["text"] = text_of(source)
+    return {**described, **details(load(kernels, pair.name))}
 
 
 def lines(pair: Outline, columns: int) -> Iterator[str]:

@@ -13,6 +13,8 @@ from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
 from ptxbench.tune.panels import Line, Panel, Scale, panels, scale_of, value_words
 
+SCHEMA = "ptxbench.tune/1"
+
 
 def to_json(curves: Curves, run: Run) -> str:
     """The sweep with stable keys: its points, each variant's quantities there, the best and what ties with it."""
@@ -27,6 +29,7 @@ def to_json(curves: Curves, run: Run) -> str:
         for i, point in enumerate(curves.points)
     ]
     document = {
+        "schema": SCHEMA,
         "sweep": run.run.get(SWEEP),
         "run": run.run["id"],
         "status": run.run["status"],

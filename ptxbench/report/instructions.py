@@ -204,9 +204,13 @@ def look_up(opcode: str) -> Answer:
     return Answer(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)
 
 
+SCHEMA, OPCODE_SCHEMA = "ptxbench.isa/1", "ptxbench.opcode/1"
+
+
 def to_document(chapters: dict[str, list[Line]]) -> dict[str, Any]:
     """The table as JSON has it."""
     return {
+        "schema": SCHEMA,
         "chapters": [{"title": title, "lines": [line_document(line) for line in of]} for title, of in chapters.items()],
         "unsupported": [missing_document(each) for each in UNSUPPORTED],
     }
@@ -214,6 +218,7 @@ def to_document(chapters: dict[str, list[Line]]) -> dict[str, Any]:
 
 def answer_document(answer: Answer) -> dict[str, Any]:
     return {
+        "schema": OPCODE_SCHEMA,
         "opcode": answer.opcode,
         "known": answer.known,
         "lines": [line_document(line) for line in answer.lines],

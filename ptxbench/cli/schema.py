@@ -1,0 +1,45 @@
+"""`ptxbench schema`: the JSON Schema of every document that ptxbench prints or saves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from ptxbench.cli._terminal import say
+from ptxbench.errors import UsageError, suggestion
+
+
+@click.command("schema")
+@click.argument("name", metavar="[NAME]", required=False)
+def command(name: str | None) -> None:
+    """Print the JSON Schema (draft 2020-12) of the document NAME, or list the names.
+
+    The key "schema" of a document says which one it is: "ptxbench.check/1" is the document check, version 1. Within a
+    version keys may be added, and are never removed.
+
+    ptxbench schema check > check.schema.json
+
+    Exit status: 0 good, 2 there is no such document.
+    """
+    found = schemas()
+    if name is None:
+        import json
+
+        titles = {each: json.loads(path.read_text(encoding="utf-8"))["title"] for each, path in found.items()}
+        widest = max(map(len, titles))
+        say("\n".join(f"{each:{widest}}  {title}" for each, title in titles.items()))
+        return
+    if name not in found:
+        hint = suggestion(name, list(found)) or f" Known are {', '.join(found)}."
+        raise UsageError(f"There is no document '{name}'.{hint}")
+    say(found[name].read_text(encoding="utf-8"), nl=False)
+
+
+def schemas() -> Mapping[str, Path]:
+    """The file of each schema, by the name of its document."""
+    import ptxbench
+
+    folder = Path(ptxbench.__file__).parent / "schemas"
+    return {path.stem: path for path in sorted(folder.glob("*.json"))}

@@ -1,0 +1,153 @@
+"""A pair as JSON for who writes kernels: arguments, launches, sizes, tolerance, reference, the texts of its files."""
+
+from __future__ import annotations
+
+import ast
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from ptxbench.discovery import Found, Source
+from ptxbench.discovery.text import PairText
+from ptxbench.execution import plain
+from ptxbench.pair import Argument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
+from ptxbench.signature import wanted
+
+KINDS: dict[type[Argument], str] = {
+    Scalar: "scalar",
+    In: "input",
+    Out: "output",
+    InOut: "in-out",
+    Scratch: "scratch",
+}
+
+
+def details(found: Found) -> dict[str, Any]:
+    """All that a candidate must fit, and what it is held against. A function is given as its source text."""
+    pair, text = found.pair, found.path.read_text(encoding="utf-8", errors="replace")
+    sources = SourceTexts(text)
+    tolerance = PairText.read(found.path).field("tolerance")
+    described = {
+        "entry": found.name.replace(".", "_"),
+        "arguments": [argument(each, sources) for each in pair.args],
+        "launch": sources.of(pair.launch),
+        "check_sizes": [dict(each) for each in pair.check_sizes],
+        "launches": [at_size(pair, each) for each in (*pair.check_sizes, *pair.bench_sizes)],
+        "tolerance": {
+            "words": pair.tolerance.describe,
+            "source": None if tolerance is None else sources.defined(tolerance),
+        },
+        "exact_on_integers": pair.exact_on_integers,
+        "reference": sources.of(pair.reference),
+        "flags": {name: list(flags) for name, flags in pair.flags.items()},
+        "knobs": [
+            {"name": each.name, "default": each.default, "values": list(each.values), "description": each.describe}
+            for each in pair.knobs
+        ],
+        "file": str(found.path),
+        "text": text,
+    }
+    return {name: plain(each) for name, each in described.items()}
+
+
+def text_of(source: Source) -> str:
+    """The text of a variant's plain file."""
+    return source.path.read_text(encoding="utf-8", errors="replace")
+
+
+def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
+    """One argument; what its kind does not have is null."""
+    scalar, drawn = isinstance(arg, Scalar), isinstance(arg, In)
+    shape, value, values = (getattr(arg, name, None) for name in ("shape", "value", "values"))
+    integers, start = (getattr(arg, name, None) for name in ("integers", "start"))
+    return {
+        "name": arg.name,
+        "kind": KINDS[type(arg)],
+        "dtype": type_name(arg.dtype),
+        "ptx": wanted(arg),
+        "shape": sources.of(shape),
+        "value": sources.of(value) if callable(value) else value if scalar else None,
+        "values": sources.of(values),
+        "integers": list(integers) if drawn and integers is not None else None,
+        "start": start,
+    }
+
+
+def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
+    """The launch at one size, the shape of every array and the value of every scalar."""
+    launch = pair.launch(**size)
+    arrays = [each for each in pair.args if not isinstance(each, Scalar)]
+    scalars = [each for each in pair.args if isinstance(each, Scalar)]
+    return {
+        "size": dict(size),
+        "grid": list(launch.grid_xyz),
+        "block": list(launch.block_xyz),
+        "shared_bytes": launch.shared_bytes,
+        "shapes": {each.name: [int(extent) for extent in each.shape(**size)] for each in arrays},
+        "scalars": {each.name: value_of(each, size) for each in scalars},
+        **pair.work(size),
+    }
+
+
+def value_of(scalar: Scalar, size: Size) -> Any:
+    """What the kernel gets: the value, rounded to the type."""
+    value = scalar.value(**size) if callable(scalar.value) else scalar.value
+    return scalar.dtype.type(value).item()
+
+
+def type_name(dtype: np.dtype[Any]) -> str:
+    """`f32`, `s64`, `bf16`: the name in a pair file."""
+    kind = "bf" if dtype == bf16 else {"f": "f", "i": "s", "u": "u"}[dtype.kind]
+    return f"{kind}{8 * dtype.itemsize}"
+
+
+class SourceTexts:
+    """Where the functions and expressions of a pair file are written."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.tree = ast.parse(text)
+        self.functions = [each for each in ast.walk(self.tree) if isinstance(each, ast.Lambda | ast.FunctionDef)]
+
+    def of(self, function: Callable[..., Any] | None) -> str | None:
+        """The source text of a function of the file; None for one that is written elsewhere."""
+        if not isinstance(function, types.FunctionType):
+            return None
+        code = function.__code__
+        found = [
+            ((line, column), (last, last_column))
+            for line, last, column, last_column in code.co_positions()
+            if None not in (line, last, column, last_column) and (line, column) != (last, last_column)
+        ]
+        names = set(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+        inside = [
+            each
+            for each in self.functions
+            if (each.name if isinstance(each, ast.FunctionDef) else "<lambda>") == function.__name__
+            if names <= {arg.arg for arg in ast.walk(each.args) if isinstance(arg, ast.arg)}
+            if all(start(each) <= begins and ends <= end(each) for begins, ends in found)
+        ]
+        chosen = min(inside, key=lambda each: len(self.segment(each)), default=None)
+        return None if chosen is None else self.segment(chosen)
+
+    def defined(self, node: ast.expr) -> str:
+        """An expression, or if it is a name of the file, what stands behind it."""
+        if isinstance(node, ast.Name):
+            for each in self.tree.body:
+                targets = each.targets if isinstance(each, ast.Assign) else []
+                if any(isinstance(target, ast.Name) and target.id == node.id for target in targets):
+                    return self.segment(each)
+        return self.segment(node)
+
+    def segment(self, node: ast.AST) -> str:
+        return ast.get_source_segment(self.text, node) or ""
+
+
+def start(node: ast.Lambda | ast.FunctionDef) -> tuple[int, int]:
+    return node.lineno, node.col_offset
+
+
+def end(node: ast.Lambda | ast.FunctionDef) -> tuple[int, int]:
+    return node.end_lineno or node.lineno, node.end_col_offset or 0

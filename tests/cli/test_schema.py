@@ -1,0 +1,137 @@
+"""`ptxbench schema`: a schema for every document, which refuses a misspelt and a missing key."""
+
+import copy
+import json
+import re
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from ptxbench.check import findings
+from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
+from ptxbench.check.document import document, verdict
+from ptxbench.check.findings import Judgement, StageResult, finding
+from tests.documents import FOLDER, problems
+
+ROOT = Path(__file__).parents[2]
+SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("*.json"))}
+
+OPEN = {
+    ("run", "tool"), ("run", "source"), ("run", "host"), ("run", "device"), ("run", "toolchain"), ("run", "settings"),
+    ("run", "calibration"), ("run", "sweep"), ("run", "processes"), ("run", "evidence"), ("calibration", "tool"),
+    ("calibration", "device"), ("calibration", "toolchain"),
+}  # fmt: skip
+"""Parts that may have any key: what a run says of its surroundings."""
+
+
+def test_the_names_are_listed_and_each_prints_its_schema(ptxbench):
+    listed = ptxbench("schema")
+    assert (listed.status, [line.split()[0] for line in listed.out.splitlines()]) == (0, list(SCHEMAS))
+    for name, schema in SCHEMAS.items():
+        ran = ptxbench("schema", name)
+        assert (ran.status, json.loads(ran.out), ran.err) == (0, schema, "")
+        assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+        Draft202012Validator.check_schema(schema)
+
+
+def test_a_name_that_is_unknown_is_answered_with_the_nearest(ptxbench):
+    ran = ptxbench("schema", "chek")
+    assert (ran.status, ran.err) == (2, "Error: There is no document 'chek'. Did you mean 'check'?\n")
+
+
+def test_every_document_of_the_package_has_a_schema_of_its_version():
+    texts = "\n".join(path.read_text() for path in (ROOT / "ptxbench").rglob("*.py"))
+    named = set(re.findall(r"\"(ptxbench\.[a-z-]+/\d+)\"", texts))
+    known = {match for schema in SCHEMAS.values() for match in re.findall(r"ptxbench\.[a-z-]+/\d+", json.dumps(schema))}
+    assert named == known
+    assert {each.split(".")[1].split("/")[0] for each in named} == SCHEMAS.keys() - {"baseline"}
+
+
+def objects(schema, path=()):
+    """Every object that a schema describes, with the names of the keys that lead to it."""
+    if isinstance(schema, list):
+        for each in schema:
+            yield from objects(each, path)
+    elif isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield path, schema
+        for key, each in schema.items():
+            if key in ("properties", "$defs"):
+                for name, inner in each.items():
+                    yield from objects(inner, (*path, name))
+            else:
+                yield from objects(each, path)
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_no_object_takes_a_key_that_is_not_described(name):
+    kind = "run" if name == "baseline" else name
+    for path, schema in objects(SCHEMAS[name]):
+        if (kind, (path or ("",))[-1]) not in OPEN:
+            assert schema.get("additionalProperties", True) not in (True, {}), path
+
+
+def rejected():
+    """A judgement with everything in it."""
+    return Judgement(
+        "mine.ptx", "0" * 64, "ptx", "softmax", "sm_90", 7,
+        stages=[StageResult("parses", "rejected", "no PTX", 0.1)],
+        findings=[finding("parses", "syntax", "no", 3, 4)],
+        compared={"candidate": {"registers": 23, "occupancy": None}},
+        ratios={"cuda": {"sectors": 1.0}},
+        targets={"sm_90": True},
+        notes=["one"],
+    )  # fmt: skip
+
+
+def broken(whole):
+    """The document with one key missing or misspelt, at every place, with the key."""
+    if isinstance(whole, list):
+        for index, each in enumerate(whole):
+            for inner, key in broken(each):
+                yield [*whole[:index], inner, *whole[index + 1 :]], key
+    elif isinstance(whole, dict):
+        for name, each in whole.items():
+            rest = {key: copy.deepcopy(value) for key, value in whole.items() if key != name}
+            yield rest, name
+            yield {**rest, f"{name}x": each}, name
+            for inner, key in broken(each):
+                yield {**rest, name: inner}, f"{name}.{key}"
+
+
+def test_a_missing_and_a_misspelt_key_are_refused():
+    maps = ("compared", "ratios", "targets")  # whose keys are names of variants and targets
+    for whole in (document([rejected()], pair="softmax", arch="sm_90", seed=7), verdict(rejected())):
+        assert problems(whole) == []
+        tried = [(each, key) for each, key in broken(whole) if not re.search(rf"({'|'.join(maps)})\.", key)]
+        assert len(tried) > 50
+        name = whole["schema"].split(".")[1].split("/")[0]
+        assert [key for each, key in tried if not problems(each, name)] == []
+    assert problems({**verdict(rejected()), "verdict": "perhaps"})
+    assert problems({**verdict(rejected()), "seed": "7"})
+
+
+def test_what_a_schema_enumerates_is_what_the_program_says():
+    candidate = SCHEMAS["verdict"]
+    assert set(candidate["properties"]["verdict"]["enum"]) == findings.EXIT_CODES.keys()
+    assert set(candidate["$defs"]["finding"]["properties"]["gravity"]["enum"]) == {ERROR, WARNING, UNJUDGED}
+    stage = {findings.PASSED, findings.WARNED, findings.REJECTED, findings.NO_VERDICT, findings.SKIPPED}
+    assert set(candidate["$defs"]["stage"]["properties"]["verdict"]["enum"]) == stage
+
+
+def test_the_baseline_of_the_repository_is_as_its_schema_says(ptxbench):
+    for path in (ROOT / "baselines").glob("*.json"):
+        assert problems(json.loads(path.read_text())) == []
+    assert ptxbench("baseline", "show", "--baselines", ROOT / "baselines", "--json").status == 0
+
+
+def test_documents_that_need_no_run_are_as_their_schemas_say(ptxbench):
+    """The fixture compares every document of every test; these are the commands that no other test prints as JSON."""
+    for command in (
+        ["isa"],
+        ["isa", "--opcode", "add.u32"],
+        ["isa", "--opcode", "tex.1d"],
+        ["isa", "--opcode", "ad.u32"],
+    ):
+        assert ptxbench(*command, "--json").out

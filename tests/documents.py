@@ -1,0 +1,48 @@
+"""Whether what ptxbench prints is as its JSON Schemas say."""
+
+import functools
+import json
+from pathlib import Path
+
+import pytest
+
+import ptxbench
+
+FOLDER = Path(ptxbench.__file__).with_name("schemas")
+
+
+@functools.cache
+def validator(name):
+    """The validator of a document, by the name that `ptxbench schema` has for it."""
+    try:
+        from jsonschema import Draft202012Validator
+    except ModuleNotFoundError:
+        pytest.fail("jsonschema is not installed: .venv/bin/python -m pip install --group dev", pytrace=False)
+    return Draft202012Validator(json.loads((FOLDER / f"{name}.json").read_text()))
+
+
+def name_of(document):
+    """The name of a document, by its key "schema"; of a list by that of its first entry, None of an empty one."""
+    if isinstance(document, list):
+        return name_of(document[0]) if document else None
+    name, _, version = document["schema"].removeprefix("ptxbench.").partition("/")
+    assert document["schema"] == f"ptxbench.{name}/{version}"
+    return "baseline" if "baseline" in document else name
+
+
+def problems(document, name=None):
+    """Where a document is not as its schema says."""
+    name = name or name_of(document)
+    found = validator(name).iter_errors(document) if name else ()
+    return [f"{name} {each.json_path}: {each.message[:300]}" for each in found]
+
+
+def require_schema(printed):
+    """Fails unless every document that was printed, a line each or one in all, is as its schema says."""
+    if not printed.startswith(("{", "[")):
+        return
+    try:
+        documents = [json.loads(printed)]
+    except json.JSONDecodeError:
+        documents = [json.loads(line) for line in printed.splitlines()]
+    assert [each for document in documents for each in problems(document)] == []
