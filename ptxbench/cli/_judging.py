@@ -96,7 +96,6 @@ def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: Task) -> Callab
 def print_line(judgement: Judgement) -> None:
     """One verdict of `--json-lines`, at once."""
     from ptxbench.check.document import verdict
-    from ptxbench.documents import json_text
 
     say(json_text(verdict(judgement), indent=None), nl=False)
 

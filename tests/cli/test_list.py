@@ -2,7 +2,7 @@
 
 import json
 
-from tests.folders import PAIR, PTX, changed
+from tests.folders import CUDA, PAIR, PTX, changed
 
 
 def test_a_pair_is_listed_with_all_that_it_offers(kernels, ptxbench):
@@ -93,3 +93,45 @@ def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, m
     (kernels / "pairs" / "scale.py").write_text(wide)
     lines = ptxbench("list", "--kernels", "kernels").out.splitlines()
     assert lines[-2:] == ["  sizes     n=1024,columns=123456,", "            rows=123456"]
+
+
+def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, ptxbench):
+    (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
+    assert pair["entry"] == "scale"
+    arguments = {each["name"]: each for each in pair["arguments"]}
+    assert list(arguments) == ["x", "y", "a", "n"]
+    assert [(each["kind"], each["dtype"]) for each in arguments.values()] == [
+        ("input", "f32"), ("output", "f32"), ("scalar", "f32"), ("scalar", "u32"),
+    ]  # fmt: skip
+    assert (arguments["x"]["shape"], arguments["x"]["integers"]) == ("lambda n: (n,)", [-8, 8])
+    assert (arguments["a"]["value"], arguments["n"]["value"]) == (2, "lambda n: n")
+    assert arguments["n"]["ptx"] == ".u32, .s32 or .b32"
+    assert pair["launch"] == "lambda n: Launch(grid=ceil_div(n, BLOCK), block=BLOCK)"
+    assert pair["reference"] == 'lambda x, a, n: {"y": a * x}'
+    assert pair["tolerance"] == {"words": "exact", "source": "EXACT"}
+    assert pair["check_sizes"] == [{"n": n} for n in (1, 127, 128, 129)]
+    assert [each["size"] for each in pair["launches"]] == pair["check_sizes"] + pair["bench_sizes"]
+    assert pair["launches"][3] == {
+        "size": {"n": 129}, "grid": [2, 1, 1], "block": [128, 1, 1], "shared_bytes": 0,
+        "shapes": {"x": [129], "y": [129]}, "scalars": {"a": 2.0, "n": 129},
+        "flops": 129, "bytes": 1032, "written": 516,
+    }  # fmt: skip
+    assert pair["flags"] == {"fast": ["--use_fast_math"]}
+    assert pair["text"] == PAIR
+    assert {each["name"]: each["text"] for each in pair["variants"]} == {"cuda": CUDA, "cuda@fast": CUDA, "ptx": PTX}
+
+
+def test_every_function_of_every_shipped_pair_is_found_in_its_text(ptxbench):
+    """Functions behind names, and several on one line."""
+    for pair in json.loads(ptxbench("list", "*", "--json").out):
+        functions = [pair["launch"], pair["reference"]]
+        functions += [each["shape"] for each in pair["arguments"] if each["kind"] != "scalar"]
+        assert all(each in pair["text"] for each in functions), pair["name"]
+        assert pair["tolerance"]["source"] in pair["text"]
+
+
+def test_a_value_that_json_does_not_have_is_text(kernels, ptxbench):
+    text = changed(PAIR, 'Scalar("a", f32, 2)', 'Scalar("a", f32, float("inf"))')
+    (kernels / "pairs" / "scale.py").write_text(text)
+    (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
+    assert pair["launches"][0]["scalars"] == {"a": "inf", "n": 1}
