@@ -6,6 +6,7 @@ a comparison of what approximate instructions computed is wider by them.
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -79,6 +80,7 @@ BOUNDS: tuple[tuple[str, Bound], ...] = (
 """Opcode, as a pattern of the whole of it, and its bound."""
 
 
+@functools.cache
 def bound(opcode: str) -> Bound | None:
     """The documented error of an instruction; None where its result is exact or correctly rounded.
 

@@ -1,9 +1,10 @@
-"""What a launch and the emulator's process say to each other. Data only."""
+"""What a launch and the emulator's process say to each other, and how an answer goes through a pipe."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import pickle
+from dataclasses import dataclass, field
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,3 +116,58 @@ class Failure:
 
     name: str
     message: str
+
+
+MOST_SENT = 32
+"""Translations that both sides of the pipe keep."""
+
+
+@dataclass
+class Sent:
+    """The translations that were sent last, which are long: each goes through the pipe once. Both sides have one."""
+
+    slots: list[Translation | None] = field(default_factory=lambda: [None] * MOST_SENT)
+    newest: int = -1
+
+    def dump(self, answer: Any, stream: IO[bytes]) -> None:
+        """Send an answer."""
+        pickler = AnswerPickler(stream)
+        pickler.sent = self
+        pickler.dump(answer)
+        stream.flush()
+
+    def load(self, stream: IO[bytes]) -> Any:
+        """The next answer. Raises EOFError at the end, and UnpicklingError."""
+        unpickler = AnswerUnpickler(stream)
+        unpickler.sent = self
+        return unpickler.load()
+
+    def reference(self, translation: Translation) -> tuple[int, bytes]:
+        """What stands for a translation in an answer: its slot, and the translation itself where it is new."""
+        for slot, known in enumerate(self.slots):
+            if known is translation:
+                return slot, b""
+        self.newest = (self.newest + 1) % MOST_SENT
+        self.slots[self.newest] = translation
+        return self.newest, pickle.dumps(translation)
+
+    def resolve(self, slot: int, content: bytes) -> Translation:
+        if content:
+            self.slots[slot] = pickle.loads(content)
+        known = self.slots[slot]
+        assert known is not None
+        return known
+
+
+class AnswerPickler(pickle.Pickler):
+    sent: Sent
+
+    def persistent_id(self, value: Any) -> tuple[int, bytes] | None:
+        return self.sent.reference(value) if isinstance(value, Translation) else None
+
+
+class AnswerUnpickler(pickle.Unpickler):
+    sent: Sent
+
+    def persistent_load(self, reference: Any) -> Translation:
+        return self.sent.resolve(*reference)

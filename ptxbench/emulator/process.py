@@ -15,7 +15,7 @@ from pathlib import Path
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import Again, Answer, Failure, Job
+from ptxbench.emulator.messages import Again, Answer, Failure, Job, Sent
 from ptxbench.errors import EmulatorCrash
 
 
@@ -24,6 +24,7 @@ class Process:
 
     def __init__(self) -> None:
         self.arena = memory.Arena()
+        self.sent = Sent()
         self.process = subprocess.Popen(
             # -P: the current folder, which may be anyone's kernels, must not be where modules are looked for
             [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle)],
@@ -50,7 +51,7 @@ class Process:
         try:
             pickle.dump(job, self.process.stdin)
             self.process.stdin.flush()
-            answer: Answer | Again | Failure = pickle.load(self.process.stdout)
+            answer: Answer | Again | Failure = self.sent.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # its own end tells more than the one that we would give it

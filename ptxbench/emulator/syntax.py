@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ptxbench.emulator.types import Type
 
@@ -213,6 +214,26 @@ class Function:
     """Functions that a call through a register may reach, by the label of a .calltargets."""
     directives: dict[str, tuple[int, ...]] = field(default_factory=dict)
     defined: bool = True
+
+    def operands(self) -> Iterator[Operand]:
+        """The operands of the instructions, with the parts of vectors and the arrays of elements."""
+        for instruction in self.instructions:
+            for operand in instruction.operands:
+                yield operand
+                if isinstance(operand, Vector):
+                    yield from operand.parts
+                elif isinstance(operand, Element):
+                    yield operand.symbol
+
+    @cached_property
+    def symbol_names(self) -> frozenset[str]:
+        """Names of variables, parameters and functions among the operands."""
+        return frozenset(each.name for each in self.operands() if isinstance(each, Symbol))
+
+    @cached_property
+    def special_names(self) -> frozenset[str]:
+        """Names of predefined registers among the operands."""
+        return frozenset(each.name for each in self.operands() if isinstance(each, Special))
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ptxbench.emulator.heap import HEAP_BYTES
 from ptxbench.emulator.runtime.context import FUNCTION_BASE, FUNCTION_BYTES, GLOBAL_BASE
-from ptxbench.emulator.syntax import Element, Function, Masked, Module, Operand, Special, Symbol, Variable, Vector
+from ptxbench.emulator.syntax import Function, Masked, Module, Symbol, Variable
 from ptxbench.emulator.tokens import syntax_error
 
 ALIGNMENT = 256
@@ -90,14 +90,13 @@ class Provided:
 def lay_out_provided(module: Module, function: Function) -> Provided:
     """The places of what a launch of `function` provides."""
     names = {param.name for param in function.params}
-    own = {operand.name for operand in operands(function) if isinstance(operand, Symbol)}
-    every = [operand for each in module.functions.values() for operand in operands(each)]
-    reads_workspace = any(isinstance(each, Special) and each.name in WORKSPACE_REGISTERS for each in every)
-    allocates = any(isinstance(each, Symbol) and each.name in ("malloc", "free") for each in every)
+    every = module.functions.values()
+    reads_workspace = any(not each.special_names.isdisjoint(WORKSPACE_REGISTERS) for each in every)
+    allocates = any(not each.symbol_names.isdisjoint(("malloc", "free")) for each in every)
     offset = lay_out_module(module)[1]
     placed: list[tuple[int, int] | None] = []
     for wanted, size in (
-        (not names.isdisjoint(own), lay_out_parameters(function)[1]),
+        (not names.isdisjoint(function.symbol_names), lay_out_parameters(function)[1]),
         (reads_workspace, WORKSPACE_BYTES),
         (allocates, HEAP_BYTES),
     ):
@@ -106,17 +105,6 @@ def lay_out_provided(module: Module, function: Function) -> Provided:
             offset = -(-(offset + size + GAP) // ALIGNMENT) * ALIGNMENT
     parameters, workspace, heap = placed
     return Provided(parameters, workspace, heap, offset)
-
-
-def operands(function: Function) -> Iterator[Operand]:
-    """The operands of a function's instructions, with the parts of vectors and the arrays of elements."""
-    for instruction in function.instructions:
-        for operand in instruction.operands:
-            yield operand
-            if isinstance(operand, Vector):
-                yield from operand.parts
-            elif isinstance(operand, Element):
-                yield operand.symbol
 
 
 def function_addresses(module: Module) -> dict[str, int]:

@@ -26,7 +26,7 @@ from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
-from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Waiting
+from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Sent, Waiting
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
 from ptxbench.emulator.runtime import context, kinds, records
@@ -372,7 +372,7 @@ def answered(workers: Sequence[Thread], kernel: native.Kernel, host: Host, tag: 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
     """Answer jobs until the other side closes the pipe."""
-    host = Host(handle)
+    host, sent = Host(handle), Sent()
     while True:
         try:
             job = pickle.load(requests)
@@ -385,8 +385,7 @@ def serve(handle: int, requests: Any, answers: Any) -> None:
         except (MemoryError, OSError):  # of the latter, pages that cannot be mapped
             gc.collect()  # of what was made before memory ran out
             answer = Failure("LaunchError", "There is not enough memory for this launch. Use a smaller size.")
-        pickle.dump(answer, answers)
-        answers.flush()
+        sent.dump(answer, answers)
 
 
 def follow(parent: int) -> None:
