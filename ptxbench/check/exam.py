@@ -60,6 +60,7 @@ class Exam:
         self.seed = seed
         self.cases = Cases(found)
         self.excused: dict[tuple[int, bool], str | None] = {}
+        self._left: dict[tuple[str, int], Left | None] = {}
         self._repeated: dict[tuple[int, ...], tuple[Case, Case, Case]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
@@ -197,12 +198,20 @@ class Exam:
 
         One that is not is broken, or has instructions that this architecture lacks.
         """
-        ends = self.check[:1] + self.check[-1:]
         return {
             variant: kernel
             for variant, kernel in self.kernels.items()
-            if not any(self.fails(kernel, case) for case in ends)
+            if not any(self.is_wrong(self.left(variant, case), case) for case in (self.check[0], self.largest))
         }
+
+    def left(self, variant: str, case: Case) -> Left | None:
+        """What a kernel of the pair leaves, launched once a case; None where the launch does not end well."""
+        key = variant, id(case)
+        if key not in self._left:
+            self._left[key] = None
+            with contextlib.suppress(KernelError):
+                self._left[key] = launch(self.kernels[variant], self.pair, case, USUAL)
+        return self._left[key]
 
     @cached_property
     def habits(self) -> frozenset[str]:
@@ -216,11 +225,8 @@ class Exam:
     @cached_property
     def first_launches(self) -> tuple[Left, ...]:
         """What the pair's own kernels leave at the cheapest check size, those that end well."""
-        found = []
-        for kernel in self.kernels.values():
-            with contextlib.suppress(KernelError):
-                found.append(launch(kernel, self.pair, self.check[0], USUAL))
-        return tuple(found)
+        every = (self.left(variant, self.check[0]) for variant in self.kernels)
+        return tuple(each for each in every if each is not None)
 
     @cached_property
     def keeps_state(self) -> bool:
@@ -248,11 +254,8 @@ class Exam:
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, float]]:
         """What each of the pair's variants counts at the largest check size."""
-        found = {}
-        for variant, kernel in self.kernels.items():
-            with contextlib.suppress(KernelError):
-                found[variant] = launch(kernel, self.pair, self.largest, How()).counters
-        return found
+        every = {variant: self.left(variant, self.largest) for variant in self.kernels}
+        return {variant: left.counters for variant, left in every.items() if left is not None}
 
     def excuse(self, case: Case, *, fault: bool = False) -> str | None:
         """Which of the pair's own variants fails this case too; None if none does. Asked once a case.
@@ -273,7 +276,11 @@ class Exam:
             left = launch(kernel, self.pair, case, how)
         except KernelError:
             return True
-        return not fault and (left.changed is not None or self.wrong(left, case) is not None)
+        return not fault and self.is_wrong(left, case)
+
+    def is_wrong(self, left: Left | None, case: Case) -> bool:
+        """Whether a launch of a kernel of the pair did not end well, or left what it should not."""
+        return left is None or left.changed is not None or self.wrong(left, case) is not None
 
     def wrong(self, left: Left, case: Case) -> str | None:
         """The worst element of a launch that is outside its tolerance, in words; None where all agree."""

@@ -196,8 +196,12 @@ class Judge:
     def asked(self, stage: str, questions: Sequence[Question]) -> Told:
         """Launch once a question, on the first of its cases that counts: one that a kernel of the pair's fails too does
         not."""
-        counted, excused = [], 0
+        counted: list[Case] = []
+        beyond: set[str] = set()
+        excused = 0
         for question in questions:
+            if stage == "values" and question.name in beyond:
+                continue  # at another size it is beyond the pair too
             for case in question:
                 found = self.asking.ask(stage, case)
                 if not found:
@@ -212,11 +216,12 @@ class Judge:
                     return Told(f"{case.label}", [found])
             else:
                 excused += bool(question.made)
+                beyond.add(question.name)
         if stage == "results" and not counted:
             told = "the pair's own kernels fail at every check size too."
             return Told("nothing to judge by", [finding(stage, "nothing-counts", told)])
-        beyond = f", {excused} beyond the pair" if excused else ""
-        return Told(f"{counted_words(stage, counted)}{beyond}")
+        words = f", {excused} beyond the pair" if excused else ""
+        return Told(f"{counted_words(stage, counted)}{words}")
 
     def sanitizer(self) -> Told:
         found: dict[tuple[str, int | None], Finding] = {}

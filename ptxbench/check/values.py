@@ -141,23 +141,19 @@ def one_value(value: float | None = None) -> Fill:
     return fill
 
 
-def magnitudes(low: int | None, high: int | None, *, one_in: int = 1, scale: bool = False) -> Fill:
+def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     """Numbers of either sign whose exponents are uniform from `low` to `high`, or between the type's own.
 
-    `one_in`: how few elements are so; `scale`: the ordinary data times one power of two.
+    `one_in`: how few elements are so.
     """
 
     def fill(array: Array, limits: Limits, draws: Draws) -> Array:
         own = draws[1]
         least, most = limits.powers
         low_, high_ = max(least, low if low is not None else least), min(most, high if high is not None else most)
-        wide = array.astype(np.float64)
-        if scale:
-            changed = wide * 2.0 ** int(own.integers(low_, high_, endpoint=True))
-        else:
-            exponents = own.integers(low_, high_, array.shape, endpoint=True)
-            drawn = own.uniform(1, 2, array.shape) * own.choice([-1, 1], array.shape) * 2.0**exponents
-            changed = np.where(own.random(array.shape) < 1 / one_in, drawn, wide)
+        exponents = own.integers(low_, high_, array.shape, endpoint=True)
+        drawn = own.uniform(1, 2, array.shape) * own.choice([-1, 1], array.shape) * 2.0**exponents
+        changed = np.where(own.random(array.shape) < 1 / one_in, drawn, array.astype(np.float64))
         with np.errstate(all="ignore"):
             narrow: Array = changed.astype(array.dtype)
         return narrow
@@ -174,8 +170,11 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     "equal neighbours": (runs,),
     "zero throughout": (one_value(0),),
     "one value throughout": (one_value(),),
-    "magnitudes of the whole range": (magnitudes(None, None), magnitudes(None, None, one_in=32)),
-    "great magnitudes": (magnitudes(0, None, one_in=8), magnitudes(0, 60, one_in=8), magnitudes(0, 20, one_in=8)),
+    "magnitudes of the whole range": (
+        magnitudes(None, None),
+        magnitudes(None, None, one_in=32),
+        magnitudes(None, 60, one_in=8),
+    ),
     "magnitudes of a part of the range": (magnitudes(-30, 30), magnitudes(-12, 12), magnitudes(-30, -1)),
     "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
 }

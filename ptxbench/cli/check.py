@@ -68,6 +68,7 @@ SEED_BITS = 32
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
     help="Judge this many FILEs side by side; each may use --memory.",
 )  # fmt: skip
+@click.option("--thorough", is_flag=True, help="Launch at a bench size too, the first within a minute or so.")
 @click.option(
     "--watch", is_flag=True, help="Judge again whenever a FILE changes, each time with another seed, until Ctrl-C."
 )
@@ -91,6 +92,7 @@ def command(
     sizes: tuple[str, ...],
     rounds: int,
     jobs: int,
+    thorough: bool,
     watch: bool,
     as_json: bool,
     as_lines: bool,
@@ -115,7 +117,9 @@ def command(
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines)
-    task, timing = prepare(pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds)
+    task, timing = prepare(
+        pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds, thorough=thorough
+    )
     inputs = list(named(files, read_standard_input, language))
     require_text(inputs)
     form = JSON_LINES if as_lines else JSON if as_json else TEXT
@@ -175,6 +179,8 @@ def prepare(
     backend: str,
     sizes: Sequence[str],
     rounds: int,
+    *,
+    thorough: bool,
 ) -> tuple[Task, Timing | None]:
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
     import re
@@ -210,7 +216,7 @@ def prepare(
         raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed
     targets = chosen_targets(patterns) if versions()["ptxas"] else ()
-    settings = Settings(fuel or FUEL, tuple(flags), targets)
+    settings = Settings(fuel or FUEL, tuple(flags), targets, thorough)
     limits = Limits(timeout, int(memory * GIB))
     task = Task(names[0], kernels, arch or device, drawn, settings, limits)
     return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None

@@ -1,0 +1,37 @@
+"""An answer's translation goes through the pipe once, and both sides keep the last ones alike."""
+
+import io
+
+from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.messages import MOST_SENT, Sent
+
+
+def translation(name):
+    return Translation("ir " * 1000, name, (), (), 1, 2, 0, 0, 0, None)
+
+
+def test_a_translation_goes_through_the_pipe_once_and_is_the_same_object_afterwards():
+    ours, theirs = Sent(), Sent()
+    one, other = translation("one"), translation("other")
+    sizes, got = [], []
+    for each in (one, one, other, one):
+        stream = io.BytesIO()
+        theirs.dump({"translation": each, "printed": "x"}, stream)
+        sizes.append(stream.tell())
+        stream.seek(0)
+        got.append(ours.load(stream)["translation"])
+    assert [each.name for each in got] == ["one", "one", "other", "one"]
+    assert got[0] is got[1] is got[3]
+    assert sizes[0] > 1000 > sizes[1]
+    assert sizes[3] < 1000 < sizes[2]
+
+
+def test_of_many_translations_the_last_are_kept():
+    ours, theirs = Sent(), Sent()
+    many = [translation(str(number)) for number in range(MOST_SENT + 3)]
+    for each in (*many, many[0], many[-1]):
+        stream = io.BytesIO()
+        theirs.dump(each, stream)
+        stream.seek(0)
+        assert ours.load(stream) == each
+    assert sum(each is not None for each in ours.slots) == MOST_SENT
