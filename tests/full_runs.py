@@ -90,4 +90,9 @@ PAIRS = {
 }
 """A base and a head of each kind."""
 
-DOCUMENTS = {kind: tuple(json.loads(to_json(run)) for run in runs) for kind, runs in PAIRS.items()}
+NOTE = {"reason": "the first", "since": "2026-01-31", "run_sha256": "0a"}
+"""What a baseline says of itself."""
+
+DOCUMENTS = {
+    kind: tuple({**json.loads(to_json(run)), "baseline": NOTE} for run in runs) for kind, runs in PAIRS.items()
+}

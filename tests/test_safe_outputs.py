@@ -7,8 +7,10 @@ a command then prints and writes must have the shape that it has with a harmless
 import csv
 import io
 import json
+import os
 import re
 import unicodedata
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
@@ -19,12 +21,14 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from ptxbench.cli import main
+from ptxbench.documents import toml_text
 from ptxbench.errors import ResultError
-from ptxbench.result import from_document
-from tests.full_runs import COUNTS, DOCUMENTS
+from ptxbench.result import from_document, save
+from tests.folders import PAIR, PTX, changed
+from tests.full_runs import COUNTS, DOCUMENTS, PAIRS
 from tests.tune.folders import knobs_folder
 
-KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", *COUNTS}
+KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", "scale", "BLOCK", "n", *COUNTS}
 """Words that outputs rest on: without them there is little to print."""
 
 NAMED = {(name,) for name in ("size", "knobs", "variants", "observed", "dropped", "sass", "opcodes", "files", "counts")}
@@ -99,6 +103,21 @@ def filled(kind, payload, rich):
 
     return [mapped(document, change) for document in DOCUMENTS[kind]]
 
+
+CONFIG = """
+version = 1
+[[waive]]
+pair = "*"
+metric = "ptx_barriers"
+until = 2999-01-01
+reason = {0}
+[[waive]]
+pair = {0}
+metric = "registers"
+until = 2999-01-01
+reason = {0}
+"""
+"""A waiver that covers a row of the gate, and one that covers nothing."""
 
 COMMANDS = [
     ("run", "--replay", "head.json"),
@@ -180,6 +199,18 @@ def of_json(text):
     json.loads(text)
 
 
+def of_tracker(text):
+    """JSON whose strings others put into tables and code spans."""
+
+    def require_plain(at, key, text):
+        require_text(text)
+        assert not re.search("[`|]", text), (at, text)
+        return text
+
+    of_json(text)
+    mapped(json.loads(text), require_plain)
+
+
 def of_benchstat(text):
     for line in text.splitlines():
         assert re.fullmatch(r"(goos|gpu): .*|Benchmark\S* 1 \S+ ns/op", line), line
@@ -187,7 +218,7 @@ def of_benchstat(text):
 
 
 SHAPES = {"html": of_html, "xml": of_xml, "svg": of_xml, "csv": of_csv, "md": of_markdown, "markdown": of_markdown,
-          "json": of_json, "gha": of_json, "bmf": of_json, "benchstat": of_benchstat}  # fmt: skip
+          "json": of_json, "gha": of_tracker, "bmf": of_tracker, "benchstat": of_benchstat}  # fmt: skip
 
 
 def require_text(text):
@@ -214,6 +245,9 @@ def outputs(kind, payload, rich, capsys):
                            ):  # fmt: skip
         Path(name).parent.mkdir(exist_ok=True)
         Path(name).write_text(json.dumps(document))
+    Path("ptxbench.toml").write_text(
+        CONFIG.format(toml_text(payload.encode(errors="ignore").decode())), encoding="utf-8"
+    )
     given = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
     found = {}
     for command in COMMANDS:
@@ -236,7 +270,7 @@ def outputs(kind, payload, rich, capsys):
             require_text(text)
             name = str(path) if path.parent == Path() else str(path.parent)
             form = path.suffix[1:] or "md"
-            found.setdefault(name, []).append(SHAPES[form](text))
+            found.setdefault(name, []).append((of_tracker if name == "nvbench" else SHAPES[form])(text))
             path.unlink()
     return found
 
@@ -266,3 +300,63 @@ def folder(tmp_path, monkeypatch):
 def test_what_a_run_says_is_nothing_but_text_in_every_output(folder, capsys, kind, payload, rich):
     harmless = outputs(kind, HARMLESS, rich, capsys)
     assert outputs(kind, payload, rich, capsys) == harmless
+
+
+WRONG_TYPES = (3, None, [["x"]], {"x": -0.5})
+
+
+@pytest.mark.parametrize("kind", ["timed", "counted"])
+def test_a_value_of_another_type_is_read_as_text_or_refused_in_a_sentence(folder, capsys, kind):
+    """Each alone where reading refuses it, and all together that it takes."""
+    base, head = DOCUMENTS[kind]
+    for value in WRONG_TYPES:
+        places = {place for place in set(walk(head)) if not place[1]}
+
+        def alone(place, value=value):
+            return mapped(head, lambda at, key, text: value if (at, key) == place else text)
+
+        taken = {place for place in places if is_read(alone(place))}
+        together = mapped(head, lambda at, key, text, taken=taken, value=value: value if (at, key) in taken else text)
+        Path("base.json").write_text(json.dumps(base))
+        Path("head.json").write_text(json.dumps(together))
+        for command in COMMANDS:
+            status = main(list(command))
+            _, err = capsys.readouterr()
+            assert status in (0, 2, 3, 4, 5), (command, value, err)
+
+
+HOSTILE_FILE = "x\x1b[2J|`b`\n::error::b\n##[group]\u202e.ptx"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+def test_names_and_words_of_files_are_text_too(kernels, ptxbench):
+    pair = changed(PAIR, '"""scale: ', '"""scale: \\x1b[2J\\n::error::b ##[group] \\u202e ')
+    (kernels / "pairs" / "scale.py").write_text(pair)
+    (kernels / "ptx" / f"scale.{HOSTILE_FILE}").write_text(PTX)
+    Path(HOSTILE_FILE).write_text(changed(PTX, "ret;", "rat\x1b[2J;"))
+    for command in (
+        ("list", "--kernels", "kernels"),
+        ("list", "--kernels", "kernels", "--json"),
+        ("show", HOSTILE_FILE),
+        ("arch", HOSTILE_FILE, "--target", "sm_90", "-o", "arch.md", "-o", "arch.json"),
+        ("arch", "scale", "--kernels", "kernels", "--target", "sm_90"),
+        ("exec", HOSTILE_FILE),
+        ("check", "--pair", "scale", HOSTILE_FILE, "--kernels", "kernels"),
+        ("check", "--pair", "scale", HOSTILE_FILE, "--kernels", "kernels", "--json"),
+        ("run", "--replay", HOSTILE_FILE),
+        ("gate", HOSTILE_FILE, "--config", HOSTILE_FILE),
+        ("compare", HOSTILE_FILE, HOSTILE_FILE),
+    ):
+        ran = ptxbench(*command)
+        assert ran.status in (0, 2, 4), (command, ran)
+        require_text(ran.out + ran.err)
+        require_no_command(ran.out + ran.err)
+        if "--json" in command:
+            of_json(ran.out)
+    if Path("arch.md").exists():
+        of_markdown(Path("arch.md").read_text())
+
+
+def test_a_run_is_saved_in_its_folder_whatever_its_id_says(tmp_path):
+    run = replace(PAIRS["counted"][0], run={**PAIRS["counted"][0].run, "id": "../../x", "started": "/2026"})
+    assert save(run, tmp_path / "results").parent == tmp_path / "results"

@@ -61,7 +61,8 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
             number += 1
         named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
         benchmarks.append({**named, "axes": axes(of_pair), "states": states})
-    meta = {"argv": ["ptxbench", *run.run.get("argv", ())], "version": {"json": VERSION, "ptxbench": __version__}}
+    argv = [code_text(each) for each in run.run.get("argv", ())]
+    meta = {"argv": ["ptxbench", *argv], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
     yield f"{file}.json", json_text(document).encode()
 
