@@ -217,6 +217,12 @@ def of_benchstat(text):
     return len(text.splitlines())
 
 
+def require_quoted(text):
+    """A command to copy: nothing in it is for the shell but what stands in single quotes."""
+    bare = re.sub("'[^']*'", "", text.replace("""'"'"'""", ""))
+    assert not re.search(r"[${}]|/etc", bare), bare
+
+
 SHAPES = {"html": of_html, "xml": of_xml, "svg": of_xml, "csv": of_csv, "md": of_markdown, "markdown": of_markdown,
           "json": of_json, "gha": of_tracker, "bmf": of_tracker, "benchstat": of_benchstat}  # fmt: skip
 
@@ -263,6 +269,10 @@ def outputs(kind, payload, rich, capsys):
         elif command[-1] == "markdown":
             of_markdown(out)
         found[command] = status
+    if Path("gate.json").exists():
+        gate = json.loads(Path("gate.json").read_text())
+        for each in (*gate["rows"], *gate["problems"]):
+            require_quoted(each["next"] or "")
     for path in sorted(path for path in Path().rglob("*") if path.is_file() and path not in given):
         assert re.fullmatch(r"[\w.,=@+/-]+", str(path)), path
         if path.suffix != ".bin" and path.suffix != ".pyc":

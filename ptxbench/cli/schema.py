@@ -25,9 +25,9 @@ def command(name: str | None) -> None:
     """
     found = schemas()
     if name is None:
-        import json
+        from ptxbench.documents import read_json
 
-        titles = {each: json.loads(path.read_text(encoding="utf-8"))["title"] for each, path in found.items()}
+        titles = {each: read_json(path)["title"] for each, path in found.items()}
         widest = max(map(len, titles))
         say("\n".join(f"{each:{widest}}  {title}" for each, title in titles.items()))
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -134,7 +135,7 @@ def steps(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
             started[:10],
             (
                 f"{where}: {told}, from run {named(after)} on; the one before is {named(before)}. {cause(shift)}\n"
-                f"Next: ptxbench compare {before.run.run['id']} {after.run.run['id']}"
+                f"Next: ptxbench compare {shlex.quote(before.run.run['id'])} {shlex.quote(after.run.run['id'])}"
             ),
         )
 

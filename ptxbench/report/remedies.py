@@ -67,11 +67,11 @@ def next_step(judged: Judged, gate: Gate) -> str:
 
 def reproduce(row: Row, gate: Gate) -> str:
     """The command that runs a row's variant alone."""
-    size = ",".join(f"{name}={value}" for name, value in row.size.items())
+    size = shlex.quote(",".join(f"{name}={value}" for name, value in row.size.items()))
     variants = f" --variant {shlex.quote(row.variant)}"
     if row.metric not in RULES and row.variant != "cuda":
         variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
-    emulated = f" --backend emulator --arch {row.arch}" if is_emulated(gate.head) else ""
+    emulated = f" --backend emulator --arch {shlex.quote(row.arch)}" if is_emulated(gate.head) else ""
     return f"ptxbench run {shlex.quote(row.pair)}{variants} --size {size}{emulated}{kernels_words(gate.head)}"
 
 
@@ -85,7 +85,7 @@ def repeat(row: Row, gate: Gate) -> str:
     checkout = f"git checkout {commit[:12]} && " if clean else ""
     committed = gate.base is None or "argv" not in gate.base.run  # a baseline has no command line
     base = "" if committed or gate.base is None else f" --base {shlex.quote(str(gate.base.run['id']))}"
-    place = f"--pair {shlex.quote(row.pair)} --mode counters --arch {row.arch}"
+    place = f"--pair {shlex.quote(row.pair)} --mode counters --arch {shlex.quote(row.arch)}"
     return f"{checkout}ptxbench gate {place}{base}{kernels_words(gate.head)}"
 
 
@@ -94,7 +94,7 @@ def accept(row: Row, gate: Gate) -> str:
     head = gate.head
     path = f"baselines/{device_name(head)}.json"
     if not head.source.get("dirty"):
-        return f"ptxbench baseline set {head.run['id']} --reason TEXT, and commit {path}"
+        return f"ptxbench baseline set {shlex.quote(head.run['id'])} --reason TEXT, and commit {path}"
     result = result_of(row, head) if row.verdict in (REGRESSED, CHANGED) else None
     kernel = result.file if result and result.file else "the kernels"
     backend = " --backend emulator" if is_emulated(head) else ""
