@@ -287,6 +287,8 @@ METRICS = (
            of_reference(INSTRUCTIONS)),
     *(counter(f"ptx_warp_instructions_{name}", name, "lower" if name in COSTLY else "neither", f"Of these, {words}.")
       for name, words in CLASSES.items()),
+    counter("ptx_loop_functions", "in loops", "lower", "Approximate functions, divisions and roots that warps executed "
+            "within loops."),
     counter("ptx_dependent_cycles", "dep. cycles", "lower", "Cycles that dependences keep warps, by round latencies (a "
             "model), summed over warps."),
     counter("ptx_thread_instructions", "thread instr.", "lower", "PTX instructions times lanes at them."),

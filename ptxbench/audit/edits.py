@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from ptxbench.audit.kernel import Kernel, Span, Statement, registers, without_comments
 from ptxbench.judge.rules import narrowed
@@ -55,8 +56,9 @@ class Edit:
     """What was done, in a few words."""
     expected: tuple[str, ...]
     """Metrics that must fail by it; none for an edit that means nothing."""
-    texts: Callable[[Kernel, Known], Iterator[str]]
-    """The PTX with the edit, from the mildest way to do it to the harshest; none where it does not apply."""
+    texts: Callable[[Any, Known], Iterator[str]]
+    """Of a Kernel, or of a CudaText: the text with the edit, from the mildest way to do it to the harshest; none where
+    it does not apply."""
     undone: str = "ptxas makes the same machine code of it."
     """What to tell where no text shows in the machine code."""
     shows: Callable[[BuildReport, BuildReport], bool] = other_code
@@ -66,7 +68,7 @@ class Edit:
     def neutral(self) -> bool:
         return not self.expected
 
-    def applies(self, kernel: Kernel) -> bool:
+    def applies(self, kernel: Any) -> bool:
         return next(self.texts(kernel, Known()), None) is not None
 
 
@@ -285,11 +287,13 @@ def second_barrier(kernel: Kernel) -> str | None:
 WORSE = (
     Edit("vector loads split", ("sass.width", "ptx_global_load_sectors"), split("ld.global"), shows=narrowed,
          undone="ptxas joins the loads again."),
-    Edit("vector stores split", ("sass.width", "ptx_global_store_sectors"), split("st.global"), shows=narrowed,
+    Edit("vector stores split", ("sass.width", "ptx_global_store_sectors", "ptx_global_store_requests"),
+         split("st.global"), shows=narrowed,
          undone="ptxas joins the stores again."),
-    Edit("shared vector loads split", ("sass.width",), split("ld.shared"), shows=narrowed,
+    Edit("shared vector loads split", ("sass.width", "ptx_shared_load_requests"), split("ld.shared"), shows=narrowed,
          undone="ptxas joins the loads again."),
-    Edit("loads repeated", ("ptx_global_load_sectors",), once(repeated)),
+    Edit("loads repeated", ("ptx_global_load_sectors", "ptx_global_load_requests", "ptx_direct_loads"),
+         once(repeated)),
     Edit(".nc lost", ("sass.nc",), once(without_nc)),
     Edit("registers spilled", ("spills", "stack", "sass.local"), few_registers, shows=spills,
          undone="no .maxnreg makes it spill: it fits the fewest registers that ptxas gives a kernel."),
@@ -298,7 +302,7 @@ WORSE = (
     Edit("shared memory for nobody", ("occupancy",), shared_for_nobody, shows=fewer_warps,
          undone="something else limits how many warps fit an SM."),
     Edit("a barrier more", ("ptx_barriers",), once(second_barrier)),
-    Edit("a dependent chain", ("ptx_warp_instructions",), more_work),
+    Edit("a dependent chain", ("ptx_warp_instructions", "ptx_weighted_instructions"), more_work),
     Edit("lanes parted", ("ptx_divergent_branches",), once(parted_lanes)),
 )  # fmt: skip
 """Edits that any kernel can have, as far as it has what they change."""

@@ -15,6 +15,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ptxbench.audit.costs import COSTS
+from ptxbench.audit.cuda import CUDA, CudaText
 from ptxbench.audit.edits import WORSE, Edit, Known
 from ptxbench.audit.kernel import Kernel, read_kernel
 from ptxbench.audit.neutral import NEUTRAL
@@ -25,6 +27,7 @@ from ptxbench.discovery import Source, select, shown
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.judge.config import Config
 from ptxbench.judge.gate import gate
+from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
 from ptxbench.runner import Frame, Job, Plan, document, plan_jobs
@@ -35,19 +38,19 @@ from ptxbench.toolchain import Build, build_source
 from ptxbench.toolchain.locate import INSTALL, program
 from ptxbench.toolchain.ptxas import check_ascii
 
-EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *NEUTRAL)
+EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *NEUTRAL, *CUDA)
 
 
 def count_mutants(kernels: Path, names: Sequence[str] = (), edits: Sequence[str] = ()) -> int:
     """How many outcomes `audit_mutants` will give; raises what it raises for names and folders."""
     chosen = choose_edits(edits)
-    return sum(len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names) for source in ptx_of(job))
+    return sum(len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names) for source in edited(job))
 
 
 def audit_mutants(
     kernels: Path, arch: str | None, names: Sequence[str] = (), edits: Sequence[str] = ()
 ) -> Iterator[Outcome]:
-    """Edit every PTX file of the pairs in every way that applies to it, and tell what the gate says.
+    """Edit the files of the pairs in every way that applies to each, and tell what the gate says.
 
     `names`, `edits`: by name or glob, all without any; `arch`: of the emulator. Raises UsageError for what matches
     nothing, PairError, AssembleError and PtxSyntaxError for what cannot be read, ToolMissing without ptxas or nvdisasm.
@@ -63,7 +66,7 @@ def audit_mutants(
         empty = document(Frame(plan, backend.device()), [], COMPLETE)
         for job in jobs:
             given = prepare(job, job.sizes[0], plan.seed)
-            for source in ptx_of(job):
+            for source in edited(job):
                 yield from Subject(job, source, given, builder, empty).outcomes(chosen)
 
 
@@ -77,15 +80,19 @@ def jobs_of(kernels: Path, names: Sequence[str]) -> tuple[Job, ...]:
     return plan_jobs(kernels, names)[0]
 
 
-def ptx_of(job: Job) -> list[Source]:
-    return [source for source in job.sources if source.language == "ptx"]
+def edited(job: Job) -> list[Source]:
+    """Every PTX file of a pair, and its CUDA C as it is compiled without further options."""
+    return [source for source in job.sources if source.language == "ptx" or source.variant == REFERENCE]
 
 
-def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel, list[Edit]]:
-    """The kernel of a PTX file, and those of the edits that it can have.
+def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel | CudaText, list[Edit]]:
+    """The kernel of a file, and those of the edits that it can have.
 
-    Raises UsageError, AssembleError for what is not ASCII, PtxSyntaxError.
+    Raises UsageError, AssembleError for PTX that is not ASCII, PtxSyntaxError.
     """
+    if source.language == "cuda":
+        cuda = CudaText(read_text(source), source.entry)
+        return cuda, [each for each in edits if each in CUDA and each.applies(cuda)]
     try:
         text = check_ascii(source.path.read_bytes(), str(shown(source.path)))
     except OSError as error:
@@ -94,12 +101,19 @@ def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel, list[Edit
         kernel = read_kernel(text, source.entry)
     except KernelError as error:
         raise type(error)(f"{source.path.name}: {error}") from None
-    return kernel, [each for each in edits if each.applies(kernel)]
+    return kernel, [each for each in edits if each not in CUDA and each.applies(kernel)]
+
+
+def read_text(source: Source) -> str:
+    try:
+        return source.path.read_bytes().decode("utf-8", "replace")
+    except OSError as error:
+        raise UsageError(f"Cannot read {shown(source.path)}: {error.strerror}.") from None
 
 
 @dataclass
 class Builder:
-    """Builds PTX texts for one plan, as files of a folder of its own; ptxas runs outside the interpreter's lock."""
+    """Builds texts for one plan, as files of a folder of its own; ptxas runs outside the interpreter's lock."""
 
     plan: Plan
     folder: Path
@@ -117,14 +131,14 @@ class Builder:
         self.made += 1
         path = self.folder / str(self.made) / source.path.name
         path.parent.mkdir()
-        path.write_text(text, encoding="ascii")
-        edited = dataclasses.replace(source, path=path)
-        return edited, self.pool.submit(build_source, edited, self.plan.arch)
+        path.write_text(text, encoding="utf-8")
+        mutant = dataclasses.replace(source, path=path)
+        return mutant, self.pool.submit(build_source, mutant, self.plan.arch)
 
 
 @dataclass
 class Subject:
-    """A PTX file under audit, and the data it is run on."""
+    """A file under audit, and the data it is run on."""
 
     job: Job
     source: Source

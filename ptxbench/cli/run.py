@@ -67,8 +67,9 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Run nothing: print a recorded run again, all numbers derived anew from its samples.",
+    metavar="RUN",
+    help="Run nothing: print a recorded run again, all numbers derived from its samples. A file, the start of a file's "
+    "name or of an id, `latest` or `latest~1`.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
@@ -111,6 +112,7 @@ def command(
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, or an instruction
     that the emulator lacks, 130 interrupted.
     """
+    from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere, write_output
     from ptxbench.explanation import of_run
     from ptxbench.exporters import exporter_for
@@ -124,7 +126,7 @@ def command(
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
     export = exporter_for(output) if output else None
     if replay:
-        return again(replay, pairs, metrics, as_json=as_json, output=output)
+        return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, output=output)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
     plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout)
     frame = Frame(plan, plan.backend.device())

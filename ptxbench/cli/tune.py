@@ -58,8 +58,8 @@ OUTPUTS = (".svg", ".json")
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Run nothing: draw a recorded sweep of PAIR again.",
+    metavar="RUN",
+    help="Run nothing: draw a recorded sweep of PAIR again: a file, or the start of its name or id.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print points, values and the best as JSON, and nothing else.")
 @outputs_option("Write the curves to FILE, by its suffix .svg or .json; repeat.")
@@ -96,6 +96,7 @@ def command(
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, 130 interrupted.
     """
     from ptxbench.backends import open_backend
+    from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
     from ptxbench.result import COMPLETE
@@ -110,7 +111,7 @@ def command(
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
-        found, run = again(replay, pair, kernels, metric)
+        found, run = again(find_run(str(replay), results), pair, kernels, metric)
         show(found, run, as_json=as_json, outputs=outputs)
         return exit_code(found, str(run.run["status"]))
     opened = open_backend(backend, arch)

@@ -33,6 +33,7 @@ ADDITIVE = (
     "ptx_warp_instructions",
     *(f"ptx_warp_instructions_{name}" for name in CLASSES),
     "ptx_dependent_cycles",
+    "ptx_loop_functions",
     "ptx_thread_instructions",
     "ptx_thread_instructions_on",
     "ptx_branches",
@@ -67,6 +68,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         count = lines.setdefault(step.line, Counter())
         count["ptx_warp_instructions"] += executions
         count[f"ptx_warp_instructions_{step.counted}"] += executions
+        count["ptx_loop_functions"] += executions * step.function_in_loop
         count["ptx_dependent_cycles"] += executions * step.cycles
         count["ptx_thread_instructions"] += lanes
         count["ptx_thread_instructions_on"] += lanes if step.guard_slot is None else int(raw[step.guard_slot])

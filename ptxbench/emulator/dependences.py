@@ -146,3 +146,18 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
         length = longer
     left_over = {name: at - length for name, at in ready.items() if at > length}
     return State(left_over, [max(0, at - length) for at in groups], max(0, copies - length))
+
+
+def functions_in_loops(steps: Sequence[Step], blocks: Sequence[Block]) -> frozenset[int]:
+    """The steps within loops that are approximate functions, divisions or roots, by index."""
+    looped: set[int] = set()
+    for number, block in enumerate(blocks):
+        for successor in block.successors:
+            if successor <= number:
+                looped.update(range(successor, number + 1))
+    return frozenset(
+        index
+        for number in looped
+        for index in range(blocks[number].first, blocks[number].last)
+        if steps[index].entry.counted == "special" or node(steps[index]).latency == DIVISION
+    )

@@ -41,6 +41,8 @@ class StepReport:
     """The constant operand of an instruction in `NUMBERED`."""
     cycles: int = 0
     """By which it makes an execution of its block longer (dependences.py)."""
+    function_in_loop: bool = False
+    """Whether it is an approximate function, a division or a root within a loop."""
 
     @property
     def executed(self) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from ptxbench.emulator import predefined
 from ptxbench.emulator.callgraph import NO_BODY, allocates
-from ptxbench.emulator.dependences import dependent_cycles
+from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
@@ -72,6 +72,7 @@ class Registers:
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
         self.cycles = dependent_cycles(self.steps, self.blocks) if mode == PLAIN else [0] * len(self.steps)
+        self.functions_in_loops = functions_in_loops(self.steps, self.blocks)
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)

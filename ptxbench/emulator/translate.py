@@ -114,6 +114,7 @@ class Translator(Calls):
                 divergent_slot,
                 constant_of(instruction, entry),
                 self.cycles[index],
+                index in self.functions_in_loops,
             )
         )
         self.check_defined(step)

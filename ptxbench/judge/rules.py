@@ -59,6 +59,7 @@ RULES = {
         CounterRule("ptx_warp_instructions_special", "more approximate functions executed"),
         CounterRule("ptx_subnormal_approximations", "more approximate functions keep subnormal numbers"),
         CounterRule("ptx_divisions", "more divisions, remainders or roots of full precision executed"),
+        CounterRule("ptx_loop_functions", "more approximate functions, divisions or roots within loops"),
         CounterRule("ptx_float_conversions", "more conversions of floating-point numbers executed"),
         CounterRule("ptx_warp_instructions_f64", "more double precision executed"),
         CounterRule("ptx_warp_instructions_warp", "more shuffles, votes or warp synchronizations executed"),

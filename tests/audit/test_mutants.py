@@ -33,24 +33,34 @@ def audited(pair, *edits, kernels=None):
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
     ("copy_hints",           "vector stores split", "declared backwards"),
-    ("hgemm_mma",            "swizzle removed", "labels renamed"),
-    ("histogram256",         ".nc lost", "registers renamed"),
+    ("hgemm_mma",            "swizzle removed", "labels renamed", "copies waited for at once",
+     "copies of half the size", "products of half the size"),
+    ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global", "an atomic of 0, shared"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
     ("q4q8_gemv",            "registers spilled", "registers renamed"),
     ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
-    ("reduce_sum",           "lanes scattered", "labels renamed"),
+    ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: vectors taken apart",
+     "CUDA C: a remainder in the loop", "CUDA C: an atomic a warp", "CUDA C: a shift"),
     ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
-    ("rmsnorm",              "shared memory for nobody", "registers renamed"),
-    ("scan",                 "a barrier more", "neighbours exchanged"),
+    ("rmsnorm",              "shared memory for nobody", "registers renamed", "loads that acquire",
+     "CUDA C: a root and a division", "CUDA C: volatile loads", "CUDA C: other names"),
+    ("scan",                 "a barrier more", "neighbours exchanged", "a wider scope"),
     ("scan.s32",             "lanes parted", "declared backwards"),
     ("scatter_add_bf16",     "loads repeated", "registers enough"),
     ("scatter_add_bf16.f16", ".nc lost", "other comments"),
     ("scatter_add_bf16.f32", "lanes scattered", "labels renamed"),
-    ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged"),
+    ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged",
+     "CUDA C: too few registers"),
     ("sm_partition",         "a barrier more", "registers renamed"),
-    ("softmax",              "lanes scattered", "declared backwards"),
-    ("transpose",            "padding removed", "lanes scattered", "registers enough"),
-    ("triad",                "vector loads split", "registers renamed"),
+    ("softmax",              "lanes scattered", "declared backwards", "subnormal numbers kept", "CUDA C: expf",
+     "CUDA C: a division in the loop"),
+    ("transpose",            "padding removed", "lanes scattered", "registers enough", "a shuffle more",
+     "a round trip by shared memory", "CUDA C: padding removed", "CUDA C: the tile in double",
+     "CUDA C: a barrier more"),
+    ("triad",                "vector loads split", "registers renamed", "a division more", "an approximation more",
+     "double precision", "a fence of the system", "volatile loads", "generic loads", "asleep",
+     "CUDA C: __restrict__ lost", "CUDA C: double arithmetic", "CUDA C: a fence of the system", "CUDA C: asleep",
+     "CUDA C: other comments"),
     ("w4a16_dequant",        "loads repeated", "registers enough"),
 ]  # fmt: skip
 
@@ -70,7 +80,7 @@ def test_every_pair_and_every_edit_is_among_them():
 
 
 def test_every_rule_that_fails_has_a_mutant_that_it_must_catch():
-    failing = {name for name, rule in RULES.items() if rule.fails}
+    failing = {name for name, rule in RULES.items() if rule.fails} - {"launched_warps"}  # of no text: tests/cli
     assert {metric for each in EDITS for metric in each.expected} == failing
 
 
@@ -82,7 +92,8 @@ def test_every_kernel_can_scatter_its_lanes_or_says_why_not():
 
 # pair, edit, all that fails by it, before and after
 EXACT = [
-    ("transpose", "padding removed", {"ptx_shared_load_conflicts": (0, 1024 * 32 * 31)}),  # of 32 x 32 tiles, a row
+    ("transpose", "padding removed", {"ptx_shared_load_conflicts": (0, 1024 * 32 * 31),  # of 32 x 32 tiles, a row
+                                      "ptx_shared_load_wavefronts": (1024 * 32, 1024 * 32 * 32)}),
     ("transpose", "a barrier more",  {"ptx_barriers": (8192, 16384)}),
     ("triad",     ".nc lost",        {"sass.nc": (4, 0)}),
 ]  # fmt: skip

@@ -78,6 +78,39 @@ def test_loads_that_leave_the_read_only_path_fail():
     assert found.code == 3
 
 
+def executing(code, executed):
+    """The run whose hand-written kernels executed these opcodes, as other machine code."""
+    run = with_sass(BASE, "ptx", code)
+    return replace(run, cells=[replace(each, variants={
+        **each.variants, "ptx": replace(each.variants["ptx"], executed=executed)
+    }) for each in run.cells])  # fmt: skip
+
+
+# executed opcodes before and after, a metric that fails or warns, the exit status
+EXECUTED = [
+    ({"mul.f32": 64}, {"mul.f32": 64, "div.rn.f32": 1}, "ptx_divisions", REGRESSION),
+    ({"ld.acquire.gpu.global.u64": 8}, {"ld.acquire.sys.global.u64": 8}, "ptx_sys_accesses", REGRESSION),
+    ({"cp.async.wait_group 1": 8}, {"cp.async.wait_group 0": 8}, "ptx_full_waits", REGRESSION),
+    ({"nanosleep.u32 10": 8}, {"nanosleep.u32 20": 8}, "ptx_sleep_ns", REGRESSION),
+    ({"ld.global.nc.L2::128B.f32": 8}, {"ld.global.nc.f32": 8}, "opcodes", 0),
+    ({"prefetch.global.L2": 8, "ret": 1}, {"ret": 1}, "opcodes", 0),
+]
+
+
+@pytest.mark.parametrize(("before", "after", "metric", "code"), EXECUTED, ids=[case[2] for case in EXECUTED])
+def test_executed_opcodes_are_judged_by_what_they_cost(before, after, metric, code):
+    found = gate(executing("y", after), executing("x", before), Config())
+    assert found.code == code
+    told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
+    assert told[metric] == ("REGRESSED" if code else "CHANGED")
+
+
+def test_a_baseline_without_executed_opcodes_fails_nothing():
+    found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), Config())
+    assert found.code == 0
+    assert {each.row.verdict for each in found.rows if each.row.metric == "ptx_divisions"} == {"NEW"}
+
+
 def with_sass(run, variant, code, **sass):
     """The run, its variants of one pair rebuilt to other machine code."""
 

@@ -1,0 +1,203 @@
+"""Ways to make a PTX kernel worse that counts of instructions hardly show: what costs more than one of them.
+
+What is added to a kernel is the same whichever it is, so that a few of them are enough: `FEW`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from ptxbench.audit.edits import Edit, memory, once, vector_of, volatile
+from ptxbench.audit.kernel import Kernel, Span
+
+FEW = ("triad", "transpose", "rmsnorm")
+"""Kernels that get what is added before the first instruction."""
+
+
+@dataclass(frozen=True)
+class Addition:
+    """Instructions that stand before a kernel's first: their registers, and the PTX."""
+
+    registers: str
+    code: str
+
+    def edit(self, kernel: Kernel) -> str | None:
+        if kernel.function.name not in FEW:
+            return None
+        return kernel.inserted(f"    {self.registers}\n    {self.code}")
+
+
+TRAP = "@%audit_wrong trap;"
+"""What makes a result looked at, or ptxas would leave it out. It is never so, which ptxas does not know."""
+
+DIVISION = Addition(
+    ".reg .u32 %audit_t; .reg .f32 %audit_x, %audit_y; .reg .pred %audit_wrong;",
+    "mov.u32 %audit_t, %tid.x; cvt.rn.f32.u32 %audit_x, %audit_t; add.rn.f32 %audit_y, %audit_x, 0f3f800000;\n"
+    f"    div.rn.f32 %audit_x, %audit_x, %audit_y; setp.gt.f32 %audit_wrong, %audit_x, 0f40000000; {TRAP}",
+)
+APPROXIMATION = Addition(
+    ".reg .u32 %audit_t; .reg .f32 %audit_x; .reg .pred %audit_wrong;",
+    "mov.u32 %audit_t, %laneid; cvt.rn.f32.u32 %audit_x, %audit_t; ex2.approx.ftz.f32 %audit_x, %audit_x;\n"
+    f"    setp.lt.f32 %audit_wrong, %audit_x, 0f00000000; {TRAP}",
+)
+DOUBLE = Addition(
+    ".reg .u32 %audit_t; .reg .f64 %audit_x; .reg .pred %audit_wrong;",
+    "mov.u32 %audit_t, %laneid; cvt.rn.f64.u32 %audit_x, %audit_t;\n"
+    "    fma.rn.f64 %audit_x, %audit_x, %audit_x, %audit_x;\n"
+    f"    setp.lt.f64 %audit_wrong, %audit_x, 0d0000000000000000; {TRAP}",
+)
+SHUFFLE = Addition(
+    ".reg .u32 %audit_t, %audit_x, %audit_mask; .reg .pred %audit_wrong;",
+    "mov.u32 %audit_t, %laneid; activemask.b32 %audit_mask;\n"
+    "    shfl.sync.bfly.b32 %audit_x, %audit_t, 0, 31, %audit_mask;\n"
+    f"    setp.ne.u32 %audit_wrong, %audit_x, %audit_t; {TRAP}",
+)
+ROUND_TRIP = Addition(
+    ".shared .align 4 .b8 audit_shared[4096]; .reg .u32 %audit_t, %audit_at, %audit_x; .reg .pred %audit_wrong;",
+    "mov.u32 %audit_t, %tid.x; and.b32 %audit_t, %audit_t, 31; mov.u32 %audit_at, audit_shared;\n"
+    "    mad.lo.u32 %audit_at, %audit_t, 4, %audit_at; st.volatile.shared.u32 [%audit_at], %audit_t;\n"
+    f"    ld.volatile.shared.u32 %audit_x, [%audit_at]; setp.ne.u32 %audit_wrong, %audit_x, %audit_t; {TRAP}",
+)
+FENCE = Addition("", "membar.sys;")
+SLEEP = Addition("", "nanosleep.u32 1000;")
+
+
+# ---- accesses
+
+
+def as_volatile(kernel: Kernel) -> str | None:
+    """Loads of global memory as volatile ones, of the same width."""
+    if kernel.function.name not in FEW:
+        return None
+    return reloaded(kernel, lambda opcode, vector: volatile(opcode, vector=vector))
+
+
+def as_generic(kernel: Kernel) -> str | None:
+    """Loads whose addresses say themselves that they are of global memory."""
+    if kernel.function.name not in FEW:
+        return None
+    return reloaded(kernel, lambda opcode, vector: ".".join(filter(None, ["ld", vector, opcode.split(".")[-1]])))
+
+
+def as_acquire(kernel: Kernel) -> str | None:
+    """Loads that other accesses of the thread must not pass; they have no vectors."""
+    if kernel.function.name != "rmsnorm":
+        return None
+    return reloaded(kernel, lambda opcode, vector: f"ld.acquire.gpu.global.{opcode.split('.')[-1]}")
+
+
+def reloaded(kernel: Kernel, opcode_of: Callable[[str, str], str]) -> str | None:
+    """Each load of global memory with another opcode, made of its own and its vector; without hints."""
+    changes: dict[Span, str] = {}
+    for each in memory(kernel, "ld.global"):
+        guard, opcode, (target, address, *_) = each.parts
+        changes[each.span] = f"{guard}{opcode_of(opcode, vector_of(each))} {target}, {address};"
+    return kernel.with_changes(changes) if changes else None
+
+
+def replaced(pattern: str, new: str) -> Callable[[Kernel], str | None]:
+    """Other words in each instruction that has the pattern."""
+
+    def edit(kernel: Kernel) -> str | None:
+        changes = {
+            each.span: text for each in kernel.instructions if (text := re.sub(pattern, new, each.text)) != each.text
+        }
+        return kernel.with_changes(changes) if changes else None
+
+    return edit
+
+
+def added_to_nothing(space: str) -> Callable[[Kernel], str | None]:
+    """Each addition by an atomic once more, of 0."""
+
+    def edit(kernel: Kernel) -> str | None:
+        changes: dict[Span, str] = {}
+        for each in kernel.instructions:
+            guard, opcode, operands = each.parts
+            found = re.fullmatch(rf"(?:red|atom)\.{space}\.add\.(u32|s32|f32)", opcode)
+            if found:
+                zero = "0f00000000" if found[1] == "f32" else "0"
+                address = operands[-2]
+                changes[each.span] = f"{guard}red.{space}.add.{found[1]} {address}, {zero};\n    {each.text}"
+        return kernel.with_changes(changes) if changes else None
+
+    return edit
+
+
+# ---- asynchronous copies and matrices
+
+
+def waited_at_once(kernel: Kernel) -> str | None:
+    """A wait for every asynchronous copy as soon as it is under way."""
+    changes = {
+        each.span: f"{each.text}\n    cp.async.wait_group 0;"
+        for each in kernel.instructions
+        if each.parts[1] == "cp.async.commit_group"
+    }
+    return kernel.with_changes(changes) if changes else None
+
+
+def halved_copies(kernel: Kernel) -> str | None:
+    """Each copy of 16 bytes, or of none, as two of 8."""
+    changes: dict[Span, str] = {}
+    for each in kernel.instructions:
+        guard, opcode, operands = each.parts
+        if opcode == "cp.async.cg.shared.global" and len(operands) == 4 and operands[2] == "16":
+            target, source, _, size = operands
+            pairs = [(target, source), (f"{target[:-1]} + 8]", f"{source[:-1]} + 8]")]
+            copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8, %audit_half;" for to, at in pairs]
+            changes[each.span] = "\n    ".join([f"shr.u32 %audit_half, {size}, 1;", *copies])
+    if not changes:
+        return None
+    changes[kernel.body, kernel.body] = "\n    .reg .u32 %audit_half;"
+    return kernel.with_changes(changes)
+
+
+def halved_products(kernel: Kernel) -> str | None:
+    """Each product of 16 x 8 x 16 halves as two of 16 x 8 x 8."""
+    changes: dict[Span, str] = {}
+    for each in kernel.instructions:
+        guard, opcode, operands = each.parts
+        if opcode == "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32":
+            d, a, b, c = operands
+            a_parts, b_parts = (part.strip("{} ").replace(" ", "").split(",") for part in (a, b))
+            half = opcode.replace("k16", "k8")
+            changes[each.span] = (
+                f"{guard}{half} {d}, {{{', '.join(a_parts[:2])}}}, {{{b_parts[0]}}}, {c};\n"
+                f"    {guard}{half} {d}, {{{', '.join(a_parts[2:])}}}, {{{b_parts[1]}}}, {d};"
+            )
+    return kernel.with_changes(changes) if changes else None
+
+
+FENCES = ("ptx_fences", "ptx_cluster_fences", "ptx_gpu_fences", "ptx_sys_fences", "ptx_sequential_fences")
+SCOPES = ("ptx_cluster_accesses", "ptx_gpu_accesses", "ptx_sys_accesses")
+SHARED = tuple(f"ptx_shared_{kind}_{part}" for kind in ("store", "load") for part in ("requests", "wavefronts"))
+
+
+def atomics(space: str) -> tuple[str, ...]:
+    return tuple(f"ptx_atomic_{space}_{part}" for part in ("requests", "lanes", "serial"))
+
+
+COSTS = (
+    Edit("a division more", ("ptx_divisions", "sass.call"), once(DIVISION.edit)),
+    Edit("an approximation more", ("ptx_warp_instructions_special",), once(APPROXIMATION.edit)),
+    Edit("subnormal numbers kept", ("ptx_subnormal_approximations",), once(replaced(r"(\.approx)\.ftz", r"\1"))),
+    Edit("double precision", ("ptx_warp_instructions_f64", "ptx_float_conversions"), once(DOUBLE.edit)),
+    Edit("a shuffle more", ("ptx_warp_instructions_warp",), once(SHUFFLE.edit)),
+    Edit("a round trip by shared memory", SHARED, once(ROUND_TRIP.edit)),
+    Edit("a fence of the system", FENCES, once(FENCE.edit)),
+    Edit("a wider scope", ("ptx_sys_accesses",), once(replaced(r"^((?:@!?%\w+\s+)?(?:ld|st|atom|red)\S*)\.gpu\.",
+                                                               r"\1.sys."))),
+    Edit("volatile loads", ("ptx_strong_accesses", *SCOPES), once(as_volatile)),
+    Edit("loads that acquire", ("ptx_ordering_accesses", "ptx_strong_accesses"), once(as_acquire)),
+    Edit("generic loads", ("ptx_generic_accesses",), once(as_generic)),
+    Edit("an atomic of 0, global", atomics("global"), once(added_to_nothing("global"))),
+    Edit("an atomic of 0, shared", atomics("shared"), once(added_to_nothing("shared"))),
+    Edit("asleep", ("ptx_sleeps", "ptx_sleep_ns", "ptx_dependent_cycles"), once(SLEEP.edit)),
+    Edit("copies waited for at once", ("ptx_full_waits", "ptx_dependent_cycles"), once(waited_at_once)),
+    Edit("copies of half the size", ("ptx_async_requests",), once(halved_copies)),
+    Edit("products of half the size", ("ptx_mma_operations",), once(halved_products)),
+)  # fmt: skip
+"""Edits of kernels that have what they change; what they add, of FEW."""

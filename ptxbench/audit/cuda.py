@@ -1,0 +1,114 @@
+"""Ways to make a kernel in CUDA C worse, and edits of it that mean nothing: texts, for NVRTC reads them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from ptxbench.audit.edits import Edit, Known, spills
+from ptxbench.audit.neutral import anything
+from ptxbench.judge.rules import loads
+from ptxbench.result import BuildReport
+
+CODE = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class CudaText:
+    """A file of CUDA C, and the kernel of it that runs."""
+
+    text: str
+    entry: str
+
+    @property
+    def begin(self) -> int | None:
+        """Where the body of the kernel begins, behind its brace; None where that cannot be told."""
+        bare = CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text)
+        found = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", bare)
+        return found.end() if found else None
+
+
+Change = Callable[[CudaText], str | None]
+
+
+def once(change: Change) -> Callable[[CudaText, Known], Iterator[str]]:
+    """An edit that has one way, if it applies at all and changes anything."""
+
+    def texts(kernel: CudaText, known: Known) -> Iterator[str]:
+        text = change(kernel)
+        if text is not None and text != kernel.text:
+            yield text
+
+    return texts
+
+
+def first(code: str, *entries: str) -> Change:
+    """`code` before the first statement, of these kernels."""
+
+    def change(kernel: CudaText) -> str | None:
+        begin = kernel.begin
+        if begin is None or kernel.entry not in entries:
+            return None
+        return f"{kernel.text[:begin]}\n    {code}{kernel.text[begin:]}"
+
+    return change
+
+
+def replaced(pattern: str, new: str, *entries: str) -> Change:
+    """Other words for a pattern; without `entries` of any kernel."""
+
+    def change(kernel: CudaText) -> str | None:
+        return None if entries and kernel.entry not in entries else re.sub(pattern, new, kernel.text)
+
+    return change
+
+
+def commented(kernel: CudaText) -> str | None:
+    """Other comments, and blank lines between the statements."""
+    return re.sub(r";[ \t]*(?://[^\n]*)?\n", ";    // a remark\n\n", kernel.text)
+
+
+def nc(build: BuildReport) -> int:
+    return loads(build)[0]
+
+
+FLOAT4 = r"reinterpret_cast<const float4\*>\((\w+)\)\[i\]"
+
+CUDA = (
+    Edit("CUDA C: __restrict__ lost", ("sass.nc",), once(replaced(r"\s__restrict__", "")),
+         undone="it has no load by the read-only path, or keeps them all.",
+         shows=lambda base, head: nc(base) > nc(head)),
+    Edit("CUDA C: vectors taken apart", ("sass.width", "ptx_global_load_requests"),
+         once(replaced(FLOAT4, r"make_float4(\1[4 * i], \1[4 * i + 1], \1[4 * i + 2], \1[4 * i + 3])"))),
+    Edit("CUDA C: too few registers", ("spills",),
+         once(replaced(r"__launch_bounds__\((\d+)(?:, *\d+)?\)", r"__launch_bounds__(\1, 2048 / \1)", "sgemm_tiled",
+                       "bigint_mul256")), undone="it fits.", shows=spills),
+    Edit("CUDA C: padding removed", ("ptx_shared_load_conflicts",),
+         once(replaced(r"\[32\]\[33\]", "[32][32]", "transpose"))),
+    Edit("CUDA C: the tile in double", ("ptx_float_conversions", "ptx_shared_load_wavefronts"),
+         once(replaced(r"float tile\[", "double tile[", "transpose"))),
+    Edit("CUDA C: a root and a division", ("ptx_divisions",), once(replaced(r"rsqrtf\(", "1.0f / sqrtf(", "rmsnorm"))),
+    Edit("CUDA C: a remainder in the loop", ("ptx_divisions", "ptx_weighted_instructions"),
+         once(replaced(FLOAT4, r"reinterpret_cast<const float4*>(\1)[i % (n / 4)]", "reduce_sum"))),
+    Edit("CUDA C: expf", ("ptx_weighted_instructions",), once(replaced(r"__expf\(", "expf(", "softmax"))),
+    Edit("CUDA C: a division in the loop", ("ptx_loop_functions",),
+         once(replaced(r" \* scale;", " / sum;", "softmax"))),
+    Edit("CUDA C: double arithmetic", ("ptx_warp_instructions_f64",),
+         once(replaced(r"fmaf\(s, ([\w.]+), ([\w.]+)\)", r"float(double(s) * \1 + \2)", "triad"))),
+    Edit("CUDA C: an atomic a warp", ("ptx_atomic_global_serial",),
+         once(replaced(r"        warp_sums\[thread / 32\] = sum;\n    __syncthreads\(\);\n",
+                       "        atomicAdd(total, sum);\n    warp_sums[thread / 32] = sum;\n    return;\n",
+                       "reduce_sum"))),
+    Edit("CUDA C: a barrier more", ("ptx_barriers",), once(replaced(r"__syncthreads\(\);",
+                                                                   "__syncthreads(); __syncthreads();"))),
+    Edit("CUDA C: a fence of the system", ("ptx_sys_fences",),
+         once(first("__threadfence_system();", "triad", "rmsnorm"))),
+    Edit("CUDA C: asleep", ("ptx_sleeps", "ptx_sleep_ns"), once(first("__nanosleep(1000);", "triad", "rmsnorm"))),
+    Edit("CUDA C: volatile loads", ("ptx_strong_accesses",),
+         once(replaced(r"= \*from \* scale", "= *(const volatile float*)from * scale", "rmsnorm"))),
+    Edit("CUDA C: other comments", (), once(commented), shows=anything),
+    Edit("CUDA C: other names", (), once(replaced(r"\bthread\b", "audit_thread")), shows=anything),
+    Edit("CUDA C: a shift", (), once(replaced(r"distance /= 2\b", "distance >>= 1")), shows=anything),
+)  # fmt: skip
+"""Edits of CUDA C, for kernels that have what they change."""

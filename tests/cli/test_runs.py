@@ -1,0 +1,64 @@
+"""Which saved run a name means: wherever a command takes one."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ptxbench.cli._runs import find_run
+from ptxbench.errors import UsageError
+from ptxbench.result import save
+from tests.cli.test_gate import BASE
+
+RESULTS = Path("results")
+
+
+def keep(identity, started="2026-01-31T12:00:00Z"):
+    return save(replace(BASE, run={**BASE.run, "id": identity, "started": started}), RESULTS)
+
+
+@pytest.fixture
+def kept(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return [keep("aaaa0001", "2026-01-31T12:00:00.250Z"), keep("bbbb0001", "2026-01-31T12:00:00.750Z"),
+            keep("aaaa0002", "2026-02-01T12:00:00.000Z")]  # fmt: skip
+
+
+def test_a_run_has_many_names(kept):
+    first, second, third = kept
+    names = {"latest": third, "latest~0": third, "latest~1": second, "latest~2": first, "bbbb": second,
+             "20260201": third, "20260131T120000.75": second, str(first): first, first.name: first}  # fmt: skip
+    for name, path in names.items():
+        if name != first.name:  # a whole name with its suffix is a path
+            assert find_run(name, RESULTS) == path, name
+    assert find_run(first.stem, RESULTS) == first
+
+
+@pytest.mark.parametrize(("name", "told"), [
+    ("aaaa", r"^'aaaa' begins the ids or file names of 2 runs: results/.*aaaa0001\.json, .*aaaa0002\.json\. Name more"),
+    ("20260131", r"^'20260131' begins the ids or file names of 2 runs: "),
+    ("latest~3", r"^There is no run 'latest~3': 3 runs are saved below results\.$"),
+    ("latest~x", r"^There is no run 'latest~x' below results\."),
+    ("latest~-1", r"^There is no run 'latest~-1' below results\."),
+])  # fmt: skip
+def test_a_name_of_none_or_of_several_is_a_sentence(kept, name, told):
+    with pytest.raises(UsageError, match=told):
+        find_run(name, RESULTS)
+
+
+def test_runs_of_one_second_come_in_the_order_in_which_they_were_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    paths = [keep(each) for each in ("ffff0001", "00000001", "88880001")]
+    for nanoseconds, path in enumerate(paths):
+        os.utime(path, ns=(nanoseconds, nanoseconds))
+    assert [find_run(f"latest~{back}", RESULTS) for back in (2, 1, 0)] == paths
+
+
+def test_commands_take_them(kept, ptxbench):
+    assert ptxbench("compare", "latest~1", "latest").status == 0
+    assert ptxbench("gate", "latest~2", "--base", "20260201").status == 0
+    assert ptxbench("export", "latest~1", "--to", "bmf").status == 0
+    assert ptxbench("baseline", "check", "latest~1").status == 0
+    assert "aaaa0001" in ptxbench("compare", "latest~2", "latest").out
+    assert "triad" in ptxbench("run", "--replay", "latest~1").out
