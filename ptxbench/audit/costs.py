@@ -39,8 +39,8 @@ DIVISION = Addition(
 )
 APPROXIMATION = Addition(
     ".reg .u32 %audit_t; .reg .f32 %audit_x; .reg .pred %audit_wrong;",
-    "mov.u32 %audit_t, %laneid; cvt.rn.f32.u32 %audit_x, %audit_t; ex2.approx.ftz.f32 %audit_x, %audit_x;\n"
-    f"    setp.lt.f32 %audit_wrong, %audit_x, 0f00000000; {TRAP}",
+    "mov.u32 %audit_t, %laneid; add.u32 %audit_t, %audit_t, 1; cvt.rn.f32.u32 %audit_x, %audit_t;\n"
+    f"    rcp.approx.ftz.f32 %audit_x, %audit_x; setp.gt.f32 %audit_wrong, %audit_x, 0f40000000; {TRAP}",
 )
 DOUBLE = Addition(
     ".reg .u32 %audit_t; .reg .f64 %audit_x; .reg .pred %audit_wrong;",

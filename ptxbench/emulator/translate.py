@@ -112,7 +112,7 @@ class Translator(Calls):
                 number,
                 guard_slot,
                 divergent_slot,
-                constant_of(instruction, entry),
+                self.constant_of(instruction, entry),
                 self.cycles[index],
                 index in self.functions_in_loops,
             )
@@ -130,6 +130,16 @@ class Translator(Calls):
             self.note_defined(name, "or", machine.active)
         if self.mode == SANITIZE:
             self.note_order(index)
+
+    def constant_of(self, instruction: Instruction, entry: Entry) -> int | None:
+        """The number that decides what an instruction costs: how long it sleeps, what copies it leaves, a divisor."""
+        divides = entry.opcode.startswith(("div.u", "div.s", "rem.u", "rem.s"))
+        if not (divides or entry.opcode in NUMBERED) or not instruction.operands:
+            return None
+        last = instruction.operands[-1]
+        if isinstance(last, Immediate):
+            return int(last.value)
+        return self.constants.get(last.name) if isinstance(last, Register) else None
 
     def counted_steps(self, first: int, last: int) -> int:
         """Instructions of the text among these."""
@@ -355,12 +365,3 @@ class Translator(Calls):
     def extent(self, name: str) -> tuple[int, int]:
         kind = self.function.registers[name]
         return self.slots[name], 4 if kind is PRED else LANES * kind.bytes
-
-
-def constant_of(instruction: Instruction, entry: Entry) -> int | None:
-    """The number that decides what an instruction costs: how long it sleeps, how many copies it leaves, a divisor."""
-    divides = entry.opcode.startswith(("div.u", "div.s", "rem.u", "rem.s"))
-    last = instruction.operands[-1] if instruction.operands else None
-    if (divides or entry.opcode in NUMBERED) and isinstance(last, Immediate):
-        return int(last.value)
-    return None
