@@ -10,13 +10,14 @@ import contextlib
 import dataclasses
 import json
 import os
+import re
 import selectors
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,9 @@ from typing import Any
 from ptxbench import cache, errors
 from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document, verdict_of
 from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
+from ptxbench.check.layers import layer, tidy
 from ptxbench.check.stages import Settings
+from ptxbench.check.warming import warm
 from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
 
@@ -53,10 +56,10 @@ class Task:
     settings: Settings = field(default_factory=Settings)
     limits: Limits = field(default_factory=Limits)
 
-    def to_json(self, path: Path) -> str:
-        """For the process, with the place of the candidate's text."""
-        document = dataclasses.asdict(self)
-        return json.dumps({**document, "kernels": str(self.kernels.absolute()), "path": str(path)})
+    def to_json(self, path: Path, writable: Sequence[Path]) -> str:
+        """For the process, with the place of the candidate's text and the folders that it can write to."""
+        own = {"kernels": str(self.kernels.absolute()), "path": str(path), "writable": [*map(str, writable)]}
+        return json.dumps({**dataclasses.asdict(self), **own})
 
 
 Started = Callable[[subprocess.Popen[bytes]], None]
@@ -77,19 +80,34 @@ def judge_candidate(
     started: Started = lambda process: None,
 ) -> Judgement:
     """Judge a text; `started` is given the process, which may be killed."""
+    warm(task.pair, task.kernels, task.arch, task.settings.targets, started)
+    own = layer(sha256(candidate.content))
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
         alone.mkdir()
         path = alone / f"candidate{SUFFIX_OF[candidate.language]}"
         path.write_bytes(candidate.content)
-        judgement = from_process(path, candidate, task, Path(folder), begin, started)
+        try:
+            judgement = from_process(path, candidate, task, Path(folder), own, begin, started)
+        finally:
+            if own:
+                tidy(own)
         return dataclasses.replace(judgement, file=candidate.file)
 
 
 def from_process(
-    path: Path, candidate: Candidate, task: Task, folder: Path, begin: Callable[[str], None], started: Started
+    path: Path,
+    candidate: Candidate,
+    task: Task,
+    folder: Path,
+    own: Path | None,
+    begin: Callable[[str], None],
+    started: Started,
 ) -> Judgement:
-    """The judgement of a process that is started for it; one of its end where it does not live to give any."""
+    """The judgement of a process that is started for it; one of its end where it does not live to give any.
+
+    It can write to `folder`, and to `own`, the candidate's part of the cache.
+    """
     errors_file = folder / "errors"
     with errors_file.open("wb") as complaints:
         process = subprocess.Popen(
@@ -98,7 +116,7 @@ def from_process(
             stdout=subprocess.PIPE,
             stderr=complaints,
             cwd=path.parent,
-            env=environment(folder),
+            env=environment(folder, own),
             start_new_session=True,  # so that its own processes end with it
         )
     started(process)
@@ -107,7 +125,7 @@ def from_process(
     current = next(iter(STAGES))
     ending = "crashed"
     try:
-        for event in events(process, task.to_json(path), task.limits.seconds):
+        for event in events(process, task.to_json(path, [folder, *([own] if own else [])]), task.limits.seconds):
             if "begin" in event:
                 current = event["begin"]
                 begin(current)
@@ -181,11 +199,22 @@ FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_AREN
 """A machine of a hundred cores would else take gigabytes of address space for threads that do nothing."""
 
 
-def environment(folder: Path) -> dict[str, str]:
-    """Its temporary files go where they are removed, and the cache is where it was although its folder is another."""
+NEEDED = re.compile(
+    r"PATH|HOME|LANG|LC_.*|TZ|LD_LIBRARY_PATH|VIRTUAL_ENV|CONDA_PREFIX|(PYTHON|PTXBENCH|CUDA|NUMBA|COV|XDG_CACHE).*|"
+    r"SYSTEM(ROOT|DRIVE)|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAM.*",
+    re.I if sys.platform == "win32" else 0,
+)
+"""Variables of the environment that the process gets; a token that is kept in another one is none of its business."""
+
+
+def environment(folder: Path, layer: Path | None = None) -> dict[str, str]:
+    """What Python and the tools need. Its temporary files go where they are removed, and the cache is where it was
+    although its folder is another; what it adds goes to the candidate's `layer`."""
     kept = cache.folder()
     own = {"TMPDIR": str(folder), **({"PTXBENCH_CACHE": str(kept.absolute())} if kept else {})}
-    return {**os.environ, **FEW_THREADS, **own}
+    own |= {cache.LAYER: str(layer)} if layer else {}
+    needed = {name: value for name, value in os.environ.items() if NEEDED.fullmatch(name)}
+    return {**needed, **FEW_THREADS, **own}
 
 
 def own_error(kind: str, message: str) -> PtxbenchError:

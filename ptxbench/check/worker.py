@@ -9,9 +9,11 @@ import os
 import resource
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from ptxbench import containment
 
 MOST_FILE = 4 << 30
 """Bytes of a file that is written, the memory that is shared with the emulator's process among them."""
@@ -31,6 +33,12 @@ def limit(seconds: float, memory_bytes: int) -> None:
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
         with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit
             resource.setrlimit(what, (allowed, allowed))
+
+
+def confine(writable: Sequence[Path]) -> None:
+    """From now on, files are written below these folders alone, and there is no network; where there is Landlock."""
+    if containment.mode() == containment.LANDLOCK:
+        containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
 
 
 def main(task: Mapping[str, Any], answers: Any) -> None:
@@ -64,6 +72,7 @@ def main(task: Mapping[str, Any], answers: Any) -> None:
 if __name__ == "__main__":
     given = json.loads(sys.stdin.buffer.read())
     limit(given["limits"]["seconds"], given["limits"]["memory_bytes"])
+    confine([Path(each) for each in given["writable"]])  # before any other thread is there, which would stay free
     from ptxbench.runner.worker import follow
 
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()

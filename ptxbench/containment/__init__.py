@@ -19,8 +19,6 @@ LANDLOCK, HEADERS = "landlock", "headers"
 VARIABLE = "PTXBENCH_CONTAINMENT"
 """Environment variable: `headers` chooses the allow-list where Landlock is there too, to test it."""
 
-ANYTHING = (Path("/"),)
-
 
 def mode() -> str:
     """How candidates are contained here."""

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench import discovery
-from ptxbench.check import contained
+from ptxbench import containment, discovery
+from ptxbench.check import contained, layers
 from ptxbench.check.contained import GIB, Limits, Task, judge
 from ptxbench.check.stages import Settings
 from ptxbench.errors import PairError, UsageError
+from ptxbench.toolchain import sha256
 from tests.check.judging import SEED, outcome
 
 KERNELS = discovery.default_kernels()
@@ -36,29 +37,6 @@ def task(pair="triad", kernels=KERNELS, **limits):
     return Task(pair, kernels, "sm_90", SEED, Settings(), Limits(**limits))
 
 
-def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(tmp_path):
-    heard = []
-    judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
-    assert outcome(judgement) == "accepted"
-    assert judgement.file == str(HOSTILE / "honest.ptx")
-    assert heard == [each.stage for each in judgement.stages]
-
-
-def test_a_compilation_that_does_not_end_is_ended(tmp_path):
-    (tmp_path / "bomb.cu").write_text(HONEST_CU.replace("extern", BOMB + "extern", 1))
-    started = time.monotonic()
-    judgement = judge(tmp_path / "bomb.cu", task(seconds=2))
-    assert time.monotonic() - started < 30
-    assert outcome(judgement) in ("parses time-limit", "parses memory-limit")
-    assert judgement.decisive.message == "not done after 2 s."
-
-
-def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
-    (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
-    judgement = judge(tmp_path / "deep.cu", task(seconds=60))
-    assert outcome(judgement) in ("parses crashed", "parses does-not-compile", "parses time-limit")
-
-
 class ReachedError(Exception):
     pass
 
@@ -71,6 +49,31 @@ def until(stage):
             raise ReachedError
 
     return begin
+
+
+def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(tmp_path):
+    heard = []
+    judgement = judge(HOSTILE / "honest.ptx", task(), heard.append)
+    assert outcome(judgement) == "accepted"
+    assert judgement.file == str(HOSTILE / "honest.ptx")
+    assert heard == [each.stage for each in judgement.stages]
+
+
+def test_a_compilation_that_does_not_end_is_ended(tmp_path):
+    (tmp_path / "bomb.cu").write_text(HONEST_CU.replace("extern", BOMB + "extern", 1))
+    with pytest.raises(ReachedError):  # the pair's own kernels are compiled first, which no limit is for
+        judge(HOSTILE / "honest.ptx", task(), until("parses"))
+    started = time.monotonic()
+    judgement = judge(tmp_path / "bomb.cu", task(seconds=2))
+    assert time.monotonic() - started < 30
+    assert outcome(judgement) in ("parses time-limit", "parses memory-limit")
+    assert judgement.decisive.message == "not done after 2 s."
+
+
+def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
+    (tmp_path / "deep.cu").write_text(HONEST_CU.replace("fmaf(s", "(" * 300_000 + "fmaf(s", 1))
+    judgement = judge(tmp_path / "deep.cu", task(seconds=60))
+    assert outcome(judgement) in ("parses crashed", "parses does-not-compile", "parses time-limit")
 
 
 def test_memory_is_limited(tmp_path):
@@ -99,6 +102,93 @@ def test_a_machine_of_many_cores_takes_no_more_address_space(tmp_path, monkeypat
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
     assert contained.environment(tmp_path)["OPENBLAS_NUM_THREADS"] == "2"
     assert contained.environment(tmp_path)["TMPDIR"] == str(tmp_path)
+
+
+def test_the_process_gets_the_variables_that_it_needs_and_no_other(tmp_path, monkeypatch):
+    monkeypatch.setenv("API_TOKEN", "hunter2")
+    monkeypatch.setenv("MY_PYTHON_TOKEN", "hunter2")
+    monkeypatch.setenv("PYTHONHASHSEED", "1")
+    found = contained.environment(tmp_path)
+    assert "hunter2" not in found.values()
+    assert (found["PATH"], found["PYTHONHASHSEED"]) == (os.environ["PATH"], "1")
+
+
+INTRUDER = """
+import os, pathlib, socket, sys
+if layer := os.environ.get("PTXBENCH_CACHE_LAYER"):  # in the process of the judgement
+    cache = pathlib.Path(os.environ["PTXBENCH_CACHE"])
+    entry = next(each for each in sorted(cache.rglob("*")) if each.is_file())
+    attempts = {
+        "an entry added": lambda: (cache / "intruder").write_text("x"),
+        "an entry changed": lambda: entry.open("ab"),
+        "an entry cut": lambda: os.truncate(entry, 0),
+        "an entry removed": entry.unlink,
+        "another layer": lambda: pathlib.Path(layer).with_name("0" * 64).mkdir(),
+        "the pair": lambda: pathlib.Path(__file__).open("ab"),
+        "the network": socket.socket,
+    }
+    def succeeds(attempt):
+        try:
+            attempt()
+        except OSError:
+            return False
+        return True
+    if done := [name for name, attempt in attempts.items() if succeeds(attempt)]:
+        raise RuntimeError(f"{done}")
+    (pathlib.Path(layer) / "own").write_text("x")
+"""
+
+
+@pytest.mark.skipif(containment.mode() != containment.LANDLOCK, reason="no Landlock in this kernel")
+def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path):
+    """The pair's own file tries, since it runs in the process that a candidate could take over."""
+    pair = kernels / "pairs" / "scale.py"
+    source = (kernels / "ptx" / "scale.ptx").read_text()
+    pair.write_text(f"{pair.read_text()}\n{INTRUDER}")
+    root = Path(os.environ["PTXBENCH_CACHE"])
+    (root / "other").mkdir(exist_ok=True)
+    (root / "other" / "entry").write_text("x")
+    (tmp_path / "mine.ptx").write_text(f"// mine\n{source}")
+
+    def state():
+        return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
+
+    with pytest.raises(ReachedError):  # and the pair's own kernels are in the cache now
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("lint"))
+    before = state()
+    (tmp_path / "mine.ptx").write_text(f"// another\n{source}")
+    with pytest.raises(ReachedError):
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("lint"))
+    own = root / "candidates" / sha256((tmp_path / "mine.ptx").read_bytes())
+    assert (own / "own").is_file()
+    assert {path for path in state() if path not in before} == {path for path in own.rglob("*") if path.is_file()}
+    assert {path: time for path, time in state().items() if path in before} == before
+
+
+def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(layers, "MOST_LAYERS", 2)
+    made = [layers.layer(f"{number}") for number in range(4)]
+    (made[0] / "file").write_text("x")
+    for age, each in enumerate(made):
+        os.utime(each, (age, age))
+    assert layers.layer("1") == made[1]  # used again
+    layers.tidy(made[1])
+    assert [each.is_dir() for each in made] == [False, True, False, True]
+    (made[3] / "link").symlink_to(tmp_path)
+    (made[3] / "large").write_bytes(b"x" * 100)
+    monkeypatch.setattr(layers, "MOST_BYTES", 50)
+    layers.tidy(made[3])
+    assert [each.is_dir() for each in made] == [False, True, False, False]
+    assert tmp_path.is_dir()
+
+
+def test_without_a_cache_of_ones_own_there_is_no_layer(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache").chmod(0o777)
+    assert layers.layer("1") is None
+    assert list((tmp_path / "cache").iterdir()) == []
 
 
 # ---- files
@@ -208,7 +298,7 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         judge(HOSTILE / "never_ends.ptx", task(), interrupt)
     deadline = time.monotonic() + 10  # killed is not yet gone
-    while left := living(started[0].pid):
+    while left := living(started[-1].pid):
         assert time.monotonic() < deadline, left
         time.sleep(0.05)
 
