@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -28,9 +29,9 @@ def changes(
 
 
 def state_of(path: Path) -> tuple[int, int] | None:
-    """What differs after a change; None where there is no such file."""
+    """What differs after a change; None where there is no such file, and for a folder."""
     try:
         found = path.stat()
     except (OSError, ValueError):
         return None
-    return found.st_mtime_ns, found.st_size
+    return None if stat.S_ISDIR(found.st_mode) else (found.st_mtime_ns, found.st_size)

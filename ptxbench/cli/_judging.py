@@ -137,6 +137,9 @@ def keep_judging(
 
     if draw is None:
         say(f"Every judgement uses seed {task.seed}, as --seed says.", err=True)
+    for file in files:
+        if not file.exists():
+            say(f"Waiting for {file}, which does not exist yet.", err=True)
     latest: dict[Path, Judgement] = {}
     for changed in changes(lambda: [path for file in files for path in files_of(file)]):
         if draw is not None:

@@ -52,7 +52,7 @@ COLUMNS = {
 DISPENSABLE = ("divergent", "atomics", "wavefronts", "shared_bytes", "spill_bytes", "occupancy")
 """What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
 
-LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C", None: "nothing"}
+LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C", None: "not judged"}
 
 
 @dataclass(frozen=True)

@@ -223,7 +223,9 @@ def test_watching_judges_what_has_changed_each_time_with_another_seed(ptxbench, 
     (folder := files[0].parent / "own").mkdir()
     (folder / "broken.ptx").write_text(BROKEN)
     steps = iter([lambda: (folder / "new.ptx").write_text("junk"), files[2].unlink, interrupt])
-    (first, second), told = watched(ptxbench, kernels, [folder, files[2]], steps, monkeypatch, "--json")
+    (folder.parent / "empty").mkdir()
+    named = [folder, files[2], "empty", "absent.ptx"]
+    (first, second), told = watched(ptxbench, kernels, named, steps, monkeypatch, "--json")
     assert [(Path(each["file"]).name, each["verdict"]) for each in first["candidates"]] == [
         ("broken.ptx", "rejected"), ("other.cu", "rejected"),
     ]  # fmt: skip
@@ -231,6 +233,7 @@ def test_watching_judges_what_has_changed_each_time_with_another_seed(ptxbench, 
     seeds = [each["seed"] for each in second["candidates"]]
     assert seeds[0] == seeds[1] == first["seed"] != seeds[2] == second["seed"]
     assert told.count("Waiting for a change") == 2
+    assert "Waiting for absent.ptx, which does not exist yet." in told
 
 
 def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels, files, monkeypatch):
