@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -245,9 +246,16 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
 
 def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, files, monkeypatch):
     from ptxbench.check import batch
+    from ptxbench.cli import _judging
 
-    started, ended = [], threading.Event()
-    real = batch.judge_candidate
+    started, ended, taken = [], threading.Event(), threading.Event()
+    real, every = batch.judge_candidate, _judging.judgements
+
+    def judgements(*arguments):
+        with closing(every(*arguments)) as found:
+            for each in found:
+                yield each
+                taken.set()  # the one before has been noted
 
     def judge(candidate, task, begin, add):
         if candidate.language == "cuda":
@@ -260,12 +268,14 @@ def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, 
         def stop(stage):
             begin(stage)
             if candidate.file.endswith("mine.ptx"):
+                taken.wait(60)
                 signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
                 ended.wait(60)
 
         return real(candidate, task, stop, remember)
 
     end = batch.Processes.end
+    monkeypatch.setattr(_judging, "judgements", judgements)
     monkeypatch.setattr(batch, "judge_candidate", judge)
     monkeypatch.setattr(batch.Processes, "end", lambda processes: (ended.set(), end(processes)))
     ran = ptxbench("check", files[1], files[0], files[2], *FAST, "--kernels", kernels, "--json")
