@@ -88,6 +88,7 @@ class Asking:
         if "not enough memory" in str(error) or "GB are free" in str(error):
             code = "memory-limit"
         told = re.sub(r"; its PTX is saved as .*", ".", str(error))
+        told = re.sub(r"; [\d.]+ GB are free", "", told)  # so that a seed gives one message on every machine
         line = re.match(r"line (\d+): ", told)
         message = told[line.end() :] if line else told
         named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits

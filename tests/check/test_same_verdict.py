@@ -1,0 +1,38 @@
+"""The same seed gives the same document but for seconds: whatever the host's threads, hash seed and cache."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.check.contained import Task, judge
+from ptxbench.check.findings import to_document
+from tests.check.judging import SEED
+
+HOSTILE = Path(__file__).with_name("hostile")
+
+
+def document(path):
+    """All that is known of a candidate, without how long it took."""
+    judgement = judge(path, Task("triad", discovery.default_kernels(), "sm_90", SEED))
+    stages = [dataclasses.replace(each, seconds=0.0) for each in judgement.stages]
+    return to_document(dataclasses.replace(judgement, stages=stages))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system cannot tie a process to one core")
+@pytest.mark.parametrize("name", ["races.ptx", "honest.cu"])
+def test_a_seed_gives_one_verdict_on_any_cores_with_any_hash_seed_cached_or_not(name, tmp_path, monkeypatch):
+    path = tmp_path / name
+    path.write_text(f"// {tmp_path}\n" + (HOSTILE / name).read_text())  # new to the cache
+    cores = os.sched_getaffinity(0)
+    found = []
+    for hash_seed, some in (("1", {min(cores)}), ("2", cores)):
+        monkeypatch.setenv("PYTHONHASHSEED", hash_seed)
+        os.sched_setaffinity(0, some)
+        try:
+            found.append(document(path))
+        finally:
+            os.sched_setaffinity(0, cores)
+    assert found[0] == found[1]
