@@ -1,8 +1,11 @@
 """What may vary from launch to launch varies within what a GPU may show, and not at all where nobody asks."""
 
+import re
+
 import ml_dtypes
 import numpy as np
 
+from ptxbench import emulator
 from ptxbench.emulator import accuracy
 from ptxbench.emulator.variation import Variation
 from tests.emulator import batch
@@ -68,3 +71,98 @@ def test_approximate_results_vary_within_their_documented_error():
         assert differs[:ROWS].mean() > 0.2, (opcode, differs[:ROWS].mean())
         special = ~np.isfinite(ideal) | (ideal == 0) | (np.abs(ideal) == 1) & (exact == ideal)
         assert not differs[special].any(), opcode
+
+
+FOUND = (
+    "shared", "generic shared", "unwritten shared", "generic local", "unwritten local", "variable", "stored", "nsmid",
+    "smid", "gridid", "nwarpid", "warpid", "clock", "timer", "unwritten register", "nan", "from shared", "parameter",
+    "from parameter",
+)  # fmt: skip
+FINDS = """
+.version 7.8
+.target sm_80
+.address_size 64
+.global .align 8 .u64 variable[4];
+.visible .entry finds(.param .u64 out)
+{
+    .reg .u32 %a, %near, %never;
+    .reg .u64 %out, %start, %x;
+    .reg .f32 %f;
+    .shared .align 16 .b32 tile[64];
+    .local .align 8 .b32 own[4];
+    ld.param.u64 %out, [out];
+    mov.u64 %start, %out;
+    mov.u32 %near, tile;
+    KEEP32(%near)
+    cvt.u64.u32 %x, %near;
+    cvta.shared.u64 %x, %x;
+    KEEP
+    ld.u32 %a, [%x+4];
+    KEEP32(%a)
+    mov.u64 %x, own;
+    cvta.local.u64 %x, %x;
+    KEEP
+    ld.u32 %a, [%x];
+    KEEP32(%a)
+    mov.u64 %x, variable;
+    KEEP
+    st.global.u64 [variable+8], 77;
+    ld.global.u64 %x, [%x+8];
+    KEEP
+    KEEP32(%nsmid)
+    KEEP32(%smid)
+    mov.u64 %x, %gridid;
+    KEEP
+    KEEP32(%nwarpid)
+    KEEP32(%warpid)
+    mov.u64 %x, %clock64;
+    KEEP
+    mov.u64 %x, %globaltimer;
+    KEEP
+    KEEP32(%never)
+    mov.f32 %f, 0f7F800000;
+    sub.f32 %f, %f, %f;
+    mov.b32 %a, %f;
+    KEEP32(%a)
+    st.shared.u32 [tile+8], 5;
+    ld.shared.u32 %a, [%near+8];
+    KEEP32(%a)
+    mov.b64 %x, out;
+    KEEP
+    ld.param.u64 %x, [%x];
+    sub.u64 %x, %x, %start;
+    KEEP
+    ret;
+}
+"""
+KEEP = "st.global.u64 [%out], %x; add.u64 %out, %out, 8;"
+
+
+def finds(**options):
+    """What one thread finds."""
+    text = re.sub(r"KEEP32\((\S+)\)", r"mov.u32 %a, \1; cvt.u64.u32 %x, %a; KEEP", FINDS).replace("KEEP", KEEP)
+    out = np.zeros(len(FOUND), np.uint64)
+    emulator.run(text, grid=1, block=1, args=[out], **options)
+    return dict(zip(FOUND, map(int, out), strict=True))
+
+
+def test_what_a_launch_finds_varies_where_that_is_asked_for_and_nowhere_else():
+    usual, moved = finds(), finds(placement=4)
+    one, other = (finds(variation=Variation(nans=seed, registers=seed, memory=seed)) for seed in (4, 5))
+    assert finds() == usual
+    assert (usual["nsmid"], usual["gridid"], usual["nan"], usual["unwritten shared"]) == (132, 1, 0x7FFFFFFF, 2**32 - 1)
+    assert moved == finds(placement=4)
+    changed = {name for name in FOUND if moved[name] != usual[name]}
+    assert changed == {"shared", "generic shared", "generic local", "variable", "parameter"}
+    assert (moved["shared"] % 1024, moved["shared"] > usual["shared"]) == (0, True)
+    changed = {name for name in FOUND if one[name] != usual[name]} | {
+        name for name in FOUND if other[name] != one[name]
+    }
+    assert changed == set(FOUND) - {
+        "shared", "generic shared", "generic local", "variable", "stored", "from shared", "parameter", "from parameter",
+    }  # fmt: skip
+    for each in (one, other):
+        assert each["smid"] < each["nsmid"]
+        assert each["warpid"] < each["nwarpid"]
+        assert each["nan"] & 0x7FC00000 == 0x7FC00000
+    assert one["nsmid"] > usual["nsmid"] > other["nsmid"]
