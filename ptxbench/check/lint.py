@@ -84,9 +84,9 @@ class Subject:
         name = min(roots)
         return self.arrays[name].name if name in self.arrays else name
 
-    def may_follow(self, first: int, second: int) -> bool:
-        """Whether instruction `second` may come after instruction `first`, by their indices."""
-        return Blocks(self.function).may_follow(first, second)
+    @cached_property
+    def blocks(self) -> Blocks:
+        return Blocks(self.function)
 
     def value(self, operand: Operand) -> int | None:
         """The whole number that an operand always is; None where that is not known."""
@@ -176,7 +176,7 @@ def discards(subject: Subject) -> Iterator[Complaint]:
         names = " or ".join(f"'{arg.name}'" for arg in known.values())
         if known and all(isinstance(arg, In) for arg in known.values()):
             yield Complaint("discards-input", each.line, f"{each.opcode} of {names}: its contents are lost.")
-        elif any(roots & other & known.keys() and subject.may_follow(before, index) for before, other in stores):
+        elif any(roots & other & known.keys() and subject.blocks.may_follow(before, index) for before, other in stores):
             yield Complaint("discards-output", each.line, f"{each.opcode} of {names}, after a store to it.")
 
 
@@ -195,7 +195,7 @@ def heap(subject: Subject) -> Iterator[Complaint]:
 def weak_polls(subject: Subject) -> Iterator[Complaint]:
     """A loop that waits for a value, and loads it as if nothing else could write it."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
-    for index in polls(subject.function, [roots for _, roots in subject.addressed]):
+    for index in polls(subject.blocks, [roots for _, roots in subject.addressed]):
         each, roots = subject.addressed[index]
         if shared := roots & (outputs | subject.state | {FETCHED}):
             named = f" of '{subject.named(shared - {FETCHED})}'" if shared - {FETCHED} else ""

@@ -8,7 +8,7 @@ values that stay the same.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from ptxbench.check.roots import FETCHED, NO_RESULT, Blocks, Roots, ends, read_registers, registers
@@ -20,121 +20,187 @@ MEETS = re.compile(r"(bar|barrier|mbarrier|call|griddepcontrol)\b")
 """After these the value may have changed for a good reason, or nobody knows what was done."""
 UNKNOWN = re.compile(r"(ld|ldu|atom|ldmatrix|alloca|mma|wmma|tex|suld)\b(?!\.param)(?!\.const)")
 """Their results need not stay the same where their operands do."""
+COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
 
 
-def polls(function: Function, addresses: Sequence[Roots]) -> Iterator[int]:
+MOST_BLOCKS, MOST_READ = 200, 5_000
+"""Blocks, and instructions, of a loop that are looked at: one that waits has few of them."""
+
+
+def polls(blocks: Blocks, addresses: Sequence[Roots]) -> Iterator[int]:
     """The indices of the loads by which a loop waits. `addresses`: of each instruction, what its address comes from."""
-    blocks = Blocks(function)
-    found = {
-        index
-        for body in loops(blocks)
-        for index in waits(Loop(function, blocks, body), addresses)
-    }  # fmt: skip
+    function = blocks.function
+    weak = {index for index, each in enumerate(function.instructions) if WEAK.match(each.opcode)}
+    loading = {blocks.of(index) for index in weak}
+    found: set[int] = set()
+    for body in loops(blocks) if loading else ():
+        if loading & body and sum(len(blocks.indices(block)) for block in body) <= MOST_READ:
+            found.update(waits(Loop(function, blocks, body), weak, addresses))
     yield from sorted(found)
 
 
 def loops(blocks: Blocks) -> Iterator[frozenset[int]]:
     """The blocks of each natural loop: of a jump back to a block that every way to the jump passes."""
-    reached = {0, *blocks.after(0)} if blocks.starts else set()
-    before: dict[int, set[int]] = {each: set() for each in reached}
-    for each in reached:
+    order = in_order(blocks)
+    before: dict[int, list[int]] = {each: [] for each in order}
+    for each in order:
         for successor in blocks.successors(each):
-            before[successor].add(each)
-    dominators = {each: set(reached) for each in reached}
-    if reached:
-        dominators[0] = {0}
-    changed = True
-    while changed:
-        changed = False
-        for each in sorted(reached - {0}):
-            new = {each} | set.intersection(*(dominators[other] for other in before[each]))
-            changed |= new != dominators[each]
-            dominators[each] = new
-    for last in sorted(reached):
+            before[successor].append(each)
+    dominators = immediate_dominators(order, before)
+    for last in sorted(order):
         for head in blocks.successors(last):
-            if head in dominators[last]:
+            if dominates(head, last, dominators):
                 body = {head}
                 waiting = [last]
-                while waiting:
+                while waiting and len(body) <= MOST_BLOCKS:
                     if (each := waiting.pop()) not in body:
                         body.add(each)
                         waiting += before[each]
-                yield frozenset(body)
+                if not waiting:
+                    yield frozenset(body)
+
+
+def in_order(blocks: Blocks) -> list[int]:
+    """The blocks that are reached, each before those that come after it, but for loops: reverse postorder."""
+    done: list[int] = []
+    seen = {0} if blocks.starts else set()
+    waiting = [(each, iter(blocks.successors(each))) for each in seen]
+    while waiting:
+        block, rest = waiting[-1]
+        new = next((each for each in rest if each not in seen), None)
+        if new is None:
+            done.append(block)
+            waiting.pop()
+        else:
+            seen.add(new)
+            waiting.append((new, iter(blocks.successors(new))))
+    return done[::-1]
+
+
+def immediate_dominators(order: Sequence[int], before: Mapping[int, Sequence[int]]) -> dict[int, int]:
+    """By block, the last block that every way to it passes; the first block's is itself.
+
+    Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
+    """
+    rank = {each: number for number, each in enumerate(order)}
+    found = {each: each for each in order[:1]}
+    changed = True
+    while changed:
+        changed = False
+        for each in order[1:]:
+            new = None
+            for other in before[each]:
+                if other in found:
+                    new = other if new is None else common(new, other, found, rank)
+            if new is not None and found.get(each) != new:
+                found[each] = new
+                changed = True
+    return found
+
+
+def common(one: int, other: int, dominators: Mapping[int, int], rank: Mapping[int, int]) -> int:
+    """The last block that dominates both."""
+    while one != other:
+        if rank[one] > rank[other]:
+            one = dominators[one]
+        else:
+            other = dominators[other]
+    return one
+
+
+def dominates(head: int, block: int, dominators: Mapping[int, int]) -> bool:
+    while block != head and dominators[block] != block:
+        block = dominators[block]
+    return block == head
 
 
 class Loop:
-    """A loop: its instructions, what each register is written by in it, and which branches leave it."""
+    """A loop: its instructions, what each register is written and read by in it, and which branches leave it."""
 
     def __init__(self, function: Function, blocks: Blocks, body: frozenset[int]) -> None:
         self.indices = [index for block in sorted(body) for index in blocks.indices(block)]
         self.function = function
         self.writers: dict[str, list[int]] = {}
+        self.readers: dict[str, list[int]] = {}
+        self.reads = {index: self.read(index) for index in self.indices}
         for index in self.indices:
             for name in written(function.instructions[index]):
                 self.writers.setdefault(name, []).append(index)
+            for name in self.reads[index]:
+                self.readers.setdefault(name, []).append(index)
         self.exits = [blocks.indices(block)[-1] for block in sorted(body) if leaves(function, blocks, block, body)]
 
-    def read(self, index: int) -> set[str]:
+    def read(self, index: int) -> frozenset[str]:
         """The registers that an instruction reads, its guard among them."""
         instruction = self.function.instructions[index]
-        names = set(chain.from_iterable(read_registers(each) for each in sources(instruction)))
+        names = frozenset(chain.from_iterable(read_registers(each) for each in sources(instruction)))
         return names if instruction.guard is None else names | {instruction.guard.name}
 
-    def closed(self, start: set[str], fits: Sequence[int]) -> set[str]:
+    def matching(self, pattern: re.Pattern[str]) -> list[int]:
+        return [index for index in self.indices if pattern.match(self.function.instructions[index].opcode)]
+
+    def closed(self, start: Iterable[str], fits: Iterable[int]) -> set[str]:
         """`start` and the registers that only instructions of `fits` write, whose operands are among them too."""
         found, allowed = set(start), set(fits)
-        grown = True
-        while grown:
-            grown = False
-            for name, indices in self.writers.items():
-                if name not in found and all(each in allowed and self.read(each) <= found for each in indices):
-                    found.add(name)
-                    grown = True
+        waiting = [*self.writers]
+        while waiting:
+            name = waiting.pop()
+            writers = self.writers.get(name, ())
+            if name not in found and all(each in allowed and self.reads[each] <= found for each in writers):
+                found.add(name)
+                waiting += chain.from_iterable(self.results(each) for each in self.readers.get(name, ()))
         return found
 
+    def tainted(self, start: Iterable[str]) -> set[str]:
+        """`start` and the registers that are computed from any of them."""
+        found: set[str] = set()
+        waiting = [*start]
+        while waiting:
+            if (name := waiting.pop()) not in found:
+                found.add(name)
+                waiting += chain.from_iterable(self.results(each) for each in self.readers.get(name, ()))
+        return found
 
-def waits(loop: Loop, addresses: Sequence[Roots]) -> Iterator[int]:
+    def needed(self, start: Iterable[str]) -> set[int]:
+        """The instructions that some registers are computed by."""
+        found: set[int] = set()
+        waiting = [*start]
+        while waiting:
+            for index in self.writers.get(waiting.pop(), ()):
+                if index not in found:
+                    found.add(index)
+                    waiting += self.reads[index]
+        return found
+
+    def results(self, index: int) -> Iterator[str]:
+        return written(self.function.instructions[index])
+
+
+def waits(loop: Loop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
     """The weak loads that a loop waits by."""
-    instructions = loop.function.instructions
-    if any(MEETS.match(instructions[index].opcode) for index in loop.indices) or not loop.exits:
+    if loop.matching(MEETS) or not loop.exits:
         return
-    read = set(chain.from_iterable(loop.read(index) for index in loop.indices))
-    outside = read - loop.writers.keys()
-    steady = loop.closed(outside, [index for index in loop.indices if is_steady(instructions[index])])
-    for load in loop.indices:
-        if not WEAK.match(instructions[load].opcode) or not loop.read(load) <= steady:
-            continue
-        stored = [addresses[index] for index in loop.indices if STORES.match(instructions[index].opcode)]
-        if any(FETCHED in each or each & addresses[load] or not each for each in stored):
-            continue
-        fits = [index for index in loop.indices if index == load or is_steady(instructions[index])]
-        known = loop.closed(steady, fits)
-        fresh = tainted(loop, set(written(instructions[load])), loop.indices)
-        compared = {
-            index
-            for index in loop.indices
-            if instructions[index].opcode.startswith(("setp", "testp")) and loop.read(index) & fresh
-            and loop.read(index) <= known
-        }  # fmt: skip
-        ending = tainted(loop, {name for index in compared for name in written(instructions[index])}, loop.indices)
-        guards = {guard.name for index in loop.exits if (guard := instructions[index].guard) is not None}
-        if guards & ending:
-            yield load
-
-
-def tainted(loop: Loop, start: set[str], indices: Sequence[int]) -> set[str]:
-    """`start` and the registers that are computed from any of them."""
-    found = set(start)
-    grown = bool(start)
-    while grown:
-        grown = False
-        for index in indices:
-            new = set(written(loop.function.instructions[index])) - found
-            if new and loop.read(index) & found:
-                found |= new
-                grown = True
-    return found
+    instructions = loop.function.instructions
+    outside = loop.readers.keys() - loop.writers.keys()
+    fits = [index for index in loop.indices if is_steady(instructions[index])]
+    steady = loop.closed(outside, fits)
+    stored = [addresses[index] for index in loop.matching(STORES)]
+    if any(FETCHED in each or not each for each in stored):
+        return
+    own = frozenset[str]().union(*stored)
+    loads = {
+        index
+        for index in loop.indices
+        if index in weak and loop.reads[index] <= steady and not addresses[index] & own
+    }  # fmt: skip
+    known = loop.closed(steady, [*fits, *loads])
+    fresh = loop.tainted(chain.from_iterable(loop.results(index) for index in loads))
+    guards = {guard.name for index in loop.exits if (guard := instructions[index].guard) is not None}
+    deciding = loop.needed(guards)
+    for index in loop.matching(COMPARES):
+        if index in deciding and loop.reads[index] & fresh and loop.reads[index] <= known:
+            yield from loads & loop.needed(loop.reads[index])
 
 
 def is_steady(instruction: Instruction) -> bool:

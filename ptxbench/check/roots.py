@@ -6,7 +6,9 @@ ways meet either may hold. Of what comes from memory or from other lanes only th
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from heapq import heappop, heappush
 from typing import NamedTuple
 
 from ptxbench.emulator.syntax import (
@@ -85,20 +87,23 @@ def rooted(
     blocks = Blocks(function)
     passing = Passed(function, calls, pointers or {})
     before: dict[int, State] = {0: dict(given or {})}
-    waiting = [0]
+    waiting = [0]  # a heap: the first in the text, so that most blocks are looked at once
     end: State = {}
     while waiting:
-        block = waiting.pop()
+        block = heappop(waiting)
+        if waiting and waiting[0] == block:
+            continue
         state = dict(before[block])
         for index in blocks.indices(block):
             passing.step(state, function.instructions[index])
-        merge(end, state)
+        if function.returns:
+            merge(end, state)
         for successor in blocks.successors(block):
             if successor not in before:
                 before[successor] = dict(state)
-                waiting.append(successor)
+                heappush(waiting, successor)
             elif merge(before[successor], state):
-                waiting.append(successor)
+                heappush(waiting, successor)
     found = [Used((NOTHING,) * len(each.operands)) for each in function.instructions]
     for block, start in before.items():
         state = dict(start)
@@ -196,8 +201,9 @@ def merge(into: State, other: Mapping[str, Roots]) -> bool:
     """Add the roots of another way to a place; whether that tells anything new."""
     grown = False
     for name, roots in other.items():
-        if not roots <= into.get(name, NOTHING):
-            into[name] = into.get(name, NOTHING) | roots
+        known = into.get(name, NOTHING)
+        if known is not roots and not roots <= known:
+            into[name] = known | roots
             grown = True
     return grown
 
@@ -286,7 +292,7 @@ class Blocks:
 
     def of(self, index: int) -> int:
         """The block of an instruction."""
-        return max(start for start in self.starts if start <= index)
+        return self.starts[bisect(self.starts, index) - 1]
 
     def may_follow(self, first: int, second: int) -> bool:
         """Whether instruction `second` may come after instruction `first`, by their indices."""
