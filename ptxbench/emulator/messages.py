@@ -15,8 +15,8 @@ from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
 """usual: as CTAs come, all at once where they may wait for each other. last first: one after the other, from the last.
-by turns: all of them in one host thread, which goes to the next wherever a CTA's warps all wait or end, or have stored
-what others may wait for and come to a loop. first alone, last alone: no other runs."""
+by turns: all of them in one host thread, which goes to the next wherever a CTA's warps all wait or end, or those
+of an even one have stored what others may wait for and come to a loop. first alone, last alone: no other runs."""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import BY_TURNS, CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
+from ptxbench.emulator.runtime.context import BY_TURNS, CTA, CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
 from ptxbench.emulator.runtime.faults import FAULT
 
 POLL_COST = 63
@@ -31,11 +31,15 @@ done:
 
 ANNOUNCED = Function("announced", f"""
 define internal void @announced(ptr %env, i32 %mask) noinline {{
-  ; %mask stored what others may wait for. Where CTAs take turns they see it before the next store follows.
+  ; %mask stored what others may wait for. Where CTAs take turns they see it before the next store follows. CTAs of
+  ; odd rank go on: else all would have announced before any of them looks, and none need wait.
 entry:
   {slot("by.turns", BY_TURNS)}
-  %one.by.one = icmp eq i64 %by.turns, 0
-  br i1 %one.by.one, label %done, label %end
+  {slot("cta", CTA)}
+  %even = xor i64 %cta, 1
+  %gives.way = and i64 %even, %by.turns
+  %goes.on = icmp eq i64 %gives.way, 0
+  br i1 %goes.on, label %done, label %end
 end:
   call void @end_turn(ptr %env, i32 %mask)
   br label %done
