@@ -10,8 +10,8 @@ import pytest
 from ptxbench.audit import mutants
 from ptxbench.audit.edits import WORSE, Edit, once
 from ptxbench.audit.mutants import EDITS, audit_mutants, count_mutants
-from ptxbench.audit.neutral import commented
-from ptxbench.audit.tables import SCATTERED, UNSCATTERED
+from ptxbench.audit.neutral import NEUTRAL, commented
+from ptxbench.audit.tables import OF_PAIRS, SCATTERED, UNSCATTERED
 from ptxbench.discovery import default_kernels, find_pairs
 from ptxbench.errors import AssembleError, UsageError
 from ptxbench.judge.rules import RULES
@@ -33,34 +33,27 @@ def audited(pair, *edits, kernels=None):
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
     ("copy_hints",           "vector stores split", "declared backwards"),
-    ("hgemm_mma",            "swizzle removed", "labels renamed", "copies waited for at once",
-     "copies of half the size", "products of half the size"),
-    ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global", "an atomic of 0, shared"),
+    ("hgemm_mma",            "swizzle removed", "labels renamed"),
+    ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
     ("q4q8_gemv",            "registers spilled", "registers renamed"),
     ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
-    ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: vectors taken apart",
-     "CUDA C: a remainder in the loop", "CUDA C: an atomic a warp", "CUDA C: a shift"),
+    ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic a warp"),
     ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
-    ("rmsnorm",              "shared memory for nobody", "registers renamed", "loads that acquire",
-     "CUDA C: a root and a division", "CUDA C: volatile loads", "CUDA C: other names"),
+    ("rmsnorm",              "shared memory for nobody", "registers renamed", "CUDA C: a root and a division"),
     ("scan",                 "a barrier more", "neighbours exchanged", "a wider scope"),
     ("scan.s32",             "lanes parted", "declared backwards"),
     ("scatter_add_bf16",     "loads repeated", "registers enough"),
     ("scatter_add_bf16.f16", ".nc lost", "other comments"),
     ("scatter_add_bf16.f32", "lanes scattered", "labels renamed"),
-    ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged",
-     "CUDA C: too few registers"),
+    ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged"),
     ("sm_partition",         "a barrier more", "registers renamed"),
-    ("softmax",              "lanes scattered", "declared backwards", "subnormal numbers kept", "CUDA C: expf",
+    ("softmax",              "lanes scattered", "declared backwards", "subnormal numbers kept",
      "CUDA C: a division in the loop"),
     ("transpose",            "padding removed", "lanes scattered", "registers enough", "a shuffle more",
-     "a round trip by shared memory", "CUDA C: padding removed", "CUDA C: the tile in double",
-     "CUDA C: a barrier more"),
+     "a round trip by shared memory", "CUDA C: padding removed"),
     ("triad",                "vector loads split", "registers renamed", "a division more", "an approximation more",
-     "double precision", "a fence of the system", "volatile loads", "generic loads", "asleep",
-     "CUDA C: __restrict__ lost", "CUDA C: double arithmetic", "CUDA C: a fence of the system", "CUDA C: asleep",
-     "CUDA C: other comments"),
+     "a fence of the system", "generic loads", "asleep", "CUDA C: __restrict__ lost"),
     ("w4a16_dequant",        "loads repeated", "registers enough"),
 ]  # fmt: skip
 
@@ -76,7 +69,9 @@ def test_a_known_cause_is_named_and_an_edit_that_means_nothing_is_not(pair, edit
 
 def test_every_pair_and_every_edit_is_among_them():
     assert [pair for pair, *_ in CHOSEN] == list(find_pairs(default_kernels()))
-    assert {edit for _, *edits in CHOSEN for edit in edits} == {each.name for each in EDITS}
+    tried = {edit for _, *edits in CHOSEN for edit in edits}
+    assert tried >= {each.name for each in (*WORSE, *OF_PAIRS, *NEUTRAL)}
+    assert tried <= {each.name for each in EDITS}  # those of costs.py and cuda.py: some; .ci/run makes them all
 
 
 def test_every_rule_that_fails_has_a_mutant_that_it_must_catch():
