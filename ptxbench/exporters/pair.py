@@ -61,7 +61,7 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
     """One argument; what its kind does not have is null."""
     scalar, drawn = isinstance(arg, Scalar), isinstance(arg, In)
     shape, value, values = (getattr(arg, name, None) for name in ("shape", "value", "values"))
-    integers, start = (getattr(arg, name, None) for name in ("integers", "start"))
+    integers, legal, start = (getattr(arg, name, None) for name in ("integers", "legal", "start"))
     return {
         "name": arg.name,
         "kind": KINDS[type(arg)],
@@ -69,8 +69,9 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
         "ptx": wanted(arg),
         "shape": sources.of(shape),
         "value": sources.of(value) if callable(value) else value if scalar else None,
-        "values": sources.of(values),
+        "values": list(values) if isinstance(values, tuple) else sources.of(values),
         "integers": list(integers) if drawn and integers is not None else None,
+        "legal": None if legal is None else list(legal),
         "start": start,
     }
 

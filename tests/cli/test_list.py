@@ -130,8 +130,9 @@ def test_every_function_of_every_shipped_pair_is_found_in_its_text(ptxbench):
         assert pair["tolerance"]["source"] in pair["text"]
 
 
-def test_a_value_that_json_does_not_have_is_text(kernels, ptxbench):
-    text = changed(PAIR, 'Scalar("a", f32, 2)', 'Scalar("a", f32, float("inf"))')
+def test_a_value_that_json_does_not_have_is_text_and_a_range_is_a_list(kernels, ptxbench):
+    text = changed(PAIR, 'Scalar("a", f32, 2)', 'Scalar("a", f32, float("inf"), values=(1, 2))')
     (kernels / "pairs" / "scale.py").write_text(text)
     (pair,) = json.loads(ptxbench("list", "scale", "--kernels", "kernels", "--json").out)
     assert pair["launches"][0]["scalars"] == {"a": "inf", "n": 1}
+    assert [each["values"] for each in pair["arguments"]] == [None, None, [1, 2], None]
