@@ -1,0 +1,116 @@
+"""The GPU backend's clock over a CUDA that only notes what it is asked to do: which module and which data it uses."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.pair import Launch, f32, poison
+
+BUILD = SimpleNamespace(cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"))
+
+
+class Cuda:
+    """`log`: modules that are loaded, kernels that are launched (module, arguments) and host data that are copied."""
+
+    def __init__(self):
+        self.log = []
+        self.modules = 0
+        self.allocated = 0
+        self.runtime = SimpleNamespace(
+            memcpyAsync=self.copy, memsetAsync=lambda *arguments: None, memcpyHostToDevice="up",
+            memcpyDeviceToDevice="across", memcpyDeviceToHost="down",
+            getDeviceProperties=lambda device: {"l2CacheSize": 1 << 20}, memGetInfo=lambda: (1 << 40, 1 << 40),
+            CUDARuntimeError=KeyError,
+        )  # fmt: skip
+        self.driver = SimpleNamespace(
+            funcGetAttribute=lambda attribute, function: 0, CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES=0,
+            CUDADriverError=KeyError,
+        )  # fmt: skip
+        self.memory = SimpleNamespace(OutOfMemoryError=KeyError)
+        self.function = SimpleNamespace(Module=self.module)
+        self.Event = lambda: SimpleNamespace(record=lambda stream: None, synchronize=lambda: None)
+
+    def get_elapsed_time(self, start, stop):
+        return 0.001
+
+    def alloc(self, size):
+        self.allocated += 1
+        return SimpleNamespace(ptr=self.allocated << 32)
+
+    def copy(self, to, source, size, kind, stream):
+        if kind == "up" and size == 16:
+            self.log.append("upload")
+
+    def module(self):
+        self.modules += 1
+        number = self.modules
+        self.log.append(f"load {number}")
+
+        def launch(grid, block, packed, shared, stream):
+            self.log.append(f"launch {number} n={packed[-1]}")
+
+        launch.ptr = number
+        return SimpleNamespace(load=lambda image: None, get_function=lambda entry: launch)
+
+    def taken(self):
+        taken, self.log = self.log, []
+        return taken
+
+
+@pytest.fixture
+def backend():
+    gpu = GpuBackend()
+    graph = SimpleNamespace(upload=lambda stream: None, launch=lambda stream: None)
+    stream = SimpleNamespace(
+        ptr=0, synchronize=lambda: None, begin_capture=lambda: None, end_capture=lambda: graph
+    )  # fmt: skip
+    gpu.__dict__.update(cuda=Cuda(), stream=stream, sweep=lambda: None)
+    return gpu
+
+
+def arguments(n, y=None):
+    return {"x": np.full(4, n, f32), "y": poison((4,), f32) if y is None else y, "n": np.uint32(n)}
+
+
+def test_new_data_and_modules_are_those_that_the_next_samples_use(backend):
+    clock = backend.clock(BUILD, Launch(1, 32), first := arguments(1), ("y",))
+    other = backend.clock(SimpleNamespace(**{**vars(BUILD), "variant": "cuda"}), Launch(1, 32), first, ("y",))
+    assert backend.cuda.taken() == ["upload", "upload", "load 1", "load 2"]  # both share the arrays
+    clock.enqueue()()
+    second = arguments(2)
+    clock.refill(second)
+    other.refill(second)
+    clock.enqueue()()
+    assert backend.cuda.taken() == ["launch 1 n=1", "upload", "upload", "launch 1 n=2"]
+    clock.reload()
+    for _ in range(3):
+        clock.enqueue()()
+    other.enqueue()()
+    assert backend.cuda.taken() == ["load 3", "load 4", "launch 3 n=2", "launch 4 n=2", "launch 4 n=2", "launch 2 n=2"]
+
+
+def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
+    clock = backend.clock(BUILD, Launch(1, 32), arguments(1), ("y",))
+    assert (clock.graphs, clock.copies) == (True, 64)
+    clock.enqueue_graph(3)()
+    clock.refill(arguments(2))
+    clock.reload()
+    backend.cuda.taken()
+    clock.enqueue_graph(3)()
+    assert backend.cuda.taken() == ["load 4", "launch 4 n=2", "launch 4 n=1", "launch 4 n=1"]
+
+
+def test_what_is_restored_and_what_counts_as_changed_goes_by_the_new_data(backend):
+    first = arguments(1, np.zeros(4, f32))
+    clock = backend.clock(BUILD, Launch(1, 32), first, ("y",))
+    assert not clock.graphs  # an accumulator is restored before each launch
+    second = arguments(2, np.ones(4, f32))
+    clock.refill(second)
+    memory = backend.shared_buffers[1]
+    assert memory.arguments is second
+    assert memory.masters["y"] is not None
+    again = backend.clock(BUILD, Launch(1, 32), first, ("y",))
+    assert memory.arguments is first  # a clock that is made later starts with its own data
+    assert again is not clock
