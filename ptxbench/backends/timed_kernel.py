@@ -31,7 +31,7 @@ class TimedKernel:
         self.copies: list[DeviceBuffers] | None = None
         self.given = memory.arguments
         self.refills = 0
-        self.fresh = False
+        self.kernel = load(False)
 
     def refill(self, arguments: Mapping[str, Any]) -> Sequence[Launch]:
         """Put other data into the arrays, which clocks may share; the launch to go on with.
@@ -44,17 +44,20 @@ class TimedKernel:
         self.given = arguments
         if self.memory.arguments is not arguments:
             self.memory.refill(arguments)
-        self.fresh = False
-        return [self.bind(self.load(False), self.memory)]
+        self.kernel = self.load(False)
+        return [self.bind(self.kernel, self.memory)]
 
     def reload(self) -> Sequence[Launch]:
         """Load the module again, once for each sample of a block; their launches, in order."""
-        self.fresh = True
-        return [self.bind(self.load(True), self.memory) for _ in range(SAMPLES)]
+        kernels = [self.load(True) for _ in range(SAMPLES)]
+        self.kernel = kernels[-1]
+        return [self.bind(each, self.memory) for each in kernels]
 
     def rotation(self) -> list[Launch]:
-        """The launches over each set of arrays in turn, all of one module. The first call makes the copies."""
+        """The launches over each set of arrays in turn, all of the module that was loaded last.
+
+        The first call makes the copies.
+        """
         if self.copies is None:
             self.copies = self.make_copies()
-        kernel = self.load(self.fresh)
-        return [self.bind(kernel, each) for each in (self.memory, *self.copies)]
+        return [self.bind(self.kernel, each) for each in (self.memory, *self.copies)]
