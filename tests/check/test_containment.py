@@ -124,6 +124,20 @@ def test_no_attempt_gets_a_file_or_a_token_into_an_output(mode, planted, monkeyp
             assert '"bad-include"' in told, name
 
 
+@needs_landlock
+def test_the_compiler_is_contained_by_the_kernel_inside_a_judgement_too(planted, capfd):
+    """Without it the header would be refused at sight, and the file named nowhere."""
+    path = planted / "candidate.cu"
+    path.write_text(attack("cu", "a header that takes it", planted / "planted.h"))
+    assert main(["check", str(path), "--pair", "triad", "--backend", "emulator", "--seed", "1", "--json"]) == 4
+    [candidate] = json.loads(capfd.readouterr().out)["candidates"]
+    [finding] = candidate["findings"]
+    assert (finding["code"], finding["message"]) == (
+        "bad-include",
+        "#include of a file that is not one of CUDA's headers.",
+    )
+
+
 def test_the_whole_command_tells_no_more(planted, capfd, monkeypatch):
     """Text, JSON and the standard error of the command, for one that is refused by the compiler, not at sight."""
     path = planted / "candidate.cu"
@@ -174,9 +188,11 @@ def test_without_landlock_a_text_cannot_make_the_name_of_a_file(text, told, monk
 
 TRY = """
 import os, pathlib, socket, subprocess, sys
-from ptxbench.containment import restrict
+from ptxbench.containment import mode, restrict
 own, beside, allowed = map(pathlib.Path, sys.argv[1:4])
 restrict(read=[allowed], write=[own])
+restrict(read=[allowed], write=[own])
+print(mode())
 def can(what):
     try:
         what()
@@ -213,7 +229,8 @@ def test_a_restricted_process_opens_what_it_is_given_and_nothing_else(tmp_path):
     (tmp_path / "own" / "file").unlink()
     program = [sys.executable, "-c", TRY, *map(str, folders)]
     ran = subprocess.run(program, capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["read", "write-own", "remove-own"]
+    # It can be restricted further: the compiler's process is a child of one that is restricted already.
+    assert ran.stdout.split() == ["landlock", "read", "write-own", "remove-own"]
     assert (tmp_path / "beside" / "file").read_text() == "content"
 
 
