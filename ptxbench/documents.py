@@ -149,6 +149,6 @@ def json_text(document: Mapping[str, Any] | list[Any], indent: int | None = 1) -
 
 
 def toml_text(text: str) -> str:
-    """A string as TOML writes it: as JSON does, what is hidden as an escape."""
+    """A string as TOML writes it: as JSON does, what is hidden as an escape, no command of CI in it."""
     quoted = json.dumps(text, ensure_ascii=False)
-    return HIDDEN.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted)
+    return HIDDEN.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted).replace("##", "#\\u0023")

@@ -251,6 +251,12 @@ def from_document(document: Any, name: str) -> Run:
     return run
 
 
+AMOUNTS = "from 1e-9 to 1e24"
+"""What a count or a rate may be, if it is not 0: beyond that no device counts, and charts cannot draw."""
+
+LONGEST_NS = 2**63
+"""No time reaches it: arrays of integers hold no more."""
+
 STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
 
 
@@ -270,8 +276,11 @@ def require_sound(run: Run, name: str) -> None:
         where = f"{name}: cells[{i}]"
         for key in ("flops", "bytes"):
             require(key in cell.work, f"{where}: work", f"'{key}' among its keys", dict(cell.work))
+        for key, amount in cell.work.items():
+            require(is_amount(amount), f"{where}: work: {key}", f"0, or {AMOUNTS}", amount)
         for key, most in dataclasses.asdict(cell.limits).items() if cell.limits else ():
-            require(isinstance(most, str | None) or most > 0, f"{where}: limits: {key}", "a number over 0", most)
+            known = isinstance(most, str | None) or (is_amount(most) and most)
+            require(bool(known), f"{where}: limits: {key}", f"a number over 0, {AMOUNTS}", most)
         for extent, threads in (("grid", cell.launch.grid), ("block", cell.launch.block)):
             whole = len(threads) == 3 and all(type(each) is int for each in threads)
             require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
@@ -279,6 +288,8 @@ def require_sound(run: Run, name: str) -> None:
             require(
                 result.status in STATUSES, f"{where}: variants: {variant}: status", " or ".join(STATUSES), result.status
             )
+            for counter, count in (result.counts or {}).items():
+                require(is_amount(count), f"{where}: variants: {variant}: counts: {counter}", f"0, or {AMOUNTS}", count)
         for j, one in enumerate(cell.rounds):
             require_sound_round(one, f"{where}: rounds[{j}]")
     require_distinct(run.cells, name)
@@ -300,8 +311,12 @@ def require_sound_round(one: Round, where: str) -> None:
     require(names, f"{where}: contrast", "two names of variants", list(one.contrast))
     require(one.start in ("A", "B"), f"{where}: start", "A or B", one.start)
     for i, block in enumerate(one.ns):
-        four = len(block) == 4 and min(block) > 0
-        require(four, f"{where}: ns[{i}]", "four times over 0", list(block))
+        four = len(block) == 4 and min(block) > 0 and max(block) < LONGEST_NS
+        require(four, f"{where}: ns[{i}]", "four times over 0 and below 2^63", list(block))
+
+
+def is_amount(value: float) -> bool:
+    return value == 0 or 1e-9 <= value <= 1e24
 
 
 def require(holds: bool, where: str, wanted: str, found: Any) -> None:

@@ -11,7 +11,7 @@ import html
 import re
 
 HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for the tab and the line feed
+    "\r\n|[\x00-\x08\x0b-\x1f\x7f-\x9f"  # controls, but for the tab and the line feed
     "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u3164\ufeff\uffa0"  # no width of their own
     "\u2028-\u202e\u2060-\u206f"  # line and paragraph separators, the direction of writing
     "\ud800-\udfff\ufff0-\ufffb\ufffe\uffff\U000e0000-\U000e0fff]"  # surrogates, specials, tags
@@ -43,7 +43,9 @@ LONGEST_NAME = 100
 
 
 def visible(match: re.Match[str]) -> str:
-    """The character as an escape: `\\x1b`, `\\u202e`."""
+    """The character as an escape: `\\x1b`, `\\u202e`; the end of a line on Windows as that of one elsewhere."""
+    if match[0] == "\r\n":
+        return "\n"
     code = ord(match[0])
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
@@ -63,7 +65,7 @@ def xml_text(text: str) -> str:
 
 def one_line(text: str) -> str:
     """The same in one line, without blanks at its ends."""
-    parts = re.split("[\n\t]", plain(text.replace("\r\n", "\n")))
+    parts = re.split("[\n\t]", plain(text))
     return " ".join(part.strip() for part in parts if part.strip())
 
 
@@ -109,7 +111,7 @@ def file_name(text: str) -> str:
 
 def workflow_text(text: str) -> str:
     """For the message of a workflow command of GitHub, in which no other begins."""
-    return log_text(plain(text.replace("\r\n", "\n"))).replace("%", "%25").replace("\n", "%0A")
+    return log_text(plain(text)).replace("%", "%25").replace("\n", "%0A")
 
 
 def workflow_property(text: str) -> str:

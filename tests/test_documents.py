@@ -91,6 +91,7 @@ def test_what_is_written_is_ascii_reads_back_and_has_no_command_of_a_runner():
     assert text.isascii()
     assert "##" not in text
     assert json.loads(text) == value
-    words = 'a "b" \\ \x7f\x85\u202e\U000e0041 µ'
+    words = 'a "b" \\ \x7f\x85\u202e\U000e0041 µ ###[c]'
     assert parse_toml(f"a = {toml_text(words)}", "x") == {"a": words}
     assert toml_text(words).isprintable()
+    assert "##" not in toml_text(words)

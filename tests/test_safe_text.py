@@ -27,6 +27,7 @@ from ptxbench.safe_text import (
 ROWS = [
     (plain,             "a\tb\n\x1b[1m\x85\u202e\U000e0041\ud800", "a\tb\n\\x1b[1m\\x85\\u202e\\U000e0041\\ud800"),
     (plain,             "µ × ✔ ▁█ → 中 é",       "µ × ✔ ▁█ → 中 é"),
+    (plain,             "a\r\nb\rc",               "a\nb\\x0dc"),
     (one_line,          " a\r\n\n b\tc \r",       "a b c \\x0d"),
     (log_text,          "::error a\n \t::b\nc ::d\na::b", ": :error a\n \t: :b\nc ::d\na::b"),
     (log_text,          "x ##[group] ##vso[a] ## [b] #[", "x # #[group] # #vso[a] ## [b] #["),
@@ -77,6 +78,7 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
     console = SafeConsole(width=60)
     console.print("[bold]a[/bold] \x1b]0;b\x07")
     console.print(table)
+    console.print(Text.assemble("a\r\n", ("b\x1bc", "bold"), "d\r\n"))
     console.print(Text("::error::a\n##[group]b"))
     out = capsys.readouterr().out
     shown = [
@@ -89,6 +91,7 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
     ]
     assert [each for each in shown if each not in out] == []
     assert "\x1b" not in out
+    assert "\\x0d" not in out
 
 
 OWN = {"documents", "toolchain", "toolchain.lines", "toolchain.trial", "check.contained", "check.worker",

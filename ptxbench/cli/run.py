@@ -83,7 +83,11 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
 @results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")
 @click.option(
-    "--seed", type=int, default=1, metavar="N", help="Draw the data, and the order of samples, from this seed."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=1,
+    metavar="N",
+    help="Draw the data, and the order of samples, from this seed.",
 )
 def command(
     pairs: tuple[str, ...],

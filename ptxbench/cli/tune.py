@@ -66,7 +66,11 @@ OUTPUTS = (".svg", ".json")
 @results_option("Save the sweep below this folder, and look there for an interrupted one.")
 @click.option("--no-save", is_flag=True, help="Do not save the sweep.")
 @click.option(
-    "--seed", type=int, default=1, metavar="N", help="Draw the data, and the order of points, from this seed."
+    "--seed",
+    type=click.IntRange(0, 2**63 - 1),
+    default=1,
+    metavar="N",
+    help="Draw the data, and the order of points, from this seed.",
 )
 def command(
     pair: str,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import IO, Any, cast
 
@@ -42,12 +42,18 @@ class SafeConsole(Console):
         return super().render_str(plain(text), **options)
 
 
+def pieces(text: str) -> Iterator[str]:
+    """What becomes of each character."""
+    for i, each in enumerate(text):
+        yield "" if text[i : i + 2] == "\r\n" else plain(each)
+
+
 def plain_text(text: Text) -> Text:
     """The text with what is hidden as escapes, every style where it was."""
     safe = plain(text.plain)
     if safe == text.plain:
         return text
-    at = list(accumulate((len(plain(each)) for each in text.plain), initial=0))
+    at = list(accumulate((len(each) for each in pieces(text.plain)), initial=0))
     copy = text.blank_copy(safe)
     copy.spans = [Span(at[span.start], at[min(span.end, len(at) - 1)], span.style) for span in text.spans]
     return copy
