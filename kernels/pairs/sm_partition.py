@@ -227,6 +227,8 @@ PAIR = Pair(
         sizes(4, 3, 244480, 65536, 5, 3, COPY | COMPUTE),
         sizes(4, 3, 262160, 65536, 2, 1, COPY),
         sizes(4, 1, 16, 4096, 9, 1, COMPUTE),
+        sizes(4, 4, 16400, 4096, 2, 1, COPY),
+        sizes(4, 0, 16, 4096, 9, 1, COMPUTE),
     ],
     bench_sizes=[
         sizes(132, 20, 1 << 20, 1 << 14, 132, 8, COPY | COMPUTE),

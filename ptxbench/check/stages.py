@@ -41,6 +41,7 @@ from ptxbench.check.questions import Question
 from ptxbench.check.reading import Text, one_line
 from ptxbench.check.repeats import repeats
 from ptxbench.discovery import Source
+from ptxbench.emulator.syntax import Module
 from ptxbench.errors import (
     KernelError,
     SignatureMismatch,
@@ -227,9 +228,12 @@ class Judge:
         found: dict[tuple[str, int | None], Finding] = {}
         notes: list[str] = []
         unchecked = False
-        for case in self.exam.sanitized:
+        launches = [(case, How(sanitize=True)) for case in self.exam.sanitized]
+        if announces(self.text.module):  # what one CTA stores for others is seen by these before its next store
+            launches.append((self.exam.largest, How(sanitize=True, ctas="by turns")))
+        for case, how in launches:
             try:
-                left = self.asking.launch(case, How(sanitize=True))
+                left = self.asking.launch(case, how)
             except KernelError as error:
                 return Told(case.label, [self.asking.fault("sanitizer", error, case)])
             for each in (*left.findings, *left.remarks):
@@ -316,3 +320,13 @@ def counted_words(stage: str, counted: Sequence[Case]) -> str:
         return f"{len(counted)} kinds of data"
     most = max(counted, key=lambda case: sum(np.size(each) for each in case.arguments.values()), default=None)
     return f"{len(counted)} sizes, such as {size_words(most.size)}" if most else "no size that counts"
+
+
+ANNOUNCEMENT = re.compile(r"st(\.async)?\.(volatile|relaxed|release|mmio)(?!.*\.(shared|local))")
+
+
+def announces(module: Module) -> bool:
+    """Whether a kernel stores what another CTA may wait for."""
+    return any(
+        ANNOUNCEMENT.match(each.opcode) for function in module.functions.values() for each in function.instructions
+    )

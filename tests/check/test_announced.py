@@ -1,0 +1,27 @@
+"""A flag that one CTA sets twice: what the first store announces is seen, and judged, too."""
+
+from ptxbench.check.stages import Judge, announces
+from ptxbench.emulator.parse import parse
+from tests.check.judging import KERNELS, exam
+from tests.folders import PTX
+
+STORE = "st.release.gpu.global.u64  [%state_at], %word;"
+
+
+def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_path):
+    text = (KERNELS / "ptx" / "scan.s32.ptx").read_text()
+    assert text.count(STORE) == 2
+    wrong = tmp_path / "wrong.ptx"
+    wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
+    told = Judge(exam("scan.s32"), wrong).sanitizer()
+    assert told.findings
+    assert all("st.release.cta" in each.message for each in told.findings)
+    line = wrong.read_text()[: text.index(STORE)].count("\n") + 1
+    assert all(each.line == line or f"line {line}" in each.message for each in told.findings)
+
+
+def test_which_kernels_announce():
+    assert announces(parse((KERNELS / "ptx" / "scan.ptx").read_text()))
+    assert announces(parse(PTX.replace("st.global.f32", "st.volatile.f32")))
+    assert not announces(parse(PTX))
+    assert not announces(parse(PTX.replace("st.global.f32", "st.volatile.shared.f32")))
