@@ -277,6 +277,17 @@ def special(code: str, names: tuple[str, ...], told: str) -> Callable[[Subject],
     return rule
 
 
+def reads_hardware(module: Module) -> bool:
+    """Whether anything in the module reads where it runs."""
+    return any(
+        isinstance(part, Special) and part.name.startswith(HARDWARE)
+        for function in module.functions.values()
+        for each in function.instructions
+        for own in each.operands
+        for part in parts(own)
+    )
+
+
 MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")
 
 

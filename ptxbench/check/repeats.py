@@ -12,6 +12,7 @@ from ptxbench.check.asking import Asking
 from ptxbench.check.codes import ERROR
 from ptxbench.check.findings import Finding, Skip, Told, finding
 from ptxbench.check.launching import POISON, Case, How, Left
+from ptxbench.check.lint import reads_hardware
 from ptxbench.check.variations import aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
@@ -41,7 +42,7 @@ def repeats(asking: Asking) -> Told:
         first = left if each is case else first
     assert first is not None
     found: list[Finding] = []
-    for find in (everything_varied, with_nans, collisions, kept_module):
+    for find in (everything_varied, elsewhere, with_nans, collisions, kept_module):
         found += find(asking, first, case, other, small)
         if any(each.gravity == ERROR for each in found):
             break
@@ -54,6 +55,14 @@ def everything_varied(asking: Asking, first: Left, case: Case, *others: Case) ->
     drawn = asking.exam.drawn("variations")
     for number, order in enumerate(ROUNDS):
         yield from varied(asking, case, first, aspects(drawn, number, order, approximate=number == 0))
+
+
+def elsewhere(asking: Asking, *others: object) -> Iterator[Finding]:
+    """Every check size on another GPU, for a kernel that reads where it runs: each may send it another way."""
+    if reads_hardware(asking.text.module):
+        drawn = asking.exam.drawn("elsewhere")
+        for number, case in enumerate(asking.exam.check):
+            yield from varied(asking, case, None, aspects(drawn, number))
 
 
 def with_nans(asking: Asking, first: Left, *others: Case) -> Iterator[Finding]:
