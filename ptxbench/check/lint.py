@@ -125,7 +125,7 @@ def ordered(function: Function) -> Function:
     return replace(function, instructions=instructions)
 
 
-WRITES = re.compile(r"(st|atom|red)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
+WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
 
 def writes(subject: Subject) -> Iterator[tuple[Instruction, Roots]]:
@@ -151,6 +151,8 @@ def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
 def written_inputs(subject: Subject) -> Iterator[Complaint]:
     """A write to an address that is computed from an input and from no other array."""
     for each, roots in writes(subject):
+        if each.opcode.startswith("discard"):  # `discards` tells of it
+            continue
         arrays = [subject.arrays[name] for name in sorted(roots & subject.arrays.keys())]
         if arrays and all(isinstance(arg, In) for arg in arrays):
             names = " or ".join(f"'{arg.name}'" for arg in arrays)
@@ -168,7 +170,11 @@ def state(subject: Subject) -> Iterator[Complaint]:
 
 def discards(subject: Subject) -> Iterator[Complaint]:
     """Contents that are lost on a GPU: those of an input, and those of an output that may have been written before."""
-    stores = [(index, roots) for index, (each, roots) in enumerate(subject.addressed) if WRITES.match(each.opcode)]
+    stores = [
+        (index, roots)
+        for index, (each, roots) in enumerate(subject.addressed)
+        if WRITES.match(each.opcode) and not each.opcode.startswith("discard")
+    ]
     for index, (each, roots) in enumerate(subject.addressed):
         if not each.opcode.startswith("discard"):
             continue
@@ -181,9 +187,10 @@ def discards(subject: Subject) -> Iterator[Complaint]:
 
 
 def sleeps(subject: Subject) -> Iterator[Complaint]:
-    for each in subject.function.instructions:
-        if each.opcode.startswith("nanosleep"):
-            yield Complaint("sleeps", each.line, f"{each.opcode}: the kernel waits on purpose.")
+    """The first sleep; a lock of libcu++ has many."""
+    first = next((each for each in subject.function.instructions if each.opcode.startswith("nanosleep")), None)
+    if first:
+        yield Complaint("sleeps", first.line, f"{first.opcode}: the kernel sleeps.")
 
 
 def heap(subject: Subject) -> Iterator[Complaint]:

@@ -71,12 +71,15 @@ FOUND = [
     ("discard.global.L2 [%x], 128;",                                                  ["discards-input"]),
     ("mad.wide.u32 %at, %d, 128, %x; @%p discard.L2 [%at], 128;",                     ["discards-input"]),
     ("discard.global.L2 [%y], 128; st.global.f32 [%y], %f;",                          []),
+    ("discard.global.L2 [%y], 128; discard.global.L2 [%y+128], 128;",                 []),
+    ("mov.u64 %at, store; discard.global.L2 [%at], 128;",                             ["writable-module-state"]),
+    ("discard.global.L2 [%y], 128; ld.global.nc.f32 %f, [%y];",                       ["nc-of-written"]),
     ("st.global.f32 [%y], %f; discard.global.L2 [%y], 128;",                          ["discards-output"]),
     ("A: discard.L2 [%y], 128; st.f32 [%y], %f; @%p bra A;",                          ["discards-output"]),
     ("applypriority.global.L2::evict_normal [%x], 128; prefetch.global.L2 [%x];",     []),
     ("createpolicy.fractional.L2::evict_first.b64 %at; ld.global.L2::cache_hint.f32 %f, [%x], %at;", []),
     # sleep
-    ("nanosleep.u32 100;",                                                            ["sleeps"]),
+    ("nanosleep.u32 100; nanosleep.u32 200;",                                         ["sleeps"]),    # once
     # loops that wait by weak loads
     ("A: ld.global.u32 %a, [%y]; setp.eq.u32 %p, %a, 0; @%p bra A;",                  ["weak-poll"]),
     ("A: ld.u32 %a, [%y]; setp.ne.u32 %p, %a, 0; @%p ret; bra A;",                    ["weak-poll"]),
