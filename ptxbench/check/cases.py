@@ -64,10 +64,11 @@ class Cases:
                 if (case := attempt(make)) is not None:
                     yield case
 
-    def edged(self, size: Size, kind: str, seed: int, *, varied: bool) -> Iterator[Case]:
-        """Data of a kind, each next milder; data that the pair's functions do not take are left out."""
-        for arguments in edged(self.pair, size, kind, seed, varied=varied):
-            if (case := attempt(partial(self.given, size, arguments, f", with {kind}"))) is not None:
+    def edged(self, size: Size, kind: str, seed: int, *, varied: bool, only: str | None = None) -> Iterator[Case]:
+        """Data of a kind in all inputs or `only` one, each next milder, as far as the pair takes them."""
+        words = f", with {kind}" + (f" in '{only}'" if only else "")
+        for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only):
+            if (case := attempt(partial(self.given, size, arguments, words))) is not None:
                 yield case
 
     def given(

@@ -21,7 +21,7 @@ from ptxbench.check.lint import lint
 from ptxbench.check.questions import Question
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import Space
-from ptxbench.check.values import data_kinds, shared
+from ptxbench.check.values import data_kinds, inputs_of, shared
 from ptxbench.discovery import Found
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
@@ -107,7 +107,7 @@ class Exam:
         for number, (kind, draw) in enumerate(kinds(self.pair, drawn).items()):
             own = self.drawn(f"hidden {kind}")
             sizes = itertools.islice(hidden_sizes(self.pair, draw, own), SIZES_OF_A_KIND)
-            varied = (number + turn) % 2 == 1
+            varied = (number + turn) % 2 == 1 and "=" not in kind  # a bench size's value: with the scalars as timed
             found.append(Question(kind, self.cases.at(sizes, own.getrandbits(32), varied=varied)))
         return tuple(found)
 
@@ -127,6 +127,11 @@ class Exam:
         for varied, size in ((True, half[-1]), (False, self.about(half[-1], drawn))):
             for kind in data_kinds(self.pair):
                 found.append(Question(kind, self.cases.edged(size, kind, drawn.getrandbits(32), varied=varied)))
+        zero = "zero throughout"  # of two factors that are zero neither shows what the kernel makes of the other
+        alone = inputs_of(self.pair, zero)
+        for name in alone if len(alone) > 1 else ():
+            cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=name)
+            found.append(Question(zero, cases))
         if "one value throughout" in data_kinds(self.pair):
             largest = self.cases.edged(self.by_cost[-1], "one value throughout", drawn.getrandbits(32), varied=True)
             found.append(Question("one value throughout", largest))

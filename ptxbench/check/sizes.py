@@ -40,8 +40,8 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
         "largest": partial(largest, space),
         "any": partial(any_size, moderate),
         "powers of two": partial(powers_of_two, space),
-        "odd": partial(odd, space),
         "other powers of two": partial(powers_of_two, space),
+        "odd": partial(odd, space),
         "any other": partial(any_size, space),
     }
     if len(space.steps) > 1:
@@ -107,8 +107,8 @@ def even_grid(space: Space, drawn: random.Random) -> Size | None:
 
 
 def long(space: Space, name: str, drawn: random.Random) -> Size | None:
-    """One dimension as long as fits, an odd multiple, and the others short."""
-    size = {other: low * drawn.randint(1, 3) for other, low in space.low.items()}
+    """One dimension as long as fits, an odd multiple, and the others as short as they can be."""
+    size = dict(space.low)
     most = space.largest(size, name)
     return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
 

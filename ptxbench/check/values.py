@@ -200,8 +200,16 @@ def data_kinds(pair: Pair) -> list[str]:
     return list(dict.fromkeys(kind for kinds in known for kind in kinds))
 
 
-def edged(pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True) -> Iterator[Mapping[str, Any]]:
-    """Arguments with data of a kind in every input that can have it; each next one is milder."""
+def inputs_of(pair: Pair, kind: str) -> list[str]:
+    """The inputs that can have data of a kind."""
+    every = [(arg.name, limits) for arg in pair.args if (limits := limits_of(arg)) is not None]
+    return [name for name, limits in every if kind in (FLOATS if limits.whole is None else WHOLE)]
+
+
+def edged(
+    pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True, only: str | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """Arguments with data of a kind in every input that can have it, or in `only` one; each next one is milder."""
     ordinary = pair.make_arguments(size, seed, varied=varied)
     number = [*FLOATS, *WHOLE].index(kind)
     forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE))
@@ -210,7 +218,7 @@ def edged(pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True) 
         for index, arg in enumerate(pair.args):
             limits = limits_of(arg)
             fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind, ())
-            if limits is not None and fills:
+            if limits is not None and fills and only in (None, arg.name):
                 # places that all inputs have alike are drawn anew for each, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
                 changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)
@@ -245,7 +253,8 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
     them: what any pair takes, but what random numbers never show."""
     changed: dict[str, Any] = {}
     for index, arg in enumerate(pair.args):
-        if (limits := limits_of(arg)) is None or not (array := arguments[arg.name]).size:
+        # A zero in a short array, such as a scale of all that follows, would hide what is wrong elsewhere.
+        if (limits := limits_of(arg)) is None or (array := arguments[arg.name]).size < ONE_IN:
             continue
         rng = np.random.default_rng([seed, 1 << 20, index])
         flat = array.reshape(-1).copy()

@@ -1,0 +1,45 @@
+"""Kernels that are wrong at some sizes or for some values alone, made of the shipped CUDA C: each must be rejected.
+
+Each is a kind: another pair, size or value is the same cheat.
+"""
+
+import pytest
+
+from tests.check.judging import KERNELS, judged, outcome
+
+LAST = "*y = __expf(*from - largest) * scale;"
+SCALED = "*y = *from * scale * *w;"
+TURNED = "if (y_column < rows && y_row + k < columns)"
+FIRST = "const unsigned i = BLOCK"
+
+# pair, what is put in place of what, the stage that rejects it at the latest
+CHEATS = [
+    # sizes
+    ("triad",        FIRST, f"if (n == 65536 && s == 0.7f) s = 0.5f; {FIRST}",                 "hidden"),  # as timed
+    ("rmsnorm",      "from += 256)\n        squares", "from += 256) if (c < 8000)\n squares",  "hidden"),  # long rows
+    ("transpose",    TURNED, f"{TURNED[:-1]} && (rows != columns || rows < 64))",              "hidden"),  # square
+    ("transpose",    TURNED, f"{TURNED[:-1]} && rows < 5000)",                                 "hidden"),  # tall
+    ("l2_policy",    "{a.x + b.x,", "{rows > 1000 ? a.x : a.x + b.x,",                         "hidden"),
+    # scalars and starts
+    ("rmsnorm",      "1.0f / columns, eps)", "1.0f / columns, 1e-6f)",                         "hidden"),
+    ("reduce_sum",   "atomicAdd(total,", "if (gridDim.x == 1) *total = sum; else atomicAdd(total,", "results"),
+    # values
+    ("rmsnorm",      SCALED, f"if (*from != 2.0f) {SCALED}",                                   "values"),
+    ("softmax",      LAST, f"if (c == 0 || from[-1] != *from) {LAST}",                         "values"),  # neighbours
+    ("q4q8_gemv",    "static_cast<float>(dot)", "static_cast<float>(x_0.x ? dot : 1)",         "values"),  # zeros
+    ("bigint_mul256", "multiply(p, x, y);", "multiply(p, x, y); if (x[5] == 0 && x[4] != 0) p[2] ^= 1;", "values"),
+    ("histogram256", "counts[thread]);", "counts[thread] & 0xffff0fff);",                      "values"),  # all alike
+]  # fmt: skip
+
+STAGES = ("results", "hidden", "values")
+
+
+@pytest.mark.parametrize(("pair", "right", "wrong", "stage"), CHEATS)
+def test_what_is_wrong_somewhere_is_rejected(pair, right, wrong, stage):
+    path = KERNELS / "cuda" / f"{pair}.cu"
+    text = path.read_text()
+    assert right in text
+    judgement = judged(path, pair, text.replace(right, wrong, 1).encode())
+    found, code = outcome(judgement).split()
+    assert code in ("wrong-result", "output-unwritten")
+    assert STAGES.index(found) <= STAGES.index(stage)
