@@ -94,6 +94,8 @@ class Machine:
     sanitize: bool = False
     calls: bool = False
     """Whether there are .param variables of calls."""
+    local_moves: bool = False
+    """Whether a launch may have the addresses of local memory start elsewhere than at 0."""
     stack: CallStack | None = None
     """The lanes' call stacks, where the kernel has some."""
     order: Order | None = None
@@ -251,6 +253,8 @@ class Machine:
                 address = self.e.convert(self.e.min(self.e.as_type(address, U64), limit), B32)
             if space == "shared" and not self.reserved_inside:  # below lies what is not the kernel's: outside
                 address = self.e.sub(address, self.e.condition(conditions.SHARED_ORIGIN, address.type))
+            if space == "local" and self.local_moves:
+                address = self.e.sub(address, self.e.condition(conditions.LOCAL_ORIGIN, address.type))
         else:
             address = self.e.convert(self.e.as_type(address, U32) if address.type.bits == 32 else address, B64)
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
@@ -461,7 +465,8 @@ class Machine:
 
     def window(self, space: str, type: Type) -> Value:
         """The generic address of address 0 of a space; 0 where generic addresses are the space's own."""
-        fields = {"shared": conditions.SHARED_APERTURE, "local": conditions.LOCAL_BASE}
+        local = conditions.LOCAL_APERTURE if self.local_moves else conditions.LOCAL_BASE
+        fields = {"shared": conditions.SHARED_APERTURE, "local": local}
         field = fields.get(space.partition("::")[0])
         return self.e.constant(0, type) if field is None else self.e.condition(field, type)
 

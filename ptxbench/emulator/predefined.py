@@ -149,8 +149,7 @@ def clock(machine: Machine, base: str) -> Value:
     e = machine.e
     at = e.op(f"getelementptr i8, ptr %warp, i64 {context.WARP_CLOCK}")
     now = e.op(f"sub i64 {e.op(f'load i64, ptr {at}')}, {machine.ahead}")
-    if base.startswith("clock"):
-        now = e.op(f"mul i64 {now}, {e.op(conditions.CLOCK_STEP.load)}")
+    now = e.op(f"mul i64 {now}, {e.op(conditions.CLOCK_STEP.load)}")
     start = conditions.CLOCK if base.startswith("clock") else conditions.TIMER
     now = e.op(f"add i64 {now}, {e.op(start.load)}")
     if base in ("clock64", "globaltimer"):

@@ -20,7 +20,7 @@ from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
-from ptxbench.emulator.runtime.conditions import SHARED_ORIGIN
+from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN, SHARED_ORIGIN
 from ptxbench.emulator.runtime.context import MASK
 from ptxbench.emulator.stack import CallStack, StackLayout
 from ptxbench.emulator.syntax import (
@@ -109,6 +109,7 @@ class Registers:
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
         self.frames = self.lay_out_stack()
+        self.machine.local_moves = not self.machine.calls and self.machine.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}
         self.dirty: set[str] = set()
@@ -285,7 +286,9 @@ class Registers:
             offset = e.constant(self.shared[name] + more, B32)
             return offset if self.machine.reserved_inside else e.add(offset, e.condition(SHARED_ORIGIN, B32))
         if name in self.local:
-            return e.constant(self.local[name] + more, B64)
+            place = self.local[name] + more
+            moves = self.machine.local_moves
+            return e.add(e.constant(place, B32), e.condition(LOCAL_ORIGIN, B32)) if moves else e.constant(place, B64)
         if name in self.module_variables:
             return self.machine.of_module(self.module_variables[name] + more, B64)
         if name in self.functions:

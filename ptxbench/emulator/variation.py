@@ -81,18 +81,21 @@ def approximate(seed: int | None) -> Mapping[at.Field, int]:
 
 def addresses(placement: int | None, origin: int, fixed: bool) -> Mapping[at.Field, int]:
     """Where shared and local memory lie. `fixed`: the kernel may know the driver's bytes, below its own."""
-    shared, local = context.SHARED_WINDOW, context.LOCAL_WINDOW
+    shared, local, local_origin = context.SHARED_WINDOW, context.LOCAL_WINDOW, 0
     if placement is not None:
         drawn = random.Random(f"{placement} spaces")
         shared += drawn.randint(1, 99) << 33
         local += drawn.randint(1, 99) << 33
         step = ORIGINS[-1] if placement % EXTREMES == 0 else drawn.choice(ORIGINS)
         origin += 0 if fixed else 1024 * step
+        local_origin = 1024 * drawn.randrange(1, 1024)
     return {
         at.SHARED_ORIGIN: origin,
         at.SHARED_BASE: shared,
         at.SHARED_APERTURE: shared - origin,
+        at.LOCAL_ORIGIN: local_origin,
         at.LOCAL_BASE: local,
+        at.LOCAL_APERTURE: local - local_origin,
     }
 
 
@@ -121,7 +124,7 @@ def registers(seed: int | None, arch: str, block: int) -> Mapping[at.Field, int]
         at.GRAPH: drawn.choice((0, drawn.getrandbits(48))),
         at.DRIVER: drawn.getrandbits(62),
         at.CLOCK: drawn.getrandbits(50),
-        at.CLOCK_STEP: drawn.randrange(2, 24),
+        at.CLOCK_STEP: {0: 997, 1: 3}.get(seed % EXTREMES, drawn.randrange(5, 500)),
         at.SHARED_UNIT: drawn.choice([each for each in UNITS if each != shared_unit(arch)]),
         at.TIMER: 1_700_000_000_000_000_000 + drawn.getrandbits(56),
     }

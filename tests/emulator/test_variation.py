@@ -74,9 +74,9 @@ def test_approximate_results_vary_within_their_documented_error():
 
 
 FOUND = (
-    "shared", "generic shared", "unwritten shared", "generic local", "unwritten local", "variable", "stored", "nsmid",
-    "smid", "gridid", "nwarpid", "warpid", "clock", "timer", "unwritten register", "nan", "from shared", "parameter",
-    "from parameter",
+    "shared", "generic shared", "unwritten shared", "local", "generic local", "unwritten local", "variable", "stored",
+    "nsmid", "smid", "gridid", "nwarpid", "warpid", "clock", "timer", "unwritten register", "nan", "from shared",
+    "parameter", "from parameter",
 )  # fmt: skip
 FINDS = """
 .version 7.8
@@ -100,6 +100,7 @@ FINDS = """
     ld.u32 %a, [%x+4];
     KEEP32(%a)
     mov.u64 %x, own;
+    KEEP
     cvta.local.u64 %x, %x;
     KEEP
     ld.u32 %a, [%x];
@@ -153,13 +154,14 @@ def test_what_a_launch_finds_varies_where_that_is_asked_for_and_nowhere_else():
     assert (usual["nsmid"], usual["gridid"], usual["nan"], usual["unwritten shared"]) == (132, 1, 0x7FFFFFFF, 2**32 - 1)
     assert moved == finds(placement=4)
     changed = {name for name in FOUND if moved[name] != usual[name]}
-    assert changed == {"shared", "generic shared", "generic local", "variable", "parameter"}
+    assert changed == {"shared", "generic shared", "local", "generic local", "variable", "parameter"}
     assert (moved["shared"] % 1024, moved["shared"] > usual["shared"]) == (0, True)
     changed = {name for name in FOUND if one[name] != usual[name]} | {
         name for name in FOUND if other[name] != one[name]
     }
     assert changed == set(FOUND) - {
-        "shared", "generic shared", "generic local", "variable", "stored", "from shared", "parameter", "from parameter",
+        "shared", "generic shared", "local", "generic local", "variable", "stored", "from shared", "parameter",
+        "from parameter",
     }  # fmt: skip
     for each in (one, other):
         assert each["smid"] < each["nsmid"]

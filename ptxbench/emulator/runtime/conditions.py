@@ -46,19 +46,19 @@ def fields(*shapes: tuple[int, int]) -> list[Field]:
 
 
 (
-    NAN_F32, NAN_F64, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_BASE, MODULE_SHIFT,
-    APPROXIMATE, MULTIPROCESSORS, FIRST_MULTIPROCESSOR, WARPS, FIRST_WARP, GRID, GRAPH, DRIVER,
+    NAN_F32, NAN_F64, SHARED_ORIGIN, SHARED_BASE, SHARED_APERTURE, LOCAL_ORIGIN, LOCAL_BASE, LOCAL_APERTURE,
+    MODULE_SHIFT, APPROXIMATE, MULTIPROCESSORS, FIRST_MULTIPROCESSOR, WARPS, FIRST_WARP, GRID, GRAPH, DRIVER,
     CLOCK, CLOCK_STEP, TIMER, SHARED_UNIT, MEMORY, REGISTERS,
 ) = FIELDS = fields(
-    (32, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (64, LANES), (64, LANES), *((64, 1),) * 14,
+    (32, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (32, LANES), (64, LANES), (64, LANES), (64, LANES),
+    *((64, 1),) * 14,
 )  # fmt: skip
 """The NaN that arithmetic gives, in f32 and f64. The address that the kernel knows its own first byte of shared memory
-by, the generic one of that byte, and the generic one of address 0; the generic address of local memory. How far the
-module's variables and the parameters lie from where they lie else. A seed for results of approximate instructions, 0
-for the ideal ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec,
-what %envreg and %pm hold; what the clocks start at, how far an instruction takes %clock, and the unit of
-%total_smem_size. The byte that shared and local memory start with, and that of registers which may be read before they
-are written."""
+by, the generic one of that byte, and the generic one of address 0; the same of local memory. How far the module's
+variables and the parameters lie from where they lie else. A seed for results of approximate instructions, 0 for the
+ideal ones. %nsmid, %smid of the first CTA, %nwarpid, %warpid of the first warp, %gridid, %current_graph_exec, what
+%envreg and %pm hold; what the clocks start at, how far an instruction takes them, and the unit of %total_smem_size.
+The byte that shared and local memory start with, and that of registers which may be read before they are written."""
 
 BYTES = -(-(FIELDS[-1].offset + 8) // ALIGNMENT) * ALIGNMENT
 DEFINITION = f"@{SYMBOL} = dso_local global [{BYTES} x i8] zeroinitializer, align {ALIGNMENT}"
