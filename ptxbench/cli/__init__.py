@@ -82,6 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         discard_output()  # whoever read us has gone
         return 1
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # whatever was to be read or written, no command could know
+            say(f"Error: Cannot use '{str(error.filename)[:60]}...': {os.strerror(error.errno)}.", err=True)
+            return PtxbenchError.exit_code
         if error.errno not in FULL:
             return crashed()
         with contextlib.suppress(OSError):

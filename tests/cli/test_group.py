@@ -1,5 +1,6 @@
 """The command itself: help, start-up time, and how each kind of failure ends."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -62,6 +63,9 @@ FAILURES = [
     (WrongResult("x.ptx: no."),               4,   "Error: x.ptx: no.\n"),
     (PtxbenchError("no."),                    2,   "Error: no.\n"),
     (click.ClickException("no."),             2,   "Error: no.\n"),
+    (OSError(errno.ENAMETOOLONG, "too long", 99 * "x"), 2,
+     f"Error: Cannot use '{60 * 'x'}...': File name too long.\n"),
+    (PtxbenchError("\x1b[2J\n::error::\u202e"), 2, "Error: \\x1b[2J\n: :error::\\u202e\n"),
     (KeyboardInterrupt(),                     130, "\n"),
 ]  # fmt: skip
 
