@@ -22,9 +22,13 @@ def words(opcode: str) -> list[str]:
     return opcode.split(" ")[0].split(".")
 
 
+NUMBER = re.compile(r"[0-9]{1,20}")
+
+
 def number(opcode: str) -> int | None:
+    """The number that belongs to an opcode; None where there is none, or what a file says is none."""
     _, _, constant = opcode.partition(" ")
-    return int(constant) if constant else None
+    return int(constant) if NUMBER.fullmatch(constant) else None
 
 
 def total(chosen: Callable[[str], bool]) -> Count:
