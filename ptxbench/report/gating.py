@@ -112,7 +112,8 @@ def steps(gate: Gate) -> list[Step]:
     for (outcome, verdict, reason, remedy), rows in worst_first:
         counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
         happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
-        spot = next(filter(None, (location(each.row, gate.head) for each in rows)), None)
+        most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
+        spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
         found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 

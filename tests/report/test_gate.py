@@ -188,6 +188,10 @@ def test_annotations_point_at_the_line_with_most_of_what_is_counted():
     assert line.startswith("::error file=kernels/ptx/triad.ptx,line=14,title=ptxbench gate REGRESSED::triad ptx n=64 ")
     [line] = annotate(gate(head, BASE, Config()), "sub/")
     assert line.startswith("::error file=sub/kernels/ptx/triad.ptx,line=14,")
+    both = counted({"triad": after(ptx_barriers=65, ptx_shared_load_conflicts=3), "scan": BEFORE})
+    both = located(both, lines=[("ptx_barriers", 14), ("ptx_shared_load_conflicts", 20)])
+    [line] = annotate(gate(both, BASE, Config()))
+    assert "line=20," in line  # there were none before
     hostile = located(head, "a,line=1::error::b\n.ptx")
     [line] = annotate(gate(hostile, BASE, Config()))
     assert "\n" not in line
