@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-import platform
 import sys
-from collections.abc import Iterable
-from pathlib import Path
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # these imports take longer than all else here
+    from collections.abc import Iterable
+    from pathlib import Path
 
 LANDLOCK, HEADERS = "landlock", "headers"
 """How candidates are contained: by the kernel, or by an allow-list of CUDA's headers where it cannot."""
@@ -25,7 +27,7 @@ def mode() -> str:
     if os.environ.get(VARIABLE) == HEADERS or sys.platform != "linux":
         return HEADERS
     # 2 where a filter is at work already, as in most containers and in what is restricted here.
-    filters = platform.machine() in FILTERED and prctl(GET_SECCOMP) in (0, FILTER)
+    filters = os.uname().machine in FILTERED and prctl(GET_SECCOMP) in (0, FILTER)
     return LANDLOCK if filters and version() > 0 else HEADERS
 
 
@@ -101,11 +103,15 @@ def add_rule(ruleset: int, path: Path, rights: int) -> None:
     except FileNotFoundError:
         return
     try:
-        rule = PathRule(rights if path.is_dir() else rights & OF_A_FILE, handle)
+        rule = PathRule(rights if is_folder(handle) else rights & OF_A_FILE, handle)
         if call(ADD_RULE, ruleset, PATH_BENEATH, ctypes.byref(rule), 0) != 0:
             raise kernel_error(f"landlock_add_rule of {path}")
     finally:
         os.close(handle)
+
+
+def is_folder(handle: int) -> bool:
+    return os.fstat(handle).st_mode & 0o170000 == 0o040000
 
 
 # ---- calls that Landlock does not restrict: Linux's userspace-api/seccomp_filter.rst
@@ -143,7 +149,7 @@ class Program(ctypes.Structure):
 
 def filter_calls() -> None:
     """Refuse the calls of NAMES, and all those of another architecture than this process has."""
-    architecture, numbers = FILTERED[platform.machine()]
+    architecture, numbers = FILTERED[os.uname().machine]
     count = len(numbers)
     refuse = count + 1  # instructions from the first comparison of a number to the refusal
     program = [

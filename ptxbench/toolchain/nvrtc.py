@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ptxbench.containment import compiler
-from ptxbench.containment.compiler import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, Compilation
+from ptxbench.containment.compiler import Compilation
+from ptxbench.containment.nvrtc_library import COMPILATION, INVALID_OPTION, OUT_OF_MEMORY, SUCCESS, LibraryError
 from ptxbench.errors import CompileError, PairError, ToolMissing, UsageError
 from ptxbench.toolchain import locate
 
@@ -83,9 +84,9 @@ def compiled(
     """
     try:
         if readable is None:
-            return compiler.library(nvrtc).compile(source, name, options)
+            return Compilation(*compiler.library(nvrtc).compile(source, name, options))
         return compiler.compile_contained(nvrtc, source, name, options, readable)
-    except compiler.LibraryError as error:
+    except LibraryError as error:
         raise ToolMissing(f"{error}. Reinstall it: {locate.INSTALL}.") from None
     except compiler.CompilerDied as died:
         raise CompileError(f"{name}: NVRTC {died} on it.") from None

@@ -264,7 +264,7 @@ def kill_compiler():
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
             parent = int(path.with_name("stat").read_text().rpartition(")")[2].split()[1])
-            if parent == os.getpid() and b"containment.compiler" in path.read_bytes():
+            if parent == os.getpid() and b"containment.nvrtc_library" in path.read_bytes():
                 os.kill(int(path.parent.name), signal.SIGSEGV)
 
 

@@ -1,0 +1,102 @@
+"""NVRTC, called through ctypes, and the process in which it compiles foreign text.
+
+The library is called through ctypes, so that an installed toolkit's NVRTC works where no wheel and no binding is. The
+process imports nothing but this and what restricts it, so that it starts fast.
+"""
+
+# pathlib takes as long to import as all else here.
+# ruff: noqa: PTH118, PTH120, PTH208
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+
+from ptxbench.containment import LANDLOCK, restrict
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+SUCCESS, OUT_OF_MEMORY, INVALID_OPTION, COMPILATION = 0, 1, 5, 6  # nvrtcResult, nvrtc.h
+
+READY = b"\n"
+"""What the process writes before it looks at the source: from then on, whatever ends it is the source's doing."""
+
+
+class LibraryError(Exception):
+    """NVRTC does not load, or a call fails that never should; the message is a sentence without its full stop."""
+
+
+class Library:
+    """NVRTC, loaded."""
+
+    def __init__(self, path: str | Path) -> None:
+        try:
+            self.functions = ctypes.CDLL(str(path))
+        except OSError as error:
+            raise LibraryError(f"NVRTC does not load: {error}") from None
+        self.functions.nvrtcGetErrorString.restype = ctypes.c_char_p
+
+    def check(self, status: int) -> None:
+        if status != SUCCESS:
+            raise LibraryError(f"NVRTC fails: {self.name(status)}")
+
+    def name(self, status: int) -> str:
+        text: bytes = self.functions.nvrtcGetErrorString(status)
+        return text.decode()
+
+    def text(self, program: ctypes.c_void_p, what: str) -> str:
+        """The program's log or PTX, by NVRTC's two calls: its size, then its bytes."""
+        size = ctypes.c_size_t()
+        self.check(getattr(self.functions, f"nvrtcGet{what}Size")(program, ctypes.byref(size)))
+        buffer = ctypes.create_string_buffer(size.value)
+        self.check(getattr(self.functions, f"nvrtcGet{what}")(program, buffer))
+        return buffer.value.decode("utf-8", "replace")
+
+    def compile(self, source: bytes, name: str, options: Sequence[str]) -> tuple[int, str, str, str]:
+        """The status, its name, the log, and the PTX, which is empty unless the status is SUCCESS."""
+        program = ctypes.c_void_p()
+        self.check(self.functions.nvrtcCreateProgram(ctypes.byref(program), source, name.encode(), 0, None, None))
+        try:
+            array = (ctypes.c_char_p * len(options))(*(option.encode() for option in options))
+            status: int = self.functions.nvrtcCompileProgram(program, len(options), array)
+            log = self.text(program, "ProgramLog")
+            ptx = self.text(program, "PTX") if status == SUCCESS else ""
+            return status, self.name(status), log, ptx
+        finally:
+            self.functions.nvrtcDestroyProgram(ctypes.byref(program))
+
+
+def serve() -> None:
+    """Compile what standard input asks for: a line of JSON, then the source, which is read once restricted."""
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # whatever the library prints must not end up in the answer
+    request = json.loads(sys.stdin.buffer.readline())
+    try:
+        nvrtc = load_whole(request["library"])
+        if request["mode"] == LANDLOCK:
+            restrict(read=request["readable"])
+        output.write(READY)
+        output.flush()
+        found = nvrtc.compile(sys.stdin.buffer.read(), request["name"], request["options"])
+        output.write(json.dumps(found).encode())
+    except LibraryError as error:
+        output.write(json.dumps({"failed": str(error)}).encode())
+    output.close()
+
+
+def load_whole(path: str) -> Library:
+    """NVRTC with the library of its built-in functions, which it would load itself once it compiles."""
+    nvrtc = Library(path)
+    folder = os.path.dirname(os.path.realpath(path))
+    names = [name for name in os.listdir(folder) if name.startswith("libnvrtc-builtins") and ".alt." not in name]
+    for name in names:
+        if ".so" in name:
+            ctypes.CDLL(os.path.join(folder, name))
+    if not names:  # of a library that the loader finds by its name: it finds that of the functions too
+        nvrtc.compile(b"", "empty.cu", ())
+    return nvrtc
