@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from ptxbench import toolchain
 from ptxbench.backends.base import Backend
 from ptxbench.check.codes import ERROR
 from ptxbench.check.findings import (
@@ -61,7 +62,7 @@ def with_time(
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         kernels = Path(folder) / "kernels"
-        variant = with_candidate(timing.kernels, kernels, judgement.pair, candidate)
+        variant = with_candidate(timing.kernels, kernels, judgement.pair, candidate, judgement.arch)
         cells, lost = [], None
         for event in carry(plan(kernels, judgement.pair, variant, timing)):
             if isinstance(event, Step):
@@ -82,13 +83,19 @@ def with_time(
     )
 
 
-def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate) -> str:
-    """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name."""
+def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch: str) -> str:
+    """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name.
+
+    CUDA C becomes the PTX that was judged: the run's own NVRTC would see the user's files.
+    """
     for name in ("pairs", *SUFFIXES.values()):
         shutil.copytree(own / name, copy / name)
-    language = candidate.language
-    (copy / language / f"{pair}.{CANDIDATE}{SUFFIX_OF[language]}").write_bytes(candidate.content)
-    return f"{language}.{CANDIDATE}"
+    content = candidate.content
+    if candidate.language == "cuda":
+        path = Path(f"candidate{SUFFIX_OF[candidate.language]}")
+        content = toolchain.compiled(content, path, arch, (), contained=True)[0].encode("ascii", "replace")
+    (copy / "ptx" / f"{pair}.{CANDIDATE}.ptx").write_bytes(content)
+    return f"ptx.{CANDIDATE}"
 
 
 def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:

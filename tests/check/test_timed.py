@@ -7,7 +7,7 @@ import pytest
 from ptxbench.check.contained import Task, judge
 from ptxbench.check.findings import ACCEPTED, REJECTED
 from ptxbench.check.inputs import read
-from ptxbench.check.timed import Timing, with_time
+from ptxbench.check.timed import Timing, with_candidate, with_time
 from ptxbench.measure import Settings
 from ptxbench.runner import DeviceLost, run
 from tests.fakes import FakeBackend
@@ -55,6 +55,24 @@ def test_an_accepted_candidate_is_timed_beside_the_pairs_two_kernels(accepted, k
     assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
     assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "time"}
     assert judgement.verdict == ACCEPTED
+
+
+def test_cuda_c_is_timed_as_the_ptx_that_was_judged(kernels, tmp_path):
+    """Compiled again by the run, a text could behave otherwise where it sees more files."""
+    (tmp_path / "planted.h").write_text("hunter2")
+    asks = f"""#define JOIN(a, b) a##b
+#if JOIN(__has_, include)("{tmp_path}/planted.h")
+#error there is such a file
+#endif
+"""
+    path = tmp_path / "mine.cu"
+    path.write_text(asks + (kernels / "cuda" / "scale.cu").read_text())
+    copy = tmp_path / "copy"
+    assert with_candidate(kernels, copy, "scale", read(path), "sm_90") == "ptx.candidate"
+    text = (copy / "ptx" / "scale.candidate.ptx").read_text()
+    assert ".entry scale(" in text
+    assert str(tmp_path) not in text
+    assert not list(copy.rglob("*.candidate.cu"))
 
 
 def test_the_folder_of_the_pairs_is_left_as_it_is(accepted, kernels):
