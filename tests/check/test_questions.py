@@ -13,6 +13,7 @@ from ptxbench.check.launching import How, Kernel, launch
 from ptxbench.check.questions import Question
 from ptxbench.check.sizes import hidden_sizes, kinds
 from ptxbench.check.space import Space
+from ptxbench.check.stages import Judge, Settings
 from ptxbench.check.values import data_kinds, edged, float_edges, mixed, shared
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u32
 from tests.check.judging import KERNELS, exam
@@ -104,6 +105,17 @@ def test_a_size_that_the_pairs_functions_refuse_is_left_out():
         pair_of(In("x", f32, lambda n: (n,))), launch=launch_of, check_sizes=[{"n": 96}, {"n": 128}]
     )
     assert min(size["n"] for size in first_sizes(pair, 2).values() if size) >= 64
+
+
+def test_a_thorough_judgement_has_a_bench_size_with_the_scalars_that_are_timed():
+    triad = exam("triad")
+    (question,) = triad.bench
+    case = next(iter(question))
+    assert case.size == {"n": 1 << 16}
+    assert case.arguments["s"] == np.float32(0.7)
+    path = KERNELS / "ptx" / "triad.ptx"
+    words = [Judge(triad, path, Settings(thorough=thorough)).hidden().words for thorough in (True, False)]
+    assert [int(each.split()[0]) for each in words] == [len(triad.hidden) + 1, len(triad.hidden)]
 
 
 # ---- data
