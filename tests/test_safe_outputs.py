@@ -351,8 +351,6 @@ def test_names_and_words_of_files_are_text_too(kernels, ptxbench):
         ("arch", HOSTILE_FILE, "--target", "sm_90", "-o", "arch.md", "-o", "arch.json"),
         ("arch", "scale", "--kernels", "kernels", "--target", "sm_90"),
         ("exec", HOSTILE_FILE),
-        ("check", "--pair", "scale", HOSTILE_FILE, "--kernels", "kernels"),
-        ("check", "--pair", "scale", HOSTILE_FILE, "--kernels", "kernels", "--json"),
         ("run", "--replay", HOSTILE_FILE),
         ("gate", HOSTILE_FILE, "--config", HOSTILE_FILE),
         ("compare", HOSTILE_FILE, HOSTILE_FILE),
