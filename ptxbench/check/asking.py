@@ -66,7 +66,7 @@ class Asking:
         if left.changed is not None:
             told = f"{case.label}: the kernel writes to '{left.changed}', which it is given to read."
             return finding(stage, "input-changed", told)
-        if worst := self.exam.wrong(left, case):
+        if (worst := self.exam.wrong(left, case)) and not self.exam.overflows(left, case):
             stale = self.exam.unwritten(left, case, poison)
             return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
         return self.lasting(stage, left, case)

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import random
 from collections.abc import Mapping
 from functools import cached_property
+from typing import Any
 
+import ml_dtypes
 import numpy as np
 
 from ptxbench import toolchain
@@ -26,7 +29,7 @@ from ptxbench.discovery import Found
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
 from ptxbench.errors import KernelError, ToolMissing
-from ptxbench.pair import Pair, Size
+from ptxbench.pair import Pair, Size, is_float
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.runner.plan import is_too_large
@@ -47,6 +50,11 @@ ABOUT_DRAWS = 20
 """Sizes that are drawn to find one of about the cost of another."""
 
 USUAL = How()
+
+
+def greatest(dtype: Any) -> float:
+    """The greatest finite number of a floating-point type."""
+    return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
 class Exam:
@@ -291,6 +299,27 @@ class Exam:
         """The worst element of a launch that is outside its tolerance, in words; None where all agree."""
         with np.errstate(all="ignore"):
             return verify(left.outputs, case.expected, case.label).worst
+
+    def overflows(self, left: Left, case: Case) -> bool:
+        """Whether all that is wrong is infinite or NaN, and inputs, all finite, add up to more than the type holds.
+
+        Then the order of additions decides between a number, an infinity and NaN, and every order is right.
+        """
+        inputs = [each for each in case.arguments.values() if isinstance(each, np.ndarray) and is_float(each.dtype)]
+        total = sum((np.abs(each.astype(np.float64)).sum() for each in inputs), 0.0)
+        if not math.isfinite(total):
+            return False
+        for name, expected in case.expected.outputs.items():
+            at = case.expected.samples.get(name)
+            actual = left.outputs[name] if at is None else left.outputs[name].reshape(-1)[at]
+            with np.errstate(all="ignore"):
+                wrong = actual[~agrees(actual, expected, case.expected.bounds[name])]
+            # f16 is out: there ordinary data add up to more than it holds, and a NaN is no matter of order.
+            if wrong.size and (not is_float(wrong.dtype) or wrong.dtype == np.float16):
+                return False
+            if wrong.size and (total < greatest(wrong.dtype) or np.isfinite(wrong).any()):
+                return False
+        return True
 
     def unwritten(self, left: Left, case: Case, poison: int) -> str | None:
         """The output whose wrong elements all still hold what was there before; None where there is none."""

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ptxbench.check.asking import Asking
@@ -182,3 +183,21 @@ def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_wr
     assert [each.code for each in collisions(asking, whole, case)] == ["depends-on-threads"] * collide
     atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
     assert list(collisions(asking, atomic, case)) == []
+
+
+@pytest.mark.parametrize(
+    ("huge", "left", "excused"),
+    [
+        (1e38, np.nan, True), (1e38, np.inf, True), (1e38, 0.0, False),
+        (1.0, np.nan, False), (np.inf, np.nan, False),
+    ],
+)  # fmt: skip
+def test_where_inputs_add_up_to_more_than_f32_holds_the_order_decides_between_infinity_and_nan(huge, left, excused):
+    total = exam("reduce_sum")
+    case = total.check[-1]
+    x = np.full_like(case.arguments["x"], huge)
+    case = dataclasses.replace(case, arguments={**case.arguments, "x": x})
+    launched = launch(total.kernels["ptx"], total.pair, total.check[-1], How())
+    assert (
+        total.overflows(dataclasses.replace(launched, outputs={"total": np.full(1, left, np.float32)}), case) == excused
+    )
