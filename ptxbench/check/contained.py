@@ -23,7 +23,16 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import cache, errors
-from ptxbench.check.findings import STAGES, Finding, Judgement, StageResult, finding, from_document, verdict_of
+from ptxbench.check.findings import (
+    PAIR_NEEDED,
+    STAGES,
+    Finding,
+    Judgement,
+    StageResult,
+    finding,
+    from_document,
+    verdict_of,
+)
 from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
 from ptxbench.check.layers import layer, tidy
 from ptxbench.check.stages import Settings
@@ -80,7 +89,6 @@ def judge_candidate(
     started: Started = lambda process: None,
 ) -> Judgement:
     """Judge a text; `started` is given the process, which may be killed."""
-    warm(task.pair, task.kernels, task.arch, task.settings.targets, started)
     own = layer(sha256(candidate.content))
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
@@ -129,6 +137,9 @@ def from_process(
             if "begin" in event:
                 current = event["begin"]
                 begin(current)
+                if current == PAIR_NEEDED:
+                    warm(task.pair, task.kernels, task.arch, task.settings.targets, started)
+                    go_on(process)
             elif "done" in event:
                 stages.append(StageResult(**event["done"]))
                 findings += [Finding(**each) for each in event["findings"]]
@@ -161,13 +172,13 @@ def from_process(
 
 
 def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Iterator[Mapping[str, Any]]:
-    """What the process tells, until it ends. Raises TimeoutError once `seconds` have passed."""
+    """What the process reports, until it ends. Raises TimeoutError once it has taken `seconds`."""
     assert process.stdin is not None
     assert process.stdout is not None
     deadline = time.monotonic() + seconds
     try:
-        process.stdin.write(task.encode())
-        process.stdin.close()
+        process.stdin.write(task.encode() + b"\n")
+        process.stdin.flush()
     except BrokenPipeError:
         return
     waiting = selectors.DefaultSelector()
@@ -182,7 +193,17 @@ def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Itera
             return
         *lines, pending = (pending + part).split(b"\n")
         for line in lines:
+            told = time.monotonic()
             yield json.loads(line)
+            deadline += time.monotonic() - told  # what the parent does with it costs the process no time
+
+
+def go_on(process: subprocess.Popen[bytes]) -> None:
+    """Let the process begin the stage that it waits with."""
+    assert process.stdin is not None
+    with contextlib.suppress(BrokenPipeError):
+        process.stdin.write(b"\n")
+        process.stdin.flush()
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
@@ -192,7 +213,8 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
     for pipe in (process.stdin, process.stdout):
         if pipe is not None and not pipe.closed:
-            pipe.close()
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
 
 
 FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "4"}

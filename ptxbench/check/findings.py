@@ -31,6 +31,9 @@ STAGES = {
 }
 """In order; what is done in each. The first that rejects ends the judgement."""
 
+PAIR_NEEDED = "lint"
+"""The first stage that looks at the pair's own kernels; the stages before it look at the candidate's text alone."""
+
 
 @dataclass(frozen=True)
 class Finding:

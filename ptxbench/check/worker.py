@@ -41,10 +41,13 @@ def confine(writable: Sequence[Path]) -> None:
         containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
 
 
-def main(task: Mapping[str, Any], answers: Any) -> None:
-    """Judge, and tell of each stage, of the judgement, or of what is not the candidate's fault."""
+def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
+    """Judge, and report each stage, the judgement, or what is not the candidate's fault.
+
+    Before the stages that need the pair's own kernels it waits for a line of `orders`: the parent compiles them first.
+    """
     from ptxbench.check.exam import Exam
-    from ptxbench.check.findings import to_document
+    from ptxbench.check.findings import PAIR_NEEDED, to_document
     from ptxbench.check.stages import Judge, Settings
     from ptxbench.discovery import load
     from ptxbench.errors import PtxbenchError
@@ -53,11 +56,16 @@ def main(task: Mapping[str, Any], answers: Any) -> None:
         answers.write(json.dumps(event).encode() + b"\n")
         answers.flush()
 
+    def begin(stage: str) -> None:
+        tell(begin=stage)
+        if stage == PAIR_NEEDED:
+            orders.readline()
+
     path = Path(task["path"])
     try:
         exam = Exam(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
         judgement = Judge(exam, path, Settings(**task["settings"])).judge(
-            lambda stage: tell(begin=stage),
+            begin,
             lambda result, found: tell(
                 done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]
             ),
@@ -70,7 +78,7 @@ def main(task: Mapping[str, Any], answers: Any) -> None:
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.stdin.buffer.read())
+    given = json.loads(sys.stdin.buffer.readline())
     limit(given["limits"]["seconds"], given["limits"]["memory_bytes"])
     confine([Path(each) for each in given["writable"]])  # before any other thread is there, which would stay free
     from ptxbench.runner.worker import follow
@@ -78,4 +86,4 @@ if __name__ == "__main__":
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up among the answers
-    main(given, output)
+    main(given, sys.stdin.buffer, output)

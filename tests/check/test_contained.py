@@ -61,8 +61,6 @@ def test_a_right_kernel_is_accepted_in_its_process_and_every_stage_is_heard_of(t
 
 def test_a_compilation_that_does_not_end_is_ended(tmp_path):
     (tmp_path / "bomb.cu").write_text(HONEST_CU.replace("extern", BOMB + "extern", 1))
-    with pytest.raises(ReachedError):  # the pair's own kernels are compiled first, which no limit is for
-        judge(HOSTILE / "honest.ptx", task(), until("parses"))
     started = time.monotonic()
     judgement = judge(tmp_path / "bomb.cu", task(seconds=2))
     assert time.monotonic() - started < 30
@@ -154,11 +152,11 @@ def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path
         return {path: path.stat().st_mtime_ns for path in root.rglob("*") if path.is_file()}
 
     with pytest.raises(ReachedError):  # and the pair's own kernels are in the cache now
-        judge(tmp_path / "mine.ptx", task("scale", kernels), until("lint"))
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("results"))
     before = state()
     (tmp_path / "mine.ptx").write_text(f"// another\n{source}")
     with pytest.raises(ReachedError):
-        judge(tmp_path / "mine.ptx", task("scale", kernels), until("lint"))
+        judge(tmp_path / "mine.ptx", task("scale", kernels), until("results"))
     own = root / "candidates" / sha256((tmp_path / "mine.ptx").read_bytes())
     assert (own / "own").is_file()
     assert {path for path in state() if path not in before} == {path for path in own.rglob("*") if path.is_file()}
@@ -181,6 +179,13 @@ def test_layers_that_are_too_large_or_too_many_are_removed(tmp_path, monkeypatch
     layers.tidy(made[3])
     assert [each.is_dir() for each in made] == [False, True, False, False]
     assert tmp_path.is_dir()
+
+
+def test_a_text_that_no_tool_reads_has_no_kernel_of_the_pair_compiled(tmp_path, monkeypatch):
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "no.cu").write_text("no kernel\n")
+    assert outcome(judge(tmp_path / "no.cu", task())) == "parses does-not-compile"
+    assert [each.name for each in (tmp_path / "cache").iterdir()] == ["candidates"]
 
 
 def test_without_a_cache_of_ones_own_there_is_no_layer(tmp_path, monkeypatch):
