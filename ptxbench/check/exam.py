@@ -43,6 +43,9 @@ WHOLE_NUMBERS = "whole numbers"
 
 EVEN = "even grid"
 
+AT_THE_LARGEST = ("one value throughout", "zeros but for short runs")
+"""Kinds of data that are tried at the largest check size too."""
+
 SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 """The kinds of hidden sizes that are launched under the sanitizer too."""
 
@@ -140,9 +143,10 @@ class Exam:
         for name in alone if len(alone) > 1 else ():
             cases = self.cases.edged(half[-1], zero, drawn.getrandbits(32), varied=True, only=name)
             found.append(Question(zero, cases))
-        if "one value throughout" in data_kinds(self.pair):
-            largest = self.cases.edged(self.by_cost[-1], "one value throughout", drawn.getrandbits(32), varied=True)
-            found.append(Question("one value throughout", largest))
+        for kind in data_kinds(self.pair):  # what only a large size comes to, such as the second half of a round
+            if kind in AT_THE_LARGEST:
+                cases = self.cases.edged(self.by_cost[-1], kind, drawn.getrandbits(32), varied=True)
+                found.append(Question(kind, cases))
         for size in reversed(self.by_cost):
             if (one := shared(self.pair, size, drawn.getrandbits(32))) is not None:
                 names = ", ".join(f"'{second}' being '{first}'" for second, first in one[1].items())

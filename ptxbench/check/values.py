@@ -161,6 +161,28 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     return fill
 
 
+ALIVE = 2
+"""Neighbours that are not zero in `short_runs`: enough for a sum, too few to hide what is wrong with one product."""
+
+
+FEW = 500
+"""Elements to one short run: a row of a check size has one or two."""
+
+
+def short_runs(array: Array, limits: Limits, draws: Draws) -> Array:
+    """Zeros but for a few short runs, one in some FEW elements: a sum is what one thread makes of one run.
+
+    A smaller array, such as one of scales, stays as it is: zeros in it would hide all that they are multiplied with.
+    """
+    if array.size < FEW:
+        return array
+    flat = np.zeros(array.size, array.dtype)
+    ordinary = array.reshape(-1)
+    for start in draws[1].integers(-(-array.size // ALIVE), size=array.size // FEW) * ALIVE:
+        flat[start : start + ALIVE] = ordinary[start : start + ALIVE]
+    return flat.reshape(array.shape)
+
+
 FLOATS: Mapping[str, Sequence[Fill]] = {
     **{
         kind: (edge(kind), edge(kind, few=True))
@@ -177,6 +199,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     ),
     "magnitudes of a part of the range": (magnitudes(-30, 30), magnitudes(-12, 12), magnitudes(-30, -1)),
     "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
+    "zeros but for short runs": (short_runs,),
 }
 """Kinds of floating-point data; each with milder forms, the first that is not beyond the pair counts."""
 
