@@ -140,6 +140,9 @@ def test_registers_of_every_width_live_across_a_recursive_call():
     assert run(function, "call (%v), f, (%i);")[0] == [(sum(range(i + 1)) - i) % (1 << 32) for i in range(40)]
 
 
+BY_BLOCK = "ptx_dependent_cycles"  # a model of basic blocks, which end at a call on the stack
+
+
 @pytest.mark.parametrize("guard", ["", "setp.lt.u32 %p, %i, 9; @%p"])
 def test_calls_count_the_same_inlined_and_on_the_stack(guard):
     body = f"""
@@ -157,7 +160,11 @@ def test_calls_count_the_same_inlined_and_on_the_stack(guard):
     assert called == inlined
     last = max(one.by_line)
     before = [line for line in one.by_line if line < last - 1]  # the guarded call itself is a branch
-    assert {line: other.by_line[line] for line in before} == {line: one.by_line[line] for line in before}
+
+    def counts(execution):
+        return {line: {**execution.by_line[line], BY_BLOCK: 0} for line in before}
+
+    assert counts(other) == counts(one)
 
 
 @pytest.mark.parametrize("sanitize", [False, True])
