@@ -48,6 +48,9 @@ def test_a_baseline_judges_as_the_run_that_it_was_made_from(ptxbench, run):
     for head in (WORSE, TIMED, BASE):
         found = [json.loads(ptxbench("gate", saved(head), "--base", base, "--json").out) for base in (path, "b.json")
                  if base == path or Path("b.json").write_text(to_json(run))]  # fmt: skip
+        for document in found:
+            for row in document["rows"]:
+                del row["next"]  # a command that names the base
         assert found[0] == found[1]
 
 
