@@ -71,7 +71,7 @@ class Registers:
         self.steps = resolve(function)
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
-        self.cycles = dependent_cycles(self.steps, self.blocks) if mode == PLAIN else [0] * len(self.steps)
+        self.cycles = dependent_cycles(self.steps, self.blocks)
         self.functions_in_loops = functions_in_loops(self.steps, self.blocks)
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)

@@ -52,7 +52,9 @@ def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbe
     assert [cell.pair for cell in again.cells] == ["scale"]
     assert f"with  {again.run['id']}  " in ran.out
     assert ": once more scale n=1024" in ran.out
-    assert re.search(rf"Saved results/emulator-sm_90/[\w.]+-{again.run['id']}\.confirms-{head.run['id']}\.json\n", ran.err)
+    assert re.search(
+        rf"Saved results/emulator-sm_90/[\w.]+-{again.run['id']}\.confirms-{head.run['id']}\.json\n", ran.err
+    )
 
 
 def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
