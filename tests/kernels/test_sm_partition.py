@@ -132,7 +132,9 @@ def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(vari
 def test_all_variants_agree_bit_for_bit_but_for_the_clocks():
     for size in FOUND.pair.check_sizes:
         sides = [executed("sm_partition", source, "sm_90", size)[0] for source in SOURCES.values()]
-        for output in ("target", "result", "taken"):
+        # Where all SMs copy, whether the last one still finds a chunk depends on how fast the others are.
+        taken = () if size["copiers"] == size["sms"] else ("taken",)
+        for output in ("target", "result", *taken):
             assert len({side[output].tobytes() for side in sides}) == 1
 
 
