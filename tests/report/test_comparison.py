@@ -144,7 +144,7 @@ REGRESSED  triad ptx  registers                      22      30      +36 %  ptx:
 IMPROVED   triad ptx  ptx_global_sectors         24,576  20,480      -17 %  ptx: source
            n=65536    ptx_global_load_sectors    16,384  12,288      -25 %
 
-26 rows of counters: 4 REGRESSED, 2 IMPROVED, 7 WITHIN, 13 SAME-CODE.
+28 rows of counters: 4 REGRESSED, 2 IMPROVED, 8 WITHIN, 14 SAME-CODE.
 Counts are compared exactly: any difference is one.
 """
     )
@@ -158,7 +158,7 @@ def test_nothing_changed():
 base  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
 head  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
 
-26 rows of counters: 26 SAME-CODE.
+28 rows of counters: 28 SAME-CODE.
 Counts are compared exactly: any difference is one.
 """
     )
@@ -254,7 +254,7 @@ They differ in backend gpu -> emulator (UNLIKE: counts of the emulator).
 
 UNLIKE triad cuda n=65536, triad ptx n=65536: backend gpu -> emulator.
 
-26 rows of counters: 14 UNLIKE, 12 SAME-CODE.
+28 rows of counters: 16 UNLIKE, 12 SAME-CODE.
 Counts are compared exactly: any difference is one.
 1 row of unchanged code has other counts all the same: the tools count otherwise.
 """
