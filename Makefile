@@ -8,6 +8,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PYTHON ?=
 # The CUDA extra to install (cu13 or cu12); by default what the driver speaks, cu13 without one.
 EXTRA ?=
+# If set, make test also runs the tests that are marked long, as .ci/run does.
+LONG ?=
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
@@ -23,6 +25,7 @@ help:
 	@echo
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
 	@echo "EXTRA=cu12               the CUDA wheels to install, instead of what the driver speaks"
+	@echo "LONG=1                   the tests that are marked long too"
 	@echo "ARGS='triad -h'          more arguments, for ptxbench run or for pytest"
 
 run: $(VENV)/ready-to-run
@@ -32,7 +35,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(BIN)/pytest -n 2 $(if $(LONG),-m "") $(ARGS)
 
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py

@@ -8,6 +8,8 @@ import pytest
 from ptxbench.errors import PtxbenchError
 from tests.emulator.foreign import ARCHITECTURES, CASES, run
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).with_name("foreign")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.py") if path.stem != "__init__")
 

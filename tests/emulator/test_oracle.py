@@ -11,6 +11,8 @@ from tests.emulator.rows import ROWS
 from tests.emulator.snippets import CASES
 from tests.emulator.test_snippets import FLAGS, MODULES, alone, compiled
 
+pytestmark = pytest.mark.long
+
 GROUPS = list(by_opcode(ROWS).values())
 
 

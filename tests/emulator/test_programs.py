@@ -14,6 +14,8 @@ from tests.emulator.oracle import Counters, interpret
 from tests.emulator.oracle import step as rules
 from tests.emulator.programs import HEADER, ROW, SLOTS, inputs, one_of_each, programs, render
 
+pytestmark = pytest.mark.long
+
 DRAWN = settings(
     derandomize=True, database=None, deadline=None, suppress_health_check=list(HealthCheck), print_blob=False
 )

@@ -17,6 +17,8 @@ from ptxbench.emulator.parse import parse
 from ptxbench.errors import PtxbenchError
 from tests.emulator.snippets import ARCHITECTURES, CASES
 
+pytestmark = pytest.mark.long
+
 FOLDER = Path(__file__).with_name("snippets")
 MODULES = sorted(path.stem for path in FOLDER.glob("*.cu"))
 FLAGS = {"default": (), "fast": ("--use_fast_math",)}
