@@ -89,7 +89,7 @@ def advice(root: Path, reason: str) -> str:
 def refusal(root: Path) -> str | None:
     """Why a folder must not be used as the cache; None where it may be, or does not exist.
 
-    It must belong to this user, or to root, and nobody else may be able to write it, or to put another in its place.
+    It must belong to this user, or to root, and no other user may be able to write it, or to replace it.
     """
     if not hasattr(os, "geteuid"):  # Windows: a user's folders are the user's own
         return None

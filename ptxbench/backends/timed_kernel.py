@@ -14,7 +14,7 @@ SAMPLES = 2
 
 
 class TimedKernel:
-    """`load` gives the kernel, of a module that is loaded anew if it is asked for that. `bind` gives the launch of a
+    """`load` gives the kernel, of a module that is loaded again if that is asked for. `bind` gives the launch of a
     kernel over some arrays. `copies`: makes the further sets of arrays that the launches of a graph rotate over."""
 
     def __init__(

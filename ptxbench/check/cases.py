@@ -99,7 +99,7 @@ def attempt(make: Callable[[], Case]) -> Case | None:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """What a reference prints is no result, and what it warns of on odd data is no news."""
+    """Hides what a reference prints, and what it warns of on odd data."""
     with redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

@@ -318,7 +318,7 @@ class Exam:
             actual = left.outputs[name] if at is None else left.outputs[name].reshape(-1)[at]
             with np.errstate(all="ignore"):
                 wrong = actual[~agrees(actual, expected, case.expected.bounds[name])]
-            # f16 is out: there ordinary data add up to more than it holds, and a NaN is no matter of order.
+            # f16 is out: there ordinary data add up to more than it holds, in any order.
             if wrong.size and (not is_float(wrong.dtype) or wrong.dtype == np.float16):
                 return False
             if wrong.size and (total < greatest(wrong.dtype) or np.isfinite(wrong).any()):

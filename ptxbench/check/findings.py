@@ -97,7 +97,7 @@ class Judgement:
 
     file: str
     sha256: str | None
-    """Of its bytes, so that nobody takes the verdict for that on another text; None where it could not be read."""
+    """Of its bytes, so that the verdict is not taken for that on another text; None where it could not be read."""
     language: str | None
     pair: str
     arch: str
