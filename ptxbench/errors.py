@@ -7,6 +7,7 @@ PtxbenchError                     exit status 2 unless said otherwise
 ├── ResultError                   a result file that cannot be read or written
 ├── ToolMissing                   NVRTC, ptxas, nvdisasm or a GPU is not there
 ├── TooLittle                     5: too little was measured for a verdict
+├── MachineError                  5: the GPU, its driver or another process is at fault, not the kernel
 └── KernelError                   4: the kernel is at fault, and only its variant is lost
     ├── CompileError              NVRTC refuses the CUDA C
     ├── AssembleError             ptxas refuses the PTX
@@ -21,7 +22,7 @@ PtxbenchError                     exit status 2 unless said otherwise
     ├── Deadlock                  every warp waits
     ├── FuelExhausted             a warp ran for too long: an endless loop
     ├── WrongResult               an output outside its tolerance, or a write outside the outputs
-    ├── DeviceError               the GPU or its driver reports a failure
+    ├── DeviceError               the driver reports that the kernel failed on the GPU
     └── EmulatorCrash             the emulator's process died
 
 A message says what was found, where, and what to do.
@@ -62,6 +63,10 @@ class ToolMissing(PtxbenchError):
 
 
 class TooLittle(PtxbenchError):
+    exit_code = 5
+
+
+class MachineError(PtxbenchError):
     exit_code = 5
 
 

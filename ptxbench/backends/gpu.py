@@ -22,58 +22,21 @@ import numpy as np
 from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
 from ptxbench.backends.device_buffers import DeviceBuffers
+from ptxbench.backends.device_errors import OUT_OF_MEMORY, failure, is_lost, is_unknown, no_gpu, why_unavailable
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
-from ptxbench.errors import DeviceError, ToolMissing
+from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, ceil_div
 from ptxbench.toolchain import Build
-
-WITHOUT_TIMING = "Run with --backend emulator to verify without timing."
-
-NO_DEVICE, INSUFFICIENT_DRIVER = 100, 35
 
 DEFAULT_SHARED_BYTES = 48 * 1024
 """Static and dynamic shared memory of a CTA above this must be asked for (CUDA C++ Programming Guide, 10.28)."""
 
-EMULATE = "Run it with --backend emulator, which names the line."
-ASSEMBLE = "Run with --assembler toolkit: ptxas names the line, and the driver then reads no PTX."
-
-ADVICE = {
-    1: "Check the pair's launch: grid, block and shared memory must fit the kernel's .maxntid and the device.",
-    2: "Choose a smaller --size, or free the memory that other processes hold.",
-    200: "The driver does not know this cubin: build it for this device with --arch, or update the driver.",
-    209: "The cubin is for another architecture: leave --arch out on this device.",
-    218: ASSEMBLE,
-    220: ASSEMBLE,
-    221: "Install the driver's JIT compiler (libnvidia-ptxjitcompiler), or run with --assembler toolkit.",
-    222: "The PTX is newer than the driver. Update the driver, or run with --assembler toolkit.",
-    500: "The module has no entry of that name: check the kernel's name against its pair.",
-    700: EMULATE,
-    701: "The block needs more registers or threads than an SM or the kernel's .maxntid allows: use a smaller block.",
-    702: "The driver stopped a kernel that ran too long: use a device without a display, or a smaller --size.",
-    710: "An assertion in the kernel failed: its file and line stand above.",
-    714: EMULATE,
-    715: EMULATE,
-    716: EMULATE,
-    717: EMULATE,
-    718: EMULATE,
-    719: EMULATE,
-}
-"""What to do, by CUresult; cudaError_t has the same numbers for these."""
-
 LAUNCHES = 20
 """How often a kernel runs on the same data, to see whether it always leaves the same bits."""
-
-STICKY = frozenset({700, 702, 710, 714, 715, 716, 717, 718, 719})
-"""Errors of a kernel that ran: the context is lost, and with it the process's use of the GPU."""
-
-
-def no_gpu(found: str) -> str:
-    """Why there is no GPU, with what to do."""
-    return f"No GPU: {found}. {WITHOUT_TIMING}"
 
 
 def find_driver() -> Any:
@@ -91,31 +54,12 @@ def driver_cuda_version(driver: Any) -> str:
     return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def why_unavailable(status: int, text: str, driver_cuda: str) -> str:
-    """The sentence for an error of the device count that means "not there".
-
-    Raises ToolMissing for any other, because a GPU that is there and does not work must not pass for none.
-    """
-    name = text.partition(":")[0]
-    if status == NO_DEVICE:
-        return no_gpu(name)
-    if status == INSUFFICIENT_DRIVER:
-        return no_gpu(f"{name}: the driver speaks CUDA {driver_cuda}, CuPy a newer one; update it or install [cu12]")
-    raise ToolMissing(f"The GPU does not work: {text}. Repair the driver, or run with --backend emulator.")
-
-
-def explain(kernel: str, status: int, text: str) -> str:
-    """The message of a DeviceError: the kernel, the driver's own words, what to do."""
-    advice = ADVICE.get(status, "The driver's documentation explains this error.")
-    return f"{kernel}: {text.rstrip('.')}. {advice}"
-
-
 class GpuBackend:
     """The local device, the first of CUDA_VISIBLE_DEVICES. Everything runs on one non-default stream.
 
     A build is loaded by cuModuleLoadData: its cubin, or, where it has none, its PTX text through the driver's
     JIT compiler. Once a kernel has failed on the device, its process can use the GPU no more: every later call
-    raises DeviceError with the first failure.
+    raises MachineError with the first failure.
     """
 
     name = "gpu"
@@ -175,8 +119,8 @@ class GpuBackend:
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         """Launch once on copies of `arguments`; see base.Backend.
 
-        Raises WrongResult if anything but `outputs` was written, DeviceError for a failure that the driver
-        reports, LaunchError for arguments or extents that no launch can have.
+        Raises WrongResult if anything but `outputs` was written, DeviceError or MachineError for a failure that
+        the driver reports, LaunchError for arguments or extents that no launch can have.
         """
         with self.reporting(build):
             memory = DeviceBuffers(self.cuda, self.stream, arguments)
@@ -384,20 +328,37 @@ class GpuBackend:
 
     @contextmanager
     def reporting(self, build: Build | str) -> Iterator[None]:
-        """Turn what CuPy raises into a DeviceError that names the kernel and says what to do."""
+        """Turn what CuPy raises into an error that names the kernel and says what to do.
+
+        A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process.
+        """
         kernel = build if isinstance(build, str) else kernel_name(build)
         if self.lost is not None:
-            raise DeviceError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
+            raise MachineError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
         cuda = self.cuda
         try:
             yield
         except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
-            message = explain(kernel, error.status, str(error))
-            if error.status in STICKY:
-                self.lost = message
-            raise DeviceError(message) from error
+            raise self.failed(kernel, error.status, str(error)) from error
         except cuda.memory.OutOfMemoryError as error:
-            raise DeviceError(f"{kernel}: {error} {ADVICE[2]}") from error
+            raise self.failed(kernel, OUT_OF_MEMORY, str(error)) from error
+
+    def failed(self, kernel: str, status: int, text: str) -> DeviceError | MachineError:
+        """The error for what the driver said; remembers it where the process can use the GPU no more."""
+        error = failure(kernel, status, text)
+        if is_lost(status) or (is_unknown(status) and not self.answers()):
+            self.lost = str(error)
+        return error
+
+    def answers(self) -> bool:
+        """Whether the context still works: asked once after an error that does not tell."""
+        cuda = self.cuda
+        try:
+            self.stream.synchronize()
+            cuda.runtime.memGetInfo()
+        except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError):
+            return False
+        return True
 
 
 def kernel_name(build: Build) -> str:

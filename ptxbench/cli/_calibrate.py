@@ -21,11 +21,12 @@ WIDEST = 100
 def gpu_checklist() -> Checklist:
     """The checklist of the local GPU. Raises ToolMissing where there is none."""
     from ptxbench.backends import gpu
+    from ptxbench.backends.device_errors import WITHOUT_TIMING
     from ptxbench.backends.gpu_probes import GpuProbe
 
     backend = gpu.GpuBackend()
     if reason := backend.unavailable():
-        found = reason.removesuffix(gpu.WITHOUT_TIMING).strip()
+        found = reason.removesuffix(WITHOUT_TIMING).strip()
         raise ToolMissing(f"{found} --calibrate measures one: run it on the machine that has it.")
     return Checklist(backend, GpuProbe(backend))
 

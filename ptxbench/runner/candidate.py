@@ -12,6 +12,7 @@ from ptxbench.discovery import Source, shown
 from ptxbench.errors import (
     CompileError,
     KernelError,
+    MachineError,
     PtxSyntaxError,
     TargetMismatch,
     ToolMissing,
@@ -35,6 +36,7 @@ from ptxbench.verify import Verdict, wider
 
 STATUSES: tuple[tuple[type[Exception], str], ...] = (
     (ToolMissing, SKIPPED),
+    (MachineError, SKIPPED),
     (TargetMismatch, SKIPPED),
     (UnsupportedInstruction, UNSUPPORTED),
     (WrongResult, WRONG),
@@ -72,10 +74,14 @@ class Candidate:
         name = self.source.path.name
         return f"{name} ({self.source.variant})" if "@" in self.source.variant else name
 
-    def fail(self, error: KernelError | ToolMissing) -> None:
-        """End this variant with what went wrong."""
+    def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
+        """End this variant with what went wrong.
+
+        The error is kept without its traceback, whose frames would hold the buffers of the launch that failed.
+        """
         self.status = next(status for kind, status in STATUSES if isinstance(error, kind))
-        self.reason, self.error = str(error), error
+        error.__cause__ = error.__context__ = None
+        self.reason, self.error = str(error), error.with_traceback(None)
         self.counts = self.observed = self.opcodes = None
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files

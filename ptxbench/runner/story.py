@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from ptxbench import oracle, roofline, toolchain
 from ptxbench.discovery import Source, shown
-from ptxbench.errors import KernelError, ToolMissing
+from ptxbench.errors import KernelError, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
@@ -124,7 +124,7 @@ class Story:
                 yield self.step(job, candidate, "verify", size)
                 try:
                     outcome = self.backend.run(candidate.build, pair.launch(**size), given.arguments, pair.outputs)
-                except KernelError as error:
+                except (KernelError, MachineError) as error:
                     candidate.fail(error)
                     continue
                 except MemoryError:
@@ -157,7 +157,7 @@ class Story:
                     where = f"{candidate.label}, {given.where}, in another launch"
                     candidate.judge(given.size, verify(outcome.outputs, allowed, where), outcome)
                     return
-        except KernelError as error:
+        except (KernelError, MachineError) as error:
             candidate.fail(error)
         except MemoryError:
             raise too_large(job, given.size) from None
@@ -218,7 +218,7 @@ class Story:
                 if clock is None:
                     return Measured()
                 clocks[name] = TimedClock(candidate, clock, self.plan.mark)
-            except KernelError as error:
+            except (KernelError, MachineError) as error:
                 candidate.fail(error)
                 if self.lost or name == REFERENCE:
                     return Measured()
@@ -292,5 +292,5 @@ def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
         candidate.build = future.result()
         source = candidate.source
         check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
-    except (KernelError, ToolMissing) as error:
+    except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from ptxbench.backends.base import Clock
-from ptxbench.errors import KernelError
+from ptxbench.errors import KernelError, MachineError
 from ptxbench.runner.candidate import Candidate
 
 Result = TypeVar("Result")
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class ClockError(Exception):
     """A sample failed: whose, and why."""
 
-    def __init__(self, candidate: Candidate, cause: KernelError) -> None:
+    def __init__(self, candidate: Candidate, cause: KernelError | MachineError) -> None:
         super().__init__(str(cause))
         self.candidate = candidate
         self.cause = cause
@@ -66,5 +66,5 @@ class TimedClock:
         self.mark(self.candidate.source.variant)
         try:
             return action()
-        except KernelError as error:
+        except (KernelError, MachineError) as error:
             raise ClockError(self.candidate, error) from None

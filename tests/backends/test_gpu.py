@@ -10,7 +10,7 @@ import pynvml
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.backends import event_clock, gpu, nvml
+from ptxbench.backends import device_errors, event_clock, gpu, nvml
 from ptxbench.backends.base import BlockState
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import MemoryFault, ToolMissing, WrongResult
@@ -28,12 +28,12 @@ NOT_THERE = [
 
 @pytest.mark.parametrize(("status", "text", "cuda", "sentence"), NOT_THERE)
 def test_a_missing_gpu_is_one_sentence_with_what_to_do(status, text, cuda, sentence):
-    assert gpu.why_unavailable(status, text, cuda) == sentence
+    assert device_errors.why_unavailable(status, text, cuda) == sentence
 
 
 def test_a_gpu_that_does_not_work_does_not_pass_for_none():
     with pytest.raises(ToolMissing) as error:
-        gpu.why_unavailable(802, "cudaErrorSystemNotReady: system not yet initialized", "13.0")
+        device_errors.why_unavailable(802, "cudaErrorSystemNotReady: system not yet initialized", "13.0")
     assert str(error.value) == (
         "The GPU does not work: cudaErrorSystemNotReady: system not yet initialized. "
         "Repair the driver, or run with --backend emulator."
@@ -75,13 +75,16 @@ FAILURES = [
      "triad.ptx: CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain. "
      "The PTX is newer than the driver. Update the driver, or run with --assembler toolkit."),
     (999, "CUDA_ERROR_UNKNOWN: unknown error",
-     "triad.ptx: CUDA_ERROR_UNKNOWN: unknown error. The driver's documentation explains this error."),
+     "triad.ptx: CUDA_ERROR_UNKNOWN: unknown error. The driver does not say why. Run again; if it comes back, run "
+     "`nvidia-smi` and see the system log."),
+    (398, "CUDA_ERROR_NEW: a number of a newer driver",
+     "triad.ptx: CUDA_ERROR_NEW: a number of a newer driver. The driver's documentation explains this error."),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("status", "text", "message"), FAILURES)
 def test_a_failure_has_the_drivers_name_of_it_and_what_to_do(status, text, message):
-    assert gpu.explain("triad.ptx", status, text) == message
+    assert device_errors.explain("triad.ptx", status, text) == message
 
 
 def refuse(*arguments):

@@ -73,7 +73,7 @@ def test_an_illegal_address_is_a_device_error_and_then_the_process_says_why_it_c
 from pathlib import Path
 from ptxbench import toolchain
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.errors import DeviceError
+from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, poison, u32
 
 gpu = GpuBackend()
@@ -82,7 +82,7 @@ built = toolchain.build(Path({str(PTX / "illegal_address.ptx")!r}), language="pt
 for _ in range(2):
     try:
         gpu.run(built, Launch(1, 1), {{"out": poison((1,), u32)}}, ("out",))
-    except DeviceError as error:
+    except (DeviceError, MachineError) as error:
         print(error, flush=True)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
