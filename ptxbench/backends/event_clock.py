@@ -6,13 +6,18 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 
+def nothing() -> None:
+    """Enqueues nothing."""
+
+
 class EventClock:
     """A clock by two events, over functions alone: each enqueues its part and returns at once.
 
     `event` makes an event ahead of time and gives the function that records it; `elapsed` waits. `capture` makes a
     graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
     `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and give the
-    launches to go on with: each is used once, the last for all samples that follow.
+    launches to go on with: each is used once, the last for all samples that follow. `hold` gives what keeps the device
+    busy until the host has enqueued a graph, and runs the graph to find out for how long.
     """
 
     def __init__(
@@ -28,6 +33,7 @@ class EventClock:
         outputs: Callable[[], Mapping[str, Any]] = dict,
         refill: Callable[[Mapping[str, Any]], Sequence[Callable[[], None]]] | None = None,
         reload: Callable[[], Sequence[Callable[[], None]]] | None = None,
+        hold: Callable[[Callable[[], None]], Callable[[], None]] = lambda launch: nothing,
     ) -> None:
         self.before_launch = before_launch
         self.launches = [launch]
@@ -42,18 +48,24 @@ class EventClock:
         self.cold = cold
         self.fetch = outputs
         self.captured: dict[int, Callable[[], None]] = {}
+        self.hold = hold
+        self.held: dict[int, Callable[[], None]] = {}
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         """See base.Clock. A graph is captured the first time, outside the timed part.
 
-        A single launch afterwards is of the graph's module, so that what that remembers shows in what it leaves.
+        The host needs the longer for a graph the more launches it has. For how long is found out once for as many, and
+        never with the data or the module of a sample to come. A single launch afterwards is of the graph's module, so
+        that what that remembers shows in what it leaves.
         """
         assert self.capture is not None
         del self.launches[:-1]
         with self.reporting():
             if launches not in self.captured:
                 self.captured[launches] = self.capture(launches)
-        return self.enqueue_timed(self.captured[launches])
+            if launches not in self.held:
+                self.held[launches] = self.hold(self.captured[launches])
+        return self.enqueue_timed(self.captured[launches], self.held[launches])
 
     def enqueue(self) -> Callable[[], int]:
         """See base.Clock."""
@@ -78,11 +90,15 @@ class EventClock:
         with self.reporting():
             return self.fetch()
 
-    def enqueue_timed(self, launch: Callable[[], None]) -> Callable[[], int]:
-        """Time `launch` by two events, which exist before the first is recorded: nothing is made in the timed part."""
+    def enqueue_timed(self, launch: Callable[[], None], held: Callable[[], None] = nothing) -> Callable[[], int]:
+        """Time `launch` by two events, which exist before the first is recorded: nothing is made in the timed part.
+
+        `held` keeps the device busy for so long as the host needs for the rest.
+        """
         with self.reporting():
             record_start, record_stop = self.event(), self.event()
             self.before_launch()
+            held()
             start = record_start()
             launch()
             stop = record_stop()

@@ -25,6 +25,7 @@ from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.device_errors import OUT_OF_MEMORY, failure, is_lost, is_unknown, no_gpu, why_unavailable
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
+from ptxbench.backends.hold import Hold
 from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
@@ -180,6 +181,7 @@ class GpuBackend:
             lambda: self.fetch(build, memory, memory.arguments, outputs),
             kernel.refill,
             kernel.reload,
+            self.hold.before,
         )
 
     def fetch(
@@ -207,6 +209,7 @@ class GpuBackend:
             self.elapsed,
             nullcontext,
             lambda launches: self.capture([launch_once], launches),
+            hold=self.hold.before,
         )
 
     def watch(self) -> Watch | None:
@@ -221,6 +224,11 @@ class GpuBackend:
         graph = self.stream.end_capture()
         graph.upload(self.stream)
         return lambda: graph.launch(self.stream)
+
+    @cached_property
+    def hold(self) -> Hold:
+        """What holds the device while the host enqueues."""
+        return Hold(self)
 
     @cached_property
     def l2_bytes(self) -> int:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache, cached_property
-from typing import Any, Literal
-
-import numpy as np
+from statistics import median
+from typing import Literal
 
 from ptxbench.backends import buffers
 from ptxbench.backends.gpu import GpuBackend
-
-READINGS = 1000
+from ptxbench.backends.hold import TRIES, Action
+from ptxbench.errors import DeviceError
+from ptxbench.units import si
 
 NAME = "calibration"
 """The kernel in the message of a failure."""
 
-Action = Callable[[], None]
-"""Enqueues something."""
+ATTEMPTS = 8
+"""At a reading, each with a longer spin than the one before, until the host was in time."""
 
 
 class GpuProbe:
-    """See measure.probe.Probe. Buffers are made the first time that they are needed, never in a timed part."""
+    """See measure.probe.Probe. Buffers are made the first time that they are needed, never in a timed part.
+
+    Every reading is taken while a spin holds the device, so that what the events time is the device and not the host.
+    """
 
     def __init__(self, gpu: GpuBackend) -> None:
         self.gpu = gpu
@@ -41,39 +44,53 @@ class GpuProbe:
 
     def host_ns(self) -> int:
         with self.gpu.reporting(NAME):
-            probe, record_start, record_stop = self.probe, self.gpu.event(), self.gpu.event()
-            begun = time.perf_counter_ns()
-            record_start()
-            probe()
-            record_stop()
-            passed = time.perf_counter_ns() - begun
-            self.gpu.stream.synchronize()
-            return passed
+            return self.gpu.hold.host_ns(self.probe)
 
     def event_pair_ns(self) -> int:
         with self.gpu.reporting(NAME):
-            return self.timed(before=(self.probe,))  # so that both events wait together for the device
+            return self.timed()
 
     def timer_readings(self) -> Sequence[int]:
-        readings: Any = np.zeros(READINGS, np.uint64)
-        cuda, stream = self.gpu.cuda, self.gpu.stream
         with self.gpu.reporting(NAME):
-            memory = cuda.alloc(readings.nbytes)
-            self.gpu.own_kernel("timer_steps")((1,), (1,), (np.uint64(memory.ptr), np.uint32(READINGS)), 0, stream)
-            kind = cuda.runtime.memcpyDeviceToHost
-            cuda.runtime.memcpyAsync(readings.ctypes.data, memory.ptr, readings.nbytes, kind, stream.ptr)
-            stream.synchronize()
-        return [int(each) for each in readings]
+            return self.gpu.hold.timer_readings()
 
     def timed(self, *actions: Action, before: Sequence[Action] = ()) -> int:
-        """How long the device takes for `actions` once it is done with what is `before`."""
-        record_start, record_stop = self.gpu.event(), self.gpu.event()
-        for each in before:
-            each()
-        start = record_start()
-        for each in actions:
-            each()
-        return self.gpu.elapsed(start, record_stop())
+        """How long the device takes for `actions` once it is done with what is `before`.
+
+        A reading that the host was late for is taken again, held for longer. Raises DeviceError where it always is.
+        """
+        held = self.held_ns
+        for _ in range(ATTEMPTS):
+            record_start, record_stop = self.gpu.event(), self.gpu.event()
+            for each in before:
+                each()
+            begun = time.perf_counter_ns()
+            if held:
+                self.spinner(held)()
+            start = record_start()
+            for each in actions:
+                each()
+            stop = record_stop()
+            passed = time.perf_counter_ns() - begun
+            ns = self.gpu.elapsed(start, stop)
+            if not held or passed <= held - (self.gpu.hold.step_ns or 0):  # a spin may end a step early
+                return ns
+            held = self.gpu.hold.spin_ns(passed)
+        raise DeviceError(
+            f"{NAME}: the host took {si(passed / 1e9, 's')} to enqueue a launch and was late {ATTEMPTS} times. "
+            "End other work on this machine."
+        )
+
+    @cached_property
+    def held_ns(self) -> int:
+        """How long the device is held before a reading at first; 0 where it has no timer by which a spin could end."""
+        probe, hold = self.probe, self.gpu.hold
+
+        def launches() -> None:  # what is timed, and the spin itself
+            probe()
+            probe()
+
+        return hold.spin_ns(median(hold.host_ns(launches) for _ in range(TRIES)))
 
     @cached_property
     def probe(self) -> Action:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from statistics import median, stdev
 from typing import Any
 
 from ptxbench import roofline, stats
 from ptxbench.backends import flush
+from ptxbench.backends.hold import smallest_step
 from ptxbench.measure.contrast import apart
 from ptxbench.result import Round
 from ptxbench.units import si
@@ -148,12 +148,6 @@ def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> Line:
     clean, dirty = median(read[times]), median(write[times])
     found = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
     return Line(subject, PASS, found, "", {"dirty": dirty / clean - 1})
-
-
-def smallest_step(readings: Sequence[int]) -> int | None:
-    """The least difference that is not zero between any two of the readings; None where all are equal."""
-    steps = [later - earlier for earlier, later in pairwise(sorted(set(readings)))]
-    return min(steps, default=None)
 
 
 def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Line:

@@ -67,6 +67,7 @@ def backend():
         ptr=0, synchronize=lambda: None, begin_capture=lambda: None, end_capture=lambda: graph
     )  # fmt: skip
     gpu.__dict__.update(cuda=Cuda(), stream=stream, sweep=lambda: None)
+    gpu.__dict__.update(hold=SimpleNamespace(before=lambda launch: lambda: None))
     return gpu
 
 

@@ -7,103 +7,191 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ptxbench.backends.gpu_probes import READINGS, GpuProbe
+from ptxbench.backends import gpu_probes, hold
+from ptxbench.backends.event_clock import EventClock
+from ptxbench.backends.gpu_probes import GpuProbe
+from ptxbench.backends.hold import READINGS, Hold
+from ptxbench.errors import DeviceError
 from ptxbench.measure.probe import Probe
 
 L2 = 3200
 """Bytes of the cache: 100 sectors."""
 
 
-class ScriptedGpu:
-    """Stands for GpuBackend; `log` is what was enqueued."""
+class Machine:
+    """A host that needs `host` ns for each call, and a device that works through what it was given.
+
+    `log` is what was enqueued. The timer of the device steps by `step`; `late` calls are slow ones, by their number.
+    """
 
     l2_bytes = L2
 
-    def __init__(self):
-        self.log = []
-        self.events = 0
-        self.stream = SimpleNamespace(ptr=7, synchronize=lambda: self.log.append("synchronize"))
+    def __init__(self, host=3_000, step=32, late=None):
+        self.host, self.step, self.late = host, step, late or {}
+        self.log, self.calls, self.now, self.free = [], 0, 1_000_000, 0
+        self.stream = SimpleNamespace(ptr=7, synchronize=self.synchronize)
         runtime = SimpleNamespace(memcpyDeviceToHost=2, memcpyAsync=self.copy)
         self.cuda = SimpleNamespace(alloc=self.alloc, runtime=runtime)
+        self.hold = Hold(self)
 
-    def reporting(self, name):
+    def perf_counter_ns(self):
+        return self.now
+
+    def reporting(self, name=""):
         return nullcontext()
 
+    def enqueue(self, words, ns):
+        """The device begins once it is free, and no sooner than the host has enqueued the work."""
+        self.calls += 1
+        self.now += self.late.get(self.calls, self.host)
+        self.log.append(words)
+        self.free = max(self.free, self.now) + ns
+        return self.free
+
+    def synchronize(self):
+        self.log.append("synchronize")
+        self.now = max(self.now, self.free)
+
     def reader(self, sectors):
-        return lambda: self.log.append(f"read {sectors}")
+        return lambda: self.enqueue(f"read {sectors}", 40 * sectors)
 
     def spinner(self, ns):
-        return lambda: self.log.append(f"spin {ns}")
+        return lambda: self.enqueue(f"spin {ns}", ns - self.step // 2)
 
     def alloc(self, size):
         self.log.append(f"alloc {size}")
-        return SimpleNamespace(ptr=4096, memset_async=lambda value, n, stream: self.log.append(f"fill {n}"))
+        return SimpleNamespace(ptr=4096, memset_async=lambda value, n, stream: self.enqueue(f"fill {n}", n))
 
     def own_kernel(self, name):
         def launch(grid, block, arguments, shared, stream):
-            self.log.append(f"{name} {grid} {block} {[int(each) for each in arguments]}")
+            self.enqueue(f"{name} {grid} {block} {[int(each) for each in arguments]}", 0)
 
         return launch
 
     def copy(self, target, source, size, kind, stream):
         self.log.append(f"copy {size}")
-        values = np.arange(READINGS, dtype=np.uint64)
+        values = np.arange(READINGS, dtype=np.uint64) // 3 * self.step
         ctypes.memmove(target, values.ctypes.data, size)
 
     def event(self):
-        self.events += 1
-        name = self.events
-
-        def record():
-            self.log.append(f"event {name}")
-            return name
-
-        return record
+        return lambda: self.enqueue("event", 0)
 
     def elapsed(self, start, stop):
-        self.log.append(f"wait {start} {stop}")
-        return 640
+        self.synchronize()
+        self.log[-1] = "wait"
+        return stop - start
+
+    def taken(self):
+        taken, self.log = self.log, []
+        return taken
 
 
 @pytest.fixture
-def gpu():
-    return ScriptedGpu()
+def machine(monkeypatch):
+    def make(**changes):
+        made = Machine(**changes)
+        for module in (gpu_probes, hold):
+            monkeypatch.setattr(module, "time", made)
+        return made
+
+    return make
 
 
-def probe(gpu) -> Probe:
-    return GpuProbe(gpu)
+def probe(machine) -> Probe:
+    made = GpuProbe(machine)
+    made.held_ns  # noqa: B018  what it takes to know the host is not part of a reading
+    machine.taken()
+    return made
 
+
+SPIN = "spin 24032"  # twice the 12 us of two events and two launches, in steps of 32 ns, and one more
 
 # reading, what the device is told
 READINGS_AND_ORDERS = [
-    (lambda probe: probe.read_after("read", 2), ["read 25", "read 200", "event 1", "read 25", "event 2", "wait 1 2"]),
+    (lambda probe: probe.read_after("read", 2), ["read 25", "read 200", SPIN, "event", "read 25", "event", "wait"]),
     (lambda probe: probe.read_after("write", 0.5),
-     ["alloc 1600", "read 25", "fill 1600", "event 1", "read 25", "event 2", "wait 1 2"]),
-    (lambda probe: probe.read_after("write", 0), ["read 25", "event 1", "read 25", "event 2", "wait 1 2"]),
-    (lambda probe: probe.flush_ns(2, 0), ["event 1", "read 200", "event 2", "wait 1 2"]),
-    (lambda probe: probe.flush_ns(2, 9000), ["event 1", "read 200", "spin 9000", "event 2", "wait 1 2"]),
-    (lambda probe: probe.event_pair_ns(), ["read 25", "event 1", "event 2", "wait 1 2"]),
+     ["alloc 1600", "read 25", "fill 1600", SPIN, "event", "read 25", "event", "wait"]),
+    (lambda probe: probe.read_after("write", 0), ["read 25", SPIN, "event", "read 25", "event", "wait"]),
+    (lambda probe: probe.flush_ns(2, 0), [SPIN, "event", "read 200", "event", "wait"]),
+    (lambda probe: probe.flush_ns(2, 9000), [SPIN, "event", "read 200", "spin 9000", "event", "wait"]),
+    (lambda probe: probe.event_pair_ns(), [SPIN, "event", "event", "wait"]),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("read", "told"), READINGS_AND_ORDERS)
-def test_only_what_is_measured_lies_between_the_two_events(gpu, read, told):
-    assert read(probe(gpu)) == 640
-    assert gpu.log == told
+def test_only_what_is_measured_lies_between_the_two_events(machine, read, told):
+    device = machine()
+    read(probe(device))
+    assert device.log == told
 
 
-def test_a_buffer_is_made_once(gpu):
-    one = probe(gpu)
+@pytest.mark.parametrize("host", [500, 3_000, 8_000, 20_000])
+@pytest.mark.parametrize("step", [32, 1_024])
+def test_a_reading_is_the_devices_time_however_slow_the_host_is(machine, host, step):
+    made = probe(machine(host=host, step=step))
+    assert made.read_after("read", 0) == made.read_after("read", 2) == 25 * 40
+    assert made.flush_ns(2, 0) == 200 * 40
+    assert made.flush_ns(2, 10 * step) == 200 * 40 + 10 * step - step // 2
+    assert made.event_pair_ns() == 0
+
+
+def test_a_host_that_is_late_once_is_read_again_held_for_longer(machine):
+    device = machine(host=3_000)
+    made = probe(device)
+    device.late = {device.calls + 5: 90_000}  # the launch between the two events
+    assert made.read_after("read", 0) == 25 * 40
+    spins = [each for each in device.log if each.startswith("spin")]
+    assert spins == [SPIN, "spin 198048"]
+
+
+def test_a_host_that_is_always_late_is_told(machine):
+    device = machine()
+    made = probe(device)
+    device.late = {device.calls + 1 + i: 30_000 * 4 ** (i // 3) for i in range(30)}
+    with pytest.raises(DeviceError, match=r"was late 8 times\. End other work on this machine\."):
+        made.event_pair_ns()
+
+
+def test_a_device_whose_timer_never_steps_is_read_as_it_is(machine):
+    device = machine(step=0)
+    made = probe(device)
+    assert made.event_pair_ns() == 3_000
+    assert device.log == ["event", "event", "wait"]
+
+
+@pytest.mark.parametrize("host", [3_000, 20_000, 400_000])  # for a graph of 1,024 nodes some drivers need that long
+def test_a_graph_is_timed_without_the_hosts_time(machine, host):
+    device = machine(host=host)
+    clock = EventClock(
+        lambda: None, lambda: None, device.event, device.elapsed, device.reporting,
+        lambda launches: lambda: device.enqueue(f"graph of {launches}", 2_000 * launches), hold=device.hold.before,
+    )  # fmt: skip
+    assert [clock.enqueue_graph(launches)() for launches in (8, 16, 8)] == [16_000, 32_000, 16_000]
+    device.taken()
+    clock.refilled = clock.reloaded = lambda *data: [lambda: None]
+    clock.refill({})
+    clock.reload()
+    clock.enqueue_graph(8)()  # a graph of new modules or data does not run before the sample that it is for
+    spin = device.hold.spin_ns(3 * host)
+    assert device.log == [f"spin {spin}", "event", "graph of 8", "event", "wait"]
+
+
+def test_a_buffer_is_made_once(machine):
+    device = machine()
+    one = probe(device)
     for _ in range(3):
         one.read_after("write", 1)
-    assert gpu.log.count("alloc 3200") == 1
+    assert device.log.count("alloc 3200") == 1
 
 
-def test_the_hosts_time_is_that_of_two_events_and_a_launch_and_of_no_waiting(gpu):
-    assert probe(gpu).host_ns() > 0
-    assert gpu.log == ["event 1", "read 25", "event 2", "synchronize"]
+def test_the_hosts_time_is_that_of_two_events_and_a_launch_and_of_no_waiting(machine):
+    device = machine(host=3_000)
+    made = probe(device)
+    assert made.host_ns() == 9_000
+    assert device.log == ["event", "read 25", "event", "synchronize"]
 
 
-def test_the_readings_of_the_timer_come_back_whole(gpu):
-    assert probe(gpu).timer_readings() == list(range(READINGS))
-    assert gpu.log == ["alloc 8000", "timer_steps (1,) (1,) [4096, 1000]", "copy 8000", "synchronize"]
+def test_the_readings_of_the_timer_come_back_whole(machine):
+    device = machine()
+    assert probe(device).timer_readings() == [32 * (i // 3) for i in range(READINGS)]
+    assert device.log == ["alloc 8000", "timer_steps (1,) (1,) [4096, 1000]", "copy 8000", "synchronize"]

@@ -6,9 +6,9 @@ import pytest
 
 from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.gpu import GpuBackend, find_driver
-from ptxbench.backends.gpu_probes import READINGS, GpuProbe
+from ptxbench.backends.gpu_probes import GpuProbe
+from ptxbench.backends.hold import READINGS, smallest_step
 from ptxbench.cli import main
-from ptxbench.measure.calibration import smallest_step
 from ptxbench.runner.record import load
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from ptxbench.backends.hold import smallest_step
 from ptxbench.measure import calibration as judge
-from ptxbench.measure.calibration import FAIL, PASS, WARN, Line, Tick, calibration, forbids_timing, smallest_step
+from ptxbench.measure.calibration import FAIL, PASS, WARN, Line, Tick, calibration, forbids_timing
 from ptxbench.result import Round
 
 

@@ -1,0 +1,90 @@
+"""Holding the device: a spin that lasts while the host enqueues what is timed, so that no event waits for the host.
+
+The host's time is measured, on the machine at hand. Needs no device by itself: the backend does all that does.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from itertools import pairwise
+from statistics import median
+from typing import Any, Protocol
+
+import numpy as np
+
+from ptxbench.backends import flush
+
+READINGS = 1000
+"""Of the timer, for its step."""
+
+TRIES = 5
+"""Of the host's time."""
+
+Action = Callable[[], None]
+"""Enqueues something."""
+
+
+class Device(Protocol):
+    """What of the GPU backend this module uses."""
+
+    @property
+    def cuda(self) -> Any: ...
+    @property
+    def stream(self) -> Any: ...
+    def own_kernel(self, name: str) -> Any: ...
+    def spinner(self, nanoseconds: int) -> Action: ...
+    def event(self) -> Callable[[], Any]: ...
+
+
+def smallest_step(readings: Sequence[int]) -> int | None:
+    """The least difference that is not zero between any two of the readings; None where all are equal."""
+    steps = [later - earlier for earlier, later in pairwise(sorted(set(readings)))]
+    return min(steps, default=None)
+
+
+class Hold:
+    """Makes spins that are long enough."""
+
+    def __init__(self, device: Device) -> None:
+        self.device = device
+
+    def before(self, action: Action) -> Action:
+        """Enqueues a spin that lasts until the host has enqueued `action` between two events; runs it to find out."""
+        return self.spin(self.spin_ns(median(self.host_ns(action) for _ in range(TRIES))))
+
+    def spin(self, nanoseconds: int) -> Action:
+        """Enqueues a spin of so long; nothing for 0."""
+        return self.device.spinner(nanoseconds) if nanoseconds else lambda: None
+
+    def spin_ns(self, host_ns: float) -> int:
+        """How long to spin while the host works for `host_ns`; 0 where the device has no timer by which to end."""
+        return flush.spin_ns(host_ns, 0, self.step_ns) if self.step_ns else 0
+
+    def host_ns(self, action: Action) -> int:
+        """How long the host takes to record an event, do `action` and record another. Waits for the device after it."""
+        record_start, record_stop = self.device.event(), self.device.event()
+        begun = time.perf_counter_ns()
+        record_start()
+        action()
+        record_stop()
+        passed = time.perf_counter_ns() - begun
+        self.device.stream.synchronize()
+        return passed
+
+    @cached_property
+    def step_ns(self) -> int | None:
+        """The step of the device's timer; None where it never steps."""
+        return smallest_step(self.timer_readings())
+
+    def timer_readings(self) -> Sequence[int]:
+        """So many readings of the device's timer, one after the other."""
+        readings: Any = np.zeros(READINGS, np.uint64)
+        cuda, stream = self.device.cuda, self.device.stream
+        memory = cuda.alloc(readings.nbytes)
+        self.device.own_kernel("timer_steps")((1,), (1,), (np.uint64(memory.ptr), np.uint32(READINGS)), 0, stream)
+        kind = cuda.runtime.memcpyDeviceToHost
+        cuda.runtime.memcpyAsync(readings.ctypes.data, memory.ptr, readings.nbytes, kind, stream.ptr)
+        stream.synchronize()
+        return [int(each) for each in readings]
