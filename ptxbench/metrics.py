@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from ptxbench import opcodes, roofline, specifications, stats
+from ptxbench import cycles, opcodes, roofline, specifications, stats
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.result import ORACLE_WEAK, VERIFIED, BuildReport, Cell, VariantResult
 
@@ -102,6 +102,23 @@ def time_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tupl
         return None
     interval = stats.ratio(cell.rounds, variant, REFERENCE)
     return (interval.low, interval.high) if interval else None
+
+
+def cycles_ratio(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    found = in_cycles(cell, variant, result)
+    return found.value if found else None
+
+
+def cycles_ratio_interval(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
+    found = in_cycles(cell, variant, result)
+    return (found.low, found.high) if found else None
+
+
+def in_cycles(cell: Cell, variant: str, result: VariantResult) -> stats.Interval | None:
+    """Of a variant against the reference; None where the clock of one was not known."""
+    if variant == REFERENCE or not comparable(cell, result):
+        return None
+    return stats.ratio(cycles.by_kernel(cell.rounds), variant, REFERENCE)
 
 
 # ---- counted by the emulator
@@ -262,6 +279,8 @@ METRICS = (
     Metric("time", "time", "s", "lower", "Median device time of a launch.", time),
     Metric("ratio", "time / cuda", "×", "lower", "Time over that of the cuda row, from paired blocks.",
            time_ratio, time_ratio_interval),
+    Metric("cycles_ratio", "cycles / cuda", "×", "lower", "The same in clock cycles: times the SM clock of each kernel "
+           "alone, by NVML.", cycles_ratio, cycles_ratio_interval),
     Metric("bandwidth", "bandwidth", "B/s", "higher", "Compulsory bytes (each array once) over the time.",
            per_second("bytes")),
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),

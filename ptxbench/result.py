@@ -150,14 +150,16 @@ class Round:
     k: int | None = None
     copies: int = 1
     """Sets of buffers that the launches of a graph rotate over."""
-    clock_mhz: Sequence[float] = ()
-    """SM clock of each block; empty where nothing told."""
+    clock_mhz: Sequence[float | None] = ()
+    """SM clock after each block, None where it was not known; empty where it never was."""
     dropped: Mapping[str, str] = field(default_factory=dict)
     """Blocks that do not count, by their index in `ns`, with the reason: clock, thermal, power, ..."""
     stop: str | None = None
     """width or limit: why the round ended."""
     solo_ns: Mapping[str, Sequence[int]] = field(default_factory=dict)
     """Samples of each letter alone."""
+    solo_mhz: Mapping[str, float] = field(default_factory=dict)
+    """The mean SM clock after the samples of each letter alone; empty where it was not known."""
     floor_ns: int | None = None
     """Of an empty kernel launched alike."""
     evidence: Mapping[str, Any] = field(default_factory=dict)

@@ -91,7 +91,7 @@ def rate_of(limits: Limits, unit: str | None, clock_mhz: float | None) -> float 
 
 def clock_mhz(rounds: Sequence[Round]) -> float | None:
     """The median SM clock of all blocks."""
-    clocks = [clock for one in rounds for clock in one.clock_mhz]
+    clocks = [clock for one in rounds for clock in one.clock_mhz if clock is not None]
     return median(clocks) if clocks else None
 
 

@@ -120,7 +120,16 @@ def one_round(
 
     clocks = [] if sampling.clock_mhz is None else [sampling.clock_mhz] * sampling.blocks
     return [
-        Round(number, number, ("cuda", name), start, blocks(name), clock_mhz=clocks, stop="width")
+        Round(
+            number,
+            number,
+            ("cuda", name),
+            start,
+            blocks(name),
+            clock_mhz=clocks,
+            stop="width",
+            solo_mhz=dict.fromkeys("AB", sampling.clock_mhz) if sampling.clock_mhz else {},
+        )
         for name in timed
         if name != "cuda" and "cuda" in timed
     ]

@@ -17,7 +17,7 @@ LAYERS = [
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "difference", "explanation", "audit",
      "check", "bugs"},
     {"measure", "backends", "signature", "arguments"},
-    {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "environment", "discovery",
+    {"toolchain", "emulator", "metrics", "roofline", "verify", "oracle", "stats", "cycles", "environment", "discovery",
      "template"},
     {"pair", "opcodes", "knobs", "substitution", "result", "specifications", "units", "errors", "cache", "containment",
      "documents", "safe_text", "__init__"},

@@ -7,7 +7,17 @@ import sys
 from collections.abc import Sequence
 
 from ptxbench.metrics import Metric
-from ptxbench.report import WIDEST, CellTable, Forest, closing_lines, limits_notice, noise_floor, notice, summary
+from ptxbench.report import (
+    WIDEST,
+    CellTable,
+    Forest,
+    clock_notice,
+    closing_lines,
+    limits_notice,
+    noise_floor,
+    notice,
+    summary,
+)
 from ptxbench.report.console import SafeConsole
 from ptxbench.result import Cell
 from ptxbench.runner import CellDone, noise
@@ -52,6 +62,7 @@ class Blocks:
             self.print(summary(self.cells))
             self.print(notice(self.cells))
             self.print(limits_notice(self.cells))
+            self.print(clock_notice(self.cells))
             self.print(noise_floor(self.noise))
 
     def print(self, renderable: object) -> None:

@@ -136,7 +136,7 @@ def samples(cell: Cell, variant: str) -> tuple[Array, Array]:
         seconds += [ns / 1e9 for ns in taken]
         if taken and len(one.clock_mhz) == len(one.ns):
             kept = [mhz for index, mhz in enumerate(one.clock_mhz) if str(index) not in one.dropped]
-            clocks += [1e6 * mhz for mhz in kept for _ in range(len(taken) // len(kept))]
+            clocks += [1e6 * mhz for mhz in kept if mhz is not None for _ in range(len(taken) // len(kept))]
     return np.array(seconds, np.float32), np.array(clocks if len(clocks) == len(seconds) else [], np.float32)
 
 

@@ -11,12 +11,13 @@ from statistics import fmean, median
 
 import numpy as np
 
-from ptxbench import stats
+from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
 from ptxbench.judge.canary import distrust
 from ptxbench.judge.comparable import Difference, run_differences
 from ptxbench.judge.rows import Draft, Evidence, Mode, Row, drafts, match_cells
 from ptxbench.judge.verdicts import (
+    BETTER_OR_WORSE,
     REFERENCE_MOVED,
     REGRESSED,
     SAME_CODE,
@@ -119,10 +120,22 @@ def size_of(row: Row) -> float:
 def judge(
     found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """Every row with its verdict, and the controls.
+    """Every row with its verdict, and the controls. What clock cycles contradict is UNSURE.
 
     `rule`: of all rows, or each row's own. `distrusted`: why the runs measure no difference, of `distrust`.
     """
+    rows, controls = judge_by(found, mode, rule, distrusted=distrusted)
+    if not any(evidence and evidence.in_cycles for _, evidence in found):
+        return rows, controls
+    counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in found]
+    by_cycles, _ = judge_by(counted, mode, rule, distrusted=distrusted)
+    return [agreed(row, other) for row, other in zip(rows, by_cycles, strict=True)], controls
+
+
+def judge_by(
+    found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
+) -> tuple[list[Row], Controls | None]:
+    """The same by the numbers of the evidence alone, be they times or cycles."""
     rules = [rule] * len(found) if isinstance(rule, Rule) else rule
     effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
     still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
@@ -153,6 +166,13 @@ def judge(
             )
         )
     return rows, controls
+
+
+def agreed(by_time: Row, by_cycles: Row) -> Row:
+    """The row by its times; UNSURE where cycles contradict it."""
+    if not cycles.contradict(by_time.verdict, by_cycles.verdict, BETTER_OR_WORSE):
+        return by_time
+    return dataclasses.replace(by_time, verdict=UNSURE, reason=cycles.CLOCK_DEPENDENT)
 
 
 def effect_of(evidence: Evidence | None, guard: float, shift: float) -> Effect | None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from math import exp, expm1, log, log1p
 from statistics import median
 
 from ptxbench import stats
 from ptxbench.judge.canary import distrust
+from ptxbench.judge.comparable import Kind
+from ptxbench.judge.comparison import agreed
 from ptxbench.judge.config import Config, Limits
-from ptxbench.judge.rows import Match, Mode, Row, exact_change, log_rounds, match_cells
+from ptxbench.judge.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
     IMPROVED,
     MISSING,
@@ -22,7 +24,7 @@ from ptxbench.judge.verdicts import (
     judge_effect,
 )
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import UNJUDGED, VERIFIED, Run
+from ptxbench.result import UNJUDGED, VERIFIED, Round, Run
 from ptxbench.stats import Interval
 
 MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
@@ -55,7 +57,19 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
 
 
 def ratio_limits(head: Run, config: Config) -> list[Row]:
-    """Rows of ptx_over_cuda_max and min_speedup, judged as baselines without noise (gate.md, section 2).
+    """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is UNSURE."""
+    rows = rows_of_ratio(head, config, log_rounds)
+    by_cycles = rows_of_ratio(head, config, cycles_or_time)
+    return [agreed(row, other) for row, other in zip(rows, by_cycles, strict=True)]
+
+
+def cycles_or_time(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
+    """The rounds in clock cycles, in time where the clock is unknown."""
+    return cycles_rounds(kind, rounds, variant) or log_rounds(kind, rounds, variant)
+
+
+def rows_of_ratio(head: Run, config: Config, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]) -> list[Row]:
+    """The rows, judged as baselines without noise (gate.md, section 2).
 
     A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
     """
@@ -67,7 +81,7 @@ def ratio_limits(head: Run, config: Config) -> list[Row]:
         if limits.min_speedup:
             drafts.append((row, match, MIN_SPEEDUP, 1 / limits.min_speedup, limits))
     rules = [rule_for(config, "ratio", limits) for *_, limits in drafts]
-    rounds = [log_rounds("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
+    rounds = [logs_of("ratio", match.either.rounds, row.variant) for row, match, *_ in drafts]
     effects = {
         i: stats.paired_effect([each - (log(most) - rule.big) for each in logs], guard=rule.guard, level=rule.level)
         for i, (logs, (_, _, _, most, _), rule) in enumerate(zip(rounds, drafts, rules, strict=True))

@@ -12,7 +12,7 @@ from math import exp, inf, isfinite, log
 from statistics import median
 from typing import Literal
 
-from ptxbench import stats
+from ptxbench import cycles, stats
 from ptxbench.judge.code import Moves, move, same_ptx
 from ptxbench.judge.comparable import OK, UNLIKE, Difference, Kind, cell_differences
 from ptxbench.judge.verdicts import (
@@ -85,6 +85,17 @@ class Evidence:
     scale_seconds: float
     """Seconds that correspond to 1 of the metric, in head."""
     labels: Sequence[str] = ()
+    base_cycles: Sequence[float] = ()
+    """The same logarithms of clock cycles, at one and the same clock for both sides; empty where the clock of either
+    side is unknown."""
+    head_cycles: Sequence[float] = ()
+
+    @property
+    def in_cycles(self) -> Evidence | None:
+        """The evidence in clock cycles; None where there is none."""
+        if not self.base_cycles:
+            return None
+        return dataclasses.replace(self, base=self.base_cycles, head=self.head_cycles)
 
 
 Draft = tuple[Row, Evidence | None]
@@ -248,6 +259,22 @@ def log_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]
     return stats.round_log_ratios(rounds, variant, REFERENCE)
 
 
+def cycles_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
+    """The same in clock cycles times 1000; nothing where a clock is unknown."""
+    own = [one for one in rounds if variant in one.contrast]
+    if kind == "time":
+        return [log(each) for each in stats.round_medians_ns(cycles.by_block(own), variant)]
+    return stats.round_log_ratios(cycles.by_kernel(own), variant, REFERENCE)
+
+
+def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) -> tuple[list[float], ...]:
+    """Cycles of both sides as seconds at the clock of the first, whose `seconds` are known; nothing of one without."""
+    if not all(sides):
+        return ([], [])
+    shift = median(sides[0]) - median(seconds) if kind == "time" else 0.0
+    return tuple([each - shift for each in side] for side in sides)
+
+
 def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Draft | None:
     """The row of a ratio or a time, with its evidence where there is any; None of what neither run timed."""
     kind: Kind = "ratio" if row.metric == "ratio" else "time"
@@ -270,4 +297,6 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -
         verdict = MISSING if before else NEW
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN), None
     scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
-    return row, Evidence(before, after, scale, sorted({*base.labels, *head.labels}))
+    counted = [cycles_rounds(kind, cell.rounds, row.variant) for cell in (base, head)]
+    at_clock = at_one_clock(kind, before, *counted)
+    return row, Evidence(before, after, scale, sorted({*base.labels, *head.labels}), *at_clock)

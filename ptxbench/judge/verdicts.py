@@ -38,6 +38,9 @@ VERDICTS = {
 }
 """Every verdict with its meaning, in the order in which rows are shown: what needs attention first."""
 
+BETTER_OR_WORSE = frozenset({REGRESSED, IMPROVED, REFERENCE_MOVED})
+"""Verdicts that claim a difference, which must be there in time and in clock cycles."""
+
 LEAST_ROUNDS = 5
 """A round is one process. Fewer of them cannot show how much processes differ."""
 

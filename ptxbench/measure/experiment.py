@@ -17,6 +17,7 @@ from ptxbench.backends.base import BlockState, Clock, Watch
 from ptxbench.measure.block import Sampler, start_letter, take_block
 from ptxbench.measure.contrast import Contrast, interacts
 from ptxbench.measure.settings import Settings
+from ptxbench.measure.solo import Solo, alone
 from ptxbench.measure.throttle import pause, throttled
 from ptxbench.result import FEW_BLOCKS, INTERACTION, L2_PARTIAL, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
 
@@ -94,7 +95,7 @@ def measure(
     labels = set()
     if not warm_up(contrasts, settings, host):
         labels.add(UNSETTLED)
-    solo = {name: [take_block([each])[0] for _ in range(settings.solo)] for name, each in samplers.items()}
+    solo = {name: alone(each, settings.solo, watch) for name, each in samplers.items()}
     for each in take_blocks(contrasts, settings, watch, host, renewal):
         if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
             testify(each, clocks, witness)
@@ -105,7 +106,7 @@ def measure(
         empty = sampler(floor, k)
         floor_ns = round(median(take_block([empty])[0] for _ in range(max(settings.solo, 1))))
     for each in contrasts:
-        labels |= labels_of(each, settings, {"A": solo[reference], "B": solo[each.variant]}, floor_ns)
+        labels |= labels_of(each, settings, {"A": solo[reference].ns, "B": solo[each.variant].ns}, floor_ns)
     return Measured(
         [
             Round(
@@ -117,16 +118,30 @@ def measure(
                 timing="slope" if k else "single",
                 k=k,
                 copies=min(clock.copies for clock in (clocks[reference], clocks[each.variant])) if k else 1,
-                clock_mhz=[state.clock_mhz for state in each.states if state.clock_mhz is not None],
+                clock_mhz=clocks_of(each.states),
                 dropped={str(index): reason for index, reason in each.dropped(settings).items()},
                 stop=each.stop,
-                solo_ns={"A": solo[reference], "B": solo[each.variant]} if settings.solo else {},
+                solo_ns={"A": solo[reference].ns, "B": solo[each.variant].ns} if settings.solo else {},
+                solo_mhz=by_letter(solo[reference], solo[each.variant]),
                 floor_ns=floor_ns,
             )
             for each in contrasts
         ],
         frozenset(labels),
     )
+
+
+def clocks_of(states: Sequence[BlockState]) -> list[float | None]:
+    """The clock of each block, in their order; nothing where none is known."""
+    clocks = [state.clock_mhz for state in states]
+    return clocks if any(mhz is not None for mhz in clocks) else []
+
+
+def by_letter(reference: Solo, variant: Solo) -> dict[str, float]:
+    """The clock of each kernel alone; nothing unless both are known."""
+    if reference.mhz is None or variant.mhz is None:
+        return {}
+    return {"A": reference.mhz, "B": variant.mhz}
 
 
 def graph_length(clocks: Mapping[str, Clock], settings: Settings) -> int | None:

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 from rich.text import Text
 
+from ptxbench import cycles
 from ptxbench.report.findings import SEVERITY, closing
 from ptxbench.report.forest import Forest
 from ptxbench.report.limits import limits_words
@@ -17,7 +18,17 @@ from ptxbench.report.table import WIDEST, CellTable
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
 
-__all__ = ["WIDEST", "CellTable", "Forest", "closing_lines", "limits_notice", "noise_floor", "notice", "summary"]
+__all__ = [
+    "WIDEST",
+    "CellTable",
+    "Forest",
+    "clock_notice",
+    "closing_lines",
+    "limits_notice",
+    "noise_floor",
+    "notice",
+    "summary",
+]
 
 COUNTS_NOTICE = (
     "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
@@ -41,6 +52,13 @@ def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What times are held against: said once a run where the limits of the device are known."""
     known = {limits_words(cell.limits) for cell in cells if cell.rounds and cell.limits}
     return Constrain(Text("\n".join(sorted(known)), style="dim"), WIDEST) if known else None
+
+
+def clock_notice(cells: Sequence[Cell]) -> Text | None:
+    """That verdicts go by time alone: said once a run where a clock is unknown."""
+    timed = [one for cell in cells for one in cell.rounds]
+    unknown = timed and not cycles.by_kernel(timed)
+    return Text("The SM clock is unknown, so verdicts go by time alone.", style="dim") if unknown else None
 
 
 def noise_floor(noise: Interval | None) -> Text | None:

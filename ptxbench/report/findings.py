@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import log
 
-from ptxbench import stats
+from ptxbench import cycles, stats
 from ptxbench.explanation.finding import percent
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import (
@@ -211,8 +211,15 @@ def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
         return f"{', '.join(labels)}, so no verdict"
     ratio = stats.ratio(cell.rounds, name, REFERENCE)
     assert ratio
-    found = stats.verdict(stats.Interval(log(ratio.low), log(ratio.value), log(ratio.high)), noise)
+    found = judged(ratio, noise)
+    in_cycles = stats.ratio(cycles.by_kernel(cell.rounds), name, REFERENCE)
+    if in_cycles and cycles.contradict(found, by_cycles := judged(in_cycles, noise)):
+        return f"UNSURE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
     return f"{found}: more --rounds would tell" if found == "UNSURE" else found
+
+
+def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
+    return stats.verdict(stats.Interval(log(ratio.low), log(ratio.value), log(ratio.high)), noise)
 
 
 def bit_differences(cell: Cell) -> list[str]:

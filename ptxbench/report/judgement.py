@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import exp, expm1
 
-from ptxbench import units
+from ptxbench import cycles, units
+from ptxbench.cycles import CLOCK_DEPENDENT, LOCK
 from ptxbench.judge import (
     BROKEN,
     BROKEN_BOTH,
@@ -45,6 +46,7 @@ REASONS = {
     FEW_BLOCKS: "a round was given up before it had enough blocks",
     ORACLE_WEAK: "the pair's reference and tolerance accept a wrong result",
     NOT_DETERMINISTIC: "two runs of the same source with the same tools found different counts",
+    CLOCK_DEPENDENT: f"times and clock cycles disagree; {LOCK} for both runs",
     **DISTRUSTED,
 }
 
@@ -180,6 +182,16 @@ def total(comparison: Comparison) -> str:
     return f"{count:,} row{'' if count == 1 else 's'} of {comparison.mode}: {told}."
 
 
+def clock_unknown(comparison: Comparison) -> str:
+    """`base`, `head`, `base and head`: the runs of which a clock is unknown."""
+    in_cycles = cycles.by_block if comparison.mode == "time" else cycles.by_kernel
+    found = []
+    for name, run in (("base", comparison.base), ("head", comparison.head)):
+        timed = [one for cell in run.cells if not cell.control for one in cell.rounds]
+        found += [name] if timed and not in_cycles(timed) else []
+    return " and ".join(found)
+
+
 def footer(comparison: Comparison) -> Iterator[str]:
     """What was judged by, and what unchanged code did."""
     if comparison.mode == "counters":
@@ -192,6 +204,8 @@ def footer(comparison: Comparison) -> Iterator[str]:
     rule = comparison.rule
     yield f"Budget {100 * rule.budget:g} %; intervals between one-sided {100 * rule.level:g} % bounds over rounds."
     yield f"A regression anywhere in equal code has a probability of {100 * rule.alpha:g} % at most."
+    if unknown := clock_unknown(comparison):
+        yield f"The SM clock of {unknown} is unknown, so verdicts go by time alone."
     controls = comparison.controls
     if controls:
         off = ", which is taken off the others" if comparison.mode == "time" else ""

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from itertools import pairwise
 
+from ptxbench.cycles import CLOCK_DEPENDENT
 from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, Row
 from ptxbench.judge.baseline import device_name
 from ptxbench.judge.config import NAME, toml
@@ -54,6 +55,8 @@ def next_step(judged: Judged, gate: Gate) -> str:
         return "Run again on a GPU that does nothing else; ptxbench doctor --calibrate tells whether it can measure."
     if verdict == WAIVED:
         return "Mend it before its waiver ends."
+    if row.reason == CLOCK_DEPENDENT:
+        return f"Lock the clock (nvidia-smi -lgc MHZ){'' if judged.limit else ' for both sides'}, then {again}"
     if row.rounds_needed:
         sides = "" if judged.limit else " both sides"
         return f"Measure{sides} in {row.rounds_needed} rounds: {again} --rounds {row.rounds_needed}"

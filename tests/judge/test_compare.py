@@ -1,5 +1,6 @@
 """Two runs to rows with verdicts, whole: from seeded runs, each row with the cause that was put into it."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -107,6 +108,46 @@ def test_another_size_is_another_row():
         timed_run(seed, {("a", n): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for seed, n in ((1, 64), (2, 65))
     )
     assert sorted(row.verdict for row in compare(base, head).rows) == ["MISSING", "NEW"]
+
+
+def clocked(run, *, alone=(1755.0, 1755.0), block=1755.0):
+    """The run, its kernels at these clocks alone, (cuda, ptx), and its blocks at that; None for an unknown one."""
+    solo = dict(zip("AB", alone, strict=True)) if None not in alone else {}
+
+    def at_clock(one):
+        return replace(one, solo_mhz=solo, clock_mhz=[block] * len(one.ns) if block else [])
+
+    return replace(run, cells=[replace(each, rounds=[*map(at_clock, each.rounds)]) for each in run.cells])
+
+
+# metric, times of head, MHz alone of head (cuda, ptx), MHz of head's blocks, verdict; base is 50, 45 us at 1755 MHz
+CLOCKED = [
+    ("ratio", (50, 50), (1755.0, 1755.0), 1755.0, "REGRESSED"),
+    ("ratio", (50, 50), (1755.0, 1580.0), 1755.0, "UNSURE"),        # the same cycles, at a lower clock
+    ("ratio", (50, 45), (1755.0, 1950.0), 1755.0, "UNSURE"),        # the same time, by more cycles
+    ("ratio", (50, 40), (1755.0, 1755.0), 900.0,  "IMPROVED"),      # a clock that all share is none of its business
+    ("ratio", (50, 50), (None, None),     1755.0, "REGRESSED"),     # by time alone
+    ("time",  (50, 60), (1755.0, 1755.0), 1755.0, "REGRESSED"),
+    ("time",  (65, 60), (1755.0, 1755.0), 1350.0, "UNSURE"),        # the whole run was slow
+    ("time",  (50, 45), (1755.0, 1755.0), 1400.0, "UNSURE"),
+    ("time",  (65, 60), (1755.0, 1755.0), None,   "REGRESSED"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("metric", "us", "alone", "block", "verdict"), CLOCKED)
+def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, block, verdict):
+    base = clocked(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))))
+    head = clocked(timed(2, "0000bbbb", triad=(Kernel(us[0], "B"), Kernel(us[1], "B"))), alone=alone, block=block)
+    (row,) = [each for each in compare(base, head, metric).rows if each.variant == "ptx"]
+    assert (row.verdict, row.reason) == (verdict, "CLOCK-DEPENDENT" if verdict == "UNSURE" else None)
+
+
+def test_a_run_from_before_there_were_clocks_of_each_kernel_is_read():
+    text = to_json(timed(1, "0000aaaa", triad=(Kernel(50), Kernel(45))))
+    document = json.loads(text)
+    for each in document["cells"][0]["rounds"]:
+        del each["solo_mhz"]
+    assert from_json(json.dumps(document), "old.json").cells[0].rounds[0].solo_mhz == {}
 
 
 def test_fewer_than_five_rounds_are_no_verdict():

@@ -15,6 +15,7 @@ from ptxbench.judge.rows import COUNTERS
 from ptxbench.judge.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
 from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
+from ptxbench.report.remedies import next_step
 from ptxbench.result import BuildReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run
@@ -264,6 +265,21 @@ def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
     [limited] = [each for each in found.rows if each.limit]
     assert (limited.row.verdict, limited.row.reason, limited.code) == (verdict, label, code)
+
+
+@pytest.mark.parametrize(("of_ptx", "verdict"), [(1755.0, "REGRESSED"), (1580.0, "UNSURE"), (None, "REGRESSED")])
+def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
+    """The ratio is 0.9 in time; at a clock a tenth lower it is 0.81 in cycles."""
+    config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.85')
+    head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
+    solo = {"A": 1755.0, "B": of_ptx} if of_ptx else {}
+    cells = [replace(each, rounds=[replace(one, solo_mhz=solo) for one in each.rounds]) for each in head.cells]
+    found = gate(replace(head, cells=cells), TIMED, config)
+    [limited] = [each for each in found.rows if each.limit]
+    assert limited.row.verdict == verdict
+    if verdict == "UNSURE":
+        assert limited.row.reason == "CLOCK-DEPENDENT"
+        assert next_step(limited, found).startswith("Lock the clock (nvidia-smi -lgc MHZ), then ptxbench run ")
 
 
 def test_a_limit_among_many_needs_as_much_more_proof():

@@ -1,5 +1,6 @@
 """The experiment over scripted clocks: the order of samples, when it begins, what counts, when it ends, its labels."""
 
+import dataclasses
 import gc
 from itertools import chain, count, cycle, repeat
 
@@ -169,6 +170,21 @@ def test_rests_after_throttled_blocks_get_longer_up_to_two_seconds():
     assert pause(1) == pytest.approx(0.075)
     assert pause(2) == pytest.approx(0.1125)
     assert pause(30) == 2
+
+
+def test_each_block_keeps_its_clock_and_each_kernel_the_one_that_it_has_alone():
+    clocks, _ = clocks_with_log(cuda=[100], ptx=[100])
+    alone = [BlockState(mhz) for mhz in (1700.0, 1710.0, 1500.0, 1500.0)]
+    blocks = [BlockState(1600.0), BlockState(), BlockState(1610.0)]
+    settings = dataclasses.replace(SHORT, solo=2)
+    (one,) = measured(clocks, settings, watch=ScriptedWatch([*alone, *blocks])).rounds
+    assert one.solo_mhz == {"A": 1705.0, "B": 1500.0}
+    assert one.clock_mhz == [1600.0, None, 1610.0]
+    clocks, _ = clocks_with_log(cuda=[100], ptx=[100])
+    (one,) = measured(clocks, settings, watch=ScriptedWatch([BlockState(), *alone])).rounds
+    assert one.solo_mhz == {}
+    (one,) = measured(clocks, settings, watch=ScriptedWatch([BlockState()])).rounds
+    assert (one.solo_mhz, one.clock_mhz) == ({}, [])
 
 
 def test_kernels_that_take_another_time_alone_are_labelled():

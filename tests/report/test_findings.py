@@ -163,6 +163,30 @@ def test_from_three_processes_on_there_is_a_verdict_unless_a_label_forbids_it(cu
     assert finding(one, noise and Interval(noise[0], 0, noise[1])).endswith(f"; {verdict}).")
 
 
+# ns of cuda, of ptx, MHz of cuda alone in three rounds, of ptx, verdict
+CLOCKS = [
+    (1000, 800,  (1755, 1755, 1755), (1755, 1755, 1755), "FASTER"),
+    (1000, 800,  (1755, 1740, 1755), (1755, 1755, 1740), "FASTER"),                     # NVML tells steps of 15 MHz
+    (1000, 800,  (1400, 1400, 1400), (1750, 1750, 1750), "FASTER in time and SAME in cycles"),
+    (1000, 1000, (1400, 1400, 1400), (1750, 1750, 1750), "SAME in time and SLOWER in cycles"),
+    (800,  1000, (1755, 1755, 1755), (900,  900,  900),  "SLOWER in time and FASTER in cycles"),
+    (1000, 800,  (1755, 1755, 1400), (1755, 1755, 1755), "FASTER in time and UNSURE in cycles"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "of_cuda", "of_ptx", "verdict"), CLOCKS)
+def test_a_difference_in_time_that_is_not_there_in_cycles_is_unsure(cuda, ptx, of_cuda, of_ptx, verdict):
+    one = timed(cuda, ptx, processes=3)
+    clocked = [
+        dataclasses.replace(each, solo_mhz={"A": a, "B": b})
+        for each, a, b in zip(one.rounds, of_cuda, of_ptx, strict=True)
+    ]
+    told = finding(dataclasses.replace(one, rounds=clocked))
+    if " " in verdict:
+        verdict = f"UNSURE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
+    assert told.endswith(f"; {verdict}).")
+
+
 def test_an_interval_around_one_shows_no_difference():
     blocks = [[1000, 1000 + i, 1000 - i, 1000] for i in (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4)]
     one = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [

@@ -1,0 +1,54 @@
+"""Rounds in clock cycles of the SM in place of nanoseconds: a difference that is only the clock's is none of the code.
+
+A block has one reading of the clock, so the ratio inside a block is the same in cycles as in time. The ratio of two
+kernels therefore goes by the clock that each has alone, read after each of its samples there. A time that is compared
+with another run's goes by the clock of its block.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+
+from ptxbench.result import Round
+from ptxbench.stats import letters
+
+CLOCK_DEPENDENT = "CLOCK-DEPENDENT"
+"""Reason: the difference is there in time or in cycles, and not in both."""
+
+LOCK = "lock the clock by nvidia-smi -lgc MHZ"
+"""What to do about it."""
+
+FASTER_OR_SLOWER = frozenset({"FASTER", "SLOWER"})
+
+
+def by_kernel(rounds: Sequence[Round]) -> Sequence[Round]:
+    """Each sample times the clock in MHz that its kernel had alone: cycles times 1000. Empty where one is unknown."""
+    if not all({"A", "B"} <= one.solo_mhz.keys() for one in rounds):
+        return ()
+    found = []
+    for one in rounds:
+        clocks = [one.solo_mhz[letter] for letter in letters(one.start)]
+        found.append(dataclasses.replace(one, ns=[times(block, clocks) for block in one.ns]))
+    return found
+
+
+def by_block(rounds: Sequence[Round]) -> Sequence[Round]:
+    """Each sample times the clock of its block in MHz, the same. Empty where one is unknown."""
+    found = []
+    for one in rounds:
+        clocks = [mhz for mhz in one.clock_mhz if mhz is not None]
+        if len(clocks) != len(one.ns):
+            return ()
+        ns = [times(block, [mhz] * len(block)) for block, mhz in zip(one.ns, clocks, strict=True)]
+        found.append(dataclasses.replace(one, ns=ns))
+    return found
+
+
+def times(ns: Sequence[int], mhz: Sequence[float]) -> list[int]:
+    return [max(1, round(each * clock)) for each, clock in zip(ns, mhz, strict=True)]
+
+
+def contradict(by_time: str, by_cycles: str, claims: frozenset[str] = FASTER_OR_SLOWER) -> bool:
+    """Whether two verdicts, of which time's says something, disagree on one of the `claims`."""
+    return by_time != "UNSURE" and by_time != by_cycles and bool(claims & {by_time, by_cycles})
