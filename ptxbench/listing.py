@@ -5,6 +5,7 @@ Data and alignment only: what is compiled, executed and printed is others' busin
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -227,6 +228,7 @@ def describe(listing: Listing) -> dict[str, Any]:
                 "ptx_line": each.line,
                 "source_line": listing.line_of(each),
                 "live_registers": each.live,
+                "control": None if each.control is None else dataclasses.asdict(each.control),
             }
             for each in listing.sass
         ],

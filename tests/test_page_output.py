@@ -7,14 +7,10 @@ import re
 
 import pytest
 
-from ptxbench import toolchain
-from ptxbench.discovery import default_kernels, load
 from ptxbench.errors import UsageError
-from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain.lines import annotate
 from tools import page_output
 from tools.kernel_pages import made_by
-from tools.page_output import CLOSING, ROOT, Block, Control, blocks, filled
+from tools.page_output import CLOSING, ROOT, Block, blocks, filled
 
 PAGES = page_output.pages()
 AGAIN = "Write the listings again: make pages, or .venv/bin/python -m tools.page_output"
@@ -64,26 +60,6 @@ def test_a_block_is_filled_with_a_part_of_what_the_command_prints():
     assert filled(once) == once
     whole = filled(page("output: ptxbench --version", "of yesterday\n"))
     assert re.fullmatch(r"# title\n\n<!--.*-->\n```\nptxbench, version \S+\n```\n<!-- /output -->\n\nend\n", whole)
-
-
-def test_the_control_bits_agree_with_what_nvdisasm_prints_of_reuse():
-    """An operand that is kept for the next instruction is all that nvdisasm prints of the 21 bits."""
-    seen = 0
-    for source in load(default_kernels(), "sgemm_tiled").sources[:2]:
-        build = toolchain.build_source(source, "sm_90")
-        code = next(each.content for each in elf.read(build.cubin).sections if each.name == ".text.sgemm_tiled")
-        for each in annotate(build).instructions:
-            told = Control.of(code[each.address : each.address + 16])
-            assert told.reuse.bit_count() == each.text.count(".reuse"), each
-            seen += told.reuse.bit_count()
-    assert seen > 100
-
-
-def test_control_bits_are_read_from_their_places():
-    bits = 5 | 0 << 4 | 2 << 5 | 7 << 8 | 0b001001 << 11 | 0b0011 << 17
-    assert Control.of((bits << 105).to_bytes(16, "little")) == Control(5, True, 2, None, (0, 3), 3)
-    bits = 0 | 1 << 4 | 7 << 5 | 1 << 8
-    assert Control.of((bits << 105).to_bytes(16, "little")) == Control(0, False, None, 1, (), 0)
 
 
 # page, what is said of it

@@ -22,14 +22,12 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 from unittest import mock
 
 from ptxbench import toolchain
 from ptxbench.cli import main as main_of_ptxbench
 from ptxbench.discovery import default_kernels, load
 from ptxbench.errors import UsageError
-from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain.lines import annotate
 from tools.kernel_pages import fill, made_by
 from tools.page_blocks import between
@@ -106,35 +104,6 @@ def output(block):
     return fenced(block, out.getvalue().splitlines())
 
 
-class Control(NamedTuple):
-    """What 21 bits of an instruction tell the scheduler, of sm_70 and later.
-
-    NVIDIA documents none of it. The fields are those that Jia et al. found on Volta ("Dissecting the NVIDIA Volta GPU
-    Architecture via Microbenchmarking", 2018, section 2.1), bits 105 to 125 of 128.
-    """
-
-    stall: int
-    """Cycles before the next instruction of the warp may issue."""
-    may_yield: bool
-    writes: int | None
-    """The barrier that is released once the result is there; None for none."""
-    reads: int | None
-    """The barrier that is released once the operands have been read."""
-    waits: tuple[int, ...]
-    """The barriers to wait for."""
-    reuse: int
-    """A bit an operand that is kept for the next instruction."""
-
-    @staticmethod
-    def of(instruction):
-        """From the 16 bytes of an instruction."""
-        bits = int.from_bytes(instruction, "little") >> 105
-        barrier = [(bits >> shift) & 7 for shift in (5, 8)]
-        writes, reads = (None if each == 7 else each for each in barrier)
-        waits = tuple(i for i in range(6) if (bits >> 11 + i) & 1)
-        return Control(bits & 15, not (bits >> 4) & 1, writes, reads, waits, (bits >> 17) & 15)
-
-
 def control(block):
     """The machine code with what each instruction tells the scheduler."""
     name, variant, arch = block.words
@@ -142,12 +111,11 @@ def control(block):
     if source is None:
         raise UsageError(f"There is no variant '{variant}' of {name}.")
     build = toolchain.build_source(source, arch)
-    code = next(each.content for each in elf.read(build.cubin).sections if each.name == f".text.{build.entry}")
     lines = ["stall  waits for  releases     instruction"]
-    for each in annotate(build).instructions:
-        told = Control.of(code[each.address : each.address + elf.INSTRUCTION_BYTES])
+    for each in annotate(build, controls=True).instructions:
+        told = each.control
         waits = " ".join(map(str, told.waits)) or "-"
-        releases = [f"{number} {word}" for number, word in ((told.writes, "written"), (told.reads, "read"))
+        releases = [f"{number} {word}" for number, word in ((told.write, "written"), (told.read, "read"))
                     if number is not None]  # fmt: skip
         text = each.text if len(each.text) <= block.columns - 32 else f"{each.text[: block.columns - 33]}…"
         lines.append(f"{told.stall:5}  {waits:9}  {' '.join(releases) or '-':11}  {text}")

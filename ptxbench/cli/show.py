@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from ptxbench.toolchain import Build
 
 SUFFIXES = (".cu", ".ptx")
+
+
+class Extras(NamedTuple):
+    """What is read of each SASS instruction beyond its text: live registers, control codes."""
+
+    pressure: bool
+    control: bool
 
 
 @click.command("show")
@@ -54,6 +61,12 @@ SUFFIXES = (".cu", ".ptx")
     help="Count at this size, such as n=65536.  [default: the pair's largest check size]",
 )
 @click.option("--pressure", is_flag=True, help="Add how many registers are live at each SASS instruction.")
+@click.option(
+    "--control",
+    is_flag=True,
+    help="Add the control code of each SASS instruction: the barriers that it waits for, its read and write barrier, "
+    "yield bit and stall cycles.",
+)
 @click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
 @click.option("--entry", metavar="NAME", help="The kernel to show, where FILE has several.")
 @click.option(
@@ -73,6 +86,7 @@ def command(
     hot: bool,
     size: str | None,
     pressure: bool,
+    control: bool,
     arch: str | None,
     entry: str | None,
     flags: tuple[str, ...],
@@ -87,18 +101,19 @@ def command(
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
     """
-    refuse(view, diff, variants, hot, pressure)
+    refuse(view, diff, variants, hot, pressure, control)
+    extras = Extras(pressure, control)
     cases: list[Case] = []
     if Path(pair).suffix in SUFFIXES:
         refuse_for_files(variants, diff, hot, size)
-        listings = [of_file(Path(pair), arch, entry, flags, pressure)]
+        listings = [of_file(Path(pair), arch, entry, flags, extras)]
     else:
         if entry or flags:
             raise UsageError(f"{'--entry' if entry else '--flag'} is for a .cu or .ptx file, and '{pair}' is a pair.")
         found = one_pair(kernels, pair)
         at = at_size(found, size)
         listings, uncounted = of_pair(
-            found, diff or variants, arch or "sm_90", at, pressure, strict=bool(diff), required=hot
+            found, diff or variants, arch or "sm_90", at, extras, strict=bool(diff), required=hot
         )
         cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
@@ -147,7 +162,7 @@ def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff
         console.print(Findings(cases))
 
 
-def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, pressure: bool) -> None:
+def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, pressure: bool, control: bool) -> None:
     """Raises UsageError for options that do not go together."""
     if diff and variants:
         raise UsageError("--diff names its variants itself. Leave out --variant.")
@@ -157,6 +172,8 @@ def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, p
         raise UsageError("--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx.")
     if pressure and (diff or view == "ptx"):
         raise UsageError("--pressure is of SASS in a listing of its own. Leave it out, or use --sass.")
+    if control and (diff or view == "ptx"):
+        raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
 def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str | None) -> None:
@@ -169,7 +186,7 @@ def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str
         raise UsageError("--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts.")
 
 
-def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], pressure: bool) -> Listing:
+def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str], extras: Extras) -> Listing:
     """The listing of one kernel of a file."""
     from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
@@ -184,7 +201,7 @@ def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str
         build = toolchain.build(
             path, language=program.language, variant=program.language, entry=name, arch=program.arch, flags=flags
         )
-        return listed(build, pressure, None)
+        return listed(build, extras, None)
 
 
 def one_pair(kernels: Path, name: str) -> Found:
@@ -198,7 +215,7 @@ def one_pair(kernels: Path, name: str) -> Found:
 
 
 def of_pair(
-    found: Found, wanted: Sequence[str], arch: str, at: Size, pressure: bool, *, strict: bool, required: bool
+    found: Found, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
 ) -> tuple[list[Listing], dict[str, str]]:
     """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
 
@@ -224,7 +241,7 @@ def of_pair(
                     if required:
                         raise
                     counted, uncounted[source.variant] = None, str(error)
-                listings.append(listed(build, pressure, counted))
+                listings.append(listed(build, extras, counted))
             except KernelError as error:
                 if strict:
                     raise
@@ -250,11 +267,13 @@ def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 
 
-def listed(build: Build, pressure: bool, counted: Mapping[int, Mapping[str, int]] | None) -> Listing:
+def listed(build: Build, extras: Extras, counted: Mapping[int, Mapping[str, int]] | None) -> Listing:
     from ptxbench import listing
     from ptxbench.toolchain.lines import annotate
 
-    return listing.make(build, build.source.read_bytes(), annotate(build, pressure=pressure), counted)
+    return listing.make(
+        build, build.source.read_bytes(), annotate(build, pressure=extras.pressure, controls=extras.control), counted
+    )
 
 
 def at_size(found: Found, text: str | None) -> Size:

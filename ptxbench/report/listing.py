@@ -17,6 +17,7 @@ from ptxbench.explanation import Case, explain
 from ptxbench.listing import Listing, Row, in_machine_order, in_source_order
 from ptxbench.report.lexers import CUDA, PTX, SASS
 from ptxbench.report.table import WIDEST
+from ptxbench.toolchain import control
 from ptxbench.toolchain.lines import Instruction
 from ptxbench.units import size_words
 
@@ -194,8 +195,10 @@ class ListingView:
     def sass(self, rows: Sequence[Row]) -> list[Column]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
         live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
+        controls = [Text("" if each is None or each.control is None else control.text(each.control)) for each in code]
         return [
             *(live if any(each.live is not None for each in self.listing.sass) else []),
+            *([Column(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
             numbers("", [None if each is None else each.address for each in code], form="04x"),
             Column("SASS", sass_lines(code)),
         ]

@@ -7,6 +7,7 @@ same machine code. Read are the notes of ptxas and nvdisasm 13.5.
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 import re
 import subprocess
@@ -20,6 +21,7 @@ from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
 from ptxbench.toolchain import Build, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
+from ptxbench.toolchain.control import HEX, Control, codes
 from ptxbench.toolchain.sass import SECONDS
 
 LINE_INFO = ("-lineinfo",)
@@ -42,6 +44,8 @@ class Instruction:
     """The labels that stand before it."""
     line: int | None = None
     live: int | None = None
+    control: Control | None = None
+    """None where it was not asked for."""
 
 
 @dataclass(frozen=True)
@@ -52,9 +56,10 @@ class Annotated:
     same_code: bool
 
 
-def annotate(build: Build, *, pressure: bool = False) -> Annotated:
-    """The SASS of a build, from the same PTX assembled with line information; `pressure`: with live registers.
+def annotate(build: Build, *, pressure: bool = False, controls: bool = False) -> Annotated:
+    """The SASS of a build, from the same PTX assembled with line information.
 
+    `pressure`: with live registers; `controls`: with control codes.
     Raises ToolMissing without ptxas or nvdisasm.
     """
     assembler, disassembler = require("ptxas"), require("nvdisasm")
@@ -67,9 +72,10 @@ def annotate(build: Build, *, pressure: bool = False) -> Annotated:
         live = {
             each.address: each.live for each in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
         }
-        code = tuple(
-            Instruction(each.address, each.text, each.labels, each.line, live.get(each.address)) for each in code
-        )
+        code = tuple(dataclasses.replace(each, live=live.get(each.address)) for each in code)
+    if controls:
+        found = codes(section(printed(disassembler, cubin, HEX), build.entry))
+        code = tuple(dataclasses.replace(each, control=found.get(each.address)) for each in code)
     return Annotated(code, identity == build.report.sass_sha256)
 
 

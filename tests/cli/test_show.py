@@ -232,7 +232,7 @@ def test_lines_are_counted_at_the_largest_check_size_or_at_the_one_given(ptxbenc
     assert count("--size", "n=1_000") == 32
 
 
-VIEWS = [(), ("--ptx", "--hot"), ("--sass", "--pressure"), ("--side-by-side",), ("--diff", "cuda", "ptx")]
+VIEWS = [(), ("--ptx", "--hot"), ("--sass", "--pressure", "--control"), ("--side-by-side",), ("--diff", "cuda", "ptx")]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 160])
@@ -318,6 +318,7 @@ REFUSED = [
     (["--hot", "--diff", "cuda", "ptx"],
      "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
     (["--pressure", "--ptx"], "--pressure is of SASS in a listing of its own. Leave it out, or use --sass."),
+    (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
     (["--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
     (["--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),

@@ -1,0 +1,84 @@
+"""The control codes of SASS: what the hardware waits for before an instruction, and how long after it.
+
+From sm_70 on, bits 105 to 125 of the 128 of an instruction: stall cycles (4 bits), yield (1), write barrier (3), read
+barrier (3), barriers to wait for (6), registers to reuse (4). The layout is that of Z. Jia et al., "Dissecting the
+NVIDIA Volta GPU architecture via microbenchmarking" (2018), section 2. `nvdisasm -hex` prints the bits, and this module
+decodes those of one cubin; it holds no table of encodings.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+HEX = ("-hex",)
+"""The option of nvdisasm that prints the bits of each instruction; it goes with -c."""
+
+LOW = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/.*;\s*/\* 0x[0-9a-f]{16} \*/")
+HIGH = re.compile(r"\s+/\* 0x(?P<bits>[0-9a-f]{16}) \*/")
+
+FIRST_BIT = 105 - 64
+"""Of the upper half of the instruction."""
+
+NO_BARRIER = 7
+BARRIERS = 6
+
+
+@dataclass(frozen=True)
+class Control:
+    """The control code of one instruction.
+
+    `stall`: cycles before the warp issues its next one. `yield_bit`: as it is set. `write`: the barrier that it frees
+    when its result is there, `read` when its operands are read; None without one. `waits`: the barriers that must be
+    free first. `reuse`: which of the four operand slots keep their register, lowest bit first.
+    """
+
+    stall: int
+    yield_bit: int
+    write: int | None
+    read: int | None
+    waits: tuple[int, ...]
+    reuse: int
+
+
+def decode(high: int) -> Control:
+    """The control code in the upper 64 bits of an instruction."""
+    bits = high >> FIRST_BIT
+
+    def field(low: int, width: int) -> int:
+        return bits >> low & (1 << width) - 1
+
+    def barrier(low: int) -> int | None:
+        number = field(low, 3)
+        return None if number == NO_BARRIER else number
+
+    waits = tuple(number for number in range(BARRIERS) if field(11, BARRIERS) >> number & 1)
+    return Control(field(0, 4), field(4, 1), barrier(5), barrier(8), waits, field(17, 4))
+
+
+def codes(rows: Iterable[str]) -> dict[int, Control]:
+    """The control code of each instruction by its address, from the rows of one kernel as `nvdisasm -c -hex` has them.
+
+    Empty where the rows have no bits.
+    """
+    found: dict[int, Control] = {}
+    address = None
+    for row in rows:
+        if match := LOW.match(row):
+            address = int(match["address"], 16)
+        elif address is not None and (match := HIGH.match(row)):
+            found[address] = decode(int(match["bits"], 16))
+            address = None
+    return found
+
+
+def text(control: Control) -> str:
+    """`01---- - 2 1  4`: barriers waited for, read barrier, write barrier, yield bit, stall."""
+    waits = "".join(str(number) if number in control.waits else "-" for number in range(BARRIERS))
+    read, write = ("-" if number is None else str(number) for number in (control.read, control.write))
+    return f"{waits} {read} {write} {control.yield_bit} {control.stall:2}"
+
+
+HEADING = "wait   r w y st"
+"""Above a column of such texts."""

@@ -1,0 +1,134 @@
+"""Control codes: the bits of nvdisasm -hex against what its text says, and against what machine code must do."""
+
+import re
+
+import pytest
+
+from ptxbench.toolchain.control import Control, codes, decode, text
+from ptxbench.toolchain.lines import INSTRUCTION, LABEL, annotate
+from tests.toolchain import shipped
+
+TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
+
+NOTHING = Control(0, 0, None, None, (), 0)
+
+
+def high(stall=0, yield_bit=0, write=7, read=7, waits=0, reuse=0):
+    """The upper half of an instruction with these fields, and noise below them."""
+    bits = stall | yield_bit << 4 | write << 5 | read << 8 | waits << 11 | reuse << 17
+    return bits << 41 | 0x1_2345_6789
+
+
+# fields, what is decoded, how it is shown
+FIELDS = [
+    ({},                      {},                      "------ - - 0  0"),
+    ({"stall": 15},           {"stall": 15},           "------ - - 0 15"),
+    ({"yield_bit": 1},        {"yield_bit": 1},        "------ - - 1  0"),
+    ({"write": 2, "read": 0}, {"write": 2, "read": 0}, "------ 0 2 0  0"),
+    ({"waits": 0b100011},     {"waits": (0, 1, 5)},    "01---5 - - 0  0"),
+    ({"reuse": 0b0101},       {"reuse": 5},            "------ - - 0  0"),
+    ({"stall": 4, "write": 5, "waits": 4, "reuse": 8},
+     {"stall": 4, "write": 5, "waits": (2,), "reuse": 8}, "--2--- - 5 0  4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("fields", "found", "shown"), FIELDS)
+def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
+    expected = Control(**{**NOTHING.__dict__, **found})
+    assert decode(high(**fields)) == expected
+    assert decode(high(**fields) | 0b11 << 62) == expected  # above the code
+    assert text(expected) == shown
+
+
+def test_rows_without_bits_have_no_codes():
+    assert codes(["        /*0000*/                   MOV R1, c[0x0][0x28] ;"]) == {}
+
+
+# ---- what the machine code of the shipped kernels must hold to
+
+VARIABLE = re.compile(r"(LDG|LDS|LDSM|MUFU|SHFL|S2R|LDC|ATOMG|ATOMS|LDCU|S2UR)\S*\s+(?:P\w+,\s*)?(U?R\d+)\b")
+"""Instructions whose result takes a time that nobody knows beforehand."""
+
+
+def straight_lines(rows):
+    """Runs of (text, control) between labels and branches."""
+    found, run = codes(rows), []
+    for row in rows:
+        if LABEL.match(row):
+            yield run
+            run = []
+        elif match := INSTRUCTION.match(re.sub(r";\s*/\*.*", ";", row)):
+            body = " ".join(match["text"].split())
+            run.append((body, found[int(match["address"], 16)]))
+            if re.match(r"(@\S+ )?(BRA|BRX|EXIT|RET|CALL|BSYNC|JMP)\b", body):
+                yield run
+                run = []
+    yield run
+
+
+def faults(rows):
+    """(reuse flags whose bits are not set, consumers that do not wait for their producer), with how many were seen."""
+    reuse, waits, flags, consumers = [], [], 0, 0
+    for run in straight_lines(rows):
+        for index, (body, control) in enumerate(run):
+            wanted = body.count(".reuse")
+            flags += wanted
+            if wanted and control.reuse.bit_count() != wanted:
+                reuse.append(body)
+            produced = VARIABLE.match(re.sub(r"^@\S+ ", "", body))
+            if not produced or control.write is None:  # nobody uses the result, or a uniform load at the end
+                continue
+            uses = re.compile(rf"(?<!\w){produced[2]}(?!\d)")
+            for last in range(index + 1, len(run)):
+                if uses.search(run[last][0]):
+                    consumers += 1
+                    if not any(control.write in after.waits for _, after in run[index + 1 : last + 1]):
+                        waits.append((body, run[last][0]))
+                    break
+    return reuse, waits, flags, consumers
+
+
+def require_sound(arch, found):
+    flags = consumers = 0
+    for entry, rows in shipped.kernels(arch, found):
+        reuse, waits, some, more = faults(rows)
+        assert (reuse, waits) == ([], []), f"{entry} on {arch}"
+        flags, consumers = flags + some, consumers + more
+    return flags, consumers
+
+
+@pytest.mark.parametrize("arch", ["sm_75", "sm_120"])
+def test_reuse_flags_and_waits_of_a_kernel_agree_with_the_bits(arch):
+    flags, consumers = require_sound(arch, shipped.modules({"softmax", "sgemm_tiled"}))
+    assert flags > 10
+    assert consumers > 30
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("arch", TARGETS)
+def test_reuse_flags_and_waits_of_every_shipped_kernel_agree_with_the_bits(arch):
+    flags, consumers = require_sound(arch, shipped.modules())
+    assert flags > 100
+    assert consumers > 400
+
+
+def test_a_bit_that_is_read_at_the_wrong_place_is_noticed(monkeypatch):
+    from ptxbench.toolchain import control
+
+    ((_, rows),) = shipped.kernels("sm_75", shipped.modules({"softmax"}))
+    assert faults(rows)[:2] == ([], [])
+    monkeypatch.setattr(control, "FIRST_BIT", control.FIRST_BIT + 1)
+    reuse, waits, *_ = faults(rows)
+    assert waits
+    assert len(reuse) + len(waits) > 3
+
+
+def test_an_annotated_build_has_the_codes_where_they_are_asked_for(build):
+    from tests.toolchain.conftest import CUDA
+
+    made = build(CUDA)
+    assert {each.control for each in annotate(made).instructions} == {None}
+    code = annotate(made, controls=True).instructions
+    load = next(i for i, each in enumerate(code) if each.text.startswith("@!P0 LDG") or "LDG" in each.text)
+    assert code[load].control.write is not None
+    assert any(code[load].control.write in each.control.waits for each in code[load + 1 :])
