@@ -10,6 +10,8 @@ PYTHON ?=
 EXTRA ?=
 # If set, make test also runs the tests that are marked long, as .ci/run does.
 LONG ?=
+# What the tests build is kept here for the next make test; empty, each starts without builds.
+BUILDS ?= $(CURDIR)/$(VENV)/builds
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
@@ -26,6 +28,7 @@ help:
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
 	@echo "EXTRA=cu12               the CUDA wheels to install, instead of what the driver speaks"
 	@echo "LONG=1                   the tests that are marked long too"
+	@echo "BUILDS=                  no builds from an earlier make test"
 	@echo "ARGS='triad -h'          more arguments, for ptxbench run or for pytest"
 
 run: $(VENV)/ready-to-run
@@ -35,7 +38,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 $(if $(LONG),-m "") $(ARGS)
+	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n 2 $(if $(LONG),-m "") $(ARGS)
 
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py

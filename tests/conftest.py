@@ -1,5 +1,6 @@
 """What tests of the whole tool share: a small pair in a folder of its own, run or not, and a cache of builds."""
 
+import os
 import shutil
 import signal
 from pathlib import Path
@@ -30,35 +31,45 @@ class Emulated(NamedTuple):
 
 @pytest.fixture(scope="session")
 def shared_cache(tmp_path_factory):
-    """A cache of builds that starts empty: NVRTC and ptxas take half a second for what is not in it."""
-    return tmp_path_factory.mktemp("cache")
+    """One cache of builds for all tests and all workers of a test run. It starts empty.
+
+    PTXBENCH_TEST_CACHE names a folder that is kept between test runs.
+    """
+    if kept := os.environ.get("PTXBENCH_TEST_CACHE"):
+        return Path(kept)
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "builds"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(shared_cache):
+    """Every test uses the shared cache, unless it sets a folder of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PTXBENCH_CACHE", str(shared_cache))
+        yield
 
 
 @pytest.fixture
-def kernels(tmp_path, monkeypatch, shared_cache):
+def kernels(tmp_path, monkeypatch):
     """The kernels folder with the pair `scale`, in the current folder."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.chdir(tmp_path)
     return kernels_folder(tmp_path)
 
 
 @pytest.fixture(scope="session")
-def recorded(tmp_path_factory, shared_cache):
+def recorded(tmp_path_factory):
     """The pair `scale`, run once."""
     folder = tmp_path_factory.mktemp("scale")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(shared_cache))
-        kernels = kernels_folder(folder)
-        command = ["run", "--backend", "emulator", "--kernels", str(kernels), "--results", str(folder / "results")]
-        assert main(command) == 0
-        [path] = (folder / "results").rglob("*.json")
-        return Emulated(from_json(path.read_text(), path.name), kernels)
+    kernels = kernels_folder(folder)
+    command = ["run", "--backend", "emulator", "--kernels", str(kernels), "--results", str(folder / "results")]
+    assert main(command) == 0
+    [path] = (folder / "results").rglob("*.json")
+    return Emulated(from_json(path.read_text(), path.name), kernels)
 
 
 @pytest.fixture
-def emulated(recorded, tmp_path, monkeypatch, shared_cache):
+def emulated(recorded, tmp_path):
     """The same, with a folder of its own that a test may edit."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     return Emulated(recorded.run, Path(shutil.copytree(recorded.kernels, tmp_path / "kernels")))
 
 

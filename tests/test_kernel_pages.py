@@ -145,13 +145,6 @@ def page(columns="registers,sass.LDG", pairs="triad", arch="sm_90", inside=""):
     return f"# triad\n\n<!-- figures: pairs={pairs} arch={arch} columns={columns} -->\n{inside}{CLOSING}\n\nend\n"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_of_the_tests(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def test_a_block_becomes_a_table_and_filling_it_again_changes_nothing():
     once = filled(page())
     assert re.fullmatch(

@@ -18,11 +18,6 @@ from ptxbench.judge.rules import RULES
 from tests.folders import PTX, changed, kernels_folder
 
 
-@pytest.fixture(autouse=True)
-def builds(monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
-
-
 def audited(pair, *edits, kernels=None):
     found = list(audit_mutants(kernels or default_kernels(), None, [pair], edits))
     assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits)

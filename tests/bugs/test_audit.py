@@ -18,11 +18,6 @@ from tests.folders import PTX, changed, kernels_folder
 SEED = 3
 
 
-@pytest.fixture(autouse=True)
-def builds(monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
-
-
 def planted(kernels, bugs=4, **chosen):
     return list(audit(Order(kernels, "sm_90", SEED, bugs, **chosen)))
 

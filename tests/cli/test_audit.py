@@ -28,9 +28,8 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def transpose(monkeypatch, shared_cache):
+def transpose():
     """A folder with one pair and no variants of it."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     for place, suffix in (("pairs", ".py"), ("cuda", ".cu"), ("ptx", ".ptx")):
         (Path("kernels") / place).mkdir(parents=True)
         shutil.copy(default_kernels() / place / f"transpose{suffix}", Path("kernels") / place)

@@ -8,11 +8,6 @@ from ptxbench.bugs import trial
 from tests.folders import kernels_folder
 
 
-@pytest.fixture(autouse=True)
-def builds(monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
-
-
 @pytest.fixture
 def kernels(tmp_path):
     return str(kernels_folder(tmp_path))

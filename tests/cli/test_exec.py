@@ -62,9 +62,8 @@ UNKNOWN = (
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, shared_cache):
+def folder(tmp_path, monkeypatch):
     """A folder with scale.ptx and scale.cu, which is the current one; output 100 columns wide."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scale.ptx").write_text(PTX)

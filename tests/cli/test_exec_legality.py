@@ -14,8 +14,7 @@ ARGS = ("--block", "1", "--arg", "u32[1]=zeros")
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -19,8 +19,7 @@ LONG = "9" * 5000
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+def folder(tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     monkeypatch.chdir(tmp_path)
     (tmp_path / "k.ptx").write_text(KERNEL)

@@ -14,8 +14,7 @@ COMMAND = shlex.split(re.search(r"^ptxbench (exec scale_view\.cu .*)$", PAGE, re
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scale_view.cu").write_text(SOURCE)
     return tmp_path

@@ -16,8 +16,7 @@ from ptxbench.toolchain import nvrtc
 
 
 @pytest.fixture(autouse=True)
-def empty_folder(tmp_path, monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+def empty_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

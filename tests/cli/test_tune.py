@@ -22,9 +22,8 @@ SIXTY = ("--knob", "n=1..20", "--knob", "BLOCK=32,64,128")
 
 
 @pytest.fixture
-def scale(tmp_path, monkeypatch, shared_cache):
+def scale(tmp_path, monkeypatch):
     """The pair with a knob, in the current folder."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
     monkeypatch.chdir(tmp_path)
     return knobs_folder(tmp_path)
 

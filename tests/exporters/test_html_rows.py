@@ -24,9 +24,8 @@ SHIPPED = [
 
 
 @pytest.fixture
-def shipped(monkeypatch, shared_cache):
+def shipped():
     """The listing of a shipped pair's variant."""
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
 
     def listing(pair, variant):
         [source] = [each for each in load(default_kernels(), pair).sources if each.variant == variant]

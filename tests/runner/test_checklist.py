@@ -20,13 +20,6 @@ from tests.calibrated import CONTROL, CURVE, SMALL, Device, Probe, cell, made
 from tests.runs import GPU
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_of_the_tests(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(autouse=True)
 def small_copy(monkeypatch):
     monkeypatch.setattr(module, "LEAST_COPY", 1 << 16)

@@ -108,8 +108,7 @@ def ticket_folder(folder, pair=TICKET_PAIR, ptx=TICKET_PTX):
 
 
 @pytest.fixture
-def ticket(tmp_path, monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
+def ticket(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     return ticket_folder(tmp_path)
 

@@ -17,15 +17,13 @@ from tests.tune.folders import knobs_folder
 @pytest.fixture(scope="module")
 def plan(tmp_path_factory):
     """A round of one size with two values of a knob."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        folder = knobs_folder(tmp_path_factory.mktemp("pairs"))
-        [job], _ = plan_jobs(folder, sizes=["n=1024"], emulated=False)
-        jobs = []
-        for block in (64, 128):
-            found = turned(job.found, {"BLOCK": block})
-            jobs.append(replace(job, found=found, sources=found.sources, knobs={"BLOCK": block}))
-        yield Plan(tuple(jobs), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
+    folder = knobs_folder(tmp_path_factory.mktemp("pairs"))
+    [job], _ = plan_jobs(folder, sizes=["n=1024"], emulated=False)
+    jobs = []
+    for block in (64, 128):
+        found = turned(job.found, {"BLOCK": block})
+        jobs.append(replace(job, found=found, sources=found.sources, knobs={"BLOCK": block}))
+    return Plan(tuple(jobs), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
 
 
 @pytest.fixture(scope="module")

@@ -166,8 +166,7 @@ def test_workers_know_what_is_known_of_the_device(tmp_path):
     assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
 
 
-def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path, monkeypatch):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
+def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path):
     jobs, _ = plan_jobs(kernels_folder(tmp_path), variants=["ptx"])
     plan = Plan(jobs, EmulatorBackend("sm_90"), "sm_90", tmp_path, calibration={"copy_bytes_per_s": 2.9e12})
     [cell] = [event.cell for event in run(plan) if isinstance(event, CellDone)]

@@ -32,13 +32,6 @@ def carried_out(plan):
     return [cell for cell in cells if not cell.control], [cell for cell in cells if cell.control], lost
 
 
-@pytest.fixture(scope="module", autouse=True)
-def cache_of_the_tests(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 def test_every_round_is_a_process_and_its_samples_are_kept_apart(tmp_path):
     kernels = kernels_folder(tmp_path)
     cells, [control], lost = carried_out(plan_of(kernels, {}, rounds=3))

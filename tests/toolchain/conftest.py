@@ -53,17 +53,6 @@ PTX = """\
 """
 
 
-@pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory):
-    """One cache for all tests that do not test it: nvdisasm takes 0.4 s to start."""
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(autouse=True)
-def cache_of_the_tests(monkeypatch, shared_cache):
-    monkeypatch.setenv("PTXBENCH_CACHE", str(shared_cache))
-
-
 @pytest.fixture
 def build(tmp_path):
     """Builds a text as a file named after its entry; returns the Build."""

@@ -153,26 +153,24 @@ def test_imbalance_is_of_the_chunks_that_the_copiers_draw_in_turn(copiers, share
 
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory):
+def sweep():
     """A swept GPU of 8 SMs by script: frame, sweep, and its run of three rounds."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PTXBENCH_CACHE", str(tmp_path_factory.mktemp("cache")))
-        sources = tuple(source for source in PARTITION.sources if source.variant in ("cuda", "ptx.block"))
-        swept = sweep_of(
-            PARTITION,
-            sources,
-            "times",
-            values={"copiers": (0, 2, 4), "chunk": (4096, 8192)},
-            size={"n": 1 << 16, "tiles": 16, "steps": 2},
-            sms=SMS,
-        )
-        backend = PartitionBackend()
-        plan = Plan((), backend, "sm_90", KERNELS, rounds=3, settings=QUICK, sweep=spec_of(swept))
-        frame = Frame(plan, backend.device())
-        frame = replace(frame, plan=plan_of(plan, swept, None))
-        run, error = perform(frame, swept, ())
-        assert error is None
-        yield frame, swept, run
+    sources = tuple(source for source in PARTITION.sources if source.variant in ("cuda", "ptx.block"))
+    swept = sweep_of(
+        PARTITION,
+        sources,
+        "times",
+        values={"copiers": (0, 2, 4), "chunk": (4096, 8192)},
+        size={"n": 1 << 16, "tiles": 16, "steps": 2},
+        sms=SMS,
+    )
+    backend = PartitionBackend()
+    plan = Plan((), backend, "sm_90", KERNELS, rounds=3, settings=QUICK, sweep=spec_of(swept))
+    frame = Frame(plan, backend.device())
+    frame = replace(frame, plan=plan_of(plan, swept, None))
+    run, error = perform(frame, swept, ())
+    assert error is None
+    return frame, swept, run
 
 
 def test_every_figure_of_a_gpu_comes_out_of_rounds_and_clocks(sweep):
