@@ -18,6 +18,8 @@ class Outcome:
     name, None from a GPU. `printed`: what the kernel printed. `approximate`: the opcodes of the PTX whose
     result one GPU may give less exactly than another; from the emulator those that ran, from a GPU all in the text.
     `opcodes`: from the emulator, how often warps executed each opcode of each line.
+    `loops`: from the emulator, how many trips warps made in each loop and how often; `irreducible`: lines of branches
+    back that are not among them (emulator.launch.Execution).
     `modelled`: whether matrix instructions added up by a model of the hardware, which no manual describes.
     """
 
@@ -28,6 +30,8 @@ class Outcome:
     approximate: Sequence[str] = ()
     modelled: bool = False
     opcodes: Mapping[int, Mapping[str, int]] | None = None
+    loops: Mapping[int, Mapping[int, int]] | None = None
+    irreducible: Sequence[int] = ()
 
 
 class Clock(Protocol):

@@ -70,6 +70,8 @@ class EmulatorBackend:
             approximate=tuple(execution.approximate),
             modelled=any(origin != EXACT for origin in execution.models.values()),
             opcodes=execution.opcodes,
+            loops=execution.loops,
+            irreducible=execution.irreducible,
         )
 
     def again(

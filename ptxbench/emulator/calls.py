@@ -124,7 +124,7 @@ class Calls(Control):
         for place, register in saved:
             stack.save(frame, place, self.saved_value(register), mask)
         if targets is None:
-            self.go(self.block_of(site.targets[0]))
+            self.go(number, self.block_of(site.targets[0]))
         else:
             self.set_pcs(mask, targets.ir)
             e.line("br label %dispatch")

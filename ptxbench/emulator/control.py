@@ -15,6 +15,7 @@ from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import Registers
 from ptxbench.emulator.runtime import barriers, context, kinds
 from ptxbench.emulator.runtime.context import MASK, V32
+from ptxbench.emulator.runtime.trips import CLOSE_ENTRY
 from ptxbench.emulator.syntax import (
     Instruction,
 )
@@ -58,6 +59,11 @@ class Control(Registers):
         new = self.e.op(f"select {MASK} {chosen}, {V32} splat (i32 {block}), {V32} {old}")
         self.e.line(f"store {V32} {new}, ptr %warp, align 64")
 
+    def follow(self, lanes: str, source: int, target: int) -> None:
+        """Some lanes go from block `source` to `target`."""
+        self.enter_loop(lanes, source, target)
+        self.set_pc(lanes, target)
+
     def set_pcs(self, lanes: str, blocks: str) -> None:
         """Each of `lanes` goes to a block of its own (an i32 vector's name)."""
         old = self.e.op(f"load {V32}, ptr %warp, align 64")
@@ -84,9 +90,25 @@ class Control(Registers):
 
     # ---- control
 
-    def go(self, target: int) -> None:
-        """All lanes of the mask go to `target`: straight there if no other lane could run, else through dispatch."""
+    def count_trip(self, number: int) -> None:
+        """The warp comes to block `number`: of a loop's header, one trip more."""
+        if number in self.loop_at:
+            place, _ = self.loop_at[number]
+            at = self.e.op(f"getelementptr i8, ptr %registers, i64 {self.trips_at + 8 * place}")
+            old = self.e.op(f"load i64, ptr {at}")
+            self.e.line(f"store i64 {self.e.op(f'add i64 {old}, 1')}, ptr {at}")
+
+    def enter_loop(self, lanes: str, source: int, target: int) -> None:
+        """`lanes`, if any, go from block `source` to `target`: where that is into a loop, its last entry is over."""
+        if target in self.loop_at:
+            place, loop = self.loop_at[target]
+            if source not in loop.blocks:
+                self.e.line(f"call void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 {place}, i32 {lanes})")
+
+    def go(self, source: int, target: int) -> None:
+        """All lanes of the mask go on to `target`: straight there if no other lane could run, else through dispatch."""
         mask = self.machine.mask
+        self.enter_loop(mask, source, target)
         if target == len(self.blocks):
             self.leave(mask)
             return
@@ -120,12 +142,12 @@ class Control(Registers):
         elif last.entry.flow == "switch":
             self.switch(last, block, number)
         elif last.entry.flow not in ("branch", "exit"):
-            self.go(number + 1)
+            self.go(number, number + 1)
         elif last.instruction.guard is None:
             if last.entry.flow == "exit":
                 self.leave(self.machine.mask)
             else:
-                self.go(block.successors[0])
+                self.go(number, block.successors[0])
         else:
             self.split(last, block, number)
 
@@ -142,17 +164,17 @@ class Control(Registers):
         if last.entry.flow == "exit":
             self.leave(mask)
         else:
-            self.go(block.successors[0])
+            self.go(number, block.successors[0])
         e.line(f"{none_go}:")
-        self.go(number + 1)
+        self.go(number, number + 1)
         e.line(f"{part}:")
         assert report.divergent_slot is not None
         self.bump(report.divergent_slot, "1")
-        self.set_pc(staying, number + 1)
+        self.follow(staying, number, number + 1)
         if last.entry.flow == "exit" or block.successors[0] == len(self.blocks):
             self.leave(taken)
         else:
-            self.set_pc(taken, block.successors[0])
+            self.follow(taken, number, block.successors[0])
             e.line("br label %dispatch")
 
     def switch(self, last: Step, block: Block, number: int) -> None:
@@ -162,12 +184,12 @@ class Control(Registers):
         targets = block.successors if last.instruction.guard is None else block.successors[:-1]
         index = e.clamp_below(index, len(targets) - 1)
         staying = e.op(f"xor i32 {self.machine.mask}, {self.machine.active}")
-        self.set_pc(staying, number + 1)
+        self.follow(staying, number, number + 1)
         assert report.divergent_slot is not None
         parted = "0"
         for place, target in enumerate(targets):
             here = self.machine.ballot(e.compare("eq", index, e.constant(place, U32)))
-            self.set_pc(here, target)
+            self.follow(here, number, target)
             some = e.op(f"icmp ne i32 {here}, 0")
             rest = e.op(f"icmp ne i32 {here}, {self.machine.mask}")
             apart = e.op(f"and i1 {some}, {rest}")
@@ -179,7 +201,7 @@ class Control(Registers):
         """The active lanes wait for the others that the barrier expects; all go on at the next block."""
         if self.mode == SANITIZE:
             self.check_barrier(number)
-        self.set_pc(self.machine.mask, number + 1)
+        self.follow(self.machine.mask, number, number + 1)
         self.exclude_runnable(self.machine.active)
         self.arrive(last, self.machine.active, barriers.WAITS)
         self.e.line("br label %dispatch")
@@ -364,6 +386,7 @@ class Control(Registers):
         e.line(f"{park}:")
         e.line(f"store i32 {e.op(f'or i32 {parked}, {active}')}, ptr {parked_at}, align 4")
         self.exclude_runnable(active)
+        self.enter_loop(e.op(f"xor i32 {mask}, {active}"), number, number + 1)
         self.set_pc(mask, number + 1)
         self.set_pc(active, number)
         e.line("br label %dispatch")

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator import tensor
 from ptxbench.emulator.accuracy import bound
-from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.layout import EXACT_TRIPS, RESIDUES, Translation
 from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, REQUESTS, WORK
 from ptxbench.emulator.types import LANES
 
@@ -146,3 +146,29 @@ def total(lines: Mapping[int, Mapping[str, int]], phases: int) -> dict[str, floa
             name = f"ptx_global_{kind}_sectors"
             result[f"{name}_per_request"] = summed[name] / requests
     return result
+
+
+def histogram(bins: NDArray[np.int64]) -> dict[int, int]:
+    """How many entries made how many trips, from the counters of a loop.
+
+    From EXACT_TRIPS trips on, entries of one remainder by RESIDUES stand at their mean number of trips (at two numbers
+    RESIDUES apart, if it is not whole): how many there were, their sum and their remainders are exact.
+    """
+    found: Counter[int] = Counter({trips: int(count) for trips, count in enumerate(bins[:EXACT_TRIPS]) if count})
+    for residue, (entries, trips) in enumerate(bins[EXACT_TRIPS:].reshape(RESIDUES, 2).tolist()):
+        if entries:
+            rounds, longer = divmod((trips - entries * residue) // RESIDUES, entries)
+            found[residue + RESIDUES * rounds] += entries - longer
+            found[residue + RESIDUES * (rounds + 1)] += longer
+    return {trips: count for trips, count in sorted(found.items()) if count}
+
+
+def loops(bins: NDArray[np.int64], lines: Sequence[int]) -> dict[int, dict[int, int]]:
+    """The histogram of each loop that ran, by its line; `bins`, shape (loops, BINS), and `lines` are the kernel's.
+
+    Loops of one line are copies of one, such as of a function that is inlined twice.
+    """
+    summed: dict[int, NDArray[np.int64]] = {}
+    for line, counts in zip(lines, bins, strict=True):
+        summed[line] = summed.get(line, 0) + counts
+    return {line: histogram(counts) for line, counts in sorted(summed.items()) if counts.any()}

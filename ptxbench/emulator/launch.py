@@ -40,6 +40,9 @@ class Execution:
     `remarks`: what a sanitised launch did that is no mistake and of no use: prefetches outside every buffer.
     `changed`: the module's variables that the launch changed. `unfreed`: blocks of the heap that it left allocated.
     `opcodes`: how often warps executed each opcode, by line of the PTX.
+    `loops`: of each loop, by the line of its branch back, how many trips warps made and how often: {trips: entries}.
+    `irreducible`: lines of branches back that are not counted so, because lanes can come into their cycle at several
+    places.
     `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
     accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
     known for this architecture, by opcode.
@@ -59,6 +62,8 @@ class Execution:
     changed: tuple[str, ...] = ()
     unfreed: int = 0
     opcodes: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    irreducible: tuple[int, ...] = ()
 
 
 def run(
@@ -159,6 +164,8 @@ def run(
         changed,
         answer.unfreed,
         counters.opcodes(answer.counters, answer.translation),
+        counters.loops(answer.trips, answer.translation.loops),
+        answer.translation.irreducible,
     )
 
 

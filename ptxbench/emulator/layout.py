@@ -5,6 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import astuple, dataclass, fields
 
+EXACT_TRIPS = 64
+"""Entries into a loop of fewer trips are counted by their number of trips."""
+RESIDUES = 16
+"""Entries of more trips are counted by their remainder: how many there were, and how many trips they made in all."""
+BINS = EXACT_TRIPS + 2 * RESIDUES
+"""Counters of a loop."""
+
 PLAIN, SANITIZE, ADVERSARIAL = "plain", "sanitize", "adversarial"
 """Modes: as fast as it goes; watched (runtime/sanitize.py); and with a schedule that punishes a missing warp sync."""
 
@@ -100,6 +107,10 @@ class Translation:
     """Whether threads may order each other's accesses otherwise than by barriers of a whole CTA or warp."""
     messages: bool = False
     """Whether CTAs may."""
+    loops: tuple[int, ...] = ()
+    """The line of each loop (loops.py)."""
+    irreducible: tuple[int, ...] = ()
+    """Lines of branches back that make no loop which could be counted."""
 
     @property
     def own_shared_bytes(self) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.emulator.findings import RawFinding
-from ptxbench.emulator.layout import Translation
+from ptxbench.emulator.layout import BINS, Translation
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 CtaOrder = Literal["usual", "last first", "by turns", "first alone", "last alone"]
@@ -103,6 +103,8 @@ class Answer:
     """Of the heap: address and bytes, in the order in which malloc gave them; those that were freed too."""
     unfreed: int = 0
     """How many blocks of the heap are allocated still."""
+    trips: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, BINS), np.int64))
+    """The bins of each loop (layout.py), shape (loops, BINS)."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
 from ptxbench.emulator.limits import check_local
+from ptxbench.emulator.loops import find_loops
 from ptxbench.emulator.machine import Machine, ParamAddress
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
@@ -72,6 +73,8 @@ class Registers:
         function.registers[CARRY] = PRED
         self.blocks = blocks(function, self.steps)
         self.cycles = dependent_cycles(self.steps, self.blocks)
+        self.loops = find_loops(self.blocks, self.steps)
+        self.loop_at = {loop.header: (i, loop) for i, loop in enumerate(self.loops.natural)}
         self.functions_in_loops = functions_in_loops(self.steps, self.blocks)
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
@@ -109,6 +112,9 @@ class Registers:
         self.defined = self.lay_out_defined() if mode == SANITIZE else {}
         self.cleared_bytes = self.local_bytes
         self.frames = self.lay_out_stack()
+        self.trips_at = self.register_bytes
+        """Of the loops of a warp, its trips of each so far (runtime/trips.py)."""
+        self.register_bytes += -(-8 * len(self.loops.natural) // 64) * 64
         self.machine.local_moves = not self.machine.calls and self.machine.stack is None
         check_local(self.local_bytes)
         self.values: dict[str, Value] = {}

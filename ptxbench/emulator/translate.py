@@ -31,6 +31,7 @@ from ptxbench.emulator.runtime import conditions, kinds, records, sanitize, watc
 from ptxbench.emulator.runtime.context import MASK, V32
 from ptxbench.emulator.runtime.scheduler import NEEDS, scheduler
 from ptxbench.emulator.runtime.stack import copy_shadow, forget_local
+from ptxbench.emulator.runtime.trips import close_entry
 from ptxbench.emulator.syntax import (
     Address,
     Dual,
@@ -76,6 +77,7 @@ class Translator(Calls):
         if first.entry.flow == "reduction":
             mask = self.reduce_at_barrier(first, number, mask)
         machine.mask = mask
+        self.count_trip(number)
         self.bump(2 * number, "1")
         self.bump(2 * number + 1, self.lane_count(mask))
         if self.clocked:
@@ -276,7 +278,7 @@ class Translator(Calls):
         e.line(f"b{len(self.blocks)}:")  # behind the last instruction
         self.leave(e.op("load i32, ptr %mask, align 4"))
         body = "\n  ".join(e.lines)
-        for function in NEEDS:
+        for function in (*NEEDS, close_entry(self.trips_at)):
             self.machine.function(function)
         e.declarations.add(f"declare i32 @llvm.vector.reduce.umin.v{LANES}i32({V32})")
         warp = warp_function(body, len(self.blocks) + 1, halves=self.mode == ADVERSARIAL)
@@ -297,6 +299,7 @@ class Translator(Calls):
             reverse=self.mode == ADVERSARIAL,
             queues=self.machine.queues,
             reserved_bytes=self.machine.reserved_inside,
+            loops=len(self.loops.natural),
         )
         return Translation(
             "\n".join(
@@ -322,6 +325,8 @@ class Translator(Calls):
             *self.mixed(),
             self.rows,
             sends_messages([step.entry.opcode for step in self.steps]),
+            tuple(loop.line for loop in self.loops.natural),
+            self.loops.irreducible,
         )
 
     def add_watches(self) -> None:

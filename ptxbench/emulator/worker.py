@@ -25,7 +25,7 @@ from ptxbench.emulator import native, sharing
 from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
-from ptxbench.emulator.layout import ADVERSARIAL, PLAIN, SANITIZE, Translation
+from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
 from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Sent, Waiting
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
@@ -114,12 +114,14 @@ class Thread:
             context.PATTERNS: 8 * context.PATTERN_SCALE * layout.slots,
             context.BUFFERS: 16 * ranges,
             context.BUFFER_USES: 8 * records.BUFFER_SLOTS * ranges,
+            context.TRIPS: 8 * BINS * len(layout.loops),
             context.FINDINGS: 8 * kinds.FINDING_SLOTS * kinds.MOST_FINDINGS * sanitized,
             context.FLAGS: 8 * layout.slots * sanitized,
             OWN: 8 * context.ENV_SLOTS,
         })  # fmt: skip
         parts.view(context.PARAMS)[: len(job.params)] = np.frombuffer(job.params, np.uint8)
         self.counters = parts.view(context.COUNTERS).view(np.int64)
+        self.trips = parts.view(context.TRIPS).view(np.int64).reshape(-1, BINS)
         for site in layout.sites:
             self.counters[site.slot + context.USE] = records.use_of(site.kind)
         self.buffer_uses = parts.view(context.BUFFER_USES).view(np.int64).reshape(-1, records.BUFFER_SLOTS)
@@ -338,6 +340,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) 
         clash,
         tuple(workers[0].console.heap.given),
         sum(len(worker.console.heap.blocks) for worker in workers),
+        np.sum([worker.trips for worker in workers], axis=0),
     )
 
 

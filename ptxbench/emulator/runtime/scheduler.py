@@ -13,6 +13,7 @@ from ptxbench.emulator.runtime.barriers import CHECK_ALL
 from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.faults import FAULT
+from ptxbench.emulator.runtime.trips import CLOSE_ALL, close_all
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
 
@@ -34,6 +35,7 @@ def scheduler(
     reverse: bool = False,
     queues: bool = False,
     reserved_bytes: int = 0,
+    loops: int = 0,
 ) -> str:
     """`run_ctas(env)`: runs CTAs FIRST_CTA, FIRST_CTA + CTA_STEP, ... below CTA_COUNT; 0, or 1 after a fault.
 
@@ -43,6 +45,7 @@ def scheduler(
     `reverse`: of a CTA's warps the highest goes first. `unwritten`: (offset, bytes) of the registers that may
     be read before they are written; `zeroed`: of what starts as zeros. `queues`: warps have queues of
     asynchronous copies. `reserved_bytes`: what a CTA's shared memory starts with, zeros that the driver provides.
+    `loops`: how many loops the kernel has.
     """
     return "\n".join(
         [
@@ -51,6 +54,7 @@ def scheduler(
             "declare i64 @llvm.smax.i64(i64, i64)",
             enter_cta(register_bytes, local_bytes),
             open_cta(register_bytes, local_bytes, cleared_bytes, unwritten, zeroed, queues, reserved_bytes),
+            close_all(loops, register_bytes),
             run_cta(register_bytes, local_bytes, reverse),
             RUN_CTAS,
         ]
@@ -385,6 +389,7 @@ deadlock:
 yield:
   ret i64 {YIELDED}
 ended:
+  call void @{CLOSE_ALL}(ptr %env)
   ret i64 {DONE}
 stop:
   ret i64 {FAULTED}

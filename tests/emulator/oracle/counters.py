@@ -25,6 +25,8 @@ class Counters:
     def __init__(self) -> None:
         self.lines: dict[int, Counter[str]] = {}
         self.phases = 0
+        self.loops: dict[int, Counter[int]] = {}
+        """Trips and entries, by the line of the loop's branch back."""
 
     def by_line(self) -> dict[int, dict[str, int]]:
         """Only what is not 0, as Execution.by_line has it."""
@@ -40,6 +42,10 @@ class Counters:
             for name in sorted((ours.keys() | theirs.keys()) - MODELS):
                 if ours.get(name, 0) != theirs.get(name, 0):
                     found.append(f"line {line}: {name} is {theirs.get(name, 0)}, interpreted {ours.get(name, 0)}")
+        for line in sorted(self.loops.keys() | execution.loops.keys()):
+            trips, counted = dict(self.loops.get(line, {})), dict(execution.loops.get(line, {}))
+            if merged(trips) != counted:
+                found.append(f"line {line}: trips are {counted}, interpreted {trips}")
         if self.phases != execution.counters["ptx_barrier_phases"]:
             found.append(f"ptx_barrier_phases is {execution.counters['ptx_barrier_phases']}, interpreted {self.phases}")
         return found
@@ -113,3 +119,17 @@ def distinct(*columns: Any) -> int:
     if len(columns) == 1:
         return int(np.unique(columns[0]).size)
     return int(np.unique(np.stack(columns), axis=1).shape[1])
+
+
+def merged(entries: Mapping[int, int]) -> dict[int, int]:
+    """{trips: entries} as docs/emulator.md has it: from 64 trips on, those of one remainder by 16 at their mean."""
+    found = Counter({trips: count for trips, count in entries.items() if trips < 64})
+    for residue in range(16):
+        many = [trips for trips in entries if trips >= 64 and trips % 16 == residue]
+        left = sum(entries[trips] for trips in many)
+        total = sum(trips * entries[trips] for trips in many)
+        while left:  # the mean, rounded down to a number of this remainder, and what is left over
+            trips = residue + (total // left - residue) // 16 * 16
+            found[trips] += 1
+            left, total = left - 1, total - trips
+    return dict(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from ptxbench.emulator.syntax import (
     Symbol,
 )
 from tests.emulator.oracle.counters import LANES, Counters
+from tests.emulator.oracle.loops import Trips
 from tests.emulator.oracle.memory import Memory
 from tests.emulator.oracle.step import KINDS, SIGNED, UNSIGNED, Step
 
@@ -74,6 +76,7 @@ class Threads:
         self.here: Array | None = None
         self.turn = 0
         self.registers: dict[str, Array] = {}
+        self.trips = None if counters is None else Trips(steps, self.size)
         memory.start(len(ranks), self.size)
 
     # ---- which threads run
@@ -85,6 +88,7 @@ class Threads:
             ready = self.alive & ~self.waiting
             if not ready.any():
                 if not self.alive.any():
+                    self.add_trips()
                     return
                 self.release()
                 continue
@@ -108,6 +112,12 @@ class Threads:
                 self.leave_at(at)
             if executed > MOST_STEPS:
                 raise RuntimeError(f"line {self.steps[at].line}: threads go around for ever")
+
+    def add_trips(self) -> None:
+        if self.trips is not None and self.counters is not None:
+            self.trips.close_all()
+            for line, entries in self.trips.entries.items():
+                self.counters.loops.setdefault(line, Counter()).update(entries)
 
     def whose_turn(self, ready: Array) -> int:
         """The warp that runs: the same until all its lanes wait or have left, then the next by rank."""
@@ -165,6 +175,8 @@ class Threads:
         threads = self.size if everyone is None else everyone.size
         warps = self.size // LANES if everyone is None else warps_of(everyone)
         active = self.size if on is None else on.size
+        if self.trips is not None:
+            self.trips.come(at, self.numbers if everyone is None else everyone)
         self.counters.execution(step.line, step.counted, warps, threads, active)
         np.add.at(self.clock, np.unique((self.numbers if everyone is None else everyone) // LANES), 1)
         if step.moves and step.targets != () and step.instruction.guard is not None:

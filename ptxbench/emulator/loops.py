@@ -1,0 +1,129 @@
+"""The natural loops of a kernel.
+
+A back edge goes to a block that every path to its start goes through: the loop's header. The loop is the header with
+all blocks that reach the back edge without passing it; back edges to one header make one loop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ptxbench.emulator.flow import Block, Step
+
+
+@dataclass(frozen=True)
+class Loop:
+    """`header` and `blocks` by number; `line` is that of its last branch back."""
+
+    header: int
+    blocks: frozenset[int]
+    line: int
+
+
+@dataclass(frozen=True)
+class Loops:
+    """`irreducible`: the lines of branches back to a block that is no header, because lanes can come into the cycle
+    elsewhere too. Such cycles are not counted."""
+
+    natural: tuple[Loop, ...] = ()
+    irreducible: tuple[int, ...] = ()
+
+
+def find_loops(blocks: Sequence[Block], steps: Sequence[Step]) -> Loops:
+    """The loops of a function, by the number of their headers. Routines, which calls reach, have loops of their own."""
+    starts = [0, *(i for i, block in enumerate(blocks) if i and steps[block.first].entry.flow == "enter")]
+    order = reverse_postorder(blocks, starts)
+    place = {number: i for i, number in enumerate(order)}
+    before: list[list[int]] = [[] for _ in blocks]
+    for number in order:
+        for successor in blocks[number].successors:
+            if successor < len(blocks):
+                before[successor].append(number)
+    above = dominators(order, place, before, frozenset(starts))
+    back: dict[int, list[int]] = {}
+    irreducible = []
+    for number in order:
+        for successor in blocks[number].successors:
+            if successor < len(blocks) and place[successor] <= place[number]:
+                if dominates(successor, number, above, place):
+                    back.setdefault(successor, []).append(number)
+                else:
+                    irreducible.append(steps[blocks[number].last - 1].instruction.line)
+    found = []
+    for header, ends in sorted(back.items()):
+        inside, left = {header}, list(ends)
+        while left:
+            if (number := left.pop()) not in inside:
+                inside.add(number)
+                left += before[number]
+        line = steps[blocks[max(ends)].last - 1].instruction.line
+        found.append(Loop(header, frozenset(inside), line))
+    return Loops(tuple(found), tuple(sorted(set(irreducible))))
+
+
+def reverse_postorder(blocks: Sequence[Block], starts: Sequence[int]) -> list[int]:
+    """The blocks that can be reached, each before those that follow it but for the ends of loops.
+
+    Of two that follow the one that is first in the text is visited first, so that what goes back in a cycle with
+    several entrances is mostly a branch back in the text.
+    """
+    seen: set[int] = set()
+    found = []
+    for start in reversed(starts):
+        if start in seen:
+            continue
+        seen.add(start)
+        stack = [(start, iter(sorted(blocks[start].successors)))]
+        while stack:
+            number, rest = stack[-1]
+            following = next((each for each in rest if each < len(blocks) and each not in seen), None)
+            if following is None:
+                found.append(number)
+                stack.pop()
+            else:
+                seen.add(following)
+                stack.append((following, iter(sorted(blocks[following].successors))))
+    return found[::-1]
+
+
+NOTHING = -1
+"""What dominates every start."""
+
+
+def dominators(
+    order: Sequence[int], place: dict[int, int], before: Sequence[Sequence[int]], starts: frozenset[int]
+) -> dict[int, int]:
+    """The immediate dominator of each block. (Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".)"""
+    above = dict.fromkeys(starts, NOTHING)
+    changed = True
+    while changed:
+        changed = False
+        for number in order:
+            if number in starts:
+                continue
+            known = [each for each in before[number] if each in above]
+            nearest = known[0]
+            for each in known[1:]:
+                nearest = common(nearest, each, above, place)
+            if above.get(number) != nearest:
+                above[number], changed = nearest, True
+    return above
+
+
+def common(a: int, b: int, above: dict[int, int], place: dict[int, int]) -> int:
+    """The nearest block that dominates both."""
+    while a != b:
+        if NOTHING in (a, b):
+            return NOTHING
+        if place[a] > place[b]:
+            a = above[a]
+        else:
+            b = above[b]
+    return a
+
+
+def dominates(a: int, b: int, above: dict[int, int], place: dict[int, int]) -> bool:
+    while b != NOTHING and place[b] > place[a]:
+        b = above[b]
+    return a == b

@@ -1,0 +1,88 @@
+"""Counting how often a warp goes around each loop; the bins are those of layout.py.
+
+Each warp has an i64 for each loop, among its registers: the trips of the entry under way, 0 where there is none.
+"""
+
+from __future__ import annotations
+
+from ptxbench.emulator.layout import BINS, EXACT_TRIPS, RESIDUES
+from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.context import Function, slot
+
+CLOSE_ENTRY = "close_entry"
+CLOSE_ALL = "close_all"
+
+
+def close_entry(offset: int) -> Function:
+    """`close_entry(registers, env, loop, lanes)`: where there are `lanes`, the warp's last entry of the loop is over.
+
+    `offset`: where the trips of the first loop are among the warp's registers.
+    """
+    return Function(CLOSE_ENTRY, f"""
+define internal void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
+entry:
+  %all = getelementptr i8, ptr %registers, i64 {offset}
+  %trips.at = getelementptr i64, ptr %all, i64 %loop
+  %trips = load i64, ptr %trips.at
+  %outside = icmp eq i64 %trips, 0
+  %nobody = icmp eq i32 %lanes, 0
+  %none = or i1 %outside, %nobody
+  br i1 %none, label %done, label %some
+some:
+  store i64 0, ptr %trips.at
+  {slot("bins.all", at.TRIPS, "ptr")}
+  %bins.offset = mul i64 %loop, {8 * BINS}
+  %bins = getelementptr i8, ptr %bins.all, i64 %bins.offset
+  %few = icmp ult i64 %trips, {EXACT_TRIPS}
+  %residue = and i64 %trips, {RESIDUES - 1}
+  %pair = shl i64 %residue, 1
+  %bin.many = add i64 %pair, {EXACT_TRIPS}
+  %bin = select i1 %few, i64 %trips, i64 %bin.many
+  %count.at = getelementptr i64, ptr %bins, i64 %bin
+  %count = load i64, ptr %count.at
+  %count.more = add i64 %count, 1
+  store i64 %count.more, ptr %count.at
+  br i1 %few, label %done, label %many
+many:
+  %sum.at = getelementptr i64, ptr %count.at, i64 1
+  %sum = load i64, ptr %sum.at
+  %sum.more = add i64 %sum, %trips
+  store i64 %sum.more, ptr %sum.at
+  br label %done
+done:
+  ret void
+}}
+""")  # fmt: skip
+
+
+def close_all(loops: int, register_bytes: int) -> str:
+    """`close_all(env)`: the current CTA has ended, and with it the entries of its warps."""
+    if not loops:
+        return f"define internal void @{CLOSE_ALL}(ptr %env) {{ ret void }}"
+    return f"""
+define internal void @{CLOSE_ALL}(ptr %env) {{
+entry:
+  {slot("warp.count", at.WARP_COUNT)}
+  {slot("registers", at.REGISTERS, "ptr")}
+  br label %warp
+warp:
+  %w = phi i64 [ 0, %entry ], [ %w.next, %next ]
+  %over = icmp uge i64 %w, %warp.count
+  br i1 %over, label %done, label %own
+own:
+  %offset = mul i64 %w, {register_bytes}
+  %mine = getelementptr i8, ptr %registers, i64 %offset
+  br label %loop
+loop:
+  %l = phi i64 [ 0, %own ], [ %l.next, %loop ]
+  call void @{CLOSE_ENTRY}(ptr %mine, ptr %env, i64 %l, i32 -1)
+  %l.next = add i64 %l, 1
+  %more = icmp ult i64 %l.next, {loops}
+  br i1 %more, label %loop, label %next
+next:
+  %w.next = add i64 %w, 1
+  br label %warp
+done:
+  ret void
+}}
+"""

@@ -1,0 +1,94 @@
+"""Loops by the definition, instruction by instruction, and how often each warp goes around them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from ptxbench.emulator.syntax import Instruction, Symbol
+from tests.emulator.oracle.counters import LANES
+from tests.emulator.oracle.step import Step
+
+
+def ways(steps: Sequence[Step]) -> list[list[int]]:
+    """The instructions that may follow each."""
+    found = []
+    for at, step in enumerate(steps):
+        instruction = step.instruction
+        root = step.root
+        to: list[int] = []
+        if root in ("bra", "brx"):
+            to = targets(instruction, step)
+        if root not in ("bra", "brx", "ret", "exit") or instruction.guard is not None:
+            to.append(at + 1)
+        found.append([each for each in to if each < len(steps)])
+    return found
+
+
+def targets(instruction: Instruction, step: Step) -> list[int]:
+    named = instruction.operands[-1]
+    assert isinstance(named, Symbol)
+    names = [named.name] if step.root == "bra" else step.function.branch_targets[named.name]
+    return [step.function.labels[name] for name in names]
+
+
+def reached(starts: Sequence[int], edges: Sequence[Sequence[int]], without: int) -> set[int]:
+    found: set[int] = set()
+    left = list(starts)
+    while left:
+        at = left.pop()
+        if at != without and at not in found:
+            found.add(at)
+            left += edges[at]
+    return found
+
+
+def loops(steps: Sequence[Step]) -> dict[int, tuple[set[int], int]]:
+    """By header: the loop's instructions, and the last of its branches back to the header."""
+    edges = ways(steps)
+    back: list[list[int]] = [[] for _ in steps]
+    for at in reached([0], edges, -1):
+        for to in edges[at]:
+            back[to].append(at)
+    found = {}
+    for header in range(len(steps)):
+        around = reached([0], edges, header)
+        ends = [at for at in back[header] if at not in around]
+        if ends:
+            found[header] = ({header} | reached(ends, back, header), max(ends))
+    return found
+
+
+class Trips:
+    """`entries`: by the line of a loop's last branch back, how many entries of warps made how many trips."""
+
+    def __init__(self, steps: Sequence[Step], threads: int) -> None:
+        self.steps, self.found = steps, loops(steps)
+        self.last = np.full(threads, -1)
+        self.under_way = {header: np.zeros(threads // LANES, np.int64) for header in self.found}
+        self.entries: dict[int, Counter[int]] = {}
+
+    def come(self, at: int, threads: Any) -> None:
+        """These threads, in ascending order, carry out the instruction."""
+        if at in self.found:
+            inside, _ = self.found[at]
+            fresh = ~np.isin(self.last[threads], list(inside))
+            self.close(at, np.unique(threads[fresh] // LANES))
+            self.under_way[at][np.unique(threads // LANES)] += 1
+        if self.found:
+            self.last[threads] = at
+
+    def close(self, header: int, warps: Any) -> None:
+        under_way = self.under_way[header]
+        line = self.steps[self.found[header][1]].line
+        for trips in under_way[warps].tolist():
+            if trips:
+                self.entries.setdefault(line, Counter())[trips] += 1
+        under_way[warps] = 0
+
+    def close_all(self) -> None:
+        for header, under_way in self.under_way.items():
+            self.close(header, np.arange(under_way.size))
