@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import pytest
 
+from ptxbench import cache
 from ptxbench.cli import main
 from ptxbench.result import Run, from_json
 from tests.documents import require_schema
@@ -33,9 +34,9 @@ class Emulated(NamedTuple):
 def shared_cache(tmp_path_factory):
     """One cache of builds for all tests and all workers of a test run. It starts empty.
 
-    PTXBENCH_TEST_CACHE names a folder that is kept between test runs.
+    PTXBENCH_TEST_CACHE names a folder that is kept between test runs. It is not used where the cache would refuse it.
     """
-    if kept := os.environ.get("PTXBENCH_TEST_CACHE"):
+    if (kept := os.environ.get("PTXBENCH_TEST_CACHE")) and cache.refusal(Path(kept)) is None:
         return Path(kept)
     base = tmp_path_factory.getbasetemp()
     return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "builds"
