@@ -68,7 +68,7 @@ NUMBERED = [
 def test_numbers_go_on_behind_rows_that_are_left_out(shipped, pair, variant, base):
     listing = shipped(pair, variant)
     found = rows(listing, base and shipped(pair, base))
-    assert bool(base) == any(row.elided for row in found)
+    assert bool(base) == any(row.elided and not row.period for row in found)
     assert sum(row.elided or 1 for row in found) == len(units(listing))
     lines, columns = (listing.source, 3) if listing.source else (listing.ptx, 2)
     number = 1
@@ -122,6 +122,34 @@ def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
     ]
     renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
     assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+
+
+def unrolled(*lines):
+    """A listing of hand-written PTX; each line but a comment is one multiply-add, in the registers that it names."""
+    texts = [line if line.startswith("//") else f"fma.rn.f32 %c_{line}, %a, %b, {line.split()[-1]};" for line in lines]
+    code = [(f"FFMA R{10 + i}, R1, R2, {lines[i].split()[-1]}", i + 1)
+            for i in range(len(lines)) if not lines[i].startswith("//")]  # fmt: skip
+    return small(texts, code)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["0 %c"] * 8, [1, (7, 1)]),                              # the first, and seven in other registers
+        (["0 %c"] * 6, [6]),                                      # too few
+        (["0 1.0", "1 2.0"] * 4, [2, (6, 2)]),                    # a period of two
+        ([*["0 1.0", "1 2.0"] * 4, "2 1.0"], [2, (6, 2), 1]),     # what is left of it is shown
+        (["0 1.0", "1 2.0", "2 1.0", "3 2.0", "// c", *["0 1.0"] * 7], [6, (6, 1)]),    # a comment is never left out
+        ([f"{i} {i}.0" for i in range(9)], [9]),                  # immediates differ
+    ],
+)  # fmt: skip
+def test_rows_that_repeat_those_above_in_other_registers_are_left_out(lines, shown):
+    listing = unrolled(*lines)
+    found = rows(listing)
+    told = [(row.elided, row.period) if row.elided else 1 for row in found]
+    expected = [entry for each in shown for entry in ([1] * each if isinstance(each, int) else [each])]
+    assert told == expected
+    assert sum(row.elided or 1 for row in found) == len(units(listing))
 
 
 def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():

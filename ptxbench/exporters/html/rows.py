@@ -17,6 +17,10 @@ from ptxbench.listing import Listing, in_source_order
 FEWEST_ELIDED = 2
 """Rows alike of which a variant shows none: a sentence in their place takes one."""
 
+FEWEST_REPEATED, LONGEST_PERIOD = 6, 64
+"""Rows that repeat those before them, as an unrolled loop does: a sentence stands for that many, or more; and how long
+what they repeat may be."""
+
 REUSE = re.compile(r"\.reuse\b")
 """A hint to the register file, on most operands of a product: a hundredth of a page for what no line is made of."""
 
@@ -51,30 +55,66 @@ class Cell:
 class Row:
     """The cells that begin on one row: CUDA C, if the listing has any, PTX and SASS.
 
-    `elided`: how many rows are left out here, in place of cells, for they are as in the listing this one is against.
+    `elided`: how many rows are left out here, in place of cells. They are as in the listing that this one is against,
+    or repeat the last `period` rows above.
     """
 
     cells: tuple[Cell, ...] = ()
     elided: int = 0
+    period: int = 0
 
 
 def rows(listing: Listing, base: Listing | None = None) -> list[Row]:
-    """The rows of a listing; against `base` without runs of rows that are the same there, registers aside."""
+    """The rows of a listing, without rows that repeat those above them in other registers.
+
+    Against `base` also without runs of rows that are the same there, registers aside.
+    """
     mine = units(listing)
-    gaps: dict[int, int] = {}
+    forms = [form(listing, unit) for unit in mine]
+    gaps: dict[int, Row] = {}
     if base is not None:
-        theirs = [form(base, unit) for unit in units(base)]
-        matcher = SequenceMatcher(None, theirs, [form(listing, unit) for unit in mine], autojunk=False)
-        gaps = {block.b: block.size for block in matcher.get_matching_blocks() if block.size >= FEWEST_ELIDED}
+        matcher = SequenceMatcher(None, [form(base, unit) for unit in units(base)], forms, autojunk=False)
+        gaps = {
+            block.b: Row(elided=block.size) for block in matcher.get_matching_blocks() if block.size >= FEWEST_ELIDED
+        }
     found: list[Row] = []
     writer = Writer(listing)
     at = 0
-    for start, size in [*sorted(gaps.items()), (len(mine), 0)]:
-        found += writer.rows(mine[at:start])
-        if size:
-            found.append(Row(elided=size))
-        at = start + size
+    for start, gap in [*sorted(gaps.items()), (len(mine), Row())]:
+        for first, repeated in repeats(forms[at:start]):
+            found += writer.rows(mine[at : at + first])
+            if repeated.elided:
+                found.append(repeated)
+            at += first + repeated.elided
+        if gap.elided:
+            found.append(gap)
+        at = start + gap.elided
     return found
+
+
+def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, Row]]:
+    """How many rows to write, and then which to leave out since they repeat the last of those, until the end."""
+    start = at = 0
+    while at < len(forms):
+        size, period = longest_repeat(forms, at)
+        if size:
+            yield at + period - start, Row(elided=size, period=period)
+            start = at = at + period + size
+        else:
+            at += 1
+    yield len(forms) - start, Row()
+
+
+def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, int]:
+    """How many rows repeat the first rows from `at` on, and how many those are; (0, 0) for too few."""
+    best = (0, 0)
+    for period in range(1, min(LONGEST_PERIOD, len(forms) - at - 1) + 1):
+        pairs = zip(forms[at:], forms[at + period :], strict=False)
+        same = next((i for i, (one, other) in enumerate(pairs) if one != other), len(forms) - at - period)
+        whole = same - same % period
+        if whole >= FEWEST_REPEATED and whole > best[0]:
+            best = (whole, period)
+    return best
 
 
 def units(listing: Listing) -> list[Unit]:
@@ -118,7 +158,7 @@ def form(listing: Listing, unit: Unit) -> tuple[object, ...]:
     """What makes a row the same as one of another listing."""
     return (
         tuple(listing.source[line - 1] for line in unit.source),
-        tuple(re.sub(r"(%[a-z]+|__BB\d+_)\d+", r"\1", squeezed(listing.ptx[line - 1])) for line in unit.ptx),
+        tuple(re.sub(r"(%[a-z_]+|__BB\d+_)\d+", r"\1", squeezed(listing.ptx[line - 1])) for line in unit.ptx),
         tuple(normal(listing.sass[index].text) for index in unit.sass),
     )
 
