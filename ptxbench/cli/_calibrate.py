@@ -18,8 +18,8 @@ NO_TIMING = 5
 WIDEST = 100
 
 
-def gpu_checklist() -> Checklist:
-    """The checklist of the local GPU. Raises ToolMissing where there is none."""
+def gpu_checklist(option: str = "--calibrate") -> Checklist:
+    """The checklist of the local GPU. Raises ToolMissing where there is none, and names the `option` that wants it."""
     from ptxbench.backends import gpu
     from ptxbench.backends.device_errors import WITHOUT_TIMING
     from ptxbench.backends.gpu_probes import GpuProbe
@@ -27,7 +27,7 @@ def gpu_checklist() -> Checklist:
     backend = gpu.GpuBackend()
     if reason := backend.unavailable():
         found = reason.removesuffix(WITHOUT_TIMING).strip()
-        raise ToolMissing(f"{found} --calibrate measures one: run it on the machine that has it.")
+        raise ToolMissing(f"{found} {option} measures one: run it on the machine that has it.")
     return Checklist(backend, GpuProbe(backend))
 
 

@@ -35,24 +35,44 @@ SCHEMA = "ptxbench.doctor/1"
     help="Measure the GPU in place of all that: whether its times can be believed, and the settings that they need. "
     "Takes minutes, in which nothing else should use it.",
 )
-@results_option("Keep the calibration below this folder, as DEVICE/calibration.json; runs saved there use it.")
+@click.option(
+    "--first-run",
+    "first",
+    is_flag=True,
+    help="Ask a GPU that is new here what must be known of it, in ten minutes: the calibration, a quick run of some "
+    "pairs, and whether the emulator's bits and counts are the hardware's. Ctrl-C keeps what is done; the same again "
+    "goes on.",
+)
+@results_option(
+    "Keep the calibration below this folder, as DEVICE/calibration.json, which runs saved there use; and the first run "
+    "as DEVICE/first-run.json."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 @click.pass_context
-def command(context: click.Context, kernels: Path, calibrating: bool, results: Path, as_json: bool) -> int | None:
+def command(
+    context: click.Context, kernels: Path, calibrating: bool, first: bool, results: Path, as_json: bool
+) -> int | None:
     """Tell what is installed, whether it works, and what to do about what does not.
 
     One small kernel is really compiled, assembled, disassembled and run. What is absent
     only takes away what needs it: a GPU the times, NVRTC the CUDA C sides.
 
     Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not.
-    With --calibrate: 0 times can be believed, 2 there is no GPU, 5 a line is FAIL.
+    With --calibrate and --first-run: 0 good, 2 there is no GPU, 5 a line is FAIL, or
+    the time was over before the last step; 130 interrupted.
     """  # fmt: skip
+    if calibrating and first:
+        raise UsageError("--first-run calibrates too. Leave out --calibrate.")
+    if first:
+        from ptxbench.cli._first_run import first_run
+
+        return first_run(results, kernels, as_json=as_json)
     if calibrating:
         from ptxbench.cli._calibrate import calibrate
 
         return calibrate(results, as_json=as_json)
     if context.get_parameter_source("results") is not ParameterSource.DEFAULT:
-        raise UsageError("--results is where --calibrate keeps its file. Add --calibrate.")
+        raise UsageError("--results is where --calibrate and --first-run keep their files. Add one of them.")
     from ptxbench.cli._examine import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))

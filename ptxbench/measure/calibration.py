@@ -17,7 +17,8 @@ from ptxbench.measure.contrast import apart
 from ptxbench.result import Round
 from ptxbench.units import si
 
-PASS, WARN, FAIL = "PASS", "WARN", "FAIL"
+PASS, WARN, FAIL, ABSENT = "PASS", "WARN", "FAIL", "N/A"
+"""ABSENT: what it needs is not there."""
 
 FLUSHES = 1.05
 """Reading after a flush must take so many times as long as without: else the flush does nothing."""

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.measure.calibration import FAIL, PASS, WARN, Line
+from ptxbench.measure.calibration import ABSENT, FAIL, PASS, WARN, Line
 
-STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red"}
+STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
 def checklist_table(lines: Sequence[Line]) -> Table:

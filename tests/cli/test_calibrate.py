@@ -117,7 +117,9 @@ def test_without_a_gpu_one_sentence_says_where_to_calibrate(monkeypatch, capsys,
 
 def test_results_is_an_option_of_calibrating_alone(capsys):
     assert main(["doctor", "--results", "elsewhere"]) == 2
-    assert capsys.readouterr().err == "Error: --results is where --calibrate keeps its file. Add --calibrate.\n"
+    assert capsys.readouterr().err == (
+        "Error: --results is where --calibrate and --first-run keep their files. Add one of them.\n"
+    )
 
 
 def test_a_whole_checklist_goes_through(monkeypatch, tmp_path, capsys):

@@ -107,7 +107,7 @@ def crash(*_, **__):
 
 def write_nothing(*_, **__):
     class Nothing:
-        counters, by_line, approximate, models, opcodes = {}, {}, (), {}, {}
+        counters, by_line, approximate, models, opcodes, loops, irreducible = {}, {}, (), {}, {}, {}, ()
 
     return Nothing()
 

@@ -20,7 +20,8 @@ SCHEMAS = {path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glo
 OPEN = {
     ("run", "tool"), ("run", "source"), ("run", "host"), ("run", "device"), ("run", "toolchain"), ("run", "settings"),
     ("run", "calibration"), ("run", "sweep"), ("run", "processes"), ("run", "evidence"), ("calibration", "tool"),
-    ("calibration", "device"), ("calibration", "toolchain"),
+    ("calibration", "device"), ("calibration", "toolchain"), ("first-run", "tool"), ("first-run", "device"),
+    ("first-run", "toolchain"),
 }  # fmt: skip
 """Parts that may have any key: what a run says of its surroundings."""
 

@@ -1,0 +1,88 @@
+"""`ptxbench doctor --first-run`: all that a GPU must be asked once, printed and kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ptxbench.cli import EXIT_INTERRUPTED
+from ptxbench.cli._calibrate import NO_TIMING, WIDEST, gpu_checklist, show
+from ptxbench.cli._saving import require_writable
+from ptxbench.cli._terminal import say
+from ptxbench.firstrun import conduct
+from ptxbench.firstrun.record import COMPLETE, Agreement, FirstRun, to_json
+from ptxbench.firstrun.steps import STEPS, Bench
+
+
+def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
+    """Take the steps that are left and print what all found; the exit status."""
+    from ptxbench.backends import open_backend
+    from ptxbench.report.console import SafeConsole
+    from ptxbench.runner.document import folder_name
+
+    checklist = gpu_checklist("--first-run")
+    folder = results / folder_name(str(checklist.device["name"]))
+    require_writable(folder, "Name another folder with --results.")
+    begun = checklist.host.now()
+    console = SafeConsole(stderr=True)
+    interrupted = False
+    with console.status("") as status:
+        bench = Bench(
+            checklist,
+            open_backend("emulator", str(checklist.device["sm"])),
+            kernels,
+            folder,
+            lambda: checklist.host.now() - begun > conduct.SECONDS,
+            status.update,
+        )
+        found = conduct.begin(bench)
+        if found.steps:
+            say(f"Going on with the first run of {found.started}: {taken(found)} done.", err=True)
+        try:
+            for latest in conduct.conduct(found, bench):
+                found = latest
+        except KeyboardInterrupt:
+            interrupted = True
+    if as_json:
+        say(to_json(found), nl=False)
+    else:
+        show(found.lines)
+        show_counters([each for step in found.steps for each in step.counters])
+    return ending(found, folder, interrupted=interrupted)
+
+
+def taken(found: FirstRun) -> str:
+    """`2 of 4 steps are`."""
+    return f"{len(found.steps)} of {len(STEPS)} steps {'is' if len(found.steps) == 1 else 'are'}"
+
+
+def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
+    """Say where it is kept and what is left; the exit status."""
+    from ptxbench.firstrun.record import NAME
+
+    if found.steps:
+        files = [NAME, *(name for step in found.steps for name in step.files)]
+        say(f"Saved {', '.join(str(folder / name) for name in files)}", err=True)
+    if found.status != COMPLETE:
+        why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
+        say(f"{why}: {taken(found)} done. Run the same again to go on.", err=True)
+    if interrupted:
+        return EXIT_INTERRUPTED
+    if found.failed:
+        say("A line is FAIL: mend it first, then run this again.", err=True)
+    return NO_TIMING if found.failed or found.status != COMPLETE else 0
+
+
+def show_counters(found: Sequence[Agreement]) -> None:
+    """Print the counts of both, where there are any."""
+    import os
+    import sys
+
+    from ptxbench.report.console import SafeConsole
+    from ptxbench.report.first_run import agreement_table
+
+    if found:
+        wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
+        console = SafeConsole(width=wide)
+        console.print("\nCounts of the emulator and of the GPU, of one launch each:")
+        console.print(agreement_table(found))

@@ -1,0 +1,40 @@
+"""A first run from its first step, or from where an earlier one ended, to its last."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+
+from ptxbench import environment, toolchain
+from ptxbench.firstrun.record import COMPLETE, UNFINISHED, Done, FirstRun, load, save
+from ptxbench.firstrun.steps import STEPS, Bench, timed
+from ptxbench.runner.document import now
+
+SECONDS = 600.0
+"""The time of a first run. A step that begins before its end is finished."""
+
+
+def begin(bench: Bench) -> FirstRun:
+    """The unfinished first run of this device where there is one, else a new one."""
+    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), dict(bench.checklist.device), toolchain.versions())
+    found = load(bench.folder)
+    return found if found and found.continues(fresh) else fresh
+
+
+def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
+    """Take the steps that are left, until the time is over; what is known after each, which is on disk already."""
+    taken = {each.step for each in first.steps}
+    for name, take in STEPS.items():
+        if name in taken:
+            continue
+        if bench.late():
+            return
+        first = with_step(first, timed(take, bench))
+        save(first, bench.folder)
+        yield first
+
+
+def with_step(first: FirstRun, done: Done) -> FirstRun:
+    steps = [*first.steps, done]
+    status = COMPLETE if {each.step for each in steps} >= set(STEPS) else UNFINISHED
+    return dataclasses.replace(first, status=status, finished=now(), steps=steps)

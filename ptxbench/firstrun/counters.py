@@ -1,0 +1,103 @@
+"""Which counters of the hardware should equal which of the emulator, and how Nsight Compute writes them.
+
+Text in, numbers out: starts nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ptxbench.firstrun.record import Agreement
+from ptxbench.measure.calibration import PASS, WARN, Line
+
+HEADER = '"ID",'
+"""Begins the first line of the table; before it stand lines of the profiler, which begin with ==."""
+
+CLOSE = 0.01
+"""How far two counts of one thing may lie apart, as a share."""
+
+MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Counter:
+    """One count, by the emulator's name and by the hardware's. `equal`: whether both count the same thing."""
+
+    emulated: str
+    hardware: str
+    equal: bool = True
+
+
+COUNTERS = (
+    Counter("ptx_warp_instructions", "smsp__inst_executed.sum", equal=False),  # of PTX, and of machine code
+    *(
+        Counter(f"ptx_global_{kind}_{what}", f"l1tex__t_{what}_pipe_lsu_mem_global_op_{short}.sum")
+        for kind, short in (("load", "ld"), ("store", "st"))
+        for what in ("requests", "sectors")
+    ),
+    *(
+        Counter(f"ptx_shared_{kind}_wavefronts", f"l1tex__data_pipe_lsu_wavefronts_mem_shared_op_{short}.sum")
+        for kind, short in (("load", "ld"), ("store", "st"))
+    ),
+    *(
+        Counter(f"ptx_shared_{kind}_conflicts", f"l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_{short}.sum")
+        for kind, short in (("load", "ld"), ("store", "st"))
+    ),
+)
+
+
+def read(text: str) -> list[dict[str, float]]:
+    """The metrics of each launch in what `ncu --csv` writes, in their order; what it could not count is left out."""
+    lines = text.splitlines()
+    start = next((i for i, line in enumerate(lines) if line.startswith(HEADER)), len(lines))
+    launches: dict[str, dict[str, float]] = {}
+    for row in csv.DictReader(line for line in lines[start:] if not line.startswith("==")):
+        own = launches.setdefault(row["ID"], {})
+        name, value = row.get("Metric Name"), number(row.get("Metric Value"))
+        if name and value is not None:
+            own[name] = value
+    return list(launches.values())
+
+
+def number(text: str | None) -> float | None:
+    """`16,384` as a number; None of `n/a`."""
+    try:
+        return float((text or "").replace(",", ""))
+    except ValueError:
+        return None
+
+
+def agreements(
+    pair: str, variant: str, size: Mapping[str, int], emulated: Mapping[str, float], measured: Mapping[str, float]
+) -> list[Agreement]:
+    """Every counter that both have; what is 0 in both says nothing."""
+    return [
+        Agreement(
+            pair, variant, dict(size), each.emulated, each.hardware, emulated[each.emulated], measured[each.hardware],
+            each.equal,
+        )
+        for each in COUNTERS
+        if each.emulated in emulated and each.hardware in measured
+        if emulated[each.emulated] or measured[each.hardware]
+    ]  # fmt: skip
+
+
+def agrees(each: Agreement) -> bool:
+    return abs(each.emulated - each.measured) <= CLOSE * each.measured
+
+
+def judge(subject: str, found: Sequence[Agreement]) -> Line:
+    """Whether the emulator counted one launch as the hardware did."""
+    judged = [each for each in found if each.judged]
+    off = [each for each in judged if not agrees(each)]
+    words = f"{len(judged) - len(off)} of {len(judged)} counters as the emulator has them"
+    if not off:
+        return Line(subject, PASS, words)
+    told = "; ".join(
+        f"{each.counter}: {each.measured:,.0f}, by the emulator {each.emulated:,.0f}" for each in off[:MOST_NAMED]
+    )
+    more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
+    advice = "Machine code may load and store otherwise than its PTX: see ptxbench show. If it does not, report it."
+    return Line(subject, WARN, f"{words}. {told}{more}", advice)

@@ -1,0 +1,110 @@
+"""Nsight Compute over one launch of one variant, in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ptxbench.errors import MachineError
+from ptxbench.firstrun import counters
+
+PROGRAM = "ncu"
+
+SECONDS = 120.0
+"""After which a profiled launch is given up."""
+
+NO_PROGRAM = "Nsight Compute (ncu) is not on PATH. Install it, or add its folder to PATH"
+
+EXPLAINED = {
+    "ERR_NVGPUCTRPERM": "this user may not read the GPU's counters. Run as root, or load NVIDIA's kernel module with "
+    "NVreg_RestrictProfilingToAdminUsers=0",
+    "driver resource was unavailable": "another tool holds the GPU's counters. Stop it (such as DCGM), and run again",
+}
+"""What ncu says, and what it means."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is launched: a variant of a pair at a size."""
+
+    kernels: Path
+    pair: str
+    variant: str
+    entry: str
+    size: tuple[tuple[str, int], ...]
+    arch: str
+    seed: int
+
+    @property
+    def arguments(self) -> list[str]:
+        """Of `python -m ptxbench.firstrun.launch`."""
+        size = ",".join(f"{name}={value}" for name, value in self.size)
+        return [str(self.kernels), self.pair, self.variant, size, self.arch, str(self.seed)]
+
+
+def find() -> str:
+    """The program. Raises MachineError where it is not installed."""
+    found = shutil.which(PROGRAM)
+    if found is None:
+        raise MachineError(NO_PROGRAM)
+    return found
+
+
+def command(program: str, target: Target, log: Path) -> list[str]:
+    """Count one launch, with the clock as it is."""
+    metrics = ",".join(each.hardware for each in counters.COUNTERS)
+    return [
+        program, "--csv", "--log-file", str(log), "--print-units", "base", "--clock-control", "none",
+        "--kernel-name-base", "function", "--kernel-name", target.entry, "--launch-count", "1", "--metrics", metrics,
+        sys.executable, "-m", "ptxbench.firstrun.launch", *target.arguments,
+    ]  # fmt: skip
+
+
+def profile(program: str, target: Target, seconds: float = SECONDS) -> dict[str, float]:
+    """What the hardware counted of the launch. Raises MachineError where it counted nothing."""
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        log = Path(folder) / "counters.csv"
+        said = perform(command(program, target, log), seconds)
+        text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    launches = counters.read(text)
+    if not launches or not launches[0]:
+        raise MachineError(why(text + said))
+    return launches[0]
+
+
+def perform(words: Sequence[str], seconds: float) -> str:
+    """Run it, and give what it printed. Whatever ends this ends all of its processes too."""
+    try:
+        process = subprocess.Popen(
+            words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
+            env={**os.environ, "LC_ALL": "C"},
+        )  # fmt: skip
+    except OSError as error:
+        raise MachineError(f"{words[0]} does not start: {error.strerror}") from None
+    try:
+        said, _ = process.communicate(timeout=seconds)
+    except subprocess.TimeoutExpired:
+        raise MachineError(f"{PROGRAM} took longer than {seconds:g} s") from None
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    return said.decode(errors="replace")
+
+
+def why(text: str) -> str:
+    """Why nothing was counted, by what the program printed: its own error, else its last line."""
+    for words, meaning in EXPLAINED.items():
+        if words in text:
+            return meaning
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    errors = [line.removeprefix("==ERROR==").strip() for line in lines if line.startswith("==ERROR==")]
+    told = [line for line in lines if not line.startswith(("==", '"'))]
+    return f"{PROGRAM} counted no launch: {(errors or told[-1:] or ['it printed nothing'])[0].rstrip('.')}"

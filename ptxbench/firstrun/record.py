@@ -1,0 +1,115 @@
+"""A first run on disk: one file a device, `results/DEVICE/first-run.json`, written anew after every step."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxbench.documents import json_text, read_json
+from ptxbench.errors import ResultError
+from ptxbench.measure.calibration import FAIL, Line
+from ptxbench.result import build, write
+
+SCHEMA = "ptxbench.first-run/1"
+NAME = "first-run.json"
+
+COMPLETE, UNFINISHED = "complete", "unfinished"
+
+SAME = ("name", "uuid_hash", "driver", "mig")
+"""What must be the same of a device for an unfinished first run to go on."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """One counter of one launch: what the emulator counted, and what the hardware did."""
+
+    pair: str
+    variant: str
+    size: Mapping[str, int]
+    counter: str
+    """A metric of `ptxbench run --columns`."""
+    hardware: str
+    """A metric of Nsight Compute."""
+    emulated: float
+    measured: float
+    judged: bool = True
+    """Whether the two should be equal."""
+
+    @property
+    def off(self) -> float | None:
+        """How far the emulator's is from the hardware's, as a share; None where the hardware counted 0."""
+        return self.emulated / self.measured - 1 if self.measured else None
+
+
+@dataclass(frozen=True)
+class Done:
+    """One step that was taken, with what it found. `files`: what it wrote, beside this one."""
+
+    step: str
+    seconds: float
+    lines: Sequence[Line]
+    files: Sequence[str] = ()
+    counters: Sequence[Agreement] = ()
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """All that was found of `device` so far."""
+
+    status: str
+    started: str
+    finished: str
+    tool: Mapping[str, Any]
+    device: Mapping[str, Any]
+    toolchain: Mapping[str, Any]
+    steps: Sequence[Done] = ()
+
+    @property
+    def lines(self) -> list[Line]:
+        return [line for each in self.steps for line in each.lines]
+
+    @property
+    def failed(self) -> bool:
+        return any(line.status == FAIL for line in self.lines)
+
+    def continues(self, other: FirstRun) -> bool:
+        """Whether `other` is a later start of the same: of the same device, by the same version of ptxbench."""
+        return (
+            self.status == UNFINISHED
+            and self.tool == other.tool
+            and all(self.device.get(name) == other.device.get(name) for name in SAME)
+        )
+
+
+def to_json(first: FirstRun) -> str:
+    """The file, and what `--json` prints."""
+    document: dict[str, Any] = {"schema": SCHEMA, **dataclasses.asdict(first)}
+    for step in document["steps"]:
+        for line in step["lines"]:
+            del line["values"]  # the calibration has a file of its own
+    return json_text(document)
+
+
+def save(first: FirstRun, folder: Path) -> Path:
+    """Put the record in place of an older one, whole or not at all. Raises ResultError."""
+    path = folder / NAME
+    write(to_json(first), path, replace=True)
+    return path
+
+
+def load(folder: Path) -> FirstRun | None:
+    """The record of a folder of results; None where there is none, or one that cannot be read: it is made again."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        document = read_json(path)
+        if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+            return None
+        first: FirstRun = build(FirstRun, document, str(path))
+    except ResultError:
+        return None
+    return first

@@ -1,0 +1,30 @@
+"""A first run as tables: its lines, and the counts of the emulator beside those of the hardware. Prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.firstrun.counters import agrees
+from ptxbench.firstrun.record import Agreement
+from ptxbench.measure.calibration import PASS, WARN
+from ptxbench.report.calibration import STYLES
+
+
+def agreement_table(found: Sequence[Agreement]) -> Table:
+    """A row a counter of a launch, with how far the emulator is off."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("pair", "variant", "counter"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("emulator", "GPU", "off"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for each in found:
+        off = units.ABSENT if each.off is None else f"{each.off:+.1%}"
+        style = "" if not each.judged else STYLES[PASS if agrees(each) else WARN]
+        name = each.counter if each.judged else f"{each.counter} (of SASS on the GPU)"
+        counts = (f"{count:,.0f}" for count in (each.emulated, each.measured))
+        table.add_row(each.pair, each.variant, name, *counts, Text(off, style))
+    return table

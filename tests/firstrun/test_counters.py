@@ -1,0 +1,119 @@
+"""Nsight Compute's table as numbers, and its process: what it says when it counts, and when it does not."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from ptxbench.errors import MachineError
+from ptxbench.firstrun import counters, profiler
+from ptxbench.firstrun.record import Agreement
+from ptxbench.measure.calibration import PASS, WARN
+from ptxbench.metrics import BY_NAME
+
+TABLE = """\
+==PROF== Connected to process 21212 (/usr/bin/python3.13)
+==PROF== Profiling "transpose": 0%....50%....100% - 2 passes
+"ID","Process ID","Process Name","Host Name","Kernel Name","Context","Stream","Block Size","Grid Size","Device","CC","Section Name","Metric Name","Metric Unit","Metric Value"
+"0","21212","python3.13","127.0.0.1","transpose","1","13","(32, 8, 1)","(32, 32, 1)","0","9.0","Command line profiler metrics","l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum","","0"
+"0","21212","python3.13","127.0.0.1","transpose","1","13","(32, 8, 1)","(32, 32, 1)","0","9.0","Command line profiler metrics","l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum","sector","131,072"
+"0","21212","python3.13","127.0.0.1","transpose","1","13","(32, 8, 1)","(32, 32, 1)","0","9.0","Command line profiler metrics","l1tex__t_sectors_pipe_lsu_mem_global_op_st.sum","sector","n/a"
+"1","21212","python3.13","127.0.0.1","transpose","1","13","(32, 8, 1)","(32, 32, 1)","0","9.0","Command line profiler metrics","smsp__inst_executed.sum","inst","860160"
+==PROF== Disconnected from process 21212
+"""  # noqa: E501  as ncu writes it
+
+
+def test_the_table_is_read_launch_by_launch():
+    assert counters.read(TABLE) == [
+        {
+            "l1tex__data_bank_conflicts_pipe_lsu_mem_shared_op_ld.sum": 0,
+            "l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 131072,
+        },
+        {"smsp__inst_executed.sum": 860160},
+    ]
+    assert counters.read("==ERROR== Failed\n") == counters.read("") == []
+
+
+def test_every_counter_is_one_of_the_emulator():
+    assert {each.emulated for each in counters.COUNTERS} <= BY_NAME.keys()
+    assert len({each.hardware for each in counters.COUNTERS}) == len(counters.COUNTERS)
+
+
+LOADS, STORES = (f"l1tex__t_sectors_pipe_lsu_mem_global_op_{short}.sum" for short in ("ld", "st"))
+INSTRUCTIONS = "smsp__inst_executed.sum"
+
+# sectors by the emulator, by the GPU, status, a word of the finding
+COUNTS = [
+    (1000, 1000, PASS, "1 of 1 counters as the emulator has them"),
+    (1000, 1009, PASS, "1 of 1"),
+    (1000, 2000, WARN, "0 of 1 counters as the emulator has them. ptx_global_load_sectors: 2,000, by the"),
+    (1000, 0,    WARN, "ptx_global_load_sectors: 0, by the emulator 1,000"),
+    (0,    0,    PASS, "0 of 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("emulated", "measured", "status", "words"), COUNTS)
+def test_counts_agree_within_a_hundredth(emulated, measured, status, words):
+    both = {"ptx_global_load_sectors": emulated, "ptx_warp_instructions": 10}, {LOADS: measured, INSTRUCTIONS: 20}
+    found = counters.agreements("triad", "ptx", {"n": 4}, *both)
+    line = counters.judge("counters: triad ptx", found)
+    assert (line.status, words in line.found) == (status, True), line
+    assert bool(line.advice) == (status == WARN)
+    assert [each.judged for each in found if each.counter == "ptx_warp_instructions"] == [False]
+
+
+def test_how_far_a_count_is_off_has_no_number_where_the_gpu_counted_none():
+    assert Agreement("a", "ptx", {}, "c", "h", 90, 100).off == pytest.approx(-0.1)
+    assert Agreement("a", "ptx", {}, "c", "h", 90, 0).off is None
+
+
+# ---- the process
+
+
+TARGET = profiler.Target(Path("no-such-folder"), "triad", "ptx", "triad", (("n", 4096),), "sm_90", 1)
+
+
+def test_one_launch_is_counted(ncu):
+    ncu("counts", {LOADS: 123_456, INSTRUCTIONS: 7})
+    assert profiler.profile(profiler.find(), TARGET) == {LOADS: 123_456, INSTRUCTIONS: 7}
+
+
+# what ncu does, whether it runs the launch, what is told
+FAILURES = [
+    ("refused", False, "this user may not read the GPU's counters. Run as root, or load NVIDIA's kernel module with "
+                       "NVreg_RestrictProfilingToAdminUsers=0"),
+    ("busy", False, "another tool holds the GPU's counters. Stop it (such as DCGM), and run again"),
+    ("nothing", False, "ncu counted no launch: it printed nothing"),
+    ("nothing", True, "ncu counted no launch: Pair 'triad' lacks no-such-folder/pairs/triad.py"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("mode", "runs", "told"), FAILURES)
+def test_what_hinders_the_counting_is_told_in_a_sentence(ncu, mode, runs, told):
+    ncu(mode, runs=runs)
+    with pytest.raises(MachineError) as error:
+        profiler.profile(profiler.find(), TARGET)
+    assert str(error.value).startswith(told)
+
+
+def test_a_profiler_that_hangs_is_ended_with_its_processes(ncu):
+    pid = ncu("hangs")
+    with pytest.raises(MachineError, match=r"ncu took longer than 1\.5 s"):
+        profiler.profile(profiler.find(), TARGET, seconds=1.5)
+    number = int(pid.read_text())
+    for _ in range(50):
+        try:
+            os.kill(number, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    pytest.fail("it still runs")
+
+
+def test_without_the_program_it_says_what_to_install(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(MachineError, match=r"Nsight Compute \(ncu\) is not on PATH"):
+        profiler.find()
+    with pytest.raises(MachineError, match="does not start"):
+        profiler.perform([str(tmp_path / "ncu")], 1.0)

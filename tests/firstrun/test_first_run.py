@@ -1,0 +1,209 @@
+"""`ptxbench doctor --first-run` as a user meets it, over a GPU whose kernels run on the emulator."""
+
+import json
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.backends import gpu
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.cli import _first_run
+from ptxbench.discovery import load
+from ptxbench.errors import DeviceError
+from ptxbench.firstrun import conduct, counters, steps
+from ptxbench.measure import Settings
+from ptxbench.measure.calibration import FAIL, PASS, WARN, Line
+from ptxbench.result import from_json
+from ptxbench.runner.checklist import Check, Checklist
+from tests.calibrated import Probe
+from tests.fakes import FakeBackend, ScriptedHost
+
+EMULATOR = EmulatorBackend("sm_90")
+
+
+def right(build, launch, arguments, outputs):
+    return EMULATOR.run(build, launch, arguments, outputs).outputs
+
+
+def wrong(build, launch, arguments, outputs):
+    return {name: array + 1 for name, array in right(build, launch, arguments, outputs).items()}
+
+
+class Scripted(Checklist):
+    """A checklist of one line over such a GPU."""
+
+    def __init__(self, compute=right, status=PASS):
+        backend = FakeBackend({"cuda": [100_000], "ptx": [90_000]}, compute)
+        super().__init__(backend, Probe(), ScriptedHost(tick=0.001))
+        self.status = status
+
+    @property
+    def checks(self):
+        return [Check("flush", lambda subject: Line(subject, self.status, "found"), True)]
+
+
+@pytest.fixture
+def first_run(ptxbench, kernels, monkeypatch, tmp_path):
+    """Runs the command on that GPU, with `scale` alone: what it printed, and the document."""
+    monkeypatch.setattr(steps, "QUICK", Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=2))
+
+    def first_run(*options, **scripted):
+        monkeypatch.setattr(_first_run, "gpu_checklist", lambda option: Scripted(**scripted))
+        ran = ptxbench("doctor", "--first-run", "--kernels", str(kernels), "--results", "results", *options)
+        path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
+        return ran, json.loads(path.read_text()) if path.exists() else None
+
+    return first_run
+
+
+@pytest.fixture
+def counts(kernels):
+    """What the hardware counts of `scale` if it counts as the emulator does, by its own names."""
+    found = load(kernels, "scale")
+    size = {"n": 129}
+    built = toolchain.build_source(next(each for each in found.sources if each.variant == "ptx"), "sm_90")
+    own = EMULATOR.run(built, found.pair.launch(**size), found.pair.make_arguments(size, 1), found.pair.outputs).counts
+    return {each.hardware: int(own[each.emulated]) for each in counters.COUNTERS if each.equal}
+
+
+def statuses(document):
+    return {line["subject"]: line["status"] for step in document["steps"] for line in step["lines"]}
+
+
+def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
+    ncu("counts", counts | {"smsp__inst_executed.sum": 320})
+    ran, document = first_run("--json")
+    assert (ran.status, json.loads(ran.out)) == (0, document)
+    assert document["status"] == "complete"
+    assert statuses(document) == {
+        "flush": PASS, "run: scale": WARN, "bits: scale cuda": PASS, "bits: scale ptx": PASS,
+        "counters: scale cuda": PASS, "counters: scale ptx": PASS,
+    }  # fmt: skip
+    found = {line["subject"]: line["found"] for step in document["steps"] for line in step["lines"]}
+    assert found["run: scale"] == "n=1024: ptx takes 0.900 ±0.000 of the time of cuda"
+    assert found["bits: scale ptx"] == "n=129: the emulator's bits"
+    assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
+    assert all(step["seconds"] > 0 for step in document["steps"])
+    told = [each for each in document["steps"][-1]["counters"] if each["variant"] == "ptx"]
+    assert {each["counter"]: each["judged"] for each in told} == {
+        "ptx_warp_instructions": False, "ptx_global_load_requests": True, "ptx_global_load_sectors": True,
+        "ptx_global_store_requests": True, "ptx_global_store_sectors": True,
+    }  # fmt: skip
+    files = [tmp_path / "results" / "scripted-gpu" / name for step in document["steps"] for name in step["files"]]
+    assert [path.exists() for path in files] == [True, True]
+    assert from_json(files[1].read_text(), files[1].name).run["argv"] == ["doctor", "--first-run"]
+
+
+def test_the_lines_and_the_counts_are_printed(first_run, ncu, counts):
+    ncu("counts", counts | {"l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 34, "smsp__inst_executed.sum": 320})
+    ran, _ = first_run()
+    lines = ran.out.splitlines()
+    assert ran.status == 0  # a warning is none
+    assert any(line.startswith("WARN  counters: scale ptx") for line in lines)
+    rows = [line.split() for line in lines]
+    assert ["scale", "ptx", "ptx_global_load_sectors", "17", "34", "-50.0%"] in rows
+    assert "What to do:" in lines
+
+
+def test_without_nsight_compute_its_step_is_not_available_and_nothing_fails(first_run, monkeypatch):
+    monkeypatch.setattr(steps.profiler.shutil, "which", lambda name: None)
+    ran, document = first_run("--json")
+    assert (ran.status, document["status"], statuses(document)["counters"]) == (0, "complete", "N/A")
+    line = document["steps"][-1]["lines"][0]
+    assert line["found"].startswith("not available: Nsight Compute (ncu) is not on PATH. ")
+
+
+def test_what_the_profiler_may_not_do_is_told_once(first_run, ncu):
+    ncu("refused")
+    ran, document = first_run("--json")
+    assert (ran.status, document["status"]) == (0, "complete")
+    [line] = document["steps"][-1]["lines"]
+    assert line["found"].startswith("not available: this user may not read the GPU's counters. ")
+
+
+# what a launch leaves, the line of the run, that of the bits, the exit status
+LAUNCHES = [
+    ({"compute": wrong},      FAIL, FAIL, 5),
+    ({"status": FAIL},        WARN, PASS, 5),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("scripted", "run", "bits", "status"), LAUNCHES)
+def test_a_device_that_computes_otherwise_is_told(first_run, ncu, scripted, run, bits, status):
+    ncu("nothing")
+    ran, document = first_run("--json", **scripted)
+    assert ran.status == status
+    found = statuses(document)
+    assert (found["run: scale"], found["bits: scale ptx"]) == (run, bits)
+
+
+def test_right_results_of_other_bits_are_told(first_run, ncu, monkeypatch):
+    ncu("nothing")
+    monkeypatch.setattr(steps, "same_bits", lambda *arrays: False)
+    ran, document = first_run("--json")
+    assert (ran.status, statuses(document)["bits: scale ptx"]) == (0, WARN)
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_again_goes_on(first_run, ncu, monkeypatch):
+    ncu("nothing")
+
+    def interrupted(bench):
+        raise KeyboardInterrupt
+
+    taken = []
+    before = dict(steps.STEPS)
+
+    def noted(name):
+        return lambda bench: taken.append(name) or before[name](bench)
+
+    for name in before:
+        monkeypatch.setitem(steps.STEPS, name, noted(name))
+    monkeypatch.setitem(steps.STEPS, "bits", interrupted)
+    ran, document = first_run()
+    assert (ran.status, document["status"]) == (130, "unfinished")
+    assert [step["step"] for step in document["steps"]] == taken == ["calibration", "run"]
+    assert "Interrupted: 2 of 4 steps are done. Run the same again to go on." in ran.err
+    monkeypatch.setitem(steps.STEPS, "bits", noted("bits"))
+    ran, whole = first_run()
+    assert (ran.status, whole["status"], whole["started"]) == (0, "complete", document["started"])
+    assert taken == list(steps.STEPS)
+    assert f"Going on with the first run of {document['started']}: 2 of 4 steps are done." in ran.err
+    ran, fresh = first_run()  # one that is complete is made again
+    assert fresh["started"] != whole["started"]
+    assert taken == [*steps.STEPS, *steps.STEPS]
+
+
+def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run, ncu, monkeypatch, tmp_path):
+    ncu("nothing")
+    monkeypatch.setattr(conduct, "SECONDS", 0.0)
+    ran, document = first_run()
+    assert (ran.status, document) == (5, None)  # the time was over before the first step
+    assert "0 minutes are over: 0 of 4 steps are done. Run the same again to go on." in ran.err
+    monkeypatch.setattr(conduct, "SECONDS", 1.0)
+    path = tmp_path / "results" / "scripted-gpu" / "first-run.json"
+    for changes in ({"device": {"name": "Scripted GPU", "driver": "1"}}, {"tool": {"version": "0"}}, {"steps": [1]}):
+        monkeypatch.setattr(conduct, "SECONDS", 600.0)
+        _, whole = first_run()
+        unfinished = {**whole, "status": "unfinished", "steps": whole["steps"][:1]}
+        path.write_text(json.dumps({**unfinished, **changes}))
+        ran, document = first_run()
+        assert "Going on" not in ran.err
+        assert document["status"] == "complete"
+
+
+def test_a_kernel_that_fails_on_the_device_is_a_line(first_run, ncu):
+    def fails(build, launch, arguments, outputs):
+        raise DeviceError("scale.ptx: cudaErrorIllegalAddress.")
+
+    ncu("nothing")
+    ran, document = first_run("--json", compute=fails)
+    assert (ran.status, statuses(document)["bits: scale ptx"]) == (5, FAIL)
+
+
+def test_it_is_refused_beside_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
+    ran = ptxbench("doctor", "--first-run", "--calibrate")
+    assert (ran.status, ran.err) == (2, "Error: --first-run calibrates too. Leave out --calibrate.\n")
+    monkeypatch.setattr(gpu, "find_driver", lambda: None)
+    ran = ptxbench("doctor", "--first-run")
+    assert ran.status == 2
+    assert ran.err.endswith("--first-run measures one: run it on the machine that has it.\n")
