@@ -8,6 +8,7 @@ PtxbenchError                     exit status 2 unless said otherwise
 ├── ToolMissing                   NVRTC, ptxas, nvdisasm or a GPU is not there
 ├── TooLittle                     5: too little was measured for a verdict
 ├── MachineError                  5: the GPU, its driver or another process is at fault, not the kernel
+│   └── LaunchUnavailable         the device, or the emulator, lacks what the launch needs
 └── KernelError                   4: the kernel is at fault, and only its variant is lost
     ├── CompileError              NVRTC refuses the CUDA C
     ├── AssembleError             ptxas refuses the PTX
@@ -68,6 +69,10 @@ class TooLittle(PtxbenchError):
 
 class MachineError(PtxbenchError):
     exit_code = 5
+
+
+class LaunchUnavailable(MachineError):
+    pass
 
 
 class KernelError(PtxbenchError):

@@ -131,11 +131,27 @@ class Sample:
 
 @dataclass(frozen=True)
 class Launch:
-    """Grid in CTAs and block in threads, each an int or (x, y, z); dynamic shared memory in bytes."""
+    """Grid in CTAs and block in threads, each an int or (x, y, z); dynamic shared memory in bytes.
+
+    `cluster`: CTAs of a cluster, an int or (x, y, z), which must divide the grid; None launches without clusters.
+    `cooperative`: whether the kernel may wait for all CTAs of the grid (`grid.sync()`), which must then run at once.
+    `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. Nothing is asked of the
+    driver; a device on which they do not fit skips the launch.
+    """
 
     grid: int | tuple[int, ...]
     block: int | tuple[int, ...]
     shared_bytes: int = 0
+    cluster: int | tuple[int, ...] | None = None
+    cooperative: bool = False
+    resident: bool = False
+
+    def __repr__(self) -> str:
+        """With the fields that few launches have only where they are given."""
+        usual = {"cluster": None, "cooperative": False, "resident": False}
+        values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
+        return f"Launch({', '.join(given)})"
 
     @property
     def grid_xyz(self) -> tuple[int, int, int]:
@@ -144,6 +160,21 @@ class Launch:
     @property
     def block_xyz(self) -> tuple[int, int, int]:
         return xyz(self.block)
+
+    @property
+    def cluster_xyz(self) -> tuple[int, int, int] | None:
+        return None if self.cluster is None else xyz(self.cluster)
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """The fields that a run document has of it."""
+        return {
+            "grid": self.grid_xyz,
+            "block": self.block_xyz,
+            "shared_bytes": self.shared_bytes,
+            "cluster": self.cluster_xyz,
+            "cooperative": self.cooperative,
+        }
 
 
 def xyz(extent: int | tuple[int, ...]) -> tuple[int, int, int]:

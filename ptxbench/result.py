@@ -131,6 +131,10 @@ class LaunchReport:
     grid: tuple[int, int, int]
     block: tuple[int, int, int]
     shared_bytes: int = 0
+    cluster: tuple[int, int, int] | None = None
+    """CTAs of a cluster; None without clusters. A file has it only where there are clusters."""
+    cooperative: bool = False
+    """A file has it only where it is true."""
 
 
 @dataclass(frozen=True)
@@ -230,7 +234,16 @@ def to_json(run: Run, **derived: Any) -> str:
 
     `derived`: further keys, of what follows from the others. They are for who reads stdout, and in no saved file.
     """
-    return json_text({"schema": SCHEMA, **dataclasses.asdict(run), **derived})
+    document = {"schema": SCHEMA, **dataclasses.asdict(run), **derived}
+    for cell in document["cells"]:
+        cell["launch"] = launch_document(cell["launch"])
+    return json_text(document)
+
+
+def launch_document(launch: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a LaunchReport as a file has them: those of few launches only where they are not the default."""
+    usual = {"cluster": None, "cooperative": False}
+    return {name: value for name, value in launch.items() if name not in usual or value != usual[name]}
 
 
 def from_json(text: str, name: str) -> Run:
@@ -283,7 +296,8 @@ def require_sound(run: Run, name: str) -> None:
         for key, most in dataclasses.asdict(cell.limits).items() if cell.limits else ():
             known = isinstance(most, str | None) or (is_amount(most) and most)
             require(bool(known), f"{where}: limits: {key}", f"a number over 0, {AMOUNTS}", most)
-        for extent, threads in (("grid", cell.launch.grid), ("block", cell.launch.block)):
+        extents = {"grid": cell.launch.grid, "block": cell.launch.block, "cluster": cell.launch.cluster or (1, 1, 1)}
+        for extent, threads in extents.items():
             whole = len(threads) == 3 and all(type(each) is int for each in threads)
             require(whole, f"{where}: launch: {extent}", "three whole numbers", list(threads))
         for variant, result in cell.variants.items():

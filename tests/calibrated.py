@@ -71,6 +71,9 @@ class Device:
     def device(self) -> Mapping[str, Any]:
         return self.described
 
+    def require(self, build: Build, launch: Launch) -> None:
+        return None
+
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         if build.variant == self.refuses:
             raise DeviceError("control.ptx: CUDA_ERROR_JIT_COMPILER_NOT_FOUND.")

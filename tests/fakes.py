@@ -144,6 +144,9 @@ class FakeBackend:
     def device(self) -> Mapping[str, Any]:
         return DEVICE
 
+    def require(self, build: Build, launch: Launch) -> None:
+        return None
+
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         left = self.compute(build, launch, arguments, outputs)
         return Outcome(left, approximate=accuracy.opcodes(build.ptx))
@@ -195,6 +198,9 @@ class HostileBackend:
         if self.deeds.get("device") == "gone":
             raise DeviceError("cudaErrorDevicesUnavailable: all CUDA-capable devices are busy")
         return DEVICE
+
+    def require(self, build: Build, launch: Launch) -> None:
+        return None
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         self.do(build.variant, "verify")

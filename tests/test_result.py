@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,6 +51,8 @@ FAULTS = [
      "9223372036854775808]."),
     (of_cell(lambda cell: cell["launch"].update(grid=[1])),
      "x.json: cells[0]: launch: grid: expected three whole numbers, found [1]."),
+    (of_cell(lambda cell: cell["launch"].update(cluster=[1])),
+     "x.json: cells[0]: launch: cluster: expected three whole numbers, found [1]."),
     (of_cell(lambda cell: cell["variants"]["ptx"].update(status="good")),
      "x.json: cells[0]: variants: ptx: status: expected verified or wrong or broken or unsupported or skipped, found "
      "'good'."),
@@ -76,6 +79,19 @@ def test_a_fault_is_told_with_its_place(damage, told):
 
 def test_what_is_sound_is_read_as_it_was_written():
     assert from_json(json.dumps(DOCUMENT), "x.json") == from_json(to_json(BASE), "x.json")
+
+
+def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_them():
+    assert all(cell["launch"].keys() == {"grid", "block", "shared_bytes"} for cell in DOCUMENT["cells"])
+    options = {"cluster": (2, 1, 1), "cooperative": True}
+    first, *others = BASE.cells
+    run = replace(BASE, cells=[replace(first, launch=replace(first.launch, **options)), *others])
+    text = to_json(run)
+    written = json.loads(text)["cells"][0]["launch"]
+    assert (written["cluster"], written["cooperative"]) == ([2, 1, 1], True)
+    again = from_json(text, "x.json")
+    assert (again.cells[0].launch.cluster, again.cells[0].launch.cooperative) == ((2, 1, 1), True)
+    assert (again.cells[1].launch.cluster, again.cells[1].launch.cooperative) == (None, False)
 
 
 def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():

@@ -216,7 +216,7 @@ PAIR = Pair(
         Scalar("copiers", u32, lambda copiers, **_: copiers),
         Scalar("roles", u32, lambda roles, **_: roles),
     ],
-    launch=lambda sms, **_: Launch(grid=sms, block=BLOCK, shared_bytes=SHARED_BYTES),
+    launch=lambda sms, **_: Launch(grid=sms, block=BLOCK, shared_bytes=SHARED_BYTES, resident=True),
     reference=lambda source, target, table, result, tiles, steps, roles, **_: {
         "target": source if roles & COPY else target,
         "result": sums(table, result, steps, tiles, roles),

@@ -221,7 +221,7 @@ class Subject:
             pair=self.job.found.name,
             size=dict(self.given.size),
             arch=self.builder.plan.arch,
-            launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            launch=LaunchReport(**launch.recorded),
             work=pair.work(self.given.size),
             variants={self.source.variant: result},
         )

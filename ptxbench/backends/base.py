@@ -116,10 +116,15 @@ class Backend(Protocol):
         """The `device` object of the run document: kind, name, sm, ..."""
         ...
 
+    def require(self, build: Build, launch: Launch) -> None:
+        """Raise LaunchUnavailable where this backend cannot make such a launch, before any data is made for it."""
+        ...
+
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         """Launch `build` once on copies of `arguments` (in signature order) and give what it wrote to `outputs`.
 
-        Raises KernelError: MemoryFault, FuelExhausted, WrongResult for a write outside `outputs`, DeviceError, ...
+        Raises LaunchUnavailable as `require` does, and KernelError: MemoryFault, FuelExhausted, WrongResult for a
+        write outside `outputs`, DeviceError, ...
         """
         ...
 

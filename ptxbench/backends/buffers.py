@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.errors import LaunchError, WrongResult
-from ptxbench.pair import Array, Launch
+from ptxbench.pair import Array
 
 Bytes = NDArray[np.uint8]
 
@@ -110,13 +110,6 @@ def pack(arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> tuple[np
                 "Give it a NumPy dtype."
             )
     return tuple(packed)
-
-
-def check_launch(launch: Launch) -> None:
-    """Raise LaunchError for an extent below 1, which CuPy would silently make 1."""
-    for what, extent in (("grid", launch.grid_xyz), ("block", launch.block_xyz)):
-        if min(extent) < 1:
-            raise LaunchError(f"The {what} is {extent}; every extent must be at least 1. Check the pair's launch.")
 
 
 def is_poison(array: Array) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 from ptxbench import emulator
 from ptxbench.backends.base import Outcome
 from ptxbench.emulator.counters import EXACT
-from ptxbench.errors import KernelError, WrongResult
+from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
 
@@ -32,6 +32,11 @@ class EmulatorBackend:
     def device(self) -> Mapping[str, Any]:
         return {"kind": "emulator", "name": f"emulator-{self.arch}", "sm": self.arch}
 
+    def require(self, build: Build, launch: Launch) -> None:
+        """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not execute yet."""
+        if lacks := unsupported(launch):
+            raise LaunchUnavailable(f"{build.source.name}: {lacks}")
+
     def run(
         self,
         build: Build,
@@ -45,6 +50,7 @@ class EmulatorBackend:
 
         `threads`: of the host, by default one a core.
         """
+        self.require(build, launch)
         copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
         try:
             execution = emulator.run(
@@ -88,6 +94,15 @@ class EmulatorBackend:
 
     def watch(self) -> None:
         return None
+
+
+def unsupported(launch: Launch) -> str | None:
+    """What the launch needs and the emulator does not execute yet; None where it executes all."""
+    if launch.cluster is not None:
+        return "its launch has clusters, which the emulator does not execute yet. Use a GPU."
+    if launch.cooperative:
+        return "its launch is cooperative, which the emulator does not execute yet. Use a GPU."
+    return None
 
 
 def locate(build: Build, message: str) -> str:

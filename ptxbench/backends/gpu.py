@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,17 @@ from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
 from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.device_errors import OUT_OF_MEMORY, failure, is_lost, is_unknown, no_gpu, why_unavailable
+from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.hold import Hold
+from ptxbench.backends.launching import Launcher
 from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, ceil_div
-from ptxbench.toolchain import Build
-
-DEFAULT_SHARED_BYTES = 48 * 1024
-"""Static and dynamic shared memory of a CTA above this must be asked for (CUDA C++ Programming Guide, 10.28)."""
+from ptxbench.toolchain import Build, assembled_text
 
 LAUNCHES = 20
 """How often a kernel runs on the same data, to see whether it always leaves the same bits."""
@@ -59,8 +59,9 @@ class GpuBackend:
     """The local device, the first of CUDA_VISIBLE_DEVICES. Everything runs on one non-default stream.
 
     A build is loaded by cuModuleLoadData: its cubin, or, where it has none, its PTX text through the driver's
-    JIT compiler. Once a kernel has failed on the device, its process can use the GPU no more: every later call
-    raises MachineError with the first failure.
+    JIT compiler. The kernels of the backend itself are assembled by ptxas wherever it is installed. Once a kernel has
+    failed on the device, its process can use the GPU no more: every later call raises MachineError with the first
+    failure.
     """
 
     name = "gpu"
@@ -109,7 +110,7 @@ class GpuBackend:
         return {
             "kind": "gpu",
             "name": properties["name"].decode(),
-            "sm": f"sm_{properties['major']}{properties['minor']}",
+            "sm": self.sm,
             "sms": properties["multiProcessorCount"],
             "memory_bytes": properties["totalGlobalMem"],
             "l2_bytes": properties["l2CacheSize"],
@@ -195,12 +196,10 @@ class GpuBackend:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters."""
         packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
-        function = self.load(buffers.empty_kernel(packed).encode(), "empty")
-        grid, block = launch.grid_xyz, launch.block_xyz
-
-        def launch_once() -> None:
-            function(grid, block, packed, 0, self.stream)
-
+        function = self.own_text(buffers.empty_kernel(packed), "empty")
+        alike = replace(launch, shared_bytes=0)
+        self.launcher.ready(function, alike)
+        launch_once = self.launcher.bound(function, alike, packed)
         sweep = self.sweep
         return EventClock(
             sweep,
@@ -231,12 +230,27 @@ class GpuBackend:
         return Hold(self)
 
     @cached_property
+    def sm(self) -> str:
+        """The architecture, such as sm_90."""
+        properties = self.cuda.runtime.getDeviceProperties(0)
+        return f"sm_{properties['major']}{properties['minor']}"
+
+    @cached_property
     def l2_bytes(self) -> int:
         return int(self.cuda.runtime.getDeviceProperties(0)["l2CacheSize"])
 
     @property
     def free_bytes(self) -> int:
         return int(self.cuda.runtime.memGetInfo()[0])
+
+    def require(self, build: Build, launch: Launch) -> None:
+        """See base.Backend: by the device's attributes and the build's report; nothing is loaded."""
+        with self.reporting(build):
+            self.launcher.require(build, launch)
+
+    @cached_property
+    def launcher(self) -> Launcher:
+        return Launcher(self.cuda, find_driver(), DeviceLimits.of(self.cuda.runtime), self.stream)
 
     def prepare(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
@@ -245,27 +259,16 @@ class GpuBackend:
         return self.bound(self.function(build, launch), launch, arguments, memory)
 
     def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
-        """The kernel, allowed the shared memory of its launch; `fresh`: of a module that is loaded again."""
-        buffers.check_launch(launch)
+        """The kernel, ready for its launch; `fresh`: of a module that is loaded again."""
         function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant, fresh=fresh)
-        driver = self.cuda.driver
-        static = driver.funcGetAttribute(driver.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
-        if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
-            dynamic = driver.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-            driver.funcSetAttribute(function.ptr, dynamic, launch.shared_bytes)
+        self.launcher.ready(function, launch)
         return function
 
     def bound(
         self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
         """What enqueues a launch of `function`."""
-        packed = buffers.pack(arguments, memory.addresses)
-        grid, block = launch.grid_xyz, launch.block_xyz
-
-        def launch_once() -> None:
-            function(grid, block, packed, launch.shared_bytes, self.stream)
-
-        return launch_once
+        return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses))
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:
         """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two.
@@ -316,8 +319,12 @@ class GpuBackend:
         return lambda: function((1,), (1,), (np.uint64(nanoseconds),), 0, self.stream)
 
     def own_kernel(self, name: str) -> Any:
-        """One of the kernels beside this module, from its text."""
-        return self.load(Path(__file__).with_name(f"{name}.ptx").read_bytes(), name)
+        """One of the kernels beside this module."""
+        return self.own_text(Path(__file__).with_name(f"{name}.ptx").read_text(encoding="ascii"), name)
+
+    def own_text(self, ptx: str, entry: str) -> Any:
+        """A kernel of the backend itself: by ptxas where it can, so that no JIT compiler of the driver is needed."""
+        return self.load(assembled_text(ptx, self.sm) or ptx.encode(), entry)
 
     def event(self) -> Callable[[], Any]:
         """A new event, as the function that records it on the stream and gives it back."""

@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from ptxbench import toolchain
+from ptxbench.backends.emulator import unsupported
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
 from ptxbench.check.lint import lint
@@ -28,7 +29,7 @@ from ptxbench.check.values import data_kinds, inputs_of, shared
 from ptxbench.discovery import Found
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
-from ptxbench.errors import KernelError, ToolMissing
+from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.pair import Pair, Size, is_float
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
@@ -64,6 +65,10 @@ class Exam:
     """The questions for one pair, architecture and seed. What is found out once is kept for the next candidate."""
 
     def __init__(self, found: Found, arch: str, seed: int) -> None:
+        """Raises UsageError for a pair whose launches the emulator does not execute."""
+        for size in found.pair.check_sizes:
+            if lacks := unsupported(found.pair.launch(**size)):
+                raise UsageError(f"'{found.name}' cannot be checked: {lacks}")
         self.found = found
         self.pair: Pair = found.pair
         self.entry = found.name.replace(".", "_")

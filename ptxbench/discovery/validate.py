@@ -20,6 +20,9 @@ from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Scratc
 MOST_THREADS = 1024
 """Threads of a block, on every architecture."""
 
+MOST_CLUSTER = 16
+"""CTAs of a cluster, where a device has clusters and the kernel asks for more than the portable 8."""
+
 Problem = tuple[str, str]
 """The field of Pair at fault, and a sentence."""
 
@@ -233,7 +236,8 @@ def words(size: Mapping[str, int]) -> str:
 def launch_problem(value: Any) -> str | None:
     if not isinstance(value, Launch):
         return "It must be a Launch(grid=..., block=...)."
-    for noun, extent in (("grid", value.grid), ("block", value.block)):
+    cluster = 1 if value.cluster is None else value.cluster
+    for noun, extent in (("grid", value.grid), ("block", value.block), ("cluster", cluster)):
         each = (extent,) if isinstance(extent, int) else extent
         if not isinstance(each, tuple) or not 1 <= len(each) <= 3 or not all(whole(n) and n > 0 for n in each):
             return f"The {noun} must be a positive whole number or a tuple of up to three."
@@ -241,6 +245,12 @@ def launch_problem(value: Any) -> str | None:
         return f"A block holds at most {MOST_THREADS} threads."
     if not whole(value.shared_bytes) or value.shared_bytes < 0:
         return "shared_bytes must be a whole number of bytes."
+    if any(all_ctas % part for all_ctas, part in zip(value.grid_xyz, value.cluster_xyz or (1, 1, 1), strict=True)):
+        return "The cluster must divide the grid."
+    if math.prod(value.cluster_xyz or (1,)) > MOST_CLUSTER:
+        return f"A cluster holds at most {MOST_CLUSTER} CTAs."
+    if not isinstance(value.cooperative, bool) or not isinstance(value.resident, bool):
+        return "cooperative and resident must be True or False."
     return None
 
 

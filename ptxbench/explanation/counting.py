@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import Found
+from ptxbench.errors import LaunchUnavailable, UnsupportedInstruction
 from ptxbench.pair import Size
 from ptxbench.runner.given import blaming, largest, too_large
 from ptxbench.runner.plan import Job
@@ -31,6 +32,8 @@ def count(found: Found, build: Build, size: Size) -> Mapping[int, Mapping[str, i
         arguments = pair.make_arguments(size, seed=1)
     try:
         outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+    except LaunchUnavailable as error:
+        raise UnsupportedInstruction(str(error)) from None
     except MemoryError:
         raise too_large(job, size) from None
     lines = outcome.by_line or {}

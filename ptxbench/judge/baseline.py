@@ -30,6 +30,7 @@ from ptxbench.result import (
     Cell,
     Run,
     VariantResult,
+    launch_document,
     to_json,
 )
 from ptxbench.safe_text import file_name
@@ -109,6 +110,7 @@ def cell_object(cell: Cell) -> Mapping[str, Any]:
     keep = dataclasses.replace(cell, variants={}, limits=None, oracle=None)
     return {
         **{key: value for key, value in dataclasses.asdict(keep).items() if value is not None},
+        "launch": launch_document(dataclasses.asdict(cell.launch)),
         "variants": {name: variant_object(result) for name, result in cell.variants.items()},
     }
 

@@ -110,6 +110,8 @@ CELL_CONDITIONS = (
     Condition("grid",              UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.grid)),
     Condition("block",             UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.block)),
     Condition("dynamic shared",    UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.shared_bytes),
+    Condition("cluster",           UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.cluster),
+    Condition("cooperative",       UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.cooperative),
     Condition("work",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: dict(cell.work)),
 )  # fmt: skip
 

@@ -183,7 +183,7 @@ class Ledger:
             cell[0][0],
             size,
             self.plan.arch,
-            LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            LaunchReport(**launch.recorded),
             pair.work(size),
             {},
             knobs=dict(cell[0][1]),

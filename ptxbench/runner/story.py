@@ -87,7 +87,7 @@ class Story:
                 candidate.excuse(own)
         labels: set[str] = set()
         for size, integers in checks(job):
-            if not self.lost:
+            if not self.lost and self.any_can_launch(candidates, job.found.pair.launch(**size)):
                 repeated = size == largest(job) and not integers
                 data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
                 labels |= yield from self.verify(job, candidates, data)
@@ -103,6 +103,16 @@ class Story:
         plan, build = self.plan, candidate.build
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and build.cubin is None:
             candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
+
+    def any_can_launch(self, candidates: Sequence[Candidate], launch: Launch) -> bool:
+        """Whether a candidate is left for such a launch; one that the backend cannot launch is out with the reason."""
+        for candidate in candidates:
+            if candidate.alive and candidate.build and not self.lost:
+                try:
+                    self.backend.require(candidate.build, launch)
+                except (KernelError, MachineError) as error:
+                    candidate.fail(error)
+        return any(each.alive and each.build for each in candidates)
 
     def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
         """Which wrong results the pair's oracle would accept; None where there is nothing right for it to accept."""
@@ -174,9 +184,12 @@ class Story:
         pair, plan = job.found.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
-        data = prepare(job, size, plan.seed)
-        labels = labels | (yield from self.verify(job, own, data)) | ({ORACLE_WEAK} if weak else set())
-        measured = yield from self.measure(job, own, launch, data)
+        labels = labels | ({ORACLE_WEAK} if weak else set())
+        measured = Measured()
+        if self.any_can_launch(own, launch):
+            data = prepare(job, size, plan.seed)
+            labels |= yield from self.verify(job, own, data)
+            measured = yield from self.measure(job, own, launch, data)
         if self.lost:
             for candidate in own:
                 if candidate.alive:
@@ -185,7 +198,7 @@ class Story:
             pair=job.found.name,
             size=dict(size),
             arch=plan.arch,
-            launch=LaunchReport(launch.grid_xyz, launch.block_xyz, launch.shared_bytes),
+            launch=LaunchReport(**launch.recorded),
             work=pair.work(size),
             variants={
                 candidate.source.variant: candidate.result(

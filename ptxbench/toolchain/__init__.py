@@ -20,12 +20,12 @@ from ptxbench.result import BuildReport
 from ptxbench.substitution import substituted
 from ptxbench.toolchain import cubin as elf
 from ptxbench.toolchain import locate, nvrtc, ptxas, sass
-from ptxbench.toolchain.occupancy import occupancy
+from ptxbench.toolchain.occupancy import occupancy, resident_ctas
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
 
-__all__ = ["FLAGS", "Build", "build", "build_source", "occupancy", "versions"]
+__all__ = ["FLAGS", "Build", "assembled_text", "build", "build_source", "occupancy", "resident_ctas", "versions"]
 
 FLAGS = {"nvrtc": nvrtc.FLAGS, "ptxas": ()}
 """Options of every build that can change what comes out, for the run document; -arch is the cell's."""
@@ -161,6 +161,17 @@ def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
 
     cubin, messages = json.loads(cache.remember(("cubin", locate.version(tool), arch, sha256(ptx.encode())), make))
     return base64.b64decode(cubin), messages
+
+
+def assembled_text(ptx: str, arch: str) -> bytes | None:
+    """The cubin of PTX that ptxbench itself wrote; None where ptxas is missing, or does not know `arch`."""
+    tool = locate.program("ptxas")
+    if tool is None:
+        return None
+    try:
+        return assembled(tool, ptx, arch)[0]
+    except (ptxas.RefusedError, ToolMissing):
+        return None
 
 
 def disassembled(tool: Path, cubin: bytes) -> str:

@@ -61,12 +61,24 @@ def occupancy(arch: str, *, threads: int, registers: int, shared_bytes: int) -> 
 
     `threads` and `shared_bytes` (static and dynamic) are of a CTA, `registers` of a thread. 0.0: it does not fit.
     """
+    limits = limits_of(arch)
+    ctas = resident_ctas(arch, threads=threads, registers=registers, shared_bytes=shared_bytes)
+    return None if limits is None or ctas is None else ctas * -(-threads // WARP_THREADS) / limits.warps
+
+
+def limits_of(arch: str) -> Sm | None:
+    """Of an SM of `arch`; None for an architecture not in the table."""
     found = re.fullmatch(r"sm_(\d+)(\d)[af]?", arch)
-    limits = LIMITS.get((int(found[1]), int(found[2]))) if found else None
+    return LIMITS.get((int(found[1]), int(found[2]))) if found else None
+
+
+def resident_ctas(arch: str, *, threads: int, registers: int, shared_bytes: int) -> int | None:
+    """How many such CTAs an SM holds at once; None for an architecture not in the table."""
+    limits = limits_of(arch)
     if limits is None:
         return None
     if threads > MOST_THREADS or registers > MOST_REGISTERS:
-        return 0.0
+        return 0
     warps = -(-threads // WARP_THREADS)
     ctas = min(limits.ctas, limits.warps // warps)
     if registers:
@@ -76,7 +88,7 @@ def occupancy(arch: str, *, threads: int, registers: int, shared_bytes: int) -> 
     unit = 256 if limits.reserved_bytes == 0 else SHARED_UNIT
     if cta_shared := round_up(shared_bytes + limits.reserved_bytes, unit):
         ctas = min(ctas, limits.shared_bytes // cta_shared)
-    return ctas * warps / limits.warps
+    return ctas
 
 
 def round_up(value: int, unit: int) -> int:

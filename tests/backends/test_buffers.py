@@ -138,16 +138,6 @@ def test_a_bare_number_is_refused_because_its_size_is_unknown(value, kind):
         buffers.pack({"n": value}, {})
 
 
-@pytest.mark.parametrize("launch", [Launch(0, 32), Launch((1, 0), 32), Launch(1, (32, 1, 0)), Launch(-1, 32)])
-def test_an_extent_below_one_is_refused(launch):
-    with pytest.raises(LaunchError, match="every extent must be at least 1"):
-        buffers.check_launch(launch)
-
-
-def test_a_usual_launch_passes():
-    buffers.check_launch(Launch((4, 2), 256))
-
-
 def test_poison_is_told_from_data():
     assert buffers.is_poison(poison((3, 5), f32))
     assert not buffers.is_poison(np.zeros(4, np.float32))

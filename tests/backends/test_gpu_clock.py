@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.backends.gpu import GpuBackend
+from ptxbench.backends.launching import Launcher
 from ptxbench.pair import Launch, f32, poison
 
 BUILD = SimpleNamespace(cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"))
@@ -67,6 +69,7 @@ def backend():
         ptr=0, synchronize=lambda: None, begin_capture=lambda: None, end_capture=lambda: graph
     )  # fmt: skip
     gpu.__dict__.update(cuda=Cuda(), stream=stream, sweep=lambda: None)
+    gpu.__dict__.update(launcher=Launcher(gpu.cuda, None, DeviceLimits("H100", 132, 227 << 10), stream))
     gpu.__dict__.update(hold=SimpleNamespace(before=lambda launch: lambda: None))
     return gpu
 

@@ -197,6 +197,20 @@ MISTAKES = [
      "The grid must be a positive whole number or a tuple of up to three."),
     ("BLOCK = 128", "BLOCK = 2048",
      "18: launch at n=1 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most 1024 threads."),
+    ("block=BLOCK)", "block=BLOCK, cluster=2)",
+     "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cluster=2). The cluster must divide the grid."),
+    ("grid=ceil_div(n, BLOCK), block=BLOCK)", "grid=64, block=BLOCK, cluster=(4, 2, 4))",
+     "18: launch at n=1 is Launch(grid=64, block=128, shared_bytes=0, cluster=(4, 2, 4)). "
+     "The cluster must divide the grid."),
+    ("grid=ceil_div(n, BLOCK), block=BLOCK)", "grid=64, block=BLOCK, cluster=32)",
+     "18: launch at n=1 is Launch(grid=64, block=128, shared_bytes=0, cluster=32). "
+     "A cluster holds at most 16 CTAs."),
+    ("block=BLOCK)", "block=BLOCK, cluster=0)",
+     "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cluster=0). "
+     "The cluster must be a positive whole number or a tuple of up to three."),
+    ("block=BLOCK)", "block=BLOCK, cooperative=1)",
+     "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cooperative=1). "
+     "cooperative and resident must be True or False."),
     ("flops=lambda n: n", "flops=lambda n: n / 0",
      "20: flops fails at n=1: ZeroDivisionError: division by zero."),
     ("flops=lambda n: n", "flops=lambda n: n / 2",

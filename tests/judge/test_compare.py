@@ -402,7 +402,12 @@ def with_code(run):
 
 
 def test_every_condition_has_a_row_in_that_table():
-    tested = {case[1] for case in LIKE} | {"grid", "dynamic shared"}  # which are the launch, as block is
+    tested = {case[1] for case in LIKE} | {
+        "grid",
+        "dynamic shared",
+        "cluster",
+        "cooperative",
+    }  # the launch, as block is
     assert {each.name for each in (*RUN_CONDITIONS, *CELL_CONDITIONS)} <= tested
 
 

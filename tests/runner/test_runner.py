@@ -6,7 +6,9 @@ import pytest
 from ptxbench import environment
 from ptxbench.backends import BACKENDS, open_backend
 from ptxbench.backends.base import Outcome
-from ptxbench.errors import DeviceError, PairError, ToolMissing, UsageError
+from ptxbench.check.exam import Exam
+from ptxbench.discovery import load
+from ptxbench.errors import DeviceError, LaunchUnavailable, PairError, ToolMissing, UsageError
 from ptxbench.measure import Settings
 from ptxbench.result import BITS_DIFFER
 from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan, plan_jobs, run
@@ -145,6 +147,37 @@ def test_a_pair_is_verified_at_every_check_size_and_counted_at_its_own(kernels):
         assert result.counts["ptx_global_load_sectors"] == 1024 * 4 / 32
         assert result.build.registers > 0
         assert result.build.occupancy == 1.0
+
+
+def test_what_the_emulator_cannot_launch_is_skipped_with_the_reason(kernels):
+    for option, words in (("cluster=1", "its launch has clusters"), ("cooperative=True", "its launch is cooperative")):
+        (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "block=BLOCK)", f"block=BLOCK, {option})"))
+        (cell,) = cells(plan_of(kernels))
+        assert {result.status for result in cell.variants.values()} == {"skipped"}
+        reason = f"scale.ptx: {words}, which the emulator does not execute yet. Use a GPU."
+        assert cell.variants["ptx"].reason == reason
+        with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}, which the emulator does not"):
+            Exam(load(kernels, "scale"), "sm_90", 1)
+    assert cell.launch.cooperative
+
+
+class SmallDevice(FakeBackend):
+    """Has room for a grid of 8 CTAs."""
+
+    def require(self, build, launch):
+        if launch.grid > 8:
+            raise LaunchUnavailable("8 CTAs are the most.")
+
+
+def test_what_the_device_cannot_launch_is_skipped_before_any_data_is_made(kernels):
+    text = changed(PAIR, '{"y": a * x}', '{"y": a * x if n <= 1024 else None}')  # no reference at the larger size
+    (kernels / "pairs" / "scale.py").write_text(text)
+    backend = SmallDevice({"cuda": [1000], "ptx": [1000]}, right)
+    fits, too_large = cells(plan_of(kernels, backend, variants=["cuda", "ptx"], sizes=["all"]))
+    assert {result.status for result in fits.variants.values()} == {"verified"}
+    assert {(each.status, each.reason) for each in too_large.variants.values()} == {("skipped", "8 CTAs are the most.")}
+    assert fits.rounds
+    assert not too_large.rounds
 
 
 def test_two_runs_give_the_same_cells(kernels):

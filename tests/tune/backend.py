@@ -41,6 +41,9 @@ class PartitionBackend:
     def device(self) -> Mapping[str, Any]:
         return DEVICE | {"sms": SMS}
 
+    def require(self, build: Build, launch: Launch) -> None:
+        return None
+
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
         left = dict(EmulatorBackend("sm_90").run(build, launch, arguments, outputs).outputs)
         if "clocks" in left:  # the control has none

@@ -1,0 +1,115 @@
+"""What a device offers to a launch, and why it cannot make one. Numbers and sentences: calls nothing of the driver.
+
+What no GPU can do is a mistake of the pair, a LaunchError. What this device cannot do is LaunchUnavailable: the launch
+is skipped, and no kernel is blamed.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from ptxbench.errors import LaunchError
+from ptxbench.pair import Launch
+
+PORTABLE_CLUSTER, MOST_CLUSTER = 8, 16
+"""CTAs of a cluster: on every device that has clusters, and the most that a kernel may ask for by an attribute."""
+
+CLUSTER_LAUNCH, TENSOR_MAP_CAPABILITY = 120, 9
+"""CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps."""
+
+
+@dataclass(frozen=True)
+class DeviceLimits:
+    """What the device says of itself. `shared_bytes`: of a CTA, static and dynamic, for a kernel that asks for it."""
+
+    name: str
+    sms: int
+    shared_bytes: int
+    threads: int = 1024
+    grid: tuple[int, int, int] = (2**31 - 1, 65535, 65535)
+    cooperative: bool = True
+    clusters: bool = False
+    tensor_maps: bool = False
+
+    @classmethod
+    def of(cls, runtime: Any) -> DeviceLimits:
+        """Those of the first device; `runtime` is CuPy's."""
+        properties = runtime.getDeviceProperties(0)
+
+        def attribute(number: int) -> int:
+            return int(runtime.deviceGetAttribute(number, 0))
+
+        return cls(
+            name=properties["name"].decode(),
+            sms=attribute(runtime.cudaDevAttrMultiProcessorCount),
+            shared_bytes=attribute(runtime.cudaDevAttrMaxSharedMemoryPerBlockOptin),
+            threads=attribute(runtime.cudaDevAttrMaxThreadsPerBlock),
+            grid=(
+                attribute(runtime.cudaDevAttrMaxGridDimX),
+                attribute(runtime.cudaDevAttrMaxGridDimY),
+                attribute(runtime.cudaDevAttrMaxGridDimZ),
+            ),
+            cooperative=bool(attribute(runtime.cudaDevAttrCooperativeLaunch)),
+            clusters=bool(attribute(CLUSTER_LAUNCH)),
+            tensor_maps=properties["major"] >= TENSOR_MAP_CAPABILITY,
+        )
+
+
+def check_launch(launch: Launch) -> None:
+    """Raise LaunchError for a launch that no GPU can make."""
+    extents = {"grid": launch.grid_xyz, "block": launch.block_xyz, "cluster": launch.cluster_xyz or (1, 1, 1)}
+    for what, extent in extents.items():
+        if min(extent) < 1:
+            raise LaunchError(f"The {what} is {extent}; every extent must be at least 1. Check the pair's launch.")
+    if launch.cluster_xyz is None:
+        return
+    grid, cluster = launch.grid_xyz, launch.cluster_xyz
+    if any(all_of % part for all_of, part in zip(grid, cluster, strict=True)):
+        raise LaunchError(f"The cluster {cluster} does not divide the grid {grid}. Check the pair's launch.")
+    if (ctas := math.prod(cluster)) > MOST_CLUSTER:
+        raise LaunchError(f"A cluster of {ctas} CTAs; the most is {MOST_CLUSTER}. Check the pair's launch.")
+
+
+def refusal(
+    limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 0, tensor_maps: bool = False
+) -> str | None:
+    """What the launch needs and the device lacks, with how much there is; None where it lacks nothing."""
+    shared = static_shared_bytes + launch.shared_bytes
+    threads = math.prod(launch.block_xyz)
+    if shared > limits.shared_bytes:
+        return f"A CTA needs {shared:,} bytes of shared memory; {limits.name} has at most {limits.shared_bytes:,}."
+    if threads > limits.threads:
+        return f"A CTA needs {threads} threads; {limits.name} has at most {limits.threads}."
+    if any(each > most for each, most in zip(launch.grid_xyz, limits.grid, strict=True)):
+        return f"The grid is {launch.grid_xyz}; {limits.name} has at most {limits.grid}."
+    if launch.cluster_xyz and not limits.clusters:
+        return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
+    if launch.cooperative and not limits.cooperative:
+        return f"The launch is cooperative; {limits.name} cannot launch cooperative grids."
+    if tensor_maps and not limits.tensor_maps:
+        return f"The kernel takes tensor maps; {limits.name} has none (they need sm_90 or later)."
+    return None
+
+
+def needs_residency(launch: Launch) -> bool:
+    """Whether all CTAs must run at once."""
+    return launch.cooperative or launch.resident
+
+
+def too_many(limits: DeviceLimits, launch: Launch, at_once: int) -> str | None:
+    """Why CTAs that must run at once do not, where the device holds `at_once` of them; None where they do."""
+    ctas = math.prod(launch.grid_xyz)
+    if ctas <= at_once:
+        return None
+    return (
+        f"All {ctas:,} CTAs must run at once; {limits.name} with its {limits.sms} SMs holds {at_once:,}. "
+        "Choose a --size with fewer CTAs."
+    )
+
+
+def no_room(limits: DeviceLimits, launch: Launch) -> str:
+    """Of a cluster of which the device can hold none."""
+    cluster = math.prod(launch.cluster_xyz or (1,))
+    return f"No cluster of {cluster} such CTAs fits {limits.name}. Use a smaller cluster, or CTAs that need less."

@@ -1,0 +1,120 @@
+"""Calls of NVIDIA's driver library that CuPy lacks, by ctypes: cuLaunchKernelEx and its kin.
+
+The structures are those of cuda.h (CUDA 12 and 13). The library is passed in; the context must be current.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ptxbench.errors import LaunchUnavailable
+from ptxbench.pair import Launch
+
+COOPERATIVE, CLUSTER_DIMENSION = 2, 4
+"""Of CUlaunchAttributeID."""
+
+NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14
+"""Of CUfunction_attribute."""
+
+
+class AttributeValue(ctypes.Union):
+    """CUlaunchAttributeValue."""
+
+    _fields_ = (
+        ("pad", ctypes.c_char * 64),
+        ("cooperative", ctypes.c_int),
+        ("cluster", ctypes.c_uint * 3),
+    )
+
+
+class Attribute(ctypes.Structure):
+    """CUlaunchAttribute."""
+
+    _fields_ = (("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", AttributeValue))
+
+
+class Config(ctypes.Structure):
+    """CUlaunchConfig."""
+
+    _fields_ = (
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("shared_bytes", ctypes.c_uint),
+        ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.POINTER(Attribute)),
+        ("attribute_count", ctypes.c_uint),
+    )
+
+
+def attributes(launch: Launch) -> list[Attribute]:
+    """The launch's attributes: those that are not the default."""
+    found = []
+    if launch.cluster_xyz is not None:
+        found.append(
+            Attribute(CLUSTER_DIMENSION, b"", AttributeValue(cluster=(ctypes.c_uint * 3)(*launch.cluster_xyz)))
+        )
+    if launch.cooperative:
+        found.append(Attribute(COOPERATIVE, b"", AttributeValue(cooperative=1)))
+    return found
+
+
+def config(launch: Launch, stream: int) -> Config:
+    """The launch as cuLaunchKernelEx takes it. It holds its attributes."""
+    found = attributes(launch)
+    return Config(
+        (ctypes.c_uint * 3)(*launch.grid_xyz),
+        (ctypes.c_uint * 3)(*launch.block_xyz),
+        launch.shared_bytes,
+        stream,
+        (Attribute * len(found))(*found),
+        len(found),
+    )
+
+
+def function_of(library: Any, name: str) -> Any:
+    """A function of the driver. Raises LaunchUnavailable where the driver is too old to have it."""
+    try:
+        return getattr(library, name)
+    except AttributeError:
+        raise LaunchUnavailable(f"The driver has no {name}. Update the driver to one for CUDA 12 or later.") from None
+
+
+def launcher(
+    library: Any, check: Callable[[int], None], function: int, launch: Launch, content: Sequence[bytes], stream: int
+) -> Callable[[], None]:
+    """What enqueues the launch of a CUfunction by cuLaunchKernelEx.
+
+    `content`: the bytes of each parameter; `check` raises for a CUresult that is an error.
+    """
+    launch_kernel = function_of(library, "cuLaunchKernelEx")
+    made = config(launch, stream)
+    values = [aligned(each) for each in content]
+    pointers = (ctypes.c_void_p * len(values))(*(ctypes.addressof(each) for each in values))
+
+    def enqueue() -> None:  # holds the values, which the driver reads at each launch
+        assert len(values) == len(pointers)
+        check(launch_kernel(ctypes.byref(made), ctypes.c_void_p(function), pointers, None))
+
+    return enqueue
+
+
+def clusters_at_once(library: Any, check: Callable[[int], None], function: int, launch: Launch) -> int:
+    """How many clusters of the launch the device holds at once (cuOccupancyMaxActiveClusters)."""
+    count = ctypes.c_int(0)
+    ask = function_of(library, "cuOccupancyMaxActiveClusters")
+    check(ask(ctypes.byref(count), ctypes.c_void_p(function), ctypes.byref(config(launch, 0))))
+    return count.value
+
+
+ALIGNMENT = 64
+"""Of a tensor map, the strictest of all parameters."""
+
+
+def aligned(content: bytes) -> Any:
+    """A ctypes array of these bytes at an address that is a multiple of 64; it holds its memory."""
+    memory = ctypes.create_string_buffer(len(content) + ALIGNMENT)
+    value = (ctypes.c_char * len(content)).from_buffer(memory, -ctypes.addressof(memory) % ALIGNMENT)
+    value.raw = content
+    return value

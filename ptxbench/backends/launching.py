@@ -1,0 +1,101 @@
+"""A kernel that is ready to be launched: what its launch must ask of the driver first, and what enqueues it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ptxbench.backends import device_limits, driver
+from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.errors import LaunchUnavailable
+from ptxbench.pair import Launch
+from ptxbench.toolchain import Build, resident_ctas
+
+DEFAULT_SHARED_BYTES = 48 * 1024
+"""Static and dynamic shared memory of a CTA above this must be asked for (CUDA C++ Programming Guide, 10.28)."""
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """`cuda`: CuPy's layer over CUDA; `library`: NVIDIA's driver, by ctypes, for what CuPy lacks."""
+
+    cuda: Any
+    library: Any
+    limits: DeviceLimits
+    stream: Any
+
+    def require(self, build: Build, launch: Launch) -> None:
+        """What `ready` asks, as far as the build's report tells, so that no data need be made and nothing loaded.
+
+        Raises LaunchUnavailable, LaunchError.
+        """
+        report = build.report
+        static = report.shared_bytes or 0
+        device_limits.check_launch(launch)
+        if lacks := device_limits.refusal(self.limits, launch, static_shared_bytes=static):
+            raise LaunchUnavailable(lacks)
+        if report.registers is None or not device_limits.needs_residency(launch):
+            return
+        ctas = resident_ctas(
+            build.arch,
+            threads=math.prod(launch.block_xyz),
+            registers=report.registers,
+            shared_bytes=static + launch.shared_bytes,
+        )
+        if ctas is not None and (why := device_limits.too_many(self.limits, launch, self.limits.sms * ctas)):
+            raise LaunchUnavailable(why)
+
+    def ready(self, function: Any, launch: Launch, *, tensor_maps: bool = False) -> None:
+        """Ask for what the launch needs beyond the default.
+
+        Raises LaunchUnavailable where the device lacks it, LaunchError for a launch that no GPU can make.
+        """
+        driver_of = self.cuda.driver
+        device_limits.check_launch(launch)
+        static = driver_of.funcGetAttribute(driver_of.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
+        lacks = device_limits.refusal(self.limits, launch, static_shared_bytes=static, tensor_maps=tensor_maps)
+        if lacks:
+            raise LaunchUnavailable(lacks)
+        if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
+            dynamic = driver_of.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+            driver_of.funcSetAttribute(function.ptr, dynamic, launch.shared_bytes)
+        if math.prod(launch.cluster_xyz or (1,)) > device_limits.PORTABLE_CLUSTER:
+            driver_of.funcSetAttribute(function.ptr, driver.NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
+        self.require_room(function, launch)
+
+    def require_room(self, function: Any, launch: Launch) -> None:
+        """Raise LaunchUnavailable where the device cannot hold at once what must run at once."""
+        if launch.cluster_xyz is not None:
+            clusters = driver.clusters_at_once(self.library, self.cuda.driver.check_status, function.ptr, launch)
+            if not clusters:
+                raise LaunchUnavailable(device_limits.no_room(self.limits, launch))
+            at_once = clusters * math.prod(launch.cluster_xyz)
+        elif device_limits.needs_residency(launch):
+            at_once = self.limits.sms * self.cuda.driver.occupancyMaxActiveBlocksPerMultiprocessor(
+                function.ptr, math.prod(launch.block_xyz), launch.shared_bytes
+            )
+        else:
+            return
+        if device_limits.needs_residency(launch) and (why := device_limits.too_many(self.limits, launch, at_once)):
+            raise LaunchUnavailable(why)
+
+    def bound(self, function: Any, launch: Launch, packed: Sequence[np.generic[Any]]) -> Callable[[], None]:
+        """What enqueues a launch of `function` with these parameters: by CuPy, or by cuLaunchKernelEx where CuPy
+        cannot say it."""
+        grid, block, stream = launch.grid_xyz, launch.block_xyz, self.stream
+        beyond = driver.attributes(launch) or any(isinstance(each, np.void) for each in packed)
+        if beyond:
+            content = [each.tobytes() for each in packed]
+            return driver.launcher(
+                self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr
+            )
+        parameters = tuple(packed)
+
+        def launch_once() -> None:
+            function(grid, block, parameters, launch.shared_bytes, stream)
+
+        return launch_once

@@ -1,0 +1,94 @@
+"""What reaches the driver through ctypes: structures, attributes, parameters; held against NVIDIA's cuda-bindings."""
+
+import ctypes
+
+import pytest
+
+from ptxbench.backends import driver
+from ptxbench.backends.driver import Attribute, AttributeValue, Config
+from ptxbench.errors import LaunchUnavailable
+from ptxbench.pair import Launch
+
+
+def test_the_structures_are_those_of_cuda_h():
+    sizes = [(AttributeValue, 64), (Attribute, 72), (Config, 56)]
+    assert [(each, ctypes.sizeof(each)) for each, _ in sizes] == sizes
+    assert (Attribute.id.offset, Attribute.value.offset) == (0, 8)
+    offsets = {name: getattr(Config, name).offset for name, _ in Config._fields_}
+    assert offsets == {
+        "grid": 0, "block": 12, "shared_bytes": 24, "stream": 32, "attributes": 40, "attribute_count": 48
+    }  # fmt: skip
+
+
+def test_a_config_has_the_bytes_of_nvidias_own_bindings():
+    from cuda.bindings import driver as theirs
+
+    names = theirs.CUlaunchAttributeID
+    assert names.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION == driver.CLUSTER_DIMENSION
+    assert names.CU_LAUNCH_ATTRIBUTE_COOPERATIVE == driver.COOPERATIVE
+    allowed = theirs.CUfunction_attribute.CU_FUNC_ATTRIBUTE_NON_PORTABLE_CLUSTER_SIZE_ALLOWED
+    assert allowed == driver.NON_PORTABLE_CLUSTER_SIZE_ALLOWED
+
+    ours = driver.config(Launch((8, 6, 5), (32, 4, 2), 100 << 10, cluster=(4, 3, 1), cooperative=True), 0x1234)
+    config, cluster, cooperative = theirs.CUlaunchConfig(), theirs.CUlaunchAttribute(), theirs.CUlaunchAttribute()
+    cluster.id = names.CU_LAUNCH_ATTRIBUTE_CLUSTER_DIMENSION
+    cluster.value.clusterDim.x, cluster.value.clusterDim.y, cluster.value.clusterDim.z = 4, 3, 1
+    cooperative.id = names.CU_LAUNCH_ATTRIBUTE_COOPERATIVE
+    cooperative.value.cooperative = 1
+    config.gridDimX, config.gridDimY, config.gridDimZ = 8, 6, 5
+    config.blockDimX, config.blockDimY, config.blockDimZ = 32, 4, 2
+    config.sharedMemBytes, config.hStream, config.numAttrs = 100 << 10, theirs.CUstream(0x1234), 2
+    expected = ctypes.string_at(config.getPtr(), ctypes.sizeof(Config))
+    pointer = slice(Config.attributes.offset, Config.attributes.offset + 8)  # which is another address
+    found = bytearray(bytes(ours))
+    found[pointer] = expected[pointer]
+    assert bytes(found) == expected
+    for mine, other in zip(ours.attributes[:2], (cluster, cooperative), strict=True):
+        assert bytes(mine)[:20] == ctypes.string_at(other.getPtr(), 20)
+
+
+class Library:
+    """A driver that notes what reaches it, as the C function would read it."""
+
+    def __init__(self):
+        self.log = []
+
+    def cuLaunchKernelEx(self, config, function, parameters, extra):  # noqa: N802
+        of = config._obj
+        attributes = [(each.id, bytes(each.value)[:12]) for each in of.attributes[: of.attribute_count]]
+        values = [ctypes.string_at(pointer, size) for pointer, size in zip(parameters, (8, 4, 128), strict=True)]
+        self.log.append((tuple(of.grid), tuple(of.block), of.shared_bytes, of.stream, function.value))
+        self.log.append((attributes, values, [pointer % 64 for pointer in parameters], extra))
+        return 0
+
+    def cuOccupancyMaxActiveClusters(self, count, function, config):  # noqa: N802
+        count._obj.value = 17
+        return len(config._obj.attributes[: config._obj.attribute_count]) - 1
+
+
+def test_a_launch_reaches_the_driver_with_attributes_and_parameters():
+    library, statuses = Library(), []
+    content = [(0x7F00).to_bytes(8, "little"), b"\x01\x02\x03\x04", bytes(range(128))]
+    launch = Launch(8, 96, 64, cluster=4, cooperative=True)
+    enqueue = driver.launcher(library, statuses.append, 0xF00, launch, content, 7)
+    assert library.log == []
+    enqueue()
+    cluster, cooperative = (4).to_bytes(4, "little") + b"\1\0\0\0" * 2, b"\1\0\0\0" + bytes(8)
+    assert library.log == [
+        ((8, 1, 1), (96, 1, 1), 64, 7, 0xF00),
+        ([(4, cluster), (2, cooperative)], content, [0, 0, 0], None),
+    ]
+    enqueue()
+    assert library.log[2:] == library.log[:2]
+    assert statuses == [0, 0]
+    assert driver.clusters_at_once(library, statuses.append, 0xF00, Launch(8, 96, cluster=4)) == 17
+    assert statuses[2:] == [0]
+
+
+def test_a_driver_that_is_too_old_is_no_fault_of_the_kernel():
+    with pytest.raises(LaunchUnavailable, match=r"The driver has no cuLaunchKernelEx\. Update"):
+        driver.launcher(object(), print, 0, Launch(1, 1, cluster=1), [], 0)
+
+
+def test_a_plain_launch_has_no_attributes():
+    assert driver.attributes(Launch(8, 96, 64, resident=True)) == []
