@@ -188,6 +188,22 @@ class Limits:
 
 
 @dataclass(frozen=True)
+class Model:
+    """What `run --model` says of a cell: the least seconds that resources of a GPU need, which are no times."""
+
+    gpu: str
+    """A name of `specifications.MODELS`."""
+    floors: Mapping[str, Mapping[str, float]]
+    """By variant and resource."""
+    verdict: str
+    """Of the pair's own PTX against the reference: lower, higher, or no claim."""
+    reason: str | None
+    """Why there is no claim."""
+    claims: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
+    """`verdict` and `reason` of every variant but the reference."""
+
+
+@dataclass(frozen=True)
 class Cell:
     pair: str
     size: Mapping[str, int]
@@ -205,6 +221,8 @@ class Cell:
     limits: Limits | None = None
     knobs: Mapping[str, int] = field(default_factory=dict)
     """The pair's knobs that were turned; empty but in a sweep of `ptxbench tune`."""
+    model: Model | None = None
+    """None without `--model`; the document then lacks the key."""
 
     @property
     def place(self) -> Mapping[str, int]:
@@ -237,6 +255,8 @@ def to_json(run: Run, **derived: Any) -> str:
     document = {"schema": SCHEMA, **dataclasses.asdict(run), **derived}
     for cell in document["cells"]:
         cell["launch"] = launch_document(cell["launch"])
+        if cell["model"] is None:
+            del cell["model"]
     return json_text(document)
 
 
@@ -272,6 +292,9 @@ AMOUNTS = "from 1e-9 to 1e24"
 LONGEST_NS = 2**63
 """No time reaches it: arrays of integers hold no more."""
 
+LONGEST_S = 1e9
+"""No floor of a model reaches it: thirty years."""
+
 STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
 
 
@@ -296,6 +319,9 @@ def require_sound(run: Run, name: str) -> None:
         for key, most in dataclasses.asdict(cell.limits).items() if cell.limits else ():
             known = isinstance(most, str | None) or (is_amount(most) and most)
             require(bool(known), f"{where}: limits: {key}", f"a number over 0, {AMOUNTS}", most)
+        for variant, seconds in cell.model.floors.items() if cell.model else ():
+            for resource, least in seconds.items():
+                require(0 <= least <= LONGEST_S, f"{where}: model: floors: {variant}: {resource}", "seconds", least)
         extents = {"grid": cell.launch.grid, "block": cell.launch.block, "cluster": cell.launch.cluster or (1, 1, 1)}
         for extent, threads in extents.items():
             whole = len(threads) == 3 and all(type(each) is int for each in threads)

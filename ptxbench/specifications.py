@@ -35,12 +35,16 @@ AMPERE = "NVIDIA A100 datasheet and GA100 whitepaper"
 GA102 = "NVIDIA GA102 whitepaper, appendix A"
 HOPPER = "NVIDIA H100 datasheet and GH100 whitepaper"
 
+TURING = "NVIDIA Turing whitepaper, appendix"
+
+RTX_2080_SUPER = gpu("GeForce RTX 2080 SUPER", 496, 48, 1815, 11.2, 44.6, TURING)
 T4 = gpu("T4", 320, 40, 1590, 8.1, 65, "NVIDIA T4 datasheet and product brief")
 A100_PCIE_40 = gpu("A100 PCIe 40GB", 1555, 108, 1410, 19.5, 312, AMPERE)
 A100_PCIE_80 = gpu("A100 PCIe 80GB", 1935, 108, 1410, 19.5, 312, AMPERE)
 A100_SXM_40 = gpu("A100 SXM 40GB", 1555, 108, 1410, 19.5, 312, AMPERE)
 A100_SXM_80 = gpu("A100 SXM 80GB", 2039, 108, 1410, 19.5, 312, AMPERE)
 A10 = gpu("A10", 600, 72, 1695, 31.2, 125, "NVIDIA A10 datasheet")
+RTX_A6000 = gpu("RTX A6000", 768, 84, 1800, 38.7, 154.8, "NVIDIA RTX A6000 datasheet")
 RTX_3090 = gpu("GeForce RTX 3090", 936, 82, 1695, 35.6, 71, GA102)
 L4 = gpu("L4", 300, 58, 2040, 30.3, 121, "NVIDIA L4 datasheet")
 L40S = gpu("L40S", 864, 142, 2520, 91.6, 362, "NVIDIA L40S datasheet")
@@ -62,6 +66,8 @@ BY_DEVICE: Mapping[str, Specification] = {
     "A100-SXM4-80GB": A100_SXM_80,
     "NVIDIA A100-SXM4-80GB": A100_SXM_80,
     "NVIDIA A10": A10,
+    "NVIDIA RTX A6000": RTX_A6000,
+    "NVIDIA GeForce RTX 2080 SUPER": RTX_2080_SUPER,
     "NVIDIA GeForce RTX 3090": RTX_3090,
     "NVIDIA L4": L4,
     "NVIDIA L40S": L40S,
@@ -84,6 +90,26 @@ BY_ARCHITECTURE: Mapping[str, Specification] = {
     "sm_120": RTX_5090,
 }
 """The GPU that stands for an architecture where none is there."""
+
+
+MODELS: Mapping[str, tuple[str, Specification]] = {
+    "t4": ("sm_75", T4),
+    "rtx2080super": ("sm_75", RTX_2080_SUPER),
+    "a100": ("sm_80", A100_SXM_80),
+    "a100-40gb": ("sm_80", A100_SXM_40),
+    "a10": ("sm_86", A10),
+    "a6000": ("sm_86", RTX_A6000),
+    "rtx3090": ("sm_86", RTX_3090),
+    "l4": ("sm_89", L4),
+    "l40s": ("sm_89", L40S),
+    "rtx4090": ("sm_89", RTX_4090),
+    "h100": ("sm_90", H100_SXM),
+    "h100-pcie": ("sm_90", H100_PCIE),
+    "h200": ("sm_90", H200_SXM),
+    "b200": ("sm_100", B200),
+    "rtx5090": ("sm_120", RTX_5090),
+}
+"""By a short name: the architecture to build for, and the figures."""
 
 
 def of_device(name: str) -> Specification | None:

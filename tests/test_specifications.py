@@ -7,6 +7,8 @@ from ptxbench.specifications import BY_ARCHITECTURE, BY_DEVICE, H100_SXM, T4, of
 SPECIFICATIONS = {each.name: each for each in (*BY_DEVICE.values(), *BY_ARCHITECTURE.values())}
 
 LANES = [           # f32 lanes of an SM, and the tensor cores' rate over theirs, by the whitepapers
+    ("GeForce RTX 2080 SUPER", 64, 4),
+    ("RTX A6000",          128,   4),
     ("T4",                  64,   8),
     ("A100 PCIe 40GB",      64,  16),
     ("A100 PCIe 80GB",      64,  16),

@@ -1,0 +1,44 @@
+"""`ptxbench model`: how far the model's floors can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from ptxbench.cli._files import results_option
+from ptxbench.cli._terminal import say
+
+
+@click.group("model")
+def command() -> None:
+    """Try the floors of `ptxbench run --model` on measured times."""
+
+
+@command.command("audit")
+@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else, on stdout.")
+@results_option("Score the claims of saved runs below this folder too.")
+def audit(as_json: bool, results: Path) -> int:
+    """Hold the floors against published times of kernels, and their claims against what GPUs measured.
+
+    The published times are those that authors of public kernels state; ptxbench ships them with what the kernels
+    execute. A saved run with --model is scored where a saved run on that GPU measured the same machine code.
+
+    Exit status: 0 no floor is above a published time, 2 usage, 3 a floor is.
+    """
+    from ptxbench.cli._runs import read_run, saved_runs
+    from ptxbench.model.points import published
+    from ptxbench.model.runs import scored
+
+    points = published()
+    measured = scored(map(read_run, saved_runs(results)))
+    if as_json:
+        from ptxbench.exporters.model import to_json
+
+        say(to_json(points, measured), nl=False)
+    else:
+        from ptxbench.cli._blocks import open_console
+        from ptxbench.report.model import ModelAudit
+
+        open_console().print(ModelAudit(points, measured))
+    return 3 if any(each.over_floor < 1 for each in points) else 0

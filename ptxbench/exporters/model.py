@@ -1,0 +1,74 @@
+"""The audit of the model as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from ptxbench.documents import json_text
+from ptxbench.model.points import Point
+from ptxbench.model.scores import (
+    CLAIMS,
+    DISTANCES,
+    FACTOR,
+    MEASURED,
+    OUTCOMES,
+    Scored,
+    by_distance,
+    confusion,
+    of_points,
+    refutable,
+    spreads,
+)
+
+SCHEMA = "ptxbench.model/1"
+
+
+def to_json(points: Sequence[Point], measured: Sequence[Scored]) -> str:
+    document = {
+        "schema": SCHEMA,
+        "points": [
+            {
+                "name": each.name,
+                "repository": each.repository,
+                "size": each.size,
+                "gpu": each.gpu,
+                "arch": each.arch,
+                "measured_s": each.seconds,
+                "floors_s": dict(each.floors),
+                "highest": each.highest.resource,
+                "measured_over_floor": each.over_floor,
+            }
+            for each in points
+        ],
+        "spreads": [dataclasses.asdict(each) for each in spreads(points)],
+        "published": claims(of_points(points)),
+        "factor": FACTOR,
+        "rates": [
+            {"arch": arch, "resource": resource, "least_over_floor": least, "refuted": least < 1 / FACTOR}
+            for (arch, resource), least in refutable(points).items()
+        ],
+        "measured": claims(measured),
+    }
+    return json_text(document)
+
+
+def claims(scored: Sequence[Scored]) -> dict[str, Any]:
+    """How often each sentence went with each outcome; and every claim."""
+    table, distances = confusion(scored), by_distance(scored)
+    return {
+        "pairs": len(scored),
+        "confusion": {claim: {name: table[claim, name] for name in MEASURED} for claim in CLAIMS},
+        "by_distance": {name: {each: distances[name, each] for each in OUTCOMES} for name, _ in DISTANCES},
+        "claims": [
+            {
+                "name": each.name,
+                "verdict": each.claim.verdict,
+                "reason": each.claim.reason,
+                "measured": each.measured,
+                "outcome": each.outcome,
+            }
+            for each in scored
+        ],
+    }

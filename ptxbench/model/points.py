@@ -1,0 +1,80 @@
+"""Times that authors of public kernels state, and what those kernels execute: the table that floors are tried on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from ptxbench import specifications
+from ptxbench.floors import Floor, floors, ordered
+from ptxbench.specifications import Specification
+
+FILE = Path(__file__).parents[1] / "data" / "published_points.json"
+
+GPUS: Mapping[str, Specification] = {
+    "RTX 2080 Super": specifications.RTX_2080_SUPER,
+    "RTX A6000": specifications.RTX_A6000,
+    "RTX 3090": specifications.RTX_3090,
+    "H100 SXM": specifications.H100_SXM,
+}
+"""By the name of the file."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One kernel: its author's time, and the floors of what it executes."""
+
+    name: str
+    repository: str
+    size: str
+    gpu: str
+    arch: str
+    seconds: float
+    executed: Mapping[str, Any]
+    floors: Mapping[str, float]
+
+    @property
+    def highest(self) -> Floor:
+        return ordered(self.floors)[0]
+
+    @property
+    def over_floor(self) -> float:
+        """The author's time over the highest floor; under 1 the floor is wrong, or the time."""
+        return self.seconds / self.highest.seconds
+
+    @property
+    def series(self) -> tuple[str, str, str]:
+        """Kernels of one author that do the same on the same GPU."""
+        return self.repository, self.size, self.gpu
+
+
+@cache
+def published() -> tuple[Point, ...]:
+    """Every point of the file that ptxbench ships."""
+    return read(json.loads(FILE.read_text(encoding="utf-8")))
+
+
+def read(document: Mapping[str, Any]) -> tuple[Point, ...]:
+    return tuple(
+        Point(
+            each["name"],
+            each["repository"],
+            each["size"],
+            each["gpu"],
+            each["arch"],
+            each["time_ms"] / 1e3,
+            each["executed"],
+            floors(each["executed"], each["arch"], GPUS[each["gpu"]]),
+        )
+        for each in document["points"]
+    )
+
+
+def pairs(points: Sequence[Point]) -> list[tuple[Point, Point]]:
+    """Every two points of one series."""
+    return [(a, b) for a, b in combinations(points, 2) if a.series == b.series]

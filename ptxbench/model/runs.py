@@ -1,0 +1,60 @@
+"""What a model said of kernels that a GPU measured later: saved runs, joined by machine code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from ptxbench import roofline, specifications, stats
+from ptxbench.floors import Claim
+from ptxbench.metrics import REFERENCE, comparable
+from ptxbench.model.scores import Scored
+from ptxbench.result import Cell, Run
+from ptxbench.units import size_words
+
+Key = tuple[str, str, str, str | None, str | None]
+"""GPU by its published name, pair, size, machine code of the variant and of the reference."""
+
+
+def scored(runs: Iterable[Run]) -> list[Scored]:
+    """Each measured ratio of which a run with `--model` of that GPU has a claim for the same machine code.
+
+    A later run takes the place of an earlier one.
+    """
+    claims: dict[Key, Claim] = {}
+    measured: dict[Key, tuple[str, float]] = {}
+    for run in runs:
+        for cell in run.cells:
+            for key, claim in claimed(cell):
+                claims[key] = claim
+            for key, name, ratio in timed(cell, run.device):
+                measured[key] = name, ratio
+    return [Scored(name, claims[key], ratio, 1.0) for key, (name, ratio) in measured.items() if key in claims]
+
+
+def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
+    """What the model of a cell says of each variant."""
+    if cell.model is None or cell.model.gpu not in specifications.MODELS:
+        return
+    _, specification = specifications.MODELS[cell.model.gpu]
+    for variant, each in cell.model.claims.items():
+        if variant in cell.variants:
+            verdict = each.get("verdict") or ""
+            yield key(cell, variant, specification.name), Claim(verdict, each.get("reason"))
+
+
+def timed(cell: Cell, device: Mapping[str, object]) -> Iterator[tuple[Key, str, float]]:
+    """Name and ratio of each variant that was measured; a ratio of 1 where its interval does not tell it from 1."""
+    specification = roofline.specification(device)
+    if specification is None or device["kind"] == "emulator" or cell.control:
+        return
+    for variant, result in cell.variants.items():
+        found = stats.ratio(cell.rounds, variant) if comparable(cell, result) and variant != REFERENCE else None
+        if found:
+            name = f"{cell.pair} {variant}, {size_words(cell.place)}, {specification.name}"
+            apart = found.low > 1 or found.high < 1
+            yield key(cell, variant, specification.name), name, found.value if apart else 1.0
+
+
+def key(cell: Cell, variant: str, gpu: str) -> Key:
+    builds = [each.build if (each := cell.variants.get(name)) else None for name in (variant, REFERENCE)]
+    return (gpu, cell.pair, size_words(cell.place), *(build.sass_sha256 if build else None for build in builds))  # type: ignore[return-value]

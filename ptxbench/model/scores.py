@@ -1,0 +1,111 @@
+"""How far measured times lie above their floors, and how often a claim of floors was right."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from ptxbench.floors import HIGHER, LOWER, NO_CLAIM, WORDS, Claim, claim
+from ptxbench.model.points import Point, pairs
+
+SAME = 0.02
+"""Times that differ by less are neither lower nor higher: authors state two to four digits, and clocks move."""
+
+LESS, ALIKE, MORE = "less", "alike", "more"
+"""Measured time against that of the other side."""
+
+CLAIMS, MEASURED = (LOWER, HIGHER, NO_CLAIM), (LESS, ALIKE, MORE)
+
+RIGHT, WRONG, WITHIN, SILENT = "right", "wrong", "within 2 %", "silent"
+OUTCOMES = (RIGHT, WITHIN, WRONG, SILENT)
+
+DISTANCES = (("under 5 %", 0.05), ("5 to 30 %", 0.30), ("over 30 %", float("inf")))
+"""How far apart two measured times are, and up to where: the longer over the shorter, less 1."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One claim, and the measured times of both sides in seconds."""
+
+    name: str
+    claim: Claim
+    seconds: float
+    base_seconds: float
+
+    @property
+    def measured(self) -> str:
+        ratio = self.seconds / self.base_seconds
+        return ALIKE if self.distance < SAME else LESS if ratio < 1 else MORE
+
+    @property
+    def distance(self) -> float:
+        long, short = max(self.seconds, self.base_seconds), min(self.seconds, self.base_seconds)
+        return long / short - 1
+
+    @property
+    def outcome(self) -> str:
+        if self.claim.verdict == NO_CLAIM:
+            return SILENT
+        if self.measured == ALIKE:
+            return WITHIN
+        return RIGHT if (self.claim.verdict == LOWER) == (self.measured == LESS) else WRONG
+
+
+def of_points(points: Sequence[Point]) -> list[Scored]:
+    """Each later kernel of a series against each earlier one."""
+    return [
+        Scored(
+            f"{later.name} against {earlier.name}", claim(later.floors, earlier.floors), later.seconds, earlier.seconds
+        )
+        for earlier, later in pairs(points)
+    ]
+
+
+def confusion(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
+    """How often each sentence went with each measured outcome, by (verdict of the claim, MEASURED)."""
+    return Counter((each.claim.verdict, each.measured) for each in scored)
+
+
+def by_distance(scored: Iterable[Scored]) -> Counter[tuple[str, str]]:
+    """How often a claim was right, by (how far apart the times are, OUTCOMES)."""
+    return Counter((next(name for name, most in DISTANCES if each.distance < most), each.outcome) for each in scored)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Measured time over the highest floor, of the points that have one resource as the highest."""
+
+    resource: str
+    points: int
+    least: float
+    median: float
+    most: float
+
+
+def spreads(points: Sequence[Point]) -> list[Spread]:
+    """By resource, and of all points last."""
+    found = []
+    for name in (*WORDS, None):
+        over = [each.over_floor for each in points if name in (None, each.highest.resource)]
+        if over:
+            found.append(Spread(WORDS[name] if name else "all", len(over), min(over), median(over), max(over)))
+    return found
+
+
+FACTOR = 0.7
+"""A rate so much too slow must put a floor above a published time, or no point tells of it."""
+
+
+def refutable(points: Sequence[Point]) -> dict[tuple[str, str], float]:
+    """By architecture and resource, the least measured time over the floor of that resource, of all points.
+
+    A rate that is slower by more than this factor is refuted by a point; up to that no point tells.
+    """
+    least: dict[tuple[str, str], float] = {}
+    for point in points:
+        for name, seconds in point.floors.items():
+            key = (point.arch, name)
+            least[key] = min(least.get(key, float("inf")), point.seconds / seconds)
+    return least
