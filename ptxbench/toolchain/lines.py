@@ -30,7 +30,9 @@ LIVE_REGISTERS = ("-plr", "-lrm", "count")
 """nvdisasm ignores -gp beside these, so that both take two runs."""
 
 INSTRUCTION = re.compile(r"\s+/\*(?P<address>[0-9a-f]{4,})\*/\s+(?P<text>[^;]*?)\s*;\s*(?:// \|(?P<live>.*))?$")
-LABEL = re.compile(r"(?P<name>\.L_\w+):")
+LABEL = re.compile(r"(?P<name>\.L_\w+|\$[\w$.]+):")
+"""A label of the code, or of a function behind it."""
+
 LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+)")
 
 

@@ -1,0 +1,57 @@
+"""Which way warps went at branches: what the lanes at a branch of the PTX say of the edges of the machine code."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+
+from ptxbench.executed import dominance
+from ptxbench.executed.flow import Flow, Row
+from ptxbench.executed.graph import Block
+from ptxbench.executed.paths import Paths
+
+CONDITIONS = ("BRA", "EXIT")
+
+
+def rows(flow: Flow, paths: Paths) -> Iterator[Row]:
+    """The edges of each branch that the machine code has once, as the PTX does, and that parts no warp."""
+    found: dict[int, list[Block]] = defaultdict(list)
+    for block in flow.graph.blocks:
+        line = flow.lines.begin(block.last.line)
+        if line is not None and block.conditional and block.last.name in CONDITIONS:
+            found[line].append(block)
+    for line, blocks in found.items():
+        ways = flow.lines.ways(line)
+        if len(blocks) != 1 or ways is None or line not in paths.branches:
+            continue
+        block = blocks[0]
+        sides = paths.sides(line)
+        if sides is None or not block.successors:
+            continue
+        taken, on = sides
+        fall = block.successors[-1]
+        goes = block.successors[0] if block.last.name == "BRA" and len(block.successors) == 2 else None
+        agree = votes(flow, fall, on, goes, taken)
+        differ = votes(flow, fall, taken, goes, on)
+        if ways[0] == ways[1]:
+            agree, differ = 1, 0
+        if (agree > 0) == (differ > 0):
+            continue
+        along, past = (ways[1], ways[0]) if agree else (ways[0], ways[1])
+        edges = {target: number for number, (source, target) in enumerate(flow.edges, len(flow.graph.blocks))
+                 if source == block.index}  # fmt: skip
+        yield Row({block.index: 1.0}, float(sum(ways)), float(sum(ways)))
+        yield Row({edges[fall]: 1.0}, float(along), float(along))
+        if goes is not None:
+            yield Row({edges[goes]: 1.0}, float(past), float(past))
+
+
+def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others: frozenset[int]) -> int:
+    """How many instructions behind each side of a branch are of lines behind that side of the PTX's branch."""
+    total = 0
+    for start, wanted, opposite in ((one, lines, other), (other, others, one)):
+        if start is None:
+            continue
+        for index in dominance.members(flow.ruled[start] & ~(flow.ruled[opposite] if opposite is not None else 0)):
+            total += sum(flow.lines.begin(each.line) in wanted for each in flow.graph.blocks[index].operations)
+    return total

@@ -1,0 +1,196 @@
+"""From a build and the counts of a launch to the executions of its machine instructions."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from ptxbench import cache
+from ptxbench.emulator.parse import parse
+from ptxbench.errors import ToolMissing
+from ptxbench.executed import branches, spinning, terms, trips
+from ptxbench.executed.flow import Flow
+from ptxbench.executed.graph import Graph, graph
+from ptxbench.executed.paths import Paths
+from ptxbench.executed.ptx import Lines
+from ptxbench.toolchain import Build, lines, locate
+from ptxbench.toolchain.lines import Instruction
+
+VERSION = "1"
+"""Part of the key of what is cached; counted up with each change of what is derived."""
+
+WHOLE = 1e-3
+"""How far a count of a block may be from a whole number: the solver's arithmetic."""
+
+FREE = 1e3
+"""An interval that ends this far above its start says nothing."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What the emulator counted in a launch of so many warps: by line of the PTX, and the trips of each loop.
+
+    `loops`: by the line of a loop's branch back, how many entries made how many trips.
+    """
+
+    by_line: Mapping[int, Mapping[str, float]]
+    warps: int
+    loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class BlockCount:
+    """The instructions from address `start` up to `end`, which a warp executes one after the other, `fit` times."""
+
+    start: int
+    end: int
+    fit: float
+
+
+@dataclass(frozen=True)
+class Executed:
+    """Machine instructions that warps executed: at least `least`, at most `most`, most likely `fit`.
+
+    All three are None where there is no number; `reason` then says why, and else why the interval is wide. `whole`:
+    whether the likeliest counts are whole numbers. `anchors`: how many lines of the PTX pin the counts of instructions;
+    `anchors_off`: how many of them the likeliest counts miss.
+    """
+
+    least: int | None = None
+    fit: int | None = None
+    most: int | None = None
+    whole: bool = False
+    anchors: int = 0
+    anchors_off: int = 0
+    reason: str | None = None
+    blocks: Sequence[BlockCount] = ()
+
+    @cached_property
+    def by_instruction(self) -> Mapping[int, float]:
+        """The executions of each instruction by its address, of the likeliest counts."""
+        step = 16
+        return {at: each.fit for each in self.blocks for at in range(each.start, each.end, step)}
+
+    @property
+    def width(self) -> float:
+        """The length of the interval as a share of its start; infinite where there is none."""
+        if self.least is None or self.most is None or not self.least:
+            return math.inf
+        return self.most / self.least - 1
+
+
+def of_build(build: Build, counted: Counted) -> Executed:
+    """The executions of a build's machine code, from the cache where they have been derived before.
+
+    Without ptxas and nvdisasm, or with the driver's assembler, there is no number, and `reason` says so.
+    """
+    if build.cubin is None:
+        return Executed(reason="no machine code: the driver assembles this build")
+    try:
+        assembler, disassembler = lines.require("ptxas"), lines.require("nvdisasm")
+        key = (
+            "executed", VERSION, locate.version(assembler), locate.version(disassembler), build.arch, build.entry,
+            hashlib.sha256(build.ptx.encode()).hexdigest(), digest(counted),
+        )  # fmt: skip
+
+        def make() -> bytes:
+            annotated = lines.annotate(build)
+            if not annotated.same_code:
+                return encoded(Executed(reason="ptxas makes other code of it with line information"))
+            return encoded(derive(annotated.instructions, build.ptx, build.entry, counted))
+
+        return decoded(cache.remember(key, make))
+    except ToolMissing as missing:
+        return Executed(reason=str(missing))
+
+
+def digest(counted: Counted) -> str:
+    """A hash of all counts."""
+    document = [
+        counted.warps,
+        sorted((line, sorted(counts.items())) for line, counts in counted.by_line.items()),
+        sorted((line, sorted(histogram.items())) for line, histogram in counted.loops.items()),
+    ]
+    return hashlib.sha256(json.dumps(document, default=int).encode()).hexdigest()
+
+
+def encoded(executed: Executed) -> bytes:
+    return json.dumps(dataclasses.asdict(executed)).encode()
+
+
+def decoded(content: bytes) -> Executed:
+    document: dict[str, Any] = json.loads(content)
+    blocks = tuple(BlockCount(**each) for each in document.pop("blocks"))
+    return Executed(**document, blocks=blocks)
+
+
+def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) -> Executed:
+    """The executions of this machine code, whose instructions have lines of `ptx`."""
+    from ptxbench.executed.program import Program  # scipy's optimizer takes a while to load
+
+    made = graph(code)
+    if made.unknown:
+        return Executed(reason=made.unknown)
+    counts = Lines(parse(ptx), entry, counted.by_line)
+    paths = Paths(counts.function)
+    if found := spinning.polls(paths, counts, counted.loops):
+        return Executed(reason=found)
+    flow = Flow(made, counts, counted.warps)
+    firm = list(terms.anchors(made, counts))
+    program = Program(flow, firm, list(terms.weak(made, counts)), list(terms.ceilings(made, counts)))
+    program.assume(list(branches.rows(flow, paths)), list(trips.rows(flow, paths, counted.loops)))
+    solution = program.solve()
+    if solution is None:
+        return Executed(reason="no executions of its blocks fit the counts", anchors=len(firm))
+    blocks = tuple(
+        BlockCount(
+            block.operations[0].instruction.address,
+            block.last.instruction.address + 16,
+            round(float(count), 3) + 0.0,
+        )
+        for block, count in zip(made.blocks, solution.blocks, strict=True)
+    )
+    whole = all(abs(each.fit - round(each.fit)) <= WHOLE for each in blocks)
+    off = len(solution.off)
+    ends = program.ends() if not off else None
+    if ends is None:
+        missed = ", ".join(str(each.line) for each in solution.off[:3])
+        reason = f"the counts of PTX line {missed} do not fit the machine code" if missed else "the counts do not fit"
+        return Executed(whole=whole, anchors=len(firm), anchors_off=off, reason=reason, blocks=blocks)
+    least, most = (max(0, math.ceil(ends[0] - 0.5)), math.floor(ends[1] + 0.5))
+    fit = min(max(round(sum(each.fit * (each.end - each.start) / 16 for each in blocks)), least), most)
+    if most > FREE * max(least, 1):
+        return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
+    reason = why(made, flow) if most > 1.04 * least else None
+    return Executed(least, fit, most, whole, len(firm), 0, reason, blocks)
+
+
+def why(made: Graph, flow: Flow) -> str:
+    """Why an interval is wide."""
+    if made.lent:
+        return "how often a slow path, such as that of a division, runs depends on the data"
+    if flow.lines.diverges or flow.parting:
+        return "lanes of a warp part, and no count says how often each side ran"
+    return "ptxas unrolled a loop, and no count says how often each copy ran"
+
+
+def joint(found: Iterable[Executed]) -> Executed | None:
+    """What several derivations for one machine code say together; each holds, so the narrowest of all does.
+
+    None where they have no number in common, which cannot be of right ones.
+    """
+    known = [each for each in found if each.least is not None and each.most is not None and each.fit is not None]
+    if not known:
+        return None
+    least = max(each.least for each in known if each.least is not None)
+    most = min(each.most for each in known if each.most is not None)
+    best = min(known, key=lambda each: (each.width, each.fit))
+    if least > most or best.fit is None:
+        return None
+    return dataclasses.replace(best, least=least, most=most, fit=min(max(best.fit, least), most))

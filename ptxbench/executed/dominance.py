@@ -1,0 +1,95 @@
+"""Which blocks of a graph always run before or after others: dominators, and the loops of a graph.
+
+Sets of blocks are bit masks: a kernel has some hundred blocks at most, and Python's integers are quick.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def dominators(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
+    """For each node, the mask of those through which every way from a root to it leads; 0 for one out of reach."""
+    count = len(successors)
+    predecessors = reversed_edges(successors)
+    order = ordered(successors, roots)
+    everything = (1 << count) - 1
+    found = [everything] * count
+    for root in roots:
+        found[root] = 1 << root
+    changed = True
+    while changed:
+        changed = False
+        for node in order:
+            if node in roots:
+                continue
+            mask = everything
+            for each in predecessors[node]:
+                mask &= found[each]
+            mask |= 1 << node
+            if mask != found[node]:
+                found[node], changed = mask, True
+    reached = set(order)
+    return [found[node] if node in reached else 0 for node in range(count)]
+
+
+def reversed_edges(successors: Sequence[Sequence[int]]) -> list[list[int]]:
+    found: list[list[int]] = [[] for _ in successors]
+    for source, targets in enumerate(successors):
+        for target in targets:
+            found[target].append(source)
+    return found
+
+
+def ordered(successors: Sequence[Sequence[int]], roots: Sequence[int]) -> list[int]:
+    """The nodes that can be reached, each before its successors but for loops."""
+    seen: set[int] = set()
+    order: list[int] = []
+    for root in roots:
+        if root in seen:
+            continue
+        seen.add(root)
+        stack = [(root, iter(successors[root]))]
+        while stack:
+            node, rest = stack[-1]
+            following = next((each for each in rest if each not in seen), None)
+            if following is None:
+                order.append(node)
+                stack.pop()
+            else:
+                seen.add(following)
+                stack.append((following, iter(successors[following])))
+    return order[::-1]
+
+
+def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dict[int, int]:
+    """The natural loops: the mask of the blocks of each, by its first block."""
+    predecessors = reversed_edges(successors)
+    found: dict[int, int] = {}
+    for source, targets in enumerate(successors):
+        for head in targets:
+            if not dominating[source] >> head & 1:
+                continue
+            body = found.get(head, 1 << head)
+            pending = [source]
+            while pending:
+                node = pending.pop()
+                if not body >> node & 1:
+                    body |= 1 << node
+                    pending += predecessors[node]
+            found[head] = body
+    return found
+
+
+def members(mask: int) -> list[int]:
+    """The numbers of the bits of a mask."""
+    return [index for index in range(mask.bit_length()) if mask >> index & 1]
+
+
+def inverted(masks: Sequence[int]) -> list[int]:
+    """For each node, the mask of those whose mask has it."""
+    found = [0] * len(masks)
+    for node, mask in enumerate(masks):
+        for each in members(mask):
+            found[each] |= 1 << node
+    return found

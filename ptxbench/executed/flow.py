@@ -1,0 +1,218 @@
+"""How executions flow through a graph: what the blocks and edges of a kernel have in common, whatever they compute.
+
+A warp whose lanes part executes both sides of a branch, each as a part of the warp; behind the branch the parts meet
+again. So between such a branch and where its sides meet, an edge may count twice what its block counts once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.executed import dominance
+from ptxbench.executed.graph import Block, Graph
+from ptxbench.executed.ptx import Lines
+
+
+@dataclass(frozen=True)
+class Row:
+    """`low` <= sum of coefficients times variables <= `high`."""
+
+    coefficients: Mapping[int, float]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The variables of a kernel: first the executions of its blocks, then those of its edges."""
+
+    graph: Graph
+    lines: Lines
+    warps: int
+
+    @cached_property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        return tuple((block.index, target) for block in self.graph.blocks for target in block.successors)
+
+    @cached_property
+    def calls(self) -> tuple[tuple[int, int], ...]:
+        return tuple((block.index, target) for block in self.graph.blocks for target in block.callees)
+
+    @property
+    def variables(self) -> int:
+        return len(self.graph.blocks) + len(self.edges) + len(self.calls)
+
+    @cached_property
+    def parting(self) -> frozenset[int]:
+        """The blocks at whose end the lanes of a warp may part."""
+        return frozenset(block.index for block in self.graph.blocks if self.parts(block))
+
+    def parts(self, block: Block) -> bool:
+        if not block.conditional or block.how not in ("branches", "table", "synchronizes") or block.uniform:
+            return False
+        last = block.last
+        line = self.lines.begin(last.line)
+        if line is None or block.index in self.graph.lent:
+            return True
+        statements = self.lines.at(line)
+        if ".DIV" in last.opcode:
+            return False
+        if any(each.opcode.split(".")[0] in ("bra", "exit", "ret", "brx") for each in statements):
+            return bool(self.lines.counter(line, "ptx_divergent_branches"))
+        on, all_of = (
+            self.lines.counter(line, name) for name in ("ptx_thread_instructions_on", "ptx_thread_instructions")
+        )
+        return not (all_of and any(each.guard for each in statements) and on in (0, all_of))
+
+    @cached_property
+    def meeting(self) -> tuple[int, int]:
+        """(blocks where parts of a warp may run, blocks where they meet), as masks."""
+        exits = len(self.graph.blocks)
+        backwards: list[list[int]] = [[] for _ in range(exits + 1)]
+        for source, target in self.edges:
+            backwards[target].append(source)
+        for block in self.graph.blocks:
+            if block.how in ("leaves", "returns") or not block.successors:
+                backwards[exits].append(block.index)
+        behind = dominance.dominators(backwards, [exits])
+        apart = joins = 0
+        for index in self.parting:
+            after = behind[index] & ~(1 << index)
+            # of the blocks behind it, the nearest is behind by all the others
+            nearest = next(
+                (each for each in dominance.members(after) if behind[each] | 1 << index == behind[index]), exits
+            )
+            seen = 1 << nearest
+            pending = list(self.graph.blocks[index].successors)
+            while pending:
+                each = pending.pop()
+                if not seen >> each & 1:
+                    seen |= 1 << each
+                    pending += [*self.graph.blocks[each].successors, *self.graph.blocks[each].callees]
+            apart |= seen & ~(1 << nearest)
+            joins |= 1 << nearest
+        return apart, joins
+
+    def rows(self) -> Iterator[Row]:
+        count = len(self.graph.blocks)
+        outwards: dict[int, list[int]] = {index: [] for index in range(count)}
+        inwards: dict[int, list[int]] = {index: [] for index in range(count)}
+        started: dict[int, list[int]] = {index: [] for index in range(count)}
+        for number, (source, target) in enumerate(self.edges, count):
+            outwards[source].append(number)
+            inwards[target].append(number)
+        for number, (source, target) in enumerate(self.calls, count + len(self.edges)):
+            started[source].append(number)
+            inwards[target].append(number)
+        apart, joins = self.meeting
+        soft = apart | joins
+        for block in self.graph.blocks:
+            index = block.index
+            yield from self.leaving(block, outwards[index], started[index], soft=bool(apart >> index & 1))
+            sources = dict.fromkeys(inwards[index], -1.0)
+            entered = float(self.warps) if index == 0 else 0.0
+            if soft >> index & 1 and index:
+                yield Row({index: 1.0, **sources}, -INF, entered)
+                for each in sources:
+                    yield Row({each: 1.0, index: -1.0}, -INF, 0.0)
+            else:
+                yield Row({index: 1.0, **sources}, entered, entered)
+        yield from self.together()
+
+    def leaving(self, block: Block, edges: list[int], started: list[int], *, soft: bool) -> Iterator[Row]:
+        """What the edges out of a block sum to."""
+        index = block.index
+        if block.how == "calls":
+            for each in edges:
+                yield Row({each: 1.0, index: -1.0}, 0.0, 0.0)
+            called = Row({index: -1.0, **dict.fromkeys(started, 1.0)}, -INF if block.conditional else 0.0, 0.0)
+            if started:
+                yield called
+            return
+        if not edges:
+            return
+        leaves = block.how in ("leaves", "returns")
+        if index in self.parting:
+            yield Row({index: 1.0, **dict.fromkeys(edges, -1.0)}, -INF, 0.0)
+        elif leaves or (block.how == "synchronizes" and soft):
+            pass
+        else:
+            yield Row({index: 1.0, **dict.fromkeys(edges, -1.0)}, 0.0, 0.0)
+            return
+        for each in edges:
+            yield Row({each: 1.0, index: -1.0}, -INF, 0.0)
+
+    @cached_property
+    def before(self) -> list[int]:
+        """The dominators of each block, as masks."""
+        roots = [0, *sorted({target for _, target in self.calls})]
+        return dominance.dominators([block.successors for block in self.graph.blocks], roots)
+
+    @cached_property
+    def ruled(self) -> list[int]:
+        """The blocks that each one dominates, as masks."""
+        return dominance.inverted(self.before)
+
+    @cached_property
+    def loops(self) -> Mapping[int, int]:
+        return dominance.loops([block.successors for block in self.graph.blocks], self.before)
+
+    def entries(self, index: int, body: frozenset[int]) -> list[int]:
+        """The edges into the innermost loop around a block, if nothing but lines of `body` is in it."""
+        around = [(mask.bit_count(), head) for head, mask in self.loops.items() if mask >> index & 1]
+        if not around:
+            return []
+        head = min(around)[1]
+        mask = self.loops[head]
+        for each in dominance.members(mask):
+            begun = {self.lines.begin(one.line) for one in self.graph.blocks[each].operations}
+            if not begun - {None} <= body:
+                return []
+        first = len(self.graph.blocks)
+        return [
+            number for number, (source, target) in enumerate(self.edges, first)
+            if target == head and not mask >> source & 1
+        ]  # fmt: skip
+
+    @cached_property
+    def together_with(self) -> list[int]:
+        """For each block the first of those that always run together with it."""
+        first = list(range(len(self.graph.blocks)))
+        for left, right in self.pairs:
+            first[right] = first[left]
+        return first
+
+    def together(self) -> Iterator[Row]:
+        """Two blocks that always run one after the other run equally often, even if lanes part between them."""
+        for left, right in self.pairs:
+            yield Row({left: 1.0, right: -1.0}, 0.0, 0.0)
+
+    @cached_property
+    def pairs(self) -> list[tuple[int, int]]:
+        """Blocks, each with the next one that always runs together with it."""
+        successors = [block.successors for block in self.graph.blocks]
+        before = self.before
+        found = []
+        exits = len(successors)
+        backwards: list[list[int]] = [[] for _ in range(exits + 1)]
+        for source, target in self.edges:
+            backwards[target].append(source)
+        for block in self.graph.blocks:
+            if block.how in ("leaves", "returns") or not block.successors:
+                backwards[exits].append(block.index)
+        behind = dominance.dominators(backwards, [exits])
+        inside = [0] * exits
+        for head, body in self.loops.items():
+            for each in dominance.members(body):
+                inside[each] |= 1 << head
+        for block in self.graph.blocks:
+            index = block.index
+            for each in dominance.members(behind[index] & ~(1 << exits)) if before[index] else ():
+                if each != index and before[each] >> index & 1 and inside[each] == inside[index]:
+                    found.append((index, each))
+        return found
+
+
+INF = float("inf")

@@ -1,0 +1,198 @@
+"""The basic blocks of a kernel's machine code, and where each one leads. Knows SASS as nvdisasm prints it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from ptxbench.toolchain.lines import Instruction
+
+How = Literal["falls", "jumps", "branches", "table", "leaves", "synchronizes", "calls", "returns"]
+
+ENDS: Mapping[str, How] = {
+    "BRA": "jumps", "JMP": "jumps", "BRX": "table", "BRXU": "table", "JMX": "table", "JMXU": "table", "EXIT": "leaves",
+    "KILL": "leaves", "BPT": "leaves", "BSYNC": "synchronizes", "CALL": "calls", "RET": "returns",
+}  # fmt: skip
+"""Opcodes that end a block, and what they do."""
+
+LABELLED = ("BSSY", "WARPSYNC")
+"""Opcodes that name a label and go on to the next instruction."""
+
+OF_PTXAS = "$__internal_"
+"""How the labels of functions begin that ptxas adds to a kernel, such as the slow path of a division."""
+
+LABEL = re.compile(r"(?:\.L_|\$)[\w$.]+")
+GUARD = re.compile(r"@(!?)(U?P(?:T|\d+))\s+")
+BARRIER = re.compile(r"\bB\d+\b")
+OPERAND = re.compile(r"\bU?P\d+\b|!U?PT\b")
+
+
+@dataclass(frozen=True)
+class Operation:
+    """An instruction taken apart. `guard`: the predicate before it, such as P0 or !UP1; None for one always true."""
+
+    instruction: Instruction
+    guard: str | None
+    opcode: str
+    name: str
+    operands: str
+
+    @property
+    def line(self) -> int | None:
+        return self.instruction.line
+
+    @property
+    def never(self) -> bool:
+        """True for padding such as `@!PT LDS RZ, [RZ]`, which does nothing."""
+        return self.guard == "!PT"
+
+
+@dataclass(frozen=True)
+class Block:
+    """`successors`: indices of blocks. `uniform`: whether a branch at its end takes all lanes of a warp to one place.
+
+    `callees`: the blocks that a call at its end starts; it then goes on at its successor.
+    """
+
+    index: int
+    operations: tuple[Operation, ...]
+    how: How = "falls"
+    conditional: bool = False
+    uniform: bool = True
+    successors: tuple[int, ...] = ()
+    callees: tuple[int, ...] = ()
+
+    @property
+    def last(self) -> Operation:
+        return self.operations[-1]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The blocks of a kernel in the order of the code. `unknown`: why some successor is not known; None where all are.
+
+    `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not tell.
+    """
+
+    blocks: tuple[Block, ...]
+    lent: frozenset[int] = frozenset()
+    unknown: str | None = None
+
+
+def operation(instruction: Instruction) -> Operation:
+    text = instruction.text
+    guard = GUARD.match(text)
+    rest = text[guard.end() :] if guard else text
+    opcode, _, operands = rest.partition(" ")
+    name = opcode.split(".")[0]
+    predicate = None if guard is None or guard.groups() == ("", "PT") else guard[1] + guard[2]
+    return Operation(instruction, predicate, opcode, name, operands)
+
+
+def graph(code: Sequence[Instruction]) -> Graph:
+    """The blocks of this code and their successors."""
+    operations = [operation(each) for each in code]
+    at = {label: index for index, each in enumerate(operations) for label in each.instruction.labels}
+    starts = {0, *at.values(), *(i + 1 for i, each in enumerate(operations) if each.name in ENDS)} - {len(operations)}
+    cuts = sorted(starts)
+    of = {start: number for number, start in enumerate(cuts)}
+    target = {label: of[index] for label, index in at.items()}
+    blocks = [
+        Block(number, tuple(operations[start:end]))
+        for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(operations)], strict=True))
+    ]
+    problems: list[str] = []
+    blocks = [ending(block, target, len(blocks), problems) for block in blocks]
+    blocks = synchronized(blocks, target)
+    lent = [number for label, number in target.items() if label.startswith(OF_PTXAS)]
+    return Graph(tuple(blocks), reachable(blocks, lent), problems[0] if problems else None)
+
+
+def reachable(blocks: Sequence[Block], starts: Iterable[int]) -> frozenset[int]:
+    """The blocks that a warp can reach from these, calls not followed."""
+    found: set[int] = set()
+    pending = list(starts)
+    while pending:
+        if (index := pending.pop()) not in found:
+            found.add(index)
+            pending += blocks[index].successors
+    return frozenset(found)
+
+
+def ending(block: Block, target: Mapping[str, int], count: int, problems: list[str]) -> Block:
+    """The block with how it ends; where a BSYNC leads is found later."""
+    last = block.last
+    how = ENDS.get(last.name, "falls")
+    following = (block.index + 1,) if block.index + 1 < count else ()
+    named = tuple(dict.fromkeys(target[label] for label in LABEL.findall(last.operands) if label in target))
+    guarded = last.guard is not None
+    if how == "falls":
+        if LABEL.search(last.operands) and last.name not in LABELLED:
+            problems.append(f"unknown control instruction {last.opcode}")
+        return replace(block, successors=following)
+    if how == "jumps":
+        tested = guarded or OPERAND.search(last.operands) is not None or re.search(r"\.(DIV|CONV)\b", last.opcode)
+        if not named:
+            problems.append(f"{last.opcode} at {last.instruction.address:#x} leads out of the kernel")
+        if not tested:
+            return replace(block, how=how, successors=named)
+        parts = not (is_uniform(last))
+        return replace(block, how="branches", conditional=True, uniform=not parts, successors=unique(named, following))
+    if how == "table":
+        if not named:
+            problems.append(f"the targets of {last.opcode} at {last.instruction.address:#x} are unknown")
+        return replace(
+            block, how=how, conditional=True, uniform=last.name.endswith("U"),
+            successors=unique(named, following if guarded else ()),
+        )  # fmt: skip
+    if how == "calls":
+        if not named:
+            problems.append(f"{last.opcode} at {last.instruction.address:#x} calls an unknown function")
+        return replace(block, how=how, conditional=guarded, successors=following, callees=named)
+    return replace(block, how=how, conditional=guarded, successors=following if guarded or how == "synchronizes" else ())
+
+
+def unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(dict.fromkeys(each for group in groups for each in group))
+
+
+def is_uniform(last: Operation) -> bool:
+    """Whether the condition of a branch is in uniform predicates alone."""
+    predicates = OPERAND.findall(last.operands) + ([last.guard] if last.guard else [])
+    return ".U" in last.opcode or (bool(predicates) and all(each.lstrip("!").startswith("UP") for each in predicates))
+
+
+def synchronized(blocks: list[Block], target: Mapping[str, int]) -> list[Block]:
+    """The blocks with the successors of each BSYNC: the labels of the BSSY of its barrier that reach it."""
+    pending: dict[int, dict[str, frozenset[int]]] = {0: {}}
+    for block in blocks:
+        for callee in block.callees:
+            pending.setdefault(callee, {})
+    reach: dict[int, dict[str, frozenset[int]]] = {}
+    found = list(blocks)
+    while pending:
+        index, incoming = pending.popitem()
+        known = reach.get(index, {})
+        merged = {name: known.get(name, frozenset()) | incoming.get(name, frozenset()) for name in {*known, *incoming}}
+        if index in reach and merged == known:
+            continue
+        reach[index] = merged
+        state = dict(merged)
+        for each in found[index].operations:
+            if each.name == "BSSY" and (barrier := BARRIER.search(each.operands)):
+                state[barrier[0]] = frozenset(target[x] for x in LABEL.findall(each.operands) if x in target)
+        last = found[index].last
+        if last.name == "BSYNC" and (barrier := BARRIER.search(last.operands)) and state.get(barrier[0]):
+            following = found[index].successors if last.guard else ()
+            found[index] = replace(found[index], successors=unique(tuple(sorted(state[barrier[0]])), following))
+        for successor in found[index].successors:
+            pending[successor] = joined(pending.get(successor, {}), state)
+    return found
+
+
+def joined(
+    left: Mapping[str, frozenset[int]], right: Mapping[str, frozenset[int]]
+) -> dict[str, frozenset[int]]:
+    return {name: left.get(name, frozenset()) | right.get(name, frozenset()) for name in {*left, *right}}

@@ -1,0 +1,115 @@
+"""The control flow of a kernel's PTX: its loops, and what lies behind each side of its branches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.emulator.syntax import Function, Instruction, Symbol
+from ptxbench.executed import dominance
+
+ENDS = ("ret", "exit", "trap")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """A loop of the PTX. `line`: of its branch back; `once`: lines that run once a trip; `body`: all its lines.
+
+    `exits`: lines of the branches that may leave it.
+    """
+
+    line: int
+    once: frozenset[int]
+    body: frozenset[int]
+    exits: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The instructions of a kernel, by index, and how they follow each other."""
+
+    function: Function
+
+    @cached_property
+    def successors(self) -> list[tuple[int, ...]]:
+        return [following(self.function, index) for index in range(len(self.function.instructions))]
+
+    @cached_property
+    def before(self) -> list[int]:
+        """The dominators of each instruction, as masks."""
+        return dominance.dominators(self.successors, [0]) if self.successors else []
+
+    @cached_property
+    def ruled(self) -> list[int]:
+        """The instructions that each one dominates, as masks."""
+        return dominance.inverted(self.before)
+
+    @cached_property
+    def branches(self) -> dict[int, int]:
+        """The branches with a guard, by line, but for those back to the start of a loop."""
+        found = {}
+        for index, each in enumerate(self.function.instructions):
+            back = any(self.before[index] >> target & 1 for target in self.successors[index])
+            if each.opcode.split(".")[0] == "bra" and each.guard is not None and not back:
+                found[each.line] = index
+        return found
+
+    def sides(self, line: int) -> tuple[frozenset[int], frozenset[int]] | None:
+        """The lines that run only where the branch is taken, and only where it is not."""
+        index = self.branches[line]
+        if len(self.successors[index]) != 2:
+            return None
+        target, on = self.successors[index]
+        taken, past = self.ruled[target], self.ruled[on]
+        return self.lines(taken & ~past), self.lines(past & ~taken)
+
+    def lines(self, mask: int) -> frozenset[int]:
+        return frozenset(self.function.instructions[each].line for each in dominance.members(mask))
+
+    @cached_property
+    def loops(self) -> list[Loop]:
+        """The loops with one branch back; `once` leaves out what lies in loops within them, and what has a guard."""
+        code = self.function.instructions
+        bodies = dominance.loops(self.successors, self.before)
+        count = Counter(each.line for each in code)
+        found = []
+        for head, body in bodies.items():
+            backs = [each for each in dominance.members(body) if head in self.successors[each]]
+            if len(backs) != 1:
+                continue
+            inner = 0
+            for other, blocks in bodies.items():
+                if other != head and body >> other & 1:
+                    inner |= blocks
+            always = [code[each] for each in dominance.members(self.before[backs[0]] & body & ~inner)]
+            leaving = [
+                code[each].line
+                for each in dominance.members(body)
+                if any(not body >> target & 1 for target in self.successors[each]) or root(code[each]) in ENDS
+            ]
+            once = frozenset(each.line for each in always if count[each.line] == 1 and each.guard is None)
+            found.append(Loop(code[backs[0]].line, once, self.lines(body), frozenset(leaving)))
+        return found
+
+
+def root(instruction: Instruction) -> str:
+    return instruction.opcode.split(".")[0]
+
+
+def following(function: Function, index: int) -> tuple[int, ...]:
+    """The instructions that may come after one: first where it jumps."""
+    each = function.instructions[index]
+    on = (index + 1,) if index + 1 < len(function.instructions) else ()
+    if root(each) == "bra":
+        names = [operand.name for operand in each.operands[:1] if isinstance(operand, Symbol)]
+    elif root(each) == "brx":
+        tables = [o.name for o in each.operands if isinstance(o, Symbol) and o.name in function.branch_targets]
+        names = [name for table in tables for name in function.branch_targets[table]]
+    elif root(each) in ENDS:
+        names = []
+    else:
+        return on
+    goes = [function.labels[name] for name in names if name in function.labels]
+    reached = [target for target in goes if target < len(function.instructions)]
+    return tuple(dict.fromkeys((*reached, *(on if each.guard is not None else ()))))

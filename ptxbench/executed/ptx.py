@@ -1,0 +1,88 @@
+"""The lines of a kernel's PTX: the statements on each, and how often warps executed them."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.emulator.syntax import Function, Instruction, Module
+
+ByLine = Mapping[int, Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Lines:
+    """`module`: the parsed PTX; `entry`: its kernel; `counted`: the emulator's counters by line, of one launch."""
+
+    module: Module
+    entry: str
+    counted: ByLine
+
+    @cached_property
+    def statements(self) -> Mapping[int, Sequence[Instruction]]:
+        found: dict[int, list[Instruction]] = defaultdict(list)
+        for function in self.module.functions.values():
+            for each in function.instructions:
+                found[each.line].append(each)
+        return found
+
+    @cached_property
+    def numbers(self) -> Sequence[int]:
+        """Where statements and functions begin, in order."""
+        return sorted({*self.statements, *(each.line for each in self.module.functions.values())})
+
+    @cached_property
+    def function(self) -> Function:
+        return self.module.entries[self.entry]
+
+    def begin(self, line: int | None) -> int | None:
+        """The line where the statement begins that ends on `line`: ptxas names the last one, the emulator the first."""
+        if line is None:
+            return None
+        index = bisect_right(self.numbers, line)
+        return self.numbers[index - 1] if index and self.numbers[index - 1] in self.statements else None
+
+    def at(self, line: int) -> Sequence[Instruction]:
+        return self.statements.get(line, ())
+
+    def only(self, line: int, roots: Sequence[str]) -> Instruction | None:
+        """The one statement of the line with such an opcode; None if there are none, or several."""
+        found = [each for each in self.at(line) if each.opcode.split(".")[0] in roots]
+        return found[0] if len(found) == 1 and len(self.at(line)) == 1 else None
+
+    def executions(self, line: int) -> int:
+        """How often warps executed the line. Of several statements on it, the sum."""
+        return self.counter(line, "ptx_warp_instructions")
+
+    def counter(self, line: int, name: str) -> int:
+        return int(self.counted.get(line, {}).get(name, 0))
+
+    def requests(self, line: int) -> int | None:
+        """How often warps executed the line's access of memory with a true guard in some lane; None of other lines."""
+        roots = {each.opcode.split(".")[0] for each in self.at(line)}
+        if not roots <= {"ld", "ldu", "st", "atom", "red"}:
+            return None
+        counts = self.counted.get(line, {})
+        return int(sum(count for name, count in counts.items() if name.endswith("_requests") and "async" not in name))
+
+    def ways(self, line: int) -> tuple[int, int] | None:
+        """How often a branch that parts no warp was taken, and how often not; None where that is not known."""
+        (executed, lanes, on, parted) = (
+            self.counter(line, f"ptx_{name}")
+            for name in ("warp_instructions", "thread_instructions", "thread_instructions_on", "divergent_branches")
+        )
+        if parted or len(self.at(line)) != 1:
+            return None
+        if on in (0, lanes):
+            return (executed if on else 0, 0 if on else executed)
+        if lanes != 32 * executed or on % 32:
+            return None
+        return on // 32, executed - on // 32
+
+    @cached_property
+    def diverges(self) -> bool:
+        """Whether the lanes of some warp parted at a branch of the PTX."""
+        return any(counts.get("ptx_divergent_branches") for counts in self.counted.values())

@@ -1,0 +1,207 @@
+"""What the executions of PTX lines say of those of machine instructions: bounds on sums of blocks' executions.
+
+An anchor is an instruction that ptxas neither drops nor executes for another's sake: accesses of memory, shuffles,
+votes, barriers, matrix operations. All other lines are weak: their instructions may be moved, shared or speculated.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from ptxbench.emulator.syntax import Instruction as Statement
+from ptxbench.executed.graph import ENDS, Graph, Operation
+from ptxbench.executed.ptx import Lines
+
+INFINITY = math.inf
+
+LOADS = ("LDG", "LD", "LDS")
+ATOMICS = ("ATOM", "ATOMG", "RED", "REDG")
+FAMILIES: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    **dict.fromkeys(LOADS, ("load", ("ld", "ldu"))),
+    **dict.fromkeys(("STG", "ST", "STS"), ("store", ("st",))),
+    **dict.fromkeys(ATOMICS, ("atomic", ("atom", "red"))),
+    "ATOMS": ("shared atomic", ("atom", "red")),
+    "LDSM": ("ldmatrix", ("ldmatrix",)), "STSM": ("stmatrix", ("stmatrix",)), "LDGSTS": ("copy", ("cp",)),
+    "SHFL": ("shuffle", ("shfl",)), "VOTE": ("vote", ("vote",)), "MATCH": ("match", ("match",)),
+    "REDUX": ("redux", ("redux",)), "BAR": ("barrier", ("bar", "barrier")),
+    **dict.fromkeys(("HMMA", "IMMA", "DMMA", "QMMA", "BMMA", "OMMA"), ("matrix", ("mma", "wmma"))),
+    "NANOSLEEP": ("sleep", ("nanosleep",)),
+}  # fmt: skip
+"""Opcodes of SASS that are anchors: their family, and the PTX instructions that they come from."""
+
+SPEEDS = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
+TYPE = re.compile(r"[busf](?:16x2|\d+)|bf16x2|bf16|f16x2|e[45]m[23]x2")
+
+
+@dataclass(frozen=True)
+class Term:
+    """Bounds on a sum: of executions of blocks, each so many times. `line`: of the PTX; `family`: of an anchor.
+
+    `target`: what the sum most likely is.
+    """
+
+    blocks: Mapping[int, float]
+    low: float
+    high: float
+    target: float
+    line: int
+    family: str = ""
+
+
+def anchors(graph: Graph, lines: Lines) -> Iterator[Term]:
+    """The terms of the anchors of a kernel."""
+    copies: dict[tuple[int, str], list[tuple[int, Operation]]] = defaultdict(list)
+    for block in graph.blocks:
+        if block.index in graph.lent:
+            continue
+        for each in block.operations:
+            line = lines.begin(each.line)
+            if line is not None and not each.never and each.name in FAMILIES and not retries(each, lines.at(line)):
+                copies[line, FAMILIES[each.name][0]].append((block.index, each))
+    wide = {
+        FAMILIES[each.name][0] + each.name
+        for (line, _), places in copies.items()
+        for _, each in places
+        if (statement := lines.only(line, FAMILIES[each.name][1])) and ratio(statement, each) > 1
+    }
+    for (line, family), places in copies.items():
+        first = places[0][1]
+        roots = FAMILIES[first.name][1]
+        statement = lines.only(line, roots)
+        if statement is None:
+            if found := foreign(line, family, places, lines):
+                yield found
+            continue
+        yield anchor(line, family, places, statement, lines, any(family + each.name in wide for _, each in places))
+
+
+def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
+    """Whether an atomic is one try of a loop that ptxas made of an atomic that the hardware lacks."""
+    tries = ".CAS" in operation.opcode and operation.name in (*ATOMICS, "ATOMS")
+    return tries and not any(".cas" in each.opcode for each in statements)
+
+
+def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: Lines) -> Term | None:
+    """Of the ways of a generic atomic, those for memory that no request reached."""
+    if family not in ("load", "store") or not any(each.opcode.startswith(("atom", "red")) for each in lines.at(line)):
+        return None
+    requests = lines.counter(line, "ptx_atomic_global_requests")
+    if requests != lines.executions(line):
+        return None
+    return Term(Counter(block for block, _ in places), 0, 0, 0, line, family)
+
+
+def anchor(
+    line: int, family: str, places: list[tuple[int, Operation]], statement: Statement, lines: Lines, merged: bool
+) -> Term:
+    """The term of one line's anchors of one family."""
+    count = lines.executions(line)
+    guarded = statement.guard is not None
+    low = high = target = float(count)
+    if family == "shared atomic":
+        low = high = target = float(lines.counter(line, "ptx_atomic_shared_requests"))
+    elif family == "atomic" and any(each.name in ATOMICS for _, each in places):
+        low = high = target = float(count - lines.counter(line, "ptx_atomic_shared_requests"))
+        high = target = count if low and statement.opcode.split(".")[1] not in ("global", "shared") else low
+    times = multiple(statement, places)
+    weights = Counter[int]()
+    most = 1.0
+    for block, each in places:
+        weights[block] += 1
+        most = max(most, ratio(statement, each))
+    low, high, target = low * times, high * times, target * times
+    if merged or most > 1:  # several loads as one: of this line, or of another that carries it
+        low, target = (low / most if most > 1 else 0.0), min(target, low / most if most > 1 else target)
+    predicated = any(each.guard is not None and not each.guard.lstrip("!").startswith("UP") for _, each in places)
+    if guarded:  # ptxas may branch around it where no lane has a true guard
+        on = lines.counter(line, "ptx_thread_instructions_on")
+        requests = lines.requests(line)
+        least = math.ceil(on / 32) if requests is None else requests
+        low = min(low, least * times)
+        if requests is not None and not predicated:
+            high = min(high, requests * times)
+            target = min(target, high)
+    if predicated:
+        high = INFINITY  # code without branches: it executes where the PTX branches around it
+    return Term(weights, low, high, target, line, family)
+
+
+def multiple(statement: Statement, places: list[tuple[int, Operation]]) -> float:
+    """How many machine instructions one execution takes."""
+    if FAMILIES[places[0][1].name][0] == "matrix":
+        own, made = shape(statement.opcode), size(places[0][1].opcode)
+        return max(1.0, own / made) if own and made else 1.0
+    return max(1.0, 1 / max(ratio(statement, each) for _, each in places))
+
+
+SHAPE = re.compile(r"\.m(\d+)n(\d+)k(\d+)\b")
+SIZES = {"884": 256, "1688": 1024, "16816": 2048, "16832": 4096, "16864": 8192, "8816": 1024, "8832": 2048}
+
+
+def shape(opcode: str) -> int:
+    found = SHAPE.search(opcode)
+    return int(found[1]) * int(found[2]) * int(found[3]) if found else 0
+
+
+def size(opcode: str) -> int:
+    """Multiplications of one matrix instruction of SASS, by the digits in its name."""
+    return next((SIZES[each] for each in opcode.split(".") if each in SIZES), 0)
+
+
+def ratio(statement: Statement, operation: Operation) -> float:
+    """Bytes that the machine instruction moves over those of the PTX one; 1 where either is unknown."""
+    root = statement.opcode.split(".")[0]
+    if root not in ("ld", "st", "ldu") or operation.name not in (*LOADS, "STG", "ST", "STS"):
+        return 1.0
+    words = statement.opcode.split(".")[1:]
+    kind = next((each for each in reversed(words) if TYPE.fullmatch(each)), None)
+    digits = re.search(r"\d+", kind or "")
+    if not digits:
+        return 1.0
+    vector = next((int(each[1:]) for each in words if re.fullmatch(r"v[248]", each)), 1)
+    own = int(digits[0]) // 8 * vector * (2 if kind and kind.endswith("x2") else 1)
+    made = next((SPEEDS[each] for each in operation.opcode.split(".")[1:] if each in SPEEDS), 4)
+    return made / own if own else 1.0
+
+
+# ---- everything else
+
+
+def weak(graph: Graph, lines: Lines) -> Iterator[Term]:
+    """For each other line: its copies likely sum to its executions. These bound nothing."""
+    copies: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
+    anchored = set()
+    for block in graph.blocks:
+        if block.index in graph.lent:
+            continue
+        for each in block.operations:
+            line = lines.begin(each.line)
+            if line is None or each.never:
+                continue
+            if each.name in FAMILIES:
+                anchored.add(line)
+            if each.name not in ROUTING:
+                copies[line][block.index][each.opcode] += 1
+    for line, places in copies.items():
+        if line not in anchored:
+            count = float(lines.executions(line))
+            yield Term({block: min(found.values()) for block, found in places.items()}, 0, INFINITY, count, line)
+
+
+ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")
+"""Opcodes that only lead from block to block, or save predicates: their lines are those of what they lead around."""
+
+
+def ceilings(graph: Graph, lines: Lines) -> Iterator[Term]:
+    """A block runs at most as often as the most executed of the lines that its instructions are of."""
+    for block in graph.blocks:
+        if block.index in graph.lent:
+            continue
+        begun = [lines.begin(each.line) for each in block.operations if each.name not in ROUTING]
+        counts = [lines.executions(line) for line in begun if line is not None]
+        if counts and block.index:
+            yield Term({block.index: 1.0}, 0, max(counts), max(counts), 0)
