@@ -15,7 +15,7 @@ LAYERS = [
     {"cli", "__main__"},
     {"report", "exporters"},
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "difference", "explanation", "audit",
-     "check", "bugs", "firstrun", "model"},
+     "check", "bugs", "firstrun", "model", "executed"},
     {"measure", "backends", "signature", "arguments"},
     {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "stats", "cycles", "environment",
      "discovery", "template"},

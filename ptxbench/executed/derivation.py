@@ -28,6 +28,9 @@ VERSION = "1"
 WHOLE = 1e-3
 """How far a count of a block may be from a whole number: the solver's arithmetic."""
 
+WIDE = 1.04
+"""How far an interval may reach above its start before it needs a reason."""
+
 FREE = 1e3
 """An interval that ends this far above its start says nothing."""
 
@@ -139,7 +142,7 @@ def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) 
         return Executed(reason=made.unknown)
     counts = Lines(parse(ptx), entry, counted.by_line)
     paths = Paths(counts.function)
-    if found := spinning.polls(paths, counts, counted.loops):
+    if found := spinning.steered(paths, counts, counted.loops):
         return Executed(reason=found)
     flow = Flow(made, counts, counted.warps)
     firm = list(terms.anchors(made, counts))
@@ -167,8 +170,8 @@ def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) 
     fit = min(max(round(sum(each.fit * (each.end - each.start) / 16 for each in blocks)), least), most)
     if most > FREE * max(least, 1):
         return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
-    reason = why(made, flow) if most > 1.04 * least else None
-    return Executed(least, fit, most, whole, len(firm), 0, reason, blocks)
+    wide = why(made, flow) if most > WIDE * least else None
+    return Executed(least, fit, most, whole, len(firm), 0, wide, blocks)
 
 
 def why(made: Graph, flow: Flow) -> str:

@@ -17,7 +17,7 @@ ENDS: Mapping[str, How] = {
 }  # fmt: skip
 """Opcodes that end a block, and what they do."""
 
-LABELLED = ("BSSY", "WARPSYNC")
+LABELLED = ("BSSY", "WARPSYNC", "LEPC")
 """Opcodes that name a label and go on to the next instruction."""
 
 OF_PTXAS = "$__internal_"
@@ -151,7 +151,9 @@ def ending(block: Block, target: Mapping[str, int], count: int, problems: list[s
         if not named:
             problems.append(f"{last.opcode} at {last.instruction.address:#x} calls an unknown function")
         return replace(block, how=how, conditional=guarded, successors=following, callees=named)
-    return replace(block, how=how, conditional=guarded, successors=following if guarded or how == "synchronizes" else ())
+    return replace(
+        block, how=how, conditional=guarded, successors=following if guarded or how == "synchronizes" else ()
+    )
 
 
 def unique(*groups: tuple[int, ...]) -> tuple[int, ...]:
@@ -192,7 +194,5 @@ def synchronized(blocks: list[Block], target: Mapping[str, int]) -> list[Block]:
     return found
 
 
-def joined(
-    left: Mapping[str, frozenset[int]], right: Mapping[str, frozenset[int]]
-) -> dict[str, frozenset[int]]:
+def joined(left: Mapping[str, frozenset[int]], right: Mapping[str, frozenset[int]]) -> dict[str, frozenset[int]]:
     return {name: left.get(name, frozenset()) | right.get(name, frozenset()) for name in {*left, *right}}

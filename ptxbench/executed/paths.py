@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +15,7 @@ ENDS = ("ret", "exit", "trap")
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of the PTX. `line`: of its branch back; `once`: lines that run once a trip; `body`: all its lines.
+    """A loop of the PTX. `line`: of its last branch back; `once`: lines that run once a trip; `body`: all its lines.
 
     `exits`: lines of the branches that may leave it.
     """
@@ -69,28 +70,34 @@ class Paths:
 
     @cached_property
     def loops(self) -> list[Loop]:
-        """The loops with one branch back; `once` leaves out what lies in loops within them, and what has a guard."""
+        """The loops; `once` leaves out what lies in loops within them, and what has a guard."""
         code = self.function.instructions
         bodies = dominance.loops(self.successors, self.before)
         count = Counter(each.line for each in code)
         found = []
         for head, body in bodies.items():
             backs = [each for each in dominance.members(body) if head in self.successors[each]]
-            if len(backs) != 1:
-                continue
-            inner = 0
-            for other, blocks in bodies.items():
-                if other != head and body >> other & 1:
-                    inner |= blocks
-            always = [code[each] for each in dominance.members(self.before[backs[0]] & body & ~inner)]
+            through = body & ~inner_of(head, bodies)
+            for each in backs:
+                through &= self.before[each]
+            always = [code[each] for each in dominance.members(through)]
             leaving = [
                 code[each].line
                 for each in dominance.members(body)
                 if any(not body >> target & 1 for target in self.successors[each]) or root(code[each]) in ENDS
             ]
             once = frozenset(each.line for each in always if count[each.line] == 1 and each.guard is None)
-            found.append(Loop(code[backs[0]].line, once, self.lines(body), frozenset(leaving)))
+            found.append(Loop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
         return found
+
+
+def inner_of(head: int, bodies: Mapping[int, int]) -> int:
+    """The instructions of the loops within the loop of that head, as a mask."""
+    inner = 0
+    for other, body in bodies.items():
+        if other != head and bodies[head] >> other & 1:
+            inner |= body
+    return inner
 
 
 def root(instruction: Instruction) -> str:

@@ -49,7 +49,7 @@ class Program:
 
         A group that does, such as of a branch that ptxas merged with another, is left out as a whole.
         """
-        for chosen in (sum(map(list, groups), []), *map(list, groups)):
+        for chosen in ([row for group in groups for row in group], *map(list, groups)):
             if chosen and self.fits(chosen):
                 self.rows += chosen
                 return
@@ -103,7 +103,7 @@ class Program:
             return None
         cost = np.zeros(self.flow.variables)
         cost[: len(self.sizes)] = self.sizes
-        ends = []
+        ends: list[float] = []
         for sign in (1.0, -1.0):
             found = self.optimum(sign * cost, [*self.rows, *self.bounds])
             if found is None:

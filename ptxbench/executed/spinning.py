@@ -1,41 +1,95 @@
-"""Loops that wait: their trips depend on what other threads have done by then, so that their counts say nothing."""
+"""Loops that the schedule steers: they wait for other threads, or take their work by atomics.
+
+How many trips a warp makes there depends on what others have done by then, so that counts of one launch say nothing of
+another one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ptxbench.emulator.syntax import (
+    Address,
+    Dual,
+    Group,
+    Instruction,
+    Not,
+    Operand,
+    Register,
+    Sum,
+    Vector,
+    plain,
+)
 from ptxbench.executed.paths import Loop, Paths
 from ptxbench.executed.ptx import Lines
 
 STRONG = ("volatile", "acquire", "relaxed", "mmio")
 WAITS = ("try_wait", "test_wait")
+RESULTLESS = ("st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "nanosleep")
+"""Opcodes whose first operand is no result."""
 
 
-def polls(paths: Paths, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:
-    """Which loop waited for other threads in this launch, in words; None where none did.
+def steered(paths: Paths, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:
+    """Which loop the schedule steered in this launch, in words; None where none did.
 
-    A poll that finds its data at once is no wait: the launch is then counted as it ran.
+    A wait that ends at once, and a loop of one trip, are no such loops: the launch is then counted as it ran.
     """
-    inner = {loop.line: [each for each in paths.loops if each.line != loop.line and each.body < loop.body]
-             for loop in paths.loops}  # fmt: skip
+    fresh = from_others(paths.function.instructions)
     for loop in paths.loops:
-        own = loop.body.difference(*(each.body for each in inner[loop.line]))
-        if not any(is_poll(each.opcode) for line in own for each in lines.at(line)):
+        leaving = [each for each in paths.function.instructions if each.line in loop.exits]
+        if not any(each.guard is not None and each.guard.name in fresh for each in leaving):
             continue
-        if waited(loop, lines, histograms):
-            return f"it waits for other threads in the loop at PTX line {loop.line}, as often as the schedule has it"
+        if repeated(loop, lines, histograms):
+            return f"the trips of the loop at PTX line {loop.line} depend on when other threads run"
     return None
 
 
-def is_poll(opcode: str) -> bool:
-    """Whether an instruction reads what another thread may be about to write, or waits for it."""
-    root, *words = opcode.split(".")
-    if root == "ld":
-        return any(each in words for each in STRONG)
-    return (root == "mbarrier" and any(each in words for each in WAITS)) or (root == "atom" and "cas" in words)
+def from_others(code: list[Instruction]) -> frozenset[str]:
+    """The registers whose value may depend on when other threads run, wherever they are set.
+
+    Through shared memory too: where such a value is stored there, every load of shared memory may bring it.
+    """
+    found: set[str] = set()
+    shared = False
+    while True:
+        before = len(found), shared
+        for each in code:
+            root, *words = each.opcode.split(".")
+            if not each.operands:
+                continue
+            sources = each.operands if root in RESULTLESS else each.operands[1:]
+            fed = bool({name for operand in sources for name in registers(operand)} & found)
+            fed = fed or (each.guard is not None and each.guard.name in found)
+            through = any(word.startswith("shared") for word in words)
+            shared = shared or (root == "st" and fed and through)
+            own = root == "atom" or (root == "mbarrier" and any(word in WAITS for word in words))
+            own = own or (root == "ld" and any(word in STRONG for word in words))
+            own = own or (root == "ld" and shared and through)
+            if root not in RESULTLESS and (own or (fed and root != "ld")):
+                found |= set(registers(each.operands[0]))
+        if (len(found), shared) == before:
+            return frozenset(found)
 
 
-def waited(loop: Loop, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> bool:
+def registers(operand: Operand) -> list[str]:
+    """The names of the registers in an operand."""
+    operand = plain(operand)[0]
+    if isinstance(operand, Register):
+        return [operand.name]
+    if isinstance(operand, Vector | Group):
+        return [name for part in operand.parts for name in registers(part)]
+    if isinstance(operand, Dual):
+        return registers(operand.first) + registers(operand.second)
+    if isinstance(operand, Not):
+        return registers(operand.operand)
+    if isinstance(operand, Sum):
+        return [operand.register.name]
+    if isinstance(operand, Address):
+        return registers(operand.base)
+    return []
+
+
+def repeated(loop: Loop, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> bool:
     """Whether a warp made more than one trip."""
     if histogram := histograms.get(loop.line):
         return max(histogram) > 1

@@ -16,6 +16,7 @@ from ptxbench.executed.terms import FAMILIES, ROUTING, multiple
 Histogram = Mapping[int, int]
 """How many entries made how many trips."""
 
+
 def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, int]]:
     """By how many trips a copy does at once: how often it ran in all, and in how many entries it ran."""
     ran: dict[int, int] = dict.fromkeys(sizes, 0)
@@ -50,7 +51,9 @@ def copies(flow: Flow, loop: Loop, histogram: Histogram) -> Iterator[Row]:
             line = lines.begin(each.line)
             if line is None or line not in loop.once or each.name in ROUTING or each.never:
                 continue
-            if each.name not in FAMILIES or ((found_one := lines.only(line, FAMILIES[each.name][1])) and multiple(found_one, [(0, each)]) == 1):
+            if each.name not in FAMILIES or (
+                (found_one := lines.only(line, FAMILIES[each.name][1])) and multiple(found_one, [(0, each)]) == 1
+            ):
                 places, place = found[line, each.name, each.opcode], (together[block.index], each.guard)
                 places[place] = places.get(place, 0) + 1
     votes: Counter[tuple[tuple[tuple[int, str | None], int], ...]] = Counter()
@@ -58,7 +61,7 @@ def copies(flow: Flow, loop: Loop, histogram: Histogram) -> Iterator[Row]:
         votes[tuple(sorted(places.items(), key=str))] += 100 if name in FAMILIES else 1
     if not votes:
         return
-    shape = dict(max(votes, key=lambda each: (votes[each], str(each))))
+    shape = dict(max(votes.items(), key=lambda each: (each[1], str(each[0])))[0])
     expected = greedy(histogram, sorted(set(shape.values())))
     if sum(size * ran for size, (ran, _) in expected.items()) != sum(trips * n for trips, n in histogram.items()):
         return  # some trips are in none of these copies
