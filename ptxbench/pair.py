@@ -1,7 +1,8 @@
 """What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, knobs alone, so that every other
-module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
+Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, knobs and tensor_map alone, so that
+every other module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names
+defined here.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench.knobs import Knob, Sweep, Values, with_values
+from ptxbench.tensor_map import TensorMap as TensorMap  # which pair files take from here
+from ptxbench.tensor_map import TiledMap
 
 Array = NDArray[Any]
 Size = Mapping[str, int]
@@ -114,7 +117,8 @@ class Scratch:
     start: float = 0
 
 
-Argument = Scalar | In | Out | InOut | Scratch
+ArrayArgument = In | Out | InOut | Scratch
+Argument = Scalar | TensorMap | ArrayArgument
 
 
 @dataclass(frozen=True)
@@ -262,6 +266,8 @@ class Pair:
             if isinstance(arg, Scalar) and callable(arg.value)
             else arg
             if isinstance(arg, Scalar)
+            else with_values_of_map(arg, values)
+            if isinstance(arg, TensorMap)
             else dataclasses.replace(arg, shape=with_values(arg.shape, values))
             for arg in self.args
         ]
@@ -280,7 +286,7 @@ class Pair:
             return self.bytes(**size)
         total = 0
         for arg in self.args:
-            if not isinstance(arg, Scalar | Scratch):
+            if isinstance(arg, In | Out | InOut):
                 once = math.prod(arg.shape(**size)) * arg.dtype.itemsize
                 total += 2 * once if isinstance(arg, InOut) else once
         return total
@@ -302,7 +308,7 @@ class Pair:
     def make_arguments(self, size: Size, seed: int, *, integers: bool = False, varied: bool = False) -> dict[str, Any]:
         """A value for each argument, by name in signature order, the same on every machine.
 
-        Scalars are NumPy scalars, arrays C-contiguous; an Out is poisoned with 0xFF bytes.
+        Scalars are NumPy scalars, arrays C-contiguous; an Out is poisoned with 0xFF bytes; a TensorMap is a TiledMap.
         `integers`: small whole numbers for every input instead of its random data.
         `varied`: scalars and starts of InOuts are drawn too.
         """
@@ -313,6 +319,8 @@ class Pair:
             if isinstance(arg, Scalar):
                 value = draw_scalar(arg, own, size) if varied else declared(arg, size)
                 values[arg.name] = arg.dtype.type(value)
+            elif isinstance(arg, TensorMap):
+                values[arg.name] = self.tiled_map(arg, size)
             elif isinstance(arg, In):
                 values[arg.name] = draw(arg, rng, size, integers=integers)
             elif isinstance(arg, InOut) and varied:
@@ -323,10 +331,25 @@ class Pair:
                 values[arg.name] = poison(arg.shape(**size), arg.dtype)
         return values
 
+    def tiled_map(self, arg: TensorMap, size: Size) -> TiledMap:
+        """A tensor map at this size; the driver, or the emulator, makes its bytes when the address is known."""
+        array = next(each for each in self.args if isinstance(each, ArrayArgument) and each.name == arg.of)
+        return arg.at(size, array.shape(**size), array.dtype)
+
     @property
     def outputs(self) -> tuple[str, ...]:
         """Names of the arrays that the kernel may write: what is verified, and what is Scratch."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut | Scratch))
+
+
+def with_values_of_map(arg: TensorMap, values: Values) -> TensorMap:
+    """The tensor map with these values of the pair's knobs in its functions."""
+    changed: dict[str, Any] = {
+        name: with_values(function, values)
+        for name in ("box", "shape", "strides")
+        if callable(function := getattr(arg, name))
+    }
+    return dataclasses.replace(arg, **changed)
 
 
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:

@@ -17,6 +17,7 @@ from ptxbench.emulator.syntax import Variable
 from ptxbench.emulator.tokens import Cursor
 from ptxbench.errors import SignatureMismatch, suggestion
 from ptxbench.pair import Argument, Scalar, bf16, is_float
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 
 POINTER_BYTES = 8
 KINDS = {"f": "bf", "i": "bus", "u": "bus"}
@@ -57,7 +58,7 @@ def check_signature(ptx: str, entry: str, args: Sequence[Argument], source: Path
             named = f" '{param.name}'" if hand_written else ""
             raise SignatureMismatch(
                 f"{at(param.line)}: parameter {position}{named} of '{entry}' is {written(param)}, where its pair has "
-                f"{type(arg).__name__}('{arg.name}', {arg.dtype}). It must be {wanted(arg)}."
+                f"{named_argument(arg)}. It must be {wanted(arg)}."
             )
 
 
@@ -76,19 +77,29 @@ def read_headers(ptx: str) -> list[Header]:
 
 def takes(param: Variable, arg: Argument) -> bool:
     """True if the parameter has the size of the argument, and a type that does not contradict its kind."""
+    if isinstance(arg, TensorMap):
+        return param.size_bytes == MAP_BYTES and param.array and param.align >= MAP_ALIGN
     if isinstance(arg, Scalar):
         kinds = KINDS["f" if is_float(arg.dtype) else arg.dtype.kind]
         return param.size_bytes == arg.dtype.itemsize and param.type.kind in kinds
     return param.size_bytes == POINTER_BYTES and param.type.kind in KINDS["u"] and not param.array
 
 
+def named_argument(arg: Argument) -> str:
+    """`In('x', float32)`."""
+    detail = f"of '{arg.of}'" if isinstance(arg, TensorMap) else str(arg.dtype)
+    return f"{type(arg).__name__}('{arg.name}', {detail})"
+
+
 def written(param: Variable) -> str:
-    """`.u32`, or `.b8 [24]` for a struct."""
-    return f".{param.type} [{param.count}]" if param.array else f".{param.type}"
+    """`.u32`, or `.align 8 .b8 [24]` for a struct."""
+    return f".align {param.align} .{param.type} [{param.count}]" if param.array else f".{param.type}"
 
 
 def wanted(arg: Argument) -> str:
     """What the parameter of `arg` may be."""
+    if isinstance(arg, TensorMap):
+        return f".align {MAP_ALIGN} .b8 [{MAP_BYTES}]"
     if not isinstance(arg, Scalar):
         return ".u64 or .b64, a pointer"
     bits = 8 * arg.dtype.itemsize

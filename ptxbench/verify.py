@@ -14,6 +14,7 @@ import numpy as np
 
 from ptxbench.errors import PairError
 from ptxbench.pair import EXACT, Array, InOut, Out, Pair, Sample, Scalar, Scratch, is_float
+from ptxbench.tensor_map import TensorMap
 
 CHUNK = 1 << 20
 """Elements compared at once: the float64 temporaries of a large output stay at some 8 MiB each."""
@@ -94,10 +95,10 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
 
 
 def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reference is given: all but Outs and Scratch, floats as float64, integers as int64, read-only."""
+    """What a reference is given: the Ins, InOuts and Scalars, floats as float64, integers as int64, read-only."""
     inputs: dict[str, Any] = {}
     for arg in pair.args:
-        if isinstance(arg, Out | Scratch):
+        if isinstance(arg, Out | Scratch | TensorMap):
             continue
         # u64 has values that int64 lacks
         kind = np.float64 if is_float(arg.dtype) else np.uint64 if arg.dtype == np.uint64 else np.int64

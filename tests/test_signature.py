@@ -3,7 +3,7 @@
 import pytest
 
 from ptxbench.errors import PtxSyntaxError, SignatureMismatch
-from ptxbench.pair import In, InOut, Out, Scalar, Scratch, bf16, f32, f64, s32, u8, u32, u64
+from ptxbench.pair import In, InOut, Out, Scalar, Scratch, TensorMap, bf16, f32, f64, s32, u8, u32, u64
 from ptxbench.signature import check_signature, read_headers, takes
 from tests.folders import CUDA, PTX, changed
 
@@ -46,7 +46,7 @@ MISMATCHES = [
      "scale.ptx:9: parameter 2 'y' of 'scale' is .u32, where its pair has Out('y', float32). "
      "It must be .u64 or .b64, a pointer."),
     (".param .u64 y", ".param .align 4 .b8 y[8]",
-     "scale.ptx:9: parameter 2 'y' of 'scale' is .b8 [8], where its pair has Out('y', float32). "
+     "scale.ptx:9: parameter 2 'y' of 'scale' is .align 4 .b8 [8], where its pair has Out('y', float32). "
      "It must be .u64 or .b64, a pointer."),
 ]  # fmt: skip
 
@@ -61,6 +61,11 @@ MISMATCHES = [
         (In("a", bf16, lambda n: (n,)),        ".u64 a",               True),
         (Scratch("a", u32, lambda n: (1,)),    ".u64 a",               True),
         (Scratch("a", u32, lambda n: (1,)),    ".u32 a",               False),
+        (TensorMap("a", "x", (16,)),           ".align 64 .b8 a[128]", True),
+        (TensorMap("a", "x", (16,)),           ".align 128 .b8 a[128]", True),
+        (TensorMap("a", "x", (16,)),           ".align 8 .b8 a[128]",  False),     # the hardware wants 64
+        (TensorMap("a", "x", (16,)),           ".align 64 .b8 a[64]",  False),
+        (TensorMap("a", "x", (16,)),           ".u64 a",               False),     # no pointer to it
     ],
 )  # fmt: skip
 def test_bf16_and_scratch_are_parameters_like_others(source, kind, param, takes_it):
@@ -70,7 +75,7 @@ def test_bf16_and_scratch_are_parameters_like_others(source, kind, param, takes_
         check_signature(text, "scale", args, source)
     else:
         with pytest.raises(
-            SignatureMismatch, match=rf"is \{param.split()[0]}, where its pair has {type(kind).__name__}"
+            SignatureMismatch, match=rf"is \{param.split()[0]}[^,]*, where its pair has {type(kind).__name__}"
         ):
             check_signature(text, "scale", args, source)
 

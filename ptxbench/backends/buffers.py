@@ -12,7 +12,7 @@ array into the zone of another is seen too. 0xFF bytes would not do: outputs sta
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from ptxbench.errors import LaunchError, WrongResult
 from ptxbench.pair import Array
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
 Bytes = NDArray[np.uint8]
 
@@ -93,8 +94,13 @@ def check_untouched(
                 )
 
 
-def pack(arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> tuple[np.generic[Any], ...]:
-    """The launch's arguments in signature order: an address for an array, a NumPy scalar as it is.
+def pack(
+    arguments: Mapping[str, Any],
+    addresses: Mapping[str, int],
+    encode: Callable[[TiledMap, int], np.void] = lambda tiled, address: np.void(bytes(MAP_BYTES)),
+) -> tuple[np.generic[Any], ...]:
+    """The launch's arguments in signature order: an address for an array, a NumPy scalar as it is, 128 bytes for a
+    tensor map, which `encode` makes of it and of the address of its array.
 
     Raises LaunchError for anything else, because a bare number would arrive as 8 bytes, whatever the kernel reads.
     """
@@ -102,6 +108,8 @@ def pack(arguments: Mapping[str, Any], addresses: Mapping[str, int]) -> tuple[np
     for name, value in arguments.items():
         if name in addresses:
             packed.append(np.uint64(addresses[name]))
+        elif isinstance(value, TiledMap):
+            packed.append(encode(value, addresses[value.of]))
         elif isinstance(value, np.generic):
             packed.append(value)
         else:
@@ -151,5 +159,10 @@ def names_of_arrays(arguments: Mapping[str, Any]) -> list[str]:
 
 def empty_kernel(packed: tuple[np.generic[Any], ...]) -> str:
     """PTX of a kernel, `empty`, that takes these arguments and returns at once."""
-    params = ", ".join(f".param .b{8 * value.nbytes} p{index}" for index, value in enumerate(packed))
+    params = ", ".join(
+        f".param .align {MAP_ALIGN} .b8 p{index}[{MAP_BYTES}]"
+        if isinstance(value, np.void)
+        else f".param .b{8 * value.nbytes} p{index}"
+        for index, value in enumerate(packed)
+    )
     return f".version 6.3\n.target sm_75\n.address_size 64\n.visible .entry empty({params})\n{{ ret; }}\n"

@@ -72,9 +72,7 @@ def check_launch(launch: Launch) -> None:
         raise LaunchError(f"A cluster of {ctas} CTAs; the most is {MOST_CLUSTER}. Check the pair's launch.")
 
 
-def refusal(
-    limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 0, tensor_maps: bool = False
-) -> str | None:
+def refusal(limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 0) -> str | None:
     """What the launch needs and the device lacks, with how much there is; None where it lacks nothing."""
     shared = static_shared_bytes + launch.shared_bytes
     threads = math.prod(launch.block_xyz)
@@ -88,9 +86,14 @@ def refusal(
         return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
     if launch.cooperative and not limits.cooperative:
         return f"The launch is cooperative; {limits.name} cannot launch cooperative grids."
-    if tensor_maps and not limits.tensor_maps:
-        return f"The kernel takes tensor maps; {limits.name} has none (they need sm_90 or later)."
     return None
+
+
+def no_tensor_maps(limits: DeviceLimits) -> str | None:
+    """Why the device takes no tensor maps; None where it takes them."""
+    if limits.tensor_maps:
+        return None
+    return f"The kernel takes a tensor map; {limits.name} has none (they need sm_90 or later)."
 
 
 def needs_residency(launch: Launch) -> bool:

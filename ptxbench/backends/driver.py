@@ -11,6 +11,7 @@ from typing import Any
 
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
+from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
 COOPERATIVE, CLUSTER_DIMENSION = 2, 4
 """Of CUlaunchAttributeID."""
@@ -108,7 +109,51 @@ def clusters_at_once(library: Any, check: Callable[[int], None], function: int, 
     return count.value
 
 
-ALIGNMENT = 64
+ELEMENTS = {
+    name: number
+    for number, name in enumerate(
+        ("u8", "u16", "u32", "s32", "u64", "s64", "f16", "f32", "f64", "bf16", "f32.ftz", "tf32", "tf32.ftz")
+    )
+}
+"""CUtensorMapDataType."""
+
+INTERLEAVES = {0: 0, 16: 1, 32: 2}
+"""CUtensorMapInterleave, by bytes."""
+
+SWIZZLES = {(0, 16): 0, (32, 16): 1, (64, 16): 2, (128, 16): 3, (128, 32): 4, (128, 64): 6}
+"""CUtensorMapSwizzle, by bytes of the swizzle and of its atom."""
+
+PROMOTIONS = {0: 0, 64: 1, 128: 2, 256: 3}
+"""CUtensorMapL2promotion, by bytes."""
+
+FILLS = {"zeros": 0, "nan": 1}
+"""CUtensorMapFloatOOBfill."""
+
+
+def encode_tiled(library: Any, check: Callable[[int], None], tiled: TiledMap, address: int) -> bytes:
+    """The bytes of a tensor map over the array at `address` (cuTensorMapEncodeTiled)."""
+    encode = function_of(library, "cuTensorMapEncodeTiled")
+    made = aligned(bytes(MAP_BYTES))
+    check(
+        encode(
+            ctypes.byref(made),
+            ctypes.c_int(ELEMENTS[tiled.element]),
+            ctypes.c_uint32(tiled.rank),
+            ctypes.c_void_p(address),
+            (ctypes.c_uint64 * tiled.rank)(*tiled.shape),
+            (ctypes.c_uint64 * max(tiled.rank - 1, 1))(*tiled.strides),
+            (ctypes.c_uint32 * tiled.rank)(*tiled.box),
+            (ctypes.c_uint32 * tiled.rank)(*tiled.element_strides),
+            ctypes.c_int(INTERLEAVES[tiled.interleave]),
+            ctypes.c_int(SWIZZLES[tiled.swizzle, tiled.atom]),
+            ctypes.c_int(PROMOTIONS[tiled.l2_promotion]),
+            ctypes.c_int(FILLS[tiled.fill]),
+        )
+    )
+    return bytes(made)
+
+
+ALIGNMENT = MAP_ALIGN
 """Of a tensor map, the strictest of all parameters."""
 
 

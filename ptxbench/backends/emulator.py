@@ -14,6 +14,7 @@ from ptxbench.backends.base import Outcome
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
+from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
 
 
@@ -51,6 +52,8 @@ class EmulatorBackend:
         `threads`: of the host, by default one a core.
         """
         self.require(build, launch)
+        if mapped := next((name for name, value in arguments.items() if isinstance(value, TiledMap)), None):
+            raise LaunchUnavailable(f"{build.source.name}: {no_tensor_maps(mapped)}")
         copies = {name: value.copy() if isinstance(value, np.ndarray) else value for name, value in arguments.items()}
         try:
             execution = emulator.run(
@@ -103,6 +106,10 @@ def unsupported(launch: Launch) -> str | None:
     if launch.cooperative:
         return "its launch is cooperative, which the emulator does not execute yet. Use a GPU."
     return None
+
+
+def no_tensor_maps(name: str) -> str:
+    return f"its argument '{name}' is a tensor map, which the emulator does not have yet. Use a GPU."
 
 
 def locate(build: Build, message: str) -> str:

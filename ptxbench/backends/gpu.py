@@ -268,7 +268,7 @@ class GpuBackend:
         self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
         """What enqueues a launch of `function`."""
-        return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses))
+        return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses, self.launcher.encode))
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:
         """The kernel `entry` of a cubin or a PTX text, loaded once a process and `module`: one image may be two.

@@ -13,6 +13,7 @@ from ptxbench.backends import device_limits, driver
 from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
+from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build, resident_ctas
 
 DEFAULT_SHARED_BYTES = 48 * 1024
@@ -49,7 +50,7 @@ class Launcher:
         if ctas is not None and (why := device_limits.too_many(self.limits, launch, self.limits.sms * ctas)):
             raise LaunchUnavailable(why)
 
-    def ready(self, function: Any, launch: Launch, *, tensor_maps: bool = False) -> None:
+    def ready(self, function: Any, launch: Launch) -> None:
         """Ask for what the launch needs beyond the default.
 
         Raises LaunchUnavailable where the device lacks it, LaunchError for a launch that no GPU can make.
@@ -57,7 +58,7 @@ class Launcher:
         driver_of = self.cuda.driver
         device_limits.check_launch(launch)
         static = driver_of.funcGetAttribute(driver_of.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES, function.ptr)
-        lacks = device_limits.refusal(self.limits, launch, static_shared_bytes=static, tensor_maps=tensor_maps)
+        lacks = device_limits.refusal(self.limits, launch, static_shared_bytes=static)
         if lacks:
             raise LaunchUnavailable(lacks)
         if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
@@ -82,6 +83,15 @@ class Launcher:
             return
         if device_limits.needs_residency(launch) and (why := device_limits.too_many(self.limits, launch, at_once)):
             raise LaunchUnavailable(why)
+
+    def encode(self, tiled: TiledMap, address: int) -> np.void:
+        """The 128 bytes of a tensor map over the array at `address`, by cuTensorMapEncodeTiled.
+
+        Raises LaunchUnavailable where the device, or its driver, has no tensor maps.
+        """
+        if why := device_limits.no_tensor_maps(self.limits):
+            raise LaunchUnavailable(why)
+        return np.void(driver.encode_tiled(self.library, self.cuda.driver.check_status, tiled, address))
 
     def bound(self, function: Any, launch: Launch, packed: Sequence[np.generic[Any]]) -> Callable[[], None]:
         """What enqueues a launch of `function` with these parameters: by CuPy, or by cuLaunchKernelEx where CuPy

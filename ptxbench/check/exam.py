@@ -18,7 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from ptxbench import toolchain
-from ptxbench.backends.emulator import unsupported
+from ptxbench.backends.emulator import no_tensor_maps, unsupported
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
 from ptxbench.check.lint import lint
@@ -34,6 +34,7 @@ from ptxbench.pair import Pair, Size, is_float
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.runner.plan import is_too_large
+from ptxbench.tensor_map import TensorMap
 from ptxbench.toolchain import Build
 from ptxbench.verify import agrees, verify
 
@@ -69,6 +70,8 @@ class Exam:
         for size in found.pair.check_sizes:
             if lacks := unsupported(found.pair.launch(**size)):
                 raise UsageError(f"'{found.name}' cannot be checked: {lacks}")
+        if mapped := next((arg.name for arg in found.pair.args if isinstance(arg, TensorMap)), None):
+            raise UsageError(f"'{found.name}' cannot be checked: {no_tensor_maps(mapped)}")
         self.found = found
         self.pair: Pair = found.pair
         self.entry = found.name.replace(".", "_")

@@ -30,7 +30,7 @@ from ptxbench.emulator.syntax import (
     Variable,
     Vector,
 )
-from ptxbench.pair import Argument, In, Scalar
+from ptxbench.pair import Argument, ArrayArgument, In
 
 FULL_MASK = 0xFFFFFFFF
 
@@ -107,7 +107,7 @@ def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint
     kernel = module.functions[entry]
     functions = {name: ordered(each) for name, each in reachable(module, kernel).items()}
     arrays = {
-        param.name: arg for param, arg in zip(kernel.params, args, strict=False) if not isinstance(arg, Scalar)
+        param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
     }  # fmt: skip
     used = roots_of(module, functions, entry)
     subjects = [Subject(module, function, arrays, used[name]) for name, function in functions.items() if name in used]

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxbench.discovery.validate import size_problems
-from ptxbench.pair import InOut, Out, Pair, Scalar, Size
+from ptxbench.pair import ArrayArgument, InOut, Out, Pair, Size
 
 HEADROOM = 1.1
 """How far beyond its costliest check size a pair is asked."""
@@ -24,7 +24,7 @@ CHEAP: tuple[float, ...] = (1 << 20, 1 << 18, 1 << 20, 2_000_000)
 
 def costs(pair: Pair, size: Size) -> tuple[float, ...]:
     """What a launch costs: bytes, elements of all arrays, flops, and what its threads do if each makes an output."""
-    arrays = [arg for arg in pair.args if not isinstance(arg, Scalar)]
+    arrays = [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
     elements = sum(math.prod(arg.shape(**size)) for arg in arrays)
     outputs = sum(math.prod(arg.shape(**size)) for arg in arrays if isinstance(arg, Out | InOut))
     launch, flops = pair.launch(**size), int(pair.flops(**size))

@@ -11,11 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from ptxbench import tensor_map
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep
-from ptxbench.pair import Argument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
+from ptxbench.pair import Argument, ArrayArgument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
+from ptxbench.tensor_map import TensorMap
 
 MOST_THREADS = 1024
 """Threads of a block, on every architecture."""
@@ -72,13 +74,16 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
         return
     for arg in args:
         if not isinstance(arg, Argument):
-            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut, Scratch and Scalar."
+            yield "args", f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
             yield "args", f"{kind(arg)} is named {arg.name!r}, which is no identifier. The reference takes it by name."
+        if isinstance(arg, TensorMap):
+            yield from (("args", each) for each in map_problems(arg, args))
+            continue
         if not isinstance(arg.dtype, np.dtype) or not (is_float(arg.dtype) or arg.dtype.kind in "iu"):
             yield "args", f"{kind(arg)} '{arg.name}' has dtype {arg.dtype!r}. Use f32, u32, ... of ptxbench.pair."
-        if not isinstance(arg, Scalar) and not callable(arg.shape):
+        if isinstance(arg, ArrayArgument) and not callable(arg.shape):
             yield "args", f"{kind(arg)} '{arg.name}' has shape {arg.shape!r}. It must be a function of the size."
         if isinstance(arg, Scalar) and not callable(arg.value) and not isinstance(arg.value, int | float | np.number):
             yield "args", f"Scalar '{arg.name}' is {arg.value!r}. It must be a number or a function of the size."
@@ -100,6 +105,18 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             yield "args", f"{times} arguments are named '{name}'. Give each its own name."
     if not any(isinstance(arg, Out | InOut) for arg in args):
         yield "args", "no argument is an Out or InOut, so there is nothing to verify. Say what the kernel writes."
+
+
+def map_problems(arg: TensorMap, args: Sequence[Argument]) -> Iterator[str]:
+    """What is wrong with a tensor map, whatever the size."""
+    arrays = [each.name for each in args if isinstance(each, ArrayArgument)]
+    if arg.of not in arrays:
+        yield f"TensorMap '{arg.name}' is of {arg.of!r}. It must be of an array: {', '.join(arrays)}."
+    if not callable(arg.box) and not isinstance(arg.box, tuple):
+        yield f"TensorMap '{arg.name}' has box {arg.box!r}. It must be a tuple or a function of the size."
+    for name in ("shape", "strides"):
+        if (function := getattr(arg, name)) is not None and not callable(function):
+            yield f"TensorMap '{arg.name}' has {name} {function!r}. It must be a function of the size, or be left out."
 
 
 def scalar_problem(arg: Scalar) -> str | None:
@@ -186,7 +203,7 @@ def reference_problems(pair: Pair) -> Iterator[Problem]:
     """A reference that does not take the arguments by name."""
     if not callable(pair.reference):
         return
-    names = [arg.name for arg in pair.args if not isinstance(arg, Out | Scratch)]
+    names = [arg.name for arg in pair.args if not isinstance(arg, Out | Scratch | TensorMap)]
     if misfit := does_not_take(pair.reference, names):
         yield "reference", f"reference must take {', '.join(names)}: {misfit}."
 
@@ -211,8 +228,12 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[tuple[str, st
     if pair.bytes is not None:
         calls.append(("bytes", "bytes", pair.bytes, count_problem))
     for arg in pair.args:
-        if not isinstance(arg, Scalar):
+        if isinstance(arg, ArrayArgument):
             calls.append(("args", f"the shape of '{arg.name}'", arg.shape, shape_problem))
+        elif isinstance(arg, TensorMap):
+            for name in ("box", "shape", "strides"):
+                if callable(function := getattr(arg, name)):
+                    calls.append(("args", f"the {name} of '{arg.name}'", function, shape_problem))
         elif callable(arg.value):
             calls.append(("args", f"the value of '{arg.name}'", arg.value, number_problem))
     for field, noun, function, wrong in calls:
@@ -226,6 +247,14 @@ def size_problems(pair: Pair, size: Mapping[str, int]) -> Iterator[tuple[str, st
             return
         if problem := wrong(value):
             yield field, f"{noun} at {words(size)} is {value!r}. {problem}", None
+            return
+    for arg in pair.args:
+        if isinstance(arg, TensorMap):
+            tiled = pair.tiled_map(arg, size)
+            array = next(each for each in pair.args if isinstance(each, ArrayArgument) and each.name == arg.of)
+            array_bytes = math.prod(array.shape(**size)) * array.dtype.itemsize
+            if (problem := tensor_map.problem(tiled, array_bytes)) is not None:
+                yield "args", f"the tensor map '{arg.name}' at {words(size)}: {problem}", None
 
 
 def words(size: Mapping[str, int]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import types
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 from ptxbench.discovery import Found, Source
 from ptxbench.discovery.text import PairText
 from ptxbench.execution import plain
-from ptxbench.pair import Argument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
+from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
 from ptxbench.signature import wanted
+from ptxbench.tensor_map import TensorMap
 
 KINDS: dict[type[Argument], str] = {
     Scalar: "scalar",
@@ -21,6 +23,7 @@ KINDS: dict[type[Argument], str] = {
     Out: "output",
     InOut: "in-out",
     Scratch: "scratch",
+    TensorMap: "tensor map",
 }
 
 
@@ -65,7 +68,7 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
     return {
         "name": arg.name,
         "kind": KINDS[type(arg)],
-        "dtype": type_name(arg.dtype),
+        "dtype": None if isinstance(arg, TensorMap) else type_name(arg.dtype),
         "ptx": wanted(arg),
         "shape": sources.of(shape),
         "value": sources.of(value) if callable(value) else value if scalar else None,
@@ -79,7 +82,8 @@ def argument(arg: Argument, sources: SourceTexts) -> dict[str, Any]:
 def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
     """The launch at one size, the shape of every array and the value of every scalar."""
     launch = pair.launch(**size)
-    arrays = [each for each in pair.args if not isinstance(each, Scalar)]
+    arrays = [each for each in pair.args if isinstance(each, ArrayArgument)]
+    maps = [each for each in pair.args if isinstance(each, TensorMap)]
     scalars = [each for each in pair.args if isinstance(each, Scalar)]
     return {
         "size": dict(size),
@@ -90,6 +94,7 @@ def at_size(pair: Pair, size: Size) -> Mapping[str, Any]:
         "cooperative": launch.cooperative,
         "resident": launch.resident,
         "shapes": {each.name: [int(extent) for extent in each.shape(**size)] for each in arrays},
+        "tensor_maps": {each.name: dataclasses.asdict(pair.tiled_map(each, size)) for each in maps},
         "scalars": {each.name: value_of(each, size) for each in scalars},
         **pair.work(size),
     }

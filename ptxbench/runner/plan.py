@@ -14,7 +14,7 @@ from ptxbench.discovery import Found, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
 from ptxbench.measure import SETTINGS, Settings
-from ptxbench.pair import In, InOut, Pair, Scalar, Size
+from ptxbench.pair import ArrayArgument, In, InOut, Pair, Size
 from ptxbench.result import Cell
 from ptxbench.units import si, size_words
 
@@ -158,7 +158,7 @@ def complete(size: Size, found: Found) -> Size | None:
 
 def memory_bytes(pair: Pair, size: Size) -> int:
     """What a run of that size holds at once at the least: every array, and what the reference is given."""
-    arrays = [arg for arg in pair.args if not isinstance(arg, Scalar)]
+    arrays = [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
     return sum(
         math.prod(arg.shape(**size)) * (arg.dtype.itemsize + (8 if isinstance(arg, In | InOut) else 0))
         for arg in arrays

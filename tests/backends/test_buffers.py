@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptxbench import emulator
+from ptxbench import emulator, toolchain
 from ptxbench.backends import buffers
 from ptxbench.backends.buffers import GUARD_BYTES, Remains, check_untouched, damage, first_change, guard_zone
 from ptxbench.errors import LaunchError, WrongResult
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, Scratch, f32, poison, u32, ulps
+from ptxbench.signature import read_headers
+from ptxbench.tensor_map import TiledMap
 
 N = 257
 
@@ -130,6 +132,22 @@ def test_arguments_are_packed_in_signature_order_with_their_exact_sizes(argument
     packed = buffers.pack(arguments, {"y": 0x7F0000002000, "x": 0x7F0000001000})
     assert packed == (0x7F0000001000, 0x7F0000002000, N)
     assert [value.nbytes for value in packed] == [8, 8, 4]
+
+
+def test_a_tensor_map_is_packed_as_128_bytes_made_of_the_address_of_its_array():
+    tiled = TiledMap("x", "f32", (N,), (), (16,), (1,))
+    arguments = {"map_x": tiled, "x": np.zeros(N, f32)}
+
+    def encode(given, address):
+        assert (given, address) == (tiled, 0x7F0000001000)
+        return np.void(bytes(range(128)))
+
+    mapped, pointer = buffers.pack(arguments, {"x": 0x7F0000001000}, encode)
+    assert mapped.tobytes() == bytes(range(128))
+    assert pointer == 0x7F0000001000
+    text = buffers.empty_kernel(buffers.pack(arguments, {"x": 0}))  # whose map nobody reads
+    assert toolchain.assembled_text(text, "sm_90")
+    assert [(each.size_bytes, each.align) for each in read_headers(text)[0].params] == [(128, 64), (8, 8)]
 
 
 @pytest.mark.parametrize(("value", "kind"), [(3, "int"), (0.5, "float"), ([1, 2], "list")])

@@ -46,9 +46,9 @@ def test_what_the_device_lacks_is_one_sentence(limits, launch, static, reason):
 
 
 def test_tensor_maps_need_a_device_that_has_them():
-    assert device_limits.refusal(H100, Launch(1, 32), tensor_maps=True) is None
-    assert device_limits.refusal(A100, Launch(1, 32), tensor_maps=True) == (
-        "The kernel takes tensor maps; A100 has none (they need sm_90 or later)."
+    assert device_limits.no_tensor_maps(H100) is None
+    assert device_limits.no_tensor_maps(A100) == (
+        "The kernel takes a tensor map; A100 has none (they need sm_90 or later)."
     )
 
 

@@ -8,6 +8,7 @@ from ptxbench.backends import driver
 from ptxbench.backends.driver import Attribute, AttributeValue, Config
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
+from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
 
 
 def test_the_structures_are_those_of_cuda_h():
@@ -61,6 +62,14 @@ class Library:
         self.log.append((attributes, values, [pointer % 64 for pointer in parameters], extra))
         return 0
 
+    def cuTensorMapEncodeTiled(self, made, element, rank, address, shape, strides, box, steps, *modes):  # noqa: N802
+        assert ctypes.addressof(made._obj) % 64 == 0
+        self.log.append((element.value, rank.value, address.value))
+        self.log.append((list(shape), list(strides)[: rank.value - 1], list(box), list(steps)))
+        self.log.append([each.value for each in modes])
+        made._obj.raw = bytes(range(128))
+        return 0
+
     def cuOccupancyMaxActiveClusters(self, count, function, config):  # noqa: N802
         count._obj.value = 17
         return len(config._obj.attributes[: config._obj.attribute_count]) - 1
@@ -83,6 +92,51 @@ def test_a_launch_reaches_the_driver_with_attributes_and_parameters():
     assert statuses == [0, 0]
     assert driver.clusters_at_once(library, statuses.append, 0xF00, Launch(8, 96, cluster=4)) == 17
     assert statuses[2:] == [0]
+
+
+def test_a_tensor_map_reaches_the_driver_as_asked():
+    library, statuses = Library(), []
+    tiled = TiledMap(
+        "x", "bf16", (512, 1 << 33, 3), (1024, 1 << 39), (64, 8, 1), (1, 2, 1), swizzle=128, atom=32, l2_promotion=256,
+        fill="nan",
+    )  # fmt: skip
+    assert driver.encode_tiled(library, statuses.append, tiled, 0x7F0000001000) == bytes(range(128))
+    assert library.log == [
+        (9, 3, 0x7F0000001000),
+        ([512, 1 << 33, 3], [1024, 1 << 39], [64, 8, 1], [1, 2, 1]),
+        [0, 4, 3, 1],
+    ]
+    line = TiledMap("x", "u8", (512,), (), (64,), (1,))
+    driver.encode_tiled(library, statuses.append, line, 16)
+    assert library.log[3:] == [(0, 1, 16), ([512], [], [64], [1]), [0, 0, 0, 0]]
+    assert statuses == [0, 0]
+
+
+def test_the_numbers_of_tensor_maps_are_nvidias():
+    from cuda.bindings import driver as theirs
+
+    elements = {
+        "u8": "UINT8", "u16": "UINT16", "u32": "UINT32", "s32": "INT32", "u64": "UINT64", "s64": "INT64",
+        "f16": "FLOAT16", "f32": "FLOAT32", "f64": "FLOAT64", "bf16": "BFLOAT16", "f32.ftz": "FLOAT32_FTZ",
+        "tf32": "TFLOAT32", "tf32.ftz": "TFLOAT32_FTZ",
+    }  # fmt: skip
+    of_them = {
+        name: getattr(theirs.CUtensorMapDataType, f"CU_TENSOR_MAP_DATA_TYPE_{each}") for name, each in elements.items()
+    }
+    assert {name: int(each) for name, each in of_them.items()} == driver.ELEMENTS
+    assert driver.ELEMENTS.keys() == ELEMENT_BYTES.keys()
+    swizzles = {(0, 16): "NONE", (32, 16): "32B", (64, 16): "64B", (128, 16): "128B", (128, 32): "128B_ATOM_32B",
+                (128, 64): "128B_ATOM_64B"}  # fmt: skip
+    modes = [
+        (theirs.CUtensorMapSwizzle, "SWIZZLE", swizzles, driver.SWIZZLES),
+        (theirs.CUtensorMapInterleave, "INTERLEAVE", {0: "NONE", 16: "16B", 32: "32B"}, driver.INTERLEAVES),
+        (theirs.CUtensorMapL2promotion, "L2_PROMOTION", {0: "NONE", 64: "L2_64B", 128: "L2_128B", 256: "L2_256B"},
+         driver.PROMOTIONS),
+        (theirs.CUtensorMapFloatOOBfill, "FLOAT_OOB_FILL", {"zeros": "NONE", "nan": "NAN_REQUEST_ZERO_FMA"},
+         driver.FILLS),
+    ]  # fmt: skip
+    for kind, word, names, ours in modes:
+        assert {key: int(getattr(kind, f"CU_TENSOR_MAP_{word}_{name}")) for key, name in names.items()} == ours
 
 
 def test_a_driver_that_is_too_old_is_no_fault_of_the_kernel():

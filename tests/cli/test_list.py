@@ -114,7 +114,7 @@ def test_json_of_a_named_pair_has_all_that_a_writer_of_kernels_needs(kernels, pt
     assert pair["launches"][3] == {
         "size": {"n": 129}, "grid": [2, 1, 1], "block": [128, 1, 1], "shared_bytes": 0,
         "cluster": None, "cooperative": False, "resident": False,
-        "shapes": {"x": [129], "y": [129]}, "scalars": {"a": 2.0, "n": 129},
+        "shapes": {"x": [129], "y": [129]}, "scalars": {"a": 2.0, "n": 129}, "tensor_maps": {},
         "flops": 129, "bytes": 1032, "written": 516,
     }  # fmt: skip
     assert pair["flags"] == {"fast": ["--use_fast_math"]}
