@@ -192,12 +192,13 @@ COSTLY = ("f64", "special", "warp")
 """Classes whose instructions a GPU carries out at a fraction of the rate of others: any more is worse."""
 
 
-SHORT = {"requests": "req.", "sectors": "sect.", "bytes": "bytes", "wavefronts": "waves", "conflicts": "confl.",
-         "lanes": "lanes", "serial": "serial"}  # fmt: skip
+SHORT = {"requests": "req.", "sectors": "sect.", "lines": "lines", "bytes": "bytes", "wavefronts": "waves",
+         "conflicts": "confl.", "lanes": "lanes", "serial": "serial"}  # fmt: skip
 """What is counted, as a heading has room for it."""
 
-WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched by", "bytes": "Bytes moved by",
-         "wavefronts": "Passes over the banks by", "conflicts": "Passes that bank conflicts add to"}  # fmt: skip
+WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched by",
+         "lines": "128-byte lines touched by", "bytes": "Bytes moved by", "wavefronts": "Passes over the banks by",
+         "conflicts": "Passes that bank conflicts add to"}  # fmt: skip
 """The same, in a sentence."""
 
 
@@ -320,7 +321,7 @@ METRICS = (
     Metric("ptx_global_sectors_per_request", "sect./req.", "", "lower", "Global sectors of one request of a warp.",
            quotient(SECTORS, REQUESTS)),
     *(counter(f"ptx_global_{kind}_{part}", f"{kind} {SHORT[part]}", "lower", f"{WORDS[part]} global {kind}s.")
-      for kind in ("load", "store") for part in ("requests", "sectors", "bytes")),
+      for kind in ("load", "store") for part in ("requests", "sectors", "lines", "bytes")),
     *(Metric(f"ptx_global_{kind}_sectors_per_request", f"{kind} s./req.", "", "lower",
              f"Sectors of one global {kind} of a warp.",
              quotient(count(f"ptx_global_{kind}_sectors"), count(f"ptx_global_{kind}_requests")))

@@ -19,7 +19,8 @@ class Outcome:
     result one GPU may give less exactly than another; from the emulator those that ran, from a GPU all in the text.
     `opcodes`: from the emulator, how often warps executed each opcode of each line.
     `loops`: from the emulator, how many trips warps made in each loop and how often; `irreducible`: lines of branches
-    back that are not among them (emulator.launch.Execution).
+    back that are not among them; `wide_wavefronts`: by line, wavefronts of shared accesses merged into 8 or 16 bytes a
+    lane (emulator.launch.Execution).
     `modelled`: whether matrix instructions added up by a model of the hardware, which no manual describes.
     """
 
@@ -32,6 +33,7 @@ class Outcome:
     opcodes: Mapping[int, Mapping[str, int]] | None = None
     loops: Mapping[int, Mapping[int, int]] | None = None
     irreducible: Sequence[int] = ()
+    wide_wavefronts: Mapping[int, Mapping[int, int]] | None = None
 
 
 class Clock(Protocol):

@@ -81,6 +81,7 @@ class EmulatorBackend:
             opcodes=execution.opcodes,
             loops=execution.loops,
             irreducible=execution.irreducible,
+            wide_wavefronts=execution.wide_wavefronts,
         )
 
     def again(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ptxbench.emulator import tensor
 from ptxbench.emulator.accuracy import bound
 from ptxbench.emulator.layout import EXACT_TRIPS, RESIDUES, Translation
-from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, REQUESTS, WORK
+from ptxbench.emulator.runtime.context import ACTIVE, EXTRA, LINES, REQUESTS, WIDE_8, WIDE_16, WORK
 from ptxbench.emulator.types import LANES
 
 CLASSES = (
@@ -42,7 +42,7 @@ ADDITIVE = (
         f"ptx_{space}_{kind}_{what}"
         for kind in ("load", "store")
         for space, whats in (
-            ("global", ("requests", "sectors", "bytes")),
+            ("global", ("requests", "sectors", "lines", "bytes")),
             ("shared", ("requests", "wavefronts", "conflicts", "bytes")),
             ("local", ("requests", "bytes")),
         )
@@ -101,6 +101,7 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
             count.update({f"{name}_wavefronts": work, f"{name}_conflicts": extra})
         elif site.space == "global":
             count[f"{name}_sectors"] += work
+            count[f"{name}_lines"] += int(raw[site.slot + LINES])
             count[f"{name}_bytes"] -= extra  # what an asynchronous copy filled with zeros
     return {line: {name: value for name, value in count.items() if value} for line, count in sorted(lines.items())}
 
@@ -112,6 +113,18 @@ def opcodes(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         executions = int(raw[2 * step.block])
         if executions and step.counted:
             lines.setdefault(step.line, Counter())[step.executed] += executions
+    return {line: dict(count) for line, count in sorted(lines.items())}
+
+
+def wide_wavefronts(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[int, int]]:
+    """By line, the passes over the banks that its shared loads and stores take if merged with neighbours into 8 or
+    16 bytes a lane; only widths above their own."""
+    lines: dict[int, Counter[int]] = {}
+    for site in translation.sites:
+        if site.space == "shared" and site.kind in ("load", "store"):
+            for width, slot in ((8, WIDE_8), (16, WIDE_16)):
+                if width > site.bytes and (passes := int(raw[site.slot + slot])):
+                    lines.setdefault(translation.steps[site.step].line, Counter())[width] += passes
     return {line: dict(count) for line, count in sorted(lines.items())}
 
 

@@ -112,13 +112,15 @@ def test_a_bulk_copy_counts_as_a_load_and_a_store_of_its_bytes():
     assert exact(execution.by_line[load]) == {
         "ptx_warp_instructions": 8, "ptx_warp_instructions_async": 8, "ptx_thread_instructions": 256,
         "ptx_thread_instructions_on": 1, "ptx_async_requests": 1, "ptx_async_bytes": 1024,
-        "ptx_global_load_requests": 1, "ptx_global_load_sectors": 32, "ptx_global_load_bytes": 1024,
+        "ptx_global_load_requests": 1, "ptx_global_load_sectors": 32, "ptx_global_load_lines": 8,
+        "ptx_global_load_bytes": 1024,
         "ptx_shared_store_requests": 1, "ptx_shared_store_wavefronts": 8, "ptx_shared_store_bytes": 1024,
     }  # fmt: skip
     moved = {name: count for name, count in exact(execution.by_line[store]).items() if "instructions" not in name}
     assert moved == {
         "ptx_async_requests": TILES, "ptx_async_bytes": 1024 * TILES, "ptx_global_store_requests": TILES,
-        "ptx_global_store_sectors": 32 * TILES, "ptx_global_store_bytes": 1024 * TILES,
+        "ptx_global_store_sectors": 32 * TILES, "ptx_global_store_lines": 8 * TILES,
+        "ptx_global_store_bytes": 1024 * TILES,
         "ptx_shared_load_requests": TILES, "ptx_shared_load_wavefronts": 8 * TILES,
         "ptx_shared_load_bytes": 1024 * TILES,
     }  # fmt: skip
@@ -321,6 +323,8 @@ def test_lanes_copy_pieces_of_their_own_and_groups_are_done_in_order():
     assert counts["ptx_async_requests"] == 1
     assert counts["ptx_async_bytes"] == counts["ptx_shared_store_bytes"] == sum(sizes)
     assert counts["ptx_global_load_sectors"] == sum(sectors)
+    lines = [(528 * lane + size - 1) // 128 - 528 * lane // 128 + 1 for lane, size in enumerate(sizes)]
+    assert counts["ptx_global_load_lines"] == sum(lines)
     assert counts["ptx_shared_store_wavefronts"] == sum(-(-size // 128) for size in sizes)
 
 

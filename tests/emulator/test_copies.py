@@ -87,9 +87,10 @@ def test_four_stages_of_copies_are_on_their_way():
     assert actual == expected
     lanes = 64 * TILES
     assert counters(execution, "async_requests", "async_bytes", "global_load_requests", "global_load_bytes",
-                    "global_load_sectors", "shared_store_requests", "shared_store_wavefronts") == {
+                    "global_load_sectors", "global_load_lines", "shared_store_requests", "shared_store_wavefronts") == {
         "async_requests": 2 * TILES, "async_bytes": 16 * lanes, "global_load_requests": 2 * TILES,
-        "global_load_bytes": 16 * lanes, "global_load_sectors": lanes // 2, "shared_store_requests": 2 * TILES,
+        "global_load_bytes": 16 * lanes, "global_load_sectors": lanes // 2, "global_load_lines": lanes // 8,
+        "shared_store_requests": 2 * TILES,
         "shared_store_wavefronts": 2 * TILES * 4,
     }  # fmt: skip
 

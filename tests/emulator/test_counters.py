@@ -69,9 +69,11 @@ def test_every_counter_of_a_kernel_counted_by_hand():
         "ptx_divergent_branches": 1,
         "ptx_global_load_requests": 1,
         "ptx_global_load_sectors": 3,  # 80 bytes
+        "ptx_global_load_lines": 1,
         "ptx_global_load_bytes": 80,
         "ptx_global_store_requests": 2,
         "ptx_global_store_sectors": 2 + 1,  # bytes 80 to 127: sectors 2 and 3; bytes 128 to 159: sector 4
+        "ptx_global_store_lines": 1 + 1,
         "ptx_global_store_bytes": 48 + 32,
         "ptx_shared_store_requests": 2,
         "ptx_shared_store_wavefronts": 2,
@@ -149,7 +151,14 @@ def count(text, offsets):
         pattern = re.compile(rf"ptx_(?:global|shared)_{kind}_(\w+)")
         found.append({m[1]: n for name, n in execution.by_line[at].items() if (m := pattern.fullmatch(name))})
     assert found[0] == found[1]
-    return found[0]
+    wide = [wider(execution, at) for at in (line, line + 1)]
+    assert wide[0] == wide[1]
+    return found[0] | wide[0]
+
+
+def wider(execution, line):
+    """The wavefronts of accesses of 8 and 16 bytes a lane in place of a line's, which have fewer."""
+    return {f"wide_{size}": passes for size, passes in execution.wide_wavefronts.get(line, {}).items()}
 
 
 def wavefronts(offsets, size):
@@ -178,7 +187,12 @@ def expected_shared(offsets, size):
     if not active:
         return {}
     passes, conflicts = wavefronts(offsets, size)
-    counters = {"requests": 1, "bytes": active * size, "wavefronts": passes, "conflicts": conflicts}
+    wide = {
+        f"wide_{width}": wavefronts([offset // width * width if offset >= 0 else -1 for offset in offsets], width)[0]
+        for width in (8, 16)
+        if width > size
+    }
+    counters = {"requests": 1, "bytes": active * size, "wavefronts": passes, "conflicts": conflicts, **wide}
     return {name: value for name, value in counters.items() if value}
 
 
@@ -186,7 +200,8 @@ def expected_global(offsets, size):
     active = [offset for offset in offsets if offset >= 0]
     if not active:
         return {}
-    return {"requests": 1, "bytes": len(active) * size, "sectors": len({offset // 32 for offset in active})}
+    sectors, lines = (len({offset // unit for offset in active}) for unit in (32, 128))
+    return {"requests": 1, "bytes": len(active) * size, "sectors": sectors, "lines": lines}
 
 
 LANES = range(32)
@@ -252,34 +267,36 @@ def test_a_vector_counts_as_one_access_of_its_size(size, data):
 
 
 SECTORS = [
-    # size, offset of each lane: sectors
-    (4, [0] * 32, 1),  # a broadcast
-    (4, [4 * lane for lane in LANES], 4),
-    (4, [4 * lane for lane in reversed(LANES)], 4),
-    (4, [32 * lane for lane in LANES], 32),
-    (4, [8 * lane for lane in LANES], 8),
-    (4, [4 + 4 * lane for lane in LANES], 5),  # a start off the sector
-    (4, [28 + 4 * lane for lane in LANES], 5),
-    (4, [4 * lane if lane < 16 else -1 for lane in LANES], 2),
-    (4, [4 * lane if lane % 2 else -1 for lane in LANES], 4),
-    (4, [-1] * 31 + [40], 1),
-    (1, list(LANES), 1),
-    (8, [8 * lane for lane in LANES], 8),
-    (16, [16 * lane for lane in LANES], 16),
-    (16, [512 - 16 * lane for lane in LANES], 17),
+    # size, offset of each lane: sectors, lines
+    (4, [0] * 32, 1, 1),  # a broadcast
+    (4, [4 * lane for lane in LANES], 4, 1),
+    (4, [4 * lane for lane in reversed(LANES)], 4, 1),
+    (4, [32 * lane for lane in LANES], 32, 8),
+    (4, [128 * lane for lane in LANES], 32, 32),
+    (4, [8 * lane for lane in LANES], 8, 2),
+    (4, [4 + 4 * lane for lane in LANES], 5, 2),  # a start off the sector, and off the line
+    (4, [28 + 4 * lane for lane in LANES], 5, 2),
+    (4, [4 * lane if lane < 16 else -1 for lane in LANES], 2, 1),
+    (4, [4 * lane if lane % 2 else -1 for lane in LANES], 4, 1),
+    (4, [-1] * 31 + [40], 1, 1),
+    (1, list(LANES), 1, 1),
+    (8, [8 * lane for lane in LANES], 8, 2),
+    (16, [16 * lane for lane in LANES], 16, 4),
+    (16, [512 - 16 * lane for lane in LANES], 17, 5),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("size", "offsets", "sectors"), SECTORS)
-def test_sectors_of_global_accesses(size, offsets, sectors):
+@pytest.mark.parametrize(("size", "offsets", "sectors", "lines"), SECTORS)
+def test_sectors_and_lines_of_global_accesses(size, offsets, sectors, lines):
     active = sum(offset >= 0 for offset in offsets)
-    assert count(GLOBAL[size], offsets) == {"requests": 1, "bytes": active * size, "sectors": sectors}
+    expected = {"requests": 1, "bytes": active * size, "sectors": sectors, "lines": lines}
+    assert count(GLOBAL[size], offsets) == expected
 
 
 @pytest.mark.parametrize("size", GLOBAL)
 @settings(max_examples=50, deadline=None)
 @given(data=st.data())
-def test_sectors_of_any_addresses(size, data):
+def test_sectors_and_lines_of_any_addresses(size, data):
     offsets = data.draw(offset_patterns(size))
     assert count(GLOBAL[size], offsets) == expected_global(offsets, size)
 
@@ -351,7 +368,7 @@ def test_requests_of_one_line_add_up_whatever_came_before(space, size, seed):
     found = {
         name.removeprefix(prefix): value for name, value in execution.by_line[line].items() if name.startswith(prefix)
     }
-    assert found == expected
+    assert found | wider(execution, line) == expected
 
 
 ATOMICS = program("""

@@ -244,6 +244,7 @@ next:
   %rest = phi i32 [ %asked, %entry ], [ %rest.less, %lane.done ]
   %pieces = phi i64 [ 0, %entry ], [ %pieces.new, %lane.done ]
   %sectors = phi i64 [ 0, %entry ], [ %sectors.new, %lane.done ]
+  %lines = phi i64 [ 0, %entry ], [ %lines.new, %lane.done ]
   %passes = phi i64 [ 0, %entry ], [ %passes.new, %lane.done ]
   %over = icmp eq i32 %rest, 0
   br i1 %over, label %done, label %lane
@@ -354,6 +355,11 @@ measure:
   %sectors.between = sub i64 %sector.last, %sector.first
   %its.sectors = add i64 %sectors.between, 1
   %sectors.more = add i64 %sectors, %its.sectors
+  %line.last = lshr i64 %far.last, 7
+  %line.first = lshr i64 %far, 7
+  %lines.between = sub i64 %line.last, %line.first
+  %its.lines = add i64 %lines.between, 1
+  %lines.more = add i64 %lines, %its.lines
   %size.up = add i64 %size.wide, 127
   %its.passes = lshr i64 %size.up, 7
   %passes.more = add i64 %passes, %its.passes
@@ -361,6 +367,7 @@ measure:
 lane.done:
   %pieces.new = phi i64 [ %pieces, %put ], [ %pieces.more, %measure ]
   %sectors.new = phi i64 [ %sectors, %put ], [ %sectors.more, %measure ]
+  %lines.new = phi i64 [ %lines, %put ], [ %lines.more, %measure ]
   %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measure ]
   br label %next
 done:
@@ -369,6 +376,7 @@ done:
   {count("site.far", at.REQUESTS, "1")}
   {count("site.far", at.ACTIVE, "%pieces")}
   {count("site.far", at.WORK, "%sectors")}
+  {count("site.far", at.LINES, "%lines")}
   {count("site.near", at.REQUESTS, "1")}
   {count("site.near", at.ACTIVE, "%pieces")}
   {count("site.near", at.WORK, "%passes")}

@@ -73,8 +73,10 @@ BARRIER_LANES, BARRIER_WARPS, BARRIER_EXPECTED, BARRIER_TRUES, BARRIER_ASKED, BA
 CTA_BYTES = CTA_BARRIERS + 16 * BARRIER_BYTES
 
 # One memory site: i64 slots, by index. CACHED_LOW and CACHED_SPAN remember the buffer last hit: its first address, and
-# at how many addresses in it an access may start (0: none was hit yet). USE and RECORDED: see records.py.
-REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, USE, RECORDED, SITE_SLOTS = range(9)
+# at how many addresses in it an access may start (0: none was hit yet). USE and RECORDED: see records.py. LINES: of
+# global memory; WIDE_8, WIDE_16: of shared memory (counting.py).
+REQUESTS, ACTIVE, WORK, EXTRA, CACHED_LOW, CACHED_SPAN, USE, RECORDED, LINES, WIDE_16, SITE_SLOTS = range(11)
+WIDE_8 = LINES
 PATTERN_SCALE = 4
 """Bytes of remembered pattern for each byte of a site: a vector of 32 i32 and what came of it (counting.py)."""
 

@@ -1,4 +1,4 @@
-"""Sectors of global memory and passes over shared memory. Definitions: docs/emulator.md."""
+"""Sectors and lines of global memory, and passes over shared memory. Definitions: docs/emulator.md."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from ptxbench.emulator.runtime.context import (
     CTPOP,
     CTTZ,
     EXTRA,
+    LINES,
     MASK,
     PATTERN_SCALE,
     PATTERNS,
     V32,
     V64,
+    WIDE_8,
+    WIDE_16,
     WORK,
     Function,
     bump,
@@ -176,20 +179,52 @@ fresh:
 
 WAVEFRONTS_OF = Function("wavefronts_of", f"""
 define internal i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
-  ; `wavefronts` of these addresses, remembered at the site.
+  ; Of these addresses, remembered at the site: 16 bits each of the passes, those beyond the ideal, and the passes with
+  ; 8 and with 16 bytes a lane from the address rounded down, which is what ptxas makes of accesses that it merges.
   %a.first = extractelement {V32} %a, i64 0
   {splat("first.all", "i32", "%a.first")}
   %rel = sub {V32} %a, %first.all
   %phase = and i32 %a.first, 127
   {remembered(f'''{splat("shift.all", "i32", "%shift")}
   %unit = lshr {V32} %a, %shift.all
-  %result = call i64 @wavefronts({V32} %unit, i32 %mask, i32 %slots)''')}
+  %own = call i64 @wavefronts({V32} %unit, i32 %mask, i32 %slots)
+  %own.high = lshr i64 %own, 16
+  %own.low = and i64 %own, 65535
+  %narrow = or i64 %own.low, %own.high
+  %mergeable = icmp ult i32 %shift, 4
+  br i1 %mergeable, label %wide, label %keep
+wide:
+  %units.8 = lshr {V32} %a, splat (i32 3)
+  %both.8 = call i64 @wavefronts({V32} %units.8, i32 %mask, i32 16)
+  %high.8 = shl i64 %both.8, 48
+  %wide.8 = lshr i64 %high.8, 16
+  %units.16 = lshr {V32} %a, splat (i32 4)
+  %both.16 = call i64 @wavefronts({V32} %units.16, i32 %mask, i32 8)
+  %wide.16 = shl i64 %both.16, 48
+  %wide.both = or i64 %wide.8, %wide.16
+  br label %keep
+keep:
+  %wides = phi i64 [ 0, %fresh ], [ %wide.both, %wide ]
+  %result = or i64 %narrow, %wides''')}
 }}
 """, (WAVEFRONTS,))  # fmt: skip
 
+SECTORS_AND_LINES = Function("sectors_and_lines", f"""
+define internal i64 @sectors_and_lines({V32} %sector, i32 %mask) noinline {{
+  %sectors.all = call i64 @groups({V32} %sector, i32 %mask)
+  %sectors = and i64 %sectors.all, 4294967295
+  %line = lshr {V32} %sector, splat (i32 2)
+  %lines.all = call i64 @groups({V32} %line, i32 %mask)
+  %lines = shl i64 %lines.all, 32
+  %both = or i64 %lines, %sectors
+  ret i64 %both
+}}
+""", (GROUPS,))  # fmt: skip
+
 SECTORS_OF = Function("sectors_of", f"""
 define internal i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site) noinline {{
-  ; `groups` of the sectors of these addresses, remembered at the site unless they lie too far apart.
+  ; How many sectors these addresses lie in, and in the upper half how many lines; remembered at the site unless they
+  ; lie too far apart.
   %a.first = extractelement {V64} %a, i64 0
   {splat("first.all", "i64", "%a.first")}
   %rel.wide = sub {V64} %a, %first.all
@@ -205,16 +240,17 @@ define internal i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site) noinli
   %phase = trunc i64 %phase.wide to i32
   br i1 %near, label %look, label %apart
 apart:
-  %counted = call i64 @groups({V32} %sector, i32 %mask)
+  %counted = call i64 @sectors_and_lines({V32} %sector, i32 %mask)
   ret i64 %counted
 look:
-  {remembered(f"%result = call i64 @groups({V32} %sector, i32 %mask)")}
+  {remembered(f"%result = call i64 @sectors_and_lines({V32} %sector, i32 %mask)")}
 }}
-""", (GROUPS,))  # fmt: skip
+""", (SECTORS_AND_LINES,))  # fmt: skip
 
 
 def count_sectors() -> str:
-    """Lines that count the distinct 32-byte sectors; an aligned access of up to 32 bytes touches one a lane."""
+    """Lines that count the distinct 32-byte sectors and 128-byte lines; an aligned access of up to 32 bytes touches one
+    a lane."""
     before = ", ".join(f"i32 {max(0, i - 1)}" for i in range(LANES))
     return f"""%sector.wide = lshr {V64} %a, splat (i64 5)
   %sector = trunc {V64} %sector.wide to {V32}
@@ -230,27 +266,47 @@ steps:
   %new.count = call i32 @llvm.ctpop.i32(i32 %new.mask)
   %new.more = add i32 %new.count, 1
   %new.wide = zext i32 %new.more to i64
+  %line = lshr {V32} %sector, splat (i32 2)
+  %line.before = lshr {V32} %before, splat (i32 2)
+  %line.new = icmp ne {V32} %line, %line.before
+  %line.new.mask = bitcast {MASK} %line.new to i32
+  %line.count = call i32 @llvm.ctpop.i32(i32 %line.new.mask)
+  %line.more = add i32 %line.count, 1
+  %line.wide = zext i32 %line.more to i64
   br label %counted
 search:
   %grouped = call i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site)
   %grouped.count = and i64 %grouped, 4294967295
+  %grouped.lines = lshr i64 %grouped, 32
   br label %counted
 counted:
   %sectors = phi i64 [ %new.wide, %steps ], [ %grouped.count, %search ]
-  {bump(WORK, "%sectors")}"""
+  %lines = phi i64 [ %line.wide, %steps ], [ %grouped.lines, %search ]
+  {bump(WORK, "%sectors")}
+  {bump(LINES, "%lines")}"""
 
 
 def count_wavefronts(size: int) -> str:
     """Lines that count the passes of a shared request and those beyond the ideal."""
     slots = min(32, 128 // size)
     shift = max(2, size.bit_length() - 1)
+    smooth, wide = 32 // slots, ""
+    if size < 16:
+        smooth |= 2 << 32 | 4 << 48  # two and four groups, each of which takes one pass
+        wide = f"""%wide.8.up = lshr i64 %waves, 32
+  %wide.8 = and i64 %wide.8.up, 65535
+  %wide.16 = lshr i64 %waves, 48
+  {bump(WIDE_8, "%wide.8")}
+  {bump(WIDE_16, "%wide.16")}"""
     return f"""br i1 %smooth, label %counted, label %search
 search:
   %passes.both = call i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
   br label %counted
 counted:
-  %waves = phi i64 [ {32 // slots}, %go ], [ %passes.both, %search ]
-  %passes = and i64 %waves, 4294967295
-  %conflicts = lshr i64 %waves, 32
+  %waves = phi i64 [ {smooth}, %go ], [ %passes.both, %search ]
+  %passes = and i64 %waves, 65535
+  %conflicts.up = lshr i64 %waves, 16
+  %conflicts = and i64 %conflicts.up, 65535
   {bump(WORK, "%passes")}
-  {bump(EXTRA, "%conflicts")}"""
+  {bump(EXTRA, "%conflicts")}
+  {wide}"""

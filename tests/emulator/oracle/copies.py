@@ -100,13 +100,15 @@ def bulk(step: Step) -> Action | None:
 
 
 def count_bulk(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, loads: bool) -> None:
-    """One request on either side; each thread's copy by itself, in sectors there and 128 bytes at a time here."""
+    """One request on either side; each thread's copy by itself, in sectors and lines there, in 128 bytes here."""
     assert threads.counters is not None
     warps, total = int(np.unique(threads.all_here() // 32).size), int(sizes.sum())
     far, near = ("ptx_global_load", "ptx_shared_store") if loads else ("ptx_global_store", "ptx_shared_load")
-    sectors = np.where(sizes > 0, (address + sizes - 1) // 32 - address // 32 + 1, 0)
+    sectors, lines = (
+        int(np.where(sizes > 0, (address + sizes - 1) // unit - address // unit + 1, 0).sum()) for unit in (32, 128)
+    )
     threads.counters.add(line, ptx_async_requests=warps, ptx_async_bytes=total)
-    for name, passes, of in ((far, sectors, "sectors"), (near, -(-sizes // 128), "wavefronts")):
-        threads.counters.add(
-            line, **{f"{name}_requests": warps, f"{name}_bytes": total, f"{name}_{of}": int(passes.sum())}
-        )
+    passes = int((-(-sizes // 128)).sum())
+    for name, work in ((far, {"sectors": sectors, "lines": lines}), (near, {"wavefronts": passes})):
+        counts = {f"{name}_{of}": count for of, count in work.items()}
+        threads.counters.add(line, **{f"{name}_requests": warps, f"{name}_bytes": total}, **counts)

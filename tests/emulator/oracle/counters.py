@@ -25,6 +25,8 @@ class Counters:
     def __init__(self) -> None:
         self.lines: dict[int, Counter[str]] = {}
         self.phases = 0
+        self.wide: dict[int, Counter[int]] = {}
+        """Wavefronts of shared accesses with 8 and with 16 bytes a lane, by line."""
         self.loops: dict[int, Counter[int]] = {}
         """Trips and entries, by the line of the loop's branch back."""
 
@@ -46,6 +48,10 @@ class Counters:
             trips, counted = dict(self.loops.get(line, {})), dict(execution.loops.get(line, {}))
             if merged(trips) != counted:
                 found.append(f"line {line}: trips are {counted}, interpreted {trips}")
+        for line in sorted(self.wide.keys() | execution.wide_wavefronts.keys()):
+            wide, counted = dict(self.wide.get(line, {})), dict(execution.wide_wavefronts.get(line, {}))
+            if wide != counted:
+                found.append(f"line {line}: wavefronts of wider accesses are {counted}, interpreted {wide}")
         if self.phases != execution.counters["ptx_barrier_phases"]:
             found.append(f"ptx_barrier_phases is {execution.counters['ptx_barrier_phases']}, interpreted {self.phases}")
         return found
@@ -80,12 +86,23 @@ class Counters:
             self.wavefronts(line, kind, warp, thread % LANES, address, size)
 
     def sectors(self, line: int, kind: str, warp: Any, address: Any, size: int) -> None:
-        first, last = address // 32, (address + size - 1) // 32
-        most = int((last - first).max()) + 1
-        touched = np.concatenate([np.minimum(first + i, last) for i in range(most)])
-        self.add(line, **{f"ptx_global_{kind}_sectors": distinct(np.tile(warp, most), touched)})
+        for name, unit in (("sectors", 32), ("lines", 128)):
+            first, last = address // unit, (address + size - 1) // unit
+            most = int((last - first).max()) + 1
+            touched = np.concatenate([np.minimum(first + i, last) for i in range(most)])
+            self.add(line, **{f"ptx_global_{kind}_{name}": distinct(np.tile(warp, most), touched)})
 
     def wavefronts(self, line: int, kind: str, warp: Any, lane: Any, address: Any, size: int) -> None:
+        """Passes over the banks, and those beyond the fewest; the passes of wider accesses that hold these, too."""
+        passes, ideal = self.passes(warp, lane, address, size)
+        name = f"ptx_shared_{kind}"
+        self.add(line, **{f"{name}_wavefronts": passes, f"{name}_conflicts": passes - ideal})
+        for width in (8, 16):
+            if size < width:
+                wide, _ = self.passes(warp, lane, address // width * width, width)
+                self.wide.setdefault(line, Counter())[width] += wide
+
+    def passes(self, warp: Any, lane: Any, address: Any, size: int) -> tuple[int, int]:
         """Groups of lanes that want up to 128 bytes together; the bank with the most words sets a group's passes."""
         group = warp * LANES + (lane // (LANES if size <= 4 else 128 // size))
         first, last = address // 4, (address + size - 1) // 4
@@ -95,10 +112,7 @@ class Counters:
         )
         groups, place = np.unique(pairs[0], return_inverse=True)
         banks = np.bincount(place * 32 + pairs[1] % 32, minlength=32 * groups.size).reshape(-1, 32)
-        passes = int(banks.max(axis=1).sum())
-        ideal = int((-(-banks.sum(axis=1) // 32)).sum())
-        name = f"ptx_shared_{kind}"
-        self.add(line, **{f"{name}_wavefronts": passes, f"{name}_conflicts": passes - ideal})
+        return int(banks.max(axis=1).sum()), int((-(-banks.sum(axis=1) // 32)).sum())
 
     def atomic(self, line: int, space: str, thread: Any, address: Any) -> None:
         if not thread.size:
