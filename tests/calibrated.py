@@ -103,6 +103,9 @@ class Device:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:
         return None
 
+    def release(self) -> None:
+        pass
+
     def watch(self) -> ScriptedWatch:
         return ScriptedWatch([BlockState(each) for each in self.clocks_mhz])
 

@@ -5,12 +5,12 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import count, cycle
 from typing import Any
 
 from ptxbench.backends.base import BlockState, Outcome
 from ptxbench.emulator import accuracy
-from ptxbench.errors import DeviceError
+from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
 
@@ -75,7 +75,7 @@ class ScriptedClock:
         self.log.append(f"refill {self.name}")
         self.given(arguments)
 
-    def reload(self) -> None:
+    def reload(self, samples: int) -> None:
         self.log.append(f"reload {self.name}")
         self.loaded()
 
@@ -174,16 +174,30 @@ class FakeBackend:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None
 
+    def release(self) -> None:
+        pass
+
     def watch(self) -> ScriptedWatch | None:
         return None
+
+
+FAULTS: list[str] = []
+"""Of this process: an entry once a kernel did a "fault", and one more once it was reported."""
+
+
+def culprit(build: Build) -> str:
+    """The key of `deeds` for a build."""
+    return "control" if build.entry == "control" else build.variant
 
 
 @dataclass(frozen=True)
 class HostileBackend:
     """A GPU whose kernels do harm, in whatever process they run: `deeds` by variant, "PHASE DEED".
 
-    Phases are verify and measure; deeds are crash, exit, hang and lose, which is what a driver calls an illegal
-    access. The variant "device" may be "gone". Can be sent to another process.
+    Phases are verify and measure; deeds are crash, exit, hang, lose, which is what a driver calls an illegal access,
+    memory, which is what it calls a lack of it, kill, which is what a system without memory does, and bug. The deed
+    "fault" of measure is an illegal access that whatever is called next reports, and that costs the device. The variant
+    "device" may be "gone", and "control" is both of the control's. Can be sent to another process.
     """
 
     deeds: Mapping[str, str]
@@ -203,7 +217,7 @@ class HostileBackend:
         return None
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
-        self.do(build.variant, "verify")
+        self.do(culprit(build), "verify")
         return Outcome(self.left(build, arguments))
 
     def again(
@@ -223,14 +237,28 @@ class HostileBackend:
             build.variant,
             left=lambda: self.left(build, arguments),
         )
-        if build.entry != "control" and self.deeds.get(build.variant, "").startswith("measure"):
-            enqueue = clock.enqueue
+        enqueue, launches = clock.enqueue, count(1)
+        guilty = self.deeds.get(culprit(build)) == "measure fault"
 
-            def hostile() -> Callable[[], int]:
-                self.do(build.variant, "measure")
-                return enqueue()
+        def reported() -> None:
+            if FAULTS:
+                FAULTS.append(f"{build.variant}: CUDA_ERROR_ILLEGAL_ADDRESS.")
+                raise DeviceError(FAULTS[-1])
 
-            clock.enqueue = hostile  # type: ignore[method-assign]
+        def hostile() -> Callable[[], int]:
+            reported()
+            self.do(culprit(build), "measure")
+            if guilty and next(launches) == 10:  # the first are taken alone
+                FAULTS.append("")
+            wait = enqueue()
+
+            def waited() -> int:
+                reported()
+                return wait()
+
+            return waited
+
+        clock.enqueue = hostile  # type: ignore[method-assign]
         return clock
 
     def do(self, variant: str, phase: str) -> None:
@@ -241,15 +269,24 @@ class HostileBackend:
             os._exit(3)
         elif deed == "hang":
             time.sleep(3600)
+        elif deed == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif deed == "bug":
+            raise TypeError("nobody expects this")
+        elif deed == "memory":
+            raise MachineError(f"{variant}: out of memory. Choose a smaller --size.")
         elif deed == "lose":
             raise DeviceError(f"{variant}: CUDA_ERROR_ILLEGAL_ADDRESS: an illegal memory access was encountered.")
 
     @property
     def lost(self) -> str | None:
-        return None
+        return FAULTS[-1] if len(FAULTS) > 1 else None
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None
+
+    def release(self) -> None:
+        pass
 
     def watch(self) -> ScriptedWatch | None:
         return None

@@ -26,18 +26,29 @@ def open_emulator(arch: str | None) -> Backend:
     return EmulatorBackend(arch or DEFAULT_ARCH)
 
 
+def instead(reason: str) -> str | None:
+    """The sentence for the emulator in place of a GPU; None on a machine without one, where it needs no word."""
+    from ptxbench.backends.device_errors import NO_DRIVER, NONE_VISIBLE, WITHOUT_TIMING
+
+    if reason in (NO_DRIVER, NONE_VISIBLE):
+        return None
+    return f"{reason.removesuffix(WITHOUT_TIMING).strip()} The emulator runs instead, without timing."
+
+
 BACKENDS: dict[str, Callable[[str | None], Backend]] = {"gpu": open_gpu, "emulator": open_emulator}
 """By the value of `--backend`; `auto` takes the first that can run."""
 
 
-def open_backend(name: str, arch: str | None = None) -> Backend:
+def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] = lambda sentence: None) -> Backend:
     """The backend of that name, or the first that can run here for `auto`.
 
-    Raises ToolMissing with the reason if it cannot run.
+    Raises ToolMissing with the reason if it cannot run. `say`: shown why a GPU that seems to be here is not used.
     """
     reason: str | None = None
     for each in BACKENDS if name == "auto" else (name,):
         backend = BACKENDS[each](arch)
+        if reason and backend.name == "emulator" and (sentence := instead(reason)):
+            say(sentence)
         if (reason := backend.unavailable()) is None:
             return backend
     raise ToolMissing(reason or f"There is no backend '{name}'.")

@@ -72,8 +72,8 @@ class Clock(Protocol):
         """
         ...
 
-    def reload(self) -> None:
-        """Load the kernel's module again, so that the samples of the next block find its variables as it has them."""
+    def reload(self, samples: int) -> None:
+        """Load the kernel's module again, once for each of the next samples, each with its variables as at first."""
         ...
 
     def outputs(self) -> Mapping[str, Any]:
@@ -144,6 +144,10 @@ class Backend(Protocol):
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
         """The clock of a kernel that does nothing, launched alike: what a launch itself costs."""
+        ...
+
+    def release(self) -> None:
+        """Give back what earlier cells hold of the device's memory, so that no cell depends on those before it."""
         ...
 
     def watch(self) -> Watch | None:

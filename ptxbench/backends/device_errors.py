@@ -5,6 +5,8 @@ By CUresult; cudaError_t has the same numbers for those below. Data and sentence
 
 from __future__ import annotations
 
+import sys
+
 from ptxbench.errors import DeviceError, MachineError, ToolMissing
 
 WITHOUT_TIMING = "Run with --backend emulator to verify without timing."
@@ -99,15 +101,40 @@ def explain(kernel: str, status: int, text: str) -> str:
     return f"{kernel}: {text.rstrip('.')}. {advice}"
 
 
-def failure(kernel: str, status: int, text: str) -> DeviceError | MachineError:
-    """The error to raise for what the driver said while `kernel` was used: of the kernel, or of the machine."""
-    kind = MachineError if status in MACHINE else DeviceError
+def failure(kernel: str, status: int, text: str, *, own: bool = False) -> DeviceError | MachineError:
+    """The error to raise for what the driver said while `kernel` was used: of the kernel, or of the machine.
+
+    `own`: of a kernel of ptxbench, which is right, so that the machine is at fault.
+    """
+    kind = MachineError if own or status in MACHINE else DeviceError
     return kind(explain(kernel, status, text))
 
 
 def no_gpu(found: str) -> str:
     """Why there is no GPU, with what to do."""
     return f"No GPU: {found}. {WITHOUT_TIMING}"
+
+
+NO_DRIVER = no_gpu("no NVIDIA driver is installed")
+NONE_VISIBLE = no_gpu("cudaErrorNoDevice")
+
+
+def first_line(error: BaseException) -> str:
+    """What an error says, in one line: of the one that caused it, where CuPy put its own around that."""
+    cause = error.__cause__ or error
+    lines = [line.strip() for line in str(cause).splitlines() if line.strip(" =-")]
+    return f"{type(cause).__name__}: {lines[0]}" if lines else type(cause).__name__
+
+
+def silence(kinds: tuple[type[BaseException], ...]) -> None:
+    """Print nothing of these errors where they are raised by the end of an object, as of an event of a lost device."""
+    before = sys.unraisablehook
+
+    def hook(unraisable: sys.UnraisableHookArgs) -> None:
+        if not isinstance(unraisable.exc_value, kinds):
+            before(unraisable)
+
+    sys.unraisablehook = hook
 
 
 def why_unavailable(status: int, text: str, driver_cuda: str) -> str:

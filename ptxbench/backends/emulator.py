@@ -96,6 +96,9 @@ class EmulatorBackend:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:
         return None
 
+    def release(self) -> None:
+        """It holds nothing between launches."""
+
     def watch(self) -> None:
         return None
 

@@ -32,7 +32,7 @@ class EventClock:
         cold: bool = True,
         outputs: Callable[[], Mapping[str, Any]] = dict,
         refill: Callable[[Mapping[str, Any]], Sequence[Callable[[], None]]] | None = None,
-        reload: Callable[[], Sequence[Callable[[], None]]] | None = None,
+        reload: Callable[[int], Sequence[Callable[[], None]]] | None = None,
         hold: Callable[[Callable[[], None]], Callable[[], None]] = lambda launch: nothing,
     ) -> None:
         self.before_launch = before_launch
@@ -78,12 +78,12 @@ class EventClock:
             self.captured.clear()
             self.launches = list(self.refilled(arguments))
 
-    def reload(self) -> None:
+    def reload(self, samples: int) -> None:
         """See base.Clock."""
         assert self.reloaded is not None
         with self.reporting():
             self.captured.clear()
-            self.launches = list(self.reloaded())
+            self.launches = list(self.reloaded(samples))
 
     def outputs(self) -> Mapping[str, Any]:
         """See base.Clock."""

@@ -7,12 +7,13 @@ packing) is in buffers.py, so that this module holds little but calls.
 from __future__ import annotations
 
 import ctypes
+import gc
 import hashlib
 import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,18 @@ import numpy as np
 from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
 from ptxbench.backends.device_buffers import DeviceBuffers
-from ptxbench.backends.device_errors import OUT_OF_MEMORY, failure, is_lost, is_unknown, no_gpu, why_unavailable
+from ptxbench.backends.device_errors import (
+    NO_DRIVER,
+    NONE_VISIBLE,
+    OUT_OF_MEMORY,
+    failure,
+    first_line,
+    is_lost,
+    is_unknown,
+    no_gpu,
+    silence,
+    why_unavailable,
+)
 from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
@@ -35,6 +47,9 @@ from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, ceil_div
 from ptxbench.toolchain import Build, assembled_text
+
+EMPTY = "the empty kernel"
+"""Its name in a message."""
 
 LAUNCHES = 20
 """How often a kernel runs on the same data, to see whether it always leaves the same bits."""
@@ -90,23 +105,37 @@ class GpuBackend:
     def stream(self) -> Any:
         return self.cuda.Stream(non_blocking=True)
 
+    @cached_property
+    def pool(self) -> Any:
+        """CuPy's pool, which keeps memory that was freed."""
+        import cupy
+
+        return cupy.get_default_memory_pool()
+
     def unavailable(self) -> str | None:
         """Why there is no GPU here; None where there is one. Raises ToolMissing for one that does not work."""
         driver = find_driver()
         if driver is None:
-            return no_gpu("no NVIDIA driver is installed")
+            return NO_DRIVER
         if importlib.util.find_spec("cupy") is None:
             return no_gpu("CuPy is not installed (pip install 'ptxbench[cu13]')")
         try:
-            count = self.cuda.runtime.getDeviceCount()
-        except self.cuda.runtime.CUDARuntimeError as error:
+            runtime = self.cuda.runtime
+        except Exception as error:  # a broken installation raises anything
+            return no_gpu(f"CuPy cannot be imported ({first_line(error)})")
+        try:
+            count = runtime.getDeviceCount()
+        except runtime.CUDARuntimeError as error:
             return why_unavailable(error.status, str(error), driver_cuda_version(driver))
-        return None if count else no_gpu("cudaErrorNoDevice")
+        except Exception as error:  # CuPy looks for some libraries only when they are first used
+            return no_gpu(f"CuPy does not work ({first_line(error)})")
+        return None if count else NONE_VISIBLE
 
     def device(self) -> Mapping[str, Any]:
         """The `device` object of the run document. What NVML does not tell is None."""
         runtime = self.cuda.runtime
-        properties = runtime.getDeviceProperties(0)
+        with self.reporting("the GPU"):
+            properties, bus_id = runtime.getDeviceProperties(0), runtime.deviceGetPCIBusId(0)
         return {
             "kind": "gpu",
             "name": properties["name"].decode(),
@@ -115,7 +144,7 @@ class GpuBackend:
             "memory_bytes": properties["totalGlobalMem"],
             "l2_bytes": properties["l2CacheSize"],
             "ecc": bool(properties["ECCEnabled"]),
-            **management(runtime.deviceGetPCIBusId(0)),
+            **management(bus_id),
         }
 
     def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
@@ -154,20 +183,18 @@ class GpuBackend:
             memory.remember(outputs)
             sweep = self.sweep
             self.stream.synchronize()
-        copies, cold = buffers.rotation(
-            sum(array.nbytes for array in memory.arrays.values()), self.l2_bytes, self.free_bytes
-        )
+            footprint = sum(array.nbytes for array in memory.arrays.values())
+            copies, cold = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
+            kernel = TimedKernel(
+                memory,
+                lambda fresh: self.function(build, launch, fresh=fresh),
+                lambda function, each: self.bound(function, launch, each.arguments, each),
+                lambda: [DeviceBuffers(self.cuda, self.stream, memory.arguments) for _ in range(copies - 1)],
+            )
 
         def before_launch() -> None:
             memory.restore()  # before the sweep, for these writes pass through L2
             sweep()
-
-        kernel = TimedKernel(
-            memory,
-            lambda fresh: self.function(build, launch, fresh=fresh),
-            lambda function, each: self.bound(function, launch, each.arguments, each),
-            lambda: [DeviceBuffers(self.cuda, self.stream, memory.arguments) for _ in range(copies - 1)],
-        )
 
         return EventClock(
             before_launch,
@@ -196,30 +223,38 @@ class GpuBackend:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:
         """The clock of an empty kernel with the same grid, block and size of parameters."""
         packed = buffers.pack(arguments, dict.fromkeys(buffers.names_of_arrays(arguments), 0))
-        function = self.own_text(buffers.empty_kernel(packed), "empty")
-        alike = replace(launch, shared_bytes=0)
-        self.launcher.ready(function, alike)
-        launch_once = self.launcher.bound(function, alike, packed)
-        sweep = self.sweep
+        with self.reporting(EMPTY):
+            function = self.own_text(buffers.empty_kernel(packed), "empty")
+            alike = replace(launch, shared_bytes=0)
+            self.launcher.ready(function, alike)
+            launch_once = self.launcher.bound(function, alike, packed)
+            sweep = self.sweep
         return EventClock(
             sweep,
             launch_once,
             self.event,
             self.elapsed,
-            nullcontext,
+            lambda: self.reporting(EMPTY),
             lambda launches: self.capture([launch_once], launches),
             hold=self.hold.before,
         )
 
     def watch(self) -> Watch | None:
         """NVML's view of the device, where there is one."""
-        return NvmlWatch.of(self.cuda.runtime.deviceGetPCIBusId(0))
+        with self.reporting("NVML"):
+            bus_id = self.cuda.runtime.deviceGetPCIBusId(0)
+        return NvmlWatch.of(bus_id)
 
     def capture(self, launches: Sequence[Callable[[], None]], count: int) -> Callable[[], None]:
         """A graph of `count` launches, taking turns; gives the function that enqueues it."""
         self.stream.begin_capture()
-        for i in range(count):
-            launches[i % len(launches)]()
+        try:
+            for i in range(count):
+                launches[i % len(launches)]()
+        except BaseException:
+            with suppress(*self.cuda_errors):  # the error to report is the one that is raised here
+                self.stream.end_capture()  # else every later use of the stream would fail
+            raise
         graph = self.stream.end_capture()
         graph.upload(self.stream)
         return lambda: graph.launch(self.stream)
@@ -241,7 +276,16 @@ class GpuBackend:
 
     @property
     def free_bytes(self) -> int:
-        return int(self.cuda.runtime.memGetInfo()[0])
+        """Of the device and of what CuPy's pool keeps, so that it does not matter what was freed before."""
+        return int(self.cuda.runtime.memGetInfo()[0]) + int(self.pool.free_bytes())
+
+    def release(self) -> None:
+        """See base.Backend."""
+        self.shared_buffers = None
+        gc.collect()  # buffers in a cycle of references would stay
+        if "stream" in vars(self):
+            with self.reporting("the memory of the cell before"):
+                self.pool.free_all_blocks()
 
     def require(self, build: Build, launch: Launch) -> None:
         """See base.Backend: by the device's attributes and the build's report; nothing is loaded."""
@@ -345,33 +389,39 @@ class GpuBackend:
     def reporting(self, build: Build | str) -> Iterator[None]:
         """Turn what CuPy raises into an error that names the kernel and says what to do.
 
-        A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process.
+        A DeviceError is the kernel's fault, a MachineError that of the device, its driver or another process. The
+        kernels of ptxbench and what else has a name in place of a build are right: there it is always the machine.
         """
+        own = isinstance(build, str)
         kernel = build if isinstance(build, str) else kernel_name(build)
         if self.lost is not None:
             raise MachineError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
-        cuda = self.cuda
         try:
             yield
-        except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
-            raise self.failed(kernel, error.status, str(error)) from error
-        except cuda.memory.OutOfMemoryError as error:
-            raise self.failed(kernel, OUT_OF_MEMORY, str(error)) from error
+        except self.cuda_errors as error:
+            raise self.failed(kernel, error.status, str(error), own=own) from error
+        except self.cuda.memory.OutOfMemoryError as error:
+            raise self.failed(kernel, OUT_OF_MEMORY, str(error), own=own) from error
 
-    def failed(self, kernel: str, status: int, text: str) -> DeviceError | MachineError:
+    @property
+    def cuda_errors(self) -> Any:
+        """What CuPy raises for an error of the driver or the runtime."""
+        return self.cuda.driver.CUDADriverError, self.cuda.runtime.CUDARuntimeError
+
+    def failed(self, kernel: str, status: int, text: str, *, own: bool) -> DeviceError | MachineError:
         """The error for what the driver said; remembers it where the process can use the GPU no more."""
-        error = failure(kernel, status, text)
+        error = failure(kernel, status, text, own=own)
         if is_lost(status) or (is_unknown(status) and not self.answers()):
             self.lost = str(error)
+            silence(self.cuda_errors)
         return error
 
     def answers(self) -> bool:
         """Whether the context still works: asked once after an error that does not tell."""
-        cuda = self.cuda
         try:
             self.stream.synchronize()
-            cuda.runtime.memGetInfo()
-        except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError):
+            self.cuda.runtime.memGetInfo()
+        except self.cuda_errors:
             return False
         return True
 

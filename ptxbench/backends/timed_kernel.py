@@ -9,9 +9,6 @@ from ptxbench.backends.device_buffers import DeviceBuffers
 
 Launch = Callable[[], None]
 
-SAMPLES = 2
-"""Samples that a block takes of a kernel."""
-
 
 class TimedKernel:
     """`load` gives the kernel, of a module that is loaded again if that is asked for. `bind` gives the launch of a
@@ -47,9 +44,9 @@ class TimedKernel:
         self.kernel = self.load(False)
         return [self.bind(self.kernel, self.memory)]
 
-    def reload(self) -> Sequence[Launch]:
-        """Load the module again, once for each sample of a block; their launches, in order."""
-        kernels = [self.load(True) for _ in range(SAMPLES)]
+    def reload(self, samples: int) -> Sequence[Launch]:
+        """Load the module again, once for each of the next samples; their launches, in order."""
+        kernels = [self.load(True) for _ in range(samples)]
         self.kernel = kernels[-1]
         return [self.bind(each, self.memory) for each in kernels]
 

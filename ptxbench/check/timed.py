@@ -63,14 +63,16 @@ def with_time(
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
         kernels = Path(folder) / "kernels"
         variant = with_candidate(timing.kernels, kernels, judgement.pair, candidate, judgement.arch)
-        cells, lost = [], None
+        cells: list[Cell] = []
+        lost: DeviceLost | None = None
         for event in carry(plan(kernels, judgement.pair, variant, timing)):
             if isinstance(event, Step):
                 hear(event)
             elif isinstance(event, CellDone) and not event.cell.control:
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
-                lost = event.reason
+                lost = event
+    cells = [cell for cell in cells if variant in cell.variants]  # another may have ended the run before
     found = list(findings(cells, variant, lost))
     verdict = REJECTED if any(each.gravity == ERROR for each in found) else WARNED if found else PASSED
     result = StageResult(STAGE, verdict, words(cells, variant), round(time.monotonic() - started, 3))
@@ -105,10 +107,10 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
     return Plan(jobs, timing.backend, arch, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 
-def findings(cells: Sequence[Cell], variant: str, lost: str | None) -> Iterator[Finding]:
+def findings(cells: Sequence[Cell], variant: str, lost: DeviceLost | None) -> Iterator[Finding]:
     """What is wrong with the candidate on the GPU, or with its time."""
-    if lost:
-        yield finding(STAGE, "wrong-on-gpu", f"the device was lost: {lost}.")
+    if lost and variant in lost.suspects:
+        yield finding(STAGE, "wrong-on-gpu", f"the device was lost: {lost.reason.rstrip('.')}.")
         return
     for cell in cells:
         result = cell.variants[variant]
@@ -118,6 +120,8 @@ def findings(cells: Sequence[Cell], variant: str, lost: str | None) -> Iterator[
     if not any(BY_NAME["ratio"].of(cell, variant) is not None for cell in cells):
         reasons = [result.reason for cell in cells if (result := cell.variants[variant]).reason]
         labels = [label for cell in cells for label in cell.labels]
+        if lost:
+            reasons = [f"the device was lost: {lost.reason.rstrip('.')}"]
         yield finding(
             STAGE, "not-timed", f"no time: {'; '.join(map(str, reasons or labels)) or 'no sample was taken'}."
         )

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+from ptxbench.cli._terminal import say
+
+if TYPE_CHECKING:
+    from ptxbench.backends.base import Backend
 
 Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -36,3 +41,10 @@ def timeout_option(help: str) -> Option:
     return click.option(
         "--cell-timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, metavar="SECONDS", help=help
     )
+
+
+def open_backend(name: str, arch: str | None) -> Backend:
+    """The backend of `--backend`; why a GPU that seems to be here is not used goes to stderr."""
+    from ptxbench import backends
+
+    return backends.open_backend(name, arch, lambda sentence: say(sentence, err=True))

@@ -112,7 +112,7 @@ def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, Bas
                 elif isinstance(event, CellDone):
                     cells.append(event.cell)
                     bar.tell(len(cells), total, begun_last)
-                elif isinstance(event, Kept):
+                elif isinstance(event, Kept) and event.whole:
                     kept = event.cells
                 elif isinstance(event, DeviceLost):
                     status, ending = DEVICE_LOST, f"The device can be used no more: {event.reason.rstrip('.')}"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ptxbench.cli._bugs import Audited
-from ptxbench.cli._device import backend_option
+from ptxbench.cli._device import backend_option, open_backend
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
 
@@ -185,7 +185,6 @@ def prepare(
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
     import re
 
-    from ptxbench.backends import open_backend
     from ptxbench.check.contained import Limits, Task
     from ptxbench.check.launching import FUEL
     from ptxbench.check.stages import Settings

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
+from ptxbench.cli._device import arch_option, assembler_option, backend_option, open_backend, timeout_option
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
@@ -63,7 +63,10 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     metavar="N",
     help="Fresh processes to measure in; more give a narrower interval. GPU only.",
 )
-@timeout_option("Give up on a kernel after so long without a sign of life; it is broken, the run goes on. GPU only.")
+@timeout_option(
+    "Abort a kernel after this long without progress in its build or on the GPU; it is broken, the run continues. "
+    "GPU only."
+)
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -113,8 +116,8 @@ def command(
     A time is shown only where both kernels agree with the float64 reference. Without a GPU the emulator verifies
     and counts; it has no time to show.
 
-    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, or an instruction
-    that the emulator lacks, 130 interrupted.
+    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, the GPU failed, or
+    an instruction that the emulator lacks, 130 interrupted.
     """
     from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere, write_output
@@ -187,7 +190,6 @@ def make_plan(
     seed: int,
 ) -> Plan:
     """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
-    from ptxbench.backends import open_backend
     from ptxbench.runner import Plan, plan_jobs
 
     backend = open_backend(backend_name, arch)
@@ -236,14 +238,17 @@ class Done:
 
     @property
     def exit_code(self) -> int:
-        from ptxbench.result import BROKEN, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
+        from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
 
-        found = Counter(result.status for cell in self.cells for result in cell.variants.values())
+        found = Counter(result.status for cell in self.cells if not cell.control for result in cell.variants.values())
+        control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
         if self.status == INTERRUPTED:
             return EXIT_INTERRUPTED
         if found[WRONG] or found[BROKEN]:
             return WRONG_KERNEL
-        return NO_VERDICT if found[UNSUPPORTED] or not found[VERIFIED] else 0
+        if self.status == DEVICE_LOST or found[UNSUPPORTED] or not found[VERIFIED] or control & {WRONG, BROKEN}:
+            return NO_VERDICT
+        return 0
 
 
 def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:

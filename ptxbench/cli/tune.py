@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._device import arch_option, assembler_option, backend_option, timeout_option
+from ptxbench.cli._device import arch_option, assembler_option, backend_option, open_backend, timeout_option
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
@@ -97,9 +97,9 @@ def command(
     Every point is built and verified, then measured on a GPU, each round visiting all points in another order, or
     counted on the emulator. Ctrl-C saves what is done; the same command goes on from there.
 
-    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, 130 interrupted.
+    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified or the
+    GPU failed, 130 interrupted.
     """
-    from ptxbench.backends import open_backend
     from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
@@ -163,7 +163,7 @@ def require_suffix(path: Path) -> None:
 
 def exit_code(curves: Curves, status: str) -> int:
     """By what became of the kernels; points that cannot be are no fault of theirs."""
-    from ptxbench.result import BROKEN, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
+    from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
     from ptxbench.tune.curve import unbuildable
 
     results = [each for points in curves.statuses.values() for each in points if each and not unbuildable(each)]
@@ -172,4 +172,4 @@ def exit_code(curves: Curves, status: str) -> int:
         return EXIT_INTERRUPTED
     if found & {WRONG, BROKEN}:
         return WRONG_KERNEL
-    return NO_VERDICT if UNSUPPORTED in found or VERIFIED not in found else 0
+    return NO_VERDICT if status == DEVICE_LOST or UNSUPPORTED in found or VERIFIED not in found else 0

@@ -35,8 +35,23 @@ class Contrast:
         """The samplers of a block, in launch order."""
         return [self.samplers[letter] for letter in stats.letters(self.start)]
 
+    def take(self) -> list[int]:
+        """A block. Its first sample follows a pause of the device, and is thrown away.
+
+        That one is of the letter that starts, so that each kernel follows itself as often as the other.
+        """
+        order = self.order
+        return take_block([order[0], *order])[1:]
+
+    @property
+    def samples(self) -> dict[str, int]:
+        """How many samples a block takes of each variant, with the one that is thrown away."""
+        counts = {self.reference: 2, self.variant: 2}
+        counts[self.reference if self.start == "A" else self.variant] += 1
+        return counts
+
     def warm_up(self) -> None:
-        self.warm.append(sum(take_block(self.order)))
+        self.warm.append(sum(self.take()))
 
     def settled(self, settings: Settings) -> bool:
         """Whether the last stretch of the warm-up took as long as the one before it."""

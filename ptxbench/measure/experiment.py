@@ -51,8 +51,8 @@ class Renewal(Protocol):
         """Give them the data of this block."""
         ...
 
-    def modules(self, names: Sequence[str]) -> None:
-        """Load their modules again."""
+    def modules(self, samples: Mapping[str, int]) -> None:
+        """Load their modules again, for so many samples of each."""
         ...
 
 
@@ -104,7 +104,7 @@ def measure(
     floor_ns = None
     if floor is not None:
         empty = sampler(floor, k)
-        floor_ns = round(median(take_block([empty])[0] for _ in range(max(settings.solo, 1))))
+        floor_ns = round(median(alone(empty, max(settings.solo, 1), None).ns))
     for each in contrasts:
         labels |= labels_of(each, settings, {"A": solo[reference].ns, "B": solo[each.variant].ns}, floor_ns)
     return Measured(
@@ -204,12 +204,11 @@ def take_blocks(
     while still_open := [each for each in contrasts if each.stop is None]:
         for each in still_open:
             if renewal:
-                names = (each.reference, each.variant)
-                renewal.data(len(each.ns), names)
+                renewal.data(len(each.ns), (each.reference, each.variant))
                 take_block(each.order)
-                renewal.modules(names)
+                renewal.modules(each.samples)
             begun = host.now()
-            each.ns.append(take_block(each.order))
+            each.ns.append(each.take())
             state = watch.state() if watch else BlockState()
             each.states.append(state)
             hot = hot + 1 if throttled(state) else 0

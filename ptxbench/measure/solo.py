@@ -19,14 +19,14 @@ class Solo:
 
 
 def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:
-    """So many samples of one kernel.
+    """So many samples of one kernel. Before each is one that follows a pause of the device, and is thrown away.
 
     A mean of the clock and no median, because NVML tells it in steps of up to 1 %.
     """
     ns: list[int] = []
     clocks: list[float | None] = []
     for _ in range(samples):
-        ns += take_block([sampler])
+        ns += take_block([sampler, sampler])[1:]
         clocks.append(watch.state().clock_mhz if watch else None)
     known = [mhz for mhz in clocks if mhz is not None]
     return Solo(ns, fmean(known) if known and len(known) == len(clocks) else None)

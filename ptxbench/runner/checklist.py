@@ -19,7 +19,7 @@ from ptxbench import environment, roofline, stats, toolchain
 from ptxbench.backends import flush
 from ptxbench.backends.base import Backend, Clock
 from ptxbench.backends.flush import Flush
-from ptxbench.errors import DeviceError, PtxbenchError
+from ptxbench.errors import DeviceError, MachineError, PtxbenchError
 from ptxbench.measure import Host, Settings, measure, take_block
 from ptxbench.measure import calibration as judge
 from ptxbench.measure.calibration import FAIL, PASS, WARN, Calibration, Line, Tick, calibration
@@ -214,12 +214,12 @@ class Checklist:
         for event in self.rounds(self.plan(rounds=WORKERS)):
             if isinstance(event, Step) and event.phase == "measure":
                 begun = self.host.now()
-            elif isinstance(event, Kept):
+            elif isinstance(event, Kept) and event.whole:
                 seconds.append(self.host.now() - begun)
             elif isinstance(event, CellDone):
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
-                raise DeviceError(f"the device was lost: {event.reason}")
+                raise MachineError(f"the device was lost: {event.reason}")
         rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == AGAIN]
         return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
 

@@ -34,16 +34,24 @@ class CellDone:
 
 @dataclass(frozen=True)
 class DeviceLost:
-    """A kernel took the device with it: the run ends here, its finished cells are kept."""
+    """The device cannot be used any more: the run ends here, its finished cells are kept.
+
+    `suspects`: the variants that may have caused it; none where the machine is at fault.
+    """
 
     reason: str
+    suspects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What is known after a round, for whoever is interrupted before the cells are done."""
+    """What is known after a cell of a round, for whoever is interrupted before the cells are done.
+
+    `whole`: whether every cell has the same rounds.
+    """
 
     cells: tuple[Cell, ...]
+    whole: bool = True
 
 
 Event = Step | CellDone | DeviceLost | Kept

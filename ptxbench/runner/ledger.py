@@ -21,10 +21,10 @@ from ptxbench.result import (
     VariantResult,
 )
 from ptxbench.runner.control import CONTROL, control_job, is_biased, noise
-from ptxbench.runner.events import CellDone, Step
+from ptxbench.runner.events import CellDone, DeviceLost, Step
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.story import steps
-from ptxbench.runner.worker import Piece
+from ptxbench.runner.worker import Piece, WorkerDied
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
@@ -47,14 +47,27 @@ def key_of(cell: Cell) -> Key:
     return key(cell.pair, cell.knobs, cell.size)
 
 
+@dataclass(frozen=True)
+class Loss:
+    """Why a variant is out of a cell: `status` is BROKEN, or SKIPPED where the machine is at fault."""
+
+    status: str
+    reason: str
+
+
 @dataclass
 class Ledger:
-    """`taken`: each cell as every round found it. `broken`: of a cell, the variants that ended a worker, and how."""
+    """`taken`: each cell as every round found it. `out`: of a cell, the variants that ended a worker, and how.
+
+    `suspected`: the cells in which one of several variants lost the device, and how. There each sample is waited for
+    before the next one starts, which shows whose fault it is.
+    """
 
     plan: Plan
     jobs: dict[Place, Job]
     taken: dict[Key, list[Cell]] = field(default_factory=dict)
-    broken: dict[Key, dict[str, str]] = field(default_factory=dict)
+    out: dict[Key, dict[str, Loss]] = field(default_factory=dict)
+    suspected: dict[Key, DeviceLost] = field(default_factory=dict)
     last: Step | None = None
     """What the present worker last began."""
     done: int = 0
@@ -88,17 +101,18 @@ class Ledger:
     def variants(self, cell: Key) -> tuple[str, ...]:
         """Those that are not out of it."""
         sources = self.jobs[cell[0]].sources
-        return tuple(source.variant for source in sources if source.variant not in self.broken.get(cell, {}))
+        return tuple(source.variant for source in sources if source.variant not in self.out.get(cell, {}))
 
     def pieces(self, todo: Sequence[Key]) -> tuple[Piece, ...]:
-        """The cells as a worker is told of them: neighbours with the same variants together."""
+        """The cells as they are sent to a worker: neighbours that differ in nothing but their size together."""
         found: list[Piece] = []
-        for (pair, knobs), size in todo:
-            variants = self.variants(((pair, knobs), size))
-            if found and (found[-1].pair, found[-1].knobs, found[-1].variants) == (pair, knobs, variants):
+        for cell in todo:
+            (pair, knobs), size = cell
+            piece = Piece(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected)
+            if found and dataclasses.replace(found[-1], sizes=piece.sizes) == piece:
                 found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
             else:
-                found.append(Piece(pair, variants, (dict(size),), knobs))
+                found.append(piece)
         return tuple(found)
 
     # ---- what happened
@@ -113,41 +127,68 @@ class Ledger:
     def add(self, cell: Cell) -> None:
         self.taken.setdefault(key_of(cell), []).append(cell)
 
-    def blame(self, sampled: str, reason: str) -> str | None:
-        """A worker died: take the variant that it was at out of the cell, or of all cells of its pair.
+    def blame(self, death: WorkerDied) -> DeviceLost | None:
+        """A worker ended before its task did: take the variant that it was at out of the cell, or of its whole pair.
 
-        Gives the reason back where there is nobody to blame, since it died before it did anything.
+        Gives the end of the run where there is none to take out: it died before it did anything, or in the control.
         """
         step = self.last
         if step is None:
-            return reason
-        variant = sampled if step.phase == "measure" and sampled else step.variant
-        self.take_out(step, variant, f"{reason} ({step.phase}{at(step)}).")
-        return None
+            return DeviceLost(f"{death} (at the start of a worker).")
+        step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
+        reason = f"{death} ({step.phase}{at(step)})."
+        return self.take_out(step, Loss(SKIPPED if death.from_outside else BROKEN, reason))
 
-    def blame_lost(self, cell: Cell) -> str | None:
-        """A worker lost the device in this cell: the same for the variant whose kernel the driver blamed."""
+    def blame_lost(self, lost: DeviceLost) -> DeviceLost | None:
+        """A worker lost the device: the same for the variant whose kernel did it.
+
+        Where several may have, the cell is to be measured one sample at a time. Gives the end of the run where the
+        machine is at fault, or the control failed, or even so no single variant can be named.
+        """
         step = self.last
-        found = [name for name, result in cell.variants.items() if result.status == BROKEN]
-        if step is None or not found:
-            return "The device was lost, and no kernel is to blame."
-        for name in found:
-            self.take_out(step, name, cell.variants[name].reason or "no reason was recorded.")
+        if step is None or not lost.suspects:
+            return lost
+        if len(lost.suspects) == 1:
+            step = dataclasses.replace(step, variant=lost.suspects[0])
+            return self.take_out(step, Loss(BROKEN, lost.reason))
+        cell = self.cell_of(step)
+        reason = f"{lost.reason.rstrip('.')}. The kernels in flight were {' and '.join(lost.suspects)}"
+        if cell is None or cell in self.suspected or step.pair == CONTROL:
+            return DeviceLost(f"{reason}.", lost.suspects)
+        self.suspected[cell] = DeviceLost(reason, lost.suspects)
         return None
 
-    def take_out(self, step: Step, variant: str, reason: str) -> None:
-        """A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's."""
+    def take_out(self, step: Step, loss: Loss) -> DeviceLost | None:
+        """Take a variant out, or give the end of the run where that is not possible.
+
+        A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's.
+        """
+        if step.pair == CONTROL:  # a kernel of our own, which is right: without it no time can be believed
+            return DeviceLost(f"The A/A control failed: {loss.reason}")
+        here = self.cell_of(step)
         place = (step.pair, tuple(step.knobs.items()))
-        own = [each for each in self.keys if each[0] == place]
+        cells = [here] if here else [each for each in self.keys if each[0] == place]
+        if all(step.variant in self.out.get(each, {}) for each in cells):
+            return DeviceLost(loss.reason, (step.variant,))
+        for each in cells:
+            self.out.setdefault(each, {}).setdefault(step.variant, loss)
+        return None
+
+    def cell_of(self, step: Step) -> Key | None:
+        """The cell at whose own size the step is."""
         here = key(step.pair, step.knobs, step.size) if step.size is not None else None
-        for each in [here] if here in own else own:
-            self.broken.setdefault(each, {}).setdefault(variant, reason)
+        return here if here in self.keys else None
+
+    def cleared(self, cell: Cell) -> DeviceLost | None:
+        """The end of the run where this cell lost the device once, and not again one sample at a time."""
+        lost = self.suspected.get(key_of(cell))
+        return lost and DeviceLost(f"{lost.reason}; one sample at a time it did not happen again.", lost.suspects)
 
     # ---- what it makes
 
     def cells(self) -> Iterator[Cell]:
         """Every cell that was begun, with what all rounds so far found of it."""
-        found = [self.merged(each) for each in self.keys if each in self.taken or each in self.broken]
+        found = [self.merged(each) for each in self.keys if each in self.taken or each in self.out]
         biased = is_biased(noise(found), self.plan.settings.biased)
         for cell in found:
             yield dataclasses.replace(cell, labels=sorted({*cell.labels, BIASED})) if biased else cell
@@ -163,8 +204,8 @@ class Ledger:
         variants = {}
         for source in self.jobs[cell[0]].sources:
             results = [each.variants[source.variant] for each in rounds if source.variant in each.variants]
-            if reason := self.broken.get(cell, {}).get(source.variant):
-                results.append(VariantResult(source.language, BROKEN, reason))
+            if loss := self.out.get(cell, {}).get(source.variant):
+                results.append(VariantResult(source.language, loss.status, loss.reason))
             if results:
                 variants[source.variant] = together(results)
         return dataclasses.replace(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +40,8 @@ class Job:
     too_large: tuple[Size, ...] = ()
     knobs: Mapping[str, int] = field(default_factory=dict)
     """Those of the pair that `found` has turned."""
+    one_at_a_time: bool = False
+    """Whether each timed sample is waited for before the next one starts: the driver then reports whose fault it is."""
 
     def on(self, arch: str) -> Job:
         """The job with the files that its variants have for `arch`."""
@@ -59,13 +62,15 @@ class Plan:
     rounds: int = 1
     """Fresh processes to measure in, where the backend has a clock."""
     cell_timeout: float = 60.0
-    """Seconds without a sign of life after which a worker is ended."""
+    """Seconds without progress, of a build or on the device, after which a worker is ended."""
     round_number: int = 0
     process: int = 0
     renewed: bool = False
     """Whether every timed block has data of its own and starts from modules that are loaded again."""
     mark: Callable[[str], None] = lambda variant: None
-    """Told before each sample whose it is."""
+    """Called before each sample with the name of its variant."""
+    host_work: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Holds while the host makes data or judges outputs: `cell_timeout` does not count then."""
     argv: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the device beforehand: the `calibration` of the run document."""

@@ -13,16 +13,17 @@ from typing import Any
 from ptxbench.backends.base import Clock
 from ptxbench.pair import Size
 from ptxbench.runner.given import Given, draw, with_expected
-from ptxbench.runner.plan import Job
+from ptxbench.runner.plan import Job, Plan
 
 
 class Renewal:
     """The data and modules of the blocks of one cell and round. `given`: what the samples are taken on now."""
 
-    def __init__(self, job: Job, size: Size, seed: int, round_number: int, clocks: Mapping[str, Clock]) -> None:
+    def __init__(self, plan: Plan, job: Job, size: Size, clocks: Mapping[str, Clock]) -> None:
         self.job = job
         self.size = size
-        self.seed = f"{seed}:{round_number}:data"
+        self.seed = f"{plan.seed}:{plan.round_number}:data"
+        self.host_work = plan.host_work
         self.clocks = clocks
         self.block: int | None = None
         self.arguments: Mapping[str, Any] = {}
@@ -32,17 +33,19 @@ class Renewal:
         """See measure.Renewal. Block number n of every contrast has the same data."""
         if block != self.block:
             self.block, self.known = block, None
-            self.arguments = draw(self.job, self.size, random.Random(f"{self.seed}:{block}").getrandbits(32))
+            with self.host_work():
+                self.arguments = draw(self.job, self.size, random.Random(f"{self.seed}:{block}").getrandbits(32))
         for name in names:
             self.clocks[name].refill(self.arguments)
 
-    def modules(self, names: Sequence[str]) -> None:
+    def modules(self, samples: Mapping[str, int]) -> None:
         """See measure.Renewal."""
-        for name in names:
-            self.clocks[name].reload()
+        for name, count in samples.items():
+            self.clocks[name].reload(count)
 
     def given(self) -> Given:
         """The data of the block, with what a right kernel makes of them: worked out only where it is asked for."""
         if self.known is None:
-            self.known = with_expected(self.job, self.size, self.arguments)
+            with self.host_work():
+                self.known = with_expected(self.job, self.size, self.arguments)
         return self.known

@@ -25,15 +25,17 @@ def run_rounds(plan: Plan) -> Iterator[Event]:
             process += 1
             if lost:
                 yield from ledger.finished()
-                yield DeviceLost(lost)
+                yield lost
                 return
             todo = [each for each in todo if ledger.variants(each)]
         yield Kept(tuple(ledger.cells()))
     yield from ledger.finished()
 
 
-def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int) -> Generator[Event, None, str | None]:
-    """Have a worker do what is `todo`, and take out what it did; why the device is lost for good, None if it is not."""
+def work(
+    plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int
+) -> Generator[Event, None, DeviceLost | None]:
+    """Have a worker do what is `todo`, and take out what it did; the end of the run, None where it can go on."""
     waiting: CellDone | None = None  # until it is known whether the device outlived it
     ledger.last = None
     task = Task(
@@ -53,16 +55,25 @@ def work(plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int)
         try:
             for event in worker.events(plan.cell_timeout):
                 if isinstance(event, DeviceLost):
-                    return ledger.blame_lost(waiting.cell) if waiting else event.reason
+                    return ledger.blame_lost(event)
                 if waiting:
-                    ledger.add(waiting.cell)
-                    todo.remove(key_of(waiting.cell))
+                    if lost := ledger.cleared(waiting.cell):
+                        return lost
+                    yield take(ledger, todo, waiting)
                 waiting = event if isinstance(event, CellDone) else None
                 if isinstance(event, Step):
                     yield ledger.step(event)
         except WorkerDied as death:
-            return ledger.blame(worker.variant, str(death))
+            return ledger.blame(death)
     if waiting:
-        ledger.add(waiting.cell)
-        todo.remove(key_of(waiting.cell))
+        if lost := ledger.cleared(waiting.cell):
+            return lost
+        yield take(ledger, todo, waiting)
     return None
+
+
+def take(ledger: Ledger, todo: list[Key], done: CellDone) -> Kept:
+    """Take a finished cell of a round; what is known after it."""
+    ledger.add(done.cell)
+    todo.remove(key_of(done.cell))
+    return Kept(tuple(ledger.cells()), whole=False)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -24,7 +25,7 @@ from ptxbench.runner.evidence import Evidence, with_evidence
 from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.renewal import Renewal
-from ptxbench.runner.timed import ClockError, TimedClock
+from ptxbench.runner.timed import ClockError, Flight, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
@@ -45,7 +46,7 @@ def run(plan: Plan) -> Iterator[Event]:
         for job in plan.jobs:
             yield from story.pair(job, builds)
             if reason := story.lost:
-                yield DeviceLost(reason)
+                yield DeviceLost(reason, story.suspects)
                 return
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -64,11 +65,30 @@ class Story:
         self.device = plan.backend.device()
         self.total = sum(map(steps, plan.jobs))
         self.done = 0
+        self.suspects: tuple[str, ...] = ()
+        """The variants that may have lost the device."""
 
     @property
     def lost(self) -> str | None:
         """Why the device can be used no more in this process; None while it can."""
         return getattr(self.backend, "lost", None)
+
+    def fail(
+        self,
+        candidate: Candidate,
+        error: KernelError | MachineError | ToolMissing,
+        suspects: tuple[str, ...] | None = None,
+    ) -> None:
+        """End the candidate; where its kernel lost the device, keep which variants may have done that."""
+        if self.lost and not self.suspects and isinstance(error, KernelError):
+            self.suspects = suspects or (candidate.source.variant,)
+        candidate.fail(error)
+
+    def release(self) -> None:
+        """Give back what earlier cells hold of the device's memory, so that no cell depends on them."""
+        if not self.lost:
+            with suppress(MachineError):  # no variant's fault; where the device is lost, it says so
+                self.backend.release()
 
     def step(self, job: Job, candidate: Candidate, phase: str, size: Size | None = None) -> Step:
         self.done += 1
@@ -86,10 +106,12 @@ class Story:
             for candidate in candidates:
                 candidate.excuse(own)
         labels: set[str] = set()
+        self.release()
         for size, integers in checks(job):
             if not self.lost and self.any_can_launch(candidates, job.found.pair.launch(**size)):
                 repeated = size == largest(job) and not integers
-                data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
+                with self.plan.host_work():
+                    data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
                 labels |= yield from self.verify(job, candidates, data)
         weak = self.question(job, candidates)
         for number, size in enumerate(job.sizes, 1):
@@ -111,7 +133,7 @@ class Story:
                 try:
                     self.backend.require(candidate.build, launch)
                 except (KernelError, MachineError) as error:
-                    candidate.fail(error)
+                    self.fail(candidate, error)
         return any(each.alive and each.build for each in candidates)
 
     def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
@@ -119,7 +141,7 @@ class Story:
         alive = [each for each in candidates if each.alive and each.build]
         if not alive or self.lost:
             return None
-        with blaming(job, largest(job)):
+        with self.plan.host_work(), blaming(job, largest(job)):
             return oracle.weaknesses(
                 job.found.pair, self.plan.seed, errors_of(opcode for each in alive for opcode in each.approximate)
             )
@@ -135,23 +157,25 @@ class Story:
                 try:
                     outcome = self.backend.run(candidate.build, pair.launch(**size), given.arguments, pair.outputs)
                 except (KernelError, MachineError) as error:
-                    candidate.fail(error)
+                    self.fail(candidate, error)
                     continue
                 except MemoryError:
                     raise too_large(job, size) from None
-                allowed = expected.widened(errors_of(outcome.approximate))
-                verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {given.where}")
-                candidate.judge(size, verdict, outcome)
+                with self.plan.host_work():
+                    allowed = expected.widened(errors_of(outcome.approximate))
+                    verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {given.where}")
+                    candidate.judge(size, verdict, outcome)
                 if given.repeated and candidate.alive:
                     self.repeat(job, candidate, given, allowed, outcome.outputs)
                 if not candidate.alive:
                     continue
-                candidate.observed = observed(job, size, outcome.outputs)
-                first = first or outcome.outputs
-                if outcome.modelled:
-                    labels.add(MODELLED)
-                if expected.tolerance == EXACT.describe and not same_bits(expected.outputs, first, outcome.outputs):
-                    labels.add(BITS_DIFFER + candidate.source.variant)
+                with self.plan.host_work():
+                    candidate.observed = observed(job, size, outcome.outputs)
+                    first = first or outcome.outputs
+                    if outcome.modelled:
+                        labels.add(MODELLED)
+                    if expected.tolerance == EXACT.describe and not same_bits(expected.outputs, first, outcome.outputs):
+                        labels.add(BITS_DIFFER + candidate.source.variant)
         return labels
 
     def repeat(self, job: Job, candidate: Candidate, given: Given, allowed: Expected, first: Mapping[str, Any]) -> None:
@@ -162,13 +186,14 @@ class Story:
             for outcome in self.backend.again(
                 candidate.build, pair.launch(**given.size), given.arguments, pair.outputs
             ):
-                candidate.deterministic = same_bits(allowed.outputs, first, outcome.outputs)
+                with self.plan.host_work():
+                    candidate.deterministic = same_bits(allowed.outputs, first, outcome.outputs)
                 if not candidate.deterministic:
                     where = f"{candidate.label}, {given.where}, in another launch"
                     candidate.judge(given.size, verify(outcome.outputs, allowed, where), outcome)
                     return
         except (KernelError, MachineError) as error:
-            candidate.fail(error)
+            self.fail(candidate, error)
         except MemoryError:
             raise too_large(job, given.size) from None
 
@@ -186,14 +211,16 @@ class Story:
         launch = pair.launch(**size)
         labels = labels | ({ORACLE_WEAK} if weak else set())
         measured = Measured()
-        if self.any_can_launch(own, launch):
-            data = prepare(job, size, plan.seed)
+        self.release()
+        if not self.lost and self.any_can_launch(own, launch):
+            with plan.host_work():
+                data = prepare(job, size, plan.seed)
             labels |= yield from self.verify(job, own, data)
             measured = yield from self.measure(job, own, launch, data)
         if self.lost:
             for candidate in own:
                 if candidate.alive:
-                    candidate.fail(ToolMissing(f"The device was lost before its turn: {self.lost}"))
+                    candidate.fail(MachineError(f"The device was lost before its turn: {self.lost}"))
         cell = Cell(
             pair=job.found.name,
             size=dict(size),
@@ -222,24 +249,23 @@ class Story:
         alive = {each.source.variant: each for each in candidates if each.alive and each.build}
         if REFERENCE not in alive or self.lost:
             return Measured()
-        clocks = {}
+        clocks, flight = {}, Flight(job.one_at_a_time)
         for name in (REFERENCE, *(each for each in alive if each != REFERENCE)):
             candidate = alive[name]
             assert candidate.build is not None
+            self.plan.mark(name)
             try:
                 clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs)
                 if clock is None:
                     return Measured()
-                clocks[name] = TimedClock(candidate, clock, self.plan.mark)
+                clocks[name] = TimedClock(candidate, clock, self.plan.mark, flight)
             except (KernelError, MachineError) as error:
-                candidate.fail(error)
+                self.fail(candidate, error)
                 if self.lost or name == REFERENCE:
                     return Measured()
         while len(clocks) > 1:
             yield self.step(job, alive[next(reversed(clocks))], "measure", given.size)
-            renewal = None
-            if self.plan.renewed:
-                renewal = Renewal(job, given.size, self.plan.seed, self.plan.round_number, clocks)
+            renewal = Renewal(self.plan, job, given.size, clocks) if self.plan.renewed else None
             evidence = Evidence(clocks, renewal.given if renewal else lambda: given)
             try:
                 measured = measure(
@@ -254,9 +280,14 @@ class Story:
                     witness=evidence,
                     renewal=renewal,
                 )
-                return replace(measured, rounds=self.cross_examine(job, evidence, alive, given, measured.rounds))
+                with self.plan.host_work():
+                    return replace(measured, rounds=self.cross_examine(job, evidence, alive, given, measured.rounds))
+            except MachineError as error:  # of the empty kernel: without it no variant has a time here
+                for candidate in filter(lambda each: each.alive, alive.values()):
+                    self.fail(candidate, error)
+                break
             except ClockError as error:  # the others are measured without it, if the device still works
-                error.candidate.fail(error.cause)
+                self.fail(error.candidate, error.cause, error.suspects)
                 del clocks[error.candidate.source.variant]
                 if self.lost or REFERENCE not in clocks:
                     break

@@ -1,9 +1,9 @@
-"""A candidate's clock: whose sample it is, told before each, and whose error, should it fail."""
+"""A candidate's clock: says whose sample is taken, before each, and which kernels may have caused an error."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from ptxbench.backends.base import Clock
@@ -14,12 +14,39 @@ Result = TypeVar("Result")
 
 
 class ClockError(Exception):
-    """A sample failed: whose, and why."""
+    """A sample failed: whose call reported it, why, and the variants whose kernels were in flight."""
 
-    def __init__(self, candidate: Candidate, cause: KernelError | MachineError) -> None:
+    def __init__(self, candidate: Candidate, cause: KernelError | MachineError, suspects: tuple[str, ...]) -> None:
         super().__init__(str(cause))
         self.candidate = candidate
         self.cause = cause
+        self.suspects = suspects
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    name: str
+    """Of its variant."""
+
+
+@dataclass
+class Flight:
+    """The samples of a cell that were enqueued and not yet waited for, oldest first.
+
+    A kernel fails after its launch returned, and the driver reports it to whatever calls next: then each of these may
+    be the one. With `one_at_a_time` each sample is waited for at once, so that there is never more than one.
+    """
+
+    one_at_a_time: bool = False
+    samples: list[Sample] = field(default_factory=list)
+
+    def done(self, sample: Sample) -> None:
+        """The sample was waited for: with it those before it, for the stream runs them in order."""
+        del self.samples[: self.samples.index(sample) + 1]
+
+    def suspects(self, name: str) -> tuple[str, ...]:
+        """The variants that may have caused an error that a call for `name` reported."""
+        return tuple(dict.fromkeys((*(each.name for each in self.samples), name)))
 
 
 @dataclass(frozen=True)
@@ -29,6 +56,11 @@ class TimedClock:
     candidate: Candidate
     clock: Clock
     mark: Callable[[str], None]
+    flight: Flight
+
+    @property
+    def name(self) -> str:
+        return self.candidate.source.variant
 
     @property
     def graphs(self) -> bool:
@@ -45,8 +77,8 @@ class TimedClock:
     def refill(self, arguments: Mapping[str, Any]) -> None:
         self.named(lambda: self.clock.refill(arguments))
 
-    def reload(self) -> None:
-        self.named(self.clock.reload)
+    def reload(self, samples: int) -> None:
+        self.named(lambda: self.clock.reload(samples))
 
     def outputs(self) -> Mapping[str, Any]:
         return self.named(self.clock.outputs)
@@ -59,12 +91,23 @@ class TimedClock:
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
         wait = self.named(enqueue)
-        return lambda: self.named(wait)
+        sample = Sample(self.name)
+        self.flight.samples.append(sample)
+
+        def landed() -> int:
+            nanoseconds = self.named(wait)
+            self.flight.done(sample)
+            return nanoseconds
+
+        if self.flight.one_at_a_time:
+            nanoseconds = landed()
+            return lambda: nanoseconds
+        return landed
 
     def named(self, action: Callable[[], Result]) -> Result:
         """What `action` gives, or whose error it raises."""
-        self.mark(self.candidate.source.variant)
+        self.mark(self.name)
         try:
             return action()
         except (KernelError, MachineError) as error:
-            raise ClockError(self.candidate, error) from None
+            raise ClockError(self.candidate, error, self.flight.suspects(self.name)) from None

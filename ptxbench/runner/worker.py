@@ -7,12 +7,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
 from pathlib import Path
 from typing import Any, Literal
 
+from ptxbench import errors
 from ptxbench.backends.base import Backend
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import turned
@@ -20,12 +24,15 @@ from ptxbench.errors import PtxbenchError
 from ptxbench.measure import Settings
 from ptxbench.pair import Size
 from ptxbench.runner.control import CONTROL, control_job
-from ptxbench.runner.events import DeviceLost, Event
+from ptxbench.runner.events import DeviceLost, Event, Step
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.story import run
 
 MOST_NAME = 256
-"""Bytes of the name of a variant in memory that both processes see."""
+"""Bytes of a phase and the name of a variant in memory that both processes see."""
+
+FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"})
+"""Signals that other processes send. What a kernel does to its process raises others."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,8 @@ class Piece:
     variants: tuple[str, ...]
     sizes: tuple[Size, ...]
     knobs: tuple[tuple[str, int], ...] = ()
+    one_at_a_time: bool = False
+    """See Job."""
 
 
 @dataclass(frozen=True)
@@ -56,23 +65,67 @@ class Task:
 
 
 class WorkerDied(Exception):
-    """A worker ended before its task did, or was ended for its silence; the text says how."""
+    """A worker ended before its task did, or was ended for its silence; the text says how.
+
+    `phase`, `variant`: what it was at, "" where it did not say. `from_outside`: whether something ended it that no
+    kernel can cause.
+    """
+
+    def __init__(self, how: str, *, phase: str = "", variant: str = "", from_outside: bool = False) -> None:
+        super().__init__(how)
+        self.phase = phase
+        self.variant = variant
+        self.from_outside = from_outside
+
+
+class WorkerCrashed(Exception):
+    """A worker ended by a bug; the text is its traceback."""
+
+
+class Signs:
+    """What a worker shows of itself in memory that both processes see.
+
+    `beat`: counts its samples, so that a long measurement is not taken for a hang. `at_work`: the phase and the variant
+    that it is at. `host_work`: whether the host makes data or judges outputs, which may take as long as it will.
+    """
+
+    def __init__(self, context: SpawnContext) -> None:
+        self.beat = context.RawValue("Q", 0)
+        self.at_work = context.RawArray("c", MOST_NAME)
+        self.host_work = context.RawValue("b", 0)
+
+    def show(self, phase: str, variant: str) -> None:
+        if self.at_work.value != (shown := f"{phase}\n{variant}".encode()[: MOST_NAME - 1]):
+            self.at_work.value = shown
+        self.beat.value += 1
+
+    def mark(self, variant: str) -> None:
+        """See Plan."""
+        self.show("measure", variant)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """See Plan.host_work."""
+        self.host_work.value = 1
+        try:
+            yield
+        finally:
+            self.host_work.value = 0
+            self.beat.value += 1
+
+    def death(self, how: str, *, from_outside: bool = False) -> WorkerDied:
+        phase, _, variant = self.at_work.value.decode(errors="replace").partition("\n")
+        return WorkerDied(how, phase=phase, variant=variant, from_outside=from_outside)
 
 
 class Worker:
-    """A process at a task. Use it as a context: it does not outlive that.
-
-    It beats with every sample, so that a long measurement is not taken for a hang, and says whose sample it takes.
-    """
+    """A process at a task. Use it as a context: it does not outlive that."""
 
     def __init__(self, task: Task) -> None:
         context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
         self.events_in, events_out = context.Pipe(duplex=False)
-        self.beat = context.RawValue("Q", 0)
-        self.at_work = context.RawArray("c", MOST_NAME)
-        self.process = context.Process(
-            target=serve, args=(task, events_out, self.beat, self.at_work, os.getpid()), daemon=True
-        )
+        self.signs = Signs(context)
+        self.process = context.Process(target=serve, args=(task, events_out, self.signs, os.getpid()), daemon=True)
         self.process.start()
         events_out.close()
 
@@ -84,61 +137,80 @@ class Worker:
         self.process.join()
         self.events_in.close()
 
-    @property
-    def variant(self) -> str:
-        """Whose sample it took last; "" before the first."""
-        name: bytes = self.at_work.value
-        return name.decode()
-
     def events(self, timeout: float) -> Iterator[Event]:
-        """What it tells, until the task is done. Raises WorkerDied, and what the pair's own mistakes raise."""
+        """What it does, until the task is done. Raises WorkerDied, WorkerCrashed, and the pair's own mistakes."""
         beat, heard = 0, time.monotonic()
         while True:
             if self.events_in.poll(0.2):
                 try:
                     kind, content = self.events_in.recv()
                 except (EOFError, OSError):
-                    self.process.join()
-                    raise WorkerDied(self.ending) from None
+                    raise self.ending() from None
                 if kind == "done":
                     return
                 if kind == "error":
-                    raise content
+                    raise rebuilt(*content)
                 yield content
                 heard = time.monotonic()
-            elif self.beat.value != beat:
-                beat, heard = self.beat.value, time.monotonic()
+            elif self.signs.host_work.value or self.signs.beat.value != beat:
+                beat, heard = self.signs.beat.value, time.monotonic()
             elif time.monotonic() - heard > timeout:
-                raise WorkerDied(f"no sign of life for {timeout:g} s")
+                raise self.signs.death(f"no sign of life for {timeout:g} s")
 
-    @property
-    def ending(self) -> str:
+    def ending(self) -> WorkerDied:
         """How the process ended."""
+        self.process.join()
         status = self.process.exitcode or 0
-        return f"its process ended with {signal.Signals(-status).name if status < 0 else f'exit status {status}'}"
+        if status >= 0:
+            return self.signs.death(f"its process ended with exit status {status}")
+        name = signal.Signals(-status).name
+        how = f"its process ended with {name}"
+        if name not in FROM_OUTSIDE:
+            return self.signs.death(how)
+        memory = ", perhaps for lack of memory of the host" if name == "SIGKILL" else ""
+        return self.signs.death(f"{how}, which another process sent{memory}", from_outside=True)
 
 
-def serve(task: Task, events: Connection, beat: Any, at_work: Any, parent: int) -> None:
+def rebuilt(name: str, text: str) -> BaseException:
+    """The error that a worker sent by its class and its text. An object would need all that it holds to be sent too."""
+    if name == "MemoryError":
+        return MemoryError()
+    kind = getattr(errors, name, None)
+    if isinstance(kind, type) and issubclass(kind, PtxbenchError):
+        return kind.__new__(kind, text)  # not kind(text): some take more than a text
+    return WorkerCrashed(f"A worker ended by an error of its own:\n{text}")
+
+
+def serve(task: Task, events: Connection, signs: Signs, parent: int) -> None:
     """Do the task and send what happens. Runs in the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends this process
     threading.Thread(target=follow, args=(parent,), daemon=True).start()
+    with suppress(BrokenPipeError):  # the parent has gone, and `follow` ends this process
+        try:
+            for event in perform(task, signs):
+                if isinstance(event, Step):
+                    signs.show(event.phase, event.variant)
+                events.send(("event", event))
+            events.send(("done", None))
+        except PtxbenchError as error:
+            events.send(("error", (type(error).__name__, str(error))))
+        except MemoryError:
+            events.send(("error", ("MemoryError", "")))
+        except BrokenPipeError:
+            raise
+        except Exception:
+            events.send(("error", ("", traceback.format_exc())))
 
-    def mark(variant: str) -> None:
-        if at_work.value != (name := variant.encode()[: MOST_NAME - 1]):
-            at_work.value = name
-        beat.value += 1
 
+def perform(task: Task, signs: Signs) -> Iterator[Event]:
     try:
         task.backend.device()
     except Exception as error:  # whatever it is: without the device nothing can be done
-        events.send(("event", DeviceLost(str(error))))
+        yield DeviceLost(str(error))
         return
-    try:
-        for event in run(plan_of(task, mark)):
-            events.send(("event", event))
-        events.send(("done", None))
-    except PtxbenchError as error:
-        events.send(("error", error))
+    with signs.working():
+        plan = plan_of(task, signs)
+    yield from run(plan)
 
 
 def follow(parent: int) -> None:
@@ -148,7 +220,7 @@ def follow(parent: int) -> None:
     os._exit(1)
 
 
-def plan_of(task: Task, mark: Callable[[str], None]) -> Plan:
+def plan_of(task: Task, signs: Signs) -> Plan:
     """The task as a plan of this process, its pairs loaded."""
     return Plan(
         jobs=tuple(job_of(task, piece) for piece in task.pieces),
@@ -162,14 +234,14 @@ def plan_of(task: Task, mark: Callable[[str], None]) -> Plan:
         process=task.process,
         calibration=task.calibration,
         renewed=task.renewed,
-        mark=mark,
+        mark=signs.mark,
+        host_work=signs.working,
     )
 
 
 def job_of(task: Task, piece: Piece) -> Job:
-    if piece.pair == CONTROL:
-        return control_job()
+    """The piece with its pair loaded, and of its variants those that are not taken out."""
     knobs = dict(piece.knobs)
-    found = turned(load(task.kernels, piece.pair), knobs)
+    found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair), knobs)
     sources = tuple(source for source in found.sources if source.variant in piece.variants)
-    return Job(found, sources, piece.sizes, knobs=knobs)
+    return Job(found, sources, piece.sizes, knobs=knobs, one_at_a_time=piece.one_at_a_time)

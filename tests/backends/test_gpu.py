@@ -187,14 +187,14 @@ def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are
         lambda: None, *launches("first"), lambda: lambda: None, lambda start, stop: 7, nullcontext,
         lambda count: log.append(f"capture {count}") or (lambda: None),
         refill=lambda arguments: log.append(f"refill {arguments}") or launches("on new data"),
-        reload=lambda: log.append("reload") or launches("module 1", "module 2"),
+        reload=lambda samples: log.append("reload") or launches("module 1", "module 2"),
     )  # fmt: skip
     clock.enqueue()
     clock.enqueue_graph(8)
     clock.refill("x")
     clock.enqueue()
     clock.enqueue_graph(8)
-    clock.reload()
+    clock.reload(2)
     for _ in range(3):
         clock.enqueue()
     clock.enqueue_graph(8)

@@ -70,6 +70,7 @@ def backend():
     )  # fmt: skip
     gpu.__dict__.update(cuda=Cuda(), stream=stream, sweep=lambda: None)
     gpu.__dict__.update(launcher=Launcher(gpu.cuda, None, DeviceLimits("H100", 132, 227 << 10), stream))
+    gpu.__dict__.update(pool=SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None))
     gpu.__dict__.update(hold=SimpleNamespace(before=lambda launch: lambda: None))
     return gpu
 
@@ -88,7 +89,7 @@ def test_new_data_and_modules_are_those_that_the_next_samples_use(backend):
     other.refill(second)
     clock.enqueue()()
     assert backend.cuda.taken() == ["launch 1 n=1", "upload", "upload", "launch 1 n=2"]
-    clock.reload()
+    clock.reload(2)
     for _ in range(3):
         clock.enqueue()()
     other.enqueue()()
@@ -100,7 +101,7 @@ def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
     assert (clock.graphs, clock.copies) == (True, 64)
     clock.enqueue_graph(3)()
     clock.refill(arguments(2))
-    clock.reload()
+    clock.reload(2)
     backend.cuda.taken()
     clock.enqueue_graph(3)()
     clock.enqueue()()  # what is looked at is of the module that the graph has used

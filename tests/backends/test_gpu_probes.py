@@ -170,7 +170,7 @@ def test_a_graph_is_timed_without_the_hosts_time(machine, host):
     device.taken()
     clock.refilled = clock.reloaded = lambda *data: [lambda: None]
     clock.refill({})
-    clock.reload()
+    clock.reload(2)
     clock.enqueue_graph(8)()  # a graph of new modules or data does not run before the sample that it is for
     spin = device.hold.spin_ns(3 * host)
     assert device.log == [f"spin {spin}", "event", "graph of 8", "event", "wait"]

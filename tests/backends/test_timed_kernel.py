@@ -31,9 +31,9 @@ def ran(launches):
 def test_each_sample_of_a_block_starts_from_a_module_of_its_own():
     kernel = kernel_over(Memory("a"))
     assert ran(kernel.refill("b")) == [(0, "b")]
-    assert ran(kernel.reload()) == [(1, "b"), (2, "b")]
+    assert ran(kernel.reload(2)) == [(1, "b"), (2, "b")]
     assert ran(kernel.refill("c")) == [(0, "c")]
-    assert ran(kernel.reload()) == [(3, "c"), (4, "c")]
+    assert ran(kernel.reload(2)) == [(3, "c"), (4, "c")]
 
 
 def test_two_kernels_that_share_their_arrays_are_both_given_the_data():
@@ -48,7 +48,7 @@ def test_the_launches_of_a_graph_are_of_one_new_module_and_come_to_hold_unlike_d
     assert ran(kernel.rotation()) == [(0, "a"), (0, "a"), (0, "a")]
     kernel.refill("b")
     kernel.refill("b")  # the same data again move nothing
-    kernel.reload()
+    kernel.reload(2)
     assert ran(kernel.rotation()) == [(2, "b"), (2, "a"), (2, "a")]
     kernel.refill("c")
     assert ran(kernel.rotation()) == [(0, "c"), (0, "a"), (0, "b")]

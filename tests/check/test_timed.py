@@ -90,9 +90,18 @@ def test_a_candidate_that_is_wrong_on_the_gpu_alone_is_rejected_there(accepted, 
     assert "time" not in judgement.ratios["cuda"]
 
 
-def test_a_lost_device_rejects_it(accepted, kernels):
-    judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an illegal address")])
+def test_a_device_that_it_may_have_lost_rejects_it(accepted, kernels):
+    lost = DeviceLost("an illegal address.", ("cuda", "ptx.candidate"))
+    judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [lost])
     assert judgement.decisive.message == "the device was lost: an illegal address."
+
+
+def test_a_device_that_the_machine_lost_is_no_fault_of_the_candidate(accepted, kernels):
+    judgement = timed(accepted, kernels, TIMES, carry=lambda plan: [DeviceLost("an ECC error.")])
+    assert judgement.verdict == ACCEPTED
+    assert [(each.code, each.message) for each in judgement.findings if each.code == "not-timed"] == [
+        ("not-timed", "no time: the device was lost: an ECC error.")
+    ]
 
 
 def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels):

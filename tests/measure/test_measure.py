@@ -2,7 +2,7 @@
 
 import dataclasses
 import gc
-from itertools import chain, count, cycle, repeat
+from itertools import chain, count, cycle, pairwise, repeat
 
 import pytest
 
@@ -26,7 +26,9 @@ def clocks_with_log(**times):
     return {name: ScriptedClock(ns, name, log) for name, ns in times.items()}, log
 
 
-def measured(clocks, settings=SHORT, seed=1, **options):
+def measured(clocks, settings=SHORT, seed=None, **options):
+    """By default cuda starts, so that a block takes three samples of it and two of each other kernel."""
+    seed = seed_that_starts("A") if seed is None else seed
     return measure(clocks, seed=seed, settings=settings, **{"host": ScriptedHost()} | options)
 
 
@@ -34,13 +36,38 @@ def measured(clocks, settings=SHORT, seed=1, **options):
 
 
 @pytest.mark.parametrize(
-    ("letter", "order"), [("A", ["cuda", "ptx", "ptx", "cuda"]), ("B", ["ptx", "cuda", "cuda", "ptx"])]
+    ("letter", "order"),
+    [("A", ["cuda", "cuda", "ptx", "ptx", "cuda"]), ("B", ["ptx", "ptx", "cuda", "cuda", "ptx"])],
 )
 def test_a_block_is_enqueued_whole_in_its_order_before_anything_waits(letter, order):
     clocks, log = clocks_with_log(cuda=[100_000], ptx=[200_000])
     measured(clocks, seed=seed_that_starts(letter))
     block = [f"enqueue {name}" for name in order] + [f"wait {name}" for name in order]
     assert log[4 * PROBES :] == block * 4  # the one of the warm-up, and the three that count
+
+
+def test_the_first_sample_of_a_block_follows_a_pause_and_does_not_count():
+    after_a_pause = chain(repeat(100_000, PROBES), cycle([150_000, 100_000, 100_000]))
+    clocks, _ = clocks_with_log(cuda=after_a_pause, ptx=[100_000])
+    [one] = measured(clocks).rounds
+    assert one.ns == [[100_000] * 4] * 3
+
+
+def test_a_kernel_follows_itself_as_often_as_the_other():
+    clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
+    measured(clocks)
+    order = [each.split()[1] for each in log[4 * PROBES :][:5]]
+    assert sorted(pairwise(order)) == [("cuda", "cuda"), ("cuda", "ptx"), ("ptx", "cuda"), ("ptx", "ptx")]
+
+
+def test_a_sample_alone_follows_another_of_the_same_kernel():
+    """Also one of the empty kernel: the first after a pause would be compared with samples that follow others."""
+    after_a_pause = chain(repeat(100_000, PROBES + 3), cycle([150_000, 100_000]))
+    clocks, _ = clocks_with_log(cuda=after_a_pause, ptx=[100_000])
+    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=4)
+    [one] = measured(clocks, settings, floor=ScriptedClock([9_000, 5_000])).rounds
+    assert one.solo_ns == {"A": [100_000] * 4, "B": [100_000] * 4}
+    assert one.floor_ns == 5_000
 
 
 @pytest.mark.parametrize("letter", ["A", "B"])
@@ -66,7 +93,7 @@ def test_the_contrasts_take_turns_block_by_block():
     others = [
         each.split()[1] for each in log[2 * PROBES * 4 :] if each.startswith("enqueue") and "cuda" not in each.split()
     ]
-    assert others[::2] == ["cuda@fast", "ptx", "ptx.v4"] * 4
+    assert others[::2] == ["cuda@fast", "ptx", "ptx.v4"] * 4  # two samples of each, for cuda starts
 
 
 def test_a_contrast_that_is_decided_steps_out_and_the_others_go_on():
@@ -89,7 +116,12 @@ def test_the_start_letter_depends_on_seed_and_round_alone_and_is_fair():
     letters = [start_letter(seed, 0) for seed in range(400)]
     assert letters == [start_letter(seed, 0) for seed in range(400)]
     assert 160 < letters.count("A") < 240
-    assert len({start_letter(1, number) for number in range(20)}) == 2
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_start_letter_alternates_over_the_rounds(seed):
+    letters = [start_letter(seed, number) for number in range(6)]
+    assert "".join(letters) in ("ABABAB", "BABABA")
 
 
 def test_the_collector_is_off_inside_a_block_and_back_on_afterwards_even_after_an_error():
@@ -188,7 +220,7 @@ def test_each_block_keeps_its_clock_and_each_kernel_the_one_that_it_has_alone():
 
 
 def test_kernels_that_take_another_time_alone_are_labelled():
-    among = chain(repeat(100_000, PROBES + 2), repeat(100_000, 10), repeat(110_000))
+    among = chain(repeat(100_000, PROBES + 2), repeat(100_000, 20), repeat(110_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=among)
     settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=10)
     result = measured(clocks, settings)
@@ -276,8 +308,8 @@ class LoggedRenewal:
     def data(self, block, names):
         self.log.append(f"data {block} {' '.join(names)}")
 
-    def modules(self, names):
-        self.log.append(f"modules {' '.join(names)}")
+    def modules(self, samples):
+        self.log.append(f"modules {samples}")
 
 
 def test_every_block_has_data_of_its_own_and_modules_that_have_not_seen_them():
@@ -288,11 +320,11 @@ def test_every_block_has_data_of_its_own_and_modules_that_have_not_seen_them():
     blocks = log[begun:]
     for number in range(3):
         for name in ("ptx", "ptx.v4"):
-            told, blocks = blocks[:18], blocks[18:]
+            told, blocks = blocks[:20], blocks[20:]
             assert told[0] == f"data {number} cuda {name}"
-            assert told[9] == f"modules cuda {name}"
-            taken = [each.split()[0] for each in told[1:9]]
-            assert taken == [each.split()[0] for each in told[10:]] == ["enqueue"] * 4 + ["wait"] * 4
+            assert [each.split()[0] for each in told[1:9]] == ["enqueue"] * 4 + ["wait"] * 4
+            assert told[9] == f"modules {{'cuda': 3, {name!r}: 2}}"  # one for each sample that follows
+            assert [each.split()[1] for each in told[10:15]] == ["cuda", "cuda", name, name, "cuda"]
     assert not any(each.startswith(("data", "modules")) for each in log[:begun])
 
 

@@ -7,10 +7,11 @@ import pytest
 
 from ptxbench import stats
 from ptxbench.measure import Settings
-from ptxbench.result import BROKEN, VERIFIED
+from ptxbench.result import BROKEN, SKIPPED, VERIFIED
 from ptxbench.runner import CellDone, DeviceLost, Kept, Plan, carry_out, noise, plan_jobs
 from ptxbench.runner.control import CONTROL, is_biased
 from ptxbench.runner.ledger import Ledger
+from ptxbench.runner.worker import WorkerCrashed
 from tests.fakes import HostileBackend
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
@@ -96,6 +97,41 @@ def test_a_device_that_no_worker_can_open_ends_the_run(tmp_path):
     assert lost == ["cudaErrorDevicesUnavailable: all CUDA-capable devices are busy"]
 
 
+def test_a_worker_that_dies_in_the_control_ends_the_run(tmp_path):
+    """It was started again for ever: the control is no variant that can be taken out."""
+    _, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"control": "measure exit"}))
+    assert lost == ["The A/A control failed: its process ended with exit status 3 (measure, n=16777216)."]
+
+
+def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
+    cells, _, lost = carried_out(plan_of(kernels_folder(tmp_path), {"cuda@fast": "verify kill"}, rounds=1))
+    assert lost == []
+    for cell in cells:
+        assert cell.variants["cuda@fast"].status == SKIPPED
+        assert cell.variants["cuda@fast"].reason == (
+            "its process ended with SIGKILL, which another process sent, perhaps for lack of memory of the host "
+            "(verify, n=1)."
+        )
+        assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
+
+
+def test_a_kernel_that_another_was_in_flight_with_is_found_one_sample_at_a_time(tmp_path):
+    plan = plan_of(kernels_folder(tmp_path), {"ptx": "measure fault"}, rounds=1)
+    jobs = tuple(replace(job, sizes=job.sizes[:1]) for job in plan.jobs)
+    [cell], _, lost = carried_out(replace(plan, jobs=jobs))
+    assert lost == []
+    assert {name: result.status for name, result in cell.variants.items()} == {
+        "cuda": VERIFIED, "cuda@fast": VERIFIED, "ptx": BROKEN
+    }  # fmt: skip
+    assert cell.variants["ptx"].reason == "ptx: CUDA_ERROR_ILLEGAL_ADDRESS."
+    assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast")]
+
+
+def test_a_bug_in_a_worker_is_shown_and_no_kernel_blamed(tmp_path):
+    with pytest.raises(WorkerCrashed, match=r"(?s)Traceback.*fakes\.py.*TypeError: nobody expects this"):
+        carried_out(plan_of(kernels_folder(tmp_path), {"ptx": "verify bug"}))
+
+
 def test_one_pair_that_crashes_costs_no_other(tmp_path):
     kernels = kernels_folder(tmp_path)
     other = {text: text.replace("scale", "other") for text in (PAIR, CUDA, PTX)}
@@ -110,9 +146,12 @@ def test_one_pair_that_crashes_costs_no_other(tmp_path):
     assert all(len([one for one in cell.rounds if one.contrast == ("cuda", "ptx")]) == 2 for cell in cells)
 
 
-def test_what_is_known_after_each_round_is_told(tmp_path):
+def test_what_is_known_is_sent_after_each_cell_and_after_each_round(tmp_path):
     kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, Kept)]
-    assert [[len(cell.rounds) for cell in event.cells] for event in kept] == [[1, 2, 2], [2, 4, 4]]
+    whole = [[len(cell.rounds) for cell in event.cells] for event in kept if event.whole]
+    assert whole == [[1, 2, 2], [2, 4, 4]]
+    assert [sum(len(cell.rounds) for cell in event.cells) for event in kept if not event.whole][2::3] == [5, 10]
+    assert len(kept) == 8
 
 
 def test_the_order_of_cells_differs_by_round_and_follows_from_the_seed(tmp_path):

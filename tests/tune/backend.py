@@ -74,5 +74,8 @@ class PartitionBackend:
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> ScriptedClock | None:
         return None
 
+    def release(self) -> None:
+        pass
+
     def watch(self) -> ScriptedWatch | None:
         return None

@@ -1,0 +1,342 @@
+"""Who is taken out of a run after a failure, and when the run ends instead; without processes."""
+
+import threading
+import time
+from multiprocessing import get_context
+
+import pytest
+
+from ptxbench.backends.base import Outcome
+from ptxbench.errors import DeviceError, IncompletePair, MachineError, PairError
+from ptxbench.measure import Settings, take_block
+from ptxbench.result import BROKEN, SKIPPED, VERIFIED
+from ptxbench.runner import DeviceLost, Plan, Step, plan_jobs, run
+from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.control import CONTROL, control_job
+from ptxbench.runner.events import CellDone
+from ptxbench.runner.ledger import Ledger
+from ptxbench.runner.timed import ClockError, Flight, TimedClock
+from ptxbench.runner.worker import Piece, Signs, Task, Worker, WorkerCrashed, WorkerDied, job_of, rebuilt
+from tests.fakes import FakeBackend, HostileBackend, ScriptedClock
+from tests.folders import PAIR, kernels_folder
+
+
+@pytest.fixture
+def plan(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    jobs, _ = plan_jobs(kernels, emulated=False)
+    return Plan(jobs, HostileBackend({}, {}), "sm_90", kernels)
+
+
+def at(phase, variant, size, pair="scale"):
+    return Step(0, 1, pair, variant, phase, size)
+
+
+def ledger_at(plan, step):
+    ledger = Ledger.of(plan)
+    ledger.last = step
+    return ledger
+
+
+SMALL, LARGE, CHECK = {"n": 1024}, {"n": 4096}, {"n": 129}
+
+
+def taken_out(ledger):
+    """Size of the cell, variant, status and reason of each that is out."""
+    return [
+        (dict(size)["n"], variant, loss.status, loss.reason)
+        for (_, size), losses in ledger.out.items()
+        for variant, loss in losses.items()
+    ]
+
+
+# ---- a worker that ends
+
+
+def test_a_death_costs_the_variant_that_the_worker_was_at_in_its_cell(plan):
+    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
+    assert ledger.blame(WorkerDied("no sign of life for 60 s", phase="measure", variant="cuda@fast")) is None
+    assert taken_out(ledger) == [(1024, "cuda@fast", BROKEN, "no sign of life for 60 s (measure, n=1024).")]
+
+
+def test_a_death_at_a_check_size_costs_the_variant_everywhere(plan):
+    ledger = ledger_at(plan, at("verify", "ptx", CHECK))
+    assert ledger.blame(WorkerDied("its process ended with SIGSEGV")) is None
+    reason = "its process ended with SIGSEGV (verify, n=129)."
+    assert taken_out(ledger) == [(1024, "ptx", BROKEN, reason), (4096, "ptx", BROKEN, reason)]
+
+
+def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
+    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
+    assert ledger.blame(WorkerDied("its process ended with SIGKILL", from_outside=True)) is None
+    assert [status for _, _, status, _ in taken_out(ledger)] == [SKIPPED]
+
+
+@pytest.mark.parametrize(
+    ("step", "reason"),
+    [
+        (None, "no sign of life for 60 s (at the start of a worker)."),
+        (
+            at("verify", "cuda", {"n": 1 << 24}, CONTROL),
+            "The A/A control failed: no sign of life for 60 s (verify, n=16777216).",
+        ),
+    ],
+)
+def test_a_death_after_which_nothing_can_be_taken_out_ends_the_run(plan, step, reason):
+    assert ledger_at(plan, step).blame(WorkerDied("no sign of life for 60 s")) == DeviceLost(reason)
+
+
+def test_a_second_death_by_what_is_out_already_ends_the_run(plan):
+    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
+    death = WorkerDied("its process ended with SIGSEGV")
+    assert ledger.blame(death) is None
+    assert ledger.blame(death) == DeviceLost("its process ended with SIGSEGV (verify, n=1024).", ("ptx",))
+
+
+# ---- a device that is lost
+
+
+def test_a_lost_device_costs_the_one_variant_that_may_have_done_it(plan):
+    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    assert ledger.blame_lost(DeviceLost("scale.cu: illegal address.", ("cuda@fast",))) is None
+    assert taken_out(ledger) == [(4096, "cuda@fast", BROKEN, "scale.cu: illegal address.")]
+
+
+def test_a_device_that_the_machine_lost_ends_the_run(plan):
+    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    lost = DeviceLost("scale.ptx: cudaErrorECCUncorrectable: uncorrectable ECC error.")
+    assert ledger.blame_lost(lost) == lost
+    assert taken_out(ledger) == []
+
+
+def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_time(plan):
+    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    lost = DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx"))
+    assert ledger.blame_lost(lost) is None
+    assert taken_out(ledger) == []
+    pieces = ledger.pieces([each for each in ledger.keys if each[0][0] == "scale"])
+    assert [(piece.sizes, piece.one_at_a_time) for piece in pieces] == [((SMALL,), False), ((LARGE,), True)]
+    last = ledger.blame_lost(lost)  # even so: then nothing can be said
+    assert last.reason == "scale.ptx: illegal address. The kernels in flight were cuda and ptx."
+    assert last.suspects == ("cuda", "ptx")
+
+
+def test_a_loss_that_does_not_come_again_one_sample_at_a_time_ends_the_run(plan):
+    ledger = ledger_at(plan, at("measure", "ptx", LARGE))
+    ledger.blame_lost(DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx")))
+    cells = {key[1]: ledger.bare(key) for key in ledger.keys if key[0][0] == "scale"}
+    assert ledger.cleared(cells[(("n", 1024),)]) is None
+    assert ledger.cleared(cells[(("n", 4096),)]).reason == (
+        "scale.ptx: illegal address. The kernels in flight were cuda and ptx; "
+        "one sample at a time it did not happen again."
+    )
+
+
+def test_a_lost_device_in_the_control_ends_the_run(plan):
+    for suspects in (("cuda",), ("cuda", "ptx")):
+        ledger = ledger_at(plan, at("measure", "ptx", {"n": 1 << 24}, CONTROL))
+        assert ledger.blame_lost(DeviceLost("control.ptx: illegal address.", suspects)) is not None
+
+
+def test_what_is_out_of_the_control_is_out_of_it(plan):
+    """The worker would do it again, and die again."""
+    task = Task((), plan.backend, "sm_90", plan.kernels, "toolkit", 1, plan.settings, 0, 0)
+    job = job_of(task, Piece(CONTROL, ("ptx",), control_job().sizes))
+    assert [source.variant for source in job.sources] == ["ptx"]
+
+
+# ---- kernels in flight
+
+
+def timed(names, flight, fails_at=None):
+    """A clock for each name; the call of that number, of all of them, reports an error."""
+    calls = 0
+
+    class Failing(ScriptedClock):
+        def enqueue(self):
+            self.call()
+            wait = super().enqueue()
+            return lambda: (self.call(), wait())[1]
+
+        def call(self):
+            nonlocal calls
+            calls += 1
+            if calls == fails_at:
+                raise DeviceError("illegal address")
+
+    (source,) = control_job().sources[:1]
+    candidates = {name: Candidate(type(source)(name, "ptx", source.path, "control")) for name in names}
+    return [TimedClock(candidates[name], Failing([1], name), lambda variant: None, flight) for name in names]
+
+
+# the call that reports, and who may have done it, of: enqueue a, enqueue b, enqueue a, wait a, wait b, wait a
+@pytest.mark.parametrize(("call", "suspects"), [(1, "a"), (2, "ab"), (3, "ab"), (4, "ab"), (5, "ba"), (6, "a")])
+def test_each_kernel_that_was_in_flight_may_have_caused_an_error(call, suspects):
+    a, b = timed("ab", Flight(), call)
+    with pytest.raises(ClockError) as error:
+        take_block([clock.enqueue for clock in (a, b, a)])
+    assert error.value.suspects == tuple(suspects)
+
+
+def test_one_sample_at_a_time_there_is_one_suspect():
+    for call in range(1, 7):
+        a, b = timed("ab", Flight(one_at_a_time=True), call)
+        with pytest.raises(ClockError) as error:
+            take_block([clock.enqueue for clock in (a, b, a)])
+        assert error.value.suspects == (error.value.candidate.source.variant,)
+
+
+def test_what_was_waited_for_has_landed_with_all_before_it():
+    flight = Flight()
+    a, b = timed("ab", flight)
+    a.enqueue()  # nothing waits for it: an error ended its block
+    b.enqueue()()
+    assert flight.samples == []
+
+
+# ---- what a worker sends, and when it is given up
+
+
+@pytest.mark.parametrize(
+    "error",
+    [PairError("x.py:3: no"), IncompletePair("scale", []), MachineError("out of memory"), MemoryError("no room")],
+)
+def test_an_error_of_a_worker_arrives_as_its_class_and_text(error):
+    """Not as an object, which may take more to make than a text, or hold what cannot be sent."""
+    again = rebuilt(type(error).__name__, str(error))
+    assert type(again) is type(error)
+    assert str(again) == ("" if isinstance(error, MemoryError) else str(error))
+
+
+def test_an_error_that_is_not_ours_arrives_with_its_traceback():
+    again = rebuilt("", "Traceback ...\nTypeError: no")
+    assert isinstance(again, WorkerCrashed)
+    assert str(again).endswith("TypeError: no")
+
+
+def heard(does, timeout):
+    """What a worker's events give, where the thread `does` stands in for the worker: it has the signs and the pipe."""
+    context = get_context("spawn")
+    worker = Worker.__new__(Worker)
+    worker.signs = Signs(context)
+    worker.events_in, out = context.Pipe(duplex=False)
+    thread = threading.Thread(target=does, args=(worker.signs, out))
+    thread.start()
+    try:
+        return list(worker.events(timeout))
+    finally:
+        thread.join()
+
+
+def test_what_the_host_does_for_long_is_no_hang():
+    def works(signs, out):
+        with signs.working():
+            time.sleep(1)
+        out.send(("done", None))
+
+    assert heard(works, timeout=0.3) == []
+
+
+def test_a_silent_device_is_given_up_with_the_phase_and_the_variant():
+    def hangs(signs, out):
+        signs.mark("ptx")
+        time.sleep(1)
+
+    with pytest.raises(WorkerDied, match=r"no sign of life for 0\.3 s") as death:
+        heard(hangs, timeout=0.3)
+    assert (death.value.phase, death.value.variant) == ("measure", "ptx")
+
+
+# ---- the host's work, and what a failure leaves
+
+
+def test_the_host_makes_data_and_judges_while_the_time_limit_does_not_count(tmp_path):
+    """The pair itself says when it is asked, the backend when the device works."""
+    noted = PAIR.replace('{"y": a * x}', '__import__("tests.runner.host", fromlist=["x"]).noted({"y": a * x})')
+    assert noted != PAIR
+    from tests.runner import host
+
+    def right(build, launch, arguments, outputs):
+        host.device.append(host.state.at_work)
+        return {"y": arguments["x"] * arguments["a"]}
+
+    jobs, _ = plan_jobs(kernels_folder(tmp_path, pair=noted), emulated=False)
+    times = {"cuda": [100_000], "ptx": [100_000]}
+    plan = Plan(jobs, FakeBackend(times, right), "sm_90", tmp_path, host_work=host.state.working, renewed=True)
+    host.reference.clear()
+    host.device.clear()
+    cells = [event.cell for event in run(plan) if isinstance(event, CellDone)]
+    assert len(cells) == 2
+    assert set(host.reference) == {True}
+    assert set(host.device) == {False}
+
+
+def test_a_failed_launch_keeps_nothing_of_what_it_held(tmp_path):
+    """Its buffers would stay on the device as long as the error, which the candidate keeps."""
+    held = []
+
+    class Launching(FakeBackend):
+        def run(self, build, launch, arguments, outputs) -> Outcome:
+            import weakref
+
+            memory = type("Memory", (), {})()
+            held.append(weakref.ref(memory))
+            try:
+                raise KeyError("the driver")
+            except KeyError as error:
+                raise DeviceError("illegal address") from error
+
+    jobs, _ = plan_jobs(kernels_folder(tmp_path), emulated=False)
+    events = run(Plan(jobs, Launching({}, dict), "sm_90", tmp_path))
+    for event in events:
+        if isinstance(event, CellDone):
+            assert [memory() for memory in held] == [None] * len(held)
+            break
+    assert len(held) == 3
+
+
+class Machine(FakeBackend):
+    """The machine fails: in a launch of one variant, or in the empty kernel."""
+
+    def __init__(self, where):
+        super().__init__({"cuda": [100_000], "cuda@fast": [100_000], "ptx": [100_000]}, right)
+        self.where = where
+        self.released = 0
+
+    def run(self, build, launch, arguments, outputs) -> Outcome:
+        if build.variant == self.where:
+            raise MachineError(f"scale.{build.language}: out of memory.")
+        return super().run(build, launch, arguments, outputs)
+
+    def floor(self, launch, arguments):
+        if self.where == "floor":
+            raise MachineError("the empty kernel: no JIT compiler.")
+
+    def release(self) -> None:
+        self.released += 1
+        raise MachineError("the memory of the cell before: a failure that costs nothing.")
+
+
+def right(build, launch, arguments, outputs):
+    return {"y": arguments["x"] * arguments["a"]}
+
+
+@pytest.mark.parametrize(
+    ("where", "skipped"), [("ptx", {"ptx"}), ("cuda", {"cuda"}), ("floor", {"cuda", "cuda@fast", "ptx"})]
+)
+def test_what_the_machine_does_skips_a_variant_with_the_reason(tmp_path, where, skipped):
+    jobs, _ = plan_jobs(kernels_folder(tmp_path), emulated=False)
+    backend = Machine(where)
+    quick = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+    cells = [
+        event.cell
+        for event in run(Plan(jobs, backend, "sm_90", tmp_path, settings=quick))
+        if isinstance(event, CellDone)
+    ]
+    assert len(cells) == 2
+    assert backend.released == 3  # before the pair's check sizes, and before each cell
+    for cell in cells:
+        assert {name for name, result in cell.variants.items() if result.status == SKIPPED} == skipped
+        assert {result.status for name, result in cell.variants.items() if name not in skipped} <= {VERIFIED}
+        assert all("scale." in cell.variants[name].reason or where == "floor" for name in skipped)
+        assert len(cell.rounds) == (1 if where == "ptx" else 0)
