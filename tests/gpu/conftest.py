@@ -1,17 +1,22 @@
-"""The device, or the one reason for which a test may be skipped: there is none."""
+"""The device: a real one, else a simulated one; where a real one is required, the simulated one does not do."""
 
 import os
 
 import pytest
 
 from ptxbench.backends.gpu import GpuBackend
+from tests import simulated
 
 
 @pytest.fixture
-def gpu():
+def gpu(tmp_path_factory, monkeypatch):
     backend = GpuBackend()
-    if reason := backend.unavailable():  # no cupy, driver or device; anything else raises
-        if os.environ.get("PTXBENCH_REQUIRE_GPU") == "1":
-            pytest.fail(reason)
-        pytest.skip(reason)
+    reason = backend.unavailable()  # no cupy, driver or device; anything else raises
+    if reason is None:
+        return backend
+    if os.environ.get("PTXBENCH_REQUIRE_GPU") == "1":
+        pytest.fail(reason)
+    simulated.install(monkeypatch, tmp_path_factory.mktemp("gpu"))
+    backend = GpuBackend()
+    assert backend.unavailable() is None
     return backend

@@ -52,6 +52,7 @@ def test_giving_up_persisting_lines_harms_nothing(gpu, probe):
     assert probe.event_pair_ns() >= 0
 
 
+@pytest.mark.long
 def test_the_whole_checklist_is_kept(gpu, tmp_path, capsys):
     status = main(["doctor", "--calibrate", "--results", str(tmp_path)])
     out, _ = capsys.readouterr()

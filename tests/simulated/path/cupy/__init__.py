@@ -1,0 +1,5 @@
+"""In place of CuPy, as far as ptxbench uses it: its layer over CUDA, of the simulated device."""
+
+from cupy import cuda
+
+__all__ = ["cuda"]

@@ -1,0 +1,131 @@
+"""Which device is simulated, and what shall go wrong: the JSON of one environment variable. See README in __init__."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+VARIABLE = "SIMULATED_GPU"
+
+MIB, GIB = 1 << 20, 1 << 30
+
+
+@dataclass(frozen=True)
+class Device:
+    """A device's figures; times in nanoseconds, rates in bytes a second."""
+
+    name: str
+    capability: tuple[int, int]
+    sms: int
+    memory_bytes: int
+    l2_bytes: int
+    optin_shared_bytes: int
+    sm_shared_bytes: int
+    memory_rate: float
+    l2_rate: float
+    clock_mhz: int
+    idle_mhz: int
+    power_limit_w: int
+    sm_threads: int = 2048
+    sm_blocks: int = 32
+    clusters: bool = False
+    ecc: bool = False
+    kernel_ns: int = 1800
+    """What a kernel takes that does nothing, and every kernel besides its work."""
+    event_ns: int = 500
+    """By which the times of events step."""
+    timer_ns: int = 32
+    """By which %globaltimer steps."""
+    noise: float = 0.002
+    """Of a kernel's time, at most, to either side."""
+
+    @property
+    def arch(self) -> str:
+        return f"sm_{self.capability[0]}{self.capability[1]}"
+
+
+H100 = Device(
+    "NVIDIA H100 80GB HBM3", (9, 0), 132, 80 * GIB, 50 * MIB, 227 << 10, 228 << 10, 3.0e12, 5.5e12, 1980, 345, 700,
+    clusters=True, ecc=True,
+)  # fmt: skip
+RTX_4090 = Device(
+    "NVIDIA GeForce RTX 4090", (8, 9), 128, 24 * GIB, 72 * MIB, 99 << 10, 100 << 10, 0.93e12, 5.0e12, 2520, 210, 450,
+    sm_threads=1536, sm_blocks=24,
+)  # fmt: skip
+T4 = Device(
+    "Tesla T4", (7, 5), 40, 15 * GIB, 4 * MIB, 64 << 10, 64 << 10, 0.25e12, 1.2e12, 1590, 300, 70,
+    sm_threads=1024, sm_blocks=16, ecc=True, timer_ns=1024,
+)  # fmt: skip
+
+DEVICES = {"H100": H100, "RTX 4090": RTX_4090, "T4": T4}
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What goes wrong, and when: at the n-th call of `call` ("*": of any) or the n-th run of the kernel `kernel`.
+
+    `at` counts from 1, in the process or, with `of_run`, in all processes since the script was written. `times`: at
+    how many calls or runs in a row; 0 is at all from then on. `status`: the CUDA status that it gives; `sticky`:
+    whether every later call gives it too, by default as cuda.h says of the status. `does`: "status", "hang" (for good:
+    somebody must end the process), "exit" (the process ends), or "gone": no process finds the device from then on.
+    """
+
+    call: str = ""
+    kernel: str = ""
+    at: int = 1
+    times: int = 1
+    of_run: bool = False
+    status: int = 719
+    sticky: bool | None = None
+    does: str = "status"
+
+    def strikes(self, count: int) -> bool:
+        return count >= self.at and (self.times == 0 or count < self.at + self.times)
+
+
+@dataclass(frozen=True)
+class Script:
+    """The device and its surroundings.
+
+    `folder`: where what must outlive a process is kept. `host_ns`: virtual time that the host takes for a call, by its
+    name in C; "*" for all others. `clocks`: (seconds that the device was busy, MHz, NVML's reasons) from then on.
+    `watchdog_seconds`: after which the driver stops a kernel (702); 0 for never. `driver`: CUDA that it speaks.
+    """
+
+    device: Device
+    folder: str
+    host_ns: Mapping[str, int] = field(default_factory=dict)
+    faults: tuple[Fault, ...] = ()
+    clocks: tuple[tuple[float, float, int], ...] = ()
+    driver: int = 13000
+    jit: bool = True
+    nvml: bool = True
+    exclusive: bool = False
+    watchdog_seconds: float = 0.0
+    unloadable: tuple[str, ...] = ()
+    """Libraries that are missing: "libcuda", "cupy"."""
+
+
+HOST_NS = {
+    "*": 800, "cuLaunchKernel": 3000, "cuLaunchKernelEx": 3000, "cudaGraphLaunch": 6000, "cudaMemcpyAsync": 3000,
+    "cudaEventRecord": 900, "cudaMalloc": 50_000, "cuModuleLoadData": 200_000,
+}  # fmt: skip
+
+
+def read() -> Script:
+    """The script of this process. Raises KeyError where there is none, TypeError for a field that does not exist."""
+    given = json.loads(os.environ[VARIABLE])
+    device = given.pop("device", "H100")
+    named = device if isinstance(device, str) else device.pop("like", "H100")
+    changes: dict[str, Any] = {} if isinstance(device, str) else device
+    plain = {each.name: getattr(DEVICES[named], each.name) for each in fields(Device)}
+    return Script(
+        device=Device(**{**plain, **changes}),
+        host_ns={**HOST_NS, **given.pop("host_ns", {})},
+        faults=tuple(Fault(**each) for each in given.pop("faults", ())),
+        clocks=tuple(tuple(each) for each in given.pop("clocks", ())),
+        **given,
+    )

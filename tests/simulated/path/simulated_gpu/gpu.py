@@ -1,0 +1,381 @@
+"""The device as a process sees it: virtual time, streams that run late, events, graphs, errors that stay."""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import json
+import os
+import random
+import time
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from simulated_gpu import description, kernels
+from simulated_gpu.description import Device, Fault
+from simulated_gpu.errors import STICKY, Failure
+from simulated_gpu.kernels import Launches, Module, Prepared
+from simulated_gpu.memory import Memory
+
+ISSUED = 2.0
+"""Warp instructions that an SM executes in a cycle, on average."""
+
+READING_NS = 30
+"""What one reading of %globaltimer takes."""
+
+
+@dataclass
+class L2:
+    """Which blocks lie in the cache, the least recently used first: bytes of each, and how many are dirty."""
+
+    size: int
+    held: OrderedDict[int, tuple[int, int]] = field(default_factory=OrderedDict)
+
+    def touch(self, address: int, size: int, *, writes: bool) -> tuple[int, int, int]:
+        """Bytes that come from memory, that were here, and that are written back to make room."""
+        known, dirty = self.held.pop(address, (0, 0))
+        warm = min(known, size) if size <= self.size else 0
+        stays = min(max(size, known), self.size)
+        self.held[address] = stays, stays if writes else min(dirty, stays)
+        back = 0
+        while sum(each for each, _ in self.held.values()) > self.size:
+            _, (_, lost) = self.held.popitem(last=False)
+            back += lost
+        return size - warm, warm, back
+
+
+@dataclass(eq=False)
+class Operation:
+    """`perform`: does it, begun at a time, and gives its nanoseconds. `enqueued`: when the host told the device."""
+
+    perform: Callable[[float], float]
+    enqueued: float = 0.0
+
+
+@dataclass(eq=False)
+class Stream:
+    handle: int
+    blocking: bool
+    queue: deque[Operation] = field(default_factory=deque)
+    capture: list[Operation] | None = None
+    invalid: bool = False
+    """Whether what it captures was spoilt."""
+
+
+@dataclass(eq=False)
+class Event:
+    handle: int
+    stream: Stream | None = None
+    operation: Operation | None = None
+    time: float | None = None
+
+
+class Shared:
+    """What all processes know of the device, in a file."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "shared.json"
+        folder.mkdir(parents=True, exist_ok=True)
+
+    @contextmanager
+    def open(self) -> Iterator[dict[str, Any]]:
+        """The state, to be read and changed by one process at a time."""
+        with self.path.open("a+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            file.seek(0)
+            state = json.loads(file.read() or "{}")
+            yield state
+            file.seek(0)
+            file.truncate()
+            file.write(json.dumps(state))
+
+
+class Gpu:
+    """The device in this process. Every method that stands for a call of CUDA takes its name through `call`."""
+
+    def __init__(self) -> None:
+        self.script = description.read()
+        self.device: Device = self.script.device
+        self.shared = Shared(Path(self.script.folder))
+        self.memory = Memory(self.device.memory_bytes)
+        self.launches = Launches(self.script)
+        self.l2 = L2(self.device.l2_bytes)
+        self.host = 0.0
+        """The host's time."""
+        self.free = 0.0
+        """When the device is done with what it has performed."""
+        self.busy = 0.0
+        self.lost: int | None = None
+        self.context = False
+        self.numbers = itertools.count(1)
+        self.random = random.Random(0)
+        self.streams = {0: Stream(0, blocking=True)}
+        self.modules: dict[int, Module] = {}
+        self.functions: dict[int, kernels.Kernel] = {}
+        self.counts: Counter[str] = Counter()
+        kernels.remember_cubins(Path(self.script.folder))
+
+    # ---- calls, contexts and faults
+
+    def call(self, name: str, *, context: bool = True) -> None:
+        """What every call of CUDA does first. Raises Failure."""
+        self.host += self.script.host_ns.get(name, self.script.host_ns["*"])
+        for fault in self.script.faults:
+            if fault.call in (name, "*") and fault.strikes(self.count(f"call {fault.call}", fault)):
+                self.strike(fault)
+        if self.lost is not None:
+            raise Failure(self.lost)
+        if context and not self.context:
+            self.make_context()
+
+    def count(self, what: str, fault: Fault) -> int:
+        """How often that was so far, with this time."""
+        if not fault.of_run:
+            self.counts[what] += 1
+            return self.counts[what]
+        with self.shared.open() as state:
+            state[what] = state.get(what, 0) + 1
+            return int(state[what])
+
+    def strike(self, fault: Fault) -> None:
+        if fault.does == "hang":
+            self.hang()
+        if fault.does == "exit":
+            os._exit(3)
+        if fault.does == "gone":
+            with self.shared.open() as state:
+                state["gone"] = fault.status
+        if fault.does == "gone" or (fault.status in STICKY if fault.sticky is None else fault.sticky):
+            self.lost = fault.status
+        raise Failure(fault.status)
+
+    def hang(self) -> None:
+        """Never come back, unless a watchdog ends it."""
+        if self.script.watchdog_seconds:
+            raise Failure(702)
+        while True:
+            time.sleep(3600)
+
+    def make_context(self) -> None:
+        with self.shared.open() as state:
+            if "gone" in state:
+                raise Failure(state["gone"])
+            alive = [each for each in state.get("contexts", []) if Path(f"/proc/{each}").exists()]
+            if self.script.exclusive and set(alive) - {os.getpid()}:
+                raise Failure(46)
+            state["contexts"] = [*alive, os.getpid()]
+            state["processes"] = state.get("processes", 0) + 1
+            self.random = random.Random(state["processes"])
+        self.context = True
+
+    # ---- streams
+
+    def stream(self, handle: int) -> Stream:
+        if handle not in self.streams:
+            raise Failure(400)
+        return self.streams[handle]
+
+    def make_stream(self, *, blocking: bool) -> Stream:
+        made = Stream(next(self.numbers), blocking)
+        self.streams[made.handle] = made
+        return made
+
+    def enqueue(self, stream: Stream, perform: Callable[[float], float]) -> Operation:
+        """Have it performed as late as the host can tell. On the null stream nobody could: at once."""
+        operation = Operation(perform, self.host)
+        if stream.capture is not None:
+            if stream.invalid:
+                raise Failure(901)
+            stream.capture.append(operation)
+            return operation
+        if stream.handle == 0 and any(each.capture is not None and each.blocking for each in self.streams.values()):
+            raise Failure(906)
+        stream.queue.append(operation)
+        return operation
+
+    def drain(self, stream: Stream, last: Operation | None = None) -> None:
+        """Wait until the stream has performed all, or as far as `last`. Raises Failure for what went wrong there."""
+        if stream.capture is not None:
+            stream.invalid = True
+            raise Failure(900)
+        while stream.queue:
+            operation = stream.queue.popleft()
+            start = max(self.free, operation.enqueued)
+            try:
+                took = operation.perform(start)
+            except Failure as failure:
+                self.lost = failure.status
+                raise
+            self.free = start + took
+            self.busy += took
+            if operation is last:
+                break
+        self.host = max(self.host, self.free)
+
+    def drain_all(self) -> None:
+        for each in list(self.streams.values()):
+            if each.capture is None:
+                self.drain(each)
+
+    def end_capture(self, stream: Stream) -> list[Operation]:
+        """The captured operations. Raises Failure where the capture was spoilt; either way it has ended."""
+        captured, stream.capture = stream.capture, None
+        spoilt, stream.invalid = stream.invalid, False
+        if captured is None:
+            raise Failure(401)
+        if spoilt:
+            raise Failure(901)
+        return captured
+
+    def enqueue_graph(self, stream: Stream, nodes: Sequence[Operation]) -> None:
+        def perform(start: float) -> float:
+            now = start
+            for each in nodes:
+                now += each.perform(now)
+            return now - start
+
+        self.enqueue(stream, perform)
+
+    # ---- events
+
+    def record(self, event: Event, stream: Stream) -> None:
+        def perform(start: float) -> float:
+            event.time = start // self.device.event_ns * self.device.event_ns
+            return 0.0
+
+        event.time, event.stream = None, stream
+        event.operation = self.enqueue(stream, perform)
+
+    def wait(self, event: Event) -> None:
+        if event.stream is not None and event.time is None:
+            self.drain(event.stream, event.operation)
+
+    def elapsed_ms(self, start: Event, stop: Event) -> float:
+        if start.operation is None or stop.operation is None:
+            raise Failure(400)
+        if start.time is None or stop.time is None:
+            raise Failure(600)
+        return (stop.time - start.time) / 1e6
+
+    # ---- what operations do and take
+
+    @property
+    def clock(self) -> tuple[float, int]:
+        """MHz and NVML's reasons, now."""
+        if not self.busy and not self.script.clocks:
+            return self.device.idle_mhz, 1
+        found: tuple[float, int] = (self.device.clock_mhz, 0)
+        for seconds, mhz, reasons in self.script.clocks:
+            if self.busy >= 1e9 * seconds:
+                found = mhz, reasons
+        return found
+
+    def moving(self, address: int, size: int, *, writes: bool) -> float:
+        """Nanoseconds that the device needs to move so many bytes."""
+        block = self.memory.block(address)
+        cold, warm, back = self.l2.touch(block.address if block else address, size, writes=writes)
+        return 1e9 * ((cold + back) / self.device.memory_rate + warm / self.device.l2_rate)
+
+    def fill(self, address: int, value: int, size: int) -> Callable[[float], float]:
+        def perform(start: float) -> float:
+            self.memory.fill(address, value, size)
+            return 1000 + self.moving(address, size, writes=True)
+
+        self.memory.find(address, max(size, 1))
+        return perform
+
+    def copy(self, to: int, source: int, size: int, kind: int) -> Callable[[float], float]:
+        """`kind`: 1 to the device, 2 from it, 3 within it."""
+
+        def perform(start: float) -> float:
+            if kind == 1:
+                self.memory.upload(to, source, size)
+            elif kind == 2:
+                self.memory.download(to, source, size)
+            else:
+                self.memory.copy(to, source, size)
+                return 1000 + self.moving(source, size, writes=False) + self.moving(to, size, writes=True)
+            return 1500 + size / 25  # PCIe: 25 GB/s
+
+        for address in [to] if kind == 1 else [source] if kind == 2 else [to, source]:
+            if size:
+                self.memory.find(address, size)
+        return perform if size else lambda start: 0.0
+
+    def launch(self, launch: Prepared) -> Callable[[float], float]:
+        """A kernel's run. Its work: the larger of what it moves and what it executes."""
+
+        def perform(start: float) -> float:
+            kernel = launch.kernel
+            for fault in self.script.faults:
+                if fault.kernel == kernel.name and fault.strikes(self.count(f"kernel {kernel.name}", fault)):
+                    self.strike(fault)
+            if (timed := BY_THE_TIMER.get(kernel.name)) and "%globaltimer" in kernel.module.ptx:
+                return timed(self, launch, start)
+            outcome = self.launches.outcome(self.memory, launch)
+            if outcome.printed:
+                print(outcome.printed, end="", flush=True)
+            if outcome.hangs:
+                self.hang()
+            if outcome.status:
+                raise Failure(outcome.status)
+            for index, at, content in outcome.changes:
+                region, base = self.memory.find(launch.blocks[index].address, launch.blocks[index].size)
+                region.write(base + at, content.size, content)
+            if outcome.kept is not None:
+                kernel.module.kept = dict(outcome.kept)
+            return self.kernel_ns(launch, outcome)
+
+        return perform
+
+    def kernel_ns(self, launch: Prepared, outcome: kernels.Outcome) -> float:
+        reach = sum(each.size for each in launch.blocks)
+        share = min(1.0, 32 * outcome.sectors / reach) if reach else 0.0
+        written = {index for index, _, _ in outcome.changes}
+        moving = sum(
+            self.moving(each.address, round(share * each.size), writes=index in written)
+            for index, each in enumerate(launch.blocks)
+        )
+        mhz, _ = self.clock if self.busy else (self.device.clock_mhz, 0)
+        executing = 1e3 * outcome.instructions / (self.device.sms * ISSUED * mhz)
+        slower = self.device.clock_mhz / mhz
+        took = self.device.kernel_ns * slower + max(moving, executing)
+        return took * (1 + self.random.uniform(-self.device.noise, self.device.noise))
+
+
+def spin(gpu: Gpu, launch: Prepared, start: float) -> float:
+    """Until so many nanoseconds of the timer have passed, which steps."""
+    step = gpu.device.timer_ns
+    (_, nanoseconds), = launch.values  # fmt: skip
+    end = (start // step * step + int(nanoseconds) + step - 1) // step * step
+    return gpu.device.kernel_ns + max(end - start, 0.0)
+
+
+def timer_steps(gpu: Gpu, launch: Prepared, start: float) -> float:
+    """Writes readings of the timer one after the other."""
+    (index, offset), (_, count) = launch.values
+    assert index is not None
+    step = gpu.device.timer_ns
+    readings = [int((1e15 + start + READING_NS * i) // step * step) for i in range(int(count))]
+    content = b"".join(each.to_bytes(8, "little") for each in readings)
+    gpu.memory.put(launch.blocks[index].address + offset, content)
+    return gpu.device.kernel_ns + READING_NS * float(count)
+
+
+BY_THE_TIMER = {"spin": spin, "timer_steps": timer_steps}
+"""Kernels of ptxbench that do nothing but read the device's timer. The emulator's does not fit the virtual time, so
+that they are modelled by hand."""
+
+
+GPU: list[Gpu] = []
+
+
+def gpu() -> Gpu:
+    """The device of this process."""
+    if not GPU:
+        GPU.append(Gpu())
+    return GPU[0]

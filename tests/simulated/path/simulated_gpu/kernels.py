@@ -1,0 +1,302 @@
+"""Modules and their kernels: what a cubin was made of, what fits a launch, and what the emulator makes of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import pickle
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ptxbench import emulator, errors, toolchain
+from ptxbench.emulator.launch import parsed
+from ptxbench.emulator.syntax import Function, Variable
+from ptxbench.toolchain import cubin, locate, ptxas
+from simulated_gpu.description import Device, Script
+from simulated_gpu.errors import Failure
+from simulated_gpu.memory import Block, Chunk, Memory, chunk
+
+FUEL = 1 << 24
+"""Loop iterations of a warp from which on a kernel counts as endless."""
+
+DEFAULT_SHARED_BYTES = 48 << 10
+MAX_THREADS, SM_REGISTERS = 1024, 65536
+
+
+class Hang(Exception):
+    """The kernel would never end."""
+
+
+# ---- which PTX a cubin was made of
+
+
+def sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def remember_cubins(folder: Path) -> None:
+    """From now on every cubin that ptxas makes here, or the cache gives, is known by its PTX to every process."""
+    original = toolchain.assembled
+    if hasattr(original, "folders"):
+        original.folders.add(folder)
+        return
+
+    def assembled(tool: Path, ptx: str, arch: str) -> tuple[bytes, str]:
+        image, messages = original(tool, ptx, arch)
+        for each in assembled.folders:  # type: ignore[attr-defined]
+            store(each / "cubins" / sha256(image), json.dumps([ptx, arch, messages]).encode())
+        return image, messages
+
+    assembled.folders = {folder}  # type: ignore[attr-defined]
+    toolchain.assembled = assembled
+
+
+def store(path: Path, content: bytes) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished.write_bytes(content)
+        unfinished.replace(path)
+
+
+def load(image: bytes, script: Script) -> Module:
+    """What cuModuleLoadData makes of an image, with the zero byte behind it. Raises Failure."""
+    image = image.removesuffix(b"\0")
+    device = script.device
+    if not image.startswith(b"\x7fELF"):
+        return Module(*translated(image.decode("ascii"), script))
+    known = Path(script.folder) / "cubins" / sha256(image)
+    if not known.exists():
+        raise LookupError("The simulated device knows no PTX of this cubin: it was not made by ptxbench.toolchain.")
+    ptx, arch, messages = json.loads(known.read_bytes())
+    major, minor = (int(each) for each in re.fullmatch(r"sm_(\d+)(\d)[af]?", arch).groups())  # type: ignore[union-attr]
+    exact = not arch[-1].isdigit()
+    if major != device.capability[0] or minor > device.capability[1] or (exact and minor != device.capability[1]):
+        raise Failure(209)
+    if not cubin.read(image).entries:
+        raise Failure(200)
+    return Module(ptx, messages)
+
+
+def translated(ptx: str, script: Script) -> tuple[str, str]:
+    """What the driver's assembler says of PTX: ptxas stands in for it."""
+    if not script.jit:
+        raise Failure(221)
+    version = re.search(r"^\s*\.version\s+(\d+)\.(\d+)", ptx, re.M)
+    if version is None:
+        raise Failure(218)
+    if (int(version[1]), int(version[2])) > ptx_version(script.driver):
+        raise Failure(222)
+    tool = locate.program("ptxas")
+    assert tool is not None, "the simulated driver needs ptxas"
+    try:
+        _, messages = toolchain.assembled(tool, ptx, script.device.arch + ("a" if script.device.clusters else ""))
+    except (errors.PtxbenchError, ptxas.RefusedError):
+        raise Failure(218) from None
+    return ptx, messages
+
+
+def ptx_version(driver: int) -> tuple[int, int]:
+    """The newest PTX of a driver that speaks this CUDA: 9.0 of 13.0, 8.0 of 12.0."""
+    major, minor = driver // 1000, driver % 1000 // 10
+    return (major - 4, minor)
+
+
+@dataclass
+class Module:
+    """A loaded module. `kept`: its variables as the last launch left them."""
+
+    ptx: str
+    messages: str
+
+    def __post_init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+        self.loaded = True
+
+    def kernel(self, name: str) -> Kernel:
+        if name not in parsed(self.ptx).entries:
+            raise Failure(500)
+        return Kernel(self, name)
+
+
+@dataclass
+class Kernel:
+    """An entry of a loaded module. `dynamic_bytes`: of shared memory, that were allowed to a launch."""
+
+    module: Module
+    name: str
+    dynamic_bytes: int = 0
+
+    @cached_property
+    def function(self) -> Function:
+        return parsed(self.module.ptx).entries[self.name]
+
+    @property
+    def params(self) -> Sequence[Variable]:
+        return self.function.params
+
+    @cached_property
+    def resources(self) -> ptxas.Resources:
+        found = ptxas.resources(self.module.messages, self.name)
+        assert found is not None
+        return found
+
+    @cached_property
+    def max_threads(self) -> int:
+        """Threads of a block that the registers and the kernel's own bounds allow."""
+        warp = -(-self.resources.registers * 32 // 256) * 256
+        bounds = self.function.directives.get(".maxntid") or self.function.directives.get(".reqntid")
+        return min(MAX_THREADS, SM_REGISTERS // max(warp, 1) * 32, math.prod(bounds) if bounds else MAX_THREADS)
+
+    def resident(self, device: Device, threads: int, dynamic: int) -> int:
+        """Blocks of such a launch that the device holds at once."""
+        warps = -(-threads // 32)
+        registers = SM_REGISTERS // (warps * max(-(-self.resources.registers * 32 // 256) * 256, 256))
+        shared = device.sm_shared_bytes // (self.resources.shared_bytes + dynamic + 1024)
+        return device.sms * min(registers, shared, device.sm_threads // (32 * warps), device.sm_blocks)
+
+    def allow(self, device: Device, dynamic: int) -> None:
+        """cuFuncSetAttribute(MAX_DYNAMIC_SHARED_SIZE_BYTES)."""
+        if not 0 <= dynamic <= device.optin_shared_bytes - self.resources.shared_bytes:
+            raise Failure(1)
+        self.dynamic_bytes = dynamic
+
+    def check(self, device: Device, grid: Sequence[int], block: Sequence[int], shared: int) -> None:
+        """What cuLaunchKernel refuses at once. Raises Failure."""
+        threads = math.prod(block)
+        extents = (*zip(grid, (2**31 - 1, 65535, 65535), strict=True), *zip(block, (1024, 1024, 64), strict=True))
+        if any(not 1 <= each <= most for each, most in extents) or threads > MAX_THREADS:
+            raise Failure(1)
+        if shared > max(self.dynamic_bytes, DEFAULT_SHARED_BYTES - self.resources.shared_bytes):
+            raise Failure(1)
+        required = self.function.directives.get(".reqntid")
+        if required and tuple(block) != (*required, 1, 1)[:3]:
+            raise Failure(1)
+        bounds = self.function.directives.get(".maxntid")
+        if bounds and threads > math.prod(bounds):
+            raise Failure(1)
+        if threads > self.max_threads:
+            raise Failure(701)
+
+
+# ---- a launch on the emulator
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a launch does: new bytes of its blocks (index, start, content), and what it costs."""
+
+    status: int = 0
+    hangs: bool = False
+    changes: tuple[tuple[int, int, Chunk], ...] = ()
+    kept: Mapping[str, bytes] | None = None
+    sectors: int = 0
+    instructions: int = 0
+    printed: str = ""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A launch with its parameters: each a value, or the index of a block and the offset in it."""
+
+    kernel: Kernel
+    grid: tuple[int, int, int]
+    block: tuple[int, int, int]
+    shared: int
+    values: tuple[tuple[int | None, Any], ...]
+    blocks: tuple[Block, ...]
+
+
+def prepare(memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes]) -> Prepared:
+    """A launch with the parameters' bytes. A number of 8 bytes that is an address in memory stands for what is there.
+
+    Blocks are those of now: an address whose block is given back later still means that memory.
+    """
+    blocks: list[Block] = []
+    values: list[tuple[int | None, Any]] = []
+    for param, content in zip(kernel.params, params, strict=True):
+        found = None
+        if param.size_bytes == 8 and not param.array and not param.type.floating:
+            found = memory.block(int.from_bytes(content, "little"))
+        if found is None:
+            values.append((None, value_of(param, content)))
+        else:
+            if found not in blocks:
+                blocks.append(found)
+            values.append((blocks.index(found), int.from_bytes(content, "little") - found.address))
+    return Prepared(kernel, tuple(grid), tuple(block), shared, tuple(values), tuple(blocks))  # type: ignore[arg-type]
+
+
+def value_of(param: Variable, content: bytes) -> Any:
+    """A parameter's bytes as the emulator takes them."""
+    if len(content) != param.size_bytes:
+        raise TypeError(f"'{param.name}' has {param.size_bytes} bytes; {len(content)} were passed.")
+    if param.array or param.vector > 1:
+        return np.frombuffer(content, np.dtype((np.void, len(content))))[0]
+    return np.frombuffer(content, f"{'f' if param.type.floating else 'u'}{param.size_bytes}")[0]
+
+
+class Launches:
+    """What each launch that was seen before does, by all that it depends on; kept for other processes too."""
+
+    def __init__(self, script: Script) -> None:
+        self.folder = Path(script.folder) / "launches"
+        self.device = script.device
+        self.known: dict[Any, Outcome] = {}
+
+    def outcome(self, memory: Memory, launch: Prepared) -> Outcome:
+        places = [memory.find(each.address, each.size) for each in launch.blocks]
+        kernel = launch.kernel
+        held = [region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True)]
+        key = (
+            kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.shared,
+            tuple((index, bytes(value) if index is None else value) for index, value in launch.values),
+            tuple(held), tuple(sorted(kernel.module.kept.items())),
+        )  # fmt: skip
+        if key not in self.known:
+            path = self.folder / hashlib.sha256(repr((self.device.arch, key)).encode()).hexdigest()
+            if not path.exists():
+                contents = [r.read(s, each.size) for (r, s), each in zip(places, launch.blocks, strict=True)]
+                store(path, pickle.dumps(self.emulate(launch, contents)))
+            self.known[key] = pickle.loads(path.read_bytes())
+        return self.known[key]
+
+    def emulate(self, launch: Prepared, contents: list[Any]) -> Outcome:
+        """Execute on the emulator, on these bytes of the launch's blocks."""
+        kernel = launch.kernel
+        before = [each.copy() for each in contents]
+        kept = dict(kernel.module.kept)
+        args = [value if index is None else emulator.Pointer(contents[index], value) for index, value in launch.values]
+        try:
+            ran = emulator.run(
+                kernel.module.ptx, kernel.name, grid=launch.grid, block=launch.block, args=args,
+                dynamic_shared_bytes=launch.shared, arch=self.device.arch, fuel=FUEL, kept=kept,
+            )  # fmt: skip
+        except errors.MemoryFault as fault:
+            return Outcome(status=716 if "align" in str(fault) else 700)
+        except errors.KernelTrap as fault:
+            return Outcome(status=719 if str(fault).endswith("trap.") else 710)
+        except (errors.FuelExhausted, errors.Deadlock):
+            return Outcome(hangs=True)
+        changes = []
+        for index, (was, now) in enumerate(zip(before, contents, strict=True)):
+            changed = np.flatnonzero(was != now)
+            if changed.size:
+                low, high = int(changed[0]), int(changed[-1]) + 1
+                changes.append((index, low, chunk(now[low:high])))
+        count: Callable[[str], int] = lambda name: int(ran.counters.get(name, 0))  # noqa: E731
+        return Outcome(
+            changes=tuple(changes),
+            kept=kept,
+            sectors=count("ptx_global_load_sectors") + count("ptx_global_store_sectors"),
+            instructions=count("ptx_warp_instructions"),
+            printed=ran.printed,
+        )

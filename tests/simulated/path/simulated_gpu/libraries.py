@@ -1,0 +1,124 @@
+"""NVIDIA's libraries as ctypes finds them, of the simulated device: the driver's, and NVML's. Imports little."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import Any
+
+CDLL = ctypes.CDLL
+
+NVML_UNINITIALIZED, NVML_NOT_SUPPORTED, NVML_LIBRARY_NOT_FOUND = 1, 3, 12
+
+
+def find(name: Any, *arguments: Any, **options: Any) -> Any:
+    """In place of ctypes.CDLL."""
+    from simulated_gpu import description
+
+    missing = description.read().unloadable
+    for library, made in (("libcuda.so.1", Driver), ("libnvidia-ml.so.1", Management)):
+        if name == library:
+            if library.partition(".")[0] in missing:
+                raise OSError(f"{name}: cannot open shared object file: No such file or directory")
+            return made()
+    return CDLL(name, *arguments, **options)
+
+
+def replace() -> None:
+    ctypes.CDLL = find  # type: ignore[assignment,misc]
+
+
+def put(pointer: Any, value: Any) -> None:
+    """Write where a byref or a pointer points."""
+    target = pointer._obj if hasattr(pointer, "_obj") else pointer.contents
+    target.value = value
+
+
+def guarded(action: Callable[..., int | None]) -> Callable[..., int]:
+    """A function of C: it gives a status, and raises nothing."""
+
+    def call(*arguments: Any) -> int:
+        from simulated_gpu.errors import Failure
+
+        try:
+            return action(*arguments) or 0
+        except Failure as failure:
+            return failure.status
+
+    return call
+
+
+class Driver:
+    """libcuda, as far as CuPy does not stand before it."""
+
+    def __init__(self) -> None:
+        from simulated_gpu.gpu import gpu
+
+        self.gpu = gpu
+        for name in [each for each in dir(type(self)) if each.startswith("cu")]:
+            setattr(self, name, guarded(getattr(self, name)))
+
+    def cuInit(self, flags: int) -> None:
+        self.gpu().call("cuInit", context=False)
+
+    def cuDriverGetVersion(self, version: Any) -> None:
+        put(version, self.gpu().script.driver)
+
+    def cuCtxSetLimit(self, limit: int, value: Any) -> None:
+        self.gpu().call("cuCtxSetLimit")
+
+    def cuCtxResetPersistingL2Cache(self) -> None:
+        self.gpu().call("cuCtxResetPersistingL2Cache")
+
+
+class Management:
+    """NVML, for the real pynvml over it."""
+
+    def __init__(self) -> None:
+        from simulated_gpu.gpu import gpu
+
+        self.gpu = gpu()
+        self.open = 0
+        for name in [each for each in dir(type(self)) if each.startswith("nvml")]:
+            setattr(self, name, guarded(getattr(self, name)))
+
+    def nvmlInitWithFlags(self, flags: int) -> int:
+        self.open += self.gpu.script.nvml
+        return 0 if self.gpu.script.nvml else NVML_LIBRARY_NOT_FOUND
+
+    def nvmlShutdown(self) -> int:
+        self.open -= 1
+        return 0
+
+    def told(self, *values: tuple[Any, Any]) -> int:
+        if self.open < 1:
+            return NVML_UNINITIALIZED
+        for pointer, value in values:
+            put(pointer, value)
+        return 0
+
+    def nvmlErrorString(self, status: int) -> bytes:
+        return b"an error of NVML"
+
+    def nvmlSystemGetDriverVersion(self, text: Any, size: Any) -> int:
+        text.value = b"580.65.06"
+        return self.told()
+
+    def nvmlDeviceGetHandleByPciBusId_v2(self, bus: Any, device: Any) -> int:
+        return self.told()
+
+    def nvmlDeviceGetUUID(self, device: Any, text: Any, size: Any) -> int:
+        text.value = b"GPU-" + self.gpu.device.name.encode()
+        return self.told()
+
+    def nvmlDeviceGetMigMode(self, device: Any, current: Any, pending: Any) -> int:
+        return self.told((current, 0), (pending, 0)) if self.gpu.device.clusters else NVML_NOT_SUPPORTED
+
+    def nvmlDeviceGetEnforcedPowerLimit(self, device: Any, milliwatts: Any) -> int:
+        return self.told((milliwatts, 1000 * self.gpu.device.power_limit_w))
+
+    def nvmlDeviceGetClockInfo(self, device: Any, kind: Any, mhz: Any) -> int:
+        return self.told((mhz, round(self.gpu.clock[0])))
+
+    def nvmlDeviceGetCurrentClocksThrottleReasons(self, device: Any, reasons: Any) -> int:
+        return self.told((reasons, self.gpu.clock[1]))

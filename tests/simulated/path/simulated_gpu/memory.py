@@ -1,0 +1,252 @@
+"""Device memory: regions of cudaMalloc, the pool's blocks in them, and what they hold.
+
+What bytes are is kept as immutable chunks with an identity, so that a launch on data that were seen before is known by
+their identities alone. A fill is its byte; all else is named by its hash.
+"""
+
+from __future__ import annotations
+
+import bisect
+import ctypes
+import hashlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simulated_gpu.errors import Failure
+
+Bytes = NDArray[np.uint8]
+
+UNIT = 512
+"""Bytes to which the pool rounds, as CuPy's does; every address is a multiple."""
+
+FIRST = 0x7F40_0000_0000
+GAP = 2 << 20
+"""Between regions, so that an access past one hits none."""
+
+GARBAGE = 0xCD
+"""What memory holds that nothing was written to."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Bytes that never change; `data` is None of a fill, whose key is its byte."""
+
+    key: Any
+    data: Bytes | None = None
+    size: int = 0
+    """How many bytes there are; of a fill there may be more."""
+
+
+def fill(value: int) -> Chunk:
+    return Chunk(value)
+
+
+def chunk(data: Bytes) -> Chunk:
+    """The bytes, copied, under their hash; a fill where all are equal."""
+    if data.size and (data == data[0]).all():
+        return Chunk(int(data[0]), None, data.size)
+    data = data.copy()
+    data.setflags(write=False)
+    return Chunk(hashlib.blake2b(data, digest_size=16).digest(), data, data.size)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """`size` bytes of a chunk from its byte `offset` on (0 of a fill), at `start` of a region."""
+
+    start: int
+    size: int
+    chunk: Chunk
+    offset: int = 0
+
+    def part(self, low: int, high: int) -> Piece:
+        """What of it lies from `low` to `high` of the region."""
+        start, end = max(self.start, low), min(self.start + self.size, high)
+        return Piece(start, end - start, self.chunk, 0 if self.chunk.data is None else self.offset + start - self.start)
+
+    def continues(self, other: Piece) -> bool:
+        """Whether `other`, which lies behind it, is more of the same."""
+        if self.chunk.key != other.chunk.key:
+            return False
+        return self.chunk.data is None or self.offset + self.size == other.offset
+
+
+@dataclass
+class Region:
+    """What one cudaMalloc gave."""
+
+    address: int
+    size: int
+    pieces: list[Piece] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.pieces = [Piece(0, self.size, fill(GARBAGE))]
+
+    def parts(self, start: int, size: int) -> list[Piece]:
+        end = start + size
+        return [each.part(start, end) for each in self.pieces if each.start < end and each.start + each.size > start]
+
+    def write(self, start: int, size: int, content: Chunk, offset: int = 0) -> None:
+        end = start + size
+        before, after = self.parts(0, start), self.parts(end, self.size - end)
+        joined: list[Piece] = []
+        for each in (*before, Piece(start, size, content, offset), *after):
+            if joined and joined[-1].continues(each):
+                last = joined.pop()
+                joined.append(Piece(last.start, last.size + each.size, last.chunk, last.offset))
+            elif each.size:
+                joined.append(each)
+        self.pieces = joined
+
+    def read(self, start: int, size: int) -> Bytes:
+        found = np.empty(size, np.uint8)
+        for each in self.parts(start, size):
+            at = each.start - start
+            if each.chunk.data is None:
+                found[at : at + each.size] = each.chunk.key
+            else:
+                found[at : at + each.size] = each.chunk.data[each.offset : each.offset + each.size]
+        return found
+
+    def key(self, start: int, size: int) -> tuple[Any, ...]:
+        """What the bytes are, without looking at them."""
+        return tuple((each.start - start, each.size, each.chunk.key, each.offset) for each in self.parts(start, size))
+
+
+@dataclass(frozen=True, order=True)
+class Block:
+    """A part of a region that the pool gave out, or the whole of a region."""
+
+    address: int
+    size: int
+
+
+class Memory:
+    """All memory of the device. Addresses are never given twice to different regions."""
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.used = 0
+        self.next = FIRST
+        self.regions: dict[int, Region] = {}
+        self.blocks: dict[int, Block] = {}
+        """Those that are in use, by address."""
+
+    def malloc(self, size: int) -> int:
+        if self.used + size > self.total:
+            raise Failure(2)
+        address, self.next = self.next, self.next + size + GAP & -GAP
+        self.regions[address] = Region(address, size)
+        self.used += size
+        return address
+
+    def free(self, address: int) -> None:
+        if address not in self.regions:
+            raise Failure(1)
+        self.used -= self.regions.pop(address).size
+
+    def find(self, address: int, size: int = 1) -> tuple[Region, int]:
+        """The region that holds these bytes, and where in it. Raises Failure if none does."""
+        known = sorted(self.regions)
+        index = bisect.bisect_right(known, address) - 1
+        if index >= 0:
+            region = self.regions[known[index]]
+            if address + size <= region.address + region.size:
+                return region, address - region.address
+        raise Failure(1)
+
+    def block(self, address: int) -> Block | None:
+        """What a kernel can reach from this address on: the block in use that holds it, else the region."""
+        known = sorted(self.blocks)
+        index = bisect.bisect_right(known, address) - 1
+        if index >= 0:
+            block = self.blocks[known[index]]
+            if address < block.address + block.size:
+                return block
+        try:
+            region, _ = self.find(address)
+        except Failure:
+            return None
+        return Block(region.address, region.size)
+
+    # ---- what operations do
+
+    def upload(self, address: int, host: int, size: int) -> None:
+        self.put(address, ctypes.string_at(host, size))
+
+    def put(self, address: int, content: bytes) -> None:
+        region, start = self.find(address, len(content))
+        region.write(start, len(content), chunk(np.frombuffer(content, np.uint8)))
+
+    def download(self, host: int, address: int, size: int) -> None:
+        region, start = self.find(address, size)
+        content = region.read(start, size)
+        ctypes.memmove(host, content.ctypes.data, size)
+
+    def copy(self, to: int, source: int, size: int) -> None:
+        region, start = self.find(source, size)
+        pieces = region.parts(start, size)
+        target, at = self.find(to, size)
+        for each in pieces:
+            target.write(at + each.start - start, each.size, each.chunk, each.offset)
+
+    def fill(self, address: int, value: int, size: int) -> None:
+        region, start = self.find(address, size)
+        region.write(start, size, fill(value))
+
+
+class Pool:
+    """CuPy's pool over `malloc` and `release`: blocks that are given back are kept, split and joined."""
+
+    def __init__(self, memory: Memory, malloc: Any, release: Any) -> None:
+        self.memory, self.malloc, self.release = memory, malloc, release
+        self.free: list[Block] = []
+        self.regions: dict[int, int] = {}
+
+    def take(self, size: int) -> Block:
+        """A block. Raises Failure(2) where there is no memory even after the pool gave back what it keeps."""
+        size = max(-(-size // UNIT), 1) * UNIT
+        fitting = sorted((each.size, each.address) for each in self.free if each.size >= size)
+        if not fitting:
+            try:
+                address = self.malloc(size)
+            except Failure as failure:
+                if failure.status != 2 or not self.trim():
+                    raise
+                address = self.malloc(size)
+            self.regions[address] = size
+            block = Block(address, size)
+        else:
+            whole, address = fitting[0]
+            self.free.remove(Block(address, whole))
+            if whole > size:
+                self.free.append(Block(address + size, whole - size))
+            block = Block(address, size)
+        self.memory.blocks[block.address] = block
+        return block
+
+    def give(self, block: Block) -> None:
+        del self.memory.blocks[block.address]
+        for other in list(self.free):
+            joins = other.address + other.size == block.address or block.address + block.size == other.address
+            if joins and self.memory.find(other.address)[0] is self.memory.find(block.address)[0]:
+                self.free.remove(other)
+                block = Block(min(other.address, block.address), other.size + block.size)
+        self.free.append(block)
+
+    def trim(self) -> int:
+        """Give back the regions that are free as a whole; how many."""
+        whole = [each for each in self.free if self.regions.get(each.address) == each.size]
+        for each in whole:
+            self.free.remove(each)
+            del self.regions[each.address]
+            self.release(each.address)
+        return len(whole)
+
+    @property
+    def kept(self) -> int:
+        """Bytes that are free in the pool."""
+        return sum(each.size for each in self.free)
