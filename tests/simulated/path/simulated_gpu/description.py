@@ -100,7 +100,7 @@ class Script:
     host_ns: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     clocks: tuple[tuple[float, float, int], ...] = ()
-    driver: int = 13000
+    driver: int = 13090
     jit: bool = True
     nvml: bool = True
     exclusive: bool = False
