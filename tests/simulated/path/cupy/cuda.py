@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import time
 from collections.abc import Callable, Iterator
@@ -257,28 +256,29 @@ class Driver(SimpleNamespace):
 
     def funcSetAttribute(self, func: int, attribute: int, value: int) -> None:
         with call("cuFuncSetAttribute"):
-            if attribute != self.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES:
-                raise Failure(1)
-            gpu.functions[func].allow(gpu.device, value)
+            gpu.functions[func].allow(gpu.device, attribute, value)
+
+    def check_status(self, status: int) -> None:
+        if status:
+            raise CUDADriverError(status)
+
+    def occupancyMaxActiveBlocksPerMultiprocessor(self, func: int, threads: int, shared: int) -> int:
+        with call("cuOccupancyMaxActiveBlocksPerMultiprocessor"):
+            return gpu.functions[func].resident(gpu.device, threads, shared)
 
     def launchKernel(self, f: int, *launch: Any) -> None:
         """grid, block, shared memory, stream, and the parameters' bytes in place of CuPy's pointer to them."""
         with call("cuLaunchKernel"):
-            start_kernel(f, launch[0:3], launch[3:6], launch[6], launch[7], launch[8])
-
-
-def start_kernel(f: int, grid: Any, block: Any, shared: int, stream_handle: int, content: list[bytes]) -> None:
-    """Check a launch and put it on the stream. Raises Failure."""
-    kernel = gpu.functions[f]
-    kernel.check(gpu.device, grid, block, shared)
-    prepared = kernels.prepare(gpu.memory, kernel, grid, block, shared, content)
-    gpu.enqueue(gpu.stream(stream_handle), gpu.launch(prepared))
+            gpu.start(f, launch[0:3], launch[3:6], launch[6], launch[7], launch[8])
 
 
 driver: Any = Driver(**{f"CU_FUNC_ATTRIBUTE_{name}": number for name, (number, _) in ATTRIBUTES.items()})
 
 DEVICE_ATTRIBUTES: dict[str, tuple[int, Callable[[], int]]] = {
     "MaxThreadsPerBlock": (1, lambda: 1024),
+    "MaxGridDimX": (5, lambda: kernels.MOST_CTAS[0]),
+    "MaxGridDimY": (6, lambda: kernels.MOST_CTAS[1]),
+    "MaxGridDimZ": (7, lambda: kernels.MOST_CTAS[2]),
     "MaxSharedMemoryPerBlock": (8, lambda: 48 << 10),
     "WarpSize": (10, lambda: 32),
     "MultiProcessorCount": (16, lambda: gpu.device.sms),
@@ -289,8 +289,10 @@ DEVICE_ATTRIBUTES: dict[str, tuple[int, Callable[[], int]]] = {
     "MaxRegistersPerMultiprocessor": (82, lambda: kernels.SM_REGISTERS),
     "CooperativeLaunch": (95, lambda: 1),
     "MaxSharedMemoryPerBlockOptin": (97, lambda: gpu.device.optin_shared_bytes),
-    "ClusterLaunch": (120, lambda: int(gpu.device.clusters)),
 }
+
+
+CLUSTER_LAUNCH = 120  # CuPy has no name for it
 
 
 class Runtime(SimpleNamespace):
@@ -311,6 +313,8 @@ class Runtime(SimpleNamespace):
 
     def deviceGetAttribute(self, attrib: int, device: int) -> int:
         with call("cudaDeviceGetAttribute", context=False):
+            if attrib == CLUSTER_LAUNCH:
+                return int(gpu.device.clusters)
             return next(read for number, read in DEVICE_ATTRIBUTES.values() if number == attrib)()
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
@@ -371,8 +375,3 @@ class Runtime(SimpleNamespace):
 
 
 runtime: Any = Runtime(**{f"cudaDevAttr{name}": number for name, (number, _) in DEVICE_ATTRIBUTES.items()})
-
-
-def read_pointer(address: int, size: int) -> bytes:
-    """Bytes of the host."""
-    return ctypes.string_at(address, size)

@@ -29,6 +29,9 @@ FUEL = 1 << 24
 
 DEFAULT_SHARED_BYTES = 48 << 10
 MAX_THREADS, SM_REGISTERS = 1024, 65536
+MOST_CTAS = (2**31 - 1, 65535, 65535)
+MAX_DYNAMIC_SHARED, NON_PORTABLE_CLUSTER = 8, 14
+"""Of CUfunction_attribute."""
 
 
 class Hang(Exception):
@@ -134,6 +137,7 @@ class Kernel:
     module: Module
     name: str
     dynamic_bytes: int = 0
+    most_cluster: int = 8
 
     @cached_property
     def function(self) -> Function:
@@ -157,22 +161,25 @@ class Kernel:
         return min(MAX_THREADS, SM_REGISTERS // max(warp, 1) * 32, math.prod(bounds) if bounds else MAX_THREADS)
 
     def resident(self, device: Device, threads: int, dynamic: int) -> int:
-        """Blocks of such a launch that the device holds at once."""
+        """Blocks of such a launch that an SM holds at once."""
         warps = -(-threads // 32)
         registers = SM_REGISTERS // (warps * max(-(-self.resources.registers * 32 // 256) * 256, 256))
         shared = device.sm_shared_bytes // (self.resources.shared_bytes + dynamic + 1024)
-        return device.sms * min(registers, shared, device.sm_threads // (32 * warps), device.sm_blocks)
+        return min(registers, shared, device.sm_threads // (32 * warps), device.sm_blocks)
 
-    def allow(self, device: Device, dynamic: int) -> None:
-        """cuFuncSetAttribute(MAX_DYNAMIC_SHARED_SIZE_BYTES)."""
-        if not 0 <= dynamic <= device.optin_shared_bytes - self.resources.shared_bytes:
+    def allow(self, device: Device, attribute: int, value: int) -> None:
+        """What cuFuncSetAttribute does."""
+        if attribute == MAX_DYNAMIC_SHARED and 0 <= value <= device.optin_shared_bytes - self.resources.shared_bytes:
+            self.dynamic_bytes = value
+        elif attribute == NON_PORTABLE_CLUSTER and device.clusters:
+            self.most_cluster = 16 if value else 8
+        else:
             raise Failure(1)
-        self.dynamic_bytes = dynamic
 
     def check(self, device: Device, grid: Sequence[int], block: Sequence[int], shared: int) -> None:
         """What cuLaunchKernel refuses at once. Raises Failure."""
         threads = math.prod(block)
-        extents = (*zip(grid, (2**31 - 1, 65535, 65535), strict=True), *zip(block, (1024, 1024, 64), strict=True))
+        extents = (*zip(grid, MOST_CTAS, strict=True), *zip(block, (1024, 1024, 64), strict=True))
         if any(not 1 <= each <= most for each, most in extents) or threads > MAX_THREADS:
             raise Failure(1)
         if shared > max(self.dynamic_bytes, DEFAULT_SHARED_BYTES - self.resources.shared_bytes):
@@ -258,7 +265,7 @@ class Launches:
         held = [region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True)]
         key = (
             kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.shared,
-            tuple((index, bytes(value) if index is None else value) for index, value in launch.values),
+            tuple((index, value.tobytes() if index is None else value) for index, value in launch.values),
             tuple(held), tuple(sorted(kernel.module.kept.items())),
         )  # fmt: skip
         if key not in self.known:

@@ -3,12 +3,38 @@
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable
 from typing import Any
 
 CDLL = ctypes.CDLL
 
 NVML_UNINITIALIZED, NVML_NOT_SUPPORTED, NVML_LIBRARY_NOT_FOUND = 1, 3, 12
+
+
+COOPERATIVE, CLUSTER = 2, 4
+"""Of CUlaunchAttributeID."""
+
+
+class Value(ctypes.Union):
+    _fields_ = (("pad", ctypes.c_char * 64), ("cluster", ctypes.c_uint * 3), ("cooperative", ctypes.c_int))
+
+
+class Attribute(ctypes.Structure):
+    _fields_ = (("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", Value))
+
+
+class Config(ctypes.Structure):
+    """cuda.h, CUlaunchConfig."""
+
+    _fields_ = (
+        ("grid", ctypes.c_uint * 3),
+        ("block", ctypes.c_uint * 3),
+        ("shared_bytes", ctypes.c_uint),
+        ("stream", ctypes.c_void_p),
+        ("attributes", ctypes.POINTER(Attribute)),
+        ("attribute_count", ctypes.c_uint),
+    )
 
 
 def find(name: Any, *arguments: Any, **options: Any) -> Any:
@@ -69,6 +95,42 @@ class Driver:
 
     def cuCtxResetPersistingL2Cache(self) -> None:
         self.gpu().call("cuCtxResetPersistingL2Cache")
+
+    def cuLaunchKernelEx(self, config: Any, function: Any, params: Any, extra: Any) -> int:
+        gpu, given = self.gpu(), self.config(config)
+        gpu.call("cuLaunchKernelEx")
+        kernel = gpu.functions[function.value]
+        grid, cluster = tuple(given.grid), (1, 1, 1)
+        for each in given.attributes[: given.attribute_count]:
+            if each.id == CLUSTER:
+                cluster = tuple(each.value.cluster)
+            if each.id == COOPERATIVE and each.value.cooperative:
+                held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
+                if math.prod(grid) > held:
+                    return 720
+        if cluster != (1, 1, 1) and not gpu.device.clusters:
+            return 1
+        if math.prod(cluster) > kernel.most_cluster or any(a % b for a, b in zip(grid, cluster, strict=True)):
+            return 912
+        content = [ctypes.string_at(at, each.size_bytes) for at, each in zip(params, kernel.params, strict=True)]
+        gpu.start(function.value, grid, tuple(given.block), given.shared_bytes, given.stream or 0, content)
+        return 0
+
+    def cuOccupancyMaxActiveClusters(self, count: Any, function: Any, config: Any) -> int:
+        gpu, given = self.gpu(), self.config(config)
+        gpu.call("cuOccupancyMaxActiveClusters")
+        kernel = gpu.functions[function.value]
+        ctas = math.prod(given.attributes[0].value.cluster)
+        if ctas > kernel.most_cluster:
+            return 912
+        held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
+        put(count, held // ctas)
+        return 0
+
+    @staticmethod
+    def config(pointer: Any) -> Any:
+        """CUlaunchConfig, read by our own layout of it and not by the caller's."""
+        return Config.from_address(ctypes.addressof(pointer._obj))
 
 
 class Management:
