@@ -13,7 +13,7 @@ from ptxbench.emulator.limits import MAX_SHARED_BYTES
 from ptxbench.emulator.pointers import AddressOf, Pointer, encode, without_objects
 from ptxbench.emulator.syntax import Function, Module, Variable
 from ptxbench.emulator.variables import lay_out_shared
-from ptxbench.errors import LaunchError
+from ptxbench.errors import LaunchError, UnsupportedInstruction
 
 POINTER_BYTES = 8
 MAX_THREADS = 1024
@@ -52,7 +52,7 @@ def check_launch(
         raise LaunchError(f"'{function.name}' takes blocks of {limit} threads at most (.maxntid); this has {threads}.")
     ctas = math.prod(function.directives.get(".reqnctapercluster", ()))
     if ctas != 1:
-        raise LaunchError(
+        raise UnsupportedInstruction(
             f"'{function.name}' needs clusters of {ctas} CTAs (.reqnctapercluster, __cluster_dims__); the emulator has "
             f"no clusters of more than one."
         )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
-from ptxbench.errors import LaunchError
+from ptxbench.errors import UnsupportedInstruction
 
 RANKS = """
 .version 8.0
@@ -46,7 +46,7 @@ DIRECTIVES
 )  # fmt: skip
 def test_a_kernel_that_needs_clusters_of_several_ctas_is_refused(directives, ctas):
     out = np.full(32, 7, np.uint32)
-    with pytest.raises(LaunchError, match=f"needs clusters of {ctas} CTAs"):
+    with pytest.raises(UnsupportedInstruction, match=f"needs clusters of {ctas} CTAs"):
         emulator.run(RANKS.replace("DIRECTIVES", directives), grid=4, block=32, args=[out])
     assert (out == 7).all()
 
@@ -64,5 +64,5 @@ def test_a_cluster_of_one_cta_runs(directives, explicit):
 def test_cuda_c_that_asks_for_clusters_is_refused():
     source = 'extern "C" __global__ void __cluster_dims__(2) k(unsigned* out) { out[0] = __clusterSizeInBlocks(); }'
     ptx, _ = toolchain.compiled(source.encode(), Path("k.cu"), "sm_90", ())
-    with pytest.raises(LaunchError, match=r"needs clusters of 2 CTAs .*__cluster_dims__"):
+    with pytest.raises(UnsupportedInstruction, match=r"needs clusters of 2 CTAs .*__cluster_dims__"):
         emulator.run(ptx, grid=4, block=1, args=[np.zeros(1, np.uint32)])
