@@ -45,6 +45,23 @@ def test_what_the_device_lacks_is_one_sentence(limits, launch, static, reason):
     assert device_limits.refusal(limits, launch, static_shared_bytes=static) == reason
 
 
+@pytest.mark.parametrize(
+    ("limits", "skipped"),
+    [(H100, set()), (A100, set()), (RTX_4090, {"sm_partition"}), (A10, {"sm_partition"}), (T4, {"sm_partition"})],
+)
+def test_of_the_shipped_pairs_small_devices_skip_sm_partition_alone(limits, skipped):
+    kernels = discovery.default_kernels()
+    refused = set()
+    for name in discovery.find_pairs(kernels):
+        pair = discovery.load(kernels, name).pair
+        for size in (*pair.check_sizes, *pair.bench_sizes):
+            launch = pair.launch(**size)
+            device_limits.check_launch(launch)
+            if device_limits.refusal(limits, launch):
+                refused.add(name)
+    assert refused == skipped
+
+
 def test_tensor_maps_need_a_device_that_has_them():
     assert device_limits.no_tensor_maps(H100) is None
     assert device_limits.no_tensor_maps(A100) == (

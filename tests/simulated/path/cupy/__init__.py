@@ -2,4 +2,8 @@
 
 from cupy import cuda
 
-__all__ = ["cuda"]
+__all__ = ["cuda", "get_default_memory_pool"]
+
+
+def get_default_memory_pool() -> cuda.MemoryPool:
+    return cuda.MemoryPool()

@@ -54,10 +54,10 @@ def replace() -> None:
     ctypes.CDLL = find  # type: ignore[assignment,misc]
 
 
-def put(pointer: Any, value: Any) -> None:
+def put(pointer: Any, value: Any, field: str = "value") -> None:
     """Write where a byref or a pointer points."""
     target = pointer._obj if hasattr(pointer, "_obj") else pointer.contents
-    target.value = value
+    setattr(target, field, value)
 
 
 def guarded(action: Callable[..., int | None]) -> Callable[..., int]:
@@ -125,6 +125,24 @@ class Driver:
             return 912
         held = gpu.device.sms * kernel.resident(gpu.device, math.prod(given.block), given.shared_bytes)
         put(count, held // ctas)
+        return 0
+
+    def cuTensorMapEncodeTiled(self, made: Any, element: Any, rank: Any, address: Any, *fields: Any) -> int:
+        """The fields at the bits of the hardware's layout, as far as machine code of ptxas shows it; the rest is 0."""
+        self.gpu().call("cuTensorMapEncodeTiled")
+        shape, strides, box, steps = (list(each) for each in fields[:4])
+        interleave, swizzle, promotion, fill = (each.value for each in fields[4:])
+        many, least = range(rank.value), 3 if interleave else 1
+        if not least <= rank.value <= 5 or address.value % 16 or any(strides[i] % 16 for i in many[1:] and many[:-1]):
+            return 1
+        kind = {8: 9, 9: 10, 10: 8}.get(element.value, element.value)  # tensormap.replace has f64, bf16, f32.ftz so
+        pieces = [(0, address.value), (68, rank.value - 1), (71, kind), (75, interleave), (77, swizzle), (79, fill)]
+        pieces += [(81, promotion), (440, box[0] - 1), *((440 + 8 * i, box[i] - 1) for i in many[1:])]
+        for i in many:
+            pieces += [(256 + 32 * i, shape[i] - 1), (416 + 3 * i, steps[i] - 1)]
+        for i in many[:-1]:
+            pieces += [(96 + 32 * i, strides[i] // 16 % 2**32), (224 + 4 * i, strides[i] // 16 >> 32)]
+        put(made, sum(value << bit for bit, value in pieces).to_bytes(128, "little"), "raw")
         return 0
 
     @staticmethod

@@ -1,0 +1,56 @@
+"""Launches on simulated devices that are not the largest: what they lack is a sentence, and what they have is used."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.errors import LaunchUnavailable, MachineError
+from ptxbench.pair import Launch, f32, poison, u32
+from ptxbench.tensor_map import TiledMap
+from tests import simulated
+
+PTX = Path(__file__).parents[1] / "gpu" / "ptx"
+KIB = 1024
+
+
+def build(gpu, entry, assembler="toolkit"):
+    path, arch = PTX / f"{entry}.ptx", gpu.device()["sm"]
+    return toolchain.build(path, language="ptx", variant="ptx", entry=entry, arch=arch, assembler=assembler)
+
+
+@pytest.mark.parametrize(("device", "most"), [("RTX 4090", 99 * KIB), ("T4", 64 * KIB)])
+def test_a_smaller_device_launches_what_it_can_and_says_what_it_cannot(monkeypatch, tmp_path, device, most):
+    simulated.install(monkeypatch, tmp_path, device=device)
+    gpu, out = GpuBackend(), {"out": poison((256,), u32)}
+    built = build(gpu, "big_shared")
+    assert gpu.run(built, Launch(1, 256, most), out, ("out",)).outputs["out"].tolist() == list(range(256))
+    lacks = [
+        (Launch(1, 256, most + KIB), f"A CTA needs {most + KIB:,} bytes of shared memory; .* has at most {most:,}"),
+        (Launch(8, 256, most, cluster=2), r"The launch needs clusters of CTAs; .* has none"),
+    ]
+    for launch, sentence in lacks:
+        for ask in (lambda how=launch: gpu.require(built, how), lambda how=launch: gpu.run(built, how, out, ("out",))):
+            with pytest.raises(LaunchUnavailable, match=sentence):
+                ask()
+    mapped = {"map_x": TiledMap("x", "f32", (16,), (), (16,), (1,)), "x": np.zeros(16, f32), "out": poison((16,), u32)}
+    with pytest.raises(LaunchUnavailable, match=r"The kernel takes a tensor map; .* has none"):
+        gpu.run(build(gpu, "map_bytes"), Launch(1, 1), mapped, ("out",))
+    assert gpu.lost is None
+
+
+def test_the_backends_own_kernels_need_no_jit_compiler_where_ptxas_is_there(monkeypatch, tmp_path):
+    simulated.install(monkeypatch, tmp_path, jit=False)
+    gpu, out = GpuBackend(), {"out": poison((8,), u32)}
+    launch = Launch(8, 32)
+    clock = gpu.clock(build(gpu, "launched"), launch, out, ("out",))
+    assert clock.enqueue()() > 0  # behind the sweep, a kernel of the backend
+    assert gpu.floor(launch, out).enqueue()() > 0
+    assert gpu.hold.step_ns
+    with pytest.raises(MachineError, match="libnvidia-ptxjitcompiler"):
+        gpu.run(build(gpu, "launched", assembler="driver"), launch, out, ("out",))
+    monkeypatch.setattr(toolchain.locate, "program", lambda name: None)
+    with pytest.raises(gpu.cuda.driver.CUDADriverError):
+        gpu.own_kernel("spin")
