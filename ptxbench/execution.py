@@ -22,7 +22,8 @@ from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.counters import EXACT
 from ptxbench.emulator.findings import Finding
 from ptxbench.emulator.syntax import Function, Module
-from ptxbench.errors import KernelError, LaunchError, UnsupportedInstruction, UsageError, suggestion
+from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
+from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.toolchain import legality, ptxas
 from ptxbench.toolchain.legality import Legality
 
@@ -45,6 +46,8 @@ class Program:
     language: str
     arch: str
     ptx: str
+    flags: tuple[str, ...] = ()
+    """Options of NVRTC that it was compiled with."""
 
     @cached_property
     def module(self) -> Module:
@@ -139,7 +142,7 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Pro
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
         arch = arch or DEFAULT_ARCH
-        return Program(path, language, arch, toolchain.compiled(content, path, arch, flags)[0])
+        return Program(path, language, arch, toolchain.compiled(content, path, arch, flags)[0], tuple(flags))
     if flags:
         raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
@@ -224,6 +227,10 @@ class Outcome:
     """The notes that are checks that were not made."""
     order_reason: str = ""
     """Why the result may depend on the order of the CTAs, which then ran by rank."""
+    loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    """How many trips warps made in each loop, and how often, by the line of its branch back."""
+    executed: Executed | None = None
+    """The machine instructions that warps executed; None where nobody derived it."""
 
     @property
     def block(self) -> tuple[int, int, int]:
@@ -283,7 +290,36 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         (*legality_notes(program), *execution.notes, *model_notes(execution.models, program.arch)),
         (*legality_notes(program), *execution.unchecked),
         as_labelled(execution.order_reason, bound),
+        execution.loops,
     )
+
+
+def with_executed(outcome: Outcome) -> Outcome:
+    """The same with the machine instructions that warps executed, of a kernel that ran to its end."""
+    if outcome.error is not None:
+        return outcome
+    return replace(outcome, executed=derived(outcome.program, outcome))
+
+
+def derived(program: Program, outcome: Outcome) -> Executed:
+    """What the counts of a launch say of the machine code that ptxas makes of the program."""
+    try:
+        build = toolchain.build(
+            program.path,
+            language=program.language,
+            variant=program.language,
+            entry=outcome.function.name,
+            arch=program.arch,
+            flags=program.flags,
+        )
+    except PtxbenchError as error:
+        return Executed(reason=str(error).rstrip("."))
+    if build.ptx != program.ptx:
+        return Executed(reason="the PTX is not the one that was launched")
+    if build.cubin is None:
+        return Executed(reason="ptxas is not installed")
+    warps = math.prod(outcome.launch.grid) * -(-math.prod(outcome.block) // 32)
+    return of_build(build, Counted(outcome.by_line, warps, outcome.loops))
 
 
 def bytes_of(array: NDArray[Any]) -> memoryview:
@@ -418,10 +454,23 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "order": outcome.order or None,
         "order_reason": outcome.order_reason or None,
         "counters": plain(outcome.counters),
+        "executed": None if outcome.executed is None else describe_executed(outcome.executed),
         "lines": [
             {"line": line, "text": program.text[line].strip(), "counters": counters}
             for line, counters in outcome.by_line.items()
         ],
+    }
+
+
+def describe_executed(executed: Executed) -> dict[str, Any]:
+    """Executed machine instructions as JSON has them."""
+    return {
+        "least": executed.least,
+        "most": executed.most,
+        "fit": executed.fit,
+        "whole": executed.whole,
+        "anchors_off": executed.anchors_off,
+        "reason": executed.reason,
     }
 
 

@@ -83,7 +83,8 @@ def command(
     """Launch a kernel of FILE once on the emulator and print what it did.
 
     FILE is PTX (.ptx), CUDA C (.cu, compiled by NVRTC), or a folder: then every kernel in it that takes the arguments
-    is launched. Printed are the arrays that it changed, its counts, its most executed lines, and what was wrong.
+    is launched. Printed are the arrays that it changed, its counts, how many machine instructions warps executed, its
+    most executed lines, and what was wrong.
 
     ptxbench exec saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' --arg f32=2
     --arg u32=16384
@@ -91,7 +92,7 @@ def command(
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
     from ptxbench.arguments import bind, parse
-    from ptxbench.execution import Launch, execute, execute_folder, exit_code, read_program
+    from ptxbench.execution import Launch, execute, execute_folder, exit_code, read_program, with_executed
 
     arguments = [parse(text) for text in args]
     launch = Launch(
@@ -110,7 +111,7 @@ def command(
         program = read_program(file, arch, flags)
         function = program.choose(entry)
         wanted = which_arrays(bind(function, arguments), to_save)  # before the work: a slip must not cost it
-        outcomes = [execute(program, function, arguments, launch)]
+        outcomes = [with_executed(execute(program, function, arguments, launch))]
         save(outcomes[0], wanted)
     if as_json:
         from ptxbench.documents import json_text

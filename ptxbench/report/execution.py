@@ -18,6 +18,7 @@ from ptxbench import units
 from ptxbench.errors import AssembleError
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, LeftOut, Outcome, Output, Program
 from ptxbench.metrics import BY_NAME
+from ptxbench.report.machine import sentence
 from ptxbench.report.table import WIDEST, trimmed
 
 LANES = 32
@@ -62,6 +63,8 @@ class Report:
             yield Text()
         yield from constrained(width, arrays(outcome))
         yield from constrained(width, [counters(outcome.counters), Text()])
+        if outcome.executed is not None:
+            yield from constrained(width, [Text(sentence(outcome.executed)), Text()])
         if self.lines != 0 and outcome.by_line:
             yield from constrained(width, [lines_table(outcome, self.lines, self.in_file_order), Text()])
 

@@ -119,6 +119,8 @@ def test_what_is_printed_is_arrays_counts_and_lines(folder, ptxbench):
     table = lines[lines.index(next(line for line in lines if line.startswith("line "))) :]
     assert table[0].split() == ["line", "executed", "lanes", "PTX", "cost"]
     assert [row.split()[1:4] for row in table[2:4]] == [["32", "100", "%"]] * 2
+    [executed] = [line for line in lines if line.startswith("Warps execute ")]
+    assert re.fullmatch(r"Warps execute [\d,]+ machine instructions\.", executed)
     assert re.fullmatch(r"\d+ more executed lines; --lines all shows them\.", table[4])
 
 
@@ -128,6 +130,41 @@ def test_nothing_is_wider_than_the_terminal(folder, ptxbench, monkeypatch, colum
     ran = ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS, "--lines", "all")
     assert max(map(len, ran.out.splitlines())) <= columns
     assert "y        f32[1000]    0  2497.5  1248.75    0  0 2.5" in ran.out, "numbers give way to nothing"
+
+
+SPLIT = """
+.visible .entry split(.param .u64 x, .param .u32 parts)
+{
+.reg .u64 %x; .reg .u32 %i, %parts, %some; .reg .pred %p;
+mov.u32 %i, %tid.x;
+ld.param.u32 %parts, [parts];
+ld.param.u64 %x, [x];
+mad.wide.u32 %x, %i, 4, %x;
+setp.ge.u32 %p, %i, %parts;
+@%p bra LATER;
+st.global.u32 [%x], %i;
+LATER: ret;
+}
+"""
+
+
+def test_machine_instructions_are_those_that_the_code_has_for_each_warp(folder, ptxbench):
+    """Straight-line code: as many as it has, for every warp, up to the EXIT."""
+    (folder / "all.ptx").write_text(HEADER + SPLIT)
+    launch = ("--block", "64", "--arg", "x:u32[64]=zeros", "--arg", "parts:u32=64", "--json")
+    [kernel] = json.loads(ptxbench("exec", "all.ptx", *launch).out)["kernels"]
+    shown = json.loads(ptxbench("show", "all.ptx", "--json").out)["variants"][0]["sass"]
+    code = [each["text"] for each in shown]
+    last = max(index for index, text in enumerate(code) if text.endswith("EXIT"))
+    assert kernel["executed"] == {
+        "least": 2 * (last + 1), "most": 2 * (last + 1), "fit": 2 * (last + 1), "whole": True, "anchors_off": 0,
+        "reason": None,
+    }  # fmt: skip
+
+
+def test_of_a_kernel_that_was_stopped_no_machine_instructions_are_counted(folder, ptxbench):
+    [kernel] = json.loads(ptxbench("exec", "scale.ptx", *LAUNCH, *ARGS[:-1], "u32=4000", "--json").out)["kernels"]
+    assert (kernel["status"], kernel["executed"]) == ("fault", None)
 
 
 def test_lines_come_most_executed_first_or_as_in_the_file(folder, ptxbench):
