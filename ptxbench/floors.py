@@ -35,6 +35,10 @@ WORDS: Mapping[str, str] = {
 """The resources, in the order in which they are shown, and in words."""
 
 
+INEXACT = (ISSUE, pipes.FMA, pipes.ALU, pipes.FP16, pipes.FP64)
+"""Resources whose executions may be an interval; the counts of the others are exact."""
+
+
 @dataclass(frozen=True)
 class Floor:
     """The least time of one resource. It is no number: nothing that formats, compares or divides times takes it."""
@@ -131,14 +135,14 @@ def claim(
     names = [name for name in WORDS if max(own.get(name, 0), base.get(name, 0)) > matter]
     worse = [name for name in names if own.get(name, 0) > (1 + NO_WORSE) * base.get(name, 0)]
     better = [name for name in names if base.get(name, 0) > (1 + NO_WORSE) * own.get(name, 0)]
-    if worse and better:
-        return Claim(NO_CLAIM, f"{WORDS[worse[0]]} higher, {WORDS[better[0]]} lower")
     low, high = sorted((highest, base_highest))
     difference = 1 - low / high if high else 0.0
     if difference < LEAST_DIFFERENCE:
-        return Claim(NO_CLAIM, f"the highest floors differ by less than {LEAST_DIFFERENCE:.0%}")
+        return Claim(NO_CLAIM, f"the highest floors differ by less than {LEAST_DIFFERENCE:.0%}".replace("%", " %"))
     if width >= difference:
         return Claim(NO_CLAIM, "the interval of executed instructions is wider than the difference")
+    if worse and better:
+        return Claim(NO_CLAIM, f"{WORDS[worse[0]]} higher, {WORDS[better[0]]} lower")
     return Claim(LOWER if highest < base_highest else HIGHER)
 
 

@@ -201,6 +201,8 @@ class Model:
     """Why there is no claim."""
     claims: Mapping[str, Mapping[str, str | None]] = field(default_factory=dict)
     """`verdict` and `reason` of every variant but the reference."""
+    widths: Mapping[str, float] = field(default_factory=dict)
+    """By variant, how wide the interval of its executed machine instructions is, as a share of the least."""
 
 
 @dataclass(frozen=True)

@@ -145,15 +145,15 @@ def sides(**resources):
 CLAIMS = [
     (sides(issue=(96, 100)),                       Claim(LOWER)),
     (sides(issue=(100, 96)),                       Claim(HIGHER)),
-    (sides(issue=(98, 100)),                       Claim(NO_CLAIM, "the highest floors differ by less than 3%")),
+    (sides(issue=(98, 100)),                       Claim(NO_CLAIM, "the highest floors differ by less than 3 %")),
     (sides(issue=(90, 100), LSU=(50, 50)),         Claim(LOWER)),
     (sides(issue=(90, 100), LSU=(50.2, 50)),       Claim(LOWER)),          # within 0.5 %
     (sides(issue=(90, 100), LSU=(51, 50)),         Claim(NO_CLAIM, "LSU higher, issue slots lower")),
     (sides(issue=(90, 100), LSU=(19, 1)),          Claim(LOWER)),          # does not matter
     (sides(issue=(90, 100), shared=(0, 50)),       Claim(LOWER)),
     (sides(issue=(90, 100), shared=(50, 0)),       Claim(NO_CLAIM, "shared memory higher, issue slots lower")),
-    (sides(issue=(100, 100), DRAM=(80, 90)),       Claim(NO_CLAIM, "the highest floors differ by less than 3%")),
-    (({}, {}),                                     Claim(NO_CLAIM, "the highest floors differ by less than 3%")),
+    (sides(issue=(100, 100), DRAM=(80, 90)),       Claim(NO_CLAIM, "the highest floors differ by less than 3 %")),
+    (({}, {}),                                     Claim(NO_CLAIM, "the highest floors differ by less than 3 %")),
 ]  # fmt: skip
 
 

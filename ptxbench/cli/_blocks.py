@@ -19,6 +19,7 @@ from ptxbench.report import (
     summary,
 )
 from ptxbench.report.console import SafeConsole
+from ptxbench.report.floors import ModelBlock
 from ptxbench.result import Cell
 from ptxbench.runner import CellDone, noise
 from ptxbench.stats import Interval
@@ -49,6 +50,8 @@ class Blocks:
         self.cells.append(event.cell)
         self.of_pair.append(event.cell)
         self.print(CellTable(event.cell, self.metrics))
+        if event.cell.model:
+            self.print(ModelBlock(event.cell))
         if event.last:
             self.print(Forest(self.of_pair))
             if closing := closing_lines(self.of_pair, self.noise):

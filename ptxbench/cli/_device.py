@@ -36,6 +36,18 @@ def assembler_option(
     return click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help=help)
 
 
+def model_option() -> Option:
+    """--model GPU, as `model`."""
+    from ptxbench.specifications import MODELS
+
+    return click.option(
+        "--model",
+        type=click.Choice(list(MODELS)),
+        help="On the emulator, build for this GPU and add its floors: the least time that its issue slots, pipes, "
+        "shared memory, L1 and DRAM need for what the kernel executes. A model, and no times (docs/model.md).",
+    )
+
+
 def timeout_option(help: str) -> Option:
     """--cell-timeout SECONDS, as `cell_timeout`."""
     return click.option(

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._device import arch_option, assembler_option, backend_option, open_backend, timeout_option
+from ptxbench.cli._device import (
+    arch_option,
+    assembler_option,
+    backend_option,
+    model_option,
+    open_backend,
+    timeout_option,
+)
 from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
@@ -49,6 +56,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
 @backend_option()
 @arch_option()
 @assembler_option()
+@model_option()
 @kernels_option("Take the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option(
     "--columns",
@@ -100,6 +108,7 @@ def command(
     backend: str,
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
+    model: str | None,
     kernels: Path,
     columns: str | None,
     as_json: bool,
@@ -134,8 +143,9 @@ def command(
     export = exporter_for(output) if output else None
     if replay:
         return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, output=output)
+    model, arch = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
-    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout)
+    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout, model=model)
     frame = Frame(plan, plan.backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
@@ -177,6 +187,25 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     if output and export and (failure := write_output(run, output, export)):
         raise failure
     return Done(list(run.cells), str(run.run.get("status"))).exit_code
+
+
+def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
+    """The GPU to model and the architecture to build for; no model where a GPU measures.
+
+    Raises UsageError where --arch names another architecture than the model's.
+    """
+    from ptxbench import backends
+    from ptxbench.specifications import MODELS
+
+    if model is None:
+        return None, arch
+    if backends.open_backend(backend).name != "emulator":
+        say("--model is ignored: a GPU is there, and its times are measured.", err=True)
+        return None, arch
+    own = MODELS[model][0]
+    if arch is not None and arch.rstrip("af") != own:
+        raise UsageError(f"--model {model} is a GPU of {own}, found --arch {arch}. Leave out --arch.")
+    return model, arch or own
 
 
 def make_plan(

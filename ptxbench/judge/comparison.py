@@ -86,7 +86,8 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
     mode, rule = mode or default_mode(base, head), rule or Rule()
     for run in (base, head):
         if mode != "counters" and not is_timed(run):
-            raise UsageError(f"Run {run.run['id']} has no times. Compare its counters: --metric counters.")
+            found = "floors of a model, which are not times" if any(cell.model for cell in run.cells) else "no times"
+            raise UsageError(f"Run {run.run['id']} has {found}. Compare its counters: --metric counters.")
     comparison = judge_runs(base, head, mode, rule)
     if not comparison.rows:
         runs = f"{base.run['id']} and {head.run['id']}"

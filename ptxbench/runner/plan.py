@@ -79,6 +79,8 @@ class Plan:
     first_round: int = 0
     continues: str = ""
     """The id of that run."""
+    model: str | None = None
+    """The GPU whose floors each cell shall have, a name of specifications.MODELS; for the emulator alone."""
     sweep: Mapping[str, Any] = field(default_factory=dict)
     """What `ptxbench tune` says of its run; empty of any other."""
 

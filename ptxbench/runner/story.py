@@ -23,6 +23,7 @@ from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
 from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
+from ptxbench.runner.modelling import model_of
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.renewal import Renewal
 from ptxbench.runner.timed import ClockError, Flight, TimedClock
@@ -239,6 +240,8 @@ class Story:
             limits=roofline.limits(self.device, self.plan.calibration),
             knobs=dict(job.knobs),
         )
+        if plan.model:
+            cell = replace(cell, model=model_of(cell, own, launch, plan.model))
         return roofline.disproved(cell, self.device)
 
     def measure(

@@ -209,6 +209,37 @@ def test_with_the_drivers_assembler_there_are_no_figures_of_ptxas(kernels, ptxbe
     assert (build["registers"], build["sass_sha256"], build["occupancy"], build["sass"]) == (None, None, None, {})
 
 
+def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--model", "rtx4090")
+    assert ran.status == 0
+    block = ran.out[ran.out.index("Model of GeForce RTX 4090, sm_89, 2520 MHz: floors, not times") :]
+    assert "n=1,024  sm_89" in ran.out  # built for that GPU
+    assert re.search(r"\ncuda +issue slots +>= 5\.\d ns  DRAM 7\d % ", block)
+    assert "\nptx: no claim: fewer CTAs than the 128 SMs of the GPU.\n" in block
+    assert not re.search(r"\b(?:faster|slower|ties?|bound by|predict\w*)\b", ran.out)
+    (path,) = Path("results").rglob("*.json")
+    (cell,) = json.loads(path.read_text())["cells"]
+    assert cell["model"]["gpu"] == "rtx4090"
+    assert cell["model"]["verdict"] == "no claim"
+    assert set(cell["model"]["floors"]) == {"cuda", "cuda@fast", "ptx"}
+    assert set(cell["model"]["floors"]["ptx"]) >= {"issue", "LSU", "L1", "DRAM"}
+    assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # what is written fits in L2
+    assert ptxbench("run", "--replay", path).out == ran.out
+    told = ptxbench("compare", path, path, "--metric", "time")
+    assert (told.status, told.out) == (2, "")
+    assert "has floors of a model, which are not times. Compare its counters: --metric counters." in told.err
+    assert "model" not in json.loads(ptxbench(*RUN, "--no-save", "--json").out)["cells"][0]
+
+
+def test_a_model_is_of_one_architecture_and_of_no_gpu_that_measures(kernels, ptxbench, gpu):
+    ran = ptxbench(*RUN, "--model", "a100", "--arch", "sm_90")
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == "Error: --model a100 is a GPU of sm_80, found --arch sm_90. Leave out --arch.\n"
+    ran = ptxbench("run", "--kernels", "kernels", "--model", "a100", "--no-save", "--json")
+    assert "--model is ignored: a GPU is there, and its times are measured.\n" in ran.err
+    assert "model" not in json.loads(ran.out)["cells"][0]
+
+
 def test_a_wrong_kernel_is_marked_and_ends_in_4(kernels, ptxbench):
     (kernels / "ptx" / "scale.ptx").write_text(changed(PTX, "%value, %value, %a;", "%value, %value, %value;"))
     ran = ptxbench(*RUN)

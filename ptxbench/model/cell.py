@@ -1,0 +1,112 @@
+"""The model of one cell: floors of each variant, and what they allow to say of it against the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+from ptxbench import opcodes
+from ptxbench.floors import NO_CLAIM, Claim, claim, floors
+from ptxbench.metrics import REFERENCE
+from ptxbench.model.executions import Executions
+from ptxbench.result import Cell, Model, VariantResult
+from ptxbench.specifications import MODELS
+
+LARGEST_L2 = 128 << 20
+"""Bytes. What a launch writes may stay in an L2 cache, and no GPU of the table has a larger one."""
+
+LAUNCH = 5e-6
+"""Seconds. Below, a kernel's time is mostly that of its launch, whatever it executes."""
+
+OWN = "ptx"
+"""The variant whose claim is that of the cell."""
+
+
+def dram_bytes(cell: Cell) -> float:
+    """What must pass between DRAM and the GPU: inputs where the caches are cold, and outputs that fit in no cache."""
+    if cell.cache != "cold":
+        return 0
+    written = cell.work.get("written", cell.work["bytes"])
+    return cell.work["bytes"] - written + max(written - LARGEST_L2, 0)
+
+
+def of_cell(cell: Cell, gpu: str, found: Mapping[str, Executions | str]) -> Model | None:
+    """The model of a cell; None where it has no variant with executions.
+
+    `found`: by variant its executions, or why there are none.
+    """
+    arch, specification = MODELS[gpu]
+    counted = {name: each for name, each in found.items() if isinstance(each, Executions)}
+    if not counted:
+        return None
+    least = {name: floors(each.executed, arch, specification) for name, each in counted.items()}
+    claims = {
+        name: judge(cell, name, found, least, ctas_wanted=specification.sms)
+        for name in cell.variants
+        if name != REFERENCE and name in found
+    }
+    own = claims.get(OWN) or next(iter(claims.values()), Claim(NO_CLAIM, "there is no variant to compare"))
+    widths = {name: each.width for name, each in counted.items()}
+    return Model(gpu, least, own.verdict, own.reason, {name: asdict(each) for name, each in claims.items()}, widths)
+
+
+def judge(
+    cell: Cell,
+    name: str,
+    found: Mapping[str, Executions | str],
+    least: Mapping[str, Mapping[str, float]],
+    *,
+    ctas_wanted: int,
+) -> Claim:
+    """What the floors of a variant allow to say of it against the reference."""
+    reasons = []
+    own, base = cell.variants[name], cell.variants.get(REFERENCE)
+    if base is None:
+        return Claim(NO_CLAIM, f"there is no {REFERENCE} to compare with")
+    if same_code(own, base):
+        return Claim(NO_CLAIM, "same machine code")
+    for variant in (REFERENCE, name):
+        each = found.get(variant, "not executed")
+        reasons += [f"{variant} has no executed counts: {each}"] if isinstance(each, str) else obstacles(variant, each)
+    if any(reasons):
+        return Claim(NO_CLAIM, reasons[0])
+    if policies(base) != policies(own):
+        return Claim(NO_CLAIM, "other cache operators, cache hints or prefetches")
+    sides = [each for each in (found[REFERENCE], found[name]) if isinstance(each, Executions)]
+    if any(each.executed["ctas"] < ctas_wanted for each in sides):
+        return Claim(NO_CLAIM, f"fewer CTAs than the {ctas_wanted} SMs of the GPU")
+    if max(max(least[variant].values(), default=0.0) for variant in (REFERENCE, name)) < LAUNCH:
+        return Claim(NO_CLAIM, "too small a launch: its highest floor is under 5 µs")
+    return claim(least[name], least[REFERENCE], width=max(each.width for each in sides))
+
+
+def obstacles(variant: str, each: Executions) -> list[str]:
+    """Why nothing may be said of a variant, the most important first."""
+    found = []
+    if each.unknown:
+        found.append(f"{variant} executes {each.unknown[0]}, an opcode without a pipe in the table")
+    if each.atomics:
+        found.append(f"{variant} executes global atomics ({', '.join(each.atomics)})")
+    if each.bulk:
+        found.append(f"{variant} executes bulk copies or cluster instructions ({', '.join(each.bulk)})")
+    return found
+
+
+def same_code(own: VariantResult, base: VariantResult) -> bool:
+    code = own.build and own.build.sass_sha256
+    return bool(code) and base.build is not None and base.build.sass_sha256 == code
+
+
+CACHE = {"cg", "cs", "cv", "lu", "wt"}
+"""Cache operators of loads and stores; `ca` and `wb` are what they have without any."""
+
+
+def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
+    """How the accesses of global memory that ran ask the caches: by instruction, its cache operators and hints."""
+    found = set()
+    for opcode in filter(opcodes.is_hinted, result.executed or {}):
+        root, *modifiers = opcodes.words(opcode)
+        asked = [each for each in modifiers if each in CACHE or each.startswith(("L1::", "L2::"))]
+        if asked or opcodes.is_hint(opcode):
+            found.add((root, *asked))
+    return frozenset(found)

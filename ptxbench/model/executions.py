@@ -1,0 +1,119 @@
+"""What a launch executes, as `floors` takes it: from executions of machine instructions, and the emulator's counts."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ptxbench import pipes
+from ptxbench.toolchain.lines import Instruction
+
+EXACT = {pipes.LSU, pipes.SHUFFLE, pipes.TENSOR, pipes.XU}
+"""Pipes whose executions the counts by line pin; of the others as many may be too many as the interval leaves open."""
+
+SHARED = re.compile(r"(?:LDS|STS|LDSM|STSM|LDGSTS|ATOMS)\b")
+NEVER = re.compile(r"@!U?PT\b")
+"""Instructions that no lane executes: padding."""
+
+GLOBAL_ATOMICS = {"ATOM", "ATOMG", "RED", "REDG"}
+BULK = re.compile(r"UBLK|UTMA|UCGABAR|SYNCS")
+"""Bulk copies, TMA, barriers of clusters."""
+
+
+@dataclass(frozen=True)
+class Executions:
+    """What one variant executes; `unknown`, `atomics`, `bulk`: opcodes that allow no claim, as they stand in the code.
+
+    `width`: of the interval of executed instructions, as a share.
+    """
+
+    executed: Mapping[str, Any]
+    unknown: Sequence[str] = ()
+    atomics: Sequence[str] = ()
+    bulk: Sequence[str] = ()
+    width: float = 0.0
+
+
+def executions(
+    code: Sequence[Instruction],
+    fit: Mapping[int, float],
+    interval: tuple[float, float],
+    by_line: Mapping[int, Mapping[str, float]],
+    *,
+    arch: str,
+    ctas: int,
+    dram_bytes: float,
+) -> Executions:
+    """The executions of a launch.
+
+    `fit`: of each instruction by its address; `interval`: least and most of all together. Where it is not a point, the
+    least counts, and each pipe whose executions are not exact is taken to have all that may be too many.
+    """
+    by_pipe: dict[str, float] = defaultdict(float)
+    by_name: dict[str, float] = defaultdict(float)
+    unknown: list[str] = []
+    fmas = 0.0
+    for each in code:
+        count = fit.get(each.address, 0)
+        opcode = opcode_of(each.text)
+        if not count or NEVER.match(each.text):
+            continue
+        by_name[opcode.split(".")[0]] += count
+        pipe = pipes.pipe(opcode, arch)
+        worth = pipes.multiply_adds(opcode) if pipe == pipes.TENSOR else 0.0
+        if pipe is None or worth is None:
+            unknown.append(opcode)
+        else:
+            by_pipe[pipe] += count
+            fmas += worth * count
+    total = sum(fit.get(each.address, 0) for each in code)
+    least, most = interval
+    spare = max(total - least, 0)
+    known = {
+        name: count if name in EXACT else max(count - spare, 0)
+        for name, count in by_pipe.items()
+        if name != pipes.ISSUE
+    }
+    shuffles = known.pop(pipes.SHUFFLE, 0)
+    if shuffles:
+        known[pipes.LSU] = known.get(pipes.LSU, 0) + shuffles
+    return Executions(
+        {
+            "warp_instructions": least,
+            "pipes": known,
+            "mma_fmas": fmas,
+            "shuffles": shuffles,
+            "shared_wavefronts": wavefronts(code, by_line),
+            "shared_atomic_turns": summed(by_line, "ptx_atomic_shared_serial"),
+            "l1_sectors": summed(by_line, "ptx_global_load_sectors", "ptx_global_store_sectors"),
+            "dram_bytes": dram_bytes,
+            "ctas": ctas,
+        },
+        tuple(dict.fromkeys(unknown)),
+        tuple(name for name in by_name if name in GLOBAL_ATOMICS),
+        tuple(name for name in by_name if BULK.match(name)),
+        most / least - 1 if least else 0.0,
+    )
+
+
+def wavefronts(code: Sequence[Instruction], by_line: Mapping[int, Mapping[str, float]]) -> float:
+    """Passes over the banks of the lines whose accesses are still there.
+
+    ptxas merges neighbouring accesses into one that is wider, which has the line of one of them: it needs at least the
+    passes of that one alone.
+    """
+    lines = {each.line for each in code if SHARED.match(opcode_of(each.text))}
+    kept = {line: counts for line, counts in by_line.items() if line in lines}
+    return summed(kept, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
+
+
+def summed(by_line: Mapping[int, Mapping[str, float]], *names: str) -> float:
+    return sum(counts.get(name, 0) for counts in by_line.values() for name in names)
+
+
+def opcode_of(text: str) -> str:
+    """The opcode with its modifiers, without the guard before it."""
+    return re.sub(r"^@\S+\s+", "", text).split()[0]

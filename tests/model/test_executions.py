@@ -1,0 +1,191 @@
+"""What a launch executes, from executions of machine instructions; and what allows no claim."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ptxbench import floors
+from ptxbench.model.cell import LARGEST_L2, dram_bytes, of_cell
+from ptxbench.model.executions import executions
+from ptxbench.report.floors import share
+from ptxbench.result import LaunchReport
+from ptxbench.specifications import H100_SXM, MODELS
+from ptxbench.toolchain.lines import Instruction
+from tests.runs import Kernel, cell
+
+CODE = (
+    ("@!P0 LDG.E.128 R4, desc[UR4][R2.64]", 10),
+    ("@!PT LDS RZ, [RZ]",                   11),
+    ("LDS.128 R8, [R0]",                    11),
+    ("FFMA R4, R4, R8, R9",                 12),
+    ("IMAD.MOV.U32 R3, RZ, RZ, R4",         12),
+    ("LOP3.LUT R3, R3, 0x1, RZ, 0xc0, !PT", 13),
+    ("SHFL.BFLY PT, R5, R4, 0x1, 0x1f",     14),
+    ("HMMA.16816.F32 R4, R8, R10, R4",      15),
+    ("VIADD R3, R3, 0x1",                   16),
+    ("EXIT",                                17),
+)  # fmt: skip
+
+BY_LINE = {
+    10: {"ptx_global_load_sectors": 160, "ptx_warp_instructions": 10},
+    11: {"ptx_shared_load_wavefronts": 40, "ptx_warp_instructions": 10},
+    18: {"ptx_shared_load_wavefronts": 40, "ptx_warp_instructions": 10},  # merged into line 11
+}
+
+
+def code(*rows):
+    return [Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(rows)]
+
+
+def made(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0):
+    found = code(*rows)
+    fit = {each.address: counts for each in found}
+    total = counts * len(found)
+    return executions(
+        found, fit, interval or (total, total), BY_LINE, arch=arch, ctas=ctas, dram_bytes=bytes
+    )  # fmt: skip
+
+
+def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alone():
+    found = made().executed
+    assert found["warp_instructions"] == 100
+    assert found["pipes"] == {"LSU": 30, "FMA": 10, "IMAD": 10, "ALU": 10, "TENSOR": 10}
+    assert (found["shuffles"], found["mma_fmas"], found["ctas"]) == (10, 20480, 1000)
+    assert found["l1_sectors"] == 160
+    assert found["shared_wavefronts"] == 40  # those of the load that is there
+    assert made().unknown == ()
+
+
+def test_an_instruction_more_raises_the_issue_slots_by_its_executions_exactly():
+    more = made((*CODE[:-1], ("FADD R9, R9, R9", 16), CODE[-1])).executed
+    before, after = (floors.floors(each, "sm_90", H100_SXM)["issue"] for each in (made().executed, more))
+    cycles = 10 / 4 / (132 * 1980e6)
+    assert after - before == pytest.approx(cycles, rel=1e-9)
+
+
+def test_of_an_interval_the_least_counts_and_what_may_be_too_many_counts_for_no_pipe():
+    found = made(interval=(92, 120))
+    assert found.executed["warp_instructions"] == 92
+    assert found.executed["pipes"] == {"LSU": 30, "FMA": 2, "IMAD": 2, "ALU": 2, "TENSOR": 10}  # LSU is exact
+    assert found.width == pytest.approx(120 / 92 - 1)
+
+
+# an instruction, what it makes of the executions
+SIGNS = [
+    ("FROB.E R1, R2",                  {"unknown": ("FROB.E",)}),
+    ("HMMA.9999.F32 R4, R8, R10, R4",  {"unknown": ("HMMA.9999.F32",)}),
+    ("REDG.E.ADD.F32 [R2], R3",        {"atomics": ("REDG",)}),
+    ("UBLKCP.S.G [UR4], [UR6], UR8",   {"bulk": ("UBLKCP",)}),
+    ("ATOMS.ADD R1, [R2], R3",         {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "signs"), SIGNS)
+def test_what_allows_no_claim_is_named(text, signs):
+    found = made((*CODE, (text, 20)))
+    assert {name: getattr(found, name) for name in ("unknown", "atomics", "bulk") if getattr(found, name)} == signs
+
+
+def test_code_that_no_warp_runs_is_no_obstacle():
+    found = code(*CODE, ("FROB.E R1, R2", 20))
+    fit = {each.address: 10 for each in found[:-1]}
+    assert executions(found, fit, (100, 100), BY_LINE, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
+
+
+# ---- the model of a cell
+
+BIG = replace(
+    cell(np.random.default_rng(1), "triad", {"n": 64}, {"cuda": Kernel(None, "A"), "ptx": Kernel(None, "B")}),
+    launch=LaunchReport((1000, 1, 1), (128, 1, 1)),
+    work={"flops": 1, "bytes": 3 << 30, "written": 1 << 30},
+)
+
+
+def of(ptx, cuda=None, one=BIG):
+    base = made(counts=1_000_000) if cuda is None else cuda
+    return of_cell(one, "h100", {"cuda": base, "ptx": ptx})
+
+
+def test_fewer_executions_of_everything_lower_the_floor():
+    model = of(made(counts=900_000))
+    assert (model.gpu, model.verdict, model.reason) == ("h100", floors.LOWER, None)
+    assert model.claims == {"ptx": {"verdict": "lower", "reason": None}}
+    assert set(model.floors) == {"cuda", "ptx"}
+    assert max(model.floors["ptx"].values()) < max(model.floors["cuda"].values())
+    assert of(made(counts=1_100_000)).verdict == floors.HIGHER
+
+
+@pytest.mark.parametrize(("width", "shown"), [(0.0, "0.90"), (0.1, "0.90"), (0.3, "0.90 - 0.97")])
+def test_the_share_of_the_reference_is_an_interval_where_executions_are(width, shown):
+    model = of(replace(made(counts=900_000), width=width))
+    assert share(model, "ptx") == shown
+    assert share(model, "cuda") == "-"
+
+
+def changed(**fields):
+    return replace(made(counts=900_000), **fields)
+
+
+FEW = {**made(counts=900_000).executed, "ctas": 131}
+
+# what the variant executes, why nothing is said of it
+REASONS = [
+    (changed(unknown=("FROB",)),   "ptx executes FROB, an opcode without a pipe in the table"),
+    (changed(atomics=("ATOMG",)),  "ptx executes global atomics (ATOMG)"),
+    (changed(bulk=("UTMALDG",)),   "ptx executes bulk copies or cluster instructions (UTMALDG)"),
+    (changed(width=0.2),           "the interval of executed instructions is wider than the difference"),
+    (changed(executed=FEW),        "fewer CTAs than the 132 SMs of the GPU"),
+    ("it waits in a loop",         "ptx has no executed counts: it waits in a loop"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ptx", "reason"), REASONS)
+def test_what_the_model_cannot_see_silences_it(ptx, reason):
+    model = of(ptx)
+    assert (model.verdict, model.reason) == (floors.NO_CLAIM, reason)
+
+
+def test_the_same_machine_code_is_said_first():
+    same = replace(BIG, variants={**BIG.variants, "ptx": BIG.variants["cuda"]})
+    assert of(changed(unknown=("FROB",)), one=same).reason == "same machine code"
+
+
+# opcodes of both sides, whether their caches are asked alike
+POLICIES = [
+    ("ld.global.f32",         "ld.global.cg.f32",              False),
+    ("ld.global.f32",         "ld.global.L2::128B.f32",        False),
+    ("ld.global.f32",         "prefetch.global.L2",            False),
+    ("st.global.f32",         "st.global.cs.f32",              False),
+    ("ld.global.f32",         "ld.global.ca.f32",              True),    # what it is without
+    ("ld.global.f32",         "ld.global.v4.f32",              True),    # counted elsewhere
+    ("ld.global.f32",         "ld.shared.f32",                 True),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "alike"), POLICIES)
+def test_other_cache_operators_silence_it(cuda, ptx, alike):
+    other = {name: replace(BIG.variants[name], executed={op: 64}) for name, op in (("cuda", cuda), ("ptx", ptx))}
+    model = of(made(counts=900_000), one=replace(BIG, variants=other))
+    assert model.reason == (None if alike else "other cache operators, cache hints or prefetches")
+
+
+def test_a_launch_that_takes_no_time_to_speak_of_silences_it():
+    model = of(made(counts=9), made(counts=10))
+    assert model.reason == "too small a launch: its highest floor is under 5 µs"
+
+
+def test_without_any_executions_there_is_no_model():
+    assert of("it is wrong", "it is wrong") is None
+
+
+def test_dram_must_move_what_is_read_from_cold_caches_and_what_no_cache_holds():
+    assert dram_bytes(BIG) == (2 << 30) + (1 << 30) - LARGEST_L2
+    assert dram_bytes(replace(BIG, work={"flops": 1, "bytes": 300, "written": 100})) == 200
+    assert dram_bytes(replace(BIG, cache="warm")) == 0
+
+
+def test_every_model_has_rates_and_its_own_name():
+    assert len({specification.name for _, specification in MODELS.values()}) == len(MODELS)
+    for arch, specification in MODELS.values():
+        assert floors.floors(made(counts=10).executed, arch, specification)
