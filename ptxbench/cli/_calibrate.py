@@ -72,7 +72,16 @@ def show(lines: Sequence[Line]) -> None:
     console = SafeConsole(width=wide)
     width = min(console.width, WIDEST)
     console.print(checklist_table(lines), width=width)
-    if advised := [line for line in lines if line.advice]:
+    if advised := by_advice(lines):
         console.print("\nWhat to do:")
-        for line in advised:
-            console.print(f"  {line.subject}: {line.advice}", width=width)
+        for advice, subjects in advised.items():
+            console.print(f"  {', '.join(subjects)}: {advice}", width=width)
+
+
+def by_advice(lines: Sequence[Line]) -> dict[str, list[str]]:
+    """The subjects of the lines that have advice, those of the same advice together."""
+    found: dict[str, list[str]] = {}
+    for line in lines:
+        if line.advice:
+            found.setdefault(line.advice, []).append(line.subject)
+    return found

@@ -27,7 +27,11 @@ EXPLAINED = {
     "NVreg_RestrictProfilingToAdminUsers=0",
     "driver resource was unavailable": "another tool holds the GPU's counters. Stop it (such as DCGM), and run again",
 }
-"""What ncu says, and what it means."""
+"""What ncu says where it can count nothing, and what it means."""
+
+
+class Unavailable(MachineError):
+    """No launch can be counted here."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +57,7 @@ def find() -> str:
     """The program. Raises MachineError where it is not installed."""
     found = shutil.which(PROGRAM)
     if found is None:
-        raise MachineError(NO_PROGRAM)
+        raise Unavailable(NO_PROGRAM)
     return found
 
 
@@ -75,7 +79,7 @@ def profile(program: str, target: Target, seconds: float = SECONDS) -> dict[str,
         text = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
     launches = counters.read(text)
     if not launches or not launches[0]:
-        raise MachineError(why(text + said))
+        raise failure(text + said)
     return launches[0]
 
 
@@ -99,12 +103,14 @@ def perform(words: Sequence[str], seconds: float) -> str:
     return said.decode(errors="replace")
 
 
-def why(text: str) -> str:
+def failure(text: str) -> MachineError:
     """Why nothing was counted, by what the program printed: its own error, else its last line."""
     for words, meaning in EXPLAINED.items():
         if words in text:
-            return meaning
+            return Unavailable(meaning)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     errors = [line.removeprefix("==ERROR==").strip() for line in lines if line.startswith("==ERROR==")]
     told = [line for line in lines if not line.startswith(("==", '"'))]
-    return f"{PROGRAM} counted no launch: {(errors or told[-1:] or ['it printed nothing'])[0].rstrip('.')}"
+    return MachineError(
+        f"{PROGRAM} counted no launch: {(errors or told[-1:] or ['it printed nothing'])[0].rstrip('.')}"
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from ptxbench.measure import Settings
 from ptxbench.measure.calibration import ABSENT, FAIL, PASS, WARN, Line
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import BROKEN, COMPLETE, UNJUDGED, VERIFIED, WRONG, Cell, save
-from ptxbench.runner import CellDone, DeviceLost, Frame, Job, Plan, carry_out, document, noise, plan_jobs
+from ptxbench.runner import ALL, CellDone, DeviceLost, Frame, Job, Plan, carry_out, document, noise, plan_jobs
 from ptxbench.runner import Step as RunStep
 from ptxbench.runner.checklist import Checklist
 from ptxbench.runner.given import errors_of, largest, prepare
@@ -66,15 +66,11 @@ class Bench:
         return str(self.checklist.device["sm"])
 
     def jobs(self, *names: str) -> tuple[Job, ...]:
-        """The named pairs that there are, or all where there is none of them, at their first bench size."""
+        """The named pairs that there are, or all where there is none of them, at a bench size of some milliseconds."""
         there = list(find_pairs(self.kernels))
         chosen = [name for name in names if name in there] or there
-        jobs, _ = plan_jobs(self.kernels, chosen, variants=("cuda", "ptx"))
-        return jobs
-
-    def sources(self, *names: str) -> Iterator[tuple[Job, Source]]:
-        """Their variants, one after the other."""
-        yield from ((job, source) for job in self.jobs(*names) for source in job.sources)
+        jobs, _ = plan_jobs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,))
+        return tuple(dataclasses.replace(job, sizes=job.sizes[-1:]) for job in jobs)
 
 
 Take = Callable[[Bench], Done]
@@ -140,15 +136,40 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> Line:
 
 def compare_bits(bench: Bench) -> Done:
     """Every pair once on the device and once on the emulator, on the same data: are the outputs the same bits?"""
-    lines = []
-    for job, source in bench.sources():
-        subject = f"bits: {job.found.name} {source.variant}"
+    return Done("bits", 0.0, list(each_variant(bench, "bits", bits, bench.jobs())))
+
+
+Ask = Callable[[Bench, Job, Source, str], Line]
+"""Asks one variant; the last argument is the subject of the line."""
+
+
+def each_variant(bench: Bench, step: str, ask: Ask, jobs: Sequence[Job]) -> Iterator[Line]:
+    """A line a variant, until the time is over. A pair whose own PTX is not for this device has one for all."""
+    for job in jobs:
+        name = job.found.name
         if bench.late():
-            lines.append(Line("bits", ABSENT, f"{NOT_AVAILABLE}the time was over before {job.found.name}"))
-            break
-        bench.tell(subject)
-        lines.append(asked(subject, partial(bits, bench, job, source, subject)))
-    return Done("bits", 0.0, lines)
+            yield Line(step, ABSENT, f"{NOT_AVAILABLE}the time was over before {name}")
+            return
+        if why := not_for(bench, job):
+            yield Line(f"{step}: {name}", ABSENT, f"{NOT_AVAILABLE}{why}")
+            continue
+        for source in job.sources:
+            subject = f"{step}: {name} {source.variant}"
+            bench.tell(subject)
+            yield asked(subject, partial(ask, bench, job, source, subject))
+
+
+def not_for(bench: Bench, job: Job) -> str | None:
+    """Why a pair is not for this device: its hand-written PTX is for others."""
+    try:
+        for source in job.sources:
+            if source.variant == "ptx":
+                toolchain.build_source(source, bench.arch)
+    except TargetMismatch as error:
+        return str(error)
+    except PtxbenchError:
+        pass  # whoever builds it next is told
+    return None
 
 
 def bits(bench: Bench, job: Job, source: Source, subject: str) -> Line:
@@ -172,41 +193,35 @@ def bits(bench: Bench, job: Job, source: Source, subject: str) -> Line:
 
 def compare_counters(bench: Bench) -> Done:
     """What the emulator counts of a launch, and what the hardware does."""
-    try:
-        program = profiler.find()
-    except MachineError as error:
-        return Done("counters", 0.0, [Line("counters", ABSENT, f"{NOT_AVAILABLE}{error}")])
-    lines: list[Line] = []
     found: list[Agreement] = []
-    for job, source in bench.sources(*TIMED):
-        subject = f"counters: {job.found.name} {source.variant}"
-        if bench.late():
-            lines.append(Line("counters", ABSENT, f"{NOT_AVAILABLE}the time was over before {job.found.name}"))
-            break
-        bench.tell(subject)
-        own: list[Agreement] = []
-        lines.append(asked(subject, partial(count, bench, job, source, program, own)))
-        found += own
-        if lines[-1].status == ABSENT and not found:  # what hinders the first hinders all
-            break
+    lines: list[Line] = []
+    try:
+        ask = partial(count, profiler.find(), found)
+        for line in each_variant(bench, "counters", ask, bench.jobs(*TIMED)):
+            lines.append(line)
+    except profiler.Unavailable as error:  # what hinders one hinders all
+        lines.append(Line("counters", ABSENT, f"{NOT_AVAILABLE}{error}"))
     return Done("counters", 0.0, lines, counters=found)
 
 
-def count(bench: Bench, job: Job, source: Source, program: str, found: list[Agreement]) -> Line:
+def count(program: str, found: list[Agreement], bench: Bench, job: Job, source: Source, subject: str) -> Line:
     """Both counts of one launch of one variant, which are added to `found`."""
     built, size = toolchain.build_source(source, bench.arch), largest(job)
     pair, name = job.found.pair, job.found.name
     launch, arguments = pair.launch(**size), pair.make_arguments(size, SEED)
     emulated = bench.emulator.run(built, launch, arguments, pair.outputs).counts or {}
     target = profiler.Target(bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED)
-    found += counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target))
-    return counters.judge(f"counters: {name} {source.variant}", found)
+    own = counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target))
+    found += own
+    return counters.judge(subject, own)
 
 
 def asked(subject: str, make: Callable[[], Line]) -> Line:
     """The line, or why there is none: what the machine lacks is no failure, what a kernel does is one."""
     try:
         return make()
+    except profiler.Unavailable:
+        raise
     except (MachineError, ToolMissing, TargetMismatch, UnsupportedInstruction) as error:
         return Line(subject, ABSENT, f"{NOT_AVAILABLE}{error}")
     except KernelError as error:

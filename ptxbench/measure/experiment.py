@@ -17,7 +17,7 @@ from ptxbench.backends.base import BlockState, Clock, Watch
 from ptxbench.measure.block import Sampler, start_letter, take_block
 from ptxbench.measure.contrast import Contrast, interacts
 from ptxbench.measure.settings import Settings
-from ptxbench.measure.solo import Solo, alone
+from ptxbench.measure.solo import Solo, alone, each_alone
 from ptxbench.measure.throttle import pause, throttled
 from ptxbench.result import FEW_BLOCKS, INTERACTION, L2_PARTIAL, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
 
@@ -95,7 +95,7 @@ def measure(
     labels = set()
     if not warm_up(contrasts, settings, host):
         labels.add(UNSETTLED)
-    solo = {name: alone(each, settings.solo, watch) for name, each in samplers.items()}
+    solo = each_alone(samplers, settings.solo, watch)
     for each in take_blocks(contrasts, settings, watch, host, renewal):
         if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
             testify(each, clocks, witness)

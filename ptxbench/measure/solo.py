@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -16,6 +16,24 @@ class Solo:
 
     ns: Sequence[int] = ()
     mhz: float | None = None
+
+
+def each_alone(samplers: Mapping[str, Sampler], samples: int, watch: Watch | None) -> dict[str, Solo]:
+    """So many samples of each kernel: half of them in one order of the kernels, half in the other, last kernel first.
+
+    So a clock that drifts evenly is the same for all in the mean.
+    """
+    forth = {name: alone(each, samples - samples // 2, watch) for name, each in samplers.items()}
+    back = {name: alone(samplers[name], samples // 2, watch) for name in reversed(list(samplers))}
+    return {name: together(forth[name], back[name]) for name in samplers}
+
+
+def together(*parts: Solo) -> Solo:
+    """The samples of all parts."""
+    taken = [part for part in parts if part.ns]
+    known = [part.mhz for part in taken for _ in part.ns if part.mhz is not None]
+    ns = [each for part in taken for each in part.ns]
+    return Solo(ns, fmean(known) if known and len(known) == len(ns) else None)
 
 
 def alone(sampler: Sampler, samples: int, watch: Watch | None) -> Solo:

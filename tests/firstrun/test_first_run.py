@@ -80,7 +80,7 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
         "counters: scale cuda": PASS, "counters: scale ptx": PASS,
     }  # fmt: skip
     found = {line["subject"]: line["found"] for step in document["steps"] for line in step["lines"]}
-    assert found["run: scale"] == "n=1024: ptx takes 0.900 ±0.000 of the time of cuda"
+    assert found["run: scale"] == "n=4096: ptx takes 0.900 ±0.000 of the time of cuda"
     assert found["bits: scale ptx"] == "n=129: the emulator's bits"
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])

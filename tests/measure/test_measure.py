@@ -9,6 +9,7 @@ import pytest
 from ptxbench import stats
 from ptxbench.backends.base import BlockState
 from ptxbench.measure import Settings, measure, start_letter
+from ptxbench.measure.solo import each_alone
 from ptxbench.measure.throttle import dropped, pause
 from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 
@@ -206,7 +207,7 @@ def test_rests_after_throttled_blocks_get_longer_up_to_two_seconds():
 
 def test_each_block_keeps_its_clock_and_each_kernel_the_one_that_it_has_alone():
     clocks, _ = clocks_with_log(cuda=[100], ptx=[100])
-    alone = [BlockState(mhz) for mhz in (1700.0, 1710.0, 1500.0, 1500.0)]
+    alone = [BlockState(mhz) for mhz in (1700.0, 1500.0, 1500.0, 1710.0)]  # cuda, ptx, ptx, cuda
     blocks = [BlockState(1600.0), BlockState(), BlockState(1610.0)]
     settings = dataclasses.replace(SHORT, solo=2)
     (one,) = measured(clocks, settings, watch=ScriptedWatch([*alone, *blocks])).rounds
@@ -217,6 +218,16 @@ def test_each_block_keeps_its_clock_and_each_kernel_the_one_that_it_has_alone():
     assert one.solo_mhz == {}
     (one,) = measured(clocks, settings, watch=ScriptedWatch([BlockState()])).rounds
     assert (one.solo_mhz, one.clock_mhz) == ({}, [])
+
+
+@pytest.mark.parametrize("samples", [1, 2, 3, 10])
+def test_a_clock_that_drifts_is_the_same_for_all_kernels(samples):
+    clocks, _ = clocks_with_log(cuda=[100], ptx=[100], other=[100])
+    watch = ScriptedWatch(BlockState(1700.0 - i) for i in range(100))
+    taken = each_alone({name: clock.enqueue for name, clock in clocks.items()}, samples, watch)
+    assert [len(each.ns) for each in taken.values()] == [samples] * 3
+    means = [each.mhz for each in taken.values()]
+    assert max(means) - min(means) <= (0 if samples % 2 == 0 else 2)
 
 
 def test_kernels_that_take_another_time_alone_are_labelled():
