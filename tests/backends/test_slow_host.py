@@ -1,0 +1,38 @@
+"""On a simulated device: what a slow host does to the readings of a calibration. It must be nothing."""
+
+import pytest
+
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.backends.gpu_probes import GpuProbe
+from ptxbench.measure.calibration import PASS
+from ptxbench.runner.checklist import Checklist
+from tests import simulated
+
+
+def lines(monkeypatch, folder, launch_ns, *subjects):
+    """The lines of those subjects, on a T4 whose host takes so long for a launch, and what they add up to."""
+    host = {"cuLaunchKernel": launch_ns, "cuLaunchKernelEx": launch_ns, "cudaEventRecord": launch_ns // 3}
+    simulated.install(monkeypatch, folder, device="T4", host_ns=host)
+    backend = GpuBackend()
+    assert backend.unavailable() is None
+    checklist = Checklist(backend, GpuProbe(backend))
+    found = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
+    return found, checklist.known
+
+
+@pytest.mark.parametrize("launch_ns", [1_000, 8_000, 20_000])
+def test_a_good_flush_passes_whatever_the_host_needs_for_a_launch(monkeypatch, tmp_path, launch_ns):
+    """Without a spin before each reading the flush fails from 6 us a launch on, and an empty pair takes 2.5 us."""
+    found, known = lines(monkeypatch, tmp_path, launch_ns, "flush", "timers", "shield")
+    assert [line.status for line in found] == [PASS] * 3, found
+    assert (known.flush_k, round(known.flush_ratio, 1)) == (1, 2.4)
+    assert known.event_pair_ns == 0
+    assert known.host_ns == launch_ns + 2 * (launch_ns // 3)
+    assert bool(known.spin_ns) == (known.flush_ns < 1.5 * known.host_ns)
+
+
+def test_graphs_lie_on_a_line_where_the_host_takes_long_for_them(monkeypatch, tmp_path):
+    """Without a spin before each graph they lie 1.9 % off."""
+    [line], known = lines(monkeypatch, tmp_path, 3_000, "slope")
+    assert line.status == PASS
+    assert abs(known.slope_error) < 0.005
