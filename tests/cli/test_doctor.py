@@ -17,8 +17,9 @@ from ptxbench.toolchain import locate, ptxas
 from tests.folders import kernels_folder
 
 
-@pytest.fixture(autouse=True)
-def cache_of_the_test(tmp_path, monkeypatch):
+@pytest.fixture
+def empty_cache(tmp_path, monkeypatch):
+    """So that every tool is used."""
     monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path / "cache"))
 
 
@@ -36,6 +37,7 @@ def doctor(capsys):
     return doctor
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     monkeypatch.setattr(gpu, "find_driver", lambda: None)
     status, findings, err = doctor()
@@ -49,6 +51,7 @@ def test_where_everything_is_installed_everything_works(doctor, monkeypatch):
     ]  # fmt: skip
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_without_tools_the_emulator_works_and_the_advice_is_what_to_install(doctor, monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
     monkeypatch.setattr(locate, "nvrtc", lambda: None)
@@ -60,6 +63,7 @@ def test_without_tools_the_emulator_works_and_the_advice_is_what_to_install(doct
     assert "CUDA headers" not in findings
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_without_headers_the_advice_is_what_to_install(doctor, monkeypatch):
     monkeypatch.setattr(locate, "headers", tuple)
     _, findings, _ = doctor()
@@ -70,6 +74,7 @@ def test_without_headers_the_advice_is_what_to_install(doctor, monkeypatch):
     )
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_ptxas_older_than_nvrtc_is_broken(doctor, monkeypatch):
     def assemble(*_):
         raise ptxas.RefusedError(
@@ -83,6 +88,7 @@ def test_a_ptxas_older_than_nvrtc_is_broken(doctor, monkeypatch):
     assert findings["nvdisasm"].status == WORKS
 
 
+@pytest.mark.usefixtures("empty_cache")
 def test_a_tool_that_does_not_start_is_broken(doctor, monkeypatch, tmp_path):
     (tmp_path / "tool").write_bytes(b"\x7fELF of another machine")
     (tmp_path / "tool").chmod(0o755)
