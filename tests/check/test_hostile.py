@@ -35,7 +35,7 @@ def test_what_only_wastes_is_warned_of():
     assert told.items() >= {"sleeps": 8, "uses-heap": 9, "stray-prefetch": 10}.items()
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(seed, marks=pytest.mark.long) for seed in (2, 3))])
 @pytest.mark.parametrize("name", ["honest.ptx", "knows_the_sizes.ptx", "hides_nan.ptx", "dislikes_one_array.ptx"])
 def test_whatever_the_seed(name, seed):
     path = FOLDER / name

@@ -6,8 +6,13 @@ from ptxbench import discovery
 from tests.check.judging import KERNELS, judged, outcome
 
 PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
-VARIANTS = [
-    pytest.param(name, source, id=f"{name}-{source.variant}")
+VARIANTS = [  # further variants go through the same stages as the pair's two kernels
+    pytest.param(
+        name,
+        source,
+        id=f"{name}-{source.variant}",
+        marks=() if source.variant in ("cuda", "ptx") else pytest.mark.long,
+    )
     for name, found in PAIRS.items()
     for source in found.sources
 ]

@@ -17,6 +17,12 @@ def run(text, options, arguments, **more):
     return [each.tobytes() for each in copies if isinstance(each, np.ndarray)], execution
 
 
+MARKED = [
+    pytest.param(*side, marks=() if side[1] in ("cuda", "ptx") else pytest.mark.long, id="-".join(side))
+    for side in SIDES
+]
+"""The same; a pair's further variants are marked long."""
+
 EXCUSED: dict[tuple[str, str], str] = {}
 """Sides that the interpreter need not run: (pair, variant) -> why it lacks what they do."""
 
@@ -43,7 +49,7 @@ def interpreted(name, variant):
     return found
 
 
-@pytest.mark.parametrize(("name", "variant"), SIDES)
+@pytest.mark.parametrize(("name", "variant"), MARKED)
 def test_bytes_and_counters_are_those_of_an_interpreter_that_shares_only_the_parser(name, variant):
     try:
         found = interpreted(name, variant)
@@ -62,7 +68,7 @@ def test_only_sides_that_there_are_can_be_excused():
     assert all(EXCUSED.values())
 
 
-@pytest.mark.parametrize(("name", "variant"), SIDES)
+@pytest.mark.parametrize(("name", "variant"), MARKED)
 def test_bytes_and_counters_are_the_same_on_every_run_and_any_number_of_threads(name, variant):
     text = ptx(name, variant)
     for options, arguments in launches(name):

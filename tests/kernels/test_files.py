@@ -100,7 +100,10 @@ def test_ptx_has_the_lowest_target_that_ptxas_can_build_for(path, assembler, arc
             ptxas.assemble(assembler, lower, f"sm_{archs[-1]}")
 
 
-@pytest.mark.parametrize("flags", [(), ("--use_fast_math",)], ids=["default", "fast"])
+@pytest.mark.parametrize(
+    "flags",
+    [pytest.param((), id="default"), pytest.param(("--use_fast_math",), id="fast", marks=pytest.mark.long)],
+)
 @pytest.mark.parametrize("path", CUDA, ids=file_name)
 def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, assembler, archs):
     library, source = nvrtc.find(), path.read_bytes()

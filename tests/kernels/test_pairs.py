@@ -23,7 +23,7 @@ from tests.kernels.harness import (
 )
 
 
-@pytest.mark.parametrize("lowest", [90, 100])  # of which NVRTC has a compiler each
+@pytest.mark.parametrize("lowest", [90, pytest.param(100, marks=pytest.mark.long)])  # NVRTC has a compiler of each
 @pytest.mark.parametrize("name", PAIRS)
 def test_every_variant_agrees_with_the_reference_at_every_check_size(name, lowest):
     pair = PAIRS[name].pair
@@ -83,6 +83,7 @@ COMPARISONS = [
 ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("name", "file", "at"), COMPARISONS)
 def test_the_check_sizes_find_each_comparison_that_is_off_by_one(name, file, at, tmp_path):
     text = file.read_text()

@@ -198,6 +198,7 @@ extern "C" __global__ void scale(const float* x, float* y, float a, unsigned n)
 """
 
 
+@pytest.mark.long
 def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
     kernels = kernels_folder(tmp_path)
     (kernels / "cuda" / "scale.endless.cu").write_text(ENDLESS)
