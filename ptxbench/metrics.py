@@ -28,8 +28,9 @@ class Metric:
 
     `unit` is of `ptxbench.units`: s, B, B/s, flop/s, %, ×, error, or nothing for a count. `interval` gives the ends of
     the formula's value, for those that have one. `counted_by`: who counts it, the same on every repetition: the tools
-    that build the kernel, or the emulator; None of times, and of what follows from other metrics. `tag`: a word that
-    belongs to the number, such as what bounds it.
+    that build the kernel, the emulator, or both together; None of times, and of what follows from other metrics. `tag`:
+    a word that belongs to the number, such as what bounds it. `bounds`: whether the interval is the range of what the
+    value can be, and no error of a measurement.
     """
 
     name: str
@@ -39,8 +40,9 @@ class Metric:
     description: str
     formula: Formula
     interval: Callable[[Cell, str, VariantResult], tuple[float, float] | None] | None = None
-    counted_by: Literal["tools", "emulator"] | None = None
+    counted_by: Literal["tools", "emulator", "both"] | None = None
     tag: Callable[[Cell, VariantResult], str | None] | None = None
+    bounds: bool = False
 
     def of(self, cell: Cell, variant: str) -> float | None:
         """The value for one variant of `cell`."""
@@ -204,7 +206,30 @@ WORDS = {"requests": "Warps' requests of", "sectors": "32-byte sectors touched b
 
 def executed(read: opcodes.Count) -> Formula:
     """What the executed opcodes say; None on a GPU, and of a run that did not keep them."""
-    return lambda cell, variant, result: None if result.executed is None else read(result.executed)
+    return lambda cell, variant, result: None if result.opcodes is None else read(result.opcodes)
+
+
+def sass_executed(cell: Cell, variant: str, result: VariantResult) -> float | None:
+    """The likeliest number of executed machine instructions."""
+    return result.executed.fit if result.executed else None
+
+
+def sass_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
+    """The least and the most that it can be."""
+    found = result.executed
+    return (found.least, found.most) if found and found.least is not None and found.most is not None else None
+
+
+def sass_ratio_bounds(cell: Cell, variant: str, result: VariantResult) -> tuple[float, float] | None:
+    """The least and the most that the ratio to the reference can be: exactly 1 for the same machine code."""
+    reference = cell.variants.get(REFERENCE)
+    own, base = sass_bounds(cell, variant, result), sass_bounds(cell, REFERENCE, reference) if reference else None
+    if reference is None or own is None or base is None or not base[0]:
+        return None
+    builds = result.build, reference.build
+    if variant == REFERENCE or (builds[0] and builds[1] and builds[0].sass_sha256 == builds[1].sass_sha256):
+        return 1.0, 1.0
+    return own[0] / base[1], own[1] / base[0]
 
 
 SM_WARPS = 64
@@ -300,6 +325,11 @@ METRICS = (
           lambda report: report.sass.get("total")),
     built("occupancy", "occup.", "%", "higher", "Theoretical occupancy: resident warps over the most there can be.",
           lambda report: report.occupancy),
+    Metric("sass_executed", "SASS executed", "", "lower", "Machine instructions that warps executed, derived from the "
+           "emulator's counts; a range where these leave it open.", sass_executed, sass_bounds, counted_by="both",
+           bounds=True),
+    Metric("sass_executed_ratio", "exec. / cuda", "×", "lower", "The same over that of the cuda row.",
+           of_reference(sass_executed), sass_ratio_bounds, bounds=True),
     Metric("launched_warps", "warps", "", "higher", "Warps of the launch, at most as many as a GPU of the architecture "
            "holds at once.", launched_warps, counted_by="emulator"),
     counter("ptx_warp_instructions", "PTX instr.", "lower", "PTX instructions that warps executed."),

@@ -23,7 +23,9 @@ from ptxbench.documents import json_text, parse_json, shown
 from ptxbench.errors import ResultError
 from ptxbench.safe_text import file_name
 
-SCHEMA = "ptxbench.run/1"
+SCHEMA = "ptxbench.run/2"
+BEFORE = "ptxbench.run/1"
+"""It calls `executed` what is now `opcodes`, and knows nothing of machine instructions; it is still read."""
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
@@ -105,6 +107,22 @@ class CheckReport:
 
 
 @dataclass(frozen=True)
+class ExecutedReport:
+    """Machine instructions that warps executed: at least `least`, at most `most`, most likely `fit`.
+
+    All are None where there is no number. `reason`: why there is none, or why the interval is wide. `whole`: whether
+    the likeliest counts of all blocks are whole numbers; `anchors_off`: how many lines of PTX that pin them they miss.
+    """
+
+    least: int | None = None
+    most: int | None = None
+    fit: int | None = None
+    whole: bool = False
+    anchors_off: int = 0
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
 class VariantResult:
     """One variant of a cell."""
 
@@ -118,8 +136,10 @@ class VariantResult:
     """The emulator's counters; None on a GPU."""
     observed: Mapping[str, float] | None = None
     """What the pair's `observe` read of a launch's arrays at the cell's own size; None of a pair without one."""
-    executed: Mapping[str, int] | None = None
+    opcodes: Mapping[str, int] | None = None
     """How often warps executed each opcode of the PTX, by the emulator; None on a GPU."""
+    executed: ExecutedReport | None = None
+    """The machine instructions that warps executed, derived from the emulator's counts; None on a GPU."""
     hot_lines: Mapping[str, int] | None = None
     """The line of `file` that has most of each count."""
     file: str | None = None
@@ -281,11 +301,31 @@ def from_document(document: Any, name: str) -> Run:
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
         raise ResultError(f"{name} is no ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
-    if schema != SCHEMA:
+    if schema not in (SCHEMA, BEFORE):
         raise ResultError(f"{name} has schema {shown(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
+    if schema == BEFORE:
+        document = renamed(document)
     run: Run = build(Run, document, name)
     require_sound(run, name)
     return run
+
+
+def renamed(document: dict[str, Any]) -> dict[str, Any]:
+    """A document of BEFORE with the names of today."""
+
+    def variant(found: Any) -> Any:
+        if not isinstance(found, dict):
+            return found
+        kept = {key: value for key, value in found.items() if key != "executed"}
+        return {**kept, "opcodes": found["executed"]} if "executed" in found else kept
+
+    def cell(found: Any) -> Any:
+        if not isinstance(found, dict) or not isinstance(found.get("variants"), dict):
+            return found
+        return {**found, "variants": {name: variant(each) for name, each in found["variants"].items()}}
+
+    cells = document.get("cells")
+    return {**document, "cells": [cell(each) for each in cells]} if isinstance(cells, list) else document
 
 
 AMOUNTS = "from 1e-9 to 1e24"

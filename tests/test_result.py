@@ -96,5 +96,21 @@ def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_
 
 def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():
     assert from_json(json.dumps({**DOCUMENT, "later": 1}), "x").run == BASE.run
-    with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/2'; this ptxbench reads 'ptxbench\.run/1'\."):
-        from_json(json.dumps({**DOCUMENT, "schema": "ptxbench.run/2"}), "x")
+    with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/3'; this ptxbench reads 'ptxbench\.run/2'\."):
+        from_json(json.dumps({**DOCUMENT, "schema": "ptxbench.run/3"}), "x")
+
+
+def test_a_run_of_the_schema_before_is_read_with_its_opcodes_and_no_machine_instructions():
+    document = copy.deepcopy(DOCUMENT)
+    document["schema"] = "ptxbench.run/1"
+    for cell in document["cells"]:
+        for variant in cell["variants"].values():
+            variant["executed"] = {"add.f32": 3}
+            del variant["opcodes"]
+    variants = [each for cell in from_json(json.dumps(document), "x").cells for each in cell.variants.values()]
+    assert variants
+    assert all(each.opcodes == {"add.f32": 3} for each in variants)
+    assert all(each.executed is None for each in variants)
+    document["cells"] = [1]
+    with pytest.raises(ResultError, match=r"^x: cells\[0\]: expected an object, found 1\.$"):
+        from_json(json.dumps(document), "x")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from ptxbench import units
 from ptxbench.metrics import choose
 from ptxbench.report.findings import finding, problems
-from ptxbench.report.table import default_columns, first_finding
+from ptxbench.report.table import default_columns, first_finding, range_column
 from ptxbench.result import VERIFIED, Cell, Run
 from ptxbench.safe_text import markdown_code, markdown_text
 
@@ -31,7 +31,8 @@ def table(cell: Cell) -> Iterator[str]:
     """One row a variant, one column a metric."""
     columns = []
     for metric in (*choose(["max_error"]), *default_columns(cell)):
-        unit, texts = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+        values = [metric.of(cell, name) for name in cell.variants]
+        unit, texts = range_column(metric, cell) if metric.bounds else units.column(values, metric.unit)
         columns.append((f"{metric.heading} ({unit})" if unit else metric.heading, texts))
     yield row(["variant", "status", *(heading for heading, _ in columns)])
     yield "|:--|:--|" + "--:|" * len(columns)

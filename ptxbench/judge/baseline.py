@@ -123,7 +123,8 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
         "build": result.build and {key: each for key, each in dataclasses.asdict(result.build).items() if key != "log"},
         "check": result.check and {"reference": "", "tolerance": result.check.tolerance, "sizes": []},
         "counts": result.counts and {key: each for key, each in result.counts.items() if key not in PARTS},
-        **({} if result.executed is None else {"executed": result.executed}),
+        **({} if result.opcodes is None else {"opcodes": result.opcodes}),
+        **({} if result.executed is None else {"executed": dataclasses.asdict(result.executed)}),
     }
 
 

@@ -12,10 +12,14 @@ from typing import Any, Literal
 
 from ptxbench.result import Cell, Run
 
-Kind = Literal["ratio", "time", "tools", "emulator"]
+Kind = Literal["ratio", "time", "tools", "emulator", "both"]
 """What a row compares, as far as comparability goes."""
 
+COUNTS = ("tools", "emulator", "both")
+"""Kinds of counts; `both` are of executions of what the tools made."""
+
 OK, NOTE, ADVISORY, TOOLCHAIN, UNLIKE = "ok", "note", "advisory", "toolchain", "unlike"
+SEVERITY = (OK, NOTE, ADVISORY, TOOLCHAIN, UNLIKE)
 """What a difference does to a row: nothing; it is noted; the verdict is advice; the tools may be why; no verdict."""
 
 
@@ -52,8 +56,10 @@ class Difference:
 
     def effect(self, kind: Kind, language: str) -> str:
         """What it does to a row of that kind, about a variant in that language."""
-        if kind in ("tools", "emulator") and self.condition.language not in (None, language):
+        if kind in COUNTS and self.condition.language not in (None, language):
             return OK
+        if kind == "both":  # the stricter of the two
+            return max(self.condition.tools, self.condition.emulator, key=SEVERITY.index)
         effect: str = getattr(self.condition, kind)
         return effect
 

@@ -14,7 +14,7 @@ from typing import Literal
 
 from ptxbench import cycles, stats
 from ptxbench.judge.code import Moves, move, same_ptx
-from ptxbench.judge.comparable import OK, UNLIKE, Difference, Kind, cell_differences
+from ptxbench.judge.comparable import COUNTS, OK, UNLIKE, Difference, Kind, cell_differences
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
@@ -24,6 +24,7 @@ from ptxbench.judge.verdicts import (
     OTHER_TOOLS,
     SAME_CODE,
     UNSURE,
+    WITHIN,
     judge_exact,
 )
 from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
@@ -203,7 +204,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Di
     notes = []
     for each in (*differences, *cell_differences(base, head, row.variant)):
         effect = each.effect(kind, variant.language)
-        if each.name == "NVRTC" and kind in ("tools", "emulator") and same:
+        if each.name == "NVRTC" and kind in COUNTS and same:
             continue  # another compiler that made the same PTX
         if effect == UNLIKE:
             unlike.append(each)
@@ -222,8 +223,27 @@ def counted(row: Row, base: Cell, head: Cell, differences: Sequence[Difference])
     """One row a counter that either side has."""
     for metric in COUNTERS:
         before, after = metric.of(base, row.variant), metric.of(head, row.variant)
+        if metric.bounds and not all(is_narrow(metric, cell, row.variant) for cell in (base, head)):
+            continue  # no number, or one that may be another: no claim
         if before is not None or after is not None:
             yield count_row(row, metric, base, head, differences)
+
+
+NARROW = 1.04
+"""How many times the least the most of a range may be, for a claim on it."""
+
+
+def is_narrow(metric: Metric, cell: Cell, variant: str) -> bool:
+    ends = metric.interval(cell, variant, cell.variants[variant]) if metric.interval else None
+    return ends is not None and ends[1] <= NARROW * ends[0]
+
+
+def overlapping(metric: Metric, base: Cell, head: Cell, variant: str) -> bool:
+    """Whether the ranges of both sides have a number in common, so that nothing shows that they differ."""
+    if not metric.bounds or not metric.interval:
+        return False
+    ends = [metric.interval(cell, variant, cell.variants[variant]) for cell in (base, head)]
+    return all(ends) and max(each[0] for each in ends if each) <= min(each[1] for each in ends if each)
 
 
 def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row:
@@ -240,6 +260,8 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     same = (row.moves.nothing or (metric.counted_by == "emulator" and same_ptx(*builds))) and base.launch == head.launch
     assert metric.better != "neither"
     verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
+    if not same and before != after and overlapping(metric, base, head, row.variant):
+        verdict = WITHIN
     return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))
 
 

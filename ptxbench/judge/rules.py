@@ -52,6 +52,7 @@ RULES = {
         # what was launched, and executed
         CounterRule("launched_warps", "the launch has fewer warps than before, and than the GPU holds"),
         CounterRule("ptx_warp_instructions", "more instructions executed", allowed=0.02),
+        CounterRule("sass_executed", "more machine instructions executed", allowed=0.02),
         CounterRule("ptx_weighted_instructions", "more machine instructions executed, about", allowed=0.02),
         CounterRule("ptx_dependent_cycles", "warps wait longer for what they need", allowed=0.1),
         CounterRule("ptx_branches", "more branches executed", allowed=0.05, fails=False),
@@ -228,8 +229,8 @@ def code_row(row: Row, worse: bool) -> Row:
 def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row | None:
     """CHANGED where accesses have other modifiers than before, such as those that choose caches; else None."""
     before, after = base.variants[row.variant], head.variants[row.variant]
-    if before.executed is None or after.executed is None or row.moves.nothing:
+    if before.opcodes is None or after.opcodes is None or row.moves.nothing:
         return None
     row = apply(dataclasses.replace(row, metric=OPCODES), "emulator", base, head, differences)
-    changes = opcodes.respelt(before.executed, after.executed)
+    changes = opcodes.respelt(before.opcodes, after.opcodes)
     return dataclasses.replace(row, verdict=CHANGED, detail=changes) if changes and not row.verdict else None

@@ -31,8 +31,8 @@ __all__ = [
 ]
 
 COUNTS_NOTICE = (
-    "Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. "
-    "What is the same before ptxas may differ after it, and the other way round."
+    "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
+    "code; all other counts are of PTX, which ptxas may change."
 )
 
 

@@ -12,7 +12,7 @@ from math import log
 
 from ptxbench import cycles, stats
 from ptxbench.explanation.finding import percent
-from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric
 from ptxbench.result import (
     BITS_DIFFER,
     BROKEN,
@@ -62,8 +62,9 @@ class Amount:
     always: bool = False
 
 
+EXECUTED = Amount("sass_executed", "executes", "machine instructions", always=True)
+ISSUED = Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True)
 AMOUNTS = (
-    Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True),
     Amount("ptx_global_sectors", "moves", "sectors", always=True),
     Amount("ptx_shared_wavefronts", "needs", "shared wavefronts"),
     Amount("ptx_shared_conflicts", "has", "bank conflicts"),
@@ -95,6 +96,18 @@ def remarks(cell: Cell) -> list[str]:
     return [f"{listed(names)}: {log}" for log, names in groups.items()]
 
 
+def open_counts(cell: Cell) -> list[str]:
+    """Why variants have a range of executed machine instructions, or no number, each reason once."""
+    groups: dict[tuple[bool, str], list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.executed and result.executed.reason:
+            groups.setdefault((result.executed.fit is None, result.executed.reason), []).append(name)
+    return [
+        f"{listed(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
+        for (unknown, reason), names in groups.items()
+    ]
+
+
 def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
     """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing.
 
@@ -115,7 +128,8 @@ def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
     if relation == SAME_CODE:
         return f"{name} is the {SAME_CODE} as {REFERENCE}."
     facts = [f"has the {relation} as {REFERENCE}"] if relation else []
-    for tell in (time_fact(noise), *(amount_fact(amount) for amount in AMOUNTS)):
+    instructions = first_of(amount_fact(EXECUTED), amount_fact(ISSUED))  # what ptxas made of it says more
+    for tell in (time_fact(noise), instructions, *(amount_fact(amount) for amount in AMOUNTS)):
         if fact := tell(cell, name, "" if facts else REFERENCE):
             facts.append(fact)
     if not facts:
@@ -151,13 +165,18 @@ def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
     return told
 
 
+def first_of(*facts: Fact) -> Fact:
+    """The first fact that there is."""
+    return lambda cell, name, reference: next(filter(None, (tell(cell, name, reference) for tell in facts)), None)
+
+
 def amount_fact(amount: Amount) -> Fact:
     """How `amount` compares, as a fact."""
     metric = BY_NAME[amount.metric]
 
     def tell(cell: Cell, name: str, reference: str) -> str | None:
         own, base = metric.of(cell, name), metric.of(cell, REFERENCE)
-        if own is None or base is None or own == base == 0:
+        if own is None or base is None or own == base == 0 or not settled(metric, cell, name):
             return None
         if own == base:
             same = f"as many {amount.noun} as {reference}" if reference else f"the same {amount.noun}"
@@ -171,6 +190,21 @@ def amount_fact(amount: Amount) -> Fact:
         return f"{amount.verb} {difference(own, base)} {amount.noun}{reference and f' than {reference}'}"
 
     return tell
+
+
+NARROW = 1.04
+"""How many times the least the most of a range may be, for a sentence that rests on it."""
+
+
+def settled(metric: Metric, cell: Cell, name: str) -> bool:
+    """Whether a variant differs from the reference, or not, wherever in their ranges both values lie."""
+    if not metric.bounds or metric.interval is None:
+        return True
+    ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, REFERENCE)]
+    own, base = ends
+    if own is None or base is None or max(own[1] / own[0], base[1] / base[0]) > NARROW:
+        return False
+    return (own == base and own[0] == own[1]) or own[1] < base[0] or base[1] < own[0]
 
 
 def difference(own: float, base: float) -> str:

@@ -15,7 +15,7 @@ from rich.text import Text
 from ptxbench import units
 from ptxbench.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell, verified
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
-from ptxbench.report.findings import problems, remarks
+from ptxbench.report.findings import open_counts, problems, remarks
 from ptxbench.report.limits import limits_words
 from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
 
@@ -24,7 +24,8 @@ WIDEST = 100
 
 BUILT = ("registers", "spills", "sass", "occupancy")
 TIMED = ("time", "ratio", "share", "bandwidth", *BUILT)
-COUNTED = ("ptx_warp_instructions", "ptx_instructions_ratio", "ptx_global_sectors", "ptx_shared_conflicts", *BUILT)
+COUNTED = ("sass_executed", "sass_executed_ratio", "ptx_global_sectors", "ptx_shared_conflicts", *BUILT)
+UNDERIVED = ("ptx_warp_instructions", "ptx_instructions_ratio", *COUNTED[2:])
 """The columns of a table unless others are chosen: what was measured, and the counts that explain it."""
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
@@ -48,7 +49,10 @@ def default_columns(cell: Cell) -> tuple[Metric, ...]:
     """What a table of this cell shows: times or counts, whichever there are, and what the tools say of the builds."""
     if cell.rounds:
         return choose(TIMED)
-    return choose(COUNTED if any(result.counts is not None for result in cell.variants.values()) else BUILT)
+    if all(result.counts is None for result in cell.variants.values()):
+        return choose(BUILT)
+    # of PTX alone where no machine code was made, and in runs of before
+    return choose(COUNTED if any(result.executed is not None for result in cell.variants.values()) else UNDERIVED)
 
 
 @dataclass(frozen=True)
@@ -80,6 +84,7 @@ class CellTable:
             (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
         ]
         lines += [("!", "yellow", each) for each in remarks(self.cell)]
+        lines += [("i", "dim", each) for each in open_counts(self.cell)]
         if self.cell.limits and any(metric.tag for metric in self.columns):
             lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:
@@ -162,14 +167,32 @@ def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
     table.add_column(headed("verified", "max error"), no_wrap=True)
     texts = []
     for metric in columns:
-        values = {name: metric.of(cell, name) for name in cell.variants}
-        unit, numbers = units.column(list(values.values()), metric.unit)
+        unit, numbers = column(metric, cell)
         table.add_column(headed(metric.heading, unit), justify="right", no_wrap=True)
-        texts.append(with_spread(metric, cell, numbers))
+        texts.append(numbers)
     for row, (name, result) in enumerate(cell.variants.items()):
         cells = [column[row] for column in texts]
         table.add_row(name, verdict(result, plain), *cells, style=ROWS.get(result.status, ""))
     return table
+
+
+def column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
+    """The unit and the texts of a column: each number with its spread, or the range that it lies in: `2.9 - 3.1`."""
+    if not metric.bounds:
+        unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+        return unit, with_spread(metric, cell, numbers)
+    return range_column(metric, cell)
+
+
+def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
+    """The unit and the texts of a column of ranges; one number where both ends look the same."""
+    values = [metric.of(cell, name) for name in cell.variants]
+    ends = [metric.interval(cell, name, result) if metric.interval else None for name, result in cell.variants.items()]
+    least = [each[0] if each else value for each, value in zip(ends, values, strict=True)]
+    most = [each[1] if each else value for each, value in zip(ends, values, strict=True)]
+    unit, numbers = units.column([*least, *most], metric.unit)
+    pairs = zip(numbers[: len(values)], numbers[len(values) :], strict=True)
+    return unit, [low if low == high else f"{low} - {high}" for low, high in pairs]
 
 
 def headed(heading: str, below: str) -> Text:

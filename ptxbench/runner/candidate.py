@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ptxbench import listing
+from ptxbench import executed, listing
 from ptxbench.backends.base import Outcome
 from ptxbench.discovery import Source, shown
 from ptxbench.errors import (
@@ -132,10 +133,17 @@ class Candidate:
             check,
             self.counts,
             self.observed,
-            executed=None if self.opcodes is None else hotspots.summed(self.opcodes),
+            opcodes=None if self.opcodes is None else hotspots.summed(self.opcodes),
             hot_lines=self.hot_lines(),
             file=None if path.is_absolute() else path.as_posix(),
         )
+
+    def executed(self, launch: Launch) -> executed.Executed | None:
+        """The machine instructions that the last launch executed; None where nothing was counted."""
+        if self.opcodes is None or self.by_line is None or self.build is None:
+            return None
+        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
+        return executed.of_build(self.build, executed.Counted(self.by_line, warps, self.loops or {}))
 
     def hot_lines(self) -> Mapping[str, int] | None:
         """The line of the source that has most of each count."""

@@ -23,6 +23,7 @@ from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
 from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
+from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.modelling import model_of
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.renewal import Renewal
@@ -228,12 +229,16 @@ class Story:
             arch=plan.arch,
             launch=LaunchReport(**launch.recorded),
             work=pair.work(size),
-            variants={
-                candidate.source.variant: candidate.result(
-                    launch, f"float64, {shown(job.found.path)}", pair.tolerance.describe
-                )
-                for candidate in own
-            },
+            variants=with_executed(
+                {
+                    candidate.source.variant: candidate.result(
+                        launch, f"float64, {shown(job.found.path)}", pair.tolerance.describe
+                    )
+                    for candidate in own
+                },
+                # a sweep compares its points by their PTX: each further derivation takes ptxas once more
+                {each.source.variant: each.executed(launch) for each in own if not job.knobs},
+            ),
             labels=sorted(labels | measured.labels),
             rounds=measured.rounds,
             oracle=weak,

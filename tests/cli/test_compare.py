@@ -45,7 +45,7 @@ REFUSED = [
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
     (["results"], "Error: Cannot read results: Is a directory.\n"),
     (["results/calibration.json"], "Error: results/calibration.json is no ptxbench run: its 'schema' is None, expected "
-                                   "'ptxbench.run/1'.\n"),
+                                   "'ptxbench.run/2'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "
                                             "counters.\n"),
     (["ba5e", "-o", "x.pdf"], "Error: 'x.pdf' has no known suffix. Name a file that ends in .json, .csv, .md.\n"),

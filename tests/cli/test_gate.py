@@ -58,7 +58,7 @@ def judged(ptxbench, head, base=BASE, *arguments, config=None):
 
 # ---- one row a status, by its cause
 
-NEWER = to_json(BASE).replace("ptxbench.run/1", "ptxbench.run/2")
+NEWER = to_json(BASE).replace("ptxbench.run/2", "ptxbench.run/3")
 EMPTY = run_of([], id="e0e0e0e0", device=dict(BASE.device), run={"backend": "emulator"})
 
 STATUSES = [
@@ -87,7 +87,7 @@ STATUSES = [
     ("all rows unlike", counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2}), 5, "seed 1 -> 2"),
     ("a run that was interrupted", counted({"triad": BEFORE, "scan": BEFORE}, run={"status": "interrupted"}), 5,
      "The run is not whole: its status is interrupted."),
-    ("a newer schema", NEWER, 2, "has schema 'ptxbench.run/2'; this ptxbench reads 'ptxbench.run/1'. Upgrade"),
+    ("a newer schema", NEWER, 2, "has schema 'ptxbench.run/3'; this ptxbench reads 'ptxbench.run/2'. Upgrade"),
     ("a file cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "head.json:"),
     ("an empty file", "", 2, "head.json:1: not JSON"),
 ]  # fmt: skip
@@ -104,7 +104,7 @@ BASES = [
     ("broken in both", counted({"triad": after(status="broken", reason="no PTX."), "scan": BEFORE}), 5,
      "ptx is broken: no PTX."),
     ("mended", counted({"triad": after(status="wrong"), "scan": BEFORE}), 0, "1 FIXED"),
-    ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/2'"),
+    ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/3'"),
     ("a base cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "base.json:"),
     ("a base that is no run", '{"schema": "other"}', 2, "base.json is no ptxbench run"),
     ("an empty base", EMPTY, 5, "Nothing was judged."),
@@ -452,9 +452,9 @@ def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_bas
 
 
 DAMAGED = [
-    ("cut in half", '{"schema": "ptxbench.run/1", ', f"Error: {BASELINE}:1: not JSON"),
+    ("cut in half", '{"schema": "ptxbench.run/2", ', f"Error: {BASELINE}:1: not JSON"),
     ("empty", "", f"Error: {BASELINE}:1: not JSON"),
-    ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/2'; this ptxbench reads"),
+    ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/3'; this ptxbench reads"),
     ("a folder", None, f"Error: Cannot read {BASELINE}: Is a directory."),
 ]
 

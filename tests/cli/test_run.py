@@ -40,19 +40,19 @@ def test_the_table_goes_to_stdout_and_where_it_was_saved_to_stderr(kernels, ptxb
         == """\
 scale  n=1,024  sm_90, grid 8, block 128
 
-           verified   PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
-variant    max error                          ×                      B             %
-────────────────────────────────────────────────────────────────────────────────────
-cuda       ✔ exact           608          1.000      256    10       0    17     100
-cuda@fast  ✔ exact           608          1.000      256    10       0    17     100
-ptx        ✔ exact           576          0.947      256    10       0    17     100
+           verified   SASS executed  exec. / cuda  sectors  regs  spills  SASS  occup.
+variant    max error                            ×                      B             %
+──────────────────────────────────────────────────────────────────────────────────────
+cuda       ✔ exact              544         1.000      256    10       0    17     100
+cuda@fast  ✔ exact              544         1.000      256    10       0    17     100
+ptx        ✔ exact              544         1.000      256    10       0    17     100
 
-ptx has the same instruction mix as cuda, issues 5.3 % fewer PTX instructions and moves the same
+ptx has the same instruction mix as cuda, executes the same machine instructions and moves the same
 sectors.
 
 1 cell, 3 variants: 3 verified.
-Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. What
-is the same before ptxas may differ after it, and the other way round.
+Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from
+the machine code; all other counts are of PTX, which ptxas may change.
 """
     )
     (path,) = Path("results").rglob("*.json")
@@ -100,7 +100,7 @@ def test_an_output_file_has_the_form_of_its_suffix_and_is_replaced(kernels, ptxb
         ("cuda@fast", "verified", "608"),
         ("ptx", "verified", "576"),
     ]
-    assert "| `ptx` | verified | 0 | 576 |" in Path("run.md").read_text()
+    assert "| `ptx` | verified | 0 | 544 | 1.000 |" in Path("run.md").read_text()
     assert from_json(Path("run.json").read_text(), "run.json").cells
 
 

@@ -61,7 +61,7 @@ def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a
     page, dropped = render([emulated.run], [material()], {"ptxas": "13.0"})
     found = sound(page)
     assert dropped == []
-    for words in ("PTX instructions that warps execute", "and no times", "A model, not a measurement.", "y = a * x",
+    for words in ("machine instructions that warps execute", "and no times", "A model, not a measurement.", "y = a * x",
                   "What the machine code has unlike", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
         assert words in found.text
     explained = {each.variant: each.findings for each in material().explained}

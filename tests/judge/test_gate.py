@@ -16,7 +16,7 @@ from ptxbench.judge.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_rea
 from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
 from ptxbench.report.remedies import next_step
-from ptxbench.result import BuildReport
+from ptxbench.result import BuildReport, ExecutedReport
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run
 
@@ -83,7 +83,7 @@ def executing(code, executed):
     """The run whose hand-written kernels executed these opcodes, as other machine code."""
     run = with_sass(BASE, "ptx", code)
     return replace(run, cells=[replace(each, variants={
-        **each.variants, "ptx": replace(each.variants["ptx"], executed=executed)
+        **each.variants, "ptx": replace(each.variants["ptx"], opcodes=executed)
     }) for each in run.cells])  # fmt: skip
 
 
@@ -104,6 +104,30 @@ def test_executed_opcodes_are_judged_by_what_they_cost(before, after, metric, co
     assert found.code == code
     told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
     assert told[metric] == ("REGRESSED" if code else "CHANGED")
+
+
+MACHINE = [
+    # least, most and likeliest of each side                  exit status
+    ((1000, 1000, 1000),     (1000, 1000, 1000),              0),
+    ((1000, 1000, 1000),     (1019, 1019, 1019),              0),  # within the budget
+    ((1000, 1000, 1000),     (1021, 1021, 1021),              3),
+    ((1000, 1000, 1000),     (900, 900, 900),                 0),
+    ((1000, 1030, 1000),     (1021, 1021, 1021),              0),  # may be the same
+    ((1000, 1000, 1000),     (1100, 1500, 1100),              0),  # a wide one says nothing
+    ((1000, 1000, 1000),     (None, None, None),              0),
+    ((None, None, None),     (1100, 1100, 1100),              0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("before", "after", "code"), MACHINE)
+def test_executed_machine_instructions_are_judged_where_both_sides_know_them(before, after, code):
+    def derived(code, numbers):
+        run = with_sass(BASE, "ptx", code)
+        return replace(run, cells=[replace(each, variants={
+            **each.variants, "ptx": replace(each.variants["ptx"], executed=ExecutedReport(*numbers))
+        }) for each in run.cells])  # fmt: skip
+
+    assert gate(derived("y", after), derived("x", before), Config()).code == code
 
 
 def test_a_baseline_without_executed_opcodes_fails_nothing():

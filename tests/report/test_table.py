@@ -8,7 +8,7 @@ from rich.console import Console
 
 from ptxbench.metrics import METRICS, choose
 from ptxbench.report import CellTable, closing_lines, limits_notice, notice, summary
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Limits, Round, VariantResult
+from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Limits, Round, VariantResult
 
 COUNTS = {
     "ptx_warp_instructions": 15360,
@@ -81,10 +81,52 @@ ptx      ✔ exact        13,824          0.900   24,576    22       0    40    
 ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS
 instructions.
 1 cell, 2 variants: 2 verified.
-Counts of PTX that ran on a CPU emulator: what the warps of a GPU would execute, and no times. What
-is the same before ptxas may differ after it, and the other way round.
+Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from
+the machine code; all other counts are of PTX, which ptxas may change.
 """
     )
+
+
+def derived(name, *numbers, reason=None):
+    """The variant of COUNTED with that many executed machine instructions: the least, the most, the likeliest."""
+    return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, True, 0, reason))
+
+
+def test_executed_machine_instructions_stand_before_those_of_ptx_and_a_range_claims_nothing():
+    slow = "how often a slow path runs depends on the data"
+    exact = dataclasses.replace(
+        COUNTED, variants={"cuda": derived("cuda", 15000, 15000, 15000), "ptx": derived("ptx", 12000, 12120, 12000)}
+    )
+    wide = dataclasses.replace(
+        COUNTED, variants={"cuda": exact.variants["cuda"], "ptx": derived("ptx", 12000, 16000, 12500, reason=slow)}
+    )
+    none = dataclasses.replace(
+        COUNTED, variants={"cuda": exact.variants["cuda"], "ptx": derived("ptx", None, None, None, reason="it waits")}
+    )
+    assert (
+        printed(CellTable(exact), closing_lines([exact]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified     SASS executed   exec. / cuda  sectors  regs  spills  SASS  occup.
+variant  max error                               ×                      B             %
+───────────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08           15,000          1.000   24,576    22       0    42     100
+ptx      ✔ exact    12,000 - 12,120  0.800 - 0.808   24,576    22       0    40     100
+
+ptx executes 20 % fewer machine instructions than cuda, moves the same sectors and has 4.8 % fewer
+SASS instructions.
+"""
+    )
+    assert "12,000 - 16,000  0.800 - 1.067" in printed(CellTable(wide))
+    assert f"i ptx: a range of executed SASS: {slow}." in printed(CellTable(wide))
+    assert "i ptx: no number of executed SASS: it waits." in printed(CellTable(none))
+    for cell in (wide, none):
+        assert "ptx issues 10 % fewer PTX instructions than cuda" in printed(closing_lines([cell]))
+    overlapping = dataclasses.replace(
+        COUNTED, variants={"cuda": derived("cuda", 12000, 12100, 12000), "ptx": derived("ptx", 12050, 12060, 12055)}
+    )
+    assert "machine instructions" not in printed(closing_lines([overlapping]))
 
 
 def test_times_with_the_interval_of_their_ratio():

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from math import exp, log
 
 from ptxbench import stats
-from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.report.findings import SAME_CODE, code_relation, verdict
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric
+from ptxbench.report.findings import NARROW, SAME_CODE, code_relation, verdict
 from ptxbench.report.forest import ratios
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.units import size_words
@@ -125,23 +125,32 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
 
 
 def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
+    compared = counted(cells)
     for cell in cells:
         for variant, result in cell.variants.items():
             if variant == REFERENCE or result.status != VERIFIED:
                 continue
             found = {
                 kind: value
-                for kind, metric in COUNTED.items()
+                for kind, metric in compared.items()
                 if (value := relative(cell, variant, metric)) is not None
             }
             if found:
-                figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in COUNTED)
+                figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in compared)
                 marks = tuple(Mark(kind, value) for kind, value in found.items())
                 style = "same-code" if same_code(cell, variant) else ""
                 yield Line(cell.pair, size_words(cell.place), variant, marks, style, figures)
 
 
-COUNTED = {"instructions": "ptx_warp_instructions", "sectors": "ptx_global_sectors"}
+def of_machine(cells: Sequence[Cell]) -> bool:
+    """Whether machine instructions are compared: unless no variant has a number of them, as in runs of before."""
+    return any(result.executed is not None for cell in cells for result in cell.variants.values())
+
+
+def counted(cells: Sequence[Cell]) -> dict[str, str]:
+    """The metrics that are compared, by kind."""
+    instructions = "sass_executed" if of_machine(cells) else "ptx_warp_instructions"
+    return {"instructions": instructions, "sectors": "ptx_global_sectors"}
 
 
 def relative(cell: Cell, variant: str, metric: str) -> float | None:
@@ -150,7 +159,15 @@ def relative(cell: Cell, variant: str, metric: str) -> float | None:
     if reference is None or reference.status != VERIFIED:
         return None
     own, base = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
-    return own / base if own and base else None
+    if not own or not base or any(is_wide(BY_NAME[metric], cell, each) for each in (variant, REFERENCE)):
+        return None
+    return own / base
+
+
+def is_wide(metric: Metric, cell: Cell, variant: str) -> bool:
+    """Whether a number may be quite another: then a dot would claim too much."""
+    ends = metric.interval(cell, variant, cell.variants[variant]) if metric.bounds and metric.interval else None
+    return ends is not None and ends[1] > NARROW * ends[0]
 
 
 def same_code(cell: Cell, variant: str) -> bool:

@@ -122,7 +122,19 @@ class RunView:
     @property
     def headings(self) -> tuple[tuple[str, str], ...]:
         """Of the figures of the summary: heading and unit."""
-        return TIMED_SUMMARY if self.timed else COUNTED_SUMMARY
+        if self.timed:
+            return TIMED_SUMMARY
+        return ((self.instructions, "/ cuda"), *COUNTED_SUMMARY)
+
+    @cached_property
+    def machine(self) -> bool:
+        """Whether executed machine instructions are compared, and not those of PTX."""
+        return charts.of_machine(self.cells)
+
+    @property
+    def instructions(self) -> str:
+        """What is compared, as a heading."""
+        return "SASS executed" if self.machine else "PTX instr."
 
     @cached_property
     def summary(self) -> list[SummaryRow]:
@@ -138,7 +150,7 @@ class RunView:
         """How many variants there are of each verdict; without times, of less and of more to execute."""
         chips = [row.chip for row in self.summary if row.chip and row.chip.sign]
         if not self.timed and self.chart:
-            chips += [chip for line in self.chart.lines if (chip := amount_chip(line))]
+            chips += [chip for line in self.chart.lines if (chip := amount_chip(line, self.instructions))]
         counts = Counter(chips)
         return sorted(counts.items(), key=lambda item: list(SIGNS).index(item[0].style))
 
@@ -178,13 +190,13 @@ class RunView:
         return f"ptxbench {shlex.join(argv)}" if argv else None
 
 
-def amount_chip(line: charts.Line) -> Chip | None:
-    """How the PTX instructions of a variant compare with those of the reference, to three decimals as all figures."""
+def amount_chip(line: charts.Line, instructions: str) -> Chip | None:
+    """How a variant's executed instructions compare with those of the reference, to three decimals as all figures."""
     ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
     if ratio is None or line.style == "same-code":
         return None
     style = "fewer" if ratio < 1 else "more" if ratio > 1 else "as-many"
-    return Chip(style, {"fewer": "fewer PTX instr.", "more": "more PTX instr.", "as-many": "as many PTX instr."}[style])
+    return Chip(style, f"{style.replace('-', ' ')} {instructions}")
 
 
 TIMED_SUMMARY = (
@@ -195,9 +207,9 @@ TIMED_SUMMARY = (
     ("regs", "cuda → this"),
 )
 COUNTED_SUMMARY = (
-    ("PTX instr.", "/ cuda"), ("sectors", "/ cuda"), ("conflicts", "cuda → this"),
-    ("SASS", "cuda → this"), ("regs", "cuda → this"),
+    ("sectors", "/ cuda"), ("conflicts", "cuda → this"), ("SASS", "cuda → this"), ("regs", "cuda → this"),
 )  # fmt: skip
+"""The same of counts, behind the executed instructions."""
 
 
 def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval | None, *, timed: bool) -> SummaryRow:
@@ -212,7 +224,7 @@ def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval
             *figures,
         )
     else:
-        shares = [charts.relative(cell, variant, metric) for metric in charts.COUNTED.values()]
+        shares = [charts.relative(cell, variant, metric) for metric in charts.counted([cell]).values()]
         ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
         figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
     return SummaryRow(
