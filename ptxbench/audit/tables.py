@@ -55,6 +55,10 @@ UNSWIZZLED = (
 """hgemm_mma: every piece of a row where a plain array has it, so that those which ldmatrix reads at once meet."""
 
 
+ROLLED = ((r"^([A-Z]\w*):$", r'\1: .pragma "nounroll";'),)
+"""Every loop as it stands in the PTX: the same statements run as often, and ptxas makes no copies of its body."""
+
+
 # ---- which thread does what
 
 SCATTERED: Mapping[str, tuple[str, ...]] = {
@@ -134,6 +138,8 @@ OF_PAIRS = (
     Edit("padding removed", (STORE_CONFLICTS,), once(rewritten("sgemm_tiled", UNPADDED_SLAB))),
     Edit("swizzle removed", (LOAD_CONFLICTS,), once(rewritten("hgemm_mma", UNSWIZZLED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(scattered)),
+    Edit("loops not unrolled", ("sass_executed",), once(rewritten("q4q8_gemv", ROLLED))),
+    Edit("loops not unrolled", ("sass_executed",), once(rewritten("rmsnorm", ROLLED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
 )
 """Edits of kernels that are known by their entry."""

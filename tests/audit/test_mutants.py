@@ -31,7 +31,7 @@ CHOSEN = [
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
     ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),
-    ("q4q8_gemv",            "registers spilled", "registers renamed"),
+    ("q4q8_gemv",            "registers spilled", "registers renamed", "loops not unrolled"),
     ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
     ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic a warp"),
     ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
