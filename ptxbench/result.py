@@ -24,7 +24,7 @@ from ptxbench.errors import ResultError
 from ptxbench.safe_text import file_name
 
 SCHEMA = "ptxbench.run/2"
-BEFORE = "ptxbench.run/1"
+BEFORE = SCHEMA.removesuffix("2") + "1"
 """It calls `executed` what is now `opcodes`, and knows nothing of machine instructions; it is still read."""
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
