@@ -104,7 +104,7 @@ CACHE = {"cg", "cs", "cv", "lu", "wt"}
 def policies(result: VariantResult) -> frozenset[tuple[str, ...]]:
     """How the accesses of global memory that ran ask the caches: by instruction, its cache operators and hints."""
     found = set()
-    for opcode in filter(opcodes.is_hinted, result.executed or {}):
+    for opcode in filter(opcodes.is_hinted, result.opcodes or {}):
         root, *modifiers = opcodes.words(opcode)
         asked = [each for each in modifiers if each in CACHE or each.startswith(("L1::", "L2::"))]
         if asked or opcodes.is_hint(opcode):

@@ -165,7 +165,7 @@ POLICIES = [
 
 @pytest.mark.parametrize(("cuda", "ptx", "alike"), POLICIES)
 def test_other_cache_operators_silence_it(cuda, ptx, alike):
-    other = {name: replace(BIG.variants[name], executed={op: 64}) for name, op in (("cuda", cuda), ("ptx", ptx))}
+    other = {name: replace(BIG.variants[name], opcodes={op: 64}) for name, op in (("cuda", cuda), ("ptx", ptx))}
     model = of(made(counts=900_000), one=replace(BIG, variants=other))
     assert model.reason == (None if alike else "other cache operators, cache hints or prefetches")
 
