@@ -17,7 +17,17 @@ from ptxbench.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
 from ptxbench.report.findings import open_counts, problems, remarks
 from ptxbench.report.limits import limits_words
-from ptxbench.result import BITS_DIFFER, BROKEN, SKIPPED, UNSUPPORTED, VERIFIED, WRONG, Cell, VariantResult
+from ptxbench.result import (
+    BITS_DIFFER,
+    BROKEN,
+    SKIPPED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+    LaunchReport,
+    VariantResult,
+)
 
 WIDEST = 100
 """Columns of text: a table that a mail or an issue can hold."""
@@ -135,9 +145,8 @@ def any_value(metric: Metric, cell: Cell) -> bool:
 
 def heading(cell: Cell) -> Text:
     """The pair, its size, where it ran, and what was noticed of it."""
-    grid, block = (" x ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
     size = "  ".join(f"{name}={value:,}" for name, value in cell.place.items())
-    place = f"  {cell.arch}, grid {grid}, block {block}"
+    place = f"  {cell.arch}, {launch_words(cell.launch)}"
     labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
     return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))
 
@@ -150,6 +159,13 @@ def paragraphs(lines: Iterable[tuple[str, str, str]]) -> Table:
     for mark, style, text in lines:
         grid.add_row(Text(mark, style), Text(text, overflow="fold"))
     return grid
+
+
+def launch_words(launch: LaunchReport, times: str = " x ") -> str:
+    """`grid 4 x 2, block 256`, and the cluster and "cooperative" of a launch that has them."""
+    extents = {"grid": launch.grid, "block": launch.block, "cluster": launch.cluster}
+    words = [f"{name} {times.join(map(str, trimmed(each)))}" for name, each in extents.items() if each is not None]
+    return ", ".join([*words, "cooperative"] if launch.cooperative else words)
 
 
 def trimmed(extent: Iterable[int]) -> list[int]:

@@ -230,6 +230,13 @@ def test_what_the_tools_remarked_is_shown_once():
     assert "\n! cuda and ptx: ptxas warning : 'setmaxnreg' ignored\n" in text
 
 
+def test_the_heading_tells_the_launch():
+    assert "sm_90, grid 64, block 256\n" in printed(CellTable(COUNTED))
+    launch = LaunchReport((64, 4, 1), (256, 1, 1), cluster=(2, 1, 1), cooperative=True)
+    heading = printed(CellTable(dataclasses.replace(COUNTED, launch=launch)))
+    assert "sm_90, grid 64 x 4, block 256, cluster 2, cooperative" in heading
+
+
 def test_labels_stand_in_the_heading_but_those_that_a_finding_tells():
     text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSETTLED", "BITS-DIFFER ptx"])))
     assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSETTLED\n")

@@ -15,7 +15,7 @@ from ptxbench.exporters.html.provenance import provenance
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.report.limits import limits_words
-from ptxbench.report.table import default_columns, tells, trimmed, with_spread
+from ptxbench.report.table import default_columns, launch_words, tells, with_spread
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
@@ -282,10 +282,9 @@ def table(cell: Cell) -> Table:
         (name, result.status, check(result), tuple(column[i] for column in texts))
         for i, (name, result) in enumerate(cell.variants.items())
     ]
-    grid, block = (" × ".join(str(n) for n in trimmed(extent)) for extent in (cell.launch.grid, cell.launch.block))
     return Table(
         "  ".join(f"{name} = {value:,}" for name, value in cell.place.items()),
-        f"{cell.arch}, grid {grid}, block {block}",
+        f"{cell.arch}, {launch_words(cell.launch, ' × ')}",
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
         tuple(found),
