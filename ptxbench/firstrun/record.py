@@ -35,8 +35,9 @@ class Agreement:
     """A metric of Nsight Compute."""
     emulated: float
     measured: float
-    judged: bool = True
-    """Whether the two should be equal."""
+    least: float | None = None
+    """What the emulator's counts leave open, where they do: from here to `most`."""
+    most: float | None = None
 
     @property
     def off(self) -> float | None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from ptxbench import stats, toolchain
-from ptxbench.backends.base import Backend
+from ptxbench.backends.base import Backend, Outcome
 from ptxbench.discovery import Source, find_pairs
 from ptxbench.errors import (
     KernelError,
@@ -19,11 +20,13 @@ from ptxbench.errors import (
     ToolMissing,
     UnsupportedInstruction,
 )
+from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.firstrun import counters, profiler
 from ptxbench.firstrun.record import Agreement, Done
 from ptxbench.measure import Settings
 from ptxbench.measure.calibration import ABSENT, FAIL, PASS, WARN, Line
 from ptxbench.metrics import REFERENCE
+from ptxbench.pair import Launch, ceil_div
 from ptxbench.result import BROKEN, COMPLETE, UNJUDGED, VERIFIED, WRONG, Cell, save
 from ptxbench.runner import ALL, CellDone, DeviceLost, Frame, Job, Plan, carry_out, document, noise, plan_jobs
 from ptxbench.runner import Step as RunStep
@@ -31,6 +34,7 @@ from ptxbench.runner.checklist import Checklist
 from ptxbench.runner.given import errors_of, largest, prepare
 from ptxbench.runner.record import calibrated
 from ptxbench.runner.record import save as save_calibration
+from ptxbench.toolchain import Build
 from ptxbench.units import size_words
 from ptxbench.verify import same_bits, verify
 
@@ -42,6 +46,9 @@ TIMED = ("triad", "reduce_sum", "transpose", "softmax", "sgemm_tiled")
 QUICK = Settings(warm_up_seconds=0.3, warm_up_limit_seconds=2.0, limit_seconds=2.0)
 ROUNDS = 3
 """The fewest from which a verdict is given."""
+
+LANES = 32
+"""Of a warp."""
 
 NOT_AVAILABLE = "not available: "
 
@@ -209,11 +216,21 @@ def count(program: str, found: list[Agreement], bench: Bench, job: Job, source: 
     built, size = toolchain.build_source(source, bench.arch), largest(job)
     pair, name = job.found.pair, job.found.name
     launch, arguments = pair.launch(**size), pair.make_arguments(size, SEED)
-    emulated = bench.emulator.run(built, launch, arguments, pair.outputs).counts or {}
+    outcome = bench.emulator.run(built, launch, arguments, pair.outputs)
+    emulated, bounds = dict(outcome.counts or {}), {}
+    derived = executed_by(built, launch, outcome)
+    if derived.fit is not None and derived.least is not None and derived.most is not None:
+        emulated[counters.EXECUTED], bounds[counters.EXECUTED] = derived.fit, (derived.least, derived.most)
     target = profiler.Target(bench.kernels, name, source.variant, source.entry, tuple(size.items()), bench.arch, SEED)
-    own = counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target))
+    own = counters.agreements(name, source.variant, size, emulated, profiler.profile(program, target), bounds)
     found += own
     return counters.judge(subject, own)
+
+
+def executed_by(build: Build, launch: Launch, outcome: Outcome) -> Executed:
+    """Machine instructions that the launch executed, by what the emulator counted."""
+    warps = math.prod(launch.grid_xyz) * ceil_div(math.prod(launch.block_xyz), LANES)
+    return of_build(build, Counted(outcome.by_line or {}, warps, outcome.loops or {}))
 
 
 def asked(subject: str, make: Callable[[], Line]) -> Line:

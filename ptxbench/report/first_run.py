@@ -23,8 +23,9 @@ def agreement_table(found: Sequence[Agreement]) -> Table:
         table.add_column(heading, justify="right", no_wrap=True)
     for each in found:
         off = units.ABSENT if each.off is None else f"{each.off:+.1%}"
-        style = "" if not each.judged else STYLES[PASS if agrees(each) else WARN]
-        name = each.counter if each.judged else f"{each.counter} (of SASS on the GPU)"
-        counts = (f"{count:,.0f}" for count in (each.emulated, each.measured))
-        table.add_row(each.pair, each.variant, name, *counts, Text(off, style))
+        own = f"{each.emulated:,.0f}"
+        if each.least is not None and each.most is not None and each.least < each.most:
+            own = f"{each.least:,.0f}-{each.most:,.0f}"
+        style = STYLES[PASS if agrees(each) else WARN]
+        table.add_row(each.pair, each.variant, each.counter, own, f"{each.measured:,.0f}", Text(off, style))
     return table
