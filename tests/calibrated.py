@@ -31,6 +31,10 @@ class Probe:
     host: int = 9_000
     flush: int = 33_000
     step: int = 32
+    one_process: bool = False
+
+    def exclusive(self) -> bool:
+        return self.one_process
 
     def read_after(self, how: str, times: float) -> int:
         return (self.read if how == "read" else self.write)[times]

@@ -14,6 +14,9 @@ from ptxbench.backends.hold import TRIES, Action
 from ptxbench.errors import DeviceError
 from ptxbench.units import si
 
+COMPUTE_MODE, EXCLUSIVE = 20, 3
+"""cudaDevAttrComputeMode, and cudaComputeModeExclusiveProcess."""
+
 NAME = "calibration"
 """The kernel in the message of a failure."""
 
@@ -32,6 +35,10 @@ class GpuProbe:
         self.reader = cache(self.make_reader)
         self.filler = cache(self.make_filler)
         self.spinner = cache(gpu.spinner)
+
+    def exclusive(self) -> bool:
+        with self.gpu.reporting(NAME):
+            return bool(self.gpu.cuda.runtime.deviceGetAttribute(COMPUTE_MODE, 0) == EXCLUSIVE)
 
     def read_after(self, how: Literal["read", "write"], times: float) -> int:
         with self.gpu.reporting(NAME):

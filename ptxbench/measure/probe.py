@@ -12,6 +12,10 @@ How = Literal["read", "write"]
 class Probe(Protocol):
     """Each method takes one reading, but for `timer_readings`."""
 
+    def exclusive(self) -> bool:
+        """Whether only one process at a time may use the device, by its compute mode."""
+        ...
+
     def read_after(self, how: How, times: float) -> int:
         """How long the reading of a quarter of L2 takes that was read before, and then `times` L2 flushed."""
         ...

@@ -159,6 +159,10 @@ class Checklist:
         device, tools = self.device, toolchain.versions()
         found = f"{device['name']}, {device['sm']}, L2 {(device['l2_bytes'] or 0) / 2**20:.0f} MiB, "
         found += f"driver {device['driver'] or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
+        if self.probe.exclusive():
+            found += ", for one process at a time"
+            advice = "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile."
+            return Line(subject, FAIL, found, advice)
         if not device["l2_bytes"]:
             return Line(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
         if not (device["uuid_hash"] and device["driver"]):

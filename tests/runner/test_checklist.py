@@ -115,6 +115,13 @@ def test_a_device_that_is_not_well_is_told(device, subject, status, words):
     assert line.advice
 
 
+def test_a_device_for_one_process_at_a_time_cannot_be_calibrated():
+    line = taken("device", probe=Probe(one_process=True))[1]["device"]
+    assert (line.status, line.advice) == (
+        FAIL, "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile.",
+    )  # fmt: skip
+
+
 def lost(plan):
     yield DeviceLost("all devices are busy")
 

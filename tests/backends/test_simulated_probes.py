@@ -1,4 +1,4 @@
-"""On a simulated device: what a slow host does to the readings of a calibration. It must be nothing."""
+"""The probes on a simulated device. What a slow host does to their readings must be nothing."""
 
 import pytest
 
@@ -18,6 +18,12 @@ def lines(monkeypatch, folder, launch_ns, *subjects):
     checklist = Checklist(backend, GpuProbe(backend))
     found = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
     return found, checklist.known
+
+
+@pytest.mark.parametrize("exclusive", [False, True])
+def test_the_compute_mode_is_told(monkeypatch, tmp_path, exclusive):
+    simulated.install(monkeypatch, tmp_path, exclusive=exclusive)
+    assert GpuProbe(GpuBackend()).exclusive() is exclusive
 
 
 @pytest.mark.parametrize("launch_ns", [1_000, 8_000, 20_000])
