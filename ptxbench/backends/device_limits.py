@@ -13,8 +13,8 @@ from typing import Any
 from ptxbench.errors import LaunchError
 from ptxbench.pair import Launch
 
-PORTABLE_CLUSTER, MOST_CLUSTER = 8, 16
-"""CTAs of a cluster: on every device that has clusters, and the most that a kernel may ask for by an attribute."""
+MOST_CLUSTER = 16
+"""CTAs of a cluster, where the device and an attribute of the kernel allow more than the portable 8."""
 
 CLUSTER_LAUNCH, TENSOR_MAP_CAPABILITY = 120, 9
 """CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps."""

@@ -6,6 +6,7 @@ The structures are those of cuda.h (CUDA 12 and 13). The library is passed in; t
 from __future__ import annotations
 
 import ctypes
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -18,6 +19,12 @@ COOPERATIVE, CLUSTER_DIMENSION = 2, 4
 
 NON_PORTABLE_CLUSTER_SIZE_ALLOWED = 14
 """Of CUfunction_attribute."""
+
+INVALID_CLUSTER_SIZE = 912
+"""Of CUresult."""
+
+PORTABLE_CLUSTER = 8
+"""CTAs of a cluster, on every device that has clusters."""
 
 
 class AttributeValue(ctypes.Union):
@@ -102,10 +109,16 @@ def launcher(
 
 
 def clusters_at_once(library: Any, check: Callable[[int], None], function: int, launch: Launch) -> int:
-    """How many clusters of the launch the device holds at once (cuOccupancyMaxActiveClusters)."""
+    """How many clusters of the launch the device holds at once (cuOccupancyMaxActiveClusters).
+
+    0 also where a cluster is not portable and the device has none of that size.
+    """
     count = ctypes.c_int(0)
     ask = function_of(library, "cuOccupancyMaxActiveClusters")
-    check(ask(ctypes.byref(count), ctypes.c_void_p(function), ctypes.byref(config(launch, 0))))
+    status = ask(ctypes.byref(count), ctypes.c_void_p(function), ctypes.byref(config(launch, 0)))
+    if status == INVALID_CLUSTER_SIZE and math.prod(launch.cluster_xyz or (1,)) > PORTABLE_CLUSTER:
+        return 0
+    check(status)
     return count.value
 
 

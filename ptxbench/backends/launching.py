@@ -64,7 +64,7 @@ class Launcher:
         if static + launch.shared_bytes > DEFAULT_SHARED_BYTES:
             dynamic = driver_of.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
             driver_of.funcSetAttribute(function.ptr, dynamic, launch.shared_bytes)
-        if math.prod(launch.cluster_xyz or (1,)) > device_limits.PORTABLE_CLUSTER:
+        if math.prod(launch.cluster_xyz or (1,)) > driver.PORTABLE_CLUSTER:
             driver_of.funcSetAttribute(function.ptr, driver.NON_PORTABLE_CLUSTER_SIZE_ALLOWED, 1)
         self.require_room(function, launch)
 

@@ -71,6 +71,8 @@ class Library:
         return 0
 
     def cuOccupancyMaxActiveClusters(self, count, function, config):  # noqa: N802
+        if function.value == 0xBAD:
+            return 912
         count._obj.value = 17
         return len(config._obj.attributes[: config._obj.attribute_count]) - 1
 
@@ -92,6 +94,10 @@ def test_a_launch_reaches_the_driver_with_attributes_and_parameters():
     assert statuses == [0, 0]
     assert driver.clusters_at_once(library, statuses.append, 0xF00, Launch(8, 96, cluster=4)) == 17
     assert statuses[2:] == [0]
+    assert driver.clusters_at_once(library, statuses.append, 0xBAD, Launch(16, 96, cluster=16)) == 0
+    assert statuses[2:] == [0]
+    driver.clusters_at_once(library, statuses.append, 0xBAD, Launch(8, 96, cluster=4))  # not the size is at fault
+    assert statuses[2:] == [0, 912]
 
 
 def test_a_tensor_map_reaches_the_driver_as_asked():
