@@ -1,13 +1,22 @@
 """The emulator as a backend: another launch on the same data is one with another number of host threads."""
 
 import os
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch, f32, poison, u32
+
+
+@pytest.mark.parametrize("options", [{"cluster": 1}, {"cooperative": True}])
+def test_a_launch_that_it_does_not_execute_is_refused_and_not_run_without_what_it_asks(options):
+    build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
+    with pytest.raises(LaunchUnavailable, match=r"scale\.ptx: its launch .* which the emulator does not execute yet"):
+        EmulatorBackend("sm_90").run(build, Launch(4, 32, **options), {}, ())
 
 
 @pytest.mark.parametrize(("cores", "threads"), [(1, 2), (2, 1), (64, 1)])
