@@ -70,6 +70,7 @@ def row_object(row: Row) -> Mapping[str, Any]:
         "base": row.base,
         "head": row.head,
         "change": interval_object(row.change),
+        "change_in_cycles": interval_object(row.change_in_cycles),
         "p_adjusted": row.p,
         "base_rounds": list(row.base_rounds),
         "head_rounds": list(row.head_rounds),

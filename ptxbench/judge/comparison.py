@@ -130,7 +130,10 @@ def judge(
         return rows, controls
     counted = [(row, (evidence.in_cycles or evidence) if evidence else None) for row, evidence in found]
     by_cycles, _ = judge_by(counted, mode, rule, distrusted=distrusted)
-    return [agreed(row, other) for row, other in zip(rows, by_cycles, strict=True)], controls
+    return [
+        agreed(row, other) if evidence and evidence.in_cycles else row
+        for row, other, (_, evidence) in zip(rows, by_cycles, found, strict=True)
+    ], controls
 
 
 def judge_by(
@@ -170,7 +173,8 @@ def judge_by(
 
 
 def agreed(by_time: Row, by_cycles: Row) -> Row:
-    """The row by its times; UNSURE where cycles contradict it."""
+    """The row by its times, with its change in cycles; UNSURE where these contradict it."""
+    by_time = dataclasses.replace(by_time, change_in_cycles=by_cycles.change)
     if not cycles.contradict(by_time.verdict, by_cycles.verdict, BETTER_OR_WORSE):
         return by_time
     return dataclasses.replace(by_time, verdict=UNSURE, reason=cycles.CLOCK_DEPENDENT)

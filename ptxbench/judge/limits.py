@@ -59,13 +59,8 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
 def ratio_limits(head: Run, config: Config) -> list[Row]:
     """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is UNSURE."""
     rows = rows_of_ratio(head, config, log_rounds)
-    by_cycles = rows_of_ratio(head, config, cycles_or_time)
-    return [agreed(row, other) for row, other in zip(rows, by_cycles, strict=True)]
-
-
-def cycles_or_time(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
-    """The rounds in clock cycles, in time where the clock is unknown."""
-    return cycles_rounds(kind, rounds, variant) or log_rounds(kind, rounds, variant)
+    by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds where a clock is unknown
+    return [agreed(row, other) if other.head_rounds else row for row, other in zip(rows, by_cycles, strict=True)]
 
 
 def rows_of_ratio(head: Run, config: Config, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]) -> list[Row]:

@@ -65,6 +65,8 @@ class Row:
     head: float | None = None
     change: Interval | None = None
     """Head over base with its interval; a count's has no width."""
+    change_in_cycles: Interval | None = None
+    """The same of clock cycles; None where a clock is unknown, and of counts."""
     p: float | None = None
     """Of "no slower than half the budget", adjusted for the number of rows."""
     base_rounds: Sequence[float] = ()

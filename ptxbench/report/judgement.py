@@ -129,6 +129,9 @@ def remarks(comparison: Comparison) -> list[tuple[str, str]]:
 
 def reason(row: Row) -> str | None:
     """Why the verdict is what it is, and what to do; None where the numbers say it."""
+    if row.verdict == UNSURE and row.reason == CLOCK_DEPENDENT and row.change and row.change_in_cycles:
+        in_time, in_cycles = percent(row.change.value), percent(row.change_in_cycles.value)
+        return f": {REASONS[CLOCK_DEPENDENT]}. It is {in_time} in time and {in_cycles} in cycles."
     if row.verdict == UNSURE:
         return f": {REASONS[row.reason or '']}.{next_step(row)}"
     if row.verdict == FIXED:

@@ -1,6 +1,7 @@
 """Two runs to rows with verdicts, whole: from seeded runs, each row with the cause that was put into it."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -12,6 +13,7 @@ from ptxbench.judge.code import Moves
 from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
 from ptxbench.judge.comparison import reference_moved
 from ptxbench.judge.rows import COUNTERS, Row
+from ptxbench.report.judgement import reason
 from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 
@@ -140,6 +142,11 @@ def test_a_change_of_time_must_be_one_of_clock_cycles_too(metric, us, alone, blo
     head = clocked(timed(2, "0000bbbb", triad=(Kernel(us[0], "B"), Kernel(us[1], "B"))), alone=alone, block=block)
     (row,) = [each for each in compare(base, head, metric).rows if each.variant == "ptx"]
     assert (row.verdict, row.reason) == (verdict, "CLOCK-DEPENDENT" if verdict == "UNSURE" else None)
+    known = block if metric == "time" else alone[0]
+    assert (row.change_in_cycles is None) == (known is None)
+    if verdict == "UNSURE":
+        assert re.fullmatch(r": times and clock cycles disagree; lock the clock by nvidia-smi -lgc MHZ for both runs\. "
+                            r"It is [+-]\d+\.\d % in time and [+-]\d+\.\d % in cycles\.", reason(row))  # fmt: skip
 
 
 def test_a_run_from_before_there_were_clocks_of_each_kernel_is_read():
