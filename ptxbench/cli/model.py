@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ptxbench.cli._files import results_option
 from ptxbench.cli._terminal import say
+from ptxbench.errors import ResultError
+
+if TYPE_CHECKING:
+    from ptxbench.result import Run
 
 
 @click.group("model")
@@ -26,12 +32,11 @@ def audit(as_json: bool, results: Path) -> int:
 
     Exit status: 0 no floor is above a published time, 2 usage, 3 a floor is.
     """
-    from ptxbench.cli._runs import read_run, saved_runs
     from ptxbench.model.points import published
     from ptxbench.model.runs import scored
 
     points = published()
-    measured = scored(map(read_run, saved_runs(results)))
+    measured = scored(readable(results))
     if as_json:
         from ptxbench.exporters.model import to_json
 
@@ -42,3 +47,14 @@ def audit(as_json: bool, results: Path) -> int:
 
         open_console().print(ModelAudit(points, measured))
     return 3 if any(each.over_floor < 1 for each in points) else 0
+
+
+def readable(results: Path) -> Iterator[Run]:
+    """Every saved run below the folder that can be read; the others are named on stderr."""
+    from ptxbench.cli._runs import read_run, saved_runs
+
+    for path in saved_runs(results):
+        try:
+            yield read_run(path)
+        except ResultError as error:
+            say(f"Skipped: {error}", err=True)

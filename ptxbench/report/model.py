@@ -57,7 +57,8 @@ class ModelAudit:
             yield Text()
             yield Constrain(table, width)
             yield Text()
-        yield Text(f"Saved runs: {len(self.measured)} claims of a model that a GPU measured", "bold")
+        count = f"{len(self.measured)} claim{'' if len(self.measured) == 1 else 's'}"
+        yield Text(f"Saved runs: {count} of a model that a GPU measured", "bold")
         if self.measured:
             yield Text()
             yield confusion_table(self.measured)

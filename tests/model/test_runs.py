@@ -1,0 +1,63 @@
+"""Claims of a model against what a GPU measured of the same machine code."""
+
+from dataclasses import replace
+
+from ptxbench.model.runs import scored
+from ptxbench.result import Model, from_json, save
+from tests.runs import Kernel, Sampling, timed_run
+
+SAMPLING = Sampling(rounds=3, blocks=9)
+
+
+def measured(ptx_us, code="B", **frame):
+    """A run on an H100 in which ptx takes so long, and cuda 50 µs."""
+    kernels = {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(ptx_us, code)}}
+    return timed_run(1, kernels, SAMPLING, **frame)
+
+
+def modelled(verdict, reason=None, gpu="h100", code="B"):
+    """A run on the emulator whose model says so."""
+    run = timed_run(1, {("triad", 64): {"cuda": Kernel(), "ptx": Kernel(None, code)}}, SAMPLING, id="e")
+    claims = {"ptx": {"verdict": verdict, "reason": reason}}
+    model = Model(gpu, {"cuda": {"issue": 2e-5}, "ptx": {"issue": 1e-5}}, verdict, reason, claims, {"ptx": 0.0})
+    return replace(run, cells=[replace(each, model=model) for each in run.cells])
+
+
+def outcomes(*runs):
+    return [(each.measured, each.outcome) for each in scored(runs)]
+
+
+def test_a_claim_is_right_wrong_or_silent_by_the_measured_ratio():
+    assert outcomes(modelled("lower"), measured(40)) == [("less", "right")]
+    assert outcomes(modelled("higher"), measured(40)) == [("less", "wrong")]
+    assert outcomes(modelled("lower"), measured(60)) == [("more", "wrong")]
+    assert outcomes(modelled("higher"), measured(60)) == [("more", "right")]
+    assert outcomes(modelled("lower"), measured(50)) == [("alike", "within 2 %")]
+    assert outcomes(modelled("no claim", "global atomics"), measured(40)) == [("less", "silent")]
+
+
+def test_the_order_of_the_runs_does_not_matter_and_each_kernel_counts_once():
+    assert outcomes(measured(40, id="a"), modelled("lower"), measured(60, id="b")) == [("more", "wrong")]
+    assert outcomes(modelled("higher"), modelled("lower"), measured(40)) == [("less", "right")]
+
+
+def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
+    assert outcomes(modelled("lower"), measured(40, code="C")) == []
+    assert outcomes(modelled("lower", gpu="a100"), measured(40)) == []
+    assert outcomes(modelled("lower", gpu="unheard-of"), measured(40)) == []
+    assert outcomes(modelled("lower"), measured(40, device={"name": "NVIDIA A100-SXM4-80GB", "sms": 108})) == []
+    assert outcomes(measured(40)) == []
+    assert outcomes(modelled("lower")) == []
+
+
+def test_saved_runs_are_scored_by_the_command(ptxbench, tmp_path):
+    for run in (modelled("lower"), measured(40)):
+        path = save(run, tmp_path)
+        assert from_json(path.read_text(), "it").cells[0].model == run.cells[0].model
+    text = ptxbench("model", "audit", "--results", tmp_path).out
+    assert "Saved runs: 1 claim of a model that a GPU measured" in text
+    assert "triad ptx, n=64, H100 SXM" in text
+    (tmp_path / "20260131T120000Z-bad.json").write_text("{")
+    ran = ptxbench("model", "audit", "--results", tmp_path, "--json")
+    assert ran.status == 0
+    assert ran.err.startswith("Skipped: ")
