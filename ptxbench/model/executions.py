@@ -42,6 +42,7 @@ def executions(
     fit: Mapping[int, float],
     interval: tuple[float, float],
     by_line: Mapping[int, Mapping[str, float]],
+    wide: Mapping[int, Mapping[int, float]],
     *,
     arch: str,
     ctas: int,
@@ -50,7 +51,8 @@ def executions(
     """The executions of a launch.
 
     `fit`: of each instruction by its address; `interval`: least and most of all together. Where it is not a point, the
-    least counts, and each pipe whose executions are not exact is taken to have all that may be too many.
+    least counts, and each pipe whose executions are not exact is taken to have all that may be too many. `wide`: by
+    line, passes over the banks if its shared accesses are merged into so many bytes a lane.
     """
     by_pipe: dict[str, float] = defaultdict(float)
     by_name: dict[str, float] = defaultdict(float)
@@ -86,7 +88,7 @@ def executions(
             "pipes": known,
             "mma_fmas": fmas,
             "shuffles": shuffles,
-            "shared_wavefronts": wavefronts(code, by_line),
+            "shared_wavefronts": wavefronts(code, by_line, wide),
             "shared_atomic_turns": summed(by_line, "ptx_atomic_shared_serial"),
             "l1_sectors": summed(by_line, "ptx_global_load_sectors", "ptx_global_store_sectors"),
             "dram_bytes": dram_bytes,
@@ -99,15 +101,30 @@ def executions(
     )
 
 
-def wavefronts(code: Sequence[Instruction], by_line: Mapping[int, Mapping[str, float]]) -> float:
-    """Passes over the banks of the lines whose accesses are still there.
+WIDTHS = {"64": 8, "128": 16}
+"""Bytes a lane by the modifier of a shared access."""
 
-    ptxas merges neighbouring accesses into one that is wider, which has the line of one of them: it needs at least the
-    passes of that one alone.
+
+def wavefronts(
+    code: Sequence[Instruction],
+    by_line: Mapping[int, Mapping[str, float]],
+    wide: Mapping[int, Mapping[int, float]],
+) -> float:
+    """Passes over the banks that the shared accesses of the machine code need at the least.
+
+    ptxas merges neighbouring accesses into one that is wider and has the line of one of them. Where all accesses of a
+    line are, the passes are those of that width; where some are, those of the narrow ones.
     """
-    lines = {each.line for each in code if SHARED.match(opcode_of(each.text))}
-    kept = {line: counts for line, counts in by_line.items() if line in lines}
-    return summed(kept, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
+    widths: dict[int, set[int]] = defaultdict(set)
+    for each in code:
+        opcode = opcode_of(each.text)
+        if each.line is not None and SHARED.match(opcode) and not NEVER.match(each.text):
+            widths[each.line].add(next((WIDTHS[word] for word in opcode.split(".") if word in WIDTHS), 4))
+    total = 0.0
+    for line, found in widths.items():
+        narrow = summed({line: by_line.get(line, {})}, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
+        total += wide.get(line, {}).get(min(found), narrow) if len(found) == 1 else narrow
+    return total
 
 
 def summed(by_line: Mapping[int, Mapping[str, float]], *names: str) -> float:

@@ -63,6 +63,7 @@ class Candidate:
     opcodes: Mapping[int, Mapping[str, int]] | None = None
     by_line: Mapping[int, Mapping[str, float]] | None = None
     loops: Mapping[int, Mapping[int, int]] | None = None
+    wide_wavefronts: Mapping[int, Mapping[int, int]] | None = None
     approximate: frozenset[str] = frozenset()
     error: Exception | None = None
 
@@ -100,7 +101,7 @@ class Candidate:
         known = self.max_error is not None and verdict.max_error is not None
         self.max_error = max(self.max_error or 0.0, verdict.max_error or 0.0) if known else None
         self.counts, self.opcodes, self.by_line = outcome.counts, outcome.opcodes, outcome.by_line
-        self.loops = outcome.loops
+        self.loops, self.wide_wavefronts = outcome.loops, outcome.wide_wavefronts
         self.approximate |= set(outcome.approximate)
         if verdict.worst:
             self.counts = self.opcodes = None

@@ -5,38 +5,46 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from ptxbench import executed
 from ptxbench.model.cell import dram_bytes, of_cell
 from ptxbench.model.executions import Executions, executions
 from ptxbench.pair import Launch
 from ptxbench.result import Cell, Model
 from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.machine_code import identity
 from ptxbench.toolchain.lines import annotate
-
-WARP = 32
 
 
 def model_of(cell: Cell, candidates: Sequence[Candidate], launch: Launch, gpu: str) -> Model | None:
-    """What the model of `gpu`, a name of specifications.MODELS, says of a cell and its candidates at its size."""
-    return of_cell(cell, gpu, {each.source.variant: executed_by(each, cell, launch) for each in candidates})
+    """What the model of `gpu`, a name of specifications.MODELS, says of a cell and its candidates at its size.
+
+    Variants of one machine code have one set of floors: those of the narrowest interval.
+    """
+    found = {each.source.variant: executed_by(each, cell, launch) for each in candidates}
+    narrow: dict[str, Executions] = {}
+    for name, each in found.items():
+        code = identity(name, cell.variants[name])
+        if isinstance(each, Executions) and (code not in narrow or each.width < narrow[code].width):
+            narrow[code] = each
+    return of_cell(
+        cell, gpu, {name: narrow.get(identity(name, cell.variants[name]), each) for name, each in found.items()}
+    )
 
 
 def executed_by(candidate: Candidate, cell: Cell, launch: Launch) -> Executions | str:
     """What a candidate executed in the cell's launch, or why that is not known."""
     build = candidate.build
-    if not candidate.alive or build is None or candidate.by_line is None:
+    found = candidate.executed(launch) if candidate.alive else None
+    if found is None or build is None:
         return f"it is {candidate.status}"
-    ctas, threads = math.prod(launch.grid_xyz), math.prod(launch.block_xyz)
-    counted = executed.Counted(candidate.by_line, ctas * -(-threads // WARP), candidate.loops or {})
-    found = executed.of_build(build, counted)
     if found.least is None or found.most is None:
         return found.reason or "not known"
     return executions(
         annotate(build).instructions,
         found.by_instruction,
         (found.least, found.most),
-        candidate.by_line,
+        candidate.by_line or {},
+        candidate.wide_wavefronts or {},
         arch=build.arch,
-        ctas=ctas,
+        ctas=math.prod(launch.grid_xyz),
         dram_bytes=dram_bytes(cell),
     )

@@ -38,12 +38,12 @@ def code(*rows):
     return [Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(rows)]
 
 
-def made(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0):
+def made(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0, wide=()):
     found = code(*rows)
     fit = {each.address: counts for each in found}
     total = counts * len(found)
     return executions(
-        found, fit, interval or (total, total), BY_LINE, arch=arch, ctas=ctas, dram_bytes=bytes
+        found, fit, interval or (total, total), BY_LINE, dict(wide), arch=arch, ctas=ctas, dram_bytes=bytes
     )  # fmt: skip
 
 
@@ -55,6 +55,21 @@ def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alon
     assert found["l1_sectors"] == 160
     assert found["shared_wavefronts"] == 40  # those of the load that is there
     assert made().unknown == ()
+
+
+# further instructions of line 11, what is counted of merged accesses, passes over the banks
+MERGED = [
+    ((),                    {11: {16: 90}},        90),    # the merged one's own
+    ((),                    {11: {8: 50}},         40),    # of another width
+    ((),                    {18: {16: 90}},        40),    # of a line whose access is gone
+    (("LDS R9, [R0]",),     {11: {16: 90}},        40),    # some copies are not merged: the least of both
+    (("LDS.128 R9, [R0]",), {11: {16: 90}},        90),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("more", "wide", "passes"), MERGED)
+def test_merged_accesses_of_shared_memory_need_the_passes_of_their_width(more, wide, passes):
+    assert made((*CODE, *((text, 11) for text in more)), wide=wide).executed["shared_wavefronts"] == passes
 
 
 def test_an_instruction_more_raises_the_issue_slots_by_its_executions_exactly():
@@ -90,7 +105,7 @@ def test_what_allows_no_claim_is_named(text, signs):
 def test_code_that_no_warp_runs_is_no_obstacle():
     found = code(*CODE, ("FROB.E R1, R2", 20))
     fit = {each.address: 10 for each in found[:-1]}
-    assert executions(found, fit, (100, 100), BY_LINE, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
+    assert executions(found, fit, (100, 100), BY_LINE, {}, arch="sm_90", ctas=9, dram_bytes=0).unknown == ()
 
 
 # ---- the model of a cell
