@@ -1,13 +1,16 @@
 """Whose fault an error of the driver is, held against what cuda.h says of it."""
 
 import re
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import nvidia
 import pytest
 
-from ptxbench.backends.device_errors import ADVICE, GONE, MACHINE, STICKY, failure, is_lost, is_unknown
-from ptxbench.errors import DeviceError, MachineError
+from ptxbench.backends import gpu, open_backend
+from ptxbench.backends.device_errors import ADVICE, GONE, MACHINE, STICKY, failure, is_lost, is_unknown, silence
+from ptxbench.errors import DeviceError, MachineError, ToolMissing
 
 # status, the class of the error, whether the process can use the GPU no more
 # fmt: off
@@ -68,3 +71,170 @@ def test_what_cuda_h_calls_fatal_is_lost():
     fatal = {int(status) for words, status in entries if FATAL.search(" ".join(words.replace("*", " ").split()))}
     assert fatal >= {700, 719}
     assert sorted(fatal - STICKY) == []
+
+
+# ---- a GPU that is not used
+
+
+def importing(tmp_path, text):
+    """A folder with a CuPy of that text."""
+    (tmp_path / "cupy").mkdir()
+    (tmp_path / "cupy" / "__init__.py").write_text(text)
+    return tmp_path
+
+
+# what importing CuPy does; what `auto` says, which then takes the emulator
+BROKEN = [
+    ("raise ImportError('libcudart.so.13: cannot open shared object file')",
+     "No GPU: CuPy cannot be imported (ImportError: libcudart.so.13: cannot open shared object file)."),
+    ("try:\n    import libnothing\nexcept ImportError as error:\n"
+     "    raise ImportError('\\n=====\\nFailed to import CuPy.\\n=====') from error",
+     "No GPU: CuPy cannot be imported (ModuleNotFoundError: No module named 'libnothing')."),
+    ("raise KeyError", "No GPU: CuPy cannot be imported (KeyError)."),
+    ("class cuda:\n    class runtime:\n        CUDARuntimeError = ZeroDivisionError\n"
+     "        def getDeviceCount():\n            raise RuntimeError('libcudart is missing')",
+     "No GPU: CuPy does not work (RuntimeError: libcudart is missing)."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "sentence"), BROKEN)
+def test_a_cupy_that_does_not_work_means_the_emulator_with_a_sentence(tmp_path, monkeypatch, text, sentence):
+    monkeypatch.setattr(gpu, "find_driver", object)
+    monkeypatch.syspath_prepend(importing(tmp_path, text))
+    for name in [name for name in sys.modules if name.partition(".")[0] == "cupy"]:
+        monkeypatch.delitem(sys.modules, name)
+    said = []
+    assert open_backend("auto", None, said.append).name == "emulator"
+    assert said == [f"{sentence} The emulator runs instead, without timing."]
+    with pytest.raises(ToolMissing, match=r"^No GPU: CuPy .*Run with --backend emulator to verify without timing\.$"):
+        open_backend("gpu")
+    sys.modules.pop("cupy", None)
+
+
+def test_a_machine_without_a_gpu_needs_no_word(monkeypatch):
+    monkeypatch.setattr(gpu, "find_driver", lambda: None)
+    said = []
+    assert open_backend("auto", None, said.append).name == "emulator"
+    assert said == []
+
+
+# ---- what a lost device leaves
+
+
+def test_the_end_of_an_event_of_a_lost_device_prints_nothing(monkeypatch):
+    """CuPy's objects call the driver when they end. What it answers then cannot be raised, only printed."""
+
+    class Event:
+        def __init__(self, error):
+            self.error = error
+
+        def __del__(self):
+            raise self.error
+
+    printed = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda unraisable: printed.append(unraisable.exc_value))
+    silence((LookupError,))
+    Event(KeyError("the device is lost"))
+    assert printed == []
+    Event(TypeError("a bug"))
+    assert [str(error) for error in printed] == ["a bug"]
+
+
+# ---- what the backend makes of them
+
+
+class CudaError(RuntimeError):
+    def __init__(self, status):
+        super().__init__("cudaErrorX: words")
+        self.status = status
+
+
+class OutOfMemory(MemoryError):
+    pass
+
+
+def backend_over(**calls):
+    """A backend over a CUDA whose context fails with the status `context`, where one is given."""
+    backend = gpu.GpuBackend()
+
+    def context(*arguments):
+        if "context" in calls:
+            raise CudaError(calls["context"])
+
+    runtime = SimpleNamespace(CUDARuntimeError=CudaError, memGetInfo=context)
+    cuda = SimpleNamespace(
+        runtime=runtime,
+        driver=SimpleNamespace(CUDADriverError=CudaError),
+        memory=SimpleNamespace(OutOfMemoryError=OutOfMemory),
+    )
+    backend.__dict__.update(cuda=cuda, stream=SimpleNamespace(synchronize=lambda: None), **calls)
+    return backend
+
+
+BUILD = SimpleNamespace(variant="ptx", source=SimpleNamespace(name="scale.ptx"))
+
+
+def reported(backend, build, error):
+    with pytest.raises((DeviceError, MachineError)) as reported, backend.reporting(build):
+        raise error
+    return type(reported.value)
+
+
+@pytest.fixture(autouse=True)
+def hook(monkeypatch):
+    monkeypatch.setattr(sys, "unraisablehook", sys.unraisablehook)
+
+
+def test_after_an_error_that_says_nothing_the_context_is_tried_once():
+    for status in (999, 398):
+        working, gone = backend_over(), backend_over(context=700)
+        assert reported(working, BUILD, CudaError(status)) is DeviceError
+        assert working.lost is None
+        assert reported(gone, BUILD, CudaError(status)) is DeviceError
+        assert gone.lost.startswith("scale.ptx: cudaErrorX: words.")
+        assert reported(gone, BUILD, CudaError(1)) is MachineError  # whatever is tried now is not to blame
+
+
+def test_no_lack_of_memory_breaks_a_kernel():
+    backend = backend_over()
+    assert reported(backend, BUILD, OutOfMemory("Out of memory allocating 512 bytes")) is MachineError
+    assert reported(backend, BUILD, CudaError(2)) is MachineError
+    assert backend.lost is None
+
+
+def test_what_a_kernel_of_our_own_meets_is_the_machines():
+    assert reported(backend_over(), BUILD, CudaError(218)) is DeviceError
+    assert reported(backend_over(), gpu.EMPTY, CudaError(218)) is MachineError
+
+
+@pytest.mark.parametrize("ends", [True, False])
+def test_a_capture_that_fails_is_ended_and_its_own_error_raised(ends):
+    """Else the stream would stay in it, and every later call on it would fail."""
+    log = []
+
+    def end():
+        log.append("end")
+        if not ends:
+            raise CudaError(901)
+
+    def refused():
+        raise CudaError(701)
+
+    backend = backend_over()
+    backend.__dict__.update(stream=SimpleNamespace(begin_capture=lambda: log.append("begin"), end_capture=end))
+    with pytest.raises(CudaError) as error:
+        backend.capture([refused], 8)
+    assert error.value.status == 701
+    assert log == ["begin", "end"]
+
+
+def test_memory_that_cupys_pool_keeps_is_free_and_given_back_between_cells():
+    log = []
+    pool = SimpleNamespace(free_bytes=lambda: 300, free_all_blocks=lambda: log.append("freed"))
+    backend = backend_over(pool=pool)
+    backend.cuda.runtime.memGetInfo = lambda: (1000, 5000)
+    assert backend.free_bytes == 1300
+    backend.shared_buffers = ({}, object())
+    backend.release()
+    assert backend.shared_buffers is None
+    assert log == ["freed"]
