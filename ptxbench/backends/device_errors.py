@@ -19,6 +19,7 @@ EXCLUSIVE = "Another process uses the GPU, or its compute mode forbids it: see n
 INSTALLATION = "Repair the installation of the driver; nvidia-smi and `ptxbench doctor` show its state."
 MPS = "Restart the MPS server, or run without MPS."
 HARDWARE = "The hardware failed, not the kernel: see nvidia-smi -q and the system log, reset the GPU, run again."
+OWN = "This is a part of ptxbench and not a kernel under test: run again; if it comes back, see nvidia-smi."
 TOO_OLD = "Update the driver, or build for this device: leave --arch out."
 
 ADVICE = {
@@ -86,18 +87,15 @@ MACHINE = STICKY - {700, 702, 710, 714, 715, 716, 717, 718, 719, 721} | GONE | {
 
 
 def is_lost(status: int) -> bool:
-    """Whether this process can use the GPU no more."""
+    """Whether this process can use the GPU no more. Other numbers do not tell: then the context has to be tried."""
     return status in STICKY or status in GONE
 
 
-def is_unknown(status: int) -> bool:
-    """Whether the number alone does not tell if the GPU can still be used: then it has to be tried."""
-    return status == 999 or status not in ADVICE
-
-
-def explain(kernel: str, status: int, text: str) -> str:
+def explain(kernel: str, status: int, text: str, *, own: bool = False) -> str:
     """The message of an error: the kernel, the driver's own words, what to do."""
     advice = ADVICE.get(status, "The driver's documentation explains this error.")
+    if own and status not in MACHINE:
+        advice = OWN
     return f"{kernel}: {text.rstrip('.')}. {advice}"
 
 
@@ -107,7 +105,7 @@ def failure(kernel: str, status: int, text: str, *, own: bool = False) -> Device
     `own`: of a kernel of ptxbench, which is right, so that the machine is at fault.
     """
     kind = MachineError if own or status in MACHINE else DeviceError
-    return kind(explain(kernel, status, text))
+    return kind(explain(kernel, status, text, own=own))
 
 
 def no_gpu(found: str) -> str:

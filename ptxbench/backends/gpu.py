@@ -31,7 +31,6 @@ from ptxbench.backends.device_errors import (
     failure,
     first_line,
     is_lost,
-    is_unknown,
     no_gpu,
     silence,
     why_unavailable,
@@ -411,13 +410,15 @@ class GpuBackend:
     def failed(self, kernel: str, status: int, text: str, *, own: bool) -> DeviceError | MachineError:
         """The error for what the driver said; remembers it where the process can use the GPU no more."""
         error = failure(kernel, status, text, own=own)
-        if is_lost(status) or (is_unknown(status) and not self.answers()):
+        if is_lost(status) or not self.answers():
             self.lost = str(error)
             silence(self.cuda_errors)
         return error
 
     def answers(self) -> bool:
-        """Whether the context still works: asked once after an error that does not tell."""
+        """Whether the context still works, asked once after every error: not all say it, and a kernel that is in flight
+        may have failed too. Waits for the stream, since copies of arrays that the error gives up may be on their way.
+        """
         try:
             self.stream.synchronize()
             self.cuda.runtime.memGetInfo()

@@ -40,7 +40,11 @@ Result = TypeVar("Result")
 def run(plan: Plan) -> Iterator[Event]:
     """Do what `plan` says, one cell after the other."""
     plan = replace(plan, jobs=tuple(job.on(plan.arch) for job in plan.jobs))
-    story = Story(plan)
+    try:
+        story = Story(plan)
+    except MachineError as error:  # the device does not even say what it is
+        yield DeviceLost(str(error))
+        return
     # NVRTC and ptxas run outside the interpreter's lock: two cores build the shipped pairs in 4.7 s, one in 8.3 s.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
