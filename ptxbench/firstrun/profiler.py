@@ -67,7 +67,7 @@ def command(program: str, target: Target, log: Path) -> list[str]:
     return [
         program, "--csv", "--log-file", str(log), "--print-units", "base", "--clock-control", "none",
         "--kernel-name-base", "function", "--kernel-name", target.entry, "--launch-count", "1", "--metrics", metrics,
-        sys.executable, "-m", "ptxbench.firstrun.launch", *target.arguments,
+        sys.executable, "-P", "-m", "ptxbench.firstrun.launch", *target.arguments,
     ]  # fmt: skip
 
 

@@ -95,6 +95,7 @@ def calibrate(bench: Bench) -> Done:
 
 def measure(bench: Bench) -> Done:
     """A quick `ptxbench run` of some pairs, kept as a run."""
+    bench.gpu.release()  # the calibration's buffers, for the workers need the memory
     plan = calibrated(
         Plan(
             bench.jobs(*TIMED), bench.gpu, bench.arch, bench.kernels, seed=SEED, settings=QUICK, rounds=ROUNDS,
@@ -183,6 +184,7 @@ def bits(bench: Bench, job: Job, source: Source, subject: str) -> Line:
     built = toolchain.build_source(source, bench.arch)
     given = prepare(job, largest(job), SEED)
     pair, launch = job.found.pair, job.found.pair.launch(**given.size)
+    bench.gpu.require(built, launch)
     by_gpu = bench.gpu.run(built, launch, given.arguments, pair.outputs)
     allowed = given.expected.widened(errors_of(by_gpu.approximate))
     verdict = verify(by_gpu.outputs, allowed, f"{source.variant}, {given.where}")
@@ -216,6 +218,7 @@ def count(program: str, found: list[Agreement], bench: Bench, job: Job, source: 
     built, size = toolchain.build_source(source, bench.arch), largest(job)
     pair, name = job.found.pair, job.found.name
     launch, arguments = pair.launch(**size), pair.make_arguments(size, SEED)
+    bench.gpu.require(built, launch)
     outcome = bench.emulator.run(built, launch, arguments, pair.outputs)
     emulated, bounds = dict(outcome.counts or {}), {}
     derived = executed_by(built, launch, outcome)
