@@ -266,7 +266,7 @@ class Pair:
             if isinstance(arg, Scalar) and callable(arg.value)
             else arg
             if isinstance(arg, Scalar)
-            else with_values_of_map(arg, values)
+            else arg.turned(lambda function: with_values(function, values))
             if isinstance(arg, TensorMap)
             else dataclasses.replace(arg, shape=with_values(arg.shape, values))
             for arg in self.args
@@ -340,16 +340,6 @@ class Pair:
     def outputs(self) -> tuple[str, ...]:
         """Names of the arrays that the kernel may write: what is verified, and what is Scratch."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut | Scratch))
-
-
-def with_values_of_map(arg: TensorMap, values: Values) -> TensorMap:
-    """The tensor map with these values of the pair's knobs in its functions."""
-    changed: dict[str, Any] = {
-        name: with_values(function, values)
-        for name in ("box", "shape", "strides")
-        if callable(function := getattr(arg, name))
-    }
-    return dataclasses.replace(arg, **changed)
 
 
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:

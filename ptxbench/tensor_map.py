@@ -6,6 +6,7 @@ are in the order of PTX and of the driver: dimension 0 is the one whose elements
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -78,6 +79,12 @@ class TensorMap:
             l2_promotion=self.l2_promotion,
             fill=self.fill,
         )
+
+    def turned(self, change: Callable[[Callable[..., Extents]], Callable[..., Extents]]) -> TensorMap:
+        """The map with each of its functions changed."""
+        functions = {name: getattr(self, name) for name in ("box", "shape", "strides")}
+        changed: dict[str, Any] = {name: change(each) for name, each in functions.items() if callable(each)}
+        return dataclasses.replace(self, **changed)
 
 
 @dataclass(frozen=True)
