@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -54,6 +55,21 @@ class Config(ctypes.Structure):
         ("attributes", ctypes.POINTER(Attribute)),
         ("attribute_count", ctypes.c_uint),
     )
+
+
+def find_driver() -> Any:
+    """NVIDIA's driver library, or None where there is none."""
+    try:
+        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
+    except OSError:
+        return None
+
+
+def driver_cuda_version(driver: Any) -> str:
+    """The newest CUDA that the driver speaks, such as "12.4"."""
+    version = ctypes.c_int(0)
+    driver.cuDriverGetVersion(ctypes.byref(version))
+    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 def attributes(launch: Launch) -> list[Attribute]:

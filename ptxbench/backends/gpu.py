@@ -6,12 +6,10 @@ packing) is in buffers.py, so that this module holds little but calls.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import hashlib
 import importlib.util
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -36,6 +34,8 @@ from ptxbench.backends.device_errors import (
     why_unavailable,
 )
 from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.backends.driver import driver_cuda_version as driver_cuda_version
+from ptxbench.backends.driver import find_driver as find_driver
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.hold import Hold
@@ -52,21 +52,6 @@ EMPTY = "the empty kernel"
 
 LAUNCHES = 20
 """How often a kernel runs on the same data, to see whether it always leaves the same bits."""
-
-
-def find_driver() -> Any:
-    """NVIDIA's driver library, or None where there is none."""
-    try:
-        return ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
-    except OSError:
-        return None
-
-
-def driver_cuda_version(driver: Any) -> str:
-    """The newest CUDA that the driver speaks, such as "12.4"."""
-    version = ctypes.c_int(0)
-    driver.cuDriverGetVersion(ctypes.byref(version))
-    return f"{version.value // 1000}.{version.value % 1000 // 10}"
 
 
 class GpuBackend:

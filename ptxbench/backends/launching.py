@@ -100,9 +100,14 @@ class Launcher:
         beyond = driver.attributes(launch) or any(isinstance(each, np.void) for each in packed)
         if beyond:
             content = [each.tobytes() for each in packed]
-            return driver.launcher(
+            enqueue = driver.launcher(
                 self.library, self.cuda.driver.check_status, function.ptr, launch, content, stream.ptr
             )
+
+            def launch_beyond(held: Any = function) -> None:  # its module would be unloaded with it
+                enqueue()
+
+            return launch_beyond
         parameters = tuple(packed)
 
         def launch_once() -> None:

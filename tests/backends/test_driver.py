@@ -1,11 +1,17 @@
 """What reaches the driver through ctypes: structures, attributes, parameters; held against NVIDIA's cuda-bindings."""
 
 import ctypes
+import gc
+import weakref
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ptxbench.backends import driver
+from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.backends.driver import Attribute, AttributeValue, Config
+from ptxbench.backends.launching import Launcher
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
 from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
@@ -98,6 +104,24 @@ def test_a_launch_reaches_the_driver_with_attributes_and_parameters():
     assert statuses[2:] == [0]
     driver.clusters_at_once(library, statuses.append, 0xBAD, Launch(8, 96, cluster=4))  # not the size is at fault
     assert statuses[2:] == [0, 912]
+
+
+def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
+    class Function:
+        ptr = 0xF00
+
+    cuda = SimpleNamespace(driver=SimpleNamespace(check_status=[].append))
+    launcher = Launcher(cuda, Library(), DeviceLimits("H100", 132, 227 << 10), SimpleNamespace(ptr=7))
+    for launch in (Launch(1, 1), Launch(1, 1, cooperative=True)):
+        function = Function()
+        kept = weakref.ref(function)
+        enqueue = launcher.bound(function, launch, [np.uint32(1)])
+        del function
+        gc.collect()
+        assert kept() is not None
+        del enqueue
+        gc.collect()
+        assert kept() is None
 
 
 def test_a_tensor_map_reaches_the_driver_as_asked():
