@@ -9,6 +9,7 @@ from ptxbench.judge.rows import match_cells
 from ptxbench.result import BROKEN, VERIFIED, from_json, to_json
 from ptxbench.runner import CellDone, Frame, Plan, Step, carry_out, document, plan_jobs
 from ptxbench.runner.ledger import Ledger
+from ptxbench.runner.worker import WorkerDied
 from tests.fakes import HostileBackend
 from tests.runner.test_rounds import NS, QUICK
 from tests.tune.folders import knobs_folder
@@ -50,7 +51,7 @@ def test_a_kernel_that_crashes_with_one_knob_is_not_blamed_for_the_other(plan, e
     ledger = Ledger.of(plan)
     steps = [event for event in events if isinstance(event, Step) and event.phase == "verify"]
     ledger.last = next(step for step in steps if step.knobs == {"BLOCK": 64} and step.variant == "ptx")
-    ledger.blame("", "it crashed")
+    ledger.blame(WorkerDied("it crashed"))
     assert [(cell.knobs, list(cell.variants), cell.variants["ptx"].status) for cell in ledger.cells()] == [
         ({"BLOCK": 64}, ["ptx"], BROKEN)
     ]
