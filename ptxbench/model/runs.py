@@ -50,9 +50,14 @@ def timed(cell: Cell, device: Mapping[str, object]) -> Iterator[tuple[Key, str, 
     for variant, result in cell.variants.items():
         found = stats.ratio(cell.rounds, variant) if comparable(cell, result) and variant != REFERENCE else None
         if found:
-            name = f"{cell.pair} {variant}, {size_words(cell.place)}, {specification.name}"
             apart = found.low > 1 or found.high < 1
+            name = label(cell, variant, specification.name)
             yield key(cell, variant, specification.name), name, found.value if apart else 1.0
+
+
+def label(cell: Cell, variant: str, gpu: str) -> str:
+    """A variant of a cell on a GPU, as a claim about it is called."""
+    return f"{cell.pair} {variant}, {size_words(cell.place)}, {gpu}"
 
 
 def key(cell: Cell, variant: str, gpu: str) -> Key:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -10,6 +11,8 @@ from rich.text import Text
 
 from ptxbench.floors import INEXACT, WORDS, Claim, ordered
 from ptxbench.metrics import REFERENCE
+from ptxbench.model.runs import label
+from ptxbench.model.scores import ALIKE, LESS, MORE, Scored
 from ptxbench.report.comparison import simple_table
 from ptxbench.report.table import WIDEST
 from ptxbench.result import Cell, Model
@@ -77,3 +80,22 @@ def sentences(model: Model) -> list[str]:
         one = Claim(str(each.get("verdict")), each.get("reason"))
         said.append(f"{name}: {one}{'' if one.reason else '; only a GPU can tell the times'}.")
     return said
+
+
+def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
+    """What a model says of a cell, or said of it before a GPU measured it."""
+    if cell.model and cell.model.gpu in MODELS:
+        name = MODELS[cell.model.gpu][1].name
+        yield from (f"Model of {name}, floors and no times: {sentence}" for sentence in sentences(cell.model))
+    if cell.limits is None or not cell.rounds:
+        return
+    said = {each.name: each for each in scored}
+    for variant in cell.variants:
+        if each := said.get(label(cell, variant, cell.limits.device)):
+            yield (
+                f"The model of {cell.limits.device} said of {variant}: {each.claim}. "
+                f"Measured against {REFERENCE}: {TIMES[each.measured]}."
+            )
+
+
+TIMES = {LESS: "less time", ALIKE: "about the same time", MORE: "more time"}

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from ptxbench.model.runs import scored
-from ptxbench.result import Model, from_json, save
+from ptxbench.result import Limits, Model, from_json, save
+from tests.exporters.pages import page_of
 from tests.runs import Kernel, Sampling, timed_run
 
 SAMPLING = Sampling(rounds=3, blocks=9)
@@ -48,6 +49,22 @@ def test_only_the_same_machine_code_on_the_gpu_of_the_model_is_scored():
     assert outcomes(modelled("lower"), measured(40, device={"name": "NVIDIA A100-SXM4-80GB", "sms": 108})) == []
     assert outcomes(measured(40)) == []
     assert outcomes(modelled("lower")) == []
+
+
+def test_the_page_of_both_runs_has_what_the_model_said_and_what_was_measured():
+    page = page_of(modelled("lower"), with_limits(measured(40)))
+    assert "Model of H100 SXM, floors and no times: ptx: lower floor on every resource that matters" in page
+    said = (
+        "The model of H100 SXM said of ptx: lower floor on every resource that matters. "
+        "Measured against cuda: less time."
+    )
+    assert page.count(said) == 1
+    assert "The model of" not in page_of(with_limits(measured(40)))
+
+
+def with_limits(run):
+    limits = Limits("H100 SXM", "published", 3.35e12)
+    return replace(run, cells=[replace(each, limits=limits) for each in run.cells])
 
 
 def test_saved_runs_are_scored_by_the_command(ptxbench, tmp_path):

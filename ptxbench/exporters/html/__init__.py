@@ -21,6 +21,7 @@ from ptxbench.exporters.html.material import Material, collect
 from ptxbench.exporters.html.pairs import PairView, pair_views
 from ptxbench.exporters.html.runs import RunView, SummaryRow
 from ptxbench.metrics import METRICS
+from ptxbench.model.runs import scored
 from ptxbench.report import COUNTS_NOTICE, plural
 from ptxbench.report.listing import NOT_THE_SAME
 from ptxbench.report.table import default_columns, tells
@@ -45,7 +46,8 @@ def render(
 
     Listings of further variants go before those of `cuda` and `ptx`, and large ones before small ones.
     """
-    views = [RunView(run, number) for number, run in enumerate(runs, 1)]
+    claims = scored(runs)
+    views = [RunView(run, number, claims) for number, run in enumerate(runs, 1)]
     pairs = pair_views(materials)
     page = filled(views, pairs, tools)
     while (excess := len(page.encode()) - LIMIT) > 0 and any(pair.listings for pair in pairs):

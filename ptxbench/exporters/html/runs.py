@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp
@@ -13,7 +13,9 @@ from ptxbench import units
 from ptxbench.exporters.html import charts, roofs
 from ptxbench.exporters.html.provenance import provenance
 from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.model.scores import Scored
 from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
+from ptxbench.report.floors import model_lines
 from ptxbench.report.limits import limits_words
 from ptxbench.report.table import default_columns, launch_words, tells, with_spread
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
@@ -77,6 +79,8 @@ class RunView:
 
     run: Run
     number: int
+    scored: Sequence[Scored] = ()
+    """Claims of a model, of any run on the page, that this or another one measured."""
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -170,7 +174,7 @@ class RunView:
         return sum(cell.pair == pair for cell in self.cells) > 1
 
     def tables(self, pair: str) -> list[Table]:
-        return [table(cell) for cell in self.cells if cell.pair == pair]
+        return [table(cell, self.scored) for cell in self.cells if cell.pair == pair]
 
     def shown(self, pair: str) -> list[str]:
         """What the cells of a pair show, in words."""
@@ -270,7 +274,7 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
     return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")
 
 
-def table(cell: Cell) -> Table:
+def table(cell: Cell, scored: Sequence[Scored] = ()) -> Table:
     """All variants of a cell with the columns that a terminal would show."""
     columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
     headings, texts = [], []
@@ -288,5 +292,5 @@ def table(cell: Cell) -> Table:
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
         tuple(found),
-        (*map(str, problems(cell)), *remarks(cell)),
+        (*map(str, problems(cell)), *remarks(cell), *model_lines(cell, scored)),
     )
