@@ -454,23 +454,11 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "order": outcome.order or None,
         "order_reason": outcome.order_reason or None,
         "counters": plain(outcome.counters),
-        "executed": None if outcome.executed is None else describe_executed(outcome.executed),
+        "executed": None if outcome.executed is None else outcome.executed.document(),
         "lines": [
             {"line": line, "text": program.text[line].strip(), "counters": counters}
             for line, counters in outcome.by_line.items()
         ],
-    }
-
-
-def describe_executed(executed: Executed) -> dict[str, Any]:
-    """Executed machine instructions as JSON has them."""
-    return {
-        "least": executed.least,
-        "most": executed.most,
-        "fit": executed.fit,
-        "whole": executed.whole,
-        "anchors_off": executed.anchors_off,
-        "reason": executed.reason,
     }
 
 

@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.lines import Annotated, Instruction
@@ -24,7 +25,8 @@ class Listing:
     """One variant. Lines count from 1. `source` is the CUDA C, and empty for hand-written PTX, which is its own.
 
     `origin`: the CUDA C line of a line of the PTX, where it has one. `counted`: the emulator's counters of each line of
-    the PTX that ran; None where it was not run. `same_code`: whether `sass` is the machine code that `run` would time.
+    the PTX that ran, and `machine`: the executions of `sass`; None where it was not run. `same_code`: whether `sass` is
+    the machine code that `run` would time.
     """
 
     variant: str
@@ -38,14 +40,15 @@ class Listing:
     sass: tuple[Instruction, ...]
     report: BuildReport
     same_code: bool
-    counted: Mapping[int, Mapping[str, int]] | None = None
+    counted: Mapping[int, Mapping[str, float]] | None = None
+    machine: Executed | None = None
 
     @cached_property
     def executed(self) -> Mapping[int, int] | None:
         """How often warps executed each line of the PTX; None where it was not run."""
         if self.counted is None:
             return None
-        return {line: counts.get("ptx_warp_instructions", 0) for line, counts in self.counted.items()}
+        return {line: int(counts.get("ptx_warp_instructions", 0)) for line, counts in self.counted.items()}
 
     @cached_property
     def ptx_shown(self) -> tuple[int, ...]:
@@ -65,6 +68,12 @@ class Listing:
                 found[self.origin[line]] += count
         return found
 
+    def executions(self, instruction: Instruction) -> float | None:
+        """How often warps executed an instruction of `sass`, most likely; None where nobody knows."""
+        if self.machine is None or self.machine.fit is None:
+            return None
+        return self.machine.by_instruction.get(instruction.address)
+
     @cached_property
     def opcodes(self) -> Counter[str]:
         """How often each opcode of SASS, with its modifiers, stands in the code."""
@@ -76,7 +85,11 @@ class Listing:
 
 
 def make(
-    build: Build, source: bytes, annotated: Annotated, counted: Mapping[int, Mapping[str, int]] | None = None
+    build: Build,
+    source: bytes,
+    annotated: Annotated,
+    counted: Mapping[int, Mapping[str, float]] | None = None,
+    machine: Executed | None = None,
 ) -> Listing:
     """The listing of a build, whose file holds `source`."""
     cuda = build.language == "cuda"
@@ -94,7 +107,15 @@ def make(
         build.report,
         annotated.same_code,
         counted,
+        machine,
     )
+
+
+def counted_listing(build: Build, source: bytes, annotated: Annotated, counted: Counted | None) -> Listing:
+    """The same with the counts of a launch, if there was one, and the machine instructions that follow from them."""
+    if counted is None:
+        return make(build, source, annotated)
+    return make(build, source, annotated, counted.by_line, of_build(build, counted))
 
 
 def lines_of(text: bytes) -> tuple[str, ...]:
@@ -229,10 +250,12 @@ def describe(listing: Listing) -> dict[str, Any]:
                 "source_line": listing.line_of(each),
                 "live_registers": each.live,
                 "control": None if each.control is None else dataclasses.asdict(each.control),
+                "executed": listing.executions(each),
             }
             for each in listing.sass
         ],
         "executed": None
         if listing.executed is None
         else {str(line): count for line, count in sorted(listing.executed.items())},
+        "machine": None if listing.machine is None else listing.machine.document(),
     }

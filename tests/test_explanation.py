@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from ptxbench.difference import compare
-from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, of_cell, of_run, to_document
-from ptxbench.explanation.finding import Side, percent, relation
-from ptxbench.explanation.loops import of_side
+from ptxbench.executed import BlockCount, Executed
+from ptxbench.explanation import BRIEF, LOOKS, Case, Place, explain, memory, of_cell, of_run, to_document
+from ptxbench.explanation.finding import Contrast, Executions, Side, percent, relation
+from ptxbench.explanation.loops import of_listing
 from ptxbench.explanation.memory import first_place
 from ptxbench.listing import Listing
 from ptxbench.pair import Launch
@@ -20,7 +21,7 @@ from ptxbench.toolchain.lines import Instruction
 ROOT = Path(__file__).parents[1]
 
 
-def listing(variant, *code, counted=None, **report):
+def listing(variant, *code, counted=None, machine=None, **report):
     """`code`: texts of SASS, or (text, line of the PTX) or (text, line, label before it)."""
     sass = tuple(
         Instruction(16 * i, each) if isinstance(each, str) else Instruction(16 * i, each[0], each[2:], each[1])
@@ -28,7 +29,7 @@ def listing(variant, *code, counted=None, **report):
     )
     known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
     made = BuildReport(source_sha256="", ptx_sha256="", **known)
-    return Listing(variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, made, True, counted)
+    return Listing(variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, made, True, counted, machine)
 
 
 def told(left, right, launch=None):
@@ -279,59 +280,59 @@ def code_of(*body):
     return [*code, ("ISETP.NE.AND P0, PT, R1, RZ, PT", 8), ("@P0 BRA .L_x_0", 9), ("EXIT", 10)]
 
 
-def loop(*body, rounds=100, name="cuda"):
-    """A listing whose SASS is a loop of `body`, gone round so often."""
-    return listing(name, *code_of(*body), counted={line: counters(warp_instructions=rounds) for line in range(2, 10)})
+def ran(counts, *, least=None, most=None):
+    """Executions of SASS: of each instruction so often."""
+    blocks = [BlockCount(16 * i, 16 * i + 16, float(count)) for i, count in enumerate(counts)]
+    fit = sum(counts)
+    return Executed(least or fit, fit, most or fit, blocks=blocks)
+
+
+def loop(*body, rounds=100, name="cuda", outside=1, **ends):
+    """A listing whose SASS is a loop of `body`, gone round so often, and executed `outside` before and behind it."""
+    code = code_of(*body)
+    counts = [outside, *[rounds] * (len(code) - 2), outside]
+    return listing(name, *code, machine=ran(counts, **ends))
 
 
 LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
 
 
-def loops_of(one):
-    return of_side(Side(one.variant, one.report, one.opcodes, listing=one))
-
-
-def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_the_line_of_that():
-    (found,) = loops_of(loop(*LOAD_ADD))
-    assert (found.length, found.rounds, found.copies, found.turns) == (4, 100, 1, 100)
+def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_it_was_executed():
+    (found,) = of_listing(loop(*LOAD_ADD))
+    assert (found.first, found.last, found.length, found.copies) == (0x10, 0x40, 4, 1)
+    assert (found.turns, found.executed) == (100, 400)
     assert found.place == Place("cuda", "cuda.ptx", 9, 9)
-    (found,) = loops_of(loop(*LOAD_ADD * 4))
+    (found,) = of_listing(loop(*LOAD_ADD * 4, rounds=25))
     assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
 
 
 def test_one_access_that_ptxas_split_does_not_make_a_loop_an_unrolled_one():
     split = [("LDG.E R1, [R2]", 3), ("LDG.E R4, [R2+0x4]", 3), ("LDG.E R5, [R6]", 4), ("STG.E [R7], R5", 5)]
-    (found,) = loops_of(loop(*split))
+    (found,) = of_listing(loop(*split))
     assert (found.length, found.copies, found.turns) == (6, 1, 100)
 
 
-def test_an_outer_loop_a_forward_branch_and_what_was_not_counted_are_no_loops():
+def test_an_outer_loop_a_forward_branch_and_what_was_not_executed_are_no_loops():
     nested = listing(
         "cuda", ("NOP", 1, ".L_x_9"), ("NOP", 2, ".L_x_1"), ("@P0 BRA .L_x_1", 3), ("@P1 BRA .L_x_9", 4),
-        ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), counted={3: counters(warp_instructions=7)},
+        ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), machine=ran([2, 7, 7, 2, 1, 1]),
     )  # fmt: skip
-    assert [(each.length, each.rounds) for each in loops_of(nested)] == [(2, 7)]
-    assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
-    assert loops_of(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", None), counted={})) == []
+    assert [(each.length, each.turns) for each in of_listing(nested)] == [(2, 7)]
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=ran([0, 0]))) == []
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=Executed(reason="x"))) == []
 
 
-def test_of_an_unrolled_loop_and_the_one_for_what_it_leaves_the_first_counts():
+def test_an_unrolled_loop_and_the_one_for_what_it_leaves_are_two():
     rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
-    unrolled, counted = code_of(*LOAD_ADD * 4), {9: counters(warp_instructions=8)}
-    for code in ([*rest, *unrolled], [*unrolled, *rest]):
-        assert [(each.length, each.copies) for each in loops_of(listing("cuda", *code, counted=counted))] == [(10, 4)]
-
-
-def test_a_branch_to_itself_under_a_guard_is_a_loop_of_one():
-    spin = listing("cuda", ("@P0 BRA .L_x_1", 3, ".L_x_1"), ("EXIT", 4), counted={3: counters(warp_instructions=7)})
-    assert [(each.length, each.rounds, each.copies) for each in loops_of(spin)] == [(1, 7, 1)]
+    code = [*rest, *code_of(*LOAD_ADD * 4)]
+    found = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
+    assert [(each.length, each.copies, each.turns) for each in found] == [(10, 4, 20), (3, 1, 3)]
 
 
 def test_loops_that_are_little_of_what_is_executed_are_not_told():
-    def told(elsewhere):
-        sides = (loop(*LOAD_ADD, rounds=1), loop(*LOAD_ADD * 2, rounds=1, name="ptx"))
-        for side in sides:
-            side.counted[1] = counters(warp_instructions=elsewhere)
+    def told(outside):
+        sides = (loop(*LOAD_ADD, rounds=9, outside=outside), loop(*LOAD_ADD * 2, rounds=9, outside=outside, name="ptx"))
         return {each.kind for each in explain(Case(compare(*sides)))} & {"loops", "unrolling"}
 
     assert told(1)
@@ -342,16 +343,79 @@ def test_loops_of_another_length_or_unrolled_otherwise_are_told():
     more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
     found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))}
     assert found["loops"].text == (
-        "In loops warps execute 33 % fewer SASS instructions in ptx, counted by rounds and their length. The hottest: "
+        "In loops warps execute 33 % fewer machine instructions in ptx. The hottest: "
         "cuda 6 instructions a round, 100 rounds (cuda.ptx:9); ptx 4 instructions a round, 100 rounds (ptx.ptx:9)."
     )
     assert found["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
-    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD * 4, name="ptx"))))}
+    assert len(found["loops"].line) <= BRIEF
+    unrolled = loop(*LOAD_ADD * 4, rounds=25, name="ptx")
+    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD), unrolled)))}
     assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in found["unrolling"].text
     assert found["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
     assert not {"loops", "unrolling"} & {
         each.kind for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
     }
+
+
+def kinds(left, right):
+    return {each.kind for each in explain(Case(compare(left, right)))}
+
+
+def test_a_range_that_is_wide_or_meets_the_other_silences_what_is_said_of_executions():
+    more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
+    long, short = loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx")  # 602 and 402 machine instructions
+    claims = {"loops", "executed instructions"}
+    assert claims <= kinds(long, short)
+    assert not claims & kinds(long, loop(*LOAD_ADD, name="ptx", most=510))
+    assert not claims & kinds(loop(*LOAD_ADD, *more, least=490), short)
+    assert claims <= kinds(long, loop(*LOAD_ADD, name="ptx", most=410))
+    assert claims & kinds(long, loop(*LOAD_ADD, name="ptx", most=430)) == {"executed instructions"}  # no loop for sure
+    unknown = dataclasses.replace(
+        short, machine=Executed(reason="it spins"), counted={3: counters(warp_instructions=1)}
+    )
+    counted = dataclasses.replace(long, counted={3: counters(warp_instructions=100)})
+    assert not claims & kinds(counted, unknown)  # nor of PTX, which may point the other way
+
+
+EXECUTIONS = [
+    # (least, most, likeliest) of cuda and of ptx: the sentence, None where nothing is said
+    ((100, 100, 100), (70, 70, 70), "30 % fewer"),
+    ((100, 100, 100), (150, 150, 150), "50 % more"),
+    ((100, 100, 100), (250, 250, 250), "150 % more"),
+    ((1000, 1010, 1000), (800, 801, 800), "20 to 21 % fewer"),
+    ((800, 801, 800), (1000, 1010, 1000), "25 to 26 % more"),
+    ((100, 100, 100), (96, 96, 96), None),  # hardly differs
+    ((100, 100, 100), (70, 84, 70), "16 to 30 % fewer"),
+    ((100, 100, 100), (70, 85, 70), None),  # as wide as it is far
+    ((1000, 1030, 1000), (1020, 1060, 1060), None),  # they meet
+    ((None, None, None), (70, 70, 70), None),
+    ((0, 0, 0), (70, 70, 70), None),
+]
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "share"), EXECUTIONS)
+def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share):
+    sides = [
+        Side(name, listing(name, *ADD).report, {}, executed=Executions(*each))
+        for name, each in (("cuda", cuda), ("ptx", ptx))
+    ]
+    found = list(memory.executed(Contrast(*sides)))
+    if share is None:
+        assert found == []
+    else:
+        assert found[0].line == f"Warps execute {share} machine instructions in ptx than in cuda."
+        assert len(found[0].line) <= BRIEF
+
+
+def test_the_opcode_that_most_of_a_difference_is_of_is_named():
+    left = listing("cuda", "FADD R1", "MOV R1", "EXIT", machine=ran([100, 50, 10]))
+    right = listing("ptx", "FADD R1", "IADD3 R1", "EXIT", machine=ran([60, 30, 10]))
+    found = {each.kind: each for each in explain(Case(compare(left, right)))}["executed instructions"]
+    assert found.text == (
+        "Warps execute 38 % fewer machine instructions in ptx than in cuda: 100 against 160. Most of it is MOV, "
+        "0 against 50."
+    )
+    assert found.figures == {"executed machine instructions": {"cuda": 160, "ptx": 100}, "MOV": {"cuda": 50, "ptx": 0}}
 
 
 # ---- of a run

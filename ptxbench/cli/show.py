@@ -14,6 +14,7 @@ from ptxbench.errors import KernelError, UsageError, suggestion
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Found, Source
+    from ptxbench.executed import Counted
     from ptxbench.explanation import Case
     from ptxbench.listing import Listing
     from ptxbench.pair import Launch, Size
@@ -53,7 +54,8 @@ class Extras(NamedTuple):
 @click.option(
     "--hot",
     is_flag=True,
-    help="Add how often warps execute each line of PTX, or instructions of a line of CUDA C; counted on the emulator.",
+    help="Add how often warps execute each line of PTX, each SASS instruction, or the PTX of a line of CUDA C. The "
+    "emulator counts the PTX; SASS follows from these counts and the machine code.",
 )
 @click.option(
     "--size",
@@ -168,8 +170,8 @@ def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, p
         raise UsageError("--diff names its variants itself. Leave out --variant.")
     if diff and view:
         raise UsageError(f"--diff and --{view.replace(' ', '-')} are two views. Choose one.")
-    if hot and (diff or view == "sass"):
-        raise UsageError("--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx.")
+    if hot and diff:
+        raise UsageError("--hot needs a listing of one variant. Leave it out, or use --sass.")
     if pressure and (diff or view == "ptx"):
         raise UsageError("--pressure is of SASS in a listing of its own. Leave it out, or use --sass.")
     if control and (diff or view == "ptx"):
@@ -181,7 +183,10 @@ def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str
     if variants or diff:
         raise UsageError(f"{'--diff' if diff else '--variant'} is for the variants of a pair, and a file has none.")
     if hot:
-        raise UsageError("--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts.")
+        raise UsageError(
+            "--hot needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and "
+            "--arg say, and counts lines and machine instructions."
+        )
     if size:
         raise UsageError("--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts.")
 
@@ -267,11 +272,11 @@ def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 
 
-def listed(build: Build, extras: Extras, counted: Mapping[int, Mapping[str, int]] | None) -> Listing:
+def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
     from ptxbench import listing
     from ptxbench.toolchain.lines import annotate
 
-    return listing.make(
+    return listing.counted_listing(
         build, build.source.read_bytes(), annotate(build, pressure=extras.pressure, controls=extras.control), counted
     )
 

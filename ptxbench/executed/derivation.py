@@ -80,6 +80,16 @@ class Executed:
         step = 16
         return {at: each.fit for each in self.blocks for at in range(each.start, each.end, step)}
 
+    def document(self) -> dict[str, Any]:
+        """The same as JSON has it, without the blocks."""
+        names = ("least", "most", "fit", "whole", "anchors_off", "reason")
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the interval is narrow enough for a claim to rest on it."""
+        return self.width <= WIDE - 1
+
     @property
     def width(self) -> float:
         """The length of the interval as a share of its start; infinite where there is none."""

@@ -6,7 +6,6 @@ spares time, only a GPU can tell.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +14,13 @@ from ptxbench import toolchain
 from ptxbench.difference import Difference, describe_difference
 from ptxbench.explanation import code, memory
 from ptxbench.explanation.code import SAME_MIX
-from ptxbench.explanation.finding import BRIEF, Contrast, Finding, Look, Place, Side
+from ptxbench.explanation.finding import BRIEF, Contrast, Executions, Finding, Look, Place, Side
 from ptxbench.explanation.loops import loops
 from ptxbench.explanation.memory import EXECUTED
-from ptxbench.listing import Listing, describe
+from ptxbench.listing import Listing, describe, opcode
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
-from ptxbench.result import VERIFIED, BuildReport, Cell, Run
+from ptxbench.result import VERIFIED, BuildReport, Cell, Run, VariantResult
 
 __all__ = [
     "BRIEF", "EXECUTED", "LOOKS", "SAME_CODE", "SAME_MIX", "SCHEMA",
@@ -107,8 +106,17 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Findi
         if result is None or result.build is None:
             return ()
         report = result.build
-        sides.append(Side(name, report, report.opcodes, report.occupancy, result.counts))
+        executed = executions_of(result)
+        sides.append(Side(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
     return find(Contrast(*sides))
+
+
+def executions_of(result: VariantResult) -> Executions | None:
+    """The machine instructions that a variant of a run executed; None where the run did not keep them."""
+    found: Any = result.executed
+    if found is None or isinstance(found, Mapping):
+        return None
+    return Executions(found.least, found.most, found.fit)
 
 
 def of_run(run: Run) -> list[dict[str, Any]]:
@@ -136,13 +144,25 @@ def find(contrast: Contrast) -> tuple[Finding, ...]:
 
 
 def of_listing(listing: Listing, launch: Launch | None) -> Side:
-    counts: Counter[str] | None = None
+    counts: dict[str, float] | None = None
     if listing.counted is not None:
-        counts = Counter()
+        counts = {}
         for each in listing.counted.values():
-            counts.update(each)
+            for name, value in each.items():
+                counts[name] = counts.get(name, 0) + value
     share = occupancy(listing.report, listing.arch, launch)
-    return Side(listing.variant, listing.report, listing.opcodes, share, counts, listing)
+    return Side(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
+
+
+def executions(listing: Listing) -> Executions | None:
+    """The machine instructions that warps executed, by opcode too."""
+    if listing.machine is None:
+        return None
+    by_opcode: dict[str, float] = {}
+    for each in listing.sass:
+        name = opcode(each.text).partition(".")[0]
+        by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
+    return Executions(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
 
 
 def occupancy(report: BuildReport, arch: str, launch: Launch | None) -> float | None:

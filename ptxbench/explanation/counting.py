@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.discovery import Found
 from ptxbench.errors import LaunchUnavailable, UnsupportedInstruction
+from ptxbench.executed import Counted
 from ptxbench.pair import Size
 from ptxbench.runner.given import blaming, largest, too_large
 from ptxbench.runner.plan import Job
@@ -21,8 +22,8 @@ def size_of(found: Found) -> Size:
     return largest(Job(found, found.sources, ()))
 
 
-def count(found: Found, build: Build, size: Size) -> Mapping[int, Mapping[str, int]]:
-    """The emulator's counters by line of the build's PTX, of one launch at that size.
+def count(found: Found, build: Build, size: Size) -> Counted:
+    """What the emulator counts by line of the build's PTX, of one launch at that size.
 
     Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError where the pair's own
     functions fail, UsageError where the data do not fit in memory.
@@ -31,10 +32,14 @@ def count(found: Found, build: Build, size: Size) -> Mapping[int, Mapping[str, i
     with blaming(job, size):
         arguments = pair.make_arguments(size, seed=1)
     try:
-        outcome = EmulatorBackend(build.arch).run(build, pair.launch(**size), arguments, pair.outputs)
+        launch = pair.launch(**size)
+        outcome = EmulatorBackend(build.arch).run(build, launch, arguments, pair.outputs)
     except LaunchUnavailable as error:
         raise UnsupportedInstruction(str(error)) from None
     except MemoryError:
         raise too_large(job, size) from None
-    lines = outcome.by_line or {}
-    return {line: {name: int(value) for name, value in counts.items()} for line, counts in lines.items()}
+    lines = {
+        line: {name: int(value) for name, value in counts.items()} for line, counts in (outcome.by_line or {}).items()
+    }
+    warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
+    return Counted(lines, warps, outcome.loops or {})

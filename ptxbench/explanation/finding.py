@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from ptxbench.listing import Listing
 from ptxbench.result import BuildReport
+from ptxbench.units import si
 
 BRIEF = 76
 """Columns of a finding's brief form, which stands on one line below a table, behind a mark."""
@@ -47,6 +48,42 @@ class Finding:
         return self.brief or self.text
 
 
+SETTLED = 1.04
+"""How many times its start the end of a range may be, for a claim to rest on it."""
+
+
+class Executions(NamedTuple):
+    """Machine instructions that warps executed: the least and the most that it can be, and the likeliest.
+
+    All are None where there is no number. `by_opcode`: the likeliest of each opcode, where that is known.
+    """
+
+    least: int | None
+    most: int | None
+    fit: int | None
+    by_opcode: Mapping[str, float] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the range is narrow enough for a claim."""
+        least, most = self.ends
+        return 0 < most <= SETTLED * least
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the most; 0 where there is no number."""
+        return self.least or 0, self.most or 0
+
+    @property
+    def likely(self) -> int:
+        return self.fit or 0
+
+    def __str__(self) -> str:
+        """`14,048`, `21 k to 23 k`."""
+        least, most = (si(each) for each in self.ends)
+        return least if self.least == self.most else f"{least} to {most}"
+
+
 @dataclass(frozen=True)
 class Side:
     """One variant, as far as it is known: by a run's report and counters, or by its listing as well.
@@ -61,6 +98,8 @@ class Side:
     occupancy: float | None = None
     counts: Mapping[str, float] | None = None
     listing: Listing | None = None
+    executed: Executions | None = None
+    """None where nobody derived it, as of runs of before."""
 
     @cached_property
     def names(self) -> Counter[str]:
@@ -97,8 +136,13 @@ class Side:
     def place(self, ptx_line: int) -> Place:
         """Where a line of the PTX comes from."""
         assert self.listing is not None
-        line = ptx_line if self.listing.language == "ptx" else self.listing.origin.get(ptx_line)
-        return Place(self.name, self.listing.path.name, line, ptx_line)
+        return place_of(self.listing, ptx_line)
+
+
+def place_of(listing: Listing, ptx_line: int) -> Place:
+    """Where a line of the PTX comes from."""
+    line = ptx_line if listing.language == "ptx" else listing.origin.get(ptx_line)
+    return Place(listing.variant, listing.path.name, line, ptx_line)
 
 
 class Contrast(NamedTuple):

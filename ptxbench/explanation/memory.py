@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ptxbench.explanation.finding import Contrast, Finding, Place, Side, percent, relation
+from ptxbench.explanation.finding import Contrast, Executions, Finding, Place, Side, percent, relation
 from ptxbench.metrics import CLASSES
 from ptxbench.units import si
 
@@ -203,9 +203,50 @@ def barriers(contrast: Contrast) -> Iterator[Finding]:
 
 
 EXECUTED = "executed instructions"
+EXECUTED_SASS = "executed machine instructions"
 
 
 def executed(contrast: Contrast) -> Iterator[Finding]:
+    """Machine instructions that warps execute; PTX where nobody derived these, as of runs of before."""
+    if contrast.left.executed is None and contrast.right.executed is None:
+        yield from executed_ptx(contrast)
+    elif contrast.left.executed is not None and contrast.right.executed is not None:
+        yield from executed_sass(contrast, contrast.left.executed, contrast.right.executed)
+
+
+def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> Iterator[Finding]:
+    """Machine instructions that warps execute, and the opcode that most of a difference is of.
+
+    Nothing where there is no number for one side, or where a range is longer than the distance between both.
+    """
+    (before_least, before_most), (after_least, after_most) = left.ends, right.ends
+    if not before_least or not after_least or not unlike(left.likely, right.likely):
+        return
+    apart = max(before_least - after_most, after_least - before_most)
+    if apart <= max(before_most - before_least, after_most - after_least):
+        return
+    (a, b), fewer = contrast.names, right.likely < left.likely
+    shares = {percent(abs(after_least / before_most - 1)), percent(abs(after_most / before_least - 1))}
+    told = " to ".join(share.removesuffix(" %") for share in sorted(shares, key=number))
+    share = f"{told} % {'fewer' if fewer else 'more'}"
+    figures = {EXECUTED_SASS: contrast.figures((left.likely, right.likely))}
+    text = f"Warps execute {share} machine instructions in {b} than in {a}"
+    most = ""
+    if left.by_opcode and right.by_opcode and left.settled and right.settled:
+        names = sorted({*left.by_opcode, *right.by_opcode})
+        counts = {name: (left.by_opcode.get(name, 0.0), right.by_opcode.get(name, 0.0)) for name in names}
+        sign = -1 if fewer else 1
+        name = max(counts, key=lambda name: sign * (counts[name][1] - counts[name][0]))
+        figures[name] = contrast.figures(counts[name])
+        most = f" Most of it is {name}, {si(counts[name][1])} against {si(counts[name][0])}."
+    yield Finding(EXECUTED, f"{text}: {right} against {left}.{most}", f"{text}.", figures)
+
+
+def number(share: str) -> float:
+    return float(share.removesuffix(" %"))
+
+
+def executed_ptx(contrast: Contrast) -> Iterator[Finding]:
     """PTX instructions that warps execute, and the class that most of a difference is of."""
     counts = contrast.sums("ptx_warp_instructions")
     if counts is None or not all(counts) or not unlike(*counts):

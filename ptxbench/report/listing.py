@@ -16,6 +16,7 @@ from ptxbench.difference import DIFFERS, EQUAL, MOVED, Difference, Side
 from ptxbench.explanation import Case, explain
 from ptxbench.listing import Listing, Row, in_machine_order, in_source_order
 from ptxbench.report.lexers import CUDA, PTX, SASS
+from ptxbench.report.machine import execution, executions
 from ptxbench.report.table import WIDEST
 from ptxbench.toolchain import control
 from ptxbench.toolchain.lines import Instruction
@@ -150,6 +151,11 @@ class ListingView:
             yield Text(NOT_THE_SAME, style="yellow")
         yield Text()
         yield from rows_of(self.columns(options.max_width), options.max_width)
+        if self.hot and self.listing.machine is not None:
+            yield Text()
+            width = max(min(options.max_width, WIDEST), 20)
+            for each in executions(self.listing, self.listing.machine):
+                yield Text(fill(each, width, break_on_hyphens=False))
 
     def columns(self, room: int) -> list[Column]:
         three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
@@ -187,16 +193,25 @@ class ListingView:
         return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
 
     def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
-        """How often warps executed each line; nothing where it was not run, and for SASS, of which nobody counted."""
+        """How often warps executed each line; nothing where it was not run, and beside each SASS instruction."""
         if counts is None or not self.hot or self.view == "sass":
             return []
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
+
+    def executions(self, code: Sequence[Instruction | None]) -> list[Column]:
+        """How often warps executed each SASS instruction; nothing where nobody knows."""
+        machine = self.listing.machine
+        if not self.hot or machine is None or machine.fit is None:
+            return []
+        found = [None if each is None else self.listing.executions(each) for each in code]
+        return [Column("executed", [Text(execution(each, machine.settled), "yellow") for each in found], right=True)]
 
     def sass(self, rows: Sequence[Row]) -> list[Column]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
         live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
         controls = [Text("" if each is None or each.control is None else control.text(each.control)) for each in code]
         return [
+            *self.executions(code),
             *(live if any(each.live is not None for each in self.listing.sass) else []),
             *([Column(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
             numbers("", [None if each is None else each.address for each in code], form="04x"),
@@ -297,7 +312,7 @@ class Findings:
             for variant, reason in case.uncounted.items():
                 yield Text(bullet(f"{variant} was not counted: {reason}", width), style="yellow")
         if size := next((case.size for case in self.cases if not case.difference.same_code and case.counted), None):
-            told = f"Executions were counted on the emulator at {size_words(size)}; they are of PTX."
+            told = f"The emulator counted PTX at {size_words(size)}; executions of SASS are derived from that."
             yield Text(fill(told, width), style="dim")
 
 

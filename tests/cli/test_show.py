@@ -78,7 +78,7 @@ def test_of_scatter_add_bf16_it_is_told_that_addresses_are_generic_and_atomics_n
 
 
 def test_of_w4a16_dequant_it_is_told_that_cuda_puts_a_constant_into_a_register_for_almost_every_lop3(ptxbench):
-    found = findings(ptxbench, "w4a16_dequant")
+    found = findings(ptxbench, "w4a16_dequant", "--size", "rows=4,columns=256,batch=16")
     assert next(iter(found)) == "loops"
     constants = found["constants"]["figures"]["constants"]
     assert constants["cuda"] >= constants["ptx"] + 5
@@ -101,10 +101,16 @@ def test_of_hgemm_mma_bank_conflicts_are_told_with_their_lines(ptxbench):
     assert f"most at hgemm_mma.noswizzle.ptx:{place['line']}" in found["text"]
 
 
-def test_of_softmax_unrolling_is_told(ptxbench):
-    found = findings(ptxbench, "softmax")["unrolling"]["figures"]
-    assert found["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
-    assert found["rounds"]["cuda"] == 4 * found["rounds"]["ptx"]
+def test_of_softmax_it_is_told_what_warps_execute_and_that_ptxas_unrolled_a_loop(ptxbench):
+    size = ("--size", "rows=4,columns=4096")
+    text = findings(ptxbench, "softmax", *size)["executed instructions"]["text"]
+    assert re.match(r"Warps execute \d\d to \d\d % fewer machine instructions in ptx than in cuda: 14,048 ", text)
+    hot = ptxbench("show", "softmax", "--variant", "ptx", "--sass", "--hot", *size).out
+    rows, _, told = hot.rpartition("\n\n")
+    counts = [int(each.replace(",", "")) for each in re.findall(r"^ *([\d,]+)  [0-9a-f]{4}  ", rows, re.M)]
+    total, hottest = told.splitlines()[:2]
+    assert total == f"Warps execute {sum(counts):,} machine instructions."
+    assert re.fullmatch(r"Loop [0-9a-f]{4} to [0-9a-f]{4}: \d+ instructions, unrolled by 4, 128 rounds, .*", hottest)
 
 
 def test_what_the_emulator_lacks_costs_only_the_counts(ptxbench, tmp_path):
@@ -165,28 +171,30 @@ def test_w4a16_dequant_differs_in_what_it_is_made_of(ptxbench):
 WHOLE = """\
 cuda  scale.cu  sm_90, 17 SASS instructions, 10 registers
 
-executed     CUDA C                                             SASS
-                                                          0000  LDC R1, c[0x0][0x28]
-                                                          0080  ULDC.64 UR4, c[0x0][0x208]
-          1  // scale: y = a * x, one element a thread.
+executed     CUDA C                               executed        SASS
+                                                         4  0000  LDC R1, c[0x0][0x28]
+                                                         1  0080  ULDC.64 UR4, c[0x0][0x208]
+          1  // scale: y = a * x, one element a…
           2
-      16  3  extern "C" __global__ void scale(const flo…
+      16  3  extern "C" __global__ void scale(c…
           4  {
-      18  5      const unsigned i = 128 * blockIdx.x +…   0010  S2R R7, SR_CTAID.X
-                                                          0030  S2R R0, SR_TID.X
-                                                          0040  LEA R7, R7, R0, 0x7
-       8  6      if (i < n)                               0020  ULDC UR4, c[0x0][0x224]
-                                                          0050  ISETP.GE.U32.AND P0, PT, R7, UR4, PT
-                                                          0060  .L_x_1: @P0 EXIT
-       6  7          y[i] = a * x[i];                     0070  LDC.64 R2, c[0x0][0x210]
-                                                          0090  ULDC UR6, c[0x0][0x220]
-                                                          00a0  LDC.64 R4, c[0x0][0x218]
-                                                          00b0  IMAD.WIDE.U32 R2, R7, 0x4, R2
-                                                          00c0  LDG.E R2, desc[UR4][R2.64]
-                                                          00d0  IMAD.WIDE.U32 R4, R7, 0x4, R4
-                                                          00e0  FMUL R7, R2, UR6
-                                                          00f0  STG.E desc[UR4][R4.64], R7
-       4  8  }                                            0100  .L_x_2: EXIT
+      18  5      const unsigned i = 128 * block…         4  0010  S2R R7, SR_CTAID.X
+                                                         4  0030  S2R R0, SR_TID.X
+                                                         4  0040  LEA R7, R7, R0, 0x7
+       8  6      if (i < n)                              4  0020  ULDC UR4, c[0x0][0x224]
+                                                         4  0050  ISETP.GE.U32.AND P0, PT, R7, UR4,…
+                                                         4  0060  .L_x_1: @P0 EXIT
+       6  7          y[i] = a * x[i];                    1  0070  LDC.64 R2, c[0x0][0x210]
+                                                         1  0090  ULDC UR6, c[0x0][0x220]
+                                                         1  00a0  LDC.64 R4, c[0x0][0x218]
+                                                         1  00b0  IMAD.WIDE.U32 R2, R7, 0x4, R2
+                                                         1  00c0  LDG.E R2, desc[UR4][R2.64]
+                                                         1  00d0  IMAD.WIDE.U32 R4, R7, 0x4, R4
+                                                         1  00e0  FMUL R7, R2, UR6
+                                                         1  00f0  STG.E desc[UR4][R4.64], R7
+       4  8  }                                           1  0100  .L_x_2: EXIT
+
+Warps execute 38 machine instructions.
 """
 """As NVRTC and ptxas 13.5 make it."""
 
@@ -196,7 +204,7 @@ def test_a_small_listing_is_shown_whole(ptxbench, kernels):
     assert (ran.status, ran.err) == (0, "")
     if all(version.startswith("13.5.") for version in toolchain.versions().values()):
         assert ran.out == WHOLE
-    numbers = [row[10] for row in ran.out.splitlines()[3:] if row[10:11].strip()]
+    numbers = [row[10] for row in ran.out.splitlines()[3:-2] if row[10:11].strip()]
     assert numbers == list("12345678")  # every line of the CUDA C once, whatever the tools' versions
 
 
@@ -314,9 +322,8 @@ REFUSED = [
     (["--variant", "cuda@fats"], "There is no variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
     (["--diff", "cuda", "ptx", "--sass"], "--diff and --sass are two views. Choose one."),
     (["--diff", "cuda", "ptx", "--variant", "ptx"], "--diff names its variants itself. Leave out --variant."),
-    (["--hot", "--sass"], "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
     (["--hot", "--diff", "cuda", "ptx"],
-     "--hot counts lines of PTX, and no SASS is executed. Leave it out, or use --ptx."),
+     "--hot needs a listing of one variant. Leave it out, or use --sass."),
     (["--pressure", "--ptx"], "--pressure is of SASS in a listing of its own. Leave it out, or use --sass."),
     (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
     (["--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
@@ -341,7 +348,8 @@ FILES = [
     ("two.ptx", ["--variant", "ptx"], "--variant is for the variants of a pair, and a file has none."),
     ("two.ptx", ["--diff", "a", "b"], "--diff is for the variants of a pair, and a file has none."),
     ("two.ptx", ["--hot"],
-     "--hot launches as a pair says. Launch a file by `ptxbench exec`, whose --lines counts."),
+     "--hot needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and --arg "
+     "say, and counts lines and machine instructions."),
     ("two.ptx", ["--size", "n=3"],
      "--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts."),
     ("two.ptx", ["--flag", "-G"], "two.ptx is PTX, and --flag is for NVRTC. Leave it out."),

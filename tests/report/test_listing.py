@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from ptxbench.difference import compare
+from ptxbench.executed import BlockCount, Executed
 from ptxbench.explanation import Case
 from ptxbench.listing import Listing
 from ptxbench.report.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
@@ -103,6 +104,48 @@ live        SASS                                   CUDA C
    1  0020  .L_x_0: STG.E desc[UR4][R2.64], R5  4      a[0] = 1;
    0  0030  EXIT                                5  }
 """
+    )
+
+
+EXECUTED = Executed(2032, 2032, 2032, True, blocks=(BlockCount(0, 0x20, 8.0), BlockCount(0x20, 0x40, 1008.0)))
+
+
+def test_executions_stand_beside_each_instruction_and_below_the_listing():
+    told = printed(ListingView(replace(CUDA, machine=EXECUTED), "sass"))
+    assert told.splitlines()[2:] == [
+        "executed  live        SASS                                   CUDA C",
+        "       8     3  0000  LDC.64 R2, c[0x0][0x210]            4      a[0] = 1;",
+        "       8     4  0010  MOV R5, 0x1                         4      a[0] = 1;",
+        "   1,008     1  0020  .L_x_0: STG.E desc[UR4][R2.64], R5  4      a[0] = 1;",
+        "   1,008     0  0030  EXIT                                5  }",
+        "",
+        "Warps execute 2,032 machine instructions.",
+    ]
+    assert "2,032" not in printed(ListingView(replace(CUDA, machine=EXECUTED), "sass", hot=False))
+
+
+def test_what_is_only_likely_is_marked_and_what_is_not_known_has_its_reason():
+    wide = replace(EXECUTED, most=4096, reason="lanes part")
+    told = printed(ListingView(replace(CUDA, machine=wide), "sass"))
+    assert "  ~1,008     1  0020" in told
+    assert "Warps execute 2,032 to 4,096 machine instructions: lanes part." in told
+    assert "The likeliest number is 2,032." in told
+    half = replace(EXECUTED, blocks=(BlockCount(0, 0x20, 8.4), BlockCount(0x20, 0x40, 1008.0)))
+    assert "      ~8     3  0000" in printed(ListingView(replace(CUDA, machine=half), "sass"))
+    told = printed(ListingView(replace(CUDA, machine=Executed(reason="it spins")), "sass"))
+    assert told.splitlines()[2].split() == ["live", "SASS", "CUDA", "C"]
+    assert told.endswith("It is not known how many machine instructions warps execute: it spins.\n")
+
+
+def test_the_loops_that_most_is_executed_in_are_named():
+    code = (
+        Instruction(0, "NOP"), Instruction(16, "LDG.E R1", (".L_x_1",), 6), Instruction(32, "LDG.E R2", (), 6),
+        Instruction(48, "@P0 BRA .L_x_1", (), 7), Instruction(64, "EXIT"),
+    )  # fmt: skip
+    blocks = (BlockCount(0, 16, 1.0), BlockCount(16, 64, 30.0), BlockCount(64, 80, 1.0))
+    one = replace(CUDA, sass=code, machine=Executed(92, 92, 92, True, blocks=blocks))
+    assert printed(ListingView(one, "sass")).endswith(
+        "Loop 0010 to 0030: 3 instructions, unrolled by 2, 30 rounds, 90 executed (98 %).\n"
     )
 
 

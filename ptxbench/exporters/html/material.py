@@ -18,7 +18,7 @@ from ptxbench.discovery.knobs import turned
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.explanation import Case, Finding, explain, of_cell
 from ptxbench.explanation.counting import count, size_of
-from ptxbench.listing import Listing, make
+from ptxbench.listing import Listing, counted_listing
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.portability import Matrix
@@ -142,7 +142,7 @@ def built(
             except PtxbenchError as error:
                 omitted[name].append(f"No counts of the lines of {source.variant}: {error}")
                 counted = None
-            listings[name].append(make(build, build.source.read_bytes(), annotated, counted))
+            listings[name].append(counted_listing(build, build.source.read_bytes(), annotated, counted))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
