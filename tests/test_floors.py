@@ -45,7 +45,7 @@ EXECUTED = [
     ("sm_86",  {"pipes": {"LSU": 400}, "shuffles": 100},             {"LSU": 700}),
     ("sm_90a", {"mma_fmas": 2048 * 50},                              {"tensor": 50}),
     ("sm_90",  {"shared_wavefronts": 7},                             {"shared": 7}),
-    ("sm_90",  {"l1_sectors": 8},                                    {"L1": 2}),
+    ("sm_90",  {"l1_sectors": 32},                                    {"L1": 2}),
     ("sm_90",  {"dram_bytes": 30},                                   {"DRAM": 30}),
     ("sm_90",  {"pipes": {"CTL": 9, "ADU": 9, "UNIFORM": 9}},        {}),             # nothing is known of their rates
 ]  # fmt: skip
@@ -109,7 +109,7 @@ def test_a_rate_30_percent_too_slow_puts_a_floor_above_a_published_time_where_th
     assert refuted == {
         ("sm_75", "FMA"), ("sm_75", "LSU"),
         ("sm_86", "FP16"), ("sm_86", "LSU"), ("sm_86", "shared"),
-        ("sm_90", "LSU"), ("sm_90", "L1"), ("sm_90", "DRAM"),
+        ("sm_90", "LSU"), ("sm_90", "DRAM"),
     }  # fmt: skip
 
 
@@ -119,7 +119,7 @@ def test_the_claims_on_published_kernels_are_as_right_and_as_silent_as_the_thres
     assert len(found) == 289
     assert tally["wrong"] <= 1
     assert tally["within 2 %"] <= 2
-    assert tally["silent"] <= 108 + 0.05 * 289
+    assert tally["silent"] <= 111 + 0.05 * 289
     apart = scores.by_distance(found)
     assert apart["5 to 30 %", "right"] >= 11
 
@@ -217,7 +217,7 @@ def test_the_audit_prints_and_says_what_it_found(ptxbench, tmp_path):
     ran = ptxbench("model", "audit", "--results", tmp_path, "--json")
     assert (ran.status, ran.err) == (0, "")
     found = json.loads(ran.out)
-    assert found["published"]["confusion"]["lower"] == {"less": 174, "alike": 2, "more": 1}
+    assert found["published"]["confusion"]["lower"] == {"less": 171, "alike": 2, "more": 1}
     assert min(each["measured_over_floor"] for each in found["points"]) > 1
     assert found["measured"]["pairs"] == 0
     text = ptxbench("model", "audit", "--results", tmp_path).out

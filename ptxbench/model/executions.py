@@ -113,17 +113,23 @@ def wavefronts(
     """Passes over the banks that the shared accesses of the machine code need at the least.
 
     ptxas merges neighbouring accesses into one that is wider and has the line of one of them. Where all accesses of a
-    line are, the passes are those of that width; where some are, those of the narrow ones.
+    line are, the passes are those of that width; where some are, those of the narrow ones. Of a load of 8 or 16 bytes a
+    lane half of the passes count: where pairs of lanes have one address, two registers come back at once (NVIDIA forum,
+    thread 77228), and no count says whether they have.
     """
     widths: dict[int, set[int]] = defaultdict(set)
+    loads = set()
     for each in code:
         opcode = opcode_of(each.text)
         if each.line is not None and SHARED.match(opcode) and not NEVER.match(each.text):
             widths[each.line].add(next((WIDTHS[word] for word in opcode.split(".") if word in WIDTHS), 4))
+            if opcode.startswith("LDS."):
+                loads.add(each.line)
     total = 0.0
     for line, found in widths.items():
         narrow = summed({line: by_line.get(line, {})}, "ptx_shared_load_wavefronts", "ptx_shared_store_wavefronts")
-        total += wide.get(line, {}).get(min(found), narrow) if len(found) == 1 else narrow
+        passes = wide.get(line, {}).get(min(found), narrow) if len(found) == 1 else narrow
+        total += passes / 2 if line in loads and max(found) > 4 else passes
     return total
 
 

@@ -53,17 +53,17 @@ def test_each_instruction_counts_for_its_pipe_and_padding_for_an_issue_slot_alon
     assert found["pipes"] == {"LSU": 30, "FMA": 10, "IMAD": 10, "ALU": 10, "TENSOR": 10}
     assert (found["shuffles"], found["mma_fmas"], found["ctas"]) == (10, 20480, 1000)
     assert found["l1_sectors"] == 160
-    assert found["shared_wavefronts"] == 40  # those of the load that is there
+    assert found["shared_wavefronts"] == 20  # half of those of the load that is there
     assert made().unknown == ()
 
 
 # further instructions of line 11, what is counted of merged accesses, passes over the banks
 MERGED = [
-    ((),                    {11: {16: 90}},        90),    # the merged one's own
-    ((),                    {11: {8: 50}},         40),    # of another width
-    ((),                    {18: {16: 90}},        40),    # of a line whose access is gone
-    (("LDS R9, [R0]",),     {11: {16: 90}},        40),    # some copies are not merged: the least of both
-    (("LDS.128 R9, [R0]",), {11: {16: 90}},        90),
+    ((),                    {11: {16: 90}},        45),    # the merged one's own: half of them
+    ((),                    {11: {8: 50}},         20),    # of another width
+    ((),                    {18: {16: 90}},        20),    # of a line whose access is gone
+    (("LDS R9, [R0]",),     {11: {16: 90}},        20),    # some copies are not merged: the least of both
+    (("LDS.128 R9, [R0]",), {11: {16: 90}},        45),
 ]  # fmt: skip
 
 
