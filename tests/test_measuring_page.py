@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 from ptxbench import result
+from ptxbench.firstrun.steps import STEPS
 from ptxbench.measure import SETTINGS, calibration
 from ptxbench.runner.checklist import Checklist
 from tests.calibrated import Device, Probe
@@ -35,6 +36,10 @@ def test_every_label_says_what_was_seen_and_what_to_do():
 def test_every_line_of_the_calibration_is_told():
     told = rows("`ptxbench doctor --calibrate`")
     assert list(told) == [check.subject for check in Checklist(Device(), Probe()).checks]
+
+
+def test_every_step_of_the_first_run_is_told():
+    assert list(rows("`ptxbench doctor --first-run`")) == list(STEPS)
 
 
 def test_the_thresholds_are_those_of_the_code():
