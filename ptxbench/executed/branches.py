@@ -52,6 +52,6 @@ def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others
     for start, wanted, opposite in ((one, lines, other), (other, others, one)):
         if start is None:
             continue
-        for index in dominance.members(flow.ruled[start] & ~(flow.ruled[opposite] if opposite is not None else 0)):
+        for index in dominance.members(flow.ruled(start) & ~(flow.ruled(opposite) if opposite is not None else 0)):
             total += sum(flow.lines.begin(each.line) in wanted for each in flow.graph.blocks[index].operations)
     return total

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ptxbench import cache
-from ptxbench.emulator.parse import parse
+from ptxbench.emulator.launch import parsed
 from ptxbench.errors import ToolMissing
 from ptxbench.executed import branches, spinning, terms, trips
 from ptxbench.executed.flow import Flow
@@ -22,7 +22,7 @@ from ptxbench.executed.ptx import Lines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import Instruction
 
-VERSION = "1"
+VERSION = "2"
 """Part of the key of what is cached; counted up with each change of what is derived."""
 
 WHOLE = 1e-3
@@ -150,7 +150,7 @@ def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) 
     made = graph(code)
     if made.unknown:
         return Executed(reason=made.unknown)
-    counts = Lines(parse(ptx), entry, counted.by_line)
+    counts = Lines(parsed(ptx), entry, counted.by_line)
     paths = Paths(counts.function)
     if found := spinning.steered(paths, counts, counted.loops):
         return Executed(reason=found)

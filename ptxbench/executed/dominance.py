@@ -83,13 +83,13 @@ def loops(successors: Sequence[Sequence[int]], dominating: Sequence[int]) -> dic
 
 def members(mask: int) -> list[int]:
     """The numbers of the bits of a mask."""
-    return [index for index in range(mask.bit_length()) if mask >> index & 1]
+    return [index for index, bit in enumerate(reversed(bin(mask))) if bit == "1"]
 
 
-def inverted(masks: Sequence[int]) -> list[int]:
-    """For each node, the mask of those whose mask has it."""
-    found = [0] * len(masks)
-    for node, mask in enumerate(masks):
-        for each in members(mask):
-            found[each] |= 1 << node
+def dominated(dominating: Sequence[int], node: int) -> int:
+    """The mask of the nodes that one dominates."""
+    found = 0
+    for each, mask in enumerate(dominating):
+        if mask >> node & 1:
+            found |= 1 << each
     return found

@@ -150,10 +150,9 @@ class Flow:
         roots = [0, *sorted({target for _, target in self.calls})]
         return dominance.dominators([block.successors for block in self.graph.blocks], roots)
 
-    @cached_property
-    def ruled(self) -> list[int]:
-        """The blocks that each one dominates, as masks."""
-        return dominance.inverted(self.before)
+    def ruled(self, index: int) -> int:
+        """The blocks that one dominates, as a mask."""
+        return dominance.dominated(self.before, index)
 
     @cached_property
     def loops(self) -> Mapping[int, int]:

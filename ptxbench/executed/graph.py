@@ -105,9 +105,22 @@ def graph(code: Sequence[Instruction]) -> Graph:
     ]
     problems: list[str] = []
     blocks = [ending(block, target, len(blocks), problems) for block in blocks]
-    blocks = synchronized(blocks, target)
+    blocks = synchronized([jumped(block, blocks) for block in blocks], target)
     lent = [number for label, number in target.items() if label.startswith(OF_PTXAS)]
     return Graph(tuple(blocks), reachable(blocks, lent), problems[0] if problems else None)
+
+
+def jumped(block: Block, blocks: Sequence[Block]) -> Block:
+    """The block with a call that never returns as the jump that it is: ptxas jumps so over long distances."""
+    if block.how != "calls" or not block.callees:
+        return block
+    if any(blocks[index].how == "returns" for index in reachable(blocks, block.callees)):
+        return block
+    if not block.conditional:
+        return replace(block, how="jumps", successors=block.callees, callees=())
+    uniform = is_uniform(block.last)
+    successors = unique(block.callees, block.successors)
+    return replace(block, how="branches", uniform=uniform, successors=successors, callees=())
 
 
 def reachable(blocks: Sequence[Block], starts: Iterable[int]) -> frozenset[int]:

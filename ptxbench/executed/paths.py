@@ -41,10 +41,9 @@ class Paths:
         """The dominators of each instruction, as masks."""
         return dominance.dominators(self.successors, [0]) if self.successors else []
 
-    @cached_property
-    def ruled(self) -> list[int]:
-        """The instructions that each one dominates, as masks."""
-        return dominance.inverted(self.before)
+    def ruled(self, index: int) -> int:
+        """The instructions that one dominates, as a mask."""
+        return dominance.dominated(self.before, index)
 
     @cached_property
     def branches(self) -> dict[int, int]:
@@ -62,7 +61,7 @@ class Paths:
         if len(self.successors[index]) != 2:
             return None
         target, on = self.successors[index]
-        taken, past = self.ruled[target], self.ruled[on]
+        taken, past = self.ruled(target), self.ruled(on)
         return self.lines(taken & ~past), self.lines(past & ~taken)
 
     def lines(self, mask: int) -> frozenset[int]:

@@ -10,6 +10,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from ptxbench.executed.flow import Flow, Row
+from ptxbench.executed.graph import Operation
+from ptxbench.executed.guards import Guards
 from ptxbench.executed.paths import Loop, Paths
 from ptxbench.executed.terms import FAMILIES, ROUTING, multiple
 
@@ -32,32 +34,27 @@ def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, i
 
 def rows(flow: Flow, paths: Paths, histograms: Mapping[int, Histogram]) -> Iterator[Row]:
     """What the trips say of the blocks that are copies of a loop's body."""
-    lines = flow.lines
+    guards = Guards(flow.graph)
     for loop in paths.loops:
         histogram = histograms.get(loop.line)
-        if not histogram or any(lines.counter(line, "ptx_divergent_branches") for line in loop.exits):
+        if not histogram or any(flow.lines.counter(line, "ptx_divergent_branches") for line in loop.exits):
             continue
-        yield from copies(flow, loop, histogram)
+        yield from copies(flow, loop, histogram, guards)
 
 
-def copies(flow: Flow, loop: Loop, histogram: Histogram) -> Iterator[Row]:
-    """The same for one loop: by the first line whose copies are of different sizes, an anchor if there is one."""
-    graph, lines, together = flow.graph, flow.lines, flow.together_with
-    found: dict[tuple[int, str, str], dict[tuple[int, str | None], int]] = defaultdict(dict)
-    for block in graph.blocks:
-        if block.index in graph.lent:
-            continue
-        for each in block.operations:
-            line = lines.begin(each.line)
-            if line is None or line not in loop.once or each.name in ROUTING or each.never:
-                continue
-            if each.name not in FAMILIES or (
-                (found_one := lines.only(line, FAMILIES[each.name][1])) and multiple(found_one, [(0, each)]) == 1
-            ):
-                places, place = found[line, each.name, each.opcode], (together[block.index], each.guard)
-                places[place] = places.get(place, 0) + 1
-    votes: Counter[tuple[tuple[tuple[int, str | None], int], ...]] = Counter()
-    for (_, name, _), places in found.items():
+Place = tuple[int, str | None]
+"""Where copies are: the first of the blocks that run together, and the guard of the copies."""
+
+
+def copies(flow: Flow, loop: Loop, histogram: Histogram, guards: Guards) -> Iterator[Row]:
+    """The same for one loop: by the lines whose copies are of different sizes, anchors if there are any."""
+    votes: Counter[tuple[tuple[Place, int], ...]] = Counter()
+    for (_, name, _), found in standing(flow, loop).items():
+        places = {
+            place: len(each)
+            for place, each in found.items()
+            if place[1] is None or not all(guards.never(*at, place[1]) for at in each)
+        }
         votes[tuple(sorted(places.items(), key=str))] += 100 if name in FAMILIES else 1
     if not votes:
         return
@@ -73,3 +70,24 @@ def copies(flow: Flow, loop: Loop, histogram: Histogram) -> Iterator[Row]:
         yield Row(dict.fromkeys(free, 1.0), float(ran) if len(free) == len(same) else 0.0, float(ran))
         if len(same) == 1 and (edges := flow.entries(free[0], loop.body)):
             yield Row(dict.fromkeys(edges, 1.0), float(entered), float(entered))
+
+
+def standing(flow: Flow, loop: Loop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
+    """By line, name and opcode, the places of its copies in the machine code, each a block and an index in it."""
+    found: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    for block in flow.graph.blocks:
+        for index, each in enumerate(block.operations):
+            line = flow.lines.begin(each.line)
+            if line is None or line not in loop.once or each.name in ROUTING or each.never:
+                continue
+            if block.index in flow.graph.lent or (each.name in FAMILIES and not is_single(flow, line, each)):
+                continue
+            place = (flow.together_with[block.index], each.guard)
+            found[line, each.name, each.opcode][place].append((block.index, index))
+    return found
+
+
+def is_single(flow: Flow, line: int, operation: Operation) -> bool:
+    """Whether one execution of an anchor's line takes one such machine instruction."""
+    statement = flow.lines.only(line, FAMILIES[operation.name][1])
+    return statement is not None and multiple(statement, [(0, operation)]) == 1

@@ -1,10 +1,15 @@
 """What is derived of how often machine instructions ran, by the real compilers and the emulator."""
 
 import dataclasses
+import math
+from collections import Counter
 
 import numpy as np
+import pytest
 
-from ptxbench import executed
+from ptxbench import discovery, executed, toolchain
+from ptxbench.backends.emulator import EmulatorBackend
+from tests.executed import sass
 
 F32 = np.float32
 
@@ -49,6 +54,9 @@ def test_the_copies_of_an_unrolled_loop_run_as_often_as_the_trips_of_each_entry_
     for trips in (0, 2, 3, 4, 5, 11, 37):
         ran = launched(UNROLLED, [floats(32 * 37), floats(32), np.int32(trips)], grid=2, language="ptx")
         found = ran.executed
+        code = toolchain.lines.annotate(ran.build).instructions
+        truth = sass.executions(code, 2, 32, {sass.PARAMETERS + 16: trips})
+        assert found.least <= truth.total() <= found.most
         assert found.width < 0.1, (trips, found.reason)
         assert found.whole
         assert not found.anchors_off
@@ -209,3 +217,35 @@ def test_derivations_of_one_machine_code_hold_together():
     assert executed.joint([wide, executed.Executed(reason="none")]) == wide
     assert executed.joint([exact, executed.Executed(130, 130, 130)]) is None
     assert executed.joint([executed.Executed(reason="none")]) is None
+
+
+SHIPPED = [
+    # pair, file, arch, size                                             how often each copy of its loops runs, by warp
+    ("softmax", "ptx", "sm_90", {"rows": 64, "columns": 128}),
+    ("rmsnorm", "ptx", "sm_90", {"rows": 8, "columns": 1024}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("pair", "variant", "arch", "size"), SHIPPED)
+def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair, variant, arch, size):
+    found = discovery.load(discovery.default_kernels(), pair)
+    source = next(each for each in found.sources if each.variant == variant)
+    build = toolchain.build_source(source, arch)
+    launch = found.pair.launch(**size)
+    outcome = EmulatorBackend(arch).run(build, launch, found.pair.make_arguments(size, seed=1), found.pair.outputs)
+    warps = math.prod(launch.grid_xyz) * launch.block_xyz[0] // 32
+    derived = executed.of_build(build, executed.Counted(outcome.by_line, warps, outcome.loops))
+    assert derived.whole
+    assert derived.width < 0.04
+    code = toolchain.lines.annotate(build).instructions
+    loads = [each for each in code if "LDG" in each.text and not each.text.startswith("@")]
+    # four loads of one line in a block are the copy of four trips; each loop of the PTX has one
+    entries = sum(next(iter(outcome.loops.values())).values())
+    [trips] = next(iter(outcome.loops.values()))
+    fours = [
+        block.fit
+        for block in derived.blocks
+        if 4 in Counter(each.line for each in loads if block.start <= each.address < block.end).values()
+    ]
+    assert fours == len(outcome.loops) * [entries * (trips // 4)]
+    assert trips == (1 if pair == "softmax" else 4)

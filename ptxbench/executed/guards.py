@@ -1,0 +1,166 @@
+"""Guards that are known to be false: a branch before has tested the same comparison of the same registers.
+
+ptxas takes the first trip of a loop out of it under such a guard, for where the loop's own test fails at once. Behind
+the branch around the loop it never does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.executed import dominance
+from ptxbench.executed.graph import Graph, Operation
+
+REGISTER = re.compile(r"\b(U?)R(\d+)\b")
+PREDICATE = re.compile(r"\bU?P\d+\b")
+COMPARES = re.compile(r"U?[IFDH]SETP")
+WRITES_NONE = re.compile(
+    r"ST|RED|BAR|BRA|EXIT|BSSY|BSYNC|CALL|RET|MEMBAR|CCTL|NOP|WARPSYNC|DEPBAR|LDGDEPBAR|LDGSTS|ERRBAR"
+)
+PAIRS = re.compile(r"\.(?:64|WIDE|F64)\b|^D[A-Z]+|^CS2R|^IMAD\.WIDE")
+FOURS = re.compile(r"\.128\b|^[A-Z]MMA|^[A-Z]GMMA|^LDSM|^MATCH|^TEX|^TLD")
+
+At = tuple[int, int]
+"""A block, and the index of an operation in it."""
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What is known of the guards of a kernel."""
+
+    graph: Graph
+
+    def never(self, index: int, place: int, guard: str) -> bool:
+        """Whether the guard of an operation is false whenever a warp comes there."""
+        defined = self.definition((index, place), guard)
+        if guard.startswith("!") or defined is None:
+            return False
+        return any(
+            self.same(defined, self.definition((source, len(self.graph.blocks[source].operations) - 1), tested))
+            for source, tested in self.passed(index)
+        )
+
+    def passed(self, index: int) -> Iterator[tuple[int, str]]:
+        """The branches that lead elsewhere where their guard is true, and that every way to a block has passed by."""
+        for source in dominance.members(self.before[index] & ~(1 << index)):
+            block = self.graph.blocks[source]
+            if block.last.guard is None or block.last.guard.startswith("!") or block.how not in ("branches", "leaves"):
+                continue
+            if PREDICATE.search(block.last.operands):
+                continue
+            on = block.successors[-1]
+            alone = [each.index for each in self.graph.blocks if on in each.successors] == [source]
+            if alone and self.before[index] >> on & 1 and (len(block.successors) == 1 or block.successors[0] != on):
+                yield source, block.last.guard
+
+    @cached_property
+    def before(self) -> list[int]:
+        return dominance.dominators([block.successors for block in self.graph.blocks], [0])
+
+    def definition(self, at: At, predicate: str) -> At | None:
+        """The comparison that set a predicate, if no other instruction may have set it since."""
+        index, end = at
+        while True:
+            operations = self.graph.blocks[index].operations
+            for place in range(end - 1, -1, -1):
+                if predicate in set_by(operations[place]):
+                    plain = operations[place].guard is None and COMPARES.match(operations[place].name)
+                    return (index, place) if plain else None
+            sources = [each.index for each in self.graph.blocks if index in each.successors]
+            nearest = self.above(index)
+            if nearest is None or self.set_between(nearest, index, predicate, sources):
+                return None
+            index, end = nearest, len(self.graph.blocks[nearest].operations)
+
+    def above(self, index: int) -> int | None:
+        """The nearest block that every way to this one goes through."""
+        others = self.before[index] & ~(1 << index)
+        return next((each for each in dominance.members(others) if self.before[each] == others), None)
+
+    def between(self, first: int, last: int) -> list[int]:
+        """The blocks on the ways from one block to another, without both ends unless a way comes by them again."""
+        forth, back = self.reached(first), self.reaching(last)
+        return dominance.members(forth & back)
+
+    def reached(self, index: int) -> int:
+        found, pending = 0, list(self.graph.blocks[index].successors)
+        while pending:
+            each = pending.pop()
+            if not found >> each & 1:
+                found |= 1 << each
+                pending += self.graph.blocks[each].successors
+        return found
+
+    def reaching(self, index: int) -> int:
+        found, pending = 0, [index]
+        while pending:
+            wanted = pending.pop()
+            for each in self.graph.blocks:
+                if wanted in each.successors and not found >> each.index & 1:
+                    found |= 1 << each.index
+                    pending.append(each.index)
+        return found
+
+    def set_between(self, first: int, last: int, predicate: str, sources: list[int]) -> bool:
+        if sources == [first]:
+            return False
+        return any(
+            predicate in set_by(each) for index in self.between(first, last)
+            for each in self.graph.blocks[index].operations if index != first
+        )  # fmt: skip
+
+    def same(self, one: At, other: At | None) -> bool:
+        """Whether two comparisons, the second of which ran first, are of the same values."""
+        if other is None:
+            return False
+        new, old = (self.graph.blocks[index].operations[place] for index, place in (one, other))
+        if new.opcode != old.opcode or compared(new) != compared(old):
+            return False
+        if PREDICATE.search(compared(new)):
+            return False
+        used = {(bank, int(number)) for bank, number in REGISTER.findall(compared(new))}
+        return not any(used & written(each) for each in self.passing(other, one))
+
+    def passing(self, first: At, last: At) -> Iterator[Operation]:
+        """The operations that may run between two, all of a block that a way may come by again."""
+        (start, begin), (stop, end) = first, last
+        blocks = self.graph.blocks
+        if start == stop and begin < end and not self.reached(start) >> start & 1:
+            yield from blocks[start].operations[begin + 1 : end]
+            return
+        inner = self.between(start, stop)
+        for index in inner:
+            if index not in (start, stop):
+                yield from blocks[index].operations
+        yield from blocks[start].operations[0 if start in inner and self.reached(start) >> start & 1 else begin + 1 :]
+        yield from blocks[stop].operations[: None if self.reached(stop) >> stop & 1 else end]
+
+
+def compared(operation: Operation) -> str:
+    """What a comparison compares: its operands without the two results."""
+    return ",".join(operation.operands.replace(".reuse", "").split(",")[2:])
+
+
+def set_by(operation: Operation) -> set[str]:
+    """The predicates that an instruction may set."""
+    if operation.name == "R2P":
+        return {f"P{number}" for number in range(7)}
+    if WRITES_NONE.match(operation.name):
+        return set()
+    return {name for part in operation.operands.split(",")[:3] if "!" not in part for name in PREDICATE.findall(part)}
+
+
+def written(operation: Operation) -> set[tuple[str, int]]:
+    """The registers that an instruction may write: bank and number."""
+    if WRITES_NONE.match(operation.name) or COMPARES.match(operation.name) or operation.name == "PLOP3":
+        return set()
+    parts = operation.operands.split(",")
+    first = next((part for part in parts if not PREDICATE.search(part) and "PT" not in part), "")
+    found = REGISTER.search(first)  # none of RZ, which keeps nothing
+    if found is None:
+        return set()
+    count = 4 if FOURS.search(operation.opcode) else 2 if PAIRS.search(operation.opcode) else 1
+    return {(found[1], int(found[2]) + step) for step in range(count)}

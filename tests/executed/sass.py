@@ -1,0 +1,183 @@
+"""How often a warp executes each machine instruction: an interpreter of the little SASS that decides where a warp goes.
+
+An oracle for small kernels whose branches depend on launch parameters and thread numbers alone. It knows integer
+arithmetic, comparisons and moves of sm_90; what it does not know gives a value that no branch may depend on. Lanes that
+are behind run first, so that a warp whose lanes part meets again where the code does.
+"""
+
+import re
+from collections import Counter
+
+NUMBER = re.compile(r"-?0x[0-9a-f]+|-?\d+")
+CONSTANT = re.compile(r"c\[0x0\]\[0x([0-9a-f]+)\]")
+PARAMETERS = 0x210
+MASK = 0xFFFFFFFF
+
+
+class UnknownValueError(Exception):
+    """A branch depends on a value that the interpreter does not know."""
+
+
+def signed(value):
+    return value - (1 << 32) if value & 0x80000000 else value
+
+
+class Lane:
+    def __init__(self, thread, block, threads, words):
+        self.registers = {"RZ": 0, "URZ": 0}
+        self.predicates = {"PT": True, "UPT": True}
+        self.special = {"SR_TID.X": thread, "SR_CTAID.X": block, "SR_NTID.X": threads, "SR_LANEID": thread % 32}
+        self.words = words
+        self.place = 0
+
+    def read(self, operand):
+        """The value of a source; None where it is not known."""
+        text = operand.strip().replace(".reuse", "")
+        if match := CONSTANT.fullmatch(text.lstrip("-~")):
+            value = self.words.get(int(match[1], 16))
+        elif NUMBER.fullmatch(text):
+            return int(text, 0) & MASK
+        else:
+            value = self.registers.get(text.lstrip("-~|").rstrip("|"))
+        if value is None or "|" in text or "." in text.split("[")[0]:
+            return None
+        return -value & MASK if text.startswith("-") else ~value & MASK if text.startswith("~") else value
+
+    def test(self, name):
+        """A predicate; None where it is not known."""
+        value = self.predicates.get(name.strip().lstrip("!"))
+        return None if value is None else value != name.strip().startswith("!")
+
+
+def combined(kind, left, right):
+    if kind == "AND":
+        return False if False in (left, right) else None if None in (left, right) else True
+    return True if True in (left, right) else None if None in (left, right) else False
+
+
+COMPARE = {"GE": lambda a, b: a >= b, "GT": lambda a, b: a > b, "LE": lambda a, b: a <= b, "LT": lambda a, b: a < b,
+           "EQ": lambda a, b: a == b, "NE": lambda a, b: a != b}  # fmt: skip
+
+
+def step(lane, opcode, operands):
+    """What an instruction that is no branch does to a lane."""
+    name, *words = (
+        opcode.lstrip("U").split(".") if opcode.startswith("U") and opcode != "UNKNOWN" else opcode.split(".")
+    )
+    parts = [each.strip() for each in operands.split(",")]
+    if name == "ISETP":
+        a, b = lane.read(parts[2]), lane.read(parts[3])
+        if "EX" in words or a is None or b is None:
+            found = None
+        else:
+            found = COMPARE[words[0]](*((a, b) if "U32" in words else (signed(a), signed(b))))
+        others = lane.test(parts[4])
+        for target, value in ((parts[0], found), (parts[1], None if found is None else not found)):
+            if target not in ("PT", "UPT"):
+                lane.predicates[target] = combined(words[-1], value, others)
+        return
+    if name == "PLOP3":
+        table = int(parts[-2], 0)
+        tests = [lane.test(each) for each in parts[2:5]]
+        for target, shown in ((parts[0], table), (parts[1], int(parts[-1], 0))):
+            if target not in ("PT", "UPT"):
+                index = None if None in tests else 4 * tests[0] + 2 * tests[1] + tests[2]
+                same = shown & 0xFF in (0, 0xFF)
+                lane.predicates[target] = bool(shown) if same else None if index is None else bool(shown >> index & 1)
+        return
+    value = None
+    sources = parts[1:]
+    if name == "S2R" or opcode == "S2UR":
+        value = lane.special.get(parts[1])
+    elif name in ("MOV", "LDC") and words in ([], ["U32"]):
+        value = lane.read(sources[0])
+    elif name == "IMAD" and words in ([], ["U32"], ["MOV", "U32"], ["IADD"], ["SHL", "U32"]):
+        a, b, c = (lane.read(each) for each in sources[:3])
+        product = 0 if 0 in (a, b) else None if None in (a, b) else a * b
+        value = None if None in (product, c) else (product + c) & MASK
+    elif name in ("IADD3", "VIADD", "IADD") and not words and not any(part.startswith("P") for part in parts):
+        values = [lane.read(each) for each in sources[:3]]
+        value = None if None in values else sum(values) & MASK
+    elif name == "LOP3" and not parts[0].startswith(("P", "UP")):
+        values = [lane.read(each) for each in sources[:3]]
+        table = int(sources[3], 0)
+        if None not in values:
+            value = sum(
+                (table >> (4 * (values[0] >> bit & 1) + 2 * (values[1] >> bit & 1) + (values[2] >> bit & 1)) & 1) << bit
+                for bit in range(32)
+            )
+    elif name == "LOP3":
+        values = [lane.read(each) for each in sources[1:4]]
+        table = int(sources[4], 0)
+        lane.predicates[parts[0]] = None
+        if None not in values:
+            lane.predicates[parts[0]] = any(
+                table >> (4 * (values[0] >> bit & 1) + 2 * (values[1] >> bit & 1) + (values[2] >> bit & 1)) & 1
+                for bit in range(32)
+            )
+        parts = sources
+    elif name == "SHF" and words[:2] == ["R", "U32"] and sources[0] == "RZ":
+        value = None if lane.read(sources[2]) is None else lane.read(sources[2]) >> lane.read(sources[1])
+    wide = 4 if "128" in words else 2 if {"64", "WIDE"} & set(words) else 1
+    if match := re.fullmatch(r"(U?R)(\d+)", parts[0]):
+        for further in range(wide):
+            lane.registers[f"{match[1]}{int(match[2]) + further}"] = value if not further and wide == 1 else None
+    for part in parts[:3]:  # carries and the like
+        if re.fullmatch(r"U?P\d", part):
+            lane.predicates[part] = None if name != "LOP3" else lane.predicates.get(part)
+
+
+def executions(code, grid, block, words):
+    """By address, how often warps execute each instruction of this code. `words`: by offset in the constant bank."""
+    at = {label: index for index, each in enumerate(code) for label in each.labels}
+    counts = Counter()
+    for cta in range(grid):
+        for warp in range(0, block, 32):
+            lanes = [Lane(thread, cta, block, words) for thread in range(warp, min(warp + 32, block))]
+            while lanes:
+                place = min(lane.place for lane in lanes)
+                here = [lane for lane in lanes if lane.place == place]
+                counts[code[place].address] += 1
+                lanes = [lane for lane in lanes if lane.place != place or run(lane, code, place, at)]
+                assert here
+    return counts
+
+
+def run(lane, code, place, at):
+    """Executes one instruction for a lane; False once it has left."""
+    text = code[place].text
+    guard, rest = (text.split(" ", 1)[0][1:], text.split(" ", 1)[1]) if text.startswith("@") else ("PT", text)
+    opcode, _, operands = rest.partition(" ")
+    lane.place = place + 1
+    true = lane.test(guard)
+    name = opcode.split(".")[0]
+    if name in ("BRA", "EXIT"):
+        tests = [true, *(lane.test(each) for each in re.findall(r"!?\bU?PT?\d*\b", operands))]
+        if ".DIV" in opcode:
+            return True
+        if None in tests:
+            raise UnknownValueError(text)
+        if all(tests):
+            if name == "EXIT":
+                return False
+            lane.place = at[re.search(r"\.L_\w+", operands)[0]]
+        return True
+    if name in ("CALL", "RET", "BRX", "JMP"):
+        raise UnknownValueError(text)
+    if name in ("BSSY", "BSYNC", "BAR", "NOP", "WARPSYNC", "STG", "STS", "RED", "REDG"):
+        return True
+    if true is None:
+        forget(lane, operands)
+    elif true:
+        step(lane, opcode, operands)
+    return True
+
+
+def forget(lane, operands):
+    first = operands.split(",")[0].strip()
+    if re.fullmatch(r"U?R\d+", first):
+        for further in range(4):
+            lane.registers[re.sub(r"\d+", lambda found, add=further: str(int(found[0]) + add), first)] = None
+    for part in operands.split(",")[:2]:
+        if re.fullmatch(r"\s*U?P\d", part):
+            lane.predicates[part.strip()] = None

@@ -1,0 +1,96 @@
+"""Random kernels with known trips, divergence and unrolled loops: the true number lies in the interval.
+
+The truth is an interpreter of the machine code itself (sass.py).
+"""
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from ptxbench.toolchain import lines
+from tests.executed import sass
+
+BLOCK = 64
+
+
+@st.composite
+def bodies(draw, depth=0):
+    """Statements of a kernel in CUDA C that read and write memory in loops and branches."""
+    found = []
+    for _ in range(draw(st.integers(1, 2 if depth else 3))):
+        kind = draw(st.sampled_from(["load", "store", "loop", "loop", "branch"] if depth < 2 else ["load", "store"]))
+        if kind == "load":
+            found.append(f"sum += x[{draw(st.integers(0, 7))} * {BLOCK} + t];")
+        elif kind == "store":
+            found.append(f"y[{draw(st.integers(0, 7))} * {BLOCK} + t] = sum;")
+        elif kind == "branch":
+            test = draw(st.sampled_from(["n > 3", "m == 2", "(t & 3) == 1", "t < n", "t >= 32", "b == 0"]))
+            found.append(f"if ({test}) {{ {draw(bodies(depth + 1))} }}")
+        else:
+            bound = draw(st.sampled_from(["n", "m", "n + m", "b + n", "(t & 3)", "3", "t / 32 + m"]))
+            unroll = draw(st.sampled_from(["", "#pragma unroll 1\n", "#pragma unroll 2\n", "#pragma unroll 4\n"]))
+            name = f"i{draw(st.integers(0, 10**6))}"
+            found.append(
+                f"\n{unroll}for (int {name} = 0; {name} < {bound}; {name}++) {{ "
+                f"sum += x[{name} * {BLOCK} + t]; {draw(bodies(depth + 1))} }}"
+            )
+    return " ".join(found)
+
+
+def source(body):
+    return f"""
+extern "C" __global__ void k(const int* x, volatile int* y, int n, int m) {{
+    const int t = threadIdx.x, b = blockIdx.x;
+    int sum = 0;
+    {body}
+    y[8 * {BLOCK} + t] = sum;
+}}
+"""
+
+
+def check(launched, body, n, m):
+    size = 64 * BLOCK
+    try:
+        ran = launched(source(body), [np.zeros(size, np.int32), np.zeros(size, np.int32), np.int32(n), np.int32(m)],
+                       grid=2, block=BLOCK)  # fmt: skip
+    except Exception as error:
+        raise AssertionError(body) from error
+    found = ran.executed
+    code = lines.annotate(ran.build).instructions
+    words = {sass.PARAMETERS + 16: n, sass.PARAMETERS + 20: m, 0x0: BLOCK}
+    try:
+        truth = sum(sass.executions(code, 2, BLOCK, words).values())
+    except sass.UnknownValueError:
+        return None
+    assert found.least is not None, (found.reason, body, n, m)
+    assert found.least <= truth <= found.most, (found.least, truth, found.most, n, m, body)
+    return found.width
+
+
+def trials(launched, examples, **options):
+    """How wide the intervals of so many random kernels are, of those that the interpreter knows."""
+    widths = []
+
+    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck), **options)
+    @given(bodies(), st.integers(0, 9), st.integers(0, 5))
+    def random_kernel(body, n, m):
+        width = check(launched, body, n, m)
+        if width is not None:
+            widths.append(width)
+
+    random_kernel()
+    return widths
+
+
+def test_the_true_number_of_a_few_kernels_lies_in_the_interval(launched):
+    widths = trials(launched, 5, derandomize=True)
+    assert len(widths) >= 3
+    assert sum(width < 0.04 for width in widths) >= len(widths) - 1
+
+
+@pytest.mark.long
+def test_the_true_number_of_random_kernels_lies_in_the_interval(launched):
+    widths = trials(launched, 100)
+    assert len(widths) > 50
+    assert sum(width < 0.04 for width in widths) > 0.9 * len(widths)

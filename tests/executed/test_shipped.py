@@ -1,0 +1,76 @@
+"""Every shipped variant on four architectures: anchors fit, and the interval is narrow for most."""
+
+import math
+import time
+
+import pytest
+
+from ptxbench import discovery, executed, toolchain
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.errors import PtxbenchError
+
+ARCHES = ("sm_80", "sm_89", "sm_90", "sm_120")
+
+STEERED = {"sm_partition"}
+"""Pairs whose loops the schedule steers: they take their work by atomics."""
+
+NARROW = 56
+"""Variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are STEERED."""
+
+
+def derived(arch):
+    """What each variant that builds executes at its first bench size, by pair and variant."""
+    kernels = discovery.default_kernels()
+    for pair in discovery.find_pairs(kernels):
+        found = discovery.load(kernels, pair)
+        size = found.pair.bench_sizes[0]
+        launch = found.pair.launch(**size)
+        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
+        for source in found.sources:
+            try:
+                build = toolchain.build_source(source, arch)
+            except PtxbenchError:
+                continue  # not for this target
+            arguments = found.pair.make_arguments(size, seed=1)
+            outcome = EmulatorBackend(arch).run(build, launch, arguments, found.pair.outputs)
+            counted = executed.Counted(outcome.by_line, warps, outcome.loops)
+            yield pair, source.variant, build, counted, executed.of_build(build, counted)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("arch", ARCHES)
+def test_the_anchors_of_every_shipped_build_fit(arch):
+    narrow, by_code = 0, {}
+    for pair, variant, build, _, found in derived(arch):
+        place = (pair, variant, found.reason)
+        if pair in STEERED:
+            assert found.fit is None, place
+            assert "depend on when other threads run" in found.reason or "unknown function" in found.reason, place
+            continue
+        assert found.fit is not None, place
+        assert not found.anchors_off, place
+        assert found.least <= found.fit <= found.most, place
+        narrow += found.width < 0.04
+        same = by_code.setdefault((pair, build.report.sass_sha256), found)
+        assert executed.joint([same, found]) is not None, place
+        if found.width == same.width == 0:
+            assert found.fit == same.fit, place
+    if arch == "sm_90":
+        assert narrow >= NARROW
+
+
+@pytest.mark.long
+def test_a_derivation_of_a_thousand_instructions_takes_a_tenth_of_a_second():
+    [(build, counted)] = [
+        (build, counted)
+        for pair, variant, build, counted, _ in derived("sm_90")
+        if (pair, variant) == ("hgemm_mma", "cuda")
+    ]
+    code = toolchain.lines.annotate(build).instructions
+    assert len(code) > 1000
+    taken = []
+    for _ in range(5):
+        begun = time.process_time()
+        executed.derive(code, build.ptx, build.entry, counted)
+        taken.append(time.process_time() - begun)
+    assert min(taken) < 0.1
