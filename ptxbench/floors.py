@@ -105,6 +105,8 @@ NO_WORSE = 0.005
 """On a resource that matters the lower side may be higher by this share at most."""
 LEAST_DIFFERENCE = 0.03
 """The highest floors must differ by this share."""
+WIDE = 0.04
+"""An interval of executed instructions that is wider allows no claim, as none of `executed` does."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,8 @@ def claim(
     difference = 1 - low / high if high else 0.0
     if difference < LEAST_DIFFERENCE:
         return Claim(NO_CLAIM, f"the highest floors differ by less than {LEAST_DIFFERENCE:.0%}".replace("%", " %"))
+    if width > WIDE:
+        return Claim(NO_CLAIM, f"the executed instructions are an interval {100 * width:.0f} % wide")
     if width >= difference:
         return Claim(NO_CLAIM, "the interval of executed instructions is wider than the difference")
     if worse and better:

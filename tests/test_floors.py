@@ -168,8 +168,11 @@ def test_a_claim_needs_a_lower_floor_on_every_resource_that_matters(both, said):
 def test_an_obstacle_and_a_wide_interval_silence_a_claim():
     own, base = sides(issue=(90, 100))
     assert claim(own, base, ["global atomics", "spins"]) == Claim(NO_CLAIM, "global atomics")
-    assert claim(own, base, width=0.09) == Claim(LOWER)
-    wide = claim(own, base, width=0.11)
+    assert claim(own, base, width=0.04) == Claim(LOWER)
+    assert str(claim(own, base, width=0.06)) == "no claim: the executed instructions are an interval 6 % wide"
+    near, base = sides(issue=(96.5, 100))
+    assert claim(near, base, width=0.03) == Claim(LOWER)
+    wide = claim(near, base, width=0.039)
     assert str(wide) == "no claim: the interval of executed instructions is wider than the difference"
     assert str(claim(own, base)) == "lower floor on every resource that matters"
 

@@ -1,8 +1,10 @@
 """The table of published figures agrees with itself: a mistyped figure does not."""
 
+from pathlib import Path
+
 import pytest
 
-from ptxbench.specifications import BY_ARCHITECTURE, BY_DEVICE, H100_SXM, T4, of_architecture, of_device
+from ptxbench.specifications import BY_ARCHITECTURE, BY_DEVICE, H100_SXM, MODELS, T4, of_architecture, of_device
 
 SPECIFICATIONS = {each.name: each for each in (*BY_DEVICE.values(), *BY_ARCHITECTURE.values())}
 
@@ -33,6 +35,11 @@ def test_rates_are_those_of_the_lanes_at_the_boost_clock(name, lanes, tensor_ove
     assert spec.f32 == pytest.approx(spec.sms * lanes * 2 * spec.boost_mhz * 1e6, rel=0.01)
     # 8 %: of some GPUs the tensor cores' rate is published at a lower clock, 1.83 of 1.98 GHz for the H100
     assert spec.tensor == pytest.approx(tensor_over_f32 * spec.f32, rel=0.08)
+
+
+def test_the_page_of_the_model_names_every_gpu_that_it_takes():
+    page = (Path(__file__).parents[1] / "docs" / "model.md").read_text(encoding="utf-8")
+    assert [name for name in MODELS if f"`{name}`" not in page] == []
 
 
 def test_every_gpu_of_the_table_is_checked_and_says_where_its_figures_are_from():

@@ -42,7 +42,7 @@ def model_option() -> Option:
 
     return click.option(
         "--model",
-        type=click.Choice(list(MODELS)),
+        type=click.Choice(list(MODELS), case_sensitive=False),
         help="On the emulator, build for this GPU and add its floors: the least time that its issue slots, pipes, "
         "shared memory, L1 and DRAM need for what the kernel executes. A model, and no times (docs/model.md).",
     )

@@ -149,7 +149,7 @@ REASONS = [
     (changed(unknown=("FROB",)),   "ptx executes FROB, an opcode without a pipe in the table"),
     (changed(atomics=("ATOMG",)),  "ptx executes global atomics (ATOMG)"),
     (changed(bulk=("UTMALDG",)),   "ptx executes bulk copies or cluster instructions (UTMALDG)"),
-    (changed(width=0.2),           "the interval of executed instructions is wider than the difference"),
+    (changed(width=0.2),           "the executed instructions are an interval 20 % wide"),
     (changed(executed=FEW),        "fewer CTAs than the 132 SMs of the GPU"),
     ("it waits in a loop",         "ptx has no executed counts: it waits in a loop"),
 ]  # fmt: skip
