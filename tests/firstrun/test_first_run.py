@@ -203,6 +203,12 @@ def test_a_kernel_that_fails_on_the_device_is_a_line(first_run, ncu):
     assert (ran.status, statuses(document)["bits: scale ptx"]) == (5, FAIL)
 
 
+def test_a_folder_without_pairs_is_told_before_the_work(first_run, tmp_path):
+    ran, document = first_run("--kernels", str(tmp_path / "nothing"))
+    assert (ran.status, document) == (2, None)
+    assert ran.err.startswith("Error: ")
+
+
 def test_it_is_refused_beside_calibrate_and_without_a_gpu(ptxbench, monkeypatch):
     ran = ptxbench("doctor", "--first-run", "--calibrate")
     assert (ran.status, ran.err) == (2, "Error: --first-run calibrates too. Leave out --calibrate.\n")
