@@ -147,7 +147,10 @@ class Backend(Protocol):
         ...
 
     def release(self) -> None:
-        """Give back what earlier cells hold of the device's memory, so that no cell depends on those before it."""
+        """Give back what earlier cells hold of the device's memory, so that no cell depends on those before it.
+
+        Called before a cell begins. Raises MachineError where the device does not work.
+        """
         ...
 
     def watch(self) -> Watch | None:

@@ -135,6 +135,8 @@ class Ledger:
         step = self.last
         if step is None:
             return DeviceLost(f"{death} (at the start of a worker).")
+        if death.phase and not death.variant and not death.from_outside:
+            return DeviceLost(f"{death}, in a kernel of ptxbench itself: the GPU or its driver does not work.")
         step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
         reason = f"{death} ({step.phase}{at(step)})."
         return self.take_out(step, Loss(SKIPPED if death.from_outside else BROKEN, reason))
@@ -164,7 +166,7 @@ class Ledger:
         A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's.
         """
         if step.pair == CONTROL:  # a kernel of our own, which is right: without it no time can be believed
-            return DeviceLost(f"The A/A control failed: {loss.reason}")
+            return DeviceLost(f"The A/A control, a kernel of ptxbench itself, failed: {loss.reason}")
         here = self.cell_of(step)
         place = (step.pair, tuple(step.knobs.items()))
         cells = [here] if here else [each for each in self.keys if each[0] == place]

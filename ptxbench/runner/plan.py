@@ -68,7 +68,7 @@ class Plan:
     renewed: bool = False
     """Whether every timed block has data of its own and starts from modules that are loaded again."""
     mark: Callable[[str], None] = lambda variant: None
-    """Called before each sample with the name of its variant."""
+    """Called before each use of the device with the name of the variant; "" for a kernel of ptxbench itself."""
     host_work: Callable[[], AbstractContextManager[None]] = nullcontext
     """Holds while the host makes data or judges outputs: `cell_timeout` does not count then."""
     argv: tuple[str, ...] = ()

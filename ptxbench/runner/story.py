@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from ptxbench import oracle, roofline, toolchain
+from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, shown
 from ptxbench.errors import KernelError, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
@@ -27,7 +28,7 @@ from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.modelling import model_of
 from ptxbench.runner.plan import Job, Plan
 from ptxbench.runner.renewal import Renewal
-from ptxbench.runner.timed import ClockError, Flight, TimedClock
+from ptxbench.runner.timed import ClockError, Flight, MarkedClock, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
@@ -93,6 +94,7 @@ class Story:
     def release(self) -> None:
         """Give back what earlier cells hold of the device's memory, so that no cell depends on them."""
         if not self.lost:
+            self.plan.mark("")
             with suppress(MachineError):  # no variant's fault; where the device is lost, it says so
                 self.backend.release()
 
@@ -270,7 +272,7 @@ class Story:
                 clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs)
                 if clock is None:
                     return Measured()
-                clocks[name] = TimedClock(candidate, clock, self.plan.mark, flight)
+                clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, flight)
             except (KernelError, MachineError) as error:
                 self.fail(candidate, error)
                 if self.lost or name == REFERENCE:
@@ -288,7 +290,7 @@ class Story:
                     process=self.plan.process,
                     settings=self.plan.settings,
                     watch=self.backend.watch(),
-                    floor=self.backend.floor(launch, given.arguments),
+                    floor=self.floor(launch, given),
                     witness=evidence,
                     renewal=renewal,
                 )
@@ -304,6 +306,12 @@ class Story:
                 if self.lost or REFERENCE not in clocks:
                     break
         return Measured()
+
+    def floor(self, launch: Launch, given: Given) -> Clock | None:
+        """The clock of the empty kernel."""
+        self.plan.mark("")
+        clock = self.backend.floor(launch, given.arguments)
+        return clock and MarkedClock("", clock, self.plan.mark)
 
     def cross_examine(
         self, job: Job, evidence: Evidence, alive: Mapping[str, Candidate], given: Given, rounds: Sequence[Round]

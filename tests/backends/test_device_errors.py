@@ -229,7 +229,7 @@ def test_a_capture_that_fails_is_ended_and_its_own_error_raised(ends):
 def test_memory_that_cupys_pool_keeps_is_free_and_given_back_between_cells():
     log = []
     pool = SimpleNamespace(free_bytes=lambda: 300, free_all_blocks=lambda: log.append("freed"))
-    backend = backend_over(pool=pool)
+    backend = backend_over(pool=pool, sweep=lambda: None)
     backend.cuda.runtime.memGetInfo = lambda: (1000, 5000)
     assert backend.free_bytes == 1300
     backend.shared_buffers = ({}, object())

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench import backends
+from ptxbench import backends, runner
 from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
 from ptxbench.measure import Settings
-from ptxbench.result import from_json
-from ptxbench.runner import story
+from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
+from ptxbench.runner import Kept, story
 from ptxbench.toolchain import locate, nvrtc
 from tests.conftest import Ran
 from tests.fakes import FakeBackend, HostileBackend
@@ -294,6 +294,52 @@ def test_a_kernel_that_crashes_costs_its_row_and_a_recorded_run_prints_the_same_
     assert document == json.loads(path.read_text())
     assert ptxbench("run", "--replay", path, "--output", "again.csv").status == 4
     assert Path("again.csv").read_text().startswith("run,pair,size,")
+
+
+def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, ptxbench, hostile, monkeypatch):
+    carry_out = runner.carry_out
+
+    def stopped(plan):
+        for event in carry_out(plan):
+            yield event
+            if isinstance(event, Kept) and any(not cell.control for cell in event.cells):
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "carry_out", stopped)
+    ran = ptxbench("run", "--kernels", "kernels", "--size", "n=1024", "--rounds", "3")
+    assert ran.status == 130
+    assert "Interrupted. 1 of 1 cells are finished." in ran.err
+    (path,) = Path("results").rglob("*.json")
+    run = from_json(path.read_text(), str(path))
+    assert run.run["status"] == "interrupted"
+    (cell,) = [cell for cell in run.cells if not cell.control]
+    assert {one.round for one in cell.rounds} == {0}
+
+
+def cell_of(*statuses, control=False):
+    variants = {f"ptx.{i}": VariantResult("ptx", status) for i, status in enumerate(statuses)}
+    return Cell("scale", {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (1, 1, 1), 0), {}, variants, control=control)
+
+
+CONTROL, BAD_CONTROL = cell_of("verified", control=True), cell_of("broken", control=True)
+
+# how the run ended; its cells; the exit status, as docs/measuring.md has it
+ENDS = [
+    ("complete",    [cell_of("verified", "skipped"), CONTROL], 0),
+    ("complete",    [cell_of("verified", "broken"), CONTROL],  4),
+    ("complete",    [cell_of("skipped", "skipped"), CONTROL],  5),    # all for the fault of the machine
+    ("complete",    [cell_of("verified"), BAD_CONTROL],        5),    # a kernel of our own: no kernel of the user's
+    ("complete",    [CONTROL],                                 5),
+    ("device_lost", [cell_of("verified"), CONTROL],            5),    # the rest was never tried
+    ("device_lost", [cell_of("verified", "broken"), CONTROL],  4),
+    ("device_lost", [],                                        5),
+    ("interrupted", [cell_of("verified", "broken"), CONTROL],  130),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
+def test_the_exit_status_says_what_the_run_found(status, cells, exit_status):
+    assert run_command.Done(cells, status).exit_code == exit_status
 
 
 def test_what_cannot_be_replayed_is_told(kernels, ptxbench):

@@ -78,12 +78,19 @@ def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
         (None, "no sign of life for 60 s (at the start of a worker)."),
         (
             at("verify", "cuda", {"n": 1 << 24}, CONTROL),
-            "The A/A control failed: no sign of life for 60 s (verify, n=16777216).",
+            "The A/A control, a kernel of ptxbench itself, failed: no sign of life for 60 s (verify, n=16777216).",
         ),
     ],
 )
 def test_a_death_after_which_nothing_can_be_taken_out_ends_the_run(plan, step, reason):
     assert ledger_at(plan, step).blame(WorkerDied("no sign of life for 60 s")) == DeviceLost(reason)
+
+
+def test_a_hang_of_a_kernel_of_our_own_ends_the_run(plan):
+    ledger = ledger_at(plan, at("verify", "ptx", SMALL))
+    lost = ledger.blame(WorkerDied("no sign of life for 60 s", phase="measure"))
+    assert lost.reason.startswith("no sign of life for 60 s, in a kernel of ptxbench itself")
+    assert (lost.suspects, taken_out(ledger)) == ((), [])
 
 
 def test_a_second_death_by_what_is_out_already_ends_the_run(plan):
@@ -166,7 +173,7 @@ def timed(names, flight, fails_at=None):
 
     (source,) = control_job().sources[:1]
     candidates = {name: Candidate(type(source)(name, "ptx", source.path, "control")) for name in names}
-    return [TimedClock(candidates[name], Failing([1], name), lambda variant: None, flight) for name in names]
+    return [TimedClock(name, Failing([1], name), lambda variant: None, candidates[name], flight) for name in names]
 
 
 # the call that reports, and who may have done it, of: enqueue a, enqueue b, enqueue a, wait a, wait b, wait a

@@ -122,6 +122,14 @@ def test_a_device_in_exclusive_mode_ends_the_run_and_breaks_no_kernel(carried_ou
     assert lost.reason.endswith("see nvidia-smi, end the other process.")
 
 
+def test_a_device_that_no_longer_works_is_not_the_next_kernels_fault(carried_out):
+    """As after a kernel that took it with it: this worker's first kernel has nothing to do with that."""
+    [cell], [lost] = carried_out(faults=[{"call": "cudaStreamCreateWithFlags", "times": 0, "status": 719}])
+    assert {result.status for result in cell.variants.values()} == {SKIPPED}
+    assert lost.suspects == ()
+    assert lost.reason.startswith("the GPU: cudaErrorLaunchFailure")
+
+
 def test_a_driver_without_a_compiler_skips_what_needs_it(carried_out):
     [cell], losses = carried_out(jit=False, assembler="driver")
     assert losses == []
