@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,9 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
 
     import pynvml
 
+    from ptxbench.runner import control
+
+    monkeypatch.setattr(control, "PAIR", replace(control.PAIR, bench_sizes=list(control.PAIR.bench_sizes)))
     for name, value in environment(folder, **script).items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(PATH))

@@ -4,6 +4,4 @@ from cupy import cuda
 
 __all__ = ["cuda", "get_default_memory_pool"]
 
-
-def get_default_memory_pool() -> cuda.MemoryPool:
-    return cuda.MemoryPool()
+get_default_memory_pool = cuda.MemoryPool

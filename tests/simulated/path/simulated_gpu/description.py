@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 VARIABLE = "SIMULATED_GPU"
@@ -60,7 +60,10 @@ T4 = Device(
     sm_threads=1024, sm_blocks=16, ecc=True, timer_ns=1024,
 )  # fmt: skip
 
-DEVICES = {"H100": H100, "RTX 4090": RTX_4090, "T4": T4}
+SMALL = replace(H100, name="Small GPU", memory_bytes=2 * GIB, l2_bytes=2 * MIB, sms=16, memory_rate=0.3e12, event_ns=32)
+"""Whose caches and memory are so small that what fills them takes little time to emulate."""
+
+DEVICES = {"H100": H100, "RTX 4090": RTX_4090, "T4": T4, "small": SMALL}
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,15 @@ class Fault:
 class Script:
     """The device and its surroundings.
 
-    `folder`: where what must outlive a process is kept. `host_ns`: virtual time that the host takes for a call, by its
+    `folder`: where what must outlive a process is kept. `launches`: a folder of what launches did, which may be that of
+    other devices too; by default it is in `folder`. `host_ns`: virtual time that the host takes for a call, by its
     name in C; "*" for all others. `clocks`: (seconds that the device was busy, MHz, NVML's reasons) from then on.
     `watchdog_seconds`: after which the driver stops a kernel (702); 0 for never. `driver`: CUDA that it speaks.
     """
 
     device: Device
     folder: str
+    launches: str = ""
     host_ns: Mapping[str, int] = field(default_factory=dict)
     faults: tuple[Fault, ...] = ()
     clocks: tuple[tuple[float, float, int], ...] = ()
@@ -105,6 +110,8 @@ class Script:
     nvml: bool = True
     exclusive: bool = False
     watchdog_seconds: float = 0.0
+    control_n: int = 0
+    """Elements of the A/A control, in place of the 16 Mi that it has; it takes most of the time of a small run."""
     unloadable: tuple[str, ...] = ()
     """Libraries that are missing: "libcuda", "cupy"."""
 

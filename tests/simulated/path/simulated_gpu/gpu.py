@@ -118,6 +118,10 @@ class Gpu:
         self.functions: dict[int, kernels.Kernel] = {}
         self.counts: Counter[str] = Counter()
         kernels.remember_cubins(Path(self.script.folder))
+        if self.script.control_n:
+            from ptxbench.runner import control
+
+            control.PAIR.bench_sizes[:] = [{"n": self.script.control_n}]
 
     # ---- calls, contexts and faults
 

@@ -8,6 +8,7 @@ import math
 import os
 import pickle
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -65,7 +66,7 @@ def remember_cubins(folder: Path) -> None:
 def store(path: Path, content: bytes) -> None:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(f".{os.getpid()}")
+        unfinished = path.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         unfinished.write_bytes(content)
         unfinished.replace(path)
 
@@ -255,7 +256,7 @@ class Launches:
     """What each launch that was seen before does, by all that it depends on; kept for other processes too."""
 
     def __init__(self, script: Script) -> None:
-        self.folder = Path(script.folder) / "launches"
+        self.folder = Path(script.launches or Path(script.folder) / "launches")
         self.device = script.device
         self.known: dict[Any, Outcome] = {}
 
@@ -295,9 +296,9 @@ class Launches:
             return Outcome(hangs=True)
         changes = []
         for index, (was, now) in enumerate(zip(before, contents, strict=True)):
-            changed = np.flatnonzero(was != now)
-            if changed.size:
-                low, high = int(changed[0]), int(changed[-1]) + 1
+            changed = was != now
+            if changed.any():
+                low, high = int(changed.argmax()), changed.size - int(changed[::-1].argmax())
                 changes.append((index, low, chunk(now[low:high])))
         count: Callable[[str], int] = lambda name: int(ran.counters.get(name, 0))  # noqa: E731
         return Outcome(
