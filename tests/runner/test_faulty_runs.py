@@ -1,4 +1,7 @@
-"""Whatever goes wrong with a device, and whenever: the run ends, what was finished is saved, and no other is blamed."""
+"""Whole runs with workers on a simulated device that fails: the run ends, saves what was finished, and blames no other.
+
+In one process, with many more statuses: test_faults.py.
+"""
 
 import json
 import os

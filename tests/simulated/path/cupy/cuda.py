@@ -1,4 +1,4 @@
-"""CuPy's layer over CUDA: names, arguments and errors as CuPy 14 has them, over the simulated device."""
+"""CuPy's layer over CUDA, as far as ptxbench uses it: names, arguments and errors as CuPy 14 has them."""
 
 from __future__ import annotations
 
@@ -29,23 +29,22 @@ def call(name: str, *, context: bool = True) -> Iterator[None]:
         gpu.call(name, context=context)
         yield
     except Failure as failure:
-        raise (CUDADriverError if name.startswith("cu") and name[2].isupper() else CUDARuntimeError)(
-            failure.status
-        ) from None
+        kind = CUDARuntimeError if name.startswith("cuda") else CUDADriverError
+        raise kind(failure.status) from None
 
 
 # ---- memory
 
 
 class OutOfMemoryError(MemoryError):
-    def __init__(self, size: int, total: int, limit: int = 0) -> None:
-        self._size, self._total, self._limit = size, total, limit
+    def __init__(self, size: int, total: int) -> None:
         super().__init__(f"Out of memory allocating {size:,} bytes (allocated so far: {total:,} bytes).")
 
 
 def malloc(size: int) -> int:
-    with call("cudaMalloc"):
-        return gpu.memory.malloc(size)
+    """cudaMalloc for the pool, which makes of its failure for lack of memory an error of its own."""
+    gpu.call("cudaMalloc")
+    return gpu.memory.malloc(size)
 
 
 def release(address: int) -> None:
@@ -54,20 +53,11 @@ def release(address: int) -> None:
         gpu.memory.free(address)
 
 
-def malloc_for_pool(size: int) -> int:
-    try:
-        return malloc(size)
-    except CUDARuntimeError as error:
-        if error.status != 2:
-            raise
-        raise Failure(2) from None
-
-
-pool = Pool(gpu.memory, malloc_for_pool, release)
+pool = Pool(gpu.memory, malloc, release)
 
 
 class MemoryPointer:
-    """A pooled block; it goes back to the pool with the object."""
+    """A block of the pool; it goes back there with the object."""
 
     def __init__(self, block: Block) -> None:
         self.mem, self.ptr = block, block.address
@@ -84,7 +74,9 @@ def alloc(size: int) -> MemoryPointer:
     for collect in (True, False):
         try:
             return MemoryPointer(pool.take(size))
-        except Failure:
+        except Failure as failure:
+            if failure.status != 2:
+                raise CUDARuntimeError(failure.status) from None
             if collect:
                 gc.collect()
     raise OutOfMemoryError(-(-size // 512) * 512, gpu.memory.used)
@@ -94,24 +86,21 @@ class MemoryPool:
     """The default pool."""
 
     free_all_blocks = staticmethod(lambda stream=None: pool.trim() and None)
-    used_bytes = staticmethod(lambda: sum(each.size for each in gpu.memory.blocks.values()))
     free_bytes = staticmethod(lambda: pool.kept)
-    total_bytes = staticmethod(lambda: gpu.memory.used)
 
 
-memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError, MemoryPointer=MemoryPointer, alloc=alloc)
+memory = SimpleNamespace(OutOfMemoryError=OutOfMemoryError)
 
 
 # ---- streams, events, graphs
 
 
 class Stream:
-    def __init__(self, null: bool = False, non_blocking: bool = False, ptds: bool = False) -> None:
-        if null:
-            self.ptr = 0
-            return
+    def __init__(self, null: bool = False, non_blocking: bool = False) -> None:
         with call("cudaStreamCreateWithFlags"):
-            self.ptr = gpu.make_stream(blocking=not non_blocking).handle
+            if null or not non_blocking:
+                raise NotImplementedError("The simulated device has no streams that wait for the null stream.")
+            self.ptr = gpu.make_stream().handle
 
     def synchronize(self) -> None:
         with call("cudaStreamSynchronize"):
@@ -119,10 +108,7 @@ class Stream:
 
     def begin_capture(self, mode: int | None = None) -> None:
         with call("cudaStreamBeginCapture"):
-            stream = gpu.stream(self.ptr)
-            if stream.capture is not None or not self.ptr:
-                raise Failure(401 if self.ptr else 900)
-            stream.capture = []
+            gpu.begin_capture(gpu.stream(self.ptr))
 
     def end_capture(self) -> Graph:
         with call("cudaStreamEndCapture"):
@@ -130,27 +116,9 @@ class Stream:
         with call("cudaGraphInstantiate"):
             return Graph(nodes)
 
-    def is_capturing(self) -> bool:
-        with call("cudaStreamIsCapturing"):
-            return gpu.stream(self.ptr).capture is not None
-
-    def record(self, event: Event | None = None) -> Event:
-        event = Event() if event is None else event
-        event.record(self)
-        return event
-
-    def wait_event(self, event: Event) -> None:
-        with call("cudaStreamWaitEvent"):
-            gpu.enqueue(gpu.stream(self.ptr), lambda start: gpu.wait(event.own) or 0.0)
-
-    @property
-    def done(self) -> bool:
-        with call("cudaStreamQuery"):
-            return not gpu.stream(self.ptr).queue
-
 
 class Event:
-    def __init__(self, block: bool = False, disable_timing: bool = False, interprocess: bool = False) -> None:
+    def __init__(self) -> None:
         self.ptr = 0
         with call("cudaEventCreateWithFlags"):
             self.own = simulated.Event(next(gpu.numbers))
@@ -161,18 +129,13 @@ class Event:
             with call("cudaEventDestroy"):  # on a device that is lost it fails, and Python prints that
                 pass
 
-    def record(self, stream: Stream | None = None) -> None:
+    def record(self, stream: Stream) -> None:
         with call("cudaEventRecord"):
-            gpu.record(self.own, gpu.stream(0 if stream is None else stream.ptr))
+            gpu.record(self.own, gpu.stream(stream.ptr))
 
     def synchronize(self) -> None:
         with call("cudaEventSynchronize"):
             gpu.wait(self.own)
-
-    @property
-    def done(self) -> bool:
-        with call("cudaEventQuery"):
-            return self.own.time is not None
 
 
 def get_elapsed_time(start_event: Event, end_event: Event) -> float:
@@ -183,20 +146,15 @@ def get_elapsed_time(start_event: Event, end_event: Event) -> float:
 class Graph:
     def __init__(self, nodes: list[simulated.Operation]) -> None:
         self.nodes = nodes
-        self.graph = self.graphExec = next(gpu.numbers)
 
-    def upload(self, stream: Stream | None = None) -> None:
+    def upload(self, stream: Stream) -> None:
         with call("cudaGraphUpload"):
-            gpu.enqueue(gpu.stream(0 if stream is None else stream.ptr), lambda start: 0.0)
+            gpu.enqueue(gpu.stream(stream.ptr), lambda start: 0.0)
 
-    def launch(self, stream: Stream | None = None) -> None:
+    def launch(self, stream: Stream) -> None:
         with call("cudaGraphLaunch"):
-            gpu.host += 100 * len(self.nodes)
-            gpu.enqueue_graph(gpu.stream(0 if stream is None else stream.ptr), self.nodes)
-
-
-graph = SimpleNamespace(Graph=Graph)
-stream = SimpleNamespace(Stream=Stream, Event=Event, get_elapsed_time=get_elapsed_time)
+            gpu.host += simulated.NODE_NS * len(self.nodes)
+            gpu.enqueue_graph(gpu.stream(stream.ptr), self.nodes)
 
 
 # ---- modules and kernels
@@ -206,20 +164,20 @@ class Function:
     def __init__(self, module: Module, funcname: str) -> None:
         self.module = module
         with call("cuModuleGetFunction"):
-            self.kernel = module.own.kernel(funcname)
+            kernel = module.own.kernel(funcname)
         self.ptr = next(gpu.numbers)
-        gpu.functions[self.ptr] = self.kernel
+        gpu.functions[self.ptr] = kernel
 
     def __call__(self, grid: Any, block: Any, args: Any, shared_mem: int = 0, stream: Any = None) -> None:
         content = [np.asarray(each).tobytes() for each in args]
-        driver.launchKernel(self.ptr, *padded(grid), *padded(block), shared_mem, stream.ptr if stream else 0, content)
+        with call("cuLaunchKernel"):
+            gpu.start(self.ptr, padded(grid), padded(block), shared_mem, stream.ptr, content)
 
 
 class Module:
     def load(self, cubin: bytes) -> None:
         with call("cuModuleLoadData"):
             self.own = kernels.load(bytes(cubin), gpu.script)
-        self.ptr = next(gpu.numbers)
 
     def get_function(self, name: str) -> Function:
         return Function(self, name)
@@ -239,7 +197,6 @@ function = SimpleNamespace(Module=Module, Function=Function)
 ATTRIBUTES: dict[str, tuple[int, Callable[[kernels.Kernel], int]]] = {
     "MAX_THREADS_PER_BLOCK": (0, lambda kernel: kernel.max_threads),
     "SHARED_SIZE_BYTES": (1, lambda kernel: kernel.resources.shared_bytes),
-    "LOCAL_SIZE_BYTES": (3, lambda kernel: kernel.resources.stack_bytes),
     "NUM_REGS": (4, lambda kernel: kernel.resources.registers),
     "MAX_DYNAMIC_SHARED_SIZE_BYTES": (8, lambda kernel: kernel.dynamic_bytes),
 }
@@ -266,31 +223,18 @@ class Driver(SimpleNamespace):
         with call("cuOccupancyMaxActiveBlocksPerMultiprocessor"):
             return gpu.functions[func].resident(gpu.device, threads, shared)
 
-    def launchKernel(self, f: int, *launch: Any) -> None:
-        """grid, block, shared memory, stream, and the parameters' bytes in place of CuPy's pointer to them."""
-        with call("cuLaunchKernel"):
-            gpu.start(f, launch[0:3], launch[3:6], launch[6], launch[7], launch[8])
-
 
 driver: Any = Driver(**{f"CU_FUNC_ATTRIBUTE_{name}": number for name, (number, _) in ATTRIBUTES.items()})
 
 DEVICE_ATTRIBUTES: dict[str, tuple[int, Callable[[], int]]] = {
-    "MaxThreadsPerBlock": (1, lambda: 1024),
+    "MaxThreadsPerBlock": (1, lambda: kernels.MAX_THREADS),
     "MaxGridDimX": (5, lambda: kernels.MOST_CTAS[0]),
     "MaxGridDimY": (6, lambda: kernels.MOST_CTAS[1]),
     "MaxGridDimZ": (7, lambda: kernels.MOST_CTAS[2]),
-    "MaxSharedMemoryPerBlock": (8, lambda: 48 << 10),
-    "WarpSize": (10, lambda: 32),
     "MultiProcessorCount": (16, lambda: gpu.device.sms),
-    "ComputeMode": (20, lambda: 3 if gpu.script.exclusive else 0),
-    "L2CacheSize": (38, lambda: gpu.device.l2_bytes),
-    "MaxThreadsPerMultiProcessor": (39, lambda: gpu.device.sm_threads),
-    "MaxSharedMemoryPerMultiprocessor": (81, lambda: gpu.device.sm_shared_bytes),
-    "MaxRegistersPerMultiprocessor": (82, lambda: kernels.SM_REGISTERS),
     "CooperativeLaunch": (95, lambda: 1),
     "MaxSharedMemoryPerBlockOptin": (97, lambda: gpu.device.optin_shared_bytes),
 }
-
 
 CLUSTER_LAUNCH = 120  # CuPy has no name for it
 
@@ -300,16 +244,10 @@ class Runtime(SimpleNamespace):
 
     CUDARuntimeError = CUDARuntimeError
     memcpyHostToHost, memcpyHostToDevice, memcpyDeviceToHost, memcpyDeviceToDevice = range(4)
-    streamCaptureModeGlobal, streamCaptureModeThreadLocal, streamCaptureModeRelaxed = range(3)
-    malloc = staticmethod(malloc)
-    free = staticmethod(release)
 
     def getDeviceCount(self) -> int:
         with call("cudaGetDeviceCount", context=False):
             return 1
-
-    def driverGetVersion(self) -> int:
-        return gpu.script.driver
 
     def deviceGetAttribute(self, attrib: int, device: int) -> int:
         with call("cudaDeviceGetAttribute", context=False):
@@ -318,25 +256,13 @@ class Runtime(SimpleNamespace):
             return next(read for number, read in DEVICE_ATTRIBUTES.values() if number == attrib)()
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:
+        of = gpu.device
         with call("cudaGetDeviceProperties", context=False):
-            of = gpu.device
             return {
-                "name": of.name.encode(),
-                "major": of.capability[0],
-                "minor": of.capability[1],
-                "multiProcessorCount": of.sms,
-                "totalGlobalMem": of.memory_bytes,
-                "l2CacheSize": of.l2_bytes,
-                "ECCEnabled": int(of.ecc),
-                "sharedMemPerBlock": 48 << 10,
-                "sharedMemPerBlockOptin": of.optin_shared_bytes,
-                "sharedMemPerMultiprocessor": of.sm_shared_bytes,
-                "maxThreadsPerBlock": 1024,
-                "maxThreadsPerMultiProcessor": of.sm_threads,
-                "regsPerBlock": kernels.SM_REGISTERS,
-                "cooperativeLaunch": 1,
-                "computeMode": 3 if gpu.script.exclusive else 0,
-            }
+                "name": of.name.encode(), "major": of.capability[0], "minor": of.capability[1],
+                "multiProcessorCount": of.sms, "totalGlobalMem": of.memory_bytes, "l2CacheSize": of.l2_bytes,
+                "ECCEnabled": int(of.ecc), "computeMode": 3 if gpu.script.exclusive else 0,
+            }  # fmt: skip
 
     def deviceGetPCIBusId(self, device: int) -> str:
         with call("cudaDeviceGetPCIBusId", context=False):
@@ -353,25 +279,6 @@ class Runtime(SimpleNamespace):
     def memcpyAsync(self, dst: int, src: int, size: int, kind: int, stream: int) -> None:
         with call("cudaMemcpyAsync"):
             gpu.enqueue(gpu.stream(stream), gpu.copy(dst, src, size, kind))
-
-    def memcpy(self, dst: int, src: int, size: int, kind: int) -> None:
-        """On the null stream, which waits for no stream that is not blocking."""
-        with call("cudaMemcpy"):
-            if any(each.capture is not None and each.blocking for each in gpu.streams.values()):
-                raise Failure(906)
-            for each in gpu.streams.values():
-                if each.blocking:
-                    gpu.drain(each)
-            gpu.enqueue(gpu.stream(0), gpu.copy(dst, src, size, kind))
-            gpu.drain(gpu.stream(0))
-
-    def deviceSynchronize(self) -> None:
-        with call("cudaDeviceSynchronize"):
-            gpu.drain_all()
-
-    def streamSynchronize(self, stream: int) -> None:
-        with call("cudaStreamSynchronize"):
-            gpu.drain(gpu.stream(stream))
 
 
 runtime: Any = Runtime(**{f"cudaDevAttr{name}": number for name, (number, _) in DEVICE_ATTRIBUTES.items()})

@@ -18,14 +18,14 @@ from typing import Any
 from simulated_gpu import description, kernels
 from simulated_gpu.description import Device, Fault
 from simulated_gpu.errors import STICKY, Failure
-from simulated_gpu.kernels import Launches, Module, Prepared
+from simulated_gpu.kernels import Launches, Prepared
 from simulated_gpu.memory import Memory
 
 ISSUED = 2.0
 """Warp instructions that an SM executes in a cycle, on average."""
 
-READING_NS = 30
-"""What one reading of %globaltimer takes."""
+READING_NS, NODE_NS = 30, 100
+"""What one reading of %globaltimer takes the device, and a node of a graph the host."""
 
 
 @dataclass
@@ -58,12 +58,12 @@ class Operation:
 
 @dataclass(eq=False)
 class Stream:
+    """`capture`: what it captures, if it does; `spoilt`: whether that is of no use any more."""
+
     handle: int
-    blocking: bool
     queue: deque[Operation] = field(default_factory=deque)
     capture: list[Operation] | None = None
-    invalid: bool = False
-    """Whether what it captures was spoilt."""
+    spoilt: bool = False
 
 
 @dataclass(eq=False)
@@ -104,17 +104,13 @@ class Gpu:
         self.memory = Memory(self.device.memory_bytes)
         self.launches = Launches(self.script)
         self.l2 = L2(self.device.l2_bytes)
-        self.host = 0.0
-        """The host's time."""
-        self.free = 0.0
-        """When the device is done with what it has performed."""
-        self.busy = 0.0
+        self.host, self.free, self.busy = 0.0, 0.0, 0.0
+        """The host's time; when the device is done with what it has performed; how long it worked in all."""
         self.lost: int | None = None
         self.context = False
         self.numbers = itertools.count(1)
         self.random = random.Random(0)
-        self.streams = {0: Stream(0, blocking=True)}
-        self.modules: dict[int, Module] = {}
+        self.streams: dict[int, Stream] = {}
         self.functions: dict[int, kernels.Kernel] = {}
         self.counts: Counter[str] = Counter()
         kernels.remember_cubins(Path(self.script.folder))
@@ -183,28 +179,23 @@ class Gpu:
             raise Failure(400)
         return self.streams[handle]
 
-    def make_stream(self, *, blocking: bool) -> Stream:
-        made = Stream(next(self.numbers), blocking)
+    def make_stream(self) -> Stream:
+        made = Stream(next(self.numbers))
         self.streams[made.handle] = made
         return made
 
     def enqueue(self, stream: Stream, perform: Callable[[float], float]) -> Operation:
-        """Have it performed as late as the host can tell. On the null stream nobody could: at once."""
+        """Have it performed as late as the host can tell, or with the graph that is captured."""
         operation = Operation(perform, self.host)
-        if stream.capture is not None:
-            if stream.invalid:
-                raise Failure(901)
-            stream.capture.append(operation)
-            return operation
-        if stream.handle == 0 and any(each.capture is not None and each.blocking for each in self.streams.values()):
-            raise Failure(906)
-        stream.queue.append(operation)
+        if stream.spoilt:
+            raise Failure(901)
+        (stream.queue if stream.capture is None else stream.capture).append(operation)
         return operation
 
     def drain(self, stream: Stream, last: Operation | None = None) -> None:
         """Wait until the stream has performed all, or as far as `last`. Raises Failure for what went wrong there."""
         if stream.capture is not None:
-            stream.invalid = True
+            stream.spoilt = True
             raise Failure(900)
         while stream.queue:
             operation = stream.queue.popleft()
@@ -225,14 +216,16 @@ class Gpu:
             if each.capture is None:
                 self.drain(each)
 
+    def begin_capture(self, stream: Stream) -> None:
+        if stream.capture is not None:
+            raise Failure(401)
+        stream.capture = []
+
     def end_capture(self, stream: Stream) -> list[Operation]:
         """The captured operations. Raises Failure where the capture was spoilt; either way it has ended."""
-        captured, stream.capture = stream.capture, None
-        spoilt, stream.invalid = stream.invalid, False
-        if captured is None:
-            raise Failure(401)
-        if spoilt:
-            raise Failure(901)
+        (captured, stream.capture), (spoilt, stream.spoilt) = (stream.capture, None), (stream.spoilt, False)
+        if captured is None or spoilt:
+            raise Failure(901 if spoilt else 401)
         return captured
 
     def enqueue_graph(self, stream: Stream, nodes: Sequence[Operation]) -> None:

@@ -1,0 +1,38 @@
+"""Every shipped pair, in a run with workers, on simulated devices that have more or less: verified, or skipped."""
+
+from dataclasses import replace
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.measure import Settings
+from ptxbench.result import SKIPPED, VERIFIED
+from ptxbench.runner import CellDone, Plan, carry_out, plan_jobs
+from tests import simulated
+
+QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
+KERNELS = discovery.default_kernels()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("device", ["H100", "RTX 4090", "T4"])
+def test_every_pair_is_verified_or_skipped_with_a_reason(device, monkeypatch, tmp_path):
+    figures = {"like": device, "l2_bytes": 1 << 20}  # so that flushing it takes little to emulate
+    simulated.install(monkeypatch, tmp_path, device=figures, control_n=1 << 16)
+    backend = GpuBackend()
+    jobs, _ = plan_jobs(KERNELS, emulated=False)
+    jobs = tuple(replace(job, sizes=(job.found.pair.check_sizes[-1],)) for job in jobs)
+    plan = Plan(jobs, backend, backend.device()["sm"], KERNELS, settings=QUICK, cell_timeout=200)
+    cells = [event.cell for event in carry_out(plan) if isinstance(event, CellDone)]
+    assert sorted(cell.pair for cell in cells if not cell.control) == sorted(job.found.name for job in jobs)
+    told = {
+        (cell.pair, name): (result.status, result.reason)
+        for cell in cells
+        for name, result in cell.variants.items()
+        if result.status != VERIFIED
+    }
+    assert {status for status, _ in told.values()} <= {SKIPPED}, told
+    assert all(reason for _, reason in told.values())
+    assert any(result.status == VERIFIED for cell in cells for result in cell.variants.values())
+    print(told)
