@@ -232,6 +232,7 @@ DEVICE_ATTRIBUTES: dict[str, tuple[int, Callable[[], int]]] = {
     "MaxGridDimY": (6, lambda: kernels.MOST_CTAS[1]),
     "MaxGridDimZ": (7, lambda: kernels.MOST_CTAS[2]),
     "MultiProcessorCount": (16, lambda: gpu.device.sms),
+    "ComputeMode": (20, lambda: 3 if gpu.script.exclusive else 0),
     "CooperativeLaunch": (95, lambda: 1),
     "MaxSharedMemoryPerBlockOptin": (97, lambda: gpu.device.optin_shared_bytes),
 }
@@ -261,7 +262,7 @@ class Runtime(SimpleNamespace):
             return {
                 "name": of.name.encode(), "major": of.capability[0], "minor": of.capability[1],
                 "multiProcessorCount": of.sms, "totalGlobalMem": of.memory_bytes, "l2CacheSize": of.l2_bytes,
-                "ECCEnabled": int(of.ecc), "computeMode": 3 if gpu.script.exclusive else 0,
+                "ECCEnabled": int(of.ecc),
             }  # fmt: skip
 
     def deviceGetPCIBusId(self, device: int) -> str:
