@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 @click.group("model")
 def command() -> None:
-    """Try the floors of `ptxbench run --model` on measured times."""
+    """Try the floors of `ptxbench run --model` on measured times.
+
+    Exit status: 0 good, 2 usage, 3 a floor is above a published time.
+    """
 
 
 @command.command("audit")

@@ -222,6 +222,7 @@ def test_a_model_adds_floors_in_a_block_of_their_own_and_no_time(kernels, ptxben
     assert cell["model"]["gpu"] == "rtx4090"
     assert cell["model"]["verdict"] == "no claim"
     assert set(cell["model"]["floors"]) == {"cuda", "cuda@fast", "ptx"}
+    assert cell["model"]["floors"]["cuda@fast"] == cell["model"]["floors"]["cuda"]  # one machine code
     assert set(cell["model"]["floors"]["ptx"]) >= {"issue", "LSU", "L1", "DRAM"}
     assert cell["model"]["floors"]["ptx"]["DRAM"] == pytest.approx(4096 / 1008e9)  # what is written fits in L2
     assert ptxbench("run", "--replay", path).out == ran.out
