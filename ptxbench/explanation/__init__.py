@@ -113,10 +113,8 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Findi
 
 def executions_of(result: VariantResult) -> Executions | None:
     """The machine instructions that a variant of a run executed; None where the run did not keep them."""
-    found: Any = result.executed
-    if found is None or isinstance(found, Mapping):
-        return None
-    return Executions(found.least, found.most, found.fit)
+    found = result.executed
+    return None if found is None else Executions(found.least, found.most, found.fit)
 
 
 def of_run(run: Run) -> list[dict[str, Any]]:

@@ -217,13 +217,12 @@ def executed(contrast: Contrast) -> Iterator[Finding]:
 def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> Iterator[Finding]:
     """Machine instructions that warps execute, and the opcode that most of a difference is of.
 
-    Nothing where there is no number for one side, or where a range is longer than the distance between both.
+    Nothing where one of both is not known well enough, or where the ranges meet.
     """
-    (before_least, before_most), (after_least, after_most) = left.ends, right.ends
-    if not before_least or not after_least or not unlike(left.likely, right.likely):
+    if not left.settled or not right.settled or not unlike(left.likely, right.likely):
         return
-    apart = max(before_least - after_most, after_least - before_most)
-    if apart <= max(before_most - before_least, after_most - after_least):
+    (before_least, before_most), (after_least, after_most) = left.ends, right.ends
+    if before_least <= after_most and after_least <= before_most:
         return
     (a, b), fewer = contrast.names, right.likely < left.likely
     shares = {percent(abs(after_least / before_most - 1)), percent(abs(after_most / before_least - 1))}
@@ -232,7 +231,7 @@ def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> It
     figures = {EXECUTED_SASS: contrast.figures((left.likely, right.likely))}
     text = f"Warps execute {share} machine instructions in {b} than in {a}"
     most = ""
-    if left.by_opcode and right.by_opcode and left.settled and right.settled:
+    if left.by_opcode and right.by_opcode:
         names = sorted({*left.by_opcode, *right.by_opcode})
         counts = {name: (left.by_opcode.get(name, 0.0), right.by_opcode.get(name, 0.0)) for name in names}
         sign = -1 if fewer else 1
