@@ -35,4 +35,3 @@ def test_every_pair_is_verified_or_skipped_with_a_reason(device, monkeypatch, tm
     assert {status for status, _ in told.values()} <= {SKIPPED}, told
     assert all(reason for _, reason in told.values())
     assert any(result.status == VERIFIED for cell in cells for result in cell.variants.values())
-    print(told)

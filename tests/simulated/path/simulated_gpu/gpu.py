@@ -124,22 +124,25 @@ class Gpu:
     def call(self, name: str, *, context: bool = True) -> None:
         """What every call of CUDA does first. Raises Failure."""
         self.host += self.script.host_ns.get(name, self.script.host_ns["*"])
-        for fault in self.script.faults:
-            if fault.call in (name, "*") and fault.strikes(self.count(f"call {fault.call}", fault)):
-                self.strike(fault)
+        self.meet([fault for fault in self.script.faults if fault.call in (name, "*")])
         if self.lost is not None:
             raise Failure(self.lost)
         if context and not self.context:
             self.make_context()
 
-    def count(self, what: str, fault: Fault) -> int:
-        """How often that was so far, with this time."""
-        if not fault.of_run:
-            self.counts[what] += 1
-            return self.counts[what]
-        with self.shared.open() as state:
-            state[what] = state.get(what, 0) + 1
-            return int(state[what])
+    def meet(self, faults: Sequence[Fault]) -> None:
+        """Count a call or a run once for all these faults, and have the one strike whose turn it is."""
+        counted = {}
+        for what, of_run in {(fault.call or f"kernel {fault.kernel}", fault.of_run) for fault in faults}:
+            if of_run:
+                with self.shared.open() as state:
+                    counted[what, of_run] = state[what] = state.get(what, 0) + 1
+            else:
+                self.counts[what] += 1
+                counted[what, of_run] = self.counts[what]
+        for fault in faults:
+            if fault.strikes(counted[fault.call or f"kernel {fault.kernel}", fault.of_run]):
+                self.strike(fault)
 
     def strike(self, fault: Fault) -> None:
         if fault.does == "hang":
@@ -315,9 +318,7 @@ class Gpu:
 
         def perform(start: float) -> float:
             kernel = launch.kernel
-            for fault in self.script.faults:
-                if fault.kernel == kernel.name and fault.strikes(self.count(f"kernel {kernel.name}", fault)):
-                    self.strike(fault)
+            self.meet([fault for fault in self.script.faults if fault.kernel == kernel.name])
             if (timed := BY_THE_TIMER.get(kernel.name)) and "%globaltimer" in kernel.module.ptx:
                 return timed(self, launch, start)
             outcome = self.launches.outcome(self.memory, launch)

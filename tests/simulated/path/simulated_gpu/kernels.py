@@ -9,7 +9,7 @@ import os
 import pickle
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -300,11 +300,8 @@ class Launches:
             if changed.any():
                 low, high = int(changed.argmax()), changed.size - int(changed[::-1].argmax())
                 changes.append((index, low, chunk(now[low:high])))
-        count: Callable[[str], int] = lambda name: int(ran.counters.get(name, 0))  # noqa: E731
-        return Outcome(
-            changes=tuple(changes),
-            kept=kept,
-            sectors=count("ptx_global_load_sectors") + count("ptx_global_store_sectors"),
-            instructions=count("ptx_warp_instructions"),
-            printed=ran.printed,
+        sectors, instructions = (
+            sum(int(ran.counters.get(each, 0)) for each in names)
+            for names in (("ptx_global_load_sectors", "ptx_global_store_sectors"), ("ptx_warp_instructions",))
         )
+        return Outcome(0, False, tuple(changes), kept, sectors, instructions, ran.printed)

@@ -10,8 +10,6 @@ from typing import Any
 CDLL = ctypes.CDLL
 
 NVML_UNINITIALIZED, NVML_NOT_SUPPORTED, NVML_LIBRARY_NOT_FOUND = 1, 3, 12
-
-
 COOPERATIVE, CLUSTER = 2, 4
 """Of CUlaunchAttributeID."""
 
@@ -28,13 +26,9 @@ class Config(ctypes.Structure):
     """cuda.h, CUlaunchConfig."""
 
     _fields_ = (
-        ("grid", ctypes.c_uint * 3),
-        ("block", ctypes.c_uint * 3),
-        ("shared_bytes", ctypes.c_uint),
-        ("stream", ctypes.c_void_p),
-        ("attributes", ctypes.POINTER(Attribute)),
-        ("attribute_count", ctypes.c_uint),
-    )
+        ("grid", ctypes.c_uint * 3), ("block", ctypes.c_uint * 3), ("shared_bytes", ctypes.c_uint),
+        ("stream", ctypes.c_void_p), ("attributes", ctypes.POINTER(Attribute)), ("attribute_count", ctypes.c_uint),
+    )  # fmt: skip
 
 
 def find(name: Any, *arguments: Any, **options: Any) -> Any:
@@ -74,30 +68,37 @@ def guarded(action: Callable[..., int | None]) -> Callable[..., int]:
     return call
 
 
-class Driver:
-    """libcuda, as far as CuPy does not stand before it."""
+class Library:
+    """A library of C. It makes the device only when a function is called."""
 
     def __init__(self) -> None:
-        from simulated_gpu.gpu import gpu
-
-        self.gpu = gpu
-        for name in [each for each in dir(type(self)) if each.startswith("cu")]:
+        for name in [each for each in dir(type(self)) if each.startswith(("cu", "nvml"))]:
             setattr(self, name, guarded(getattr(self, name)))
 
+    @property
+    def gpu(self) -> Any:
+        from simulated_gpu.gpu import gpu
+
+        return gpu()
+
+
+class Driver(Library):
+    """libcuda, as far as CuPy does not stand before it."""
+
     def cuInit(self, flags: int) -> None:
-        self.gpu().call("cuInit", context=False)
+        self.gpu.call("cuInit", context=False)
 
     def cuDriverGetVersion(self, version: Any) -> None:
-        put(version, self.gpu().script.driver)
+        put(version, self.gpu.script.driver)
 
     def cuCtxSetLimit(self, limit: int, value: Any) -> None:
-        self.gpu().call("cuCtxSetLimit")
+        self.gpu.call("cuCtxSetLimit")
 
     def cuCtxResetPersistingL2Cache(self) -> None:
-        self.gpu().call("cuCtxResetPersistingL2Cache")
+        self.gpu.call("cuCtxResetPersistingL2Cache")
 
     def cuLaunchKernelEx(self, config: Any, function: Any, params: Any, extra: Any) -> int:
-        gpu, given = self.gpu(), self.config(config)
+        gpu, given = self.gpu, self.config(config)
         gpu.call("cuLaunchKernelEx")
         kernel = gpu.functions[function.value]
         grid, cluster = tuple(given.grid), (1, 1, 1)
@@ -117,7 +118,7 @@ class Driver:
         return 0
 
     def cuOccupancyMaxActiveClusters(self, count: Any, function: Any, config: Any) -> int:
-        gpu, given = self.gpu(), self.config(config)
+        gpu, given = self.gpu, self.config(config)
         gpu.call("cuOccupancyMaxActiveClusters")
         kernel = gpu.functions[function.value]
         ctas = math.prod(given.attributes[0].value.cluster)
@@ -129,7 +130,7 @@ class Driver:
 
     def cuTensorMapEncodeTiled(self, made: Any, element: Any, rank: Any, address: Any, *fields: Any) -> int:
         """The fields at the bits of the hardware's layout, as far as machine code of ptxas shows it; the rest is 0."""
-        self.gpu().call("cuTensorMapEncodeTiled")
+        self.gpu.call("cuTensorMapEncodeTiled")
         shape, strides, box, steps = (list(each) for each in fields[:4])
         interleave, swizzle, promotion, fill = (each.value for each in fields[4:])
         many, least = range(rank.value), 3 if interleave else 1
@@ -151,16 +152,10 @@ class Driver:
         return Config.from_address(ctypes.addressof(pointer._obj))
 
 
-class Management:
+class Management(Library):
     """NVML, for the real pynvml over it."""
 
-    def __init__(self) -> None:
-        from simulated_gpu.gpu import gpu
-
-        self.gpu = gpu()
-        self.open = 0
-        for name in [each for each in dir(type(self)) if each.startswith("nvml")]:
-            setattr(self, name, guarded(getattr(self, name)))
+    open = 0
 
     def nvmlInitWithFlags(self, flags: int) -> int:
         self.open += self.gpu.script.nvml

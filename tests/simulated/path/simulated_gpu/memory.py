@@ -6,7 +6,6 @@ their identities alone. A fill is its byte; all else is named by its hash.
 
 from __future__ import annotations
 
-import bisect
 import ctypes
 import hashlib
 from dataclasses import dataclass, field
@@ -128,12 +127,10 @@ class Memory:
     """All memory of the device. Addresses are never given twice to different regions."""
 
     def __init__(self, total: int) -> None:
-        self.total = total
-        self.used = 0
-        self.next = FIRST
+        self.total, self.used, self.next = total, 0, FIRST
         self.regions: dict[int, Region] = {}
         self.blocks: dict[int, Block] = {}
-        """Those that are in use, by address."""
+        """Those of the pool that are in use, by address."""
 
     def malloc(self, size: int) -> int:
         if self.used + size > self.total:
@@ -150,27 +147,17 @@ class Memory:
 
     def find(self, address: int, size: int = 1) -> tuple[Region, int]:
         """The region that holds these bytes, and where in it. Raises Failure if none does."""
-        known = sorted(self.regions)
-        index = bisect.bisect_right(known, address) - 1
-        if index >= 0:
-            region = self.regions[known[index]]
-            if address + size <= region.address + region.size:
-                return region, address - region.address
+        for start, region in self.regions.items():
+            if start <= address and address + size <= start + region.size:
+                return region, address - start
         raise Failure(1)
 
     def block(self, address: int) -> Block | None:
         """What a kernel can reach from this address on: the block in use that holds it, else the region."""
-        known = sorted(self.blocks)
-        index = bisect.bisect_right(known, address) - 1
-        if index >= 0:
-            block = self.blocks[known[index]]
-            if address < block.address + block.size:
-                return block
-        try:
-            region, _ = self.find(address)
-        except Failure:
-            return None
-        return Block(region.address, region.size)
+        for each in (*self.blocks.values(), *(Block(start, region.size) for start, region in self.regions.items())):
+            if each.address <= address < each.address + each.size:
+                return each
+        return None
 
     # ---- what operations do
 
@@ -210,7 +197,12 @@ class Pool:
         """A block. Raises Failure(2) where there is no memory even after the pool gave back what it keeps."""
         size = max(-(-size // UNIT), 1) * UNIT
         fitting = sorted((each.size, each.address) for each in self.free if each.size >= size)
-        if not fitting:
+        if fitting:
+            whole, address = fitting[0]
+            self.free.remove(Block(address, whole))
+            if whole > size:
+                self.free.append(Block(address + size, whole - size))
+        else:
             try:
                 address = self.malloc(size)
             except Failure as failure:
@@ -218,14 +210,7 @@ class Pool:
                     raise
                 address = self.malloc(size)
             self.regions[address] = size
-            block = Block(address, size)
-        else:
-            whole, address = fitting[0]
-            self.free.remove(Block(address, whole))
-            if whole > size:
-                self.free.append(Block(address + size, whole - size))
-            block = Block(address, size)
-        self.memory.blocks[block.address] = block
+        block = self.memory.blocks[address] = Block(address, size)
         return block
 
     def give(self, block: Block) -> None:

@@ -1,0 +1,173 @@
+"""The simulated device is as unkind as a real one: it runs late, forgets nothing that went wrong, and has limits."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests import simulated
+
+NAMES = """
+import json, cupy
+runtime, driver = cupy.cuda.runtime, cupy.cuda.driver
+asked = json.loads({asked!r}) if {asked!r} else [
+    [each for each in dir(part) if each.startswith(("cudaDevAttr", "CU_FUNC", "memcpy")) and "Async" not in each]
+    for part in (runtime, driver)
+]
+numbers = [{{name: int(getattr(part, name)) for name in names}} for part, names in zip((runtime, driver), asked)]
+errors = {{}}
+for status in (1, 2, 46, 100, 209, 214, 221, 222, 226, 600, 700, 702, 716, 719, 720, 721, 810, 900, 901, 912, 999):
+    try:
+        raise runtime.CUDARuntimeError(status)
+    except runtime.CUDARuntimeError as error:
+        errors[status] = (error.status, str(error))
+calls = {{
+    "Stream": ("begin_capture", "end_capture", "synchronize"), "Event": ("record", "synchronize"),
+    "MemoryPool": ("free_all_blocks", "free_bytes"), "MemoryPointer": ("memset_async",),
+}}
+there = [hasattr(getattr(cupy.cuda, kind), name) for kind, names in calls.items() for name in names]
+there += [hasattr(cupy.cuda.function.Module, name) for name in ("load", "get_function")]
+there += [hasattr(runtime, name) for name in (
+    "getDeviceCount", "deviceGetAttribute", "getDeviceProperties", "deviceGetPCIBusId", "memGetInfo", "memsetAsync",
+    "memcpyAsync")]
+there += [hasattr(driver, name) for name in (
+    "funcGetAttribute", "funcSetAttribute", "check_status", "occupancyMaxActiveBlocksPerMultiprocessor")]
+there += [issubclass(cupy.cuda.memory.OutOfMemoryError, MemoryError), callable(cupy.get_default_memory_pool)]
+print(json.dumps([asked, numbers, errors, there]))
+"""
+
+
+def test_its_names_numbers_and_words_are_those_of_cupy(tmp_path):
+    def told(asked, **environment):
+        code = NAMES.format(asked=asked)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, env=os.environ | environment
+        )
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+    ours = told("", **simulated.environment(tmp_path))
+    assert all(ours[3])
+    assert told(json.dumps(ours[0])) == ours
+
+
+@pytest.fixture
+def cuda(monkeypatch, tmp_path):
+    """CuPy's layer over a device with this script."""
+
+    def cuda(**script):
+        simulated.install(monkeypatch, tmp_path / "device", **script)
+        from cupy import cuda
+
+        return cuda
+
+    return cuda
+
+
+def upload(cuda, stream, memory, array):
+    cuda.runtime.memcpyAsync(memory.ptr, array.ctypes.data, array.nbytes, cuda.runtime.memcpyHostToDevice, stream.ptr)
+
+
+def download(cuda, stream, memory, array):
+    cuda.runtime.memcpyAsync(array.ctypes.data, memory.ptr, array.nbytes, cuda.runtime.memcpyDeviceToHost, stream.ptr)
+
+
+def test_a_copy_reads_the_host_as_late_as_it_may(cuda):
+    cuda = cuda()
+    stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(16)
+    array, left = np.arange(4, dtype=np.uint32), np.zeros(4, np.uint32)
+    download(cuda, stream, memory, left)
+    stream.synchronize()
+    assert left.tolist() == [0xCDCDCDCD] * 4  # what nobody wrote
+    upload(cuda, stream, memory, array)
+    array[:] = 7  # too early
+    download(cuda, stream, memory, left)
+    assert left.tolist() == [0xCDCDCDCD] * 4
+    stream.synchronize()
+    assert left.tolist() == [7] * 4
+
+
+def test_a_late_host_shows_in_the_times_of_events(cuda):
+    cuda = cuda(host_ns={"cudaMemsetAsync": 50_000}, device={"event_ns": 1})
+    stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(1 << 20)
+    first, second, third = (cuda.Event() for _ in range(3))
+    for event in (first, second, third):
+        event.record(stream)
+        memory.memset_async(0, 1 << 20, stream)
+    with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorNotReady"):
+        cuda.get_elapsed_time(first, third)
+    third.synchronize()
+    assert cuda.get_elapsed_time(first, second) > 0.05  # a fill takes the device a microsecond and a half
+
+
+def test_a_wait_spoils_a_capture_which_then_can_end(cuda):
+    cuda = cuda()
+    stream, memory = cuda.Stream(non_blocking=True), cuda.alloc(16)
+    stream.begin_capture()
+    with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorStreamCaptureUnsupported"):
+        stream.synchronize()
+    with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorStreamCaptureInvalidated"):
+        memory.memset_async(1, 16, stream)
+    with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorStreamCaptureInvalidated"):
+        stream.end_capture()
+    stream.begin_capture()
+    memory.memset_async(1, 16, stream)
+    graph, left = stream.end_capture(), np.zeros(16, np.uint8)
+    download(cuda, stream, memory, left)
+    stream.synchronize()
+    assert left[0] == 0xCD  # captured, not run
+    graph.launch(stream)
+    download(cuda, stream, memory, left)
+    stream.synchronize()
+    assert left.tolist() == [1] * 16
+
+
+def test_memory_ends_and_the_pool_gives_back_what_it_keeps(cuda):
+    cuda = cuda(device={"memory_bytes": 1 << 20})
+    kept = [cuda.alloc(1 << 18) for _ in range(3)]
+    with pytest.raises(cuda.memory.OutOfMemoryError, match="allocating 524,288 bytes"):
+        cuda.alloc(1 << 19)
+    del kept
+    assert cuda.runtime.memGetInfo()[0] == 1 << 18
+    assert cuda.MemoryPool.free_bytes() == 3 << 18
+    half = cuda.alloc(1 << 19)
+    assert cuda.runtime.memGetInfo()[0] == 1 << 19
+    del half
+    part = cuda.alloc(1 << 18)
+    cuda.MemoryPool.free_all_blocks()
+    assert cuda.runtime.memGetInfo()[0] == 1 << 19  # a region in use stays whole
+    del part
+
+
+def test_an_error_stays_or_passes_as_cuda_says(cuda, tmp_path):
+    faults = [
+        {"call": "cudaMemGetInfo", "at": 2, "status": 2},
+        {"call": "cudaMemGetInfo", "at": 4, "status": 719},
+    ]
+    cuda = cuda(faults=faults)
+    asked = []
+    for _ in range(5):
+        try:
+            asked.append(cuda.runtime.memGetInfo()[1] > 0)
+        except cuda.runtime.CUDARuntimeError as error:
+            asked.append(error.status)
+    assert asked == [True, 2, True, 719, 719]
+    with pytest.raises(cuda.runtime.CUDARuntimeError, match="cudaErrorLaunchFailure"):
+        cuda.alloc(16)
+
+
+def test_a_device_for_one_process_is_busy_for_another(cuda, tmp_path):
+    cuda(exclusive=True).runtime.memGetInfo()
+    code = "import cupy; print(cupy.cuda.runtime.getDeviceCount()); cupy.cuda.runtime.memGetInfo()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "1\n"  # who only asks needs no context
+    assert "CUDARuntimeError: cudaErrorDevicesUnavailable: CUDA-capable device(s) is/are busy" in done.stderr
+
+
+def test_a_cubin_that_ptxbench_did_not_make_is_no_guess(cuda):
+    module = cuda().function.Module()
+    with pytest.raises(LookupError, match="knows no PTX of this cubin"):
+        module.load(b"\x7fELF of somebody else\0")
