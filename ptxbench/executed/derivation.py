@@ -22,7 +22,7 @@ from ptxbench.executed.ptx import Lines
 from ptxbench.toolchain import Build, lines, locate
 from ptxbench.toolchain.lines import Instruction
 
-VERSION = "2"
+VERSION = "3"
 """Part of the key of what is cached; counted up with each change of what is derived."""
 
 WHOLE = 1e-3
@@ -176,10 +176,10 @@ def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) 
         missed = ", ".join(str(each.line) for each in solution.off[:3])
         reason = f"the counts of PTX line {missed} do not fit the machine code" if missed else "the counts do not fit"
         return Executed(whole=whole, anchors=len(firm), anchors_off=off, reason=reason, blocks=blocks)
+    if ends[1] > FREE * max(ends[0], 1):
+        return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
     least, most = (max(0, math.ceil(ends[0] - 0.5)), math.floor(ends[1] + 0.5))
     fit = min(max(round(sum(each.fit * (each.end - each.start) / 16 for each in blocks)), least), most)
-    if most > FREE * max(least, 1):
-        return Executed(None, None, None, whole, len(firm), 0, why(made, flow), blocks)
     wide = why(made, flow) if most > WIDE * least else None
     return Executed(least, fit, most, whole, len(firm), 0, wide, blocks)
 

@@ -140,8 +140,8 @@ class Candidate:
         )
 
     def executed(self, launch: Launch) -> executed.Executed | None:
-        """The machine instructions that the last launch executed; None where nothing was counted."""
-        if self.opcodes is None or self.by_line is None or self.build is None:
+        """The machine instructions that the last launch executed; None without counts, or without machine code."""
+        if self.opcodes is None or self.by_line is None or self.build is None or not self.build.report.opcodes:
             return None
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
         return executed.of_build(self.build, executed.Counted(self.by_line, warps, self.loops or {}))

@@ -98,24 +98,17 @@ def step(lane, opcode, operands):
     elif name in ("IADD3", "VIADD", "IADD") and not words and not any(part.startswith("P") for part in parts):
         values = [lane.read(each) for each in sources[:3]]
         value = None if None in values else sum(values) & MASK
-    elif name == "LOP3" and not parts[0].startswith(("P", "UP")):
-        values = [lane.read(each) for each in sources[:3]]
-        table = int(sources[3], 0)
-        if None not in values:
-            value = sum(
-                (table >> (4 * (values[0] >> bit & 1) + 2 * (values[1] >> bit & 1) + (values[2] >> bit & 1)) & 1) << bit
-                for bit in range(32)
-            )
     elif name == "LOP3":
-        values = [lane.read(each) for each in sources[1:4]]
-        table = int(sources[4], 0)
-        lane.predicates[parts[0]] = None
+        tested = parts[0] if parts[0].startswith(("P", "UP")) else None
+        parts = parts[1:] if tested else parts
+        values, table = [lane.read(each) for each in parts[1:4]], int(parts[4], 0)
         if None not in values:
-            lane.predicates[parts[0]] = any(
-                table >> (4 * (values[0] >> bit & 1) + 2 * (values[1] >> bit & 1) + (values[2] >> bit & 1)) & 1
-                for bit in range(32)
+            a, b, c = values
+            value = sum(
+                (table >> (4 * (a >> bit & 1) + 2 * (b >> bit & 1) + (c >> bit & 1)) & 1) << bit for bit in range(32)
             )
-        parts = sources
+        if tested:
+            lane.predicates[tested] = None if value is None else value != 0
     elif name == "SHF" and words[:2] == ["R", "U32"] and sources[0] == "RZ":
         value = None if lane.read(sources[2]) is None else lane.read(sources[2]) >> lane.read(sources[1])
     wide = 4 if "128" in words else 2 if {"64", "WIDE"} & set(words) else 1
@@ -124,7 +117,7 @@ def step(lane, opcode, operands):
             lane.registers[f"{match[1]}{int(match[2]) + further}"] = value if not further and wide == 1 else None
     for part in parts[:3]:  # carries and the like
         if re.fullmatch(r"U?P\d", part):
-            lane.predicates[part] = None if name != "LOP3" else lane.predicates.get(part)
+            lane.predicates[part] = None
 
 
 def executions(code, grid, block, words):

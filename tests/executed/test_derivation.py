@@ -249,3 +249,28 @@ def test_softmax_and_rmsnorm_run_their_copies_as_often_as_their_loops_trip(pair,
     ]
     assert fours == len(outcome.loops) * [entries * (trips // 4)]
     assert trips == (1 if pair == "softmax" else 4)
+
+
+PARTED = """
+extern "C" __global__ void k(const int* x, volatile int* y, int n, int m) {
+    const int t = threadIdx.x, b = blockIdx.x;
+    int sum = x[64 + t];
+    #pragma unroll 4
+    for (int i = 0; i < b + n; i++) { sum += x[i * 64 + t]; y[256 + t] = sum; }
+    #pragma unroll 4
+    for (int i = 0; i < (t & 3); i++) {
+        sum += x[i * 64 + t];
+        sum += x[5 * 64 + t];
+        #pragma unroll 1
+        for (int j = 0; j < n + m; j++) { sum += x[j * 64 + t]; sum += x[4 * 64 + t]; y[3 * 64 + t] = sum; }
+    }
+    y[512 + t] = sum;
+}
+"""
+
+
+def test_where_nothing_bounds_what_lanes_that_part_execute_there_is_no_number(launched):
+    arrays = [np.zeros(4096, np.int32), np.zeros(4096, np.int32)]
+    found = launched(PARTED, [*arrays, np.int32(9), np.int32(3)], grid=2, block=64).executed
+    assert found.least is found.fit is found.most is None
+    assert found.reason == "lanes of a warp part, and no count says how often each side ran"
