@@ -19,7 +19,7 @@ EXCLUSIVE = "Another process uses the GPU, or its compute mode forbids it: see n
 INSTALLATION = "Repair the installation of the driver; nvidia-smi and `ptxbench doctor` show its state."
 MPS = "Restart the MPS server, or run without MPS."
 HARDWARE = "The hardware failed, not the kernel: see nvidia-smi -q and the system log, reset the GPU, run again."
-OWN = "This is a part of ptxbench and not a kernel under test: run again; if it comes back, see nvidia-smi."
+OWN = "No kernel under test was running: run again; if it comes back, see nvidia-smi."
 TOO_OLD = "Update the driver, or build for this device: leave --arch out."
 
 ADVICE = {

@@ -126,7 +126,8 @@ class Worker:
         self.events_in, events_out = context.Pipe(duplex=False)
         self.signs = Signs(context)
         self.process = context.Process(target=serve, args=(task, events_out, self.signs, os.getpid()), daemon=True)
-        self.process.start()
+        with without_interrupts():
+            self.process.start()
         events_out.close()
 
     def __enter__(self) -> Worker:
@@ -169,6 +170,19 @@ class Worker:
             return self.signs.death(how)
         memory = ", perhaps for lack of memory of the host" if name == "SIGKILL" else ""
         return self.signs.death(f"{how}, which another process sent{memory}", from_outside=True)
+
+
+@contextmanager
+def without_interrupts() -> Iterator[None]:
+    """Hold Ctrl-C back: a process that starts meanwhile never gets it, where the system has masks of signals."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def rebuilt(name: str, text: str) -> BaseException:

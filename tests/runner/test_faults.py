@@ -138,6 +138,17 @@ def test_a_driver_without_a_compiler_skips_what_needs_it(carried_out):
         assert result.reason.endswith("or run with --assembler toolkit.")
 
 
+@pytest.mark.parametrize("at", [400])
+def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at):
+    """The stream would stay in the capture, and every call on it would fail. Most launches are those of graphs."""
+    graphs = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)
+    [cell], losses = carried_out(settings=graphs, faults=[{"call": "cuLaunchKernel", "at": at, "status": 701}])
+    assert losses == []
+    (broken,) = [name for name, result in cell.variants.items() if result.status != VERIFIED]
+    assert "LAUNCH_OUT_OF_RESOURCES" in cell.variants[broken].reason
+    assert broken == "cuda" or [one.timing for one in cell.rounds] == ["slope"]
+
+
 @pytest.mark.parametrize("sizes", [("n=131072", "n=262144"), ("n=262144", "n=131072")])
 def test_a_cell_has_the_memory_that_it_would_have_alone(carried_out, sizes):
     """Each fits alone, and not while the buffers of the other are held: 1 and 2 MB, and 0.1 for the flush."""
