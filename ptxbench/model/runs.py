@@ -44,8 +44,11 @@ def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
 
 def timed(cell: Cell, device: Mapping[str, object]) -> Iterator[tuple[Key, str, float]]:
     """Name and ratio of each variant that was measured; a ratio of 1 where its interval does not tell it from 1."""
+    named = isinstance(device.get("name"), str) and isinstance(device.get("kind"), str)
+    if cell.control or not cell.rounds or not named or device["kind"] == "emulator":
+        return
     specification = roofline.specification(device)
-    if specification is None or device["kind"] == "emulator" or cell.control:
+    if specification is None:
         return
     for variant, result in cell.variants.items():
         found = stats.ratio(cell.rounds, variant) if comparable(cell, result) and variant != REFERENCE else None
