@@ -125,6 +125,9 @@ def command(
         say(json_text(to_document(listings, cases, diff=bool(diff))), nl=False)
     else:
         show(listings, cases, view or "auto", diff=bool(diff), hot=hot)
+        if Path(pair).suffix in SUFFIXES:
+            name = Path(pair).name
+            say(f"\nNothing was executed: `ptxbench exec {name}` launches it and counts machine instructions.")
     return 0
 
 

@@ -291,7 +291,11 @@ def test_a_file_need_not_be_part_of_a_pair(ptxbench, tmp_path, monkeypatch):
     assert any(each["source_line"] == 7 for each in cuda["sass"])
     [ptx] = document(ptxbench("show", "mine.ptx", "--json"))["variants"]
     assert (ptx["entry"], ptx["arch"]) == ("scale", "sm_75")  # what its .target says
-    assert ptxbench("show", "mine.ptx", "--arch", "sm_80").out.startswith("ptx  mine.ptx  sm_80, ")
+    shown = ptxbench("show", "mine.ptx", "--arch", "sm_80").out
+    assert shown.startswith("ptx  mine.ptx  sm_80, ")
+    assert shown.endswith(
+        "\nNothing was executed: `ptxbench exec mine.ptx` launches it and counts machine instructions.\n"
+    )
 
 
 def test_a_flag_of_nvrtc_changes_what_is_shown(ptxbench, tmp_path):
