@@ -138,7 +138,8 @@ def test_a_driver_without_a_compiler_skips_what_needs_it(carried_out):
         assert result.reason.endswith("or run with --assembler toolkit.")
 
 
-@pytest.mark.parametrize("at", [400])
+@pytest.mark.long
+@pytest.mark.parametrize("at", [400, 800])
 def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at):
     """The stream would stay in the capture, and every call on it would fail. Most launches are those of graphs."""
     graphs = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)

@@ -116,6 +116,7 @@ def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
         assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
 
 
+@pytest.mark.long
 def test_a_kernel_that_another_was_in_flight_with_is_found_one_sample_at_a_time(tmp_path):
     plan = plan_of(kernels_folder(tmp_path), {"ptx": "measure fault"}, rounds=1)
     jobs = tuple(replace(job, sizes=job.sizes[:1]) for job in plan.jobs)
