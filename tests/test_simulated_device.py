@@ -1,5 +1,6 @@
 """The simulated device is as unkind as a real one: it runs late, forgets nothing that went wrong, and has limits."""
 
+import ast
 import json
 import os
 import subprocess
@@ -171,3 +172,19 @@ def test_a_cubin_that_ptxbench_did_not_make_is_no_guess(cuda):
     module = cuda().function.Module()
     with pytest.raises(LookupError, match="knows no PTX of this cubin"):
         module.load(b"\x7fELF of somebody else\0")
+
+
+def test_it_is_read_in_one_sitting():
+    """Lines of code: without blank lines, comments and docstrings."""
+    code = 0
+    for path in simulated.PATH.parent.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        told = {
+            line
+            for each in ast.walk(ast.parse(text))
+            if isinstance(each, ast.Expr) and isinstance(each.value, ast.Constant)
+            for line in range(each.lineno, each.end_lineno + 1)
+        }
+        lines = enumerate(text.splitlines(), 1)
+        code += sum(1 for i, line in lines if i not in told and line.strip() and not line.strip().startswith("#"))
+    assert code < 1200

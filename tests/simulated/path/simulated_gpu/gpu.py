@@ -275,15 +275,14 @@ class Gpu:
         return found
 
     def moving(self, address: int, size: int, *, writes: bool) -> float:
-        """Nanoseconds that the device needs to move so many bytes."""
-        block = self.memory.block(address)
-        cold, warm, back = self.l2.touch(block.address if block else address, size, writes=writes)
+        """Nanoseconds that the device needs to move so many bytes of the block at an address."""
+        cold, warm, back = self.l2.touch(address, size, writes=writes)
         return 1e9 * ((cold + back) / self.device.memory_rate + warm / self.device.l2_rate)
 
     def fill(self, address: int, value: int, size: int) -> Callable[[float], float]:
         def perform(start: float) -> float:
             self.memory.fill(address, value, size)
-            return 1000 + self.moving(address, size, writes=True)
+            return 1000 + self.moving(self.memory.start(address), size, writes=True)
 
         self.memory.find(address, max(size, 1))
         return perform
@@ -298,7 +297,8 @@ class Gpu:
                 self.memory.download(to, source, size)
             else:
                 self.memory.copy(to, source, size)
-                return 1000 + self.moving(source, size, writes=False) + self.moving(to, size, writes=True)
+                starts = self.memory.start(source), self.memory.start(to)
+                return 1000 + sum(self.moving(each, size, writes=each == starts[1]) for each in starts)
             return 1500 + size / 25  # PCIe: 25 GB/s
 
         for address in [to] if kind == 1 else [source] if kind == 2 else [to, source]:
@@ -329,7 +329,7 @@ class Gpu:
             if outcome.status:
                 raise Failure(outcome.status)
             for index, at, content in outcome.changes:
-                region, base = self.memory.find(launch.blocks[index].address, launch.blocks[index].size)
+                region, base = launch.places[index]
                 region.write(base + at, content.size, content)
             if outcome.kept is not None:
                 kernel.module.kept = dict(outcome.kept)

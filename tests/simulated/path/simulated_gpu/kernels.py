@@ -23,7 +23,7 @@ from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.toolchain import cubin, locate, ptxas
 from simulated_gpu.description import Device, Script
 from simulated_gpu.errors import Failure
-from simulated_gpu.memory import Block, Chunk, Memory, chunk
+from simulated_gpu.memory import Block, Chunk, Memory, Region, chunk
 
 FUEL = 1 << 24
 """Loop iterations of a warp from which on a kernel counts as endless."""
@@ -221,6 +221,8 @@ class Prepared:
     shared: int
     values: tuple[tuple[int | None, Any], ...]
     blocks: tuple[Block, ...]
+    places: tuple[tuple[Region, int], ...]
+    """The region of each block, and where in it."""
 
 
 def prepare(memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, params: Sequence[bytes]) -> Prepared:
@@ -240,7 +242,8 @@ def prepare(memory: Memory, kernel: Kernel, grid: Any, block: Any, shared: int, 
             if found not in blocks:
                 blocks.append(found)
             values.append((blocks.index(found), int.from_bytes(content, "little") - found.address))
-    return Prepared(kernel, tuple(grid), tuple(block), shared, tuple(values), tuple(blocks))  # type: ignore[arg-type]
+    places = tuple(memory.find(each.address, each.size) for each in blocks)
+    return Prepared(kernel, tuple(grid), tuple(block), shared, tuple(values), tuple(blocks), places)  # type: ignore[arg-type]
 
 
 def value_of(param: Variable, content: bytes) -> Any:
@@ -261,8 +264,9 @@ class Launches:
         self.known: dict[Any, Outcome] = {}
 
     def outcome(self, memory: Memory, launch: Prepared) -> Outcome:
-        places = [memory.find(each.address, each.size) for each in launch.blocks]
-        kernel = launch.kernel
+        kernel, places = launch.kernel, launch.places
+        if any(region.address not in memory.regions for region, _ in places):
+            return Outcome(status=700)  # given back to the device meanwhile
         held = [region.key(start, each.size) for (region, start), each in zip(places, launch.blocks, strict=True)]
         key = (
             kernel.module.ptx, kernel.name, launch.grid, launch.block, launch.shared,

@@ -80,6 +80,7 @@ class Region:
     address: int
     size: int
     pieces: list[Piece] = field(default_factory=list)
+    keys: dict[tuple[int, int], tuple[Any, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.pieces = [Piece(0, self.size, fill(GARBAGE))]
@@ -99,6 +100,7 @@ class Region:
             elif each.size:
                 joined.append(each)
         self.pieces = joined
+        self.keys.clear()
 
     def read(self, start: int, size: int) -> Bytes:
         found = np.empty(size, np.uint8)
@@ -112,7 +114,12 @@ class Region:
 
     def key(self, start: int, size: int) -> tuple[Any, ...]:
         """What the bytes are, without looking at them."""
-        return tuple((each.start - start, each.size, each.chunk.key, each.offset) for each in self.parts(start, size))
+        if (start, size) not in self.keys:
+            parts = self.parts(start, size)
+            self.keys[start, size] = tuple(
+                (each.start - start, each.size, each.chunk.key, each.offset) for each in parts
+            )
+        return self.keys[start, size]
 
 
 @dataclass(frozen=True, order=True)
@@ -158,6 +165,11 @@ class Memory:
             if each.address <= address < each.address + each.size:
                 return each
         return None
+
+    def start(self, address: int) -> int:
+        """Where the block begins that holds an address, by which L2 knows it."""
+        block = self.block(address)
+        return block.address if block else address
 
     # ---- what operations do
 
