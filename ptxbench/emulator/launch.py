@@ -42,8 +42,8 @@ class Execution:
     `opcodes`: how often warps executed each opcode, by line of the PTX.
     `loops`: of each loop, by the line of its branch back, how many trips warps made and how often: {trips: entries}.
     `irreducible`: lines of branches back that are not counted so, because lanes can come into their cycle at several
-    places. `wide_wavefronts`: by line, the wavefronts of shared accesses if they move 8 or 16 bytes a lane, merged with
-    their neighbours: {bytes: wavefronts}.
+    places. `wide_wavefronts`: by line, the wavefronts of shared accesses that have neighbours if merged with
+    these into 8 or 16 bytes a lane: {bytes: wavefronts}.
     `approximate`: how many threads executed each instruction whose result a GPU may give less exactly, by opcode;
     accuracy.bound(opcode) says how much. `models`: how well the arithmetic of each matrix instruction that ran is
     known for this architecture, by opcode.

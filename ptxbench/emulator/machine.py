@@ -109,6 +109,8 @@ class Machine:
     watches_local: set[tuple[str, int, int]] = field(default_factory=set)
     """Watches of local memory (kind, bytes of an element, count), whose text depends on all accesses of the kernel."""
     reached: str = ""
+    mergeable: frozenset[int] = frozenset()
+    """The steps whose shared accesses ptxas may merge (merging.py)."""
 
     # ---- memory
 
@@ -131,7 +133,9 @@ class Machine:
         chosen = (
             access.load_generic(type.bytes, count, recorded=self.parallel)
             if space == "generic"
-            else access.load(SPACES[space], type.bytes, count, recorded=self.parallel)
+            else access.load(
+                SPACES[space], type.bytes, count, recorded=self.parallel, mergeable=self.is_mergeable(space)
+            )
         )
         function = self.function(chosen)
         returns = kind.vector if count == 1 else "{ " + ", ".join([kind.vector] * count) + " }"
@@ -144,6 +148,10 @@ class Machine:
             return (self.e.as_type(Value(result, kind), type),)
         parts = [self.e.op(f"extractvalue {returns} {result}, {k}") for k in range(count)]
         return tuple(self.e.as_type(Value(part, kind), type) for part in parts)
+
+    def is_mergeable(self, space: str) -> bool:
+        """Whether ptxas may merge the access at hand with a neighbour."""
+        return space == "shared" and self.step in self.mergeable
 
     def generic_parameter(self, address: Value) -> Value:
         """The generic address of a parameter: those of calls lie in local memory, those of the kernel in the arena."""
@@ -174,7 +182,7 @@ class Machine:
         chosen = (
             access.store_generic(size, count, recorded=self.parallel)
             if space == "generic"
-            else access.store(SPACES[space], size, count, recorded=self.parallel)
+            else access.store(SPACES[space], size, count, recorded=self.parallel, mergeable=self.is_mergeable(space))
         )
         function = self.function(chosen)
         bits = "".join(f", {bits_of(v.type).vector} {self.e.bits(v).ir}" for v in values)

@@ -19,6 +19,7 @@ from ptxbench.emulator.layout import PLAIN, SANITIZE, StepReport
 from ptxbench.emulator.limits import check_local
 from ptxbench.emulator.loops import find_loops
 from ptxbench.emulator.machine import Machine, ParamAddress
+from ptxbench.emulator.merging import mergeable
 from ptxbench.emulator.parse import float_bits, syntax_error
 from ptxbench.emulator.resolve import resolve
 from ptxbench.emulator.runtime.conditions import LOCAL_ORIGIN, SHARED_ORIGIN
@@ -79,6 +80,7 @@ class Registers:
         self.number = {block.first: number for number, block in enumerate(self.blocks)}
         self.e = Emitter(hardware_fma=hardware_fma)
         self.machine = Machine(self.e, arch, next_slot=2 * len(self.blocks), sanitize=mode == SANITIZE)
+        self.machine.mergeable = mergeable(self.steps, self.blocks)
         self.order_reason = order_reason(self.steps)
         self.machine.parallel = self.order_reason is None
         self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)

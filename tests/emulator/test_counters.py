@@ -115,17 +115,20 @@ def access(space, kind, vector, name):
     .reg .u64 %at, %offsets;
     .reg .s32 %lane, %offset;
     .reg .{kind if kind != "b8" else "b16"} {", ".join(registers)};
-    .reg .pred %in;
+    .reg .pred %in, %never;
     .shared .align 16 .b8 tile[16384];
     mov.u32 %lane, %tid.x;
     ld.param.u64 %offsets, [offsets];
     mad.wide.s32 %offsets, %lane, 4, %offsets;
     ld.global.s32 %offset, [%offsets];
     setp.ge.s32 %in, %offset, 0;
+    setp.lt.s32 %never, %lane, 0;
     {base}
     mad.wide.s32 %at, %offset, 1, %at;
     @%in ld.{space}{dot}.{kind} {operand}, [%at];
     @%in st.{space}{dot}.{kind} [%at], {operand};
+    @%never ld.{space}{dot}.{kind} {operand}, [%at + 8];    // neighbours, for which ptxas might merge
+    @%never st.{space}{dot}.{kind} [%at + 8], {operand};
     ret;
 }}
 """)
@@ -314,7 +317,7 @@ def rounds(space, kind, vector, name):
     .reg .s32 %lane, %offset;
     .reg .u32 %rounds;
     .reg .{kind if kind != "b8" else "b16"} {", ".join(registers)};
-    .reg .pred %in, %more;
+    .reg .pred %in, %more, %never;
     .shared .align 16 .b8 tile[16384];
     mov.u32 %lane, %tid.x;
     ld.param.u64 %offsets, [offsets];
@@ -326,6 +329,8 @@ AGAIN:
     setp.ge.s32 %in, %offset, 0;
     mad.wide.s32 %at, %offset, 1, %base;
     @%in ld.{space}{f".{vector}" if vector else ""}.{kind} {operand}, [%at];
+    setp.lt.u32 %never, %rounds, 0;
+    @%never ld.{space}{f".{vector}" if vector else ""}.{kind} {operand}, [%at + 8];    // a neighbour
     add.u64 %offsets, %offsets, 128;
     sub.u32 %rounds, %rounds, 1;
     setp.ne.u32 %more, %rounds, 0;

@@ -21,16 +21,19 @@ from ptxbench.emulator.runtime.context import (
     vector,
 )
 from ptxbench.emulator.runtime.records import LOAD, STORE, planned
-from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, SHARED_SPACE, Space
+from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, MERGING_SPACE, SHARED_SPACE, Space
 from ptxbench.emulator.types import LANES
 
 
-def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False) -> Function:
+def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False) -> Function:
     """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0.
 
     `recorded`: with the records of global memory (records.py).
     """
     recorded = recorded and space is GLOBAL
+    function = f"load_{space.name}_{element_bytes}_{count}"
+    if mergeable and element_bytes * count < 16:
+        space, function = MERGING_SPACE, f"{function}_mergeable"
     size = element_bytes * count
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
@@ -58,7 +61,7 @@ def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False
         return "\n".join([*lines, f"ret {returns} {whole}"])
 
     text = access(
-        f"load_{space.name}_{element_bytes}_{count}",
+        function,
         returns,
         space,
         element_bytes * count,
@@ -69,12 +72,15 @@ def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
     needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
-    return Function(f"load_{space.name}_{element_bytes}_{count}", text, needs, (gather_declaration, CTPOP))
+    return Function(function, text, needs, (gather_declaration, CTPOP))
 
 
-def store(space: Space, element_bytes: int, count: int, *, recorded: bool = False) -> Function:
+def store(space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False) -> Function:
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins."""
     recorded = recorded and space is GLOBAL
+    function = f"store_{space.name}_{element_bytes}_{count}"
+    if mergeable and element_bytes * count < 16:
+        space, function = MERGING_SPACE, f"{function}_mergeable"
     size = element_bytes * count
     element = f"i{8 * element_bytes}"
     full = vector(8 * element_bytes)
@@ -103,7 +109,7 @@ def store(space: Space, element_bytes: int, count: int, *, recorded: bool = Fals
         together.append(f"call void @record_run_store_{size}(ptr %env, ptr %site, i64 %a.first)")
         each.append(f"call void @record_lanes_store({V64} %a, i32 %mask, i32 {size}, ptr %env, ptr %site)")
     text = access(
-        f"store_{space.name}_{element_bytes}_{count}",
+        function,
         "void",
         space,
         element_bytes * count,
@@ -114,7 +120,7 @@ def store(space: Space, element_bytes: int, count: int, *, recorded: bool = Fals
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
-    return Function(f"store_{space.name}_{element_bytes}_{count}", text, needs, (scatter_declaration, CTPOP))
+    return Function(function, text, needs, (scatter_declaration, CTPOP))
 
 
 def record_load(size: int) -> str:

@@ -177,10 +177,11 @@ fresh:
   ret i64 %result"""
 
 
-WAVEFRONTS_OF = Function("wavefronts_of", f"""
-define internal i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
-  ; Of these addresses, remembered at the site: 16 bits each of the passes, those beyond the ideal, and the passes with
-  ; 8 and with 16 bytes a lane from the address rounded down, which is what ptxas makes of accesses that it merges.
+def wavefronts_of(name: str, result: str, what: str) -> Function:
+    """A function that gives %result, lines that follow from the addresses %a, remembered at the site."""
+    return Function(name, f"""
+define internal i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
+  ; {what}
   %a.first = extractelement {V32} %a, i64 0
   {splat("first.all", "i32", "%a.first")}
   %rel = sub {V32} %a, %first.all
@@ -191,23 +192,27 @@ define internal i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32
   %own.high = lshr i64 %own, 16
   %own.low = and i64 %own, 65535
   %narrow = or i64 %own.low, %own.high
-  %mergeable = icmp ult i32 %shift, 4
-  br i1 %mergeable, label %wide, label %keep
-wide:
-  %units.8 = lshr {V32} %a, splat (i32 3)
+  {result}''')}
+}}
+""", (WAVEFRONTS,))  # fmt: skip
+
+
+WAVEFRONTS_OF = wavefronts_of(
+    "wavefronts_of", "%result = or i64 %narrow, 0", "16 bits each of the passes and those beyond the ideal."
+)
+WIDE_WAVEFRONTS_OF = wavefronts_of(
+    "wide_wavefronts_of",
+    f"""%units.8 = lshr {V32} %a, splat (i32 3)
   %both.8 = call i64 @wavefronts({V32} %units.8, i32 %mask, i32 16)
   %high.8 = shl i64 %both.8, 48
   %wide.8 = lshr i64 %high.8, 16
   %units.16 = lshr {V32} %a, splat (i32 4)
   %both.16 = call i64 @wavefronts({V32} %units.16, i32 %mask, i32 8)
   %wide.16 = shl i64 %both.16, 48
-  %wide.both = or i64 %wide.8, %wide.16
-  br label %keep
-keep:
-  %wides = phi i64 [ 0, %fresh ], [ %wide.both, %wide ]
-  %result = or i64 %narrow, %wides''')}
-}}
-""", (WAVEFRONTS,))  # fmt: skip
+  %wides = or i64 %wide.8, %wide.16
+  %result = or i64 %narrow, %wides""",
+    "The same, and of accesses of 8 and of 16 bytes a lane at these addresses rounded down: what ptxas may merge.",
+)
 
 SECTORS_AND_LINES = Function("sectors_and_lines", f"""
 define internal i64 @sectors_and_lines({V32} %sector, i32 %mask) noinline {{
@@ -286,13 +291,15 @@ counted:
   {bump(LINES, "%lines")}"""
 
 
-def count_wavefronts(size: int) -> str:
-    """Lines that count the passes of a shared request and those beyond the ideal."""
+def count_wavefronts(size: int, *, mergeable: bool = False) -> str:
+    """Lines that count the passes of a shared request and those beyond the ideal; of a `mergeable` one those that it
+    takes if it is merged too."""
     slots = min(32, 128 // size)
     shift = max(2, size.bit_length() - 1)
-    smooth, wide = 32 // slots, ""
-    if size < 16:
+    smooth, name, wide = 32 // slots, "wavefronts_of", ""
+    if mergeable:
         smooth |= 2 << 32 | 4 << 48  # two and four groups, each of which takes one pass
+        name = "wide_wavefronts_of"
         wide = f"""%wide.8.up = lshr i64 %waves, 32
   %wide.8 = and i64 %wide.8.up, 65535
   %wide.16 = lshr i64 %waves, 48
@@ -300,7 +307,7 @@ def count_wavefronts(size: int) -> str:
   {bump(WIDE_16, "%wide.16")}"""
     return f"""br i1 %smooth, label %counted, label %search
 search:
-  %passes.both = call i64 @wavefronts_of({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
+  %passes.both = call i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 {shift}, i32 {slots})
   br label %counted
 counted:
   %waves = phi i64 [ {smooth}, %go ], [ %passes.both, %search ]

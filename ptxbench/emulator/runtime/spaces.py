@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime.conditions import Field
@@ -23,7 +24,13 @@ from ptxbench.emulator.runtime.context import (
     slot,
     splat,
 )
-from ptxbench.emulator.runtime.counting import SECTORS_OF, WAVEFRONTS_OF, count_sectors, count_wavefronts
+from ptxbench.emulator.runtime.counting import (
+    SECTORS_OF,
+    WAVEFRONTS_OF,
+    WIDE_WAVEFRONTS_OF,
+    count_sectors,
+    count_wavefronts,
+)
 from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL, RESOLVE_LOCAL, RESOLVE_SHARED
 
 
@@ -115,6 +122,12 @@ SHARED_SPACE = Space(
     (RESOLVE_SHARED, WAVEFRONTS_OF),
     conditions.SHARED_BASE,
 )
+MERGING_SPACE = replace(
+    SHARED_SPACE,
+    count=partial(count_wavefronts, mergeable=True),
+    needs=(RESOLVE_SHARED, WIDE_WAVEFRONTS_OF),
+)
+"""Shared memory, for accesses that ptxas may merge."""
 LOCAL_SPACE = Space(
     "local",
     V32,

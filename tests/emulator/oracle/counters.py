@@ -48,8 +48,8 @@ class Counters:
             trips, counted = dict(self.loops.get(line, {})), dict(execution.loops.get(line, {}))
             if merged(trips) != counted:
                 found.append(f"line {line}: trips are {counted}, interpreted {trips}")
-        for line in sorted(self.wide.keys() | execution.wide_wavefronts.keys()):
-            wide, counted = dict(self.wide.get(line, {})), dict(execution.wide_wavefronts.get(line, {}))
+        for line in sorted(execution.wide_wavefronts):  # of accesses that have a neighbour
+            wide, counted = dict(self.wide.get(line, {})), dict(execution.wide_wavefronts[line])
             if wide != counted:
                 found.append(f"line {line}: wavefronts of wider accesses are {counted}, interpreted {wide}")
         if self.phases != execution.counters["ptx_barrier_phases"]:

@@ -1,0 +1,35 @@
+"""Which shared accesses ptxas may merge with a neighbour into one of 8 or 16 bytes a lane."""
+
+from __future__ import annotations
+
+import itertools
+from collections import defaultdict
+from collections.abc import Sequence
+
+from ptxbench.emulator.flow import Block, Step
+from ptxbench.emulator.syntax import Address, Immediate, Symbol
+
+WIDEST = 16
+"""Bytes of the widest access."""
+
+
+def mergeable(steps: Sequence[Step], blocks: Sequence[Block]) -> frozenset[int]:
+    """The steps, by index, with another of their kind on the same base in their block, less than WIDEST bytes away."""
+    found: set[int] = set()
+    for block in blocks:
+        groups: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
+        for index in range(block.first, block.last):
+            instruction = steps[index].instruction
+            root, *words = instruction.opcode.split(".")
+            if root not in ("ld", "st") or not any(word.startswith("shared") for word in words):
+                continue
+            for operand in instruction.operands:
+                if isinstance(operand, Address) and not isinstance(operand.base, Immediate):
+                    start = operand.base.offset if isinstance(operand.base, Symbol) else 0
+                    groups[root, operand.base.name].append((start + operand.offset, index))
+        for places in groups.values():
+            places.sort()
+            for (before, one), (after, other) in itertools.pairwise(places):
+                if 0 < after - before < WIDEST:
+                    found |= {one, other}
+    return frozenset(found)
