@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 
+from ptxbench import toolchain
 from tests import simulated
 
 NAMES = """
@@ -188,3 +189,16 @@ def test_it_is_read_in_one_sitting():
         lines = enumerate(text.splitlines(), 1)
         code += sum(1 for i, line in lines if i not in told and line.strip() and not line.strip().startswith("#"))
     assert code < 1200
+
+
+def test_it_leaves_nothing_behind(tmp_path):
+    before, assembled = dict(sys.modules), toolchain.assembled
+    with pytest.MonkeyPatch.context() as patch:
+        simulated.install(patch, tmp_path)
+        import cupy
+
+        assert cupy.cuda.runtime.getDeviceCount() == 1
+        assert toolchain.assembled is not assembled
+    assert toolchain.assembled is assembled
+    names = {each for each in before | sys.modules if each.partition(".")[0] in ("cupy", "simulated_gpu")}
+    assert all(sys.modules.get(each) is before.get(each) for each in names)

@@ -6,6 +6,7 @@ In one process, with many more statuses: test_faults.py.
 import json
 import os
 import signal
+from contextlib import contextmanager
 from functools import partial
 
 import pytest
@@ -74,15 +75,15 @@ def run_on(tmp_path, monkeypatch, ptxbench, launches, shared_cache):
     return run_on
 
 
-@pytest.fixture
-def patience():
+@contextmanager
+def patience(seconds=200):
     """A run that does not end fails its test."""
 
     def give_up(*arguments):
         pytest.fail("the run did not end")
 
     before = signal.signal(signal.SIGALRM, give_up)
-    signal.alarm(240)
+    signal.alarm(seconds)
     yield
     signal.alarm(0)
     signal.signal(signal.SIGALRM, before)
@@ -101,7 +102,8 @@ def judge(name, at, run_on):
     """
     fault, statuses, blames = FAULTS[name]
     statuses = {2} if at == 1 else statuses
-    ran, document = run_on({"call": "*", "at": at, "of_run": True, **fault}, timeout=ENDLESS_SECONDS)
+    with patience():
+        ran, document = run_on({"call": "*", "at": at, "of_run": True, **fault}, timeout=ENDLESS_SECONDS)
     told = f"{name} at call {at}: exit status {ran.status}; {ran.err}"
     if ran.status not in statuses:
         yield told
@@ -135,7 +137,7 @@ def places(run_on, calls):
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", FAULTS)
-def test_no_fault_at_any_place_costs_more_than_it_must(name, run_on, calls, patience):
+def test_no_fault_at_any_place_costs_more_than_it_must(name, run_on, calls):
     """Two of the places; all twenty with PTXBENCH_ALL_FAULTS=1, which takes half an hour."""
     step = 1 if os.environ.get("PTXBENCH_ALL_FAULTS") == "1" else 10
     first = 1 if name in ("hang", "exit") else 0  # the first call is made by the run itself, in no worker

@@ -55,14 +55,20 @@ def install(monkeypatch: Any, folder: Path, **script: Any) -> None:
 
     import pynvml
 
+    from ptxbench import toolchain
     from ptxbench.runner import control
 
+    monkeypatch.setattr(toolchain, "assembled", toolchain.assembled)
     monkeypatch.setattr(control, "PAIR", replace(control.PAIR, bench_sizes=list(control.PAIR.bench_sizes)))
     for name, value in environment(folder, **script).items():
         monkeypatch.setenv(name, value)
     monkeypatch.syspath_prepend(str(PATH))
-    for name in [each for each in sys.modules if each.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")]:
-        monkeypatch.delitem(sys.modules, name)
+    ours = [".".join(each.relative_to(PATH).with_suffix("").parts) for each in PATH.rglob("*.py")]
+    ours = [each.removesuffix(".__init__") for each in ours if each != "sitecustomize"]
+    theirs = [each for each in sys.modules if each.partition(".")[0] in ("cupy", "cupy_backends", "simulated_gpu")]
+    for name in {*ours, *theirs}:
+        monkeypatch.setitem(sys.modules, name, None)  # so that afterwards each is what it was before
+        del sys.modules[name]
     monkeypatch.setattr(time, "perf_counter_ns", time.perf_counter_ns)
     from simulated_gpu import libraries
 
