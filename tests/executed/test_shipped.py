@@ -19,7 +19,7 @@ NARROW = 56
 
 
 def derived(arch):
-    """What each variant that builds executes at its first bench size, by pair and variant."""
+    """What each variant that builds executes at its first bench size; off sm_90, of the first two of each pair."""
     kernels = discovery.default_kernels()
     for pair in discovery.find_pairs(kernels):
         found = discovery.load(kernels, pair)
@@ -27,6 +27,8 @@ def derived(arch):
         launch = found.pair.launch(**size)
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
         for source in found.sources:
+            if arch != "sm_90" and source.variant not in ("cuda", "ptx"):
+                continue  # half the time, and nothing that the others would not show
             try:
                 build = toolchain.build_source(source, arch)
             except PtxbenchError:
@@ -41,7 +43,7 @@ def derived(arch):
 @pytest.mark.parametrize("arch", ARCHES)
 def test_the_anchors_of_every_shipped_build_fit(arch):
     narrow, by_code = 0, {}
-    for pair, variant, build, _, found in derived(arch):
+    for pair, variant, build, counted, found in derived(arch):
         place = (pair, variant, found.reason)
         if pair in STEERED:
             assert found.fit is None, place
@@ -55,17 +57,14 @@ def test_the_anchors_of_every_shipped_build_fit(arch):
         assert executed.joint([same, found]) is not None, place
         if found.width == same.width == 0:
             assert found.fit == same.fit, place
+        if (arch, pair, variant) == ("sm_90", "hgemm_mma", "cuda"):
+            assert seconds(build, counted) < 0.1
     if arch == "sm_90":
         assert narrow >= NARROW
 
 
-@pytest.mark.long
-def test_a_derivation_of_a_thousand_instructions_takes_a_tenth_of_a_second():
-    [(build, counted)] = [
-        (build, counted)
-        for pair, variant, build, counted, _ in derived("sm_90")
-        if (pair, variant) == ("hgemm_mma", "cuda")
-    ]
+def seconds(build, counted):
+    """The least processor time that a derivation takes, of five."""
     code = toolchain.lines.annotate(build).instructions
     assert len(code) > 1000
     taken = []
@@ -73,4 +72,4 @@ def test_a_derivation_of_a_thousand_instructions_takes_a_tenth_of_a_second():
         begun = time.process_time()
         executed.derive(code, build.ptx, build.entry, counted)
         taken.append(time.process_time() - begun)
-    assert min(taken) < 0.1
+    return min(taken)
