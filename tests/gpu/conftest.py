@@ -15,14 +15,16 @@ def launches(tmp_path_factory):
 
 
 @pytest.fixture
-def gpu(tmp_path, launches, monkeypatch):
+def gpu(tmp_path_factory, launches, monkeypatch):
     backend = GpuBackend()
     reason = backend.unavailable()  # no cupy, driver or device; anything else raises
     if reason is None:
         return backend
     if os.environ.get("PTXBENCH_REQUIRE_GPU") == "1":
         pytest.fail(reason)
-    simulated.install(monkeypatch, tmp_path / "gpu", device="small", launches=str(launches), control_n=1 << 21)
+    simulated.install(
+        monkeypatch, tmp_path_factory.mktemp("gpu"), device="small", launches=str(launches), control_n=1 << 21
+    )
     backend = GpuBackend()
     assert backend.unavailable() is None
     return backend
