@@ -19,7 +19,7 @@ SLOW = changed(
 MORE:
     add.u32             %i, %i, 1;
     mul.rn.f32          %value, %value, 0f3F800000;
-    setp.lt.u32         %past, %i, 500;
+    setp.lt.u32         %past, %i, 50;
     @%past bra          MORE;
 """,
 )
@@ -55,7 +55,7 @@ def test_a_run_leaves_its_times_and_a_page(start, gpu, tmp_path):
 
 @pytest.mark.long
 def test_what_became_slower_is_confirmed_to_be(start, tmp_path):
-    once = ("run", "--kernels", "kernels", "--size", "n=65536")
+    once = ("run", "--kernels", "kernels", "--size", "n=1048576")
     assert start(*once)[0] == 0
     status, _, err = start("baseline", "set", "latest", "--reason", "the first")
     assert status == 0, err
