@@ -119,4 +119,12 @@ def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:
 
 def swapped(suite: Suite) -> Suite:
     """The suite with base for head."""
-    return [(row, dataclasses.replace(each, base=each.head, head=each.base)) for row, each in suite]
+    return [
+        (
+            row,
+            dataclasses.replace(
+                each, base=each.head, head=each.base, base_cycles=each.head_cycles, head_cycles=each.base_cycles
+            ),
+        )
+        for row, each in suite
+    ]

@@ -29,10 +29,10 @@ def twice_the_budget(budget: float) -> float:
 
 
 def slowed(suite: Suite, slowdown: float, place: int = 0) -> Suite:
-    """The suite with one kernel slower in head."""
+    """The suite with one kernel slower in head, in time and in clock cycles."""
     row, evidence = suite[place]
-    head = [each + log1p(slowdown) for each in evidence.head]
-    worse = (row, dataclasses.replace(evidence, head=head))
+    head, head_cycles = ([each + log1p(slowdown) for each in logs] for logs in (evidence.head, evidence.head_cycles))
+    worse = (row, dataclasses.replace(evidence, head=head, head_cycles=head_cycles))
     return [*suite[:place], worse, *suite[place + 1 :]]
 
 
