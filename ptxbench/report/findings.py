@@ -128,8 +128,7 @@ def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
     if relation == SAME_CODE:
         return f"{name} is the {SAME_CODE} as {REFERENCE}."
     facts = [f"has the {relation} as {REFERENCE}"] if relation else []
-    instructions = first_of(amount_fact(EXECUTED), amount_fact(ISSUED))  # what ptxas made of it says more
-    for tell in (time_fact(noise), instructions, *(amount_fact(amount) for amount in AMOUNTS)):
+    for tell in (time_fact(noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
         if fact := tell(cell, name, "" if facts else REFERENCE):
             facts.append(fact)
     if not facts:
@@ -165,9 +164,18 @@ def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
     return told
 
 
-def first_of(*facts: Fact) -> Fact:
-    """The first fact that there is."""
-    return lambda cell, name, reference: next(filter(None, (tell(cell, name, reference) for tell in facts)), None)
+def instructions_fact(cell: Cell, name: str, reference: str) -> str | None:
+    """How the executed machine instructions compare; those of PTX only in a run that knows nothing of the former."""
+    own, base = (cell.variants[each].executed for each in (name, REFERENCE))
+    if own is None or base is None:
+        return amount_fact(ISSUED)(cell, name, reference)
+    if fact := amount_fact(EXECUTED)(cell, name, reference):
+        return fact
+    if own.least is None or own.most is None or base.least is None or base.most is None:
+        return None
+    if own.most < base.least or base.most < own.least:
+        return None
+    return f"may execute more or fewer {EXECUTED.noun}{reference and f' than {reference}'}"
 
 
 def amount_fact(amount: Amount) -> Fact:
