@@ -134,7 +134,8 @@ def best_words(curves: Curves, variant: str, best: Best) -> str:
     if not best.tied:
         return text + (" Every other point is worse." if len(curves.points) > 1 else "")
     if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
-        return text + f" {len(reading.rounds)} rounds tell no two points apart; take {FEWEST_ROUNDS} at least."
+        rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
+        return text + f" {rounds} cannot tell two points apart; use --rounds {FEWEST_ROUNDS} or more."
     told = "The same" if not reading.rounds else "No interval separates it from the points"
     return text + f" {told} at {listed(curves, best.tied, best.index)}."
 
