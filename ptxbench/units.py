@@ -39,6 +39,13 @@ def column(values: Sequence[float | None], unit: str = "") -> tuple[str, list[st
     return PREFIXES[power] + unit, [fixed(None if value is None else value / 10.0**power, decimals) for value in values]
 
 
+def ranges(values: Sequence[tuple[float | None, float | None] | None], unit: str = "") -> tuple[str, list[str]]:
+    """A `column` of ranges, `2.9 - 3.1`; one number where both ends look the same."""
+    shared, numbers = column([end for each in values for end in each or (None, None)], unit)
+    pairs = zip(numbers[::2], numbers[1::2], strict=True)
+    return shared, [low if low == high else f"{low} - {high}" for low, high in pairs]
+
+
 def prefix_power(least: float, greatest: float, *, counted: bool) -> int:
     """The power of ten of the prefix that suits `greatest`, smaller if `least` would have no digit before the point.
 

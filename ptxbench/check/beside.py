@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ptxbench.check.findings import Finding, finding
+from ptxbench.check.machine_code import EXECUTED
 from ptxbench.result import BuildReport
 
 FIGURES = {
@@ -15,15 +16,17 @@ FIGURES = {
     "atomics": ("ptx_atomic_global_requests", "ptx_atomic_shared_requests"),
     "divergent": ("ptx_divergent_branches",),
 }
-"""What is told of the counts, each the sum of some counters; the first two rank candidates, in this order."""
+"""What is told of the counts, each the sum of some counters."""
 
-RANKED = ("sectors", "instructions")
+COMPARED = ("sectors", "instructions")
+"""Those whose ratios to the pair's variants are told too."""
 
 MORE = 1.005
 """From this ratio on a count is called more."""
 
 
-WORDS = {"sectors": "global sectors", "instructions": "warp instructions"}
+WORDS = {"sectors": "global sectors", EXECUTED: "machine instructions"}
+"""What ranks candidates, in this order. PTX instructions do not: ptxas may make more of fewer."""
 
 
 def figures(report: BuildReport) -> dict[str, Any]:
@@ -64,8 +67,11 @@ def heavier(own: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Fin
 
 
 def slower(ratios: Mapping[str, Mapping[str, float]], label: str) -> Iterator[Finding]:
-    """What the candidate has more of than every variant; `ratios` by variant, `label` of the data."""
-    more = [name for name in RANKED if ratios and all(each.get(name, 0) > MORE for each in ratios.values())]
+    """What the candidate has more of than every variant; `label` of the data.
+
+    `ratios`: by variant, what each is at the least; one that is not known well enough is missing.
+    """
+    more = [name for name in WORDS if ratios and all(each.get(name, 0) > MORE for each in ratios.values())]
     if more:
         told = f"{label}: more {' and '.join(WORDS[name] for name in more)} than every variant of the pair."
         yield finding("counts", "slower-counts", told)

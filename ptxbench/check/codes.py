@@ -252,7 +252,7 @@ CODES = {
              "The machine code is that of a variant of the pair.",
              "There is nothing to measure: both are one kernel."),
         Code("slower-counts", "counts", WARNING,
-             "More memory sectors or warp instructions than of every variant of the pair.",
+             "More memory sectors or machine instructions than of every variant of the pair.",
              "See the counts; the lines that execute most are told by ptxbench exec."),
         Code("not-timed", "time", WARNING,
              "The device gave no time.",

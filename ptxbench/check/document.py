@@ -7,6 +7,7 @@ from typing import Any
 
 from ptxbench import containment
 from ptxbench.check.findings import Judgement, to_document
+from ptxbench.check.ranking import places
 
 SCHEMA = "ptxbench.check/1"
 """A newer major has other keys; keys may be added within one."""
@@ -17,7 +18,7 @@ VERDICT_SCHEMA = "ptxbench.verdict/1"
 def document(
     judgements: Sequence[Judgement], *, pair: str, arch: str, seed: int, complete: bool = True
 ) -> dict[str, Any]:
-    """All candidates, the best first. `complete`: whether all that were named have been judged."""
+    """All candidates, the best first, with their places. `complete`: whether all that were named have been judged."""
     return {
         "schema": SCHEMA,
         "pair": pair,
@@ -25,7 +26,9 @@ def document(
         "seed": seed,
         "complete": complete,
         "containment": containment.mode(),
-        "candidates": [to_document(each) for each in judgements],
+        "candidates": [
+            {**to_document(each), "place": place} for each, place in zip(judgements, places(judgements), strict=True)
+        ],
     }
 
 

@@ -22,6 +22,7 @@ from ptxbench.backends.emulator import no_tensor_maps, unsupported
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import Case, How, Kernel, Left, launch
 from ptxbench.check.lint import lint
+from ptxbench.check.machine_code import derived
 from ptxbench.check.questions import Question
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import Space
@@ -30,6 +31,7 @@ from ptxbench.discovery import Found
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
 from ptxbench.errors import KernelError, ToolMissing, UsageError
+from ptxbench.executed import Executed
 from ptxbench.pair import Pair, Size, is_float
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
@@ -281,6 +283,16 @@ class Exam:
         """What each of the pair's variants counts at the largest check size."""
         every = {variant: self.left(variant, self.largest) for variant in self.kernels}
         return {variant: left.counters for variant, left in every.items() if left is not None}
+
+    @cached_property
+    def executed(self) -> Mapping[str, Executed]:
+        """The machine instructions that each of the pair's variants executes there."""
+        every = {variant: self.left(variant, self.largest) for variant in self.kernels if variant in self.builds}
+        return {
+            variant: derived(self.builds[variant], left, self.largest.launch)
+            for variant, left in every.items()
+            if left is not None
+        }
 
     def excuse(self, case: Case, *, fault: bool = False) -> str | None:
         """Which of the pair's own variants fails this case too; None if none does. Asked once a case.

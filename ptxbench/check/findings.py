@@ -105,8 +105,11 @@ class Judgement:
     stages: Sequence[StageResult] = ()
     findings: Sequence[Finding] = ()
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    ratios: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    """By variant of the pair: the candidate's figure over the variant's, of each of RANKED and of the time."""
+    ratios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By variant of the pair: the candidate's figure over the variant's, of counts and of the time. That of machine
+    instructions may be a range [least, most], or None."""
+    executed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """By variant, `candidate` among them: the machine instructions that warps execute (`machine_code.Executions`)."""
     targets: Mapping[str, bool] = field(default_factory=dict)
     """Which targets it can be assembled for, of those that were tried."""
     notes: Sequence[str] = ()

@@ -68,8 +68,8 @@ class How:
 class Left:
     """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
 
-    `approximate`, `models`, `notes`, `unchecked`, `remarks` and `unfreed`: as `emulator.Execution` has them; `state`:
-    the module's variables that it changed.
+    `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line` and `loops`: as `emulator.Execution`
+    has them; `state`: the module's variables that it changed.
     """
 
     outputs: Mapping[str, Array]
@@ -83,6 +83,8 @@ class Left:
     remarks: tuple[Finding, ...] = ()
     state: tuple[str, ...] = ()
     unfreed: int = 0
+    by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
+    loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
 
 def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
@@ -138,6 +140,8 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         execution.remarks,
         execution.changed,
         execution.unfreed,
+        execution.by_line,
+        execution.loops,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from ptxbench import toolchain
 from ptxbench.check.asking import WRONG, Asking
-from ptxbench.check.beside import RANKED, figures, figures_of, heavier, resource_words, slower
+from ptxbench.check.beside import COMPARED, figures, figures_of, heavier, resource_words, slower
 from ptxbench.check.codes import ERROR, OF_THE_PAIR
 from ptxbench.check.exam import Exam
 from ptxbench.check.findings import (
@@ -35,8 +35,9 @@ from ptxbench.check.findings import (
     limited,
     verdict_of,
 )
-from ptxbench.check.launching import FUEL, Case, How
+from ptxbench.check.launching import FUEL, Case, How, Left
 from ptxbench.check.lint import lint
+from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.questions import Question
 from ptxbench.check.reading import Text, one_line
 from ptxbench.check.repeats import repeats
@@ -49,7 +50,7 @@ from ptxbench.errors import (
 from ptxbench.execution import model_notes
 from ptxbench.portability import Subject, survey
 from ptxbench.signature import check_signature, read_headers
-from ptxbench.toolchain import locate
+from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES
 from ptxbench.units import size_words
 
@@ -81,7 +82,8 @@ class Judge:
     path: Path
     settings: Settings = Settings()
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ratios: dict[str, dict[str, float]] = field(default_factory=dict)
+    ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
+    executed: dict[str, Executions] = field(default_factory=dict)
     tried: dict[str, bool] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
 
@@ -133,6 +135,7 @@ class Judge:
             findings=tuple(findings),
             compared=self.compared,
             ratios=self.ratios,
+            executed=self.executed,
             targets=self.tried,
             notes=tuple(dict.fromkeys(self.text.notes + self.notes)),
         )
@@ -253,10 +256,10 @@ class Judge:
 
     # ---- beside the pair's own
 
-    def resources(self) -> Told:
-        if locate.program("ptxas") is None:
-            raise Skip("ptxas is not there")
-        build = toolchain.build(
+    @cached_property
+    def build(self) -> Build:
+        """The candidate as ptxas makes it."""
+        return toolchain.build(
             self.path,
             language=self.text.language,
             variant=CANDIDATE,
@@ -265,7 +268,11 @@ class Judge:
             flags=self.settings.flags,
             contained=True,
         )
-        own = self.exam.report(build)
+
+    def resources(self) -> Told:
+        if locate.program("ptxas") is None:
+            raise Skip("ptxas is not there")
+        own = self.exam.report(self.build)
         others = {variant: self.exam.report(each) for variant, each in self.exam.builds.items()}
         for name, report in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figures(report))
@@ -282,9 +289,31 @@ class Judge:
         for name, figure in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figure)
         self.ratios = {
-            variant: {name: own[name] / each[name] for name in RANKED if each[name]} for variant, each in others.items()
+            variant: {name: own[name] / each[name] for name in COMPARED if each[name]}
+            for variant, each in others.items()
         }
-        return Told(f"at {case.label}", list(slower(self.ratios, case.label)))
+        self.count_machine_code(left, case)
+        return Told(f"at {case.label}", list(slower(self.least_ratios(), case.label)))
+
+    def count_machine_code(self, left: Left, case: Case) -> None:
+        """Derive the machine instructions that this launch executed, and their ratios to those of the variants."""
+        builds = {CANDIDATE: self.build, **self.exam.builds}
+        found = {CANDIDATE: derived(self.build, left, case.launch), **self.exam.executed}
+        self.executed = executions(found, builds)
+        own = code_of(CANDIDATE, builds)
+        for variant, ratios in self.ratios.items():
+            if variant in self.executed:
+                both = self.executed[CANDIDATE], self.executed[variant]
+                ratios[EXECUTED] = ratio(*both, same_code=code_of(variant, builds) == own)
+
+    def least_ratios(self) -> dict[str, dict[str, float]]:
+        """What the ratios are at the least; without those of ranges that are too wide."""
+        found = {}
+        for variant, each in self.ratios.items():
+            sure = settled(self.executed.get(CANDIDATE)) and settled(self.executed.get(variant))
+            known = {name: ends(value) for name, value in each.items() if name != EXECUTED or sure}
+            found[variant] = {name: value[0] for name, value in known.items() if value}
+        return found
 
     def time(self) -> Told:
         raise Skip(UNTIMED)

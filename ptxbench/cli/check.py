@@ -106,7 +106,8 @@ def command(
     In stages: does it parse, assemble, take the pair's arguments; is it right at the pair's check sizes, at sizes and
     on data that it cannot know, clean under the sanitizer, the same when it is launched again; what does it need and
     count beside the pair's own kernels; on a GPU, how long does it take; where else can it be assembled. The first
-    stage that rejects it ends the judgement. Several FILEs are ranked. docs/check.md explains the codes.
+    stage that rejects it ends the judgement. Several FILEs are ranked, without a GPU by global sectors and executed
+    machine instructions. docs/check.md explains the codes.
 
     ptxbench check mine.ptx --pair softmax
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
@@ -14,14 +13,17 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.check.beside import RANKED, WORDS
+from ptxbench.check.beside import WORDS
 from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
-from ptxbench.check.ranking import TIME, time_ratio
+from ptxbench.check.machine_code import EXECUTED, ends, settled
+from ptxbench.check.ranking import TIME, places, time_ratio
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import shown
 from ptxbench.report.comparison import simple_table
+from ptxbench.report.findings import open_counts
 from ptxbench.report.table import WIDEST, headed, paragraphs
+from ptxbench.result import ExecutedReport
 
 MARKS = {
     PASSED: ("✔", "ok", "green"),
@@ -41,6 +43,7 @@ COLUMNS = {
     "shared_bytes": ("shared", "B"),
     "sass": ("SASS", ""),
     "occupancy": ("occup.", "%"),
+    EXECUTED: ("SASS executed", ""),
     "instructions": ("PTX instr.", ""),
     "sectors": ("sectors", ""),
     "wavefronts": ("wavefronts", ""),
@@ -77,7 +80,11 @@ class JudgementReport:
             yield Constrain(told(judgement, each, plain), width)
             yield Text()
         if len(judgement.compared) > 1:
-            yield Constrain(figures(console, options.update(width=width), judgement.compared), width)
+            yield Constrain(figures(console, options.update(width=width), judgement), width)
+            yield Text()
+        reasons = open_counts({name: ExecutedReport(**each) for name, each in judgement.executed.items()})
+        yield from (Constrain(Text(each, "dim"), width) for each in reasons)
+        if reasons:
             yield Text()
         for note in judgement.notes:
             yield Constrain(Text(f"Note: {note}.".replace("..", "."), "yellow"), width)
@@ -108,11 +115,17 @@ def told(judgement: Judgement, each: Finding, plain: bool) -> Table:
     return grid
 
 
-def figures(console: Console, options: ConsoleOptions, compared: Any) -> RenderableType:
-    """A row a variant, the candidate first; what is 0 everywhere, and what there is no room for, is left out."""
+def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> RenderableType:
+    """A row a variant, the candidate first; what is 0 everywhere, and what there is no room for, is left out.
+
+    Instructions of the PTX are shown where there is no machine code to count.
+    """
+    executed = {name: (each["least"], each["most"]) for name, each in judgement.executed.items()}
+    compared = {name: {**row, EXECUTED: executed.get(name, (None,))[0]} for name, row in judgement.compared.items()}
     names = [name for name in COLUMNS if any(name in row for row in compared.values())]
     empty = [name for name in names if not any(row.get(name) for row in compared.values())]
-    chosen = [name for name in names if name not in empty]
+    less = "instructions" if EXECUTED not in empty else EXECUTED
+    chosen = [name for name in names if name not in (*empty, less)]
 
     def build(columns: Sequence[str]) -> Table:
         table = simple_table()
@@ -120,7 +133,10 @@ def figures(console: Console, options: ConsoleOptions, compared: Any) -> Rendera
         texts = []
         for name in columns:
             heading, unit = COLUMNS[name]
-            prefixed, numbers = units.column([row.get(name) for row in compared.values()], unit)
+            if name == EXECUTED:
+                prefixed, numbers = units.ranges([executed.get(variant) for variant in compared], unit)
+            else:
+                prefixed, numbers = units.column([row.get(name) for row in compared.values()], unit)
             table.add_column(headed(heading, prefixed), justify="right", no_wrap=True)
             texts.append(numbers)
         for variant, *cells in zip(compared, *texts, strict=True):
@@ -153,11 +169,13 @@ def verdict_words(judgement: Judgement) -> str:
 
 
 def ratio_words(judgement: Judgement, other: str) -> str:
-    """`Beside cuda 0.912 × the time.`, or of the counts where there is no time."""
+    """`Beside cuda 0.912 × the time.`, or of the counts where there is no time; not of a range that is too wide."""
     ratios = judgement.ratios.get(other, {})
     if TIME in ratios:
         return f"Beside {other} {units.si(ratios[TIME], '×')} the time."
-    parts = [f"{units.si(ratios[name], '×')} the {WORDS[name]}" for name in RANKED if name in ratios]
+    sure = settled(judgement.executed.get(CANDIDATE)) and settled(judgement.executed.get(other))
+    known = {name: ends(ratios.get(name)) for name in WORDS if name != EXECUTED or sure}
+    parts = [f"{units.ranges([each], '×')[1][0]} × the {WORDS[name]}" for name, each in known.items() if each]
     return f"Beside {other} {', '.join(parts)}." if parts else ""
 
 
@@ -176,19 +194,19 @@ class Ranking:
         table.add_column("verdict", no_wrap=True)
         if timed:
             table.add_column(headed("time", "× cuda"), justify="right", no_wrap=True)
-        for heading in (headed("sectors", "× cuda"), headed("PTX instr.", "× cuda"), "regs"):
+        for heading in (headed("sectors", "× cuda"), headed("SASS executed", "× cuda"), "regs"):
             table.add_column(heading, justify="right", no_wrap=True)
-        place = 0
-        for each in self.judgements:
-            place += each.verdict == ACCEPTED
+        found = places(self.judgements)
+        for place, each in zip(found, self.judgements, strict=True):
             mark, ratios = MARKS[each.verdict], each.ratios.get("cuda", {})
             decisive = each.decisive
             ended = f"{each.ended_at}: {decisive.code}" if decisive else "accepted"
             own = each.compared.get(CANDIDATE, {})
             accepted = each.verdict == ACCEPTED
-            cells = [units.fixed(ratios.get(name) if accepted else None, 3) for name in RANKED]
+            cells = units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1]
+            tied = "=" if place and found.count(place) > 1 else ""
             table.add_row(
-                str(place) if accepted else "",
+                f"{place}{tied}" if place else "-" if accepted else "",
                 Text(str(shown(Path(each.file)))),
                 Text(f"{mark[plain]} {ended}", mark[2]),
                 *([units.fixed(time_ratio(each), 3)] if timed else []),
@@ -196,3 +214,19 @@ class Ranking:
                 units.fixed(own.get("registers") if accepted else None, 0),
             )
         yield Constrain(table, min(options.max_width, WIDEST))
+        sentences = list(unranked(self.judgements, found))
+        if sentences:
+            yield Text()
+        for sentence in sentences:
+            yield Constrain(Text(sentence, "dim"), min(options.max_width, WIDEST))
+
+
+def unranked(judgements: Sequence[Judgement], found: Sequence[int | None]) -> Iterator[str]:
+    """Which accepted candidates are not ranked against others, and why."""
+    pairs = [(place, Path(each.file).name) for place, each in zip(found, judgements, strict=True)
+             if each.verdict == ACCEPTED]  # fmt: skip
+    for place in dict.fromkeys(place for place, _ in pairs if place and found.count(place) > 1):
+        names = ", ".join(name for each, name in pairs if each == place)
+        yield f"{place}=: no count tells {names} apart."
+    if names := ", ".join(name for place, name in pairs if place is None):
+        yield f"-: {names}: no place, since the machine instructions executed are not known within 4 %."

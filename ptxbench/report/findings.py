@@ -23,6 +23,7 @@ from ptxbench.result import (
     VERIFIED,
     WRONG,
     Cell,
+    ExecutedReport,
     VariantResult,
 )
 from ptxbench.units import size_words
@@ -96,12 +97,12 @@ def remarks(cell: Cell) -> list[str]:
     return [f"{listed(names)}: {log}" for log, names in groups.items()]
 
 
-def open_counts(cell: Cell) -> list[str]:
+def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
     """Why variants have a range of executed machine instructions, or no number, each reason once."""
     groups: dict[tuple[bool, str], list[str]] = {}
-    for name, result in cell.variants.items():
-        if result.executed and result.executed.reason:
-            groups.setdefault((result.executed.fit is None, result.executed.reason), []).append(name)
+    for name, each in executed.items():
+        if each and each.reason:
+            groups.setdefault((each.fit is None, each.reason), []).append(name)
     return [
         f"{listed(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
         for (unknown, reason), names in groups.items()

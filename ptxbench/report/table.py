@@ -94,7 +94,8 @@ class CellTable:
             (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
         ]
         lines += [("!", "yellow", each) for each in remarks(self.cell)]
-        lines += [("i", "dim", each) for each in open_counts(self.cell)]
+        executed = {name: result.executed for name, result in self.cell.variants.items()}
+        lines += [("i", "dim", each) for each in open_counts(executed)]
         if self.cell.limits and any(metric.tag for metric in self.columns):
             lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:
@@ -206,9 +207,7 @@ def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
     ends = [metric.interval(cell, name, result) if metric.interval else None for name, result in cell.variants.items()]
     least = [each[0] if each else value for each, value in zip(ends, values, strict=True)]
     most = [each[1] if each else value for each, value in zip(ends, values, strict=True)]
-    unit, numbers = units.column([*least, *most], metric.unit)
-    pairs = zip(numbers[: len(values)], numbers[len(values) :], strict=True)
-    return unit, [low if low == high else f"{low} - {high}" for low, high in pairs]
+    return units.ranges([*zip(least, most, strict=True)], metric.unit)
 
 
 def headed(heading: str, below: str) -> Text:

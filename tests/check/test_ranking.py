@@ -1,16 +1,32 @@
-"""Which of several candidates comes first; and which files have changed."""
+"""Which of several candidates comes first, and what is said of their counts; and which files have changed."""
 
+import dataclasses
+import io
 import os
 
+import pytest
+from rich.console import Console
+
 from ptxbench.check.findings import Judgement, StageResult, finding, from_document, to_document
-from ptxbench.check.ranking import ranked
+from ptxbench.check.machine_code import ratio
+from ptxbench.check.ranking import places, ranked
+from ptxbench.check.stages import Judge, Settings
 from ptxbench.check.watch import changes
+from ptxbench.executed import Executed
+from ptxbench.report.check import JudgementReport, Ranking, verdict_words
+from tests.check.judging import KERNELS, exam
 
 
-def accepted(name, sectors, instructions, time=None):
+def executions(least, most=None):
+    return Executed(least, least, most or least, reason="it depends on the data" if most else None).document()
+
+
+def accepted(name, sectors, executed, time=None, most=None, instructions=1):
+    """A candidate that executes `executed` machine instructions, or up to `most`."""
     ratios = {"cuda": {"sectors": 1.0, "instructions": 1.0} | ({"time": time} if time else {})}
     compared = {"candidate": {"sectors": sectors, "instructions": instructions}}
-    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios)
+    found = {"candidate": executions(executed, most)}
+    return Judgement(name, "0", "ptx", "triad", "sm_90", 1, compared=compared, ratios=ratios, executed=found)
 
 
 def ended(name, stage, code):
@@ -25,6 +41,87 @@ def names(*judgements):
 
 def test_fewer_sectors_come_first_and_then_fewer_instructions():
     assert names(accepted("a", 20, 5), accepted("b", 10, 9), accepted("c", 10, 7)) == ["c", "b", "a"]
+
+
+def test_fewer_instructions_of_the_ptx_are_no_claim():
+    assert names(accepted("a", 10, 9, instructions=1), accepted("b", 10, 7, instructions=5)) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("ends", "order", "expected"),
+    [
+        ([(100, 100), (101, 103), (104, 104)], "abc", [1, 2, 3]),
+        ([(101, 103), (100, 101), (103, 103), (104, 104)], "bacd", [1, 1, 1, 4]),  # each overlaps with the next
+        ([(100, 105), (200, 200), (300, 300)], "bca", [1, 2, None]),  # over 4 % wide: below all others is no claim
+        ([(100, 100), (100, 100)], "ab", [1, 1]),
+        ([(100, 900), (50, 90)], "ab", [None, None]),
+    ],
+)
+def test_ranges_that_overlap_or_are_wide_rank_nothing(ends, order, expected):
+    best = ranked([accepted(name, 10, *pair[:1], most=pair[1]) for name, pair in zip("abcd", ends, strict=False)])
+    assert "".join(each.file for each in best) == order
+    assert places(best) == expected
+    behind = [*best, accepted("z", 20, 1, most=900), ended("y", "results", "wrong-result")]
+    assert places(behind) == [*expected, len(ends) + 1, None]  # its sectors tell it apart from all others
+
+
+def test_a_ratio_is_a_range_where_either_number_is_one():
+    assert ratio(executions(300), executions(200)) == 1.5
+    assert ratio(executions(300), executions(100, 200)) == [1.5, 3.0]
+    assert ratio(executions(100, 200), executions(100, 200), same_code=True) == 1.0
+    assert ratio(Executed(reason="it waits").document(), executions(200)) is None
+    assert ratio(executions(0), Executed(0, 0, 0).document()) is None
+
+
+def printed(renderable):
+    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console.print(renderable)
+    return " ".join(console.file.getvalue().split())
+
+
+def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
+    """`ptx.rows` has fewer PTX instructions than the CUDA C, and executes more machine instructions."""
+    files = {name: KERNELS / "ptx" / f"{name}.ptx" for name in ("bigint_mul256", "bigint_mul256.rows")}
+    plain, rows = (
+        dataclasses.replace(
+            Judge(exam("bigint_mul256"), path, Settings()).judge(stages=("parses", "counts")), file=path.name
+        )
+        for path in files.values()
+    )
+    assert plain.verdict == rows.verdict == "accepted"
+    assert rows.ratios["cuda"]["instructions"] < 0.6
+    assert rows.ratios["ptx"]["instructions"] < 0.95
+    least, most = rows.ratios["cuda"]["sass_executed"]
+    assert 1.2 < least < most < 1.4
+    assert rows.ratios["ptx"]["sass_executed"] > 2
+    assert plain.ratios["ptx"] == {"sectors": 1.0, "instructions": 1.0, "sass_executed": 1.0}
+    assert [each.code for each in rows.findings] == []  # no more than the variant of the same code
+    assert "Beside cuda 1.000 × the global sectors, 1.2" in verdict_words(rows)
+    assert "the machine instructions." in verdict_words(rows)
+    assert ranked([rows, plain]) == [plain, rows]
+    assert places([plain, rows]) == [1, 2]
+    assert "PTX instr." not in printed(JudgementReport(rows)) + printed(Ranking([plain, rows]))
+    assert "SASS executed" in printed(JudgementReport(rows))
+
+    wide = {**rows.executed, "candidate": executions(10, 10_000)}
+    silent = dataclasses.replace(
+        rows, executed=wide, ratios={name: {**each, "sass_executed": [0.01, 0.9]} for name, each in rows.ratios.items()}
+    )
+    assert "machine instructions" not in verdict_words(silent)
+    assert "candidate: a range of executed SASS: it depends on the data." in printed(JudgementReport(silent))
+    assert "-: bigint_mul256.rows.ptx: no place" in printed(Ranking(ranked([silent, plain])))
+    assert "1=: no count tells bigint_mul256.ptx, bigint_mul256.ptx apart." in printed(Ranking([plain, plain]))
+
+
+def test_more_than_every_variant_is_said_of_narrow_ranges_alone():
+    found = Judge(exam("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", Settings())
+    found.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
+    found.executed = {"candidate": executions(120, 124), "cuda": executions(100)}
+    assert found.least_ratios() == {"cuda": {"sectors": 1.0, "sass_executed": 1.2}}
+    for wide in ("candidate", "cuda"):
+        executed, found.executed = found.executed, {**found.executed, wide: executions(100, 105)}
+        assert found.least_ratios() == {"cuda": {"sectors": 1.0}}
+        found.executed = executed
 
 
 def test_times_decide_where_all_have_one():

@@ -20,7 +20,7 @@ from tests.folders import CUDA, PTX, changed
 BROKEN = changed(PTX, "setp.ge.u32   %past, %i, %n;", "setp.gt.u32   %past, %i, %n;")
 DOCUMENT = ["schema", "pair", "arch", "seed", "complete", "containment", "candidates"]
 KEYS = ["file", "verdict", "stage", "code", "sha256", "language", "pair", "arch", "seed", "stages", "findings",
-        "compared", "ratios", "targets", "notes"]  # fmt: skip
+        "compared", "ratios", "executed", "targets", "notes"]  # fmt: skip
 FAST = ("--pair", "scale", "--seed", "7", "--target", "sm_90")
 
 
@@ -92,7 +92,7 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     assert [document[key] for key in DOCUMENT[:-2]] == ["ptxbench.check/1", "scale", "sm_90", 7, True]
     assert document["containment"] in ("landlock", "headers")
     assert list(document) == DOCUMENT
-    assert [list(each) for each in document["candidates"]] == [KEYS] * 3
+    assert [list(each) for each in document["candidates"]] == [[*KEYS, "place"]] * 3
     mine, broken, other = document["candidates"]
     assert (mine["verdict"], mine["stage"], mine["code"]) == ("accepted", None, None)
     assert [each["stage"] for each in mine["stages"]] == list(STAGES)
@@ -197,6 +197,7 @@ def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernel
         ("-",                      "rejected", "no-entry"),
         ("own.ptx/a.ptx",          "rejected", "syntax"),
     ]  # fmt: skip
+    assert [each.pop("place") for each in candidates] == [None] * 7
     assert [list(each) for each in candidates] == [KEYS] * 7
     assert [each["sha256"] is None for each in candidates] == [True] * 5 + [False] * 2
     verdicts = {(line := json.loads(each))["file"]: line for each in lines.out.splitlines()}

@@ -1,0 +1,89 @@
+"""The machine instructions that a candidate and the pair's variants execute in one launch, and what follows of them.
+
+A number may be a range. Nothing is claimed of a range that is too wide, and nothing where there is no number.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from ptxbench.check.launching import Left
+from ptxbench.errors import KernelError
+from ptxbench.executed import Counted, Executed, of_build
+from ptxbench.executed.derivation import WIDE
+from ptxbench.pair import Launch
+from ptxbench.runner.machine_code import together
+from ptxbench.toolchain import Build
+from ptxbench.toolchain.ptxas import RefusedError
+
+EXECUTED = "sass_executed"
+"""The key in the ratios."""
+
+MOST_INSTRUCTIONS = 5_000
+"""Of a kernel: with many branches the derivation of more takes ten seconds and longer."""
+
+Executions = Mapping[str, Any]
+"""As the JSON has it: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
+
+
+def derived(build: Build, left: Left, launch: Launch) -> Executed:
+    """What a launch executed of a build's machine code. A kernel for which this fails has no number, and a reason."""
+    if build.cubin is None:
+        return Executed(reason="ptxas is not installed")
+    length = build.report.sass.get("total", 0)
+    if length > MOST_INSTRUCTIONS:
+        return Executed(
+            reason=f"the kernel has {length:,} machine instructions; expected at most {MOST_INSTRUCTIONS:,}"
+        )
+    warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
+    try:
+        return of_build(build, Counted(left.by_line, warps, left.loops))
+    except RefusedError:
+        return Executed(reason="ptxas does not take the kernel with line information")
+    except (
+        KernelError,
+        ArithmeticError,
+        LookupError,
+        ValueError,
+        AssertionError,
+    ) as error:  # a verdict needs no figure
+        return Executed(reason=f"the derivation failed ({type(error).__name__}); please report this")
+
+
+def executions(found: Mapping[str, Executed], builds: Mapping[str, Build]) -> dict[str, Executions]:
+    """By variant. Those of one machine code get one answer: what all of them say."""
+    groups: dict[str, list[Executed]] = defaultdict(list)
+    for name, each in found.items():
+        groups[code_of(name, builds)].append(each)
+    return {name: together(groups[code_of(name, builds)]).document() for name in found}
+
+
+def code_of(name: str, builds: Mapping[str, Build]) -> str:
+    """What variants of one machine code have in common."""
+    build = builds.get(name)
+    return (build.report.sass_sha256 if build else None) or f"variant {name}"
+
+
+def ratio(own: Executions, other: Executions, *, same_code: bool = False) -> float | list[float] | None:
+    """A number where both are one, else the range [least, most]; None where either is unknown."""
+    if own["least"] is None or not other["least"]:
+        return None
+    if same_code:
+        return 1.0
+    least, most = own["least"] / other["most"], own["most"] / other["least"]
+    return least if least == most else [least, most]
+
+
+def ends(found: float | list[float] | None) -> tuple[float, float] | None:
+    """The least and the most of a ratio."""
+    if found is None:
+        return None
+    return (found[0], found[1]) if isinstance(found, list) else (found, found)
+
+
+def settled(found: Executions | None) -> bool:
+    """Whether the range is narrow enough for a claim to rest on it."""
+    return bool(found and found["least"] and found["most"] <= WIDE * found["least"])
