@@ -53,7 +53,7 @@ def test_an_accepted_candidate_is_timed_beside_the_pairs_two_kernels(accepted, k
     assert (stage.verdict, stage.told) == ("passed", "50.00 µs, 0.500 × cuda [0.500 to 0.500]")
     assert judgement.ratios["cuda"]["time"] == pytest.approx(0.5)
     assert judgement.ratios["ptx"]["time"] == pytest.approx(50 / 80)
-    assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "time"}
+    assert judgement.ratios["cuda"].keys() == {"sectors", "instructions", "sass_executed", "time"}
     assert judgement.verdict == ACCEPTED
 
 

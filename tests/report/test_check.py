@@ -7,6 +7,7 @@ import pytest
 from rich.console import Console
 
 from ptxbench.check.findings import Judgement, StageResult, finding
+from ptxbench.executed import Executed
 from ptxbench.report.check import JudgementReport, Ranking, verdict_words
 
 FIGURES = {"registers": 23, "spill_bytes": 0, "shared_bytes": 64, "sass": 282, "occupancy": 1.0, "sectors": 10_000,
@@ -21,7 +22,15 @@ ACCEPTED = Judgement(
     ),
     findings=(finding("lint", "reads-clock", "%clock tells the time.", 48, 5),),
     compared={"candidate": FIGURES, "cuda": FIGURES | {"registers": 25, "spill_bytes": 8}, "ptx": FIGURES},
-    ratios={"cuda": {"sectors": 1.0, "instructions": 0.856}, "ptx": {"sectors": 1.0, "instructions": 1.0}},
+    ratios={
+        "cuda": {"sectors": 1.0, "instructions": 0.856, "sass_executed": [0.605, 0.61]},
+        "ptx": {"sectors": 1.0, "instructions": 1.0, "sass_executed": None},
+    },
+    executed={
+        "candidate": Executed(12_605, 12_605, 12_700).document(),
+        "cuda": Executed(20_836, 20_836, 20_836).document(),
+        "ptx": Executed(reason="it waits for a flag").document(),
+    },
     notes=("sanitizer: race check not available: line 9 uses mbarrier.init",),
 )  # fmt: skip
 
@@ -53,19 +62,30 @@ mine.ptx  PTX against 'softmax', sm_90, seed 7
   %clock tells the time.
   Leave it out, unless the pair asks for it.
 
-           regs  spills  shared  SASS  occup.  PTX instr.  sectors  wavefronts  divergent
+           regs  spills  shared  SASS  occup.    SASS executed  sectors  wavefronts  divergent
 variant               B       B             %
-─────────────────────────────────────────────────────────────────────────────────────────
-candidate    23       0      64   282     100      17,568   10,000         128         12
-cuda         25       8      64   282     100      17,568   10,000         128         12
-ptx          23       0      64   282     100      17,568   10,000         128         12
+──────────────────────────────────────────────────────────────────────────────────────────────
+candidate    23       0      64   282     100  12,605 - 12,700   10,000         128         12
+cuda         25       8      64   282     100           20,836   10,000         128         12
+ptx          23       0      64   282     100                -   10,000         128         12
+
+ptx: no number of executed SASS: it waits for a flag.
 
 Note: sanitizer: race check not available: line 9 uses mbarrier.init.
 
-✔ mine.ptx: accepted. Beside cuda 1.000 × the global sectors, 0.856 × the warp instructions. Beside
-  ptx 1.000 × the global sectors, 1.000 × the warp instructions.
+✔ mine.ptx: accepted. Beside cuda 1.000 × the global sectors, 0.605 - 0.610 × the machine
+  instructions. Beside ptx 1.000 × the global sectors.
 """
     )
+
+
+def test_without_machine_code_the_figures_are_of_the_ptx_and_no_sentence_rests_on_them():
+    executed = dict.fromkeys(ACCEPTED.executed, Executed(reason="ptxas is not installed").document())
+    ratios = {"cuda": {"sectors": 1.0, "instructions": 0.856, "sass_executed": None}}
+    text = printed(JudgementReport(dataclasses.replace(ACCEPTED, executed=executed, ratios=ratios)))
+    assert "PTX instr." in text
+    assert "candidate, cuda and ptx: no number of executed SASS: ptxas is not installed." in text
+    assert text.endswith("accepted. Beside cuda 1.000 × the global sectors.\n")
 
 
 def test_a_rejected_one_has_no_figures():
@@ -100,12 +120,12 @@ def test_a_terminal_without_marks_has_words():
 
 
 def test_a_time_stands_in_place_of_the_counts_in_the_last_line_and_has_a_column_in_a_ranking():
-    timed = dataclasses.replace(ACCEPTED, ratios={"cuda": {"sectors": 1.0, "instructions": 0.856, "time": 0.912}})
+    timed = dataclasses.replace(ACCEPTED, ratios={"cuda": {**ACCEPTED.ratios["cuda"], "time": 0.912}})
     assert verdict_words(timed) == "accepted. Beside cuda 0.912 × the time."
     ranking = printed(Ranking([timed, REJECTED]))
     assert ranking.splitlines()[1].count("× cuda") == 3
     assert [line.split() for line in ranking.splitlines()[3:]] == [
-        ["1", "mine.ptx", "✔", "accepted", "0.912", "1.000", "0.856", "23"],
+        ["1", "mine.ptx", "✔", "accepted", "0.912", "1.000", "0.605", "-", "0.610", "23"],
         ["bad.cu", "✘", "parses:", "does-not-compile", "-", "-", "-", "-"],
     ]
 
