@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ptxbench import discovery
 from ptxbench.check.exam import Exam
+from ptxbench.check.findings import STAGES
 from ptxbench.check.stages import Judge, Settings
 
 KERNELS = discovery.default_kernels()
@@ -19,13 +20,13 @@ def exam(name, seed=SEED, arch="sm_90"):
     return Exam(discovery.load(KERNELS, name), arch, seed)
 
 
-def judged(path, name, content=None, seed=SEED, **settings):
-    """The judgement on a file, or on `content` under its name, against a shipped pair."""
+def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), **settings):
+    """The judgement on a file, or on `content` under its name, against a shipped pair; by `stages` alone."""
     with tempfile.TemporaryDirectory() as folder:
         own = path if content is None else Path(folder) / path.name
         if content is not None:
             own.write_bytes(content)
-        return Judge(exam(name, seed), own, Settings(**settings)).judge()
+        return Judge(exam(name, seed), own, Settings(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):
