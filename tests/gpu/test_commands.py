@@ -54,6 +54,19 @@ def test_a_run_leaves_its_times_and_a_page(start, gpu, tmp_path):
 
 
 @pytest.mark.long
+def test_a_sweep_times_both_sides_at_every_point(start, tmp_path):
+    sweep = ("--size", "n=65536", "--knob", "BLOCK=128,256", "--rounds", "1")
+    status, out, err = start("tune", "triad", *sweep)
+    assert status == 0, err
+    assert "time (µs)" in out
+    (saved,) = tmp_path.glob("results/*/*.sweep.json")
+    cells = [cell for cell in json.loads(saved.read_text())["cells"] if not cell["control"]]
+    assert sorted(cell["knobs"]["BLOCK"] for cell in cells) == [128, 256]
+    assert {each["status"] for cell in cells for each in cell["variants"].values()} == {"verified"}
+    assert all(cell["rounds"] for cell in cells)
+
+
+@pytest.mark.long
 def test_what_became_slower_is_confirmed_to_be(start, tmp_path):
     once = ("run", "--kernels", "kernels", "--size", "n=1048576")
     assert start(*once)[0] == 0
