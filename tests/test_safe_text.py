@@ -94,7 +94,7 @@ def test_a_console_shows_markup_and_hides_nothing(capsys):
     assert "\\x0d" not in out
 
 
-INNER = {"documents", "check", "containment", "emulator", "toolchain"}
+INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed"}
 """Who reads and writes what ptxbench and its own processes say to each other."""
 
 # what may be called only there: whoever prints or parses takes the one function

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import specifications
+from ptxbench.documents import read_json
 from ptxbench.floors import Floor, floors, ordered
 from ptxbench.specifications import Specification
 
@@ -56,7 +56,7 @@ class Point:
 @cache
 def published() -> tuple[Point, ...]:
     """Every point of the file that ptxbench ships."""
-    return read(json.loads(FILE.read_text(encoding="utf-8")))
+    return read(read_json(FILE))
 
 
 def read(document: Mapping[str, Any]) -> tuple[Point, ...]:

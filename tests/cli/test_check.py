@@ -291,7 +291,8 @@ def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, 
     assert document["complete"] is False
     assert [(each["file"], each["verdict"]) for each in document["candidates"]] == [(str(files[1]), "rejected")]
     assert ran.err.strip() == "Interrupted: 1 of 3 judged."
-    assert [process.returncode is not None for process in started] == [True] * len(started)
+    for process in started:
+        process.wait(30)  # raises where it is still at work
 
 
 def test_ctrl_c_ends_with_130_and_no_traceback(kernels, files):

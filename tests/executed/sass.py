@@ -112,9 +112,12 @@ def step(lane, opcode, operands):
     elif name == "SHF" and words[:2] == ["R", "U32"] and sources[0] == "RZ":
         value = None if lane.read(sources[2]) is None else lane.read(sources[2]) >> lane.read(sources[1])
     wide = 4 if "128" in words else 2 if {"64", "WIDE"} & set(words) else 1
+    if name == "CS2R" and "32" not in words:  # a pair of registers
+        wide, value = 2, 0 if sources == ["SRZ"] else None
     if match := re.fullmatch(r"(U?R)(\d+)", parts[0]):
         for further in range(wide):
-            lane.registers[f"{match[1]}{int(match[2]) + further}"] = value if not further and wide == 1 else None
+            known = wide == 1 or name == "CS2R"
+            lane.registers[f"{match[1]}{int(match[2]) + further}"] = value if known else None
     for part in parts[:3]:  # carries and the like
         if re.fullmatch(r"U?P\d", part):
             lane.predicates[part] = None

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from multiprocessing import get_context
 
 import pytest
 
@@ -13,7 +14,7 @@ from ptxbench.measure.calibration import FAIL, PASS, WARN, Calibration, Line
 from ptxbench.measure.settings import Settings
 from ptxbench.runner import CellDone, Frame, Plan, document, plan_jobs, run
 from ptxbench.runner.record import NAME, Record, calibrated, fits, load, save, to_json
-from ptxbench.runner.worker import Piece, Task
+from ptxbench.runner.worker import Piece, Signs, Task
 from ptxbench.runner.worker import plan_of as plan_of_task
 from tests.calibrated import Device
 from tests.folders import kernels_folder
@@ -162,7 +163,7 @@ def test_workers_know_what_is_known_of_the_device(tmp_path):
         assembler="toolkit", seed=1, settings=Settings(), round_number=0, process=0,
         calibration={"copy_bytes_per_s": 2.9e12},
     )  # fmt: skip
-    plan = plan_of_task(task, lambda variant: None)
+    plan = plan_of_task(task, Signs(get_context("spawn")))
     assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
 
 
