@@ -138,13 +138,14 @@ if layer := os.environ.get("PTXBENCH_CACHE_LAYER"):  # in the process of the jud
 
 
 @pytest.mark.skipif(containment.mode() != containment.LANDLOCK, reason="no Landlock in this kernel")
-def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path):
+def test_the_process_writes_to_its_own_part_of_the_cache_alone(kernels, tmp_path, monkeypatch):
     """The pair's own file tries, since it runs in the process that a candidate could take over."""
     pair = kernels / "pairs" / "scale.py"
     source = (kernels / "ptx" / "scale.ptx").read_text()
     pair.write_text(f"{pair.read_text()}\n{INTRUDER}")
-    root = Path(os.environ["PTXBENCH_CACHE"])
-    (root / "other").mkdir(exist_ok=True)
+    root = tmp_path / "cache"  # others write to the tests' own at the same time
+    monkeypatch.setenv("PTXBENCH_CACHE", str(root))
+    (root / "other").mkdir(parents=True)
     (root / "other" / "entry").write_text("x")
     (tmp_path / "mine.ptx").write_text(f"// mine\n{source}")
 
