@@ -230,7 +230,7 @@ class Outcome:
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
     """How many trips warps made in each loop, and how often, by the line of its branch back."""
     executed: Executed | None = None
-    """The machine instructions that warps executed; None where nobody derived it."""
+    """The machine instructions that warps executed; None where it was not derived."""
 
     @property
     def block(self) -> tuple[int, int, int]:

@@ -69,7 +69,7 @@ class Listing:
         return found
 
     def executions(self, instruction: Instruction) -> float | None:
-        """How often warps executed an instruction of `sass`, most likely; None where nobody knows."""
+        """How often warps executed an instruction of `sass`, most likely; None where it is unknown."""
         if self.machine is None or self.machine.fit is None:
             return None
         return self.machine.by_instruction.get(instruction.address)

@@ -16,10 +16,10 @@ FIGURES = {
     "atomics": ("ptx_atomic_global_requests", "ptx_atomic_shared_requests"),
     "divergent": ("ptx_divergent_branches",),
 }
-"""What is told of the counts, each the sum of some counters."""
+"""What is reported of the counts, each the sum of some counters."""
 
 COMPARED = ("sectors", "instructions")
-"""Those whose ratios to the pair's variants are told too."""
+"""Those whose ratios to the variants of the pair are reported too."""
 
 MORE = 1.005
 """From this ratio on a count is called more."""

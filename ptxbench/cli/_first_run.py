@@ -35,7 +35,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
             lambda: checklist.host.now() - begun > conduct.SECONDS,
             status.update,
         )
-        bench.jobs()  # a folder without pairs is told before the work, not after it
+        bench.jobs()  # a folder without pairs is reported before the work, not after it
         found = conduct.begin(bench)
         if found.steps:
             say(f"Going on with the first run of {found.started}: {taken(found)} done.", err=True)
@@ -70,7 +70,7 @@ def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
     if interrupted:
         return EXIT_INTERRUPTED
     if found.failed:
-        say("A line is FAIL: mend it first, then run this again.", err=True)
+        say("A line is FAIL: fix it first, then run this again.", err=True)
     return NO_TIMING if found.failed or found.status != COMPLETE else 0
 
 

@@ -26,7 +26,7 @@ from ptxbench.executed.ptx import Lines
 STRONG = ("volatile", "acquire", "relaxed", "mmio")
 WAITS = ("try_wait", "test_wait")
 RESULTLESS = ("st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "membar", "fence", "prefetch", "nanosleep")
-"""Opcodes whose first operand is no result."""
+"""Opcodes whose first operand is not a result."""
 
 
 def steered(paths: Paths, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:

@@ -99,7 +99,7 @@ class Side:
     counts: Mapping[str, float] | None = None
     listing: Listing | None = None
     executed: Executions | None = None
-    """None where nobody derived it, as of runs of before."""
+    """None where it was not derived, as in older runs."""
 
     @cached_property
     def names(self) -> Counter[str]:

@@ -49,7 +49,7 @@ class Loop:
 
 
 def of_listing(listing: Listing) -> list[Loop]:
-    """The innermost loops that warps went round, the one of most instructions first; none where nobody knows."""
+    """The innermost loops that warps went round, the one of most instructions first; none where they are unknown."""
     found = []
     for first, last in innermost(listing.sass):
         body = listing.sass[first : last + 1]

@@ -207,7 +207,7 @@ EXECUTED_SASS = "executed machine instructions"
 
 
 def executed(contrast: Contrast) -> Iterator[Finding]:
-    """Machine instructions that warps execute; PTX where nobody derived these, as of runs of before."""
+    """Machine instructions that warps execute; PTX where these were not derived, as in older runs."""
     if contrast.left.executed is None and contrast.right.executed is None:
         yield from executed_ptx(contrast)
     elif contrast.left.executed is not None and contrast.right.executed is not None:

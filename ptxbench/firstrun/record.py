@@ -1,4 +1,4 @@
-"""A first run on disk: one file a device, `results/DEVICE/first-run.json`, written anew after every step."""
+"""A first run on disk: one file a device, `results/DEVICE/first-run.json`, written again after every step."""
 
 from __future__ import annotations
 

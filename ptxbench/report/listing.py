@@ -199,7 +199,7 @@ class ListingView:
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
     def executions(self, code: Sequence[Instruction | None]) -> list[Column]:
-        """How often warps executed each SASS instruction; nothing where nobody knows."""
+        """How often warps executed each SASS instruction; nothing where it is unknown."""
         machine = self.listing.machine
         if not self.hot or machine is None or machine.fit is None:
             return []

@@ -10,7 +10,7 @@ from ptxbench.explanation.loops import Loop, of_listing
 from ptxbench.listing import Listing
 
 NAMED = 4
-"""Loops that are told of."""
+"""Loops that are shown."""
 
 
 def sentence(executed: Executed) -> str:
