@@ -67,8 +67,8 @@ class Flow:
         return not (all_of and any(each.guard for each in statements) and on in (0, all_of))
 
     @cached_property
-    def meeting(self) -> tuple[int, int]:
-        """(blocks where parts of a warp may run, blocks where they meet), as masks."""
+    def behind(self) -> list[int]:
+        """By block, those that every way from it to the end comes to, itself too, as a mask; the last is the end."""
         exits = len(self.graph.blocks)
         backwards: list[list[int]] = [[] for _ in range(exits + 1)]
         for source, target in self.edges:
@@ -76,7 +76,12 @@ class Flow:
         for block in self.graph.blocks:
             if block.how in ("leaves", "returns") or not block.successors:
                 backwards[exits].append(block.index)
-        behind = dominance.dominators(backwards, [exits])
+        return dominance.dominators(backwards, [exits])
+
+    @cached_property
+    def meeting(self) -> tuple[int, int]:
+        """(blocks where parts of a warp may run, blocks where they meet), as masks."""
+        exits, behind = len(self.graph.blocks), self.behind
         apart = joins = 0
         for index in self.parting:
             after = behind[index] & ~(1 << index)
@@ -194,14 +199,7 @@ class Flow:
         successors = [block.successors for block in self.graph.blocks]
         before = self.before
         found = []
-        exits = len(successors)
-        backwards: list[list[int]] = [[] for _ in range(exits + 1)]
-        for source, target in self.edges:
-            backwards[target].append(source)
-        for block in self.graph.blocks:
-            if block.how in ("leaves", "returns") or not block.successors:
-                backwards[exits].append(block.index)
-        behind = dominance.dominators(backwards, [exits])
+        exits, behind = len(successors), self.behind
         inside = [0] * exits
         for head, body in self.loops.items():
             for each in dominance.members(body):
