@@ -7,13 +7,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
 from ptxbench.cli._files import results_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import ResultError
+from ptxbench.errors import ResultError, UsageError
 
 if TYPE_CHECKING:
     from ptxbench.result import Run
+
+
+DEFAULT = ParameterSource.DEFAULT
 
 
 @click.group("model")
@@ -38,6 +42,8 @@ def audit(as_json: bool, results: Path) -> int:
     from ptxbench.model.points import published
     from ptxbench.model.runs import scored
 
+    if not results.is_dir() and click.get_current_context().get_parameter_source("results") is not DEFAULT:
+        raise UsageError(f"There is no folder {results}. Give --results the folder that holds saved runs.")
     points = published()
     measured = scored(readable(results))
     if as_json:

@@ -78,3 +78,12 @@ def test_saved_runs_are_scored_by_the_command(ptxbench, tmp_path):
     ran = ptxbench("model", "audit", "--results", tmp_path, "--json")
     assert ran.status == 0
     assert ran.err.startswith("Skipped: ")
+
+
+def test_a_folder_that_is_asked_for_and_missing_is_an_error(ptxbench, tmp_path, monkeypatch):
+    missing = tmp_path / "none"
+    ran = ptxbench("model", "audit", "--results", missing)
+    assert (ran.status, ran.out) == (2, "")
+    assert ran.err == f"Error: There is no folder {missing}. Give --results the folder that holds saved runs.\n"
+    monkeypatch.chdir(tmp_path)
+    assert ptxbench("model", "audit").status == 0  # nothing was run here so far
