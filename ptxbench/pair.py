@@ -232,9 +232,10 @@ class Pair:
     `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
     returns the outputs by name, each whole or a Sample; it knows nothing of Scratch. `exact_on_integers`: on small
     integers any order of operations gives the same result, so that each check size is also run on integers and
-    compared exactly. `flags`: extra rows that compile the CUDA C with NVRTC options, such as
-    {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input read once and
-    each output written once. `expects`: what a GPU should show, and why.
+    compared exactly. `by_request`: variants that `ptxbench run` takes only where `--variant` matches their name, such
+    as controls that separate one cause, and forms that lost. `flags`: extra rows that compile the CUDA C with NVRTC
+    options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input
+    read once and each output written once. `expects`: what a GPU should show, and why.
 
     `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
     its value. `impossible` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
@@ -254,6 +255,7 @@ class Pair:
     exact_on_integers: bool = False
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expects: str = ""
+    by_request: Sequence[str] = ()
     knobs: Sequence[Knob] = ()
     impossible: Callable[..., str | None] | None = None
     observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None

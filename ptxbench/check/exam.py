@@ -212,7 +212,7 @@ class Exam:
     def kernels(self) -> Mapping[str, Kernel]:
         """Those of the pair's variants that can be executed here, by variant."""
         found = {}
-        for source in self.found.sources:
+        for source in self.found.default_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 ptx = toolchain.build_source(source, self.arch, "driver").ptx
                 choose(parsed(ptx), source.entry)
@@ -269,7 +269,7 @@ class Exam:
     def builds(self) -> Mapping[str, Build]:
         """Those of the pair's variants that can be assembled here, by variant."""
         found = {}
-        for source in self.found.sources:
+        for source in self.found.default_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 found[source.variant] = toolchain.build_source(source, self.arch)
         return found

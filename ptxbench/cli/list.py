@@ -76,6 +76,7 @@ def describe(pair: Outline, kernels: Path | None) -> Mapping[str, Any]:
                 "file": str(source.path),
                 "flags": list(source.flags),
                 "target": pair.targets.get(source.variant),
+                "by_request": source.variant in pair.by_request,
                 "specialisations": {target: str(path) for target, path in source.specialisations},
             }
             for source in pair.sources
@@ -101,13 +102,18 @@ def lines(pair: Outline, columns: int) -> Iterator[str]:
     yield from fact("needs", pair.targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
-            f"{source.variant} ({needs(pair, source)})" if language == "ptx" else source.variant
+            marked(pair, source) + (f" ({needs(pair, source)})" if language == "ptx" else "")
             for source in pair.sources
             if source.language == language
         ]
         yield from fact(language, "  ".join(names), columns)
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
     yield from fact("sizes", sizes, columns)
+
+
+def marked(pair: Outline, source: Source) -> str:
+    """The variant's name, with a star where `ptxbench run` takes it only if `--variant` names it."""
+    return f"{source.variant}*" if source.variant in pair.by_request else source.variant
 
 
 def needs(pair: Outline, source: Source) -> str:

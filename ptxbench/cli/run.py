@@ -37,7 +37,11 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
 @click.command("run")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
 @click.option(
-    "--variant", "variants", multiple=True, metavar="NAME", help="Only this variant, by name or glob; repeat."
+    "--variant",
+    "variants",
+    multiple=True,
+    metavar="NAME",
+    help="Only this variant, by name or glob; repeat. By default all but those that `ptxbench list` marks with *.",
 )
 @click.option(
     "--size",

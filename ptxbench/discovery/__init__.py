@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import ptxbench
 from ptxbench.discovery.specialisation import best, order, require_right, split
-from ptxbench.errors import IncompletePair, UsageError, suggestion
+from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
 
 if TYPE_CHECKING:
+    from ptxbench.discovery.text import PairText
     from ptxbench.pair import Pair
 
 SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
@@ -66,6 +67,11 @@ class Found:
     pair: Pair
     sources: tuple[Source, ...]
     path: Path
+
+    @property
+    def default_sources(self) -> tuple[Source, ...]:
+        """The variants that a run takes unless `--variant` names others."""
+        return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
 
 
 def default_kernels() -> Path:
@@ -151,8 +157,18 @@ def load(kernels: Path, name: str) -> Found:
     pair = execute(text)
     check(pair, text)
     found = sources(kernels, name, pair.flags)
+    require_known(pair.by_request, found, text)
     check_knobs(pair, tuple(form for source in found for form in source.forms))
     return Found(name, text.summary, pair, found, path)
+
+
+def require_known(names: Sequence[str], found: Sequence[Source], text: PairText) -> None:
+    """Raise PairError for a variant of `by_request` that has no file."""
+    known = [source.variant for source in found]
+    for name in names:
+        if name not in known:
+            hint = suggestion(name, known) or f" Known are {', '.join(known)}."
+            raise PairError(f"{text.at_field('by_request')}: by_request names '{name}', which no file makes.{hint}")
 
 
 def require_files(kernels: Path, name: str) -> Path:

@@ -32,6 +32,8 @@ class Outline:
     """Empty where the pair does not say."""
     bench_sizes: Sequence[Mapping[str, int]]
     sources: tuple[Source, ...]
+    by_request: Sequence[str]
+    """Variants that a run takes only if it is asked for them."""
     targets: Mapping[str, str | None]
     """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
 
@@ -48,13 +50,14 @@ def outline(kernels: Path, name: str) -> Outline:
     text = PairText.read(require_files(kernels, name))
     try:
         teaches, sizes = value(text, "teaches"), value(text, "bench_sizes")
-        expects, flags = value(text, "expects", ""), value(text, "flags", {})
+        expects, flags, by_request = value(text, "expects", ""), value(text, "flags", {}), value(text, "by_request", ())
     except UnclearError:
         pair = load(kernels, name).pair
         teaches, expects, sizes, flags = pair.teaches, pair.expects, pair.bench_sizes, pair.flags
+        by_request = pair.by_request
     found = sources(kernels, name, flags)
     targets = {each.variant: target(shown(each.path)) for each in found if each.language == "ptx"}
-    return Outline(name, text.summary, teaches, expects, sizes, found, targets)
+    return Outline(name, text.summary, teaches, expects, sizes, found, by_request, targets)
 
 
 def value(text: PairText, field: str, default: Any = None) -> Any:

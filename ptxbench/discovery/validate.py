@@ -63,6 +63,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
     for field in ("check_sizes", "bench_sizes"):
         yield from sizes_problems(field, getattr(pair, field))
     yield from flag_problems(pair.flags)
+    yield from request_problems(pair.by_request)
     yield from knob_problems(pair)
     yield from reference_problems(pair)
 
@@ -161,6 +162,19 @@ def sizes_problems(field: str, sizes: Any) -> Iterator[Problem]:
             for name, value in size.items()
         ):
             yield field, f"{field} holds {size!r}. A size names whole numbers, such as dict(n=1024)."
+
+
+def request_problems(variants: Any) -> Iterator[Problem]:
+    """Variants by request that are not names, or that every run needs."""
+    if (
+        isinstance(variants, str)
+        or not isinstance(variants, Sequence)
+        or any(type(each) is not str for each in variants)
+    ):
+        yield "by_request", f"by_request is {variants!r}. It must list names of variants, such as 'cuda.strided'."
+        return
+    for name in sorted({"cuda", "ptx"} & set(variants)):
+        yield "by_request", f"by_request names '{name}'. Every run needs 'cuda' and 'ptx'; name other variants."
 
 
 def flag_problems(flags: Any) -> Iterator[Problem]:

@@ -95,8 +95,9 @@ def plan_jobs(
 ) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     """The jobs for these names or globs, and the names of selected pairs that have no such variant or size.
 
-    `sizes` as `--size` has them. Without any, each pair's first bench size where it is `emulated`, else all of them.
-    Of all that are `emulated` those are left out that are too large; the first never is, nor one that is given.
+    Without `variants`, all of a pair but those that it has `by_request`. `sizes` as `--size` has them. Without any,
+    each pair's first bench size where it is `emulated`, else all of them. Of all that are `emulated` those are left out
+    that are too large; the first never is, nor one that is given.
     Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
     """
     loaded = [load(kernels, name) for name in choose_pairs(kernels, pairs)]
@@ -109,7 +110,8 @@ def plan_jobs(
     every = ALL in sizes or not (sizes or emulated)
     jobs, left_out = [], []
     for found in loaded:
-        sources = tuple(source for source in found.sources if source.variant in chosen)
+        sources = found.default_sources if not variants else found.sources
+        sources = tuple(source for source in sources if source.variant in chosen)
         own = [whole for each in given if (whole := complete(each, found))]
         bench = found.pair.bench_sizes if every else () if sizes else found.pair.bench_sizes[:1]
         too_large = [size for size in bench[1:] if emulated and size not in own and is_too_large(found.pair, size)]

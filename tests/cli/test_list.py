@@ -55,7 +55,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", "kernels", "--json")
     (pair,) = json.loads(ran.out)
     assert list(pair) == ["schema", "name", "summary", "teaches", "expects", "target", "bench_sizes", "variants"]
-    keys = ["name", "language", "file", "flags", "target", "specialisations"]
+    keys = ["name", "language", "file", "flags", "target", "by_request", "specialisations"]
     assert all(list(each) == keys for each in pair["variants"])
     assert (pair["name"], pair["expects"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]

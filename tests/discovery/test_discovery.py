@@ -35,6 +35,38 @@ def test_a_pair_is_loaded_with_all_its_variants(kernels):
     ]  # fmt: skip
 
 
+def with_requests(kernels, names):
+    path = kernels / "pairs" / "scale.py"
+    path.write_text(
+        path.read_text().replace("    exact_on_integers", f"    by_request={names},\n    exact_on_integers")
+    )
+
+
+def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kernels):
+    (kernels / "ptx" / "scale.plain.ptx").write_text("")
+    with_requests(kernels, '["cuda@fast", "ptx.plain"]')
+    found = load(kernels, "scale")
+    assert [each.variant for each in found.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
+    assert [each.variant for each in found.default_sources] == ["cuda", "ptx"]
+    assert outline(kernels, "scale").by_request == ["cuda@fast", "ptx.plain"]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ('["ptx.plane"]',  r"scale\.py:\d+: by_request names 'ptx\.plane', which no file makes\."),
+        ('["cuda@fat"]',   r"names 'cuda@fat', which no file makes\. Did you mean 'cuda@fast'\?"),
+        ('["ptx"]',        r"names 'ptx'\. Every run needs 'cuda' and 'ptx'"),
+        ('"ptx.plain"',    r"by_request is 'ptx\.plain'\. It must list names of variants"),
+        ("[1]",            r"by_request is \[1\]\. It must list"),
+    ],
+)  # fmt: skip
+def test_variants_by_request_that_cannot_be_are_refused(kernels, names, message):
+    with_requests(kernels, names)
+    with pytest.raises(PairError, match=message):
+        load(kernels, "scale")
+
+
 def test_a_stem_with_its_own_pair_file_is_a_pair_and_its_entry_has_underscores(tmp_path):
     kernels_folder(tmp_path)
     kernels = kernels_folder(tmp_path, name="scale.s32")

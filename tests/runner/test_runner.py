@@ -46,6 +46,22 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
 
 
 @pytest.mark.parametrize(
+    ("variants", "taken"),
+    [
+        ([],                 ["cuda", "ptx"]),
+        (["cuda@fast"],      ["cuda@fast"]),
+        (["cuda*"],          ["cuda", "cuda@fast"]),
+        (["*"],              ["cuda", "cuda@fast", "ptx"]),
+    ],
+)  # fmt: skip
+def test_variants_by_request_are_taken_where_they_are_named(kernels, variants, taken):
+    path = kernels / "pairs" / "scale.py"
+    path.write_text(path.read_text().replace("    exact", '    by_request=["cuda@fast"],\n    exact'))
+    (job,), _ = plan_jobs(kernels, variants=variants)
+    assert [source.variant for source in job.sources] == taken
+
+
+@pytest.mark.parametrize(
     ("sizes", "taken"),
     [
         (["all"],               [{"n": 1024}, {"n": 4096}]),
