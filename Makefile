@@ -48,6 +48,7 @@ report-picture: $(VENV)/ready-to-test
 
 pages: $(VENV)/ready-to-run
 	$(BIN)/python -m tools.kernel_pages
+	$(BIN)/python -m tools.counted_pages
 	$(BIN)/python -m tools.page_output
 
 clean:

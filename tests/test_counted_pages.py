@@ -1,0 +1,93 @@
+"""docs/kernels: the tables of what was tried, as the emulator of today counts, and the tool that writes them.
+
+After a change of a kernel, `make pages` writes the figures again.
+"""
+
+import re
+
+import pytest
+
+from ptxbench import discovery
+from ptxbench.errors import UsageError
+from tests.test_kernel_pages import without_figures
+from tools.counted_pages import CLOSING, blocks, counted, filled
+from tools.kernel_pages import made_by, pages
+
+KERNELS = discovery.default_kernels()
+PAGES = pages()
+AGAIN = "Write the figures again: make pages, or .venv/bin/python -m tools.counted_pages"
+
+
+def named(block):
+    """The variants of a block's pair that its names and globs choose."""
+    known = [source.variant for source in discovery.load(KERNELS, block.pair).sources]
+    return discovery.select(known, block.variants, "variant")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_tables_of_what_was_tried_name_variants_that_are_there(path):
+    for _, _, block in blocks(path.read_text()):
+        assert block.pair.partition(".")[0] == path.stem
+        assert named(block)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
+def test_the_counts_of_a_page_are_those_of_today(path):
+    """Of other versions of the tools variants and columns alone are compared."""
+    text = path.read_text()
+    today = filled(text)
+    tools = re.findall(r"(?m)^At .*?\. (Built for .*)$", text)
+    if tools == [made_by(block.arch) for _, _, block in blocks(text)]:
+        assert text == today, f"docs/kernels/{path.name}. {AGAIN}"
+    else:
+        assert without_figures(text) == without_figures(today), f"docs/kernels/{path.name}. {AGAIN}"
+
+
+def page(pair="triad", variants="cuda,ptx", arch="sm_90", columns="registers,sass_executed", more="", inside=""):
+    words = f"pair={pair} variants={variants} arch={arch} {more}columns={columns}"
+    return f"# triad\n\n<!-- counted: {words} -->\n{inside}{CLOSING}\n\nend\n"
+
+
+def test_a_block_becomes_a_table_and_filling_it_again_changes_nothing():
+    once = filled(page(more="size=n=1000 "))
+    assert re.fullmatch(
+        r"""# triad
+
+<!-- counted: pair=triad variants=cuda,ptx arch=sm_90 size=n=1000 columns=registers,sass_executed -->
+\| variant \| regs \| SASS executed \|
+\|:--\|--:\|--:\|
+\| `cuda` \| \d+ \| [\d,]+ \|
+\| `ptx` \| \d+ \| [\d,]+ \|
+
+At n=1000\. Built for sm_90 by NVRTC \d+\.\d+\.\d+ and ptxas \d+\.\d+\.\d+\.
+<!-- /counted -->
+
+end
+""",
+        once,
+    )
+    assert filled(page(more="size=n=1000 ", inside="| of yesterday |\n")) == once
+
+
+WRONG = [
+    (page(pair="triads"),                        r"^3: There is no pair 'triads'\. Did you mean 'triad'\?"),
+    (page(variants="cuda.fat"),                  r"^3: There is no variant 'cuda\.fat'"),
+    (page(columns="sass.ldg"),                   r"^3: There is no column"),
+    (page().replace("pair=", "pairs="),          r"^3: 'counted: pairs=triad .*' needs each of pair, variants, "),
+    (page().replace("=sm_90", "="),              r"^3: .* needs each"),
+    (page(more="size=m=3 "),                     r"^3: No pair takes the size m=3"),
+    (page().replace(CLOSING, ""),                r"^3: this block has no end"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "message"), WRONG, ids=lambda value: value[-40:])
+def test_a_block_that_is_no_good_is_named(text, message):
+    with pytest.raises(UsageError, match=message):
+        filled(text)
+
+
+def test_a_variant_that_is_not_verified_has_no_row():
+    (_, _, block), *_ = blocks(page(pair="copy_hints", variants="ptx", arch="sm_75"))
+    with pytest.raises(UsageError, match=r"^'ptx' of 'copy_hints' is (skipped|broken) on sm_75: "):
+        counted(block)

@@ -1,0 +1,109 @@
+"""Write what was tried into docs/kernels/*.md: what the emulator counts of variants, beside what they are built to.
+
+    tools/counted_pages.py [PAGE]...    each PAGE, such as softmax or docs/kernels/softmax.md; every page without any
+
+A page holds blocks such as
+
+    <!-- counted: pair=softmax variants=cuda,cuda.expf arch=sm_90 columns=registers,sass_executed,ptx_global_sectors -->
+    <!-- /counted -->
+
+and this puts a table between the two lines, one row a variant and one column a metric of `ptxbench run --columns`, as
+one launch at the pair's first bench size gives them, and the versions of the tools. `size=n=4096` before `columns`
+takes another size. Variants are names or globs. tests/test_counted_pages.py compares with what is committed.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+
+from ptxbench import discovery, units
+from ptxbench.backends import open_backend
+from ptxbench.errors import UsageError
+from ptxbench.exporters.to_markdown import row
+from ptxbench.metrics import choose
+from ptxbench.report.table import range_column
+from ptxbench.result import VERIFIED
+from ptxbench.runner import CellDone, Plan, plan_jobs, run
+from tools.kernel_pages import fill, made_by, page_of, pages
+from tools.page_blocks import between
+
+OPENING = re.compile(r"^<!-- counted:(.*)-->$")
+CLOSING = "<!-- /counted -->"
+KEYS = ("pair", "variants", "arch", "columns")
+
+
+@dataclass(frozen=True)
+class Block:
+    """What one block of a page shows: the metrics of `columns` for these variants of a pair."""
+
+    pair: str
+    variants: tuple[str, ...]
+    arch: str
+    columns: tuple[str, ...]
+    size: str = ""
+    """As `--size` has it; empty for the first bench size."""
+
+    @staticmethod
+    def read(words):
+        """The block that `words`, between `counted:` and the end of the comment, ask for. Raises UsageError."""
+        given = dict(word.partition("=")[::2] for word in words.split())
+        size = given.pop("size", "")
+        if sorted(given) != sorted(KEYS) or len(words.split()) != len(KEYS) + bool(size) or not all(given.values()):
+            raise UsageError(
+                f"'counted:{words.rstrip()}' needs each of {', '.join(KEYS)} once, such as pair=scan "
+                "variants=cuda,ptx arch=sm_90 columns=registers,sass_executed."
+            )
+        variants, columns = (tuple(given[key].split(",")) for key in ("variants", "columns"))
+        return Block(given["pair"], variants, given["arch"], columns, size)
+
+
+def blocks(text):
+    """(first line, last line, Block) of each block of a page; see page_blocks.between."""
+    return between(text, OPENING, CLOSING, Block.read)
+
+
+def filled(text):
+    """The text of a page with its blocks filled. Raises UsageError as `blocks` does, and for a wrong variant."""
+    lines = text.splitlines()
+    for first, last, block in reversed(blocks(text)):
+        try:
+            lines[first + 1 : last] = figures(block)
+        except UsageError as error:
+            raise UsageError(f"{first + 1}: {error}") from None
+    return "".join(f"{line}\n" for line in lines)
+
+
+def figures(block):
+    """The lines of a block: table, empty line, size and versions."""
+    cell = counted(block)
+    rows = [f"`{variant}`" for variant in cell.variants]
+    headings, columns = ["variant"], [rows]
+    for metric in choose(block.columns):
+        values = [metric.of(cell, variant) for variant in cell.variants]
+        unit, texts = range_column(metric, cell) if metric.bounds else units.column(values, metric.unit)
+        headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
+        columns.append(texts)
+    body = [row(each) for each in zip(*columns, strict=True)]
+    rule = "|:--|" + "--:|" * (len(columns) - 1)
+    return [row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch)}"]
+
+
+def counted(block):
+    """The cell of the block, run on the emulator. Raises UsageError for a variant that is not verified."""
+    sizes = [block.size] if block.size else []
+    jobs, _ = plan_jobs(discovery.default_kernels(), [block.pair], block.variants, sizes)
+    plan = Plan(jobs, open_backend("emulator", block.arch), block.arch, discovery.default_kernels())
+    (cell,) = [event.cell for event in run(plan) if isinstance(event, CellDone)]
+    for name, result in cell.variants.items():
+        if result.status != VERIFIED:
+            raise UsageError(f"'{name}' of '{block.pair}' is {result.status} on {block.arch}: {result.reason}")
+    return cell
+
+
+def main(names):
+    """Fill these pages, or every one; returns what could not be done."""
+    return fill([page_of(name) for name in names] or pages(), filled)
+
+
+if __name__ == "__main__":
+    sys.exit("\n".join(main(sys.argv[1:])) or None)
