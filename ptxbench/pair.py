@@ -1,8 +1,7 @@
 """What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, knobs and tensor_map alone, so that
-every other module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names
-defined here.
+Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, other data alone, so that every other
+module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
 """
 
 from __future__ import annotations
@@ -17,6 +16,7 @@ import ml_dtypes
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.device_shape import DeviceShape
 from ptxbench.knobs import Knob, Sweep, Values, with_values
 from ptxbench.tensor_map import TensorMap as TensorMap  # which pair files take from here
 from ptxbench.tensor_map import TiledMap
@@ -224,9 +224,30 @@ def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], descr
     return Tolerance(describe or ("relative" if callable(error) else f"{error:.1e} relative"), bound)
 
 
+class DeviceSizes(tuple[Size, ...]):
+    """The bench sizes of a pair on one device, and the function that gives those of another."""
+
+    function: Callable[[DeviceShape], Sequence[Size]]
+
+    @classmethod
+    def of(cls, function: Callable[[DeviceShape], Sequence[Size]], device: DeviceShape) -> DeviceSizes:
+        """Raises TypeError where the function gives something else than a list."""
+        given = function(device)
+        if not isinstance(given, Sequence):
+            raise TypeError(f"bench_sizes({device}) is {given!r}, expected a list of sizes such as dict(n=1024)")
+        sizes = cls(given)
+        sizes.function = function
+        return sizes
+
+
 @dataclass(frozen=True, kw_only=True)
 class Pair:
     """A CUDA C kernel and a PTX kernel with one signature and one meaning.
+
+    `bench_sizes` may be a function of the device (DeviceShape), for a grid that fills its SMs or an array that is a
+    share of its L2: `lambda device: [{"n": 1 << 20, "ctas": device.ctas(256)}]`. What depends on the device is then a
+    dimension of the size, so that a result says what was launched. A Pair always has the sizes themselves: those of
+    an H100, until `on` gives those of another device.
 
     `args` is in signature order. `launch`, `shape`s, `flops` and `bytes` take the size's dimensions by keyword;
     `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
@@ -260,6 +281,17 @@ class Pair:
     impossible: Callable[..., str | None] | None = None
     observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None
     sweep: Sweep | None = None
+
+    def __post_init__(self) -> None:
+        if callable(self.bench_sizes):
+            object.__setattr__(self, "bench_sizes", DeviceSizes.of(self.bench_sizes, DeviceShape()))
+
+    def on(self, device: DeviceShape) -> Pair:
+        """The pair with the bench sizes that it has on this device."""
+        sizes = self.bench_sizes
+        if not isinstance(sizes, DeviceSizes):
+            return self
+        return dataclasses.replace(self, bench_sizes=DeviceSizes.of(sizes.function, device))
 
     def turned(self, values: Values) -> Pair:
         """The pair with these values of its knobs, in every function that has a parameter of the name."""

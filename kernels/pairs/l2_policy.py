@@ -10,8 +10,7 @@ ROW = 32  # elements: 128 bytes, a line of L2
 ALL_UP_TO = 1 << 22  # elements; of more, the random reads of the table would be most of a run
 STEP = 65_521  # prime, so that what is looked at lies anywhere in a row
 
-L2_BYTES = 50 << 20  # of an H100 and H200, by which the tables of the bench sizes are measured
-STREAM = 1 << 27  # elements: x and y are ten times such an L2 each
+STREAM = 10  # times L2: x and y each
 
 
 def rows_of(group, rows):
@@ -32,9 +31,9 @@ def reference(x, table, rows, n):
     return {"y": y if at.size == n else Sample(at, y)}
 
 
-def of_l2(share):
-    """The rows of a table of that share of L2."""
-    return int(share * L2_BYTES) // (4 * ROW)
+def of_l2(device, share):
+    """A table of that share of the device's L2, and a stream of many times L2."""
+    return {"n": STREAM * device.l2_bytes // 4, "rows": int(share * device.l2_bytes) // (4 * ROW)}
 
 
 PAIR = Pair(
@@ -51,9 +50,9 @@ PAIR = Pair(
     reference=reference,
     tolerance=EXACT,
     check_sizes=[{"n": n, "rows": rows} for n in (1, 1023, 1024, 1025, 65_537) for rows in (1, 32)],
-    bench_sizes=[
+    bench_sizes=lambda device: [
         {"n": 1 << 20, "rows": 4096},
-        *({"n": STREAM, "rows": of_l2(share)} for share in (0.1, 0.25, 0.5, 0.75, 0.9, 1.1, 1.5)),
+        *(of_l2(device, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9, 1.1, 1.5)),
     ],
     flops=lambda n, rows: n,
 )

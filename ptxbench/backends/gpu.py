@@ -125,6 +125,7 @@ class GpuBackend:
             "name": properties["name"].decode(),
             "sm": self.sm,
             "sms": properties["multiProcessorCount"],
+            "threads_per_sm": properties["maxThreadsPerMultiProcessor"],
             "memory_bytes": properties["totalGlobalMem"],
             "l2_bytes": properties["l2CacheSize"],
             "ecc": bool(properties["ECCEnabled"]),

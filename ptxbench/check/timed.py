@@ -30,6 +30,7 @@ from ptxbench.check.inputs import SUFFIX_OF, Candidate
 from ptxbench.check.ranking import TIME
 from ptxbench.check.source import SUFFIXES
 from ptxbench.check.stages import CANDIDATE
+from ptxbench.device_shape import DeviceShape
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
 from ptxbench.runner import CellDone, DeviceLost, Event, Plan, Step, carry_out, plan_jobs
@@ -102,9 +103,16 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
 
 def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
     """The run: the pair's two kernels and the candidate."""
-    jobs, _ = plan_jobs(kernels, [pair], [REFERENCE, "ptx", variant], timing.sizes, emulated=not timing.sizes)
-    arch = timing.backend.device()["sm"]
-    return Plan(jobs, timing.backend, arch, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
+    device = timing.backend.device()
+    jobs, _ = plan_jobs(
+        kernels,
+        [pair],
+        [REFERENCE, "ptx", variant],
+        timing.sizes,
+        emulated=not timing.sizes,
+        device=DeviceShape.of(device),
+    )
+    return Plan(jobs, timing.backend, device["sm"], kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 
 def findings(cells: Sequence[Cell], variant: str, lost: DeviceLost | None) -> Iterator[Finding]:

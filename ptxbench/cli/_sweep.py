@@ -11,6 +11,7 @@ from ptxbench.cli._blocks import open_console
 from ptxbench.cli._progress import Bar
 from ptxbench.cli._runs import read_run
 from ptxbench.cli._terminal import say
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
@@ -52,7 +53,7 @@ def asked(
         values=values,
         size=parse_size(size) if size else {},
         variants=variants,
-        sms=backend.device().get("sms"),
+        device=backend.device(),
     )
 
 
@@ -64,14 +65,14 @@ def sweep(
     values: Mapping[str, Sequence[int]],
     size: Mapping[str, int],
     variants: Sequence[str],
-    sms: int | None,
+    device: Mapping[str, Any],
 ) -> Swept:
-    found = load(kernels, name)
+    found = load(kernels, name, DeviceShape.of(device))
     chosen = set(select([source.variant for source in found.sources], variants or BOTH_SIDES, "variant"))
     if kind == "times":
         chosen.add(REFERENCE)  # whatever is timed is timed against it
     sources = tuple(source for source in found.sources if source.variant in chosen)
-    return sweep_of(found, sources, kind, values=values, size=size, sms=sms or EMULATED_SMS)
+    return sweep_of(found, sources, kind, values=values, size=size, sms=device.get("sms") or EMULATED_SMS)
 
 
 def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
@@ -88,8 +89,8 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
     variants = build(Sequence[str], spec.get("variants"), f"{where}: variants")
     size = build(Mapping[str, int], spec.get("size"), f"{where}: size")
     size = {key: value for key, value in size.items() if key not in values}
-    sms = build(int | None, run.device.get("sms"), f"{path}: device: sms")
-    swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, sms=sms)
+    build(int | None, run.device.get("sms"), f"{path}: device: sms")
+    swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, device=run.device)
     return curves(swept, run.cells, metric), run
 
 

@@ -1,4 +1,4 @@
-"""`ptxbench list`: what there is to run. Executes no pair file unless it must, and imports neither NumPy nor Rich."""
+"""`ptxbench list`: what there is to run."""
 
 from __future__ import annotations
 
@@ -14,35 +14,36 @@ from ptxbench.errors import PairError
 from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
-    from ptxbench.discovery import Source
-    from ptxbench.discovery.outline import Outline
+    from ptxbench.discovery import Found, Source
 
 INDENT = 12
 
 
 @click.command("list")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@kernels_option("List the pairs of this folder alone: it holds pairs/, cuda/ and ptx/.")
+@kernels_option("List the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
 def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     """List PAIRs, by name or glob, or every pair: what each teaches, what it needs, its variants and its sizes.
 
     The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the least architecture that
-    the pair's own PTX is written for; each PTX variant has its own. CUDA C names none.
+    the pair's own PTX is written for; each PTX variant has its own. CUDA C names none. Sizes that depend on the device
+    are those of an H100; `run` takes the GPU's own.
 
     With PAIR, --json has all that a kernel must fit: arguments, launches, check sizes, tolerance, reference, texts.
 
     Exit status: 0 good, 2 usage or a pair that cannot be read.
     """  # fmt: skip
-    from ptxbench.discovery import choose_pairs
-    from ptxbench.discovery.outline import outline
+    from ptxbench.discovery import choose_pairs, load
 
-    found, described, first_error = [], [], None
+    columns, texts, described, first_error = width(), [], [], None
     for name in choose_pairs(kernels, pairs):
         try:
-            found.append(outline(kernels, name))
+            found = load(kernels, name)
             if as_json:
-                described.append(describe(found[-1], kernels if pairs else None))
+                described.append(describe(found, whole=bool(pairs)))
+            else:
+                texts.append("\n".join(lines(found, columns)))
         except PairError as error:  # the other pairs are still worth listing
             first_error = first_error or error
     if as_json:
@@ -50,8 +51,7 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
 
         say(json_text(described), nl=False)
     else:
-        columns = width()
-        click.echo(log_text("\n\n".join("\n".join(lines(each, columns)) for each in found)))
+        click.echo(log_text("\n\n".join(texts)))
     if first_error:
         raise first_error
 
@@ -59,15 +59,18 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
 SCHEMA = "ptxbench.list/1"
 
 
-def describe(pair: Outline, kernels: Path | None) -> Mapping[str, Any]:
-    """The pair as JSON has it; with the folder of its `kernels`, all that a writer of kernels needs."""
-    described: dict[str, Any] = {
+def describe(found: Found, *, whole: bool) -> Mapping[str, Any]:
+    """The pair as JSON has it; `whole`: with all that a writer of kernels needs."""
+    from ptxbench.exporters.pair import details, text_of
+
+    pair, targets = found.pair, targets_of(found)
+    return {
         "schema": SCHEMA,
-        "name": pair.name,
-        "summary": pair.summary,
+        "name": found.name,
+        "summary": found.summary,
         "teaches": pair.teaches,
         "expects": pair.expects,
-        "target": pair.targets["ptx"],
+        "target": targets["ptx"],
         "bench_sizes": list(pair.bench_sizes),
         "variants": [
             {
@@ -75,35 +78,38 @@ def describe(pair: Outline, kernels: Path | None) -> Mapping[str, Any]:
                 "language": source.language,
                 "file": str(source.path),
                 "flags": list(source.flags),
-                "target": pair.targets.get(source.variant),
+                "target": targets.get(source.variant),
                 "by_request": source.variant in pair.by_request,
                 "specialisations": {target: str(path) for target, path in source.specialisations},
+                **({"text": text_of(source)} if whole else {}),
             }
-            for source in pair.sources
+            for source in found.sources
         ],
+        **(details(found) if whole else {}),
     }
-    if kernels is None:
-        return described
-    from ptxbench.discovery import load
-    from ptxbench.exporters.pair import details, text_of
-
-    for variant, source in zip(described["variants"], pair.sources, strict=True):
-        variant["text"] = text_of(source)
-    return {**described, **details(load(kernels, pair.name))}
 
 
-def lines(pair: Outline, columns: int) -> Iterator[str]:
+def targets_of(found: Found) -> Mapping[str, str | None]:
+    """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
+    from ptxbench.discovery import shown
+    from ptxbench.discovery.specialisation import target
+
+    return {each.variant: target(shown(each.path)) for each in found.sources if each.language == "ptx"}
+
+
+def lines(found: Found, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
-    yield click.style(plain(pair.name), bold=True, fg="cyan")
-    yield from fact("does", pair.summary, columns)
+    pair, targets = found.pair, targets_of(found)
+    yield click.style(plain(found.name), bold=True, fg="cyan")
+    yield from fact("does", found.summary, columns)
     yield from fact("teaches", pair.teaches, columns)
     if pair.expects:
         yield from fact("expects", pair.expects, columns)
-    yield from fact("needs", pair.targets["ptx"] or "no .target", columns)
+    yield from fact("needs", targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
-            marked(pair, source) + (f" ({needs(pair, source)})" if language == "ptx" else "")
-            for source in pair.sources
+            marked(found, source) + (f" ({needs(source, targets[source.variant])})" if language == "ptx" else "")
+            for source in found.sources
             if source.language == language
         ]
         yield from fact(language, "  ".join(names), columns)
@@ -111,14 +117,14 @@ def lines(pair: Outline, columns: int) -> Iterator[str]:
     yield from fact("sizes", sizes, columns)
 
 
-def marked(pair: Outline, source: Source) -> str:
+def marked(found: Found, source: Source) -> str:
     """The variant's name, with a star where `ptxbench run` takes it only if `--variant` names it."""
-    return f"{source.variant}*" if source.variant in pair.by_request else source.variant
+    return f"{source.variant}*" if source.variant in found.pair.by_request else source.variant
 
 
-def needs(pair: Outline, source: Source) -> str:
+def needs(source: Source, target: str | None) -> str:
     """`sm_75`, and behind it the targets that have a file of their own: `sm_75; sm_90a, sm_100f by own files`."""
-    plain = pair.targets[source.variant] or "no .target"
+    plain = target or "no .target"
     special = [target for target, path in source.specialisations if path != source.path]
     return f"{plain}; {', '.join(special)} by {'own files' if special[1:] else 'its own file'}" if special else plain
 

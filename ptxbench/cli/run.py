@@ -223,20 +223,22 @@ def make_plan(
     seed: int,
 ) -> Plan:
     """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
+    from ptxbench.device_shape import DeviceShape
     from ptxbench.runner import Plan, plan_jobs
 
     backend = open_backend(backend_name, arch)
     emulated = backend.name == "emulator"
     if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
-    jobs, left_out = plan_jobs(kernels, pairs, variants, sizes, emulated=emulated)
+    device = backend.device()
+    jobs, left_out = plan_jobs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
     if left_out:
         say(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
     tell_too_large(jobs)
     return Plan(
         jobs=jobs,
         backend=backend,
-        arch=arch or backend.device()["sm"],
+        arch=arch or device["sm"],
         kernels=kernels,
         assembler=assembler,
         seed=seed,

@@ -1,7 +1,7 @@
 """Find kernel pairs by file stem and load those that are asked for.
 
 Knows the layout of a kernels folder (`pairs/NAME.py`, `cuda/NAME.cu`, `ptx/NAME.ptx`) and nothing of what is done
-with a pair. Imports no NumPy until a pair is loaded, so that listing stays quick.
+with a pair. Imports no NumPy until a pair is loaded, so that finding pairs stays quick.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import ptxbench
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery.specialisation import best, order, require_right, split
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
 
@@ -141,8 +142,8 @@ def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *,
     return tuple(name for name in known if not wanted or name in wanted)
 
 
-def load(kernels: Path, name: str) -> Found:
-    """Execute `pairs/NAME.py`, check its PAIR, and list the variants of the pair.
+def load(kernels: Path, name: str, device: DeviceShape = DeviceShape()) -> Found:  # noqa: B008  it is frozen
+    """Execute `pairs/NAME.py`, check its PAIR with its sizes on `device`, and list the variants of the pair.
 
     Raises IncompletePair if one of the three files is missing, PairError for everything else that is wrong with
     the pair file, naming file, line and what to do.
@@ -154,7 +155,7 @@ def load(kernels: Path, name: str) -> Found:
 
     path = require_files(kernels, name)
     text = PairText.read(path)
-    pair = execute(text)
+    pair = execute(text, device)
     check(pair, text)
     found = sources(kernels, name, pair.flags)
     require_known(pair.by_request, found, text)

@@ -10,6 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 import ptxbench.pair
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError, suggestion
 from ptxbench.pair import Pair
@@ -18,21 +19,24 @@ UNKNOWN_FIELD = re.compile(r"^(\w+)\.__init__\(\) got an unexpected keyword argu
 MISSING_FIELD = re.compile(r"^(\w+)\.__init__\(\) missing \d+ required [a-z -]*arguments?: (.+)$")
 
 
-def execute(text: PairText) -> Pair:
-    """The PAIR of the file. Raises PairError for any exception in it, and if it makes no PAIR."""
+def execute(text: PairText, device: DeviceShape) -> Pair:
+    """The PAIR of the file, with its sizes on `device`.
+
+    Raises PairError for any exception in the file or in its function of the sizes, and if it makes no PAIR.
+    """
     module = types.ModuleType(f"ptxbench.pairs.{text.path.stem}", "A pair file.")
     module.__file__ = str(text.path)
     sys.modules[module.__name__] = module  # a dataclass in the file looks its own module up
     try:
         with redirect_stdout(sys.stderr):  # stdout is for results, and with --json for nothing else
             exec(compile(text.tree, str(text.path), "exec"), module.__dict__)
+            pair = getattr(module, "PAIR", None)
+            if isinstance(pair, Pair):
+                return pair.on(device)
     except (Exception, SystemExit) as error:
         raise explain(error, text) from error
-    pair = getattr(module, "PAIR", None)
-    if not isinstance(pair, Pair):
-        found = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
-        raise PairError(f"{text.at_field('')}: the file {found}. It must end in PAIR = Pair(...).")
-    return pair
+    found = "has no PAIR" if pair is None else f"makes PAIR {pair!r}"
+    raise PairError(f"{text.at_field('')}: the file {found}. It must end in PAIR = Pair(...).")
 
 
 def explain(error: BaseException, text: PairText) -> PairError:

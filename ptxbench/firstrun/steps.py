@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ptxbench import stats, toolchain
 from ptxbench.backends.base import Backend, Outcome
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import Source, find_pairs
 from ptxbench.errors import (
     KernelError,
@@ -72,11 +73,15 @@ class Bench:
     def arch(self) -> str:
         return str(self.checklist.device["sm"])
 
+    @property
+    def shape(self) -> DeviceShape:
+        return DeviceShape.of(self.checklist.device)
+
     def jobs(self, *names: str) -> tuple[Job, ...]:
         """The named pairs that there are, or all where there is none of them, at a bench size of some milliseconds."""
         there = list(find_pairs(self.kernels))
         chosen = [name for name in names if name in there] or there
-        jobs, _ = plan_jobs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,))
+        jobs, _ = plan_jobs(self.kernels, chosen, variants=("cuda", "ptx"), sizes=(ALL,), device=self.shape)
         return tuple(dataclasses.replace(job, sizes=job.sizes[-1:]) for job in jobs)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from ptxbench import environment
 from ptxbench.backends.base import Backend
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import Found, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
@@ -92,15 +93,17 @@ def plan_jobs(
     sizes: Sequence[str] = (),
     *,
     emulated: bool = True,
+    device: DeviceShape = DeviceShape(),  # noqa: B008  it is frozen
 ) -> tuple[tuple[Job, ...], tuple[str, ...]]:
     """The jobs for these names or globs, and the names of selected pairs that have no such variant or size.
 
     Without `variants`, all of a pair but those that it has `by_request`. `sizes` as `--size` has them. Without any,
     each pair's first bench size where it is `emulated`, else all of them. Of all that are `emulated` those are left out
     that are too large; the first never is, nor one that is given.
+    Sizes that depend on the device are those of `device`.
     Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
     """
-    loaded = [load(kernels, name) for name in choose_pairs(kernels, pairs)]
+    loaded = [load(kernels, name, device) for name in choose_pairs(kernels, pairs)]
     known = dict.fromkeys(source.variant for found in loaded for source in found.sources)
     chosen = set(select(tuple(known), variants, "variant"))
     given = [parse_size(text) for text in sizes if text != ALL]

@@ -18,6 +18,7 @@ from typing import Any, Literal
 
 from ptxbench import errors
 from ptxbench.backends.base import Backend
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import turned
 from ptxbench.errors import PtxbenchError
@@ -218,12 +219,12 @@ def serve(task: Task, events: Connection, signs: Signs, parent: int) -> None:
 
 def perform(task: Task, signs: Signs) -> Iterator[Event]:
     try:
-        task.backend.device()
+        device = DeviceShape.of(task.backend.device())
     except Exception as error:  # whatever it is: without the device nothing can be done
         yield DeviceLost(str(error))
         return
     with signs.working():
-        plan = plan_of(task, signs)
+        plan = plan_of(task, signs, device)
     yield from run(plan)
 
 
@@ -234,10 +235,10 @@ def follow(parent: int) -> None:
     os._exit(1)
 
 
-def plan_of(task: Task, signs: Signs) -> Plan:
-    """The task as a plan of this process, its pairs loaded."""
+def plan_of(task: Task, signs: Signs, device: DeviceShape) -> Plan:
+    """The task as a plan of this process, its pairs loaded for the device."""
     return Plan(
-        jobs=tuple(job_of(task, piece) for piece in task.pieces),
+        jobs=tuple(job_of(task, piece, device) for piece in task.pieces),
         backend=task.backend,
         arch=task.arch,
         kernels=task.kernels,
@@ -253,9 +254,9 @@ def plan_of(task: Task, signs: Signs) -> Plan:
     )
 
 
-def job_of(task: Task, piece: Piece) -> Job:
+def job_of(task: Task, piece: Piece, device: DeviceShape) -> Job:
     """The piece with its pair loaded, and of its variants those that are not taken out."""
     knobs = dict(piece.knobs)
-    found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair), knobs)
+    found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair, device), knobs)
     sources = tuple(source for source in found.sources if source.variant in piece.variants)
     return Job(found, sources, piece.sizes, knobs=knobs, one_at_a_time=piece.one_at_a_time)

@@ -90,7 +90,7 @@ def test_long_lines_are_wrapped_to_the_terminal(ptxbench, monkeypatch):
 def test_a_size_of_many_dimensions_is_wrapped_after_a_comma(kernels, ptxbench, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     wide = changed(PAIR, "[dict(n=1 << k) for k in (10, 12)]", "[dict(n=1024, columns=123_456, rows=123_456)]")
-    (kernels / "pairs" / "scale.py").write_text(wide)
+    (kernels / "pairs" / "scale.py").write_text(wide.replace("lambda n:", "lambda n, **_:"))
     lines = ptxbench("list", "--kernels", "kernels").out.splitlines()
     assert lines[-2:] == ["  sizes     n=1024,columns=123456,", "            rows=123456"]
 

@@ -1,13 +1,14 @@
 """Finding, loading and listing pairs, and what each thing that is wrong with one is told."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
 from ptxbench import discovery
+from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import find_pairs, load, owner, select
-from ptxbench.discovery.outline import outline
 from ptxbench.discovery.specialisation import target
 from ptxbench.errors import IncompletePair, PairError, UsageError
 from tests.folders import PAIR, PTX, changed, kernels_folder
@@ -48,7 +49,6 @@ def test_variants_by_request_are_loaded_and_are_not_among_the_default_ones(kerne
     found = load(kernels, "scale")
     assert [each.variant for each in found.sources] == ["cuda", "cuda@fast", "ptx", "ptx.plain"]
     assert [each.variant for each in found.default_sources] == ["cuda", "ptx"]
-    assert outline(kernels, "scale").by_request == ["cuda@fast", "ptx.plain"]
 
 
 @pytest.mark.parametrize(
@@ -274,70 +274,35 @@ def test_bytes_that_are_no_text_are_told(kernels):
         load(kernels, "scale")
 
 
-def test_an_outline_says_the_same_as_loading(kernels):
-    seen, found = outline(kernels, "scale"), load(kernels, "scale")
-    assert (seen.name, seen.summary, seen.sources) == (found.name, found.summary, found.sources)
-    assert (seen.teaches, seen.bench_sizes) == (found.pair.teaches, found.pair.bench_sizes)
-    assert (seen.expects, seen.targets) == ("", {"ptx": "sm_75"})
+BY_DEVICE = "lambda device: [dict(n=device.ctas(BLOCK)), dict(n=device.l2_bytes // 4)]"
+BENCH_SIZES = "[dict(n=1 << k) for k in (10, 12)]"
+
+
+def test_bench_sizes_may_follow_the_device(kernels):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, BENCH_SIZES, BY_DEVICE))
+    rtx_4090 = DeviceShape.of({"sms": 128, "l2_bytes": 72 << 20, "threads_per_sm": 1536, "memory_bytes": None})
+    assert list(load(kernels, "scale").pair.bench_sizes) == [{"n": 132 * 16}, {"n": 50 << 18}]  # an H100
+    there = load(kernels, "scale", rtx_4090).pair
+    assert list(there.bench_sizes) == [{"n": 128 * 12}, {"n": 72 << 18}]
+    assert there.turned({}).on(DeviceShape()).bench_sizes == load(kernels, "scale").pair.bench_sizes
+    assert DeviceShape.of({"kind": "emulator"}) == DeviceShape() != rtx_4090
+    assert DeviceShape().ctas(4096) == 132  # one an SM at the least
 
 
 @pytest.mark.parametrize(
-    ("written", "read"),
+    ("written", "message"),
     [
-        ('"A tie."',                            "A tie."),
-        ('"A tie, "\n    "on every GPU."',      "A tie, on every GPU."),
-        ('f"A tie at {BLOCK} threads."',        "A tie at 128 threads."),
-        ('"A " + " tie. ".strip()',             "A tie."),
-        ('str(BLOCK)',                          "128"),         # by loading: str is not among what is evaluated
-    ],
-)  # fmt: skip
-def test_an_outline_reads_what_a_pair_expects(kernels, written, read):
-    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, "    args=[", f"    expects={written},\n    args=["))
-    assert outline(kernels, "scale").expects == read
-
-
-def test_an_outline_loads_a_pair_whose_fields_are_not_all_written_out(kernels):
-    text = changed(PAIR, "PAIR = Pair(\n", 'REST = dict(expects="A tie.")\nPAIR = Pair(\n    **REST,\n')
-    (kernels / "pairs" / "scale.py").write_text(text)
-    assert outline(kernels, "scale").expects == "A tie."
-
-
-def test_an_outline_executes_nothing_where_constants_are_enough(kernels):
-    (kernels / "pairs" / "scale.py").write_text(
-        changed(PAIR, "BLOCK = 128", "BLOCK = 128\nPOWERS = (10, BLOCK // 8)\nraise RuntimeError").replace(
-            "(10, 12)", "POWERS"
-        )
-    )
-    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 65536}]
-
-
-@pytest.mark.parametrize(
-    "written",
-    [
-        "def sizes(k, twice=False):\n    n = BLOCK << k\n    return dict(n=2 * n if twice else n)",
-        "SHIFT, sizes = 7, lambda k, twice=0: dict(n=1 << SHIFT + k + twice)",
+        ("lambda device: None", "TypeError: bench_sizes(DeviceShape(sms="),
+        ("lambda device: [] if device.sms == 1 else [dict(n=1)]", "bench_sizes is (). It must list at least one size"),
+        ("lambda device: [dict(n=device.smz)]", "AttributeError: 'DeviceShape' object has no attribute 'smz'."),
+        ("lambda device: [dict(n=1 // (device.sms - 1))]", "ZeroDivisionError: "),
     ],
 )
-def test_an_outline_calls_the_functions_of_the_file_that_its_sizes_need(kernels, written):
-    text = changed(PAIR, "BLOCK = 128", f"BLOCK = 128\n\n{written}\nraise RuntimeError")
-    (kernels / "pairs" / "scale.py").write_text(
-        changed(text, "[dict(n=1 << k) for k in (10, 12)]", "[sizes(3), *(sizes(k, True) for k in (4, 5))]")
-    )
-    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 4096}, {"n": 8192}]
-
-
-def test_an_outline_loads_a_pair_that_needs_more_than_constants(kernels):
-    (kernels / "pairs" / "scale.py").write_text(
-        changed(PAIR, "dict(n=1 << k) for k in (10, 12)", "dict(n=ceil_div(k, 3)) for k in (10, 12)")
-    )
-    assert outline(kernels, "scale").bench_sizes == [{"n": 4}, {"n": 4}]
-
-
-def test_a_constant_that_stands_in_its_own_value_does_not_go_round(kernels):
-    (kernels / "pairs" / "scale.py").write_text(
-        changed(PAIR, "BLOCK = 128", "BLOCK = 64\nBLOCK = BLOCK * 2").replace("(10, 12)", "(10, BLOCK // 8)")
-    )
-    assert outline(kernels, "scale").bench_sizes == [{"n": 1024}, {"n": 65536}]
+def test_a_mistake_in_sizes_by_device_is_told_with_its_line(kernels, written, message):
+    (kernels / "pairs" / "scale.py").write_text(changed(PAIR, BENCH_SIZES, written))
+    with pytest.raises(PairError) as caught:
+        load(kernels, "scale", DeviceShape(sms=1))
+    assert re.match(rf"kernels/pairs/scale\.py:\d+: {re.escape(message)}", str(caught.value)), caught.value
 
 
 def test_the_target_of_a_ptx_file_is_read_from_its_directive(kernels):
@@ -352,8 +317,7 @@ def test_the_target_of_a_ptx_file_is_read_from_its_directive(kernels):
 def test_finding_pairs_does_not_import_numpy(kernels):
     code = (
         "import sys; from pathlib import Path; from ptxbench.discovery import find_pairs;"
-        "from ptxbench.discovery.outline import outline;"
-        f"outline(Path({str(kernels)!r}), find_pairs(Path({str(kernels)!r}))[0]); assert 'numpy' not in sys.modules"
+        f"find_pairs(Path({str(kernels)!r})); assert 'numpy' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

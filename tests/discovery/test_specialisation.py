@@ -7,7 +7,6 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import load
-from ptxbench.discovery.outline import outline
 from ptxbench.discovery.specialisation import best, split
 from ptxbench.errors import PairError
 from ptxbench.toolchain import locate, ptxas, trial
@@ -95,7 +94,6 @@ def test_a_specialisation_is_no_variant_of_its_own(kernels):
     assert [form.path.name for form in own.forms] == ["scale.ptx", "scale.sm_90a.ptx", "scale.sm_100f.ptx"]
     assert [form.path.name for form in sources["ptx.fast"].forms] == ["scale.fast.sm_90a.ptx"]
     assert not sources["cuda@fast"].specialisations
-    assert outline(kernels, "scale").sources == load(kernels, "scale").sources
 
 
 def test_a_build_is_of_the_file_for_its_target(kernels):
@@ -193,9 +191,8 @@ BAD = [
 @pytest.mark.parametrize(("file", "text", "said"), BAD)
 def test_one_that_is_not_for_the_target_of_its_name_is_an_error(kernels, ptxbench, file, text, said):
     (kernels / "ptx" / file).write_text(text)
-    for read in (load, outline):
-        with pytest.raises(PairError, match=re.escape(said)):
-            read(kernels, "scale")
+    with pytest.raises(PairError, match=re.escape(said)):
+        load(kernels, "scale")
     ran = ptxbench("run", "scale", "--kernels", "kernels", "--no-save")
     assert (ran.status, ran.out) == (2, "")
     assert ran.err.startswith(f"Error: {said}")

@@ -153,11 +153,13 @@ def test_a_sample_that_writes_past_the_end_is_found_when_its_outputs_are_asked_f
 def test_the_device_is_described_for_the_run_document(gpu):
     device = gpu.device()
     assert set(device) == {
-        "kind", "name", "uuid_hash", "sm", "sms", "memory_bytes", "l2_bytes", "ecc", "mig", "power_limit_w", "driver",
+        "kind", "name", "uuid_hash", "sm", "sms", "threads_per_sm", "memory_bytes", "l2_bytes", "ecc", "mig",
+        "power_limit_w", "driver",
     }  # fmt: skip
     assert device["kind"] == "gpu"
     assert device["sm"].startswith("sm_")
     assert device["sms"] > 0
+    assert device["threads_per_sm"] >= 1024
     assert device["memory_bytes"] > 1 << 30
     assert device["l2_bytes"] > 0
 

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from ptxbench import verify
+from ptxbench.device_shape import DeviceShape
+from ptxbench.discovery import load
 from ptxbench.pair import InOut, Out, is_float
 from tests.check import judging
 from tests.kernels.harness import (
@@ -160,11 +162,17 @@ def test_check_sizes_reach_several_ctas_and_stay_small(name):
         assert math.prod(launch.grid_xyz) * math.prod(launch.block_xyz) <= 1 << 16
 
 
-@pytest.mark.parametrize("name", PAIRS)
-def test_bench_sizes_begin_with_the_smallest(name):
-    pair = PAIRS[name].pair
-    work = [pair.compulsory_bytes(size) for size in pair.bench_sizes]
-    assert work[0] == min(work)
+H100 = DeviceShape()
+T4 = DeviceShape(sms=40, l2_bytes=4 << 20, threads_per_sm=1024, memory_bytes=15 << 30)
+RTX_5090 = DeviceShape(sms=170, l2_bytes=96 << 20, threads_per_sm=1536, memory_bytes=32 << 30)
+
+
+@pytest.mark.parametrize("device", [H100, T4, RTX_5090])
+def test_every_pair_has_sizes_on_every_device_that_begin_with_the_smallest(device):
+    for name in PAIRS:
+        pair = load(KERNELS, name, device).pair  # checks each size
+        work = [pair.compulsory_bytes(size) for size in pair.bench_sizes]
+        assert work[0] == min(work), name
 
 
 @pytest.mark.parametrize("name", [name for name in PAIRS if PAIRS[name].pair.exact_on_integers])

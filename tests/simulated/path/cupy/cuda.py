@@ -262,6 +262,7 @@ class Runtime(SimpleNamespace):
             return {
                 "name": of.name.encode(), "major": of.capability[0], "minor": of.capability[1],
                 "multiProcessorCount": of.sms, "totalGlobalMem": of.memory_bytes, "l2CacheSize": of.l2_bytes,
+                "maxThreadsPerMultiProcessor": of.sm_threads,
                 "ECCEnabled": int(of.ecc),
             }  # fmt: skip
 

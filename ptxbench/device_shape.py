@@ -1,0 +1,27 @@
+"""The figures of a device that the sizes of a pair may depend on. Data only; imports nothing of ptxbench."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DeviceShape:
+    """How large a device is. By default an H100, whose sizes the emulator takes on every machine."""
+
+    sms: int = 132
+    l2_bytes: int = 50 << 20
+    threads_per_sm: int = 2048
+    memory_bytes: int = 80 << 30
+
+    @classmethod
+    def of(cls, device: Mapping[str, Any]) -> DeviceShape:
+        """Of the `device` object of a run document. What it does not say is an H100's."""
+        names = ("sms", "l2_bytes", "threads_per_sm", "memory_bytes")
+        return cls(**{name: int(device[name]) for name in names if device.get(name)})
+
+    def ctas(self, threads: int) -> int:
+        """How many CTAs of so many threads the SMs hold at once, if threads are all that limits them."""
+        return self.sms * max(1, self.threads_per_sm // threads)
