@@ -70,8 +70,8 @@ def per_second(work: str) -> Formula:
 
 def limit_share(cell: Cell, variant: str, result: VariantResult) -> float | None:
     """The roofline's least time over the time."""
-    seconds, bound = time(cell, variant, result), roofline.bound(cell, result)
-    return bound.seconds / seconds if seconds and bound else None
+    seconds = time(cell, variant, result)
+    return roofline.share(cell, result, seconds) if seconds else None
 
 
 def intensity(cell: Cell, variant: str, result: VariantResult) -> float | None:
@@ -311,7 +311,8 @@ METRICS = (
            per_second("bytes")),
     Metric("compute", "compute", "flop/s", "higher", "The pair's flops over the time.", per_second("flops")),
     Metric("share", "of limit", "%", "higher", "The least time that compulsory bytes and flops allow, over the time; "
-           "beside it what that is: memory, f32, tensor, launch.", limit_share, tag=roofline.tag),
+           "beside it what that is: memory, f32, tensor, launch. `-` where memory is the limit and the launch may find "
+           "or leave over 5 % of these bytes in L2.", limit_share, tag=roofline.tag),
     Metric("intensity", "flop / byte", "", "neither", "The pair's flops over its compulsory bytes; beside it what "
            "bounds such work on the GPU (without one, on one of the architecture, by published figures: a model).",
            intensity, tag=roofline.tag),

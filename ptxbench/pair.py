@@ -375,6 +375,11 @@ class Pair:
         """Names of the arrays that the kernel may write: what is verified, and what is Scratch."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut | Scratch))
 
+    @property
+    def scratch(self) -> tuple[str, ...]:
+        """Names of the arrays that the kernel needs for itself."""
+        return tuple(arg.name for arg in self.args if isinstance(arg, Scratch))
+
 
 def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Array:
     """The data of one input, of its shape and dtype."""

@@ -29,6 +29,12 @@ BEFORE = SCHEMA.removesuffix("2") + "1"
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
+COLD, WARM = "cold", "warm"
+"""What a timed launch finds in L2: nothing of its data, or what a launch of the same kernel left there."""
+
+SINGLE, SLOPE = "single", "slope"
+"""What a sample is: a launch, or the slope between two graphs of launches."""
+
 COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
 """How a run ended."""
 
@@ -169,7 +175,7 @@ class Round:
     contrast: tuple[str, str]
     start: str
     ns: Sequence[Sequence[int]]
-    timing: str = "single"
+    timing: str = SINGLE
     """single: a sample is a launch. slope: graphs of `k` and 2 `k` launches, a sample is their difference over `k`."""
     k: int | None = None
     copies: int = 1
@@ -205,6 +211,8 @@ class Limits:
     tensor: float | None = None
     """flop/s of f16 and bf16 matrices, at the boost clock."""
     boost_mhz: float | None = None
+    l2_bytes: int | None = None
+    """Of the device's L2 cache; None where it is not known, and of the emulator."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +242,8 @@ class Cell:
     work: Mapping[str, int]
     """`flops`, compulsory `bytes`, and of these how many are `written`."""
     variants: Mapping[str, VariantResult]
-    cache: str = "cold"
+    cache: str = COLD
+    """COLD, or WARM: what a timed launch finds in L2."""
     control: bool = False
     labels: Sequence[str] = ()
     rounds: Sequence[Round] = ()

@@ -14,7 +14,18 @@ from statistics import median
 from typing import Any
 
 from ptxbench import specifications, stats
-from ptxbench.result import BROKEN, L2_PARTIAL, LAUNCH_BOUND, VERIFIED, Cell, Limits, Round, VariantResult
+from ptxbench.result import (
+    BROKEN,
+    COLD,
+    L2_PARTIAL,
+    LAUNCH_BOUND,
+    SLOPE,
+    VERIFIED,
+    Cell,
+    Limits,
+    Round,
+    VariantResult,
+)
 from ptxbench.specifications import Specification
 from ptxbench.units import si
 
@@ -23,6 +34,9 @@ MEMORY, F32, TENSOR, LAUNCH = "memory", "f32", "tensor", "launch"
 
 IMPOSSIBLE = 0.9
 """A time under so much of the published limit is none."""
+
+MAY_STAY = 0.05
+"""Of the compulsory bytes. Where more of them may be left in L2, a share of the limit could exceed 100 % by as much."""
 
 FASTER = 2
 """How much more than the published rate some do: packed halves, and matrices of f16 that GeForce adds up in f16."""
@@ -34,9 +48,9 @@ def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Limits 
     Memory bandwidth is what a copy reached on it, where that was measured, else what is published, as the rest is.
     """
     spec = specification(device)
-    copied = calibration.get("copy_bytes_per_s")
+    copied, l2_bytes = calibration.get("copy_bytes_per_s"), device.get("l2_bytes")
     if spec is None:
-        return Limits(str(device["name"]), "measured by copying", copied) if copied else None
+        return Limits(str(device["name"]), "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
     published = f"published: {spec.source}"
     if device["kind"] == "emulator":
         published = f"a model, {published}; it stands for {device['sm']}"
@@ -47,6 +61,7 @@ def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Limits 
         spec.f32,
         spec.tensor,
         spec.boost_mhz,
+        l2_bytes,
     )
 
 
@@ -67,10 +82,13 @@ class Bound:
 
 
 def bound(cell: Cell, result: VariantResult) -> Bound | None:
-    """What bounds a variant of `cell`; None where its limits are not known, or not those of its arithmetic."""
+    """What bounds a variant of `cell`; None where its limits are not known, or not those of its arithmetic.
+
+    Memory bounds no warm launch, whose data may be in L2.
+    """
     if cell.limits is None or not cell.work["bytes"]:
         return None
-    memory = cell.work["bytes"] / cell.limits.bytes_per_s
+    memory = cell.work["bytes"] / cell.limits.bytes_per_s if cell.cache == COLD else 0.0
     flops, unit = cell.work["flops"], arithmetic(result)
     if flops and unit is None:
         # no unit is so fast at what it is not made for: what f32 could do in time, others may or may not
@@ -80,7 +98,32 @@ def bound(cell: Cell, result: VariantResult) -> Bound | None:
     if flops and rate is None:
         return None
     compute = flops / rate if rate else 0.0
-    return Bound(compute, str(unit)) if compute > memory else Bound(memory, MEMORY)
+    if compute > memory:
+        return Bound(compute, str(unit))
+    return Bound(memory, MEMORY) if memory else None
+
+
+def no_share(cell: Cell) -> str | None:
+    """Why times of `cell` are not shown as a share of the memory bandwidth; None where they are.
+
+    A launch by itself may leave what it wrote in L2. Of the launches of a graph each writes back what the ones before
+    it left.
+    """
+    if cell.cache != COLD or L2_PARTIAL in cell.labels:
+        return "data may be in L2 before the launch"
+    if cell.limits is None or all(one.timing == SLOPE for one in cell.rounds):
+        return None
+    moved, written = cell.work["bytes"], cell.work.get("written", cell.work["bytes"])
+    stays = written if cell.limits.l2_bytes is None else min(written, cell.limits.l2_bytes)
+    return "written bytes may stay in L2" if stays > MAY_STAY * moved else None
+
+
+def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
+    """The least time that the limits allow over `seconds`; None where it could not be relied on."""
+    found = bound(cell, result)
+    if found is None or (found.by == MEMORY and no_share(cell)):
+        return None
+    return found.seconds / seconds
 
 
 def rate_of(limits: Limits, unit: str | None, clock_mhz: float | None) -> float | None:
@@ -148,7 +191,7 @@ def impossible(
     Only of cold launches, whose inputs must come from memory. What is written may stay in an L2 cache of that size,
     of any size where that is not known. Flops count only where the clock is known, which may exceed the boost clock.
     """
-    if cell.cache != "cold" or L2_PARTIAL in cell.labels:
+    if cell.cache != COLD or L2_PARTIAL in cell.labels:
         return None
     written = cell.work.get("written", cell.work["bytes"])
     stays = written if l2_bytes is None else min(written, l2_bytes)

@@ -97,7 +97,7 @@ class Device:
         return {"y": arguments["x"] + 1 if self.copies_wrongly else arguments["x"].copy()}
 
     def clock(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
     ) -> ScriptedClock:
         ns = self.ns.get(build.variant, self.ns.get(build.entry, 100_000))
         return ScriptedClock(

@@ -158,7 +158,7 @@ class FakeBackend:
             yield Outcome(compute(build, launch, arguments, outputs), approximate=accuracy.opcodes(build.ptx))
 
     def clock(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
     ) -> ScriptedClock | None:
         times = self.times.get(build.variant)
         if times is None:
@@ -230,7 +230,7 @@ class HostileBackend:
         return {"y": arguments["x"].copy() if build.entry == "control" else arguments["x"] * arguments["a"]}
 
     def clock(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
     ) -> ScriptedClock:
         clock = ScriptedClock(
             [self.ns[build.variant] if build.entry != "control" else 100_000],

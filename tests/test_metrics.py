@@ -192,7 +192,7 @@ def limited(limits=LIMITS, opcodes=(), work=(), **changes):
     build = dataclasses.replace(BUILD, opcodes=dict.fromkeys(opcodes, 1))
     variants = {name: dataclasses.replace(each, build=build) for name, each in TIMED.variants.items()}
     return dataclasses.replace(
-        TIMED, limits=limits, work={**TIMED.work, **dict(work)}, **({"variants": variants} | changes)
+        TIMED, limits=limits, work={**TIMED.work, "written": 0, **dict(work)}, **({"variants": variants} | changes)
     )
 
 

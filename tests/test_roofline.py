@@ -4,8 +4,9 @@ import dataclasses
 
 import pytest
 
+from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport, Cell, LaunchReport, Round, VariantResult
-from ptxbench.roofline import arithmetic, disproved, limits
+from ptxbench.roofline import arithmetic, disproved, limits, no_share, tag
 from ptxbench.specifications import H100_SXM, T4
 from tests.fakes import DEVICE
 
@@ -109,6 +110,34 @@ def test_an_impossible_time_costs_its_own_samples_alone():
     found = disproved(three, H100)
     assert [result.status for result in found.variants.values()] == ["verified", "broken", "verified"]
     assert found.rounds == [third]
+
+
+L2 = 50 << 20
+SLOPES = [Round(0, 0, ("cuda", "ptx"), "A", [[100_000] * 4], timing="slope")]
+
+# 256 MiB moved, of which 5 % are 12.8 MiB
+SHARES = [
+    ("little is written",        cell(written=12 << 20, read=244 << 20),               L2,   "memory", None),
+    ("more",                     cell(written=13 << 20, read=243 << 20),               L2,   "memory", "may stay"),
+    ("much, in a small cache",   cell(),                                               12 << 20, "memory", None),
+    ("in a cache of unknown size", cell(),                                             None, "memory", "may stay"),
+    ("an unknown part",          cell(work={"flops": 0, "bytes": 1 << 28}),            L2,   "memory", "may stay"),
+    ("written back by the next", cell(rounds=SLOPES),                                  L2,   "memory", None),
+    ("too few copies for that",  cell(rounds=SLOPES, labels=["L2-PARTIAL"]),           L2,   "memory", "before"),
+    ("warm",                     cell(cache="warm"),                                   L2,   None,     "before"),
+    ("bound by flops",           cell(flops=10**10),                                   L2,   "f32",    None),
+    ("bound by flops, warm",     cell(flops=10**10, cache="warm"),                     L2,   "f32",    None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "measured", "l2_bytes", "by", "reason"), SHARES, ids=[row[0] for row in SHARES])
+def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, measured, l2_bytes, by, reason):
+    measured = dataclasses.replace(measured, limits=limits({**H100, "l2_bytes": l2_bytes}, {}))
+    found = measured.variants["ptx"]
+    assert tag(measured, found) == by
+    assert (BY_NAME["share"].of(measured, "ptx") is None) == bool(reason)
+    if reason:
+        assert reason in no_share(measured)
 
 
 @pytest.mark.parametrize("device", [DEVICE, {**H100, "sms": 16}, {**H100, "l2_bytes": None}])

@@ -137,9 +137,18 @@ class Backend(Protocol):
         ...
 
     def clock(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+        self,
+        build: Build,
+        launch: Launch,
+        arguments: Mapping[str, Any],
+        outputs: tuple[str, ...],
+        *,
+        scratch: tuple[str, ...] = (),
     ) -> Clock | None:
-        """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator)."""
+        """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator).
+
+        `scratch`: those of `outputs` that the kernel needs for itself, such as flags.
+        """
         ...
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> Clock | None:

@@ -120,9 +120,15 @@ def pack(
     return tuple(packed)
 
 
-def is_poison(array: Array) -> bool:
-    """True where every byte is 0xFF, so that a fill restores it and no copy need be kept on the device."""
-    return bool((as_bytes(array) == 0xFF).all())
+POISON = 0xFF
+"""Each byte of an output before a launch."""
+
+
+def fill_byte(array: Array) -> int | None:
+    """The byte that the array consists of, so that a fill restores it and no copy is kept on the device; else None."""
+    content = as_bytes(array)
+    first = int(content[0]) if content.size else POISON
+    return first if bool((content == first).all()) else None
 
 
 def sweep_sectors(l2_bytes: int, times: float = 2) -> int:

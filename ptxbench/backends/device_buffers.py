@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,7 @@ class DeviceBuffers:
         self.arrays: dict[str, Array] = contiguous(arguments)
         self.memory: dict[str, Any] = {}
         self.masters: dict[str, Any] = {}
+        self.scratch: frozenset[str] = frozenset()
         zones = [buffers.guard_zone(index) for index in range(len(self.arrays))]  # alive until the stream is done
         for zone, (name, array) in zip(zones, self.arrays.items(), strict=True):
             self.memory[name] = memory = cuda.alloc(array.nbytes + 2 * buffers.GUARD_BYTES)
@@ -40,7 +41,7 @@ class DeviceBuffers:
         self.arguments, self.arrays = arguments, contiguous(arguments)
         for name, address in self.addresses.items():
             self.upload(self.arrays[name], address)
-        self.remember(tuple(self.masters))
+        self.remember(tuple(self.masters), tuple(self.scratch))
         self.stream.synchronize()
 
     @property
@@ -68,26 +69,40 @@ class DeviceBuffers:
         self.stream.synchronize()
         return left
 
-    def remember(self, outputs: tuple[str, ...]) -> None:
-        """Prepare `restore` for `outputs`: a fill where poison is all, else a master copy on the device."""
-        self.masters = {}
+    def remember(self, outputs: tuple[str, ...], scratch: tuple[str, ...] = ()) -> None:
+        """Prepare the restoring of `outputs`: a fill where all bytes are equal, else a master copy on the device.
+
+        `scratch`: those of them that `restore_scratch` restores.
+        """
+        self.masters, self.scratch = {}, frozenset(scratch)
         for name in outputs:
             array = self.arrays[name]
-            self.masters[name] = None if buffers.is_poison(array) else self.cuda.alloc(array.nbytes)
-            if self.masters[name] is not None:
+            byte = buffers.fill_byte(array)
+            self.masters[name] = self.cuda.alloc(array.nbytes) if byte is None else byte
+            if byte is None:
                 self.upload(array, self.masters[name].ptr)
 
     @property
-    def updated(self) -> bool:
-        """Whether a remembered output starts with data: a launch without `restore` before it then does other work."""
-        return any(master is not None for master in self.masters.values())
+    def updated(self) -> tuple[str, ...]:
+        """The remembered outputs that start with data and are not scratch: what a kernel adds to, or reads."""
+        return tuple(
+            name for name, master in self.masters.items() if name not in self.scratch and master != buffers.POISON
+        )
 
     def restore(self) -> None:
-        """Enqueue the restoring of the remembered outputs to what they were before the first launch."""
+        """Enqueue the restoring of the remembered outputs but scratch to what they were before the first launch."""
+        self.reset([name for name in self.masters if name not in self.scratch])
+
+    def restore_scratch(self) -> None:
+        """The same for scratch arrays."""
+        self.reset([name for name in self.masters if name in self.scratch])
+
+    def reset(self, names: Iterable[str]) -> None:
+        """Enqueue the restoring of some remembered outputs."""
         runtime, stream = self.cuda.runtime, self.stream.ptr
-        for name, master in self.masters.items():
-            address, size = self.addresses[name], self.arrays[name].nbytes
-            if master is None:
-                runtime.memsetAsync(address, 0xFF, size, stream)
+        for name in names:
+            address, size, master = self.addresses[name], self.arrays[name].nbytes, self.masters[name]
+            if isinstance(master, int):
+                runtime.memsetAsync(address, master, size, stream)
             else:
                 runtime.memcpyAsync(address, master.ptr, size, runtime.memcpyDeviceToDevice, stream)

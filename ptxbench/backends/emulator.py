@@ -90,7 +90,15 @@ class EmulatorBackend:
         """Once, with another number of host threads, which must not matter."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 
-    def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> None:
+    def clock(
+        self,
+        build: Build,
+        launch: Launch,
+        arguments: Mapping[str, Any],
+        outputs: tuple[str, ...],
+        *,
+        scratch: tuple[str, ...] = (),
+    ) -> None:
         return None
 
     def floor(self, launch: Launch, arguments: Mapping[str, Any]) -> None:

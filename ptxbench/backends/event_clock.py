@@ -13,7 +13,8 @@ def nothing() -> None:
 class EventClock:
     """A clock by two events, over functions alone: each enqueues its part and returns at once.
 
-    `event` makes an event ahead of time and gives the function that records it; `elapsed` waits. `capture` makes a
+    `before_launch` is given the launch that is to be timed. `event` makes an event ahead of time and gives the function
+    that records it; `elapsed` waits. `capture` makes a
     graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
     `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and give the
     launches to go on with: each is used once, the last for all samples that follow. `hold` gives what keeps the device
@@ -22,7 +23,7 @@ class EventClock:
 
     def __init__(
         self,
-        before_launch: Callable[[], None],
+        before_launch: Callable[[Callable[[], None]], None],
         launch: Callable[[], None],
         event: Callable[[], Callable[[], Any]],
         elapsed: Callable[[Any, Any], int],
@@ -97,7 +98,7 @@ class EventClock:
         """
         with self.reporting():
             record_start, record_stop = self.event(), self.event()
-            self.before_launch()
+            self.before_launch(launch)
             held()
             start = record_start()
             launch()

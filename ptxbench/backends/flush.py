@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -61,3 +62,12 @@ def forget_persisting(driver: Any) -> bool:
         return bool(limited == driver.cuCtxResetPersistingL2Cache() == 0)
     except AttributeError:  # a driver from before CUDA 11
         return False
+
+
+MARKING = re.compile(r"evict_last|cache_hint")
+"""What PTX that can mark lines of L2 as persisting contains: a priority, or a policy that may be a plain number."""
+
+
+def marks_lines(ptx: str) -> bool:
+    """Whether a kernel can leave lines in L2 that a sweep does not push out."""
+    return MARKING.search(ptx) is not None

@@ -36,11 +36,12 @@ from ptxbench.backends.device_errors import (
 from ptxbench.backends.device_limits import DeviceLimits
 from ptxbench.backends.driver import driver_cuda_version as driver_cuda_version
 from ptxbench.backends.driver import find_driver as find_driver
-from ptxbench.backends.event_clock import EventClock
-from ptxbench.backends.flush import Flush, forget_persisting
+from ptxbench.backends.event_clock import EventClock, nothing
+from ptxbench.backends.flush import Flush, forget_persisting, marks_lines
 from ptxbench.backends.hold import Hold
 from ptxbench.backends.launching import Launcher
 from ptxbench.backends.nvml import NvmlWatch, management
+from ptxbench.backends.preparation import Preparation
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
@@ -71,6 +72,8 @@ class GpuBackend:
         self.kernels: dict[bytes, Any] = {}
         self.lost: str | None = None
         self.shared_buffers: tuple[Mapping[str, Any], DeviceBuffers] | None = None
+        self.marking = False
+        """Whether a kernel that was loaded can mark lines of L2 as persisting."""
 
     def __reduce__(self) -> tuple[type[GpuBackend], tuple[Flush]]:
         """A new one in another process: what is loaded here is of use here alone."""
@@ -151,7 +154,15 @@ class GpuBackend:
         for _ in range(LAUNCHES - 1):
             yield self.run(build, launch, arguments, outputs)
 
-    def clock(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Clock:
+    def clock(
+        self,
+        build: Build,
+        launch: Launch,
+        arguments: Mapping[str, Any],
+        outputs: tuple[str, ...],
+        *,
+        scratch: tuple[str, ...] = (),
+    ) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
 
         They take turns on the stream and each restores the outputs before its launch, so sharing gives both
@@ -165,8 +176,8 @@ class GpuBackend:
             if memory.arguments is not arguments:
                 memory.refill(arguments)
             launch_once = self.prepare(build, launch, arguments, memory)
-            memory.remember(outputs)
-            sweep = self.sweep
+            memory.remember(outputs, scratch)
+            before = Preparation(memory.restore, memory.restore_scratch, self.empty_l2, self.spin)
             self.stream.synchronize()
             footprint = sum(array.nbytes for array in memory.arrays.values())
             copies, cold = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
@@ -177,18 +188,14 @@ class GpuBackend:
                 lambda: [DeviceBuffers(self.cuda, self.stream, memory.arguments) for _ in range(copies - 1)],
             )
 
-        def before_launch() -> None:
-            memory.restore()  # before the sweep, for these writes pass through L2
-            sweep()
-
         return EventClock(
-            before_launch,
+            before.cold,
             launch_once,
             self.event,
             self.elapsed,
             lambda: self.reporting(build),
             # The launches of a graph are not restored between: flags would be those of the launch before.
-            None if memory.updated else lambda launches: self.capture(kernel.rotation(), launches),
+            None if memory.updated or scratch else lambda launches: self.capture(kernel.rotation(), launches),
             copies,
             cold,
             lambda: self.fetch(build, memory, memory.arguments, outputs),
@@ -215,7 +222,7 @@ class GpuBackend:
             launch_once = self.launcher.bound(function, alike, packed)
             sweep = self.sweep
         return EventClock(
-            sweep,
+            lambda launch: sweep(),
             launch_once,
             self.event,
             self.elapsed,
@@ -292,6 +299,7 @@ class GpuBackend:
 
     def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
         """The kernel, ready for its launch; `fresh`: of a module that is loaded again."""
+        self.marking |= marks_lines(build.ptx)
         function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant, fresh=fresh)
         self.launcher.ready(function, launch)
         return function
@@ -319,17 +327,37 @@ class GpuBackend:
 
     @cached_property
     def sweep(self) -> Callable[[], None]:
-        """Enqueues what goes before a launch: the read sweep that empties L2, and a spin where the sweep is short."""
-        read = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times))
-        forget_persisting(find_driver())  # once a process; the context is there, for memory was allocated in it
-        spin = self.spinner(self.flush.spin_ns) if self.flush.spin_ns else None
+        """Enqueues a read sweep that empties L2, and a spin where the sweep is short."""
+        empty_l2, spin = self.empty_l2, self.spin
 
         def enqueue() -> None:
-            read()
-            if spin:
-                spin()
+            empty_l2()
+            spin()
 
         return enqueue
+
+    @cached_property
+    def empty_l2(self) -> Callable[[], None]:
+        """Enqueues a read sweep that empties L2, persisting lines included.
+
+        The driver resets those when it is asked, not in the order of the stream: so the stream must be done first.
+        """
+        read = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times))
+        driver = find_driver()
+        known = forget_persisting(driver)  # the context is there, for memory was allocated in it
+
+        def enqueue() -> None:
+            if known and self.marking:
+                self.stream.synchronize()
+                self.cuda.driver.check_status(driver.cuCtxResetPersistingL2Cache())
+            read()
+
+        return enqueue
+
+    @cached_property
+    def spin(self) -> Callable[[], None]:
+        """Enqueues the spin that holds the device after a flush; nothing where the flush takes long enough."""
+        return self.spinner(self.flush.spin_ns) if self.flush.spin_ns else nothing
 
     def reader(self, sectors: int) -> Callable[[], None]:
         """Enqueues the reading of so many sectors of a buffer of zeros, which is this reader's own."""

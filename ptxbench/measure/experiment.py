@@ -19,7 +19,17 @@ from ptxbench.measure.contrast import Contrast, interacts
 from ptxbench.measure.settings import Settings
 from ptxbench.measure.solo import Solo, alone, each_alone
 from ptxbench.measure.throttle import pause, throttled
-from ptxbench.result import FEW_BLOCKS, INTERACTION, L2_PARTIAL, LAUNCH_BOUND, THROTTLED, UNSETTLED, Round
+from ptxbench.result import (
+    FEW_BLOCKS,
+    INTERACTION,
+    L2_PARTIAL,
+    LAUNCH_BOUND,
+    SINGLE,
+    SLOPE,
+    THROTTLED,
+    UNSETTLED,
+    Round,
+)
 
 FEWEST_LAUNCHES, MOST_LAUNCHES = 8, 512
 """Of the shorter graph of a slope."""
@@ -115,7 +125,7 @@ def measure(
                 (reference, each.variant),
                 start,
                 each.ns,
-                timing="slope" if k else "single",
+                timing=SLOPE if k else SINGLE,
                 k=k,
                 copies=min(clock.copies for clock in (clocks[reference], clocks[each.variant])) if k else 1,
                 clock_mhz=clocks_of(each.states),

@@ -10,7 +10,7 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 from rich.text import Text
 
-from ptxbench import cycles
+from ptxbench import cycles, roofline
 from ptxbench.report.findings import SEVERITY, closing
 from ptxbench.report.forest import Forest
 from ptxbench.report.limits import limits_words
@@ -50,8 +50,11 @@ def notice(cells: Sequence[Cell]) -> RenderableType | None:
 
 def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
     """What times are held against: said once a run where the limits of the device are known."""
-    known = {limits_words(cell.limits) for cell in cells if cell.rounds and cell.limits}
-    return Constrain(Text("\n".join(sorted(known)), style="dim"), WIDEST) if known else None
+    timed = [cell for cell in cells if cell.rounds and cell.limits and not cell.control]
+    known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
+    if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
+        known.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
+    return Constrain(Text("\n".join(known), style="dim"), WIDEST) if known else None
 
 
 def clock_notice(cells: Sequence[Cell]) -> Text | None:

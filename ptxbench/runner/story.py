@@ -269,7 +269,7 @@ class Story:
             assert candidate.build is not None
             self.plan.mark(name)
             try:
-                clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs)
+                clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs, scratch=pair.scratch)
                 if clock is None:
                     return Measured()
                 clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, flight)

@@ -156,10 +156,12 @@ def test_a_bare_number_is_refused_because_its_size_is_unknown(value, kind):
         buffers.pack({"n": value}, {})
 
 
-def test_poison_is_told_from_data():
-    assert buffers.is_poison(poison((3, 5), f32))
-    assert not buffers.is_poison(np.zeros(4, np.float32))
-    assert not buffers.is_poison(np.array([-1, -1, 0], np.int32))
+def test_an_array_of_equal_bytes_is_restored_by_a_fill():
+    assert buffers.fill_byte(poison((3, 5), f32)) == buffers.POISON
+    assert buffers.fill_byte(np.zeros(4, np.float32)) == 0
+    assert buffers.fill_byte(np.full(3, 0x01010101, np.int32)) == 1
+    assert buffers.fill_byte(np.array([-1, -1, 0], np.int32)) is None
+    assert buffers.fill_byte(np.ones(4, np.float32)) is None
 
 
 # L2 bytes, sectors

@@ -33,9 +33,9 @@ def cuda():
 
 
 ROWS = [
-    ("poison is a fill",           poison((4,), f32),       ("fill", (1 << 20) + 4096, 0xFF, 16),   False),
-    ("an accumulator is a copy",   np.zeros(4, f32),        ("copy", (1 << 20) + 4096, 2 << 20, 16), True),
-    ("flags are too",              np.zeros(4, u32),        ("copy", (1 << 20) + 4096, 2 << 20, 16), True),
+    ("poison is a fill",           poison((4,), f32),       ("fill", (1 << 20) + 4096, 0xFF, 16),   ()),
+    ("a clear accumulator too",    np.zeros(4, f32),        ("fill", (1 << 20) + 4096, 0, 16),      ("y",)),
+    ("one with data is a copy",    np.ones(4, f32),         ("copy", (1 << 20) + 4096, 2 << 20, 16), ("y",)),
 ]  # fmt: skip
 
 
@@ -44,9 +44,23 @@ def test_an_output_is_restored_to_what_it_was_and_one_with_data_is_known(cuda, w
     stream = SimpleNamespace(ptr=0, synchronize=lambda: None)
     buffers = DeviceBuffers(cuda, stream, {"y": array})
     buffers.remember(("y",))
+    buffers.restore_scratch()
+    assert cuda.log == []
     buffers.restore()
     assert cuda.log == [restored]
-    assert buffers.updated is updated
+    assert buffers.updated == updated
+
+
+def test_scratch_is_restored_by_itself(cuda):
+    stream = SimpleNamespace(ptr=0, synchronize=lambda: None)
+    buffers = DeviceBuffers(cuda, stream, {"y": poison((4,), f32), "flags": np.zeros(4, u32)})
+    buffers.remember(("y", "flags"), ("flags",))
+    buffers.refill(buffers.arguments)  # which keeps what is scratch
+    buffers.restore()
+    assert cuda.log == [("fill", (1 << 20) + 4096, 0xFF, 16)]
+    buffers.restore_scratch()
+    assert cuda.log[1:] == [("fill", (2 << 20) + 4096, 0, 16)]
+    assert buffers.updated == ()
 
 
 def test_other_data_take_the_place_of_those_that_were_there_and_are_what_is_restored(cuda):

@@ -136,7 +136,7 @@ def test_a_sample_restores_and_flushes_outside_the_timed_part_and_waits_last():
         return 51200
 
     clock = event_clock.EventClock(
-        lambda: log.append("restore and flush"), lambda: log.append("launch"), event, elapsed, nullcontext
+        lambda launch: log.append("restore and flush"), lambda: log.append("launch"), event, elapsed, nullcontext
     )
     wait = clock.enqueue()
     assert log == ["make event", "make event", "restore and flush", "record event 1", "launch", "record event 2"]
@@ -154,7 +154,7 @@ def test_what_a_sample_left_is_fetched_under_the_name_of_its_kernel():
         log.append("end")
 
     clock = event_clock.EventClock(
-        lambda: None, lambda: None, lambda: None, lambda: None, reporting,
+        lambda launch: None, lambda: None, lambda: None, lambda: None, reporting,
         outputs=lambda: log.append("fetch") or {"y": 1},
     )  # fmt: skip
     assert clock.outputs() == {"y": 1}
@@ -169,7 +169,7 @@ def test_a_graph_is_captured_once_and_timed_like_a_launch():
         return lambda: log.append(f"graph of {launches}")
 
     clock = event_clock.EventClock(
-        lambda: log.append("flush"), lambda: None, lambda: lambda: log.append("record"), lambda start, stop: 7,
+        lambda launch: log.append("flush"), lambda: None, lambda: lambda: log.append("record"), lambda start, stop: 7,
         nullcontext, capture, copies=3,
     )  # fmt: skip
     assert (clock.graphs, clock.copies) == (True, 3)
@@ -184,7 +184,7 @@ def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are
         return [lambda name=name: log.append(name) for name in names]
 
     clock = event_clock.EventClock(
-        lambda: None, *launches("first"), lambda: lambda: None, lambda start, stop: 7, nullcontext,
+        lambda launch: None, *launches("first"), lambda: lambda: None, lambda start, stop: 7, nullcontext,
         lambda count: log.append(f"capture {count}") or (lambda: None),
         refill=lambda arguments: log.append(f"refill {arguments}") or launches("on new data"),
         reload=lambda samples: log.append("reload") or launches("module 1", "module 2"),

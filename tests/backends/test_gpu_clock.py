@@ -68,7 +68,7 @@ def backend():
     stream = SimpleNamespace(
         ptr=0, synchronize=lambda: None, begin_capture=lambda: None, end_capture=lambda: graph
     )  # fmt: skip
-    gpu.__dict__.update(cuda=Cuda(), stream=stream, sweep=lambda: None)
+    gpu.__dict__.update(cuda=Cuda(), stream=stream, empty_l2=lambda: None)
     gpu.__dict__.update(launcher=Launcher(gpu.cuda, None, DeviceLimits("H100", 132, 227 << 10), stream))
     gpu.__dict__.update(pool=SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None))
     gpu.__dict__.update(hold=SimpleNamespace(before=lambda launch: lambda: None))

@@ -163,7 +163,7 @@ def test_a_device_whose_timer_never_steps_is_read_as_it_is(machine):
 def test_a_graph_is_timed_without_the_hosts_time(machine, host):
     device = machine(host=host)
     clock = EventClock(
-        lambda: None, lambda: None, device.event, device.elapsed, device.reporting,
+        lambda launch: None, lambda: None, device.event, device.elapsed, device.reporting,
         lambda launches: lambda: device.enqueue(f"graph of {launches}", 2_000 * launches), hold=device.hold.before,
     )  # fmt: skip
     assert [clock.enqueue_graph(launches)() for launches in (8, 16, 8)] == [16_000, 32_000, 16_000]

@@ -267,7 +267,7 @@ def test_without_colour_no_colour_is_written(options):
 LIMITED = dataclasses.replace(
     TIMED,
     limits=Limits("H100 SXM", "published: NVIDIA H100 datasheet", 3.35e12, 67e12, 989e12, 1980),
-    work={"flops": 2000, "bytes": 8_000_000},
+    work={"flops": 2000, "bytes": 8_000_000, "written": 400_000},
 )
 
 
@@ -314,6 +314,18 @@ def test_a_run_says_once_what_its_times_are_held_against():
         "Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: NVIDIA H100"
     )
     assert limits_notice([COUNTED, TIMED, dataclasses.replace(LIMITED, rounds=[])]) is None
+
+
+def test_where_written_bytes_may_stay_in_l2_no_share_is_shown_and_the_notice_says_why():
+    some = dataclasses.replace(LIMITED, work={**LIMITED.work, "written": 500_000})
+    assert "of limit" not in printed(CellTable(some))
+    rows = printed(CellTable(some, choose(["time", "share"]))).split("\n")[5:7]
+    assert [row.split()[-1] for row in rows] == ["-", "-"]
+    warm = dataclasses.replace(LIMITED, cache="warm")
+    assert (
+        "No share of the memory bandwidth is shown where data may be in L2 before the launch or written bytes may stay"
+        in " ".join(printed(limits_notice([LIMITED, some, warm])).split())
+    )
 
 
 # ---- the first finding

@@ -59,7 +59,7 @@ class PartitionBackend:
         yield self.run(build, launch, arguments, outputs)
 
     def clock(
-        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
     ) -> ScriptedClock:
         ns = 1_000_000
         if build.entry == "sm_partition":

@@ -1,0 +1,33 @@
+"""What goes before a timed launch, over functions that only enqueue: its order is tested without a device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Action = Callable[[], None]
+"""Enqueues something and returns at once."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """`restore`: outputs and in-out arrays get their first content back; `restore_scratch`: scratch arrays do.
+
+    `flush`: empties L2. `hold`: keeps the device busy while the host enqueues the timed part.
+    """
+
+    restore: Action
+    restore_scratch: Action
+    flush: Action
+    hold: Action
+
+    def cold(self, launch: Action) -> None:
+        """Before a launch that finds its data out of L2.
+
+        Outputs and in-out arrays are restored before the flush, since these writes pass through L2. Scratch arrays are
+        restored after it: whoever uses such a kernel resets its flags right before the launch, so they are in L2.
+        """
+        self.restore()
+        self.flush()
+        self.restore_scratch()
+        self.hold()

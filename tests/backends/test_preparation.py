@@ -1,0 +1,77 @@
+"""What goes before a timed launch, in its order, over functions that only note that they were called."""
+
+from types import SimpleNamespace
+
+import pytest
+
+from ptxbench.backends import gpu
+from ptxbench.backends.flush import marks_lines
+from ptxbench.backends.preparation import Preparation
+from tests.backends.test_flush import Driver, OldDriver
+
+
+@pytest.fixture
+def log():
+    return []
+
+
+@pytest.fixture
+def before(log):
+    parts = ("restore", "restore scratch", "flush", "hold")
+    return Preparation(*(lambda part=part: log.append(part) for part in parts))
+
+
+def test_a_cold_launch_finds_its_scratch_in_l2_and_nothing_else(before, log):
+    before.cold(lambda: log.append("launch"))
+    assert log == ["restore", "flush", "restore scratch", "hold"]
+
+
+MARKS = [
+    ("ld.global.L1::evict_last.f32 %f, [%a];",           True),
+    ("createpolicy.fractional.L2::evict_last.b64 %p;",   True),
+    ("ld.global.L2::cache_hint.f32 %f, [%a], %policy;",  True),   # a policy may come as an argument
+    ("ld.global.L1::evict_first.f32 %f, [%a];",          False),
+    ("ld.global.nc.f32 %f, [%a];",                       False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "marks"), MARKS)
+def test_ptx_that_can_mark_lines_is_known(line, marks):
+    assert marks_lines(f".version 8.0\n{line}\n") is marks
+
+
+def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can_have_left_some(monkeypatch, log):
+    """The driver does it at once and not in the order of the stream, so nothing may be under way."""
+    driver = Driver()
+    backend = emptying(monkeypatch, driver, log)
+    backend.empty_l2()
+    assert (log, [name for name, *_ in driver.calls]) == (["read"], ["cuCtxSetLimit", "cuCtxResetPersistingL2Cache"])
+    backend.function(SimpleNamespace(cubin=b"", ptx="st.L2::cache_hint", entry="k", variant="ptx"), None)
+    log.clear()
+    backend.empty_l2()
+    backend.empty_l2()
+    assert log == ["wait", "read"] * 2
+    assert [name for name, *_ in driver.calls[2:]] == ["cuCtxResetPersistingL2Cache"] * 2
+
+
+@pytest.mark.parametrize("driver", [OldDriver(), Driver(reset=801)])
+def test_where_no_lines_can_be_given_up_samples_wait_for_nothing(monkeypatch, log, driver):
+    backend = emptying(monkeypatch, driver, log)
+    backend.marking = True
+    backend.empty_l2()
+    assert log == ["read"]
+
+
+def emptying(monkeypatch, driver, log):
+    """A backend that notes reads of the sweep and waits for its stream."""
+    monkeypatch.setattr(gpu, "find_driver", lambda: driver)
+    backend = gpu.GpuBackend()
+    backend.__dict__.update(
+        l2_bytes=1 << 20,
+        reader=lambda sectors: lambda: log.append("read"),
+        stream=SimpleNamespace(synchronize=lambda: log.append("wait")),
+        cuda=SimpleNamespace(driver=SimpleNamespace(check_status=lambda status: None)),
+        load=lambda *arguments, **options: None,
+        launcher=SimpleNamespace(ready=lambda function, launch: None),
+    )
+    return backend
