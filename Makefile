@@ -15,7 +15,7 @@ BUILDS ?= $(CURDIR)/$(VENV)/builds
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
-.PHONY: help run test picture report-picture pages clean
+.PHONY: help run test picture report-picture pages site clean
 
 help:
 	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
@@ -23,6 +23,7 @@ help:
 	@echo "make picture  draw the picture of the README again, from a run on the emulator"
 	@echo "make report-picture  draw the pictures of docs/report.md again; needs Chromium"
 	@echo "make pages    write figures and listings of docs again, from what the tools make today"
+	@echo "make site     build the documentation site below build/site; a warning fails"
 	@echo "make clean    remove $(VENV) and what builds and tools left behind"
 	@echo
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
@@ -50,6 +51,9 @@ pages: $(VENV)/ready-to-run
 	$(BIN)/python -m tools.kernel_pages
 	$(BIN)/python -m tools.counted_pages
 	$(BIN)/python -m tools.page_output
+
+site: $(VENV)/ready-to-test
+	$(BIN)/sphinx-build -W --keep-going -q -j 2 docs build/site
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

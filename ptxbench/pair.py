@@ -192,7 +192,7 @@ class Tolerance:
     """How far a result may lie from the float64 reference, element by element.
 
     `bound(expected, inputs)`: the float64 reference of one output and every argument by name (floats as
-    float64); gives the greatest allowed |error|, of the shape of `expected` or a scalar.
+    float64); gives the greatest allowed absolute error, of the shape of `expected` or a scalar.
     """
 
     describe: str
@@ -212,7 +212,7 @@ def ulps(count: float, dtype: np.dtype[Any] = f32) -> Tolerance:
 
 
 def relative(error: float | Callable[..., Any], *, of: Callable[..., Any], describe: str = "") -> Tolerance:
-    """Within `error` times a magnitude, such as the sum of |terms|.
+    """Within `error` times a magnitude, such as the sum of the terms' absolute values.
 
     `error` (a number or a function) and `of` take every argument of the kernel by name; arrays arrive as float64.
     """

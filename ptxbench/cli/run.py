@@ -41,7 +41,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     "variants",
     multiple=True,
     metavar="NAME",
-    help="Only this variant, by name or glob; repeat. By default all but those that `ptxbench list` marks with *.",
+    help="Only this variant, by name or glob; repeat. By default all but those that `ptxbench list` marks with a star.",
 )
 @click.option(
     "--size",

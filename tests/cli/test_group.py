@@ -120,3 +120,10 @@ def test_help_and_list_answer_at_once(tmp_path, arguments, seconds):
     while len(taken) < 8 and not (taken and min(taken) <= seconds):
         taken.append(processor_seconds([SCRIPT, *arguments], environment))
     assert min(taken) <= seconds
+
+
+def test_the_package_is_the_command():
+    ran = subprocess.run(
+        [sys.executable, "-m", "ptxbench", "list", "triadd"], capture_output=True, text=True, check=False
+    )
+    assert (ran.returncode, ran.stderr) == (2, "Error: There is no pair 'triadd'. Did you mean 'triad'?\n")
