@@ -9,7 +9,7 @@ from ptxbench import __version__
 
 project = "ptxbench"
 release = version = __version__
-copyright = "the authors of ptxbench"
+project_copyright = "the authors of ptxbench"
 html_title = f"ptxbench {version}"
 html_theme = "furo"
 
