@@ -1,6 +1,6 @@
 """What a kernel pair is: its arguments, sizes, launch, reference and tolerance.
 
-Data only. This module imports NumPy (with ml_dtypes, for bf16) and, of ptxbench, other data alone, so that every other
+Data only. This module imports NumPy and, of ptxbench, other data alone, so that every other
 module may import it. A pair file (`kernels/pairs/NAME.py`) builds one `PAIR = Pair(...)` from the names defined here.
 """
 
@@ -12,28 +12,73 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import ml_dtypes
 import numpy as np
-from numpy.typing import NDArray
 
+from ptxbench.arrays import (
+    CHUNK,
+    Array,
+    bf16,
+    f16,
+    f32,
+    f64,
+    is_float,
+    one_of_each,
+    pieces,
+    poison,
+    s8,
+    s16,
+    s32,
+    s64,
+    u8,
+    u16,
+    u32,
+    u64,
+    wide,
+)
 from ptxbench.device_shape import DeviceShape
 from ptxbench.knobs import Knob, Sweep, Values, with_values
-from ptxbench.tensor_map import TensorMap as TensorMap  # which pair files take from here
-from ptxbench.tensor_map import TiledMap
+from ptxbench.tensor_map import TensorMap, TiledMap
 
-Array = NDArray[Any]
+__all__ = [
+    "EXACT",
+    "Argument",
+    "Array",
+    "ArrayArgument",
+    "In",
+    "InOut",
+    "Launch",
+    "Out",
+    "Pair",
+    "Sample",
+    "Scalar",
+    "Scratch",
+    "Size",
+    "TensorMap",
+    "Tolerance",
+    "bf16",
+    "ceil_div",
+    "f16",
+    "f32",
+    "f64",
+    "is_float",
+    "one_of_each",
+    "pieces",
+    "poison",
+    "relative",
+    "s8",
+    "s16",
+    "s32",
+    "s64",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+    "ulps",
+    "wide",
+]
+
 Size = Mapping[str, int]
 """Named problem dimensions, such as {"rows": 33, "columns": 31}."""
-
-f16, bf16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
-f32, f64 = np.dtype(np.float32), np.dtype(np.float64)
-s8, s16, s32, s64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
-u8, u16, u32, u64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
-
-
-def is_float(dtype: np.dtype[Any]) -> bool:
-    """True for f16, bf16, f32 and f64. NumPy itself calls bf16 a type without a kind."""
-    return dtype.kind == "f" or dtype == bf16
 
 
 def ceil_div(n: int, d: int) -> int:
@@ -70,6 +115,10 @@ class In:
     `legal`, for whole numbers: the closed range of which any number may be at any place, whatever `values` draws.
     `ptxbench check` takes the edges from it. By default all of the type; nothing where the pair has `values`, since
     they may be indices.
+
+    `widened`: whether the reference and the tolerance get a copy with float64 or int64 elements. False gives them the
+    array itself, for sizes at which a copy would not fit in memory: they must then widen what they read of it, with
+    `wide(x[at])`, or `pieces(x)` for all of it.
     """
 
     name: str
@@ -78,6 +127,7 @@ class In:
     values: Callable[..., Array] | None = None
     integers: tuple[int, int] | None = (-8, 8)
     legal: tuple[int, int] | None = None
+    widened: bool = True
 
 
 @dataclass(frozen=True)
@@ -126,7 +176,8 @@ class Sample:
     """Some elements of an output, in place of all of them: what a reference returns where all would be dear.
 
     `at`: flat indices into the output, shape (k,); `values`: what stands there, shape (k,). The tolerance is given
-    `values` as `expected` and must give a bound of that shape, or a scalar.
+    `values` as `expected` and must give a bound of that shape, or a scalar. No warp's share of an output may be
+    without a sample: `one_of_each(size)` chooses them.
     """
 
     at: Array
@@ -253,10 +304,15 @@ class Pair:
     `reference` takes every In, InOut (its start) and Scalar by name, floats as float64 and integers as int64, and
     returns the outputs by name, each whole or a Sample; it knows nothing of Scratch. `exact_on_integers`: on small
     integers any order of operations gives the same result, so that each check size is also run on integers and
-    compared exactly. `by_request`: variants that `ptxbench run` takes only where `--variant` matches their name, such
-    as controls that separate one cause, and forms that lost. `flags`: extra rows that compile the CUDA C with NVRTC
-    options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`: compulsory traffic; by default each input
-    read once and each output written once. `expects`: what a GPU should show, and why.
+    compared exactly. `timed_on_integers`: of such a pair, the sizes that are counted or timed get integers in place of
+    random data and are compared exactly, for sums of so many terms that a tolerance for their rounding would accept
+    anything. `by_rows`: arrays whose first axis is that of every output, where a row of the outputs needs the same row
+    of these, all of the others, and no scalar that counts rows. Reference and tolerance are then called for some rows
+    at a time, so that large sizes need little memory. `by_request`: variants that `ptxbench run` takes only where
+    `--variant` matches their name, such as controls that separate one cause, and forms that lost. `flags`: extra rows
+    that compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`:
+    compulsory traffic; by default each input read once and each output written once. `expects`: what a GPU should
+    show, and why.
 
     `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
     its value. `impossible` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
@@ -274,6 +330,8 @@ class Pair:
     flops: Callable[..., int]
     bytes: Callable[..., int] | None = None
     exact_on_integers: bool = False
+    timed_on_integers: bool = False
+    by_rows: Sequence[str] = ()
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     expects: str = ""
     by_request: Sequence[str] = ()
@@ -386,12 +444,22 @@ def draw(arg: In, rng: np.random.Generator, size: Size, *, integers: bool) -> Ar
     shape = arg.shape(**size)
     if integers and arg.integers is not None:
         low, high = arg.integers
-        return rng.integers(low, high, shape, endpoint=True).astype(arg.dtype)
+        return in_pieces(lambda count: rng.integers(low, high, count, endpoint=True), shape, arg.dtype)
     if arg.values is not None:
         return np.ascontiguousarray(arg.values(rng, shape, **size), dtype=arg.dtype)
     if is_float(arg.dtype):
-        return rng.uniform(-1, 1, shape).astype(arg.dtype)
+        return in_pieces(lambda count: rng.uniform(-1, 1, count), shape, arg.dtype)
     return rng.integers(np.iinfo(arg.dtype).min, np.iinfo(arg.dtype).max, shape, arg.dtype, endpoint=True)
+
+
+def in_pieces(draw: Callable[[int], Array], shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array of what `draw(count)` gives, which is wider than `dtype`, a piece at a time."""
+    array = np.empty(shape, dtype)
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, CHUNK):
+        part = flat[start : start + CHUNK]
+        part[:] = draw(part.size).astype(dtype)
+    return array
 
 
 def declared(arg: Scalar, size: Size) -> float:
@@ -426,8 +494,3 @@ def draw_start(arg: InOut, rng: np.random.Generator, size: Size, *, integers: bo
     if integers or not is_float(arg.dtype):
         return (arg.start + rng.integers(1, 8, shape, endpoint=True)).astype(arg.dtype)
     return (arg.start + rng.uniform(-1, 1, shape)).astype(arg.dtype)
-
-
-def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """An array of 0xFF bytes: NaN for floats, the greatest or -1 for integers."""
-    return np.full(math.prod(shape) * dtype.itemsize, 0xFF, np.uint8).view(dtype).reshape(shape)

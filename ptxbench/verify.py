@@ -6,18 +6,16 @@ Agreement is asserted, disagreement never denied: a NaN passes `not error > boun
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from ptxbench.arrays import CHUNK, Array, is_float, wide
 from ptxbench.errors import PairError
-from ptxbench.pair import EXACT, Array, InOut, Out, Pair, Sample, Scalar, Scratch, is_float
+from ptxbench.pair import EXACT, In, InOut, Out, Pair, Sample, Scalar, Scratch, Tolerance
 from ptxbench.tensor_map import TensorMap
-
-CHUNK = 1 << 20
-"""Elements compared at once: the float64 temporaries of a large output stay at some 8 MiB each."""
 
 DIGITS = {2: 5, 4: 9, 8: 17}
 """Significant digits that tell two floats of so many bytes apart."""
@@ -79,11 +77,35 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     """Compute the reference of `arguments` and its bounds; `integers` asks for exact equality.
 
     Raises PairError if the reference lacks an output or gives another shape or a narrower type, and whatever the
-    functions of the pair raise.
+    functions of the pair raise. What a pair computes `by_rows` is put together from parts, so that beside the result
+    there are never more float64 numbers than of some CHUNK elements.
     """
+    tolerance = EXACT if integers else pair.tolerance
+    parts = row_parts(pair, arguments)
+    if len(parts) == 1:
+        return expect_whole(pair, arguments, tolerance)
+    names = [arg.name for arg in pair.args if isinstance(arg, Out | InOut)]
+    outputs: dict[str, Array] = {}
+    bounds: dict[str, Array] = {name: np.broadcast_to(0.0, arguments[name].shape) for name in names}
+    for rows in parts:
+        one = expect_whole(pair, rows_of(pair, arguments, rows), tolerance)
+        if one.samples:
+            raise PairError("reference gives a Sample. A reference that is computed by_rows must give all elements.")
+        for name in names:
+            if name not in outputs:
+                outputs[name] = np.empty(arguments[name].shape, one.outputs[name].dtype)
+                if tolerance.describe != EXACT.describe:
+                    bounds[name] = np.empty(arguments[name].shape)
+            outputs[name][rows] = one.outputs[name]
+            if bounds[name].flags.writeable:
+                bounds[name][rows] = one.bounds[name]
+    return Expected(outputs, bounds, tolerance.describe)
+
+
+def expect_whole(pair: Pair, arguments: Mapping[str, Any], tolerance: Tolerance) -> Expected:
+    """The reference of all of `arguments` at once, and its bounds."""
     inputs = widen(pair, arguments)
     given = pair.reference(**inputs)
-    tolerance = EXACT if integers else pair.tolerance
     outputs, bounds, samples = {}, {}, {}
     for arg in pair.args:
         if isinstance(arg, Out | InOut):
@@ -94,15 +116,41 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     return Expected(outputs, bounds, tolerance.describe, samples)
 
 
+def row_parts(pair: Pair, arguments: Mapping[str, Any]) -> list[slice]:
+    """The rows for which reference and tolerance are called at a time, in order; all at once unless `by_rows`."""
+    arrays = [arguments[name] for name in sharing_rows(pair)] if pair.by_rows else []
+    if not arrays or any(each.ndim == 0 for each in arrays):
+        return [slice(None)]
+    rows = len(arrays[0])
+    most = max(1, CHUNK * rows // max(each.size for each in arrays))
+    return [slice(start, start + most) for start in range(0, rows, most)]
+
+
+def sharing_rows(pair: Pair) -> list[str]:
+    """The arrays of a pair `by_rows` of which a part has rows: those that it names, and the outputs."""
+    return [
+        arg.name
+        for arg in pair.args
+        if isinstance(arg, Out | InOut) or (isinstance(arg, In) and arg.name in pair.by_rows)
+    ]
+
+
+def rows_of(pair: Pair, arguments: Mapping[str, Any], rows: slice) -> Mapping[str, Any]:
+    """The arguments with those rows alone of the arrays that share them."""
+    return {**arguments, **{name: arguments[name][rows] for name in sharing_rows(pair)}}
+
+
 def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reference is given: the Ins, InOuts and Scalars, floats as float64, integers as int64, read-only."""
+    """What a reference is given: the Ins, InOuts and Scalars, floats as float64, integers as int64, read-only.
+
+    An In that is not to be `widened` is given as it is.
+    """
     inputs: dict[str, Any] = {}
     for arg in pair.args:
         if isinstance(arg, Out | Scratch | TensorMap):
             continue
-        # u64 has values that int64 lacks
-        kind = np.float64 if is_float(arg.dtype) else np.uint64 if arg.dtype == np.uint64 else np.int64
-        inputs[arg.name] = arguments[arg.name].astype(kind)
+        value = arguments[arg.name]
+        inputs[arg.name] = value.view() if isinstance(arg, In) and not arg.widened else wide(value)
         if not isinstance(arg, Scalar):
             inputs[arg.name].setflags(write=False)  # a reference that worked in place would change the bounds
     return inputs
@@ -225,10 +273,8 @@ def judge(actual: Array, expected: Array, bounds: Array) -> Judgement:
     """Judge one output, in chunks. ValueError if the shapes differ."""
     if not actual.shape == expected.shape == bounds.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
-    flat = actual.reshape(-1), expected.reshape(-1), bounds.reshape(-1)
     greatest, outside, worst, worst_error = 0.0, 0, 0, -1.0
-    for start in range(0, actual.size, CHUNK):
-        part = [each[start : start + CHUNK] for each in flat]
+    for start, part in flat_parts(actual, expected, bounds):
         error, wrong = errors(*part[:2]), ~agrees(*part)
         greatest = max(greatest, float(error.max()))
         if wrong.any():
@@ -237,6 +283,23 @@ def judge(actual: Array, expected: Array, bounds: Array) -> Judgement:
             if error[at] > worst_error:
                 worst, worst_error = start + at, float(error[at])
     return Judgement(greatest, outside, worst)
+
+
+def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
+    """Arrays of one shape, some CHUNK elements at a time and flat, with the flat index of the first.
+
+    An array that is not contiguous, such as a transposed one, is never copied whole.
+    """
+    shape, size = arrays[0].shape, arrays[0].size
+    row = size // shape[0] if shape and shape[0] else 1
+    if 0 < row < CHUNK and not all(each.flags.c_contiguous or not any(each.strides) for each in arrays):
+        most = CHUNK // row
+        for start in range(0, shape[0], most):
+            yield start * row, [each[start : start + most].reshape(-1) for each in arrays]
+        return
+    flat = [each.reshape(-1) for each in arrays]
+    for start in range(0, size, CHUNK):
+        yield start, [each[start : start + CHUNK] for each in flat]
 
 
 def errors(actual: Array, expected: Array) -> Array:

@@ -2,23 +2,43 @@
 
 import numpy as np
 
-from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, Scratch, ceil_div, s32, u32, u64
+from ptxbench.pair import (
+    EXACT,
+    In,
+    Launch,
+    Out,
+    Pair,
+    Sample,
+    Scalar,
+    Scratch,
+    ceil_div,
+    one_of_each,
+    pieces,
+    s32,
+    u32,
+    u64,
+)
 
 BLOCK = 256
 TILE = 8 * BLOCK  # elements, two int4 a thread
-ALL_UP_TO = 1 << 22  # elements; of more, the sums would be most of a run
-STEP = 65_521  # prime, so that what is looked at lies anywhere in a tile
+ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
 
 
 def places(n):
-    """Which sums are held against the kernel's, in order: all, or one in STEP and the last."""
-    return np.arange(n) if n <= ALL_UP_TO else np.append(np.arange(STEP - 1, n - 1, STEP), n - 1)
+    """Which sums are held against the kernel's, in order: all, or one of each 32 neighbours and the last."""
+    return np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
 
 
 def sums(x):
     """The sum of x up to each of its `places`."""
     at = places(x.size)
-    return np.cumsum(x if at.size == x.size else np.add.reduceat(x, np.append(0, at[:-1] + 1)))
+    total, found = 0, []
+    for start, piece in pieces(x):
+        running = total + np.cumsum(piece)
+        first, last = np.searchsorted(at, (start, start + piece.size))
+        found.append(running[at[first:last] - start])
+        total = running[-1]
+    return np.concatenate(found)
 
 
 def small(rng, shape, n):
@@ -30,7 +50,7 @@ PAIR = Pair(
     teaches="Exact numbers may be subtracted: an exclusive sum is no shuffle, and redux.sync adds up a look back.",
     expects="A tie in DRAM with PTX and with the floats of scan: both move 16 KiB a tile, whatever they compute.",
     args=[
-        In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096)),
+        In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
         Out("y", s32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
         Scratch("states", u64, lambda n: (ceil_div(n, TILE),)),

@@ -32,7 +32,7 @@ from ptxbench.pair import Launch
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
 from ptxbench.runner import Frame, Job, Plan, document, plan_jobs
 from ptxbench.runner.candidate import Candidate, with_occupancy
-from ptxbench.runner.given import Given, prepare
+from ptxbench.runner.given import Given, at_cell, tolerance_words
 from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.story import Story, take_build
 from ptxbench.toolchain import Build, build_source
@@ -66,7 +66,7 @@ def audit_mutants(
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
         empty = document(Frame(plan, backend.device()), [], COMPLETE)
         for job in jobs:
-            given = prepare(job, job.sizes[0], plan.seed)
+            given = at_cell(job, job.sizes[0], plan.seed)
             for source in edited(job):
                 yield from Subject(job, source, given, builder, empty).outcomes(chosen)
 
@@ -211,7 +211,7 @@ class Subject:
         """The candidate run once, where it was built, and held against the reference."""
         for _ in Story(self.builder.plan).verify(self.job, [candidate], self.given):
             pass
-        return candidate.result(self.launch, "float64", self.job.found.pair.tolerance.describe)
+        return candidate.result(self.launch, "float64", tolerance_words(self.job.found.pair))
 
     def derived(self, candidate: Candidate | None, result: VariantResult) -> VariantResult:
         """The result with the machine instructions that its launch executed."""

@@ -66,6 +66,7 @@ def problems(pair: Pair) -> Iterator[Problem]:
     yield from request_problems(pair.by_request)
     yield from knob_problems(pair)
     yield from reference_problems(pair)
+    yield from data_problems(pair)
 
 
 def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
@@ -211,6 +212,16 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
             yield field, f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
     if pair.sweep is not None and not isinstance(pair.sweep, Sweep):
         yield "sweep", f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
+
+
+def data_problems(pair: Pair) -> Iterator[Problem]:
+    """Fields that say which data a reference is given, and which are drawn."""
+    if pair.timed_on_integers and not pair.exact_on_integers:
+        yield "timed_on_integers", "timed_on_integers is True without exact_on_integers. Set both, or neither."
+    inputs = {arg.name for arg in pair.args if isinstance(arg, In)}
+    names = [pair.by_rows] if isinstance(pair.by_rows, str) else pair.by_rows
+    if unknown := [name for name in names if name not in inputs]:
+        yield "by_rows", f"by_rows names {unknown[0]!r}, expected inputs of the pair: {', '.join(sorted(inputs))}."
 
 
 def reference_problems(pair: Pair) -> Iterator[Problem]:

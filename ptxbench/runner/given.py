@@ -12,7 +12,7 @@ from ptxbench.discovery import shown
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError, UsageError
-from ptxbench.pair import Size
+from ptxbench.pair import Pair, Size
 from ptxbench.runner.plan import Job
 from ptxbench.units import size_words
 from ptxbench.verify import ErrorOf, Expected, expect
@@ -37,6 +37,11 @@ def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated
     return with_expected(job, size, draw(job, size, seed, integers=integers), integers=integers, repeated=repeated)
 
 
+def at_cell(job: Job, size: Size, seed: int) -> Given:
+    """The pair's data at the size of a cell, at which it is counted or timed."""
+    return prepare(job, size, seed, integers=job.found.pair.timed_on_integers)
+
+
 def draw(job: Job, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
     """The pair's arguments at `size`."""
     with blaming(job, size):
@@ -51,6 +56,11 @@ def with_expected(
         expected = expect(job.found.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
     return Given(size, where, arguments, expected, repeated)
+
+
+def tolerance_words(pair: Pair) -> str:
+    """What the pair allows at its check sizes, and at the size of a cell where that is another."""
+    return f"{pair.tolerance.describe}; exact at its own size" if pair.timed_on_integers else pair.tolerance.describe
 
 
 def largest(job: Job) -> Size:

@@ -22,6 +22,7 @@ class Renewal:
     def __init__(self, plan: Plan, job: Job, size: Size, clocks: Mapping[str, Clock]) -> None:
         self.job = job
         self.size = size
+        self.integers = job.found.pair.timed_on_integers
         self.seed = f"{plan.seed}:{plan.round_number}:data"
         self.host_work = plan.host_work
         self.clocks = clocks
@@ -34,7 +35,8 @@ class Renewal:
         if block != self.block:
             self.block, self.known = block, None
             with self.host_work():
-                self.arguments = draw(self.job, self.size, random.Random(f"{self.seed}:{block}").getrandbits(32))
+                seed = random.Random(f"{self.seed}:{block}").getrandbits(32)
+                self.arguments = draw(self.job, self.size, seed, integers=self.integers)
         for name in names:
             self.clocks[name].refill(self.arguments)
 
@@ -47,5 +49,5 @@ class Renewal:
         """The data of the block, with what a right kernel makes of them: worked out only where it is asked for."""
         if self.known is None:
             with self.host_work():
-                self.known = with_expected(self.job, self.size, self.arguments)
+                self.known = with_expected(self.job, self.size, self.arguments, integers=self.integers)
         return self.known

@@ -23,7 +23,7 @@ from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchRepo
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
-from ptxbench.runner.given import Given, blaming, errors_of, largest, prepare, too_large
+from ptxbench.runner.given import Given, at_cell, blaming, errors_of, largest, prepare, tolerance_words, too_large
 from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.modelling import model_of
 from ptxbench.runner.plan import Job, Plan
@@ -222,7 +222,7 @@ class Story:
         self.release()
         if not self.lost and self.any_can_launch(own, launch):
             with plan.host_work():
-                data = prepare(job, size, plan.seed)
+                data = at_cell(job, size, plan.seed)
             labels |= yield from self.verify(job, own, data)
             measured = yield from self.measure(job, own, launch, data)
         if self.lost:
@@ -238,7 +238,7 @@ class Story:
             variants=with_executed(
                 {
                     candidate.source.variant: candidate.result(
-                        launch, f"float64, {shown(job.found.path)}", pair.tolerance.describe
+                        launch, f"float64, {shown(job.found.path)}", tolerance_words(pair)
                     )
                     for candidate in own
                 },

@@ -1,0 +1,65 @@
+"""Arrays of numbers: the types that kernels take, and how large arrays are read a piece at a time.
+
+Data only. This module imports NumPy, with ml_dtypes for bf16, and nothing of ptxbench.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+f16, bf16 = np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16)
+f32, f64 = np.dtype(np.float32), np.dtype(np.float64)
+s8, s16, s32, s64 = np.dtype(np.int8), np.dtype(np.int16), np.dtype(np.int32), np.dtype(np.int64)
+u8, u16, u32, u64 = np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.uint32), np.dtype(np.uint64)
+
+CHUNK = 1 << 20
+"""Elements of a piece: its float64 takes 8 MiB, however large the array is."""
+
+WARP = 32
+
+GOLDEN = 0x9E3779B1
+"""2**32 over the golden ratio: the multiples of it, cut to 32 bits, lie evenly, and repeat after 2**32."""
+
+
+def is_float(dtype: np.dtype[Any]) -> bool:
+    """True for f16, bf16, f32 and f64. NumPy itself calls bf16 a type without a kind."""
+    return dtype.kind == "f" or dtype == bf16
+
+
+def wide(array: Array) -> Array:
+    """A copy in which arithmetic is safe: floats as float64, integers as int64, u64 as it is."""
+    # u64 has values that int64 lacks
+    kind = np.float64 if is_float(array.dtype) else np.uint64 if array.dtype == np.uint64 else np.int64
+    return array.astype(kind)
+
+
+def pieces(array: Array, size: int = CHUNK) -> Iterator[tuple[int, Array]]:
+    """The elements in order, `size` at a time and wide, each piece with the index of its first."""
+    flat = array.reshape(-1)
+    for start in range(0, flat.size, size):
+        yield start, wide(flat[start : start + size])
+
+
+def one_of_each(size: int, group: int = WARP) -> Array:
+    """Indices into `size` elements for a Sample: one of each `group` neighbours, the first element, and the last.
+
+    With the default a sample misses no access of a warp. The place inside the group changes from one to the next, so
+    that each lane is looked at, and each place of a tile.
+    """
+    first = np.arange(0, size, group, dtype=np.int64)
+    places = (np.arange(first.size, dtype=np.uint64) * np.uint64(GOLDEN) & np.uint64(0xFFFFFFFF)) * np.uint64(group)
+    at: Array = np.minimum(first + (places >> np.uint64(32)).astype(np.int64), size - 1)
+    return at if at[-1] == size - 1 else np.append(at, size - 1)
+
+
+def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """An array of 0xFF bytes: NaN for floats, the greatest or -1 for integers."""
+    return np.full(math.prod(shape) * dtype.itemsize, 0xFF, np.uint8).view(dtype).reshape(shape)
