@@ -373,6 +373,7 @@ METRICS = (
       for space in ("global", "shared")
       for part, words in (("requests", "Requests of"), ("lanes", "Active lanes of"),
                           ("serial", "Most lanes on one address, summed over"))),
+    counter("ptx_atomic_global_sectors", "global at. sect.", "lower", "32-byte sectors that global atomics touch."),
     counter("ptx_barriers", "barriers", "lower", "Arrivals of warps at barriers."),
     counter("ptx_barrier_phases", "phases", "lower", "Completed barriers of CTAs."),
     counted("ptx_direct_loads", "direct loads", "lower", "Requests of global loads that are no asynchronous copies.",

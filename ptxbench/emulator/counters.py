@@ -49,6 +49,7 @@ ADDITIVE = (
         for what in whats
     ),
     *(f"ptx_atomic_{space}_{what}" for space in ("global", "shared") for what in ("requests", "lanes", "serial")),
+    "ptx_atomic_global_sectors",
     "ptx_barriers",
     "ptx_async_requests",
     "ptx_async_bytes",
@@ -86,6 +87,8 @@ def by_line(raw: NDArray[np.int64], translation: Translation) -> dict[int, dict[
         if site.kind == "atomic":
             name = f"ptx_atomic_{site.space}"
             count.update({f"{name}_requests": requests, f"{name}_lanes": active, f"{name}_serial": work})
+            if site.space == "global":
+                count[f"{name}_sectors"] += extra
             continue
         if site.kind == "copy":
             count.update({"ptx_async_requests": requests, "ptx_async_bytes": active * site.bytes})

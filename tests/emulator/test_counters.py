@@ -399,22 +399,25 @@ ATOMICS = program("""
 """)
 
 TURNS = [
-    ([0] * 32, 32, 32),
-    ([4 * lane for lane in LANES], 32, 1),
-    ([4 * (lane // 2) for lane in LANES], 32, 2),
-    ([4 * (lane % 3) for lane in LANES], 32, 11),
-    ([8 if lane < 5 else -1 for lane in LANES], 5, 5),
-    ([-1] * 32, 0, 0),
+    ([0] * 32, 32, 32, 1),
+    ([4 * lane for lane in LANES], 32, 1, 4),
+    ([4 * (lane // 2) for lane in LANES], 32, 2, 2),
+    ([4 * (lane % 3) for lane in LANES], 32, 11, 1),
+    ([8 * lane for lane in LANES], 32, 1, 8),
+    ([124 - 4 * lane for lane in LANES], 32, 1, 4),
+    ([8 if lane < 5 else -1 for lane in LANES], 5, 5, 1),
+    ([-1] * 32, 0, 0, 0),
 ]
 
 
-@pytest.mark.parametrize(("offsets", "lanes", "turns"), TURNS)
-def test_atomics_count_the_most_lanes_that_meet_on_one_address(offsets, lanes, turns):
+@pytest.mark.parametrize(("offsets", "lanes", "turns", "sectors"), TURNS)
+def test_atomics_count_the_most_lanes_that_meet_on_one_address_and_sectors(offsets, lanes, turns, sectors):
     arguments = [np.zeros(64, np.uint32), np.array(offsets, np.int32)]
     counters = emulator.run(ATOMICS, grid=1, block=32, args=arguments).counters
     for space in ("global", "shared"):
         found = [counters[f"ptx_atomic_{space}_{what}"] for what in ("requests", "lanes", "serial")]
         assert found == [int(lanes > 0), lanes, turns]
+    assert counters["ptx_atomic_global_sectors"] == sectors
     assert counters["ptx_global_load_requests"] == 1  # the offsets; atomics are no loads
     assert counters["ptx_global_store_requests"] == counters["ptx_shared_store_requests"] == 0
 

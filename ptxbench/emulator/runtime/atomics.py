@@ -9,6 +9,7 @@ from ptxbench.emulator.runtime.context import (
     ACTIVE,
     CTPOP,
     CTTZ,
+    EXTRA,
     RECORDED,
     REQUESTS,
     V32,
@@ -18,7 +19,7 @@ from ptxbench.emulator.runtime.context import (
     bump,
     vector,
 )
-from ptxbench.emulator.runtime.counting import GROUPS
+from ptxbench.emulator.runtime.counting import GROUPS, SECTORS_OF
 from ptxbench.emulator.runtime.halves import add_halves, choose_halves
 from ptxbench.emulator.runtime.records import UPDATE, planned
 from ptxbench.emulator.runtime.spaces import Space
@@ -38,6 +39,12 @@ SCALAR_OPERATIONS = {
     "cas": "%same = icmp eq {t} %old, %b\n  %new = select i1 %same, {t} %c, {t} %old",
 }
 """The new value of an integer atomic from %old, %b and %c. (PTX ISA, "atom".)"""
+
+
+COUNT_SECTORS = f"""%sectors.lines = call i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site)
+  %sectors = and i64 %sectors.lines, 4294967295
+  {bump(EXTRA, "%sectors")}"""
+"""Lines that count the distinct 32-byte sectors; an aligned vector of up to 32 bytes lies in one."""
 
 
 def float_add(kind: Type, ftz: bool) -> str:
@@ -171,6 +178,7 @@ go:
   %grouped = call i64 @groups({V32} %key, i32 %mask)
   %serial = lshr i64 %grouped, 32
   {bump(WORK, "%serial")}
+  {COUNT_SECTORS if space.name == "global" else ""}
   {space.host}
   store {V64} %host, ptr %addresses
   br label %next
@@ -200,7 +208,9 @@ done:
             f"declare {kind.element} @llvm.fabs.f{kind.bits}({kind.element})",
             f"declare {kind.element} @llvm.copysign.f{kind.bits}({kind.element}, {kind.element})",
         ]
-    needs = (*space.needs, GROUPS, *helpers(operation, kind), *(planned(UPDATE, size * count)[:1] if parallel else ()))
+    needs = (*space.needs, GROUPS, *helpers(operation, kind))
+    needs += (SECTORS_OF,) if space.name == "global" else ()
+    needs += planned(UPDATE, size * count)[:1] if parallel else ()
     return Function(name, text, needs, tuple(declarations))
 
 

@@ -62,7 +62,7 @@ def atomic(step: Step) -> Action | None:
         place = Place(threads, space, address)
         if threads.counters is not None:
             for where, thread, addresses in place.each_space():
-                threads.counters.atomic(step.line, where, thread, addresses)
+                threads.counters.atomic(step.line, where, thread, addresses, count * bits // 8)
         found = []
         for i in range(count):
             memory, at = place.items(bits, i)

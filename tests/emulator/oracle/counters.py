@@ -114,7 +114,7 @@ class Counters:
         banks = np.bincount(place * 32 + pairs[1] % 32, minlength=32 * groups.size).reshape(-1, 32)
         return int(banks.max(axis=1).sum()), int((-(-banks.sum(axis=1) // 32)).sum())
 
-    def atomic(self, line: int, space: str, thread: Any, address: Any) -> None:
+    def atomic(self, line: int, space: str, thread: Any, address: Any, size: int) -> None:
         if not thread.size:
             return
         warp = thread // LANES
@@ -126,6 +126,10 @@ class Counters:
             line,
             **{f"{name}_requests": distinct(warp), f"{name}_lanes": thread.size, f"{name}_serial": int(most.sum())},
         )
+        if space == "global":
+            first, last = address // 32, (address + size - 1) // 32
+            both = np.concatenate([first, last])
+            self.add(line, ptx_atomic_global_sectors=distinct(np.tile(warp, 2), both))
 
 
 def distinct(*columns: Any) -> int:
