@@ -1,18 +1,32 @@
-// scatter_add_bf16.f16: out[idx[t]] += x[t], row by row, in f16: eight values a thread, by four atomic additions.
+// scatter_add_bf16.f16: out[idx[k, t]] += x[t], row by row, in f16: eight values a thread, by four additions of two.
 // Paired with ../ptx/scatter_add_bf16.f16.ptx; shapes and launch are in ../pairs/scatter_add_bf16.f16.py.
+//
+// Lane t of a warp takes pairs t, t + 256, ...: a warp loads, and adds to, 128 bytes in a row at a time.
 
 #include <cuda_fp16.h>
 
 extern "C" __global__ void __launch_bounds__(256)
-scatter_add_bf16_f16(const uint4* __restrict__ x, const unsigned* __restrict__ idx, __half2* out, unsigned vectors)
+scatter_add_bf16_f16(const __half2* __restrict__ x, const unsigned* __restrict__ idx, __half2* out, unsigned vectors)
 {
-    const unsigned column = 256 * blockIdx.y + threadIdx.x;
-    if (column >= vectors)
-        return;
+    const unsigned pairs = 4 * vectors;
+    const unsigned first = 1024 * blockIdx.y + threadIdx.x;
+    const unsigned row = idx[blockIdx.z * gridDim.x + blockIdx.x];
+    x += static_cast<size_t>(blockIdx.x) * pairs + first;
+    out += static_cast<size_t>(row) * pairs + first;
 
-    const uint4 v = x[static_cast<size_t>(blockIdx.x) * vectors + column];
-    const __half2* pairs = reinterpret_cast<const __half2*>(&v);
-    out += 4 * (static_cast<size_t>(idx[blockIdx.x]) * vectors + column);
-    for (unsigned k = 0; k < 4; ++k)
-        atomicAdd(&out[k], pairs[k]);   // of two values: C has no wider one
+    if (first + 768 < pairs) {
+        // All loads before the first addition: of atomicAdd the compiler knows no more than that it changes memory.
+        const __half2 v0 = x[0];
+        const __half2 v1 = x[256];
+        const __half2 v2 = x[512];
+        const __half2 v3 = x[768];
+        atomicAdd(&out[0], v0);
+        atomicAdd(&out[256], v1);
+        atomicAdd(&out[512], v2);
+        atomicAdd(&out[768], v3);
+    } else {
+#pragma unroll 1                        // from sm_100 on NVRTC writes it out 29 times
+        for (unsigned i = first; i < pairs; i += 256, x += 256, out += 256)     // the end of a row: up to four
+            atomicAdd(out, *x);
+    }
 }

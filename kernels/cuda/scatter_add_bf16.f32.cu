@@ -1,4 +1,4 @@
-// scatter_add_bf16.f32: out[idx[t]] += x[t], row by row, in f32: four values a thread, by one atomic addition.
+// scatter_add_bf16.f32: out[idx[k, t]] += x[t], row by row, in f32: four values a thread, by one atomic addition.
 // Paired with ../ptx/scatter_add_bf16.f32.ptx; shapes and launch are in ../pairs/scatter_add_bf16.f32.py.
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -9,5 +9,6 @@ scatter_add_bf16_f32(const float4* __restrict__ x, const unsigned* __restrict__ 
         return;
 
     const float4 v = x[static_cast<size_t>(blockIdx.x) * vectors + column];
-    atomicAdd(&out[static_cast<size_t>(idx[blockIdx.x]) * vectors + column], v);    // from sm_90 on
+    const unsigned row = idx[blockIdx.z * gridDim.x + blockIdx.x];
+    atomicAdd(&out[static_cast<size_t>(row) * vectors + column], v);    // from sm_90 on
 }

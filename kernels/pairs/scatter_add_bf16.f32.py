@@ -1,4 +1,4 @@
-"""scatter_add_bf16.f32: out[idx[t]] += x[t], rows of f32, where CUDA C too adds 16 bytes at once: the control."""
+"""scatter_add_bf16.f32: out[idx[k, t]] += x[t], rows of f32, where CUDA C too adds 16 bytes at once: the control."""
 
 import numpy as np
 
@@ -9,21 +9,22 @@ VECTOR = 4  # values of one 16-byte access
 MOST_ADDS = 8  # to one row: as many experts as may answer a token
 
 
-def rows_of_tokens(rng, shape, tokens, columns, rows):
-    """A row for each token, in any order, with at most MOST_ADDS tokens a row."""
-    return rng.permutation(np.repeat(np.arange(rows), MOST_ADDS))[:tokens]
+def rows_of_tokens(rng, shape, tokens, targets, columns, rows):
+    """A row for each target of each token, in any order, with at most MOST_ADDS additions to a row."""
+    return rng.permutation(np.repeat(np.arange(rows), MOST_ADDS))[: tokens * targets].reshape(shape)
 
 
 def scatter_add(x, idx, out):
-    """out, with each row of x added to its row."""
+    """out, with each row of x added to the row of each of its targets."""
     total = out.copy()
-    np.add.at(total, idx, x)
+    for targets in idx:
+        np.add.at(total, targets, x)
     return total
 
 
 def error(idx, out):
     """The greatest relative error of each row, shape (rows, 1): each addition to it rounds to the 24 bits of f32."""
-    adds = np.bincount(idx, minlength=len(out))[:, None]
+    adds = np.bincount(idx.ravel(), minlength=len(out))[:, None]
     return (1 + 2**-24) ** adds - 1
 
 
@@ -31,13 +32,15 @@ PAIR = Pair(
     teaches="CUDA C can be as good as PTX where it has the word: atomicAdd(float4*) is red.v4.f32.",
     expects="A tie at every size, as both sides have the same red of 16 bytes at a global address.",
     args=[
-        In("x", f32, lambda tokens, columns, rows: (tokens, columns)),
-        In("idx", u32, lambda tokens, columns, rows: (tokens,), values=rows_of_tokens, integers=None),
+        In("x", f32, lambda tokens, targets, columns, rows: (tokens, columns)),
+        In("idx", u32, lambda tokens, targets, columns, rows: (targets, tokens), values=rows_of_tokens, integers=None),
         # From 1, not 0: a store in place of an addition would show.
-        InOut("out", f32, lambda tokens, columns, rows: (rows, columns), start=1),
-        Scalar("vectors", u32, lambda tokens, columns, rows: columns // VECTOR),
+        InOut("out", f32, lambda tokens, targets, columns, rows: (rows, columns), start=1),
+        Scalar("vectors", u32, lambda tokens, targets, columns, rows: columns // VECTOR),
     ],
-    launch=lambda tokens, columns, rows: Launch(grid=(tokens, ceil_div(columns, VECTOR * BLOCK)), block=BLOCK),
+    launch=lambda tokens, targets, columns, rows: Launch(
+        grid=(tokens, ceil_div(columns, VECTOR * BLOCK), targets), block=BLOCK
+    ),
     reference=lambda x, idx, out, vectors: {"out": scatter_add(x, idx, out)},
     tolerance=relative(
         lambda x, idx, out, vectors: error(idx, out),
@@ -45,13 +48,18 @@ PAIR = Pair(
         describe="2^-24 an addition, of the sum of |terms|",
     ),
     check_sizes=[
-        {"tokens": tokens, "columns": columns, "rows": rows}
-        for tokens, columns, rows in ((1, 4, 1), (5, 12, 3), (3, 1028, 2), (127, 1032, 64))
+        {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}
+        for tokens, targets, columns, rows in ((1, 1, 4, 1), (5, 2, 12, 3), (3, 3, 1028, 2), (127, 1, 1032, 64))
     ],
     bench_sizes=[
-        {"tokens": tokens, "columns": columns, "rows": rows}
-        for tokens, columns, rows in ((256, 4096, 64), (4096, 7168, 4096), (8192, 4096, 1024))
+        {"tokens": tokens, "targets": targets, "columns": columns, "rows": rows}
+        for tokens, targets, columns, rows in (
+            (256, 1, 4096, 64),
+            (4096, 1, 7168, 4096),
+            (8192, 1, 4096, 1024),
+            (32, 256, 4096, 1024),
+        )
     ],
-    flops=lambda tokens, columns, rows: tokens * columns,
+    flops=lambda tokens, targets, columns, rows: tokens * targets * columns,
     exact_on_integers=True,
 )

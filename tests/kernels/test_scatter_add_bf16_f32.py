@@ -5,7 +5,7 @@ import pytest
 from tests.kernels.harness import build
 from tests.kernels.test_scatter_add_bf16 import additions, scatter_add, side
 
-REFERENCE = (scatter_add, {"tokens": 9, "columns": 16, "rows": 4})
+REFERENCE = (scatter_add, {"tokens": 5, "targets": 2, "columns": 16, "rows": 4})
 REGISTERS = 18
 
 MUTANTS = [
