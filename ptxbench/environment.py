@@ -19,6 +19,9 @@ PROTOCOL = 1
 
 GIT_SECONDS = 20
 
+CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
+"""Bytes that the control group of a container may take, as Linux tells (cgroup v2)."""
+
 
 def tool() -> dict[str, Any]:
     """This version of ptxbench."""
@@ -68,11 +71,15 @@ def host() -> dict[str, Any]:
 
 
 def memory_bytes() -> int | None:
-    """The main memory of this machine; None where the system does not tell."""
+    """The main memory of this machine, or what a container may have of it; None where the system does not tell."""
     try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+    try:
+        return min(there, int(CONTAINER_LIMIT.read_text()))
+    except (OSError, ValueError):  # no such file, or `max`
+        return there
 
 
 def processor() -> str:

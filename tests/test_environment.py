@@ -96,3 +96,12 @@ def test_a_processor_that_the_system_does_not_name_is_its_architecture(monkeypat
     monkeypatch.setattr("pathlib.Path.read_text", lambda *_, **__: "processor: 0\n")
     monkeypatch.setattr(platform, "processor", lambda: "")
     assert environment.processor() == platform.machine()
+
+
+def test_memory_is_what_a_container_may_have_of_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(environment, "CONTAINER_LIMIT", tmp_path / "memory.max")
+    whole = environment.memory_bytes()
+    assert whole > 1 << 28
+    for written, memory in (("max\n", whole), ("4096\n", 4096), (f"{2**62}\n", whole)):
+        (tmp_path / "memory.max").write_text(written)
+        assert environment.memory_bytes() == memory

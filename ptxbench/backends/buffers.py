@@ -31,6 +31,10 @@ GUARD_BYTES = 4096
 PATTERNS = 15
 """Half words 0xFFF0 to 0xFFFE: exponent all ones and mantissa not zero in f16, bf16, f32 and f64."""
 
+MOST_FETCHED = 32 << 20
+"""Bytes of an input up to which it is fetched after a launch and compared. Of a larger one the device makes a sum, so
+that the host need not hold it twice."""
+
 SECTOR_BYTES = 32
 
 
@@ -65,6 +69,8 @@ def damage(remains: Remains, index: int) -> int | None:
 
 def first_change(original: Array, now: Array) -> int | None:
     """The index of the first element whose bits differ, counting through the array; None where none does."""
+    if now is original:
+        return None
     item = max(1, original.dtype.itemsize)
     different = np.flatnonzero(as_bytes(original) != as_bytes(now))
     return int(different[0]) // item if different.size else None

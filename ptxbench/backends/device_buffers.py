@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,9 +17,20 @@ def contiguous(arguments: Mapping[str, Any]) -> dict[str, Array]:
 
 
 class DeviceBuffers:
-    """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`."""
+    """The arrays of `arguments` on the device, each between its guard zones; copies, enqueued on `stream`.
 
-    def __init__(self, cuda: Any, stream: Any, arguments: Mapping[str, Any]) -> None:
+    `checksum(address, size)` sums what lies there. With it, arrays that are not among `outputs` and that are large are
+    not fetched by `download` while their sum stands.
+    """
+
+    def __init__(
+        self,
+        cuda: Any,
+        stream: Any,
+        arguments: Mapping[str, Any],
+        outputs: Collection[str] = (),
+        checksum: Callable[[int, int], int] | None = None,
+    ) -> None:
         self.cuda = cuda
         self.stream = stream
         self.arguments = arguments
@@ -27,6 +38,9 @@ class DeviceBuffers:
         self.memory: dict[str, Any] = {}
         self.masters: dict[str, Any] = {}
         self.scratch: frozenset[str] = frozenset()
+        self.outputs = frozenset(outputs)
+        self.checksum = checksum
+        self.sums: dict[str, int] = {}
         zones = [buffers.guard_zone(index) for index in range(len(self.arrays))]  # alive until the stream is done
         for zone, (name, array) in zip(zones, self.arrays.items(), strict=True):
             self.memory[name] = memory = cuda.alloc(array.nbytes + 2 * buffers.GUARD_BYTES)
@@ -34,6 +48,7 @@ class DeviceBuffers:
             self.upload(array, memory.ptr + buffers.GUARD_BYTES)
             self.upload(zone, memory.ptr + buffers.GUARD_BYTES + array.nbytes)
         stream.synchronize()
+        self.sum_inputs()
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
         """Wait for the stream, then put other data of the same shapes in place of those that are there."""
@@ -43,6 +58,22 @@ class DeviceBuffers:
             self.upload(self.arrays[name], address)
         self.remember(tuple(self.masters), tuple(self.scratch))
         self.stream.synchronize()
+        self.sum_inputs()
+
+    def sum_inputs(self) -> None:
+        """Sum the large inputs, before any launch can have written them."""
+        if self.checksum is not None:
+            self.sums = {
+                name: self.checksum(self.addresses[name], array.nbytes)
+                for name, array in self.arrays.items()
+                if name not in self.outputs and array.nbytes > buffers.MOST_FETCHED
+            }
+
+    def is_unchanged(self, name: str) -> bool:
+        """Whether an input has the sum that it had before the launches; False of one that has none."""
+        if self.checksum is None or name not in self.sums:
+            return False
+        return self.checksum(self.addresses[name], self.arrays[name].nbytes) == self.sums[name]
 
     @property
     def addresses(self) -> dict[str, int]:
@@ -54,20 +85,26 @@ class DeviceBuffers:
         runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
 
     def download(self) -> dict[str, buffers.Remains]:
-        """Wait for the stream, then fetch every array and its zones."""
-        runtime = self.cuda.runtime
+        """Wait for the stream, then fetch the zones of every array, and the array, but for an input whose sum stands:
+        of that the array on the host is what the launches left.
+        """
         self.stream.synchronize()
         left = {}
         for name, array in self.arrays.items():
             zones = np.empty((2, buffers.GUARD_BYTES), np.uint8)
-            remains = buffers.Remains(zones[0], np.empty_like(array), zones[1])
-            address = self.memory[name].ptr
-            for part in (remains.before, remains.data, remains.after):
-                runtime.memcpyAsync(part.ctypes.data, address, part.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
-                address += part.nbytes
+            unchanged = self.is_unchanged(name)
+            remains = buffers.Remains(zones[0], array if unchanged else np.empty_like(array), zones[1])
+            self.fetch(remains.before, self.memory[name].ptr)
+            self.fetch(remains.after, self.addresses[name] + array.nbytes)
+            if not unchanged:
+                self.fetch(remains.data, self.addresses[name])
             left[name] = remains
         self.stream.synchronize()
         return left
+
+    def fetch(self, array: Array, address: int) -> None:
+        runtime = self.cuda.runtime
+        runtime.memcpyAsync(array.ctypes.data, address, array.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
 
     def remember(self, outputs: tuple[str, ...], scratch: tuple[str, ...] = ()) -> None:
         """Prepare the restoring of `outputs`: a fill where all bytes are equal, else a master copy on the device.

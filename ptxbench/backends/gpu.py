@@ -21,6 +21,7 @@ import numpy as np
 
 from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
+from ptxbench.backends.checksum import Checksum
 from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.device_errors import (
     NO_DRIVER,
@@ -46,7 +47,6 @@ from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, ceil_div
-from ptxbench.result import COLD
 from ptxbench.toolchain import Build, assembled_text
 
 EMPTY = "the empty kernel"
@@ -143,7 +143,7 @@ class GpuBackend:
         the driver reports, LaunchError for arguments or extents that no launch can have.
         """
         with self.reporting(build):
-            memory = DeviceBuffers(self.cuda, self.stream, arguments)
+            memory = self.buffers(arguments, outputs)
             self.prepare(build, launch, arguments, memory)()
             left = self.fetch(build, memory, arguments, outputs)
         return Outcome(left, approximate=accuracy.opcodes(build.ptx))
@@ -163,7 +163,6 @@ class GpuBackend:
         outputs: tuple[str, ...],
         *,
         scratch: tuple[str, ...] = (),
-        cache: str = COLD,
     ) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
 
@@ -173,18 +172,16 @@ class GpuBackend:
         with self.reporting(build):
             if self.shared_buffers is None or self.shared_buffers[0] is not arguments:
                 self.shared_buffers = None  # free the last cell's before this one's are allocated
-                self.shared_buffers = arguments, DeviceBuffers(self.cuda, self.stream, arguments)
+                self.shared_buffers = arguments, self.buffers(arguments, outputs)
             memory = self.shared_buffers[1]
             if memory.arguments is not arguments:
                 memory.refill(arguments)
             launch_once = self.prepare(build, launch, arguments, memory)
             memory.remember(outputs, scratch)
-            before = self.preparation(memory, launch_once, cache)
+            before = Preparation(memory.restore, memory.restore_scratch, self.empty_l2, self.spin)
             self.stream.synchronize()
             footprint = sum(array.nbytes for array in memory.arrays.values())
-            copies, as_wanted = 1, True
-            if cache == COLD:
-                copies, as_wanted = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
+            copies, cold = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
             kernel = TimedKernel(
                 memory,
                 lambda fresh: self.function(build, launch, fresh=fresh),
@@ -193,7 +190,7 @@ class GpuBackend:
             )
 
         return EventClock(
-            before,
+            before.cold,
             launch_once,
             self.event,
             self.elapsed,
@@ -201,26 +198,16 @@ class GpuBackend:
             # The launches of a graph are not restored between: flags would be those of the launch before.
             None if memory.updated or scratch else lambda launches: self.capture(kernel.rotation(), launches),
             copies,
-            as_wanted,
+            cold,
             lambda: self.fetch(build, memory, memory.arguments, outputs),
             kernel.refill,
             kernel.reload,
             self.hold.before,
         )
 
-    def preparation(
-        self, memory: DeviceBuffers, launch: Callable[[], None], cache: str
-    ) -> Callable[[Callable[[], None]], None]:
-        """What goes before each launch over `memory`. Before a warm one there is no long sweep to be ahead of."""
-        restoring = memory.restore, memory.restore_scratch
-        if cache == COLD:
-            return Preparation(*restoring, self.empty_l2, self.spin).cold
-
-        def once() -> None:  # longer for the host than the timed part, and without the restoring it could go wrong
-            for each in (*restoring, launch):
-                each()
-
-        return Preparation(*restoring, self.forget_marked, self.hold.before(once)).warm
+    def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
+        """The arrays on the device, of which all but `outputs` must stay as they are."""
+        return DeviceBuffers(self.cuda, self.stream, arguments, outputs, self.checksum)
 
     def fetch(
         self, build: Build, memory: DeviceBuffers, arguments: Mapping[str, Any], outputs: tuple[str, ...]
@@ -268,6 +255,11 @@ class GpuBackend:
         graph = self.stream.end_capture()
         graph.upload(self.stream)
         return lambda: graph.launch(self.stream)
+
+    @cached_property
+    def checksum(self) -> Checksum:
+        """What sums arrays on the device."""
+        return Checksum(self.cuda, self.stream, lambda: self.own_kernel("checksum"))
 
     @cached_property
     def hold(self) -> Hold:
@@ -356,30 +348,21 @@ class GpuBackend:
 
     @cached_property
     def empty_l2(self) -> Callable[[], None]:
-        """Enqueues a read sweep that empties L2, persisting lines included."""
-        read, forget = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times)), self.forget_marked
+        """Enqueues a read sweep that empties L2, persisting lines included.
+
+        The driver resets those when it is asked, not in the order of the stream: so the stream must be done first.
+        """
+        read = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times))
+        driver = find_driver()
+        known = forget_persisting(driver)  # the context is there, for memory was allocated in it
 
         def enqueue() -> None:
-            forget()
-            read()
-
-        return enqueue
-
-    @cached_property
-    def forget_marked(self) -> Callable[[], None]:
-        """Resets persisting lines of L2 where some kernel can have left any.
-
-        The driver does it when it is asked, not in the order of the stream: so the stream must be done first.
-        """
-        driver = find_driver()
-        known = forget_persisting(driver)  # a context is there: memory was allocated in it
-
-        def forget() -> None:
             if known and self.marking:
                 self.stream.synchronize()
                 self.cuda.driver.check_status(driver.cuCtxResetPersistingL2Cache())
+            read()
 
-        return forget
+        return enqueue
 
     @cached_property
     def spin(self) -> Callable[[], None]:

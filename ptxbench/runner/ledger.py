@@ -229,7 +229,6 @@ class Ledger:
             LaunchReport(**launch.recorded),
             pair.work(size),
             {},
-            cache=self.plan.cache,
             knobs=dict(cell[0][1]),
         )
 

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from ptxbench import environment
 from ptxbench.backends.base import Backend
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import Found, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
 from ptxbench.measure import SETTINGS, Settings
-from ptxbench.pair import ArrayArgument, In, InOut, Pair, Size
+from ptxbench.pair import Pair, Size
 from ptxbench.result import Cell
-from ptxbench.units import si, size_words
+from ptxbench.runner import memory
+from ptxbench.units import size_words
 
 ALL = "all"
 """The value of `--size` that stands for every bench size."""
@@ -58,8 +57,6 @@ class Plan:
     arch: str
     kernels: Path
     assembler: Literal["toolkit", "driver"] = "toolkit"
-    cache: Literal["cold", "warm"] = "cold"
-    """What a timed launch finds in L2."""
     seed: int = 1
     settings: Settings = SETTINGS
     rounds: int = 1
@@ -161,22 +158,9 @@ def complete(size: Size, found: Found) -> Size | None:
     whole = {name: size.get(name, value) for name, value in first.items()}
     for _, sentence, _ in size_problems(found.pair, whole):
         raise UsageError(f"'{found.name}' cannot have the size {size_words(whole)}: {sentence}")
-    needed, there = memory_bytes(found.pair, whole), environment.memory_bytes()
-    if there is not None and needed > there:
-        raise UsageError(
-            f"'{found.name}' cannot have the size {size_words(whole)}: its arrays, and its inputs as float64, "
-            f"take {si(needed, 'B')}, and this machine has {si(there, 'B')}."
-        )
+    if why := memory.host_lacks(found.pair, whole):
+        raise UsageError(f"'{found.name}' cannot have the size {size_words(whole)}: {why}")
     return whole
-
-
-def memory_bytes(pair: Pair, size: Size) -> int:
-    """What a run of that size holds at once at the least: every array, and what the reference is given."""
-    arrays = [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
-    return sum(
-        math.prod(arg.shape(**size)) * (arg.dtype.itemsize + (8 if isinstance(arg, In | InOut) else 0))
-        for arg in arrays
-    )
 
 
 def no_such_size(size: Size, loaded: Sequence[Found]) -> str:

@@ -15,11 +15,12 @@ from typing import Any, TypeVar
 from ptxbench import oracle, roofline, toolchain
 from ptxbench.backends.base import Clock
 from ptxbench.discovery import Source, shown
-from ptxbench.errors import KernelError, MachineError, ToolMissing
+from ptxbench.errors import KernelError, LaunchUnavailable, MachineError, ToolMissing
 from ptxbench.measure import Measured, measure
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
 from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchReport, Round
+from ptxbench.runner import memory
 from ptxbench.runner.candidate import Candidate
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
 from ptxbench.runner.evidence import Evidence, with_evidence
@@ -144,6 +145,14 @@ class Story:
                     self.fail(candidate, error)
         return any(each.alive and each.build for each in candidates)
 
+    def require_memory(self, job: Job, candidates: Sequence[Candidate], size: Size) -> None:
+        """Skip the candidates, before any data is made, where the host or the device cannot hold that size."""
+        pair = job.found.pair
+        if why := memory.device_lacks(pair, size, self.device) or memory.host_lacks(pair, size):
+            for candidate in candidates:
+                if candidate.alive:
+                    candidate.fail(LaunchUnavailable(f"{why} Choose a smaller --size."))
+
     def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
         """Which wrong results the pair's oracle would accept; None where there is nothing right for it to accept."""
         alive = [each for each in candidates if each.alive and each.build]
@@ -220,6 +229,7 @@ class Story:
         labels = labels | ({ORACLE_WEAK} if weak else set())
         measured = Measured()
         self.release()
+        self.require_memory(job, own, size)
         if not self.lost and self.any_can_launch(own, launch):
             with plan.host_work():
                 data = at_cell(job, size, plan.seed)
@@ -245,7 +255,6 @@ class Story:
                 # a sweep compares its points by their PTX: each further derivation takes ptxas once more
                 {each.source.variant: each.executed(launch) for each in own if not job.knobs},
             ),
-            cache=plan.cache,
             labels=sorted(labels | measured.labels),
             rounds=measured.rounds,
             oracle=weak,
@@ -270,14 +279,7 @@ class Story:
             assert candidate.build is not None
             self.plan.mark(name)
             try:
-                clock = self.backend.clock(
-                    candidate.build,
-                    launch,
-                    given.arguments,
-                    pair.outputs,
-                    scratch=pair.scratch,
-                    cache=self.plan.cache,
-                )
+                clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs, scratch=pair.scratch)
                 if clock is None:
                     return Measured()
                 clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, flight)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ptxbench import environment
 from ptxbench.discovery import Found, Source
 from ptxbench.discovery.knobs import turned
 from ptxbench.discovery.validate import size_problems
@@ -16,10 +15,9 @@ from ptxbench.emulator.predefined import gpu
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
-from ptxbench.runner import Job
-from ptxbench.runner.plan import memory_bytes, without_repeats
+from ptxbench.runner import Job, memory
+from ptxbench.runner.plan import without_repeats
 from ptxbench.tune.blame import called
-from ptxbench.units import si, size_words
 
 Kind = Literal["times", "counts"]
 
@@ -187,7 +185,4 @@ def why_not(found: Found, pair: Pair, size: Size) -> str | None:
         return str(reason)
     for _, sentence, _ in size_problems(pair, size):
         return sentence
-    needed, there = memory_bytes(pair, size), environment.memory_bytes()
-    if there is not None and needed > there:
-        return f"The arrays at {size_words(size)} take {si(needed, 'B')}, and this machine has {si(there, 'B')}."
-    return None
+    return memory.host_lacks(pair, size)

@@ -224,7 +224,7 @@ def test_nvml_tells_the_clock_and_what_lowers_it_and_without_an_answer_nothing(m
 
 SWEEP = Path(gpu.__file__).with_name("l2_sweep.ptx")
 BREAKERS = Path(__file__).parents[1] / "gpu" / "ptx"
-KERNELS = [SWEEP, *sorted(BREAKERS.glob("*.ptx"))]
+KERNELS = [SWEEP, SWEEP.with_name("checksum.ptx"), *sorted(BREAKERS.glob("*.ptx"))]
 
 
 @pytest.mark.parametrize("arch", ["sm_75", "sm_90", "sm_120"])

@@ -1,5 +1,7 @@
 """The story of a run, on the emulator and on a scripted GPU, with real builds."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,11 +12,12 @@ from ptxbench.check.exam import Exam
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError, LaunchUnavailable, PairError, ToolMissing, UsageError
 from ptxbench.measure import Settings
+from ptxbench.pair import In, relative
 from ptxbench.result import BITS_DIFFER
-from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, plan, plan_jobs, run
+from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, memory, plan, plan_jobs, run
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
-from tests.fakes import FakeBackend
+from tests.fakes import DEVICE, FakeBackend
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
 QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
@@ -101,9 +104,14 @@ def test_of_all_sizes_the_emulator_takes_those_that_are_not_too_large(
 
 
 def test_a_size_that_does_not_fit_into_memory_is_refused_before_anything_runs(kernels, monkeypatch):
-    monkeypatch.setattr(environment, "memory_bytes", lambda: 16_000)  # of n: 4 bytes of x, 4 of y, 8 of x as float64
+    # of n: 4 bytes of x, 4 of y, 8 of x as float64, 8 of a temporary, 8 of what is expected of y
+    monkeypatch.setattr(environment, "memory_bytes", lambda: 32_000)
     assert plan_jobs(kernels, sizes=["n=1000"])[0]
-    with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=1001: its arrays, .* take 16,016 B, and "):
+    wanted = (
+        r"^'scale' cannot have the size n=1001: The arrays at n=1001 and their reference take 32,032 B, and this "
+        r"machine has 32,000 B of memory\.$"
+    )
+    with pytest.raises(UsageError, match=wanted):
         plan_jobs(kernels, sizes=["n=1001"])
     monkeypatch.setattr(environment, "memory_bytes", lambda: None)
     assert plan_jobs(kernels, sizes=["n=1001"])[0]
@@ -194,6 +202,48 @@ def test_what_the_device_cannot_launch_is_skipped_before_any_data_is_made(kernel
     assert {(each.status, each.reason) for each in too_large.variants.values()} == {("skipped", "8 CTAs are the most.")}
     assert fits.rounds
     assert not too_large.rounds
+
+
+@pytest.mark.parametrize(
+    ("device", "host", "reason"),
+    [
+        ({"memory_bytes": 20_000, "l2_bytes": 100}, None,
+         "The arrays at n=4096 take 32,968 B with the buffer that empties L2, and Scripted GPU has 20,000 B of memory. "
+         "Choose a smaller --size."),
+        ({}, 100_000,
+         "The arrays at n=4096 and their reference take 131.1 kB, and this machine has 100.0 kB of memory. "
+         "Choose a smaller --size."),
+    ],
+)  # fmt: skip
+def test_a_size_that_does_not_fit_in_memory_is_skipped_before_any_data_is_made(
+    kernels, monkeypatch, device, host, reason
+):
+    monkeypatch.setattr(environment, "memory_bytes", lambda: host)
+    text = changed(PAIR, '{"y": a * x}', '{"y": a * x if n <= 1024 else None}')  # no reference at the larger size
+    (kernels / "pairs" / "scale.py").write_text(text)
+    backend = FakeBackend({"cuda": [1000], "ptx": [1000]}, right)
+    backend.device = lambda: {**DEVICE, **device}
+    fits, too_large = cells(plan_of(kernels, backend, variants=["cuda", "ptx"], sizes=["all"]))
+    assert {result.status for result in fits.variants.values()} == {"verified"}
+    assert fits.rounds
+    assert {(each.status, each.reason) for each in too_large.variants.values()} == {("skipped", reason)}
+    assert not too_large.rounds
+
+
+@pytest.mark.parametrize(
+    ("changes", "bytes_of_n"),
+    [
+        ({},                                       32),  # arrays 8, expected 8, x as float64 and a temporary 16
+        ({"tolerance": relative(1, of=abs)},       40),  # and a bound of each element
+        ({"by_rows": ["x"]},                       28),  # x in pieces: outputs of three launches 12
+        ({"args": False},                          20),  # samples alone: arrays 8, outputs of three launches 12
+    ],
+)  # fmt: skip
+def test_what_a_size_takes_of_the_host_follows_what_the_reference_is_given(kernels, changes, bytes_of_n):
+    pair = load(kernels, "scale").pair
+    if "args" in changes:
+        changes = {"args": [replace(arg, widened=False) if isinstance(arg, In) else arg for arg in pair.args]}
+    assert memory.host_bytes(replace(pair, **changes), {"n": 1000}) == 1000 * bytes_of_n
 
 
 def test_two_runs_give_the_same_cells(kernels):

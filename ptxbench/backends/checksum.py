@@ -1,0 +1,44 @@
+"""Sums of what lies in device memory, by a kernel of our own: whether a launch left an input as it was.
+
+The key is drawn in each process, so that no kernel can know which change would keep a sum. The sums are kept on the
+host: what a launch can write does not hold them.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ptxbench.pair import ceil_div
+
+WORD = 8
+"""Bytes of a word. A last one that is not whole takes in bytes of the guard zone, which are known."""
+
+BLOCK, MOST_CTAS = 256, 4096
+
+
+class Checksum:
+    """Call it with an address and a size: waits for the stream and gives the sum of these bytes.
+
+    `cuda`: CuPy's layer over CUDA; `kernel`: gives the kernel of checksum.ptx.
+    """
+
+    def __init__(self, cuda: Any, stream: Any, kernel: Callable[[], Any]) -> None:
+        self.cuda = cuda
+        self.stream = stream
+        self.kernel = kernel
+        self.key = secrets.randbits(64)
+
+    def __call__(self, address: int, size: int) -> int:
+        runtime, found = self.cuda.runtime, np.zeros(1, np.uint64)
+        words = ceil_div(size, WORD)
+        total = self.cuda.alloc(WORD)
+        total.memset_async(0, WORD, self.stream)
+        arguments = tuple(np.uint64(each) for each in (address, words, self.key, total.ptr))
+        self.kernel()((min(ceil_div(words, BLOCK), MOST_CTAS),), (BLOCK,), arguments, 0, self.stream)
+        runtime.memcpyAsync(found.ctypes.data, total.ptr, WORD, runtime.memcpyDeviceToHost, self.stream.ptr)
+        self.stream.synchronize()
+        return int(found[0])

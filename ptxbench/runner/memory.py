@@ -1,0 +1,75 @@
+"""How much memory a cell needs, of the host and of the device, and what it lacks where that is not there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from ptxbench import environment
+from ptxbench.pair import EXACT, ArrayArgument, In, InOut, Out, Pair, Size
+from ptxbench.units import si, size_words
+
+WIDE = 8
+"""Bytes of an element of the reference: float64, or int64."""
+
+
+def host_bytes(pair: Pair, size: Size) -> int:
+    """What a run holds at once of that size, about: the arrays, what is expected of the outputs, and the more of two.
+
+    While the reference is computed: its inputs as float64, and one temporary as large as the largest of them. While the
+    kernels run: the outputs of three launches. Inputs that are read in pieces cost nothing here, and a reference that
+    takes an input as it is, not `widened`, is taken to give samples of the outputs.
+    """
+    counts = {arg.name: math.prod(arg.shape(**size)) for arg in arrays_of(pair)}
+    sampled = any(isinstance(arg, In) and not arg.widened for arg in pair.args)
+    wide = [counts[arg.name] for arg in arrays_of(pair) if is_widened(pair, arg)]
+    outputs = [arg for arg in arrays_of(pair) if isinstance(arg, Out | InOut)]
+    per_element = 0 if sampled else WIDE if pair.tolerance == EXACT else 2 * WIDE  # with a bound of each
+    expected = sum(per_element * counts[arg.name] for arg in outputs)
+    reference = WIDE * (sum(wide) + max(wide, default=0))
+    launched = sum(3 * counts[arg.name] * arg.dtype.itemsize for arg in outputs)
+    return array_bytes(pair, size) + expected + max(reference, launched)
+
+
+def is_widened(pair: Pair, arg: ArrayArgument) -> bool:
+    """Whether the reference gets a copy of the whole array, with 8 bytes an element."""
+    if isinstance(arg, In):
+        return arg.widened and arg.name not in pair.by_rows
+    return isinstance(arg, InOut)
+
+
+def device_bytes(pair: Pair, size: Size, l2_bytes: int) -> int:
+    """What a cell holds of the device's memory at the least: the arrays, and the buffer that empties L2."""
+    return array_bytes(pair, size) + 2 * l2_bytes
+
+
+def array_bytes(pair: Pair, size: Size) -> int:
+    return sum(math.prod(arg.shape(**size)) * arg.dtype.itemsize for arg in arrays_of(pair))
+
+
+def arrays_of(pair: Pair) -> list[ArrayArgument]:
+    return [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
+
+
+def host_lacks(pair: Pair, size: Size) -> str | None:
+    """Why this machine cannot hold that size; None where it can, or does not tell how much memory it has."""
+    needed, there = host_bytes(pair, size), environment.memory_bytes()
+    if there is None or needed <= there:
+        return None
+    return (
+        f"The arrays at {size_words(size)} and their reference take {si(needed, 'B')}, and this machine has "
+        f"{si(there, 'B')} of memory."
+    )
+
+
+def device_lacks(pair: Pair, size: Size, device: Mapping[str, Any]) -> str | None:
+    """Why the device (the object of a run document) cannot; None where it can, or does not tell."""
+    there = device.get("memory_bytes")
+    needed = device_bytes(pair, size, device.get("l2_bytes") or 0)
+    if there is None or needed <= there:
+        return None
+    return (
+        f"The arrays at {size_words(size)} take {si(needed, 'B')} with the buffer that empties L2, and "
+        f"{device['name']} has {si(there, 'B')} of memory."
+    )
