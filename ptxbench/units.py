@@ -82,6 +82,7 @@ def error(value: float | None) -> str:
     return "0" if value == 0 else f"{value:.1e}"
 
 
-def size_words(size: Mapping[str, int]) -> str:
-    """A size as messages and `--size` have it: `rows=3 columns=257`."""
-    return " ".join(f"{name}={value}" for name, value in size.items())
+def size_words(size: Mapping[str, int], cache: str = "cold") -> str:
+    """A size as messages and `--size` have it: `rows=3 columns=257`, then a cache mode that is not the usual one."""
+    words = " ".join(f"{name}={value}" for name, value in size.items())
+    return words if cache == "cold" else f"{words} {cache} cache"

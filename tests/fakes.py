@@ -52,7 +52,7 @@ class ScriptedClock:
         self.log: list[str] = log if log is not None else []
         self.graphs = graphs
         self.copies = 1
-        self.cold = True
+        self.as_wanted = True
         self.overhead_ns = overhead_ns
         self.left = left
         self.given = given
@@ -160,6 +160,7 @@ class FakeBackend:
     def clock(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
     ) -> ScriptedClock | None:
+        self.asked = how
         times = self.times.get(build.variant)
         if times is None:
             return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from ptxbench.pair import Launch
+from ptxbench.result import COLD
 from ptxbench.toolchain import Build
 
 
@@ -40,7 +41,7 @@ class Clock(Protocol):
     """A loaded kernel with its arguments on the device, ready to be sampled.
 
     `graphs`: whether it can be timed by graphs of many launches; `copies`: over how many sets of buffers those rotate;
-    `cold`: whether these are so many that each launch finds its data out of L2.
+    `as_wanted`: False where these are too few for each launch to find its data out of L2, as a cold one should.
     """
 
     @property
@@ -50,7 +51,7 @@ class Clock(Protocol):
     def copies(self) -> int: ...
 
     @property
-    def cold(self) -> bool: ...
+    def as_wanted(self) -> bool: ...
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
         """Launch so many times as one graph, without waiting; gives a function that waits and returns nanoseconds."""
@@ -144,10 +145,12 @@ class Backend(Protocol):
         outputs: tuple[str, ...],
         *,
         scratch: tuple[str, ...] = (),
+        cache: str = COLD,
     ) -> Clock | None:
         """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator).
 
-        `scratch`: those of `outputs` that the kernel needs for itself, such as flags.
+        `scratch`: those of `outputs` that the kernel needs for itself, such as flags. `cache`: COLD, or WARM where each
+        timed launch is to find in L2 what a launch on the same data left there.
         """
         ...
 

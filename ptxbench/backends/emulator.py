@@ -14,6 +14,7 @@ from ptxbench.backends.base import Outcome
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
+from ptxbench.result import COLD
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
 
@@ -98,6 +99,7 @@ class EmulatorBackend:
         outputs: tuple[str, ...],
         *,
         scratch: tuple[str, ...] = (),
+        cache: str = COLD,
     ) -> None:
         return None
 

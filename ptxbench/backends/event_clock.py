@@ -30,7 +30,7 @@ class EventClock:
         reporting: Callable[[], Any],
         capture: Callable[[int], Callable[[], None]] | None = None,
         copies: int = 1,
-        cold: bool = True,
+        as_wanted: bool = True,
         outputs: Callable[[], Mapping[str, Any]] = dict,
         refill: Callable[[Mapping[str, Any]], Sequence[Callable[[], None]]] | None = None,
         reload: Callable[[int], Sequence[Callable[[], None]]] | None = None,
@@ -46,7 +46,7 @@ class EventClock:
         self.capture = capture
         self.graphs = capture is not None
         self.copies = copies
-        self.cold = cold
+        self.as_wanted = as_wanted
         self.fetch = outputs
         self.captured: dict[int, Callable[[], None]] = {}
         self.hold = hold

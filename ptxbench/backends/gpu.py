@@ -47,6 +47,7 @@ from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch, ceil_div
+from ptxbench.result import COLD
 from ptxbench.toolchain import Build, assembled_text
 
 EMPTY = "the empty kernel"
@@ -163,6 +164,7 @@ class GpuBackend:
         outputs: tuple[str, ...],
         *,
         scratch: tuple[str, ...] = (),
+        cache: str = COLD,
     ) -> Clock:
         """A clock by events. Clocks on one and the same `arguments` object share one set of device buffers.
 
@@ -178,10 +180,12 @@ class GpuBackend:
                 memory.refill(arguments)
             launch_once = self.prepare(build, launch, arguments, memory)
             memory.remember(outputs, scratch)
-            before = Preparation(memory.restore, memory.restore_scratch, self.empty_l2, self.spin)
+            before = self.preparation(memory, launch_once, cache)
             self.stream.synchronize()
             footprint = sum(array.nbytes for array in memory.arrays.values())
-            copies, cold = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
+            copies, as_wanted = 1, True
+            if cache == COLD:
+                copies, as_wanted = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
             kernel = TimedKernel(
                 memory,
                 lambda fresh: self.function(build, launch, fresh=fresh),
@@ -190,7 +194,7 @@ class GpuBackend:
             )
 
         return EventClock(
-            before.cold,
+            before,
             launch_once,
             self.event,
             self.elapsed,
@@ -198,12 +202,26 @@ class GpuBackend:
             # The launches of a graph are not restored between: flags would be those of the launch before.
             None if memory.updated or scratch else lambda launches: self.capture(kernel.rotation(), launches),
             copies,
-            cold,
+            as_wanted,
             lambda: self.fetch(build, memory, memory.arguments, outputs),
             kernel.refill,
             kernel.reload,
             self.hold.before,
         )
+
+    def preparation(
+        self, memory: DeviceBuffers, launch: Callable[[], None], cache: str
+    ) -> Callable[[Callable[[], None]], None]:
+        """What goes before each launch over `memory`. Before a warm one there is no long sweep to be ahead of."""
+        restoring = memory.restore, memory.restore_scratch
+        if cache == COLD:
+            return Preparation(*restoring, self.empty_l2, self.spin).cold
+
+        def once() -> None:  # longer for the host than the timed part, and without the restoring it could go wrong
+            for each in (*restoring, launch):
+                each()
+
+        return Preparation(*restoring, self.forget_marked, self.hold.before(once)).warm
 
     def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
         """The arrays on the device, of which all but `outputs` must stay as they are."""
@@ -348,21 +366,30 @@ class GpuBackend:
 
     @cached_property
     def empty_l2(self) -> Callable[[], None]:
-        """Enqueues a read sweep that empties L2, persisting lines included.
-
-        The driver resets those when it is asked, not in the order of the stream: so the stream must be done first.
-        """
-        read = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times))
-        driver = find_driver()
-        known = forget_persisting(driver)  # the context is there, for memory was allocated in it
+        """Enqueues a read sweep that empties L2, persisting lines included."""
+        read, forget = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times)), self.forget_marked
 
         def enqueue() -> None:
-            if known and self.marking:
-                self.stream.synchronize()
-                self.cuda.driver.check_status(driver.cuCtxResetPersistingL2Cache())
+            forget()
             read()
 
         return enqueue
+
+    @cached_property
+    def forget_marked(self) -> Callable[[], None]:
+        """Resets persisting lines of L2 where some kernel can have left any.
+
+        The driver does it when it is asked, not in the order of the stream: so the stream must be done first.
+        """
+        driver = find_driver()
+        known = forget_persisting(driver)  # a context is there: memory was allocated in it
+
+        def forget() -> None:
+            if known and self.marking:
+                self.stream.synchronize()
+                self.cuda.driver.check_status(driver.cuCtxResetPersistingL2Cache())
+
+        return forget
 
     @cached_property
     def spin(self) -> Callable[[], None]:

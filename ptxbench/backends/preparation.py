@@ -13,7 +13,8 @@ Action = Callable[[], None]
 class Preparation:
     """`restore`: outputs and in-out arrays get their first content back; `restore_scratch`: scratch arrays do.
 
-    `flush`: empties L2. `hold`: keeps the device busy while the host enqueues the timed part.
+    `flush`: empties L2; before a warm launch only of lines that some kernel marked as persisting. `hold`: keeps the
+    device busy while the host enqueues the timed part.
     """
 
     restore: Action
@@ -29,5 +30,15 @@ class Preparation:
         """
         self.restore()
         self.flush()
+        self.restore_scratch()
+        self.hold()
+
+    def warm(self, launch: Action) -> None:
+        """Before a launch that finds in L2 what `launch`, on the same data, left there."""
+        self.flush()
+        self.restore()
+        self.restore_scratch()
+        launch()
+        self.restore()
         self.restore_scratch()
         self.hold()

@@ -87,7 +87,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     from ptxbench.backends import open_backend
     from ptxbench.judge.confirmation import obstacles
     from ptxbench.judge.verdicts import LEAST_ROUNDS
-    from ptxbench.result import COMPLETE
+    from ptxbench.result import COMPLETE, WARM
     from ptxbench.runner import Frame, Plan, document
     from ptxbench.runner.record import calibrated
 
@@ -106,6 +106,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         arch=arch,
         kernels=kernels,
         assembler="driver" if head.run.get("assembler") == "driver" else "toolkit",
+        cache="warm" if cells[0].cache == WARM else "cold",
         seed=seed if isinstance(seed, int) else 1,
         rounds=max(LEAST_ROUNDS, *(len({one.round for one in cell.rounds}) for cell in cells)),
         argv=tuple(sys.argv[1:]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -34,6 +34,25 @@ def assembler_option(
 ) -> Option:
     """--assembler toolkit or driver."""
     return click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help=help)
+
+
+def cache_option() -> Option:
+    """--cache cold or warm."""
+    return click.option(
+        "--cache",
+        type=click.Choice(["cold", "warm"]),
+        default="cold",
+        help="What a timed launch finds in the L2 cache: nothing of its data, or what a launch of the same kernel on "
+        "the same data left there. Warm times are never compared with cold ones. GPU only.",
+    )
+
+
+def cache_of(cache: Literal["cold", "warm"], *, emulated: bool) -> Literal["cold", "warm"]:
+    """The cache mode of a run; on the emulator, whose counts do not depend on it, always cold."""
+    if cache == "warm" and emulated:
+        say("--cache warm is ignored: the emulator counts and does not time.", err=True)
+        return "cold"
+    return cache
 
 
 def model_option() -> Option:

@@ -17,6 +17,8 @@ from ptxbench.cli._device import (
     arch_option,
     assembler_option,
     backend_option,
+    cache_of,
+    cache_option,
     model_option,
     open_backend,
     timeout_option,
@@ -60,6 +62,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
 @backend_option()
 @arch_option()
 @assembler_option()
+@cache_option()
 @model_option()
 @kernels_option("Take the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option(
@@ -112,6 +115,7 @@ def command(
     backend: str,
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
+    cache: Literal["cold", "warm"],
     model: str | None,
     kernels: Path,
     columns: str | None,
@@ -149,7 +153,8 @@ def command(
         return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, output=output)
     model, arch = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
-    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout, model=model)
+    cache = cache_of(cache, emulated=plan.backend.name == "emulator")
+    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout, model=model, cache=cache)
     frame = Frame(plan, plan.backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder

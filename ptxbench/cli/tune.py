@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._device import arch_option, assembler_option, backend_option, open_backend, timeout_option
+from ptxbench.cli._device import (
+    arch_option,
+    assembler_option,
+    backend_option,
+    cache_of,
+    cache_option,
+    open_backend,
+    timeout_option,
+)
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
@@ -51,6 +59,7 @@ OUTPUTS = (".svg", ".json")
 @backend_option()
 @arch_option()
 @assembler_option("As in ptxbench run.")
+@cache_option()
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
 @click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Times to visit every point. GPU only.")
 @timeout_option("Give up on a kernel after so long without a sign of life. GPU only.")
@@ -81,6 +90,7 @@ def command(
     backend: str,
     arch: str | None,
     assembler: Literal["toolkit", "driver"],
+    cache: Literal["cold", "warm"],
     kernels: Path,
     rounds: int,
     cell_timeout: float,
@@ -129,6 +139,7 @@ def command(
         arch or opened.device()["sm"],
         kernels,
         assembler=assembler,
+        cache=cache_of(cache, emulated=swept.kind == "counts"),
         seed=seed,
         rounds=rounds,
         cell_timeout=cell_timeout,

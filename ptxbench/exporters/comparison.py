@@ -110,7 +110,7 @@ def to_markdown(comparison: Comparison) -> str:
         headings = ["verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval", "code"]
         lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|--:|--:|--:|--:|:--|"]
     for row in rows:
-        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size))]
+        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size, row.cache))]
         figures = [*values(row), change_words(row), interval_words(row), markdown_text(str(row.moves))]
         lines.append(markdown_row([row.verdict, *place, markdown_text(row.metric), *figures]))
     if rows:

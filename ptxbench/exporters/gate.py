@@ -87,7 +87,7 @@ def to_markdown(gate: Gate) -> str:
         lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|:--|--:|--:|--:|--:|"]
     for each in rows:
         row = each.row
-        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size))]
+        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size, row.cache))]
         figures = [markdown_text(row.metric), *values(each), change_words(row), interval_words(row)]
         lines.append(markdown_row([each.outcome, row.verdict, *place, *figures]))
     if rows:

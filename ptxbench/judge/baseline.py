@@ -26,6 +26,7 @@ from ptxbench.result import (
     SCHEMA,
     SWEEP,
     VERIFIED,
+    WARM,
     WRONG,
     Cell,
     Run,
@@ -64,6 +65,8 @@ def refusals(run: Run) -> list[str]:
         found.append("It is a sweep of ptxbench tune, and no run of the pairs.")
     if CONFIRMS in run.run:
         found.append(f"It has only what confirms {run.run[CONFIRMS]}.")
+    if any(cell.cache == WARM for cell in run.cells):
+        found.append("Its launches found their data in L2 (--cache warm), and a baseline is of cold ones.")
     if run.run.get("status", COMPLETE) != COMPLETE:
         found.append(f"It is not whole: its status is {run.run['status']}.")
     if run.source.get("dirty"):

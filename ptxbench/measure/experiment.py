@@ -109,7 +109,7 @@ def measure(
     for each in take_blocks(contrasts, settings, watch, host, renewal):
         if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
             testify(each, clocks, witness)
-    if k and not all(clock.cold for clock in clocks.values()):
+    if k and not all(clock.as_wanted for clock in clocks.values()):
         labels.add(L2_PARTIAL)
     floor_ns = None
     if floor is not None:

@@ -137,7 +137,7 @@ def two_lines(row: Row, plain: bool) -> Iterator[Text]:
     rounds = [*row.base_rounds, *row.head_rounds]
     lines = [sparkline(each, plain, of=rounds) for each in (row.base_rounds, row.head_rounds)]
     yield Text.assemble((row.verdict, STYLES.get(row.verdict, "")), "\n", (str(row.moves), "dim"))
-    yield Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim"))
+    yield Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim"))
     yield Text.assemble(f"{before} {arrow(plain)} {after}\n", (f" {arrow(plain)} ".join(lines), "dim"))
     yield Text.assemble(f"{change_words(row)}\n", (interval_words(row), "dim"))
 

@@ -99,7 +99,7 @@ def table(rows: Sequence[Judged]) -> Table:
         made.add_row(
             Text(first.outcome, OUTCOMES[first.outcome]),
             Text(row.verdict, STYLES.get(row.verdict, "")),
-            Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size), "dim")),
+            Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim")),
             *(Text("\n".join(texts)) for texts in zip(*lines, strict=True)),
         )
     return made

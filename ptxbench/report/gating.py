@@ -56,7 +56,7 @@ def header(gate: Gate) -> Iterator[str]:
         yield f"base  {describe(gate.base)}"
     yield f"head  {describe(gate.head)}"
     for each in gate.confirmed_by:
-        cells = [f"{cell.pair} {units.size_words(cell.size)}" for cell in each.cells if not cell.control]
+        cells = [f"{cell.pair} {units.size_words(cell.size, cell.cache)}" for cell in each.cells if not cell.control]
         more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
         yield f"with  {describe(each)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
     if gate.base and (differences := run_differences(gate.base, gate.head)):
@@ -135,7 +135,7 @@ def named(rows: Sequence[Judged]) -> str:
     metrics: dict[str, list[str]] = {}
     for each in rows:
         row = each.row
-        metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size)}", []).append(row.metric)
+        metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
     told = rows[0].row.verdict in (REGRESSED, WAIVED, UNSURE) or rows[0].row.reason == "not_measured"
     names = [f"{name} ({', '.join(of)})" if told else name for name, of in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""

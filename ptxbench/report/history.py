@@ -106,7 +106,7 @@ def condensed(values: Sequence[float], room: int) -> list[float]:
 
 def size_words(series: Series) -> str:
     place = series.place
-    return units.size_words(dict(place.size)) + ("" if place.cache == "cold" else f" {place.cache} cache")
+    return units.size_words(dict(place.size), place.cache)
 
 
 def span(series: Sequence[Series]) -> str:

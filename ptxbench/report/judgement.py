@@ -173,7 +173,7 @@ def named(rows: list[Row], comparison: Comparison) -> str:
 
 def place(row: Row, comparison: Comparison) -> str:
     """`triad ptx n=64`, with the metric of a count that is there in one run only."""
-    name = f"{row.pair} {row.variant} {units.size_words(row.size)}"
+    name = f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}"
     counted = comparison.mode == "counters" and row.reason == "not_measured"
     return f"{name} {row.metric}" if counted else name
 

@@ -16,7 +16,7 @@ from ptxbench.judge.config import NAME, toml
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.rules import RULES
 from ptxbench.judge.verdicts import CHANGED, NOT_DETERMINISTIC, NOT_MEASURABLE, WAIVED
-from ptxbench.result import Run, VariantResult
+from ptxbench.result import WARM, Run, VariantResult
 
 WAIVED_DAYS = 30
 """How long a waiver is proposed for."""
@@ -74,8 +74,9 @@ def reproduce(row: Row, gate: Gate) -> str:
     variants = f" --variant {shlex.quote(row.variant)}"
     if row.metric not in RULES and row.variant != "cuda":
         variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
+    cache = f" --cache {WARM}" if row.cache == WARM else ""
     emulated = f" --backend emulator --arch {shlex.quote(row.arch)}" if is_emulated(gate.head) else ""
-    return f"ptxbench run {shlex.quote(row.pair)}{variants} --size {size}{emulated}{kernels_words(gate.head)}"
+    return f"ptxbench run {shlex.quote(row.pair)}{variants} --size {size}{cache}{emulated}{kernels_words(gate.head)}"
 
 
 def repeat(row: Row, gate: Gate) -> str:

@@ -20,6 +20,7 @@ from ptxbench.report.limits import limits_words
 from ptxbench.result import (
     BITS_DIFFER,
     BROKEN,
+    COLD,
     SKIPPED,
     UNSUPPORTED,
     VERIFIED,
@@ -147,7 +148,7 @@ def any_value(metric: Metric, cell: Cell) -> bool:
 def heading(cell: Cell) -> Text:
     """The pair, its size, where it ran, and what was noticed of it."""
     size = "  ".join(f"{name}={value:,}" for name, value in cell.place.items())
-    place = f"  {cell.arch}, {launch_words(cell.launch)}"
+    place = f"  {conditions(cell)}"
     labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
     return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))
 
@@ -160,6 +161,12 @@ def paragraphs(lines: Iterable[tuple[str, str, str]]) -> Table:
     for mark, style, text in lines:
         grid.add_row(Text(mark, style), Text(text, overflow="fold"))
     return grid
+
+
+def conditions(cell: Cell, times: str = " x ") -> str:
+    """`sm_90, grid 4 x 2, block 256`, and `warm L2` of launches that find their data there."""
+    warm = "" if cell.cache == COLD else f", {cell.cache} L2"
+    return f"{cell.arch}, {launch_words(cell.launch, times)}{warm}"
 
 
 def launch_words(launch: LaunchReport, times: str = " x ") -> str:

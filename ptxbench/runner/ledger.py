@@ -229,6 +229,7 @@ class Ledger:
             LaunchReport(**launch.recorded),
             pair.work(size),
             {},
+            cache=self.plan.cache,
             knobs=dict(cell[0][1]),
         )
 

@@ -57,6 +57,8 @@ class Plan:
     arch: str
     kernels: Path
     assembler: Literal["toolkit", "driver"] = "toolkit"
+    cache: Literal["cold", "warm"] = "cold"
+    """What a timed launch finds in L2."""
     seed: int = 1
     settings: Settings = SETTINGS
     rounds: int = 1

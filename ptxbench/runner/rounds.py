@@ -50,6 +50,7 @@ def work(
         process=process,
         calibration=plan.calibration,
         renewed=plan.renewed,
+        cache=plan.cache,
     )
     with Worker(task) as worker:
         try:

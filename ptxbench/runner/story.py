@@ -255,6 +255,7 @@ class Story:
                 # a sweep compares its points by their PTX: each further derivation takes ptxas once more
                 {each.source.variant: each.executed(launch) for each in own if not job.knobs},
             ),
+            cache=plan.cache,
             labels=sorted(labels | measured.labels),
             rounds=measured.rounds,
             oracle=weak,
@@ -279,7 +280,14 @@ class Story:
             assert candidate.build is not None
             self.plan.mark(name)
             try:
-                clock = self.backend.clock(candidate.build, launch, given.arguments, pair.outputs, scratch=pair.scratch)
+                clock = self.backend.clock(
+                    candidate.build,
+                    launch,
+                    given.arguments,
+                    pair.outputs,
+                    scratch=pair.scratch,
+                    cache=self.plan.cache,
+                )
                 if clock is None:
                     return Measured()
                 clocks[name] = TimedClock(name, clock, self.plan.mark, candidate, flight)

@@ -66,8 +66,8 @@ class MarkedClock:
         return self.clock.copies
 
     @property
-    def cold(self) -> bool:
-        return self.clock.cold
+    def as_wanted(self) -> bool:
+        return self.clock.as_wanted
 
     def refill(self, arguments: Mapping[str, Any]) -> None:
         self.named(lambda: self.clock.refill(arguments))

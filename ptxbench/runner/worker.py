@@ -63,6 +63,7 @@ class Task:
     process: int
     calibration: Mapping[str, Any] = field(default_factory=dict)
     renewed: bool = False
+    cache: Literal["cold", "warm"] = "cold"
 
 
 class WorkerDied(Exception):
@@ -249,6 +250,7 @@ def plan_of(task: Task, signs: Signs, device: DeviceShape) -> Plan:
         process=task.process,
         calibration=task.calibration,
         renewed=task.renewed,
+        cache=task.cache,
         mark=signs.mark,
         host_work=signs.working,
     )

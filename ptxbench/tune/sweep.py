@@ -75,7 +75,7 @@ def is_same(run: Run, frame: Frame, tools: Mapping[str, Any]) -> bool:
         and run.run.get("assembler") == plan.assembler
         and all(run.device.get(key) == frame.device.get(key) for key in ("kind", "name", "uuid_hash", "sm", "driver"))
         and dict(run.toolchain) == dict(tools)
-        and {cell.arch for cell in run.cells} <= {plan.arch}
+        and {(cell.arch, cell.cache) for cell in run.cells} <= {(plan.arch, plan.cache)}
     )
 
 

@@ -108,6 +108,16 @@ def test_a_graph_is_of_one_module_loaded_again_over_all_copies(backend):
     assert backend.cuda.taken() == ["launch 3 n=2", "launch 3 n=1", "launch 3 n=1", "launch 3 n=2"]
 
 
+def test_a_warm_sample_is_the_second_of_two_launches_and_graphs_stay_on_one_set_of_buffers(backend):
+    backend.forget_marked = lambda: None
+    clock = backend.clock(BUILD, Launch(1, 32), arguments(1), ("y",), cache="warm")
+    assert (clock.graphs, clock.copies, clock.as_wanted) == (True, 1, True)
+    backend.cuda.taken()
+    clock.enqueue()()
+    assert backend.cuda.taken() == ["launch 1 n=1"] * 2
+    assert backend.cuda.allocated == 2  # one set of arrays
+
+
 def test_what_is_restored_and_what_counts_as_changed_goes_by_the_new_data(backend):
     first = arguments(1, np.zeros(4, f32))
     clock = backend.clock(BUILD, Launch(1, 32), first, ("y",))

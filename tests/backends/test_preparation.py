@@ -26,6 +26,12 @@ def test_a_cold_launch_finds_its_scratch_in_l2_and_nothing_else(before, log):
     assert log == ["restore", "flush", "restore scratch", "hold"]
 
 
+def test_a_warm_launch_follows_the_same_launch_on_the_same_data(before, log):
+    before.warm(lambda: log.append("launch"))
+    restored = ["restore", "restore scratch"]
+    assert log == ["flush", *restored, "launch", *restored, "hold"]
+
+
 MARKS = [
     ("ld.global.L1::evict_last.f32 %f, [%a];",           True),
     ("createpolicy.fractional.L2::evict_last.b64 %p;",   True),

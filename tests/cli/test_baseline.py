@@ -77,6 +77,7 @@ REFUSED = [
     (replace(TIMED, cells=[replace(TIMED.cells[0], pair="scan", rounds=TIMED.cells[0].rounds[:4]), *TIMED.cells]),
      "It has 4 rounds, and 5"),
     (replace(BASE, run={**BASE.run, "sweep": {}}), "It is a sweep of ptxbench tune"),
+    (replace(BASE, cells=[replace(each, cache="warm") for each in BASE.cells]), "Its launches found their data in L2"),
 ]  # fmt: skip
 
 

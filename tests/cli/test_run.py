@@ -194,6 +194,28 @@ def test_where_there_is_a_gpu_it_is_taken_and_every_bench_size_timed(kernels, pt
     assert len(document["cells"][0]["rounds"]) == 2
 
 
+def test_warm_times_say_so_and_are_compared_with_no_cold_ones(kernels, ptxbench, gpu):
+    once = ("run", "--kernels", "kernels", "--size", "n=1024", "--rounds", "1")
+    ran = ptxbench(*once, "--cache", "warm", "--output", "warm.json")
+    assert ran.status == 0
+    assert "scale  n=1,024  sm_90, grid 8, block 128, warm L2\n" in ran.out
+    assert backends.BACKENDS["gpu"](None).asked == {"scratch": (), "cache": "warm"}
+    (warm,) = json.loads(Path("warm.json").read_text())["cells"]
+    assert warm["cache"] == "warm"
+    assert ptxbench(*once, "--output", "cold.json").status == 0
+    ran = ptxbench("compare", "cold.json", "warm.json", "--json")
+    rows = json.loads(ran.out)["rows"]
+    assert {(row["verdict"], row["detail"]) for row in rows} == {("UNLIKE", "cache mode cold -> warm")}
+    assert ptxbench("gate", "warm.json", "--base", "cold.json").status == 5
+
+
+def test_the_emulator_has_no_warm_cache(kernels, ptxbench):
+    ran = ptxbench(*RUN, "--cache", "warm", "--json")
+    assert ran.status == 0
+    assert "--cache warm is ignored: the emulator counts and does not time.\n" in ran.err
+    assert {cell["cache"] for cell in json.loads(ran.out)["cells"]} == {"cold"}
+
+
 def test_without_a_gpu_one_that_is_asked_for_is_missed(kernels, ptxbench, monkeypatch):
     reason = "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend({}, None, reason))

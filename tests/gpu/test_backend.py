@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 import pytest
@@ -159,6 +160,20 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
     [one] = [each for each in measure(clocks, seed=1, settings=settings).rounds if each.contrast == ("cuda", "ptx")]
     assert len(one.ns) == 8
     assert all(t > 0 for block in one.ns for t in block)
+
+
+def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):
+    builds, _, _, outputs = triad
+    pair, size = discovery.load(discovery.default_kernels(), "triad").pair, {"n": 1 << 16}  # 768 KiB
+    data, launch = pair.make_arguments(size, seed=1), pair.launch(**size)
+    cold, warm = (gpu.clock(builds["ptx"], launch, data, outputs, cache=each) for each in ("cold", "warm"))
+    assert (warm.copies, cold.copies > 1) == (1, True)
+
+    def slope(clock):
+        return median((clock.enqueue_graph(32)() - clock.enqueue_graph(16)()) / 16 for _ in range(5))
+
+    assert slope(cold) > 1.2 * slope(warm)
+    assert median(cold.enqueue()() for _ in range(9)) > median(warm.enqueue()() for _ in range(9))
 
 
 def test_a_clock_gives_what_its_last_sample_left_and_a_further_launch_the_same(gpu, triad):

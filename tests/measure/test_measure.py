@@ -391,8 +391,8 @@ def test_where_a_sample_is_a_graph_the_witness_sees_a_single_launch():
 def test_graphs_whose_launches_may_find_their_data_in_l2_are_labelled():
     clocks = {name: ScriptedClock([2000], name, graphs=True) for name in ("cuda", "ptx")}
     assert "L2-PARTIAL" not in measured(clocks).labels
-    clocks["ptx"].cold = False
+    clocks["ptx"].as_wanted = False
     assert "L2-PARTIAL" in measured(clocks).labels
     slow = {name: ScriptedClock([50_000], name, graphs=True) for name in ("cuda", "ptx")}
-    slow["ptx"].cold = False
+    slow["ptx"].as_wanted = False
     assert "L2-PARTIAL" not in measured(slow).labels  # a launch is a sample, and L2 is flushed before each

@@ -253,7 +253,7 @@ def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp
     other = replace(frame, device={**frame.device, "name": "Another GPU"})
     assert finished_before(other, tmp_path, run.toolchain) is None
     assert finished_before(frame, tmp_path, {**run.toolchain, "ptxas": "1.0"}) is None
-    for setting in ({"seed": frame.plan.seed + 1}, {"assembler": "driver"}, {"arch": "sm_80"}):
+    for setting in ({"seed": frame.plan.seed + 1}, {"assembler": "driver"}, {"arch": "sm_80"}, {"cache": "warm"}):
         assert finished_before(replace(frame, plan=replace(frame.plan, **setting)), tmp_path, run.toolchain) is None
     (tmp_path / "20990101T000000Z-0.sweep.json").write_text("{")  # damaged: passed by
     assert finished_before(frame, tmp_path, run.toolchain)

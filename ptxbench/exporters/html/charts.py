@@ -121,7 +121,7 @@ def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         rounds = [exp(each) for each in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
         mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
-        yield Line(cell.pair, size_words(cell.place), variant, (mark,), style_of(style), (figure,))
+        yield Line(cell.pair, size_words(cell.place, cell.cache), variant, (mark,), style_of(style), (figure,))
 
 
 def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
@@ -139,7 +139,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
                 figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in compared)
                 marks = tuple(Mark(kind, value) for kind, value in found.items())
                 style = "same-code" if same_code(cell, variant) else ""
-                yield Line(cell.pair, size_words(cell.place), variant, marks, style, figures)
+                yield Line(cell.pair, size_words(cell.place, cell.cache), variant, marks, style, figures)
 
 
 def of_machine(cells: Sequence[Cell]) -> bool:

@@ -9,7 +9,7 @@ from math import floor, log, log10
 
 from ptxbench import roofline
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import Cell, Limits
+from ptxbench.result import COLD, Cell, Limits
 from ptxbench.units import si
 
 WIDE, HIGH = 760, 430
@@ -81,6 +81,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
 
     None where no cell has. Of several sizes of a pair, the last.
     """
+    cells = [cell for cell in cells if cell.cache == COLD]  # the roof of memory is no limit of what lies in L2
     limits = next((cell.limits for cell in cells if cell.limits), None)
     if limits is None:
         return None

@@ -17,7 +17,7 @@ from ptxbench.model.scores import Scored
 from ptxbench.report.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.report.floors import model_lines
 from ptxbench.report.limits import limits_words
-from ptxbench.report.table import default_columns, launch_words, tells, with_spread
+from ptxbench.report.table import conditions, default_columns, tells, with_spread
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
@@ -232,7 +232,7 @@ def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval
         ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
         figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
     return SummaryRow(
-        cell.pair, units.size_words(cell.place), variant, result.status, check(result),
+        cell.pair, units.size_words(cell.place, cell.cache), variant, result.status, check(result),
         chip(cell, variant, noise), figures,
     )  # fmt: skip
 
@@ -288,7 +288,7 @@ def table(cell: Cell, scored: Sequence[Scored] = ()) -> Table:
     ]
     return Table(
         "  ".join(f"{name} = {value:,}" for name, value in cell.place.items()),
-        f"{cell.arch}, {launch_words(cell.launch, ' × ')}",
+        conditions(cell, " × "),
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
         tuple(found),
