@@ -1,42 +1,50 @@
-// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, a thread a product, row by row.
+// bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512, a thread a product, column by column.
 // Paired with ../ptx/bigint_mul256.ptx; shapes and launch are in ../pairs/bigint_mul256.py.
 
+typedef unsigned long long u64;
+
 // A product's limbs are its own: nothing here is shared between threads.
-#ifdef __CUDACC_RTC_INT128__            // with --device-int128: 16 products of 64-bit limbs
+#ifdef __CUDACC_RTC_INT128__            // with --device-int128: 64 products of 32-bit limbs, a column's sum in 128 bits
 __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b)
 {
-    typedef unsigned long long u64;
-    u64 limbs[8] = {};
-    for (int i = 0; i < 4; ++i) {
-        const u64 a_i = a[2 * i] | static_cast<u64>(a[2 * i + 1]) << 32;
-        u64 carry = 0;
-        for (int j = 0; j < 4; ++j) {
-            const u64 b_j = b[2 * j] | static_cast<u64>(b[2 * j + 1]) << 32;
-            const unsigned __int128 sum = static_cast<unsigned __int128>(a_i) * b_j + limbs[i + j] + carry;
-            limbs[i + j] = static_cast<u64>(sum);
-            carry = static_cast<u64>(sum >> 64);
-        }
-        limbs[i + 4] = carry;
+    unsigned __int128 sum = 0;
+    for (int column = 0; column < 15; ++column) {
+        for (int i = 0; i < 8; ++i)
+            if (0 <= column - i && column - i < 8)
+                sum += static_cast<u64>(a[i]) * b[column - i];
+        product[column] = static_cast<unsigned>(sum);
+        sum >>= 32;                     // the carry into the next column
     }
-    for (int k = 0; k < 8; ++k) {
-        product[2 * k] = static_cast<unsigned>(limbs[k]);
-        product[2 * k + 1] = static_cast<unsigned>(limbs[k] >> 32);
-    }
+    product[15] = static_cast<unsigned>(sum);
 }
-#else                                   // 64 products of 32-bit limbs
+#else                                   // 81 products of 30-bit limbs, which need no carry: 9 (2^30 - 1)^2 < 2^64 - 2^34
+// Bits 30 k to 30 k + 29 of 256.
+__device__ unsigned limb_of_30(const unsigned* words, int k)
+{
+    const int word = 30 * k / 32, shift = 30 * k % 32;
+    return (word < 7 ? __funnelshift_r(words[word], words[word + 1], shift) : words[7] >> shift) & 0x3fffffff;
+}
+
 __device__ void multiply(unsigned* product, const unsigned* a, const unsigned* b)
 {
-    for (int k = 0; k < 8; ++k)
-        product[k] = 0;
-    for (int i = 0; i < 8; ++i) {
-        unsigned carry = 0;
-        for (int j = 0; j < 8; ++j) {
-            // No overflow: (2^32 - 1)^2 + 2 (2^32 - 1) = 2^64 - 1.
-            const unsigned long long sum = static_cast<unsigned long long>(a[i]) * b[j] + product[i + j] + carry;
-            product[i + j] = static_cast<unsigned>(sum);
-            carry = static_cast<unsigned>(sum >> 32);
-        }
-        product[i + 8] = carry;
+    unsigned x[9], y[9];
+    for (int k = 0; k < 9; ++k) {
+        x[k] = limb_of_30(a, k);
+        y[k] = limb_of_30(b, k);
+    }
+    unsigned limbs[18];                 // 30 bits of the product each, with anything above them
+    u64 sum = 0;
+    for (int column = 0; column < 17; ++column) {
+        for (int i = 0; i < 9; ++i)
+            if (0 <= column - i && column - i < 9)
+                sum += static_cast<u64>(x[i]) * y[column - i];
+        limbs[column] = static_cast<unsigned>(sum);
+        sum >>= 30;                     // 34 bits go into the next column
+    }
+    limbs[17] = static_cast<unsigned>(sum);
+    for (int k = 0; k < 16; ++k) {
+        const int limb = 32 * k / 30, shift = 32 * k % 30;
+        product[k] = __funnelshift_l(limbs[limb] << 2, limbs[limb + 1], 30 - shift);
     }
 }
 #endif
@@ -61,7 +69,7 @@ bigint_mul256(const uint4* __restrict__ a, const uint4* __restrict__ b, uint4* _
     unsigned p[16];
     do {
         multiply(p, x, y);
-        if (reps > 1)                   // not needed, but up to sm_90 ptxas makes 60 instructions less of it
+        if (reps > 1)                   // not needed, but up to sm_90 ptxas makes fewer instructions of it
             for (int k = 0; k < 8; ++k)
                 x[k] = p[k] ^ p[k + 8]; // the next factor: the low half xor the high half
     } while (--reps > 0);
