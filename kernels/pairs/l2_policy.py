@@ -2,13 +2,12 @@
 
 import numpy as np
 
-from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, ceil_div, f32, u32
+from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, ceil_div, f32, one_of_each, u32, wide
 
 BLOCK = 256
 VECTOR = 4  # elements a thread: one float4
 ROW = 32  # elements: 128 bytes, a line of L2
 ALL_UP_TO = 1 << 22  # elements; of more, the random reads of the table would be most of a run
-STEP = 65_521  # prime, so that what is looked at lies anywhere in a row
 
 STREAM = 10  # times L2: x and y each
 
@@ -23,9 +22,9 @@ def rows_of(group, rows):
 
 
 def reference(x, table, rows, n):
-    """All of y, or its elements at fixed places."""
-    at = np.arange(n) if n <= ALL_UP_TO else np.append(np.arange(STEP - 1, n - 1, STEP), n - 1)
-    y = x[at] + table[rows_of(at // ROW, rows), at % ROW]
+    """All of y, or an element of each 32."""
+    at = np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
+    y = wide(x[at]) + wide(table[rows_of(at // ROW, rows), at % ROW])
     # What one addition of f32 gives: 53 bits are more than 2 * 24 + 1, so that having rounded to them changes nothing.
     y = y.astype(np.float32).astype(np.float64)
     return {"y": y if at.size == n else Sample(at, y)}
@@ -40,8 +39,8 @@ PAIR = Pair(
     teaches="C can say what leaves L2 first, PTX also what leaves it last: residency for a table between two streams.",
     expects="0 to 20 % for tables of half of L2 to all of it; a tie where they fit anyway, below a quarter, or cannot.",
     args=[
-        In("x", f32, lambda n, rows: (n,)),
-        In("table", f32, lambda n, rows: (rows, ROW)),
+        In("x", f32, lambda n, rows: (n,), widened=False),
+        In("table", f32, lambda n, rows: (rows, ROW), widened=False),
         Out("y", f32, lambda n, rows: (n,)),
         Scalar("rows", u32, lambda n, rows: rows),
         Scalar("n", u32, lambda n, rows: n),
@@ -55,4 +54,5 @@ PAIR = Pair(
         *(of_l2(device, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9, 1.1, 1.5)),
     ],
     flops=lambda n, rows: n,
+    by_request=("cuda.two", "ptx.first", "ptx.half", "ptx.half_rows"),
 )
