@@ -4,13 +4,16 @@ import os
 import stat
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tools.cuda_extra import extra
 
-MAKE_VENV = Path(__file__).parents[1] / "tools" / "make_venv.sh"
+ROOT = Path(__file__).parents[1]
+MAKE_VENV = ROOT / "tools" / "make_venv.sh"
 
 OLD = "import sys; sys.version_info = (3, 9, 18)"
 WITHOUT_ENSUREPIP = "import sys; sys.version_info = (3, 12, 1); sys.modules['ensurepip'] = None"
@@ -105,3 +108,17 @@ def test_the_extra_is_printed_for_make():
     script = MAKE_VENV.with_name("cuda_extra.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in {"cu12", "cu13", ""}
+
+
+FORMS = [*ROOT.glob(".github/**/*.yml"), ROOT / ".pre-commit-config.yaml", ROOT / "CITATION.cff"]
+
+
+@pytest.mark.parametrize("path", FORMS, ids=lambda path: path.name)
+def test_files_for_a_hosting_service_can_be_read(path):
+    assert yaml.safe_load(path.read_text())
+
+
+def test_the_hosted_workflow_knows_the_pythons_that_the_package_takes():
+    jobs = yaml.safe_load((ROOT / ".github/workflows/test.yml").read_text())["jobs"]
+    lowest = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"]
+    assert lowest == f">={jobs['python']['strategy']['matrix']['python'][0]}"
