@@ -1,4 +1,4 @@
-"""Every shipped variant on four architectures: anchors fit, and the interval is narrow for most."""
+"""Every shipped variant on three architectures: anchors fit, and the interval is narrow for most."""
 
 import math
 import time
@@ -9,13 +9,14 @@ from ptxbench import discovery, executed, toolchain
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import PtxbenchError
 
-ARCHES = ("sm_80", "sm_89", "sm_90", "sm_120")
+ARCHES = ("sm_80", "sm_90", "sm_120")
 
 STEERED = {"sm_partition"}
 """Pairs whose loops the schedule steers: they take their work by atomics."""
 
-NARROW = 56
-"""Variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are STEERED."""
+NARROW = 0.8
+"""The share of variants on sm_90 whose interval is under 4 % wide, at least; the others have slow paths, or are
+STEERED."""
 
 
 def derived(arch):
@@ -26,7 +27,7 @@ def derived(arch):
         size = found.pair.bench_sizes[0]
         launch = found.pair.launch(**size)
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
-        for source in found.sources:
+        for source in found.default_sources:
             if arch != "sm_90" and source.variant not in ("cuda", "ptx"):
                 continue  # half the time, and nothing that the others would not show
             try:
@@ -42,9 +43,10 @@ def derived(arch):
 @pytest.mark.long
 @pytest.mark.parametrize("arch", ARCHES)
 def test_the_anchors_of_every_shipped_build_fit(arch):
-    narrow, by_code = 0, {}
+    narrow, total, by_code = 0, 0, {}
     for pair, variant, build, counted, found in derived(arch):
         place = (pair, variant, found.reason)
+        total += 1
         if pair in STEERED:
             assert found.fit is None, place
             assert "depend on when other threads run" in found.reason or "unknown function" in found.reason, place
@@ -60,7 +62,7 @@ def test_the_anchors_of_every_shipped_build_fit(arch):
         if (arch, pair, variant) == ("sm_90", "hgemm_mma", "cuda"):
             assert seconds(build, counted) < 0.1
     if arch == "sm_90":
-        assert narrow >= NARROW
+        assert narrow >= NARROW * total
 
 
 def seconds(build, counted):
