@@ -434,6 +434,11 @@ class Pair:
         return tuple(arg.name for arg in self.args if isinstance(arg, Out | InOut | Scratch))
 
     @property
+    def updated(self) -> tuple[str, ...]:
+        """Names of the arrays whose content the kernel changes."""
+        return tuple(arg.name for arg in self.args if isinstance(arg, InOut))
+
+    @property
     def scratch(self) -> tuple[str, ...]:
         """Names of the arrays that the kernel needs for itself."""
         return tuple(arg.name for arg in self.args if isinstance(arg, Scratch))

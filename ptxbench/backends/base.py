@@ -144,12 +144,14 @@ class Backend(Protocol):
         arguments: Mapping[str, Any],
         outputs: tuple[str, ...],
         *,
+        updated: tuple[str, ...] = (),
         scratch: tuple[str, ...] = (),
         cache: str = COLD,
     ) -> Clock | None:
         """A clock for this kernel on these arguments, or None where there is no time to tell (the emulator).
 
-        `scratch`: those of `outputs` that the kernel needs for itself, such as flags. `cache`: COLD, or WARM where each
+        `updated`: those of `outputs` whose content the kernel changes; `scratch`: those that it needs for itself, such
+        as flags. Both are restored before every launch. `cache`: COLD, or WARM where each
         timed launch is to find in L2 what a launch on the same data left there.
         """
         ...

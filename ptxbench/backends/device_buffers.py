@@ -37,7 +37,8 @@ class DeviceBuffers:
         self.arrays: dict[str, Array] = contiguous(arguments)
         self.memory: dict[str, Any] = {}
         self.masters: dict[str, Any] = {}
-        self.scratch: frozenset[str] = frozenset()
+        self.updated: tuple[str, ...] = ()
+        self.scratch: tuple[str, ...] = ()
         self.outputs = frozenset(outputs)
         self.checksum = checksum
         self.sums: dict[str, int] = {}
@@ -50,13 +51,19 @@ class DeviceBuffers:
         stream.synchronize()
         self.sum_inputs()
 
+    def copy(self) -> DeviceBuffers:
+        """Another set with the same content and the same that is restored."""
+        made = DeviceBuffers(self.cuda, self.stream, self.arguments)
+        made.remember(tuple(self.masters), self.updated, self.scratch)
+        return made
+
     def refill(self, arguments: Mapping[str, Any]) -> None:
         """Wait for the stream, then put other data of the same shapes in place of those that are there."""
         self.stream.synchronize()
         self.arguments, self.arrays = arguments, contiguous(arguments)
         for name, address in self.addresses.items():
             self.upload(self.arrays[name], address)
-        self.remember(tuple(self.masters), tuple(self.scratch))
+        self.remember(tuple(self.masters), self.updated, self.scratch)
         self.stream.synchronize()
         self.sum_inputs()
 
@@ -106,33 +113,42 @@ class DeviceBuffers:
         runtime = self.cuda.runtime
         runtime.memcpyAsync(array.ctypes.data, address, array.nbytes, runtime.memcpyDeviceToHost, self.stream.ptr)
 
-    def remember(self, outputs: tuple[str, ...], scratch: tuple[str, ...] = ()) -> None:
+    def remember(self, outputs: tuple[str, ...], updated: tuple[str, ...] = (), scratch: tuple[str, ...] = ()) -> None:
         """Prepare the restoring of `outputs`: a fill where all bytes are equal, else a master copy on the device.
 
-        `scratch`: those of them that `restore_scratch` restores.
+        `updated`, `scratch`: those of them that `restore_updated` and `restore_scratch` restore. A master copy stays
+        where it is: the copies of a graph that was captured read it there.
         """
-        self.masters, self.scratch = {}, frozenset(scratch)
+        before, self.masters = self.masters, {}
+        self.updated, self.scratch = updated, scratch
         for name in outputs:
             array = self.arrays[name]
             byte = buffers.fill_byte(array)
-            self.masters[name] = self.cuda.alloc(array.nbytes) if byte is None else byte
             if byte is None:
-                self.upload(array, self.masters[name].ptr)
+                kept = before.get(name)
+                master = self.cuda.alloc(array.nbytes) if kept is None or isinstance(kept, int) else kept
+                self.upload(array, master.ptr)
+            self.masters[name] = master if byte is None else byte
 
     @property
-    def updated(self) -> tuple[str, ...]:
-        """The remembered outputs that start with data and are not scratch: what a kernel adds to, or reads."""
-        return tuple(
-            name for name, master in self.masters.items() if name not in self.scratch and master != buffers.POISON
+    def nbytes(self) -> int:
+        """Of all arrays, and of what restores them."""
+        arrays = sum(array.nbytes for array in self.arrays.values())
+        return arrays + sum(
+            self.arrays[name].nbytes for name, master in self.masters.items() if not isinstance(master, int)
         )
 
     def restore(self) -> None:
         """Enqueue the restoring of the remembered outputs but scratch to what they were before the first launch."""
         self.reset([name for name in self.masters if name not in self.scratch])
 
+    def restore_updated(self) -> None:
+        """The same for those that a launch changes."""
+        self.reset(self.updated)
+
     def restore_scratch(self) -> None:
         """The same for scratch arrays."""
-        self.reset([name for name in self.masters if name in self.scratch])
+        self.reset(self.scratch)
 
     def reset(self, names: Iterable[str]) -> None:
         """Enqueue the restoring of some remembered outputs."""

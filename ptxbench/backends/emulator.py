@@ -98,6 +98,7 @@ class EmulatorBackend:
         arguments: Mapping[str, Any],
         outputs: tuple[str, ...],
         *,
+        updated: tuple[str, ...] = (),
         scratch: tuple[str, ...] = (),
         cache: str = COLD,
     ) -> None:

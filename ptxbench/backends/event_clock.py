@@ -10,12 +10,17 @@ def nothing() -> None:
     """Enqueues nothing."""
 
 
+Capture = Callable[[int], Callable[[], None]]
+"""Makes a graph for so many launches, and gives the function that enqueues it."""
+
+
 class EventClock:
     """A clock by two events, over functions alone: each enqueues its part and returns at once.
 
     `before_launch` is given the launch that is to be timed. `event` makes an event ahead of time and gives the function
     that records it; `elapsed` waits. `capture` makes a
     graph of so many launches, over `copies` sets of buffers in turn, and gives the function that enqueues it.
+    `capture_resets`: the same of what that graph restores between its launches, if anything.
     `outputs` waits, and fetches what the last launch left. `refill` and `reload` do what base.Clock says, and give the
     launches to go on with: each is used once, the last for all samples that follow. `hold` gives what keeps the device
     busy until the host has enqueued a graph, and runs the graph to find out for how long.
@@ -28,13 +33,14 @@ class EventClock:
         event: Callable[[], Callable[[], Any]],
         elapsed: Callable[[Any, Any], int],
         reporting: Callable[[], Any],
-        capture: Callable[[int], Callable[[], None]] | None = None,
+        capture: Capture | None = None,
         copies: int = 1,
         as_wanted: bool = True,
         outputs: Callable[[], Mapping[str, Any]] = dict,
         refill: Callable[[Mapping[str, Any]], Sequence[Callable[[], None]]] | None = None,
         reload: Callable[[int], Sequence[Callable[[], None]]] | None = None,
         hold: Callable[[Callable[[], None]], Callable[[], None]] = lambda launch: nothing,
+        capture_resets: Capture | None = None,
     ) -> None:
         self.before_launch = before_launch
         self.launches = [launch]
@@ -44,29 +50,42 @@ class EventClock:
         self.elapsed = elapsed
         self.reporting = reporting
         self.capture = capture
+        self.capture_resets = capture_resets
         self.graphs = capture is not None
         self.copies = copies
         self.as_wanted = as_wanted
         self.fetch = outputs
-        self.captured: dict[int, Callable[[], None]] = {}
+        self.captured: dict[tuple[int, bool], Callable[[], None]] = {}
         self.hold = hold
-        self.held: dict[int, Callable[[], None]] = {}
+        self.held: dict[tuple[int, bool], Callable[[], None]] = {}
 
     def enqueue_graph(self, launches: int) -> Callable[[], int]:
-        """See base.Clock. A graph is captured the first time, outside the timed part.
+        """See base.Clock. Where launches need arrays restored between them, the graph does it, and what a graph of the
+        restoring alone takes is subtracted.
 
-        The host needs the longer for a graph the more launches it has. For how long is found out once for as many, and
-        never with the data or the module of a sample to come. A single launch afterwards is of the graph's module, so
-        that what that remembers shows in what it leaves.
+        A single launch afterwards is of the graph's module, so that what that remembers shows in what it leaves.
         """
         assert self.capture is not None
         del self.launches[:-1]
+        whole = self.enqueue_captured(launches, self.capture)
+        if self.capture_resets is None:
+            return whole
+        resets = self.enqueue_captured(launches, self.capture_resets)
+        return lambda: whole() - resets()
+
+    def enqueue_captured(self, launches: int, capture: Capture) -> Callable[[], int]:
+        """Time a graph. It is captured the first time, outside the timed part.
+
+        The host needs the longer for a graph the more launches it has. For how long is found out once for as many, and
+        never with the data or the module of a sample to come.
+        """
+        key = launches, capture is self.capture
         with self.reporting():
-            if launches not in self.captured:
-                self.captured[launches] = self.capture(launches)
-            if launches not in self.held:
-                self.held[launches] = self.hold(self.captured[launches])
-        return self.enqueue_timed(self.captured[launches], self.held[launches])
+            if key not in self.captured:
+                self.captured[key] = capture(launches)
+            if key not in self.held:
+                self.held[key] = self.hold(self.captured[key])
+        return self.enqueue_timed(self.captured[key], self.held[key])
 
     def enqueue(self) -> Callable[[], int]:
         """See base.Clock."""

@@ -10,7 +10,7 @@ import gc
 import hashlib
 import importlib.util
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -163,6 +163,7 @@ class GpuBackend:
         arguments: Mapping[str, Any],
         outputs: tuple[str, ...],
         *,
+        updated: tuple[str, ...] = (),
         scratch: tuple[str, ...] = (),
         cache: str = COLD,
     ) -> Clock:
@@ -179,19 +180,21 @@ class GpuBackend:
             if memory.arguments is not arguments:
                 memory.refill(arguments)
             launch_once = self.prepare(build, launch, arguments, memory)
-            memory.remember(outputs, scratch)
-            before = self.preparation(memory, launch_once, cache)
-            self.stream.synchronize()
-            footprint = sum(array.nbytes for array in memory.arrays.values())
+            memory.remember(outputs, updated, scratch)
             copies, as_wanted = 1, True
             if cache == COLD:
-                copies, as_wanted = buffers.rotation(footprint, self.l2_bytes, self.free_bytes)
+                copies, as_wanted = buffers.rotation(memory.nbytes, self.l2_bytes, self.free_bytes)
             kernel = TimedKernel(
                 memory,
                 lambda fresh: self.function(build, launch, fresh=fresh),
                 lambda function, each: self.bound(function, launch, each.arguments, each),
-                lambda: [DeviceBuffers(self.cuda, self.stream, memory.arguments) for _ in range(copies - 1)],
+                lambda: [memory.copy() for _ in range(copies - 1)],
             )
+            before = self.preparation(kernel, launch_once, cache)
+            self.stream.synchronize()
+
+        def capture_resets(launches: int) -> Callable[[], None]:
+            return self.capture(kernel.in_turn(launches, launched=False))
 
         return EventClock(
             before,
@@ -199,29 +202,29 @@ class GpuBackend:
             self.event,
             self.elapsed,
             lambda: self.reporting(build),
-            # The launches of a graph are not restored between: flags would be those of the launch before.
-            None if memory.updated or scratch else lambda launches: self.capture(kernel.rotation(), launches),
+            lambda launches: self.capture(kernel.in_turn(launches)),
             copies,
             as_wanted,
             lambda: self.fetch(build, memory, memory.arguments, outputs),
             kernel.refill,
             kernel.reload,
-            self.hold.before,
+            lambda graph: self.hold.before(graph, kernel.restore),
+            capture_resets if updated or scratch else None,
         )
 
     def preparation(
-        self, memory: DeviceBuffers, launch: Callable[[], None], cache: str
+        self, kernel: TimedKernel, launch: Callable[[], None], cache: str
     ) -> Callable[[Callable[[], None]], None]:
-        """What goes before each launch over `memory`. Before a warm one there is no long sweep to be ahead of."""
-        restoring = memory.restore, memory.restore_scratch
+        """What goes before each launch of `kernel`. Before a warm one there is no long sweep to be ahead of."""
+        restoring = kernel.restore, kernel.memory.restore_scratch
         if cache == COLD:
             return Preparation(*restoring, self.empty_l2, self.spin).cold
 
-        def once() -> None:  # longer for the host than the timed part, and without the restoring it could go wrong
-            for each in (*restoring, launch):
+        def restore() -> None:
+            for each in restoring:
                 each()
 
-        return Preparation(*restoring, self.forget_marked, self.hold.before(once)).warm
+        return Preparation(*restoring, self.forget_marked, self.hold.before(launch, restore)).warm
 
     def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
         """The arrays on the device, of which all but `outputs` must stay as they are."""
@@ -250,7 +253,7 @@ class GpuBackend:
             self.event,
             self.elapsed,
             lambda: self.reporting(EMPTY),
-            lambda launches: self.capture([launch_once], launches),
+            lambda launches: self.capture(lambda: [launch_once() for _ in range(launches)]),
             hold=self.hold.before,
         )
 
@@ -260,12 +263,11 @@ class GpuBackend:
             bus_id = self.cuda.runtime.deviceGetPCIBusId(0)
         return NvmlWatch.of(bus_id)
 
-    def capture(self, launches: Sequence[Callable[[], None]], count: int) -> Callable[[], None]:
-        """A graph of `count` launches, taking turns; gives the function that enqueues it."""
+    def capture(self, enqueue: Callable[[], object]) -> Callable[[], None]:
+        """A graph of what `enqueue` enqueues; gives the function that enqueues the graph."""
         self.stream.begin_capture()
         try:
-            for i in range(count):
-                launches[i % len(launches)]()
+            enqueue()
         except BaseException:
             with suppress(*self.cuda_errors):  # the error to report is the one that is raised here
                 self.stream.end_capture()  # else every later use of the stream would fail

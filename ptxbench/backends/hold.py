@@ -50,9 +50,17 @@ class Hold:
     def __init__(self, device: Device) -> None:
         self.device = device
 
-    def before(self, action: Action) -> Action:
-        """Enqueues a spin that lasts until the host has enqueued `action` between two events; runs it to find out."""
-        return self.spin(self.spin_ns(median(self.host_ns(action) for _ in range(TRIES))))
+    def before(self, action: Action, restore: Action = lambda: None) -> Action:
+        """Enqueues a spin that lasts until the host has enqueued `action` between two events; runs it to find out.
+
+        `restore` goes before each time that it runs.
+        """
+
+        def host_ns() -> int:
+            restore()
+            return self.host_ns(action)
+
+        return self.spin(self.spin_ns(median(host_ns() for _ in range(TRIES))))
 
     def spin(self, nanoseconds: int) -> Action:
         """Enqueues a spin of so long; nothing for 0."""

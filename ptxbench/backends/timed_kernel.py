@@ -1,4 +1,9 @@
-"""A kernel that is timed, over the arrays of its launches: both can be renewed. Needs no device: what does is given."""
+"""A kernel that is timed, over the arrays of its launches: both can be renewed. Needs no device: what does is given.
+
+The launches of a graph take turns over several sets of arrays. Before each of them in the graph, arrays that a launch
+changes are restored: scratch right before the launch, so that it is in L2, as in a program; in-out arrays half a turn
+ahead, so that by then other sets have pushed them out of L2.
+"""
 
 from __future__ import annotations
 
@@ -50,11 +55,33 @@ class TimedKernel:
         self.kernel = kernels[-1]
         return [self.bind(each, self.memory) for each in kernels]
 
-    def rotation(self) -> list[Launch]:
-        """The launches over each set of arrays in turn, all of the module that was loaded last.
-
-        The first call makes the copies.
-        """
+    @property
+    def sets(self) -> list[DeviceBuffers]:
+        """The sets of arrays. The first call makes the copies."""
         if self.copies is None:
             self.copies = self.make_copies()
-        return [self.bind(self.kernel, each) for each in (self.memory, *self.copies)]
+        return [self.memory, *self.copies]
+
+    def restore(self) -> None:
+        """Enqueue the restoring of what goes before any launch or graph: all but scratch."""
+        self.memory.restore()
+        for each in self.copies or ():
+            each.restore_updated()
+
+    def in_turn(self, count: int, *, launched: bool = True) -> Launch:
+        """What enqueues so many launches, over each set of arrays in turn, with what is restored before each of them.
+
+        All are of the module that was loaded last. Without `launched` only what is restored.
+        """
+        sets = self.sets
+        launches = [self.bind(self.kernel, each) for each in sets]
+        ahead = len(sets) // 2
+
+        def enqueue() -> None:
+            for i in range(count):
+                sets[(i + ahead) % len(sets)].restore_updated()
+                sets[i % len(sets)].restore_scratch()
+                if launched:
+                    launches[i % len(sets)]()
+
+        return enqueue

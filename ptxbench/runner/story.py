@@ -285,6 +285,7 @@ class Story:
                     launch,
                     given.arguments,
                     pair.outputs,
+                    updated=pair.updated,
                     scratch=pair.scratch,
                     cache=self.plan.cache,
                 )

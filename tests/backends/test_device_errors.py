@@ -221,7 +221,7 @@ def test_a_capture_that_fails_is_ended_and_its_own_error_raised(ends):
     backend = backend_over()
     backend.__dict__.update(stream=SimpleNamespace(begin_capture=lambda: log.append("begin"), end_capture=end))
     with pytest.raises(CudaError) as error:
-        backend.capture([refused], 8)
+        backend.capture(refused)
     assert error.value.status == 701
     assert log == ["begin", "end"]
 

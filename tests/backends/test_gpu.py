@@ -177,6 +177,21 @@ def test_a_graph_is_captured_once_and_timed_like_a_launch():
     assert log == ["capture 8", *["flush", "record", "graph of 8", "record"] * 2]
 
 
+def test_what_a_graph_of_resets_alone_takes_is_subtracted():
+    log = []
+    ns = {"whole": 100, "resets": 30}
+
+    def graphs(what):
+        return lambda launches: lambda: log.append((what, launches))
+
+    clock = event_clock.EventClock(
+        lambda launch: log.append("flush"), lambda: None, lambda: lambda: log[-1],
+        lambda start, stop: stop[1] * ns[stop[0]], nullcontext, graphs("whole"), capture_resets=graphs("resets"),
+    )  # fmt: skip
+    assert clock.enqueue_graph(8)() == 8 * 70
+    assert log == ["flush", ("whole", 8), "flush", ("resets", 8)]
+
+
 def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are_captured_again():
     log = []
 

@@ -4,10 +4,21 @@ from ptxbench.backends.timed_kernel import TimedKernel
 
 
 class Memory:
-    """Arrays that hold some arguments."""
+    """Arrays that hold some arguments, and note what is restored."""
 
-    def __init__(self, arguments):
+    def __init__(self, arguments, name="", log=None):
         self.arguments = arguments
+        self.name = name
+        self.log = [] if log is None else log
+
+    def restore(self):
+        self.log.append(f"all {self.name}")
+
+    def restore_updated(self):
+        self.log.append(f"updated {self.name}")
+
+    def restore_scratch(self):
+        self.log.append(f"scratch {self.name}")
 
     def refill(self, arguments):
         self.arguments = arguments
@@ -28,6 +39,39 @@ def ran(launches):
     return [launch() for launch in launches]
 
 
+def turn(kernel):
+    """What the launches of a graph over each set of arrays do."""
+    seen = []
+    bind = kernel.bind
+
+    def noting(function, each):
+        launch = bind(function, each)
+        return lambda: seen.append(launch())
+
+    kernel.bind = noting
+    kernel.in_turn(len(kernel.sets))()
+    kernel.bind = bind
+    return seen
+
+
+def test_a_graph_restores_scratch_right_before_its_launch_and_the_rest_half_a_turn_ahead():
+    log = []
+    sets = [Memory("x", name, log) for name in "0123"]
+    kernel = TimedKernel(
+        sets[0], lambda fresh: None, lambda function, each: lambda: log.append(f"launch {each.name}"), lambda: sets[1:]
+    )
+    kernel.in_turn(5)()
+    turns = ((2, 0), (3, 1), (0, 2), (1, 3), (2, 0))
+    whole = [step for ahead, now in turns for step in (f"updated {ahead}", f"scratch {now}", f"launch {now}")]
+    assert log == whole
+    log.clear()
+    kernel.in_turn(5, launched=False)()
+    assert log == [step for step in whole if "launch" not in step]
+    log.clear()
+    kernel.restore()  # before the graph: those that are restored ahead have not been yet
+    assert log == ["all 0", "updated 1", "updated 2", "updated 3"]
+
+
 def test_each_sample_of_a_block_starts_from_a_module_of_its_own():
     kernel = kernel_over(Memory("a"))
     assert ran(kernel.refill("b")) == [(0, "b")]
@@ -45,12 +89,12 @@ def test_two_kernels_that_share_their_arrays_are_both_given_the_data():
 
 def test_the_launches_of_a_graph_are_of_one_new_module_and_come_to_hold_unlike_data():
     kernel = kernel_over(Memory("a"), copies=2)
-    assert ran(kernel.rotation()) == [(0, "a"), (0, "a"), (0, "a")]
+    assert turn(kernel) == [(0, "a"), (0, "a"), (0, "a")]
     kernel.refill("b")
     kernel.refill("b")  # the same data again move nothing
     kernel.reload(2)
-    assert ran(kernel.rotation()) == [(2, "b"), (2, "a"), (2, "a")]
+    assert turn(kernel) == [(2, "b"), (2, "a"), (2, "a")]
     kernel.refill("c")
-    assert ran(kernel.rotation()) == [(0, "c"), (0, "a"), (0, "b")]
+    assert turn(kernel) == [(0, "c"), (0, "a"), (0, "b")]
     kernel.refill("d")
-    assert ran(kernel.rotation()) == [(0, "d"), (0, "c"), (0, "b")]
+    assert turn(kernel) == [(0, "d"), (0, "c"), (0, "b")]

@@ -199,7 +199,7 @@ def test_warm_times_say_so_and_are_compared_with_no_cold_ones(kernels, ptxbench,
     ran = ptxbench(*once, "--cache", "warm", "--output", "warm.json")
     assert ran.status == 0
     assert "scale  n=1,024  sm_90, grid 8, block 128, warm L2\n" in ran.out
-    assert backends.BACKENDS["gpu"](None).asked == {"scratch": (), "cache": "warm"}
+    assert backends.BACKENDS["gpu"](None).asked["cache"] == "warm"
     (warm,) = json.loads(Path("warm.json").read_text())["cells"]
     assert warm["cache"] == "warm"
     assert ptxbench(*once, "--output", "cold.json").status == 0

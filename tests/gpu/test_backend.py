@@ -162,6 +162,29 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
     assert all(t > 0 for block in one.ns for t in block)
 
 
+@pytest.mark.parametrize("name", ["scan", "reduce_sum"])
+def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, name):
+    found = discovery.load(discovery.default_kernels(), name)
+    pair, size = found.pair, {"n": 1 << 13}
+    sources = {each.variant: each for each in found.sources if each.variant in ("cuda", "ptx")}
+    arch, data, launch = gpu.device()["sm"], pair.make_arguments(size, seed=1), pair.launch(**size)
+    clocks = {
+        variant: gpu.clock(
+            toolchain.build_source(source, arch), launch, data, pair.outputs, updated=pair.updated, scratch=pair.scratch
+        )
+        for variant, source in sources.items()
+    }
+    for clock in clocks.values():
+        assert clock.graphs
+        short, long = clock.enqueue_graph(8), clock.enqueue_graph(16)
+        assert -1_000 < short() < long() < 1_000_000
+    once = gpu.run(toolchain.build_source(sources["ptx"], arch), launch, data, pair.outputs).outputs
+    clocks["ptx"].enqueue()()
+    left = clocks["ptx"].outputs()
+    for each in set(pair.outputs) - set(pair.scratch):
+        np.testing.assert_allclose(left[each], once[each], rtol=1e-4, atol=1e-3)
+
+
 def test_a_launch_takes_less_time_where_it_finds_its_data_in_l2(gpu, triad):
     builds, _, _, outputs = triad
     pair, size = discovery.load(discovery.default_kernels(), "triad").pair, {"n": 1 << 16}  # 768 KiB
