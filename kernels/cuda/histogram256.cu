@@ -3,10 +3,12 @@
 
 __device__ void count_bytes(unsigned* counts, unsigned word)
 {
-    atomicAdd(&counts[word & 255], 1);
-    atomicAdd(&counts[word >> 8 & 255], 1);
-    atomicAdd(&counts[word >> 16 & 255], 1);
-    atomicAdd(&counts[word >> 24], 1);
+    // Four times a byte, its counter's place in bytes: one dot product in place of a shift and a mask.
+    char* const first = reinterpret_cast<char*>(counts);
+    atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x4u, 0u)), 1);
+    atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x400u, 0u)), 1);
+    atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x40000u, 0u)), 1);
+    atomicAdd(reinterpret_cast<unsigned*>(first + __dp4a(word, 0x4000000u, 0u)), 1);
 }
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -14,20 +16,22 @@ histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
 {
     __shared__ unsigned counts[256];
     const unsigned thread = threadIdx.x;
-    const unsigned first = 256 * blockIdx.x + thread;
 
     counts[thread] = 0;
     __syncthreads();
 
-    for (unsigned i = first; i < n / 16; i += 256 * gridDim.x) {
-        const uint4 v = reinterpret_cast<const uint4*>(x)[i];
-        count_bytes(counts, v.x);
-        count_bytes(counts, v.y);
-        count_bytes(counts, v.z);
-        count_bytes(counts, v.w);
+    for (unsigned tile = blockIdx.x; tile < n / 16384; tile += gridDim.x) {
+        const uint4* const from = reinterpret_cast<const uint4*>(x) + 1024 * static_cast<size_t>(tile) + thread;
+        const uint4 v[4] = {from[0], from[256], from[512], from[768]};
+        for (unsigned k = 0; k < 4; ++k) {
+            count_bytes(counts, v[k].x);
+            count_bytes(counts, v[k].y);
+            count_bytes(counts, v[k].z);
+            count_bytes(counts, v[k].w);
+        }
     }
-    if (first < n % 16)                 // the grid's first threads also take the last 0 to 15 bytes
-        atomicAdd(&counts[x[n - 1 - first]], 1);
+    for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
+        atomicAdd(&counts[x[i]], 1);    // what is no whole tile
     __syncthreads();
 
     atomicAdd(&bins[thread], counts[thread]);

@@ -6,11 +6,10 @@ from ptxbench.pair import EXACT, In, InOut, Launch, Pair, Scalar, ceil_div, u8, 
 
 BLOCK = 256
 BINS = 256
-PER_CTA = 16384  # bytes a CTA at least: four 16-byte loads a thread, so that the loop loops at small sizes too
-MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the loop gets longer, not the grid
+TILE = 16384  # bytes: four 16-byte loads a thread
 
 
-def skewed(rng, shape, n, percent):
+def skewed(rng, shape, n, percent, ctas):
     """Bytes of which `percent` in a hundred are one value, and the others any value."""
     hot = rng.integers(256, dtype=np.uint8)
     others = rng.integers(256, size=shape, dtype=np.uint8)
@@ -18,19 +17,27 @@ def skewed(rng, shape, n, percent):
 
 
 PAIR = Pair(
-    teaches="Additions that meet in one bin take turns: the input's skew sets the time, in either language.",
-    expects="A tie at each skew, because both sides add with the same shared atomics; more skew, more time.",
+    teaches="What additions to shared memory cost where few lanes meet and where all do, and what spares them.",
+    expects=(
+        "A tie at each skew, because both sides add with the same shared atomics; .warps ties too, as the additions of "
+        "one warp meet; .match loses except near 100 % skew, as finding who meets costs more than meeting."
+    ),
     args=[
-        In("x", u8, lambda n, percent: (n,), values=skewed, legal=(0, BINS - 1)),
-        InOut("bins", u32, lambda n, percent: (BINS,)),
-        Scalar("n", u32, lambda n, percent: n),
+        In("x", u8, lambda n, percent, ctas: (n,), values=skewed, legal=(0, BINS - 1)),
+        InOut("bins", u32, lambda n, percent, ctas: (BINS,)),
+        Scalar("n", u32, lambda n, percent, ctas: n),
     ],
-    launch=lambda n, percent: Launch(grid=min(ceil_div(n, PER_CTA), MOST_CTAS), block=BLOCK),
+    launch=lambda n, percent, ctas: Launch(grid=min(ceil_div(n, TILE), ctas), block=BLOCK),
     reference=lambda x, bins, n: {"bins": bins + np.bincount(x, minlength=BINS)},
     tolerance=EXACT,
     check_sizes=[
-        {"n": n, "percent": percent} for n in (1, 15, 16, 4095, 4096, 4097, 65537) for percent in (10, 40, 90)
+        {"n": n, "percent": percent, "ctas": 3}
+        for n, percent in ((1, 100), (257, 40), (16383, 0), (16384, 90), (16385, 100), (66000, 40))
     ],
-    bench_sizes=[{"n": 1 << k, "percent": percent} for k in (24, 26, 28) for percent in (10, 40, 90)],
-    flops=lambda n, percent: 0,
+    # As many CTAs as the SMs hold at once; beyond that the loop gets longer, not the grid.
+    bench_sizes=lambda device: [
+        {"n": 1 << k, "percent": percent, "ctas": device.ctas(BLOCK)} for k in (24, 28) for percent in (0, 40, 90, 100)
+    ],
+    flops=lambda n, percent, ctas: 0,
+    by_request=("cuda.shifts", "cuda.match", "cuda.warps"),
 )

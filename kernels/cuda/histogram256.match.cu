@@ -1,0 +1,45 @@
+// histogram256: bins[v] += how often byte v occurs in x, counted in shared memory first; lanes with one byte add once.
+// Paired with ../ptx/histogram256.ptx; shapes and launch are in ../pairs/histogram256.py.
+
+__device__ void count_once(unsigned* counts, unsigned below, unsigned place)
+{
+    const unsigned same = __match_any_sync(0xffffffff, place);  // the lanes that have this byte
+    if ((same & below) == 0)                                    // their first
+        atomicAdd(reinterpret_cast<unsigned*>(reinterpret_cast<char*>(counts) + place), __popc(same));
+}
+
+__device__ void count_bytes(unsigned* counts, unsigned below, unsigned word)
+{
+    // Four times a byte, its counter's place in bytes: one dot product in place of a shift and a mask.
+    count_once(counts, below, __dp4a(word, 0x4u, 0u));
+    count_once(counts, below, __dp4a(word, 0x400u, 0u));
+    count_once(counts, below, __dp4a(word, 0x40000u, 0u));
+    count_once(counts, below, __dp4a(word, 0x4000000u, 0u));
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+histogram256(const unsigned char* __restrict__ x, unsigned* bins, unsigned n)
+{
+    __shared__ unsigned counts[256];
+    const unsigned thread = threadIdx.x;
+
+    counts[thread] = 0;
+    __syncthreads();
+
+    const unsigned below = (1u << thread % 32) - 1;     // the lanes before this one
+    for (unsigned tile = blockIdx.x; tile < n / 16384; tile += gridDim.x) {
+        const uint4* const from = reinterpret_cast<const uint4*>(x) + 1024 * static_cast<size_t>(tile) + thread;
+        const uint4 v[4] = {from[0], from[256], from[512], from[768]};
+        for (unsigned k = 0; k < 4; ++k) {
+            count_bytes(counts, below, v[k].x);
+            count_bytes(counts, below, v[k].y);
+            count_bytes(counts, below, v[k].z);
+            count_bytes(counts, below, v[k].w);
+        }
+    }
+    for (unsigned i = n / 16384 * 16384 + 256 * blockIdx.x + thread; i < n; i += 256 * gridDim.x)
+        atomicAdd(&counts[x[i]], 1);    // what is no whole tile
+    __syncthreads();
+
+    atomicAdd(&bins[thread], counts[thread]);
+}
