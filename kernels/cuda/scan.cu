@@ -1,7 +1,14 @@
 // scan: y[i] = x[0] + .. + x[i], in one pass: tiles of 2048 elements, and a look back at the sums of those before.
 // Paired with ../ptx/scan.ptx; shapes and launch are in ../pairs/scan.py.
 
+#ifndef BLOCK
+#define BLOCK 128                       // threads, a power of two from 32 to 256
+#endif
+
 constexpr unsigned ALL = 0xffffffff;
+constexpr unsigned TILE = 16 * BLOCK;
+constexpr unsigned VECTORS = 4;         // a thread's, of four elements
+constexpr unsigned RAKE = BLOCK / 32;   // float4s of vector totals that a lane of the first warp adds up
 enum Flag : unsigned { EMPTY, AGGREGATE, PREFIX };
 
 // A tile's state is one word, flag above value, so that no CTA can see the one without the other.
@@ -12,48 +19,33 @@ __device__ State state_of(Flag flag, float value)
     return static_cast<State>(flag) << 32 | __float_as_uint(value);
 }
 
+__device__ unsigned flag_of(State state)
+{
+    return static_cast<unsigned>(state >> 32);
+}
+
+// Relaxed, for nothing but the word passes between CTAs.
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1209
-__device__ State load_acquire(State* at)
+__device__ State load(State* at)
 {
-    return __nv_atomic_load_n(at, __NV_ATOMIC_ACQUIRE, __NV_THREAD_SCOPE_DEVICE);
+    return __nv_atomic_load_n(at, __NV_ATOMIC_RELAXED, __NV_THREAD_SCOPE_DEVICE);
 }
 
-__device__ void store_release(State* at, State state)
+__device__ void store(State* at, State state)
 {
-    __nv_atomic_store_n(at, state, __NV_ATOMIC_RELEASE, __NV_THREAD_SCOPE_DEVICE);
+    __nv_atomic_store_n(at, state, __NV_ATOMIC_RELAXED, __NV_THREAD_SCOPE_DEVICE);
 }
-#else                                   // no such functions yet: a volatile access is one access, the fence orders it
-__device__ State load_acquire(State* at)
+#else                                   // no such functions yet: a volatile access is one relaxed access
+__device__ State load(State* at)
 {
-    const State state = *static_cast<volatile State*>(at);
-    __threadfence();
-    return state;
+    return *static_cast<volatile State*>(at);
 }
 
-__device__ void store_release(State* at, State state)
+__device__ void store(State* at, State state)
 {
-    __threadfence();
     *static_cast<volatile State*>(at) = state;
 }
 #endif
-
-// The sum of v over the lanes up to this one, of the first `lanes`.
-__device__ float warp_scan(float v, unsigned lane, unsigned lanes)
-{
-    for (unsigned distance = 1; distance < lanes; distance *= 2) {
-        const float left = __shfl_up_sync(ALL, v, distance);
-        if (lane >= distance)
-            v += left;
-    }
-    return v;
-}
-
-// The scan of the lane to the left; not scan - v, which would round once more and lose what v absorbed.
-__device__ float before(float scan, unsigned lane)
-{
-    const float left = __shfl_up_sync(ALL, scan, 1);
-    return lane >= 1 ? left : 0.0f;
-}
 
 // The sum of all tiles before `tile`, by a warp: lane k looks at tile - 1 - k, then 32 further back.
 __device__ float look_back(State* states, unsigned tile, unsigned lane)
@@ -63,14 +55,15 @@ __device__ float look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        unsigned flag;
-        do {                            // before the first tile lies a known sum of 0
-            state = look >= 0 ? load_acquire(&states[look]) : state_of(PREFIX, 0.0f);
-            flag = state >> 32;
-        } while (__any_sync(ALL, flag == EMPTY));
+        for (;;) {                      // before the first tile lies a known sum of 0
+            state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0.0f);
+            if (!__any_sync(ALL, flag_of(state) == EMPTY))
+                break;
+            __nanosleep(64);            // so that those who wait leave L2 to those who work
+        }
 
         // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
-        prefixes = __ballot_sync(ALL, flag == PREFIX);
+        prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
         const unsigned nearer = prefixes & ((1u << lane) - 1);
         float value = nearer == 0 ? __uint_as_float(static_cast<unsigned>(state)) : 0.0f;
         for (unsigned distance = 16; distance > 0; distance /= 2)
@@ -81,15 +74,14 @@ __device__ float look_back(State* states, unsigned tile, unsigned lane)
     return exclusive;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(BLOCK)
 scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State* states, unsigned n)
 {
     __shared__ unsigned drawn;
-    __shared__ float warp_totals[8];
-    __shared__ float warp_bases[8];
+    __shared__ float4 totals[36 * RAKE];
     const unsigned thread = threadIdx.x;
     const unsigned lane = thread % 32;
-    const unsigned warp = thread / 32;
+    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes, which the compiler now knows
 
     // Not blockIdx.x: a CTA waits for the tiles before its own, so these must belong to CTAs that run already.
     if (thread == 0)
@@ -97,69 +89,88 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
     __syncthreads();
     const unsigned tile = drawn;
 
-    // A thread has two vectors of four, a from element i and b from i + 128: each load of a warp is 512 bytes in a row.
-    const unsigned i = 2048 * tile + 256 * warp + 4 * lane;
-    const bool whole = tile < n / 2048;
-    float4 a, b;
+    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 bytes in a row.
+    const unsigned i = TILE * tile + 512 * warp + 4 * lane;
+    const float4* from = reinterpret_cast<const float4*>(x + i);
+    float4* to = reinterpret_cast<float4*>(y + i);
+    const bool whole = n - TILE * tile >= TILE;
+    float4 v[VECTORS];
     if (whole) {
-        a = reinterpret_cast<const float4*>(x)[i / 4];
-        b = reinterpret_cast<const float4*>(x)[i / 4 + 32];
-    } else {                            // the last tile, unless 2048 divides n
-        a.x = i < n ? x[i] : 0.0f;
-        a.y = i + 1 < n ? x[i + 1] : 0.0f;
-        a.z = i + 2 < n ? x[i + 2] : 0.0f;
-        a.w = i + 3 < n ? x[i + 3] : 0.0f;
-        b.x = i + 128 < n ? x[i + 128] : 0.0f;
-        b.y = i + 129 < n ? x[i + 129] : 0.0f;
-        b.z = i + 130 < n ? x[i + 130] : 0.0f;
-        b.w = i + 131 < n ? x[i + 131] : 0.0f;
+        for (unsigned k = 0; k < VECTORS; k++)
+            v[k] = from[32 * k];
+    } else {                            // the last tile, unless TILE divides n
+        for (unsigned k = 0; k < VECTORS; k++) {
+            const float* element = x + i + 128 * k;
+            const int remaining = n - i - 128 * k;
+            v[k].x = remaining > 0 ? element[0] : 0.0f;
+            v[k].y = remaining > 1 ? element[1] : 0.0f;
+            v[k].z = remaining > 2 ? element[2] : 0.0f;
+            v[k].w = remaining > 3 ? element[3] : 0.0f;
+        }
     }
 
-    // Sums within each vector, then across the warp, then across the warps of the CTA.
-    a.y += a.x;
-    a.z += a.y;
-    a.w += a.z;
-    b.y += b.x;
-    b.z += b.y;
-    b.w += b.z;
-    const float a_scan = warp_scan(a.w, lane, 32);
-    const float b_scan = warp_scan(b.w, lane, 32);
-    const float a_total = __shfl_sync(ALL, a_scan, 31);
-    float a_base = before(a_scan, lane);
-    float b_base = before(b_scan, lane) + a_total;
-    if (lane == 31)
-        warp_totals[warp] = a_total + b_scan;
+    // Sums within each vector, whose last is its total. The totals lie in the order of the elements, 32 in 36 words:
+    // the four spare ones keep these stores, and the loads of float4 below, without bank conflicts.
+    float* own = reinterpret_cast<float*>(totals) + 144 * warp + lane;
+    for (unsigned k = 0; k < VECTORS; k++) {
+        v[k].y += v[k].x;
+        v[k].z += v[k].y;
+        v[k].w += v[k].z;
+        own[36 * k] = v[k].w;
+    }
     __syncthreads();
 
-    if (thread < 32) {                  // the last eight lanes do what the first eight do: lane 31 has the tile's sum
-        const float scan = warp_scan(warp_totals[lane % 8], lane, 8);
-        const float warp_base = before(scan, lane);
+    // The first warp scans the totals, 4 * RAKE in a row a lane, and puts what lies before each vector in their place.
+    if (warp == 0) {
+        float4* rake = totals + RAKE * lane + RAKE * lane / 8;
+        float scan;
+        for (unsigned k = 0; k < RAKE; k++) {
+            const float4 t = rake[k];
+            const float sum = (t.x + t.y) + (t.z + t.w);
+            scan = k == 0 ? sum : scan + sum;
+        }
+        for (unsigned distance = 1; distance < 32; distance *= 2) {
+            const float left = __shfl_up_sync(ALL, scan, distance);
+            if (lane >= distance)
+                scan += left;
+        }
         if (lane == 31)
-            store_release(&states[tile], state_of(AGGREGATE, scan));
+            store(&states[tile], state_of(AGGREGATE, scan));
         const float exclusive = look_back(states, tile, lane);
         if (lane == 31)
-            store_release(&states[tile], state_of(PREFIX, exclusive + scan));
-        if (lane < 8)
-            warp_bases[lane] = exclusive + warp_base;
+            store(&states[tile], state_of(PREFIX, exclusive + scan));
+
+        // From the lane to the left; not scan minus its own sum, which would round and lose what that absorbed.
+        const float left = __shfl_up_sync(ALL, scan, 1);
+        float base = lane >= 1 ? exclusive + left : exclusive;
+        for (unsigned k = 0; k < RAKE; k++) {
+            const float4 t = rake[k];
+            float4 before;
+            before.x = base;
+            before.y = before.x + t.x;
+            before.z = before.y + t.y;
+            before.w = before.z + t.z;
+            base = before.w + t.w;
+            rake[k] = before;
+        }
     }
     __syncthreads();
 
-    const float base = warp_bases[warp];
-    a_base += base;
-    b_base += base;
-    a = {a.x + a_base, a.y + a_base, a.z + a_base, a.w + a_base};
-    b = {b.x + b_base, b.y + b_base, b.z + b_base, b.w + b_base};
+    for (unsigned k = 0; k < VECTORS; k++) {
+        const float base = own[36 * k];
+        v[k] = {v[k].x + base, v[k].y + base, v[k].z + base, v[k].w + base};
+    }
     if (whole) {
-        reinterpret_cast<float4*>(y)[i / 4] = a;
-        reinterpret_cast<float4*>(y)[i / 4 + 32] = b;
+        for (unsigned k = 0; k < VECTORS; k++)
+            to[32 * k] = v[k];
     } else {
-        if (i < n) y[i] = a.x;
-        if (i + 1 < n) y[i + 1] = a.y;
-        if (i + 2 < n) y[i + 2] = a.z;
-        if (i + 3 < n) y[i + 3] = a.w;
-        if (i + 128 < n) y[i + 128] = b.x;
-        if (i + 129 < n) y[i + 129] = b.y;
-        if (i + 130 < n) y[i + 130] = b.z;
-        if (i + 131 < n) y[i + 131] = b.w;
+        for (unsigned k = 0; k < VECTORS; k++) {
+            float* element = y + i + 128 * k;
+            const int remaining = n - i - 128 * k;
+            if (remaining > 0) element[0] = v[k].x;
+            if (remaining > 1) element[1] = v[k].y;
+            if (remaining > 2) element[2] = v[k].z;
+            if (remaining > 3) element[3] = v[k].w;
+        }
     }
 }

@@ -1,7 +1,14 @@
 // scan.s32: y[i] = x[0] + .. + x[i], in integers, in one pass: tiles of 2048, and a look back at the sums before.
 // Paired with ../ptx/scan.s32.ptx; shapes and launch are in ../pairs/scan.s32.py.
 
+#ifndef BLOCK
+#define BLOCK 128                       // threads, a power of two from 32 to 256
+#endif
+
 constexpr unsigned ALL = 0xffffffff;
+constexpr unsigned TILE = 16 * BLOCK;
+constexpr unsigned VECTORS = 4;         // a thread's, of four elements
+constexpr unsigned RAKE = BLOCK / 32;   // int4s of vector totals that a lane of the first warp adds up
 enum Flag : unsigned { EMPTY, AGGREGATE, PREFIX };
 
 // A tile's state is one word, flag above value, so that no CTA can see the one without the other.
@@ -12,41 +19,33 @@ __device__ State state_of(Flag flag, int value)
     return static_cast<State>(flag) << 32 | static_cast<unsigned>(value);
 }
 
+__device__ unsigned flag_of(State state)
+{
+    return static_cast<unsigned>(state >> 32);
+}
+
+// Relaxed, for nothing but the word passes between CTAs.
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1209
-__device__ State load_acquire(State* at)
+__device__ State load(State* at)
 {
-    return __nv_atomic_load_n(at, __NV_ATOMIC_ACQUIRE, __NV_THREAD_SCOPE_DEVICE);
+    return __nv_atomic_load_n(at, __NV_ATOMIC_RELAXED, __NV_THREAD_SCOPE_DEVICE);
 }
 
-__device__ void store_release(State* at, State state)
+__device__ void store(State* at, State state)
 {
-    __nv_atomic_store_n(at, state, __NV_ATOMIC_RELEASE, __NV_THREAD_SCOPE_DEVICE);
+    __nv_atomic_store_n(at, state, __NV_ATOMIC_RELAXED, __NV_THREAD_SCOPE_DEVICE);
 }
-#else                                   // no such functions yet: a volatile access is one access, the fence orders it
-__device__ State load_acquire(State* at)
+#else                                   // no such functions yet: a volatile access is one relaxed access
+__device__ State load(State* at)
 {
-    const State state = *static_cast<volatile State*>(at);
-    __threadfence();
-    return state;
+    return *static_cast<volatile State*>(at);
 }
 
-__device__ void store_release(State* at, State state)
+__device__ void store(State* at, State state)
 {
-    __threadfence();
     *static_cast<volatile State*>(at) = state;
 }
 #endif
-
-// The sum of v over the lanes up to this one, of the first `lanes`.
-__device__ int warp_scan(int v, unsigned lane, unsigned lanes)
-{
-    for (unsigned distance = 1; distance < lanes; distance *= 2) {
-        const int left = __shfl_up_sync(ALL, v, distance);
-        if (lane >= distance)
-            v += left;
-    }
-    return v;
-}
 
 // The sum of all tiles before `tile`, by a warp: lane k looks at tile - 1 - k, then 32 further back.
 __device__ int look_back(State* states, unsigned tile, unsigned lane)
@@ -56,14 +55,15 @@ __device__ int look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        unsigned flag;
-        do {                            // before the first tile lies a known sum of 0
-            state = look >= 0 ? load_acquire(&states[look]) : state_of(PREFIX, 0);
-            flag = state >> 32;
-        } while (__any_sync(ALL, flag == EMPTY));
+        for (;;) {                      // before the first tile lies a known sum of 0
+            state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0);
+            if (!__any_sync(ALL, flag_of(state) == EMPTY))
+                break;
+            __nanosleep(64);            // so that those who wait leave L2 to those who work
+        }
 
         // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
-        prefixes = __ballot_sync(ALL, flag == PREFIX);
+        prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
         const unsigned nearer = prefixes & ((1u << lane) - 1);
         exclusive += __reduce_add_sync(ALL, nearer == 0 ? static_cast<int>(state) : 0);     // needs sm_80
         look -= 32;
@@ -71,15 +71,14 @@ __device__ int look_back(State* states, unsigned tile, unsigned lane)
     return exclusive;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(BLOCK)
 scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State* states, unsigned n)
 {
     __shared__ unsigned drawn;
-    __shared__ int warp_totals[8];
-    __shared__ int warp_bases[8];
+    __shared__ int4 totals[36 * RAKE];
     const unsigned thread = threadIdx.x;
     const unsigned lane = thread % 32;
-    const unsigned warp = thread / 32;
+    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes, which the compiler now knows
 
     // Not blockIdx.x: a CTA waits for the tiles before its own, so these must belong to CTAs that run already.
     if (thread == 0)
@@ -87,69 +86,86 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     __syncthreads();
     const unsigned tile = drawn;
 
-    // A thread has two vectors of four, a from element i and b from i + 128: each load of a warp is 512 bytes in a row.
-    const unsigned i = 2048 * tile + 256 * warp + 4 * lane;
-    const bool whole = tile < n / 2048;
-    int4 a, b;
+    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 bytes in a row.
+    const unsigned i = TILE * tile + 512 * warp + 4 * lane;
+    const int4* from = reinterpret_cast<const int4*>(x + i);
+    int4* to = reinterpret_cast<int4*>(y + i);
+    const bool whole = n - TILE * tile >= TILE;
+    int4 v[VECTORS];
     if (whole) {
-        a = reinterpret_cast<const int4*>(x)[i / 4];
-        b = reinterpret_cast<const int4*>(x)[i / 4 + 32];
-    } else {                            // the last tile, unless 2048 divides n
-        a.x = i < n ? x[i] : 0;
-        a.y = i + 1 < n ? x[i + 1] : 0;
-        a.z = i + 2 < n ? x[i + 2] : 0;
-        a.w = i + 3 < n ? x[i + 3] : 0;
-        b.x = i + 128 < n ? x[i + 128] : 0;
-        b.y = i + 129 < n ? x[i + 129] : 0;
-        b.z = i + 130 < n ? x[i + 130] : 0;
-        b.w = i + 131 < n ? x[i + 131] : 0;
+        for (unsigned k = 0; k < VECTORS; k++)
+            v[k] = from[32 * k];
+    } else {                            // the last tile, unless TILE divides n
+        for (unsigned k = 0; k < VECTORS; k++) {
+            const int* element = x + i + 128 * k;
+            const int remaining = n - i - 128 * k;
+            v[k].x = remaining > 0 ? element[0] : 0;
+            v[k].y = remaining > 1 ? element[1] : 0;
+            v[k].z = remaining > 2 ? element[2] : 0;
+            v[k].w = remaining > 3 ? element[3] : 0;
+        }
     }
 
-    // Sums within each vector, then across the warp, then across the warps of the CTA.
-    a.y += a.x;
-    a.z += a.y;
-    a.w += a.z;
-    b.y += b.x;
-    b.z += b.y;
-    b.w += b.z;
-    const int a_scan = warp_scan(a.w, lane, 32);
-    const int b_scan = warp_scan(b.w, lane, 32);
-    const int a_total = __shfl_sync(ALL, a_scan, 31);
-    int a_base = a_scan - a.w;
-    int b_base = b_scan - b.w + a_total;
-    if (lane == 31)
-        warp_totals[warp] = a_total + b_scan;
+    // Sums within each vector, whose last is its total. The totals lie in the order of the elements, 32 in 36 words:
+    // the four spare ones keep these stores, and the loads of int4 below, without bank conflicts.
+    int* own = reinterpret_cast<int*>(totals) + 144 * warp + lane;
+    for (unsigned k = 0; k < VECTORS; k++) {
+        v[k].y += v[k].x;
+        v[k].z += v[k].y;
+        v[k].w += v[k].z;
+        own[36 * k] = v[k].w;
+    }
     __syncthreads();
 
-    if (thread < 32) {                  // the last eight lanes do what the first eight do: lane 31 has the tile's sum
-        const int total = warp_totals[lane % 8];
-        const int scan = warp_scan(total, lane, 8);
+    // The first warp scans the totals, 4 * RAKE in a row a lane, and puts what lies before each vector in their place.
+    if (warp == 0) {
+        int4* rake = totals + RAKE * lane + RAKE * lane / 8;
+        int sum = 0;
+        for (unsigned k = 0; k < RAKE; k++) {
+            const int4 t = rake[k];
+            sum += (t.x + t.y) + (t.z + t.w);
+        }
+        int scan = sum;
+        for (unsigned distance = 1; distance < 32; distance *= 2) {
+            const int left = __shfl_up_sync(ALL, scan, distance);
+            if (lane >= distance)
+                scan += left;
+        }
         if (lane == 31)
-            store_release(&states[tile], state_of(AGGREGATE, scan));
+            store(&states[tile], state_of(AGGREGATE, scan));
         const int exclusive = look_back(states, tile, lane);
         if (lane == 31)
-            store_release(&states[tile], state_of(PREFIX, exclusive + scan));
-        if (lane < 8)
-            warp_bases[lane] = exclusive + scan - total;
+            store(&states[tile], state_of(PREFIX, exclusive + scan));
+
+        int base = exclusive + scan - sum;
+        for (unsigned k = 0; k < RAKE; k++) {
+            const int4 t = rake[k];
+            int4 before;
+            before.x = base;
+            before.y = before.x + t.x;
+            before.z = before.y + t.y;
+            before.w = before.z + t.z;
+            base = before.w + t.w;
+            rake[k] = before;
+        }
     }
     __syncthreads();
 
-    const int base = warp_bases[warp];
-    a_base += base;
-    b_base += base;
-    a = {a.x + a_base, a.y + a_base, a.z + a_base, a.w + a_base};
-    b = {b.x + b_base, b.y + b_base, b.z + b_base, b.w + b_base};
+    for (unsigned k = 0; k < VECTORS; k++) {
+        const int base = own[36 * k];
+        v[k] = {v[k].x + base, v[k].y + base, v[k].z + base, v[k].w + base};
+    }
     if (whole) {
-        reinterpret_cast<int4*>(y)[i / 4] = a;
-        reinterpret_cast<int4*>(y)[i / 4 + 32] = b;
+        for (unsigned k = 0; k < VECTORS; k++)
+            to[32 * k] = v[k];
     } else {
-        if (i < n) y[i] = a.x;
-        if (i + 1 < n) y[i + 1] = a.y;
-        if (i + 2 < n) y[i + 2] = a.z;
-        if (i + 3 < n) y[i + 3] = a.w;
-        if (i + 128 < n) y[i + 128] = b.x;
-        if (i + 129 < n) y[i + 129] = b.y;
-        if (i + 130 < n) y[i + 130] = b.z;
-        if (i + 131 < n) y[i + 131] = b.w;
+        for (unsigned k = 0; k < VECTORS; k++) {
+            int* element = y + i + 128 * k;
+            const int remaining = n - i - 128 * k;
+            if (remaining > 0) element[0] = v[k].x;
+            if (remaining > 1) element[1] = v[k].y;
+            if (remaining > 2) element[2] = v[k].z;
+            if (remaining > 3) element[3] = v[k].w;
+        }
     }
 }

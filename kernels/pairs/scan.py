@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ptxbench.knobs import Knob
 from ptxbench.pair import (
     In,
     Launch,
@@ -19,8 +20,9 @@ from ptxbench.pair import (
     u64,
 )
 
-BLOCK = 256
-TILE = 8 * BLOCK  # elements, two float4 a thread
+BLOCK = 128
+VECTORS = 4  # a thread's, of four elements
+TILE = 4 * VECTORS * BLOCK  # elements
 ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
 
 
@@ -41,15 +43,20 @@ def sums(x, term=lambda piece: piece):
     return np.concatenate(found)
 
 
-def additions(n):
+def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
+    """CTAs of the grid for n elements."""
+    return ceil_div(n, 4 * VECTORS * BLOCK)
+
+
+def additions(n, BLOCK=BLOCK):  # noqa: N803
     """The most f32 additions between an element and a sum.
 
-    - to the total of its tile: 3 in the thread's vector, 5 in the warp's scan, 1 of the warp's vectors a and b, 3 in
-      the scan of the warps;
+    - to the total of its tile: 3 in the vector, 2 and one a float4 in the lane of the first warp, 5 in its scan;
     - to the sum before a later tile: one a tile at most. A look back over k tiles adds k numbers to the tile's own;
-    - to the sum itself: the warp's base, the vector's, the element's.
+    - to the sum itself: the lanes to the left, the totals of this lane one by one, the element's own place.
     """
-    return 3 + 5 + 1 + 3 + ceil_div(n, TILE) + 3
+    float4s = BLOCK // 32
+    return 3 + 2 + float4s + 5 + tiles(n, BLOCK) + 1 + 4 * float4s + 1
 
 
 PAIR = Pair(
@@ -59,16 +66,16 @@ PAIR = Pair(
         In("x", f32, lambda n: (n,), integers=(-64, 64), widened=False),
         Out("y", f32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
-        Scratch("states", u64, lambda n: (ceil_div(n, TILE),)),
+        Scratch("states", u64, lambda n, BLOCK=BLOCK: (tiles(n, BLOCK),)),
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n: Launch(grid=ceil_div(n, TILE), block=BLOCK),
+    launch=lambda n, BLOCK=BLOCK: Launch(grid=tiles(n, BLOCK), block=BLOCK),
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
     tolerance=relative(
-        lambda x, n: (1 + 2**-24) ** additions(int(n)) - 1,
+        lambda x, n, BLOCK=BLOCK: (1 + 2**-24) ** additions(int(n), BLOCK) - 1,
         of=lambda x, n: sums(x, np.abs),
-        describe="(15 + n/2048) 2^-24 of the sum of |x|",
+        describe="(32 + n/2048) 2^-24 of the sum of |x|",
     ),
     # Of whole numbers every partial sum is one too, and below 2**24, in any order: of 2**28 terms from -64 to 64 the
     # standard deviation is 2**19.2. Of 2**26 random terms it is 4,700, and the bound 66,000: a look-back that is left
@@ -79,4 +86,6 @@ PAIR = Pair(
     check_sizes=[{"n": n} for n in (1, 2, 4, 31, 33, 130, 132, 2047, 2048, 2049, 20_001, 70_017)],
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
+    by_request=("cuda.hot", "ptx.hot", "cuda.split"),
+    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA, whose tile has 16 elements a thread")],
 )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from ptxbench.knobs import Knob
 from ptxbench.pair import (
     EXACT,
     In,
@@ -19,8 +20,9 @@ from ptxbench.pair import (
     u64,
 )
 
-BLOCK = 256
-TILE = 8 * BLOCK  # elements, two int4 a thread
+BLOCK = 128
+VECTORS = 4  # a thread's, of four elements
+TILE = 4 * VECTORS * BLOCK  # elements
 ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
 
 
@@ -41,6 +43,11 @@ def sums(x):
     return np.concatenate(found)
 
 
+def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
+    """CTAs of the grid for n elements."""
+    return ceil_div(n, 4 * VECTORS * BLOCK)
+
+
 def small(rng, shape, n):
     """Numbers whose sums stay far inside 32 bits: at 2**28 of them the standard deviation is 2**25.2."""
     return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
@@ -53,14 +60,15 @@ PAIR = Pair(
         In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
         Out("y", s32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
-        Scratch("states", u64, lambda n: (ceil_div(n, TILE),)),
+        Scratch("states", u64, lambda n, BLOCK=BLOCK: (tiles(n, BLOCK),)),
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n: Launch(grid=ceil_div(n, TILE), block=BLOCK),
+    launch=lambda n, BLOCK=BLOCK: Launch(grid=tiles(n, BLOCK), block=BLOCK),
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     tolerance=EXACT,
     # Around the vectors of a warp, the tile, and more tiles than a warp looks back at at once.
     check_sizes=[{"n": n} for n in (1, 2, 4, 31, 33, 130, 132, 2047, 2048, 2049, 20_001, 70_017)],
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
+    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA, whose tile has 16 elements a thread")],
 )

@@ -5,7 +5,7 @@ from ptxbench.emulator.parse import parse
 from tests.check.judging import KERNELS, exam
 from tests.folders import PTX
 
-STORE = "st.release.gpu.global.u64  [%state_at], %word;"
+STORE = "st.relaxed.gpu.global.u64  [%state_at], %word;"
 
 
 def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_path):
@@ -15,7 +15,7 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
     told = Judge(exam("scan.s32"), wrong).sanitizer()
     assert told.findings
-    assert all("st.release.cta" in each.message for each in told.findings)
+    assert all("st.relaxed.cta" in each.message for each in told.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1
     assert all(each.line == line or f"line {line}" in each.message for each in told.findings)
 

@@ -47,7 +47,7 @@ REJECTED = [
                "mov.u32 %tile, %ctaid.x;\n    @%is_first st.shared.u32 [drawn]")],
      "repeats depends-on-threads"),
     # it does not wait for the sums of those before it, which are there if CTAs run one after the other
-    ("scan", [("@%some_empty bra.uni                POLL;", "")], "repeats depends-on-threads"),
+    ("scan", [("@!%some_empty bra.uni               READY;", "bra.uni READY;")], "repeats depends-on-threads"),
     # a load, an addition and a store, between which other CTAs may store, as the emulator runs it in one thread
     ("histogram256", [("red.global.add.u32  [%bin_at], %count;",
                        "ld.volatile.global.u32 %bin, [%bin_at];\n    add.u32 %bin, %bin, %count;\n"
