@@ -22,7 +22,6 @@ from ptxbench.pair import (
 
 BLOCK = 128
 VECTORS = 4  # a thread's, of four elements
-TILE = 4 * VECTORS * BLOCK  # elements
 ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
 
 
