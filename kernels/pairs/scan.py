@@ -47,6 +47,11 @@ def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
     return ceil_div(n, 4 * VECTORS * BLOCK)
 
 
+def launch(n, BLOCK=BLOCK):  # noqa: N803
+    """A CTA a tile."""
+    return Launch(grid=tiles(n, BLOCK), block=BLOCK)
+
+
 def additions(n, BLOCK=BLOCK):  # noqa: N803
     """The most f32 additions between an element and a sum.
 
@@ -59,23 +64,23 @@ def additions(n, BLOCK=BLOCK):  # noqa: N803
 
 
 PAIR = Pair(
-    teaches="C can say that a branch takes a whole warp, by a shuffle or a vote; without it ptxas copies every shuffle.",
+    teaches="C can say that a branch takes a whole warp, by a shuffle or a vote; else ptxas copies every shuffle.",
     expects=(
-        "A tie in DRAM within 1 %: a tile's 450 instructions in C and 430 in PTX take a tenth of the time of the 16 KiB "
-        "that it moves. It fails where the look-back is slower than DRAM."
+        "A tie in DRAM within 1 %: a tile's 450 instructions in C, 430 in PTX, take a tenth of the time of its 16 KiB. "
+        "It fails where the look-back is slower than DRAM."
     ),
     args=[
         In("x", f32, lambda n: (n,), integers=(-64, 64), widened=False),
         Out("y", f32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
-        Scratch("states", u64, lambda n, BLOCK=BLOCK: (tiles(n, BLOCK),)),
+        Scratch("states", u64, lambda n, **knobs: (tiles(n, **knobs),)),
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n, BLOCK=BLOCK: Launch(grid=tiles(n, BLOCK), block=BLOCK),
+    launch=launch,
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
     tolerance=relative(
-        lambda x, n, BLOCK=BLOCK: (1 + 2**-24) ** additions(int(n), BLOCK) - 1,
+        lambda x, n, **knobs: (1 + 2**-24) ** additions(int(n), **knobs) - 1,
         of=lambda x, n: sums(x, np.abs),
         describe="(32 + n/2048) 2^-24 of the sum of |x|",
     ),

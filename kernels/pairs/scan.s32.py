@@ -47,6 +47,11 @@ def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
     return ceil_div(n, 4 * VECTORS * BLOCK)
 
 
+def launch(n, BLOCK=BLOCK):  # noqa: N803
+    """A CTA a tile."""
+    return Launch(grid=tiles(n, BLOCK), block=BLOCK)
+
+
 def small(rng, shape, n):
     """Numbers whose sums stay far inside 32 bits: at 2**28 of them the standard deviation is 2**25.2."""
     return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
@@ -59,10 +64,10 @@ PAIR = Pair(
         In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
         Out("y", s32, lambda n: (n,)),
         Scratch("ticket", u32, lambda n: (1,)),
-        Scratch("states", u64, lambda n, BLOCK=BLOCK: (tiles(n, BLOCK),)),
+        Scratch("states", u64, lambda n, **knobs: (tiles(n, **knobs),)),
         Scalar("n", u32, lambda n: n),
     ],
-    launch=lambda n, BLOCK=BLOCK: Launch(grid=tiles(n, BLOCK), block=BLOCK),
+    launch=launch,
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     tolerance=EXACT,
     # Around the vectors of a warp, the tile, and more tiles than a warp looks back at at once.

@@ -1,6 +1,5 @@
 """The pair scan, and what both it and scan.s32 do where CTAs wait for each other."""
 
-import dataclasses
 import re
 from itertools import accumulate
 from unittest import mock
@@ -30,7 +29,7 @@ MUTANTS = [
     ("scan.ptx", "mov.u32 %below, %lanemask_lt",         "mov.u32 %below, %lanemask_le"),  # adds nothing at all
     ("scan.acquire.ptx", "@%has_left add.rn.f32 %base",  "@!%has_left add.rn.f32 %base"),
     ("scan.acquire.ptx", "bar.sync 0;\n\n // ---- if (warp", "// ---- if (warp"),       # totals not there yet
-    ("scan.acquire.ptx", "%own, %warp, 144, %lane",      "%own, %warp, 36, %lane"),      # warps over each other's totals
+    ("scan.acquire.ptx", "%own, %warp, 144, %lane",      "%own, %warp, 36, %lane"),      # over another warp's
     ("scan.hot.ptx", "mov.u32 %flag, 2",                 "mov.u32 %flag, 1"),            # the second: none is a prefix
     ("scan.hot.ptx", "%exclusive, %scan;",               "%exclusive, %exclusive;"),
     ("scan.hot.ptx", "mov.b64 %word, 0x200000000",       "mov.b64 %word, 0x23f800000"),  # 1 before the first tile
