@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 
 
 @click.command("audit")
-@click.option("--synthetic", is_flag=True, help="Try the rules of ratios and times on seeded noise, without a GPU.")
+@click.option("--synthetic", is_flag=True, help="Test the rules of ratios and times on seeded noise, without a GPU.")
 @click.option(
-    "--mutants", is_flag=True, help="Try the rules of counters on the pairs, each made worse in a known way, or edited."
+    "--mutants",
+    is_flag=True,
+    help="Test the rules of counters on the pairs, each made worse in a known way, or edited without effect.",
 )
 @click.option(
     "--runs",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     metavar="DIR",
-    help="Try the rules of ratios and times on the saved runs below this folder, each against the others: what your "
-    "GPU makes of unchanged code.",
+    help="Test the rules of ratios and times on the saved runs below this folder, each against the others: "
+    "what your GPU makes of unchanged code.",
 )
 @click.option(
     "--suites",
     type=click.IntRange(1),
     default=300,
     metavar="N",
-    help="Draw so many suites of 24 kernels from each noise; 300 without an alarm bound their share below 1 %.",
+    help="Draw N suites of 24 kernels from each noise; 300 without an alarm bound their share below 1 %.",
 )
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw the noise from this seed.")
 @click.option(
@@ -43,10 +45,10 @@ if TYPE_CHECKING:
     "config_path",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Try the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]",
+    help="Test the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]",
 )
-@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Edit this pair alone, by name or glob; repeat.")
-@click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make this edit alone, by name or glob; repeat.")
+@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Edit only this pair, by name or glob; repeat.")
+@click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make only this edit, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Build the edited pairs for this architecture.  [default: sm_90]")
 @kernels_option("Edit the pairs of this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON, and nothing else, on stdout.")
@@ -63,11 +65,12 @@ def command(
     kernels: Path,
     as_json: bool,
 ) -> int:
-    """Tell how often the gate is wrong, by its own rules: false alarms, misses, and what it cannot tell. Without
-    --synthetic, --mutants and --runs the first two are done.
+    """Measure how often the gate is wrong, by its own rules: false alarms, misses, and what it cannot decide.
 
-    Exit status: 0 every target is met, 2 usage, 3 a target is not met, a mutant was missed or an edit that means
-    nothing raised an alarm, 4 a kernel cannot be read as PTX, 5 too few runs for an audit, or no pair to edit, 130
+    Without --synthetic, --mutants and --runs, the first two are done.
+
+    Exit status: 0 every target is met, 2 usage, 3 a target is not met, a mutant was missed or an edit without
+    effect raised an alarm, 4 a kernel cannot be read as PTX, 5 too few runs for an audit, or no pair to edit, 130
     interrupted.
     """
     from ptxbench.audit.audit import Audit

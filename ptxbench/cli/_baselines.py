@@ -22,7 +22,7 @@ def baselines_option() -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         type=click.Path(path_type=Path, file_okay=False),
         metavar="DIR",
         default=Path("baselines"),
-        help="Baselines lie in this folder, one file a device.",
+        help="The folder of baselines, one file for each device.",
     )
 
 

@@ -16,7 +16,7 @@ Option = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 def backend_option(
-    help: str = "Where to run: gpu verifies and times, emulator verifies and counts; auto takes a GPU if there is one.",
+    help: str = "Where to run: gpu verifies and times, emulator verifies and counts; auto uses a GPU if there is one.",
 ) -> Option:
     """--backend auto, gpu or emulator."""
     return click.option("--backend", type=click.Choice(["auto", "gpu", "emulator"]), default="auto", help=help)
@@ -30,7 +30,7 @@ def arch_option() -> Option:
 
 
 def assembler_option(
-    help: str = "Who turns both PTX texts into machine code: ptxas, or on a GPU the driver.",
+    help: str = "What assembles both PTX texts: ptxas, or on a GPU the driver.",
 ) -> Option:
     """--assembler toolkit or driver."""
     return click.option("--assembler", type=click.Choice(["toolkit", "driver"]), default="toolkit", help=help)
@@ -42,8 +42,8 @@ def cache_option() -> Option:
         "--cache",
         type=click.Choice(["cold", "warm"]),
         default="cold",
-        help="What a timed launch finds in the L2 cache: nothing of its data, or what a launch of the same kernel on "
-        "the same data left there. Warm times are never compared with cold ones. GPU only.",
+        help="What a timed launch finds in the L2 cache. cold: none of its data. warm: what a launch of the same "
+        "kernel on the same data left there. Warm times are never compared with cold ones. GPU only.",
     )
 
 
@@ -63,7 +63,8 @@ def model_option() -> Option:
         "--model",
         type=click.Choice(list(MODELS), case_sensitive=False),
         help="On the emulator, build for this GPU and add its floors: the least time that its issue slots, pipes, "
-        "shared memory, L1 and DRAM need for what the kernel executes. A model, and no times (docs/model.md).",
+        "shared memory, L1 and DRAM need for what the kernel executes. The floors are a model, not times "
+        "(docs/model.md).",
     )
 
 

@@ -25,19 +25,19 @@ if TYPE_CHECKING:
     "patterns",
     multiple=True,
     metavar="GLOB",
-    help="Try these targets alone, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]",
+    help="Only these targets, such as sm_90a or 'sm_12*'; repeat.  [default: all that ptxas knows from sm_75 on]",
 )
 @click.option(
     "--columns",
     "cell",
     type=click.Choice(["registers", "spills", "sass", "occupancy"]),
     default="registers",
-    help="What the column of a variant holds: registers of a thread, bytes spilled, SASS instructions, or theoretical "
-    "occupancy in % at the pair's first bench size.",
+    help="What to show for each variant: registers of a thread, spilled bytes, SASS instructions, or "
+    "theoretical occupancy in % at the pair's first bench size.",
 )
-@outputs_option("Write the matrices to FILE too; its suffix says how: .json (all figures) or .md; repeat.")
+@outputs_option("Write the matrices to FILE too, in the format of its suffix: .json (all figures) or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON with all figures, and nothing else, on stdout.")
-@kernels_option("Take pairs from this folder alone: it holds pairs/, cuda/ and ptx/.")
+@kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/.")
 def command(
     pairs: tuple[str, ...],
     patterns: tuple[str, ...],
@@ -46,13 +46,13 @@ def command(
     as_json: bool,
     kernels: Path,
 ) -> int:
-    """Make machine code of PAIRs, by name or glob, or every pair, for every target that ptxas knows, and say where it
-    cannot be made: which instruction of which line is in the way, and what it needs.
+    """Assemble PAIRs, by name or glob, or every pair, for every target that ptxas knows.
 
-    A FILE.ptx or FILE.cu, pair or not, is tried with all of its kernels. Nothing is run: "runs on" means that ptxas
-    assembles it for that target. No GPU is needed.
+    For a target that does not work, the instruction, its line and what it needs are reported. A FILE.ptx or FILE.cu
+    need not belong to a pair; all of its kernels are tried. Nothing is executed: "runs on" means that ptxas
+    assembles the kernel for that target. No GPU is needed.
 
-    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that no target takes.
+    Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that works on no target.
     """
     from ptxbench import toolchain
     from ptxbench.cli._saving import require_writable

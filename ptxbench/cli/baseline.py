@@ -19,23 +19,25 @@ if TYPE_CHECKING:
 
 @click.group("baseline")
 def command() -> None:
-    """Set, show or check the runs that `ptxbench gate` holds others against: one small file a device, to be committed
-    and reviewed.
+    """Set, show or check baselines: the runs that `ptxbench gate` compares with.
 
-    Exit status: 0 good, 2 usage, or a run that can be no baseline.
+    A baseline is one small file for each device, to be committed and reviewed.
+
+    Exit status: 0 good, 2 usage, or a run that cannot be a baseline.
     """
 
 
 @command.command("set")
 @click.argument("run")
-@click.option("--reason", required=True, metavar="TEXT", help="Why it is set, for whoever reads the file.")
+@click.option("--reason", required=True, metavar="TEXT", help="Why the baseline is set, for the readers of the file.")
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
-    """Make RUN (a file, the start of a file's name or of an id, `latest` or `latest~1`) the baseline of its device.
+    """Make RUN the baseline of its device.
 
-    Refused: kernels that were not committed, wrong or broken ones, a run that is not whole, is BIASED, or was timed in
-    fewer than five rounds.
+    RUN is a file, the start of a file's name or of an id, `latest` or `latest~1`. These runs are refused: with
+    kernels that are not committed, or that are wrong or broken; incomplete; BIASED; or timed in fewer than five
+    rounds.
     """
     from ptxbench.cli._runs import load_run
     from ptxbench.judge.baseline import make
@@ -56,7 +58,7 @@ def set_command(run: str, reason: str, results: Path, baselines: Path) -> None:
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def check_command(run: str, results: Path, baselines: Path) -> None:
-    """Say whether RUN could be the baseline of its device, and what would change; write nothing."""
+    """Report whether RUN could be the baseline of its device, and what would change; write nothing."""
     from ptxbench.cli._runs import load_run
     from ptxbench.judge.baseline import make
 

@@ -32,10 +32,10 @@ SEED_BITS = 32
 @click.option(
     "--language",
     type=click.Choice(["ptx", "cuda"]),
-    help="What the text on standard input is; needed for FILE -, and for nothing else.",
+    help="The language of the text on standard input; required for FILE -, and only for it.",
 )
-@click.option("--pair", "pair", required=True, metavar="NAME", help="The pair that each FILE is to be a variant of.")
-@click.option("--arch", metavar="SM", help="Judge as this architecture.  [default: the GPU's, else sm_90]")
+@click.option("--pair", "pair", required=True, metavar="NAME", help="Judge each FILE as a variant of this pair.")
+@click.option("--arch", metavar="SM", help="Judge for this architecture.  [default: the GPU's, else sm_90]")
 @click.option(
     "--seed",
     type=click.IntRange(0),
@@ -55,20 +55,24 @@ SEED_BITS = 32
 @click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
-    help="End the judgement of a FILE after this long; it is then rejected.",
+    help="Stop the judgement of a FILE after this time; the FILE is then rejected.",
 )  # fmt: skip
 @click.option(
     "--memory", type=click.FloatRange(min=1), default=6.0, metavar="GIB",
-    help="Address space that each process of a judgement may have.",
+    help="Address space of each process of a judgement.",
 )  # fmt: skip
-@backend_option("auto times what is accepted on the GPU if there is one; emulator never does.")
-@click.option("--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, as `ptxbench run` has them.")
+@backend_option("auto: if there is a GPU, time accepted kernels on it. emulator: never use a GPU.")
+@click.option(
+    "--size", "sizes", multiple=True, metavar="SIZE", help="Time at these sizes, in the notation of `ptxbench run`."
+)
 @click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Fresh processes to time in. GPU only.")
 @click.option(
     "--jobs", type=click.IntRange(1), default=1, metavar="N",
-    help="Judge this many FILEs side by side; each may use --memory.",
+    help="Judge this many FILEs in parallel; each may use --memory.",
 )  # fmt: skip
-@click.option("--thorough", is_flag=True, help="Launch at a bench size too, the first within a minute or so.")
+@click.option(
+    "--thorough", is_flag=True, help="Also launch at a bench size: the first that takes less than about a minute."
+)
 @click.option(
     "--watch", is_flag=True, help="Judge again whenever a FILE changes, each time with another seed, until Ctrl-C."
 )
@@ -98,16 +102,16 @@ def command(
     as_lines: bool,
     kernels: Path,
 ) -> int:
-    """Judge each FILE, .ptx or .cu, as a variant of a pair, without trusting it and without a GPU.
+    """Judge each FILE, .ptx or .cu, as a variant of a pair, without trusting it. No GPU is needed.
 
-    FILE may be a folder, which means the .ptx and .cu files in it, or -, which means standard input. A FILE that
-    cannot be read is reported as not judged, and the others are judged.
+    FILE may be a folder (all .ptx and .cu files in it), or - for standard input. A FILE that cannot be read is
+    reported as not judged; the others are judged.
 
-    In stages: does it parse, assemble, take the pair's arguments; is it right at the pair's check sizes, at sizes and
-    on data that it cannot know, clean under the sanitizer, the same when it is launched again; what does it need and
-    count beside the pair's own kernels; on a GPU, how long does it take; where else can it be assembled. The first
-    stage that rejects it ends the judgement. Several FILEs are ranked, without a GPU by global sectors and executed
-    machine instructions. docs/check.md explains the codes.
+    The stages: parse, assemble, compare the arguments with the pair's; verify at the pair's check sizes, then on
+    hidden sizes and data, under the sanitizer, and with repeated launches; compare resources and counts with the
+    pair's own kernels; time on a GPU; assemble for other targets. The first stage that rejects FILE ends its
+    judgement. Several FILEs are ranked: without a GPU by global sectors and executed machine instructions.
+    docs/check.md explains the codes.
 
     ptxbench check mine.ptx --pair softmax
 

@@ -30,17 +30,17 @@ def share(context: click.Context, option: click.Parameter, text: str) -> float:
 @click.option(
     "--metric",
     type=click.Choice(["ratio", "time", "counters"]),
-    help="What to compare: time over that of the cuda row, time, or what the tools and the emulator count.  "
-    "[default: ratio if both runs have times, else counters]",
+    help="What to compare: time over that of the cuda row, time, or the counts of the tools and the emulator. "
+    " [default: ratio if both runs have times, else counters]",
 )
 @click.option(
     "--budget",
     callback=share,
     default="5%",
     metavar="SHARE",
-    help="The change of a ratio or a time that still counts as none. Counts are compared exactly.",
+    help="Ignore changes of a ratio or a time up to this share. Counts are compared exactly.",
 )
-@outputs_option("Write the comparison to FILE too; its suffix says how: .json, .csv or .md; repeat.")
+@outputs_option("Write the comparison to FILE too, in the format of its suffix: .json, .csv or .md; repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the comparison as JSON, and nothing else, on stdout.")
 @results_option()
 def command(
@@ -52,11 +52,12 @@ def command(
     as_json: bool,
     results: Path,
 ) -> None:
-    """Compare the runs BASE and HEAD, row by row; each is a file, the start of a file's name or of an id,
-    `latest`, which HEAD is by default, or `latest~1`, the run before it.
+    """Compare the runs BASE and HEAD, row by row.
 
-    A row is REGRESSED or IMPROVED where the interval of its change proves it, WITHIN where it proves that there is none
-    beyond the budget, else UNSURE, with the rounds that would settle it. Rows of the same machine code are controls.
+    A run is a file, the start of a file's name or of an id, `latest`, or `latest~1` for the run before it. HEAD is
+    `latest` by default. A row is REGRESSED or IMPROVED if the interval of its change proves it, and WITHIN if the
+    interval proves that any change is smaller than the budget. Otherwise it is UNSURE, with the number of rounds
+    that would decide it. Rows with the same machine code are controls.
 
     Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
     """

@@ -32,16 +32,16 @@ SCHEMA = "ptxbench.doctor/1"
     "--calibrate",
     "calibrating",
     is_flag=True,
-    help="Measure the GPU in place of all that: whether its times can be believed, and the settings that they need. "
-    "Takes minutes, in which nothing else should use it.",
+    help="Calibrate the GPU instead: check that its timings can be trusted, and choose the settings that they "
+    "need. Takes some minutes; nothing else should use the GPU then.",
 )
 @click.option(
     "--first-run",
     "first",
     is_flag=True,
-    help="Ask a GPU that is new here what must be known of it, in ten minutes: the calibration, a quick run of some "
-    "pairs, and whether the emulator's bits and counts are the hardware's. Ctrl-C keeps what is done; the same again "
-    "goes on.",
+    help="Test a new GPU, in ten minutes: the calibration, a quick run of some pairs, and whether the "
+    "emulator's bits and counts agree with the hardware. Ctrl-C keeps what is done; the same command "
+    "resumes.",
 )
 @results_option(
     "Keep the calibration below this folder, as DEVICE/calibration.json, which runs saved there use; and the first run "
@@ -52,14 +52,13 @@ SCHEMA = "ptxbench.doctor/1"
 def command(
     context: click.Context, kernels: Path, calibrating: bool, first: bool, results: Path, as_json: bool
 ) -> int | None:
-    """Tell what is installed, whether it works, and what to do about what does not.
+    """Report what is installed, whether it works, and how to fix what does not.
 
-    One small kernel is really compiled, assembled, disassembled and run. What is absent
-    only takes away what needs it: a GPU the times, NVRTC the CUDA C sides.
+    One small kernel is compiled, assembled, disassembled and run. A missing part disables only what needs it:
+    without a GPU there are no times, without NVRTC the CUDA C sides are skipped.
 
-    Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not.
-    With --calibrate and --first-run: 0 good, 2 there is no GPU, 5 a line is FAIL, or
-    the time was over before the last step; 130 interrupted.
+    Exit status: 0 the emulator works, so that kernels can be verified; 2 it does not. With --calibrate and
+    --first-run: 0 good, 2 no GPU, 5 a check is FAIL, or time ran out before the last step; 130 interrupted.
     """  # fmt: skip
     if calibrating and first:
         raise UsageError("--first-run calibrates too. Leave out --calibrate.")

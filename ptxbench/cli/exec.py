@@ -21,7 +21,7 @@ SOME_LINES = 10
 
 @click.command("exec")
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
-@click.option("--entry", metavar="NAME", help="The kernel to launch, where FILE has several.")
+@click.option("--entry", metavar="NAME", help="The kernel to launch, if FILE has several.")
 @click.option("--grid", metavar="X[,Y[,Z]]", default="1", help="CTAs to launch.")
 @click.option(
     "--block", metavar="X[,Y[,Z]]", help="Threads of a CTA.  [default: what the kernel's .reqntid says, else 32]"
@@ -32,19 +32,19 @@ SOME_LINES = 10
     "args",
     multiple=True,
     metavar="ARG",
-    help="An argument, in order or by name; repeat. u32=1024 and f32=2.5 are passed by value, 'f32[1024]=random' is an "
-    "array, as are zeros, iota, a number or FILE.npy in place of random; x:f32=2.5 is for the parameter x, 0:f32=2.5 "
-    "for the first. '{f32[32]=iota, u32=32}' is a struct by value, '&{...}' the address of one, '&x[16]' the address "
-    "of an element of x.",
+    help="An argument, in order or by name; repeat. u32=1024 and f32=2.5 are passed by value. "
+    "'f32[1024]=random' is an array; instead of random: zeros, iota, a number or FILE.npy. x:f32=2.5 is "
+    "for the parameter x, 0:f32=2.5 for the first parameter. '{f32[32]=iota, u32=32}' is a struct by "
+    "value, '&{...}' the address of a struct, '&x[16]' the address of an element of x.",
 )
 @click.option(
     "--save",
     "saves",
     multiple=True,
     metavar="NAME=FILE.npy",
-    help="Save this array, by name or index, as the kernel left it; repeat.",
+    help="Save this array, by name or index, after the launch; repeat.",
 )
-@click.option("--sanitize", is_flag=True, help="Collect faults, races and uninitialised reads; slower.")
+@click.option("--sanitize", is_flag=True, help="Report all faults, races and uninitialised reads; slower.")
 @click.option("--arch", metavar="SM", help="Run as this architecture.  [default: the .target of PTX, sm_90 for CUDA C]")
 @click.option(
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
@@ -53,13 +53,13 @@ SOME_LINES = 10
 @click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw random arrays from this seed.")
 @click.option(
-    "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the most executed, or `all`."
+    "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the hottest first, or `all`."
 )
 @click.option(
     "--sort",
     type=click.Choice(["count", "file"]),
     default="count",
-    help="The order of those lines: the most executed first, or as in the file.",
+    help="The order of these lines: the hottest first, or as in the file.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 def command(
@@ -82,9 +82,9 @@ def command(
 ) -> int:
     """Launch a kernel of FILE once on the emulator and print what it did.
 
-    FILE is PTX (.ptx), CUDA C (.cu, compiled by NVRTC), or a folder: then every kernel in it that takes the arguments
-    is launched. Printed are the arrays that it changed, its counts, how many machine instructions warps executed, its
-    most executed lines, and what was wrong.
+    FILE is PTX (.ptx), CUDA C (.cu, compiled by NVRTC), or a folder: then every kernel in it that takes the
+    arguments is launched. The output: the arrays that changed, the counts, the number of executed machine
+    instructions, the hottest lines, and any errors.
 
     ptxbench exec saxpy.ptx --grid 64 --block 256 --arg 'f32[16384]=random' --arg 'f32[16384]=zeros' --arg f32=2
     --arg u32=16384

@@ -22,8 +22,8 @@ NVBENCH = "nvbench"
     type=click.Choice(["benchstat", "nvbench", "gha", "bmf", "csv", "json", "markdown"]),
     required=True,
     help="benchstat: lines of Go's benchmark format. nvbench: a folder with NAME.json of each variant, for "
-    "nvbench-compare-robust cuda.json ptx.json. gha: for github-action-benchmark, customSmallerIsBetter. bmf: for "
-    "Bencher, --adapter json. csv: every metric. json: the run document. markdown: to paste.",
+    "nvbench-compare-robust cuda.json ptx.json. gha: for github-action-benchmark, customSmallerIsBetter. "
+    "bmf: for Bencher, --adapter json. csv: every metric. json: the run document. markdown: to paste.",
 )
 @click.option(
     "-o",
@@ -34,8 +34,9 @@ NVBENCH = "nvbench"
 )
 @results_option()
 def command(run: str, form: str, output: Path | None, results: Path) -> None:
-    """Write the run RUN as another tool reads it; it is a file, the start of a file's name or of an id,
-    `latest`, or `latest~1`, the run before it.
+    """Write the run RUN in the format of another tool.
+
+    RUN is a file, the start of a file's name or of an id, `latest`, or `latest~1` for the run before it.
 
     Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
     """

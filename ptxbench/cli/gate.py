@@ -41,22 +41,22 @@ class Judge(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
 
-@click.command("gate", cls=Judge, epilog="`ptxbench gate audit` tells how often this judge is wrong; see its --help.")
+@click.command("gate", cls=Judge, epilog="`ptxbench gate audit` measures how often the gate is wrong; see its --help.")
 @click.argument("head", required=False)
 @click.option(
     "--base",
     metavar="RUN",
     default=BASELINE,
-    help="Hold HEAD against this run: a file, the start of a file's name or of an id, `latest`, `latest~1`, or "
-    "`baseline`, which is the committed one of its device.",
+    help="Compare HEAD with this run: a file, the start of a file's name or of an id, `latest`, `latest~1`, "
+    "or `baseline`, the committed run of its device.",
 )
 @click.option(
     "--mode",
     "modes",
     type=click.Choice(["ratio", "time", "counters"]),
     multiple=True,
-    help="What to gate; repeat. A mode that is named is owed a verdict.  [default: as the config says, else counters, "
-    "and ratio where HEAD has times]",
+    help="What to gate; repeat. The gate fails (5) if a mode that you name gives no verdict.  [default: as "
+    "the config says, else counters, and ratio where HEAD has times]",
 )
 @click.option(
     "--config",
@@ -69,15 +69,15 @@ class Judge(click.Command):
     "--confirm",
     "confirms",
     is_flag=True,
-    help="Measure or count rows that are red or unsure once more, in a run that is saved and judged together with "
-    "HEAD. What was confirmed before is not run again. The kernels must be those of HEAD.",
+    help="Run the failing and the unsure rows once more, in a run that is saved and judged together with "
+    "HEAD. Rows that were confirmed before are not run again. The kernels must be those of HEAD.",
 )
 @click.option("--dump-config", is_flag=True, help="Print the rules in effect as a config, and judge nothing.")
-@outputs_option("Write the verdicts to FILE too; its suffix says how: .json, .md or .xml (JUnit); repeat.")
+@outputs_option("Write the verdicts to FILE too, in the format of its suffix: .json, .md or .xml (JUnit); repeat.")
 @click.option("--json", "as_json", is_flag=True, help="Print the verdicts as JSON, and nothing else, on stdout.")
-@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Judge this pair alone, by name or glob; repeat.")
+@click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Judge only this pair, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Without HEAD: build for this architecture.  [default: sm_90]")
-@kernels_option("Run the pairs of this folder alone, without HEAD and to confirm.")
+@kernels_option("Run the pairs of this folder only, without HEAD and with --confirm.")
 @results_option("Look for runs below this folder, and save there.")
 @baselines_option()
 def command(
@@ -95,21 +95,21 @@ def command(
     results: Path,
     baselines: Path,
 ) -> int:
-    """Judge the run HEAD (a file, the start of a file's name or of an id, `latest` or `latest~1`) by a baseline and the
-    rules of ptxbench.toml.
-    Without HEAD every pair runs first, on the emulator: no GPU is needed to gate counters.
+    """Judge the run HEAD by a baseline and the rules of ptxbench.toml.
 
-    Where GitHub Actions says so by its variables, a job summary and annotations are written.
+    HEAD is a file, the start of a file's name or of an id, `latest` or `latest~1`. Without HEAD every pair is run
+    first, on the emulator: no GPU is needed to gate counters. In GitHub Actions a job summary and annotations are
+    written.
 
     \b
-    Exit status; of several the first in the order 2, 4, 3, 5, 0:
+    Exit status; if several apply, the first of 2, 4, 3, 5, 0:
       0  at least one row was judged, and all that is gated is within its limits, or waived
       1  ptxbench crashed: never a verdict
       2  usage, a faulty config, an expired waiver, a file that cannot be read or is too new
       3  a regression: a ratio, a time or a counter beyond its budget or limit
       4  a kernel is wrong or broken, and was not in the baseline
-      5  no verdict: a row is missing, unlike, wrong in both or not measurable; nothing was judged;
-         unsure or without a baseline, where the config says fail
+      5  no verdict: a row is missing, not comparable, wrong in both or not measurable; nothing was
+         judged; a row is unsure or has no baseline, and the config says fail
       130  interrupted
     """
     from dataclasses import replace

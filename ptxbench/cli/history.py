@@ -23,19 +23,19 @@ NO_VERDICT = 5
 @click.option(
     "--metric",
     metavar="NAME",
-    help="Show this metric, such as time, registers or sass.LDG.  [default: ratio and time where there are times, else "
-    "the counters that the gate judges]",
+    help="Show this metric, such as time, registers or sass.LDG.  [default: ratio and time where there are "
+    "times, else the counters that the gate judges]",
 )
-@click.option("--last", type=click.IntRange(1), metavar="N", default=40, help="Show so many values of a series.")
-@click.option("--json", "as_json", is_flag=True, help="Print every value, as JSON, and nothing else, on stdout.")
+@click.option("--last", type=click.IntRange(1), metavar="N", default=40, help="Show the last N values of each series.")
+@click.option("--json", "as_json", is_flag=True, help="Print every value as JSON, and nothing else, on stdout.")
 @results_option()
 def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool, results: Path) -> int:
-    """Show how PAIRs, by name or glob, or every pair, went from run to run: each variant and metric on each device.
+    """Show each metric of PAIRs over all saved runs: by variant and by device.
 
-    Where a series steps, the runs on both sides are named, with their commits. That dates a shift; it is no verdict
-    and moves no exit status.
+    PAIRs are names or globs; by default every pair. Where a series changes, the runs before and after the change
+    are named, with their commits. This dates a change; it is not a verdict and does not affect the exit status.
 
-    Exit status: 0 good, 2 usage, 5 no run is saved there, or none has such a number.
+    Exit status: 0 good, 2 usage, 5 no saved run, or none with this metric.
     """
     from ptxbench.cli._blocks import open_console
     from ptxbench.exporters.history import to_json

@@ -12,15 +12,15 @@ UNKNOWN = 5
 
 @click.command("isa")
 @click.argument("chapter", required=False, metavar="[CHAPTER]")
-@click.option("--opcode", metavar="OPCODE", help="Tell whether this one, such as ld.global.v4.f32, is known.")
+@click.option("--opcode", metavar="OPCODE", help="Report whether this opcode, such as ld.global.v4.f32, is known.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object, and nothing else, on stdout.")
 def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
-    """List the instructions that the emulator knows, by chapter of the PTX manual, and what it does not support.
+    """List the instructions that the emulator knows, by chapter of the PTX manual, and those that it does not support.
 
-    Each line is in the shape of the manual's syntax box; {} may be absent. The modifiers may stand in any order that
-    ptxas takes. Behind the line: how many spellings it has in its own order, and the class that
-    ptx_warp_instructions_CLASS counts it in. CHAPTER is part of a chapter's title, such as integer;
-    then what may stand at each place is listed too.
+    Each line has the form of the manual's syntax box; what is in {} is optional. Modifiers may be in any order that
+    ptxas accepts. Behind the line: the number of its spellings, and the class in which ptx_warp_instructions_CLASS
+    counts it. CHAPTER is part of a chapter's title, such as integer; then the choices for each place are listed
+    too.
 
     Exit status: 0 good, 2 usage, 5 the opcode is not known.
     """

@@ -21,14 +21,14 @@ INDENT = 12
 
 @click.command("list")
 @click.argument("pairs", metavar="[PAIR]...", nargs=-1)
-@kernels_option("List the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
+@kernels_option("List the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
 def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
     """List PAIRs, by name or glob, or every pair: what each teaches, what it needs, its variants and its sizes.
 
-    The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the least architecture that
-    the pair's own PTX is written for; each PTX variant has its own. CUDA C names none. Sizes that depend on the device
-    are those of an H100; `run` takes the GPU's own.
+    The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the lowest architecture
+    of a PTX variant; CUDA C has none. Variants with a star run only if --variant names them. Sizes that depend on
+    the device are those of an H100; `run` takes the GPU's own.
 
     With PAIR, --json has all that a kernel must fit: arguments, launches, check sizes, tolerance, reference, texts.
 

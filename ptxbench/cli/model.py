@@ -22,7 +22,7 @@ DEFAULT = ParameterSource.DEFAULT
 
 @click.group("model")
 def command() -> None:
-    """Try the floors of `ptxbench run --model` on measured times.
+    """Compare the floors of `ptxbench run --model` with measured times.
 
     Exit status: 0 good, 2 usage, 3 a floor is above a published time.
     """
@@ -30,14 +30,14 @@ def command() -> None:
 
 @command.command("audit")
 @click.option("--json", "as_json", is_flag=True, help="Print everything as JSON, and nothing else, on stdout.")
-@results_option("Score the claims of saved runs below this folder too.")
+@results_option("Also score the claims of saved runs below this folder.")
 def audit(as_json: bool, results: Path) -> int:
-    """Hold the floors against published times of kernels, and their claims against what GPUs measured.
+    """Compare the floors with published times of kernels, and their claims with measured runs.
 
-    The published times are those that authors of public kernels state; ptxbench ships them with what the kernels
-    execute. A saved run with --model is scored where a saved run on that GPU measured the same machine code.
+    The published times are those that the authors of public kernels state; ptxbench ships them with the executions
+    of these kernels. A saved run with --model is scored if a saved run on that GPU measured the same machine code.
 
-    Exit status: 0 no floor is above a published time, 2 usage, 3 a floor is.
+    Exit status: 0 no floor is above a published time, 2 usage, 3 a floor is above one.
     """
     from ptxbench.model.points import published
     from ptxbench.model.runs import scored

@@ -17,18 +17,16 @@ HOLDS = ("arguments, launch, reference, tolerance, sizes", "the kernel in CUDA C
 
 @click.command("new")
 @click.argument("name", metavar="NAME")
-@kernels_option(
-    "Write into this folder, which is made if it is not there.", default=HERE, show_default=True, callback=None
-)
+@kernels_option("Write into this folder; it is created if needed.", default=HERE, show_default=True, callback=None)
 @click.pass_context
 def command(context: click.Context, name: str, kernels: Path) -> None:
-    """Write a new pair that works, to start from.
+    """Write a new pair that works, as a start.
 
-    pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx multiply an array by a number. `ptxbench run` verifies both sides at
-    once; then replace them bit by bit. NAME is also the kernel's: small letters, digits and _. No file is ever
-    overwritten, and either all three are written or none.
+    pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx multiply an array by a number. `ptxbench run` verifies both sides;
+    then change them step by step. NAME is also the name of the kernel: lower-case letters, digits and _. Existing
+    files are never overwritten, and either all three files are written or none.
 
-    Exit status: 0 written, 2 a name that cannot be, a file that is there already, a folder that cannot be written.
+    Exit status: 0 written, 2 an invalid name, an existing file, or a folder that cannot be written.
     """
     from ptxbench.discovery import default_kernels
     from ptxbench.discovery.new import require_name, write_pair

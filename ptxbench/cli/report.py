@@ -29,28 +29,28 @@ MOST_TOLD = 6
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
     default=Path("report.html"),
-    help="Write the page to this file; one that is there is replaced.",
+    help="Write the page to this file; an existing file is replaced.",
 )
 @click.option(
     "--target",
     "patterns",
     multiple=True,
     metavar="GLOB",
-    help="Try these targets for the portability matrix, such as sm_90a or '*'; repeat.  "
-    "[default: every architecture from sm_75 on, with an a or f form where a run or a file is of it]",
+    help="Targets of the portability matrix, such as sm_90a or '*'; repeat.  [default: every architecture "
+    "from sm_75 on, with an a or f form where a run or a file is of it]",
 )
 @results_option()
 @kernels_option(
-    "Take the sources of listings and matrices from this folder: it holds pairs/, cuda/ and ptx/. The pair files of "
-    "the pairs in RUN are executed."
+    "Take the sources of listings and matrices from this folder: it holds pairs/, cuda/ and ptx/. The "
+    "pair files of the pairs in RUN are executed."
 )
 def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], results: Path, kernels: Path) -> None:
     """Write RUNs as one self-contained HTML page: summary, charts, findings, listings, portability, provenance.
 
-    A RUN is a file, the start of a file's name or of an id, `latest~1`, or `latest`, the default. Of several, each has
-    its own summary and charts, and they share the pairs below. Listings, findings and portability are made from the
-    sources by the tools that are here, for the variants whose source is still the one that was run; the page says what
-    is missing. It is below 1 MB and loads nothing from anywhere.
+    RUN is a file, the start of a file's name or of an id, `latest` (the default), or `latest~1`. Several runs share
+    the listings of the pairs; each has its own summary and charts. Listings, findings and portability are made by
+    the installed tools, for variants whose source is still the one of the run; the page says what is missing. It is
+    smaller than 1 MB and loads nothing from other places.
 
     Exit status: 0 good, 2 usage, a run that cannot be read, or a file that cannot be written.
     """

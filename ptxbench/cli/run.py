@@ -50,44 +50,44 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     "sizes",
     multiple=True,
     metavar="N=V,..",
-    help="Run at this size, such as n=65536 or rows=3,columns=257, or at `all` bench sizes; repeat. "
-    "By default all on a GPU, the first on the emulator.",
+    help="Run at this size, such as n=65536 or rows=3,columns=257, or at `all` bench sizes; repeat. By "
+    "default all sizes on a GPU, the first one on the emulator.",
 )
 @click.option(
     "--all-sizes",
     is_flag=True,
-    help="The same as --size all. The emulator leaves out those that take too long, and says which; --size N=V,.. "
-    "runs one of them.",
+    help="The same as --size all. The emulator skips sizes that take too long, and reports them; --size "
+    "N=V,.. runs one of them.",
 )
 @backend_option()
 @arch_option()
 @assembler_option()
 @cache_option()
 @model_option()
-@kernels_option("Take the pairs of this folder alone: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
+@kernels_option("Take the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option(
     "--columns",
     metavar="NAME,..",
-    help="Show these metrics, such as time,sass; sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the machine "
-    "instructions of one opcode. A name that is none lists them all.",
+    help="Show these metrics, such as time,sass. sass.OPCODE, such as sass.LDG or sass.LDG.128, counts the "
+    "machine instructions of one opcode. An unknown name prints all choices.",
 )
 @click.option(
     "--rounds",
     type=click.IntRange(1),
     default=5,
     metavar="N",
-    help="Fresh processes to measure in; more give a narrower interval. GPU only.",
+    help="Number of new processes to measure in; more give a narrower interval. GPU only.",
 )
 @timeout_option(
-    "Abort a kernel after this long without progress in its build or on the GPU; it is broken, the run continues. "
-    "GPU only."
+    "Abort a kernel after this time without progress in its build or on the GPU. It is marked broken and "
+    "the run continues. GPU only."
 )
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="RUN",
-    help="Run nothing: print a recorded run again, all numbers derived from its samples. A file, the start of a file's "
-    "name or of an id, `latest` or `latest~1`.",
+    help="Run nothing: print a recorded run again, with all numbers derived from its samples. RUN is a file, "
+    "the start of a file's name or of an id, `latest` or `latest~1`.",
 )
 @click.option(
     "--json", "as_json", is_flag=True, help="Print the run document with its findings, and nothing else, on stdout."
@@ -96,7 +96,7 @@ WRONG_KERNEL, NO_VERDICT = 4, 5
     "--output",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="FILE",
-    help="Write the results to FILE too; its suffix says how: .json, .csv or .md.",
+    help="Write the results to FILE too, in the format of its suffix: .json, .csv or .md.",
 )
 @results_option("Save the run below this folder.")
 @click.option("--no-save", is_flag=True, help="Do not save the run.")

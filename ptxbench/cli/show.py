@@ -40,37 +40,40 @@ class Extras(NamedTuple):
     metavar="NAME",
     help="Show this variant, by name or glob; repeat.  [default: cuda and ptx]",
 )
-@click.option("--side-by-side", "view", flag_value="side by side", help="CUDA C, PTX and SASS, however narrow.")
-@click.option("--ptx", "view", flag_value="ptx", help="The CUDA C beside its PTX, and the hand-written PTX.")
 @click.option(
-    "--sass", "view", flag_value="sass", help="The SASS in its own order, beside the lines that it was made of."
+    "--side-by-side",
+    "view",
+    flag_value="side by side",
+    help="CUDA C, PTX and SASS, whatever the width of the terminal.",
 )
+@click.option("--ptx", "view", flag_value="ptx", help="The CUDA C with its PTX, and the hand-written PTX.")
+@click.option("--sass", "view", flag_value="sass", help="The SASS in its own order, with the lines that it comes from.")
 @click.option(
     "--diff",
     nargs=2,
     metavar="A B",
-    help="The SASS of variant A against that of B, such as --diff cuda ptx, whatever registers they use.",
+    help="Compare the SASS of variant A with that of B, such as --diff cuda ptx, whatever registers they use.",
 )
 @click.option(
     "--hot",
     is_flag=True,
-    help="Add how often warps execute each line of PTX, each SASS instruction, or the PTX of a line of CUDA C. The "
-    "emulator counts the PTX; SASS follows from these counts and the machine code.",
+    help="Add how often warps execute each line of PTX, each SASS instruction, or the PTX of a line of CUDA "
+    "C. The emulator counts PTX; counts of SASS follow from these and the machine code.",
 )
 @click.option(
     "--size",
     metavar="N=V,..",
     help="Count at this size, such as n=65536.  [default: the pair's largest check size]",
 )
-@click.option("--pressure", is_flag=True, help="Add how many registers are live at each SASS instruction.")
+@click.option("--pressure", is_flag=True, help="Add the number of live registers at each SASS instruction.")
 @click.option(
     "--control",
     is_flag=True,
-    help="Add the control code of each SASS instruction: the barriers that it waits for, its read and write barrier, "
-    "yield bit and stall cycles.",
+    help="Add the control code of each SASS instruction: the barriers that it waits for, its read and write "
+    "barrier, yield bit and stall cycles.",
 )
 @click.option("--arch", metavar="SM", help="Build for this architecture.  [default: sm_90; a PTX file's .target]")
-@click.option("--entry", metavar="NAME", help="The kernel to show, where FILE has several.")
+@click.option("--entry", metavar="NAME", help="The kernel to show, if FILE has several.")
 @click.option(
     "--flag",
     "flags",
@@ -97,9 +100,9 @@ def command(
 ) -> int:
     """Show CUDA C, the PTX that NVRTC makes of it, hand-written PTX, and the SASS of each, aligned by line.
 
-    By default source and SASS, and from 140 columns on the PTX between them. Of --ptx, --sass, --side-by-side and
-    --diff, one. Below stands what the variants have unlike, most important first: their machine code, and what the
-    emulator counts of their executions. A .cu or .ptx FILE need not be part of a pair. No GPU is needed.
+    By default source and SASS are shown; from 140 columns on, also the PTX between them. --ptx, --sass,
+    --side-by-side and --diff exclude each other. Below the listing: how the variants differ, most important first,
+    in machine code and in the emulator's counts. A .cu or .ptx FILE need not belong to a pair. No GPU is needed.
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
     """

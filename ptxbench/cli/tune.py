@@ -39,8 +39,8 @@ OUTPUTS = (".svg", ".json")
     "knobs",
     multiple=True,
     metavar="NAME=VALUES",
-    help="Sweep a knob or a dimension: values and ranges, such as 0,4,8..64 or 4096..65536*2 or 32..1024+32; twice "
-    "for two.  [default: what the pair declares]",
+    help="Sweep a knob or a dimension: values and ranges, such as 0,4,8..64 or 4096..65536*2 or 32..1024+32; "
+    "twice for two.  [default: what the pair declares]",
 )
 @click.option(
     "--variant",
@@ -49,29 +49,33 @@ OUTPUTS = (".svg", ".json")
     metavar="NAME",
     help="Sweep these variants, by name or glob; repeat.  [default: cuda and ptx]",
 )
-@click.option("--size", "size", metavar="N=V,..", help="Dimensions of every point that shall differ, such as n=65536.")
+@click.option("--size", "size", metavar="N=V,..", help="Fixed dimensions of every point, such as n=65536.")
 @click.option(
     "--metric",
     metavar="NAME",
-    help="What the best point is by: a figure of the pair or a metric.  [default: the pair's first figure, else time "
-    "on a GPU, ptx_warp_instructions without one]",
+    help="The metric that decides the best point: a figure of the pair or a metric.  [default: the pair's "
+    "first figure, else time on a GPU, ptx_warp_instructions without one]",
 )
 @backend_option()
 @arch_option()
 @assembler_option("As in ptxbench run.")
 @cache_option()
 @kernels_option("Take the pair from this folder: it holds pairs/, cuda/ and ptx/. Its pair file is executed.")
-@click.option("--rounds", type=click.IntRange(1), default=5, metavar="N", help="Times to visit every point. GPU only.")
-@timeout_option("Give up on a kernel after so long without a sign of life. GPU only.")
-@click.option("--fresh", is_flag=True, help="Begin anew, even if the same sweep was interrupted.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=5, metavar="N", help="How often to visit every point. GPU only."
+)
+@timeout_option("Abort a kernel after this time without progress. GPU only.")
+@click.option("--fresh", is_flag=True, help="Start again, even if the same sweep was interrupted.")
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
     metavar="RUN",
-    help="Run nothing: draw a recorded sweep of PAIR again: a file, or the start of its name or id.",
+    help="Run nothing: draw a recorded sweep of PAIR again. RUN is a file, or the start of its name or id.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print points, values and the best as JSON, and nothing else.")
-@outputs_option("Write the curves to FILE, by its suffix .svg or .json; repeat.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print points, values and the best point as JSON, and nothing else."
+)
+@outputs_option("Write the curves to FILE, in the format of its suffix: .svg or .json; repeat.")
 @results_option("Save the sweep below this folder, and look there for an interrupted one.")
 @click.option("--no-save", is_flag=True, help="Do not save the sweep.")
 @click.option(
@@ -104,11 +108,11 @@ def command(
 ) -> int:
     """Sweep the knobs of PAIR and draw the curves.
 
-    Every point is built and verified, then measured on a GPU, each round visiting all points in another order, or
-    counted on the emulator. Ctrl-C saves what is done; the same command goes on from there.
+    Every point is built and verified. On a GPU it is then timed, and each round visits all points in another order;
+    on the emulator it is counted. Ctrl-C saves what is done; the same command resumes.
 
-    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified or the
-    GPU failed, 130 interrupted.
+    Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified or the GPU failed,
+    130 interrupted.
     """
     from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere

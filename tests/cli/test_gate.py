@@ -563,7 +563,7 @@ def test_a_summary_that_cannot_be_written_is_told(ptxbench, monkeypatch):
 
 def test_the_help_has_the_exit_codes_and_their_order(ptxbench):
     text = ptxbench("gate", "--help").out
-    assert "Exit status; of several the first in the order 2, 4, 3, 5, 0:" in text
+    assert "Exit status; if several apply, the first of 2, 4, 3, 5, 0:" in text
     for code in range(6):
         assert f"\n    {code}  " in text
 
