@@ -60,6 +60,22 @@ def one_of_each(size: int, group: int = WARP) -> Array:
     return at if at[-1] == size - 1 else np.append(at, size - 1)
 
 
+def some_of_product(a: Array, b: Array) -> tuple[Array, Array]:
+    """Some elements of the matrix a @ b, for a Sample: their flat indices, and their values.
+
+    One of each 32 neighbours of a row, and of a column: no warp computes elements of which none is among them, and of
+    each square of 8 two are. They cost a thirty-second of the product.
+    """
+    n = b.shape[1]
+    at, values = [], []
+    for i in range(WARP):
+        # i with its bits in reverse order: 0 to 0, 31 to 31, so that the corners are among them
+        rows, columns = slice(i, None, WARP), slice(int(f"{i:05b}"[::-1], 2), None, WARP)
+        values.append((wide(a[rows]) @ wide(b[:, columns])).reshape(-1))
+        at.append((np.arange(len(a))[rows, np.newaxis] * n + np.arange(n)[columns]).reshape(-1))
+    return np.concatenate(at), np.concatenate(values)
+
+
 def poison(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """An array of 0xFF bytes: NaN for floats, the greatest or -1 for integers."""
     return np.full(math.prod(shape) * dtype.itemsize, 0xFF, np.uint8).view(dtype).reshape(shape)

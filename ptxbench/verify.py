@@ -105,24 +105,39 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
 def expect_whole(pair: Pair, arguments: Mapping[str, Any], tolerance: Tolerance) -> Expected:
     """The reference of all of `arguments` at once, and its bounds."""
     inputs = widen(pair, arguments)
-    given = pair.reference(**inputs)
-    outputs, bounds, samples = {}, {}, {}
-    for arg in pair.args:
-        if isinstance(arg, Out | InOut):
-            outputs[arg.name], at = reference_output(given, arg.name, arguments[arg.name].shape)
-            bounds[arg.name] = bound(tolerance.bound, arg.name, outputs[arg.name], inputs)
-            if at is not None:
-                samples[arg.name] = at
+    outputs, samples = reference_outputs(pair, arguments, inputs)
+    bounds = {name: bound(tolerance.bound, name, values, inputs) for name, values in outputs.items()}
     return Expected(outputs, bounds, tolerance.describe, samples)
 
 
-def row_parts(pair: Pair, arguments: Mapping[str, Any]) -> list[slice]:
-    """The rows for which reference and tolerance are called at a time, in order; all at once unless `by_rows`."""
+def reference_of(pair: Pair, arguments: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Array]]:
+    """The reference of all of `arguments` at once, and the samples that it gives; without bounds."""
+    return reference_outputs(pair, arguments, widen(pair, arguments))
+
+
+def reference_outputs(
+    pair: Pair, arguments: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> tuple[dict[str, Array], dict[str, Array]]:
+    given = pair.reference(**inputs)
+    outputs, samples = {}, {}
+    for arg in pair.args:
+        if isinstance(arg, Out | InOut):
+            outputs[arg.name], at = reference_output(given, arg.name, arguments[arg.name].shape)
+            if at is not None:
+                samples[arg.name] = at
+    return outputs, samples
+
+
+def row_parts(pair: Pair, arguments: Mapping[str, Any], elements: int = CHUNK) -> list[slice]:
+    """The rows for which reference and tolerance are called at a time, in order; all at once unless `by_rows`.
+
+    No array has more `elements` in a part, if a row has not.
+    """
     arrays = [arguments[name] for name in sharing_rows(pair)] if pair.by_rows else []
     if not arrays or any(each.ndim == 0 for each in arrays):
         return [slice(None)]
     rows = len(arrays[0])
-    most = max(1, CHUNK * rows // max(each.size for each in arrays))
+    most = max(1, elements * rows // max(each.size for each in arrays))
     return [slice(start, start + most) for start in range(0, rows, most)]
 
 
@@ -150,7 +165,8 @@ def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(arg, Out | Scratch | TensorMap):
             continue
         value = arguments[arg.name]
-        inputs[arg.name] = value.view() if isinstance(arg, In) and not arg.widened else wide(value)
+        as_it_is = value.dtype in (np.float64, np.uint64) or (isinstance(arg, In) and not arg.widened)
+        inputs[arg.name] = value.view() if as_it_is and not isinstance(arg, Scalar) else wide(value)
         if not isinstance(arg, Scalar):
             inputs[arg.name].setflags(write=False)  # a reference that worked in place would change the bounds
     return inputs

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from ptxbench.discovery import load
-from ptxbench.oracle import apart, weaknesses
+from ptxbench.forgeries import apart
+from ptxbench.oracle import weaknesses
 from ptxbench.pair import (
     EXACT,
     In,

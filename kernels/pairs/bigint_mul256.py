@@ -62,6 +62,7 @@ PAIR = Pair(
     launch=lambda n, reps, BLOCK=BLOCK: Launch(grid=ceil_div(n, BLOCK), block=BLOCK),  # noqa: N803  knobs have the macros' names
     reference=lambda a, b, n, reps: {"product": multiply(a, b, int(reps))},
     tolerance=EXACT,
+    by_rows=["a", "b"],
     check_sizes=[{"n": n, "reps": reps} for n in (1, 127, 128, 129, 1025) for reps in (1, 3)],
     bench_sizes=[
         {"n": n, "reps": reps} for n, reps in ((1 << 16, 1), (1 << 20, 1), (1 << 22, 1), (1 << 16, 64), (1 << 18, 64))

@@ -13,7 +13,7 @@ PAIR = Pair(
         "ptx.interleaved loses, with one load in flight in place of four."
     ),
     args=[
-        In("x", u32, lambda n: (n // 4,)),
+        In("x", u32, lambda n: (n // 4,), widened=False),
         Out("y", u32, lambda n: (n // 4,)),
         Scalar("vectors", u32, lambda n: n // VECTOR),
     ],

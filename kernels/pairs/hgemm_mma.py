@@ -1,23 +1,30 @@
 """hgemm_mma: c = a b, a of m x k and b of k x n in f16, c in f32, on tensor cores. n and k are multiples of 8."""
 
-import numpy as np
-
-from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f16, f32, u32
+from ptxbench.pair import (
+    In,
+    Launch,
+    Out,
+    Pair,
+    Sample,
+    Scalar,
+    Tolerance,
+    ceil_div,
+    f16,
+    f32,
+    some_of_product,
+    u32,
+    wide,
+)
 
 BLOCK = 128
 TILE = 128  # rows and columns of c that a CTA computes
 SLAB = 32  # columns of a and rows of b at a time
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is SAMPLED rows of c, not all
-SAMPLED = 67  # rows; prime, so that they lie everywhere in the tiles, and nearly every tile of a bench size has one
+WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
 
 
 def product(a, b, m, n, k):
-    """a b; of large matrices the rows that `np.linspace` spreads over c, first and last among them."""
-    if int(m) * int(n) * int(k) <= WHOLE:
-        return a @ b
-    rows = np.linspace(0, m - 1, SAMPLED).astype(np.int64)
-    at = rows[:, np.newaxis] * n + np.arange(n)
-    return Sample(at=at.ravel(), values=(a[rows] @ b).ravel())
+    """a b, or some of it: of large matrices."""
+    return wide(a) @ wide(b) if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b))
 
 
 def bound(expected, inputs):
@@ -31,8 +38,8 @@ def bound(expected, inputs):
 PAIR = Pair(
     teaches="wmma and mma.sync are the same HMMA; PTX decides where a tile's pieces lie, and has to mind the banks.",
     args=[
-        In("a", f16, lambda m, n, k: (m, k)),
-        In("b", f16, lambda m, n, k: (k, n)),
+        In("a", f16, lambda m, n, k: (m, k), widened=False),
+        In("b", f16, lambda m, n, k: (k, n), widened=False),
         Out("c", f32, lambda m, n, k: (m, n)),
         Scalar("m", u32, lambda m, n, k: m),
         Scalar("n", u32, lambda m, n, k: n),

@@ -22,8 +22,8 @@ def rows_of(group, rows):
 
 
 def reference(x, table, rows, n):
-    """All of y, or an element of each 32."""
-    at = np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
+    """All of y, or one element of each 32: each row that is read is looked at."""
+    at = np.arange(n) if n <= ALL_UP_TO else one_of_each(int(n), ROW)
     y = wide(x[at]) + wide(table[rows_of(at // ROW, rows), at % ROW])
     # What one addition of f32 gives: 53 bits are more than 2 * 24 + 1, so that having rounded to them changes nothing.
     y = y.astype(np.float32).astype(np.float64)

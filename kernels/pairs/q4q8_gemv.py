@@ -6,31 +6,21 @@ and element j + 16 in its high nibble; a nibble q stands for scale * (q - 8).
 
 import numpy as np
 
-from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, ceil_div, f16, f32, relative, s8, u8, u32
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f16, f32, relative, s8, u8, u32
 
 BLOCK = 256  # threads: eight warps, each of one row
 ROWS_PER_CTA = BLOCK // 32
 QUANTUM = 32  # elements of a block, which share a scale
 SHUFFLES = 5  # log2 of the lanes: the additions that join the sums of a warp
-MOST_ROWS = 256  # of which the reference is computed
 
 
-def sampled(rows):
-    """The rows that the reference computes: all, or MOST_ROWS evenly from the first to the last."""
-    return np.linspace(0, rows - 1, min(rows, MOST_ROWS)).astype(np.int64)
-
-
-def terms(w, w_scale, x, x_scale, rows):
-    """What each block adds to y, of the `sampled` rows: shape (sampled rows, blocks). The dots are whole numbers."""
-    nibbles = w[sampled(rows)].reshape(-1, x_scale.size, QUANTUM // 2)
-    weights = np.concatenate([nibbles & 15, nibbles >> 4], axis=2) - 8
-    dots = np.einsum("rbk,bk->rb", weights, x.reshape(-1, QUANTUM))
-    return dots * w_scale[sampled(rows)] * x_scale
-
-
-def gemv(w, w_scale, x, x_scale, rows, blocks):
-    y = terms(w, w_scale, x, x_scale, rows).sum(axis=1)
-    return {"y": y if y.size == rows else Sample(sampled(rows), y)}
+def terms(w, w_scale, x, x_scale):
+    """What each block adds to y: shape (rows, blocks). The dots are whole numbers below 2**24, which f32 holds."""
+    nibbles = w.reshape(-1, x_scale.size, QUANTUM // 2)
+    low, high = np.split(x.reshape(-1, QUANTUM).astype(np.float32), 2, axis=1)
+    dots = np.einsum("rbk,bk->rb", (nibbles & 15).astype(np.float32), low)
+    dots += np.einsum("rbk,bk->rb", (nibbles >> 4).astype(np.float32), high)
+    return (dots - 8 * (low + high).sum(axis=1)) * w_scale * x_scale
 
 
 def weight_scales(rng, shape, rows, columns):
@@ -52,7 +42,7 @@ PAIR = Pair(
     expects="A tie of PTX and __dp4a, which is bound by memory on both sides; scalar C issues several times as many "
     "instructions and is slower where they, not DRAM, set the pace.",
     args=[
-        In("w", u8, lambda rows, columns: (rows, columns // 2), integers=(0, 255)),
+        In("w", u8, lambda rows, columns: (rows, columns // 2), integers=(0, 255), widened=False),
         In("w_scale", f16, lambda rows, columns: (rows, columns // QUANTUM), values=weight_scales, integers=(-4, 4)),
         In("x", s8, lambda rows, columns: (columns,), values=activations, legal=(-127, 127)),
         In("x_scale", f16, lambda rows, columns: (columns // QUANTUM,), values=activation_scales, integers=(-4, 4)),
@@ -61,14 +51,15 @@ PAIR = Pair(
         Scalar("blocks", u32, lambda rows, columns: columns // QUANTUM),
     ],
     launch=lambda rows, columns: Launch(grid=ceil_div(rows, ROWS_PER_CTA), block=BLOCK),
-    reference=gemv,
+    reference=lambda w, w_scale, x, x_scale, rows, blocks: {"y": terms(w, w_scale, x, x_scale).sum(axis=1)},
     # A dot and the product of two f16 scales are exact in f32. A block's term enters by one fma, and passes those of
     # the lane's later blocks and the shuffles.
     tolerance=relative(
         lambda w, w_scale, x, x_scale, rows, blocks: (1 + 2**-24) ** (ceil_div(int(blocks), 32) + SHUFFLES) - 1,
-        of=lambda w, w_scale, x, x_scale, rows, blocks: np.abs(terms(w, w_scale, x, x_scale, rows)).sum(axis=1),
+        of=lambda w, w_scale, x, x_scale, rows, blocks: np.abs(terms(w, w_scale, x, x_scale)).sum(axis=1),
         describe="(K/1024 + 5) 2^-24 of the sum of |block terms|",
     ),
+    by_rows=["w", "w_scale"],
     exact_on_integers=True,  # 4128 products of at most 8 * 8, times scales of at most 4 * 4, 16-fold: 2**26.1
     check_sizes=[
         {"rows": rows, "columns": columns} for rows, columns in ((1, 32), (3, 992), (4, 1024), (9, 1056), (5, 4128))

@@ -50,6 +50,7 @@ PAIR = Pair(
         of=lambda x, w, eps, columns: np.abs(rmsnorm(x, w, eps)),
         describe="(C/512 + 10) 2^-24 of |y|",
     ),
+    by_rows=["x"],
     check_sizes=[
         {"rows": rows, "columns": columns} for rows, columns in ((1, 1), (3, 255), (3, 256), (3, 257), (4, 5000))
     ],

@@ -1,29 +1,22 @@
 """sgemm_tiled: c = a b in f32, a of m x k, b of k x n. Tiles of 128 x 128 a CTA, 8 x 8 sums a thread in registers."""
 
-import numpy as np
-
-from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, u32
+from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, some_of_product, u32, wide
 
 BLOCK = 256
 TILE = 128  # rows and columns of c that a CTA computes
-WHOLE = 2048**3  # beyond so many multiply-adds, the reference is SAMPLED rows of c, not all
-SAMPLED = 67  # rows; prime, so that they lie everywhere in the tiles, and nearly every tile of a bench size has one
+WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
 
 
 def product(a, b, m, n, k):
-    """a b; of large matrices the rows that `np.linspace` spreads over c, first and last among them."""
-    if int(m) * int(n) * int(k) <= WHOLE:
-        return a @ b
-    rows = np.linspace(0, m - 1, SAMPLED).astype(np.int64)
-    at = rows[:, np.newaxis] * n + np.arange(n)
-    return Sample(at=at.ravel(), values=(a[rows] @ b).ravel())
+    """a b, or some of it: of large matrices."""
+    return wide(a) @ wide(b) if int(m) * int(n) * int(k) <= WHOLE else Sample(*some_of_product(a, b))
 
 
 PAIR = Pair(
     teaches="PTX names values, not registers: banks, reuse and the order of issue are ptxas's, whoever wrote the text.",
     args=[
-        In("a", f32, lambda m, n, k: (m, k)),
-        In("b", f32, lambda m, n, k: (k, n)),
+        In("a", f32, lambda m, n, k: (m, k), widened=False),
+        In("b", f32, lambda m, n, k: (k, n), widened=False),
         Out("c", f32, lambda m, n, k: (m, n)),
         Scalar("m", u32, lambda m, n, k: m),
         Scalar("n", u32, lambda m, n, k: n),

@@ -199,7 +199,7 @@ PAIR = Pair(
         "gives; hints move that loss by 0 to 10 %; more copiers, larger chunks and bulk copies copy faster."
     ),
     args=[
-        In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1)),
+        In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1), widened=False),
         # From 0, not poison: what nobody was asked to write must still be as it was.
         InOut("target", u64, lambda n, **_: (n // 8,)),
         In("table", f32, lambda tiles, **_: (panels(tiles), 2, BLOCK, 4)),

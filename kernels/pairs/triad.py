@@ -22,6 +22,7 @@ PAIR = Pair(
     # sum is off by 2**-53. A product rounded by itself would be off by up to 2**-24 |s c|, many ulps where b and s c
     # nearly cancel.
     tolerance=ulps(1),
+    by_rows=["b", "c"],
     check_sizes=[{"n": n} for n in (1, 3, 4, 1023, 1024, 1025, 65539)],
     bench_sizes=[{"n": 1 << k} for k in (16, 22, 25, 28)],
     flops=lambda n: 2 * n,

@@ -1,0 +1,249 @@
+"""Wrong results that a pair's reference and tolerance must reject, made from its right ones. Knows no kernel.
+
+Each stands for a kernel that is wrong: one that writes zeros, in all or in part; one that errs in few elements; one
+whose tiles do not pass on what they must; one that does not read all of its input. Only what a verification looks at is
+made, a piece at a time, and it ends with the first piece that is rejected: so it costs little at 2**28 elements too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ptxbench.arrays import WARP, Array, is_float
+from ptxbench.pair import In, Pair, Size
+from ptxbench.verify import Expected, agrees, reference_of, row_parts, rows_of
+
+IN_SO_MANY = 1000
+"""One element of so many is moved, and one at the least."""
+
+TOLERANCES = 10
+"""How far it is moved."""
+
+NEAR = 1024
+"""Elements of which the greatest is what tiles do not pass on: one alone may be near zero."""
+
+PIECE = 1 << 16
+"""Elements that are judged at a time."""
+
+
+class Outcome(Enum):
+    REJECTED = "rejected"
+    ACCEPTED = "accepted"
+    SAME = "same"
+    """What is verified is the right result: the data of this size do not show such a mistake."""
+    NONE = "none"
+    """There is no result: the reference raises on an input that it never promised to take, or samples otherwise."""
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A wrong result in words, and what comes of judging it.
+
+    `must_show`: whether it is a weakness too if the data of no size show such a mistake.
+    """
+
+    what: str
+    judge: Callable[[], Outcome]
+    must_show: bool = False
+
+
+@dataclass(frozen=True)
+class Case:
+    """One size of a pair: the arguments, and what the outputs must be."""
+
+    pair: Pair
+    size: Size
+    arguments: Mapping[str, Any]
+    expected: Expected
+    seed: int
+
+    def forgeries(self) -> Iterator[Forgery]:
+        """Those that there are at this size."""
+        for name in self.expected.outputs:
+            yield from Seen.of(self, name).forgeries(self.share_of_a_warp(name), self.seed)
+        for arg in self.pair.args:
+            if isinstance(arg, In) and (size := self.arguments[arg.name].size) >= 10:
+                tenth, middle = size // 10, size // 2
+                end = partial(self.without, arg.name, size - tenth, size)
+                inside = partial(self.without, arg.name, middle, middle + tenth)
+                yield Forgery(f"the last tenth of '{arg.name}' taken as zero", end, must_show=True)
+                yield Forgery(f"a tenth in the middle of '{arg.name}' taken as zero", inside)
+
+    def share_of_a_warp(self, name: str) -> int:
+        """Elements of an output that a warp writes, on average; as many as it has lanes at the least."""
+        launch = self.pair.launch(**self.size)
+        warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // WARP)
+        return max(WARP, -(-int(self.arguments[name].size) // warps))
+
+    def without(self, name: str, start: int, stop: int) -> Outcome:
+        """What comes of the reference's own result where input `name` is zero from `start` to `stop`."""
+        return combined(self.recomputed(name, start, stop))
+
+    def recomputed(self, name: str, start: int, stop: int) -> Iterator[Outcome]:
+        """The same of each part of the rows that can differ."""
+        whole, by_rows = self.arguments[name], name in self.pair.by_rows
+        for rows in row_parts(self.pair, self.arguments, PIECE):
+            arguments = self.arguments if rows == slice(None) else rows_of(self.pair, self.arguments, rows)
+            cut = arguments[name].copy()
+            before = rows.indices(len(whole))[0] * (whole.size // len(whole)) if by_rows else 0
+            if stop <= before or start >= before + cut.size:
+                continue
+            cut.reshape(-1)[max(start - before, 0) : stop - before] = 0
+            try:
+                with np.errstate(all="ignore"):
+                    outputs, samples = reference_of(self.pair, {**arguments, name: cut})
+                same = all(np.array_equal(samples.get(out, ()), at) for out, at in self.expected.samples.items())
+            except Exception:  # the pair's own code
+                same = False
+            if not same:
+                yield Outcome.NONE
+                return
+            for out, values in outputs.items():
+                yield Seen.of(self, out, rows).instead(values)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What a verification looks at of one output, flat.
+
+    `size`: elements of the whole output; `at`: which of them these are, None for all in order.
+    """
+
+    name: str
+    dtype: np.dtype[Any]
+    size: int
+    expected: Array
+    bounds: Array
+    at: Array | None
+
+    @classmethod
+    def of(cls, case: Case, name: str, rows: slice = slice(None)) -> Seen:
+        array, at = case.arguments[name], case.expected.samples.get(name)
+        expected, bounds = case.expected.outputs[name], case.expected.bounds[name]
+        if rows != slice(None):
+            expected, bounds = expected[rows], bounds[rows]
+        return cls(name, array.dtype, array.size, expected, bounds, at)
+
+    def forgeries(self, share: int, seed: int) -> Iterator[Forgery]:
+        """Those of this output; `share`: elements that a warp writes."""
+        name, size = self.name, self.size
+        yield Forgery(f"'{name}' all zero", partial(self.zero, 0, size), must_show=True)
+        if size >= 10:
+            yield Forgery(f"the last tenth of '{name}' zero", partial(self.zero, size - size // 10, size))
+        if size >= 2 * share:
+            start = size // 2 // share * share
+            yield Forgery(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
+        if size >= 2:
+            yield Forgery(f"'{name}' from its middle on less by an element before it", self.without_what_comes_before)
+        few = f"one element in {IN_SO_MANY} of '{name}' off by {TOLERANCES} tolerances"
+        yield Forgery(few, partial(self.few_moved, seed))
+
+    def zero(self, start: int, stop: int) -> Outcome:
+        return self.judged(self.between(start, stop), lambda right, bounds: np.zeros_like(right))
+
+    def few_moved(self, seed: int) -> Outcome:
+        """Elements drawn from the whole output: of one that is verified by a Sample, few may be looked at."""
+        few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
+        places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
+        return self.judged(places, lambda right, bounds: apart(right, TOLERANCES * bounds))
+
+    def without_what_comes_before(self) -> Outcome:
+        """As where a tile does not take over what those before it have added up."""
+        middle = self.size // 2
+        before = rounded(taken(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
+        if not before.size:
+            return Outcome.SAME
+        lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
+        return self.judged(self.between(middle, self.size), lambda right, bounds: less(right, lacking))
+
+    def between(self, start: int, stop: int) -> range | Array:
+        """Where the elements from `start` to `stop` of the whole output stand in what is looked at."""
+        return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
+
+    def judged(self, places: range | Array, forge: Callable[[Array, Array], Array]) -> Outcome:
+        """What comes of forged elements at these places, all others being right."""
+        if not len(places):
+            return Outcome.ACCEPTED  # they were forged where nobody looks
+        return combined(
+            self.verdict(piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece)))
+            for piece in split(places)
+        )
+
+    def instead(self, values: Array) -> Outcome:
+        """What comes of `values` in place of all that is looked at, the last first: the others may be as expected."""
+        pieces = list(split(range(self.expected.size)))
+        return combined(self.verdict(piece, rounded(taken(values, piece), self.dtype)) for piece in reversed(pieces))
+
+    def verdict(self, piece: slice | Array, forged: Array) -> Outcome:
+        expected = taken(self.expected, piece)
+        if not differs(forged, rounded(expected, self.dtype)):
+            return Outcome.SAME
+        return Outcome.ACCEPTED if agrees(forged, expected, taken(self.bounds, piece)).all() else Outcome.REJECTED
+
+
+def combined(outcomes: Iterable[Outcome]) -> Outcome:
+    """Of several parts the first that is rejected is enough."""
+    found = Outcome.SAME
+    for outcome in outcomes:
+        if outcome in (Outcome.REJECTED, Outcome.NONE):
+            return outcome
+        if outcome is Outcome.ACCEPTED:
+            found = outcome
+    return found
+
+
+def split(places: range | Array) -> Iterator[slice | Array]:
+    """The places, at most PIECE at a time; those of a range as slices."""
+    for start in range(0, len(places), PIECE):
+        piece = places[start : start + PIECE]
+        yield slice(piece.start, piece.stop) if isinstance(piece, range) else piece
+
+
+def taken(array: Array, places: slice | range | Array) -> Array:
+    """Elements of the flat array, without a copy of all of one that is not contiguous, such as a transposed one."""
+    if isinstance(places, range):
+        places = slice(places.start, places.stop)
+    contiguous = array.flags.c_contiguous or not any(array.strides)
+    elements: Array = array.reshape(-1)[places] if contiguous else array.flat[places]
+    return elements
+
+
+def differs(values: Array, others: Array) -> bool:
+    same = values == others
+    if is_float(values.dtype):
+        same |= np.isnan(values) & np.isnan(others)
+    return not same.all()
+
+
+def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: Array = values.astype(dtype)
+    return result
+
+
+def less(values: Array, by: Any) -> Array:
+    """`values` less a number of their type; integers wrap."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        result: Array = values - by
+    return result
+
+
+def apart(values: Array, by: Array) -> Array:
+    """`values` moved by `by`, or by one step of their type where that is more, away from the ends of its range."""
+    if not is_float(values.dtype):
+        middle = np.iinfo(values.dtype).max // 2
+        steps = np.maximum(np.minimum(np.ceil(by), middle), 1).astype(values.dtype)
+        other: Array = np.where(values > middle, values - steps, values + steps)
+        return other
+    with np.errstate(over="ignore", invalid="ignore"):
+        exact = values.astype(np.float64)
+        steps = np.maximum(by, np.abs(np.spacing(values)).astype(np.float64))
+        moved: Array = (exact + np.where(exact > 0, -steps, steps)).astype(values.dtype)
+    return moved
