@@ -81,7 +81,7 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     there are never more float64 numbers than of some CHUNK elements.
     """
     tolerance = EXACT if integers else pair.tolerance
-    parts = row_parts(pair, arguments)
+    parts = row_parts(pair, arguments, CHUNK)
     if len(parts) == 1:
         return expect_whole(pair, arguments, tolerance)
     names = [arg.name for arg in pair.args if isinstance(arg, Out | InOut)]
@@ -128,7 +128,7 @@ def reference_outputs(
     return outputs, samples
 
 
-def row_parts(pair: Pair, arguments: Mapping[str, Any], elements: int = CHUNK) -> list[slice]:
+def row_parts(pair: Pair, arguments: Mapping[str, Any], elements: int) -> list[slice]:
     """The rows for which reference and tolerance are called at a time, in order; all at once unless `by_rows`.
 
     No array has more `elements` in a part, if a row has not.

@@ -1,5 +1,6 @@
 """Every shipped pair would notice a wrong result, and pairs that would not are caught."""
 
+import os
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from ptxbench.discovery import load
 from ptxbench.forgeries import apart
-from ptxbench.oracle import weaknesses
+from ptxbench.oracle import accepted, weaknesses
 from ptxbench.pair import (
     EXACT,
     In,
@@ -32,6 +33,8 @@ from ptxbench.pair import (
     u64,
     ulps,
 )
+from ptxbench.runner.memory import host_lacks
+from ptxbench.verify import expect
 
 KERNELS = Path(__file__).parents[1] / "kernels"
 
@@ -51,37 +54,42 @@ SCALE = Pair(
     bench_sizes=[{"n": 1000}],
     flops=lambda n: n,
 )
-ZERO, FEW, END = (
+ZERO, TAIL, WARP, BEFORE, FEW, END, MIDDLE = ALL = (
     "'y' all zero",
+    "the last tenth of 'y' zero",
+    "'y' zero where one warp writes",
+    "'y' from its middle on less by an element before it",
     "one element in 1000 of 'y' off by 10 tolerances",
     "the last tenth of 'x' taken as zero",
+    "a tenth in the middle of 'x' taken as zero",
 )
+LARGE = tuple(each for each in ALL if each != FEW)
+"""Those that a tolerance accepts that is larger than the results: it is no larger than ten of itself."""
 
 
 def without_its_end(x, n):
     return {"y": np.where(np.arange(x.size) < 0.9 * x.size, 2 * x, 0.0)}
 
 
-def all_of_it(y):
-    return Sample(np.arange(y.size), y)
-
-
-def ends_of_it(y):
-    return Sample(np.array([0, y.size - 1]), y[[0, -1]])
+def some_of(at, x):
+    return {"y": Sample(np.array(at), 2 * x[at])}
 
 
 CASES = [
     ("one ulp",                          {},                                                          ()),
     ("exact",                            {"tolerance": EXACT},                                        ()),
-    ("a tolerance above every value",    {"tolerance": Tolerance("10", lambda e, i: 10.0)},           (ZERO, END)),
+    ("a tolerance above every value",    {"tolerance": Tolerance("10", lambda e, i: 10.0)},           LARGE),
     ("a tolerance beyond all numbers",   {"tolerance": Tolerance("inf", lambda e, i: np.inf)},        ()),
-    ("relative to what is far greater",  {"tolerance": relative(1e-3, of=lambda x, n: 1e5 + x)},      (ZERO, END)),
+    ("relative to what is far greater",  {"tolerance": relative(1e-3, of=lambda x, n: 1e5 + x)},      LARGE),
     ("ignores its last tenth",           {"reference": without_its_end},                              (END,)),
     ("ignores all of it",                {"reference": lambda x, n: {"y": np.ones(n)}},               (END,)),
     ("is zero",                          {"reference": lambda x, n: {"y": np.zeros(n)}},              (ZERO, END)),
-    ("a sample of every element",        {"reference": lambda x, n: {"y": all_of_it(2 * x)}},         ()),
-    ("a sample of two elements",         {"reference": lambda x, n: {"y": ends_of_it(2 * x)},
-                                          "check_sizes": [{"n": 1000}]},                             (FEW,)),
+    ("a sample of every element",        {"reference": lambda x, n: some_of(range(n), x)},            ()),
+    ("a sample of all, in no order",     {"reference": lambda x, n: some_of([*range(1, n), 0], x)},   ()),
+    ("a sample of two elements",         {"reference": lambda x, n: some_of([0, n - 1], x),
+                                          "check_sizes": [{"n": 1000}]},                             (WARP, FEW)),
+    ("a sample without the last tenth",  {"reference": lambda x, n: some_of(range(n * 9 // 10), x),
+                                          "check_sizes": [{"n": 1000}]},                             (TAIL, END)),
     ("a tenth that one size does not see", {"reference": lambda x, n: without_its_end(x, n) if n > 1 else {"y": 2 * x},
                                             "check_sizes": [{"n": 10}, {"n": 100}]},                (END,)),
     ("a greatest that is seen at a size", {"reference": lambda x, n: {"y": np.full(n, x.max())},
@@ -114,7 +122,7 @@ def test_outputs_and_inputs_are_each_asked_about_alone():
 
 
 def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():
-    assert weaknesses(SCALE, seed=1, errors={"ex2.approx.f32": lambda exact: np.full(exact.shape, 10.0)}) == (ZERO, END)
+    assert weaknesses(SCALE, seed=1, errors={"ex2.approx.f32": lambda exact: np.full(exact.shape, 10.0)}) == LARGE
 
 
 @pytest.mark.parametrize("dtype", [f16, bf16, f32, f64, s8, u8, s32, u64], ids=str)
@@ -135,3 +143,65 @@ def test_the_reference_itself_is_what_the_forgeries_differ_from():
     """Half an ulp allows nothing but the right result: were the rounding wrong, a weak pair would seem strong."""
     weak = replace(SCALE, tolerance=ulps(0.5), reference=without_its_end)
     assert weaknesses(weak, seed=1) == (END,)
+
+
+# ---- at the size of a cell, where each size must reject by itself
+
+
+def asked(pair, size, integers):
+    arguments = pair.make_arguments(size, 1, integers=integers)
+    return accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
+
+
+def bench_sizes():
+    """Each with its pair, and whether it takes little time: the first of a pair, and what is small."""
+    for path in sorted((KERNELS / "pairs").glob("*.py")):
+        pair = load(KERNELS, path.stem).pair
+        for number, size in enumerate(pair.bench_sizes):
+            small = pair.compulsory_bytes(size) < 15 << 20 and pair.flops(**size) < 5 * 10**8
+            yield path.stem, pair, size, number == 0 or small
+
+
+def test_every_shipped_pair_rejects_every_forgery_at_small_bench_sizes():
+    for name, pair, size, quick in bench_sizes():
+        if quick:
+            assert asked(pair, size, pair.timed_on_integers) == (), (name, size)
+
+
+@pytest.mark.long
+def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
+    """Up to 64 MiB; all that this machine can hold with PTXBENCH_ALL_SIZES=1, which takes minutes and 15 GB."""
+    everything = os.environ.get("PTXBENCH_ALL_SIZES")
+    for name, pair, size, quick in bench_sizes():
+        small = pair.compulsory_bytes(size) <= 64 << 20 and pair.flops(**size) < 10**9
+        if not quick and (small or everything) and host_lacks(pair, size) is None:
+            assert asked(pair, size, pair.timed_on_integers) == (), (name, size)
+
+
+@pytest.mark.parametrize(("name", "n", "some"), [
+    ("reduce_sum", 1 << 22, {"'total' all zero"}),
+    ("scan",       1 << 24, {TAIL, WARP, BEFORE, END, MIDDLE}),
+])  # fmt: skip
+def test_random_signs_make_a_large_sum_accept_what_whole_numbers_reject(name, n, some):
+    """Where the tolerance for as many roundings is larger than the sum."""
+    pair = load(KERNELS, name).pair
+    assert some <= set(asked(pair, {"n": n}, False))
+    assert asked(pair, {"n": n}, True) == ()
+
+
+AT_SIZE = [
+    ("one ulp",                            {},                                                             ()),
+    ("a tolerance above every value",      {"tolerance": Tolerance("10", lambda e, i: 10.0)},              LARGE),
+    ("a tolerance above some values",      {"tolerance": Tolerance("y", lambda e, i: 1.01 * abs(e))},
+     tuple(each for each in LARGE if each != BEFORE)),
+    ("a sample of few elements",           {"reference": lambda x, n: some_of(range(0, n, 90), x)},        (WARP, FEW)),
+    ("data that do not show it: zeros",    {"reference": lambda x, n: {"y": np.zeros(n)}},                 ()),
+    ("data that do not show it: greatest", {"reference": lambda x, n: {"y": np.full(n, x.max())}},         ()),
+    ("one that refuses zeros",             {"reference": lambda x, n: {"y": 2 * x if x.all() else 1 // 0}}, ()),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "changes", "found"), AT_SIZE, ids=[what for what, _, _ in AT_SIZE])
+@pytest.mark.parametrize("by_rows", [[], ["x"]], ids=["whole", "by rows"])
+def test_a_size_is_weak_where_what_differs_is_accepted(what, changes, found, by_rows):
+    assert set(asked(replace(SCALE, **changes, by_rows=by_rows), {"n": 1000}, False)) == set(found)

@@ -2,11 +2,14 @@
 
 import dataclasses
 import re
+import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ptxbench import verify as verify_module
+from ptxbench.discovery import load
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError
 from ptxbench.pair import (
@@ -19,6 +22,7 @@ from ptxbench.pair import (
     Sample,
     Scalar,
     Scratch,
+    Tolerance,
     bf16,
     f32,
     f64,
@@ -374,3 +378,88 @@ def test_scratch_has_no_reference_and_no_verdict():
     outputs = {"y": arguments["x"] * np.float32(2), "tickets": np.array([1, 2, 3], np.uint32)}
     assert verify(outputs, expected, "").worst is None
     assert one.outputs == ("y", "tickets")
+
+
+# ---- large sizes, a part at a time
+
+ROWS = Pair(
+    teaches="",
+    args=[In("x", f32, lambda rows, columns: (rows, columns)), In("w", f32, lambda rows, columns: (columns,)),
+          Out("y", f32, lambda rows, columns: (rows, columns)),
+          InOut("sum_", f32, lambda rows, columns: (rows,), start=2)],
+    launch=lambda rows, columns: Launch(1, 32),
+    reference=lambda x, w, sum_: {"y": x * w, "sum_": sum_ + x.sum(axis=1)},
+    tolerance=Tolerance("x", lambda expected, inputs: 1e-6 * np.abs(inputs["x"].reshape(len(inputs["x"]), -1)
+                                                                    if expected.ndim > 1 else inputs["sum_"])),
+    check_sizes=[{"rows": 1, "columns": 1}],
+    bench_sizes=[{"rows": 1, "columns": 1}],
+    flops=lambda rows, columns: 1,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 40), (7, 3), (7, 8), (16, 8), (100, 1), (8, 8)])
+def test_what_is_computed_by_rows_is_what_is_computed_whole(monkeypatch, rows, columns):
+    """Columns that are as many as rows too: which arrays share the rows is what the pair says, not their shapes."""
+    monkeypatch.setattr(verify_module, "CHUNK", 16)
+    sizes = []
+
+    def reference(x, w, sum_):
+        sizes.append(x.size)
+        assert w.size == columns
+        return ROWS.reference(x, w, sum_)
+
+    arguments = ROWS.make_arguments({"rows": rows, "columns": columns}, 1)
+    by_rows = dataclasses.replace(ROWS, by_rows=["x"], reference=reference)
+    found, whole = expect(by_rows, arguments), expect(ROWS, arguments)
+    assert max(sizes) <= max(16, columns)
+    assert sum(sizes) == rows * columns
+    for name in ("y", "sum_"):
+        assert np.array_equal(found.outputs[name], whole.outputs[name])
+        assert np.array_equal(found.bounds[name], whole.bounds[name])
+    assert (found.tolerance, found.samples) == (whole.tolerance, {})
+    exact = expect(by_rows, arguments, integers=True)
+    assert not any(bound.any() for bound in exact.bounds.values())
+
+
+def test_a_reference_by_rows_gives_no_sample(monkeypatch):
+    monkeypatch.setattr(verify_module, "CHUNK", 4)
+    sampled = dataclasses.replace(
+        pair(ulps(1), reference=lambda x, a, n: {"y": Sample([0], a * x[:1])}, shape=lambda n: (n,)), by_rows=["x"]
+    )
+    with pytest.raises(PairError, match=r"a Sample\. A reference that is computed by_rows must give all elements\."):
+        expect(sampled, sampled.make_arguments({"n": 9}, 1))
+
+
+def test_an_input_that_is_not_widened_is_given_as_it_is_and_read_only():
+    one = pair(EXACT)
+    one = dataclasses.replace(one, args=[dataclasses.replace(one.args[0], widened=False), *one.args[1:]])
+    arguments = one.make_arguments({"n": 3}, 1)
+    inputs = widen(one, arguments)
+    assert (inputs["x"].dtype, np.shares_memory(inputs["x"], arguments["x"])) == (f32, True)
+    assert not inputs["x"].flags.writeable
+    assert arguments["x"].flags.writeable
+    with pytest.raises(PairError, match=r"reference gives 'y' as float32\. It must be float64"):
+        expect(dataclasses.replace(one, reference=lambda x, a, n: {"y": x * np.float32(2)}), arguments)
+
+
+def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_told(monkeypatch):
+    monkeypatch.setattr(verify_module, "CHUNK", 16)
+    x = np.arange(35.0).reshape(5, 7)
+    actual = np.ascontiguousarray(x.T).astype(f32)
+    whole = np.broadcast_to(0.0, (7, 5))
+    assert verify_module.judge(actual, x.T, whole) == verify_module.Judgement(0.0, 0, 0)
+    actual[4, 3] = 99
+    actual[6, 0] = 7
+    assert verify_module.judge(actual, x.T, whole) == verify_module.Judgement(99 - x[3, 4], 2, 4 * 5 + 3)
+
+
+def test_a_large_reference_takes_little_memory_beside_its_result():
+    """What NumPy holds at most: of triad 8 bytes a result and 8 its bound, and a part; of a sum a part alone."""
+    n = 1 << 22
+    for name, most in (("triad", 16 * n + (100 << 20)), ("reduce_sum", 40 << 20), ("reduce_sum.s32", 40 << 20)):
+        large = load(Path(__file__).parents[1] / "kernels", name).pair
+        arguments = large.make_arguments({"n": n}, 1)
+        tracemalloc.start()
+        expect(large, arguments, integers=large.timed_on_integers)
+        assert tracemalloc.get_traced_memory()[1] < most, name
+        tracemalloc.stop()

@@ -108,7 +108,8 @@ class Ledger:
         found: list[Piece] = []
         for cell in todo:
             (pair, knobs), size = cell
-            piece = Piece(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected)
+            known = any(each.oracle is not None for each in self.taken.get(cell, ()))
+            piece = Piece(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, not known)
             if found and dataclasses.replace(found[-1], sizes=piece.sizes) == piece:
                 found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
             else:
@@ -216,6 +217,7 @@ class Ledger:
             control=cell[0][0] == CONTROL,
             labels=sorted({label for each in rounds for label in each.labels}),
             rounds=[one for each in rounds for one in each.rounds],
+            oracle=next((each.oracle for each in rounds if each.oracle is not None), None),
         )
 
     def bare(self, cell: Key) -> Cell:

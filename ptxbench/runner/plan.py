@@ -42,6 +42,8 @@ class Job:
     """Those of the pair that `found` has turned."""
     one_at_a_time: bool = False
     """Whether each timed sample is waited for before the next one starts: the driver then reports whose fault it is."""
+    oracle_asked: bool = True
+    """Whether to ask which wrong results the pair's oracle would accept. Each round has the same answer."""
 
     def on(self, arch: str) -> Job:
         """The job with the files that its variants have for `arch`."""

@@ -122,7 +122,7 @@ class Story:
                 with self.plan.host_work():
                     data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
                 labels |= yield from self.verify(job, candidates, data)
-        weak = self.question(job, candidates)
+        weak = self.question(job, candidates) if job.oracle_asked else None
         for number, size in enumerate(job.sizes, 1):
             yield CellDone((yield from self.cell(job, candidates, size, labels, weak)), last=number == len(job.sizes))
             if self.lost:
@@ -154,14 +154,23 @@ class Story:
                     candidate.fail(LaunchUnavailable(f"{why} Choose a smaller --size."))
 
     def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
-        """Which wrong results the pair's oracle would accept; None where there is nothing right for it to accept."""
+        """Which wrong results the pair's oracle would accept at every check size; None where no kernel is right."""
         alive = [each for each in candidates if each.alive and each.build]
         if not alive or self.lost:
             return None
         with self.plan.host_work(), blaming(job, largest(job)):
-            return oracle.weaknesses(
-                job.found.pair, self.plan.seed, errors_of(opcode for each in alive for opcode in each.approximate)
-            )
+            found = oracle.weaknesses(job.found.pair, self.plan.seed, errors_of(approximate(alive)))
+        return tuple(f"{what} at every check size" for what in found)
+
+    def question_at(self, job: Job, candidates: Sequence[Candidate], given: Given) -> tuple[str, ...]:
+        """Which wrong results it would accept at the size of a cell, on the data that are there."""
+        alive = [each for each in candidates if each.alive and each.build]
+        if not alive or self.lost:
+            return ()
+        with self.plan.host_work(), blaming(job, given.size):
+            expected = given.expected.widened(errors_of(approximate(alive)))
+            found = oracle.accepted(job.found.pair, given.size, given.arguments, expected, self.plan.seed)
+        return tuple(f"{what} at {given.where}" for what in found)
 
     def verify(self, job: Job, candidates: Sequence[Candidate], given: Given) -> Generator[Event, None, set[str]]:
         """Run every variant that is alive once on what is `given` and judge what it wrote; the labels that result."""
@@ -226,14 +235,15 @@ class Story:
         pair, plan = job.found.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
-        labels = labels | ({ORACLE_WEAK} if weak else set())
         measured = Measured()
         self.release()
         self.require_memory(job, own, size)
         if not self.lost and self.any_can_launch(own, launch):
             with plan.host_work():
                 data = at_cell(job, size, plan.seed)
-            labels |= yield from self.verify(job, own, data)
+            labels = labels | (yield from self.verify(job, own, data))
+            if weak is not None:
+                weak = (*weak, *self.question_at(job, own, data))
             measured = yield from self.measure(job, own, launch, data)
         if self.lost:
             for candidate in own:
@@ -256,7 +266,7 @@ class Story:
                 {each.source.variant: each.executed(launch) for each in own if not job.knobs},
             ),
             cache=plan.cache,
-            labels=sorted(labels | measured.labels),
+            labels=sorted(labels | measured.labels | ({ORACLE_WEAK} if weak else set())),
             rounds=measured.rounds,
             oracle=weak,
             limits=roofline.limits(self.device, self.plan.calibration),
@@ -348,6 +358,11 @@ class Story:
             replace(one, observed={name: values for name in one.contrast if (values := left.get(name))})
             for one in with_evidence(rounds, verdicts)
         ]
+
+
+def approximate(candidates: Sequence[Candidate]) -> set[str]:
+    """The approximate instructions that any of them executed."""
+    return {opcode for each in candidates for opcode in each.approximate}
 
 
 def observed(job: Job, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:

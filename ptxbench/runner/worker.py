@@ -46,6 +46,8 @@ class Piece:
     knobs: tuple[tuple[str, int], ...] = ()
     one_at_a_time: bool = False
     """See Job."""
+    oracle_asked: bool = True
+    """See Job."""
 
 
 @dataclass(frozen=True)
@@ -261,4 +263,11 @@ def job_of(task: Task, piece: Piece, device: DeviceShape) -> Job:
     knobs = dict(piece.knobs)
     found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair, device), knobs)
     sources = tuple(source for source in found.sources if source.variant in piece.variants)
-    return Job(found, sources, piece.sizes, knobs=knobs, one_at_a_time=piece.one_at_a_time)
+    return Job(
+        found,
+        sources,
+        piece.sizes,
+        knobs=knobs,
+        one_at_a_time=piece.one_at_a_time,
+        oracle_asked=piece.oracle_asked,
+    )

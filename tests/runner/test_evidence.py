@@ -1,6 +1,7 @@
 """What a run does not take on trust: the oracle, the next launch, a timed launch, a time."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from ptxbench.errors import WrongResult
 from ptxbench.result import ORACLE_WEAK, CheckReport, VariantResult, to_json
 from ptxbench.runner import Frame, document
-from ptxbench.runner.ledger import together
+from ptxbench.runner.control import CONTROL
+from ptxbench.runner.ledger import Ledger, together
 from tests.fakes import DEVICE, FakeBackend
 from tests.folders import PAIR, changed, kernels_folder
 from tests.runner.test_runner import cells, plan_of, right
@@ -46,12 +48,43 @@ WEAK = PAIR.replace("EXACT", "Tolerance").replace(
 )
 def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_path, pair, accepts):
     plan = plan_of(kernels_folder(tmp_path, pair=pair), sizes=["n=500", "n=1024"])
-    for cell in cells(plan):
-        assert cell.oracle == accepts
-        assert (ORACLE_WEAK in cell.labels) == bool(accepts)
+    for cell, n in zip(cells(plan), ("500", "1024"), strict=True):
+        assert {f"{each} at every check size" for each in accepts} <= set(cell.oracle)
+        assert {f"{each} at n={n}" for each in accepts} <= set(cell.oracle)
+        assert (ORACLE_WEAK in cell.labels) == bool(cell.oracle) == bool(accepts)
         assert set(statuses(cell).values()) == {"verified"}  # a right kernel is right all the same
     written = json.loads(to_json(document(Frame(plan, DEVICE), cells(plan), "complete")))
-    assert written["cells"][0]["oracle"] == list(accepts)
+    assert written["cells"][0]["oracle"] == list(cells(plan)[0].oracle)
+
+
+FROM_1024 = PAIR.replace("EXACT", "Tolerance").replace(
+    "tolerance=Tolerance", 'tolerance=Tolerance("0 or 5", lambda expected, inputs: 5.0 * (expected.size >= 1024))'
+)
+
+
+def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp_path):
+    small, large = cells(plan_of(kernels_folder(tmp_path, pair=FROM_1024), sizes=["n=500", "n=1024"]))
+    assert (small.oracle, ORACLE_WEAK in small.labels) == ((), False)
+    assert {each.partition(" at ")[2] for each in large.oracle} == {"n=1024"}
+    assert "'y' all zero at n=1024" in large.oracle
+    assert ORACLE_WEAK in large.labels
+
+
+def test_one_round_asks_for_all_of_them(kernels):
+    plan = plan_of(kernels, sizes=["n=500", "n=1024"])
+    ledger = Ledger.of(plan)
+    todo = [each for each in ledger.keys if each[0][0] != CONTROL]
+    assert [piece.oracle_asked for piece in ledger.pieces(todo)] == [True]
+    found, failed = cells(plan)
+    ledger.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
+    ledger.add(replace(failed, oracle=None))  # no kernel was right there, and another may be
+    assert [(piece.sizes, piece.oracle_asked) for piece in ledger.pieces(todo)] == [
+        (({"n": 500},), False), (({"n": 1024},), True)
+    ]  # fmt: skip
+    job = replace(plan.jobs[0], oracle_asked=False)
+    assert [cell.oracle for cell in cells(replace(plan, jobs=(job,)))] == [None, None]
+    ledger.add(replace(found, oracle=None))
+    assert ledger.merged(todo[0]).oracle == ("a",)
 
 
 def test_where_nothing_is_verified_the_oracle_is_not_asked(kernels):

@@ -1,0 +1,56 @@
+"""Large arrays a piece at a time, and which elements a sample takes."""
+
+import numpy as np
+import pytest
+
+from ptxbench.arrays import bf16, f16, f32, f64, one_of_each, pieces, s8, some_of_product, u8, u32, u64, wide
+
+
+@pytest.mark.parametrize(
+    ("dtype", "wider"), [(f16, f64), (bf16, f64), (f32, f64), (f64, f64), (s8, np.int64), (u32, np.int64), (u64, u64)]
+)
+def test_arithmetic_is_safe_in_wide_elements(dtype, wider):
+    array = np.array([1, 3], dtype)
+    found = wide(array)
+    assert (found.dtype, found.tolist(), np.shares_memory(found, array)) == (wider, [1, 3], False)
+
+
+def test_pieces_are_all_elements_in_order():
+    array = np.arange(21, dtype=u8).reshape(3, 7)
+    found = list(pieces(array, 8))
+    assert [start for start, _ in found] == [0, 8, 16]
+    assert np.concatenate([piece for _, piece in found]).tolist() == list(range(21))
+
+
+@pytest.mark.parametrize("size", [1, 2, 31, 32, 33, 2048, 100_003])
+@pytest.mark.parametrize("group", [32, 256])
+def test_a_sample_has_the_ends_and_one_of_each_group(size, group):
+    at = one_of_each(size, group)
+    assert (at[0], at[-1]) == (0, size - 1)
+    assert (np.diff(at) > 0).all()
+    assert set(at // group) == set(range(-(-size // group)))
+    assert at.size <= -(-size // group) + 1
+
+
+def test_a_sample_looks_at_each_lane_and_each_place_of_a_tile():
+    at = one_of_each(1 << 20)
+    assert np.bincount(at % 32).min() > 900  # of 1024
+    assert np.unique(at % 2048).size == 2048
+
+
+@pytest.mark.parametrize(("m", "n", "k"), [(64, 64, 5), (65, 97, 3), (20, 40, 4), (1, 8, 2)])
+def test_a_sample_of_a_product_has_one_of_each_32_neighbours_of_a_row_and_of_a_column(m, n, k):
+    rng = np.random.default_rng(1)
+    a, b = rng.uniform(-1, 1, (m, k)).astype(f32), rng.uniform(-1, 1, (k, n)).astype(f32)
+    at, values = some_of_product(a, b)
+    whole = a.astype(f64) @ b.astype(f64)
+    assert np.allclose(values, whole.reshape(-1)[at], rtol=1e-12, atol=1e-14)
+    taken = np.zeros((m, n), bool)
+    taken.reshape(-1)[at] = True
+    assert taken.sum() == at.size
+    assert all(taken[:, start : start + 32].any(axis=1).all() for start in range(0, n - 31, 32))
+    assert all(taken[start : start + 32].any(axis=0).all() for start in range(0, m - 31, 32))
+    if m % 32 == n % 32 == 0:
+        assert taken[0, 0]
+        assert taken[-1, -1]
+        assert (taken.reshape(m // 8, 8, n // 8, 8).sum(axis=(1, 3)) == 2).all()
