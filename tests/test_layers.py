@@ -17,8 +17,8 @@ LAYERS = [
     {"runner", "tune", "worker", "judge", "execution", "portability", "listing", "difference", "explanation", "audit",
      "check", "bugs", "firstrun", "model", "executed"},
     {"measure", "backends", "signature", "arguments"},
-    {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "stats", "cycles", "environment",
-     "discovery", "template"},
+    {"toolchain", "emulator", "metrics", "roofline", "floors", "verify", "oracle", "forgeries", "stats", "cycles",
+     "environment", "discovery", "template"},
     {"pair", "arrays", "device_shape", "tensor_map", "opcodes", "knobs", "substitution", "result", "specifications",
      "pipes", "units", "errors", "cache", "containment", "documents", "safe_text", "__init__"},
 ]  # fmt: skip

@@ -67,6 +67,21 @@ def test_variants_by_request_that_cannot_be_are_refused(kernels, names, message)
         load(kernels, "scale")
 
 
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ("timed_on_integers=True", r"timed_on_integers is True without exact_on_integers\. Set both, or neither\."),
+        ('by_rows=["y"]',          r"scale\.py:\d+: by_rows names 'y', expected inputs of the pair: x\."),
+        ('by_rows="y"',            r"by_rows names 'y', expected"),
+    ],
+)  # fmt: skip
+def test_data_of_a_reference_that_cannot_be_are_refused(kernels, fields, message):
+    path = kernels / "pairs" / "scale.py"
+    path.write_text(re.sub("    exact_on_integers=True", f"    {fields}", path.read_text()))
+    with pytest.raises(PairError, match=message):
+        load(kernels, "scale")
+
+
 def test_a_stem_with_its_own_pair_file_is_a_pair_and_its_entry_has_underscores(tmp_path):
     kernels_folder(tmp_path)
     kernels = kernels_folder(tmp_path, name="scale.s32")
