@@ -38,6 +38,7 @@ from ptxbench.arrays import (
 )
 from ptxbench.device_shape import DeviceShape
 from ptxbench.knobs import Knob, Sweep, Values, with_values
+from ptxbench.libraries import Gemm
 from ptxbench.tensor_map import TensorMap, TiledMap
 
 __all__ = [
@@ -319,7 +320,8 @@ class Pair:
     `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
     its value. `impossible` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
     such launch; None where there is. `observe(arrays, size)`: numbers by name that a launch left in the arrays that it
-    may write, Scratch included. `sweep`: what `ptxbench tune` does unless told otherwise.
+    may write, Scratch included. `sweep`: what `ptxbench tune` does unless told otherwise. `libraries`: calls of
+    vendors' libraries that do the same work, timed beside the variants on a GPU; the key is `cublas`.
     """
 
     teaches: str
@@ -341,6 +343,7 @@ class Pair:
     impossible: Callable[..., str | None] | None = None
     observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None
     sweep: Sweep | None = None
+    libraries: Mapping[str, Gemm] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if callable(self.bench_sizes):

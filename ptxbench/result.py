@@ -32,6 +32,9 @@ VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "
 COLD, WARM = "cold", "warm"
 """What a timed launch finds in L2: nothing of its data, or what a launch of the same kernel left there."""
 
+LIBRARY = "library"
+"""The language of a variant that is a vendor's library: timed beside the others, and judged as none of them."""
+
 SINGLE, SLOPE = "single", "slope"
 """What a sample is: a launch, or the slope between two graphs of launches."""
 

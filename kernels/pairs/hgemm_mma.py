@@ -1,5 +1,6 @@
 """hgemm_mma: c = a b, a of m x k and b of k x n in f16, c in f32, on tensor cores. n and k are multiples of 8."""
 
+from ptxbench.libraries import Gemm
 from ptxbench.pair import (
     In,
     Launch,
@@ -70,6 +71,7 @@ PAIR = Pair(
         {"m": m, "n": n, "k": k} for m, n, k in (*((edge,) * 3 for edge in (1024, 2048, 4096, 8192)), (128, 4096, 4096))
     ],
     flops=lambda m, n, k: 2 * m * n * k,
+    libraries={"cublas": Gemm()},
     expects=(
         "PTX ahead by little: C has the same HMMA and LDSM, but two LDGSTS a piece, one of which fills with zeros, "
         "and copies that conflict. noswizzle far behind both: its tiles are read in six times as many passes."

@@ -1,5 +1,6 @@
 """sgemm_tiled: c = a b in f32, a of m x k, b of k x n. Tiles of 128 x 128 a CTA, 8 x 8 sums a thread in registers."""
 
+from ptxbench.libraries import Gemm
 from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, some_of_product, u32, wide
 
 BLOCK = 256
@@ -58,6 +59,7 @@ PAIR = Pair(
         {"m": m, "n": n, "k": k} for m, n, k in (*((edge,) * 3 for edge in (1024, 2048, 4096, 8192)), (4096, 4096, 16))
     ],
     flops=lambda m, n, k: 2 * m * n * k,
+    libraries={"cublas": Gemm()},
     expects=(
         "A tie within 2%: both sides give ptxas the same 512 multiply-adds and 32 shared loads a slab, and ptxas alone "
         "decides on registers, reuse and order."

@@ -22,6 +22,7 @@ import numpy as np
 from ptxbench.backends import buffers
 from ptxbench.backends.base import Clock, Outcome, Watch
 from ptxbench.backends.checksum import Checksum
+from ptxbench.backends.cublas import Cublas, find_cublas
 from ptxbench.backends.device_buffers import DeviceBuffers
 from ptxbench.backends.device_errors import (
     NO_DRIVER,
@@ -46,6 +47,7 @@ from ptxbench.backends.preparation import Preparation
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
+from ptxbench.libraries import Gemm
 from ptxbench.pair import Launch, ceil_div
 from ptxbench.result import COLD
 from ptxbench.toolchain import Build, assembled_text
@@ -190,7 +192,7 @@ class GpuBackend:
                 lambda function, each: self.bound(function, launch, each.arguments, each),
                 lambda: [memory.copy() for _ in range(copies - 1)],
             )
-            before = self.preparation(kernel, launch_once, cache)
+            before = self.preparation(kernel, launch_once, cache, slow_host=build.library is not None)
             self.stream.synchronize()
 
         def capture_resets(launches: int) -> Callable[[], None]:
@@ -213,18 +215,24 @@ class GpuBackend:
         )
 
     def preparation(
-        self, kernel: TimedKernel, launch: Callable[[], None], cache: str
+        self, kernel: TimedKernel, launch: Callable[[], None], cache: str, *, slow_host: bool
     ) -> Callable[[Callable[[], None]], None]:
-        """What goes before each launch of `kernel`. Before a warm one there is no long sweep to be ahead of."""
+        """What goes before each launch of `kernel`.
+
+        The device is held by a spin of its own before a warm launch, which no long sweep goes before, and with
+        `slow_host`, as of a library, whose call takes the host longer than a launch.
+        """
         restoring = kernel.restore, kernel.memory.restore_scratch
-        if cache == COLD:
-            return Preparation(*restoring, self.empty_l2, self.spin).cold
 
         def restore() -> None:
             for each in restoring:
                 each()
 
-        return Preparation(*restoring, self.forget_marked, self.hold.before(launch, restore)).warm
+        cold = cache == COLD
+        hold = self.spin if cold and not slow_host else self.hold.before(launch, restore)
+        if cold:
+            return Preparation(*restoring, self.empty_l2, hold).cold
+        return Preparation(*restoring, self.forget_marked, hold).warm
 
     def buffers(self, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> DeviceBuffers:
         """The arrays on the device, of which all but `outputs` must stay as they are."""
@@ -282,6 +290,11 @@ class GpuBackend:
         return Checksum(self.cuda, self.stream, lambda: self.own_kernel("checksum"))
 
     @cached_property
+    def cublas(self) -> Cublas:
+        """cuBLAS on the stream. Raises LaunchUnavailable where there is none."""
+        return Cublas(find_cublas(), self.stream.ptr)
+
+    @cached_property
     def hold(self) -> Hold:
         """What holds the device while the host enqueues."""
         return Hold(self)
@@ -313,9 +326,12 @@ class GpuBackend:
             self.pool.free_all_blocks()
 
     def require(self, build: Build, launch: Launch) -> None:
-        """See base.Backend: by the device's attributes and the build's report; nothing is loaded."""
+        """See base.Backend: by the device's attributes and the build's report; no kernel is loaded."""
         with self.reporting(build):
-            self.launcher.require(build, launch)
+            if build.library:
+                assert self.cublas  # loads it, or says why it cannot
+            else:
+                self.launcher.require(build, launch)
 
     @cached_property
     def launcher(self) -> Launcher:
@@ -329,6 +345,8 @@ class GpuBackend:
 
     def function(self, build: Build, launch: Launch, *, fresh: bool = False) -> Any:
         """The kernel, ready for its launch; `fresh`: of a module that is loaded again."""
+        if build.library:
+            return build.library
         self.marking |= marks_lines(build.ptx)
         function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant, fresh=fresh)
         self.launcher.ready(function, launch)
@@ -337,7 +355,9 @@ class GpuBackend:
     def bound(
         self, function: Any, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers
     ) -> Callable[[], None]:
-        """What enqueues a launch of `function`."""
+        """What enqueues a launch of `function`, or a call of a library."""
+        if isinstance(function, Gemm):
+            return self.cublas.gemm(function, arguments, memory.addresses)
         return self.launcher.bound(function, launch, buffers.pack(arguments, memory.addresses, self.launcher.encode))
 
     def load(self, image: bytes, entry: str, module: str = "", *, fresh: bool = False) -> Any:

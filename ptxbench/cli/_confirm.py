@@ -125,6 +125,7 @@ def cannot(head: Run, why: str) -> UsageError:
 def job_of(cell: Cell, kernels: Path) -> Job:
     """The cell as a job: its pair with its variants at its size. Raises UsageError where their files are others now."""
     from ptxbench.discovery import find_pairs, load, select, shown
+    from ptxbench.result import LIBRARY
     from ptxbench.runner import Job
 
     select(find_pairs(kernels), [cell.pair])
@@ -133,6 +134,8 @@ def job_of(cell: Cell, kernels: Path) -> Job:
         raise UsageError(f"the sizes of {cell.pair} are other ones now. {BRING_BACK}")
     sources = {source.variant: source for source in found.sources}
     for variant, result in cell.variants.items():
+        if result.language == LIBRARY:
+            continue  # not judged, so not confirmed
         if variant not in sources:
             raise UsageError(f"{cell.pair} has no variant '{variant}' now. {BRING_BACK}")
         path = sources[variant].path

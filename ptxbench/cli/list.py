@@ -85,6 +85,7 @@ def describe(found: Found, *, whole: bool) -> Mapping[str, Any]:
             }
             for source in found.sources
         ],
+        "libraries": [source.variant for source in found.libraries],
         **(details(found) if whole else {}),
     }
 
@@ -113,6 +114,8 @@ def lines(found: Found, columns: int) -> Iterator[str]:
             if source.language == language
         ]
         yield from fact(language, "  ".join(names), columns)
+    if found.libraries:
+        yield from fact("libraries", f"{'  '.join(each.variant for each in found.libraries)} (GPU only)", columns)
     sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in pair.bench_sizes)
     yield from fact("sizes", sizes, columns)
 

@@ -278,9 +278,12 @@ class Done:
 
     @property
     def exit_code(self) -> int:
-        from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
+        from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, LIBRARY, UNSUPPORTED, VERIFIED, WRONG
 
-        found = Counter(result.status for cell in self.cells if not cell.control for result in cell.variants.values())
+        own = [cell for cell in self.cells if not cell.control]
+        found = Counter(
+            result.status for cell in own for result in cell.variants.values() if result.language != LIBRARY
+        )
         control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
         if self.status == INTERRUPTED:
             return EXIT_INTERRUPTED

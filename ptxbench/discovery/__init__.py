@@ -17,9 +17,11 @@ import ptxbench
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery.specialisation import best, order, require_right, split
 from ptxbench.errors import IncompletePair, PairError, UsageError, suggestion
+from ptxbench.result import LIBRARY
 
 if TYPE_CHECKING:
     from ptxbench.discovery.text import PairText
+    from ptxbench.libraries import Gemm
     from ptxbench.pair import Pair
 
 SUFFIXES = {"cuda": ".cu", "ptx": ".ptx"}
@@ -42,6 +44,8 @@ class Source:
     """Targets with a file of their own (NAME.sm_90a.ptx), and these."""
     contained: bool = False
     """Whether the text is not trusted, so that NVRTC may see nothing but CUDA's headers."""
+    library: Gemm | None = None
+    """The call of a vendor's library that this is, in place of a kernel; `path` is then the pair's file."""
 
     def on(self, arch: str) -> Source:
         """The variant with the file that stands for it on `arch`."""
@@ -68,6 +72,14 @@ class Found:
     pair: Pair
     sources: tuple[Source, ...]
     path: Path
+
+    @property
+    def libraries(self) -> tuple[Source, ...]:
+        """The calls of vendors' libraries that a GPU takes beside the variants: `library.cublas`."""
+        return tuple(
+            Source(f"{LIBRARY}.{name}", LIBRARY, self.path, name, library=call)
+            for name, call in self.pair.libraries.items()
+        )
 
     @property
     def default_sources(self) -> tuple[Source, ...]:

@@ -16,6 +16,7 @@ from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep
+from ptxbench.libraries import Gemm
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
 from ptxbench.tensor_map import TensorMap
 
@@ -212,6 +213,20 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
             yield field, f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
     if pair.sweep is not None and not isinstance(pair.sweep, Sweep):
         yield "sweep", f"sweep is {pair.sweep!r}. It must be a Sweep(...) of ptxbench.knobs, or be left out."
+    yield from library_problems(pair)
+
+
+def library_problems(pair: Pair) -> Iterator[Problem]:
+    """Libraries that are unknown, and calls of arguments that the pair lacks."""
+    if not isinstance(pair.libraries, Mapping):
+        yield "libraries", f"libraries is {pair.libraries!r}. It must be a dict, such as {{'cublas': Gemm()}}."
+        return
+    arguments = {arg.name for arg in pair.args}
+    for name, call in pair.libraries.items():
+        if name != "cublas" or not isinstance(call, Gemm):
+            yield "libraries", f"libraries has {name!r}: {call!r}. Expected 'cublas': Gemm(...)."
+        elif unknown := sorted({*call.arrays, *call.dimensions} - arguments):
+            yield "libraries", f"the library '{name}' takes {', '.join(unknown)}. Expected arguments of the pair."
 
 
 def data_problems(pair: Pair) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ from ptxbench.judge.verdicts import (
 from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
-from ptxbench.result import ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
+from ptxbench.result import LIBRARY, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
 from ptxbench.stats import Interval
 
 Mode = Literal["ratio", "time", "counters"]
@@ -119,8 +119,9 @@ class Match:
 
     @property
     def variants(self) -> list[str]:
-        """Of both sides, in head's order."""
-        return list(dict.fromkeys(name for cell in (self.head, self.base) if cell for name in cell.variants))
+        """Of both sides, in head's order; libraries are no kernels of ours, and are not judged."""
+        results = [each for cell in (self.head, self.base) if cell for each in cell.variants.items()]
+        return list(dict.fromkeys(name for name, result in results if result.language != LIBRARY))
 
 
 def match_cells(base: Run, head: Run) -> list[Match]:

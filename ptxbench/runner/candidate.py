@@ -75,7 +75,7 @@ class Candidate:
     def label(self) -> str:
         """The variant in a message: its file, and its name where the file alone does not tell it."""
         name = self.source.path.name
-        return f"{name} ({self.source.variant})" if "@" in self.source.variant else name
+        return f"{name} ({self.source.variant})" if "@" in self.source.variant or self.source.library else name
 
     def fail(self, error: KernelError | MachineError | ToolMissing) -> None:
         """End this variant with what went wrong.
@@ -124,7 +124,7 @@ class Candidate:
         if self.sizes:
             allowed = wider(tolerance, sorted(self.approximate))
             check = CheckReport(reference, allowed, self.sizes, self.max_error, self.worst, self.deterministic)
-        report = with_occupancy(self.build, launch) if self.build else None
+        report = with_occupancy(self.build, launch) if self.build and not self.build.library else None
         path = shown(self.source.path)
         return VariantResult(
             self.source.language,
@@ -136,7 +136,7 @@ class Candidate:
             self.observed,
             opcodes=None if self.opcodes is None else hotspots.summed(self.opcodes),
             hot_lines=self.hot_lines(),
-            file=None if path.is_absolute() else path.as_posix(),
+            file=None if path.is_absolute() or self.source.library else path.as_posix(),
         )
 
     def executed(self, launch: Launch) -> executed.Executed | None:

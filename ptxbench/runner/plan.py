@@ -107,7 +107,8 @@ def plan_jobs(
     Raises UsageError for what matches nothing, and PairError for a pair that cannot be loaded.
     """
     loaded = [load(kernels, name, device) for name in choose_pairs(kernels, pairs)]
-    known = dict.fromkeys(source.variant for found in loaded for source in found.sources)
+    libraries = {found.name: () if emulated else found.libraries for found in loaded}
+    known = dict.fromkeys(source.variant for found in loaded for source in (*found.sources, *libraries[found.name]))
     chosen = set(select(tuple(known), variants, "variant"))
     given = [parse_size(text) for text in sizes if text != ALL]
     for size in given:
@@ -117,7 +118,7 @@ def plan_jobs(
     jobs, left_out = [], []
     for found in loaded:
         sources = found.default_sources if not variants else found.sources
-        sources = tuple(source for source in sources if source.variant in chosen)
+        sources = tuple(source for source in (*sources, *libraries[found.name]) if source.variant in chosen)
         own = [whole for each in given if (whole := complete(each, found))]
         bench = found.pair.bench_sizes if every else () if sizes else found.pair.bench_sizes[:1]
         too_large = [size for size in bench[1:] if emulated and size not in own and is_too_large(found.pair, size)]

@@ -132,7 +132,7 @@ class Story:
     def require_cubin(self, candidate: Candidate) -> None:
         """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not step in for it."""
         plan, build = self.plan, candidate.build
-        if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and build.cubin is None:
+        if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
             candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
 
     def any_can_launch(self, candidates: Sequence[Candidate], launch: Launch) -> bool:
@@ -389,6 +389,8 @@ def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
     try:
         candidate.build = future.result()
         source = candidate.source
+        if source.library:
+            return
         check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

@@ -262,7 +262,7 @@ def job_of(task: Task, piece: Piece, device: DeviceShape) -> Job:
     """The piece with its pair loaded, and of its variants those that are not taken out."""
     knobs = dict(piece.knobs)
     found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair, device), knobs)
-    sources = tuple(source for source in found.sources if source.variant in piece.variants)
+    sources = tuple(source for source in (*found.sources, *found.libraries) if source.variant in piece.variants)
     return Job(
         found,
         sources,

@@ -24,6 +24,7 @@ from ptxbench.toolchain.occupancy import occupancy, resident_ctas
 
 if TYPE_CHECKING:
     from ptxbench.discovery import Source
+    from ptxbench.libraries import Gemm
 
 __all__ = ["FLAGS", "Build", "assembled_text", "build", "build_source", "occupancy", "resident_ctas", "versions"]
 
@@ -47,6 +48,8 @@ class Build:
     ptx: str
     cubin: bytes | None
     report: BuildReport
+    library: Gemm | None = None
+    """The call of a vendor's library that this is; there is then no kernel, and `ptx` is empty."""
 
 
 def build(
@@ -99,6 +102,9 @@ def build(
 def build_source(source: Source, arch: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
     """`build` of a pair's variant, of the file that it has for `arch`. Raises what it raises."""
     source = source.on(arch)
+    if source.library:
+        report = BuildReport("", "")
+        return Build(source.variant, source.language, source.entry, arch, source.path, "", None, report, source.library)
     return build(
         source.path,
         language=source.language,

@@ -10,7 +10,9 @@ from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.launching import Launcher
 from ptxbench.pair import Launch, f32, poison
 
-BUILD = SimpleNamespace(cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"))
+BUILD = SimpleNamespace(
+    cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"), library=None
+)
 
 
 class Cuda:

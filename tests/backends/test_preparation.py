@@ -52,7 +52,7 @@ def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can
     backend = emptying(monkeypatch, driver, log)
     backend.empty_l2()
     assert (log, [name for name, *_ in driver.calls]) == (["read"], ["cuCtxSetLimit", "cuCtxResetPersistingL2Cache"])
-    backend.function(SimpleNamespace(cubin=b"", ptx="st.L2::cache_hint", entry="k", variant="ptx"), None)
+    backend.function(SimpleNamespace(cubin=b"", ptx="st.L2::cache_hint", entry="k", variant="ptx", library=None), None)
     log.clear()
     backend.empty_l2()
     backend.empty_l2()

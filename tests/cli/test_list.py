@@ -54,7 +54,17 @@ def test_a_folder_is_named_by_the_option_or_the_environment_and_stands_alone(ker
 def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
     ran = ptxbench("list", "--kernels", "kernels", "--json")
     (pair,) = json.loads(ran.out)
-    assert list(pair) == ["schema", "name", "summary", "teaches", "expects", "target", "bench_sizes", "variants"]
+    assert list(pair) == [
+        "schema",
+        "name",
+        "summary",
+        "teaches",
+        "expects",
+        "target",
+        "bench_sizes",
+        "variants",
+        "libraries",
+    ]
     keys = ["name", "language", "file", "flags", "target", "by_request", "specialisations"]
     assert all(list(each) == keys for each in pair["variants"])
     assert (pair["name"], pair["expects"], pair["target"]) == ("scale", "", "sm_75")

@@ -9,6 +9,7 @@ import pytest
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
+from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
 from ptxbench.measure.calibration import FAIL, PASS, WARN, Calibration, Line
 from ptxbench.measure.settings import Settings
@@ -163,7 +164,7 @@ def test_workers_know_what_is_known_of_the_device(tmp_path):
         assembler="toolkit", seed=1, settings=Settings(), round_number=0, process=0,
         calibration={"copy_bytes_per_s": 2.9e12},
     )  # fmt: skip
-    plan = plan_of_task(task, Signs(get_context("spawn")))
+    plan = plan_of_task(task, Signs(get_context("spawn")), DeviceShape())
     assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
 
 

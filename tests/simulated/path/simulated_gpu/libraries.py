@@ -152,6 +152,49 @@ class Driver(Library):
         return Config.from_address(ctypes.addressof(pointer._obj))
 
 
+TYPES = {0: "<f4", 2: "<f2"}
+"""Of cudaDataType."""
+
+
+class Cublas(Library):
+    """cuBLAS, as far as it is used: one product, of columns that are contiguous, in f32."""
+
+    def cublasCreate_v2(self, handle: Any) -> None:
+        self.gpu.call("cublasCreate_v2")
+        put(handle, 1)
+
+    def cublasSetStream_v2(self, handle: Any, stream: Any) -> None:
+        self.gpu.call("cublasSetStream_v2")
+        self.stream = stream.value
+
+    def cublasSetMathMode(self, handle: Any, mode: int) -> int:
+        return 0 if mode == 0 else 15
+
+    def cublasGemmEx(self, handle: Any, transa: int, transb: int, m: int, n: int, k: int, *rest: Any) -> int:
+        import numpy as np
+
+        alpha, a, a_type, lda, b, b_type, ldb, beta, c, c_type, ldc, compute, algorithm = rest
+        gpu = self.gpu
+        gpu.call("cublasGemmEx")
+        if transa or transb or compute != 68 or algorithm != -1 or (alpha._obj.value, beta._obj.value) != (1, 0):
+            return 15
+        if min(lda - m, ldb - k, ldc - m) < 0:
+            return 7
+
+        def matrix(address: Any, kind: int, rows: int, columns: int, leading: int) -> Any:
+            size = leading * columns * np.dtype(TYPES[kind]).itemsize
+            region, start = gpu.memory.find(address.value, size)
+            return region.read(start, size).view(TYPES[kind]).reshape(columns, leading)[:, :rows].T
+
+        def perform(start: float) -> float:
+            product = matrix(a, a_type, m, k, lda).astype("f4") @ matrix(b, b_type, k, n, ldb).astype("f4")
+            gpu.memory.put(c.value, np.ascontiguousarray(product.T.astype(TYPES[c_type])).tobytes())
+            return float(gpu.device.kernel_ns)
+
+        gpu.enqueue(gpu.stream(self.stream), perform)
+        return 0
+
+
 class Management(Library):
     """NVML, for the real pynvml over it."""
 

@@ -1,0 +1,31 @@
+"""Calls of vendors' libraries that do a pair's work: what a pair says of them. Data only; imports nothing of ptxbench.
+
+A library is timed beside a pair's variants on a GPU, verified by the same reference, and never judged as one of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Gemm:
+    """c = a b by cuBLAS, all row by row: a of m x k, b of k x n. Each field names an argument of the pair.
+
+    Sums are in f32, and inputs are not rounded (no TF32).
+    """
+
+    a: str = "a"
+    b: str = "b"
+    c: str = "c"
+    m: str = "m"
+    n: str = "n"
+    k: str = "k"
+
+    @property
+    def arrays(self) -> tuple[str, str, str]:
+        return self.a, self.b, self.c
+
+    @property
+    def dimensions(self) -> tuple[str, str, str]:
+        return self.m, self.n, self.k
