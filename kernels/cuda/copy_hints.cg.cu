@@ -5,19 +5,22 @@ extern "C" __global__ void __launch_bounds__(256)
 copy_hints(const uint4* __restrict__ x, uint4* __restrict__ y, unsigned vectors)
 {
     const unsigned i = 1024 * blockIdx.x + threadIdx.x;
+    x += i;                             // one address each, for an index that may wrap costs one for each access
+    y += i;
 
     if (i + 768 < vectors) {
         // All loads before the first store, for a load that follows a store may have to wait for it.
-        const uint4 v0 = __ldcg(&x[i]);
-        const uint4 v1 = __ldcg(&x[i + 256]);
-        const uint4 v2 = __ldcg(&x[i + 512]);
-        const uint4 v3 = __ldcg(&x[i + 768]);
-        __stcg(&y[i], v0);
-        __stcg(&y[i + 256], v1);
-        __stcg(&y[i + 512], v2);
-        __stcg(&y[i + 768], v3);
+        const uint4 v0 = __ldcg(&x[0]);
+        const uint4 v1 = __ldcg(&x[256]);
+        const uint4 v2 = __ldcg(&x[512]);
+        const uint4 v3 = __ldcg(&x[768]);
+        __stcg(&y[0], v0);
+        __stcg(&y[256], v1);
+        __stcg(&y[512], v2);
+        __stcg(&y[768], v3);
     } else {
-        for (unsigned k = i; k < vectors; k += 256)     // the last CTA: up to three
-            __stcg(&y[k], __ldcg(&x[k]));
+#pragma unroll 1
+        for (unsigned k = i; k < vectors; k += 256, x += 256, y += 256)     // the last CTA: up to three
+            __stcg(&y[0], __ldcg(&x[0]));
     }
 }

@@ -5,19 +5,22 @@ extern "C" __global__ void __launch_bounds__(256)
 copy_hints(const uint4* __restrict__ x, uint4* __restrict__ y, unsigned vectors)
 {
     const unsigned i = 1024 * blockIdx.x + threadIdx.x;
+    x += i;                             // one address each, for an index that may wrap costs one for each access
+    y += i;
 
     if (i + 768 < vectors) {
         // All loads before the first store, for a load that follows a store may have to wait for it.
-        const uint4 v0 = x[i];
-        const uint4 v1 = x[i + 256];
-        const uint4 v2 = x[i + 512];
-        const uint4 v3 = x[i + 768];
-        y[i] = v0;
-        y[i + 256] = v1;
-        y[i + 512] = v2;
-        y[i + 768] = v3;
+        const uint4 v0 = x[0];
+        const uint4 v1 = x[256];
+        const uint4 v2 = x[512];
+        const uint4 v3 = x[768];
+        y[0] = v0;
+        y[256] = v1;
+        y[512] = v2;
+        y[768] = v3;
     } else {
-        for (unsigned k = i; k < vectors; k += 256)     // the last CTA: up to three
-            y[k] = x[k];
+#pragma unroll 1
+        for (unsigned k = i; k < vectors; k += 256, x += 256, y += 256)     // the last CTA: up to three
+            y[0] = x[0];
     }
 }

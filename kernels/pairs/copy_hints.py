@@ -9,8 +9,8 @@ IN_FLIGHT = 4  # loads of a thread before its first store
 PAIR = Pair(
     teaches="A hint changes no byte: what PTX alone can say, L1::no_allocate and L2::256B, against __ldcs and __ldcg.",
     expects=(
-        "A tie within 2 % far beyond the size of L2, up to 10 % about that size, where hints decide what stays; "
-        "ptx.interleaved loses, with one load in flight in place of four."
+        "A tie within 2 % of all but ptx.interleaved, which loses with one load in flight in place of four: nothing is "
+        "read twice, so no cache can help. copy_hints.gather and copy_hints.beside have something to win and to lose."
     ),
     args=[
         In("x", u32, lambda n: (n // 4,), widened=False),
@@ -21,6 +21,10 @@ PAIR = Pair(
     reference=lambda x, vectors: {"y": x},
     tolerance=EXACT,
     check_sizes=[{"n": n} for n in (16, 16368, 16384, 16400, 1048592)],
-    bench_sizes=[{"n": 1 << k} for k in (20, 25, 28, 31)],
+    # The second one's x and y together are as large as L2: what --cache warm may keep there.
+    bench_sizes=lambda device: [
+        {"n": n} for n in (1 << 20, max(1 << 21, device.l2_bytes // 2 // 16384 * 16384), 1 << 28, 1 << 31)
+    ],
     flops=lambda n: 0,
+    by_request=("cuda.cg", "ptx.l2_128", "ptx.evict_first", "ptx.interleaved"),
 )

@@ -63,6 +63,8 @@ ROLLED = ((r"^([A-Z]\w*):$", r'\1: .pragma "nounroll";'),)
 
 SCATTERED: Mapping[str, tuple[str, ...]] = {
     "copy_hints": (),
+    "copy_hints_beside": (),
+    "copy_hints_gather": (),
     "hgemm_mma": ("%warp", "%lane"),
     "histogram256": (),
     "l2_policy": (),
@@ -82,6 +84,7 @@ the thread's own number, for they say which warp and lane it is."""
 
 UNSCATTERED: Mapping[str, str] = {
     "bigint_mul256": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
+    "copy_hints_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
     "scan": "an element's place among the lanes is its place in the sum",
     "scan_s32": "an element's place among the lanes is its place in the sum",
     "q4q8_gemv": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",

@@ -16,10 +16,12 @@ from ptxbench.discovery import default_kernels, find_pairs
 from ptxbench.errors import AssembleError, UsageError
 from ptxbench.judge.rules import RULES
 from tests.folders import PTX, changed, kernels_folder
+from tests.kernels.harness import emulated_arch
 
 
 def audited(pair, *edits, kernels=None):
-    found = list(audit_mutants(kernels or default_kernels(), None, [pair], edits))
+    arch = None if kernels else emulated_arch(pair)
+    found = list(audit_mutants(kernels or default_kernels(), arch, [pair], edits))
     assert len(found) == count_mutants(kernels or default_kernels(), [pair], edits)
     return found
 
@@ -28,6 +30,9 @@ def audited(pair, *edits, kernels=None):
 CHOSEN = [
     ("bigint_mul256",        "registers spilled", "other comments"),
     ("copy_hints",           "vector stores split", "declared backwards"),
+    ("copy_hints.beside",    "lanes scattered"),
+    ("copy_hints.gather",    "loads repeated"),
+    ("copy_hints.v8",        "labels renamed"),
     ("hgemm_mma",            "swizzle removed", "labels renamed"),
     ("histogram256",         ".nc lost", "registers renamed", "an atomic of 0, global"),
     ("l2_policy",            "vector loads split", "neighbours exchanged"),

@@ -20,13 +20,13 @@ def exam(name, seed=SEED, arch="sm_90"):
     return Exam(discovery.load(KERNELS, name), arch, seed)
 
 
-def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), **settings):
+def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch="sm_90", **settings):
     """The judgement on a file, or on `content` under its name, against a shipped pair; by `stages` alone."""
     with tempfile.TemporaryDirectory() as folder:
         own = path if content is None else Path(folder) / path.name
         if content is not None:
             own.write_bytes(content)
-        return Judge(exam(name, seed), own, Settings(**settings)).judge(stages=stages)
+        return Judge(exam(name, seed, arch), own, Settings(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):

@@ -5,6 +5,7 @@ import pytest
 from ptxbench import discovery
 from ptxbench.check.findings import STAGES
 from tests.check.judging import KERNELS, judged, outcome
+from tests.kernels.harness import emulated_arch
 
 PAIRS = {name: discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS)}
 VARIANTS = [  # further variants go through the same stages as the pair's two kernels; those by request cost too much
@@ -27,7 +28,7 @@ def test_there_are_as_many_as_are_shipped():
 
 @pytest.mark.parametrize(("name", "source"), VARIANTS)
 def test_a_shipped_variant_is_accepted(name, source):
-    judgement = judged(source.path, name, flags=source.flags, stages=BUT_COUNTS)
+    judgement = judged(source.path, name, flags=source.flags, stages=BUT_COUNTS, arch=emulated_arch(name))
     assert outcome(judgement) == "accepted"
     same = [each.message for each in judgement.findings if each.code == "same-code"]
     assert source.variant in same[0]  # it is what it is
@@ -39,7 +40,8 @@ def test_a_shipped_variant_is_accepted(name, source):
 @pytest.mark.parametrize("name", PAIRS)
 def test_a_shipped_variant_counts_as_much_as_itself(name):
     for source in PAIRS[name].default_sources:
-        judgement = judged(source.path, name, flags=source.flags, stages=("parses", "counts"))
+        stages = ("parses", "counts")
+        judgement = judged(source.path, name, flags=source.flags, stages=stages, arch=emulated_arch(name))
         assert [each.verdict for each in judgement.stages] == ["passed", "passed"], source.variant
         ratios = judgement.ratios[source.variant]
         assert (ratios["instructions"], ratios["sass_executed"]) in ((1, 1), (1, None)), source.variant

@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.toolchain import locate
-from tests.kernels.harness import KERNELS, count, reports
+from tests.kernels.harness import KERNELS, PAIRS, count, reports
 
 
 def copy_hints(x, vectors):
@@ -20,8 +20,11 @@ MUTANTS = [
     ("copy_hints.ptx", "setp.ge.u32 %past_end",           "setp.gt.u32 %past_end"),
     ("copy_hints.ptx", "[%x_at + 8192]",                  "[%x_at + 4096]"),
     ("copy_hints.ptx", "add.u32 %i, %i, 256",             "add.u32 %i, %i, 512"),        # the last CTA stops early
+    ("copy_hints.plain.ptx", "setp.lt.u32 %whole",        "setp.le.u32 %whole"),
+    ("copy_hints.plain.ptx", "[%x_at + 12288]",           "[%x_at + 8192]"),
+    ("copy_hints.plain.ptx", "add.u64 %x_at, %x_at, 4096", "add.u64 %x_at, %x_at, 8192"),
     ("copy_hints.l2_128.ptx", "[%y_at + 12288]",              "[%y_at + 8192]"),
-    ("copy_hints.l2_128.ptx", "mad.wide.u32 %y_at, %i, 16",   "mad.wide.u32 %y_at, %i, 32"),
+    ("copy_hints.l2_128.ptx", "mul.wide.u32 %offset, %i, 16", "mul.wide.u32 %offset, %i, 32"),
     ("copy_hints.l2_128.ptx", "setp.lt.u32 %more",            "setp.le.u32 %more"),
     ("copy_hints.evict_first.ptx", "{%v1_x, %v1_y, %v1_z, %v1_w}", "{%v1_x, %v1_y, %v1_w, %v1_z}"),
     ("copy_hints.evict_first.ptx", "add.u64 %y_at, %y_at, 4096",   "add.u64 %y_at, %y_at, 2048"),
@@ -32,7 +35,7 @@ MUTANTS = [
 ]  # fmt: skip
 
 
-ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]  # of copy_hints.ptx; its neighbours have sm_75 too
+ARCHS = ["sm_80", "sm_90", "sm_120"]  # of copy_hints.ptx; its neighbours have sm_75 too
 
 HINTS = [
     # variant            its loads                   its stores
@@ -40,6 +43,7 @@ HINTS = [
     ("cuda.cs",          "LDG.EF.128",               "STG.EF.128"),
     ("cuda.cg",          "LDG.128.STRONG.GPU",       "STG.128.STRONG.GPU"),
     ("ptx",              "LDG.NA.LTC256B.128",       "STG.NA.128"),
+    ("ptx.plain",        "LDG.128.CONSTANT",         "STG.128"),
     ("ptx.l2_128",       "LDG.NA.LTC128B.128",       "STG.NA.128"),
     ("ptx.evict_first",  "LDG.EF.128",               "STG.EF.128"),
     ("ptx.interleaved",  "LDG.128",                  "STG.128"),
@@ -48,7 +52,7 @@ HINTS = [
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_each_hint_stands_in_every_access_of_the_machine_code_and_c_has_none_of_those_of_ptx(arch):
-    """Four accesses, and what the loop of the last CTA becomes, which NVRTC unrolls from sm_100 on."""
+    """Four accesses, and that of the loop of the last CTA."""
     found = reports("copy_hints", arch)
     assert found.keys() == {variant for variant, _, _ in HINTS}
     for variant, load, store in HINTS:
@@ -59,6 +63,13 @@ def test_each_hint_stands_in_every_access_of_the_machine_code_and_c_has_none_of_
         assert count(found[variant], load, store) == accesses, variant
         if variant.startswith("cuda"):
             assert count(found[variant], "LDG.NA", "LDG.LTC128B", "LDG.LTC256B", "STG.NA") == [0, 0, 0, 0], variant
+
+
+@pytest.mark.parametrize("arch", ["sm_80", "sm_90"])
+def test_cuda_c_and_ptx_without_hints_are_the_same_but_for_the_order_of_blocks(arch):
+    """C has one address for x and one for y; with an index in each access it would execute a third more."""
+    found = reports("copy_hints", arch)
+    assert found["cuda"].sass["total"] == found["ptx.plain"].sass["total"] == found["ptx"].sass["total"]
 
 
 def order(path, arch):
@@ -105,6 +116,6 @@ def test_restrict_says_in_c_what_nc_says_in_ptx(qualifier, found, arch, tmp_path
 
 @pytest.mark.parametrize("arch", ARCHS)
 def test_every_other_side_has_four_loads_in_flight(arch):
-    for path in [*KERNELS.glob("cuda/copy_hints*.cu"), *KERNELS.glob("ptx/copy_hints*.ptx")]:
+    for path in (source.path for source in PAIRS["copy_hints"].sources):
         if "interleaved" not in path.name:
             assert "LLLLSSSS" in order(path, arch), path.name

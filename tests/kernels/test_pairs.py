@@ -15,6 +15,7 @@ from tests.kernels.harness import (
     KERNELS,
     PAIRS,
     PTX,
+    emulated_arch,
     executed,
     fact,
     facts,
@@ -69,7 +70,8 @@ def test_the_check_sizes_find_a_broken_kernel(file, right, wrong, tmp_path):
     broken = text.replace(right, wrong, 1)
     assert is_found(owner(file), file, broken, tmp_path)
     # Here rather than beside the tests of the judge, because the emulator has the broken kernel at hand.
-    judgement = judging.judged(file, owner(file), broken.encode(), fuel=judging.BROKEN_FUEL)
+    arch = emulated_arch(owner(file))
+    judgement = judging.judged(file, owner(file), broken.encode(), arch=arch, fuel=judging.BROKEN_FUEL)
     assert (judgement.verdict, judgement.ended_at) == ("rejected", "results")
 
 
