@@ -96,8 +96,7 @@ def test_of_w4a16_dequant_it_is_told_that_cuda_puts_a_constant_into_a_register_f
 
 
 def test_of_hgemm_mma_bank_conflicts_are_told_with_their_lines(ptxbench):
-    (side,) = findings(ptxbench, "hgemm_mma", "--diff", "cuda", "ptx")["bank conflicts"]["places"]
-    assert (side["variant"], side["file"]) == ("cuda", "hgemm_mma.cu")
+    assert "bank conflicts" not in findings(ptxbench, "hgemm_mma", "--diff", "cuda", "ptx")
     found = findings(ptxbench, "hgemm_mma", "--diff", "ptx", "ptx.noswizzle")["bank conflicts"]
     assert found["figures"]["bank conflicts"]["ptx"] == 0
     assert found["figures"]["bank conflicts"]["ptx.noswizzle"] > 1_000

@@ -1,5 +1,7 @@
 """The pair hgemm_mma."""
 
+import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 from ptxbench import emulator, verify
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.discovery.knobs import turned
+from ptxbench.executed import Counted, of_build
 from ptxbench.pair import Sample
-from tests.kernels.harness import KERNELS, PAIRS, build
+from tests.kernels.harness import KERNELS, PAIRS, build, count
 
 
 def hgemm_mma(a, b, m, n, k):
@@ -16,104 +20,165 @@ def hgemm_mma(a, b, m, n, k):
 
 
 REFERENCE = (hgemm_mma, {"m": 3, "n": 8, "k": 16})
-REGISTERS = 255  # even so, two CTAs of 128 threads fit an SM
+REGISTERS = 168  # with more, three CTAs of 128 threads no longer fit an SM
 
-BOTH = [
-    ("{%a2x, %a2y, %a2z, %a2w}, {%b5x, %b5y}",             "{%a2x, %a2z, %a2y, %a2w}, {%b5x, %b5y}"),
-    ("bar.sync 0;",                                        ""),
-    ("cp.async.wait_group 0;",                             ""),              # reads what has not arrived
-    ("cp.async.wait_group 0;",                             "cp.async.wait_group 1;"),
-    ("[%a_out + 4096], [%a_from_2], 16, %a_size_2",        "[%a_out + 4096], [%a_from_2], 16, %a_bytes_2"),
-    ("[%b_write + 6144], [%b_from_3], 16, %b_size_3",      "[%b_write + 6144], [%b_from_3], 16, %b_size_2"),
-    ("add.u64 %b_from_2, %b_from_2, %b_slab",              "add.u64 %b_from_2, %b_from_2, %b_skip"),
-    ("add.u32 %slabs, %k, 31",                             "add.u32 %slabs, %k, 7"),
-    ("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16",     "ldmatrix.sync.aligned.m8n8.x4.shared.b16"),
-    ("{%c21z, %c21w};\n",                                  "{%c21x, %c21y};\n"),
+EACH = [
+    ("{%a2x, %a2y, %a2z, %a2w}, {%b5x, %b5y}",         "{%a2x, %a2z, %a2y, %a2w}, {%b5x, %b5y}"),
+    ("bar.sync 0;",                                    ""),
+    ("cp.async.wait_group 1 /*= STAGES - 2 */;",       "cp.async.wait_group 2;"),               # not arrived yet
+]  # fmt: skip
+OF_THE_PAIR = [
+    ("cp.async.commit_group;",                         ""),
+    ("[%a_from_2], 16, %a_size_2",                     "[%a_from_2], 16"),
+    ("[%b_from_3], 16, %b_size_3",                     "[%b_from_3], 16, %b_size_2"),
+    ("mad.wide.u32 %b_from_0, %n, 64, %b_from_0",      "mad.wide.u32 %b_from_0, %n, 16, %b_from_0"),
+    ("add.u32 %slabs, %k, 31",                         "add.u32 %slabs, %k, 7"),
+    ("add.u32 %steps, %slabs, 2 /*= STAGES - 1 */",    "add.u32 %steps, %slabs, 1"),
+    ("setp.eq.and.u32 %whole, %k_odd, 0, %whole;",     ""),                                     # past the end of k
+    ("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16", "ldmatrix.sync.aligned.m8n8.x4.shared.b16"),
+    ("{%c21z, %c21w};\n",                              "{%c21x, %c21y};\n"),
+    ("xor.b32 %b_in_3, %b_in_0, 96",                   "add.u32 %b_in_3, %b_in_0, 96"),
+    ("shr.u32 %a_turn, %lane, 1",                      "shr.u32 %a_turn, %lane, 2"),            # not the copy's
 ]  # fmt: skip
 MUTANTS = [
-    *(("hgemm_mma.ptx", right, wrong) for right, wrong in BOTH),
-    *(("hgemm_mma.noswizzle.ptx", right, wrong) for right, wrong in BOTH),
-    ("hgemm_mma.ptx", "xor.b32 %b_read_3, %b_read_0, 96",  "add.u32 %b_read_3, %b_read_0, 96"),
-    ("hgemm_mma.ptx", "shr.u32 %a_turn, %lane, 1",         "shr.u32 %a_turn, %lane, 2"),       # not the copy's
-    ("hgemm_mma.noswizzle.ptx", "[%b_read + 4192]",        "[%b_read + 4160]"),
-]  # fmt: skip
+    *((file, *edit) for file in ("hgemm_mma.ptx", "hgemm_mma.noswizzle.ptx") for edit in EACH),
+    *(("hgemm_mma.ptx", *edit) for edit in OF_THE_PAIR),
+]
 
 PAIR = PAIRS["hgemm_mma"].pair
 SIDES = {source.path.name: source for source in PAIRS["hgemm_mma"].sources}
-ARCHS = ["sm_80", "sm_90", "sm_100", "sm_120"]
-TWO_SLABS = {"m": 128, "n": 128, "k": 64}
+ARCHS = ["sm_90", "sm_100"]  # NVRTC has a compiler of each
+WHOLE_TILE = {"m": 128, "n": 128, "k": 128}  # four slabs, for a ring of three stages
 
 
-def counts(source, size=TWO_SLABS):
-    arguments = PAIR.make_arguments(size, seed=1)
-    return EmulatorBackend("sm_90").run(build(source, "sm_90"), PAIR.launch(**size), arguments, PAIR.outputs).counts
+def counts(source, size=WHOLE_TILE, pair=PAIR):
+    """What the emulator counts of a launch, whose results are right."""
+    arguments = pair.make_arguments(size, seed=1)
+    ran = EmulatorBackend("sm_90").run(build(source, "sm_90"), pair.launch(**size), arguments, pair.outputs)
+    assert verify.verify(ran.outputs, verify.expect(pair, arguments), source.path.name).worst is None
+    return ran.counts
+
+
+@functools.cache
+def shipped(name):
+    return counts(SIDES[name])
+
+
+def executed(source, k):
+    """Machine instructions that the warps of one whole tile execute."""
+    size = {**WHOLE_TILE, "k": k}
+    arguments, launch, built = PAIR.make_arguments(size, seed=1), PAIR.launch(**size), build(source, "sm_90", "toolkit")
+    ran = EmulatorBackend("sm_90").run(built, launch, arguments, PAIR.outputs)
+    return of_build(built, Counted(ran.by_line, math.prod(launch.block_xyz) // 32, ran.loops)).fit
+
+
+def changed(name, folder, *edits):
+    """A variant with other text, such as what was tried and not kept."""
+    text = SIDES[name].path.read_text()
+    for right, wrong in edits:
+        assert text.count(right) == 1, right
+        text = text.replace(right, wrong)
+    path = folder / name
+    path.write_text(text)
+    return dataclasses.replace(SIDES[name], path=path)
 
 
 # ---- the machine code
 
 
 @pytest.mark.parametrize("arch", ARCHS)
-def test_wmma_and_mma_sync_are_the_same_machine_instructions(arch):
-    """Of a slab: 64 HMMA, 16 LDSM. PTX copies a piece by one LDGSTS, C by one of two, with zeros or without."""
-    mixes = {name: build(source, arch, "toolkit").report.sass for name, source in SIDES.items()}
-    assert {mix["HMMA"] for mix in mixes.values()} == {2 * 4 * 8}
-    assert {mix["LDSM"] for mix in mixes.values()} == {2 * (4 + 4)}
-    copies = {name: mix["LDGSTS.128"] for name, mix in mixes.items()}
-    pieces = 2 * (4 + 4)  # of the first slab, and of the next
-    assert copies == {"hgemm_mma.cu": 2 * pieces, "hgemm_mma.ptx": pieces, "hgemm_mma.noswizzle.ptx": pieces}
-    assert mixes["hgemm_mma.ptx"]["total"] < 0.6 * mixes["hgemm_mma.cu"]["total"]  # most of it at the edges of c
-
-
-@pytest.mark.parametrize("arch", ARCHS)
-def test_the_swizzle_costs_a_few_instructions_and_less_shared_memory_than_padding(arch):
+def test_a_slab_is_the_same_hmma_and_ldsm_on_both_sides(arch):
+    """64 HMMA and 16 LDSM. C writes the loop out for each of its three stages, and keeps a second one for edges."""
     reports = {name: build(source, arch, "toolkit").report for name, source in SIDES.items()}
-    swizzled, plain = (reports[name].sass["total"] for name in ("hgemm_mma.ptx", "hgemm_mma.noswizzle.ptx"))
-    assert plain < swizzled < 1.05 * plain
-    assert reports["hgemm_mma.ptx"].shared_bytes == 32768 < reports["hgemm_mma.cu"].shared_bytes == 37888
+    bodies = {name: 1 if name.endswith(".ptx") else 3 + 1 for name in SIDES}
+    for name, report in reports.items():
+        assert report.sass["HMMA"] == bodies[name] * 2 * 4 * 8
+        assert report.sass["LDSM"] == bodies[name] * 2 * (4 + 4)
+    assert reports["hgemm_mma.ptx"].registers <= REGISTERS < 200 < reports["hgemm_mma.cu"].registers
+    assert reports["hgemm_mma.noswizzle.ptx"].sass["total"] < 1.05 * reports["hgemm_mma.ptx"].sass["total"]
 
 
-# ---- what the emulator counts: the banks
+def test_a_prefetch_size_is_a_modifier_of_the_same_copies(tmp_path):
+    """L2::128B, which C has no word for, changes no other instruction, nor the registers."""
+    copy = "cp.async.cg.shared.global  ["
+    text = SIDES["hgemm_mma.ptx"].path.read_text().replace(".version 7.0", ".version 7.4")
+    path = tmp_path / "hgemm_mma.ptx"
+    path.write_text(text.replace(copy, copy.replace("  [", ".L2::128B  [")))
+    hinted = build(dataclasses.replace(SIDES["hgemm_mma.ptx"], path=path), "sm_90", "toolkit").report
+    plain = build(SIDES["hgemm_mma.ptx"], "sm_90", "toolkit").report
+    assert (hinted.sass, hinted.registers) == (plain.sass, plain.registers)
+    assert count(hinted, "LDGSTS.LTC128B") == [2 * (4 + 4)]
+    assert count(plain, "LDGSTS.LTC128B") == [0]
 
 
-def test_swizzled_tiles_conflict_nowhere():
-    found = counts(SIDES["hgemm_mma.ptx"])
-    assert found["ptx_shared_load_conflicts"] == found["ptx_shared_store_conflicts"] == 0
+# ---- what the emulator counts: executed instructions and the banks
 
 
-def test_plain_tiles_are_read_in_six_times_as_many_passes():
+def test_no_tile_conflicts_but_the_one_without_a_swizzle_is_read_in_six_times_as_many_passes():
     """Four for eight pieces of a, eight for eight of b. Written they are row by row, without a conflict."""
-    swizzled, plain = (counts(SIDES[name]) for name in ("hgemm_mma.ptx", "hgemm_mma.noswizzle.ptx"))
-    assert plain["ptx_shared_load_wavefronts"] == (4 + 8) / 2 * swizzled["ptx_shared_load_wavefronts"]
-    assert plain["ptx_shared_load_conflicts"] == 5 * swizzled["ptx_shared_load_wavefronts"]
+    found = {name: shipped(name) for name in SIDES}
+    plain = found.pop("hgemm_mma.noswizzle.ptx")
+    for each in found.values():
+        assert each["ptx_shared_load_conflicts"] == each["ptx_shared_store_conflicts"] == 0
+        assert each["ptx_shared_load_wavefronts"] == plain["ptx_shared_load_wavefronts"] / ((4 + 8) / 2)
+        assert each["ptx_shared_store_wavefronts"] == plain["ptx_shared_store_wavefronts"]
+    assert plain["ptx_shared_load_conflicts"] == 5 / 6 * plain["ptx_shared_load_wavefronts"]
     assert plain["ptx_shared_store_conflicts"] == 0
 
 
-def test_padded_tiles_are_read_without_conflicts_but_not_written():
-    """Two rows of a, of 64 bytes each and 80 apart, that eight lanes copy at once, cover some banks twice."""
-    found = counts(SIDES["hgemm_mma.cu"])
-    assert found["ptx_shared_load_conflicts"] == 0
-    assert found["ptx_shared_store_conflicts"] == 128 * 64 * 2 / 128  # of 64 columns of a, one each 128 bytes
-
-
 def test_all_variants_multiply_and_copy_as_much():
-    found = [counts(source) for source in SIDES.values()]
+    found = [shipped(name) for name in SIDES]
     for counter in ("ptx_mma_flops_f16", "ptx_async_bytes", "ptx_global_load_sectors", "ptx_global_store_sectors"):
         assert len({each[counter] for each in found}) == 1, counter
-    assert found[0]["ptx_mma_flops_f16"] == PAIR.flops(**TWO_SLABS)
+    assert found[0]["ptx_mma_flops_f16"] == PAIR.flops(**WHOLE_TILE)
+
+
+def test_of_a_slab_c_executes_some_instructions_more_than_ptx():
+    """64 of them are HMMA. C works out the address of each fragment."""
+    slabs = {name: (executed(SIDES[name], 512) - executed(SIDES[name], 128)) / (12 * 4)
+             for name in ("hgemm_mma.cu", "hgemm_mma.ptx")}  # fmt: skip
+    assert 64 < slabs["hgemm_mma.ptx"] < slabs["hgemm_mma.cu"] < 1.1 * slabs["hgemm_mma.ptx"]
+
+
+def test_the_conflicts_of_c_were_those_of_a_thread_map_and_a_fast_path_saves_its_guards(tmp_path):
+    """Four lanes to a row of a, as PTX has it: two rows that eight lanes copy at once cover some banks twice."""
+    old = changed(
+        "hgemm_mma.cu",
+        tmp_path,
+        ("a_row = thread % 8 + 8 * (thread / 32), a_column = 8 * (thread / 8 % 4);",
+         "a_row = thread / 4, a_column = 8 * (thread % 4);"),
+        ("        multiply<true>(", "        multiply<false>("),
+    )  # fmt: skip
+    found, kept = counts(old), shipped("hgemm_mma.cu")
+    assert found["ptx_global_load_sectors"] == kept["ptx_global_load_sectors"]
+    assert found["ptx_shared_load_conflicts"] == 0
+    assert found["ptx_shared_store_conflicts"] == 64 * WHOLE_TILE["k"] // 32
+    assert executed(old, 512) > 1.2 * executed(SIDES["hgemm_mma.cu"], 512)
+
+
+@pytest.mark.parametrize("stages", [2, 4])
+def test_a_ring_of_two_or_four_stages_is_right_too(stages):
+    """Whole tiles and ragged ones, of more slabs than stages."""
+    found = turned(PAIRS["hgemm_mma"], {"STAGES": stages})
+    for source in found.sources:
+        if source.variant == "ptx" or (source.variant, stages) == ("cuda", 2):  # NVRTC takes seconds
+            counts(source, {"m": 136, "n": 128, "k": 160}, found.pair)
 
 
 # ---- what the sanitiser finds
 
 
-@pytest.mark.parametrize("name", ["hgemm_mma.ptx", "hgemm_mma.noswizzle.ptx"])
-@pytest.mark.parametrize("missing", ["    cp.async.wait_group  0;\n", "    bar.sync             0;\n"])
-def test_the_sanitiser_names_a_missing_wait_or_barrier(name, missing):
-    text = (KERNELS / "ptx" / name).read_text()
-    launch = PAIR.launch(**TWO_SLABS)
+@pytest.mark.parametrize(
+    "missing", ["    cp.async.wait_group  1 /*= STAGES - 2 */;\n", "    bar.sync             0;\n"]
+)
+def test_the_sanitiser_names_a_missing_wait_or_barrier(missing):
+    text = (KERNELS / "ptx" / "hgemm_mma.ptx").read_text()
+    launch = PAIR.launch(**WHOLE_TILE)
 
     def findings(text):
-        arguments = [*PAIR.make_arguments(TWO_SLABS, seed=1).values()]
-        return emulator.run(text, grid=launch.grid_xyz, block=launch.block_xyz, args=arguments, sanitize=True).findings
+        arguments = [*PAIR.make_arguments(WHOLE_TILE, seed=1).values()]
+        extent = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
+        return emulator.run(text, args=arguments, sanitize=True, **extent).findings
 
     assert missing in text
     assert findings(text) == ()
