@@ -188,7 +188,7 @@ def test_the_sanitiser_names_a_missing_wait_or_barrier(missing):
 # ---- the reference and its tolerance
 
 
-def test_the_reference_of_a_large_product_is_some_rows_of_it(monkeypatch):
+def test_the_reference_of_a_large_product_is_some_of_it(monkeypatch):
     inputs = verify.widen(PAIR, PAIR.make_arguments({"m": 300, "n": 8, "k": 8}, seed=1))
     whole = PAIR.reference(**inputs)["c"]
     monkeypatch.setitem(PAIR.reference.__globals__, "WHOLE", 0)
@@ -196,7 +196,7 @@ def test_the_reference_of_a_large_product_is_some_rows_of_it(monkeypatch):
     assert isinstance(sample, Sample)
     assert sample.values == pytest.approx(whole.reshape(-1)[sample.at], rel=1e-14)
     assert {int(at) // 8 // 128 for at in sample.at} == {0, 1, 2}  # every tile's rows
-    assert (sample.at[0], sample.at[-1]) == (0, whole.size - 1)
+    assert sample.at.size >= whole.size // 32
 
 
 def truncated(size, steps, keep):

@@ -89,7 +89,7 @@ def test_whole_tiles_load_each_sector_once_a_cta(source):
 # ---- the reference and its tolerance
 
 
-def test_the_reference_of_a_large_product_is_some_rows_of_it(monkeypatch):
+def test_the_reference_of_a_large_product_is_some_of_it(monkeypatch):
     size = {"m": 300, "n": 5, "k": 4}
     inputs = verify.widen(PAIR, PAIR.make_arguments(size, seed=1))
     whole = PAIR.reference(**inputs)["c"]
@@ -98,8 +98,7 @@ def test_the_reference_of_a_large_product_is_some_rows_of_it(monkeypatch):
     assert isinstance(sample, Sample)
     assert sample.values == pytest.approx(whole.reshape(-1)[sample.at], rel=1e-14)
     assert {int(at) // 5 // 128 for at in sample.at} == {0, 1, 2}  # every tile's rows
-    assert sample.at[0] == 0
-    assert sample.at[-1] == whole.size - 1
+    assert sample.at.size >= whole.size // 32
 
 
 def product(size, steps):
