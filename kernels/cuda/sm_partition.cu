@@ -1,44 +1,54 @@
 // sm_partition: the first CTAs copy source to target, the others compute tiles of result, all at the same time.
 // Paired with ../ptx/sm_partition.ptx; shapes and launch are in ../pairs/sm_partition.py.
 
-// The next number of a ticket, the same for every thread of the CTA.
-__device__ unsigned draw(unsigned* ticket)
+// What thread 0 drew, for every thread of the CTA. The two places take turns: who is slow may still read the last number
+// while the next one is written, so that one barrier a number is enough.
+__device__ unsigned share(unsigned next, unsigned turn)
 {
-    __shared__ unsigned drawn;
-    __syncthreads();                    // all have read the last number and done what it stood for
+    __shared__ unsigned drawn[2];
     if (threadIdx.x == 0)
-        drawn = atomicAdd(ticket, 1);
+        drawn[turn] = next;
     __syncthreads();
-    return drawn;
+    return drawn[turn];
 }
 
 // Vectors i, i + 256, ... before end: four loads before the first store, while there are four.
 __device__ void copy(const uint4* __restrict__ source, uint4* __restrict__ target, unsigned i, unsigned end)
 {
     for (; i + 768 < end; i += 1024) {
-        const uint4 v0 = __ldcs(&source[i]);
-        const uint4 v1 = __ldcs(&source[i + 256]);
-        const uint4 v2 = __ldcs(&source[i + 512]);
-        const uint4 v3 = __ldcs(&source[i + 768]);
-        __stcs(&target[i], v0);
-        __stcs(&target[i + 256], v1);
-        __stcs(&target[i + 512], v2);
-        __stcs(&target[i + 768], v3);
+        const uint4* from = source + i;     // not source[i + 256]: the sum could wrap, and would be computed again
+        uint4* to = target + i;
+        const uint4 v0 = __ldcs(from);
+        const uint4 v1 = __ldcs(from + 256);
+        const uint4 v2 = __ldcs(from + 512);
+        const uint4 v3 = __ldcs(from + 768);
+        __stcs(to, v0);
+        __stcs(to + 256, v1);
+        __stcs(to + 512, v2);
+        __stcs(to + 768, v3);
     }
-    for (; i < end; i += 256)
-        __stcs(&target[i], __ldcs(&source[i]));
+#pragma unroll 1
+    for (; i < end; i += 256)               // three rounds at most
+        __stcs(target + i, __ldcs(source + i));
 }
 
-// steps times the outer product of u and v, in 16 sums of which none waits for another; then the sum of them all.
-__device__ float multiply(float4 u, float4 v, unsigned steps)
+// Of each of depth panels, steps times the outer product of two float4, in 16 sums of which none waits for another; then
+// the sum of them all. wrap is one less than the panels of the table, a power of two.
+__device__ float multiply(const float4* __restrict__ table, unsigned panel, unsigned wrap, unsigned depth,
+                          unsigned steps)
 {
-    const float rows[4] = {u.x, u.y, u.z, u.w};
-    const float columns[4] = {v.x, v.y, v.z, v.w};
     float sums[4][4] = {};
-    for (unsigned step = 0; step < steps; ++step)
-        for (unsigned r = 0; r < 4; ++r)
-            for (unsigned c = 0; c < 4; ++c)
-                sums[r][c] = fmaf(rows[r], columns[c], sums[r][c]);
+#pragma unroll 1
+    for (const unsigned end = panel + depth; panel != end; ++panel) {
+        const float4 u = table[512 * (panel & wrap)];
+        const float4 v = table[512 * (panel & wrap) + 256];
+        const float rows[4] = {u.x, u.y, u.z, u.w};
+        const float columns[4] = {v.x, v.y, v.z, v.w};
+        for (unsigned step = 0; step < steps; ++step)
+            for (unsigned r = 0; r < 4; ++r)
+                for (unsigned c = 0; c < 4; ++c)
+                    sums[r][c] = fmaf(rows[r], columns[c], sums[r][c]);
+    }
 
     float row_sums[4];
     for (unsigned r = 0; r < 4; ++r)
@@ -49,27 +59,33 @@ __device__ float multiply(float4 u, float4 v, unsigned steps)
 extern "C" __global__ void __launch_bounds__(256)
 sm_partition(const uint4* __restrict__ source, uint4* __restrict__ target, const float4* __restrict__ table,
              float* __restrict__ result, unsigned* tickets, unsigned long long* clocks, unsigned* taken,
-             unsigned vectors, unsigned chunk, unsigned chunks, unsigned tiles, unsigned panels, unsigned steps,
-             unsigned copiers, unsigned roles)
+             unsigned vectors, unsigned chunk, unsigned chunks, unsigned tiles, unsigned panels, unsigned depth,
+             unsigned steps, unsigned copiers, unsigned roles)
 {
     const unsigned thread = threadIdx.x;
     const unsigned role = blockIdx.x < copiers ? 1 : 2;     // a bit of roles
+    if (thread == 0)
+        taken[blockIdx.x] = role;       // of those too that then return
     if (!(roles & role))
         return;
-    if (thread == 0) {
-        taken[blockIdx.x] = role;
+    if (thread == 0)
         clocks[2 * blockIdx.x] = clock64();
-    }
 
+    // Thread 0 draws the next number while the last one is worked on. The tickets lie in cache lines of their own.
+    unsigned* ticket = &tickets[role == 1 ? 0 : 32];
+    unsigned next = thread == 0 ? atomicAdd(ticket, 1) : 0;
     if (role == 1) {
-        for (unsigned number; (number = draw(&tickets[0])) < chunks;) {
+        for (unsigned number, turn = 0; (number = share(next, turn)) < chunks; turn ^= 1) {
+            if (thread == 0)
+                next = atomicAdd(ticket, 1);
             const unsigned first = number * chunk;
             copy(source, target, first + thread, first + min(chunk, vectors - first));
         }
     } else {
-        for (unsigned number; (number = draw(&tickets[32])) < tiles;) {     // in a cache line of its own
-            const float4* panel = &table[512 * (number & (panels - 1)) + thread];      // panels is a power of two
-            result[256 * number + thread] = multiply(panel[0], panel[256], steps);
+        for (unsigned number, turn = 0; (number = share(next, turn)) < tiles; turn ^= 1) {
+            if (thread == 0)
+                next = atomicAdd(ticket, 1);
+            result[256 * number + thread] = multiply(&table[thread], number * depth, panels - 1, depth, steps);
         }
     }
 

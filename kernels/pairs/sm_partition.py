@@ -8,6 +8,7 @@ from ptxbench.pair import In, InOut, Launch, Pair, Scalar, Scratch, Tolerance, c
 BLOCK = 256
 VECTOR = 16  # bytes of an access
 PANEL = 8 * BLOCK  # floats that a tile reads: two float4 a thread
+PANEL_BYTES = 4 * PANEL
 MOST_PANELS = 1024  # 8 MiB: inside L2, far beyond an L1
 LINE = 32  # 4-byte words of a cache line: chunks, tiles and arrivals each have a ticket in one of their own
 
@@ -18,34 +19,37 @@ SHARED_BYTES = 116 << 10
 may have of it: only one CTA fits an SM."""
 
 
-def panels(tiles):
+def panels_of(tiles):
     """Panels of the table, a power of two: half as many as tiles, so that each is read again, as far as L2 allows."""
     return min(MOST_PANELS, 1 << max(tiles // 2, 1).bit_length() - 1)
 
 
-def sums(table, result, steps, tiles, roles):
-    """The results of all tiles: steps times the sum of the outer product of a thread's two float4."""
+def sums(table, result, depth, steps, tiles, roles):
+    """The results of all tiles: of each panel, steps times the sum of the outer product of a thread's two float4."""
     if not roles & COMPUTE:
         return result  # as it was
     rows, columns = table.sum(axis=-1).transpose(1, 0, 2)
-    return steps * (rows * columns)[np.arange(tiles) % len(table)]
+    first, products = depth * np.arange(tiles), rows * columns
+    return steps * sum(products[(first + panel) % len(table)] for panel in range(int(depth)))
 
 
 def bound(expected, inputs):
-    """Of the copy no error; of a sum, one rounding for each of the steps and for four levels that join 16 sums."""
+    """Of the copy no error; of a sum, a rounding for each step of each panel and for four levels that join 16 sums."""
     if expected.dtype != np.float64:
         return 0.0
-    table, steps, tiles, roles = (inputs[name] for name in ("table", "steps", "tiles", "roles"))
-    return ((1 + 2**-24) ** (int(steps) + 4) - 1) * sums(np.abs(table), np.zeros_like(expected), steps, tiles, roles)
+    table, depth, steps, tiles, roles = (inputs[name] for name in ("table", "depth", "steps", "tiles", "roles"))
+    magnitude = sums(np.abs(table), np.zeros_like(expected), depth, steps, tiles, roles)
+    return ((1 + 2**-24) ** (int(depth * steps) + 4) - 1) * magnitude
 
 
-def sizes(sms, copiers, n, chunk, tiles, steps, roles):
+def sizes(sms, copiers, n, chunk, tiles, steps, roles, depth=1, panels=None):
     return {
-        "sms": sms, "copiers": copiers, "n": n, "chunk": chunk, "tiles": tiles, "steps": steps, "roles": roles
+        "sms": sms, "copiers": copiers, "n": n, "chunk": chunk, "tiles": tiles, "panels": panels or panels_of(tiles),
+        "depth": depth, "steps": steps, "roles": roles,
     }  # fmt: skip
 
 
-def impossible(sms, copiers, n, chunk, tiles, steps, roles):
+def impossible(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
     """Why there is no such launch; None where there is."""
     if n % VECTOR or chunk % VECTOR or chunk <= 0 or n <= 0:
         return f"n and chunk must be multiples of {VECTOR}, the bytes of an access; n is {n}, chunk {chunk}."
@@ -55,28 +59,33 @@ def impossible(sms, copiers, n, chunk, tiles, steps, roles):
         return "Nobody would copy."
     if roles & COMPUTE and copiers == sms:
         return "Nobody would compute."
-    return "steps must be 1 at least." if steps < 1 else None
+    if panels < 1 or panels & panels - 1:
+        return f"panels must be a power of two, found {panels}."
+    return "depth and steps must be 1 at least." if min(depth, steps) < 1 else None
 
 
 # ---- what a launch shows, and what launches come to (docs/sm-partition.md)
 
 
 def observe(left, size):
-    """From the arrays that a launch left: SMs that copied, and the clocks of the slowest CTA of each role."""
+    """From the arrays that a launch left: the CTAs of each role, working or not, and the clocks of its slowest."""
     began, ended = left["clocks"].astype(np.int64).T
     longest = [int((ended - began)[left["taken"] == role].max(initial=0)) for role in (COPY, COMPUTE)]
-    return {"copiers": int((left["taken"] == COPY).sum()), "copy_clocks": longest[0], "compute_clocks": longest[1]}
+    counts = [int((left["taken"] == role).sum()) for role in (COPY, COMPUTE)]
+    return {
+        "copiers": counts[0], "computers": counts[1], "copy_clocks": longest[0], "compute_clocks": longest[1]
+    }  # fmt: skip
 
 
 def role_seconds(launch, role):
     """Seconds that a role took: the launch's time, times its slowest CTA's clocks over those of the slowest of all.
 
-    None where other SMs copied than were asked to, so that it is another experiment.
+    None where other CTAs took a role than were asked to, so that it is another experiment.
     """
-    seen = launch.observed
+    seen, size = launch.observed, launch.size
     slowest = max(seen["copy_clocks"], seen["compute_clocks"])
-    asked = launch.size["copiers"] if launch.size["roles"] & COPY else 0
-    return launch.time * seen[f"{role}_clocks"] / slowest if seen["copiers"] == asked and slowest else None
+    as_asked = (seen["copiers"], seen.get("computers")) == (size["copiers"], size["sms"] - size["copiers"])
+    return launch.time * seen[f"{role}_clocks"] / slowest if as_asked and slowest else None
 
 
 def copy_bandwidth(both):
@@ -192,6 +201,32 @@ SWEEP = Sweep(
 )  # fmt: skip
 
 
+# ---- what the computing SMs are bound by, as (tiles, steps, depth): FFMA, or reads with one step each
+
+FFMA, READS = (8192, 256, 1), (16384, 1, 16)
+
+
+def beyond_l2(device):
+    """Panels of a table of four times L2 at least, a power of two."""
+    return 1 << (4 * device.l2_bytes // PANEL_BYTES - 1).bit_length()
+
+
+def bench_sizes(device):
+    """A small launch; then the roles side by side and alone, computing bound by FFMA, by L2 and by DRAM."""
+    sms, copiers, n = device.sms, reserved(device.sms), 1 << 28
+
+    def launches(bound, panels, *roles):
+        tiles, steps, depth = bound
+        return [sizes(sms, copiers, n, CHUNK, tiles, steps, each, depth, panels) for each in roles]
+
+    return [
+        sizes(sms, copiers, 1 << 20, CHUNK, sms, 8, COPY | COMPUTE),
+        *launches(FFMA, MOST_PANELS, COPY | COMPUTE, COPY, COMPUTE),
+        *launches(READS, MOST_PANELS, COPY | COMPUTE, COMPUTE),
+        *launches(READS, beyond_l2(device), COPY | COMPUTE, COMPUTE),
+    ]
+
+
 PAIR = Pair(
     teaches="Where a CTA runs can be read in PTX alone; to be right, a kernel must not depend on the answer.",
     expects=(
@@ -202,7 +237,7 @@ PAIR = Pair(
         In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1), widened=False),
         # From 0, not poison: what nobody was asked to write must still be as it was.
         InOut("target", u64, lambda n, **_: (n // 8,)),
-        In("table", f32, lambda tiles, **_: (panels(tiles), 2, BLOCK, 4)),
+        In("table", f32, lambda panels, **_: (panels, 2, BLOCK, 4)),
         InOut("result", f32, lambda tiles, **_: (tiles, BLOCK)),
         Scratch("tickets", u32, lambda **_: (3 * LINE,)),
         Scratch("clocks", u64, lambda sms, **_: (sms, 2)),
@@ -211,35 +246,34 @@ PAIR = Pair(
         Scalar("chunk", u32, lambda chunk, **_: chunk // VECTOR),
         Scalar("chunks", u32, lambda n, chunk, **_: ceil_div(n, chunk)),
         Scalar("tiles", u32, lambda tiles, **_: tiles),
-        Scalar("panels", u32, lambda tiles, **_: panels(tiles)),
+        Scalar("panels", u32, lambda panels, **_: panels),
+        Scalar("depth", u32, lambda depth, **_: depth),
         Scalar("steps", u32, lambda steps, **_: steps),
         Scalar("copiers", u32, lambda copiers, **_: copiers),
         Scalar("roles", u32, lambda roles, **_: roles),
     ],
     launch=lambda sms, **_: Launch(grid=sms, block=BLOCK, shared_bytes=SHARED_BYTES, resident=True),
-    reference=lambda source, target, table, result, tiles, steps, roles, **_: {
+    reference=lambda source, target, table, result, tiles, depth, steps, roles, **_: {
         "target": source if roles & COPY else target,
-        "result": sums(table, result, steps, tiles, roles),
+        "result": sums(table, result, depth, steps, tiles, roles),
     },
-    tolerance=Tolerance("exact copies, (steps + 4) 2^-24 of the sum of |terms|", bound),
+    tolerance=Tolerance("exact copies, (depth * steps + 4) 2^-24 of the sum of |terms|", bound),
     check_sizes=[
         sizes(4, 1, 262160, 4096, 17, 16, COPY | COMPUTE),
-        sizes(4, 3, 244480, 65536, 5, 3, COPY | COMPUTE),
+        sizes(4, 3, 244480, 65536, 5, 3, COPY | COMPUTE, depth=3),
         sizes(4, 3, 262160, 65536, 2, 1, COPY),
         sizes(4, 1, 16, 4096, 9, 1, COMPUTE),
         sizes(4, 4, 16400, 4096, 2, 1, COPY),
         sizes(4, 0, 16, 4096, 9, 1, COMPUTE),
     ],
-    bench_sizes=[
-        sizes(132, 20, 1 << 20, 1 << 14, 132, 8, COPY | COMPUTE),
-        *(sizes(132, 20, 1 << 28, 1 << 14, 8192, 256, roles) for roles in (COPY | COMPUTE, COPY, COMPUTE)),
-        *(sizes(132, 20, 1 << 31, 1 << 14, 65536, 256, roles) for roles in (COPY | COMPUTE, COPY, COMPUTE)),
-    ],
-    flops=lambda tiles, steps, roles, **_: tiles * BLOCK * (32 * steps + 15) if roles & COMPUTE else 0,
-    bytes=lambda n, tiles, roles, **_: (
-        (2 * n if roles & COPY else 0) + (4 * (panels(tiles) * PANEL + tiles * BLOCK) if roles & COMPUTE else 0)
+    bench_sizes=bench_sizes,
+    flops=lambda tiles, depth, steps, roles, **_: tiles * BLOCK * (32 * depth * steps + 15) if roles & COMPUTE else 0,
+    bytes=lambda n, tiles, panels, depth, roles, **_: (
+        (2 * n if roles & COPY else 0)
+        + (min(panels, tiles * depth) * PANEL_BYTES + 4 * tiles * BLOCK if roles & COMPUTE else 0)
     ),
     exact_on_integers=True,
+    by_request=("ptx.bulk", "ptx.plain", "ptx.spread"),
     impossible=impossible,
     observe=observe,
     sweep=SWEEP,

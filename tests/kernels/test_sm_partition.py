@@ -3,10 +3,13 @@
 import dataclasses
 import json
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
+from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import TargetMismatch
 from ptxbench.toolchain import locate
 from tests.kernels.harness import PAIRS, build, count, executed
@@ -15,12 +18,14 @@ FOUND = PAIRS["sm_partition"]
 SOURCES = {source.variant: source for source in FOUND.sources}
 
 
-def sm_partition(source, target, table, result, vectors, chunk, chunks, tiles, panels, steps, copiers, roles):
+def sm_partition(source, target, table, result, vectors, chunk, chunks, tiles, panels, depth, steps, copiers, roles):
     def tile(number):
-        rows, columns = table[number % panels]
-        return [
-            steps * sum(a * b for a in row for b in column) for row, column in zip(rows, columns, strict=True)
-        ]  # fmt: skip
+        sums = [0.0] * 256
+        for panel in range(depth * number, depth * (number + 1)):
+            rows, columns = table[panel % panels]
+            for thread, (row, column) in enumerate(zip(rows, columns, strict=True)):
+                sums[thread] += steps * sum(a * b for a in row for b in column)
+        return sums
 
     return {
         "target": source if roles & 1 else target,
@@ -33,9 +38,10 @@ SAME_BITS = False  # of the clocks; the test below is about the rest
 REGISTERS = 40  # an SM has one CTA of 256 threads, and 256 registers for each
 
 MUTANTS = [
-    ("sm_partition.ptx", "bar.sync 0;\n @%leads atom.global.add.u32 %number, [%tickets], 1",
-     "@%leads atom.global.add.u32 %number, [%tickets], 1"),     # a new number before all have read the last
-    ("sm_partition.ptx", "%number, [%tickets + 128], 1;",      "%number, [%tickets], 1;"),
+    ("sm_partition.ptx", "[%place], %next;\n bar.sync 0;",     "[%place], %next;"),     # read before it is there
+    ("sm_partition.ptx", "%next, [%tickets + 128], 1;\n\nTILE", "%next, [%tickets], 1;\n\nTILE"),  # a chunk's number
+    ("sm_partition.ptx", "mul.lo.u32 %panel, %number, %depth", "add.u32 %panel, %number, %depth"),
+    ("sm_partition.ptx", "add.u32 %panel, %panel, 1",          "add.u32 %panel, %panel, 2"),
     ("sm_partition.ptx", "add.u32 %end, %first, %count",      "add.u32 %end, %first, %chunk"),
     ("sm_partition.ptx", "min.u32 %count, %chunk, %rest",      "max.u32 %count, %chunk, %rest"),
     ("sm_partition.ptx", "[%source_at + 8192]",                "[%source_at + 4096]"),
@@ -51,6 +57,10 @@ MUTANTS = [
     ("sm_partition.plain.ptx", "[%target_at + 12288], {%v3_x", "[%target_at + 12288], {%v2_x"),
     ("sm_partition.plain.ptx", "add.u64 %target_at, %target_at, 4096", "add.u64 %target_at, %target_at, 2048"),
     ("sm_partition.plain.ptx", "add.rn.f32 %high, %row_2, %row_3", "add.rn.f32 %high, %row_2, %row_2"),
+    ("sm_partition.spread.ptx", "mad.wide.u32 %result_at, %number, 1024", "mad.wide.u32 %result_at, %number, 512"),
+    ("sm_partition.spread.ptx", "add.u32 %i, %i, 1024",         "add.u32 %i, %i, 2048"),
+    ("sm_partition.spread.ptx", "setp.ne.u32 %more, %deeper, 0", "setp.eq.u32 %more, %deeper, 0"),
+    ("sm_partition.bulk.ptx", "mov.u32 %number, %next",         "add.u32 %number, %next, 1"),
     ("sm_partition.bulk.ptx", "%ignored, [%arrived_at], %size",    "%ignored, [%arrived_at], 16384"),  # too many bytes
     ("sm_partition.bulk.ptx", "arrive.expect_tx.shared::cta.b64 %ignored, [%arrived_at], %size",
      "arrive.shared::cta.b64 %ignored, [%arrived_at]"),         # none: the phase is over before the piece has come
@@ -86,8 +96,8 @@ def opcodes(variant, arch):
 @pytest.mark.parametrize(("copiers", "roles", "taken"), [
     (1, 3, [1, 2, 2, 2]),
     (3, 3, [1, 1, 1, 2]),
-    (3, 1, [1, 1, 1, 0]),
-    (1, 2, [0, 2, 2, 2]),
+    (3, 1, [1, 1, 1, 2]),
+    (1, 2, [1, 2, 2, 2]),
 ])  # fmt: skip
 def test_each_cta_takes_its_role_and_the_time(variant, copiers, roles, taken):
     size = {**FOUND.pair.check_sizes[0], "copiers": copiers, "roles": roles}
@@ -95,8 +105,8 @@ def test_each_cta_takes_its_role_and_the_time(variant, copiers, roles, taken):
     assert verdict is None
     assert outputs["taken"].tolist() == taken
     began, ended = outputs["clocks"].T
-    assert ((began > 0) & (ended > began)).tolist() == [role > 0 for role in taken]
-    assert not outputs["clocks"][outputs["taken"] == 0].any()
+    assert ((began > 0) & (ended > began)).tolist() == [bool(role & roles) for role in taken]
+    assert not outputs["clocks"][outputs["taken"] & roles == 0].any()
 
 
 @pytest.mark.parametrize("variant", SOURCES)
@@ -113,7 +123,7 @@ SEATS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("variant", ["ptx", "ptx.bulk", "ptx.plain"])
+@pytest.mark.parametrize("variant", ["ptx", "ptx.bulk", "ptx.plain", "ptx.spread"])
 @pytest.mark.parametrize(("reads", "taken"), SEATS)
 def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(variant, reads, taken, tmp_path):
     source = SOURCES[variant]
@@ -126,7 +136,7 @@ def test_the_last_cta_does_what_nobody_does_whatever_the_numbers_of_the_sms(vari
         changed = dataclasses.replace(source, path=path)
         outputs, verdict = executed("sm_partition", changed, "sm_90", {**size, "roles": roles})
         assert verdict is None
-        assert outputs["taken"].tolist() == [role & roles for role in taken]
+        assert outputs["taken"].tolist() == taken
 
 
 def test_all_variants_agree_bit_for_bit_but_for_the_clocks():
@@ -141,9 +151,9 @@ def test_all_variants_agree_bit_for_bit_but_for_the_clocks():
 def test_every_panel_of_the_table_is_read():
     for size in (*FOUND.pair.check_sizes, *FOUND.pair.bench_sizes):
         arguments = {arg.name: arg for arg in FOUND.pair.args}
-        panels, tiles = (arguments[name].value(**size) for name in ("panels", "tiles"))
+        panels, tiles, depth = (arguments[name].value(**size) for name in ("panels", "tiles", "depth"))
         assert panels & panels - 1 == 0
-        assert panels <= tiles < 128 * panels
+        assert panels <= tiles * depth <= 256 * panels
         assert arguments["table"].shape(**size)[0] == panels
 
 
@@ -165,6 +175,7 @@ HINTS = {
     "ptx":       (r"LDG\.E\.NA\.LTC256B\.128\.CONSTANT",  r"STG\.E\.NA\.128"),
     "ptx.block": (r"LDG\.E\.NA\.LTC256B\.128\.CONSTANT",  r"STG\.E\.NA\.128"),
     "ptx.plain": (r"LDG\.E\.128\.CONSTANT",               r"STG\.E\.128"),
+    "ptx.spread": (r"LDG\.E\.NA\.LTC256B\.128\.CONSTANT", r"STG\.E\.NA\.128"),
 }  # fmt: skip
 
 
@@ -182,7 +193,33 @@ def test_the_copy_has_its_hints_and_four_loads_under_way(variant):
 @pytest.mark.parametrize("variant", SOURCES)
 def test_only_ptx_knows_the_sm(variant):
     asks = any("SR_VIRTUALSMID" in each for each in opcodes(variant, "sm_90"))
-    assert asks == (variant in ("ptx", "ptx.bulk", "ptx.plain"))
+    assert asks == (variant in ("ptx", "ptx.bulk", "ptx.plain", "ptx.spread"))
+
+
+def test_every_sixth_sm_copies_where_20_of_132_do_and_no_figure_stands_on_other_counts():
+    """The emulator deals CTAs out to SMs in their order, so that there a CTA's number is its SM's."""
+    size = {**FOUND.pair.bench_sizes[0], "n": 4096, "roles": 1}
+    for copiers, stride in ((20, 6), (132, 1), (1, 132)):
+        outputs, _ = executed("sm_partition", SOURCES["ptx.spread"], "sm_90", {**size, "copiers": copiers})
+        first = np.flatnonzero(outputs["taken"] == 1)
+        assert first.tolist() == list(range(0, stride * copiers, stride))[: min(copiers, 131)]
+    seen = FOUND.pair.observe(outputs, size)
+    assert (seen["copiers"], seen["computers"]) == (1, 131)
+    role_seconds = FOUND.pair.observe.__globals__["role_seconds"]
+    launch = SimpleNamespace(observed=seen, size={**size, "copiers": 1}, time=1.0)
+    assert role_seconds(launch, "copy") == 1.0
+    for other in ({"copiers": 2}, {"computers": 130}):  # of the latter, a check of copiers alone says nothing
+        assert role_seconds(SimpleNamespace(**{**vars(launch), "observed": {**seen, **other}}), "copy") is None
+
+
+def test_the_table_of_the_last_sizes_does_not_fit_in_l2():
+    for l2_bytes in (4 << 20, 50 << 20, 96 << 20):
+        pair = FOUND.pair.on(DeviceShape(l2_bytes=l2_bytes))
+        sizes = [size for size in pair.bench_sizes if size["depth"] > 1]
+        tables = {size["panels"] * 8192 for size in sizes}
+        assert min(tables) == 8 << 20
+        assert 4 * l2_bytes <= max(tables) <= 8 * l2_bytes
+        assert {size["roles"] for size in sizes} == {2, 3}
 
 
 def test_the_bulk_copy_is_two_instructions_and_takes_no_byte_through_a_register():

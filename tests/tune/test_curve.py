@@ -84,9 +84,13 @@ def test_the_interval_of_a_reading_is_students():
 
 
 def launched(roles, copiers, seconds=None, copy_clocks=0, compute_clocks=0, seen=None, **counts):
-    size = {"sms": 132, "copiers": copiers, "n": 1 << 28, "chunk": 1 << 14, "tiles": 8192, "steps": 256, "roles": roles}
+    size = {
+        "sms": 132, "copiers": copiers, "n": 1 << 28, "chunk": 1 << 14, "tiles": 8192, "panels": 1024, "depth": 1,
+        "steps": 256, "roles": roles,
+    }  # fmt: skip
     observed = {
-        "copiers": (copiers if roles & 1 else 0) if seen is None else seen,
+        "copiers": copiers if seen is None else seen,
+        "computers": 132 - (copiers if seen is None else seen),
         "copy_clocks": copy_clocks,
         "compute_clocks": compute_clocks,
     }
