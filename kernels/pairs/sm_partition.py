@@ -19,9 +19,14 @@ SHARED_BYTES = 116 << 10
 may have of it: only one CTA fits an SM."""
 
 
+def held(panels):
+    """The panels of a table that may have so many: a power of two, so that a tile finds its panel by a mask."""
+    return 1 << panels.bit_length() - 1
+
+
 def panels_of(tiles):
     """Panels of the table, a power of two: half as many as tiles, so that each is read again, as far as L2 allows."""
-    return min(MOST_PANELS, 1 << max(tiles // 2, 1).bit_length() - 1)
+    return min(MOST_PANELS, held(max(tiles // 2, 1)))
 
 
 def sums(table, result, depth, steps, tiles, roles):
@@ -59,9 +64,7 @@ def impossible(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
         return "Nobody would copy."
     if roles & COMPUTE and copiers == sms:
         return "Nobody would compute."
-    if panels < 1 or panels & panels - 1:
-        return f"panels must be a power of two, found {panels}."
-    return "depth and steps must be 1 at least." if min(depth, steps) < 1 else None
+    return "panels, depth and steps must be 1 at least." if min(panels, depth, steps) < 1 else None
 
 
 # ---- what a launch shows, and what launches come to (docs/sm-partition.md)
@@ -237,7 +240,7 @@ PAIR = Pair(
         In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1), widened=False),
         # From 0, not poison: what nobody was asked to write must still be as it was.
         InOut("target", u64, lambda n, **_: (n // 8,)),
-        In("table", f32, lambda panels, **_: (panels, 2, BLOCK, 4)),
+        In("table", f32, lambda panels, **_: (held(panels), 2, BLOCK, 4)),
         InOut("result", f32, lambda tiles, **_: (tiles, BLOCK)),
         Scratch("tickets", u32, lambda **_: (3 * LINE,)),
         Scratch("clocks", u64, lambda sms, **_: (sms, 2)),
@@ -246,7 +249,7 @@ PAIR = Pair(
         Scalar("chunk", u32, lambda chunk, **_: chunk // VECTOR),
         Scalar("chunks", u32, lambda n, chunk, **_: ceil_div(n, chunk)),
         Scalar("tiles", u32, lambda tiles, **_: tiles),
-        Scalar("panels", u32, lambda panels, **_: panels),
+        Scalar("panels", u32, lambda panels, **_: held(panels)),
         Scalar("depth", u32, lambda depth, **_: depth),
         Scalar("steps", u32, lambda steps, **_: steps),
         Scalar("copiers", u32, lambda copiers, **_: copiers),
@@ -270,7 +273,7 @@ PAIR = Pair(
     flops=lambda tiles, depth, steps, roles, **_: tiles * BLOCK * (32 * depth * steps + 15) if roles & COMPUTE else 0,
     bytes=lambda n, tiles, panels, depth, roles, **_: (
         (2 * n if roles & COPY else 0)
-        + (min(panels, tiles * depth) * PANEL_BYTES + 4 * tiles * BLOCK if roles & COMPUTE else 0)
+        + (min(held(panels), tiles * depth) * PANEL_BYTES + 4 * tiles * BLOCK if roles & COMPUTE else 0)
     ),
     exact_on_integers=True,
     by_request=("ptx.bulk", "ptx.plain", "ptx.spread"),
