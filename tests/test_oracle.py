@@ -180,6 +180,7 @@ def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
 
 @pytest.mark.parametrize(("name", "n", "some"), [
     ("reduce_sum", 1 << 22, {"'total' all zero"}),
+    ("reduce_sum", 1 << 24, {MIDDLE}),
     ("scan",       1 << 24, {TAIL, WARP, BEFORE, END, MIDDLE}),
 ])  # fmt: skip
 def test_random_signs_make_a_large_sum_accept_what_whole_numbers_reject(name, n, some):

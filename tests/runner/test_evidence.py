@@ -256,6 +256,31 @@ def test_what_timed_launches_left_is_held_against_the_data_of_their_block(kernel
     assert not set(before) & set(seen)
 
 
+# ---- whole numbers, where a tolerance would allow too much
+
+
+TIMED_ON_INTEGERS = WEAK.replace("exact_on_integers", "timed_on_integers=True, exact_on_integers")
+
+
+def test_a_cell_on_whole_numbers_is_exact_and_its_check_sizes_are_not_that_alone(tmp_path):
+    """`ptx` is off by 1 at the size of the cell: within the tolerance, and wrong."""
+    seen = []
+
+    def noted(build, launch, arguments, outputs):
+        y, x = right(build, launch, arguments, outputs)["y"], arguments["x"]
+        seen.append((x.size, bool((x == np.rint(x)).all())))
+        return {"y": y + np.float32(build.variant == "ptx" and x.size == 1024)}
+
+    kernels = kernels_folder(tmp_path, pair=TIMED_ON_INTEGERS)
+    (cell,) = cells(plan_of(kernels, FakeBackend(TIMES, noted, timed=noted), renewed=True))
+    assert statuses(cell) == {"cuda": "verified", "cuda@fast": "verified", "ptx": "wrong"}
+    assert cell.variants["cuda"].check.tolerance == "5; exact at its own size"
+    assert cell.variants["ptx"].reason.startswith("scale.ptx, n=1024 (whole numbers): y[")
+    assert {whole for size, whole in seen if size == 1024} == {True}  # timed blocks too, each with data of its own
+    assert {whole for size, whole in seen if size == 129} == {True, False}
+    assert {each.partition(" at ")[2] for each in cell.oracle} == {"every check size"}
+
+
 # ---- a time
 
 
