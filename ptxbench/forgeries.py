@@ -109,34 +109,47 @@ class Case:
                 yield Seen.of(self, out, rows).instead(values)
 
 
+Forge = Callable[[Array, Array, slice | Array], Array]
+"""Makes wrong elements from the right ones and their bounds; the last says where these are in what is looked at."""
+
+
 @dataclass(frozen=True)
 class Seen:
     """What a verification looks at of one output, flat.
 
-    `size`: elements of the whole output; `at`: which of them these are, None for all in order.
+    `before`: the whole output before a launch; `at`: which of its elements these are, None for all in order.
     """
 
     name: str
-    dtype: np.dtype[Any]
-    size: int
+    before: Array
     expected: Array
     bounds: Array
     at: Array | None
 
     @classmethod
     def of(cls, case: Case, name: str, rows: slice = slice(None)) -> Seen:
-        array, at = case.arguments[name], case.expected.samples.get(name)
         expected, bounds = case.expected.outputs[name], case.expected.bounds[name]
         if rows != slice(None):
             expected, bounds = expected[rows], bounds[rows]
-        return cls(name, array.dtype, array.size, expected, bounds, at)
+        return cls(name, case.arguments[name], expected, bounds, case.expected.samples.get(name))
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.before.dtype
+
+    @property
+    def size(self) -> int:
+        """Elements of the whole output."""
+        return self.before.size
 
     def forgeries(self, share: int, seed: int) -> Iterator[Forgery]:
         """Those of this output; `share`: elements that a warp writes."""
         name, size = self.name, self.size
         yield Forgery(f"'{name}' all zero", partial(self.zero, 0, size), must_show=True)
         if size >= 10:
-            yield Forgery(f"the last tenth of '{name}' zero", partial(self.zero, size - size // 10, size))
+            tail = size - size // 10, size
+            yield Forgery(f"the last tenth of '{name}' zero", partial(self.zero, *tail))
+            yield Forgery(f"the last tenth of '{name}' never written", partial(self.unwritten, *tail))
         if size >= 2 * share:
             start = size // 2 // share * share
             yield Forgery(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
@@ -146,13 +159,20 @@ class Seen:
         yield Forgery(few, partial(self.few_moved, seed))
 
     def zero(self, start: int, stop: int) -> Outcome:
-        return self.judged(self.between(start, stop), lambda right, bounds: np.zeros_like(right))
+        return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
+
+    def unwritten(self, start: int, stop: int) -> Outcome:
+        """As where an output keeps what was there."""
+        return self.judged(
+            self.between(start, stop),
+            lambda right, bounds, place: taken(self.before, place if self.at is None else self.at[place]),
+        )
 
     def few_moved(self, seed: int) -> Outcome:
         """Elements drawn from the whole output: of one that is verified by a Sample, few may be looked at."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
-        return self.judged(places, lambda right, bounds: apart(right, TOLERANCES * bounds))
+        return self.judged(places, lambda right, bounds, place: apart(right, TOLERANCES * bounds))
 
     def without_what_comes_before(self) -> Outcome:
         """As where a tile does not take over what those before it have added up."""
@@ -161,18 +181,20 @@ class Seen:
         if not before.size:
             return Outcome.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
-        return self.judged(self.between(middle, self.size), lambda right, bounds: less(right, lacking))
+        return self.judged(self.between(middle, self.size), lambda right, bounds, place: less(right, lacking))
 
     def between(self, start: int, stop: int) -> range | Array:
         """Where the elements from `start` to `stop` of the whole output stand in what is looked at."""
         return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
 
-    def judged(self, places: range | Array, forge: Callable[[Array, Array], Array]) -> Outcome:
+    def judged(self, places: range | Array, forge: Forge) -> Outcome:
         """What comes of forged elements at these places, all others being right."""
         if not len(places):
             return Outcome.ACCEPTED  # they were forged where nobody looks
         return combined(
-            self.verdict(piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece)))
+            self.verdict(
+                piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece), piece)
+            )
             for piece in split(places)
         )
 
