@@ -152,7 +152,10 @@ def test_the_reference_itself_is_what_the_forgeries_differ_from():
 
 def asked(pair, size, integers):
     arguments = pair.make_arguments(size, 1, integers=integers)
-    return accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
+    before = {name: each.tobytes() for name, each in arguments.items() if each.nbytes < 1 << 20}
+    found = accepted(pair, size, arguments, expect(pair, arguments, integers=integers), 1)
+    assert {name: arguments[name].tobytes() for name in before} == before
+    return found
 
 
 def bench_sizes():
@@ -200,6 +203,10 @@ AT_SIZE = [
     ("a tolerance above what was there",   {"args": [SCALE.args[0], InOut("y", f32, lambda n: (n,), 1), SCALE.args[2]],
                                             "reference": lambda x, y, n: {"y": y + 2 * x},
                                             "tolerance": Tolerance("2", lambda e, i: 2.0)},      (STALE, END, MIDDLE)),
+    ("a reference that gives what it got", {"args": [replace(SCALE.args[0], widened=False, dtype=s32),
+                                                     Out("y", s32, lambda n: (n,)), SCALE.args[2]],
+                                            "reference": lambda x, n: {"y": x},
+                                            "tolerance": Tolerance("2**32", lambda e, i: 2.0**32)},         ALL),
     ("a sample of few elements",           {"reference": lambda x, n: some_of(range(0, n, 90), x)},        (WARP, FEW)),
     ("data that do not show it: zeros",    {"reference": lambda x, n: {"y": np.zeros(n)}},                 ()),
     ("data that do not show it: greatest", {"reference": lambda x, n: {"y": np.full(n, x.max())}},         ()),
