@@ -5,11 +5,10 @@ import numpy as np
 from ptxbench.pair import EXACT, In, InOut, Launch, Pair, Scalar, ceil_div, s32, u32
 
 BLOCK = 256
-PER_CTA = 4096  # elements a CTA at least: four int4 a thread, so that the loop loops at small sizes too
-MOST_CTAS = 1024  # 8 CTAs of 256 threads on each of 128 SMs; beyond that the loop gets longer, not the grid
+CHUNK = 4096  # elements that a CTA takes at a time: four int4 a thread
 
 
-def small(rng, shape, n):
+def small(rng, shape, n, ctas):
     """Numbers whose sum stays far inside 32 bits: at 2**30 of them its standard deviation is 2**26.2."""
     return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
 
@@ -18,14 +17,14 @@ PAIR = Pair(
     teaches="__reduce_add_sync and redux.sync are one instruction, in place of five shuffles and five additions.",
     expects="A tie within 0.5 %, because both sides have the same loop and the same redux.sync; DRAM sets the time.",
     args=[
-        In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
-        InOut("total", s32, lambda n: (1,)),
-        Scalar("n", u32, lambda n: n),
+        In("x", s32, lambda n, ctas: (n,), values=small, legal=(-4096, 4096), widened=False),
+        InOut("total", s32, lambda n, ctas: (1,)),
+        Scalar("n", u32, lambda n, ctas: n),
     ],
-    launch=lambda n: Launch(grid=min(ceil_div(n, PER_CTA), MOST_CTAS), block=BLOCK),
+    launch=lambda n, ctas: Launch(grid=min(ceil_div(n, CHUNK), ctas), block=BLOCK),
     reference=lambda x, total, n: {"total": total + np.sum(x, dtype=np.int64)},
     tolerance=EXACT,
-    check_sizes=[{"n": n} for n in (1, 255, 257, 4095, 4097, 100_003)],
-    bench_sizes=[{"n": 1 << k} for k in (16, 22, 26, 30)],
-    flops=lambda n: n,
+    check_sizes=[{"n": n, "ctas": 3} for n in (1, 255, 257, 4095, 4096, 4097, 100_003)],
+    bench_sizes=lambda device: [{"n": 1 << k, "ctas": device.ctas(BLOCK)} for k in (16, 22, 26, 30)],
+    flops=lambda n, ctas: n,
 )

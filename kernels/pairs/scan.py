@@ -89,8 +89,11 @@ PAIR = Pair(
     # out would pass. So the bench sizes have whole numbers, of which not one may be missing.
     exact_on_integers=True,
     timed_on_integers=True,
-    # Around the vectors of a warp, the tile, and more tiles than a warp looks back at at once.
-    check_sizes=[{"n": n} for n in (1, 2, 4, 31, 33, 130, 132, 2047, 2048, 2049, 20_001, 70_017)],
+    # The last element is each of a thread's sixteen once; whole tiles; more tiles than a warp looks back at at once.
+    check_sizes=[
+        {"n": n}
+        for n in (1, 2, 4, 31, 129, 130, 131, 132, 257, 258, 259, 260, 386, 388, 2047, 2048, 2049, 20_001, 70_017)
+    ],
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
     by_request=("cuda.hot", "ptx.hot", "cuda.split"),

@@ -70,8 +70,11 @@ PAIR = Pair(
     launch=launch,
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     tolerance=EXACT,
-    # Around the vectors of a warp, the tile, and more tiles than a warp looks back at at once.
-    check_sizes=[{"n": n} for n in (1, 2, 4, 31, 33, 130, 132, 2047, 2048, 2049, 20_001, 70_017)],
+    # The last element is each of a thread's sixteen once; whole tiles; more tiles than a warp looks back at at once.
+    check_sizes=[
+        {"n": n}
+        for n in (1, 2, 4, 31, 129, 130, 131, 132, 257, 258, 259, 260, 386, 388, 2047, 2048, 2049, 20_001, 70_017)
+    ],
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
     knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA, whose tile has 16 elements a thread")],

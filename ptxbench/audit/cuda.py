@@ -90,7 +90,7 @@ CUDA = (
          once(replaced(r"float tile\[", "double tile[", "transpose"))),
     Edit("CUDA C: a root and a division", ("ptx_divisions",), once(replaced(r"rsqrtf\(", "1.0f / sqrtf(", "rmsnorm"))),
     Edit("CUDA C: a remainder in the loop", ("ptx_divisions", "ptx_weighted_instructions"),
-         once(replaced(FLOAT4, r"reinterpret_cast<const float4*>(\1)[i % (n / 4)]", "reduce_sum"))),
+         once(replaced(r"\(1024 \* chunk \+ thread\)", "((1024 * chunk + thread) % (n / 4))", "reduce_sum"))),
     Edit("CUDA C: expf", ("ptx_weighted_instructions",), once(replaced(r"__expf\(", "expf(", "softmax"))),
     Edit("CUDA C: a division in the loop", ("ptx_loop_functions",),
          once(replaced(r" \* scale;", " / sum;", "softmax"))),

@@ -70,6 +70,7 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "l2_policy": (),
     "reduce_sum": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
     "reduce_sum_s32": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
+    "reduce_sum_v8": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
     "rmsnorm": ("%lane", "%sum_out", "%sum_in"),
     "scatter_add_bf16": (),
     "scatter_add_bf16_f16": (),
