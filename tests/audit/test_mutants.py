@@ -40,7 +40,7 @@ CHOSEN = [
     ("q4q8_gemv.aos",        "a number in local memory", "other comments"),
     ("reduce_sum",           "lanes scattered", "labels renamed", "CUDA C: an atomic a warp"),
     ("reduce_sum.s32",       "a dependent chain", "neighbours exchanged"),
-    ("reduce_sum.v8",        "labels renamed"),
+    ("reduce_sum.v8",        "CUDA C: a barrier more"),
     ("rmsnorm",              "shared memory for nobody", "registers renamed", "CUDA C: a root and a division"),
     ("scan",                 "a barrier more", "neighbours exchanged", "a wider scope"),
     ("scan.s32",             "lanes parted", "declared backwards"),
