@@ -170,11 +170,11 @@ end
 
 
 def test_rows_of_several_pairs_name_them():
-    lines = filled(page(pairs="reduce_sum,reduce_sum.s32", columns="sass.REDUX")).splitlines()
+    lines = filled(page(pairs="reduce_sum.s32,scan.s32", columns="sass.REDUX")).splitlines()
     assert lines[3] == "| pair | variant | REDUX |"
     assert [line.split(" | ")[:2] for line in lines[5:9]] == [
-        ["| `reduce_sum`", "`cuda`"], ["| `reduce_sum`", "`ptx`"],
         ["| `reduce_sum.s32`", "`cuda`"], ["| `reduce_sum.s32`", "`ptx`"],
+        ["| `scan.s32`", "`cuda`"], ["| `scan.s32`", "`ptx`"],
     ]  # fmt: skip
 
 
@@ -205,7 +205,7 @@ def test_commands_are_read_with_their_globs_and_other_options():
         "`ptxbench run 'reduce_*' triad --no-save --arch sm_80 --columns registers,sass.LDG` and `ptxbench run triad`"
     )
     assert list(commands(text)) == [
-        Block(("reduce_sum", "reduce_sum.s32", "triad"), "sm_80", ("registers", "sass.LDG"))
+        Block(("reduce_sum", "reduce_sum.s32", "reduce_sum.v8", "triad"), "sm_80", ("registers", "sass.LDG"))
     ]
 
 
