@@ -202,7 +202,8 @@ def test_figures_of_other_versions_may_differ_in_numbers_alone(before, after, al
 
 def test_commands_are_read_with_their_globs_and_other_options():
     text = (
-        "`ptxbench run 'reduce_*' triad --no-save --arch sm_80 --columns registers,sass.LDG` and `ptxbench run triad`"
+        "`ptxbench run 'reduce_*' triad --variant '*' --no-save --arch sm_80 --columns registers,sass.LDG` and "
+        "`ptxbench run triad`"
     )
     assert list(commands(text)) == [
         Block(("reduce_sum", "reduce_sum.s32", "reduce_sum.v8", "triad"), "sm_80", ("registers", "sass.LDG"))

@@ -13,7 +13,7 @@ REFERENCE = (reduce_sum_v8, {"n": 7, "ctas": 1})
 
 MUTANTS = [
     ("reduce_sum.v8.ptx", "[%x_at + 8192]",                  "[%x_at + 4096]"),
-    ("reduce_sum.v8.ptx", "%b_0123, %b_4567",                "%b_0123, %b_0123"),
+    ("reduce_sum.v8.ptx", "%b, %b_0123, %b_4567",           "%b, %b_0123, %b_0123"),
     ("reduce_sum.v8.ptx", "%vector, %chunk, 512, %thread",   "%vector, %chunk, 256, %thread"),
 ]  # fmt: skip
 
