@@ -69,7 +69,8 @@ class Case:
         launch = pair.launch(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}
         arguments = list(pair.make_arguments(size, seed=1).values())
-        return cls(name, pairs.ptx(name, "ptx"), options, arguments, math.prod(extent for name, extent in size.items() if name != "ctas"))
+        elements = math.prod(extent for dimension, extent in size.items() if dimension != "ctas")
+        return cls(name, pairs.ptx(name, "ptx"), options, arguments, elements)
 
     def run(self, **changed: Any) -> emulator.Execution:
         return emulator.run(self.text, args=self.arguments, **self.options | changed)
