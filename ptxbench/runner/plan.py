@@ -25,8 +25,8 @@ ALL = "all"
 MOST_BYTES, MOST_FLOPS = 256 << 20, 4 * 10**9
 """Compulsory bytes and operations up to which a bench size is one for the emulator.
 
-It executes some 10**9 thread-instructions a second on a core, and a reference in float64 takes 5 to 20 times the
-compulsory bytes: at these limits a pair takes about ten seconds and up to 5 GB.
+It executes some 10**9 thread-instructions a second on a core, and a reference in float64 takes up to 13 times the
+compulsory bytes: at these limits a pair takes about ten seconds and up to 3 GB.
 """
 
 
