@@ -3,6 +3,8 @@
 
 #include <cuda_fp16.h>
 
+constexpr int ROWS = 4;                 // of a warp: x, its scales and its sums are loaded once for all of them
+
 // The dot product of the 8 weights in v and of elements k..k+3 and k+16..k+19 of a block, k = 0, 4, 8 or 12.
 __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
 {
@@ -15,33 +17,53 @@ __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
     return dot;
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+// What the lane has of one row, plus what the lane `distance` away has of it; of `here` and `there` it is that lane's
+// turn to keep the other.
+__device__ float halve(float here, float there, bool upper, int distance)
+{
+    return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
+}
+
+extern "C" __global__ void __launch_bounds__(64)
 q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const int4* __restrict__ x,
           const half* __restrict__ x_scale, float* __restrict__ y, unsigned rows, unsigned blocks)
 {
     const unsigned lane = threadIdx.x % 32;
-    const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;     // one warp a row
+    const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
         return;                                                 // the whole warp: no shuffle below lacks a lane
 
-    const size_t first = static_cast<size_t>(row) * blocks + lane;
-    w += first;
-    w_scale += first;
+    const uint4* w_at[ROWS];
+    const half* w_scale_at[ROWS];
+    for (int r = 0; r < ROWS; ++r) {
+        const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // beyond the last: again
+        w_at[r] = w + first;
+        w_scale_at[r] = w_scale + first;
+    }
     x += 2 * lane;
     x_scale += lane;
 
-    float sum = 0.0f;
-    for (unsigned b = lane; b < blocks; b += 32, w += 32, w_scale += 32, x += 64, x_scale += 32) {
-        const uint4 q = *w;
+    float sums[ROWS] = {};
+#pragma unroll 1
+    for (unsigned b = lane; b < blocks; b += 32, x += 64, x_scale += 32) {
         const int4 x_0 = x[0], x_16 = x[1];                     // elements 0..15 and 16..31 of the block
-        const int dot = dot_of_8(q.x, x_0.x, x_16.x) + dot_of_8(q.y, x_0.y, x_16.y)
-                      + dot_of_8(q.z, x_0.z, x_16.z) + dot_of_8(q.w, x_0.w, x_16.w);
-        const float scale = __half2float(*w_scale) * __half2float(*x_scale);    // exact: 11 times 11 bits
-        sum = fmaf(static_cast<float>(dot), scale, sum);
+        const float x_factor = __half2float(*x_scale);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32, w_scale_at[r - 1] += 32) {
+            const uint4 q = *w_at[r];
+            const int dot = dot_of_8(q.x, x_0.x, x_16.x) + dot_of_8(q.y, x_0.y, x_16.y)
+                          + dot_of_8(q.z, x_0.z, x_16.z) + dot_of_8(q.w, x_0.w, x_16.w);
+            const float scale = __half2float(*w_scale_at[r]) * x_factor;        // exact: 11 times 11 bits
+            sums[r] = fmaf(static_cast<float>(dot), scale, sums[r]);
+        }
     }
 
-    for (unsigned distance = 16; distance > 0; distance /= 2)
-        sum += __shfl_down_sync(0xffffffff, sum, distance);
-    if (lane == 0)                                              // which alone has the whole sum
-        y[row] = sum;
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
+    float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
+    float sum = halve(sum_0, sum_1, lane & 8, 8);
+    for (unsigned distance = 4; distance > 0; distance /= 2)
+        sum += __shfl_xor_sync(0xffffffff, sum, distance);
+    if (lane % 8 == 0 && row + lane / 8 < rows)
+        y[row + lane / 8] = sum;
 }

@@ -142,7 +142,6 @@ OF_PAIRS = (
     Edit("padding removed", (STORE_CONFLICTS,), once(rewritten("sgemm_tiled", UNPADDED_SLAB))),
     Edit("swizzle removed", (LOAD_CONFLICTS,), once(rewritten("hgemm_mma", UNSWIZZLED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(scattered)),
-    Edit("loops not unrolled", ("sass_executed",), once(rewritten("q4q8_gemv", ROLLED))),
     Edit("loops not unrolled", ("sass_executed",), once(rewritten("rmsnorm", ROLLED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
 )
