@@ -3,7 +3,7 @@
 
 #include <cuda_fp16.h>
 
-constexpr int ROWS = 4;                 // of a warp: x, its scales and its sums are loaded once for all of them
+constexpr int ROWS = 4;                 // of a warp, one after the other: x is loaded again for each
 
 // The dot product of the 8 weights in v and of elements k..k+3 and k+16..k+19 of a block, k = 0, 4, 8 or 12.
 __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
@@ -33,27 +33,21 @@ q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const i
     if (row >= rows)
         return;                                                 // the whole warp: no shuffle below lacks a lane
 
-    const uint4* w_at[ROWS];
-    const half* w_scale_at[ROWS];
+    float sums[ROWS] = {};
+#pragma unroll
     for (int r = 0; r < ROWS; ++r) {
         const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // beyond the last: again
-        w_at[r] = w + first;
-        w_scale_at[r] = w_scale + first;
-    }
-    x += 2 * lane;
-    x_scale += lane;
-
-    float sums[ROWS] = {};
+        const uint4* w_at = w + first;
+        const half* w_scale_at = w_scale + first;
+        const int4* x_at = x + 2 * lane;
+        const half* x_scale_at = x_scale + lane;
 #pragma unroll 1
-    for (unsigned b = lane; b < blocks; b += 32, x += 64, x_scale += 32) {
-        const int4 x_0 = x[0], x_16 = x[1];                     // elements 0..15 and 16..31 of the block
-        const float x_factor = __half2float(*x_scale);
-#pragma unroll
-        for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32, w_scale_at[r - 1] += 32) {
-            const uint4 q = *w_at[r];
+        for (unsigned b = lane; b < blocks; b += 32, w_at += 32, w_scale_at += 32, x_at += 64, x_scale_at += 32) {
+            const int4 x_0 = x_at[0], x_16 = x_at[1];           // elements 0..15 and 16..31 of the block
+            const uint4 q = *w_at;
             const int dot = dot_of_8(q.x, x_0.x, x_16.x) + dot_of_8(q.y, x_0.y, x_16.y)
                           + dot_of_8(q.z, x_0.z, x_16.z) + dot_of_8(q.w, x_0.w, x_16.w);
-            const float scale = __half2float(*w_scale_at[r]) * x_factor;        // exact: 11 times 11 bits
+            const float scale = __half2float(*w_scale_at) * __half2float(*x_scale_at);  // exact: 11 times 11 bits
             sums[r] = fmaf(static_cast<float>(dot), scale, sums[r]);
         }
     }
