@@ -1,4 +1,4 @@
-"""q4q8_gemv: y = W x, W of 4 and x of 8 bits an element, in blocks of 32 with an f16 scale each. A warp four rows, dp4a.
+"""q4q8_gemv: y = W x, W of 4 and x of 8 bits an element, in blocks of 32 with an f16 scale. Four rows a warp, dp4a.
 
 The blocks are q4_0 and q8_0 of ggml, with the scales apart. Byte j of the 16 of a W block holds element j in its low
 and element j + 16 in its high nibble; a nibble q stands for scale * (q - 8).
@@ -38,11 +38,11 @@ def activations(rng, shape, rows, columns):
 
 
 PAIR = Pair(
-    teaches="__dp4a says in C what dp4a says in PTX. Four rows a warp, and a constant that the compiler cannot know, are "
-    "worth more than the language.",
+    teaches="__dp4a says in C what dp4a says in PTX. Four rows a warp, and a constant that the compiler cannot know, "
+    "are worth more than the language.",
     expects="A tie: 0.56 bytes a weight need 2.8 us of an H100's DRAM at 4096 x 4096, the instructions a sixth of it. "
-    "The hints can only matter there: ptx beside ptx.nohint, cuda.ldcs beside cuda. Where few warps are resident, their "
-    "loads under way may be too few, on both sides.",
+    "The hints can only matter there: ptx beside ptx.nohint, cuda.ldcs beside cuda. Where few warps are resident, "
+    "their loads under way may be too few, on both sides.",
     by_request=("cuda.apart", "cuda.known", "cuda.scalar"),
     args=[
         In("w", u8, lambda rows, columns: (rows, columns // 2), integers=(0, 255), widened=False),
