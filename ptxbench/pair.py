@@ -195,6 +195,7 @@ class Launch:
     `cooperative`: whether the kernel may wait for all CTAs of the grid (`grid.sync()`), which must then run at once.
     `resident`: all CTAs must run at once for another reason, such as one CTA on each SM. Nothing is asked of the
     driver; a device on which they do not fit skips the launch.
+    `set_aside`: percent of the L2 that the device can set aside for lines which a kernel marks to stay (evict_last).
     """
 
     grid: int | tuple[int, ...]
@@ -203,10 +204,11 @@ class Launch:
     cluster: int | tuple[int, ...] | None = None
     cooperative: bool = False
     resident: bool = False
+    set_aside: int = 0
 
     def __repr__(self) -> str:
         """With the fields that few launches have only where they are given."""
-        usual = {"cluster": None, "cooperative": False, "resident": False}
+        usual = {"cluster": None, "cooperative": False, "resident": False, "set_aside": 0}
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         given = [f"{name}={value!r}" for name, value in values.items() if name not in usual or value != usual[name]]
         return f"Launch({', '.join(given)})"

@@ -30,29 +30,29 @@ def reference(x, table, rows, n):
     return {"y": y if at.size == n else Sample(at, y)}
 
 
-def of_l2(device, share):
-    """A table of that share of the device's L2, and a stream of many times L2."""
-    return {"n": STREAM * device.l2_bytes // 4, "rows": int(share * device.l2_bytes) // (4 * ROW)}
+def of_l2(device, share, aside):
+    """A table of that share of the device's L2, a stream of many times L2, and a percentage of L2 set aside."""
+    return {"n": STREAM * device.l2_bytes // 4, "rows": int(share * device.l2_bytes) // (4 * ROW), "aside": aside}
 
 
 PAIR = Pair(
     teaches="C can say what leaves L2 first, PTX also what leaves it last: residency for a table between two streams.",
     expects="0 to 20 % for tables of half of L2 to all of it; a tie where they fit anyway, below a quarter, or cannot.",
     args=[
-        In("x", f32, lambda n, rows: (n,), widened=False),
-        In("table", f32, lambda n, rows: (rows, ROW), widened=False),
-        Out("y", f32, lambda n, rows: (n,)),
-        Scalar("rows", u32, lambda n, rows: rows),
-        Scalar("n", u32, lambda n, rows: n),
+        In("x", f32, lambda n, **_: (n,), widened=False),
+        In("table", f32, lambda rows, **_: (rows, ROW), widened=False),
+        Out("y", f32, lambda n, **_: (n,)),
+        Scalar("rows", u32, lambda rows, **_: rows),
+        Scalar("n", u32, lambda n, **_: n),
     ],
-    launch=lambda n, rows: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),
+    launch=lambda n, aside, **_: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK, set_aside=aside),
     reference=reference,
     tolerance=EXACT,
-    check_sizes=[{"n": n, "rows": rows} for n in (1, 1023, 1024, 1025, 65_537) for rows in (1, 32)],
+    check_sizes=[{"n": n, "rows": rows, "aside": 0} for n in (1, 1023, 1024, 1025, 65_537) for rows in (1, 32)],
     bench_sizes=lambda device: [
-        {"n": 1 << 20, "rows": 4096},
-        *(of_l2(device, share) for share in (0.1, 0.25, 0.5, 0.75, 0.9, 1.1, 1.5)),
+        {"n": 1 << 20, "rows": 4096, "aside": 0},
+        *(of_l2(device, share, aside) for share in (0.25, 0.5, 0.75, 1.1, 1.5) for aside in (0, 100)),
     ],
-    flops=lambda n, rows: n,
+    flops=lambda n, **_: n,
     by_request=("cuda.two", "ptx.first", "ptx.half", "ptx.half_rows"),
 )

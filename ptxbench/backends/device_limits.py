@@ -19,6 +19,9 @@ MOST_CLUSTER = 16
 CLUSTER_LAUNCH, TENSOR_MAP_CAPABILITY = 120, 9
 """CU_DEVICE_ATTRIBUTE_CLUSTER_LAUNCH, which CuPy does not name; the first major capability with tensor maps."""
 
+SET_ASIDE = 108
+"""CU_DEVICE_ATTRIBUTE_MAX_PERSISTING_L2_CACHE_SIZE."""
+
 
 @dataclass(frozen=True)
 class DeviceLimits:
@@ -32,6 +35,8 @@ class DeviceLimits:
     cooperative: bool = True
     clusters: bool = False
     tensor_maps: bool = False
+    set_aside_bytes: int = 0
+    """Of L2, the most that can be set aside for lines that a kernel marks to stay."""
 
     @classmethod
     def of(cls, runtime: Any) -> DeviceLimits:
@@ -53,6 +58,7 @@ class DeviceLimits:
             ),
             cooperative=bool(attribute(runtime.cudaDevAttrCooperativeLaunch)),
             clusters=bool(attribute(CLUSTER_LAUNCH)),
+            set_aside_bytes=attribute(SET_ASIDE),
             tensor_maps=properties["major"] >= TENSOR_MAP_CAPABILITY,
         )
 
@@ -84,6 +90,8 @@ def refusal(limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 
         return f"The grid is {launch.grid_xyz}; {limits.name} has at most {limits.grid}."
     if launch.cluster_xyz and not limits.clusters:
         return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
+    if launch.set_aside and not limits.set_aside_bytes:
+        return f"The launch needs a part of L2 set aside; {limits.name} can set none aside (that needs sm_80 or later)."
     if launch.cooperative and not limits.cooperative:
         return f"The launch is cooperative; {limits.name} cannot launch cooperative grids."
     return None

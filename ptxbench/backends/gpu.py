@@ -44,6 +44,7 @@ from ptxbench.backends.hold import Hold
 from ptxbench.backends.launching import Launcher
 from ptxbench.backends.nvml import NvmlWatch, management
 from ptxbench.backends.preparation import Preparation
+from ptxbench.backends.set_aside import SetAside
 from ptxbench.backends.timed_kernel import TimedKernel
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
@@ -229,7 +230,8 @@ class GpuBackend:
                 each()
 
         cold = cache == COLD
-        hold = self.spin if cold and not slow_host else self.hold.before(launch, restore)
+        behind = slow_host or self.set_aside.bytes  # the flush is waited for, so that it gives the host no time
+        hold = self.spin if cold and not behind else self.hold.before(launch, restore)
         if cold:
             return Preparation(*restoring, self.empty_l2, hold).cold
         return Preparation(*restoring, self.forget_marked, hold).warm
@@ -350,6 +352,7 @@ class GpuBackend:
         self.marking |= marks_lines(build.ptx)
         function = self.load(build.cubin or build.ptx.encode(), build.entry, build.variant, fresh=fresh)
         self.launcher.ready(function, launch)
+        self.set_aside.require(self.launcher.limits.set_aside_bytes * launch.set_aside // 100)
         return function
 
     def bound(
@@ -392,10 +395,22 @@ class GpuBackend:
         read, forget = self.reader(buffers.sweep_sectors(self.l2_bytes, self.flush.times)), self.forget_marked
 
         def enqueue() -> None:
-            forget()
-            read()
+            with self.set_aside.lifted():
+                forget()
+                read()
 
         return enqueue
+
+    @cached_property
+    def set_aside(self) -> SetAside:
+        """The part of L2 for lines that are marked to stay."""
+        _ = self.knows_persisting  # finding it out sets the limit to 0, so that it must come first
+        return SetAside(find_driver(), self.stream.synchronize)
+
+    @cached_property
+    def knows_persisting(self) -> bool:
+        """Whether the driver and the device know lines that stay; a context must be there, as of allocated memory."""
+        return forget_persisting(find_driver())
 
     @cached_property
     def forget_marked(self) -> Callable[[], None]:
@@ -403,8 +418,7 @@ class GpuBackend:
 
         The driver does it when it is asked, not in the order of the stream: so the stream must be done first.
         """
-        driver = find_driver()
-        known = forget_persisting(driver)  # a context is there: memory was allocated in it
+        driver, known = find_driver(), self.knows_persisting
 
         def forget() -> None:
             if known and self.marking:

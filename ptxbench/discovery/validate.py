@@ -320,6 +320,8 @@ def launch_problem(value: Any) -> str | None:
         return f"A cluster holds at most {MOST_CLUSTER} CTAs."
     if not isinstance(value.cooperative, bool) or not isinstance(value.resident, bool):
         return "cooperative and resident must be True or False."
+    if not whole(value.set_aside) or not 0 <= value.set_aside <= 100:
+        return "set_aside must be a percentage, a whole number of 0 to 100."
     return None
 
 

@@ -10,10 +10,10 @@ from ptxbench.errors import LaunchError
 from ptxbench.pair import Launch
 
 KIB = 1024
-H100 = DeviceLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True)
-RTX_4090 = DeviceLimits("RTX 4090", 128, 99 * KIB)
-A10 = DeviceLimits("A10", 72, 99 * KIB)
-A100 = DeviceLimits("A100", 108, 163 * KIB)
+H100 = DeviceLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True, set_aside_bytes=30 << 20)
+RTX_4090 = DeviceLimits("RTX 4090", 128, 99 * KIB, set_aside_bytes=1 << 20)
+A10 = DeviceLimits("A10", 72, 99 * KIB, set_aside_bytes=1 << 20)
+A100 = DeviceLimits("A100", 108, 163 * KIB, set_aside_bytes=30 << 20)
 T4 = DeviceLimits("T4", 40, 64 * KIB)
 
 SM_PARTITION = discovery.load(discovery.default_kernels(), "sm_partition").pair
@@ -32,6 +32,9 @@ NEEDS = [
     (H100,     CLUSTER, 0, None),
     (A100,     CLUSTER, 0, "The launch needs clusters of CTAs; A100 has none (they need sm_90 or later)."),
     (H100,     Launch(4, 32, cooperative=True), 0, None),
+    (H100,     Launch(4, 32, set_aside=100), 0, None),
+    (T4,       Launch(4, 32, set_aside=1), 0,
+     "The launch needs a part of L2 set aside; T4 can set none aside (that needs sm_80 or later)."),
     (DeviceLimits("MIG", 14, 99 * KIB, cooperative=False), Launch(4, 32, cooperative=True), 0,
      "The launch is cooperative; MIG cannot launch cooperative grids."),
     (DeviceLimits("Old", 4, 99 * KIB, threads=512), Launch(1, (32, 32)), 0,
@@ -47,9 +50,15 @@ def test_what_the_device_lacks_is_one_sentence(limits, launch, static, reason):
 
 @pytest.mark.parametrize(
     ("limits", "skipped"),
-    [(H100, set()), (A100, set()), (RTX_4090, {"sm_partition"}), (A10, {"sm_partition"}), (T4, {"sm_partition"})],
+    [
+        (H100, set()),
+        (A100, set()),
+        (RTX_4090, {"sm_partition"}),
+        (A10, {"sm_partition"}),
+        (T4, {"l2_policy", "sm_partition"}),
+    ],
 )
-def test_of_the_shipped_pairs_small_devices_skip_sm_partition_alone(limits, skipped):
+def test_of_the_shipped_pairs_small_devices_skip_what_they_cannot_launch(limits, skipped):
     kernels = discovery.default_kernels()
     refused = set()
     for name in discovery.find_pairs(kernels):
@@ -105,7 +114,7 @@ class Runtime:
 
     cudaDevAttrMaxThreadsPerBlock, cudaDevAttrMaxGridDimX, cudaDevAttrMaxGridDimY, cudaDevAttrMaxGridDimZ = 1, 5, 6, 7  # noqa: N815
     cudaDevAttrMultiProcessorCount, cudaDevAttrCooperativeLaunch, cudaDevAttrMaxSharedMemoryPerBlockOptin = 16, 95, 97  # noqa: N815
-    answers = {1: 1024, 5: 2**31 - 1, 6: 65535, 7: 65535, 16: 132, 95: 1, 97: 227 * KIB, 120: 1}  # noqa: RUF012
+    answers = {1: 1024, 5: 2**31 - 1, 6: 65535, 7: 65535, 16: 132, 95: 1, 97: 227 * KIB, 108: 30 << 20, 120: 1}  # noqa: RUF012
 
     def getDeviceProperties(self, device):  # noqa: N802
         return {"name": b"H100", "major": 9}

@@ -255,6 +255,9 @@ MISTAKES = [
     ("block=BLOCK)", "block=BLOCK, cluster=0)",
      "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cluster=0). "
      "The cluster must be a positive whole number or a tuple of up to three."),
+    ("block=BLOCK)", "block=BLOCK, set_aside=101)",
+     "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, set_aside=101). "
+     "set_aside must be a percentage, a whole number of 0 to 100."),
     ("block=BLOCK)", "block=BLOCK, cooperative=1)",
      "18: launch at n=1 is Launch(grid=1, block=128, shared_bytes=0, cooperative=1). "
      "cooperative and resident must be True or False."),

@@ -4,12 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 from statistics import median
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from ptxbench import discovery, toolchain
 from ptxbench.backends import buffers
+from ptxbench.backends.gpu import find_driver
 from ptxbench.errors import DeviceError, WrongResult
 from ptxbench.measure import Settings, measure
 from ptxbench.pair import Launch, f32, poison, u8, u32
@@ -52,6 +54,32 @@ def test_a_store_to_an_input_is_found(gpu, monkeypatch, most):
     clock.refill(other)
     clock.enqueue()()
     assert clock.outputs()["out"].tolist() == [7]
+
+
+def test_a_part_of_l2_is_set_aside_for_the_launches_that_ask_for_it_and_lifted_while_l2_is_emptied(gpu, monkeypatch):
+    """On a real device too: what is set aside keeps lines that no sweep pushes out."""
+    limits, driver = [], find_driver()
+    limit = driver.cuCtxSetLimit
+
+    def noted(number, value):
+        limits.append(value.value)
+        return limit(number, value)
+
+    monkeypatch.setattr("ptxbench.backends.gpu.find_driver", lambda: SimpleNamespace(
+        cuCtxSetLimit=noted, cuCtxResetPersistingL2Cache=driver.cuCtxResetPersistingL2Cache
+    ))  # fmt: skip
+    arguments = {"x": np.arange(5, dtype=f32), "out": poison((1,), f32)}
+    most = gpu.launcher.limits.set_aside_bytes
+    assert most > 0
+    built = build(gpu, "writes_input")
+    clock = gpu.clock(built, Launch(1, 1, set_aside=50), arguments, ("out",))
+    assert limits[:2] == [0, most // 2]  # nothing first, then what was asked for
+    before = len(limits)
+    clock.enqueue()()
+    assert limits[before:] == [0, most // 2]  # about the sweep
+    with pytest.raises(WrongResult):
+        gpu.run(built, Launch(1, 1), arguments, ("out",))
+    assert limits[-1] == 0
 
 
 def test_a_large_input_stays_on_the_device_while_its_sum_stands(gpu, triad, monkeypatch):

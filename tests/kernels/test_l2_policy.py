@@ -17,7 +17,7 @@ def l2_policy(x, table, rows, n):
     return {"y": y}
 
 
-REFERENCE = (l2_policy, {"n": 135, "rows": 7})
+REFERENCE = (l2_policy, {"n": 135, "rows": 7, "aside": 0})
 
 MUTANTS = [
     ("l2_policy.ptx", "setp.ge.u32 %past_vectors",       "setp.gt.u32 %past_vectors"),
@@ -72,7 +72,7 @@ def test_policies_cost_a_few_instructions_of_the_uniform_datapath(arch):
 
 def test_two_vectors_a_thread_cost_less_instructions_and_touch_lines_twice():
     """Why the pair has one: the sectors are the same, and each line of 128 bytes is asked for twice."""
-    pair, size = PAIRS["l2_policy"].pair, {"n": 1 << 16, "rows": 64}
+    pair, size = PAIRS["l2_policy"].pair, {"n": 1 << 16, "rows": 64, "aside": 0}
     one, two = (
         EmulatorBackend("sm_90")
         .run(

@@ -237,7 +237,7 @@ DEVICE_ATTRIBUTES: dict[str, tuple[int, Callable[[], int]]] = {
     "MaxSharedMemoryPerBlockOptin": (97, lambda: gpu.device.optin_shared_bytes),
 }
 
-CLUSTER_LAUNCH = 120  # CuPy has no name for it
+CLUSTER_LAUNCH, SET_ASIDE = 120, 108  # CuPy has no names for them
 
 
 class Runtime(SimpleNamespace):
@@ -254,6 +254,8 @@ class Runtime(SimpleNamespace):
         with call("cudaDeviceGetAttribute", context=False):
             if attrib == CLUSTER_LAUNCH:
                 return int(gpu.device.clusters)
+            if attrib == SET_ASIDE:
+                return gpu.device.l2_bytes * 3 // 4 if gpu.device.capability >= (8, 0) else 0
             return next(read for number, read in DEVICE_ATTRIBUTES.values() if number == attrib)()
 
     def getDeviceProperties(self, device: int) -> dict[str, Any]:

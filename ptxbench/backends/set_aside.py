@@ -1,0 +1,49 @@
+"""The part of L2 that is set aside for lines which kernels mark to stay: a limit of the context, 0 if not asked for.
+
+What is set aside holds lines that no sweep of other accesses pushes out, even once they are marked no more. So L2 is
+emptied with nothing set aside.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from ptxbench.backends.flush import PERSISTING_L2
+from ptxbench.errors import LaunchUnavailable
+
+
+class SetAside:
+    """`driver`: NVIDIA's library, loaded by ctypes; `wait`: waits for the stream, as the driver acts when it is asked.
+
+    `bytes`: how much is set aside.
+    """
+
+    def __init__(self, driver: Any, wait: Callable[[], None]) -> None:
+        self.driver = driver
+        self.wait = wait
+        self.bytes = 0
+
+    def require(self, wanted: int) -> None:
+        """Set so many bytes aside. Raises LaunchUnavailable where the driver refuses."""
+        if wanted != self.bytes:
+            self.limit(wanted)
+            self.bytes = wanted
+
+    @contextmanager
+    def lifted(self) -> Iterator[None]:
+        """Nothing is set aside for what is enqueued meanwhile; waits for it."""
+        if not self.bytes:
+            yield
+            return
+        self.limit(0)
+        yield
+        self.limit(self.bytes)
+
+    def limit(self, wanted: int) -> None:
+        self.wait()
+        status = self.driver.cuCtxSetLimit(PERSISTING_L2, ctypes.c_size_t(wanted))
+        if status:
+            raise LaunchUnavailable(f"The driver refuses to set {wanted:,} bytes of L2 aside (CUresult {status}).")
