@@ -193,7 +193,7 @@ def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
 @pytest.mark.parametrize("name", ["scan", "reduce_sum"])
 def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, name):
     found = discovery.load(discovery.default_kernels(), name)
-    pair, size = found.pair, {"n": 1 << 13}
+    pair, size = found.pair, {**found.pair.bench_sizes[0], "n": 1 << 13}
     sources = {each.variant: each for each in found.sources if each.variant in ("cuda", "ptx")}
     arch, data, launch = gpu.device()["sm"], pair.make_arguments(size, seed=1), pair.launch(**size)
     clocks = {
