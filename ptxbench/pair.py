@@ -161,7 +161,8 @@ class InOut:
 class Scratch:
     """A device array that the kernel may use as it likes, such as tickets and flags; nobody looks at what it leaves.
 
-    It starts filled with `start` and is restored before each launch, outside the timed part.
+    It starts filled with `start` and is restored right before each launch, outside the timed part: it is in L2 then,
+    as flags are that a program has just reset.
     """
 
     name: str
