@@ -7,6 +7,7 @@ from multiprocessing import get_context
 import pytest
 
 from ptxbench.backends.base import Outcome
+from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import DeviceError, IncompletePair, MachineError, PairError
 from ptxbench.measure import Settings, take_block
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED
@@ -148,7 +149,7 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
 def test_what_is_out_of_the_control_is_out_of_it(plan):
     """The worker would do it again, and die again."""
     task = Task((), plan.backend, "sm_90", plan.kernels, "toolkit", 1, plan.settings, 0, 0)
-    job = job_of(task, Piece(CONTROL, ("ptx",), control_job().sizes))
+    job = job_of(task, Piece(CONTROL, ("ptx",), control_job().sizes), DeviceShape())
     assert [source.variant for source in job.sources] == ["ptx"]
 
 
