@@ -204,6 +204,8 @@ def order_reason(steps: Sequence[Step]) -> str | None:
         use = f"line {step.instruction.line} uses {step.instruction.opcode}"
         if step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} {ORDERED_CALLS[step.entry.opcode]}"
+        if step.entry.opcode.startswith("cp.reduce"):
+            return f"{use}, whose result depends on the order"
         if root not in ("atom", "red", "ld") or any(part.startswith(("shared", "local")) for part in parts):
             continue
         if root == "ld":
@@ -249,7 +251,7 @@ def schedule_obstacle(steps: Sequence[Step]) -> str | None:
         parts = step.entry.opcode.split(".")
         atomic = parts[0] in ("atom", "red")
         looked_at = atomic and bool(writes(step) & used)
-        float_sum = atomic and parts[-1].startswith(("f", "bf"))
+        float_sum = (atomic or step.entry.opcode.startswith("cp.reduce")) and parts[-1].startswith(("f", "bf"))
         arrivals = parts[0] == "activemask" or (parts[0] in ("vote", "shfl") and "sync" not in parts)
         if looked_at or float_sum or arrivals or step.entry.opcode in ORDERED_CALLS:
             return f"line {step.instruction.line} uses {step.entry.opcode}"

@@ -402,9 +402,17 @@ class Machine:
         self.tell("copies_waited", f"i64 {layout.COPIES_WAITED}, i64 %lanes.wide, i64 0, i64 0, i64 0")
 
     def bulk_copy(
-        self, near: Value | ParamAddress, far: Value | ParamAddress, size: Value, barrier: Value | ParamAddress | None
+        self,
+        near: Value | ParamAddress,
+        far: Value | ParamAddress,
+        size: Value,
+        barrier: Value | ParamAddress | None,
+        reduction: tuple[str, Type] | None = None,
     ) -> None:
-        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without."""
+        """Issue a bulk copy: into shared memory (`near`) with an mbarrier that it completes, out of it without.
+
+        `reduction`: an operation and the type of its elements, which update global memory in place of replacing it.
+        """
         if isinstance(near, ParamAddress) or isinstance(far, ParamAddress) or isinstance(barrier, ParamAddress):
             raise syntax_error(self.line, "a bulk copy goes between global and shared memory.")
         function = self.function(bulk.ISSUE)
@@ -414,14 +422,18 @@ class Machine:
             touched = self.reach("shared", barrier, "mbarrier", 8)
             self.function(mbarriers.TOUCH)
             lanes, object_at = self.e.op(f"call i32 @touch_mbarrier({touched})"), touched.split(", ")[0]
-        loads = self.reach("global", far, "load" if into else "store", bulk.PIECE).split(", ")
+        reduce, elements, use = "null", 0, "load" if into else "store"
+        if reduction is not None:
+            reduce = f"@{self.function(bulk.reduce(*reduction))}"
+            elements, use = bulk.PIECE // reduction[1].bytes, "atomic"
+        loads = self.reach("global", far, use, bulk.PIECE).split(", ")
         stores = self.reach("shared", near, "store" if into else "load", bulk.PIECE).split(", ")
         slot = self.take(context.SITE_SLOTS)
-        self.sites.append(Site(self.step, slot, "async", "copy", bulk.PIECE))
+        self.sites.append(Site(self.step, slot, "async", "copy", bulk.PIECE, self.strength))
         site = self.e.op(f"getelementptr i64, ptr %counters, i64 {slot}")
         self.e.line(
             f"call void @{function}({stores[0]}, {loads[0]}, {V32} {size.ir}, {object_at}, i32 {lanes}, ptr %env, "
-            f"{stores[3]}, {loads[3]}, ptr {site})"
+            f"{stores[3]}, {loads[3]}, ptr {site}, ptr {reduce}, i64 {elements})"
         )
 
     def commit_bulk_copies(self) -> None:

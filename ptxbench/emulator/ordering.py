@@ -26,6 +26,8 @@ def order_of(opcode: str) -> Order | None:
     """
     root, *parts = opcode.split(".")
     said = set(parts)
+    if opcode.startswith("cp.reduce"):
+        return Order(at.READS | at.WRITES, at.STRONG_GPU)
     if root not in ("ld", "st", "atom", "red"):
         return None
     if root in ("ld", "st") and not said & {"volatile", "relaxed", "acquire", "release", "mmio"}:
@@ -65,7 +67,7 @@ def orders_partly(opcode: str, counted: bool) -> bool:
     if root in ("bar", "barrier"):
         return counted
     order = order_of(opcode)
-    asynchronous = opcode.startswith(("cp.async.mbarrier", "cp.async.bulk"))
+    asynchronous = opcode.startswith(("cp.async.mbarrier", "cp.async.bulk", "cp.reduce"))
     synchronizes = order is not None and bool(order.flags & (at.ACQUIRES | at.RELEASES))
     return root == "mbarrier" or asynchronous or synchronizes or fence_of(opcode) is not None
 

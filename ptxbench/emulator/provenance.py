@@ -91,6 +91,8 @@ def global_accesses(step: Step) -> Iterator[tuple[str, Address]]:
     use = USES.get(parts[0]) or USES.get(".".join(parts[:2]))
     if use and addresses and not any(part.startswith(ELSEWHERE) for part in parts):
         yield use, addresses[0]
+    elif opcode.startswith("cp.reduce"):
+        yield UPDATE, addresses[0]
     elif opcode.startswith("cp.async") and len(addresses) > 1:  # [target], [source], and of a bulk copy the mbarrier
         out = opcode.startswith("cp.async.bulk.global")
         yield (STORE, addresses[0]) if out else (LOAD, addresses[1])

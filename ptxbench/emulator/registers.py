@@ -83,8 +83,8 @@ class Registers:
         self.machine.mergeable = mergeable(self.steps, self.blocks)
         self.order_reason = order_reason(self.steps)
         self.machine.parallel = self.order_reason is None
-        self.machine.queues = any(step.entry.opcode.startswith("cp.async") for step in self.steps)
-        self.machine.bulk = any(step.entry.opcode.startswith("cp.async.bulk") for step in self.steps)
+        self.machine.queues = any(step.entry.opcode.startswith(("cp.async", "cp.reduce")) for step in self.steps)
+        self.machine.bulk = any(step.entry.opcode.startswith(("cp.async.bulk", "cp.reduce")) for step in self.steps)
         variables = (*module.variables.values(), *function.params, *function.variables.values())
         self.spaces = {variable.name: variable.space for variable in variables}
         self.constants = self.find_constants()

@@ -426,6 +426,117 @@ def test_a_phase_is_complete_when_arrivals_and_bytes_are():
     assert to.tolist() == [2, 0, 0, 1, 1, 1]
 
 
+REDUCES = """
+.visible .entry reduces(.param .u64 x, .param .u64 y)
+{
+    // Each CTA adds its 512 bytes of x, in two pieces, to those of y, which are the same for all CTAs.
+    .reg .u64 %x, %y, %policy;
+    .reg .u32 %t, %cta, %at, %v;
+    .reg .pred %first;
+    .shared .align 16 .b8 tile[512];
+    ld.param.u64 %x, [x];
+    ld.param.u64 %y, [y];
+    mov.u32 %t, %tid.x;
+    mov.u32 %cta, %ctaid.x;
+    mad.lo.u32 %v, %cta, 128, %t;
+    mad.wide.u32 %x, %v, 4, %x;
+    ld.global.u32 %v, [%x];
+    mov.u32 %at, tile;
+    mad.lo.u32 %at, %t, 4, %at;
+    st.shared.u32 [%at], %v;
+    fence.proxy.async.shared::cta;
+    bar.sync 0;
+    setp.eq.u32 %first, %t, 0;
+    createpolicy.fractional.L2::evict_first.b64 %policy;
+    @%first cp.reduce.async.bulk.global.shared::cta.bulk_group.OP [%y], [tile], 496;
+    @%first cp.reduce.async.bulk.global.shared::cta.bulk_group.L2::cache_hint.OP [%y+496], [tile+496], 16, %policy;
+    @%first cp.async.bulk.commit_group;
+    @%first cp.async.bulk.wait_group 0;
+    ret;
+}
+"""
+REDUCED = {
+    "add.u32": np.uint32, "add.s32": np.int32, "add.u64": np.uint64, "add.f32": np.float32, "add.f64": np.float64,
+    "add.noftz.f16": np.float16, "add.noftz.bf16": np.uint16, "min.u32": np.uint32, "max.s32": np.int32,
+    "min.s64": np.int64, "max.u64": np.uint64, "min.f16": np.float16, "max.bf16": np.uint16, "inc.u32": np.uint32,
+    "dec.u32": np.uint32, "and.b32": np.uint32, "or.b64": np.uint64, "xor.b32": np.uint32,
+}  # fmt: skip
+
+KERNELS = {operation: bulk(REDUCES.replace(".OP", f".{operation}")) for operation in REDUCED}
+
+
+def reduced(operation, **options):
+    """The execution of three CTAs, x, and y before and after."""
+    rng, dtype = np.random.default_rng(5), REDUCED[operation]
+    if np.dtype(dtype).kind == "f" and "16" not in operation:
+        x, y = (
+            rng.uniform(-1, 1, count).astype(dtype) for count in (3 * 512 // dtype().itemsize, 512 // dtype().itemsize)
+        )
+        x[::7] = dtype(2.0**-140 if dtype is np.float32 else 2.0**-1060)  # subnormal
+    else:
+        x, y = (rng.integers(0, 256, size, np.uint8).view(dtype) for size in (1536, 512))
+    before = y.copy()
+    text = KERNELS[operation]
+    return emulator.run(text, grid=3, block=128, args=[x, y], **options), x, before, y, text
+
+
+@pytest.mark.parametrize("operation", REDUCED)
+def test_a_bulk_reduction_gives_the_bits_and_counters_of_an_interpreter_that_does_it_at_once(operation):
+    execution, x, before, y, text = reduced(operation)
+    expected, counters = before.copy(), Counters()
+    interpret(text, None, grid=(3, 1, 1), block=(128, 1, 1), args=[x, expected], counters=counters)
+    assert y.tobytes() == expected.tobytes() != before.tobytes()
+    assert counters.differences(execution) == []
+    if operation == "add.s32":
+        assert y.tolist() == (before + x.reshape(3, -1).sum(axis=0, dtype=np.int32)).tolist()
+    assert "depends on the order" in execution.order_reason
+
+
+def test_a_bulk_reduction_counts_as_an_atomic_of_its_elements():
+    execution, *_, text = reduced("add.noftz.bf16")
+    moved = exact(execution.by_line[line(text, "cp.reduce.async.bulk")])
+    assert {name: count for name, count in moved.items() if "instructions" not in name} == {
+        "ptx_async_requests": 3, "ptx_async_bytes": 3 * 496, "ptx_atomic_global_requests": 3,
+        "ptx_atomic_global_lanes": 3 * 248, "ptx_atomic_global_serial": 3, "ptx_atomic_global_sectors": 3 * 16,
+        "ptx_shared_load_requests": 3, "ptx_shared_load_wavefronts": 3 * 4, "ptx_shared_load_bytes": 3 * 496,
+    }  # fmt: skip
+
+
+def test_reductions_of_several_ctas_are_ordered_as_atomics_are_and_a_store_beside_them_is_not():
+    execution, *_ = reduced("add.u32", sanitize=True)
+    assert execution.findings == ()
+    stores = KERNELS["add.u32"].replace("    ret;", "    st.global.u32 [%y], %v;\n    ret;")
+    x, y = np.zeros(384, np.uint32), np.zeros(128, np.uint32)
+    (found, *_) = emulator.run(stores, grid=3, block=128, args=[x, y], sanitize=True).findings
+    assert found.kind == "race"
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("@%first cp.async.bulk.wait_group 0;", ""),                    # nobody waits: nothing is added
+        ("@%first cp.async.bulk.commit_group;", ""),
+        ("[%y], [tile], 496", "[%y], [tile], 480"),                     # an element of 16 bytes is missing
+    ],
+)  # fmt: skip
+def test_a_bulk_reduction_happens_when_its_group_is_waited_for(right, wrong):
+    _, x, before, y, text = reduced("add.u32")
+    other = before.copy()
+    emulator.run(text.replace(right, wrong), grid=3, block=128, args=[x, other])
+    assert other.tolist() != y.tolist()
+
+
+def test_a_misused_bulk_reduction_is_a_fault():
+    _, x, before, _, text = reduced("add.u32")
+    for right, wrong, message in (
+        ("[%y], [tile], 496", "[%y+8], [tile], 496", "16 bytes at byte 8 of 'y'"),
+        ("[%y+496], [tile+496], 16", "[%y+512], [tile+496], 16", "byte 512 of 'y', which has 512"),
+        ("[%y], [tile], 496", "[%y], [tile], 500", "copies a number of bytes that is no multiple of 16"),
+    ):
+        with pytest.raises(MemoryFault, match=message):
+            emulator.run(text.replace(right, wrong), grid=3, block=128, args=[x, before])
+
+
 def test_counters_of_bulk_copies_do_not_vary():
     first, second = (echoed(threads=threads)[0] for threads in (1, 3))
     assert first.counters == second.counters
@@ -436,6 +547,8 @@ def test_counters_of_bulk_copies_do_not_vary():
     "cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes",
     "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster",
     "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes",
+    "cp.reduce.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes.add.u32",
+    "cp.reduce.async.bulk.tensor.2d.global.shared::cta.add.tile.bulk_group",
 ])  # fmt: skip
 def test_what_needs_tensors_or_clusters_is_refused_with_a_reason(opcode):
     assert opcode not in TABLE

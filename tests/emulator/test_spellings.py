@@ -174,7 +174,9 @@ def lenient(line):
 
 def stricter(line):
     """Whether ptxas refuses a line for a reason that is known."""
-    return any(part in line for part in STRICTER) or bool(COUNTED.match(line) and "vector size" in line)
+    return any(part in line for part in STRICTER) or bool(
+        COUNTED.match(line) and re.search("vector (of )?size", line, re.I)
+    )
 
 
 def test_a_mutated_opcode_is_taken_where_ptxas_takes_it():

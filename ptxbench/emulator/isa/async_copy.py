@@ -92,6 +92,36 @@ def bulk_store(machine, a, b, size):
     machine.bulk_copy(b, a, size, None)
 
 
+REDUCE = "data-movement-and-conversion-instructions-cp-reduce-async-bulk"
+REDUCTIONS = (
+    ("add", ("u32", "s32", "u64", "f32", "f64")),
+    ("add.noftz", ("f16", "bf16")),
+    ("min", ("u32", "s32", "u64", "s64", "f16", "bf16")),
+    ("max", ("u32", "s32", "u64", "s64", "f16", "bf16")),
+    ("inc", ("u32",)),
+    ("dec", ("u32",)),
+    ("and", ("b32", "b64")),
+    ("or", ("b32", "b64")),
+    ("xor", ("b32", "b64")),
+)
+
+
+def reductions(body):
+    """Decorator: the lines of REDUCTIONS, out of shared memory, also with a policy."""
+    start = "cp.reduce.async.bulk.global.shared::cta.bulk_group"
+    for op, elements in REDUCTIONS:
+        sets: dict[str, Any] = {"op": (op,), "element": elements, "section": REDUCE}
+        bulk(f"{start}.op.element [a], [b], size:u32", **sets)(body)
+        bulk(f"{start}.L2::cache_hint.op.element [a], [b], size:u32, policy:u64", **sets)(body)
+    return body
+
+
+@reductions
+def bulk_reduce(machine, op, element, a, b, size):
+    """Each element of global memory is updated by that of shared memory, atomically by itself, when a store is done."""
+    machine.bulk_copy(b, a, size, None, (op.removesuffix(".noftz"), element))
+
+
 @bulk("cp.async.bulk.commit_group ", section=f"{BULK}-commit-group")
 def bulk_commit_group(machine):
     machine.commit_bulk_copies()

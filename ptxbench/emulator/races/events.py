@@ -106,6 +106,14 @@ def start_copy(env: Any, r: Any, lane: Any, near: Any, size: Any, site: Any, fil
         hold_for_copy(env, r, near, size, thread, site, False)
 
 
+@compiled
+def far_access(env: Any, r: Any, lane: Any, offset: Any, size: Any, site: Any, what: Any) -> None:
+    """A bulk copy's access of global memory. What updates it is strong, and of the GPU's scope, as `red` is."""
+    kind = at.FAR_LOAD if what == at.FAR_LOADS else at.ATOMIC if what == at.FAR_UPDATES else at.STORE
+    marks = at.STRONG_BIT if what == at.FAR_UPDATES else 0
+    access_range(env, r, kind, False, offset, size, env[context.WARP] * LANES + lane, site, marks)
+
+
 def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, values: int) -> None:
     """One event; what the arguments are, its kind says (runtime/watch.py)."""
     env = carray(env_pointer, context.ENV_SLOTS)
@@ -144,8 +152,8 @@ def event(env_pointer: Any, kind: int, mask: int, addresses: int, site: int, val
     elif what == at.BULK_NEAR:
         start_copy(env, r, mask, addresses, values >> 1, site, values & 1)
     elif what == at.BULK_FAR:
-        access_range(env, r, at.FAR_LOAD if values & 1 else at.STORE, False, addresses, values >> 1,
-                     env[context.WARP] * LANES + mask, site, 0)  # fmt: skip
+        far_access(env, r, mask, addresses, values >> at.FAR_SIZE_AT, site,
+                   values & (at.FAR_LOADS | at.FAR_UPDATES))  # fmt: skip
     elif what == at.BULK_TAKEN:
         hold_for_copy(env, r, addresses, values >> 1, env[context.WARP] * LANES + mask, site, True)
     elif what == at.ENTER_CTA:

@@ -26,6 +26,7 @@ ACQUIRES, RELEASES, READS, WRITES, OF_CTA = 1, 2, 4, 8, 16
 
 THREAD_BITS, SITE_BITS = 10, 20
 ASYNC, STRONG_BIT = 1 << 31, 1 << 30
+FAR_STORES, FAR_LOADS, FAR_UPDATES, FAR_SIZE_AT = 0, 1, 2, 2
 PENDING = 0x7FFFFFFF
 """The time of a write that an asynchronous copy is yet to do, and of a read that it is yet to finish."""
 

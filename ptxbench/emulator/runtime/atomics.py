@@ -88,6 +88,14 @@ def helpers(operation: str, kind: Type) -> tuple[Function, ...]:
     return (add_halves(kind) if operation == "add" else choose_halves(operation, kind),)
 
 
+def float_declarations(kind: Type) -> tuple[str, ...]:
+    """What `update` of a float needs declared."""
+    if not kind.floating:
+        return ()
+    name, bits = kind.element, kind.bits
+    return (f"declare {name} @llvm.fabs.f{bits}({name})", f"declare {name} @llvm.copysign.f{bits}({name}, {name})")
+
+
 def together(operation: str, kind: Type) -> str:
     """`update` where CTAs run in parallel: one instruction of the processor. Nobody wants the old value."""
     name = ("" if operation not in ("min", "max") else "" if kind.signed else "u") + operation
@@ -202,16 +210,11 @@ done:
   ret {returns(kind, count)} {whole}
 }}
 """
-    declarations = [CTTZ, CTPOP]
-    if kind.floating:
-        declarations += [
-            f"declare {kind.element} @llvm.fabs.f{kind.bits}({kind.element})",
-            f"declare {kind.element} @llvm.copysign.f{kind.bits}({kind.element}, {kind.element})",
-        ]
+    declarations = (CTTZ, CTPOP, *float_declarations(kind))
     needs = (*space.needs, GROUPS, *helpers(operation, kind))
     needs += (SECTORS_OF,) if space.name == "global" else ()
     needs += planned(UPDATE, size * count)[:1] if parallel else ()
-    return Function(name, text, needs, tuple(declarations))
+    return Function(name, text, needs, declarations)
 
 
 def parameters(kind: Type, count: int) -> str:

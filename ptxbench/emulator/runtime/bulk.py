@@ -8,6 +8,7 @@ for the group. A copy that nobody waits for is never done. A full list does its 
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
+from ptxbench.emulator.runtime.atomics import float_declarations, helpers, update
 from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
@@ -20,6 +21,7 @@ from ptxbench.emulator.runtime.copies import (
     BULK_LANE,
     BULK_MOVED,
     BULK_NEAR,
+    BULK_REDUCE,
     BULK_SITE,
     BULK_TRANSACTION,
     BULK_WARP,
@@ -40,13 +42,45 @@ from ptxbench.emulator.runtime.mbarriers import (
 )
 from ptxbench.emulator.runtime.records import NO_RECORD
 from ptxbench.emulator.runtime.watch import NOTHING
-from ptxbench.emulator.types import LANES
+from ptxbench.emulator.types import LANES, Type
 
 PIECE = 16
 """Addresses and sizes are multiples of it."""
 GROUP = -1
 """In place of an mbarrier's address: the copy belongs to a group of its thread, and goes to global memory."""
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
+
+
+def reduce(operation: str, kind: Type) -> Function:
+    """`bulk_OPERATION_TYPE(far, near, bytes)`: elements of global memory (far) are updated by those of shared memory.
+
+    Not as one instruction of the processor: CTAs of such a kernel run one after the other (flow.order_reason).
+    """
+    t = f"i{kind.bits}"
+    text = f"""
+define internal void @bulk_{operation}_{kind}(ptr %far, ptr %near, i32 %bytes) noinline {{
+entry:
+  %count = udiv i32 %bytes, {kind.bytes}
+  br label %next
+next:
+  %i = phi i32 [ 0, %entry ], [ %i.next, %element ]
+  %over = icmp eq i32 %i, %count
+  br i1 %over, label %done, label %element
+element:
+  %i.wide = zext i32 %i to i64
+  %place = getelementptr {t}, ptr %far, i64 %i.wide
+  %from = getelementptr {t}, ptr %near, i64 %i.wide
+  %old = load {t}, ptr %place
+  %b = load {t}, ptr %from
+  {update(operation, kind, ftz=kind.name == "f32")}
+  store {t} %new, ptr %place
+  %i.next = add i32 %i, 1
+  br label %next
+done:
+  ret void
+}}
+"""
+    return Function(f"bulk_{operation}_{kind}", text, helpers(operation, kind), float_declarations(kind))
 
 
 def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
@@ -73,11 +107,21 @@ entry:
   %leaves = icmp eq i32 %barrier, {GROUP}
   br i1 %leaves, label %out, label %in
 out:
+  {field("item", "reduce", BULK_REDUCE, "ptr")}
+  %reduces = icmp ne ptr %reduce, null
+  br i1 %reduces, label %combine, label %replace
+combine:
+  call void %reduce(ptr %far.ptr, ptr %near.ptr, i32 %moved)
+  br label %out.done
+replace:
   call void @llvm.memcpy.p0.p0.i64(ptr %far.ptr, ptr %near.ptr, i64 %moved.wide, i1 false)
+  br label %out.done
+out.done:
   {field("item", "out.site", BULK_SITE, "ptr")}
   {field("item", "out.lane", BULK_LANE)}
   %out.lane.wide = zext i32 %out.lane to i64
-  call void @bulk_done(ptr %env, ptr %out.site, i64 %out.lane.wide, i32 %near, i64 %far, i32 %moved)
+  call void @bulk_done(ptr %env, ptr %out.site, i64 %out.lane.wide, i32 %near, i64 %far, i32 %moved,
+                       i1 %reduces)
   ret void
 in:
   call void @settle_copy(ptr %env, i32 %near, i32 %moved)
@@ -220,9 +264,10 @@ def lane_of(name: str, kind: str) -> str:
 
 ISSUE = Function("issue_bulk", f"""
 define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
-                                 ptr %site.near, ptr %site.far, ptr %site) noinline {{
+                                 ptr %site.near, ptr %site.far, ptr %site, ptr %reduce, i64 %elements) noinline {{
   ; A copy a lane between shared memory (near) and global memory (far), each checked by itself. One that may not be
   ; moves nothing, but completes its transactions, so that where faults are only collected nobody waits for them.
+  ; %reduce: what updates global memory, {PIECE} bytes of it as %elements elements; null where bytes are replaced.
 entry:
   %near.all = alloca {V32}, align 64
   %far.all = alloca {V64}, align 64
@@ -340,6 +385,7 @@ put:
   {keep("barrier", "i32", BULK_BARRIER)}
   {keep("group", "i32", BULK_GROUP)}
   {keep("warp", "i64", BULK_WARP)}
+  {keep("reduce", "ptr", BULK_REDUCE)}
   %some = icmp ne i32 %moved, 0
   br i1 %some, label %measure, label %lane.done
 measure:
@@ -371,11 +417,17 @@ lane.done:
   %passes.new = phi i64 [ %passes, %put ], [ %passes.more, %measure ]
   br label %next
 done:
+  %updates = icmp ne ptr %reduce, null
+  %updated = mul i64 %pieces, %elements
+  %far.active = select i1 %updates, i64 %updated, i64 %pieces
+  %far.work = select i1 %updates, i64 1, i64 %sectors             ; of one copy no two elements meet
+  %far.extra = select i1 %updates, i64 %sectors, i64 0
   {count("site", at.REQUESTS, "1")}
   {count("site", at.ACTIVE, "%pieces")}
   {count("site.far", at.REQUESTS, "1")}
-  {count("site.far", at.ACTIVE, "%pieces")}
-  {count("site.far", at.WORK, "%sectors")}
+  {count("site.far", at.ACTIVE, "%far.active")}
+  {count("site.far", at.WORK, "%far.work")}
+  {count("site.far", at.EXTRA, "%far.extra")}
   {count("site.far", at.LINES, "%lines")}
   {count("site.near", at.REQUESTS, "1")}
   {count("site.near", at.ACTIVE, "%pieces")}

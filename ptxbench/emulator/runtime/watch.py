@@ -51,7 +51,7 @@ PARAMETERS = {
     "mbarrier_counted": ", i64 %lane, i32 %address, i64 %old, i64 %new",
     "settle_copy": ", i32 %address, i32 %size",
     "bulk_issued": ", ptr %site.near, ptr %site.far, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %fills",
-    "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size",
+    "bulk_done": ", ptr %site, i64 %lane, i32 %address, i64 %far, i32 %size, i1 %updates",
 }
 RELAXED = 8
 """Of an arrival's flags: it does not release."""
@@ -93,11 +93,15 @@ LOOKING = [
   call void @event(ptr %env, i64 {at.BULK_NEAR}, i64 %lane, i64 %address.wide, i64 %near.site, i64 %how)
   %far.site = ptrtoint ptr %site.far to i64
   %far.offset = sub i64 %far, {0x7F00_0000_0000}
-  %read.size = select i1 %fills, i64 %size.twice, i64 0        ; a store to global memory is done later
-  %how.far = or i64 %read.size, 1"""),
+  %size.far = shl i64 %size.wide, {at.FAR_SIZE_AT}
+  %read.size = select i1 %fills, i64 %size.far, i64 0          ; a store to global memory is done later
+  %how.far = or i64 %read.size, {at.FAR_LOADS}"""),
     told("bulk_done", PARAMETERS["bulk_done"],
-         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %size.twice",
+         f"i64 {at.BULK_FAR}, i64 %lane, i64 %far.offset, i64 %site.int, i64 %how.far",
          f"""{SIZED}
+  %size.far = shl i64 %size.wide, {at.FAR_SIZE_AT}
+  %what = select i1 %updates, i64 {at.FAR_UPDATES}, i64 {at.FAR_STORES}
+  %how.far = or i64 %size.far, %what
   %site.int = ptrtoint ptr %site to i64
   call void @event(ptr %env, i64 {at.BULK_TAKEN}, i64 %lane, i64 %address.wide, i64 %site.int, i64 %size.twice)
   %far.offset = sub i64 %far, {0x7F00_0000_0000}"""),

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ptxbench.emulator.syntax import Immediate, Register
+from tests.emulator.oracle.atomics import operation
 from tests.emulator.oracle.loads import Place, taken_space, without_hints
 from tests.emulator.oracle.mbarriers import change
-from tests.emulator.oracle.step import Action, Step, rule
+from tests.emulator.oracle.step import Action, Step, rule, width
 
 if TYPE_CHECKING:
     from tests.emulator.oracle.machine import Threads
@@ -71,6 +72,8 @@ def cp(step: Step) -> Action | None:
 def bulk(step: Step) -> Action | None:
     step.need("async")
     step.need("bulk")
+    if "reduce" in step.words:
+        return None
     if step.take("commit_group", "wait_group", "prefetch"):
         step.words.clear()
         return lambda threads: None
@@ -97,6 +100,47 @@ def bulk(step: Step) -> Action | None:
             count_bulk(threads, step.line, sizes, (target if not loads else origin).address, loads)
 
     return act
+
+
+@rule("cp", counted="async")
+def bulk_reduce(step: Step) -> Action | None:
+    for word in ("async", "bulk", "reduce", "global", "shared::cta", "bulk_group"):
+        step.need(word)
+    hinted = without_hints(step)
+    kind = step.type()
+    step.take("noftz")
+    name = step.need("add", "and", "or", "xor", "min", "max", "inc", "dec")
+    to, source, size, *rest = step.operands
+    assert len(rest) == bool(hinted)
+    bits, operate = width(kind), operation(name, kind)
+
+    def act(threads: Threads) -> None:
+        target, origin = Place(threads, "global", to), Place(threads, "shared", source)
+        sizes = threads.spread(threads.read(size, "u32")).astype(np.int64)
+        memory = threads.memory.views[bits]
+        for start, end, count in zip(target.offsets, origin.offsets, sizes, strict=True):
+            far, near, elements = start * 8 // bits, end * 8 // bits, count * 8 // bits
+            values = [np.ascontiguousarray(memory[near : near + elements])]
+            if kind == "f32":
+                values.append(np.ones(elements, bool))  # subnormal numbers are zeros to an addition in global memory
+            memory[far : far + elements] = operate(np.ascontiguousarray(memory[far : far + elements]), *values)
+        if threads.counters is not None:
+            count_reduction(threads, step.line, sizes, target.address, bits // 8)
+
+    return act
+
+
+def count_reduction(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, element: int) -> None:
+    """A load of shared memory, and one request of an atomic in which each element is a lane, and none meet."""
+    assert threads.counters is not None
+    warps, total = int(np.unique(threads.all_here() // 32).size), int(sizes.sum())
+    sectors = int(np.where(sizes > 0, (address + sizes - 1) // 32 - address // 32 + 1, 0).sum())
+    threads.counters.add(
+        line, ptx_async_requests=warps, ptx_async_bytes=total, ptx_atomic_global_requests=warps,
+        ptx_atomic_global_lanes=total // element, ptx_atomic_global_serial=warps, ptx_atomic_global_sectors=sectors,
+        ptx_shared_load_requests=warps, ptx_shared_load_bytes=total,
+        ptx_shared_load_wavefronts=int((-(-sizes // 128)).sum()),
+    )  # fmt: skip
 
 
 def count_bulk(threads: Threads, line: int, sizes: np.ndarray, address: np.ndarray, loads: bool) -> None:
