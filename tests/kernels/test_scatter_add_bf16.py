@@ -11,7 +11,7 @@ import pytest
 from ptxbench import toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.toolchain import locate
-from tests.kernels.harness import PAIRS, build
+from tests.kernels.harness import PAIRS, build, count
 
 
 def scatter_add(x, idx, out, vectors):
@@ -22,7 +22,7 @@ def scatter_add(x, idx, out, vectors):
 
 
 REFERENCE = (scatter_add, {"tokens": 5, "targets": 2, "columns": 16, "rows": 4})
-REGISTERS = 18
+REGISTERS = 24  # of .bulk.ptx on sm_120; 18 of the others
 
 MUTANTS = [
     ("scatter_add_bf16.ptx", "setp.ge.u32 %past_end, %column",         "setp.gt.u32 %past_end, %column"),
@@ -31,6 +31,10 @@ MUTANTS = [
     ("scatter_add_bf16.ptx", "red.global.add.noftz.v4.bf16x2",         "st.global.v4.b32"),
     ("scatter_add_bf16.ptx", "red.global.add.noftz",                   "red.global.max.noftz"),
     ("scatter_add_bf16.ptx", "mad.lo.u32 %entry, %target, %tokens",    "mad.lo.u32 %entry, %target, 0"),
+    ("scatter_add_bf16.bulk.ptx", "min.u32 %left, %left, 256",         "min.u32 %left, %left, 128"),
+    ("scatter_add_bf16.bulk.ptx", "mul.wide.u32 %to, %row",            "mul.wide.u32 %to, %token"),
+    ("scatter_add_bf16.bulk.ptx", "add.noftz.bf16 [%out_at]",          "add.noftz.f16 [%out_at]"),
+    ("scatter_add_bf16.bulk.ptx", "cp.async.bulk.wait_group 0;",       ""),
     ("scatter_add_bf16.narrow.ptx", "[%out_at + 2048], %v_2",          "[%out_at + 1024], %v_2"),
     ("scatter_add_bf16.narrow.ptx", "[%out_at + 3072], %v_3",          "[%out_at + 3072], %v_2"),
     ("scatter_add_bf16.narrow.ptx", "add.noftz.bf16x2 [%out_at]",      "add.noftz.f16x2 [%out_at]"),  # the other format
@@ -92,6 +96,7 @@ def test_one_instruction_adds_eight_values_where_cuda_c_needs_four_and_a_way_aro
     pair = "scatter_add_bf16"
     assert additions(side(pair, "ptx"), arch) == {"REDG.BF16x8": 1}
     assert additions(side(pair, "ptx.narrow"), arch) == {"REDG.BF16x2": 5}
+    assert count(build(side(pair, "ptx.bulk"), arch, "toolkit").report, "UBLKCP", "UBLKRED") == [1, 1]
     assert additions(side(pair, "cuda"), arch) == {"ATOM.BF16x2": 5, **fallback(5)}
     assert additions(side(pair, "cuda.strided"), arch) == {"ATOM.BF16x2": 4, **fallback(4)}
 
@@ -102,6 +107,7 @@ LANE_MAPS = [
     ("cuda.strided", 128, 32, 512),
     ("ptx",          128,  8, 128),
     ("ptx.narrow",   128, 32, 128),
+    ("ptx.bulk",     128,  1, 128),
 ]  # fmt: skip
 
 
@@ -112,7 +118,7 @@ def test_additions_of_consecutive_pairs_touch_a_quarter_of_the_sectors_of_stride
     for variant, *expected in LANE_MAPS:
         built = build(side("scatter_add_bf16", variant), "sm_90")
         run = EmulatorBackend("sm_90").run(built, pair.launch(**size), pair.make_arguments(size, 1), pair.outputs)
-        row_loads = 8  # one sector a warp, of the number of the row
+        row_loads = 1 if variant == "ptx.bulk" else 8  # one sector a warp, of the number of the row
         assert [run.counts[name] for name in names] == [expected[0] + row_loads, *expected[1:]], variant
 
 
