@@ -18,7 +18,8 @@ def scatter_add(x, idx, out):
     """out, with each row of x added to the row of each of its targets."""
     total = out.copy()
     for targets in idx:
-        np.add.at(total, targets, x)
+        for token, row in enumerate(targets):  # several times as fast as np.add.at
+            total[row] += x[token]
     return total
 
 
