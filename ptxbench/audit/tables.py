@@ -76,6 +76,7 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "scatter_add_bf16_f16": (),
     "scatter_add_bf16_f32": (),
     "sgemm_tiled": (),
+    "sgemm_tiled_packed": (),
     "sm_partition": (),
     "softmax": ("%lane", "%warp_offset", "%lane_offset"),
     "triad": (),

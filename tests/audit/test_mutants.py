@@ -49,6 +49,7 @@ CHOSEN = [
     ("scatter_add_bf16.f16", ".nc lost", "other comments"),
     ("scatter_add_bf16.f32", "lanes scattered", "labels renamed"),
     ("sgemm_tiled",          "padding removed", "shared vector loads split", "neighbours exchanged"),
+    ("sgemm_tiled.packed",   "labels renamed"),
     ("sm_partition",         "a barrier more", "registers renamed"),
     ("softmax",              "lanes scattered", "declared backwards", "subnormal numbers kept",
      "CUDA C: a division in the loop"),

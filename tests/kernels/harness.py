@@ -3,6 +3,7 @@
 REFERENCE   a function of the pair's arguments as plain Python lists, and the size to hold it against
 MUTANTS     (file, right, wrong): each breaks one instruction of a PTX file, and some check size must show it
 REGISTERS   the most that any PTX file of the pair may take, 32 by default
+TARGETS     the architectures that the pair is made for: elsewhere it is right, but may spill; by default all
 SAME_BITS   False where the two sides compute in different ways, so that bits may differ
 """
 
