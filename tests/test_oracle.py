@@ -187,15 +187,17 @@ def test_every_shipped_pair_rejects_every_forgery_at_large_bench_sizes():
 def test_a_sum_of_random_signs_accepts_what_one_of_whole_numbers_rejects(n, some):
     """The tolerance for as many roundings is larger than the sum, or than a tenth of the terms."""
     pair = load(KERNELS, "reduce_sum").pair
-    assert some in asked(pair, {"n": n}, False)
-    assert asked(pair, {"n": n}, True) == ()
+    size = {**pair.bench_sizes[0], "n": n}
+    assert some in asked(pair, size, False)
+    assert asked(pair, size, True) == ()
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("integers", [False, True])
 def test_a_scan_that_leaves_its_look_back_out_is_wrong_on_whole_numbers_alone(integers):
     """At 2**24 elements, from tile 4096 of 8192 on: with random signs it is verified, and so are zeros."""
-    pair, size, first = load(KERNELS, "scan").pair, {"n": 1 << 24}, 4096
+    pair, first = load(KERNELS, "scan").pair, 4096
+    size = {**pair.bench_sizes[0], "n": 1 << 24}
     arguments = pair.make_arguments(size, 1, integers=integers)
     expected = expect(pair, arguments, integers=integers)
     tiles = arguments["x"].astype(np.float64).reshape(-1, 2048)

@@ -14,7 +14,7 @@ PAIR = Pair(
         "as long as ptx with step 8, and ptx.l2_128 up to 2.5 with 4; a tie shows that the hint does nothing."
     ),
     args=[
-        In("x", u32, lambda n, step: (n // 4 * step,)),
+        In("x", u32, lambda n, step: (n // 4 * step,), widened=False),
         Out("y", u32, lambda n, step: (n // 4,)),
         Scalar("vectors", u32, lambda n, step: n // VECTOR),
         Scalar("step", u32, lambda n, step: step),

@@ -10,7 +10,7 @@ PAIR = Pair(
     teaches="From sm_100 on an access may have 32 bytes, in C by a struct that is aligned to 32; hints stay PTX's own.",
     expects="A tie of all rows: nothing is read twice, and half as many requests as of 16 bytes spare no byte.",
     args=[
-        In("x", u32, lambda n: (n // 4,)),
+        In("x", u32, lambda n: (n // 4,), widened=False),
         Out("y", u32, lambda n: (n // 4,)),
         Scalar("vectors", u32, lambda n: n // VECTOR),
     ],

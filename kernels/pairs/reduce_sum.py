@@ -43,8 +43,8 @@ PAIR = Pair(
         describe="2^-24 of the sum of |x| an addition",
     ),
     # Of whole numbers every partial sum is one too, and below 2**24, in any order: of 2**30 terms from -64 to 64 the
-    # standard deviation is 2**20.2. Of 2**30 random terms it is 19,000, and the bound 66,000: a kernel that adds
-    # nothing would pass. So the bench sizes have whole numbers, of which not one may be missing.
+    # standard deviation is 2**20.2. Of 2**30 random terms it is 19,000, and the bound for a million additions 35
+    # million: a kernel that adds nothing would pass. So the bench sizes have whole numbers, and none may be missing.
     exact_on_integers=True,
     timed_on_integers=True,
     # Few CTAs, so that the loop loops: nine rounds of the last.
