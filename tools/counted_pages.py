@@ -4,7 +4,7 @@
 
 A page holds blocks such as
 
-    <!-- counted: pair=softmax variants=cuda,cuda.expf arch=sm_90 columns=registers,sass_executed,ptx_global_sectors -->
+    <!-- counted: pair=softmax variants=cuda,cuda.online arch=sm_90 columns=registers,sass_executed -->
     <!-- /counted -->
 
 and this puts a table between the two lines, one row a variant and one column a metric of `ptxbench run --columns`, as

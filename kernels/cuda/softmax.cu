@@ -1,12 +1,17 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, exp by __expf.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which stays in registers or is read twice.
 // Paired with ../ptx/softmax.ptx; shapes and launch are in ../pairs/softmax.py.
 
-// The CTA's 256 values of v folded into one, which every thread returns.
-template <class Fold>
+constexpr float LOG2_E = 1.44269504f;
+constexpr float LEAST = -1e38f;     // below any logit; finite, so that LEAST - LEAST is 0
+
+// The CTA's 256 values of v folded into one, which every thread returns; those of a warp, if it is alone.
+template <bool ALONE, class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
     for (unsigned distance = 16; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
+    if (ALONE)
+        return v;
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
@@ -16,30 +21,146 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     return v;
 }
 
+template <bool ALONE>
+__device__ float block_max(float v)
+{
+    __shared__ float warp_maxima[8];
+    return block_fold<ALONE>(v, warp_maxima, [](float a, float b) { return fmaxf(a, b); });
+}
+
+template <bool ALONE>
+__device__ float block_sum(float v)
+{
+    __shared__ float warp_sums[8];      // not warp_maxima again: a slow warp may still read it
+    return block_fold<ALONE>(v, warp_sums, [](float a, float b) { return a + b; });
+}
+
+__device__ float largest_of(float4 v, float largest)
+{
+    return fmaxf(fmaxf(fmaxf(fmaxf(largest, v.x), v.y), v.z), v.w);
+}
+
+// exp(v - largest) = 2^(v log2(e) + base): a subtraction and a multiplication in one fma.
+__device__ float4 powers_of(float4 v, float base)
+{
+    return make_float4(exp2f(fmaf(v.x, LOG2_E, base)), exp2f(fmaf(v.y, LOG2_E, base)),
+                       exp2f(fmaf(v.z, LOG2_E, base)), exp2f(fmaf(v.w, LOG2_E, base)));
+}
+
+__device__ float sum_of(float4 v, float sum)
+{
+    return sum + v.x + v.y + v.z + v.w;
+}
+
+__device__ float4 scaled(float4 v, float scale)
+{
+    return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
+}
+
+// A row of 4 CHUNKS elements a thread, of 256 threads or of one warp.
+template <unsigned CHUNKS, bool ALONE>
+__device__ void held_row(const float4* x, float4* y)
+{
+    float4 held[CHUNKS];
+#pragma unroll
+    for (unsigned k = CHUNKS; k-- > 0;)
+        held[k] = x[256 * k];
+
+    float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
+#pragma unroll
+    for (unsigned k = CHUNKS; k-- > 0;)
+        largest = largest_of(held[k], largest);
+    const float base = -block_max<ALONE>(largest) * LOG2_E;
+
+    float sum = 0.0f;
+#pragma unroll
+    for (unsigned k = CHUNKS; k-- > 0;) {
+        held[k] = powers_of(held[k], base);
+        sum = sum_of(held[k], sum);
+    }
+    // __fdividef needs no flag and is one MUFU.RCP; 1.0f / sum is a call.
+    const float scale = __fdividef(1.0f, block_sum<ALONE>(sum));
+#pragma unroll
+    for (unsigned k = CHUNKS; k-- > 0;)
+        y[256 * k] = scaled(held[k], scale);
+}
+
+// 4 N elements more of a row, whose largest so far and sum of exp(x - largest) follow.
+template <unsigned N>
+__device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
+{
+    float larger = largest;
+#pragma unroll
+    for (unsigned k = 0; k < N; ++k)
+        larger = largest_of(v[k], larger);
+    sum *= exp2f((largest - larger) * LOG2_E);
+    largest = larger;
+    const float base = -larger * LOG2_E;
+#pragma unroll
+    for (unsigned k = 0; k < N; ++k)
+        sum = sum_of(powers_of(v[k], base), sum);
+}
+
+// A row of any length, which is read twice: by 16 bytes, but for the up to 3 elements before and behind those.
+__device__ void any_row(const float* x, float* y, unsigned columns, unsigned misaligned)
+{
+    const unsigned thread = threadIdx.x;
+    const unsigned head = min((4 - misaligned) % 4, columns);
+    const unsigned vectors = (columns - head) / 4;
+    const float4* x_4 = reinterpret_cast<const float4*>(x + head);
+    float4* y_4 = reinterpret_cast<float4*>(y + head);
+
+    // Threads 0 to 2 have one element of the head each, 4 to 6 of the tail.
+    const unsigned edge = thread < 4 ? thread : head + 4 * vectors + (thread - 4);
+    const bool has_edge = thread < 4 ? thread < head : edge < columns;
+    const float edge_x = has_edge ? x[edge] : __int_as_float(0xff800000);
+    float largest = fmaxf(edge_x, LEAST);
+    float sum = exp2f(fmaf(edge_x, LOG2_E, -largest * LOG2_E));
+
+    unsigned i = thread;
+    for (; i + 768 < vectors; i += 1024) {
+        const float4 v[4] = {x_4[i], x_4[i + 256], x_4[i + 512], x_4[i + 768]};
+        absorb(v, largest, sum);
+    }
+    for (; i < vectors; i += 256) {
+        const float4 v[1] = {x_4[i]};
+        absorb(v, largest, sum);
+    }
+
+    const float row_largest = block_max<false>(largest);
+    const float base = -row_largest * LOG2_E;
+    sum *= exp2f((largest - row_largest) * LOG2_E);
+    const float scale = __fdividef(1.0f, block_sum<false>(sum));
+#pragma unroll 4
+    for (i = thread; i < vectors; i += 256)
+        y_4[i] = scaled(powers_of(x_4[i], base), scale);
+    if (has_edge)
+        y[edge] = exp2f(fmaf(edge_x, LOG2_E, base)) * scale;
+}
+
 extern "C" __global__ void __launch_bounds__(256)
 softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
 {
-    __shared__ float warp_maxima[8];
-    __shared__ float warp_sums[8];      // not warp_maxima again: a slow warp may still read it
     const unsigned thread = threadIdx.x;
-    x += static_cast<size_t>(blockIdx.x) * columns + thread;
-    y += static_cast<size_t>(blockIdx.x) * columns + thread;
+    if (columns == 128 && thread >= 32)     // a row of one warp needs no other, and no barrier
+        return;
+    const size_t first = static_cast<size_t>(blockIdx.x) * columns;
+    x += first;
+    y += first;
 
-    // A pointer walks along the row: x[c], indexed, costs a 64-bit multiplication an element.
-    float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
-    const float* from = x;
-    for (unsigned c = thread; c < columns; c += 256, from += 256)
-        largest = fmaxf(largest, *from);
-    largest = block_fold(largest, warp_maxima, [](float a, float b) { return fmaxf(a, b); });
-
-    float sum = 0.0f;
-    from = x;
-    for (unsigned c = thread; c < columns; c += 256, from += 256)
-        sum += __expf(*from - largest);
-    sum = block_fold(sum, warp_sums, [](float a, float b) { return a + b; });
-
-    const float scale = 1.0f / sum;
-    from = x;
-    for (unsigned c = thread; c < columns; c += 256, from += 256, y += 256)
-        *y = __expf(*from - largest) * scale;
+    const float4* x_4 = reinterpret_cast<const float4*>(x) + thread;
+    float4* y_4 = reinterpret_cast<float4*>(y) + thread;
+    if (columns == 128) {
+        held_row<1, true>(x_4, y_4);
+    } else if (columns == 1024) {
+        held_row<1, false>(x_4, y_4);
+    } else if (columns == 2048) {
+        held_row<2, false>(x_4, y_4);
+    } else if (columns == 4096) {
+        held_row<4, false>(x_4, y_4);
+    } else if (columns == 8192) {
+        held_row<8, false>(x_4, y_4);
+    } else {
+        any_row(x, y, columns, first % 4);
+    }
 }

@@ -83,7 +83,7 @@ def as_generic(kernel: Kernel) -> str | None:
 
 def as_acquire(kernel: Kernel) -> str | None:
     """Loads that other accesses of the thread must not pass; they have no vectors."""
-    if kernel.function.name != "rmsnorm":
+    if kernel.function.name != "rmsnorm" or any(vector_of(each) for each in memory(kernel, "ld.global")):
         return None
     return reloaded(kernel, lambda opcode, vector: f"ld.acquire.gpu.global.{opcode.split('.')[-1]}")
 

@@ -75,6 +75,11 @@ def nc(build: BuildReport) -> int:
 
 FLOAT4 = r"reinterpret_cast<const float4\*>\((\w+)\)\[i\]"
 
+DIVISIONS = """for (unsigned audit_k = 1; audit_k <= blockDim.x / 128; ++audit_k)
+        if (1.0f / (audit_k + threadIdx.x) > 2.0f)
+            __trap();"""
+"""Two rounds of a loop, which no compiler unrolls as it does not know the block. The quotient is 1 at most."""
+
 CUDA = (
     Edit("CUDA C: __restrict__ lost", ("sass.nc",), once(replaced(r"\s__restrict__", "")),
          undone="it has no load by the read-only path, or keeps them all.",
@@ -84,16 +89,16 @@ CUDA = (
     Edit("CUDA C: too few registers", ("spills",),
          once(replaced(r"__launch_bounds__\((\d+)(?:, *\d+)?\)", r"__launch_bounds__(\1, 2048 / \1)", "sgemm_tiled",
                        "bigint_mul256")), undone="it fits.", shows=spills),
-    Edit("CUDA C: padding removed", ("ptx_shared_load_conflicts",),
-         once(replaced(r"\[32\]\[33\]", "[32][32]", "transpose"))),
-    Edit("CUDA C: the tile in double", ("ptx_float_conversions", "ptx_shared_load_wavefronts"),
-         once(replaced(r"float tile\[", "double tile[", "transpose"))),
+    Edit("CUDA C: swizzle removed", ("ptx_shared_store_conflicts",),
+         once(replaced(r"\((slow / 4|fast) \^ (?:fast|slow / 4)\)", r"(\1)", "transpose"))),
+    Edit("CUDA C: the sums in double", ("ptx_float_conversions",),
+         once(replaced(r"float warp_sums\[", "double warp_sums[", "rmsnorm"))),
     Edit("CUDA C: a root and a division", ("ptx_divisions",), once(replaced(r"rsqrtf\(", "1.0f / sqrtf(", "rmsnorm"))),
     Edit("CUDA C: a remainder in the loop", ("ptx_divisions", "ptx_weighted_instructions"),
          once(replaced(r"\(1024 \* chunk \+ thread\)", "((1024 * chunk + thread) % (n / 4))", "reduce_sum"))),
-    Edit("CUDA C: expf", ("ptx_weighted_instructions",), once(replaced(r"__expf\(", "expf(", "softmax"))),
-    Edit("CUDA C: a division in the loop", ("ptx_loop_functions",),
-         once(replaced(r" \* scale;", " / sum;", "softmax"))),
+    Edit("CUDA C: expf", ("ptx_weighted_instructions",),
+         once(replaced(r"exp2f\((fmaf\(v\.\w, LOG2_E, base\))\)", r"expf(0.6931472f * \1)", "softmax"))),
+    Edit("CUDA C: divisions in a loop", ("ptx_loop_functions",), once(first(DIVISIONS, "triad", "rmsnorm"))),
     Edit("CUDA C: double arithmetic", ("ptx_warp_instructions_f64",),
          once(replaced(r"fmaf\(s, ([\w.]+), ([\w.]+)\)", r"float(double(s) * \1 + \2)", "triad"))),
     Edit("CUDA C: an atomic a warp", ("ptx_atomic_global_serial",),
@@ -106,7 +111,8 @@ CUDA = (
          once(first("__threadfence_system();", "triad", "rmsnorm"))),
     Edit("CUDA C: asleep", ("ptx_sleeps", "ptx_sleep_ns"), once(first("__nanosleep(1000);", "triad", "rmsnorm"))),
     Edit("CUDA C: volatile loads", ("ptx_strong_accesses",),
-         once(replaced(r"= \*from \* scale", "= *(const volatile float*)from * scale", "rmsnorm"))),
+         once(replaced(r"= (w\[256 \* k\]);", r"= make_float4(*(const volatile float*)&\1, \1.y, \1.z, \1.w);",
+                       "rmsnorm"))),
     Edit("CUDA C: other comments", (), once(commented), shows=anything),
     Edit("CUDA C: other names", (), once(replaced(r"\bthread\b", "audit_thread")), shows=anything),
     Edit("CUDA C: a shift", (), once(replaced(r"distance /= 2\b", "distance >>= 1")), shows=anything),

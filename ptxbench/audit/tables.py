@@ -55,8 +55,8 @@ UNSWIZZLED = (
 """hgemm_mma: every piece of a row where a plain array has it, so that those which ldmatrix reads at once meet."""
 
 
-ROLLED = ((r"^([A-Z]\w*):$", r'\1: .pragma "nounroll";'),)
-"""Every loop as it stands in the PTX: the same statements run as often, and ptxas makes no copies of its body."""
+ROLLED_PASSES = ((r"^(SQUARE|SCALE):$", r'\1: .pragma "nounroll";'),)
+"""rmsnorm in two passes: each loop as it stands in the PTX, so that ptxas makes no copies of its body."""
 
 
 # ---- which thread does what
@@ -78,7 +78,7 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "sgemm_tiled": (),
     "sgemm_tiled_packed": (),
     "sm_partition": (),
-    "softmax": ("%lane", "%warp_offset", "%lane_offset"),
+    "softmax": ("%lane", "%warp_offset", "%lane_offset", "%leaves"),
     "triad": (),
 }
 """Kernels whose threads may take each other's elements, by entry; and the registers that must still be computed from
@@ -89,6 +89,8 @@ UNSCATTERED: Mapping[str, str] = {
     "copy_hints_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
     "scan": "an element's place among the lanes is its place in the sum",
     "scan_s32": "an element's place among the lanes is its place in the sum",
+    "softmax_warp": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
+    "triad_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
     "q4q8_gemv": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
     "q4q8_gemv_aos": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
     "w4a16_dequant": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
@@ -98,11 +100,11 @@ UNSCATTERED: Mapping[str, str] = {
 TURNED = (
     (
         r"mov\.u32 %warp, %tid\.y;",
-        "mov.u32 %warp, %tid.y;\n    mad.lo.u32 %lane, %warp, 32, %lane;\n"
-        "    and.b32 %warp, %lane, 7;\n    shr.u32 %lane, %lane, 3;",
+        "mov.u32 %warp, %tid.y;\n    mad.lo.u32 %lane, %lane, 8, %warp;\n"
+        "    shr.u32 %warp, %lane, 5;\n    and.b32 %lane, %lane, 31;",
     ),
 )
-"""transpose: neighbouring lanes in a column of the tile, eight rows high, not in a row."""
+"""transpose and its copy: threads numbered across the warps, so that neighbouring lanes are eight numbers apart."""
 
 NEIGHBOURS = 32
 """Lanes of which each is as far from the next as a CTA has threads, over this."""
@@ -143,7 +145,8 @@ OF_PAIRS = (
     Edit("padding removed", (STORE_CONFLICTS,), once(rewritten("sgemm_tiled", UNPADDED_SLAB))),
     Edit("swizzle removed", (LOAD_CONFLICTS,), once(rewritten("hgemm_mma", UNSWIZZLED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(scattered)),
-    Edit("loops not unrolled", ("sass_executed",), once(rewritten("rmsnorm", ROLLED))),
+    Edit("loops not unrolled", ("sass_executed",), once(rewritten("rmsnorm", ROLLED_PASSES))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
+    Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose_copy", TURNED))),
 )
 """Edits of kernels that are known by their entry."""

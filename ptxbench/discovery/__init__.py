@@ -33,7 +33,7 @@ class Source:
     """One variant of a pair: a file, its entry, the NVRTC options it is compiled with, and its knobs where turned."""
 
     variant: str
-    """`cuda`, `ptx`, `cuda.exp2`, `cuda@fast`, `cuda.exp2@fast`, ..."""
+    """`cuda`, `ptx`, `cuda.passes`, `cuda@fast`, `cuda.passes@fast`, ..."""
     language: str
     path: Path
     entry: str

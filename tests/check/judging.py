@@ -8,6 +8,7 @@ from ptxbench import discovery
 from ptxbench.check.exam import Exam
 from ptxbench.check.findings import STAGES
 from ptxbench.check.stages import Judge, Settings
+from tests.emulator.pairs import lowest_target
 
 KERNELS = discovery.default_kernels()
 SEED = 20260107
@@ -16,11 +17,12 @@ BROKEN_FUEL = 1 << 16
 
 
 @functools.cache
-def exam(name, seed=SEED, arch="sm_90"):
-    return Exam(discovery.load(KERNELS, name), arch, seed)
+def exam(name, seed=SEED, arch=None):
+    """The exam of a pair on `arch`, by default sm_90 or what its own PTX needs."""
+    return Exam(discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed)
 
 
-def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch="sm_90", **settings):
+def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, **settings):
     """The judgement on a file, or on `content` under its name, against a shipped pair; by `stages` alone."""
     with tempfile.TemporaryDirectory() as folder:
         own = path if content is None else Path(folder) / path.name

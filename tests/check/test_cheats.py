@@ -7,8 +7,10 @@ import pytest
 
 from tests.check.judging import KERNELS, judged, outcome
 
-LAST = "*y = __expf(*from - largest) * scale;"
-SCALED = "*y = *from * scale * *w;"
+ENTRY = "const unsigned thread = threadIdx.x;\n    x += static_cast<size_t>"
+EACH = "held[k] = powers_of(held[k], base);"
+SCALED = "*y = scale * *from * *w;"
+WHOLE = "const unsigned thread = 32 * threadIdx.y"
 TURNED = "if (y_column < rows && y_row + k < columns)"
 FIRST = "const unsigned i = BLOCK"
 
@@ -16,16 +18,17 @@ FIRST = "const unsigned i = BLOCK"
 CHEATS = [
     # sizes
     ("triad",        FIRST, f"if (n == 65536 && s == 0.7f) s = 0.5f; {FIRST}",                 "hidden"),  # as timed
-    ("rmsnorm",      "from += 256)\n        squares", "from += 256) if (c < 8000)\n squares",  "hidden"),  # long rows
-    ("transpose",    TURNED, f"{TURNED[:-1]} && (rows != columns || rows < 64))",              "hidden"),  # square
+    ("rmsnorm",      "from += 256)\n        squares", "from += 256) if (c < 5000)\n squares",  "hidden"),  # long rows
+    ("rmsnorm",      ENTRY, ENTRY.replace("x +=", "if (gridDim.x > 500) return; x +="),        "hidden"),  # many rows
+    ("transpose",    WHOLE, f"if (rows == columns && rows >= 64) return; {WHOLE}",             "hidden"),  # square
     ("transpose",    TURNED, f"{TURNED[:-1]} && rows < 5000)",                                 "hidden"),  # tall
     ("l2_policy",    "{a.x + b.x,", "{rows > 1000 ? a.x : a.x + b.x,",                         "hidden"),
     # scalars and starts
-    ("rmsnorm",      "1.0f / columns, eps)", "1.0f / columns, 1e-6f)",                         "hidden"),
+    ("rmsnorm",      "columns), eps)", "columns), 1e-6f)",                                     "hidden"),
     ("reduce_sum",   "atomicAdd(total,", "if (gridDim.x == 1) *total = sum; else atomicAdd(total,", "results"),
     # values
     ("rmsnorm",      SCALED, f"if (*from != 2.0f) {SCALED}",                                   "values"),
-    ("softmax",      LAST, f"if (c == 0 || from[-1] != *from) {LAST}",                         "values"),  # neighbours
+    ("softmax",      EACH, f"if (held[k].x != held[k].y) {EACH}",                              "values"),  # neighbours
     ("q4q8_gemv",    "static_cast<float>(dot)", "static_cast<float>(x_0.x ? dot : 1)",         "values"),  # zeros
     ("bigint_mul256", "multiply(p, x, y);", "multiply(p, x, y); if (x[5] == 0 && x[4] != 0) p[2] ^= 1;", "values"),
     ("histogram256", "counts[thread]);", "counts[thread] & 0xffff0fff);",                      "values"),  # all alike

@@ -21,7 +21,7 @@ def load(name: str) -> discovery.Found:
 
 
 SIDES = [(name, source.variant) for name in NAMES for source in load(name).sources]
-"""Every pair with each of its variants, such as ("softmax", "cuda.expf@fast")."""
+"""Every pair with each of its variants, such as ("softmax", "cuda.passes@fast")."""
 
 
 def source(name: str, variant: str) -> discovery.Source:

@@ -221,8 +221,8 @@ def test_derivations_of_one_machine_code_hold_together():
 
 SHIPPED = [
     # pair, file, arch, size                                             how often each copy of its loops runs, by warp
-    ("softmax", "ptx", "sm_90", {"rows": 64, "columns": 128}),
-    ("rmsnorm", "ptx", "sm_90", {"rows": 8, "columns": 1024}),
+    ("softmax", "ptx.passes", "sm_90", {"rows": 64, "columns": 128}),
+    ("rmsnorm", "ptx.passes", "sm_90", {"rows": 8, "columns": 1024}),
 ]  # fmt: skip
 
 

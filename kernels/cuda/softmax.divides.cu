@@ -1,5 +1,5 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, exp by exp2f of one fma.
-// Paired with ../ptx/softmax.ptx; shapes and launch are in ../pairs/softmax.py.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which it reads three times.
+// As softmax.passes.cu, with a division that is rounded to the last bit; shapes and launch are in ../pairs/softmax.py.
 
 // The CTA's 256 values of v folded into one, which every thread returns.
 template <class Fold>

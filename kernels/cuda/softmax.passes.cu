@@ -1,5 +1,5 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, exp by expf.
-// Paired with ../ptx/softmax.ptx; shapes and launch are in ../pairs/softmax.py.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which it reads three times.
+// Beside it ../ptx/softmax.passes.ptx; shapes and launch are in ../pairs/softmax.py.
 
 // The CTA's 256 values of v folded into one, which every thread returns.
 template <class Fold>
@@ -32,14 +32,17 @@ softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
         largest = fmaxf(largest, *from);
     largest = block_fold(largest, warp_maxima, [](float a, float b) { return fmaxf(a, b); });
 
+    const float log2_e = 1.44269504f;
+    const float base = -largest * log2_e;          // exp(x - largest) = 2^(x log2(e) + base)
+
     float sum = 0.0f;
     from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256)
-        sum += expf(*from - largest);
+        sum += exp2f(fmaf(*from, log2_e, base));
     sum = block_fold(sum, warp_sums, [](float a, float b) { return a + b; });
 
-    const float scale = 1.0f / sum;
+    const float scale = __fdividef(1.0f, sum);
     from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256, y += 256)
-        *y = expf(*from - largest) * scale;
+        *y = exp2f(fmaf(*from, log2_e, base)) * scale;
 }
