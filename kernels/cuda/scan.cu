@@ -93,7 +93,7 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const float4* from = reinterpret_cast<const float4*>(x + i);
     float4* to = reinterpret_cast<float4*>(y + i);
-    const bool whole = n - TILE * tile >= TILE;
+    const bool whole = tile < n / TILE;
     float4 v[VECTORS];
     if (whole) {
         for (unsigned k = 0; k < VECTORS; k++)

@@ -55,9 +55,11 @@ __device__ float look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        do {                            // before the first tile lies a known sum of 0
+        for (;;) {                      // before the first tile lies a known sum of 0
             state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0.0f);
-        } while (__any_sync(ALL, flag_of(state) == EMPTY));
+            if (!__any_sync(ALL, flag_of(state) == EMPTY))
+                break;
+        }
 
         // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
         prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
@@ -90,7 +92,7 @@ scan(const float* __restrict__ x, float* __restrict__ y, unsigned* ticket, State
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const float4* from = reinterpret_cast<const float4*>(x + i);
     float4* to = reinterpret_cast<float4*>(y + i);
-    const bool whole = n - TILE * tile >= TILE;
+    const bool whole = tile < n / TILE;
     float4 v[VECTORS];
     if (whole) {
         for (unsigned k = 0; k < VECTORS; k++)

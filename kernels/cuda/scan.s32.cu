@@ -90,7 +90,7 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const int4* from = reinterpret_cast<const int4*>(x + i);
     int4* to = reinterpret_cast<int4*>(y + i);
-    const bool whole = n - TILE * tile >= TILE;
+    const bool whole = tile < n / TILE;
     int4 v[VECTORS];
     if (whole) {
         for (unsigned k = 0; k < VECTORS; k++)
