@@ -41,7 +41,8 @@ PAIR = Pair(
     ],
     # As many CTAs as the SMs hold at once; beyond that the loop gets longer, not the grid.
     bench_sizes=lambda device: [
-        {"n": 1 << k, "percent": percent, "ctas": device.ctas(BLOCK)} for k in (24, 28) for percent in (0, 40, 90, 100)
+        {"n": 1 << k, "percent": percent, "ctas": device.ctas(BLOCK)}
+        for k, percent in ((20, 40), *((k, percent) for k in (24, 28) for percent in (0, 40, 90, 100)))
     ],
     flops=lambda n, percent, ctas: 0,
     by_request=("cuda.shifts", "cuda.match", "cuda.warps"),
