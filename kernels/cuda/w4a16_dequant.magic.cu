@@ -1,14 +1,17 @@
-// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by & and | of an argument, a warp a row.
+// w4a16_dequant: y = scale * (W x), weights of 4 bits unpacked to half2 by & and | of an argument, a warp four rows.
 // Paired with ../ptx/w4a16_dequant.ptx; shapes, nibble order and launch are in ../pairs/w4a16_dequant.py.
 
 #include <cuda_fp16.h>
+
+constexpr int ROWS = 4;                 // of a warp: x is loaded once for all of them
 
 __device__ half2 as_half2(unsigned bits) { return *reinterpret_cast<const half2*>(&bits); }
 
 // Two weights, in bits 0..3 and 16..19, times two elements of x, each product rounded to f16; their sum in f32.
 __device__ float dot_of_2(unsigned nibbles, unsigned x, unsigned magic)
 {
-    // magic is 0x64006400, but the compiler must not know. 0x6400 is 1024, and with q in its low bits 1024 + q;
+    // magic is 0x64006400, but the compiler must not know: a LOP3 has room for one constant, and of two that it knows
+    // one is loaded into a register before almost every LOP3. 0x6400 is 1024, and with q in its low bits 1024 + q;
     // 0x6408 is 1024 + 8.
     const half2 raised = as_half2((nibbles & 0x000f000f) | magic);
     const float2 products = __half22float2(__hmul2(__hsub2(raised, as_half2(0x64086408)), as_half2(x)));
@@ -21,31 +24,43 @@ __device__ float dot_of_8(unsigned word, uint4 x, unsigned magic)
          + (dot_of_2(word >> 8, x.z, magic) + dot_of_2(word >> 12, x.w, magic));
 }
 
-extern "C" __global__ void __launch_bounds__(256)
+// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+__device__ float halve(float here, float there, bool upper, int distance)
+{
+    return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
+}
+
+extern "C" __global__ void __launch_bounds__(64)
 w4a16_dequant(const unsigned* __restrict__ w, const float* __restrict__ scale, const uint4* __restrict__ x,
               float* __restrict__ y, unsigned rows, unsigned words, unsigned magic)
 {
     const unsigned lane = threadIdx.x % 32;
     const unsigned vector = blockIdx.x;
-    const unsigned row = 8 * blockIdx.y + threadIdx.x / 32;     // one warp a row
+    const unsigned row = 8 * blockIdx.y + ROWS * (threadIdx.x / 32);
     if (row >= rows)
         return;                                                 // the whole warp: no shuffle below lacks a lane
 
-    w += static_cast<size_t>(row) * words + lane;
+    const unsigned* w_at[ROWS];
+    for (int r = 0; r < ROWS; ++r)
+        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * words + lane;       // beyond the last: that again
     x += static_cast<size_t>(vector) * words + lane;            // 8 halves of x to a word of W
 
-    // Two words a round, 32 apart: one load of 4 bytes a thread is too little under way for DRAM.
-    float sum = 0.0f;
-#pragma unroll 1                                                // as the PTX: a round is four loads already
-    for (unsigned i = lane; i < words; i += 64, w += 64, x += 64) {
-        const bool two = i + 32 < words;
-        const unsigned w_a = w[0], w_b = two ? w[32] : 0;
-        const uint4 x_a = x[0], x_b = two ? x[32] : make_uint4(0, 0, 0, 0);     // adds 0
-        sum += dot_of_8(w_a, x_a, magic) + dot_of_8(w_b, x_b, magic);
+    float sums[ROWS] = {};
+#pragma unroll 4
+    for (unsigned i = lane; i < words; i += 32, x += 32) {
+        const uint4 elements = *x;
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32)
+            sums[r] += dot_of_8(*w_at[r], elements, magic);
     }
 
-    for (unsigned distance = 16; distance > 0; distance /= 2)
-        sum += __shfl_down_sync(0xffffffff, sum, distance);
-    if (lane == 0)                                              // which alone has the whole sum
-        y[static_cast<size_t>(vector) * rows + row] = scale[row] * sum;
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
+    const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
+    float sum = halve(sum_0, sum_1, lane & 8, 8);
+    for (unsigned distance = 4; distance > 0; distance /= 2)
+        sum += __shfl_xor_sync(0xffffffff, sum, distance);
+    const unsigned own = row + lane / 8;
+    if (lane % 8 == 0 && own < rows)
+        y[static_cast<size_t>(vector) * rows + own] = scale[own] * sum;
 }
