@@ -91,9 +91,10 @@ UNSCATTERED: Mapping[str, str] = {
     "scan_s32": "an element's place among the lanes is its place in the sum",
     "softmax_warp": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
     "triad_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
-    "q4q8_gemv": "a warp shares four rows, so its lanes can only change places among themselves, which moves no sector",
+    "q4q8_gemv": "a warp shares its rows, so its lanes can only change places among themselves, which moves no sector",
     "q4q8_gemv_aos": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
-    "w4a16_dequant": "a warp shares four rows, so its lanes can only change places among themselves, which moves no sector",
+    "w4a16_dequant": "a warp shares its rows, so its lanes can only change places in it, which moves no sector",
+    "w4a16_dequant_mixed": "as w4a16_dequant",
 }
 """Kernels where that would not be right, or not be worse, and why."""
 

@@ -60,6 +60,7 @@ CHOSEN = [
      "a fence of the system", "generic loads", "asleep", "CUDA C: __restrict__ lost"),
     ("triad.v8",             "loads repeated", "neighbours exchanged"),
     ("w4a16_dequant",        "loads repeated", "registers enough"),
+    ("w4a16_dequant.mixed",  "other comments"),
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ptxbench import toolchain
-from tests.kernels.harness import PAIRS, count, reports
+from tests.kernels.harness import PAIRS, reports
 
 ARCHS = ["sm_75", "sm_80", "sm_90", "sm_100", "sm_120"]
 
@@ -26,7 +26,7 @@ def w4a16_dequant(w, scale, x, rows, words, magic):
 
 REFERENCE = (w4a16_dequant, {"rows": 3, "columns": 40, "batch": 2})
 
-REGISTERS = 40
+REGISTERS = 48  # on sm_75; from sm_80 on 40
 SAME_BITS = False  # products in f32 exactly, in f16 rounded
 
 MUTANTS = [
@@ -41,10 +41,6 @@ MUTANTS = [
     ("w4a16_dequant.ptx", "mul.rn.f32 %offset, %x_sum, 0fc1000000", "mul.rn.f32 %offset, %x_sum, 0fc0e00000"),
     ("w4a16_dequant.ptx", "selp.f32 %there, %b_sum, %d_sum",       "selp.f32 %there, %d_sum, %b_sum"),
     ("w4a16_dequant.ptx", "%sum, 4, 31, 0xffffffff",               "%sum, 2, 31, 0xffffffff"),  # a distance twice
-    ("w4a16_dequant.mixed.ptx", "and.b32 %a_67, %a_rest, 0x00f000f0", "and.b32 %a_67, %a_rest, 0x00f00070"),
-    ("w4a16_dequant.mixed.ptx", "fma.rn.f32.f16 %b_ones, %b_5, %h_5", "fma.rn.f32.f16 %b_ones, %b_5, %h_4"),
-    ("w4a16_dequant.mixed.ptx", "%c_sixteens, 0f3d800000",            "%c_sixteens, 0f3e000000"),  # an 8th
-    ("w4a16_dequant.mixed.ptx", "add.rn.f32.f16 %x_sum, %h_3",        "add.rn.f32.f16 %x_sum, %h_2"),
 ]  # fmt: skip
 
 
@@ -54,7 +50,7 @@ def test_integers_stay_exact_whatever_their_signs(size):
     pair = PAIRS["w4a16_dequant"].pair
     arguments = pair.make_arguments(size, seed=1, integers=True)
     x = np.abs(arguments["x"].astype(np.float64)).sum(axis=1)
-    assert 16 * (15 * x.max()) < 2**24  # q x in units of 1/16, as ptx.mixed adds them up
+    assert 16 * (15 * x.max()) < 2**24
 
 
 # ---- what the compiler makes
@@ -74,15 +70,6 @@ def test_both_languages_cut_a_weight_out_by_one_instruction(arch):
         assert rounds >= 4
         assert 32 * rounds <= sass["LOP3"] < 32 * rounds + 12  # the rest take the lane from the thread
         assert sass["FFMA"] == 32 * rounds + 4  # in the end the 8 of q - 8, a row
-
-
-@pytest.mark.parametrize("arch", ["sm_100", "sm_103", "sm_120"])
-def test_the_mixed_fma_is_one_instruction_that_c_does_not_get(arch):
-    all_of = found(arch, "cuda", "cuda.magic", "ptx", "ptx.mixed")
-    assert count(all_of["ptx.mixed"], "FHFMA", "FHADD", "HADD2") == [4 * 32, 4 * 8, 0]
-    for variant in ("cuda", "cuda.magic", "ptx"):
-        assert count(all_of[variant], "FHFMA", "FHADD") == [0, 0]
-    assert all_of["ptx.mixed"].sass["total"] < 0.8 * all_of["ptx"].sass["total"]
 
 
 @pytest.mark.parametrize("arch", ["sm_90", "sm_100", "sm_120"])

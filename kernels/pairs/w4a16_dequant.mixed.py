@@ -1,0 +1,83 @@
+"""w4a16_dequant.mixed: w4a16_dequant from sm_100 on, by an fma whose factors are f16 and whose sum is f32.
+
+An f16 whose exponent field is 0 is its low bits times 2^-24: `word & 0x000f000f` is weights 0 and 1 of a word, and
+`word & 0x00f000f0` is weights 2 and 3 times 16.
+"""
+
+import numpy as np
+
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f16, f32, relative, u32
+
+BLOCK = 64  # threads: two warps, each of four rows
+ROWS_PER_CTA = BLOCK // 32 * 4
+PACK = 8  # weights of a word
+AFTER = 8  # roundings after a lane's last word: its sums, the lanes and the scale
+ROWS_AT_ONCE = 64  # of the reference
+
+SHIFTS = np.array([0, 16, 4, 20, 8, 24, 12, 28], np.uint32)
+"""Where in its word each of eight weights lies."""
+
+
+def products(w, x, term=lambda values: values):
+    """The sums of the terms of x and of the whole numbers q - 8: shape (batch, rows)."""
+    found = np.zeros((len(w), len(x)))
+    of_weight = [np.ascontiguousarray(term(x[:, i::PACK]).T) for i in range(PACK)]
+    for start in range(0, len(w), ROWS_AT_ONCE):
+        rows = slice(start, start + ROWS_AT_ONCE)
+        for shift, elements in zip(SHIFTS, of_weight, strict=True):
+            found[rows] += term((w[rows] >> shift & 15) - 8.0) @ elements
+    return found.T
+
+
+def bound(w, scale, x, rows, words):
+    """How far y may be off: every addition rounds by 2**-24 of a sum of at most (q + 8) |x|: eight a word of the lane
+    and of x, and those after it."""
+    roundings = PACK * ceil_div(int(words), 32) + AFTER
+    magnitude = np.abs(x)
+    terms = products(w, magnitude) + 16 * magnitude.sum(axis=1, keepdims=True)  # q + 8 is q - 8 + 16
+    return ((1 + 2**-24) ** roundings - 1) * terms * np.abs(scale)
+
+
+def scales(rng, shape, rows, columns, batch):
+    return rng.uniform(0.005, 0.02, shape)
+
+
+def size(rows, columns, batch):
+    return {"rows": rows, "columns": columns, "batch": batch}
+
+
+PAIR = Pair(
+    teaches="PTX has an fma of f16 factors and an f32 sum, FHFMA from sm_100 on, which NVRTC makes of nothing.",
+    expects="At batch 8 and 16 PTX ahead by up to 1.35 times, if FHFMA issues as fast as FFMA, which no source says; "
+    "at half that rate a tie. At batch 1 a tie, where DRAM sets the time.",
+    args=[
+        In("w", u32, lambda rows, columns, batch: (rows, columns // PACK), integers=(0, 2**32 - 1), widened=False),
+        In("scale", f32, lambda rows, columns, batch: (rows,), values=scales),
+        In("x", f16, lambda rows, columns, batch: (batch, columns)),
+        Out("y", f32, lambda rows, columns, batch: (batch, rows)),
+        Scalar("rows", u32, lambda rows, columns, batch: rows),
+        Scalar("words", u32, lambda rows, columns, batch: columns // PACK),
+    ],
+    # The vectors of a batch are neighbours in the grid, so that a row of W comes from DRAM once, and then from L2.
+    launch=lambda rows, columns, batch: Launch(grid=(batch, ceil_div(rows, ROWS_PER_CTA)), block=BLOCK),
+    reference=lambda w, scale, x, rows, words: {"y": products(w, x) * scale},
+    tolerance=relative(
+        1.0,
+        of=bound,
+        describe="(K/32 + 8) 2^-24 of the sum of (q + 8) |x|",
+    ),
+    exact_on_integers=True,  # sums stay below 2**24 of their last bit
+    check_sizes=[
+        size(rows, columns, batch)
+        for rows, columns in ((1, 8), (3, 248), (9, 264), (2, 520), (6, 776), (5, 1032))  # within each of four rounds
+        for batch in (1, 16)
+    ],
+    bench_sizes=[
+        *(size(4096, 4096, batch) for batch in (1, 4, 8, 16)),
+        *(size(14336, 4096, batch) for batch in (1, 16)),
+        size(4096, 14336, 1),
+        size(32000, 4096, 1),
+    ],
+    # A weight is multiplied and added.
+    flops=lambda rows, columns, batch: 2 * rows * columns * batch,
+)
