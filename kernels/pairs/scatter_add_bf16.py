@@ -66,5 +66,5 @@ PAIR = Pair(
     ],
     flops=lambda tokens, targets, columns, rows: tokens * targets * columns,
     exact_on_integers=True,
-    by_request=("cuda.strided",),
+    by_request=("cuda.strided", "ptx.bulk"),
 )
