@@ -1,43 +1,84 @@
-// q4q8_gemv.aos: y[r] = the dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, by __dp4a.
+// q4q8_gemv.aos: y[r] = the dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, by words.
 // Paired with ../ptx/q4q8_gemv.aos.ptx; shapes, nibble order and launch are in ../pairs/q4q8_gemv.aos.py.
 
 #include <cuda_fp16.h>
 
+constexpr int ROWS = 4;                 // of a warp: x, its scales and its sums are loaded once for all of them
+
+// In constant memory, so that the compiler does not know it: see q4q8_gemv.cu.
+__constant__ unsigned HIGH = 0xf0f0f0f0;
+
 struct BlockQ4 { half scale; unsigned short nibbles[8]; };      // 32 weights in 18 bytes, at even addresses
 struct BlockQ8 { half scale; unsigned short elements[16]; };    // 32 elements in 34 bytes, at even addresses
 
-// Word k of an array that lies at an even address: two loads, since a load must be aligned to its size.
-__device__ unsigned word(const unsigned short* halves, int k) { return halves[2 * k] | halves[2 * k + 1] << 16; }
+// Loads a block that begins at an even address: WORDS words behind its scale. Returns the scale.
+// Where the block begins at a multiple of 4, its first words are aligned and its last half is left; else all but its
+// scale are aligned words. No byte outside the block is read.
+template <int WORDS>
+__device__ float load(const void* block, unsigned* payload)
+{
+    const char* at = static_cast<const char*>(block);
+    const bool even = reinterpret_cast<size_t>(at) % 4 == 0;
+    const unsigned* aligned = reinterpret_cast<const unsigned*>(at + (even ? 0 : 2));
+    unsigned words[WORDS + 1];
+    for (int k = 0; k < WORDS; ++k)
+        words[k] = aligned[k];
+    words[WORDS] = *reinterpret_cast<const unsigned short*>(at + (even ? 4 * WORDS : 0));
+    for (int k = 0; k < WORDS; ++k)
+        payload[k] = __funnelshift_r(words[k], words[k + 1], even ? 16 : 0);
+    return __half2float(__ushort_as_half(even ? words[0] : words[WORDS]));
+}
 
-// Four nibbles q as four signed bytes 16 (q - 8): in the upper half of a byte, q with its top bit flipped is q - 8.
-__device__ int low_nibbles(unsigned v) { return (v << 4 & 0xf0f0f0f0) ^ 0x80808080; }
-__device__ int high_nibbles(unsigned v) { return (v & 0xf0f0f0f0) ^ 0x80808080; }
+// What a lane has of two rows after the lane `distance` away, which keeps the other one.
+__device__ float halve(float here, float there, bool upper, int distance)
+{
+    return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
+}
 
-extern "C" __global__ void __launch_bounds__(256)
+extern "C" __global__ void __launch_bounds__(64)
 q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, float* __restrict__ y, unsigned rows,
               unsigned blocks)
 {
     const unsigned lane = threadIdx.x % 32;
-    const unsigned row = 8 * blockIdx.x + threadIdx.x / 32;     // one warp a row
+    const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
         return;                                                 // the whole warp: no shuffle below lacks a lane
 
-    w += static_cast<size_t>(row) * blocks + lane;
+    const BlockQ4* w_at[ROWS];
+    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: that again
+        w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;
     x += lane;
 
-    float sum = 0.0f;
-    for (unsigned b = lane; b < blocks; b += 32, w += 32, x += 32) {
-        int dot = 0;
+    float sums[ROWS] = {};
+#pragma unroll 1                                                // a round has loads enough under way
+    for (unsigned b = lane; b < blocks; b += 32, x += 32) {
+        unsigned elements[8];
+        const float x_factor = load<8>(x, elements);
+        int eights = 0;                                         // -8 times the sum of the first 16 elements
         for (int k = 0; k < 4; ++k)
-            dot = __dp4a(low_nibbles(word(w->nibbles, k)), static_cast<int>(word(x->elements, k)), dot);
-        for (int k = 0; k < 4; ++k)
-            dot = __dp4a(high_nibbles(word(w->nibbles, k)), static_cast<int>(word(x->elements, k + 4)), dot);
-        const float scale = __half2float(w->scale) * __half2float(x->scale);    // exact: 11 times 11 bits
-        sum = fmaf(static_cast<float>(dot), scale, sum);
+            eights = __dp4a(static_cast<int>(0xf8f8f8f8), static_cast<int>(elements[k]), eights);
+#pragma unroll
+        for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32) {
+            unsigned nibbles[4];
+            const float scale = load<4>(w_at[r], nibbles) * x_factor;           // exact: 11 times 11 bits
+            int low = eights, high = 0;                         // a nibble q stands for q - 8
+            for (int k = 0; k < 4; ++k) {
+                // In the upper half of a byte, q with its top bit flipped is the signed 16 (q - 8).
+                const int of_low = static_cast<int>(nibbles[k] & 0x0f0f0f0f);
+                const int of_high = static_cast<int>((nibbles[k] & HIGH) ^ 0x80808080);
+                low = __dp4a(of_low, static_cast<int>(elements[k]), low);
+                high = __dp4a(of_high, static_cast<int>(elements[k + 4]), high);
+            }
+            sums[r] = fmaf(static_cast<float>(16 * low + high), scale, sums[r]);
+        }
     }
 
-    for (unsigned distance = 16; distance > 0; distance /= 2)
-        sum += __shfl_down_sync(0xffffffff, sum, distance);
-    if (lane == 0)                                              // which alone has the whole sum
-        y[row] = 0.0625f * sum;                                 // exact: the 16 of the nibbles
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
+    const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
+    const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
+    float sum = halve(sum_0, sum_1, lane & 8, 8);
+    for (unsigned distance = 4; distance > 0; distance /= 2)
+        sum += __shfl_xor_sync(0xffffffff, sum, distance);
+    if (lane % 8 == 0 && row + lane / 8 < rows)
+        y[row + lane / 8] = 0.0625f * sum;                      // exact: the 16 of the nibbles
 }
