@@ -39,10 +39,7 @@ PAIR = Pair(
         "A tie: both sides read each row once and memory sets the time. ptx.passes, whose second read finds the row in "
         "L1 or L2, is a few percent behind."
     ),
-    by_request=(
-        *("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast"),
-        "ptx.passes",
-    ),
+    by_request=("cuda.passes", "cuda.passes@fast", "cuda.divides", "cuda.divides@fast"),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         In("w", f32, lambda rows, columns: (columns,), values=weights),

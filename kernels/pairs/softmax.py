@@ -48,7 +48,7 @@ PAIR = Pair(
     ),
     by_request=(
         *("cuda.online", "cuda.online@fast", "cuda.passes", "cuda.passes@fast"),
-        *("cuda.divides", "cuda.divides@fast", "ptx.passes"),
+        *("cuda.divides", "cuda.divides@fast"),
     ),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns), values=logits),
