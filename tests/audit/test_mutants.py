@@ -116,16 +116,16 @@ def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
 
 def test_a_gate_without_its_rule_misses_the_mutant_and_the_audit_says_so(monkeypatch, ptxbench):
     monkeypatch.delitem(RULES, "ptx_barriers")
-    ran = ptxbench("gate", "audit", "--mutants", "--pair", "transpose.copy", "--edit", "a barrier more", "--json")
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "a barrier more", "--json")
     assert ran.status == 3
     assert '"a barrier more"' in ran.out
-    (found,) = audited("transpose.copy", "a barrier more")
+    (found,) = audited("softmax.warp", "a barrier more")
     assert (found.failing, found.code, found.skipped) == ([], 0, None)
     assert not found.holds
 
 
 def test_a_gate_with_its_rule_is_good(ptxbench):
-    ran = ptxbench("gate", "audit", "--mutants", "--pair", "transpose.copy", "--edit", "a barrier more", "--json")
+    ran = ptxbench("gate", "audit", "--mutants", "--pair", "softmax.warp", "--edit", "a barrier more", "--json")
     assert ran.status == 0
     assert json.loads(ran.out)
 
@@ -133,7 +133,7 @@ def test_a_gate_with_its_rule_is_good(ptxbench):
 def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), each.texts) for each in EDITS
                                            if each.name == "a barrier more"])  # fmt: skip
-    (found,) = audited("transpose.copy", "barrier")
+    (found,) = audited("softmax.warp", "barrier")
     assert (found.failing, found.code) == (["ptx_barriers"], 3)
     assert not found.holds
 
@@ -141,7 +141,7 @@ def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monke
 def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", (), each.texts) for each in EDITS
                                            if each.name == "a barrier more"])  # fmt: skip
-    (found,) = audited("transpose.copy", "barrier")
+    (found,) = audited("softmax.warp", "barrier")
     assert found.neutral
     assert not found.holds
 
