@@ -7,6 +7,7 @@ import pytest
 from ptxbench.backends import gpu
 from ptxbench.backends.flush import marks_lines
 from ptxbench.backends.preparation import Preparation
+from ptxbench.pair import Launch
 from tests.backends.test_flush import Driver, OldDriver
 
 
@@ -52,7 +53,9 @@ def test_marked_lines_are_given_up_before_each_sweep_and_only_where_a_kernel_can
     backend = emptying(monkeypatch, driver, log)
     backend.empty_l2()
     assert (log, [name for name, *_ in driver.calls]) == (["read"], ["cuCtxSetLimit", "cuCtxResetPersistingL2Cache"])
-    backend.function(SimpleNamespace(cubin=b"", ptx="st.L2::cache_hint", entry="k", variant="ptx", library=None), None)
+    backend.function(
+        SimpleNamespace(cubin=b"", ptx="st.L2::cache_hint", entry="k", variant="ptx", library=None), Launch(1, 1)
+    )
     log.clear()
     backend.empty_l2()
     backend.empty_l2()
@@ -78,6 +81,6 @@ def emptying(monkeypatch, driver, log):
         stream=SimpleNamespace(synchronize=lambda: log.append("wait")),
         cuda=SimpleNamespace(driver=SimpleNamespace(check_status=lambda status: None)),
         load=lambda *arguments, **options: None,
-        launcher=SimpleNamespace(ready=lambda function, launch: None),
+        launcher=SimpleNamespace(ready=lambda function, launch: None, limits=SimpleNamespace(set_aside_bytes=0)),
     )
     return backend
