@@ -24,6 +24,7 @@ from ptxbench.audit.outcome import Change, Outcome
 from ptxbench.audit.tables import OF_PAIRS
 from ptxbench.backends import open_backend
 from ptxbench.discovery import Source, select, shown
+from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.judge.config import Config
 from ptxbench.judge.gate import gate
@@ -53,19 +54,23 @@ def audit_mutants(
 ) -> Iterator[Outcome]:
     """Edit the files of the pairs in every way that applies to each, and tell what the gate says.
 
-    `names`, `edits`: by name or glob, all without any; `arch`: of the emulator. Raises UsageError for what matches
-    nothing, PairError, AssembleError and PtxSyntaxError for what cannot be read, ToolMissing without ptxas or nvdisasm.
+    `names`, `edits`: by name or glob, all without any; `arch`: of the emulator, or what the PTX of a pair
+    needs where that is newer. Raises UsageError for what matches nothing, PairError, AssembleError and PtxSyntaxError
+    for what cannot be read, ToolMissing without ptxas or nvdisasm.
     """
     for tool in ("ptxas", "nvdisasm"):
         if program(tool) is None:
             raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
     chosen = choose_edits(edits)
     jobs = jobs_of(kernels, names)
-    backend = open_backend("emulator", arch)
-    plan = Plan(jobs=jobs, backend=backend, arch=arch or backend.device()["sm"], kernels=kernels)
-    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
+    usual = arch or str(open_backend("emulator").device()["sm"])
+    for job in jobs:
+        own = next(source for source in job.found.sources if source.variant == "ptx")
+        needed = at_least(usual, own.path)
+        backend = open_backend("emulator", needed)
+        plan = Plan(jobs=(job,), backend=backend, arch=needed, kernels=kernels)
         empty = document(Frame(plan, backend.device()), [], COMPLETE)
-        for job in jobs:
+        with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
             given = at_cell(job, job.sizes[0], plan.seed)
             for source in edited(job):
                 yield from Subject(job, source, given, builder, empty).outcomes(chosen)

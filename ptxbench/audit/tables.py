@@ -70,7 +70,6 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "l2_policy": (),
     "reduce_sum": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
     "reduce_sum_s32": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
-    "reduce_sum_v8": ("%lane", "%slot", "%past_sums", "%own", "%is_first"),
     "rmsnorm": ("%lane", "%sum_out", "%sum_in"),
     "scatter_add_bf16": (),
     "scatter_add_bf16_f16": (),
@@ -87,6 +86,7 @@ the thread's own number, for they say which warp and lane it is."""
 UNSCATTERED: Mapping[str, str] = {
     "bigint_mul256": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
     "copy_hints_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
+    "reduce_sum_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
     "scan": "an element's place among the lanes is its place in the sum",
     "scan_s32": "an element's place among the lanes is its place in the sum",
     "softmax_warp": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",

@@ -10,7 +10,7 @@ import multiprocessing
 import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench.bugs import cuda, equivalent, ptx
@@ -20,6 +20,7 @@ from ptxbench.bugs.trial import Trial
 from ptxbench.check.exam import Exam
 from ptxbench.check.findings import ACCEPTED, REJECTED
 from ptxbench.discovery import Source, choose_pairs, load, select
+from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
 from ptxbench.toolchain.locate import INSTALL, program
 
@@ -67,8 +68,10 @@ def listed(order: Order, name: str) -> list[Outcome]:
 
 
 def of_pair(order: Order, name: str) -> Iterator[Outcome]:
-    """The outcomes of one pair: first its PTX, then its CUDA C."""
+    """The outcomes of one pair: first its PTX, then its CUDA C, on the architecture that the PTX needs at least."""
     found = load(order.kernels, name)
+    written = next(source for source in found.sources if source.variant == "ptx")
+    order = replace(order, arch=at_least(order.arch, written.path))
     exam = Exam(found, order.arch, order.seed)
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:

@@ -38,7 +38,11 @@ class Audited(click.Command):
 @click.option(
     "--seed", type=click.IntRange(0), default=SEED, metavar="N", help="Choose the bugs, data and sizes from this seed."
 )
-@click.option("--arch", metavar="SM", help="Judge as this architecture.  [default: sm_90]")
+@click.option(
+    "--arch",
+    metavar="SM",
+    help="Judge for this architecture, or for what a pair's PTX needs where that is newer.  [default: sm_90]",
+)
 @click.option("--jobs", type=click.IntRange(1), default=1, metavar="N", help="Audit this many pairs at a time.")
 @kernels_option("Audit the pairs of this folder.")
 @click.option("--json", "as_json", is_flag=True, help="Print every bug as JSON, and nothing else, on stdout.")

@@ -28,6 +28,12 @@ def target(path: Path) -> str | None:
     return match[1].decode("ascii") if match else None
 
 
+def at_least(arch: str, path: Path) -> str:
+    """`arch`, or the `.target` of a PTX file where that is newer. Raises PairError where it cannot be read."""
+    needed = target(path)
+    return needed if needed and order(needed) > order(arch) else arch
+
+
 def split(stem: str) -> tuple[str, str]:
     """A stem without the target that it ends in, and that target, empty for none: ("a.b", "sm_90a") of a.b.sm_90a."""
     match = NAMED.fullmatch(stem)

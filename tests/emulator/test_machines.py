@@ -23,7 +23,13 @@ for name in discovery.find_pairs(kernels):
     size = pair.check_sizes[-1]
     launch = pair.launch(**size)
     arguments = pair.make_arguments(size, seed=1)
-    execution = emulator.run(ptx, grid=launch.grid_xyz, block=launch.block_xyz, args=list(arguments.values()))
+    execution = emulator.run(
+        ptx,
+        grid=launch.grid_xyz,
+        block=launch.block_xyz,
+        args=list(arguments.values()),
+        dynamic_shared_bytes=launch.shared_bytes,
+    )
     digest = hashlib.sha256(b"".join(arguments[output].tobytes() for output in pair.outputs)).hexdigest()
     results[name] = [digest, execution.counters]
 print(json.dumps(results))
