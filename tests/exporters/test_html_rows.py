@@ -55,7 +55,7 @@ def test_every_line_stands_once_beside_its_partners(shipped, pair, variant):
 
 
 NUMBERED = [
-    ("softmax", "cuda.exp2", "cuda"),
+    ("softmax", "cuda.divides", "cuda"),
     ("softmax", "cuda@fast", "cuda"),
     ("softmax", "cuda", None),
     ("scatter_add_bf16", "ptx.narrow", "ptx"),
