@@ -39,7 +39,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n 2 --durations 20 $(if $(LONG),-m "") $(ARGS)
+	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n auto --maxprocesses 4 --durations 20 $(if $(LONG),-m "") $(ARGS)
 
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py

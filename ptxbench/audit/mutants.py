@@ -43,18 +43,26 @@ from ptxbench.toolchain.ptxas import check_ascii
 EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *NEUTRAL, *CUDA)
 
 
-def count_mutants(kernels: Path, names: Sequence[str] = (), edits: Sequence[str] = ()) -> int:
+def count_mutants(
+    kernels: Path, names: Sequence[str] = (), edits: Sequence[str] = (), variants: Sequence[str] = ()
+) -> int:
     """How many outcomes `audit_mutants` will give; raises what it raises for names and folders."""
     chosen = choose_edits(edits)
-    return sum(len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names) for source in edited(job))
+    return sum(
+        len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names, variants) for source in edited(job)
+    )
 
 
 def audit_mutants(
-    kernels: Path, arch: str | None, names: Sequence[str] = (), edits: Sequence[str] = ()
+    kernels: Path,
+    arch: str | None,
+    names: Sequence[str] = (),
+    edits: Sequence[str] = (),
+    variants: Sequence[str] = (),
 ) -> Iterator[Outcome]:
     """Edit the files of the pairs in every way that applies to each, and tell what the gate says.
 
-    `names`, `edits`: by name or glob, all without any; `arch`: of the emulator, or what the PTX of a pair
+    `names`, `edits`, `variants`: by name or glob, all without any; `arch`: of the emulator, or what the PTX of a pair
     needs where that is newer. Raises UsageError for what matches nothing, PairError, AssembleError and PtxSyntaxError
     for what cannot be read, ToolMissing without ptxas or nvdisasm.
     """
@@ -62,7 +70,7 @@ def audit_mutants(
         if program(tool) is None:
             raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
     chosen = choose_edits(edits)
-    jobs = jobs_of(kernels, names)
+    jobs = jobs_of(kernels, names, variants)
     usual = arch or str(open_backend("emulator").device()["sm"])
     for job in jobs:
         own = next(source for source in job.found.sources if source.variant == "ptx")
@@ -82,8 +90,8 @@ def choose_edits(patterns: Sequence[str]) -> list[Edit]:
     return [each for each in EDITS if each.name in names]
 
 
-def jobs_of(kernels: Path, names: Sequence[str]) -> tuple[Job, ...]:
-    return plan_jobs(kernels, names)[0]
+def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[Job, ...]:
+    return plan_jobs(kernels, names, variants)[0]
 
 
 def edited(job: Job) -> list[Source]:

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
     help="Test the budgets, alpha and rounds of this file's [gate].  [default: those of ptxbench]",
 )
 @click.option("--pair", "pairs", metavar="NAME", multiple=True, help="Edit only this pair, by name or glob; repeat.")
+@click.option(
+    "--variant", "variants", metavar="NAME", multiple=True, help="Edit only this variant, by name or glob; repeat."
+)
 @click.option("--edit", "edits", metavar="NAME", multiple=True, help="Make only this edit, by name or glob; repeat.")
 @click.option("--arch", metavar="SM", help="Build the edited pairs for this architecture.  [default: sm_90]")
 @kernels_option("Edit the pairs of this folder.")
@@ -60,6 +63,7 @@ def command(
     seed: int,
     config_path: Path | None,
     pairs: tuple[str, ...],
+    variants: tuple[str, ...],
     edits: tuple[str, ...],
     arch: str | None,
     kernels: Path,
@@ -89,7 +93,7 @@ def command(
             seed,
             synthetic=audit_noise(config, suites, seed, bar) if synthetic else None,
             stored=stored,
-            outcomes=edit_pairs(kernels, arch, pairs, edits, bar) if mutants else None,
+            outcomes=edit_pairs(kernels, arch, pairs, edits, variants, bar) if mutants else None,
         )
     if as_json:
         say(to_json(audit), nl=False)
@@ -120,14 +124,19 @@ def audit_stored(folder: Path, config: Config, bar: Bar) -> list[tuple[Device, l
 
 
 def edit_pairs(
-    kernels: Path, arch: str | None, pairs: tuple[str, ...], edits: tuple[str, ...], bar: Bar
+    kernels: Path,
+    arch: str | None,
+    pairs: tuple[str, ...],
+    edits: tuple[str, ...],
+    variants: tuple[str, ...],
+    bar: Bar,
 ) -> list[Outcome]:
     from ptxbench.audit.mutants import audit_mutants, count_mutants
 
-    total = count_mutants(kernels, pairs, edits)
+    total = count_mutants(kernels, pairs, edits, variants)
     bar.tell(0, total, "edits")
     outcomes = []
-    for outcome in audit_mutants(kernels, arch, pairs, edits):
+    for outcome in audit_mutants(kernels, arch, pairs, edits, variants):
         outcomes.append(outcome)
         bar.tell(len(outcomes), total, f"{outcome.pair}, {outcome.edit}")
     return outcomes

@@ -17,6 +17,7 @@ VARIANTS = [  # further variants go through the same stages as the pair's two ke
     )
     for name, found in PAIRS.items()
     for source in found.default_sources
+    if not source.flags
 ]
 
 BUT_COUNTS = tuple(each for each in STAGES if each != "counts")

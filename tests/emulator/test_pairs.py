@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench import emulator
 from tests.emulator.oracle import Counters, interpret, lacking
-from tests.emulator.pairs import SIDES, launches, ptx
+from tests.emulator.pairs import SIDES, launches, load, ptx, source
 
 
 def run(text, options, arguments, **more):
@@ -20,8 +20,9 @@ def run(text, options, arguments, **more):
 MARKED = [
     pytest.param(*side, marks=() if side[1] in ("cuda", "ptx") else pytest.mark.long, id="-".join(side))
     for side in SIDES
+    if side[1] in ("cuda", "ptx") or (source(*side) in load(side[0]).default_sources and side[1].startswith("ptx"))
 ]
-"""The same; a pair's further variants are marked long."""
+"""Each pair's two kernels, and further PTX that a run takes by default, which is marked long."""
 
 EXCUSED: dict[tuple[str, str], str] = {}
 """Sides that the interpreter need not run: (pair, variant) -> why it lacks what they do."""

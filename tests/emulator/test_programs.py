@@ -127,7 +127,7 @@ MUTANTS = [
 
 @pytest.mark.parametrize(("families", "pattern", "instead"), MUTANTS, ids=[pattern for _, pattern, _ in MUTANTS])
 def test_an_instruction_that_one_side_takes_for_another_is_found(families, pattern, instead):
-    @settings(DRAWN, max_examples=600, phases=[Phase.generate])
+    @settings(DRAWN, max_examples=300, phases=[Phase.generate])
     @given(programs(families))
     def agree(program):
         text, options, arguments = launched(program)

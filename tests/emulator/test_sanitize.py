@@ -289,6 +289,7 @@ VARIANTS = [
     pytest.param(found.pair, source, id=f"{found.name}-{source.variant}")
     for found in (discovery.load(KERNELS, name) for name in discovery.find_pairs(KERNELS))
     for source in found.sources
+    if not source.flags  # the same file
 ]
 
 

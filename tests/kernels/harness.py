@@ -49,6 +49,11 @@ def source_of(path):
     return next(source for source in PAIRS[owner(path)].sources if source.path == path and not source.flags)
 
 
+def is_by_request(path):
+    """Whether a run takes the variant of a kernel file only if it is asked for it."""
+    return source_of(path).variant in PAIRS[owner(path)].pair.by_request
+
+
 def target_of(text):
     return int(re.search(r"^\.target sm_(\d+)a?$", text, re.M)[1])
 
