@@ -63,6 +63,7 @@ PAIR = Pair(
         {"rows": rows, "columns": columns}
         for rows, columns in (
             *((1, 1), (3, 31), (3, 255), (3, 257), (4, 1027), (4, 8195)),
+            *((2, 3203), (2, 7203)),  # whose last four vectors begin where the row ends
             *((3, 128), (2, 1024), (2, 2048), (1, 4096), (1, 8192)),  # rows that registers hold
         )
     ],

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from ptxbench import verify
+from ptxbench.bugs import equivalent
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
 from ptxbench.pair import InOut, Out, is_float
@@ -87,11 +88,21 @@ COMPARISONS = [
 ]
 
 
+def is_equivalent(name, text, at):
+    """Whether equivalent.toml says why the comparison may as well be the other one; its audit proves it."""
+    line = re.sub(" +", " ", text[text.rfind("\n", 0, at) + 1 : text.find(";", at) + 1]).strip()
+    edit = f"{text[at : at + 2]} to {WEAKER[text[at : at + 2]]}"
+    own = [each for each in equivalent.read(KERNELS) if (each.pair, each.language) == (name, "ptx")]
+    return any(equivalent.alike(each.code, line) and edit in each.edits for each in own)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "file", "at"), COMPARISONS)
 def test_the_check_sizes_find_each_comparison_that_is_off_by_one(name, file, at, tmp_path):
     text = file.read_text()
-    assert is_found(name, file, text[:at] + WEAKER[text[at : at + 2]] + text[at + 2 :], tmp_path)
+    assert is_equivalent(name, text, at) or is_found(
+        name, file, text[:at] + WEAKER[text[at : at + 2]] + text[at + 2 :], tmp_path
+    )
 
 
 # ---- references
