@@ -81,8 +81,8 @@ COMPARISON = re.compile(r"setp\.(lt|ge|eq|ne)")
 COMPARISONS = [
     pytest.param(name, source.path, match.start(1), id=f"{source.path.name}:{text[: match.start()].count(chr(10)) + 1}")
     for name, found in PAIRS.items()
-    for source in found.default_sources  # those by request are the same text but for what they are about
-    if source.language == "ptx"
+    for source in found.sources
+    if source.variant == "ptx"  # further variants are the same text but for what they are about
     for text in [source.path.read_text()]
     for match in COMPARISON.finditer(text)
 ]
