@@ -144,15 +144,22 @@ def halved_copies(kernel: Kernel) -> str | None:
     changes: dict[Span, str] = {}
     for each in kernel.instructions:
         guard, opcode, operands = each.parts
-        if opcode == "cp.async.cg.shared.global" and len(operands) == 4 and operands[2] == "16":
-            target, source, _, size = operands
-            pairs = [(target, source), (f"{target[:-1]} + 8]", f"{source[:-1]} + 8]")]
-            copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8, %audit_half;" for to, at in pairs]
-            changes[each.span] = "\n    ".join([f"shr.u32 %audit_half, {size}, 1;", *copies])
+        if opcode == "cp.async.cg.shared.global" and operands[2:3] == ["16"] and len(operands) in (3, 4):
+            target, source, _, *size = operands
+            half = ", %audit_half" if size else ""  # of those that may copy nothing
+            pairs = [(target, source), (further(target), further(source))]
+            copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8{half};" for to, at in pairs]
+            changes[each.span] = "\n    ".join([*(f"shr.u32 %audit_half, {each}, 1;" for each in size), *copies])
     if not changes:
         return None
     changes[kernel.body, kernel.body] = "\n    .reg .u32 %audit_half;"
     return kernel.with_changes(changes)
+
+
+def further(address: str) -> str:
+    """`[%x + 16]` eight bytes further: `[%x + 24]`."""
+    base, _, offset = address.strip("[]").partition("+")
+    return f"[{base.strip()} + {int(offset or 0) + 8}]"
 
 
 def halved_products(kernel: Kernel) -> str | None:
