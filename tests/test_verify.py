@@ -458,7 +458,7 @@ def test_a_large_reference_takes_little_memory_beside_its_result():
     n = 1 << 22
     for name, most in (("triad", 16 * n + (100 << 20)), ("reduce_sum", 40 << 20), ("reduce_sum.s32", 40 << 20)):
         large = load(Path(__file__).parents[1] / "kernels", name).pair
-        arguments = large.make_arguments({"n": n}, 1)
+        arguments = large.make_arguments({**large.bench_sizes[0], "n": n}, 1)
         tracemalloc.start()
         expect(large, arguments, integers=large.timed_on_integers)
         assert tracemalloc.get_traced_memory()[1] < most, name
