@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from ptxbench.backends.base import BlockState, Outcome
+from ptxbench.calibration.suite import Checklist
 from ptxbench.errors import DeviceError
 from ptxbench.measure import Settings
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
-from ptxbench.runner.checklist import Checklist
 from ptxbench.runner.events import CellDone, Event, Kept, Step
 from ptxbench.runner.plan import Plan
 from ptxbench.toolchain import Build

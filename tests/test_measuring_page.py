@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 from ptxbench import result
+from ptxbench.calibration import assessment
+from ptxbench.calibration.suite import Checklist
 from ptxbench.firstrun.steps import STEPS
-from ptxbench.measure import SETTINGS, calibration
-from ptxbench.runner.checklist import Checklist
+from ptxbench.measure import SETTINGS
 from tests.calibrated import Device, Probe
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
@@ -44,8 +45,8 @@ def test_every_step_of_the_first_run_is_told():
 
 def test_the_thresholds_are_those_of_the_code():
     told = rows("`ptxbench doctor --calibrate`")
-    assert f"under {calibration.FLUSHES} times" in told["flush"][1]
-    assert f"± {calibration.WIDE:.1%}".replace("%", " %") in told["A/A control"][2]
+    assert f"under {assessment.FLUSHES} times" in told["flush"][1]
+    assert f"± {assessment.WIDE:.1%}".replace("%", " %") in told["A/A control"][2]
     assert f"over {SETTINGS.interaction:.0%}".replace("%", " %") in told["interaction"][2]
-    assert f"under {calibration.LEAST_BANDWIDTH:.0%}".replace("%", " %") in told["bandwidth"][2]
+    assert f"under {assessment.LEAST_BANDWIDTH:.0%}".replace("%", " %") in told["bandwidth"][2]
     assert ", ".join(map(str, SETTINGS.looks[:-1])) in " ".join(PAGE.split())

@@ -8,7 +8,7 @@ import pytest
 
 from ptxbench.errors import ResultError
 from ptxbench.result import from_json, to_json
-from tests.report.test_comparison import BASE
+from tests.terminal.test_comparison import BASE
 
 DOCUMENT = json.loads(to_json(BASE))
 

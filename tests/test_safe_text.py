@@ -8,7 +8,6 @@ import pytest
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.report.console import SafeConsole
 from ptxbench.safe_text import (
     code_text,
     csv_text,
@@ -23,6 +22,7 @@ from ptxbench.safe_text import (
     workflow_text,
     xml_text,
 )
+from ptxbench.terminal.console import SafeConsole
 
 ROWS = [
     (plain,             "a\tb\n\x1b[1m\x85\u202e\U000e0041\ud800", "a\tb\n\\x1b[1m\\x85\\u202e\\U000e0041\\ud800"),
@@ -100,7 +100,7 @@ INNER = {"documents", "check", "containment", "emulator", "toolchain", "executed
 # what may be called only there: whoever prints or parses takes the one function
 ONLY = {
     "click.echo": {"cli._terminal", "cli.gate", "cli.list", "cli.exec"},  # commands of a runner, styles, a cursor
-    "rich.console.Console": {"report.console"},
+    "rich.console.Console": {"terminal.console"},
     "traceback.print_exc": set(),
     "print": set(),
     "json.loads": INNER,

@@ -21,9 +21,9 @@ from ptxbench.backends import open_backend
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row
 from ptxbench.metrics import choose
-from ptxbench.report.table import range_column
 from ptxbench.result import VERIFIED
 from ptxbench.runner import CellDone, Plan, plan_jobs, run
+from ptxbench.terminal.table import range_column
 from tools.kernel_pages import fill, made_by, page_of, pages
 from tools.page_blocks import between
 

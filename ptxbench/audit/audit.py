@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.audit.outcome import Outcome
 from ptxbench.audit.stored import Device
 from ptxbench.audit.tally import Line
-from ptxbench.judge.statuses import GOOD, NO_VERDICT, REGRESSION
+from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION
 
 
 @dataclass(frozen=True)

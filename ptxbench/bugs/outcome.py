@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptxbench.bugs.bug import Bug
-from ptxbench.judge.statuses import GOOD, NO_VERDICT, REGRESSION
+from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION
 
 CAUGHT, MISSED, EXPLAINED, SAME, UNJUDGED = "caught", "missed", "equivalent in words", "same machine code", "unjudged"
 

@@ -48,7 +48,7 @@ from ptxbench.errors import (
     SignatureMismatch,
 )
 from ptxbench.execution import model_notes
-from ptxbench.portability import Subject, survey
+from ptxbench.portability.survey import Subject, survey
 from ptxbench.signature import check_signature, read_headers
 from ptxbench.toolchain import Build, locate
 from ptxbench.toolchain.trial import ASSEMBLES

@@ -90,7 +90,7 @@ def main(pair: str, kernels: str, arch: str, targets: list[str]) -> None:
     from ptxbench.check.launching import How, launch
     from ptxbench.discovery import load
     from ptxbench.errors import KernelError
-    from ptxbench.portability import Subject, survey
+    from ptxbench.portability.survey import Subject, survey
 
     exam = Exam(load(Path(kernels), pair), arch, 0)
     for build in exam.builds.values():

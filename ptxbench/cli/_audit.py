@@ -99,7 +99,7 @@ def command(
         say(to_json(audit), nl=False)
     else:
         from ptxbench.cli._blocks import open_console
-        from ptxbench.report.audit import AuditTable
+        from ptxbench.terminal.audit import AuditTable
 
         open_console().print(AuditTable(audit))
     return audit.code

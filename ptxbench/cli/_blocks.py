@@ -7,7 +7,10 @@ import sys
 from collections.abc import Sequence
 
 from ptxbench.metrics import Metric
-from ptxbench.report import (
+from ptxbench.result import Cell
+from ptxbench.runner import CellDone, noise
+from ptxbench.stats import Interval
+from ptxbench.terminal import (
     WIDEST,
     CellTable,
     Forest,
@@ -18,11 +21,8 @@ from ptxbench.report import (
     notice,
     summary,
 )
-from ptxbench.report.console import SafeConsole
-from ptxbench.report.floors import ModelBlock
-from ptxbench.result import Cell
-from ptxbench.runner import CellDone, noise
-from ptxbench.stats import Interval
+from ptxbench.terminal.console import SafeConsole
+from ptxbench.terminal.floors import ModelBlock
 
 
 def open_console() -> SafeConsole:

@@ -85,7 +85,7 @@ def command(
         say(to_json(order, outcomes), nl=False)
     else:
         from ptxbench.cli._blocks import open_console
-        from ptxbench.report.bugs import BugTable
+        from ptxbench.terminal.bugs import BugTable
 
         open_console().print(BugTable(order, outcomes))
     return exit_status(outcomes)

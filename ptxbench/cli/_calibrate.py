@@ -7,11 +7,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ptxbench.calibration.assessment import Line
+from ptxbench.calibration.suite import Checklist
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing
-from ptxbench.measure.calibration import Line
-from ptxbench.runner.checklist import Checklist
 
 NO_TIMING = 5
 
@@ -33,8 +33,8 @@ def gpu_checklist(option: str = "--calibrate") -> Checklist:
 
 def calibrate(results: Path, *, as_json: bool) -> int:
     """Make the checklist, keep it below `results` and print it; the exit status."""
+    from ptxbench.calibration.record import save, to_json
     from ptxbench.runner.document import folder_name
-    from ptxbench.runner.record import save, to_json
 
     checklist = gpu_checklist()
     folder = results / folder_name(str(checklist.device["name"]))
@@ -53,7 +53,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
 
 def perform(checklist: Checklist) -> None:
     """Make every line, and tell on a terminal which is being made."""
-    from ptxbench.report.console import SafeConsole
+    from ptxbench.terminal.console import SafeConsole
 
     console = SafeConsole(stderr=True)
     checks = checklist.checks
@@ -65,8 +65,8 @@ def perform(checklist: Checklist) -> None:
 
 def show(lines: Sequence[Line]) -> None:
     """Print a row a line, then what to do."""
-    from ptxbench.report.calibration import checklist_table
-    from ptxbench.report.console import SafeConsole
+    from ptxbench.terminal.calibration import checklist_table
+    from ptxbench.terminal.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)

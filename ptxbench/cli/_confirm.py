@@ -85,11 +85,11 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
 def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Frame:
     """The run of these cells as head had them. Raises UsageError where kernels, tools or device are others now."""
     from ptxbench.backends import open_backend
+    from ptxbench.calibration.record import calibrated
     from ptxbench.judge.confirmation import obstacles
     from ptxbench.judge.verdicts import LEAST_ROUNDS
     from ptxbench.result import COMPLETE, WARM
     from ptxbench.runner import Frame, Plan, document
-    from ptxbench.runner.record import calibrated
 
     head = first.head
     seed, arch = head.run.get("seed"), cells[0].arch

@@ -17,8 +17,8 @@ from ptxbench.firstrun.steps import STEPS, Bench
 def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     """Take the steps that are left and print what all found; the exit status."""
     from ptxbench.backends import open_backend
-    from ptxbench.report.console import SafeConsole
     from ptxbench.runner.document import folder_name
+    from ptxbench.terminal.console import SafeConsole
 
     checklist = gpu_checklist("--first-run")
     folder = results / folder_name(str(checklist.device["name"]))
@@ -79,8 +79,8 @@ def show_counters(found: Sequence[Agreement]) -> None:
     import os
     import sys
 
-    from ptxbench.report.console import SafeConsole
-    from ptxbench.report.first_run import agreement_table
+    from ptxbench.terminal.console import SafeConsole
+    from ptxbench.terminal.first_run import agreement_table
 
     if found:
         wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST

@@ -110,7 +110,7 @@ def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = 
         say(json_text(whole, indent=None), nl=False)
         return
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.check import JudgementReport, Ranking
+    from ptxbench.terminal.check import JudgementReport, Ranking
 
     console = open_console()
     for each in found:

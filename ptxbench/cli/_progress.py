@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ptxbench.report.console import SafeConsole
 from ptxbench.runner import Step
+from ptxbench.terminal.console import SafeConsole
 from ptxbench.units import size_words
 
 

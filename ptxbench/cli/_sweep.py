@@ -16,10 +16,10 @@ from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
 from ptxbench.metrics import REFERENCE
-from ptxbench.report.curve import CurveReport
 from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, build, write
 from ptxbench.runner import CellDone, DeviceLost, Frame, Kept, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
+from ptxbench.terminal.curve import CurveReport
 from ptxbench.tune import Curves, Swept, curves, sweep_of
 from ptxbench.tune.notation import parse_knob
 from ptxbench.tune.points import EMULATED_SMS, Kind

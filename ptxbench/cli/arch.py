@@ -15,7 +15,7 @@ from ptxbench.errors import KernelError
 
 if TYPE_CHECKING:
     from ptxbench.exporters.portability import Survey
-    from ptxbench.portability import Matrix, Subject
+    from ptxbench.portability.survey import Matrix, Subject
 
 
 @click.command("arch")
@@ -79,7 +79,7 @@ def command(
 def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str]) -> list[Subject]:
     """The files that are given, then the pairs; every pair if nothing is."""
     from ptxbench.discovery import choose_pairs
-    from ptxbench.portability import file_subject, pair_subject
+    from ptxbench.portability.survey import file_subject, pair_subject
 
     files = [Path(each) for each in given if Path(each).suffix in (".ptx", ".cu")]
     names = [each for each in given if Path(each).suffix not in (".ptx", ".cu")]
@@ -96,11 +96,11 @@ def gather(survey: Survey, subjects: Sequence[Subject], *, quiet: bool) -> list[
 
     from ptxbench.cli._blocks import open_console
     from ptxbench.cli._progress import Bar
-    from ptxbench.portability import Matrix
-    from ptxbench.portability import survey as try_all
-    from ptxbench.report import WIDEST
-    from ptxbench.report.matrix import MatrixTable
-    from ptxbench.report.reach import compiled_line, header, total
+    from ptxbench.portability.survey import Matrix
+    from ptxbench.portability.survey import survey as try_all
+    from ptxbench.terminal import WIDEST
+    from ptxbench.terminal.portability_matrix import MatrixTable
+    from ptxbench.wording.portability import compiled_line, header, total
 
     console = open_console()
     matrices: list[Matrix] = []

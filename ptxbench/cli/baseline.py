@@ -75,7 +75,7 @@ def show_command(as_json: bool, baselines: Path) -> None:
     """List the baselines: of which device, run, commit and tools, since when and why."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.documents import json_text
-    from ptxbench.report.baselines import baselines_table
+    from ptxbench.terminal.baselines import baselines_table
 
     found = [about(path) for path in sorted(baselines.glob("*.json"))]
     if as_json:

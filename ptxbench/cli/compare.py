@@ -82,6 +82,6 @@ def command(
 
 def show(comparison: Comparison) -> None:
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.comparison import ComparisonTable
+    from ptxbench.terminal.comparison import ComparisonTable
 
     open_console().print(ComparisonTable(comparison))

@@ -17,7 +17,7 @@ from ptxbench.errors import ToolMissing, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ptxbench.cli._examine import Finding
+    from ptxbench.doctor import Finding
 
 WIDEST = 100
 STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
@@ -72,7 +72,7 @@ def command(
         return calibrate(results, as_json=as_json)
     if context.get_parameter_source("results") is not ParameterSource.DEFAULT:
         raise UsageError("--results is where --calibrate and --first-run keep their files. Add one of them.")
-    from ptxbench.cli._examine import EMULATOR, WORKS, examine
+    from ptxbench.doctor import EMULATOR, WORKS, examine
 
     findings = list(examine(kernels))
     emulator = next(each for each in findings if each.subject == EMULATOR)
@@ -97,7 +97,7 @@ def show(findings: Sequence[Finding]) -> None:
     import os
     import sys
 
-    from ptxbench.report.console import SafeConsole
+    from ptxbench.terminal.console import SafeConsole
 
     wide = None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDEST
     console = SafeConsole(width=wide)

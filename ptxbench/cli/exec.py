@@ -194,7 +194,7 @@ def show(
 ) -> None:
     """Print each outcome, or a folder's as one table."""
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.execution import FolderReport, Report
+    from ptxbench.terminal.execution import FolderReport, Report
 
     console = open_console()
     if folder:

@@ -194,7 +194,7 @@ def make_run(
 
 def show(judged: Gate) -> None:
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.gate import GateTable
+    from ptxbench.terminal.gate import GateTable
 
     open_console().print(GateTable(judged))
 

@@ -40,7 +40,7 @@ def command(pairs: tuple[str, ...], metric: str | None, last: int, as_json: bool
     from ptxbench.cli._blocks import open_console
     from ptxbench.exporters.history import to_json
     from ptxbench.judge.history import Collection, choose_metric
-    from ptxbench.report.history import HistoryTable
+    from ptxbench.terminal.history import HistoryTable
 
     collection = Collection(choose_metric(metric) if metric else None)
     unreadable: list[str] = []

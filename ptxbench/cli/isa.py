@@ -25,7 +25,7 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
     Exit status: 0 good, 2 usage, 5 the opcode is not known.
     """
     from ptxbench.documents import json_text
-    from ptxbench.report import instructions
+    from ptxbench.terminal import instructions
 
     if chapter is not None and opcode is not None:
         raise UsageError("Name a CHAPTER or an --opcode, not both.")

@@ -52,7 +52,7 @@ def audit(as_json: bool, results: Path) -> int:
         say(to_json(points, measured), nl=False)
     else:
         from ptxbench.cli._blocks import open_console
-        from ptxbench.report.model import ModelAudit
+        from ptxbench.terminal.model import ModelAudit
 
         open_console().print(ModelAudit(points, measured))
     return 3 if any(each.over_floor < 1 for each in points) else 0

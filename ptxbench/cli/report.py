@@ -14,7 +14,7 @@ from ptxbench.cli._runs import NEWEST
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
-    from ptxbench.exporters.html import Material
+    from ptxbench.report import Material
     from ptxbench.result import Run
 
 MOST_TOLD = 6
@@ -57,9 +57,9 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench import toolchain
     from ptxbench.cli._runs import load_run
     from ptxbench.cli._saving import require_writable
-    from ptxbench.exporters.html import render
-    from ptxbench.report import plural
+    from ptxbench.report import render
     from ptxbench.result import write
+    from ptxbench.terminal import plural
 
     recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
     require_writable(output.parent, "Name another file with --output.")
@@ -77,7 +77,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
 def gather(runs: Sequence[Run], kernels: Path, patterns: Sequence[str]) -> list[Material]:
     """What the page shows beside the figures of the runs, with progress on a terminal."""
     from ptxbench.cli._progress import Bar
-    from ptxbench.exporters.html import Material, collect
+    from ptxbench.report import Material, collect
 
     found = []
     with Bar() as bar:

@@ -136,14 +136,14 @@ def command(
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified, the GPU failed, or
     an instruction that the emulator lacks, 130 interrupted.
     """
+    from ptxbench.calibration.record import calibrated
     from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere, write_output
-    from ptxbench.explanation import of_run
     from ptxbench.exporters import exporter_for
+    from ptxbench.listing.explanation import of_run
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
     from ptxbench.runner import ALL, Frame, document
-    from ptxbench.runner.record import calibrated
 
     if all_sizes:
         sizes = (*sizes, ALL)
@@ -181,8 +181,8 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
     """Print, and write to `output`, what a recorded run found; its exit status."""
     from ptxbench.cli._replay import replay
     from ptxbench.cli._saving import require_writable, write_output
-    from ptxbench.explanation import of_run
     from ptxbench.exporters import exporter_for
+    from ptxbench.listing.explanation import of_run
     from ptxbench.result import to_json
 
     if pairs:

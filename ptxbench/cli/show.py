@@ -15,10 +15,10 @@ from ptxbench.errors import KernelError, UsageError, suggestion
 if TYPE_CHECKING:
     from ptxbench.discovery import Found, Source
     from ptxbench.executed import Counted
-    from ptxbench.explanation import Case
-    from ptxbench.listing import Listing
+    from ptxbench.listing.explanation import Case
+    from ptxbench.listing.text import Listing
     from ptxbench.pair import Launch, Size
-    from ptxbench.report.listing import View
+    from ptxbench.terminal.listing import View
     from ptxbench.toolchain import Build
 
 SUFFIXES = (".cu", ".ptx")
@@ -123,7 +123,7 @@ def command(
         cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
         from ptxbench.documents import json_text
-        from ptxbench.explanation import to_document
+        from ptxbench.listing.explanation import to_document
 
         say(json_text(to_document(listings, cases, diff=bool(diff))), nl=False)
     else:
@@ -138,8 +138,8 @@ def compared(
     listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
 ) -> list[Case]:
     """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
-    from ptxbench.difference import compare
-    from ptxbench.explanation import Case
+    from ptxbench.listing.difference import compare
+    from ptxbench.listing.explanation import Case
     from ptxbench.metrics import REFERENCE
 
     by_name = {each.variant: each for each in listings}
@@ -156,7 +156,7 @@ def compared(
 def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff: bool, hot: bool) -> None:
     """Print the listings, or the one comparison, and what was found."""
     from ptxbench.cli._blocks import open_console
-    from ptxbench.report.listing import DifferenceView, Findings, ListingView
+    from ptxbench.terminal.listing import DifferenceView, Findings, ListingView
 
     console = open_console()
     if diff:
@@ -235,7 +235,7 @@ def of_pair(
     """
     from ptxbench import toolchain
     from ptxbench.cli._progress import Bar
-    from ptxbench.explanation.counting import count
+    from ptxbench.listing.explanation.counting import count
     from ptxbench.units import size_words
 
     listings, errors, uncounted = [], [], {}
@@ -279,17 +279,17 @@ def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]
 
 
 def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
-    from ptxbench import listing
+    from ptxbench.listing import text
     from ptxbench.toolchain.lines import annotate
 
-    return listing.counted_listing(
+    return text.counted_listing(
         build, build.source.read_bytes(), annotate(build, pressure=extras.pressure, controls=extras.control), counted
     )
 
 
 def at_size(found: Found, text: str | None) -> Size:
     """The size to count at. Raises UsageError for one that the pair does not take."""
-    from ptxbench.explanation.counting import size_of
+    from ptxbench.listing.explanation.counting import size_of
     from ptxbench.runner.plan import complete, no_such_size, parse_size
 
     if text is None:

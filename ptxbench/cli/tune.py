@@ -114,12 +114,12 @@ def command(
     Exit status: 0 all verified, 2 usage, 4 a wrong or broken kernel, 5 nothing could be verified or the GPU failed,
     130 interrupted.
     """
+    from ptxbench.calibration.record import calibrated
     from ptxbench.cli._runs import find_run
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
     from ptxbench.result import COMPLETE
     from ptxbench.runner import Frame, Plan, document
-    from ptxbench.runner.record import calibrated
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 

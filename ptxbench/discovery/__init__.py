@@ -87,6 +87,10 @@ class Found:
         return tuple(source for source in self.sources if source.variant not in self.pair.by_request)
 
 
+KERNELS_VARIABLE = "PTXBENCH_KERNELS"
+"""The environment variable that names a folder of kernels."""
+
+
 def default_kernels() -> Path:
     """The kernels that ptxbench ships: inside an installed wheel, else beside the package."""
     package = Path(ptxbench.__file__).parent

@@ -13,11 +13,11 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.to_csv import fields
 from ptxbench.exporters.to_markdown import row as markdown_row
 from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
-from ptxbench.report.judgement import change_words, footer, header, interval_words, remarks, total, values
 from ptxbench.result import Run
 from ptxbench.safe_text import markdown_code, markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
+from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
 
 SCHEMA = "ptxbench.compare/1"
 

@@ -15,11 +15,11 @@ from ptxbench.judge import BROKEN, REGRESSED
 from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
-from ptxbench.report.gating import change_words, footer, header, steps, total, values, why
-from ptxbench.report.judgement import interval_words
-from ptxbench.report.remedies import location, next_step, waivers
 from ptxbench.safe_text import markdown_code, markdown_text, plain
 from ptxbench.units import size_words
+from ptxbench.wording.gating import change_words, footer, header, steps, total, values, why
+from ptxbench.wording.judgement import interval_words
+from ptxbench.wording.remedies import location, next_step, waivers
 
 SCHEMA = "ptxbench.gate/1"
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from ptxbench.exporters.gate import to_markdown
 from ptxbench.judge.gate import Gate
-from ptxbench.report.gating import Step, steps, total
 from ptxbench.safe_text import workflow_property, workflow_text
+from ptxbench.wording.gating import Step, steps, total
 
 MOST_BYTES = 900 * 1024
 """Of the summary of a step: GitHub refuses more than 1024 KiB."""

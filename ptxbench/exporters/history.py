@@ -7,7 +7,7 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.judge.history import Point, Series, Shift
-from ptxbench.report.history import NOTICE
+from ptxbench.terminal.history import NOTICE
 
 SCHEMA = "ptxbench.history/1"
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
-from ptxbench.portability import Matrix, Reach
-from ptxbench.report import reach as words
+from ptxbench.portability.survey import Matrix, Reach
 from ptxbench.safe_text import markdown_code, markdown_text
+from ptxbench.wording import portability as words
 
 SCHEMA = "ptxbench.arch/1"
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from ptxbench import units
 from ptxbench.metrics import choose
-from ptxbench.report.findings import finding, problems
-from ptxbench.report.table import default_columns, first_finding, range_column
 from ptxbench.result import VERIFIED, Cell, Run
 from ptxbench.safe_text import markdown_code, markdown_text
+from ptxbench.terminal.table import default_columns, first_finding, range_column
+from ptxbench.wording.findings import finding, problems
 
 
 def export(run: Run) -> str:

@@ -9,8 +9,8 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from ptxbench.calibration.assessment import PASS, WARN, Line
 from ptxbench.firstrun.record import Agreement
-from ptxbench.measure.calibration import PASS, WARN, Line
 
 HEADER = '"ID",'
 """Begins the first line of the table; before it stand lines of the profiler, which begin with ==."""

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ptxbench.calibration.assessment import FAIL, Line
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
-from ptxbench.measure.calibration import FAIL, Line
 from ptxbench.result import build, write
 
 SCHEMA = "ptxbench.first-run/1"

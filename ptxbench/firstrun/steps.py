@@ -11,6 +11,10 @@ from pathlib import Path
 
 from ptxbench import stats, toolchain
 from ptxbench.backends.base import Backend, Outcome
+from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, Line
+from ptxbench.calibration.record import calibrated
+from ptxbench.calibration.record import save as save_calibration
+from ptxbench.calibration.suite import Checklist
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import Source, find_pairs
 from ptxbench.errors import (
@@ -25,16 +29,12 @@ from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.firstrun import counters, profiler
 from ptxbench.firstrun.record import Agreement, Done
 from ptxbench.measure import Settings
-from ptxbench.measure.calibration import ABSENT, FAIL, PASS, WARN, Line
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, ceil_div
 from ptxbench.result import BROKEN, COMPLETE, UNJUDGED, VERIFIED, WRONG, Cell, save
 from ptxbench.runner import ALL, CellDone, DeviceLost, Frame, Job, Plan, carry_out, document, noise, plan_jobs
 from ptxbench.runner import Step as RunStep
-from ptxbench.runner.checklist import Checklist
 from ptxbench.runner.given import errors_of, largest, prepare
-from ptxbench.runner.record import calibrated
-from ptxbench.runner.record import save as save_calibration
 from ptxbench.toolchain import Build
 from ptxbench.units import size_words
 from ptxbench.verify import same_bits, verify

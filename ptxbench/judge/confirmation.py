@@ -9,11 +9,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
+from ptxbench.exit_status import GOOD, NO_VERDICT
 from ptxbench.judge.comparable import NOTE, OK, Difference, Kind, cell_differences, run_differences
 from ptxbench.judge.gate import Gate, Judged, gate, in_order
 from ptxbench.judge.problems import Problem
 from ptxbench.judge.rows import COUNTERS, Row
-from ptxbench.judge.statuses import GOOD, NO_VERDICT
 from ptxbench.judge.verdicts import BROKEN, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED, UNSURE
 from ptxbench.result import COMPLETE, Cell, Round, Run
 from ptxbench.runner.ledger import together

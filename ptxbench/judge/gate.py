@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from ptxbench.exit_status import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.canary import CONTROL_OFF
 from ptxbench.judge.causes import explain
 from ptxbench.judge.code import Moves, move
@@ -27,7 +28,6 @@ from ptxbench.judge.problems import (
 )
 from ptxbench.judge.rows import VERIFICATION, Match, Mode, Row, match_cells, without_numbers
 from ptxbench.judge.rules import RULES, code_rows, held, opcode_row
-from ptxbench.judge.statuses import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from ptxbench.errors import UsageError, suggestion
+from ptxbench.exit_status import GOOD, NO_VERDICT
 from ptxbench.judge.comparison import is_timed
 from ptxbench.judge.config import Config
 from ptxbench.judge.rows import Match, Mode
-from ptxbench.judge.statuses import GOOD, NO_VERDICT
 from ptxbench.result import COMPLETE, Run
 
 

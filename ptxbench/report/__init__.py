@@ -1,85 +1,152 @@
-"""Results as Rich renderables. Nothing here prints: a command owns the console."""
+"""Runs and what was built of them as one HTML file: nothing is loaded from elsewhere, and nothing in it but its own
+script runs, whatever a pair is called and a source says."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
-from math import exp
+import base64
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TypeVar
 
-from rich.console import RenderableType
-from rich.constrain import Constrain
-from rich.text import Text
+import jinja2
+from markupsafe import Markup, escape
 
-from ptxbench import cycles, roofline
-from ptxbench.report.findings import SEVERITY, closing
-from ptxbench.report.forest import Forest
-from ptxbench.report.limits import limits_words
-from ptxbench.report.table import WIDEST, CellTable
-from ptxbench.result import VERIFIED, Cell
-from ptxbench.stats import Interval
+from ptxbench import __version__
+from ptxbench.metrics import METRICS
+from ptxbench.model.runs import scored
+from ptxbench.report import charts, roofs
+from ptxbench.report.material import Material, collect
+from ptxbench.report.pairs import PairView, pair_views
+from ptxbench.report.runs import RunView, SummaryRow
+from ptxbench.result import Run
+from ptxbench.safe_text import plain
+from ptxbench.terminal import COUNTS_NOTICE, plural
+from ptxbench.terminal.listing import NOT_THE_SAME
+from ptxbench.terminal.table import default_columns, tells
+from ptxbench.units import size_words
 
-__all__ = [
-    "WIDEST",
-    "CellTable",
-    "Forest",
-    "clock_notice",
-    "closing_lines",
-    "limits_notice",
-    "noise_floor",
-    "notice",
-    "summary",
-]
+__all__ = ["LIMIT", "Material", "collect", "render"]
 
-COUNTS_NOTICE = (
-    "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
-    "code; all other counts are of PTX, which ptxas may change."
-)
+TEMPLATES = Path(__file__).parent / "templates"
 
+Pairs = TypeVar("Pairs", SummaryRow, charts.Line)
 
-def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
-    """What a pair's cells show, in words; None if nothing. `noise`: of the control, which a verdict must clear."""
-    lines = closing(cells, noise)
-    return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
+LIMIT = 1_000_000
+"""Bytes of a page."""
 
 
-def notice(cells: Sequence[Cell]) -> RenderableType | None:
-    """What the numbers are not: said once a run where they are counts."""
-    counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
-    return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
+def render(
+    runs: Sequence[Run], materials: Sequence[Material], tools: Mapping[str, str | None]
+) -> tuple[str, list[str]]:
+    """The page, and sentences on the listings that it goes without to stay below LIMIT.
+
+    Listings of further variants go before those of `cuda` and `ptx`, and large ones before small ones.
+    """
+    claims = scored(runs)
+    views = [RunView(run, number, claims) for number, run in enumerate(runs, 1)]
+    pairs = pair_views(materials)
+    page = filled(views, pairs, tools)
+    while (excess := len(page.encode()) - LIMIT) > 0 and any(pair.listings for pair in pairs):
+        pairs = without(pairs, excess)
+        page = filled(views, pairs, tools)
+    return page, list(dropped_words(pairs))
 
 
-def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
-    """What times are held against: said once a run where the limits of the device are known."""
-    timed = [cell for cell in cells if cell.rounds and cell.limits and not cell.control]
-    known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
-    if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
-        known.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
-    return Constrain(Text("\n".join(known), style="dim"), WIDEST) if known else None
+def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[str, str | None]) -> str:
+    """The page with all of these."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("script.js", "style.css"))
+    environment.globals.update(
+        geometry=roofs,
+        breakable=breakable,
+        plural=plural,
+        size_words=size_words,
+        counts_notice=COUNTS_NOTICE,
+        not_the_same=NOT_THE_SAME,
+        limit=f"{LIMIT / 1e6:g} MB",
+        moment=moment,
+        by_pair=by_pair,
+        glossary=glossary(views),
+        anchors={pair.name: pair.anchor for pair in pairs},
+    )
+    text = environment.get_template("page.html").render(
+        title=f"ptxbench: {', '.join(dict.fromkeys(view.name for view in views))}",
+        runs=views,
+        pairs=pairs,
+        told=[*(each for view in views for each in view.warnings), *dropped_words(pairs)],
+        style=style,
+        script=script,
+        script_hash=f"sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}",
+        version=__version__,
+        here=", ".join(f"{name} {value}" for name, value in tools.items() if value),
+    )
+    # What only makes the templates readable; text never has a < of its own.
+    return re.sub(r"\n\s*(?=<)", "\n", plain(text))
 
 
-def clock_notice(cells: Sequence[Cell]) -> Text | None:
-    """That verdicts go by time alone: said once a run where a clock is unknown."""
-    timed = [one for cell in cells for one in cell.rounds]
-    unknown = timed and not cycles.by_kernel(timed)
-    return Text("The SM clock is unknown, so verdicts go by time alone.", style="dim") if unknown else None
+def moment(text: str) -> str:
+    """`24 November 2026, 22:29 UTC` of an ISO time; anything else as it is."""
+    try:
+        return f"{datetime.fromisoformat(text).astimezone(UTC):%-d %B %Y, %H:%M} UTC"
+    except ValueError:
+        return text
 
 
-def noise_floor(noise: Interval | None) -> Text | None:
-    """What one kernel measured against itself seemed to differ by; None where that was not measured."""
-    if noise is None:
-        return None
-    low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))
-    return Text(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", style="dim")
+def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
+    """The columns of all tables, with what they hold."""
+    shown = {metric for view in views for cell in view.cells for metric in default_columns(cell) if tells(metric, cell)}
+    return [(metric.heading, metric.description) for metric in METRICS if metric in shown]
 
 
-def summary(cells: Sequence[Cell]) -> Text:
-    """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
-    statuses = Counter(result.status for cell in cells for result in cell.variants.values())
-    told = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
-    bad = any(statuses[each] for each in SEVERITY)
-    text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {told or 'nothing done'}."
-    return Text(text, style="yellow" if bad else "green")
+def by_pair(rows: Sequence[Pairs]) -> list[tuple[str, list[Pairs]]]:
+    """What is of one pair together, pairs in the order in which they come."""
+    found: dict[str, list[Pairs]] = {}
+    for row in rows:
+        found.setdefault(row.pair, []).append(row)
+    return list(found.items())
 
 
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+def breakable(name: str) -> Markup:
+    """A name that may be broken behind its underscores and points."""
+    return Markup(re.sub(r"([_.])", r"\1<wbr>", str(escape(name))))
+
+
+def without(pairs: Sequence[PairView], excess: int) -> list[PairView]:
+    """The pairs without as many listings as take `excess` bytes, and one at least."""
+    sized = sorted(
+        ((shown.listing.variant in ("cuda", "ptx"), -shown.size, i, shown.listing.variant)
+         for i, pair in enumerate(pairs) for shown in pair.listings),
+    )  # fmt: skip
+    dropped: dict[int, list[str]] = {}
+    for _, size, i, variant in sized:
+        if excess <= 0:
+            break
+        excess += size
+        dropped.setdefault(i, []).append(variant)
+    return [
+        replace(
+            pair,
+            listings=tuple(each for each in pair.listings if each.listing.variant not in dropped.get(i, ())),
+            dropped=(*pair.dropped, *dropped.get(i, ())),
+        )
+        for i, pair in enumerate(pairs)
+    ]
+
+
+def dropped_words(pairs: Sequence[PairView]) -> Iterator[str]:
+    names = [f"{pair.name} {variant}" for pair in pairs for variant in pair.dropped]
+    if names:
+        yield (
+            f"{plural(len(names), 'listing')} left out, to keep the page below {LIMIT / 1e6:g} MB: {', '.join(names)}. "
+            "`ptxbench show PAIR --variant NAME` has them."
+        )

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ptxbench import executed, listing
+from ptxbench import executed
 from ptxbench.backends.base import Outcome
 from ptxbench.discovery import Source, shown
 from ptxbench.errors import (
@@ -20,6 +20,7 @@ from ptxbench.errors import (
     UnsupportedInstruction,
     WrongResult,
 )
+from ptxbench.listing import text
 from ptxbench.pair import Launch, Size
 from ptxbench.result import (
     BROKEN,
@@ -150,8 +151,8 @@ class Candidate:
         """The line of the source that has most of each count."""
         if self.opcodes is None or self.by_line is None or self.build is None:
             return None
-        lines = listing.lines_of(self.build.ptx.encode())
-        origin = listing.origins(lines, self.build.source.name) if self.build.language == "cuda" else None
+        lines = text.lines_of(self.build.ptx.encode())
+        origin = text.origins(lines, self.build.source.name) if self.build.language == "cuda" else None
         return hotspots.hot_lines(self.by_line, self.opcodes, origin)
 
 

@@ -13,7 +13,7 @@ from ptxbench.audit.tally import SLOWDOWNS, Tally, slowdowns, slowed
 from ptxbench.judge import comparison
 from ptxbench.judge.config import Config
 from ptxbench.judge.verdicts import Rule
-from ptxbench.report.audit import AuditTable
+from ptxbench.terminal.audit import AuditTable
 
 SUITES = 40
 

@@ -11,8 +11,8 @@ from ptxbench.backends import gpu_probes, hold
 from ptxbench.backends.event_clock import EventClock
 from ptxbench.backends.gpu_probes import GpuProbe
 from ptxbench.backends.hold import READINGS, Hold
+from ptxbench.calibration.probe import Probe
 from ptxbench.errors import DeviceError
-from ptxbench.measure.probe import Probe
 
 L2 = 3200
 """Bytes of the cache: 100 sectors."""

@@ -4,8 +4,8 @@ import pytest
 
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.gpu_probes import GpuProbe
-from ptxbench.measure.calibration import PASS
-from ptxbench.runner.checklist import Checklist
+from ptxbench.calibration.assessment import PASS
+from ptxbench.calibration.suite import Checklist
 from tests import simulated
 
 

@@ -13,7 +13,7 @@ from ptxbench.check.ranking import places, ranked
 from ptxbench.check.stages import Judge, Settings
 from ptxbench.check.watch import changes
 from ptxbench.executed import Executed
-from ptxbench.report.check import JudgementReport, Ranking, verdict_words
+from ptxbench.terminal.check import JudgementReport, Ranking, verdict_words
 from tests.check.judging import KERNELS, exam
 
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from ptxbench.backends import gpu
+from ptxbench.calibration import suite as module
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Line
+from ptxbench.calibration.record import load
+from ptxbench.calibration.suite import Check, Checklist
 from ptxbench.cli import _calibrate, main
-from ptxbench.measure.calibration import FAIL, PASS, WARN, Line
-from ptxbench.runner import checklist as module
-from ptxbench.runner.checklist import Check, Checklist
-from ptxbench.runner.record import load
 from tests.calibrated import Device, Probe, made
 from tests.runs import GPU
 

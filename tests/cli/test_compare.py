@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.result import save
-from tests.report.test_comparison import BASE, CHANGED, COUNTED, HEAD
+from tests.terminal.test_comparison import BASE, CHANGED, COUNTED, HEAD
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from ptxbench import cache
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.cli import main
-from ptxbench.cli._examine import ABSENT, BROKEN, WORKS, Finding, shown
 from ptxbench.cli.doctor import show
+from ptxbench.doctor import ABSENT, BROKEN, WORKS, Finding, shown
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.toolchain import locate, ptxas
@@ -161,7 +161,7 @@ def test_a_gpu_is_used_once(doctor, monkeypatch, device, finding):
     monkeypatch.setattr(gpu, "find_driver", object)
     monkeypatch.setattr(gpu, "driver_cuda_version", lambda driver: "13.0")
     monkeypatch.setattr(gpu, "GpuBackend", device)
-    monkeypatch.setattr("ptxbench.cli._examine.driver_version", lambda: "580.82.07")
+    monkeypatch.setattr("ptxbench.doctor.driver_version", lambda: "580.82.07")
     status, findings, _ = doctor()
     assert status == 0
     assert findings["NVIDIA driver"].found == "580.82.07, speaks CUDA 13.0"

@@ -6,7 +6,7 @@ import pytest
 
 from ptxbench.exporters import FORMATS
 from ptxbench.result import save
-from tests.report.test_comparison import COUNTED, HEAD
+from tests.terminal.test_comparison import COUNTED, HEAD
 
 
 @pytest.fixture

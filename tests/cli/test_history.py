@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from ptxbench.judge.history import Collection
-from ptxbench.report.history import HistoryTable, condensed
 from ptxbench.result import save, to_json
+from ptxbench.terminal.history import HistoryTable, condensed
 from tests.cli.test_gate import BEFORE, after, counted
 from tests.folders import changed
-from tests.report.test_table import printed
 from tests.runs import Kernel, Sampling, timed_run
+from tests.terminal.test_table import printed
 
 
 @pytest.fixture(autouse=True)

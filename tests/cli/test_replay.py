@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from ptxbench.result import save
-from tests.report.test_forest import CELLS
 from tests.runs import run_of
+from tests.terminal.test_forest import CELLS
 
 
 def test_a_timed_run_is_printed_with_its_pictures(tmp_path, monkeypatch, ptxbench):

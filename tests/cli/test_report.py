@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.result import save
-from tests.exporters.pages import read, timed_run
+from tests.report.pages import read, timed_run
 from tests.runs import run_of
 
 
@@ -90,6 +90,6 @@ def test_ctrl_c_leaves_no_page_and_no_other_file(results, emulated, ptxbench, mo
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("ptxbench.exporters.html.material.build_and_annotate", interrupted)
+    monkeypatch.setattr("ptxbench.report.material.build_and_annotate", interrupted)
     assert ptxbench("report", "--kernels", emulated.kernels, "--target", "sm_90").status == 130
     assert sorted(path.name for path in Path().iterdir()) == ["kernels", "results"]

@@ -11,7 +11,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters import EXPORTERS, FORMATS, exporter_for
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run, from_json, to_json
-from tests.report.test_table import COUNTED, FAILED, TIMED
+from tests.terminal.test_table import COUNTED, FAILED, TIMED
 
 HEADING = (
     "| variant | status | max error | PTX instr. | instr. / cuda (×) | sectors | conflicts | regs | spills (B) | SASS "

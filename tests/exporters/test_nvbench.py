@@ -13,8 +13,8 @@ from ptxbench import stats
 from ptxbench.errors import UsageError
 from ptxbench.exporters import to_nvbench
 from tests.exporters.test_exporters import run_of as counted_run
-from tests.report.test_table import COUNTED
 from tests.runs import Kernel, Sampling, cell, run_of
+from tests.terminal.test_table import COUNTED
 
 RATIOS = {1: 0.95, 2: 1.00, 3: 1.05}
 

@@ -8,7 +8,7 @@ import pytest
 from ptxbench.errors import UsageError
 from ptxbench.exporters import FORMATS
 from ptxbench.result import Round, Run
-from tests.report.test_table import COUNTED, FAILED, TIMED
+from tests.terminal.test_table import COUNTED, FAILED, TIMED
 
 GPU = {"kind": "gpu", "name": "Scripted GPU"}
 

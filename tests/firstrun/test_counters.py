@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from ptxbench.calibration.assessment import PASS, WARN
 from ptxbench.errors import MachineError
 from ptxbench.firstrun import counters, profiler
 from ptxbench.firstrun.record import Agreement
-from ptxbench.measure.calibration import PASS, WARN
 from ptxbench.metrics import BY_NAME
 
 TABLE = """\

@@ -7,14 +7,14 @@ import pytest
 from ptxbench import toolchain
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Line
+from ptxbench.calibration.suite import Check, Checklist
 from ptxbench.cli import _first_run
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError
 from ptxbench.firstrun import conduct, counters, steps
 from ptxbench.measure import Settings
-from ptxbench.measure.calibration import FAIL, PASS, WARN, Line
 from ptxbench.result import from_json
-from ptxbench.runner.checklist import Check, Checklist
 from tests.calibrated import Probe
 from tests.fakes import FakeBackend, ScriptedHost
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from ptxbench.calibration.assessment import PASS
+from ptxbench.calibration.suite import Checklist
 from ptxbench.firstrun import steps
 from ptxbench.measure import Settings
-from ptxbench.measure.calibration import PASS
-from ptxbench.runner.checklist import Checklist
 from tests import simulated
 
 CHEAP = ("device", "loading", "flush", "dirty L2", "timers", "shield")

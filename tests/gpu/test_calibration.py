@@ -8,8 +8,8 @@ from ptxbench.backends.flush import Flush, forget_persisting
 from ptxbench.backends.gpu import GpuBackend, find_driver
 from ptxbench.backends.gpu_probes import GpuProbe
 from ptxbench.backends.hold import READINGS, smallest_step
+from ptxbench.calibration.record import load
 from ptxbench.cli import main
-from ptxbench.runner.record import load
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ from ptxbench.judge.code import Moves
 from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
 from ptxbench.judge.comparison import reference_moved
 from ptxbench.judge.rows import COUNTERS, Row
-from ptxbench.report.judgement import reason
 from ptxbench.result import BIASED, ORACLE_WEAK, UNJUDGED, LaunchReport, from_json, to_json
+from ptxbench.wording.judgement import reason
 from tests.runs import Kernel, Noise, Sampling, cell, run_of, timed_run
 
 CALM = Sampling(noise=Noise(process=0.001))

@@ -6,6 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
+from ptxbench.exit_status import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.causes import instructions
 from ptxbench.judge.code import Moves
 from ptxbench.judge.config import Config, Waiver, parse
@@ -13,10 +14,9 @@ from ptxbench.judge.confirmation import pooled
 from ptxbench.judge.gate import ORDER, Judged, gate
 from ptxbench.judge.rows import COUNTERS
 from ptxbench.judge.rules import CALLS, LOCAL, READ_ONLY, RULES, WIDTH, left_read_only, narrowed
-from ptxbench.judge.statuses import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.verdicts import VERDICTS
-from ptxbench.report.remedies import next_step
 from ptxbench.result import BuildReport, ExecutedReport
+from ptxbench.wording.remedies import next_step
 from tests.cli.test_gate import BASE, BEFORE, COUNTS, TIMED, after, counted, timed
 from tests.runs import Kernel, Sampling, cell, timed_run
 

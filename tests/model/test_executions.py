@@ -8,9 +8,9 @@ import pytest
 from ptxbench import floors
 from ptxbench.model.cell import LARGEST_L2, dram_bytes, of_cell
 from ptxbench.model.executions import executions
-from ptxbench.report.floors import share
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
+from ptxbench.terminal.floors import share
 from ptxbench.toolchain.lines import Instruction
 from tests.runs import Kernel, cell
 

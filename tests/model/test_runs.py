@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ptxbench.model.runs import scored
 from ptxbench.result import Limits, Model, from_json, save
-from tests.exporters.pages import page_of
+from tests.report.pages import page_of
 from tests.runs import Kernel, Sampling, timed_run
 
 SAMPLING = Sampling(rounds=3, blocks=9)

@@ -9,10 +9,10 @@ from ptxbench.cli._sweep import perform
 from ptxbench.discovery import load
 from ptxbench.knobs import Part
 from ptxbench.measure import Settings
-from ptxbench.report.curve import findings
 from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
 from ptxbench.runner import Frame, Plan
 from ptxbench.stats import Interval
+from ptxbench.terminal.curve import findings
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
 from ptxbench.tune.curve import of_rounds, separated
 from ptxbench.tune.panels import panels

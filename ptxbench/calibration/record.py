@@ -1,0 +1,102 @@
+"""A calibration on disk: one file a device, `results/DEVICE/calibration.json`, and which runs it holds for."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ptxbench.backends.base import Backend
+from ptxbench.backends.flush import Flush
+from ptxbench.calibration.assessment import Calibration, Line, forbids_timing
+from ptxbench.documents import json_text, read_json
+from ptxbench.errors import ResultError
+from ptxbench.result import build, write
+from ptxbench.runner.plan import Plan
+
+SCHEMA = "ptxbench.calibration/1"
+NAME = "calibration.json"
+
+FITS = ("uuid_hash", "driver", "l2_bytes", "mig")
+"""What must be the same of a device and its calibration; without an identity there is none."""
+
+AGAIN = "Run ptxbench doctor --calibrate again, or delete the file."
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was measured of `device`, when and by which tools, and the checklist that says so."""
+
+    made: str
+    tool: Mapping[str, Any]
+    device: Mapping[str, Any]
+    toolchain: Mapping[str, Any]
+    calibration: Calibration
+    lines: Sequence[Line]
+
+    @property
+    def forbids_timing(self) -> bool:
+        return forbids_timing(self.lines)
+
+
+def to_json(record: Record) -> str:
+    """The file, and what `--json` prints."""
+    document = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
+    for line in document["lines"]:
+        del line["values"]  # they are the `calibration`
+    return json_text(document)
+
+
+def save(record: Record, folder: Path) -> Path:
+    """Put the record in place of an older one, whole or not at all. Raises ResultError."""
+    path = folder / NAME
+    write(to_json(record), path, replace=True)
+    return path
+
+
+def load(folder: Path) -> Record | None:
+    """The record of a folder of results; None where there is none. Raises ResultError for one that is damaged."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        document = read_json(path)
+    except ResultError as error:
+        raise ResultError(f"{error} {AGAIN}") from None
+    if not isinstance(document, dict) or document.get("schema") != SCHEMA:
+        raise ResultError(f"{path} is no calibration that this ptxbench reads ('{SCHEMA}'). {AGAIN}")
+    try:
+        record: Record = build(Record, document, str(path))
+    except ResultError as error:
+        raise ResultError(f"{error} {AGAIN}") from None
+    return record
+
+
+def fits(record: Record, device: Mapping[str, Any]) -> bool:
+    """Whether it tells of this device under this driver; of one whose identity nobody knows nothing does."""
+    known = record.device.get("uuid_hash") and record.device.get("driver")
+    return bool(known) and all(record.device.get(name) == device.get(name) for name in FITS)
+
+
+def calibrated(plan: Plan, folder: Path) -> Plan:
+    """`plan` with what the calibration in `folder` says of its device, where one fits and forbids nothing."""
+    if plan.backend.name != "gpu":
+        return plan
+    record = load(folder)
+    if record is None or record.forbids_timing or not fits(record, plan.backend.device()):
+        return plan
+    known = record.calibration
+    return dataclasses.replace(
+        plan,
+        backend=flushing(plan.backend, Flush(known.flush_k, known.spin_ns)),
+        calibration=dataclasses.asdict(known),
+    )
+
+
+def flushing(backend: Backend, flush: Flush) -> Backend:
+    """`backend` with another flush; one that has none as it is."""
+    from ptxbench.backends.gpu import GpuBackend
+
+    return GpuBackend(flush) if isinstance(backend, GpuBackend) else backend

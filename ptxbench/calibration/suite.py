@@ -1,0 +1,325 @@
+"""The checklist of a calibration: asks the device, a line after the other, and lets each be judged.
+
+Prints nothing. What the numbers mean is in measure/calibration.py, what only the device can do behind Probe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from statistics import median
+from typing import Any, Literal
+
+import numpy as np
+
+from ptxbench import environment, roofline, stats, toolchain
+from ptxbench.backends import flush
+from ptxbench.backends.base import Backend, Clock
+from ptxbench.backends.flush import Flush
+from ptxbench.calibration import assessment as judge
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, Line, Tick, calibration
+from ptxbench.calibration.probe import How, Probe
+from ptxbench.calibration.record import Record, flushing
+from ptxbench.errors import DeviceError, MachineError, PtxbenchError
+from ptxbench.measure import Host, Settings, measure, take_block
+from ptxbench.measure.experiment import HOST
+from ptxbench.pair import Launch, ceil_div, f32, poison
+from ptxbench.result import BROKEN, VERIFIED, WRONG, Cell
+from ptxbench.runner.control import AGAIN, PAIR, PATH
+from ptxbench.runner.document import now
+from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
+from ptxbench.runner.plan import Plan, plan_jobs
+from ptxbench.runner.rounds import run_rounds
+from ptxbench.toolchain import Build
+
+HOSTILE = Path(__file__).with_name("hostile")
+"""A folder of pairs whose PTX does harm."""
+
+READINGS, TRIES, PAIRS = 50, 50, 1000
+"""Of each flush; of the host's time; of empty pairs of events."""
+
+WORKERS = 5
+
+PATIENCE = 20.0
+"""Seconds after which the endless kernel's worker is ended."""
+
+TINY, LAUNCHES = 1 << 14, 64
+"""Elements of a copy that takes some microseconds, and how many of it a short graph has."""
+
+ROUNDS = 4096
+"""Of the arithmetic kernel: some hundred microseconds."""
+
+LEAST_COPY, MOST_OF_MEMORY = 1 << 30, 1 / 8
+"""Bytes of each array of the copy: so many, or four times L2, and no more than this share of any memory."""
+
+IDLE_SECONDS = 3.0
+
+QUICK = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8, 20), limit_seconds=1.0, solo=0)
+"""For cells whose time is of no interest."""
+
+Rounds = Callable[[Plan], Iterator[Event]]
+
+
+@dataclass(frozen=True)
+class Check:
+    """A line that is to be made. `needed`: whether times can be believed where it cannot be."""
+
+    subject: str
+    make: Callable[[str], Line]
+    needed: bool
+
+
+@dataclass
+class Checklist:
+    """A calibration on its way. `lines`: what it found so far, on which later checks build."""
+
+    backend: Backend
+    probe: Probe
+    host: Host = HOST
+    rounds: Rounds = run_rounds
+    settings: Settings = Settings()  # noqa: RUF009  it is frozen
+    lines: list[Line] = field(default_factory=list)
+    read: dict[float, list[int]] = field(default_factory=dict)
+    write: dict[float, list[int]] = field(default_factory=dict)
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        return (
+            Check("device", self.identity, True),
+            Check("loading", self.loading, True),
+            Check("flush", self.flush, True),
+            Check("dirty L2", self.dirty, False),
+            Check("timers", self.timers, True),
+            Check("shield", self.shield, True),
+            Check("A/A control", self.control, True),
+            Check("slope", self.slope, False),
+            Check("interaction", self.interaction, False),
+            Check("assemblers", self.assemblers, False),
+            Check("bandwidth", self.bandwidth, False),
+            Check("clock", self.clock_ramp, False),
+            Check("containment", self.containment, False),
+        )
+
+    def take(self, check: Check) -> Line:
+        """Make a line. What the device or a tool refuses is a line too."""
+        try:
+            line = check.make(check.subject)
+        except PtxbenchError as error:
+            advice = "Repair this first: no time of this device could be believed." if check.needed else ""
+            line = Line(check.subject, FAIL if check.needed else WARN, str(error), advice)
+        self.lines.append(line)
+        return line
+
+    def record(self) -> Record:
+        """All that was found, as it goes on disk."""
+        return Record(
+            now(), environment.tool(), dict(self.device), toolchain.versions(), calibration(self.lines), self.lines
+        )
+
+    # ---- what the checks stand on
+
+    @cached_property
+    def device(self) -> Mapping[str, Any]:
+        return self.backend.device()
+
+    @property
+    def known(self) -> Calibration:
+        return calibration(self.lines)
+
+    @property
+    def shielded(self) -> Backend:
+        """The backend with the flush that was chosen."""
+        return flushing(self.backend, Flush(self.known.flush_k, self.known.spin_ns))
+
+    def build(self, path: Path, entry: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
+        return toolchain.build(
+            path, language="ptx", variant=assembler, entry=entry, arch=self.device["sm"], assembler=assembler
+        )
+
+    def clock(self, backend: Backend, build: Build, launch: Launch, arguments: Mapping[str, Any], output: str) -> Clock:
+        found = backend.clock(build, launch, arguments, (output,))
+        if found is None:
+            raise DeviceError(f"{build.source.name}: this backend has no clock.")
+        return found
+
+    def copy_clock(self, backend: Backend, arguments: Mapping[str, Any], n: int) -> Clock:
+        """The clock of the control kernel, which copies n words."""
+        return self.clock(backend, self.build(PATH, "control"), PAIR.launch(n=n), arguments, "y")
+
+    def plan(self, **changes: Any) -> Plan:
+        return Plan((), self.shielded, self.device["sm"], HOSTILE, settings=self.settings, **changes)
+
+    # ---- the checks
+
+    def identity(self, subject: str) -> Line:
+        """Who the device is, and who tells."""
+        device, tools = self.device, toolchain.versions()
+        found = f"{device['name']}, {device['sm']}, L2 {(device['l2_bytes'] or 0) / 2**20:.0f} MiB, "
+        found += f"driver {device['driver'] or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
+        if self.probe.exclusive():
+            found += ", for one process at a time"
+            advice = "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile."
+            return Line(subject, FAIL, found, advice)
+        if not device["l2_bytes"]:
+            return Line(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
+        if not (device["uuid_hash"] and device["driver"]):
+            advice = "NVML does not tell which device this is, so no run will use this calibration. Repair NVML."
+            return Line(subject, WARN, found, advice)
+        return Line(subject, PASS, found)
+
+    def loading(self, subject: str) -> Line:
+        """One cubin, and one PTX text."""
+        size = PAIR.check_sizes[0]
+        arguments = PAIR.make_arguments(size, 1)
+        for assembler, status in (("toolkit", FAIL), ("driver", WARN)):
+            try:
+                built = self.build(PATH, "control", assembler)  # type: ignore[arg-type]
+                left = self.backend.run(built, PAIR.launch(**size), arguments, PAIR.outputs).outputs
+            except PtxbenchError as error:
+                return Line(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
+            if not np.array_equal(left["y"], arguments["x"]):
+                found = f"--assembler {assembler}: the copy differs from its source"
+                return Line(subject, FAIL, found, "Trust no run; see what nvidia-smi says.")
+        return Line(subject, PASS, "a cubin by ptxas and a PTX text by the driver load, run and are right")
+
+    def flush(self, subject: str) -> Line:
+        hows: tuple[tuple[How, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
+        for turn in range(READINGS + 1):  # in turns, so that all share the drift of the clock
+            for times in flush.MULTIPLES:
+                for how, curve in hows:
+                    reading = self.probe.read_after(how, times)
+                    if turn:  # the first makes the buffers
+                        curve.setdefault(times, []).append(reading)
+        return judge.judge_flush(subject, self.read, self.write)
+
+    def dirty(self, subject: str) -> Line:
+        if not self.read or not self.write:
+            return Line(subject, WARN, "not measured, for the flush was not")
+        return judge.judge_dirty(subject, self.read, self.write, self.known.flush_k)
+
+    def timers(self, subject: str) -> Line:
+        pairs = [self.probe.event_pair_ns() for _ in range(PAIRS)]
+        return judge.judge_timers(subject, self.probe.timer_readings(), pairs)
+
+    def shield(self, subject: str) -> Line:
+        times, step = self.known.flush_k, self.known.timer_step_ns
+        host = [self.probe.host_ns() for _ in range(TRIES)]
+        flushing = [self.probe.flush_ns(times, 0) for _ in range(TRIES)]
+        spin = flush.spin_ns(median(host), median(flushing), step) if step else 0
+        shielded = [self.probe.flush_ns(times, spin) for _ in range(TRIES)] if spin else []
+        return judge.judge_shield(subject, host, flushing, spin, shielded)
+
+    def control(self, subject: str) -> Line:
+        """One kernel against itself, in workers like those of a run."""
+        cells, seconds, begun = [], [], self.host.now()
+        for event in self.rounds(self.plan(rounds=WORKERS)):
+            if isinstance(event, Step) and event.phase == "measure":
+                begun = self.host.now()
+            elif isinstance(event, Kept) and event.whole:
+                seconds.append(self.host.now() - begun)
+            elif isinstance(event, CellDone):
+                cells.append(event.cell)
+            elif isinstance(event, DeviceLost):
+                raise MachineError(f"the device was lost: {event.reason}")
+        rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == AGAIN]
+        return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
+
+    def slope(self, subject: str) -> Line:
+        clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": TINY}, 1), TINY)
+        if not clock.graphs:
+            return Line(
+                subject, WARN, "this backend takes no graphs", "Kernels under 25 µs are timed launch by launch."
+            )
+        ns: dict[int, list[int]] = {times: [] for times in (1, 2, 4)}
+        for turn in range(READINGS + 1):
+            for times, taken in ns.items():
+                reading = clock.enqueue_graph(times * LAUNCHES)()
+                if turn:  # the first makes the graph
+                    taken.append(reading)
+        return judge.judge_slope(subject, LAUNCHES, ns[1], ns[2], ns[4])
+
+    def interaction(self, subject: str) -> Line:
+        """A copy, and a kernel that does nothing but arithmetic."""
+        backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
+        copy = self.copy_clock(backend, PAIR.make_arguments({"n": n}, 1), n)
+        threads = (self.device["sms"] or 100) * 2048
+        fma = self.clock(
+            backend,
+            self.build(Path(flush.__file__).with_name("fma_chain.ptx"), "fma_chain"),
+            Launch(ceil_div(threads, 256), 256),
+            {"y": poison((ceil_div(threads, 256) * 256,), f32), "rounds": np.uint32(ROUNDS)},
+            "y",
+        )
+        settings = dataclasses.replace(self.settings, limit_seconds=2.0)
+        measured = measure({"copy": copy, "fma": fma}, seed=1, reference="copy", settings=settings, host=self.host)
+        (one,) = measured.rounds
+        names = dict(zip("AB", one.contrast, strict=True))
+        among = {name: stats.median_ns([one], name) or 0.0 for name in names.values()}
+        solo = {names[letter]: taken for letter, taken in one.solo_ns.items()}
+        return judge.judge_solo(subject, solo, among, limit=settings.interaction)
+
+    def assemblers(self, subject: str) -> Line:
+        backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
+        arguments = PAIR.make_arguments({"n": n}, 1)
+        names: tuple[Literal["toolkit", "driver"], ...] = ("toolkit", "driver")
+        clocks: dict[str, Clock] = {
+            name: self.clock(backend, self.build(PATH, "control", name), PAIR.launch(n=n), arguments, "y")
+            for name in names
+        }
+        measured = measure(clocks, seed=1, reference="toolkit", settings=self.settings, host=self.host)
+        return judge.judge_assemblers(subject, measured.rounds, "toolkit", "driver")
+
+    def bandwidth(self, subject: str) -> Line:
+        memories = filter(None, (self.device["memory_bytes"], environment.memory_bytes()))
+        most = min((int(each * MOST_OF_MEMORY) for each in memories), default=LEAST_COPY)
+        n = min(max(4 * (self.device["l2_bytes"] or 0), LEAST_COPY), most) // 16 * 4
+        arguments = PAIR.make_arguments({"n": n}, 1)
+        clock = self.copy_clock(self.shielded, arguments, n)
+        ns = [t for _ in range(READINGS) for t in take_block([clock.enqueue] * 4)]
+        spec = roofline.specification(self.device)
+        right = np.array_equal(clock.outputs()["y"], arguments["x"])
+        return judge.judge_bandwidth(subject, 8 * n, ns, spec.bytes_per_s if spec else None, right=right)
+
+    def clock_ramp(self, subject: str) -> Line:
+        watch, n = self.backend.watch(), PAIR.bench_sizes[0]["n"]
+        clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": n}, 1), n)
+        self.host.sleep(IDLE_SECONDS)
+        limit = self.settings.warm_up_limit_seconds
+        ticks: list[Tick] = []
+        begun = self.host.now()
+        while watch and (passed := self.host.now() - begun) < limit + 1:
+            take_block([clock.enqueue] * 4)
+            if (mhz := watch.state().clock_mhz) is not None:
+                ticks.append(Tick(passed, mhz))
+        return judge.judge_ramp(subject, ticks, limit=limit)
+
+    def containment(self, subject: str) -> Line:
+        """Kernels that lose the device or never end: each must cost its own row and nothing else."""
+        jobs, _ = plan_jobs(HOSTILE, emulated=False)
+        plan = dataclasses.replace(self.plan(rounds=1, cell_timeout=PATIENCE), jobs=jobs, settings=QUICK)
+        events = list(self.rounds(plan))
+        for event in events:
+            if isinstance(event, DeviceLost):
+                advice = "A kernel that fails ends the whole run here. Restart the driver, then calibrate again."
+                return Line(subject, FAIL, f"the device was lost for good: {event.reason}", advice)
+        cells = [event.cell for event in events if isinstance(event, CellDone)]
+        if harmed := [sentence for cell in cells for sentence in harm(cell)]:
+            advice = "Run kernels that may fail by themselves: they can cost more than their own row here."
+            return Line(subject, WARN, "; ".join(harmed), advice)
+        names = " and ".join(sorted(cell.pair for cell in cells if not cell.control))
+        return Line(subject, PASS, f"{names} cost their own rows, and the next worker was well")
+
+
+def harm(cell: Cell) -> Iterator[str]:
+    """What in a cell of the hostile pairs, or of the control beside them, is not as it should be."""
+    for name, result in cell.variants.items():
+        hostile = name == "ptx" and not cell.control
+        if hostile and result.status != BROKEN:
+            yield f"{cell.pair} went unnoticed: {result.status}"
+        if not hostile and result.status in (BROKEN, WRONG):
+            yield f"{cell.pair} cost {name} too: {result.reason}"
+        if cell.control and result.status != VERIFIED:
+            yield f"the control is {result.status}"

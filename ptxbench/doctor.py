@@ -1,0 +1,308 @@
+"""What `ptxbench doctor` finds: each part that ptxbench works with, really used once.
+
+Everything is imported where it is examined, so that a part that does not even import costs only its own line.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ptxbench import cache
+from ptxbench.backends import DEFAULT_ARCH
+from ptxbench.discovery import KERNELS_VARIABLE
+from ptxbench.errors import PtxbenchError, ToolMissing
+
+if TYPE_CHECKING:
+    from ptxbench.backends.base import Backend
+    from ptxbench.toolchain import Build
+
+WORKS, ABSENT, BROKEN = "works", "absent", "broken"
+
+EMULATOR = "emulator"
+"""The one part that must work: without it nothing is verified."""
+
+FAILURES = (PtxbenchError, ImportError, OSError)
+"""How a part that is not there, or not whole, makes itself known; anything else is a bug of ptxbench."""
+
+REINSTALL = "Install ptxbench again, in a new virtual environment: it brings {}."
+CUPY = "Only a GPU needs it: pip install 'ptxbench[cu13]' (cu12 where the driver speaks only CUDA 12)."
+
+CUDA = 'extern "C" __global__ void answer(unsigned* x) { x[threadIdx.x] = threadIdx.x + 42; }\n'
+WITH_HEADERS = f"#include <cuda_fp16.h>\n#include <mma.h>\n{CUDA}"
+PTX = """\
+.version 6.3
+.target sm_75
+.address_size 64
+
+.visible .entry answer(
+    .param .u64 x
+)
+{
+    .reg .u32  %thread, %value;
+    .reg .u64  %x, %x_at;
+
+    mov.u32             %thread, %tid.x;
+    ld.param.u64        %x, [x];
+    cvta.to.global.u64  %x, %x;
+    mad.wide.u32        %x_at, %thread, 4, %x;
+    add.u32             %value, %thread, 42;
+    st.global.u32       [%x_at], %value;
+    ret;
+}
+"""
+"""The same kernel, for where there is no NVRTC."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One part: what it is, WORKS, ABSENT or BROKEN, what was found of it, and what to do where it does not work."""
+
+    subject: str
+    status: str
+    found: str
+    advice: str = ""
+
+
+def examine(kernels: Path) -> Iterator[Finding]:
+    """Every part, what others stand on first."""
+    yield Finding("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
+    for name in ("numpy", "llvmlite", "numba"):
+        yield examine_package(name)
+    yield from examine_tools()
+    yield examine_emulator()
+    yield from examine_gpu()
+    yield examine_kernels(kernels)
+    yield examine_containment()
+    yield examine_cache()
+
+
+def examine_package(name: str) -> Finding:
+    """A package that ptxbench depends on."""
+    try:
+        importlib.import_module(name)
+        return Finding(name, WORKS, importlib.metadata.version(name))
+    except FAILURES as error:
+        return Finding(name, BROKEN, str(error), REINSTALL.format(name))
+
+
+def examine_tools() -> Iterator[Finding]:
+    """NVRTC, CUDA's headers, ptxas and nvdisasm: one kernel goes through them all, and not through the cache."""
+    finding, ptx = examine_nvrtc()
+    yield finding
+    if finding.status == WORKS:
+        yield examine_headers()
+    finding, cubin = examine_ptxas(ptx)
+    yield finding
+    yield examine_nvdisasm(cubin)
+
+
+def examine_nvrtc() -> tuple[Finding, str]:
+    """NVRTC, and what it makes of the kernel; the kernel in PTX where it makes nothing."""
+    from ptxbench.toolchain import nvrtc
+
+    try:
+        library = nvrtc.find()
+    except ToolMissing as missing:
+        return Finding("NVRTC", ABSENT, "-", f"{missing} Until then the CUDA C sides are skipped."), PTX
+    try:
+        version = nvrtc.version(library)
+        ptx, _ = nvrtc.translate(library, CUDA.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
+    except FAILURES as error:
+        return Finding("NVRTC", BROKEN, shown(library), str(error)), PTX
+    return Finding("NVRTC", WORKS, f"{version}  {shown(library)}"), ptx
+
+
+def examine_headers() -> Finding:
+    """CUDA's headers, as a kernel includes them. NVRTC works."""
+    from ptxbench.toolchain import locate, nvrtc
+
+    folders = ", ".join(shown(folder) for folder in locate.headers())
+    try:
+        nvrtc.translate(nvrtc.find(), WITH_HEADERS.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
+    except FAILURES as error:
+        return Finding("CUDA headers", BROKEN if folders else ABSENT, folders or "-", str(error))
+    return Finding("CUDA headers", WORKS, folders)
+
+
+def examine_ptxas(ptx: str) -> tuple[Finding, bytes | None]:
+    """ptxas, and the cubin that it makes of `ptx`."""
+    from ptxbench.toolchain import locate, ptxas
+
+    tool = locate.program("ptxas")
+    if tool is None:
+        return Finding("ptxas", ABSENT, "-", f"No registers, no spills, no SASS: {locate.INSTALL}."), None
+    try:
+        version = locate.version(tool)
+        cubin, _ = ptxas.assemble(tool, ptx, DEFAULT_ARCH)
+    except ptxas.RefusedError as refused:
+        why = ptxas.explain(str(refused), ptx, Path("answer.cu"), "cuda", DEFAULT_ARCH, f"ptxas {version}")
+        return Finding("ptxas", BROKEN, f"{version}  {shown(tool)}", str(why)), None
+    except FAILURES as error:
+        return Finding("ptxas", BROKEN, shown(tool), str(error)), None
+    return Finding("ptxas", WORKS, f"{version}  {shown(tool)}"), cubin
+
+
+def examine_nvdisasm(cubin: bytes | None) -> Finding:
+    """nvdisasm, on `cubin` where there is one."""
+    from ptxbench.toolchain import locate, sass
+
+    tool = locate.program("nvdisasm")
+    if tool is None:
+        return Finding("nvdisasm", ABSENT, "-", f"SASS instructions are not counted: {locate.INSTALL}.")
+    try:
+        version = locate.version(tool)
+        if cubin:
+            sass.counts(sass.disassemble(tool, cubin), "answer")
+    except (*FAILURES, ValueError) as error:
+        return Finding("nvdisasm", BROKEN, shown(tool), f"{error} {locate.INSTALL}.")
+    return Finding("nvdisasm", WORKS, f"{version}  {shown(tool)}")
+
+
+def examine_emulator() -> Finding:
+    """The emulator, on the kernel in PTX."""
+    try:
+        from ptxbench.backends import open_emulator
+
+        wrong = run_answer(open_emulator(None), DEFAULT_ARCH)
+    except FAILURES as error:
+        return Finding(EMULATOR, BROKEN, "-", f"{error} {REINSTALL.format('what the emulator needs')}")
+    if wrong:
+        return Finding(EMULATOR, BROKEN, wrong, REINSTALL.format("what the emulator needs"))
+    return Finding(EMULATOR, WORKS, f"{os.cpu_count()} processors; it verifies and counts, and has no times")
+
+
+def examine_gpu() -> Iterator[Finding]:
+    """CuPy, the driver and the GPU, on the kernel in PTX."""
+    found = ", ".join(
+        f"{name} {importlib.metadata.version(name)}"
+        for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy")
+        if is_installed(name)
+    )
+    yield Finding("CuPy", WORKS if found else ABSENT, found or "-", "" if found else CUPY)
+    try:
+        from ptxbench.backends import gpu
+
+        driver = gpu.find_driver()
+        if driver is None:
+            yield Finding("NVIDIA driver", ABSENT, "-", "Times need a GPU and its driver; the emulator needs neither.")
+            yield Finding("GPU", ABSENT, "-", "Without one there are counts in place of times.")
+            return
+        yield Finding("NVIDIA driver", WORKS, f"{driver_version()}, speaks CUDA {gpu.driver_cuda_version(driver)}")
+        backend = gpu.GpuBackend()
+        if reason := backend.unavailable():
+            yield Finding("GPU", ABSENT, "-", reason)
+            return
+        device = backend.device()
+        wrong = run_answer(backend, device["sm"])
+    except FAILURES as error:
+        yield Finding("GPU", BROKEN, "-", str(error))
+    else:
+        if wrong:
+            yield Finding("GPU", BROKEN, f"{device['name']} {wrong}", "Trust no run on it; see what nvidia-smi says.")
+        else:
+            yield Finding("GPU", WORKS, f"{device['name']}, {device['sm']}")
+
+
+def driver_version() -> str:
+    """The driver's version, from NVML."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+        try:
+            version: str = pynvml.nvmlSystemGetDriverVersion()
+        finally:
+            pynvml.nvmlShutdown()
+    except pynvml.NVMLError as error:
+        return f"of unknown version ({error})"
+    return version
+
+
+def run_answer(backend: Backend, arch: str) -> str | None:
+    """Run the kernel on 32 threads; what is wrong with what it wrote, or None."""
+    import numpy as np
+
+    from ptxbench.pair import Launch, poison, u32
+
+    arguments = {"x": poison((32,), u32)}
+    written = backend.run(build_answer(arch), Launch(1, 32), arguments, ("x",)).outputs["x"]
+    expected = np.arange(32, dtype=u32) + 42
+    return None if np.array_equal(written, expected) else f"wrote {written[:4]}... and not {expected[:4]}..."
+
+
+def build_answer(arch: str) -> Build:
+    """The kernel in PTX, with a cubin where there is a ptxas."""
+    from ptxbench import toolchain
+
+    with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
+        source = Path(folder) / "answer.ptx"
+        source.write_text(PTX, encoding="ascii")
+        try:
+            return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch)
+        except ToolMissing:  # a broken ptxas has a line of its own
+            return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch, assembler="driver")
+
+
+def examine_kernels(folder: Path) -> Finding:
+    """The folder of pairs: that of ptxbench unless the user names another."""
+    from ptxbench.discovery import find_pairs
+
+    try:
+        count = len(find_pairs(folder))
+        return Finding("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
+    except FAILURES as error:
+        return Finding("kernels", BROKEN, shown(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")
+
+
+def examine_containment() -> Finding:
+    """What keeps the compilers from other files while `check` judges a candidate."""
+    from ptxbench import containment
+
+    if containment.mode() == containment.LANDLOCK:
+        told = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
+        return Finding("containment", WORKS, told)
+    told = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
+    advice = "Judge candidates on Linux 5.13 or later with Landlock, if they are not trusted."
+    return Finding("containment", ABSENT, told, advice)
+
+
+def examine_cache() -> Finding:
+    """The folder of builds that were made before."""
+    folder = cache.folder()
+    if folder is None:
+        return Finding("cache", ABSENT, "-", "This user has no home. Set PTXBENCH_CACHE to a folder, for speed.")
+    if reason := cache.refusal(folder):
+        return Finding("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
+    probe = folder / f"doctor-{os.getpid()}"
+    try:
+        cache.write(probe, b"")
+        probe.unlink()
+        sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    except OSError as error:
+        advice = "Every build is made anew. Set PTXBENCH_CACHE to a folder that can be written."
+        return Finding("cache", BROKEN, f"{shown(folder)}: {error.strerror}", advice)
+    return Finding("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {shown(folder)}")
+
+
+def is_installed(name: str) -> bool:
+    """True where there is a distribution of that name."""
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def shown(path: str | Path) -> str:
+    """A path with ~ for the user's home, as it may be shown to others."""
+    home = os.path.expanduser("~")  # noqa: PTH111  Path.home raises for a user without one
+    return f"~{str(path).removeprefix(home)}" if str(path).startswith(home + os.sep) else str(path)

@@ -1,0 +1,129 @@
+"""Two SASS listings against each other: what they have in common, whatever registers they use and in what order.
+
+Data and alignment only, as in ptxbench/listing.py.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cached_property
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+from ptxbench.listing.text import Listing
+
+REGISTER = re.compile(r"\b(U?R|U?P|B|SB)\d+\b")
+
+
+def normal(text: str) -> str:
+    """An instruction without what the allocation of registers and the layout of the code decide."""
+    text = re.sub(r"\.reuse\b", "", text)
+    return re.sub(r"\.L_\w+", "LABEL", REGISTER.sub(r"\1", text))
+
+
+def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """What stands unlike often in `a` and in `b`; the greatest difference first."""
+    found = {name: (a.get(name, 0), b.get(name, 0)) for name in a.keys() | b.keys() if a.get(name, 0) != b.get(name, 0)}
+    return dict(sorted(found.items(), key=lambda item: (-abs(item[1][0] - item[1][1]), item[0])))
+
+
+EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
+
+
+class Side(NamedTuple):
+    """One instruction of a comparison: which of its side, what it is, and which of the other side is its partner."""
+
+    number: int
+    kind: str
+    partner: int | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Two SASS listings, instruction by instruction, by `normal`.
+
+    `equal`: pairs of indices that stand in the same order on both sides; `moved`: pairs of what is left, of the same
+    form, wherever they stand. All others differ.
+    """
+
+    left: Listing
+    right: Listing
+    equal: tuple[tuple[int, int], ...]
+    moved: tuple[tuple[int, int], ...]
+
+    @property
+    def only_left(self) -> int:
+        return len(self.left.sass) - len(self.equal) - len(self.moved)
+
+    @property
+    def only_right(self) -> int:
+        return len(self.right.sass) - len(self.equal) - len(self.moved)
+
+    @property
+    def similarity(self) -> float:
+        """The share of the instructions of both that have a partner, 1 for two that are empty."""
+        total = len(self.left.sass) + len(self.right.sass)
+        return 2 * (len(self.equal) + len(self.moved)) / total if total else 1.0
+
+    @property
+    def same_code(self) -> bool:
+        """Whether both are the same machine code, to the bit."""
+        left, right = self.left.report.sass_sha256, self.right.report.sass_sha256
+        return left is not None and left == right
+
+    @cached_property
+    def opcodes(self) -> dict[str, tuple[int, int]]:
+        """How often each opcode stands on either side, where that differs; the greatest difference first."""
+        return unlike(self.left.opcodes, self.right.opcodes)
+
+    @property
+    def same_mix(self) -> bool:
+        """Whether both have the same opcodes, each as often."""
+        return not self.opcodes
+
+    def rows(self) -> Iterator[tuple[Side | None, Side | None]]:
+        """Both sides in their order, equal ones on one row."""
+        there = dict(self.moved)
+        back = {b: a for a, b in self.moved}
+
+        def side(index: int, partners: Mapping[int, int]) -> Side:
+            return Side(index, MOVED if index in partners else DIFFERS, partners.get(index))
+
+        a = b = 0
+        for next_a, next_b in (*self.equal, (len(self.left.sass), len(self.right.sass))):
+            lefts = [side(index, there) for index in range(a, next_a)]
+            rights = [side(index, back) for index in range(b, next_b)]
+            yield from zip_longest(lefts, rights)
+            if next_a < len(self.left.sass):
+                yield Side(next_a, EQUAL, next_b), Side(next_b, EQUAL, next_a)
+            a, b = next_a + 1, next_b + 1
+
+
+def compare(left: Listing, right: Listing) -> Difference:
+    """Align two SASS listings, whatever registers they use and wherever the scheduler put an instruction."""
+    a, b = ([normal(each.text) for each in side.sass] for side in (left, right))
+    blocks = SequenceMatcher(None, a, b, autojunk=False).get_matching_blocks()
+    equal = [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
+    paired_a, paired_b = {i for i, _ in equal}, {j for _, j in equal}
+    waiting: dict[str, list[int]] = defaultdict(list)
+    for j in range(len(b) - 1, -1, -1):
+        if j not in paired_b:
+            waiting[b[j]].append(j)
+    moved = [(i, waiting[text].pop()) for i, text in enumerate(a) if i not in paired_a and waiting[text]]
+    return Difference(left, right, tuple(equal), tuple(moved))
+
+
+def describe_difference(difference: Difference) -> dict[str, Any]:
+    return {
+        "variants": [difference.left.variant, difference.right.variant],
+        "same_code": difference.same_code,
+        "same_mix": difference.same_mix,
+        "similarity": difference.similarity,
+        "equal": [list(each) for each in difference.equal],
+        "moved": [list(each) for each in difference.moved],
+        "opcodes": {name: list(counts) for name, counts in difference.opcodes.items()},
+    }

@@ -1,0 +1,197 @@
+"""Why two variants may differ in time: what they have unlike, in words with figures, what usually costs most first.
+
+From their builds, and where the emulator has run them, from its counters too. What is told was found; that it costs or
+spares time, only a GPU can tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ptxbench import toolchain
+from ptxbench.listing.difference import Difference, describe_difference
+from ptxbench.listing.explanation import code, memory
+from ptxbench.listing.explanation.code import SAME_MIX
+from ptxbench.listing.explanation.finding import BRIEF, Contrast, Executions, Finding, Look, Place, Side
+from ptxbench.listing.explanation.loops import loops
+from ptxbench.listing.explanation.memory import EXECUTED
+from ptxbench.listing.text import Listing, describe, opcode
+from ptxbench.metrics import REFERENCE
+from ptxbench.pair import Launch, Size
+from ptxbench.result import VERIFIED, BuildReport, Cell, Run, VariantResult
+
+__all__ = [
+    "BRIEF", "EXECUTED", "LOOKS", "SAME_CODE", "SAME_MIX", "SCHEMA",
+    "Case", "Finding", "Place", "explain", "of_cell", "of_run", "to_document", "verified",
+]  # fmt: skip
+
+SCHEMA = "ptxbench.show/1"
+
+SAME_CODE = "same code"
+
+LOOKS: tuple[Look, ...] = (
+    # what a kernel should not do at all
+    code.spills,
+    code.remarks,
+    # how many warps there are to hide latency
+    code.occupancy,
+    # what is asked of memory
+    code.generic,
+    memory.atomics,
+    memory.sectors,
+    memory.conflicts,
+    code.widths,
+    memory.requests,
+    # what warps do
+    loops,
+    memory.executed,
+    memory.barriers,
+    # what the code is made of
+    code.instructions,
+    code.carries,
+    code.fused,
+    code.guards,
+    code.constants,
+    code.conversions,
+    memory.divergence,
+    code.registers,
+    # no difference
+    memory.requests_of_both,
+)
+"""In the order of what usually costs most; docs/show.md has it as a table."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is explained: two listings, and the launch that occupancy is of, where it is known.
+
+    `size`: at which their lines were counted. `uncounted`: by variant, why its lines were not.
+    """
+
+    difference: Difference
+    launch: Launch | None = None
+    size: Size | None = None
+    uncounted: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def sides(self) -> tuple[Listing, Listing]:
+        return self.difference.left, self.difference.right
+
+    @property
+    def counted(self) -> bool:
+        """Whether the lines of both were."""
+        return all(each.counted is not None for each in self.sides)
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.difference.left.variant, self.difference.right.variant
+
+
+def explain(case: Case) -> tuple[Finding, ...]:
+    """What is unlike, what matters most first; of the same machine code only that it is the same."""
+    left, right = (of_listing(each, case.launch) for each in case.sides)
+    return find(Contrast(left, right))
+
+
+def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Finding, ...]:
+    """The same of two variants of a run, by their reports and counters alone: no finding names a line or a loop.
+
+    Nothing where one of them was not built.
+    """
+    sides = []
+    for name in (reference, variant):
+        result = cell.variants.get(name)
+        if result is None or result.build is None:
+            return ()
+        report = result.build
+        executed = executions_of(result)
+        sides.append(Side(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
+    return find(Contrast(*sides))
+
+
+def executions_of(result: VariantResult) -> Executions | None:
+    """The machine instructions that a variant of a run executed; None where the run did not keep them."""
+    found = result.executed
+    return None if found is None else Executions(found.least, found.most, found.fit)
+
+
+def of_run(run: Run) -> list[dict[str, Any]]:
+    """What each verified PTX variant of a run has unlike the reference, as JSON has it."""
+    return [
+        {"pair": cell.pair, "size": dict(cell.place), "variants": [REFERENCE, name], **describe_finding(each)}
+        for cell in run.cells
+        for name, result in cell.variants.items()
+        if result.language == "ptx" and verified(cell, name) and verified(cell, REFERENCE)
+        for each in of_cell(cell, name)
+    ]
+
+
+def verified(cell: Cell, name: str) -> bool:
+    return name in cell.variants and cell.variants[name].status == VERIFIED
+
+
+def find(contrast: Contrast) -> tuple[Finding, ...]:
+    a, b = contrast.names
+    left, right = contrast.left.report.sass_sha256, contrast.right.report.sass_sha256
+    if left is not None and left == right:
+        text = f"{b} is the same machine code as {a}, to the bit: a difference in time would be noise."
+        return (Finding(SAME_CODE, text, f"{b} is the same machine code as {a}, to the bit."),)
+    return tuple(finding for look in LOOKS for finding in look(contrast))
+
+
+def of_listing(listing: Listing, launch: Launch | None) -> Side:
+    counts: dict[str, float] | None = None
+    if listing.counted is not None:
+        counts = {}
+        for each in listing.counted.values():
+            for name, value in each.items():
+                counts[name] = counts.get(name, 0) + value
+    share = occupancy(listing.report, listing.arch, launch)
+    return Side(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
+
+
+def executions(listing: Listing) -> Executions | None:
+    """The machine instructions that warps executed, by opcode too."""
+    if listing.machine is None:
+        return None
+    by_opcode: dict[str, float] = {}
+    for each in listing.sass:
+        name = opcode(each.text).partition(".")[0]
+        by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
+    return Executions(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
+
+
+def occupancy(report: BuildReport, arch: str, launch: Launch | None) -> float | None:
+    """Theoretical, of the launch; None where it is not known."""
+    if launch is None or report.registers is None:
+        return None
+    x, y, z = launch.block_xyz
+    shared = (report.shared_bytes or 0) + launch.shared_bytes
+    return toolchain.occupancy(arch, threads=x * y * z, registers=report.registers, shared_bytes=shared)
+
+
+def to_document(listings: Sequence[Listing], cases: Sequence[Case] = (), *, diff: bool = False) -> dict[str, Any]:
+    """What `ptxbench show --json` prints; `diff`: with the alignment of the one case."""
+    return {
+        "schema": SCHEMA,
+        "variants": [describe(each) for each in listings],
+        "diff": describe_difference(cases[0].difference) if diff else None,
+        "counted_at": next((dict(case.size) for case in cases if case.size is not None), None),
+        "not_counted": {name: reason for case in cases for name, reason in case.uncounted.items()},
+        "findings": [
+            {"variants": list(case.names), **describe_finding(each)} for case in cases for each in explain(case)
+        ],
+    }
+
+
+def describe_finding(finding: Finding) -> dict[str, Any]:
+    """A finding as JSON has it."""
+    return {
+        "kind": finding.kind,
+        "text": finding.text,
+        "brief": finding.line,
+        "figures": {name: dict(values) for name, values in finding.figures.items()},
+        "places": [each._asdict() for each in finding.places],
+    }

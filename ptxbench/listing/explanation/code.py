@@ -1,0 +1,271 @@
+"""What the machine code of two variants has unlike, by its opcodes and by what ptxas reports.
+
+Instructions in the code are counted here, not executions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from ptxbench.listing.difference import unlike
+from ptxbench.listing.explanation.finding import BRIEF, Contrast, Finding, Side
+from ptxbench.toolchain.sass import class_of
+
+NAMED = 3
+"""Opcodes that are named of those which two variants have unlike many of."""
+
+GENERIC = {"LD", "ST", "ATOM", "QSPC"}
+"""Accesses whose address may be of any space, which the hardware must find out; QSPC asks for it."""
+
+GLOBAL_LOADS, GLOBAL_STORES, ATOMICS = {"LDG", "LD"}, {"STG", "ST"}, {"ATOM", "ATOMG", "RED", "REDG"}
+
+ARITHMETIC = ("FFMA", "FMUL", "FADD")
+
+CONVERSIONS = {"F2F", "F2I", "I2F", "I2I", "F2FP", "I2FP", "I2IP", "F2IP", "FRND"}
+
+SUBNORMAL = re.compile(r"1\.17549\d*e-38")
+"""The least normal f32. Code that compares with it treats smaller numbers apart."""
+
+WIDTHS = {"64": 8, "128": 16, "256": 32, "U8": 1, "S8": 1, "U16": 2, "S16": 2}
+"""Bytes a thread by modifier; 4 without any."""
+
+PACKED = re.compile(r"B?F(?P<bits>16|32)x(?P<count>\d)")
+"""Several numbers of one access of an atomic."""
+
+CARRYING = re.compile(r"IMAD\.(?:WIDE|HI)(?:\.U32|\.S32)*\.X$")
+"""A multiply-add that takes the carry of the one before it."""
+
+ADDERS = re.compile(r"(?:IADD3|IADD|VIADD)(?:\.X)?$|IMAD\.(?:X|IADD)$")
+"""Additions of integers, of which a carry may need one of its own."""
+
+CONSTANT = re.compile(
+    r"(?:@!?U?P\w+ )?(?:"
+    r"(?:U?MOV|IMAD\.MOV(?:\.U32)?)\s+U?R\w+,\s+(?:RZ,\s+RZ,\s+)?-?(?:0x0*[1-9a-f]|[1-9])"
+    r"|HFMA2(?:\.MMA)?\s+R\w+,\s+-?RZ,\s+RZ,\s+(?!0, 0\b))"
+)
+"""A constant but 0 put into a register: by a move, or by half-precision arithmetic on zeros, whose unit is idle."""
+
+
+def spills(contrast: Contrast) -> Iterator[Finding]:
+    counts = contrast.both(lambda side: (side.report.spill_store_bytes or 0) + (side.report.spill_load_bytes or 0))
+    if any(counts):
+        told = " and ".join(
+            f"{name} {count:,} bytes" for name, count in zip(contrast.names, counts, strict=True) if count
+        )
+        yield Finding(
+            "spills",
+            f"Spilled registers go through memory: {told} a thread, stores and loads.",
+            f"Registers spill to memory: {told} a thread.",
+            {"spill_bytes": contrast.figures(counts)},
+        )
+
+
+def remarks(contrast: Contrast) -> Iterator[Finding]:
+    """What ptxas says that it did not do."""
+    for side in contrast:
+        for line in dict.fromkeys(re.findall(r"^.*\(C75\d\d\).*$", side.report.log, re.M)):
+            yield Finding("ptxas", f"{side.name}: {line.strip()}")
+
+
+def occupancy(contrast: Contrast) -> Iterator[Finding]:
+    """A step of occupancy that registers or static shared memory cost or spare; all else of the launch is the same."""
+    (a, b), before, after = contrast.names, contrast.left.occupancy, contrast.right.occupancy
+    if before is None or after is None or before == after:
+        return
+    figures = {"occupancy": contrast.figures((before, after))}
+    causes = []
+    for name, noun, left, right in (
+        ("registers", "registers", contrast.left.report.registers, contrast.right.report.registers),
+        (
+            "shared_bytes",
+            "bytes of shared memory",
+            contrast.left.report.shared_bytes,
+            contrast.right.report.shared_bytes,
+        ),
+    ):
+        if left is not None and right is not None and left != right:
+            figures[name] = contrast.figures((left, right))
+            causes.append(f"{b} needs {right:,} {noun}, {a} {left:,}")
+    share = f"occupancy {100 * after:.0f} % against {100 * before:.0f} %"
+    text = f"{'; '.join(causes)}: {share}." if causes else f"{b} has {share} of {a}."
+    yield Finding("occupancy", text, f"{b} has {share} of {a}." if len(text) > BRIEF else "", figures)
+
+
+def registers(contrast: Contrast) -> Iterator[Finding]:
+    """Registers, where they make no difference to occupancy or nobody knows."""
+    (a, b), left, right = contrast.names, contrast.left.report.registers, contrast.right.report.registers
+    known = contrast.left.occupancy is not None and contrast.right.occupancy is not None
+    if (
+        left is None
+        or right is None
+        or left == right
+        or (known and contrast.left.occupancy != contrast.right.occupancy)
+    ):
+        return
+    text = f"{b} needs {right} registers, {a} {left}{'; occupancy is the same' if known else ''}."
+    yield Finding("registers", text, "", {"registers": contrast.figures((left, right))})
+
+
+SAME_MIX = "same mix"
+
+
+def instructions(contrast: Contrast) -> Iterator[Finding]:
+    """How many instructions, and which opcodes make the difference."""
+    (a, b), (left, right) = contrast.names, contrast.both(lambda side: side.instructions)
+    if not left or not right:
+        return
+    figures = {"sass": contrast.figures((left, right))}
+    different = unlike(contrast.left.opcodes, contrast.right.opcodes)
+    if not different:
+        text = f"{b} has the instructions of {a}, each as often, in another order or on other registers."
+        yield Finding(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
+        return
+    # Of fewer instructions those that became fewer: others are no part of the difference.
+    most = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
+    named = list((most or different).items())[:NAMED]
+    for name, counts in named:
+        figures[name] = contrast.figures(counts)
+    told = [f"{name} {before:,} to {after:,}" for name, (before, after) in named]
+    if left == right:
+        text = f"{a} and {b} both have {left:,} SASS instructions, but not the same"
+    else:
+        share = f"{100 * abs(right - left) / left:.0f} % {'fewer' if right < left else 'more'}"
+        text = f"{b} has {right:,} SASS instructions, {a} {left:,}: {share}"
+    yield Finding("instructions", f"{text}. Most of it is {', '.join(told)}.", shortened(text, told), figures)
+
+
+def shortened(text: str, told: Sequence[str]) -> str:
+    """`text` with as many of `told` as one line has room for."""
+    while told and len(f"{text}: {', '.join(told)}.") > BRIEF:
+        told = told[:-1]
+    return f"{text}: {', '.join(told)}." if told else f"{text}."
+
+
+def generic(contrast: Contrast) -> Iterator[Finding]:
+    found = [Counter({name: side.names[name] for name in GENERIC if side.names[name]}) for side in contrast]
+    for side, counts in zip(contrast, found, strict=True):
+        if counts:
+            told = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
+            figures = {name: contrast.figures((found[0][name], found[1][name])) for name in sorted(found[0] | found[1])}
+            yield Finding(
+                "generic addressing",
+                f"{side.name} has generic addresses, of no certain memory: {told}.",
+                f"{side.name} has generic addresses: {told}.",
+                figures,
+            )
+
+
+def by_frequency(counts: Counter[str]) -> list[tuple[str, int]]:
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+
+
+def widths(contrast: Contrast) -> Iterator[Finding]:
+    """Accesses to global memory whose widths the other side has not."""
+    for noun, names in (("loads", GLOBAL_LOADS), ("stores", GLOBAL_STORES), ("atomics", ATOMICS)):
+        left, right = (accesses(side, names) for side in contrast)
+        if not left or not right or left.keys() == right.keys():
+            continue
+        told = [
+            " and ".join(f"{count} of {size} bytes" for size, count in sorted(each.items())) for each in (left, right)
+        ]
+        a, b = contrast.names
+        yield Finding(
+            "access width",
+            f"Global {noun} in the code, by bytes a thread: {a} {told[0]}; {b} {told[1]}.",
+            f"Global {noun}, bytes a thread: {a} {brief_sizes(left)}; {b} {brief_sizes(right)}.",
+            {f"of {size} bytes": contrast.figures((left[size], right[size])) for size in sorted(left | right)},
+        )
+
+
+def brief_sizes(found: Counter[int]) -> str:
+    """`32 of 16, 64 of 8`."""
+    return ", ".join(f"{count} of {size}" for size, count in sorted(found.items(), reverse=True))
+
+
+def accesses(side: Side, names: set[str]) -> Counter[int]:
+    """How many accesses of these opcodes the code has, by bytes a thread."""
+    found: Counter[int] = Counter()
+    for opcode, count in side.opcodes.items():
+        name, *modifiers = (class_of(opcode) if opcode.partition(".")[0] not in ATOMICS else opcode).split(".")
+        if name in names:
+            packed = next((match for part in modifiers if (match := PACKED.fullmatch(part))), None)
+            size = int(packed["bits"]) // 8 * int(packed["count"]) if packed else None
+            found[size or next((WIDTHS[part] for part in modifiers if part in WIDTHS), 4)] += count
+    return found
+
+
+def carries(contrast: Contrast) -> Iterator[Finding]:
+    """Carries that a multiply-add takes along on one side, and additions of their own on the other."""
+    riding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if CARRYING.match(name)))
+    adding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if ADDERS.match(name)))
+    for rich, poor in ((0, 1), (1, 0)):
+        more, less = riding[rich] - riding[poor], adding[poor] - adding[rich]
+        if more > 0 and less > 0:
+            a, b = contrast.names[rich], contrast.names[poor]
+            yield Finding(
+                "carries",
+                f"In {a} {riding[rich]} multiply-adds take a carry along (IMAD.WIDE.X), in {b} {riding[poor]}, "
+                f"which has {less} more additions.",
+                f"{a} carries in {riding[rich]} multiply-adds, {b} in {riding[poor]} with {less} more additions.",
+                {"carrying multiply-adds": contrast.figures(riding), "additions": contrast.figures(adding)},
+            )
+
+
+def fused(contrast: Contrast) -> Iterator[Finding]:
+    """Multiplications and additions apart on one side, together on the other."""
+    for poor, rich in (contrast, contrast[::-1]):
+        together, *apart_each = (rich.names[name] - poor.names[name] for name in ARITHMETIC)
+        apart = -max(apart_each)
+        if apart > 0 and together > 0:
+            yield Finding(
+                "fused multiply-add",
+                f"{poor.name} has {apart} more multiplications and additions apart, "
+                f"{rich.name} {together} more of them fused.",
+                f"{rich.name} has {together} more fused multiply-adds, {poor.name} {apart} more apart.",
+                {
+                    name: contrast.figures((contrast.left.names[name], contrast.right.names[name]))
+                    for name in ARITHMETIC
+                },
+            )
+
+
+def guards(contrast: Contrast) -> Iterator[Finding]:
+    yield from of_texts(
+        contrast,
+        SUBNORMAL,
+        "subnormal numbers",
+        "Guards for subnormal numbers: {a} {left}, {b} {right}.",
+        " In CUDA C --use_fast_math takes them out.",
+    )
+
+
+def constants(contrast: Contrast) -> Iterator[Finding]:
+    yield from of_texts(
+        contrast,
+        CONSTANT,
+        "constants",
+        "Instructions that only put a constant into a register: {a} {left}, {b} {right}.",
+    )
+
+
+def of_texts(contrast: Contrast, pattern: re.Pattern[str], kind: str, text: str, advice: str = "") -> Iterator[Finding]:
+    """A finding by how many instructions of each side's listing `pattern` is found in, where that is unlike."""
+    left, right = (
+        None if side.listing is None else sum(bool(pattern.search(each.text)) for each in side.listing.sass)
+        for side in contrast
+    )
+    if left is not None and right is not None and left != right:
+        a, b = contrast.names
+        figures = {kind: contrast.figures((left, right))}
+        brief = text.format(a=a, b=b, left=left, right=right)
+        yield Finding(kind, brief + advice, brief, figures)
+
+
+def conversions(contrast: Contrast) -> Iterator[Finding]:
+    left, right = contrast.both(lambda side: sum(side.names[name] for name in CONVERSIONS))
+    if left != right:
+        a, b = contrast.names
+        text = f"Conversions between types: {a} {left}, {b} {right}."
+        yield Finding("conversions", text, "", {"conversions": contrast.figures((left, right))})

@@ -1,0 +1,188 @@
+"""What a finding is, and what it is made from: two variants, with as much as is known of each. Data only."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
+
+from ptxbench.listing.text import Listing
+from ptxbench.result import BuildReport
+from ptxbench.units import si
+
+BRIEF = 76
+"""Columns of a finding's brief form, which stands on one line below a table, behind a mark."""
+
+
+class Place(NamedTuple):
+    """A line that a finding is about: of the file that was written, and of the PTX that it became or is."""
+
+    variant: str
+    file: str
+    line: int | None
+    """Of `file`; None for PTX that NVRTC made of no line of it."""
+    ptx_line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else f"line {self.ptx_line} of the PTX of {self.file}"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One difference: its kind, a sentence or two, and the same as data.
+
+    `brief`: the same in at most BRIEF columns. `figures`: by name, and then by variant. `places`: the lines named.
+    """
+
+    kind: str
+    text: str
+    brief: str = ""
+    figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    places: tuple[Place, ...] = ()
+
+    @property
+    def line(self) -> str:
+        """What stands on one line: the brief form, or the text where that is brief enough."""
+        return self.brief or self.text
+
+
+SETTLED = 1.04
+"""How many times its start the end of a range may be, for a claim to rest on it."""
+
+
+class Executions(NamedTuple):
+    """Machine instructions that warps executed: the least and the most that it can be, and the likeliest.
+
+    All are None where there is no number. `by_opcode`: the likeliest of each opcode, where that is known.
+    """
+
+    least: int | None
+    most: int | None
+    fit: int | None
+    by_opcode: Mapping[str, float] = {}
+
+    @property
+    def settled(self) -> bool:
+        """Whether the range is narrow enough for a claim."""
+        least, most = self.ends
+        return 0 < most <= SETTLED * least
+
+    @property
+    def ends(self) -> tuple[int, int]:
+        """The least and the most; 0 where there is no number."""
+        return self.least or 0, self.most or 0
+
+    @property
+    def likely(self) -> int:
+        return self.fit or 0
+
+    def __str__(self) -> str:
+        """`14,048`, `21 k to 23 k`."""
+        least, most = (si(each) for each in self.ends)
+        return least if self.least == self.most else f"{least} to {most}"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One variant, as far as it is known: by a run's report and counters, or by its listing as well.
+
+    `occupancy`: theoretical, of the launch that is explained. `counts`: the emulator's counters of a launch.
+    """
+
+    name: str
+    report: BuildReport
+    opcodes: Mapping[str, int]
+    """How often each opcode of SASS stands in the code; empty where nobody disassembled it."""
+    occupancy: float | None = None
+    counts: Mapping[str, float] | None = None
+    listing: Listing | None = None
+    executed: Executions | None = None
+    """None where it was not derived, as in older runs."""
+
+    @cached_property
+    def names(self) -> Counter[str]:
+        """The same opcodes without their modifiers."""
+        found: Counter[str] = Counter()
+        for opcode, count in self.opcodes.items():
+            found[opcode.partition(".")[0]] += count
+        return found
+
+    @property
+    def instructions(self) -> int:
+        """Of SASS."""
+        return sum(self.opcodes.values())
+
+    def sum(self, *names: str) -> float | None:
+        """The sum of these counters; None where they were not counted."""
+        return None if self.counts is None else sum(self.counts.get(name, 0) for name in names)
+
+    @cached_property
+    def lines(self) -> Mapping[Place, Counter[str]]:
+        """The counters of each line of the file, which may be of several lines of the PTX, as of an unrolled loop.
+
+        Its place names the first of these. Empty where lines were not counted.
+        """
+        counted = (self.listing.counted if self.listing else None) or {}
+        places: dict[int | tuple[int], Place] = {}
+        found: dict[Place, Counter[str]] = {}
+        for ptx_line, counts in sorted(counted.items()):
+            place = self.place(ptx_line)
+            first = places.setdefault(place.line or (ptx_line,), place)
+            found.setdefault(first, Counter()).update(counts)
+        return found
+
+    def place(self, ptx_line: int) -> Place:
+        """Where a line of the PTX comes from."""
+        assert self.listing is not None
+        return place_of(self.listing, ptx_line)
+
+
+def place_of(listing: Listing, ptx_line: int) -> Place:
+    """Where a line of the PTX comes from."""
+    line = ptx_line if listing.language == "ptx" else listing.origin.get(ptx_line)
+    return Place(listing.variant, listing.path.name, line, ptx_line)
+
+
+class Contrast(NamedTuple):
+    """Two variants; the right one is explained against the left."""
+
+    left: Side
+    right: Side
+
+    @property
+    def names(self) -> tuple[str, str]:
+        return self.left.name, self.right.name
+
+    def both(self, value: Callable[[Side], float]) -> tuple[float, float]:
+        return value(self.left), value(self.right)
+
+    def sums(self, *names: str) -> tuple[float, float] | None:
+        """The sum of these counters on either side; None where one was not counted."""
+        left, right = self.left.sum(*names), self.right.sum(*names)
+        return None if left is None or right is None else (left, right)
+
+    def figures(self, values: tuple[float, float]) -> dict[str, float]:
+        return dict(zip(self.names, values, strict=True))
+
+
+Look = Callable[[Contrast], Iterator[Finding]]
+"""What looks for findings of one kind; it says nothing where the data that it needs are not there."""
+
+
+def relation(before: float, after: float) -> str:
+    """What ends a sentence: `: 46 % fewer.`, `: 3.5 times as many.`; a mere point where nothing is to divide by."""
+    if not before or before == after:
+        return "."
+    share = after / before
+    if share >= 2:
+        return f": {share:.3g} times as many."
+    return f": {percent(abs(share - 1))} {'fewer' if share < 1 else 'more'}."
+
+
+def percent(share: float) -> str:
+    """`12 %`, `3.1 %`, `0.02 %`: two digits, and none that would be zero; never 100 for less than all."""
+    if 0.995 <= share < 1:
+        return f"{int(share * 1000) / 10:g} %"
+    return f"{100 * share:.0f} %" if share >= 0.1 else f"{100 * share:.2g} %"

@@ -1,0 +1,127 @@
+"""The innermost loops of SASS: their backward branches without another inside, and what warps execute in them.
+
+Where ptxas has unrolled a loop of the PTX, the body holds several instructions of one line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from statistics import median_low
+
+from ptxbench.listing.explanation.finding import Contrast, Finding, Place, Side, percent, place_of
+from ptxbench.listing.text import Listing, opcode
+from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.sass import MEMORY
+
+NOTICEABLE = 0.01
+"""Of the instructions in loops, a difference below this is not told."""
+
+WORTH = 0.1
+"""Of the machine instructions that warps execute, so many in loops make these worth telling."""
+
+BACK = re.compile(r"(?:^|\s)BRA(?:\.\w+)*\s.*?(?P<label>\.L_\w+)$")
+
+
+@dataclass(frozen=True)
+class Loop:
+    """An innermost loop of SASS, from address `first` to `last`, with executions of all warps.
+
+    `turns`: executions of its first instruction; `executed`: of all. `copies`: rounds of the PTX in one of SASS.
+    """
+
+    place: Place | None
+    """The line of its branch back; None where that is of no line."""
+    first: int
+    last: int
+    length: int
+    """Instructions of a round."""
+    turns: float
+    executed: float
+    copies: int
+
+    def __str__(self) -> str:
+        where = str(self.place) if self.place else f"at {self.first:04x}"
+        unrolled = f", which ptxas unrolled by {self.copies}" if self.copies > 1 else ""
+        return f"{self.length} instructions a round, {self.turns:,.0f} rounds ({where}{unrolled})"
+
+
+def of_listing(listing: Listing) -> list[Loop]:
+    """The innermost loops that warps went round, the one of most instructions first; none where they are unknown."""
+    found = []
+    for first, last in innermost(listing.sass):
+        body = listing.sass[first : last + 1]
+        counts = [listing.executions(each) for each in body]
+        turns, executed = counts[0], sum(count for count in counts if count is not None)
+        if turns and executed:
+            line = body[-1].line
+            place = None if line is None else place_of(listing, line)
+            ends = body[0].address, body[-1].address
+            found.append(Loop(place, *ends, len(body), turns, executed, copies(body)))
+    return sorted(found, key=lambda loop: -loop.executed)
+
+
+def innermost(sass: Sequence[Instruction]) -> list[tuple[int, int]]:
+    """First and last index of each loop that has no other in it."""
+    at = {label: index for index, each in enumerate(sass) for label in each.labels}
+    loops = []
+    for index, each in enumerate(sass):
+        match = BACK.search(each.text)
+        if match and at.get(match["label"], len(sass)) <= index:
+            loops.append((at[match["label"]], index))
+    return [
+        (first, last)
+        for first, last in loops
+        if not any(first <= a and b <= last and (a, b) != (first, last) for a, b in loops)
+    ]
+
+
+def copies(body: Sequence[Instruction]) -> int:
+    """How many rounds of the PTX a round of SASS holds: how often a line of it is there, by its accesses to memory."""
+    names: dict[int, Counter[str]] = defaultdict(Counter)
+    for each in body:
+        if each.line is not None:
+            names[each.line][opcode(each.text).partition(".")[0]] += 1
+    accesses = [
+        max(n for name, n in found.items() if MEMORY.match(name))
+        for found in names.values()
+        if any(MEMORY.match(name) for name in found)
+    ]
+    return median_low(accesses or [max(found.values()) for found in names.values()] or [1])
+
+
+def of_side(side: Side) -> list[Loop]:
+    """The same of a variant; none where its executions are not known well enough for a claim."""
+    if side.listing is None or side.executed is None or not side.executed.settled:
+        return []
+    return of_listing(side.listing)
+
+
+def loops(contrast: Contrast) -> Iterator[Finding]:
+    """What warps execute in loops, where that is unlike; and the loop of each side that most of it is in."""
+    left, right = (of_side(side) for side in contrast)
+    if not left or not right:
+        return
+    before, after = (sum(loop.executed for loop in found) for found in (left, right))
+    if abs(before - after) <= NOTICEABLE * max(before, after):
+        return
+    whole = [side.executed.likely if side.executed else 0 for side in contrast]
+    if before < WORTH * whole[0] or after < WORTH * whole[1]:
+        return
+    (a, b), (first, second) = contrast.names, (left[0], right[0])
+    share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
+    same = len(left) == len(right) and [each.turns for each in left] == [each.turns for each in right]
+    yield Finding(
+        "loops" if same else "unrolling",
+        f"In loops warps execute {share} machine instructions in {b}. The hottest: {a} {first}; {b} {second}.",
+        f"In loops warps execute {share} machine instructions in {b} than in {a}.",
+        {
+            "SASS instructions in loops": contrast.figures((before, after)),
+            "instructions a round": contrast.figures((first.length, second.length)),
+            "rounds": contrast.figures((first.turns, second.turns)),
+            "unrolled by ptxas": contrast.figures((first.copies, second.copies)),
+        },
+        tuple(each.place for each in (first, second) if each.place is not None),
+    )

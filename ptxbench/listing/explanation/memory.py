@@ -1,0 +1,267 @@
+"""What two variants ask of memory and of the warps' lanes, by the emulator's counters, and on which lines.
+
+Counted is PTX; sectors, bank conflicts and divergence mostly survive what ptxas does to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from ptxbench.listing.explanation.finding import Contrast, Executions, Finding, Place, Side, percent, relation
+from ptxbench.metrics import CLASSES
+from ptxbench.units import si
+
+SECTOR_BYTES = 32
+
+WASTEFUL = 2
+"""Times the sectors that a request's bytes need at the least: from here on a line is worth naming."""
+
+NOTICEABLE = 0.05
+"""Of what two sides do, a difference below this is not told: the ends of a small size make it."""
+
+WORTH = 0.1
+"""Of all sectors of a side, those of a line that is worth naming."""
+
+RARE = 0.01
+"""Of the instructions of warps, fewer atomics than this are not told of: a ticket a CTA."""
+
+SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
+CONFLICTS = ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts")
+SHARED = ("ptx_shared_load_requests", "ptx_shared_store_requests")
+ATOMICS = ("ptx_atomic_global_requests", "ptx_atomic_shared_requests")
+
+
+def unlike(before: float, after: float) -> bool:
+    return abs(after - before) > NOTICEABLE * max(before, after)
+
+
+def sectors(contrast: Contrast) -> Iterator[Finding]:
+    """32-byte sectors of global memory, where one side touches more."""
+    counts = contrast.sums(*SECTORS)
+    if counts is None or not unlike(*counts):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    more = contrast.left if before > after else contrast.right
+    place = first_place(more, *SECTORS)
+    text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}{relation(before, after)}"
+    yield Finding(
+        "sectors",
+        f"{text}{f' Of {more.name} most at {place}.' if place else ''}",
+        text,
+        {"sectors": contrast.figures(counts)},
+        (place,) if place else (),
+    )
+
+
+class Request(NamedTuple):
+    """What one line asks of global memory: `load` or `store`, sectors a request, and how many its bytes need."""
+
+    place: Place
+    noun: str
+    touched: float
+    needed: float
+
+
+def requests(contrast: Contrast) -> Iterator[Finding]:
+    """The lines whose requests touch far more sectors than their bytes need, where one side does so more."""
+    if unlike(*contrast.both(waste)):
+        yield from wasteful_requests(contrast)
+
+
+def requests_of_both(contrast: Contrast) -> Iterator[Finding]:
+    """The same where both sides do: no difference, and still what their bandwidth is spent on."""
+    if not unlike(*contrast.both(waste)):
+        yield from wasteful_requests(contrast)
+
+
+def waste(side: Side) -> float:
+    """Sectors that a side touches, over those that its bytes need; 0 where nobody counted."""
+    touched = needed = 0.0
+    for counts in side.lines.values():
+        for noun in ("load", "store"):
+            touched += counts[f"ptx_global_{noun}_sectors"]
+            needed += needed_sectors(counts, noun)
+    return touched / needed if needed else 0.0
+
+
+def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
+    """The fewest sectors that these requests could touch: at least one each."""
+    asked, moved = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_bytes"]
+    return max(asked, moved / SECTOR_BYTES)
+
+
+def wasteful_requests(contrast: Contrast) -> Iterator[Finding]:
+    """The worst line of each side, together where they do the same."""
+    found = [(side, request) for side in contrast if (request := worst_request(side))]
+    alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in found}
+    groups = [found] if len(alike) == 1 else [[each] for each in found]
+    for group in groups:
+        yield wasteful_request([side for side, _ in group], [request for _, request in group])
+
+
+def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding:
+    places = tuple(request.place for request in found)
+    _, noun, touched, needed = found[0]
+    return Finding(
+        "sectors per request",
+        f"At {' and '.join(map(str, places))} a warp's {noun} touches {touched:.3g} sectors, "
+        f"and its bytes would fit in {needed:.3g}.",
+        f"A {noun} touches {touched:.3g} sectors for {needed:.3g} of bytes, at {places[0]}.",
+        {
+            "sectors per request": {side.name: request.touched for side, request in zip(sides, found, strict=True)},
+            "sectors needed": {side.name: request.needed for side, request in zip(sides, found, strict=True)},
+        },
+        places,
+    )
+
+
+def worst_request(side: Side) -> Request | None:
+    """The line that wastes most, where that is much; None where none does, or lines were not counted."""
+    total = side.sum(*SECTORS)
+    worst = None
+    wasted = 0.0
+    for place, counts in side.lines.items():
+        for noun in ("load", "store"):
+            asked, touched = counts[f"ptx_global_{noun}_requests"], counts[f"ptx_global_{noun}_sectors"]
+            if not asked or not total or touched < WORTH * total:
+                continue
+            needed = needed_sectors(counts, noun)
+            if touched >= WASTEFUL * needed and touched - needed > wasted:
+                wasted = touched - needed
+                worst = Request(place, noun, touched / asked, needed / asked)
+    return worst
+
+
+def conflicts(contrast: Contrast) -> Iterator[Finding]:
+    """Passes over shared memory that bank conflicts add, where one side has more."""
+    counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
+    if counts is None or asked is None or not unlike(*counts):
+        return
+    told = [
+        f"{name} {si(count)}{f' ({count / total:.2g} an access)' if total else ''}" if count else f"{name} none"
+        for name, count, total in zip(contrast.names, counts, asked, strict=True)
+    ]
+    places = tuple(place for side in contrast if (place := first_place(side, *CONFLICTS)))
+    where = f"; most at {' and '.join(map(str, places))}" if places else ""
+    yield Finding(
+        "bank conflicts",
+        f"Passes over shared memory that bank conflicts add: {', '.join(told)}{where}.",
+        f"Bank conflicts: {', '.join(told)}.",
+        {"bank conflicts": contrast.figures(counts), "shared accesses": contrast.figures(asked)},
+        places,
+    )
+
+
+def atomics(contrast: Contrast) -> Iterator[Finding]:
+    """Requests of atomics."""
+    counts, whole = contrast.sums(*ATOMICS), contrast.sums("ptx_warp_instructions")
+    if counts is None or whole is None or not unlike(*counts) or max(counts) < RARE * max(whole):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}{relation(before, after)}"
+    places = tuple(place for side in contrast if (place := first_place(side, *ATOMICS)))
+    yield Finding("atomics", text, "", {"atomic requests": contrast.figures(counts)}, places)
+
+
+def divergence(contrast: Contrast) -> Iterator[Finding]:
+    """Branches whose lanes part. ptxas often makes guards of them, so that this comes after what is of the code."""
+    counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
+    if counts is None or branches is None or not unlike(*counts):
+        return
+    told = [
+        f"{name} {count:,.0f} of {total:,.0f}" if count else f"{name} none"
+        for name, count, total in zip(contrast.names, counts, branches, strict=True)
+    ]
+    more = contrast.left if counts[0] > counts[1] else contrast.right
+    place = first_place(more, "ptx_divergent_branches")
+    text = f"Branches of the PTX whose lanes part: {', '.join(told)}"
+    yield Finding(
+        "divergence",
+        f"{text}{f'; most at {place}' if place else ''}.",
+        f"{text}.",
+        {"divergent branches": contrast.figures(counts), "branches": contrast.figures(branches)},
+        (place,) if place else (),
+    )
+
+
+def first_place(side: Side, *names: str) -> Place | None:
+    """Where most of these counters stand; None where they are 0 everywhere, or lines were not counted."""
+    sums = {place: sum(counts[name] for name in names) for place, counts in side.lines.items()}
+    most = max(sums, key=lambda place: sums[place], default=None)
+    return most if most and sums[most] else None
+
+
+def barriers(contrast: Contrast) -> Iterator[Finding]:
+    """Arrivals of warps at barriers."""
+    counts = contrast.sums("ptx_barriers")
+    if counts is None or not unlike(*counts):
+        return
+    (a, b), (before, after) = contrast.names, counts
+    text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}{relation(before, after)}"
+    yield Finding("barriers", text, "", {"barriers": contrast.figures(counts)})
+
+
+EXECUTED = "executed instructions"
+EXECUTED_SASS = "executed machine instructions"
+
+
+def executed(contrast: Contrast) -> Iterator[Finding]:
+    """Machine instructions that warps execute; PTX where these were not derived, as in older runs."""
+    if contrast.left.executed is None and contrast.right.executed is None:
+        yield from executed_ptx(contrast)
+    elif contrast.left.executed is not None and contrast.right.executed is not None:
+        yield from executed_sass(contrast, contrast.left.executed, contrast.right.executed)
+
+
+def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> Iterator[Finding]:
+    """Machine instructions that warps execute, and the opcode that most of a difference is of.
+
+    Nothing where one of both is not known well enough, or where the ranges meet.
+    """
+    if not left.settled or not right.settled or not unlike(left.likely, right.likely):
+        return
+    (before_least, before_most), (after_least, after_most) = left.ends, right.ends
+    if before_least <= after_most and after_least <= before_most:
+        return
+    (a, b), fewer = contrast.names, right.likely < left.likely
+    shares = {percent(abs(after_least / before_most - 1)), percent(abs(after_most / before_least - 1))}
+    told = " to ".join(share.removesuffix(" %") for share in sorted(shares, key=number))
+    share = f"{told} % {'fewer' if fewer else 'more'}"
+    figures = {EXECUTED_SASS: contrast.figures((left.likely, right.likely))}
+    text = f"Warps execute {share} machine instructions in {b} than in {a}"
+    most = ""
+    if left.by_opcode and right.by_opcode:
+        names = sorted({*left.by_opcode, *right.by_opcode})
+        counts = {name: (left.by_opcode.get(name, 0.0), right.by_opcode.get(name, 0.0)) for name in names}
+        sign = -1 if fewer else 1
+        name = max(counts, key=lambda name: sign * (counts[name][1] - counts[name][0]))
+        figures[name] = contrast.figures(counts[name])
+        most = f" Most of it is {name}, {si(counts[name][1])} against {si(counts[name][0])}."
+    yield Finding(EXECUTED, f"{text}: {right} against {left}.{most}", f"{text}.", figures)
+
+
+def number(share: str) -> float:
+    return float(share.removesuffix(" %"))
+
+
+def executed_ptx(contrast: Contrast) -> Iterator[Finding]:
+    """PTX instructions that warps execute, and the class that most of a difference is of."""
+    counts = contrast.sums("ptx_warp_instructions")
+    if counts is None or not all(counts) or not unlike(*counts):
+        return
+    if contrast.left.opcodes and contrast.left.opcodes == contrast.right.opcodes:
+        return  # ptxas made the same instructions of both
+    (a, b), (before, after) = contrast.names, counts
+    text = f"Before ptxas, warps execute {si(after)} PTX instructions in {b}, {si(before)} in {a}"
+    share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
+    figures = {"ptx_warp_instructions": contrast.figures(counts)}
+    of_class = {name: contrast.sums(f"ptx_warp_instructions_{name}") or (0.0, 0.0) for name in CLASSES}
+    name, (left, right) = max(of_class.items(), key=lambda item: abs(item[1][0] - item[1][1]))
+    figures[f"ptx_warp_instructions_{name}"] = contrast.figures((left, right))
+    yield Finding(
+        EXECUTED,
+        f"{text}: {share}. Most of it is {CLASSES[name]}, {si(right)} against {si(left)}.",
+        f"Before ptxas: {share} PTX instructions executed in {b} than in {a}.",
+        figures,
+    )

@@ -1,0 +1,181 @@
+"""The chart of a run: ratios of times with their intervals, or of counts, on a logarithmic axis. Geometry only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import exp, log
+
+from ptxbench import stats
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric
+from ptxbench.result import VERIFIED, Cell
+from ptxbench.terminal.forest import ratios
+from ptxbench.units import size_words
+from ptxbench.wording.findings import NARROW, SAME_CODE, code_relation, verdict
+
+TICKS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64)
+HALF_TICKS = (0.125, 0.18, 0.25, 0.35, 0.5, 0.7, 1, 1.4, 2, 2.8, 4, 5.6, 8)
+FINE_TICKS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 1, 1.05, 1.1, 1.2, 1.3, 1.5, 1.75, 2)
+FEWEST_TICKS, MOST_TICKS = 5, 9
+MARGIN = 0.05
+"""What an axis shows around 1 at least."""
+ROOM = 0.04
+"""Of the axis, free at either end."""
+
+
+@dataclass(frozen=True)
+class Tick:
+    at: float
+    """In per cent of the width."""
+    text: str
+    minor: bool
+    """Whether a narrow picture goes without its text."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Ratios by their logarithm, as positions in per cent: half and double lie equally far from 1."""
+
+    low: float
+    high: float
+
+    def at(self, value: float) -> float:
+        share = (log(value) - log(self.low)) / (log(self.high) - log(self.low))
+        return round(100 * min(max(share, 0.0), 1.0), 1)
+
+    @property
+    def ticks(self) -> list[Tick]:
+        shown: list[float] = []
+        for scale in (TICKS, HALF_TICKS, FINE_TICKS):
+            shown = [value for value in scale if self.low <= value <= self.high]
+            if len(shown) >= FEWEST_TICKS:
+                break
+        while len(shown) > MOST_TICKS:
+            one = shown.index(1)
+            shown = [value for i, value in enumerate(shown) if (i - one) % 2 == 0]
+        one = shown.index(1)
+        return [Tick(self.at(value), tick_text(value), (i - one) % 2 == 1) for i, value in enumerate(shown)]
+
+
+def tick_text(value: float) -> str:
+    return f"1/{1 / value:.0f}" if value < 0.1 else f"{value:g}"
+
+
+def axis_of(values: Sequence[float]) -> Axis:
+    """The axis that shows all of them, and some room around 1 and at its ends."""
+    low, high = min([1 / (1 + MARGIN), *values]), max([1 + MARGIN, *values])
+    room = ROOM * (log(high) - log(low))
+    return Axis(exp(log(low) - room), exp(log(high) + room))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One ratio: `kind` says of what, `low` and `high` its interval where it has one, `rounds` what each round gave."""
+
+    kind: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    rounds: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of a chart. `style`: of a verdict, or `same-code`, or nothing."""
+
+    pair: str
+    size: str
+    variant: str
+    marks: tuple[Mark, ...]
+    style: str
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Chart:
+    timed: bool
+    axis: Axis
+    lines: tuple[Line, ...]
+
+    @property
+    def same_code(self) -> bool:
+        """Whether a line is of the same machine code as the reference, and so has a colour of its own."""
+        return any(line.style == "same-code" for line in self.lines)
+
+
+def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
+    """The ratios of times, or of counts where there are none; None where there is neither."""
+    timed = any(cell.rounds for cell in cells)
+    lines = tuple(timed_lines(cells, noise) if timed else counted_lines(cells))
+    if not lines:
+        return None
+    marks = [mark for line in lines for mark in line.marks]
+    values = [value for mark in marks for value in (mark.value, mark.low, mark.high, *mark.rounds) if value]
+    return Chart(timed, axis_of(values), lines)
+
+
+def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[Line]:
+    for cell, variant, ratio in ratios(cells):
+        word = verdict(cell, variant, noise).split(":")[0]
+        style = SAME_CODE if same_code(cell, variant) else word
+        figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
+        rounds = [exp(each) for each in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
+        mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
+        yield Line(cell.pair, size_words(cell.place, cell.cache), variant, (mark,), style_of(style), (figure,))
+
+
+def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
+    compared = counted(cells)
+    for cell in cells:
+        for variant, result in cell.variants.items():
+            if variant == REFERENCE or result.status != VERIFIED:
+                continue
+            found = {
+                kind: value
+                for kind, metric in compared.items()
+                if (value := relative(cell, variant, metric)) is not None
+            }
+            if found:
+                figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in compared)
+                marks = tuple(Mark(kind, value) for kind, value in found.items())
+                style = "same-code" if same_code(cell, variant) else ""
+                yield Line(cell.pair, size_words(cell.place, cell.cache), variant, marks, style, figures)
+
+
+def of_machine(cells: Sequence[Cell]) -> bool:
+    """Whether machine instructions are compared: unless no variant has a number of them, as in runs of before."""
+    return any(result.executed is not None for cell in cells for result in cell.variants.values())
+
+
+def counted(cells: Sequence[Cell]) -> dict[str, str]:
+    """The metrics that are compared, by kind."""
+    instructions = "sass_executed" if of_machine(cells) else "ptx_warp_instructions"
+    return {"instructions": instructions, "sectors": "ptx_global_sectors"}
+
+
+def relative(cell: Cell, variant: str, metric: str) -> float | None:
+    """A count over that of the verified reference; None where one is missing or 0."""
+    reference = cell.variants.get(REFERENCE)
+    if reference is None or reference.status != VERIFIED:
+        return None
+    own, base = BY_NAME[metric].of(cell, variant), BY_NAME[metric].of(cell, REFERENCE)
+    if not own or not base or any(is_wide(BY_NAME[metric], cell, each) for each in (variant, REFERENCE)):
+        return None
+    return own / base
+
+
+def is_wide(metric: Metric, cell: Cell, variant: str) -> bool:
+    """Whether a number may be quite another: then a dot would claim too much."""
+    ends = metric.interval(cell, variant, cell.variants[variant]) if metric.bounds and metric.interval else None
+    return ends is not None and ends[1] > NARROW * ends[0]
+
+
+def same_code(cell: Cell, variant: str) -> bool:
+    reference = cell.variants.get(REFERENCE)
+    return reference is not None and code_relation(cell.variants[variant], reference) == SAME_CODE
+
+
+def style_of(word: str) -> str:
+    """The class of a verdict: `faster`, `slower`, `same`, `same-code`, or `unsure` of all that is none."""
+    known = {"FASTER": "faster", "SLOWER": "slower", "SAME": "same", SAME_CODE: "same-code"}
+    return known.get(word, "unsure")

@@ -1,0 +1,242 @@
+"""What a report shows beside the figures of its runs, made anew from the sources: listings, findings, portability.
+
+Only of variants whose files are those that the run had, by their hash; of all others it is told why there is nothing.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ptxbench import toolchain
+from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
+from ptxbench.discovery.knobs import turned
+from ptxbench.errors import PtxbenchError, ToolMissing
+from ptxbench.listing.difference import compare
+from ptxbench.listing.explanation import Case, Finding, explain, of_cell
+from ptxbench.listing.explanation.counting import count, size_of
+from ptxbench.listing.text import Listing, counted_listing
+from ptxbench.metrics import REFERENCE
+from ptxbench.pair import Launch, Size
+from ptxbench.portability import survey
+from ptxbench.portability.survey import Matrix
+from ptxbench.result import BuildReport, Cell, Run
+from ptxbench.runner.events import Step
+from ptxbench.toolchain import Build
+from ptxbench.toolchain.lines import Annotated, annotate
+from ptxbench.toolchain.trial import suffix
+from ptxbench.toolchain.trial import targets as known_targets
+
+
+@dataclass(frozen=True)
+class Explained:
+    """What one variant's machine code has unlike that of the reference."""
+
+    variant: str
+    similarity: float | None
+    """The share of the instructions of both that have a partner; None without listings."""
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True)
+class Material:
+    """Of one pair. `omitted`: sentences on what is missing, and on what is not as the run had it."""
+
+    name: str
+    summary: str = ""
+    listings: tuple[Listing, ...] = ()
+    explained: tuple[Explained, ...] = ()
+    matrix: Matrix | None = None
+    omitted: tuple[str, ...] = ()
+    counted_at: Size | None = None
+    """Where the lines were counted on the emulator, which some findings are of."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A pair as the first run that has it built it."""
+
+    name: str
+    cell: Cell
+    builds: Mapping[str, BuildReport]
+    """By variant; those that were not built have none."""
+
+
+def wanted(runs: Sequence[Run]) -> dict[str, Wanted]:
+    """Every pair of the runs, in their order; with no knob turned, if there is such a cell."""
+    found: dict[str, Wanted] = {}
+    for run in runs:
+        for cell in run.cells:
+            known = found.get(cell.pair)
+            if not cell.control and (known is None or (known.cell.knobs and not cell.knobs)):
+                builds = {name: each.build for name, each in cell.variants.items() if each.build}
+                found[cell.pair] = Wanted(cell.pair, cell, builds)
+    return found
+
+
+def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None = None) -> Iterator[Step | Material]:
+    """Build all that the runs had and is still there, in parallel; the material of every pair, in their order.
+
+    `patterns`: of the targets of the portability matrix; by default each architecture, with special forms only where a
+    run or a file is of them.
+    Raises UsageError for a pattern that matches no target.
+    """
+    pairs = wanted(runs)
+    found, omitted = open_pairs(pairs, kernels)
+    targets: tuple[str, ...] = ()
+    try:
+        targets = chosen_targets(patterns, special_targets(pairs.values(), found.values()))
+    except ToolMissing as missing:
+        for name in found:
+            omitted[name].append(f"No portability: {missing}")
+    whole = [name for name in found if found[name].sources and not omitted[name]]
+    builds = sum(len(each.sources) for each in found.values())
+    total = builds + len(targets) * sum(len(found[name].sources) for name in whole)
+    listings: dict[str, list[Listing]] = {name: [] for name in pairs}
+    for step in built(found, {name: pairs[name].cell.arch for name in found}, listings, omitted):
+        yield replace(step, total=total)
+    matrices = {}
+    for event in matrices_of(whole, kernels, targets):
+        if isinstance(event, Matrix):
+            matrices[event.name] = event
+        else:
+            yield replace(event, done=event.done + builds, total=total)
+    for name, pair in pairs.items():
+        there = name in found
+        yield Material(
+            name,
+            found[name].summary if there else "",
+            tuple(listings[name]),
+            tuple(explanations(listings[name], pair.cell)),
+            matrices.get(name),
+            (*omitted[name], *changed(listings[name], pair.builds)),
+            size_of(found[name]) if there and any(each.counted for each in listings[name]) else None,
+        )
+
+
+def built(
+    found: Mapping[str, Found],
+    archs: Mapping[str, str],
+    listings: Mapping[str, list[Listing]],
+    omitted: Mapping[str, list[str]],
+) -> Iterator[Step]:
+    """Build every variant for its pair's architecture and count its lines, as `show` does.
+
+    Fills `listings`, and `omitted` with what cannot be built or counted, and why.
+    """
+    jobs = [(name, source) for name, each in found.items() for source in each.sources]
+    pool = ThreadPoolExecutor(os.cpu_count())  # the tools run outside the interpreter's lock
+    try:
+        futures = [pool.submit(build_and_annotate, source, archs[name]) for name, source in jobs]
+        for done, ((name, source), future) in enumerate(zip(jobs, futures, strict=True)):
+            yield Step(done, len(jobs), name, source.variant, "build")
+            try:
+                build, annotated = future.result()
+            except PtxbenchError as error:
+                omitted[name].append(f"No listing of {source.variant}: {error}")
+                continue
+            try:
+                counted = count(found[name], build, size_of(found[name]))
+            except PtxbenchError as error:
+                omitted[name].append(f"No counts of the lines of {source.variant}: {error}")
+                counted = None
+            listings[name].append(counted_listing(build, build.source.read_bytes(), annotated, counted))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def build_and_annotate(source: Source, arch: str) -> tuple[Build, Annotated]:
+    """A variant's build, and its SASS with lines. Raises what `toolchain.build` and `annotate` raise."""
+    build = toolchain.build_source(source, arch)
+    return build, annotate(build)
+
+
+def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> tuple[str, ...]:
+    """The targets of these patterns; without any each architecture, and of their special forms those of `special`."""
+    known = known_targets()
+    if patterns:
+        return select(known, patterns, "target")
+    return tuple(each for each in known if not suffix(each) or each in special)
+
+
+def special_targets(pairs: Iterable[Wanted], found: Iterable[Found]) -> set[str]:
+    """What a pair was built for, or has a file of its own for."""
+    files = {target for each in found for source in each.sources for target, _ in source.specialisations}
+    return {pair.cell.arch for pair in pairs} | files
+
+
+def matrices_of(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> Iterator[Step | Matrix]:
+    if names and targets:
+        yield from survey.survey([survey.pair_subject(kernels, name) for name in names], targets)
+
+
+NOTHING = "No listings, findings and portability:"
+
+
+def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Found], dict[str, list[str]]]:
+    """The pairs that are there, with the variants whose sources the run had; and why others are not."""
+    try:
+        known = find_pairs(kernels)
+    except PtxbenchError as error:
+        return {}, {name: [f"{NOTHING} {error}"] for name in pairs}
+    found: dict[str, Found] = {}
+    omitted: dict[str, list[str]] = {name: [] for name in pairs}
+    for name, pair in pairs.items():
+        # Only a pair that lies in the folder: a name from a run's file is no path to execute.
+        if name not in known:
+            omitted[name].append(f"{NOTHING} there is no pair of that name in {shown(kernels)}.")
+            continue
+        try:
+            loaded = turned(load(kernels, name), pair.cell.knobs)
+        except PtxbenchError as error:
+            omitted[name].append(f"{NOTHING} {error}")
+            continue
+        there = [source for source in loaded.sources if source.variant in pair.builds]
+        same = [source for source in there if unchanged(source.on(pair.cell.arch), pair.builds[source.variant])]
+        if others := [source.variant for source in there if source not in same]:
+            omitted[name].append(
+                f"No listing of {', '.join(others)}, and no portability: the source is no longer the one that was run."
+            )
+        # The pair itself first, which further variants are shown against.
+        same.sort(key=lambda source: source.variant not in SUFFIXES)
+        found[name] = replace(loaded, sources=tuple(same))
+    return found, omitted
+
+
+def unchanged(source: Source, build: BuildReport) -> bool:
+    try:
+        return toolchain.sha256(source.path.read_bytes()) == build.source_sha256
+    except OSError:
+        return False
+
+
+def changed(listings: Sequence[Listing], builds: Mapping[str, BuildReport]) -> Iterator[str]:
+    """What the tools of today make otherwise than those of the run did."""
+    names = [each.variant for each in listings if differs(each.report, builds[each.variant])]
+    if names:
+        yield f"The tools here make other machine code of {', '.join(names)} than the run's did; the listing shows it."
+
+
+def differs(here: BuildReport, there: BuildReport) -> bool:
+    return None not in (here.sass_sha256, there.sass_sha256) and here.sass_sha256 != there.sass_sha256
+
+
+def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]:
+    """Every variant of the cell against the reference: by their listings, else by what the run reports of both.
+
+    Executions are of where lines were counted, or of the cell.
+    """
+    by_name = {each.variant: each for each in listings}
+    reference = by_name.get(REFERENCE)
+    launch = Launch(tuple(cell.launch.grid), tuple(cell.launch.block), cell.launch.shared_bytes)
+    for name in cell.variants:
+        if name == REFERENCE:
+            continue
+        if reference and name in by_name:
+            case = Case(compare(reference, by_name[name]), launch)
+            yield Explained(name, case.difference.similarity, explain(case))
+        elif findings := of_cell(cell, name):
+            yield Explained(name, None, findings)

@@ -1,0 +1,76 @@
+"""A pair on the page: its listings as rows, and its portability matrix in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from ptxbench.listing.text import Listing
+from ptxbench.report.material import Material
+from ptxbench.report.rows import Row, rows
+from ptxbench.wording import portability as texts
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A listing and its rows; `base` is the variant that rows left out are as in."""
+
+    listing: Listing
+    rows: tuple[Row, ...]
+    base: str | None = None
+
+    @property
+    def size(self) -> int:
+        """About how many bytes the rows take."""
+        return sum(12 + sum(len(cell.text) for cell in row.cells) for row in self.rows)
+
+
+@dataclass(frozen=True)
+class PairView:
+    """A pair: what was built of it, and where to find it on the page."""
+
+    material: Material
+    anchor: str
+    listings: tuple[Shown, ...]
+    dropped: tuple[str, ...] = ()
+    """Variants whose listings would make the page too large."""
+
+    @property
+    def name(self) -> str:
+        return self.material.name
+
+    @cached_property
+    def matrix(self) -> tuple[list[tuple[str, list[texts.Text]]], list[texts.Note]] | None:
+        return texts.table(self.material.matrix, "registers") if self.material.matrix else None
+
+    @property
+    def closing(self) -> str | None:
+        return texts.closing(self.material.matrix) if self.material.matrix else None
+
+    @property
+    def portability_lines(self) -> list[str]:
+        matrix = self.material.matrix
+        return [*texts.warnings(matrix), *texts.file_lines(matrix), *texts.jit_lines(matrix)] if matrix else []
+
+
+def pair_views(materials: Sequence[Material]) -> list[PairView]:
+    anchors: set[str] = set()
+    found = []
+    for each in materials:
+        plain = "pair-" + re.sub(r"[^\w.-]", "-", each.name, flags=re.ASCII)
+        anchor = next(name for name in (plain, *(f"{plain}-{i}" for i in range(2, 1 << 16))) if name not in anchors)
+        anchors.add(anchor)
+        found.append(PairView(each, anchor, tuple(shown(each.listings))))
+    return found
+
+
+def shown(listings: Sequence[Listing]) -> Iterator[Shown]:
+    """Each listing; of a further variant of a side what is unlike the one before it that it has most in common with."""
+    before: dict[str, list[Listing]] = {}
+    for each in listings:
+        bases = before.setdefault(each.language, [])
+        options = [Shown(each, tuple(rows(each, base)), base.variant) for base in bases]
+        yield min(options, key=lambda option: option.size) if options else Shown(each, tuple(rows(each)))
+        bases.append(each)

@@ -1,0 +1,231 @@
+"""A listing as the rows of a table: CUDA C, PTX and SASS beside each other. Text and spans; knows no HTML.
+
+A row is what belongs together: lines of PTX and the SASS that was made of them. Lines without SASS that have the same
+line of CUDA C share one, so that neighbours in a row are partners and the page needs no other notes of that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from difflib import SequenceMatcher
+
+from ptxbench.listing.difference import normal
+from ptxbench.listing.text import Listing, in_source_order
+
+FEWEST_ELIDED = 2
+"""Rows alike of which a variant shows none: a sentence in their place takes one."""
+
+FEWEST_REPEATED, LONGEST_PERIOD = 6, 64
+"""Rows that repeat those before them, as an unrolled loop does: a sentence stands for that many, or more; and how long
+what they repeat may be."""
+
+REUSE = re.compile(r"\.reuse\b")
+"""A hint to the register file, on most operands of a product: a hundredth of a page for what no line is made of."""
+
+TALL = 6
+"""Rows from which on the line that spans them stays in sight while they are scrolled."""
+
+
+@dataclass(frozen=True)
+class Unit:
+    """Lines of the CUDA C, of the PTX and of the SASS that belong together; counts from 1, of SASS from 0."""
+
+    source: tuple[int, ...] = ()
+    ptx: tuple[int, ...] = ()
+    sass: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Text of `lines` lines that spans `rows`. `skip`: how much greater its number is than that of the next line."""
+
+    text: str
+    lines: int
+    skip: int = 0
+    rows: int = 1
+
+    @property
+    def tall(self) -> bool:
+        return bool(self.text) and self.rows >= TALL  # an empty cell stays so, and without a number
+
+
+@dataclass(frozen=True)
+class Row:
+    """The cells that begin on one row: CUDA C, if the listing has any, PTX and SASS.
+
+    `elided`: how many rows are left out here, in place of cells. They are as in the listing that this one is against,
+    or repeat the last `period` rows above.
+    """
+
+    cells: tuple[Cell, ...] = ()
+    elided: int = 0
+    period: int = 0
+
+
+def rows(listing: Listing, base: Listing | None = None) -> list[Row]:
+    """The rows of a listing, without rows that repeat those above them in other registers.
+
+    Against `base` also without runs of rows that are the same there, registers aside.
+    """
+    mine = units(listing)
+    forms = [form(listing, unit) for unit in mine]
+    gaps: dict[int, Row] = {}
+    if base is not None:
+        matcher = SequenceMatcher(None, [form(base, unit) for unit in units(base)], forms, autojunk=False)
+        gaps = {
+            block.b: Row(elided=block.size) for block in matcher.get_matching_blocks() if block.size >= FEWEST_ELIDED
+        }
+    found: list[Row] = []
+    writer = Writer(listing)
+    at = 0
+    for start, gap in [*sorted(gaps.items()), (len(mine), Row())]:
+        for first, repeated in repeats(forms[at:start]):
+            found += writer.rows(mine[at : at + first])
+            if repeated.elided:
+                found.append(repeated)
+            at += first + repeated.elided
+        if gap.elided:
+            found.append(gap)
+        at = start + gap.elided
+    return found
+
+
+def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, Row]]:
+    """How many rows to write, and then which to leave out since they repeat the last of those, until the end."""
+    start = at = 0
+    while at < len(forms):
+        size, period = longest_repeat(forms, at)
+        if size:
+            yield at + period - start, Row(elided=size, period=period)
+            start = at = at + period + size
+        else:
+            at += 1
+    yield len(forms) - start, Row()
+
+
+def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, int]:
+    """How many rows repeat the first rows from `at` on, and how many those are; (0, 0) for too few."""
+    best = (0, 0)
+    for period in range(1, min(LONGEST_PERIOD, len(forms) - at - 1) + 1):
+        pairs = zip(forms[at:], forms[at + period :], strict=False)
+        same = next((i for i, (one, other) in enumerate(pairs) if one != other), len(forms) - at - period)
+        whole = same - same % period
+        if whole >= FEWEST_REPEATED and whole > best[0]:
+            best = (whole, period)
+    return best
+
+
+def units(listing: Listing) -> list[Unit]:
+    """The listing in the order of its file, without what NVRTC only declares: it has a partner on neither side."""
+    found = grouped(listing)
+    return [unit for unit in found if unit.source or unit.sass] if listing.language == "cuda" else found
+
+
+def grouped(listing: Listing) -> list[Unit]:
+    found: list[Unit] = []
+    source: tuple[int, ...] = ()
+    for row in in_source_order(listing):
+        if row.source is not None:
+            source = (row.source,)
+        new = Unit(source, () if row.ptx is None else (row.ptx,), () if row.sass is None else (row.sass,))
+        before = found[-1] if found else None
+        if before and continues(listing, before, new):
+            found[-1] = replace(
+                before,
+                source=before.source if before.source == new.source else before.source + new.source,
+                ptx=before.ptx + new.ptx,
+                sass=before.sass + new.sass,
+            )
+        else:
+            found.append(new)
+    return found
+
+
+def continues(listing: Listing, before: Unit, new: Unit) -> bool:
+    """Whether `new` belongs to the row of `before`: it has the same partners, or neither has any."""
+    if before.source != new.source:
+        return not (before.ptx or before.sass or new.ptx or new.sass)
+    if not new.ptx and new.sass:
+        line = listing.sass[new.sass[0]].line
+        last = listing.sass[before.sass[-1]].line if before.sass else None
+        return bool(before.sass) and line == last
+    return bool(before.ptx) and not before.sass and not new.sass
+
+
+def form(listing: Listing, unit: Unit) -> tuple[object, ...]:
+    """What makes a row the same as one of another listing."""
+    return (
+        tuple(listing.source[line - 1] for line in unit.source),
+        tuple(re.sub(r"(%[a-z_]+|__BB\d+_)\d+", r"\1", squeezed(listing.ptx[line - 1])) for line in unit.ptx),
+        tuple(normal(listing.sass[index].text) for index in unit.sass),
+    )
+
+
+class Writer:
+    """Writes units as rows, one after another, and knows which line or instruction would be next."""
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self.next_source = self.next_ptx = 1
+        self.next_sass: int | None = None
+
+    def rows(self, run: Sequence[Unit]) -> Iterator[Row]:
+        """Rows of units without a gap between them; those of one line of CUDA C share its cell."""
+        for index, unit in enumerate(run):
+            cells = [self.ptx(unit), Cell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
+            if self.listing.language == "cuda" and (index == 0 or run[index - 1].source != unit.source):
+                span = next((i for i, each in enumerate(run[index:]) if each.source != unit.source), len(run) - index)
+                cells.insert(0, self.source(unit, span))
+            yield Row(tuple(cells))
+
+    def source(self, unit: Unit, span: int) -> Cell:
+        text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
+        if not text:  # a blank line alone: an empty cell has no number, so the next one has to skip it
+            return Cell("", 0, rows=span)
+        skip = unit.source[0] - self.next_source
+        self.next_source = unit.source[-1] + 1
+        return Cell(text, len(unit.source), skip, span)
+
+    def ptx(self, unit: Unit) -> Cell:
+        """Lines of what NVRTC wrote have no numbers: there is no file that one could look into."""
+        text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
+        if self.listing.language == "cuda" or not text:
+            return Cell(text, 1)
+        skip = unit.ptx[0] - self.next_ptx
+        self.next_ptx = unit.ptx[-1] + 1
+        return Cell(text, len(unit.ptx), skip)
+
+    def instruction(self, index: int) -> str:
+        """An instruction, behind its place in the machine code where it does not follow the one before."""
+        told = "" if index == self.next_sass else str(index)
+        self.next_sass = index + 1
+        each = self.listing.sass[index]
+        labels = "".join(f"{label}: " for label in each.labels)
+        return f"{told}\t{labels}{tight(REUSE.sub('', each.text))}"
+
+
+# ---- text without what only aligns it
+
+
+def indented(line: str) -> str:
+    """A line of CUDA C, four blanks of its indentation as one tab."""
+    line = line.rstrip()
+    text = line.lstrip(" ")
+    deep = len(line) - len(text)
+    return "\t" * (deep // 4) + " " * (deep % 4) + text
+
+
+def squeezed(line: str) -> str:
+    """A line of PTX without the blanks that align its operands; comments and strings stay as they are."""
+    code, mark, comment = line.partition("//")
+    if '"' in line:
+        return line.strip()
+    code = tight(" ".join(code.split()))
+    return " ".join(filter(None, [code, mark + comment.rstrip()]))
+
+
+def tight(code: str) -> str:
+    """Operands without the blanks between them."""
+    return code.replace(", ", ",")

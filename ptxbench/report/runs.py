@@ -1,0 +1,296 @@
+"""A run on the page: its summary and tables as rows of text, ready for the templates."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import exp
+
+from ptxbench import units
+from ptxbench.metrics import BY_NAME, REFERENCE
+from ptxbench.model.scores import Scored
+from ptxbench.report import charts, roofs
+from ptxbench.report.provenance import provenance
+from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
+from ptxbench.runner import noise
+from ptxbench.stats import Interval
+from ptxbench.terminal.floors import model_lines
+from ptxbench.terminal.table import conditions, default_columns, tells, with_spread
+from ptxbench.wording.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
+from ptxbench.wording.limits import limits_words
+
+SIGNS = {
+    "faster": "▼",
+    "slower": "▲",
+    "same": "=",
+    "unsure": "?",
+    "fewer": "▼",
+    "more": "▲",
+    "as-many": "=",
+    "same-code": "≡",
+}
+"""By class, beside the words, for whoever does not see the colour."""
+
+
+@dataclass(frozen=True)
+class Chip:
+    """A verdict, or how two variants' machine code relates: its class, sign and word."""
+
+    style: str
+    word: str
+
+    @property
+    def sign(self) -> str:
+        return SIGNS.get(self.style, "")
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """A variant of a cell against the reference."""
+
+    pair: str
+    size: str
+    variant: str
+    status: str
+    check: str
+    chip: Chip | None
+    figures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A cell with all its variants: headings with their units, and a row a variant."""
+
+    caption: str
+    details: str
+    labels: tuple[str, ...]
+    headings: tuple[tuple[str, str], ...]
+    rows: tuple[tuple[str, str, str, tuple[str, ...]], ...]
+    """Variant, status, check, figures."""
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunView:
+    """One run."""
+
+    run: Run
+    number: int
+    scored: Sequence[Scored] = ()
+    """Claims of a model, of any run on the page, that this or another one measured."""
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        return [cell for cell in self.run.cells if not cell.control]
+
+    @cached_property
+    def noise(self) -> Interval | None:
+        return noise(self.run.cells)
+
+    @cached_property
+    def timed(self) -> bool:
+        return any(cell.rounds for cell in self.cells)
+
+    @cached_property
+    def chart(self) -> charts.Chart | None:
+        return charts.chart(self.cells, self.noise)
+
+    @cached_property
+    def roofline(self) -> roofs.Roofline | None:
+        return roofs.roofline_of(self.cells)
+
+    @property
+    def name(self) -> str:
+        return str(self.run.device.get("name", "unknown device"))
+
+    @property
+    def warnings(self) -> Iterator[str]:
+        """What must be known before any of it is read."""
+        name = f"Run {self.run.run['id']}"
+        if self.run.run.get("status", COMPLETE) != COMPLETE:
+            yield f"{name} is not complete ({self.run.run['status']}): what was finished is shown."
+        if self.run.run.get("assembler") == "driver":
+            yield f"{name} was assembled by the GPU's driver: the machine code of the listings is that of ptxas."
+
+    @property
+    def statuses(self) -> Mapping[str, int]:
+        return Counter(result.status for cell in self.cells for result in cell.variants.values())
+
+    @property
+    def pairs(self) -> int:
+        return len({cell.pair for cell in self.cells})
+
+    @property
+    def headings(self) -> tuple[tuple[str, str], ...]:
+        """Of the figures of the summary: heading and unit."""
+        if self.timed:
+            return TIMED_SUMMARY
+        return ((self.instructions, "/ cuda"), *COUNTED_SUMMARY)
+
+    @cached_property
+    def machine(self) -> bool:
+        """Whether executed machine instructions are compared, and not those of PTX."""
+        return charts.of_machine(self.cells)
+
+    @property
+    def instructions(self) -> str:
+        """What is compared, as a heading."""
+        return "SASS executed" if self.machine else "PTX instr."
+
+    @cached_property
+    def summary(self) -> list[SummaryRow]:
+        return [
+            summary_row(cell, variant, result, self.noise, timed=self.timed)
+            for cell in self.cells
+            for variant, result in cell.variants.items()
+            if variant != REFERENCE
+        ]
+
+    @cached_property
+    def tally(self) -> list[tuple[Chip, int]]:
+        """How many variants there are of each verdict; without times, of less and of more to execute."""
+        chips = [row.chip for row in self.summary if row.chip and row.chip.sign]
+        if not self.timed and self.chart:
+            chips += [chip for line in self.chart.lines if (chip := amount_chip(line, self.instructions))]
+        counts = Counter(chips)
+        return sorted(counts.items(), key=lambda item: list(SIGNS).index(item[0].style))
+
+    @property
+    def noise_words(self) -> str | None:
+        if self.noise is None:
+            return None
+        low, high = (100 * (exp(end) - 1) for end in (self.noise.low, self.noise.high))
+        return f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %."
+
+    @property
+    def limits(self) -> list[str]:
+        return sorted({limits_words(cell.limits) for cell in self.cells if cell.limits})
+
+    def several(self, pair: str) -> bool:
+        """Whether the run has several sizes of the pair."""
+        return sum(cell.pair == pair for cell in self.cells) > 1
+
+    def tables(self, pair: str) -> list[Table]:
+        return [table(cell, self.scored) for cell in self.cells if cell.pair == pair]
+
+    def shown(self, pair: str) -> list[str]:
+        """What the cells of a pair show, in words."""
+        return closing([cell for cell in self.cells if cell.pair == pair], self.noise)
+
+    @cached_property
+    def provenance(self) -> list[tuple[str, str]]:
+        return list(provenance(self.run))
+
+    @property
+    def command(self) -> str | None:
+        """What makes the run again, its seed included; None where its command was not recorded."""
+        argv = [str(each) for each in self.run.run.get("argv") or ()]
+        seed = self.run.run.get("seed")
+        if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
+            argv += ["--seed", str(seed)]
+        return f"ptxbench {shlex.join(argv)}" if argv else None
+
+
+def amount_chip(line: charts.Line, instructions: str) -> Chip | None:
+    """How a variant's executed instructions compare with those of the reference, to three decimals as all figures."""
+    ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
+    if ratio is None or line.style == "same-code":
+        return None
+    style = "fewer" if ratio < 1 else "more" if ratio > 1 else "as-many"
+    return Chip(style, f"{style.replace('-', ' ')} {instructions}")
+
+
+TIMED_SUMMARY = (
+    ("time", ""),
+    ("time / cuda", "×"),
+    ("of limit", "%"),
+    ("SASS", "cuda → this"),
+    ("regs", "cuda → this"),
+)
+COUNTED_SUMMARY = (
+    ("sectors", "/ cuda"), ("conflicts", "cuda → this"), ("SASS", "cuda → this"), ("regs", "cuda → this"),
+)  # fmt: skip
+"""The same of counts, behind the executed instructions."""
+
+
+def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval | None, *, timed: bool) -> SummaryRow:
+    figures: tuple[str, ...] = (change(cell, variant, "sass"), change(cell, variant, "registers"))
+    if timed:
+        share = BY_NAME["share"].of(cell, variant)
+        ratio = with_spread(BY_NAME["ratio"], cell, ratio_texts(cell))[list(cell.variants).index(variant)]
+        figures = (
+            units.si(BY_NAME["time"].of(cell, variant), "s"),
+            ratio,
+            units.fixed(share and 100 * share, 0),
+            *figures,
+        )
+    else:
+        shares = [charts.relative(cell, variant, metric) for metric in charts.counted([cell]).values()]
+        ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
+        figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
+    return SummaryRow(
+        cell.pair, units.size_words(cell.place, cell.cache), variant, result.status, check(result),
+        chip(cell, variant, noise), figures,
+    )  # fmt: skip
+
+
+def ratio_texts(cell: Cell) -> list[str]:
+    return units.column([BY_NAME["ratio"].of(cell, name) for name in cell.variants], "×")[1]
+
+
+def change(cell: Cell, variant: str, metric: str) -> str:
+    """`88 → 24`: a number of the reference and of the variant; one where they agree, or the reference has none."""
+    values = [BY_NAME[metric].of(cell, name) for name in (REFERENCE, variant) if name in cell.variants]
+    if all(value is None for value in values):
+        return units.ABSENT
+    texts = [units.si(value) for value in values]
+    return texts[0] if len(set(texts)) == 1 else " → ".join(texts)
+
+
+def check(result: VariantResult) -> str:
+    """`exact`, `1.2e-07`, or what became of it."""
+    if result.status == VERIFIED and result.check:
+        return "exact" if result.check.max_error == 0 else units.error(result.check.max_error)
+    return result.status
+
+
+def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
+    """The verdict of a timed variant; of others how their machine code relates to that of the reference."""
+    result, reference = cell.variants[variant], cell.variants.get(REFERENCE)
+    if reference is None or result.status != VERIFIED or reference.status != VERIFIED:
+        return None
+    relation = code_relation(result, reference)
+    if relation == SAME_CODE:
+        return Chip("same-code", "same code")
+    if BY_NAME["ratio"].of(cell, variant) is not None:
+        word = verdict(cell, variant, noise).split(":")[0]
+        style = charts.style_of(word)
+        return Chip(style, word if style != "unsure" or word == "UNSURE" else "no verdict")
+    if result.build is None or result.build.sass_sha256 is None:
+        return None
+    return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")
+
+
+def table(cell: Cell, scored: Sequence[Scored] = ()) -> Table:
+    """All variants of a cell with the columns that a terminal would show."""
+    columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
+    headings, texts = [], []
+    for metric in columns:
+        unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+        headings.append((metric.heading, unit))
+        texts.append(with_spread(metric, cell, numbers))
+    found = [
+        (name, result.status, check(result), tuple(column[i] for column in texts))
+        for i, (name, result) in enumerate(cell.variants.items())
+    ]
+    return Table(
+        "  ".join(f"{name} = {value:,}" for name, value in cell.place.items()),
+        conditions(cell, " × "),
+        tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
+        tuple(headings),
+        tuple(found),
+        (*map(str, problems(cell)), *remarks(cell), *model_lines(cell, scored)),
+    )

@@ -1,0 +1,85 @@
+"""Results as Rich renderables. Nothing here prints: a command owns the console."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from math import exp
+
+from rich.console import RenderableType
+from rich.constrain import Constrain
+from rich.text import Text
+
+from ptxbench import cycles, roofline
+from ptxbench.result import VERIFIED, Cell
+from ptxbench.stats import Interval
+from ptxbench.terminal.forest import Forest
+from ptxbench.terminal.table import WIDEST, CellTable
+from ptxbench.wording.findings import SEVERITY, closing
+from ptxbench.wording.limits import limits_words
+
+__all__ = [
+    "WIDEST",
+    "CellTable",
+    "Forest",
+    "clock_notice",
+    "closing_lines",
+    "limits_notice",
+    "noise_floor",
+    "notice",
+    "summary",
+]
+
+COUNTS_NOTICE = (
+    "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
+    "code; all other counts are of PTX, which ptxas may change."
+)
+
+
+def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
+    """What a pair's cells show, in words; None if nothing. `noise`: of the control, which a verdict must clear."""
+    lines = closing(cells, noise)
+    return Constrain(Text("\n".join(lines), style="bold"), WIDEST) if lines else None
+
+
+def notice(cells: Sequence[Cell]) -> RenderableType | None:
+    """What the numbers are not: said once a run where they are counts."""
+    counted = any(result.counts is not None for cell in cells for result in cell.variants.values())
+    return Constrain(Text(COUNTS_NOTICE, style="dim"), WIDEST) if counted else None
+
+
+def limits_notice(cells: Sequence[Cell]) -> RenderableType | None:
+    """What times are held against: said once a run where the limits of the device are known."""
+    timed = [cell for cell in cells if cell.rounds and cell.limits and not cell.control]
+    known = sorted({limits_words(cell.limits) for cell in timed if cell.limits})
+    if reasons := sorted({why for cell in timed if (why := roofline.no_share(cell))}):
+        known.append(f"No share of the memory bandwidth is shown where {' or '.join(reasons)}.")
+    return Constrain(Text("\n".join(known), style="dim"), WIDEST) if known else None
+
+
+def clock_notice(cells: Sequence[Cell]) -> Text | None:
+    """That verdicts go by time alone: said once a run where a clock is unknown."""
+    timed = [one for cell in cells for one in cell.rounds]
+    unknown = timed and not cycles.by_kernel(timed)
+    return Text("The SM clock is unknown, so verdicts go by time alone.", style="dim") if unknown else None
+
+
+def noise_floor(noise: Interval | None) -> Text | None:
+    """What one kernel measured against itself seemed to differ by; None where that was not measured."""
+    if noise is None:
+        return None
+    low, high = (100 * (exp(end) - 1) for end in (noise.low, noise.high))
+    return Text(f"Noise floor: one kernel against itself differs by {low:+.2f} to {high:+.2f} %.", style="dim")
+
+
+def summary(cells: Sequence[Cell]) -> Text:
+    """`6 cells, 17 variants: 15 verified, 1 wrong, 1 skipped.`"""
+    statuses = Counter(result.status for cell in cells for result in cell.variants.values())
+    told = ", ".join(f"{statuses[each]} {each}" for each in (VERIFIED, *SEVERITY) if statuses[each])
+    bad = any(statuses[each] for each in SEVERITY)
+    text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {told or 'nothing done'}."
+    return Text(text, style="yellow" if bad else "green")
+
+
+def plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

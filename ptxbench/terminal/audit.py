@@ -1,0 +1,218 @@
+"""How often the gate is wrong, for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench.audit.audit import Audit
+from ptxbench.audit.outcome import Outcome
+from ptxbench.audit.tally import Line, Target
+from ptxbench.terminal.comparison import simple_table
+from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.units import ABSENT
+from ptxbench.wording.judgement import MOST_NAMED
+
+MET, NOT_MET, IN_PART, SHOWN = "met", "NOT MET", "met *", "as it is"
+STYLES = {MET: "green", IN_PART: "green", NOT_MET: "bold red", SHOWN: "dim"}
+
+LEGEND = (
+    "alarms: suites in which a kernel of equal speed is REGRESSED; the true share is at most that beside it, with 95 % "
+    "confidence. unsure: such kernels that the data cannot tell of. miss: suites in which the one kernel that was "
+    "slowed by so much is not REGRESSED, which below the budget is by design, as is half of them at the budget. "
+    "All in per cent. * Of alarms alone something is demanded; the rest is shown as it is."
+)
+ASSUMED = "The noise is assumed, not measured: the rule was tried, no GPU."
+
+
+@dataclass(frozen=True)
+class AuditTable:
+    """The parts of an audit one below the other, each with what it is held to."""
+
+    audit: Audit
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        audit, width = self.audit, min(options.max_width, WIDEST)
+        if audit.synthetic is not None:
+            yield Constrain(Text(f"Seeded suites: {audit.suites:,} of each noise, seed {audit.seed}. {ASSUMED}"), width)
+            yield Text()
+            yield from rates(audit.synthetic, width)
+        for device, lines in audit.stored or ():
+            runs = len(device.runs)
+            told = (
+                f"Stored runs of {device}. {runs} independent runs make {runs * (runs - 1)} suites, every two of them "
+                f"both ways; {runs // 2} of these share no run, and the bound is theirs."
+            )
+            yield Constrain(Text(told), width)
+            yield Text()
+            yield from rates(lines, width)
+        if audit.outcomes is not None:
+            yield from mutants(audit.outcomes, width)
+        yield Text(total(audit), "bold" if audit.code == 0 else "bold red")
+
+
+def rates(lines: Sequence[Line], width: int) -> RenderResult:
+    """A table for each condition, what they mean, and the targets."""
+    for _, group in groupby(lines, key=condition):
+        of_one = list(group)
+        yield Text(condition(of_one[0]), "bold")
+        yield rate_table(of_one)
+        yield Text()
+    yield Constrain(Text(LEGEND, "dim"), width)
+    yield Text()
+    yield target_table(lines)
+    yield Text()
+
+
+def condition(line: Line) -> str:
+    """`time: 24 kernels, one of them changed, budget 15 %`."""
+    changed = "one of them changed" if line.controls else "all changed"
+    return f"{line.mode}: {line.kernels} kernels, {changed}, budget {100 * line.budget:g} %"
+
+
+def rate_table(lines: Sequence[Line]) -> Table:
+    table = simple_table()
+    table.padding = 0  # the gap of the box alone: twelve columns in 80
+    table.add_column("\nnoise", overflow="fold")
+    headings = ["\nrounds", "\nalarms", "at\nmost", "\nunsure"]
+    for heading in [
+        *headings,
+        *(f"{'' if i else 'miss'}\n{100 * each:g} %" for i, each in enumerate(lines[0].missed)),
+    ]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("\ntargets", no_wrap=True)
+    for line in lines:
+        demanded = MET if len(line.targets) > 1 else IN_PART
+        word = SHOWN if line.holds is None else demanded if line.holds else NOT_MET
+        table.add_row(
+            line.noise,
+            str(line.rounds),
+            percent(line.alarms.share),
+            percent(line.apart.most),
+            percent(line.unsure.share),
+            *(percent(each.share) for each in line.missed.values()),
+            Text(word, STYLES[word]),
+        )
+    return table
+
+
+def percent(share: float | None) -> str:
+    """`0.3`, `99.7`, `100`."""
+    return ABSENT if share is None else "100" if share == 1 else f"{100 * share:.1f}"
+
+
+def target_table(lines: Sequence[Line]) -> Table:
+    """One row a target of each condition, by the line that is worst in it; what has no target is told last."""
+    table = simple_table()
+    for heading in ("target", "of", "is", "at most", "worst", "there"):
+        table.add_column(
+            heading, justify="right" if heading in ("at most", "worst") else "left", no_wrap=heading != "there"
+        )
+    for target, line in worst(lines):
+        word = MET if target.holds else NOT_MET
+        of = f"{line.mode}, controls" if line.controls else line.mode
+        table.add_row(
+            Text(word, STYLES[word]),
+            of,
+            target.name,
+            f"{100 * target.most:g} %",
+            f"{percent(target.rate.share)} %",
+            f"{line.noise}, {line.rounds} rounds" if target.rate.events else "everywhere",
+        )
+    return table
+
+
+def worst(lines: Sequence[Line]) -> Iterator[tuple[Target, Line]]:
+    """Of each condition and each name of a target, the one with the greatest share, and its line."""
+    found: dict[tuple[str, str], tuple[Target, Line]] = {}
+    for line in lines:
+        for target in line.targets:
+            key = condition(line), target.name
+            if key not in found or (target.rate.share or 0) > (found[key][0].rate.share or 0):
+                found[key] = target, line
+    yield from found.values()
+
+
+# ---- mutants
+
+
+def mutants(outcomes: Sequence[Outcome], width: int) -> RenderResult:
+    """One row an edit, over all kernels; then what is not as it must be, and why some were not judged."""
+    yield Text("counters: every kernel, edited once" if outcomes else "counters: no kernel has an edit", "bold")
+    yield edit_table(outcomes)
+    yield Text()
+    told = [*wrong(outcomes), *skipped(outcomes)]
+    if told:
+        yield Constrain(paragraphs(told), width)
+        yield Text()
+
+
+def edit_table(outcomes: Sequence[Outcome]) -> Table:
+    table = simple_table()
+    table.add_column("edit", overflow="fold")
+    table.add_column("kernels", justify="right", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    table.add_column("by these counters", overflow="fold")
+    edits = dict.fromkeys((each.neutral, each.edit) for each in outcomes)
+    for neutral, edit in sorted(edits, key=lambda each: each[0]):
+        of_edit = [each for each in outcomes if (each.neutral, each.edit) == (neutral, edit)]
+        judged = [each for each in of_edit if each.skipped is None]
+        held = [each for each in judged if each.holds]
+        word = "let pass" if neutral else "caught"
+        words = f"{len(held)} of {len(judged)} {word}" if held != judged else f"all {word}" if judged else "none judged"
+        text = Text(words, "bold red" if held != judged else "green" if judged else "dim")
+        if len(judged) < len(of_edit):
+            text.append(f", {len(of_edit) - len(judged)} skipped", "dim")
+        counters = dict.fromkeys(metric for each in held for metric in each.expected)
+        table.add_row(Text(edit), str(len(judged)), text, Text(", ".join(counters) or ABSENT))
+    return table
+
+
+def wrong(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+    """Mark, style and words of each outcome that is not as it must be."""
+    for each in outcomes:
+        if each.skipped or each.holds:
+            continue
+        failed = ", ".join(each.failing) or "nothing"
+        told = f"{each.pair} {each.variant}, {each.edit}: the gate failed {failed}"
+        if each.neutral:
+            why = f" {each.reason}" if each.reason else ""
+            yield "FALSE ALARM", "bold red", f"{told} (exit status {each.code}).{why}"
+        else:
+            lacking = ", ".join(metric for metric in each.expected if metric not in each.failing)
+            yield "MISSED", "bold red", f"{told}{f', and not {lacking}' * bool(lacking)} (exit status {each.code})."
+
+
+def skipped(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+    """The same of what was not judged: edits of one kernel and one reason together, else kernels of one edit."""
+    kernels: dict[tuple[str, str], list[str]] = {}
+    for each in outcomes:
+        if each.skipped:
+            kernels.setdefault((f"{each.pair} {each.variant}", each.skipped), []).append(each.edit)
+    edits: dict[tuple[str, str], list[str]] = {}
+    for (kernel, why), of_kernel in kernels.items():
+        if len(of_kernel) > 1:
+            yield "skipped", "dim", f"{kernel}, {len(of_kernel)} edits: {why}"
+        else:
+            edits.setdefault((of_kernel[0], why), []).append(kernel)
+    for (edit, why), names in edits.items():
+        more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+        yield "skipped", "dim", f"{edit}, {', '.join(names[:MOST_NAMED])}{more}: {why}"
+
+
+def total(audit: Audit) -> str:
+    """`Audit: 9 targets met, 210 of 210 edits judged as they must be (exit status 0).`"""
+    parts = []
+    if audit.lines:
+        targets = [target.holds for line in audit.lines for target in line.targets]
+        parts.append(f"{sum(targets)} of {len(targets)} targets met")
+    if audit.outcomes is not None:
+        judged = audit.judged
+        parts.append(f"{sum(each.holds for each in judged)} of {len(judged)} edits judged as they must be")
+    return f"Audit: {', '.join(parts)} (exit status {audit.code})."

@@ -1,0 +1,108 @@
+"""How many planted bugs `check` catches, for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench.bugs.audit import Order
+from ptxbench.bugs.bug import KINDS
+from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, Outcome, Tally, exit_status, tally
+from ptxbench.terminal.check import LANGUAGES
+from ptxbench.terminal.comparison import simple_table
+from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.units import ABSENT
+
+LEGEND = (
+    "bugs: planted, built, with other machine code than the kernel. caught: rejected by the stages up to repeats. "
+    "allclose: found by numpy.allclose after one launch at the largest check size, of the bugs in kernels that it "
+    "accepts without a bug. same: bugs that leave the machine code as it was; in words: bugs that equivalent.toml "
+    "explains. Neither is counted."
+)
+
+
+@dataclass(frozen=True)
+class BugTable:
+    """A row a pair, a row a kind of bug, the bugs that were not caught, and the total."""
+
+    order: Order
+    outcomes: Sequence[Outcome]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        order = self.order
+        told = f"Up to {order.bugs} bugs in each kernel, {order.arch}, seed {order.seed}"
+        yield Constrain(Text(told, "bold"), width)
+        yield Text()
+        yield table("pair", self.by_pair())
+        yield Text()
+        yield table("kind", self.by_kind())
+        yield Text()
+        yield Constrain(Text(LEGEND, "dim"), width)
+        yield Text()
+        if lines := list(self.lines()):
+            yield Constrain(paragraphs(lines), width)
+            yield Text()
+        yield Constrain(closing(self.outcomes), width)
+
+    def by_pair(self) -> Iterator[tuple[str, Tally]]:
+        for pair in dict.fromkeys(each.pair for each in self.outcomes):
+            for language, words in LANGUAGES.items():
+                chosen = [each for each in self.outcomes if (each.pair, each.language) == (pair, language)]
+                if chosen:
+                    yield f"{pair}, {words}", tally(chosen)
+        yield "total", tally(self.outcomes)
+
+    def by_kind(self) -> Iterator[tuple[str, Tally]]:
+        for kind in KINDS:
+            if chosen := [each for each in self.outcomes if each.bug.kind == kind]:
+                yield kind, tally(chosen)
+
+    def lines(self) -> Iterator[tuple[str, str, str]]:
+        """Mark, style and words of each bug that was not caught: survivors first."""
+        for status, mark, style in (
+            (MISSED, "MISSED", "bold red"),
+            (UNJUDGED, "unjudged", "yellow"),
+            (EXPLAINED, "in words", "dim"),
+        ):
+            for each in self.outcomes:
+                if each.status == status:
+                    bug = each.bug
+                    why = f" {each.why}" if each.why else f" {each.code} at {each.stage}." if each.code else ""
+                    yield mark, style, f"{each.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
+
+
+def table(heading: str, rows: Iterator[tuple[str, Tally]]) -> Table:
+    found = simple_table()
+    found.add_column(heading, overflow="fold")
+    for column in ("bugs", "caught", "%", "allclose", "%", "same", "in words"):
+        found.add_column(column, justify="right", no_wrap=True)
+    for name, each in rows:
+        allclose = str(each.allclose) if each.compared else ABSENT
+        found.add_row(
+            Text(name, "bold" if name == "total" else ""),
+            str(each.planted),
+            Text(str(each.caught), "green" if each.caught == each.planted else "bold red"),
+            share(each.caught, each.planted),
+            allclose,
+            share(each.allclose, each.compared),
+            str(each.same),
+            str(each.explained),
+        )
+    return found
+
+
+def share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f}" if whole else ABSENT
+
+
+def closing(outcomes: Sequence[Outcome]) -> Text:
+    """`Audit: 40 of 40 bugs caught (exit status 0).`"""
+    all_of_them, status = tally(outcomes), exit_status(outcomes)
+    told = f"Audit: {all_of_them.caught:,} of {all_of_them.planted:,} bugs caught (exit status {status})."
+    return Text(told, "bold" if status == 0 else "bold red")

@@ -1,0 +1,154 @@
+"""A comparison of two runs for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench.judge import (
+    BROKEN,
+    BROKEN_BOTH,
+    FIXED,
+    IMPROVED,
+    MISSING,
+    REFERENCE_MOVED,
+    REGRESSED,
+    SAME_CODE,
+    UNLIKE,
+    UNSURE,
+    WITHIN,
+    Comparison,
+    Row,
+)
+from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
+from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.units import size_words
+from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
+from ptxbench.wording.sparkline import sparkline
+
+STYLES = {
+    BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", UNSURE: "yellow",
+    UNLIKE: "yellow", REFERENCE_MOVED: "yellow", IMPROVED: "green", FIXED: "green", SAME_CODE: "dim",
+}  # fmt: skip
+
+WIDEST_PICTURE = 40
+GAP = 2
+"""Columns between those of a table."""
+
+
+@dataclass(frozen=True)
+class ComparisonTable:
+    """What two runs differ in, a row for each result that the comparison has something to say of, and the sums."""
+
+    comparison: Comparison
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, plain = min(options.max_width, WIDEST), options.ascii_only
+
+        def fits(table: Table) -> int:
+            return width - Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
+
+        yield Constrain(Text("\n".join(header(self.comparison))), width)
+        yield Text()
+        rows = shown(self.comparison)
+        if rows and self.comparison.mode == "counters":
+            yield counters(rows, plain)
+            yield Text()
+        elif rows:
+            yield times(self.comparison, rows, fits, plain)
+            yield Text()
+        lines = [(verdict, STYLES.get(verdict, ""), words) for verdict, words in remarks(self.comparison)]
+        if lines:
+            yield Constrain(paragraphs(lines), width)
+            yield Text()
+        yield Text(total(self.comparison), style="bold")
+        yield Constrain(Text("\n".join(footer(self.comparison)), "dim"), width)
+
+
+def shown(comparison: Comparison) -> list[Row]:
+    """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
+    idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
+    return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
+
+
+def counters(rows: Sequence[Row], plain: bool) -> Table:
+    """One line a row; a variant's rows of one verdict stand together."""
+    table = simple_table()
+    for heading in ("verdict", "variant", "metric"):
+        table.add_column(heading, no_wrap=heading != "variant", overflow="fold")
+    for heading in ("base", "head", "change"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("code", overflow="fold")
+    for _, group in groupby(rows, key=lambda row: (row.verdict, row.pair, row.variant, row.size)):
+        first, *others = group
+        place = Text.assemble(f"{first.pair} {first.variant}\n", (size_words(first.size), "dim"))
+        columns = [[row.metric, *values(row), change_words(row)] for row in (first, *others)]
+        lines = ["\n".join(texts) for texts in zip(*columns, strict=True)]
+        verdict = Text(first.verdict, STYLES.get(first.verdict, ""))
+        table.add_row(verdict, place, *lines, Text(str(first.moves), "dim"))
+    return table
+
+
+def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[Table], int], plain: bool) -> Table:
+    """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
+
+    `fits`: how many columns a table leaves.
+    """
+    budget = comparison.rule.budget
+    marks = 1 / (1 + budget), 1 + budget
+    changes = [row.change for row in rows if row.change]
+    axis = axis_of(changes, budget)
+    room = min(fits(build(comparison, rows, plain)) - GAP, WIDEST_PICTURE)
+    if room < NARROWEST or not changes:
+        return build(comparison, rows, plain)
+    pictures = [
+        Text(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
+        for row in rows
+    ]
+    return build(comparison, rows, plain, ticks(axis, room, axis_words), pictures)
+
+
+def build(
+    comparison: Comparison, rows: Sequence[Row], plain: bool, heading: str = "", pictures: Sequence[Text] = ()
+) -> Table:
+    table = simple_table()
+    table.add_column("verdict", overflow="fold")
+    table.add_column("variant", overflow="fold")
+    table.add_column(f"{comparison.mode}, base {arrow(plain)} head", no_wrap=True)
+    table.add_column("change", justify="right", no_wrap=True)
+    if pictures:
+        table.add_column(Text(heading, "dim not bold"), no_wrap=True)
+    for i, row in enumerate(rows):
+        table.add_row(*two_lines(row, plain), *pictures[i : i + 1])
+    return table
+
+
+def two_lines(row: Row, plain: bool) -> Iterator[Text]:
+    """The columns of a row of times."""
+    before, after = values(row)
+    rounds = [*row.base_rounds, *row.head_rounds]
+    lines = [sparkline(each, plain, of=rounds) for each in (row.base_rounds, row.head_rounds)]
+    yield Text.assemble((row.verdict, STYLES.get(row.verdict, "")), "\n", (str(row.moves), "dim"))
+    yield Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim"))
+    yield Text.assemble(f"{before} {arrow(plain)} {after}\n", (f" {arrow(plain)} ".join(lines), "dim"))
+    yield Text.assemble(f"{change_words(row)}\n", (interval_words(row), "dim"))
+
+
+def axis_words(ratio: float) -> str:
+    return "0" if ratio == 1 else percent(ratio, 0)
+
+
+def arrow(plain: bool) -> str:
+    return "->" if plain else "→"
+
+
+def simple_table() -> Table:
+    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

@@ -1,0 +1,204 @@
+"""The curves of a sweep on a terminal: a picture of each figure, its values, the best. Makes renderables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, WRONG
+from ptxbench.terminal.plot import BEST, PLAIN_BEST, pictures
+from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.tune import Curves
+from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
+from ptxbench.tune.panels import Line, panels, value_words
+
+PER_TABLE = 8
+"""Values of the second name that stand side by side."""
+
+COUNTS_NOTE = "Counts are no times: which point is the fastest, only a GPU can tell."
+
+
+@dataclass(frozen=True)
+class CurveReport:
+    """A sweep: its picture, the table of its main quantity, and what they show in words."""
+
+    curves: Curves
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        plain, width = options.ascii_only, min(options.max_width, WIDEST)
+        yield self.heading()
+        for quantity in self.curves.quantities:
+            yield Text()
+            yield Text.assemble((quantity.name, "bold"), f"  {quantity.description}")
+            yield from pictures(panels(self.curves, quantity), quantity.unit, plain, width)
+        yield Text()
+        for head, table in tables(self.curves, plain):
+            yield Text(head, "bold")
+            yield table
+            yield Text()
+        lines = list(findings(self.curves))
+        yield Constrain(paragraphs([(mark, style, text) for mark, style, text in lines]), width)
+
+    def heading(self) -> Text:
+        swept = self.curves.swept
+        size = "  ".join(f"{name}={value:,}" for name, value in swept.size.items() if name not in swept.values)
+        names = " x ".join(f"{name} ({len(values)})" for name, values in swept.values.items())
+        told = Text.assemble((swept.found.name, "bold cyan"), f"  {names}  ", (size, "dim"))
+        for knob in swept.found.pair.knobs:
+            if knob.name in swept.values and knob.describe:
+                told.append(f"\n{knob.name}: {knob.describe}; {knob.default} by default", "dim")
+        return told
+
+
+# ---- the table
+
+
+def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, Table]]:
+    """A heading and the main quantity at every point: a column a variant, or a table a variant and a column a value."""
+    quantity = curves.main
+    for panel in panels(curves, quantity):
+        for first in range(0, len(panel.lines), PER_TABLE):
+            lines = panel.lines[first : first + PER_TABLE]
+            known = [each.value if each else None for line in lines for each in line.values]
+            unit, numbers = units.column(known, quantity.unit)
+            head = f"{quantity.name}{f' ({unit})' if unit else ''}{f', {panel.title}' if panel.title else ''}"
+            table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+            table.add_column(panel.x_is, justify="right", no_wrap=True)
+            for line in lines:
+                over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
+                table.add_column(f"{over}{line.name}", justify="right", no_wrap=True)
+            count = len(panel.x)
+            for i, x in enumerate(panel.x):
+                cells = [with_mark(numbers[k * count + i], line, i, plain) for k, line in enumerate(lines)]
+                table.add_row(value_words(x), *cells)
+            yield head, table
+
+
+def with_mark(number: str, line: Line, i: int, plain: bool) -> Text:
+    """A number with half the width of its interval, and whether it is the best or not to be told from it."""
+    best, tied, value = i == line.best, i in line.tied, line.values[i]
+    mark = (PLAIN_BEST if plain else BEST) if best else "~" if tied else " "
+    spread = ""
+    if value is not None and not value.bare and value.value:
+        half = (value.interval.high - value.interval.low) / 2
+        spread = f" ±{100 * half / abs(value.value):.1f}%"
+    return Text(f"{number}{spread} {mark}", "bold green" if best else "green" if tied else "")
+
+
+# ---- words
+
+
+Sentence = tuple[str, str, str]
+"""A mark, its style, and the words."""
+
+
+def findings(curves: Curves) -> Iterator[Sentence]:
+    """The best of each variant, what is not to be told from it, and every point that is not there, with its reason."""
+    for variant in curves.variants:
+        best = curves.best(curves.main, variant)
+        if best is not None:
+            yield "i", "bold", best_words(curves, variant, best)
+            yield from mark_words(curves, variant, best)
+    for quantity in curves.quantities:
+        for variant in curves.variants:
+            if found := curves.enough(quantity, variant):
+                told = f"{100 * found[0]:.0f} % of the greatest {quantity.name} from {where(curves, found[1])} on."
+                yield "i", "", f"{variant}: {told}"
+    yield from problems(curves)
+    for labels in sorted({tuple(each) for each in curves.labels.values()}):
+        own = [i for i, each in curves.labels.items() if tuple(each) == labels]
+        yield "!", "yellow", f"{', '.join(labels)}, so that no verdict takes them: {listed(curves, own)}."
+    if curves.swept.kind == "counts":
+        sweep = curves.swept.found.pair.sweep
+        cannot = sweep.cannot_know if sweep else ""
+        yield "i", "dim", f"{COUNTS_NOTE} {cannot}".rstrip()
+
+
+def best_words(curves: Curves, variant: str, best: Best) -> str:
+    quantity = curves.main
+    reading = curves.of(quantity, variant)[best.index]
+    assert reading is not None
+    word = {"lower": "least", "higher": "greatest"}.get(quantity.better, "")
+    text = f"{variant}: the {word} {quantity.name} is {units.si(reading.value, quantity.unit)}"
+    if not reading.bare:
+        half = (reading.interval.high - reading.interval.low) / 2
+        text += f" ± {units.si(half, quantity.unit)}"
+    text += f", at {where(curves, best.index)}."
+    if not best.tied:
+        return text + (" Every other point is worse." if len(curves.points) > 1 else "")
+    if reading.rounds and len(reading.rounds) < FEWEST_ROUNDS:
+        rounds = "1 round" if len(reading.rounds) == 1 else f"{len(reading.rounds)} rounds"
+        return text + f" {rounds} cannot tell two points apart; use --rounds {FEWEST_ROUNDS} or more."
+    told = "The same" if not reading.rounds else "No interval separates it from the points"
+    return text + f" {told} at {listed(curves, best.tied, best.index)}."
+
+
+def mark_words(curves: Curves, variant: str, best: Best) -> Iterator[Sentence]:
+    """How the values that the pair itself has compare with the best."""
+    index, quantity = curves.at_marks(curves.main, variant), curves.main
+    readings = curves.of(quantity, variant)
+    if index is None or index == best.index or index in best.tied:
+        return
+    marked, least = readings[index], readings[best.index]
+    assert marked
+    assert least
+    told = f"{variant} at {units.size_words(curves.marks)}, as the pair has it: "
+    others = {name: value for name, value in curves.points[index].at.items() if name not in curves.marks}
+    told += f"{units.si(marked.value, quantity.unit)}{f' at best, with {units.size_words(others)}' if others else ''}"
+    told += f"; {marked.value / least.value:.2f} times the best." if least.value > 0 else "."
+    yield "i", "", told
+
+
+def problems(curves: Curves) -> Iterator[Sentence]:
+    """Points that cannot be, that no tool builds, and that are wrong; equal reasons together."""
+    reasons: dict[tuple[str, str, str], list[int]] = {}
+    for i, point in enumerate(curves.points):
+        if point.reason:
+            kind = "Possible in part" if point.possible else "Not possible"
+            reasons.setdefault(("-", "dim", f"{kind}: {point.reason}"), []).append(i)
+        for variant in curves.variants:
+            result = curves.statuses[variant][i]
+            if unbuildable(result):
+                assert result is not None
+                key = "-", "dim", f"Not possible, {variant}: {result.reason}"
+            elif result and result.status in (WRONG, BROKEN):
+                key = "x", "bold red", f"{variant} is {result.status}: {result.reason}"
+            elif result and result.status in (UNSUPPORTED, SKIPPED):
+                key = "?", "yellow", f"{variant} is {result.status}: {result.reason}"
+            else:
+                continue
+            reasons.setdefault(key, []).append(i)
+    for (mark, style, text), where_ in reasons.items():
+        yield mark, style, f"{text} At {listed(curves, where_)}."
+
+
+MOST_LISTED = 6
+
+
+def listed(curves: Curves, indices: Sequence[int], known: int | None = None) -> str:
+    """The points in words, the first few; in one word all of them, or all that share a value, `known` or not."""
+    left = set(indices)
+    if len(left | {known} - {None}) == len(curves.points):
+        return "every point"
+    found = []
+    for name, values in curves.swept.values.items():
+        for value in values if len(curves.swept.values) > 1 else ():
+            own = {i for i, point in enumerate(curves.points) if point.at[name] == value}
+            if own <= left | {known} and len(own) > 1:
+                found.append(f"{name}={value}")
+                left -= own
+    found += [where(curves, i) for i in sorted(left)]
+    more = f" and {len(found) - MOST_LISTED} more" if len(found) > MOST_LISTED else ""
+    return "; ".join(found[:MOST_LISTED]) + more
+
+
+def where(curves: Curves, index: int) -> str:
+    at: Mapping[str, int] = curves.points[index].at
+    return units.size_words(at)

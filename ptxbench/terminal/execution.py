@@ -1,0 +1,392 @@
+"""What `ptxbench exec` found, for a terminal: arrays, counts, executed lines, findings. Prints nothing."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench import units
+from ptxbench.errors import AssembleError
+from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, LeftOut, Outcome, Output, Program
+from ptxbench.metrics import BY_NAME
+from ptxbench.terminal.table import WIDEST, trimmed
+from ptxbench.wording.machine import sentence
+
+LANES = 32
+MARKS = {
+    CLEAN: ("✔", "ok", "green"),
+    FINDING: ("✘", "x", "bold red"),
+    FAULT: ("✘", "x", "bold red"),
+    UNSUPPORTED: ("?", "?", "yellow"),
+}
+"""The mark of each status, the same in ASCII, and its style."""
+
+AROUND = 2
+"""PTX lines shown on each side of one that is at fault."""
+
+QUOTED = 3
+"""Places quoted of one error."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """One launch. `lines`: how many executed PTX lines to show, None for all; most executed first or in_file_order."""
+
+    outcome: Outcome
+    lines: int | None
+    in_file_order: bool = False
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        options = options.update(width=min(options.max_width, WIDEST))
+        width = options.max_width
+        outcome = self.outcome
+        yield heading(outcome)
+        yield Text()
+        if outcome.error:
+            yield from constrained(width, fault(outcome, options.ascii_only))
+            return
+        yield from constrained(width, findings(outcome, options.ascii_only))
+        yield from constrained(width, notes(outcome))
+        yield from constrained(width, order_reason(outcome))
+        if outcome.printed:
+            yield title("printed")
+            yield Text(outcome.printed.rstrip("\n"))
+            yield Text()
+        yield from constrained(width, arrays(outcome))
+        yield from constrained(width, [counters(outcome.counters), Text()])
+        if outcome.executed is not None:
+            yield from constrained(width, [Text(sentence(outcome.executed)), Text()])
+        if self.lines != 0 and outcome.by_line:
+            yield from constrained(width, [lines_table(outcome, self.lines, self.in_file_order), Text()])
+
+
+def constrained(width: int, parts: Iterable[RenderableType]) -> Iterator[RenderableType]:
+    return (Constrain(part, width) for part in parts)
+
+
+def title(text: str) -> Text:
+    return Text(text, style="bold")
+
+
+def heading(outcome: Outcome) -> Text:
+    """The kernel, its file, and how it was launched."""
+    grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
+    how = f"{outcome.program.arch}, grid {grid}, block {block}"
+    if outcome.launch.shared_bytes:
+        how += f", {outcome.launch.shared_bytes:,} bytes of dynamic shared memory"
+    return Text.assemble(
+        (outcome.function.name, "bold cyan"), "  ", outcome.program.path.name, (f"  {how}", "dim"), overflow="fold"
+    )
+
+
+# ---- what was wrong
+
+
+def fault(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
+    """Why the kernel was stopped or could not run, and the lines that the message names."""
+    assert outcome.error is not None
+    yield problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain)
+    yield Text()
+    if outcome.program.language == "ptx" or not isinstance(outcome.error, AssembleError):  # that names lines of the .cu
+        named = re.findall(r"(?::|\bline )(\d+)\b(?=[:,]|$)", str(outcome.error))
+        yield from excerpts(outcome.program, list(dict.fromkeys(map(int, named)))[:QUOTED])
+    yield from notes(outcome)
+
+
+def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
+    """The sanitizer's findings, each with its line; that there are none, where every check was made."""
+    if not outcome.launch.sanitize:
+        return
+    if not outcome.findings and not outcome.unchecked:
+        yield Text.assemble((MARKS[CLEAN][plain], "green"), " The sanitizer found nothing for this input.")
+        yield Text()
+    for each in outcome.findings:
+        message = str(each.message)
+        where = "" if re.match(r"line \d", message) or not each.line else f"line {each.line}: "
+        yield problem(FINDING, f"{each.kind}: {outcome.program.locate(where + message)}", plain)
+        yield from excerpts(outcome.program, [each.line] if each.line else [])
+
+
+def notes(outcome: Outcome) -> Iterator[RenderableType]:
+    """What the reader must know to judge the result: first the checks that were not made."""
+    if outcome.unchecked:
+        said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
+        yield Text(f"{said}ot every check was made:", style="yellow")
+    for note in outcome.unchecked:
+        yield Text(f"- {note}.", style="yellow")
+    for note in outcome.notes:
+        if note not in outcome.unchecked:
+            yield Text(f"Note: {note}.", style="yellow")
+    if outcome.notes:
+        yield Text()
+
+
+def missing_checks(outcomes: Sequence[Outcome]) -> Iterator[RenderableType]:
+    """The checks that were not made of a folder's kernels, each with the kernels."""
+    kernels: dict[str, list[str]] = {}
+    for outcome in outcomes:
+        for note in outcome.unchecked:
+            kernels.setdefault(note, []).append(outcome.function.name)
+    if kernels:
+        yield Text("Not every check was made:", style="yellow")
+    for note, names in kernels.items():
+        yield Text(f"- {', '.join(names)}: {note}.", style="yellow")
+    if kernels:
+        yield Text()
+
+
+def order_reason(outcome: Outcome) -> Iterator[RenderableType]:
+    """That the result may be another where CTAs run in another order, as they do on a GPU."""
+    if outcome.order_reason:
+        reason = outcome.program.locate(outcome.order_reason)
+        yield Text(f"The CTAs ran one after the other, by rank, because their order matters: {reason}.")
+        yield Text()
+
+
+def problem(status: str, text: str, plain: bool) -> Table:
+    """A mark and a paragraph."""
+    mark = MARKS[status]
+    grid = Table.grid(padding=(0, 1))
+    grid.add_row(Text(mark[plain], mark[2]), Text(text))
+    return grid
+
+
+def excerpts(program: Program, numbers: Sequence[int]) -> Iterator[RenderableType]:
+    """The PTX around each of these lines."""
+    for number in numbers:
+        if not 0 < number < len(program.text):
+            continue
+        last = min(number + AROUND, len(program.text) - 1)
+        digits = len(str(last))
+        for each in range(max(number - AROUND, 1), last + 1):
+            here = each == number
+            text = Text(no_wrap=True, overflow="ellipsis", style="" if here else "dim")
+            text.append(f"{'>' if here else ' '} {each:{digits}} | ", "bold red" if here else "dim")
+            text.append(program.text[each].expandtabs(4))
+            if here and (of := program.cuda_lines.get(number)):
+                text.append(f"   // {program.path.name}:{of}", "dim")
+            yield text
+        yield Text()
+
+
+# ---- arrays
+
+
+def arrays(outcome: Outcome) -> Iterator[RenderableType]:
+    """The arrays that the kernel changed, and the names of the others."""
+    if outcome.outputs:
+        yield outputs_table(outcome.outputs)
+    kept = [each.name for each in outcome.arrays if not each.changed]
+    if kept:
+        word = "unchanged" if outcome.outputs else "No array was changed"
+        yield Text(f"{word}: {', '.join(kept)}", style="" if not outcome.outputs else "dim")
+    if outcome.arrays:
+        yield Text()
+
+
+def outputs_table(outputs: Sequence[Output]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("changed", no_wrap=True)
+    table.add_column("holds", no_wrap=True)
+    for name in ("min", "max", "mean", "NaN"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("first values")
+    for each in outputs:
+        summary = each.summary()
+        shape = ",".join(map(str, each.array.shape))
+        table.add_row(
+            Text(each.name),
+            Text(f"{each.type.name}[{shape}]"),
+            *(number(summary[name]) for name in ("min", "max", "mean")),
+            Text(number(summary["nan"]), "red" if summary["nan"] else ""),
+            one_line(" ".join(map(number, summary["first"]))),
+        )
+    return table
+
+
+def one_line(text: str) -> Text:
+    """Text that is cut where the table is too wide: its column gives way, and no other."""
+    return Text(text, no_wrap=True, overflow="ellipsis")
+
+
+def number(value: Any) -> str:
+    """`-0.5`, `1,024`, `nan`; "-" where there is none."""
+    if value is None:
+        return units.ABSENT
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return str(value)
+
+
+# ---- counts
+
+
+def counters(counts: Mapping[str, float]) -> Table:
+    """The counters that are not 0, and what each means."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("count", justify="right", no_wrap=True)
+    table.add_column("of", no_wrap=True)
+    table.add_column("means")
+    for name, value in counts.items():
+        if value:
+            table.add_row(amount(name, value), name, Text(meaning(name), style="dim"))
+    return table
+
+
+def meaning(name: str) -> str:
+    """What a counter counts."""
+    return BY_NAME[name].description if name in BY_NAME else ""
+
+
+def amount(name: str, value: float) -> str:
+    """`8,192`; `97.5 %`; `4.00` for a ratio."""
+    if name in BY_NAME and BY_NAME[name].unit == "%":
+        return f"{100 * value:.1f} %"
+    return f"{value:,.0f}" if float(value).is_integer() and not name.endswith("_per_request") else f"{value:,.2f}"
+
+
+# ---- lines
+
+
+def lines_table(outcome: Outcome, most: int | None, in_file_order: bool) -> Table:
+    """The executed PTX lines, with how often warps executed each, the lanes that were on, and what it cost."""
+    hottest = sorted(outcome.by_line, key=lambda line: (-executed(outcome.by_line[line]), line))[:most]
+    order = sorted(hottest) if in_file_order else hottest
+    left = len(outcome.by_line) - len(order)
+    table = Table(
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        header_style="bold",
+        caption=f"{left:,} more executed lines; --lines all shows them." if left else None,
+        caption_justify="left",
+        caption_style="dim",
+    )
+    cuda = outcome.program.cuda_lines
+    table.add_column("line", justify="right", no_wrap=True)
+    if cuda:
+        table.add_column(".cu", justify="right", no_wrap=True, style="dim")
+    table.add_column("executed", justify="right", no_wrap=True)
+    table.add_column("lanes", justify="right", no_wrap=True)
+    table.add_column("PTX")
+    table.add_column("cost", no_wrap=True, style="yellow")
+    for line in order:
+        counts = outcome.by_line[line]
+        table.add_row(
+            str(line),
+            *([str(cuda.get(line, ""))] if cuda else []),
+            f"{executed(counts):,}",
+            f"{100 * share(counts):.0f} %",
+            one_line(" ".join(outcome.program.text[line].split("//")[0].split())),
+            cost(counts),
+        )
+    return table
+
+
+def executed(counts: Mapping[str, int]) -> int:
+    return counts.get("ptx_warp_instructions", 0)
+
+
+def share(counts: Mapping[str, int]) -> float:
+    """Of the lanes of the warps at this line, those that were on: at the line, and with a true guard.
+
+    Of a branch all at the line: its guard says where they go.
+    """
+    on = "ptx_thread_instructions" if "ptx_branches" in counts else "ptx_thread_instructions_on"
+    return counts.get(on, 0) / (LANES * executed(counts)) if executed(counts) else math.nan
+
+
+def cost(counts: Mapping[str, int]) -> str:
+    """What a line costs beyond its execution: `4 sectors`, `31 conflicts`, `12 divergent`, `32 serial`."""
+    told = []
+    for kind in ("load", "store"):
+        if requests := counts.get(f"ptx_global_{kind}_requests"):
+            each = counts.get(f"ptx_global_{kind}_sectors", 0) / requests
+            told.append(f"{each:.3g} sectors each")
+        if conflicts := counts.get(f"ptx_shared_{kind}_conflicts"):
+            told.append(f"{conflicts:,} conflicts")
+    for space in ("global", "shared"):
+        if requests := counts.get(f"ptx_atomic_{space}_requests"):
+            told.append(f"{counts.get(f'ptx_atomic_{space}_serial', 0) / requests:.3g} in turn each")
+    if divergent := counts.get("ptx_divergent_branches"):
+        told.append(f"{divergent:,} divergent")
+    return ", ".join(told)
+
+
+# ---- a folder
+
+
+@dataclass(frozen=True)
+class FolderReport:
+    """The kernels of a folder, one a row; then what was wrong, and what was not launched."""
+
+    outcomes: Sequence[Outcome]
+    left_out: Sequence[LeftOut]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        plain = options.ascii_only
+        if self.outcomes:
+            yield Constrain(self.table(plain), width)
+            yield Text()
+        for outcome in self.outcomes:
+            if outcome.error:
+                yield Constrain(
+                    problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain), width
+                )
+            yield from constrained(width, findings(outcome, plain) if outcome.findings else [])
+        yield from constrained(width, missing_checks(self.outcomes))
+        for each in self.left_out:
+            if each.status:
+                yield Constrain(problem(each.status, each.reason, plain), width)
+        passed = [each for each in self.left_out if not each.status]
+        if passed:
+            yield Text("Not launched:")
+            grid = Table.grid(padding=(0, 1))
+            for each in passed:
+                grid.add_row(Text("-", "dim"), Text(f"{each.path.name}: {each.reason}"))
+            yield Constrain(grid, width)
+
+    def table(self, plain: bool) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        for name in ("file", "kernel", "status"):
+            table.add_column(name, no_wrap=True, overflow="ellipsis")
+        for name in ("PTX instr.", "sectors", "conflicts"):
+            table.add_column(name, justify="right", no_wrap=True)
+        table.add_column("changed", overflow="fold")
+        for each in self.outcomes:
+            mark = MARKS[each.status]
+            table.add_row(
+                Text(each.program.path.name),
+                Text(each.function.name),
+                Text(f"{mark[plain]} {each.status}", mark[2]),
+                *(totalled(each, names) for names in COLUMNS),
+                Text(", ".join(output.name for output in each.outputs)),
+            )
+        return table
+
+
+COLUMNS = (
+    ("ptx_warp_instructions",),
+    ("ptx_global_load_sectors", "ptx_global_store_sectors"),
+    ("ptx_shared_load_conflicts", "ptx_shared_store_conflicts"),
+)
+
+
+def totalled(outcome: Outcome, names: Sequence[str]) -> str:
+    """The sum of these counters; "-" for a kernel that was stopped."""
+    if outcome.error:
+        return units.ABSENT
+    return f"{sum(outcome.counters.get(name, 0) for name in names):,.0f}"

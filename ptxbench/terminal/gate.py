@@ -1,0 +1,105 @@
+"""A gate for a terminal. Makes renderables and prints nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.constrain import Constrain
+from rich.table import Table
+from rich.text import Text
+
+from ptxbench.judge.config import NAME
+from ptxbench.judge.gate import Gate, Judged
+from ptxbench.judge.verdicts import WAIVED
+from ptxbench.terminal.comparison import STYLES, simple_table
+from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.units import size_words
+from ptxbench.wording.gating import change_words, footer, header, steps, total, values
+from ptxbench.wording.judgement import interval_words
+from ptxbench.wording.remedies import waivers
+
+OUTCOMES = {"FAIL": "bold red", "warn": "yellow", "pass": "green"}
+
+MOST_ROWS = 40
+"""Rows that a terminal shows; files have them all."""
+
+MOST_WAIVERS = 4
+"""The same of waivers."""
+
+
+@dataclass(frozen=True)
+class GateTable:
+    """What a gate judged: the rows that are not green, what to do about each, and the exit status."""
+
+    gate: Gate
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = min(options.max_width, WIDEST)
+        yield Constrain(Text("\n".join(header(self.gate))), width)
+        yield Text()
+        rows = numbered(self.gate)
+        if rows:
+            yield Constrain(table(rows[:MOST_ROWS]), width)
+            if len(rows) > MOST_ROWS:
+                yield Text(f"and {len(rows) - MOST_ROWS:,} more; -o FILE.md has them all", "dim")
+            yield Text()
+        told = steps(self.gate)
+        if told:
+            lines = [(f"{each.outcome} {each.verdict}".rstrip(), OUTCOMES[each.outcome], f"{each.words}\nNext: "
+                      f"{each.remedy}") for each in told]  # fmt: skip
+            yield Constrain(paragraphs(lines), width)
+            yield Text()
+        yield from self.waivers()
+        outcome = "FAIL" if self.gate.code else "warn" if self.gate.warning else "pass"
+        yield Constrain(Text(total(self.gate), OUTCOMES[outcome]), width)
+        yield Constrain(Text("\n".join(footer(self.gate)), "dim"), width)
+
+    def waivers(self) -> RenderResult:
+        """What may stand in ptxbench.toml for a while, ready to paste."""
+        blocks = list(waivers(self.gate.failing))
+        if not blocks:
+            return
+        yield Text(f"For a while, in {NAME}, with the reason:\n", "dim")
+        yield Text("\n\n".join(blocks[:MOST_WAIVERS]))
+        if len(blocks) > MOST_WAIVERS:
+            yield Text(f"\nand {len(blocks) - MOST_WAIVERS:,} more; -o FILE.md has them all", "dim")
+        yield Text()
+
+
+def numbered(gate: Gate) -> list[Judged]:
+    """The rows that are not green and have numbers to show."""
+    rows = [each for each in gate.rows if each.outcome != "pass" or each.row.verdict == WAIVED]
+    return [each for each in rows if each.row.base is not None and each.row.head is not None and shows(each)]
+
+
+def shows(judged: Judged) -> bool:
+    """Whether the numbers say something: those that may not be compared do not."""
+    return judged.row.verdict != "UNLIKE"
+
+
+def table(rows: Sequence[Judged]) -> Table:
+    """One line a row; a variant's rows of one verdict stand together."""
+    made = simple_table()
+    for heading in ("gate", "verdict", "variant", "metric"):
+        made.add_column(heading, no_wrap=heading not in ("variant", "metric"), overflow="fold")
+    wide = any(interval_words(each.row) for each in rows)
+    for heading in ("base", "head", "change", *["interval"] * wide):
+        made.add_column(heading, justify="right", no_wrap=True)
+    for _, group in groupby(rows, key=lambda each: (each.outcome, each.row.verdict, each.row.pair, each.row.variant,
+                                                    each.row.size)):  # fmt: skip
+        first, *others = group
+        row = first.row
+        lines = [
+            [each.row.metric, *values(each), change_words(each.row), *[interval_words(each.row)] * wide]
+            for each in (first, *others)
+        ]
+        made.add_row(
+            Text(first.outcome, OUTCOMES[first.outcome]),
+            Text(row.verdict, STYLES.get(row.verdict, "")),
+            Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim")),
+            *(Text("\n".join(texts)) for texts in zip(*lines, strict=True)),
+        )
+    return made

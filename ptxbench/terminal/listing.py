@@ -1,0 +1,320 @@
+"""CUDA C, PTX and SASS side by side, and one SASS against another, for a terminal. Prints nothing."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from textwrap import fill
+from typing import Literal, NamedTuple
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.syntax import Syntax
+from rich.text import Text
+
+from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, Difference, Side
+from ptxbench.listing.explanation import Case, explain
+from ptxbench.listing.text import Listing, Row, in_machine_order, in_source_order
+from ptxbench.terminal.lexers import CUDA, PTX, SASS
+from ptxbench.terminal.table import WIDEST
+from ptxbench.toolchain import control
+from ptxbench.toolchain.lines import Instruction
+from ptxbench.units import size_words
+from ptxbench.wording.machine import execution, executions
+
+View = Literal["auto", "side by side", "ptx", "sass"]
+
+THREE_COLUMNS = 140
+"""From here on lines of CUDA C, of PTX and of SASS fit beside each other."""
+
+GAP = 2
+OPCODES = 6
+"""Opcodes named of those that two listings have unlike many of."""
+
+MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")}
+
+NOT_THE_SAME = "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
+
+
+def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
+    """These lines of one text, each in its colours."""
+    whole = syntax.highlight("\n".join(lines))
+    return list(whole.split("\n", allow_blank=True))[: len(lines)]
+
+
+def cuda_lines(lines: Sequence[str]) -> list[Text]:
+    """Lines of CUDA C in colours."""
+    return in_colours(CUDA, [line.expandtabs(4) for line in lines])
+
+
+def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
+    """Lines of PTX in colours; `squeezed`: without what aligns the operands, so that less of these is cut."""
+    shown = [line.expandtabs(4).rstrip() for line in lines]
+    return in_colours(PTX, [re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line for line in shown])
+
+
+def sass_lines(code: Sequence[Instruction | None]) -> list[Text]:
+    """Instructions in colours, each behind the labels that stand before it; an empty line for None."""
+    return in_colours(
+        SASS,
+        ["" if each is None else " ".join([*(f"{label}:" for label in each.labels), each.text]) for each in code],
+    )
+
+
+# ---- columns of fixed width
+
+
+class Column(NamedTuple):
+    """One column: its heading, and its cell on each row."""
+
+    title: str
+    cells: Sequence[Text]
+    right: bool = False
+
+    @property
+    def natural(self) -> int:
+        return max([len(self.title), *(cell.cell_len for cell in self.cells)])
+
+    @property
+    def fixed(self) -> bool:
+        """True for a column of numbers, which is never cut."""
+        return self.right
+
+
+def widths(columns: Sequence[Column], room: int) -> list[int]:
+    """How wide each column is: what it needs where that fits, else equal parts of what the narrower leave."""
+    room -= GAP * (len(columns) - 1)
+    found = [column.natural if column.fixed else 0 for column in columns]
+    texts = sorted((i for i, column in enumerate(columns) if not column.fixed), key=lambda i: columns[i].natural)
+    left = room - sum(found)
+    for done, i in enumerate(texts):
+        found[i] = max(1, min(columns[i].natural, left // (len(texts) - done)))
+        left -= found[i]
+    return found
+
+
+def rows_of(columns: Sequence[Column], room: int) -> Iterator[Text]:
+    """The heading and the rows; what is too long ends in an ellipsis, and no row is longer than `room`."""
+    wide = widths(columns, room)
+    heads = [Text(column.title, "bold") for column in columns]
+    for cells in [heads, *zip(*(column.cells for column in columns), strict=True)]:
+        row = Text(no_wrap=True, overflow="ellipsis")
+        for i, (cell, column, width) in enumerate(zip(cells, columns, wide, strict=True)):
+            if i:
+                row.append(" " * GAP)
+            fitted = fit(cell, width)
+            padding = " " * (width - fitted.cell_len)
+            row.append_text(Text(padding) + fitted if column.right else fitted)
+            if not column.right:
+                row.append(padding)
+        row.rstrip()
+        yield row
+
+
+def fit(cell: Text, width: int) -> Text:
+    """`cell` in at most `width` columns; where it is cut, an ellipsis stands behind its last word or part of one."""
+    fitted = cell.copy()
+    if cell.cell_len > width:
+        fitted.truncate(max(width - 1, 0))
+        fitted.rstrip()
+        fitted.append("…" if width else "", "dim")
+    return fitted
+
+
+def numbers(title: str, values: Sequence[int | None], style: str = "dim", form: str = "") -> Column:
+    """A column of whole numbers, blank where there is none."""
+    cells = [Text("" if value is None else format(value, form), style) for value in values]
+    return Column(title, cells, right=True)
+
+
+def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -> Column:
+    return Column(title, [Text() if each is None else lines.get(each, Text()) for each in wanted])
+
+
+# ---- one listing
+
+
+@dataclass(frozen=True)
+class ListingView:
+    """One variant. `view`: auto shows as many of the three as the terminal is wide enough for.
+
+    `hot`: with how often each line was executed, where that was counted.
+    """
+
+    listing: Listing
+    view: View = "auto"
+    hot: bool = True
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield heading(self.listing)
+        if not self.listing.same_code:
+            yield Text(NOT_THE_SAME, style="yellow")
+        yield Text()
+        yield from rows_of(self.columns(options.max_width), options.max_width)
+        if self.hot and self.listing.machine is not None:
+            yield Text()
+            width = max(min(options.max_width, WIDEST), 20)
+            for each in executions(self.listing, self.listing.machine):
+                yield Text(fill(each, width, break_on_hyphens=False))
+
+    def columns(self, room: int) -> list[Column]:
+        three = self.view == "side by side" or (room >= THREE_COLUMNS and self.view != "ptx")
+        if self.view == "sass":
+            rows = in_machine_order(self.listing)
+            ptx = self.ptx(rows, squeezed=room < THREE_COLUMNS) if three or not self.cuda else []
+            return [*self.sass(rows), *ptx, *self.source(rows)]
+        with_ptx = three or self.view == "ptx" or not self.cuda
+        rows = in_source_order(self.listing, with_ptx=with_ptx, with_sass=self.view != "ptx")
+        return [
+            *self.source(rows),
+            *(self.ptx(rows, squeezed=room < THREE_COLUMNS) if with_ptx else []),
+            *(self.sass(rows) if self.view != "ptx" else []),
+        ]
+
+    @property
+    def cuda(self) -> bool:
+        return self.listing.language == "cuda"
+
+    def source(self, rows: Sequence[Row]) -> list[Column]:
+        """The CUDA C; nothing for hand-written PTX."""
+        if not self.cuda:
+            return []
+        wanted = [row.source for row in rows]
+        lines = dict(enumerate(cuda_lines(self.listing.source), 1))
+        return [
+            *self.executed(self.listing.executed_source, wanted),
+            numbers("", wanted),
+            texts("CUDA C", lines, wanted),
+        ]
+
+    def ptx(self, rows: Sequence[Row], *, squeezed: bool) -> list[Column]:
+        wanted = [row.ptx for row in rows]
+        lines = dict(enumerate(ptx_lines(self.listing.ptx, squeezed=squeezed), 1))
+        return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
+
+    def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
+        """How often warps executed each line; nothing where it was not run, and beside each SASS instruction."""
+        if counts is None or not self.hot or self.view == "sass":
+            return []
+        return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
+
+    def executions(self, code: Sequence[Instruction | None]) -> list[Column]:
+        """How often warps executed each SASS instruction; nothing where it is unknown."""
+        machine = self.listing.machine
+        if not self.hot or machine is None or machine.fit is None:
+            return []
+        found = [None if each is None else self.listing.executions(each) for each in code]
+        return [Column("executed", [Text(execution(each, machine.settled), "yellow") for each in found], right=True)]
+
+    def sass(self, rows: Sequence[Row]) -> list[Column]:
+        code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
+        live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
+        controls = [Text("" if each is None or each.control is None else control.text(each.control)) for each in code]
+        return [
+            *self.executions(code),
+            *(live if any(each.live is not None for each in self.listing.sass) else []),
+            *([Column(control.HEADING, controls, right=True)] if any(map(len, controls)) else []),
+            numbers("", [None if each is None else each.address for each in code], form="04x"),
+            Column("SASS", sass_lines(code)),
+        ]
+
+
+def heading(listing: Listing) -> Text:
+    """`cuda  triad.cu  sm_90, 42 SASS instructions, 22 registers`."""
+    told = f"  {listing.arch}, {len(listing.sass):,} SASS instructions, {listing.report.registers} registers"
+    return Text.assemble(
+        (listing.variant, "bold cyan"), "  ", listing.path.name, (told, "dim"), no_wrap=True, overflow="ellipsis"
+    )
+
+
+# ---- one against another
+
+
+@dataclass(frozen=True)
+class DifferenceView:
+    """Two SASS listings beside each other, and what they come to."""
+
+    difference: Difference
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        difference, width = self.difference, min(options.max_width, WIDEST)
+        yield heading(difference.left)
+        yield heading(difference.right)
+        yield Text()
+        yield from rows_of(columns(difference), options.max_width)
+        yield Text()
+        for sentence in sentences(difference):
+            yield Text(fill(sentence, max(width, 20), break_on_hyphens=False), style="bold")
+        yield legend()
+
+
+def columns(difference: Difference) -> list[Column]:
+    """Address and instruction of either side, with the marks between them."""
+    rows = list(difference.rows())
+    left, right = (difference.left, [a for a, _ in rows]), (difference.right, [b for _, b in rows])
+    return [*side(*left), Column("", [mark(a) for a, _ in rows]), Column("", [mark(b) for _, b in rows]), *side(*right)]
+
+
+def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
+    code = [None if each is None else listing.sass[each.number] for each in found]
+    texts = sass_lines(code)
+    for each, text in zip(found, texts, strict=True):
+        if each is not None and each.kind == EQUAL:
+            text.stylize("dim")  # what differs stands out
+    return [
+        numbers("", [None if each is None else each.address for each in code], form="04x"),
+        Column(listing.variant, texts),
+    ]
+
+
+def mark(found: Side | None) -> Text:
+    return Text() if found is None else Text(*MARKS[found.kind])
+
+
+def sentences(difference: Difference) -> Iterator[str]:
+    """What the comparison comes to, in words."""
+    a, b = difference.left.variant, difference.right.variant
+    if difference.same_code:
+        yield "Same machine code, to the bit."
+    equal, moved = len(difference.equal), len(difference.moved)
+    yield (
+        f"Similarity {100 * difference.similarity:.1f} %: {equal:,} equal, {moved:,} moved, "
+        f"{difference.only_left:,} in {a} alone, {difference.only_right:,} in {b} alone."
+    )
+    if difference.same_mix:
+        yield "Same instruction mix: every opcode as often on both sides."
+    else:
+        most = list(difference.opcodes.items())[:OPCODES]
+        told = ", ".join(f"{name} {left:,}/{right:,}" for name, (left, right) in most)
+        more = len(difference.opcodes) - len(most)
+        yield f"Unlike opcodes, {a}/{b}: {told}{f', and {more} more' if more else ''}."
+
+
+def legend() -> Text:
+    marks = {EQUAL: "equal", MOVED: "moved", DIFFERS: "without a partner"}
+    told = ", ".join(f"{MARKS[kind][0]} {words}" for kind, words in marks.items())
+    return Text(f"{told}; registers and labels aside.", style="dim")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What each comparison found, in sentences, at most WIDEST columns wide."""
+
+    cases: Sequence[Case]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width = max(min(options.max_width, WIDEST), 20)
+        for case in self.cases:
+            a, b = case.names
+            yield Text(f"{b} against {a}", style="bold")
+            for each in explain(case):
+                yield Text(bullet(each.text, width))
+            for variant, reason in case.uncounted.items():
+                yield Text(bullet(f"{variant} was not counted: {reason}", width), style="yellow")
+        if size := next((case.size for case in self.cases if not case.difference.same_code and case.counted), None):
+            told = f"The emulator counted PTX at {size_words(size)}; executions of SASS are derived from that."
+            yield Text(fill(told, width), style="dim")
+
+
+def bullet(text: str, width: int) -> str:
+    return fill(text, width, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False)

@@ -1,0 +1,297 @@
+"""What a cell shows, in words. Pure functions from results to sentences, as careful as the data allows.
+
+The words claim no more than was found: counts are of PTX, times come with their interval, and variants that are
+the same machine code are never ranked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import log
+
+from ptxbench import cycles, stats
+from ptxbench.listing.explanation.finding import percent
+from ptxbench.metrics import BY_NAME, REFERENCE, Metric
+from ptxbench.result import (
+    BITS_DIFFER,
+    BROKEN,
+    ORACLE_WEAK,
+    SKIPPED,
+    UNJUDGED,
+    UNSUPPORTED,
+    VERIFIED,
+    WRONG,
+    Cell,
+    ExecutedReport,
+    VariantResult,
+)
+from ptxbench.units import size_words
+
+SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED)
+"""What comes first."""
+
+WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", SKIPPED: "skipped"}
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Variants that were not verified, and why."""
+
+    variants: tuple[str, ...]
+    status: str
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"{listed(self.variants)} {'is' if len(self.variants) == 1 else 'are'} {WORDS[self.status]}: {self.reason}"
+        )
+
+
+def listed(parts: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
+
+
+@dataclass(frozen=True)
+class Amount:
+    """A count to compare: its metric, the words around it, and whether it is told even where it is the same."""
+
+    metric: str
+    verb: str
+    noun: str
+    always: bool = False
+
+
+EXECUTED = Amount("sass_executed", "executes", "machine instructions", always=True)
+ISSUED = Amount("ptx_warp_instructions", "issues", "PTX instructions", always=True)
+AMOUNTS = (
+    Amount("ptx_global_sectors", "moves", "sectors", always=True),
+    Amount("ptx_shared_wavefronts", "needs", "shared wavefronts"),
+    Amount("ptx_shared_conflicts", "has", "bank conflicts"),
+    Amount("ptx_atomics", "makes", "atomic requests"),
+    Amount("ptx_barriers", "waits at", "barriers"),
+    Amount("sass", "has", "SASS instructions"),
+)
+
+FEWEST_PROCESSES = 3
+"""Processes differ by up to 1 %, and fewer than three cannot show by how much: measuring.md, 5.2."""
+
+
+def problems(cell: Cell) -> list[Problem]:
+    """The variants that were not verified, those of one reason together, the worst kinds first."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.status != VERIFIED:
+            groups.setdefault((result.status, result.reason or "no reason was recorded."), []).append(name)
+    found = [Problem(tuple(names), status, reason) for (status, reason), names in groups.items()]
+    return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
+
+
+def remarks(cell: Cell) -> list[str]:
+    """What NVRTC and ptxas remarked on the builds, each once with the variants that it is about."""
+    groups: dict[str, list[str]] = {}
+    for name, result in cell.variants.items():
+        if result.build and result.build.log:
+            groups.setdefault(result.build.log, []).append(name)
+    return [f"{listed(names)}: {log}" for log, names in groups.items()]
+
+
+def open_counts(executed: Mapping[str, ExecutedReport | None]) -> list[str]:
+    """Why variants have a range of executed machine instructions, or no number, each reason once."""
+    groups: dict[tuple[bool, str], list[str]] = {}
+    for name, each in executed.items():
+        if each and each.reason:
+            groups.setdefault((each.fit is None, each.reason), []).append(name)
+    return [
+        f"{listed(names)}: {'no number' if unknown else 'a range'} of executed SASS: {reason}."
+        for (unknown, reason), names in groups.items()
+    ]
+
+
+def finding(cell: Cell, noise: stats.Interval | None = None) -> str:
+    """What the verified PTX variants show against the reference, a sentence or two each; empty if nothing.
+
+    `noise`: the log ratio of the control to itself, which a verdict must clear.
+    """
+    verified = {name: result for name, result in cell.variants.items() if result.status == VERIFIED}
+    sentences: list[str] = []
+    for name, result in verified.items() if REFERENCE in verified else ():
+        if result.language == "ptx":
+            sentences.append(compare(cell, name, noise))
+            sentences += twins(name, verified)
+    return " ".join([*sentences, *bit_differences(cell), *restless(verified), *weaknesses(cell)])
+
+
+def compare(cell: Cell, name: str, noise: stats.Interval | None) -> str:
+    """`ptx issues 12 % fewer PTX instructions than cuda and moves the same sectors.`"""
+    relation = code_relation(cell.variants[name], cell.variants[REFERENCE])
+    if relation == SAME_CODE:
+        return f"{name} is the {SAME_CODE} as {REFERENCE}."
+    facts = [f"has the {relation} as {REFERENCE}"] if relation else []
+    for tell in (time_fact(noise), instructions_fact, *(amount_fact(amount) for amount in AMOUNTS)):
+        if fact := tell(cell, name, "" if facts else REFERENCE):
+            facts.append(fact)
+    if not facts:
+        facts = [f"is other machine code than {REFERENCE}"]
+    return f"{name} {listed(facts)}."
+
+
+SAME_CODE, SAME_MIX = "same machine code", "same instruction mix"
+
+Fact = Callable[[Cell, str, str], str | None]
+"""What to tell of a variant against the reference; the third argument names the reference where it must be named."""
+
+
+def code_relation(one: VariantResult, other: VariantResult) -> str | None:
+    """Whether two variants are the same machine code, or at least as many of each SASS instruction."""
+    if one.build is None or other.build is None:
+        return None
+    if one.build.sass_sha256 is not None and one.build.sass_sha256 == other.build.sass_sha256:
+        return SAME_CODE
+    return SAME_MIX if one.build.sass and dict(one.build.sass) == dict(other.build.sass) else None
+
+
+def twins(name: str, verified: Mapping[str, VariantResult]) -> list[str]:
+    """The CUDA C variant that is closer to `name` than the reference is: the flag or spelling that explains it."""
+    closeness = (None, SAME_MIX, SAME_CODE)
+    best = closeness.index(code_relation(verified[name], verified[REFERENCE]))
+    told: list[str] = []
+    for other, result in verified.items():
+        relation = code_relation(result, verified[name])
+        if result.language == "cuda" and closeness.index(relation) > best:
+            best = closeness.index(relation)
+            told = [f"{other} {'is' if relation == SAME_CODE else 'has'} the {relation} as {name}."]
+    return told
+
+
+def instructions_fact(cell: Cell, name: str, reference: str) -> str | None:
+    """How the executed machine instructions compare; those of PTX only in a run that knows nothing of the former."""
+    own, base = (cell.variants[each].executed for each in (name, REFERENCE))
+    if own is None or base is None:
+        return amount_fact(ISSUED)(cell, name, reference)
+    if fact := amount_fact(EXECUTED)(cell, name, reference):
+        return fact
+    if own.least is None or own.most is None or base.least is None or base.most is None:
+        return None
+    if own.most < base.least or base.most < own.least:
+        return None
+    return f"may execute more or fewer {EXECUTED.noun}{reference and f' than {reference}'}"
+
+
+def amount_fact(amount: Amount) -> Fact:
+    """How `amount` compares, as a fact."""
+    metric = BY_NAME[amount.metric]
+
+    def tell(cell: Cell, name: str, reference: str) -> str | None:
+        own, base = metric.of(cell, name), metric.of(cell, REFERENCE)
+        if own is None or base is None or own == base == 0 or not settled(metric, cell, name):
+            return None
+        if own == base:
+            same = f"as many {amount.noun} as {reference}" if reference else f"the same {amount.noun}"
+            return f"{amount.verb} {same}" if amount.always else None
+        if not base:
+            return f"{amount.verb} {own:,.0f} {amount.noun} where there were none"
+        if not own:
+            return f"{amount.verb} no {amount.noun} where there were {base:,.0f}"
+        if own >= 2 * base:
+            return f"{amount.verb} {own / base:.3g} times the {amount.noun}{reference and f' of {reference}'}"
+        return f"{amount.verb} {difference(own, base)} {amount.noun}{reference and f' than {reference}'}"
+
+    return tell
+
+
+NARROW = 1.04
+"""How many times the least the most of a range may be, for a sentence that rests on it."""
+
+
+def settled(metric: Metric, cell: Cell, name: str) -> bool:
+    """Whether a variant differs from the reference, or not, wherever in their ranges both values lie."""
+    if not metric.bounds or metric.interval is None:
+        return True
+    ends = [metric.interval(cell, each, cell.variants[each]) for each in (name, REFERENCE)]
+    own, base = ends
+    if own is None or base is None or max(own[1] / own[0], base[1] / base[0]) > NARROW:
+        return False
+    return (own == base and own[0] == own[1]) or own[1] < base[0] or base[1] < own[0]
+
+
+def difference(own: float, base: float) -> str:
+    """`12 % fewer`, `0.3 % more`."""
+    return f"{percent(abs(own / base - 1))} {'fewer' if own < base else 'more'}"
+
+
+def time_fact(noise: stats.Interval | None) -> Fact:
+    """The time against the reference's, with its interval and verdict; None without one."""
+
+    def tell(cell: Cell, name: str, reference: str) -> str | None:
+        interval = stats.ratio(cell.rounds, name, REFERENCE)
+        if interval is None or ORACLE_WEAK in cell.labels:
+            return None
+        than = f" than {reference}" if reference else ""
+        level = f"{100 * stats.LEVEL:.0f} %"
+        low, high = 100 * (interval.low - 1), 100 * (interval.high - 1)
+        judged = verdict(cell, name, noise)
+        if low <= 0 <= high:
+            return f"shows no other time{than} ({level} interval {low:+.2f} to {high:+.2f} %; {judged})"
+        ends = sorted((abs(low), abs(high)))
+        word = "less" if interval.value < 1 else "more"
+        return (
+            f"takes {percent(abs(interval.value - 1))} {word} time{than} "
+            f"({level} interval {ends[0]:.2f} to {ends[1]:.2f} %; {judged})"
+        )
+
+    return tell
+
+
+def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
+    """FASTER, SLOWER, SAME or UNSURE, as the interval says; or why there is none."""
+    rounds = [one for one in cell.rounds if one.contrast == (REFERENCE, name)]
+    processes = len({one.process for one in rounds})
+    if processes < FEWEST_PROCESSES:
+        return f"{processes} process{'es' if processes > 1 else ''}, so no verdict"
+    if labels := sorted(UNJUDGED & set(cell.labels)):
+        return f"{', '.join(labels)}, so no verdict"
+    ratio = stats.ratio(cell.rounds, name, REFERENCE)
+    assert ratio
+    found = judged(ratio, noise)
+    in_cycles = stats.ratio(cycles.by_kernel(cell.rounds), name, REFERENCE)
+    if in_cycles and cycles.contradict(found, by_cycles := judged(in_cycles, noise)):
+        return f"UNSURE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
+    return f"{found}: more --rounds would tell" if found == "UNSURE" else found
+
+
+def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:
+    return stats.verdict(stats.Interval(log(ratio.low), log(ratio.value), log(ratio.high)), noise)
+
+
+def bit_differences(cell: Cell) -> list[str]:
+    """Of exact pairs: which variants agree in value and not in every bit."""
+    names = [label.removeprefix(BITS_DIFFER) for label in cell.labels if label.startswith(BITS_DIFFER)]
+    return [f"{name} wrote other bits than the first variant, of equal value." for name in names]
+
+
+def restless(verified: Mapping[str, VariantResult]) -> list[str]:
+    """Which variants leave other bits on the same data, and are right each time."""
+    names = [name for name, result in verified.items() if result.check and result.check.deterministic is False]
+    if not names:
+        return []
+    return [
+        f"{listed(names)} {'leaves' if len(names) == 1 else 'leave'} other bits when launched on the same data again."
+    ]
+
+
+def weaknesses(cell: Cell) -> list[str]:
+    """Which wrong results the pair would not notice."""
+    if not cell.oracle:
+        return []
+    compared = " No time is compared." if cell.rounds else ""
+    return [f"The pair's reference and tolerance would accept {listed(cell.oracle)}.{compared}"]
+
+
+def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[str]:
+    """The findings of a pair's cells: one line where all sizes show the same, else one a size."""
+    found = [finding(cell, noise) for cell in cells]
+    if len(set(found)) <= 1:
+        return [line for line in found[:1] if line]
+    return [f"{size_words(cell.place)}: {line}" for cell, line in zip(cells, found, strict=True) if line]

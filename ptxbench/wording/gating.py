@@ -1,0 +1,159 @@
+"""What a gate says, in words that every output shares: verdict, values, why, and what to do next."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import inf, log
+
+from ptxbench import units
+from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION, WRONG_KERNEL
+from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, UNSURE, Row
+from ptxbench.judge.comparable import run_differences
+from ptxbench.judge.gate import ORDER, Gate, Judged
+from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
+from ptxbench.judge.rules import RULES
+from ptxbench.judge.verdicts import CHANGED, NOT_MEASURABLE, WAIVED
+from ptxbench.metrics import BY_NAME
+from ptxbench.wording import judgement
+from ptxbench.wording.judgement import MOST_NAMED, REASONS, consequence, describe, percent
+from ptxbench.wording.remedies import location, next_step
+
+MEANINGS = {
+    GOOD: "passed",
+    REGRESSION: "a regression",
+    WRONG_KERNEL: "a wrong or broken kernel",
+    NO_VERDICT: "no verdict",
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """Rows of one cause, or a problem of the whole: what is wrong with them, and what to do next."""
+
+    outcome: str
+    verdict: str
+    words: str
+    remedy: str
+    location: tuple[str, int] | None = None
+    """The file of the kernel and the line to look at."""
+
+
+def total(gate: Gate) -> str:
+    """`Gate: a regression (exit status 3). 2 rows fail, 1 warns, 1,053 pass.`"""
+    passing = len(gate.rows) - len(gate.failing) - len(gate.warning)
+    fail, warn = len(gate.failing), len(gate.warning)
+    parts = [f"{fail:,} {'row fails' if fail == 1 else 'rows fail'}"] if fail else []
+    parts += [f"{warn:,} {'row warns' if warn == 1 else 'rows warn'}"] if warn else []
+    parts += [f"{passing:,} {'row passes' if passing == 1 else 'rows pass'}"]
+    return f"Gate: {MEANINGS[gate.code]} (exit status {gate.code}). {', '.join(parts)}."
+
+
+def header(gate: Gate) -> Iterator[str]:
+    """Both runs, and what differs between them."""
+    if gate.base:
+        yield f"base  {describe(gate.base)}"
+    yield f"head  {describe(gate.head)}"
+    for each in gate.confirmed_by:
+        cells = [f"{cell.pair} {units.size_words(cell.size, cell.cache)}" for cell in each.cells if not cell.control]
+        more = f" and {len(cells) - MOST_NAMED:,} more" if len(cells) > MOST_NAMED else ""
+        yield f"with  {describe(each)}: once more {', '.join(cells[:MOST_NAMED])}{more}"
+    if gate.base and (differences := run_differences(gate.base, gate.head)):
+        told = [f"{each}{next(filter(None, (consequence(each, mode) for mode in gate.modes)), '')}"
+                for each in differences]  # fmt: skip
+        yield f"They differ in {'; '.join(told)}."
+
+
+def footer(gate: Gate) -> Iterator[str]:
+    """How many rows have which verdict, by what they were judged, and waivers that are not needed."""
+    yield f"{', '.join(f'{count:,} {verdict}' for verdict, count in gate.counts.items()) or 'No rows'}."
+    config = gate.config
+    rules = {
+        "ratio": f"ratio, budget {100 * config.budget:g} %",
+        "time": f"time, budget {100 * config.time_budget:g} %",
+        "counters": "counters, exact",
+    }
+    yield f"Gated: {'; '.join(rules[mode] for mode in gate.modes)}. A [[pair]] may have its own."
+    for each in gate.unused:
+        yield f"The waiver of '{each.pair}' ({each.metric}) covers nothing: it can go."
+
+
+def values(judged: Judged) -> tuple[str, str]:
+    """Base, or the limit, and head."""
+    row = judged.row
+    if row.metric in BY_NAME:
+        return judgement.values(row)
+    if row.metric in (MAX_RATIO, MIN_SPEEDUP):
+        return tuple(units.ABSENT if each is None else f"{each:.3f}" for each in (row.base, row.head))  # type: ignore[return-value]
+    if judged.limit:  # max_registers: as registers are written
+        return judgement.values(dataclasses.replace(row, metric=row.metric.partition("_")[2]))
+    base, head = (units.ABSENT if each is None else f"{each:,.12g}" for each in (row.base, row.head))
+    return base, head
+
+
+def change_words(row: Row) -> str:
+    if row.change and row.metric in (MAX_RATIO, MIN_SPEEDUP):
+        return percent(row.change.value)
+    return judgement.change_words(row)
+
+
+def steps(gate: Gate) -> list[Step]:
+    """Everything that is not green, the worst first: what it is and what to do next."""
+    found = [Step("FAIL" if each.code else "warn", "", each.text, each.remedy) for each in gate.problems]
+    groups: dict[tuple[str, str, str, str], list[Judged]] = {}
+    failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
+    waived = [each for each in gate.rows if each.row.verdict == WAIVED]
+    for each in (*gate.failing, *gate.warning, *waived):
+        if each.warns and each.row.verdict in (REGRESSED, CHANGED) and place(each.row) in failed:
+            continue  # what its variant fails by says the same
+        groups.setdefault((each.outcome, each.row.verdict, why(each, gate), next_step(each, gate)), []).append(each)
+    worst_first = sorted(groups.items(), key=lambda each: (ORDER.index(each[0][1]), -max(map(change_size, each[1]))))
+    for (outcome, verdict, reason, remedy), rows in worst_first:
+        counted = [each.row.metric for each in rows if verdict == REGRESSED and each.row.metric in RULES]
+        happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
+        most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
+        spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
+        found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
+    return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
+
+
+def change_size(judged: Judged) -> float:
+    """How far a row moved, as a logarithm; what was none before moved farthest, what has no numbers nowhere."""
+    row = judged.row
+    if row.change is None or row.change.value <= 0:
+        return inf if row.verdict == REGRESSED else 0.0
+    return abs(log(row.change.value))
+
+
+def place(row: Row) -> tuple[object, ...]:
+    return row.pair, row.variant, tuple(row.size.items()), row.arch, row.cache
+
+
+def named(rows: Sequence[Judged]) -> str:
+    """`triad ptx n=64 (spills, registers), scan ptx n=64`, and how many more."""
+    metrics: dict[str, list[str]] = {}
+    for each in rows:
+        row = each.row
+        metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
+    told = rows[0].row.verdict in (REGRESSED, WAIVED, UNSURE) or rows[0].row.reason == "not_measured"
+    names = [f"{name} ({', '.join(of)})" if told else name for name, of in metrics.items()]
+    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
+    return ", ".join(names[:MOST_NAMED]) + more
+
+
+def why(judged: Judged, gate: Gate) -> str:
+    """The reason, as the end of a sentence."""
+    row = judged.row
+    if row.verdict in (UNSURE, NOT_MEASURABLE):
+        return f"{REASONS[row.reason or '']}."
+    if row.verdict == REFERENCE_MOVED:
+        return f"the CUDA side got better and its code changed ({row.moves}); the PTX side's did not."
+    if row.verdict == CHANGED:
+        return f"accesses changed: {row.detail}. No count shows what that costs."
+    if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE, WAIVED):
+        return row.detail or "no reason was recorded."
+    if row.verdict == MISSING:
+        return row.detail or "is in the baseline and not in this run."
+    cause = "beyond its limit" if judged.limit else f"code moved ({row.moves})" if str(row.moves) else "worse"
+    return f"{cause}; {', '.join(judged.explanation)}." if judged.explanation else f"{cause}."

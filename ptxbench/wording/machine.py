@@ -1,0 +1,59 @@
+"""Executed machine instructions in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ptxbench.executed import Executed
+from ptxbench.listing.explanation.finding import percent
+from ptxbench.listing.explanation.loops import Loop, of_listing
+from ptxbench.listing.text import Listing
+
+NAMED = 4
+"""Loops that are shown."""
+
+
+def sentence(executed: Executed) -> str:
+    """`Warps execute 29,184 machine instructions.`, or the range that it can be, or why there is no number."""
+    if executed.least is None or executed.most is None:
+        return f"It is not known how many machine instructions warps execute: {executed.reason}."
+    if executed.least == executed.most:
+        return f"Warps execute {executed.least:,} machine instructions."
+    why = f": {executed.reason}" if executed.reason else ""
+    return f"Warps execute {executed.least:,} to {executed.most:,} machine instructions{why}."
+
+
+def execution(count: float | None, settled: bool) -> str:
+    """`1,024`; `~1,024` where the counts leave open how often it was; nothing where it is not known."""
+    if count is None:
+        return ""
+    whole = abs(count - round(count)) <= WHOLE
+    return f"{'' if settled and whole else '~'}{count:,.0f}"
+
+
+WHOLE = 1e-3
+"""How far a count may be from a whole number."""
+
+
+def executions(listing: Listing, executed: Executed) -> Iterator[str]:
+    """What warps executed in all, and in each innermost loop."""
+    yield sentence(executed)
+    if executed.fit is None or executed.least is None or executed.most is None:
+        return
+    if not executed.settled:
+        yield f"The likeliest number is {executed.fit:,}. Of single instructions (~) only a guess is known."
+        return
+    found = of_listing(listing)
+    for loop in found[:NAMED]:
+        yield in_loop(loop, executed.fit)
+    if len(found) > NAMED:
+        yield f"{len(found) - NAMED} more loops have fewer."
+
+
+def in_loop(loop: Loop, whole: int) -> str:
+    """`Loop 0120 to 02a0: 24 instructions, 2,048 rounds, 49,152 executed (62 %).`"""
+    unrolled = f", unrolled by {loop.copies}" if loop.copies > 1 else ""
+    return (
+        f"Loop {loop.first:04x} to {loop.last:04x}: {loop.length} instructions{unrolled}, {loop.turns:,.0f} rounds, "
+        f"{loop.executed:,.0f} executed ({percent(loop.executed / whole)})."
+    )

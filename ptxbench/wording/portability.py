@@ -1,0 +1,260 @@
+"""A portability matrix in words: cells, notes on refusals, what a driver's JIT asks for, and how far each side goes.
+
+Plain text for terminal and Markdown alike.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ptxbench.portability.survey import Jit, Matrix, Reach
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial, number, suffix
+from ptxbench.units import ABSENT, column
+from ptxbench.wording.findings import listed
+
+LANGUAGES = {"ptx": "PTX", "cuda": "CUDA C"}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a cell of the matrix can hold."""
+
+    heading: str
+    of: Callable[[Trial, float | None], float | None]
+    """The value, of a trial and its occupancy."""
+    unit: str = ""
+
+
+CELLS = {
+    "registers": Kind("registers of a thread", lambda trial, _: trial.registers),
+    "spills": Kind("bytes that a thread spills and reloads", lambda trial, _: trial.spill_bytes),
+    "sass": Kind("SASS instructions", lambda trial, _: trial.sass),
+    "occupancy": Kind("theoretical occupancy in %", lambda _, occupancy: occupancy, "%"),
+}
+"""What `--columns` chooses from."""
+
+
+@dataclass(frozen=True)
+class Note:
+    """Why some cells are empty, told once; `number` stands in those cells."""
+
+    number: int
+    words: str
+    refused: bool
+    """False for what could not be tried."""
+
+
+@dataclass(frozen=True)
+class Text:
+    """One cell: a value, or the number of the note that says why there is none."""
+
+    value: str = ""
+    note: Note | None = None
+
+
+def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[Text]]], list[Note]]:
+    """Rows of (target, a cell a variant) and the notes that they refer to.
+
+    Forms of one architecture that have the same cells share a row.
+    """
+    kind = CELLS[cell]
+    reasons: dict[str, dict[str, list[str]]] = {}  # by words and variant: targets
+    for variant, reach in matrix.reaches.items():
+        for target, trial in reach.trials.items():
+            if trial.status != ASSEMBLES:
+                reasons.setdefault(why(trial, reach), {}).setdefault(variant, []).append(target)
+    notes: dict[str, Note] = {}
+    for words, whose in reasons.items():
+        (variant, targets), *_ = whose.items()
+        where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
+        refused = matrix.reaches[variant].trials[targets[0]].status == REFUSED
+        notes[words] = Note(len(notes) + 1, f"{where}: {words}", refused)
+    columns = [texts(reach, kind, notes) for reach in matrix.reaches.values()]
+    rows: list[tuple[list[str], list[Text]]] = []
+    for target, *cells in zip(matrix.targets, *columns, strict=True):
+        if rows and number(rows[-1][0][0]) == number(target) and rows[-1][1] == cells:
+            rows[-1][0].append(target)
+        else:
+            rows.append(([target], cells))
+    return [(forms(targets), cells) for targets, cells in rows], list(notes.values())
+
+
+def texts(reach: Reach, kind: Kind, notes: Mapping[str, Note]) -> list[Text]:
+    trials = list(reach.trials.values())
+    values = [kind.of(trial, reach.occupancy.get(trial.target)) for trial in trials]
+    _, written = column(values, kind.unit)
+    return [
+        Text(text) if trial.status == ASSEMBLES else Text(note=notes[why(trial, reach)])
+        for trial, text in zip(trials, written, strict=True)
+    ]
+
+
+def by_places(whose: Mapping[str, Sequence[str]], targets: Sequence[str]) -> list[tuple[list[str], str]]:
+    """Variants with the same targets together."""
+    found: dict[str, list[str]] = {}
+    for variant, places in whose.items():
+        found.setdefault(spans(places, targets), []).append(variant)
+    return [(names, places) for places, names in found.items()]
+
+
+def forms(targets: Sequence[str]) -> str:
+    """`sm_90`, or `sm_{100,100f,100a}` as the PTX manual writes it."""
+    if len(targets) == 1:
+        return targets[0]
+    return f"sm_{{{','.join(target.removeprefix('sm_') for target in targets)}}}"
+
+
+def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
+    """`sm_75 to sm_89, sm_100a`: neighbours in `targets` by their ends."""
+    runs: list[list[str]] = []
+    last = -2
+    for index, target in enumerate(targets):
+        if target in chosen:
+            runs = [*runs[:-1], [*runs[-1], target]] if index == last + 1 else [*runs, [target]]
+            last = index
+    if len(runs) == 1 and len(runs[0]) == len(targets) > 1:
+        return "every target"
+    told = [[f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in runs]
+    return ", ".join(place for run in told for place in run)
+
+
+def why(trial: Trial, reach: Reach) -> str:
+    """Why a trial gave no machine code: the instruction that asks for most, where it stands and what it needs."""
+    if not trial.needs:
+        if trial.mismatch:
+            return f"no instruction needs more, only its .target, which is {trial.ptx_target}"
+        return re.sub(r"\. (?:NVRTC|ptxas) [\d.]+ .* for sm_\w+; correct .* there\.$", "", trial.reason or "")
+    worst = max(trial.needs, key=demand)
+    lines = len({need.line for need in trial.needs}) - 1
+    place = f"{worst.file}:{worst.line}" if worst.line else worst.file
+    more = f", and {lines} more line{'s' if lines > 1 else ''}" if lines else ""
+    return f"{place}: {asks(worst, reach)}{more}"
+
+
+def asks(need: Need, reach: Reach) -> str:
+    """What one line needs; where ptxas does not say, the targets for which it has nothing against that line."""
+    if need.requires:
+        return f"{need.instruction or need.message} needs {need.requires}"
+    if need.instruction and re.search(
+        r" not supported on \.target | cannot be compiled for architecture ", need.message
+    ):
+        places = spans([target for target, trial in reach.trials.items() if has(trial, need)], list(reach.trials))
+        # A plain target takes such PTX of its family, and not by a .target of its own name.
+        jit = reach.jit
+        by = f" by .target {jit.target}" if places and jit and suffix(jit.target or "") == "f" else ""
+        return f"{need.instruction} needs {places or 'another target'}{by}"
+    return need.message
+
+
+def has(trial: Trial, need: Need) -> bool:
+    """True where the trial says that its target takes the line of `need`, whatever else it lacks."""
+    return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {each.line for each in trial.needs})
+
+
+def demand(need: Need) -> int:
+    """How much a need asks for; what no later target promises to have asks for most."""
+    required = re.match(r"sm_(\d+)", need.requires or "")
+    return int(required[1]) if required else 0 if need.requires else 1_000
+
+
+def warnings(matrix: Matrix) -> Iterator[str]:
+    """What ptxas says of what it did assemble, each once."""
+    found: dict[str, dict[str, list[str]]] = {}
+    for variant, reach in matrix.reaches.items():
+        for trial in reach.trials.values():
+            for line in dict.fromkeys(map(message, trial.log.splitlines())):
+                found.setdefault(line, {}).setdefault(variant, []).append(trial.target)
+    for line, whose in found.items():
+        where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
+        yield f"{where}: {line}"
+
+
+def message(line: str) -> str:
+    """A line of ptxas's log without its name and the kind of the message: `tiles.ptx:7: ...`."""
+    found = re.match(r"ptxas (?:(?P<place>.+); )?\w+\s*: (?P<text>.+)", line)
+    return ": ".join(filter(None, [found["place"], found["text"]])) if found else line
+
+
+def jit_lines(matrix: Matrix) -> Iterator[str]:
+    """What a driver must be to compile hand-written PTX itself, and for which GPUs it does; variants alike together."""
+    alike: dict[Jit, list[str]] = {}
+    for variant, reach in matrix.reaches.items():
+        for path, targets in reach.files.items():
+            jit = reach.jit_of(path)
+            if jit and jit.target and set(targets) & set(reach.assembling):
+                name = variant if path == reach.source.path else path.name
+                # Where it goes follows from its target, unless the target is of a family.
+                alike.setdefault(jit if suffix(jit.target) == "f" else replace(jit, gpus=()), []).append(name)
+    for jit, variants in alike.items():
+        yield f"JIT of {', '.join(variants)}: {gpu_words(jit)}, {driver_words(jit)}"
+
+
+def file_lines(matrix: Matrix) -> Iterator[str]:
+    """Which targets have a file of their own, by variant."""
+    for variant, reach in matrix.reaches.items():
+        for path, targets in reach.files.items():
+            if path != reach.source.path:
+                yield f"{variant} on {spans(targets, matrix.targets)} is {path.name}"
+
+
+def driver_words(jit: Jit) -> str:
+    if jit.driver is None:
+        return f"by a driver that reads .version {jit.version}, the first of which is not known here"
+    return f"by driver {jit.driver.branch} (CUDA {jit.driver.cuda}) or newer"
+
+
+def gpu_words(jit: Jit) -> str:
+    assert jit.target is not None
+    if not suffix(jit.target):
+        return f"GPUs from {jit.target} on"
+    if suffix(jit.target) == "a":
+        return f"GPUs of {jit.target[:-1]} alone, as {jit.target} says"
+    return f"GPUs of {jit.target}'s family alone, {', '.join(jit.gpus) or 'of which none was tried'}"
+
+
+def compiled_line(matrices: Sequence[Matrix]) -> str | None:
+    """What a driver must be to compile the PTX that NVRTC writes; None where it wrote none."""
+    jits = [reach.jit for matrix in matrices for reach in matrix.reaches.values()]
+    jit = next((each for each in jits if each and each.target is None), None)
+    if jit is None:
+        return None
+    return f"JIT of CUDA C, for which NVRTC writes .version {jit.version}: {driver_words(jit)}."
+
+
+def closing(matrix: Matrix) -> str:
+    """`PTX runs on 9 of 14 targets, CUDA C on 14.`; then the variants that go further or less far than their side."""
+    counts = {variant: len(reach.assembling) for variant, reach in matrix.reaches.items() if reach.tried}
+    sides = {name: words for name, words in LANGUAGES.items() if name in matrix.reaches}
+    told = [(words, counts[name]) for name, words in sides.items() if name in counts]
+    others: dict[int, list[str]] = {}
+    for variant, count in counts.items():
+        if variant not in sides and count != counts.get(matrix.reaches[variant].source.language):
+            others.setdefault(count, []).append(variant)
+    told += [(listed(names), count) for count, names in others.items()]
+    parts = [f"{who} on {count}" for who, count in told[1:]]
+    if told:
+        (who, count), total = told[0], len(matrix.targets)
+        verb = "run" if " and " in who else "runs"
+        parts.insert(0, f"{who} {verb} on {count} of {total} target{'' if total == 1 else 's'}")
+    parts += [f"{words} was not tried" for name, words in sides.items() if name not in counts]
+    return f"{', '.join(parts) or 'Nothing was tried'}."
+
+
+def header(versions: Mapping[str, str | None], targets: Sequence[str], cell: str) -> str:
+    """`Registers of a thread, by ptxas 13.5.37 and NVRTC 13.5.37, for 26 targets. Nothing is run.`"""
+    heading = CELLS[cell].heading
+    nvrtc = f"and NVRTC {versions['nvrtc']}" if versions.get("nvrtc") else "without NVRTC"
+    return (
+        f"{heading[0].upper()}{heading[1:]}, by ptxas {versions.get('ptxas') or ABSENT} {nvrtc}, "
+        f"for {len(targets)} target{'' if len(targets) == 1 else 's'}. Nothing is run."
+    )
+
+
+def total(matrices: Sequence[Matrix]) -> str:
+    """`21 pairs or files, 66 variants: 1,650 of 1,716 builds assemble.`"""
+    trials = [trial for matrix in matrices for reach in matrix.reaches.values() for trial in reach.trials.values()]
+    made = sum(trial.status == ASSEMBLES for trial in trials)
+    variants = sum(len(matrix.reaches) for matrix in matrices)
+    return f"{made:,} of {len(trials):,} builds assemble: {variants} variants of {len(matrices)}."

@@ -1,0 +1,175 @@
+"""A calibration on disk: whole or not at all, refused where it is damaged, and used by the runs that it fits."""
+
+import dataclasses
+import json
+from multiprocessing import get_context
+
+import pytest
+
+from ptxbench.backends.emulator import EmulatorBackend
+from ptxbench.backends.flush import Flush
+from ptxbench.backends.gpu import GpuBackend
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, Line
+from ptxbench.calibration.record import NAME, Record, calibrated, fits, load, save, to_json
+from ptxbench.device_shape import DeviceShape
+from ptxbench.errors import ResultError
+from ptxbench.measure.settings import Settings
+from ptxbench.runner import CellDone, Frame, Plan, document, plan_jobs, run
+from ptxbench.runner.worker import Piece, Signs, Task
+from ptxbench.runner.worker import plan_of as plan_of_task
+from tests.calibrated import Device
+from tests.folders import kernels_folder
+from tests.runs import GPU
+
+CALIBRATION = Calibration(
+    flush_k=3.0,
+    flush_ratio=1.9,
+    host_ns=9_000,
+    flush_ns=12_000,
+    spin_ns=18_048,
+    event_pair_ns=512,
+    timer_step_ns=32,
+    copy_bytes_per_s=2.9e12,
+    read_curve_ns={"0": 10_000, "0.5": 12_000},
+    solo_apart={"copy": 0.01},
+)
+LINES = [Line("flush", PASS, "it works"), Line("slope", WARN, "off the line", "Prefer larger sizes.")]
+RECORD = Record("2026-01-31T12:00:00Z", {"version": "1"}, GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
+
+
+def test_a_record_is_read_as_it_was_written(tmp_path):
+    path = save(RECORD, tmp_path / "nvidia-h100")
+    assert path == tmp_path / "nvidia-h100" / NAME
+    assert load(path.parent) == RECORD
+    assert [each.name for each in path.parent.iterdir()] == [NAME]  # nothing temporary is left
+
+
+def test_a_record_takes_the_place_of_an_older_one(tmp_path):
+    save(RECORD, tmp_path)
+    newer = dataclasses.replace(RECORD, made="2026-02-01T12:00:00Z")
+    save(newer, tmp_path)
+    assert load(tmp_path) == newer
+
+
+def test_the_file_has_the_keys_of_the_run_documents_calibration():
+    written = json.loads(to_json(RECORD))
+    assert written["schema"] == "ptxbench.calibration/1"
+    assert written["forbids_timing"] is False
+    assert written["lines"][1] == {
+        "subject": "slope", "status": "WARN", "found": "off the line", "advice": "Prefer larger sizes.",
+    }  # fmt: skip
+    assert set(written["calibration"]) >= {
+        "flush_k", "flush_ratio", "host_ns", "flush_ns", "spin_ns", "event_pair_ns", "timer_step_ns",
+        "copy_bytes_per_s",
+    }  # fmt: skip
+
+
+def test_without_a_file_there_is_no_record(tmp_path):
+    assert load(tmp_path) is None
+    assert load(tmp_path / "gone") is None
+
+
+# what the file holds, what the error says of it
+DAMAGED = [
+    ('{"schema": ',                                             "calibration.json:1: not JSON: "),
+    ("[]",                                                      "is no calibration that this ptxbench reads"),
+    ('{"schema": "ptxbench.calibration/2"}',                    "('ptxbench.calibration/1')"),
+    ('{"schema": "ptxbench.calibration/1"}',                    "missing 6 required positional arguments"),
+    (to_json(RECORD).replace('"spin_ns": 18048', '"spin_ns": "long"'), "spin_ns: expected int, found 'long'."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "words"), DAMAGED)
+def test_a_damaged_file_is_an_error_that_says_what_to_do(tmp_path, text, words):
+    (tmp_path / NAME).write_text(text, encoding="utf-8")
+    with pytest.raises(ResultError) as error:
+        load(tmp_path)
+    assert words in str(error.value)
+    assert str(error.value).endswith("Run ptxbench doctor --calibrate again, or delete the file.")
+
+
+def test_a_folder_in_the_files_place_is_an_error_too(tmp_path):
+    (tmp_path / NAME).mkdir()
+    with pytest.raises(ResultError, match="Cannot read"):
+        load(tmp_path)
+
+
+# what is another than when it was calibrated, whether the record holds for it
+DEVICES = [
+    ({},                            True),
+    ({"power_limit_w": 500},        True),
+    ({"uuid_hash": "another"},      False),
+    ({"driver": "590.1"},           False),
+    ({"l2_bytes": 1 << 20},         False),     # a slice of it
+    ({"mig": True},                 False),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("other", "same"), DEVICES)
+def test_a_record_holds_for_its_device_and_driver(other, same):
+    assert fits(RECORD, {**GPU, **other}) is same
+
+
+@pytest.mark.parametrize("name", ["uuid_hash", "driver"])
+def test_a_device_that_nobody_can_name_has_no_record(name):
+    unknown = {**GPU, name: None}
+    assert fits(dataclasses.replace(RECORD, device=unknown), unknown) is False
+
+
+class Gpu(GpuBackend):
+    """One that is there."""
+
+    def device(self):
+        return GPU
+
+
+def plan_of(backend, tmp_path):
+    return Plan((), backend, "sm_90", tmp_path)
+
+
+def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp_path):
+    save(RECORD, tmp_path)
+    plan = calibrated(plan_of(Gpu(), tmp_path), tmp_path)
+    assert plan.backend.flush == Flush(3.0, 18_048)
+    written = document(Frame(plan, GPU), [], "complete").calibration
+    assert written == dataclasses.asdict(CALIBRATION)
+
+
+FORBIDS = dataclasses.replace(RECORD, lines=[Line("flush", FAIL, "it does nothing")])
+ANOTHER = dataclasses.replace(RECORD, device={**GPU, "driver": "590.1"})
+
+
+@pytest.mark.parametrize("record", [FORBIDS, ANOTHER, None])
+def test_a_run_is_as_ever_without_a_record_that_can_be_used(tmp_path, record):
+    if record:
+        save(record, tmp_path)
+    plan = plan_of(Gpu(), tmp_path)
+    assert calibrated(plan, tmp_path) is plan
+    assert document(Frame(plan, GPU), [], "complete").calibration == {}
+
+
+def test_the_emulator_reads_no_record(tmp_path):
+    class Emulator:
+        name = "emulator"
+
+    (tmp_path / NAME).write_text("damaged", encoding="utf-8")
+    plan = plan_of(Emulator(), tmp_path)
+    assert calibrated(plan, tmp_path) is plan
+
+
+def test_workers_know_what_is_known_of_the_device(tmp_path):
+    kernels = kernels_folder(tmp_path)
+    task = Task(
+        pieces=(Piece("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
+        assembler="toolkit", seed=1, settings=Settings(), round_number=0, process=0,
+        calibration={"copy_bytes_per_s": 2.9e12},
+    )  # fmt: skip
+    plan = plan_of_task(task, Signs(get_context("spawn")), DeviceShape())
+    assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
+
+
+def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path):
+    jobs, _ = plan_jobs(kernels_folder(tmp_path), variants=["ptx"])
+    plan = Plan(jobs, EmulatorBackend("sm_90"), "sm_90", tmp_path, calibration={"copy_bytes_per_s": 2.9e12})
+    [cell] = [event.cell for event in run(plan) if isinstance(event, CellDone)]
+    assert cell.limits.bytes_per_s == 2.9e12

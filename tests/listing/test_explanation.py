@@ -1,0 +1,520 @@
+"""What is told of two listings, or of two variants of a run, in words and as data. No tool runs here."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from ptxbench.executed import BlockCount, Executed
+from ptxbench.listing.difference import compare
+from ptxbench.listing.explanation import BRIEF, LOOKS, Case, Place, explain, memory, of_cell, of_run, to_document
+from ptxbench.listing.explanation.finding import Contrast, Executions, Side, percent, relation
+from ptxbench.listing.explanation.loops import of_listing
+from ptxbench.listing.explanation.memory import first_place
+from ptxbench.listing.text import Listing
+from ptxbench.pair import Launch
+from ptxbench.result import (
+    BROKEN,
+    VERIFIED,
+    BuildReport,
+    Cell,
+    ExecutedReport,
+    LaunchReport,
+    Run,
+    VariantResult,
+    to_json,
+)
+from ptxbench.toolchain.lines import Instruction
+
+ROOT = Path(__file__).parents[2]
+
+
+def listing(variant, *code, counted=None, machine=None, **report):
+    """`code`: texts of SASS, or (text, line of the PTX) or (text, line, label before it)."""
+    sass = tuple(
+        Instruction(16 * i, each) if isinstance(each, str) else Instruction(16 * i, each[0], each[2:], each[1])
+        for i, each in enumerate(code)
+    )
+    known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
+    made = BuildReport(source_sha256="", ptx_sha256="", **known)
+    return Listing(variant, "ptx", Path(f"{variant}.ptx"), "k", "sm_90", (), (), {}, sass, made, True, counted, machine)
+
+
+def told(left, right, launch=None):
+    return {each.kind: each.text for each in explain(Case(compare(left, right), launch))}
+
+
+ADD = ("FADD R1, R2, R3", "EXIT")
+
+
+def test_of_the_same_machine_code_nothing_else_is_told():
+    found = told(listing("cuda", *ADD, sass_sha256="x"), listing("ptx", "EXIT", sass_sha256="x", registers=99))
+    assert found == {
+        "same code": "ptx is the same machine code as cuda, to the bit: a difference in time would be noise."
+    }
+
+
+def test_the_same_mix_is_no_difference_in_instructions():
+    found = told(listing("cuda", *ADD), listing("ptx", *ADD[::-1]))
+    assert found == {
+        "same mix": "ptx has the instructions of cuda, each as often, in another order or on other registers."
+    }
+
+
+# left, right: code and report; kind, what is told
+TOLD = [
+    ((("FADD R1, R2, R3",) * 3 + ("EXIT",), {}), (("FADD R1, R2, R3", "EXIT"), {}),
+     "instructions", "ptx has 2 SASS instructions, cuda 4: 50 % fewer. Most of it is FADD 3 to 1."),
+    ((("FADD R1, R2, R3",) * 4 + ("MOV R1, R2",) * 2, {}), (("FMUL R1, R2, R3",) * 5, {}),
+     "instructions", "ptx has 5 SASS instructions, cuda 6: 17 % fewer. Most of it is FADD 4 to 0, MOV 2 to 0."),
+    ((ADD, {}), (("FMUL R1, R2, R3", "EXIT"), {}),
+     "instructions", "cuda and ptx both have 2 SASS instructions, but not the same. "
+                     "Most of it is FADD 1 to 0, FMUL 0 to 1."),
+    ((ADD, {"spill_store_bytes": 8, "spill_load_bytes": 16}), (ADD, {}),
+     "spills", "Spilled registers go through memory: cuda 24 bytes a thread, stores and loads."),
+    ((ADD, {}), (ADD, {"registers": 40}),
+     "registers", "ptx needs 40 registers, cuda 32."),
+    ((("@P0 ATOM.E.ADD P0, RZ, [R2], R3", "LD.E R1, [R2]", "LD.E R1, [R4]"), {}), (("ATOMG.E.ADD R1", "LDG.E R1"), {}),
+     "generic addressing", "cuda has generic addresses, of no certain memory: 2 LD, 1 ATOM."),
+    ((("LDG.E R1, [R2]",) * 4, {}), (("LDG.E.128.CONSTANT R1, [R2]",), {}),
+     "access width", "Global loads in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."),
+    ((("STG.E.64 [R2], R1",), {}), (("STG.E.U16 [R2], R1",), {}),
+     "access width", "Global stores in the code, by bytes a thread: cuda 1 of 8 bytes; ptx 1 of 2 bytes."),
+    ((("LDG.E.S16 R1, [R2]",), {}), (("LDG.E.U8 R1, [R2]", "LDG.E.S8 R1, [R2]"), {}),
+     "access width", "Global loads in the code, by bytes a thread: cuda 1 of 2 bytes; ptx 2 of 1 bytes."),
+    ((("FMUL R1, R2, R3", "FADD R1, R1, R4"), {}), (("FFMA R1, R2, R3, R4",), {}),
+     "fused multiply-add", "cuda has 1 more multiplications and additions apart, ptx 1 more of them fused."),
+    ((("FSETP.GEU.AND P1, PT, |R2|, 1.175494350822287508e-38, PT",), {}), (("NOP",), {}),
+     "subnormal numbers",
+     "Guards for subnormal numbers: cuda 1, ptx 0. In CUDA C --use_fast_math takes them out."),
+    ((("F2F.F16.F32 R1, R2", "I2FP.F32.S32 R1, R2"), {}), (ADD, {}),
+     "conversions", "Conversions between types: cuda 2, ptx 0."),
+    ((ADD, {}), (ADD, {"log": "ptxas info : (C7508) Potential Performance Loss: 'setmaxnreg' ignored\nother"}),
+     "ptxas", "ptx: ptxas info : (C7508) Potential Performance Loss: 'setmaxnreg' ignored"),
+    ((ADD, {"log": "ptxas info : (C7519) Potential Performance Loss: wgmma is serialized"}), (ADD, {}),
+     "ptxas", "cuda: ptxas info : (C7519) Potential Performance Loss: wgmma is serialized"),
+]  # fmt: skip
+
+
+TOLD += [
+    ((("ATOM.E.ADD.BF16x2.RN.STRONG.GPU P0, R1",) * 4, {}), (("REDG.E.ADD.BF16x8.RN.STRONG.GPU [R2]",), {}),
+     "access width", "Global atomics in the code, by bytes a thread: cuda 4 of 4 bytes; ptx 1 of 16 bytes."),
+    ((("IADD3.X R1", "IADD3 R2", "IMAD.WIDE.U32 R4"), {}), (("IMAD.WIDE.U32.X R4", "IMAD.WIDE.U32 R4"), {}),
+     "carries", "In ptx 1 multiply-adds take a carry along (IMAD.WIDE.X), in cuda 0, which has 2 more additions."),
+    ((("MOV R1, 0xf000f", "HFMA2.MMA R2, -RZ, RZ, 1024, 1024", "IMAD.MOV.U32 R3, RZ, RZ, 0x7", "@P0 UMOV UR4, 1"), {}),
+     (("MOV R1, RZ", "HFMA2.MMA R2, -RZ, RZ, 0, 0", "MOV R3, R4", "IMAD.MOV.U32 R3, RZ, RZ, R4", "MOV R1, 0x0"), {}),
+     "constants", "Instructions that only put a constant into a register: cuda 4, ptx 0."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right", "kind", "text"), TOLD)
+def test_a_difference_is_told_with_its_figures(left, right, kind, text):
+    assert told(listing("cuda", *left[0], **left[1]), listing("ptx", *right[0], **right[1]))[kind] == text
+
+
+def test_occupancy_is_that_of_the_launch():
+    few, many = listing("cuda", *ADD), listing("ptx", *ADD, registers=128)
+    launch = Launch(grid=1, block=256)
+    assert told(few, many, launch)["occupancy"] == "ptx needs 128 registers, cuda 32: occupancy 25 % against 100 %."
+    shared = listing("ptx", *ADD, shared_bytes=57_344)  # four CTAs of 56 KiB fit an SM
+    assert told(few, shared, launch)["occupancy"] == (
+        "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 50 % against 100 %."
+    )
+    both = {each.kind: each for each in explain(Case(compare(few, listing("ptx", *ADD, registers=128,
+                                                                           shared_bytes=57_344)), launch))}  # fmt: skip
+    assert both["occupancy"].text == (
+        "ptx needs 128 registers, cuda 32; ptx needs 57,344 bytes of shared memory, cuda 0: "
+        "occupancy 25 % against 100 %."
+    )
+    assert both["occupancy"].line == "ptx has occupancy 25 % against 100 % of cuda."
+    assert told(many, few, launch)["occupancy"] == "cuda needs 32 registers, ptx 128: occupancy 100 % against 25 %."
+    dynamic = Launch(grid=1, block=256, shared_bytes=57_344)  # takes as much of both, and little more fits beside it
+    assert told(few, listing("ptx", *ADD, shared_bytes=57_344), dynamic)["occupancy"] == (
+        "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 25 % against 50 %."
+    )
+    near = listing("ptx", *ADD, registers=31)
+    assert told(few, near, launch)["registers"] == "ptx needs 31 registers, cuda 32; occupancy is the same."
+
+
+def test_what_is_alike_is_not_told():
+    wide = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "EXIT")
+    more = ("LDG.E.128 R1, [R2]", "LDG.E R1, [R2]", "LDG.E R1, [R2]", "EXIT")
+    assert set(told(listing("cuda", *wide), listing("ptx", *more))) == {"instructions"}  # of the same widths
+    assert set(told(listing("cuda", *ADD), listing("ptx", "FFMA R1, R2, R3, R4", "EXIT"))) == {"instructions"}
+
+
+def test_more_of_both_kinds_of_carries_is_only_more():
+    more = ("IMAD.WIDE.U32.X R4, R1, R2, R3", "IADD3 R1, R2, R3", "IADD3 R5, R2, R3")
+    assert "carries" not in told(listing("cuda", *more[1:2]), listing("ptx", *more))
+
+
+def test_what_costs_most_comes_first():
+    left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
+    kinds = [each.kind for each in explain(Case(compare(left, listing("ptx", *ADD, registers=16))))]
+    assert kinds == ["spills", "generic addressing", "instructions", "conversions", "registers"]
+
+
+def test_the_order_is_that_of_the_documentation():
+    rows = re.findall(r"^\| (\w[\w -]+) \| .*", (ROOT / "docs" / "show.md").read_text().split("| finding |")[1], re.M)
+    assert len(rows) == len(set(rows))
+    looks = [look.__name__ for look in LOOKS]
+    kinds = {
+        "spills": "spills", "remarks": "ptxas", "occupancy": "occupancy", "generic": "generic addressing",
+        "atomics": "atomics", "sectors": "sectors", "conflicts": "bank conflicts", "widths": "access width",
+        "requests": "sectors per request", "loops": "loops", "executed": "executed instructions",
+        "barriers": "barriers", "divergence": "divergence", "instructions": "instructions", "carries": "carries",
+        "fused": "fused multiply-add", "guards": "subnormal numbers", "constants": "constants",
+        "conversions": "conversions", "registers": "registers",
+    }  # fmt: skip
+    assert [kinds[name] for name in looks if name in kinds] == [
+        row for row in rows if row not in ("same code", "same mix", "unrolling")
+    ]
+    assert set(looks) - kinds.keys() == {"requests_of_both"}
+
+
+# ---- what the emulator counted
+
+
+def counters(**values):
+    return {f"ptx_{name}": value for name, value in values.items()}
+
+
+def of(left, right):
+    """The findings about two variants whose lines 3 and 7 counted this."""
+    both = [
+        listing(name, code, counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)})
+        for name, code, lines in (("cuda", "NOP", left), ("ptx", "EXIT", right))
+    ]
+    return {each.kind: each for each in explain(Case(compare(*both)))}
+
+
+LOAD = {"global_load_requests": 10, "global_load_sectors": 160, "global_load_bytes": 5120}
+GATHER = {"global_load_requests": 10, "global_load_sectors": 320, "global_load_bytes": 1280}
+SHARED = {"shared_load_requests": 10, "shared_load_wavefronts": 10}
+
+# lines of cuda, lines of ptx; kind, text, places
+COUNTED = [
+    ([GATHER, LOAD], [LOAD, LOAD], "sectors",
+     "ptx touches 320 sectors of global memory, cuda 480: 33 % fewer. Of cuda most at cuda.ptx:3.", ["cuda.ptx:3"]),
+    ([GATHER, LOAD], [LOAD, LOAD], "sectors per request",
+     "At cuda.ptx:3 a warp's load touches 32 sectors, and its bytes would fit in 4.", ["cuda.ptx:3"]),
+    ([GATHER], [LOAD, GATHER], "sectors per request",
+     "At cuda.ptx:3 and ptx.ptx:7 a warp's load touches 32 sectors, and its bytes would fit in 4.",
+     ["cuda.ptx:3", "ptx.ptx:7"]),
+    ([SHARED], [SHARED | {"shared_load_conflicts": 5}, SHARED | {"shared_load_conflicts": 25}], "bank conflicts",
+     "Passes over shared memory that bank conflicts add: cuda none, ptx 30 (1.5 an access); most at ptx.ptx:7.",
+     ["ptx.ptx:7"]),
+    ([{"atomic_global_requests": 4}], [{"atomic_global_requests": 1}], "atomics",
+     "ptx makes 1 atomic requests, cuda 4: 75 % fewer.", ["cuda.ptx:3", "ptx.ptx:3"]),
+    ([{"branches": 20, "divergent_branches": 0}], [{"branches": 20, "divergent_branches": 3}], "divergence",
+     "Branches of the PTX whose lanes part: cuda none, ptx 3 of 20; most at ptx.ptx:3.", ["ptx.ptx:3"]),
+    ([{"barriers": 8}], [{"barriers": 20}], "barriers",
+     "Warps arrive at 20 barriers in ptx, at 8 in cuda: 2.5 times as many.", []),
+    ([{"warp_instructions": 100, "warp_instructions_move": 60}], [{"warp_instructions": 70,
+                                                                  "warp_instructions_move": 30}],
+     "executed instructions",
+     "Before ptxas, warps execute 70 PTX instructions in ptx, 100 in cuda: 30 % fewer. Most of it is moves, "
+     "30 against 60.", []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("left", "right", "kind", "text", "places"), COUNTED)
+def test_what_is_executed_is_told_with_its_lines(left, right, kind, text, places):
+    found = of(left, right)[kind]
+    assert found.text == text
+    assert [str(place) for place in found.places] == places
+    assert len(found.line) <= BRIEF
+    assert kind not in of(left, left) or kind == "sectors per request"
+
+
+def test_what_hardly_differs_is_not_told():
+    near = {name: value * 103 // 100 for name, value in (GATHER | SHARED | {"shared_load_conflicts": 100}).items()}
+    found = of([GATHER | SHARED | {"shared_load_conflicts": 100}], [near])
+    assert found.keys() == {"instructions", "sectors per request"}
+
+
+def test_of_the_same_instructions_it_is_no_matter_how_many_they_were_in_ptx():
+    counts = {3: counters(warp_instructions=100)}, {3: counters(warp_instructions=70)}
+    both = [listing(name, *ADD, counted=each) for name, each in zip(("cuda", "ptx"), counts, strict=True)]
+    assert [each.kind for each in explain(Case(compare(*both)))] == ["same mix"]
+
+
+def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
+    """NVRTC has unrolled line 20 into the lines 3 to 5 of its PTX; line 7 is of no line of the CUDA C."""
+    counts = {3: GATHER, 4: GATHER, 5: GATHER, 6: LOAD | {"global_load_sectors": 400}, 7: GATHER}
+    whole = listing("cuda", "NOP", counted={line: counters(**each) for line, each in counts.items()})
+    unrolled = dataclasses.replace(whole, language="cuda", path=Path("k.cu"), origin={3: 20, 4: 20, 5: 20, 6: 21})
+    side = Side("cuda", whole.report, {}, listing=unrolled, counts={"ptx_global_load_sectors": 1_680})
+    sums = [(str(place), place.ptx_line, counts["ptx_global_load_sectors"]) for place, counts in side.lines.items()]
+    assert sums == [
+        ("k.cu:20", 3, 960), ("k.cu:21", 6, 400), ("line 7 of the PTX of k.cu", 7, 320),
+    ]  # fmt: skip
+    assert str(first_place(side, "ptx_global_load_sectors")) == "k.cu:20"
+    assert first_place(side, "ptx_barriers") is None
+
+
+def test_a_line_of_few_of_the_sectors_is_not_worth_naming():
+    rare = {"global_store_requests": 1, "global_store_sectors": 32, "global_store_bytes": 128}
+    assert "sectors per request" not in of([LOAD, LOAD | rare], [LOAD, LOAD | rare])
+    one_lane = {"global_store_requests": 9, "global_store_sectors": 9, "global_store_bytes": 36}
+    assert "sectors per request" not in of([one_lane], [one_lane])  # a sector is the least there is
+
+
+def test_of_two_wasteful_lines_the_one_that_wastes_more_is_named():
+    lesser = {"global_store_requests": 5, "global_store_sectors": 100, "global_store_bytes": 640}
+    for lines in ([GATHER, lesser], [lesser, GATHER]):
+        (place, _) = of(lines, lines)["sectors per request"].places
+        assert place.line == (3, 7)[lines.index(GATHER)]
+
+
+def test_a_ticket_a_cta_is_no_finding():
+    few, more = ({"atomic_global_requests": count, "warp_instructions": 1_000} for count in (4, 9))
+    assert "atomics" not in of([few], [more])
+    assert "atomics" in of([few], [more | {"atomic_global_requests": 10}])
+
+
+def test_nothing_is_told_of_executions_that_nobody_counted():
+    left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
+    assert [each.kind for each in explain(Case(compare(left, right)))] == ["same mix"]
+
+
+# ---- loops
+
+
+def code_of(*body):
+    """A loop of `body` between other instructions."""
+    (text, line), *others = body
+    code = [("S2R R0, SR_TID.X", 1), (text, line, ".L_x_0"), *others]
+    return [*code, ("ISETP.NE.AND P0, PT, R1, RZ, PT", 8), ("@P0 BRA .L_x_0", 9), ("EXIT", 10)]
+
+
+def ran(counts, *, least=None, most=None):
+    """Executions of SASS: of each instruction so often."""
+    blocks = [BlockCount(16 * i, 16 * i + 16, float(count)) for i, count in enumerate(counts)]
+    fit = sum(counts)
+    return Executed(least or fit, fit, most or fit, blocks=blocks)
+
+
+def loop(*body, rounds=100, name="cuda", outside=1, **ends):
+    """A listing whose SASS is a loop of `body`, gone round so often, and executed `outside` before and behind it."""
+    code = code_of(*body)
+    counts = [outside, *[rounds] * (len(code) - 2), outside]
+    return listing(name, *code, machine=ran(counts, **ends))
+
+
+LOAD_ADD = [("LDG.E R1, [R2]", 3), ("FADD R3, R3, R1", 4)]
+
+
+def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_it_was_executed():
+    (found,) = of_listing(loop(*LOAD_ADD))
+    assert (found.first, found.last, found.length, found.copies) == (0x10, 0x40, 4, 1)
+    assert (found.turns, found.executed) == (100, 400)
+    assert found.place == Place("cuda", "cuda.ptx", 9, 9)
+    (found,) = of_listing(loop(*LOAD_ADD * 4, rounds=25))
+    assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
+
+
+def test_one_access_that_ptxas_split_does_not_make_a_loop_an_unrolled_one():
+    split = [("LDG.E R1, [R2]", 3), ("LDG.E R4, [R2+0x4]", 3), ("LDG.E R5, [R6]", 4), ("STG.E [R7], R5", 5)]
+    (found,) = of_listing(loop(*split))
+    assert (found.length, found.copies, found.turns) == (6, 1, 100)
+
+
+def test_an_outer_loop_a_forward_branch_and_what_was_not_executed_are_no_loops():
+    nested = listing(
+        "cuda", ("NOP", 1, ".L_x_9"), ("NOP", 2, ".L_x_1"), ("@P0 BRA .L_x_1", 3), ("@P1 BRA .L_x_9", 4),
+        ("@P1 BRA .L_x_5", 5), ("EXIT", 6, ".L_x_5"), machine=ran([2, 7, 7, 2, 1, 1]),
+    )  # fmt: skip
+    assert [(each.length, each.turns) for each in of_listing(nested)] == [(2, 7)]
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2))) == []
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=ran([0, 0]))) == []
+    assert of_listing(listing("cuda", ("NOP", 1, ".L_x_1"), ("BRA .L_x_1", 2), machine=Executed(reason="x"))) == []
+
+
+def test_an_unrolled_loop_and_the_one_for_what_it_leaves_are_two():
+    rest = [("LDG.E R1, [R2]", 3, ".L_x_7"), ("FADD R3, R3, R1", 4), ("@P0 BRA .L_x_7", 9)]
+    code = [*rest, *code_of(*LOAD_ADD * 4)]
+    found = of_listing(listing("cuda", *code, machine=ran([3] * 3 + [1] + [20] * 10 + [1])))
+    assert [(each.length, each.copies, each.turns) for each in found] == [(10, 4, 20), (3, 1, 3)]
+
+
+def test_loops_that_are_little_of_what_is_executed_are_not_told():
+    def told(outside):
+        sides = (loop(*LOAD_ADD, rounds=9, outside=outside), loop(*LOAD_ADD * 2, rounds=9, outside=outside, name="ptx"))
+        return {each.kind for each in explain(Case(compare(*sides)))} & {"loops", "unrolling"}
+
+    assert told(1)
+    assert not told(1_000)
+
+
+def test_loops_of_another_length_or_unrolled_otherwise_are_told():
+    more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
+    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))}
+    assert found["loops"].text == (
+        "In loops warps execute 33 % fewer machine instructions in ptx. The hottest: "
+        "cuda 6 instructions a round, 100 rounds (cuda.ptx:9); ptx 4 instructions a round, 100 rounds (ptx.ptx:9)."
+    )
+    assert found["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
+    assert len(found["loops"].line) <= BRIEF
+    unrolled = loop(*LOAD_ADD * 4, rounds=25, name="ptx")
+    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD), unrolled)))}
+    assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in found["unrolling"].text
+    assert found["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
+    assert not {"loops", "unrolling"} & {
+        each.kind for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
+    }
+
+
+def kinds(left, right):
+    return {each.kind for each in explain(Case(compare(left, right)))}
+
+
+def test_a_range_that_is_wide_or_meets_the_other_silences_what_is_said_of_executions():
+    more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
+    long, short = loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx")  # 602 and 402 machine instructions
+    claims = {"loops", "executed instructions"}
+    assert claims <= kinds(long, short)
+    assert not claims & kinds(long, loop(*LOAD_ADD, name="ptx", most=430))
+    assert not claims & kinds(loop(*LOAD_ADD, *more, least=500), short)
+    assert claims <= kinds(long, loop(*LOAD_ADD, name="ptx", most=410))
+    unknown = dataclasses.replace(
+        short, machine=Executed(reason="it spins"), counted={3: counters(warp_instructions=1)}
+    )
+    counted = dataclasses.replace(long, counted={3: counters(warp_instructions=100)})
+    assert not claims & kinds(counted, unknown)  # nor of PTX, which may point the other way
+
+
+EXECUTIONS = [
+    # (least, most, likeliest) of cuda and of ptx: the sentence, None where nothing is said
+    ((100, 100, 100), (70, 70, 70), "30 % fewer"),
+    ((100, 100, 100), (150, 150, 150), "50 % more"),
+    ((100, 100, 100), (250, 250, 250), "150 % more"),
+    ((1000, 1010, 1000), (800, 801, 800), "20 to 21 % fewer"),
+    ((800, 801, 800), (1000, 1010, 1000), "25 to 26 % more"),
+    ((100, 100, 100), (96, 96, 96), None),  # hardly differs
+    ((100, 100, 100), (70, 73, 70), None),  # wide
+    ((1000, 1030, 1000), (1020, 1060, 1060), None),  # they meet
+    ((None, None, None), (70, 70, 70), None),
+    ((0, 0, 0), (70, 70, 70), None),
+]
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "share"), EXECUTIONS)
+def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share):
+    sides = [
+        Side(name, listing(name, *ADD).report, {}, executed=Executions(*each))
+        for name, each in (("cuda", cuda), ("ptx", ptx))
+    ]
+    found = list(memory.executed(Contrast(*sides)))
+    if share is None:
+        assert found == []
+    else:
+        assert found[0].line == f"Warps execute {share} machine instructions in ptx than in cuda."
+        assert len(found[0].line) <= BRIEF
+
+
+def test_the_opcode_that_most_of_a_difference_is_of_is_named():
+    left = listing("cuda", "FADD R1", "MOV R1", "EXIT", machine=ran([100, 50, 10]))
+    right = listing("ptx", "FADD R1", "IADD3 R1", "EXIT", machine=ran([60, 30, 10]))
+    found = {each.kind: each for each in explain(Case(compare(left, right)))}["executed instructions"]
+    assert found.text == (
+        "Warps execute 38 % fewer machine instructions in ptx than in cuda: 100 against 160. Most of it is MOV, "
+        "0 against 50."
+    )
+    assert found.figures == {"executed machine instructions": {"cuda": 160, "ptx": 100}, "MOV": {"cuda": 50, "ptx": 0}}
+
+
+# ---- of a run
+
+
+def variant(name, **changes):
+    report = {"sass_sha256": name, "registers": 32, "occupancy": 1.0, "opcodes": {"FADD": 3, "EXIT": 1}}
+    made = BuildReport(source_sha256="", ptx_sha256="", **(report | changes.pop("report", {})))
+    return VariantResult("ptx" if name.startswith("ptx") else "cuda", VERIFIED, build=made, **changes)
+
+
+def cell(**variants):
+    shape = LaunchReport((1, 1, 1), (256, 1, 1))
+    return Cell("k", {"n": 1}, "sm_90", shape, {"flops": 0, "bytes": 0}, variants)
+
+
+def test_a_run_tells_the_same_by_what_it_stored():
+    spilling = variant("ptx", report={"spill_store_bytes": 8, "registers": 255, "occupancy": 0.125})
+    found = of_cell(cell(cuda=variant("cuda"), ptx=spilling), "ptx")
+    assert [(each.kind, each.line) for each in found] == [
+        ("spills", "Registers spill to memory: ptx 8 bytes a thread."),
+        ("occupancy", "ptx needs 255 registers, cuda 32: occupancy 12 % against 100 %."),
+        ("same mix", "ptx has the instruction mix of cuda: each opcode as often."),
+    ]
+    counted = cell(cuda=variant("cuda", counts=counters(barriers=8)), ptx=variant("ptx", counts=counters(barriers=4)))
+    assert [each.kind for each in of_cell(counted, "ptx")] == ["barriers", "same mix"]
+    more = counters(warp_instructions=200)  # of PTX, which points the other way
+    for most, kinds_told in ((75, ["executed instructions", "same mix"]), (150, ["same mix"])):
+        executed = cell(
+            cuda=variant("cuda", executed=ExecutedReport(100, 100, 100), counts=counters(warp_instructions=100)),
+            ptx=variant("ptx", executed=ExecutedReport(74, most, 75), counts=more),
+        )
+        assert [each.kind for each in of_cell(executed, "ptx")] == kinds_told
+
+
+def test_machine_code_that_nobody_knows_is_not_the_same():
+    unknown = {"sass_sha256": None, "registers": None, "occupancy": None, "opcodes": {}}
+    driver = cell(cuda=variant("cuda", report=unknown), ptx=variant("ptx", report=unknown))
+    assert of_cell(driver, "ptx") == ()
+
+
+def test_of_a_variant_that_was_not_built_a_run_tells_nothing():
+    alone = cell(cuda=variant("cuda"), ptx=VariantResult("ptx", BROKEN, "no"))
+    assert of_cell(alone, "ptx") == of_cell(cell(cuda=variant("cuda")), "ptx") == ()
+
+
+# ---- as data
+
+
+def test_the_document_has_kinds_figures_and_places():
+    case = Case(compare(*(listing(name, "NOP", counted={3: counters(barriers=n)}) for name, n in (("a", 1), ("b", 2)))),
+                None, {"n": 3}, {"b": "why"})  # fmt: skip
+    document = to_document(case.sides, [case])
+    assert (document["counted_at"], document["not_counted"]) == ({"n": 3}, {"b": "why"})
+    first = document["findings"][0]
+    assert first["variants"] == ["a", "b"]
+    assert first["figures"] == {"barriers": {"a": 1, "b": 2}}
+    json.dumps(document)
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [
+    (4, 4, "."), (0, 4, "."), (4, 3, ": 25 % fewer."), (4, 5, ": 25 % more."), (4, 0, ": 100 % fewer."),
+    (2, 5, ": 2.5 times as many."), (1000, 1, ": 99.9 % fewer."),
+])  # fmt: skip
+def test_a_relation_is_told_in_words(before, after, words):
+    assert relation(before, after) == words
+
+
+def test_no_share_is_rounded_to_nothing_or_to_all():
+    assert [percent(share) for share in (0.0004, 0.031, 0.12, 0.996, 0.99996, 1)] == [
+        "0.04 %", "3.1 %", "12 %", "99.6 %", "99.9 %", "100 %",
+    ]  # fmt: skip
+
+
+def test_the_findings_of_a_run_are_those_of_its_verified_ptx():
+    spilling = variant("ptx", report={"spill_store_bytes": 8})
+    other = variant("ptx.other", report={"registers": 40})
+    wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")
+    found = of_run(run_of(cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})))
+    assert [(each["pair"], each["size"], each["variants"], each["kind"]) for each in found] == [
+        ("k", {"n": 1}, ["cuda", "ptx"], "spills"),
+        ("k", {"n": 1}, ["cuda", "ptx"], "same mix"),
+        ("k", {"n": 1}, ["cuda", "ptx.other"], "same mix"),
+        ("k", {"n": 1}, ["cuda", "ptx.other"], "registers"),
+    ]
+    assert of_run(run_of(cell(ptx=spilling))) == []
+    assert of_run(run_of(cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling))) == []
+    document = json.loads(to_json(run_of(cell(cuda=variant("cuda"), ptx=spilling)), findings=found))
+    assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}
+
+
+def run_of(*cells):
+    frame = {name: {} for name in ("run", "tool", "source", "host", "device", "toolchain", "settings", "calibration")}
+    return Run(**frame, cells=cells)

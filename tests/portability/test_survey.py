@@ -1,0 +1,130 @@
+"""Which subjects there are to try, and what a survey of them holds."""
+
+import pytest
+
+from ptxbench.discovery import default_kernels
+from ptxbench.errors import CompileError, PairError, UsageError
+from ptxbench.portability.survey import Jit, Matrix, file_subject, pair_subject, survey
+from ptxbench.runner.events import Step
+from ptxbench.toolchain.drivers import FIRST, Driver
+from tests.folders import CUDA, PTX, changed
+
+TWO = (
+    PTX
+    + """
+// .entry commented(.param .u64 x) .maxntid 7 { }
+.visible .entry second(
+    .param .u64 x
+)
+.reqntid 8, 4
+.minnctapersm 1
+{
+    ret;
+}
+.entry third() { ret; }
+"""
+)
+
+
+def run(subjects, targets):
+    events = list(survey(subjects, targets))
+    return [each for each in events if isinstance(each, Matrix)], [each for each in events if isinstance(each, Step)]
+
+
+@pytest.fixture
+def file(tmp_path):
+    def file(name, text):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return file
+
+
+def test_a_pair_is_tried_with_all_its_variants_the_pair_first():
+    subject = pair_subject(default_kernels(), "softmax")
+    assert [source.variant for source in subject.sources][:3] == ["cuda", "ptx", "cuda@fast"]
+    assert set(subject.threads.values()) == {256}
+
+
+def test_a_file_is_tried_with_all_its_kernels_and_the_threads_that_they_allow(file):
+    subject = file_subject(file("two.ptx", TWO), ["sm_90"])
+    assert [source.entry for source in subject.sources] == ["scale", "second", "third"]
+    assert subject.threads == {"scale": 128, "second": 32}
+
+
+def test_the_kernels_of_cuda_c_are_found_for_a_target_that_compiles_it(file, kernels):
+    path = file("new.cu", CUDA.replace("void scale", "void __launch_bounds__(64) scale") + "#if __CUDA_ARCH__ < 800\n"
+                "#error too old\n#endif\n")  # fmt: skip
+    subject = file_subject(path, ["sm_60", "sm_75", "sm_80"])
+    assert ([source.entry for source in subject.sources], subject.threads) == (["scale"], {"scale": 64})
+    with pytest.raises(CompileError, match=r"new\.cu:\d+: "):
+        file_subject(path, ["sm_75"])
+    with pytest.raises(UsageError, match="NVRTC knows none of sm_60"):
+        file_subject(path, ["sm_60"])
+
+
+BAD = [
+    ("notes.txt", "",  UsageError, "'notes.txt' is neither a .ptx nor a .cu file."),
+    ("none.ptx", ".version 7.0\n.target sm_75\n", PairError,
+     "none.ptx has no kernel: no .entry in its PTX. Name a file with an .entry."),
+    ("none.ptx", ".extern .entry declared(.param .u64 x);\n", PairError, "none.ptx has no kernel"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "text", "error", "message"), BAD)
+def test_a_file_without_kernels_is_no_subject(file, name, text, error, message):
+    with pytest.raises(error) as caught:
+        file_subject(file(name, text), ["sm_90"])
+    assert str(caught.value).startswith(message)
+
+
+def test_a_file_that_is_not_there_is_told(tmp_path):
+    with pytest.raises(PairError, match=r"^Cannot read .*gone\.ptx: No such file or directory\.$"):
+        file_subject(tmp_path / "gone.ptx", ["sm_90"])
+
+
+def test_a_survey_tells_each_step_and_then_holds_every_trial(kernels):
+    subject = pair_subject(kernels, "scale")
+    (matrix,), steps = run([subject], ("sm_75", "sm_90"))
+    assert [(step.done, step.total, step.variant, step.phase) for step in steps] == [
+        (0, 6, "cuda",      "sm_75:"), (1, 6, "cuda",      "sm_90:"),
+        (2, 6, "ptx",       "sm_75:"), (3, 6, "ptx",       "sm_90:"),
+        (4, 6, "cuda@fast", "sm_75:"), (5, 6, "cuda@fast", "sm_90:"),
+    ]  # fmt: skip
+    assert list(matrix.reaches) == ["cuda", "ptx", "cuda@fast"]
+    for reach in matrix.reaches.values():
+        assert reach.assembling == ("sm_75", "sm_90")
+        assert reach.occupancy == {"sm_75": 1.0, "sm_90": 1.0}
+
+
+def test_shared_memory_of_the_launch_counts_towards_occupancy(kernels):
+    path = kernels / "pairs" / "scale.py"
+    text = changed(path.read_text(), "block=BLOCK)", "block=BLOCK, shared_bytes=40_000)")
+    path.write_text(text)
+    (matrix,), _ = run([pair_subject(kernels, "scale")], ("sm_75", "sm_90"))
+    # one CTA of 4 warps on sm_75's 64 KiB and 32 warps; five on sm_90's 228 KiB and 64 warps
+    assert matrix.reaches["ptx"].occupancy == {"sm_75": 4 / 32, "sm_90": 5 * 4 / 64}
+
+
+def test_what_a_driver_must_be_comes_from_version_and_target(file):
+    def jit(name, version, target, targets):
+        text = PTX.replace(".version 6.3", f".version {version}").replace("sm_75", target)
+        (matrix,), _ = run([file_subject(file(name, text), targets)], targets)
+        return matrix.reaches["scale"].jit
+
+    plain = ("sm_75", "sm_90", "sm_90a", "sm_100", "sm_103", "sm_103a", "sm_120")
+    r570, r525 = Driver("12.8", 570), Driver("12.0", 525)
+    assert jit("a.ptx", "8.7", "sm_90", plain) == Jit("8.7", "sm_90", r570, ("sm_90", "sm_100", "sm_103", "sm_120"))
+    assert jit("b.ptx", "8.0", "sm_90a", plain) == Jit("8.0", "sm_90a", r525, ("sm_90",))  # not by its plain target
+    assert jit("c.ptx", "8.8", "sm_100f", plain).gpus == ("sm_100", "sm_103")
+    assert jit("d.ptx", "9.4", "sm_75", plain).driver is None
+
+
+def test_drivers_are_newer_for_newer_versions():
+    versions = [tuple(map(int, each.split("."))) for each in FIRST]
+    releases = [tuple(map(int, each.cuda.split("."))) for each in FIRST.values()]
+    branches = [each.branch for each in FIRST.values()]
+    for column in (versions, releases, branches):
+        assert column == sorted(column)
+        assert len(set(column)) == len(column)

@@ -1,0 +1,350 @@
+"""The page as it is written: well formed, whole, self-contained, and closed to markup from names and sources."""
+
+import re
+from dataclasses import replace
+from hashlib import sha256
+from pathlib import Path
+
+import pytest
+
+from ptxbench import report
+from ptxbench.discovery import Source
+from ptxbench.portability.survey import Matrix, Reach
+from ptxbench.report import collect, render
+from ptxbench.report.charts import axis_of
+from ptxbench.report.material import Material, wanted
+from ptxbench.report.pairs import pair_views
+from ptxbench.report.roofs import LABEL, LEFT, LETTER, roofline_of
+from ptxbench.toolchain import locate
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial
+from tests.folders import CUDA, PTX, changed
+from tests.report.pages import LIMITS, page_of, read, timed_run
+from tests.runs import run_of
+from tests.terminal.test_table import COUNTED, FAILED
+
+SM_90 = ["sm_90"]
+HOSTILE = "</td><script>alert(1)</script><img src=x onerror=alert(2)>\"' &amp;"
+
+
+@pytest.fixture
+def material(emulated):
+    """What is made of the sources in the folder of the pair, which a test may edit."""
+
+    def material(run=emulated.run):
+        [found] = [each for each in collect([run], emulated.kernels, SM_90) if isinstance(each, Material)]
+        return found
+
+    return material
+
+
+def sound(page):
+    """The page, read; it is well formed, and nothing in it points elsewhere."""
+    found = read(page)
+    assert found.faults == []
+    ids = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag, attributes in found.elements:
+        assert not {name for name in attributes if name.startswith("on") or name in ("src", "srcset", "data", "action")}
+        if "href" in attributes:
+            assert tag == "a"
+            assert attributes["href"][0] == "#"
+            assert attributes["href"][1:] in ids
+    assert not {tag for tag, _ in found.elements} & {"link", "img", "iframe", "object", "embed", "base", "form", "use"}
+    [style] = re.findall(r"<style>(.*?)</style>", page, re.S)
+    assert not re.search(r"url\(|@import|https?:", style)
+    assert len(found.all("script")) == 1
+    assert len(page.encode()) < report.LIMIT
+    return found
+
+
+def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a_model(emulated, material):
+    page, dropped = render([emulated.run], [material()], {"ptxas": "13.0"})
+    found = sound(page)
+    assert dropped == []
+    for words in ("machine instructions that warps execute", "and no times", "A model, not a measurement.", "y = a * x",
+                  "What the machine code has unlike", "PTX runs on 1 of 1 target, CUDA C on 1", "seed"):  # fmt: skip
+        assert words in found.text
+    explained = {each.variant: each.findings for each in material().explained}
+    assert explained["ptx"]
+    assert explained["cuda@fast"]
+    assert all(each.text in found.text for each in explained["ptx"])
+    assert all(each.line in found.text for each in explained["cuda@fast"])
+    assert "time / cuda" not in found.text
+    assert [each["class"] for each in found.all("table") if "code" in each["class"]] == [
+        "code cuda", "code ptx", "code cuda"
+    ]  # fmt: skip
+    assert "ld.global.f32 %value,[%at];" in found.text
+    assert "y[i] = a * x[i];" in found.text
+
+
+def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noise():
+    found = sound(page_of(timed_run()))
+    for words in ("FASTER", "SLOWER", "SAME", "UNSURE", "same code", "Noise floor", "as measured", "illegal_address"):
+        assert words in found.text
+    assert "A model" not in found.text
+    assert "Counts of PTX" not in found.text
+    assert re.search(r"0\.80\d ±0\.00\d", found.text)
+    assert "A/A control" not in found.text
+
+
+def test_a_chart_of_times_has_an_interval_and_a_dot_a_round_and_one_of_counts_has_none(emulated, material):
+    page = page_of(timed_run())
+    rows = len(re.findall(r"<td class=plot", page))
+    assert rows == 9  # a control and what is broken have none
+    assert len(read(page).all("ellipse")) == 5 * rows
+    assert read(render([emulated.run], [material()], {})[0]).all("ellipse") == []
+
+
+def test_a_chart_of_counts_tells_what_its_third_colour_is_where_it_has_one():
+    told = "the same, where the machine code is that of"
+    assert told not in page_of(run_of([COUNTED]))
+    cuda, ptx = COUNTED.variants["cuda"], COUNTED.variants["ptx"]
+    alike = replace(ptx, build=replace(ptx.build, sass_sha256=cuda.build.sass_sha256))
+    assert told in page_of(run_of([replace(COUNTED, variants={**COUNTED.variants, "ptx": alike})]))
+
+
+def test_the_portability_of_a_pair_tells_refusals_and_which_file_a_target_gets():
+    source = Source("ptx", "ptx", Path("k.ptx"), "k", specialisations=(("sm_90a", Path("k.sm_90a.ptx")),))
+    need = Need("k.ptx", 7, "cp.async.cg", "sm_80 or higher", "no")
+    trials = {
+        "sm_75": Trial("sm_75", REFUSED, "7.0", "sm_80", needs=(need,)),
+        "sm_90": Trial("sm_90", ASSEMBLES, "7.0", "sm_80", 20),
+        "sm_90a": Trial("sm_90a", ASSEMBLES, "8.0", "sm_90a", 24),
+    }
+    matrix = Matrix(COUNTED.pair, tuple(trials), {"ptx": Reach(source, trials)})
+    found = sound(render([run_of([COUNTED])], [Material(COUNTED.pair, matrix=matrix)], {})[0])
+    assert "ptx on sm_90a is k.sm_90a.ptx" in found.text
+    assert "ptx on sm_75: k.ptx:7: cp.async.cg needs sm_80 or higher" in found.text
+    assert [each["class"] for each in found.all("td") if each.get("class") in ("no", "none")] == ["no"]
+
+
+def test_a_time_is_never_beside_a_wrong_result():
+    run = timed_run()
+    wrong = [
+        replace(
+            each, variants={**each.variants, "ptx": replace(each.variants["ptx"], status="wrong", reason="out[2] is 1")}
+        )
+        for each in run.cells
+    ]
+    page = page_of(replace(run, cells=[each for each in wrong if each.pair == "softmax"]))
+    rows = [row for row in re.split(r"(?=<tr)", page) if re.match(r"<tr>(?:<td>|<th>)ptx<", row)]
+    assert len(rows) == 4  # of two sizes, in the summary and in the pair's own tables
+    for row in rows:
+        row = row.split("</table>")[0]
+        assert "wrong" in row
+        assert not re.search(r"\d [µm]s|±|\d\.\d", row)
+
+
+@pytest.mark.parametrize("lost", ["ptx", "cuda"])
+def test_what_is_not_verified_has_no_place_in_a_chart_and_is_held_against_nothing(lost):
+    assert "other code" in page_of(run_of([COUNTED]))
+    assert "<td class=plot" in page_of(run_of([COUNTED]))
+    variants = {**COUNTED.variants, lost: replace(COUNTED.variants[lost], status="wrong", reason="out[2] is 1")}
+    page = page_of(run_of([replace(COUNTED, variants=variants)]))
+    assert "out[2] is 1" in page
+    assert "other code" not in page
+    assert "<td class=plot" not in page
+
+
+def test_a_verdict_is_told_by_sign_and_word_and_not_by_colour_alone():
+    page = page_of(timed_run())
+    for sign, word in (("▼", "FASTER"), ("▲", "SLOWER"), ("=", "SAME"), ("?", "UNSURE"), ("≡", "same code")):
+        assert f"<b aria-hidden=true>{sign}</b>{word}</span>" in page
+
+
+def test_several_runs_have_each_their_summary_and_share_the_pairs():
+    counted = run_of([COUNTED, replace(FAILED, pair="softmax")], "c0ffee")
+    found = sound(page_of(timed_run(), counted))
+    ids = {attributes.get("id") for _, attributes in found.elements}
+    assert {"run-1", "run-2", "chart-1", "chart-2", "roofline-1", "roofline-2"} <= ids
+    assert len(found.all("article")) == 4
+    assert "Run 2: emulator-sm_90" in found.text
+    assert "the emulator does not know 'cp.x'" in found.text
+
+
+def test_a_run_of_nothing_has_a_page():
+    found = sound(page_of(run_of([])))
+    assert "0 pairs, 0 variants" in found.text
+    assert "Left out: the limits of this device are not known" in found.text
+
+
+def test_a_run_without_a_reference_or_without_builds_has_a_page():
+    bare = replace(COUNTED, variants={"ptx": COUNTED.variants["ptx"]})
+    unbuilt = replace(
+        COUNTED, pair="scan", variants={name: replace(each, build=None) for name, each in COUNTED.variants.items()}
+    )
+    assert "scan" in sound(page_of(run_of([bare, unbuilt]))).text
+
+
+# where a hostile text comes from
+ODD = {
+    "pair": lambda run: replace(run, cells=[replace(each, pair=HOSTILE) for each in run.cells]),
+    "variant": lambda run: replace(run, cells=[
+        replace(each, variants={**each.variants, f"ptx.{HOSTILE}": each.variants["ptx"]}) for each in run.cells]),
+    "size": lambda run: replace(run, cells=[replace(each, size={HOSTILE: 3}) for each in run.cells]),
+    "label": lambda run: replace(run, cells=[replace(each, labels=[HOSTILE]) for each in run.cells]),
+    "reason": lambda run: replace(run, cells=[
+        replace(each, variants={"cuda": replace(each.variants["cuda"], status="broken", reason=HOSTILE)})
+        for each in run.cells]),
+    "device": lambda run: replace(run, device={**run.device, "name": HOSTILE}),
+    "command": lambda run: replace(run, run={**run.run, "argv": ["run", HOSTILE]}),
+    "id": lambda run: replace(run, run={**run.run, "id": HOSTILE, "started": HOSTILE}),
+    "commit": lambda run: replace(run, source={"commit": HOSTILE, "dirty": False}),
+    "setting": lambda run: replace(run, settings={HOSTILE: HOSTILE}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ODD.values(), ids=ODD)
+def test_a_hostile_text_of_a_run_stays_text(change):
+    plain = run_of([replace(COUNTED, limits=timed_run().cells[0].limits)], run={"argv": ["run"]})
+    found = sound(page_of(change(plain)))
+    assert "<script>alert(1)</script><img src=x onerror=alert(2)>" in found.text
+    assert {tag for tag, _ in found.elements} <= {tag for tag, _ in read(page_of(plain, timed_run())).elements}
+
+
+def test_a_hostile_source_stays_text(emulated, material):
+    [cell] = emulated.run.cells
+    variants = dict(cell.variants)
+    for name, text in (("cuda", CUDA), ("ptx", PTX)):
+        content = changed(text, "one element a thread.", HOSTILE).encode()
+        [path] = (emulated.kernels / name).iterdir()
+        path.write_bytes(content)
+        for variant, result in variants.items():
+            if result.language == name:
+                build = replace(result.build, source_sha256=sha256(content).hexdigest())
+                variants[variant] = replace(result, build=build)
+    run = replace(emulated.run, cells=[replace(cell, variants=variants)])
+    found = sound(render([run], [material(run)], {})[0])
+    assert found.text.count(HOSTILE) == 2  # cuda and ptx; cuda@fast has that line as cuda has it
+
+
+@pytest.mark.parametrize(("frame", "told"), [
+    ({"status": "interrupted"}, "Run 0a1b2c3d is not complete (interrupted): what was finished is shown."),
+    ({"assembler": "driver"}, "Run 0a1b2c3d was assembled by the GPU's driver"),
+])  # fmt: skip
+def test_what_must_be_known_of_a_run_stands_at_the_top(frame, told):
+    text = sound(page_of(timed_run(run=frame))).text
+    assert told in text.split("Summary of", 1)[0].split("variants verified")[0]
+    assert told not in read(page_of(timed_run())).text
+
+
+def test_names_that_make_one_anchor_get_two():
+    names = [pair.anchor for pair in pair_views([Material("a b"), Material("a-b"), Material("a/b")])]
+    assert names == ["pair-a-b", "pair-a-b-2", "pair-a-b-3"]
+
+
+def test_a_page_too_large_goes_without_listings_further_variants_first_and_says_so(emulated, material, monkeypatch):
+    run, materials = emulated.run, [material()]
+    whole, _ = render([run], materials, {})
+    for limit, names in ((len(whole.encode()) - 1, {"scale cuda@fast"}),
+                         (1, {"scale cuda", "scale ptx", "scale cuda@fast"})):  # fmt: skip
+        monkeypatch.setattr(report, "LIMIT", limit)
+        page, [told] = render([run], materials, {})
+        assert set(told.split(": ")[1].split(". ")[0].split(", ")) == names
+        assert told in read(page).text
+        assert len(page.encode()) < len(whole.encode())
+
+
+def test_the_command_that_makes_a_run_again_has_its_seed_and_is_one_for_a_shell():
+    run = timed_run(run={"argv": ["run", "a b", "--rounds", "5"], "seed": 7})
+    assert "ptxbench run 'a b' --rounds 5 --seed 7" in read(page_of(run)).text
+    seeded = timed_run(run={"argv": ["run", "--seed=9"], "seed": 9})
+    assert "--seed=9 --seed" not in read(page_of(seeded)).text
+    assert "made again by it" not in read(page_of(timed_run())).text
+
+
+def test_a_source_that_was_edited_after_the_run_has_no_listing_and_the_page_says_why(emulated, material):
+    source = emulated.kernels / "ptx" / "scale.ptx"
+    source.write_text(source.read_text() + "// edited\n")
+    found = material()
+    assert [each.variant for each in found.listings] == ["cuda", "cuda@fast"]
+    assert found.matrix is None
+    told = "No listing of ptx, and no portability: the source is no longer the one that was run."
+    assert found.omitted == (told,)
+    assert told in sound(render([emulated.run], [found], {})[0]).text
+
+
+def test_tools_that_make_other_machine_code_than_the_run_had_are_told(emulated, material):
+    [cell] = emulated.run.cells
+    build = replace(cell.variants["ptx"].build, sass_sha256="0" * 64)
+    other = replace(cell, variants={**cell.variants, "ptx": replace(cell.variants["ptx"], build=build)})
+    told = "The tools here make other machine code of ptx than the run's did; the listing shows it."
+    assert material(replace(emulated.run, cells=[other])).omitted == (told,)
+
+
+def test_without_sources_findings_are_those_that_the_run_tells_by_itself(emulated, material):
+    run = emulated.run
+    variants = dict(run.cells[0].variants)
+    build = replace(variants["ptx"].build, sass_sha256="other", registers=99)
+    variants["ptx"] = replace(variants["ptx"], build=build)
+    for path in (emulated.kernels / "pairs").iterdir():
+        path.unlink()
+    found = material(replace(run, cells=[replace(run.cells[0], variants=variants)]))
+    [told] = [each for each in found.explained if each.variant == "ptx"]
+    assert told.similarity is None
+    assert "ptx needs 99 registers" in " ".join(each.text for each in told.findings)
+    assert "ptx needs 99 registers" in sound(render([run], [found], {})[0]).text
+    assert "lacks" in found.omitted[0]
+
+
+def test_without_the_tools_there_is_a_page_and_it_says_what_it_lacks(emulated, material, monkeypatch):
+    monkeypatch.setattr(locate, "program", lambda name: None)
+    found = material()
+    assert found.listings == ()
+    assert found.matrix is None
+    told = sound(render([emulated.run], [found], {})[0]).text
+    assert "No portability: No ptxas, which alone knows what a target takes" in told
+    assert "No listing of ptx: No ptxas, which a listing of the machine code needs" in told
+
+
+def test_a_pair_is_shown_as_it_is_without_a_knob_turned_where_the_run_has_that():
+    turned = replace(COUNTED, knobs={"BLOCK": 64})
+    assert wanted([run_of([turned, COUNTED])])["triad"].cell is COUNTED
+    assert wanted([run_of([turned])])["triad"].cell is turned
+    assert "BLOCK = 64" in sound(page_of(run_of([turned, COUNTED]))).text
+
+
+@pytest.mark.parametrize("name", ["../evil", "evil", "{kernels}/evil"])
+def test_a_pair_that_does_not_lie_in_the_folder_is_not_executed(kernels, name):
+    (kernels / "evil.py").write_text("raise SystemExit('executed')")
+    (kernels / "pairs" / "sub").mkdir()
+    run = run_of([replace(COUNTED, pair=name.format(kernels=kernels.resolve()))])
+    [material] = [each for each in collect([run], kernels, SM_90) if isinstance(each, Material)]
+    assert material.omitted == ("No listings, findings and portability: there is no pair of that name in kernels.",)
+
+
+def test_an_axis_shows_one_and_all_values_and_has_some_ticks():
+    for values in ([], [1.0], [0.99, 1.004], [0.5, 0.9], [0.3, 3.3], [1e-3, 40.0]):
+        axis = axis_of(values)
+        ats = [axis.at(value) for value in (*values, 1.0)]
+        assert all(0 < at < 100 for at in ats)
+        assert sum(tick.text == "1" for tick in axis.ticks) == 1
+        assert 3 <= len(axis.ticks) <= 9
+        assert [tick.at for tick in axis.ticks] == sorted(tick.at for tick in axis.ticks)
+
+
+def test_the_labels_of_a_roofline_do_not_cover_each_other_and_points_lie_where_they_should():
+    picture = roofline_of([each for each in timed_run().cells if each.limits])
+    assert not picture.model
+    labels = [point for point in picture.points if point.label]
+    assert {point.label for point in labels} == {"triad", "softmax", "sgemm_tiled"}
+    for i, one in enumerate(labels):
+        for other in labels[i + 1 :]:
+            assert abs(one.label_y - other.label_y) >= LABEL or abs(one.x - other.x) > 60
+    memory = picture.roofs[0].points
+    for point in picture.points:  # all are slower than memory allows, so lie below its roof
+        (x0, y0), (x1, y1) = memory
+        assert point.y > y0 + (y1 - y0) * (point.x - x0) / (x1 - x0)
+
+
+def test_a_long_label_of_a_roofline_does_not_reach_into_the_figures_of_its_axis():
+    names = ["k", "short", "one_of_a_long_name.that_goes_on", "another_of_a_long_name.that_goes_on"]
+    cells = [
+        replace(COUNTED, pair=each, limits=LIMITS, work={"flops": 10 + i, "bytes": 100}) for i, each in enumerate(names)
+    ]
+    picture = roofline_of(cells)
+    labels = [point for point in picture.points if point.label]
+    assert [point.label for point in labels] == names
+    assert any(point.above for point in labels)
+    for point in labels:
+        assert not point.above or point.x - LETTER * len(point.label) > LEFT

@@ -1,0 +1,188 @@
+"""A listing as rows: neighbours are the partners that the assemblers' line information names, and none is lost."""
+
+import dataclasses
+import re
+
+import pytest
+
+from ptxbench import toolchain
+from ptxbench.discovery import default_kernels, load
+from ptxbench.listing.text import Listing, make
+from ptxbench.report.pairs import shown
+from ptxbench.report.rows import TALL, Cell, Row, Unit, rows, squeezed, units
+from ptxbench.result import BuildReport
+from ptxbench.toolchain.lines import Instruction, annotate
+from tests.folders import changed
+
+SHIPPED = [
+    ("triad", "cuda"),
+    ("triad", "ptx"),
+    ("softmax", "cuda"),
+    ("softmax", "cuda@fast"),
+    ("scatter_add_bf16", "ptx"),
+]
+
+
+@pytest.fixture
+def shipped():
+    """The listing of a shipped pair's variant."""
+
+    def listing(pair, variant):
+        [source] = [each for each in load(default_kernels(), pair).sources if each.variant == variant]
+        build = toolchain.build_source(source, "sm_90")
+        return make(build, build.source.read_bytes(), annotate(build))
+
+    return listing
+
+
+@pytest.mark.parametrize(("pair", "variant"), SHIPPED)
+def test_every_line_stands_once_beside_its_partners(shipped, pair, variant):
+    listing = shipped(pair, variant)
+    found = units(listing)
+    assert sorted(index for unit in found for index in unit.sass) == list(range(len(listing.sass)))
+    linked = {each.line for each in listing.sass} | set(listing.origin)
+    lines = [line for unit in found for line in unit.ptx]
+    assert len(lines) == len(set(lines))
+    assert set(lines) >= (set(listing.ptx_shown) & linked if variant.startswith("cuda") else set(listing.ptx_shown))
+    assert sorted({line for unit in found for line in unit.source}) == list(range(1, len(listing.source) + 1))
+    for unit in found:
+        assert {listing.sass[index].line for index in unit.sass} <= {*unit.ptx, None} or not unit.ptx
+        assert {listing.origin.get(line) for line in unit.ptx} <= {unit.source[0] if unit.source else None}
+        assert {listing.line_of(listing.sass[index]) for index in unit.sass} <= {
+            unit.source[0] if unit.source else None
+        }
+        assert len(unit.ptx) == 1 or not unit.sass or not unit.ptx
+
+
+NUMBERED = [
+    ("softmax", "cuda.divides", "cuda"),
+    ("softmax", "cuda@fast", "cuda"),
+    ("softmax", "cuda", None),
+    ("scatter_add_bf16", "ptx.narrow", "ptx"),
+    ("scatter_add_bf16", "ptx", None),
+]
+"""A pair, a variant, and the one that it is shown against."""
+
+
+@pytest.mark.parametrize(("pair", "variant", "base"), NUMBERED)
+def test_numbers_go_on_behind_rows_that_are_left_out(shipped, pair, variant, base):
+    listing = shipped(pair, variant)
+    found = rows(listing, base and shipped(pair, base))
+    assert bool(base) == any(row.elided and not row.period for row in found)
+    assert sum(row.elided or 1 for row in found) == len(units(listing))
+    lines, columns = (listing.source, 3) if listing.source else (listing.ptx, 2)
+    number = 1
+    for cell in (row.cells[0] for row in found if len(row.cells) == columns):
+        if cell.text:
+            number += cell.skip
+            expected = lines[number - 1 : number - 1 + cell.lines]
+            assert blank(cell.text) == blank("".join(expected))
+            number += cell.lines
+
+
+def blank(text):
+    """The text without what aligns it."""
+    return re.sub(r"\s", "", text)
+
+
+def small(ptx, sass, variant="ptx"):
+    """A listing of hand-written PTX whose instructions are of these lines."""
+    code = tuple(Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(sass))
+    return Listing(variant, "ptx", None, "k", "sm_90", (), tuple(ptx), {}, code, BuildReport("s", "p"), True)
+
+
+def texts(found):
+    return [row.elided or tuple(cell.text for cell in row.cells) for row in found]
+
+
+PTX = ["// k", "add.u32     %a, %b, 1;", "", "// then", "ret;"]
+SASS = [("IADD3 R1, R2, 0x1, RZ", 2), ("EXIT", 5), ("MOV R1, c[0x0][0x28]", None), ("IADD3 R3, R2.reuse, 0x1, RZ", 2)]
+
+
+def test_lines_without_machine_code_share_a_row_and_places_are_told_where_the_order_breaks():
+    assert texts(rows(small(PTX, SASS))) == [
+        ("// k", ""),
+        ("add.u32 %a,%b,1;", "0\tIADD3 R1,R2,0x1,RZ\n3\tIADD3 R3,R2,0x1,RZ"),
+        ("\n// then", ""),
+        ("ret;", "1\tEXIT"),
+        ("", "\tMOV R1,c[0x0][0x28]"),
+    ]
+
+
+def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
+    other = small(
+        [changed(line, "1;", "2;") if "add" in line else line for line in PTX],
+        [("IADD3 R9, R8, 0x2, RZ", 2), *SASS[1:3]],
+        "ptx.other",
+    )
+    assert texts(rows(other, small(PTX, SASS))) == [
+        ("// k", ""),
+        ("add.u32 %a,%b,2;", "0\tIADD3 R9,R8,0x2,RZ"),
+        3,
+    ]
+    renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
+    assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+
+
+def unrolled(*lines):
+    """A listing of hand-written PTX; each line but a comment is one multiply-add, in the registers that it names."""
+    texts = [line if line.startswith("//") else f"fma.rn.f32 %c_{line}, %a, %b, {line.split()[-1]};" for line in lines]
+    code = [(f"FFMA R{10 + i}, R1, R2, {lines[i].split()[-1]}", i + 1)
+            for i in range(len(lines)) if not lines[i].startswith("//")]  # fmt: skip
+    return small(texts, code)
+
+
+@pytest.mark.parametrize(
+    ("lines", "shown"),
+    [
+        (["0 %c"] * 8, [1, (7, 1)]),                              # the first, and seven in other registers
+        (["0 %c"] * 6, [6]),                                      # too few
+        (["0 1.0", "1 2.0"] * 4, [2, (6, 2)]),                    # a period of two
+        ([*["0 1.0", "1 2.0"] * 4, "2 1.0"], [2, (6, 2), 1]),     # what is left of it is shown
+        (["0 1.0", "1 2.0", "2 1.0", "3 2.0", "// c", *["0 1.0"] * 7], [6, (6, 1)]),    # a comment is never left out
+        ([f"{i} {i}.0" for i in range(9)], [9]),                  # immediates differ
+    ],
+)  # fmt: skip
+def test_rows_that_repeat_those_above_in_other_registers_are_left_out(lines, shown):
+    listing = unrolled(*lines)
+    found = rows(listing)
+    told = [(row.elided, row.period) if row.elided else 1 for row in found]
+    expected = [entry for each in shown for entry in ([1] * each if isinstance(each, int) else [each])]
+    assert told == expected
+    assert sum(row.elided or 1 for row in found) == len(units(listing))
+
+
+def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common_with():
+    other = [changed(line, "1;", "2;") if "add" in line else line for line in PTX]
+    code = [("MOV R9, R8", 2), ("FADD R1, R1, R1", 5)]
+    found = list(shown([small(PTX, SASS), small(other, code, "ptx.a"), small(other, code, "ptx.b"),
+                        small(PTX, SASS, "ptx.c")]))  # fmt: skip
+    assert [each.base for each in found][2:] == ["ptx.a", "ptx"]
+
+
+def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():
+    assert Cell("int n;", 1, rows=TALL).tall
+    assert not Cell("", 0, rows=TALL).tall
+    assert not Cell("int n;", 1, rows=TALL - 1).tall
+
+
+def test_an_instruction_of_no_line_is_no_partner_of_the_line_before_it():
+    listing = small(["ret;"], [("EXIT", 1), ("NOP", None)])
+    assert units(listing) == [Unit((), (1,), (0,)), Unit((), (), (1,))]
+    assert units(dataclasses.replace(listing, sass=listing.sass[:1])) == [Unit((), (1,), (0,))]
+
+
+# a line of PTX, and what is shown of it
+SQUEEZED = [
+    ("    mov.u32     %thread, %tid.x;", "mov.u32 %thread,%tid.x;"),
+    ("    st.u32  [%a], %b;   // a,  b, c", "st.u32 [%a],%b; // a,  b, c"),    # a comment stays as it is
+    ('\t.file\t1 "a, b  c.cu"', '.file\t1 "a, b  c.cu"'),                        # and so does a string
+    ("// ----  x", "// ----  x"),
+    ("", ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("line", "shown"), SQUEEZED)
+def test_what_only_aligns_is_left_out(line, shown):
+    assert squeezed(line) == shown
+    assert re.sub(r"\s", "", squeezed(line)) == re.sub(r"\s", "", line)

@@ -1,0 +1,281 @@
+"""Printed gates, whole, and what of them GitHub gets."""
+
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+
+from ptxbench.exporters.gate import to_json, to_junit, to_markdown
+from ptxbench.exporters.github import MOST_BYTES, annotate, summary
+from ptxbench.judge.config import Config, parse
+from ptxbench.judge.gate import gate
+from ptxbench.judge.problems import Problem
+from ptxbench.safe_text import workflow_property, workflow_text
+from ptxbench.terminal.gate import GateTable
+from ptxbench.wording.gating import steps
+from ptxbench.wording.remedies import waivers
+from tests.cli.test_gate import BASE, BEFORE, TIMED, UNLIKE_TOOLS, after, counted, timed
+from tests.runs import Kernel
+from tests.terminal.test_table import printed
+
+COUNTED = gate(
+    counted({"triad": after(registers=40, ptx_barriers=96), "scan": after(status="wrong", reason="y[2] is 1.")}),
+    BASE,
+    Config(),
+)
+RATIOS = gate(
+    timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}),
+    TIMED,
+    parse('version = 1\n[[pair]]\nmatch = "triad"\nmin_speedup = 1.1'),
+)
+
+
+def test_counters_with_what_changed_beside_them_and_what_to_do():
+    assert (
+        printed(GateTable(COUNTED)).replace((date.today() + timedelta(days=30)).isoformat(), "2026-03-02")
+        == """\
+base  ba5e0001  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+head  4ead0001  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
+
+gate  verdict    variant    metric        base  head  change
+────────────────────────────────────────────────────────────
+FAIL  REGRESSED  triad ptx  ptx_barriers    64    96   +50 %
+                 n=64
+warn  REGRESSED  triad ptx  registers       22    40   +82 %
+                 n=64
+
+FAIL BROKEN    scan ptx n=64: ptx is wrong: y[2] is 1.
+               Next: ptxbench run scan --variant ptx --size n=64 --backend emulator --arch sm_90
+FAIL REGRESSED triad ptx n=64 (ptx_barriers): warps wait at more barriers; code moved (ptx: source);
+               registers 22 -> 40, ptx_barriers 64 -> 96.
+               Next: git checkout c0ffee && ptxbench gate --pair triad --mode counters --arch sm_90
+               --base ba5e0001. Meant? ptxbench baseline set 4ead0001 --reason TEXT, and commit
+               baselines/emulator-sm_90.json. For a while: a [[waive]].
+
+For a while, in ptxbench.toml, with the reason:
+
+[[waive]]
+pair = "triad"
+variant = "ptx"
+metric = "ptx_barriers"
+max = 0.51
+until = 2026-03-02
+reason = "TEXT"
+
+Gate: a wrong or broken kernel (exit status 4). 2 rows fail, 1 row warns, 43 rows pass.
+1 BROKEN, 2 REGRESSED, 15 WITHIN, 28 SAME-CODE.
+Gated: counters, exact. A [[pair]] may have its own.
+"""
+    )
+
+
+def test_ratios_with_their_intervals_against_baseline_and_limit():
+    text = printed(GateTable(RATIOS))
+    assert (
+        text[: text.index("FAIL REGRESSED")]
+        == """\
+base  ba5e0002  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+head  4ead0002  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
+
+gate  verdict    variant    metric        base   head   change          interval
+────────────────────────────────────────────────────────────────────────────────
+FAIL  REGRESSED  triad ptx  ratio        0.898  0.999  +11.3 %  +11.0 .. +11.8 %
+                 n=64       min_speedup  1.100  1.001   -9.0 %    -9.4 .. -8.8 %
+
+"""
+    )
+
+
+def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
+    place = {"sms": 132, "copiers": 20, "n": 1048576, "chunk": 16384, "tiles": 132, "steps": 8, "roles": 3}
+    base, head = (
+        replace(run, cells=[replace(each, size=place) for each in run.cells])
+        for run in (counted({"a": BEFORE}), counted({"a": after(ptx_barriers=65)}))
+    )
+    text = printed(GateTable(gate(head, base, Config())), width=80)
+    assert "ptxbenchgate--paira--modecounters--archsm_90" in "".join(text.split())
+    assert "…" not in text
+
+
+def test_a_small_change_of_a_great_count_is_seen_in_what_explains():
+    base, head = (counted({"a": after(code, ptx_barriers=n)}) for code, n in (("A", 123456789012), ("B", 123456789013)))
+    assert "ptx_barriers 123,456,789,012 -> 123,456,789,013" in steps(gate(head, base, Config()))[0].words
+
+
+def test_no_line_is_wider_than_the_terminal():
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config())):
+        for width in (100, 80):
+            assert max(map(len, printed(GateTable(found), width=width).splitlines())) <= width
+
+
+def test_every_row_that_is_not_green_says_what_to_do_next():
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config()), gate(BASE, None, Config())):
+        told = steps(found)
+        assert told
+        assert all(each.words and each.remedy for each in told)
+
+
+def test_counts_that_no_tool_made_are_named_with_where_to_look():
+    bare = replace(BASE, cells=[replace(cell, variants={
+        name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
+    }) for cell in BASE.cells])  # fmt: skip
+    [step] = steps(gate(bare, BASE, Config()))
+    assert step.words.startswith("triad cuda n=64 (sass, sass.local, sass.width), triad ptx n=64 (sass, ")
+    assert step.remedy == (
+        "ptxbench doctor tells which tool is missing. Meant? ptxbench baseline set ba5e0001 --reason TEXT, and commit "
+        "baselines/emulator-sm_90.json."
+    )
+
+
+def many(count):
+    """A gate with so many missing pairs, each of its own reason: no two are told together."""
+    reasons = {f"pair_{i:04}": after(status="unsupported", reason=f"no instruction {i}.") for i in range(count)}
+    return gate(counted({**reasons, "z": BEFORE}), counted({**dict.fromkeys(reasons, BEFORE), "z": BEFORE}), Config())
+
+
+def test_github_gets_a_few_annotations_and_how_many_more_there_are():
+    lines = list(annotate(many(20)))
+    assert len(lines) == 9
+    assert lines[0].startswith("::error title=ptxbench gate MISSING::pair_0000 ptx n=64: ptx is unsupported: no ")
+    assert lines[-1].startswith("::error title=ptxbench gate::12 more. Gate: no verdict (exit status 5).")
+    assert len(list(annotate(many(8)))) == 8
+    assert list(annotate(gate(BASE, BASE, Config()))) == []
+
+
+ARGV = [
+    (["gate", "--kernels", "my kernels", "--json"], " --kernels 'my kernels'"),
+    (["gate", "--kernels=k"], " --kernels=k"),
+    (["gate"], ""),
+    (["--kernels"], " --kernels ''"),
+    (None, ""),
+]
+
+
+@pytest.mark.parametrize(("argv", "words"), ARGV)
+def test_the_command_that_repeats_a_row_takes_the_kernels_of_its_run(argv, words):
+    head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": argv})
+    [step] = steps(gate(head, BASE, Config()))
+    assert f"ptxbench gate --pair triad --mode counters --arch sm_90 --base ba5e0001{words}. Meant?" in step.remedy
+
+
+def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
+    head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": ["run", "--size=n=64"]})
+    [step] = steps(gate(head, BASE, Config()))
+    assert step.remedy.startswith("ptxbench run triad --variant ptx --size n=64 --backend emulator --arch sm_90. ")
+
+
+def test_a_warm_row_is_repeated_by_a_warm_run():
+    few = timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}, 4)
+    warm = [replace(run, cells=[replace(each, cache="warm") for each in run.cells]) for run in (few, TIMED)]
+    [step] = steps(gate(*warm, parse('version = 1\n[gate]\nunsure = "fail"')))
+    assert "ptxbench run triad --variant cuda --variant ptx --size n=64 --cache warm --rounds 5" in step.remedy
+    assert "n=64 warm cache" in printed(GateTable(gate(*warm, Config())))
+
+
+def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):
+    """The run with the file and the lines of triad's PTX."""
+    [cell, *others] = run.cells
+    ptx = replace(cell.variants["ptx"], file=file, hot_lines=dict(lines))
+    return replace(run, cells=[replace(cell, variants={**cell.variants, "ptx": ptx}), *others])
+
+
+def test_what_is_not_committed_is_named_before_a_baseline_is_set():
+    head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
+    head = replace(head, source={**head.source, "dirty": True})
+    [step] = steps(gate(head, BASE, Config()))
+    assert step.remedy.startswith("ptxbench gate --pair triad")  # there is no commit to check out
+    assert (
+        "Meant? Commit kernels/ptx/triad.ptx, then ptxbench run --backend emulator, then ptxbench baseline set latest "
+        "--reason TEXT, and commit baselines/emulator-sm_90.json." in step.remedy
+    )
+
+
+def test_annotations_point_at_the_line_with_most_of_what_is_counted():
+    head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
+    [line] = annotate(gate(head, BASE, Config()))
+    assert line.startswith("::error file=kernels/ptx/triad.ptx,line=14,title=ptxbench gate REGRESSED::triad ptx n=64 ")
+    [line] = annotate(gate(head, BASE, Config()), "sub/")
+    assert line.startswith("::error file=sub/kernels/ptx/triad.ptx,line=14,")
+    both = counted({"triad": after(ptx_barriers=65, ptx_shared_load_conflicts=3), "scan": BEFORE})
+    both = located(both, lines=[("ptx_barriers", 14), ("ptx_shared_load_conflicts", 20)])
+    [line] = annotate(gate(both, BASE, Config()))
+    assert "line=20," in line  # there were none before
+    hostile = located(head, "a,line=1::error::b\n.ptx")
+    [line] = annotate(gate(hostile, BASE, Config()))
+    assert "\n" not in line
+    assert line.startswith("::error file=a%2Cline=1%3A%3Aerror%3A%3Ab%0A.ptx,line=14,title=")
+
+
+def test_annotations_of_a_broken_kernel_point_at_the_line_that_failed():
+    head = counted({"triad": after(status="broken", reason="triad.ptx:7: reads outside 'x'."), "scan": BEFORE})
+    [line] = annotate(gate(located(head), BASE, Config()))
+    assert line.startswith("::error file=kernels/ptx/triad.ptx,line=7,")
+
+
+def test_a_waiver_is_ready_to_paste():
+    """It reads as a config, and covers what fails, by its numbers and, of a count that was 0, without."""
+    worse = after(ptx_barriers=65, ptx_shared_load_conflicts=3)
+    failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, Config())
+    assert failing.code == 3
+    blocks = list(waivers(failing.failing))
+    assert len(blocks) == len(failing.failing) == 2
+    document = "version = 1\n" + "\n".join(blocks)
+    assert gate(counted({"triad": worse, "scan": BEFORE}), BASE, parse(document)).code == 0
+    worst = after(ptx_barriers=90, ptx_shared_load_conflicts=3)
+    assert gate(counted({"triad": worst, "scan": BEFORE}), BASE, parse(document)).code == 3  # beyond its `max`
+    assert all(block in to_markdown(failing) for block in blocks)
+
+
+def test_the_worst_is_told_first():
+    """Of equal verdicts what was none before, then the greatest change; wrong kernels before all."""
+    pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
+             "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
+    found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), Config())
+    assert [step.words[0] for step in steps(found)] == ["d", "c", "b", "a"]
+    assert [line.split("::")[2][0] for line in annotate(found)] == ["d", "c", "b", "a"]
+
+
+def test_what_annotations_hold_is_workflow_text():
+    found = replace(COUNTED, rows=[], problems=[Problem("100 %\r\nbad", "a:b,c")])
+    assert list(annotate(found)) == ["::error title=ptxbench gate::100 %25%0Abad Next: a:b,c"]
+    assert workflow_text("50%25") == "50%2525"
+    assert workflow_property("a:b,c%") == "a%3Ab%2Cc%25"
+
+
+def test_a_summary_that_is_too_long_is_cut_and_says_so():
+    found = many(50)
+    whole = to_markdown(found)
+    assert summary(found) == whole
+    cut = summary(found, MOST_BYTES - 5000)
+    assert len(cut.encode()) < 5200
+    assert cut.splitlines()[-1].endswith("more lines are cut here: `ptxbench gate -o FILE.md` has them.")
+    assert summary(found, MOST_BYTES).splitlines()[-1].startswith(f"{len(whole.splitlines())} more lines are cut")
+
+
+def test_markdown_has_a_marker_the_causes_and_the_rows():
+    text = to_markdown(RATIOS)
+    assert text.startswith("<!-- ptxbench gate -->\n**Gate: a regression (exit status 3).")
+    assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ratio | 0.898 | 0.999 | +11.3 % | +11.0 .. +11.8 % |" in text
+
+
+def test_what_a_compiler_wrote_is_seen_in_markdown():
+    broken = counted({"triad": after(status="broken", reason="expected\n<!-- ';'"), "scan": BEFORE})
+    assert "ptx is broken: expected &lt;!-- ';'" in to_markdown(gate(broken, BASE, Config()))
+
+
+def test_what_a_compiler_wrote_cannot_break_the_xml():
+    broken = counted({"triad": after(status="broken", reason="ptxas: \x1b[31m<bad> & \x00 \ud800"), "scan": BEFORE})
+    assert r"ptxas: \x1b[31m&lt;bad&gt; &amp; \x00 \ud800" in to_junit(gate(broken, BASE, Config()))
+
+
+def test_junit_and_json_agree_with_the_gate():
+    text = to_junit(COUNTED)
+    assert 'tests="46" failures="2" errors="0" skipped="0"' in text
+    assert to_json(COUNTED).count('"outcome": "fail"') == 2
+    first = to_junit(gate(BASE, None, Config()))
+    assert 'tests="5" failures="0" errors="0" skipped="1"' in first  # that there is no baseline
+    owed = to_junit(gate(BASE, None, Config(first_run="fail")))
+    assert 'tests="5" failures="1" errors="0" skipped="0"' in owed
+    for each in (text, first, owed):
+        assert f'failures="{each.count("<failure ")}" errors="0" skipped="{each.count("<skipped ")}"' in each
+        assert f'tests="{each.count("<testcase ")}"' in each

@@ -1,0 +1,234 @@
+"""Listings as a terminal shows them: whole, at three widths, with and without colours."""
+
+import io
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from ptxbench.executed import BlockCount, Executed
+from ptxbench.listing.difference import compare
+from ptxbench.listing.explanation import Case
+from ptxbench.listing.text import Listing
+from ptxbench.result import BuildReport
+from ptxbench.terminal.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
+from ptxbench.toolchain.lines import Instruction
+
+CUDA = Listing(
+    "cuda", "cuda", Path("k.cu"), "k", "sm_90",
+    ("// k", '__global__ void k(int* a)', "{", "\ta[0] = 1;", "}"),
+    (".visible .entry k(", ".param .u64 k_param_0", ")", "{", "ld.param.u64 \t%rd1, [k_param_0];",
+     "mov.b32 \t%r1, 1;", "st.global.u32 \t[%rd1], %r1;  // here", "ret;", "}"),
+    {5: 2, 6: 4, 7: 4, 8: 5},
+    (
+        Instruction(0x00, "LDC.64 R2, c[0x0][0x210]", line=7, live=3),
+        Instruction(0x10, "MOV R5, 0x1", line=6, live=4),
+        Instruction(0x20, "STG.E desc[UR4][R2.64], R5", (".L_x_0",), 7, 1),
+        Instruction(0x30, "EXIT", (), 8, 0),
+    ),
+    BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256="a"), True,
+    {line: {"ptx_warp_instructions": count} for line, count in ((5, 8), (6, 8), (7, 1000), (8, 8))},
+)  # fmt: skip
+PTX = Listing(
+    "ptx", "ptx", Path("k.ptx"), "k", "sm_90", (), (".visible .entry k(", "mov.b32      %r, 1;", "ret;", "}"), {},
+    (
+        Instruction(0x00, "MOV R3, 0x1", line=2),
+        Instruction(0x10, "LDC.64 R4, c[0x0][0x210]", line=2),
+        Instruction(0x20, "STG.E desc[UR6][R4.64], R3", line=2),
+        Instruction(0x30, "NOP", line=3),
+        Instruction(0x40, "EXIT", line=3),
+    ),
+    BuildReport(source_sha256="", ptx_sha256="", registers=6, sass_sha256="b"), True,
+)  # fmt: skip
+
+
+def printed(view, width=100, **console):
+    out = io.StringIO()
+    Console(file=out, width=width, highlight=False, **{"no_color": True, **console}).print(view)
+    return out.getvalue()
+
+
+def test_source_and_sass_are_shown_line_by_line():
+    assert (
+        printed(ListingView(CUDA))
+        == """\
+cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
+
+executed     CUDA C                     live        SASS
+          1  // k
+       8  2  __global__ void k(int* a)
+          3  {
+   1,008  4      a[0] = 1;                 3  0000  LDC.64 R2, c[0x0][0x210]
+                                           4  0010  MOV R5, 0x1
+                                           1  0020  .L_x_0: STG.E desc[UR4][R2.64], R5
+       8  5  }                             0  0030  EXIT
+"""
+    )
+
+
+def test_on_a_wide_terminal_the_ptx_stands_between_them():
+    plain = replace(CUDA, counted=None, sass=tuple(replace(each, live=None) for each in CUDA.sass))
+    told = printed(ListingView(plain), 140)
+    assert (
+        told
+        == """\
+cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
+
+   CUDA C                        PTX                                          SASS
+                              1  .visible .entry k(
+                              2  .param .u64 k_param_0
+                              3  )
+                              4  {
+                              9  }
+1  // k
+2  __global__ void k(int* a)  5  ld.param.u64    %rd1, [k_param_0];
+3  {
+4      a[0] = 1;              6  mov.b32     %r1, 1;                    0010  MOV R5, 0x1
+                              7  st.global.u32   [%rd1], %r1;  // here  0000  LDC.64 R2, c[0x0][0x210]
+                                                                        0020  .L_x_0: STG.E desc[UR4][R2.64], R5
+5  }                          8  ret;                                   0030  EXIT
+"""
+    )
+
+
+def test_machine_order_shows_the_lines_beside_it_and_no_counts():
+    assert (
+        printed(ListingView(CUDA, "sass"))
+        == """\
+cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
+
+live        SASS                                   CUDA C
+   3  0000  LDC.64 R2, c[0x0][0x210]            4      a[0] = 1;
+   4  0010  MOV R5, 0x1                         4      a[0] = 1;
+   1  0020  .L_x_0: STG.E desc[UR4][R2.64], R5  4      a[0] = 1;
+   0  0030  EXIT                                5  }
+"""
+    )
+
+
+EXECUTED = Executed(2032, 2032, 2032, True, blocks=(BlockCount(0, 0x20, 8.0), BlockCount(0x20, 0x40, 1008.0)))
+
+
+def test_executions_stand_beside_each_instruction_and_below_the_listing():
+    told = printed(ListingView(replace(CUDA, machine=EXECUTED), "sass"))
+    assert told.splitlines()[2:] == [
+        "executed  live        SASS                                   CUDA C",
+        "       8     3  0000  LDC.64 R2, c[0x0][0x210]            4      a[0] = 1;",
+        "       8     4  0010  MOV R5, 0x1                         4      a[0] = 1;",
+        "   1,008     1  0020  .L_x_0: STG.E desc[UR4][R2.64], R5  4      a[0] = 1;",
+        "   1,008     0  0030  EXIT                                5  }",
+        "",
+        "Warps execute 2,032 machine instructions.",
+    ]
+    assert "2,032" not in printed(ListingView(replace(CUDA, machine=EXECUTED), "sass", hot=False))
+
+
+def test_what_is_only_likely_is_marked_and_what_is_not_known_has_its_reason():
+    wide = replace(EXECUTED, most=4096, reason="lanes part")
+    told = printed(ListingView(replace(CUDA, machine=wide), "sass"))
+    assert "  ~1,008     1  0020" in told
+    assert "Warps execute 2,032 to 4,096 machine instructions: lanes part." in told
+    assert "The likeliest number is 2,032." in told
+    half = replace(EXECUTED, blocks=(BlockCount(0, 0x20, 8.4), BlockCount(0x20, 0x40, 1008.0)))
+    assert "      ~8     3  0000" in printed(ListingView(replace(CUDA, machine=half), "sass"))
+    told = printed(ListingView(replace(CUDA, machine=Executed(reason="it spins")), "sass"))
+    assert told.splitlines()[2].split() == ["live", "SASS", "CUDA", "C"]
+    assert told.endswith("It is not known how many machine instructions warps execute: it spins.\n")
+
+
+def test_the_loops_that_most_is_executed_in_are_named():
+    code = (
+        Instruction(0, "NOP"), Instruction(16, "LDG.E R1", (".L_x_1",), 6), Instruction(32, "LDG.E R2", (), 6),
+        Instruction(48, "@P0 BRA .L_x_1", (), 7), Instruction(64, "EXIT"),
+    )  # fmt: skip
+    blocks = (BlockCount(0, 16, 1.0), BlockCount(16, 64, 30.0), BlockCount(64, 80, 1.0))
+    one = replace(CUDA, sass=code, machine=Executed(92, 92, 92, True, blocks=blocks))
+    assert printed(ListingView(one, "sass")).endswith(
+        "Loop 0010 to 0030: 3 instructions, unrolled by 2, 30 rounds, 90 executed (98 %).\n"
+    )
+
+
+def test_two_listings_stand_beside_each_other_with_marks_and_a_summary():
+    assert (
+        printed(DifferenceView(compare(CUDA, PTX)), 80)
+        == """\
+cuda  k.cu  sm_90, 4 SASS instructions, 8 registers
+ptx  k.ptx  sm_90, 5 SASS instructions, 6 registers
+
+      cuda                                            ptx
+                                             ~  0000  MOV R3, 0x1
+0000  LDC.64 R2, c[0x0][0x210]            =  =  0010  LDC.64 R4, c[0x0][0x210]
+0010  MOV R5, 0x1                         ~
+0020  .L_x_0: STG.E desc[UR4][R2.64], R5  =  =  0020  STG.E desc[UR6][R4.64], R3
+                                             !  0030  NOP
+0030  EXIT                                =  =  0040  EXIT
+
+Similarity 88.9 %: 3 equal, 1 moved, 0 in cuda alone, 1 in ptx alone.
+Unlike opcodes, cuda/ptx: NOP 0/1.
+= equal, ~ moved, ! without a partner; registers and labels aside.
+"""
+    )
+
+
+def test_the_same_machine_code_is_called_so():
+    told = printed(DifferenceView(compare(PTX, PTX)))
+    assert "Same machine code, to the bit.\n" in told
+    assert "Same instruction mix: every opcode as often on both sides.\n" in told
+
+
+def test_what_is_unlike_is_told_in_sentences_no_wider_than_a_table():
+    assert printed(Findings([Case(compare(CUDA, PTX))]), 60).splitlines() == [
+        "ptx against cuda",
+        "- ptx has 5 SASS instructions, cuda 4: 25 % more. Most of it",
+        "  is NOP 0 to 1.",
+        "- ptx needs 6 registers, cuda 8.",
+    ]
+
+
+@pytest.mark.parametrize("width", [40, 80, 100, 160])
+@pytest.mark.parametrize("view", ["auto", "side by side", "ptx", "sass"])
+def test_no_line_is_wrapped_or_wider_than_the_terminal(view, width):
+    told = printed(ListingView(CUDA, view), width).splitlines()
+    assert max(map(len, told)) <= width
+    assert len(told) <= 3 + len(CUDA.source) + len(CUDA.ptx) + len(CUDA.sass)  # a wrapped row would be two
+
+
+def test_a_long_line_ends_in_an_ellipsis_and_leaves_the_next_column_in_its_place():
+    told = printed(ListingView(CUDA, "side by side"), 80).splitlines()
+    [load] = [line for line in told if "ld.param" in line]
+    [store] = [line for line in told if "STG" in line]
+    assert load == "       8  2  __global__…          8  5  ld.param.u64…"
+    assert store == "                                                          1  0020  .L_x_0: STG.…"
+    assert "…" not in printed(ListingView(CUDA, "side by side"), 160)
+
+
+def test_colours_are_those_of_the_languages_and_gone_where_they_are_not_wanted():
+    coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
+    told = printed(ListingView(CUDA), 160, **coloured)
+    assert "\x1b[94mSTG.E\x1b[0m" in told
+    assert "\x1b[94mst.global.u32\x1b[0m" in told
+    assert "\x1b[36m%rd1\x1b[0m" in told
+    assert "\x1b[36mR5\x1b[0m" in told
+    assert "\x1b[33m.L_x_0\x1b[0m" in told
+    assert "\x1b[94m__global__\x1b[0m" in told
+    assert "\x1b[" not in printed(ListingView(CUDA), 160)
+
+
+def test_what_is_equal_stands_back_behind_what_is_not():
+    coloured = {"no_color": False, "force_terminal": True, "color_system": "standard"}
+    told = printed(DifferenceView(compare(CUDA, PTX)), 100, **coloured).splitlines()
+    (equal,) = [line for line in told if "EXIT" in line]
+    (moved, other) = [line for line in told if "MOV" in line]
+    assert equal.count("\x1b[2;94mEXIT") == 2
+    assert "\x1b[33m~" in moved + other
+    assert "\x1b[94mMOV" in moved
+    (differs,) = [line for line in told if "NOP" in line and "Unlike" not in line]
+    assert "\x1b[1;31m!" in differs
+    assert "\x1b[94mNOP" in differs
+
+
+def test_a_listing_of_other_code_than_is_timed_says_so():
+    other = replace(PTX, same_code=False)
+    assert NOT_THE_SAME in " ".join(printed(ListingView(other)).split())
+    assert NOT_THE_SAME not in printed(ListingView(PTX), 200)

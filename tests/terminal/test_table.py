@@ -1,0 +1,365 @@
+"""Printed tables, compared whole."""
+
+import dataclasses
+import io
+
+import pytest
+from rich.console import Console
+
+from ptxbench.metrics import METRICS, choose
+from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Limits, Round, VariantResult
+from ptxbench.terminal import CellTable, closing_lines, limits_notice, notice, summary
+
+COUNTS = {
+    "ptx_warp_instructions": 15360,
+    "ptx_global_load_sectors": 16384,
+    "ptx_global_store_sectors": 8192,
+    "ptx_shared_load_conflicts": 0,
+    "ptx_shared_store_conflicts": 0,
+}
+
+
+def build(code, total=42, spilled=0):
+    return BuildReport("s", "p", code, 22, spilled, spilled, 0, 0, 1.0, {"total": total})
+
+
+def verified(language, error=6e-8, counts=None, **options):
+    check = CheckReport("float64", "1 ulp", [{"n": 65536}], error)
+    return VariantResult(language, "verified", build=build(**options), check=check, counts=counts)
+
+
+COUNTED = Cell(
+    "triad",
+    {"n": 65536},
+    "sm_90",
+    LaunchReport((64, 1, 1), (256, 1, 1)),
+    {"flops": 131072, "bytes": 786432},
+    {
+        "cuda": verified("cuda", counts=COUNTS, code="A"),
+        "ptx": verified("ptx", 0.0, {**COUNTS, "ptx_warp_instructions": 13824}, code="B", total=40),
+    },
+)
+TIMED = dataclasses.replace(
+    COUNTED,
+    variants={"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B")},
+    rounds=[Round(0, 0, ("cuda", "ptx"), "A", [[4000, 3000 + i, 3000 - i, 4000] for i in range(9)])],
+)
+FAILED = dataclasses.replace(
+    COUNTED,
+    variants={
+        "cuda": COUNTED.variants["cuda"],
+        "cuda@fast": VariantResult("cuda", "skipped", "NVRTC is not there. Install ptxbench[cu13]."),
+        "ptx": VariantResult(
+            "ptx", "wrong", "triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp."
+        ),
+        "ptx.tma": VariantResult("ptx", "unsupported", "triad.tma.ptx:61: the emulator does not know 'cp.x'."),
+    },
+)
+
+
+def printed(*renderables, width=100, encoding="utf-8", **options):
+    """What a console of that width shows, without trailing blanks."""
+    raw = io.BytesIO()
+    console = Console(file=io.TextIOWrapper(raw, encoding, write_through=True), width=width, highlight=False, **options)
+    for each in renderables:
+        console.print(each)
+    return "\n".join(line.rstrip() for line in raw.getvalue().decode(encoding).split("\n"))
+
+
+def test_counts_and_what_they_show():
+    assert (
+        printed(CellTable(COUNTED), closing_lines([COUNTED]), summary([COUNTED]), notice([COUNTED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified   PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
+variant  max error                          ×                      B             %
+──────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08      15,360          1.000   24,576    22       0    42     100
+ptx      ✔ exact        13,824          0.900   24,576    22       0    40     100
+
+ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has 4.8 % fewer SASS
+instructions.
+1 cell, 2 variants: 2 verified.
+Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from
+the machine code; all other counts are of PTX, which ptxas may change.
+"""
+    )
+
+
+def derived(name, *numbers, reason=None):
+    """The variant of COUNTED with that many executed machine instructions: the least, the most, the likeliest."""
+    return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, True, 0, reason))
+
+
+def test_executed_machine_instructions_stand_before_those_of_ptx_and_a_range_claims_nothing():
+    slow = "how often a slow path runs depends on the data"
+    exact = dataclasses.replace(
+        COUNTED, variants={"cuda": derived("cuda", 15000, 15000, 15000), "ptx": derived("ptx", 12000, 12120, 12000)}
+    )
+    wide = dataclasses.replace(
+        COUNTED, variants={"cuda": exact.variants["cuda"], "ptx": derived("ptx", 12000, 16000, 12500, reason=slow)}
+    )
+    none = dataclasses.replace(
+        COUNTED, variants={"cuda": exact.variants["cuda"], "ptx": derived("ptx", None, None, None, reason="it waits")}
+    )
+    assert (
+        printed(CellTable(exact), closing_lines([exact]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified     SASS executed   exec. / cuda  sectors  regs  spills  SASS  occup.
+variant  max error                               ×                      B             %
+───────────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08           15,000          1.000   24,576    22       0    42     100
+ptx      ✔ exact    12,000 - 12,120  0.800 - 0.808   24,576    22       0    40     100
+
+ptx executes 20 % fewer machine instructions than cuda, moves the same sectors and has 4.8 % fewer
+SASS instructions.
+"""
+    )
+    assert "12,000 - 16,000  0.800 - 1.067" in printed(CellTable(wide))
+    assert f"i ptx: a range of executed SASS: {slow}." in printed(CellTable(wide))
+    assert "i ptx: no number of executed SASS: it waits." in printed(CellTable(none))
+    assert "ptx may execute more or fewer machine instructions than cuda" in printed(closing_lines([wide]))
+    assert "ptx moves as many sectors as cuda" in printed(closing_lines([none]))
+    for cell in (wide, none):
+        assert "PTX instructions" not in printed(closing_lines([cell]))
+    overlapping = dataclasses.replace(
+        COUNTED, variants={"cuda": derived("cuda", 12000, 12100, 12000), "ptx": derived("ptx", 12050, 12060, 12055)}
+    )
+    assert "ptx may execute more or fewer machine instructions than cuda" in printed(closing_lines([overlapping]))
+
+
+def test_times_with_the_interval_of_their_ratio():
+    assert (
+        printed(CellTable(TIMED), closing_lines([TIMED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    time   time / cuda  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×       GB/s             B             %
+──────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  4.000         1.000      196.6    22       0    42     100
+ptx      ✔ 6.0e-08  3.000  0.750 ±0.000      262.1    22       0    42     100
+
+ptx has the same instruction mix as cuda and takes 25 % less time (99 % interval 25.00 to 25.00 %; 1
+process, so no verdict).
+"""
+    )
+    assert notice([TIMED]) is None
+
+
+def test_what_failed_has_no_numbers_and_says_why():
+    assert (
+        printed(CellTable(FAILED), summary([FAILED]))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+           verified       PTX instr.  instr. / cuda  sectors  regs  spills  SASS  occup.
+variant    max error                              ×                      B             %
+────────────────────────────────────────────────────────────────────────────────────────
+cuda       ✔ 6.0e-08          15,360          1.000   24,576    22       0    42     100
+cuda@fast  - skipped               -              -        -     -       -     -       -
+ptx        ✘ wrong                 -              -        -     -       -     -       -
+ptx.tma    ? unsupported           -              -        -     -       -     -       -
+
+✘ ptx is wrong: triad.ptx, n=3: a[2] is 1, expected 2; 1 of 3 elements is outside 1 ulp.
+? ptx.tma is beyond the emulator: triad.tma.ptx:61: the emulator does not know 'cp.x'.
+- cuda@fast is skipped: NVRTC is not there. Install ptxbench[cu13].
+
+1 cell, 4 variants: 1 verified, 1 wrong, 1 unsupported, 1 skipped.
+"""
+    )
+
+
+def test_where_nothing_ran_only_the_builds_are_shown():
+    unsupported = dataclasses.replace(COUNTED.variants["ptx"], status="unsupported", reason="no.", counts=None)
+    lines = printed(CellTable(dataclasses.replace(COUNTED, variants={"ptx": unsupported}))).splitlines()
+    assert lines[2].split() == ["verified", "regs", "spills", "SASS", "occup."]
+
+
+def test_a_narrow_terminal_goes_without_columns_that_matter_less():
+    lines = printed(CellTable(COUNTED), width=72).splitlines()
+    assert lines[2].split() == ["verified", "PTX", "instr.", "instr.", "/", "cuda", "sectors", "regs", "SASS"]
+    assert max(map(len, lines)) <= 72
+
+
+def test_spills_outlast_occupancy_where_there_are_any():
+    spilling = {
+        "cuda": verified("cuda", counts=COUNTS, code="A"),
+        "ptx": verified("ptx", counts=COUNTS, code="B", spilled=8),
+    }
+    lines = printed(CellTable(dataclasses.replace(COUNTED, variants=spilling)), width=78).splitlines()
+    assert lines[2].split()[-3:] == ["regs", "spills", "SASS"]
+
+
+def test_bank_conflicts_are_a_column_only_where_there_are_any():
+    conflicting = {
+        "cuda": verified("cuda", counts={**COUNTS, "ptx_shared_load_conflicts": 31}, code="A"),
+        "ptx": verified("ptx", counts=COUNTS, code="B"),
+    }
+    text = printed(CellTable(dataclasses.replace(COUNTED, variants=conflicting)))
+    assert "conflicts" in text
+    assert max(map(len, text.splitlines())) <= 100
+    assert "conflicts" not in printed(CellTable(COUNTED))
+
+
+def test_chosen_columns_are_shown_as_they_are():
+    lines = printed(CellTable(COUNTED, choose(["sass", "time"]))).splitlines()
+    assert lines[2].split() == ["verified", "SASS", "time"]
+    assert lines[5].split() == ["cuda", "✔", "6.0e-08", "42", "-"]
+
+
+def test_columns_that_do_not_fit_go_into_a_further_table_uncut():
+    text = printed(CellTable(COUNTED, METRICS), width=60)
+    assert max(map(len, text.splitlines())) <= 60
+    assert "…" not in text
+    for metric in METRICS:
+        assert metric.heading in text
+    assert text.count("\nptx      ✔ exact") > 5
+    assert printed(CellTable(COUNTED), width=30).count("\nptx      ✔ exact") > 1
+
+
+def test_what_the_tools_remarked_is_shown_once():
+    warned = {
+        name: dataclasses.replace(
+            result, build=dataclasses.replace(result.build, log="ptxas warning : 'setmaxnreg' ignored")
+        )
+        for name, result in COUNTED.variants.items()
+    }
+    text = printed(CellTable(dataclasses.replace(COUNTED, variants=warned)))
+    assert "\n! cuda and ptx: ptxas warning : 'setmaxnreg' ignored\n" in text
+
+
+def test_the_heading_tells_the_launch():
+    assert "sm_90, grid 64, block 256\n" in printed(CellTable(COUNTED))
+    launch = LaunchReport((64, 4, 1), (256, 1, 1), cluster=(2, 1, 1), cooperative=True)
+    heading = printed(CellTable(dataclasses.replace(COUNTED, launch=launch)))
+    assert "sm_90, grid 64 x 4, block 256, cluster 2, cooperative" in heading
+
+
+def test_labels_stand_in_the_heading_but_those_that_a_finding_tells():
+    text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSETTLED", "BITS-DIFFER ptx"])))
+    assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSETTLED\n")
+
+
+def test_a_terminal_without_unicode_gets_ascii():
+    text = printed(CellTable(FAILED), width=100, encoding="latin-1")
+    assert "ok 6.0e-08" in text
+    assert "x wrong" in text
+    assert "---" in text
+
+
+def test_text_from_outside_is_not_taken_for_markup():
+    hostile = dataclasses.replace(
+        FAILED, variants={"ptx": VariantResult("ptx", "broken", "k.ptx:1: [bold]x[/] at [%rd1+4] is no [red].")}
+    )
+    assert "[bold]x[/] at [%rd1+4] is no [red]." in printed(CellTable(hostile))
+
+
+@pytest.mark.parametrize("options", [{"no_color": True, "force_terminal": True}, {"force_terminal": False}])
+def test_without_colour_no_colour_is_written(options):
+    text = printed(CellTable(FAILED), color_system="truecolor" if "no_color" in options else None, **options)
+    assert "\x1b[3" not in text  # bold and dim may stay: NO_COLOR is about colour
+
+
+LIMITED = dataclasses.replace(
+    TIMED,
+    limits=Limits("H100 SXM", "published: NVIDIA H100 datasheet", 3.35e12, 67e12, 989e12, 1980),
+    work={"flops": 2000, "bytes": 8_000_000, "written": 400_000},
+)
+
+
+def test_the_share_of_the_limit_says_what_the_limit_is():
+    assert (
+        printed(CellTable(LIMITED))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    time   time / cuda   of limit  bandwidth  regs  spills  SASS  occup.
+variant  max error     µs             ×          %       TB/s             B             %
+─────────────────────────────────────────────────────────────────────────────────────────
+cuda     ✔ 6.0e-08  4.000         1.000  60 memory      2.000    22       0    42     100
+ptx      ✔ 6.0e-08  3.000  0.750 ±0.000  80 memory      2.667    22       0    42     100
+
+"""
+    )
+
+
+def test_a_chosen_column_of_limits_says_whose_they_are():
+    counted = dataclasses.replace(
+        COUNTED, limits=dataclasses.replace(LIMITED.limits, source="a model, published: NVIDIA H100 datasheet")
+    )
+    assert (
+        printed(CellTable(counted, choose(["intensity", "sass"])))
+        == """\
+triad  n=65,536  sm_90, grid 64, block 256
+
+         verified    flop / byte  SASS
+variant  max error
+──────────────────────────────────────
+cuda     ✔ 6.0e-08  0.167 memory    42
+ptx      ✔ exact    0.167 memory    40
+
+i Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (a model, published:
+  NVIDIA H100 datasheet).
+
+"""
+    )
+
+
+def test_a_run_says_once_what_its_times_are_held_against():
+    assert printed(limits_notice([LIMITED, LIMITED])).split("\n")[0] == (
+        "Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: NVIDIA H100"
+    )
+    assert limits_notice([COUNTED, TIMED, dataclasses.replace(LIMITED, rounds=[])]) is None
+
+
+def test_where_written_bytes_may_stay_in_l2_no_share_is_shown_and_the_notice_says_why():
+    some = dataclasses.replace(LIMITED, work={**LIMITED.work, "written": 500_000})
+    assert "of limit" not in printed(CellTable(some))
+    rows = printed(CellTable(some, choose(["time", "share"]))).split("\n")[5:7]
+    assert [row.split()[-1] for row in rows] == ["-", "-"]
+    warm = dataclasses.replace(LIMITED, cache="warm")
+    assert (
+        "No share of the memory bandwidth is shown where data may be in L2 before the launch or written bytes may stay"
+        in " ".join(printed(limits_notice([LIMITED, some, warm])).split())
+    )
+
+
+# ---- the first finding
+
+
+def explained(**ptx):
+    """A cell whose cuda and ptx are other machine code; `ptx`: what is said of the latter's build."""
+    sides = {"cuda": verified("cuda", code="A"), "ptx": verified("ptx", code="B")}
+    report = dataclasses.replace(sides["ptx"].build, **ptx)
+    return dataclasses.replace(
+        COUNTED, variants={**sides, "ptx": dataclasses.replace(sides["ptx"], build=report)}, labels=()
+    )
+
+
+@pytest.mark.parametrize("width", [80, 100, 160])
+def test_the_first_finding_of_the_pair_stands_on_one_line_below_its_table(width):
+    found = explained(spill_store_bytes=8, spill_load_bytes=8)
+    lines = printed(CellTable(found), width=width).splitlines()
+    (why,) = [line for line in lines if line.startswith("why ")]
+    assert why == "why  Registers spill to memory: ptx 16 bytes a thread."
+    assert lines[lines.index(why) - 2].startswith("ptx ")
+    long = explained(log="ptxas info : (C7508) Potential Performance Loss: " + "a very long remark " * 9)
+    (why,) = [line for line in printed(CellTable(long), width=width).splitlines() if line.startswith("why ")]
+    assert len(why) <= min(width, 100)
+    assert why.endswith("…")
+
+
+def test_what_the_table_or_its_sentence_says_is_no_finding_below_it():
+    assert "why" not in printed(CellTable(explained(sass_sha256="A")))  # the same machine code
+    assert "why" not in printed(CellTable(explained()))  # the same mix
+
+
+def test_of_a_pair_that_was_not_verified_nothing_is_explained():
+    found = explained(spill_store_bytes=8)
+    wrong = dataclasses.replace(found.variants["ptx"], status="wrong", reason="k.ptx: no.")
+    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={**found.variants, "ptx": wrong})))
+    assert "why" not in printed(CellTable(dataclasses.replace(found, variants={"ptx": found.variants["ptx"]})))

@@ -1,0 +1,285 @@
+"""What is said of a cell, row by row: the facts in the results, and the words they must become."""
+
+import dataclasses
+
+import pytest
+
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Round, VariantResult
+from ptxbench.stats import Interval
+from ptxbench.wording.findings import closing, difference, finding, problems
+
+CHECK = CheckReport("float64", "exact", [{"n": 1}], max_error=0.0)
+COUNTS = {
+    "ptx_warp_instructions": 1000,
+    "ptx_global_load_sectors": 100,
+    "ptx_global_store_sectors": 100,
+    "ptx_shared_load_wavefronts": 0,
+    "ptx_shared_store_wavefronts": 0,
+    "ptx_shared_load_conflicts": 0,
+    "ptx_shared_store_conflicts": 0,
+    "ptx_atomic_global_requests": 0,
+    "ptx_atomic_shared_requests": 0,
+    "ptx_barriers": 0,
+}
+
+
+def variant(language="ptx", code=None, sass=None, status="verified", reason=None, counts=None, **changes):
+    """A result with machine code `code`, SASS counts `sass`, and counters that differ from COUNTS by `changes`."""
+    build = BuildReport("s", "p", sass_sha256=code, sass={"total": sum(sass.values()), **sass} if sass else {})
+    if status != "verified":
+        return VariantResult(language, status, reason)
+    return VariantResult(language, status, build=build, check=CHECK, counts={**COUNTS, **changes} if counts else None)
+
+
+def counted(code=None, sass=None, language="ptx", **changes):
+    return variant(language, code, sass, counts=True, **{f"ptx_{name}": value for name, value in changes.items()})
+
+
+def cell(variants, rounds=(), labels=(), size=None):
+    return Cell("scale", size or {"n": 1}, "sm_90", LaunchReport((1, 1, 1), (32, 1, 1)), {"flops": 1, "bytes": 1},
+                variants, labels=labels, rounds=rounds)  # fmt: skip
+
+
+def against(ptx, cuda=None, **others):
+    return cell({"cuda": cuda or counted(language="cuda", code="A", sass={"FFMA": 4}), "ptx": ptx, **others})
+
+
+MIX, OTHER = {"FFMA": 4}, {"FADD": 2, "FMUL": 2}
+
+FINDINGS = [
+    ("the same machine code, whatever PTX counts say",
+     counted("A", MIX, warp_instructions=500),
+     "ptx is the same machine code as cuda."),
+    ("the same instructions in another order",
+     counted("B", MIX),
+     "ptx has the same instruction mix as cuda, issues the same PTX instructions and moves the same sectors."),
+    ("fewer instructions",
+     counted("B", OTHER, warp_instructions=880),
+     "ptx issues 12 % fewer PTX instructions than cuda and moves the same sectors."),
+    ("fewer sectors",
+     counted("B", OTHER, global_store_sectors=50),
+     "ptx issues as many PTX instructions as cuda and moves 25 % fewer sectors."),
+    ("a little more",
+     counted("B", OTHER, warp_instructions=1003),
+     "ptx issues 0.3 % more PTX instructions than cuda and moves the same sectors."),
+    ("many times as many",
+     counted("B", OTHER, warp_instructions=2500),
+     "ptx issues 2.5 times the PTX instructions of cuda and moves the same sectors."),
+    ("conflicts where there were none",
+     counted("B", OTHER, shared_load_conflicts=31, shared_load_wavefronts=32),
+     "ptx issues as many PTX instructions as cuda, moves the same sectors, needs 32 shared wavefronts where there "
+     "were none and has 31 bank conflicts where there were none."),
+    ("fewer instructions in the machine code too",
+     counted("B", {"FFMA": 3}, warp_instructions=880),
+     "ptx issues 12 % fewer PTX instructions than cuda, moves the same sectors and has 25 % fewer SASS instructions."),
+    ("machine code that is not known",
+     counted(None),
+     "ptx issues as many PTX instructions as cuda and moves the same sectors."),
+    ("nothing but the machine code",
+     variant(code="B", sass=OTHER),
+     "ptx is other machine code than cuda."),
+    ("a variant that is not verified",
+     variant(status="wrong", reason="y[0] is 1."),
+     ""),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("ptx", "words"), [row[1:] for row in FINDINGS], ids=[row[0] for row in FINDINGS])
+def test_the_finding_says_what_the_data_shows(ptx, words):
+    assert finding(against(ptx)) == words
+
+
+def test_what_one_side_alone_has_is_no_share_of_nothing():
+    cuda = counted("A", MIX, language="cuda", shared_load_conflicts=31, shared_load_wavefronts=64)
+    told = finding(against(counted("B", OTHER, shared_load_wavefronts=64), cuda))
+    assert told.endswith("moves the same sectors and has no bank conflicts where there were 31.")
+
+
+def test_without_a_verified_reference_nothing_is_claimed():
+    assert finding(against(counted("B"), variant("cuda", status="wrong", reason="y[0] is 1."))) == ""
+    assert finding(cell({"ptx": counted("A")})) == ""
+
+
+def test_the_flag_that_explains_the_difference_is_named():
+    fast = {"cuda@fast": counted("C", OTHER, "cuda"), "cuda.exp2@fast": counted("B", OTHER, "cuda")}
+    told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
+    assert told.endswith("moves the same sectors. cuda.exp2@fast is the same machine code as ptx.")
+    del fast["cuda.exp2@fast"]
+    told = finding(against(counted("B", OTHER, warp_instructions=880), **fast))
+    assert told.endswith("moves the same sectors. cuda@fast has the same instruction mix as ptx.")
+
+
+def test_a_flag_with_the_same_mix_explains_nothing_where_the_reference_has_it_too():
+    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("C", MIX, "cuda")}))
+    assert told.endswith("moves the same sectors.")
+    told = finding(against(counted("B", MIX), **{"cuda@fast": counted("B", MIX, "cuda")}))
+    assert told.endswith("cuda@fast is the same machine code as ptx.")
+
+
+def test_a_flag_explains_nothing_where_the_default_is_the_same_code():
+    assert finding(against(counted("A", MIX), **{"cuda@fast": counted("A", MIX, "cuda")})) == (
+        "ptx is the same machine code as cuda."
+    )
+
+
+def test_every_ptx_variant_gets_its_sentence():
+    told = finding(against(counted("A", MIX), **{"ptx.unrolled": counted("B", OTHER, warp_instructions=500)}))
+    assert told == (
+        "ptx is the same machine code as cuda. "
+        "ptx.unrolled issues 50 % fewer PTX instructions than cuda and moves the same sectors."
+    )
+
+
+def timed(ns_cuda, ns_ptx, processes=1):
+    """Blocks A B B A with a little noise, in so many processes."""
+    blocks = [[ns_cuda + i, ns_ptx + i, ns_ptx - i, ns_cuda - i] for i in range(10)]
+    rounds = [Round(i, i, ("cuda", "ptx"), "A", blocks) for i in range(processes)]
+    return cell({"cuda": variant("cuda", "A", MIX), "ptx": variant("ptx", "B", OTHER)}, rounds)
+
+
+def test_a_time_is_told_with_its_interval_and_no_verdict_from_one_process():
+    assert finding(timed(1000, 800)) == (
+        "ptx takes 20 % less time than cuda (99 % interval 20.00 to 20.00 %; 1 process, so no verdict)."
+    )
+    assert "takes 25 % more time than cuda" in finding(timed(800, 1000))
+
+
+# ns of cuda, of ptx, labels, ends of the control's log ratio, verdict
+VERDICTS = [
+    (1000, 800,  [],                 None,            "FASTER"),
+    (800,  1000, [],                 None,            "SLOWER"),
+    (1000, 1001, [],                 None,            "SAME"),
+    (1000, 800,  [],                 (-0.3, 0.1),     "UNSURE: more --rounds would tell"),  # within the noise
+    (1000, 800,  ["UNSETTLED"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
+    (1000, 800,  ["THROTTLED"],      None,            "THROTTLED, so no verdict"),
+    (1000, 800,  ["BIASED"],         None,            "BIASED, so no verdict"),
+    (1000, 800,  ["LAUNCH-BOUND"],   None,            "LAUNCH-BOUND, so no verdict"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "labels", "noise", "verdict"), VERDICTS)
+def test_from_three_processes_on_there_is_a_verdict_unless_a_label_forbids_it(cuda, ptx, labels, noise, verdict):
+    one = dataclasses.replace(timed(cuda, ptx, processes=3), labels=labels)
+    assert finding(one, noise and Interval(noise[0], 0, noise[1])).endswith(f"; {verdict}).")
+
+
+# ns of cuda, of ptx, MHz of cuda alone in three rounds, of ptx, verdict
+CLOCKS = [
+    (1000, 800,  (1755, 1755, 1755), (1755, 1755, 1755), "FASTER"),
+    (1000, 800,  (1755, 1740, 1755), (1755, 1755, 1740), "FASTER"),                     # NVML tells steps of 15 MHz
+    (1000, 800,  (1400, 1400, 1400), (1750, 1750, 1750), "FASTER in time and SAME in cycles"),
+    (1000, 1000, (1400, 1400, 1400), (1750, 1750, 1750), "SAME in time and SLOWER in cycles"),
+    (800,  1000, (1755, 1755, 1755), (900,  900,  900),  "SLOWER in time and FASTER in cycles"),
+    (1000, 800,  (1755, 1755, 1400), (1755, 1755, 1755), "FASTER in time and UNSURE in cycles"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("cuda", "ptx", "of_cuda", "of_ptx", "verdict"), CLOCKS)
+def test_a_difference_in_time_that_is_not_there_in_cycles_is_unsure(cuda, ptx, of_cuda, of_ptx, verdict):
+    one = timed(cuda, ptx, processes=3)
+    clocked = [
+        dataclasses.replace(each, solo_mhz={"A": a, "B": b})
+        for each, a, b in zip(one.rounds, of_cuda, of_ptx, strict=True)
+    ]
+    told = finding(dataclasses.replace(one, rounds=clocked))
+    if " " in verdict:
+        verdict = f"UNSURE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
+    assert told.endswith(f"; {verdict}).")
+
+
+def test_an_interval_around_one_shows_no_difference():
+    blocks = [[1000, 1000 + i, 1000 - i, 1000] for i in (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4)]
+    one = dataclasses.replace(timed(1, 1), rounds=[Round(0, 0, ("cuda", "ptx"), "A", [
+        [a, b + i, b + i, a] for (a, b, _, _), i in zip(blocks, (-9, -5, -3, -1, 2, 4, 6, 8, 3, -4), strict=True)]
+    )])  # fmt: skip
+    assert finding(one).startswith("ptx shows no other time than cuda (99 % interval -")
+
+
+def test_times_of_the_same_machine_code_are_not_ranked():
+    one = timed(1000, 800)
+    same = {
+        name: dataclasses.replace(result, build=BuildReport("s", "p", sass_sha256="A"))
+        for name, result in one.variants.items()
+    }
+    assert finding(dataclasses.replace(one, variants=same)) == "ptx is the same machine code as cuda."
+
+
+def test_bits_that_differ_are_told():
+    one = dataclasses.replace(against(counted("A", MIX)), labels=["BITS-DIFFER ptx"])
+    assert finding(one).endswith("ptx wrote other bits than the first variant, of equal value.")
+
+
+@pytest.mark.parametrize(
+    ("checks", "words"),
+    [
+        ({"ptx": True, "cuda": True},   ""),
+        ({"ptx": False, "cuda": True},  " ptx leaves other bits when launched on the same data again."),
+        ({"ptx": False, "cuda": False}, " cuda and ptx leave other bits when launched on the same data again."),
+        ({"ptx": None, "cuda": None},   ""),
+    ],
+)  # fmt: skip
+def test_launches_that_leave_other_bits_are_told(checks, words):
+    found = against(counted("A", MIX))
+    variants = {
+        name: dataclasses.replace(result, check=dataclasses.replace(CHECK, deterministic=checks[name]))
+        for name, result in found.variants.items()
+    }
+    assert finding(dataclasses.replace(found, variants=variants)) == f"ptx is the same machine code as cuda.{words}"
+
+
+def test_a_weak_oracle_is_told_and_no_time_compared():
+    found = dataclasses.replace(timed(1000, 900, processes=3), labels=["ORACLE-WEAK"], oracle=["'y' all zero"])
+    assert " % less time" not in finding(found)
+    assert finding(found).endswith("The pair's reference and tolerance would accept 'y' all zero. No time is compared.")
+    assert " % less time" in finding(dataclasses.replace(found, labels=[], oracle=[]))
+    alone = cell({"ptx": counted()}, labels=["ORACLE-WEAK"])
+    assert finding(dataclasses.replace(alone, oracle=["a", "b"])) == (
+        "The pair's reference and tolerance would accept a and b."
+    )
+
+
+def test_what_is_wrong_comes_first():
+    one = cell({
+        "cuda": variant("cuda", status="skipped", reason="NVRTC is not there."),
+        "ptx": variant(status="unsupported", reason="line 9."),
+        "ptx.a": variant(status="broken", reason="reads past the end."),
+        "ptx.b": variant(status="wrong", reason="y[0] is 1."),
+    })  # fmt: skip
+    assert [str(problem) for problem in problems(one)] == [
+        "ptx.b is wrong: y[0] is 1.",
+        "ptx.a is broken: reads past the end.",
+        "ptx is beyond the emulator: line 9.",
+        "cuda is skipped: NVRTC is not there.",
+    ]
+
+
+def test_variants_with_one_reason_are_told_together():
+    one = cell(
+        {name: variant("cuda", status="skipped", reason="no NVRTC.") for name in ("cuda", "cuda@fast", "cuda.b")}
+    )
+    assert [str(problem) for problem in problems(one)] == ["cuda, cuda@fast and cuda.b are skipped: no NVRTC."]
+
+
+def test_sizes_with_one_finding_close_with_one_line_and_others_with_one_each():
+    same, less = against(counted("A", MIX)), against(counted("B", OTHER, warp_instructions=500))
+    assert closing([same, same]) == ["ptx is the same machine code as cuda."]
+    assert closing([dataclasses.replace(same, size={"n": 1}), dataclasses.replace(less, size={"n": 2})]) == [
+        "n=1: ptx is the same machine code as cuda.",
+        "n=2: ptx issues 50 % fewer PTX instructions than cuda and moves the same sectors.",
+    ]
+    assert closing([against(variant(status="wrong", reason=""))]) == []
+
+
+@pytest.mark.parametrize(
+    ("own", "base", "words"),
+    [
+        (88,    100,    "12 % fewer"),
+        (997,   1000,   "0.3 % fewer"),
+        (99999, 100000, "0.001 % fewer"),
+        (199,   100,    "99 % more"),
+        (1,     1000,   "99.9 % fewer"),
+        (1,     99999,  "99.9 % fewer"),  # some are left
+    ],
+)  # fmt: skip
+def test_a_difference_in_words(own, base, words):
+    assert difference(own, base) == words
