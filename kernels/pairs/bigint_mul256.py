@@ -1,4 +1,4 @@
-"""bigint_mul256: product[i] = a[i] * b[i], 256 bits times 256 gives 512. Carry chains; reps products in a row."""
+"""bigint_mul256: product[i] = a[i] * b[i], 256 by 256 bits give 512. Carry chains; reps products in sequence."""
 
 import numpy as np
 
@@ -6,20 +6,20 @@ from ptxbench.knobs import Knob
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 
 BLOCK = 128
-LIMBS = 8  # 32-bit limbs of a factor, the least first
-WORD = (0, 2**32 - 1)  # any limb may be any word
+LIMBS = 8  # 32-bit limbs of a factor, least significant first
+WORD = (0, 2**32 - 1)  # a limb can have any value
 
 
 def factors(rng, shape, n, reps):
-    """Random numbers, but every eighth is all ones, the number whose products carry most."""
+    """Random numbers; every eighth is all ones, the number whose products have the most carries."""
     limbs = rng.integers(1 << 32, size=shape, dtype=np.uint32)
     limbs[::8] = 0xFFFFFFFF
     return limbs
 
 
 def other_factors(rng, shape, n, reps):
-    """As `factors`, but every sixteenth, from the eighth on, is 2**224 + 1: times all ones, one carry runs through
-    eight limbs."""
+    """Like `factors`, but every sixteenth number, starting with the eighth, is 2**224 + 1. Its product with all ones
+    has one carry that runs through eight limbs."""
     limbs = factors(rng, shape, n, reps)
     limbs[8::16] = 0
     limbs[8::16, [0, LIMBS - 1]] = 1
@@ -27,14 +27,15 @@ def other_factors(rng, shape, n, reps):
 
 
 def numbers(limbs):
-    """Python integers of `limbs`, shape (n, LIMBS), as an array of objects, shape (n,)."""
+    """The Python integers that `limbs`, shape (n, LIMBS), represent: an array of objects, shape (n,)."""
     raw, size = limbs.astype("<u4").tobytes(), 4 * LIMBS
     values = [int.from_bytes(raw[at : at + size], "little") for at in range(0, len(raw), size)]
     return np.array(values, object)
 
 
 def multiply(a, b, reps):
-    """The last of `reps` products, shape (n, 2 * LIMBS): after each but the last, a becomes its low xor high half."""
+    """The last of `reps` products, shape (n, 2 * LIMBS). After each earlier product, a becomes its low half xor its
+    high half."""
     a, b = numbers(a), numbers(b)
     low = (1 << 32 * LIMBS) - 1
     product = a * b
@@ -45,12 +46,14 @@ def multiply(a, b, reps):
 
 
 PAIR = Pair(
-    teaches="Order decides: the same 128 multiply-adds are 134 machine instructions by pairs and 295 by rows. C has no "
-    "carry, and does best where it needs none.",
+    teaches=(
+        "The order of the multiply-adds decides: the same 128 become 134 machine instructions by pairs and 295 by "
+        "rows. C cannot use the carry flag; its best form needs no carry."
+    ),
     expects=(
-        "At reps=64, 1.2 to 1.45 times the products a second of cuda: 1.4 if a wide multiplication takes two cycles of "
-        "a sub-core, 1.3 if four, 1.2 beside cuda@int128 then. ptx.rows 0.7 times; at reps=1 a tie, as memory sets "
-        "the time."
+        "At reps=64, ptx makes 1.2 to 1.45 times as many products a second as cuda: 1.4 times if a wide "
+        "multiplication takes two cycles of a sub-core, 1.3 times if it takes four; in that case 1.2 times as many as "
+        "cuda@int128. ptx.rows makes 0.7 times as many. At reps=1 a tie, because memory sets the time."
     ),
     args=[
         In("a", u32, lambda n, reps: (n, LIMBS), values=factors, legal=WORD),
@@ -67,9 +70,9 @@ PAIR = Pair(
     bench_sizes=[
         {"n": n, "reps": reps} for n, reps in ((1 << 16, 1), (1 << 20, 1), (1 << 22, 1), (1 << 16, 64), (1 << 18, 64))
     ],
-    # A limb times a limb, added to what stands there.
+    # One limb times another, added to the sum so far.
     flops=lambda n, reps: 2 * LIMBS * LIMBS * n * reps,
-    flags={"int128": ["--device-int128"]},  # another multiply() in the CUDA C: sums in 128 bits, or limbs of 64
+    flags={"int128": ["--device-int128"]},  # selects another multiply() in the CUDA C: 128-bit sums, or 64-bit limbs
     by_request=("cuda.rows", "cuda.rows@int128", "cuda.columns", "cuda.columns@int128", "ptx.columns"),
     knobs=[Knob("BLOCK", BLOCK, (64, 128, 192, 256, 384, 512, 768, 1024), "threads of a CTA")],
 )

@@ -1,4 +1,4 @@
-"""copy_hints.beside: y = x + table[hash(x)], a stream that may push a table out of L1. A ragged last CTA."""
+"""copy_hints.beside: y = x + table[hash(x)]. The stream x can evict the table from L1. A ragged last CTA."""
 
 import numpy as np
 
@@ -6,12 +6,13 @@ from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 
 BLOCK = 256
 VECTOR = 16  # bytes of an access
-IN_FLIGHT = 4  # loads of a thread before its first store
-ROW = 16  # bytes of the table for one look-up
+IN_FLIGHT = 4  # loads that a thread issues before its first store
+ROW = 16  # bytes of the table that one look-up reads
 
 
 def add_rows(x, table, vectors, rows):
-    """Each thread has vectors t, t + 256, ... of 1024, and adds the row that the first number of all picks."""
+    """Each thread takes vectors t, t + 256, ... of 1024 and adds one row, which the first number of its first vector
+    selects."""
     number = np.arange(vectors)
     first = number // (BLOCK * IN_FLIGHT) * (BLOCK * IN_FLIGHT) + number % BLOCK
     x, table = x.reshape(-1, 4), table.reshape(-1, 4)
@@ -20,10 +21,11 @@ def add_rows(x, table, vectors, rows):
 
 
 PAIR = Pair(
-    teaches="A hint on a stream pays where something else would stay in L1 without the stream, and nowhere else.",
+    teaches="A cache hint on a stream helps only where the stream would evict other data from L1.",
     expects=(
-        "A tie where table and stream fit L1 together, up to 128 KiB on an H100, and where the table alone does not; "
-        "between them ptx and cuda up to 10 % faster than the plain rows, whose look-ups go to L2."
+        "A tie where table and stream fit into L1 together (up to 128 KiB on an H100), and where the table alone does "
+        "not fit. Between these sizes ptx and cuda are up to 10 % faster than the plain rows, whose look-ups go to "
+        "L2."
     ),
     args=[
         In("x", u32, lambda n, rows: (n // 4,)),

@@ -1,14 +1,18 @@
-"""copy_hints.v8: y = x, byte for byte, 32 bytes an access, which sm_100 and later have. A ragged last CTA."""
+"""copy_hints.v8: y = x, byte for byte, by accesses of 32 bytes, which need sm_100 or later. A ragged last CTA."""
 
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 
 BLOCK = 256
 VECTOR = 32  # bytes of an access
-IN_FLIGHT = 2  # loads of a thread before its first store
+IN_FLIGHT = 2  # loads that a thread issues before its first store
 
 PAIR = Pair(
-    teaches="From sm_100 on an access may have 32 bytes, in C by a struct that is aligned to 32; hints stay PTX's own.",
-    expects="A tie of all rows: nothing is read twice, and half as many requests as of 16 bytes spare no byte.",
+    teaches=(
+        "From sm_100 on one access can move 32 bytes; in C by a struct aligned to 32 bytes. Only PTX has the hints."
+    ),
+    expects=(
+        "All variants tie: nothing is read twice, and half as many requests as with 16 bytes move the same bytes."
+    ),
     args=[
         In("x", u32, lambda n: (n // 4,), widened=False),
         Out("y", u32, lambda n: (n // 4,)),

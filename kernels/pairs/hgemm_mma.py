@@ -20,11 +20,11 @@ from ptxbench.pair import (
 
 BLOCK = 128
 TILE = 128  # rows and columns of c that a CTA computes
-SLAB = 32  # columns of a and rows of b at a time
+SLAB = 32  # columns of a, and rows of b, that are multiplied at a time
 WHOLE = 2048**3  # beyond so many multiply-adds, the reference is one of each 32 elements of c, not all
-STAGES = 3  # slabs in shared memory: one is multiplied, the others are on their way
+STAGES = 3  # slabs in shared memory: one is multiplied while the others are being copied
 STAGE_BYTES = 2 * (TILE * SLAB + SLAB * TILE)
-PAD_BYTES = 2 * 16 * 16  # what the CUDA C pads its 16 rows of a and of b with, whatever the stages
+PAD_BYTES = 2 * 16 * 16  # the CUDA C pads 16 rows of a and of b; does not depend on STAGES
 
 
 def product(a, b, m, n, k):
@@ -33,15 +33,15 @@ def product(a, b, m, n, k):
 
 
 def bound(expected, inputs):
-    """With inputs in [-1, 1] sums stay below 2 sqrt(K). Every 16 of K the unit cuts one, by 2**-22 of it at most.
+    """Inputs in [-1, 1] keep sums below 2 sqrt(K). For every 16 of K the unit truncates a sum, by at most 2**-22 of it.
 
-    Products of f16 are exact in it. K is k up to a whole slab, whose zeros are added too.
+    Products of f16 are exact in the unit. K is k rounded up to a whole slab: the zeros of the slab are added too.
     """
     return 3e-8 * (SLAB * ceil_div(int(inputs["k"]), SLAB)) ** 1.5
 
 
 PAIR = Pair(
-    teaches="wmma and mma.sync are the same HMMA; padding in C and a swizzle in PTX both keep the banks apart.",
+    teaches="wmma and mma.sync become the same HMMA; padding in C and a swizzle in PTX both avoid bank conflicts.",
     args=[
         In("a", f16, lambda m, n, k: (m, k), widened=False),
         In("b", f16, lambda m, n, k: (k, n), widened=False),
@@ -56,9 +56,9 @@ PAIR = Pair(
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
     tolerance=Tolerance("3e-8 K^1.5, K = k up to a multiple of 32", bound),
     exact_on_integers=True,  # sums of k products of at most 64
-    # m ends once in each eight rows that a warp stores together and in each of the four rows that a thread copies, n in
-    # each eight columns, k in each eight of a slab, of the first and of a later one. Whole tiles and ragged ones have
-    # more slabs than stages once; 264 x 264 x 72 has tiles that are ragged in k alone.
+    # Together the sizes let m end in each group of eight rows that a warp stores and in each of the four rows that a
+    # thread copies, n in each group of eight columns, and k in each group of eight of the first and of a later slab.
+    # Whole tiles and ragged ones have more slabs than stages once; 264 x 264 x 72 has tiles that are ragged only in k.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (
@@ -74,8 +74,8 @@ PAIR = Pair(
             (121, 64, 16),
         )
     ],
-    # 1024^3 and 128 x 4096 x 4096 have fewer CTAs than a large GPU has SMs, and show how long one CTA takes. The last
-    # has six CTAs for each SM: whole waves of one, two or three at a time.
+    # 1024^3 and 128 x 4096 x 4096 have fewer CTAs than a large GPU has SMs, so they show how long one CTA takes. The
+    # last size has six CTAs for each SM: whole waves with one, two or three CTAs an SM.
     bench_sizes=lambda device: [
         {"m": m, "n": n, "k": k}
         for m, n, k in (
@@ -89,8 +89,9 @@ PAIR = Pair(
     knobs=[Knob("STAGES", STAGES, (2, 3, 4), "slabs in shared memory")],
     by_request=("ptx.noswizzle",),
     expects=(
-        "A tie, or PTX ahead by little: the same HMMA, LDSM and copies, no conflicts, executed instructions within 8%. "
-        "PTX fits 168 registers and three CTAs an SM, C two, which matters where latency is not hidden yet. "
-        "noswizzle far behind: its tiles are read in six times as many passes."
+        "A tie, or PTX slightly ahead: both have the same HMMA, LDSM and copies, no conflicts, and executed "
+        "instructions within 8 %. PTX fits into 168 registers, so three CTAs an SM against two of C; this matters "
+        "only where latency is not hidden. ptx.noswizzle is far behind, because it reads its tiles in six times as "
+        "many passes."
     ),
 )

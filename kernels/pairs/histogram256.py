@@ -1,4 +1,4 @@
-"""histogram256: bins[v] += how often byte v occurs in x. Atomic additions in shared memory, with skewed input."""
+"""histogram256: bins[v] += the number of bytes v in x. Atomic additions in shared memory, with skewed input."""
 
 import numpy as np
 
@@ -10,22 +10,25 @@ TILE = 16384  # bytes: four 16-byte loads a thread
 
 
 def skewed(rng, shape, n, percent, ctas):
-    """Bytes of which `percent` in a hundred are one value, and the others any value."""
+    """Random bytes; `percent` percent of them have one common value."""
     hot = rng.integers(256, dtype=np.uint8)
     others = rng.integers(256, size=shape, dtype=np.uint8)
     return np.where(rng.integers(100, size=shape, dtype=np.uint8) < percent, hot, others)
 
 
 def counts(x):
-    """How often each byte occurs in x."""
+    """The number of occurrences of each byte value in x."""
     return sum(np.bincount(piece, minlength=BINS) for _, piece in pieces(x))
 
 
 PAIR = Pair(
-    teaches="What additions to shared memory cost where few lanes meet and where all do, and what spares them.",
+    teaches=(
+        "The cost of atomic additions to shared memory when few or all lanes hit one address, and ways to reduce it."
+    ),
     expects=(
-        "A tie at each skew, because both sides add with the same shared atomics; .warps ties too, as the additions of "
-        "one warp meet; .match loses except near 100 % skew, as finding who meets costs more than meeting."
+        "A tie at each skew, because both sides add with the same shared atomics. The .warps variants tie too, "
+        "because the collisions are inside one warp. The .match variants lose except near 100 % skew, because finding "
+        "equal lanes costs more than their collisions."
     ),
     args=[
         In("x", u8, lambda n, percent, ctas: (n,), values=skewed, legal=(0, BINS - 1), widened=False),
@@ -39,7 +42,7 @@ PAIR = Pair(
         {"n": n, "percent": percent, "ctas": 3}
         for n, percent in ((1, 100), (257, 40), (16383, 0), (16384, 90), (16385, 100), (66000, 40))
     ],
-    # As many CTAs as the SMs hold at once; beyond that the loop gets longer, not the grid.
+    # As many CTAs as the SMs hold at once. With more data each CTA loops more often; the grid does not grow.
     bench_sizes=lambda device: [
         {"n": 1 << k, "percent": percent, "ctas": device.ctas(BLOCK)}
         for k, percent in ((20, 40), *((k, percent) for k in (24, 28) for percent in (0, 40, 90, 100)))

@@ -1,4 +1,4 @@
-"""l2_policy: y[i] = x[i] + T[row of a hash of i / 32][i % 32]. x and y stream through L2, the table T should stay."""
+"""l2_policy: y[i] = x[i] + T[row of a hash of i / 32][i % 32]. x and y stream through L2; T should stay in it."""
 
 import numpy as np
 
@@ -7,13 +7,13 @@ from ptxbench.pair import EXACT, In, Launch, Out, Pair, Sample, Scalar, ceil_div
 BLOCK = 256
 VECTOR = 4  # elements a thread: one float4
 ROW = 32  # elements: 128 bytes, a line of L2
-ALL_UP_TO = 1 << 22  # elements; of more, the random reads of the table would be most of a run
+ALL_UP_TO = 1 << 22  # elements; above this the reference is a sample: random reads of the table are slow
 
-STREAM = 10  # times L2: x and y each
+STREAM = 10  # x and y are each this many times as large as L2
 
 
 def rows_of(group, rows):
-    """The row of the table for each group of 32 elements."""
+    """The row of the table that each group of 32 elements uses."""
     low = np.uint64(0xFFFFFFFF)
     hashed = group.astype(np.uint64) * np.uint64(0x9E3779B1) & low
     hashed ^= hashed >> np.uint64(15)
@@ -22,22 +22,27 @@ def rows_of(group, rows):
 
 
 def reference(x, table, rows, n):
-    """All of y, or one element of each 32: each row that is read is looked at."""
+    """All of y, or one element in 32, which still checks every row that is read."""
     at = np.arange(n) if n <= ALL_UP_TO else one_of_each(int(n), ROW)
     y = wide(x[at]) + wide(table[rows_of(at // ROW, rows), at % ROW])
-    # What one addition of f32 gives: 53 bits are more than 2 * 24 + 1, so that having rounded to them changes nothing.
+    # The result of one f32 addition. Rounding to 53 bits first is harmless, because 53 is more than 2 * 24 + 1.
     y = y.astype(np.float32).astype(np.float64)
     return {"y": y if at.size == n else Sample(at, y)}
 
 
 def of_l2(device, share, aside):
-    """A table of that share of the device's L2, a stream of many times L2, and a percentage of L2 set aside."""
+    """A table of that share of the device's L2, a stream of STREAM times L2, and the percentage of L2 set aside."""
     return {"n": STREAM * device.l2_bytes // 4, "rows": int(share * device.l2_bytes) // (4 * ROW), "aside": aside}
 
 
 PAIR = Pair(
-    teaches="C can say what leaves L2 first, PTX also what leaves it last: residency for a table between two streams.",
-    expects="0 to 20 % for tables of half of L2 to all of it; a tie where they fit anyway, below a quarter, or cannot.",
+    teaches=(
+        "C can mark lines to be evicted from L2 first; PTX also lines to be evicted last. A table between two streams."
+    ),
+    expects=(
+        "PTX gains 0 to 20 % for tables of half of L2 up to all of it. A tie for tables below a quarter of L2, which "
+        "fit anyway, and for tables that cannot fit."
+    ),
     args=[
         In("x", f32, lambda n, **_: (n,), widened=False),
         In("table", f32, lambda rows, **_: (rows, ROW), widened=False),

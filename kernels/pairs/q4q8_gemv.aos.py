@@ -1,6 +1,6 @@
-"""q4q8_gemv.aos: q4q8_gemv with each block's scale in front of it, as ggml has them: 18 and 34 bytes.
+"""q4q8_gemv.aos: like q4q8_gemv, but each block starts with its scale, as in ggml: 18 and 34 bytes a block.
 
-A block of W is ggml's block_q4_0: an f16 scale, then 16 bytes, of which byte j holds element j in its low and element
+A block of W is ggml's block_q4_0: an f16 scale, then 16 bytes. Byte j holds element j in its low nibble and element
 j + 16 in its high nibble. A block of x is block_q8_0: an f16 scale, then 32 signed bytes.
 """
 
@@ -8,20 +8,20 @@ import numpy as np
 
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f16, f32, relative, u8, u32
 
-BLOCK = 64  # threads: two warps, each of four rows
+BLOCK = 64  # threads: two warps, each with four rows
 ROWS_PER_CTA = BLOCK // 32 * 4
-QUANTUM = 32  # elements of a block, which share a scale
-W_BYTES, X_BYTES = 2 + QUANTUM // 2, 2 + QUANTUM  # of a block
-SHUFFLES = 5  # log2 of the lanes: the additions that join the sums of a warp
+QUANTUM = 32  # elements of a block; they share a scale
+W_BYTES, X_BYTES = 2 + QUANTUM // 2, 2 + QUANTUM  # bytes of a block
+SHUFFLES = 5  # log2(32): the additions that combine the sums of a warp's lanes
 
 
 def scales_of(blocks):
-    """The scales of blocks, shape (..., bytes of a block), from their first two bytes."""
+    """The scales of blocks, shape (..., bytes of a block): the first two bytes of each."""
     return np.ascontiguousarray(blocks[..., :2], u8).view(f16)[..., 0].astype(np.float64)
 
 
 def terms(w, x, blocks):
-    """What each block adds to y: shape (rows, blocks). The dots are whole numbers below 2**24, which f32 holds."""
+    """What each block adds to y: shape (rows, blocks). The dot products are integers below 2**24, exact in f32."""
     w, x = w.reshape(-1, blocks, W_BYTES), x.reshape(blocks, X_BYTES)
     nibbles = w[..., 2:]
     low, high = np.split(x[..., 2:].view(np.int8).astype(np.float32), 2, axis=1)
@@ -31,29 +31,33 @@ def terms(w, x, blocks):
 
 
 def packed(scales, payload):
-    """Blocks: the bytes of each f16 scale and its payload, shape (..., bytes of payload), one after the other."""
+    """Blocks: the bytes of each f16 scale, followed by those of its payload, shape (..., bytes of payload)."""
     return np.concatenate([scales.astype(f16)[..., None].view(u8), payload.view(u8)], axis=-1)
 
 
 def weight_blocks(rng, shape, rows, columns):
-    """Scales of either sign, as ggml's: the scale takes that of the block's farthest weight. None is near zero."""
+    """Scales of either sign, as in ggml, where it follows the weight of largest magnitude. None is near zero."""
     of_block = (rows, columns // QUANTUM)
     scales = rng.uniform(0.005, 0.02, of_block) * rng.choice([-1, 1], of_block)
     return packed(scales, rng.integers(0, 255, (*of_block, W_BYTES - 2), u8, endpoint=True)).reshape(shape)
 
 
 def activation_blocks(rng, shape, rows, columns):
-    """q8_0 is symmetric: -128 does not occur."""
+    """q8_0 is symmetric, so -128 does not occur."""
     blocks = columns // QUANTUM
     elements = rng.integers(-127, 127, (blocks, QUANTUM), np.int8, endpoint=True)
     return packed(rng.uniform(0.01, 0.04, blocks), elements).reshape(shape)
 
 
 PAIR = Pair(
-    teaches="Blocks of 18 bytes at even addresses: aligned words and shifts take half the loads that halves take, in "
-    "either language; scales apart spare two thirds of what is left.",
-    expects="A tie, and near a tie with q4q8_gemv, which reads as many bytes, as long as DRAM sets the time; with more "
-    "instructions and 4.5 times the sectors it is slower where L1 or the issue slots do.",
+    teaches=(
+        "Blocks of 18 bytes are aligned to 2 bytes only. Aligned words and shifts need half the loads that 16-bit "
+        "loads need, in either language; moving the scales to their own array saves two thirds of the rest."
+    ),
+    expects=(
+        "A tie. While DRAM sets the time, also nearly a tie with q4q8_gemv, which reads as many bytes. Where L1 or "
+        "the issue slots set the time, it is slower: it has more instructions and 4.5 times the sectors."
+    ),
     by_request=("cuda.halves",),
     args=[
         In("w", u8, lambda rows, columns: (rows, columns // QUANTUM * W_BYTES), values=weight_blocks, widened=False),
@@ -64,8 +68,8 @@ PAIR = Pair(
     ],
     launch=lambda rows, columns: Launch(grid=ceil_div(rows, ROWS_PER_CTA), block=BLOCK),
     reference=lambda w, x, rows, blocks: {"y": terms(w, x, blocks).sum(axis=1)},
-    # A dot and the product of two f16 scales are exact in f32. A block's term enters by one fma, and passes those of
-    # the lane's later blocks and the shuffles.
+    # A dot product and the product of two f16 scales are exact in f32. One fma adds a block's term; the fmas of the
+    # lane's later blocks and the additions after the shuffles round it again.
     tolerance=relative(
         lambda w, x, rows, blocks: (1 + 2**-24) ** (ceil_div(int(blocks), 32) + SHUFFLES) - 1,
         of=lambda w, x, rows, blocks: np.abs(terms(w, x, blocks)).sum(axis=1),
@@ -79,6 +83,6 @@ PAIR = Pair(
         {"rows": rows, "columns": columns}
         for rows, columns in ((4096, 4096), (14336, 4096), (4096, 14336), (32000, 4096))
     ],
-    # A weight is multiplied and added.
+    # One multiplication and one addition for each weight.
     flops=lambda rows, columns: 2 * rows * columns,
 )

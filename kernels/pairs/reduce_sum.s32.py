@@ -1,4 +1,4 @@
-"""reduce_sum.s32: total += the sum of x, in integers. A warp adds in one instruction, redux.sync, which needs sm_80."""
+"""reduce_sum.s32: total += the sum of x, in integers. redux.sync adds up a warp in one instruction; it needs sm_80."""
 
 import numpy as np
 
@@ -9,13 +9,15 @@ CHUNK = 4096  # elements that a CTA takes at a time: four int4 a thread
 
 
 def small(rng, shape, n, ctas):
-    """Numbers whose sum stays far inside 32 bits: at 2**30 of them its standard deviation is 2**26.2."""
+    """Numbers whose sum fits well into 32 bits: for 2**30 of them its standard deviation is 2**26.2."""
     return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
 
 
 PAIR = Pair(
-    teaches="__reduce_add_sync and redux.sync are one instruction, in place of five shuffles and five additions.",
-    expects="A tie within 0.5 %, because both sides have the same loop and the same redux.sync; DRAM sets the time.",
+    teaches=("__reduce_add_sync and redux.sync are one instruction, which replaces five shuffles and five additions."),
+    expects=(
+        "A tie within 0.5 %, because both sides have the same loop and the same redux.sync, and DRAM sets the time."
+    ),
     args=[
         In("x", s32, lambda n, ctas: (n,), values=small, legal=(-4096, 4096), widened=False),
         InOut("total", s32, lambda n, ctas: (1,)),

@@ -1,4 +1,4 @@
-"""reduce_sum.v8: total += the sum of x, by loads of 32 bytes, which sm_100 and later have."""
+"""reduce_sum.v8: total += the sum of x, by loads of 32 bytes, which need sm_100 or later."""
 
 import numpy as np
 
@@ -9,21 +9,21 @@ CHUNK = 4096  # elements that a CTA takes at a time: two vectors of eight a thre
 
 
 def additions(n):
-    """The most f32 additions between an element and the total, as of reduce_sum."""
+    """The most f32 additions between an element and the total; see reduce_sum."""
     inside, rest, warp, block = 4, 16, 5, 3
     return inside + rest + warp + block + ceil_div(n, CHUNK) + 1
 
 
 def total_of(x, term=lambda piece: piece):
-    """The sum of the terms of x, in float64, a piece at a time."""
+    """The sum of the terms of x, in float64, piece by piece."""
     return sum((np.sum(term(piece)) for _, piece in pieces(x)), 0.0)
 
 
 PAIR = Pair(
-    teaches="From sm_100 on a thread may load 32 bytes at once; C says so by a struct that is aligned to 32.",
+    teaches="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
     expects=(
-        "A tie: both sides make the same loads of 32 bytes. A tie with reduce_sum too, because DRAM sets the time; "
-        "half of the requests to L1 are saved."
+        "A tie: both sides make the same loads of 32 bytes. Also a tie with reduce_sum, because DRAM sets the time; "
+        "L1 gets half as many requests."
     ),
     args=[
         In("x", f32, lambda n, ctas: (n,), integers=(-64, 64), widened=False),
@@ -38,7 +38,7 @@ PAIR = Pair(
         describe="2^-24 of the sum of |x| an addition",
     ),
     exact_on_integers=True,
-    timed_on_integers=True,  # as reduce_sum
+    timed_on_integers=True,  # see reduce_sum
     check_sizes=[{"n": n, "ctas": 3} for n in (1, 257, 4095, 4096, 100_003)],
     bench_sizes=lambda device: [{"n": 1 << k, "ctas": device.ctas(BLOCK)} for k in (16, 22, 26, 30)],
     flops=lambda n, ctas: n,

@@ -1,4 +1,4 @@
-"""scan: y[i] = x[0] + .. + x[i]. One pass with decoupled look-back: tiles of 2048 elements, numbered by a ticket."""
+"""scan: y[i] = x[0] + .. + x[i]. One pass with decoupled look-back: tiles of 2048 elements in ticket order."""
 
 import numpy as np
 
@@ -21,17 +21,17 @@ from ptxbench.pair import (
 )
 
 BLOCK = 128
-VECTORS = 4  # a thread's, of four elements
-ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
+VECTORS = 4  # of four elements each, for each thread
+ALL_UP_TO = 1 << 22  # elements; of larger arrays one element in 32 is checked
 
 
 def places(n):
-    """Which sums are held against the kernel's, in order: all, or one of each 32 neighbours and the last."""
+    """The indices of the sums that are checked, in order: all, or one in 32 and the last."""
     return np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
 
 
 def sums(x, term=lambda piece: piece):
-    """The sum of the terms of x up to each of its `places`."""
+    """The sum of the terms of x up to each index of `places`."""
     at = places(x.size)
     total, found = 0.0, []
     for start, piece in pieces(x):
@@ -43,31 +43,34 @@ def sums(x, term=lambda piece: piece):
 
 
 def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
-    """CTAs of the grid for n elements."""
+    """CTAs in the grid for n elements."""
     return ceil_div(n, 4 * VECTORS * BLOCK)
 
 
 def launch(n, BLOCK=BLOCK):  # noqa: N803
-    """A CTA a tile."""
+    """One CTA for each tile."""
     return Launch(grid=tiles(n, BLOCK), block=BLOCK)
 
 
 def additions(n, BLOCK=BLOCK):  # noqa: N803
     """The most f32 additions between an element and a sum.
 
-    - to the total of its tile: 3 in the vector, 2 and one a float4 in the lane of the first warp, 5 in its scan;
-    - to the sum before a later tile: one a tile at most. A look back over k tiles adds k numbers to the tile's own;
-    - to the sum itself: the lanes to the left, the totals of this lane one by one, the element's own place.
+    - in the total of its tile: 3 in the vector, 2 and one for each float4 in the lane of the first warp, 5 in its scan;
+    - in the sum before a later tile: at most one a tile. A look-back over k tiles adds k numbers to the tile's total;
+    - in the sum itself: the lanes to the left, the totals of this lane one by one, the element within its vector.
     """
     float4s = BLOCK // 32
     return 3 + 2 + float4s + 5 + tiles(n, BLOCK) + 1 + 4 * float4s + 1
 
 
 PAIR = Pair(
-    teaches="C can say that a branch takes a whole warp, by a shuffle or a vote; else ptxas copies every shuffle.",
+    teaches=(
+        "A shuffle or a vote shows the compiler that a whole warp takes a branch; otherwise ptxas duplicates every "
+        "shuffle."
+    ),
     expects=(
-        "A tie in DRAM within 1 %: a tile's 450 instructions in C, 430 in PTX, take a tenth of the time of its 16 KiB. "
-        "It fails where the look-back is slower than DRAM."
+        "A tie within 1 % where data come from DRAM: the 450 instructions of a tile in C, 430 in PTX, take a tenth of "
+        "the time that its 16 KiB take. It fails if the look-back is slower than DRAM."
     ),
     args=[
         In("x", f32, lambda n: (n,), integers=(-64, 64), widened=False),
@@ -78,18 +81,18 @@ PAIR = Pair(
     ],
     launch=launch,
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
-    # Each addition is off by a factor within 1 +- 2**-24, and an element passes `additions` of them.
+    # Each addition has a relative error of at most 2**-24, and an element goes through `additions` of them.
     tolerance=relative(
         lambda x, n, **knobs: (1 + 2**-24) ** additions(int(n), **knobs) - 1,
         of=lambda x, n: sums(x, np.abs),
         describe="(32 + n/2048) 2^-24 of the sum of |x|",
     ),
-    # Of whole numbers every partial sum is one too, and below 2**24, in any order: of 2**28 terms from -64 to 64 the
-    # standard deviation is 2**19.2. Of 2**26 random terms it is 4,700, and the bound 66,000: a look-back that is left
-    # out would pass. So the bench sizes have whole numbers, of which not one may be missing.
+    # With integer inputs every partial sum is an integer below 2**24, in any order: the sum of 2**28 terms from -64 to
+    # 64 has a standard deviation of 2**19.2. For 2**26 random real terms it is 4,700 and the bound 66,000: a kernel
+    # without look-back would pass. So bench sizes use integers and an exact check.
     exact_on_integers=True,
     timed_on_integers=True,
-    # The last element is each of a thread's sixteen once; whole tiles; more tiles than a warp looks back at at once.
+    # The last element is once each of a thread's sixteen. Also whole tiles, and more tiles than one look-back reads.
     check_sizes=[
         {"n": n}
         for n in (1, 2, 4, 31, 129, 130, 131, 132, 257, 258, 259, 260, 386, 388, 2047, 2048, 2049, 20_001, 70_017)
@@ -97,5 +100,5 @@ PAIR = Pair(
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
     by_request=("cuda.hot", "ptx.hot", "cuda.split"),
-    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA, whose tile has 16 elements a thread")],
+    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA; its tile has 16 elements for each thread")],
 )

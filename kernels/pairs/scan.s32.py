@@ -1,4 +1,4 @@
-"""scan.s32: y[i] = x[0] + .. + x[i], in integers. One pass with decoupled look-back, tiles numbered by a ticket."""
+"""scan.s32: y[i] = x[0] + .. + x[i], in integers. One pass with decoupled look-back, tiles in ticket order."""
 
 import numpy as np
 
@@ -21,17 +21,17 @@ from ptxbench.pair import (
 )
 
 BLOCK = 128
-VECTORS = 4  # a thread's, of four elements
-ALL_UP_TO = 1 << 22  # elements; of more, one of each 32 neighbours is looked at
+VECTORS = 4  # of four elements each, for each thread
+ALL_UP_TO = 1 << 22  # elements; of larger arrays one element in 32 is checked
 
 
 def places(n):
-    """Which sums are held against the kernel's, in order: all, or one of each 32 neighbours and the last."""
+    """The indices of the sums that are checked, in order: all, or one in 32 and the last."""
     return np.arange(n) if n <= ALL_UP_TO else one_of_each(n)
 
 
 def sums(x):
-    """The sum of x up to each of its `places`."""
+    """The sum of x up to each index of `places`."""
     at = places(x.size)
     total, found = 0, []
     for start, piece in pieces(x):
@@ -43,23 +43,23 @@ def sums(x):
 
 
 def tiles(n, BLOCK=BLOCK):  # noqa: N803  knobs are upper case, as macros are
-    """CTAs of the grid for n elements."""
+    """CTAs in the grid for n elements."""
     return ceil_div(n, 4 * VECTORS * BLOCK)
 
 
 def launch(n, BLOCK=BLOCK):  # noqa: N803
-    """A CTA a tile."""
+    """One CTA for each tile."""
     return Launch(grid=tiles(n, BLOCK), block=BLOCK)
 
 
 def small(rng, shape, n):
-    """Numbers whose sums stay far inside 32 bits: at 2**28 of them the standard deviation is 2**25.2."""
+    """Numbers whose sums fit well into 32 bits: for 2**28 of them the standard deviation is 2**25.2."""
     return rng.integers(-4096, 4096, shape, np.int32, endpoint=True)
 
 
 PAIR = Pair(
-    teaches="Exact numbers may be subtracted: an exclusive sum is no shuffle, and redux.sync adds up a look back.",
-    expects="A tie in DRAM with PTX and with the floats of scan: both move 16 KiB a tile, whatever they compute.",
+    teaches=("Integer sums can be subtracted: an exclusive sum then needs no shuffle. redux.sync adds up a look-back."),
+    expects="A tie where data come from DRAM, between both sides and with scan: all move 16 KiB a tile.",
     args=[
         In("x", s32, lambda n: (n,), values=small, legal=(-4096, 4096), widened=False),
         Out("y", s32, lambda n: (n,)),
@@ -70,12 +70,12 @@ PAIR = Pair(
     launch=launch,
     reference=lambda x, n: {"y": Sample(places(x.size), sums(x)) if x.size > ALL_UP_TO else sums(x)},
     tolerance=EXACT,
-    # The last element is each of a thread's sixteen once; whole tiles; more tiles than a warp looks back at at once.
+    # The last element is once each of a thread's sixteen. Also whole tiles, and more tiles than one look-back reads.
     check_sizes=[
         {"n": n}
         for n in (1, 2, 4, 31, 129, 130, 131, 132, 257, 258, 259, 260, 386, 388, 2047, 2048, 2049, 20_001, 70_017)
     ],
     bench_sizes=[{"n": 1 << k} for k in (18, 22, 26, 28)],
     flops=lambda n: n,
-    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA, whose tile has 16 elements a thread")],
+    knobs=[Knob("BLOCK", BLOCK, (32, 64, 128, 256), "threads of a CTA; its tile has 16 elements for each thread")],
 )

@@ -1,44 +1,46 @@
-"""scatter_add_bf16.f16: out[idx[k, t]] += x[t], rows of f16, by atomic additions of 4 bytes, for sm_75 and later."""
+"""scatter_add_bf16.f16: out[idx[k, t]] += x[t], rows of f16, by atomic additions of 4 bytes, on sm_75 and later."""
 
 import numpy as np
 
 from ptxbench.pair import In, InOut, Launch, Pair, Scalar, ceil_div, f16, relative, u32
 
 BLOCK = 256
-VECTOR = 8  # values of one 16-byte access
-MOST_ADDS = 8  # to one row: as many experts as may answer a token
+VECTOR = 8  # values in one 16-byte access
+MOST_ADDS = 8  # to one row; a token has at most this many experts
 
 
 def rows_of_tokens(rng, shape, tokens, targets, columns, rows):
-    """A row for each target of each token, in any order, with at most MOST_ADDS additions to a row."""
+    """A row for each target of each token, in random order, with at most MOST_ADDS additions to a row."""
     return rng.permutation(np.repeat(np.arange(rows), MOST_ADDS))[: tokens * targets].reshape(shape)
 
 
 def scatter_add(x, idx, out):
-    """out, with each row of x added to the row of each of its targets."""
+    """out, after each row of x was added to the rows of its targets."""
     total = out.copy()
     for targets in idx:
-        for token, row in enumerate(targets):  # several times as fast as np.add.at
+        for token, row in enumerate(targets):  # several times faster than np.add.at
             total[row] += x[token]
     return total
 
 
 def error(idx, out):
-    """The greatest relative error of each row, shape (rows, 1): each addition to it rounds to the 11 bits of f16."""
+    """The greatest relative error of each row, shape (rows, 1): each addition rounds to the 11 bits of f16."""
     adds = np.bincount(idx.ravel(), minlength=len(out))[:, None]
     return (1 + 2**-11) ** adds - 1
 
 
 PAIR = Pair(
-    teaches="An address whose space is typed is added to at once; a generic one drags the shared-memory path along.",
+    teaches=(
+        "An address known to be global is added to directly; a generic address also needs the path for shared memory."
+    ),
     expects=(
-        "1 to 2 times as fast as cuda where L2 holds out, as no old value returns and no thread waits for one; a tie "
-        "once DRAM sets the time."
+        "ptx is 1 to 2 times as fast as cuda where out fits into L2, because no old value returns and no thread waits "
+        "for one. A tie once DRAM sets the time."
     ),
     args=[
         In("x", f16, lambda tokens, targets, columns, rows: (tokens, columns)),
         In("idx", u32, lambda tokens, targets, columns, rows: (targets, tokens), values=rows_of_tokens, integers=None),
-        # From 1, not 0: a store in place of an addition would show.
+        # Starts at 1, not 0, so that a store instead of an addition is detected.
         InOut("out", f16, lambda tokens, targets, columns, rows: (rows, columns), start=1),
         Scalar("vectors", u32, lambda tokens, targets, columns, rows: columns // VECTOR),
     ],

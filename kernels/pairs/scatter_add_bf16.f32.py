@@ -1,41 +1,41 @@
-"""scatter_add_bf16.f32: out[idx[k, t]] += x[t], rows of f32, where CUDA C too adds 16 bytes at once: the control."""
+"""scatter_add_bf16.f32: out[idx[k, t]] += x[t], rows of f32, where CUDA C can add 16 bytes at once too: the control."""
 
 import numpy as np
 
 from ptxbench.pair import In, InOut, Launch, Pair, Scalar, ceil_div, f32, relative, u32
 
 BLOCK = 256
-VECTOR = 4  # values of one 16-byte access
-MOST_ADDS = 8  # to one row: as many experts as may answer a token
+VECTOR = 4  # values in one 16-byte access
+MOST_ADDS = 8  # to one row; a token has at most this many experts
 
 
 def rows_of_tokens(rng, shape, tokens, targets, columns, rows):
-    """A row for each target of each token, in any order, with at most MOST_ADDS additions to a row."""
+    """A row for each target of each token, in random order, with at most MOST_ADDS additions to a row."""
     return rng.permutation(np.repeat(np.arange(rows), MOST_ADDS))[: tokens * targets].reshape(shape)
 
 
 def scatter_add(x, idx, out):
-    """out, with each row of x added to the row of each of its targets."""
+    """out, after each row of x was added to the rows of its targets."""
     total = out.copy()
     for targets in idx:
-        for token, row in enumerate(targets):  # several times as fast as np.add.at
+        for token, row in enumerate(targets):  # several times faster than np.add.at
             total[row] += x[token]
     return total
 
 
 def error(idx, out):
-    """The greatest relative error of each row, shape (rows, 1): each addition to it rounds to the 24 bits of f32."""
+    """The greatest relative error of each row, shape (rows, 1): each addition rounds to the 24 bits of f32."""
     adds = np.bincount(idx.ravel(), minlength=len(out))[:, None]
     return (1 + 2**-24) ** adds - 1
 
 
 PAIR = Pair(
-    teaches="CUDA C can be as good as PTX where it has the word: atomicAdd(float4*) is red.v4.f32.",
-    expects="A tie at every size, as both sides have the same red of 16 bytes at a global address.",
+    teaches="CUDA C is as good as PTX where it has the instruction: atomicAdd(float4*) becomes red.v4.f32.",
+    expects="A tie at every size, because both sides have the same 16-byte red at a global address.",
     args=[
         In("x", f32, lambda tokens, targets, columns, rows: (tokens, columns)),
         In("idx", u32, lambda tokens, targets, columns, rows: (targets, tokens), values=rows_of_tokens, integers=None),
-        # From 1, not 0: a store in place of an addition would show.
+        # Starts at 1, not 0, so that a store instead of an addition is detected.
         InOut("out", f32, lambda tokens, targets, columns, rows: (rows, columns), start=1),
         Scalar("vectors", u32, lambda tokens, targets, columns, rows: columns // VECTOR),
     ],

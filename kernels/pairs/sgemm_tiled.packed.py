@@ -1,4 +1,4 @@
-"""sgemm_tiled.packed: c = a b in f32, a of m x k, b of k x n, two multiply-adds an instruction, as sm_100 has them."""
+"""sgemm_tiled.packed: c = a b in f32, a of m x k, b of k x n, with two multiply-adds an instruction (sm_100)."""
 
 from ptxbench.libraries import Gemm
 from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, some_of_product, u32, wide
@@ -14,7 +14,9 @@ def product(a, b, m, n, k):
 
 
 PAIR = Pair(
-    teaches="sm_100 multiplies and adds two floats an instruction; NVRTC does so only if told, by __ffma2_rn.",
+    teaches=(
+        "sm_100 can do two f32 multiply-adds in one instruction; NVRTC uses it only if the source calls __ffma2_rn."
+    ),
     args=[
         In("a", f32, lambda m, n, k: (m, k), widened=False),
         In("b", f32, lambda m, n, k: (k, n), widened=False),
@@ -25,12 +27,12 @@ PAIR = Pair(
     ],
     launch=lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=BLOCK),
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
-    # Inputs in [-1, 1]: the partial sums of an element stay below 2 sqrt(k), each of its k fmas is off by 2**-24 of one
-    # at most and without bias, so that their errors add up to a standard deviation below 7e-8 k.
+    # Inputs in [-1, 1] keep the partial sums of an element below 2 sqrt(k). Each of its k fmas has an unbiased error of
+    # at most 2**-24 of a partial sum, so the errors add up to a standard deviation below 7e-8 k.
     tolerance=Tolerance("1e-6 k", lambda expected, inputs: 1e-6 * float(inputs["k"])),
     exact_on_integers=True,  # sums of k products of at most 64
-    # Multiples of 4 take float4, all else single floats. m ends in each of a thread's 8 rows once, n in each of its 8
-    # columns, k in each float that it loads.
+    # Multiples of 4 use float4, other sizes single floats. Together the sizes let m end in each of a thread's 8 rows, n
+    # in each of its 8 columns, and k in each float that it loads.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (
@@ -55,7 +57,7 @@ PAIR = Pair(
             (19, 4, 8),
         )
     ],
-    # 1024^3 has 64 CTAs: how long one takes. The last has six CTAs for each SM: whole waves of two at a time.
+    # 1024^3 has 64 CTAs and shows how long one takes. The last size has six CTAs for each SM: waves of two an SM.
     bench_sizes=lambda device: [
         {"m": m, "n": n, "k": k}
         for m, n, k in ((1024,) * 3, (4096,) * 3, (TILE * ceil_div(device.sms, 2), 12 * TILE, 4096))
@@ -63,7 +65,7 @@ PAIR = Pair(
     flops=lambda m, n, k: 2 * m * n * k,
     libraries={"cublas": Gemm()},
     expects=(
-        "A tie within 3% of C and PTX, both 256 FFMA2 a slab. Beside sgemm_tiled, 40% fewer instructions: faster where "
-        "issue slots are the bound, a tie where the multiply-add pipe is, which takes two cycles for an FFMA2 then."
+        "C and PTX tie within 3 %; both have 256 FFMA2 a slab. They execute 40 % fewer instructions than sgemm_tiled: "
+        "faster if issue slots limit the time; a tie if the multiply-add pipe does, where an FFMA2 takes two cycles."
     ),
 )

@@ -1,4 +1,4 @@
-"""sgemm_tiled: c = a b in f32, a of m x k, b of k x n. Tiles of 128 x 128 a CTA, 8 x 8 sums a thread in registers."""
+"""sgemm_tiled: c = a b in f32, a of m x k, b of k x n. A CTA has a 128 x 128 tile, a thread 8 x 8 sums in registers."""
 
 from ptxbench.libraries import Gemm
 from ptxbench.pair import In, Launch, Out, Pair, Sample, Scalar, Tolerance, ceil_div, f32, some_of_product, u32, wide
@@ -14,7 +14,7 @@ def product(a, b, m, n, k):
 
 
 PAIR = Pair(
-    teaches="PTX names values, not registers: banks, reuse and the order of issue are ptxas's, whoever wrote the text.",
+    teaches="PTX names values, not registers: ptxas alone chooses register banks, reuse and the order of issue.",
     args=[
         In("a", f32, lambda m, n, k: (m, k), widened=False),
         In("b", f32, lambda m, n, k: (k, n), widened=False),
@@ -25,12 +25,12 @@ PAIR = Pair(
     ],
     launch=lambda m, n, k: Launch(grid=(ceil_div(n, TILE), ceil_div(m, TILE)), block=BLOCK),
     reference=lambda a, b, m, n, k: {"c": product(a, b, m, n, k)},
-    # Inputs in [-1, 1]: the partial sums of an element stay below 2 sqrt(k), each of its k fmas is off by 2**-24 of one
-    # at most and without bias, so that their errors add up to a standard deviation below 7e-8 k.
+    # Inputs in [-1, 1] keep the partial sums of an element below 2 sqrt(k). Each of its k fmas has an unbiased error of
+    # at most 2**-24 of a partial sum, so the errors add up to a standard deviation below 7e-8 k.
     tolerance=Tolerance("1e-6 k", lambda expected, inputs: 1e-6 * float(inputs["k"])),
     exact_on_integers=True,  # sums of k products of at most 64
-    # Multiples of 4 take float4, all else single floats. m ends in each of a thread's 8 rows once, n in each of its 8
-    # columns, k in each float that it loads.
+    # Multiples of 4 use float4, other sizes single floats. Together the sizes let m end in each of a thread's 8 rows, n
+    # in each of its 8 columns, and k in each float that it loads.
     check_sizes=[
         {"m": m, "n": n, "k": k}
         for m, n, k in (
@@ -55,8 +55,8 @@ PAIR = Pair(
             (19, 4, 8),
         )
     ],
-    # 1024^3 has 64 CTAs: how long one takes, not the rate. 4096 x 4096 x 16 is bound by the bytes of c. The last has
-    # six CTAs for each SM: whole waves of two at a time.
+    # 1024^3 has 64 CTAs and shows how long one takes, not the rate. 4096 x 4096 x 16 is bound by the bytes of c. The
+    # last size has six CTAs for each SM: whole waves with two CTAs an SM.
     bench_sizes=lambda device: [
         {"m": m, "n": n, "k": k}
         for m, n, k in (
@@ -69,7 +69,8 @@ PAIR = Pair(
     libraries={"cublas": Gemm()},
     by_request=("cuda.interleaved",),
     expects=(
-        "A tie within 2%: both sides give ptxas the same 512 multiply-adds and 32 shared loads a slab, and ptxas alone "
-        "decides on registers, reuse and order. cuda.interleaved ahead if passes of shared memory are a bound too."
+        "A tie within 2 %: both sides give ptxas the same 512 multiply-adds and 32 shared loads a slab, and ptxas "
+        "alone decides on registers, reuse and order. cuda.interleaved is ahead if shared-memory passes also limit "
+        "the time."
     ),
 )

@@ -1,4 +1,4 @@
-"""sm_partition: copiers of sms CTAs copy n bytes while the others compute, as if 20 of 132 SMs fed the rest."""
+"""sm_partition: `copiers` of `sms` CTAs copy n bytes while the others compute, as on 20 of 132 SMs."""
 
 import numpy as np
 
@@ -7,39 +7,39 @@ from ptxbench.pair import In, InOut, Launch, Pair, Scalar, Scratch, Tolerance, c
 
 BLOCK = 256
 VECTOR = 16  # bytes of an access
-PANEL = 8 * BLOCK  # floats that a tile reads: two float4 a thread
+PANEL = 8 * BLOCK  # floats that a tile reads: two float4 for each thread
 PANEL_BYTES = 4 * PANEL
-MOST_PANELS = 1024  # 8 MiB: inside L2, far beyond an L1
-LINE = 32  # 4-byte words of a cache line: chunks, tiles and arrivals each have a ticket in one of their own
+MOST_PANELS = 1024  # 8 MiB: fits into L2, far larger than an L1
+LINE = 32  # 4-byte words in a cache line; the tickets of chunks, tiles and arrivals each have their own line
 
 COPY, COMPUTE = 1, 2  # the bits of roles
 
 SHARED_BYTES = 116 << 10
-"""More than half of the shared memory of an SM of sm_80 (164 KiB), sm_90 and sm_100 (228 KiB), and no more than a CTA
-may have of it: only one CTA fits an SM."""
+"""More than half of the shared memory of an SM of sm_80 (164 KiB), sm_90 and sm_100 (228 KiB), so that only one CTA
+fits on an SM, and not more than a CTA may have."""
 
 
 def held(panels):
-    """The panels of a table that may have so many: a power of two, so that a tile finds its panel by a mask."""
+    """The greatest power of two up to `panels`, so that a tile finds its panel with a mask."""
     return 1 << panels.bit_length() - 1
 
 
 def panels_of(tiles):
-    """Panels of the table, a power of two: half as many as tiles, so that each is read again, as far as L2 allows."""
+    """Panels of the table, a power of two: half as many as tiles, so that each is read again; at most MOST_PANELS."""
     return min(MOST_PANELS, held(max(tiles // 2, 1)))
 
 
 def sums(table, result, depth, steps, tiles, roles):
-    """The results of all tiles: of each panel, steps times the sum of the outer product of a thread's two float4."""
+    """The results of all tiles: for each panel, `steps` times the sum of the outer product of a thread's two float4."""
     if not roles & COMPUTE:
-        return result  # as it was
+        return result  # unchanged
     rows, columns = table.sum(axis=-1).transpose(1, 0, 2)
     first, products = depth * np.arange(tiles), rows * columns
     return steps * sum(products[(first + panel) % len(table)] for panel in range(int(depth)))
 
 
 def bound(expected, inputs):
-    """Of the copy no error; of a sum, a rounding for each step of each panel and for four levels that join 16 sums."""
+    """Zero for the copy. For a sum, one rounding a step of each panel, and four for the tree that joins 16 sums."""
     if expected.dtype != np.float64:
         return 0.0
     table, depth, steps, tiles, roles = (inputs[name] for name in ("table", "depth", "steps", "tiles", "roles"))
@@ -55,23 +55,23 @@ def sizes(sms, copiers, n, chunk, tiles, steps, roles, depth=1, panels=None):
 
 
 def impossible(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
-    """Why there is no such launch; None where there is."""
+    """Why a launch of this size is not possible; None if it is."""
     if n % VECTOR or chunk % VECTOR or chunk <= 0 or n <= 0:
         return f"n and chunk must be multiples of {VECTOR}, the bytes of an access; n is {n}, chunk {chunk}."
     if not 0 <= copiers <= sms:
         return f"There are {sms} SMs, and copiers is {copiers}."
     if roles & COPY and copiers == 0:
-        return "Nobody would copy."
+        return "No SM would copy."
     if roles & COMPUTE and copiers == sms:
-        return "Nobody would compute."
-    return "panels, depth and steps must be 1 at least." if min(panels, depth, steps) < 1 else None
+        return "No SM would compute."
+    return "panels, depth and steps must be at least 1." if min(panels, depth, steps) < 1 else None
 
 
-# ---- what a launch shows, and what launches come to (docs/sm-partition.md)
+# ---- what a launch observes, and the figures of a sweep (docs/sm-partition.md)
 
 
 def observe(left, size):
-    """From the arrays that a launch left: the CTAs of each role, working or not, and the clocks of its slowest."""
+    """From the arrays after a launch: the CTAs of each role, working or not, and the clocks of the slowest CTA."""
     began, ended = left["clocks"].astype(np.int64).T
     longest = [int((ended - began)[left["taken"] == role].max(initial=0)) for role in (COPY, COMPUTE)]
     counts = [int((left["taken"] == role).sum()) for role in (COPY, COMPUTE)]
@@ -81,9 +81,9 @@ def observe(left, size):
 
 
 def role_seconds(launch, role):
-    """Seconds that a role took: the launch's time, times its slowest CTA's clocks over those of the slowest of all.
+    """Seconds that a role took: the launch's time times the clocks of the role's slowest CTA over those of the slowest.
 
-    None where other CTAs took a role than were asked to, so that it is another experiment.
+    None if the CTAs took other roles than requested, because that is another experiment.
     """
     seen, size = launch.observed, launch.size
     slowest = max(seen["copy_clocks"], seen["compute_clocks"])
@@ -107,7 +107,7 @@ def interference(both, compute):
 
 
 def of_limit(both):
-    """The least time that the device's memory allows the copy, and its arithmetic the computing SMs, over the time."""
+    """The lower bound of the time, from the copy's bytes and the computing SMs' flops, divided by the time."""
     if both.bytes_per_s is None or both.flops_per_s is None:
         return None
     computing = both.flops_per_s * (both.size["sms"] - both.size["copiers"]) / both.size["sms"]
@@ -115,13 +115,13 @@ def of_limit(both):
 
 
 def of_copier(copy, idle, *counters):
-    """A count of a copying SM, on average: what the launch counts beyond one in which each CTA takes its role and
-    leaves."""
+    """The average count of a copying SM: what the launch counts above a launch in which each CTA takes its role and
+    exits."""
     return sum(copy.counts[each] - idle.counts[each] for each in counters) / copy.size["copiers"]
 
 
 def of_computer(compute, idle, *counters):
-    """The same of a computing SM."""
+    """The same for a computing SM."""
     computers = compute.size["sms"] - compute.size["copiers"]
     return sum(compute.counts[each] - idle.counts[each] for each in counters) / computers
 
@@ -131,7 +131,7 @@ SECTORS = ("ptx_global_load_sectors", "ptx_global_store_sectors")
 
 
 def imbalance(both):
-    """Chunks of the copier with the most over the mean, where copiers draw in turn."""
+    """The most chunks of a copier over the mean, if copiers take chunks in turn."""
     chunks, copiers = ceil_div(both.size["n"], both.size["chunk"]), both.size["copiers"]
     return ceil_div(chunks, copiers) * copiers / chunks
 
@@ -140,17 +140,17 @@ CHUNK = 1 << 14
 
 
 def with_roles(roles, **changes):
-    """The launch of a point in which these roles work."""
+    """The launch of a point in which only these roles work."""
     return lambda **size: {**size, **changes, "roles": roles}
 
 
 def reserved(sms):
-    """As many of `sms` SMs as 20 are of 132."""
+    """The same share of `sms` SMs as 20 of 132."""
     return round(20 * sms / 132)
 
 
 def swept(sms):
-    """Copiers up to half of the SMs, with those of 20 in 132; chunks of 4 to 64 KiB."""
+    """Copiers up to half of the SMs, including the share of 20 in 132; chunks of 4 to 64 KiB."""
     copiers = {0, 4, 8, 12, 16, 20, 24, 32, 48, 64, reserved(sms)}
     return {"copiers": sorted(each for each in copiers if each <= sms // 2), "chunk": [1 << k for k in range(12, 17)]}
 
@@ -204,18 +204,18 @@ SWEEP = Sweep(
 )  # fmt: skip
 
 
-# ---- what the computing SMs are bound by, as (tiles, steps, depth): FFMA, or reads with one step each
+# ---- what limits the computing SMs, as (tiles, steps, depth): FFMA, or reads with one step each
 
 FFMA, READS = (8192, 256, 1), (16384, 1, 16)
 
 
 def beyond_l2(device):
-    """Panels of a table of four times L2 at least, a power of two."""
+    """Panels, a power of two, of a table that is at least four times as large as L2."""
     return 1 << (4 * device.l2_bytes // PANEL_BYTES - 1).bit_length()
 
 
 def bench_sizes(device):
-    """A small launch; then the roles side by side and alone, computing bound by FFMA, by L2 and by DRAM."""
+    """A small launch; then the roles together and alone, with computing limited by FFMA, by L2 and by DRAM."""
     sms, copiers, n = device.sms, reserved(device.sms), 1 << 28
 
     def launches(bound, panels, *roles):
@@ -231,14 +231,14 @@ def bench_sizes(device):
 
 
 PAIR = Pair(
-    teaches="Where a CTA runs can be read in PTX alone; to be right, a kernel must not depend on the answer.",
+    teaches="Only PTX can read on which SM a CTA runs; a correct kernel must not depend on the answer.",
     expects=(
-        "Computing loses little to the copy beside it, as 20 SMs with 16 KiB under way each stay far below what DRAM "
-        "gives; hints move that loss by 0 to 10 %; more copiers, larger chunks and bulk copies copy faster."
+        "The copy slows computing only a little, because 20 SMs with 16 KiB in flight each stay far below the rate of "
+        "DRAM. Hints change that loss by 0 to 10 %. More copiers, larger chunks and bulk copies copy faster."
     ),
     args=[
         In("source", u64, lambda n, **_: (n // 8,), integers=(0, (1 << 24) - 1), widened=False),
-        # From 0, not poison: what nobody was asked to write must still be as it was.
+        # Starts at 0, not poison: without the copy role it must stay unchanged.
         InOut("target", u64, lambda n, **_: (n // 8,)),
         In("table", f32, lambda panels, **_: (held(panels), 2, BLOCK, 4)),
         InOut("result", f32, lambda tiles, **_: (tiles, BLOCK)),

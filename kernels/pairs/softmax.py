@@ -1,10 +1,10 @@
-"""softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]). A CTA a row, in registers, or read twice."""
+"""softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]). One CTA per row, which is in registers or is read twice."""
 
 import numpy as np
 
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, Tolerance, ceil_div, f32, u32
 
-BLOCK = 256  # threads, of one CTA a row
+BLOCK = 256  # threads of a CTA, which takes one row
 
 
 def softmax(x):
@@ -14,22 +14,22 @@ def softmax(x):
 
 
 def logits(rng, shape, rows, columns):
-    """Wide enough that most of a row's powers are far below its greatest, none of them subnormal."""
+    """A wide range: most of a row's powers are far below its greatest, and none is subnormal."""
     return rng.uniform(-8, 8, shape)
 
 
 def bound(expected, inputs):
-    """The greatest |error| of any of the variants, in units of u = 2**-24 relative to y, and of 2**-126.
+    """The greatest |error| of any variant, in units of u = 2**-24 relative to y, and of 2**-126.
 
     With t = log2(e) (x - the row's maximum) and A the row's greatest |t|, C its number of columns:
-    - a power 2**t: 1.55 |t| from the exponent (a subtraction, the constant log2(e) and a multiplication, each rounded,
-      are 1 + 0.23 + 1, times ln 2; one fma is less), 4 from ex2 or expf (2 ulp);
-    - the sum of the powers: the same weighted by y, where the mean of |t| is at most the entropy of y, so log2(C),
-      and at most A; then ceil(C / 256) + 8 additions. A row summed while its maximum is sought is scaled at most
-      C / 4096 + 5 times: in fours of float4s, in up to three more, by the edge and in the end. Each takes a part of
-      the power above, of which the exponents add up, and 4 + 1 from ex2 and a multiplication;
-    - the quotient: 4 from the reciprocal (2 ulp) and 1 from the multiplication.
-    A flushed power and a flushed quotient are off by 2**-126 each.
+    - a power 2**t: 1.55 |t| for the exponent (a subtraction, the constant log2(e) and a multiplication, each rounded,
+      are 1 + 0.23 + 1, times ln 2; one fma is less), 4 for ex2 or expf (2 ulp);
+    - the sum of the powers: the same, weighted by y. The mean of |t| is at most the entropy of y, so log2(C), and at
+      most A. Then ceil(C / 256) + 8 additions. A row that is summed while its maximum is searched is rescaled at most
+      C / 4096 + 5 times: for groups of four float4s, up to three more, at the edge and at the end. Each rescaling has
+      a part of the error of the power above (the exponents add up), and 4 + 1 for ex2 and a multiplication;
+    - the quotient: 4 for the reciprocal (2 ulp) and 1 for the multiplication.
+    A power or a quotient that is flushed to zero adds an error of 2**-126.
     """
     x = inputs["x"]
     columns = x.shape[1]
@@ -41,10 +41,10 @@ def bound(expected, inputs):
 
 
 PAIR = Pair(
-    teaches="What a row needs is to be read once: that gains what exp, division and flags together do not.",
+    teaches="Reading each row only once gains more than faster exp, faster division and compiler flags together.",
     expects=(
-        "A tie at every size, since memory sets the time; cuda executes up to 1.6 times as much as ptx, guards "
-        "of subnormals that a flag takes away."
+        "A tie at every size, because memory sets the time. cuda executes up to 1.6 times as many instructions as "
+        "ptx: the extra ones handle subnormals, and a compiler flag removes them."
     ),
     by_request=(
         *("cuda.online", "cuda.online@fast", "cuda.passes", "cuda.passes@fast"),
@@ -63,15 +63,15 @@ PAIR = Pair(
         {"rows": rows, "columns": columns}
         for rows, columns in (
             *((1, 1), (3, 31), (3, 255), (3, 257), (4, 1027), (4, 8195)),
-            *((2, 3203), (2, 7203)),  # whose last four vectors begin where the row ends
-            *((3, 128), (2, 1024), (2, 2048), (1, 4096), (1, 8192)),  # rows that registers hold
+            *((2, 3203), (2, 7203)),  # the last group of four vectors starts at the end of the row
+            *((3, 128), (2, 1024), (2, 2048), (1, 4096), (1, 8192)),  # rows that fit into registers
         )
     ],
     bench_sizes=[
         {"rows": rows, "columns": columns}
         for rows, columns in ((1024, 1024), (8192, 128), (8192, 1024), (8192, 8192), (1024, 50257))
     ],
-    # An element is compared, scaled, shifted, raised, added and divided.
+    # For each element: compare, scale, subtract, exp2, add and divide.
     flops=lambda rows, columns: 6 * rows * columns,
     flags={"fast": ["--use_fast_math"]},
 )

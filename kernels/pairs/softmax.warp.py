@@ -1,11 +1,11 @@
-"""softmax.warp: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), for rows of 128 columns. A warp a row, no barrier."""
+"""softmax.warp: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), for rows of 128 columns. A warp per row, no barrier."""
 
 import numpy as np
 
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, Tolerance, ceil_div, f32, u32
 
-COLUMNS = 128  # of a row: a float4 a lane
-WARPS = 8  # of a CTA, each with a row
+COLUMNS = 128  # of a row: one float4 for each lane
+WARPS = 8  # of a CTA, each with one row
 
 
 def softmax(x):
@@ -15,12 +15,12 @@ def softmax(x):
 
 
 def logits(rng, shape, rows):
-    """Wide enough that most of a row's powers are far below its greatest, none of them subnormal."""
+    """A wide range: most of a row's powers are far below its greatest, and none is subnormal."""
     return rng.uniform(-8, 8, shape)
 
 
 def bound(expected, inputs):
-    """As of softmax, with the 3 and 5 additions of a lane and of its warp."""
+    """As in softmax, but with 3 additions in a lane and 5 in its warp."""
     x = inputs["x"]
     farthest = np.log2(np.e) * (x.max(axis=1, keepdims=True) - x.min(axis=1, keepdims=True))
     powers = 1.55 * (farthest + np.minimum(farthest, np.log2(COLUMNS))) + 4 + 4
@@ -28,8 +28,8 @@ def bound(expected, inputs):
 
 
 PAIR = Pair(
-    teaches="A short row wants a warp, not a CTA: no barrier, and 64 rows in flight on an SM in place of 8.",
-    expects="A tie: a lane moves 32 bytes for some 80 instructions of its warp, so that memory sets the time.",
+    teaches="Give a short row to a warp, not to a CTA: no barrier, and 64 instead of 8 rows in flight on an SM.",
+    expects="A tie: a lane moves 32 bytes while its warp executes about 80 instructions, so memory sets the time.",
     args=[
         In("x", f32, lambda rows: (rows, COLUMNS), values=logits),
         Out("y", f32, lambda rows: (rows, COLUMNS)),
@@ -41,7 +41,7 @@ PAIR = Pair(
     by_rows=["x"],
     check_sizes=[{"rows": rows} for rows in (1, 7, 8, 9, 1000)],
     bench_sizes=[{"rows": rows} for rows in (8192, 1 << 17, 1 << 20)],
-    # An element is compared, scaled, shifted, raised, added and divided.
+    # For each element: compare, scale, subtract, exp2, add and divide.
     flops=lambda rows: 6 * rows * COLUMNS,
     flags={"fast": ["--use_fast_math"]},
 )

@@ -1,4 +1,4 @@
-"""transpose.copy: y[r][c] = x[r][c], with the tiles, threads and accesses of transpose: its upper bound."""
+"""transpose.copy: y[r][c] = x[r][c], with the tiles, threads and accesses of transpose: an upper bound of its speed."""
 
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u32
 
@@ -6,8 +6,8 @@ TILE = 32
 ROWS = 8
 
 PAIR = Pair(
-    teaches="What a transposition costs is its time over that of this copy: same bytes, tiles and accesses.",
-    expects="A tie, because both sides are one load and one store of 16 bytes a thread.",
+    teaches="The cost of a transposition is its time over that of this copy: same bytes, tiles and accesses.",
+    expects="A tie, because both sides have one load and one store of 16 bytes a thread.",
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
         Out("y", f32, lambda rows, columns: (rows, columns)),

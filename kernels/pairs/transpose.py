@@ -3,13 +3,15 @@
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u32
 
 TILE = 32
-ROWS = 8  # rows of a tile that a CTA moves at once; four times makes the tile
+ROWS = 8  # rows of a tile that a CTA moves at once; four such moves make a tile
 
 PAIR = Pair(
-    teaches="A tile turned by exclusive or is free of bank conflicts, as a padded one is, and leaves rows of 16 bytes.",
+    teaches=(
+        "A tile with an xor swizzle has no bank conflicts, like a padded tile, and keeps its rows aligned to 16 bytes."
+    ),
     expects=(
-        "A tie of both sides and of both tiles, because none has bank conflicts and memory sets the time; "
-        "transpose.copy, without a barrier, is a little ahead."
+        "Both sides and both kinds of tile tie, because none has bank conflicts and memory sets the time. "
+        "transpose.copy, which has no barrier, is slightly faster."
     ),
     args=[
         In("x", f32, lambda rows, columns: (rows, columns)),
@@ -20,8 +22,8 @@ PAIR = Pair(
     launch=lambda rows, columns: Launch(grid=(ceil_div(columns, TILE), ceil_div(rows, TILE)), block=(TILE, ROWS)),
     reference=lambda x, rows, columns: {"y": x.T},
     tolerance=EXACT,
-    # A thread moves rows 0, 8, 16 and 24 of a ragged tile: 41 and 50 end within the second and the third eight of one.
-    # 64 x 96 has whole tiles alone; 48 and 80 are multiples of 16, which is not enough.
+    # A thread moves rows 0, 8, 16 and 24 of a ragged tile: 41 and 50 end in the second and the third group of eight.
+    # 64 x 96 has only whole tiles; 48 and 80 are multiples of 16, which is not enough for whole tiles.
     check_sizes=[
         {"rows": rows, "columns": columns}
         for rows, columns in ((1, 1), (31, 33), (32, 32), (33, 31), (41, 50), (50, 41), (48, 80), (64, 96), (100, 257))

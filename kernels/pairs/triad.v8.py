@@ -1,15 +1,15 @@
-"""triad.v8: a[i] = b[i] + s * c[i], 32 bytes an access, which sm_100 and later have. A ragged end."""
+"""triad.v8: a[i] = b[i] + s * c[i], by accesses of 32 bytes, which need sm_100 or later. A ragged end."""
 
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f32, u32, ulps
 
 BLOCK = 256
-VECTOR = 8  # elements a thread: 32 bytes
+VECTOR = 8  # elements of a thread: 32 bytes
 
 PAIR = Pair(
-    teaches="From sm_100 on a thread may load 32 bytes at once; C says so by a struct that is aligned to 32.",
+    teaches="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
     expects=(
-        "A tie: on both sides one access moves 32 bytes. Against ptx.v4, with two of 16 in its place, too, since "
-        "memory sets the time; L1 has half as many requests."
+        "A tie: on both sides one access moves 32 bytes. Also a tie with ptx.v4, which makes two accesses of 16 "
+        "bytes, because memory sets the time; with 32 bytes L1 gets half as many requests."
     ),
     args=[
         Out("a", f32, lambda n: (n,)),
@@ -20,7 +20,7 @@ PAIR = Pair(
     ],
     launch=lambda n: Launch(grid=ceil_div(n, VECTOR * BLOCK), block=BLOCK),
     reference=lambda b, c, s, n: {"a": b + s * c},
-    tolerance=ulps(1),  # as of triad
+    tolerance=ulps(1),  # see triad
     by_rows=["b", "c"],
     check_sizes=[{"n": n} for n in (1, 7, 8, 2047, 2048, 2049, 65543)],
     bench_sizes=[{"n": 1 << k} for k in (16, 22, 25, 28)],

@@ -1,27 +1,27 @@
-"""w4a16_dequant: y = scale * (W x), W of 4 bits a weight, x of f16, one to 16 of them. Bits alone make weights floats.
+"""w4a16_dequant: y = scale * (W x), 4-bit weights W, 1 to 16 vectors x of f16. Bit operations convert the weights.
 
-Eight weights are a 32-bit word, the even ones in its lower half: weight 2i lies at bit 4i, weight 2i + 1 at bit
-16 + 4i. A nibble q stands for scale[row] * (q - 8). A float whose exponent field is 0 is its low bits times a power of
-two: of f32 2^-149, of f16 2^-24. So `word & 0xf0` is weight 2 times 2^-145 as it stands. The variants in f16 add 1024
-in place of that, by bits: `(word >> 4i) & 0x000f000f | 0x64006400` is the weights 2i and 2i + 1, plus 1024.
+A 32-bit word holds eight weights, the even ones in its lower half: weight 2i is at bit 4i, weight 2i + 1 at bit
+16 + 4i. A nibble q means scale[row] * (q - 8). If the exponent field of a float is 0, its value is its low bits times a
+power of two: 2^-149 for f32, 2^-24 for f16. So `word & 0xf0`, read as f32, is weight 2 times 2^-145. The f16 variants
+add 1024 by bits instead: `(word >> 4i) & 0x000f000f | 0x64006400` is the weights 2i and 2i + 1, plus 1024.
 """
 
 import numpy as np
 
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, ceil_div, f16, f32, relative, u32
 
-BLOCK = 64  # threads: two warps, each of four rows
+BLOCK = 64  # threads: two warps, each with four rows
 ROWS_PER_CTA = BLOCK // 32 * 4
-PACK = 8  # weights of a word
-AFTER = 8  # roundings after a lane's last word: its sums, the lanes and the scale
-ROWS_AT_ONCE = 64  # of the reference
+PACK = 8  # weights in a word
+AFTER = 8  # roundings after a lane's last word: joining its sums, joining the lanes, the scale
+ROWS_AT_ONCE = 64  # rows that the reference computes at once
 
 SHIFTS = np.array([0, 16, 4, 20, 8, 24, 12, 28], np.uint32)
-"""Where in its word each of eight weights lies."""
+"""The bit position of each of the eight weights in its word."""
 
 
 def products(w, x, term=lambda values: values):
-    """The sums of the terms of x and of the whole numbers q - 8: shape (batch, rows)."""
+    """The products of the terms of x and of the integers q - 8, summed: shape (batch, rows)."""
     found = np.zeros((len(w), len(x)))
     of_weight = [np.ascontiguousarray(term(x[:, i::PACK]).T) for i in range(PACK)]
     for start in range(0, len(w), ROWS_AT_ONCE):
@@ -32,10 +32,10 @@ def products(w, x, term=lambda values: values):
 
 
 def bound(w, scale, x, rows, words, magic):
-    """How far y may be off.
+    """The greatest error of y.
 
-    - The variants in f16 round each product, by 2**-11 of it.
-    - Every addition rounds by 2**-24 of a sum of at most (q + 8) |x|: eight a word of the lane, and those after it.
+    - The f16 variants round each product, by 2**-11 of it.
+    - Every addition rounds by 2**-24 of a sum of at most (q + 8) |x|: eight for each word of the lane, and AFTER more.
     """
     roundings = PACK * ceil_div(int(words), 32) + AFTER
     magnitude = np.abs(x)
@@ -52,9 +52,13 @@ def size(rows, columns, batch):
 
 
 PAIR = Pair(
-    teaches="Four bits become a float by one & where the exponent is 0; both languages say so, and execute the same.",
-    expects="A tie. At batch 1 DRAM sets the time; at batch 8 and 16 the instructions, of which cuda.magic, in f16, "
-    "executes 29 % more.",
+    teaches=(
+        "One AND makes a float of four bits, with an exponent of 0; both languages can write it and execute the same."
+    ),
+    expects=(
+        "A tie. At batch 1 DRAM sets the time, at batch 8 and 16 the instructions. cuda.magic, which uses f16, "
+        "executes 29 % more."
+    ),
     by_request=("cuda.asm", "cuda.known"),
     args=[
         In("w", u32, lambda rows, columns, batch: (rows, columns // PACK), integers=(0, 2**32 - 1), widened=False),
@@ -63,10 +67,10 @@ PAIR = Pair(
         Out("y", f32, lambda rows, columns, batch: (batch, rows)),
         Scalar("rows", u32, lambda rows, columns, batch: rows),
         Scalar("words", u32, lambda rows, columns, batch: columns // PACK),
-        # For cuda.magic alone; cuda.known and cuda.asm have the constant in their text, so that it cannot vary.
+        # Only cuda.magic reads it. cuda.known and cuda.asm have the constant in their source, so it cannot vary.
         Scalar("magic", u32, 0x64006400, values=(0x64006400, 0x64006400)),
     ],
-    # The vectors of a batch are neighbours in the grid, so that a row of W comes from DRAM once, and then from L2.
+    # The vectors of a batch are neighbours in the grid, so that a row of W comes from DRAM once and then from L2.
     launch=lambda rows, columns, batch: Launch(grid=(batch, ceil_div(rows, ROWS_PER_CTA)), block=BLOCK),
     reference=lambda w, scale, x, rows, words, magic: {"y": products(w, x) * scale},
     tolerance=relative(
@@ -74,10 +78,10 @@ PAIR = Pair(
         of=bound,
         describe="2^-11 of the sum of |terms| + (K/32 + 8) 2^-24 of that of (q + 8) |x|",
     ),
-    exact_on_integers=True,  # products of at most 64 are exact in f16; sums stay below 2**24 of their last bit
+    exact_on_integers=True,  # products of at most 64 are exact in f16; sums stay below 2**24 times their last bit
     check_sizes=[
         size(rows, columns, batch)
-        for rows, columns in ((1, 8), (3, 248), (12, 264), (2, 520), (6, 776), (5, 1032))  # within each of four rounds
+        for rows, columns in ((1, 8), (3, 248), (12, 264), (2, 520), (6, 776), (5, 1032))  # end in each of four rounds
         for batch in (1, 16)
     ],
     bench_sizes=[
@@ -86,6 +90,6 @@ PAIR = Pair(
         size(4096, 14336, 1),
         size(32000, 4096, 1),
     ],
-    # A weight is multiplied and added.
+    # One multiplication and one addition for each weight.
     flops=lambda rows, columns, batch: 2 * rows * columns * batch,
 )

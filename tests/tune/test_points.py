@@ -127,7 +127,7 @@ def test_without_copiers_only_the_others_are_launched():
     point = swept_of(PARTITION).points[0]
     assert point.at == {"copiers": 0, "chunk": 4096}
     assert point.parts.keys() == {"compute", "idle"}
-    assert point.reason == "Nobody would copy."
+    assert point.reason == "No SM would copy."
 
 
 def test_comm_sms_is_another_name_of_copiers():
