@@ -23,16 +23,16 @@ from rich.console import Console
 from rich.table import Table
 
 from ptxbench import discovery
-from ptxbench.check.contained import Task, judge
+from ptxbench.check.contained import CheckTask, judge
 from ptxbench.check.findings import ACCEPTED
-from ptxbench.check.stages import Settings
+from ptxbench.check.stages import CheckOptions
 from ptxbench.cli.check import chosen_targets
 
 MOST_WARM = 10.0
 """Seconds that a warm judgement may take on two cores."""
 
 
-def seconds(path: Path, task: Task) -> tuple[float, float]:
+def seconds(path: Path, task: CheckTask) -> tuple[float, float]:
     """Seconds of the processor, and by the clock."""
     started, used = time.perf_counter(), processor_seconds()
     judgement = judge(path, task)
@@ -65,7 +65,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             os.environ["PTXBENCH_CACHE"] = f"{folder}/cache"
             path = Path(folder) / "candidate.ptx"
-            task = Task(name, kernels, "sm_90", 1, Settings(targets=chosen_targets(())))
+            task = CheckTask(name, kernels, "sm_90", 1, CheckOptions(targets=chosen_targets(())))
             path.write_text(f"// one\n{text}")
             first = seconds(path, task)
             path.write_text(f"// two\n{text}")

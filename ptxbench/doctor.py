@@ -63,7 +63,7 @@ PTX = """\
 
 
 @dataclass(frozen=True)
-class Finding:
+class PartStatus:
     """One part: what it is, WORKS, ABSENT or BROKEN, what was found of it, and what to do where it does not work."""
 
     subject: str
@@ -72,9 +72,9 @@ class Finding:
     advice: str = ""
 
 
-def examine(kernels: Path) -> Iterator[Finding]:
+def examine(kernels: Path) -> Iterator[PartStatus]:
     """Every part, what others stand on first."""
-    yield Finding("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
+    yield PartStatus("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
     for name in ("numpy", "llvmlite", "numba"):
         yield examine_package(name)
     yield from examine_tools()
@@ -85,16 +85,16 @@ def examine(kernels: Path) -> Iterator[Finding]:
     yield examine_cache()
 
 
-def examine_package(name: str) -> Finding:
+def examine_package(name: str) -> PartStatus:
     """A package that ptxbench depends on."""
     try:
         importlib.import_module(name)
-        return Finding(name, WORKS, importlib.metadata.version(name))
+        return PartStatus(name, WORKS, importlib.metadata.version(name))
     except FAILURES as error:
-        return Finding(name, BROKEN, str(error), REINSTALL.format(name))
+        return PartStatus(name, BROKEN, str(error), REINSTALL.format(name))
 
 
-def examine_tools() -> Iterator[Finding]:
+def examine_tools() -> Iterator[PartStatus]:
     """NVRTC, CUDA's headers, ptxas and nvdisasm: one kernel goes through them all, and not through the cache."""
     finding, ptx = examine_nvrtc()
     yield finding
@@ -105,23 +105,23 @@ def examine_tools() -> Iterator[Finding]:
     yield examine_nvdisasm(cubin)
 
 
-def examine_nvrtc() -> tuple[Finding, str]:
+def examine_nvrtc() -> tuple[PartStatus, str]:
     """NVRTC, and what it makes of the kernel; the kernel in PTX where it makes nothing."""
     from ptxbench.toolchain import nvrtc
 
     try:
         library = nvrtc.find()
     except ToolMissing as missing:
-        return Finding("NVRTC", ABSENT, "-", f"{missing} Until then the CUDA C sides are skipped."), PTX
+        return PartStatus("NVRTC", ABSENT, "-", f"{missing} Until then the CUDA C sides are skipped."), PTX
     try:
         version = nvrtc.version(library)
         ptx, _ = nvrtc.translate(library, CUDA.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
     except FAILURES as error:
-        return Finding("NVRTC", BROKEN, shown(library), str(error)), PTX
-    return Finding("NVRTC", WORKS, f"{version}  {shown(library)}"), ptx
+        return PartStatus("NVRTC", BROKEN, shown(library), str(error)), PTX
+    return PartStatus("NVRTC", WORKS, f"{version}  {shown(library)}"), ptx
 
 
-def examine_headers() -> Finding:
+def examine_headers() -> PartStatus:
     """CUDA's headers, as a kernel includes them. NVRTC works."""
     from ptxbench.toolchain import locate, nvrtc
 
@@ -129,87 +129,91 @@ def examine_headers() -> Finding:
     try:
         nvrtc.translate(nvrtc.find(), WITH_HEADERS.encode(), Path("answer.cu"), DEFAULT_ARCH, ())
     except FAILURES as error:
-        return Finding("CUDA headers", BROKEN if folders else ABSENT, folders or "-", str(error))
-    return Finding("CUDA headers", WORKS, folders)
+        return PartStatus("CUDA headers", BROKEN if folders else ABSENT, folders or "-", str(error))
+    return PartStatus("CUDA headers", WORKS, folders)
 
 
-def examine_ptxas(ptx: str) -> tuple[Finding, bytes | None]:
+def examine_ptxas(ptx: str) -> tuple[PartStatus, bytes | None]:
     """ptxas, and the cubin that it makes of `ptx`."""
     from ptxbench.toolchain import locate, ptxas
 
     tool = locate.program("ptxas")
     if tool is None:
-        return Finding("ptxas", ABSENT, "-", f"No registers, no spills, no SASS: {locate.INSTALL}."), None
+        return PartStatus("ptxas", ABSENT, "-", f"No registers, no spills, no SASS: {locate.INSTALL}."), None
     try:
         version = locate.version(tool)
         cubin, _ = ptxas.assemble(tool, ptx, DEFAULT_ARCH)
     except ptxas.RefusedError as refused:
         why = ptxas.explain(str(refused), ptx, Path("answer.cu"), "cuda", DEFAULT_ARCH, f"ptxas {version}")
-        return Finding("ptxas", BROKEN, f"{version}  {shown(tool)}", str(why)), None
+        return PartStatus("ptxas", BROKEN, f"{version}  {shown(tool)}", str(why)), None
     except FAILURES as error:
-        return Finding("ptxas", BROKEN, shown(tool), str(error)), None
-    return Finding("ptxas", WORKS, f"{version}  {shown(tool)}"), cubin
+        return PartStatus("ptxas", BROKEN, shown(tool), str(error)), None
+    return PartStatus("ptxas", WORKS, f"{version}  {shown(tool)}"), cubin
 
 
-def examine_nvdisasm(cubin: bytes | None) -> Finding:
+def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
     """nvdisasm, on `cubin` where there is one."""
     from ptxbench.toolchain import locate, sass
 
     tool = locate.program("nvdisasm")
     if tool is None:
-        return Finding("nvdisasm", ABSENT, "-", f"SASS instructions are not counted: {locate.INSTALL}.")
+        return PartStatus("nvdisasm", ABSENT, "-", f"SASS instructions are not counted: {locate.INSTALL}.")
     try:
         version = locate.version(tool)
         if cubin:
             sass.counts(sass.disassemble(tool, cubin), "answer")
     except (*FAILURES, ValueError) as error:
-        return Finding("nvdisasm", BROKEN, shown(tool), f"{error} {locate.INSTALL}.")
-    return Finding("nvdisasm", WORKS, f"{version}  {shown(tool)}")
+        return PartStatus("nvdisasm", BROKEN, shown(tool), f"{error} {locate.INSTALL}.")
+    return PartStatus("nvdisasm", WORKS, f"{version}  {shown(tool)}")
 
 
-def examine_emulator() -> Finding:
+def examine_emulator() -> PartStatus:
     """The emulator, on the kernel in PTX."""
     try:
         from ptxbench.backends import open_emulator
 
         wrong = run_answer(open_emulator(None), DEFAULT_ARCH)
     except FAILURES as error:
-        return Finding(EMULATOR, BROKEN, "-", f"{error} {REINSTALL.format('what the emulator needs')}")
+        return PartStatus(EMULATOR, BROKEN, "-", f"{error} {REINSTALL.format('what the emulator needs')}")
     if wrong:
-        return Finding(EMULATOR, BROKEN, wrong, REINSTALL.format("what the emulator needs"))
-    return Finding(EMULATOR, WORKS, f"{os.cpu_count()} processors; it verifies and counts, and has no times")
+        return PartStatus(EMULATOR, BROKEN, wrong, REINSTALL.format("what the emulator needs"))
+    return PartStatus(EMULATOR, WORKS, f"{os.cpu_count()} processors; it verifies and counts, and has no times")
 
 
-def examine_gpu() -> Iterator[Finding]:
+def examine_gpu() -> Iterator[PartStatus]:
     """CuPy, the driver and the GPU, on the kernel in PTX."""
     found = ", ".join(
         f"{name} {importlib.metadata.version(name)}"
         for name in ("cupy-cuda13x", "cupy-cuda12x", "cupy")
         if is_installed(name)
     )
-    yield Finding("CuPy", WORKS if found else ABSENT, found or "-", "" if found else CUPY)
+    yield PartStatus("CuPy", WORKS if found else ABSENT, found or "-", "" if found else CUPY)
     try:
         from ptxbench.backends import gpu
 
         driver = gpu.find_driver()
         if driver is None:
-            yield Finding("NVIDIA driver", ABSENT, "-", "Times need a GPU and its driver; the emulator needs neither.")
-            yield Finding("GPU", ABSENT, "-", "Without one there are counts in place of times.")
+            yield PartStatus(
+                "NVIDIA driver", ABSENT, "-", "Times need a GPU and its driver; the emulator needs neither."
+            )
+            yield PartStatus("GPU", ABSENT, "-", "Without one there are counts in place of times.")
             return
-        yield Finding("NVIDIA driver", WORKS, f"{driver_version()}, speaks CUDA {gpu.driver_cuda_version(driver)}")
+        yield PartStatus("NVIDIA driver", WORKS, f"{driver_version()}, speaks CUDA {gpu.driver_cuda_version(driver)}")
         backend = gpu.GpuBackend()
         if reason := backend.unavailable():
-            yield Finding("GPU", ABSENT, "-", reason)
+            yield PartStatus("GPU", ABSENT, "-", reason)
             return
         device = backend.device()
         wrong = run_answer(backend, device["sm"])
     except FAILURES as error:
-        yield Finding("GPU", BROKEN, "-", str(error))
+        yield PartStatus("GPU", BROKEN, "-", str(error))
     else:
         if wrong:
-            yield Finding("GPU", BROKEN, f"{device['name']} {wrong}", "Trust no run on it; see what nvidia-smi says.")
+            yield PartStatus(
+                "GPU", BROKEN, f"{device['name']} {wrong}", "Trust no run on it; see what nvidia-smi says."
+            )
         else:
-            yield Finding("GPU", WORKS, f"{device['name']}, {device['sm']}")
+            yield PartStatus("GPU", WORKS, f"{device['name']}, {device['sm']}")
 
 
 def driver_version() -> str:
@@ -252,36 +256,36 @@ def build_answer(arch: str) -> Build:
             return toolchain.build(source, language="ptx", variant="ptx", entry="answer", arch=arch, assembler="driver")
 
 
-def examine_kernels(folder: Path) -> Finding:
+def examine_kernels(folder: Path) -> PartStatus:
     """The folder of pairs: that of ptxbench unless the user names another."""
     from ptxbench.discovery import find_pairs
 
     try:
         count = len(find_pairs(folder))
-        return Finding("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
+        return PartStatus("kernels", WORKS, f"{count} pair{'' if count == 1 else 's'} in {shown(folder)}")
     except FAILURES as error:
-        return Finding("kernels", BROKEN, shown(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")
+        return PartStatus("kernels", BROKEN, shown(folder), f"{error} See --kernels and {KERNELS_VARIABLE}.")
 
 
-def examine_containment() -> Finding:
+def examine_containment() -> PartStatus:
     """What keeps the compilers from other files while `check` judges a candidate."""
     from ptxbench import containment
 
     if containment.mode() == containment.LANDLOCK:
         told = f"{containment.LANDLOCK} {containment.version()}: NVRTC and ptxas see CUDA's headers and one folder"
-        return Finding("containment", WORKS, told)
+        return PartStatus("containment", WORKS, told)
     told = f"{containment.HEADERS}: candidates may include only headers that take no file name from a macro"
     advice = "Judge candidates on Linux 5.13 or later with Landlock, if they are not trusted."
-    return Finding("containment", ABSENT, told, advice)
+    return PartStatus("containment", ABSENT, told, advice)
 
 
-def examine_cache() -> Finding:
+def examine_cache() -> PartStatus:
     """The folder of builds that were made before."""
     folder = cache.folder()
     if folder is None:
-        return Finding("cache", ABSENT, "-", "This user has no home. Set PTXBENCH_CACHE to a folder, for speed.")
+        return PartStatus("cache", ABSENT, "-", "This user has no home. Set PTXBENCH_CACHE to a folder, for speed.")
     if reason := cache.refusal(folder):
-        return Finding("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
+        return PartStatus("cache", BROKEN, f"{shown(folder)} is not used", cache.advice(folder, reason))
     probe = folder / f"doctor-{os.getpid()}"
     try:
         cache.write(probe, b"")
@@ -289,8 +293,8 @@ def examine_cache() -> Finding:
         sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     except OSError as error:
         advice = "Every build is made anew. Set PTXBENCH_CACHE to a folder that can be written."
-        return Finding("cache", BROKEN, f"{shown(folder)}: {error.strerror}", advice)
-    return Finding("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {shown(folder)}")
+        return PartStatus("cache", BROKEN, f"{shown(folder)}: {error.strerror}", advice)
+    return PartStatus("cache", WORKS, f"{len(sizes)} entries, {sum(sizes) / 1e6:.1f} MB in {shown(folder)}")
 
 
 def is_installed(name: str) -> bool:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ptxbench import emulator, toolchain
-from ptxbench.arguments import Bound, ElementType, Parsed, bind, make
+from ptxbench.arguments import BoundArguments, ElementType, Parsed, bind, make
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.counters import EXACT
-from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
@@ -39,7 +39,7 @@ FIRST_VALUES = 8
 
 
 @dataclass(frozen=True)
-class Program:
+class ExecProgram:
     """A file with kernels, as PTX; `arch` is what it runs as."""
 
     path: Path
@@ -115,7 +115,7 @@ class located:  # noqa: N801  a context manager reads as a word
     Not a LaunchError: that is a slip of the command line, which names no line.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: ExecProgram) -> None:
         self.program = program
 
     def __enter__(self) -> None:
@@ -126,7 +126,7 @@ class located:  # noqa: N801  a context manager reads as a word
             raise type(error)(self.program.locate(str(error))) from None
 
 
-def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Program:
+def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> ExecProgram:
     """The PTX of a file: as it stands in a .ptx, from NVRTC with `flags` for a .cu.
 
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
@@ -142,19 +142,19 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Pro
         raise UsageError(f"Cannot read {path}: {error.strerror}.") from None
     if language == "cuda":
         arch = arch or DEFAULT_ARCH
-        return Program(path, language, arch, toolchain.compiled(content, path, arch, flags)[0], tuple(flags))
+        return ExecProgram(path, language, arch, toolchain.compiled(content, path, arch, flags)[0], tuple(flags))
     if flags:
         raise UsageError(f"{path.name} is PTX, and --flag is for NVRTC. Leave it out.")
     text = ptxas.check_ascii(content.partition(b"\0")[0], path.name)  # the driver too reads up to a NUL
     target = re.search(r"^\s*\.target\s+(sm_\d+[af]?)", text, re.M)
-    return Program(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
+    return ExecProgram(path, language, arch or (target[1] if target else DEFAULT_ARCH), text)
 
 
 # ---- a launch and what came of it
 
 
 @dataclass(frozen=True)
-class Launch:
+class ExecLaunch:
     """How to launch; `block` None is what the kernel requires (.reqntid), else DEFAULT_BLOCK threads."""
 
     grid: tuple[int, int, int]
@@ -202,23 +202,23 @@ class Output:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ExecOutcome:
     """One launch: its status, its counts, its arrays, and what was wrong.
 
     `error` is None unless the kernel was stopped or could not run; `counters`, `by_line` and `arrays` are then empty.
     `findings` are the sanitizer's: each has `line`, `kind` and `message`.
     """
 
-    program: Program
+    program: ExecProgram
     function: Function
-    launch: Launch
-    bound: tuple[Bound, ...]
+    launch: ExecLaunch
+    bound: tuple[BoundArguments, ...]
     status: str
     error: KernelError | None = None
     arrays: tuple[Output, ...] = ()
     counters: Mapping[str, float] = field(default_factory=dict)
     by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SanitizerFinding, ...] = ()
     printed: str = ""
     order: str = ""
     notes: tuple[str, ...] = ()
@@ -242,11 +242,11 @@ class Outcome:
         return tuple(output for output in self.arrays if output.changed)
 
 
-def execute(program: Program, function: Function, arguments: Sequence[Parsed], launch: Launch) -> Outcome:
+def execute(program: ExecProgram, function: Function, arguments: Sequence[Parsed], launch: ExecLaunch) -> ExecOutcome:
     """Launch once, unless ptxas refuses the PTX. Raises UsageError for arguments or a launch that do not fit."""
     bound = bind(function, arguments)
     if program.legality.refusal:
-        return Outcome(program, function, launch, bound, FAULT, program.legality.refusal)
+        return ExecOutcome(program, function, launch, bound, FAULT, program.legality.refusal)
     values = make(bound, launch.seed)
     before = [each.array.copy() for each in values.arrays]
     try:
@@ -269,12 +269,12 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
         status = UNSUPPORTED if isinstance(error, UnsupportedInstruction) else FAULT
         told = type(error)(as_labelled(str(error), bound))
         unchecked = tuple(legality_notes(program))
-        return Outcome(program, function, launch, bound, status, told, notes=unchecked, unchecked=unchecked)
+        return ExecOutcome(program, function, launch, bound, status, told, notes=unchecked, unchecked=unchecked)
     arrays = tuple(
         Output(each.index, each.name, each.type, each.array, bytes_of(each.array) != bytes_of(earlier))
         for each, earlier in zip(values.arrays, before, strict=True)
     )
-    return Outcome(
+    return ExecOutcome(
         program,
         function,
         launch,
@@ -294,14 +294,14 @@ def execute(program: Program, function: Function, arguments: Sequence[Parsed], l
     )
 
 
-def with_executed(outcome: Outcome) -> Outcome:
+def with_executed(outcome: ExecOutcome) -> ExecOutcome:
     """The same with the machine instructions that warps executed, of a kernel that ran to its end."""
     if outcome.error is not None:
         return outcome
     return replace(outcome, executed=derived(outcome.program, outcome))
 
 
-def derived(program: Program, outcome: Outcome) -> Executed:
+def derived(program: ExecProgram, outcome: ExecOutcome) -> Executed:
     """What the counts of a launch say of the machine code that ptxas makes of the program."""
     try:
         build = toolchain.build(
@@ -327,7 +327,7 @@ def bytes_of(array: NDArray[Any]) -> memoryview:
     return memoryview(array.reshape(-1).view(np.uint8))
 
 
-def legality_notes(program: Program) -> Iterator[str]:
+def legality_notes(program: ExecProgram) -> Iterator[str]:
     """A sentence where nobody knows whether ptxas takes the PTX."""
     if reason := program.legality.unchecked:
         yield f"not checked whether ptxas takes this PTX: {reason}"
@@ -341,7 +341,7 @@ def model_notes(models: Mapping[str, str], arch: str) -> Iterator[str]:
             yield f"{opcodes}: adds up by a model of {arch}, which {origin}"
 
 
-def as_labelled(message: str, bound: Sequence[Bound]) -> str:
+def as_labelled(message: str, bound: Sequence[BoundArguments]) -> str:
     """`message` with the arguments' labels in place of NVRTC's names of the parameters."""
     for each in bound:
         if not each.name.startswith("#"):
@@ -366,9 +366,9 @@ def execute_folder(
     arch: str | None,
     flags: Sequence[str],
     arguments: Sequence[Parsed],
-    launch: Launch,
+    launch: ExecLaunch,
     started: Callable[[Path], None] = lambda path: None,
-) -> tuple[list[Outcome], list[LeftOut]]:
+) -> tuple[list[ExecOutcome], list[LeftOut]]:
     """Launch each kernel in the folder's .ptx and .cu files that takes these arguments; `started` hears of each file.
 
     Raises UsageError if there is no such file, ToolMissing for a .cu without NVRTC.
@@ -396,7 +396,7 @@ def execute_folder(
     return outcomes, left_out
 
 
-def exit_code(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut]) -> int:
+def exit_code(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> int:
     """The gravest: 4 for a fault or finding, 5 for an instruction that is not supported, 2 if nothing was launched."""
     statuses = {*(each.status for each in outcomes), *(each.status for each in left_out)}
     for status in (FAULT, FINDING, UNSUPPORTED):
@@ -408,7 +408,7 @@ def exit_code(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut]) -> int:
 # ---- as JSON has it
 
 
-def to_document(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
+def to_document(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut] = ()) -> dict[str, Any]:
     """What `--json` prints. A number that JSON does not have is text: "nan", "inf", "-inf"."""
     return {
         "schema": SCHEMA,
@@ -420,7 +420,7 @@ def to_document(outcomes: Sequence[Outcome], left_out: Sequence[LeftOut] = ()) -
     }
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(outcome: ExecOutcome) -> dict[str, Any]:
     program, error = outcome.program, outcome.error
     return {
         "file": str(program.path),

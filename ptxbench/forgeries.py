@@ -33,7 +33,7 @@ PIECE = 1 << 16
 """Elements that are judged at a time."""
 
 
-class Outcome(Enum):
+class ForgeryOutcome(Enum):
     REJECTED = "rejected"
     ACCEPTED = "accepted"
     SAME = "same"
@@ -50,12 +50,12 @@ class Forgery:
     """
 
     what: str
-    judge: Callable[[], Outcome]
+    judge: Callable[[], ForgeryOutcome]
     must_show: bool = False
 
 
 @dataclass(frozen=True)
-class Case:
+class ForgeryCase:
     """One size of a pair: the arguments, and what the outputs must be."""
 
     pair: Pair
@@ -82,7 +82,7 @@ class Case:
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // WARP)
         return max(WARP, -(-int(self.arguments[name].size) // warps))
 
-    def without(self, name: str, start: int, stop: int) -> Outcome:
+    def without(self, name: str, start: int, stop: int) -> ForgeryOutcome:
         """What comes of the reference's own result where input `name` is zero from `start` to `stop`.
 
         Of a pair `by_rows` only those parts are computed that can differ.
@@ -96,7 +96,7 @@ class Case:
                 parts.append((rows, max(start - first * row, 0), stop - first * row))
         return combined(self.recomputed(name, *part) for part in parts)
 
-    def recomputed(self, name: str, rows: slice, start: int, stop: int) -> Outcome:
+    def recomputed(self, name: str, rows: slice, start: int, stop: int) -> ForgeryOutcome:
         """The same of some rows, of which `start` and `stop` count the elements.
 
         The input is changed where it is, and back: a copy of 4 GiB would take longer than the rest.
@@ -114,7 +114,7 @@ class Case:
         finally:
             cut[:] = kept
 
-    def judged_again(self, arguments: Mapping[str, Any], rows: slice) -> Outcome:
+    def judged_again(self, arguments: Mapping[str, Any], rows: slice) -> ForgeryOutcome:
         """What comes of the reference of these arguments in place of those that it had."""
         try:
             with np.errstate(all="ignore"):
@@ -123,7 +123,7 @@ class Case:
         except Exception:  # the pair's own code
             same = False
         if not same:
-            return Outcome.NONE
+            return ForgeryOutcome.NONE
         return combined(Seen.of(self, out, rows).instead(values) for out, values in outputs.items())
 
 
@@ -145,7 +145,7 @@ class Seen:
     at: Array | None
 
     @classmethod
-    def of(cls, case: Case, name: str, rows: slice = slice(None)) -> Seen:
+    def of(cls, case: ForgeryCase, name: str, rows: slice = slice(None)) -> Seen:
         expected, bounds = case.expected.outputs[name], case.expected.bounds[name]
         if rows != slice(None):
             expected, bounds = expected[rows], bounds[rows]
@@ -176,28 +176,28 @@ class Seen:
         few = f"one element in {IN_SO_MANY} of '{name}' off by {TOLERANCES} tolerances"
         yield Forgery(few, partial(self.few_moved, seed))
 
-    def zero(self, start: int, stop: int) -> Outcome:
+    def zero(self, start: int, stop: int) -> ForgeryOutcome:
         return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
 
-    def unwritten(self, start: int, stop: int) -> Outcome:
+    def unwritten(self, start: int, stop: int) -> ForgeryOutcome:
         """As where an output keeps what was there."""
         return self.judged(
             self.between(start, stop),
             lambda right, bounds, place: taken(self.before, place if self.at is None else self.at[place]),
         )
 
-    def few_moved(self, seed: int) -> Outcome:
+    def few_moved(self, seed: int) -> ForgeryOutcome:
         """Elements drawn from the whole output: of one that is verified by a Sample, few may be looked at."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
         return self.judged(places, lambda right, bounds, place: apart(right, TOLERANCES * bounds))
 
-    def without_what_comes_before(self) -> Outcome:
+    def without_what_comes_before(self) -> ForgeryOutcome:
         """As where a tile does not take over what those before it have added up."""
         middle = self.size // 2
         before = rounded(taken(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
         if not before.size:
-            return Outcome.SAME
+            return ForgeryOutcome.SAME
         lacking = before[np.argmax(np.abs(before.astype(np.float64)))]
         return self.judged(self.between(middle, self.size), lambda right, bounds, place: less(right, lacking))
 
@@ -205,10 +205,10 @@ class Seen:
         """Where the elements from `start` to `stop` of the whole output stand in what is looked at."""
         return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
 
-    def judged(self, places: range | Array, forge: Forge) -> Outcome:
+    def judged(self, places: range | Array, forge: Forge) -> ForgeryOutcome:
         """What comes of forged elements at these places, all others being right."""
         if not len(places):
-            return Outcome.ACCEPTED  # they were forged where nobody looks
+            return ForgeryOutcome.ACCEPTED  # they were forged where nobody looks
         return combined(
             self.verdict(
                 piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece), piece)
@@ -216,25 +216,29 @@ class Seen:
             for piece in split(places)
         )
 
-    def instead(self, values: Array) -> Outcome:
+    def instead(self, values: Array) -> ForgeryOutcome:
         """What comes of `values` in place of all that is looked at, the last first: the others may be as expected."""
         pieces = list(split(range(self.expected.size)))
         return combined(self.verdict(piece, rounded(taken(values, piece), self.dtype)) for piece in reversed(pieces))
 
-    def verdict(self, piece: slice | Array, forged: Array) -> Outcome:
+    def verdict(self, piece: slice | Array, forged: Array) -> ForgeryOutcome:
         expected = taken(self.expected, piece)
         if not differs(forged, rounded(expected, self.dtype)):
-            return Outcome.SAME
-        return Outcome.ACCEPTED if agrees(forged, expected, taken(self.bounds, piece)).all() else Outcome.REJECTED
+            return ForgeryOutcome.SAME
+        return (
+            ForgeryOutcome.ACCEPTED
+            if agrees(forged, expected, taken(self.bounds, piece)).all()
+            else ForgeryOutcome.REJECTED
+        )
 
 
-def combined(outcomes: Iterable[Outcome]) -> Outcome:
+def combined(outcomes: Iterable[ForgeryOutcome]) -> ForgeryOutcome:
     """Of several parts the first that is rejected is enough."""
-    found = Outcome.SAME
+    found = ForgeryOutcome.SAME
     for outcome in outcomes:
-        if outcome in (Outcome.REJECTED, Outcome.NONE):
+        if outcome in (ForgeryOutcome.REJECTED, ForgeryOutcome.NONE):
             return outcome
-        if outcome is Outcome.ACCEPTED:
+        if outcome is ForgeryOutcome.ACCEPTED:
             found = outcome
     return found
 

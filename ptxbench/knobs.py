@@ -29,7 +29,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class Part:
+class TextPart:
     """What one launch of a point gave.
 
     `work`: flops and bytes. `seconds`: median device time; None on the emulator. `observed`: what the pair's `observe`

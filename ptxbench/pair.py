@@ -317,17 +317,17 @@ class Pair:
     at a time, so that large sizes need little memory. `by_request`: variants that `ptxbench run` takes only where
     `--variant` matches their name, such as controls that separate one cause, and forms that lost. `flags`: extra rows
     that compile the CUDA C with NVRTC options, such as {"fast": ["--use_fast_math"]} for `cuda@fast`. `bytes`:
-    compulsory traffic; by default each input read once and each output written once. `expects`: what a GPU should
+    compulsory traffic; by default each input read once and each output written once. `expectation`: what a GPU should
     show, and why.
 
     `knobs`: constants that can have other values; every function here that has a parameter of a knob's name is given
-    its value. `impossible` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
+    its value. `restriction` takes the size's dimensions and all knobs by keyword and says in a sentence why there is no
     such launch; None where there is. `observe(arrays, size)`: numbers by name that a launch left in the arrays that it
     may write, Scratch included. `sweep`: what `ptxbench tune` does unless told otherwise. `libraries`: calls of
     vendors' libraries that do the same work, timed beside the variants on a GPU; the key is `cublas`.
     """
 
-    teaches: str
+    purpose: str
     args: Sequence[Argument]
     launch: Callable[..., Launch]
     reference: Callable[..., Mapping[str, Array]]
@@ -340,10 +340,10 @@ class Pair:
     timed_on_integers: bool = False
     by_rows: Sequence[str] = ()
     flags: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    expects: str = ""
+    expectation: str = ""
     by_request: Sequence[str] = ()
     knobs: Sequence[Knob] = ()
-    impossible: Callable[..., str | None] | None = None
+    restriction: Callable[..., str | None] | None = None
     observe: Callable[[Mapping[str, Array], Size], Mapping[str, float]] | None = None
     sweep: Sweep | None = None
     libraries: Mapping[str, Gemm] = field(default_factory=dict)
@@ -359,21 +359,21 @@ class Pair:
             return self
         return dataclasses.replace(self, bench_sizes=DeviceSizes.of(sizes.function, device))
 
-    def turned(self, values: Values) -> Pair:
+    def with_knobs(self, values: Values) -> Pair:
         """The pair with these values of its knobs, in every function that has a parameter of the name."""
         args = [
             dataclasses.replace(arg, value=with_values(arg.value, values))
             if isinstance(arg, Scalar) and callable(arg.value)
             else arg
             if isinstance(arg, Scalar)
-            else arg.turned(lambda function: with_values(function, values))
+            else arg.with_functions(lambda function: with_values(function, values))
             if isinstance(arg, TensorMap)
             else dataclasses.replace(arg, shape=with_values(arg.shape, values))
             for arg in self.args
         ]
         functions: dict[str, Any] = {
             name: with_values(function, values)
-            for name in ("launch", "reference", "flops", "bytes", "impossible")
+            for name in ("launch", "reference", "flops", "bytes", "restriction")
             if (function := getattr(self, name)) is not None
         }
         bound = with_values(self.tolerance.bound, values)

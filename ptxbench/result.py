@@ -202,7 +202,7 @@ class Round:
 
 
 @dataclass(frozen=True)
-class Limits:
+class RooflineLimits:
     """What the device of a cell can do at most, or on the emulator a GPU that stands for the architecture."""
 
     device: str
@@ -252,14 +252,14 @@ class Cell:
     rounds: Sequence[Round] = ()
     oracle: Sequence[str] | None = None
     """Wrong results that the pair's reference and tolerance accept, in words; None where nobody asked."""
-    limits: Limits | None = None
+    limits: RooflineLimits | None = None
     knobs: Mapping[str, int] = field(default_factory=dict)
     """The pair's knobs that were turned; empty but in a sweep of `ptxbench tune`."""
     model: Model | None = None
     """None without `--model`; the document then lacks the key."""
 
     @property
-    def place(self) -> Mapping[str, int]:
+    def point(self) -> Mapping[str, int]:
         """What tells the cells of a pair apart: its dimensions, and the knobs that were turned."""
         return {**self.size, **self.knobs}
 
@@ -395,7 +395,7 @@ def require_distinct(cells: Sequence[Cell], name: str) -> None:
     """Raise ResultError for two cells of one place: no comparison could say which of them it means."""
     first: dict[tuple[object, ...], int] = {}
     for i, cell in enumerate(cells):
-        size = ",".join(f"{key}={value}" for key, value in sorted(cell.place.items()))
+        size = ",".join(f"{key}={value}" for key, value in sorted(cell.point.items()))
         place = (cell.pair, size, cell.arch, cell.cache, cell.control)
         if (before := first.setdefault(place, i)) != i:
             words = f"{cell.pair}, {size}, {cell.arch}, {cell.cache}"

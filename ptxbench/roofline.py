@@ -22,7 +22,7 @@ from ptxbench.result import (
     SLOPE,
     VERIFIED,
     Cell,
-    Limits,
+    RooflineLimits,
     Round,
     VariantResult,
 )
@@ -42,7 +42,7 @@ FASTER = 2
 """How much more than the published rate some do: packed halves, and matrices of f16 that GeForce adds up in f16."""
 
 
-def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Limits | None:
+def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> RooflineLimits | None:
     """The ceilings of a device as the run document describes it; None where nothing is known of it.
 
     Memory bandwidth is what a copy reached on it, where that was measured, else what is published, as the rest is.
@@ -50,11 +50,11 @@ def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Limits 
     spec = specification(device)
     copied, l2_bytes = calibration.get("copy_bytes_per_s"), device.get("l2_bytes")
     if spec is None:
-        return Limits(str(device["name"]), "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
+        return RooflineLimits(str(device["name"]), "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
     published = f"published: {spec.source}"
     if device["kind"] == "emulator":
         published = f"a model, {published}; it stands for {device['sm']}"
-    return Limits(
+    return RooflineLimits(
         spec.name,
         f"bandwidth measured by copying; the rest {published}" if copied else published,
         copied or spec.bytes_per_s,
@@ -126,7 +126,7 @@ def share(cell: Cell, result: VariantResult, seconds: float) -> float | None:
     return found.seconds / seconds
 
 
-def rate_of(limits: Limits, unit: str | None, clock_mhz: float | None) -> float | None:
+def rate_of(limits: RooflineLimits, unit: str | None, clock_mhz: float | None) -> float | None:
     """flop/s of the unit at the clock that there was, or at the boost clock where nobody looked."""
     rate = {F32: limits.f32, TENSOR: limits.tensor}.get(str(unit))
     return rate * clock_mhz / limits.boost_mhz if rate and clock_mhz and limits.boost_mhz else rate

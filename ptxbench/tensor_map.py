@@ -80,7 +80,7 @@ class TensorMap:
             fill=self.fill,
         )
 
-    def turned(self, change: Callable[[Callable[..., Extents]], Callable[..., Extents]]) -> TensorMap:
+    def with_functions(self, change: Callable[[Callable[..., Extents]], Callable[..., Extents]]) -> TensorMap:
         """The map with each of its functions changed."""
         functions = {name: getattr(self, name) for name in ("box", "shape", "strides")}
         changed: dict[str, Any] = {name: change(each) for name, each in functions.items() if callable(each)}

@@ -277,7 +277,7 @@ def finite(error: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class OutputJudgement:
     """The greatest |error| of an output, how many elements lie outside their bound, and the flat index of the worst."""
 
     greatest: float
@@ -285,7 +285,7 @@ class Judgement:
     worst: int
 
 
-def judge(actual: Array, expected: Array, bounds: Array) -> Judgement:
+def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
     """Judge one output, in chunks. ValueError if the shapes differ."""
     if not actual.shape == expected.shape == bounds.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bounds.shape}")
@@ -298,7 +298,7 @@ def judge(actual: Array, expected: Array, bounds: Array) -> Judgement:
             at = int(np.argmax(np.where(wrong, error, -1.0)))
             if error[at] > worst_error:
                 worst, worst_error = start + at, float(error[at])
-    return Judgement(greatest, outside, worst)
+    return OutputJudgement(greatest, outside, worst)
 
 
 def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:

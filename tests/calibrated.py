@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.backends.base import BlockState, Outcome
-from ptxbench.calibration.suite import Checklist
+from ptxbench.backends.base import BlockState, LaunchOutcome
+from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.errors import DeviceError
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
-from ptxbench.runner.events import CellDone, Event, Kept, Step
-from ptxbench.runner.plan import Plan
+from ptxbench.runner.events import CalibrationSaved, CellDone, Event, Step
+from ptxbench.runner.plan import RunPlan
 from ptxbench.toolchain import Build
 from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 from tests.runs import GPU
@@ -78,7 +78,9 @@ class Device:
     def require(self, build: Build, launch: Launch) -> None:
         return None
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         if build.variant == self.refuses:
             raise DeviceError("control.ptx: CUDA_ERROR_JIT_COMPILER_NOT_FOUND.")
         deed = self.deeds.get(build.entry) if build.variant == "ptx" else None
@@ -86,9 +88,9 @@ class Device:
             raise DeviceError(f"{build.entry}.ptx: cudaErrorIllegalAddress.")
         if deed == "hang":
             time.sleep(3600)
-        return Outcome(self.left(build, arguments))
+        return LaunchOutcome(self.left(build, arguments))
 
-    def again(self, *arguments: Any) -> Sequence[Outcome]:
+    def again(self, *arguments: Any) -> Sequence[LaunchOutcome]:
         return []
 
     def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -117,7 +119,7 @@ class Device:
 SMALL = {**GPU, "name": "Scripted GPU", "l2_bytes": 1 << 16}
 """A device whose copy needs no gigabytes of this machine, and of whose rate nothing is published."""
 
-QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
+QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
 
 
 def cell(pair: str, control: bool = False, **statuses: str) -> Cell:
@@ -132,18 +134,18 @@ CONTROL = cell("A/A control", control=True, cuda=VERIFIED, ptx=VERIFIED)
 HARMFUL = [cell(pair, cuda=VERIFIED, ptx=BROKEN) for pair in ("endless", "illegal_address")]
 
 
-def rounds(plan: Plan) -> Iterator[Event]:
+def rounds(plan: RunPlan) -> Iterator[Event]:
     """What workers would tell."""
     for _ in range(plan.rounds):
         yield Step(0, 1, "A/A control", "ptx", "measure", {"n": 1})
-        yield Kept(())
-    for each in (CONTROL, *(HARMFUL if plan.jobs else ())):
+        yield CalibrationSaved(())
+    for each in (CONTROL, *(HARMFUL if plan.pair_plans else ())):
         yield CellDone(each, last=True)
 
 
-def made(**changes: Any) -> Checklist:
+def made(**changes: Any) -> CalibrationSuite:
     """A checklist that passes whole, but for the `changes`."""
     usual = {
         "backend": Device(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
     }  # fmt: skip
-    return Checklist(**usual | changes)
+    return CalibrationSuite(**usual | changes)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count, cycle
 from typing import Any
 
-from ptxbench.backends.base import BlockState, Outcome
+from ptxbench.backends.base import BlockState, LaunchOutcome
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch
@@ -147,15 +147,17 @@ class FakeBackend:
     def require(self, build: Build, launch: Launch) -> None:
         return None
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         left = self.compute(build, launch, arguments, outputs)
-        return Outcome(left, approximate=accuracy.opcodes(build.ptx))
+        return LaunchOutcome(left, approximate=accuracy.opcodes(build.ptx))
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         for compute in self.repeats:
-            yield Outcome(compute(build, launch, arguments, outputs), approximate=accuracy.opcodes(build.ptx))
+            yield LaunchOutcome(compute(build, launch, arguments, outputs), approximate=accuracy.opcodes(build.ptx))
 
     def clock(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...], **how: Any
@@ -217,13 +219,15 @@ class HostileBackend:
     def require(self, build: Build, launch: Launch) -> None:
         return None
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         self.do(culprit(build), "verify")
-        return Outcome(self.left(build, arguments))
+        return LaunchOutcome(self.left(build, arguments))
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         yield self.run(build, launch, arguments, outputs)
 
     def left(self, build: Build, arguments: Mapping[str, Any]) -> Mapping[str, Any]:

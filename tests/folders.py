@@ -10,7 +10,7 @@ from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u
 BLOCK = 128
 
 PAIR = Pair(
-    teaches="The smallest pair that can go wrong at its edge.",
+    purpose="The smallest pair that can go wrong at its edge.",
     args=[
         In("x", f32, lambda n: (n,)),
         Out("y", f32, lambda n: (n,)),

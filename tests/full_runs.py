@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptxbench.result import CheckReport, Limits, to_json
+from ptxbench.result import CheckReport, RooflineLimits, to_json
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
 
 COUNTS = {"ptx_warp_instructions": 15360, "ptx_global_load_sectors": 16384, "ptx_barriers": 64}
-LIMITS = Limits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 989e12, 1980.0)
+LIMITS = RooflineLimits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 989e12, 1980.0)
 FAILED_CHECK = CheckReport("float64", "1 ulp", [{"n": 3}], None, "n=3: y[0] is 1, expected 2.", False)
 
 

@@ -8,7 +8,7 @@ import pytest
 from ptxbench.emulator import counters
 from ptxbench.errors import UsageError
 from ptxbench.metrics import BY_NAME, METRICS, choose
-from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, Limits, Round, VariantResult
+from ptxbench.result import BuildReport, Cell, CheckReport, LaunchReport, RooflineLimits, Round, VariantResult
 
 BUILD = BuildReport(
     source_sha256="s",
@@ -184,7 +184,7 @@ def test_columns_are_chosen_by_name_in_their_order():
 
 # ---- the limits of the device
 
-LIMITS = Limits("Fake 1000", "published: nobody", bytes_per_s=1e10, f32=1e9, tensor=1e12, boost_mhz=1000)
+LIMITS = RooflineLimits("Fake 1000", "published: nobody", bytes_per_s=1e10, f32=1e9, tensor=1e12, boost_mhz=1000)
 
 
 def limited(limits=LIMITS, opcodes=(), work=(), **changes):
@@ -213,9 +213,9 @@ SHARES = [
     ("half the clock",             limited(opcodes=["FFMA"], rounds=AT_HALF_CLOCK),        2.0,   "f32"),
     ("a launch",                   limited(opcodes=["FFMA"], labels=["LAUNCH-BOUND"]),     1.0,   "launch"),
     ("no limits",                  limited(None, opcodes=["FFMA"]),                        None,  None),
-    ("bandwidth alone",            limited(Limits("x", "measured", 1e10), opcodes=["IADD3"], work={"flops": 0}),
+    ("bandwidth alone",            limited(RooflineLimits("x", "measured", 1e10), opcodes=["IADD3"], work={"flops": 0}),
                                                                                            0.8,   "memory"),
-    ("f32 of an unknown rate",     limited(Limits("x", "measured", 1e10), opcodes=["FFMA"]), None, None),
+    ("f32 of an unknown rate",     limited(RooflineLimits("x", "measured", 1e10), opcodes=["FFMA"]), None, None),
 ]  # fmt: skip
 
 

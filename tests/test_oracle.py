@@ -46,7 +46,7 @@ def test_the_oracle_of_every_shipped_pair_rejects_every_forgery(name):
 
 
 SCALE = Pair(
-    teaches="",
+    purpose="",
     args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", s32, lambda n: n)],
     launch=lambda n: Launch(1, n),
     reference=lambda x, n: {"y": 2 * x},

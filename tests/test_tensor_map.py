@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.check.exam import Exam
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import LaunchUnavailable, PairError, UsageError
 from ptxbench.pair import Launch, f32, s32
 from ptxbench.tensor_map import TensorMap, TiledMap, problem
@@ -95,7 +95,7 @@ def test_a_pair_has_maps_among_its_arguments_and_the_reference_has_not(mapped):
     assert arguments["map_x"] == TiledMap("x", "f32", (1024,), (), (16,), (1,), l2_promotion=128)
     assert expect(pair, arguments).outputs["y"].shape == (1024,)
     assert pair.compulsory_bytes({"n": 1024}) == 8192
-    assert turned(load(mapped, "scale"), {}).pair.make_arguments({"n": 8}, 1)["map_x"].shape == (8,)
+    assert with_knobs(load(mapped, "scale"), {}).pair.make_arguments({"n": 8}, 1)["map_x"].shape == (8,)
 
 
 def test_the_values_of_knobs_reach_the_functions_of_a_map(mapped):
@@ -106,7 +106,7 @@ def test_the_values_of_knobs_reach_the_functions_of_a_map(mapped):
         f"from ptxbench.knobs import Knob\n{text}".replace('"""scale', '"""s', 1)
     )
     pair = load(mapped, "scale").pair
-    assert pair.turned({"TILE": 32}).make_arguments({"n": 64}, 1)["map_x"].box == (32,)
+    assert pair.with_knobs({"TILE": 32}).make_arguments({"n": 64}, 1)["map_x"].box == (32,)
     assert pair.make_arguments({"n": 64}, 1)["map_x"].box == (16,)
 
 
@@ -140,7 +140,7 @@ def test_the_emulator_and_check_refuse_maps_with_one_sentence(mapped):
         EmulatorBackend("sm_90").run(build, Launch(1, 32), arguments, ())
     assert str(caught.value) == f"scale.ptx: {words}"
     with pytest.raises(UsageError) as caught:
-        Exam(load(mapped, "scale"), "sm_90", 1)
+        CheckSuite(load(mapped, "scale"), "sm_90", 1)
     assert str(caught.value) == f"'scale' cannot be checked: {words}"
 
 

@@ -80,7 +80,7 @@ def test_shapes_must_be_equal_because_numpy_would_stretch_one():
 
 def pair(tolerance=EXACT, reference=lambda x, a, n: {"y": a * x}, dtype=f32, shape=lambda n: (n,)):
     return Pair(
-        teaches="",
+        purpose="",
         args=[In("x", dtype, shape), Out("y", dtype, shape), Scalar("a", dtype, 2), Scalar("n", u32, lambda n: n)],
         launch=lambda n: Launch(1, n),
         reference=reference,
@@ -383,7 +383,7 @@ def test_scratch_has_no_reference_and_no_verdict():
 # ---- large sizes, a part at a time
 
 ROWS = Pair(
-    teaches="",
+    purpose="",
     args=[In("x", f32, lambda rows, columns: (rows, columns)), In("w", f32, lambda rows, columns: (columns,)),
           Out("y", f32, lambda rows, columns: (rows, columns)),
           InOut("sum_", f32, lambda rows, columns: (rows,), start=2)],
@@ -447,10 +447,10 @@ def test_a_transposed_reference_is_judged_in_parts_and_the_worst_element_told(mo
     x = np.arange(35.0).reshape(5, 7)
     actual = np.ascontiguousarray(x.T).astype(f32)
     whole = np.broadcast_to(0.0, (7, 5))
-    assert verify_module.judge(actual, x.T, whole) == verify_module.Judgement(0.0, 0, 0)
+    assert verify_module.judge(actual, x.T, whole) == verify_module.OutputJudgement(0.0, 0, 0)
     actual[4, 3] = 99
     actual[6, 0] = 7
-    assert verify_module.judge(actual, x.T, whole) == verify_module.Judgement(99 - x[3, 4], 2, 4 * 5 + 3)
+    assert verify_module.judge(actual, x.T, whole) == verify_module.OutputJudgement(99 - x[3, 4], 2, 4 * 5 + 3)
 
 
 def test_a_large_reference_takes_little_memory_beside_its_result():

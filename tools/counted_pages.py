@@ -22,7 +22,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED
-from ptxbench.runner import CellDone, Plan, plan_jobs, run
+from ptxbench.runner import CellDone, RunPlan, plan_pairs, run
 from ptxbench.terminal.table import range_column
 from tools.kernel_pages import fill, made_by, page_of, pages
 from tools.page_blocks import between
@@ -91,8 +91,8 @@ def figures(block):
 def counted(block):
     """The cell of the block, run on the emulator. Raises UsageError for a variant that is not verified."""
     sizes = [block.size] if block.size else []
-    jobs, _ = plan_jobs(discovery.default_kernels(), [block.pair], block.variants, sizes)
-    plan = Plan(jobs, open_backend("emulator", block.arch), block.arch, discovery.default_kernels())
+    pair_plans, _ = plan_pairs(discovery.default_kernels(), [block.pair], block.variants, sizes)
+    plan = RunPlan(pair_plans, open_backend("emulator", block.arch), block.arch, discovery.default_kernels())
     (cell,) = [event.cell for event in run(plan) if isinstance(event, CellDone)]
     for name, result in cell.variants.items():
         if result.status != VERIFIED:

@@ -24,7 +24,7 @@ from ptxbench.errors import KernelError, PtxbenchError, UsageError
 from ptxbench.exporters.to_markdown import row
 from ptxbench.metrics import choose
 from ptxbench.result import Cell, LaunchReport
-from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.candidate import VariantRun
 from tools.page_blocks import between
 
 FOLDER = Path(__file__).parents[1] / "docs" / "kernels"
@@ -117,7 +117,7 @@ def built(name, arch):
 
 def candidate(source, arch):
     """One variant, built; without a build where it is not for `arch`, or not right."""
-    made = Candidate(source)
+    made = VariantRun(source)
     try:
         made.build = toolchain.build_source(source, arch)
     except KernelError as error:

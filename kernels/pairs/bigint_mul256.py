@@ -46,11 +46,11 @@ def multiply(a, b, reps):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "The order of the multiply-adds decides: the same 128 become 134 machine instructions by pairs and 295 by "
         "rows. C cannot use the carry flag; its best form needs no carry."
     ),
-    expects=(
+    expectation=(
         "At reps=64, ptx makes 1.2 to 1.45 times as many products a second as cuda: 1.4 times if a wide "
         "multiplication takes two cycles of a sub-core, 1.3 times if it takes four; in that case 1.2 times as many as "
         "cuda@int128. ptx.rows makes 0.7 times as many. At reps=1 a tie, because memory sets the time."

@@ -21,8 +21,8 @@ def add_rows(x, table, vectors, rows):
 
 
 PAIR = Pair(
-    teaches="A cache hint on a stream helps only where the stream would evict other data from L1.",
-    expects=(
+    purpose="A cache hint on a stream helps only where the stream would evict other data from L1.",
+    expectation=(
         "A tie where table and stream fit into L1 together (up to 128 KiB on an H100), and where the table alone does "
         "not fit. Between these sizes ptx and cuda are up to 10 % faster than the plain rows, whose look-ups go to "
         "L2."

@@ -8,8 +8,8 @@ IN_FLIGHT = 4  # loads that a thread issues before its first store
 RECORD = 8  # 4-byte numbers in a record; together one sector
 
 PAIR = Pair(
-    teaches="A prefetch size that suits a stream fetches unused bytes where records are spread out.",
-    expects=(
+    purpose="A prefetch size that suits a stream fetches unused bytes where records are spread out.",
+    expectation=(
         "A tie at step 1, where all fetched bytes are used. If the GPU follows the hint, ptx.l2_256 takes up to 4.5 "
         "times as long as ptx at step 8, and ptx.l2_128 up to 2.5 times at step 4. A tie there shows that the hint "
         "has no effect."

@@ -7,11 +7,11 @@ VECTOR = 16  # bytes of an access
 IN_FLIGHT = 4  # loads that a thread issues before its first store
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "Cache hints do not change results. L1::no_allocate and L2::256B, which only PTX has, against __ldcs and "
         "__ldcg."
     ),
-    expects=(
+    expectation=(
         "All variants tie within 2 %, because nothing is read twice and no cache can help. Only ptx.interleaved "
         "loses: it has one load in flight instead of four. In copy_hints.gather and copy_hints.beside a hint can win "
         "or lose."

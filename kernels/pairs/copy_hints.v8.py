@@ -7,10 +7,10 @@ VECTOR = 32  # bytes of an access
 IN_FLIGHT = 2  # loads that a thread issues before its first store
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "From sm_100 on one access can move 32 bytes; in C by a struct aligned to 32 bytes. Only PTX has the hints."
     ),
-    expects=(
+    expectation=(
         "All variants tie: nothing is read twice, and half as many requests as with 16 bytes move the same bytes."
     ),
     args=[

@@ -41,7 +41,7 @@ def bound(expected, inputs):
 
 
 PAIR = Pair(
-    teaches="wmma and mma.sync become the same HMMA; padding in C and a swizzle in PTX both avoid bank conflicts.",
+    purpose="wmma and mma.sync become the same HMMA; padding in C and a swizzle in PTX both avoid bank conflicts.",
     args=[
         In("a", f16, lambda m, n, k: (m, k), widened=False),
         In("b", f16, lambda m, n, k: (k, n), widened=False),
@@ -88,7 +88,7 @@ PAIR = Pair(
     libraries={"cublas": Gemm()},
     knobs=[Knob("STAGES", STAGES, (2, 3, 4), "slabs in shared memory")],
     by_request=("ptx.noswizzle",),
-    expects=(
+    expectation=(
         "A tie, or PTX slightly ahead: both have the same HMMA, LDSM and copies, no conflicts, and executed "
         "instructions within 8 %. PTX fits into 168 registers, so three CTAs an SM against two of C; this matters "
         "only where latency is not hidden. ptx.noswizzle is far behind, because it reads its tiles in six times as "

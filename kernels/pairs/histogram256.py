@@ -22,10 +22,10 @@ def counts(x):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "The cost of atomic additions to shared memory when few or all lanes hit one address, and ways to reduce it."
     ),
-    expects=(
+    expectation=(
         "A tie at each skew, because both sides add with the same shared atomics. The .warps variants tie too, "
         "because the collisions are inside one warp. The .match variants lose except near 100 % skew, because finding "
         "equal lanes costs more than their collisions."

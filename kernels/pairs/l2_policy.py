@@ -36,10 +36,10 @@ def of_l2(device, share, aside):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "C can mark lines to be evicted from L2 first; PTX also lines to be evicted last. A table between two streams."
     ),
-    expects=(
+    expectation=(
         "PTX gains 0 to 20 % for tables of half of L2 up to all of it. A tie for tables below a quarter of L2, which "
         "fit anyway, and for tables that cannot fit."
     ),

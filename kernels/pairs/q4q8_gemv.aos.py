@@ -50,11 +50,11 @@ def activation_blocks(rng, shape, rows, columns):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "Blocks of 18 bytes are aligned to 2 bytes only. Aligned words and shifts need half the loads that 16-bit "
         "loads need, in either language; moving the scales to their own array saves two thirds of the rest."
     ),
-    expects=(
+    expectation=(
         "A tie. While DRAM sets the time, also nearly a tie with q4q8_gemv, which reads as many bytes. Where L1 or "
         "the issue slots set the time, it is slower: it has more instructions and 4.5 times the sectors."
     ),

@@ -38,11 +38,11 @@ def activations(rng, shape, rows, columns):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "__dp4a in C is the same as dp4a in PTX. Four rows a warp, and a constant that is hidden from the compiler, "
         "gain more than the choice of the language."
     ),
-    expects=(
+    expectation=(
         "A tie: at 4096 x 4096 and 0.56 bytes a weight, DRAM of an H100 needs 2.8 us and the instructions a sixth of "
         "that. Hints can matter only where DRAM sets the time: compare ptx with ptx.nohint and cuda.ldcs with cuda. "
         "Where few warps are resident, both sides may have too few loads in flight."

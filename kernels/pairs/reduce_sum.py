@@ -24,11 +24,11 @@ def total_of(x, term=lambda piece: piece):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "The order of instructions decides how many loads are in flight: all loads first, then the additions, in C "
         "and PTX."
     ),
-    expects=(
+    expectation=(
         "A tie within 0.5 %, because both loops read DRAM at its full rate with the same instructions. .unroll1 ties "
         "too: it has 32 kB an SM in flight, and DRAM's latency needs only 18 kB. Where the latency is longer, it "
         "loses."

@@ -14,8 +14,8 @@ def small(rng, shape, n, ctas):
 
 
 PAIR = Pair(
-    teaches=("__reduce_add_sync and redux.sync are one instruction, which replaces five shuffles and five additions."),
-    expects=(
+    purpose=("__reduce_add_sync and redux.sync are one instruction, which replaces five shuffles and five additions."),
+    expectation=(
         "A tie within 0.5 %, because both sides have the same loop and the same redux.sync, and DRAM sets the time."
     ),
     args=[

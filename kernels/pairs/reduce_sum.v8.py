@@ -20,8 +20,8 @@ def total_of(x, term=lambda piece: piece):
 
 
 PAIR = Pair(
-    teaches="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
-    expects=(
+    purpose="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
+    expectation=(
         "A tie: both sides make the same loads of 32 bytes. Also a tie with reduce_sum, because DRAM sets the time; "
         "L1 gets half as many requests."
     ),

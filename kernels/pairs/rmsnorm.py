@@ -34,10 +34,10 @@ def error(columns):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "Work once a row is hidden behind its memory traffic; reading a row once gains more than fewer instructions."
     ),
-    expects=(
+    expectation=(
         "A tie: both sides read each row once, and memory sets the time. ptx.passes reads each row a second time, "
         "from L1 or L2, and is a few percent slower."
     ),

@@ -64,11 +64,11 @@ def additions(n, BLOCK=BLOCK):  # noqa: N803
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "A shuffle or a vote shows the compiler that a whole warp takes a branch; otherwise ptxas duplicates every "
         "shuffle."
     ),
-    expects=(
+    expectation=(
         "A tie within 1 % where data come from DRAM: the 450 instructions of a tile in C, 430 in PTX, take a tenth of "
         "the time that its 16 KiB take. It fails if the look-back is slower than DRAM."
     ),

@@ -30,10 +30,10 @@ def error(idx, out):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "An address known to be global is added to directly; a generic address also needs the path for shared memory."
     ),
-    expects=(
+    expectation=(
         "ptx is 1 to 2 times as fast as cuda where out fits into L2, because no old value returns and no thread waits "
         "for one. A tie once DRAM sets the time."
     ),

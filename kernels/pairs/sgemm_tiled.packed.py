@@ -14,7 +14,7 @@ def product(a, b, m, n, k):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "sm_100 can do two f32 multiply-adds in one instruction; NVRTC uses it only if the source calls __ffma2_rn."
     ),
     args=[
@@ -64,7 +64,7 @@ PAIR = Pair(
     ],
     flops=lambda m, n, k: 2 * m * n * k,
     libraries={"cublas": Gemm()},
-    expects=(
+    expectation=(
         "C and PTX tie within 3 %; both have 256 FFMA2 a slab. They execute 40 % fewer instructions than sgemm_tiled: "
         "faster if issue slots limit the time; a tie if the multiply-add pipe does, where an FFMA2 takes two cycles."
     ),

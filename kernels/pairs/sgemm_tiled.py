@@ -14,7 +14,7 @@ def product(a, b, m, n, k):
 
 
 PAIR = Pair(
-    teaches="PTX names values, not registers: ptxas alone chooses register banks, reuse and the order of issue.",
+    purpose="PTX names values, not registers: ptxas alone chooses register banks, reuse and the order of issue.",
     args=[
         In("a", f32, lambda m, n, k: (m, k), widened=False),
         In("b", f32, lambda m, n, k: (k, n), widened=False),
@@ -68,7 +68,7 @@ PAIR = Pair(
     flops=lambda m, n, k: 2 * m * n * k,
     libraries={"cublas": Gemm()},
     by_request=("cuda.interleaved",),
-    expects=(
+    expectation=(
         "A tie within 2 %: both sides give ptxas the same 512 multiply-adds and 32 shared loads a slab, and ptxas "
         "alone decides on registers, reuse and order. cuda.interleaved is ahead if shared-memory passes also limit "
         "the time."

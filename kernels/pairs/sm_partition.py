@@ -54,7 +54,7 @@ def sizes(sms, copiers, n, chunk, tiles, steps, roles, depth=1, panels=None):
     }  # fmt: skip
 
 
-def impossible(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
+def restriction(sms, copiers, n, chunk, tiles, panels, depth, steps, roles):
     """Why a launch of this size is not possible; None if it is."""
     if n % VECTOR or chunk % VECTOR or chunk <= 0 or n <= 0:
         return f"n and chunk must be multiples of {VECTOR}, the bytes of an access; n is {n}, chunk {chunk}."
@@ -231,8 +231,8 @@ def bench_sizes(device):
 
 
 PAIR = Pair(
-    teaches="Only PTX can read on which SM a CTA runs; a correct kernel must not depend on the answer.",
-    expects=(
+    purpose="Only PTX can read on which SM a CTA runs; a correct kernel must not depend on the answer.",
+    expectation=(
         "The copy slows computing only a little, because 20 SMs with 16 KiB in flight each stay far below the rate of "
         "DRAM. Hints change that loss by 0 to 10 %. More copiers, larger chunks and bulk copies copy faster."
     ),
@@ -277,7 +277,7 @@ PAIR = Pair(
     ),
     exact_on_integers=True,
     by_request=("ptx.bulk", "ptx.plain", "ptx.spread"),
-    impossible=impossible,
+    restriction=restriction,
     observe=observe,
     sweep=SWEEP,
 )

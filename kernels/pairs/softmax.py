@@ -41,8 +41,8 @@ def bound(expected, inputs):
 
 
 PAIR = Pair(
-    teaches="Reading each row only once gains more than faster exp, faster division and compiler flags together.",
-    expects=(
+    purpose="Reading each row only once gains more than faster exp, faster division and compiler flags together.",
+    expectation=(
         "A tie at every size, because memory sets the time. cuda executes up to 1.6 times as many instructions as "
         "ptx: the extra ones handle subnormals, and a compiler flag removes them."
     ),

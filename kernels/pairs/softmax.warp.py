@@ -28,8 +28,8 @@ def bound(expected, inputs):
 
 
 PAIR = Pair(
-    teaches="Give a short row to a warp, not to a CTA: no barrier, and 64 instead of 8 rows in flight on an SM.",
-    expects="A tie: a lane moves 32 bytes while its warp executes about 80 instructions, so memory sets the time.",
+    purpose="Give a short row to a warp, not to a CTA: no barrier, and 64 instead of 8 rows in flight on an SM.",
+    expectation="A tie: a lane moves 32 bytes while its warp executes about 80 instructions, so memory sets the time.",
     args=[
         In("x", f32, lambda rows: (rows, COLUMNS), values=logits),
         Out("y", f32, lambda rows: (rows, COLUMNS)),

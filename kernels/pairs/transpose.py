@@ -6,10 +6,10 @@ TILE = 32
 ROWS = 8  # rows of a tile that a CTA moves at once; four such moves make a tile
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "A tile with an xor swizzle has no bank conflicts, like a padded tile, and keeps its rows aligned to 16 bytes."
     ),
-    expects=(
+    expectation=(
         "Both sides and both kinds of tile tie, because none has bank conflicts and memory sets the time. "
         "transpose.copy, which has no barrier, is slightly faster."
     ),

@@ -7,11 +7,11 @@ BLOCK = 256
 VECTOR = 4  # elements of a thread: one float4
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "The noise floor: up to sm_90 both sides are the same machine code, so any difference comes from the "
         "measurement."
     ),
-    expects=(
+    expectation=(
         "A tie at every size, because memory sets the time of both. A difference above 1 % is a fault of the harness."
     ),
     args=[

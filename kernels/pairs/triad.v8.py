@@ -6,8 +6,8 @@ BLOCK = 256
 VECTOR = 8  # elements of a thread: 32 bytes
 
 PAIR = Pair(
-    teaches="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
-    expects=(
+    purpose="From sm_100 on a thread can load 32 bytes at once; in C by a struct that is aligned to 32 bytes.",
+    expectation=(
         "A tie: on both sides one access moves 32 bytes. Also a tie with ptx.v4, which makes two accesses of 16 "
         "bytes, because memory sets the time; with 32 bytes L1 gets half as many requests."
     ),

@@ -52,10 +52,10 @@ def size(rows, columns, batch):
 
 
 PAIR = Pair(
-    teaches=(
+    purpose=(
         "One AND makes a float of four bits, with an exponent of 0; both languages can write it and execute the same."
     ),
-    expects=(
+    expectation=(
         "A tie. At batch 1 DRAM sets the time, at batch 8 and 16 the instructions. cuda.magic, which uses f16, "
         "executes 29 % more."
     ),

@@ -3,9 +3,21 @@
 `notation` reads, `binding` fits them to the parameters, `values` makes what a launch takes.
 """
 
-from ptxbench.arguments.binding import Bound, bind
+from ptxbench.arguments.binding import BoundArguments, bind
 from ptxbench.arguments.elements import ElementType
 from ptxbench.arguments.notation import NOTATION, Parsed, parse
 from ptxbench.arguments.values import Named, Values, find, make, names
 
-__all__ = ["NOTATION", "Bound", "ElementType", "Named", "Parsed", "Values", "bind", "find", "make", "names", "parse"]
+__all__ = [
+    "NOTATION",
+    "BoundArguments",
+    "ElementType",
+    "Named",
+    "Parsed",
+    "Values",
+    "bind",
+    "find",
+    "make",
+    "names",
+    "parse",
+]

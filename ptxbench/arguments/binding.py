@@ -21,7 +21,7 @@ COMPILED = re.compile(r".*_param_(\d+)")
 
 
 @dataclass(frozen=True)
-class Bound:
+class BoundArguments:
     """A parameter with its argument. `name` is the parameter's, or the argument's where NVRTC dropped it."""
 
     index: int
@@ -63,7 +63,7 @@ class Bound:
             )
 
 
-def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[Bound, ...]:
+def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[BoundArguments, ...]:
     """Each parameter of `function` with its argument.
 
     An argument with a name or an index goes to that parameter; those without take the places left, in order. Where
@@ -91,7 +91,7 @@ def bind(function: Function, arguments: Sequence[Parsed]) -> tuple[Bound, ...]:
         argument = places.get(index) or next(rest)
         label = argument.name if argument.name and not argument.name.isdigit() else None
         name = (label or f"#{index}") if nameless else param.name
-        bound.append(Bound(index, name, param, argument))
+        bound.append(BoundArguments(index, name, param, argument))
     labels = [each.name for each in bound]
     if twice := next((name for name in labels if labels.count(name) > 1), None):
         raise UsageError(f"Two arguments are called '{twice}'.")
@@ -114,7 +114,7 @@ def find(function: Function, argument: Parsed) -> int:
     raise UsageError(f"'{argument.text}': '{function.name}' has no parameter '{name}'.{told}")
 
 
-def check(bound: Bound) -> None:
+def check(bound: BoundArguments) -> None:
     """Raise UsageError if the argument cannot be passed as the parameter. Files are looked at later."""
     param, argument = bound.param, bound.argument
     text = quoted(argument.text)
@@ -134,7 +134,7 @@ def check(bound: Bound) -> None:
         raise UsageError(f"'{text}': {what}, passed by value. Write {example(param)}.")
 
 
-def check_struct(bound: Bound, argument: Structure) -> None:
+def check_struct(bound: BoundArguments, argument: Structure) -> None:
     """Raise UsageError unless a structure by value fits the parameter."""
     text, param = quoted(argument.text), bound.param
     what = f"parameter '{bound.name}' is {written(param)}"
@@ -147,7 +147,7 @@ def check_struct(bound: Bound, argument: Structure) -> None:
         )
 
 
-def check_number(bound: Bound, argument: Argument) -> None:
+def check_number(bound: BoundArguments, argument: Argument) -> None:
     """Raise UsageError unless a number has the parameter's size and kind."""
     param, what = bound.param, f"parameter '{bound.name}' is {written(bound.param)}"
     assert argument.type is not None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ptxbench.arguments.binding import Bound
+from ptxbench.arguments.binding import BoundArguments
 from ptxbench.arguments.elements import ElementType, quoted
 from ptxbench.arguments.notation import Argument, Parsed, Reference, Structure
 from ptxbench.emulator import Pointer
@@ -45,7 +45,7 @@ class Values:
 
 
 @dataclass(frozen=True)
-class Place:
+class ValuePlace:
     """Where a value goes: its name, the places of parameter and members that lead there, and whether it lies in
     global memory. Random data depends on `path`.
     """
@@ -54,12 +54,12 @@ class Place:
     path: tuple[int, ...]
     in_memory: bool = False
 
-    def of(self, label: str, number: int) -> Place:
+    def of(self, label: str, number: int) -> ValuePlace:
         """The place of a member."""
-        return Place(f"{self.name}.{label}", (*self.path, number), self.in_memory)
+        return ValuePlace(f"{self.name}.{label}", (*self.path, number), self.in_memory)
 
 
-def make(bound: Sequence[Bound], seed: int) -> Values:
+def make(bound: Sequence[BoundArguments], seed: int) -> Values:
     """New values.
 
     Raises UsageError for a file that cannot be taken, for an address of what is not there, and for arrays that this
@@ -80,7 +80,7 @@ def array_bytes(argument: Parsed) -> int:
     return math.prod(argument.shape) * argument.type.dtype.itemsize
 
 
-def names(bound: Sequence[Bound]) -> list[str]:
+def names(bound: Sequence[BoundArguments]) -> list[str]:
     """The names of `Values.arrays`, before there are any."""
     found: list[str] = []
     for each in bound:
@@ -98,7 +98,7 @@ def names_of(name: str, argument: Parsed, in_memory: bool) -> Iterator[str]:
         yield name
 
 
-def find(name: str, known: Sequence[str], bound: Sequence[Bound]) -> str | None:
+def find(name: str, known: Sequence[str], bound: Sequence[BoundArguments]) -> str | None:
     """The one of `known` that is meant: the whole name, or the last part of it where only one ends so.
 
     A parameter's index may stand for its name, as `0` or `0.x`.
@@ -115,7 +115,7 @@ def find(name: str, known: Sequence[str], bound: Sequence[Bound]) -> str | None:
 class Maker:
     """Makes the values one after the other; addresses of other arguments once all of them are there."""
 
-    def __init__(self, bound: Sequence[Bound], seed: int) -> None:
+    def __init__(self, bound: Sequence[BoundArguments], seed: int) -> None:
         self.bound = bound
         self.seed = seed
         self.args: list[Any] = [None] * len(bound)
@@ -133,7 +133,7 @@ class Maker:
                 self.args[each.index] = self.args[each.index][()]  # np.void: what is passed by value
         return Values(tuple(self.args), tuple(self.arrays))
 
-    def add(self, bound: Bound) -> None:
+    def add(self, bound: BoundArguments) -> None:
         """The value of a parameter."""
         argument, index = bound.argument, bound.index
         if bound.is_bytes:
@@ -142,12 +142,12 @@ class Maker:
             return
         if isinstance(argument, Structure) and not argument.by_address:
             self.args[index] = np.zeros((), argument.dtype)
-        self.put(self.args, index, argument, Place(bound.name, (index,)))
+        self.put(self.args, index, argument, ValuePlace(bound.name, (index,)))
         value = self.args[index]
         if isinstance(value, Pointer) and isinstance(argument, Argument):
             bound.require_address(value.array)
 
-    def put(self, holder: Any, key: Any, argument: Parsed, place: Place) -> None:
+    def put(self, holder: Any, key: Any, argument: Parsed, place: ValuePlace) -> None:
         """Set holder[key] to the value of `argument`, a parameter's or a member's."""
         if isinstance(argument, Reference):
             self.references.append((holder, key, argument))

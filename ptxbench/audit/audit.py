@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptxbench.audit.outcome import Outcome
-from ptxbench.audit.stored import Device
-from ptxbench.audit.tally import Line
+from ptxbench.audit.outcome import AuditOutcome
+from ptxbench.audit.stored import StoredDevice
+from ptxbench.audit.tally import TallyLine
 from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION
 
 
@@ -18,18 +18,18 @@ class Audit:
     suites: int
     """Synthetic ones, of each noise."""
     seed: int
-    synthetic: Sequence[Line] | None = None
-    stored: Sequence[tuple[Device, Sequence[Line]]] | None = None
-    outcomes: Sequence[Outcome] | None = None
+    synthetic: Sequence[TallyLine] | None = None
+    stored: Sequence[tuple[StoredDevice, Sequence[TallyLine]]] | None = None
+    outcomes: Sequence[AuditOutcome] | None = None
     """Of mutants and of edits that mean nothing."""
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[TallyLine]:
         """Of seeded noise, then of stored runs."""
         return [*(self.synthetic or ()), *(line for _, lines in self.stored or () for line in lines)]
 
     @property
-    def judged(self) -> list[Outcome]:
+    def judged(self) -> list[AuditOutcome]:
         return [each for each in self.outcomes or () if each.skipped is None]
 
     @property

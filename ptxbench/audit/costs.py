@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ptxbench.audit.edits import Edit, memory, once, vector_of, volatile
-from ptxbench.audit.kernel import Kernel, Span
+from ptxbench.audit.kernel import EditedKernel, Span
 
 FEW = ("triad", "transpose", "rmsnorm")
 """Kernels that get what is added before the first instruction."""
@@ -23,7 +23,7 @@ class Addition:
     registers: str
     code: str
 
-    def edit(self, kernel: Kernel) -> str | None:
+    def edit(self, kernel: EditedKernel) -> str | None:
         if kernel.function.name not in FEW:
             return None
         return kernel.inserted(f"    {self.registers}\n    {self.code}")
@@ -67,28 +67,28 @@ SLEEP = Addition("", "nanosleep.u32 1000;")
 # ---- accesses
 
 
-def as_volatile(kernel: Kernel) -> str | None:
+def as_volatile(kernel: EditedKernel) -> str | None:
     """Loads of global memory as volatile ones, of the same width."""
     if kernel.function.name not in FEW:
         return None
     return reloaded(kernel, lambda opcode, vector: volatile(opcode, vector=vector))
 
 
-def as_generic(kernel: Kernel) -> str | None:
+def as_generic(kernel: EditedKernel) -> str | None:
     """Loads whose addresses say themselves that they are of global memory."""
     if kernel.function.name not in FEW:
         return None
     return reloaded(kernel, lambda opcode, vector: ".".join(filter(None, ["ld", vector, opcode.split(".")[-1]])))
 
 
-def as_acquire(kernel: Kernel) -> str | None:
+def as_acquire(kernel: EditedKernel) -> str | None:
     """Loads that other accesses of the thread must not pass; they have no vectors."""
     if kernel.function.name != "rmsnorm" or any(vector_of(each) for each in memory(kernel, "ld.global")):
         return None
     return reloaded(kernel, lambda opcode, vector: f"ld.acquire.gpu.global.{opcode.split('.')[-1]}")
 
 
-def reloaded(kernel: Kernel, opcode_of: Callable[[str, str], str]) -> str | None:
+def reloaded(kernel: EditedKernel, opcode_of: Callable[[str, str], str]) -> str | None:
     """Each load of global memory with another opcode, made of its own and its vector; without hints."""
     changes: dict[Span, str] = {}
     for each in memory(kernel, "ld.global"):
@@ -97,10 +97,10 @@ def reloaded(kernel: Kernel, opcode_of: Callable[[str, str], str]) -> str | None
     return kernel.with_changes(changes) if changes else None
 
 
-def replaced(pattern: str, new: str) -> Callable[[Kernel], str | None]:
+def replaced(pattern: str, new: str) -> Callable[[EditedKernel], str | None]:
     """Other words in each instruction that has the pattern."""
 
-    def edit(kernel: Kernel) -> str | None:
+    def edit(kernel: EditedKernel) -> str | None:
         changes = {
             each.span: text for each in kernel.instructions if (text := re.sub(pattern, new, each.text)) != each.text
         }
@@ -109,10 +109,10 @@ def replaced(pattern: str, new: str) -> Callable[[Kernel], str | None]:
     return edit
 
 
-def added_to_nothing(space: str) -> Callable[[Kernel], str | None]:
+def added_to_nothing(space: str) -> Callable[[EditedKernel], str | None]:
     """Each addition by an atomic once more, of 0."""
 
-    def edit(kernel: Kernel) -> str | None:
+    def edit(kernel: EditedKernel) -> str | None:
         changes: dict[Span, str] = {}
         for each in kernel.instructions:
             guard, opcode, operands = each.parts
@@ -129,7 +129,7 @@ def added_to_nothing(space: str) -> Callable[[Kernel], str | None]:
 # ---- asynchronous copies and matrices
 
 
-def waited_at_once(kernel: Kernel) -> str | None:
+def waited_at_once(kernel: EditedKernel) -> str | None:
     """A wait for every asynchronous copy as soon as it is under way."""
     changes = {
         each.span: f"{each.text}\n    cp.async.wait_group 0;"
@@ -139,7 +139,7 @@ def waited_at_once(kernel: Kernel) -> str | None:
     return kernel.with_changes(changes) if changes else None
 
 
-def halved_copies(kernel: Kernel) -> str | None:
+def halved_copies(kernel: EditedKernel) -> str | None:
     """Each copy of 16 bytes, or of none, as two of 8."""
     changes: dict[Span, str] = {}
     for each in kernel.instructions:
@@ -162,7 +162,7 @@ def further(address: str) -> str:
     return f"[{base.strip()} + {int(offset or 0) + 8}]"
 
 
-def halved_products(kernel: Kernel) -> str | None:
+def halved_products(kernel: EditedKernel) -> str | None:
     """Each product of 16 x 8 x 16 halves as two of 16 x 8 x 8."""
     changes: dict[Span, str] = {}
     for each in kernel.instructions:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.audit.kernel import Kernel, Span, Statement, registers, without_comments
+from ptxbench.audit.kernel import EditedKernel, Span, Statement, registers, without_comments
 from ptxbench.judge.rules import narrowed
 from ptxbench.result import BuildReport
 
@@ -72,10 +72,10 @@ class Edit:
         return next(self.texts(kernel, Known()), None) is not None
 
 
-def once(edit: Callable[[Kernel], str | None]) -> Callable[[Kernel, Known], Iterator[str]]:
+def once(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, Known], Iterator[str]]:
     """An edit that has one way, if it applies at all and changes anything."""
 
-    def texts(kernel: Kernel, known: Known) -> Iterator[str]:
+    def texts(kernel: EditedKernel, known: Known) -> Iterator[str]:
         text = edit(kernel)
         if text is not None and text != kernel.text:
             yield text
@@ -86,7 +86,7 @@ def once(edit: Callable[[Kernel], str | None]) -> Callable[[Kernel, Known], Iter
 # ---- accesses
 
 
-def memory(kernel: Kernel, opcode: str) -> list[Statement]:
+def memory(kernel: EditedKernel, opcode: str) -> list[Statement]:
     """Loads ("ld.global") or stores of a state space, but for those that order memory for other threads."""
     ordered = ("volatile", "relaxed", "acquire", "release", "mmio")
     return [
@@ -102,10 +102,10 @@ def volatile(opcode: str, *, vector: str = "") -> str:
     return ".".join(filter(None, [kind, "volatile", space, vector, element]))
 
 
-def split(opcode: str) -> Callable[[Kernel, Known], Iterator[str]]:
+def split(opcode: str) -> Callable[[EditedKernel, Known], Iterator[str]]:
     """Every vector access as accesses of one element each; volatile ones where ptxas joins the plain ones again."""
 
-    def texts(kernel: Kernel, known: Known) -> Iterator[str]:
+    def texts(kernel: EditedKernel, known: Known) -> Iterator[str]:
         found = [each for each in memory(kernel, opcode) if vector_of(each)]
         if not found:
             return
@@ -138,7 +138,7 @@ def elements(statement: Statement, *, keep_hints: bool) -> str:
     return "\n    ".join(lines)
 
 
-def repeated(kernel: Kernel) -> str | None:
+def repeated(kernel: EditedKernel) -> str | None:
     """Every load of global memory twice; both values are joined, or ptxas would leave out even a volatile load."""
     changes: dict[Span, str] = {}
     types: set[str] = set()
@@ -161,7 +161,7 @@ def repeated(kernel: Kernel) -> str | None:
     return kernel.with_changes(changes)
 
 
-def without_nc(kernel: Kernel) -> str | None:
+def without_nc(kernel: EditedKernel) -> str | None:
     """Every load by the read-only path as one that other threads' stores may change."""
     loads = [each for each in memory(kernel, "ld.global") if ".nc" in each.parts[1]]
     return kernel.with_changes({each.span: each.text.replace(".nc", "", 1) for each in loads})
@@ -170,7 +170,7 @@ def without_nc(kernel: Kernel) -> str | None:
 # ---- registers, shared and local memory
 
 
-def with_most_registers(kernel: Kernel, count: int) -> str | None:
+def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
     """The kernel with `.maxnreg`, in place of `.minnctapersm`; None where it has one."""
     if ".maxnreg" in kernel.function.directives:
         return None
@@ -182,7 +182,7 @@ def with_most_registers(kernel: Kernel, count: int) -> str | None:
     return kernel.with_changes(changes)
 
 
-def few_registers(kernel: Kernel, known: Known) -> Iterator[str]:
+def few_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
     """`.maxnreg` below what the kernel takes, one step of ptxas's eight after the other."""
     for count in range((known.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
         if (text := with_most_registers(kernel, count)) is not None:
@@ -197,7 +197,7 @@ def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
     return (head.occupancy or 0.0) < (base.occupancy or 0.0)
 
 
-def shared_for_nobody(kernel: Kernel, known: Known) -> Iterator[str]:
+def shared_for_nobody(kernel: EditedKernel, known: Known) -> Iterator[str]:
     """As much static shared memory as there can be, of which the kernel touches a word."""
     if (size := (STATIC_SHARED_BYTES - known.shared_bytes) // 16 * 16 - 16) > 0:
         yield kernel.inserted(
@@ -206,7 +206,7 @@ def shared_for_nobody(kernel: Kernel, known: Known) -> Iterator[str]:
         )  # fmt: skip
 
 
-def through_local(kernel: Kernel) -> str | None:
+def through_local(kernel: EditedKernel) -> str | None:
     """A number to local memory and back, from a place that ptxas cannot tell to be the one where it was put."""
     return kernel.inserted(
         "    .local .align 4 .b8 audit_local[128];\n"
@@ -256,13 +256,13 @@ CHAIN_REGISTERS = (
 )
 
 
-def more_work(kernel: Kernel, known: Known) -> Iterator[str]:
+def more_work(kernel: EditedKernel, known: Known) -> Iterator[str]:
     """A dependent chain of MORE_WORK of the instructions."""
     rounds = max(1, round(MORE_WORK * known.instructions / ROUND))
     yield kernel.inserted(CHAIN_REGISTERS + chain(rounds, "AUDIT_ROUND"))
 
 
-def parted_lanes(kernel: Kernel) -> str | None:
+def parted_lanes(kernel: EditedKernel) -> str | None:
     """A short chain for the odd lanes of a warp alone."""
     return kernel.inserted(
         CHAIN_REGISTERS + "    .reg .u32 %audit_lane;\n"
@@ -274,7 +274,7 @@ def parted_lanes(kernel: Kernel) -> str | None:
     )
 
 
-def second_barrier(kernel: Kernel) -> str | None:
+def second_barrier(kernel: EditedKernel) -> str | None:
     """The first barrier of the CTA twice; one before all else where the kernel has none."""
     found = [
         each for each in kernel.instructions if each.parts[1] in ("bar.sync", "barrier.sync", "barrier.sync.aligned")

@@ -40,7 +40,7 @@ class Statement:
 
 
 @dataclass(frozen=True)
-class Kernel:
+class EditedKernel:
     """One entry of a PTX text."""
 
     text: str
@@ -84,7 +84,7 @@ class Kernel:
         return self.with_changes(changes)
 
 
-def read_kernel(text: str, entry: str) -> Kernel:
+def read_kernel(text: str, entry: str) -> EditedKernel:
     """The kernel `entry` of a PTX text. Raises PtxSyntaxError, and LaunchError for an entry that is not there."""
     function = choose(parse(text), entry)
     code = without_comments(text)
@@ -96,7 +96,7 @@ def read_kernel(text: str, entry: str) -> Kernel:
         Statement(kind, span, code[slice(*span)], next(instructions) if kind == "instruction" else None)
         for kind, span in places(code, found.end())
     )
-    return Kernel(text, function, statements, found.end())
+    return EditedKernel(text, function, statements, found.end())
 
 
 def without_comments(text: str) -> str:

@@ -18,24 +18,24 @@ from pathlib import Path
 from ptxbench.audit.costs import COSTS
 from ptxbench.audit.cuda import CUDA, CudaText
 from ptxbench.audit.edits import WORSE, Edit, Known
-from ptxbench.audit.kernel import Kernel, read_kernel
+from ptxbench.audit.kernel import EditedKernel, read_kernel
 from ptxbench.audit.neutral import NEUTRAL
-from ptxbench.audit.outcome import Change, Outcome
+from ptxbench.audit.outcome import AuditOutcome, Change
 from ptxbench.audit.tables import OF_PAIRS
 from ptxbench.backends import open_backend
 from ptxbench.discovery import Source, select, shown
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, ToolMissing, UsageError
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.gate import gate
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch
 from ptxbench.result import COMPLETE, VERIFIED, Cell, LaunchReport, Run, VariantResult
-from ptxbench.runner import Frame, Job, Plan, document, plan_jobs
-from ptxbench.runner.candidate import Candidate, with_occupancy
-from ptxbench.runner.given import Given, at_cell, tolerance_words
+from ptxbench.runner import PairPlan, RunFrame, RunPlan, document, plan_pairs
+from ptxbench.runner.candidate import VariantRun, with_occupancy
+from ptxbench.runner.case_data import CaseData, at_cell, tolerance_words
 from ptxbench.runner.machine_code import with_executed
-from ptxbench.runner.story import Story, take_build
+from ptxbench.runner.session import Session, take_build
 from ptxbench.toolchain import Build, build_source
 from ptxbench.toolchain.locate import INSTALL, program
 from ptxbench.toolchain.ptxas import check_ascii
@@ -49,7 +49,9 @@ def count_mutants(
     """How many outcomes `audit_mutants` will give; raises what it raises for names and folders."""
     chosen = choose_edits(edits)
     return sum(
-        len(applicable(source, chosen)[1]) for job in jobs_of(kernels, names, variants) for source in edited(job)
+        len(applicable(source, chosen)[1])
+        for pair_plan in jobs_of(kernels, names, variants)
+        for source in edited(pair_plan)
     )
 
 
@@ -59,7 +61,7 @@ def audit_mutants(
     names: Sequence[str] = (),
     edits: Sequence[str] = (),
     variants: Sequence[str] = (),
-) -> Iterator[Outcome]:
+) -> Iterator[AuditOutcome]:
     """Edit the files of the pairs in every way that applies to each, and tell what the gate says.
 
     `names`, `edits`, `variants`: by name or glob, all without any; `arch`: of the emulator, or what the PTX of a pair
@@ -70,18 +72,18 @@ def audit_mutants(
         if program(tool) is None:
             raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
     chosen = choose_edits(edits)
-    jobs = jobs_of(kernels, names, variants)
+    pair_plans = jobs_of(kernels, names, variants)
     usual = arch or str(open_backend("emulator").device()["sm"])
-    for job in jobs:
-        own = next(source for source in job.found.sources if source.variant == "ptx")
+    for pair_plan in pair_plans:
+        own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
         needed = at_least(usual, own.path)
         backend = open_backend("emulator", needed)
-        plan = Plan(jobs=(job,), backend=backend, arch=needed, kernels=kernels)
-        empty = document(Frame(plan, backend.device()), [], COMPLETE)
+        plan = RunPlan(pair_plans=(pair_plan,), backend=backend, arch=needed, kernels=kernels)
+        empty = document(RunFrame(plan, backend.device()), [], COMPLETE)
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder, Builder(plan, Path(folder)) as builder:
-            given = at_cell(job, job.sizes[0], plan.seed)
-            for source in edited(job):
-                yield from Subject(job, source, given, builder, empty).outcomes(chosen)
+            given = at_cell(pair_plan, pair_plan.sizes[0], plan.seed)
+            for source in edited(pair_plan):
+                yield from EditSubject(pair_plan, source, given, builder, empty).outcomes(chosen)
 
 
 def choose_edits(patterns: Sequence[str]) -> list[Edit]:
@@ -90,16 +92,16 @@ def choose_edits(patterns: Sequence[str]) -> list[Edit]:
     return [each for each in EDITS if each.name in names]
 
 
-def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[Job, ...]:
-    return plan_jobs(kernels, names, variants)[0]
+def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[PairPlan, ...]:
+    return plan_pairs(kernels, names, variants)[0]
 
 
-def edited(job: Job) -> list[Source]:
+def edited(pair_plan: PairPlan) -> list[Source]:
     """Every PTX file of a pair, and its CUDA C as it is compiled without further options."""
-    return [source for source in job.sources if source.language == "ptx" or source.variant == REFERENCE]
+    return [source for source in pair_plan.sources if source.language == "ptx" or source.variant == REFERENCE]
 
 
-def applicable(source: Source, edits: Sequence[Edit]) -> tuple[Kernel | CudaText, list[Edit]]:
+def applicable(source: Source, edits: Sequence[Edit]) -> tuple[EditedKernel | CudaText, list[Edit]]:
     """The kernel of a file, and those of the edits that it can have.
 
     Raises UsageError, AssembleError for PTX that is not ASCII, PtxSyntaxError.
@@ -129,7 +131,7 @@ def read_text(source: Source) -> str:
 class Builder:
     """Builds texts for one plan, as files of a folder of its own; ptxas runs outside the interpreter's lock."""
 
-    plan: Plan
+    plan: RunPlan
     folder: Path
     pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count()))
     made: int = 0
@@ -151,19 +153,19 @@ class Builder:
 
 
 @dataclass
-class Subject:
+class EditSubject:
     """A file under audit, and the data it is run on."""
 
-    job: Job
+    pair_plan: PairPlan
     source: Source
-    given: Given
+    given: CaseData
     builder: Builder
     empty: Run
     """Of these tools, without cells."""
-    original: Candidate | None = None
+    original: VariantRun | None = None
     """The file as it is."""
 
-    def outcomes(self, edits: Sequence[Edit]) -> Iterator[Outcome]:
+    def outcomes(self, edits: Sequence[Edit]) -> Iterator[AuditOutcome]:
         """One of each edit that applies, in order."""
         kernel, chosen = applicable(self.source, edits)
         self.original = self.built(*self.builder.begin(self.source, kernel.text))
@@ -181,7 +183,7 @@ class Subject:
 
     def tried(
         self, edit: Edit, way: Iterator[str], begun: tuple[Source, Future[Build]] | None, before: VariantResult
-    ) -> Outcome:
+    ) -> AuditOutcome:
         """What the gate says of the mildest text of an edit that shows in the machine code."""
         while begun:
             candidate = self.built(*begun)
@@ -192,13 +194,13 @@ class Subject:
             begun = self.builder.begin(self.source, text) if text else None
         return self.outcome(edit, skipped=edit.undone)
 
-    def judged(self, edit: Edit, before: VariantResult, candidate: Candidate) -> Outcome:
+    def judged(self, edit: Edit, before: VariantResult, candidate: VariantRun) -> AuditOutcome:
         after = self.verified(candidate)
-        found = gate(self.run(after), self.run(before), Config(modes=("counters",)))
+        found = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
         if found.code == 0 and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
             # what nothing else shows; each derivation takes ptxas once more, so only then
             pair = [self.derived(each, result) for each, result in ((candidate, after), (self.original, before))]
-            found = gate(self.run(pair[0]), self.run(pair[1]), Config(modes=("counters",)))
+            found = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
         failing = {each.row.metric: Change(each.row.metric, each.row.base, each.row.head) for each in found.failing}
         return dataclasses.replace(
             self.outcome(edit),
@@ -208,25 +210,27 @@ class Subject:
             reason=after.reason,
         )
 
-    def outcome(self, edit: Edit, *, skipped: str | None = None) -> Outcome:
-        return Outcome(self.job.found.name, edit.name, edit.expected, skipped=skipped, variant=self.source.variant)
+    def outcome(self, edit: Edit, *, skipped: str | None = None) -> AuditOutcome:
+        return AuditOutcome(
+            self.pair_plan.loaded.name, edit.name, edit.expected, skipped=skipped, variant=self.source.variant
+        )
 
     @property
     def launch(self) -> Launch:
-        return self.job.found.pair.launch(**self.given.size)
+        return self.pair_plan.loaded.pair.launch(**self.given.size)
 
-    def built(self, source: Source, build: Future[Build]) -> Candidate:
-        candidate = Candidate(source)
-        take_build(self.job, candidate, build)
+    def built(self, source: Source, build: Future[Build]) -> VariantRun:
+        candidate = VariantRun(source)
+        take_build(self.pair_plan, candidate, build)
         return candidate
 
-    def verified(self, candidate: Candidate) -> VariantResult:
+    def verified(self, candidate: VariantRun) -> VariantResult:
         """The candidate run once, where it was built, and held against the reference."""
-        for _ in Story(self.builder.plan).verify(self.job, [candidate], self.given):
+        for _ in Session(self.builder.plan).verify(self.pair_plan, [candidate], self.given):
             pass
-        return candidate.result(self.launch, "float64", tolerance_words(self.job.found.pair))
+        return candidate.result(self.launch, "float64", tolerance_words(self.pair_plan.loaded.pair))
 
-    def derived(self, candidate: Candidate | None, result: VariantResult) -> VariantResult:
+    def derived(self, candidate: VariantRun | None, result: VariantResult) -> VariantResult:
         """The result with the machine instructions that its launch executed."""
         variant = self.source.variant
         found = candidate.executed(self.launch) if candidate else None
@@ -244,9 +248,9 @@ class Subject:
 
     def run(self, result: VariantResult) -> Run:
         """The document of a run that held this result alone."""
-        pair, launch = self.job.found.pair, self.launch
+        pair, launch = self.pair_plan.loaded.pair, self.launch
         cell = Cell(
-            pair=self.job.found.name,
+            pair=self.pair_plan.loaded.name,
             size=dict(self.given.size),
             arch=self.builder.plan.arch,
             launch=LaunchReport(**launch.recorded),

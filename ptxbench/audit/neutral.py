@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ptxbench.audit.edits import Edit, Known, once, with_most_registers
-from ptxbench.audit.kernel import COMMENT, Kernel, Span, Statement, registers
+from ptxbench.audit.kernel import COMMENT, EditedKernel, Span, Statement, registers
 from ptxbench.emulator.syntax import Special
 from ptxbench.result import BuildReport
 
@@ -20,13 +20,13 @@ TIME = re.compile(r"%(?:clock|globaltimer|pm\d)")
 DECLARED = re.compile(r"%[\w$]+")
 
 
-def commented(kernel: Kernel) -> str | None:
+def commented(kernel: EditedKernel) -> str | None:
     """Other comments, and blank lines between the instructions."""
     bare = COMMENT.sub("", kernel.text)
     return bare.replace(";\n", ";    // a remark\n\n")
 
 
-def renamed_registers(kernel: Kernel) -> str | None:
+def renamed_registers(kernel: EditedKernel) -> str | None:
     """Every register with another name; None where one declaration makes many, whose names are not all written."""
     lines = [each for each in kernel.declarations if each.text.startswith(".reg")]
     if any("<" in each.text for each in lines):
@@ -35,12 +35,12 @@ def renamed_registers(kernel: Kernel) -> str | None:
     return kernel.renamed({name: f"%audit_{i}" for i, name in enumerate(names)})
 
 
-def renamed_labels(kernel: Kernel) -> str | None:
+def renamed_labels(kernel: EditedKernel) -> str | None:
     """Every label with another name."""
     return kernel.renamed({name: f"AUDIT_{i}" for i, name in enumerate(kernel.function.labels)})
 
 
-def declared_backwards(kernel: Kernel) -> str | None:
+def declared_backwards(kernel: EditedKernel) -> str | None:
     """The declarations of registers in the opposite order, and the names in each of them too."""
     lines = [each for each in kernel.declarations if each.text.startswith(".reg")]
     if any("<" in each.text for each in lines):
@@ -55,7 +55,7 @@ def backwards(declaration: Statement) -> str:
     return f"{kind} {', '.join(reversed(DECLARED.findall(declaration.text)))};"
 
 
-def reordered(kernel: Kernel) -> str | None:
+def reordered(kernel: EditedKernel) -> str | None:
     """Neighbours that have nothing to do with each other, the other way round.
 
     Not multiply-adds of a kernel that is held to a number of registers: ptxas 13.5 makes sgemm_tiled spill 16 bytes if
@@ -88,7 +88,7 @@ def movable(statement: Statement) -> bool:
     return root in MOVABLE and "cc" not in modifiers and not times
 
 
-def enough_registers(kernel: Kernel, known: Known) -> Iterator[str]:
+def enough_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
     """`.maxnreg` of what the kernel takes, and of a few more: ptxas needs not find again what it found without."""
     if ".minnctapersm" in kernel.function.directives:  # which says how many already
         return

@@ -16,7 +16,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class AuditOutcome:
     """One pair, edited once, against itself as it was."""
 
     pair: str

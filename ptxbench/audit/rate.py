@@ -9,7 +9,7 @@ CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
-class Rate:
+class AlarmRate:
     """Events of trials that do not depend on one another."""
 
     events: int

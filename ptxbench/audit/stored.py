@@ -11,15 +11,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
-from ptxbench.audit.rate import Rate
+from ptxbench.audit.rate import AlarmRate
 from ptxbench.audit.synthetic import CONDITIONS, MOST_ALARMS, Tell
-from ptxbench.audit.tally import Line, Suite, Tally, Target, line
+from ptxbench.audit.tally import AuditTally, RateTarget, Suite, TallyLine, line
 from ptxbench.errors import TooLittle
 from ptxbench.judge.canary import distrust
-from ptxbench.judge.code import Moves
+from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.comparison import is_timed
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.limits import rule_for
 from ptxbench.judge.rows import Mode, drafts, match_cells
 from ptxbench.result import Run
@@ -29,7 +29,7 @@ FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
 
 
 @dataclass(frozen=True)
-class Device:
+class StoredDevice:
     """The runs that one GPU model made."""
 
     name: str
@@ -58,11 +58,11 @@ def rounds_in(run: Run) -> int:
     return max((len({one.round for one in cell.rounds}) for cell in run.cells), default=0)
 
 
-def devices(runs: Sequence[Run]) -> list[Device]:
+def devices(runs: Sequence[Run]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooLittle where no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: str(run.run.get("started")))
     names = dict.fromkeys(str(run.device.get("name")) for run in timed)
-    found = [Device(name, [run for run in timed if run.device.get("name") == name]) for name in names]
+    found = [StoredDevice(name, [run for run in timed if run.device.get("name") == name]) for name in names]
     if not any(each.enough for each in found):
         there = "; ".join(map(str, found)) or f"{len(runs)} runs, none of which was timed"
         raise TooLittle(
@@ -72,11 +72,11 @@ def devices(runs: Sequence[Run]) -> list[Device]:
     return found
 
 
-def audit_runs(device: Device, config: Config, tell: Tell = lambda *_: None) -> list[Line]:
+def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
     """Every condition, over every two runs. Raises TooLittle where no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
-    tallies = {each: Tally(each.mode, rule_for(config, each.mode)) for each in CONDITIONS}
-    apart = {each: Rate(0, 0) for each in CONDITIONS}
+    tallies = {each: AuditTally(each.mode, rule_for(config, each.mode)) for each in CONDITIONS}
+    apart = {each: AlarmRate(0, 0) for each in CONDITIONS}
     kernels = dict.fromkeys(CONDITIONS, 0)
     for number, (i, j) in enumerate(pairs):
         tell(number, len(pairs), device.name)
@@ -91,7 +91,7 @@ def audit_runs(device: Device, config: Config, tell: Tell = lambda *_: None) -> 
             tally.add(swapped(suite), place, distrust(base, head))
             kernels[condition] = max(kernels[condition], len(found))
             if i % 2 == 0 and j == i + 1:
-                apart[condition] = Rate(apart[condition].events + alarm, apart[condition].trials + 1)
+                apart[condition] = AlarmRate(apart[condition].events + alarm, apart[condition].trials + 1)
     lines = [
         line(tally, device.name, min(map(rounds_in, device.runs)), kernels[each], each.controls, apart[each])
         for each, tally in tallies.items()
@@ -100,7 +100,7 @@ def audit_runs(device: Device, config: Config, tell: Tell = lambda *_: None) -> 
     if not lines:
         raise TooLittle(f"{device.name}: no two of its {len(device.runs)} runs measured the same code.")
     return [
-        dataclasses.replace(each, targets=[Target("false alarms", MOST_ALARMS[each.mode], each.alarms)])
+        dataclasses.replace(each, targets=[RateTarget("false alarms", MOST_ALARMS[each.mode], each.alarms)])
         for each in lines
     ]
 

@@ -14,12 +14,12 @@ from functools import cache
 import numpy as np
 
 from ptxbench.audit.noise import NOISES, NOISY, Floats, Noise, draw_suite
-from ptxbench.audit.tally import Line, Tally, Target, line, twice_the_budget
+from ptxbench.audit.tally import AuditTally, RateTarget, TallyLine, line, twice_the_budget
 from ptxbench.audit.tally import Suite as Drafts
-from ptxbench.judge.code import Moves
-from ptxbench.judge.config import Config
+from ptxbench.judge.code_changes import Moves
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.limits import rule_for
-from ptxbench.judge.rows import Evidence, Mode, Row
+from ptxbench.judge.rows import Mode, RoundLogs, Row
 
 KERNELS = 24
 SUITES = 300
@@ -43,7 +43,7 @@ MOVED, STILL = Moves((("ptx", "source"),)), Moves((("ptx", "same"),))
 
 
 @dataclass(frozen=True)
-class Condition:
+class NoiseCondition:
     """What is judged: by which mode, and whether all kernels changed, or one and the others are controls."""
 
     mode: Mode
@@ -54,20 +54,20 @@ class Condition:
         return [STILL if self.controls and i != changed else MOVED for i in range(kernels)]
 
 
-CONDITIONS = (Condition("ratio", False), Condition("time", False), Condition("time", True))
+CONDITIONS = (NoiseCondition("ratio", False), NoiseCondition("time", False), NoiseCondition("time", True))
 """Ratios need no controls. Times are shown without any, as after another compiler, and with them, as after an edit."""
 
 Tell = Callable[[int, int, str], None]
 """Pieces of work done, their total, and what comes next."""
 
 
-def audit_synthetic(config: Config, suites: int, seed: int, tell: Tell = lambda *_: None) -> list[Line]:
+def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lambda *_: None) -> list[TallyLine]:
     """Every condition under every noise, by the budgets of `config`; those of its pairs have no part in it."""
     found = []
     for number, noise in enumerate(NOISES):
         rng = np.random.default_rng([seed, number])
         tallies = {
-            (each, rounds): Tally(each.mode, rule_for(config, each.mode))
+            (each, rounds): AuditTally(each.mode, rule_for(config, each.mode))
             for each in CONDITIONS
             for rounds in rounds_of(config)
         }
@@ -80,38 +80,38 @@ def audit_synthetic(config: Config, suites: int, seed: int, tell: Tell = lambda 
         for (condition, rounds), tally in tallies.items():
             made = line(tally, noise.name, rounds, KERNELS, condition.controls)
             found.append(dataclasses.replace(made, targets=list(targets(made, noise))))
-    return sorted(found, key=lambda each: CONDITIONS.index(Condition(each.mode, each.controls)))
+    return sorted(found, key=lambda each: CONDITIONS.index(NoiseCondition(each.mode, each.controls)))
 
 
-def rounds_of(config: Config) -> Sequence[int]:
+def rounds_of(config: GateConfig) -> Sequence[int]:
     return sorted({max(rounds, config.min_rounds) for rounds in ROUNDS})
 
 
-def drafts(condition: Condition, values: Floats) -> Drafts:
+def drafts(condition: NoiseCondition, values: Floats) -> Drafts:
     """`values`: natural logarithms, shape (2, kernels, rounds)."""
     base, head = values.tolist()
     rows = rows_of(condition, len(base))
-    return [(row, Evidence(base[i], head[i], SECONDS)) for i, row in enumerate(rows)]
+    return [(row, RoundLogs(base[i], head[i], SECONDS)) for i, row in enumerate(rows)]
 
 
 @cache
-def rows_of(condition: Condition, kernels: int) -> Sequence[Row]:
+def rows_of(condition: NoiseCondition, kernels: int) -> Sequence[Row]:
     return [
         Row(f"k{i:02}", {}, "", "", "ptx", condition.mode, "", moves=moves)
         for i, moves in enumerate(condition.moves(kernels, changed=0))
     ]
 
 
-def targets(line: Line, noise: Noise) -> Iterator[Target]:
+def targets(line: TallyLine, noise: Noise) -> Iterator[RateTarget]:
     """What the line is held to: false alarms under every noise; the rest where rounds are enough and noise is not much.
 
     Under NOISY, misses and UNSURE are shown as they are: there the data cannot tell, and saying so is right.
     """
-    yield Target("false alarms", MOST_ALARMS[line.mode], line.alarms)
+    yield RateTarget("false alarms", MOST_ALARMS[line.mode], line.alarms)
     if noise is NOISY or line.rounds < ENOUGH_ROUNDS:
         return
     twice = twice_the_budget(line.budget)
-    yield Target(f"missed at {100 * twice:g} %", MOST_MISSED, line.missed[twice])
+    yield RateTarget(f"missed at {100 * twice:g} %", MOST_MISSED, line.missed[twice])
     if far := line.missed.get(2 * twice):  # 20 % of the usual budget; no longer asked of a wide one
-        yield Target(f"missed at {200 * twice:g} %", MOST_FAR_MISSED, far)
-    yield Target("unsure", MOST_UNSURE, line.unsure)
+        yield RateTarget(f"missed at {200 * twice:g} %", MOST_FAR_MISSED, far)
+    yield RateTarget("unsure", MOST_UNSURE, line.unsure)

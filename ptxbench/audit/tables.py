@@ -6,17 +6,17 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from ptxbench.audit.edits import Edit, once
-from ptxbench.audit.kernel import Kernel, Span, registers
+from ptxbench.audit.kernel import EditedKernel, Span, registers
 from ptxbench.emulator.syntax import Special
 
 Rewrite = tuple[str, str | Callable[[re.Match[str]], str]]
 """A pattern that stands in some statement, with one blank between words, and what to write in its place."""
 
 
-def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[Kernel], str | None]:
+def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[EditedKernel], str | None]:
     """The kernel `entry` with other statements; None for another kernel, and where a pattern is nowhere."""
 
-    def edit(kernel: Kernel) -> str | None:
+    def edit(kernel: EditedKernel) -> str | None:
         if kernel.function.name != entry:
             return None
         changes: dict[Span, str] = {}
@@ -111,7 +111,7 @@ NEIGHBOURS = 32
 """Lanes of which each is as far from the next as a CTA has threads, over this."""
 
 
-def scattered(kernel: Kernel) -> str | None:
+def scattered(kernel: EditedKernel) -> str | None:
     """The threads of a CTA with each other's numbers, so that neighbouring lanes are not at neighbouring elements."""
     own = SCATTERED.get(kernel.function.name)
     threads = kernel.function.directives.get(".maxntid", (0,))[0]

@@ -7,14 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log1p
 
-from ptxbench.audit.rate import Rate
+from ptxbench.audit.rate import AlarmRate
 from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import Evidence, Mode, Row
+from ptxbench.judge.rows import Mode, RoundLogs, Row
 from ptxbench.judge.verdicts import REGRESSED, SAME_CODE, UNSURE, Rule
 
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10, 0.20)
 
-Suite = Sequence[tuple[Row, Evidence]]
+Suite = Sequence[tuple[Row, RoundLogs]]
 """Rows whose speed is the same on both sides."""
 
 
@@ -37,7 +37,7 @@ def slowed(suite: Suite, slowdown: float, place: int = 0) -> Suite:
 
 
 @dataclass
-class Tally:
+class AuditTally:
     """Counts over suites of one kind."""
 
     mode: Mode
@@ -72,7 +72,7 @@ class Tally:
 
 
 @dataclass(frozen=True)
-class Line:
+class TallyLine:
     """How often the rule was wrong, under one condition."""
 
     mode: Mode
@@ -84,16 +84,16 @@ class Line:
     kernels: int
     controls: bool
     """True where one kernel's code is taken for changed and the others are controls; else all are."""
-    alarms: Rate
+    alarms: AlarmRate
     """Of suites."""
-    apart: Rate
+    apart: AlarmRate
     """Of suites no two of which have a run in common: what a bound may be made of."""
-    unsure: Rate
+    unsure: AlarmRate
     """Of rows of unchanged speed. Rows of one suite share its run, so it has no bound."""
-    missed: Mapping[float, Rate]
+    missed: Mapping[float, AlarmRate]
     """By slowdown: suites in which the slowed kernel was not REGRESSED."""
     missed_unsure: Mapping[float, int]
-    targets: Sequence[Target] = ()
+    targets: Sequence[RateTarget] = ()
 
     @property
     def holds(self) -> bool | None:
@@ -102,30 +102,32 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Target:
+class RateTarget:
     """What a share must not exceed."""
 
     name: str
     most: float
-    rate: Rate
+    rate: AlarmRate
 
     @property
     def holds(self) -> bool:
         return self.rate.share is not None and self.rate.share <= self.most
 
 
-def line(tally: Tally, noise: str, rounds: int, kernels: int, controls: bool, apart: Rate | None = None) -> Line:
+def line(
+    tally: AuditTally, noise: str, rounds: int, kernels: int, controls: bool, apart: AlarmRate | None = None
+) -> TallyLine:
     """A tally that is complete, without targets; `apart`: where suites have runs in common."""
-    return Line(
+    return TallyLine(
         tally.mode,
         tally.rule.budget,
         noise,
         rounds,
         kernels,
         controls,
-        Rate(tally.alarms, tally.suites),
-        apart or Rate(tally.alarms, tally.suites),
-        Rate(tally.unsure, tally.changed),
-        {each: Rate(tally.missed[each], trials) for each, trials in tally.trials.items()},
+        AlarmRate(tally.alarms, tally.suites),
+        apart or AlarmRate(tally.alarms, tally.suites),
+        AlarmRate(tally.unsure, tally.changed),
+        {each: AlarmRate(tally.missed[each], trials) for each, trials in tally.trials.items()},
         dict(tally.missed_unsure),
     )

@@ -12,7 +12,7 @@ from ptxbench.toolchain import Build
 
 
 @dataclass(frozen=True)
-class Outcome:
+class LaunchOutcome:
     """What one launch left behind.
 
     `outputs`: the arrays that the kernel may write, by argument name. `counts`: the emulator's counters by metric
@@ -123,7 +123,9 @@ class Backend(Protocol):
         """Raise LaunchUnavailable where this backend cannot make such a launch, before any data is made for it."""
         ...
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         """Launch `build` once on copies of `arguments` (in signature order) and give what it wrote to `outputs`.
 
         Raises LaunchUnavailable as `require` does, and KernelError: MemoryFault, FuelExhausted, WrongResult for a
@@ -133,7 +135,7 @@ class Backend(Protocol):
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         """The same launch over again, each as differently as the backend can: whatever that changes is the kernel's."""
         ...
 

@@ -49,7 +49,7 @@ def as_bytes(array: Array) -> Bytes:
 
 
 @dataclass(frozen=True)
-class Remains:
+class ReadBack:
     """An array as a launch left it, with the zones before and after it."""
 
     before: Bytes
@@ -57,7 +57,7 @@ class Remains:
     after: Bytes
 
 
-def damage(remains: Remains, index: int) -> int | None:
+def damage(remains: ReadBack, index: int) -> int | None:
     """The offset from the array's first byte of the overwritten guard byte nearest to the array; None if intact."""
     zone = guard_zone(index)
     past = np.flatnonzero(remains.after != zone)
@@ -77,7 +77,7 @@ def first_change(original: Array, now: Array) -> int | None:
 
 
 def check_untouched(
-    kernel: str, arguments: Mapping[str, Any], outputs: tuple[str, ...], left: Mapping[str, Remains]
+    kernel: str, arguments: Mapping[str, Any], outputs: tuple[str, ...], left: Mapping[str, ReadBack]
 ) -> None:
     """Raise WrongResult if the launch wrote anything but `outputs`: a guard zone, or an input.
 

@@ -91,7 +91,7 @@ class DeviceBuffers:
         runtime = self.cuda.runtime
         runtime.memcpyAsync(address, array.ctypes.data, array.nbytes, runtime.memcpyHostToDevice, self.stream.ptr)
 
-    def download(self) -> dict[str, buffers.Remains]:
+    def download(self) -> dict[str, buffers.ReadBack]:
         """Wait for the stream, then fetch the zones of every array, and the array, but for an input whose sum stands:
         of that the array on the host is what the launches left.
         """
@@ -100,7 +100,7 @@ class DeviceBuffers:
         for name, array in self.arrays.items():
             zones = np.empty((2, buffers.GUARD_BYTES), np.uint8)
             unchanged = self.is_unchanged(name)
-            remains = buffers.Remains(zones[0], array if unchanged else np.empty_like(array), zones[1])
+            remains = buffers.ReadBack(zones[0], array if unchanged else np.empty_like(array), zones[1])
             self.fetch(remains.before, self.memory[name].ptr)
             self.fetch(remains.after, self.addresses[name] + array.nbytes)
             if not unchanged:

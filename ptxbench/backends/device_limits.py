@@ -24,7 +24,7 @@ SET_ASIDE = 108
 
 
 @dataclass(frozen=True)
-class DeviceLimits:
+class LaunchLimits:
     """What the device says of itself. `shared_bytes`: of a CTA, static and dynamic, for a kernel that asks for it."""
 
     name: str
@@ -39,7 +39,7 @@ class DeviceLimits:
     """Of L2, the most that can be set aside for lines that a kernel marks to stay."""
 
     @classmethod
-    def of(cls, runtime: Any) -> DeviceLimits:
+    def of(cls, runtime: Any) -> LaunchLimits:
         """Those of the first device; `runtime` is CuPy's."""
         properties = runtime.getDeviceProperties(0)
 
@@ -78,7 +78,7 @@ def check_launch(launch: Launch) -> None:
         raise LaunchError(f"A cluster of {ctas} CTAs; the most is {MOST_CLUSTER}. Check the pair's launch.")
 
 
-def refusal(limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 0) -> str | None:
+def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 0) -> str | None:
     """What the launch needs and the device lacks, with how much there is; None where it lacks nothing."""
     shared = static_shared_bytes + launch.shared_bytes
     threads = math.prod(launch.block_xyz)
@@ -97,7 +97,7 @@ def refusal(limits: DeviceLimits, launch: Launch, *, static_shared_bytes: int = 
     return None
 
 
-def no_tensor_maps(limits: DeviceLimits) -> str | None:
+def no_tensor_maps(limits: LaunchLimits) -> str | None:
     """Why the device takes no tensor maps; None where it takes them."""
     if limits.tensor_maps:
         return None
@@ -109,7 +109,7 @@ def needs_residency(launch: Launch) -> bool:
     return launch.cooperative or launch.resident
 
 
-def too_many(limits: DeviceLimits, launch: Launch, at_once: int) -> str | None:
+def too_many(limits: LaunchLimits, launch: Launch, at_once: int) -> str | None:
     """Why CTAs that must run at once do not, where the device holds `at_once` of them; None where they do."""
     ctas = math.prod(launch.grid_xyz)
     if ctas <= at_once:
@@ -120,7 +120,7 @@ def too_many(limits: DeviceLimits, launch: Launch, at_once: int) -> str | None:
     )
 
 
-def no_room(limits: DeviceLimits, launch: Launch) -> str:
+def no_room(limits: LaunchLimits, launch: Launch) -> str:
     """Of a cluster of which the device can hold none."""
     cluster = math.prod(launch.cluster_xyz or (1,))
     return f"No cluster of {cluster} such CTAs fits {limits.name}. Use a smaller cluster, or CTAs that need less."

@@ -44,7 +44,7 @@ class Attribute(ctypes.Structure):
     _fields_ = (("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", AttributeValue))
 
 
-class Config(ctypes.Structure):
+class LaunchConfig(ctypes.Structure):
     """CUlaunchConfig."""
 
     _fields_ = (
@@ -84,10 +84,10 @@ def attributes(launch: Launch) -> list[Attribute]:
     return found
 
 
-def config(launch: Launch, stream: int) -> Config:
+def config(launch: Launch, stream: int) -> LaunchConfig:
     """The launch as cuLaunchKernelEx takes it. It holds its attributes."""
     found = attributes(launch)
-    return Config(
+    return LaunchConfig(
         (ctypes.c_uint * 3)(*launch.grid_xyz),
         (ctypes.c_uint * 3)(*launch.block_xyz),
         launch.shared_bytes,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
-from ptxbench.backends.base import Outcome
+from ptxbench.backends.base import LaunchOutcome
 from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
@@ -47,7 +47,7 @@ class EmulatorBackend:
         outputs: tuple[str, ...],
         *,
         threads: int | None = None,
-    ) -> Outcome:
+    ) -> LaunchOutcome:
         """One launch on copies of the arguments. Raises KernelError that names the source's file and line.
 
         `threads`: of the host, by default one a core.
@@ -73,7 +73,7 @@ class EmulatorBackend:
             if isinstance(value, np.ndarray) and name not in outputs and value.tobytes() != arguments[name].tobytes():
                 raise WrongResult(f"{build.source.name} writes to '{name}', which is an input.")
         left = {name: copies[name] for name in outputs}
-        return Outcome(
+        return LaunchOutcome(
             left,
             execution.counters,
             execution.by_line,
@@ -87,7 +87,7 @@ class EmulatorBackend:
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         """Once, with another number of host threads, which must not matter."""
         yield self.run(build, launch, arguments, outputs, threads=2 if os.cpu_count() == 1 else 1)
 

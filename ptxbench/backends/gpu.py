@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.backends import buffers
-from ptxbench.backends.base import Clock, Outcome, Watch
+from ptxbench.backends.base import Clock, LaunchOutcome, Watch
 from ptxbench.backends.checksum import Checksum
 from ptxbench.backends.cublas import Cublas, find_cublas
 from ptxbench.backends.device_buffers import DeviceBuffers
@@ -35,7 +35,7 @@ from ptxbench.backends.device_errors import (
     silence,
     why_unavailable,
 )
-from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.backends.driver import driver_cuda_version as driver_cuda_version
 from ptxbench.backends.driver import find_driver as find_driver
 from ptxbench.backends.event_clock import EventClock, nothing
@@ -140,7 +140,9 @@ class GpuBackend:
             **management(bus_id),
         }
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         """Launch once on copies of `arguments`; see base.Backend.
 
         Raises WrongResult if anything but `outputs` was written, DeviceError or MachineError for a failure that
@@ -150,11 +152,11 @@ class GpuBackend:
             memory = self.buffers(arguments, outputs)
             self.prepare(build, launch, arguments, memory)()
             left = self.fetch(build, memory, arguments, outputs)
-        return Outcome(left, approximate=accuracy.opcodes(build.ptx))
+        return LaunchOutcome(left, approximate=accuracy.opcodes(build.ptx))
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         """See base.Backend: each in buffers of its own, with whatever order its CTAs come to run in."""
         for _ in range(LAUNCHES - 1):
             yield self.run(build, launch, arguments, outputs)
@@ -337,7 +339,7 @@ class GpuBackend:
 
     @cached_property
     def launcher(self) -> Launcher:
-        return Launcher(self.cuda, find_driver(), DeviceLimits.of(self.cuda.runtime), self.stream)
+        return Launcher(self.cuda, find_driver(), LaunchLimits.of(self.cuda.runtime), self.stream)
 
     def prepare(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], memory: DeviceBuffers

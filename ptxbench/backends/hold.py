@@ -26,7 +26,7 @@ Action = Callable[[], None]
 """Enqueues something."""
 
 
-class Device(Protocol):
+class HeldDevice(Protocol):
     """What of the GPU backend this module uses."""
 
     @property
@@ -47,7 +47,7 @@ def smallest_step(readings: Sequence[int]) -> int | None:
 class Hold:
     """Makes spins that are long enough."""
 
-    def __init__(self, device: Device) -> None:
+    def __init__(self, device: HeldDevice) -> None:
         self.device = device
 
     def before(self, action: Action, restore: Action = lambda: None) -> Action:

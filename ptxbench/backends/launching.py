@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench.backends import device_limits, driver
-from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
 from ptxbench.tensor_map import TiledMap
@@ -26,7 +26,7 @@ class Launcher:
 
     cuda: Any
     library: Any
-    limits: DeviceLimits
+    limits: LaunchLimits
     stream: Any
 
     def require(self, build: Build, launch: Launch) -> None:

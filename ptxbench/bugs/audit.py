@@ -15,10 +15,10 @@ from pathlib import Path
 
 from ptxbench.bugs import cuda, equivalent, ptx
 from ptxbench.bugs.bug import KINDS, Bug
-from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, UNJUDGED, Outcome
-from ptxbench.bugs.trial import Trial
-from ptxbench.check.exam import Exam
+from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, UNJUDGED, BugOutcome
+from ptxbench.bugs.trial import BugTrial
 from ptxbench.check.findings import ACCEPTED, REJECTED
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source, choose_pairs, load, select
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, PairError, ToolMissing, UsageError
@@ -29,7 +29,7 @@ VARIANTS = ("ptx", "cuda")
 
 
 @dataclass(frozen=True)
-class Order:
+class TrialOrder:
     """What to plant: so many bugs a kernel, chosen by `seed`, of these kinds."""
 
     kernels: Path
@@ -44,7 +44,7 @@ def kinds_of(patterns: Sequence[str]) -> tuple[str, ...]:
     return select(tuple(KINDS), patterns, "kind of bug")
 
 
-def audit(order: Order, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator[Outcome]:
+def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator[BugOutcome]:
     """The outcomes of the pairs that match, all without a pattern, pair after pair; `jobs` pairs at a time.
 
     Raises UsageError for what matches nothing, ToolMissing without ptxas, PairError for a kernel that `check` does
@@ -63,22 +63,22 @@ def audit(order: Order, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator
             yield from found
 
 
-def listed(order: Order, name: str) -> list[Outcome]:
+def listed(order: TrialOrder, name: str) -> list[BugOutcome]:
     return list(of_pair(order, name))
 
 
-def of_pair(order: Order, name: str) -> Iterator[Outcome]:
+def of_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
     """The outcomes of one pair: first its PTX, then its CUDA C, on the architecture that the PTX needs at least."""
     found = load(order.kernels, name)
     written = next(source for source in found.sources if source.variant == "ptx")
     order = replace(order, arch=at_least(order.arch, written.path))
-    exam = Exam(found, order.arch, order.seed)
+    exam = CheckSuite(found, order.arch, order.seed)
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
         source = next(each for each in found.sources if each.variant == variant).on(order.arch)
         bugs = bugs_of(source)
         own = equivalent.of_kernel(entries, name, source.language, bugs)
-        yield from of_kernel(order, Trial(exam, source), bugs, own)
+        yield from of_kernel(order, BugTrial(exam, source), bugs, own)
 
 
 def bugs_of(source: Source) -> list[Bug]:
@@ -95,7 +95,7 @@ def bugs_of(source: Source) -> list[Bug]:
         raise type(error)(f"{source.path.name}: {error}") from None
 
 
-def in_turn(bugs: Sequence[Bug], order: Order, purpose: str) -> Iterator[Bug]:
+def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bug]:
     """The bugs in a random order, of each kind one after the other."""
     drawn = random.Random(f"{order.seed} {purpose}")
     kinds = {kind: [each for each in bugs if each.kind == kind] for kind in order.kinds}
@@ -108,8 +108,8 @@ def in_turn(bugs: Sequence[Bug], order: Order, purpose: str) -> Iterator[Bug]:
 
 
 def of_kernel(
-    order: Order, trial: Trial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
-) -> Iterator[Outcome]:
+    order: TrialOrder, trial: BugTrial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
+) -> Iterator[BugOutcome]:
     """The outcomes of one kernel, until `order.bugs` count or none is left."""
     source, pair = trial.source, trial.exam.found.name
     accepted = trial.judged(trial.text)
@@ -124,14 +124,14 @@ def of_kernel(
         if changes is None:
             continue
         if not changes:
-            yield Outcome(pair, source.language, source.path.name, bug, SAME)
+            yield BugOutcome(pair, source.language, source.path.name, bug, SAME)
             continue
         found = tried(trial, bug, entries)
         counted += found.counts
         yield found
 
 
-def tried(trial: Trial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> Outcome:
+def tried(trial: BugTrial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> BugOutcome:
     """What `check` and `numpy.allclose` say of a bug. Raises PairError for a bug that is caught and explained away."""
     text = bug.planted(trial.text)
     judgement = trial.judged(text)
@@ -143,7 +143,7 @@ def tried(trial: Trial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> O
         raise PairError(f"{equivalent.FILE}: {told} is not equivalent: check finds it at stage {judgement.ended_at}.")
     unjudged = not caught and judgement.verdict != ACCEPTED
     status = CAUGHT if caught else UNJUDGED if unjudged else EXPLAINED if claim else MISSED
-    return Outcome(
+    return BugOutcome(
         trial.exam.found.name,
         trial.source.language,
         trial.source.path.name,

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from ptxbench.bugs.bug import Bug, Change
 from ptxbench.bugs.cuda_tokens import Tokens
-from ptxbench.bugs.lines import Lines, numbered
+from ptxbench.bugs.lines import CodeLines, numbered
 
 Found = Iterator[tuple[str, str, list[Change]]]
 
@@ -23,7 +23,7 @@ def bugs(text: str) -> list[Bug]:
     from ptxbench.bugs.cuda_order import ORDER_RULES
     from ptxbench.bugs.cuda_values import VALUE_RULES
 
-    tokens, lines = Tokens(text), Lines(text)
+    tokens, lines = Tokens(text), CodeLines(text)
     found = [
         lines.bug(kind, edit, changes)
         for at in range(len(tokens))

@@ -14,7 +14,7 @@ Edit = tuple[str, str, list[Change]]
 """Kind, words, changes."""
 
 
-class Lines:
+class CodeLines:
     """The lines of a text, without comments."""
 
     def __init__(self, text: str) -> None:

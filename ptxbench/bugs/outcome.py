@@ -12,7 +12,7 @@ CAUGHT, MISSED, EXPLAINED, SAME, UNJUDGED = "caught", "missed", "equivalent in w
 
 
 @dataclass(frozen=True)
-class Outcome:
+class BugOutcome:
     """One bug of one kernel. `stage`, `code`: where `check` rejected it; None where it did not.
 
     `allclose`: whether one launch and `numpy.allclose` find it; None where that refuses the kernel without a bug too.
@@ -36,7 +36,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class Tally:
+class BugTally:
     """Numbers of one group of bugs."""
 
     planted: int
@@ -48,10 +48,10 @@ class Tally:
     explained: int
 
 
-def tally(outcomes: Sequence[Outcome]) -> Tally:
+def tally(outcomes: Sequence[BugOutcome]) -> BugTally:
     counted = [each for each in outcomes if each.counts]
     compared = [each for each in counted if each.allclose is not None]
-    return Tally(
+    return BugTally(
         planted=len(counted),
         caught=sum(each.status == CAUGHT for each in counted),
         compared=len(compared),
@@ -61,7 +61,7 @@ def tally(outcomes: Sequence[Outcome]) -> Tally:
     )
 
 
-def exit_status(outcomes: Sequence[Outcome]) -> int:
+def exit_status(outcomes: Sequence[BugOutcome]) -> int:
     """Of an audit: a bug that was not caught, none that was planted, or all caught."""
     counted = [each for each in outcomes if each.counts]
     if any(each.status == MISSED for each in counted):

@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ptxbench.audit.kernel import Kernel, Statement, read_kernel, registers
+from ptxbench.audit.kernel import EditedKernel, Statement, read_kernel, registers
 from ptxbench.bugs.bug import Bug
-from ptxbench.bugs.lines import Lines, numbered
+from ptxbench.bugs.lines import CodeLines, numbered
 
 Found = Iterator[tuple[str, str, str]]
 """Kind, words, and the text that takes the place of the instruction."""
@@ -29,10 +29,10 @@ ELEMENT_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8, "128": 16, "x2": 4}
 
 
 @dataclass(frozen=True)
-class Place:
+class InstructionPlace:
     """One instruction of a kernel."""
 
-    kernel: Kernel
+    kernel: EditedKernel
     index: int
     statement: Statement
     loaded: frozenset[str] = frozenset()
@@ -94,11 +94,11 @@ def bugs(text: str, entry: str) -> list[Bug]:
     from ptxbench.bugs.ptx_values import VALUE_RULES
 
     kernel = read_kernel(text, entry)
-    lines = Lines(text)
+    lines = CodeLines(text)
     loaded = from_memory(kernel)
     found = []
     for index, statement in enumerate(kernel.instructions):
-        place = Place(kernel, index, statement, loaded)
+        place = InstructionPlace(kernel, index, statement, loaded)
         for rule in (*RULES, *VALUE_RULES, *ORDER_RULES):
             for kind, edit, new in rule(place):
                 if new != statement.text:
@@ -114,7 +114,7 @@ def number_of(operand: str) -> int | None:
 # ---- comparisons and bounds
 
 
-def comparisons(place: Place) -> Found:
+def comparisons(place: InstructionPlace) -> Found:
     """`setp.lt` as `setp.le`, `eq` as `ne`; unsigned as signed."""
     words = place.words
     if words[0] not in ("setp", "set") or words[1] not in OPPOSITE:
@@ -123,9 +123,9 @@ def comparisons(place: Place) -> Found:
     yield "comparison", f"{words[1]} to {other}", place.text(".".join([words[0], other, *words[2:]]))
 
 
-def from_memory(kernel: Kernel) -> frozenset[str]:
+def from_memory(kernel: EditedKernel) -> frozenset[str]:
     """The registers whose value depends on what was loaded, addresses not counted."""
-    places = [Place(kernel, index, each) for index, each in enumerate(kernel.instructions)]
+    places = [InstructionPlace(kernel, index, each) for index, each in enumerate(kernel.instructions)]
     loaded = {name for each in places if re.match(r"ld\.global", each.opcode) for name in each.written}
     while (
         more := {
@@ -141,7 +141,7 @@ def other_sign(type_: str) -> str:
     return {"u": "s", "s": "u"}[type_[0]] + type_[1:]
 
 
-def signs(place: Place) -> Found:
+def signs(place: InstructionPlace) -> Found:
     """A number below zero taken for a large one; of what comes from memory also the other way round.
 
     An unsigned index that is taken for a signed one is left out: no launch that ends in time has 2^31 of anything.
@@ -159,7 +159,7 @@ def signs(place: Place) -> Found:
         yield "comparison", f"from {type_} to from {new}", place.text(".".join([*words[:-1], new]))
 
 
-def guards(place: Place) -> Found:
+def guards(place: InstructionPlace) -> Found:
     """The other way of a guard."""
     if place.guard:
         name = place.guard.strip().lstrip("@!").strip()
@@ -167,7 +167,7 @@ def guards(place: Place) -> Found:
         yield "comparison", f"guard {inverted.strip()}", place.text(guard=inverted)
 
 
-def bounds(place: Place) -> Found:
+def bounds(place: InstructionPlace) -> Found:
     """The bound of a comparison of whole numbers, one more and one less."""
     words, type_ = place.words, place.type
     if words[0] != "setp" or not re.fullmatch(r"[usb](16|32|64)", type_) or words[1] in ("eq", "ne"):
@@ -199,7 +199,7 @@ def element_bytes(type_: str) -> int:
     return next((size for end, size in ELEMENT_BYTES.items() if type_.endswith(end)), 4)
 
 
-def addresses(place: Place) -> Found:
+def addresses(place: InstructionPlace) -> Found:
     """The address of an access one element further."""
     if not re.match(r"(ld|st|red|atom|ldmatrix|cp\.async\.c)\b", place.opcode) or ".param" in place.opcode:
         return
@@ -213,7 +213,7 @@ def addresses(place: Place) -> Found:
             yield "offset", words, place.with_operand(number, f"[{found['base']} + {offset + step}]")
 
 
-def indices(place: Place) -> Found:
+def indices(place: InstructionPlace) -> Found:
     """A constant of the arithmetic of whole numbers, one more or, of a mask or a shift, half."""
     words, type_ = place.words, place.type
     if not re.fullmatch(r"[usb](32|64)", type_):
@@ -229,7 +229,7 @@ def indices(place: Place) -> Found:
 # ---- lanes
 
 
-def lanes(place: Place) -> Found:
+def lanes(place: InstructionPlace) -> Found:
     """Masks, distances and clamps of instructions of a warp."""
     words, operands = place.words, place.operands
     if words[:2] == ["shfl", "sync"]:
@@ -252,7 +252,7 @@ def lanes(place: Place) -> Found:
         yield from masks(place, len(operands) - 1)
 
 
-def masks(place: Place, number: int) -> Found:
+def masks(place: InstructionPlace, number: int) -> Found:
     mask = number_of(place.operands[number])
     if mask is None:
         return
@@ -264,7 +264,7 @@ def masks(place: Place, number: int) -> Found:
 # ---- what is skipped, and what is stale
 
 
-def tails(place: Place) -> Found:
+def tails(place: InstructionPlace) -> Found:
     """A loop that runs once, a section that is left out, a store of the last lane or CTA that is left out."""
     words = place.words
     function = place.kernel.function
@@ -292,7 +292,7 @@ def tails(place: Place) -> Found:
                 yield "tail", "not by the last CTA", place.block(declared, *last, place.text(guard="@%bug_p "))
 
 
-def stale(place: Place) -> Found:
+def stale(place: InstructionPlace) -> Found:
     """An instruction dropped, so that its register keeps what it held; a register read in place of another."""
     if place.written and not place.opcode.startswith(("ld.param", "cvta", "mbarrier", "createpolicy")):
         yield "stale", "dropped", ""
@@ -308,18 +308,18 @@ def stale(place: Place) -> Found:
             yield "stale", f"{other} for {operand}", place.with_operand(number, other)
 
 
-def earlier(place: Place, name: str) -> str | None:
+def earlier(place: InstructionPlace, name: str) -> str | None:
     """The last register of the type of `name` that was written before, and is another one."""
     types = place.kernel.function.registers
     for statement in reversed(place.kernel.instructions[: place.index]):
-        written = Place(place.kernel, 0, statement).written
+        written = InstructionPlace(place.kernel, 0, statement).written
         for other in sorted(written):
             if other != name and types.get(other) == types[name] and other not in place.operands:
                 return other
     return None
 
 
-RULES: Sequence[Callable[[Place], Found]] = (
+RULES: Sequence[Callable[[InstructionPlace], Found]] = (
     comparisons,
     signs,
     guards,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
-from ptxbench.bugs.ptx import Found, Place
+from ptxbench.bugs.ptx import Found, InstructionPlace
 
 WAITS = re.compile(
     r"(bar|barrier)\.(cta\.)?sync|bar\.warp\.sync|barrier\.cluster\.wait|membar|fence|cp\.async\.wait|"
@@ -13,7 +13,7 @@ WAITS = re.compile(
 )
 
 
-def barriers(place: Place) -> Found:
+def barriers(place: InstructionPlace) -> Found:
     """A barrier, a fence or a wait dropped."""
     if WAITS.match(place.opcode):
         yield "barrier", f"{place.opcode} dropped", ""
@@ -25,7 +25,7 @@ def barriers(place: Place) -> Found:
 ORDERS = {"acquire": "relaxed", "release": "relaxed", "acq_rel": "relaxed"}
 
 
-def scopes(place: Place) -> Found:
+def scopes(place: InstructionPlace) -> Found:
     """A smaller scope, a weaker order."""
     words = place.words
     if words[0] not in ("ld", "st", "atom", "red", "fence", "membar"):
@@ -50,7 +50,7 @@ def scopes(place: Place) -> Found:
 OPERATIONS = {"add": "add", "min": "min", "max": "max", "and": "and", "or": "or", "xor": "xor"}
 
 
-def atomics(place: Place) -> Found:
+def atomics(place: InstructionPlace) -> Found:
     """`atom` and `red` as a load, an operation and a store, between which others come."""
     words, operands, type_ = place.words, place.operands, place.type
     if words[0] not in ("atom", "red") or not (operation := next((each for each in words if each in OPERATIONS), None)):
@@ -77,4 +77,4 @@ def atomics(place: Place) -> Found:
     yield "atomic", "no longer atomic", place.block(f".reg .{loaded} {', '.join([*old, *new])};", *lines)
 
 
-ORDER_RULES: Sequence[Callable[[Place], Found]] = (barriers, scopes, atomics)
+ORDER_RULES: Sequence[Callable[[InstructionPlace], Found]] = (barriers, scopes, atomics)

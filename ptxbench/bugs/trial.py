@@ -12,10 +12,10 @@ import numpy as np
 from ptxbench import toolchain
 from ptxbench.bugs.bug import Bug
 from ptxbench.check.cases import silence
-from ptxbench.check.exam import Exam
 from ptxbench.check.findings import STAGES, Judgement
-from ptxbench.check.launching import How, Kernel, launch
-from ptxbench.check.stages import Judge, Settings
+from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source
 from ptxbench.errors import CompileError, KernelError, PairError
 from ptxbench.toolchain import cubin, locate, ptxas
@@ -28,10 +28,10 @@ JUDGED = tuple(STAGES)[: tuple(STAGES).index("resources")]
 
 
 @dataclass
-class Trial:
+class BugTrial:
     """A kernel of a pair, and the questions that each of its bugs is asked."""
 
-    exam: Exam
+    exam: CheckSuite
     source: Source
     text: str = field(init=False)
 
@@ -85,7 +85,7 @@ class Trial:
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
             path = Path(folder) / self.source.path.name
             path.write_text(text, encoding="utf-8")
-            return Judge(self.exam, path, Settings(FUEL, self.source.flags)).judge(stages=JUDGED)
+            return Checker(self.exam, path, CheckOptions(FUEL, self.source.flags)).judge(stages=JUDGED)
 
     def differs(self, text: str) -> bool:
         """Whether one launch at the largest check size shows a difference to `numpy.allclose`."""
@@ -93,7 +93,9 @@ class Trial:
         ptx = self.ptx(text)
         assert ptx is not None
         try:
-            left = launch(Kernel(ptx, self.exam.entry, self.exam.arch), self.exam.pair, case, How(fuel=FUEL))
+            left = launch(
+                CheckKernel(ptx, self.exam.entry, self.exam.arch), self.exam.pair, case, LaunchOptions(fuel=FUEL)
+            )
         except KernelError:
             return True
         with silence():

@@ -47,7 +47,7 @@ CLOCK_SETTLED = 0.01
 
 
 @dataclass(frozen=True)
-class Line:
+class CheckResult:
     """One line of the checklist. `values`: what it adds to the Calibration."""
 
     subject: str
@@ -98,12 +98,12 @@ class Calibration:
     """From idle until the clock stays where it is under load."""
 
 
-def calibration(lines: Sequence[Line]) -> Calibration:
+def calibration(lines: Sequence[CheckResult]) -> Calibration:
     """What all lines add up to."""
     return Calibration(**{name: value for line in lines for name, value in line.values.items()})
 
 
-def forbids_timing(lines: Sequence[Line]) -> bool:
+def forbids_timing(lines: Sequence[CheckResult]) -> bool:
     return any(line.status == FAIL for line in lines)
 
 
@@ -119,7 +119,7 @@ def named(curve: Curve) -> dict[str, int]:
     return {f"{times:g}": round(ns) for times, ns in medians(curve).items()}
 
 
-def judge_flush(subject: str, read: Curve, write: Curve) -> Line:
+def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
     """The least flush that leaves nothing behind, and whether it does anything at all."""
     curve = medians(read)
     times = flush.choose(curve)
@@ -137,32 +137,32 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> Line:
             f"The flush does nothing: under {FLUSHES} times. Every time would be that of a warm cache. See whether "
             "the size of L2 above is right, and whether the device is shared (MIG, vGPU)."
         )
-        return Line(subject, FAIL, found, advice, values)
+        return CheckResult(subject, FAIL, found, advice, values)
     if times == max(curve):
         advice = "The time never levels off, so more than the greatest flush may be needed: small effects are doubtful."
-        return Line(subject, WARN, found, advice, values)
-    return Line(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, found, advice, values)
+    return CheckResult(subject, PASS, found, "", values)
 
 
-def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> Line:
+def judge_dirty(subject: str, read: Curve, write: Curve, times: float) -> CheckResult:
     """What a launch pays for lines that another one left dirty. To know it is all: the default flush leaves none."""
     clean, dirty = median(read[times]), median(write[times])
     found = f"a read takes {dirty / clean:.3f} times as long after {times:g} x L2 of writes as after reads"
-    return Line(subject, PASS, found, "", {"dirty": dirty / clean - 1})
+    return CheckResult(subject, PASS, found, "", {"dirty": dirty / clean - 1})
 
 
-def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Line:
+def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> CheckResult:
     """The steps of the device's timer and of its events, and what an empty pair of events takes."""
     timer_step, event_step, pair = smallest_step(timer), smallest_step(pairs), round(median(pairs))
     values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
     found = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
     if timer_step is None or timer_step > COARSE_TIMER_NS:
         advice = "The device cannot be held for a short while: where the flush is too short for that, times are none."
-        return Line(subject, WARN, found, advice, values)
+        return CheckResult(subject, WARN, found, advice, values)
     if event_step is not None and event_step > COARSE_EVENT_NS:
         advice = "Events are coarser than is allowed for. Prefer sizes whose launches take over 100 µs."
-        return Line(subject, WARN, found, advice, values)
-    return Line(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, found, advice, values)
+    return CheckResult(subject, PASS, found, "", values)
 
 
 def step_words(ns: int | None) -> str:
@@ -171,7 +171,7 @@ def step_words(ns: int | None) -> str:
 
 def judge_shield(
     subject: str, host: Sequence[int], flushing: Sequence[int], spin_ns: int, shielded: Sequence[int]
-) -> Line:
+) -> CheckResult:
     """Whether the device is still busy when the host has enqueued a launch, with the spin if there is one.
 
     `shielded`: how long the flush takes with the spin; empty without.
@@ -188,15 +188,17 @@ def judge_shield(
             f"The device waits for the host (under {flush.AHEAD} times), so events would time the host. "
             "Free the processor of other work, or use a faster one."
         )
-        return Line(subject, FAIL, found, advice, {**values, "spin_ns": 0})
-    return Line(subject, PASS, found, "", values)
+        return CheckResult(subject, FAIL, found, advice, {**values, "spin_ns": 0})
+    return CheckResult(subject, PASS, found, "", values)
 
 
-def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float], *, limit: float) -> Line:
+def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float], *, limit: float) -> CheckResult:
     """One kernel against itself, a round a process; `seconds` of each. `limit`: from where it counts as biased."""
     estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
     if not estimates:
-        return Line(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1, which says why.")
+        return CheckResult(
+            subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1, which says why."
+        )
     found = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
     half = (found.high - found.low) / 2
     spread = stdev(estimates) if len(estimates) > 1 else None
@@ -216,17 +218,17 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
             "One kernel seems to differ from itself, so every difference would be doubtful (BIASED). See whether "
             "another process uses the device, then calibrate again."
         )
-        return Line(subject, FAIL, words, advice, values)
+        return CheckResult(subject, FAIL, words, advice, values)
     if spread is not None and spread > PROCESSES_DIFFER:
         advice = "Processes differ by more than the intervals were tried for. Use --rounds 10 or more."
-        return Line(subject, WARN, words, advice, values)
+        return CheckResult(subject, WARN, words, advice, values)
     if half > WIDE:
         advice = f"Differences under {half:.1%} cannot be told. Use --rounds 10, and free the device of other work."
-        return Line(subject, WARN, words, advice, values)
-    return Line(subject, PASS, words, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
-def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int], long: Sequence[int]) -> Line:
+def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int], long: Sequence[int]) -> CheckResult:
     """Whether graphs of K, 2 K and 4 K launches lie on one line, as the time of a tiny kernel by their slope says."""
     one, two, four = median(short), median(middle), median(long)
     error = four / (one + 3 * (two - one)) - 1
@@ -234,63 +236,67 @@ def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int
     values = {"slope_error": error}
     if not abs(error) <= STRAIGHT:
         advice = "Times of kernels under 25 µs, which are slopes, are off by as much. Prefer larger sizes."
-        return Line(subject, WARN, found, advice, values)
-    return Line(subject, PASS, found, "", values)
+        return CheckResult(subject, WARN, found, advice, values)
+    return CheckResult(subject, PASS, found, "", values)
 
 
-def judge_solo(subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float) -> Line:
+def judge_solo(
+    subject: str, solo: Mapping[str, Sequence[int]], among: Mapping[str, float], *, limit: float
+) -> CheckResult:
     """Whether a copy and an arithmetic kernel, which load the device unlike, take as long alone as in turns."""
     found = {name: apart(median(solo[name]), among[name]) for name in among}
     words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
     values = {"solo_apart": found}
     if max(found.values()) > limit:
         advice = "Kernels that take turns disturb each other here. Where a row says INTERACTION, time it alone too."
-        return Line(subject, WARN, f"alone and in turns apart by: {words}", advice, values)
-    return Line(subject, PASS, f"alone and in turns apart by: {words}", "", values)
+        return CheckResult(subject, WARN, f"alone and in turns apart by: {words}", advice, values)
+    return CheckResult(subject, PASS, f"alone and in turns apart by: {words}", "", values)
 
 
-def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> Line:
+def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> CheckResult:
     """One PTX text by ptxas and by the driver's own assembler."""
     found = stats.ratio(rounds, driver, toolkit)
     if found is None:
-        return Line(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
+        return CheckResult(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
     words = f"the driver's over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
     values = {"driver_over_toolkit": found.value}
     if not abs(found.value - 1) <= SAME:
         advice = "Compare no run with --assembler driver to one without: ptxbench compare gives them no verdict."
-        return Line(subject, WARN, words, advice, values)
-    return Line(subject, PASS, words, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
-def judge_bandwidth(subject: str, moved: int, ns: Sequence[int], published: float | None, *, right: bool) -> Line:
+def judge_bandwidth(
+    subject: str, moved: int, ns: Sequence[int], published: float | None, *, right: bool
+) -> CheckResult:
     """What a copy of `moved` bytes, read and written, reaches; `right`: whether what it wrote is what it read."""
     rate = moved / (median(ns) / 1e9)
     words = si(rate, "B/s")
     values = {"copy_bytes_per_s": rate}
     if not right:
-        return Line(subject, FAIL, "the copy differs from its source", "Trust no run; see what nvidia-smi says.")
+        return CheckResult(subject, FAIL, "the copy differs from its source", "Trust no run; see what nvidia-smi says.")
     if published is None:
-        return Line(subject, PASS, f"{words}; no published figure for this device", "", values)
+        return CheckResult(subject, PASS, f"{words}; no published figure for this device", "", values)
     share = rate / published
     words += f", {share:.0%} of the published {si(published, 'B/s')}"
     if share > 1 / roofline.IMPOSSIBLE:
         advice = "More than can be: the flush does not work, or this is another device than its name says."
-        return Line(subject, FAIL, words, advice)
+        return CheckResult(subject, FAIL, words, advice)
     if share < LEAST_BANDWIDTH:
         advice = "Little: something else uses the memory, or its clock is low. See nvidia-smi -q -d CLOCK,PERFORMANCE."
-        return Line(subject, WARN, words, advice, values)
-    return Line(subject, PASS, words, "", values)
+        return CheckResult(subject, WARN, words, advice, values)
+    return CheckResult(subject, PASS, words, "", values)
 
 
 @dataclass(frozen=True)
-class Tick:
+class ClockTick:
     """The clock at a moment after the load began."""
 
     seconds: float
     mhz: float
 
 
-def ramp_seconds(ticks: Sequence[Tick]) -> float | None:
+def ramp_seconds(ticks: Sequence[ClockTick]) -> float | None:
     """After how long the clock stays within 1 % of where it ends; None where it is still on its way."""
     end = median(tick.mhz for tick in ticks[-max(1, len(ticks) // 4) :])
     outside = [i for i, tick in enumerate(ticks) if abs(tick.mhz / end - 1) > CLOCK_SETTLED]
@@ -299,10 +305,10 @@ def ramp_seconds(ticks: Sequence[Tick]) -> float | None:
     return ticks[outside[-1] + 1].seconds if outside[-1] + 1 < len(ticks) else None
 
 
-def judge_ramp(subject: str, ticks: Sequence[Tick], *, limit: float) -> Line:
+def judge_ramp(subject: str, ticks: Sequence[ClockTick], *, limit: float) -> CheckResult:
     """How long the clock takes from idle to where it stays; `limit`: when the warm-up gives up."""
     if not ticks:
-        return Line(
+        return CheckResult(
             subject, WARN, "NVML tells no clock", "Throttling goes unseen: watch it with nvidia-smi -q -d CLOCK."
         )
     seconds = ramp_seconds(ticks)
@@ -310,5 +316,5 @@ def judge_ramp(subject: str, ticks: Sequence[Tick], *, limit: float) -> Line:
     if seconds is None or seconds > limit:
         found = f"{clocks}, and not at rest after {limit if seconds is None else seconds:.1f} s"
         advice = "Expect the label UNSETTLED. Lock the clock with nvidia-smi -lgc, or cool the device."
-        return Line(subject, WARN, found, advice, {"ramp_seconds": seconds})
-    return Line(subject, PASS, f"{clocks}, at rest after {seconds:.1f} s", "", {"ramp_seconds": seconds})
+        return CheckResult(subject, WARN, found, advice, {"ramp_seconds": seconds})
+    return CheckResult(subject, PASS, f"{clocks}, at rest after {seconds:.1f} s", "", {"ramp_seconds": seconds})

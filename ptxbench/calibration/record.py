@@ -10,11 +10,11 @@ from typing import Any
 
 from ptxbench.backends.base import Backend
 from ptxbench.backends.flush import Flush
-from ptxbench.calibration.assessment import Calibration, Line, forbids_timing
+from ptxbench.calibration.assessment import Calibration, CheckResult, forbids_timing
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
 from ptxbench.result import build, write
-from ptxbench.runner.plan import Plan
+from ptxbench.runner.plan import RunPlan
 
 SCHEMA = "ptxbench.calibration/1"
 NAME = "calibration.json"
@@ -34,7 +34,7 @@ class Record:
     device: Mapping[str, Any]
     toolchain: Mapping[str, Any]
     calibration: Calibration
-    lines: Sequence[Line]
+    lines: Sequence[CheckResult]
 
     @property
     def forbids_timing(self) -> bool:
@@ -80,7 +80,7 @@ def fits(record: Record, device: Mapping[str, Any]) -> bool:
     return bool(known) and all(record.device.get(name) == device.get(name) for name in FITS)
 
 
-def calibrated(plan: Plan, folder: Path) -> Plan:
+def calibrated(plan: RunPlan, folder: Path) -> RunPlan:
     """`plan` with what the calibration in `folder` says of its device, where one fits and forbids nothing."""
     if plan.backend.name != "gpu":
         return plan

@@ -20,18 +20,18 @@ from ptxbench.backends import flush
 from ptxbench.backends.base import Backend, Clock
 from ptxbench.backends.flush import Flush
 from ptxbench.calibration import assessment as judge
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, Line, Tick, calibration
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult, ClockTick, calibration
 from ptxbench.calibration.probe import How, Probe
 from ptxbench.calibration.record import Record, flushing
 from ptxbench.errors import DeviceError, MachineError, PtxbenchError
-from ptxbench.measure import Host, Settings, measure, take_block
+from ptxbench.measure import Host, SamplingSettings, measure, take_block
 from ptxbench.measure.experiment import HOST
 from ptxbench.pair import Launch, ceil_div, f32, poison
 from ptxbench.result import BROKEN, VERIFIED, WRONG, Cell
 from ptxbench.runner.control import AGAIN, PAIR, PATH
 from ptxbench.runner.document import now
-from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
-from ptxbench.runner.plan import Plan, plan_jobs
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.plan import RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
 from ptxbench.toolchain import Build
 
@@ -57,10 +57,10 @@ LEAST_COPY, MOST_OF_MEMORY = 1 << 30, 1 / 8
 
 IDLE_SECONDS = 3.0
 
-QUICK = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8, 20), limit_seconds=1.0, solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8, 20), limit_seconds=1.0, solo=0)
 """For cells whose time is of no interest."""
 
-Rounds = Callable[[Plan], Iterator[Event]]
+Rounds = Callable[[RunPlan], Iterator[Event]]
 
 
 @dataclass(frozen=True)
@@ -68,20 +68,20 @@ class Check:
     """A line that is to be made. `needed`: whether times can be believed where it cannot be."""
 
     subject: str
-    make: Callable[[str], Line]
+    make: Callable[[str], CheckResult]
     needed: bool
 
 
 @dataclass
-class Checklist:
+class CalibrationSuite:
     """A calibration on its way. `lines`: what it found so far, on which later checks build."""
 
     backend: Backend
     probe: Probe
     host: Host = HOST
     rounds: Rounds = run_rounds
-    settings: Settings = Settings()  # noqa: RUF009  it is frozen
-    lines: list[Line] = field(default_factory=list)
+    settings: SamplingSettings = SamplingSettings()  # noqa: RUF009  it is frozen
+    lines: list[CheckResult] = field(default_factory=list)
     read: dict[float, list[int]] = field(default_factory=dict)
     write: dict[float, list[int]] = field(default_factory=dict)
 
@@ -103,13 +103,13 @@ class Checklist:
             Check("containment", self.containment, False),
         )
 
-    def take(self, check: Check) -> Line:
+    def take(self, check: Check) -> CheckResult:
         """Make a line. What the device or a tool refuses is a line too."""
         try:
             line = check.make(check.subject)
         except PtxbenchError as error:
             advice = "Repair this first: no time of this device could be believed." if check.needed else ""
-            line = Line(check.subject, FAIL if check.needed else WARN, str(error), advice)
+            line = CheckResult(check.subject, FAIL if check.needed else WARN, str(error), advice)
         self.lines.append(line)
         return line
 
@@ -149,12 +149,12 @@ class Checklist:
         """The clock of the control kernel, which copies n words."""
         return self.clock(backend, self.build(PATH, "control"), PAIR.launch(n=n), arguments, "y")
 
-    def plan(self, **changes: Any) -> Plan:
-        return Plan((), self.shielded, self.device["sm"], HOSTILE, settings=self.settings, **changes)
+    def plan(self, **changes: Any) -> RunPlan:
+        return RunPlan((), self.shielded, self.device["sm"], HOSTILE, settings=self.settings, **changes)
 
     # ---- the checks
 
-    def identity(self, subject: str) -> Line:
+    def identity(self, subject: str) -> CheckResult:
         """Who the device is, and who tells."""
         device, tools = self.device, toolchain.versions()
         found = f"{device['name']}, {device['sm']}, L2 {(device['l2_bytes'] or 0) / 2**20:.0f} MiB, "
@@ -162,15 +162,15 @@ class Checklist:
         if self.probe.exclusive():
             found += ", for one process at a time"
             advice = "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile."
-            return Line(subject, FAIL, found, advice)
+            return CheckResult(subject, FAIL, found, advice)
         if not device["l2_bytes"]:
-            return Line(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
+            return CheckResult(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
         if not (device["uuid_hash"] and device["driver"]):
             advice = "NVML does not tell which device this is, so no run will use this calibration. Repair NVML."
-            return Line(subject, WARN, found, advice)
-        return Line(subject, PASS, found)
+            return CheckResult(subject, WARN, found, advice)
+        return CheckResult(subject, PASS, found)
 
-    def loading(self, subject: str) -> Line:
+    def loading(self, subject: str) -> CheckResult:
         """One cubin, and one PTX text."""
         size = PAIR.check_sizes[0]
         arguments = PAIR.make_arguments(size, 1)
@@ -179,13 +179,13 @@ class Checklist:
                 built = self.build(PATH, "control", assembler)  # type: ignore[arg-type]
                 left = self.backend.run(built, PAIR.launch(**size), arguments, PAIR.outputs).outputs
             except PtxbenchError as error:
-                return Line(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
+                return CheckResult(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
             if not np.array_equal(left["y"], arguments["x"]):
                 found = f"--assembler {assembler}: the copy differs from its source"
-                return Line(subject, FAIL, found, "Trust no run; see what nvidia-smi says.")
-        return Line(subject, PASS, "a cubin by ptxas and a PTX text by the driver load, run and are right")
+                return CheckResult(subject, FAIL, found, "Trust no run; see what nvidia-smi says.")
+        return CheckResult(subject, PASS, "a cubin by ptxas and a PTX text by the driver load, run and are right")
 
-    def flush(self, subject: str) -> Line:
+    def flush(self, subject: str) -> CheckResult:
         hows: tuple[tuple[How, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
         for turn in range(READINGS + 1):  # in turns, so that all share the drift of the clock
             for times in flush.MULTIPLES:
@@ -195,16 +195,16 @@ class Checklist:
                         curve.setdefault(times, []).append(reading)
         return judge.judge_flush(subject, self.read, self.write)
 
-    def dirty(self, subject: str) -> Line:
+    def dirty(self, subject: str) -> CheckResult:
         if not self.read or not self.write:
-            return Line(subject, WARN, "not measured, for the flush was not")
+            return CheckResult(subject, WARN, "not measured, for the flush was not")
         return judge.judge_dirty(subject, self.read, self.write, self.known.flush_k)
 
-    def timers(self, subject: str) -> Line:
+    def timers(self, subject: str) -> CheckResult:
         pairs = [self.probe.event_pair_ns() for _ in range(PAIRS)]
         return judge.judge_timers(subject, self.probe.timer_readings(), pairs)
 
-    def shield(self, subject: str) -> Line:
+    def shield(self, subject: str) -> CheckResult:
         times, step = self.known.flush_k, self.known.timer_step_ns
         host = [self.probe.host_ns() for _ in range(TRIES)]
         flushing = [self.probe.flush_ns(times, 0) for _ in range(TRIES)]
@@ -212,13 +212,13 @@ class Checklist:
         shielded = [self.probe.flush_ns(times, spin) for _ in range(TRIES)] if spin else []
         return judge.judge_shield(subject, host, flushing, spin, shielded)
 
-    def control(self, subject: str) -> Line:
+    def control(self, subject: str) -> CheckResult:
         """One kernel against itself, in workers like those of a run."""
         cells, seconds, begun = [], [], self.host.now()
         for event in self.rounds(self.plan(rounds=WORKERS)):
             if isinstance(event, Step) and event.phase == "measure":
                 begun = self.host.now()
-            elif isinstance(event, Kept) and event.whole:
+            elif isinstance(event, CalibrationSaved) and event.whole:
                 seconds.append(self.host.now() - begun)
             elif isinstance(event, CellDone):
                 cells.append(event.cell)
@@ -227,10 +227,10 @@ class Checklist:
         rounds = [one for cell in cells for one in cell.rounds if one.contrast[1] == AGAIN]
         return judge.judge_control(subject, rounds, seconds, limit=self.settings.biased)
 
-    def slope(self, subject: str) -> Line:
+    def slope(self, subject: str) -> CheckResult:
         clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": TINY}, 1), TINY)
         if not clock.graphs:
-            return Line(
+            return CheckResult(
                 subject, WARN, "this backend takes no graphs", "Kernels under 25 µs are timed launch by launch."
             )
         ns: dict[int, list[int]] = {times: [] for times in (1, 2, 4)}
@@ -241,7 +241,7 @@ class Checklist:
                     taken.append(reading)
         return judge.judge_slope(subject, LAUNCHES, ns[1], ns[2], ns[4])
 
-    def interaction(self, subject: str) -> Line:
+    def interaction(self, subject: str) -> CheckResult:
         """A copy, and a kernel that does nothing but arithmetic."""
         backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
         copy = self.copy_clock(backend, PAIR.make_arguments({"n": n}, 1), n)
@@ -261,7 +261,7 @@ class Checklist:
         solo = {names[letter]: taken for letter, taken in one.solo_ns.items()}
         return judge.judge_solo(subject, solo, among, limit=settings.interaction)
 
-    def assemblers(self, subject: str) -> Line:
+    def assemblers(self, subject: str) -> CheckResult:
         backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
         arguments = PAIR.make_arguments({"n": n}, 1)
         names: tuple[Literal["toolkit", "driver"], ...] = ("toolkit", "driver")
@@ -272,7 +272,7 @@ class Checklist:
         measured = measure(clocks, seed=1, reference="toolkit", settings=self.settings, host=self.host)
         return judge.judge_assemblers(subject, measured.rounds, "toolkit", "driver")
 
-    def bandwidth(self, subject: str) -> Line:
+    def bandwidth(self, subject: str) -> CheckResult:
         memories = filter(None, (self.device["memory_bytes"], environment.memory_bytes()))
         most = min((int(each * MOST_OF_MEMORY) for each in memories), default=LEAST_COPY)
         n = min(max(4 * (self.device["l2_bytes"] or 0), LEAST_COPY), most) // 16 * 4
@@ -283,34 +283,34 @@ class Checklist:
         right = np.array_equal(clock.outputs()["y"], arguments["x"])
         return judge.judge_bandwidth(subject, 8 * n, ns, spec.bytes_per_s if spec else None, right=right)
 
-    def clock_ramp(self, subject: str) -> Line:
+    def clock_ramp(self, subject: str) -> CheckResult:
         watch, n = self.backend.watch(), PAIR.bench_sizes[0]["n"]
         clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": n}, 1), n)
         self.host.sleep(IDLE_SECONDS)
         limit = self.settings.warm_up_limit_seconds
-        ticks: list[Tick] = []
+        ticks: list[ClockTick] = []
         begun = self.host.now()
         while watch and (passed := self.host.now() - begun) < limit + 1:
             take_block([clock.enqueue] * 4)
             if (mhz := watch.state().clock_mhz) is not None:
-                ticks.append(Tick(passed, mhz))
+                ticks.append(ClockTick(passed, mhz))
         return judge.judge_ramp(subject, ticks, limit=limit)
 
-    def containment(self, subject: str) -> Line:
+    def containment(self, subject: str) -> CheckResult:
         """Kernels that lose the device or never end: each must cost its own row and nothing else."""
-        jobs, _ = plan_jobs(HOSTILE, emulated=False)
-        plan = dataclasses.replace(self.plan(rounds=1, cell_timeout=PATIENCE), jobs=jobs, settings=QUICK)
+        pair_plans, _ = plan_pairs(HOSTILE, emulated=False)
+        plan = dataclasses.replace(self.plan(rounds=1, cell_timeout=PATIENCE), pair_plans=pair_plans, settings=QUICK)
         events = list(self.rounds(plan))
         for event in events:
             if isinstance(event, DeviceLost):
                 advice = "A kernel that fails ends the whole run here. Restart the driver, then calibrate again."
-                return Line(subject, FAIL, f"the device was lost for good: {event.reason}", advice)
+                return CheckResult(subject, FAIL, f"the device was lost for good: {event.reason}", advice)
         cells = [event.cell for event in events if isinstance(event, CellDone)]
         if harmed := [sentence for cell in cells for sentence in harm(cell)]:
             advice = "Run kernels that may fail by themselves: they can cost more than their own row here."
-            return Line(subject, WARN, "; ".join(harmed), advice)
+            return CheckResult(subject, WARN, "; ".join(harmed), advice)
         names = " and ".join(sorted(cell.pair for cell in cells if not cell.control))
-        return Line(subject, PASS, f"{names} cost their own rows, and the next worker was well")
+        return CheckResult(subject, PASS, f"{names} cost their own rows, and the next worker was well")
 
 
 def harm(cell: Cell) -> Iterator[str]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
-from ptxbench.check.contained import Task, judge_candidate
+from ptxbench.check.contained import CheckTask, judge_candidate
 from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, Unread, open_candidate, unjudged
 
@@ -45,7 +45,7 @@ class Processes:
 
 def judge_all(
     inputs: Sequence[Path | Candidate],
-    task: Task,
+    task: CheckTask,
     jobs: int = 1,
     begin: Callable[[int, str], None] = lambda number, stage: None,
 ) -> Generator[Judged, None, None]:

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.check.launching import Case
+from ptxbench.check.launching import CheckCase
 from ptxbench.check.values import edged, mixed
-from ptxbench.discovery import Found
+from ptxbench.discovery import LoadedPair
 from ptxbench.pair import Pair, Scalar, Size, declared
-from ptxbench.runner.given import prepare
-from ptxbench.runner.plan import Job
+from ptxbench.runner.case_data import prepare_case
+from ptxbench.runner.plan import PairPlan
 from ptxbench.units import size_words
 from ptxbench.verify import expect, number
 
@@ -27,18 +27,18 @@ from ptxbench.verify import expect, number
 class Cases:
     """The cases of one pair."""
 
-    found: Found
+    found: LoadedPair
 
     @property
     def pair(self) -> Pair:
         return self.found.pair
 
-    def plain(self, size: Size, seed: int) -> Case:
+    def plain(self, size: Size, seed: int) -> CheckCase:
         """The pair's own data at a size. Raises PairError where the pair's own functions fail."""
-        given = prepare(Job(self.found, (), (size,)), size, seed)
-        return Case(given.where, self.pair.launch(**size), given.arguments, given.expected, size=size)
+        given = prepare_case(PairPlan(self.found, (), (size,)), size, seed)
+        return CheckCase(given.where, self.pair.launch(**size), given.arguments, given.expected, size=size)
 
-    def whole(self, size: Size, seed: int, *, varied: bool) -> Case:
+    def whole(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
         """Small whole numbers, on which the pair is exact."""
         with silence():
             arguments = self.pair.make_arguments(size, seed, integers=True, varied=varied)
@@ -47,14 +47,14 @@ class Cases:
             arguments = {**arguments, **own}
             expected = expect(self.pair, arguments, integers=True)
         label = f"{size_words(size)} (whole numbers)"
-        return Case(label, self.pair.launch(**size), arguments, expected, size=size)
+        return CheckCase(label, self.pair.launch(**size), arguments, expected, size=size)
 
-    def mixed(self, size: Size, seed: int, *, varied: bool) -> Case:
+    def mixed(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
         """The pair's data with others among them that any pair takes; `varied`: other scalars and starts too."""
         arguments = mixed(self.pair, self.pair.make_arguments(size, seed, varied=varied), seed)
         return self.given(size, arguments)
 
-    def at(self, sizes: Iterator[Size], seed: int, *, varied: bool) -> Iterator[Case]:
+    def at(self, sizes: Iterator[Size], seed: int, *, varied: bool) -> Iterator[CheckCase]:
         """For each size mixed data, and then the pair's own; a size at which its functions fail is left out."""
         for size in sizes:
             for make in (
@@ -64,7 +64,7 @@ class Cases:
                 if (case := attempt(make)) is not None:
                     yield case
 
-    def edged(self, size: Size, kind: str, seed: int, *, varied: bool, only: str | None = None) -> Iterator[Case]:
+    def edged(self, size: Size, kind: str, seed: int, *, varied: bool, only: str | None = None) -> Iterator[CheckCase]:
         """Data of a kind in all inputs or `only` one, each next milder, as far as the pair takes them."""
         words = f", with {kind}" + (f" in '{only}'" if only else "")
         for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only):
@@ -73,12 +73,12 @@ class Cases:
 
     def given(
         self, size: Size, arguments: Mapping[str, Any], words: str = "", aliases: Mapping[str, str] | None = None
-    ) -> Case:
+    ) -> CheckCase:
         """These arguments at a size; `words` follow the size in messages."""
         with silence():
             expected = expect(self.pair, arguments)
         label = f"{size_words(size)}{self.scalars(size, arguments)}{words}"
-        return Case(label, self.pair.launch(**size), arguments, expected, aliases or {}, size=size)
+        return CheckCase(label, self.pair.launch(**size), arguments, expected, aliases or {}, size=size)
 
     def scalars(self, size: Size, arguments: Mapping[str, Any]) -> str:
         """The scalars that are not what the pair gives, in words."""
@@ -90,7 +90,7 @@ class Cases:
         return f" {' '.join(changed)}" if changed else ""
 
 
-def attempt(make: Callable[[], Case]) -> Case | None:
+def attempt(make: Callable[[], CheckCase]) -> CheckCase | None:
     """The case, or None where the pair's own functions fail: it never promised to take that."""
     with contextlib.suppress(Exception), silence():
         return make()

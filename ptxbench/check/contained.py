@@ -35,7 +35,7 @@ from ptxbench.check.findings import (
 )
 from ptxbench.check.inputs import SUFFIX_OF, Candidate, read
 from ptxbench.check.layers import layer, tidy
-from ptxbench.check.stages import Settings
+from ptxbench.check.stages import CheckOptions
 from ptxbench.check.warming import warm
 from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
@@ -47,7 +47,7 @@ GIB = 1 << 30
 
 
 @dataclass(frozen=True)
-class Limits:
+class ProcessLimits:
     """Seconds of the whole judgement, and bytes of address space of each of its processes."""
 
     seconds: float = 120.0
@@ -55,15 +55,15 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Task:
+class CheckTask:
     """What to judge, against which pair, and how."""
 
     pair: str
     kernels: Path
     arch: str
     seed: int
-    settings: Settings = field(default_factory=Settings)
-    limits: Limits = field(default_factory=Limits)
+    settings: CheckOptions = field(default_factory=CheckOptions)
+    limits: ProcessLimits = field(default_factory=ProcessLimits)
 
     def to_json(self, path: Path, writable: Sequence[Path]) -> str:
         """For the process, with the place of the candidate's text and the folders that it can write to."""
@@ -74,7 +74,7 @@ class Task:
 Started = Callable[[subprocess.Popen[bytes]], None]
 
 
-def judge(candidate: Path, task: Task, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
+def judge(candidate: Path, task: CheckTask, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
     """Judge a file; `begin` hears of each stage.
 
     Raises UsageError for a file that cannot be read, and what the pair and the tools raise; never for the candidate.
@@ -84,7 +84,7 @@ def judge(candidate: Path, task: Task, begin: Callable[[str], None] = lambda sta
 
 def judge_candidate(
     candidate: Candidate,
-    task: Task,
+    task: CheckTask,
     begin: Callable[[str], None] = lambda stage: None,
     started: Started = lambda process: None,
 ) -> Judgement:
@@ -106,7 +106,7 @@ def judge_candidate(
 def from_process(
     path: Path,
     candidate: Candidate,
-    task: Task,
+    task: CheckTask,
     folder: Path,
     own: Path | None,
     begin: Callable[[str], None],
@@ -246,7 +246,7 @@ def own_error(kind: str, message: str) -> PtxbenchError:
     return found(message) if known and found is not None else errors.PairError(message)
 
 
-def endings(code: str, status: int, limits: Limits, errors_file: Path) -> str:
+def endings(code: str, status: int, limits: ProcessLimits, errors_file: Path) -> str:
     """How a process ended that gave no judgement."""
     if code == "time-limit":
         return f"not done after {limits.seconds:g} s."

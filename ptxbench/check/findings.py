@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ptxbench.check.codes import CODES, ERROR, UNJUDGED
+from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
 
 ACCEPTED, REJECTED, NO_VERDICT = "accepted", "rejected", "unjudged"
 EXIT_CODES = {ACCEPTED: 0, REJECTED: 4, NO_VERDICT: 5}
@@ -74,7 +74,7 @@ class Skip(Exception):
 
 
 @dataclass(frozen=True)
-class Told:
+class StageOutcome:
     """A stage that was done: in words, and what was found."""
 
     words: str

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
-from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 from ptxbench.pair import Array, Launch, Out, Pair, Size, is_float
@@ -25,7 +25,7 @@ THREADS = 2
 
 
 @dataclass(frozen=True)
-class Kernel:
+class CheckKernel:
     """What is launched: an entry of a PTX text, as one of an architecture."""
 
     ptx: str
@@ -34,7 +34,7 @@ class Kernel:
 
 
 @dataclass(frozen=True)
-class Case:
+class CheckCase:
     """Data for one launch and what must come of it. `label` tells it in a message: `n=257, with NaN`.
 
     `aliases`: inputs that are another one's memory, {second: first}; `size`: the dimensions.
@@ -49,7 +49,7 @@ class Case:
 
 
 @dataclass(frozen=True)
-class How:
+class LaunchOptions:
     """What may vary from launch to launch without a right kernel's result doing so.
 
     `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before; `ctas` and
@@ -65,7 +65,7 @@ class How:
 
 
 @dataclass(frozen=True)
-class Left:
+class LaunchResult:
     """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
 
     `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line` and `loops`: as `emulator.Execution`
@@ -75,19 +75,21 @@ class Left:
     outputs: Mapping[str, Array]
     changed: str | None
     counters: Mapping[str, float]
-    findings: tuple[Finding, ...]
+    findings: tuple[SanitizerFinding, ...]
     notes: tuple[str, ...]
     approximate: Mapping[str, int]
     models: Mapping[str, str]
     unchecked: tuple[str, ...]
-    remarks: tuple[Finding, ...] = ()
+    remarks: tuple[SanitizerFinding, ...] = ()
     state: tuple[str, ...] = ()
     unfreed: int = 0
     by_line: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
     loops: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
 
 
-def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
+def launch(
+    kernel: CheckKernel, pair: Pair, case: CheckCase, how: LaunchOptions, kept: dict[str, bytes] | None = None
+) -> LaunchResult:
     """Launch once on copies of the case's arguments. Raises KernelError as `emulator.run` does.
 
     `kept`: the module's variables from launch to launch; without it each launch starts with fresh ones.
@@ -128,7 +130,7 @@ def launch(kernel: Kernel, pair: Pair, case: Case, how: How, kept: dict[str, byt
         None,
     )
     outputs = {name: copies[name] for name in pair.outputs}
-    return Left(
+    return LaunchResult(
         outputs,
         changed,
         execution.counters,

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from ptxbench.check.calls import reachable, roots_of
 from ptxbench.check.polls import polls
-from ptxbench.check.roots import FETCHED, NOTHING, Blocks, Roots, Used, constants, registers
+from ptxbench.check.roots import FETCHED, NOTHING, BlockStates, Roots, Used, constants, registers
 from ptxbench.emulator.callgraph import is_call
 from ptxbench.emulator.isa import find
 from ptxbench.emulator.syntax import (
@@ -45,7 +45,7 @@ class Complaint:
 
 
 @dataclass(frozen=True)
-class Subject:
+class LintSubject:
     """A kernel of the candidate, or a function that it calls, and what the rules ask of it.
 
     `arrays`: those of the pair, by the name of the kernel's parameter. `used`: of each instruction.
@@ -85,8 +85,8 @@ class Subject:
         return self.arrays[name].name if name in self.arrays else name
 
     @cached_property
-    def blocks(self) -> Blocks:
-        return Blocks(self.function)
+    def blocks(self) -> BlockStates:
+        return BlockStates(self.function)
 
     def value(self, operand: Operand) -> int | None:
         """The whole number that an operand always is; None where that is not known."""
@@ -110,7 +110,9 @@ def lint(module: Module, entry: str, args: Sequence[Argument]) -> list[Complaint
         param.name: arg for param, arg in zip(kernel.params, args, strict=False) if isinstance(arg, ArrayArgument)
     }  # fmt: skip
     used = roots_of(module, functions, entry)
-    subjects = [Subject(module, function, arrays, used[name]) for name, function in functions.items() if name in used]
+    subjects = [
+        LintSubject(module, function, arrays, used[name]) for name, function in functions.items() if name in used
+    ]
     found = {complaint for subject in subjects for rule in RULES for complaint in rule(subject)}
     return sorted(found, key=lambda each: (each.line, each.code, each.message))
 
@@ -128,14 +130,14 @@ def ordered(function: Function) -> Function:
 WRITES = re.compile(r"(st|atom|red|discard)\b|cp\.(reduce\.)?async\.bulk\S*\.global\.shared")
 
 
-def writes(subject: Subject) -> Iterator[tuple[Instruction, Roots]]:
+def writes(subject: LintSubject) -> Iterator[tuple[Instruction, Roots]]:
     """The instructions that write to memory, and what the address is computed from."""
     for each, roots in subject.addressed:
         if WRITES.match(each.opcode) and not each.opcode.startswith("st.param"):
             yield each, roots
 
 
-def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
+def loads_past_writes(subject: LintSubject) -> Iterator[Complaint]:
     """`.nc` promises that nobody writes the memory while the kernel runs."""
     written = {name: each.line for each, names in writes(subject) for name in names & subject.arrays.keys()}
     for each, roots in subject.addressed:
@@ -148,7 +150,7 @@ def loads_past_writes(subject: Subject) -> Iterator[Complaint]:
                 )
 
 
-def written_inputs(subject: Subject) -> Iterator[Complaint]:
+def written_inputs(subject: LintSubject) -> Iterator[Complaint]:
     """A write to an address that is computed from an input and from no other array."""
     for each, roots in writes(subject):
         if each.opcode.startswith("discard"):  # `discards` tells of it
@@ -159,7 +161,7 @@ def written_inputs(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("input-written", each.line, f"{each.opcode} to {names}, which the kernel is given to read.")
 
 
-def state(subject: Subject) -> Iterator[Complaint]:
+def state(subject: LintSubject) -> Iterator[Complaint]:
     """A variable of the module that is written, at the first place that writes it."""
     seen: set[str] = set()
     for each, names in writes(subject):
@@ -168,7 +170,7 @@ def state(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("writable-module-state", each.line, f"module variable '{name}' written: {each.opcode}.")
 
 
-def discards(subject: Subject) -> Iterator[Complaint]:
+def discards(subject: LintSubject) -> Iterator[Complaint]:
     """Contents that are lost on a GPU: those of an input, and those of an output that may have been written before."""
     stores = [
         (index, roots)
@@ -186,20 +188,20 @@ def discards(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("discards-output", each.line, f"{each.opcode} of {names}, after a store to it.")
 
 
-def sleeps(subject: Subject) -> Iterator[Complaint]:
+def sleeps(subject: LintSubject) -> Iterator[Complaint]:
     """The first sleep; a lock of libcu++ has many."""
     first = next((each for each in subject.function.instructions if each.opcode.startswith("nanosleep")), None)
     if first:
         yield Complaint("sleeps", first.line, f"{first.opcode}: the kernel sleeps.")
 
 
-def heap(subject: Subject) -> Iterator[Complaint]:
+def heap(subject: LintSubject) -> Iterator[Complaint]:
     for each in subject.function.instructions:
         if is_call(each) and any(isinstance(operand, Symbol) and operand.name == "malloc" for operand in each.operands):
             yield Complaint("uses-heap", each.line, "call of malloc: the heap outlives the launch.")
 
 
-def weak_polls(subject: Subject) -> Iterator[Complaint]:
+def weak_polls(subject: LintSubject) -> Iterator[Complaint]:
     """A loop that waits for a value, and loads it as if nothing else could write it."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for index in polls(subject.blocks, [roots for _, roots in subject.addressed]):
@@ -213,7 +215,7 @@ PLACES = ("%ctaid", "%smid", "%clusterid", "%cluster_ctaid", "%gridid", FETCHED)
 """What may differ from CTA to CTA."""
 
 
-def common_places(subject: Subject) -> Iterator[Complaint]:
+def common_places(subject: LintSubject) -> Iterator[Complaint]:
     """A plain store of every CTA to one place of an array, which loses all of them but one."""
     outputs = {name for name, arg in subject.arrays.items() if not isinstance(arg, In)}
     for each, used in subject.rooted:
@@ -228,7 +230,7 @@ HANDS_ON = ("st.", "atom.", "red.", "shfl.")
 """Instructions from which a value goes where the rules cannot follow it."""
 
 
-def handed_on(subject: Subject) -> Iterator[Complaint]:
+def handed_on(subject: LintSubject) -> Iterator[Complaint]:
     """The address of an array or of a variable of the module that is stored, or passed on."""
     known = subject.arrays.keys() | subject.state
     for each, used in subject.rooted:
@@ -242,7 +244,7 @@ def handed_on(subject: Subject) -> Iterator[Complaint]:
                 )
 
 
-def compared_addresses(subject: Subject) -> Iterator[Complaint]:
+def compared_addresses(subject: LintSubject) -> Iterator[Complaint]:
     """A comparison of an address with what is no address of the same array."""
     places = subject.arrays.keys() | subject.variables.keys()
     for each, used in subject.rooted:
@@ -272,10 +274,10 @@ def parts(operand: Operand) -> Iterator[Operand]:
         yield operand
 
 
-def special(code: str, names: tuple[str, ...], told: str) -> Callable[[Subject], Iterator[Complaint]]:
+def special(code: str, names: tuple[str, ...], told: str) -> Callable[[LintSubject], Iterator[Complaint]]:
     """A rule on predefined registers."""
 
-    def rule(subject: Subject) -> Iterator[Complaint]:
+    def rule(subject: LintSubject) -> Iterator[Complaint]:
         for each in subject.function.instructions:
             for operand in (part for own in each.operands for part in parts(own)):
                 if isinstance(operand, Special) and operand.name.startswith(names):
@@ -298,7 +300,7 @@ def reads_hardware(module: Module) -> bool:
 MASKED = re.compile(r"(shfl\.sync|vote\.sync|match\.(any|all)\.sync|redux\.sync|elect\.sync)\b|bar\.warp\.sync")
 
 
-def masks(subject: Subject) -> Iterator[Complaint]:
+def masks(subject: LintSubject) -> Iterator[Complaint]:
     """A mask that is known and is not that of a whole warp."""
     for each in subject.function.instructions:
         if not MASKED.match(each.opcode) or not each.operands:
@@ -309,7 +311,7 @@ def masks(subject: Subject) -> Iterator[Complaint]:
             yield Complaint(code, each.line, f"{each.opcode} names the lanes {mask & FULL_MASK:#010x}.")
 
 
-def dropped_setmaxnreg(subject: Subject) -> Iterator[Complaint]:
+def dropped_setmaxnreg(subject: LintSubject) -> Iterator[Complaint]:
     if subject.function.directives.keys() & {".minnctapersm", ".maxnreg"} or not subject.function.entry:
         return
     for each in subject.function.instructions:
@@ -317,7 +319,7 @@ def dropped_setmaxnreg(subject: Subject) -> Iterator[Complaint]:
             yield Complaint("setmaxnreg-dropped", each.line, f"{each.opcode} in an entry without .minnctapersm.")
 
 
-def clusters(subject: Subject) -> Iterator[Complaint]:
+def clusters(subject: LintSubject) -> Iterator[Complaint]:
     """The emulator runs CTAs one by one whatever the entry says, so that it would not notice."""
     wanted = subject.function.directives.get(".reqnctapercluster", ())
     if any(each > 1 for each in wanted):
@@ -328,7 +330,7 @@ def clusters(subject: Subject) -> Iterator[Complaint]:
 CONTRACTABLE = re.compile(r"(mul|add|sub)((?:\.ftz|\.sat)*)\.(f16|f16x2|bf16|bf16x2|f32|f32x2|f64)$")
 
 
-def contraction(subject: Subject) -> Iterator[Complaint]:
+def contraction(subject: LintSubject) -> Iterator[Complaint]:
     """A product without a rounding modifier that goes into a sum without one."""
     products: dict[str, tuple[int, str]] = {}
     for each in subject.function.instructions:
@@ -346,7 +348,7 @@ def contraction(subject: Subject) -> Iterator[Complaint]:
 VECTOR = re.compile(r"\.v([248])\b.*\.[a-z]+(\d+)$")
 
 
-def vectors(subject: Subject) -> Iterator[Complaint]:
+def vectors(subject: LintSubject) -> Iterator[Complaint]:
     """Vector accesses at places that are not, or need not be, a multiple of their bytes."""
     for each in subject.function.instructions:
         match = VECTOR.search(each.opcode)

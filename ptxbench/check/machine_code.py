@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from ptxbench.check.launching import Left
+from ptxbench.check.launching import LaunchResult
 from ptxbench.errors import KernelError
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.executed.derivation import WIDE
@@ -29,7 +29,7 @@ Executions = Mapping[str, Any]
 """As the JSON has it: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
 
 
-def derived(build: Build, left: Left, launch: Launch) -> Executed:
+def derived(build: Build, left: LaunchResult, launch: Launch) -> Executed:
     """What a launch executed of a build's machine code. A kernel for which this fails has no number, and a reason."""
     if build.cubin is None:
         return Executed(reason="ptxas is not installed")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptxbench.check.findings import Finding, finding
-from ptxbench.execution import Program
+from ptxbench.execution import ExecProgram
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class Places:
     """Of a file with this content; `program` is its PTX, and knows which line of CUDA C each line is of."""
 
     content: bytes
-    program: Program
+    program: ExecProgram
 
     def at(self, stage: str, code: str, message: str, line: int) -> Finding:
         """A finding at a line of the PTX (0: at none), told as one of the candidate's file."""

@@ -11,7 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from ptxbench.check.roots import FETCHED, NO_RESULT, Blocks, Roots, ends, read_registers, registers
+from ptxbench.check.roots import FETCHED, NO_RESULT, BlockStates, Roots, ends, read_registers, registers
 from ptxbench.emulator.syntax import Function, Instruction, Operand, Special
 
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
@@ -28,7 +28,7 @@ MOST_BLOCKS, MOST_READ = 200, 5_000
 """Blocks, and instructions, of a loop that are looked at: one that waits has few of them."""
 
 
-def polls(blocks: Blocks, addresses: Sequence[Roots]) -> Iterator[int]:
+def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:
     """The indices of the loads by which a loop waits. `addresses`: of each instruction, what its address comes from."""
     function = blocks.function
     weak = {index for index, each in enumerate(function.instructions) if WEAK.match(each.opcode)}
@@ -36,11 +36,11 @@ def polls(blocks: Blocks, addresses: Sequence[Roots]) -> Iterator[int]:
     found: set[int] = set()
     for body in loops(blocks) if loading else ():
         if loading & body and sum(len(blocks.indices(block)) for block in body) <= MOST_READ:
-            found.update(waits(Loop(function, blocks, body), weak, addresses))
+            found.update(waits(PollLoop(function, blocks, body), weak, addresses))
     yield from sorted(found)
 
 
-def loops(blocks: Blocks) -> Iterator[frozenset[int]]:
+def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
     """The blocks of each natural loop: of a jump back to a block that every way to the jump passes."""
     order = in_order(blocks)
     before: dict[int, list[int]] = {each: [] for each in order}
@@ -61,7 +61,7 @@ def loops(blocks: Blocks) -> Iterator[frozenset[int]]:
                     yield frozenset(body)
 
 
-def in_order(blocks: Blocks) -> list[int]:
+def in_order(blocks: BlockStates) -> list[int]:
     """The blocks that are reached, each before those that come after it, but for loops: reverse postorder."""
     done: list[int] = []
     seen = {0} if blocks.starts else set()
@@ -115,10 +115,10 @@ def dominates(head: int, block: int, dominators: Mapping[int, int]) -> bool:
     return block == head
 
 
-class Loop:
+class PollLoop:
     """A loop: its instructions, what each register is written and read by in it, and which branches leave it."""
 
-    def __init__(self, function: Function, blocks: Blocks, body: frozenset[int]) -> None:
+    def __init__(self, function: Function, blocks: BlockStates, body: frozenset[int]) -> None:
         self.indices = [index for block in sorted(body) for index in blocks.indices(block)]
         self.function = function
         self.writers: dict[str, list[int]] = {}
@@ -177,7 +177,7 @@ class Loop:
         return written(self.function.instructions[index])
 
 
-def waits(loop: Loop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
+def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
     """The weak loads that a loop waits by."""
     if loop.matching(MEETS) or not loop.exits:
         return
@@ -209,7 +209,7 @@ def is_steady(instruction: Instruction) -> bool:
     return not UNKNOWN.match(instruction.opcode) and not changing
 
 
-def leaves(function: Function, blocks: Blocks, block: int, body: frozenset[int]) -> bool:
+def leaves(function: Function, blocks: BlockStates, block: int, body: frozenset[int]) -> bool:
     """Whether a block of a loop ends with a way out of it that depends on a guard."""
     last = blocks.indices(block)[-1]
     instruction = function.instructions[last]

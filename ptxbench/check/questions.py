@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ptxbench.check.launching import Case
+from ptxbench.check.launching import CheckCase
 
 
 class Question:
@@ -13,12 +13,12 @@ class Question:
     `name` says what kind: a kind of size, or of data.
     """
 
-    def __init__(self, name: str, cases: Iterator[Case]) -> None:
+    def __init__(self, name: str, cases: Iterator[CheckCase]) -> None:
         self.name = name
         self._rest = cases
-        self.made: list[Case] = []
+        self.made: list[CheckCase] = []
 
-    def __iter__(self) -> Iterator[Case]:
+    def __iter__(self) -> Iterator[CheckCase]:
         number = 0
         while number < len(self.made) or self._make():
             yield self.made[number]

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ptxbench import toolchain
-from ptxbench.check.findings import Finding, Skip, Told, finding
+from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
 from ptxbench.check.places import Places
 from ptxbench.check.source import SUFFIXES, problems
 from ptxbench.emulator import parse as ptx_parser
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import CompileError, PtxSyntaxError
-from ptxbench.execution import Program
+from ptxbench.execution import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
@@ -25,7 +25,7 @@ module, which is written anew for each of some hundred launches."""
 
 
 @dataclass
-class Text:
+class CandidateText:
     """A candidate's text, for one architecture. `notes`: what the tools say of it that is no finding."""
 
     path: Path
@@ -38,21 +38,21 @@ class Text:
     def language(self) -> str:
         return SUFFIXES[self.path.suffix]
 
-    def parses(self) -> Told:
+    def parses(self) -> StageOutcome:
         if found := list(problems(self.content, self.language)):
-            return Told("not read", found)
+            return StageOutcome("not read", found)
         try:
             module = self.module
         except CompileError as error:
-            return Told("does not compile", list(self.compile_errors(str(error))))
+            return StageOutcome("does not compile", list(self.compile_errors(str(error))))
         except (PtxSyntaxError, RecursionError, ValueError, OverflowError) as error:
             return self.unreadable(error)
         if excess := next(excessive(module), None):
             variable, told = excess
-            return Told("not read", [self.places.at("parses", "too-much-memory", told, variable.line)])
+            return StageOutcome("not read", [self.places.at("parses", "too-much-memory", told, variable.line)])
         count = sum(len(each.instructions) for each in module.functions.values())
         kind = "PTX instructions of it" if self.language == "cuda" else "instructions"
-        return Told(f"{count:,} {kind}")
+        return StageOutcome(f"{count:,} {kind}")
 
     @cached_property
     def ptx(self) -> str:
@@ -67,7 +67,7 @@ class Text:
     @cached_property
     def places(self) -> Places:
         """Which line of the file each line of the PTX is of."""
-        return Places(self.content, Program(self.path, self.language, self.arch, self.ptx))
+        return Places(self.content, ExecProgram(self.path, self.language, self.arch, self.ptx))
 
     def compile_errors(self, message: str) -> Iterator[Finding]:
         """NVRTC's first errors, each by itself."""
@@ -82,24 +82,26 @@ class Text:
         for line, told in errors:
             yield finding("parses", "does-not-compile", one_line(told), int(line) or None)
 
-    def unreadable(self, error: Exception) -> Told:
+    def unreadable(self, error: Exception) -> StageOutcome:
         """The emulator cannot read the PTX: whether that is PTX, ptxas decides."""
         told = one_line(str(error))
         line = re.match(r"line (\d+): ", told)
         message = told[line.end() :] if line else told
         with_line = int(line[1]) if line else 0
         if isinstance(error, RecursionError):
-            return Told("not read", [finding("parses", "nested-too-deep", "the text is nested too deep to be read.")])
+            return StageOutcome(
+                "not read", [finding("parses", "nested-too-deep", "the text is nested too deep to be read.")]
+            )
         tool = locate.program("ptxas")
         if tool is None:
-            return Told("not read", [self.places.at("parses", "syntax", message, with_line)])
+            return StageOutcome("not read", [self.places.at("parses", "syntax", message, with_line)])
         try:
             toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
             own = self.places.at("parses", "syntax", message, with_line)
             others = [each for each in self.refusals(str(refused), "parses", "syntax") if each.line]
-            return Told("no PTX", [own, *(each for each in others if each.line != own.line)])
-        return Told("not read", [self.places.at("parses", "not-readable", message, with_line)])
+            return StageOutcome("no PTX", [own, *(each for each in others if each.line != own.line)])
+        return StageOutcome("not read", [self.places.at("parses", "not-readable", message, with_line)])
 
     def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:
         """Each error of ptxas; one that quotes the beginning where it names no line."""
@@ -113,7 +115,7 @@ class Text:
         if not found:
             yield finding(stage, code, f"ptxas makes no machine code of it: {one_line(messages)[:300]}")
 
-    def assembles(self) -> Told:
+    def assembles(self) -> StageOutcome:
         tool = locate.program("ptxas")
         if tool is None:
             raise Skip(f"ptxas is not there: {locate.INSTALL}")
@@ -126,11 +128,11 @@ class Text:
                 line = next((n for n, text in enumerate(self.ptx.splitlines(), 1) if ".target" in text), None)
                 hint = f"Judge it with --arch {target}, or lower .target."
                 found = finding("assembles", "wrong-target", told, line if self.language == "ptx" else None, 1, hint)
-                return Told("refused", [found])
-            return Told("refused", list(self.refusals(str(refused), "assembles", "refused")))
+                return StageOutcome("refused", [found])
+            return StageOutcome("refused", list(self.refusals(str(refused), "assembles", "refused")))
         if said := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
             self.notes.append(f"ptxas says: {one_line(said)[:300]}")
-        return Told(f"for {self.arch}, ptxas {locate.version(tool)}")
+        return StageOutcome(f"for {self.arch}, ptxas {locate.version(tool)}")
 
 
 def excessive(module: Module) -> Iterator[tuple[Any, str]]:

@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from ptxbench.check.asking import Asking
-from ptxbench.check.codes import ERROR
-from ptxbench.check.findings import Finding, Skip, Told, finding
-from ptxbench.check.launching import POISON, Case, How, Left
+from ptxbench.check.candidate_launcher import CandidateLauncher
+from ptxbench.check.finding_codes import ERROR
+from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
+from ptxbench.check.launching import POISON, CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import reads_hardware
 from ptxbench.check.variations import aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
@@ -28,17 +28,17 @@ MOST_CHANGED = 64
 """One element in so many of an input differs from the last launch's at the most, so that few samples show none."""
 
 
-def repeats(asking: Asking) -> Told:
+def repeats(asking: CandidateLauncher) -> StageOutcome:
     """Launches on one set of data that differ in what must not matter, and later ones among others."""
     exam, before = asking.exam, asking.launches
     case, other, small = exam.repeated
-    first: Left | None = None
+    first: LaunchResult | None = None
     for each in exam.repeated:  # alone, so that what is wrong anyway is not taken for the repetition's doing
-        wrong, left = outcome(asking, each, How())
+        wrong, left = outcome(asking, each, LaunchOptions())
         if wrong:
-            if wrong.gravity == ERROR and exam.excuse(each):
+            if wrong.gravity == ERROR and exam.beyond_contract(each):
                 raise Skip("the pair's own kernels fail on its data too")
-            return Told(each.label, [wrong])
+            return StageOutcome(each.label, [wrong])
         first = left if each is case else first
     assert first is not None
     found: list[Finding] = []
@@ -47,17 +47,21 @@ def repeats(asking: Asking) -> Told:
         if any(each.gravity == ERROR for each in found):
             break
     worst = [each for each in found if each.gravity == ERROR] or found[:1]
-    return Told(f"{asking.launches - before} launches, {'the same bits' if not found else 'not alike'}", worst[:1])
+    return StageOutcome(
+        f"{asking.launches - before} launches, {'the same bits' if not found else 'not alike'}", worst[:1]
+    )
 
 
-def everything_varied(asking: Asking, first: Left, case: Case, *others: Case) -> Iterator[Finding]:
+def everything_varied(
+    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
+) -> Iterator[Finding]:
     """Launches in which addresses, memory, registers, NaNs, approximate results and the order of the CTAs vary."""
     drawn = asking.exam.drawn("variations")
     for number, order in enumerate(ROUNDS):
         yield from varied(asking, case, first, aspects(drawn, number, order, approximate=number == 0))
 
 
-def elsewhere(asking: Asking, *others: object) -> Iterator[Finding]:
+def elsewhere(asking: CandidateLauncher, *others: object) -> Iterator[Finding]:
     """Every check size on another GPU, for a kernel that reads where it runs: each may send it another way."""
     if reads_hardware(asking.text.module):
         drawn = asking.exam.drawn("elsewhere")
@@ -65,7 +69,7 @@ def elsewhere(asking: Asking, *others: object) -> Iterator[Finding]:
             yield from varied(asking, case, None, aspects(drawn, number))
 
 
-def with_nans(asking: Asking, first: Left, *others: Case) -> Iterator[Finding]:
+def with_nans(asking: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
     """A launch on data with NaNs, of other signs and payloads than before."""
     exam = asking.exam
     made = (each for question in exam.special for each in question.made or question)
@@ -79,7 +83,9 @@ def has_nan(value: object) -> bool:
     return isinstance(value, np.ndarray) and is_float(value.dtype) and bool(np.isnan(value).any())
 
 
-def collisions(asking: Asking, first: Left, case: Case, *others: Case) -> Iterator[Finding]:
+def collisions(
+    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
+) -> Iterator[Finding]:
     """What the first and the last CTA both write, each as if the other did not: a race that no order need show.
 
     Where the kernel has atomics on global memory that is as it should be, and which they are is not known.
@@ -87,7 +93,7 @@ def collisions(asking: Asking, first: Left, case: Case, *others: Case) -> Iterat
     if first.counters["ptx_atomic_global_requests"] or math.prod(case.launch.grid_xyz) < len(ALONE):
         return
     try:
-        one, other = (asking.launch(case, How(ctas=order)) for order in ALONE)
+        one, other = (asking.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
     except KernelError:  # a CTA that waits for others, with or without right: another order tells
         return
     for name in asking.exam.pair.outputs:
@@ -101,13 +107,15 @@ def collisions(asking: Asking, first: Left, case: Case, *others: Case) -> Iterat
             return
 
 
-def kept_module(asking: Asking, first: Left, case: Case, other: Case, small: Case) -> Iterator[Finding]:
+def kept_module(
+    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, small: CheckCase
+) -> Iterator[Finding]:
     """Launches of one module, whose variables are as the launch before left them. Without variables they are alone."""
     close = close_to(asking, case, other)
     kept: dict[str, bytes] = {}
     for number, each in enumerate((small, case, close, other, small, close, case), 1):
         try:
-            left = asking.launch(each, How(), kept)
+            left = asking.launch(each, LaunchOptions(), kept)
         except KernelError as error:
             wrong: Finding | None = asking.fault("repeats", error, each)
         else:
@@ -122,7 +130,7 @@ def kept_module(asking: Asking, first: Left, case: Case, other: Case, small: Cas
             yield from unlike(case, first, left, f"in {told}")
 
 
-def close_to(asking: Asking, case: Case, other: Case) -> Case:
+def close_to(asking: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
     """Data that differ from the case's in as few elements as change its result visibly; `case` where none do.
 
     The elements are those of `other`, which has the same size, so that each is one that the pair draws. Inputs of
@@ -154,7 +162,7 @@ def close_to(asking: Asking, case: Case, other: Case) -> Case:
     return case
 
 
-def visible(case: Case, name: str, value: Array, bound: Array) -> bool:
+def visible(case: CheckCase, name: str, value: Array, bound: Array) -> bool:
     """Whether an output is another than the case's, whatever its tolerance allows for."""
     before = case.expected.outputs[name]
     if before.shape != value.shape:

@@ -84,7 +84,7 @@ def rooted(
     `given`: the state that it starts with; what lies in parameters as `Place.keys` has it. `pointers`: the variables
     whose addresses a variable holds from the start.
     """
-    blocks = Blocks(function)
+    blocks = BlockStates(function)
     passing = Passed(function, calls, pointers or {})
     before: dict[int, State] = {0: dict(given or {})}
     waiting = [0]  # a heap: the first in the text, so that most blocks are looked at once
@@ -120,7 +120,7 @@ WORD = 4
 """Bytes of a parameter that are told apart."""
 
 
-class Place(NamedTuple):
+class AccessPlace(NamedTuple):
     """Where a load or store of what a call passes lies: the parameter, the offset in it, the bytes of an element."""
 
     name: str
@@ -166,14 +166,14 @@ class Passed:
         roots = NOTHING.union(*(of(each, state) for each in instruction.operands[1:]))
         return NOTHING.union(*(self.pointers[name] for name in roots & self.pointers.keys()))
 
-    def place(self, instruction: Instruction) -> Place | None:
+    def place(self, instruction: Instruction) -> AccessPlace | None:
         """Of a load or store of what a call passes; None of any other."""
         if not instruction.opcode.startswith(("ld.param", "st.param")):
             return None
         for operand in instruction.operands:
             if isinstance(operand, Address) and isinstance(operand.base, Symbol) and operand.base.name in self.slots:
                 bits = TYPES[instruction.opcode.rsplit(".", 1)[-1]].bits
-                return Place(operand.base.name, operand.base.offset + operand.offset, max(1, bits // 8))
+                return AccessPlace(operand.base.name, operand.base.offset + operand.offset, max(1, bits // 8))
         return None
 
 
@@ -254,7 +254,7 @@ def read_registers(operand: Operand) -> Iterator[str]:
             yield from read_registers(part)
 
 
-class Blocks:
+class BlockStates:
     """The basic blocks of a function, each known by the index of its first instruction."""
 
     def __init__(self, function: Function) -> None:

@@ -11,7 +11,7 @@ import random
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from ptxbench.check.space import Space, power_of_two
+from ptxbench.check.space import SizeSpace, power_of_two
 from ptxbench.pair import Pair, Size
 
 DRAWS = 40
@@ -32,7 +32,7 @@ Draw = Callable[[random.Random], Size | None]
 
 def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     """The kinds of hidden sizes of a pair, by name."""
-    space, moderate = Space.of(pair), Space.of(pair, cheap=MODERATE)
+    space, moderate = SizeSpace.of(pair), SizeSpace.of(pair, cheap=MODERATE)
     weighty = [name for name in space.steps if space.matters(name)]
     chosen = drawn.sample(weighty, min(MOST_DIMENSIONS, len(weighty)))
     found: dict[str, Draw] = {
@@ -57,7 +57,7 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
 def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]:
     """Sizes of one kind that the pair takes and that are not among its check sizes, each once."""
     seen = [dict(size) for size in pair.check_sizes]
-    space = Space.of(pair)
+    space = SizeSpace.of(pair)
     for _ in range(DRAWS):
         size = draw(drawn)
         if size is not None and size not in seen and space.fits(size) and space.takes(size):
@@ -65,7 +65,7 @@ def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]
             yield size
 
 
-def filled(space: Space, drawn: random.Random, last_from: float, *, odd: bool = False) -> Size:
+def filled(space: SizeSpace, drawn: random.Random, last_from: float, *, odd: bool = False) -> Size:
     """Every dimension by its logarithm, in any order; the last from `last_from` times what still fits."""
     size = dict(space.low)
     names = drawn.sample(list(size), len(size))
@@ -77,16 +77,16 @@ def filled(space: Space, drawn: random.Random, last_from: float, *, odd: bool = 
     return size
 
 
-def any_size(space: Space, drawn: random.Random) -> Size | None:
+def any_size(space: SizeSpace, drawn: random.Random) -> Size | None:
     return filled(space, drawn, 0)
 
 
-def odd(space: Space, drawn: random.Random) -> Size | None:
+def odd(space: SizeSpace, drawn: random.Random) -> Size | None:
     """Odd multiples in each dimension."""
     return filled(space, drawn, 0.3, odd=True)
 
 
-def largest(space: Space, drawn: random.Random) -> Size | None:
+def largest(space: SizeSpace, drawn: random.Random) -> Size | None:
     """Near the greatest cost; the nearest of several where the dimensions end before it."""
     best = None
     for _ in range(8):
@@ -98,7 +98,7 @@ def largest(space: Space, drawn: random.Random) -> Size | None:
     return best
 
 
-def even_grid(space: Space, drawn: random.Random) -> Size | None:
+def even_grid(space: SizeSpace, drawn: random.Random) -> Size | None:
     """More than two CTAs, an even number in x and in all."""
     size = filled(space, drawn, 0.1)
     grid = space.pair.launch(**size).grid_xyz if space.fits(size) else (1, 1, 1)
@@ -106,27 +106,27 @@ def even_grid(space: Space, drawn: random.Random) -> Size | None:
     return size if ctas > 2 and ctas % 2 == 0 and (grid[0] == 1 or grid[0] % 2 == 0) else None
 
 
-def long(space: Space, name: str, drawn: random.Random) -> Size | None:
+def long(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
     """One dimension as long as fits, an odd multiple, and the others as short as they can be."""
     size = dict(space.low)
     most = space.largest(size, name)
     return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
 
 
-def powers_of_two(space: Space, drawn: random.Random) -> Size | None:
+def powers_of_two(space: SizeSpace, drawn: random.Random) -> Size | None:
     """A bench size made smaller: powers of two, and dimensions that are equal there are equal."""
     bench = drawn.choice(space.pair.bench_sizes)
     size = {name: power_of_two(value, space.steps[name]) for name, value in bench.items()}
     return shrunk(space, size, (), drawn)
 
 
-def as_timed(space: Space, name: str, value: int, drawn: random.Random) -> Size | None:
+def as_timed(space: SizeSpace, name: str, value: int, drawn: random.Random) -> Size | None:
     """One dimension as a bench size has it, the others of the same size made smaller until it fits."""
     bench = drawn.choice([size for size in space.pair.bench_sizes if size[name] == value])
     return shrunk(space, dict(bench), (name,), drawn)
 
 
-def shrunk(space: Space, size: dict[str, int], kept: tuple[str, ...], drawn: random.Random) -> Size | None:
+def shrunk(space: SizeSpace, size: dict[str, int], kept: tuple[str, ...], drawn: random.Random) -> Size | None:
     """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay. None if it never does."""
     equal: dict[int, list[str]] = {}
     for name, value in size.items():

@@ -33,7 +33,7 @@ def costs(pair: Pair, size: Size) -> tuple[float, ...]:
 
 
 @dataclass
-class Space:
+class SizeSpace:
     """The sizes of a pair whose launch costs no more than `most`: (bytes, elements, flops, padded flops).
 
     `steps`, `low` and `high`: by dimension; a dimension is a multiple of its step.
@@ -47,7 +47,7 @@ class Space:
     _shares: dict[tuple[int, ...], float] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, pair: Pair, *, cheap: float = 1) -> Space:
+    def of(cls, pair: Pair, *, cheap: float = 1) -> SizeSpace:
         """Up to a little beyond the costliest check size; further up to that share of what is `CHEAP`."""
         named = [*pair.check_sizes, *pair.bench_sizes]
         of_checks = [max(each) for each in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
@@ -87,10 +87,10 @@ class Space:
         """Whether the pair's functions take this size, whatever it costs."""
         if any(size_problems(self.pair, size)):
             return False
-        if self.pair.impossible is None:
+        if self.pair.restriction is None:
             return True
         knobs = {knob.name: knob.default for knob in self.pair.knobs}
-        return self.pair.impossible(**size, **knobs) is None
+        return self.pair.restriction(**size, **knobs) is None
 
     def matters(self, name: str) -> bool:
         """Whether a larger value of this dimension makes a launch cost more."""

@@ -17,10 +17,9 @@ from typing import Any
 import numpy as np
 
 from ptxbench import toolchain
-from ptxbench.check.asking import WRONG, Asking
 from ptxbench.check.beside import COMPARED, figures, figures_of, heavier, resource_words, slower
-from ptxbench.check.codes import ERROR, OF_THE_PAIR
-from ptxbench.check.exam import Exam
+from ptxbench.check.candidate_launcher import WRONG, CandidateLauncher
+from ptxbench.check.finding_codes import ERROR, OF_THE_PAIR
 from ptxbench.check.findings import (
     NO_VERDICT,
     REJECTED,
@@ -29,18 +28,19 @@ from ptxbench.check.findings import (
     Finding,
     Judgement,
     Skip,
+    StageOutcome,
     StageResult,
-    Told,
     finding,
     limited,
     verdict_of,
 )
-from ptxbench.check.launching import FUEL, Case, How, Left
+from ptxbench.check.launching import FUEL, CheckCase, LaunchOptions, LaunchResult
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import EXECUTED, Executions, code_of, derived, ends, executions, ratio, settled
 from ptxbench.check.questions import Question
-from ptxbench.check.reading import Text, one_line
+from ptxbench.check.reading import CandidateText, one_line
 from ptxbench.check.repeats import repeats
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import Source
 from ptxbench.emulator.syntax import Module
 from ptxbench.errors import (
@@ -64,7 +64,7 @@ UNTIMED = "no GPU: the counts stand for the time"
 
 
 @dataclass(frozen=True)
-class Settings:
+class CheckOptions:
     """How to judge. `flags`: options of NVRTC; `targets`: what to assemble for beyond the architecture; `thorough`:
     whether at a bench size too."""
 
@@ -75,12 +75,12 @@ class Settings:
 
 
 @dataclass
-class Judge:
+class Checker:
     """One candidate on its way through the stages. `path` is where its text lies; its name is what messages say."""
 
-    exam: Exam
+    exam: CheckSuite
     path: Path
-    settings: Settings = Settings()
+    settings: CheckOptions = CheckOptions()
     compared: dict[str, dict[str, Any]] = field(default_factory=dict)
     ratios: dict[str, dict[str, Any]] = field(default_factory=dict)
     executed: dict[str, Executions] = field(default_factory=dict)
@@ -88,13 +88,13 @@ class Judge:
     notes: list[str] = field(default_factory=list)
 
     @cached_property
-    def text(self) -> Text:
+    def text(self) -> CandidateText:
         """The candidate's text, which the first stages read."""
-        return Text(self.path, self.path.read_bytes(), self.exam.arch, self.settings.flags)
+        return CandidateText(self.path, self.path.read_bytes(), self.exam.arch, self.settings.flags)
 
     @cached_property
-    def asking(self) -> Asking:
-        return Asking(self.exam, self.text, self.settings.fuel)
+    def asking(self) -> CandidateLauncher:
+        return CandidateLauncher(self.exam, self.text, self.settings.fuel)
 
     def judge(
         self,
@@ -146,13 +146,13 @@ class Judge:
             CANDIDATE, self.text.language, self.path, self.exam.entry, tuple(self.settings.flags), contained=True
         )
 
-    def parses(self) -> Told:
+    def parses(self) -> StageOutcome:
         return self.text.parses()
 
-    def assembles(self) -> Told:
+    def assembles(self) -> StageOutcome:
         return self.text.assembles()
 
-    def signature(self) -> Told:
+    def signature(self) -> StageOutcome:
         pair, entry = self.exam.pair, self.exam.entry
         try:
             check_signature(self.text.ptx, entry, pair.args, self.path)
@@ -164,12 +164,12 @@ class Judge:
             code = "wrong-signature" if known else "no-entry"
             wanted = ", ".join(arg.name for arg in pair.args)
             hint = f"The pair's arguments are {wanted}, in this order." if known else f"Name the kernel '{entry}'."
-            return Told(
+            return StageOutcome(
                 "not those of the pair", [finding("signature", code, told, line, self.text.places.column(line), hint)]
             )
-        return Told(f"{len(pair.args)} parameters, as the pair has them")
+        return StageOutcome(f"{len(pair.args)} parameters, as the pair has them")
 
-    def lint(self) -> Told:
+    def lint(self) -> StageOutcome:
         found = [
             self.text.places.at("lint", each.code, each.message, each.line)
             for each in lint(self.text.module, self.exam.entry, self.exam.pair.args)
@@ -179,28 +179,28 @@ class Judge:
             line = self.text.ptx[: self.text.ptx.index("// begin inline asm")].count("\n") + 2
             found.append(self.text.places.at("lint", "inline-asm", "the CUDA C has inline PTX.", line))
         once = list(dict.fromkeys(found))
-        return Told("nothing found" if not once else f"{len(once)} found", once)
+        return StageOutcome("nothing found" if not once else f"{len(once)} found", once)
 
     # ---- launches
 
-    def results(self) -> Told:
+    def results(self) -> StageOutcome:
         return self.asked("results", self.exam.results)
 
-    def hidden(self) -> Told:
+    def hidden(self) -> StageOutcome:
         questions = [*self.exam.hidden, *(self.exam.bench if self.settings.thorough else ())]
         if not questions:
             raise Skip("the pair's functions take no other sizes")
         return self.asked("hidden", questions)
 
-    def values(self) -> Told:
+    def values(self) -> StageOutcome:
         if not self.exam.special:
             raise Skip("the pair's functions take no other data")
         return self.asked("values", self.exam.special)
 
-    def asked(self, stage: str, questions: Sequence[Question]) -> Told:
+    def asked(self, stage: str, questions: Sequence[Question]) -> StageOutcome:
         """Launch once a question, on the first of its cases that counts: one that a kernel of the pair's fails too does
         not."""
-        counted: list[Case] = []
+        counted: list[CheckCase] = []
         beyond: set[str] = set()
         excused = 0
         for question in questions:
@@ -213,32 +213,32 @@ class Judge:
                     break
                 # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
                 strict = stage == "values" and found.code not in WRONG
-                if found.gravity == ERROR and not self.exam.examiners:
+                if found.gravity == ERROR and not self.exam.reference_kernels:
                     told = "no kernel of the pair is right at its own check sizes here."
-                    return Told("nothing to judge by", [finding("results", "nothing-counts", told)])
-                if found.gravity != ERROR or not self.exam.excuse(case, fault=strict):
-                    return Told(f"{case.label}", [found])
+                    return StageOutcome("nothing to judge by", [finding("results", "nothing-counts", told)])
+                if found.gravity != ERROR or not self.exam.beyond_contract(case, fault=strict):
+                    return StageOutcome(f"{case.label}", [found])
             else:
                 excused += bool(question.made)
                 beyond.add(question.name)
         if stage == "results" and not counted:
             told = "the pair's own kernels fail at every check size too."
-            return Told("nothing to judge by", [finding(stage, "nothing-counts", told)])
+            return StageOutcome("nothing to judge by", [finding(stage, "nothing-counts", told)])
         words = f", {excused} beyond the pair" if excused else ""
-        return Told(f"{counted_words(stage, counted)}{words}")
+        return StageOutcome(f"{counted_words(stage, counted)}{words}")
 
-    def sanitizer(self) -> Told:
+    def sanitizer(self) -> StageOutcome:
         found: dict[tuple[str, int | None], Finding] = {}
         notes: list[str] = []
         unchecked = False
-        launches = [(case, How(sanitize=True)) for case in self.exam.sanitized]
+        launches = [(case, LaunchOptions(sanitize=True)) for case in self.exam.sanitized]
         if announces(self.text.module):  # what one CTA stores for others is seen by these before its next store
-            launches.append((self.exam.largest, How(sanitize=True, ctas="by turns")))
+            launches.append((self.exam.largest, LaunchOptions(sanitize=True, ctas="by turns")))
         for case, how in launches:
             try:
                 left = self.asking.launch(case, how)
             except KernelError as error:
-                return Told(case.label, [self.asking.fault("sanitizer", error, case)])
+                return StageOutcome(case.label, [self.asking.fault("sanitizer", error, case)])
             for each in (*left.findings, *left.remarks):
                 message = re.sub(r"^line \d+: ", "", each.message)
                 code = BETWEEN_CTAS if each.between_ctas else each.kind
@@ -249,9 +249,9 @@ class Judge:
         self.notes += [f"sanitizer: {self.text.places.lines_of(each)}" for each in dict.fromkeys(notes)]
         partly = ", but not every check was made" if unchecked else ""
         clean = "no finding" if unchecked else "clean"
-        return Told(f"{f'{len(found)} found' if found else clean}{partly}", list(found.values()))
+        return StageOutcome(f"{f'{len(found)} found' if found else clean}{partly}", list(found.values()))
 
-    def repeats(self) -> Told:
+    def repeats(self) -> StageOutcome:
         return repeats(self.asking)
 
     # ---- beside the pair's own
@@ -269,18 +269,18 @@ class Judge:
             contained=True,
         )
 
-    def resources(self) -> Told:
+    def resources(self) -> StageOutcome:
         if locate.program("ptxas") is None:
             raise Skip("ptxas is not there")
         own = self.exam.report(self.build)
         others = {variant: self.exam.report(each) for variant, each in self.exam.builds.items()}
         for name, report in {CANDIDATE: own, **others}.items():
             self.compared.setdefault(name, {}).update(figures(report))
-        return Told(resource_words(own), list(heavier(own, others)))
+        return StageOutcome(resource_words(own), list(heavier(own, others)))
 
-    def counts(self) -> Told:
+    def counts(self) -> StageOutcome:
         case = self.exam.largest
-        left = self.asking.launch(case, How())
+        left = self.asking.launch(case, LaunchOptions())
         own = figures_of(left.counters)
         self.notes += model_notes(left.models, self.exam.arch)
         if ideal := sorted(left.approximate):
@@ -293,9 +293,9 @@ class Judge:
             for variant, each in others.items()
         }
         self.count_machine_code(left, case)
-        return Told(f"at {case.label}", list(slower(self.least_ratios(), case.label)))
+        return StageOutcome(f"at {case.label}", list(slower(self.least_ratios(), case.label)))
 
-    def count_machine_code(self, left: Left, case: Case) -> None:
+    def count_machine_code(self, left: LaunchResult, case: CheckCase) -> None:
         """Derive the machine instructions that this launch executed, and their ratios to those of the variants."""
         builds = {CANDIDATE: self.build, **self.exam.builds}
         found = {CANDIDATE: derived(self.build, left, case.launch), **self.exam.executed}
@@ -315,10 +315,10 @@ class Judge:
             found[variant] = {name: value[0] for name, value in known.items() if value}
         return found
 
-    def time(self) -> Told:
+    def time(self) -> StageOutcome:
         raise Skip(UNTIMED)
 
-    def portability(self) -> Told:
+    def portability(self) -> StageOutcome:
         if not self.settings.targets:
             raise Skip("no other target was asked for")
         own = next(each for each in self.exam.found.sources if each.variant == "ptx")
@@ -338,10 +338,10 @@ class Judge:
             told = f"{', '.join(lost)}: {need.message if need else result.reason or 'refused'}."
             line = need.line if need else None
             found = [finding("portability", "fewer-targets", one_line(told), line, self.text.places.column(line))]
-        return Told(f"{len(reach.assembling)} of {len(self.tried)} targets", found)
+        return StageOutcome(f"{len(reach.assembling)} of {len(self.tried)} targets", found)
 
 
-def counted_words(stage: str, counted: Sequence[Case]) -> str:
+def counted_words(stage: str, counted: Sequence[CheckCase]) -> str:
     """How many questions of a stage counted; of hidden sizes, which has the most elements."""
     if stage == "results":
         return f"{len(counted)} launches at the check sizes"

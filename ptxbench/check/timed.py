@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ptxbench import toolchain
 from ptxbench.backends.base import Backend
-from ptxbench.check.codes import ERROR
+from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import (
     ACCEPTED,
     PASSED,
@@ -33,7 +33,7 @@ from ptxbench.check.stages import CANDIDATE
 from ptxbench.device_shape import DeviceShape
 from ptxbench.metrics import BY_NAME, REFERENCE
 from ptxbench.result import BROKEN, WRONG, Cell
-from ptxbench.runner import CellDone, DeviceLost, Event, Plan, Step, carry_out, plan_jobs
+from ptxbench.runner import CellDone, DeviceLost, Event, RunPlan, Step, carry_out, plan_pairs
 from ptxbench.units import si
 
 STAGE = "time"
@@ -55,7 +55,7 @@ def with_time(
     candidate: Candidate,
     timing: Timing,
     hear: Callable[[Step], None] = lambda step: None,
-    carry: Callable[[Plan], Iterable[Event]] = carry_out,
+    carry: Callable[[RunPlan], Iterable[Event]] = carry_out,
 ) -> Judgement:
     """The judgement with what the GPU says in place of its stage `time`; as it is where it was not accepted."""
     if judgement.verdict != ACCEPTED:
@@ -101,10 +101,10 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
     return f"ptx.{CANDIDATE}"
 
 
-def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
+def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> RunPlan:
     """The run: the pair's two kernels and the candidate."""
     device = timing.backend.device()
-    jobs, _ = plan_jobs(
+    pair_plans, _ = plan_pairs(
         kernels,
         [pair],
         [REFERENCE, "ptx", variant],
@@ -112,7 +112,9 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> Plan:
         emulated=not timing.sizes,
         device=DeviceShape.of(device),
     )
-    return Plan(jobs, timing.backend, device["sm"], kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
+    return RunPlan(
+        pair_plans, timing.backend, device["sm"], kernels, seed=timing.seed, rounds=timing.rounds, renewed=True
+    )
 
 
 def findings(cells: Sequence[Cell], variant: str, lost: DeviceLost | None) -> Iterator[Finding]:

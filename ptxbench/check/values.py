@@ -28,12 +28,12 @@ UNIT = (0.0, 1.0, -1.0, 0.5, -0.5)
 Draws = tuple[np.random.Generator, np.random.Generator]
 """Random numbers that all inputs of one size have alike, so that edges meet each other, and an input's own."""
 
-Fill = Callable[[Array, "Limits", Draws], Array]
+Fill = Callable[[Array, "ElementRange", Draws], Array]
 """Makes data of a kind from an input's ordinary data."""
 
 
 @dataclass(frozen=True)
-class Limits:
+class ElementRange:
     """What an element of an input may be: its type, and the closed range of whole numbers; None of those for floats."""
 
     dtype: np.dtype[Any]
@@ -46,16 +46,16 @@ class Limits:
         return int(limits.minexp), int(limits.maxexp) - 1
 
 
-def limits_of(arg: Argument) -> Limits | None:
+def range_of_element(arg: Argument) -> ElementRange | None:
     """What is legal in an argument; None where only the pair knows, as of indices."""
     if not isinstance(arg, In):
         return None
     if is_float(arg.dtype):
-        return Limits(arg.dtype, None)
+        return ElementRange(arg.dtype, None)
     if arg.legal is not None:
-        return Limits(arg.dtype, arg.legal)
+        return ElementRange(arg.dtype, arg.legal)
     if arg.values is None:
-        return Limits(arg.dtype, (int(np.iinfo(arg.dtype).min), int(np.iinfo(arg.dtype).max)))
+        return ElementRange(arg.dtype, (int(np.iinfo(arg.dtype).min), int(np.iinfo(arg.dtype).max)))
     return None
 
 
@@ -85,14 +85,14 @@ def integer_edges(low: int, high: int) -> list[int]:
 def edge(kind: str, *, few: bool = False) -> Fill:
     """Values at the edge of the type at some places, or at one alone."""
 
-    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         values = float_edges(limits.dtype)[kind]
         return strewn(array, values, draws[1:] if few else draws, 1 if few else -(-array.size // (2 * ONE_IN)))
 
     return fill
 
 
-def whole_edges(array: Array, limits: Limits, draws: Draws) -> Array:
+def whole_edges(array: Array, limits: ElementRange, draws: Draws) -> Array:
     """Half of the elements at the ends of the range, zero, a power of two or one less; a quarter at an end or zero."""
     assert limits.whole is not None
     low, high = limits.whole
@@ -106,7 +106,7 @@ def whole_edges(array: Array, limits: Limits, draws: Draws) -> Array:
     return changed
 
 
-def small(array: Array, limits: Limits, draws: Draws) -> Array:
+def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
     """Small whole and half numbers throughout; of whole numbers those from -3 to 3."""
     if limits.whole is None:
         values = np.array(SMALL).astype(array.dtype)
@@ -116,7 +116,7 @@ def small(array: Array, limits: Limits, draws: Draws) -> Array:
     return values[draws[1].integers(values.size, size=array.shape)] if values.size else array
 
 
-def runs(array: Array, limits: Limits, draws: Draws) -> Array:
+def runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
     """Runs of equal neighbours, of unlike lengths."""
     flat = array.reshape(-1)
     first = np.flatnonzero(draws[1].random(flat.size) < 0.3)
@@ -128,7 +128,7 @@ def runs(array: Array, limits: Limits, draws: Draws) -> Array:
 def one_value(value: float | None = None) -> Fill:
     """One value throughout; without `value` a drawn one: small, or one of the ordinary data."""
 
-    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         chosen = value
         if chosen is None:
             ordinary = array.reshape(-1)[:1].tolist()
@@ -147,7 +147,7 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     `one_in`: how few elements are so.
     """
 
-    def fill(array: Array, limits: Limits, draws: Draws) -> Array:
+    def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         own = draws[1]
         least, most = limits.powers
         low_, high_ = max(least, low if low is not None else least), min(most, high if high is not None else most)
@@ -169,7 +169,7 @@ FEW = 500
 """Elements to one short run: a row of a check size has one or two."""
 
 
-def short_runs(array: Array, limits: Limits, draws: Draws) -> Array:
+def short_runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
     """Zeros but for a few short runs, one in some FEW elements: a sum is what one thread makes of one run.
 
     A smaller array, such as one of scales, stays as it is: zeros in it would hide all that they are multiplied with.
@@ -218,14 +218,14 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
 
 def data_kinds(pair: Pair) -> list[str]:
     """The kinds of data that an input of the pair can have."""
-    limits = [each for each in map(limits_of, pair.args) if each]
+    limits = [each for each in map(range_of_element, pair.args) if each]
     known = [FLOATS if each.whole is None else WHOLE for each in limits]
     return list(dict.fromkeys(kind for kinds in known for kind in kinds))
 
 
 def inputs_of(pair: Pair, kind: str) -> list[str]:
     """The inputs that can have data of a kind."""
-    every = [(arg.name, limits) for arg in pair.args if (limits := limits_of(arg)) is not None]
+    every = [(arg.name, limits) for arg in pair.args if (limits := range_of_element(arg)) is not None]
     return [name for name, limits in every if kind in (FLOATS if limits.whole is None else WHOLE)]
 
 
@@ -239,7 +239,7 @@ def edged(
     for form in range(forms):
         changed: dict[str, Any] = {}
         for index, arg in enumerate(pair.args):
-            limits = limits_of(arg)
+            limits = range_of_element(arg)
             fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind, ())
             if limits is not None and fills and only in (None, arg.name):
                 # places that all inputs have alike are drawn anew for each, from the same seed
@@ -277,7 +277,7 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
     changed: dict[str, Any] = {}
     for index, arg in enumerate(pair.args):
         # A zero in a short array, such as a scale of all that follows, would hide what is wrong elsewhere.
-        if (limits := limits_of(arg)) is None or (array := arguments[arg.name]).size < ONE_IN:
+        if (limits := range_of_element(arg)) is None or (array := arguments[arg.name]).size < ONE_IN:
             continue
         rng = np.random.default_rng([seed, 1 << 20, index])
         flat = array.reshape(-1).copy()

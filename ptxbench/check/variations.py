@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ptxbench.check.asking import Asking
+from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.findings import Finding, finding
-from ptxbench.check.launching import Case, How, Kernel, Left, launch
+from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import KernelError
 from ptxbench.pair import Array
-from ptxbench.runner.given import errors_of
+from ptxbench.runner.case_data import errors_of
 
 ORDERS: dict[CtaOrder, str] = {
     "last first": "with one CTA after the other, from the last",
@@ -33,11 +33,11 @@ class Aspect:
 
     code: str
     words: str
-    how: How
+    how: LaunchOptions
 
 
 def hardware(words: str, **seeds: int) -> Aspect:
-    return Aspect("depends-on-hardware", words, How(variation=Variation(**seeds)))
+    return Aspect("depends-on-hardware", words, LaunchOptions(variation=Variation(**seeds)))
 
 
 def aspects(
@@ -47,23 +47,23 @@ def aspects(
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     found = [
-        Aspect("depends-on-address", "with the arrays and other memory elsewhere", How(placement=seed)),
-        Aspect("depends-on-output", f"with outputs 0x{poison:02x} before", How(poison=poison)),
+        Aspect("depends-on-address", "with the arrays and other memory elsewhere", LaunchOptions(placement=seed)),
+        Aspect("depends-on-output", f"with outputs 0x{poison:02x} before", LaunchOptions(poison=poison)),
         hardware("with other values of %nsmid, %smid, %gridid, clocks and their like", registers=seed),
         hardware("with other bytes in shared and local memory and registers at first", memory=seed),
         hardware("with other signs and payloads of NaN", nans=seed),
     ]
     if order != "usual":
-        found.insert(0, Aspect("depends-on-threads", ORDERS[order], How(ctas=order)))
+        found.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
     if approximate:
         words = "with results of approximate instructions off as far as the PTX ISA allows"
         found.insert(0, hardware(words, approximate=seed))
     return tuple(found)
 
 
-def together(some: Sequence[Aspect]) -> How:
+def together(some: Sequence[Aspect]) -> LaunchOptions:
     """A launch in which all of them vary."""
-    usual = How()
+    usual = LaunchOptions()
     changed: dict[str, object] = {}
     seeds: dict[str, int] = {}
     for each in some:
@@ -72,7 +72,9 @@ def together(some: Sequence[Aspect]) -> How:
     return replace(usual, **{**changed, "variation": Variation(**seeds)})  # type: ignore[arg-type]
 
 
-def varied(asking: Asking, case: Case, first: Left | None, some: Sequence[Aspect]) -> Iterator[Finding]:
+def varied(
+    asking: CandidateLauncher, case: CheckCase, first: LaunchResult | None, some: Sequence[Aspect]
+) -> Iterator[Finding]:
     """What a launch gives in which `some` vary: a finding where that is wrong, or unlike `first` in bits."""
     how = together(some)
     wrong, left = outcome(asking, case, how)
@@ -89,7 +91,9 @@ def varied(asking: Asking, case: Case, first: Left | None, some: Sequence[Aspect
         yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
 
 
-def outcome(asking: Asking, case: Case, how: How) -> tuple[Finding | None, Left | None]:
+def outcome(
+    asking: CandidateLauncher, case: CheckCase, how: LaunchOptions
+) -> tuple[Finding | None, LaunchResult | None]:
     """What is wrong with one launch, and what it left."""
     try:
         left = asking.launch(case, how)
@@ -98,19 +102,19 @@ def outcome(asking: Asking, case: Case, how: How) -> tuple[Finding | None, Left 
     return asking.wrong("repeats", left, allowed(case, how, left), how.poison), left
 
 
-def allowed(case: Case, how: How, left: Left) -> Case:
+def allowed(case: CheckCase, how: LaunchOptions, left: LaunchResult) -> CheckCase:
     """`case` with the tolerance of a GPU, whose approximate instructions are off, where this launch's are."""
     if how.variation.approximate is None:
         return case
     return replace(case, expected=case.expected.widened(errors_of(left.approximate)))
 
 
-def beyond(asking: Asking, case: Case, how: How) -> bool:
+def beyond(asking: CandidateLauncher, case: CheckCase, how: LaunchOptions) -> bool:
     """Whether a kernel of the pair's goes wrong in such a launch too."""
-    return any(goes_wrong(asking, each, case, how) for each in asking.exam.examiners.values())
+    return any(goes_wrong(asking, each, case, how) for each in asking.exam.reference_kernels.values())
 
 
-def goes_wrong(asking: Asking, kernel: Kernel, case: Case, how: How) -> bool:
+def goes_wrong(asking: CandidateLauncher, kernel: CheckKernel, case: CheckCase, how: LaunchOptions) -> bool:
     try:
         left = launch(kernel, asking.exam.pair, case, how)
     except KernelError:
@@ -119,7 +123,11 @@ def goes_wrong(asking: Asking, kernel: Kernel, case: Case, how: How) -> bool:
 
 
 def other_bits(
-    asking: Asking, case: Case, first: Left | None, left: Left | None, some: Sequence[Aspect]
+    asking: CandidateLauncher,
+    case: CheckCase,
+    first: LaunchResult | None,
+    left: LaunchResult | None,
+    some: Sequence[Aspect],
 ) -> Iterator[Finding]:
     """A warning where a launch is right, and other bits than `first`. Approximate instructions may well do that."""
     if first is None or not unlike(case, first, left, ""):
@@ -133,7 +141,7 @@ def other_bits(
             return
 
 
-def unlike(case: Case, first: Left, left: Left | None, words: str) -> list[Finding]:
+def unlike(case: CheckCase, first: LaunchResult, left: LaunchResult | None, words: str) -> list[Finding]:
     """A warning where a launch left other bits than the first; `words` say what was otherwise."""
     names = case.expected.outputs
     if left is None or all(same(first.outputs[name], left.outputs[name]) for name in names):

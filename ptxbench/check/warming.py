@@ -86,13 +86,13 @@ def hash_of(value: object) -> str:
 
 def main(pair: str, kernels: str, arch: str, targets: list[str]) -> None:
     """Build, assemble for every target, launch and derive what judgements of the pair need of its own kernels."""
-    from ptxbench.check.exam import Exam
-    from ptxbench.check.launching import How, launch
+    from ptxbench.check.launching import LaunchOptions, launch
+    from ptxbench.check.suite import CheckSuite
     from ptxbench.discovery import load
     from ptxbench.errors import KernelError
     from ptxbench.portability.survey import Subject, survey
 
-    exam = Exam(load(Path(kernels), pair), arch, 0)
+    exam = CheckSuite(load(Path(kernels), pair), arch, 0)
     for build in exam.builds.values():
         exam.report(build)
     plain = [each for each in exam.found.sources if each.variant == "ptx"]
@@ -100,7 +100,7 @@ def main(pair: str, kernels: str, arch: str, targets: list[str]) -> None:
         pass
     _ = exam.executed  # mostly the same with every seed
     for kernel in exam.kernels.values():
-        for how in (How(), How(sanitize=True)):
+        for how in (LaunchOptions(), LaunchOptions(sanitize=True)):
             with contextlib.suppress(KernelError):
                 launch(kernel, exam.pair, exam.check[0], how)
 

@@ -46,9 +46,9 @@ def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
 
     Before the stages that need the pair's own kernels it waits for a line of `orders`: the parent compiles them first.
     """
-    from ptxbench.check.exam import Exam
     from ptxbench.check.findings import PAIR_NEEDED, to_document
-    from ptxbench.check.stages import Judge, Settings
+    from ptxbench.check.stages import Checker, CheckOptions
+    from ptxbench.check.suite import CheckSuite
     from ptxbench.discovery import load
     from ptxbench.errors import PtxbenchError
 
@@ -63,8 +63,8 @@ def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
 
     path = Path(task["path"])
     try:
-        exam = Exam(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
-        judgement = Judge(exam, path, Settings(**task["settings"])).judge(
+        exam = CheckSuite(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
+        judgement = Checker(exam, path, CheckOptions(**task["settings"])).judge(
             begin,
             lambda result, found: tell(
                 done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]

@@ -11,11 +11,11 @@ from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
-    from ptxbench.audit.outcome import Outcome
-    from ptxbench.audit.stored import Device
-    from ptxbench.audit.tally import Line
+    from ptxbench.audit.outcome import AuditOutcome
+    from ptxbench.audit.stored import StoredDevice
+    from ptxbench.audit.tally import TallyLine
     from ptxbench.cli._progress import Bar
-    from ptxbench.judge.config import Config
+    from ptxbench.judge.config import GateConfig
 
 
 @click.command("audit")
@@ -81,9 +81,9 @@ def command(
     from ptxbench.cli._progress import Bar
     from ptxbench.cli.gate import load_config
     from ptxbench.exporters.audit import to_json
-    from ptxbench.judge.config import Config
+    from ptxbench.judge.config import GateConfig
 
-    config = load_config(config_path) if config_path else Config()
+    config = load_config(config_path) if config_path else GateConfig()
     if not (synthetic or mutants or runs):
         synthetic = mutants = True
     with Bar() as bar:
@@ -105,13 +105,13 @@ def command(
     return audit.code
 
 
-def audit_noise(config: Config, suites: int, seed: int, bar: Bar) -> list[Line]:
+def audit_noise(config: GateConfig, suites: int, seed: int, bar: Bar) -> list[TallyLine]:
     from ptxbench.audit.synthetic import audit_synthetic
 
     return audit_synthetic(config, suites, seed, bar.tell)
 
 
-def audit_stored(folder: Path, config: Config, bar: Bar) -> list[tuple[Device, list[Line]]]:
+def audit_stored(folder: Path, config: GateConfig, bar: Bar) -> list[tuple[StoredDevice, list[TallyLine]]]:
     """Of every GPU model that has enough runs; those that have not are named on stderr."""
     from ptxbench.audit.stored import audit_runs, devices
     from ptxbench.cli._runs import read_run, saved_runs
@@ -130,7 +130,7 @@ def edit_pairs(
     edits: tuple[str, ...],
     variants: tuple[str, ...],
     bar: Bar,
-) -> list[Outcome]:
+) -> list[AuditOutcome]:
     from ptxbench.audit.mutants import audit_mutants, count_mutants
 
     total = count_mutants(kernels, pairs, edits, variants)

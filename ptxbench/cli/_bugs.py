@@ -68,13 +68,13 @@ def command(
     Exit status: 0 every bug was caught, 2 usage, 3 a bug was not caught, 5 no bug was planted, 130 interrupted.
     """
     from ptxbench.backends import open_backend
-    from ptxbench.bugs.audit import Order, audit, kinds_of
+    from ptxbench.bugs.audit import TrialOrder, audit, kinds_of
     from ptxbench.bugs.outcome import exit_status
     from ptxbench.cli._progress import Bar
     from ptxbench.exporters.bugs import to_json
 
     opened = open_backend("emulator", arch)
-    order = Order(kernels, str(arch or opened.device()["sm"]), seed, bugs, kinds_of(kinds))
+    order = TrialOrder(kernels, str(arch or opened.device()["sm"]), seed, bugs, kinds_of(kinds))
     outcomes = []
     with Bar() as bar:
         bar.tell(0, 1, "judge the kernels without bugs")

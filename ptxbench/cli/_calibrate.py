@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptxbench.calibration.assessment import Line
-from ptxbench.calibration.suite import Checklist
+from ptxbench.calibration.assessment import CheckResult
+from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing
@@ -18,7 +18,7 @@ NO_TIMING = 5
 WIDEST = 100
 
 
-def gpu_checklist(option: str = "--calibrate") -> Checklist:
+def gpu_checklist(option: str = "--calibrate") -> CalibrationSuite:
     """The checklist of the local GPU. Raises ToolMissing where there is none, and names the `option` that wants it."""
     from ptxbench.backends import gpu
     from ptxbench.backends.device_errors import WITHOUT_TIMING
@@ -28,7 +28,7 @@ def gpu_checklist(option: str = "--calibrate") -> Checklist:
     if reason := backend.unavailable():
         found = reason.removesuffix(WITHOUT_TIMING).strip()
         raise ToolMissing(f"{found} {option} measures one: run it on the machine that has it.")
-    return Checklist(backend, GpuProbe(backend))
+    return CalibrationSuite(backend, GpuProbe(backend))
 
 
 def calibrate(results: Path, *, as_json: bool) -> int:
@@ -36,11 +36,11 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     from ptxbench.calibration.record import save, to_json
     from ptxbench.runner.document import folder_name
 
-    checklist = gpu_checklist()
-    folder = results / folder_name(str(checklist.device["name"]))
+    suite = gpu_checklist()
+    folder = results / folder_name(str(suite.device["name"]))
     require_writable(folder, "Name another folder with --results.")
-    perform(checklist)
-    record = checklist.record()
+    perform(suite)
+    record = suite.record()
     if as_json:
         say(to_json(record), nl=False)
     else:
@@ -51,19 +51,19 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     return NO_TIMING if record.forbids_timing else 0
 
 
-def perform(checklist: Checklist) -> None:
+def perform(suite: CalibrationSuite) -> None:
     """Make every line, and tell on a terminal which is being made."""
     from ptxbench.terminal.console import SafeConsole
 
     console = SafeConsole(stderr=True)
-    checks = checklist.checks
+    checks = suite.checks
     with console.status("") as status:
         for number, check in enumerate(checks, 1):
             status.update(f"{check.subject}, {number} of {len(checks)}")
-            checklist.take(check)
+            suite.take(check)
 
 
-def show(lines: Sequence[Line]) -> None:
+def show(lines: Sequence[CheckResult]) -> None:
     """Print a row a line, then what to do."""
     from ptxbench.terminal.calibration import checklist_table
     from ptxbench.terminal.console import SafeConsole
@@ -78,7 +78,7 @@ def show(lines: Sequence[Line]) -> None:
             console.print(f"  {', '.join(subjects)}: {advice}", width=width)
 
 
-def by_advice(lines: Sequence[Line]) -> dict[str, list[str]]:
+def by_advice(lines: Sequence[CheckResult]) -> dict[str, list[str]]:
     """The subjects of the lines that have advice, those of the same advice together."""
     found: dict[str, list[str]] = {}
     for line in lines:

@@ -15,7 +15,7 @@ from ptxbench.errors import PtxbenchError, ToolMissing, UsageError
 if TYPE_CHECKING:
     from ptxbench.judge.gate import Gate
     from ptxbench.result import Cell, Run
-    from ptxbench.runner import Frame, Job
+    from ptxbench.runner import PairPlan, RunFrame
 
 BRING_BACK = "Bring back the kernels of that run, or gate a new one."
 
@@ -82,26 +82,26 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
     return run
 
 
-def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> Frame:
+def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) -> RunFrame:
     """The run of these cells as head had them. Raises UsageError where kernels, tools or device are others now."""
     from ptxbench.backends import open_backend
     from ptxbench.calibration.record import calibrated
     from ptxbench.judge.confirmation import obstacles
     from ptxbench.judge.verdicts import LEAST_ROUNDS
     from ptxbench.result import COMPLETE, WARM
-    from ptxbench.runner import Frame, Plan, document
+    from ptxbench.runner import RunFrame, RunPlan, document
 
     head = first.head
     seed, arch = head.run.get("seed"), cells[0].arch
     try:
         backend = open_backend("emulator" if head.device.get("kind") == "emulator" else "gpu", arch)
-        jobs = [job_of(cell, kernels) for cell in cells]
+        pair_plans = [pair_plan_of(cell, kernels) for cell in cells]
     except ToolMissing:
         raise cannot(head, "it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.") from None
     except PtxbenchError as error:
         raise cannot(head, str(error)) from None
-    plan = Plan(
-        jobs=merged(jobs),
+    plan = RunPlan(
+        pair_plans=merged(pair_plans),
         backend=backend,
         arch=arch,
         kernels=kernels,
@@ -111,7 +111,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         rounds=max(LEAST_ROUNDS, *(len({one.round for one in cell.rounds}) for cell in cells)),
         argv=tuple(sys.argv[1:]),
     )
-    frame = Frame(plan, backend.device())
+    frame = RunFrame(plan, backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     if found := obstacles(head, document(frame, [], COMPLETE), first):
         raise cannot(head, f"{'; '.join(map(str, found))}. Confirm it where it was made, or gate a run made here.")
@@ -122,11 +122,11 @@ def cannot(head: Run, why: str) -> UsageError:
     return UsageError(f"Cannot confirm run {head.run['id']}: {why}")
 
 
-def job_of(cell: Cell, kernels: Path) -> Job:
+def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:
     """The cell as a job: its pair with its variants at its size. Raises UsageError where their files are others now."""
     from ptxbench.discovery import find_pairs, load, select, shown
     from ptxbench.result import LIBRARY
-    from ptxbench.runner import Job
+    from ptxbench.runner import PairPlan
 
     select(find_pairs(kernels), [cell.pair])
     found = load(kernels, cell.pair)
@@ -141,17 +141,19 @@ def job_of(cell: Cell, kernels: Path) -> Job:
         path = sources[variant].path
         if result.build and result.build.source_sha256 != hashlib.sha256(path.read_bytes()).hexdigest():
             raise UsageError(f"{shown(path)} is not what it was built from. {BRING_BACK}")
-    return Job(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
+    return PairPlan(found, tuple(each for name, each in sources.items() if name in cell.variants), (cell.size,))
 
 
-def merged(jobs: Sequence[Job]) -> tuple[Job, ...]:
+def merged(pair_plans: Sequence[PairPlan]) -> tuple[PairPlan, ...]:
     """One job a pair, with the variants and sizes of all."""
-    found: dict[str, Job] = {}
-    for job in jobs:
-        before = found.setdefault(job.found.name, job)
-        if before is not job:
-            sources = tuple(dict.fromkeys((*before.sources, *job.sources)))
-            found[job.found.name] = dataclasses.replace(before, sources=sources, sizes=(*before.sizes, *job.sizes))
+    found: dict[str, PairPlan] = {}
+    for pair_plan in pair_plans:
+        before = found.setdefault(pair_plan.loaded.name, pair_plan)
+        if before is not pair_plan:
+            sources = tuple(dict.fromkeys((*before.sources, *pair_plan.sources)))
+            found[pair_plan.loaded.name] = dataclasses.replace(
+                before, sources=sources, sizes=(*before.sizes, *pair_plan.sizes)
+            )
     return tuple(found.values())
 
 

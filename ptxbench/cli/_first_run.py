@@ -35,7 +35,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
             lambda: checklist.host.now() - begun > conduct.SECONDS,
             status.update,
         )
-        bench.jobs()  # a folder without pairs is reported before the work, not after it
+        bench.pair_plans()  # a folder without pairs is reported before the work, not after it
         found = conduct.begin(bench)
         if found.steps:
             say(f"Going on with the first run of {found.started}: {taken(found)} done.", err=True)

@@ -13,7 +13,7 @@ from ptxbench.documents import json_text
 from ptxbench.errors import PtxbenchError
 
 if TYPE_CHECKING:
-    from ptxbench.check.contained import Task
+    from ptxbench.check.contained import CheckTask
     from ptxbench.check.findings import Judgement
     from ptxbench.check.inputs import Candidate
     from ptxbench.check.timed import Timing
@@ -24,7 +24,7 @@ TEXT, JSON, JSON_LINES = "text", "json", "json-lines"
 
 
 def judge_and_print(
-    inputs: Sequence[Path | Candidate], task: Task, timing: Timing | None, jobs: int, form: str
+    inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int, form: str
 ) -> list[Judgement]:
     """Judge all and print it; after Ctrl-C, print those that are done. The judgements, the best first."""
     done: dict[int, Judgement] = {}
@@ -53,7 +53,7 @@ def in_order(done: dict[int, Judgement]) -> list[Judgement]:
 
 
 def judgements(
-    inputs: Sequence[Path | Candidate], task: Task, timing: Timing | None, jobs: int
+    inputs: Sequence[Path | Candidate], task: CheckTask, timing: Timing | None, jobs: int
 ) -> Generator[tuple[int, Judgement], None, None]:
     """Each judgement, with the number of its input, as soon as it is there.
 
@@ -73,7 +73,7 @@ def judgements(
                 yield number, judgement
 
 
-def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: Task) -> Callable[[int, str], None]:
+def progress(bar: Bar, inputs: Sequence[Path | Candidate], task: CheckTask) -> Callable[[int, str], None]:
     """Shows how many stages of all are done, whichever candidates are at work."""
     from ptxbench.check.findings import STAGES
     from ptxbench.runner import Step
@@ -100,7 +100,7 @@ def print_line(judgement: Judgement) -> None:
     say(json_text(verdict(judgement), indent=None), nl=False)
 
 
-def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = True) -> None:
+def show(found: Sequence[Judgement], task: CheckTask, form: str, *, complete: bool = True) -> None:
     """Print each judgement, and of several the ranking; or the JSON document."""
     if form == JSON:
         from ptxbench.check.document import document
@@ -125,7 +125,7 @@ def show(found: Sequence[Judgement], task: Task, form: str, *, complete: bool = 
 
 
 def keep_judging(
-    files: Sequence[Path], task: Task, timing: Timing | None, jobs: int, form: str, draw: Callable[[], int] | None
+    files: Sequence[Path], task: CheckTask, timing: Timing | None, jobs: int, form: str, draw: Callable[[], int] | None
 ) -> None:
     """Judge what has changed, forever; Ctrl-C ends it. `draw`: the seed of each judgement, None for that of the task.
 

@@ -17,7 +17,7 @@ from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, build, write
-from ptxbench.runner import CellDone, DeviceLost, Frame, Kept, Step, carry_out, document
+from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
 from ptxbench.terminal.curve import CurveReport
 from ptxbench.tune import Curves, Swept, curves, sweep_of
@@ -94,14 +94,14 @@ def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Cur
     return curves(swept, run.cells, metric), run
 
 
-def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:
+def perform(frame: RunFrame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, BaseException | None]:
     """Run what is left of the sweep; `begun`: the cells of an earlier run that stand. The run, and what ended it early.
 
     Ctrl-C and whatever stops it half-way leave what is finished.
     """
     cells: list[Cell] = list(begun) if swept.kind == "counts" else []
     kept: Sequence[Cell] = tuple(begun)
-    total = sum(len(job.sizes) for job in swept.jobs())
+    total = sum(len(pair_plan.sizes) for pair_plan in swept.pair_plans())
     status, error, ending, begun_last = COMPLETE, None, None, ""
     with Bar() as bar:
         try:
@@ -113,7 +113,7 @@ def perform(frame: Frame, swept: Swept, begun: Sequence[Cell]) -> tuple[Run, Bas
                 elif isinstance(event, CellDone):
                     cells.append(event.cell)
                     bar.tell(len(cells), total, begun_last)
-                elif isinstance(event, Kept) and event.whole:
+                elif isinstance(event, CalibrationSaved) and event.whole:
                     kept = event.cells
                 elif isinstance(event, DeviceLost):
                     status, ending = DEVICE_LOST, f"The device can be used no more: {event.reason.rstrip('.')}"

@@ -116,11 +116,11 @@ def about(path: Path) -> dict[str, object]:
 
 def changes(run: Run, baselines: Path) -> str:
     """What the gate says of the run against the baseline that stands, in a sentence."""
-    from ptxbench.judge.config import Config
+    from ptxbench.judge.config import GateConfig
     from ptxbench.judge.gate import gate
 
     before = load_baseline(run, baselines)
     if before is None:
         return "There is none yet."
-    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in gate(run, before, Config()).counts.items())
+    counts = ", ".join(f"{count:,} {verdict}" for verdict, count in gate(run, before, GateConfig()).counts.items())
     return f"Against the one that stands: {counts or 'no rows'}."

@@ -14,7 +14,7 @@ from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
 
 if TYPE_CHECKING:
-    from ptxbench.check.contained import Task
+    from ptxbench.check.contained import CheckTask
     from ptxbench.check.timed import Timing
 
 GIB = 1 << 30
@@ -186,16 +186,16 @@ def prepare(
     rounds: int,
     *,
     thorough: bool,
-) -> tuple[Task, Timing | None]:
+) -> tuple[CheckTask, Timing | None]:
     """What to do with every file. Raises UsageError and what the pair raises, before anything is judged."""
     import re
 
-    from ptxbench.check.contained import Limits, Task
+    from ptxbench.check.contained import CheckTask, ProcessLimits
     from ptxbench.check.launching import FUEL
-    from ptxbench.check.stages import Settings
+    from ptxbench.check.stages import CheckOptions
     from ptxbench.check.timed import Timing
     from ptxbench.discovery import choose_pairs, load
-    from ptxbench.runner import plan_jobs
+    from ptxbench.runner import plan_pairs
     from ptxbench.toolchain import versions
     from ptxbench.toolchain.nvrtc import names_file
 
@@ -213,16 +213,16 @@ def prepare(
     if sizes and not timed:
         raise UsageError("--size is for what is timed on a GPU; the sizes that are judged are the pair's.")
     if timed:
-        plan_jobs(kernels, names, (), sizes, emulated=not sizes)
+        plan_pairs(kernels, names, (), sizes, emulated=not sizes)
     if flags and timed:
         raise UsageError("--flag is not for what is timed: a run compiles all CUDA C alike. Use --backend emulator.")
     if named := next((flag for flag in flags if names_file(flag)), None):
         raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed
     targets = chosen_targets(patterns) if versions()["ptxas"] else ()
-    settings = Settings(fuel or FUEL, tuple(flags), targets, thorough)
-    limits = Limits(timeout, int(memory * GIB))
-    task = Task(names[0], kernels, arch or device, drawn, settings, limits)
+    settings = CheckOptions(fuel or FUEL, tuple(flags), targets, thorough)
+    limits = ProcessLimits(timeout, int(memory * GIB))
+    task = CheckTask(names[0], kernels, arch or device, drawn, settings, limits)
     return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None
 
 

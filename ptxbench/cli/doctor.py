@@ -17,7 +17,7 @@ from ptxbench.errors import ToolMissing, UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ptxbench.doctor import Finding
+    from ptxbench.doctor import PartStatus
 
 WIDEST = 100
 STYLES = {"works": "green", "absent": "yellow", "broken": "bold red"}
@@ -92,7 +92,7 @@ def command(
     return None
 
 
-def show(findings: Sequence[Finding]) -> None:
+def show(findings: Sequence[PartStatus]) -> None:
     """Print a row a finding, then what to do."""
     import os
     import sys
@@ -109,7 +109,7 @@ def show(findings: Sequence[Finding]) -> None:
             console.print(f"  {each.subject}: {each.advice}", width=width)
 
 
-def table(findings: Sequence[Finding]) -> Table:
+def table(findings: Sequence[PartStatus]) -> Table:
     """The findings, one a row."""
     from rich.table import Table
     from rich.text import Text

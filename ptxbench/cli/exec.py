@@ -13,8 +13,8 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
-    from ptxbench.arguments import Bound
-    from ptxbench.execution import LeftOut, Outcome
+    from ptxbench.arguments import BoundArguments
+    from ptxbench.execution import ExecOutcome, LeftOut
 
 SOME_LINES = 10
 
@@ -92,10 +92,10 @@ def command(
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
     from ptxbench.arguments import bind, parse
-    from ptxbench.execution import Launch, execute, execute_folder, exit_code, read_program, with_executed
+    from ptxbench.execution import ExecLaunch, execute, execute_folder, exit_code, read_program, with_executed
 
     arguments = [parse(text) for text in args]
-    launch = Launch(
+    launch = ExecLaunch(
         extent(grid, "--grid"), extent(block, "--block") if block else None, shared, sanitize, threads, fuel, seed
     )
     shown = line_count(lines)
@@ -152,7 +152,7 @@ def read_save(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def which_arrays(bound: Sequence[Bound], saves: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
+def which_arrays(bound: Sequence[BoundArguments], saves: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:
     """The arrays that --save names, by their whole names."""
     from ptxbench.arguments import find, names
 
@@ -167,7 +167,7 @@ def which_arrays(bound: Sequence[Bound], saves: Sequence[tuple[str, Path]]) -> l
     return found
 
 
-def save(outcome: Outcome, wanted: Sequence[tuple[str, Path]]) -> None:
+def save(outcome: ExecOutcome, wanted: Sequence[tuple[str, Path]]) -> None:
     """Write these arrays; a kernel that was stopped left none."""
     import numpy as np
 
@@ -190,7 +190,7 @@ def announce(path: Path) -> None:
 
 
 def show(
-    outcomes: list[Outcome], left_out: list[LeftOut], *, folder: bool, shown: int | None, in_file_order: bool
+    outcomes: list[ExecOutcome], left_out: list[LeftOut], *, folder: bool, shown: int | None, in_file_order: bool
 ) -> None:
     """Print each outcome, or a folder's as one table."""
     from ptxbench.cli._blocks import open_console

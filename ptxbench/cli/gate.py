@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ptxbench.judge import Mode
-    from ptxbench.judge.config import Config
+    from ptxbench.judge.config import GateConfig
     from ptxbench.judge.gate import Gate
     from ptxbench.result import Run
 
 
-class Judge(click.Command):
+class GateCommand(click.Command):
     """The gate, which takes a run, and beside it `gate audit`, which takes none.
 
     No group: the first argument of a group is the name of a command, and that of the gate is a run.
@@ -41,7 +41,9 @@ class Judge(click.Command):
         return super().make_context(info_name, args, parent, **extra)
 
 
-@click.command("gate", cls=Judge, epilog="`ptxbench gate audit` measures how often the gate is wrong; see its --help.")
+@click.command(
+    "gate", cls=GateCommand, epilog="`ptxbench gate audit` measures how often the gate is wrong; see its --help."
+)
 @click.argument("head", required=False)
 @click.option(
     "--base",
@@ -159,13 +161,13 @@ def command(
     return judged.code
 
 
-def load_config(path: Path | None) -> Config:
+def load_config(path: Path | None) -> GateConfig:
     """The rules of the file, of ptxbench.toml if none is named, or the defaults. Raises UsageError."""
     from ptxbench.documents import read_text
-    from ptxbench.judge.config import NAME, Config, parse
+    from ptxbench.judge.config import NAME, GateConfig, parse
 
     if path is None and not Path(NAME).exists():
-        return Config()
+        return GateConfig()
     path = path or Path(NAME)
     return parse(read_text(path, UsageError), str(path))
 
@@ -176,10 +178,10 @@ def make_run(
     """Every pair on the emulator, or these, saved. Raises what stopped it half-way, a damaged baseline at once."""
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli.run import make_plan, perform
-    from ptxbench.runner import Frame, document
+    from ptxbench.runner import RunFrame, document
 
     plan = make_plan(pairs, (), (), "emulator", arch, "toolkit", kernels, 1)
-    frame = Frame(plan, plan.backend.device())
+    frame = RunFrame(plan, plan.backend.device())
     if baselines:
         load_baseline(document(frame, [], "complete"), baselines)
     folder = results / frame.folder

@@ -14,7 +14,7 @@ from ptxbench.errors import PairError
 from ptxbench.safe_text import log_text, plain
 
 if TYPE_CHECKING:
-    from ptxbench.discovery import Found, Source
+    from ptxbench.discovery import LoadedPair, Source
 
 INDENT = 12
 
@@ -24,7 +24,7 @@ INDENT = 12
 @kernels_option("List the pairs of this folder only: it holds pairs/, cuda/ and ptx/. Its pair files are executed.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list, and nothing else, on stdout.")
 def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
-    """List PAIRs, by name or glob, or every pair: what each teaches, what it needs, its variants and its sizes.
+    """List PAIRs, by name or glob, or every pair: the purpose of each, what it needs, its variants and its sizes.
 
     The "expects" text of a pair is the author's prediction, not a measurement. "needs" is the lowest architecture
     of a PTX variant; CUDA C has none. Variants with a star run only if --variant names them. Sizes that depend on
@@ -56,10 +56,10 @@ def command(pairs: tuple[str, ...], kernels: Path, as_json: bool) -> None:
         raise first_error
 
 
-SCHEMA = "ptxbench.list/1"
+SCHEMA = "ptxbench.list/2"
 
 
-def describe(found: Found, *, whole: bool) -> Mapping[str, Any]:
+def describe(found: LoadedPair, *, whole: bool) -> Mapping[str, Any]:
     """The pair as JSON has it; `whole`: with all that a writer of kernels needs."""
     from ptxbench.exporters.pair import details, text_of
 
@@ -68,8 +68,8 @@ def describe(found: Found, *, whole: bool) -> Mapping[str, Any]:
         "schema": SCHEMA,
         "name": found.name,
         "summary": found.summary,
-        "teaches": pair.teaches,
-        "expects": pair.expects,
+        "purpose": pair.purpose,
+        "expectation": pair.expectation,
         "target": targets["ptx"],
         "bench_sizes": list(pair.bench_sizes),
         "variants": [
@@ -90,7 +90,7 @@ def describe(found: Found, *, whole: bool) -> Mapping[str, Any]:
     }
 
 
-def targets_of(found: Found) -> Mapping[str, str | None]:
+def targets_of(found: LoadedPair) -> Mapping[str, str | None]:
     """The least architecture of each PTX variant; None where it names none. That of the pair is that of `ptx`."""
     from ptxbench.discovery import shown
     from ptxbench.discovery.specialisation import target
@@ -98,14 +98,14 @@ def targets_of(found: Found) -> Mapping[str, str | None]:
     return {each.variant: target(shown(each.path)) for each in found.sources if each.language == "ptx"}
 
 
-def lines(found: Found, columns: int) -> Iterator[str]:
+def lines(found: LoadedPair, columns: int) -> Iterator[str]:
     """The pair as text: its name and summary, then an aligned line a fact."""
     pair, targets = found.pair, targets_of(found)
     yield click.style(plain(found.name), bold=True, fg="cyan")
     yield from fact("does", found.summary, columns)
-    yield from fact("teaches", pair.teaches, columns)
-    if pair.expects:
-        yield from fact("expects", pair.expects, columns)
+    yield from fact("purpose", pair.purpose, columns)
+    if pair.expectation:
+        yield from fact("expects", pair.expectation, columns)
     yield from fact("needs", targets["ptx"] or "no .target", columns)
     for language in ("cuda", "ptx"):
         names = [
@@ -120,7 +120,7 @@ def lines(found: Found, columns: int) -> Iterator[str]:
     yield from fact("sizes", sizes, columns)
 
 
-def marked(found: Found, source: Source) -> str:
+def marked(found: LoadedPair, source: Source) -> str:
     """The variant's name, with a star where `ptxbench run` takes it only if `--variant` names it."""
     return f"{source.variant}*" if source.variant in found.pair.by_request else source.variant
 

@@ -31,7 +31,7 @@ from ptxbench.errors import UsageError
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric
     from ptxbench.result import Cell
-    from ptxbench.runner import Frame, Job, Plan
+    from ptxbench.runner import PairPlan, RunFrame, RunPlan
 
 WRONG_KERNEL, NO_VERDICT = 4, 5
 
@@ -143,7 +143,7 @@ def command(
     from ptxbench.listing.explanation import of_run
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
-    from ptxbench.runner import ALL, Frame, document
+    from ptxbench.runner import ALL, RunFrame, document
 
     if all_sizes:
         sizes = (*sizes, ALL)
@@ -155,7 +155,7 @@ def command(
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
     cache = cache_of(cache, emulated=plan.backend.name == "emulator")
     plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout, model=model, cache=cache)
-    frame = Frame(plan, plan.backend.device())
+    frame = RunFrame(plan, plan.backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
     # before the work: a run that cannot be saved in the end is better not begun
@@ -195,7 +195,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
         say(to_json(run, findings=of_run(run)), nl=False)
     if output and export and (failure := write_output(run, output, export)):
         raise failure
-    return Done(list(run.cells), str(run.run.get("status"))).exit_code
+    return RunDone(list(run.cells), str(run.run.get("status"))).exit_code
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
@@ -226,22 +226,22 @@ def make_plan(
     assembler: Literal["toolkit", "driver"],
     kernels: Path,
     seed: int,
-) -> Plan:
+) -> RunPlan:
     """The plan that the command line asks for. Raises UsageError, PairError and ToolMissing before anything runs."""
     from ptxbench.device_shape import DeviceShape
-    from ptxbench.runner import Plan, plan_jobs
+    from ptxbench.runner import RunPlan, plan_pairs
 
     backend = open_backend(backend_name, arch)
     emulated = backend.name == "emulator"
     if assembler == "driver" and emulated:
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     device = backend.device()
-    jobs, left_out = plan_jobs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
+    pair_plans, left_out = plan_pairs(kernels, pairs, variants, sizes, emulated=emulated, device=DeviceShape.of(device))
     if left_out:
         say(f"Left out, for lack of such a variant or size: {', '.join(left_out)}.", err=True)
-    tell_too_large(jobs)
-    return Plan(
-        jobs=jobs,
+    tell_too_large(pair_plans)
+    return RunPlan(
+        pair_plans=pair_plans,
         backend=backend,
         arch=arch or device["sm"],
         kernels=kernels,
@@ -251,25 +251,27 @@ def make_plan(
     )
 
 
-def tell_too_large(jobs: Sequence[Job]) -> None:
+def tell_too_large(pair_plans: Sequence[PairPlan]) -> None:
     """Name on stderr the bench sizes that the emulator does not take, and how it takes one all the same."""
     from ptxbench.runner.plan import MOST_BYTES, MOST_FLOPS
 
-    if not any(job.too_large for job in jobs):
+    if not any(pair_plan.too_large for pair_plan in pair_plans):
         return
     say(
         f"Left out, as over {MOST_BYTES >> 20} MiB or {MOST_FLOPS // 10**9} Gflop take the emulator long and much "
         "memory; name one with --size to run it:",
         err=True,
     )
-    for job in jobs:
-        if job.too_large:
-            sizes = "  ".join(",".join(f"{name}={value}" for name, value in size.items()) for size in job.too_large)
-            say(f"  {job.found.name}  {sizes}", err=True)
+    for pair_plan in pair_plans:
+        if pair_plan.too_large:
+            sizes = "  ".join(
+                ",".join(f"{name}={value}" for name, value in size.items()) for size in pair_plan.too_large
+            )
+            say(f"  {pair_plan.loaded.name}  {sizes}", err=True)
 
 
 @dataclass
-class Done:
+class RunDone:
     """What came of a run: its finished cells, and why it ended."""
 
     cells: list[Cell]
@@ -294,7 +296,7 @@ class Done:
         return 0
 
 
-def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
+def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDone:
     """Run the plan and print each block as its cell is finished; `quiet` prints nothing on stdout.
 
     Ctrl-C and whatever stops a run half-way leave the cells that are finished.
@@ -302,9 +304,9 @@ def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     from ptxbench.cli._blocks import Blocks
     from ptxbench.cli._progress import Bar
     from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED
-    from ptxbench.runner import CellDone, DeviceLost, Kept, Step, carry_out
+    from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, Step, carry_out
 
-    done, ending = Done([], COMPLETE), None
+    done, ending = RunDone([], COMPLETE), None
     kept: tuple[Cell, ...] = ()
     blocks = Blocks(metrics, quiet=quiet)
     with Bar() as bar:
@@ -316,7 +318,7 @@ def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
                     done.cells.append(event.cell)
                     with bar.paused():
                         blocks.add(event)
-                elif isinstance(event, Kept):
+                elif isinstance(event, CalibrationSaved):
                     kept = event.cells
                 elif isinstance(event, DeviceLost):
                     done.status = DEVICE_LOST
@@ -331,6 +333,6 @@ def perform(frame: Frame, metrics: Sequence[Metric], *, quiet: bool) -> Done:
     blocks.finish()
     if ending:
         whole = sum(not cell.control for cell in done.cells)
-        planned = sum(len(job.sizes) for job in frame.plan.jobs)
+        planned = sum(len(pair_plan.sizes) for pair_plan in frame.plan.pair_plans)
         say(f"{ending.rstrip('.')}. {whole} of {planned} cells are finished.", err=True)
     return done

@@ -13,9 +13,9 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import KernelError, UsageError, suggestion
 
 if TYPE_CHECKING:
-    from ptxbench.discovery import Found, Source
+    from ptxbench.discovery import LoadedPair, Source
     from ptxbench.executed import Counted
-    from ptxbench.listing.explanation import Case
+    from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.listing.text import Listing
     from ptxbench.pair import Launch, Size
     from ptxbench.terminal.listing import View
@@ -108,7 +108,7 @@ def command(
     """
     refuse(view, diff, variants, hot, pressure, control)
     extras = Extras(pressure, control)
-    cases: list[Case] = []
+    cases: list[ExplainedPair] = []
     if Path(pair).suffix in SUFFIXES:
         refuse_for_files(variants, diff, hot, size)
         listings = [of_file(Path(pair), arch, entry, flags, extras)]
@@ -136,24 +136,24 @@ def command(
 
 def compared(
     listings: Sequence[Listing], diff: tuple[str, str] | None, launch: Launch, at: Size, uncounted: Mapping[str, str]
-) -> list[Case]:
+) -> list[ExplainedPair]:
     """The two variants of --diff; without it every other one against `cuda`, where that is shown."""
     from ptxbench.listing.difference import compare
-    from ptxbench.listing.explanation import Case
+    from ptxbench.listing.explanation import ExplainedPair
     from ptxbench.metrics import REFERENCE
 
     by_name = {each.variant: each for each in listings}
     others = [name for name in by_name if name != REFERENCE and REFERENCE in by_name]
     pairs = [diff] if diff else [(REFERENCE, name) for name in others]
     return [
-        Case(
+        ExplainedPair(
             compare(by_name[a], by_name[b]), launch, at, {name: uncounted[name] for name in (a, b) if name in uncounted}
         )
         for a, b in pairs
     ]
 
 
-def show(listings: Sequence[Listing], cases: Sequence[Case], view: View, *, diff: bool, hot: bool) -> None:
+def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View, *, diff: bool, hot: bool) -> None:
     """Print the listings, or the one comparison, and what was found."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.listing import DifferenceView, Findings, ListingView
@@ -215,7 +215,7 @@ def of_file(path: Path, arch: str | None, entry: str | None, flags: Sequence[str
         return listed(build, extras, None)
 
 
-def one_pair(kernels: Path, name: str) -> Found:
+def one_pair(kernels: Path, name: str) -> LoadedPair:
     """The pair of that name or glob. Raises UsageError if that is several."""
     from ptxbench.discovery import choose_pairs, load
 
@@ -226,7 +226,7 @@ def one_pair(kernels: Path, name: str) -> Found:
 
 
 def of_pair(
-    found: Found, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
+    found: LoadedPair, wanted: Sequence[str], arch: str, at: Size, extras: Extras, *, strict: bool, required: bool
 ) -> tuple[list[Listing], dict[str, str]]:
     """The listings of a pair's variants, counted at the size `at`; and by variant, why one could not be counted.
 
@@ -264,7 +264,7 @@ def of_pair(
     return listings, uncounted
 
 
-def chosen(found: Found, wanted: Sequence[str], *, strict: bool) -> list[Source]:
+def chosen(found: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[Source]:
     """The variants of these names or globs, without any `cuda` and `ptx`; of `strict` ones, in order and no globs."""
     from ptxbench.discovery import select
 
@@ -287,7 +287,7 @@ def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
     )
 
 
-def at_size(found: Found, text: str | None) -> Size:
+def at_size(found: LoadedPair, text: str | None) -> Size:
     """The size to count at. Raises UsageError for one that the pair does not take."""
     from ptxbench.listing.explanation.counting import size_of
     from ptxbench.runner.plan import complete, no_such_size, parse_size

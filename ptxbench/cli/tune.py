@@ -119,7 +119,7 @@ def command(
     from ptxbench.cli._saving import require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
     from ptxbench.result import COMPLETE
-    from ptxbench.runner import Frame, Plan, document
+    from ptxbench.runner import RunFrame, RunPlan, document
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 
@@ -137,7 +137,7 @@ def command(
     if assembler == "driver" and swept.kind == "counts":
         raise UsageError("The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu.")
     choose_quantities(swept, metric)  # a name that is none is told before the work
-    plan = Plan(
+    plan = RunPlan(
         (),
         opened,
         arch or opened.device()["sm"],
@@ -150,7 +150,7 @@ def command(
         argv=tuple(sys.argv[1:]),
         sweep=spec_of(swept),
     )
-    frame = Frame(plan, opened.device())
+    frame = RunFrame(plan, opened.device())
     frame = replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder
     if folder:

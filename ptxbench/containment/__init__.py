@@ -137,14 +137,14 @@ FILTERED = {
 """By machine: what the kernel calls it (AUDIT_ARCH_), and the numbers of NAMES."""
 
 
-class Instruction(ctypes.Structure):
+class BpfInstruction(ctypes.Structure):
     _fields_ = (
         ("code", ctypes.c_uint16), ("if_true", ctypes.c_uint8), ("if_false", ctypes.c_uint8), ("k", ctypes.c_uint32)
     )  # fmt: skip
 
 
-class Program(ctypes.Structure):
-    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(Instruction)))
+class BpfProgram(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.POINTER(BpfInstruction)))
 
 
 def filter_calls() -> None:
@@ -153,16 +153,16 @@ def filter_calls() -> None:
     count = len(numbers)
     refuse = count + 1  # instructions from the first comparison of a number to the refusal
     program = [
-        Instruction(LOAD_WORD, 0, 0, ARCHITECTURE_AT),
-        Instruction(EQUAL, 0, refuse + 2, architecture),
-        Instruction(LOAD_WORD, 0, 0, CALL_AT),
-        Instruction(NOT_BELOW, refuse, 0, OTHER_CALLS),
-        *(Instruction(EQUAL, count - i, 0, number) for i, number in enumerate(numbers)),
-        Instruction(RETURN, 0, 0, ALLOW),
-        Instruction(RETURN, 0, 0, REFUSE),
+        BpfInstruction(LOAD_WORD, 0, 0, ARCHITECTURE_AT),
+        BpfInstruction(EQUAL, 0, refuse + 2, architecture),
+        BpfInstruction(LOAD_WORD, 0, 0, CALL_AT),
+        BpfInstruction(NOT_BELOW, refuse, 0, OTHER_CALLS),
+        *(BpfInstruction(EQUAL, count - i, 0, number) for i, number in enumerate(numbers)),
+        BpfInstruction(RETURN, 0, 0, ALLOW),
+        BpfInstruction(RETURN, 0, 0, REFUSE),
     ]
-    instructions = (Instruction * len(program))(*program)
-    if prctl(SET_SECCOMP, FILTER, ctypes.byref(Program(len(program), instructions))) != 0:
+    instructions = (BpfInstruction * len(program))(*program)
+    if prctl(SET_SECCOMP, FILTER, ctypes.byref(BpfProgram(len(program), instructions))) != 0:
         raise kernel_error("seccomp")
 
 

@@ -64,7 +64,7 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Found:
+class LoadedPair:
     """A pair that was loaded, with the variants that its files make."""
 
     name: str
@@ -158,7 +158,7 @@ def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *,
     return tuple(name for name in known if not wanted or name in wanted)
 
 
-def load(kernels: Path, name: str, device: DeviceShape = DeviceShape()) -> Found:  # noqa: B008  it is frozen
+def load(kernels: Path, name: str, device: DeviceShape = DeviceShape()) -> LoadedPair:  # noqa: B008  it is frozen
     """Execute `pairs/NAME.py`, check its PAIR with its sizes on `device`, and list the variants of the pair.
 
     Raises IncompletePair if one of the three files is missing, PairError for everything else that is wrong with
@@ -176,7 +176,7 @@ def load(kernels: Path, name: str, device: DeviceShape = DeviceShape()) -> Found
     found = sources(kernels, name, pair.flags)
     require_known(pair.by_request, found, text)
     check_knobs(pair, tuple(form for source in found for form in source.forms))
-    return Found(name, text.summary, pair, found, path)
+    return LoadedPair(name, text.summary, pair, found, path)
 
 
 def require_known(names: Sequence[str], found: Sequence[Source], text: PairText) -> None:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from ptxbench.discovery import SUFFIXES, Found, Source, shown
+from ptxbench.discovery import SUFFIXES, LoadedPair, Source, shown
 from ptxbench.errors import PairError
 from ptxbench.pair import Pair
 from ptxbench.substitution import require_fresh
@@ -16,13 +16,13 @@ DEFINE = re.compile(r"^[ \t]*#[ \t]*define[ \t]+(\w+)[ \t]+(.*?)[ \t]*(?://.*)?$
 GUARD = re.compile(r"^[ \t]*#[ \t]*ifndef[ \t]+(\w+)", re.M)
 
 
-def turned(found: Found, values: Mapping[str, int]) -> Found:
+def with_knobs(found: LoadedPair, values: Mapping[str, int]) -> LoadedPair:
     """The pair with these values of its knobs: in its functions, and in the build of every variant."""
     if not values:
         return found
     defines = tuple(sorted(values.items()))
     sources = tuple(dataclasses.replace(source, defines=defines) for source in found.sources)
-    return dataclasses.replace(found, pair=found.pair.turned(values), sources=sources)
+    return dataclasses.replace(found, pair=found.pair.with_knobs(values), sources=sources)
 
 
 def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:

@@ -49,10 +49,10 @@ def check_size(pair: Pair, size: Mapping[str, int], text: PairText, field: str =
 
 def problems(pair: Pair) -> Iterator[Problem]:
     """What is wrong with the fields themselves."""
-    if not isinstance(pair.teaches, str):
-        yield "teaches", f"teaches is {pair.teaches!r}. It must be a sentence."
-    if not isinstance(pair.expects, str):
-        yield "expects", f"expects is {pair.expects!r}. It must be a sentence, or be left out."
+    if not isinstance(pair.purpose, str):
+        yield "purpose", f"purpose is {pair.purpose!r}. It must be a sentence."
+    if not isinstance(pair.expectation, str):
+        yield "expectation", f"expectation is {pair.expectation!r}. It must be a sentence, or be left out."
     yield from argument_problems(pair.args)
     for field in ("launch", "reference", "flops"):
         if not callable(getattr(pair, field)):
@@ -208,7 +208,7 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
     for name, times in Counter(knob.name for knob in pair.knobs).items():
         if times > 1:
             yield "knobs", f"{times} knobs are named '{name}'. Give each its own name."
-    for field in ("impossible", "observe"):
+    for field in ("restriction", "observe"):
         if getattr(pair, field) is not None and not callable(getattr(pair, field)):
             yield field, f"{field} is {getattr(pair, field)!r}. It must be a function, or be left out."
     if pair.sweep is not None and not isinstance(pair.sweep, Sweep):

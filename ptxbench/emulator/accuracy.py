@@ -18,7 +18,7 @@ LEAST_NORMAL = {"f64": -1022, "f32": -126, "f16": -14, "bf16": -126}
 
 
 @dataclass(frozen=True)
-class Bound:
+class ErrorBound:
     """The greater of an absolute error, one relative to the result, and some units in its last place.
 
     `text`: as the manual puts it. `within`: the inputs for which it holds, "" for all. `type`: of the result.
@@ -51,37 +51,39 @@ def section(name: str) -> str:
 
 
 PI = np.pi
-BOUNDS: tuple[tuple[str, Bound], ...] = (
-    (r"rcp\.approx.*\.f32", Bound("1 ulp", "f32", ulps=1, section=section("rcp"))),
-    (r"rcp\.approx\.ftz\.f64", Bound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
+BOUNDS: tuple[tuple[str, ErrorBound], ...] = (
+    (r"rcp\.approx.*\.f32", ErrorBound("1 ulp", "f32", ulps=1, section=section("rcp"))),
+    (r"rcp\.approx\.ftz\.f64", ErrorBound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
                                      section=section("rcp-approx-ftz-f64"))),
-    (r"div\.approx.*\.f32", Bound("2 ulp", "f32", ulps=2, within="2^-126 <= |b| <= 2^126", section=section("div"))),
-    (r"div\.full.*\.f32", Bound("2 ulp", "f32", ulps=2, section=section("div"))),
-    (r"sqrt\.approx.*\.f32", Bound("relative 2^-23", "f32", relative=2.0**-23, section=section("sqrt"))),
-    (r"rsqrt\.approx.*\.f32", Bound("relative 2^-22.9", "f32", relative=2.0**-22.9, section=section("rsqrt"))),
-    (r"rsqrt\.approx\.f64", Bound("2 ulp; the manual states no bound", "f64", ulps=2, section=section("rsqrt"))),
-    (r"rsqrt\.approx\.ftz\.f64", Bound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
+    (r"div\.approx.*\.f32", ErrorBound("2 ulp", "f32", ulps=2, within="2^-126 <= |b| <= 2^126",
+                                      section=section("div"))),
+    (r"div\.full.*\.f32", ErrorBound("2 ulp", "f32", ulps=2, section=section("div"))),
+    (r"sqrt\.approx.*\.f32", ErrorBound("relative 2^-23", "f32", relative=2.0**-23, section=section("sqrt"))),
+    (r"rsqrt\.approx.*\.f32", ErrorBound("relative 2^-22.9", "f32", relative=2.0**-22.9, section=section("rsqrt"))),
+    (r"rsqrt\.approx\.f64", ErrorBound("2 ulp; the manual states no bound", "f64", ulps=2, section=section("rsqrt"))),
+    (r"rsqrt\.approx\.ftz\.f64", ErrorBound("20 bits; the manual states no bound", "f64", relative=2.0**-19,
                                        section=section("rsqrt-approx-ftz-f64"))),
-    (r"(sin|cos)\.approx.*\.f32", Bound("absolute 2^-20.5 in [-2 pi, 2 pi], 2^-14.7 in [-100 pi, 100 pi]", "f32",
+    (r"(sin|cos)\.approx.*\.f32", ErrorBound("absolute 2^-20.5 in [-2 pi, 2 pi], 2^-14.7 in [-100 pi, 100 pi]", "f32",
                                         absolute=2.0**-14.7, within="|a| <= 100 pi", section=section("sin"))),
-    (r"lg2\.approx.*\.f32", Bound("absolute 2^-22 for a in (0.5, 2), else relative 2^-22", "f32", absolute=2.0**-22,
+    (r"lg2\.approx.*\.f32", ErrorBound("absolute 2^-22 for a in (0.5, 2), else relative 2^-22", "f32",
+                                      absolute=2.0**-22,
                                   relative=2.0**-22, section=section("lg2"))),
-    (r"ex2\.approx.*\.f32", Bound("2 ulp", "f32", ulps=2, section=section("ex2"))),
-    (r"tanh\.approx\.f32", Bound("relative 2^-11", "f32", relative=2.0**-11, section=section("tanh"))),
-    (r"ex2\.approx\.f16(x2)?", Bound("relative 2^-9.9", "f16", relative=2.0**-9.9,
+    (r"ex2\.approx.*\.f32", ErrorBound("2 ulp", "f32", ulps=2, section=section("ex2"))),
+    (r"tanh\.approx\.f32", ErrorBound("relative 2^-11", "f32", relative=2.0**-11, section=section("tanh"))),
+    (r"ex2\.approx\.f16(x2)?", ErrorBound("relative 2^-9.9", "f16", relative=2.0**-9.9,
                                      section="half-precision-" + section("ex2"))),
-    (r"ex2\.approx\.ftz\.bf16(x2)?", Bound("relative 2^-7", "bf16", relative=2.0**-7,
+    (r"ex2\.approx\.ftz\.bf16(x2)?", ErrorBound("relative 2^-7", "bf16", relative=2.0**-7,
                                            section="half-precision-" + section("ex2"))),
-    (r"tanh\.approx\.f16(x2)?", Bound("absolute 2^-10.987", "f16", absolute=2.0**-10.987,
+    (r"tanh\.approx\.f16(x2)?", ErrorBound("absolute 2^-10.987", "f16", absolute=2.0**-10.987,
                                       section="half-precision-" + section("tanh"))),
-    (r"tanh\.approx\.bf16(x2)?", Bound("absolute 2^-8", "bf16", absolute=2.0**-8,
+    (r"tanh\.approx\.bf16(x2)?", ErrorBound("absolute 2^-8", "bf16", absolute=2.0**-8,
                                        section="half-precision-" + section("tanh"))),
 )  # fmt: skip
 """Opcode, as a pattern of the whole of it, and its bound."""
 
 
 @functools.cache
-def bound(opcode: str) -> Bound | None:
+def bound(opcode: str) -> ErrorBound | None:
     """The documented error of an instruction; None where its result is exact or correctly rounded.
 
     The modifiers may stand in any order; the patterns have the manual's.

@@ -195,7 +195,7 @@ def symbols(operand: Operand) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class CallPlan:
     """`called`: the functions that are called and not inlined, each after those that it calls, but for cycles.
 
     `cycle`: a number for each function; those that call each other in a cycle have the same.
@@ -210,7 +210,7 @@ class Plan:
         return any(self.cycle[target] == self.cycle.get(caller) for target in targets)
 
 
-def plan(module: Module, kernel: Function) -> Plan:
+def plan(module: Module, kernel: Function) -> CallPlan:
     """What is called and what is inlined in a kernel.
 
     Called are the functions in cycles, those that allocate on the stack, since their return gives that back, and the
@@ -253,7 +253,7 @@ def plan(module: Module, kernel: Function) -> Plan:
     roots = [*called, kernel.name]
     if sum(expanded[name] for name in roots) > MOST_INLINED or max(depth[name] for name in roots) > MOST_NESTED + 1:
         called = set(order) - {kernel.name}
-    return Plan(graph, tuple(name for name in order if name in called), cycle)
+    return CallPlan(graph, tuple(name for name in order if name in called), cycle)
 
 
 def allocates(function: Function) -> bool:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 
-from ptxbench.emulator.control import Control
+from ptxbench.emulator.control import ControlFlow
 from ptxbench.emulator.emit import Value
-from ptxbench.emulator.flow import Block, Step
+from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.frames import lay_out_formals
 from ptxbench.emulator.inline import CallSite
 from ptxbench.emulator.parse import syntax_error
@@ -24,7 +24,7 @@ from ptxbench.emulator.syntax import Register, Symbol
 from ptxbench.emulator.types import B64, LANES, PRED, U32
 
 
-class Calls(Control):
+class Calls(ControlFlow):
     """The instructions that inline.py adds for the functions that it does not inline."""
 
     @functools.cached_property
@@ -68,7 +68,7 @@ class Calls(Control):
         """The first block of a routine."""
         return self.number[self.function.labels[self.program.routines[name].label]]
 
-    def enter(self, name: str, step: Step, block: Block) -> None:
+    def enter(self, name: str, step: FlowStep, block: Block) -> None:
         """The frame on top becomes the lanes' own: its variables are new, its registers as if never written."""
         stack, mask, frame = self.stack, self.machine.mask, self.frames.of[name]
         top = stack.top()
@@ -83,7 +83,7 @@ class Calls(Control):
             self.note_defined(register, "and", self.e.op(f"xor i32 {mask}, -1"))
         self.take_formals(name, step, top)
 
-    def take_formals(self, name: str, step: Step, frame: Value) -> None:
+    def take_formals(self, name: str, step: FlowStep, frame: Value) -> None:
         """The parameters that are registers, from the frame."""
         places = self.formal_places(name)
         for operand in step.instruction.operands:
@@ -95,7 +95,7 @@ class Calls(Control):
         formals = self.program.routines[name].formals
         return {formal.name: at for formal, at in zip(formals, self.frames.of[name].formals, strict=True)}
 
-    def leave_routine(self, name: str, step: Step) -> None:
+    def leave_routine(self, name: str, step: FlowStep) -> None:
         """Each lane goes to the block that its frame names, and its caller's frame is its own again."""
         e, stack, mask = self.e, self.stack, self.machine.mask
         frame = self.values[FRAME] = stack.frame()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     Block,
-    Step,
+    FlowStep,
 )
 from ptxbench.emulator.layout import SANITIZE
 from ptxbench.emulator.registers import Registers
@@ -33,7 +33,7 @@ ODD_LANES = sum(1 << lane for lane in range(LANES) if lane.bit_count() % 2)
 """Lanes whose number has an odd number of ones: a partner at a power of two is always in the other half."""
 
 
-class Control(Registers):
+class ControlFlow(Registers):
     """The ends of blocks, and what waits at their beginnings."""
 
     # ---- the warp's state
@@ -151,7 +151,7 @@ class Control(Registers):
         else:
             self.split(last, block, number)
 
-    def split(self, last: Step, block: Block, number: int) -> None:
+    def split(self, last: FlowStep, block: Block, number: int) -> None:
         """A guarded branch or exit: all go, none goes, or the lanes part."""
         e, mask, taken = self.e, self.machine.mask, self.machine.active
         report = self.reports[block.last - 1]
@@ -177,7 +177,7 @@ class Control(Registers):
             self.follow(taken, number, block.successors[0])
             e.line("br label %dispatch")
 
-    def switch(self, last: Step, block: Block, number: int) -> None:
+    def switch(self, last: FlowStep, block: Block, number: int) -> None:
         """Each active lane goes to the label that its index names; beyond the last, to the last (undefined in PTX)."""
         e, report = self.e, self.reports[block.last - 1]
         index = self.read_value(last.instruction.operands[0], U32, last.instruction.line)
@@ -197,7 +197,7 @@ class Control(Registers):
         self.bump(report.divergent_slot, parted)
         e.line("br label %dispatch")
 
-    def wait_at_barrier(self, last: Step, number: int) -> None:
+    def wait_at_barrier(self, last: FlowStep, number: int) -> None:
         """The active lanes wait for the others that the barrier expects; all go on at the next block."""
         if self.mode == SANITIZE:
             self.check_barrier(number)
@@ -206,7 +206,7 @@ class Control(Registers):
         self.arrive(last, self.machine.active, barriers.WAITS)
         self.e.line("br label %dispatch")
 
-    def arrive(self, step: Step, lanes: str, kind: int, predicates: str = "0") -> None:
+    def arrive(self, step: FlowStep, lanes: str, kind: int, predicates: str = "0") -> None:
         """`lanes` come to the barrier that the operands name."""
         operands = dict(zip((form.name for form in step.entry.operands), step.instruction.operands, strict=True))
         line = step.instruction.line
@@ -226,7 +226,7 @@ class Control(Registers):
             return mask
         return self.e.op(f"and i32 {mask}, {self.e.op(f'bitcast {MASK} {guard.ir} to i32')}")
 
-    def reduce_at_barrier(self, step: Step, number: int, mask: str) -> str:
+    def reduce_at_barrier(self, step: FlowStep, number: int, mask: str) -> str:
         """Lanes that come to a bar.red wait for its answer and then come to it again; the mask of those that did."""
         e, instruction = self.e, step.instruction
         self.machine.step, self.machine.line = self.blocks[number].first, instruction.line
@@ -265,7 +265,7 @@ class Control(Registers):
         machine.finding(kinds.DIVERGENT_BARRIER, machine.mark("barrier"), coming)
         machine.finding(kinds.BARRIER_AFTER_EXIT, machine.mark("barrier"), exited)
 
-    def meet(self, step: Step, number: int, mask: str) -> str:
+    def meet(self, step: FlowStep, number: int, mask: str) -> str:
         """A bar.warp.sync: wait for the member mask, wherever its lanes execute one; the mask of those that go on.
 
         Lanes that wait elsewhere come to their own instruction again, and pass it.
@@ -348,7 +348,7 @@ class Control(Registers):
         outside = e.op(f"and i32 {lanes}, {e.op(f'bitcast {MASK} {out} to i32')}")
         self.machine.finding(kinds.NOT_A_MEMBER, self.machine.mark("warp"), outside)
 
-    def rendezvous(self, step: Step, number: int, mask: str) -> str:
+    def rendezvous(self, step: FlowStep, number: int, mask: str) -> str:
         """Wait until every living lane of the member mask has come to this instruction; the mask of them all.
 
         An `aligned` instruction has no mask: the whole warp comes to it, whatever its guard says there.

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ptxbench.emulator.flow import Block, Step, reads, writes
+from ptxbench.emulator.flow import Block, FlowStep, reads, writes
 from ptxbench.emulator.syntax import Immediate
 
 PLAIN = 4
@@ -60,7 +60,7 @@ class Node:
     """Of a load: no store comes before it."""
 
 
-def node(step: Step) -> Node:
+def node(step: FlowStep) -> Node:
     root, *modifiers = step.entry.opcode.split(".")
     words = {each.partition("::")[0] for each in modifiers}
     space = next((each for each in LOADED if each in words), "global")
@@ -91,7 +91,7 @@ def node(step: Step) -> Node:
     return Node(tuple(reads(step)), tuple(writes(step)), kind, space, latency, issue, number, free)
 
 
-def dependent_cycles(steps: Sequence[Step], blocks: Sequence[Block]) -> list[int]:
+def dependent_cycles(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> list[int]:
     """Of each step, the cycles by which it makes one execution of its block longer."""
     nodes = [node(step) for step in steps]
     before = predecessors(blocks)
@@ -148,7 +148,7 @@ def walk(nodes: Sequence[Node], state: State, cycles: list[int], first: int) -> 
     return State(left_over, [max(0, at - length) for at in groups], max(0, copies - length))
 
 
-def functions_in_loops(steps: Sequence[Step], blocks: Sequence[Block]) -> frozenset[int]:
+def functions_in_loops(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:
     """The steps within loops that are approximate functions, divisions or roots, by index."""
     looped: set[int] = set()
     for number, block in enumerate(blocks):

@@ -8,7 +8,7 @@ from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.findings import VERBS, bad_access, coordinates
 from ptxbench.emulator.layout import Translation
-from ptxbench.emulator.messages import Answer, Fault, Job
+from ptxbench.emulator.messages import Fault, LaunchReply, LaunchRequest
 from ptxbench.emulator.parse import parse
 from ptxbench.emulator.runtime import context
 from ptxbench.emulator.runtime.mbarriers import COMPLAINTS
@@ -16,7 +16,7 @@ from ptxbench.emulator.variables import function_addresses
 from ptxbench.errors import Deadlock, FuelExhausted, KernelTrap, MemoryFault
 
 
-def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> errors.KernelError:
+def explain(answer: LaunchReply, fault: Fault, layout: memory.Layout, job: LaunchRequest) -> errors.KernelError:
     """The error that a fault is, with its line, thread and CTA."""
     translation, grid, block = answer.translation, job.grid, job.block
     if fault.kind == context.DEADLOCK:
@@ -50,7 +50,7 @@ def explain(answer: Answer, fault: Fault, layout: memory.Layout, job: Job) -> er
     return MemoryFault(f"{who} {what}")
 
 
-def stack_complaint(fault: Fault, translation: Translation, job: Job) -> str:
+def stack_complaint(fault: Fault, translation: Translation, job: LaunchRequest) -> str:
     """What is wrong with a call, or with memory on the stack."""
     if fault.kind == context.STACK_OVERFLOW:
         return f"exceeds the thread's stack, which has {translation.stack_bytes:,} bytes."
@@ -60,7 +60,7 @@ def stack_complaint(fault: Fault, translation: Translation, job: Job) -> str:
     return f"goes to address {fault.address:#x}, which is not that of a function."
 
 
-def order_reason(answer: Answer, layout: memory.Layout, grid: tuple[int, int, int]) -> str:
+def order_reason(answer: LaunchReply, layout: memory.Layout, grid: tuple[int, int, int]) -> str:
     """Why the order of the CTAs may change the result; empty where it may not."""
     clash = answer.clash
     if clash is None:
@@ -76,7 +76,7 @@ def order_reason(answer: Answer, layout: memory.Layout, grid: tuple[int, int, in
 PAST = {"load": "read", "store": "written", "atomic": "updated"}
 
 
-def describe_waiting(answer: Answer, threads: int) -> str:
+def describe_waiting(answer: LaunchReply, threads: int) -> str:
     """Where each warp waits, and of a barrier how many threads have arrived."""
     steps = answer.translation.steps
     found = []

@@ -12,7 +12,7 @@ from ptxbench.emulator.runtime import context, kinds
 
 
 @dataclass(frozen=True)
-class Finding:
+class SanitizerFinding:
     """One thing that is wrong with a kernel, found at the first thread that did it, by line and kind.
 
     `kind`: out-of-bounds, misaligned, uninitialised, race, divergent-barrier, barrier-after-exit, pending-copy,
@@ -80,7 +80,7 @@ def first_of_each(raw: Sequence[RawFinding]) -> list[RawFinding]:
     return list(best.values())
 
 
-def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def in_order(findings: Iterable[SanitizerFinding]) -> tuple[SanitizerFinding, ...]:
     return tuple(sorted(set(findings), key=lambda finding: (finding.line, finding.kind, finding.message)))
 
 
@@ -99,15 +99,15 @@ class Describer:
         self.reserved_bytes = translation.reserved_bytes
         self.sites = {site.slot: site for site in translation.sites}
 
-    def findings(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
+    def findings(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
         """In the order of the PTX."""
         return in_order(each for each in self.described(raw) if each.kind != STRAY)
 
-    def remarks(self, raw: Sequence[RawFinding]) -> tuple[Finding, ...]:
+    def remarks(self, raw: Sequence[RawFinding]) -> tuple[SanitizerFinding, ...]:
         """What is no mistake and of no use either: prefetches outside every buffer."""
         return in_order(each for each in self.described(raw) if each.kind == STRAY)
 
-    def described(self, raw: Sequence[RawFinding]) -> list[Finding]:
+    def described(self, raw: Sequence[RawFinding]) -> list[SanitizerFinding]:
         return [self.describe(each) for each in first_of_each(raw) if each.kind != kinds.SAME_VALUE]
 
     def notes(self, raw: Sequence[RawFinding]) -> tuple[str, ...]:
@@ -118,14 +118,14 @@ class Describer:
     def step(self, site: Site) -> StepReport:
         return self.translation.steps[site.step]
 
-    def describe(self, raw: RawFinding) -> Finding:
+    def describe(self, raw: RawFinding) -> SanitizerFinding:
         site = self.sites[raw.slot]
         step = self.step(site)
         thread = coordinates(32 * raw.warp + raw.lane, self.block)
         who = f"line {step.line}: {step.opcode} by thread {thread} of CTA {coordinates(raw.cta, self.grid)}"
         kind = STRAY if site.kind == "prefetch" else KINDS.get(raw.kind, "race")
         between_ctas = raw.kind in RACES and raw.where >> 1 != raw.cta
-        return Finding(kind, step.line, f"{who} {self.what(raw, site)}", between_ctas)
+        return SanitizerFinding(kind, step.line, f"{who} {self.what(raw, site)}", between_ctas)
 
     def what(self, raw: RawFinding, site: Site) -> str:
         place = self.place(raw.address, site)

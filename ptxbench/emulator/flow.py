@@ -26,7 +26,7 @@ from ptxbench.emulator.syntax import (
 
 
 @dataclass(frozen=True)
-class Step:
+class FlowStep:
     """An instruction with its entry of the table."""
 
     instruction: Instruction
@@ -73,13 +73,13 @@ def registers(operand: Operand) -> Iterator[str]:
         yield from registers(operand.index)
 
 
-def reads(step: Step) -> set[str]:
+def reads(step: FlowStep) -> set[str]:
     """Registers read; a guarded write keeps the old value where the guard is false, so it reads too."""
     found = operand_reads(step) | (set() if step.instruction.guard is None else writes(step))
     return found | {CARRY} if step.entry.carry in ("in", "both") else found
 
 
-def operand_reads(step: Step) -> set[str]:
+def operand_reads(step: FlowStep) -> set[str]:
     """Registers that stand among the sources, or as the guard."""
     found = set() if step.instruction.guard is None else {step.instruction.guard.name}
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
@@ -88,7 +88,7 @@ def operand_reads(step: Step) -> set[str]:
     return found
 
 
-def writes(step: Step) -> set[str]:
+def writes(step: FlowStep) -> set[str]:
     found: set[str] = set()
     for form, operand in zip(step.entry.operands, step.instruction.operands, strict=True):
         if form.kind == "target":
@@ -114,7 +114,7 @@ LONGEST_BLOCK = 2000
 """Instructions of a block: LLVM's time for a block grows faster than the block. No shipped kernel has one as long."""
 
 
-def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
+def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
     """The function's basic blocks in program order, with their liveness."""
     leaders = {0}
     for index, step in enumerate(steps):
@@ -153,7 +153,7 @@ def blocks(function: Function, steps: Sequence[Step]) -> list[Block]:
     return found
 
 
-def successors(steps: Sequence[Step], block: Block, function: Function) -> list[int]:
+def successors(steps: Sequence[FlowStep], block: Block, function: Function) -> list[int]:
     """Indices of the instructions that may follow the block."""
     last = steps[block.last - 1]
     if last.entry.flow == "branch":
@@ -166,7 +166,7 @@ def successors(steps: Sequence[Step], block: Block, function: Function) -> list[
     return [block.last]  # of a call, where it returns to
 
 
-def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
+def analyse_liveness(found: Sequence[Block], steps: Sequence[FlowStep]) -> None:
     """Backward data flow: live_in = read before written, or live_out and not written."""
     used: list[set[str]] = []
     killed: list[set[str]] = []
@@ -189,7 +189,7 @@ def analyse_liveness(found: Sequence[Block], steps: Sequence[Step]) -> None:
                 block.live_in, block.live_out, changed = into, out, True
 
 
-def order_reason(steps: Sequence[Step]) -> str | None:
+def order_reason(steps: Sequence[FlowStep]) -> str | None:
     """Why CTAs must run one after the other, by rank, for the same bytes on every run; None where they need not.
 
     So it is with what is printed; with malloc, whose addresses the kernel may look at; with a load that may wait for
@@ -230,7 +230,7 @@ WAITING = {"volatile", "acquire", "relaxed", "mmio"}
 COMMUTING = {"add", "min", "max", "and", "or", "xor"}
 
 
-def orders_partly(steps: Sequence[Step]) -> bool:
+def orders_partly(steps: Sequence[FlowStep]) -> bool:
     """Whether some threads of a CTA may meet without all the others, other than as a warp (ordering.py)."""
     return any(
         ordering.orders_partly(
@@ -241,7 +241,7 @@ def orders_partly(steps: Sequence[Step]) -> bool:
     )
 
 
-def schedule_obstacle(steps: Sequence[Step]) -> str | None:
+def schedule_obstacle(steps: Sequence[FlowStep]) -> str | None:
     """Why another schedule may rightly give other results; None where it may not.
 
     Integer atomics commute as long as nobody looks at the old values; NVRTC writes them as `atom` all the same.

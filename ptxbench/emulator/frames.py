@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from ptxbench.emulator.inline import CallSite, Program, Routine
+from ptxbench.emulator.inline import CallSite, InlinedProgram, Routine
 from ptxbench.emulator.variables import place
 
 STACK_BYTES = 128 << 10
@@ -79,7 +79,7 @@ class Frames:
     stack_bytes: int
 
 
-def lay_out_frames(program: Program, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
+def lay_out_frames(program: InlinedProgram, saved: Mapping[int, Iterable[tuple[int, str]]], *, bounded: bool) -> Frames:
     """`saved`: bytes and name of what each call saves. `bounded`: nothing but calls takes memory on the stack."""
     routines, sites = program.routines, program.sites
     own = [each for routine in routines.values() for each in routine.variables.values()]

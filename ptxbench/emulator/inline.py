@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 
 from ptxbench.emulator.callgraph import (
     Call,
-    Plan,
+    CallPlan,
     Signature,
     callee,
     is_call,
@@ -81,7 +81,7 @@ class Routine:
 
 
 @dataclass(frozen=True)
-class Program:
+class InlinedProgram:
     """A kernel with its routines as one function, and its call sites by the index of CALL and of RETURNED."""
 
     function: Function
@@ -89,15 +89,15 @@ class Program:
     sites: dict[int, CallSite] = field(default_factory=dict)
 
 
-def link(module: Module, kernel: Function) -> Program:
+def link(module: Module, kernel: Function) -> InlinedProgram:
     """`kernel` with all that it calls. Raises PtxSyntaxError, and UnsupportedInstruction for missing bodies."""
     if not any(is_call(instruction) for instruction in kernel.instructions):
-        return Program(kernel)
+        return InlinedProgram(kernel)
     return Linker(module, kernel, plan(module, kernel)).link()
 
 
 class Linker:
-    def __init__(self, module: Module, kernel: Function, plan: Plan) -> None:
+    def __init__(self, module: Module, kernel: Function, plan: CallPlan) -> None:
         self.module, self.kernel, self.plan = module, kernel, plan
         self.inlined = 0
         self.result = replace(
@@ -109,7 +109,7 @@ class Linker:
         self.root = ""
         """The routine whose body is being written; "" for the kernel's."""
 
-    def link(self) -> Program:
+    def link(self) -> InlinedProgram:
         called = [self.module.functions[name] for name in self.plan.called]
         if called:
             self.emit(Instruction(self.kernel.line, START, (Symbol(START),)))
@@ -127,7 +127,7 @@ class Linker:
         if called:
             self.place((START,))
         self.body(self.kernel, "", {}, "")
-        return Program(self.result, self.routines, self.sites)
+        return InlinedProgram(self.result, self.routines, self.sites)
 
     def routine(self, function: Function) -> None:
         self.root, prefix = function.name, f"{function.name}:"

@@ -11,10 +11,10 @@ from typing import Any
 from ptxbench.emulator import counters, memory
 from ptxbench.emulator.arguments import check_launch, extent
 from ptxbench.emulator.explain import explain, order_reason
-from ptxbench.emulator.findings import Describer, Finding
+from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import build
 from ptxbench.emulator.limits import check_variables
-from ptxbench.emulator.messages import CtaOrder, Job
+from ptxbench.emulator.messages import CtaOrder, LaunchRequest
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
@@ -53,13 +53,13 @@ class Execution:
     by_line: Mapping[int, Mapping[str, int]]
     order: str
     printed: str = ""
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SanitizerFinding, ...] = ()
     notes: tuple[str, ...] = ()
     approximate: Mapping[str, int] = field(default_factory=dict)
     models: Mapping[str, str] = field(default_factory=dict)
     unchecked: tuple[str, ...] = ()
     order_reason: str = ""
-    remarks: tuple[Finding, ...] = ()
+    remarks: tuple[SanitizerFinding, ...] = ()
     changed: tuple[str, ...] = ()
     unfreed: int = 0
     opcodes: Mapping[int, Mapping[str, int]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ def run(
     check_variables(module, function)
     check_launch(module, function, extent_grid, extent_block, dynamic_shared_bytes)
     image = build(module, function, args, placement, kept)
-    job = Job(
+    job = LaunchRequest(
         ptx,
         function.name,
         extent_grid,
@@ -131,10 +131,10 @@ def run(
         raise explain(answer, answer.fault, image.layout, job)
     lines = counters.by_line(answer.counters, answer.translation)
     totals = counters.total(lines, answer.phases)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[SanitizerFinding, ...] = ()
     unchecked: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
-    remarks: tuple[Finding, ...] = ()
+    remarks: tuple[SanitizerFinding, ...] = ()
     if sanitize:
         shared_bytes = answer.translation.own_shared_bytes + dynamic_shared_bytes
         buffers = (*image.layout.buffers, *memory.of_heap(answer.blocks))

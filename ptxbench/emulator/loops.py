@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ptxbench.emulator.flow import Block, Step
+from ptxbench.emulator.flow import Block, FlowStep
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Loops:
     irreducible: tuple[int, ...] = ()
 
 
-def find_loops(blocks: Sequence[Block], steps: Sequence[Step]) -> Loops:
+def find_loops(blocks: Sequence[Block], steps: Sequence[FlowStep]) -> Loops:
     """The loops of a function, by the number of their headers. Routines, which calls reach, have loops of their own."""
     starts = [0, *(i for i, block in enumerate(blocks) if i and steps[block.first].entry.flow == "enter")]
     order = reverse_postorder(blocks, starts)

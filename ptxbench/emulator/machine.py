@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from ptxbench.emulator import predefined
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.layout import Site
-from ptxbench.emulator.ordering import Order
+from ptxbench.emulator.ordering import MemoryOrder
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.races import layout
 from ptxbench.emulator.runtime import (
@@ -32,7 +32,7 @@ from ptxbench.emulator.runtime import (
     watch,
     watches,
 )
-from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
+from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.records import DISCARD, MOST_GRANULE
 from ptxbench.emulator.runtime.spaces import SPACES
 from ptxbench.emulator.stack import CallStack
@@ -64,7 +64,7 @@ class Machine:
     e: Emitter
     arch: str = "sm_90"
     sites: list[Site] = field(default_factory=list)
-    functions: dict[str, Function] = field(default_factory=dict)
+    functions: dict[str, RuntimeFunction] = field(default_factory=dict)
     next_slot: int = 0
     step: int = 0
     line: int = 0
@@ -98,7 +98,7 @@ class Machine:
     """Whether a launch may have the addresses of local memory start elsewhere than at 0."""
     stack: CallStack | None = None
     """The lanes' call stacks, where the kernel has some."""
-    order: Order | None = None
+    order: MemoryOrder | None = None
     """Of the instruction at hand: how it orders memory, if it is a strong access of a kernel that synchronizes so."""
     strength: int = layout.WEAK
     """The same: how strong it is (races/layout.py)."""
@@ -343,7 +343,7 @@ class Machine:
         slot, self.next_slot = self.next_slot, self.next_slot + slots
         return slot
 
-    def function(self, function: Function) -> str:
+    def function(self, function: RuntimeFunction) -> str:
         """Have `function` and what it needs in the module; its name."""
         for needed in function.needs:
             self.function(needed)
@@ -494,7 +494,7 @@ class Machine:
         """The address of what lies in the arena before the arrays, where this launch has it."""
         return self.e.add(self.e.constant(address, type), self.e.condition(conditions.MODULE_SHIFT, type))
 
-    def mbarrier(self, function: Function, space: str, address: Value | ParamAddress, *more: str) -> Value:
+    def mbarrier(self, function: RuntimeFunction, space: str, address: Value | ParamAddress, *more: str) -> Value:
         """Call a function of runtime/mbarriers.py on the active lanes; `more`: typed arguments. One u64 a lane."""
         name = self.function(function)
         reached = self.reach("shared", self.in_shared(space, address), "mbarrier", 8)

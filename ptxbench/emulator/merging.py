@@ -6,14 +6,14 @@ import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 
-from ptxbench.emulator.flow import Block, Step
+from ptxbench.emulator.flow import Block, FlowStep
 from ptxbench.emulator.syntax import Address, Immediate, Symbol
 
 WIDEST = 16
 """Bytes of the widest access."""
 
 
-def mergeable(steps: Sequence[Step], blocks: Sequence[Block]) -> frozenset[int]:
+def mergeable(steps: Sequence[FlowStep], blocks: Sequence[Block]) -> frozenset[int]:
     """The steps, by index, with another of their kind on the same base in their block, less than WIDEST bytes away."""
     found: set[int] = set()
     for block in blocks:

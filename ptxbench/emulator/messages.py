@@ -20,7 +20,7 @@ of an even one have stored what others may wait for and come to a loop. first al
 
 
 @dataclass(frozen=True)
-class Job:
+class LaunchRequest:
     """One launch. `params` are the packed parameters; `buffers` (low, high) emulated addresses, ascending."""
 
     ptx: str
@@ -85,7 +85,7 @@ class Waiting:
 
 
 @dataclass(frozen=True)
-class Answer:
+class LaunchReply:
     counters: NDArray[np.int64]
     phases: int
     fault: Fault | None

@@ -31,7 +31,7 @@ OPTIMISATION = 1
 of the speed."""
 
 
-class Kernel:
+class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault.
 
     What its launches have shown: `marked`, the buffers (by index) whose loads and updates must be recorded, and
@@ -53,14 +53,14 @@ class Kernel:
 
 
 @functools.lru_cache(maxsize=64)
-def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Kernel:
+def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> NativeKernel:
     """The kernel `entry` of `ptx` for `arch`, translated or from the cache.
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
     key = ("emulator", version(), cpu_name(), cpu_features(), arch, mode, entry or "", ptx)
     described, _, code = remember(key, lambda: compile_kernel(ptx, entry, arch, mode)).partition(b"\n")
-    return Kernel(layout.from_json(described.decode()), code)
+    return NativeKernel(layout.from_json(described.decode()), code)
 
 
 def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> bytes:

@@ -12,14 +12,14 @@ WITHIN_CTA = {"cta", "cluster"}
 
 
 @dataclass(frozen=True)
-class Order:
+class MemoryOrder:
     """A strong access: `flags` and `strength` are those of races/layout.py."""
 
     flags: int
     strength: int
 
 
-def order_of(opcode: str) -> Order | None:
+def order_of(opcode: str) -> MemoryOrder | None:
     """What a load, store or atomic says of its order; None for a weak access and what is none of these.
 
     A volatile access is a relaxed one of the system's scope. Atomics are relaxed and of the GPU's scope by default.
@@ -27,7 +27,7 @@ def order_of(opcode: str) -> Order | None:
     root, *parts = opcode.split(".")
     said = set(parts)
     if opcode.startswith("cp.reduce"):
-        return Order(at.READS | at.WRITES, at.STRONG_GPU)
+        return MemoryOrder(at.READS | at.WRITES, at.STRONG_GPU)
     if root not in ("ld", "st", "atom", "red"):
         return None
     if root in ("ld", "st") and not said & {"volatile", "relaxed", "acquire", "release", "mmio"}:
@@ -36,7 +36,7 @@ def order_of(opcode: str) -> Order | None:
     flags |= at.ACQUIRES if said & {"acquire", "acq_rel"} else 0
     flags |= at.RELEASES if said & {"release", "acq_rel"} else 0
     within = "volatile" not in said and bool(said & WITHIN_CTA)
-    return Order(flags | (at.OF_CTA if within else 0), at.STRONG_CTA if within else at.STRONG_GPU)
+    return MemoryOrder(flags | (at.OF_CTA if within else 0), at.STRONG_CTA if within else at.STRONG_GPU)
 
 
 def fence_of(opcode: str) -> int | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import Again, Answer, Failure, Job, Sent
+from ptxbench.emulator.messages import Again, Failure, LaunchReply, LaunchRequest, Sent
 from ptxbench.errors import EmulatorCrash
 
 
@@ -33,10 +33,10 @@ class Process:
             pass_fds=[self.arena.handle],
         )
 
-    def perform(self, job: Job, contents: Sequence[tuple[int, Bytes]]) -> tuple[Answer, list[Bytes]]:
+    def perform(self, job: LaunchRequest, contents: Sequence[tuple[int, Bytes]]) -> tuple[LaunchReply, list[Bytes]]:
         """Put `contents` at their offsets of the arena and run `job`; its answer, and views of what lies there now."""
         self.arena.reserve(job.arena_bytes)
-        answer: Answer | Again | Failure = Again()
+        answer: LaunchReply | Again | Failure = Again()
         while isinstance(answer, Again):
             views = [self.arena.put(offset, content) for offset, content in contents]
             answer = self.ask(job)
@@ -44,14 +44,14 @@ class Process:
             raise getattr(errors, answer.name)(answer.message)
         return answer, views
 
-    def ask(self, job: Job) -> Answer | Again | Failure:
+    def ask(self, job: LaunchRequest) -> LaunchReply | Again | Failure:
         """The answer to `job`. Raises EmulatorCrash; if interrupted, the process is ended with the job undone."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         try:
             pickle.dump(job, self.process.stdin)
             self.process.stdin.flush()
-            answer: Answer | Again | Failure = self.sent.load(self.process.stdout)
+            answer: LaunchReply | Again | Failure = self.sent.load(self.process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.process.wait(timeout=5)  # its own end tells more than the one that we would give it
@@ -91,7 +91,7 @@ def stop_process() -> None:
         RUNNING.pop().stop()
 
 
-def describe_crash(job: Job, status: int) -> str:
+def describe_crash(job: LaunchRequest, status: int) -> str:
     """What is known of a process that died: the signal, and where its PTX was saved."""
     cause = signal.Signals(-status).name if status < 0 else f"exit status {status}"
     with tempfile.NamedTemporaryFile("w", prefix=f"{job.entry}-", suffix=".ptx", delete=False) as file:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ptxbench.emulator.flow import Step, operand_reads, writes
+from ptxbench.emulator.flow import FlowStep, operand_reads, writes
 from ptxbench.emulator.runtime.records import CLASHES, LOAD, STORE, UPDATE
 from ptxbench.emulator.syntax import Address, Element, Register, Symbol, Vector
 
@@ -20,7 +20,7 @@ USES = {"ld": LOAD, "ldu": LOAD, "st": STORE, "atom": UPDATE, "red": UPDATE, "wm
 ELSEWHERE = ("shared", "local", "param", "const")
 
 
-def mixed_pointers(steps: Sequence[Step]) -> tuple[Source, ...]:
+def mixed_pointers(steps: Sequence[FlowStep]) -> tuple[Source, ...]:
     """The sources of the pointers that are used in two ways which clash, in the order of their names."""
     numbers: dict[Source, int] = {}
     sources = pointer_sources(steps, numbers)
@@ -36,7 +36,7 @@ def mixed_pointers(steps: Sequence[Step]) -> tuple[Source, ...]:
     return tuple(sorted(source for source, number in numbers.items() if mixed >> number & 1))
 
 
-def pointer_sources(steps: Sequence[Step], numbers: dict[Source, int]) -> dict[str, int]:
+def pointer_sources(steps: Sequence[FlowStep], numbers: dict[Source, int]) -> dict[str, int]:
     """Of each register, the parameters and variables that its value is computed from, other than through memory.
 
     As bits, by the numbers that `numbers` gives and adds to.
@@ -83,7 +83,7 @@ def named_source(operand: Symbol | Element | Address) -> Source | None:
     return None
 
 
-def global_accesses(step: Step) -> Iterator[tuple[str, Address]]:
+def global_accesses(step: FlowStep) -> Iterator[tuple[str, Address]]:
     """The addresses of an instruction that may lie in global memory, and what for."""
     opcode = step.entry.opcode
     parts = opcode.split(".")

@@ -11,7 +11,7 @@ from ptxbench.emulator import predefined
 from ptxbench.emulator.callgraph import NO_BODY, allocates
 from ptxbench.emulator.dependences import dependent_cycles, functions_in_loops
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.flow import CARRY, Block, Step, blocks, order_reason, orders_partly, writes
+from ptxbench.emulator.flow import CARRY, Block, FlowStep, blocks, order_reason, orders_partly, writes
 from ptxbench.emulator.frames import Frames, lay_out_frames, stack_base
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa.table import Entry, OperandForm
@@ -180,7 +180,7 @@ class Registers:
 
         NVRTC keeps shuffle distances and masks in such registers.
         """
-        writers: dict[str, list[Step]] = {}
+        writers: dict[str, list[FlowStep]] = {}
         for step in self.steps:
             for name in writes(step):
                 writers.setdefault(name, []).append(step)
@@ -384,7 +384,7 @@ class Registers:
         return self.e.op(f"xor i32 {self.e.op(f'and i32 {differs}, {mask}')}, {old}")
 
 
-def specials(steps: Sequence[Step]) -> set[str]:
+def specials(steps: Sequence[FlowStep]) -> set[str]:
     """The predefined registers that are read."""
     operands = [operand for step in steps for operand in step.instruction.operands]
     parts = [part for each in operands for part in (each.parts if isinstance(each, Vector) else (each,))]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ptxbench.emulator.flow import Step
+from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.operands import mismatch
@@ -35,7 +35,7 @@ def own_entry(instruction: Instruction) -> Entry | None:
     return Entry(opcode.partition(":")[0], forms, own_entry, {}, frozenset(), "", "", counted, FLOWS[opcode])
 
 
-def resolve(function: Function) -> list[Step]:
+def resolve(function: Function) -> list[FlowStep]:
     """Each instruction with its entry.
 
     Raises UnsupportedInstruction that lists all that have none; PtxSyntaxError for an operand of a wrong type.
@@ -46,7 +46,7 @@ def resolve(function: Function) -> list[Step]:
         if entry is None:
             unknown.append(instruction)
         else:
-            steps.append(Step(instruction, entry))
+            steps.append(FlowStep(instruction, entry))
     if unknown:
         raise UnsupportedInstruction("; ".join(describe_unknown(unknown)))
     for step in steps:

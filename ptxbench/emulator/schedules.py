@@ -10,10 +10,10 @@ import numpy as np
 from ptxbench import errors
 from ptxbench.emulator import memory
 from ptxbench.emulator.explain import explain
-from ptxbench.emulator.findings import Finding
+from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.image import Image
 from ptxbench.emulator.memory import Bytes
-from ptxbench.emulator.messages import Answer, Job
+from ptxbench.emulator.messages import LaunchReply, LaunchRequest
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.runtime import context
 
@@ -24,7 +24,7 @@ MOST_COMPARED_BYTES = 1 << 30
 """Of arrays and variables, up to which the same: what both runs leave is compared."""
 
 
-def sanitizer_notes(answer: Answer, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
+def sanitizer_notes(answer: LaunchReply, totals: Mapping[str, float], image: Image) -> tuple[str, ...]:
     """Which checks were not made."""
     notes = list(answer.notes)
     if obstacle := answer.translation.schedule_obstacle:
@@ -40,7 +40,7 @@ def sanitizer_notes(answer: Answer, totals: Mapping[str, float], image: Image) -
     return tuple(notes)
 
 
-def reschedule(job: Job, image: Image, results: Sequence[Bytes]) -> tuple[Finding, ...]:
+def reschedule(job: LaunchRequest, image: Image, results: Sequence[Bytes]) -> tuple[SanitizerFinding, ...]:
     """Run the launch again, one half of each warp before the other and the warps from the last to the first.
 
     A kernel that synchronises its lanes gives the same bytes. `results` hold the first run's again afterwards.
@@ -49,14 +49,14 @@ def reschedule(job: Job, image: Image, results: Sequence[Bytes]) -> tuple[Findin
     try:
         answer, again = emulator_process().perform(replace(job, mode="adversarial"), image.contents)
     except errors.Deadlock as error:
-        return (Finding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
+        return (SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes, {error}"),)
     found = []
     for before, after, (offset, _) in zip(expected, again, image.contents, strict=True):
         different = np.flatnonzero(before != after)
         if answer.fault is None and different.size:
             place = memory.nearest(image.layout.buffers, context.GLOBAL_BASE + offset + int(different[0]), 1)
             found.append(
-                Finding(
+                SanitizerFinding(
                     "schedule", 0, f"with another schedule of the warps' lanes, {place}, holds another value: a "
                     f"__syncwarp (bar.warp.sync) or a barrier is missing.",
                 )
@@ -64,5 +64,5 @@ def reschedule(job: Job, image: Image, results: Sequence[Bytes]) -> tuple[Findin
         after[:] = before
     if answer.fault is not None:
         fault = explain(answer, answer.fault, image.layout, job)
-        found.append(Finding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
+        found.append(SanitizerFinding("schedule", 0, f"with another schedule of the warps' lanes: {fault}"))
     return tuple(dict.fromkeys(found))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.runtime import context
-from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
+from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
 from ptxbench.emulator.runtime.stack import COPY_LOCAL, POISON_LOCAL, STACK_FAULT
 from ptxbench.emulator.types import B64, LANES, PRED, TYPES, U32, U64, Type, bits_of
 
@@ -47,7 +47,9 @@ class StackLayout:
 class CallStack:
     """Emits what happens on the stacks. `have` puts a function into the module; `sanitize`: keep the shadow right."""
 
-    def __init__(self, e: Emitter, layout: StackLayout, have: Callable[[Function], str], *, sanitize: bool) -> None:
+    def __init__(
+        self, e: Emitter, layout: StackLayout, have: Callable[[RuntimeFunction], str], *, sanitize: bool
+    ) -> None:
         self.e, self.layout, self.have, self.sanitize = e, layout, have, sanitize
 
     @property

@@ -21,7 +21,7 @@ Fragment = tuple[tuple[Place, ...], ...]
 
 
 @dataclass(frozen=True)
-class Format:
+class ElementFormat:
     """A binary floating-point format; `least` is the exponent of its smallest normal number."""
 
     name: str
@@ -35,12 +35,12 @@ class Format:
 FORMATS = {
     each.name: each
     for each in (
-        Format("f16", 16, 10, -14),
-        Format("bf16", 16, 7, -126),
-        Format("tf32", 19, 10, -126),
-        Format("f32", 32, 23, -126),
-        Format("e4m3", 8, 3, -6, infinity=False),
-        Format("e5m2", 8, 2, -14),
+        ElementFormat("f16", 16, 10, -14),
+        ElementFormat("bf16", 16, 7, -126),
+        ElementFormat("tf32", 19, 10, -126),
+        ElementFormat("f32", 32, 23, -126),
+        ElementFormat("e4m3", 8, 3, -6, infinity=False),
+        ElementFormat("e5m2", 8, 2, -14),
     )
 }
 """tf32 without the 13 low bits of its register, which are dropped."""
@@ -230,7 +230,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Model:
+class TensorModel:
     """How a dot product is added up: in blocks of `block` products, each block's result the next one's addend.
 
     Within a block each product and the addend are cut toward zero to multiples of 2^-frac of the greatest one's
@@ -248,29 +248,34 @@ class Model:
 
 CHECKED = "reproduces recorded hardware results"
 PUBLISHED = "follows a model that others published and held against hardware (MMA-Sim)"
-MODELS: dict[str, tuple[tuple[int, Model], ...]] = {
+MODELS: dict[str, tuple[tuple[int, TensorModel], ...]] = {
     "f16": (
-        (70, Model(4, 23, CHECKED)),
-        (75, Model(8, 24, "taken for that of sm_80")),
-        (80, Model(8, 24, CHECKED)),
-        (90, Model(16, 25, CHECKED)),
-        (101, Model(16, 25, "taken for that of sm_100")),
+        (70, TensorModel(4, 23, CHECKED)),
+        (75, TensorModel(8, 24, "taken for that of sm_80")),
+        (80, TensorModel(8, 24, CHECKED)),
+        (90, TensorModel(16, 25, CHECKED)),
+        (101, TensorModel(16, 25, "taken for that of sm_100")),
     ),
     "bf16": (
-        (80, Model(8, 24, CHECKED)),
-        (90, Model(16, 25, CHECKED)),
-        (101, Model(16, 25, "taken for that of sm_100")),
+        (80, TensorModel(8, 24, CHECKED)),
+        (90, TensorModel(16, 25, CHECKED)),
+        (101, TensorModel(16, 25, "taken for that of sm_100")),
     ),
     "tf32": (
-        (80, Model(4, 24, CHECKED)),
-        (90, Model(8, 25, "four products reproduce recorded hardware results; eight are inferred")),
+        (80, TensorModel(4, 24, CHECKED)),
+        (90, TensorModel(8, 25, "four products reproduce recorded hardware results; eight are inferred")),
     ),
     "fp8": (
-        (89, Model(16, 13, CHECKED, kept=13)),
-        (90, Model(16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True)),
-        (101, Model(16, 25, "taken for that of sm_100", halves=True)),
-        (120, Model(32, 25, PUBLISHED)),
-        (121, Model(32, 25, "taken for that of sm_120")),
+        (89, TensorModel(16, 13, CHECKED, kept=13)),
+        (
+            90,
+            TensorModel(
+                16, 25, "f16 results, and f32 ones of sm_100, reproduce recorded hardware results", halves=True
+            ),
+        ),
+        (101, TensorModel(16, 25, "taken for that of sm_100", halves=True)),
+        (120, TensorModel(32, 25, PUBLISHED)),
+        (121, TensorModel(32, 25, "taken for that of sm_120")),
     ),
 }
 """By the type of A, the least architecture of each model. (Where an architecture has none of its own, the nearest.)"""
@@ -284,7 +289,7 @@ def number(arch: str) -> int:
     return int(found.group())
 
 
-def model(arch: str, kind: str) -> Model | None:
+def model(arch: str, kind: str) -> TensorModel | None:
     """How `arch` adds up products of `kind` (f16, bf16, tf32, e4m3, e5m2); None for integers and f64, which are
     exact, and where it has no such instruction."""
     rows = MODELS.get("fp8" if kind in ("e4m3", "e5m2") else kind, ())

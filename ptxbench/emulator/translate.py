@@ -14,7 +14,7 @@ from ptxbench.emulator.emit import Value
 from ptxbench.emulator.flow import (
     CARRY,
     Block,
-    Step,
+    FlowStep,
     operand_reads,
     registers,
     schedule_obstacle,
@@ -23,7 +23,7 @@ from ptxbench.emulator.flow import (
 from ptxbench.emulator.inline import CALL_THROUGH
 from ptxbench.emulator.isa.table import Entry, OperandForm
 from ptxbench.emulator.layout import ADVERSARIAL, NUMBERED, PLAIN, SANITIZE, StepReport, Translation
-from ptxbench.emulator.ordering import Order, fence_of, order_of, sends_messages
+from ptxbench.emulator.ordering import MemoryOrder, fence_of, order_of, sends_messages
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.provenance import mixed_pointers
 from ptxbench.emulator.races import layout
@@ -54,7 +54,7 @@ def translate(
     return Translator(module, function, arch, hardware_fma, mode).translate()
 
 
-def member_mask(step: Step) -> Operand:
+def member_mask(step: FlowStep) -> Operand:
     """The operand of a .sync instruction that names the lanes."""
     return step.instruction.operands[[form.name for form in step.entry.operands].index("membermask")]
 
@@ -147,7 +147,7 @@ class Translator(Calls):
         """Instructions of the text among these."""
         return sum(1 for step in self.steps[first:last] if step.entry.counted)
 
-    def check_defined(self, step: Step) -> None:
+    def check_defined(self, step: FlowStep) -> None:
         """Where a kernel is sanitised: a finding for a register that lanes read and have not written.
 
         A move may copy what nobody will use; guarded writes keep the old value, which is no read.
@@ -163,7 +163,7 @@ class Translator(Calls):
             lanes = self.e.op(f"and i32 {missing}, {self.machine.active}")
             self.machine.finding(kinds.UNINITIALISED_REGISTER, self.machine.mark(name), lanes)
 
-    def strength(self, step: Step, order: Order | None) -> int:
+    def strength(self, step: FlowStep, order: MemoryOrder | None) -> int:
         """How strong an access is. A plain load of what an atom.cas compares with counts as a relaxed one: its value is
         only a guess that the atom.cas confirms, as in the loops of the CUDA C++ Programming Guide."""
         if order is not None:

@@ -26,7 +26,7 @@ from ptxbench.emulator.console import Console
 from ptxbench.emulator.findings import RawFinding
 from ptxbench.emulator.heap import MOST_CHECKED
 from ptxbench.emulator.layout import ADVERSARIAL, BINS, PLAIN, SANITIZE, Translation
-from ptxbench.emulator.messages import Again, Answer, Clash, Failure, Fault, Job, Sent, Waiting
+from ptxbench.emulator.messages import Again, Clash, Failure, Fault, LaunchReply, LaunchRequest, Sent, Waiting
 from ptxbench.emulator.races.layout import SHADOW_ARRAYS
 from ptxbench.emulator.races.tables import Tables, make
 from ptxbench.emulator.runtime import context, kinds, records
@@ -71,7 +71,7 @@ class Thread:
     """
 
     def __init__(
-        self, job: Job, kernel: native.Kernel, arena: int, records_: sharing.Records, tag: int,
+        self, job: LaunchRequest, kernel: native.NativeKernel, arena: int, records_: sharing.Records, tag: int,
         marked: Collection[int], shares: Shares,
     ) -> None:  # fmt: skip
         layout = kernel.translation
@@ -262,7 +262,7 @@ class Parts:
         return self.memory[self.offsets[name] :][: self.sizes[name]]
 
 
-class Host:
+class ProcessHost:
     """What the process keeps from launch to launch: the arena, helping threads, and the records of each thread."""
 
     def __init__(self, handle: int) -> None:
@@ -273,7 +273,7 @@ class Host:
         self.tag = 1
         """The next launch's number in the records; it takes one for each CTA."""
 
-    def prepare(self, job: Job, threads: int, shift: int) -> int:
+    def prepare(self, job: LaunchRequest, threads: int, shift: int) -> int:
         """Map the arena and have records for each thread; the host address of the arena's first byte."""
         if self.arena is None or len(self.arena) < job.arena_bytes:  # kept: its pages are already mapped
             self.arena = mmap.mmap(self.handle, job.arena_bytes)
@@ -290,7 +290,7 @@ class Host:
             other.result()
 
 
-def launch(job: Job, host: Host) -> Answer | Again:
+def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     """Run every CTA; in parallel if nothing in the kernel and nothing that its last launch did speaks against it.
 
     `Again` if CTAs that ran in parallel turn out to have touched each other's bytes, or if that cannot be known: the
@@ -322,12 +322,12 @@ def launch(job: Job, host: Host) -> Answer | Again:
             worker.console.close()
 
 
-def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) -> Answer:
+def answer_of(workers: Sequence[Thread], kernel: native.NativeKernel, recorded: bool) -> LaunchReply:
     """What a launch did. `recorded`: whether it was recorded which CTA touched what."""
     clash = workers[0].clash() if recorded and len(workers) == 1 else None
     faults = [(fault.cta, index, fault) for index, worker in enumerate(workers) if (fault := worker.fault())]
     first = min(faults, default=None, key=lambda item: item[:2])
-    return Answer(
+    return LaunchReply(
         np.sum([worker.counters for worker in workers], axis=0),
         sum(int(worker.context[context.PHASES]) for worker in workers),
         first[2] if first else None,
@@ -344,7 +344,7 @@ def answer_of(workers: Sequence[Thread], kernel: native.Kernel, recorded: bool) 
     )
 
 
-def guessed(job: Job, layout: Translation) -> set[int]:
+def guessed(job: LaunchRequest, layout: Translation) -> set[int]:
     """The buffers, by index, that the kernel's text seems to load from and to store to."""
     whole = [offset for offset in layout.mixed_params if offset + 8 <= len(job.params)]
     passed = [int.from_bytes(job.params[offset : offset + 8], "little") for offset in whole]
@@ -356,7 +356,7 @@ def guessed(job: Job, layout: Translation) -> set[int]:
     }
 
 
-def answered(workers: Sequence[Thread], kernel: native.Kernel, host: Host, tag: int) -> bool:
+def answered(workers: Sequence[Thread], kernel: native.NativeKernel, host: ProcessHost, tag: int) -> bool:
     """Whether the launch `tag` did what it would have done by rank, and it is known whether CTAs shared bytes.
 
     If not, the kernel remembers what the next launch must do otherwise. What a launch did without the records that
@@ -375,14 +375,14 @@ def answered(workers: Sequence[Thread], kernel: native.Kernel, host: Host, tag: 
 
 def serve(handle: int, requests: Any, answers: Any) -> None:
     """Answer jobs until the other side closes the pipe."""
-    host, sent = Host(handle), Sent()
+    host, sent = ProcessHost(handle), Sent()
     while True:
         try:
             job = pickle.load(requests)
         except EOFError:
             return
         try:
-            answer: Answer | Again | Failure = launch(job, host)
+            answer: LaunchReply | Again | Failure = launch(job, host)
         except PtxbenchError as error:
             answer = Failure(type(error).__name__, str(error))
         except (MemoryError, OSError):  # of the latter, pages that cannot be mapped

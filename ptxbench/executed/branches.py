@@ -6,16 +6,16 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from ptxbench.executed import dominance
-from ptxbench.executed.flow import Flow, Row
-from ptxbench.executed.graph import Block
+from ptxbench.executed.flow import Flow, FlowRow
+from ptxbench.executed.graph import MachineBlock
 from ptxbench.executed.paths import Paths
 
 CONDITIONS = ("BRA", "EXIT")
 
 
-def rows(flow: Flow, paths: Paths) -> Iterator[Row]:
+def rows(flow: Flow, paths: Paths) -> Iterator[FlowRow]:
     """The edges of each branch that the machine code has once, as the PTX does, and that parts no warp."""
-    found: dict[int, list[Block]] = defaultdict(list)
+    found: dict[int, list[MachineBlock]] = defaultdict(list)
     for block in flow.graph.blocks:
         line = flow.lines.begin(block.last.line)
         if line is not None and block.conditional and block.last.name in CONDITIONS:
@@ -40,10 +40,10 @@ def rows(flow: Flow, paths: Paths) -> Iterator[Row]:
         along, past = (ways[1], ways[0]) if agree else (ways[0], ways[1])
         edges = {target: number for number, (source, target) in enumerate(flow.edges, len(flow.graph.blocks))
                  if source == block.index}  # fmt: skip
-        yield Row({block.index: 1.0}, float(sum(ways)), float(sum(ways)))
-        yield Row({edges[fall]: 1.0}, float(along), float(along))
+        yield FlowRow({block.index: 1.0}, float(sum(ways)), float(sum(ways)))
+        yield FlowRow({edges[fall]: 1.0}, float(along), float(along))
         if goes is not None:
-            yield Row({edges[goes]: 1.0}, float(past), float(past))
+            yield FlowRow({edges[goes]: 1.0}, float(past), float(past))
 
 
 def votes(flow: Flow, one: int, lines: frozenset[int], other: int | None, others: frozenset[int]) -> int:

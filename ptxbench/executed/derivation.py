@@ -18,9 +18,9 @@ from ptxbench.executed import branches, spinning, terms, trips
 from ptxbench.executed.flow import Flow
 from ptxbench.executed.graph import Graph, graph
 from ptxbench.executed.paths import Paths
-from ptxbench.executed.ptx import Lines
+from ptxbench.executed.ptx import PtxLines
 from ptxbench.toolchain import Build, lines, locate
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 VERSION = "3"
 """Part of the key of what is cached; counted up with each change of what is derived."""
@@ -143,20 +143,20 @@ def decoded(content: bytes) -> Executed:
     return Executed(**document, blocks=blocks)
 
 
-def derive(code: Sequence[Instruction], ptx: str, entry: str, counted: Counted) -> Executed:
+def derive(code: Sequence[MachineInstruction], ptx: str, entry: str, counted: Counted) -> Executed:
     """The executions of this machine code, whose instructions have lines of `ptx`."""
-    from ptxbench.executed.program import Program  # scipy's optimizer takes a while to load
+    from ptxbench.executed.program import MachineProgram  # scipy's optimizer takes a while to load
 
     made = graph(code)
     if made.unknown:
         return Executed(reason=made.unknown)
-    counts = Lines(parsed(ptx), entry, counted.by_line)
+    counts = PtxLines(parsed(ptx), entry, counted.by_line)
     paths = Paths(counts.function)
     if found := spinning.steered(paths, counts, counted.loops):
         return Executed(reason=found)
     flow = Flow(made, counts, counted.warps)
     firm = list(terms.anchors(made, counts))
-    program = Program(flow, firm, list(terms.weak(made, counts)), list(terms.ceilings(made, counts)))
+    program = MachineProgram(flow, firm, list(terms.weak(made, counts)), list(terms.ceilings(made, counts)))
     program.assume(list(branches.rows(flow, paths)), list(trips.rows(flow, paths, counted.loops)))
     solution = program.solve()
     if solution is None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ptxbench.executed import dominance
-from ptxbench.executed.graph import Block, Graph
-from ptxbench.executed.ptx import Lines
+from ptxbench.executed.graph import Graph, MachineBlock
+from ptxbench.executed.ptx import PtxLines
 
 
 @dataclass(frozen=True)
-class Row:
+class FlowRow:
     """`low` <= sum of coefficients times variables <= `high`."""
 
     coefficients: Mapping[int, float]
@@ -29,7 +29,7 @@ class Flow:
     """The variables of a kernel: first the executions of its blocks, then those of its edges."""
 
     graph: Graph
-    lines: Lines
+    lines: PtxLines
     warps: int
 
     @cached_property
@@ -49,7 +49,7 @@ class Flow:
         """The blocks at whose end the lanes of a warp may part."""
         return frozenset(block.index for block in self.graph.blocks if self.parts(block))
 
-    def parts(self, block: Block) -> bool:
+    def parts(self, block: MachineBlock) -> bool:
         if not block.conditional or block.how not in ("branches", "table", "synchronizes") or block.uniform:
             return False
         last = block.last
@@ -100,7 +100,7 @@ class Flow:
             joins |= 1 << nearest
         return apart, joins
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[FlowRow]:
         count = len(self.graph.blocks)
         outwards: dict[int, list[int]] = {index: [] for index in range(count)}
         inwards: dict[int, list[int]] = {index: [] for index in range(count)}
@@ -119,20 +119,20 @@ class Flow:
             sources = dict.fromkeys(inwards[index], -1.0)
             entered = float(self.warps) if index == 0 else 0.0
             if soft >> index & 1 and index:
-                yield Row({index: 1.0, **sources}, -INF, entered)
+                yield FlowRow({index: 1.0, **sources}, -INF, entered)
                 for each in sources:
-                    yield Row({each: 1.0, index: -1.0}, -INF, 0.0)
+                    yield FlowRow({each: 1.0, index: -1.0}, -INF, 0.0)
             else:
-                yield Row({index: 1.0, **sources}, entered, entered)
+                yield FlowRow({index: 1.0, **sources}, entered, entered)
         yield from self.together()
 
-    def leaving(self, block: Block, edges: list[int], started: list[int], *, soft: bool) -> Iterator[Row]:
+    def leaving(self, block: MachineBlock, edges: list[int], started: list[int], *, soft: bool) -> Iterator[FlowRow]:
         """What the edges out of a block sum to."""
         index = block.index
         if block.how == "calls":
             for each in edges:
-                yield Row({each: 1.0, index: -1.0}, 0.0, 0.0)
-            called = Row({index: -1.0, **dict.fromkeys(started, 1.0)}, -INF if block.conditional else 0.0, 0.0)
+                yield FlowRow({each: 1.0, index: -1.0}, 0.0, 0.0)
+            called = FlowRow({index: -1.0, **dict.fromkeys(started, 1.0)}, -INF if block.conditional else 0.0, 0.0)
             if started:
                 yield called
             return
@@ -140,14 +140,14 @@ class Flow:
             return
         leaves = block.how in ("leaves", "returns")
         if index in self.parting:
-            yield Row({index: 1.0, **dict.fromkeys(edges, -1.0)}, -INF, 0.0)
+            yield FlowRow({index: 1.0, **dict.fromkeys(edges, -1.0)}, -INF, 0.0)
         elif leaves or (block.how == "synchronizes" and soft):
             pass
         else:
-            yield Row({index: 1.0, **dict.fromkeys(edges, -1.0)}, 0.0, 0.0)
+            yield FlowRow({index: 1.0, **dict.fromkeys(edges, -1.0)}, 0.0, 0.0)
             return
         for each in edges:
-            yield Row({each: 1.0, index: -1.0}, -INF, 0.0)
+            yield FlowRow({each: 1.0, index: -1.0}, -INF, 0.0)
 
     @cached_property
     def before(self) -> list[int]:
@@ -188,10 +188,10 @@ class Flow:
             first[right] = first[left]
         return first
 
-    def together(self) -> Iterator[Row]:
+    def together(self) -> Iterator[FlowRow]:
         """Two blocks that always run one after the other run equally often, even if lanes part between them."""
         for left, right in self.pairs:
-            yield Row({left: 1.0, right: -1.0}, 0.0, 0.0)
+            yield FlowRow({left: 1.0, right: -1.0}, 0.0, 0.0)
 
     @cached_property
     def pairs(self) -> list[tuple[int, int]]:

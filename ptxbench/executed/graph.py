@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 How = Literal["falls", "jumps", "branches", "table", "leaves", "synchronizes", "calls", "returns"]
 
@@ -33,7 +33,7 @@ OPERAND = re.compile(r"\bU?P\d+\b|!U?PT\b")
 class Operation:
     """An instruction taken apart. `guard`: the predicate before it, such as P0 or !UP1; None for one always true."""
 
-    instruction: Instruction
+    instruction: MachineInstruction
     guard: str | None
     opcode: str
     name: str
@@ -50,7 +50,7 @@ class Operation:
 
 
 @dataclass(frozen=True)
-class Block:
+class MachineBlock:
     """`successors`: indices of blocks. `uniform`: whether a branch at its end takes all lanes of a warp to one place.
 
     `callees`: the blocks that a call at its end starts; it then goes on at its successor.
@@ -76,12 +76,12 @@ class Graph:
     `lent`: the blocks of the functions that ptxas added, whose lines nvdisasm does not tell.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[MachineBlock, ...]
     lent: frozenset[int] = frozenset()
     unknown: str | None = None
 
 
-def operation(instruction: Instruction) -> Operation:
+def operation(instruction: MachineInstruction) -> Operation:
     text = instruction.text
     guard = GUARD.match(text)
     rest = text[guard.end() :] if guard else text
@@ -91,7 +91,7 @@ def operation(instruction: Instruction) -> Operation:
     return Operation(instruction, predicate, opcode, name, operands)
 
 
-def graph(code: Sequence[Instruction]) -> Graph:
+def graph(code: Sequence[MachineInstruction]) -> Graph:
     """The blocks of this code and their successors."""
     operations = [operation(each) for each in code]
     at = {label: index for index, each in enumerate(operations) for label in each.instruction.labels}
@@ -100,7 +100,7 @@ def graph(code: Sequence[Instruction]) -> Graph:
     of = {start: number for number, start in enumerate(cuts)}
     target = {label: of[index] for label, index in at.items()}
     blocks = [
-        Block(number, tuple(operations[start:end]))
+        MachineBlock(number, tuple(operations[start:end]))
         for number, (start, end) in enumerate(zip(cuts, [*cuts[1:], len(operations)], strict=True))
     ]
     problems: list[str] = []
@@ -110,7 +110,7 @@ def graph(code: Sequence[Instruction]) -> Graph:
     return Graph(tuple(blocks), reachable(blocks, lent), problems[0] if problems else None)
 
 
-def jumped(block: Block, blocks: Sequence[Block]) -> Block:
+def jumped(block: MachineBlock, blocks: Sequence[MachineBlock]) -> MachineBlock:
     """The block with a call that never returns as the jump that it is: ptxas jumps so over long distances."""
     if block.how != "calls" or not block.callees:
         return block
@@ -123,7 +123,7 @@ def jumped(block: Block, blocks: Sequence[Block]) -> Block:
     return replace(block, how="branches", uniform=uniform, successors=successors, callees=())
 
 
-def reachable(blocks: Sequence[Block], starts: Iterable[int]) -> frozenset[int]:
+def reachable(blocks: Sequence[MachineBlock], starts: Iterable[int]) -> frozenset[int]:
     """The blocks that a warp can reach from these, calls not followed."""
     found: set[int] = set()
     pending = list(starts)
@@ -134,7 +134,7 @@ def reachable(blocks: Sequence[Block], starts: Iterable[int]) -> frozenset[int]:
     return frozenset(found)
 
 
-def ending(block: Block, target: Mapping[str, int], count: int, problems: list[str]) -> Block:
+def ending(block: MachineBlock, target: Mapping[str, int], count: int, problems: list[str]) -> MachineBlock:
     """The block with how it ends; where a BSYNC leads is found later."""
     last = block.last
     how = ENDS.get(last.name, "falls")
@@ -179,7 +179,7 @@ def is_uniform(last: Operation) -> bool:
     return ".U" in last.opcode or (bool(predicates) and all(each.lstrip("!").startswith("UP") for each in predicates))
 
 
-def synchronized(blocks: list[Block], target: Mapping[str, int]) -> list[Block]:
+def synchronized(blocks: list[MachineBlock], target: Mapping[str, int]) -> list[MachineBlock]:
     """The blocks with the successors of each BSYNC: the labels of the BSSY of its barrier that reach it."""
     pending: dict[int, dict[str, frozenset[int]]] = {0: {}}
     for block in blocks:

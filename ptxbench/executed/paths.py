@@ -14,7 +14,7 @@ ENDS = ("ret", "exit", "trap")
 
 
 @dataclass(frozen=True)
-class Loop:
+class PathLoop:
     """A loop of the PTX. `line`: of its last branch back; `once`: lines that run once a trip; `body`: all its lines.
 
     `exits`: lines of the branches that may leave it.
@@ -68,7 +68,7 @@ class Paths:
         return frozenset(self.function.instructions[each].line for each in dominance.members(mask))
 
     @cached_property
-    def loops(self) -> list[Loop]:
+    def loops(self) -> list[PathLoop]:
         """The loops; `once` leaves out what lies in loops within them, and what has a guard."""
         code = self.function.instructions
         bodies = dominance.loops(self.successors, self.before)
@@ -86,7 +86,7 @@ class Paths:
                 if any(not body >> target & 1 for target in self.successors[each]) or root(code[each]) in ENDS
             ]
             once = frozenset(each.line for each in always if count[each.line] == 1 and each.guard is None)
-            found.append(Loop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
+            found.append(PathLoop(code[max(backs)].line, once, self.lines(body), frozenset(leaving)))
         return found
 
 

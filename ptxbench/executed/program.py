@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_array
 
-from ptxbench.executed.flow import Flow, Row
+from ptxbench.executed.flow import Flow, FlowRow
 from ptxbench.executed.terms import Term
 
 ANCHOR, WEAK, SHORT = 10.0, 0.03, 1e-4
@@ -34,7 +34,7 @@ class Solution:
     off: tuple[Term, ...]
 
 
-class Program:
+class MachineProgram:
     """The program of one kernel. Numbers are per warp of the launch, so that large launches are no worse."""
 
     def __init__(self, flow: Flow, firm: Sequence[Term], likely: Sequence[Term], ceilings: Sequence[Term]) -> None:
@@ -44,7 +44,7 @@ class Program:
         self.sizes = np.array([len(block.operations) for block in flow.graph.blocks], np.float64)
         self.rows = list(flow.rows())
 
-    def assume(self, *groups: Sequence[Row]) -> None:
+    def assume(self, *groups: Sequence[FlowRow]) -> None:
         """Take on what is likely too: each group of rows, the first alone if not both fit, if it contradicts nothing.
 
         A group that does, such as of a branch that ptxas merged with another, is left out as a whole.
@@ -55,16 +55,16 @@ class Program:
                 return
 
     @cached_property
-    def bounds(self) -> list[Row]:
+    def bounds(self) -> list[FlowRow]:
         """The rows of anchors and ceilings; without the ceilings where these contradict the anchors."""
-        anchors = [Row(each.blocks, each.low, each.high) for each in self.firm]
-        ceilings = [Row(each.blocks, each.low, each.high) for each in self.ceilings]
+        anchors = [FlowRow(each.blocks, each.low, each.high) for each in self.firm]
+        ceilings = [FlowRow(each.blocks, each.low, each.high) for each in self.ceilings]
         for chosen in ([*anchors, *ceilings], anchors):
             if self.optimum(np.zeros(self.flow.variables), [*self.rows, *chosen]) is not None:
                 return chosen
         return []
 
-    def fits(self, rows: Sequence[Row]) -> bool:
+    def fits(self, rows: Sequence[FlowRow]) -> bool:
         return self.optimum(np.zeros(self.flow.variables), [*self.rows, *self.bounds, *rows]) is not None
 
     def solve(self) -> Solution | None:
@@ -78,13 +78,13 @@ class Program:
         slack = columns
         misses = []
         for term in firm:
-            rows.append(Row({**term.blocks, slack: 1.0}, term.low, np.inf))
-            rows.append(Row({**term.blocks, slack + 1: -1.0}, -np.inf, term.high))
+            rows.append(FlowRow({**term.blocks, slack: 1.0}, term.low, np.inf))
+            rows.append(FlowRow({**term.blocks, slack + 1: -1.0}, -np.inf, term.high))
             cost[slack : slack + 2] = ANCHOR
             misses.append(slack)
             slack += 2
         for term in targets:
-            rows.append(Row({**term.blocks, slack: 1.0, slack + 1: -1.0}, term.target, term.target))
+            rows.append(FlowRow({**term.blocks, slack: 1.0, slack + 1: -1.0}, term.target, term.target))
             cost[slack : slack + 2] = WEAK
             slack += 2
         found = self.optimum(cost, rows)
@@ -111,7 +111,7 @@ class Program:
             ends.append(float(cost @ found) * self.scale)
         return ends[0], ends[1]
 
-    def optimum(self, cost: Vector, rows: Sequence[Row]) -> Vector | None:
+    def optimum(self, cost: Vector, rows: Sequence[FlowRow]) -> Vector | None:
         """The variables of least cost under these rows, none below 0."""
         equal, below = [], []
         for row in rows:

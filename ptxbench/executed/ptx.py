@@ -14,7 +14,7 @@ ByLine = Mapping[int, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
-class Lines:
+class PtxLines:
     """`module`: the parsed PTX; `entry`: its kernel; `counted`: the emulator's counters by line, of one launch."""
 
     module: Module

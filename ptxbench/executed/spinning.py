@@ -20,8 +20,8 @@ from ptxbench.emulator.syntax import (
     Vector,
     plain,
 )
-from ptxbench.executed.paths import Loop, Paths
-from ptxbench.executed.ptx import Lines
+from ptxbench.executed.paths import PathLoop, Paths
+from ptxbench.executed.ptx import PtxLines
 
 STRONG = ("volatile", "acquire", "relaxed", "mmio")
 WAITS = ("try_wait", "test_wait")
@@ -29,7 +29,7 @@ RESULTLESS = ("st", "red", "bra", "brx", "bar", "barrier", "ret", "exit", "memba
 """Opcodes whose first operand is not a result."""
 
 
-def steered(paths: Paths, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:
+def steered(paths: Paths, lines: PtxLines, histograms: Mapping[int, Mapping[int, int]]) -> str | None:
     """Which loop the schedule steered in this launch, in words; None where none did.
 
     A wait that ends at once, and a loop of one trip, are no such loops: the launch is then counted as it ran.
@@ -89,7 +89,7 @@ def registers(operand: Operand) -> list[str]:
     return []
 
 
-def repeated(loop: Loop, lines: Lines, histograms: Mapping[int, Mapping[int, int]]) -> bool:
+def repeated(loop: PathLoop, lines: PtxLines, histograms: Mapping[int, Mapping[int, int]]) -> bool:
     """Whether a warp made more than one trip."""
     if histogram := histograms.get(loop.line):
         return max(histogram) > 1

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from ptxbench.emulator.syntax import Instruction as Statement
 from ptxbench.executed.graph import ENDS, Graph, Operation
-from ptxbench.executed.ptx import Lines
+from ptxbench.executed.ptx import PtxLines
 
 INFINITY = math.inf
 
@@ -52,7 +52,7 @@ class Term:
     family: str = ""
 
 
-def anchors(graph: Graph, lines: Lines) -> Iterator[Term]:
+def anchors(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """The terms of the anchors of a kernel."""
     copies: dict[tuple[int, str], list[tuple[int, Operation]]] = defaultdict(list)
     for block in graph.blocks:
@@ -85,7 +85,7 @@ def retries(operation: Operation, statements: Sequence[Statement]) -> bool:
     return tries and not any(".cas" in each.opcode for each in statements)
 
 
-def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: Lines) -> Term | None:
+def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: PtxLines) -> Term | None:
     """Of the ways of a generic atomic, those for memory that no request reached."""
     if family not in ("load", "store") or not any(each.opcode.startswith(("atom", "red")) for each in lines.at(line)):
         return None
@@ -96,7 +96,7 @@ def foreign(line: int, family: str, places: list[tuple[int, Operation]], lines: 
 
 
 def anchor(
-    line: int, family: str, places: list[tuple[int, Operation]], statement: Statement, lines: Lines, merged: bool
+    line: int, family: str, places: list[tuple[int, Operation]], statement: Statement, lines: PtxLines, merged: bool
 ) -> Term:
     """The term of one line's anchors of one family."""
     count = lines.executions(line)
@@ -171,7 +171,7 @@ def ratio(statement: Statement, operation: Operation) -> float:
 # ---- everything else
 
 
-def weak(graph: Graph, lines: Lines) -> Iterator[Term]:
+def weak(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """For each other line: its copies likely sum to its executions. These bound nothing."""
     copies: dict[int, dict[int, Counter[str]]] = defaultdict(lambda: defaultdict(Counter))
     anchored = set()
@@ -196,7 +196,7 @@ ROUTING = (*ENDS, "BSSY", "BREAK", "WARPSYNC", "NOP", "YIELD", "P2R", "R2P")
 """Opcodes that only lead from block to block, or save predicates: their lines are those of what they lead around."""
 
 
-def ceilings(graph: Graph, lines: Lines) -> Iterator[Term]:
+def ceilings(graph: Graph, lines: PtxLines) -> Iterator[Term]:
     """A block runs at most as often as the most executed of the lines that its instructions are of."""
     for block in graph.blocks:
         if block.index in graph.lent:

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from ptxbench.executed.flow import Flow, Row
+from ptxbench.executed.flow import Flow, FlowRow
 from ptxbench.executed.graph import Operation
 from ptxbench.executed.guards import Guards
-from ptxbench.executed.paths import Loop, Paths
+from ptxbench.executed.paths import PathLoop, Paths
 from ptxbench.executed.terms import FAMILIES, ROUTING, multiple
 
 Histogram = Mapping[int, int]
@@ -32,7 +32,7 @@ def greedy(histogram: Histogram, sizes: Sequence[int]) -> dict[int, tuple[int, i
     return {size: (ran[size], entered[size]) for size in sizes}
 
 
-def rows(flow: Flow, paths: Paths, histograms: Mapping[int, Histogram]) -> Iterator[Row]:
+def rows(flow: Flow, paths: Paths, histograms: Mapping[int, Histogram]) -> Iterator[FlowRow]:
     """What the trips say of the blocks that are copies of a loop's body."""
     guards = Guards(flow.graph)
     for loop in paths.loops:
@@ -46,7 +46,7 @@ Place = tuple[int, str | None]
 """Where copies are: the first of the blocks that run together, and the guard of the copies."""
 
 
-def copies(flow: Flow, loop: Loop, histogram: Histogram, guards: Guards) -> Iterator[Row]:
+def copies(flow: Flow, loop: PathLoop, histogram: Histogram, guards: Guards) -> Iterator[FlowRow]:
     """The same for one loop: by the lines whose copies are of different sizes, anchors if there are any."""
     votes: Counter[tuple[tuple[Place, int], ...]] = Counter()
     for (_, name, _), found in standing(flow, loop).items():
@@ -67,12 +67,12 @@ def copies(flow: Flow, loop: Loop, histogram: Histogram, guards: Guards) -> Iter
         free = [block for block, guard in same if guard is None]
         if not free:
             continue
-        yield Row(dict.fromkeys(free, 1.0), float(ran) if len(free) == len(same) else 0.0, float(ran))
+        yield FlowRow(dict.fromkeys(free, 1.0), float(ran) if len(free) == len(same) else 0.0, float(ran))
         if len(same) == 1 and (edges := flow.entries(free[0], loop.body)):
-            yield Row(dict.fromkeys(edges, 1.0), float(entered), float(entered))
+            yield FlowRow(dict.fromkeys(edges, 1.0), float(entered), float(entered))
 
 
-def standing(flow: Flow, loop: Loop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
+def standing(flow: Flow, loop: PathLoop) -> Mapping[tuple[int, str, str], Mapping[Place, list[tuple[int, int]]]]:
     """By line, name and opcode, the places of its copies in the machine code, each a block and an index in it."""
     found: dict[tuple[int, str, str], dict[Place, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     for block in flow.graph.blocks:

@@ -8,10 +8,10 @@ from typing import Any
 
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.noise import NOISES
-from ptxbench.audit.outcome import Outcome
-from ptxbench.audit.rate import CONFIDENCE, Rate
-from ptxbench.audit.stored import Device
-from ptxbench.audit.tally import Line
+from ptxbench.audit.outcome import AuditOutcome
+from ptxbench.audit.rate import CONFIDENCE, AlarmRate
+from ptxbench.audit.stored import StoredDevice
+from ptxbench.audit.tally import TallyLine
 from ptxbench.documents import json_text
 
 SCHEMA = "ptxbench.audit/1"
@@ -39,7 +39,7 @@ def to_json(audit: Audit) -> str:
     return json_text(document)
 
 
-def line_object(line: Line) -> Mapping[str, Any]:
+def line_object(line: TallyLine) -> Mapping[str, Any]:
     return {
         "mode": line.mode,
         "budget": line.budget,
@@ -61,12 +61,12 @@ def line_object(line: Line) -> Mapping[str, Any]:
     }
 
 
-def rate_object(rate: Rate, *, bounded: bool = True) -> Mapping[str, Any]:
+def rate_object(rate: AlarmRate, *, bounded: bool = True) -> Mapping[str, Any]:
     bound = {"true_share_at_most": rate.most} if bounded else {}
     return {"events": rate.events, "trials": rate.trials, "share": rate.share, **bound}
 
 
-def device_object(device: Device) -> Mapping[str, Any]:
+def device_object(device: StoredDevice) -> Mapping[str, Any]:
     return {
         "device": device.name,
         "runs": [run.run["id"] for run in device.runs],
@@ -75,5 +75,5 @@ def device_object(device: Device) -> Mapping[str, Any]:
     }
 
 
-def outcome_object(outcome: Outcome) -> Mapping[str, Any]:
+def outcome_object(outcome: AuditOutcome) -> Mapping[str, Any]:
     return {**dataclasses.asdict(outcome), "neutral": outcome.neutral, "holds": outcome.holds}

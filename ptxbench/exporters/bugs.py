@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from ptxbench.bugs.audit import Order
-from ptxbench.bugs.outcome import Outcome, exit_status, tally
+from ptxbench.bugs.audit import TrialOrder
+from ptxbench.bugs.outcome import BugOutcome, exit_status, tally
 from ptxbench.documents import json_text
 from ptxbench.toolchain import versions
 
 SCHEMA = "ptxbench.bugs/1"
 
 
-def to_json(order: Order, outcomes: Sequence[Outcome]) -> str:
+def to_json(order: TrialOrder, outcomes: Sequence[BugOutcome]) -> str:
     """One object; `total` and `pairs` count, `bugs` holds each that was planted."""
     pairs = dict.fromkeys(each.pair for each in outcomes)
     document = {
@@ -32,7 +32,7 @@ def to_json(order: Order, outcomes: Sequence[Outcome]) -> str:
     return json_text(document)
 
 
-def bug_object(outcome: Outcome) -> dict[str, Any]:
+def bug_object(outcome: BugOutcome) -> dict[str, Any]:
     bug = outcome.bug
     return {
         "pair": outcome.pair,

@@ -11,7 +11,7 @@ from ptxbench.result import SWEEP, Run
 from ptxbench.safe_text import xml_text
 from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
-from ptxbench.tune.panels import Line, Panel, Scale, panels, scale_of, value_words
+from ptxbench.tune.panels import Panel, PanelLine, PanelScale, panels, scale_of, value_words
 
 SCHEMA = "ptxbench.tune/1"
 
@@ -126,7 +126,7 @@ def subtitle(curves: Curves, run: Run) -> tuple[str, str]:
     return f"{run.device.get('name')}, {run.run['started']}, run {run.run['id']}", f"{what}; a ring: the best{marks}"
 
 
-def drawn(panel: Panel, quantity: Quantity, scale: Scale | None, left: float, top: float) -> Iterator[str]:
+def drawn(panel: Panel, quantity: Quantity, scale: PanelScale | None, left: float, top: float) -> Iterator[str]:
     """One panel: its axes, a line for each value of the second knob, intervals, the best."""
     x0, x1, y0, y1 = left + LEFT, left + WIDTH - RIGHT, top + TOP, top + HEIGHT - BOTTOM
     heading = f"{panel.title}: {quantity.name}" if panel.title else quantity.name
@@ -151,7 +151,7 @@ def drawn(panel: Panel, quantity: Quantity, scale: Scale | None, left: float, to
         yield from curve(line, COLOURS[number % len(COLOURS)], scale, xs, y0, y1)
 
 
-def curve(line: Line, colour: str, scale: Scale, xs: Sequence[float], y0: float, y1: float) -> Iterator[str]:
+def curve(line: PanelLine, colour: str, scale: PanelScale, xs: Sequence[float], y0: float, y1: float) -> Iterator[str]:
     def y(value: float) -> float:
         return y1 - scale.share(value) * (y1 - y0)
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from ptxbench.exporters.gate import to_markdown
 from ptxbench.judge.gate import Gate
 from ptxbench.safe_text import workflow_property, workflow_text
-from ptxbench.wording.gating import Step, steps, total
+from ptxbench.wording.gating import GateRow, steps, total
 
 MOST_BYTES = 900 * 1024
 """Of the summary of a step: GitHub refuses more than 1024 KiB."""
@@ -49,7 +49,7 @@ def annotate(gate: Gate, folder: str = "") -> Iterator[str]:
             yield f"::{command} title=ptxbench gate::{workflow_text(f'{more:,} more. {total(gate)}')}"
 
 
-def spot(step: Step, folder: str) -> str:
+def spot(step: GateRow, folder: str) -> str:
     """`file=kernels/ptx/triad.ptx,line=14,`; empty where no kernel's file is known."""
     if step.location is None:
         return ""

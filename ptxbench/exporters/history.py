@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ptxbench.documents import json_text
-from ptxbench.judge.history import Point, Series, Shift
+from ptxbench.judge.history import HistoryPoint, Series, Shift
 from ptxbench.terminal.history import NOTICE
 
 SCHEMA = "ptxbench.history/1"
@@ -56,6 +56,6 @@ def shift_object(shift: Shift) -> Mapping[str, Any]:
     }
 
 
-def origin(point: Point) -> Mapping[str, Any]:
+def origin(point: HistoryPoint) -> Mapping[str, Any]:
     run, source = point.run.run, point.run.source
     return {"run": run["id"], "started": run["started"], "commit": source.get("commit"), "dirty": source.get("dirty")}

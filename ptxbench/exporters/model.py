@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ptxbench.documents import json_text
-from ptxbench.model.points import Point
+from ptxbench.model.points import ModelPoint
 from ptxbench.model.scores import (
     CLAIMS,
     DISTANCES,
@@ -25,7 +25,7 @@ from ptxbench.model.scores import (
 SCHEMA = "ptxbench.model/1"
 
 
-def to_json(points: Sequence[Point], measured: Sequence[Scored]) -> str:
+def to_json(points: Sequence[ModelPoint], measured: Sequence[Scored]) -> str:
     document = {
         "schema": SCHEMA,
         "points": [

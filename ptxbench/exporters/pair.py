@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.discovery import Found, Source
+from ptxbench.discovery import LoadedPair, Source
 from ptxbench.discovery.text import PairText
 from ptxbench.execution import plain
 from ptxbench.pair import Argument, ArrayArgument, In, InOut, Out, Pair, Scalar, Scratch, Size, bf16
@@ -27,7 +27,7 @@ KINDS: dict[type[Argument], str] = {
 }
 
 
-def details(found: Found) -> dict[str, Any]:
+def details(found: LoadedPair) -> dict[str, Any]:
     """All that a candidate must fit, and what it is held against. A function is given as its source text."""
     pair, text = found.pair, found.path.read_text(encoding="utf-8", errors="replace")
     sources = SourceTexts(text)

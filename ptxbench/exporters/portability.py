@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
 from ptxbench.exporters.to_markdown import row as markdown_row
-from ptxbench.portability.survey import Matrix, Reach
+from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.safe_text import markdown_code, markdown_text
 from ptxbench.wording import portability as words
 
@@ -44,7 +44,7 @@ def to_json(survey: Survey) -> str:
     return json_text(document)
 
 
-def reach_object(reach: Reach) -> Mapping[str, Any]:
+def reach_object(reach: TargetResults) -> Mapping[str, Any]:
     jit = reach.jit
     return {
         "language": reach.source.language,

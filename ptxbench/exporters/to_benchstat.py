@@ -18,7 +18,7 @@ def export(run: Run) -> str:
     system = one_line(str(run.host.get("os") or "unknown")).partition(" ")[0].lower()
     lines = [f"goos: {system}", f"gpu: {one_line(str(run.device.get('name')))}"]
     for cell in run.cells:
-        size = "/".join(f"{name}={value}" for name, value in cell.place.items())
+        size = "/".join(f"{name}={value}" for name, value in cell.point.items())
         for variant, result in cell.variants.items():
             for ns in stats.round_medians_ns(cell.rounds, variant) if result.status == VERIFIED else ():
                 # Go wants a name that does not begin with a small letter

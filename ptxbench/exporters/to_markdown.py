@@ -17,7 +17,7 @@ def export(run: Run) -> str:
     device = run.device.get("name", "unknown device")
     lines = [markdown_text(f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}"), ""]
     for cell in run.cells:
-        place = markdown_text(f"{cell.pair}, {units.size_words(cell.place, cell.cache)}, {cell.arch}")
+        place = markdown_text(f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}")
         lines += [f"### {place}", "", *table(cell), ""]
         if first := first_finding(cell):
             lines += [f"why: {markdown_text(first.text)}", ""]

@@ -84,7 +84,7 @@ def device(run: Run) -> Json:
 def place(cell: Cell) -> dict[str, int | str]:
     """What tells the states of a pair apart, by axis."""
     words = {"arch": code_text(cell.arch), "cache": code_text(cell.cache)}
-    return {code_text(name): value for name, value in cell.place.items()} | words
+    return {code_text(name): value for name, value in cell.point.items()} | words
 
 
 def axes(cells: Sequence[Cell]) -> list[Json]:

@@ -35,7 +35,7 @@ def variants(run: Run) -> Iterator[tuple[Cell, str]]:
 
 def series(cell: Cell, variant: str, separator: str) -> str:
     """`triad/n=65536/ptx`: the variant's name, the same in every run; a cache that is not cold is told."""
-    size = separator.join(f"{name}={value}" for name, value in cell.place.items())
+    size = separator.join(f"{name}={value}" for name, value in cell.point.items())
     cache = [f"cache={cell.cache}"] if cell.cache != "cold" else []
     return code_text(separator.join([cell.pair, size, *cache, variant]))
 

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterator
 
 from ptxbench import environment, toolchain
-from ptxbench.firstrun.record import COMPLETE, UNFINISHED, Done, FirstRun, load, save
+from ptxbench.firstrun.record import COMPLETE, UNFINISHED, FirstRun, StepDone, load, save
 from ptxbench.firstrun.steps import STEPS, Bench, timed
 from ptxbench.runner.document import now
 
@@ -16,7 +16,7 @@ SECONDS = 600.0
 
 def begin(bench: Bench) -> FirstRun:
     """The unfinished first run of this device where there is one, else a new one."""
-    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), dict(bench.checklist.device), toolchain.versions())
+    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), dict(bench.suite.device), toolchain.versions())
     found = load(bench.folder)
     return found if found and found.continues(fresh) else fresh
 
@@ -34,7 +34,7 @@ def conduct(first: FirstRun, bench: Bench) -> Iterator[FirstRun]:
         yield first
 
 
-def with_step(first: FirstRun, done: Done) -> FirstRun:
+def with_step(first: FirstRun, done: StepDone) -> FirstRun:
     steps = [*first.steps, done]
     status = COMPLETE if {each.step for each in steps} >= set(STEPS) else UNFINISHED
     return dataclasses.replace(first, status=status, finished=now(), steps=steps)

@@ -9,7 +9,7 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ptxbench.calibration.assessment import PASS, WARN, Line
+from ptxbench.calibration.assessment import PASS, WARN, CheckResult
 from ptxbench.firstrun.record import Agreement
 
 HEADER = '"ID",'
@@ -98,15 +98,15 @@ def agrees(each: Agreement) -> bool:
     return abs(each.emulated - each.measured) <= CLOSE * each.measured
 
 
-def judge(subject: str, found: Sequence[Agreement]) -> Line:
+def judge(subject: str, found: Sequence[Agreement]) -> CheckResult:
     """Whether the emulator counted one launch as the hardware did."""
     off = [each for each in found if not agrees(each)]
     words = f"{len(found) - len(off)} of {len(found)} counters as the emulator has them"
     if not off:
-        return Line(subject, PASS, words)
+        return CheckResult(subject, PASS, words)
     told = "; ".join(
         f"{each.counter}: {each.measured:,.0f}, by the emulator {each.emulated:,.0f}" for each in off[:MOST_NAMED]
     )
     more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
     advice = "Machine code may load and store otherwise than its PTX: see ptxbench show. If it does not, report it."
-    return Line(subject, WARN, f"{words}. {told}{more}", advice)
+    return CheckResult(subject, WARN, f"{words}. {told}{more}", advice)

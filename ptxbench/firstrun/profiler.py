@@ -35,7 +35,7 @@ class Unavailable(MachineError):
 
 
 @dataclass(frozen=True)
-class Target:
+class ProfileTarget:
     """What is launched: a variant of a pair at a size."""
 
     kernels: Path
@@ -61,7 +61,7 @@ def find() -> str:
     return found
 
 
-def command(program: str, target: Target, log: Path) -> list[str]:
+def command(program: str, target: ProfileTarget, log: Path) -> list[str]:
     """Count one launch, with the clock as it is."""
     metrics = ",".join(each.hardware for each in counters.COUNTERS)
     return [
@@ -71,7 +71,7 @@ def command(program: str, target: Target, log: Path) -> list[str]:
     ]  # fmt: skip
 
 
-def profile(program: str, target: Target, seconds: float = SECONDS) -> dict[str, float]:
+def profile(program: str, target: ProfileTarget, seconds: float = SECONDS) -> dict[str, float]:
     """What the hardware counted of the launch. Raises MachineError where it counted nothing."""
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
         log = Path(folder) / "counters.csv"

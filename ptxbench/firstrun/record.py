@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ptxbench.calibration.assessment import FAIL, Line
+from ptxbench.calibration.assessment import FAIL, CheckResult
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
 from ptxbench.result import build, write
@@ -46,12 +46,12 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Done:
+class StepDone:
     """One step that was taken, with what it found. `files`: what it wrote, beside this one."""
 
     step: str
     seconds: float
-    lines: Sequence[Line]
+    lines: Sequence[CheckResult]
     files: Sequence[str] = ()
     counters: Sequence[Agreement] = ()
 
@@ -66,10 +66,10 @@ class FirstRun:
     tool: Mapping[str, Any]
     device: Mapping[str, Any]
     toolchain: Mapping[str, Any]
-    steps: Sequence[Done] = ()
+    steps: Sequence[StepDone] = ()
 
     @property
-    def lines(self) -> list[Line]:
+    def lines(self) -> list[CheckResult]:
         return [line for each in self.steps for line in each.lines]
 
     @property

@@ -43,7 +43,7 @@ PARTS = {metric.name for metric in METRICS if metric.counted_by == "emulator" an
 
 
 @dataclass(frozen=True)
-class Note:
+class BaselineNote:
     """What a baseline says of itself."""
 
     reason: str
@@ -90,7 +90,7 @@ def make(run: Run, reason: str, today: date) -> str:
     """The baseline of a run, as text. Raises UsageError for a run that can be none."""
     if why := refusals(run):
         raise UsageError(f"Run {run.run['id']} can be no baseline. {' '.join(why)}")
-    note = Note(reason, today.isoformat(), hashlib.sha256(to_json(run).encode()).hexdigest())
+    note = BaselineNote(reason, today.isoformat(), hashlib.sha256(to_json(run).encode()).hexdigest())
     document = {
         "schema": SCHEMA,
         "baseline": dataclasses.asdict(note),
@@ -131,10 +131,10 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
     }
 
 
-def read_note(document: Mapping[str, Any]) -> Note | None:
+def read_note(document: Mapping[str, Any]) -> BaselineNote | None:
     """What a baseline says of itself; None of a run that is none. `document` reads as a run."""
     raw = document.get("baseline")
     if not isinstance(raw, dict):
         return None
-    texts = {each.name: raw.get(each.name) for each in dataclasses.fields(Note)}
-    return Note(**{name: str(value or "unknown") for name, value in texts.items()})
+    texts = {each.name: raw.get(each.name) for each in dataclasses.fields(BaselineNote)}
+    return BaselineNote(**{name: str(value or "unknown") for name, value in texts.items()})

@@ -40,7 +40,7 @@ class Condition:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ConditionDifference:
     """A condition that differs, with both values."""
 
     condition: Condition
@@ -128,7 +128,7 @@ TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.che
 OF_GPU = {"GPU", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
 
 
-def run_differences(base: Run, head: Run) -> list[Difference]:
+def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
     """In what the runs were made differently."""
     drives = any(run.run.get("assembler") == "driver" for run in (base, head))
     found = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
@@ -141,13 +141,13 @@ def run_differences(base: Run, head: Run) -> list[Difference]:
     ]
 
 
-def cell_differences(base: Cell, head: Cell, variant: str) -> list[Difference]:
+def cell_differences(base: Cell, head: Cell, variant: str) -> list[ConditionDifference]:
     """In what a cell and its variant were run differently."""
     results = base.variants[variant], head.variants[variant]
     checked = all(result.check for result in results)
     return differ(CELL_CONDITIONS, base, head) + (differ([TOLERANCE], *results) if checked else [])
 
 
-def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[Difference]:
+def differ(conditions: Iterable[Condition], base: Any, head: Any) -> list[ConditionDifference]:
     pairs = ((each, each.read(base), each.read(head)) for each in conditions)
-    return [Difference(condition, before, after) for condition, before, after in pairs if before != after]
+    return [ConditionDifference(condition, before, after) for condition, before, after in pairs if before != after]

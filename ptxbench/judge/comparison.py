@@ -14,8 +14,8 @@ import numpy as np
 from ptxbench import cycles, stats
 from ptxbench.errors import UsageError
 from ptxbench.judge.canary import distrust
-from ptxbench.judge.comparable import Difference, run_differences
-from ptxbench.judge.rows import Draft, Evidence, Mode, Row, drafts, match_cells
+from ptxbench.judge.comparable import ConditionDifference, run_differences
+from ptxbench.judge.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
 from ptxbench.judge.verdicts import (
     BETTER_OR_WORSE,
     REFERENCE_MOVED,
@@ -23,7 +23,7 @@ from ptxbench.judge.verdicts import (
     SAME_CODE,
     UNSURE,
     VERDICTS,
-    Judgement,
+    RowJudgement,
     Rule,
     adjust,
     judge_effect,
@@ -54,7 +54,7 @@ class Comparison:
     head: Run
     mode: Mode
     rule: Rule
-    differences: Sequence[Difference]
+    differences: Sequence[ConditionDifference]
     rows: Sequence[Row]
     controls: Controls | None = None
     """Of times and ratios, where there are at least FEWEST_CONTROLS rows of unchanged code."""
@@ -156,7 +156,7 @@ def judge_by(
             continue
         effect = effects[i]
         if i in still:
-            judgement = Judgement(SAME_CODE)
+            judgement = RowJudgement(SAME_CODE)
         else:
             judgement = judge_one(row, evidence, effect, rules[i], adjusted.get(i, 1.0), spread, distrusted)
         rows.append(
@@ -180,7 +180,7 @@ def agreed(by_time: Row, by_cycles: Row) -> Row:
     return dataclasses.replace(by_time, verdict=UNSURE, reason=cycles.CLOCK_DEPENDENT)
 
 
-def effect_of(evidence: Evidence | None, guard: float, shift: float) -> Effect | None:
+def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect | None:
     """Head against base, less a shift; None with fewer than two rounds on a side, whose spread nobody knows."""
     if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
         return None
@@ -197,19 +197,19 @@ def control(changes: Sequence[float]) -> Controls | None:
 
 def judge_one(
     row: Row,
-    evidence: Evidence,
+    evidence: RoundLogs,
     effect: Effect | None,
     rule: Rule,
     adjusted: float,
     spread: float,
     distrusted: str | None,
-) -> Judgement:
+) -> RowJudgement:
     """The verdict on a row that was timed on both sides."""
     if blind := next((each for each in evidence.labels if each in UNJUDGED), distrusted):
-        return Judgement(UNSURE, blind)
+        return RowJudgement(UNSURE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
-        return Judgement(UNSURE, "few_rounds", rule.least_rounds)
+        return RowJudgement(UNSURE, "few_rounds", rule.least_rounds)
     judgement = judge_effect(
         rule,
         effect,
@@ -219,7 +219,7 @@ def judge_one(
         spread=spread,
     )
     if judgement.verdict == REGRESSED and reference_moved(row):
-        return Judgement(REFERENCE_MOVED)
+        return RowJudgement(REFERENCE_MOVED)
     return judgement
 
 

@@ -32,7 +32,7 @@ ARCHITECTURE = re.compile(r"sm_\d+[af]?")
 
 
 @dataclass(frozen=True)
-class Limits:
+class GateLimits:
     """What a pair must keep; None where nothing was said."""
 
     budget: float | None = None
@@ -44,11 +44,11 @@ class Limits:
     counters: Mapping[str, float] = field(default_factory=dict)
     """`max_METRIC` or `min_METRIC`, by name."""
 
-    def under(self, later: Limits) -> Limits:
+    def under(self, later: GateLimits) -> GateLimits:
         """These, with what `later` says in place of them."""
         said = {
             each.name: value
-            for each in dataclasses.fields(Limits)
+            for each in dataclasses.fields(GateLimits)
             if each.name != "counters" and (value := getattr(later, each.name)) is not None
         }
         return dataclasses.replace(self, **said, counters={**self.counters, **later.counters})
@@ -60,8 +60,8 @@ class PairRules:
 
     match: str
     variant: str = "*"
-    limits: Limits = field(default_factory=Limits)
-    by_arch: Mapping[str, Limits] = field(default_factory=dict)
+    limits: GateLimits = field(default_factory=GateLimits)
+    by_arch: Mapping[str, GateLimits] = field(default_factory=dict)
 
     def covers(self, pair: str, variant: str) -> bool:
         return fnmatchcase(pair, self.match) and fnmatchcase(variant, self.variant)
@@ -85,7 +85,7 @@ class Waiver:
 
 
 @dataclass(frozen=True)
-class Config:
+class GateConfig:
     """The rules of the gate. The defaults are those where no file says otherwise."""
 
     modes: tuple[Mode, ...] | None = None
@@ -105,15 +105,15 @@ class Config:
     pairs: Sequence[PairRules] = ()
     waivers: Sequence[Waiver] = ()
 
-    def limits(self, pair: str, variant: str, arch: str) -> Limits:
+    def limits(self, pair: str, variant: str, arch: str) -> GateLimits:
         """What holds for a variant: later tables win, and in each table the architecture's own."""
-        found = Limits()
+        found = GateLimits()
         for rules in self.pairs:
             if rules.covers(pair, variant):
-                found = found.under(rules.limits).under(rules.by_arch.get(arch, Limits()))
+                found = found.under(rules.limits).under(rules.by_arch.get(arch, GateLimits()))
         return found
 
-    def of_pairs(self, names: Set[str]) -> Config:
+    def of_pairs(self, names: Set[str]) -> GateConfig:
         """Without the rules and waivers that match none of these pairs."""
         return dataclasses.replace(
             self,
@@ -239,14 +239,14 @@ WAIVE: Mapping[str, Check] = {
 }  # fmt: skip
 
 
-def parse(document: str, name: str = NAME) -> Config:
+def parse(document: str, name: str = NAME) -> GateConfig:
     """The rules that a ptxbench.toml has. Raises UsageError that names `name`, the key and what was expected."""
     top = read_table(parse_toml(document, name), name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
         raise UsageError(f"{name}: expected 'version = {VERSION}', found {top.get('version')!r}.")
     gate = read_table(top.get("gate", {}), f"{name}: [gate]", GATE)
     settings = {"modes" if key == "mode" else key: value for key, value in gate.items()}
-    return Config(
+    return GateConfig(
         **settings,
         pairs=[pair_rules(each, where) for each, where in tables(top.get("pair", []), name, "pair")],
         waivers=[waiver(each, where) for each, where in tables(top.get("waive", []), name, "waive")],
@@ -278,8 +278,8 @@ def pair_rules(raw: Any, where: str) -> PairRules:
     return PairRules(match, variant, limits(read, where), by_arch)
 
 
-def limits(read: Mapping[str, Any], where: str) -> Limits:
-    found = Limits(**read)
+def limits(read: Mapping[str, Any], where: str) -> GateLimits:
+    found = GateLimits(**read)
     if found.ptx_over_cuda_max is not None and found.min_speedup is not None:
         raise UsageError(f"{where}: ptx_over_cuda_max and min_speedup are one limit. Leave one of them out.")
     return found
@@ -313,7 +313,7 @@ def read_table(
 # ---- writing
 
 
-def dump(config: Config) -> str:
+def dump(config: GateConfig) -> str:
     """The rules in effect, defaults included, as a ptxbench.toml that reads the same."""
     named = [("mode", list(config.modes))] if config.modes else []
     lines = [f"version = {VERSION}", "", "[gate]", *assignments(named)]
@@ -330,7 +330,7 @@ def dump(config: Config) -> str:
     return "\n".join(lines) + "\n"
 
 
-def said(limits: Limits) -> list[tuple[str, Any]]:
+def said(limits: GateLimits) -> list[tuple[str, Any]]:
     return [(key, value) for key in LIMITS if (value := getattr(limits, key)) not in (None, {})]
 
 

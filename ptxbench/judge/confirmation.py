@@ -10,20 +10,20 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 
 from ptxbench.exit_status import GOOD, NO_VERDICT
-from ptxbench.judge.comparable import NOTE, OK, Difference, Kind, cell_differences, run_differences
+from ptxbench.judge.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
 from ptxbench.judge.gate import Gate, Judged, gate, in_order
 from ptxbench.judge.problems import Problem
 from ptxbench.judge.rows import COUNTERS, Row
 from ptxbench.judge.verdicts import BROKEN, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED, UNSURE
 from ptxbench.result import COMPLETE, Cell, Round, Run
-from ptxbench.runner.ledger import together
+from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
 
 Key = tuple[str, tuple[tuple[str, int], ...], str, str]
 
 
 def cell_key(cell: Cell) -> Key:
-    return cell.pair, tuple(cell.place.items()), cell.arch, cell.cache
+    return cell.pair, tuple(cell.point.items()), cell.arch, cell.cache
 
 
 def row_key(row: Row) -> Key:
@@ -42,7 +42,7 @@ def unsure(judged: Gate) -> list[Judged]:
     return [each for each in judged.rows if each.row.verdict == UNSURE]
 
 
-def obstacles(head: Run, now: Run, judged: Gate) -> list[Difference]:
+def obstacles(head: Run, now: Run, judged: Gate) -> list[ConditionDifference]:
     """In what a run of now would differ from head such that the two are not to be judged together."""
     kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
     emulated = head.device.get("kind") == "emulator"
@@ -72,7 +72,7 @@ def pooled(head: Run, others: Sequence[Run]) -> Run:
 def pooled_cell(cell: Cell, others: Sequence[Run]) -> Cell:
     for other in (each for run in others for each in run.cells if cell_key(each) == cell_key(cell)):
         results = {
-            name: together([result, other.variants[name]]) if name in other.variants else result
+            name: merge_results([result, other.variants[name]]) if name in other.variants else result
             for name, result in cell.variants.items()
         }
         cell = dataclasses.replace(

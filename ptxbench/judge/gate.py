@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from ptxbench.exit_status import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.canary import CONTROL_OFF
 from ptxbench.judge.causes import explain
-from ptxbench.judge.code import Moves, move
+from ptxbench.judge.code_changes import Moves, move
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.comparison import Comparison, is_timed, judge_runs
-from ptxbench.judge.config import Config, Waiver
+from ptxbench.judge.config import GateConfig, Waiver
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP, counter_limits, ratio_limits, row_rule, rule_for
 from ptxbench.judge.problems import (
     Problem,
@@ -82,7 +82,7 @@ class Gate:
 
     head: Run
     base: Run | None
-    config: Config
+    config: GateConfig
     modes: Sequence[Mode]
     rows: Sequence[Judged]
     problems: Sequence[Problem]
@@ -112,7 +112,7 @@ class Gate:
         return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
 
 
-def gate(head: Run, base: Run | None, config: Config) -> Gate:
+def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
     """Judge `head`; without a base by its verification and the limits alone.
 
     Raises UsageError where head was built with other tools than the config insists on.
@@ -175,7 +175,7 @@ def verification(match: Match) -> Iterator[Row]:
     """One row a variant: whether it is right, on both sides."""
     for variant in match.variants:
         cell = match.either
-        row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
+        row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
         rows = without_numbers(row, match, [variant])
         yield from [row] if rows is None else rows
 
@@ -198,7 +198,7 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
         sides = match.base.variants.get(variant), cell.variants.get(variant)
         if sides[0] and sides[1] and sides[0].status == sides[1].status == VERIFIED:
             moves = Moves(((variant, move(sides[0], sides[1])),))
-            row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, "", "", moves=moves)
+            row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, "", "", moves=moves)
             differences = run_differences(base, head)
             yield from code_rows(row, match.base, cell, differences)
             if changed := opcode_row(row, match.base, cell, differences):
@@ -216,7 +216,7 @@ def measurable(judged: Judged) -> Judged:
 # ---- what a verdict means for the exit status
 
 
-def settle(judged: Judged, config: Config) -> Judged:
+def settle(judged: Judged, config: GateConfig) -> Judged:
     """The row with its code, by policies and waivers."""
     row = judged.row
     if row.verdict in (REGRESSED, MISSING) and (waiver := waiver_of(row, config)):
@@ -239,7 +239,7 @@ def settle(judged: Judged, config: Config) -> Judged:
     return dataclasses.replace(judged, warns=row.verdict in policies)
 
 
-def waiver_of(row: Row, config: Config) -> Waiver | None:
+def waiver_of(row: Row, config: GateConfig) -> Waiver | None:
     """The waiver that covers a row; one with a greatest change covers no greater, and none that nobody knows."""
     for each in config.waivers:
         if not each.covers(row.pair, row.variant, row.metric):

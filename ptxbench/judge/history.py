@@ -13,8 +13,8 @@ from statistics import median, median_low
 
 from ptxbench.discovery import select
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.judge.code import Move, move
-from ptxbench.judge.comparable import Difference, cell_differences, run_differences
+from ptxbench.judge.code_changes import Move, move
+from ptxbench.judge.comparable import ConditionDifference, cell_differences, run_differences
 from ptxbench.judge.rules import RULES
 from ptxbench.judge.steps import changes, steps
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
@@ -29,7 +29,7 @@ RELATIVE = ("ratio", "ptx_instructions_ratio")
 
 
 @dataclass(frozen=True)
-class Point:
+class HistoryPoint:
     """One value of a series, with what tells why it is another than the one before."""
 
     run: Run
@@ -47,16 +47,16 @@ class Shift:
     """Of the first value of the new level."""
     before: float
     after: float
-    points: tuple[Point, Point]
+    points: tuple[HistoryPoint, HistoryPoint]
     """The last of the old level, the first of the new."""
     move: Move | None
     """How the variant's code moved between them."""
-    differences: Sequence[Difference]
+    differences: Sequence[ConditionDifference]
     """In what else the two differ."""
 
 
 @dataclass(frozen=True)
-class Place:
+class SeriesKey:
     """Whose numbers a series has: one metric of one variant on one device."""
 
     device: str
@@ -74,8 +74,8 @@ class Place:
 class Series:
     """The numbers of a place, in the order in which they were taken; at least one."""
 
-    place: Place
-    points: Sequence[Point]
+    place: SeriesKey
+    points: Sequence[HistoryPoint]
 
     @property
     def values(self) -> list[float]:
@@ -116,7 +116,7 @@ class Collection:
     pairs: set[str] = field(default_factory=set)
     unjudged: int = 0
     """Values that were left out for a label of their cell, such as THROTTLED."""
-    found: dict[Place, list[Point]] = field(default_factory=dict)
+    found: dict[SeriesKey, list[HistoryPoint]] = field(default_factory=dict)
 
     def add(self, run: Run) -> None:
         """Take the values of one run, later than all before. The same run a second time is left out."""
@@ -143,9 +143,11 @@ class Collection:
             if not exact and not UNJUDGED.isdisjoint(cell.labels):
                 self.unjudged += 1
                 continue
-            size = tuple(cell.place.items())
-            place = Place(str(run.device.get("name")), cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
-            self.found.setdefault(place, []).append(Point(run, bare, value))
+            size = tuple(cell.point.items())
+            place = SeriesKey(
+                str(run.device.get("name")), cell.pair, size, cell.arch, cell.cache, variant, metric, exact
+            )
+            self.found.setdefault(place, []).append(HistoryPoint(run, bare, value))
 
     def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:
         """Those of the pairs of these names or globs, by default of all; of each its last values, by default all.

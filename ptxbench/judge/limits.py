@@ -11,7 +11,7 @@ from ptxbench import stats
 from ptxbench.judge.canary import distrust
 from ptxbench.judge.comparable import Kind
 from ptxbench.judge.comparison import agreed
-from ptxbench.judge.config import Config, Limits
+from ptxbench.judge.config import GateConfig, GateLimits
 from ptxbench.judge.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
     IMPROVED,
@@ -30,7 +30,7 @@ from ptxbench.stats import Interval
 MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
 
 
-def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
+def rule_for(config: GateConfig, mode: Mode, limits: GateLimits | None = None) -> Rule:
     """How a change is judged, by the config and by what holds for one variant."""
     budget = config.time_budget if mode == "time" else config.budget
     own = limits and (limits.time_budget if mode == "time" else limits.budget)
@@ -42,7 +42,7 @@ def rule_for(config: Config, mode: Mode, limits: Limits | None = None) -> Rule:
     )
 
 
-def row_rule(config: Config, mode: Mode) -> Callable[[Row], Rule]:
+def row_rule(config: GateConfig, mode: Mode) -> Callable[[Row], Rule]:
     """The same for any row."""
     return lambda row: rule_for(config, mode, config.limits(row.pair, row.variant, row.arch))
 
@@ -53,17 +53,19 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
         cell = match.either
         for variant, result in cell.variants.items():
             if result.language == "ptx" and result.status == VERIFIED:
-                yield Row(cell.pair, cell.place, cell.arch, cell.cache, variant, "", ""), match
+                yield Row(cell.pair, cell.point, cell.arch, cell.cache, variant, "", ""), match
 
 
-def ratio_limits(head: Run, config: Config) -> list[Row]:
+def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
     """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is UNSURE."""
     rows = rows_of_ratio(head, config, log_rounds)
     by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds where a clock is unknown
     return [agreed(row, other) if other.head_rounds else row for row, other in zip(rows, by_cycles, strict=True)]
 
 
-def rows_of_ratio(head: Run, config: Config, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]) -> list[Row]:
+def rows_of_ratio(
+    head: Run, config: GateConfig, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]
+) -> list[Row]:
     """The rows, judged as baselines without noise (gate.md, section 2).
 
     A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
@@ -114,7 +116,7 @@ def rows_of_ratio(head: Run, config: Config, logs_of: Callable[[Kind, Sequence[R
     return rows
 
 
-def counter_limits(head: Run, config: Config) -> list[Row]:
+def counter_limits(head: Run, config: GateConfig) -> list[Row]:
     """Rows of `max_METRIC` and `min_METRIC`: a count on the wrong side of its limit is REGRESSED."""
     rows = []
     for row, match in hand_written(head):

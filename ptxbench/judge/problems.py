@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.exit_status import GOOD, NO_VERDICT
 from ptxbench.judge.comparison import is_timed
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.rows import Match, Mode
 from ptxbench.result import COMPLETE, Run
 
@@ -22,7 +22,7 @@ class Problem:
     code: int = NO_VERDICT
 
 
-def require_toolchain(head: Run, config: Config) -> None:
+def require_toolchain(head: Run, config: GateConfig) -> None:
     for tool, wanted in config.toolchain.items():
         if (found := head.toolchain.get(tool)) != wanted:
             raise UsageError(
@@ -31,7 +31,7 @@ def require_toolchain(head: Run, config: Config) -> None:
             )
 
 
-def standing_in_the_way(head: Run, base: Run | None, config: Config, modes: Sequence[Mode]) -> Iterator[Problem]:
+def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
     """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
     if (status := head.run.get("status", COMPLETE)) != COMPLETE:
         yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
@@ -58,7 +58,7 @@ def standing_in_the_way(head: Run, base: Run | None, config: Config, modes: Sequ
             )
 
 
-def idle_rules(config: Config, matches: Sequence[Match]) -> Iterator[Problem]:
+def idle_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem]:
     """Rules of pairs that neither run has: one that is misspelt would limit nothing, and nobody would notice."""
     places = {(match.either.pair, variant) for match in matches for variant in match.variants}
     pairs = sorted({pair for pair, _ in places})
@@ -72,7 +72,7 @@ def idle_rules(config: Config, matches: Sequence[Match]) -> Iterator[Problem]:
             )
 
 
-def not_measured(given: Set[Mode], head: Run, base: Run | None, config: Config) -> Iterator[Problem]:
+def not_measured(given: Set[Mode], head: Run, base: Run | None, config: GateConfig) -> Iterator[Problem]:
     """Modes of times that the config names, that both runs have times for, and by which nothing was judged.
 
     `given`: the modes by which something was.

@@ -13,8 +13,8 @@ from statistics import median
 from typing import Literal
 
 from ptxbench import cycles, stats
-from ptxbench.judge.code import Moves, move, same_ptx
-from ptxbench.judge.comparable import COUNTS, OK, UNLIKE, Difference, Kind, cell_differences
+from ptxbench.judge.code_changes import Moves, move, same_ptx
+from ptxbench.judge.comparable import COUNTS, OK, UNLIKE, ConditionDifference, Kind, cell_differences
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
@@ -80,7 +80,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RoundLogs:
     """Logarithms of the rounds, and what one more per cent costs in seconds."""
 
     base: Sequence[float]
@@ -94,14 +94,14 @@ class Evidence:
     head_cycles: Sequence[float] = ()
 
     @property
-    def in_cycles(self) -> Evidence | None:
+    def in_cycles(self) -> RoundLogs | None:
         """The evidence in clock cycles; None where there is none."""
         if not self.base_cycles:
             return None
         return dataclasses.replace(self, base=self.base_cycles, head=self.head_cycles)
 
 
-Draft = tuple[Row, Evidence | None]
+Draft = tuple[Row, RoundLogs | None]
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ def match_cells(base: Run, head: Run) -> list[Match]:
     """The cells of both runs: by pair, size, architecture and cache mode, then what is left by pair and size."""
 
     def size(cell: Cell) -> tuple[object, ...]:
-        return cell.pair, tuple(sorted(cell.place.items()))
+        return cell.pair, tuple(sorted(cell.point.items()))
 
     def full(cell: Cell) -> tuple[object, ...]:
         return *size(cell), cell.arch, cell.cache
@@ -145,14 +145,14 @@ def match_cells(base: Run, head: Run) -> list[Match]:
     return [Match(partners.get(i), cell) for i, cell in enumerate(heads)] + [Match(cell, None) for cell in left]
 
 
-def drafts(match: Match, mode: Mode, differences: Sequence[Difference]) -> Iterator[Draft]:
+def drafts(match: Match, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[Draft]:
     """The rows of one cell in both runs; `differences`: of the runs."""
     for variant in match.variants:
         if mode == "ratio" and variant == REFERENCE:
             continue
         needed = [variant, REFERENCE] if mode == "ratio" else [variant]
         cell = match.either
-        row = Row(cell.pair, cell.place, cell.arch, cell.cache, variant, mode, "")
+        row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, mode, "")
         if mode == "counters":
             row = dataclasses.replace(row, metric=VERIFICATION)
         if (judged := without_numbers(row, match, needed)) is not None:
@@ -199,11 +199,11 @@ def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "fa
     return "good", None
 
 
-def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row:
+def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
     """The row with what differs: UNLIKE, or notes."""
     variant = head.variants[row.variant]
     same = same_ptx(base.variants[row.variant].build, variant.build)
-    unlike: list[Difference] = []
+    unlike: list[ConditionDifference] = []
     notes = []
     for each in (*differences, *cell_differences(base, head, row.variant)):
         effect = each.effect(kind, variant.language)
@@ -222,7 +222,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Di
 # ---- counts
 
 
-def counted(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Iterator[Row]:
+def counted(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Iterator[Row]:
     """One row a counter that either side has."""
     for metric in COUNTERS:
         before, after = metric.of(base, row.variant), metric.of(head, row.variant)
@@ -249,7 +249,7 @@ def overlapping(metric: Metric, base: Cell, head: Cell, variant: str) -> bool:
     return all(ends) and max(each[0] for each in ends if each) <= min(each[1] for each in ends if each)
 
 
-def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row:
+def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
     before, after = metric.of(base, row.variant), metric.of(head, row.variant)
     assert metric.counted_by
     row = dataclasses.replace(row, metric=metric.name, base=before, head=after)
@@ -300,7 +300,7 @@ def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) 
     return tuple([each - shift for each in side] for side in sides)
 
 
-def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Draft | None:
+def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Draft | None:
     """The row of a ratio or a time, with its evidence where there is any; None of what neither run timed."""
     kind: Kind = "ratio" if row.metric == "ratio" else "time"
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
@@ -324,4 +324,4 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -
     scale = 1.0 if kind == "time" else (stats.median_ns(head.rounds, REFERENCE) or 0.0) / 1e9
     counted = [cycles_rounds(kind, cell.rounds, row.variant) for cell in (base, head)]
     at_clock = at_one_clock(kind, before, *counted)
-    return row, Evidence(before, after, scale, sorted({*base.labels, *head.labels}), *at_clock)
+    return row, RoundLogs(before, after, scale, sorted({*base.labels, *head.labels}), *at_clock)

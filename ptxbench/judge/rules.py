@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ptxbench import opcodes
-from ptxbench.judge.comparable import Difference
+from ptxbench.judge.comparable import ConditionDifference
 from ptxbench.judge.rows import ONE_RUN, Row, apply, exact_change
 from ptxbench.judge.verdicts import CHANGED, IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
 from ptxbench.result import BuildReport, Cell
@@ -197,7 +197,7 @@ OF_CODE = (
 """Each with its count, and what of two builds is worse."""
 
 
-def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Iterator[Row]:
+def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Iterator[Row]:
     """The rows of OF_CODE of a variant that is verified in both runs; `row`: its place and its moves."""
     before, after = base.variants[row.variant].build, head.variants[row.variant].build
     if before is None or after is None:
@@ -226,7 +226,7 @@ def code_row(row: Row, worse: bool) -> Row:
 # ---- what neither counts nor the machine code's classes tell
 
 
-def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[Difference]) -> Row | None:
+def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row | None:
     """CHANGED where accesses have other modifiers than before, such as those that choose caches; else None."""
     before, after = base.variants[row.variant], head.variants[row.variant]
     if before.opcodes is None or after.opcodes is None or row.moves.nothing:

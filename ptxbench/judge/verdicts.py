@@ -76,7 +76,7 @@ class Rule:
 
 
 @dataclass(frozen=True)
-class Judgement:
+class RowJudgement:
     """A verdict, the reason for one that is no plain answer, and how many rounds of each run would settle it."""
 
     verdict: str
@@ -86,7 +86,7 @@ class Judgement:
 
 def judge_effect(
     rule: Rule, effect: Effect, *, adjusted: float, slower_by: float, rounds: int, spread: float = 0.0
-) -> Judgement:
+) -> RowJudgement:
     """Whether the time, or the ratio, of head differs from base's.
 
     `effect`: of natural logarithms. `adjusted`: its p value after Holm. `slower_by`: the same in seconds, against the
@@ -94,18 +94,18 @@ def judge_effect(
     greater.
     """
     if rounds < rule.least_rounds:
-        return Judgement(UNSURE, "few_rounds", rule.least_rounds)
+        return RowJudgement(UNSURE, "few_rounds", rule.least_rounds)
     if spread > rule.big:
-        return Judgement(UNSURE, "controls_spread")
+        return RowJudgement(UNSURE, "controls_spread")
     if effect.value >= max(rule.big, spread) and effect.low > rule.guard and adjusted <= rule.alpha:
         if slower_by >= rule.floor_seconds:
-            return Judgement(REGRESSED)
-        return Judgement(WITHIN, "under_floor")
+            return RowJudgement(REGRESSED)
+        return RowJudgement(WITHIN, "under_floor")
     if effect.value <= -rule.big and effect.high < -rule.guard:
-        return Judgement(IMPROVED)
+        return RowJudgement(IMPROVED)
     if effect.high < rule.big:
-        return Judgement(WITHIN)
-    return Judgement(UNSURE, "wide_interval", rounds_needed(rule, effect, rounds))
+        return RowJudgement(WITHIN)
+    return RowJudgement(UNSURE, "wide_interval", rounds_needed(rule, effect, rounds))
 
 
 def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
@@ -122,11 +122,11 @@ def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
     return needed if needed <= MOST_ROUNDS else None
 
 
-def judge_exact(base: float, head: float, better: Literal["lower", "higher"]) -> Judgement:
+def judge_exact(base: float, head: float, better: Literal["lower", "higher"]) -> RowJudgement:
     """Whether a count of head is worse than base's: any difference is one."""
     if head == base:
-        return Judgement(WITHIN)
-    return Judgement(IMPROVED if (head < base) == (better == "lower") else REGRESSED)
+        return RowJudgement(WITHIN)
+    return RowJudgement(IMPROVED if (head < base) == (better == "lower") else REGRESSED)
 
 
 def adjust(effects: Sequence[Effect]) -> list[float]:

@@ -34,7 +34,7 @@ def unlike(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, tuple[int, i
 EQUAL, MOVED, DIFFERS = "equal", "moved", "differs"
 
 
-class Side(NamedTuple):
+class AlignedInstruction(NamedTuple):
     """One instruction of a comparison: which of its side, what it is, and which of the other side is its partner."""
 
     number: int
@@ -85,13 +85,13 @@ class Difference:
         """Whether both have the same opcodes, each as often."""
         return not self.opcodes
 
-    def rows(self) -> Iterator[tuple[Side | None, Side | None]]:
+    def rows(self) -> Iterator[tuple[AlignedInstruction | None, AlignedInstruction | None]]:
         """Both sides in their order, equal ones on one row."""
         there = dict(self.moved)
         back = {b: a for a, b in self.moved}
 
-        def side(index: int, partners: Mapping[int, int]) -> Side:
-            return Side(index, MOVED if index in partners else DIFFERS, partners.get(index))
+        def side(index: int, partners: Mapping[int, int]) -> AlignedInstruction:
+            return AlignedInstruction(index, MOVED if index in partners else DIFFERS, partners.get(index))
 
         a = b = 0
         for next_a, next_b in (*self.equal, (len(self.left.sass), len(self.right.sass))):
@@ -99,7 +99,7 @@ class Difference:
             rights = [side(index, back) for index in range(b, next_b)]
             yield from zip_longest(lefts, rights)
             if next_a < len(self.left.sass):
-                yield Side(next_a, EQUAL, next_b), Side(next_b, EQUAL, next_a)
+                yield AlignedInstruction(next_a, EQUAL, next_b), AlignedInstruction(next_b, EQUAL, next_a)
             a, b = next_a + 1, next_b + 1
 
 

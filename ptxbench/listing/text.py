@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from ptxbench.executed import Counted, Executed, of_build
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import Build
-from ptxbench.toolchain.lines import Annotated, Instruction
+from ptxbench.toolchain.lines import Annotated, MachineInstruction
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Listing:
     source: tuple[str, ...]
     ptx: tuple[str, ...]
     origin: Mapping[int, int]
-    sass: tuple[Instruction, ...]
+    sass: tuple[MachineInstruction, ...]
     report: BuildReport
     same_code: bool
     counted: Mapping[int, Mapping[str, float]] | None = None
@@ -68,7 +68,7 @@ class Listing:
                 found[self.origin[line]] += count
         return found
 
-    def executions(self, instruction: Instruction) -> float | None:
+    def executions(self, instruction: MachineInstruction) -> float | None:
         """How often warps executed an instruction of `sass`, most likely; None where it is unknown."""
         if self.machine is None or self.machine.fit is None:
             return None
@@ -79,7 +79,7 @@ class Listing:
         """How often each opcode of SASS, with its modifiers, stands in the code."""
         return Counter(opcode(each.text) for each in self.sass)
 
-    def line_of(self, instruction: Instruction) -> int | None:
+    def line_of(self, instruction: MachineInstruction) -> int | None:
         """The line of the CUDA C that a SASS instruction is of."""
         return None if instruction.line is None else self.origin.get(instruction.line)
 
@@ -184,7 +184,7 @@ def deeper(row: str) -> int:
 # ---- side by side
 
 
-class Row(NamedTuple):
+class ListingRow(NamedTuple):
     """What stands on one row: a line of the CUDA C, a line of the PTX, the index of a SASS instruction."""
 
     source: int | None = None
@@ -192,7 +192,7 @@ class Row(NamedTuple):
     sass: int | None = None
 
 
-def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool = True) -> list[Row]:
+def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool = True) -> list[ListingRow]:
     """Every line in the order of the file, each beside what was made of it; first what is of no line.
 
     A line stands once, on the first of its rows.
@@ -200,24 +200,24 @@ def in_source_order(listing: Listing, *, with_ptx: bool = True, with_sass: bool 
     sass_of: dict[int | None, list[int]] = defaultdict(list)
     for index, instruction in enumerate(listing.sass if with_sass else ()):
         sass_of[instruction.line].append(index)
-    rows_of: dict[int | None, list[Row]] = defaultdict(list)
+    rows_of: dict[int | None, list[ListingRow]] = defaultdict(list)
     for line in listing.ptx_shown if with_ptx else ():
         partners: Sequence[int | None] = sass_of.pop(line, ()) or (None,)
         rows_of[listing.origin.get(line)] += [
-            Row(None, None if i else line, partner) for i, partner in enumerate(partners)
+            ListingRow(None, None if i else line, partner) for i, partner in enumerate(partners)
         ]
     for index in sorted(index for indices in sass_of.values() for index in indices):
-        rows_of[listing.line_of(listing.sass[index])].append(Row(None, None, index))
+        rows_of[listing.line_of(listing.sass[index])].append(ListingRow(None, None, index))
     rows = rows_of.pop(None, [])
     for number in range(1, len(listing.source) + 1):
-        first, *more = rows_of.get(number) or [Row()]
+        first, *more = rows_of.get(number) or [ListingRow()]
         rows += [first._replace(source=number), *more]
     return rows
 
 
-def in_machine_order(listing: Listing) -> list[Row]:
+def in_machine_order(listing: Listing) -> list[ListingRow]:
     """Every SASS instruction in its order, beside the lines that it was made of."""
-    return [Row(listing.line_of(each), each.line, index) for index, each in enumerate(listing.sass)]
+    return [ListingRow(listing.line_of(each), each.line, index) for index, each in enumerate(listing.sass)]
 
 
 def opcode(text: str) -> str:

@@ -2,6 +2,6 @@
 
 from ptxbench.measure.block import start_letter, take_block
 from ptxbench.measure.experiment import SETTINGS, Host, Measured, measure
-from ptxbench.measure.settings import Settings
+from ptxbench.measure.settings import SamplingSettings
 
-__all__ = ["SETTINGS", "Host", "Measured", "Settings", "measure", "start_letter", "take_block"]
+__all__ = ["SETTINGS", "Host", "Measured", "SamplingSettings", "measure", "start_letter", "take_block"]

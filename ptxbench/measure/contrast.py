@@ -9,7 +9,7 @@ from statistics import median
 from ptxbench import stats
 from ptxbench.backends.base import BlockState
 from ptxbench.measure.block import Sampler, take_block
-from ptxbench.measure.settings import Settings
+from ptxbench.measure.settings import SamplingSettings
 from ptxbench.measure.throttle import dropped
 
 
@@ -53,7 +53,7 @@ class Contrast:
     def warm_up(self) -> None:
         self.warm.append(sum(self.take()))
 
-    def settled(self, settings: Settings) -> bool:
+    def settled(self, settings: SamplingSettings) -> bool:
         """Whether the last stretch of the warm-up took as long as the one before it."""
         n = settings.stretch
         if len(self.warm) < 2 * n:
@@ -61,20 +61,20 @@ class Contrast:
         before, last = median(self.warm[-2 * n : -n]), median(self.warm[-n:])
         return abs(last / before - 1) <= settings.settled
 
-    def dropped(self, settings: Settings) -> dict[int, str]:
+    def dropped(self, settings: SamplingSettings) -> dict[int, str]:
         """Blocks that do not count, by index; none where they are so many that all must be kept."""
         found = dropped(self.states, settings.slow_clock)
         return found if len(found) <= settings.most_dropped * len(self.states) else {}
 
-    def throttled(self, settings: Settings) -> bool:
+    def throttled(self, settings: SamplingSettings) -> bool:
         """Whether more blocks should be dropped than may be."""
         return len(dropped(self.states, settings.slow_clock)) > settings.most_dropped * len(self.states)
 
-    def kept(self, settings: Settings) -> list[list[int]]:
+    def kept(self, settings: SamplingSettings) -> list[list[int]]:
         out = self.dropped(settings)
         return [block for index, block in enumerate(self.ns) if index not in out]
 
-    def decide(self, settings: Settings) -> None:
+    def decide(self, settings: SamplingSettings) -> None:
         """Set `stop` once the round of this contrast is over."""
         order = stats.letters(self.start)
         ratios = [stats.block_log_ratio(order, block) for block in self.kept(settings)]
@@ -89,7 +89,7 @@ class Contrast:
         )
         self.asked = len(ratios)
 
-    def medians(self, settings: Settings) -> dict[str, float]:
+    def medians(self, settings: SamplingSettings) -> dict[str, float]:
         """The median sample of each letter, nanoseconds."""
         taken: dict[str, list[int]] = {"A": [], "B": []}
         for block in self.kept(settings):
@@ -103,7 +103,7 @@ def apart(one: float, other: float) -> float:
     return abs(one / other - 1)
 
 
-def interacts(contrast: Contrast, solo: dict[str, Sequence[int]], settings: Settings) -> bool:
+def interacts(contrast: Contrast, solo: dict[str, Sequence[int]], settings: SamplingSettings) -> bool:
     """Whether a kernel takes another time alone than among the others."""
     among = contrast.medians(settings)
     return any(

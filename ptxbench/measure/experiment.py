@@ -16,7 +16,7 @@ from typing import Protocol
 from ptxbench.backends.base import BlockState, Clock, Watch
 from ptxbench.measure.block import Sampler, start_letter, take_block
 from ptxbench.measure.contrast import Contrast, interacts
-from ptxbench.measure.settings import Settings
+from ptxbench.measure.settings import SamplingSettings
 from ptxbench.measure.solo import Solo, alone, each_alone
 from ptxbench.measure.throttle import pause, throttled
 from ptxbench.result import (
@@ -48,13 +48,13 @@ class SystemHost:
     sleep = staticmethod(time.sleep)
 
 
-SETTINGS, HOST = Settings(), SystemHost()
+SETTINGS, HOST = SamplingSettings(), SystemHost()
 
-Witness = Callable[[str, str, int], None]
+SampleObserver = Callable[[str, str, int], None]
 """Is told of a sample that was just taken like those of a block: the contrast's variant, whose it is, which block."""
 
 
-class Renewal(Protocol):
+class DataRenewal(Protocol):
     """What makes a block unlike the ones before it, for the kernels of `names`. Called while no sample is under way."""
 
     def data(self, block: int, names: Sequence[str]) -> None:
@@ -79,20 +79,20 @@ def measure(
     *,
     seed: int,
     reference: str = "cuda",
-    settings: Settings = SETTINGS,
+    settings: SamplingSettings = SETTINGS,
     round_number: int = 0,
     process: int = 0,
     watch: Watch | None = None,
     floor: Clock | None = None,
     host: Host = HOST,
-    witness: Witness | None = None,
-    renewal: Renewal | None = None,
+    observer: SampleObserver | None = None,
+    renewal: DataRenewal | None = None,
 ) -> Measured:
     """One round of `reference` against each further variant, by the clocks of one cell; nothing without both.
 
     The contrasts take turns block by block, so that all variants share the drift of the device; a contrast that is
     decided steps out. `floor` is the clock of an empty kernel with the same launch; `watch` tells throttling.
-    `witness` looks at what samples left after a block drawn by chance, and after the last. With a `renewal` every
+    `observer` looks at what samples left after a block drawn by chance, and after the last. With a `renewal` every
     block has other data and modules loaded again.
     """
     variants = [name for name in clocks if name != reference]
@@ -107,8 +107,8 @@ def measure(
         labels.add(UNSETTLED)
     solo = each_alone(samplers, settings.solo, watch)
     for each in take_blocks(contrasts, settings, watch, host, renewal):
-        if witness and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
-            testify(each, clocks, witness)
+        if observer and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
+            snapshot_outputs(each, clocks, observer)
     if k and not all(clock.as_wanted for clock in clocks.values()):
         labels.add(L2_PARTIAL)
     floor_ns = None
@@ -154,7 +154,7 @@ def by_letter(reference: Solo, variant: Solo) -> dict[str, float]:
     return {"A": reference.mhz, "B": variant.mhz}
 
 
-def graph_length(clocks: Mapping[str, Clock], settings: Settings) -> int | None:
+def graph_length(clocks: Mapping[str, Clock], settings: SamplingSettings) -> int | None:
     """Launches of the shorter graph where a kernel is too short for events; None where a launch is a sample.
 
     All kernels of a cell are timed alike, so the shortest decides.
@@ -185,7 +185,7 @@ def sampler(clock: Clock, k: int | None) -> Sampler:
     return enqueue
 
 
-def warm_up(contrasts: Sequence[Contrast], settings: Settings, host: Host) -> bool:
+def warm_up(contrasts: Sequence[Contrast], settings: SamplingSettings, host: Host) -> bool:
     """Blocks of every contrast in turn, until time has passed and all have settled; False if some never did."""
     begun = host.now()
     while True:
@@ -200,10 +200,10 @@ def warm_up(contrasts: Sequence[Contrast], settings: Settings, host: Host) -> bo
 
 def take_blocks(
     contrasts: Sequence[Contrast],
-    settings: Settings,
+    settings: SamplingSettings,
     watch: Watch | None,
     host: Host,
-    renewal: Renewal | None = None,
+    renewal: DataRenewal | None = None,
 ) -> Iterator[Contrast]:
     """A block of each open contrast in turn, until all are decided; a rest after each that was throttled.
 
@@ -229,12 +229,12 @@ def take_blocks(
             yield each
 
 
-def drawn_block(seed: int, round_number: int, settings: Settings) -> int:
+def drawn_block(seed: int, round_number: int, settings: SamplingSettings) -> int:
     """After how many blocks the witness looks for the first time: by chance, and before a round can end."""
     return random.Random(f"{seed}:{round_number}:witness").randint(1, settings.looks[0])
 
 
-def testify(contrast: Contrast, clocks: Mapping[str, Clock], witness: Witness) -> None:
+def snapshot_outputs(contrast: Contrast, clocks: Mapping[str, Clock], observer: SampleObserver) -> None:
     """Show both kernels of a contrast to the witness, each after one more sample of it that does not count.
 
     One more, because the kernels of a block may share their buffers, and each restores them; and one launch where a
@@ -242,10 +242,12 @@ def testify(contrast: Contrast, clocks: Mapping[str, Clock], witness: Witness) -
     """
     for name in (contrast.reference, contrast.variant):
         take_block([clocks[name].enqueue])
-        witness(contrast.variant, name, len(contrast.ns) - 1)
+        observer(contrast.variant, name, len(contrast.ns) - 1)
 
 
-def labels_of(contrast: Contrast, settings: Settings, solo: dict[str, Sequence[int]], floor_ns: int | None) -> set[str]:
+def labels_of(
+    contrast: Contrast, settings: SamplingSettings, solo: dict[str, Sequence[int]], floor_ns: int | None
+) -> set[str]:
     """What the reader must know of a contrast's times."""
     labels = set()
     if contrast.throttled(settings):

@@ -8,7 +8,7 @@ from ptxbench import stats
 
 
 @dataclass(frozen=True)
-class Settings:
+class SamplingSettings:
     """The numbers of the experiment. Seconds go by the host's clock."""
 
     warm_up_seconds: float = 0.5

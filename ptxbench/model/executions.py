@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ptxbench import pipes
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 EXACT = {pipes.LSU, pipes.SHUFFLE, pipes.TENSOR, pipes.XU}
 """Pipes whose executions the counts by line pin; of the others as many may be too many as the interval leaves open."""
@@ -38,7 +38,7 @@ class Executions:
 
 
 def executions(
-    code: Sequence[Instruction],
+    code: Sequence[MachineInstruction],
     fit: Mapping[int, float],
     interval: tuple[float, float],
     by_line: Mapping[int, Mapping[str, float]],
@@ -106,7 +106,7 @@ WIDTHS = {"64": 8, "128": 16}
 
 
 def wavefronts(
-    code: Sequence[Instruction],
+    code: Sequence[MachineInstruction],
     by_line: Mapping[int, Mapping[str, float]],
     wide: Mapping[int, Mapping[int, float]],
 ) -> float:

@@ -26,7 +26,7 @@ GPUS: Mapping[str, Specification] = {
 
 
 @dataclass(frozen=True)
-class Point:
+class ModelPoint:
     """One kernel: its author's time, and the floors of what it executes."""
 
     name: str
@@ -54,14 +54,14 @@ class Point:
 
 
 @cache
-def published() -> tuple[Point, ...]:
+def published() -> tuple[ModelPoint, ...]:
     """Every point of the file that ptxbench ships."""
     return read(read_json(FILE))
 
 
-def read(document: Mapping[str, Any]) -> tuple[Point, ...]:
+def read(document: Mapping[str, Any]) -> tuple[ModelPoint, ...]:
     return tuple(
-        Point(
+        ModelPoint(
             each["name"],
             each["repository"],
             each["size"],
@@ -75,6 +75,6 @@ def read(document: Mapping[str, Any]) -> tuple[Point, ...]:
     )
 
 
-def pairs(points: Sequence[Point]) -> list[tuple[Point, Point]]:
+def pairs(points: Sequence[ModelPoint]) -> list[tuple[ModelPoint, ModelPoint]]:
     """Every two points of one series."""
     return [(a, b) for a, b in combinations(points, 2) if a.series == b.series]

@@ -60,10 +60,10 @@ def timed(cell: Cell, device: Mapping[str, object]) -> Iterator[tuple[Key, str, 
 
 def label(cell: Cell, variant: str, gpu: str) -> str:
     """A variant of a cell on a GPU, as a claim about it is called."""
-    return f"{cell.pair} {variant}, {size_words(cell.place, cell.cache)}, {gpu}"
+    return f"{cell.pair} {variant}, {size_words(cell.point, cell.cache)}, {gpu}"
 
 
 def key(cell: Cell, variant: str, gpu: str) -> Key:
     builds = [each.build if (each := cell.variants.get(name)) else None for name in (variant, REFERENCE)]
-    size = size_words(cell.place, cell.cache)
+    size = size_words(cell.point, cell.cache)
     return (gpu, cell.pair, size, *(build.sass_sha256 if build else None for build in builds))  # type: ignore[return-value]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from ptxbench.floors import HIGHER, LOWER, NO_CLAIM, WORDS, Claim, claim
-from ptxbench.model.points import Point, pairs
+from ptxbench.model.points import ModelPoint, pairs
 
 SAME = 0.02
 """Times that differ by less are neither lower nor higher: authors state two to four digits, and clocks move."""
@@ -53,7 +53,7 @@ class Scored:
         return RIGHT if (self.claim.verdict == LOWER) == (self.measured == LESS) else WRONG
 
 
-def of_points(points: Sequence[Point]) -> list[Scored]:
+def of_points(points: Sequence[ModelPoint]) -> list[Scored]:
     """Each later kernel of a series against each earlier one."""
     return [
         Scored(
@@ -84,7 +84,7 @@ class Spread:
     most: float
 
 
-def spreads(points: Sequence[Point]) -> list[Spread]:
+def spreads(points: Sequence[ModelPoint]) -> list[Spread]:
     """By resource, and of all points last."""
     found = []
     for name in (*WORDS, None):
@@ -98,7 +98,7 @@ FACTOR = 0.7
 """A rate so much too slow must put a floor above a published time, or no point tells of it."""
 
 
-def refutable(points: Sequence[Point]) -> dict[tuple[str, str], float]:
+def refutable(points: Sequence[ModelPoint]) -> dict[tuple[str, str], float]:
     """By architecture and resource, the least measured time over the floor of that resource, of all points.
 
     A rate that is slower by more than this factor is refuted by a point; up to that no point tells.

@@ -19,7 +19,7 @@ from ptxbench.errors import CompileError, PairError, UsageError
 from ptxbench.runner.events import Step
 from ptxbench.toolchain import ptxas
 from ptxbench.toolchain.drivers import FIRST, Driver
-from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, Trial, attempt, number, suffix
+from ptxbench.toolchain.trial import ASSEMBLES, UNTRIED, TargetTrial, attempt, number, suffix
 
 
 @dataclass(frozen=True)
@@ -48,11 +48,11 @@ class Jit:
 
 
 @dataclass(frozen=True)
-class Reach:
+class TargetResults:
     """One variant, or kernel, over the targets."""
 
     source: Source
-    trials: Mapping[str, Trial]
+    trials: Mapping[str, TargetTrial]
     occupancy: Mapping[str, float | None] = field(default_factory=dict)
 
     @cached_property
@@ -101,7 +101,7 @@ class Matrix:
 
     name: str
     targets: tuple[str, ...]
-    reaches: Mapping[str, Reach]
+    reaches: Mapping[str, TargetResults]
     """By variant, or by the name of the kernel."""
 
 
@@ -128,13 +128,13 @@ def survey(subjects: Sequence[Subject], targets: Sequence[str]) -> Iterator[Step
                     trials[target] = future.result()
                     done += 1
                 shares = {target: occupancy(subject, source, trial) for target, trial in trials.items()}
-                reaches[source.variant] = Reach(source, trials, shares)
+                reaches[source.variant] = TargetResults(source, trials, shares)
             yield Matrix(subject.name, tuple(targets), reaches)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def tried(source: Source, target: str) -> Trial:
+def tried(source: Source, target: str) -> TargetTrial:
     """The variant, by the file that it has for `target`."""
     source = source.on(target)
     return attempt(
@@ -147,7 +147,7 @@ def tried(source: Source, target: str) -> Trial:
     )
 
 
-def occupancy(subject: Subject, source: Source, trial: Trial) -> float | None:
+def occupancy(subject: Subject, source: Source, trial: TargetTrial) -> float | None:
     """Theoretical, of the subject's launch; None where the threads or the target's limits are not known."""
     threads = subject.threads.get(source.variant)
     if threads is None or trial.registers is None:

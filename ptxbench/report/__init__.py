@@ -33,7 +33,7 @@ __all__ = ["LIMIT", "Material", "collect", "render"]
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-Pairs = TypeVar("Pairs", SummaryRow, charts.Line)
+Pairs = TypeVar("Pairs", SummaryRow, charts.ChartLine)
 
 LIMIT = 1_000_000
 """Bytes of a page."""

@@ -24,7 +24,7 @@ ROOM = 0.04
 
 
 @dataclass(frozen=True)
-class Tick:
+class AxisTick:
     at: float
     """In per cent of the width."""
     text: str
@@ -33,7 +33,7 @@ class Tick:
 
 
 @dataclass(frozen=True)
-class Axis:
+class ChartAxis:
     """Ratios by their logarithm, as positions in per cent: half and double lie equally far from 1."""
 
     low: float
@@ -44,7 +44,7 @@ class Axis:
         return round(100 * min(max(share, 0.0), 1.0), 1)
 
     @property
-    def ticks(self) -> list[Tick]:
+    def ticks(self) -> list[AxisTick]:
         shown: list[float] = []
         for scale in (TICKS, HALF_TICKS, FINE_TICKS):
             shown = [value for value in scale if self.low <= value <= self.high]
@@ -54,18 +54,18 @@ class Axis:
             one = shown.index(1)
             shown = [value for i, value in enumerate(shown) if (i - one) % 2 == 0]
         one = shown.index(1)
-        return [Tick(self.at(value), tick_text(value), (i - one) % 2 == 1) for i, value in enumerate(shown)]
+        return [AxisTick(self.at(value), tick_text(value), (i - one) % 2 == 1) for i, value in enumerate(shown)]
 
 
 def tick_text(value: float) -> str:
     return f"1/{1 / value:.0f}" if value < 0.1 else f"{value:g}"
 
 
-def axis_of(values: Sequence[float]) -> Axis:
+def axis_of(values: Sequence[float]) -> ChartAxis:
     """The axis that shows all of them, and some room around 1 and at its ends."""
     low, high = min([1 / (1 + MARGIN), *values]), max([1 + MARGIN, *values])
     room = ROOM * (log(high) - log(low))
-    return Axis(exp(log(low) - room), exp(log(high) + room))
+    return ChartAxis(exp(log(low) - room), exp(log(high) + room))
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Line:
+class ChartLine:
     """One line of a chart. `style`: of a verdict, or `same-code`, or nothing."""
 
     pair: str
@@ -94,8 +94,8 @@ class Line:
 @dataclass(frozen=True)
 class Chart:
     timed: bool
-    axis: Axis
-    lines: tuple[Line, ...]
+    axis: ChartAxis
+    lines: tuple[ChartLine, ...]
 
     @property
     def same_code(self) -> bool:
@@ -114,17 +114,17 @@ def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
     return Chart(timed, axis_of(values), lines)
 
 
-def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[Line]:
+def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[ChartLine]:
     for cell, variant, ratio in ratios(cells):
         word = verdict(cell, variant, noise).split(":")[0]
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"
         rounds = [exp(each) for each in stats.round_log_ratios(cell.rounds, variant, REFERENCE)]
         mark = Mark("time", ratio.value, ratio.low, ratio.high, tuple(rounds) if len(rounds) > 1 else ())
-        yield Line(cell.pair, size_words(cell.place, cell.cache), variant, (mark,), style_of(style), (figure,))
+        yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, (mark,), style_of(style), (figure,))
 
 
-def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
+def counted_lines(cells: Sequence[Cell]) -> Iterator[ChartLine]:
     compared = counted(cells)
     for cell in cells:
         for variant, result in cell.variants.items():
@@ -139,7 +139,7 @@ def counted_lines(cells: Sequence[Cell]) -> Iterator[Line]:
                 figures = tuple(f"{found[kind]:.3f}" if kind in found else "-" for kind in compared)
                 marks = tuple(Mark(kind, value) for kind, value in found.items())
                 style = "same-code" if same_code(cell, variant) else ""
-                yield Line(cell.pair, size_words(cell.place, cell.cache), variant, marks, style, figures)
+                yield ChartLine(cell.pair, size_words(cell.point, cell.cache), variant, marks, style, figures)
 
 
 def of_machine(cells: Sequence[Cell]) -> bool:

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ptxbench import toolchain
-from ptxbench.discovery import SUFFIXES, Found, Source, find_pairs, load, select, shown
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery import SUFFIXES, LoadedPair, Source, find_pairs, load, select, shown
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError, ToolMissing
 from ptxbench.listing.difference import compare
-from ptxbench.listing.explanation import Case, Finding, explain, of_cell
+from ptxbench.listing.explanation import ExplainedPair, Explanation, explain, of_cell
 from ptxbench.listing.explanation.counting import count, size_of
 from ptxbench.listing.text import Listing, counted_listing
 from ptxbench.metrics import REFERENCE
@@ -38,7 +38,7 @@ class Explained:
     variant: str
     similarity: float | None
     """The share of the instructions of both that have a partner; None without listings."""
-    findings: tuple[Finding, ...]
+    findings: tuple[Explanation, ...]
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def collect(runs: Sequence[Run], kernels: Path, patterns: Sequence[str] | None =
 
 
 def built(
-    found: Mapping[str, Found],
+    found: Mapping[str, LoadedPair],
     archs: Mapping[str, str],
     listings: Mapping[str, list[Listing]],
     omitted: Mapping[str, list[str]],
@@ -162,7 +162,7 @@ def chosen_targets(patterns: Sequence[str] | None, special: Container[str]) -> t
     return tuple(each for each in known if not suffix(each) or each in special)
 
 
-def special_targets(pairs: Iterable[Wanted], found: Iterable[Found]) -> set[str]:
+def special_targets(pairs: Iterable[Wanted], found: Iterable[LoadedPair]) -> set[str]:
     """What a pair was built for, or has a file of its own for."""
     files = {target for each in found for source in each.sources for target, _ in source.specialisations}
     return {pair.cell.arch for pair in pairs} | files
@@ -176,13 +176,13 @@ def matrices_of(names: Sequence[str], kernels: Path, targets: Sequence[str]) -> 
 NOTHING = "No listings, findings and portability:"
 
 
-def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Found], dict[str, list[str]]]:
+def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, LoadedPair], dict[str, list[str]]]:
     """The pairs that are there, with the variants whose sources the run had; and why others are not."""
     try:
         known = find_pairs(kernels)
     except PtxbenchError as error:
         return {}, {name: [f"{NOTHING} {error}"] for name in pairs}
-    found: dict[str, Found] = {}
+    found: dict[str, LoadedPair] = {}
     omitted: dict[str, list[str]] = {name: [] for name in pairs}
     for name, pair in pairs.items():
         # Only a pair that lies in the folder: a name from a run's file is no path to execute.
@@ -190,7 +190,7 @@ def open_pairs(pairs: Mapping[str, Wanted], kernels: Path) -> tuple[dict[str, Fo
             omitted[name].append(f"{NOTHING} there is no pair of that name in {shown(kernels)}.")
             continue
         try:
-            loaded = turned(load(kernels, name), pair.cell.knobs)
+            loaded = with_knobs(load(kernels, name), pair.cell.knobs)
         except PtxbenchError as error:
             omitted[name].append(f"{NOTHING} {error}")
             continue
@@ -236,7 +236,7 @@ def explanations(listings: Sequence[Listing], cell: Cell) -> Iterator[Explained]
         if name == REFERENCE:
             continue
         if reference and name in by_name:
-            case = Case(compare(reference, by_name[name]), launch)
+            case = ExplainedPair(compare(reference, by_name[name]), launch)
             yield Explained(name, case.difference.similarity, explain(case))
         elif findings := of_cell(cell, name):
             yield Explained(name, None, findings)

@@ -9,7 +9,7 @@ from functools import cached_property
 
 from ptxbench.listing.text import Listing
 from ptxbench.report.material import Material
-from ptxbench.report.rows import Row, rows
+from ptxbench.report.rows import PageRow, rows
 from ptxbench.wording import portability as texts
 
 
@@ -18,7 +18,7 @@ class Shown:
     """A listing and its rows; `base` is the variant that rows left out are as in."""
 
     listing: Listing
-    rows: tuple[Row, ...]
+    rows: tuple[PageRow, ...]
     base: str | None = None
 
     @property
@@ -42,7 +42,7 @@ class PairView:
         return self.material.name
 
     @cached_property
-    def matrix(self) -> tuple[list[tuple[str, list[texts.Text]]], list[texts.Note]] | None:
+    def matrix(self) -> tuple[list[tuple[str, list[texts.CellText]]], list[texts.CellNote]] | None:
         return texts.table(self.material.matrix, "registers") if self.material.matrix else None
 
     @property

@@ -9,7 +9,7 @@ from math import floor, log, log10
 
 from ptxbench import roofline
 from ptxbench.metrics import BY_NAME, REFERENCE
-from ptxbench.result import COLD, Cell, Limits
+from ptxbench.result import COLD, Cell, RooflineLimits
 from ptxbench.units import si
 
 WIDE, HIGH = 760, 430
@@ -35,7 +35,7 @@ class Roof:
 
 
 @dataclass(frozen=True)
-class Point:
+class RoofPoint:
     """A pair, or a variant of it, and its label: below it to the right, or above it to the left.
 
     `label` has the pairs that lie here; of others at the same place, and of a reference that was timed, it is empty.
@@ -54,10 +54,10 @@ class Point:
 class Roofline:
     """A roofline. `model`: nothing was timed, and a point says only how much its limit would allow."""
 
-    limits: Limits
+    limits: RooflineLimits
     model: bool
     roofs: tuple[Roof, ...]
-    points: tuple[Point, ...]
+    points: tuple[RoofPoint, ...]
     x_ticks: tuple[tuple[float, str], ...]
     y_ticks: tuple[tuple[float, str], ...]
     absent: tuple[str, ...]
@@ -95,10 +95,10 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
     peaks = {name: rate for name, rate in rates.items() if rate}
     least = min(spot.intensity for spot in spots)
     ridge = max([rate / limits.bytes_per_s for rate in peaks.values()] or [1.0])
-    x = Scale(least / (8 if model else 2), 4 * max(ridge, *(spot.intensity for spot in spots)), LEFT, WIDE - RIGHT)
+    x = RoofScale(least / (8 if model else 2), 4 * max(ridge, *(spot.intensity for spot in spots)), LEFT, WIDE - RIGHT)
     lowest = min([x.low * limits.bytes_per_s, *(spot.flops for spot in spots)])
     top = max([*peaks.values(), *(spot.flops for spot in spots)])
-    y = Scale(lowest / (8 if model else 4), 2 * top, HIGH - BOTTOM, TOP)  # room for labels below the lowest
+    y = RoofScale(lowest / (8 if model else 4), 2 * top, HIGH - BOTTOM, TOP)  # room for labels below the lowest
     roofs = [memory_roof(limits, x, y, max(peaks.values(), default=top))]
     roofs += [
         Roof(
@@ -118,7 +118,7 @@ def roofline_of(cells: Sequence[Cell]) -> Roofline | None:
     )
 
 
-def memory_roof(limits: Limits, x: Scale, y: Scale, top: float) -> Roof:
+def memory_roof(limits: RooflineLimits, x: RoofScale, y: RoofScale, top: float) -> Roof:
     start, end = ((x.at(each), y.at(each * limits.bytes_per_s)) for each in (x.low, top / limits.bytes_per_s))
     return Roof(f"memory {si(limits.bytes_per_s, 'B/s')}", (start, end))
 
@@ -136,7 +136,7 @@ def spots_of(cell: Cell, model: bool) -> Iterator[Spot]:
 
 
 @dataclass(frozen=True)
-class Scale:
+class RoofScale:
     """A logarithmic axis from `low` to `high`, between two positions of the picture."""
 
     low: float
@@ -154,7 +154,9 @@ class Scale:
         return [10.0**power for power in range(first, last + 1)]
 
 
-def placed(spots: Sequence[Spot], roofs: Sequence[Roof], x: Scale, y: Scale, model: bool) -> Iterator[Point]:
+def placed(
+    spots: Sequence[Spot], roofs: Sequence[Roof], x: RoofScale, y: RoofScale, model: bool
+) -> Iterator[RoofPoint]:
     """Points with their labels moved until none covers another.
 
     Those of points that lie on the roof of memory stand below and above it in turn.
@@ -182,4 +184,4 @@ def placed(spots: Sequence[Spot], roofs: Sequence[Roof], x: Scale, y: Scale, mod
             taken.append((start, end, label_y))
         reached = "its limit" if model else spot.variant
         told = f"{spot.pair}: {spot.intensity:.3g} flop/byte, {reached} {si(spot.flops, 'flop/s')}"
-        yield Point(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, told)
+        yield RoofPoint(label, at_x, at_y, label_y, above, model or spot.variant == REFERENCE, told)

@@ -38,7 +38,7 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Cell:
+class PageCell:
     """Text of `lines` lines that spans `rows`. `skip`: how much greater its number is than that of the next line."""
 
     text: str
@@ -52,35 +52,37 @@ class Cell:
 
 
 @dataclass(frozen=True)
-class Row:
+class PageRow:
     """The cells that begin on one row: CUDA C, if the listing has any, PTX and SASS.
 
     `elided`: how many rows are left out here, in place of cells. They are as in the listing that this one is against,
     or repeat the last `period` rows above.
     """
 
-    cells: tuple[Cell, ...] = ()
+    cells: tuple[PageCell, ...] = ()
     elided: int = 0
     period: int = 0
 
 
-def rows(listing: Listing, base: Listing | None = None) -> list[Row]:
+def rows(listing: Listing, base: Listing | None = None) -> list[PageRow]:
     """The rows of a listing, without rows that repeat those above them in other registers.
 
     Against `base` also without runs of rows that are the same there, registers aside.
     """
     mine = units(listing)
     forms = [form(listing, unit) for unit in mine]
-    gaps: dict[int, Row] = {}
+    gaps: dict[int, PageRow] = {}
     if base is not None:
         matcher = SequenceMatcher(None, [form(base, unit) for unit in units(base)], forms, autojunk=False)
         gaps = {
-            block.b: Row(elided=block.size) for block in matcher.get_matching_blocks() if block.size >= FEWEST_ELIDED
+            block.b: PageRow(elided=block.size)
+            for block in matcher.get_matching_blocks()
+            if block.size >= FEWEST_ELIDED
         }
-    found: list[Row] = []
+    found: list[PageRow] = []
     writer = Writer(listing)
     at = 0
-    for start, gap in [*sorted(gaps.items()), (len(mine), Row())]:
+    for start, gap in [*sorted(gaps.items()), (len(mine), PageRow())]:
         for first, repeated in repeats(forms[at:start]):
             found += writer.rows(mine[at : at + first])
             if repeated.elided:
@@ -92,17 +94,17 @@ def rows(listing: Listing, base: Listing | None = None) -> list[Row]:
     return found
 
 
-def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, Row]]:
+def repeats(forms: Sequence[tuple[object, ...]]) -> Iterator[tuple[int, PageRow]]:
     """How many rows to write, and then which to leave out since they repeat the last of those, until the end."""
     start = at = 0
     while at < len(forms):
         size, period = longest_repeat(forms, at)
         if size:
-            yield at + period - start, Row(elided=size, period=period)
+            yield at + period - start, PageRow(elided=size, period=period)
             start = at = at + period + size
         else:
             at += 1
-    yield len(forms) - start, Row()
+    yield len(forms) - start, PageRow()
 
 
 def longest_repeat(forms: Sequence[tuple[object, ...]], at: int) -> tuple[int, int]:
@@ -171,31 +173,31 @@ class Writer:
         self.next_source = self.next_ptx = 1
         self.next_sass: int | None = None
 
-    def rows(self, run: Sequence[Unit]) -> Iterator[Row]:
+    def rows(self, run: Sequence[Unit]) -> Iterator[PageRow]:
         """Rows of units without a gap between them; those of one line of CUDA C share its cell."""
         for index, unit in enumerate(run):
-            cells = [self.ptx(unit), Cell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
+            cells = [self.ptx(unit), PageCell("\n".join(map(self.instruction, unit.sass)), len(unit.sass))]
             if self.listing.language == "cuda" and (index == 0 or run[index - 1].source != unit.source):
                 span = next((i for i, each in enumerate(run[index:]) if each.source != unit.source), len(run) - index)
                 cells.insert(0, self.source(unit, span))
-            yield Row(tuple(cells))
+            yield PageRow(tuple(cells))
 
-    def source(self, unit: Unit, span: int) -> Cell:
+    def source(self, unit: Unit, span: int) -> PageCell:
         text = "\n".join(indented(self.listing.source[line - 1]) for line in unit.source)
         if not text:  # a blank line alone: an empty cell has no number, so the next one has to skip it
-            return Cell("", 0, rows=span)
+            return PageCell("", 0, rows=span)
         skip = unit.source[0] - self.next_source
         self.next_source = unit.source[-1] + 1
-        return Cell(text, len(unit.source), skip, span)
+        return PageCell(text, len(unit.source), skip, span)
 
-    def ptx(self, unit: Unit) -> Cell:
+    def ptx(self, unit: Unit) -> PageCell:
         """Lines of what NVRTC wrote have no numbers: there is no file that one could look into."""
         text = "\n".join(squeezed(self.listing.ptx[line - 1]) for line in unit.ptx)
         if self.listing.language == "cuda" or not text:
-            return Cell(text, 1)
+            return PageCell(text, 1)
         skip = unit.ptx[0] - self.next_ptx
         self.next_ptx = unit.ptx[-1] + 1
-        return Cell(text, len(unit.ptx), skip)
+        return PageCell(text, len(unit.ptx), skip)
 
     def instruction(self, index: int) -> str:
         """An instruction, behind its place in the machine code where it does not follow the one before."""

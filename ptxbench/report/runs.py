@@ -61,7 +61,7 @@ class SummaryRow:
 
 
 @dataclass(frozen=True)
-class Table:
+class CellView:
     """A cell with all its variants: headings with their units, and a row a variant."""
 
     caption: str
@@ -173,7 +173,7 @@ class RunView:
         """Whether the run has several sizes of the pair."""
         return sum(cell.pair == pair for cell in self.cells) > 1
 
-    def tables(self, pair: str) -> list[Table]:
+    def tables(self, pair: str) -> list[CellView]:
         return [table(cell, self.scored) for cell in self.cells if cell.pair == pair]
 
     def shown(self, pair: str) -> list[str]:
@@ -194,7 +194,7 @@ class RunView:
         return f"ptxbench {shlex.join(argv)}" if argv else None
 
 
-def amount_chip(line: charts.Line, instructions: str) -> Chip | None:
+def amount_chip(line: charts.ChartLine, instructions: str) -> Chip | None:
     """How a variant's executed instructions compare with those of the reference, to three decimals as all figures."""
     ratio = next((round(mark.value, 3) for mark in line.marks if mark.kind == "instructions"), None)
     if ratio is None or line.style == "same-code":
@@ -232,7 +232,7 @@ def summary_row(cell: Cell, variant: str, result: VariantResult, noise: Interval
         ran = [units.fixed(share if result.status == VERIFIED else None, 3) for share in shares]
         figures = (*ran, change(cell, variant, "ptx_shared_conflicts"), *figures)
     return SummaryRow(
-        cell.pair, units.size_words(cell.place, cell.cache), variant, result.status, check(result),
+        cell.pair, units.size_words(cell.point, cell.cache), variant, result.status, check(result),
         chip(cell, variant, noise), figures,
     )  # fmt: skip
 
@@ -274,7 +274,7 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
     return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")
 
 
-def table(cell: Cell, scored: Sequence[Scored] = ()) -> Table:
+def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
     """All variants of a cell with the columns that a terminal would show."""
     columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
     headings, texts = [], []
@@ -286,8 +286,8 @@ def table(cell: Cell, scored: Sequence[Scored] = ()) -> Table:
         (name, result.status, check(result), tuple(column[i] for column in texts))
         for i, (name, result) in enumerate(cell.variants.items())
     ]
-    return Table(
-        "  ".join(f"{name} = {value:,}" for name, value in cell.place.items()),
+    return CellView(
+        "  ".join(f"{name} = {value:,}" for name, value in cell.point.items()),
         conditions(cell, " × "),
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),

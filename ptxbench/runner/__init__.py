@@ -3,31 +3,31 @@
 from collections.abc import Iterator
 
 from ptxbench.runner.control import noise
-from ptxbench.runner.document import Frame, document
-from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
-from ptxbench.runner.plan import ALL, Job, Plan, plan_jobs
+from ptxbench.runner.document import RunFrame, document
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.plan import ALL, PairPlan, RunPlan, plan_pairs
 from ptxbench.runner.rounds import run_rounds
-from ptxbench.runner.story import run
+from ptxbench.runner.session import run
 
 
-def carry_out(plan: Plan) -> Iterator[Event]:
+def carry_out(plan: RunPlan) -> Iterator[Event]:
     """The run that `plan` says: in rounds of fresh processes where the backend's kernels may end theirs."""
     return run_rounds(plan) if plan.backend.isolated else run(plan)
 
 
 __all__ = [
     "ALL",
+    "CalibrationSaved",
     "CellDone",
     "DeviceLost",
     "Event",
-    "Frame",
-    "Job",
-    "Kept",
-    "Plan",
+    "PairPlan",
+    "RunFrame",
+    "RunPlan",
     "Step",
     "carry_out",
     "document",
     "noise",
-    "plan_jobs",
+    "plan_pairs",
     "run",
 ]

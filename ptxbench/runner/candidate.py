@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ptxbench import executed
-from ptxbench.backends.base import Outcome
+from ptxbench.backends.base import LaunchOutcome
 from ptxbench.discovery import Source, shown
 from ptxbench.errors import (
     CompileError,
@@ -48,7 +48,7 @@ STATUSES: tuple[tuple[type[Exception], str], ...] = (
 
 
 @dataclass
-class Candidate:
+class VariantRun:
     """A variant, alive until something fails. `sizes`, `max_error` and `worst` tell of its verification."""
 
     source: Source
@@ -90,12 +90,12 @@ class Candidate:
         if isinstance(error, PtxSyntaxError | UnsupportedInstruction) and self.source.path.name not in self.reason:
             self.reason = f"{self.label}: {self.reason}"  # they know lines, not files
 
-    def excuse(self, because: Candidate) -> None:
+    def excuse(self, because: VariantRun) -> None:
         """CUDA C that does not compile where the pair's own PTX needs another target is skipped, not broken."""
         if isinstance(self.error, CompileError) and isinstance(because.error, TargetMismatch):
             self.status, self.reason = SKIPPED, f"{self.label}: not for this target, as {because.error}"
 
-    def judge(self, size: Size, verdict: Verdict, outcome: Outcome) -> None:
+    def judge(self, size: Size, verdict: Verdict, outcome: LaunchOutcome) -> None:
         """Take the verdict at one size, and what was counted there; nothing is counted of a wrong result."""
         if size not in self.sizes:
             self.sizes.append(size)
@@ -115,7 +115,7 @@ class Candidate:
         if verdict.worst:
             self.status, self.reason, self.worst = WRONG, verdict.worst, verdict.worst
 
-    def fork(self) -> Candidate:
+    def fork(self) -> VariantRun:
         """A copy for one cell: what happens there does not touch the next cell."""
         return dataclasses.replace(self, sizes=list(self.sizes), observed=None)
 

@@ -7,11 +7,11 @@ from math import log
 from pathlib import Path
 
 from ptxbench import stats
-from ptxbench.discovery import Found, Source
+from ptxbench.discovery import LoadedPair, Source
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, u32
 from ptxbench.result import Cell
-from ptxbench.runner.plan import Job
+from ptxbench.runner.plan import PairPlan
 
 CONTROL = "A/A control"
 """Its name; with a slash, so that no file of a pair can have it."""
@@ -22,7 +22,7 @@ AGAIN = "ptx"
 PATH = Path(__file__).with_suffix(".ptx")
 
 PAIR = Pair(
-    teaches="What the measurement itself makes of nothing.",
+    purpose="What the measurement itself makes of nothing.",
     args=[
         In("x", u32, lambda n: (n,)),
         Out("y", u32, lambda n: (n,)),
@@ -37,10 +37,12 @@ PAIR = Pair(
 )
 
 
-def control_job() -> Job:
+def control_plan() -> PairPlan:
     """The control as a job: both variants are one file."""
     sources = tuple(Source(variant, "ptx", PATH, "control") for variant in (REFERENCE, AGAIN))
-    return Job(Found(CONTROL, "y = x, against itself.", PAIR, sources, PATH), sources, tuple(PAIR.bench_sizes))
+    return PairPlan(
+        LoadedPair(CONTROL, "y = x, against itself.", PAIR, sources, PATH), sources, tuple(PAIR.bench_sizes)
+    )
 
 
 def noise(cells: Sequence[Cell]) -> stats.Interval | None:

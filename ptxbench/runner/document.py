@@ -12,14 +12,14 @@ from typing import Any
 
 from ptxbench import environment, toolchain
 from ptxbench.result import CONTINUES, SWEEP, Cell, Run
-from ptxbench.runner.plan import Plan
+from ptxbench.runner.plan import RunPlan
 
 
 @dataclass(frozen=True)
-class Frame:
+class RunFrame:
     """What is known of a run when it starts."""
 
-    plan: Plan
+    plan: RunPlan
     device: Mapping[str, Any]
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     started: str = field(default_factory=lambda: now())
@@ -37,7 +37,7 @@ def folder_name(device: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", device.lower()).strip("-")
 
 
-def document(frame: Frame, cells: Sequence[Cell], status: str) -> Run:
+def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
     """The run as it is at this moment."""
     plan = frame.plan
     timed = frame.device["kind"] == "gpu"

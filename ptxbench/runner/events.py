@@ -44,7 +44,7 @@ class DeviceLost:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CalibrationSaved:
     """What is known after a cell of a round, for whoever is interrupted before the cells are done.
 
     `whole`: whether every cell has the same rounds.
@@ -54,4 +54,4 @@ class Kept:
     whole: bool = True
 
 
-Event = Step | CellDone | DeviceLost | Kept
+Event = Step | CellDone | DeviceLost | CalibrationSaved

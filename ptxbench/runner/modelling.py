@@ -9,12 +9,12 @@ from ptxbench.model.cell import dram_bytes, of_cell
 from ptxbench.model.executions import Executions, executions
 from ptxbench.pair import Launch
 from ptxbench.result import Cell, Model
-from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.candidate import VariantRun
 from ptxbench.runner.machine_code import identity
 from ptxbench.toolchain.lines import annotate
 
 
-def model_of(cell: Cell, candidates: Sequence[Candidate], launch: Launch, gpu: str) -> Model | None:
+def model_of(cell: Cell, candidates: Sequence[VariantRun], launch: Launch, gpu: str) -> Model | None:
     """What the model of `gpu`, a name of specifications.MODELS, says of a cell and its candidates at its size.
 
     Variants of one machine code have one set of floors: those of the narrowest interval.
@@ -30,7 +30,7 @@ def model_of(cell: Cell, candidates: Sequence[Candidate], launch: Launch, gpu: s
     )
 
 
-def executed_by(candidate: Candidate, cell: Cell, launch: Launch) -> Executions | str:
+def executed_by(candidate: VariantRun, cell: Cell, launch: Launch) -> Executions | str:
     """What a candidate executed in the cell's launch, or why that is not known."""
     build = candidate.build
     found = candidate.executed(launch) if candidate.alive else None

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from ptxbench.backends.base import Backend
 from ptxbench.device_shape import DeviceShape
-from ptxbench.discovery import Found, Source, choose_pairs, load, select
+from ptxbench.discovery import LoadedPair, Source, choose_pairs, load, select
 from ptxbench.discovery.validate import size_problems
 from ptxbench.errors import UsageError
-from ptxbench.measure import SETTINGS, Settings
+from ptxbench.measure import SETTINGS, SamplingSettings
 from ptxbench.pair import Pair, Size
 from ptxbench.result import Cell
 from ptxbench.runner import memory
@@ -31,10 +31,10 @@ compulsory bytes: at these limits a pair takes about ten seconds and up to 3 GB.
 
 
 @dataclass(frozen=True)
-class Job:
+class PairPlan:
     """One pair with the variants and sizes that a run takes of it, and the bench sizes that are too large for it."""
 
-    found: Found
+    loaded: LoadedPair
     sources: tuple[Source, ...]
     sizes: tuple[Size, ...]
     too_large: tuple[Size, ...] = ()
@@ -45,16 +45,16 @@ class Job:
     oracle_asked: bool = True
     """Whether to ask which wrong results the pair's oracle would accept. Each round has the same answer."""
 
-    def on(self, arch: str) -> Job:
+    def on(self, arch: str) -> PairPlan:
         """The job with the files that its variants have for `arch`."""
         return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
 @dataclass(frozen=True)
-class Plan:
+class RunPlan:
     """One run, before it starts."""
 
-    jobs: tuple[Job, ...]
+    pair_plans: tuple[PairPlan, ...]
     backend: Backend
     arch: str
     kernels: Path
@@ -62,7 +62,7 @@ class Plan:
     cache: Literal["cold", "warm"] = "cold"
     """What a timed launch finds in L2."""
     seed: int = 1
-    settings: Settings = SETTINGS
+    settings: SamplingSettings = SETTINGS
     rounds: int = 1
     """Fresh processes to measure in, where the backend has a clock."""
     cell_timeout: float = 60.0
@@ -89,7 +89,7 @@ class Plan:
     """What `ptxbench tune` says of its run; empty of any other."""
 
 
-def plan_jobs(
+def plan_pairs(
     kernels: Path,
     pairs: Sequence[str] = (),
     variants: Sequence[str] = (),
@@ -97,7 +97,7 @@ def plan_jobs(
     *,
     emulated: bool = True,
     device: DeviceShape = DeviceShape(),  # noqa: B008  it is frozen
-) -> tuple[tuple[Job, ...], tuple[str, ...]]:
+) -> tuple[tuple[PairPlan, ...], tuple[str, ...]]:
     """The jobs for these names or globs, and the names of selected pairs that have no such variant or size.
 
     Without `variants`, all of a pair but those that it has `by_request`. `sizes` as `--size` has them. Without any,
@@ -115,7 +115,7 @@ def plan_jobs(
         if not any(complete(size, found) for found in loaded):
             raise UsageError(no_such_size(size, loaded))
     every = ALL in sizes or not (sizes or emulated)
-    jobs, left_out = [], []
+    pair_plans, left_out = [], []
     for found in loaded:
         sources = found.default_sources if not variants else found.sources
         sources = tuple(source for source in (*sources, *libraries[found.name]) if source.variant in chosen)
@@ -124,10 +124,10 @@ def plan_jobs(
         too_large = [size for size in bench[1:] if emulated and size not in own and is_too_large(found.pair, size)]
         wanted = [size for size in (*bench, *own) if size not in too_large]
         if sources and wanted:
-            jobs.append(Job(found, sources, without_repeats(wanted), without_repeats(too_large)))
+            pair_plans.append(PairPlan(found, sources, without_repeats(wanted), without_repeats(too_large)))
         else:
             left_out.append(found.name)
-    return tuple(jobs), tuple(left_out)
+    return tuple(pair_plans), tuple(left_out)
 
 
 def is_too_large(pair: Pair, size: Size) -> bool:
@@ -152,7 +152,7 @@ def parse_size(text: str) -> Size:
     return size
 
 
-def complete(size: Size, found: Found) -> Size | None:
+def complete(size: Size, found: LoadedPair) -> Size | None:
     """`size` in the order of the pair's dimensions, those not given as in its first bench size; None if it has others.
 
     Raises UsageError if the pair cannot have that size, or this machine.
@@ -168,7 +168,7 @@ def complete(size: Size, found: Found) -> Size | None:
     return whole
 
 
-def no_such_size(size: Size, loaded: Sequence[Found]) -> str:
+def no_such_size(size: Size, loaded: Sequence[LoadedPair]) -> str:
     """No pair has these dimensions: which they have."""
     dimensions = {found.name: ", ".join(found.pair.bench_sizes[0]) for found in loaded}
     known = "; ".join(f"'{name}' has {each}" for name, each in dimensions.items())

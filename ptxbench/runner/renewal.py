@@ -12,23 +12,23 @@ from typing import Any
 
 from ptxbench.backends.base import Clock
 from ptxbench.pair import Size
-from ptxbench.runner.given import Given, draw, with_expected
-from ptxbench.runner.plan import Job, Plan
+from ptxbench.runner.case_data import CaseData, draw, with_expected
+from ptxbench.runner.plan import PairPlan, RunPlan
 
 
 class Renewal:
     """The data and modules of the blocks of one cell and round. `given`: what the samples are taken on now."""
 
-    def __init__(self, plan: Plan, job: Job, size: Size, clocks: Mapping[str, Clock]) -> None:
-        self.job = job
+    def __init__(self, plan: RunPlan, pair_plan: PairPlan, size: Size, clocks: Mapping[str, Clock]) -> None:
+        self.pair_plan = pair_plan
         self.size = size
-        self.integers = job.found.pair.timed_on_integers
+        self.integers = pair_plan.loaded.pair.timed_on_integers
         self.seed = f"{plan.seed}:{plan.round_number}:data"
         self.host_work = plan.host_work
         self.clocks = clocks
         self.block: int | None = None
         self.arguments: Mapping[str, Any] = {}
-        self.known: Given | None = None
+        self.known: CaseData | None = None
 
     def data(self, block: int, names: Sequence[str]) -> None:
         """See measure.Renewal. Block number n of every contrast has the same data."""
@@ -36,7 +36,7 @@ class Renewal:
             self.block, self.known = block, None
             with self.host_work():
                 seed = random.Random(f"{self.seed}:{block}").getrandbits(32)
-                self.arguments = draw(self.job, self.size, seed, integers=self.integers)
+                self.arguments = draw(self.pair_plan, self.size, seed, integers=self.integers)
         for name in names:
             self.clocks[name].refill(self.arguments)
 
@@ -45,9 +45,9 @@ class Renewal:
         for name, count in samples.items():
             self.clocks[name].reload(count)
 
-    def given(self) -> Given:
+    def given(self) -> CaseData:
         """The data of the block, with what a right kernel makes of them: worked out only where it is asked for."""
         if self.known is None:
             with self.host_work():
-                self.known = with_expected(self.job, self.size, self.arguments, integers=self.integers)
+                self.known = with_expected(self.pair_plan, self.size, self.arguments, integers=self.integers)
         return self.known

@@ -8,38 +8,38 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterator
 
-from ptxbench.runner.events import CellDone, DeviceLost, Event, Kept, Step
-from ptxbench.runner.ledger import Key, Ledger, key_of
-from ptxbench.runner.plan import Plan
-from ptxbench.runner.worker import Task, Worker, WorkerDied
+from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
+from ptxbench.runner.plan import RunPlan
+from ptxbench.runner.round_results import Key, RoundResults, key_of
+from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest
 
 
-def run_rounds(plan: Plan) -> Iterator[Event]:
+def run_rounds(plan: RunPlan) -> Iterator[Event]:
     """Every cell in every round, the control with them; then the cells, each with the rounds that it has."""
-    ledger = Ledger.of(plan)
+    results = RoundResults.of(plan)
     process = 1 + max((one.process for cell in plan.begun for one in cell.rounds), default=-1)
     for number in range(plan.first_round, plan.rounds):
-        todo = ledger.shuffled(number)
+        todo = results.shuffled(number)
         while todo:
-            lost = yield from work(plan, ledger, todo, number, process)
+            lost = yield from work(plan, results, todo, number, process)
             process += 1
             if lost:
-                yield from ledger.finished()
+                yield from results.finished()
                 yield lost
                 return
-            todo = [each for each in todo if ledger.variants(each)]
-        yield Kept(tuple(ledger.cells()))
-    yield from ledger.finished()
+            todo = [each for each in todo if results.variants(each)]
+        yield CalibrationSaved(tuple(results.cells()))
+    yield from results.finished()
 
 
 def work(
-    plan: Plan, ledger: Ledger, todo: list[Key], number: int, process: int
+    plan: RunPlan, results: RoundResults, todo: list[Key], number: int, process: int
 ) -> Generator[Event, None, DeviceLost | None]:
     """Have a worker do what is `todo`, and take out what it did; the end of the run, None where it can go on."""
     waiting: CellDone | None = None  # until it is known whether the device outlived it
-    ledger.last = None
-    task = Task(
-        pieces=ledger.pieces(todo),
+    results.last = None
+    request = WorkerRequest(
+        items=results.items(todo),
         backend=plan.backend,
         arch=plan.arch,
         kernels=plan.kernels,
@@ -52,29 +52,29 @@ def work(
         renewed=plan.renewed,
         cache=plan.cache,
     )
-    with Worker(task) as worker:
+    with Worker(request) as worker:
         try:
             for event in worker.events(plan.cell_timeout):
                 if isinstance(event, DeviceLost):
-                    return ledger.blame_lost(event)
+                    return results.blame_lost(event)
                 if waiting:
-                    if lost := ledger.cleared(waiting.cell):
+                    if lost := results.cleared(waiting.cell):
                         return lost
-                    yield take(ledger, todo, waiting)
+                    yield take(results, todo, waiting)
                 waiting = event if isinstance(event, CellDone) else None
                 if isinstance(event, Step):
-                    yield ledger.step(event)
+                    yield results.step(event)
         except WorkerDied as death:
-            return ledger.blame(death)
+            return results.blame(death)
     if waiting:
-        if lost := ledger.cleared(waiting.cell):
+        if lost := results.cleared(waiting.cell):
             return lost
-        yield take(ledger, todo, waiting)
+        yield take(results, todo, waiting)
     return None
 
 
-def take(ledger: Ledger, todo: list[Key], done: CellDone) -> Kept:
+def take(results: RoundResults, todo: list[Key], done: CellDone) -> CalibrationSaved:
     """Take a finished cell of a round; what is known after it."""
-    ledger.add(done.cell)
+    results.add(done.cell)
     todo.remove(key_of(done.cell))
-    return Kept(tuple(ledger.cells()), whole=False)
+    return CalibrationSaved(tuple(results.cells()), whole=False)

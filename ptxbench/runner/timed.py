@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from ptxbench.backends.base import Clock
 from ptxbench.errors import KernelError, MachineError
-from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.candidate import VariantRun
 
 Result = TypeVar("Result")
 
@@ -16,7 +16,7 @@ Result = TypeVar("Result")
 class ClockError(Exception):
     """A sample failed: whose call reported it, why, and the variants whose kernels were in flight."""
 
-    def __init__(self, candidate: Candidate, cause: KernelError | MachineError, suspects: tuple[str, ...]) -> None:
+    def __init__(self, candidate: VariantRun, cause: KernelError | MachineError, suspects: tuple[str, ...]) -> None:
         super().__init__(str(cause))
         self.candidate = candidate
         self.cause = cause
@@ -24,13 +24,13 @@ class ClockError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Sample:
+class TimedSample:
     name: str
     """Of its variant."""
 
 
 @dataclass
-class Flight:
+class InFlight:
     """The samples of a cell that were enqueued and not yet waited for, oldest first.
 
     A kernel fails after its launch returned, and the driver reports it to whatever calls next: then each of these may
@@ -38,9 +38,9 @@ class Flight:
     """
 
     one_at_a_time: bool = False
-    samples: list[Sample] = field(default_factory=list)
+    samples: list[TimedSample] = field(default_factory=list)
 
-    def done(self, sample: Sample) -> None:
+    def done(self, sample: TimedSample) -> None:
         """The sample was waited for: with it those before it, for the stream runs them in order."""
         del self.samples[: self.samples.index(sample) + 1]
 
@@ -97,12 +97,12 @@ class MarkedClock:
 class TimedClock(MarkedClock):
     """A candidate's clock, whose errors say whose they are."""
 
-    candidate: Candidate
-    flight: Flight
+    candidate: VariantRun
+    flight: InFlight
 
     def guarded(self, enqueue: Callable[[], Callable[[], int]]) -> Callable[[], int]:
         wait = self.named(enqueue)
-        sample = Sample(self.name)
+        sample = TimedSample(self.name)
         self.flight.samples.append(sample)
 
         def landed() -> int:

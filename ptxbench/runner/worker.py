@@ -20,14 +20,14 @@ from ptxbench import errors
 from ptxbench.backends.base import Backend
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.pair import Size
-from ptxbench.runner.control import CONTROL, control_job
+from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import DeviceLost, Event, Step
-from ptxbench.runner.plan import Job, Plan
-from ptxbench.runner.story import run
+from ptxbench.runner.plan import PairPlan, RunPlan
+from ptxbench.runner.session import run
 
 MOST_NAME = 256
 """Bytes of a phase and the name of a variant in memory that both processes see."""
@@ -37,7 +37,7 @@ FROM_OUTSIDE = frozenset({"SIGKILL", "SIGTERM", "SIGHUP", "SIGINT", "SIGQUIT"})
 
 
 @dataclass(frozen=True)
-class Piece:
+class WorkItem:
     """What a worker does of a pair: by names, since the functions of a pair cannot be sent to another process."""
 
     pair: str
@@ -45,22 +45,22 @@ class Piece:
     sizes: tuple[Size, ...]
     knobs: tuple[tuple[str, int], ...] = ()
     one_at_a_time: bool = False
-    """See Job."""
+    """See PairPlan."""
     oracle_asked: bool = True
-    """See Job."""
+    """See PairPlan."""
 
 
 @dataclass(frozen=True)
-class Task:
+class WorkerRequest:
     """What a worker is to do."""
 
-    pieces: tuple[Piece, ...]
+    items: tuple[WorkItem, ...]
     backend: Backend
     arch: str
     kernels: Path
     assembler: Literal["toolkit", "driver"]
     seed: int
-    settings: Settings
+    settings: SamplingSettings
     round_number: int
     process: int
     calibration: Mapping[str, Any] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class WorkerCrashed(Exception):
     """A worker ended by a bug; the text is its traceback."""
 
 
-class Signs:
+class WorkerSigns:
     """What a worker shows of itself in memory that both processes see.
 
     `beat`: counts its samples, so that a long measurement is not taken for a hang. `at_work`: the phase and the variant
@@ -104,12 +104,12 @@ class Signs:
         self.beat.value += 1
 
     def mark(self, variant: str) -> None:
-        """See Plan."""
+        """See RunPlan."""
         self.show("measure", variant)
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """See Plan.host_work."""
+        """See RunPlan.host_work."""
         self.host_work.value = 1
         try:
             yield
@@ -125,11 +125,11 @@ class Signs:
 class Worker:
     """A process at a task. Use it as a context: it does not outlive that."""
 
-    def __init__(self, task: Task) -> None:
+    def __init__(self, request: WorkerRequest) -> None:
         context = multiprocessing.get_context("spawn")  # a forked process could not use CUDA
         self.events_in, events_out = context.Pipe(duplex=False)
-        self.signs = Signs(context)
-        self.process = context.Process(target=serve, args=(task, events_out, self.signs, os.getpid()), daemon=True)
+        self.signs = WorkerSigns(context)
+        self.process = context.Process(target=serve, args=(request, events_out, self.signs, os.getpid()), daemon=True)
         with without_interrupts():
             self.process.start()
         events_out.close()
@@ -199,13 +199,13 @@ def rebuilt(name: str, text: str) -> BaseException:
     return WorkerCrashed(f"A worker ended by an error of its own:\n{text}")
 
 
-def serve(task: Task, events: Connection, signs: Signs, parent: int) -> None:
+def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent: int) -> None:
     """Do the task and send what happens. Runs in the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it ends this process
     threading.Thread(target=follow, args=(parent,), daemon=True).start()
     with suppress(BrokenPipeError):  # the parent has gone, and `follow` ends this process
         try:
-            for event in perform(task, signs):
+            for event in perform(request, signs):
                 if isinstance(event, Step):
                     signs.show(event.phase, event.variant)
                 events.send(("event", event))
@@ -220,14 +220,14 @@ def serve(task: Task, events: Connection, signs: Signs, parent: int) -> None:
             events.send(("error", ("", traceback.format_exc())))
 
 
-def perform(task: Task, signs: Signs) -> Iterator[Event]:
+def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
     try:
-        device = DeviceShape.of(task.backend.device())
+        device = DeviceShape.of(request.backend.device())
     except Exception as error:  # whatever it is: without the device nothing can be done
         yield DeviceLost(str(error))
         return
     with signs.working():
-        plan = plan_of(task, signs, device)
+        plan = plan_of(request, signs, device)
     yield from run(plan)
 
 
@@ -238,36 +238,38 @@ def follow(parent: int) -> None:
     os._exit(1)
 
 
-def plan_of(task: Task, signs: Signs, device: DeviceShape) -> Plan:
+def plan_of(request: WorkerRequest, signs: WorkerSigns, device: DeviceShape) -> RunPlan:
     """The task as a plan of this process, its pairs loaded for the device."""
-    return Plan(
-        jobs=tuple(job_of(task, piece, device) for piece in task.pieces),
-        backend=task.backend,
-        arch=task.arch,
-        kernels=task.kernels,
-        assembler=task.assembler,
-        seed=task.seed,
-        settings=task.settings,
-        round_number=task.round_number,
-        process=task.process,
-        calibration=task.calibration,
-        renewed=task.renewed,
-        cache=task.cache,
+    return RunPlan(
+        pair_plans=tuple(pair_plan_of(request, item, device) for item in request.items),
+        backend=request.backend,
+        arch=request.arch,
+        kernels=request.kernels,
+        assembler=request.assembler,
+        seed=request.seed,
+        settings=request.settings,
+        round_number=request.round_number,
+        process=request.process,
+        calibration=request.calibration,
+        renewed=request.renewed,
+        cache=request.cache,
         mark=signs.mark,
         host_work=signs.working,
     )
 
 
-def job_of(task: Task, piece: Piece, device: DeviceShape) -> Job:
+def pair_plan_of(request: WorkerRequest, item: WorkItem, device: DeviceShape) -> PairPlan:
     """The piece with its pair loaded, and of its variants those that are not taken out."""
-    knobs = dict(piece.knobs)
-    found = control_job().found if piece.pair == CONTROL else turned(load(task.kernels, piece.pair, device), knobs)
-    sources = tuple(source for source in (*found.sources, *found.libraries) if source.variant in piece.variants)
-    return Job(
+    knobs = dict(item.knobs)
+    found = (
+        control_plan().loaded if item.pair == CONTROL else with_knobs(load(request.kernels, item.pair, device), knobs)
+    )
+    sources = tuple(source for source in (*found.sources, *found.libraries) if source.variant in item.variants)
+    return PairPlan(
         found,
         sources,
-        piece.sizes,
+        item.sizes,
         knobs=knobs,
-        one_at_a_time=piece.one_at_a_time,
-        oracle_asked=piece.oracle_asked,
+        one_at_a_time=item.one_at_a_time,
+        oracle_asked=item.oracle_asked,
     )

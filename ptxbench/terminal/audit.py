@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench.audit.audit import Audit
-from ptxbench.audit.outcome import Outcome
-from ptxbench.audit.tally import Line, Target
+from ptxbench.audit.outcome import AuditOutcome
+from ptxbench.audit.tally import RateTarget, TallyLine
 from ptxbench.terminal.comparison import simple_table
 from ptxbench.terminal.table import WIDEST, paragraphs
 from ptxbench.units import ABSENT
@@ -57,7 +57,7 @@ class AuditTable:
         yield Text(total(audit), "bold" if audit.code == 0 else "bold red")
 
 
-def rates(lines: Sequence[Line], width: int) -> RenderResult:
+def rates(lines: Sequence[TallyLine], width: int) -> RenderResult:
     """A table for each condition, what they mean, and the targets."""
     for _, group in groupby(lines, key=condition):
         of_one = list(group)
@@ -70,13 +70,13 @@ def rates(lines: Sequence[Line], width: int) -> RenderResult:
     yield Text()
 
 
-def condition(line: Line) -> str:
+def condition(line: TallyLine) -> str:
     """`time: 24 kernels, one of them changed, budget 15 %`."""
     changed = "one of them changed" if line.controls else "all changed"
     return f"{line.mode}: {line.kernels} kernels, {changed}, budget {100 * line.budget:g} %"
 
 
-def rate_table(lines: Sequence[Line]) -> Table:
+def rate_table(lines: Sequence[TallyLine]) -> Table:
     table = simple_table()
     table.padding = 0  # the gap of the box alone: twelve columns in 80
     table.add_column("\nnoise", overflow="fold")
@@ -107,7 +107,7 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else "100" if share == 1 else f"{100 * share:.1f}"
 
 
-def target_table(lines: Sequence[Line]) -> Table:
+def target_table(lines: Sequence[TallyLine]) -> Table:
     """One row a target of each condition, by the line that is worst in it; what has no target is told last."""
     table = simple_table()
     for heading in ("target", "of", "is", "at most", "worst", "there"):
@@ -128,9 +128,9 @@ def target_table(lines: Sequence[Line]) -> Table:
     return table
 
 
-def worst(lines: Sequence[Line]) -> Iterator[tuple[Target, Line]]:
+def worst(lines: Sequence[TallyLine]) -> Iterator[tuple[RateTarget, TallyLine]]:
     """Of each condition and each name of a target, the one with the greatest share, and its line."""
-    found: dict[tuple[str, str], tuple[Target, Line]] = {}
+    found: dict[tuple[str, str], tuple[RateTarget, TallyLine]] = {}
     for line in lines:
         for target in line.targets:
             key = condition(line), target.name
@@ -142,7 +142,7 @@ def worst(lines: Sequence[Line]) -> Iterator[tuple[Target, Line]]:
 # ---- mutants
 
 
-def mutants(outcomes: Sequence[Outcome], width: int) -> RenderResult:
+def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
     """One row an edit, over all kernels; then what is not as it must be, and why some were not judged."""
     yield Text("counters: every kernel, edited once" if outcomes else "counters: no kernel has an edit", "bold")
     yield edit_table(outcomes)
@@ -153,7 +153,7 @@ def mutants(outcomes: Sequence[Outcome], width: int) -> RenderResult:
         yield Text()
 
 
-def edit_table(outcomes: Sequence[Outcome]) -> Table:
+def edit_table(outcomes: Sequence[AuditOutcome]) -> Table:
     table = simple_table()
     table.add_column("edit", overflow="fold")
     table.add_column("kernels", justify="right", no_wrap=True)
@@ -174,7 +174,7 @@ def edit_table(outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def wrong(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
     """Mark, style and words of each outcome that is not as it must be."""
     for each in outcomes:
         if each.skipped or each.holds:
@@ -189,7 +189,7 @@ def wrong(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
             yield "MISSED", "bold red", f"{told}{f', and not {lacking}' * bool(lacking)} (exit status {each.code})."
 
 
-def skipped(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, str, str]]:
+def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
     """The same of what was not judged: edits of one kernel and one reason together, else kernels of one edit."""
     kernels: dict[tuple[str, str], list[str]] = {}
     for each in outcomes:

@@ -10,9 +10,9 @@ from rich.constrain import Constrain
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.bugs.audit import Order
+from ptxbench.bugs.audit import TrialOrder
 from ptxbench.bugs.bug import KINDS
-from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, Outcome, Tally, exit_status, tally
+from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTally, exit_status, tally
 from ptxbench.terminal.check import LANGUAGES
 from ptxbench.terminal.comparison import simple_table
 from ptxbench.terminal.table import WIDEST, paragraphs
@@ -30,8 +30,8 @@ LEGEND = (
 class BugTable:
     """A row a pair, a row a kind of bug, the bugs that were not caught, and the total."""
 
-    order: Order
-    outcomes: Sequence[Outcome]
+    order: TrialOrder
+    outcomes: Sequence[BugOutcome]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = min(options.max_width, WIDEST)
@@ -50,7 +50,7 @@ class BugTable:
             yield Text()
         yield Constrain(closing(self.outcomes), width)
 
-    def by_pair(self) -> Iterator[tuple[str, Tally]]:
+    def by_pair(self) -> Iterator[tuple[str, BugTally]]:
         for pair in dict.fromkeys(each.pair for each in self.outcomes):
             for language, words in LANGUAGES.items():
                 chosen = [each for each in self.outcomes if (each.pair, each.language) == (pair, language)]
@@ -58,7 +58,7 @@ class BugTable:
                     yield f"{pair}, {words}", tally(chosen)
         yield "total", tally(self.outcomes)
 
-    def by_kind(self) -> Iterator[tuple[str, Tally]]:
+    def by_kind(self) -> Iterator[tuple[str, BugTally]]:
         for kind in KINDS:
             if chosen := [each for each in self.outcomes if each.bug.kind == kind]:
                 yield kind, tally(chosen)
@@ -77,7 +77,7 @@ class BugTable:
                     yield mark, style, f"{each.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
 
 
-def table(heading: str, rows: Iterator[tuple[str, Tally]]) -> Table:
+def table(heading: str, rows: Iterator[tuple[str, BugTally]]) -> Table:
     found = simple_table()
     found.add_column(heading, overflow="fold")
     for column in ("bugs", "caught", "%", "allclose", "%", "same", "in words"):
@@ -101,7 +101,7 @@ def share(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else ABSENT
 
 
-def closing(outcomes: Sequence[Outcome]) -> Text:
+def closing(outcomes: Sequence[BugOutcome]) -> Text:
     """`Audit: 40 of 40 bugs caught (exit status 0).`"""
     all_of_them, status = tally(outcomes), exit_status(outcomes)
     told = f"Audit: {all_of_them.caught:,} of {all_of_them.planted:,} bugs caught (exit status {status})."

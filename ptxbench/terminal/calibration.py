@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, Line
+from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
 
 STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
-def checklist_table(lines: Sequence[Line]) -> Table:
+def checklist_table(lines: Sequence[CheckResult]) -> Table:
     """A row a line: its status, its subject and what was found."""
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(no_wrap=True)

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from ptxbench import units
 from ptxbench.check.beside import WORDS
-from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
+from ptxbench.check.finding_codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import ACCEPTED, NO_VERDICT, PASSED, REJECTED, SKIPPED, WARNED, Finding, Judgement
 from ptxbench.check.machine_code import EXECUTED, ends, settled
 from ptxbench.check.ranking import TIME, places, time_ratio

@@ -17,7 +17,7 @@ from ptxbench.terminal.plot import BEST, PLAIN_BEST, pictures
 from ptxbench.terminal.table import WIDEST, paragraphs
 from ptxbench.tune import Curves
 from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
-from ptxbench.tune.panels import Line, panels, value_words
+from ptxbench.tune.panels import PanelLine, panels, value_words
 
 PER_TABLE = 8
 """Values of the second name that stand side by side."""
@@ -81,7 +81,7 @@ def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, Table]]:
             yield head, table
 
 
-def with_mark(number: str, line: Line, i: int, plain: bool) -> Text:
+def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> Text:
     """A number with half the width of its interval, and whether it is the best or not to be told from it."""
     best, tied, value = i == line.best, i in line.tied, line.values[i]
     mark = (PLAIN_BEST if plain else BEST) if best else "~" if tied else " "

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from ptxbench import units
 from ptxbench.errors import AssembleError
-from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, LeftOut, Outcome, Output, Program
+from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
 from ptxbench.terminal.table import WIDEST, trimmed
 from ptxbench.wording.machine import sentence
@@ -41,7 +41,7 @@ QUOTED = 3
 class Report:
     """One launch. `lines`: how many executed PTX lines to show, None for all; most executed first or in_file_order."""
 
-    outcome: Outcome
+    outcome: ExecOutcome
     lines: int | None
     in_file_order: bool = False
 
@@ -77,7 +77,7 @@ def title(text: str) -> Text:
     return Text(text, style="bold")
 
 
-def heading(outcome: Outcome) -> Text:
+def heading(outcome: ExecOutcome) -> Text:
     """The kernel, its file, and how it was launched."""
     grid, block = (" x ".join(map(str, trimmed(each))) for each in (outcome.launch.grid, outcome.block))
     how = f"{outcome.program.arch}, grid {grid}, block {block}"
@@ -91,7 +91,7 @@ def heading(outcome: Outcome) -> Text:
 # ---- what was wrong
 
 
-def fault(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
+def fault(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     """Why the kernel was stopped or could not run, and the lines that the message names."""
     assert outcome.error is not None
     yield problem(outcome.status, f"{type(outcome.error).__name__}: {outcome.error}", plain)
@@ -102,7 +102,7 @@ def fault(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
     yield from notes(outcome)
 
 
-def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
+def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     """The sanitizer's findings, each with its line; that there are none, where every check was made."""
     if not outcome.launch.sanitize:
         return
@@ -116,7 +116,7 @@ def findings(outcome: Outcome, plain: bool) -> Iterator[RenderableType]:
         yield from excerpts(outcome.program, [each.line] if each.line else [])
 
 
-def notes(outcome: Outcome) -> Iterator[RenderableType]:
+def notes(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """What the reader must know to judge the result: first the checks that were not made."""
     if outcome.unchecked:
         said = "No finding, but n" if outcome.launch.sanitize and outcome.status == CLEAN else "N"
@@ -130,7 +130,7 @@ def notes(outcome: Outcome) -> Iterator[RenderableType]:
         yield Text()
 
 
-def missing_checks(outcomes: Sequence[Outcome]) -> Iterator[RenderableType]:
+def missing_checks(outcomes: Sequence[ExecOutcome]) -> Iterator[RenderableType]:
     """The checks that were not made of a folder's kernels, each with the kernels."""
     kernels: dict[str, list[str]] = {}
     for outcome in outcomes:
@@ -144,7 +144,7 @@ def missing_checks(outcomes: Sequence[Outcome]) -> Iterator[RenderableType]:
         yield Text()
 
 
-def order_reason(outcome: Outcome) -> Iterator[RenderableType]:
+def order_reason(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """That the result may be another where CTAs run in another order, as they do on a GPU."""
     if outcome.order_reason:
         reason = outcome.program.locate(outcome.order_reason)
@@ -160,7 +160,7 @@ def problem(status: str, text: str, plain: bool) -> Table:
     return grid
 
 
-def excerpts(program: Program, numbers: Sequence[int]) -> Iterator[RenderableType]:
+def excerpts(program: ExecProgram, numbers: Sequence[int]) -> Iterator[RenderableType]:
     """The PTX around each of these lines."""
     for number in numbers:
         if not 0 < number < len(program.text):
@@ -181,7 +181,7 @@ def excerpts(program: Program, numbers: Sequence[int]) -> Iterator[RenderableTyp
 # ---- arrays
 
 
-def arrays(outcome: Outcome) -> Iterator[RenderableType]:
+def arrays(outcome: ExecOutcome) -> Iterator[RenderableType]:
     """The arrays that the kernel changed, and the names of the others."""
     if outcome.outputs:
         yield outputs_table(outcome.outputs)
@@ -259,7 +259,7 @@ def amount(name: str, value: float) -> str:
 # ---- lines
 
 
-def lines_table(outcome: Outcome, most: int | None, in_file_order: bool) -> Table:
+def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> Table:
     """The executed PTX lines, with how often warps executed each, the lanes that were on, and what it cost."""
     hottest = sorted(outcome.by_line, key=lambda line: (-executed(outcome.by_line[line]), line))[:most]
     order = sorted(hottest) if in_file_order else hottest
@@ -332,7 +332,7 @@ def cost(counts: Mapping[str, int]) -> str:
 class FolderReport:
     """The kernels of a folder, one a row; then what was wrong, and what was not launched."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[ExecOutcome]
     left_out: Sequence[LeftOut]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -385,7 +385,7 @@ COLUMNS = (
 )
 
 
-def totalled(outcome: Outcome, names: Sequence[str]) -> str:
+def totalled(outcome: ExecOutcome, names: Sequence[str]) -> str:
     """The sum of these counters; "-" for a kernel that was stopped."""
     if outcome.error:
         return units.ABSENT

@@ -88,7 +88,7 @@ class Forest:
         rounds = [rounds_of(cell, variant, plain) for cell, variant, _ in rows]
         if len(rows) < 2 and not any(rounds):
             return
-        labels = [f"{size_words(cell.place)}  {variant}" for cell, variant, _ in rows]
+        labels = [f"{size_words(cell.point)}  {variant}" for cell, variant, _ in rows]
         figures = [f"{each.value:.3f} ±{(each.high - each.low) / 2:.3f}" for _, _, each in rows]
         headings = ("time / cuda", "", "rounds" * any(rounds))
         columns = [

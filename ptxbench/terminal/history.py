@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.judge.history import Point, Series, Shift
+from ptxbench.judge.history import HistoryPoint, Series, Shift
 from ptxbench.terminal.comparison import simple_table
 from ptxbench.terminal.table import WIDEST, paragraphs
 from ptxbench.wording.judgement import percent
@@ -148,7 +148,7 @@ def change_words(series: Series, shift: Shift) -> str:
     return f"{name} {percent(shift.after / shift.before)}"
 
 
-def named(point: Point) -> str:
+def named(point: HistoryPoint) -> str:
     """`0a1b2c3d (c0ffee, changed)`."""
     commit = point.run.source.get("commit")
     state = f"{str(commit)[:12]}{', changed' * bool(point.run.source.get('dirty'))}" if commit else "no commit known"

@@ -24,7 +24,7 @@ MANUAL = "https://docs.nvidia.com/cuda/parallel-thread-execution/#"
 
 
 @dataclass(frozen=True)
-class Line:
+class InstructionLine:
     """One line of the table: what the manual's syntax box says of it, and what the emulator does."""
 
     syntax: str
@@ -42,19 +42,19 @@ class Line:
         return self.syntax, self.section, self.counted, self.chapter
 
 
-def lines() -> list[Line]:
+def lines() -> list[InstructionLine]:
     """Every line, by chapter in the table's order; what differs in its sets alone is one line."""
     modules = [chapter.__name__ for chapter in CHAPTERS]
     patterns = list(dict.fromkeys(pattern for group in TABLE.patterns.values() for pattern in group))
     patterns.sort(key=lambda pattern: modules.index(name) if (name := pattern.body.__module__) in modules else -1)
-    merged: dict[tuple[str, ...], Line] = {}
+    merged: dict[tuple[str, ...], InstructionLine] = {}
     for line in map(describe, patterns):
         same = merged.get(line.key)
         merged[line.key] = merge(same, line) if same else line
     return list(merged.values())
 
 
-def merge(one: Line, other: Line) -> Line:
+def merge(one: InstructionLine, other: InstructionLine) -> InstructionLine:
     """Two lines of one syntax as one."""
     names = dict.fromkeys((*one.choices, *other.choices))
     return replace(
@@ -67,13 +67,13 @@ def merge(one: Line, other: Line) -> Line:
     )
 
 
-def describe(pattern: Pattern) -> Line:
+def describe(pattern: Pattern) -> InstructionLine:
     choices = {
         part.name: tuple(".".join(choice) for choice, _ in part.choices if choice)
         for part in pattern.parts
         if part.name and any(value not in (None, True, False) for _, value in part.choices)
     }
-    return Line(
+    return InstructionLine(
         pattern.syntax,
         math.prod(len(part.choices) for part in pattern.parts),
         pattern.counted,
@@ -90,9 +90,9 @@ def first_sentence(text: str) -> str:
     return match[0] if match else paragraph
 
 
-def by_chapter(wanted: str | None = None) -> dict[str, list[Line]]:
+def by_chapter(wanted: str | None = None) -> dict[str, list[InstructionLine]]:
     """The lines by title of their chapter, of those whose title holds `wanted`. Raises UsageError if there is none."""
-    found: dict[str, list[Line]] = {}
+    found: dict[str, list[InstructionLine]] = {}
     for line in lines():
         found.setdefault(line.chapter, []).append(line)
     if wanted is None:
@@ -109,7 +109,7 @@ def by_chapter(wanted: str | None = None) -> dict[str, list[Line]]:
 class Chapters:
     """Chapters of the table; `detailed` adds what may stand at each place of a line."""
 
-    chapters: dict[str, list[Line]]
+    chapters: dict[str, list[InstructionLine]]
     detailed: bool
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -125,7 +125,7 @@ class Chapters:
                 yield from self.line(line, width)
             yield Text()
 
-    def line(self, line: Line, width: int) -> Iterator[Any]:
+    def line(self, line: InstructionLine, width: int) -> Iterator[Any]:
         grid = Table.grid(padding=(0, 2, 0, 0), expand=True)
         grid.width = width
         grid.add_column(ratio=1)
@@ -139,12 +139,12 @@ class Chapters:
             yield Padding(Text(f"{name}: {' '.join(members)}", "dim"), (0, 2, 0, 6))
 
 
-def class_of(line: Line) -> str:
+def class_of(line: InstructionLine) -> str:
     """What it counts as: TYPE stands for the instruction's own type."""
     return "by type" if line.counted == "TYPE" else line.counted
 
 
-def counted(of: Sequence[Line]) -> str:
+def counted(of: Sequence[InstructionLine]) -> str:
     total = sum(line.spellings for line in of)
     return f"{len(of)} line{'s' if len(of) > 1 else ''}, {total:,} spellings"
 
@@ -164,11 +164,11 @@ class NotSupported:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Lookup:
     """What the table says of one opcode: its lines, or what is nearest and why it is missing."""
 
     opcode: str
-    lines: tuple[Line, ...]
+    lines: tuple[InstructionLine, ...]
     nearest: tuple[str, ...]
     missing: Missing | None
 
@@ -193,21 +193,21 @@ class Answer:
         return f"The emulator does not know '{self.opcode}'.{told}"
 
 
-def look_up(opcode: str) -> Answer:
+def look_up(opcode: str) -> Lookup:
     """What the table says of `opcode`."""
     entries = TABLE.get(opcode, ())
     if not entries:
         missing = why(opcode)
-        return Answer(opcode, (), () if missing else tuple(nearest(opcode)), missing)
+        return Lookup(opcode, (), () if missing else tuple(nearest(opcode)), missing)
     tokens = tuple(opcode.split("."))
     patterns = [each for each in TABLE.patterns[tokens[0]] if any(True for _ in each.readings(tokens))]
-    return Answer(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)
+    return Lookup(opcode, tuple({line.key: line for line in map(describe, patterns)}.values()), (), None)
 
 
 SCHEMA, OPCODE_SCHEMA = "ptxbench.isa/1", "ptxbench.opcode/1"
 
 
-def to_document(chapters: dict[str, list[Line]]) -> dict[str, Any]:
+def to_document(chapters: dict[str, list[InstructionLine]]) -> dict[str, Any]:
     """The table as JSON has it."""
     return {
         "schema": SCHEMA,
@@ -216,7 +216,7 @@ def to_document(chapters: dict[str, list[Line]]) -> dict[str, Any]:
     }
 
 
-def answer_document(answer: Answer) -> dict[str, Any]:
+def answer_document(answer: Lookup) -> dict[str, Any]:
     return {
         "schema": OPCODE_SCHEMA,
         "opcode": answer.opcode,
@@ -227,7 +227,7 @@ def answer_document(answer: Answer) -> dict[str, Any]:
     }
 
 
-def line_document(line: Line) -> dict[str, Any]:
+def line_document(line: InstructionLine) -> dict[str, Any]:
     return {
         "syntax": line.syntax,
         "spellings": line.spellings,

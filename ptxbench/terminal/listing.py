@@ -12,13 +12,13 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.syntax import Syntax
 from rich.text import Text
 
-from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, Difference, Side
-from ptxbench.listing.explanation import Case, explain
-from ptxbench.listing.text import Listing, Row, in_machine_order, in_source_order
+from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, Difference
+from ptxbench.listing.explanation import ExplainedPair, explain
+from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order
 from ptxbench.terminal.lexers import CUDA, PTX, SASS
 from ptxbench.terminal.table import WIDEST
 from ptxbench.toolchain import control
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 from ptxbench.units import size_words
 from ptxbench.wording.machine import execution, executions
 
@@ -53,7 +53,7 @@ def ptx_lines(lines: Sequence[str], *, squeezed: bool) -> list[Text]:
     return in_colours(PTX, [re.sub(r"(?<=\S) {2,}(?!//)", " ", line) if squeezed else line for line in shown])
 
 
-def sass_lines(code: Sequence[Instruction | None]) -> list[Text]:
+def sass_lines(code: Sequence[MachineInstruction | None]) -> list[Text]:
     """Instructions in colours, each behind the labels that stand before it; an empty line for None."""
     return in_colours(
         SASS,
@@ -175,7 +175,7 @@ class ListingView:
     def cuda(self) -> bool:
         return self.listing.language == "cuda"
 
-    def source(self, rows: Sequence[Row]) -> list[Column]:
+    def source(self, rows: Sequence[ListingRow]) -> list[Column]:
         """The CUDA C; nothing for hand-written PTX."""
         if not self.cuda:
             return []
@@ -187,7 +187,7 @@ class ListingView:
             texts("CUDA C", lines, wanted),
         ]
 
-    def ptx(self, rows: Sequence[Row], *, squeezed: bool) -> list[Column]:
+    def ptx(self, rows: Sequence[ListingRow], *, squeezed: bool) -> list[Column]:
         wanted = [row.ptx for row in rows]
         lines = dict(enumerate(ptx_lines(self.listing.ptx, squeezed=squeezed), 1))
         return [*self.executed(self.listing.executed, wanted), numbers("", wanted), texts("PTX", lines, wanted)]
@@ -198,7 +198,7 @@ class ListingView:
             return []
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
-    def executions(self, code: Sequence[Instruction | None]) -> list[Column]:
+    def executions(self, code: Sequence[MachineInstruction | None]) -> list[Column]:
         """How often warps executed each SASS instruction; nothing where it is unknown."""
         machine = self.listing.machine
         if not self.hot or machine is None or machine.fit is None:
@@ -206,7 +206,7 @@ class ListingView:
         found = [None if each is None else self.listing.executions(each) for each in code]
         return [Column("executed", [Text(execution(each, machine.settled), "yellow") for each in found], right=True)]
 
-    def sass(self, rows: Sequence[Row]) -> list[Column]:
+    def sass(self, rows: Sequence[ListingRow]) -> list[Column]:
         code = [None if row.sass is None else self.listing.sass[row.sass] for row in rows]
         live = [numbers("live", [None if each is None else each.live for each in code], "yellow")]
         controls = [Text("" if each is None or each.control is None else control.text(each.control)) for each in code]
@@ -255,7 +255,7 @@ def columns(difference: Difference) -> list[Column]:
     return [*side(*left), Column("", [mark(a) for a, _ in rows]), Column("", [mark(b) for _, b in rows]), *side(*right)]
 
 
-def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
+def side(listing: Listing, found: Sequence[AlignedInstruction | None]) -> list[Column]:
     code = [None if each is None else listing.sass[each.number] for each in found]
     texts = sass_lines(code)
     for each, text in zip(found, texts, strict=True):
@@ -267,7 +267,7 @@ def side(listing: Listing, found: Sequence[Side | None]) -> list[Column]:
     ]
 
 
-def mark(found: Side | None) -> Text:
+def mark(found: AlignedInstruction | None) -> Text:
     return Text() if found is None else Text(*MARKS[found.kind])
 
 
@@ -300,7 +300,7 @@ def legend() -> Text:
 class Findings:
     """What each comparison found, in sentences, at most WIDEST columns wide."""
 
-    cases: Sequence[Case]
+    cases: Sequence[ExplainedPair]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width = max(min(options.max_width, WIDEST), 20)

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from ptxbench import pipes
 from ptxbench.floors import HIGHER, LOWER, NO_CLAIM, WORDS
-from ptxbench.model.points import Point
+from ptxbench.model.points import ModelPoint
 from ptxbench.model.scores import (
     CLAIMS,
     DISTANCES,
@@ -39,7 +39,7 @@ TIMES = dict(zip(MEASURED, ("less", "within 2 %", "more"), strict=True))
 class ModelAudit:
     """Every published point, what the points come to, and the claims of saved runs that a GPU measured."""
 
-    points: Sequence[Point]
+    points: Sequence[ModelPoint]
     measured: Sequence[Scored]
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
@@ -74,7 +74,7 @@ def numeric(*headings: str) -> Table:
     return table
 
 
-def point_table(points: Sequence[Point]) -> Table:
+def point_table(points: Sequence[ModelPoint]) -> Table:
     table = simple_table()
     for heading in ("kernel", "repository", "GPU"):
         table.add_column(heading, no_wrap=True)
@@ -95,7 +95,7 @@ def point_table(points: Sequence[Point]) -> Table:
     return table
 
 
-def spread_table(points: Sequence[Point]) -> Table:
+def spread_table(points: Sequence[ModelPoint]) -> Table:
     table = numeric("highest floor", "points", "least", "median", "most")
     for each in spreads(points):
         table.add_row(each.resource, str(each.points), *(fixed(x, 2) for x in (each.least, each.median, each.most)))
@@ -119,7 +119,7 @@ def distance_table(scored: Sequence[Scored]) -> Table:
     return table
 
 
-def rate_table(points: Sequence[Point]) -> Table:
+def rate_table(points: Sequence[ModelPoint]) -> Table:
     """By architecture and resource: how near a point comes, and whether that refutes a slower rate."""
     table = simple_table()
     for heading in ("architecture", "resource"):

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.tune.panels import Panel, Scale, scale_of, value_words
+from ptxbench.tune.panels import Panel, PanelScale, scale_of, value_words
 
 MARKERS = ("●", "■", "▲", "◆", "○", "□", "△", "◇")
 PLAIN_MARKERS = ("o", "x", "a", "b", "c", "d", "e", "f")
@@ -59,7 +59,7 @@ def legend(names: Sequence[str], of: str, plain: bool, width: int) -> Renderable
     return Constrain(Columns([Text(of, "dim"), *items, best], padding=(0, 2)), width)
 
 
-def picture(panel: Panel, scale: Scale, unit: str, plain: bool, width: int) -> Text:
+def picture(panel: Panel, scale: PanelScale, unit: str, plain: bool, width: int) -> Text:
     """One panel as text, its scale to the left and the values of the axis below it."""
     unit, ticks = units.column([scale.low, scale.middle, scale.high], unit)
     margin = max(map(len, ticks))
@@ -83,7 +83,7 @@ def picture(panel: Panel, scale: Scale, unit: str, plain: bool, width: int) -> T
     return text
 
 
-def drawn(panel: Panel, scale: Scale, plain: bool, column: Callable[[int], int], columns: int) -> Canvas:
+def drawn(panel: Panel, scale: PanelScale, plain: bool, column: Callable[[int], int], columns: int) -> Canvas:
     """The lines of a panel: dots from value to value, then all markers, and the best above them."""
     known, dot, bar = (PLAIN_MARKERS, ".", ":") if plain else (MARKERS, "·", "┊")
     canvas: Canvas = [[(" ", "")] * columns for _ in range(ROWS)]

@@ -71,7 +71,7 @@ def folded(name: str) -> str:
     return f"{name[:at]}\n{name[at:]}" if at else name
 
 
-def drawn(cell: texts.Text, plain: bool) -> Text:
+def drawn(cell: texts.CellText, plain: bool) -> Text:
     """The value, or a mark and the number of its note."""
     if cell.note is None:
         return Text(cell.value)

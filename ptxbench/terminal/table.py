@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ptxbench import units
-from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Finding, of_cell, verified
+from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanation, of_cell, verified
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric, choose
 from ptxbench.result import (
     BITS_DIFFER,
@@ -104,7 +104,7 @@ class CellTable:
             yield Text()
 
 
-def first_finding(cell: Cell) -> Finding | None:
+def first_finding(cell: Cell) -> Explanation | None:
     """What the pair's PTX has unlike its CUDA C, the most important that neither the table nor its sentence says."""
     if not (verified(cell, REFERENCE) and verified(cell, PTX)):
         return None
@@ -147,7 +147,7 @@ def any_value(metric: Metric, cell: Cell) -> bool:
 
 def heading(cell: Cell) -> Text:
     """The pair, its size, where it ran, and what was noticed of it."""
-    size = "  ".join(f"{name}={value:,}" for name, value in cell.place.items())
+    size = "  ".join(f"{name}={value:,}" for name, value in cell.point.items())
     place = f"  {conditions(cell)}"
     labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
     return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))

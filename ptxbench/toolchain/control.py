@@ -26,7 +26,7 @@ BARRIERS = 6
 
 
 @dataclass(frozen=True)
-class Control:
+class ControlBits:
     """The control code of one instruction.
 
     `stall`: cycles before the warp issues its next one. `yield_bit`: as it is set. `write`: the barrier that it frees
@@ -42,7 +42,7 @@ class Control:
     reuse: int
 
 
-def decode(high: int) -> Control:
+def decode(high: int) -> ControlBits:
     """The control code in the upper 64 bits of an instruction."""
     bits = high >> FIRST_BIT
 
@@ -54,15 +54,15 @@ def decode(high: int) -> Control:
         return None if number == NO_BARRIER else number
 
     waits = tuple(number for number in range(BARRIERS) if field(11, BARRIERS) >> number & 1)
-    return Control(field(0, 4), field(4, 1), barrier(5), barrier(8), waits, field(17, 4))
+    return ControlBits(field(0, 4), field(4, 1), barrier(5), barrier(8), waits, field(17, 4))
 
 
-def codes(rows: Iterable[str]) -> dict[int, Control]:
+def codes(rows: Iterable[str]) -> dict[int, ControlBits]:
     """The control code of each instruction by its address, from the rows of one kernel as `nvdisasm -c -hex` has them.
 
     Empty where the rows have no bits.
     """
-    found: dict[int, Control] = {}
+    found: dict[int, ControlBits] = {}
     address = None
     for row in rows:
         if match := LOW.match(row):
@@ -73,7 +73,7 @@ def codes(rows: Iterable[str]) -> dict[int, Control]:
     return found
 
 
-def text(control: Control) -> str:
+def text(control: ControlBits) -> str:
     """`01---- - 2 1  4`: barriers waited for, read barrier, write barrier, yield bit, stall."""
     waits = "".join(str(number) if number in control.waits else "-" for number in range(BARRIERS))
     read, write = ("-" if number is None else str(number) for number in (control.read, control.write))

@@ -27,7 +27,7 @@ class Section(NamedTuple):
     """Of relocations: the number of the section that they are for."""
 
 
-class Symbol(NamedTuple):
+class ElfSymbol(NamedTuple):
     name: str
     other: int
     section: int
@@ -37,7 +37,7 @@ class Symbol(NamedTuple):
 @dataclass(frozen=True)
 class Cubin:
     sections: tuple[Section, ...]
-    symbols: tuple[Symbol, ...]
+    symbols: tuple[ElfSymbol, ...]
 
     @property
     def entries(self) -> tuple[str, ...]:
@@ -63,7 +63,7 @@ def read(data: bytes) -> Cubin:
             if section.name == ".symtab":
                 strings_at = headers[header[6]][4]
                 for name, _, other, index, value, _ in struct.iter_unpack("<IBBHQQ", section.content):
-                    symbols.append(Symbol(text_at(data, strings_at + name), other, index, value))
+                    symbols.append(ElfSymbol(text_at(data, strings_at + name), other, index, value))
         return Cubin(tuple(sections), tuple(symbols))
     except (struct.error, IndexError) as error:
         raise ValueError(f"cut short: {error}") from None

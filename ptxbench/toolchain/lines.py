@@ -21,7 +21,7 @@ from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
 from ptxbench.toolchain import Build, locate, ptxas, sha256
 from ptxbench.toolchain import cubin as elf
-from ptxbench.toolchain.control import HEX, Control, codes
+from ptxbench.toolchain.control import HEX, ControlBits, codes
 from ptxbench.toolchain.sass import SECONDS
 
 LINE_INFO = ("-lineinfo",)
@@ -37,7 +37,7 @@ LINE = re.compile(r"\s*//## File \"\.nv_debug_ptx_txt[^\"]*\", line (?P<line>\d+
 
 
 @dataclass(frozen=True)
-class Instruction:
+class MachineInstruction:
     """One of SASS. `line`: of the PTX; `live`: general registers; each None where nvdisasm does not tell."""
 
     address: int
@@ -46,7 +46,7 @@ class Instruction:
     """The labels that stand before it."""
     line: int | None = None
     live: int | None = None
-    control: Control | None = None
+    control: ControlBits | None = None
     """None where it was not asked for."""
 
 
@@ -54,7 +54,7 @@ class Instruction:
 class Annotated:
     """The SASS of one kernel with its lines. `same_code`: whether it is the machine code of the build it is of."""
 
-    instructions: tuple[Instruction, ...]
+    instructions: tuple[MachineInstruction, ...]
     same_code: bool
 
 
@@ -119,9 +119,9 @@ def printed(tool: Path, cubin: bytes, options: tuple[str, ...]) -> str:
     return cache.remember(key, make).decode(errors="replace")
 
 
-def instructions(text: str, entry: str) -> list[Instruction]:
+def instructions(text: str, entry: str) -> list[MachineInstruction]:
     """The instructions of `entry` in what nvdisasm printed, without the trap and the padding behind its code."""
-    found: list[Instruction] = []
+    found: list[MachineInstruction] = []
     labels: list[str] = []
     line = None
     for row in section(text, entry):
@@ -132,7 +132,7 @@ def instructions(text: str, entry: str) -> list[Instruction]:
         elif match := INSTRUCTION.match(row):
             live = count(match["live"]) if match["live"] is not None else None
             code = re.sub(r"`\(([^)]*)\)", r"\1", " ".join(match["text"].split()))
-            found.append(Instruction(int(match["address"], 16), code, tuple(labels), line, live))
+            found.append(MachineInstruction(int(match["address"], 16), code, tuple(labels), line, live))
             labels = []
     while found and is_padding(found[-1]):
         found.pop()
@@ -157,6 +157,6 @@ def count(columns: str) -> int:
     return int(first) if first.isdigit() else 0
 
 
-def is_padding(instruction: Instruction) -> bool:
+def is_padding(instruction: MachineInstruction) -> bool:
     """True for a NOP, and for an unconditional branch to itself, which is a trap."""
     return instruction.text == "NOP" or any(instruction.text == f"BRA {label}" for label in instruction.labels)

@@ -28,7 +28,7 @@ SUFFIXES = ("", "f", "a")
 
 
 @dataclass(frozen=True)
-class Need:
+class Requirement:
     """Why a tool refuses one line."""
 
     file: str
@@ -43,7 +43,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TargetTrial:
     """One source for one target."""
 
     target: str
@@ -63,12 +63,12 @@ class Trial:
     """What ptxas warns of."""
     mismatch: bool = False
     """True where the PTX's own .target does not fit; `needs` are then of the same text with this target as its own."""
-    needs: tuple[Need, ...] = ()
+    needs: tuple[Requirement, ...] = ()
     reason: str | None = None
     """In words, why it was refused or not tried, where no line is at fault."""
 
 
-FORM = " ".join(each.name for kind in (Trial, Need) for each in dataclasses.fields(kind))
+FORM = " ".join(each.name for kind in (TargetTrial, Requirement) for each in dataclasses.fields(kind))
 """Of a record in the cache: one with other fields is another's."""
 
 
@@ -119,7 +119,7 @@ def assembler() -> Path:
 
 def attempt(
     source: Path, *, language: str, entry: str, target: str, flags: Sequence[str] = (), contained: bool = False
-) -> Trial:
+) -> TargetTrial:
     """Try to make machine code of the kernel `entry` of `source`, CUDA C ("cuda") or PTX ("ptx"), for `target`.
 
     `contained`: whether the source is not trusted (`nvrtc.translate`).
@@ -135,7 +135,7 @@ def attempt(
         try:
             key = toolchain.compilation(nvrtc.find(), content, source, target, flags, contained=contained)
         except ToolMissing as error:
-            return Trial(target, UNTRIED, reason=str(error))
+            return TargetTrial(target, UNTRIED, reason=str(error))
 
     def make() -> bytes:
         found = compile_and_assemble(tool, content, source, language, entry, target, flags, contained=contained)
@@ -148,11 +148,11 @@ def attempt(
             whole = ("trial", FORM, locate.version(tool), source.name, language, entry, target, *key)
             made = cache.remember(whole, make)
     except (ToolMissing, UsageError) as error:  # not of the source, so not for the cache
-        return Trial(target, UNTRIED, reason=str(error))
+        return TargetTrial(target, UNTRIED, reason=str(error))
     except KernelError as error:
-        return Trial(target, REFUSED, reason=str(error))
+        return TargetTrial(target, REFUSED, reason=str(error))
     fields = json.loads(made)
-    return Trial(**{**fields, "needs": tuple(Need(**need) for need in fields["needs"])})
+    return TargetTrial(**{**fields, "needs": tuple(Requirement(**need) for need in fields["needs"])})
 
 
 def compile_and_assemble(
@@ -165,16 +165,16 @@ def compile_and_assemble(
     flags: Sequence[str],
     *,
     contained: bool,
-) -> Trial:
+) -> TargetTrial:
     """The trial itself. Raises KernelError for a refusal without a line, and what `toolchain.build` raises."""
     if language == "cuda":
         try:
             ptx, _ = nvrtc.translate(nvrtc.find(), content, source, target, flags, contained=contained)
         except CompileError as error:
-            return Trial(target, REFUSED, reason=str(error))
+            return TargetTrial(target, REFUSED, reason=str(error))
     else:
         ptx = ptxas.check_ascii(content, source.name)
-    trial = Trial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
+    trial = TargetTrial(target, REFUSED, directive(ptx, "version"), directive(ptx, "target"))
     try:
         cubin, messages = ptxas.assemble(tool, ptx, target)
     except ptxas.RefusedError as refused:
@@ -210,7 +210,7 @@ def directive(ptx: str, name: str) -> str | None:
     return found[1] if found else None
 
 
-def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Need, ...]:
+def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Requirement, ...]:
     """What ptxas refuses of the PTX once `target` is its own .target; nothing where only the directive was too high."""
     text = re.sub(r"^(\s*\.target\s+)\w+", rf"\g<1>{target}", ptx, count=1, flags=re.M)
     found = complaints(tool, text, target, source)
@@ -220,7 +220,7 @@ def retargeted(tool: Path, ptx: str, source: Path, target: str) -> tuple[Need, .
     return found
 
 
-def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Need, ...]:
+def complaints(tool: Path, ptx: str, target: str, source: Path) -> tuple[Requirement, ...]:
     try:
         ptxas.assemble(tool, ptx, target)
     except ptxas.RefusedError as refused:
@@ -246,7 +246,7 @@ REQUIRES = re.compile(r" requires (?:\.target (?P<target>.+)|PTX ISA \.version (
 INSTRUCTION = re.compile(r"\s*(?:\w+:\s*)?(?:[{]\s*)?(?:@!?[%\w$]+\s+)?([a-z][\w.:]*)")
 
 
-def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Need, ...]:
+def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Requirement, ...]:
     """Each error of ptxas, in the order of the lines."""
     lines = ptx.splitlines()
     found = []
@@ -260,5 +260,5 @@ def needs(messages: str, ptx: str, source: Path, language: str) -> tuple[Need, .
         at = INSTRUCTION.match(lines[line - 1]) if 0 < line <= len(lines) else None
         required = REQUIRES.search(message)
         requires = required and (required["target"] or f"PTX {required['version']}")
-        found.append(Need(file or place, int(place) if file else None, at[1] if at else "", requires, message))
+        found.append(Requirement(file or place, int(place) if file else None, at[1] if at else "", requires, message))
     return tuple(sorted(found, key=lambda need: need.line or 0))

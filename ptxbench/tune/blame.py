@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ptxbench.discovery import Found, shown
+from ptxbench.discovery import LoadedPair, shown
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.errors import PairError
 
 
-def called(found: Found, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+def called(found: LoadedPair, what: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
     """What `function` of the pair gives. Raises PairError for whatever it raises; `what` it is, in a message."""
     try:
         return function(*arguments, **named)

@@ -13,7 +13,7 @@ LOGARITHMIC = 10
 
 
 @dataclass(frozen=True)
-class Line:
+class PanelLine:
     """One line of a panel: a reading for each value of the axis, where the best is, and what ties with it."""
 
     name: str
@@ -30,12 +30,12 @@ class Panel:
     x_is: str
     x: Sequence[int]
     lines_are: str
-    lines: Sequence[Line]
+    lines: Sequence[PanelLine]
     mark: int | None = None
 
 
 @dataclass(frozen=True)
-class Scale:
+class PanelScale:
     low: float
     high: float
     logarithmic: bool
@@ -61,7 +61,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
         for variant in curves.variants:
             best = curves.best(quantity, variant)
             readings = curves.of(quantity, variant)
-            lines.append(Line(variant, readings, best.index if best else None, best.tied if best else ()))
+            lines.append(PanelLine(variant, readings, best.index if best else None, best.tied if best else ()))
         return [Panel("", x_name, x, "variant", lines, mark)]
     [(other, values)] = second
     found = []
@@ -72,7 +72,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
             own = range(k, len(readings), len(values))  # the second name runs fastest
             at = {index: i for i, index in enumerate(own)}
             lines.append(
-                Line(
+                PanelLine(
                     value_words(value),
                     [readings[index] for index in own],
                     at.get(best.index) if best else None,
@@ -83,7 +83,7 @@ def panels(curves: Curves, quantity: Quantity) -> list[Panel]:
     return found
 
 
-def scale_of(found: Sequence[Panel]) -> Scale | None:
+def scale_of(found: Sequence[Panel]) -> PanelScale | None:
     """One scale for all panels; None where there is no value."""
     ends = [
         end
@@ -98,8 +98,8 @@ def scale_of(found: Sequence[Panel]) -> Scale | None:
     low, high = float(min(ends)), float(max(ends))
     if low == high:
         pad = abs(low) / 20 or 1.0
-        return Scale(low - pad, high + pad, logarithmic=False)
-    return Scale(low, high, logarithmic=low > 0 and high / low >= LOGARITHMIC)
+        return PanelScale(low - pad, high + pad, logarithmic=False)
+    return PanelScale(low, high, logarithmic=low > 0 and high / low >= LOGARITHMIC)
 
 
 def value_words(value: int) -> str:

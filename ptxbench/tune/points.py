@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ptxbench.discovery import Found, Source
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery import LoadedPair, Source
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.discovery.validate import size_problems
 from ptxbench.emulator.predefined import gpu
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.knobs import Figure, Values
 from ptxbench.pair import Pair, Size
-from ptxbench.runner import Job, memory
+from ptxbench.runner import PairPlan, memory
 from ptxbench.runner.plan import without_repeats
 from ptxbench.tune.blame import called
 
@@ -55,7 +55,7 @@ class Point:
 class Swept:
     """A pair with what is swept of it: the names with their values, the size apart from these, the variants."""
 
-    found: Found
+    found: LoadedPair
     values: Mapping[str, Sequence[int]]
     size: Size
     sources: tuple[Source, ...]
@@ -72,21 +72,21 @@ class Swept:
     def first_part(self) -> str:
         return next(iter(parts_of(self.found.pair)))
 
-    def jobs(self) -> tuple[Job, ...]:
+    def pair_plans(self) -> tuple[PairPlan, ...]:
         """Every launch as jobs of a run, one for each setting of the knobs: what is built once is checked once."""
         settings = without_repeats([point.knobs for point in self.points if point.parts])
-        jobs = []
+        pair_plans = []
         for knobs in settings:
             sizes = [size for point in self.points if point.knobs == knobs for size in point.parts.values()]
-            found = turned(self.found, knobs)
+            found = with_knobs(self.found, knobs)
             wanted = {source.variant for source in self.sources}
             sources = tuple(source for source in found.sources if source.variant in wanted)
-            jobs.append(Job(found, sources, without_repeats(sizes), knobs=knobs))
-        return tuple(jobs)
+            pair_plans.append(PairPlan(found, sources, without_repeats(sizes), knobs=knobs))
+        return tuple(pair_plans)
 
 
 def sweep_of(
-    found: Found,
+    found: LoadedPair,
     sources: tuple[Source, ...],
     kind: Kind,
     *,
@@ -125,13 +125,13 @@ def canonical(pair: Pair, name: str) -> str:
     return pair.sweep.aliases.get(name, name) if pair.sweep else name
 
 
-def require_known(found: Found, name: str, known: Sequence[str]) -> None:
+def require_known(found: LoadedPair, name: str, known: Sequence[str]) -> None:
     if name not in known:
         hint = suggestion(name, known) or f" It has {', '.join(known)}."
         raise UsageError(f"'{found.name}' has no knob and no dimension '{name}'.{hint}")
 
 
-def declared(found: Found, sms: int) -> Mapping[str, Sequence[int]]:
+def declared(found: LoadedPair, sms: int) -> Mapping[str, Sequence[int]]:
     """What the pair says that a sweep tries. Raises UsageError for one that says nothing."""
     pair = found.pair
     if pair.sweep:
@@ -143,7 +143,7 @@ def declared(found: Found, sms: int) -> Mapping[str, Sequence[int]]:
     return {knob.name: knob.values for knob in pair.knobs[:MOST_KNOBS]}
 
 
-def base_size(found: Found, kind: Kind, sms: int) -> Size:
+def base_size(found: LoadedPair, kind: Kind, sms: int) -> Size:
     """The size of every point, but for what is swept: that of the pair's sweep, else the first bench size, and on a
     GPU one in the middle."""
     pair = found.pair
@@ -165,7 +165,7 @@ def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[P
         at = dict(zip(swept.values, values, strict=True))
         own = {name: value for name, value in at.items() if name in knobs}
         size = {**swept.size, **{name: value for name, value in at.items() if name in dimensions}}
-        pair = swept.found.pair.turned(own)
+        pair = swept.found.pair.with_knobs(own)
         launches, reasons = {}, []
         for name, part in parts.items():
             if name in needed:
@@ -177,11 +177,11 @@ def points_of(swept: Swept, knobs: set[str], dimensions: set[str]) -> Iterator[P
         yield Point(at, own, launches, reasons[0] if reasons else None)
 
 
-def why_not(found: Found, pair: Pair, size: Size) -> str | None:
+def why_not(found: LoadedPair, pair: Pair, size: Size) -> str | None:
     """Why `pair`, which is that of `found` with its knobs turned, has no launch of that size; None where it has."""
     if min(size.values(), default=0) < 0:
         return "No dimension can be below 0."
-    if pair.impossible is not None and (reason := called(found, "impossible", pair.impossible, **size)):
+    if pair.restriction is not None and (reason := called(found, "restriction", pair.restriction, **size)):
         return str(reason)
     for _, sentence, _ in size_problems(pair, size):
         return sentence

@@ -11,7 +11,7 @@ from typing import Any
 from ptxbench.documents import read_text
 from ptxbench.errors import ResultError
 from ptxbench.result import CONTINUES, INTERRUPTED, SWEEP, Cell, Run, from_json
-from ptxbench.runner import Frame, Plan
+from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.tune.points import Swept
 
 SAVED = "*.sweep.json"
@@ -46,7 +46,7 @@ def spec_of(swept: Swept) -> dict[str, Any]:
     }
 
 
-def finished_before(frame: Frame, folder: Path, tools: Mapping[str, Any]) -> Before | None:
+def finished_before(frame: RunFrame, folder: Path, tools: Mapping[str, Any]) -> Before | None:
     """The newest run of the same sweep in `folder`, if it was interrupted; None where there is nothing to go on with.
 
     `tools`: the `toolchain` of a run document that would be written now.
@@ -67,7 +67,7 @@ def read(path: Path) -> Before | None:
         return None
 
 
-def is_same(run: Run, frame: Frame, tools: Mapping[str, Any]) -> bool:
+def is_same(run: Run, frame: RunFrame, tools: Mapping[str, Any]) -> bool:
     plan = frame.plan
     return (
         run.run.get(SWEEP) == dict(plan.sweep)
@@ -79,21 +79,23 @@ def is_same(run: Run, frame: Frame, tools: Mapping[str, Any]) -> bool:
     )
 
 
-def plan_of(plan: Plan, swept: Swept, before: Before | None) -> Plan:
+def plan_of(plan: RunPlan, swept: Swept, before: Before | None) -> RunPlan:
     """The plan without what is done: on a GPU the rounds that are whole, without one the cells."""
-    plan = replace(plan, jobs=swept.jobs())
+    plan = replace(plan, pair_plans=swept.pair_plans())
     if before is None:
         return plan
     plan = replace(plan, continues=before.run.run["id"])
     if swept.kind == "times":
         return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
     done = {place(cell) for cell in before.run.cells}
-    jobs = []
-    for job in plan.jobs:
-        sizes = tuple(size for size in job.sizes if (tuple(job.knobs.items()), tuple(size.items())) not in done)
+    pair_plans = []
+    for pair_plan in plan.pair_plans:
+        sizes = tuple(
+            size for size in pair_plan.sizes if (tuple(pair_plan.knobs.items()), tuple(size.items())) not in done
+        )
         if sizes:
-            jobs.append(replace(job, sizes=sizes))
-    return replace(plan, jobs=tuple(jobs))
+            pair_plans.append(replace(pair_plan, sizes=sizes))
+    return replace(plan, pair_plans=tuple(pair_plans))
 
 
 Place = tuple[tuple[tuple[str, int], ...], tuple[tuple[str, int], ...]]
@@ -107,8 +109,8 @@ def place(cell: Cell) -> Place:
 def in_order(swept: Swept, cells: Sequence[Cell]) -> list[Cell]:
     """The cells in the order of the points, the control first."""
     order = {
-        (tuple(job.knobs.items()), tuple(size.items())): (i, k)
-        for i, job in enumerate(swept.jobs())
-        for k, size in enumerate(job.sizes)
+        (tuple(pair_plan.knobs.items()), tuple(size.items())): (i, k)
+        for i, pair_plan in enumerate(swept.pair_plans())
+        for k, size in enumerate(pair_plan.sizes)
     }
     return sorted(cells, key=lambda cell: (-1, 0) if cell.control else order.get(place(cell), (len(order), 0)))

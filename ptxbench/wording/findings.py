@@ -35,7 +35,7 @@ WORDS = {WRONG: "wrong", BROKEN: "broken", UNSUPPORTED: "beyond the emulator", S
 
 
 @dataclass(frozen=True)
-class Problem:
+class KernelProblem:
     """Variants that were not verified, and why."""
 
     variants: tuple[str, ...]
@@ -78,13 +78,13 @@ FEWEST_PROCESSES = 3
 """Processes differ by up to 1 %, and fewer than three cannot show by how much: measuring.md, 5.2."""
 
 
-def problems(cell: Cell) -> list[Problem]:
+def problems(cell: Cell) -> list[KernelProblem]:
     """The variants that were not verified, those of one reason together, the worst kinds first."""
     groups: dict[tuple[str, str], list[str]] = {}
     for name, result in cell.variants.items():
         if result.status != VERIFIED:
             groups.setdefault((result.status, result.reason or "no reason was recorded."), []).append(name)
-    found = [Problem(tuple(names), status, reason) for (status, reason), names in groups.items()]
+    found = [KernelProblem(tuple(names), status, reason) for (status, reason), names in groups.items()]
     return sorted(found, key=lambda problem: SEVERITY.index(problem.status))
 
 
@@ -294,4 +294,4 @@ def closing(cells: Sequence[Cell], noise: stats.Interval | None = None) -> list[
     found = [finding(cell, noise) for cell in cells]
     if len(set(found)) <= 1:
         return [line for line in found[:1] if line]
-    return [f"{size_words(cell.place)}: {line}" for cell, line in zip(cells, found, strict=True) if line]
+    return [f"{size_words(cell.point)}: {line}" for cell, line in zip(cells, found, strict=True) if line]

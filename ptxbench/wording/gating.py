@@ -29,7 +29,7 @@ MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Step:
+class GateRow:
     """Rows of one cause, or a problem of the whole: what is wrong with them, and what to do next."""
 
     outcome: str
@@ -98,9 +98,9 @@ def change_words(row: Row) -> str:
     return judgement.change_words(row)
 
 
-def steps(gate: Gate) -> list[Step]:
+def steps(gate: Gate) -> list[GateRow]:
     """Everything that is not green, the worst first: what it is and what to do next."""
-    found = [Step("FAIL" if each.code else "warn", "", each.text, each.remedy) for each in gate.problems]
+    found = [GateRow("FAIL" if each.code else "warn", "", each.text, each.remedy) for each in gate.problems]
     groups: dict[tuple[str, str, str, str], list[Judged]] = {}
     failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
     waived = [each for each in gate.rows if each.row.verdict == WAIVED]
@@ -114,7 +114,7 @@ def steps(gate: Gate) -> list[Step]:
         happened = "".join(f"{each}; " for each in dict.fromkeys(RULES[metric].told for metric in counted))
         most_changed = sorted(rows, key=change_size, reverse=True)  # what was none before points at what is new
         spot = next(filter(None, (location(each.row, gate.head) for each in most_changed)), None)
-        found.append(Step(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
+        found.append(GateRow(outcome, verdict, f"{named(rows)}: {happened}{reason}", remedy, spot))
     return sorted(found, key=lambda each: ("FAIL", "warn", "pass").index(each.outcome))
 
 

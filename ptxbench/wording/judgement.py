@@ -23,7 +23,7 @@ from ptxbench.judge import (
     comparable,
 )
 from ptxbench.judge.canary import DISTRUSTED
-from ptxbench.judge.comparable import Difference, Kind
+from ptxbench.judge.comparable import ConditionDifference, Kind
 from ptxbench.judge.verdicts import NOT_DETERMINISTIC
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import FEW_BLOCKS, LAUNCH_BOUND, ORACLE_WEAK, THROTTLED, Run
@@ -60,7 +60,7 @@ def header(comparison: Comparison) -> Iterator[str]:
         yield f"They differ in {'; '.join(told)}."
 
 
-def consequence(difference: Difference, mode: Mode) -> str:
+def consequence(difference: ConditionDifference, mode: Mode) -> str:
     """What a difference does to the rows: ` (UNLIKE: counts of the tools)`; nothing where that is nothing."""
     kinds: tuple[Kind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}

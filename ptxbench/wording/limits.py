@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ptxbench.result import Limits
+from ptxbench.result import RooflineLimits
 from ptxbench.units import si
 
 
-def limits_words(limits: Limits) -> str:
+def limits_words(limits: RooflineLimits) -> str:
     """`Limits of H100 SXM: 3.350 TB/s, f32 67.00 Tflop/s, tensor 989.0 Tflop/s (published: ...).`"""
     rates = [
         si(limits.bytes_per_s, "B/s"),

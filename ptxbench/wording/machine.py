@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ptxbench.executed import Executed
 from ptxbench.listing.explanation.finding import percent
-from ptxbench.listing.explanation.loops import Loop, of_listing
+from ptxbench.listing.explanation.loops import SassLoop, of_listing
 from ptxbench.listing.text import Listing
 
 NAMED = 4
@@ -50,7 +50,7 @@ def executions(listing: Listing, executed: Executed) -> Iterator[str]:
         yield f"{len(found) - NAMED} more loops have fewer."
 
 
-def in_loop(loop: Loop, whole: int) -> str:
+def in_loop(loop: SassLoop, whole: int) -> str:
     """`Loop 0120 to 02a0: 24 instructions, 2,048 rounds, 49,152 executed (62 %).`"""
     unrolled = f", unrolled by {loop.copies}" if loop.copies > 1 else ""
     return (

@@ -9,8 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from ptxbench.portability.survey import Jit, Matrix, Reach
-from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial, number, suffix
+from ptxbench.portability.survey import Jit, Matrix, TargetResults
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial, number, suffix
 from ptxbench.units import ABSENT, column
 from ptxbench.wording.findings import listed
 
@@ -22,7 +22,7 @@ class Kind:
     """What a cell of the matrix can hold."""
 
     heading: str
-    of: Callable[[Trial, float | None], float | None]
+    of: Callable[[TargetTrial, float | None], float | None]
     """The value, of a trial and its occupancy."""
     unit: str = ""
 
@@ -37,7 +37,7 @@ CELLS = {
 
 
 @dataclass(frozen=True)
-class Note:
+class CellNote:
     """Why some cells are empty, told once; `number` stands in those cells."""
 
     number: int
@@ -47,14 +47,14 @@ class Note:
 
 
 @dataclass(frozen=True)
-class Text:
+class CellText:
     """One cell: a value, or the number of the note that says why there is none."""
 
     value: str = ""
-    note: Note | None = None
+    note: CellNote | None = None
 
 
-def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[Text]]], list[Note]]:
+def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[CellText]]], list[CellNote]]:
     """Rows of (target, a cell a variant) and the notes that they refer to.
 
     Forms of one architecture that have the same cells share a row.
@@ -65,14 +65,14 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[Text]]], list
         for target, trial in reach.trials.items():
             if trial.status != ASSEMBLES:
                 reasons.setdefault(why(trial, reach), {}).setdefault(variant, []).append(target)
-    notes: dict[str, Note] = {}
+    notes: dict[str, CellNote] = {}
     for words, whose in reasons.items():
         (variant, targets), *_ = whose.items()
         where = "; ".join(f"{', '.join(names)} on {places}" for names, places in by_places(whose, matrix.targets))
         refused = matrix.reaches[variant].trials[targets[0]].status == REFUSED
-        notes[words] = Note(len(notes) + 1, f"{where}: {words}", refused)
+        notes[words] = CellNote(len(notes) + 1, f"{where}: {words}", refused)
     columns = [texts(reach, kind, notes) for reach in matrix.reaches.values()]
-    rows: list[tuple[list[str], list[Text]]] = []
+    rows: list[tuple[list[str], list[CellText]]] = []
     for target, *cells in zip(matrix.targets, *columns, strict=True):
         if rows and number(rows[-1][0][0]) == number(target) and rows[-1][1] == cells:
             rows[-1][0].append(target)
@@ -81,12 +81,12 @@ def table(matrix: Matrix, cell: str) -> tuple[list[tuple[str, list[Text]]], list
     return [(forms(targets), cells) for targets, cells in rows], list(notes.values())
 
 
-def texts(reach: Reach, kind: Kind, notes: Mapping[str, Note]) -> list[Text]:
+def texts(reach: TargetResults, kind: Kind, notes: Mapping[str, CellNote]) -> list[CellText]:
     trials = list(reach.trials.values())
     values = [kind.of(trial, reach.occupancy.get(trial.target)) for trial in trials]
     _, written = column(values, kind.unit)
     return [
-        Text(text) if trial.status == ASSEMBLES else Text(note=notes[why(trial, reach)])
+        CellText(text) if trial.status == ASSEMBLES else CellText(note=notes[why(trial, reach)])
         for trial, text in zip(trials, written, strict=True)
     ]
 
@@ -120,7 +120,7 @@ def spans(chosen: Sequence[str], targets: Sequence[str]) -> str:
     return ", ".join(place for run in told for place in run)
 
 
-def why(trial: Trial, reach: Reach) -> str:
+def why(trial: TargetTrial, reach: TargetResults) -> str:
     """Why a trial gave no machine code: the instruction that asks for most, where it stands and what it needs."""
     if not trial.needs:
         if trial.mismatch:
@@ -133,7 +133,7 @@ def why(trial: Trial, reach: Reach) -> str:
     return f"{place}: {asks(worst, reach)}{more}"
 
 
-def asks(need: Need, reach: Reach) -> str:
+def asks(need: Requirement, reach: TargetResults) -> str:
     """What one line needs; where ptxas does not say, the targets for which it has nothing against that line."""
     if need.requires:
         return f"{need.instruction or need.message} needs {need.requires}"
@@ -148,12 +148,12 @@ def asks(need: Need, reach: Reach) -> str:
     return need.message
 
 
-def has(trial: Trial, need: Need) -> bool:
+def has(trial: TargetTrial, need: Requirement) -> bool:
     """True where the trial says that its target takes the line of `need`, whatever else it lacks."""
     return trial.status == ASSEMBLES or (trial.mismatch and need.line not in {each.line for each in trial.needs})
 
 
-def demand(need: Need) -> int:
+def demand(need: Requirement) -> int:
     """How much a need asks for; what no later target promises to have asks for most."""
     required = re.match(r"sm_(\d+)", need.requires or "")
     return int(required[1]) if required else 0 if need.requires else 1_000

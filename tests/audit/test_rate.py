@@ -3,7 +3,7 @@
 import pytest
 import scipy.stats
 
-from ptxbench.audit.rate import Rate
+from ptxbench.audit.rate import AlarmRate
 
 # events, trials
 COUNTS = [(0, 300), (1, 300), (3, 300), (29, 30), (30, 30), (1, 1)]
@@ -12,12 +12,12 @@ COUNTS = [(0, 300), (1, 300), (3, 300), (29, 30), (30, 30), (1, 1)]
 @pytest.mark.parametrize(("events", "trials"), COUNTS)
 def test_the_bound_is_that_of_clopper_and_pearson(events, trials):
     told = scipy.stats.binomtest(events, trials, alternative="less").proportion_ci(0.95, "exact")
-    assert Rate(events, trials).most == pytest.approx(told.high, rel=1e-9)
+    assert AlarmRate(events, trials).most == pytest.approx(told.high, rel=1e-9)
 
 
 def test_three_hundred_suites_without_an_alarm_bound_their_share_below_one_per_cent():
-    assert Rate(0, 300).most < 0.01 < Rate(0, 290).most
+    assert AlarmRate(0, 300).most < 0.01 < AlarmRate(0, 290).most
 
 
 def test_no_trial_says_nothing():
-    assert (Rate(0, 0).share, Rate(0, 0).most) == (None, None)
+    assert (AlarmRate(0, 0).share, AlarmRate(0, 0).most) == (None, None)

@@ -5,10 +5,10 @@ from statistics import median
 
 import pytest
 
-from ptxbench.audit.stored import Device, audit_runs, devices, swapped, unchanged
+from ptxbench.audit.stored import StoredDevice, audit_runs, devices, swapped, unchanged
 from ptxbench.audit.synthetic import CONDITIONS
 from ptxbench.errors import TooLittle
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from tests.runs import GPU, Kernel, Noise, Sampling, timed_run
 
 PAIRS = [f"k{i}" for i in range(4)]
@@ -58,7 +58,7 @@ def test_runs_are_kept_apart_by_gpu_model_and_those_of_the_emulator_left_out(six
 
 
 def test_a_quiet_gpu_raises_no_alarm_and_every_two_runs_are_judged_both_ways(six):
-    lines = audit_runs(devices(six)[0], Config())
+    lines = audit_runs(devices(six)[0], GateConfig())
     assert [(line.mode, line.controls) for line in lines] == [(each.mode, each.controls) for each in CONDITIONS]
     for line in lines:
         assert (line.alarms.events, line.alarms.trials) == (0, 30)
@@ -75,7 +75,7 @@ def test_a_quiet_gpu_raises_no_alarm_and_every_two_runs_are_judged_both_ways(six
 
 def test_a_run_that_is_slower_than_the_budget_alarms_without_controls():
     runs = [run(i, factor=1.4 if i == 3 else 1.0) for i in range(6)]
-    ratio, times, controlled = audit_runs(devices(runs)[0], Config())
+    ratio, times, controlled = audit_runs(devices(runs)[0], GateConfig())
     assert (ratio.alarms.events, ratio.holds) == (0, True)
     # the slow run is head of five suites; of these one is of two runs that no other suite has
     assert (times.alarms.events, times.alarms.trials, times.holds) == (5, 30, False)
@@ -86,7 +86,7 @@ def test_a_run_whose_control_is_off_alarms_nowhere_and_is_unsure():
     runs = [run(i, factor=1.4 if i == 3 else 1.0) for i in range(6)]
     control = replace(runs[3].cells[0], pair="A/A control", control=True)  # 45 us against 50 us
     runs[3] = replace(runs[3], cells=[*runs[3].cells, control])
-    ratio, times, _ = audit_runs(devices(runs)[0], Config())
+    ratio, times, _ = audit_runs(devices(runs)[0], GateConfig())
     assert (times.alarms.events, times.alarms.trials) == (0, 30)
     assert ratio.unsure.events == 10 * 4  # all rows of the suites that have the run
 
@@ -97,14 +97,14 @@ def test_changed_code_is_no_part_of_it(six):
     assert unchanged(six[0], other, "ratio") == []
     assert len(unchanged(six[0], other, "time")) == 4  # cuda's
     differing = [run(i, code=chr(65 + i)) for i in range(6)]
-    assert [line.mode for line in audit_runs(Device("a", differing), Config())] == ["time", "time"]
+    assert [line.mode for line in audit_runs(StoredDevice("a", differing), GateConfig())] == ["time", "time"]
 
 
 def test_runs_of_nothing_in_common_are_refused():
     one = [run(i) for i in range(2)]
     apart = [one[0], replace(one[1], cells=[replace(cell, pair=f"other {cell.pair}") for cell in one[1].cells])]
     with pytest.raises(TooLittle, match="a: no two of its 2 runs measured the same code"):
-        audit_runs(Device("a", apart), Config())
+        audit_runs(StoredDevice("a", apart), GateConfig())
 
 
 def test_swapping_base_and_head_turns_the_sign_of_every_change(six):

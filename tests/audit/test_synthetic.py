@@ -9,9 +9,9 @@ from rich.console import Console
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.noise import NOISY, draw_suite
 from ptxbench.audit.synthetic import CONDITIONS, audit_synthetic, drafts
-from ptxbench.audit.tally import SLOWDOWNS, Tally, slowdowns, slowed
+from ptxbench.audit.tally import SLOWDOWNS, AuditTally, slowdowns, slowed
 from ptxbench.judge import comparison
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.verdicts import Rule
 from ptxbench.terminal.audit import AuditTable
 
@@ -20,7 +20,7 @@ SUITES = 40
 
 @pytest.fixture(scope="module")
 def lines():
-    return audit_synthetic(Config(), SUITES, seed=1)
+    return audit_synthetic(GateConfig(), SUITES, seed=1)
 
 
 def line_of(lines, mode, noise, rounds, *, controls=False):
@@ -40,7 +40,7 @@ def test_every_target_is_met(lines):
 
 def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_quotes():
     """The one expensive test of the audit, some twenty seconds: the command's own defaults."""
-    audit = Audit(300, 1, audit_synthetic(Config(), 300, seed=1))
+    audit = Audit(300, 1, audit_synthetic(GateConfig(), 300, seed=1))
     assert audit.code == 0
     console = Console(width=100, color_system=None)
     with console.capture() as captured:
@@ -78,7 +78,7 @@ def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
 
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
     """A budget of 5 % on stored times of a noisy GPU, which the design found to alarm in 4 to 10 % of suites."""
-    found = audit_synthetic(Config(time_budget=0.05), 60, seed=1)
+    found = audit_synthetic(GateConfig(time_budget=0.05), 60, seed=1)
     alone = line_of(found, "time", "noisy", 10)
     assert 0.02 < alone.alarms.share < 0.2
     assert alone.holds is False
@@ -114,20 +114,20 @@ def draw(rng, condition):
 
 
 def test_the_same_seed_finds_the_same(lines):
-    few = audit_synthetic(Config(), 2, seed=3)
-    assert few == audit_synthetic(Config(), 2, seed=3)
-    assert few != audit_synthetic(Config(), 2, seed=4)
+    few = audit_synthetic(GateConfig(), 2, seed=3)
+    assert few == audit_synthetic(GateConfig(), 2, seed=3)
+    assert few != audit_synthetic(GateConfig(), 2, seed=4)
 
 
 def test_more_rounds_are_tried_where_the_config_asks_for_them():
-    found = audit_synthetic(Config(min_rounds=12), 1, seed=1)
+    found = audit_synthetic(GateConfig(min_rounds=12), 1, seed=1)
     assert {line.rounds for line in found} == {12}
     assert all(line.unsure.share < 0.5 for line in found)
 
 
 def test_progress_is_told_from_the_first_suite_to_the_last():
     told = []
-    audit_synthetic(Config(), 2, 1, lambda *words: told.append(words))
+    audit_synthetic(GateConfig(), 2, 1, lambda *words: told.append(words))
     assert told[0] == (0, 6, "quiet noise")
     assert told[-1] == (5, 6, "noisy noise")
 
@@ -146,6 +146,6 @@ def test_twice_the_budget_is_among_the_slowdowns_once():
 
 
 def test_unsure_rows_of_controls_are_not_counted():
-    tally = Tally("time", Rule())
+    tally = AuditTally("time", Rule())
     tally.add(drafts(CONDITIONS[2], np.zeros((2, 24, 5))))
     assert (tally.changed, tally.suites) == (1, 1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from ptxbench import emulator, toolchain
 from ptxbench.backends import buffers
-from ptxbench.backends.buffers import GUARD_BYTES, Remains, check_untouched, damage, first_change, guard_zone
+from ptxbench.backends.buffers import GUARD_BYTES, ReadBack, check_untouched, damage, first_change, guard_zone
 from ptxbench.errors import LaunchError, WrongResult
 from ptxbench.pair import In, Launch, Out, Pair, Scalar, Scratch, f32, poison, u32, ulps
 from ptxbench.signature import read_headers
@@ -18,7 +18,7 @@ from ptxbench.tensor_map import TiledMap
 N = 257
 
 PAIR = Pair(
-    teaches="",
+    purpose="",
     args=[In("x", f32, lambda n: (n,)), Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)],
     launch=lambda n: Launch(grid=1, block=n),
     reference=lambda x, n: {"y": x},
@@ -39,7 +39,7 @@ def left(arguments):
     """What a kernel leaves that writes nothing but all of y."""
     arrays = {"x": arguments["x"].copy(), "y": arguments["x"].copy()}
     return {
-        name: Remains(guard_zone(i).copy(), array, guard_zone(i).copy())
+        name: ReadBack(guard_zone(i).copy(), array, guard_zone(i).copy())
         for i, (name, array) in enumerate(arrays.items())
     }
 
@@ -57,7 +57,7 @@ def test_scratch_may_be_left_in_any_state_but_not_its_guard_zones(arguments, lef
     arguments = pair.make_arguments({"n": N}, seed=1)
     assert arguments["tickets"].tolist() == [7, 7, 7]
     zone = guard_zone(2)
-    left["tickets"] = Remains(zone.copy(), np.array([99, 7, 0], u32), zone.copy())
+    left["tickets"] = ReadBack(zone.copy(), np.array([99, 7, 0], u32), zone.copy())
     check_untouched("copy.ptx", arguments, pair.outputs, left)
     left["tickets"].after[0] ^= 1
     with pytest.raises(WrongResult, match="'tickets'"):
@@ -118,7 +118,7 @@ def test_a_zone_reads_as_nan_in_every_format_and_is_neither_zero_nor_poison(inde
 
 @given(st.integers(0, 2 * GUARD_BYTES - 1), st.integers(0, 5), st.integers(0, 40), st.integers(1, 255))
 def test_any_single_byte_changed_in_a_zone_is_found(position, index, nbytes, change):
-    remains = Remains(guard_zone(index).copy(), np.zeros(nbytes, np.uint8), guard_zone(index).copy())
+    remains = ReadBack(guard_zone(index).copy(), np.zeros(nbytes, np.uint8), guard_zone(index).copy())
     assert damage(remains, index) is None
     if position < GUARD_BYTES:
         remains.before[position] ^= change

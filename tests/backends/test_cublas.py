@@ -10,20 +10,20 @@ from ptxbench import discovery, toolchain
 from ptxbench.backends import cublas, gpu
 from ptxbench.backends.cublas import OVERRIDE, Cublas, find_cublas
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.cli.run import Done
+from ptxbench.cli.run import RunDone
 from ptxbench.errors import LaunchUnavailable, MachineError, PairError
-from ptxbench.judge.config import Config
+from ptxbench.judge.config import GateConfig
 from ptxbench.judge.gate import gate
 from ptxbench.libraries import Gemm
-from ptxbench.measure import Settings
-from ptxbench.runner import CellDone, Frame, Plan, document
-from ptxbench.runner.plan import plan_jobs
-from ptxbench.runner.story import run
+from ptxbench.measure import SamplingSettings
+from ptxbench.runner import CellDone, RunFrame, RunPlan, document
+from ptxbench.runner.plan import plan_pairs
+from ptxbench.runner.session import run
 from tests import simulated
 
 KERNELS = discovery.default_kernels()
 SIZE = "m=17,n=8,k=24"
-QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=1, graph_ns=1)
+QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=1, graph_ns=1)
 
 
 class Library:
@@ -69,11 +69,14 @@ def test_where_it_is_told_to_round_its_inputs_it_is_not_used(monkeypatch):
 
 
 def plan_of(backend, pair, variants=()):
-    jobs, _ = plan_jobs(KERNELS, [pair], variants, [SIZE], emulated=False)
-    jobs = [
-        dataclasses.replace(job, found=dataclasses.replace(job.found, pair=few_checks(job.found.pair))) for job in jobs
+    pair_plans, _ = plan_pairs(KERNELS, [pair], variants, [SIZE], emulated=False)
+    pair_plans = [
+        dataclasses.replace(
+            pair_plan, loaded=dataclasses.replace(pair_plan.loaded, pair=few_checks(pair_plan.loaded.pair))
+        )
+        for pair_plan in pair_plans
     ]
-    return Plan(tuple(jobs), backend, "sm_90", KERNELS, settings=QUICK)
+    return RunPlan(tuple(pair_plans), backend, "sm_90", KERNELS, settings=QUICK)
 
 
 def few_checks(pair):
@@ -114,11 +117,11 @@ def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installe
     (one,) = cell.rounds
     assert (one.contrast, one.timing) == (("cuda", "library.cublas"), "slope")
     assert all(ns > 0 for block in one.ns for ns in block)
-    made = document(Frame(plan, backend.device()), [cell], "complete")
-    assert {each.row.variant for each in gate(made, made, Config()).rows} == {"cuda"}
+    made = document(RunFrame(plan, backend.device()), [cell], "complete")
+    assert {each.row.variant for each in gate(made, made, GateConfig()).rows} == {"cuda"}
     wrong = {**cell.variants, "library.cublas": dataclasses.replace(found, status="wrong", reason="y[0]")}
-    assert Done([dataclasses.replace(cell, variants=wrong)], "complete").exit_code == 0  # no kernel of the pair's
-    assert pickle.loads(pickle.dumps(plan.jobs[0].sources)) == plan.jobs[0].sources
+    assert RunDone([dataclasses.replace(cell, variants=wrong)], "complete").exit_code == 0  # no kernel of the pair's
+    assert pickle.loads(pickle.dumps(plan.pair_plans[0].sources)) == plan.pair_plans[0].sources
 
 
 def test_where_it_is_not_installed_its_row_is_skipped_with_what_to_install(backend, monkeypatch):
@@ -134,8 +137,8 @@ def test_where_it_is_not_installed_its_row_is_skipped_with_what_to_install(backe
 
 
 def test_the_emulator_has_no_libraries_and_the_list_says_so(ptxbench):
-    (job,), _ = plan_jobs(KERNELS, ["sgemm_tiled"])
-    assert all(source.library is None for source in job.sources)
+    (pair_plan,), _ = plan_pairs(KERNELS, ["sgemm_tiled"])
+    assert all(source.library is None for source in pair_plan.sources)
     assert "libraries library.cublas (GPU only)" in " ".join(ptxbench("list", "sgemm_tiled").out.split())
 
 

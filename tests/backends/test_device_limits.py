@@ -5,16 +5,16 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.backends import device_limits
-from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.errors import LaunchError
 from ptxbench.pair import Launch
 
 KIB = 1024
-H100 = DeviceLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True, set_aside_bytes=30 << 20)
-RTX_4090 = DeviceLimits("RTX 4090", 128, 99 * KIB, set_aside_bytes=1 << 20)
-A10 = DeviceLimits("A10", 72, 99 * KIB, set_aside_bytes=1 << 20)
-A100 = DeviceLimits("A100", 108, 163 * KIB, set_aside_bytes=30 << 20)
-T4 = DeviceLimits("T4", 40, 64 * KIB)
+H100 = LaunchLimits("H100", 132, 227 * KIB, clusters=True, tensor_maps=True, set_aside_bytes=30 << 20)
+RTX_4090 = LaunchLimits("RTX 4090", 128, 99 * KIB, set_aside_bytes=1 << 20)
+A10 = LaunchLimits("A10", 72, 99 * KIB, set_aside_bytes=1 << 20)
+A100 = LaunchLimits("A100", 108, 163 * KIB, set_aside_bytes=30 << 20)
+T4 = LaunchLimits("T4", 40, 64 * KIB)
 
 SM_PARTITION = discovery.load(discovery.default_kernels(), "sm_partition").pair
 PARTITION = SM_PARTITION.launch(**SM_PARTITION.bench_sizes[0])
@@ -35,9 +35,9 @@ NEEDS = [
     (H100,     Launch(4, 32, set_aside=100), 0, None),
     (T4,       Launch(4, 32, set_aside=1), 0,
      "The launch needs a part of L2 set aside; T4 can set none aside (that needs sm_80 or later)."),
-    (DeviceLimits("MIG", 14, 99 * KIB, cooperative=False), Launch(4, 32, cooperative=True), 0,
+    (LaunchLimits("MIG", 14, 99 * KIB, cooperative=False), Launch(4, 32, cooperative=True), 0,
      "The launch is cooperative; MIG cannot launch cooperative grids."),
-    (DeviceLimits("Old", 4, 99 * KIB, threads=512), Launch(1, (32, 32)), 0,
+    (LaunchLimits("Old", 4, 99 * KIB, threads=512), Launch(1, (32, 32)), 0,
      "A CTA needs 1024 threads; Old has at most 512."),
     (H100,     Launch((1, 65536), 32), 0, "The grid is (1, 65536, 1); H100 has at most (2147483647, 65535, 65535)."),
 ]  # fmt: skip
@@ -124,7 +124,7 @@ class Runtime:
 
 
 def test_the_limits_are_the_devices_attributes():
-    assert DeviceLimits.of(Runtime()) == H100
+    assert LaunchLimits.of(Runtime()) == H100
 
 
 def test_the_attributes_have_cupys_names_and_numbers():

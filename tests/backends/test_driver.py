@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ptxbench.backends import driver
-from ptxbench.backends.device_limits import DeviceLimits
-from ptxbench.backends.driver import Attribute, AttributeValue, Config
+from ptxbench.backends.device_limits import LaunchLimits
+from ptxbench.backends.driver import Attribute, AttributeValue, LaunchConfig
 from ptxbench.backends.launching import Launcher
 from ptxbench.errors import LaunchUnavailable
 from ptxbench.pair import Launch
@@ -18,10 +18,10 @@ from ptxbench.tensor_map import ELEMENT_BYTES, TiledMap
 
 
 def test_the_structures_are_those_of_cuda_h():
-    sizes = [(AttributeValue, 64), (Attribute, 72), (Config, 56)]
+    sizes = [(AttributeValue, 64), (Attribute, 72), (LaunchConfig, 56)]
     assert [(each, ctypes.sizeof(each)) for each, _ in sizes] == sizes
     assert (Attribute.id.offset, Attribute.value.offset) == (0, 8)
-    offsets = {name: getattr(Config, name).offset for name, _ in Config._fields_}
+    offsets = {name: getattr(LaunchConfig, name).offset for name, _ in LaunchConfig._fields_}
     assert offsets == {
         "grid": 0, "block": 12, "shared_bytes": 24, "stream": 32, "attributes": 40, "attribute_count": 48
     }  # fmt: skip
@@ -45,8 +45,8 @@ def test_a_config_has_the_bytes_of_nvidias_own_bindings():
     config.gridDimX, config.gridDimY, config.gridDimZ = 8, 6, 5
     config.blockDimX, config.blockDimY, config.blockDimZ = 32, 4, 2
     config.sharedMemBytes, config.hStream, config.numAttrs = 100 << 10, theirs.CUstream(0x1234), 2
-    expected = ctypes.string_at(config.getPtr(), ctypes.sizeof(Config))
-    pointer = slice(Config.attributes.offset, Config.attributes.offset + 8)  # which is another address
+    expected = ctypes.string_at(config.getPtr(), ctypes.sizeof(LaunchConfig))
+    pointer = slice(LaunchConfig.attributes.offset, LaunchConfig.attributes.offset + 8)  # which is another address
     found = bytearray(bytes(ours))
     found[pointer] = expected[pointer]
     assert bytes(found) == expected
@@ -111,7 +111,7 @@ def test_a_launch_keeps_its_function_whose_module_would_be_unloaded_with_it():
         ptr = 0xF00
 
     cuda = SimpleNamespace(driver=SimpleNamespace(check_status=[].append))
-    launcher = Launcher(cuda, Library(), DeviceLimits("H100", 132, 227 << 10), SimpleNamespace(ptr=7))
+    launcher = Launcher(cuda, Library(), LaunchLimits("H100", 132, 227 << 10), SimpleNamespace(ptr=7))
     for launch in (Launch(1, 1), Launch(1, 1, cooperative=True)):
         function = Function()
         kept = weakref.ref(function)

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from ptxbench.backends.device_limits import DeviceLimits
+from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.launching import Launcher
 from ptxbench.pair import Launch, f32, poison
@@ -71,7 +71,7 @@ def backend():
         ptr=0, synchronize=lambda: None, begin_capture=lambda: None, end_capture=lambda: graph
     )  # fmt: skip
     gpu.__dict__.update(cuda=Cuda(), stream=stream, empty_l2=lambda: None)
-    gpu.__dict__.update(launcher=Launcher(gpu.cuda, None, DeviceLimits("H100", 132, 227 << 10), stream))
+    gpu.__dict__.update(launcher=Launcher(gpu.cuda, None, LaunchLimits("H100", 132, 227 << 10), stream))
     gpu.__dict__.update(pool=SimpleNamespace(free_bytes=lambda: 0, free_all_blocks=lambda: None))
     gpu.__dict__.update(hold=SimpleNamespace(before=lambda launch, restore: lambda: None))
     return gpu

@@ -5,7 +5,7 @@ import pytest
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.gpu_probes import GpuProbe
 from ptxbench.calibration.assessment import PASS
-from ptxbench.calibration.suite import Checklist
+from ptxbench.calibration.suite import CalibrationSuite
 from tests import simulated
 
 
@@ -15,7 +15,7 @@ def lines(monkeypatch, folder, launch_ns, *subjects):
     simulated.install(monkeypatch, folder, device="T4", host_ns=host)
     backend = GpuBackend()
     assert backend.unavailable() is None
-    checklist = Checklist(backend, GpuProbe(backend))
+    checklist = CalibrationSuite(backend, GpuProbe(backend))
     found = [checklist.take(check) for check in checklist.checks if check.subject in subjects]
     return found, checklist.known
 

@@ -6,11 +6,11 @@ import pytest
 
 from ptxbench.bugs import audit as audits
 from ptxbench.bugs import equivalent, trial
-from ptxbench.bugs.audit import Order, audit, bugs_of, in_turn
+from ptxbench.bugs.audit import TrialOrder, audit, bugs_of, in_turn
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import CAUGHT, EXPLAINED, MISSED, SAME, exit_status, tally
-from ptxbench.bugs.trial import Trial
-from ptxbench.check.exam import Exam
+from ptxbench.bugs.trial import BugTrial
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import default_kernels, load
 from ptxbench.errors import PairError, UsageError
 from tests.folders import PTX, changed, kernels_folder
@@ -19,7 +19,7 @@ SEED = 3
 
 
 def planted(kernels, bugs=4, **chosen):
-    return list(audit(Order(kernels, "sm_90", SEED, bugs, **chosen)))
+    return list(audit(TrialOrder(kernels, "sm_90", SEED, bugs, **chosen)))
 
 
 def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_path):
@@ -33,7 +33,7 @@ def test_bugs_of_every_kind_are_caught_and_the_same_seed_plants_the_same(tmp_pat
     assert numbers.allclose < 10  # a bound that is too large shows in no result
     found_pair = load(kernels, "scale")
     for variant, source in zip(("ptx", "cuda"), (found_pair.sources[-1], found_pair.sources[0]), strict=True):
-        order = Order(kernels, "sm_90", SEED, 5)
+        order = TrialOrder(kernels, "sm_90", SEED, 5)
         again = in_turn(bugs_of(source), order, f"scale {variant}")
         own = [each.bug for each in found if each.language == source.language]
         chosen = [bug for bug, _ in zip(again, range(40), strict=False)]
@@ -50,7 +50,7 @@ def test_a_judge_that_sees_nothing_lets_all_survive(tmp_path, monkeypatch):
 def test_what_leaves_the_machine_code_as_it_was_is_no_bug(tmp_path):
     twice = changed(PTX, "    add.u64             %at, %y, %offset;", "    add.u64 %at, %y, %offset;\n" * 2)
     found = load(kernels_folder(tmp_path, ptx=twice + "// the end"), "scale")
-    of_ptx = Trial(Exam(found, "sm_90", SEED), found.sources[-1])
+    of_ptx = BugTrial(CheckSuite(found, "sm_90", SEED), found.sources[-1])
     dropped = [each for each in bugs_of(of_ptx.source) if each.edit == "dropped"]
     assert {each.code: of_ptx.is_a_bug(each) for each in dropped if each.code.startswith("add")} == {
         "add.u64 %at, %x, %offset;": True,

@@ -5,7 +5,7 @@ import pytest
 
 from ptxbench.backends.hold import smallest_step
 from ptxbench.calibration import assessment as judge
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, Line, Tick, calibration, forbids_timing
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult, ClockTick, calibration, forbids_timing
 from ptxbench.result import Round
 
 
@@ -197,7 +197,7 @@ def test_a_copy_reaches_less_than_is_published_and_not_much_less(moved, ns, publ
 
 
 def ticks(*mhz):
-    return [Tick(float(i), each) for i, each in enumerate(mhz)]
+    return [ClockTick(float(i), each) for i, each in enumerate(mhz)]
 
 
 # the clock second by second, after how long it is at rest
@@ -225,11 +225,11 @@ def test_a_clock_that_rests_late_or_never_or_is_not_told_is_a_warning():
 
 def test_the_lines_add_up_to_the_calibration():
     lines = [
-        Line("flush", PASS, "", "", {"flush_k": 3.0, "flush_ratio": 2.0}),
-        Line("shield", WARN, "", "", {"host_ns": 9000, "spin_ns": 18_000}),
+        CheckResult("flush", PASS, "", "", {"flush_k": 3.0, "flush_ratio": 2.0}),
+        CheckResult("shield", WARN, "", "", {"host_ns": 9000, "spin_ns": 18_000}),
     ]
     found = calibration(lines)
     assert (found.flush_k, found.flush_ratio, found.host_ns, found.spin_ns) == (3.0, 2.0, 9000, 18_000)
     assert found.copy_bytes_per_s is None
     assert forbids_timing(lines) is False
-    assert forbids_timing([*lines, Line("A/A control", FAIL, "")]) is True
+    assert forbids_timing([*lines, CheckResult("A/A control", FAIL, "")]) is True

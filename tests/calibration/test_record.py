@@ -9,13 +9,13 @@ import pytest
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, Line
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, CheckResult
 from ptxbench.calibration.record import NAME, Record, calibrated, fits, load, save, to_json
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
-from ptxbench.measure.settings import Settings
-from ptxbench.runner import CellDone, Frame, Plan, document, plan_jobs, run
-from ptxbench.runner.worker import Piece, Signs, Task
+from ptxbench.measure.settings import SamplingSettings
+from ptxbench.runner import CellDone, RunFrame, RunPlan, document, plan_pairs, run
+from ptxbench.runner.worker import WorkerRequest, WorkerSigns, WorkItem
 from ptxbench.runner.worker import plan_of as plan_of_task
 from tests.calibrated import Device
 from tests.folders import kernels_folder
@@ -33,7 +33,7 @@ CALIBRATION = Calibration(
     read_curve_ns={"0": 10_000, "0.5": 12_000},
     solo_apart={"copy": 0.01},
 )
-LINES = [Line("flush", PASS, "it works"), Line("slope", WARN, "off the line", "Prefer larger sizes.")]
+LINES = [CheckResult("flush", PASS, "it works"), CheckResult("slope", WARN, "off the line", "Prefer larger sizes.")]
 RECORD = Record("2026-01-31T12:00:00Z", {"version": "1"}, GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
 
 
@@ -124,18 +124,18 @@ class Gpu(GpuBackend):
 
 
 def plan_of(backend, tmp_path):
-    return Plan((), backend, "sm_90", tmp_path)
+    return RunPlan((), backend, "sm_90", tmp_path)
 
 
 def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp_path):
     save(RECORD, tmp_path)
     plan = calibrated(plan_of(Gpu(), tmp_path), tmp_path)
     assert plan.backend.flush == Flush(3.0, 18_048)
-    written = document(Frame(plan, GPU), [], "complete").calibration
+    written = document(RunFrame(plan, GPU), [], "complete").calibration
     assert written == dataclasses.asdict(CALIBRATION)
 
 
-FORBIDS = dataclasses.replace(RECORD, lines=[Line("flush", FAIL, "it does nothing")])
+FORBIDS = dataclasses.replace(RECORD, lines=[CheckResult("flush", FAIL, "it does nothing")])
 ANOTHER = dataclasses.replace(RECORD, device={**GPU, "driver": "590.1"})
 
 
@@ -145,7 +145,7 @@ def test_a_run_is_as_ever_without_a_record_that_can_be_used(tmp_path, record):
         save(record, tmp_path)
     plan = plan_of(Gpu(), tmp_path)
     assert calibrated(plan, tmp_path) is plan
-    assert document(Frame(plan, GPU), [], "complete").calibration == {}
+    assert document(RunFrame(plan, GPU), [], "complete").calibration == {}
 
 
 def test_the_emulator_reads_no_record(tmp_path):
@@ -159,17 +159,17 @@ def test_the_emulator_reads_no_record(tmp_path):
 
 def test_workers_know_what_is_known_of_the_device(tmp_path):
     kernels = kernels_folder(tmp_path)
-    task = Task(
-        pieces=(Piece("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
-        assembler="toolkit", seed=1, settings=Settings(), round_number=0, process=0,
+    task = WorkerRequest(
+        pieces=(WorkItem("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
+        assembler="toolkit", seed=1, settings=SamplingSettings(), round_number=0, process=0,
         calibration={"copy_bytes_per_s": 2.9e12},
     )  # fmt: skip
-    plan = plan_of_task(task, Signs(get_context("spawn")), DeviceShape())
+    plan = plan_of_task(task, WorkerSigns(get_context("spawn")), DeviceShape())
     assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
 
 
 def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path):
-    jobs, _ = plan_jobs(kernels_folder(tmp_path), variants=["ptx"])
-    plan = Plan(jobs, EmulatorBackend("sm_90"), "sm_90", tmp_path, calibration={"copy_bytes_per_s": 2.9e12})
+    pair_plans, _ = plan_pairs(kernels_folder(tmp_path), variants=["ptx"])
+    plan = RunPlan(pair_plans, EmulatorBackend("sm_90"), "sm_90", tmp_path, calibration={"copy_bytes_per_s": 2.9e12})
     [cell] = [event.cell for event in run(plan) if isinstance(event, CellDone)]
     assert cell.limits.bytes_per_s == 2.9e12

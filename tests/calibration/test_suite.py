@@ -27,20 +27,18 @@ def small_copy(monkeypatch):
 
 def taken(*subjects: str, **changes):
     """The lines of those subjects, made in order; of all without any."""
-    checklist = made(**changes)
-    lines = {
-        check.subject: checklist.take(check) for check in checklist.checks if check.subject in subjects or not subjects
-    }
-    return checklist, lines
+    suite = made(**changes)
+    lines = {check.subject: suite.take(check) for check in suite.checks if check.subject in subjects or not subjects}
+    return suite, lines
 
 
 def test_a_good_device_passes_every_line_and_its_settings_follow():
-    checklist, lines = taken()
+    suite, lines = taken()
     assert {subject: line.status for subject, line in lines.items()} == dict.fromkeys(
         ["device", "loading", "flush", "dirty L2", "timers", "shield", "A/A control", "slope", "interaction",
          "assemblers", "bandwidth", "clock", "containment"], PASS
     )  # fmt: skip
-    record = checklist.record()
+    record = suite.record()
     assert record.forbids_timing is False
     assert record.device == SMALL
     known = record.calibration
@@ -56,9 +54,9 @@ def test_a_good_device_passes_every_line_and_its_settings_follow():
 
 
 def test_the_shield_holds_the_device_where_the_flush_is_short():
-    checklist, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000))
+    suite, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000))
     assert lines["shield"].status == PASS
-    assert checklist.known.spin_ns == 18_048  # twice 9 us in steps of 32 ns, and one more
+    assert suite.known.spin_ns == 18_048  # twice 9 us in steps of 32 ns, and one more
     _, lines = taken("flush", "timers", "shield", probe=Probe(flush=12_000, step=0))
     assert lines["shield"].status == FAIL  # no timer by which a spin could end
 
@@ -77,9 +75,9 @@ def test_another_flush_is_another_gpu_backend_and_nothing_to_one_without():
 
 
 def test_a_flush_that_does_nothing_forbids_timing():
-    checklist, lines = taken("flush", probe=Probe(read=dict.fromkeys(CURVE, 10_000)))
+    suite, lines = taken("flush", probe=Probe(read=dict.fromkeys(CURVE, 10_000)))
     assert lines["flush"].status == FAIL
-    assert checklist.record().forbids_timing is True
+    assert suite.record().forbids_timing is True
 
 
 class DeadProbe(Probe):

@@ -5,9 +5,9 @@ import tempfile
 from pathlib import Path
 
 from ptxbench import discovery
-from ptxbench.check.exam import Exam
 from ptxbench.check.findings import STAGES
-from ptxbench.check.stages import Judge, Settings
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
 from tests.emulator.pairs import lowest_target
 
 KERNELS = discovery.default_kernels()
@@ -19,7 +19,9 @@ BROKEN_FUEL = 1 << 16
 @functools.cache
 def exam(name, seed=SEED, arch=None):
     """The exam of a pair on `arch`, by default sm_90 or what its own PTX needs."""
-    return Exam(discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed)
+    return CheckSuite(
+        discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed
+    )
 
 
 def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None, **settings):
@@ -28,7 +30,7 @@ def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None,
         own = path if content is None else Path(folder) / path.name
         if content is not None:
             own.write_bytes(content)
-        return Judge(exam(name, seed, arch), own, Settings(**settings)).judge(stages=stages)
+        return Checker(exam(name, seed, arch), own, CheckOptions(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):

@@ -1,6 +1,6 @@
 """A flag that one CTA sets twice: what the first store announces is seen, and judged, too."""
 
-from ptxbench.check.stages import Judge, announces
+from ptxbench.check.stages import Checker, announces
 from ptxbench.emulator.parse import parse
 from tests.check.judging import KERNELS, exam
 from tests.folders import PTX
@@ -13,7 +13,7 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     assert text.count(STORE) == 2
     wrong = tmp_path / "wrong.ptx"
     wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
-    told = Judge(exam("scan.s32"), wrong).sanitizer()
+    told = Checker(exam("scan.s32"), wrong).sanitizer()
     assert told.findings
     assert all("st.relaxed.cta" in each.message for each in told.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1

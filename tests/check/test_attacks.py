@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ptxbench.check.asking import Asking
-from ptxbench.check.exam import Exam
-from ptxbench.check.launching import How, Kernel, launch
+from ptxbench.check.candidate_launcher import CandidateLauncher
+from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
 from ptxbench.check.repeats import collisions
-from ptxbench.check.stages import Judge
+from ptxbench.check.stages import Checker
+from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, varied
 from ptxbench.errors import Deadlock
 from tests.check.judging import KERNELS, exam, judged, outcome
@@ -128,29 +128,29 @@ def test_what_no_launch_shows_is_warned_of():
 def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
     old = exam("hgemm_mma", arch="sm_75")
     assert {"cuda", "ptx"} <= set(old.kernels)
-    assert set(old.examiners) == {"cuda"}  # the matrix instructions of the PTX need sm_80
-    assert [old.excuse(case) for case in old.check] == [None] * len(old.check)
+    assert set(old.reference_kernels) == {"cuda"}  # the matrix instructions of the PTX need sm_80
+    assert [old.beyond_contract(case) for case in old.check] == [None] * len(old.check)
 
 
 def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_it_too(tmp_path):
     right, wrong, _ = REJECTED[0]
     path = tmp_path / "attack.ptx"
     path.write_text(broken(right, *wrong))
-    scan = Exam(exam("scan").found, "sm_90", 3)
-    asking, case = Judge(scan, path).asking, scan.repeated[0]
+    scan = CheckSuite(exam("scan").found, "sm_90", 3)
+    asking, case = Checker(scan, path).asking, scan.repeated[0]
     some = aspects(scan.drawn("variations"), 1, "last first")
     (found,) = varied(asking, case, None, some)
     assert found.code == "depends-on-threads"
     assert found.message.startswith("with one CTA after the other, from the last: ")
-    scan.__dict__["examiners"] = {"ptx": Kernel(path.read_text(), "scan", "sm_90")}
+    scan.__dict__["examiners"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
     assert list(varied(asking, case, None, some)) == []
 
 
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])
 def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(name):
-    triad = Exam(exam("triad").found, "sm_90", 3)
+    triad = CheckSuite(exam("triad").found, "sm_90", 3)
     triad.__dict__.update(keeps_state=True, habits=frozenset({"writable-module-state"}))
-    judge = Judge(triad, Path(__file__).with_name("hostile") / name)
+    judge = Checker(triad, Path(__file__).with_name("hostile") / name)
     assert "writable-module-state" not in {each.code for each in judge.lint().findings}
     assert [each.code for each in judge.repeats().findings] == ["depends-on-launch"]
 
@@ -167,8 +167,8 @@ def left_by(first, at, by=1):
 )
 def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_writes, last_writes, collide):
     histogram = exam("histogram256")
-    case, asking = histogram.repeated[0], Asking(histogram, text=None, fuel=0)
-    launched = launch(histogram.kernels["ptx"], histogram.pair, case, How())
+    case, asking = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
+    launched = launch(histogram.kernels["ptx"], histogram.pair, case, LaunchOptions())
     before = dataclasses.replace(
         launched, outputs={"bins": case.arguments["bins"].copy()}, counters={"ptx_atomic_global_requests": 0}
     )
@@ -198,7 +198,7 @@ def test_where_inputs_add_up_to_more_than_f32_holds_the_order_decides_between_in
     case = total.check[-1]
     x = np.full_like(case.arguments["x"], huge)
     case = dataclasses.replace(case, arguments={**case.arguments, "x": x})
-    launched = launch(total.kernels["ptx"], total.pair, total.check[-1], How())
+    launched = launch(total.kernels["ptx"], total.pair, total.check[-1], LaunchOptions())
     assert (
         total.overflows(dataclasses.replace(launched, outputs={"total": np.full(1, left, np.float32)}), case) == excused
     )

@@ -13,8 +13,8 @@ import pytest
 
 from ptxbench import containment, discovery
 from ptxbench.check import contained, layers
-from ptxbench.check.contained import GIB, Limits, Task, judge
-from ptxbench.check.stages import Settings
+from ptxbench.check.contained import GIB, CheckTask, ProcessLimits, judge
+from ptxbench.check.stages import CheckOptions
 from ptxbench.errors import PairError, UsageError
 from ptxbench.toolchain import sha256
 from tests.check.judging import SEED, outcome
@@ -34,7 +34,7 @@ __device__ unsigned store = Bomb<28, 0>::value;
 
 
 def task(pair="triad", kernels=KERNELS, **limits):
-    return Task(pair, kernels, "sm_90", SEED, Settings(), Limits(**limits))
+    return CheckTask(pair, kernels, "sm_90", SEED, CheckOptions(), ProcessLimits(**limits))
 
 
 class ReachedError(Exception):
@@ -263,7 +263,7 @@ def test_a_mistake_of_the_pair_is_not_the_candidates(kernels):
 
 
 def test_a_mistake_of_the_judge_is_no_verdict_on_the_candidate():
-    wrong = dataclasses.replace(task(), settings=Settings(targets=7))
+    wrong = dataclasses.replace(task(), settings=CheckOptions(targets=7))
     judgement = judge(HOSTILE / "honest.ptx", wrong)
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "portability judge-failed")
     assert "exit status 1: " in judgement.decisive.message

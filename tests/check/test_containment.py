@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import containment
-from ptxbench.check.reading import Text
+from ptxbench.check.reading import CandidateText
 from ptxbench.check.source import problems
 from ptxbench.cli import main
 from ptxbench.containment import HEADERS, LANDLOCK, tools
@@ -102,7 +102,7 @@ def read_text(folder, language, text):
     """What the stages up to `assembles` make of a text, as one document."""
     path = folder / f"candidate.{language}"
     path.write_text(text)
-    own = Text(path, path.read_bytes(), "sm_90")
+    own = CandidateText(path, path.read_bytes(), "sm_90")
     found = own.parses()
     found = found if found.findings else own.assembles()
     return json.dumps([found.words, [dataclasses.asdict(each) for each in found.findings], own.notes])

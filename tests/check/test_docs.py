@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ptxbench.check import beside, findings
 from ptxbench.check.beside import FIGURES
-from ptxbench.check.codes import CODES, ERROR, UNJUDGED, WARNING
 from ptxbench.check.document import document
+from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import STAGES
 
 ROOT = Path(__file__).parents[2]

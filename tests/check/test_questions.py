@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery
-from ptxbench.check.exam import Exam
-from ptxbench.check.launching import How, Kernel, launch
+from ptxbench.check.launching import CheckKernel, LaunchOptions, launch
 from ptxbench.check.questions import Question
 from ptxbench.check.sizes import hidden_sizes, kinds
-from ptxbench.check.space import Space
-from ptxbench.check.stages import Judge, Settings
+from ptxbench.check.space import SizeSpace
+from ptxbench.check.stages import Checker, CheckOptions
+from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import data_kinds, edged, float_edges, mixed, shared
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u32
 from tests.check.judging import KERNELS, exam
@@ -23,7 +23,7 @@ NAMES = discovery.find_pairs(KERNELS)
 
 def pair_of(*inputs, reference=lambda **_: {}):
     return Pair(
-        teaches="", args=[*inputs, Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)],
+        purpose="", args=[*inputs, Out("y", f32, lambda n: (n,)), Scalar("n", u32, lambda n: n)],
         launch=lambda n: Launch(1, 32), reference=reference, tolerance=EXACT,
         check_sizes=[{"n": 32}, {"n": 64}, {"n": 96}], bench_sizes=[{"n": 1024}], flops=lambda n: n,
     )  # fmt: skip
@@ -45,7 +45,7 @@ ALWAYS = {"largest", "even grid", "powers of two", "odd"}
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_cost(name):
     pair = exam(name).pair
-    space = Space.of(pair)
+    space = SizeSpace.of(pair)
     for seed in range(4):
         found = first_sizes(pair, seed)
         assert {kind for kind, size in found.items() if size} >= ALWAYS
@@ -114,7 +114,7 @@ def test_a_thorough_judgement_has_a_bench_size_with_the_scalars_that_are_timed()
     assert case.size == {"n": 1 << 16}
     assert case.arguments["s"] == np.float32(0.7)
     path = KERNELS / "ptx" / "triad.ptx"
-    words = [Judge(triad, path, Settings(thorough=thorough)).hidden().words for thorough in (True, False)]
+    words = [Checker(triad, path, CheckOptions(thorough=thorough)).hidden().words for thorough in (True, False)]
     assert [int(each.split()[0]) for each in words] == [len(triad.hidden) + 1, len(triad.hidden)]
 
 
@@ -229,7 +229,7 @@ def test_two_inputs_of_one_kind_can_be_one_array_and_an_output_never():
 
 
 def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not():
-    one, again, other = (Exam(exam("triad").found, "sm_90", seed) for seed in (8, 8, 9))
+    one, again, other = (CheckSuite(exam("triad").found, "sm_90", seed) for seed in (8, 8, 9))
     for first, second, third in zip(one.check, again.check, other.check, strict=True):
         assert first.arguments["b"].tobytes() == second.arguments["b"].tobytes()
         assert first.arguments["b"].tobytes() != third.arguments["b"].tobytes()
@@ -241,32 +241,32 @@ def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not
 def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
     softmax = exam("softmax")
     asked = {question.name: next(iter(question)) for question in softmax.special}
-    excused = {kind: softmax.excuse(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}
+    excused = {kind: softmax.beyond_contract(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}
     assert excused["NaN"] is None
     assert excused["signed zeros"] is None
     assert set(excused.values()) - {None} <= {source.variant for source in softmax.found.sources}
-    assert all(softmax.excuse(case) is None for case in softmax.check)
+    assert all(softmax.beyond_contract(case) is None for case in softmax.check)
 
 
 def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
     softmax = exam("softmax")
     beyond = next(next(iter(question)) for question in softmax.special if question.name == "huge values")
-    assert softmax.excuse(beyond)
-    assert softmax.excuse(beyond, fault=True) is None
+    assert softmax.beyond_contract(beyond)
+    assert softmax.beyond_contract(beyond, fault=True) is None
 
 
 def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
-    triad = Exam(exam("triad").found, "sm_90", 3)
+    triad = CheckSuite(exam("triad").found, "sm_90", 3)
     asked = []
-    assert set(triad.examiners) == {"cuda", "ptx"}
+    assert set(triad.reference_kernels) == {"cuda", "ptx"}
     monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: asked.append(kernel) or True)
     case = triad.check[0]
-    assert [triad.excuse(case), triad.excuse(case)] == ["cuda", "cuda"]
+    assert [triad.beyond_contract(case), triad.beyond_contract(case)] == ["cuda", "cuda"]
     assert len(asked) == 1
 
 
 def test_the_first_case_that_is_not_beyond_the_pair_counts():
-    triad = Exam(exam("triad").found, "sm_90", 3)
+    triad = CheckSuite(exam("triad").found, "sm_90", 3)
     made = []
     question = Question("", (made.append(case) or case for case in triad.check))
     assert triad.counting(question) is triad.check[0]
@@ -280,8 +280,8 @@ def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():
     triad = exam("triad")
     case = triad.check[0]
     kernel = triad.kernels["ptx"]
-    nothing = Kernel(kernel.ptx.replace("{\n", "{\n    ret;\n", 1), "triad", "sm_90")
-    left = launch(nothing, triad.pair, case, How(poison=0x5A, placement=3))
+    nothing = CheckKernel(kernel.ptx.replace("{\n", "{\n    ret;\n", 1), "triad", "sm_90")
+    left = launch(nothing, triad.pair, case, LaunchOptions(poison=0x5A, placement=3))
     assert set(left.outputs["a"].tobytes()) == {0x5A}
     assert triad.unwritten(left, case, 0x5A) == "a"
     assert triad.unwritten(left, case, 0xFF) is None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench import discovery
-from ptxbench.check.contained import Task, judge
+from ptxbench.check.contained import CheckTask, judge
 from ptxbench.check.findings import to_document
 from tests.check.judging import SEED
 
@@ -16,7 +16,7 @@ HOSTILE = Path(__file__).with_name("hostile")
 
 def document(path):
     """All that is known of a candidate, without how long it took."""
-    judgement = judge(path, Task("triad", discovery.default_kernels(), "sm_90", SEED))
+    judgement = judge(path, CheckTask("triad", discovery.default_kernels(), "sm_90", SEED))
     stages = [dataclasses.replace(each, seconds=0.0) for each in judgement.stages]
     return to_document(dataclasses.replace(judgement, stages=stages))
 

@@ -8,9 +8,9 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.check.beside import heavier, slower
-from ptxbench.check.exam import Exam
-from ptxbench.check.launching import How
-from ptxbench.check.stages import Judge
+from ptxbench.check.launching import LaunchOptions
+from ptxbench.check.stages import Checker
+from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, unlike, varied
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate
@@ -87,9 +87,9 @@ NANS = (0x7FC00000, 0xFFFFFFFF)
 
 
 def test_other_bits_within_the_tolerance_are_a_warning():
-    asking = Judge(exam("triad"), HOSTILE / "honest.ptx").asking
+    asking = Checker(exam("triad"), HOSTILE / "honest.ptx").asking
     case = exam("triad").check[2]
-    first = asking.launch(case, How())
+    first = asking.launch(case, LaunchOptions())
     rounded = first.outputs["a"]
     exact = case.expected.outputs["a"]  # on whose other side the second nearest float lies, within an ulp too
     nudged = dataclasses.replace(
@@ -107,14 +107,14 @@ def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, 
     path = kernels / "ptx" / "scale.ptx"
     path.write_text(PTX.replace("%value, %value, %a;", "%value, %value, %value;"))
     (kernels / "cuda" / "scale.cu").write_text(changed(CUDA, "a * x[i]", "x[i] * x[i]"))
-    scale = Exam(discovery.load(kernels, "scale"), "sm_90", 1)
-    judgement = Judge(scale, path).judge()
+    scale = CheckSuite(discovery.load(kernels, "scale"), "sm_90", 1)
+    judgement = Checker(scale, path).judge()
     assert (judgement.verdict, outcome(judgement)) == ("unjudged", "results nothing-counts")
 
 
 def test_without_ptxas_what_it_tells_is_left_out(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
-    judgement = Judge(Exam(exam("triad").found, "sm_90", 5), HOSTILE / "honest.ptx").judge()
+    judgement = Checker(CheckSuite(exam("triad").found, "sm_90", 5), HOSTILE / "honest.ptx").judge()
     verdicts = {each.stage: each.verdict for each in judgement.stages}
     assert judgement.verdict == "accepted"
     assert [stage for stage, verdict in verdicts.items() if verdict == "skipped"] == [

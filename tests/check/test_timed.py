@@ -4,16 +4,16 @@ import dataclasses
 
 import pytest
 
-from ptxbench.check.contained import Task, judge
+from ptxbench.check.contained import CheckTask, judge
 from ptxbench.check.findings import ACCEPTED, REJECTED
 from ptxbench.check.inputs import read
 from ptxbench.check.timed import Timing, with_candidate, with_time
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.runner import DeviceLost, run
 from tests.fakes import FakeBackend
 from tests.folders import PTX
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 
 
 def right(build, launch, arguments, outputs):
@@ -33,7 +33,7 @@ def accepted(kernels, tmp_path):
     """A candidate for `scale` that the emulator has accepted, and the judgement on it."""
     path = tmp_path / "mine.ptx"
     path.write_text(PTX)
-    judgement = judge(path, Task("scale", kernels, "sm_90", 1))
+    judgement = judge(path, CheckTask("scale", kernels, "sm_90", 1))
     assert judgement.verdict == ACCEPTED
     return path, judgement
 
@@ -113,7 +113,7 @@ def test_a_candidate_without_a_time_is_accepted_with_a_warning(accepted, kernels
 def test_what_was_not_accepted_is_not_timed(accepted, kernels, tmp_path):
     path = tmp_path / "other.ptx"
     path.write_text(PTX.replace(".entry scale", ".entry other"))
-    judgement = judge(path, Task("scale", kernels, "sm_90", 1))
+    judgement = judge(path, CheckTask("scale", kernels, "sm_90", 1))
     assert with_time(judgement, read(path), Timing(FakeBackend({}, right), kernels), carry=None) is judgement
 
 

@@ -6,26 +6,26 @@ import pytest
 
 from ptxbench.backends import gpu
 from ptxbench.calibration import suite as module
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, Line
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.record import load
-from ptxbench.calibration.suite import Check, Checklist
+from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _calibrate, main
 from tests.calibrated import Device, Probe, made
 from tests.runs import GPU
 
-FLUSH = Line(
+FLUSH = CheckResult(
     "flush",
     PASS,
     "a read takes 1.94 times as long after 2 x L2 (0: 10.30 µs, 0.5: 12.10 µs, 1: 18.20 µs, 2: 20.00 µs, 3: 20.00 µs)",
     values={"flush_k": 2.0, "flush_ratio": 1.94},
 )
-SLOPE = Line(
+SLOPE = CheckResult(
     "slope", WARN, "256 launches in a graph lie +2.10% off the line through 64 and 128", "Prefer larger sizes."
 )
-SHIELD = Line("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 times that", "Use a faster processor.")
+SHIELD = CheckResult("shield", FAIL, "the host takes 40.00 µs, the flush 0.8 times that", "Use a faster processor.")
 
 
-class Scripted(Checklist):
+class Scripted(CalibrationSuite):
     """Finds the lines that it is given."""
 
     def __init__(self, *lines):

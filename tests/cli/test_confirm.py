@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ptxbench import backends
-from ptxbench.measure.settings import Settings
+from ptxbench.measure.settings import SamplingSettings
 from ptxbench.result import CONFIRMS, from_json, to_json
-from ptxbench.runner import story
+from ptxbench.runner import session
 from tests.fakes import FakeBackend
 from tests.folders import PAIR, PTX, changed
 
@@ -168,7 +168,7 @@ def test_an_interrupted_confirmation_is_no_verdict_and_leaves_nothing(ptxbench, 
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(story, "verify", interrupt)
+    monkeypatch.setattr(session, "verify", interrupt)
     ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
     assert (ran.status, ran.out, len(saved())) == (130, "", 1)
 
@@ -176,7 +176,7 @@ def test_an_interrupted_confirmation_is_no_verdict_and_leaves_nothing(ptxbench, 
 # ---- on a GPU: rounds are pooled
 
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
 
 
 @pytest.fixture
@@ -187,8 +187,8 @@ def gpu(monkeypatch):
         return {"y": arguments["x"] * arguments["a"]}
 
     times = {"cuda": [40_000], "cuda@fast": [40_000], "ptx": [30_000]}
-    measure = story.measure
-    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
+    measure = session.measure
+    monkeypatch.setattr(session, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend(times, right))
     return times
 

@@ -11,7 +11,7 @@ from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.cli import main
 from ptxbench.cli.doctor import show
-from ptxbench.doctor import ABSENT, BROKEN, WORKS, Finding, shown
+from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, shown
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
 from ptxbench.toolchain import locate, ptxas
@@ -33,7 +33,7 @@ def doctor(capsys):
         out, err = capsys.readouterr()
         document = json.loads(out)
         assert document["works"] is (status == 0)
-        return status, {each["subject"]: Finding(**each) for each in document["findings"]}, err
+        return status, {each["subject"]: PartStatus(**each) for each in document["findings"]}, err
 
     return doctor
 
@@ -150,9 +150,9 @@ class NoDevice(Device):
 
 
 DEVICES = [
-    (Device,     Finding("GPU", WORKS,  "NVIDIA H100, sm_90", "")),
-    (LostDevice, Finding("GPU", BROKEN, "-", "answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")),
-    (NoDevice,   Finding("GPU", ABSENT, "-", "No GPU: cudaErrorNoDevice.")),
+    (Device,     PartStatus("GPU", WORKS,  "NVIDIA H100, sm_90", "")),
+    (LostDevice, PartStatus("GPU", BROKEN, "-", "answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")),
+    (NoDevice,   PartStatus("GPU", ABSENT, "-", "No GPU: cudaErrorNoDevice.")),
 ]  # fmt: skip
 
 
@@ -193,7 +193,7 @@ def test_kernels_that_are_not_there_are_told(doctor, monkeypatch, tmp_path):
 
 def test_the_folder_of_the_user_is_examined(doctor, monkeypatch, tmp_path):
     monkeypatch.setenv("PTXBENCH_KERNELS", str(kernels_folder(tmp_path)))
-    assert doctor()[1]["kernels"] == Finding("kernels", WORKS, f"1 pair in {tmp_path}/kernels")
+    assert doctor()[1]["kernels"] == PartStatus("kernels", WORKS, f"1 pair in {tmp_path}/kernels")
     monkeypatch.setenv("PTXBENCH_KERNELS", str(tmp_path / "gone"))
     status, findings, _ = doctor()
     assert (status, findings["kernels"].status) == (0, BROKEN)
@@ -222,9 +222,9 @@ def test_the_findings_are_printed_a_row_each_and_no_wider_than_a_table_may_be(ca
     monkeypatch.setenv("NO_COLOR", "1")
     show(
         [
-            Finding("NVRTC", WORKS, "13.0.88  ~/venv/lib/libnvrtc.so.13"),
-            Finding("GPU", ABSENT, "-", "pip install 'ptxbench[cu13]'."),
-            Finding("cache", BROKEN, "/".join(["", *["a/very/long/path"] * 6]), "Set PTXBENCH_CACHE."),
+            PartStatus("NVRTC", WORKS, "13.0.88  ~/venv/lib/libnvrtc.so.13"),
+            PartStatus("GPU", ABSENT, "-", "pip install 'ptxbench[cu13]'."),
+            PartStatus("cache", BROKEN, "/".join(["", *["a/very/long/path"] * 6]), "Set PTXBENCH_CACHE."),
         ]
     )
     out = capsys.readouterr().out

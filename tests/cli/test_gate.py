@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from ptxbench.cli.run import Done
+from ptxbench.cli.run import RunDone
 from ptxbench.result import LaunchReport, from_json, save, to_json
 from tests.folders import PTX, changed
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
@@ -485,7 +485,7 @@ def test_a_head_that_is_not_there_is_a_usage_error(ptxbench):
 
 
 def test_an_interrupted_gate_is_no_verdict(ptxbench, kernels, monkeypatch):
-    monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: Done([], "interrupted"))
+    monkeypatch.setattr("ptxbench.cli.run.perform", lambda *_, **__: RunDone([], "interrupted"))
     assert ptxbench("gate", "--kernels", kernels)[:2] == (130, "")
 
 

@@ -62,7 +62,7 @@ def whole_runs():
 
 
 MOMENTS = {
-    "while it verifies": "import ptxbench.runner.story as story; story.verify = die",
+    "while it verifies": "import ptxbench.runner.session as story; story.verify = die",
     "before its file is on disk": "os.fsync = die",
     "before its file has its name": "os.link = die",
     "once its file has its name": "os.link = then_die(os.link)",
@@ -95,7 +95,7 @@ def test_gates_that_are_killed_leave_whole_runs_and_the_baseline_as_it_was(kerne
 
 def test_an_interrupted_gate_ends_with_130_and_says_no_verdict(kernels):
     gate = start(
-        program("import ptxbench.runner.story as story; story.verify = die", "SIGINT"), "gate", "--kernels", kernels
+        program("import ptxbench.runner.session as story; story.verify = die", "SIGINT"), "gate", "--kernels", kernels
     )
     code, out, err = ended(gate)
     assert (code, out) == (130, "")

@@ -1,4 +1,4 @@
-"""`ptxbench list`: pairs, variants, targets, sizes, what each teaches and what it expects."""
+"""`ptxbench list`: pairs, variants, targets, sizes, the purpose of each and what it expects."""
 
 import json
 
@@ -10,7 +10,7 @@ def test_a_pair_is_listed_with_all_that_it_offers(kernels, ptxbench):
     assert ptxbench("list", "--kernels", "kernels") == (0, """\
 scale
   does      y = a * x, one element a thread, a ragged last block.
-  teaches   The smallest pair that can go wrong at its edge.
+  purpose   The smallest pair that can go wrong at its edge.
   needs     sm_75
   cuda      cuda  cuda@fast
   ptx       ptx (sm_75)  ptx.wide (sm_90a)
@@ -19,11 +19,11 @@ scale
 
 
 def test_what_a_pair_expects_is_listed_where_it_says_so(kernels, ptxbench):
-    assert "expects" not in ptxbench("list", "--kernels", "kernels").out
+    assert "expectation" not in ptxbench("list", "--kernels", "kernels").out
     text = changed(PAIR, "    args=[", '    expects=("A tie, because both sides "\n    "are the same."),\n    args=[')
     (kernels / "pairs" / "scale.py").write_text(text)
     assert ptxbench("list", "--kernels", "kernels").out.splitlines()[2:5] == [
-        "  teaches   The smallest pair that can go wrong at its edge.",
+        "  purpose   The smallest pair that can go wrong at its edge.",
         "  expects   A tie, because both sides are the same.",
         "  needs     sm_75",
     ]
@@ -58,8 +58,8 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
         "schema",
         "name",
         "summary",
-        "teaches",
-        "expects",
+        "purpose",
+        "expectation",
         "target",
         "bench_sizes",
         "variants",
@@ -67,7 +67,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
     ]
     keys = ["name", "language", "file", "flags", "target", "by_request", "specialisations"]
     assert all(list(each) == keys for each in pair["variants"])
-    assert (pair["name"], pair["expects"], pair["target"]) == ("scale", "", "sm_75")
+    assert (pair["name"], pair["expectation"], pair["target"]) == ("scale", "", "sm_75")
     assert pair["bench_sizes"] == [{"n": 1024}, {"n": 4096}]
     assert [(each["name"], each["target"], each["flags"]) for each in pair["variants"]] == [
         ("cuda", None, []),
@@ -77,7 +77,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
 
 
 def test_pairs_are_chosen_by_name_or_glob(ptxbench):
-    assert ptxbench("list", "triad*", "transpose").out.count("teaches  ") == 3
+    assert ptxbench("list", "triad*", "transpose").out.count("purpose  ") == 3
     ran = ptxbench("list", "triadd")
     assert ran == (2, "", "Error: There is no pair 'triadd'. Did you mean 'triad'?\n")
 

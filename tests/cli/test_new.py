@@ -78,8 +78,8 @@ def test_what_is_written_names_the_new_pair_and_keeps_the_rules_of_a_kernel_file
         assert max(map(len, text.splitlines())) <= 120
         assert text.splitlines()[0].lstrip('"/ ').startswith(f"{name}: y[i] = a * x[i]")
     found = discovery.load(Path("kernels"), name)
-    assert found.pair.teaches.startswith("Replace this: ")
-    assert found.pair.expects.startswith("Replace this: ")
+    assert found.pair.purpose.startswith("Replace this: ")
+    assert found.pair.expectation.startswith("Replace this: ")
 
 
 def test_a_folder_that_the_environment_names_needs_no_option(ptxbench, monkeypatch):

@@ -12,15 +12,15 @@ import pytest
 from ptxbench import backends, runner
 from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
-from ptxbench.runner import Kept, story
+from ptxbench.runner import CalibrationSaved, session
 from ptxbench.toolchain import locate, nvrtc
 from tests.conftest import Ran
 from tests.fakes import FakeBackend, HostileBackend
 from tests.folders import CUDA, PTX, changed, kernels_folder
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(9,), solo=0)
 """A scripted clock needs no warm-up."""
 
 
@@ -175,8 +175,8 @@ def gpu(monkeypatch):
         return {"y": arguments["x"] * arguments["a"]}
 
     backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)  # one process: not isolated
-    measure = story.measure
-    monkeypatch.setattr(story, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
+    measure = session.measure
+    monkeypatch.setattr(session, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
 
 
@@ -325,7 +325,7 @@ def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, pt
     def stopped(plan):
         for event in carry_out(plan):
             yield event
-            if isinstance(event, Kept) and any(not cell.control for cell in event.cells):
+            if isinstance(event, CalibrationSaved) and any(not cell.control for cell in event.cells):
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(runner, "carry_out", stopped)
@@ -362,7 +362,7 @@ ENDS = [
 
 @pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
 def test_the_exit_status_says_what_the_run_found(status, cells, exit_status):
-    assert run_command.Done(cells, status).exit_code == exit_status
+    assert run_command.RunDone(cells, status).exit_code == exit_status
 
 
 def test_what_cannot_be_replayed_is_told(kernels, ptxbench):

@@ -9,8 +9,8 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from ptxbench.check import findings
-from ptxbench.check.codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.document import document, verdict
+from ptxbench.check.finding_codes import ERROR, UNJUDGED, WARNING
 from ptxbench.check.findings import Judgement, StageResult, finding
 from tests.documents import FOLDER, problems
 

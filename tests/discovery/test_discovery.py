@@ -223,8 +223,8 @@ MISTAKES = [
      "9: args holds 'y'. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."),
     ('In("x", f32, lambda n: (n,))', 'In("x", "bf16", lambda n: (n,))',
      "9: In 'x' has dtype 'bf16'. Use f32, u32, ... of ptxbench.pair."),
-    ("    args=[", "    expects=3, args=[",
-     "9: expects is 3. It must be a sentence, or be left out."),
+    ("    args=[", "    expectation=3, args=[",
+     "9: expectation is 3. It must be a sentence, or be left out."),
     ('Scalar("a", f32, 2)', 'Scalar("x", f32, 2)',
      "9: 2 arguments are named 'x'. Give each its own name."),
     ('Out("y", f32, lambda n: (n,))', 'In("y", f32, lambda n: (n,))',
@@ -302,7 +302,7 @@ def test_bench_sizes_may_follow_the_device(kernels):
     assert list(load(kernels, "scale").pair.bench_sizes) == [{"n": 132 * 16}, {"n": 50 << 18}]  # an H100
     there = load(kernels, "scale", rtx_4090).pair
     assert list(there.bench_sizes) == [{"n": 128 * 12}, {"n": 72 << 18}]
-    assert there.turned({}).on(DeviceShape()).bench_sizes == load(kernels, "scale").pair.bench_sizes
+    assert there.with_knobs({}).on(DeviceShape()).bench_sizes == load(kernels, "scale").pair.bench_sizes
     assert DeviceShape.of({"kind": "emulator"}) == DeviceShape() != rtx_4090
     assert DeviceShape().ctas(4096) == 132  # one an SM at the least
 

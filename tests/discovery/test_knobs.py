@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench import toolchain
 from ptxbench.discovery import load
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PairError
 from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 from tests.tune.folders import KNOB_CUDA, KNOB_PAIR, KNOB_PTX, knobs_folder
@@ -18,7 +18,7 @@ def test_a_pair_with_knobs_loads_and_its_files_are_as_they_were(tmp_path):
 
 
 def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
-    found = turned(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
+    found = with_knobs(load(knobs_folder(tmp_path), "scale"), {"BLOCK": 64})
     assert found.pair.launch(n=1000).grid == 16
     assert found.pair.launch(n=1000).block == 64
     for source in found.sources:
@@ -29,7 +29,7 @@ def test_turned_knobs_reach_the_functions_and_both_languages(tmp_path):
 
 def test_nothing_turned_is_the_pair_itself(tmp_path):
     found = load(knobs_folder(tmp_path), "scale")
-    assert turned(found, {}) is found
+    assert with_knobs(found, {}) is found
 
 
 # pair, CUDA C, PTX, what is said
@@ -46,7 +46,7 @@ BAD = [
     (changed(KNOB_PAIR, '[Knob("BLOCK", BLOCK, (32, 64, 128, 256, 2048), "threads of a CTA")]', '["BLOCK"]'), CUDA, PTX,
      "It must list Knob(...) of ptxbench.knobs."),
     (changed(KNOB_PAIR, "(32, 64, 128, 256, 2048)", "()"), KNOB_CUDA, KNOB_PTX, "Give whole numbers."),
-    (changed(KNOB_PAIR, "knobs=[Knob", "impossible=3, knobs=[Knob"), KNOB_CUDA, KNOB_PTX, "It must be a function"),
+    (changed(KNOB_PAIR, "knobs=[Knob", "restriction=3, knobs=[Knob"), KNOB_CUDA, KNOB_PTX, "It must be a function"),
 ]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):
     with pytest.raises(PairError, match=r"scale\.sm_90a\.ptx does not follow the knob BLOCK"):
         load(folder, "scale")
     special.write_text(KNOB_PTX.replace(".target sm_75", ".target sm_90a"))
-    found = turned(load(folder, "scale"), {"BLOCK": 64})
+    found = with_knobs(load(folder, "scale"), {"BLOCK": 64})
     [ptx] = [source for source in found.sources if source.variant == "ptx"]
     built = toolchain.build_source(ptx, "sm_90a", "driver")
     assert built.source == special
@@ -73,4 +73,4 @@ def test_a_file_for_one_target_follows_the_knobs_too(tmp_path):
 
 def test_a_knob_of_the_launch_alone_stands_in_no_kernel(tmp_path):
     found = load(kernels_folder(tmp_path, pair=KNOB_PAIR), "scale")
-    assert turned(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16
+    assert with_knobs(found, {"BLOCK": 64}).pair.launch(n=1000).grid == 16

@@ -16,7 +16,7 @@ NAMES = discovery.find_pairs(KERNELS)
 
 
 @functools.cache
-def load(name: str) -> discovery.Found:
+def load(name: str) -> discovery.LoadedPair:
     return discovery.load(KERNELS, name)
 
 

@@ -6,7 +6,7 @@ import random
 import pytest
 
 from ptxbench.emulator.isa import TABLE, nearest
-from ptxbench.emulator.isa.spelling import Part, overlap
+from ptxbench.emulator.isa.spelling import SpellingPart, overlap
 from ptxbench.emulator.isa.table import Chapter
 from ptxbench.emulator.isa.unsupported import why
 
@@ -27,10 +27,10 @@ def test_overlap_of_two_lines_is_what_listing_their_spellings_shows():
 
     def parts():
         modifiers = (
-            Part("x", tuple((choice, None) for choice in draw.sample(choices, draw.randint(1, 3))))
+            SpellingPart("x", tuple((choice, None) for choice in draw.sample(choices, draw.randint(1, 3))))
             for _ in range(draw.randint(1, 4))
         )
-        return (Part("", ((("name",), None),)), *modifiers)
+        return (SpellingPart("", ((("name",), None),)), *modifiers)
 
     def spellings(line):
         choices = itertools.product(*[[choice for choice, _ in part.choices] for part in line[1:]])

@@ -4,7 +4,7 @@ import pytest
 
 from ptxbench.executed.graph import graph
 from ptxbench.executed.guards import Guards
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 
 def code(text):
@@ -15,7 +15,7 @@ def code(text):
         while rest.startswith((".L_", "$")):
             label, rest = (each.strip() for each in rest.split(":", 1))
             labels.append(label)
-        found.append(Instruction(16 * len(found), rest, tuple(labels)))
+        found.append(MachineInstruction(16 * len(found), rest, tuple(labels)))
     return found
 
 

@@ -77,7 +77,7 @@ def test_how_far_a_count_is_off_has_no_number_where_the_gpu_counted_none():
 # ---- the process
 
 
-TARGET = profiler.Target(Path("no-such-folder"), "triad", "ptx", "triad", (("n", 4096),), "sm_90", 1)
+TARGET = profiler.ProfileTarget(Path("no-such-folder"), "triad", "ptx", "triad", (("n", 4096),), "sm_90", 1)
 
 
 def test_one_launch_is_counted(ncu):

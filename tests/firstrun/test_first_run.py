@@ -7,13 +7,13 @@ import pytest
 from ptxbench import toolchain
 from ptxbench.backends import gpu
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.calibration.assessment import FAIL, PASS, WARN, Line
-from ptxbench.calibration.suite import Check, Checklist
+from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
+from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _first_run
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError
 from ptxbench.firstrun import conduct, counters, steps
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import from_json
 from tests.calibrated import Probe
 from tests.fakes import FakeBackend, ScriptedHost
@@ -29,7 +29,7 @@ def wrong(build, launch, arguments, outputs):
     return {name: array + 1 for name, array in right(build, launch, arguments, outputs).items()}
 
 
-class Scripted(Checklist):
+class Scripted(CalibrationSuite):
     """A checklist of one line over such a GPU."""
 
     def __init__(self, compute=right, status=PASS):
@@ -39,13 +39,13 @@ class Scripted(Checklist):
 
     @property
     def checks(self):
-        return [Check("flush", lambda subject: Line(subject, self.status, "found"), True)]
+        return [Check("flush", lambda subject: CheckResult(subject, self.status, "found"), True)]
 
 
 @pytest.fixture
 def first_run(ptxbench, kernels, monkeypatch, tmp_path):
     """Runs the command on that GPU, with `scale` alone: what it printed, and the document."""
-    monkeypatch.setattr(steps, "QUICK", Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=2))
+    monkeypatch.setattr(steps, "QUICK", SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=2))
 
     def first_run(*options, **scripted):
         monkeypatch.setattr(_first_run, "gpu_checklist", lambda option: Scripted(**scripted))

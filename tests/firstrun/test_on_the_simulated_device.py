@@ -5,9 +5,9 @@ import json
 import pytest
 
 from ptxbench.calibration.assessment import PASS
-from ptxbench.calibration.suite import Checklist
+from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.firstrun import steps
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from tests import simulated
 
 CHEAP = ("device", "loading", "flush", "dirty L2", "timers", "shield")
@@ -15,10 +15,10 @@ CHEAP = ("device", "loading", "flush", "dirty L2", "timers", "shield")
 
 @pytest.mark.long
 def test_a_first_run_goes_through(ptxbench, kernels, ncu, monkeypatch, tmp_path):
-    every = Checklist.checks.fget
+    every = CalibrationSuite.checks.fget
     cheap = property(lambda checklist: [each for each in every(checklist) if each.subject in CHEAP])
-    monkeypatch.setattr(Checklist, "checks", cheap)
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0.1, stretch=1, looks=(8,), solo=4)
+    monkeypatch.setattr(CalibrationSuite, "checks", cheap)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0.1, stretch=1, looks=(8,), solo=4)
     monkeypatch.setattr(steps, "QUICK", settings)
     simulated.install(monkeypatch, tmp_path / "gpu", device="T4", clocks=[(0.0, 1590.0, 0), (0.05, 1200.0, 4)])
     ncu("counts", {"l1tex__t_sectors_pipe_lsu_mem_global_op_ld.sum": 17}, runs=True)

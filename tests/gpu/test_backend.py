@@ -13,7 +13,7 @@ from ptxbench import discovery, toolchain
 from ptxbench.backends import buffers
 from ptxbench.backends.gpu import find_driver
 from ptxbench.errors import DeviceError, WrongResult
-from ptxbench.measure import Settings, measure
+from ptxbench.measure import SamplingSettings, measure
 from ptxbench.pair import Launch, f32, poison, u8, u32
 
 PTX = Path(__file__).with_name("ptx")
@@ -184,7 +184,7 @@ def test_events_give_a_positive_time_every_time(gpu, triad):
 def test_a_cell_is_measured_in_paired_blocks_on_one_set_of_buffers(gpu, triad):
     builds, launch, arguments, outputs = triad
     clocks = {variant: gpu.clock(build, launch, arguments, outputs) for variant, build in builds.items()}
-    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=0.1, looks=(8,), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=0.1, looks=(8,), solo=0)
     [one] = [each for each in measure(clocks, seed=1, settings=settings).rounds if each.contrast == ("cuda", "ptx")]
     assert len(one.ns) == 8
     assert all(t > 0 for block in one.ns for t in block)

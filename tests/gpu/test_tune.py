@@ -6,11 +6,11 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.cli._sweep import perform
-from ptxbench.measure import Settings
-from ptxbench.runner import Frame, Plan
+from ptxbench.measure import SamplingSettings
+from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.tune import curves, plan_of, spec_of, sweep_of
 
-QUICK = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8,), limit_seconds=1.0, solo=2)
+QUICK = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=1.0, looks=(8,), limit_seconds=1.0, solo=2)
 KERNELS = discovery.default_kernels()
 
 
@@ -20,8 +20,8 @@ def swept(gpu, name, **options):
     sources = tuple(source for source in found.sources if source.variant in ("cuda", "ptx"))
     device = gpu.device()
     sweep = sweep_of(found, sources, "times", sms=device["sms"], **options)
-    plan = Plan((), gpu, device["sm"], KERNELS, rounds=1, settings=QUICK, sweep=spec_of(sweep))
-    run, error = perform(replace(Frame(plan, device), plan=plan_of(plan, sweep, None)), sweep, ())
+    plan = RunPlan((), gpu, device["sm"], KERNELS, rounds=1, settings=QUICK, sweep=spec_of(sweep))
+    run, error = perform(replace(RunFrame(plan, device), plan=plan_of(plan, sweep, None)), sweep, ())
     assert error is None
     return curves(sweep, run.cells)
 

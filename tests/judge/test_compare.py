@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench.errors import UsageError
 from ptxbench.judge import Rule, compare, default_mode
-from ptxbench.judge.code import Moves
+from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.comparable import CELL_CONDITIONS, RUN_CONDITIONS
 from ptxbench.judge.comparison import reference_moved
 from ptxbench.judge.rows import COUNTERS, Row

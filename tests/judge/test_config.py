@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.judge.config import Config, Limits, dump, parse
+from ptxbench.judge.config import GateConfig, GateLimits, dump, parse
 
 FULL = """\
 version = 1
@@ -58,16 +58,16 @@ def test_what_is_printed_reads_the_same(document):
 
 
 def test_the_defaults_are_those_without_a_file():
-    assert parse("version = 1") == Config(pairs=[], waivers=[])
-    assert parse(dump(Config())).modes is None
+    assert parse("version = 1") == GateConfig(pairs=[], waivers=[])
+    assert parse(dump(GateConfig())).modes is None
 
 
 LIMITS = [
-    ("triad", "ptx", "sm_90", Limits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
-    ("saxpy", "ptx", "sm_90", Limits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    ("triad", "ptx", "sm_90", GateLimits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    ("saxpy", "ptx", "sm_90", GateLimits(None, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
     # a later table wins by key, an architecture's own over its table
-    ("saxpy", "ptx.v4", "sm_80", Limits(0.1, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
-    ("saxpy_v", "ptx.v4", "sm_90", Limits(0.2, None, 1.02, 1.1, {"max_spills": 0, "max_registers": 80,
+    ("saxpy", "ptx.v4", "sm_80", GateLimits(0.1, None, 1.02, None, {"max_spills": 0, "max_registers": 64})),
+    ("saxpy_v", "ptx.v4", "sm_90", GateLimits(0.2, None, 1.02, 1.1, {"max_spills": 0, "max_registers": 80,
                                                                  "min_occupancy": 0.5})),
 ]  # fmt: skip
 

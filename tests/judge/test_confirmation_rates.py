@@ -3,9 +3,9 @@
 import numpy as np
 
 from ptxbench.audit.noise import NOISY, draw_suite
-from ptxbench.judge.code import Moves
+from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import Evidence, Row
+from ptxbench.judge.rows import RoundLogs, Row
 from ptxbench.judge.verdicts import REGRESSED, UNSURE, Rule
 
 SUITES, KERNELS, ROUNDS = 60, 24, 5
@@ -14,7 +14,7 @@ MOVED = Moves((("ptx", "source"),))
 
 def verdicts(base, head):
     found = [
-        (Row(f"k{i}", {}, "", "", "ptx", "ratio", "", moves=MOVED), Evidence(list(b), list(h), 100e-6))
+        (Row(f"k{i}", {}, "", "", "ptx", "ratio", "", moves=MOVED), RoundLogs(list(b), list(h), 100e-6))
         for i, (b, h) in enumerate(zip(base, head, strict=True))
     ]
     return [row.verdict for row in judge(found, "ratio", Rule())[0]]

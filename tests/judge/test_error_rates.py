@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from ptxbench.judge import Rule
-from ptxbench.judge.code import Moves
+from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.comparison import judge
-from ptxbench.judge.rows import Evidence, Row
+from ptxbench.judge.rows import RoundLogs, Row
 
 KERNELS = 24
 MOVED = Moves((("ptx", "source"), ("cuda", "same")))
@@ -19,7 +19,7 @@ def verdicts(rng, *, sd, rounds=5, slowdown=0.0, us=100.0):
         base, head = rng.normal(0, sd, (2, rounds))
         head = head + np.log1p(slowdown if i == 0 else 0)
         row = Row(f"k{i}", {"n": 1}, "sm_90", "cold", "ptx", "ratio", "", base=1.0, head=1.0, moves=MOVED)
-        found.append((row, Evidence(base.tolist(), head.tolist(), us / 1e6)))
+        found.append((row, RoundLogs(base.tolist(), head.tolist(), us / 1e6)))
     return [row.verdict for row in judge(found, "ratio", Rule())[0]]
 
 

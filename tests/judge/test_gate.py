@@ -8,8 +8,8 @@ import pytest
 
 from ptxbench.exit_status import NO_VERDICT, REGRESSION, WRONG_KERNEL
 from ptxbench.judge.causes import instructions
-from ptxbench.judge.code import Moves
-from ptxbench.judge.config import Config, Waiver, parse
+from ptxbench.judge.code_changes import Moves
+from ptxbench.judge.config import GateConfig, Waiver, parse
 from ptxbench.judge.confirmation import pooled
 from ptxbench.judge.gate import ORDER, Judged, gate
 from ptxbench.judge.rows import COUNTERS
@@ -74,7 +74,7 @@ def test_loads_that_leave_the_read_only_path_fail():
             cell.variants["ptx"], build=replace(cell.variants["ptx"].build, opcodes={opcode: 2})
         )}) for cell in run.cells])  # fmt: skip
 
-    found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), Config())
+    found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), GateConfig())
     assert {each.row.metric for each in found.failing} == {READ_ONLY}
     assert found.code == 3
 
@@ -100,7 +100,7 @@ EXECUTED = [
 
 @pytest.mark.parametrize(("before", "after", "metric", "code"), EXECUTED, ids=[case[2] for case in EXECUTED])
 def test_executed_opcodes_are_judged_by_what_they_cost(before, after, metric, code):
-    found = gate(executing("y", after), executing("x", before), Config())
+    found = gate(executing("y", after), executing("x", before), GateConfig())
     assert found.code == code
     told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
     assert told[metric] == ("REGRESSED" if code else "CHANGED")
@@ -127,11 +127,11 @@ def test_executed_machine_instructions_are_judged_where_both_sides_know_them(bef
             **each.variants, "ptx": replace(each.variants["ptx"], executed=ExecutedReport(*numbers))
         }) for each in run.cells])  # fmt: skip
 
-    assert gate(derived("y", after), derived("x", before), Config()).code == code
+    assert gate(derived("y", after), derived("x", before), GateConfig()).code == code
 
 
 def test_a_baseline_without_executed_opcodes_fails_nothing():
-    found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), Config())
+    found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), GateConfig())
     assert found.code == 0
     assert {each.row.verdict for each in found.rows if each.row.metric == "ptx_divisions"} == {"NEW"}
 
@@ -159,7 +159,7 @@ CODE = [
 
 @pytest.mark.parametrize(("before", "after", "metric", "verdict", "code"), CODE)
 def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, metric, verdict, code):
-    found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), Config())
+    found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), GateConfig())
     verdicts = {each.row.verdict for each in found.rows if (each.row.metric, each.row.variant) == (metric, "ptx")}
     assert (verdicts, found.code) == ({verdict}, code)
     if code:
@@ -170,7 +170,7 @@ def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, m
 
 def test_vector_accesses_are_counted_from_eight_bytes_on():
     base, head = (with_sass(BASE, "ptx", code, LDG=4, LDG_64=2, STG_128=3, LDG_U8=1) for code in "xy")
-    rows = [each.row for each in gate(head, base, Config()).rows if each.row.metric == WIDTH]
+    rows = [each.row for each in gate(head, base, GateConfig()).rows if each.row.metric == WIDTH]
     assert {(row.variant, row.base, row.head) for row in rows} == {("cuda", 0, 0), ("ptx", 5, 5)}
 
 
@@ -178,8 +178,8 @@ def test_machine_code_that_nobody_read_has_no_such_rows():
     plain = replace(BASE, cells=[replace(cell, variants={
         name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
-    assert not [each for each in gate(plain, plain, Config()).rows if each.row.metric in (LOCAL, WIDTH)]
-    missing = gate(plain, BASE, Config())
+    assert not [each for each in gate(plain, plain, GateConfig()).rows if each.row.metric in (LOCAL, WIDTH)]
+    missing = gate(plain, BASE, GateConfig())
     assert missing.code == NO_VERDICT
     assert {each.row.metric for each in missing.failing} == {"sass", LOCAL, WIDTH}
 
@@ -187,7 +187,7 @@ def test_machine_code_that_nobody_read_has_no_such_rows():
 def test_every_rule_is_of_a_counter_and_each_is_judged():
     names = {metric.name for metric in COUNTERS}
     assert set(RULES) - names == {LOCAL, WIDTH, READ_ONLY, CALLS}
-    found = {each.row.metric for each in gate(BASE, BASE, Config()).rows}
+    found = {each.row.metric for each in gate(BASE, BASE, GateConfig()).rows}
     assert found - {"verified"} <= set(RULES)
 
 
@@ -201,7 +201,7 @@ WORSE = [
 @pytest.mark.parametrize(("counter", "factor", "code"), WORSE)
 def test_a_counter_may_grow_by_what_its_rule_allows(counter, factor, code):
     head = counted({"triad": after(**{counter: COUNTS[counter] * factor}), "scan": BEFORE})
-    assert gate(head, BASE, Config()).code == code
+    assert gate(head, BASE, GateConfig()).code == code
 
 
 BUILDS = [
@@ -218,27 +218,27 @@ def test_what_the_tools_report_fails_or_warns(change, code):
         result = cell.variants["ptx"]
         return replace(cell, variants={**cell.variants, "ptx": replace(result, build=replace(result.build, **change))})
 
-    found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, Config())
+    found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, GateConfig())
     assert found.code == code
     assert next(each.row.verdict for each in found.rows if each.code or each.warns) == "REGRESSED"
 
 
 def test_counts_of_the_same_code_never_fail():
     head = counted({"triad": replace(BEFORE, registers=99, counts={**COUNTS, "ptx_barriers": 999}), "scan": BEFORE})
-    assert gate(head, BASE, Config()).code == 0  # the tool counts otherwise
+    assert gate(head, BASE, GateConfig()).code == 0  # the tool counts otherwise
 
 
 def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look():
     head = counted({"triad": after(ptx_barriers=65), "scan": after(registers=40)})
-    first = gate(head, BASE, Config())
-    assert gate(head, BASE, Config()) == first
-    turned = gate(replace(head, cells=head.cells[::-1]), BASE, Config())
+    first = gate(head, BASE, GateConfig())
+    assert gate(head, BASE, GateConfig()) == first
+    turned = gate(replace(head, cells=head.cells[::-1]), BASE, GateConfig())
     assert (turned.code, turned.counts) == (first.code, first.counts)
 
 
 def test_what_fails_comes_first_then_what_warns():
     head = counted({"triad": after(ptx_barriers=65, registers=40), "scan": after(status="wrong")})
-    outcomes = [each.outcome for each in gate(head, BASE, Config()).rows]
+    outcomes = [each.outcome for each in gate(head, BASE, GateConfig()).rows]
     assert outcomes == sorted(outcomes, key=("FAIL", "warn", "pass").index)
     assert outcomes[0] == "FAIL"
 
@@ -255,13 +255,13 @@ PRECEDENCE = [
 
 @pytest.mark.parametrize(("codes", "code"), PRECEDENCE)
 def test_of_several_exit_statuses_the_first_in_precedence_is_taken(codes, code):
-    found = gate(BASE, BASE, Config())
+    found = gate(BASE, BASE, GateConfig())
     rows = [Judged(found.rows[0].row, code=each) for each in codes]
     assert replace(found, rows=rows, problems=[]).code == code
 
 
 def test_the_first_waiver_that_covers_a_row_is_told():
-    config = Config(waivers=[
+    config = GateConfig(waivers=[
         Waiver("triad", "ptx_barriers", date(2999, 1, 1), "too small", max=0.001),
         Waiver("t*", "*", date(2999, 1, 1), "covers"),
     ])  # fmt: skip

@@ -9,7 +9,7 @@ import pytest
 
 from ptxbench import emulator, verify
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.executed import Counted, of_build
 from ptxbench.pair import Sample
 from tests.kernels.harness import KERNELS, PAIRS, build, count
@@ -159,7 +159,7 @@ def test_the_conflicts_of_c_were_those_of_a_thread_map_and_a_fast_path_saves_its
 @pytest.mark.parametrize("stages", [2, 4])
 def test_a_ring_of_two_or_four_stages_is_right_too(stages):
     """Whole tiles and ragged ones, of more slabs than stages."""
-    found = turned(PAIRS["hgemm_mma"], {"STAGES": stages})
+    found = with_knobs(PAIRS["hgemm_mma"], {"STAGES": stages})
     for source in found.sources:
         if source.variant == "ptx" or (source.variant, stages) == ("cuda", 2):  # NVRTC takes seconds
             counts(source, {"m": 136, "n": 128, "k": 160}, found.pair)

@@ -9,8 +9,18 @@ import pytest
 
 from ptxbench.executed import BlockCount, Executed
 from ptxbench.listing.difference import compare
-from ptxbench.listing.explanation import BRIEF, LOOKS, Case, Place, explain, memory, of_cell, of_run, to_document
-from ptxbench.listing.explanation.finding import Contrast, Executions, Side, percent, relation
+from ptxbench.listing.explanation import (
+    ANALYSES,
+    BRIEF,
+    CodePlace,
+    ExplainedPair,
+    explain,
+    memory,
+    of_cell,
+    of_run,
+    to_document,
+)
+from ptxbench.listing.explanation.finding import ExecutedRange, VariantContrast, VariantSide, percent, relation
 from ptxbench.listing.explanation.loops import of_listing
 from ptxbench.listing.explanation.memory import first_place
 from ptxbench.listing.text import Listing
@@ -26,7 +36,7 @@ from ptxbench.result import (
     VariantResult,
     to_json,
 )
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 ROOT = Path(__file__).parents[2]
 
@@ -34,7 +44,9 @@ ROOT = Path(__file__).parents[2]
 def listing(variant, *code, counted=None, machine=None, **report):
     """`code`: texts of SASS, or (text, line of the PTX) or (text, line, label before it)."""
     sass = tuple(
-        Instruction(16 * i, each) if isinstance(each, str) else Instruction(16 * i, each[0], each[2:], each[1])
+        MachineInstruction(16 * i, each)
+        if isinstance(each, str)
+        else MachineInstruction(16 * i, each[0], each[2:], each[1])
         for i, each in enumerate(code)
     )
     known = {"sass_sha256": variant, "registers": 32, "shared_bytes": 0, **report}
@@ -43,7 +55,7 @@ def listing(variant, *code, counted=None, machine=None, **report):
 
 
 def told(left, right, launch=None):
-    return {each.kind: each.text for each in explain(Case(compare(left, right), launch))}
+    return {each.kind: each.text for each in explain(ExplainedPair(compare(left, right), launch))}
 
 
 ADD = ("FADD R1, R2, R3", "EXIT")
@@ -122,7 +134,7 @@ def test_occupancy_is_that_of_the_launch():
     assert told(few, shared, launch)["occupancy"] == (
         "ptx needs 57,344 bytes of shared memory, cuda 0: occupancy 50 % against 100 %."
     )
-    both = {each.kind: each for each in explain(Case(compare(few, listing("ptx", *ADD, registers=128,
+    both = {each.kind: each for each in explain(ExplainedPair(compare(few, listing("ptx", *ADD, registers=128,
                                                                            shared_bytes=57_344)), launch))}  # fmt: skip
     assert both["occupancy"].text == (
         "ptx needs 128 registers, cuda 32; ptx needs 57,344 bytes of shared memory, cuda 0: "
@@ -152,14 +164,14 @@ def test_more_of_both_kinds_of_carries_is_only_more():
 
 def test_what_costs_most_comes_first():
     left = listing("cuda", "LD.E R1, [R2]", "I2F R1, R2", spill_load_bytes=4)
-    kinds = [each.kind for each in explain(Case(compare(left, listing("ptx", *ADD, registers=16))))]
+    kinds = [each.kind for each in explain(ExplainedPair(compare(left, listing("ptx", *ADD, registers=16))))]
     assert kinds == ["spills", "generic addressing", "instructions", "conversions", "registers"]
 
 
 def test_the_order_is_that_of_the_documentation():
     rows = re.findall(r"^\| (\w[\w -]+) \| .*", (ROOT / "docs" / "show.md").read_text().split("| finding |")[1], re.M)
     assert len(rows) == len(set(rows))
-    looks = [look.__name__ for look in LOOKS]
+    looks = [look.__name__ for look in ANALYSES]
     kinds = {
         "spills": "spills", "remarks": "ptxas", "occupancy": "occupancy", "generic": "generic addressing",
         "atomics": "atomics", "sectors": "sectors", "conflicts": "bank conflicts", "widths": "access width",
@@ -187,7 +199,7 @@ def of(left, right):
         listing(name, code, counted={line: counters(**counts) for line, counts in zip((3, 7), lines, strict=False)})
         for name, code, lines in (("cuda", "NOP", left), ("ptx", "EXIT", right))
     ]
-    return {each.kind: each for each in explain(Case(compare(*both)))}
+    return {each.kind: each for each in explain(ExplainedPair(compare(*both)))}
 
 
 LOAD = {"global_load_requests": 10, "global_load_sectors": 160, "global_load_bytes": 5120}
@@ -238,7 +250,7 @@ def test_what_hardly_differs_is_not_told():
 def test_of_the_same_instructions_it_is_no_matter_how_many_they_were_in_ptx():
     counts = {3: counters(warp_instructions=100)}, {3: counters(warp_instructions=70)}
     both = [listing(name, *ADD, counted=each) for name, each in zip(("cuda", "ptx"), counts, strict=True)]
-    assert [each.kind for each in explain(Case(compare(*both)))] == ["same mix"]
+    assert [each.kind for each in explain(ExplainedPair(compare(*both)))] == ["same mix"]
 
 
 def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
@@ -246,7 +258,7 @@ def test_the_lines_of_an_unrolled_loop_are_one_of_the_file():
     counts = {3: GATHER, 4: GATHER, 5: GATHER, 6: LOAD | {"global_load_sectors": 400}, 7: GATHER}
     whole = listing("cuda", "NOP", counted={line: counters(**each) for line, each in counts.items()})
     unrolled = dataclasses.replace(whole, language="cuda", path=Path("k.cu"), origin={3: 20, 4: 20, 5: 20, 6: 21})
-    side = Side("cuda", whole.report, {}, listing=unrolled, counts={"ptx_global_load_sectors": 1_680})
+    side = VariantSide("cuda", whole.report, {}, listing=unrolled, counts={"ptx_global_load_sectors": 1_680})
     sums = [(str(place), place.ptx_line, counts["ptx_global_load_sectors"]) for place, counts in side.lines.items()]
     assert sums == [
         ("k.cu:20", 3, 960), ("k.cu:21", 6, 400), ("line 7 of the PTX of k.cu", 7, 320),
@@ -277,7 +289,7 @@ def test_a_ticket_a_cta_is_no_finding():
 
 def test_nothing_is_told_of_executions_that_nobody_counted():
     left, right = listing("cuda", *ADD, counted={1: counters(atomic_global_requests=9)}), listing("ptx", *ADD)
-    assert [each.kind for each in explain(Case(compare(left, right)))] == ["same mix"]
+    assert [each.kind for each in explain(ExplainedPair(compare(left, right)))] == ["same mix"]
 
 
 # ---- loops
@@ -311,7 +323,7 @@ def test_a_loop_is_its_backward_branch_and_goes_round_as_often_as_it_was_execute
     (found,) = of_listing(loop(*LOAD_ADD))
     assert (found.first, found.last, found.length, found.copies) == (0x10, 0x40, 4, 1)
     assert (found.turns, found.executed) == (100, 400)
-    assert found.place == Place("cuda", "cuda.ptx", 9, 9)
+    assert found.place == CodePlace("cuda", "cuda.ptx", 9, 9)
     (found,) = of_listing(loop(*LOAD_ADD * 4, rounds=25))
     assert (found.length, found.copies, found.turns, found.executed) == (10, 4, 25, 250)
 
@@ -343,7 +355,7 @@ def test_an_unrolled_loop_and_the_one_for_what_it_leaves_are_two():
 def test_loops_that_are_little_of_what_is_executed_are_not_told():
     def told(outside):
         sides = (loop(*LOAD_ADD, rounds=9, outside=outside), loop(*LOAD_ADD * 2, rounds=9, outside=outside, name="ptx"))
-        return {each.kind for each in explain(Case(compare(*sides)))} & {"loops", "unrolling"}
+        return {each.kind for each in explain(ExplainedPair(compare(*sides)))} & {"loops", "unrolling"}
 
     assert told(1)
     assert not told(1_000)
@@ -351,7 +363,9 @@ def test_loops_that_are_little_of_what_is_executed_are_not_told():
 
 def test_loops_of_another_length_or_unrolled_otherwise_are_told():
     more = [("MOV R9, 0x1", 5), ("MOV R8, 0x2", 6)]
-    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))}
+    found = {
+        each.kind: each for each in explain(ExplainedPair(compare(loop(*LOAD_ADD, *more), loop(*LOAD_ADD, name="ptx"))))
+    }
     assert found["loops"].text == (
         "In loops warps execute 33 % fewer machine instructions in ptx. The hottest: "
         "cuda 6 instructions a round, 100 rounds (cuda.ptx:9); ptx 4 instructions a round, 100 rounds (ptx.ptx:9)."
@@ -359,16 +373,16 @@ def test_loops_of_another_length_or_unrolled_otherwise_are_told():
     assert found["loops"].figures["instructions a round"] == {"cuda": 6, "ptx": 4}
     assert len(found["loops"].line) <= BRIEF
     unrolled = loop(*LOAD_ADD * 4, rounds=25, name="ptx")
-    found = {each.kind: each for each in explain(Case(compare(loop(*LOAD_ADD), unrolled)))}
+    found = {each.kind: each for each in explain(ExplainedPair(compare(loop(*LOAD_ADD), unrolled)))}
     assert "ptx 10 instructions a round, 25 rounds (ptx.ptx:9, which ptxas unrolled by 4)" in found["unrolling"].text
     assert found["unrolling"].figures["unrolled by ptxas"] == {"cuda": 1, "ptx": 4}
     assert not {"loops", "unrolling"} & {
-        each.kind for each in explain(Case(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
+        each.kind for each in explain(ExplainedPair(compare(loop(*LOAD_ADD), loop(*LOAD_ADD, name="ptx"))))
     }
 
 
 def kinds(left, right):
-    return {each.kind for each in explain(Case(compare(left, right)))}
+    return {each.kind for each in explain(ExplainedPair(compare(left, right)))}
 
 
 def test_a_range_that_is_wide_or_meets_the_other_silences_what_is_said_of_executions():
@@ -404,10 +418,10 @@ EXECUTIONS = [
 @pytest.mark.parametrize(("cuda", "ptx", "share"), EXECUTIONS)
 def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share):
     sides = [
-        Side(name, listing(name, *ADD).report, {}, executed=Executions(*each))
+        VariantSide(name, listing(name, *ADD).report, {}, executed=ExecutedRange(*each))
         for name, each in (("cuda", cuda), ("ptx", ptx))
     ]
-    found = list(memory.executed(Contrast(*sides)))
+    found = list(memory.executed(VariantContrast(*sides)))
     if share is None:
         assert found == []
     else:
@@ -418,7 +432,7 @@ def test_executions_are_compared_by_the_ranges_that_they_lie_in(cuda, ptx, share
 def test_the_opcode_that_most_of_a_difference_is_of_is_named():
     left = listing("cuda", "FADD R1", "MOV R1", "EXIT", machine=ran([100, 50, 10]))
     right = listing("ptx", "FADD R1", "IADD3 R1", "EXIT", machine=ran([60, 30, 10]))
-    found = {each.kind: each for each in explain(Case(compare(left, right)))}["executed instructions"]
+    found = {each.kind: each for each in explain(ExplainedPair(compare(left, right)))}["executed instructions"]
     assert found.text == (
         "Warps execute 38 % fewer machine instructions in ptx than in cuda: 100 against 160. Most of it is MOV, "
         "0 against 50."
@@ -474,7 +488,8 @@ def test_of_a_variant_that_was_not_built_a_run_tells_nothing():
 
 
 def test_the_document_has_kinds_figures_and_places():
-    case = Case(compare(*(listing(name, "NOP", counted={3: counters(barriers=n)}) for name, n in (("a", 1), ("b", 2)))),
+    sides = [listing(name, "NOP", counted={3: counters(barriers=n)}) for name, n in (("a", 1), ("b", 2))]
+    case = ExplainedPair(compare(*sides),
                 None, {"n": 3}, {"b": "why"})  # fmt: skip
     document = to_document(case.sides, [case])
     assert (document["counted_at"], document["not_counted"]) == ({"n": 3}, {"b": "why"})

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, Side, compare, describe_difference, normal
+from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstruction, compare, describe_difference, normal
 from ptxbench.listing.text import (
     Listing,
-    Row,
+    ListingRow,
     describe,
     in_machine_order,
     in_source_order,
@@ -18,7 +18,7 @@ from ptxbench.listing.text import (
     origins,
 )
 from ptxbench.result import BuildReport
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 PTX = """\
 .version 9.0
@@ -91,7 +91,7 @@ def test_the_lines_of_a_kernel_are_its_own_and_reach_beyond_the_blocks_of_inline
 
 def listing(*code, language="cuda", variant="cuda", sha="1", **changes):
     """Three lines of CUDA C: PTX lines 1, 2 are of 3, PTX line 3 is of 1. `code`: (text, line of the PTX)."""
-    sass = tuple(Instruction(16 * i, text, line=line) for i, (text, line) in enumerate(code))
+    sass = tuple(MachineInstruction(16 * i, text, line=line) for i, (text, line) in enumerate(code))
     whole = Listing(
         variant, language, Path(f"k.{'cu' if language == 'cuda' else 'ptx'}"), "k", "sm_90",
         ("one", "two", "three") if language == "cuda" else (), (".entry k() {", "add", "ret;", "}"),
@@ -110,20 +110,26 @@ CODE = (("MOV R1, R2", 2), ("EXIT", 3), ("IADD3 R1, R1, R2, RZ", 2), ("NOP", Non
 
 def test_each_line_stands_beside_what_was_made_of_it():
     assert in_source_order(listing(*CODE)) == [
-        Row(None, 1, None),  # of no line of the CUDA C
-        Row(None, 4, None),
-        Row(None, None, 3),  # of no line of the PTX
-        Row(1, 3, 1),
-        Row(2, None, None),
-        Row(3, 2, 0),
-        Row(None, None, 2),
+        ListingRow(None, 1, None),  # of no line of the CUDA C
+        ListingRow(None, 4, None),
+        ListingRow(None, None, 3),  # of no line of the PTX
+        ListingRow(1, 3, 1),
+        ListingRow(2, None, None),
+        ListingRow(3, 2, 0),
+        ListingRow(None, None, 2),
     ]
 
 
 def test_without_the_ptx_sass_stands_beside_the_cuda_line():
     rows = in_source_order(listing(*CODE), with_ptx=False)
-    assert rows == [Row(None, None, 3), Row(1, None, 1), Row(2), Row(3, None, 0), Row(None, None, 2)]
-    assert in_source_order(listing(*CODE), with_sass=False)[2:] == [Row(1, 3), Row(2), Row(3, 2)]
+    assert rows == [
+        ListingRow(None, None, 3),
+        ListingRow(1, None, 1),
+        ListingRow(2),
+        ListingRow(3, None, 0),
+        ListingRow(None, None, 2),
+    ]
+    assert in_source_order(listing(*CODE), with_sass=False)[2:] == [ListingRow(1, 3), ListingRow(2), ListingRow(3, 2)]
 
 
 def test_hand_written_ptx_shows_every_line_and_every_instruction_once():
@@ -134,7 +140,12 @@ def test_hand_written_ptx_shows_every_line_and_every_instruction_once():
 
 
 def test_machine_order_leads_back_to_both_lines():
-    assert in_machine_order(listing(*CODE)) == [Row(3, 2, 0), Row(1, 3, 1), Row(3, 2, 2), Row(None, None, 3)]
+    assert in_machine_order(listing(*CODE)) == [
+        ListingRow(3, 2, 0),
+        ListingRow(1, 3, 1),
+        ListingRow(3, 2, 2),
+        ListingRow(None, None, 3),
+    ]
 
 
 def test_executed_lines_of_ptx_add_up_on_their_cuda_line():
@@ -177,12 +188,12 @@ def test_two_listings_have_equal_moved_and_differing_instructions():
     assert not found.same_mix
     assert not found.same_code
     assert list(found.rows()) == [
-        (Side(0, MOVED, 2), None),
-        (Side(1, EQUAL, 0), Side(0, EQUAL, 1)),
-        (Side(2, EQUAL, 1), Side(1, EQUAL, 2)),
-        (None, Side(2, MOVED, 0)),
-        (None, Side(3, DIFFERS)),
-        (Side(3, EQUAL, 4), Side(4, EQUAL, 3)),
+        (AlignedInstruction(0, MOVED, 2), None),
+        (AlignedInstruction(1, EQUAL, 0), AlignedInstruction(0, EQUAL, 1)),
+        (AlignedInstruction(2, EQUAL, 1), AlignedInstruction(1, EQUAL, 2)),
+        (None, AlignedInstruction(2, MOVED, 0)),
+        (None, AlignedInstruction(3, DIFFERS)),
+        (AlignedInstruction(3, EQUAL, 4), AlignedInstruction(4, EQUAL, 3)),
     ]
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from ptxbench import stats
 from ptxbench.backends.base import BlockState
-from ptxbench.measure import Settings, measure, start_letter
+from ptxbench.measure import SamplingSettings, measure, start_letter
 from ptxbench.measure.solo import each_alone
 from ptxbench.measure.throttle import dropped, pause
 from tests.fakes import ScriptedClock, ScriptedHost, ScriptedWatch
 
-SHORT = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=0)
+SHORT = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=0)
 """Three blocks, after one of warm-up and three samples that tell how long a kernel takes."""
 PROBES = 3
 
@@ -65,7 +65,7 @@ def test_a_sample_alone_follows_another_of_the_same_kernel():
     """Also one of the empty kernel: the first after a pause would be compared with samples that follow others."""
     after_a_pause = chain(repeat(100_000, PROBES + 3), cycle([150_000, 100_000]))
     clocks, _ = clocks_with_log(cuda=after_a_pause, ptx=[100_000])
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=4)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=4)
     [one] = measured(clocks, settings, floor=ScriptedClock([9_000, 5_000])).rounds
     assert one.solo_ns == {"A": [100_000] * 4, "B": [100_000] * 4}
     assert one.floor_ns == 5_000
@@ -74,7 +74,7 @@ def test_a_sample_alone_follows_another_of_the_same_kernel():
 @pytest.mark.parametrize("letter", ["A", "B"])
 def test_a_round_keeps_the_times_in_launch_order_and_gives_the_ratio_back(letter):
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[150_000])
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
     [one] = measured(clocks, settings, seed_that_starts(letter)).rounds
     assert one.start == letter
     assert one.contrast == ("cuda", "ptx")
@@ -100,7 +100,7 @@ def test_the_contrasts_take_turns_block_by_block():
 def test_a_contrast_that_is_decided_steps_out_and_the_others_go_on():
     noisy = chain([100_000, 101_000], cycle([100_000, 104_000, 97_000]))
     clocks, _ = clocks_with_log(**{"cuda": [100_000], "ptx": [100_000], "ptx.noisy": noisy})
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), solo=0)
     quiet, loud = measured(clocks, settings).rounds
     assert (len(quiet.ns), quiet.stop) == (8, "width")
     assert (len(loud.ns), loud.stop) == (16, "limit")
@@ -149,7 +149,7 @@ def test_the_collector_is_off_inside_a_block_and_back_on_afterwards_even_after_a
 def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
     falling = chain(range(140_000, 100_000, -1000), repeat(100_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=falling)
-    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=100, looks=(3,), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=100, looks=(3,), solo=0)
     measured_ = measured(clocks, settings)
     assert measured_.labels == set()
     assert measured_.rounds[0].ns == [[100_000] * 4] * 3  # none of the falling ones is left
@@ -158,7 +158,7 @@ def test_the_warm_up_lasts_its_time_and_until_the_times_have_settled():
 def test_a_warm_up_that_never_settles_ends_and_is_labelled():
     restless = cycle([*repeat(100_000, 20), *repeat(104_000, 20)])
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=restless)
-    settings = Settings(warm_up_seconds=0.1, warm_up_limit_seconds=2, looks=(3,), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=2, looks=(3,), solo=0)
     host = ScriptedHost(tick=0.1)
     assert "UNSETTLED" in measured(clocks, settings, host=host).labels
     assert host.seconds < 10
@@ -179,7 +179,7 @@ def test_dropped_blocks_are_recorded_and_left_out_and_replaced_by_further_ones()
     # The fourth block, after three probes and one block of warm-up, is slow with the clock.
     ptx = chain(repeat(100_000, PROBES + 2 + 6), repeat(200_000, 2), repeat(100_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=ptx)
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
     one = measured(clocks, settings, watch=ScriptedWatch(states)).rounds[0]
     assert one.dropped == {"3": "clock"}
     assert len(one.ns) == 9
@@ -233,7 +233,7 @@ def test_a_clock_that_drifts_is_the_same_for_all_kernels(samples):
 def test_kernels_that_take_another_time_alone_are_labelled():
     among = chain(repeat(100_000, PROBES + 2), repeat(100_000, 20), repeat(110_000))
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=among)
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=10)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=10)
     result = measured(clocks, settings)
     assert "INTERACTION" in result.labels
     assert result.rounds[0].solo_ns == {"A": [100_000] * 10, "B": [100_000] * 10}
@@ -246,7 +246,7 @@ def test_kernels_that_take_another_time_alone_are_labelled():
 
 def test_a_round_ends_by_the_width_at_a_look_and_never_by_the_result():
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[200_000])
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, solo=0)
     one = measured(clocks, settings).rounds[0]
     assert (len(one.ns), one.stop) == (20, "width")
 
@@ -260,7 +260,7 @@ def test_a_look_that_a_dropped_block_steps_over_is_taken_at_the_next():
 def test_a_round_ends_by_its_time_once_it_has_the_first_looks_blocks():
     noisy = cycle([100_000, 150_000, 80_000])
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=noisy)
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 400), limit_seconds=2, solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 400), limit_seconds=2, solo=0)
     one = measured(clocks, settings, host=ScriptedHost(tick=0.1)).rounds[0]
     assert one.stop == "limit"
     assert 8 <= len(one.ns) < 40
@@ -268,7 +268,7 @@ def test_a_round_ends_by_its_time_once_it_has_the_first_looks_blocks():
 
 def test_a_round_without_enough_blocks_is_given_up_and_labelled():
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(20,), few_seconds=5, solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(20,), few_seconds=5, solo=0)
     result = measured(clocks, settings, host=ScriptedHost(tick=1))
     assert "FEW-BLOCKS" in result.labels
     assert len(result.rounds[0].ns) == 5
@@ -346,7 +346,7 @@ def test_what_a_renewal_takes_does_not_count_as_time_of_the_blocks():
 
     clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
     host = ScriptedHost()
-    settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), half_width=-1, solo=0)
+    settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8, 16), half_width=-1, solo=0)
     [one] = measured(clocks, settings, host=host, renewal=Slow(log)).rounds
     assert len(one.ns) == 16
 
@@ -358,13 +358,13 @@ def test_the_witness_sees_both_kernels_after_a_block_by_chance_and_after_the_las
     seen = []
     for seed in range(40):
         clocks, log = clocks_with_log(cuda=[100_000], ptx=[100_000])
-        settings = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+        settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
 
-        def witness(against, name, block, log=log, seed=seed):
+        def observer(against, name, block, log=log, seed=seed):
             assert log[-2:] == [f"enqueue {name}", f"wait {name}"]  # its own sample is the last
             seen.append((seed, against, name, block))
 
-        [one] = measured(clocks, settings, seed, witness=witness).rounds
+        [one] = measured(clocks, settings, seed, observer=observer).rounds
         assert len(one.ns) == 8  # its samples are none of the round's
     assert {(against, name) for _, against, name, _ in seen} == {("ptx", "cuda"), ("ptx", "ptx")}
     for seed in range(40):
@@ -376,14 +376,14 @@ def test_the_witness_sees_both_kernels_after_a_block_by_chance_and_after_the_las
 def test_of_every_contrast_both_kernels_are_seen():
     clocks, _ = clocks_with_log(**{name: [100_000] for name in ("cuda", "ptx", "ptx.v4")})
     seen = []
-    measured(clocks, witness=lambda *told: seen.append(told[:2]))
+    measured(clocks, observer=lambda *told: seen.append(told[:2]))
     assert set(seen) == {(against, name) for against in ("ptx", "ptx.v4") for name in ("cuda", against)}
 
 
 def test_where_a_sample_is_a_graph_the_witness_sees_a_single_launch():
     clocks = {name: ScriptedClock([5_000], name, graphs=True) for name in ("cuda", "ptx")}
     seen = []
-    [one] = measured(clocks, witness=lambda against, name, block: seen.append(clocks[name].log[-2:])).rounds
+    [one] = measured(clocks, observer=lambda against, name, block: seen.append(clocks[name].log[-2:])).rounds
     assert one.timing == "slope"
     assert seen[0] == ["enqueue cuda", "wait cuda"]
 

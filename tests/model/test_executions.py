@@ -11,7 +11,7 @@ from ptxbench.model.executions import executions
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
 from ptxbench.terminal.floors import share
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 from tests.runs import Kernel, cell
 
 CODE = (
@@ -35,7 +35,7 @@ BY_LINE = {
 
 
 def code(*rows):
-    return [Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(rows)]
+    return [MachineInstruction(16 * i, text, (), line) for i, (text, line) in enumerate(rows)]
 
 
 def made(rows=CODE, counts=10, interval=None, arch="sm_90", ctas=1000, bytes=0, wide=()):

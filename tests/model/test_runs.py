@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from ptxbench.model.runs import scored
-from ptxbench.result import Limits, Model, from_json, save
+from ptxbench.result import Model, RooflineLimits, from_json, save
 from tests.report.pages import page_of
 from tests.runs import Kernel, Sampling, timed_run
 
@@ -63,7 +63,7 @@ def test_the_page_of_both_runs_has_what_the_model_said_and_what_was_measured():
 
 
 def with_limits(run):
-    limits = Limits("H100 SXM", "published", 3.35e12)
+    limits = RooflineLimits("H100 SXM", "published", 3.35e12)
     return replace(run, cells=[replace(each, limits=limits) for each in run.cells])
 
 

@@ -7,14 +7,14 @@ import numpy as np
 
 from ptxbench.report import render
 from ptxbench.report.material import Material, wanted
-from ptxbench.result import BROKEN, Limits
+from ptxbench.result import BROKEN, RooflineLimits
 from tests.runs import Kernel, cell, run_of
 
 VOID = {"meta", "br", "wbr", "hr", "img", "link", "input"}
 IMPLIED = {"html", "body", "li", "dt", "dd", "tbody", "thead", "tr", "td", "th"}
 """Elements whose end tag HTML lets one leave out."""
 
-LIMITS = Limits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 989e12, 1980)
+LIMITS = RooflineLimits("H100 SXM", "published: a datasheet", 3.35e12, 67e12, 989e12, 1980)
 
 
 @dataclass

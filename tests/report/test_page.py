@@ -9,14 +9,14 @@ import pytest
 
 from ptxbench import report
 from ptxbench.discovery import Source
-from ptxbench.portability.survey import Matrix, Reach
+from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.report import collect, render
 from ptxbench.report.charts import axis_of
 from ptxbench.report.material import Material, wanted
 from ptxbench.report.pairs import pair_views
 from ptxbench.report.roofs import LABEL, LEFT, LETTER, roofline_of
 from ptxbench.toolchain import locate
-from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Need, Trial
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from tests.folders import CUDA, PTX, changed
 from tests.report.pages import LIMITS, page_of, read, timed_run
 from tests.runs import run_of
@@ -105,13 +105,13 @@ def test_a_chart_of_counts_tells_what_its_third_colour_is_where_it_has_one():
 
 def test_the_portability_of_a_pair_tells_refusals_and_which_file_a_target_gets():
     source = Source("ptx", "ptx", Path("k.ptx"), "k", specialisations=(("sm_90a", Path("k.sm_90a.ptx")),))
-    need = Need("k.ptx", 7, "cp.async.cg", "sm_80 or higher", "no")
+    need = Requirement("k.ptx", 7, "cp.async.cg", "sm_80 or higher", "no")
     trials = {
-        "sm_75": Trial("sm_75", REFUSED, "7.0", "sm_80", needs=(need,)),
-        "sm_90": Trial("sm_90", ASSEMBLES, "7.0", "sm_80", 20),
-        "sm_90a": Trial("sm_90a", ASSEMBLES, "8.0", "sm_90a", 24),
+        "sm_75": TargetTrial("sm_75", REFUSED, "7.0", "sm_80", needs=(need,)),
+        "sm_90": TargetTrial("sm_90", ASSEMBLES, "7.0", "sm_80", 20),
+        "sm_90a": TargetTrial("sm_90a", ASSEMBLES, "8.0", "sm_90a", 24),
     }
-    matrix = Matrix(COUNTED.pair, tuple(trials), {"ptx": Reach(source, trials)})
+    matrix = Matrix(COUNTED.pair, tuple(trials), {"ptx": TargetResults(source, trials)})
     found = sound(render([run_of([COUNTED])], [Material(COUNTED.pair, matrix=matrix)], {})[0])
     assert "ptx on sm_90a is k.sm_90a.ptx" in found.text
     assert "ptx on sm_75: k.ptx:7: cp.async.cg needs sm_80 or higher" in found.text

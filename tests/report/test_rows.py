@@ -9,9 +9,9 @@ from ptxbench import toolchain
 from ptxbench.discovery import default_kernels, load
 from ptxbench.listing.text import Listing, make
 from ptxbench.report.pairs import shown
-from ptxbench.report.rows import TALL, Cell, Row, Unit, rows, squeezed, units
+from ptxbench.report.rows import TALL, PageCell, PageRow, Unit, rows, squeezed, units
 from ptxbench.result import BuildReport
-from ptxbench.toolchain.lines import Instruction, annotate
+from ptxbench.toolchain.lines import MachineInstruction, annotate
 from tests.folders import changed
 
 SHIPPED = [
@@ -87,7 +87,7 @@ def blank(text):
 
 def small(ptx, sass, variant="ptx"):
     """A listing of hand-written PTX whose instructions are of these lines."""
-    code = tuple(Instruction(16 * i, text, (), line) for i, (text, line) in enumerate(sass))
+    code = tuple(MachineInstruction(16 * i, text, (), line) for i, (text, line) in enumerate(sass))
     return Listing(variant, "ptx", None, "k", "sm_90", (), tuple(ptx), {}, code, BuildReport("s", "p"), True)
 
 
@@ -121,7 +121,7 @@ def test_rows_as_in_another_listing_are_left_out_whatever_registers_they_use():
         3,
     ]
     renamed = small(PTX, [(text.replace("R2", "R7"), line) for text, line in SASS], "ptx.renamed")
-    assert rows(renamed, small(PTX, SASS)) == [Row(elided=5)]
+    assert rows(renamed, small(PTX, SASS)) == [PageRow(elided=5)]
 
 
 def unrolled(*lines):
@@ -161,9 +161,9 @@ def test_a_variant_is_shown_against_the_one_before_it_that_it_has_most_in_common
 
 
 def test_an_empty_cell_is_never_tall_for_it_would_get_a_number_and_shift_all_others():
-    assert Cell("int n;", 1, rows=TALL).tall
-    assert not Cell("", 0, rows=TALL).tall
-    assert not Cell("int n;", 1, rows=TALL - 1).tall
+    assert PageCell("int n;", 1, rows=TALL).tall
+    assert not PageCell("", 0, rows=TALL).tall
+    assert not PageCell("int n;", 1, rows=TALL - 1).tall
 
 
 def test_an_instruction_of_no_line_is_no_partner_of_the_line_before_it():

@@ -6,18 +6,27 @@ from multiprocessing import get_context
 
 import pytest
 
-from ptxbench.backends.base import Outcome
+from ptxbench.backends.base import LaunchOutcome
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import DeviceError, IncompletePair, MachineError, PairError
-from ptxbench.measure import Settings, take_block
+from ptxbench.measure import SamplingSettings, take_block
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED
-from ptxbench.runner import DeviceLost, Plan, Step, plan_jobs, run
-from ptxbench.runner.candidate import Candidate
-from ptxbench.runner.control import CONTROL, control_job
+from ptxbench.runner import DeviceLost, RunPlan, Step, plan_pairs, run
+from ptxbench.runner.candidate import VariantRun
+from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import CellDone
-from ptxbench.runner.ledger import Ledger
-from ptxbench.runner.timed import ClockError, Flight, TimedClock
-from ptxbench.runner.worker import Piece, Signs, Task, Worker, WorkerCrashed, WorkerDied, job_of, rebuilt
+from ptxbench.runner.round_results import RoundResults
+from ptxbench.runner.timed import ClockError, InFlight, TimedClock
+from ptxbench.runner.worker import (
+    Worker,
+    WorkerCrashed,
+    WorkerDied,
+    WorkerRequest,
+    WorkerSigns,
+    WorkItem,
+    pair_plan_of,
+    rebuilt,
+)
 from tests.fakes import FakeBackend, HostileBackend, ScriptedClock
 from tests.folders import PAIR, kernels_folder
 
@@ -25,8 +34,8 @@ from tests.folders import PAIR, kernels_folder
 @pytest.fixture
 def plan(tmp_path):
     kernels = kernels_folder(tmp_path)
-    jobs, _ = plan_jobs(kernels, emulated=False)
-    return Plan(jobs, HostileBackend({}, {}), "sm_90", kernels)
+    pair_plans, _ = plan_pairs(kernels, emulated=False)
+    return RunPlan(pair_plans, HostileBackend({}, {}), "sm_90", kernels)
 
 
 def at(phase, variant, size, pair="scale"):
@@ -34,7 +43,7 @@ def at(phase, variant, size, pair="scale"):
 
 
 def ledger_at(plan, step):
-    ledger = Ledger.of(plan)
+    ledger = RoundResults.of(plan)
     ledger.last = step
     return ledger
 
@@ -148,9 +157,9 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
 
 def test_what_is_out_of_the_control_is_out_of_it(plan):
     """The worker would do it again, and die again."""
-    task = Task((), plan.backend, "sm_90", plan.kernels, "toolkit", 1, plan.settings, 0, 0)
-    job = job_of(task, Piece(CONTROL, ("ptx",), control_job().sizes), DeviceShape())
-    assert [source.variant for source in job.sources] == ["ptx"]
+    task = WorkerRequest((), plan.backend, "sm_90", plan.kernels, "toolkit", 1, plan.settings, 0, 0)
+    pair_plan = pair_plan_of(task, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
+    assert [source.variant for source in pair_plan.sources] == ["ptx"]
 
 
 # ---- kernels in flight
@@ -172,15 +181,15 @@ def timed(names, flight, fails_at=None):
             if calls == fails_at:
                 raise DeviceError("illegal address")
 
-    (source,) = control_job().sources[:1]
-    candidates = {name: Candidate(type(source)(name, "ptx", source.path, "control")) for name in names}
+    (source,) = control_plan().sources[:1]
+    candidates = {name: VariantRun(type(source)(name, "ptx", source.path, "control")) for name in names}
     return [TimedClock(name, Failing([1], name), lambda variant: None, candidates[name], flight) for name in names]
 
 
 # the call that reports, and who may have done it, of: enqueue a, enqueue b, enqueue a, wait a, wait b, wait a
 @pytest.mark.parametrize(("call", "suspects"), [(1, "a"), (2, "ab"), (3, "ab"), (4, "ab"), (5, "ba"), (6, "a")])
 def test_each_kernel_that_was_in_flight_may_have_caused_an_error(call, suspects):
-    a, b = timed("ab", Flight(), call)
+    a, b = timed("ab", InFlight(), call)
     with pytest.raises(ClockError) as error:
         take_block([clock.enqueue for clock in (a, b, a)])
     assert error.value.suspects == tuple(suspects)
@@ -188,14 +197,14 @@ def test_each_kernel_that_was_in_flight_may_have_caused_an_error(call, suspects)
 
 def test_one_sample_at_a_time_there_is_one_suspect():
     for call in range(1, 7):
-        a, b = timed("ab", Flight(one_at_a_time=True), call)
+        a, b = timed("ab", InFlight(one_at_a_time=True), call)
         with pytest.raises(ClockError) as error:
             take_block([clock.enqueue for clock in (a, b, a)])
         assert error.value.suspects == (error.value.candidate.source.variant,)
 
 
 def test_what_was_waited_for_has_landed_with_all_before_it():
-    flight = Flight()
+    flight = InFlight()
     a, b = timed("ab", flight)
     a.enqueue()  # nothing waits for it: an error ended its block
     b.enqueue()()
@@ -226,7 +235,7 @@ def heard(does, timeout):
     """What a worker's events give, where the thread `does` stands in for the worker: it has the signs and the pipe."""
     context = get_context("spawn")
     worker = Worker.__new__(Worker)
-    worker.signs = Signs(context)
+    worker.signs = WorkerSigns(context)
     worker.events_in, out = context.Pipe(duplex=False)
     thread = threading.Thread(target=does, args=(worker.signs, out))
     thread.start()
@@ -268,9 +277,9 @@ def test_the_host_makes_data_and_judges_while_the_time_limit_does_not_count(tmp_
         host.device.append(host.state.at_work)
         return {"y": arguments["x"] * arguments["a"]}
 
-    jobs, _ = plan_jobs(kernels_folder(tmp_path, pair=noted), emulated=False)
+    pair_plans, _ = plan_pairs(kernels_folder(tmp_path, pair=noted), emulated=False)
     times = {"cuda": [100_000], "ptx": [100_000]}
-    plan = Plan(jobs, FakeBackend(times, right), "sm_90", tmp_path, host_work=host.state.working, renewed=True)
+    plan = RunPlan(pair_plans, FakeBackend(times, right), "sm_90", tmp_path, host_work=host.state.working, renewed=True)
     host.reference.clear()
     host.device.clear()
     cells = [event.cell for event in run(plan) if isinstance(event, CellDone)]
@@ -284,7 +293,7 @@ def test_a_failed_launch_keeps_nothing_of_what_it_held(tmp_path):
     held = []
 
     class Launching(FakeBackend):
-        def run(self, build, launch, arguments, outputs) -> Outcome:
+        def run(self, build, launch, arguments, outputs) -> LaunchOutcome:
             import weakref
 
             memory = type("Memory", (), {})()
@@ -294,8 +303,8 @@ def test_a_failed_launch_keeps_nothing_of_what_it_held(tmp_path):
             except KeyError as error:
                 raise DeviceError("illegal address") from error
 
-    jobs, _ = plan_jobs(kernels_folder(tmp_path), emulated=False)
-    events = run(Plan(jobs, Launching({}, dict), "sm_90", tmp_path))
+    pair_plans, _ = plan_pairs(kernels_folder(tmp_path), emulated=False)
+    events = run(RunPlan(pair_plans, Launching({}, dict), "sm_90", tmp_path))
     for event in events:
         if isinstance(event, CellDone):
             assert [memory() for memory in held] == [None] * len(held)
@@ -311,7 +320,7 @@ class Machine(FakeBackend):
         self.where = where
         self.released = 0
 
-    def run(self, build, launch, arguments, outputs) -> Outcome:
+    def run(self, build, launch, arguments, outputs) -> LaunchOutcome:
         if build.variant == self.where:
             raise MachineError(f"scale.{build.language}: out of memory.")
         return super().run(build, launch, arguments, outputs)
@@ -333,12 +342,12 @@ def right(build, launch, arguments, outputs):
     ("where", "skipped"), [("ptx", {"ptx"}), ("cuda", {"cuda"}), ("floor", {"cuda", "cuda@fast", "ptx"})]
 )
 def test_what_the_machine_does_skips_a_variant_with_the_reason(tmp_path, where, skipped):
-    jobs, _ = plan_jobs(kernels_folder(tmp_path), emulated=False)
+    pair_plans, _ = plan_pairs(kernels_folder(tmp_path), emulated=False)
     backend = Machine(where)
-    quick = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+    quick = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
     cells = [
         event.cell
-        for event in run(Plan(jobs, backend, "sm_90", tmp_path, settings=quick))
+        for event in run(RunPlan(pair_plans, backend, "sm_90", tmp_path, settings=quick))
         if isinstance(event, CellDone)
     ]
     assert len(cells) == 2

@@ -6,12 +6,12 @@ import pytest
 
 from ptxbench import discovery
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import SKIPPED, VERIFIED
-from ptxbench.runner import CellDone, Plan, carry_out, plan_jobs
+from ptxbench.runner import CellDone, RunPlan, carry_out, plan_pairs
 from tests import simulated
 
-QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
+QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
 KERNELS = discovery.default_kernels()
 
 
@@ -21,11 +21,13 @@ def test_every_pair_is_verified_or_skipped_with_a_reason(device, monkeypatch, tm
     figures = {"like": device, "l2_bytes": 1 << 20}  # so that flushing it takes little to emulate
     simulated.install(monkeypatch, tmp_path, device=figures, control_n=1 << 16)
     backend = GpuBackend()
-    jobs, _ = plan_jobs(KERNELS, emulated=False)
-    jobs = tuple(replace(job, sizes=(job.found.pair.check_sizes[-1],)) for job in jobs)
-    plan = Plan(jobs, backend, backend.device()["sm"], KERNELS, settings=QUICK, cell_timeout=200)
+    pair_plans, _ = plan_pairs(KERNELS, emulated=False)
+    pair_plans = tuple(replace(pair_plan, sizes=(pair_plan.loaded.pair.check_sizes[-1],)) for pair_plan in pair_plans)
+    plan = RunPlan(pair_plans, backend, backend.device()["sm"], KERNELS, settings=QUICK, cell_timeout=200)
     cells = [event.cell for event in carry_out(plan) if isinstance(event, CellDone)]
-    assert sorted(cell.pair for cell in cells if not cell.control) == sorted(job.found.name for job in jobs)
+    assert sorted(cell.pair for cell in cells if not cell.control) == sorted(
+        pair_plan.loaded.name for pair_plan in pair_plans
+    )
     told = {
         (cell.pair, name): (result.status, result.reason)
         for cell in cells

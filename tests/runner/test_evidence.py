@@ -8,9 +8,9 @@ import pytest
 
 from ptxbench.errors import WrongResult
 from ptxbench.result import ORACLE_WEAK, CheckReport, VariantResult, to_json
-from ptxbench.runner import Frame, document
+from ptxbench.runner import RunFrame, document
 from ptxbench.runner.control import CONTROL
-from ptxbench.runner.ledger import Ledger, together
+from ptxbench.runner.round_results import RoundResults, merge_results
 from tests.fakes import DEVICE, FakeBackend
 from tests.folders import PAIR, changed, kernels_folder
 from tests.runner.test_runner import cells, plan_of, right
@@ -53,7 +53,7 @@ def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_pa
         assert {f"{each} at n={n}" for each in accepts} <= set(cell.oracle)
         assert (ORACLE_WEAK in cell.labels) == bool(cell.oracle) == bool(accepts)
         assert set(statuses(cell).values()) == {"verified"}  # a right kernel is right all the same
-    written = json.loads(to_json(document(Frame(plan, DEVICE), cells(plan), "complete")))
+    written = json.loads(to_json(document(RunFrame(plan, DEVICE), cells(plan), "complete")))
     assert written["cells"][0]["oracle"] == list(cells(plan)[0].oracle)
 
 
@@ -72,7 +72,7 @@ def test_a_size_of_a_cell_that_accepts_one_is_named_and_no_other_is_labelled(tmp
 
 def test_one_round_asks_for_all_of_them(kernels):
     plan = plan_of(kernels, sizes=["n=500", "n=1024"])
-    ledger = Ledger.of(plan)
+    ledger = RoundResults.of(plan)
     todo = [each for each in ledger.keys if each[0][0] != CONTROL]
     assert [piece.oracle_asked for piece in ledger.pieces(todo)] == [True]
     found, failed = cells(plan)
@@ -81,8 +81,8 @@ def test_one_round_asks_for_all_of_them(kernels):
     assert [(piece.sizes, piece.oracle_asked) for piece in ledger.pieces(todo)] == [
         (({"n": 500},), False), (({"n": 1024},), True)
     ]  # fmt: skip
-    job = replace(plan.jobs[0], oracle_asked=False)
-    assert [cell.oracle for cell in cells(replace(plan, jobs=(job,)))] == [None, None]
+    pair_plan = replace(plan.pair_plans[0], oracle_asked=False)
+    assert [cell.oracle for cell in cells(replace(plan, pair_plans=(pair_plan,)))] == [None, None]
     ledger.add(replace(found, oracle=None))
     assert ledger.merged(todo[0]).oracle == ("a",)
 
@@ -145,7 +145,10 @@ def test_the_emulator_is_deterministic_with_any_number_of_threads(kernels):
 )
 def test_of_several_rounds_one_that_differed_is_enough(found, together_):
     checks = [CheckReport("", "", [], deterministic=each) for each in found]
-    assert together([VariantResult("ptx", "verified", check=each) for each in checks]).check.deterministic is together_
+    assert (
+        merge_results([VariantResult("ptx", "verified", check=each) for each in checks]).check.deterministic
+        is together_
+    )
 
 
 # ---- a timed launch

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED
-from ptxbench.runner import CellDone, DeviceLost, Plan, plan_jobs, run
+from ptxbench.runner import CellDone, DeviceLost, RunPlan, plan_pairs, run
 from tests import simulated
 from tests.folders import kernels_folder
 
-BY_LAUNCH = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
+BY_LAUNCH = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=1, tiny_ns=0)
 """Timed by launches, which takes fewer calls of CUDA than by graphs."""
 
 KERNEL, MACHINE, LAUNCH = "kernel", "machine", "launch"
@@ -56,8 +56,8 @@ def carried_out(kernels, tmp_path, monkeypatch):
         simulated.install(monkeypatch, tmp_path / "gpu", device=device, **script)
         from ptxbench.backends.gpu import GpuBackend
 
-        jobs, _ = plan_jobs(kernels, sizes=sizes, emulated=False)
-        plan = Plan(jobs, GpuBackend(), "sm_75", kernels, settings=settings, assembler=assembler)
+        pair_plans, _ = plan_pairs(kernels, sizes=sizes, emulated=False)
+        plan = RunPlan(pair_plans, GpuBackend(), "sm_75", kernels, settings=settings, assembler=assembler)
         events = list(run(plan))
         cells = [event.cell for event in events if isinstance(event, CellDone)]
         return cells, [event for event in events if isinstance(event, DeviceLost)]
@@ -142,7 +142,7 @@ def test_a_driver_without_a_compiler_skips_what_needs_it(carried_out):
 @pytest.mark.parametrize("at", [400, 800])
 def test_a_launch_that_is_refused_in_a_capture_costs_one_variant(carried_out, at):
     """The stream would stay in the capture, and every call on it would fail. Most launches are those of graphs."""
-    graphs = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)
+    graphs = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, stretch=1, looks=(8,), solo=0)
     [cell], losses = carried_out(settings=graphs, faults=[{"call": "cuLaunchKernel", "at": at, "status": 701}])
     assert losses == []
     (broken,) = [name for name, result in cell.variants.items() if result.status != VERIFIED]

@@ -11,13 +11,13 @@ from functools import partial
 
 import pytest
 
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED, WRONG
-from ptxbench.runner import Plan
+from ptxbench.runner import RunPlan
 from tests import simulated
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
-QUICK = Settings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(8,), solo=0)
 PAIRS = ("first", "scale", "third")
 PLACES = 20
 ENDLESS_SECONDS = 4
@@ -57,7 +57,7 @@ def run_on(tmp_path, monkeypatch, ptxbench, launches, shared_cache):
             cuda=CUDA.replace("scale(", f"{name}("),
             ptx=PTX.replace("scale(", f"{name}("),
         )
-    monkeypatch.setattr("ptxbench.runner.Plan", partial(Plan, settings=QUICK))
+    monkeypatch.setattr("ptxbench.runner.RunPlan", partial(RunPlan, settings=QUICK))
 
     def run_on(*faults, timeout=60, rounds=1):
         folder = tmp_path / f"device {len(list(tmp_path.iterdir()))}"

@@ -6,15 +6,15 @@ import pytest
 from ptxbench.backends import open_backend
 from ptxbench.discovery import load
 from ptxbench.errors import PairError
-from ptxbench.runner import CellDone, Plan, plan_jobs, run
+from ptxbench.runner import CellDone, RunPlan, plan_pairs, run
 from tests.fakes import FakeBackend
 from tests.folders import CUDA, PAIR, PTX, changed, kernels_folder
 
 
 def statuses(kernels, **options):
     """The status of each variant of the one cell, and why it is not verified."""
-    jobs, _ = plan_jobs(kernels, **options)
-    events = run(Plan(jobs, open_backend("emulator"), "sm_90", kernels))
+    pair_plans, _ = plan_pairs(kernels, **options)
+    events = run(RunPlan(pair_plans, open_backend("emulator"), "sm_90", kernels))
     (cell,) = [event.cell for event in events if isinstance(event, CellDone)]
     return {name: result.reason or result.status for name, result in cell.variants.items()}
 
@@ -31,7 +31,7 @@ TICKET_PAIR = '''\
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, Scratch, f32, u32
 
 PAIR = Pair(
-    teaches="What a kernel keeps for itself.",
+    purpose="What a kernel keeps for itself.",
     args=[
         In("x", f32, lambda n: (n,)),
         Out("y", f32, lambda n: (n,)),
@@ -164,9 +164,11 @@ def test_a_device_is_told_that_scratch_may_be_written_and_gets_its_start(ticket)
         seen.append((outputs, arguments["ticket"].tolist()))
         return {"y": arguments["x"] + np.float32(7), "ticket": np.array([99], np.uint32)}
 
-    jobs, _ = plan_jobs(ticket, variants=["ptx"])
+    pair_plans, _ = plan_pairs(ticket, variants=["ptx"])
     (cell,) = [
-        event.cell for event in run(Plan(jobs, FakeBackend({}, right), "sm_90", ticket)) if isinstance(event, CellDone)
+        event.cell
+        for event in run(RunPlan(pair_plans, FakeBackend({}, right), "sm_90", ticket))
+        if isinstance(event, CellDone)
     ]
     assert cell.variants["ptx"].status == "verified"
     assert seen == [(("y", "ticket"), [7])] * len(seen)

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from ptxbench.discovery.knobs import turned
+from ptxbench.discovery.knobs import with_knobs
 from ptxbench.judge.rows import match_cells
 from ptxbench.result import BROKEN, VERIFIED, from_json, to_json
-from ptxbench.runner import CellDone, Frame, Plan, Step, carry_out, document, plan_jobs
-from ptxbench.runner.ledger import Ledger
+from ptxbench.runner import CellDone, RunFrame, RunPlan, Step, carry_out, document, plan_pairs
+from ptxbench.runner.round_results import RoundResults
 from ptxbench.runner.worker import WorkerDied
 from tests.fakes import HostileBackend
 from tests.runner.test_rounds import NS, QUICK
@@ -19,12 +19,12 @@ from tests.tune.folders import knobs_folder
 def plan(tmp_path_factory):
     """A round of one size with two values of a knob."""
     folder = knobs_folder(tmp_path_factory.mktemp("pairs"))
-    [job], _ = plan_jobs(folder, sizes=["n=1024"], emulated=False)
-    jobs = []
+    [pair_plan], _ = plan_pairs(folder, sizes=["n=1024"], emulated=False)
+    pair_plans = []
     for block in (64, 128):
-        found = turned(job.found, {"BLOCK": block})
-        jobs.append(replace(job, found=found, sources=found.sources, knobs={"BLOCK": block}))
-    return Plan(tuple(jobs), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
+        found = with_knobs(pair_plan.loaded, {"BLOCK": block})
+        pair_plans.append(replace(pair_plan, loaded=found, sources=found.sources, knobs={"BLOCK": block}))
+    return RunPlan(tuple(pair_plans), HostileBackend({}, NS), "sm_90", folder, settings=QUICK, rounds=1)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,7 @@ def test_cells_of_one_size_with_other_knobs_are_built_and_measured_apart(events)
 
 
 def test_a_kernel_that_crashes_with_one_knob_is_not_blamed_for_the_other(plan, events):
-    ledger = Ledger.of(plan)
+    ledger = RoundResults.of(plan)
     steps = [event for event in events if isinstance(event, Step) and event.phase == "verify"]
     ledger.last = next(step for step in steps if step.knobs == {"BLOCK": 64} and step.variant == "ptx")
     ledger.blame(WorkerDied("it crashed"))
@@ -65,7 +65,7 @@ def test_a_run_goes_on_with_the_rounds_of_an_earlier_one(plan, events):
 
 
 def test_cells_with_other_knobs_are_no_partners_of_each_other(plan, events):
-    run = document(Frame(plan, plan.backend.device()), cells_of(events), "complete")
+    run = document(RunFrame(plan, plan.backend.device()), cells_of(events), "complete")
     again = from_json(to_json(run), "run")
     assert [cell.knobs for cell in again.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]
     matches = match_cells(replace(run, cells=run.cells[1:]), again)

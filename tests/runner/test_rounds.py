@@ -6,23 +6,23 @@ from statistics import median
 import pytest
 
 from ptxbench import stats
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import BROKEN, SKIPPED, VERIFIED
-from ptxbench.runner import CellDone, DeviceLost, Kept, Plan, carry_out, noise, plan_jobs
+from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunPlan, carry_out, noise, plan_pairs
 from ptxbench.runner.control import CONTROL, is_biased
-from ptxbench.runner.ledger import Ledger
+from ptxbench.runner.round_results import RoundResults
 from ptxbench.runner.worker import WorkerCrashed
 from tests.fakes import HostileBackend
 from tests.folders import CUDA, PAIR, PTX, kernels_folder
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 NS = {"cuda": 100_000, "cuda@fast": 100_000, "ptx": 90_000, "ptx.harm": 90_000}
 
 
 def plan_of(kernels, deeds, **options):
-    jobs, _ = plan_jobs(kernels, emulated=False)
+    pair_plans, _ = plan_pairs(kernels, emulated=False)
     backend = HostileBackend(deeds, NS)
-    return Plan(jobs, backend, "sm_90", kernels, **{"settings": QUICK, "rounds": 2} | options)
+    return RunPlan(pair_plans, backend, "sm_90", kernels, **{"settings": QUICK, "rounds": 2} | options)
 
 
 def carried_out(plan):
@@ -119,8 +119,8 @@ def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
 @pytest.mark.long
 def test_a_kernel_that_another_was_in_flight_with_is_found_one_sample_at_a_time(tmp_path):
     plan = plan_of(kernels_folder(tmp_path), {"ptx": "measure fault"}, rounds=1)
-    jobs = tuple(replace(job, sizes=job.sizes[:1]) for job in plan.jobs)
-    [cell], _, lost = carried_out(replace(plan, jobs=jobs))
+    pair_plans = tuple(replace(pair_plan, sizes=pair_plan.sizes[:1]) for pair_plan in plan.pair_plans)
+    [cell], _, lost = carried_out(replace(plan, pair_plans=pair_plans))
     assert lost == []
     assert {name: result.status for name, result in cell.variants.items()} == {
         "cuda": VERIFIED, "cuda@fast": VERIFIED, "ptx": BROKEN
@@ -139,8 +139,10 @@ def test_one_pair_that_crashes_costs_no_other(tmp_path):
     other = {text: text.replace("scale", "other") for text in (PAIR, CUDA, PTX)}
     kernels_folder(tmp_path, pair=other[PAIR], cuda=other[CUDA], ptx=other[PTX], name="other")
     (kernels / "ptx" / "other.harm.ptx").write_text(other[PTX])
-    jobs, _ = plan_jobs(kernels, emulated=False)
-    plan = Plan(jobs, HostileBackend({"ptx.harm": "verify crash"}, NS), "sm_90", kernels, settings=QUICK, rounds=2)
+    pair_plans, _ = plan_pairs(kernels, emulated=False)
+    plan = RunPlan(
+        pair_plans, HostileBackend({"ptx.harm": "verify crash"}, NS), "sm_90", kernels, settings=QUICK, rounds=2
+    )
     cells, _, _ = carried_out(plan)
     by_pair = {cell.pair: cell for cell in cells}
     assert by_pair["other"].variants["ptx.harm"].status == BROKEN
@@ -149,7 +151,7 @@ def test_one_pair_that_crashes_costs_no_other(tmp_path):
 
 
 def test_what_is_known_is_sent_after_each_cell_and_after_each_round(tmp_path):
-    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, Kept)]
+    kept = [event for event in carry_out(plan_of(kernels_folder(tmp_path), {})) if isinstance(event, CalibrationSaved)]
     whole = [[len(cell.rounds) for cell in event.cells] for event in kept if event.whole]
     assert whole == [[1, 2, 2], [2, 4, 4]]
     assert [sum(len(cell.rounds) for cell in event.cells) for event in kept if not event.whole][2::3] == [5, 10]
@@ -157,7 +159,7 @@ def test_what_is_known_is_sent_after_each_cell_and_after_each_round(tmp_path):
 
 
 def test_the_order_of_cells_differs_by_round_and_follows_from_the_seed(tmp_path):
-    ledger = Ledger.of(plan_of(kernels_folder(tmp_path), {}))
+    ledger = RoundResults.of(plan_of(kernels_folder(tmp_path), {}))
     orders = [ledger.shuffled(number) for number in range(20)]
     assert orders == [ledger.shuffled(number) for number in range(20)]
     assert len({tuple(order) for order in orders}) > 2

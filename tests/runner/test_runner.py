@@ -7,26 +7,26 @@ import pytest
 
 from ptxbench import environment
 from ptxbench.backends import BACKENDS, open_backend
-from ptxbench.backends.base import Outcome
-from ptxbench.check.exam import Exam
+from ptxbench.backends.base import LaunchOutcome
+from ptxbench.check.suite import CheckSuite
 from ptxbench.discovery import load
 from ptxbench.errors import DeviceError, LaunchUnavailable, PairError, ToolMissing, UsageError
-from ptxbench.measure import Settings
+from ptxbench.measure import SamplingSettings
 from ptxbench.pair import In, relative
 from ptxbench.result import BITS_DIFFER
-from ptxbench.runner import CellDone, DeviceLost, Frame, Plan, Step, memory, plan, plan_jobs, run
+from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunPlan, Step, memory, plan, plan_pairs, run
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
 from tests.fakes import DEVICE, FakeBackend
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 """A scripted clock needs no warm-up."""
 
 
 def plan_of(kernels, backend=None, variants=(), sizes=(), **options):
-    jobs, _ = plan_jobs(kernels, variants=variants, sizes=sizes)
-    return Plan(jobs, backend or open_backend("emulator"), "sm_90", kernels, **{"settings": QUICK} | options)
+    pair_plans, _ = plan_pairs(kernels, variants=variants, sizes=sizes)
+    return RunPlan(pair_plans, backend or open_backend("emulator"), "sm_90", kernels, **{"settings": QUICK} | options)
 
 
 def cells(plan):
@@ -41,11 +41,11 @@ def right(build, launch, arguments, outputs):
 
 
 def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
-    (job,), left_out = plan_jobs(kernels)
-    assert job.sizes == ({"n": 1024},)
-    assert [source.variant for source in job.sources] == ["cuda", "cuda@fast", "ptx"]
+    (pair_plan,), left_out = plan_pairs(kernels)
+    assert pair_plan.sizes == ({"n": 1024},)
+    assert [source.variant for source in pair_plan.sources] == ["cuda", "cuda@fast", "ptx"]
     assert left_out == ()
-    assert plan_jobs(kernels, emulated=False)[0][0].sizes == ({"n": 1024}, {"n": 4096})
+    assert plan_pairs(kernels, emulated=False)[0][0].sizes == ({"n": 1024}, {"n": 4096})
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_by_default_each_pair_runs_at_its_first_bench_size(kernels):
 def test_variants_by_request_are_taken_where_they_are_named(kernels, variants, taken):
     path = kernels / "pairs" / "scale.py"
     path.write_text(path.read_text().replace("    exact", '    by_request=["cuda@fast"],\n    exact'))
-    (job,), _ = plan_jobs(kernels, variants=variants)
-    assert [source.variant for source in job.sources] == taken
+    (pair_plan,), _ = plan_pairs(kernels, variants=variants)
+    assert [source.variant for source in pair_plan.sources] == taken
 
 
 @pytest.mark.parametrize(
@@ -75,8 +75,8 @@ def test_variants_by_request_are_taken_where_they_are_named(kernels, variants, t
     ],
 )  # fmt: skip
 def test_sizes_are_taken_as_given_each_once(kernels, sizes, taken):
-    (job,), _ = plan_jobs(kernels, sizes=sizes)
-    assert list(job.sizes) == taken
+    (pair_plan,), _ = plan_pairs(kernels, sizes=sizes)
+    assert list(pair_plan.sizes) == taken
 
 
 @pytest.mark.parametrize(
@@ -96,25 +96,25 @@ def test_of_all_sizes_the_emulator_takes_those_that_are_not_too_large(
 ):
     monkeypatch.setattr(plan, "MOST_BYTES", most_bytes)
     monkeypatch.setattr(plan, "MOST_FLOPS", most_flops)
-    (job,), _ = plan_jobs(kernels, sizes=sizes)
-    assert [size["n"] for size in job.sizes] == taken
-    assert [size["n"] for size in job.too_large] == too_large
-    (timed,), _ = plan_jobs(kernels, sizes=["all"], emulated=False)
+    (pair_plan,), _ = plan_pairs(kernels, sizes=sizes)
+    assert [size["n"] for size in pair_plan.sizes] == taken
+    assert [size["n"] for size in pair_plan.too_large] == too_large
+    (timed,), _ = plan_pairs(kernels, sizes=["all"], emulated=False)
     assert [size["n"] for size in timed.sizes] == [1024, 4096]
 
 
 def test_a_size_that_does_not_fit_into_memory_is_refused_before_anything_runs(kernels, monkeypatch):
     # of n: 4 bytes of x, 4 of y, 8 of x as float64, 8 of a temporary, 8 of what is expected of y
     monkeypatch.setattr(environment, "memory_bytes", lambda: 32_000)
-    assert plan_jobs(kernels, sizes=["n=1000"])[0]
+    assert plan_pairs(kernels, sizes=["n=1000"])[0]
     wanted = (
         r"^'scale' cannot have the size n=1001: The arrays at n=1001 and their reference take 32,032 B, and this "
         r"machine has 32,000 B of memory\.$"
     )
     with pytest.raises(UsageError, match=wanted):
-        plan_jobs(kernels, sizes=["n=1001"])
+        plan_pairs(kernels, sizes=["n=1001"])
     monkeypatch.setattr(environment, "memory_bytes", lambda: None)
-    assert plan_jobs(kernels, sizes=["n=1001"])[0]
+    assert plan_pairs(kernels, sizes=["n=1001"])[0]
 
 
 def test_memory_that_runs_out_in_a_launch_is_told(kernels):
@@ -128,8 +128,8 @@ def test_memory_that_runs_out_in_a_launch_is_told(kernels):
 def test_dimensions_that_are_not_given_are_those_of_the_first_bench_size(kernels):
     text = PAIR.replace("lambda n:", "lambda n, k=0:").replace("dict(n=1 << k) for k", "dict(n=1 << k, k=5) for k")
     (kernels / "pairs" / "scale.py").write_text(text)
-    (job,), _ = plan_jobs(kernels, sizes=["n=3"])
-    assert job.sizes == ({"n": 3, "k": 5},)
+    (pair_plan,), _ = plan_pairs(kernels, sizes=["n=3"])
+    assert pair_plan.sizes == ({"n": 3, "k": 5},)
 
 
 @pytest.mark.parametrize("text", ["7", "n", "n=", "n=x", "n=1,", "n=1.5", ""])
@@ -140,18 +140,18 @@ def test_a_size_that_is_none_is_refused(text):
 
 def test_a_size_that_no_pair_has_is_refused_with_those_there_are(kernels):
     with pytest.raises(UsageError, match=r"^No pair takes the size m=3: 'scale' has n\.$"):
-        plan_jobs(kernels, sizes=["m=3"])
+        plan_pairs(kernels, sizes=["m=3"])
     with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=0: launch at n=0 is Launch\(grid=0"):
-        plan_jobs(kernels, sizes=["n=0"])
+        plan_pairs(kernels, sizes=["n=0"])
 
 
 def test_variants_are_chosen_by_name_or_glob_and_pairs_without_them_left_out(tmp_path, kernels):
     kernels_folder(tmp_path, name="other", pair=changed(PAIR, 'flags={"fast": ["--use_fast_math"]},', ""))
-    jobs, left_out = plan_jobs(kernels, variants=["*@fast"])
-    assert [[source.variant for source in job.sources] for job in jobs] == [["cuda@fast"]]
+    pair_plans, left_out = plan_pairs(kernels, variants=["*@fast"])
+    assert [[source.variant for source in pair_plan.sources] for pair_plan in pair_plans] == [["cuda@fast"]]
     assert left_out == ("other",)
     with pytest.raises(UsageError, match=r"^There is no variant 'ptxx'\. Did you mean 'ptx'\?$"):
-        plan_jobs(kernels, variants=["ptxx"])
+        plan_pairs(kernels, variants=["ptxx"])
 
 
 # ---- on the emulator
@@ -181,7 +181,7 @@ def test_what_the_emulator_cannot_launch_is_skipped_with_the_reason(kernels):
         reason = f"scale.ptx: {words}, which the emulator does not execute yet. Use a GPU."
         assert cell.variants["ptx"].reason == reason
         with pytest.raises(UsageError, match=f"'scale' cannot be checked: {words}, which the emulator does not"):
-            Exam(load(kernels, "scale"), "sm_90", 1)
+            CheckSuite(load(kernels, "scale"), "sm_90", 1)
     assert cell.launch.cooperative
 
 
@@ -404,7 +404,7 @@ class Losing(FakeBackend):
 
     lost: str | None = None
 
-    def run(self, build, launch, arguments, outputs) -> Outcome:
+    def run(self, build, launch, arguments, outputs) -> LaunchOutcome:
         if build.variant == "cuda@fast":
             self.lost = "scale.cu (cuda@fast): illegal address."
             raise DeviceError(self.lost)
@@ -442,12 +442,12 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch):
     ],
 )  # fmt: skip
 def test_a_run_goes_into_the_folder_of_its_device(kernels, device, folder):
-    assert Frame(plan_of(kernels), device).folder == folder
+    assert RunFrame(plan_of(kernels), device).folder == folder
 
 
 def test_two_runs_at_once_have_names_of_their_own(kernels):
     plan = plan_of(kernels)
-    frames = [Frame(plan, {"kind": "emulator"}) for _ in range(20)]
+    frames = [RunFrame(plan, {"kind": "emulator"}) for _ in range(20)]
     assert len({frame.id for frame in frames}) == 20
     assert frames[0].started.endswith("Z")
 

@@ -6,29 +6,31 @@ import pytest
 from rich.console import Console
 
 from ptxbench.audit.audit import Audit
-from ptxbench.audit.outcome import Outcome
-from ptxbench.audit.rate import Rate
-from ptxbench.audit.stored import Device
-from ptxbench.audit.tally import Line, Target
+from ptxbench.audit.outcome import AuditOutcome
+from ptxbench.audit.rate import AlarmRate
+from ptxbench.audit.stored import StoredDevice
+from ptxbench.audit.tally import RateTarget, TallyLine
 from ptxbench.terminal.audit import AuditTable, percent
 from tests.runs import Kernel, timed_run
 
-MISSED = {0.01: Rate(300, 300), 0.05: Rate(150, 300), 0.1: Rate(1, 300)}
+MISSED = {0.01: AlarmRate(300, 300), 0.05: AlarmRate(150, 300), 0.1: AlarmRate(1, 300)}
 UNSURE = {0.01: 0, 0.05: 90, 0.1: 1}
-QUIET = Line("ratio", 0.05, "quiet", 10, 24, False, Rate(0, 300), Rate(0, 300), Rate(14, 7200), MISSED, UNSURE)
+QUIET = TallyLine(
+    "ratio", 0.05, "quiet", 10, 24, False, AlarmRate(0, 300), AlarmRate(0, 300), AlarmRate(14, 7200), MISSED, UNSURE
+)
 QUIET = replace(QUIET, targets=[
-    Target("false alarms", 0.01, QUIET.alarms), Target("missed at 10 %", 0.05, MISSED[0.1]),
-    Target("unsure", 0.1, QUIET.unsure),
+    RateTarget("false alarms", 0.01, QUIET.alarms), RateTarget("missed at 10 %", 0.05, MISSED[0.1]),
+    RateTarget("unsure", 0.1, QUIET.unsure),
 ])  # fmt: skip
-NOISY = replace(QUIET, noise="noisy", alarms=Rate(4, 300), apart=Rate(4, 300), unsure=Rate(2000, 7200))
-NOISY = replace(NOISY, targets=[Target("false alarms", 0.01, NOISY.alarms)])
+NOISY = replace(QUIET, noise="noisy", alarms=AlarmRate(4, 300), apart=AlarmRate(4, 300), unsure=AlarmRate(2000, 7200))
+NOISY = replace(NOISY, targets=[RateTarget("false alarms", 0.01, NOISY.alarms)])
 
-CAUGHT = Outcome("triad", "loads split", ["sectors"], ["sectors", "sass.width"], 3)
-MISS = Outcome("scan", "loads split", ["sectors", "sass.width"], ["sass.width"], 3)
-SKIPPED = Outcome("saxpy", "loads split", ["sectors"], skipped="ptxas merged the loads again.")
+CAUGHT = AuditOutcome("triad", "loads split", ["sectors"], ["sectors", "sass.width"], 3)
+MISS = AuditOutcome("scan", "loads split", ["sectors", "sass.width"], ["sass.width"], 3)
+SKIPPED = AuditOutcome("saxpy", "loads split", ["sectors"], skipped="ptxas merged the loads again.")
 MORE = [replace(SKIPPED, variant=f"ptx.v{i}") for i in range(1, 6)]
-PASSED = Outcome("triad", "registers renamed", [])
-ALARM = Outcome("scan", "registers renamed", [], ["spills"], 3)
+PASSED = AuditOutcome("triad", "registers renamed", [])
+ALARM = AuditOutcome("scan", "registers renamed", [], ["spills"], 3)
 
 
 def lines(audit, width=100):
@@ -106,7 +108,7 @@ STATUSES = [
     (Audit(1, 1, outcomes=[replace(PASSED, code=5)]), 3),
     (Audit(1, 1, outcomes=[SKIPPED]), 5),                          # nothing was judged
     (Audit(1, 1, [QUIET], outcomes=[]), 5),
-    (Audit(1, 1, stored=[(Device("a", []), [NOISY])]), 3),
+    (Audit(1, 1, stored=[(StoredDevice("a", []), [NOISY])]), 3),
 ]  # fmt: skip
 
 
@@ -117,12 +119,12 @@ def test_the_exit_status_follows_from_targets_and_edits(audit, code):
 
 
 def test_a_target_of_no_trials_is_not_met():
-    assert not Target("false alarms", 0.01, Rate(0, 0)).holds
+    assert not RateTarget("false alarms", 0.01, AlarmRate(0, 0)).holds
 
 
 def test_stored_runs_say_how_many_of_them_are_independent():
     runs = [timed_run(i, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}) for i in range(6)]
-    told = lines(Audit(300, 1, stored=[(Device("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
+    told = lines(Audit(300, 1, stored=[(StoredDevice("NVIDIA H100", runs), [replace(NOISY, noise="NVIDIA H100")])]))
     assert " ".join(told[:2]) == (
         "Stored runs of NVIDIA H100: 6 runs, 30 rounds, 1 day. 6 independent runs make 30 suites, every two of them "
         "both ways; 3 of these share no run, and the bound is theirs."
@@ -132,7 +134,7 @@ def test_stored_runs_say_how_many_of_them_are_independent():
 
 @pytest.mark.parametrize("width", [80, 100])
 def test_nothing_is_wider_than_the_terminal(width):
-    wide = {each / 100: Rate(1, 300) for each in (1, 2, 3, 5, 10, 20, 30)}
+    wide = {each / 100: AlarmRate(1, 300) for each in (1, 2, 3, 5, 10, 20, 30)}
     line = replace(QUIET, noise="typical", missed=wide)
     printed = lines(Audit(300, 1, [line], outcomes=[CAUGHT, MISS]), width)
     assert max(map(len, printed)) <= width

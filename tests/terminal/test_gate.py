@@ -7,7 +7,7 @@ import pytest
 
 from ptxbench.exporters.gate import to_json, to_junit, to_markdown
 from ptxbench.exporters.github import MOST_BYTES, annotate, summary
-from ptxbench.judge.config import Config, parse
+from ptxbench.judge.config import GateConfig, parse
 from ptxbench.judge.gate import gate
 from ptxbench.judge.problems import Problem
 from ptxbench.safe_text import workflow_property, workflow_text
@@ -21,7 +21,7 @@ from tests.terminal.test_table import printed
 COUNTED = gate(
     counted({"triad": after(registers=40, ptx_barriers=96), "scan": after(status="wrong", reason="y[2] is 1.")}),
     BASE,
-    Config(),
+    GateConfig(),
 )
 RATIOS = gate(
     timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}),
@@ -92,24 +92,24 @@ def test_nothing_of_a_command_is_cut_off_where_the_terminal_is_narrow():
         replace(run, cells=[replace(each, size=place) for each in run.cells])
         for run in (counted({"a": BEFORE}), counted({"a": after(ptx_barriers=65)}))
     )
-    text = printed(GateTable(gate(head, base, Config())), width=80)
+    text = printed(GateTable(gate(head, base, GateConfig())), width=80)
     assert "ptxbenchgate--paira--modecounters--archsm_90" in "".join(text.split())
     assert "…" not in text
 
 
 def test_a_small_change_of_a_great_count_is_seen_in_what_explains():
     base, head = (counted({"a": after(code, ptx_barriers=n)}) for code, n in (("A", 123456789012), ("B", 123456789013)))
-    assert "ptx_barriers 123,456,789,012 -> 123,456,789,013" in steps(gate(head, base, Config()))[0].words
+    assert "ptx_barriers 123,456,789,012 -> 123,456,789,013" in steps(gate(head, base, GateConfig()))[0].words
 
 
 def test_no_line_is_wider_than_the_terminal():
-    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config())):
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig())):
         for width in (100, 80):
             assert max(map(len, printed(GateTable(found), width=width).splitlines())) <= width
 
 
 def test_every_row_that_is_not_green_says_what_to_do_next():
-    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, Config()), gate(BASE, None, Config())):
+    for found in (COUNTED, RATIOS, gate(UNLIKE_TOOLS, BASE, GateConfig()), gate(BASE, None, GateConfig())):
         told = steps(found)
         assert told
         assert all(each.words and each.remedy for each in told)
@@ -119,7 +119,7 @@ def test_counts_that_no_tool_made_are_named_with_where_to_look():
     bare = replace(BASE, cells=[replace(cell, variants={
         name: replace(each, build=replace(each.build, sass={})) for name, each in cell.variants.items()
     }) for cell in BASE.cells])  # fmt: skip
-    [step] = steps(gate(bare, BASE, Config()))
+    [step] = steps(gate(bare, BASE, GateConfig()))
     assert step.words.startswith("triad cuda n=64 (sass, sass.local, sass.width), triad ptx n=64 (sass, ")
     assert step.remedy == (
         "ptxbench doctor tells which tool is missing. Meant? ptxbench baseline set ba5e0001 --reason TEXT, and commit "
@@ -130,7 +130,9 @@ def test_counts_that_no_tool_made_are_named_with_where_to_look():
 def many(count):
     """A gate with so many missing pairs, each of its own reason: no two are told together."""
     reasons = {f"pair_{i:04}": after(status="unsupported", reason=f"no instruction {i}.") for i in range(count)}
-    return gate(counted({**reasons, "z": BEFORE}), counted({**dict.fromkeys(reasons, BEFORE), "z": BEFORE}), Config())
+    return gate(
+        counted({**reasons, "z": BEFORE}), counted({**dict.fromkeys(reasons, BEFORE), "z": BEFORE}), GateConfig()
+    )
 
 
 def test_github_gets_a_few_annotations_and_how_many_more_there_are():
@@ -139,7 +141,7 @@ def test_github_gets_a_few_annotations_and_how_many_more_there_are():
     assert lines[0].startswith("::error title=ptxbench gate MISSING::pair_0000 ptx n=64: ptx is unsupported: no ")
     assert lines[-1].startswith("::error title=ptxbench gate::12 more. Gate: no verdict (exit status 5).")
     assert len(list(annotate(many(8)))) == 8
-    assert list(annotate(gate(BASE, BASE, Config()))) == []
+    assert list(annotate(gate(BASE, BASE, GateConfig()))) == []
 
 
 ARGV = [
@@ -154,13 +156,13 @@ ARGV = [
 @pytest.mark.parametrize(("argv", "words"), ARGV)
 def test_the_command_that_repeats_a_row_takes_the_kernels_of_its_run(argv, words):
     head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": argv})
-    [step] = steps(gate(head, BASE, Config()))
+    [step] = steps(gate(head, BASE, GateConfig()))
     assert f"ptxbench gate --pair triad --mode counters --arch sm_90 --base ba5e0001{words}. Meant?" in step.remedy
 
 
 def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
     head = counted({"triad": after(ptx_barriers=65), "scan": BEFORE}, run={"argv": ["run", "--size=n=64"]})
-    [step] = steps(gate(head, BASE, Config()))
+    [step] = steps(gate(head, BASE, GateConfig()))
     assert step.remedy.startswith("ptxbench run triad --variant ptx --size n=64 --backend emulator --arch sm_90. ")
 
 
@@ -169,7 +171,7 @@ def test_a_warm_row_is_repeated_by_a_warm_run():
     warm = [replace(run, cells=[replace(each, cache="warm") for each in run.cells]) for run in (few, TIMED)]
     [step] = steps(gate(*warm, parse('version = 1\n[gate]\nunsure = "fail"')))
     assert "ptxbench run triad --variant cuda --variant ptx --size n=64 --cache warm --rounds 5" in step.remedy
-    assert "n=64 warm cache" in printed(GateTable(gate(*warm, Config())))
+    assert "n=64 warm cache" in printed(GateTable(gate(*warm, GateConfig())))
 
 
 def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):
@@ -182,7 +184,7 @@ def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):
 def test_what_is_not_committed_is_named_before_a_baseline_is_set():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
     head = replace(head, source={**head.source, "dirty": True})
-    [step] = steps(gate(head, BASE, Config()))
+    [step] = steps(gate(head, BASE, GateConfig()))
     assert step.remedy.startswith("ptxbench gate --pair triad")  # there is no commit to check out
     assert (
         "Meant? Commit kernels/ptx/triad.ptx, then ptxbench run --backend emulator, then ptxbench baseline set latest "
@@ -192,30 +194,30 @@ def test_what_is_not_committed_is_named_before_a_baseline_is_set():
 
 def test_annotations_point_at_the_line_with_most_of_what_is_counted():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
-    [line] = annotate(gate(head, BASE, Config()))
+    [line] = annotate(gate(head, BASE, GateConfig()))
     assert line.startswith("::error file=kernels/ptx/triad.ptx,line=14,title=ptxbench gate REGRESSED::triad ptx n=64 ")
-    [line] = annotate(gate(head, BASE, Config()), "sub/")
+    [line] = annotate(gate(head, BASE, GateConfig()), "sub/")
     assert line.startswith("::error file=sub/kernels/ptx/triad.ptx,line=14,")
     both = counted({"triad": after(ptx_barriers=65, ptx_shared_load_conflicts=3), "scan": BEFORE})
     both = located(both, lines=[("ptx_barriers", 14), ("ptx_shared_load_conflicts", 20)])
-    [line] = annotate(gate(both, BASE, Config()))
+    [line] = annotate(gate(both, BASE, GateConfig()))
     assert "line=20," in line  # there were none before
     hostile = located(head, "a,line=1::error::b\n.ptx")
-    [line] = annotate(gate(hostile, BASE, Config()))
+    [line] = annotate(gate(hostile, BASE, GateConfig()))
     assert "\n" not in line
     assert line.startswith("::error file=a%2Cline=1%3A%3Aerror%3A%3Ab%0A.ptx,line=14,title=")
 
 
 def test_annotations_of_a_broken_kernel_point_at_the_line_that_failed():
     head = counted({"triad": after(status="broken", reason="triad.ptx:7: reads outside 'x'."), "scan": BEFORE})
-    [line] = annotate(gate(located(head), BASE, Config()))
+    [line] = annotate(gate(located(head), BASE, GateConfig()))
     assert line.startswith("::error file=kernels/ptx/triad.ptx,line=7,")
 
 
 def test_a_waiver_is_ready_to_paste():
     """It reads as a config, and covers what fails, by its numbers and, of a count that was 0, without."""
     worse = after(ptx_barriers=65, ptx_shared_load_conflicts=3)
-    failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, Config())
+    failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, GateConfig())
     assert failing.code == 3
     blocks = list(waivers(failing.failing))
     assert len(blocks) == len(failing.failing) == 2
@@ -230,7 +232,7 @@ def test_the_worst_is_told_first():
     """Of equal verdicts what was none before, then the greatest change; wrong kernels before all."""
     pairs = {"a": after(ptx_barriers=65), "b": after(ptx_barriers=128), "c": after(ptx_shared_load_conflicts=1),
              "d": after(status="wrong", reason="y[2] is 1.")}  # fmt: skip
-    found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), Config())
+    found = gate(counted(pairs), counted(dict.fromkeys(pairs, BEFORE)), GateConfig())
     assert [step.words[0] for step in steps(found)] == ["d", "c", "b", "a"]
     assert [line.split("::")[2][0] for line in annotate(found)] == ["d", "c", "b", "a"]
 
@@ -260,21 +262,21 @@ def test_markdown_has_a_marker_the_causes_and_the_rows():
 
 def test_what_a_compiler_wrote_is_seen_in_markdown():
     broken = counted({"triad": after(status="broken", reason="expected\n<!-- ';'"), "scan": BEFORE})
-    assert "ptx is broken: expected &lt;!-- ';'" in to_markdown(gate(broken, BASE, Config()))
+    assert "ptx is broken: expected &lt;!-- ';'" in to_markdown(gate(broken, BASE, GateConfig()))
 
 
 def test_what_a_compiler_wrote_cannot_break_the_xml():
     broken = counted({"triad": after(status="broken", reason="ptxas: \x1b[31m<bad> & \x00 \ud800"), "scan": BEFORE})
-    assert r"ptxas: \x1b[31m&lt;bad&gt; &amp; \x00 \ud800" in to_junit(gate(broken, BASE, Config()))
+    assert r"ptxas: \x1b[31m&lt;bad&gt; &amp; \x00 \ud800" in to_junit(gate(broken, BASE, GateConfig()))
 
 
 def test_junit_and_json_agree_with_the_gate():
     text = to_junit(COUNTED)
     assert 'tests="46" failures="2" errors="0" skipped="0"' in text
     assert to_json(COUNTED).count('"outcome": "fail"') == 2
-    first = to_junit(gate(BASE, None, Config()))
+    first = to_junit(gate(BASE, None, GateConfig()))
     assert 'tests="5" failures="0" errors="0" skipped="1"' in first  # that there is no baseline
-    owed = to_junit(gate(BASE, None, Config(first_run="fail")))
+    owed = to_junit(gate(BASE, None, GateConfig(first_run="fail")))
     assert 'tests="5" failures="1" errors="0" skipped="0"' in owed
     for each in (text, first, owed):
         assert f'failures="{each.count("<failure ")}" errors="0" skipped="{each.count("<skipped ")}"' in each

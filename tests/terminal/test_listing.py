@@ -9,11 +9,11 @@ from rich.console import Console
 
 from ptxbench.executed import BlockCount, Executed
 from ptxbench.listing.difference import compare
-from ptxbench.listing.explanation import Case
+from ptxbench.listing.explanation import ExplainedPair
 from ptxbench.listing.text import Listing
 from ptxbench.result import BuildReport
 from ptxbench.terminal.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 
 CUDA = Listing(
     "cuda", "cuda", Path("k.cu"), "k", "sm_90",
@@ -22,10 +22,10 @@ CUDA = Listing(
      "mov.b32 \t%r1, 1;", "st.global.u32 \t[%rd1], %r1;  // here", "ret;", "}"),
     {5: 2, 6: 4, 7: 4, 8: 5},
     (
-        Instruction(0x00, "LDC.64 R2, c[0x0][0x210]", line=7, live=3),
-        Instruction(0x10, "MOV R5, 0x1", line=6, live=4),
-        Instruction(0x20, "STG.E desc[UR4][R2.64], R5", (".L_x_0",), 7, 1),
-        Instruction(0x30, "EXIT", (), 8, 0),
+        MachineInstruction(0x00, "LDC.64 R2, c[0x0][0x210]", line=7, live=3),
+        MachineInstruction(0x10, "MOV R5, 0x1", line=6, live=4),
+        MachineInstruction(0x20, "STG.E desc[UR4][R2.64], R5", (".L_x_0",), 7, 1),
+        MachineInstruction(0x30, "EXIT", (), 8, 0),
     ),
     BuildReport(source_sha256="", ptx_sha256="", registers=8, sass_sha256="a"), True,
     {line: {"ptx_warp_instructions": count} for line, count in ((5, 8), (6, 8), (7, 1000), (8, 8))},
@@ -33,11 +33,11 @@ CUDA = Listing(
 PTX = Listing(
     "ptx", "ptx", Path("k.ptx"), "k", "sm_90", (), (".visible .entry k(", "mov.b32      %r, 1;", "ret;", "}"), {},
     (
-        Instruction(0x00, "MOV R3, 0x1", line=2),
-        Instruction(0x10, "LDC.64 R4, c[0x0][0x210]", line=2),
-        Instruction(0x20, "STG.E desc[UR6][R4.64], R3", line=2),
-        Instruction(0x30, "NOP", line=3),
-        Instruction(0x40, "EXIT", line=3),
+        MachineInstruction(0x00, "MOV R3, 0x1", line=2),
+        MachineInstruction(0x10, "LDC.64 R4, c[0x0][0x210]", line=2),
+        MachineInstruction(0x20, "STG.E desc[UR6][R4.64], R3", line=2),
+        MachineInstruction(0x30, "NOP", line=3),
+        MachineInstruction(0x40, "EXIT", line=3),
     ),
     BuildReport(source_sha256="", ptx_sha256="", registers=6, sass_sha256="b"), True,
 )  # fmt: skip
@@ -139,8 +139,9 @@ def test_what_is_only_likely_is_marked_and_what_is_not_known_has_its_reason():
 
 def test_the_loops_that_most_is_executed_in_are_named():
     code = (
-        Instruction(0, "NOP"), Instruction(16, "LDG.E R1", (".L_x_1",), 6), Instruction(32, "LDG.E R2", (), 6),
-        Instruction(48, "@P0 BRA .L_x_1", (), 7), Instruction(64, "EXIT"),
+        MachineInstruction(0, "NOP"), MachineInstruction(16, "LDG.E R1", (".L_x_1",), 6),
+        MachineInstruction(32, "LDG.E R2", (), 6),
+        MachineInstruction(48, "@P0 BRA .L_x_1", (), 7), MachineInstruction(64, "EXIT"),
     )  # fmt: skip
     blocks = (BlockCount(0, 16, 1.0), BlockCount(16, 64, 30.0), BlockCount(64, 80, 1.0))
     one = replace(CUDA, sass=code, machine=Executed(92, 92, 92, True, blocks=blocks))
@@ -178,7 +179,7 @@ def test_the_same_machine_code_is_called_so():
 
 
 def test_what_is_unlike_is_told_in_sentences_no_wider_than_a_table():
-    assert printed(Findings([Case(compare(CUDA, PTX))]), 60).splitlines() == [
+    assert printed(Findings([ExplainedPair(compare(CUDA, PTX))]), 60).splitlines() == [
         "ptx against cuda",
         "- ptx has 5 SASS instructions, cuda 4: 25 % more. Most of it",
         "  is NOP 0 to 1.",

@@ -8,7 +8,7 @@ from rich.console import Console
 from ptxbench.stats import Interval
 from ptxbench.terminal.plot import pictures
 from ptxbench.tune import Reading
-from ptxbench.tune.panels import Line, Panel, Scale, scale_of, value_words
+from ptxbench.tune.panels import Panel, PanelLine, PanelScale, scale_of, value_words
 
 
 def reading(value, half=0.0):
@@ -16,7 +16,7 @@ def reading(value, half=0.0):
 
 
 def line(name, *values, **options):
-    return Line(name, [None if value is None else reading(value) for value in values], **options)
+    return PanelLine(name, [None if value is None else reading(value) for value in values], **options)
 
 
 def printed(found, width=44, encoding="utf-8"):
@@ -67,11 +67,11 @@ def test_panels_without_any_value_say_so():
 
 # values, scale
 SCALES = [
-    ((1.0, 5.0), Scale(1.0, 5.0, logarithmic=False)),
-    ((1.0, 10.0), Scale(1.0, 10.0, logarithmic=True)),
-    ((-1.0, 100.0), Scale(-1.0, 100.0, logarithmic=False)),
-    ((0.0, 0.0), Scale(-1.0, 1.0, logarithmic=False)),
-    ((20.0, 20.0), Scale(19.0, 21.0, logarithmic=False)),
+    ((1.0, 5.0), PanelScale(1.0, 5.0, logarithmic=False)),
+    ((1.0, 10.0), PanelScale(1.0, 10.0, logarithmic=True)),
+    ((-1.0, 100.0), PanelScale(-1.0, 100.0, logarithmic=False)),
+    ((0.0, 0.0), PanelScale(-1.0, 1.0, logarithmic=False)),
+    ((20.0, 20.0), PanelScale(19.0, 21.0, logarithmic=False)),
 ]
 
 
@@ -85,7 +85,7 @@ def test_a_scale_holds_all_values_and_is_by_logarithms_over_a_decade(values, sca
 
 
 def test_intervals_belong_to_the_scale():
-    found = scale_of([Panel("", "n", (1,), "variant", [Line("cuda", [reading(5.0, half=3.0)])])])
+    found = scale_of([Panel("", "n", (1,), "variant", [PanelLine("cuda", [reading(5.0, half=3.0)])])])
     assert (found.low, found.high) == (2.0, 8.0)
 
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from ptxbench.discovery import Source
 from ptxbench.exporters.portability import Survey, to_markdown
-from ptxbench.portability.survey import Matrix, Reach
+from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.terminal.portability_matrix import MatrixTable
-from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, UNTRIED, Need, Trial
+from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, UNTRIED, Requirement, TargetTrial
 from ptxbench.wording.portability import (
     asks,
     closing,
@@ -29,21 +29,21 @@ TARGETS = ("sm_75", "sm_80", "sm_86", "sm_90", "sm_90a", "sm_100", "sm_100f", "s
 
 
 def made(target, registers, *, version="7.0", of="sm_80", **fields):
-    return Trial(target, ASSEMBLES, version, of, registers, 0, 0, 40, "A", **fields)
+    return TargetTrial(target, ASSEMBLES, version, of, registers, 0, 0, 40, "A", **fields)
 
 
 def need(line, instruction, requires=None, message="no"):
-    return Need("tiles.ptx", line, instruction, requires, message)
+    return Requirement("tiles.ptx", line, instruction, requires, message)
 
 
 def refused(target, *needs, version="7.0", of="sm_80", **fields):
-    return Trial(target, REFUSED, version, of, needs=needs, **fields)
+    return TargetTrial(target, REFUSED, version, of, needs=needs, **fields)
 
 
 def reach(variant, *trials, occupancy=None):
     language = variant[:4] if variant.startswith("cuda") else "ptx"
     source = Source(variant, language, Path(f"tiles.{'cu' if language == 'cuda' else 'ptx'}"), "tiles")
-    return Reach(source, {trial.target: trial for trial in trials}, occupancy or {})
+    return TargetResults(source, {trial.target: trial for trial in trials}, occupancy or {})
 
 
 def matrix(*reaches, name="tiles"):
@@ -184,7 +184,7 @@ def test_the_widest_pair_fits_80_and_100_columns():
 
 
 def test_what_could_not_be_tried_is_told_apart_from_what_was_refused():
-    untried = reach("cuda", *(Trial(each, UNTRIED, reason="No NVRTC.") for each in ("sm_80", "sm_90")))
+    untried = reach("cuda", *(TargetTrial(each, UNTRIED, reason="No NVRTC.") for each in ("sm_80", "sm_90")))
     both = matrix(untried, reach("ptx", made("sm_80", 8), made("sm_90", 8)))
     assert (
         printed(MatrixTable(both))
@@ -227,7 +227,7 @@ CLOSINGS = [
     ([reach("a", *FAMILY.trials.values()), reach("b", *FAMILY.trials.values())], "a and b run on 3 of 8 targets."),
     ([PTX, reach("ptx.same", *PTX.trials.values())], "PTX runs on 7 of 8 targets."),  # nothing to add
     ([reach("ptx", made("sm_80", 8))], "PTX runs on 1 of 1 target."),
-    ([reach("cuda", Trial("sm_80", UNTRIED))], "CUDA C was not tried."),
+    ([reach("cuda", TargetTrial("sm_80", UNTRIED))], "CUDA C was not tried."),
 ]  # fmt: skip
 
 

@@ -7,7 +7,16 @@ import pytest
 from rich.console import Console
 
 from ptxbench.metrics import METRICS, choose
-from ptxbench.result import BuildReport, Cell, CheckReport, ExecutedReport, LaunchReport, Limits, Round, VariantResult
+from ptxbench.result import (
+    BuildReport,
+    Cell,
+    CheckReport,
+    ExecutedReport,
+    LaunchReport,
+    RooflineLimits,
+    Round,
+    VariantResult,
+)
 from ptxbench.terminal import CellTable, closing_lines, limits_notice, notice, summary
 
 COUNTS = {
@@ -266,7 +275,7 @@ def test_without_colour_no_colour_is_written(options):
 
 LIMITED = dataclasses.replace(
     TIMED,
-    limits=Limits("H100 SXM", "published: NVIDIA H100 datasheet", 3.35e12, 67e12, 989e12, 1980),
+    limits=RooflineLimits("H100 SXM", "published: NVIDIA H100 datasheet", 3.35e12, 67e12, 989e12, 1980),
     work={"flops": 2000, "bytes": 8_000_000, "written": 400_000},
 )
 

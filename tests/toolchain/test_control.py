@@ -4,13 +4,13 @@ import re
 
 import pytest
 
-from ptxbench.toolchain.control import Control, codes, decode, text
+from ptxbench.toolchain.control import ControlBits, codes, decode, text
 from ptxbench.toolchain.lines import INSTRUCTION, LABEL, annotate
 from tests.toolchain import shipped
 
 TARGETS = ("sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_103", "sm_110", "sm_120", "sm_121")
 
-NOTHING = Control(0, 0, None, None, (), 0)
+NOTHING = ControlBits(0, 0, None, None, (), 0)
 
 
 def high(stall=0, yield_bit=0, write=7, read=7, waits=0, reuse=0):
@@ -34,7 +34,7 @@ FIELDS = [
 
 @pytest.mark.parametrize(("fields", "found", "shown"), FIELDS)
 def test_each_field_is_decoded_from_its_own_bits(fields, found, shown):
-    expected = Control(**{**NOTHING.__dict__, **found})
+    expected = ControlBits(**{**NOTHING.__dict__, **found})
     assert decode(high(**fields)) == expected
     assert decode(high(**fields) | 0b11 << 62) == expected  # above the code
     assert text(expected) == shown

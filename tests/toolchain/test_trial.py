@@ -14,7 +14,7 @@ from ptxbench.toolchain.trial import (
     ASSEMBLES,
     REFUSED,
     UNTRIED,
-    Need,
+    Requirement,
     attempt,
     directive,
     needs,
@@ -93,7 +93,7 @@ def test_which_targets_take_a_text_is_what_ptxas_says(attempts, text, target, ru
 
 
 def need(line, instruction, requires, message):
-    return Need("twice.ptx", line, instruction, requires, message)
+    return Requirement("twice.ptx", line, instruction, requires, message)
 
 
 NEEDS = [

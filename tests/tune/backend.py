@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ptxbench.backends.base import Outcome
+from ptxbench.backends.base import LaunchOutcome
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.pair import Launch
 from ptxbench.toolchain import Build
@@ -44,18 +44,20 @@ class PartitionBackend:
     def require(self, build: Build, launch: Launch) -> None:
         return None
 
-    def run(self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]) -> Outcome:
+    def run(
+        self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
+    ) -> LaunchOutcome:
         left = dict(EmulatorBackend("sm_90").run(build, launch, arguments, outputs).outputs)
         if "clocks" in left:  # the control has none
             clocks = np.zeros_like(left["clocks"])
             for role, ns in enumerate(role_ns(int(arguments["copiers"]), int(arguments["roles"])), 1):
                 clocks[left["taken"] == role] = 1000, 1000 + 2 * ns  # two ticks a nanosecond
             left["clocks"] = clocks
-        return Outcome(left)
+        return LaunchOutcome(left)
 
     def again(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]
-    ) -> Iterator[Outcome]:
+    ) -> Iterator[LaunchOutcome]:
         yield self.run(build, launch, arguments, outputs)
 
     def clock(

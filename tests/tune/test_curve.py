@@ -7,10 +7,10 @@ import pytest
 from ptxbench import discovery
 from ptxbench.cli._sweep import perform
 from ptxbench.discovery import load
-from ptxbench.knobs import Part
-from ptxbench.measure import Settings
+from ptxbench.knobs import TextPart
+from ptxbench.measure import SamplingSettings
 from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
-from ptxbench.runner import Frame, Plan
+from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.stats import Interval
 from ptxbench.terminal.curve import findings
 from ptxbench.tune import Reading, curves, plan_of, spec_of, sweep_of
@@ -19,7 +19,7 @@ from ptxbench.tune.panels import panels
 from ptxbench.tune.sweep import finished_before
 from tests.tune.backend import COMPUTE_NS, COPY_NS, SMS, PartitionBackend
 
-QUICK = Settings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
+QUICK = SamplingSettings(warm_up_seconds=0, stretch=1, looks=(8,), solo=0)
 KERNELS = discovery.default_kernels()
 PARTITION = load(KERNELS, "sm_partition")
 FIGURES = {figure.name: figure for figure in PARTITION.pair.sweep.figures}
@@ -94,7 +94,7 @@ def launched(roles, copiers, seconds=None, copy_clocks=0, compute_clocks=0, seen
         "copy_clocks": copy_clocks,
         "compute_clocks": compute_clocks,
     }
-    return Part(size, PARTITION.pair.work(size), seconds, observed, counts)
+    return TextPart(size, PARTITION.pair.work(size), seconds, observed, counts)
 
 
 def figure(name, *parts):
@@ -169,8 +169,8 @@ def sweep():
         sms=SMS,
     )
     backend = PartitionBackend()
-    plan = Plan((), backend, "sm_90", KERNELS, rounds=3, settings=QUICK, sweep=spec_of(swept))
-    frame = Frame(plan, backend.device())
+    plan = RunPlan((), backend, "sm_90", KERNELS, rounds=3, settings=QUICK, sweep=spec_of(swept))
+    frame = RunFrame(plan, backend.device())
     frame = replace(frame, plan=plan_of(plan, swept, None))
     run, error = perform(frame, swept, ())
     assert error is None

@@ -33,7 +33,9 @@ def test_a_launch_that_cannot_be_has_a_reason_and_no_job(scale):
     assert [point.reason for point in swept.points if not point.possible] == [
         "launch at n=1024 is Launch(grid=1, block=2048, shared_bytes=0). A block holds at most 1024 threads."
     ]
-    assert [dict(job.knobs) for job in swept.jobs()] == [{"BLOCK": block} for block in (32, 64, 128, 256)]
+    assert [dict(pair_plan.knobs) for pair_plan in swept.pair_plans()] == [
+        {"BLOCK": block} for block in (32, 64, 128, 256)
+    ]
 
 
 def test_dimensions_and_knobs_are_swept_together_and_a_build_is_a_job(scale):
@@ -41,7 +43,7 @@ def test_dimensions_and_knobs_are_swept_together_and_a_build_is_a_job(scale):
     assert [tuple(point.at.values()) for point in swept.points] == [
         (64, 32), (64, 64), (100, 32), (100, 64), (200, 32), (200, 64)
     ]  # fmt: skip
-    assert [(dict(job.knobs), job.sizes) for job in swept.jobs()] == [
+    assert [(dict(pair_plan.knobs), pair_plan.sizes) for pair_plan in swept.pair_plans()] == [
         ({"BLOCK": 32}, ({"n": 64}, {"n": 100}, {"n": 200})),
         ({"BLOCK": 64}, ({"n": 64}, {"n": 100}, {"n": 200})),
     ]
@@ -51,15 +53,15 @@ def test_what_the_pair_calls_impossible_is_told_in_its_words(tmp_path):
     pair = changed(
         KNOB_PAIR,
         "    knobs=[",
-        '    impossible=lambda n, BLOCK=BLOCK: "Too few." if n < BLOCK else None,\n    knobs=[',
+        '    restriction=lambda n, BLOCK=BLOCK: "Too few." if n < BLOCK else None,\n    knobs=[',
     )
     swept = swept_of(load(kernels_folder(tmp_path, pair=pair), "scale"), values={"n": (64, 100), "BLOCK": (32, 96)})
     assert [point.reason for point in swept.points] == [None, "Too few.", None, None]
 
 
 FAULTS = [
-    ("impossible=lambda n: 1 // 0,", ":23: impossible fails: ZeroDivisionError: "),
-    ("impossible=lambda n, k: None,", "impossible fails: TypeError"),
+    ("restriction=lambda n: 1 // 0,", ":23: restriction fails: ZeroDivisionError: "),
+    ("restriction=lambda n, k: None,", "restriction fails: TypeError"),
     ("sweep=Sweep(values=lambda sms: 1 // 0, size=dict, emulated={'n': 64}),", "the sweep's values fails: Zero"),
     ("sweep=Sweep(values=lambda sms: {'n': [1]}, size=dict, emulated={'n': 64}, parts={'a': lambda n: x}),",
      "the part 'a' fails: NameError"),
@@ -109,7 +111,7 @@ def test_the_sweep_of_sm_partition_scales_with_the_sms_of_the_gpu(sms, reserved,
     assert (copiers[0], copiers[-1]) == (0, most)
     assert reserved in copiers
     assert chunks == (4096, 8192, 16384, 32768, 65536)
-    assert {size["sms"] for job in swept.jobs() for size in job.sizes} == {sms}
+    assert {size["sms"] for pair_plan in swept.pair_plans() for size in pair_plan.sizes} == {sms}
     assert swept.size["copiers"] == reserved
 
 
@@ -136,6 +138,6 @@ def test_comm_sms_is_another_name_of_copiers():
 
 def test_launches_that_points_share_are_made_once():
     swept = swept_of(PARTITION, "times", values={"chunk": (4096, 8192), "copiers": (8, 16)})
-    [job] = swept.jobs()
-    alone = [size for size in job.sizes if size["roles"] == 2]
+    [pair_plan] = swept.pair_plans()
+    alone = [size for size in pair_plan.sizes if size["roles"] == 2]
     assert [size["copiers"] for size in alone] == [8, 0, 16]  # whatever the chunk

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Format:
+class FloatFormat:
     """A sign, `exponent` bits with this `bias`, `fraction` bits. Infinity, if there is one, follows `greatest`."""
 
     name: str
@@ -45,21 +45,21 @@ class Format:
         return self.name
 
 
-F16 = Format("f16", 5, 10, 15, 0x7BFF, 0x7C00, 0x7FFF)
-BF16 = Format("bf16", 8, 7, 127, 0x7F7F, 0x7F80, 0x7FFF)
-TF32 = Format("tf32", 8, 10, 127, 0x3FBFF, 0x3FC00, 0x3FFFF)
-E4M3 = Format("e4m3", 4, 3, 7, 0x7E, None, 0x7F)
-E5M2 = Format("e5m2", 5, 2, 15, 0x7B, 0x7C, 0x7F)
-E2M1 = Format("e2m1", 2, 1, 1, 0x7, None, 0x7, has_nan=False)
-E2M3 = Format("e2m3", 2, 3, 1, 0x1F, None, 0x1F, has_nan=False)
-E3M2 = Format("e3m2", 3, 2, 3, 0x1F, None, 0x1F, has_nan=False)
+F16 = FloatFormat("f16", 5, 10, 15, 0x7BFF, 0x7C00, 0x7FFF)
+BF16 = FloatFormat("bf16", 8, 7, 127, 0x7F7F, 0x7F80, 0x7FFF)
+TF32 = FloatFormat("tf32", 8, 10, 127, 0x3FBFF, 0x3FC00, 0x3FFFF)
+E4M3 = FloatFormat("e4m3", 4, 3, 7, 0x7E, None, 0x7F)
+E5M2 = FloatFormat("e5m2", 5, 2, 15, 0x7B, 0x7C, 0x7F)
+E2M1 = FloatFormat("e2m1", 2, 1, 1, 0x7, None, 0x7, has_nan=False)
+E2M3 = FloatFormat("e2m3", 2, 3, 1, 0x1F, None, 0x1F, has_nan=False)
+E3M2 = FloatFormat("e3m2", 3, 2, 3, 0x1F, None, 0x1F, has_nan=False)
 FORMATS = {form.name: form for form in (F16, BF16, TF32, E4M3, E5M2, E2M1, E2M3, E3M2)}
 
 OOB_NAN = 0x7FF7
 """The magnitude of the half-precision NaN that tensor copies put outside a tensor, and that fma.oob takes as 0."""
 
 
-def decode(e: Emitter, bits: Value, form: Format) -> Value:
+def decode(e: Emitter, bits: Value, form: FloatFormat) -> Value:
     """The low bits of u32 lanes as f32: exact."""
     if form is BF16:
         return replace(e.as_type(e.shl(bits, e.constant(16, U32)), F32), raw=True)
@@ -78,7 +78,7 @@ def decode(e: Emitter, bits: Value, form: Format) -> Value:
     return replace(e.as_type(e.or_(replace(scaled, type=U32), sign), F32), raw=True)
 
 
-def encode(e: Emitter, a: Value, form: Format, rounding: str = "rn", *, satfinite: bool = False) -> Value:
+def encode(e: Emitter, a: Value, form: FloatFormat, rounding: str = "rn", *, satfinite: bool = False) -> Value:
     """An f32, exact or rounded to odd, as a pattern of `form` in u32 lanes: rn, rna (ties away), rz, rm or rp.
 
     Beyond the greatest number: infinity, or the greatest where the rounding says so, with `satfinite`, or where the
@@ -134,14 +134,14 @@ def relu(e: Emitter, a: Value) -> Value:
     return replace(e.select(e.compare("le", a, zero), zero, a), raw=True)
 
 
-def flush(e: Emitter, bits: Value, form: Format) -> Value:
+def flush(e: Emitter, bits: Value, form: FloatFormat) -> Value:
     """Subnormal patterns become zero of the same sign."""
     magnitude = e.and_(bits, e.constant(form.sign - 1, U32))
     subnormal = e.compare("lo", magnitude, e.constant(1 << form.fraction, U32))
     return e.select(subnormal, e.and_(bits, e.constant(form.sign, U32)), bits)
 
 
-def flush_value(e: Emitter, a: Value, form: Format) -> Value:
+def flush_value(e: Emitter, a: Value, form: FloatFormat) -> Value:
     """An f32, exact or rounded to odd, with 0 of its sign where `form` has it as tiny: below the least normal number
     after rounding to nearest even with an unbounded exponent. (rounding.flush says the same of f32.)
     """
@@ -152,7 +152,7 @@ def flush_value(e: Emitter, a: Value, form: Format) -> Value:
     return replace(e.select(tiny, replace(e.as_type(replace(sign, type=U32), F32), raw=False), a), raw=True)
 
 
-def is_nan(e: Emitter, bits: Value, form: Format) -> Value:
+def is_nan(e: Emitter, bits: Value, form: FloatFormat) -> Value:
     magnitude = e.and_(bits, e.constant(form.sign - 1, U32))
     assert form.infinity is not None
     return e.compare("hi", magnitude, e.constant(form.infinity, U32))

@@ -74,12 +74,12 @@ def complaints(entry: Entry, form: OperandForm, operand: Operand, registers: Map
 
 
 @functools.cache
-def rule_of(opcode: str, form: OperandForm, matrix: bool = False) -> Rule:
+def rule_of(opcode: str, form: OperandForm, matrix: bool = False) -> OperandRule:
     """The rule of one operand; made once, since a kernel has few different ones."""
-    return Rule(opcode, form, matrix)
+    return OperandRule(opcode, form, matrix)
 
 
-class Rule:
+class OperandRule:
     """What may stand for one operand of an opcode; `matrix`: of a matrix instruction."""
 
     def __init__(self, opcode: str, form: OperandForm, matrix: bool) -> None:

@@ -44,7 +44,7 @@ Tokens = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Part:
+class SpellingPart:
     """One place of an opcode: what may stand there, as (tokens, what the body is told of them)."""
 
     name: str
@@ -71,7 +71,7 @@ def words(tokens: Sequence[str]) -> int:
     return next((count for count in counts if ".".join(tokens[:count]) in NAMES), 1)
 
 
-def readings(parts: Sequence[Part], tokens: Tokens) -> Iterator[Reading]:
+def readings(parts: Sequence[SpellingPart], tokens: Tokens) -> Iterator[Reading]:
     """Each way to read an opcode as the line that has these parts; there should be one at most."""
     count = words(tokens)
     for reading in read(parts, tokens[:count], tokens[count:]):
@@ -79,7 +79,7 @@ def readings(parts: Sequence[Part], tokens: Tokens) -> Iterator[Reading]:
             yield reading  # else the line's name has words that the program has among the modifiers
 
 
-def read(parts: Sequence[Part], name: Tokens, modifiers: Tokens) -> Iterator[Reading]:
+def read(parts: Sequence[SpellingPart], name: Tokens, modifiers: Tokens) -> Iterator[Reading]:
     """The same with what is left of the name and of the modifiers."""
     if not parts:
         if not name and not modifiers:
@@ -114,7 +114,7 @@ def joined(choices: Iterable[Tokens]) -> str:
     return ".".join(itertools.chain.from_iterable(choices))
 
 
-def overlap(one: Sequence[Part], other: Sequence[Part]) -> bool:
+def overlap(one: Sequence[SpellingPart], other: Sequence[SpellingPart]) -> bool:
     """Whether some opcode can be read as both lines."""
     common = vocabulary(one) & vocabulary(other)
     places = [[choice for choice, _ in part.choices if common.issuperset(choice)] for part in one]
@@ -124,5 +124,5 @@ def overlap(one: Sequence[Part], other: Sequence[Part]) -> bool:
     return any(True for tokens in opcodes for _ in readings(other, tokens))
 
 
-def vocabulary(parts: Sequence[Part]) -> frozenset[str]:
+def vocabulary(parts: Sequence[SpellingPart]) -> frozenset[str]:
     return frozenset().union(*(part.vocabulary for part in parts))

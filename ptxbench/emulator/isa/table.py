@@ -39,7 +39,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ptxbench.emulator.isa.spelling import Part, Reading, Tokens, joined, kind, overlap, readings, vocabulary
+from ptxbench.emulator.isa.spelling import Reading, SpellingPart, Tokens, joined, kind, overlap, readings, vocabulary
 from ptxbench.emulator.types import TYPES, Type, bits_of, wide
 
 Body = Callable[..., Any]
@@ -94,7 +94,7 @@ class Pattern:
     """One line of the manual with the function that carries it out."""
 
     syntax: str
-    parts: tuple[Part, ...]
+    parts: tuple[SpellingPart, ...]
     operands: str
     body: Body
     asks: frozenset[str]
@@ -170,7 +170,7 @@ def likeness(choice: tuple[str, ...], tokens: Sequence[str]) -> float:
 MOST_SPELLINGS = 256
 
 
-class Table(Mapping[str, list[Entry]]):
+class InstructionTable(Mapping[str, list[Entry]]):
     """The entries by opcode, matched on first look-up and remembered.
 
     `in` and `[]` know every spelling; iteration gives those of `Pattern.spellings`.
@@ -222,7 +222,7 @@ class Table(Mapping[str, list[Entry]]):
         return found
 
 
-TABLE = Table()
+TABLE = InstructionTable()
 
 
 class Chapter:
@@ -270,23 +270,25 @@ class Chapter:
         return register
 
 
-def refuse_unheard(syntax: str, parts: Iterable[Part], asks: frozenset[str], ignored: Mapping[str, str]) -> None:
+def refuse_unheard(
+    syntax: str, parts: Iterable[SpellingPart], asks: frozenset[str], ignored: Mapping[str, str]
+) -> None:
     """No modifier may be ignored silently: each is asked for, types the operands, or is ignored with a reason."""
     for part in parts:
         if len(part.choices) > 1 and part.name not in asks and part.name != "type" and part.name not in ignored:
             raise ValueError(f"'{syntax}' neither asks for '{part.name}' nor gives a reason to ignore it")
 
 
-def read_opcode(text: str, sets: Mapping[str, tuple[str, ...]]) -> Iterator[Part]:
+def read_opcode(text: str, sets: Mapping[str, tuple[str, ...]]) -> Iterator[SpellingPart]:
     """`add{.sat}.type` with type=(u32, s32): add; nothing or sat; u32 or s32."""
     for brace, name in re.findall(r"(\{?)\.?((?:[^.{}:]|::)+)\}?", text):
         if name in sets:
             absent = (((), None),) if brace else ()
-            yield Part(name, (*absent, *((tuple(member.split(".")), member) for member in sets[name])))
+            yield SpellingPart(name, (*absent, *((tuple(member.split(".")), member) for member in sets[name])))
         elif brace:
-            yield Part(name, (((), False), ((name,), True)))
+            yield SpellingPart(name, (((), False), ((name,), True)))
         else:
-            yield Part("", (((name,), None),))
+            yield SpellingPart("", (((name,), None),))
 
 
 def read_operands(text: str, opcode: str, modifiers: Mapping[str, Any]) -> Iterator[OperandForm]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.memory import available_memory
-from ptxbench.emulator.messages import Job
+from ptxbench.emulator.messages import LaunchRequest
 from ptxbench.emulator.races import layout as at
 
 MOST_SHADOW = 4 << 30
@@ -75,7 +75,7 @@ class Tables:
         return (*self.notes, *more)
 
 
-def make(job: Job, translation: Translation, slots: int, shared_bytes: int) -> Tables:
+def make(job: LaunchRequest, translation: Translation, slots: int, shared_bytes: int) -> Tables:
     """Tables for a launch of which so many CTAs are alive at once, each with so many bytes of shared memory."""
     warps = -(-math.prod(job.block) // 32)
     ctas = math.prod(job.grid)

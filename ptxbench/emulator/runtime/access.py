@@ -14,7 +14,7 @@ from ptxbench.emulator.runtime.context import (
     SITE_SLOTS,
     V32,
     V64,
-    Function,
+    RuntimeFunction,
     bump,
     multiples,
     splat,
@@ -25,7 +25,9 @@ from ptxbench.emulator.runtime.spaces import GLOBAL, LOCAL_SPACE, MERGING_SPACE,
 from ptxbench.emulator.types import LANES
 
 
-def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False) -> Function:
+def load(
+    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
+) -> RuntimeFunction:
     """`load_SPACE_BYTES_COUNT(addresses, mask, env, site)`: `count` vectors of bits; inactive lanes give 0.
 
     `recorded`: with the records of global memory (records.py).
@@ -72,10 +74,12 @@ def load(space: Space, element_bytes: int, count: int, *, recorded: bool = False
     )
     gather_declaration = f"declare {full} @{gather}(<{LANES} x ptr>, i32, {MASK}, {full})"
     needs = (*space.needs, *planned(LOAD, size)) if recorded else space.needs
-    return Function(function, text, needs, (gather_declaration, CTPOP))
+    return RuntimeFunction(function, text, needs, (gather_declaration, CTPOP))
 
 
-def store(space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False) -> Function:
+def store(
+    space: Space, element_bytes: int, count: int, *, recorded: bool = False, mergeable: bool = False
+) -> RuntimeFunction:
     """`store_SPACE_BYTES_COUNT(addresses, mask, env, site, v0, ...)`; where lanes overlap, the highest lane wins."""
     recorded = recorded and space is GLOBAL
     function = f"store_{space.name}_{element_bytes}_{count}"
@@ -120,7 +124,7 @@ def store(space: Space, element_bytes: int, count: int, *, recorded: bool = Fals
     )
     scatter_declaration = f"declare void @{scatter}({full}, <{LANES} x ptr>, i32, {MASK})"
     needs = (*space.needs, *planned(STORE, size)) if recorded else space.needs
-    return Function(function, text, needs, (scatter_declaration, CTPOP))
+    return RuntimeFunction(function, text, needs, (scatter_declaration, CTPOP))
 
 
 def record_load(size: int) -> str:
@@ -223,8 +227,8 @@ def masks_by_window() -> str:
     return "\n  ".join(lines)
 
 
-def generic(call: Callable[[Space, str], str], function: Callable[[Space], Function], name: str, returns: str,
-            values: str, combine: Callable[[list[str]], str]) -> Function:  # fmt: skip
+def generic(call: Callable[[Space, str], str], function: Callable[[Space], RuntimeFunction], name: str, returns: str,
+            values: str, combine: Callable[[list[str]], str]) -> RuntimeFunction:  # fmt: skip
     """A function on generic addresses: the function of each space on the lanes that lie in it.
 
     `call(space, arguments)` is the call's text; lanes outside a mask give 0, so that `combine` can or the results.
@@ -243,10 +247,10 @@ define internal {returns} @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{valu
   {combine(results)}
 }}
 """
-    return Function(name, text, tuple(parts))
+    return RuntimeFunction(name, text, tuple(parts))
 
 
-def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> Function:
+def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> RuntimeFunction:
     full = vector(8 * element_bytes)
     returns = full if count == 1 else "{ " + ", ".join([full] * count) + " }"
 
@@ -277,7 +281,7 @@ def load_generic(element_bytes: int, count: int, *, recorded: bool = False) -> F
     )
 
 
-def store_generic(element_bytes: int, count: int, *, recorded: bool = False) -> Function:
+def store_generic(element_bytes: int, count: int, *, recorded: bool = False) -> RuntimeFunction:
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count))
     return generic(

@@ -15,7 +15,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     V64,
     WORK,
-    Function,
+    RuntimeFunction,
     bump,
     vector,
 )
@@ -82,7 +82,7 @@ def update(operation: str, kind: Type, *, ftz: bool) -> str:
     return SCALAR_OPERATIONS[operation].format(t=f"i{kind.bits}", s="s" if kind.signed else "u")
 
 
-def helpers(operation: str, kind: Type) -> tuple[Function, ...]:
+def helpers(operation: str, kind: Type) -> tuple[RuntimeFunction, ...]:
     if "f16" not in kind.name:
         return ()
     return (add_halves(kind) if operation == "add" else choose_halves(operation, kind),)
@@ -107,7 +107,7 @@ def returns(kind: Type, count: int) -> str:
     return full if count == 1 else "{ " + ", ".join([full] * count) + " }"
 
 
-def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> Function:
+def atomic(space: Space, operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
     """`atomic_SPACE_OPERATION_TYPE_COUNT(addresses, mask, env, site, b0, ..., c)`: the old values.
 
     `parallel`: other host threads may update the same bytes at the same time; recorded (records.py).
@@ -214,7 +214,7 @@ done:
     needs = (*space.needs, GROUPS, *helpers(operation, kind))
     needs += (SECTORS_OF,) if space.name == "global" else ()
     needs += planned(UPDATE, size * count)[:1] if parallel else ()
-    return Function(name, text, needs, declarations)
+    return RuntimeFunction(name, text, needs, declarations)
 
 
 def parameters(kind: Type, count: int) -> str:
@@ -223,7 +223,7 @@ def parameters(kind: Type, count: int) -> str:
     return "".join(f", {full} %b{k}" for k in range(count)) + f", {full} %c.all"
 
 
-def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> Function:
+def atomic_generic(operation: str, kind: Type, count: int = 1, *, parallel: bool = False) -> RuntimeFunction:
     """The same by generic address."""
     full, whole = vector(kind.bits), returns(kind, count)
 

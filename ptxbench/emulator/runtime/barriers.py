@@ -8,7 +8,7 @@ Lanes of an arrived warp that do not exist or have exited count as arrived. (PTX
 from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, Function, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, RuntimeFunction, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.watch import NOTHING
 from ptxbench.emulator.types import LANES
@@ -34,7 +34,7 @@ ENTRY = f"""{slot("header", at.CTA_STATE, "ptr")}
   %barrier.offset = add i64 %entry.offset, {at.CTA_BARRIERS}
   %barrier = getelementptr i8, ptr %header, i64 %barrier.offset"""
 
-RELEASE = Function("release_barrier", f"""
+RELEASE = RuntimeFunction("release_barrier", f"""
 define internal void @release_barrier(ptr %env, i32 %id) noinline {{
   ; The lanes that wait at barrier %id go on; those of a reduction get its answer.
 entry:
@@ -111,7 +111,7 @@ done:
 }}
 """.replace("%id.waits", "%id.byte"), (NOTHING["barrier_left"], NOTHING["barrier_met"]))  # fmt: skip
 
-CHECK = Function("check_barrier", f"""
+CHECK = RuntimeFunction("check_barrier", f"""
 define internal void @check_barrier(ptr %env, i32 %id) noinline {{
   ; Releases barrier %id if all that it expects have arrived.
 entry:
@@ -168,7 +168,7 @@ done:
 }}
 """, (RELEASE,), (CTPOP, CTTZ))  # fmt: skip
 
-ARRIVE_GROUP = Function("arrive_group", f"""
+ARRIVE_GROUP = RuntimeFunction("arrive_group", f"""
 define internal void @arrive_group(ptr %env, ptr %warp, i32 %lanes.in, i32 %id, i32 %count, i32 %predicates,
                                    i32 %kind) noinline {{
   ; The lanes of %lanes.in come to barrier %id, below 16, which expects %count lanes; %kind says what they do.
@@ -232,7 +232,7 @@ done:
 }}
 """, (CHECK, NOTHING["barrier_arrived"]), (CTPOP,))  # fmt: skip
 
-ARRIVE = Function("arrive_at_barrier", f"""
+ARRIVE = RuntimeFunction("arrive_at_barrier", f"""
 define internal void @arrive_at_barrier(ptr %env, ptr %warp, ptr %site, i32 %arriving, {V32} %ids, {V32} %counts,
                                         i32 %predicates, i32 %kind) noinline {{
   ; The lanes of %arriving come to the barriers that %ids names.
@@ -272,7 +272,7 @@ done:
 }}
 """, (ARRIVE_GROUP, FAULT), (CTTZ,))  # fmt: skip
 
-CHECK_ALL = Function("check_barriers", f"""
+CHECK_ALL = RuntimeFunction("check_barriers", f"""
 define internal void @check_barriers(ptr %env) noinline {{
   ; Threads that exit may be all that a barrier still waited for.
 entry:
@@ -295,7 +295,7 @@ done:
 }}
 """, (CHECK,), (CTTZ,))  # fmt: skip
 
-LEAVE = Function("leave", f"""
+LEAVE = RuntimeFunction("leave", f"""
 define internal i32 @leave(ptr %env, ptr %warp, i32 %lanes) noinline {{
   ; %lanes exit. Those that wait for lanes of their warp are to look again whether all have come: the result.
   %exited.at = getelementptr i8, ptr %warp, i64 {at.WARP_EXITED}

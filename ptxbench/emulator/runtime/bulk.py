@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.atomics import float_declarations, helpers, update
-from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
+from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.copies import (
     BULK,
     BULK_BARRIER,
@@ -51,7 +51,7 @@ GROUP = -1
 MOVE = "declare void @llvm.memcpy.p0.p0.i64(ptr, ptr, i64, i1)"
 
 
-def reduce(operation: str, kind: Type) -> Function:
+def reduce(operation: str, kind: Type) -> RuntimeFunction:
     """`bulk_OPERATION_TYPE(far, near, bytes)`: elements of global memory (far) are updated by those of shared memory.
 
     Not as one instruction of the processor: CTAs of such a kernel run one after the other (flow.order_reason).
@@ -80,7 +80,7 @@ done:
   ret void
 }}
 """
-    return Function(f"bulk_{operation}_{kind}", text, helpers(operation, kind), float_declarations(kind))
+    return RuntimeFunction(f"bulk_{operation}_{kind}", text, helpers(operation, kind), float_declarations(kind))
 
 
 def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
@@ -89,7 +89,7 @@ def field(item: str, name: str, offset: int, kind: str = "i32") -> str:
   %{name} = load {kind}, ptr %{name}.at"""
 
 
-DO = Function("do_bulk", f"""
+DO = RuntimeFunction("do_bulk", f"""
 define internal void @do_bulk(ptr %env, ptr %item) noinline {{
 entry:
   {slot("shared", at.SHARED)}
@@ -152,7 +152,7 @@ def copy_at(index: str, item: str) -> str:
 
 WORDS = f"<{BULK_BYTES // 8} x i64>"
 
-FINISH = Function("finish_bulk", f"""
+FINISH = RuntimeFunction("finish_bulk", f"""
 define internal void @finish_bulk(ptr %env, ptr %queue, i32 %barrier, i32 %lanes, i32 %keep) noinline {{
   ; Do the copies that complete transactions at %barrier; or if it is {GROUP}, those that the lanes of %lanes have
   ; committed, but for their last %keep groups. The others move up.
@@ -206,7 +206,7 @@ done:
 }}
 """, (DO,))  # fmt: skip
 
-APPEND = Function("append_bulk", f"""
+APPEND = RuntimeFunction("append_bulk", f"""
 define internal ptr @append_bulk(ptr %env, ptr %queue) noinline {{
   ; The place of one more copy, for which the oldest is done if there is none.
 entry:
@@ -262,7 +262,7 @@ def lane_of(name: str, kind: str) -> str:
   %{name} = load {kind}, ptr %{name}.at"""
 
 
-ISSUE = Function("issue_bulk", f"""
+ISSUE = RuntimeFunction("issue_bulk", f"""
 define internal void @issue_bulk({V32} %nears, {V64} %fars, {V32} %sizes, {V32} %barriers, i32 %asked, ptr %env,
                                  ptr %site.near, ptr %site.far, ptr %site, ptr %reduce, i64 %elements) noinline {{
   ; A copy a lane between shared memory (near) and global memory (far), each checked by itself. One that may not be
@@ -438,7 +438,7 @@ return:
 }}
 """, (APPEND, NOTHING["bulk_issued"], NO_RECORD, FAULT), (CTTZ,))  # fmt: skip
 
-COMMIT = Function("commit_bulk", f"""
+COMMIT = RuntimeFunction("commit_bulk", f"""
 define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{
   {slot("queue", at.QUEUE, "ptr")}
   %committed.at = getelementptr i8, ptr %queue, i64 {BULK_COMMITTED}
@@ -451,7 +451,7 @@ define internal void @commit_bulk(ptr %env, i32 %mask) noinline {{
 }}
 """)  # fmt: skip
 
-WAIT = Function("wait_bulk", f"""
+WAIT = RuntimeFunction("wait_bulk", f"""
 define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
   {slot("queue", at.QUEUE, "ptr")}
   call void @finish_bulk(ptr %env, ptr %queue, i32 {GROUP}, i32 %mask, i32 %keep)
@@ -459,7 +459,7 @@ define internal void @wait_bulk(ptr %env, i32 %mask, i32 %keep) noinline {{
 }}
 """, (FINISH,))  # fmt: skip
 
-BEFORE_TEST = Function("bulk_before_test", f"""
+BEFORE_TEST = RuntimeFunction("bulk_before_test", f"""
 define internal i64 @bulk_before_test(ptr %env, i64 %word, i64 %state, i32 %address) noinline {{
   ; The word of the mbarrier at %address. If the phase that is asked for is not complete, the CTA's copies that
   ; complete transactions there are done first.

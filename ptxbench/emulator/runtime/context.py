@@ -116,12 +116,12 @@ def bump(index: int, amount: str) -> str:
 
 
 @dataclass(frozen=True)
-class Function:
+class RuntimeFunction:
     """An out-of-line function: its name, LLVM text, and the declarations and functions that it needs."""
 
     name: str
     text: str
-    needs: tuple[Function, ...] = ()
+    needs: tuple[RuntimeFunction, ...] = ()
     declarations: tuple[str, ...] = ()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
-from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, Function, bump, slot, splat
+from ptxbench.emulator.runtime.context import CTPOP, CTTZ, MASK, V32, V64, RuntimeFunction, bump, slot, splat
 from ptxbench.emulator.runtime.counting import SECTORS_OF, count_sectors
 from ptxbench.emulator.runtime.faults import FAULT, RESOLVE_GLOBAL
 from ptxbench.emulator.runtime.mbarriers import ARRIVE_ONE
@@ -35,7 +35,7 @@ EVERYTHING = -1
 """Groups that may stay open: none, not even the one that is not committed yet."""
 
 
-def touch_shared(size: int) -> Function:
+def touch_shared(size: int) -> RuntimeFunction:
     """`touch_shared_SIZE(addresses, mask, env, site)`: check and count a store; the lanes that may go on."""
     text = access(
         f"touch_shared_{size}",
@@ -46,10 +46,10 @@ def touch_shared(size: int) -> Function:
         each="ret i32 %mask",
         nothing="ret i32 0",
     )
-    return Function(f"touch_shared_{size}", text, SHARED_SPACE.needs, (CTPOP,))
+    return RuntimeFunction(f"touch_shared_{size}", text, SHARED_SPACE.needs, (CTPOP,))
 
 
-def touch_global(size: int, *, recorded: bool = False) -> Function:
+def touch_global(size: int, *, recorded: bool = False) -> RuntimeFunction:
     """`touch_global_SIZE(addresses, counts, mask, env, site)`: the same for loads of up to SIZE bytes.
 
     `recorded`: with the records of global memory (records.py), as if each lane loaded SIZE bytes.
@@ -138,7 +138,7 @@ go:
 """
     add = f"declare i32 @llvm.vector.reduce.add.v{LANES}i32({V32})"
     needs = (RESOLVE_GLOBAL, SECTORS_OF, FAULT, *(planned(LOAD, size)[:1] if recorded else ()))
-    return Function(f"touch_global_{size}", text, needs, (CTPOP, CTTZ, add))
+    return RuntimeFunction(f"touch_global_{size}", text, needs, (CTPOP, CTTZ, add))
 
 
 SETTLE = NOTHING["settle_copy"]
@@ -154,7 +154,7 @@ def entry_at(index: str, item: str) -> str:
   %{item} = getelementptr i8, ptr %queue, i64 %{item}.from"""
 
 
-FINISH = Function("finish_copies", f"""
+FINISH = RuntimeFunction("finish_copies", f"""
 define internal void @finish_copies(ptr %env, ptr %queue, i32 %lanes, i32 %keep, i32 %entries) noinline {{
   ; Do what the lanes of %lanes have in the first %entries entries, but for their last %keep groups.
 entry:
@@ -296,7 +296,7 @@ done:
 }}
 """, (ARRIVE_ONE, SETTLE), (CTTZ,))  # fmt: skip
 
-ISSUE = Function("issue_copy", f"""
+ISSUE = RuntimeFunction("issue_copy", f"""
 define internal void @issue_copy(ptr %env, ptr %site, i32 %lanes, i32 %size, {V32} %targets, {V64} %sources,
                                  {V32} %counts) noinline {{
   ; Put an entry at the end of the warp's queue.
@@ -346,7 +346,7 @@ done:
 """, (FINISH,))  # fmt: skip
 
 
-def copy(size: int, *, recorded: bool = False) -> Function:
+def copy(size: int, *, recorded: bool = False) -> RuntimeFunction:
     """`copy_SIZE(targets, sources, counts, mask, env, load site, store site, copy site)`: issue a cp.async."""
     loads, stores = touch_global(size, recorded=recorded), touch_shared(size)
     text = f"""
@@ -370,10 +370,10 @@ define internal void @copy_{size}({V32} %targets, {V64} %sources, {V32} %asked, 
   ret void
 }}
 """
-    return Function(f"copy_{size}", text, (loads, stores, ISSUE), (CTPOP,))
+    return RuntimeFunction(f"copy_{size}", text, (loads, stores, ISSUE), (CTPOP,))
 
 
-COMMIT = Function("commit_group", f"""
+COMMIT = RuntimeFunction("commit_group", f"""
 define internal void @commit_group(ptr %env, i32 %mask) noinline {{
   {slot("queue", at.QUEUE, "ptr")}
   %committed = load {V32}, ptr %queue, align 64
@@ -385,7 +385,7 @@ define internal void @commit_group(ptr %env, i32 %mask) noinline {{
 }}
 """)  # fmt: skip
 
-WAIT = Function("wait_copies", f"""
+WAIT = RuntimeFunction("wait_copies", f"""
 define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
   ; What %mask waits for: all but the last %keep groups of each lane.
   {slot("queue", at.QUEUE, "ptr")}
@@ -399,7 +399,7 @@ define internal void @wait_copies(ptr %env, i32 %mask, i32 %keep) noinline {{
 }}
 """, (FINISH,))  # fmt: skip
 
-PROGRESS = Function("progress_copies", f"""
+PROGRESS = RuntimeFunction("progress_copies", f"""
 define internal void @progress_copies(ptr %env) noinline {{
   ; Somebody waits for an mbarrier: the copies of the CTA that are to arrive at one are done.
 entry:

@@ -17,14 +17,14 @@ from ptxbench.emulator.runtime.context import (
     WIDE_8,
     WIDE_16,
     WORK,
-    Function,
+    RuntimeFunction,
     bump,
     slot,
     splat,
 )
 from ptxbench.emulator.types import LANES
 
-GROUPS = Function("groups", f"""
+GROUPS = RuntimeFunction("groups", f"""
 define internal i64 @groups({V32} %keys, i32 %mask) noinline {{
   ; Distinct keys among the lanes of %mask, and in the upper half the most lanes that share one.
 entry:
@@ -60,7 +60,7 @@ done:
 }}
 """, (), (CTTZ, CTPOP))  # fmt: skip
 
-WAVEFRONTS = Function("wavefronts", f"""
+WAVEFRONTS = RuntimeFunction("wavefronts", f"""
 define internal i64 @wavefronts({V32} %units, i32 %mask, i32 %slots) noinline {{
   ; Passes of a shared-memory request, and in the upper half those beyond the ideal one a group. %slots lanes make
   ; a group; two lanes conflict when their units differ but fall into one slot (docs/emulator.md).
@@ -177,9 +177,9 @@ fresh:
   ret i64 %result"""
 
 
-def wavefronts_of(name: str, result: str, what: str) -> Function:
+def wavefronts_of(name: str, result: str, what: str) -> RuntimeFunction:
     """A function that gives %result, lines that follow from the addresses %a, remembered at the site."""
-    return Function(name, f"""
+    return RuntimeFunction(name, f"""
 define internal i64 @{name}({V32} %a, i32 %mask, ptr %env, ptr %site, i32 %shift, i32 %slots) noinline {{
   ; {what}
   %a.first = extractelement {V32} %a, i64 0
@@ -214,7 +214,7 @@ WIDE_WAVEFRONTS_OF = wavefronts_of(
     "The same, and of accesses of 8 and of 16 bytes a lane at these addresses rounded down: what ptxas may merge.",
 )
 
-SECTORS_AND_LINES = Function("sectors_and_lines", f"""
+SECTORS_AND_LINES = RuntimeFunction("sectors_and_lines", f"""
 define internal i64 @sectors_and_lines({V32} %sector, i32 %mask) noinline {{
   %sectors.all = call i64 @groups({V32} %sector, i32 %mask)
   %sectors = and i64 %sectors.all, 4294967295
@@ -226,7 +226,7 @@ define internal i64 @sectors_and_lines({V32} %sector, i32 %mask) noinline {{
 }}
 """, (GROUPS,))  # fmt: skip
 
-SECTORS_OF = Function("sectors_of", f"""
+SECTORS_OF = RuntimeFunction("sectors_of", f"""
 define internal i64 @sectors_of({V64} %a, i32 %mask, ptr %env, ptr %site) noinline {{
   ; How many sectors these addresses lie in, and in the upper half how many lines; remembered at the site unless they
   ; lie too far apart.

@@ -27,7 +27,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     V64,
     WARP,
-    Function,
+    RuntimeFunction,
     slot,
 )
 from ptxbench.emulator.types import LANES
@@ -59,13 +59,13 @@ done:
   ret void"""
 """Lines that end @fault. The first fault is kept; with the fuel gone, the warp stops at its next loop head or end."""
 
-FAULT = Function("fault", f"""
+FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
   {END_LAUNCH}
 }}
 """)  # fmt: skip
 
-RESOLVE_GLOBAL = Function("resolve_global", f"""
+RESOLVE_GLOBAL = RuntimeFunction("resolve_global", f"""
 define internal i32 @resolve_global({V64} %a, i32 %mask, i64 %size, ptr %env, ptr %site) noinline cold {{
   ; The lanes of %mask whose %size bytes lie aligned within one buffer; the others fault.
 entry:
@@ -146,7 +146,7 @@ done:
 """, (FAULT,), (CTTZ,))  # fmt: skip
 
 
-def resolve_window(space: str, bytes_slot: int) -> Function:
+def resolve_window(space: str, bytes_slot: int) -> RuntimeFunction:
     """`resolve_SPACE(addresses, mask, size, env, site)` for a space whose addresses are offsets below a limit."""
     text = f"""
 define internal i32 @resolve_{space}({V32} %a, i32 %mask, i32 %size, ptr %env, ptr %site) noinline cold {{
@@ -188,7 +188,7 @@ done:
   ret i32 %good
 }}
 """
-    return Function(f"resolve_{space}", text, (FAULT,), (CTTZ,))
+    return RuntimeFunction(f"resolve_{space}", text, (FAULT,), (CTTZ,))
 
 
 RESOLVE_SHARED = resolve_window("shared", SHARED_BYTES)

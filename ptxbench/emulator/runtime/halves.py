@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ptxbench.emulator.runtime.context import Function
+from ptxbench.emulator.runtime.context import RuntimeFunction
 from ptxbench.emulator.types import Type
 
-WIDEN_F16 = Function(
+WIDEN_F16 = RuntimeFunction(
     "widen_f16",
     """
 define internal float @widen_f16(i16 %h) noinline {
@@ -28,7 +28,7 @@ define internal float @widen_f16(i16 %h) noinline {
 }
 """,
 )
-NARROW_F16 = Function(
+NARROW_F16 = RuntimeFunction(
     "narrow_f16",
     """
 define internal i16 @narrow_f16(float %f) noinline {
@@ -59,7 +59,7 @@ define internal i16 @narrow_f16(float %f) noinline {
 }
 """,
 )
-WIDEN_BF16 = Function(
+WIDEN_BF16 = RuntimeFunction(
     "widen_bf16",
     """
 define internal float @widen_bf16(i16 %h) noinline {
@@ -70,7 +70,7 @@ define internal float @widen_bf16(i16 %h) noinline {
 }
 """,
 )
-NARROW_BF16 = Function(
+NARROW_BF16 = RuntimeFunction(
     "narrow_bf16",
     """
 define internal i16 @narrow_bf16(float %f) noinline {
@@ -91,7 +91,7 @@ define internal i16 @narrow_bf16(float %f) noinline {
 CONVERSIONS = {"f16": (WIDEN_F16, NARROW_F16), "bf16": (WIDEN_BF16, NARROW_BF16)}
 
 
-def add_halves(kind: Type) -> Function:
+def add_halves(kind: Type) -> RuntimeFunction:
     """`add_TYPE(a, b)`, packed ones element by element.
 
     The f32 sum rounds once more than it should, to no effect: 24 bits are at least twice 11 and two more. (Figueroa,
@@ -109,7 +109,7 @@ def add_halves(kind: Type) -> Function:
     return by_element(f"add_{kind}", kind, element, (widen, narrow))
 
 
-def choose_halves(operation: str, kind: Type) -> Function:
+def choose_halves(operation: str, kind: Type) -> RuntimeFunction:
     """`min_TYPE(a, b)` or max: a number wins over NaN, -0 is less than +0, two NaNs give the canonical one."""
     infinity = 0x7C00 if kind.name.startswith("f16") else 0x7F80
 
@@ -132,7 +132,9 @@ def choose_halves(operation: str, kind: Type) -> Function:
     return by_element(f"{operation}_{kind}", kind, element, ())
 
 
-def by_element(name: str, kind: Type, element: Callable[[int], str], needs: tuple[Function, ...]) -> Function:
+def by_element(
+    name: str, kind: Type, element: Callable[[int], str], needs: tuple[RuntimeFunction, ...]
+) -> RuntimeFunction:
     """A function on one number or on a pair; `element(n)` makes %rN from %aN and %bN."""
     if kind.bits == 16:
         text = f"""
@@ -141,7 +143,7 @@ define internal i16 @{name}(i16 %a0, i16 %b0) noinline {{
   ret i16 %r0
 }}
 """
-        return Function(name, text, needs)
+        return RuntimeFunction(name, text, needs)
     text = f"""
 define internal i32 @{name}(i32 %a, i32 %b) noinline {{
   %a0 = trunc i32 %a to i16
@@ -159,4 +161,4 @@ define internal i32 @{name}(i32 %a, i32 %b) noinline {{
   ret i32 %both
 }}
 """
-    return Function(name, text, needs)
+    return RuntimeFunction(name, text, needs)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import HOST, V64, Function, slot
+from ptxbench.emulator.runtime.context import HOST, V64, RuntimeFunction, slot
 from ptxbench.emulator.types import LANES
 
 PRINT, ASSERT, ALLOCATE, RELEASE = range(4)
 
-HOST_CALL = Function("host", f"""
+HOST_CALL = RuntimeFunction("host", f"""
 define internal {V64} @host(i64 %kind, i32 %mask, ptr %env, ptr %site,
                            {V64} %a, {V64} %b, {V64} %c, {V64} %d) noinline {{
   ; The four values of lane i lie at [0][i] .. [3][i]; what the host gives for it comes back in %result[i].

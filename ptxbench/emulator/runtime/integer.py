@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import MASK, V64, Function
+from ptxbench.emulator.runtime.context import MASK, V64, RuntimeFunction
 from ptxbench.emulator.types import Type
 
 
-def multiply_high(kind: Type) -> Function:
+def multiply_high(kind: Type) -> RuntimeFunction:
     """`multiply_high_TYPE(a, b)`: the upper 64 bits of the 128-bit products, from four products of halves.
 
     A signed product is the unsigned one less b where a < 0 and less a where b < 0. (Warren, "Hacker's Delight", 8-3.)
@@ -21,7 +21,7 @@ def multiply_high(kind: Type) -> Function:
   %less = sub {v} %unsigned, %a.part
   %high = sub {v} %less, %b.part"""
     correct = correct.format(v=V64, mask=MASK)
-    return Function(f"multiply_high_{kind}", f"""
+    return RuntimeFunction(f"multiply_high_{kind}", f"""
 define internal {V64} @multiply_high_{kind}({V64} %a, {V64} %b) noinline {{
   %a0 = and {V64} %a, {low}
   %a1 = lshr {V64} %a, splat (i64 32)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import MASK, V32, V64, Function
+from ptxbench.emulator.runtime.context import MASK, V32, V64, RuntimeFunction
 from ptxbench.emulator.types import LANES, Type
 
 GATHER = f"llvm.masked.gather.v{LANES}i32.v{LANES}p0"
-PERMUTE = Function("permute", f"""
+PERMUTE = RuntimeFunction("permute", f"""
 define internal {V32} @permute({V32} %a, {V32} %from) noinline {{
   ; Lane i of the result is lane %from[i] of %a.
   %lanes = alloca [{LANES} x i32], align 64
@@ -19,7 +19,7 @@ define internal {V32} @permute({V32} %a, {V32} %from) noinline {{
 """, (), (f"declare {V32} @{GATHER}(<{LANES} x ptr>, i32, {MASK}, {V32})",))  # fmt: skip
 
 
-def divide(kind: Type) -> Function:
+def divide(kind: Type) -> RuntimeFunction:
     """`divide_TYPE(a, b)`: quotients and remainders. x / 0 and x rem 0 are all ones; the least value over -1 is itself,
     remainder 0. Divisors are made safe in every lane: a trap in an inactive one would be a trap."""
     full, sign = kind.vector, "s" if kind.signed else "u"
@@ -47,4 +47,4 @@ define internal {{ {full}, {full} }} @divide_{kind}({full} %a, {full} %b) noinli
   ret {{ {full}, {full} }} %both
 }}
 """
-    return Function(f"divide_{kind}", text)
+    return RuntimeFunction(f"divide_{kind}", text)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, Function, splat, vector
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, RuntimeFunction, splat, vector
 from ptxbench.emulator.types import LANES
 
 
-def match_any(bits: int) -> Function:
+def match_any(bits: int) -> RuntimeFunction:
     """`match_any_BITS(values, mask)`: for each lane of %mask the mask of those that have its value."""
     full = vector(bits)
     text = f"""
@@ -38,4 +38,4 @@ done:
   ret {V32} %found
 }}
 """
-    return Function(f"match_any_{bits}", text, (), (CTTZ,))
+    return RuntimeFunction(f"match_any_{bits}", text, (), (CTTZ,))

@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from ptxbench.emulator import tensor
 from ptxbench.emulator.emit import Emitter, Value
 from ptxbench.emulator.floats.rounding import fma
-from ptxbench.emulator.runtime.context import MASK, REQUESTS, V32, Function, bump
+from ptxbench.emulator.runtime.context import MASK, REQUESTS, V32, RuntimeFunction, bump
 from ptxbench.emulator.runtime.rearrange import gathered, struct, structure
-from ptxbench.emulator.tensor import FORMATS, Format, Fragment, Model
+from ptxbench.emulator.tensor import FORMATS, ElementFormat, Fragment, TensorModel
 from ptxbench.emulator.types import B32, B64, F32, F64, LANES, S32, S64, U32, U64, Type
 
 STEP = 256
@@ -48,7 +48,7 @@ class Multiply:
     a: Fragment
     b: Fragment
     c: Fragment
-    model: Model | None = None
+    model: TensorModel | None = None
     rule: str = ""
     d: Fragment = ()
 
@@ -78,7 +78,7 @@ class Multiply:
 
 
 @functools.cache
-def multiply(what: Multiply, hardware_fma: bool = True) -> Function:
+def multiply(what: Multiply, hardware_fma: bool = True) -> RuntimeFunction:
     """`NAME(a0, ..., b0, ..., c0, ..., active, site)` -> d0, ...: nothing where no lane is active."""
     e = Emitter(hardware_fma=hardware_fma)
     kind_d, kind_a, kind_b, kind_c = what.types
@@ -124,7 +124,7 @@ go:
   ret {returns} {whole}
 }}
 """
-    return Function(what.name, text, (dot.first, dot.rest), tuple(sorted(e.declarations)))
+    return RuntimeFunction(what.name, text, (dot.first, dot.rest), tuple(sorted(e.declarations)))
 
 
 # ---- fragments in and out
@@ -217,7 +217,7 @@ def decoded(e: Emitter, x: Value, kind: str, lift: int) -> Planes:
     return decoded_float(e, x, FORMATS[kind], lift)
 
 
-def decoded_float(e: Emitter, x: Value, form: Format, lift: int) -> Planes:
+def decoded_float(e: Emitter, x: Value, form: ElementFormat, lift: int) -> Planes:
     """The value is significand 2^(exponent - fraction - lift); zero, infinity and NaN as SPECIAL and NOTHING say."""
 
     def number(value: int) -> Value:
@@ -266,8 +266,8 @@ def some(e: Emitter, lanes: Value) -> str:
 class Dot:
     """A dot product in every lane, in blocks of `steps` of k: `first` adds C, `rest` what came before."""
 
-    first: Function
-    rest: Function
+    first: RuntimeFunction
+    rest: RuntimeFunction
     steps: int
     blocks: int
 
@@ -305,7 +305,7 @@ def dot_product(what: Multiply, hardware_fma: bool) -> tuple[Dot, int]:
     return Dot(first, rest, steps, what.k // steps), lift
 
 
-def dot_integer(steps: int, rule: str) -> Function:
+def dot_integer(steps: int, rule: str) -> RuntimeFunction:
     """`NAME(a, b, c)`: exact; the last addition wraps, or clamps where `rule` is satfinite. xor, and: of bits."""
     e = Emitter()
     a, b = (load(e, pointer, "%k", 0, S32) for pointer in ("%a", "%b"))
@@ -337,10 +337,10 @@ done:
   ret {V32} {result}
 }}
 """
-    return Function(name, text, (), tuple(sorted(e.declarations | last.declarations)))
+    return RuntimeFunction(name, text, (), tuple(sorted(e.declarations | last.declarations)))
 
 
-def dot_f64(steps: int, rounding: str, hardware_fma: bool) -> Function:
+def dot_f64(steps: int, rounding: str, hardware_fma: bool) -> RuntimeFunction:
     """`NAME(a, b, c)`: a chain of fused multiply-adds, k ascending. (PTX ISA, mma: as that of fma.f64.)"""
     e = Emitter(hardware_fma=hardware_fma)
     a, b = (load(e, pointer, "%k", 0, F64) for pointer in ("%a", "%b"))
@@ -367,7 +367,7 @@ done:
   ret {vector} {result.ir}
 }}
 """
-    return Function(name, text, (), tuple(sorted(e.declarations | last.declarations)))
+    return RuntimeFunction(name, text, (), tuple(sorted(e.declarations | last.declarations)))
 
 
 @functools.cache
@@ -388,7 +388,7 @@ def load(e: Emitter, pointer: str, k: str, plane: int, kind: Type) -> Value:
     return Value(e.op(f"load {kind.vector}, ptr {at}, align 64"), kind)
 
 
-def dot_float(steps: int, frac: int, start: Format, kind_d: str, kept: int) -> Function:
+def dot_float(steps: int, frac: int, start: ElementFormat, kind_d: str, kept: int) -> RuntimeFunction:
     """`NAME(a, b, c, special)` -> the bits of D: one block of tensor.Model, c of the format `start`.
 
     In units of 2^(top - frac) each product, whose significands are already shifted to `frac` fraction bits, is
@@ -465,10 +465,10 @@ done:
 }}
 """
     declared = (e.declarations for e in (begin, highest, term, finish, addend))
-    return Function(name, text, (special,), tuple(sorted(set().union(*declared))))
+    return RuntimeFunction(name, text, (special,), tuple(sorted(set().union(*declared))))
 
 
-def special_sum(steps: int, kind_d: str) -> Function:
+def special_sum(steps: int, kind_d: str) -> RuntimeFunction:
     """`NAME(a, b, c significand, c exponent, result)`: the result, but infinite or NaN where a term is.
 
     Each number is replaced by its like: infinity, NaN, or its significand, so that IEEE arithmetic decides.
@@ -515,7 +515,7 @@ done:
   ret {V32} {result.ir}
 }}
 """
-    return Function(name, text, (), tuple(sorted(begin.declarations | term.declarations | finish.declarations)))
+    return RuntimeFunction(name, text, (), tuple(sorted(begin.declarations | term.declarations | finish.declarations)))
 
 
 def nearest_sum(e: Emitter, a: Value, b: Value, kind: str) -> Value:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.access import access
-from ptxbench.emulator.runtime.context import CTTZ, V32, V64, Function, slot
+from ptxbench.emulator.runtime.context import CTTZ, V32, V64, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.spaces import SHARED_SPACE
 from ptxbench.emulator.runtime.watch import NOTHING, RELAXED
@@ -35,11 +35,11 @@ COMPLAINTS = (
     "copies a number of bytes that is no multiple of 16",
 )
 
-TOUCH = Function("touch_mbarrier", access(
+TOUCH = RuntimeFunction("touch_mbarrier", access(
     "touch_mbarrier", "i32", SHARED_SPACE, 8, together="ret i32 %mask", each="ret i32 %mask", nothing="ret i32 0"
 ), SHARED_SPACE.needs, ("declare i32 @llvm.ctpop.i32(i32)",))  # fmt: skip
 
-ARRIVE_ONE = Function("mbarrier_arrive_one", f"""
+ARRIVE_ONE = RuntimeFunction("mbarrier_arrive_one", f"""
 define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %target, i32 %flags) noinline {{
   ; The arrival of a copy, at a checked address. Without noinc the phase has to wait for it from when it is issued;
   ; the emulator raises the pending count at issue, so that here both do the same.
@@ -55,7 +55,7 @@ define internal void @mbarrier_arrive_one(ptr %env, ptr %site, i64 %lane, i32 %t
 }}
 """)  # fmt: skip
 
-ARRIVAL = Function("mbarrier_arrival", f"""
+ARRIVAL = RuntimeFunction("mbarrier_arrival", f"""
 define internal i64 @mbarrier_arrival(ptr %env, ptr %site, i64 %lane, i64 %word, i32 %count, i32 %flags) noinline {{
   ; The word after %count arrivals.
 entry:
@@ -110,10 +110,10 @@ define internal i64 @mbarrier_settled(i64 %word) noinline {{
 }}
 """, (FAULT,))  # fmt: skip
 
-ARRIVE_ONE = Function(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING["mbarrier_counted"]))
+ARRIVE_ONE = RuntimeFunction(ARRIVE_ONE.name, ARRIVE_ONE.text, (ARRIVAL, NOTHING["mbarrier_counted"]))
 
 
-TRANSACT = Function("mbarrier_transact", f"""
+TRANSACT = RuntimeFunction("mbarrier_transact", f"""
 define internal i64 @mbarrier_transact(ptr %env, ptr %site, i64 %lane, i64 %word, i64 %change) noinline {{
   ; The word with %change more bytes to come, which may complete the phase: that is for mbarrier_settled to see.
 entry:
@@ -141,7 +141,7 @@ wrong:
 }}
 """, (FAULT, ARRIVAL))  # fmt: skip
 
-TRANSACT_ONE = Function("mbarrier_transact_one", f"""
+TRANSACT_ONE = RuntimeFunction("mbarrier_transact_one", f"""
 define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 %target, i64 %change) noinline {{
   ; The same on the object at a checked address.
   {slot("shared", at.SHARED)}
@@ -159,8 +159,8 @@ define internal void @mbarrier_transact_one(ptr %env, ptr %site, i64 %lane, i32 
 
 
 def each_lane(
-    name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[Function, ...]
-) -> Function:
+    name: str, returns: str, parameters: str, before: str, body: str, needs: tuple[RuntimeFunction, ...]
+) -> RuntimeFunction:
     """A function on one mbarrier a lane, in ascending order; `body` turns %word into %new, and %answer into a lane's
     result in %results (<32 x i64>)."""
     result = "ret void" if returns == "void" else f"%all = load {V64}, ptr %results, align 64\n  ret {V64} %all"
@@ -205,7 +205,7 @@ answered:
   {result}
 }}
 """
-    return Function(name, text, (TOUCH, *needs), (CTTZ,))
+    return RuntimeFunction(name, text, (TOUCH, *needs), (CTTZ,))
 
 
 def of_lane(name: str, source: str, kind: str) -> tuple[str, str]:
@@ -233,7 +233,7 @@ INIT = each_lane("mbarrier_init", "void", f", {V32} %counts", COUNT_BEFORE, f"""
   call void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %number.wide, i64 %why)
   call void @mbarrier_started(ptr %env, i32 %address)""", (NOTHING["mbarrier_started"],))  # fmt: skip
 
-COMPLAIN = Function("mbarrier_complain", f"""
+COMPLAIN = RuntimeFunction("mbarrier_complain", f"""
 define internal void @mbarrier_complain(i1 %fine, ptr %env, ptr %site, i64 %lane, i64 %why) noinline {{
 entry:
   br i1 %fine, label %done, label %bad
@@ -244,7 +244,7 @@ done:
   ret void
 }}
 """, (FAULT,))  # fmt: skip
-INIT = Function(INIT.name, INIT.text, (*INIT.needs, COMPLAIN), INIT.declarations)
+INIT = RuntimeFunction(INIT.name, INIT.text, (*INIT.needs, COMPLAIN), INIT.declarations)
 
 KNOWN = f"""%mark.far = lshr i64 %word, {MARK_AT}
   %mark = and i64 %mark.far, 3
@@ -278,7 +278,7 @@ BYTES_HERE = f"""{COUNT_HERE}
   %bytes = zext i32 %count to i64"""
 
 
-def with_bytes(name: str, change: str, then: str) -> Function:
+def with_bytes(name: str, change: str, then: str) -> RuntimeFunction:
     """A function of each lane that adds `change` to the bytes that the phase expects; `then` makes %new of %changed."""
     return each_lane(name, V64, f", {V32} %counts, i32 %flags", COUNT_BEFORE, f"""{BYTES_HERE}
   %change = {change}

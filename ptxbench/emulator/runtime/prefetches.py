@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import GLOBAL_BASE, MASK, V64, Function
+from ptxbench.emulator.runtime.context import GLOBAL_BASE, MASK, V64, RuntimeFunction
 from ptxbench.emulator.runtime.faults import RESOLVE_GLOBAL
 
-CHECK = Function(
+CHECK = RuntimeFunction(
     "check_prefetch",
     f"""
 define internal void @check_prefetch({V64} %a, i32 %asked, ptr %env, ptr %site) noinline {{

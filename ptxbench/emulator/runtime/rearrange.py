@@ -6,7 +6,7 @@ import functools
 from collections.abc import Sequence
 
 from ptxbench.emulator.emit import Emitter, Value
-from ptxbench.emulator.runtime.context import V32, Function
+from ptxbench.emulator.runtime.context import V32, RuntimeFunction
 from ptxbench.emulator.types import B32, LANES, PRED, Type
 
 Source = tuple[int, int]
@@ -36,7 +36,7 @@ def transposed(e: Emitter, matrix: Value) -> Value:
 
 
 @functools.cache
-def rows_to_matrices(count: int, transpose: bool) -> Function:
+def rows_to_matrices(count: int, transpose: bool) -> RuntimeFunction:
     """`NAME(w0, w1, w2, w3)`: lane 8 j + r has the four words of row r of matrix j; `count` matrices."""
     e = Emitter()
     words = [Value(f"%w{i}", B32) for i in range(4)]
@@ -47,7 +47,7 @@ def rows_to_matrices(count: int, transpose: bool) -> Function:
 
 
 @functools.cache
-def matrices_to_rows(count: int, transpose: bool) -> Function:
+def matrices_to_rows(count: int, transpose: bool) -> RuntimeFunction:
     """`NAME(m0, ...)`: the four words that each lane stores, lane 8 j + r row r of matrix j."""
     e = Emitter()
     matrices = [Value(f"%m{i}", B32) for i in range(count)]
@@ -57,7 +57,7 @@ def matrices_to_rows(count: int, transpose: bool) -> Function:
     return function(f"matrices_to_rows_{count}" + "_transposed" * transpose, e, matrices, words)
 
 
-def function(name: str, e: Emitter, given: Sequence[Value], results: Sequence[Value]) -> Function:
+def function(name: str, e: Emitter, given: Sequence[Value], results: Sequence[Value]) -> RuntimeFunction:
     """What `e` holds, as a function from `given` to a struct of `results`."""
     returns = struct(results[0].type, len(results))
     whole = structure(e, results)
@@ -68,7 +68,7 @@ define internal {returns} @{name}({arguments}) noinline {{
   ret {returns} {whole}
 }}
 """
-    return Function(name, text, (), tuple(sorted(e.declarations)))
+    return RuntimeFunction(name, text, (), tuple(sorted(e.declarations)))
 
 
 def struct(kind: Type, count: int) -> str:
@@ -85,7 +85,7 @@ def structure(e: Emitter, values: Sequence[Value]) -> str:
 
 
 @functools.cache
-def by_table(name: str, word: Type, given: int, results: int, bits: int, table: tuple[int, ...]) -> Function:
+def by_table(name: str, word: Type, given: int, results: int, bits: int, table: tuple[int, ...]) -> RuntimeFunction:
     """`NAME(x0, ...)`: the results' element i of `bits`, in order of vectors, lanes and bits, is element `table[i]`."""
     e = Emitter()
     values = [
@@ -123,7 +123,7 @@ done:
   ret {returns} {whole}
 }}
 """
-    return Function(name, text)
+    return RuntimeFunction(name, text)
 
 
 def offset(e: Emitter, base: str, index: int, word: Type) -> str:

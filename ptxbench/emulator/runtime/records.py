@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, Function, slot, splat
+from ptxbench.emulator.runtime.context import CTTZ, MASK, V32, V64, RuntimeFunction, slot, splat
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.types import LANES
 
@@ -57,12 +57,12 @@ def granule_shift(sizes: Iterable[int]) -> int:
     return min(MOST_GRANULE, *sizes, MOST_GRANULE).bit_length() - 1
 
 
-def planned(use: str, size: int) -> tuple[Function, ...]:
+def planned(use: str, size: int) -> tuple[RuntimeFunction, ...]:
     """The functions that an access needs, without their text: that depends on the whole kernel, and is `record`'s."""
-    return tuple(Function(name, "") for name in (f"record_lanes_{use}", f"record_run_{use}_{size}"))
+    return tuple(RuntimeFunction(name, "") for name in (f"record_lanes_{use}", f"record_run_{use}_{size}"))
 
 
-NO_RECORD = Function(
+NO_RECORD = RuntimeFunction(
     "record_bulk",
     """
 define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes, i64 %buffer, i1 %loads) noinline {
@@ -73,7 +73,7 @@ define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes,
 )
 
 
-def record(name: str, shift: int) -> Function:
+def record(name: str, shift: int) -> RuntimeFunction:
     """A planned function with its text; `shift`: granule_shift of the kernel."""
     if name == NO_RECORD.name:
         return record_bulk(shift)
@@ -83,7 +83,7 @@ def record(name: str, shift: int) -> Function:
     return record_run(use, int(sizes[0]), shift)
 
 
-CLASH = Function("clash", f"""
+CLASH = RuntimeFunction("clash", f"""
 define internal void @clash(ptr %env, ptr %site, i64 %line, i32 %granules, {USES_VECTOR} %before) noinline cold {{
   ; Keep the first clash. In a launch that runs CTAs in parallel it ends what this host thread does.
 entry:
@@ -142,7 +142,7 @@ def mark_page(name: str) -> str:
   store i8 1, ptr %{name}.page.at"""
 
 
-def record_line(use: str) -> Function:
+def record_line(use: str) -> RuntimeFunction:
     """`record_line_USE(env, site, line, granules)`: this CTA uses granules (a mask) of a line."""
     number = USES.index(use)
     chosen = ", ".join("i32 -1" if other in CLASHES[use] else "i32 0" for other in (*USES, ""))
@@ -207,10 +207,10 @@ done:
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v4i32({USES_VECTOR})"
-    return Function(f"record_line_{use}", text, (CLASH,), (reduce_or,))
+    return RuntimeFunction(f"record_line_{use}", text, (CLASH,), (reduce_or,))
 
 
-def record_run(use: str, size: int, shift: int) -> Function:
+def record_run(use: str, size: int, shift: int) -> RuntimeFunction:
     """`record_run_USE_SIZE(env, site, address)`: all lanes use SIZE bytes each, side by side from `address` on."""
     lines = size >> shift
     owners = f"<{lines} x i64>"
@@ -271,10 +271,10 @@ done:
   ret void
 }}
 """
-    return Function(f"record_run_{use}_{size}", text, (record_line(use),))
+    return RuntimeFunction(f"record_run_{use}_{size}", text, (record_line(use),))
 
 
-def record_lanes(use: str, shift: int) -> Function:
+def record_lanes(use: str, shift: int) -> RuntimeFunction:
     """`record_lanes_USE(addresses, mask, bytes, env, site)`: each lane of a mask uses aligned bytes of one line."""
     text = f"""
 define internal void @record_lanes_{use}({V64} %a, i32 %mask, i32 %bytes, ptr %env, ptr %site) noinline {{
@@ -316,10 +316,10 @@ done:
 }}
 """
     reduce_or = f"declare i32 @llvm.vector.reduce.or.v{LANES}i32({V32})"
-    return Function(f"record_lanes_{use}", text, (record_line(use),), (CTTZ, reduce_or))
+    return RuntimeFunction(f"record_lanes_{use}", text, (record_line(use),), (CTTZ, reduce_or))
 
 
-def record_range(use: str, shift: int) -> Function:
+def record_range(use: str, shift: int) -> RuntimeFunction:
     """`record_range_USE(env, site, address, bytes)`: consecutive bytes, both multiples of a granule, and not none."""
     text = f"""
 define internal void @record_range_{use}(ptr %env, ptr %site, i64 %address, i64 %bytes) noinline {{
@@ -349,10 +349,10 @@ done:
   ret void
 }}
 """
-    return Function(f"record_range_{use}", text, (record_line(use),))
+    return RuntimeFunction(f"record_range_{use}", text, (record_line(use),))
 
 
-def record_bulk(shift: int) -> Function:
+def record_bulk(shift: int) -> RuntimeFunction:
     """The function of NO_RECORD. Bulk copies are recorded in every buffer, marked or not."""
     text = f"""
 define internal void @record_bulk(ptr %env, ptr %site, i64 %address, i64 %bytes, i64 %buffer, i1 %loads) noinline {{
@@ -373,4 +373,4 @@ to:
   ret void
 }}
 """
-    return Function(NO_RECORD.name, text, (record_range(LOAD, shift), record_range(STORE, shift)))
+    return RuntimeFunction(NO_RECORD.name, text, (record_range(LOAD, shift), record_range(STORE, shift)))

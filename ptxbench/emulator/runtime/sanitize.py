@@ -27,7 +27,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     V64,
     WARP,
-    Function,
+    RuntimeFunction,
     multiples,
     slot,
     splat,
@@ -36,7 +36,7 @@ from ptxbench.emulator.runtime.context import (
 from ptxbench.emulator.runtime.faults import END_LAUNCH
 from ptxbench.emulator.types import LANES
 
-FINDING = Function("finding", f"""
+FINDING = RuntimeFunction("finding", f"""
 define internal void @finding(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address, i64 %other) noinline cold {{
   {slot("counters", COUNTERS)}
   {slot("flags", FLAGS)}
@@ -81,7 +81,7 @@ done:
 }}
 """)  # fmt: skip
 
-FAULT = Function("fault", f"""
+FAULT = RuntimeFunction("fault", f"""
 define internal void @fault(ptr %env, i64 %kind, ptr %site, i64 %lane, i64 %address) noinline cold {{
   ; A bad access is a finding and the launch goes on without it; anything else ends the launch, as it always does.
   %outside = icmp eq i64 %kind, {OUT_OF_BOUNDS}
@@ -96,7 +96,7 @@ end:
 }}
 """, (FINDING,))  # fmt: skip
 
-REPORT = Function("report", f"""
+REPORT = RuntimeFunction("report", f"""
 define internal void @report(ptr %env, i64 %kind, ptr %site, i32 %lanes, {V32} %a, {V32} %other) noinline cold {{
   ; The finding of the lowest of %lanes.
   %addresses = alloca [{LANES} x i32], align 64
@@ -124,7 +124,7 @@ GATHER_SCATTER = (
 )
 
 
-class Lines:
+class SiteLines:
     """IR text with fresh names."""
 
     def __init__(self) -> None:
@@ -194,11 +194,11 @@ def times() -> str:
   {splat("start.all", "i32", "%start")}"""
 
 
-def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> Function:
+def watch_local(kind: str, element_bytes: int, count: int, granule: int) -> RuntimeFunction:
     """`watch_KIND_local_BYTES_COUNT`: reads of a thread's own memory before it was written."""
     size = element_bytes * count
     full = vector(8 * element_bytes)
-    lines = Lines()
+    lines = SiteLines()
     for j in range(max(1, size // granule)):
         index = lines.op(f"add {V64} %index, splat (i64 {j})")
         at = lines.op(f"getelementptr i32, ptr %shadow, {V64} {index}")
@@ -229,4 +229,4 @@ define internal void @{name}({V32} %a, i32 %asked, ptr %env, ptr %site{values}) 
   ret void
 }}
 """
-    return Function(name, text, (REPORT,), GATHER_SCATTER)
+    return RuntimeFunction(name, text, (REPORT,), GATHER_SCATTER)

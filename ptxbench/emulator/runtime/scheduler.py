@@ -10,7 +10,7 @@ from __future__ import annotations
 from ptxbench.emulator.runtime import conditions
 from ptxbench.emulator.runtime import context as at
 from ptxbench.emulator.runtime.barriers import CHECK_ALL
-from ptxbench.emulator.runtime.context import MASK, V32, Function, multiples, slot, splat
+from ptxbench.emulator.runtime.context import MASK, V32, RuntimeFunction, multiples, slot, splat
 from ptxbench.emulator.runtime.copies import ENTRIES, QUEUE_BYTES
 from ptxbench.emulator.runtime.faults import FAULT
 from ptxbench.emulator.runtime.trips import CLOSE_ALL, close_all
@@ -21,7 +21,7 @@ TURN = 65_536
 """Loop iterations that a warp may run in one turn."""
 MOST_IDLE = 4096
 """Rounds in which all warps only test mbarriers, after which they are said to wait forever."""
-NEEDS: tuple[Function, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
+NEEDS: tuple[RuntimeFunction, ...] = (CHECK_ALL, FAULT, NOTHING["cta_opened"], NOTHING["cta_entered"])
 DONE, YIELDED, FAULTED = range(3)
 
 

@@ -19,7 +19,7 @@ from ptxbench.emulator.runtime.context import (
     SHARED_BYTES,
     V32,
     V64,
-    Function,
+    RuntimeFunction,
     multiples,
     slot,
     splat,
@@ -50,7 +50,7 @@ class Space:
     count: Callable[[int], str]
     host: str
     first: str | None
-    needs: tuple[Function, ...]
+    needs: tuple[RuntimeFunction, ...]
     window: Field | None = None
     """Its first generic address; None where generic addresses are the space's own."""
 

@@ -13,7 +13,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     V64,
     WARP,
-    Function,
+    RuntimeFunction,
     slot,
 )
 from ptxbench.emulator.runtime.faults import FAULT
@@ -21,7 +21,7 @@ from ptxbench.emulator.types import LANES
 
 MEMMOVE = "declare void @llvm.memmove.p0.p0.i64(ptr, ptr, i64, i1)"
 
-STACK_FAULT = Function("stack_fault", f"""
+STACK_FAULT = RuntimeFunction("stack_fault", f"""
 define internal void @stack_fault(ptr %env, ptr %site, i32 %lanes, i64 %kind, {V64} %values) noinline {{
   ; Ends the launch if any of %lanes is set, with the value of the lowest.
 entry:
@@ -39,7 +39,9 @@ done:
 """, (FAULT,), (CTTZ,))  # fmt: skip
 
 
-def each_lane(name: str, vectors: tuple[str, ...], setup: str, body: str, declarations: tuple[str, ...]) -> Function:
+def each_lane(
+    name: str, vectors: tuple[str, ...], setup: str, body: str, declarations: tuple[str, ...]
+) -> RuntimeFunction:
     """`name(env, lanes, vectors...)`: `body` for each of the lanes, with %V.one of each vector, its %lane.wide, and
     what `setup` makes."""
     spill = "\n".join(
@@ -73,7 +75,7 @@ done:
   ret void
 }}
 """
-    return Function(name, text, (), (CTTZ, *declarations))
+    return RuntimeFunction(name, text, (), (CTTZ, *declarations))
 
 
 OWN_MEMORY = f"""{slot("local", LOCAL, "ptr")}
@@ -119,7 +121,7 @@ def shadow_of_local(granule: int) -> tuple[str, str]:
     )
 
 
-def forget_local(granule: int) -> Function:
+def forget_local(granule: int) -> RuntimeFunction:
     """`forget_local(env, lanes, at, bytes)`: in a sanitised kernel, nothing has written these bytes."""
     setup, own = shadow_of_local(granule)
     shift = granule.bit_length() - 1
@@ -136,7 +138,7 @@ def forget_local(granule: int) -> Function:
     return each_lane("forget_local", ("at", "bytes"), setup, body, ())
 
 
-def copy_shadow(granule: int) -> Function:
+def copy_shadow(granule: int) -> RuntimeFunction:
     """`copy_shadow(env, lanes, to, from, bytes)`: in a sanitised kernel, as much was written there as here."""
     setup, own = shadow_of_local(granule)
     shift = granule.bit_length() - 1

@@ -7,18 +7,18 @@ from __future__ import annotations
 
 from ptxbench.emulator.layout import BINS, EXACT_TRIPS, RESIDUES
 from ptxbench.emulator.runtime import context as at
-from ptxbench.emulator.runtime.context import Function, slot
+from ptxbench.emulator.runtime.context import RuntimeFunction, slot
 
 CLOSE_ENTRY = "close_entry"
 CLOSE_ALL = "close_all"
 
 
-def close_entry(offset: int) -> Function:
+def close_entry(offset: int) -> RuntimeFunction:
     """`close_entry(registers, env, loop, lanes)`: where there are `lanes`, the warp's last entry of the loop is over.
 
     `offset`: where the trips of the first loop are among the warp's registers.
     """
-    return Function(CLOSE_ENTRY, f"""
+    return RuntimeFunction(CLOSE_ENTRY, f"""
 define internal void @{CLOSE_ENTRY}(ptr %registers, ptr %env, i64 %loop, i32 %lanes) noinline {{
 entry:
   %all = getelementptr i8, ptr %registers, i64 {offset}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ptxbench.emulator.runtime.context import BY_TURNS, CTA, CTTZ, FUEL, HURRY, TESTED, TRAPPED, Function, slot
+from ptxbench.emulator.runtime.context import BY_TURNS, CTA, CTTZ, FUEL, HURRY, TESTED, TRAPPED, RuntimeFunction, slot
 from ptxbench.emulator.runtime.faults import FAULT
 
 POLL_COST = 63
 """With one for the iteration, a warp polls 1,024 times in a turn; not the warp's fuel to pay for."""
 
-END_TURN = Function("end_turn", f"""
+END_TURN = RuntimeFunction("end_turn", f"""
 define internal void @end_turn(ptr %env, i32 %mask) noinline {{
   ; What is left of the turn is not the warp's to pay for: HURRY remembers it.
 entry:
@@ -29,7 +29,7 @@ done:
 }}
 """)  # fmt: skip
 
-ANNOUNCED = Function("announced", f"""
+ANNOUNCED = RuntimeFunction("announced", f"""
 define internal void @announced(ptr %env, i32 %mask) noinline {{
   ; %mask stored what others may wait for. Where CTAs take turns they see it before the next store follows. CTAs of
   ; odd rank go on: else all would have announced before any of them looks, and none need wait.
@@ -48,7 +48,7 @@ done:
 }}
 """, (END_TURN,))  # fmt: skip
 
-TEST_FAILED = Function("test_failed", f"""
+TEST_FAILED = RuntimeFunction("test_failed", f"""
 define internal void @test_failed(ptr %env, i32 %mask) noinline {{
   ; %mask found an mbarrier's phase incomplete: others are to run, so that it can complete.
 entry:
@@ -64,7 +64,7 @@ done:
 }}
 """, (END_TURN,))  # fmt: skip
 
-POLL = Function("poll", f"""
+POLL = RuntimeFunction("poll", f"""
 define internal void @poll(ptr %env, i32 %mask) noinline {{
   ; A load that may be waiting for another's store takes as much of the turn as {POLL_COST} loop iterations.
 entry:
@@ -86,7 +86,7 @@ done:
 }}
 """)  # fmt: skip
 
-TRAP = Function("trap", f"""
+TRAP = RuntimeFunction("trap", f"""
 define internal void @trap(ptr %env, ptr %site, i32 %mask) noinline cold {{
 entry:
   %idle = icmp eq i32 %mask, 0

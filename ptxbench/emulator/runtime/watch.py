@@ -6,9 +6,9 @@ Where a kernel is not sanitized, the functions in NOTHING stand in their place a
 from __future__ import annotations
 
 from ptxbench.emulator.races import layout as at
-from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, Function, slot
+from ptxbench.emulator.runtime.context import EVENT, SHARED_WINDOW, V32, V64, RuntimeFunction, slot
 
-EVENT_CALL = Function("event", f"""
+EVENT_CALL = RuntimeFunction("event", f"""
 define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values) noinline {{
   {slot("function", EVENT, "ptr")}
   call void %function(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 %site, i64 %values)
@@ -18,7 +18,7 @@ define internal void @event(ptr %env, i64 %kind, i64 %mask, i64 %addresses, i64 
 """`mask` is of lanes, or one lane's number; the others depend on the kind, see `told` and the watches."""
 
 
-def told(name: str, parameters: str, arguments: str, lines: str = "") -> Function:
+def told(name: str, parameters: str, arguments: str, lines: str = "") -> RuntimeFunction:
     """`NAME(env, parameters)`: reports an event; `arguments` are the i64 that races/events.py takes, in its order."""
     text = f"""
 define internal void @{name}(ptr %env{parameters}) noinline {{
@@ -27,12 +27,12 @@ define internal void @{name}(ptr %env{parameters}) noinline {{
   ret void
 }}
 """
-    return Function(name, text, (EVENT_CALL,))
+    return RuntimeFunction(name, text, (EVENT_CALL,))
 
 
-def silent(name: str, parameters: str) -> Function:
+def silent(name: str, parameters: str) -> RuntimeFunction:
     """The same where a kernel is not sanitized: nothing happens."""
-    return Function(name, f"\ndefine internal void @{name}(ptr %env{parameters}) noinline {{\n  ret void\n}}\n")
+    return RuntimeFunction(name, f"\ndefine internal void @{name}(ptr %env{parameters}) noinline {{\n  ret void\n}}\n")
 
 
 def wide(*names: str) -> str:
@@ -119,7 +119,7 @@ def generic_addresses(space: str) -> tuple[str, str]:
 EVENT_OF = {"load": at.LOAD, "store": at.STORE, "atomic": at.ATOMIC, "copy": at.COPY}
 
 
-def watch_copy(size: int) -> Function:
+def watch_copy(size: int) -> RuntimeFunction:
     """`watch_copy_SIZE(addresses, mask, env, site)`: a cp.async is issued that is to write shared memory."""
     what = at.COPY | size << at.ELEMENT_AT | size << at.BYTES_AT
     addresses, lines = generic_addresses("shared")
@@ -140,10 +140,10 @@ done:
   ret void
 }}
 """
-    return Function(f"watch_copy_{size}", text, (EVENT_CALL,))
+    return RuntimeFunction(f"watch_copy_{size}", text, (EVENT_CALL,))
 
 
-def of_lanes(name: str, space: str, kind: int) -> Function:
+def of_lanes(name: str, space: str, kind: int) -> RuntimeFunction:
     """`NAME_SPACE(addresses, mask, env, flags)`: lanes that do something at addresses: a strong access, a wait."""
     addresses, lines = generic_addresses(space)
     text = f"""
@@ -163,10 +163,10 @@ done:
   ret void
 }}
 """
-    return Function(f"{name}_{space}", text, (EVENT_CALL,))
+    return RuntimeFunction(f"{name}_{space}", text, (EVENT_CALL,))
 
 
-def strong(space: str) -> Function:
+def strong(space: str) -> RuntimeFunction:
     """`strong_access_SPACE`: `flags` are those of races/layout.py, at their place in the event's kind."""
     return of_lanes("strong_access", space, at.STRONG)
 

@@ -30,7 +30,7 @@ from ptxbench.emulator.runtime.context import (
     V32,
     V64,
     WARP,
-    Function,
+    RuntimeFunction,
     multiples,
     slot,
     splat,
@@ -337,7 +337,7 @@ def head(in_shared: bool, size: int, granule: int, strong: bool) -> str:
   %mine = or {V64} %common.all, %me"""
 
 
-def watch(kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int) -> Function:
+def watch(kind: str, space: str, element_bytes: int, count: int, strength: int, granule: int) -> RuntimeFunction:
     """`watch_KIND_SPACE_BYTES_COUNT_STRENGTH(addresses, mask, env, site, values...)`; kind: load, store, atomic.
 
     Space: shared or global. A store is watched before it happens.
@@ -399,14 +399,16 @@ done:
   ret void
 }}
 """
-    return Function(name_of(kind, space, element_bytes, count, strength), text, (EVENT_CALL,), DECLARATIONS)
+    return RuntimeFunction(name_of(kind, space, element_bytes, count, strength), text, (EVENT_CALL,), DECLARATIONS)
 
 
 def name_of(kind: str, space: str, element_bytes: int, count: int, strength: int) -> str:
     return f"watch_{kind}_{space}_{element_bytes}_{count}_{strength}"
 
 
-def watch_generic(kind: str, element_bytes: int, count: int, strength: int, parts: tuple[Function, ...]) -> Function:
+def watch_generic(
+    kind: str, element_bytes: int, count: int, strength: int, parts: tuple[RuntimeFunction, ...]
+) -> RuntimeFunction:
     """The watches of global and of shared memory, each on the lanes whose generic address lies there."""
     full = vector(8 * element_bytes)
     values = "".join(f", {full} %v{k}" for k in range(count)) if kind == "store" else ""
@@ -431,10 +433,12 @@ define internal void @{name}({V64} %a, i32 %asked, ptr %env, ptr %site{values}) 
   ret void
 }}
 """
-    return Function(name, text, parts)
+    return RuntimeFunction(name, text, parts)
 
 
-def watches(kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int]) -> Function:
+def watches(
+    kind: str, space: str, element_bytes: int, count: int, strength: int, granules: dict[str, int]
+) -> RuntimeFunction:
     """The watch of an access in a space; `granules`: bytes that share a shadow, by space."""
     if space != "generic":
         return watch(kind, space, element_bytes, count, strength, granules.get(space, 4))

@@ -12,51 +12,71 @@ from typing import Any
 
 from ptxbench import toolchain
 from ptxbench.listing.difference import Difference, describe_difference
-from ptxbench.listing.explanation import code, memory
-from ptxbench.listing.explanation.code import SAME_MIX
-from ptxbench.listing.explanation.finding import BRIEF, Contrast, Executions, Finding, Look, Place, Side
+from ptxbench.listing.explanation import memory, sass_findings
+from ptxbench.listing.explanation.finding import (
+    BRIEF,
+    Analysis,
+    CodePlace,
+    ExecutedRange,
+    Explanation,
+    VariantContrast,
+    VariantSide,
+)
 from ptxbench.listing.explanation.loops import loops
 from ptxbench.listing.explanation.memory import EXECUTED
+from ptxbench.listing.explanation.sass_findings import SAME_MIX
 from ptxbench.listing.text import Listing, describe, opcode
 from ptxbench.metrics import REFERENCE
 from ptxbench.pair import Launch, Size
 from ptxbench.result import VERIFIED, BuildReport, Cell, Run, VariantResult
 
 __all__ = [
-    "BRIEF", "EXECUTED", "LOOKS", "SAME_CODE", "SAME_MIX", "SCHEMA",
-    "Case", "Finding", "Place", "explain", "of_cell", "of_run", "to_document", "verified",
+    "ANALYSES",
+    "BRIEF",
+    "EXECUTED",
+    "SAME_CODE",
+    "SAME_MIX",
+    "SCHEMA",
+    "CodePlace",
+    "ExplainedPair",
+    "Explanation",
+    "explain",
+    "of_cell",
+    "of_run",
+    "to_document",
+    "verified",
 ]  # fmt: skip
 
 SCHEMA = "ptxbench.show/1"
 
 SAME_CODE = "same code"
 
-LOOKS: tuple[Look, ...] = (
+ANALYSES: tuple[Analysis, ...] = (
     # what a kernel should not do at all
-    code.spills,
-    code.remarks,
+    sass_findings.spills,
+    sass_findings.remarks,
     # how many warps there are to hide latency
-    code.occupancy,
+    sass_findings.occupancy,
     # what is asked of memory
-    code.generic,
+    sass_findings.generic,
     memory.atomics,
     memory.sectors,
     memory.conflicts,
-    code.widths,
+    sass_findings.widths,
     memory.requests,
     # what warps do
     loops,
     memory.executed,
     memory.barriers,
     # what the code is made of
-    code.instructions,
-    code.carries,
-    code.fused,
-    code.guards,
-    code.constants,
-    code.conversions,
+    sass_findings.instructions,
+    sass_findings.carries,
+    sass_findings.fused,
+    sass_findings.guards,
+    sass_findings.constants,
+    sass_findings.conversions,
     memory.divergence,
-    code.registers,
+    sass_findings.registers,
     # no difference
     memory.requests_of_both,
 )
@@ -64,7 +84,7 @@ LOOKS: tuple[Look, ...] = (
 
 
 @dataclass(frozen=True)
-class Case:
+class ExplainedPair:
     """What is explained: two listings, and the launch that occupancy is of, where it is known.
 
     `size`: at which their lines were counted. `uncounted`: by variant, why its lines were not.
@@ -89,13 +109,13 @@ class Case:
         return self.difference.left.variant, self.difference.right.variant
 
 
-def explain(case: Case) -> tuple[Finding, ...]:
+def explain(case: ExplainedPair) -> tuple[Explanation, ...]:
     """What is unlike, what matters most first; of the same machine code only that it is the same."""
     left, right = (of_listing(each, case.launch) for each in case.sides)
-    return find(Contrast(left, right))
+    return find(VariantContrast(left, right))
 
 
-def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Finding, ...]:
+def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Explanation, ...]:
     """The same of two variants of a run, by their reports and counters alone: no finding names a line or a loop.
 
     Nothing where one of them was not built.
@@ -107,20 +127,20 @@ def of_cell(cell: Cell, variant: str, reference: str = REFERENCE) -> tuple[Findi
             return ()
         report = result.build
         executed = executions_of(result)
-        sides.append(Side(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
-    return find(Contrast(*sides))
+        sides.append(VariantSide(name, report, report.opcodes, report.occupancy, result.counts, executed=executed))
+    return find(VariantContrast(*sides))
 
 
-def executions_of(result: VariantResult) -> Executions | None:
+def executions_of(result: VariantResult) -> ExecutedRange | None:
     """The machine instructions that a variant of a run executed; None where the run did not keep them."""
     found = result.executed
-    return None if found is None else Executions(found.least, found.most, found.fit)
+    return None if found is None else ExecutedRange(found.least, found.most, found.fit)
 
 
 def of_run(run: Run) -> list[dict[str, Any]]:
     """What each verified PTX variant of a run has unlike the reference, as JSON has it."""
     return [
-        {"pair": cell.pair, "size": dict(cell.place), "variants": [REFERENCE, name], **describe_finding(each)}
+        {"pair": cell.pair, "size": dict(cell.point), "variants": [REFERENCE, name], **describe_finding(each)}
         for cell in run.cells
         for name, result in cell.variants.items()
         if result.language == "ptx" and verified(cell, name) and verified(cell, REFERENCE)
@@ -132,16 +152,16 @@ def verified(cell: Cell, name: str) -> bool:
     return name in cell.variants and cell.variants[name].status == VERIFIED
 
 
-def find(contrast: Contrast) -> tuple[Finding, ...]:
+def find(contrast: VariantContrast) -> tuple[Explanation, ...]:
     a, b = contrast.names
     left, right = contrast.left.report.sass_sha256, contrast.right.report.sass_sha256
     if left is not None and left == right:
         text = f"{b} is the same machine code as {a}, to the bit: a difference in time would be noise."
-        return (Finding(SAME_CODE, text, f"{b} is the same machine code as {a}, to the bit."),)
-    return tuple(finding for look in LOOKS for finding in look(contrast))
+        return (Explanation(SAME_CODE, text, f"{b} is the same machine code as {a}, to the bit."),)
+    return tuple(finding for look in ANALYSES for finding in look(contrast))
 
 
-def of_listing(listing: Listing, launch: Launch | None) -> Side:
+def of_listing(listing: Listing, launch: Launch | None) -> VariantSide:
     counts: dict[str, float] | None = None
     if listing.counted is not None:
         counts = {}
@@ -149,10 +169,10 @@ def of_listing(listing: Listing, launch: Launch | None) -> Side:
             for name, value in each.items():
                 counts[name] = counts.get(name, 0) + value
     share = occupancy(listing.report, listing.arch, launch)
-    return Side(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
+    return VariantSide(listing.variant, listing.report, listing.opcodes, share, counts, listing, executions(listing))
 
 
-def executions(listing: Listing) -> Executions | None:
+def executions(listing: Listing) -> ExecutedRange | None:
     """The machine instructions that warps executed, by opcode too."""
     if listing.machine is None:
         return None
@@ -160,7 +180,7 @@ def executions(listing: Listing) -> Executions | None:
     for each in listing.sass:
         name = opcode(each.text).partition(".")[0]
         by_opcode[name] = by_opcode.get(name, 0) + (listing.executions(each) or 0)
-    return Executions(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
+    return ExecutedRange(listing.machine.least, listing.machine.most, listing.machine.fit, by_opcode)
 
 
 def occupancy(report: BuildReport, arch: str, launch: Launch | None) -> float | None:
@@ -172,7 +192,9 @@ def occupancy(report: BuildReport, arch: str, launch: Launch | None) -> float | 
     return toolchain.occupancy(arch, threads=x * y * z, registers=report.registers, shared_bytes=shared)
 
 
-def to_document(listings: Sequence[Listing], cases: Sequence[Case] = (), *, diff: bool = False) -> dict[str, Any]:
+def to_document(
+    listings: Sequence[Listing], cases: Sequence[ExplainedPair] = (), *, diff: bool = False
+) -> dict[str, Any]:
     """What `ptxbench show --json` prints; `diff`: with the alignment of the one case."""
     return {
         "schema": SCHEMA,
@@ -186,7 +208,7 @@ def to_document(listings: Sequence[Listing], cases: Sequence[Case] = (), *, diff
     }
 
 
-def describe_finding(finding: Finding) -> dict[str, Any]:
+def describe_finding(finding: Explanation) -> dict[str, Any]:
     """A finding as JSON has it."""
     return {
         "kind": finding.kind,

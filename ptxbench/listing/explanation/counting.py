@@ -5,30 +5,30 @@ from __future__ import annotations
 import math
 
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.discovery import Found
+from ptxbench.discovery import LoadedPair
 from ptxbench.errors import LaunchUnavailable, UnsupportedInstruction
 from ptxbench.executed import Counted
 from ptxbench.pair import Size
-from ptxbench.runner.given import blaming, largest, too_large
-from ptxbench.runner.plan import Job
+from ptxbench.runner.case_data import blaming, largest, too_large
+from ptxbench.runner.plan import PairPlan
 from ptxbench.toolchain import Build
 
 
-def size_of(found: Found) -> Size:
+def size_of(found: LoadedPair) -> Size:
     """Where a pair is counted unless a size is given: its check size with the most bytes.
 
     The first one is often a single element, where nothing coalesces and nothing conflicts.
     """
-    return largest(Job(found, found.sources, ()))
+    return largest(PairPlan(found, found.sources, ()))
 
 
-def count(found: Found, build: Build, size: Size) -> Counted:
+def count(found: LoadedPair, build: Build, size: Size) -> Counted:
     """What the emulator counts by line of the build's PTX, of one launch at that size.
 
     Raises KernelError, such as UnsupportedInstruction, for what cannot be executed; PairError where the pair's own
     functions fail, UsageError where the data do not fit in memory.
     """
-    pair, job = found.pair, Job(found, found.sources, (size,))
+    pair, job = found.pair, PairPlan(found, found.sources, (size,))
     with blaming(job, size):
         arguments = pair.make_arguments(size, seed=1)
     try:

@@ -16,7 +16,7 @@ BRIEF = 76
 """Columns of a finding's brief form, which stands on one line below a table, behind a mark."""
 
 
-class Place(NamedTuple):
+class CodePlace(NamedTuple):
     """A line that a finding is about: of the file that was written, and of the PTX that it became or is."""
 
     variant: str
@@ -30,7 +30,7 @@ class Place(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Finding:
+class Explanation:
     """One difference: its kind, a sentence or two, and the same as data.
 
     `brief`: the same in at most BRIEF columns. `figures`: by name, and then by variant. `places`: the lines named.
@@ -40,7 +40,7 @@ class Finding:
     text: str
     brief: str = ""
     figures: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
-    places: tuple[Place, ...] = ()
+    places: tuple[CodePlace, ...] = ()
 
     @property
     def line(self) -> str:
@@ -52,7 +52,7 @@ SETTLED = 1.04
 """How many times its start the end of a range may be, for a claim to rest on it."""
 
 
-class Executions(NamedTuple):
+class ExecutedRange(NamedTuple):
     """Machine instructions that warps executed: the least and the most that it can be, and the likeliest.
 
     All are None where there is no number. `by_opcode`: the likeliest of each opcode, where that is known.
@@ -85,7 +85,7 @@ class Executions(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Side:
+class VariantSide:
     """One variant, as far as it is known: by a run's report and counters, or by its listing as well.
 
     `occupancy`: theoretical, of the launch that is explained. `counts`: the emulator's counters of a launch.
@@ -98,7 +98,7 @@ class Side:
     occupancy: float | None = None
     counts: Mapping[str, float] | None = None
     listing: Listing | None = None
-    executed: Executions | None = None
+    executed: ExecutedRange | None = None
     """None where it was not derived, as in older runs."""
 
     @cached_property
@@ -119,43 +119,43 @@ class Side:
         return None if self.counts is None else sum(self.counts.get(name, 0) for name in names)
 
     @cached_property
-    def lines(self) -> Mapping[Place, Counter[str]]:
+    def lines(self) -> Mapping[CodePlace, Counter[str]]:
         """The counters of each line of the file, which may be of several lines of the PTX, as of an unrolled loop.
 
         Its place names the first of these. Empty where lines were not counted.
         """
         counted = (self.listing.counted if self.listing else None) or {}
-        places: dict[int | tuple[int], Place] = {}
-        found: dict[Place, Counter[str]] = {}
+        places: dict[int | tuple[int], CodePlace] = {}
+        found: dict[CodePlace, Counter[str]] = {}
         for ptx_line, counts in sorted(counted.items()):
             place = self.place(ptx_line)
             first = places.setdefault(place.line or (ptx_line,), place)
             found.setdefault(first, Counter()).update(counts)
         return found
 
-    def place(self, ptx_line: int) -> Place:
+    def place(self, ptx_line: int) -> CodePlace:
         """Where a line of the PTX comes from."""
         assert self.listing is not None
         return place_of(self.listing, ptx_line)
 
 
-def place_of(listing: Listing, ptx_line: int) -> Place:
+def place_of(listing: Listing, ptx_line: int) -> CodePlace:
     """Where a line of the PTX comes from."""
     line = ptx_line if listing.language == "ptx" else listing.origin.get(ptx_line)
-    return Place(listing.variant, listing.path.name, line, ptx_line)
+    return CodePlace(listing.variant, listing.path.name, line, ptx_line)
 
 
-class Contrast(NamedTuple):
+class VariantContrast(NamedTuple):
     """Two variants; the right one is explained against the left."""
 
-    left: Side
-    right: Side
+    left: VariantSide
+    right: VariantSide
 
     @property
     def names(self) -> tuple[str, str]:
         return self.left.name, self.right.name
 
-    def both(self, value: Callable[[Side], float]) -> tuple[float, float]:
+    def both(self, value: Callable[[VariantSide], float]) -> tuple[float, float]:
         return value(self.left), value(self.right)
 
     def sums(self, *names: str) -> tuple[float, float] | None:
@@ -167,7 +167,7 @@ class Contrast(NamedTuple):
         return dict(zip(self.names, values, strict=True))
 
 
-Look = Callable[[Contrast], Iterator[Finding]]
+Analysis = Callable[[VariantContrast], Iterator[Explanation]]
 """What looks for findings of one kind; it says nothing where the data that it needs are not there."""
 
 

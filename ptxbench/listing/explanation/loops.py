@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from statistics import median_low
 
-from ptxbench.listing.explanation.finding import Contrast, Finding, Place, Side, percent, place_of
+from ptxbench.listing.explanation.finding import CodePlace, Explanation, VariantContrast, VariantSide, percent, place_of
 from ptxbench.listing.text import Listing, opcode
-from ptxbench.toolchain.lines import Instruction
+from ptxbench.toolchain.lines import MachineInstruction
 from ptxbench.toolchain.sass import MEMORY
 
 NOTICEABLE = 0.01
@@ -26,13 +26,13 @@ BACK = re.compile(r"(?:^|\s)BRA(?:\.\w+)*\s.*?(?P<label>\.L_\w+)$")
 
 
 @dataclass(frozen=True)
-class Loop:
+class SassLoop:
     """An innermost loop of SASS, from address `first` to `last`, with executions of all warps.
 
     `turns`: executions of its first instruction; `executed`: of all. `copies`: rounds of the PTX in one of SASS.
     """
 
-    place: Place | None
+    place: CodePlace | None
     """The line of its branch back; None where that is of no line."""
     first: int
     last: int
@@ -48,7 +48,7 @@ class Loop:
         return f"{self.length} instructions a round, {self.turns:,.0f} rounds ({where}{unrolled})"
 
 
-def of_listing(listing: Listing) -> list[Loop]:
+def of_listing(listing: Listing) -> list[SassLoop]:
     """The innermost loops that warps went round, the one of most instructions first; none where they are unknown."""
     found = []
     for first, last in innermost(listing.sass):
@@ -59,11 +59,11 @@ def of_listing(listing: Listing) -> list[Loop]:
             line = body[-1].line
             place = None if line is None else place_of(listing, line)
             ends = body[0].address, body[-1].address
-            found.append(Loop(place, *ends, len(body), turns, executed, copies(body)))
+            found.append(SassLoop(place, *ends, len(body), turns, executed, copies(body)))
     return sorted(found, key=lambda loop: -loop.executed)
 
 
-def innermost(sass: Sequence[Instruction]) -> list[tuple[int, int]]:
+def innermost(sass: Sequence[MachineInstruction]) -> list[tuple[int, int]]:
     """First and last index of each loop that has no other in it."""
     at = {label: index for index, each in enumerate(sass) for label in each.labels}
     loops = []
@@ -78,7 +78,7 @@ def innermost(sass: Sequence[Instruction]) -> list[tuple[int, int]]:
     ]
 
 
-def copies(body: Sequence[Instruction]) -> int:
+def copies(body: Sequence[MachineInstruction]) -> int:
     """How many rounds of the PTX a round of SASS holds: how often a line of it is there, by its accesses to memory."""
     names: dict[int, Counter[str]] = defaultdict(Counter)
     for each in body:
@@ -92,14 +92,14 @@ def copies(body: Sequence[Instruction]) -> int:
     return median_low(accesses or [max(found.values()) for found in names.values()] or [1])
 
 
-def of_side(side: Side) -> list[Loop]:
+def of_side(side: VariantSide) -> list[SassLoop]:
     """The same of a variant; none where its executions are not known well enough for a claim."""
     if side.listing is None or side.executed is None or not side.executed.settled:
         return []
     return of_listing(side.listing)
 
 
-def loops(contrast: Contrast) -> Iterator[Finding]:
+def loops(contrast: VariantContrast) -> Iterator[Explanation]:
     """What warps execute in loops, where that is unlike; and the loop of each side that most of it is in."""
     left, right = (of_side(side) for side in contrast)
     if not left or not right:
@@ -113,7 +113,7 @@ def loops(contrast: Contrast) -> Iterator[Finding]:
     (a, b), (first, second) = contrast.names, (left[0], right[0])
     share = f"{percent(abs(after / before - 1))} {'fewer' if after < before else 'more'}"
     same = len(left) == len(right) and [each.turns for each in left] == [each.turns for each in right]
-    yield Finding(
+    yield Explanation(
         "loops" if same else "unrolling",
         f"In loops warps execute {share} machine instructions in {b}. The hottest: {a} {first}; {b} {second}.",
         f"In loops warps execute {share} machine instructions in {b} than in {a}.",

@@ -8,7 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from ptxbench.listing.explanation.finding import Contrast, Executions, Finding, Place, Side, percent, relation
+from ptxbench.listing.explanation.finding import (
+    CodePlace,
+    ExecutedRange,
+    Explanation,
+    VariantContrast,
+    VariantSide,
+    percent,
+    relation,
+)
 from ptxbench.metrics import CLASSES
 from ptxbench.units import si
 
@@ -36,7 +44,7 @@ def unlike(before: float, after: float) -> bool:
     return abs(after - before) > NOTICEABLE * max(before, after)
 
 
-def sectors(contrast: Contrast) -> Iterator[Finding]:
+def sectors(contrast: VariantContrast) -> Iterator[Explanation]:
     """32-byte sectors of global memory, where one side touches more."""
     counts = contrast.sums(*SECTORS)
     if counts is None or not unlike(*counts):
@@ -45,7 +53,7 @@ def sectors(contrast: Contrast) -> Iterator[Finding]:
     more = contrast.left if before > after else contrast.right
     place = first_place(more, *SECTORS)
     text = f"{b} touches {after:,.0f} sectors of global memory, {a} {before:,.0f}{relation(before, after)}"
-    yield Finding(
+    yield Explanation(
         "sectors",
         f"{text}{f' Of {more.name} most at {place}.' if place else ''}",
         text,
@@ -57,25 +65,25 @@ def sectors(contrast: Contrast) -> Iterator[Finding]:
 class Request(NamedTuple):
     """What one line asks of global memory: `load` or `store`, sectors a request, and how many its bytes need."""
 
-    place: Place
+    place: CodePlace
     noun: str
     touched: float
     needed: float
 
 
-def requests(contrast: Contrast) -> Iterator[Finding]:
+def requests(contrast: VariantContrast) -> Iterator[Explanation]:
     """The lines whose requests touch far more sectors than their bytes need, where one side does so more."""
     if unlike(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
-def requests_of_both(contrast: Contrast) -> Iterator[Finding]:
+def requests_of_both(contrast: VariantContrast) -> Iterator[Explanation]:
     """The same where both sides do: no difference, and still what their bandwidth is spent on."""
     if not unlike(*contrast.both(waste)):
         yield from wasteful_requests(contrast)
 
 
-def waste(side: Side) -> float:
+def waste(side: VariantSide) -> float:
     """Sectors that a side touches, over those that its bytes need; 0 where nobody counted."""
     touched = needed = 0.0
     for counts in side.lines.values():
@@ -91,7 +99,7 @@ def needed_sectors(counts: Mapping[str, int], noun: str) -> float:
     return max(asked, moved / SECTOR_BYTES)
 
 
-def wasteful_requests(contrast: Contrast) -> Iterator[Finding]:
+def wasteful_requests(contrast: VariantContrast) -> Iterator[Explanation]:
     """The worst line of each side, together where they do the same."""
     found = [(side, request) for side in contrast if (request := worst_request(side))]
     alike = {(request.noun, f"{request.touched:.3g}", f"{request.needed:.3g}") for _, request in found}
@@ -100,10 +108,10 @@ def wasteful_requests(contrast: Contrast) -> Iterator[Finding]:
         yield wasteful_request([side for side, _ in group], [request for _, request in group])
 
 
-def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding:
+def wasteful_request(sides: Sequence[VariantSide], found: Sequence[Request]) -> Explanation:
     places = tuple(request.place for request in found)
     _, noun, touched, needed = found[0]
-    return Finding(
+    return Explanation(
         "sectors per request",
         f"At {' and '.join(map(str, places))} a warp's {noun} touches {touched:.3g} sectors, "
         f"and its bytes would fit in {needed:.3g}.",
@@ -116,7 +124,7 @@ def wasteful_request(sides: Sequence[Side], found: Sequence[Request]) -> Finding
     )
 
 
-def worst_request(side: Side) -> Request | None:
+def worst_request(side: VariantSide) -> Request | None:
     """The line that wastes most, where that is much; None where none does, or lines were not counted."""
     total = side.sum(*SECTORS)
     worst = None
@@ -133,7 +141,7 @@ def worst_request(side: Side) -> Request | None:
     return worst
 
 
-def conflicts(contrast: Contrast) -> Iterator[Finding]:
+def conflicts(contrast: VariantContrast) -> Iterator[Explanation]:
     """Passes over shared memory that bank conflicts add, where one side has more."""
     counts, asked = contrast.sums(*CONFLICTS), contrast.sums(*SHARED)
     if counts is None or asked is None or not unlike(*counts):
@@ -144,7 +152,7 @@ def conflicts(contrast: Contrast) -> Iterator[Finding]:
     ]
     places = tuple(place for side in contrast if (place := first_place(side, *CONFLICTS)))
     where = f"; most at {' and '.join(map(str, places))}" if places else ""
-    yield Finding(
+    yield Explanation(
         "bank conflicts",
         f"Passes over shared memory that bank conflicts add: {', '.join(told)}{where}.",
         f"Bank conflicts: {', '.join(told)}.",
@@ -153,7 +161,7 @@ def conflicts(contrast: Contrast) -> Iterator[Finding]:
     )
 
 
-def atomics(contrast: Contrast) -> Iterator[Finding]:
+def atomics(contrast: VariantContrast) -> Iterator[Explanation]:
     """Requests of atomics."""
     counts, whole = contrast.sums(*ATOMICS), contrast.sums("ptx_warp_instructions")
     if counts is None or whole is None or not unlike(*counts) or max(counts) < RARE * max(whole):
@@ -161,10 +169,10 @@ def atomics(contrast: Contrast) -> Iterator[Finding]:
     (a, b), (before, after) = contrast.names, counts
     text = f"{b} makes {after:,.0f} atomic requests, {a} {before:,.0f}{relation(before, after)}"
     places = tuple(place for side in contrast if (place := first_place(side, *ATOMICS)))
-    yield Finding("atomics", text, "", {"atomic requests": contrast.figures(counts)}, places)
+    yield Explanation("atomics", text, "", {"atomic requests": contrast.figures(counts)}, places)
 
 
-def divergence(contrast: Contrast) -> Iterator[Finding]:
+def divergence(contrast: VariantContrast) -> Iterator[Explanation]:
     """Branches whose lanes part. ptxas often makes guards of them, so that this comes after what is of the code."""
     counts, branches = contrast.sums("ptx_divergent_branches"), contrast.sums("ptx_branches")
     if counts is None or branches is None or not unlike(*counts):
@@ -176,7 +184,7 @@ def divergence(contrast: Contrast) -> Iterator[Finding]:
     more = contrast.left if counts[0] > counts[1] else contrast.right
     place = first_place(more, "ptx_divergent_branches")
     text = f"Branches of the PTX whose lanes part: {', '.join(told)}"
-    yield Finding(
+    yield Explanation(
         "divergence",
         f"{text}{f'; most at {place}' if place else ''}.",
         f"{text}.",
@@ -185,28 +193,28 @@ def divergence(contrast: Contrast) -> Iterator[Finding]:
     )
 
 
-def first_place(side: Side, *names: str) -> Place | None:
+def first_place(side: VariantSide, *names: str) -> CodePlace | None:
     """Where most of these counters stand; None where they are 0 everywhere, or lines were not counted."""
     sums = {place: sum(counts[name] for name in names) for place, counts in side.lines.items()}
     most = max(sums, key=lambda place: sums[place], default=None)
     return most if most and sums[most] else None
 
 
-def barriers(contrast: Contrast) -> Iterator[Finding]:
+def barriers(contrast: VariantContrast) -> Iterator[Explanation]:
     """Arrivals of warps at barriers."""
     counts = contrast.sums("ptx_barriers")
     if counts is None or not unlike(*counts):
         return
     (a, b), (before, after) = contrast.names, counts
     text = f"Warps arrive at {after:,.0f} barriers in {b}, at {before:,.0f} in {a}{relation(before, after)}"
-    yield Finding("barriers", text, "", {"barriers": contrast.figures(counts)})
+    yield Explanation("barriers", text, "", {"barriers": contrast.figures(counts)})
 
 
 EXECUTED = "executed instructions"
 EXECUTED_SASS = "executed machine instructions"
 
 
-def executed(contrast: Contrast) -> Iterator[Finding]:
+def executed(contrast: VariantContrast) -> Iterator[Explanation]:
     """Machine instructions that warps execute; PTX where these were not derived, as in older runs."""
     if contrast.left.executed is None and contrast.right.executed is None:
         yield from executed_ptx(contrast)
@@ -214,7 +222,7 @@ def executed(contrast: Contrast) -> Iterator[Finding]:
         yield from executed_sass(contrast, contrast.left.executed, contrast.right.executed)
 
 
-def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> Iterator[Finding]:
+def executed_sass(contrast: VariantContrast, left: ExecutedRange, right: ExecutedRange) -> Iterator[Explanation]:
     """Machine instructions that warps execute, and the opcode that most of a difference is of.
 
     Nothing where one of both is not known well enough, or where the ranges meet.
@@ -238,14 +246,14 @@ def executed_sass(contrast: Contrast, left: Executions, right: Executions) -> It
         name = max(counts, key=lambda name: sign * (counts[name][1] - counts[name][0]))
         figures[name] = contrast.figures(counts[name])
         most = f" Most of it is {name}, {si(counts[name][1])} against {si(counts[name][0])}."
-    yield Finding(EXECUTED, f"{text}: {right} against {left}.{most}", f"{text}.", figures)
+    yield Explanation(EXECUTED, f"{text}: {right} against {left}.{most}", f"{text}.", figures)
 
 
 def number(share: str) -> float:
     return float(share.removesuffix(" %"))
 
 
-def executed_ptx(contrast: Contrast) -> Iterator[Finding]:
+def executed_ptx(contrast: VariantContrast) -> Iterator[Explanation]:
     """PTX instructions that warps execute, and the class that most of a difference is of."""
     counts = contrast.sums("ptx_warp_instructions")
     if counts is None or not all(counts) or not unlike(*counts):
@@ -259,7 +267,7 @@ def executed_ptx(contrast: Contrast) -> Iterator[Finding]:
     of_class = {name: contrast.sums(f"ptx_warp_instructions_{name}") or (0.0, 0.0) for name in CLASSES}
     name, (left, right) = max(of_class.items(), key=lambda item: abs(item[1][0] - item[1][1]))
     figures[f"ptx_warp_instructions_{name}"] = contrast.figures((left, right))
-    yield Finding(
+    yield Explanation(
         EXECUTED,
         f"{text}: {share}. Most of it is {CLASSES[name]}, {si(right)} against {si(left)}.",
         f"Before ptxas: {share} PTX instructions executed in {b} than in {a}.",

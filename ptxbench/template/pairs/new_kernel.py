@@ -5,8 +5,8 @@ from ptxbench.pair import EXACT, In, Launch, Out, Pair, Scalar, ceil_div, f32, u
 BLOCK = 256  # threads, each with one element
 
 PAIR = Pair(
-    teaches="Replace this: what is there to learn from the two sides?",
-    expects="Replace this: what should a GPU show, and why? It is an expectation, not a measurement.",
+    purpose="Replace this: what is there to learn from the two sides?",
+    expectation="Replace this: what should a GPU show, and why? It is an expectation, not a measurement.",
     args=[  # in the order of both signatures
         In("x", f32, lambda n: (n,)),
         Out("y", f32, lambda n: (n,)),

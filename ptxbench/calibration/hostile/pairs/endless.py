@@ -5,7 +5,7 @@ import numpy as np
 from ptxbench.pair import EXACT, Launch, Out, Pair, Scalar, u32
 
 PAIR = Pair(
-    teaches="That a kernel which never ends costs its own row and nothing else.",
+    purpose="That a kernel which never ends costs its own row and nothing else.",
     args=[
         Out("y", u32, lambda n: (n,)),
         Scalar("n", u32, lambda n: n),

@@ -20,11 +20,11 @@ from ptxbench.result import (
     LaunchReport,
     VariantResult,
 )
-from ptxbench.runner.control import CONTROL, control_job, is_biased, noise
+from ptxbench.runner.control import CONTROL, control_plan, is_biased, noise
 from ptxbench.runner.events import CellDone, DeviceLost, Step
-from ptxbench.runner.plan import Job, Plan
-from ptxbench.runner.story import steps
-from ptxbench.runner.worker import Piece, WorkerDied
+from ptxbench.runner.plan import PairPlan, RunPlan
+from ptxbench.runner.session import steps
+from ptxbench.runner.worker import WorkerDied, WorkItem
 from ptxbench.units import size_words
 
 SEVERITY = (WRONG, BROKEN, UNSUPPORTED, SKIPPED, VERIFIED)
@@ -48,7 +48,7 @@ def key_of(cell: Cell) -> Key:
 
 
 @dataclass(frozen=True)
-class Loss:
+class Exclusion:
     """Why a variant is out of a cell: `status` is BROKEN, or SKIPPED where the machine is at fault."""
 
     status: str
@@ -56,64 +56,72 @@ class Loss:
 
 
 @dataclass
-class Ledger:
+class RoundResults:
     """`taken`: each cell as every round found it. `out`: of a cell, the variants that ended a worker, and how.
 
     `suspected`: the cells in which one of several variants lost the device, and how. There each sample is waited for
     before the next one starts, which shows whose fault it is.
     """
 
-    plan: Plan
-    jobs: dict[Place, Job]
+    plan: RunPlan
+    pair_plans: dict[Place, PairPlan]
     taken: dict[Key, list[Cell]] = field(default_factory=dict)
-    out: dict[Key, dict[str, Loss]] = field(default_factory=dict)
+    out: dict[Key, dict[str, Exclusion]] = field(default_factory=dict)
     suspected: dict[Key, DeviceLost] = field(default_factory=dict)
     last: Step | None = None
     """What the present worker last began."""
     done: int = 0
 
     @classmethod
-    def of(cls, plan: Plan) -> Ledger:
-        ledger = cls(plan, {(job.found.name, tuple(job.knobs.items())): job for job in (control_job(), *plan.jobs)})
+    def of(cls, plan: RunPlan) -> RoundResults:
+        results = cls(
+            plan,
+            {
+                (pair_plan.loaded.name, tuple(pair_plan.knobs.items())): pair_plan
+                for pair_plan in (control_plan(), *plan.pair_plans)
+            },
+        )
         for cell in plan.begun:
-            ledger.add(cell)
-        return ledger
+            results.add(cell)
+        return results
 
     @property
     def keys(self) -> list[Key]:
         """Every cell, the control first, the others in the order of the plan."""
-        return [(place, tuple(size.items())) for place, job in self.jobs.items() for size in job.sizes]
+        return [
+            (place, tuple(size.items())) for place, pair_plan in self.pair_plans.items() for size in pair_plan.sizes
+        ]
 
     # ---- what is to do
 
     def shuffled(self, round_number: int) -> list[Key]:
         """The cells in an order of this round's own, those of a pair together; from the run's seed."""
         rng = random.Random(f"{self.plan.seed}:{round_number}:order")
-        places = list(self.jobs)
+        places = list(self.pair_plans)
         rng.shuffle(places)
         found = []
         for place in places:
-            sizes = list(self.jobs[place].sizes)
+            sizes = list(self.pair_plans[place].sizes)
             rng.shuffle(sizes)
             found += [(place, tuple(size.items())) for size in sizes]
         return [each for each in found if self.variants(each)]
 
     def variants(self, cell: Key) -> tuple[str, ...]:
         """Those that are not out of it."""
-        sources = self.jobs[cell[0]].sources
+        sources = self.pair_plans[cell[0]].sources
         return tuple(source.variant for source in sources if source.variant not in self.out.get(cell, {}))
 
-    def pieces(self, todo: Sequence[Key]) -> tuple[Piece, ...]:
+    def items(self, todo: Sequence[Key]) -> tuple[WorkItem, ...]:
         """The cells as they are sent to a worker: neighbours that differ in nothing but their size together."""
-        found: list[Piece] = []
+        found: list[WorkItem] = []
         for cell in todo:
             (pair, knobs), size = cell
             known = any(each.oracle is not None for each in self.taken.get(cell, ()))
-            piece = Piece(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, not known)
-            if found and dataclasses.replace(found[-1], sizes=piece.sizes) == piece:
+            item = WorkItem(pair, self.variants(cell), (dict(size),), knobs, cell in self.suspected, not known)
+            if found and dataclasses.replace(found[-1], sizes=item.sizes) == item:
                 found[-1] = dataclasses.replace(found[-1], sizes=(*found[-1].sizes, dict(size)))
             else:
-                found.append(piece)
+                found.append(item)
         return tuple(found)
 
     # ---- what happened
@@ -122,7 +130,7 @@ class Ledger:
         """The step as one of the whole run."""
         self.last = event
         self.done += 1
-        total = (self.plan.rounds - self.plan.first_round) * sum(map(steps, self.jobs.values()))
+        total = (self.plan.rounds - self.plan.first_round) * sum(map(steps, self.pair_plans.values()))
         return dataclasses.replace(event, done=min(self.done - 1, total), total=total)
 
     def add(self, cell: Cell) -> None:
@@ -140,7 +148,7 @@ class Ledger:
             return DeviceLost(f"{death}, in a kernel of ptxbench itself: the GPU or its driver does not work.")
         step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
         reason = f"{death} ({step.phase}{at(step)})."
-        return self.take_out(step, Loss(SKIPPED if death.from_outside else BROKEN, reason))
+        return self.take_out(step, Exclusion(SKIPPED if death.from_outside else BROKEN, reason))
 
     def blame_lost(self, lost: DeviceLost) -> DeviceLost | None:
         """A worker lost the device: the same for the variant whose kernel did it.
@@ -153,7 +161,7 @@ class Ledger:
             return lost
         if len(lost.suspects) == 1:
             step = dataclasses.replace(step, variant=lost.suspects[0])
-            return self.take_out(step, Loss(BROKEN, lost.reason))
+            return self.take_out(step, Exclusion(BROKEN, lost.reason))
         cell = self.cell_of(step)
         reason = f"{lost.reason.rstrip('.')}. The kernels in flight were {' and '.join(lost.suspects)}"
         if cell is None or cell in self.suspected or step.pair == CONTROL:
@@ -161,7 +169,7 @@ class Ledger:
         self.suspected[cell] = DeviceLost(reason, lost.suspects)
         return None
 
-    def take_out(self, step: Step, loss: Loss) -> DeviceLost | None:
+    def take_out(self, step: Step, loss: Exclusion) -> DeviceLost | None:
         """Take a variant out, or give the end of the run where that is not possible.
 
         A failure at a cell's own size is that cell's; in a build or at a check size it is the pair's.
@@ -205,12 +213,12 @@ class Ledger:
         """One cell of what the rounds found: all samples, all labels, of each variant the worst."""
         rounds = self.taken.get(cell) or [self.bare(cell)]
         variants = {}
-        for source in self.jobs[cell[0]].sources:
+        for source in self.pair_plans[cell[0]].sources:
             results = [each.variants[source.variant] for each in rounds if source.variant in each.variants]
             if loss := self.out.get(cell, {}).get(source.variant):
                 results.append(VariantResult(source.language, loss.status, loss.reason))
             if results:
-                variants[source.variant] = together(results)
+                variants[source.variant] = merge_results(results)
         return dataclasses.replace(
             rounds[0],
             variants=variants,
@@ -222,7 +230,7 @@ class Ledger:
 
     def bare(self, cell: Key) -> Cell:
         """A cell that no worker finished."""
-        pair, size = self.jobs[cell[0]].found.pair, dict(cell[1])
+        pair, size = self.pair_plans[cell[0]].loaded.pair, dict(cell[1])
         launch = pair.launch(**size)
         return Cell(
             cell[0][0],
@@ -240,7 +248,7 @@ def at(step: Step) -> str:
     return f", {size_words(step.size)}" if step.size is not None else ""
 
 
-def together(results: Sequence[VariantResult]) -> VariantResult:
+def merge_results(results: Sequence[VariantResult]) -> VariantResult:
     """The worst of a variant's results, with the greatest error of all and whatever build is known."""
     worst = min(results, key=lambda result: SEVERITY.index(result.status))
     build = worst.build or next((each.build for each in results if each.build), None)

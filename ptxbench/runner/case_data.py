@@ -13,13 +13,13 @@ from ptxbench.discovery.execute import describe, line_of
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError, UsageError
 from ptxbench.pair import Pair, Size
-from ptxbench.runner.plan import Job
+from ptxbench.runner.plan import PairPlan
 from ptxbench.units import size_words
 from ptxbench.verify import ErrorOf, Expected, expect
 
 
 @dataclass(frozen=True)
-class Given:
+class CaseData:
     """The data of a launch, and what a right kernel makes of it. `where` is its size in words.
 
     `repeated`: whether to launch on it more than once.
@@ -32,30 +32,34 @@ class Given:
     repeated: bool
 
 
-def prepare(job: Job, size: Size, seed: int, *, integers: bool = False, repeated: bool = False) -> Given:
+def prepare_case(
+    pair_plan: PairPlan, size: Size, seed: int, *, integers: bool = False, repeated: bool = False
+) -> CaseData:
     """The pair's data at `size`, random or whole numbers."""
-    return with_expected(job, size, draw(job, size, seed, integers=integers), integers=integers, repeated=repeated)
+    return with_expected(
+        pair_plan, size, draw(pair_plan, size, seed, integers=integers), integers=integers, repeated=repeated
+    )
 
 
-def at_cell(job: Job, size: Size, seed: int) -> Given:
+def at_cell(pair_plan: PairPlan, size: Size, seed: int) -> CaseData:
     """The pair's data at the size of a cell, at which it is counted or timed."""
-    return prepare(job, size, seed, integers=job.found.pair.timed_on_integers)
+    return prepare_case(pair_plan, size, seed, integers=pair_plan.loaded.pair.timed_on_integers)
 
 
-def draw(job: Job, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
+def draw(pair_plan: PairPlan, size: Size, seed: int, *, integers: bool = False) -> Mapping[str, Any]:
     """The pair's arguments at `size`."""
-    with blaming(job, size):
-        return job.found.pair.make_arguments(size, seed, integers=integers)
+    with blaming(pair_plan, size):
+        return pair_plan.loaded.pair.make_arguments(size, seed, integers=integers)
 
 
 def with_expected(
-    job: Job, size: Size, arguments: Mapping[str, Any], *, integers: bool = False, repeated: bool = False
-) -> Given:
+    pair_plan: PairPlan, size: Size, arguments: Mapping[str, Any], *, integers: bool = False, repeated: bool = False
+) -> CaseData:
     """Arguments with what a right kernel makes of them."""
-    with blaming(job, size):
-        expected = expect(job.found.pair, arguments, integers=integers)
+    with blaming(pair_plan, size):
+        expected = expect(pair_plan.loaded.pair, arguments, integers=integers)
     where = size_words(size) + (" (whole numbers)" if integers else "")
-    return Given(size, where, arguments, expected, repeated)
+    return CaseData(size, where, arguments, expected, repeated)
 
 
 def tolerance_words(pair: Pair) -> str:
@@ -63,9 +67,9 @@ def tolerance_words(pair: Pair) -> str:
     return f"{pair.tolerance.describe}; exact at its own size" if pair.timed_on_integers else pair.tolerance.describe
 
 
-def largest(job: Job) -> Size:
+def largest(pair_plan: PairPlan) -> Size:
     """The check size with the most bytes: the one with the most CTAs that could get in each other's way."""
-    return max(job.found.pair.check_sizes, key=job.found.pair.compulsory_bytes)
+    return max(pair_plan.loaded.pair.check_sizes, key=pair_plan.loaded.pair.compulsory_bytes)
 
 
 def errors_of(opcodes: Iterable[str]) -> dict[str, ErrorOf]:
@@ -79,19 +83,21 @@ def error_of(opcode: str) -> ErrorOf:
     return known.at
 
 
-def too_large(job: Job, size: Size) -> UsageError:
-    return UsageError(f"'{job.found.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size.")
+def too_large(pair_plan: PairPlan, size: Size) -> UsageError:
+    return UsageError(
+        f"'{pair_plan.loaded.name}' at {size_words(size)} does not fit in memory. Choose a smaller --size."
+    )
 
 
 @contextmanager
-def blaming(job: Job, size: Size) -> Iterator[None]:
+def blaming(pair_plan: PairPlan, size: Size) -> Iterator[None]:
     """Turn what the pair's own functions raise at `size` into a PairError that names file and line."""
-    path = job.found.path
+    path = pair_plan.loaded.path
     try:
         with redirect_stdout(sys.stderr):  # what a reference prints is no result
             yield
     except MemoryError:
-        raise too_large(job, size) from None
+        raise too_large(pair_plan, size) from None
     except PairError as error:
         raise PairError(f"{shown(path)}: at {size_words(size)}, {error}") from None
     except (Exception, SystemExit) as error:

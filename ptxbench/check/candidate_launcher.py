@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from ptxbench.check.exam import Exam
 from ptxbench.check.findings import Finding, finding
-from ptxbench.check.launching import POISON, Case, How, Kernel, Left, launch
-from ptxbench.check.reading import Text
+from ptxbench.check.launching import POISON, CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
+from ptxbench.check.reading import CandidateText
+from ptxbench.check.suite import CheckSuite
 from ptxbench.errors import (
     Deadlock,
     EmulatorCrash,
@@ -36,32 +36,32 @@ WRONG = ("wrong-result", "output-unwritten")
 
 
 @dataclass
-class Asking:
+class CandidateLauncher:
     """Launches of one candidate: its text, the exam that asks, and the loop iterations that a warp may run.
 
     `launches`: how many there were so far.
     """
 
-    exam: Exam
-    text: Text
+    exam: CheckSuite
+    text: CandidateText
     fuel: int
     launches: int = 0
 
-    def launch(self, case: Case, how: How, kept: dict[str, bytes] | None = None) -> Left:
+    def launch(self, case: CheckCase, how: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
         self.launches += 1
-        kernel = Kernel(self.text.ptx, self.exam.entry, self.exam.arch)
+        kernel = CheckKernel(self.text.ptx, self.exam.entry, self.exam.arch)
         return launch(kernel, self.exam.pair, case, replace(how, fuel=self.fuel), kept)
 
-    def ask(self, stage: str, case: Case) -> Finding | None:
+    def ask(self, stage: str, case: CheckCase) -> Finding | None:
         """What is wrong with one launch; None if it is right."""
         try:
-            left = self.launch(case, How())
+            left = self.launch(case, LaunchOptions())
         except KernelError as error:
             return self.fault(stage, error, case)
         return self.wrong(stage, left, case)
 
-    def wrong(self, stage: str, left: Left, case: Case, poison: int = POISON) -> Finding | None:
+    def wrong(self, stage: str, left: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
         """What is wrong with what a launch left."""
         if left.changed is not None:
             told = f"{case.label}: the kernel writes to '{left.changed}', which it is given to read."
@@ -71,7 +71,7 @@ class Asking:
             return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
         return self.lasting(stage, left, case)
 
-    def lasting(self, stage: str, left: Left, case: Case) -> Finding | None:
+    def lasting(self, stage: str, left: LaunchResult, case: CheckCase) -> Finding | None:
         """What a launch left for later ones, where no kernel of the pair does so."""
         if left.state and not self.exam.keeps_state:
             told = f"{case.label}: the launch changes the module variable '{left.state[0]}'."
@@ -82,7 +82,7 @@ class Asking:
             return finding(stage, "heap-kept", told)
         return None
 
-    def fault(self, stage: str, error: KernelError, case: Case) -> Finding:
+    def fault(self, stage: str, error: KernelError, case: CheckCase) -> Finding:
         """A launch that did not end well."""
         code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
         if "not enough memory" in str(error) or "GB are free" in str(error):

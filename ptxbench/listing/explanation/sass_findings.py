@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from ptxbench.listing.difference import unlike
-from ptxbench.listing.explanation.finding import BRIEF, Contrast, Finding, Side
+from ptxbench.listing.explanation.finding import BRIEF, Explanation, VariantContrast, VariantSide
 from ptxbench.toolchain.sass import class_of
 
 NAMED = 3
@@ -48,13 +48,13 @@ CONSTANT = re.compile(
 """A constant but 0 put into a register: by a move, or by half-precision arithmetic on zeros, whose unit is idle."""
 
 
-def spills(contrast: Contrast) -> Iterator[Finding]:
+def spills(contrast: VariantContrast) -> Iterator[Explanation]:
     counts = contrast.both(lambda side: (side.report.spill_store_bytes or 0) + (side.report.spill_load_bytes or 0))
     if any(counts):
         told = " and ".join(
             f"{name} {count:,} bytes" for name, count in zip(contrast.names, counts, strict=True) if count
         )
-        yield Finding(
+        yield Explanation(
             "spills",
             f"Spilled registers go through memory: {told} a thread, stores and loads.",
             f"Registers spill to memory: {told} a thread.",
@@ -62,14 +62,14 @@ def spills(contrast: Contrast) -> Iterator[Finding]:
         )
 
 
-def remarks(contrast: Contrast) -> Iterator[Finding]:
+def remarks(contrast: VariantContrast) -> Iterator[Explanation]:
     """What ptxas says that it did not do."""
     for side in contrast:
         for line in dict.fromkeys(re.findall(r"^.*\(C75\d\d\).*$", side.report.log, re.M)):
-            yield Finding("ptxas", f"{side.name}: {line.strip()}")
+            yield Explanation("ptxas", f"{side.name}: {line.strip()}")
 
 
-def occupancy(contrast: Contrast) -> Iterator[Finding]:
+def occupancy(contrast: VariantContrast) -> Iterator[Explanation]:
     """A step of occupancy that registers or static shared memory cost or spare; all else of the launch is the same."""
     (a, b), before, after = contrast.names, contrast.left.occupancy, contrast.right.occupancy
     if before is None or after is None or before == after:
@@ -90,10 +90,10 @@ def occupancy(contrast: Contrast) -> Iterator[Finding]:
             causes.append(f"{b} needs {right:,} {noun}, {a} {left:,}")
     share = f"occupancy {100 * after:.0f} % against {100 * before:.0f} %"
     text = f"{'; '.join(causes)}: {share}." if causes else f"{b} has {share} of {a}."
-    yield Finding("occupancy", text, f"{b} has {share} of {a}." if len(text) > BRIEF else "", figures)
+    yield Explanation("occupancy", text, f"{b} has {share} of {a}." if len(text) > BRIEF else "", figures)
 
 
-def registers(contrast: Contrast) -> Iterator[Finding]:
+def registers(contrast: VariantContrast) -> Iterator[Explanation]:
     """Registers, where they make no difference to occupancy or nobody knows."""
     (a, b), left, right = contrast.names, contrast.left.report.registers, contrast.right.report.registers
     known = contrast.left.occupancy is not None and contrast.right.occupancy is not None
@@ -105,13 +105,13 @@ def registers(contrast: Contrast) -> Iterator[Finding]:
     ):
         return
     text = f"{b} needs {right} registers, {a} {left}{'; occupancy is the same' if known else ''}."
-    yield Finding("registers", text, "", {"registers": contrast.figures((left, right))})
+    yield Explanation("registers", text, "", {"registers": contrast.figures((left, right))})
 
 
 SAME_MIX = "same mix"
 
 
-def instructions(contrast: Contrast) -> Iterator[Finding]:
+def instructions(contrast: VariantContrast) -> Iterator[Explanation]:
     """How many instructions, and which opcodes make the difference."""
     (a, b), (left, right) = contrast.names, contrast.both(lambda side: side.instructions)
     if not left or not right:
@@ -120,7 +120,7 @@ def instructions(contrast: Contrast) -> Iterator[Finding]:
     different = unlike(contrast.left.opcodes, contrast.right.opcodes)
     if not different:
         text = f"{b} has the instructions of {a}, each as often, in another order or on other registers."
-        yield Finding(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
+        yield Explanation(SAME_MIX, text, f"{b} has the instruction mix of {a}: each opcode as often.", figures)
         return
     # Of fewer instructions those that became fewer: others are no part of the difference.
     most = {name: counts for name, counts in different.items() if (right - left) * (counts[1] - counts[0]) > 0}
@@ -133,7 +133,7 @@ def instructions(contrast: Contrast) -> Iterator[Finding]:
     else:
         share = f"{100 * abs(right - left) / left:.0f} % {'fewer' if right < left else 'more'}"
         text = f"{b} has {right:,} SASS instructions, {a} {left:,}: {share}"
-    yield Finding("instructions", f"{text}. Most of it is {', '.join(told)}.", shortened(text, told), figures)
+    yield Explanation("instructions", f"{text}. Most of it is {', '.join(told)}.", shortened(text, told), figures)
 
 
 def shortened(text: str, told: Sequence[str]) -> str:
@@ -143,13 +143,13 @@ def shortened(text: str, told: Sequence[str]) -> str:
     return f"{text}: {', '.join(told)}." if told else f"{text}."
 
 
-def generic(contrast: Contrast) -> Iterator[Finding]:
+def generic(contrast: VariantContrast) -> Iterator[Explanation]:
     found = [Counter({name: side.names[name] for name in GENERIC if side.names[name]}) for side in contrast]
     for side, counts in zip(contrast, found, strict=True):
         if counts:
             told = ", ".join(f"{count} {name}" for name, count in by_frequency(counts))
             figures = {name: contrast.figures((found[0][name], found[1][name])) for name in sorted(found[0] | found[1])}
-            yield Finding(
+            yield Explanation(
                 "generic addressing",
                 f"{side.name} has generic addresses, of no certain memory: {told}.",
                 f"{side.name} has generic addresses: {told}.",
@@ -161,7 +161,7 @@ def by_frequency(counts: Counter[str]) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
-def widths(contrast: Contrast) -> Iterator[Finding]:
+def widths(contrast: VariantContrast) -> Iterator[Explanation]:
     """Accesses to global memory whose widths the other side has not."""
     for noun, names in (("loads", GLOBAL_LOADS), ("stores", GLOBAL_STORES), ("atomics", ATOMICS)):
         left, right = (accesses(side, names) for side in contrast)
@@ -171,7 +171,7 @@ def widths(contrast: Contrast) -> Iterator[Finding]:
             " and ".join(f"{count} of {size} bytes" for size, count in sorted(each.items())) for each in (left, right)
         ]
         a, b = contrast.names
-        yield Finding(
+        yield Explanation(
             "access width",
             f"Global {noun} in the code, by bytes a thread: {a} {told[0]}; {b} {told[1]}.",
             f"Global {noun}, bytes a thread: {a} {brief_sizes(left)}; {b} {brief_sizes(right)}.",
@@ -184,7 +184,7 @@ def brief_sizes(found: Counter[int]) -> str:
     return ", ".join(f"{count} of {size}" for size, count in sorted(found.items(), reverse=True))
 
 
-def accesses(side: Side, names: set[str]) -> Counter[int]:
+def accesses(side: VariantSide, names: set[str]) -> Counter[int]:
     """How many accesses of these opcodes the code has, by bytes a thread."""
     found: Counter[int] = Counter()
     for opcode, count in side.opcodes.items():
@@ -196,7 +196,7 @@ def accesses(side: Side, names: set[str]) -> Counter[int]:
     return found
 
 
-def carries(contrast: Contrast) -> Iterator[Finding]:
+def carries(contrast: VariantContrast) -> Iterator[Explanation]:
     """Carries that a multiply-add takes along on one side, and additions of their own on the other."""
     riding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if CARRYING.match(name)))
     adding = contrast.both(lambda side: sum(n for name, n in side.opcodes.items() if ADDERS.match(name)))
@@ -204,7 +204,7 @@ def carries(contrast: Contrast) -> Iterator[Finding]:
         more, less = riding[rich] - riding[poor], adding[poor] - adding[rich]
         if more > 0 and less > 0:
             a, b = contrast.names[rich], contrast.names[poor]
-            yield Finding(
+            yield Explanation(
                 "carries",
                 f"In {a} {riding[rich]} multiply-adds take a carry along (IMAD.WIDE.X), in {b} {riding[poor]}, "
                 f"which has {less} more additions.",
@@ -213,13 +213,13 @@ def carries(contrast: Contrast) -> Iterator[Finding]:
             )
 
 
-def fused(contrast: Contrast) -> Iterator[Finding]:
+def fused(contrast: VariantContrast) -> Iterator[Explanation]:
     """Multiplications and additions apart on one side, together on the other."""
     for poor, rich in (contrast, contrast[::-1]):
         together, *apart_each = (rich.names[name] - poor.names[name] for name in ARITHMETIC)
         apart = -max(apart_each)
         if apart > 0 and together > 0:
-            yield Finding(
+            yield Explanation(
                 "fused multiply-add",
                 f"{poor.name} has {apart} more multiplications and additions apart, "
                 f"{rich.name} {together} more of them fused.",
@@ -231,7 +231,7 @@ def fused(contrast: Contrast) -> Iterator[Finding]:
             )
 
 
-def guards(contrast: Contrast) -> Iterator[Finding]:
+def guards(contrast: VariantContrast) -> Iterator[Explanation]:
     yield from of_texts(
         contrast,
         SUBNORMAL,
@@ -241,7 +241,7 @@ def guards(contrast: Contrast) -> Iterator[Finding]:
     )
 
 
-def constants(contrast: Contrast) -> Iterator[Finding]:
+def constants(contrast: VariantContrast) -> Iterator[Explanation]:
     yield from of_texts(
         contrast,
         CONSTANT,
@@ -250,7 +250,9 @@ def constants(contrast: Contrast) -> Iterator[Finding]:
     )
 
 
-def of_texts(contrast: Contrast, pattern: re.Pattern[str], kind: str, text: str, advice: str = "") -> Iterator[Finding]:
+def of_texts(
+    contrast: VariantContrast, pattern: re.Pattern[str], kind: str, text: str, advice: str = ""
+) -> Iterator[Explanation]:
     """A finding by how many instructions of each side's listing `pattern` is found in, where that is unlike."""
     left, right = (
         None if side.listing is None else sum(bool(pattern.search(each.text)) for each in side.listing.sass)
@@ -260,12 +262,12 @@ def of_texts(contrast: Contrast, pattern: re.Pattern[str], kind: str, text: str,
         a, b = contrast.names
         figures = {kind: contrast.figures((left, right))}
         brief = text.format(a=a, b=b, left=left, right=right)
-        yield Finding(kind, brief + advice, brief, figures)
+        yield Explanation(kind, brief + advice, brief, figures)
 
 
-def conversions(contrast: Contrast) -> Iterator[Finding]:
+def conversions(contrast: VariantContrast) -> Iterator[Explanation]:
     left, right = contrast.both(lambda side: sum(side.names[name] for name in CONVERSIONS))
     if left != right:
         a, b = contrast.names
         text = f"Conversions between types: {a} {left}, {b} {right}."
-        yield Finding("conversions", text, "", {"conversions": contrast.figures((left, right))})
+        yield Explanation("conversions", text, "", {"conversions": contrast.figures((left, right))})

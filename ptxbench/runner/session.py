@@ -21,15 +21,24 @@ from ptxbench.metrics import REFERENCE
 from ptxbench.pair import EXACT, Launch, Size
 from ptxbench.result import BITS_DIFFER, MODELLED, ORACLE_WEAK, Cell, LaunchReport, Round
 from ptxbench.runner import memory
-from ptxbench.runner.candidate import Candidate
+from ptxbench.runner.candidate import VariantRun
+from ptxbench.runner.case_data import (
+    CaseData,
+    at_cell,
+    blaming,
+    errors_of,
+    largest,
+    prepare_case,
+    tolerance_words,
+    too_large,
+)
 from ptxbench.runner.events import CellDone, DeviceLost, Event, Step
-from ptxbench.runner.evidence import Evidence, with_evidence
-from ptxbench.runner.given import Given, at_cell, blaming, errors_of, largest, prepare, tolerance_words, too_large
 from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.modelling import model_of
-from ptxbench.runner.plan import Job, Plan
+from ptxbench.runner.plan import PairPlan, RunPlan
 from ptxbench.runner.renewal import Renewal
-from ptxbench.runner.timed import ClockError, Flight, MarkedClock, TimedClock
+from ptxbench.runner.snapshots import OutputSnapshots, with_verified_outputs
+from ptxbench.runner.timed import ClockError, InFlight, MarkedClock, TimedClock
 from ptxbench.signature import check_signature
 from ptxbench.toolchain import Build
 from ptxbench.toolchain.locate import INSTALL
@@ -39,20 +48,22 @@ Builds = Mapping[Source, "Future[Build]"]
 Result = TypeVar("Result")
 
 
-def run(plan: Plan) -> Iterator[Event]:
+def run(plan: RunPlan) -> Iterator[Event]:
     """Do what `plan` says, one cell after the other."""
-    plan = replace(plan, jobs=tuple(job.on(plan.arch) for job in plan.jobs))
+    plan = replace(plan, pair_plans=tuple(pair_plan.on(plan.arch) for pair_plan in plan.pair_plans))
     try:
-        story = Story(plan)
+        story = Session(plan)
     except MachineError as error:  # the device does not even say what it is
         yield DeviceLost(str(error))
         return
     # NVRTC and ptxas run outside the interpreter's lock: two cores build the shipped pairs in 4.7 s, one in 8.3 s.
     pool = ThreadPoolExecutor(os.cpu_count())
     try:
-        builds = {source: pool.submit(build, source, plan) for job in plan.jobs for source in job.sources}
-        for job in plan.jobs:
-            yield from story.pair(job, builds)
+        builds = {
+            source: pool.submit(build, source, plan) for pair_plan in plan.pair_plans for source in pair_plan.sources
+        }
+        for pair_plan in plan.pair_plans:
+            yield from story.pair(pair_plan, builds)
             if reason := story.lost:
                 yield DeviceLost(reason, story.suspects)
                 return
@@ -60,18 +71,18 @@ def run(plan: Plan) -> Iterator[Event]:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def build(source: Source, plan: Plan) -> Build:
+def build(source: Source, plan: RunPlan) -> Build:
     return toolchain.build_source(source, plan.arch, plan.assembler)
 
 
-class Story:
+class Session:
     """A run on its way: the plan, and how much of it is done."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         self.plan = plan
         self.backend = plan.backend
         self.device = plan.backend.device()
-        self.total = sum(map(steps, plan.jobs))
+        self.total = sum(map(steps, plan.pair_plans))
         self.done = 0
         self.suspects: tuple[str, ...] = ()
         """The variants that may have lost the device."""
@@ -83,7 +94,7 @@ class Story:
 
     def fail(
         self,
-        candidate: Candidate,
+        candidate: VariantRun,
         error: KernelError | MachineError | ToolMissing,
         suspects: tuple[str, ...] | None = None,
     ) -> None:
@@ -99,43 +110,47 @@ class Story:
             with suppress(MachineError):  # no variant's fault; where the device is lost, it says so
                 self.backend.release()
 
-    def step(self, job: Job, candidate: Candidate, phase: str, size: Size | None = None) -> Step:
+    def step(self, pair_plan: PairPlan, candidate: VariantRun, phase: str, size: Size | None = None) -> Step:
         self.done += 1
-        return Step(self.done - 1, self.total, job.found.name, candidate.source.variant, phase, size, job.knobs)
+        return Step(
+            self.done - 1, self.total, pair_plan.loaded.name, candidate.source.variant, phase, size, pair_plan.knobs
+        )
 
-    def pair(self, job: Job, builds: Builds) -> Iterator[Event]:
+    def pair(self, pair_plan: PairPlan, builds: Builds) -> Iterator[Event]:
         """Everything of one pair."""
-        end = self.done + steps(job)
-        candidates = [Candidate(source) for source in job.sources]
+        end = self.done + steps(pair_plan)
+        candidates = [VariantRun(source) for source in pair_plan.sources]
         for candidate in candidates:
-            yield self.step(job, candidate, "build")
-            take_build(job, candidate, builds[candidate.source])
+            yield self.step(pair_plan, candidate, "build")
+            take_build(pair_plan, candidate, builds[candidate.source])
             self.require_cubin(candidate)
         for own in (each for each in candidates if each.source.variant == "ptx"):
             for candidate in candidates:
                 candidate.excuse(own)
         labels: set[str] = set()
         self.release()
-        for size, integers in checks(job):
-            if not self.lost and self.any_can_launch(candidates, job.found.pair.launch(**size)):
-                repeated = size == largest(job) and not integers
+        for size, integers in checks(pair_plan):
+            if not self.lost and self.any_can_launch(candidates, pair_plan.loaded.pair.launch(**size)):
+                repeated = size == largest(pair_plan) and not integers
                 with self.plan.host_work():
-                    data = prepare(job, size, self.plan.seed, integers=integers, repeated=repeated)
-                labels |= yield from self.verify(job, candidates, data)
-        weak = self.question(job, candidates) if job.oracle_asked else None
-        for number, size in enumerate(job.sizes, 1):
-            yield CellDone((yield from self.cell(job, candidates, size, labels, weak)), last=number == len(job.sizes))
+                    data = prepare_case(pair_plan, size, self.plan.seed, integers=integers, repeated=repeated)
+                labels |= yield from self.verify(pair_plan, candidates, data)
+        weak = self.question(pair_plan, candidates) if pair_plan.oracle_asked else None
+        for number, size in enumerate(pair_plan.sizes, 1):
+            yield CellDone(
+                (yield from self.cell(pair_plan, candidates, size, labels, weak)), last=number == len(pair_plan.sizes)
+            )
             if self.lost:
                 return
         self.done = end
 
-    def require_cubin(self, candidate: Candidate) -> None:
+    def require_cubin(self, candidate: VariantRun) -> None:
         """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not step in for it."""
         plan, build = self.plan, candidate.build
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
             candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
 
-    def any_can_launch(self, candidates: Sequence[Candidate], launch: Launch) -> bool:
+    def any_can_launch(self, candidates: Sequence[VariantRun], launch: Launch) -> bool:
         """Whether a candidate is left for such a launch; one that the backend cannot launch is out with the reason."""
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
@@ -145,58 +160,60 @@ class Story:
                     self.fail(candidate, error)
         return any(each.alive and each.build for each in candidates)
 
-    def require_memory(self, job: Job, candidates: Sequence[Candidate], size: Size) -> None:
+    def require_memory(self, pair_plan: PairPlan, candidates: Sequence[VariantRun], size: Size) -> None:
         """Skip the candidates, before any data is made, where the host or the device cannot hold that size."""
-        pair = job.found.pair
+        pair = pair_plan.loaded.pair
         if why := memory.device_lacks(pair, size, self.device) or memory.host_lacks(pair, size):
             for candidate in candidates:
                 if candidate.alive:
                     candidate.fail(LaunchUnavailable(f"{why} Choose a smaller --size."))
 
-    def question(self, job: Job, candidates: Sequence[Candidate]) -> tuple[str, ...] | None:
+    def question(self, pair_plan: PairPlan, candidates: Sequence[VariantRun]) -> tuple[str, ...] | None:
         """Which wrong results the pair's oracle would accept at every check size; None where no kernel is right."""
         alive = [each for each in candidates if each.alive and each.build]
         if not alive or self.lost:
             return None
-        with self.plan.host_work(), blaming(job, largest(job)):
-            found = oracle.weaknesses(job.found.pair, self.plan.seed, errors_of(approximate(alive)))
+        with self.plan.host_work(), blaming(pair_plan, largest(pair_plan)):
+            found = oracle.weaknesses(pair_plan.loaded.pair, self.plan.seed, errors_of(approximate(alive)))
         return tuple(f"{what} at every check size" for what in found)
 
-    def question_at(self, job: Job, candidates: Sequence[Candidate], given: Given) -> tuple[str, ...]:
+    def question_at(self, pair_plan: PairPlan, candidates: Sequence[VariantRun], given: CaseData) -> tuple[str, ...]:
         """Which wrong results it would accept at the size of a cell, on the data that are there."""
         alive = [each for each in candidates if each.alive and each.build]
         if not alive or self.lost:
             return ()
-        with self.plan.host_work(), blaming(job, given.size):
+        with self.plan.host_work(), blaming(pair_plan, given.size):
             expected = given.expected.widened(errors_of(approximate(alive)))
-            found = oracle.accepted(job.found.pair, given.size, given.arguments, expected, self.plan.seed)
+            found = oracle.accepted(pair_plan.loaded.pair, given.size, given.arguments, expected, self.plan.seed)
         return tuple(f"{what} at {given.where}" for what in found)
 
-    def verify(self, job: Job, candidates: Sequence[Candidate], given: Given) -> Generator[Event, None, set[str]]:
+    def verify(
+        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], given: CaseData
+    ) -> Generator[Event, None, set[str]]:
         """Run every variant that is alive once on what is `given` and judge what it wrote; the labels that result."""
-        pair, size, expected = job.found.pair, given.size, given.expected
+        pair, size, expected = pair_plan.loaded.pair, given.size, given.expected
         labels: set[str] = set()
         first: Mapping[str, Any] | None = None
         for candidate in candidates:
             if candidate.alive and candidate.build and not self.lost:
-                yield self.step(job, candidate, "verify", size)
+                yield self.step(pair_plan, candidate, "verify", size)
                 try:
                     outcome = self.backend.run(candidate.build, pair.launch(**size), given.arguments, pair.outputs)
                 except (KernelError, MachineError) as error:
                     self.fail(candidate, error)
                     continue
                 except MemoryError:
-                    raise too_large(job, size) from None
+                    raise too_large(pair_plan, size) from None
                 with self.plan.host_work():
                     allowed = expected.widened(errors_of(outcome.approximate))
                     verdict = verify(outcome.outputs, allowed, f"{candidate.label}, {given.where}")
                     candidate.judge(size, verdict, outcome)
                 if given.repeated and candidate.alive:
-                    self.repeat(job, candidate, given, allowed, outcome.outputs)
+                    self.repeat(pair_plan, candidate, given, allowed, outcome.outputs)
                 if not candidate.alive:
                     continue
                 with self.plan.host_work():
-                    candidate.observed = observed(job, size, outcome.outputs)
+                    candidate.observed = observed(pair_plan, size, outcome.outputs)
                     first = first or outcome.outputs
                     if outcome.modelled:
                         labels.add(MODELLED)
@@ -204,9 +221,11 @@ class Story:
                         labels.add(BITS_DIFFER + candidate.source.variant)
         return labels
 
-    def repeat(self, job: Job, candidate: Candidate, given: Given, allowed: Expected, first: Mapping[str, Any]) -> None:
+    def repeat(
+        self, pair_plan: PairPlan, candidate: VariantRun, given: CaseData, allowed: Expected, first: Mapping[str, Any]
+    ) -> None:
         """Launch on the same data again, and compare every bit with the `first` outputs; what differs is judged too."""
-        pair = job.found.pair
+        pair = pair_plan.loaded.pair
         assert candidate.build is not None
         try:
             for outcome in self.backend.again(
@@ -221,36 +240,36 @@ class Story:
         except (KernelError, MachineError) as error:
             self.fail(candidate, error)
         except MemoryError:
-            raise too_large(job, given.size) from None
+            raise too_large(pair_plan, given.size) from None
 
     def cell(
         self,
-        job: Job,
-        candidates: Sequence[Candidate],
+        pair_plan: PairPlan,
+        candidates: Sequence[VariantRun],
         size: Size,
         labels: set[str],
         weak: tuple[str, ...] | None,
     ) -> Generator[Event, None, Cell]:
         """Verify at the cell's own size, and time there what has a clock."""
-        pair, plan = job.found.pair, self.plan
+        pair, plan = pair_plan.loaded.pair, self.plan
         own = [candidate.fork() for candidate in candidates]
         launch = pair.launch(**size)
         measured = Measured()
         self.release()
-        self.require_memory(job, own, size)
+        self.require_memory(pair_plan, own, size)
         if not self.lost and self.any_can_launch(own, launch):
             with plan.host_work():
-                data = at_cell(job, size, plan.seed)
-            labels = labels | (yield from self.verify(job, own, data))
+                data = at_cell(pair_plan, size, plan.seed)
+            labels = labels | (yield from self.verify(pair_plan, own, data))
             if weak is not None:
-                weak = (*weak, *self.question_at(job, own, data))
-            measured = yield from self.measure(job, own, launch, data)
+                weak = (*weak, *self.question_at(pair_plan, own, data))
+            measured = yield from self.measure(pair_plan, own, launch, data)
         if self.lost:
             for candidate in own:
                 if candidate.alive:
                     candidate.fail(MachineError(f"The device was lost before its turn: {self.lost}"))
         cell = Cell(
-            pair=job.found.name,
+            pair=pair_plan.loaded.name,
             size=dict(size),
             arch=plan.arch,
             launch=LaunchReport(**launch.recorded),
@@ -258,33 +277,33 @@ class Story:
             variants=with_executed(
                 {
                     candidate.source.variant: candidate.result(
-                        launch, f"float64, {shown(job.found.path)}", tolerance_words(pair)
+                        launch, f"float64, {shown(pair_plan.loaded.path)}", tolerance_words(pair)
                     )
                     for candidate in own
                 },
                 # a sweep compares its points by their PTX: each further derivation takes ptxas once more
-                {each.source.variant: each.executed(launch) for each in own if not job.knobs},
+                {each.source.variant: each.executed(launch) for each in own if not pair_plan.knobs},
             ),
             cache=plan.cache,
             labels=sorted(labels | measured.labels | ({ORACLE_WEAK} if weak else set())),
             rounds=measured.rounds,
             oracle=weak,
             limits=roofline.limits(self.device, self.plan.calibration),
-            knobs=dict(job.knobs),
+            knobs=dict(pair_plan.knobs),
         )
         if plan.model:
             cell = replace(cell, model=model_of(cell, own, launch, plan.model))
         return roofline.disproved(cell, self.device)
 
     def measure(
-        self, job: Job, candidates: Sequence[Candidate], launch: Launch, given: Given
+        self, pair_plan: PairPlan, candidates: Sequence[VariantRun], launch: Launch, given: CaseData
     ) -> Generator[Event, None, Measured]:
         """Time the verified variants together, if the reference is verified and the backend has a clock."""
-        pair = job.found.pair
+        pair = pair_plan.loaded.pair
         alive = {each.source.variant: each for each in candidates if each.alive and each.build}
         if REFERENCE not in alive or self.lost:
             return Measured()
-        clocks, flight = {}, Flight(job.one_at_a_time)
+        clocks, flight = {}, InFlight(pair_plan.one_at_a_time)
         for name in (REFERENCE, *(each for each in alive if each != REFERENCE)):
             candidate = alive[name]
             assert candidate.build is not None
@@ -307,9 +326,9 @@ class Story:
                 if self.lost or name == REFERENCE:
                     return Measured()
         while len(clocks) > 1:
-            yield self.step(job, alive[next(reversed(clocks))], "measure", given.size)
-            renewal = Renewal(self.plan, job, given.size, clocks) if self.plan.renewed else None
-            evidence = Evidence(clocks, renewal.given if renewal else lambda: given)
+            yield self.step(pair_plan, alive[next(reversed(clocks))], "measure", given.size)
+            renewal = Renewal(self.plan, pair_plan, given.size, clocks) if self.plan.renewed else None
+            evidence = OutputSnapshots(clocks, renewal.given if renewal else lambda: given)
             try:
                 measured = measure(
                     clocks,
@@ -320,11 +339,13 @@ class Story:
                     settings=self.plan.settings,
                     watch=self.backend.watch(),
                     floor=self.floor(launch, given),
-                    witness=evidence,
+                    observer=evidence,
                     renewal=renewal,
                 )
                 with self.plan.host_work():
-                    return replace(measured, rounds=self.cross_examine(job, evidence, alive, given, measured.rounds))
+                    return replace(
+                        measured, rounds=self.verify_timed_outputs(pair_plan, evidence, alive, given, measured.rounds)
+                    )
             except MachineError as error:  # of the empty kernel: without it no variant has a time here
                 for candidate in filter(lambda each: each.alive, alive.values()):
                     self.fail(candidate, error)
@@ -336,61 +357,66 @@ class Story:
                     break
         return Measured()
 
-    def floor(self, launch: Launch, given: Given) -> Clock | None:
+    def floor(self, launch: Launch, given: CaseData) -> Clock | None:
         """The clock of the empty kernel."""
         self.plan.mark("")
         clock = self.backend.floor(launch, given.arguments)
         return clock and MarkedClock("", clock, self.plan.mark)
 
-    def cross_examine(
-        self, job: Job, evidence: Evidence, alive: Mapping[str, Candidate], given: Given, rounds: Sequence[Round]
+    def verify_timed_outputs(
+        self,
+        pair_plan: PairPlan,
+        evidence: OutputSnapshots,
+        alive: Mapping[str, VariantRun],
+        given: CaseData,
+        rounds: Sequence[Round],
     ) -> list[Round]:
         """Judge what the timed samples left. A variant that was wrong then is wrong, and its samples are gone."""
         verdicts = evidence.verdicts(
             {name: errors_of(each.approximate) for name, each in alive.items()},
             {name: each.label for name, each in alive.items()},
         )
-        for exhibit, verdict in verdicts:
-            if alive[exhibit.variant].alive:
-                alive[exhibit.variant].cross_examined(verdict)
-        left = {each.variant: observed(job, given.size, each.outputs) for each in evidence.exhibits}
+        for snapshot, verdict in verdicts:
+            if alive[snapshot.variant].alive:
+                alive[snapshot.variant].cross_examined(verdict)
+        left = {each.variant: observed(pair_plan, given.size, each.outputs) for each in evidence.snapshots}
         return [
             replace(one, observed={name: values for name in one.contrast if (values := left.get(name))})
-            for one in with_evidence(rounds, verdicts)
+            for one in with_verified_outputs(rounds, verdicts)
         ]
 
 
-def approximate(candidates: Sequence[Candidate]) -> set[str]:
+def approximate(candidates: Sequence[VariantRun]) -> set[str]:
     """The approximate instructions that any of them executed."""
     return {opcode for each in candidates for opcode in each.approximate}
 
 
-def observed(job: Job, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
+def observed(pair_plan: PairPlan, size: Size, outputs: Mapping[str, Any]) -> Mapping[str, float] | None:
     """What the pair reads of the arrays that a launch left, by name; None of a pair that reads nothing."""
-    if job.found.pair.observe is None:
+    if pair_plan.loaded.pair.observe is None:
         return None
-    with blaming(job, size):
-        return {name: float(value) for name, value in job.found.pair.observe(outputs, size).items()}
+    with blaming(pair_plan, size):
+        return {name: float(value) for name, value in pair_plan.loaded.pair.observe(outputs, size).items()}
 
 
-def checks(job: Job) -> list[tuple[Size, bool]]:
+def checks(pair_plan: PairPlan) -> list[tuple[Size, bool]]:
     """The pair's check sizes, each with random data and, where any order of operations is exact, whole numbers."""
-    kinds = (False, True) if job.found.pair.exact_on_integers else (False,)
-    return [(size, integers) for size in job.found.pair.check_sizes for integers in kinds]
+    kinds = (False, True) if pair_plan.loaded.pair.exact_on_integers else (False,)
+    return [(size, integers) for size in pair_plan.loaded.pair.check_sizes for integers in kinds]
 
 
-def steps(job: Job) -> int:
+def steps(pair_plan: PairPlan) -> int:
     """The pieces of work of a job, if nothing fails and nothing has a clock."""
-    return len(job.sources) * (1 + len(checks(job)) + len(job.sizes))
+    return len(pair_plan.sources) * (1 + len(checks(pair_plan)) + len(pair_plan.sizes))
 
 
-def take_build(job: Job, candidate: Candidate, future: Future[Build]) -> None:
+def take_build(pair_plan: PairPlan, candidate: VariantRun, future: Future[Build]) -> None:
     """Wait for the candidate's build and hold its entry against the pair."""
     try:
         candidate.build = future.result()
         source = candidate.source
         if source.library:
             return
-        check_signature(candidate.build.ptx, source.entry, job.found.pair.args, source.path)
+        check_signature(candidate.build.ptx, source.entry, pair_plan.loaded.pair.args, source.path)
     except (KernelError, MachineError, ToolMissing) as error:
         candidate.fail(error)

@@ -20,14 +20,14 @@ import numpy as np
 from ptxbench import toolchain
 from ptxbench.backends.emulator import no_tensor_maps, unsupported
 from ptxbench.check.cases import Cases
-from ptxbench.check.launching import Case, How, Kernel, Left, launch
+from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.check.lint import lint
 from ptxbench.check.machine_code import derived
 from ptxbench.check.questions import Question
 from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
-from ptxbench.check.space import Space
+from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import data_kinds, inputs_of, shared
-from ptxbench.discovery import Found
+from ptxbench.discovery import LoadedPair
 from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
 from ptxbench.errors import KernelError, ToolMissing, UsageError
@@ -56,7 +56,7 @@ SANITIZED = frozenset({EVEN, "any", "powers of two", "largest"})
 ABOUT_DRAWS = 20
 """Sizes that are drawn to find one of about the cost of another."""
 
-USUAL = How()
+USUAL = LaunchOptions()
 
 
 def greatest(dtype: Any) -> float:
@@ -64,10 +64,10 @@ def greatest(dtype: Any) -> float:
     return float(ml_dtypes.finfo(dtype).max)  # type: ignore[no-untyped-call]
 
 
-class Exam:
+class CheckSuite:
     """The questions for one pair, architecture and seed. What is found out once is kept for the next candidate."""
 
-    def __init__(self, found: Found, arch: str, seed: int) -> None:
+    def __init__(self, found: LoadedPair, arch: str, seed: int) -> None:
         """Raises UsageError for a pair whose launches the emulator does not execute."""
         for size in found.pair.check_sizes:
             if lacks := unsupported(found.pair.launch(**size)):
@@ -81,8 +81,8 @@ class Exam:
         self.seed = seed
         self.cases = Cases(found)
         self.excused: dict[tuple[int, bool], str | None] = {}
-        self._left: dict[tuple[str, int], Left | None] = {}
-        self._repeated: dict[tuple[int, ...], tuple[Case, Case, Case]] = {}
+        self._left: dict[tuple[str, int], LaunchResult | None] = {}
+        self._repeated: dict[tuple[int, ...], tuple[CheckCase, CheckCase, CheckCase]] = {}
 
     def drawn(self, purpose: str) -> random.Random:
         """Random numbers for one purpose, the same for every candidate."""
@@ -96,7 +96,7 @@ class Exam:
         return tuple(sorted(self.pair.check_sizes, key=self.pair.compulsory_bytes))
 
     @cached_property
-    def check(self) -> tuple[Case, ...]:
+    def check(self) -> tuple[CheckCase, ...]:
         """Every check size as the pair has it: its scalars, its starts, its random data."""
         drawn = self.drawn("check")
         return tuple(self.cases.plain(size, drawn.getrandbits(32)) for size in self.by_cost)
@@ -168,7 +168,7 @@ class Exam:
 
     def about(self, size: Size, drawn: random.Random) -> Size:
         """A size that costs about as much as `size`, from a fifth to half as much again; itself if none is found."""
-        space = Space.of(self.pair, cheap=MODERATE)
+        space = SizeSpace.of(self.pair, cheap=MODERATE)
         for _ in range(ABOUT_DRAWS):
             other = any_size(space, drawn)
             if other and 0.2 <= space.share(other) / space.share(size) <= 1.5 and space.takes(other):
@@ -176,7 +176,7 @@ class Exam:
         return size
 
     @property
-    def sanitized(self) -> tuple[Case, ...]:
+    def sanitized(self) -> tuple[CheckCase, ...]:
         """What is launched under the sanitizer: the check sizes but the largest, and some hidden sizes, one near the
         greatest cost among them. Those of the cases that counted, where that is known."""
         names = SANITIZED & {question.name for question in self.hidden}
@@ -184,12 +184,12 @@ class Exam:
         asked = [*(own[:-1] if names else own), *(each for each in self.hidden if each.name in names)]
         return tuple(case for question in asked if (case := self.counting(question)) is not None)
 
-    def counting(self, question: Question) -> Case | None:
+    def counting(self, question: Question) -> CheckCase | None:
         """The case of a question that counts, as far as is known; None where all are beyond the pair."""
         return next((case for case in question if not self.excused.get((id(case), False))), None)
 
     @property
-    def repeated(self) -> tuple[Case, Case, Case]:
+    def repeated(self) -> tuple[CheckCase, CheckCase, CheckCase]:
         """A size that the pair does not name, with several CTAs, and the same with other data; and the smallest."""
         several = next((each for each in self.hidden if each.name == EVEN), None)
         case = self.counting(several) if several else None
@@ -202,25 +202,25 @@ class Exam:
         return self._repeated[key]
 
     @cached_property
-    def largest(self) -> Case:
+    def largest(self) -> CheckCase:
         """The largest check size, at which is counted."""
         return self.check[-1]
 
     # ---- the pair's own kernels
 
     @cached_property
-    def kernels(self) -> Mapping[str, Kernel]:
+    def kernels(self) -> Mapping[str, CheckKernel]:
         """Those of the pair's variants that can be executed here, by variant."""
         found = {}
         for source in self.found.default_sources:
             with contextlib.suppress(KernelError, ToolMissing):
                 ptx = toolchain.build_source(source, self.arch, "driver").ptx
                 choose(parsed(ptx), source.entry)
-                found[source.variant] = Kernel(ptx, source.entry, self.arch)
+                found[source.variant] = CheckKernel(ptx, source.entry, self.arch)
         return found
 
     @cached_property
-    def examiners(self) -> Mapping[str, Kernel]:
+    def reference_kernels(self) -> Mapping[str, CheckKernel]:
         """Those of `kernels` that are right at the cheapest and at the largest check size.
 
         One that is not is broken, or has instructions that this architecture lacks.
@@ -231,7 +231,7 @@ class Exam:
             if not any(self.is_wrong(self.left(variant, case), case) for case in (self.check[0], self.largest))
         }
 
-    def left(self, variant: str, case: Case) -> Left | None:
+    def left(self, variant: str, case: CheckCase) -> LaunchResult | None:
         """What a kernel of the pair leaves, launched once a case; None where the launch does not end well."""
         key = variant, id(case)
         if key not in self._left:
@@ -250,7 +250,7 @@ class Exam:
         )
 
     @cached_property
-    def first_launches(self) -> tuple[Left, ...]:
+    def first_launches(self) -> tuple[LaunchResult, ...]:
         """What the pair's own kernels leave at the cheapest check size, those that end well."""
         every = (self.left(variant, self.check[0]) for variant in self.kernels)
         return tuple(each for each in every if each is not None)
@@ -294,37 +294,39 @@ class Exam:
             if left is not None
         }
 
-    def excuse(self, case: Case, *, fault: bool = False) -> str | None:
+    def beyond_contract(self, case: CheckCase, *, fault: bool = False) -> str | None:
         """Which of the pair's own variants fails this case too; None if none does. Asked once a case.
 
-        Only `examiners` are asked: what is wrong anyway would excuse everything.
+        Only `reference_kernels` are asked: what is wrong anyway would excuse everything.
 
         `fault`: whether only a launch that does not end well counts as a failure.
         """
         key = id(case), fault
         if key not in self.excused:
-            failing = (variant for variant, kernel in self.examiners.items() if self.fails(kernel, case, fault=fault))
+            failing = (
+                variant for variant, kernel in self.reference_kernels.items() if self.fails(kernel, case, fault=fault)
+            )
             self.excused[key] = next(failing, None)
         return self.excused[key]
 
-    def fails(self, kernel: Kernel, case: Case, how: How = USUAL, *, fault: bool = False) -> bool:
-        """Whether a launch of a kernel of the pair goes wrong; `fault` as `excuse` has it."""
+    def fails(self, kernel: CheckKernel, case: CheckCase, how: LaunchOptions = USUAL, *, fault: bool = False) -> bool:
+        """Whether a launch of a kernel of the pair goes wrong; `fault` as `beyond_contract` has it."""
         try:
             left = launch(kernel, self.pair, case, how)
         except KernelError:
             return True
         return not fault and self.is_wrong(left, case)
 
-    def is_wrong(self, left: Left | None, case: Case) -> bool:
+    def is_wrong(self, left: LaunchResult | None, case: CheckCase) -> bool:
         """Whether a launch of a kernel of the pair did not end well, or left what it should not."""
         return left is None or left.changed is not None or self.wrong(left, case) is not None
 
-    def wrong(self, left: Left, case: Case) -> str | None:
+    def wrong(self, left: LaunchResult, case: CheckCase) -> str | None:
         """The worst element of a launch that is outside its tolerance, in words; None where all agree."""
         with np.errstate(all="ignore"):
             return verify(left.outputs, case.expected, case.label).worst
 
-    def overflows(self, left: Left, case: Case) -> bool:
+    def overflows(self, left: LaunchResult, case: CheckCase) -> bool:
         """Whether all that is wrong is infinite or NaN, and inputs, all finite, add up to more than the type holds.
 
         Then the order of additions decides between a number, an infinity and NaN, and every order is right.
@@ -345,7 +347,7 @@ class Exam:
                 return False
         return True
 
-    def unwritten(self, left: Left, case: Case, poison: int) -> str | None:
+    def unwritten(self, left: LaunchResult, case: CheckCase, poison: int) -> str | None:
         """The output whose wrong elements all still hold what was there before; None where there is none."""
         for name, expected in case.expected.outputs.items():
             at = case.expected.samples.get(name)

@@ -8,40 +8,40 @@ from typing import Any
 
 from ptxbench.backends.base import Clock
 from ptxbench.result import Round
-from ptxbench.runner.given import Given
+from ptxbench.runner.case_data import CaseData
 from ptxbench.verify import ErrorOf, Verdict, same_bits, verify
 
 
 @dataclass(frozen=True)
-class Exhibit:
+class OutputSnapshot:
     """What a sample of `variant` left of what it was `given`, after block `block` of the contrast of `against`."""
 
     against: str
     variant: str
     block: int
     outputs: Mapping[str, Any]
-    given: Given
+    given: CaseData
 
 
 @dataclass
-class Evidence:
+class OutputSnapshots:
     """The exhibits of a round. Call it as the witness of a measurement. `given`: the data of the last sample."""
 
     clocks: Mapping[str, Clock]
-    given: Callable[[], Given]
-    exhibits: list[Exhibit] = field(default_factory=list)
+    given: Callable[[], CaseData]
+    snapshots: list[OutputSnapshot] = field(default_factory=list)
 
     def __call__(self, against: str, variant: str, block: int) -> None:
         """Keep what the variant's last sample left; of what is the same as before, only that it is."""
         outputs = self.clocks[variant].outputs()
-        for other in self.exhibits:
+        for other in self.snapshots:
             if other.variant == variant and same_bits(outputs, outputs, other.outputs):
                 outputs = other.outputs
-        self.exhibits.append(Exhibit(against, variant, block, outputs, self.given()))
+        self.snapshots.append(OutputSnapshot(against, variant, block, outputs, self.given()))
 
     def verdicts(
         self, errors: Mapping[str, Mapping[str, ErrorOf]], labels: Mapping[str, str]
-    ) -> list[tuple[Exhibit, Verdict]]:
+    ) -> list[tuple[OutputSnapshot, Verdict]]:
         """Each exhibit judged, with the `errors` that its variant is allowed; `labels` begin the messages."""
         return [
             (
@@ -52,11 +52,11 @@ class Evidence:
                     f"{labels[each.variant]}, {each.given.where}, timed, block {each.block}",
                 ),
             )
-            for each in self.exhibits
+            for each in self.snapshots
         ]
 
 
-def with_evidence(rounds: Sequence[Round], verdicts: Sequence[tuple[Exhibit, Verdict]]) -> list[Round]:
+def with_verified_outputs(rounds: Sequence[Round], verdicts: Sequence[tuple[OutputSnapshot, Verdict]]) -> list[Round]:
     """The rounds of which every exhibit is right, each with what was verified of it."""
     wrong = {each.variant for each, verdict in verdicts if verdict.worst}
     found = []
