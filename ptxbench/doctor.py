@@ -153,6 +153,7 @@ def examine_ptxas(ptx: str) -> tuple[PartStatus, bytes | None]:
 
 def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
     """nvdisasm, on `cubin` where there is one."""
+    from ptxbench.toolchain import cubin as elf
     from ptxbench.toolchain import locate, sass
 
     tool = locate.program("nvdisasm")
@@ -161,8 +162,8 @@ def examine_nvdisasm(cubin: bytes | None) -> PartStatus:
     try:
         version = locate.version(tool)
         if cubin:
-            sass.counts(sass.disassemble(tool, cubin), "answer")
-    except (*FAILURES, ValueError) as error:
+            sass.opcodes(tool, DEFAULT_ARCH, elf.code(elf.read(cubin), "answer") or b"")
+    except FAILURES as error:
         return PartStatus("nvdisasm", BROKEN, shown(tool), f"{error} {locate.INSTALL}.")
     return PartStatus("nvdisasm", WORKS, f"{version}  {shown(tool)}")
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -36,7 +35,7 @@ from ptxbench.runner.candidate import VariantRun, with_occupancy
 from ptxbench.runner.case_data import CaseData, at_cell, tolerance_words
 from ptxbench.runner.machine_code import with_executed
 from ptxbench.runner.session import Session, take_build
-from ptxbench.toolchain import Build, build_source
+from ptxbench.toolchain import Build, build_source, builders
 from ptxbench.toolchain.locate import INSTALL, program
 from ptxbench.toolchain.ptxas import check_ascii
 
@@ -129,11 +128,11 @@ def read_text(source: Source) -> str:
 
 @dataclass
 class Builder:
-    """Builds texts for one plan, as files of a folder of its own; ptxas runs outside the interpreter's lock."""
+    """Builds texts for one plan, as files of a folder of its own."""
 
     plan: RunPlan
     folder: Path
-    pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(os.cpu_count()))
+    pool: ThreadPoolExecutor = field(default_factory=builders)
     made: int = 0
 
     def __enter__(self) -> Builder:

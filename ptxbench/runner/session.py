@@ -5,9 +5,8 @@ Whatever is wrong with a kernel costs only its variant. Nothing is printed here:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -56,8 +55,7 @@ def run(plan: RunPlan) -> Iterator[Event]:
     except MachineError as error:  # the device does not even say what it is
         yield DeviceLost(str(error))
         return
-    # NVRTC and ptxas run outside the interpreter's lock: two cores build the shipped pairs in 4.7 s, one in 8.3 s.
-    pool = ThreadPoolExecutor(os.cpu_count())
+    pool = toolchain.builders()
     try:
         builds = {
             source: pool.submit(build, source, plan) for pair_plan in plan.pair_plans for source in pair_plan.sources

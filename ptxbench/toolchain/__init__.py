@@ -7,8 +7,10 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import os
 import re
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -95,7 +97,7 @@ def build(
         except ptxas.RefusedError as refused:
             raise ptxas.explain(str(refused), ptx, source, language, arch, f"ptxas {locate.version(tool)}") from None
         log = "\n".join(filter(None, [log, ptxas.notable(messages, ptx, source, language)]))
-        report = examine(dataclasses.replace(report, log=log), cubin, messages, entry, source)
+        report = examine(dataclasses.replace(report, log=log), elf.read(cubin), messages, entry, source, arch)
     return Build(variant, language, entry, arch, source, ptx, cubin, report)
 
 
@@ -180,10 +182,20 @@ def assembled_text(ptx: str, arch: str) -> bytes | None:
         return None
 
 
-def disassembled(tool: Path, cubin: bytes) -> str:
-    """nvdisasm's JSON of a cubin, from the cache where nvdisasm has done it before."""
-    key = ("sass", locate.version(tool), sha256(cubin))
-    return cache.remember(key, lambda: sass.disassemble(tool, cubin).encode()).decode()
+def opcode_counts(tool: Path, code: bytes, arch: str) -> dict[str, int]:
+    """The opcodes of machine code by frequency, from the cache where nvdisasm has read it before."""
+
+    def make() -> bytes:
+        return json.dumps(sass.counts(sass.disassembler(tool, arch).opcodes(code))).encode()
+
+    found: dict[str, int] = json.loads(cache.remember(("opcodes", locate.version(tool), arch, sha256(code)), make))
+    return found
+
+
+def builders() -> ThreadPoolExecutor:
+    """Threads that build. The tools run outside the interpreter's lock, and threads that wait for nvdisasm share its
+    next run, so there are more threads than cores."""
+    return ThreadPoolExecutor((os.cpu_count() or 1) + 8)
 
 
 def nvrtc_version(library: Path) -> str:
@@ -196,21 +208,21 @@ def nvrtc_version(library: Path) -> str:
     return cache.remember(key, lambda: nvrtc.version(library).encode()).decode()
 
 
-def examine(report: BuildReport, cubin: bytes, messages: str, entry: str, source: Path) -> BuildReport:
+def examine(report: BuildReport, image: elf.Cubin, messages: str, entry: str, source: Path, arch: str) -> BuildReport:
     """`report` with what the cubin and ptxas's messages tell of `entry`."""
     resources = ptxas.resources(messages, entry)
     if resources is None:
-        raise SignatureMismatch(missing_entry(elf.read(cubin), entry, source))
+        raise SignatureMismatch(missing_entry(image, entry, source))
     log = report.log
     counts: dict[str, int] = {}
     if tool := locate.program("nvdisasm"):
         try:
-            counts = sass.counts(disassembled(tool, cubin), entry)
-        except (ToolMissing, ValueError) as missing:  # an nvdisasm too old for this cubin costs only the counts
+            counts = opcode_counts(tool, elf.code(image, entry) or b"", arch)
+        except ToolMissing as missing:  # an nvdisasm too old for this architecture costs only the counts
             log = f"{log}\n{missing}".strip()
     return dataclasses.replace(
         report,
-        sass_sha256=elf.identity(elf.read(cubin), entry, resources.registers, resources.shared_bytes),
+        sass_sha256=elf.identity(image, entry, resources.registers, resources.shared_bytes),
         registers=resources.registers,
         spill_store_bytes=resources.spill_store_bytes,
         spill_load_bytes=resources.spill_load_bytes,

@@ -103,10 +103,10 @@ TRAPS = (bytes.fromhex("47790000f0ffffffffff8303"), bytes.fromhex("4779fc00fcfff
 """How a NOP begins, and a branch to itself, up to sm_8x and from sm_90 on; what follows is scheduling."""
 
 
-def instructions(cubin: Cubin, entry: str) -> int | None:
-    """How many instructions the code of `entry` has, without the trap and the padding behind it; None without code.
+def code(cubin: Cubin, entry: str) -> bytes | None:
+    """The machine code of `entry` without the trap and the padding behind it; None where there is none.
 
-    What `sass.counts` adds up to, in no time: nvdisasm takes longer to start than ptxas to assemble.
+    The trap is an endless branch to itself that ptxas puts behind the code; NOPs pad it.
     """
     section = next((each for each in cubin.sections if each.name == f".text.{entry}"), None)
     if section is None:
@@ -114,7 +114,13 @@ def instructions(cubin: Cubin, entry: str) -> int | None:
     length = len(section.content) // INSTRUCTION_BYTES * INSTRUCTION_BYTES
     while length and section.content.startswith((NOP, *TRAPS), length - INSTRUCTION_BYTES):
         length -= INSTRUCTION_BYTES
-    return length // INSTRUCTION_BYTES
+    return section.content[:length]
+
+
+def instructions(cubin: Cubin, entry: str) -> int | None:
+    """How many instructions `code` has."""
+    found = code(cubin, entry)
+    return None if found is None else len(found) // INSTRUCTION_BYTES
 
 
 def kind_of(name: str, entry: str) -> str:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-import json
+import functools
 import re
 import subprocess
 import tempfile
+import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
 
 from ptxbench.containment import tools
 from ptxbench.errors import ToolMissing
+from ptxbench.toolchain.cubin import INSTRUCTION_BYTES
 
 SECONDS = 300
 
-INSTRUCTION_BYTES = 16
-"""Of every architecture since sm_70."""
+ROW = re.compile(r"^\s+/\*[0-9a-f]{4,}\*/\s+(?:@!?\w+\s+)?(?P<opcode>[\w.]+)", re.M)
+"""An instruction as nvdisasm prints it; its predicate is not part of the opcode."""
 
 MEMORY = re.compile(r"U?(?:LD|ST|ATOM|RED)")
 """Opcodes that access memory, and REDUX, which has no width."""
@@ -26,31 +30,69 @@ WIDTH = re.compile(r"U8|S8|U16|S16|64|128|256|B?F(?:16|32)x\d")
 """Modifiers that tell how much one thread moves; 4 bytes without any."""
 
 
-def disassemble(tool: Path, cubin: bytes) -> str:
-    """nvdisasm's JSON for a cubin. Raises ToolMissing if it does not know the file or the option (before CUDA 12.6)."""
+def opcodes(tool: Path, arch: str, code: bytes) -> list[str]:
+    """The opcode of each instruction of machine code for `arch`, with all modifiers, as nvdisasm writes it.
+
+    Raises ToolMissing if nvdisasm does not know the architecture.
+    """
     with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
-        (Path(folder) / "kernel.cubin").write_bytes(cubin)
+        (Path(folder) / "code").write_bytes(code)
         try:
-            ran = tools.run(tool, ["-json", "kernel.cubin"], Path(folder), SECONDS)
+            ran = tools.run(tool, ["-b", f"SM{arch.removeprefix('sm_')}", "code"], Path(folder), SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise ToolMissing(f"nvdisasm does not run: {error}.") from None
     if ran.returncode != 0:
         said = ran.stderr.decode(errors="replace").strip()
-        raise ToolMissing(f"nvdisasm cannot read the cubin: {said or ran.returncode}.")
-    return ran.stdout.decode(errors="replace")
+        raise ToolMissing(f"nvdisasm cannot read the machine code: {said or ran.returncode}.")
+    names = [row["opcode"] for row in ROW.finditer(ran.stdout.decode(errors="replace"))]
+    if len(names) != len(code) // INSTRUCTION_BYTES:
+        raise ToolMissing(f"nvdisasm prints {len(names)} of {len(code) // INSTRUCTION_BYTES} instructions.")
+    return names
 
 
-def counts(document: str, entry: str) -> dict[str, int]:
-    """SASS instructions of `entry` by opcode with all its modifiers, the most frequent first.
+class Disassembler:
+    """nvdisasm for one architecture. Threads that ask while it runs share its next run.
 
-    Not counted: the endless self-branch that ptxas puts behind the code as a trap, and the NOPs that pad it.
-    Raises ValueError if the document is not nvdisasm's or does not hold `entry`.
+    It takes ten times as long to start as ptxas takes for a small kernel.
     """
-    _, functions = json.loads(document)
-    code = next((each["sass-instructions"] for each in functions if each["function-name"] == entry), None)
-    if code is None:
-        raise ValueError(f"nvdisasm shows no kernel '{entry}'")
-    return by_frequency(Counter(each["opcode"] for each in code[: end(code)]))
+
+    def __init__(self, tool: Path, arch: str) -> None:
+        self.tool = tool
+        self.arch = arch
+        self.requests: SimpleQueue[tuple[bytes, Future[list[str]]]] = SimpleQueue()
+        self.running = threading.Lock()
+
+    def opcodes(self, code: bytes) -> list[str]:
+        """See `opcodes`."""
+        answer: Future[list[str]] = Future()
+        self.requests.put((code, answer))
+        with self.running:
+            if not answer.done():
+                self.run([self.requests.get() for _ in range(self.requests.qsize())])
+        return answer.result()
+
+    def run(self, requests: Sequence[tuple[bytes, Future[list[str]]]]) -> None:
+        """Answer all requests by one run."""
+        try:
+            names = iter(opcodes(self.tool, self.arch, b"".join(code for code, _ in requests)))
+        except BaseException as error:  # Ctrl-C too: the other threads must not wait for ever
+            if len(requests) > 1 and isinstance(error, ToolMissing):
+                for request in requests:
+                    self.run([request])
+                return
+            for _, answer in requests:
+                answer.set_exception(error)
+            return
+        for code, answer in requests:
+            answer.set_result(list(islice(names, len(code) // INSTRUCTION_BYTES)))
+
+
+disassembler = functools.cache(Disassembler)
+
+
+def counts(names: Iterable[str]) -> dict[str, int]:
+    """How many instructions have each opcode, the most frequent first."""
+    return by_frequency(Counter(names))
 
 
 def classes(opcodes: Mapping[str, int]) -> dict[str, int]:
@@ -63,23 +105,6 @@ def classes(opcodes: Mapping[str, int]) -> dict[str, int]:
 
 def by_frequency(counts: Counter[str]) -> dict[str, int]:
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
-
-
-def end(code: list[dict[str, Any]]) -> int:
-    """How many of the instructions come before the trap and the padding."""
-    length = len(code)
-    while length and (code[length - 1]["opcode"] == "NOP" or is_trap(code[length - 1], length - 1)):
-        length -= 1
-    return length
-
-
-def is_trap(instruction: dict[str, Any], index: int) -> bool:
-    """True for an unconditional branch to itself."""
-    return (
-        instruction["opcode"] == "BRA"
-        and "predicate" not in instruction
-        and instruction.get("operands") == hex(index * INSTRUCTION_BYTES)
-    )
 
 
 def class_of(opcode: str) -> str:

@@ -7,7 +7,6 @@ operand of that LOP3. The rest is left out: what ptxas does not fold, only a GPU
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
-from ptxbench.toolchain import locate, ptxas, sass
+from ptxbench.toolchain import lines, locate, ptxas
 
 REGISTERS = {1: "pred", 16: "b16", 32: "b32", 64: "b64"}
 
@@ -99,11 +98,11 @@ def folded(text: str) -> dict[int, int]:
     assert assembler is not None, locate.INSTALL
     assert disassembler is not None, locate.INSTALL
     cubin, _ = ptxas.assemble(assembler, text, "sm_90")
-    _, functions = json.loads(sass.disassemble(disassembler, cubin))
     held: dict[str, int | None] = {}
     found: dict[int, int] = {}
-    for each in functions[0]["sass-instructions"]:
-        opcode, operands = each["opcode"], each.get("operands", "").replace(".reuse", "").split(",")
+    for each in lines.instructions(lines.printed(disassembler, cubin, ()), "folding"):
+        opcode, _, rest = re.sub(r"^@!?\w+ ", "", each.text).partition(" ")
+        operands = rest.replace(".reuse", "").split(", ")
         if opcode == "LDG.E":
             key = operands[0]
             held[key] = 0

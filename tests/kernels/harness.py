@@ -16,6 +16,7 @@ from ptxbench import discovery, toolchain, verify
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import KernelError
 from ptxbench.metrics import has
+from ptxbench.toolchain import lines
 
 BROKEN_FUEL = 1 << 16
 """Loop iterations of a warp of a broken kernel, which may wait forever; no check size asks for a tenth of it."""
@@ -66,6 +67,11 @@ def reports(name, arch, *variants):
     """What the tools say of these variants of a pair, or of each, for `arch`: {variant: BuildReport}."""
     sources = [source for source in PAIRS[name].sources if not variants or source.variant in variants]
     return {source.variant: build(source, arch, "toolkit").report for source in sources}
+
+
+def code(build):
+    """The machine instructions of a build, with all modifiers and operands, without predicates."""
+    return [re.sub(r"^@!?\w+ ", "", each.text) for each in lines.annotate(build).instructions]
 
 
 def count(report, *opcodes):

@@ -1,12 +1,9 @@
 """The pair copy_hints."""
 
-import json
-
 import pytest
 
 from ptxbench import toolchain
-from ptxbench.toolchain import locate
-from tests.kernels.harness import KERNELS, PAIRS, count, reports
+from tests.kernels.harness import KERNELS, PAIRS, code, count, reports
 
 
 def copy_hints(x, vectors):
@@ -76,9 +73,7 @@ def order(path, arch):
     """Loads and stores of 16 bytes as the machine code has them: "LLLLSSSS" for four loads, then four stores."""
     language = "cuda" if path.suffix == ".cu" else "ptx"
     made = toolchain.build(path, language=language, variant="", entry="copy_hints", arch=arch)
-    _, (function,) = json.loads(toolchain.disassembled(locate.program("nvdisasm"), made.cubin))
-    opcodes = [each["opcode"] for each in function["sass-instructions"]]
-    return "".join("L" if opcode.startswith("LDG") else "S" for opcode in opcodes if opcode.startswith(("LDG", "STG")))
+    return "".join("L" if text.startswith("LDG") else "S" for text in code(made) if text.startswith(("LDG", "STG")))
 
 
 @pytest.mark.parametrize("arch", ARCHS)

@@ -1,17 +1,15 @@
 """The pair scatter_add_bf16; its other types share what is here."""
 
 import dataclasses
-import json
 import re
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
-from ptxbench import toolchain, verify
+from ptxbench import verify
 from ptxbench.backends.emulator import EmulatorBackend
-from ptxbench.toolchain import locate
-from tests.kernels.harness import PAIRS, build, count
+from tests.kernels.harness import PAIRS, build, code, count
 
 
 def scatter_add(x, idx, out, vectors):
@@ -125,15 +123,13 @@ def test_additions_of_consecutive_pairs_touch_a_quarter_of_the_sectors_of_stride
 def test_a_thread_of_cuda_c_waits_for_each_addition_before_it_makes_the_next():
     """ATOM answers whether the address was global, and a branch takes that answer. REDG answers nothing."""
     for variant, waits in (("cuda", True), ("ptx.narrow", False)):
-        cubin = build(side("scatter_add_bf16", variant), "sm_90", "toolkit").cubin
-        _, (function,) = json.loads(toolchain.disassembled(locate.program("nvdisasm"), cubin))
-        code = [f"{each['opcode']} {each.get('operands', '')}" for each in function["sass-instructions"]]
-        at = [i for i, text in enumerate(code) if text.startswith(("ATOM.", "REDG."))]
+        found = code(build(side("scatter_add_bf16", variant), "sm_90", "toolkit"))
+        at = [i for i, text in enumerate(found) if text.startswith(("ATOM.", "REDG."))]
         assert len(at) == 5
         for first, second in pairwise(at):
-            between = code[first + 1 : second]
+            between = found[first + 1 : second]
             assert any(text.startswith("BRA") for text in between) or not waits
-            assert code[first].split()[1].startswith("P") == waits
+            assert found[first].split()[1].startswith("P") == waits
 
 
 def changed(source, old, new, folder):

@@ -1,7 +1,6 @@
 """The pair sm_partition."""
 
 import dataclasses
-import json
 import re
 from types import SimpleNamespace
 
@@ -11,8 +10,7 @@ import pytest
 from ptxbench import emulator, toolchain
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import TargetMismatch
-from ptxbench.toolchain import locate
-from tests.kernels.harness import PAIRS, build, count, executed
+from tests.kernels.harness import PAIRS, build, code, count, executed
 
 FOUND = PAIRS["sm_partition"]
 SOURCES = {source.variant: source for source in FOUND.sources}
@@ -83,10 +81,7 @@ def buildable(arch):
 
 def opcodes(variant, arch):
     """The machine instructions of a variant, with all modifiers and operands."""
-    cubin = build(SOURCES[variant], arch, "toolkit").cubin
-    _, functions = json.loads(toolchain.disassembled(locate.program("nvdisasm"), cubin))
-    (code,) = [each["sass-instructions"] for each in functions if each["function-name"] == "sm_partition"]
-    return [f"{each['opcode']} {each.get('operands', '')}" for each in code]
+    return code(build(SOURCES[variant], arch, "toolkit"))
 
 
 # ---- what it does

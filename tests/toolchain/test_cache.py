@@ -28,7 +28,7 @@ def test_a_build_calls_no_tool_the_second_time(build, folder, monkeypatch):
     def never(*_):
         raise AssertionError("made again")
 
-    for module, name in ((nvrtc, "translate"), (ptxas, "assemble"), (sass, "disassemble"), (nvrtc, "compiled")):
+    for module, name in ((nvrtc, "translate"), (ptxas, "assemble"), (sass, "opcodes"), (nvrtc, "compiled")):
         monkeypatch.setattr(module, name, never)
     assert build(CUDA) == first
 

@@ -1,6 +1,8 @@
 """SASS instructions by class."""
 
-import json
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -43,36 +45,12 @@ def test_an_opcode_is_classed_by_its_name_and_a_memory_access_by_its_width_too(o
     assert sass.class_of(opcode) == name
 
 
-CODE = [
-    {"opcode": "LDG.E", "operands": "R0,desc[UR4][R2.64]"},
-    {"opcode": "NOP"},                                                # counts: it is executed
-    {"predicate": "@P0", "opcode": "EXIT"},
-    {"opcode": "BRA", "operands": "0x30"},                            # an endless loop of the kernel's own
-    {"opcode": "EXIT"},
-    {"predicate": "@P0", "opcode": "BRA", "operands": "0x50"},        # guarded: no trap
-    {"opcode": "BRA", "operands": "0x60"},
-    {"opcode": "NOP"},
-    {"opcode": "NOP"},
-]  # fmt: skip
-
-
-def test_the_trap_and_the_padding_behind_the_code_are_not_counted():
-    document = json.dumps([{}, [{"function-name": "k", "sass-instructions": CODE}]])
-    assert sass.counts(document, "k") == {"BRA": 2, "EXIT": 2, "LDG.E": 1, "NOP": 1}
-
-
 def test_opcodes_with_their_modifiers_are_counted_by_class_the_most_frequent_first():
     counts = {"LDG.E.128.CONSTANT": 2, "IMAD.WIDE.U32": 1, "LDG.E.128": 3, "IMAD": 4}
     classes = sass.classes(counts)
     assert classes == {"total": 10, "IMAD": 5, "LDG.128": 5}
     assert list(classes) == ["total", "IMAD", "LDG.128"]
     assert list(sass.classes({"A": 1, "B": 2})) == ["total", "B", "A"]
-
-
-def test_a_kernel_that_is_not_there_is_no_zero():
-    document = json.dumps([{}, [{"function-name": "k", "sass-instructions": CODE}]])
-    with pytest.raises(ValueError, match="no kernel 'other'"):
-        sass.counts(document, "other")
 
 
 VECTOR = """\
@@ -116,6 +94,54 @@ def test_real_code_is_counted(build):
     assert counts == sass.classes(report.opcodes)
 
 
-def test_an_nvdisasm_that_cannot_read_the_cubin_says_so():
-    with pytest.raises(ToolMissing, match=r"^nvdisasm cannot read the cubin: "):
-        sass.disassemble(locate.program("nvdisasm"), b"no cubin")
+def test_what_nvdisasm_prints_is_read_without_predicates():
+    printed = """
+        /*0000*/              @!P0 LDG.E.128 R4, desc[UR4][R2.64] ;
+        /*0010*/                   @UP1 UMOV UR4, 0x1 ;
+        /*10020*/                  EXIT ;
+"""
+    assert [row["opcode"] for row in sass.ROW.finditer(printed)] == ["LDG.E.128", "UMOV", "EXIT"]
+
+
+def test_threads_that_ask_while_nvdisasm_runs_share_its_next_run(monkeypatch):
+    disassembler = sass.Disassembler(Path("nvdisasm"), "sm_90")
+    runs = []
+
+    def opcodes(tool, arch, code):
+        runs.append(code)
+        while len(runs) == 1 and len(set(code)) + disassembler.requests.qsize() < 4:
+            time.sleep(0.001)  # until all have asked
+        return [f"OP{byte}" for byte in code[::16]]
+
+    monkeypatch.setattr(sass, "opcodes", opcodes)
+    codes = [bytes([number]) * 16 * number for number in range(1, 5)]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(disassembler.opcodes, codes))
+    assert answers == [[f"OP{number}"] * number for number in range(1, 5)]
+    assert len(runs) <= 2
+
+
+def test_code_that_nvdisasm_cannot_read_costs_no_other_thread_its_answer(monkeypatch):
+    def opcodes(tool, arch, code):
+        if b"bad" in code:
+            raise ToolMissing("unreadable")
+        return ["NOP"] * (len(code) // 16)
+
+    monkeypatch.setattr(sass, "opcodes", opcodes)
+    good, bad = (b"good" * 4, Future()), (b"bad!" * 4, Future())
+    sass.Disassembler(Path("nvdisasm"), "sm_90").run([good, bad])
+    assert good[1].result() == ["NOP"]
+    assert str(bad[1].exception()) == "unreadable"
+
+
+def test_an_nvdisasm_that_does_not_know_the_architecture_says_so():
+    with pytest.raises(ToolMissing, match=r"^nvdisasm cannot read the machine code: "):
+        sass.opcodes(locate.program("nvdisasm"), "sm_10", bytes(16))
+
+
+def test_an_nvdisasm_that_leaves_instructions_out_is_noticed(tmp_path):
+    tool = tmp_path / "nvdisasm"
+    tool.write_text("#!/bin/sh\necho '        /*0000*/                   EXIT ;'\n")
+    tool.chmod(0o755)
+    with pytest.raises(ToolMissing, match=r"^nvdisasm prints 1 of 3 instructions"):
+        sass.opcodes(tool, "sm_90", bytes(48))
