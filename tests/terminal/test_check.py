@@ -60,7 +60,7 @@ mine.ptx  PTX against 'softmax', sm_90, seed 7
 
 ! reads-clock  mine.ptx:48:5
   %clock tells the time.
-  Leave it out, unless the pair asks for it.
+  Remove it, unless the pair requires it.
 
            regs  spills  shared  SASS  occup.    SASS executed  sectors  wavefronts  divergent
 variant               B       B             %
@@ -98,7 +98,7 @@ bad.cu  CUDA C against 'softmax', sm_90, seed 7
 
 ✘ does-not-compile  bad.cu:3
   identifier "x" is undefined
-  Correct the line that is named.
+  Correct the line in the message.
 
 ✘ bad.cu: rejected at stage parses: does-not-compile.
 """
