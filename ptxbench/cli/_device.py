@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from ptxbench.backends import BACKENDS
 from ptxbench.cli._terminal import say
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ def backend_option(
     help: str = "Where to run: gpu verifies and times, emulator verifies and counts; auto uses a GPU if there is one.",
 ) -> Option:
     """--backend auto, gpu or emulator."""
-    return click.option("--backend", type=click.Choice(["auto", "gpu", "emulator"]), default="auto", help=help)
+    return click.option("--backend", type=click.Choice(["auto", *BACKENDS]), default="auto", help=help)
 
 
 def arch_option() -> Option:
