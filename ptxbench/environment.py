@@ -1,6 +1,6 @@
 """Where a run was made: this tool, the sources' commit, the host. Says nothing of who ran it.
 
-Each function gives one object of the run document (architecture.md, section 6) as plain JSON values.
+Each function gives one object of the run document (schemas/run.json) as plain JSON values.
 """
 
 from __future__ import annotations

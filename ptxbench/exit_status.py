@@ -1,4 +1,4 @@
-"""The exit statuses of a gate, which are API, and which of several is taken (gate.md, section 6)."""
+"""The exit statuses of a gate, which are API, and which one is used if several apply (docs/ci.md)."""
 
 GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
 """Exit statuses, which are API."""

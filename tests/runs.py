@@ -1,7 +1,6 @@
 """Run documents as a GPU or the emulator would leave them, from a seed: realistic noise, no device.
 
-The noise is that of the simulations behind the design: samples 0.6 %, a shift of each process 0.2 %, and now and then
-a sample that some other work delayed.
+The noise is assumed: samples 0.6 %, a shift of each process 0.2 %, and sometimes a sample that other work delayed.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,8 @@
-"""What the design of the experiment promises, by seeded simulation: order of samples, interval, stopping, verdict.
+"""What docs/measuring.md promises, by seeded simulation: order of samples, interval, stopping, verdict.
 
 The noise is assumed, not measured: 0.6 % a sample, one in a hundred later by 30 % on average, and a clock that drifts
-over the samples of a round. It ranks designs; it predicts no GPU. Each promise stands beside a design that breaks it.
+over the samples of a round. It compares methods with each other and does not predict a GPU. Each promise has a
+counterexample that breaks it.
 """
 
 import numpy as np

@@ -1,8 +1,8 @@
-"""Rounds of a suite of kernels, drawn from a model of a GPU's noise. Assumed, not measured: it predicts no GPU.
+"""Rounds of a suite of kernels, drawn from a model of a GPU's noise. The noise is assumed, not measured on a GPU.
 
-The protocol is that of a run (measuring.md, sections 3 and 5): every round is a process that takes BLOCKS blocks of
-four samples, A B B A; its ratio is the Hodges-Lehmann estimate of the blocks' log ratios, its time the median of B's
-samples. All kernels are equal in truth.
+The protocol is that of a run (docs/measuring.md): every round is a process that takes BLOCKS blocks of four samples,
+A B B A. Its ratio is the Hodges-Lehmann estimate of the blocks' log ratios, its time the median of B's samples. All
+kernels have the same true time.
 """
 
 from __future__ import annotations

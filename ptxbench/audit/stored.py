@@ -25,7 +25,7 @@ from ptxbench.judge.rows import Mode, drafts, match_cells
 from ptxbench.result import Run
 
 FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
-"""Of one GPU model. Runs of one day share its temperature, and rounds of one run its clock (gate.md, section 9)."""
+"""For one GPU model. Runs of one day share its temperature, and rounds of one run share its clock."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Seeded suites through the shipped rule of ratios and times: of equal code, and with one kernel slowed.
 
-Nothing is timed: the noise is a model (noise.py). What is tried is the rule, as a gate has it: Holm's family of a whole
-suite, guard and bounds, controls. Targets are those of gate.md, section 9.
+Nothing is timed: the noise is a model (noise.py). This tests the complete rule of a gate: Holm's family of a whole
+suite, guard and bounds, controls. docs/ci.md has the targets.
 """
 
 from __future__ import annotations

@@ -102,7 +102,7 @@ class BlockState:
 
 
 class Backend(Protocol):
-    """`name` is the value of `--backend`; `device` describes it for the run document (architecture.md section 6).
+    """`name` is the value of `--backend`; `device` describes it for the run document (schemas/run.json).
 
     `isolated`: whether a kernel may take the process with it, so that each round needs one of its own; such a backend
     can be sent to another process.

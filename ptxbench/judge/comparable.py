@@ -1,7 +1,7 @@
-"""What of two runs may be compared: in what they differ, and what that does to which rows.
+"""What can be compared between two runs: how the runs differ, and which rows each difference affects.
 
-The table CONDITIONS is that of the design (gate.md, section 5). Counts of the tools are registers, spills and machine
-instructions; those of the emulator are of executed PTX.
+docs/compare.md has the table CONDITIONS. Counts of the tools are registers, spills and machine instructions; those of
+the emulator are counts of executed PTX.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """A gate's red and unsure rows, measured once more: what to run again, and both runs judged together.
 
-Together, and once: whoever runs a gate again until it is green finds luck (gate.md, section 2). On a GPU the rounds of
-both runs are pooled; counts must be the same, for neither ptxas nor the emulator has anything random.
+Both runs are judged together, and only once: a gate that is repeated until it is green only finds luck. On a GPU the
+rounds of both runs are pooled. Counts must be the same, because ptxas and the emulator are deterministic.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The gate: a run against its baseline and its limits -> judged rows and an exit status. Pure; prints nothing.
+"""The gate: it compares a run with its baseline and limits, and gives judged rows and an exit status. Prints nothing.
 
-Rows come from `compare`'s own code; what is added is which of them count (RULES, policies, waivers), the limits that
-need no baseline, and what follows for the exit status (gate.md, sections 3 and 6).
+The rows come from the code of `compare`. This module adds which of them count (RULES, policies, waivers), the limits
+that need no baseline, and the exit status (docs/ci.md).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Limits of the config: rows that need no baseline, for what was written by hand (gate.md, section 2)."""
+"""Limits of the config: rows that need no baseline, for hand-written PTX."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
 def rows_of_ratio(
     head: Run, config: GateConfig, logs_of: Callable[[Kind, Sequence[Round], str], list[float]]
 ) -> list[Row]:
-    """The rows, judged as baselines without noise (gate.md, section 2).
+    """The rows, judged as if the limits were baselines without noise.
 
     A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
     """

@@ -1,7 +1,7 @@
-"""What the counters gate judges of a pair, and how strictly. One entry of RULES a counter (gate.md, section 3).
+"""Which counters of a pair the counters gate judges, and how strictly. RULES has one entry for each counter.
 
-Counts are exact, so a rule has no interval: it allows a share more, or nothing. What is no time but follows the
-compiler's mood (registers, code size) warns; what costs memory traffic, or the freedom to order it, fails.
+Counts are exact, so a rule has no interval: it allows a small share more, or nothing. A count that
+changes easily with the compiler (registers, code size) warns; a count of memory traffic or of its ordering fails.
 """
 
 from __future__ import annotations

@@ -52,8 +52,8 @@ MOST_ROUNDS = 200
 class Rule:
     """What counts as a change of time or ratio.
 
-    The worst of it that is allowed is `budget`; the lower bound of a regression must pass half of it. At exactly the
-    budget half of the changes are found, at twice the budget nearly all (gate.md, section 2).
+    `budget` is the greatest change that is allowed; the lower bound of a regression must pass half of it. About half of
+    the changes of exactly the budget are found, and nearly all of twice the budget (docs/ci.md).
     """
 
     budget: float = 0.05

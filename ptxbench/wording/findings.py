@@ -75,7 +75,7 @@ AMOUNTS = (
 )
 
 FEWEST_PROCESSES = 3
-"""Processes differ by up to 1 %, and fewer than three cannot show by how much: measuring.md, 5.2."""
+"""Processes differ by up to 1 %, and fewer than three cannot show by how much."""
 
 
 def problems(cell: Cell) -> list[KernelProblem]:

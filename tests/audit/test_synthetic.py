@@ -1,4 +1,4 @@
-"""The audit by seeded noise: the targets that the design sets, and that a rule which breaks them is found out."""
+"""The audit by seeded noise: every target is met, and a rule that breaks a target is detected."""
 
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
 
 
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
-    """A budget of 5 % on stored times of a noisy GPU, which the design found to alarm in 4 to 10 % of suites."""
+    """A budget of 5 % on stored times of a noisy GPU raises an alarm in 4 to 10 % of suites."""
     found = audit_synthetic(GateConfig(time_budget=0.05), 60, seed=1)
     alone = line_of(found, "time", "noisy", 10)
     assert 0.02 < alone.alarms.share < 0.2

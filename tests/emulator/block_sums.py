@@ -1,7 +1,8 @@
 """How matrix units add up dot products, in plain Python and exact: what the emulator is held against.
 
-Numbers are (format, bit pattern); sums are rational. The rules are those of the design (shared by several published
-studies of the hardware); inputs that are infinite or NaN follow IEEE 754, and a sum of 2^128 or more is infinite.
+Numbers are (format, bit pattern); sums are rational. The rules are those of docs/emulator.md (several published
+studies of the hardware agree on them). Inputs that are infinite or NaN follow IEEE 754, and a sum of 2^128 or more is
+infinite.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def test_deviations_are_those_of_each_stretch():
 
 
 RUNS, NOISE, SERIES = 40, 0.004, 120
-"""Of the design: ratios of one kernel in 40 runs move by 0.4 %."""
+"""Assumed noise: the ratio of one kernel in 40 runs varies by 0.4 %."""
 
 
 def noise(rng):
