@@ -366,6 +366,7 @@ def require_sound(run: Run, name: str) -> None:
     require(step is None or isinstance(step, int | float), f"{name}: calibration: timer_step_ns", "a number", step)
     for i, cell in enumerate(run.cells):
         where = f"{name}: cells[{i}]"
+        require(cell.cache in (COLD, WARM), f"{where}: cache", f"{COLD} or {WARM}", cell.cache)
         for key in ("flops", "bytes"):
             require(key in cell.work, f"{where}: work", f"'{key}' among its keys", dict(cell.work))
         for key, amount in cell.work.items():

@@ -44,6 +44,7 @@ FAULTS = [
      "x.json: cells[0]: limits: bytes_per_s: expected a number over 0, from 1e-9 to 1e24, found 0."),
     (of_cell(lambda cell: cell.update(pair=300 * "x" + "\x1b", cache=3)),
      "x.json: cells[0]: cache: expected str, found 3."),
+    (of_cell(lambda cell: cell.update(cache="hot")), "x.json: cells[0]: cache: expected cold or warm, found 'hot'."),
     (of_cell(lambda cell: cell.update(pair=[300 * "x"])),
      f"x.json: cells[0]: pair: expected str, found ['{118 * 'x'}...."),
     (of_round(lambda one: one["ns"].__setitem__(2, [1, 2, 3, 2**63])),

@@ -28,7 +28,7 @@ from tests.folders import PAIR, PTX, changed
 from tests.full_runs import COUNTS, DOCUMENTS, PAIRS
 from tests.tune.folders import knobs_folder
 
-KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", "cold", "scale", "BLOCK", "n", *COUNTS}
+KEPT = {"cuda", "ptx", "emulator", "gpu", "driver", "total", "complete", "scale", "BLOCK", "n", *COUNTS}
 """Words that outputs rest on: without them there is little to print."""
 
 NAMED = {(name,) for name in ("size", "knobs", "variants", "observed", "dropped", "sass", "opcodes", "files", "counts")}
