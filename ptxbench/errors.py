@@ -1,4 +1,4 @@
-"""Every error that ptxbench raises on purpose. Data only; imports nothing of ptxbench.
+"""Every error that ptxbench raises on purpose. Data only.
 
 PtxbenchError                     exit status 2 unless said otherwise
 ├── UsageError                    a name, a size or an option that does not exist
@@ -33,12 +33,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar
+
+from ptxbench.exit_status import ExitStatus
 
 
 class PtxbenchError(Exception):
-    """Base of all the above. `exit_code` is what a command ends with."""
+    """Base of all the above. `exit_status` is what a command ends with."""
 
-    exit_code = 2
+    exit_status: ClassVar[ExitStatus] = ExitStatus.USAGE
 
 
 class UsageError(PtxbenchError):
@@ -64,11 +67,11 @@ class ToolMissing(PtxbenchError):
 
 
 class TooLittle(PtxbenchError):
-    exit_code = 5
+    exit_status = ExitStatus.NO_VERDICT
 
 
 class MachineError(PtxbenchError):
-    exit_code = 5
+    exit_status = ExitStatus.NO_VERDICT
 
 
 class LaunchUnavailable(MachineError):
@@ -76,7 +79,7 @@ class LaunchUnavailable(MachineError):
 
 
 class KernelError(PtxbenchError):
-    exit_code = 4
+    exit_status = ExitStatus.WRONG_KERNEL
 
 
 class CompileError(KernelError):

@@ -24,12 +24,18 @@ from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.syntax import Function, Module
 from ptxbench.errors import KernelError, LaunchError, PtxbenchError, UnsupportedInstruction, UsageError, suggestion
 from ptxbench.executed import Counted, Executed, of_build
+from ptxbench.exit_status import ExitStatus
 from ptxbench.toolchain import legality, ptxas
 from ptxbench.toolchain.legality import Legality
 
 SCHEMA = "ptxbench.exec/1"
 CLEAN, FINDING, FAULT, UNSUPPORTED = "clean", "finding", "fault", "unsupported"
-EXIT_CODES = {CLEAN: 0, FINDING: 4, FAULT: 4, UNSUPPORTED: 5}
+EXIT_STATUSES = {
+    CLEAN: ExitStatus.GOOD,
+    FINDING: ExitStatus.WRONG_KERNEL,
+    FAULT: ExitStatus.WRONG_KERNEL,
+    UNSUPPORTED: ExitStatus.NO_VERDICT,
+}
 SUFFIXES = {".ptx": "ptx", ".cu": "cuda"}
 DEFAULT_ARCH = "sm_90"
 """What CUDA C is compiled for unless told otherwise; PTX names its own."""
@@ -396,13 +402,13 @@ def execute_folder(
     return outcomes, left_out
 
 
-def exit_code(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> int:
+def exit_status(outcomes: Sequence[ExecOutcome], left_out: Sequence[LeftOut]) -> ExitStatus:
     """The gravest: 4 for a fault or finding, 5 for an instruction that is not supported, 2 if nothing was launched."""
     statuses = {*(each.status for each in outcomes), *(each.status for each in left_out)}
     for status in (FAULT, FINDING, UNSUPPORTED):
         if status in statuses:
-            return EXIT_CODES[status]
-    return 0 if outcomes else 2
+            return EXIT_STATUSES[status]
+    return ExitStatus.GOOD if outcomes else ExitStatus.USAGE
 
 
 # ---- as JSON has it

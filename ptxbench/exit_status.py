@@ -1,7 +1,23 @@
-"""The exit statuses of a gate, which are API, and which one is used if several apply (docs/ci.md)."""
+"""The exit statuses of all commands. They are API. Imports nothing of ptxbench."""
 
-GOOD, USAGE, REGRESSION, WRONG_KERNEL, NO_VERDICT = 0, 2, 3, 4, 5
-"""Exit statuses, which are API."""
+from enum import IntEnum
 
-PRECEDENCE = (WRONG_KERNEL, REGRESSION, NO_VERDICT, GOOD)
-"""Of several, the first. USAGE comes before all: it ends the command before anything is judged."""
+
+class ExitStatus(IntEnum):
+    """What a command ends with. docs/ci.md has the table; a test compares it."""
+
+    GOOD = 0
+    CRASHED = 1
+    """A bug in ptxbench, or whoever read its output has gone."""
+    USAGE = 2
+    """Wrong usage, or an input that cannot be read."""
+    REGRESSION = 3
+    WRONG_KERNEL = 4
+    """A kernel is wrong or broken."""
+    NO_VERDICT = 5
+    INTERRUPTED = 130
+    """128 + SIGINT, as a shell reports it."""
+
+
+PRECEDENCE = (ExitStatus.WRONG_KERNEL, ExitStatus.REGRESSION, ExitStatus.NO_VERDICT, ExitStatus.GOOD)
+"""If several apply to a gate, the first one is used. USAGE ends a command before anything is judged."""

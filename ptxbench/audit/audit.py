@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ptxbench.audit.outcome import AuditOutcome
 from ptxbench.audit.stored import StoredDevice
 from ptxbench.audit.tally import TallyLine
-from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION
+from ptxbench.exit_status import ExitStatus
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Audit:
         return [each for each in self.outcomes or () if each.skipped is None]
 
     @property
-    def code(self) -> int:
-        """The exit status: of a target that does not hold, and of mutants none of which was judged."""
+    def exit_status(self) -> ExitStatus:
+        """REGRESSION if a target is not met, NO_VERDICT if there are edits and none was judged."""
         if not all(each.holds for each in self.judged) or any(line.holds is False for line in self.lines):
-            return REGRESSION
-        return NO_VERDICT if self.outcomes is not None and not self.judged else GOOD
+            return ExitStatus.REGRESSION
+        return ExitStatus.NO_VERDICT if self.outcomes is not None and not self.judged else ExitStatus.GOOD

@@ -25,6 +25,7 @@ from ptxbench.backends import open_backend
 from ptxbench.discovery import Source, select, shown
 from ptxbench.discovery.specialisation import at_least
 from ptxbench.errors import KernelError, ToolMissing, UsageError
+from ptxbench.exit_status import ExitStatus
 from ptxbench.judge.config import GateConfig
 from ptxbench.judge.gate import gate
 from ptxbench.metrics import REFERENCE
@@ -196,7 +197,8 @@ class EditSubject:
     def judged(self, edit: Edit, before: VariantResult, candidate: VariantRun) -> AuditOutcome:
         after = self.verified(candidate)
         found = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
-        if found.code == 0 and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
+        passed = found.exit_status == ExitStatus.GOOD
+        if passed and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
             # what nothing else shows; each derivation takes ptxas once more, so only then
             pair = [self.derived(each, result) for each, result in ((candidate, after), (self.original, before))]
             found = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
@@ -204,7 +206,7 @@ class EditSubject:
         return dataclasses.replace(
             self.outcome(edit),
             failing=sorted(failing),
-            code=found.code,
+            exit_status=found.exit_status,
             changes=[failing[metric] for metric in sorted(failing)],
             reason=after.reason,
         )

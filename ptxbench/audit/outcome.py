@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ptxbench.exit_status import ExitStatus
+
 
 @dataclass(frozen=True)
 class Change:
@@ -26,8 +28,8 @@ class AuditOutcome:
     """Metrics of which the gate must fail at least these; none for an edit that means nothing, which must pass."""
     failing: Sequence[str] = ()
     """Metrics that the gate failed."""
-    code: int = 0
-    """The gate's exit status."""
+    exit_status: ExitStatus = ExitStatus.GOOD
+    """The gate's."""
     skipped: str | None = None
     """Why the edit says nothing of the gate, in a sentence: ptxas undid it. None where it was judged."""
     variant: str = "ptx"
@@ -44,5 +46,5 @@ class AuditOutcome:
     def holds(self) -> bool:
         """Whether a mutant was caught and its cause named, or an edit that means nothing was let pass."""
         if self.neutral:
-            return self.code == 0 and not self.failing
-        return self.code != 0 and set(self.expected) <= set(self.failing)
+            return self.exit_status == ExitStatus.GOOD and not self.failing
+        return self.exit_status != ExitStatus.GOOD and set(self.expected) <= set(self.failing)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ptxbench.bugs.bug import Bug
-from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION
+from ptxbench.exit_status import ExitStatus
 
 CAUGHT, MISSED, EXPLAINED, SAME, UNJUDGED = "caught", "missed", "equivalent in words", "same machine code", "unjudged"
 
@@ -61,9 +61,9 @@ def tally(outcomes: Sequence[BugOutcome]) -> BugTally:
     )
 
 
-def exit_status(outcomes: Sequence[BugOutcome]) -> int:
+def exit_status(outcomes: Sequence[BugOutcome]) -> ExitStatus:
     """Of an audit: a bug that was not caught, none that was planted, or all caught."""
     counted = [each for each in outcomes if each.counts]
     if any(each.status == MISSED for each in counted):
-        return REGRESSION
-    return GOOD if counted else NO_VERDICT
+        return ExitStatus.REGRESSION
+    return ExitStatus.GOOD if counted else ExitStatus.NO_VERDICT

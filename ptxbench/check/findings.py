@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
+from ptxbench.exit_status import ExitStatus
 
 ACCEPTED, REJECTED, NO_VERDICT = "accepted", "rejected", "unjudged"
-EXIT_CODES = {ACCEPTED: 0, REJECTED: 4, NO_VERDICT: 5}
+EXIT_STATUSES = {ACCEPTED: ExitStatus.GOOD, REJECTED: ExitStatus.WRONG_KERNEL, NO_VERDICT: ExitStatus.NO_VERDICT}
 
 PASSED, WARNED, SKIPPED = "passed", "warned", "skipped"
 

@@ -21,9 +21,7 @@ import click
 from ptxbench import __version__
 from ptxbench.cli._terminal import say
 from ptxbench.errors import PtxbenchError
-
-EXIT_INTERRUPTED = 130
-"""128 + SIGINT, as a shell reports it."""
+from ptxbench.exit_status import ExitStatus
 
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG} if os.name == "posix" else {errno.ENOSPC}
 """Of a file that takes no more: no bug, and nothing that a command could know before."""
@@ -72,32 +70,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
         shown = io.StringIO()
         error.show(shown)
         say(shown.getvalue(), err=True, nl=False)
-        return PtxbenchError.exit_code
+        return ExitStatus.USAGE
     except (click.Abort, KeyboardInterrupt):
-        return EXIT_INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except PtxbenchError as error:
         say(f"Error: {error}", err=True)
-        return error.exit_code
+        return error.exit_status
     except BrokenPipeError:
         discard_output()  # whoever read us has gone
-        return 1
+        return ExitStatus.CRASHED
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:  # whatever was to be read or written, no command could know
             say(f"Error: Cannot use '{str(error.filename)[:60]}...': {os.strerror(error.errno)}.", err=True)
-            return PtxbenchError.exit_code
+            return ExitStatus.USAGE
         if error.errno not in FULL:
             return crashed()
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         discard_output()
         say(f"Error: Cannot write all of it: {os.strerror(error.errno)}.", err=True)
-        return PtxbenchError.exit_code
+        return ExitStatus.USAGE
     except MemoryError:
         say("Error: This machine has not enough free memory for it.", err=True)
-        return PtxbenchError.exit_code
+        return ExitStatus.USAGE
     except Exception:
         return crashed()
-    return status if isinstance(status, int) else 0
+    return status if isinstance(status, int) else ExitStatus.GOOD
 
 
 def discard_output() -> None:
@@ -111,4 +109,4 @@ def crashed() -> int:
 
     say(traceback.format_exc(), err=True, nl=False)
     say("This is a bug in ptxbench: please report it with the lines above.", err=True)
-    return 1
+    return ExitStatus.CRASHED

@@ -102,7 +102,7 @@ def command(
         from ptxbench.terminal.audit import AuditTable
 
         open_console().print(AuditTable(audit))
-    return audit.code
+    return audit.exit_status
 
 
 def audit_noise(config: GateConfig, suites: int, seed: int, bar: Bar) -> list[TallyLine]:

@@ -12,8 +12,7 @@ from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing
-
-NO_TIMING = 5
+from ptxbench.exit_status import ExitStatus
 
 WIDEST = 100
 
@@ -48,7 +47,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     say(f"Saved {save(record, folder)}", err=True)
     if record.forbids_timing:
         say("A line is FAIL: believe no time of this device before it is mended.", err=True)
-    return NO_TIMING if record.forbids_timing else 0
+    return ExitStatus.NO_VERDICT if record.forbids_timing else ExitStatus.GOOD
 
 
 def perform(suite: CalibrationSuite) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ptxbench.cli import EXIT_INTERRUPTED
-from ptxbench.cli._calibrate import NO_TIMING, WIDEST, gpu_checklist, show
+from ptxbench.cli._calibrate import WIDEST, gpu_checklist, show
 from ptxbench.cli._saving import require_writable
 from ptxbench.cli._terminal import say
+from ptxbench.exit_status import ExitStatus
 from ptxbench.firstrun import conduct
 from ptxbench.firstrun.record import COMPLETE, Agreement, FirstRun, to_json
 from ptxbench.firstrun.steps import STEPS, Bench
@@ -68,10 +68,10 @@ def ending(found: FirstRun, folder: Path, *, interrupted: bool) -> int:
         why = "Interrupted" if interrupted else f"{conduct.SECONDS / 60:g} minutes are over"
         say(f"{why}: {taken(found)} done. Run the same again to go on.", err=True)
     if interrupted:
-        return EXIT_INTERRUPTED
+        return ExitStatus.INTERRUPTED
     if found.failed:
         say("A line is FAIL: fix it first, then run this again.", err=True)
-    return NO_TIMING if found.failed or found.status != COMPLETE else 0
+    return ExitStatus.NO_VERDICT if found.failed or found.status != COMPLETE else ExitStatus.GOOD
 
 
 def show_counters(found: Sequence[Agreement]) -> None:

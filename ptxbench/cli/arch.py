@@ -11,7 +11,7 @@ import click
 from ptxbench.cli._files import outputs_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import KernelError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.exporters.portability import Survey
@@ -73,7 +73,7 @@ def command(
     for path, export in exporters:
         write(export(survey), path, replace=True)
     lost = any(reach.tried and not reach.assembling for each in survey.matrices for reach in each.reaches.values())
-    return KernelError.exit_code if lost and not patterns else 0
+    return ExitStatus.WRONG_KERNEL if lost and not patterns else ExitStatus.GOOD
 
 
 def find_subjects(kernels: Path, given: Sequence[str], targets: Sequence[str]) -> list[Subject]:

@@ -12,6 +12,7 @@ from ptxbench.cli._bugs import Audited
 from ptxbench.cli._device import backend_option, open_backend
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.errors import UsageError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.check.contained import CheckTask
@@ -117,7 +118,7 @@ def command(
 
     Exit status: 0 accepted, 2 usage, 4 rejected, 5 could not be judged, 130 interrupted.
     """
-    from ptxbench.check.findings import EXIT_CODES, NO_VERDICT, REJECTED
+    from ptxbench.check.findings import EXIT_STATUSES, NO_VERDICT, REJECTED
     from ptxbench.check.inputs import named, require_text
     from ptxbench.cli._judging import JSON, JSON_LINES, TEXT, judge_and_print, keep_judging
 
@@ -131,7 +132,7 @@ def command(
     if watch:
         keep_judging(files, task, timing, jobs, form, new_seed if seed is None else None)
     verdicts = {each.verdict for each in judge_and_print(inputs, task, timing, jobs, form)}
-    return next((EXIT_CODES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), 0)
+    return next((EXIT_STATUSES[each] for each in (REJECTED, NO_VERDICT) if each in verdicts), ExitStatus.GOOD)
 
 
 def require_agreement(

@@ -92,7 +92,7 @@ def command(
     Exit status: 0 clean, 2 usage, 4 a fault or a finding, 5 an instruction that the emulator lacks.
     """
     from ptxbench.arguments import bind, parse
-    from ptxbench.execution import ExecLaunch, execute, execute_folder, exit_code, read_program, with_executed
+    from ptxbench.execution import ExecLaunch, execute, execute_folder, exit_status, read_program, with_executed
 
     arguments = [parse(text) for text in args]
     launch = ExecLaunch(
@@ -120,7 +120,7 @@ def command(
         say(json_text(to_document(outcomes, left_out)), nl=False)
     else:
         show(outcomes, left_out, folder=file.is_dir(), shown=shown, in_file_order=sort == "file")
-    return exit_code(outcomes, left_out)
+    return exit_status(outcomes, left_out)
 
 
 def extent(text: str, option: str) -> tuple[int, int, int]:

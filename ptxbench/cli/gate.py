@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -139,7 +139,7 @@ def command(
     given = None if base == BASELINE else load_run(base, results)
     run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None, pairs)
     if run.run.get("status") == INTERRUPTED and head is None:
-        return EXIT_INTERRUPTED
+        return ExitStatus.INTERRUPTED
     before = given or load_baseline(run, baselines)
     if pairs:
         names = set(select(tuple(pairs_of([run, before])), pairs, "pair"))
@@ -149,7 +149,7 @@ def command(
     if confirms:
         together = confirm(judged, kernels, results)
         if together is None:
-            return EXIT_INTERRUPTED
+            return ExitStatus.INTERRUPTED
         judged = together
     if as_json:
         say(to_json(judged), nl=False)
@@ -158,7 +158,7 @@ def command(
     for path, export in exporters:
         write(export(judged), path, replace=True)
     tell_github(judged)
-    return judged.code
+    return judged.exit_status
 
 
 def load_config(path: Path | None) -> GateConfig:

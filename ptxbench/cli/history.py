@@ -11,11 +11,10 @@ import click
 from ptxbench.cli._files import results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.result import Run
-
-NO_VERDICT = 5
 
 
 @click.command("history")
@@ -79,7 +78,7 @@ def saved(results: Path, unreadable: list[str]) -> Iterator[Run]:
 
 def nothing(why: str) -> int:
     say(why, err=True)
-    return NO_VERDICT
+    return ExitStatus.NO_VERDICT
 
 
 def of(pairs: Sequence[str]) -> str:

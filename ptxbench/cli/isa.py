@@ -6,8 +6,7 @@ import click
 
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
-
-UNKNOWN = 5
+from ptxbench.exit_status import ExitStatus
 
 
 @click.command("isa")
@@ -35,7 +34,7 @@ def command(chapter: str | None, opcode: str | None, as_json: bool) -> int:
             say(json_text(instructions.answer_document(answer)), nl=False)
         else:
             show(answer)
-        return 0 if answer.known else UNKNOWN
+        return ExitStatus.GOOD if answer.known else ExitStatus.NO_VERDICT
     chapters = instructions.by_chapter(chapter)
     if as_json:
         say(json_text(instructions.to_document(chapters)), nl=False)

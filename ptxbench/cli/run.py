@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -27,13 +26,12 @@ from ptxbench.cli._files import results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.metrics import Metric
     from ptxbench.result import Cell
     from ptxbench.runner import PairPlan, RunFrame, RunPlan
-
-WRONG_KERNEL, NO_VERDICT = 4, 5
 
 
 @click.command("run")
@@ -174,7 +172,7 @@ def command(
     ]
     for failure in filter(None, failures):
         raise failure
-    return done.exit_code
+    return done.exit_status
 
 
 def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, output: Path | None) -> int:
@@ -195,7 +193,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
         say(to_json(run, findings=of_run(run)), nl=False)
     if output and export and (failure := write_output(run, output, export)):
         raise failure
-    return RunDone(list(run.cells), str(run.run.get("status"))).exit_code
+    return RunDone(list(run.cells), str(run.run.get("status"))).exit_status
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
@@ -279,7 +277,7 @@ class RunDone:
     error: BaseException | None = None
 
     @property
-    def exit_code(self) -> int:
+    def exit_status(self) -> ExitStatus:
         from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, LIBRARY, UNSUPPORTED, VERIFIED, WRONG
 
         own = [cell for cell in self.cells if not cell.control]
@@ -288,12 +286,12 @@ class RunDone:
         )
         control = {result.status for cell in self.cells if cell.control for result in cell.variants.values()}
         if self.status == INTERRUPTED:
-            return EXIT_INTERRUPTED
+            return ExitStatus.INTERRUPTED
         if found[WRONG] or found[BROKEN]:
-            return WRONG_KERNEL
+            return ExitStatus.WRONG_KERNEL
         if self.status == DEVICE_LOST or found[UNSUPPORTED] or not found[VERIFIED] or control & {WRONG, BROKEN}:
-            return NO_VERDICT
-        return 0
+            return ExitStatus.NO_VERDICT
+        return ExitStatus.GOOD
 
 
 def perform(frame: RunFrame, metrics: Sequence[Metric], *, quiet: bool) -> RunDone:

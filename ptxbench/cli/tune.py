@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from ptxbench.cli import EXIT_INTERRUPTED
 from ptxbench.cli._device import (
     arch_option,
     assembler_option,
@@ -23,11 +22,10 @@ from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import UsageError
+from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from ptxbench.tune import Curves
-
-WRONG_KERNEL, NO_VERDICT = 4, 5
 
 OUTPUTS = (".svg", ".json")
 
@@ -131,7 +129,7 @@ def command(
             raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
         found, run = again(find_run(str(replay), results), pair, kernels, metric)
         show(found, run, as_json=as_json, outputs=outputs)
-        return exit_code(found, str(run.run["status"]))
+        return exit_status(found, str(run.run["status"]))
     opened = open_backend(backend, arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
@@ -168,7 +166,7 @@ def command(
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):
         raise each
-    return exit_code(found, str(run.run["status"]))
+    return exit_status(found, str(run.run["status"]))
 
 
 def require_suffix(path: Path) -> None:
@@ -176,7 +174,7 @@ def require_suffix(path: Path) -> None:
         raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {' or '.join(OUTPUTS)}.")
 
 
-def exit_code(curves: Curves, status: str) -> int:
+def exit_status(curves: Curves, status: str) -> ExitStatus:
     """By what became of the kernels; points that cannot be are no fault of theirs."""
     from ptxbench.result import BROKEN, DEVICE_LOST, INTERRUPTED, UNSUPPORTED, VERIFIED, WRONG
     from ptxbench.tune.curve import unbuildable
@@ -184,7 +182,9 @@ def exit_code(curves: Curves, status: str) -> int:
     results = [each for points in curves.statuses.values() for each in points if each and not unbuildable(each)]
     found = {each.status for each in results}
     if status == INTERRUPTED:
-        return EXIT_INTERRUPTED
+        return ExitStatus.INTERRUPTED
     if found & {WRONG, BROKEN}:
-        return WRONG_KERNEL
-    return NO_VERDICT if status == DEVICE_LOST or UNSUPPORTED in found or VERIFIED not in found else 0
+        return ExitStatus.WRONG_KERNEL
+    if status == DEVICE_LOST or UNSUPPORTED in found or VERIFIED not in found:
+        return ExitStatus.NO_VERDICT
+    return ExitStatus.GOOD

@@ -21,7 +21,7 @@ def to_json(audit: Audit) -> str:
     """The parts that were asked for; null for the others."""
     document = {
         "schema": SCHEMA,
-        "exit_status": audit.code,
+        "exit_status": audit.exit_status,
         "confidence": CONFIDENCE,
         "synthetic": None
         if audit.synthetic is None

@@ -34,7 +34,7 @@ def to_json(gate: Gate) -> str:
     config = gate.config
     document = {
         "schema": SCHEMA,
-        "exit_status": gate.code,
+        "exit_status": gate.exit_status,
         "base": gate.base and identity(gate.base),
         "head": identity(gate.head),
         "confirmed_by": [identity(each) for each in gate.confirmed_by],
@@ -46,7 +46,9 @@ def to_json(gate: Gate) -> str:
             "policies": {name: getattr(config, name) for name in ("unsure", "missing", "unlike", "first_run")},
         },
         "counts": gate.counts,
-        "problems": [{"text": each.text, "next": each.remedy, "exit_status": each.code} for each in gate.problems],
+        "problems": [
+            {"text": each.text, "next": each.remedy, "exit_status": each.exit_status} for each in gate.problems
+        ],
         "rows": [judged_object(each, gate) for each in gate.rows],
     }
     return json_text(document)
@@ -56,7 +58,7 @@ def judged_object(judged: Judged, gate: Gate) -> Mapping[str, Any]:
     waiver = judged.waiver
     return {
         "outcome": judged.outcome.lower(),
-        "exit_status": judged.code,
+        "exit_status": judged.exit_status,
         **row_object(judged.row),
         "limit": judged.row.base if judged.limit else None,
         "waiver": waiver and {"reason": waiver.reason, "until": waiver.until.isoformat(), "max": waiver.max},
@@ -104,10 +106,10 @@ def to_junit(gate: Gate) -> str:
     Rows that make the gate red without a verdict of their own, such as a missing pair, are failures too: a server
     that shows them green would hide why the job is red.
     """
-    passed_over = sum(not each.code for each in gate.problems) + sum(skipped(each) for each in gate.rows)
+    passed_over = sum(not each.exit_status for each in gate.problems) + sum(skipped(each) for each in gate.rows)
     sums = {
         "tests": len(gate.problems) + len(gate.rows),
-        "failures": len(gate.failing) + sum(bool(each.code) for each in gate.problems),
+        "failures": len(gate.failing) + sum(bool(each.exit_status) for each in gate.problems),
         "errors": 0,
         "skipped": passed_over,
     }
@@ -116,7 +118,7 @@ def to_junit(gate: Gate) -> str:
     suite = ElementTree.SubElement(root, "testsuite", name="ptxbench gate", attrib=attributes)
     for problem in gate.problems:
         case = ElementTree.SubElement(suite, "testcase", classname="gate", name=plain(problem.text))
-        kind = "failure" if problem.code else "skipped"
+        kind = "failure" if problem.exit_status else "skipped"
         ElementTree.SubElement(case, kind, message=plain(f"{problem.text} Next: {problem.remedy}"))
     for judged in gate.rows:
         row = judged.row
@@ -127,16 +129,17 @@ def to_junit(gate: Gate) -> str:
             value = getattr(row, key)
             if value is not None:
                 ElementTree.SubElement(properties, "property", name=key, value=plain(f"{value}"))
-        if judged.code or skipped(judged):
+        if judged.exit_status or skipped(judged):
             message = plain(f"{why(judged, gate)} Next: {next_step(judged, gate)}")
-            ElementTree.SubElement(case, "failure" if judged.code else "skipped", type=row.verdict, message=message)
+            kind = "failure" if judged.exit_status else "skipped"
+            ElementTree.SubElement(case, kind, type=row.verdict, message=message)
     ElementTree.indent(root, " ")
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
 def skipped(judged: Judged) -> bool:
     """Whether a row is neither green nor red."""
-    return not judged.code and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
+    return not judged.exit_status and tells(judged) and judged.row.verdict not in (BROKEN, REGRESSED)
 
 
 EXPORTERS: dict[str, Callable[[Gate], str]] = {".json": to_json, ".md": to_markdown, ".xml": to_junit}

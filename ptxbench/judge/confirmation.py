@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Sequence
 
-from ptxbench.exit_status import GOOD, NO_VERDICT
+from ptxbench.exit_status import ExitStatus
 from ptxbench.judge.comparable import NOTE, OK, ConditionDifference, Kind, cell_differences, run_differences
 from ptxbench.judge.gate import Gate, Judged, gate, in_order
 from ptxbench.judge.problems import Problem
@@ -33,7 +33,7 @@ def row_key(row: Row) -> Key:
 
 def doubtful(judged: Gate) -> list[Cell]:
     """The cells of the head run that have a row which is red by its numbers or verification, or UNSURE."""
-    red = [each for each in judged.rows if each.row.verdict in (REGRESSED, BROKEN) and each.code != GOOD]
+    red = [each for each in judged.failing if each.row.verdict in (REGRESSED, BROKEN)]
     wanted = {row_key(each.row) for each in (*red, *unsure(judged))}
     return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
 
@@ -143,7 +143,7 @@ def problem(found: Disagreement) -> Problem:
     return Problem(
         f"{place}: two runs of the same source with the same tools found {'; '.join(found.told)}.",
         "This is a bug in ptxbench: please report it with both run files.",
-        NO_VERDICT,
+        ExitStatus.NO_VERDICT,
     )
 
 
@@ -153,4 +153,4 @@ def doubted(judged: Judged, found: Sequence[Disagreement]) -> Judged:
     if judged.row.verdict != REGRESSED or not here:
         return judged
     row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)
-    return dataclasses.replace(judged, row=row, code=NO_VERDICT, warns=False)
+    return dataclasses.replace(judged, row=row, exit_status=ExitStatus.NO_VERDICT, warns=False)

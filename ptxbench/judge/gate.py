@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ptxbench.exit_status import GOOD, NO_VERDICT, PRECEDENCE, REGRESSION, WRONG_KERNEL
+from ptxbench.exit_status import PRECEDENCE, ExitStatus
 from ptxbench.judge.canary import CONTROL_OFF
 from ptxbench.judge.causes import explain
 from ptxbench.judge.code_changes import Moves, move
@@ -61,7 +61,7 @@ class Judged:
     """A row and what it means for the gate."""
 
     row: Row
-    code: int = GOOD
+    exit_status: ExitStatus = ExitStatus.GOOD
     """What it makes the exit status."""
     warns: bool = False
     """It is told, and fails nothing."""
@@ -73,7 +73,7 @@ class Judged:
 
     @property
     def outcome(self) -> str:
-        return "FAIL" if self.code else "warn" if self.warns else "pass"
+        return "FAIL" if self.exit_status else "warn" if self.warns else "pass"
 
 
 @dataclass(frozen=True)
@@ -93,18 +93,18 @@ class Gate:
     """Runs that measured some of head's cells once more; their rounds are among head's."""
 
     @property
-    def code(self) -> int:
+    def exit_status(self) -> ExitStatus:
         """The exit status."""
-        codes = {each.code for each in self.rows} | {each.code for each in self.problems}
-        return next(code for code in PRECEDENCE if code in codes or code == GOOD)
+        statuses = {each.exit_status for each in self.rows} | {each.exit_status for each in self.problems}
+        return next(status for status in PRECEDENCE if status in statuses or status == ExitStatus.GOOD)
 
     @property
     def failing(self) -> list[Judged]:
-        return [each for each in self.rows if each.code]
+        return [each for each in self.rows if each.exit_status]
 
     @property
     def warning(self) -> list[Judged]:
-        return [each for each in self.rows if each.warns and not each.code]
+        return [each for each in self.rows if each.warns and not each.exit_status]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -152,7 +152,7 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
 
 def in_order(rows: Sequence[Judged]) -> list[Judged]:
     """The rows, what fails first."""
-    return sorted(rows, key=lambda each: (not each.code, not each.warns, ORDER.index(each.row.verdict)))
+    return sorted(rows, key=lambda each: (not each.exit_status, not each.warns, ORDER.index(each.row.verdict)))
 
 
 def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) -> bool:
@@ -226,16 +226,17 @@ def settle(judged: Judged, config: GateConfig) -> Judged:
         rule = RULES.get(row.metric)
         advice = any(each.endswith("(advisory)") for each in row.notes)
         fails = not (advice or (rule and not rule.fails))
-        return dataclasses.replace(judged, code=REGRESSION if fails else GOOD, warns=not fails)
+        status = ExitStatus.REGRESSION if fails else ExitStatus.GOOD
+        return dataclasses.replace(judged, exit_status=status, warns=not fails)
     if row.verdict == REFERENCE_MOVED:
         return dataclasses.replace(judged, warns=True)
     # what the kernels or the way they were run made unlike may be worse: only other tools may be let pass
     unlike = config.unlike if row.reason == OTHER_TOOLS else "fail"
     policies = {MISSING: config.missing, UNLIKE: unlike, UNSURE: config.unsure, CHANGED: "warn"}
     if row.verdict == BROKEN:
-        return dataclasses.replace(judged, code=WRONG_KERNEL)
+        return dataclasses.replace(judged, exit_status=ExitStatus.WRONG_KERNEL)
     if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":
-        return dataclasses.replace(judged, code=NO_VERDICT)
+        return dataclasses.replace(judged, exit_status=ExitStatus.NO_VERDICT)
     return dataclasses.replace(judged, warns=row.verdict in policies)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.exit_status import GOOD, NO_VERDICT
+from ptxbench.exit_status import ExitStatus
 from ptxbench.judge.comparison import is_timed
 from ptxbench.judge.config import GateConfig
 from ptxbench.judge.rows import Match, Mode
@@ -19,7 +19,7 @@ class Problem:
 
     text: str
     remedy: str
-    code: int = NO_VERDICT
+    exit_status: ExitStatus = ExitStatus.NO_VERDICT
 
 
 def require_toolchain(head: Run, config: GateConfig) -> None:
@@ -35,7 +35,7 @@ def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: 
     """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
     if (status := head.run.get("status", COMPLETE)) != COMPLETE:
         yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
-    first = NO_VERDICT if config.first_run == "fail" else GOOD
+    first = ExitStatus.NO_VERDICT if config.first_run == "fail" else ExitStatus.GOOD
     if base is None:
         yield Problem(
             "There is no baseline: only limits and verification are judged.",
@@ -68,7 +68,7 @@ def idle_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem
             yield Problem(
                 f"The [[pair]] {named} limits nothing: neither run has such a kernel.",
                 f"Mend its name in ptxbench.toml, or take it out.{suggestion(rules.match, pairs)}",
-                GOOD,
+                ExitStatus.GOOD,
             )
 
 

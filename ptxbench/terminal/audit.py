@@ -54,7 +54,7 @@ class AuditTable:
             yield from rates(lines, width)
         if audit.outcomes is not None:
             yield from mutants(audit.outcomes, width)
-        yield Text(total(audit), "bold" if audit.code == 0 else "bold red")
+        yield Text(total(audit), "bold" if audit.exit_status == 0 else "bold red")
 
 
 def rates(lines: Sequence[TallyLine], width: int) -> RenderResult:
@@ -183,10 +183,11 @@ def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
         told = f"{each.pair} {each.variant}, {each.edit}: the gate failed {failed}"
         if each.neutral:
             why = f" {each.reason}" if each.reason else ""
-            yield "FALSE ALARM", "bold red", f"{told} (exit status {each.code}).{why}"
+            yield "FALSE ALARM", "bold red", f"{told} (exit status {each.exit_status}).{why}"
         else:
             lacking = ", ".join(metric for metric in each.expected if metric not in each.failing)
-            yield "MISSED", "bold red", f"{told}{f', and not {lacking}' * bool(lacking)} (exit status {each.code})."
+            told += f", and not {lacking}" * bool(lacking)
+            yield "MISSED", "bold red", f"{told} (exit status {each.exit_status})."
 
 
 def skipped(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:
@@ -215,4 +216,4 @@ def total(audit: Audit) -> str:
     if audit.outcomes is not None:
         judged = audit.judged
         parts.append(f"{sum(each.holds for each in judged)} of {len(judged)} edits judged as they must be")
-    return f"Audit: {', '.join(parts)} (exit status {audit.code})."
+    return f"Audit: {', '.join(parts)} (exit status {audit.exit_status})."

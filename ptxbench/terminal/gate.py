@@ -53,7 +53,7 @@ class GateTable:
             yield Constrain(paragraphs(lines), width)
             yield Text()
         yield from self.waivers()
-        outcome = "FAIL" if self.gate.code else "warn" if self.gate.warning else "pass"
+        outcome = "FAIL" if self.gate.exit_status else "warn" if self.gate.warning else "pass"
         yield Constrain(Text(total(self.gate), OUTCOMES[outcome]), width)
         yield Constrain(Text("\n".join(footer(self.gate)), "dim"), width)
 

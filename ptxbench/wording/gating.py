@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import inf, log
 
 from ptxbench import units
-from ptxbench.exit_status import GOOD, NO_VERDICT, REGRESSION, WRONG_KERNEL
+from ptxbench.exit_status import ExitStatus
 from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, UNSURE, Row
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.gate import ORDER, Gate, Judged
@@ -21,10 +21,10 @@ from ptxbench.wording.judgement import MOST_NAMED, REASONS, consequence, describ
 from ptxbench.wording.remedies import location, next_step
 
 MEANINGS = {
-    GOOD: "passed",
-    REGRESSION: "a regression",
-    WRONG_KERNEL: "a wrong or broken kernel",
-    NO_VERDICT: "no verdict",
+    ExitStatus.GOOD: "passed",
+    ExitStatus.REGRESSION: "a regression",
+    ExitStatus.WRONG_KERNEL: "a wrong or broken kernel",
+    ExitStatus.NO_VERDICT: "no verdict",
 }
 
 
@@ -47,7 +47,7 @@ def total(gate: Gate) -> str:
     parts = [f"{fail:,} {'row fails' if fail == 1 else 'rows fail'}"] if fail else []
     parts += [f"{warn:,} {'row warns' if warn == 1 else 'rows warn'}"] if warn else []
     parts += [f"{passing:,} {'row passes' if passing == 1 else 'rows pass'}"]
-    return f"Gate: {MEANINGS[gate.code]} (exit status {gate.code}). {', '.join(parts)}."
+    return f"Gate: {MEANINGS[gate.exit_status]} (exit status {gate.exit_status}). {', '.join(parts)}."
 
 
 def header(gate: Gate) -> Iterator[str]:
@@ -100,7 +100,7 @@ def change_words(row: Row) -> str:
 
 def steps(gate: Gate) -> list[GateRow]:
     """Everything that is not green, the worst first: what it is and what to do next."""
-    found = [GateRow("FAIL" if each.code else "warn", "", each.text, each.remedy) for each in gate.problems]
+    found = [GateRow("FAIL" if each.exit_status else "warn", "", each.text, each.remedy) for each in gate.problems]
     groups: dict[tuple[str, str, str, str], list[Judged]] = {}
     failed = {place(each.row) for each in gate.failing if each.row.verdict == REGRESSED}
     waived = [each for each in gate.rows if each.row.verdict == WAIVED]

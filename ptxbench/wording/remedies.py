@@ -164,7 +164,7 @@ def waivers(judged: Sequence[Judged], today: date | None = None) -> Iterator[str
     today = today or date.today()
     for each in judged:
         row = each.row
-        if each.code and row.verdict in (REGRESSED, MISSING):
+        if each.exit_status and row.verdict in (REGRESSED, MISSING):
             known: dict[str, object] = {"pair": row.pair, "variant": row.variant, "metric": row.metric}
             if row.change:
                 known["max"] = math.ceil(abs(row.change.value - 1) * 100 + 1e-9) / 100

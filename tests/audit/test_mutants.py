@@ -108,7 +108,7 @@ def test_nothing_else_fails_where_nothing_else_was_touched(pair, edit, changes):
     # of the two tiles the padded one: a barrier is over 2 % of the instructions of the other, which has its own rule
     for found in [each for each in several if pair != "transpose" or each.variant == "ptx.padded"]:
         assert {each.metric: (each.base, each.head) for each in found.changes} == changes
-        assert found.code == 3
+        assert found.exit_status == 3
 
 
 # ---- an audit that can fail
@@ -120,7 +120,7 @@ def test_a_gate_without_its_rule_misses_the_mutant_and_the_audit_says_so(monkeyp
     assert ran.status == 3
     assert '"a barrier more"' in ran.out
     (found,) = audited("softmax.warp", "a barrier more")
-    assert (found.failing, found.code, found.skipped) == ([], 0, None)
+    assert (found.failing, found.exit_status, found.skipped) == ([], 0, None)
     assert not found.holds
 
 
@@ -134,7 +134,7 @@ def test_an_edit_that_fails_by_something_else_than_its_cause_is_not_caught(monke
     monkeypatch.setattr(mutants, "EDITS", [Edit("barrier", ("spills",), each.texts) for each in EDITS
                                            if each.name == "a barrier more"])  # fmt: skip
     (found,) = audited("softmax.warp", "barrier")
-    assert (found.failing, found.code) == (["ptx_barriers"], 3)
+    assert (found.failing, found.exit_status) == (["ptx_barriers"], 3)
     assert not found.holds
 
 
@@ -150,7 +150,7 @@ def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypat
     monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
     (found,) = audited("triad", "nothing")
     assert found.skipped == "ptxas makes the same machine code of it."
-    assert (found.failing, found.code) == ((), 0)
+    assert (found.failing, found.exit_status) == ((), 0)
 
 
 def test_a_kernel_that_fits_the_fewest_registers_cannot_be_made_to_spill():
@@ -164,7 +164,7 @@ def test_a_mutant_that_is_wrong_is_not_taken_for_one_that_is_worse(monkeypatch):
 
     monkeypatch.setattr(mutants, "EDITS", [Edit("wrong", ("sass.width",), once(wrong))])
     (found,) = audited("triad", "wrong")
-    assert (found.failing, found.code) == (["verified"], 4)
+    assert (found.failing, found.exit_status) == (["verified"], 4)
     assert "triad.ptx, n=65536: a[" in found.reason
     assert not found.holds
 
@@ -174,7 +174,7 @@ def test_a_mutant_that_ptxas_refuses_is_not_taken_for_one_that_is_worse(monkeypa
         mutants, "EDITS", [Edit("typo", ("spills",), once(lambda each: each.text.replace("fma", "fmb")))]
     )
     (found,) = audited("triad", "typo")
-    assert (found.failing, found.code) == (["verified"], 4)
+    assert (found.failing, found.exit_status) == (["verified"], 4)
     assert not found.holds
 
 

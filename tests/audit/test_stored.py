@@ -44,7 +44,7 @@ def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refu
         devices(runs)
     assert told in str(error.value)
     assert "takes 6 runs and 60 rounds on 2 days" in str(error.value)
-    assert error.value.exit_code == 5
+    assert error.value.exit_status == 5
 
 
 def test_runs_are_kept_apart_by_gpu_model_and_those_of_the_emulator_left_out(six):

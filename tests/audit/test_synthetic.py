@@ -32,7 +32,7 @@ def line_of(lines, mode, noise, rounds, *, controls=False):
 
 def test_every_target_is_met(lines):
     assert [each for each in lines if not each.holds] == []
-    assert Audit(SUITES, 1, lines).code == 0
+    assert Audit(SUITES, 1, lines).exit_status == 0
     assert len(lines) == 3 * 3 * 2
     assert all(line.alarms.trials == SUITES for line in lines)
     assert line_of(lines, "ratio", "typical", 10).missed[0.10].events == 0
@@ -41,7 +41,7 @@ def test_every_target_is_met(lines):
 def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_quotes():
     """The one expensive test of the audit, some twenty seconds: the command's own defaults."""
     audit = Audit(300, 1, audit_synthetic(GateConfig(), 300, seed=1))
-    assert audit.code == 0
+    assert audit.exit_status == 0
     console = Console(width=100, color_system=None)
     with console.capture() as captured:
         console.print(AuditTable(audit))
@@ -83,7 +83,7 @@ def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_contr
     assert 0.02 < alone.alarms.share < 0.2
     assert alone.holds is False
     assert line_of(found, "time", "noisy", 10, controls=True).alarms.events == 0
-    assert Audit(60, 1, found).code == 3
+    assert Audit(60, 1, found).exit_status == 3
 
 
 # what is taken out of the rule, what replaces it, the condition, a budget at which that is seen

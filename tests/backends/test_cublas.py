@@ -120,7 +120,7 @@ def test_it_is_verified_and_timed_as_a_row_that_no_gate_judges(backend, installe
     made = document(RunFrame(plan, backend.device()), [cell], "complete")
     assert {each.row.variant for each in gate(made, made, GateConfig()).rows} == {"cuda"}
     wrong = {**cell.variants, "library.cublas": dataclasses.replace(found, status="wrong", reason="y[0]")}
-    assert RunDone([dataclasses.replace(cell, variants=wrong)], "complete").exit_code == 0  # no kernel of the pair's
+    assert RunDone([dataclasses.replace(cell, variants=wrong)], "complete").exit_status == 0  # no kernel of the pair's
     assert pickle.loads(pickle.dumps(plan.pair_plans[0].sources)) == plan.pair_plans[0].sources
 
 

@@ -1,6 +1,7 @@
 """`ptxbench gate` through the real command line: every exit status, its precedence, and what is printed and written."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from ptxbench.cli.run import RunDone
+from ptxbench.exit_status import ExitStatus
 from ptxbench.result import LaunchReport, from_json, save, to_json
 from tests.folders import PTX, changed
 from tests.runs import Kernel, Sampling, cell, run_of, timed_run
@@ -561,11 +563,17 @@ def test_a_summary_that_cannot_be_written_is_told(ptxbench, monkeypatch):
     assert "Cannot write nowhere/summary.md, which GITHUB_STEP_SUMMARY names" in ran.err
 
 
-def test_the_help_has_the_exit_codes_and_their_order(ptxbench):
+def test_the_help_has_the_exit_statuses_and_their_order(ptxbench):
     text = ptxbench("gate", "--help").out
     assert "Exit status; if several apply, the first of 2, 4, 3, 5, 0:" in text
-    for code in range(6):
-        assert f"\n    {code}  " in text
+    for status in ExitStatus:
+        assert f"\n    {int(status)}  " in text
+
+
+def test_the_page_of_the_gate_has_a_row_for_every_exit_status():
+    page = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+    table = page.partition("| status | means |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| (\d+) \|", table, re.M) == [str(int(status)) for status in ExitStatus]
 
 
 def test_runs_are_named_as_everywhere(ptxbench):

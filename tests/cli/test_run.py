@@ -362,7 +362,7 @@ ENDS = [
 
 @pytest.mark.parametrize(("status", "cells", "exit_status"), ENDS)
 def test_the_exit_status_says_what_the_run_found(status, cells, exit_status):
-    assert run_command.RunDone(cells, status).exit_code == exit_status
+    assert run_command.RunDone(cells, status).exit_status == exit_status
 
 
 def test_what_cannot_be_replayed_is_told(kernels, ptxbench):

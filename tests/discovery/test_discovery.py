@@ -280,7 +280,7 @@ def test_a_mistake_in_a_pair_file_is_told_with_its_line(kernels, right, wrong, m
         load(kernels, "scale")
     told = str(caught.value)
     assert told.startswith(f"kernels/pairs/scale.py:{message}")
-    assert caught.value.exit_code == 2
+    assert caught.value.exit_status == 2
 
 
 def test_bytes_that_are_no_text_are_told(kernels):

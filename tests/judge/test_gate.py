@@ -6,7 +6,7 @@ from datetime import date
 import numpy as np
 import pytest
 
-from ptxbench.exit_status import NO_VERDICT, REGRESSION, WRONG_KERNEL
+from ptxbench.exit_status import ExitStatus
 from ptxbench.judge.causes import instructions
 from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.config import GateConfig, Waiver, parse
@@ -76,7 +76,7 @@ def test_loads_that_leave_the_read_only_path_fail():
 
     found = gate(loading("y", "LDG.E"), loading("x", "LDG.E.CONSTANT"), GateConfig())
     assert {each.row.metric for each in found.failing} == {READ_ONLY}
-    assert found.code == 3
+    assert found.exit_status == 3
 
 
 def executing(code, executed):
@@ -89,10 +89,10 @@ def executing(code, executed):
 
 # executed opcodes before and after, a metric that fails or warns, the exit status
 EXECUTED = [
-    ({"mul.f32": 64}, {"mul.f32": 64, "div.rn.f32": 1}, "ptx_divisions", REGRESSION),
-    ({"ld.acquire.gpu.global.u64": 8}, {"ld.acquire.sys.global.u64": 8}, "ptx_sys_accesses", REGRESSION),
-    ({"cp.async.wait_group 1": 8}, {"cp.async.wait_group 0": 8}, "ptx_full_waits", REGRESSION),
-    ({"nanosleep.u32 10": 8}, {"nanosleep.u32 20": 8}, "ptx_sleep_ns", REGRESSION),
+    ({"mul.f32": 64}, {"mul.f32": 64, "div.rn.f32": 1}, "ptx_divisions", ExitStatus.REGRESSION),
+    ({"ld.acquire.gpu.global.u64": 8}, {"ld.acquire.sys.global.u64": 8}, "ptx_sys_accesses", ExitStatus.REGRESSION),
+    ({"cp.async.wait_group 1": 8}, {"cp.async.wait_group 0": 8}, "ptx_full_waits", ExitStatus.REGRESSION),
+    ({"nanosleep.u32 10": 8}, {"nanosleep.u32 20": 8}, "ptx_sleep_ns", ExitStatus.REGRESSION),
     ({"ld.global.nc.L2::128B.f32": 8}, {"ld.global.nc.f32": 8}, "opcodes", 0),
     ({"prefetch.global.L2": 8, "ret": 1}, {"ret": 1}, "opcodes", 0),
 ]
@@ -101,7 +101,7 @@ EXECUTED = [
 @pytest.mark.parametrize(("before", "after", "metric", "code"), EXECUTED, ids=[case[2] for case in EXECUTED])
 def test_executed_opcodes_are_judged_by_what_they_cost(before, after, metric, code):
     found = gate(executing("y", after), executing("x", before), GateConfig())
-    assert found.code == code
+    assert found.exit_status == code
     told = {each.row.metric: each.row.verdict for each in (found.failing if code else found.warning)}
     assert told[metric] == ("REGRESSED" if code else "CHANGED")
 
@@ -127,12 +127,12 @@ def test_executed_machine_instructions_are_judged_where_both_sides_know_them(bef
             **each.variants, "ptx": replace(each.variants["ptx"], executed=ExecutedReport(*numbers))
         }) for each in run.cells])  # fmt: skip
 
-    assert gate(derived("y", after), derived("x", before), GateConfig()).code == code
+    assert gate(derived("y", after), derived("x", before), GateConfig()).exit_status == code
 
 
 def test_a_baseline_without_executed_opcodes_fails_nothing():
     found = gate(executing("y", {"div.rn.f32": 8}), with_sass(BASE, "ptx", "x"), GateConfig())
-    assert found.code == 0
+    assert found.exit_status == 0
     assert {each.row.verdict for each in found.rows if each.row.metric == "ptx_divisions"} == {"NEW"}
 
 
@@ -149,10 +149,10 @@ def with_sass(run, variant, code, **sass):
 
 
 CODE = [
-    ({"LDG_128": 2}, {"LDG": 8}, WIDTH, "REGRESSED", REGRESSION),
+    ({"LDG_128": 2}, {"LDG": 8}, WIDTH, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDG": 8}, {"LDG_128": 2}, WIDTH, "WITHIN", 0),
-    ({"LDG": 8}, {"LDG": 8, "STL": 1}, LOCAL, "REGRESSED", REGRESSION),
-    ({"LDL": 1, "STL_64": 1}, {"LDL": 2, "STL_64": 1}, LOCAL, "REGRESSED", REGRESSION),
+    ({"LDG": 8}, {"LDG": 8, "STL": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
+    ({"LDL": 1, "STL_64": 1}, {"LDL": 2, "STL_64": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDL": 1}, {"LDG": 1}, LOCAL, "IMPROVED", 0),
 ]
 
@@ -161,9 +161,9 @@ CODE = [
 def test_local_memory_and_widths_are_read_from_the_machine_code(before, after, metric, verdict, code):
     found = gate(with_sass(BASE, "ptx", "y", **after), with_sass(BASE, "ptx", "x", **before), GateConfig())
     verdicts = {each.row.verdict for each in found.rows if (each.row.metric, each.row.variant) == (metric, "ptx")}
-    assert (verdicts, found.code) == ({verdict}, code)
+    assert (verdicts, found.exit_status) == ({verdict}, code)
     if code:
-        text = [each.explanation for each in found.rows if each.row.metric == metric and each.code]
+        text = [each.explanation for each in found.rows if each.row.metric == metric and each.exit_status]
         name = next(iter(after)) if metric == WIDTH else "LDL" if "LDL" in before else "STL"
         assert any(told.startswith(f"{name} ") for told in text[0])
 
@@ -180,7 +180,7 @@ def test_machine_code_that_nobody_read_has_no_such_rows():
     }) for cell in BASE.cells])  # fmt: skip
     assert not [each for each in gate(plain, plain, GateConfig()).rows if each.row.metric in (LOCAL, WIDTH)]
     missing = gate(plain, BASE, GateConfig())
-    assert missing.code == NO_VERDICT
+    assert missing.exit_status == ExitStatus.NO_VERDICT
     assert {each.row.metric for each in missing.failing} == {"sass", LOCAL, WIDTH}
 
 
@@ -201,7 +201,7 @@ WORSE = [
 @pytest.mark.parametrize(("counter", "factor", "code"), WORSE)
 def test_a_counter_may_grow_by_what_its_rule_allows(counter, factor, code):
     head = counted({"triad": after(**{counter: COUNTS[counter] * factor}), "scan": BEFORE})
-    assert gate(head, BASE, GateConfig()).code == code
+    assert gate(head, BASE, GateConfig()).exit_status == code
 
 
 BUILDS = [
@@ -219,13 +219,13 @@ def test_what_the_tools_report_fails_or_warns(change, code):
         return replace(cell, variants={**cell.variants, "ptx": replace(result, build=replace(result.build, **change))})
 
     found = gate(replace(head, cells=[rebuilt(cell) for cell in head.cells]), BASE, GateConfig())
-    assert found.code == code
-    assert next(each.row.verdict for each in found.rows if each.code or each.warns) == "REGRESSED"
+    assert found.exit_status == code
+    assert next(each.row.verdict for each in found.rows if each.exit_status or each.warns) == "REGRESSED"
 
 
 def test_counts_of_the_same_code_never_fail():
     head = counted({"triad": replace(BEFORE, registers=99, counts={**COUNTS, "ptx_barriers": 999}), "scan": BEFORE})
-    assert gate(head, BASE, GateConfig()).code == 0  # the tool counts otherwise
+    assert gate(head, BASE, GateConfig()).exit_status == 0  # the tool counts otherwise
 
 
 def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look():
@@ -233,7 +233,7 @@ def test_the_verdict_does_not_depend_on_the_order_of_cells_or_on_a_second_look()
     first = gate(head, BASE, GateConfig())
     assert gate(head, BASE, GateConfig()) == first
     turned = gate(replace(head, cells=head.cells[::-1]), BASE, GateConfig())
-    assert (turned.code, turned.counts) == (first.code, first.counts)
+    assert (turned.exit_status, turned.counts) == (first.exit_status, first.counts)
 
 
 def test_what_fails_comes_first_then_what_warns():
@@ -248,16 +248,19 @@ def test_every_verdict_has_its_place():
 
 
 PRECEDENCE = [
-    ([WRONG_KERNEL, REGRESSION, NO_VERDICT], 4), ([REGRESSION, NO_VERDICT, 0], 3), ([NO_VERDICT, 0], 5), ([0], 0),
-    ([], 0),
+    ([4, 3, 5], 4),
+    ([3, 5, 0], 3),
+    ([5, 0],    5),
+    ([0],       0),
+    ([],        0),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("codes", "code"), PRECEDENCE)
-def test_of_several_exit_statuses_the_first_in_precedence_is_taken(codes, code):
-    found = gate(BASE, BASE, GateConfig())
-    rows = [Judged(found.rows[0].row, code=each) for each in codes]
-    assert replace(found, rows=rows, problems=[]).code == code
+@pytest.mark.parametrize(("statuses", "of_gate"), PRECEDENCE)
+def test_of_several_exit_statuses_the_first_in_precedence_is_used(statuses, of_gate):
+    judged = gate(BASE, BASE, GateConfig())
+    rows = [Judged(judged.rows[0].row, exit_status=ExitStatus(status)) for status in statuses]
+    assert replace(judged, rows=rows, problems=[]).exit_status == of_gate
 
 
 def test_the_first_waiver_that_covers_a_row_is_told():
@@ -267,7 +270,7 @@ def test_the_first_waiver_that_covers_a_row_is_told():
     ])  # fmt: skip
     found = gate(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}), BASE, config)
     [waived] = [each for each in found.rows if each.waiver]
-    assert (waived.row.verdict, waived.waiver.reason, waived.code) == ("WAIVED", "covers", 0)
+    assert (waived.row.verdict, waived.waiver.reason, waived.exit_status) == ("WAIVED", "covers", 0)
     assert [each.reason for each in found.unused] == ["too small"]
 
 
@@ -288,7 +291,7 @@ def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
     found = gate(replace(head, cells=[replace(cell, labels=[label]) for cell in head.cells]), TIMED, config)
     [limited] = [each for each in found.rows if each.limit]
-    assert (limited.row.verdict, limited.row.reason, limited.code) == (verdict, label, code)
+    assert (limited.row.verdict, limited.row.reason, limited.exit_status) == (verdict, label, code)
 
 
 @pytest.mark.parametrize(("of_ptx", "verdict"), [(1755.0, "REGRESSED"), (1580.0, "UNSURE"), (None, "REGRESSED")])
@@ -353,30 +356,32 @@ def test_a_run_whose_control_is_off_is_not_measurable():
     head = timed({"cuda": Kernel(50), "ptx": Kernel(60, "B")})
     found = gate(replace(head, cells=[*head.cells, control]), TIMED, config)
     ratios = [each for each in found.rows if each.row.metric in ("ratio", "ptx_over_cuda_max")]
-    assert {(each.row.verdict, each.row.reason, each.code) for each in ratios} == {("NOT-MEASURABLE", "control_off", 5)}
+    assert {(each.row.verdict, each.row.reason, each.exit_status) for each in ratios} == {
+        ("NOT-MEASURABLE", "control_off", 5)
+    }
     assert len(ratios) == 2
-    assert found.code == NO_VERDICT
-    assert gate(head, TIMED, config).code == 3
+    assert found.exit_status == ExitStatus.NO_VERDICT
+    assert gate(head, TIMED, config).exit_status == 3
 
 
 def test_a_baseline_without_times_leaves_ratios_to_their_limits_and_is_told():
     limit = 'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 1.0\n[gate]\nmode = "ratio"\n'
     untimed = replace(TIMED, cells=[replace(cell, rounds=[]) for cell in TIMED.cells])
-    for policy, code in (("warn", 0), ("fail", NO_VERDICT)):
+    for policy, code in (("warn", 0), ("fail", ExitStatus.NO_VERDICT)):
         found = gate(TIMED, untimed, parse(f'{limit}first_run = "{policy}"'))
         [problem] = found.problems
         assert problem.text == "The baseline has no times: the ratio is held against limits alone."
-        assert (problem.code, found.code) == (code, code)
+        assert (problem.exit_status, found.exit_status) == (code, code)
 
 
 def test_limits_hold_for_what_was_written_by_hand_alone():
     config = parse('version = 1\n[[pair]]\nmatch = "*"\ncounters = { max_registers = 1 }')
     limited = [each for each in gate(BASE, BASE, config).rows if each.limit]
     assert {each.row.variant for each in limited} == {"ptx"}
-    assert {each.code for each in limited} == {REGRESSION}
+    assert {each.exit_status for each in limited} == {ExitStatus.REGRESSION}
     wrong = gate(counted({"triad": after(status="wrong")}), BASE, config)
     assert not any(each.limit for each in wrong.rows)  # what it does wrong it may do in few registers
-    assert wrong.code == WRONG_KERNEL
+    assert wrong.exit_status == ExitStatus.WRONG_KERNEL
 
 
 def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():

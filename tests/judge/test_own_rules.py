@@ -23,7 +23,7 @@ def test_the_baselines_of_this_repository_pass_against_themselves_and_say_why_th
         run = from_json(text, str(path))
         assert refusals(run) == []
         assert read_note(json.loads(text)).reason
-        assert gate(run, run, config).code == 0
+        assert gate(run, run, config).exit_status == 0
 
 
 def test_the_page_names_every_rule_and_its_example_is_read():

@@ -104,8 +104,8 @@ STATUSES = [
     (Audit(1, 1, outcomes=[CAUGHT, PASSED, SKIPPED]), 0),
     (Audit(1, 1, outcomes=[CAUGHT, ALARM]), 3),
     (Audit(1, 1, outcomes=[MISS]), 3),
-    (Audit(1, 1, outcomes=[replace(CAUGHT, code=0)]), 3),          # told, and not red
-    (Audit(1, 1, outcomes=[replace(PASSED, code=5)]), 3),
+    (Audit(1, 1, outcomes=[replace(CAUGHT, exit_status=0)]), 3),          # told, and not red
+    (Audit(1, 1, outcomes=[replace(PASSED, exit_status=5)]), 3),
     (Audit(1, 1, outcomes=[SKIPPED]), 5),                          # nothing was judged
     (Audit(1, 1, [QUIET], outcomes=[]), 5),
     (Audit(1, 1, stored=[(StoredDevice("a", []), [NOISY])]), 3),
@@ -114,7 +114,7 @@ STATUSES = [
 
 @pytest.mark.parametrize(("audit", "code"), STATUSES)
 def test_the_exit_status_follows_from_targets_and_edits(audit, code):
-    assert audit.code == code
+    assert audit.exit_status == code
     assert lines(audit)[-1].endswith(f"(exit status {code}).")
 
 

@@ -218,13 +218,13 @@ def test_a_waiver_is_ready_to_paste():
     """It reads as a config, and covers what fails, by its numbers and, of a count that was 0, without."""
     worse = after(ptx_barriers=65, ptx_shared_load_conflicts=3)
     failing = gate(counted({"triad": worse, "scan": BEFORE}), BASE, GateConfig())
-    assert failing.code == 3
+    assert failing.exit_status == 3
     blocks = list(waivers(failing.failing))
     assert len(blocks) == len(failing.failing) == 2
     document = "version = 1\n" + "\n".join(blocks)
-    assert gate(counted({"triad": worse, "scan": BEFORE}), BASE, parse(document)).code == 0
+    assert gate(counted({"triad": worse, "scan": BEFORE}), BASE, parse(document)).exit_status == 0
     worst = after(ptx_barriers=90, ptx_shared_load_conflicts=3)
-    assert gate(counted({"triad": worst, "scan": BEFORE}), BASE, parse(document)).code == 3  # beyond its `max`
+    assert gate(counted({"triad": worst, "scan": BEFORE}), BASE, parse(document)).exit_status == 3  # beyond its `max`
     assert all(block in to_markdown(failing) for block in blocks)
 
 
