@@ -86,3 +86,8 @@ def size_words(size: Mapping[str, int], cache: str = "cold") -> str:
     """A size as messages and `--size` have it: `rows=3 columns=257`, then a cache mode that is not the usual one."""
     words = " ".join(f"{name}={value}" for name, value in size.items())
     return words if cache == "cold" else f"{words} {cache} cache"
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 cell`, `2,048 cells`."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

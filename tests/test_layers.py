@@ -26,6 +26,9 @@ LAYERS = [
 ]  # fmt: skip
 """Highest first: a part may import from its own layer and from those below."""
 
+APART = {"terminal", "report", "exporters"}
+"""Parts of one layer that do not import each other: what they share is in wording."""
+
 ALONE = {
     "errors": {"exit_status"},
     "exit_status": set(),
@@ -103,6 +106,8 @@ def faults(package: Mapping[str, str]) -> list[str]:
                 target = rest[0] if rest and layer(rest[0]) is not None else "__init__"
                 if layer(target) < layer(part):
                     found.append(f"{where}, which is above it")
+                if {part, target} <= APART and part != target:
+                    found.append(f"{where}; what both need belongs in wording")
                 if part in ALONE and target not in ALONE[part] | {part}:
                     found.append(f"{where}; it may import {sorted(ALONE[part]) or 'nothing'} of ptxbench")
             elif top in OUTSIDE and not any(f"{module}.".startswith(f"{each}.") for each in OUTSIDE[top]):
@@ -124,6 +129,10 @@ BROKEN = [
      "runner:3: imports ptxbench.terminal.table, which is above it"),
     ("toolchain.ptxas", "from ..measure import measure",
      "toolchain.ptxas:1: imports ptxbench.measure.measure, which is above it"),
+    ("exporters.to_csv", "from ptxbench.terminal.table import CellTable",
+     "exporters.to_csv:1: imports ptxbench.terminal.table.CellTable; what both need belongs in wording"),
+    ("wording.findings", "from ptxbench.terminal import plural",
+     "wording.findings:1: imports ptxbench.terminal.plural, which is above it"),
     ("emulator.parse", "from ptxbench.pair import Pair",
      "emulator.parse:1: imports ptxbench.pair.Pair; it may import ['cache', 'errors'] of ptxbench"),
     ("report.table", "import click",

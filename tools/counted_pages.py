@@ -23,7 +23,7 @@ from ptxbench.exporters.to_markdown import row
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED
 from ptxbench.runner import CellDone, RunPlan, plan_pairs, run
-from ptxbench.terminal.table import range_column
+from ptxbench.wording.cells import range_column
 from tools.kernel_pages import fill, made_by, page_of, pages
 from tools.page_blocks import between
 

@@ -59,7 +59,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench.cli._saving import require_writable
     from ptxbench.report import render
     from ptxbench.result import write
-    from ptxbench.terminal import plural
+    from ptxbench.units import plural
 
     recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
     require_writable(output.parent, "Name another file with --output.")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.judge.history import HistoryPoint, Series, Shift
-from ptxbench.terminal.history import NOTICE
+from ptxbench.wording.history import NOTICE
 
 SCHEMA = "ptxbench.history/1"
 

@@ -8,7 +8,7 @@ from ptxbench import units
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED, Cell, Run
 from ptxbench.safe_text import markdown_code, markdown_text
-from ptxbench.terminal.table import default_columns, first_finding, range_column
+from ptxbench.wording.cells import default_columns, first_finding, range_column
 from ptxbench.wording.findings import finding, problems
 
 

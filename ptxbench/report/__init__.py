@@ -24,10 +24,9 @@ from ptxbench.report.pairs import PairView, pair_views
 from ptxbench.report.runs import RunView, SummaryRow
 from ptxbench.result import Run
 from ptxbench.safe_text import plain
-from ptxbench.terminal import COUNTS_NOTICE, plural
-from ptxbench.terminal.listing import NOT_THE_SAME
-from ptxbench.terminal.table import default_columns, tells
-from ptxbench.units import size_words
+from ptxbench.units import plural, size_words
+from ptxbench.wording.cells import COUNTS_NOTICE, default_columns, says_something
+from ptxbench.wording.machine import OTHER_MACHINE_CODE
 
 __all__ = ["LIMIT", "Material", "collect", "render"]
 
@@ -72,7 +71,7 @@ def filled(views: Sequence[RunView], pairs: Sequence[PairView], tools: Mapping[s
         plural=plural,
         size_words=size_words,
         counts_notice=COUNTS_NOTICE,
-        not_the_same=NOT_THE_SAME,
+        other_machine_code=OTHER_MACHINE_CODE,
         limit=f"{LIMIT / 1e6:g} MB",
         moment=moment,
         by_pair=by_pair,
@@ -104,7 +103,13 @@ def moment(text: str) -> str:
 
 def glossary(views: Sequence[RunView]) -> list[tuple[str, str]]:
     """The columns of all tables, with what they hold."""
-    shown = {metric for view in views for cell in view.cells for metric in default_columns(cell) if tells(metric, cell)}
+    shown = {
+        metric
+        for view in views
+        for cell in view.cells
+        for metric in default_columns(cell)
+        if says_something(metric, cell)
+    }
     return [(metric.heading, metric.description) for metric in METRICS if metric in shown]
 
 

@@ -9,8 +9,8 @@ from math import exp, log
 from ptxbench import stats
 from ptxbench.metrics import BY_NAME, REFERENCE, Metric
 from ptxbench.result import VERIFIED, Cell
-from ptxbench.terminal.forest import ratios
 from ptxbench.units import size_words
+from ptxbench.wording.cells import ratio_intervals
 from ptxbench.wording.findings import NARROW, SAME_CODE, code_relation, verdict
 
 TICKS = (1 / 64, 1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2, 1, 2, 4, 8, 16, 32, 64)
@@ -115,7 +115,7 @@ def chart(cells: Sequence[Cell], noise: stats.Interval | None) -> Chart | None:
 
 
 def timed_lines(cells: Sequence[Cell], noise: stats.Interval | None) -> Iterator[ChartLine]:
-    for cell, variant, ratio in ratios(cells):
+    for cell, variant, ratio in ratio_intervals(cells):
         word = verdict(cell, variant, noise).split(":")[0]
         style = SAME_CODE if same_code(cell, variant) else word
         figure = f"{ratio.value:.3f} ±{(ratio.high - ratio.low) / 2:.3f}"

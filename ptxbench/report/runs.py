@@ -17,10 +17,10 @@ from ptxbench.report.provenance import provenance
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
-from ptxbench.terminal.floors import model_lines
-from ptxbench.terminal.table import conditions, default_columns, tells, with_spread
+from ptxbench.wording.cells import conditions, default_columns, says_something, with_spread
 from ptxbench.wording.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.wording.limits import limits_words
+from ptxbench.wording.model import model_lines
 
 SIGNS = {
     "faster": "▼",
@@ -276,7 +276,7 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
 
 def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
     """All variants of a cell with the columns that a terminal would show."""
-    columns = [metric for metric in default_columns(cell) if tells(metric, cell)]
+    columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
     headings, texts = [], []
     for metric in columns:
         unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)

@@ -15,6 +15,8 @@ from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
 from ptxbench.terminal.forest import Forest
 from ptxbench.terminal.table import WIDEST, CellTable
+from ptxbench.units import plural
+from ptxbench.wording.cells import COUNTS_NOTICE
 from ptxbench.wording.findings import SEVERITY, closing
 from ptxbench.wording.limits import limits_words
 
@@ -29,11 +31,6 @@ __all__ = [
     "notice",
     "summary",
 ]
-
-COUNTS_NOTICE = (
-    "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
-    "code; all other counts are of PTX, which ptxas may change."
-)
 
 
 def closing_lines(cells: Sequence[Cell], noise: Interval | None = None) -> RenderableType | None:
@@ -79,7 +76,3 @@ def summary(cells: Sequence[Cell]) -> Text:
     bad = any(statuses[each] for each in SEVERITY)
     text = f"{plural(len(cells), 'cell')}, {plural(statuses.total(), 'variant')}: {told or 'nothing done'}."
     return Text(text, style="yellow" if bad else "green")
-
-
-def plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -18,7 +18,8 @@ from ptxbench import units
 from ptxbench.errors import AssembleError
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
-from ptxbench.terminal.table import WIDEST, trimmed
+from ptxbench.terminal.table import WIDEST
+from ptxbench.wording.cells import trimmed
 from ptxbench.wording.machine import sentence
 
 LANES = 32

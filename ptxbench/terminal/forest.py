@@ -13,10 +13,11 @@ from rich.text import Text
 
 from ptxbench import stats
 from ptxbench.metrics import REFERENCE
-from ptxbench.result import ORACLE_WEAK, VERIFIED, Cell
+from ptxbench.result import Cell
 from ptxbench.stats import Interval
 from ptxbench.terminal.table import WIDEST
 from ptxbench.units import size_words
+from ptxbench.wording.cells import ratio_intervals
 from ptxbench.wording.sparkline import sparkline
 
 NARROWEST = 20
@@ -84,7 +85,7 @@ class Forest:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain, width = options.ascii_only, min(options.max_width, WIDEST)
-        rows = list(ratios(self.cells))
+        rows = list(ratio_intervals(self.cells))
         rounds = [rounds_of(cell, variant, plain) for cell, variant, _ in rows]
         if len(rows) < 2 and not any(rounds):
             return
@@ -106,17 +107,6 @@ class Forest:
             table.add_row(Text(label), Text(bar(interval, axis, room, plain), "cyan"), Text(figure), line)
         yield Constrain(table, width)
         yield Text()
-
-
-def ratios(cells: Sequence[Cell]) -> Iterable[tuple[Cell, str, Interval]]:
-    """Every verified variant that was timed against a verified reference."""
-    for cell in cells:
-        for variant, result in cell.variants.items():
-            reference = cell.variants.get(REFERENCE)
-            if VERIFIED == result.status == (reference and reference.status):
-                interval = stats.ratio(cell.rounds, variant, REFERENCE)
-                if interval and ORACLE_WEAK not in cell.labels:
-                    yield cell, variant, interval
 
 
 def rounds_of(cell: Cell, variant: str, plain: bool) -> str:

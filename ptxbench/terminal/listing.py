@@ -20,7 +20,7 @@ from ptxbench.terminal.table import WIDEST
 from ptxbench.toolchain import control
 from ptxbench.toolchain.lines import MachineInstruction
 from ptxbench.units import size_words
-from ptxbench.wording.machine import execution, executions
+from ptxbench.wording.machine import OTHER_MACHINE_CODE, execution, executions
 
 View = Literal["auto", "side by side", "ptx", "sass"]
 
@@ -32,8 +32,6 @@ OPCODES = 6
 """Opcodes named of those that two listings have unlike many of."""
 
 MARKS = {EQUAL: ("=", "dim"), MOVED: ("~", "yellow"), DIFFERS: ("!", "bold red")}
-
-NOT_THE_SAME = "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
 
 
 def in_colours(syntax: Syntax, lines: Sequence[str]) -> list[Text]:
@@ -148,7 +146,7 @@ class ListingView:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield heading(self.listing)
         if not self.listing.same_code:
-            yield Text(NOT_THE_SAME, style="yellow")
+            yield Text(OTHER_MACHINE_CODE, style="yellow")
         yield Text()
         yield from rows_of(self.columns(options.max_width), options.max_width)
         if self.hot and self.listing.machine is not None:

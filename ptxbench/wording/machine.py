@@ -12,6 +12,10 @@ from ptxbench.listing.text import Listing
 NAMED = 4
 """Loops that are shown."""
 
+OTHER_MACHINE_CODE = (
+    "With line information ptxas makes other machine code of this than `run` times; the lines are of that."
+)
+
 
 def sentence(executed: Executed) -> str:
     """`Warps execute 29,184 machine instructions.`, or the range that it can be, or why there is no number."""

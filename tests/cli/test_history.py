@@ -61,12 +61,12 @@ n=64       registers, 3 runs
 46 counts are the same in every run; name a PAIR to see them.
 
 2026-01-03 triad ptx n=64: registers 22 -> 40, ptx_barriers 64 -> 96, from run e0000002 (c0ffee) on;
-           the one before is e0000001 (feed). Its source changed. Also: NVRTC 13.2 -std=c++17 ->
+           the run before it is e0000001 (feed). Its source changed. Also: NVRTC 13.2 -std=c++17 ->
            13.3 -std=c++17.
            Next: ptxbench compare e0000001 e0000002
 
-A step dates a shift and judges nothing: noise that lasts looks like one too. `ptxbench compare` of
-the two runs, or `ptxbench gate`, judges."""
+A step shows when a value changed. It is not a verdict: lasting noise can look like a step. For a
+verdict, use `ptxbench compare` on the two runs, or `ptxbench gate`."""
     )
 
 
@@ -74,7 +74,7 @@ def test_a_step_of_ratios_is_fitted_and_both_ratios_and_times_are_shown(ptxbench
     keep(*(on_gpu(i, 45 if i < 8 else 50, "A" if i < 8 else "B") for i in range(12)))
     document = json.loads(ptxbench("history", "--json").out)
     assert document["schema"] == "ptxbench.history/1"
-    assert "judges nothing" in document["notice"]
+    assert "not a verdict" in document["notice"]
     series = {(each["variant"], each["metric"]): each for each in document["series"]}
     assert list(series) == [("cuda", "time"), ("ptx", "ratio"), ("ptx", "time")]
     [step] = series["ptx", "ratio"]["steps"]

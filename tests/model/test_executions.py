@@ -10,8 +10,8 @@ from ptxbench.model.cell import LARGEST_L2, dram_bytes, of_cell
 from ptxbench.model.executions import executions
 from ptxbench.result import LaunchReport
 from ptxbench.specifications import H100_SXM, MODELS
-from ptxbench.terminal.floors import share
 from ptxbench.toolchain.lines import MachineInstruction
+from ptxbench.wording.model import share
 from tests.runs import Kernel, cell
 
 CODE = (

@@ -12,8 +12,9 @@ from ptxbench.listing.difference import compare
 from ptxbench.listing.explanation import ExplainedPair
 from ptxbench.listing.text import Listing
 from ptxbench.result import BuildReport
-from ptxbench.terminal.listing import NOT_THE_SAME, DifferenceView, Findings, ListingView
+from ptxbench.terminal.listing import DifferenceView, Findings, ListingView
 from ptxbench.toolchain.lines import MachineInstruction
+from ptxbench.wording.machine import OTHER_MACHINE_CODE
 
 CUDA = Listing(
     "cuda", "cuda", Path("k.cu"), "k", "sm_90",
@@ -231,5 +232,5 @@ def test_what_is_equal_stands_back_behind_what_is_not():
 
 def test_a_listing_of_other_code_than_is_timed_says_so():
     other = replace(PTX, same_code=False)
-    assert NOT_THE_SAME in " ".join(printed(ListingView(other)).split())
-    assert NOT_THE_SAME not in printed(ListingView(PTX), 200)
+    assert OTHER_MACHINE_CODE in " ".join(printed(ListingView(other)).split())
+    assert OTHER_MACHINE_CODE not in printed(ListingView(PTX), 200)

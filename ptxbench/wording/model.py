@@ -1,0 +1,67 @@
+"""What a model says of a cell: its floors as texts, and the sentences on them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ptxbench.floors import INEXACT, WORDS, Claim, ordered
+from ptxbench.metrics import REFERENCE
+from ptxbench.model.runs import label
+from ptxbench.model.scores import ALIKE, LESS, MORE, Scored
+from ptxbench.result import Cell, Model
+from ptxbench.specifications import MODELS
+from ptxbench.units import ABSENT, fixed
+
+
+def floor_texts(model: Model, name: str) -> tuple[str, str, str, str]:
+    """The highest floor, by which resource, the next one as a share of it, and the highest over the reference's."""
+    found = ordered(model.floors.get(name, {}))
+    if not found:
+        return (ABSENT,) * 4
+    first, *others = found
+    after = f"{WORDS.get(others[0].resource)} {others[0].seconds / first.seconds:.0%}" if others else ABSENT
+    return WORDS.get(first.resource, first.resource), str(first), after.replace("%", " %"), share(model, name)
+
+
+def share(model: Model, name: str) -> str:
+    """The highest floor over that of the reference, `0.90 - 0.97` where executions are an interval: of no times."""
+    if name == REFERENCE or REFERENCE not in model.floors:
+        return ABSENT
+    (own, own_most), (base, base_most) = ends(model, name), ends(model, REFERENCE)
+    low, high = fixed(own / base_most, 2), fixed(own_most / base, 2)
+    return low if low == high else f"{low} - {high}"
+
+
+def ends(model: Model, name: str) -> tuple[float, float]:
+    """The highest floor by the least executions, and by the most."""
+    found, wider = model.floors[name], 1 + model.widths.get(name, 0.0)
+    most = (seconds * (wider if resource in INEXACT else 1) for resource, seconds in found.items())
+    return max(found.values()), max(most)
+
+
+def claim_sentences(model: Model) -> list[str]:
+    """One a variant: `ptx: lower floor on every resource that matters; only a GPU can tell the times.`"""
+    said = []
+    for name, each in model.claims.items():
+        one = Claim(str(each.get("verdict")), each.get("reason"))
+        said.append(f"{name}: {one}{'' if one.reason else '; only a GPU can tell the times'}.")
+    return said
+
+
+def model_lines(cell: Cell, scored: Sequence[Scored]) -> Iterator[str]:
+    """What a model says of a cell, or said of it before a GPU measured it."""
+    if cell.model and cell.model.gpu in MODELS:
+        name = MODELS[cell.model.gpu][1].name
+        yield from (f"Model of {name}, floors and no times: {sentence}" for sentence in claim_sentences(cell.model))
+    if cell.limits is None or not cell.rounds:
+        return
+    said = {each.name: each for each in scored}
+    for variant in cell.variants:
+        if each := said.get(label(cell, variant, cell.limits.device)):
+            yield (
+                f"The model of {cell.limits.device} said of {variant}: {each.claim}. "
+                f"Measured against {REFERENCE}: {TIMES[each.measured]}."
+            )
+
+
+TIMES = {LESS: "less time", ALIKE: "about the same time", MORE: "more time"}
