@@ -263,7 +263,7 @@ class HostileBackend:
 
             return waited
 
-        clock.enqueue = hostile  # type: ignore[method-assign]
+        clock.enqueue = hostile
         return clock
 
     def do(self, variant: str, phase: str) -> None:

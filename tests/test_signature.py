@@ -1,5 +1,7 @@
 """The parameters of an entry against the arguments of a pair."""
 
+from typing import Any
+
 import pytest
 
 from ptxbench.errors import PtxSyntaxError, SignatureMismatch
@@ -7,7 +9,7 @@ from ptxbench.pair import In, InOut, Out, Scalar, Scratch, TensorMap, bf16, f32,
 from ptxbench.signature import check_signature, read_headers, takes
 from tests.folders import CUDA, PTX, changed
 
-ARGS = [
+ARGS: list[Any] = [
     In("x", f32, lambda n: (n,)),
     Out("y", f32, lambda n: (n,)),
     Scalar("a", f32, 2),

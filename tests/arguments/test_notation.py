@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ptxbench.arguments.notation import TYPES, ElementType, parse
+from ptxbench.arguments.elements import TYPES, ElementType
+from ptxbench.arguments.notation import parse
 from ptxbench.errors import UsageError
 
 SEED = (1, 0)

@@ -3,7 +3,9 @@
 import ctypes
 import gc
 import weakref
+from collections.abc import Mapping
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -157,7 +159,7 @@ def test_the_numbers_of_tensor_maps_are_nvidias():
     assert driver.ELEMENTS.keys() == ELEMENT_BYTES.keys()
     swizzles = {(0, 16): "NONE", (32, 16): "32B", (64, 16): "64B", (128, 16): "128B", (128, 32): "128B_ATOM_32B",
                 (128, 64): "128B_ATOM_64B"}  # fmt: skip
-    modes = [
+    modes: list[tuple[Any, str, dict[Any, str], Mapping[Any, int]]] = [
         (theirs.CUtensorMapSwizzle, "SWIZZLE", swizzles, driver.SWIZZLES),
         (theirs.CUtensorMapInterleave, "INTERLEAVE", {0: "NONE", 16: "16B", 32: "32B"}, driver.INTERLEAVES),
         (theirs.CUtensorMapL2promotion, "L2_PROMOTION", {0: "NONE", 64: "L2_64B", 128: "L2_128B", 256: "L2_256B"},

@@ -51,7 +51,7 @@ def test_without_a_driver_cupy_is_not_even_imported(monkeypatch):
 
 def test_without_cupy_the_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setattr(gpu, "find_driver", object)
-    monkeypatch.setattr(gpu.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert gpu.GpuBackend().unavailable() == (
         "No GPU: CuPy is not installed (pip install 'ptxbench[cu13]'). "
         "Run with --backend emulator to verify without timing."
@@ -199,7 +199,7 @@ def test_new_data_and_new_modules_give_the_launches_to_go_on_with_and_graphs_are
         return [lambda name=name: log.append(name) for name in names]
 
     clock = event_clock.EventClock(
-        lambda launch: None, *launches("first"), lambda: lambda: None, lambda start, stop: 7, nullcontext,
+        lambda launch: None, launches("first")[0], lambda: lambda: None, lambda start, stop: 7, nullcontext,
         lambda count: log.append(f"capture {count}") or (lambda: None),
         refill=lambda arguments: log.append(f"refill {arguments}") or launches("on new data"),
         reload=lambda samples: log.append("reload") or launches("module 1", "module 2"),

@@ -55,7 +55,7 @@ class Cuda:
         def launch(grid, block, packed, shared, stream):
             self.log.append(f"launch {number} n={packed[-1]}")
 
-        launch.ptr = number
+        vars(launch)["ptr"] = number
         return SimpleNamespace(load=lambda image: None, get_function=lambda entry: launch)
 
     def taken(self):

@@ -58,7 +58,10 @@ def test_a_graph_restores_scratch_right_before_its_launch_and_the_rest_half_a_tu
     log = []
     sets = [Memory("x", name, log) for name in "0123"]
     kernel = TimedKernel(
-        sets[0], lambda fresh: None, lambda function, each: lambda: log.append(f"launch {each.name}"), lambda: sets[1:]
+        sets[0],
+        lambda fresh: None,
+        lambda function, each: lambda: log.append(f"launch {vars(each)['name']}"),
+        lambda: sets[1:],
     )
     kernel.in_turn(5)()
     turns = ((2, 0), (3, 1), (0, 2), (1, 3), (2, 0))

@@ -130,7 +130,7 @@ def plan_of(backend, tmp_path):
 def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp_path):
     save(RECORD, tmp_path)
     plan = calibrated(plan_of(Gpu(), tmp_path), tmp_path)
-    assert plan.backend.flush == Flush(3.0, 18_048)
+    assert vars(plan.backend)["flush"] == Flush(3.0, 18_048)
     written = document(RunFrame(plan, GPU), [], "complete").calibration
     assert written == dataclasses.asdict(CALIBRATION)
 
@@ -160,7 +160,7 @@ def test_the_emulator_reads_no_record(tmp_path):
 def test_workers_know_what_is_known_of_the_device(tmp_path):
     kernels = kernels_folder(tmp_path)
     task = WorkerRequest(
-        pieces=(WorkItem("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
+        items=(WorkItem("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
         assembler="toolkit", seed=1, settings=SamplingSettings(), round_number=0, process=0,
         calibration={"copy_bytes_per_s": 2.9e12},
     )  # fmt: skip

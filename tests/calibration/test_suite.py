@@ -70,7 +70,7 @@ def test_the_control_and_all_after_it_flush_as_was_chosen(monkeypatch):
 
 
 def test_another_flush_is_another_gpu_backend_and_nothing_to_one_without():
-    assert flushing(GpuBackend(), Flush(3, 9)).flush == Flush(3, 9)
+    assert vars(flushing(GpuBackend(), Flush(3, 9)))["flush"] == Flush(3, 9)
     assert flushing(device := Device(), Flush(3, 9)) is device
 
 

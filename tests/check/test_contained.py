@@ -300,7 +300,7 @@ def test_ctrl_c_ends_the_process_and_all_that_it_started(monkeypatch):
         if stage == "results":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(contained.subprocess, "Popen", remember)
+    monkeypatch.setattr("subprocess.Popen", remember)
     with pytest.raises(KeyboardInterrupt):
         judge(HOSTILE / "never_ends.ptx", task(), interrupt)
     deadline = time.monotonic() + 10  # killed is not yet gone

@@ -74,9 +74,9 @@ def test_a_ratio_is_a_range_where_either_number_is_one():
 
 
 def printed(renderable):
-    console = Console(file=io.StringIO(), width=100, color_system=None)
+    console = Console(file=(file := io.StringIO()), width=100, color_system=None)
     console.print(renderable)
-    return " ".join(console.file.getvalue().split())
+    return " ".join(file.getvalue().split())
 
 
 def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():

@@ -100,7 +100,7 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     assert (found.code, found.gravity) == ("bits-differ", "warning")
     assert list(varied(asking, case, first, some)) == []
     as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
-    assert unlike(case, *as_nan, "") == []
+    assert unlike(case, *as_nan, words="") == []
 
 
 def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, tmp_path):

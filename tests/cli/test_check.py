@@ -252,10 +252,11 @@ def test_watching_with_a_seed_says_that_it_is_always_that_one(ptxbench, kernels,
 
 def test_ctrl_c_prints_what_is_done_and_ends_what_is_at_work(ptxbench, kernels, files, monkeypatch):
     from ptxbench.check import batch
+    from ptxbench.check.contained import judge_candidate
     from ptxbench.cli import _judging
 
     started, ended, taken = [], threading.Event(), threading.Event()
-    real, every = batch.judge_candidate, _judging.judgements
+    real, every = judge_candidate, _judging.judgements
 
     def judgements(*arguments):
         with closing(every(*arguments)) as found:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ptxbench import backends
-from ptxbench.measure.settings import SamplingSettings
+from ptxbench.measure import SamplingSettings, measure
 from ptxbench.result import CONFIRMS, from_json, to_json
 from ptxbench.runner import session
 from tests.fakes import FakeBackend
@@ -187,7 +187,6 @@ def gpu(monkeypatch):
         return {"y": arguments["x"] * arguments["a"]}
 
     times = {"cuda": [40_000], "cuda@fast": [40_000], "ptx": [30_000]}
-    measure = session.measure
     monkeypatch.setattr(session, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: FakeBackend(times, right))
     return times

@@ -12,7 +12,7 @@ import pytest
 from ptxbench import backends, runner
 from ptxbench.cli import run as run_command
 from ptxbench.errors import ToolMissing
-from ptxbench.measure import SamplingSettings
+from ptxbench.measure import SamplingSettings, measure
 from ptxbench.result import Cell, LaunchReport, VariantResult, from_json
 from ptxbench.runner import CalibrationSaved, session
 from ptxbench.toolchain import locate, nvrtc
@@ -175,7 +175,6 @@ def gpu(monkeypatch):
         return {"y": arguments["x"] * arguments["a"]}
 
     backend = FakeBackend({"cuda": [4000], "cuda@fast": [4000], "ptx": [3000]}, right)  # one process: not isolated
-    measure = session.measure
     monkeypatch.setattr(session, "measure", lambda *args, **options: measure(*args, **options | {"settings": QUICK}))
     monkeypatch.setitem(backends.BACKENDS, "gpu", lambda arch: backend)
 
@@ -199,7 +198,7 @@ def test_warm_times_say_so_and_are_compared_with_no_cold_ones(kernels, ptxbench,
     ran = ptxbench(*once, "--cache", "warm", "--output", "warm.json")
     assert ran.status == 0
     assert "scale  n=1,024  sm_90, grid 8, block 128, warm L2\n" in ran.out
-    assert backends.BACKENDS["gpu"](None).asked["cache"] == "warm"
+    assert vars(backends.BACKENDS["gpu"](None))["asked"]["cache"] == "warm"
     (warm,) = json.loads(Path("warm.json").read_text())["cells"]
     assert warm["cache"] == "warm"
     assert ptxbench(*once, "--output", "cold.json").status == 0

@@ -47,7 +47,7 @@ def lowest_target(path: Path) -> int:
 def launches(name: str, *, integers: bool = False) -> list[tuple[dict[str, Any], Mapping[str, Any]]]:
     """For each check size: options of emulator.run (grid, block), and fresh arguments by name."""
     pair: Pair = load(name).pair
-    found = []
+    found: list[tuple[dict[str, Any], Mapping[str, Any]]] = []
     for size in pair.check_sizes:
         launch = pair.launch(**size)
         options = {"grid": launch.grid_xyz, "block": launch.block_xyz, "dynamic_shared_bytes": launch.shared_bytes}

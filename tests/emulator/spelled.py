@@ -85,8 +85,8 @@ def vector_registers(entry: Entry) -> list[tuple[str, int]]:
         return [("b32", int(next(word for word in words if word in ("x1", "x2", "x4"))[1:]))]
     if words[0] == "mma":
         each = case(entry.opcode)
-        kinds = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
-        return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(kinds)]
+        fragments = zip(each.kinds, (each.d, each.a, each.b, each.c), strict=True)
+        return [(element(kind, at in (0, 3)), held.registers) for at, (kind, held) in enumerate(fragments)]
     if words[0] != "wmma":
         return []
     m, n, k = map(int, re.search(r"m(\d+)n(\d+)k(\d+)", entry.opcode).groups())

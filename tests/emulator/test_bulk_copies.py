@@ -1,5 +1,7 @@
 """cp.async.bulk: done at the wait and not before, what an mbarrier expects of it, and what misuses it."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -455,7 +457,7 @@ REDUCES = """
     ret;
 }
 """
-REDUCED = {
+REDUCED: dict[str, Any] = {
     "add.u32": np.uint32, "add.s32": np.int32, "add.u64": np.uint64, "add.f32": np.float32, "add.f64": np.float64,
     "add.noftz.f16": np.float16, "add.noftz.bf16": np.uint16, "min.u32": np.uint32, "max.s32": np.int32,
     "min.s64": np.int64, "max.u64": np.uint64, "min.f16": np.float16, "max.bf16": np.uint16, "inc.u32": np.uint32,

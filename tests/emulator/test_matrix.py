@@ -274,8 +274,8 @@ def test_an_architecture_that_lacks_an_instruction_is_refused(opcode, lacks, nee
     case = CASES[opcode]
     zeros = [np.zeros((1, 1, *shape), np.uint64) for shape in ((case.m, case.k), (case.k, case.n), (case.m, case.n))]
     with pytest.raises(UnsupportedInstruction, match=f"needs {needs}; this run is for {lacks}"):
-        run(case, *zeros, lacks)
-    run(case, *zeros, needs)
+        run(case, *zeros, arch=lacks)
+    run(case, *zeros, arch=needs)
 
 
 LESSER = {"x86_64": ["x86-64", "x86-64-v3"]}.get(platform.machine(), ["generic"])
@@ -311,11 +311,11 @@ def test_code_for_lesser_cpus_gives_the_same_bits(another_process):
         ]
         for opcode, case in ((opcode, CASES[opcode]) for opcode in EVERYWHERE)
     }  # fmt: skip
-    expected = {opcode: run(CASES[opcode], *given[opcode], "sm_90")[0] for opcode in EVERYWHERE}
+    expected = {opcode: run(CASES[opcode], *given[opcode], arch="sm_90")[0] for opcode in EVERYWHERE}
     for cpu in LESSER:
         another_process(cpu)
         for opcode in EVERYWHERE:
-            assert np.array_equal(run(CASES[opcode], *given[opcode], "sm_90")[0], expected[opcode]), (cpu, opcode)
+            assert np.array_equal(run(CASES[opcode], *given[opcode], arch="sm_90")[0], expected[opcode]), (cpu, opcode)
 
 
 @pytest.mark.parametrize(

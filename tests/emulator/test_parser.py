@@ -385,7 +385,7 @@ def mutated(text, seed):
             other = rng.choice([i for i, each in enumerate(changed) if each.strip()])
             changed[at], changed[other] = changed[other], piece
         elif what == "nest":
-            left, right = rng.choice(["{}", "()", "[]", "- ", "1?", "<>"])
+            left, right = tuple(rng.choice(["{}", "()", "[]", "- ", "1?", "<>"]))
             depth = rng.choice([1, 2, 2000])
             changed[at] = left * depth + piece + right * depth
         elif what == "long":

@@ -74,11 +74,11 @@ def test_one_round_asks_for_all_of_them(kernels):
     plan = plan_of(kernels, sizes=["n=500", "n=1024"])
     ledger = RoundResults.of(plan)
     todo = [each for each in ledger.keys if each[0][0] != CONTROL]
-    assert [piece.oracle_asked for piece in ledger.pieces(todo)] == [True]
+    assert [piece.oracle_asked for piece in ledger.items(todo)] == [True]
     found, failed = cells(plan)
     ledger.add(replace(found, oracle=("a",), labels=[ORACLE_WEAK]))
     ledger.add(replace(failed, oracle=None))  # no kernel was right there, and another may be
-    assert [(piece.sizes, piece.oracle_asked) for piece in ledger.pieces(todo)] == [
+    assert [(piece.sizes, piece.oracle_asked) for piece in ledger.items(todo)] == [
         (({"n": 500},), False), (({"n": 1024},), True)
     ]  # fmt: skip
     pair_plan = replace(plan.pair_plans[0], oracle_asked=False)

@@ -68,7 +68,7 @@ def run_on(tmp_path, monkeypatch, ptxbench, launches, shared_cache):
             results = folder / "results"
             arguments = ("--kernels", "kernels", "--results", results, "--rounds", rounds, "--cell-timeout", timeout)
             ran = ptxbench("run", *arguments)
-        run_on.calls = lambda: json.loads((folder / "shared.json").read_text())["*"]
+        run_on.calls = lambda: json.loads((folder / "shared.json").read_text())["*"]  # type: ignore[attr-defined]  # asked after the run
         saved = list(results.rglob("*.json"))
         return ran, json.loads(saved[0].read_text()) if saved else None
 

@@ -69,7 +69,7 @@ def test_cells_with_other_knobs_are_no_partners_of_each_other(plan, events):
     again = from_json(to_json(run), "run")
     assert [cell.knobs for cell in again.cells] == [{"BLOCK": 64}, {"BLOCK": 128}]
     matches = match_cells(replace(run, cells=run.cells[1:]), again)
-    assert [(match.base is not None, dict(match.either.place)) for match in matches] == [
+    assert [(match.base is not None, dict(match.either.point)) for match in matches] == [
         (False, {"n": 1024, "BLOCK": 64}),
         (True, {"n": 1024, "BLOCK": 128}),
     ]

@@ -169,9 +169,9 @@ def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
 def test_a_warm_row_is_repeated_by_a_warm_run():
     few = timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}, 4)
     warm = [replace(run, cells=[replace(each, cache="warm") for each in run.cells]) for run in (few, TIMED)]
-    [step] = steps(gate(*warm, parse('version = 1\n[gate]\nunsure = "fail"')))
+    [step] = steps(gate(*warm, config=parse('version = 1\n[gate]\nunsure = "fail"')))
     assert "ptxbench run triad --variant cuda --variant ptx --size n=64 --cache warm --rounds 5" in step.remedy
-    assert "n=64 warm cache" in printed(GateTable(gate(*warm, GateConfig())))
+    assert "n=64 warm cache" in printed(GateTable(gate(*warm, config=GateConfig())))
 
 
 def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):

@@ -98,7 +98,7 @@ the machine code; all other counts are of PTX, which ptxas may change.
 
 def derived(name, *numbers, reason=None):
     """The variant of COUNTED with that many executed machine instructions: the least, the most, the likeliest."""
-    return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, True, 0, reason))
+    return dataclasses.replace(COUNTED.variants[name], executed=ExecutedReport(*numbers, whole=True, reason=reason))
 
 
 def test_executed_machine_instructions_stand_before_those_of_ptx_and_a_range_claims_nothing():

@@ -78,8 +78,8 @@ def toolkit(tmp_path_factory):
         (root / "lib64" / path.name).symlink_to(path)
     include = root / "include"
     include.mkdir()
-    for folder in locate.headers():
-        for path in folder.iterdir():
+    for headers in locate.headers():
+        for path in headers.iterdir():
             if not (include / path.name).exists():
                 (include / path.name).symlink_to(path)
     return root

@@ -12,7 +12,7 @@ from ptxbench.emulator.syntax import Function, Instruction, Operand
 if TYPE_CHECKING:
     from tests.emulator.oracle.machine import Threads
 
-UNSIGNED = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
+UNSIGNED: dict[int, Any] = {8: np.uint8, 16: np.uint16, 32: np.uint32, 64: np.uint64}
 SIGNED = {8: np.int8, 16: np.int16, 32: np.int32, 64: np.int64}
 INTEGERS = {
     **{f"u{bits}": dtype for bits, dtype in UNSIGNED.items()},
