@@ -92,7 +92,9 @@ OF_OTHERS = {
 def unknown_options(text):
     """The options in backticks that no command has."""
     spans = [
-        span for span in SPAN.findall(prose(text)) if not re.match(r"(?:git|mypy|ncu|nvidia-smi|pip|python) ", span)
+        span
+        for span in SPAN.findall(prose(text))
+        if not re.match(r"(?:\.venv/bin/)?(?:git|mypy|ncu|nvidia-smi|pip|python|twine) ", span)
     ]
     words = {word for span in spans for word in re.findall(r"(?<![\w-])--[a-z][\w-]*", span)}
     return sorted(words - options() - OF_OTHERS)
