@@ -126,7 +126,7 @@ def blocks(function: Function, steps: Sequence[FlowStep]) -> list[Block]:
             leaders.add(index + 1)
         if step.entry.flow == "enter":
             leaders.add(index)
-        if step.entry.flow in ("sync", "meeting", "reduction"):
+        if step.entry.flow in ("warp_sync", "warp_barrier", "barrier_reduction"):
             leaders.add(index)
             if step.instruction.guard is not None:  # lanes whose guard is false go on at the next block
                 leaders.add(index + 1)
@@ -235,7 +235,7 @@ def orders_partly(steps: Sequence[FlowStep]) -> bool:
     return any(
         ordering.orders_partly(
             step.entry.opcode,
-            step.entry.flow != "meeting" and any(form.name == "b" for form in step.entry.operands),
+            step.entry.flow != "warp_barrier" and any(form.name == "b" for form in step.entry.operands),
         )
         for step in steps
     )

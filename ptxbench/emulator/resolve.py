@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ptxbench.emulator.flow import FlowStep
 from ptxbench.emulator.inline import CALL, CALL_THROUGH, ENTER, RETURN, RETURNED, START
 from ptxbench.emulator.isa import find, nearest
 from ptxbench.emulator.isa.operands import mismatch
-from ptxbench.emulator.isa.table import Entry, OperandForm
+from ptxbench.emulator.isa.table import Entry, FlowKind, OperandForm
 from ptxbench.emulator.isa.unsupported import why
 from ptxbench.emulator.parse import syntax_error
 from ptxbench.emulator.syntax import Function, Instruction
 from ptxbench.errors import UnsupportedInstruction
 
-FLOWS = {
+FLOWS: Mapping[str, FlowKind] = {
     START: "branch", ENTER: "enter", CALL: "call", CALL_THROUGH: "call", RETURNED: "returned", RETURN: "return",
 }  # fmt: skip
 TARGETS = (ENTER, RETURNED)

@@ -70,11 +70,11 @@ class Translator(Calls):
         if block.loop_head:
             self.spend_fuel(number, mask)
         first = self.steps[block.first]
-        if first.entry.flow in ("sync", "aligned"):
+        if first.entry.flow in ("warp_sync", "aligned"):
             mask = self.rendezvous(first, number, mask)
-        if first.entry.flow == "meeting":
+        if first.entry.flow == "warp_barrier":
             mask = self.meet(first, number, mask)
-        if first.entry.flow == "reduction":
+        if first.entry.flow == "barrier_reduction":
             mask = self.reduce_at_barrier(first, number, mask)
         machine.mask = mask
         self.count_trip(number)
@@ -192,7 +192,7 @@ class Translator(Calls):
         The manual says of bar.warp.sync alone that it orders memory. Cooperative groups rely on vote.sync too.
         """
         step = self.steps[index]
-        if step.entry.flow in ("meeting", "sync") and not self.met_before(index):
+        if step.entry.flow in ("warp_barrier", "warp_sync") and not self.met_before(index):
             members = self.read_value(member_mask(step), B32, step.instruction.line)
             lane = self.e.intrinsic("llvm.cttz.i32", "i32", ("i32", self.machine.active), ("i1", "false"))
             some = self.e.op(f"icmp ne i32 {self.machine.active}, 0")

@@ -2,17 +2,24 @@
 
 import itertools
 import random
+from typing import get_args
 
 import pytest
 
 from ptxbench.emulator.isa import TABLE, nearest
 from ptxbench.emulator.isa.spelling import SpellingPart, overlap
-from ptxbench.emulator.isa.table import Chapter
+from ptxbench.emulator.isa.table import Chapter, FlowKind
 from ptxbench.emulator.isa.unsupported import why
+from ptxbench.emulator.resolve import FLOWS
 
 
 def test_no_two_lines_take_the_same_opcode_and_operands():
     assert TABLE.ambiguities() == []
+
+
+def test_the_documented_values_of_flow_are_those_in_use():
+    in_table = {line.flow for line in itertools.chain(*TABLE.patterns.values())}
+    assert in_table | set(FLOWS.values()) == set(get_args(FlowKind))
 
 
 def test_each_spelling_reads_one_way_as_its_line():

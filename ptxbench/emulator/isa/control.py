@@ -62,15 +62,15 @@ def bar_arrive(machine, a, b):
     machine.arrive(a, b, machine.active, GOES_ON)
 
 
-@barrier("red.popc .u32", "d:u32, a:u32, c:pred", flow="reduction")
-@barrier("red.popc .u32", "d:u32, a:u32, b:u32, c:pred", flow="reduction")
+@barrier("red.popc .u32", "d:u32, a:u32, c:pred", flow="barrier_reduction")
+@barrier("red.popc .u32", "d:u32, a:u32, b:u32, c:pred", flow="barrier_reduction")
 def bar_red_popc(e, machine):
     """Lanes come back to it when all have arrived: how many had a true predicate."""
     return e.and_(machine.barrier_answer(), e.constant(ALL_TRUE - 1, U32))
 
 
-@barrier("red.op .pred", "d:pred, a:u32, c:pred", op=("and", "or"), flow="reduction")
-@barrier("red.op .pred", "d:pred, a:u32, b:u32, c:pred", op=("and", "or"), flow="reduction")
+@barrier("red.op .pred", "d:pred, a:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
+@barrier("red.op .pred", "d:pred, a:u32, b:u32, c:pred", op=("and", "or"), flow="barrier_reduction")
 def bar_red(e, machine, op):
     wanted = ALL_TRUE if op == "and" else ALL_TRUE - 1
     return e.compare("ne", e.and_(machine.barrier_answer(), e.constant(wanted, U32)), e.constant(0, U32))

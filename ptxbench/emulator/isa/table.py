@@ -37,12 +37,29 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from ptxbench.emulator.isa.spelling import Reading, SpellingPart, Tokens, joined, kind, overlap, readings, vocabulary
 from ptxbench.emulator.types import TYPES, Type, bits_of, wide
 
 Body = Callable[..., Any]
+
+FlowKind = Literal[
+    "",  # it neither ends nor starts a block
+    "branch",  # ends a block: bra
+    "switch",  # ends a block: brx.idx
+    "exit",  # ends a block: exit, ret
+    "barrier",  # ends a block: bar.sync waits for other threads of the CTA
+    "barrier_reduction",  # starts a block: bar.red runs when all threads have arrived
+    "warp_sync",  # starts a block: shfl.sync and others run when the lanes of the member mask have arrived
+    "warp_barrier",  # starts a block: bar.warp.sync, the same without a result
+    "aligned",  # starts a block: matrix instructions run when the whole warp has arrived
+    "enter",  # starts a block: the entry of a function that is called, not inlined
+    "call",  # ends a block: a call of such a function
+    "returned",  # where such a call returns to
+    "return",  # ends a block: the end of such a function
+]
+"""How an instruction ends or starts a basic block (emulator/flow.py)."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +93,7 @@ class Entry:
     chapter: str
     counted: str
     """The class in `ptx_warp_instructions_CLASS`."""
-    flow: str
-    """How it ends or starts a block: "" (it does not), branch, switch, exit, barrier, sync, aligned, meeting or
-    reduction; of calls that are not inlined, enter, call, returned or return."""
+    flow: FlowKind
     carry: str = ""
     """Whether it reads (in), writes (out) or does both (both) to the carry bit CC.CF of each lane."""
 
@@ -101,7 +116,7 @@ class Pattern:
     section: str
     chapter: str
     counted: str
-    flow: str
+    flow: FlowKind
     carry: str
 
     @functools.cached_property
@@ -239,7 +254,7 @@ class Chapter:
         *,
         section: str,
         counted: str = "",
-        flow: str = "",
+        flow: FlowKind = "",
         carry: str = "",
         ignored: Mapping[str, str] | None = None,
         **sets: Iterable[str],

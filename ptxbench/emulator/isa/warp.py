@@ -17,7 +17,7 @@ MATCH = "parallel-synchronization-and-communication-instructions-match-sync"
 REDUX = "parallel-synchronization-and-communication-instructions-redux-sync"
 
 
-@instruction("shfl.sync.mode.b32 d|p, a, b, c, membermask:u32", mode=("up", "down", "bfly", "idx"), flow="sync",
+@instruction("shfl.sync.mode.b32 d|p, a, b, c, membermask:u32", mode=("up", "down", "bfly", "idx"), flow="warp_sync",
              section=SHFL)  # fmt: skip
 @instruction("shfl.mode.b32 d|p, a, b, c", mode=("up", "down", "bfly", "idx"), section=DEPRECATED_SHFL)
 def shfl(e, machine, mode, a, b, c):
@@ -77,7 +77,7 @@ def shuffle_lanes(e, mode, b, c):
     return e.and_(e.select(inside, source, lane), five), inside
 
 
-@instruction("vote.sync.mode.pred d, a, membermask:u32", mode=("all", "any", "uni"), flow="sync", section=VOTE)
+@instruction("vote.sync.mode.pred d, a, membermask:u32", mode=("all", "any", "uni"), flow="warp_sync", section=VOTE)
 @instruction("vote.mode.pred d, a", mode=("all", "any", "uni"), section=DEPRECATED_VOTE)
 def vote(e, machine, mode, a):
     yes = machine.ballot(a)
@@ -90,13 +90,13 @@ def vote(e, machine, mode, a):
     return machine.everywhere(e.op(f"or i1 {every}, {none}"))
 
 
-@instruction("vote.sync.ballot.b32 d, a:pred, membermask:u32", flow="sync", section=VOTE)
+@instruction("vote.sync.ballot.b32 d, a:pred, membermask:u32", flow="warp_sync", section=VOTE)
 @instruction("vote.ballot.b32 d, a:pred", section=DEPRECATED_VOTE)
 def ballot(e, machine, a):
     return e.splat(machine.ballot(a), B32)
 
 
-@instruction("redux.sync.op.type d, a, membermask:u32", op=("add", "min", "max"), type=("u32", "s32"), flow="sync",
+@instruction("redux.sync.op.type d, a, membermask:u32", op=("add", "min", "max"), type=("u32", "s32"), flow="warp_sync",
              section=REDUX)  # fmt: skip
 def redux(machine, op, a):
     if op == "add":
@@ -106,12 +106,12 @@ def redux(machine, op, a):
     return machine.reduce(sign + op, a, greatest if op == "min" else least)
 
 
-@instruction("redux.sync.op.b32 d:u32, a:u32, membermask:u32", op=("and", "or", "xor"), flow="sync", section=REDUX)
+@instruction("redux.sync.op.b32 d:u32, a:u32, membermask:u32", op=("and", "or", "xor"), flow="warp_sync", section=REDUX)
 def redux_logic(machine, op, a):
     return machine.reduce(op, a, 0xFFFFFFFF if op == "and" else 0)
 
 
-@instruction("redux.sync.op{.abs}{.NaN}.f32 d, a, membermask:u32", op=("min", "max"), flow="sync", section=REDUX)
+@instruction("redux.sync.op{.abs}{.NaN}.f32 d, a, membermask:u32", op=("min", "max"), flow="warp_sync", section=REDUX)
 def redux_f32(e, machine, op, abs, NaN, a):  # noqa: N803  the manual's spelling
     """As the min and max of two: a number wins over NaN, or NaN over all with .NaN; -0 is less than +0."""
     bits = e.bits(a)
@@ -129,13 +129,13 @@ def redux_f32(e, machine, op, abs, NaN, a):  # noqa: N803  the manual's spelling
     return e.as_type(result, a.type)
 
 
-@instruction("match.any.sync.type d:u32, a, membermask:u32", type=("b32", "b64"), flow="sync", section=MATCH)
+@instruction("match.any.sync.type d:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
 def match_any(machine, a):
     """The lanes that have the same value as this one."""
     return machine.match(a)
 
 
-@instruction("match.all.sync.type d|p:u32, a, membermask:u32", type=("b32", "b64"), flow="sync", section=MATCH)
+@instruction("match.all.sync.type d|p:u32, a, membermask:u32", type=("b32", "b64"), flow="warp_sync", section=MATCH)
 def match_all(e, machine, a):
     """The mask of all, and true, if all have one value; else 0 and false."""
     everyone = machine.active_lanes()
@@ -143,7 +143,7 @@ def match_all(e, machine, a):
     return e.select(same, everyone, e.constant(0, B32)), same
 
 
-@instruction("elect.sync d|p:u32, membermask:u32", flow="sync",
+@instruction("elect.sync d|p:u32, membermask:u32", flow="warp_sync",
              section="parallel-synchronization-and-communication-instructions-elect-sync")  # fmt: skip
 def elect(e, machine):
     """The lowest lane leads; PTX leaves the choice open, but that it is always the same."""
@@ -156,7 +156,7 @@ def activemask(machine):
     return machine.active_lanes()
 
 
-@instruction("bar.warp.sync membermask:u32", flow="meeting",
+@instruction("bar.warp.sync membermask:u32", flow="warp_barrier",
              section="parallel-synchronization-and-communication-instructions-bar-warp-sync")  # fmt: skip
 def bar_warp_sync():
     """The waiting is all; memory is always in order here."""
