@@ -103,8 +103,8 @@ def unknown_options(text):
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_what_a_page_names_exists(page):
     text = page.read_text(encoding="utf-8")
-    if page.name == "CHANGELOG.md":  # older versions had other files and options
-        text = text.split("\n## ")[0]
+    if page.name == "CHANGELOG.md":  # of released versions nothing changes
+        text = text.split("\n## [0", 1)[0]
     assert missing_paths(text) == []
     assert missing_names(text) == []
     assert broken_links(page, text) == []
