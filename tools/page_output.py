@@ -1,6 +1,6 @@
 """Write real output into the pages of docs: what a command prints, and the control bits of machine code.
 
-    tools/page_output.py [PAGE]...      each PAGE, such as docs/pipeline.md; every page of docs without any
+    .venv/bin/python -m tools.page_output [PAGE]...      fill each PAGE, such as docs/pipeline.md; by default all pages
 
 A page holds blocks such as
 
@@ -8,10 +8,10 @@ A page holds blocks such as
     <!-- control: columns=100 from=LDG to=STG triad cuda sm_90 -->
     <!-- built: sm_90 -->
 
-each closed by <!-- /output -->. The first is filled with the lines that the command prints, from the first in which
-`from` stands to the next in which `to` stands; both may be left out. The second shows the machine code of a variant of
-a pair with what each instruction tells the scheduler. The third names the tools. tests/test_page_output.py holds what
-is committed against what this writes.
+each closed by <!-- /output -->. The first is filled with the output of the command, from the first line that contains
+`from` to the next line that contains `to`; both are optional. The second shows the machine code of a variant of a pair,
+with the control bits of each instruction. The third names the tools. tests/test_page_output.py compares the committed
+pages with what this tool writes.
 """
 
 import contextlib

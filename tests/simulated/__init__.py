@@ -1,32 +1,34 @@
-"""A simulated NVIDIA GPU, on which the tests run what needs one.
+"""A simulated NVIDIA GPU, on which tests run that need a GPU.
 
-It stands where ptxbench touches CUDA. The folder `path`, first on PYTHONPATH, has a package `cupy` for CuPy and a
-`sitecustomize` that gives NVIDIA's driver library and NVML to ctypes; pynvml is the real one. So it works in this
-process, in workers, and in `ptxbench` as users start it, and ptxbench knows nothing of it. What the device is and what
-goes wrong is JSON in one environment variable: the fields of `Script` and `Fault` in description.py.
+It replaces the CUDA libraries that ptxbench calls. The folder `path`, first on PYTHONPATH, has a package `cupy` in
+place of CuPy and a `sitecustomize` that gives NVIDIA's driver library and NVML to ctypes; pynvml is the real one. So
+it works in this process, in workers, and in `ptxbench` as users start it, and ptxbench does not know about it. One
+environment variable holds JSON that describes the device and its faults: the fields of `Script` and `Fault` in
+description.py.
 
 What it models
-- Time is virtual. A call takes the host a scripted time (`host_ns`); an operation starts once the host enqueued it and
-  the device is free. So a late host shows in the times of events, as on a real device. `time.perf_counter_ns` is that
-  of the virtual host; all other clocks are real. Events and %globaltimer step.
-- A kernel takes a fixed time, and the longer of what it moves (memory and L2, which forgets the least recently used
-  block and writes dirty ones back) and what its warps execute, at the clock of the moment, with some noise.
-- Streams run as late as the API allows: where the host waits. Then a copy reads and writes the host's memory.
-- Memory: a size, CuPy's pool with its blocks split, joined and given back, garbage in what is new.
-- Kernels execute on the emulator, from the PTX that ptxas made the loaded cubin of. What a launch did is remembered by
-  the identity of its data, so that a thousand timed launches on the same data cost one emulation.
-- What a launch is refused for: extents, registers, .maxntid, shared memory beyond 48 KiB and the opt-in, clusters and
+- Time is virtual. A call takes the host a scripted time (`host_ns`). An operation starts when the host has enqueued it
+  and the device is free. So a slow host appears in the times of events, as on a real device. `time.perf_counter_ns` is
+  that of the virtual host; all other clocks are real. Events and %globaltimer have a resolution.
+- A kernel takes a fixed time, plus the longer of two times: that of the data that it moves (memory and L2, which evicts
+  the least recently used block and writes dirty blocks back), and that of the instructions that its warps execute, at
+  the current clock, with some noise.
+- Streams run as late as the API allows: when the host waits. Only then a copy reads and writes the host's memory.
+- Memory: a size, CuPy's pool with blocks that are split, joined and freed, and garbage in new memory.
+- Kernels execute on the emulator, from the PTX from which ptxas made the loaded cubin. The result of a launch is
+  remembered for the identity of its data, so a thousand timed launches on the same data cost one emulation.
+- Launches are refused for: extents, registers, .maxntid, shared memory beyond 48 KiB and the opt-in, clusters and
   cooperative grids that do not fit, cubins of other devices, PTX without a JIT compiler or for a newer driver.
-- Graphs, and captures that end, or are spoilt by a wait.
-- Errors that stay, a context in each process, exclusive mode, a device that is gone for all processes, NVML.
+- Graphs, and captures that end or are invalidated by a wait.
+- Sticky errors, a context in each process, exclusive mode, a device that is lost for all processes, NVML.
 
 What it does not model
-- Streams beside each other: there is one queue of work. No peer, no managed memory, no textures, no MPS, no MIG.
-- Pointers in memory or in structures: a kernel reaches what its own parameters point to. An access outside a block of
-  the pool is an illegal address, also where a real device would hit a neighbour.
-- Clusters as such: a kernel whose CTAs work together in one does not run. Tensor maps are made, not used.
-- How long anything really takes: no time here says anything about a GPU.
-- What NVIDIA does not document, and what CuPy does beyond its calls of CUDA.
+- Parallel streams: there is one queue of work. No peer access, no managed memory, no textures, no MPS, no MIG.
+- Pointers in memory or in structures: a kernel can access only what its own parameters point to. An access outside a
+  block of the pool is an illegal address, even if a real device would access a neighbouring block.
+- Clusters: a kernel whose CTAs cooperate in a cluster does not run. Tensor maps are created but not used.
+- Real times: no time here says anything about a GPU.
+- What NVIDIA does not document, and what CuPy does beyond its CUDA calls.
 """
 
 from __future__ import annotations
