@@ -10,6 +10,8 @@ import click
 import pytest
 
 from ptxbench import cli
+from ptxbench.exit_status import PRECEDENCE, ExitStatus
+from ptxbench.judge import VERDICTS
 from tests.test_layers import LAYERS
 
 ROOT = Path(__file__).parents[1]
@@ -155,6 +157,18 @@ def test_the_exit_statuses_of_a_page_are_those_of_the_help(page, command):
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")
     table = re.search(r"^\| exit status[^\n]*\n\|---.*?(?=^[^|])", text, re.M | re.S)[0]
     assert {int(status) for status in re.findall(r"^\| (\d+) \|", table, re.M)} == statuses_of_help(command)
+
+
+def test_the_verdicts_of_a_page_are_those_of_compare():
+    text = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
+    table = text.partition("## Verdicts")[2].partition("\n## ")[0]
+    names = [name for names in re.findall(r"^\| ([A-Z][A-Z, -]+) \|", table, re.M) for name in names.split(", ")]
+    assert set(names) == set(VERDICTS)
+
+
+def test_the_order_of_exit_statuses_is_that_of_the_gate():
+    order = ", ".join(str(int(status)) for status in (ExitStatus.USAGE, *PRECEDENCE))
+    assert f"the first of {order} is used" in (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
 
 
 def test_the_layers_of_contributing_are_those_that_are_checked():
