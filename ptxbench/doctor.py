@@ -236,7 +236,8 @@ def run_answer(backend: Backend, arch: str) -> str | None:
     """Run the kernel on 32 threads; what is wrong with what it wrote, or None."""
     import numpy as np
 
-    from ptxbench.pair import Launch, poison, u32
+    from ptxbench.arrays import poison
+    from ptxbench.pair import Launch, u32
 
     arguments = {"x": poison((32,), u32)}
     written = backend.run(build_answer(arch), Launch(1, 32), arguments, ("x",)).outputs["x"]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+__all__ = ["Figure", "Knob", "Sweep", "SweepPart"]
+
 Values = Mapping[str, int]
 """Knobs, or dimensions of a size, by name."""
 
@@ -29,7 +31,7 @@ class Knob:
 
 
 @dataclass(frozen=True)
-class TextPart:
+class SweepPart:
     """What one launch of a point gave.
 
     `work`: flops and bytes. `seconds`: median device time; None on the emulator. `observed`: what the pair's `observe`

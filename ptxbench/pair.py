@@ -43,9 +43,6 @@ from ptxbench.tensor_map import TensorMap, TiledMap
 
 __all__ = [
     "EXACT",
-    "Argument",
-    "Array",
-    "ArrayArgument",
     "In",
     "InOut",
     "Launch",
@@ -54,7 +51,6 @@ __all__ = [
     "Sample",
     "Scalar",
     "Scratch",
-    "Size",
     "TensorMap",
     "Tolerance",
     "bf16",
@@ -62,10 +58,8 @@ __all__ = [
     "f16",
     "f32",
     "f64",
-    "is_float",
     "one_of_each",
     "pieces",
-    "poison",
     "relative",
     "s8",
     "s16",

@@ -12,11 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ptxbench.arrays import is_float
 from ptxbench.emulator.parse import read_parameters
 from ptxbench.emulator.syntax import Variable
 from ptxbench.emulator.tokens import Cursor
 from ptxbench.errors import SignatureMismatch, suggestion
-from ptxbench.pair import Argument, Scalar, bf16, is_float
+from ptxbench.pair import Argument, Scalar, bf16
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TensorMap
 
 POINTER_BYTES = 8

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ptxbench import verify as verify_module
+from ptxbench.arrays import poison
 from ptxbench.discovery import load
 from ptxbench.emulator import accuracy
 from ptxbench.errors import PairError
@@ -26,7 +27,6 @@ from ptxbench.pair import (
     bf16,
     f32,
     f64,
-    poison,
     relative,
     s32,
     u8,

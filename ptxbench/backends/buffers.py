@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptxbench.arrays import Array
 from ptxbench.errors import LaunchError, WrongResult
-from ptxbench.pair import Array
 from ptxbench.tensor_map import MAP_ALIGN, MAP_BYTES, TiledMap
 
 Bytes = NDArray[np.uint8]

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from ptxbench.arrays import Array
 from ptxbench.backends import buffers
-from ptxbench.pair import Array
 
 
 def contiguous(arguments: Mapping[str, Any]) -> dict[str, Array]:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 
 from ptxbench import environment, roofline, stats, toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends import flush
 from ptxbench.backends.base import Backend, Clock
 from ptxbench.backends.flush import Flush
@@ -26,7 +27,7 @@ from ptxbench.calibration.record import Record, flushing
 from ptxbench.errors import DeviceError, MachineError, PtxbenchError
 from ptxbench.measure import Host, SamplingSettings, measure, take_block
 from ptxbench.measure.experiment import HOST
-from ptxbench.pair import Launch, ceil_div, f32, poison
+from ptxbench.pair import Launch, ceil_div, f32
 from ptxbench.result import BROKEN, VERIFIED, WRONG, Cell
 from ptxbench.runner.control import AGAIN, PAIR, PATH
 from ptxbench.runner.document import now

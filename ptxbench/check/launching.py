@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator
+from ptxbench.arrays import Array, is_float
 from ptxbench.emulator.findings import SanitizerFinding
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import NO_VARIATION, Variation
-from ptxbench.pair import Array, Launch, Out, Pair, Size, is_float
+from ptxbench.pair import Launch, Out, Pair, Size
 from ptxbench.verify import Expected
 
 FUEL = 1 << 20

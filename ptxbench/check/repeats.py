@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ptxbench.arrays import Array, is_float
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.finding_codes import ERROR
 from ptxbench.check.findings import Finding, Skip, StageOutcome, finding
@@ -16,7 +17,7 @@ from ptxbench.check.lint import reads_hardware
 from ptxbench.check.variations import aspects, outcome, unlike, varied
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.errors import KernelError
-from ptxbench.pair import Array, In, is_float
+from ptxbench.pair import In
 from ptxbench.verify import expect
 
 ROUNDS: Sequence[CtaOrder] = ("usual", "last first", "by turns")

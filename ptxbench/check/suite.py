@@ -18,6 +18,7 @@ import ml_dtypes
 import numpy as np
 
 from ptxbench import toolchain
+from ptxbench.arrays import is_float
 from ptxbench.backends.emulator import no_tensor_maps, unsupported
 from ptxbench.check.cases import Cases
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
@@ -32,7 +33,7 @@ from ptxbench.emulator.launch import parsed
 from ptxbench.emulator.parse import choose
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
-from ptxbench.pair import Pair, Size, is_float
+from ptxbench.pair import Pair, Size
 from ptxbench.result import BuildReport
 from ptxbench.runner.candidate import with_occupancy
 from ptxbench.runner.plan import is_too_large

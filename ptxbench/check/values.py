@@ -14,7 +14,8 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from ptxbench.pair import Argument, Array, In, Pair, Scalar, Size, is_float
+from ptxbench.arrays import Array, is_float
+from ptxbench.pair import Argument, In, Pair, Scalar, Size
 
 ONE_IN = 16
 """One element of so many is put at the edge, and one at the least."""

@@ -11,13 +11,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ptxbench.arrays import Array
 from ptxbench.check.candidate_launcher import CandidateLauncher
 from ptxbench.check.findings import Finding, finding
 from ptxbench.check.launching import CheckCase, CheckKernel, LaunchOptions, LaunchResult, launch
 from ptxbench.emulator.messages import CtaOrder
 from ptxbench.emulator.variation import EXTREMES, Variation
 from ptxbench.errors import KernelError
-from ptxbench.pair import Array
 from ptxbench.runner.case_data import errors_of
 
 ORDERS: dict[CtaOrder, str] = {

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 
 from ptxbench import tensor_map
+from ptxbench.arrays import is_float
 from ptxbench.discovery.execute import describe, line_of
 from ptxbench.discovery.text import PairText
 from ptxbench.errors import PairError
 from ptxbench.knobs import Knob, Sweep
 from ptxbench.libraries import Gemm
-from ptxbench.pair import Argument, ArrayArgument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance, is_float
+from ptxbench.pair import Argument, ArrayArgument, In, InOut, Launch, Out, Pair, Scalar, Scratch, Tolerance
 from ptxbench.tensor_map import TensorMap
 
 MOST_THREADS = 1024

@@ -10,7 +10,7 @@ from typing import Literal
 
 from ptxbench import stats
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.knobs import Figure, TextPart, Values
+from ptxbench.knobs import Figure, SweepPart, Values
 from ptxbench.metrics import BY_NAME, Metric, choose
 from ptxbench.result import BROKEN, UNJUDGED, VERIFIED, Cell, VariantResult
 from ptxbench.stats import Interval
@@ -242,7 +242,7 @@ def reading(quantity: Quantity, swept: Swept, parts: Mapping[str, Cell], variant
     return of_rounds({number: of_figure(source, swept, made) for number, made in rounds_of(cells, variant).items()})
 
 
-def of_figure(figure: Figure, swept: Swept, parts: Sequence[TextPart]) -> float | None:
+def of_figure(figure: Figure, swept: Swept, parts: Sequence[SweepPart]) -> float | None:
     value: float | None = called(swept.found, f"the figure '{figure.name}'", figure.formula, *parts)
     return value
 
@@ -276,11 +276,11 @@ def of_rounds(values: Mapping[int, float | None]) -> Reading | None:
 
 def part_of(
     cell: Cell, variant: str, seconds: float | None = None, observed: Mapping[str, float] | None = None
-) -> TextPart:
+) -> SweepPart:
     result = cell.variants[variant]
     seen = result.observed if observed is None else observed
     limits = cell.limits
-    return TextPart(
+    return SweepPart(
         cell.size,
         cell.work,
         seconds,
@@ -291,11 +291,11 @@ def part_of(
     )
 
 
-def rounds_of(cells: Sequence[Cell], variant: str) -> dict[int, list[TextPart]]:
+def rounds_of(cells: Sequence[Cell], variant: str) -> dict[int, list[SweepPart]]:
     """The parts of a point in each round that timed all of them, by its number."""
-    timed: list[dict[int, TextPart]] = []
+    timed: list[dict[int, SweepPart]] = []
     for cell in cells:
-        own: dict[int, TextPart] = {}
+        own: dict[int, SweepPart] = {}
         for number in sorted({one.round for one in cell.rounds}):
             rounds = [one for one in cell.rounds if one.round == number and variant in one.contrast]
             ns = stats.median_ns(rounds, variant)

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptxbench import emulator, toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends import buffers
 from ptxbench.backends.buffers import GUARD_BYTES, ReadBack, check_untouched, damage, first_change, guard_zone
 from ptxbench.errors import LaunchError, WrongResult
-from ptxbench.pair import In, Launch, Out, Pair, Scalar, Scratch, f32, poison, u32, ulps
+from ptxbench.pair import In, Launch, Out, Pair, Scalar, Scratch, f32, u32, ulps
 from ptxbench.signature import read_headers
 from ptxbench.tensor_map import TiledMap
 

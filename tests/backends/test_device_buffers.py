@@ -6,8 +6,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.arrays import poison
 from ptxbench.backends.device_buffers import DeviceBuffers
-from ptxbench.pair import f32, poison, u32
+from ptxbench.pair import f32, u32
 
 
 @pytest.fixture

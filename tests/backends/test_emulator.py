@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from ptxbench import emulator, toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import LaunchUnavailable
-from ptxbench.pair import Launch, f32, poison, u32
+from ptxbench.pair import Launch, f32, u32
 
 
 @pytest.mark.parametrize("options", [{"cluster": 1}, {"cooperative": True}])

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends import flush
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush, choose, forget_persisting, spin_ns
 from ptxbench.backends.gpu import GpuBackend
-from ptxbench.pair import Launch, f32, poison, u64
+from ptxbench.pair import Launch, f32, u64
 
 # nanoseconds by multiple of L2, the multiple chosen, why
 CURVES = [

@@ -10,11 +10,12 @@ import pynvml
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends import device_errors, event_clock, gpu, nvml
 from ptxbench.backends.base import BlockState
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.errors import MemoryFault, ToolMissing, WrongResult
-from ptxbench.pair import Launch, f32, poison, u8, u32
+from ptxbench.pair import Launch, f32, u8, u32
 
 # status, what the runtime says, CUDA of the driver, the sentence
 NOT_THERE = [

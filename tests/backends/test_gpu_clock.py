@@ -5,10 +5,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from ptxbench.arrays import poison
 from ptxbench.backends.device_limits import LaunchLimits
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.backends.launching import Launcher
-from ptxbench.pair import Launch, f32, poison
+from ptxbench.pair import Launch, f32
 
 BUILD = SimpleNamespace(
     cubin=b"image", ptx="", entry="scale", variant="ptx", source=SimpleNamespace(name="scale.ptx"), library=None

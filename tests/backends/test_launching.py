@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import LaunchUnavailable, MachineError
-from ptxbench.pair import Launch, f32, poison, u32
+from ptxbench.pair import Launch, f32, u32
 from ptxbench.tensor_map import TiledMap
 from tests import simulated
 

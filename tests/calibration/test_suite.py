@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery, toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.backends.flush import Flush
 from ptxbench.backends.gpu import GpuBackend
@@ -12,7 +13,7 @@ from ptxbench.calibration.assessment import FAIL, PASS, WARN
 from ptxbench.calibration.record import flushing
 from ptxbench.calibration.suite import HOSTILE, harm
 from ptxbench.errors import DeviceError, MemoryFault
-from ptxbench.pair import poison, u32
+from ptxbench.pair import u32
 from ptxbench.result import BROKEN, VERIFIED
 from ptxbench.runner.events import DeviceLost
 from ptxbench.runner.rounds import run_rounds

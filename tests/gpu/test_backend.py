@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 from ptxbench import discovery, toolchain
+from ptxbench.arrays import poison
 from ptxbench.backends import buffers
 from ptxbench.backends.gpu import find_driver
 from ptxbench.errors import DeviceError, WrongResult
 from ptxbench.measure import SamplingSettings, measure
-from ptxbench.pair import Launch, f32, poison, u8, u32
+from ptxbench.pair import Launch, f32, u8, u32
 
 PTX = Path(__file__).with_name("ptx")
 
@@ -133,7 +134,8 @@ from pathlib import Path
 from ptxbench import toolchain
 from ptxbench.backends.gpu import GpuBackend
 from ptxbench.errors import DeviceError, MachineError
-from ptxbench.pair import Launch, poison, u32
+from ptxbench.arrays import poison
+from ptxbench.pair import Launch, u32
 
 gpu = GpuBackend()
 built = toolchain.build(Path({str(PTX / "illegal_address.ptx")!r}), language="ptx", variant="ptx",

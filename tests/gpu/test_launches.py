@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from ptxbench import toolchain
+from ptxbench.arrays import poison
 from ptxbench.errors import LaunchError, LaunchUnavailable
-from ptxbench.pair import Launch, f32, poison, u32, u64
+from ptxbench.pair import Launch, f32, u32, u64
 from ptxbench.tensor_map import TiledMap
 
 PTX = Path(__file__).with_name("ptx")

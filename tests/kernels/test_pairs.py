@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from ptxbench import verify
+from ptxbench.arrays import is_float
 from ptxbench.bugs import equivalent
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
-from ptxbench.pair import InOut, Out, is_float
+from ptxbench.pair import InOut, Out
 from tests.check import judging
 from tests.kernels.harness import (
     KERNELS,

@@ -7,7 +7,7 @@ import pytest
 from ptxbench import discovery
 from ptxbench.cli._sweep import perform
 from ptxbench.discovery import load
-from ptxbench.knobs import TextPart
+from ptxbench.knobs import SweepPart
 from ptxbench.measure import SamplingSettings
 from ptxbench.result import INTERRUPTED, LAUNCH_BOUND, save
 from ptxbench.runner import RunFrame, RunPlan
@@ -94,7 +94,7 @@ def launched(roles, copiers, seconds=None, copy_clocks=0, compute_clocks=0, seen
         "copy_clocks": copy_clocks,
         "compute_clocks": compute_clocks,
     }
-    return TextPart(size, PARTITION.pair.work(size), seconds, observed, counts)
+    return SweepPart(size, PARTITION.pair.work(size), seconds, observed, counts)
 
 
 def figure(name, *parts):
