@@ -135,14 +135,6 @@ def test_sources_cite_only_pages_of_the_repository():
     assert wrong_citations("docs/none.md; gate.md, section 3") == ["docs/none.md", "gate.md, section 3"]
 
 
-def test_the_members_of_the_api_page_exist():
-    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
-    members = re.findall(r"automodule:: (\S+)\n +:members: (.*)$", page, re.M)
-    assert members
-    for module, names in members:
-        assert [name for name in names.split(", ") if not hasattr(import_module(module), name)] == []
-
-
 def statuses_of_help(name):
     """The exit statuses that `ptxbench NAME --help` lists."""
     command = cli.group.get_command(click.Context(cli.group), name)
