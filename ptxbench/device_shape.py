@@ -1,10 +1,10 @@
-"""The figures of a device that the sizes of a pair may depend on. Data only; imports nothing of ptxbench."""
+"""The figures of a device that the sizes of a pair may depend on. Data only."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from ptxbench.run_info import Device
 
 
 @dataclass(frozen=True)
@@ -17,10 +17,10 @@ class DeviceShape:
     memory_bytes: int = 80 << 30
 
     @classmethod
-    def of(cls, device: Mapping[str, Any]) -> DeviceShape:
-        """Of the `device` object of a run document. What it does not say is an H100's."""
+    def of(cls, device: Device) -> DeviceShape:
+        """The shape of `device`. What is not known of it is as on an H100."""
         names = ("sms", "l2_bytes", "threads_per_sm", "memory_bytes")
-        return cls(**{name: int(device[name]) for name in names if device.get(name)})
+        return cls(**{name: value for name in names if (value := getattr(device, name))})
 
     def ctas(self, threads: int) -> int:
         """How many CTAs of so many threads the SMs hold at once, if threads are all that limits them."""

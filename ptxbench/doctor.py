@@ -205,16 +205,14 @@ def examine_gpu() -> Iterator[PartStatus]:
             yield PartStatus("GPU", ABSENT, "-", reason)
             return
         device = backend.device()
-        wrong = run_answer(backend, device["sm"])
+        wrong = run_answer(backend, device.sm)
     except FAILURES as error:
         yield PartStatus("GPU", BROKEN, "-", str(error))
     else:
         if wrong:
-            yield PartStatus(
-                "GPU", BROKEN, f"{device['name']} {wrong}", "Trust no run on it; see what nvidia-smi says."
-            )
+            yield PartStatus("GPU", BROKEN, f"{device.name} {wrong}", "Trust no run on it; see what nvidia-smi says.")
         else:
-            yield PartStatus("GPU", WORKS, f"{device['name']}, {device['sm']}")
+            yield PartStatus("GPU", WORKS, f"{device.name}, {device.sm}")
 
 
 def driver_version() -> str:

@@ -10,9 +10,9 @@ import platform
 import re
 import subprocess
 from pathlib import Path
-from typing import Any
 
 import ptxbench
+from ptxbench.run_info import HostInfo, SourceInfo, ToolInfo
 
 PROTOCOL = 1
 """How samples are taken. Runs of different protocols are not comparable; raise it when the experiment changes."""
@@ -23,24 +23,24 @@ CONTAINER_LIMIT = Path("/sys/fs/cgroup/memory.max")
 """Bytes that the control group of a container may take, as Linux tells (cgroup v2)."""
 
 
-def tool() -> dict[str, Any]:
+def tool() -> ToolInfo:
     """This version of ptxbench."""
-    return {"version": ptxbench.__version__, "protocol": PROTOCOL}
+    return ToolInfo(ptxbench.__version__, PROTOCOL)
 
 
-def source(folder: Path) -> dict[str, Any]:
+def source(folder: Path) -> SourceInfo:
     """The commit of the kernels in `folder`, and whether they or anything else in the repository differ from it.
 
     Both are None where git does not know the folder: no git, no repository, or one that does not track it, such as
     a project around the virtual environment that ptxbench is installed in.
     """
     if not git(folder, "ls-files", "--", "."):
-        return {"commit": None, "dirty": None}
+        return SourceInfo()
     commit = git(folder, "rev-parse", "--verify", "HEAD")
     changed = git(folder, "status", "--porcelain", "--untracked-files=no")
     added = git(folder, "status", "--porcelain", "--", ".")
     unknown = commit is None or changed is None or added is None
-    return {"commit": commit, "dirty": None if unknown else bool(changed or added)}
+    return SourceInfo(commit, None if unknown else bool(changed or added))
 
 
 def git(folder: Path, *arguments: str) -> str | None:
@@ -62,12 +62,12 @@ def git(folder: Path, *arguments: str) -> str | None:
     return ran.stdout.strip() if ran.returncode == 0 else None
 
 
-def host() -> dict[str, Any]:
+def host() -> HostInfo:
     """The operating system, the processor and Python; no user and no host name."""
     # The release's number alone: what follows it can name the machine that built the kernel.
     release = re.match(r"[\d.]*", platform.release())
     system = " ".join(filter(None, [platform.system(), release and release[0], platform.machine()]))
-    return {"os": system, "cpu": processor(), "python": platform.python_version()}
+    return HostInfo(system, processor(), platform.python_version())
 
 
 def memory_bytes() -> int | None:

@@ -1,4 +1,5 @@
-"""What a run is: plain data, written as one JSON file a run. Imports only documents, errors and safe_text of ptxbench.
+"""What a run is: plain data, written as one JSON file a run. Imports only documents, errors, run_info and safe_text of
+ptxbench.
 
 A Run is a list of Cells. A Cell is what is built, verified and measured together: one pair at one size for one
 architecture and cache mode, with all its variants. Summaries (median, ratio, share of the roofline) are derived
@@ -21,6 +22,18 @@ from typing import Any
 
 from ptxbench.documents import json_text, parse_json, shown
 from ptxbench.errors import ResultError
+from ptxbench.run_info import COMPLETE as COMPLETE  # these three for those who read results
+from ptxbench.run_info import DEVICE_LOST as DEVICE_LOST
+from ptxbench.run_info import INTERRUPTED as INTERRUPTED
+from ptxbench.run_info import (
+    Device,
+    HostInfo,
+    RunInfo,
+    SourceInfo,
+    Toolchain,
+    ToolInfo,
+    info_document,
+)
 from ptxbench.safe_text import file_name
 
 SCHEMA = "ptxbench.run/2"
@@ -37,18 +50,6 @@ LIBRARY = "library"
 
 SINGLE, SLOPE = "single", "slope"
 """What a sample is: a launch, or the slope between two graphs of launches."""
-
-COMPLETE, INTERRUPTED, DEVICE_LOST = "complete", "interrupted", "device_lost"
-"""How a run ended."""
-
-SWEEP = "sweep"
-"""The key of `run` that a sweep of `ptxbench tune` has, and no other run."""
-
-CONTINUES = "continues"
-"""The key of `run` with the id of the interrupted sweep that this one went on with."""
-
-CONFIRMS = "confirms"
-"""The key of `run` that names the run whose doubtful rows this one measured once more (`ptxbench gate --confirm`)."""
 
 UNSETTLED = "UNSETTLED"
 """Label: the warm-up never came to rest."""
@@ -266,16 +267,20 @@ class Cell:
 
 @dataclass(frozen=True)
 class Run:
-    """One run. `run`, `tool`, ... are the frame of the file, as plain JSON objects."""
+    """One run: its cells, and what run_info says around them."""
 
-    run: Mapping[str, Any]
-    tool: Mapping[str, Any]
-    source: Mapping[str, Any]
-    host: Mapping[str, Any]
-    device: Mapping[str, Any]
-    toolchain: Mapping[str, Any]
+    run: RunInfo
+    tool: ToolInfo
+    source: SourceInfo
+    host: HostInfo
+    device: Device
+    toolchain: Toolchain
     settings: Mapping[str, Any]
+    """How samples were taken: the seed, and measure.SamplingSettings as a mapping. Open, because settings come and go
+    with the protocol and are only printed and compared. Empty on the emulator."""
     calibration: Mapping[str, Any]
+    """What was known of the device before the run: calibration.assessment.Calibration as a mapping. Open, because each
+    check adds figures of its own. Empty without a calibration."""
     cells: Sequence[Cell]
     processes: Sequence[Mapping[str, Any]] = ()
     """The workers of a GPU run: process, round, start, how each ended, temperature and power."""
@@ -286,12 +291,24 @@ def to_json(run: Run, **derived: Any) -> str:
 
     `derived`: further keys, of what follows from the others. They are for who reads stdout, and in no saved file.
     """
-    document = {"schema": SCHEMA, **dataclasses.asdict(run), **derived}
+    document = {"schema": SCHEMA, **dataclasses.asdict(run), **info_documents(run), **derived}
     for cell in document["cells"]:
         cell["launch"] = launch_document(cell["launch"])
         if cell["model"] is None:
             del cell["model"]
     return json_text(document)
+
+
+def info_documents(run: Run) -> dict[str, dict[str, Any]]:
+    """What is around the cells, as a file has it."""
+    return {
+        "run": info_document(run.run),
+        "tool": info_document(run.tool),
+        "source": info_document(run.source),
+        "host": info_document(run.host),
+        "device": info_document(run.device),
+        "toolchain": info_document(run.toolchain),
+    }
 
 
 def launch_document(launch: Mapping[str, Any]) -> dict[str, Any]:
@@ -354,14 +371,6 @@ STATUSES = (VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED)
 
 def require_sound(run: Run, name: str) -> None:
     """Raise ResultError for values of the right type that no run can have, and that reading it rests on."""
-    for key in ("id", "started"):
-        require(isinstance(run.run.get(key), str), f"{name}: run: {key}", "a string", run.run.get(key))
-    argv = run.run.get("argv", [])
-    words = isinstance(argv, list) and all(isinstance(each, str) for each in argv)
-    require(words, f"{name}: run: argv", "a list of strings", argv)
-    flags = run.toolchain.get("flags", {})
-    lists = isinstance(flags, dict) and all(isinstance(each, list) for each in flags.values())
-    require(lists, f"{name}: toolchain: flags", "an object of lists", flags)
     step = run.calibration.get("timer_step_ns")
     require(step is None or isinstance(step, int | float), f"{name}: calibration: timer_step_ns", "a number", step)
     for i, cell in enumerate(run.cells):
@@ -427,6 +436,10 @@ def type_hints(kind: Any) -> Mapping[str, Any]:
     return typing.get_type_hints(kind)
 
 
+def is_required(member: dataclasses.Field[Any]) -> bool:
+    return member.default is dataclasses.MISSING and member.default_factory is dataclasses.MISSING
+
+
 def build(kind: Any, value: Any, where: str) -> Any:
     """`value`, from JSON, as `kind`: a dataclass, a union with None, a sequence, a mapping or a plain type."""
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -434,13 +447,11 @@ def build(kind: Any, value: Any, where: str) -> Any:
         if not isinstance(value, dict):
             raise ResultError(f"{where}: expected an object, found {shown(value)}.")
         hints = type_hints(typing.cast(Any, kind))
-        known = [each for each in dataclasses.fields(kind) if each.name in value]
-        try:
-            return kind(
-                **{each.name: build(hints[each.name], value[each.name], f"{where}: {each.name}") for each in known}
-            )  # type: ignore[operator]
-        except TypeError as error:
-            raise ResultError(f"{where}: {error}.") from None
+        fields = dataclasses.fields(kind)
+        if missing := next((each.name for each in fields if is_required(each) and each.name not in value), None):
+            raise ResultError(f"{where}: the key '{missing}' is missing.")
+        names = [each.name for each in fields if each.name in value]
+        return kind(**{name: build(hints[name], value[name], f"{where}: {name}") for name in names})  # type: ignore[operator]
     if origin is types.UnionType:
         if value is None and types.NoneType in arguments:
             return None
@@ -473,8 +484,10 @@ def save(run: Run, folder: Path) -> Path:
     and who asks for the latest run does not mean them.
     Raises ResultError if the folder cannot be written.
     """
-    kind = ".sweep" if SWEEP in run.run else f".confirms-{run.run[CONFIRMS]}" if CONFIRMS in run.run else ""
-    name = f"{run.run['started'].replace('-', '').replace(':', '')}-{run.run['id']}{kind}"
+    kind = f".confirms-{run.run.confirms}" if run.run.confirms is not None else ""
+    if run.run.sweep is not None:
+        kind = ".sweep"
+    name = f"{run.run.started.replace('-', '').replace(':', '')}-{run.run.id}{kind}"
     path = folder / f"{file_name(name)}.json"
     write(to_json(run), path)
     return path

@@ -26,6 +26,7 @@ from ptxbench.result import (
     Round,
     VariantResult,
 )
+from ptxbench.run_info import Device
 from ptxbench.specifications import Specification
 from ptxbench.units import si
 
@@ -42,18 +43,18 @@ FASTER = 2
 """How much more than the published rate some do: packed halves, and matrices of f16 that GeForce adds up in f16."""
 
 
-def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> RooflineLimits | None:
+def limits(device: Device, calibration: Mapping[str, Any]) -> RooflineLimits | None:
     """The ceilings of a device as the run document describes it; None where nothing is known of it.
 
     Memory bandwidth is what a copy reached on it, where that was measured, else what is published, as the rest is.
     """
     spec = specification(device)
-    copied, l2_bytes = calibration.get("copy_bytes_per_s"), device.get("l2_bytes")
+    copied, l2_bytes = calibration.get("copy_bytes_per_s"), device.l2_bytes
     if spec is None:
-        return RooflineLimits(str(device["name"]), "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
+        return RooflineLimits(device.name, "measured by copying", copied, l2_bytes=l2_bytes) if copied else None
     published = f"published: {spec.source}"
-    if device["kind"] == "emulator":
-        published = f"a model, {published}; it stands for {device['sm']}"
+    if device.is_emulator:
+        published = f"a model, {published}; it stands for {device.sm}"
     return RooflineLimits(
         spec.name,
         f"bandwidth measured by copying; the rest {published}" if copied else published,
@@ -65,12 +66,12 @@ def limits(device: Mapping[str, Any], calibration: Mapping[str, Any]) -> Rooflin
     )
 
 
-def specification(device: Mapping[str, Any]) -> Specification | None:
+def specification(device: Device) -> Specification | None:
     """The published figures of a device; None of one that is not in the table, or has other SMs than it says."""
-    if device["kind"] == "emulator":
-        return specifications.of_architecture(device["sm"])
-    spec = specifications.of_device(device["name"])
-    return spec if spec and device.get("sms") in (None, spec.sms) else None
+    if device.is_emulator:
+        return specifications.of_architecture(device.sm)
+    spec = specifications.of_device(device.name)
+    return spec if spec and device.sms in (None, spec.sms) else None
 
 
 @dataclass(frozen=True)
@@ -168,15 +169,15 @@ def arithmetic(result: VariantResult) -> str | None:
     return F32 if counts.get("ptx_warp_instructions_f32") and not counts.get("ptx_warp_instructions_f64") else None
 
 
-def disproved(cell: Cell, device: Mapping[str, Any]) -> Cell:
+def disproved(cell: Cell, device: Device) -> Cell:
     """`cell`, with every variant broken, and its samples gone, whose time is less than the device can have needed."""
     spec = specification(device)
-    if spec is None or device["kind"] == "emulator":
+    if spec is None or device.is_emulator:
         return cell
     variants = {}
     for name, result in cell.variants.items():
         ns = stats.median_ns(cell.rounds, name) if result.status == VERIFIED else None
-        why = impossible(cell, result, ns / 1e9, spec, device.get("l2_bytes")) if ns is not None else None
+        why = impossible(cell, result, ns / 1e9, spec, device.l2_bytes) if ns is not None else None
         variants[name] = replace(result, status=BROKEN, reason=why) if why else result
     broken = {name for name in variants if variants[name] is not cell.variants[name]}
     kept = [one for one in cell.rounds if not broken & set(one.contrast)]

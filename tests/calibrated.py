@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from ptxbench.errors import DeviceError
 from ptxbench.measure import SamplingSettings
 from ptxbench.pair import Launch
 from ptxbench.result import BROKEN, VERIFIED, Cell, LaunchReport, Round, VariantResult
+from ptxbench.run_info import Device
 from ptxbench.runner.events import CalibrationSaved, CellDone, Event, Step
 from ptxbench.runner.plan import RunPlan
 from ptxbench.toolchain import Build
@@ -53,13 +54,13 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class Device:
+class ScriptedGpu:
     """Can be sent to another process. `deeds`: what the PTX of a pair does there, "lose", "hang" or nothing.
 
     `ns`: the time of a launch, by entry or by assembler. `refuses`: an assembler that it does not take.
     """
 
-    described: Mapping[str, Any] = field(default_factory=lambda: GPU)
+    described: Device = field(default_factory=lambda: GPU)
     ns: Mapping[str, int] = field(default_factory=lambda: {"control": 100_000, "fma_chain": 150_000})
     deeds: Mapping[str, str] = field(default_factory=lambda: {"illegal_address": "lose", "endless": "hang"})
     refuses: str = ""
@@ -72,7 +73,7 @@ class Device:
     def unavailable(self) -> str | None:
         return None
 
-    def device(self) -> Mapping[str, Any]:
+    def device(self) -> Device:
         return self.described
 
     def require(self, build: Build, launch: Launch) -> None:
@@ -116,7 +117,7 @@ class Device:
         return ScriptedWatch([BlockState(each) for each in self.clocks_mhz])
 
 
-SMALL = {**GPU, "name": "Scripted GPU", "l2_bytes": 1 << 16}
+SMALL = replace(GPU, name="Scripted GPU", l2_bytes=1 << 16)
 """A device whose copy needs no gigabytes of this machine, and of whose rate nothing is published."""
 
 QUICK = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=1, stretch=1, looks=(8,), solo=2)
@@ -146,6 +147,6 @@ def rounds(plan: RunPlan) -> Iterator[Event]:
 def made(**changes: Any) -> CalibrationSuite:
     """A checklist that passes whole, but for the `changes`."""
     usual = {
-        "backend": Device(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
+        "backend": ScriptedGpu(SMALL), "probe": Probe(), "host": ScriptedHost(), "rounds": rounds, "settings": QUICK,
     }  # fmt: skip
     return CalibrationSuite(**usual | changes)

@@ -12,21 +12,10 @@ from ptxbench.backends.base import BlockState, LaunchOutcome
 from ptxbench.emulator import accuracy
 from ptxbench.errors import DeviceError, MachineError
 from ptxbench.pair import Launch
+from ptxbench.run_info import Device
 from ptxbench.toolchain import Build
 
-DEVICE = {
-    "kind": "gpu",
-    "name": "Scripted GPU",
-    "uuid_hash": None,
-    "sm": "sm_90",
-    "sms": None,
-    "memory_bytes": None,
-    "l2_bytes": None,
-    "ecc": None,
-    "mig": None,
-    "power_limit_w": None,
-    "driver": None,
-}
+DEVICE = Device("gpu", "Scripted GPU", "sm_90")
 
 
 class ScriptedClock:
@@ -122,6 +111,7 @@ class FakeBackend:
 
     name = "gpu"
     isolated = False
+    lost: str | None = None
 
     def __init__(
         self,
@@ -141,7 +131,7 @@ class FakeBackend:
     def unavailable(self) -> str | None:
         return self.reason
 
-    def device(self) -> Mapping[str, Any]:
+    def device(self) -> Device:
         return DEVICE
 
     def require(self, build: Build, launch: Launch) -> None:
@@ -211,7 +201,7 @@ class HostileBackend:
     def unavailable(self) -> str | None:
         return None
 
-    def device(self) -> Mapping[str, Any]:
+    def device(self) -> Device:
         if self.deeds.get("device") == "gone":
             raise DeviceError("cudaErrorDevicesUnavailable: all CUDA-capable devices are busy")
         return DEVICE

@@ -42,8 +42,7 @@ def full(run):
     return replace(
         run,
         cells=cells,
-        run={**run.run, "argv": ["run", "--kernels", "k", "triad"]},
-        source={**run.source, "files": {"a.ptx": "b"}},
+        run=replace(run.run, argv=["run", "--kernels", "k", "triad"]),
         calibration={"timer_step_ns": 32.0, "note": "idle"},
         processes=[{"process": 0, "round": 0, "start": "2026-01-31T12:00:00Z", "end": "complete", "power": 300}],
     )

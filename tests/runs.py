@@ -4,7 +4,7 @@ The noise is assumed: samples 0.6 %, a shift of each process 0.2 %, and sometime
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import Any
 
@@ -21,13 +21,12 @@ from ptxbench.result import (
     Run,
     VariantResult,
 )
+from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 
-GPU = {"kind": "gpu", "name": "NVIDIA H100 80GB HBM3", "uuid_hash": "a1b2", "sm": "sm_90", "sms": 132,
-       "memory_bytes": 85_000_000_000, "l2_bytes": 52_428_800, "ecc": True, "mig": None, "power_limit_w": 700,
-       "driver": "580.65"}  # fmt: skip
-EMULATOR = {"kind": "emulator", "name": "emulator-sm_90", "sm": "sm_90"}
-TOOLS = {"nvrtc": "13.2", "ptxas": "13.2.78", "nvdisasm": "13.2.78", "emulator": None,
-         "flags": {"nvrtc": ["-std=c++17"], "ptxas": ["-v"]}}  # fmt: skip
+GPU = Device("gpu", "NVIDIA H100 80GB HBM3", uuid_hash="a1b2", sm="sm_90", sms=132, memory_bytes=85_000_000_000,
+             l2_bytes=52_428_800, ecc=True, power_limit_w=700, driver="580.65")  # fmt: skip
+EMULATOR = Device("emulator", "emulator-sm_90", "sm_90")
+TOOLS = Toolchain("13.2", "13.2.78", "13.2.78", flags={"nvrtc": ["-std=c++17"], "ptxas": ["-v"]})
 
 
 @dataclass(frozen=True)
@@ -138,18 +137,24 @@ def run_of(cells: Sequence[Cell], id: str = "0a1b2c3d", *, started: str = "2026-
     """The run of these cells: on a GPU if one of them has times. `frame` overrides parts of device, toolchain, run."""
     timed = any(each.rounds for each in cells)
     rounds = max((1 + one.round for each in cells for one in each.rounds), default=0)
-    document = {
-        "run": {"id": id, "status": "complete", "started": started, "finished": started, "argv": [], "seed": 1,
-                "backend": "gpu" if timed else "emulator", "assembler": "toolkit", "rounds": rounds},
-        "tool": {"version": "0.1.0", "protocol": 1},
-        "source": {"commit": "c0ffee", "dirty": False},
-        "host": {"os": "Linux", "cpu": "x86-64", "python": "3.13.0"},
+    infos = {
+        "run": RunInfo(id, started, finished=started, argv=[], seed=1, backend="gpu" if timed else "emulator",
+                       assembler="toolkit", rounds=rounds),
+        "tool": ToolInfo("0.1.0", 1),
+        "source": SourceInfo("c0ffee", dirty=False),
+        "host": HostInfo("Linux", "x86-64", "3.13.0"),
         "device": GPU if timed else EMULATOR,
-        "toolchain": TOOLS if timed else {**TOOLS, "emulator": "0.1.0"},
-        "settings": {"seed": 1} if timed else {},
-        "calibration": {},
+        "toolchain": TOOLS if timed else replace(TOOLS, emulator="0.1.0"),
     }  # fmt: skip
-    return Run(**{part: {**value, **frame.pop(part, {})} for part, value in document.items()}, cells=cells, **frame)
+    settings = frame.pop("settings", {})
+    calibration = frame.pop("calibration", {})
+    return Run(
+        **{part: replace(info, **frame.pop(part, {})) for part, info in infos.items()},
+        settings={"seed": 1, **settings} if timed else settings,
+        calibration=calibration,
+        cells=cells,
+        **frame,
+    )
 
 
 def timed_run(

@@ -1,6 +1,5 @@
 """What a run says of where it was made."""
 
-import json
 import platform
 import subprocess
 
@@ -8,6 +7,7 @@ import pytest
 
 import ptxbench
 from ptxbench import environment
+from ptxbench.run_info import SourceInfo, ToolInfo
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def run_git(folder, *arguments):
 
 
 def test_the_tool_is_its_version_and_its_protocol():
-    assert environment.tool() == {"version": ptxbench.__version__, "protocol": 1}
+    assert environment.tool() == ToolInfo(ptxbench.__version__, 1)
 
 
 def test_the_source_is_the_commit_that_the_kernels_are_of(repository):
     commit = run_git(repository, "rev-parse", "HEAD")
-    assert environment.source(repository / "kernels") == {"commit": commit, "dirty": False}
+    assert environment.source(repository / "kernels") == SourceInfo(commit, dirty=False)
 
 
 CHANGES = [
@@ -51,7 +51,7 @@ CHANGES = [
 def test_the_source_is_dirty_where_what_ran_is_not_what_the_commit_holds(repository, path, dirty):
     (repository / path).parent.mkdir(exist_ok=True)
     (repository / path).write_text("changed\n")
-    assert environment.source(repository / "kernels")["dirty"] is dirty
+    assert environment.source(repository / "kernels").dirty is dirty
 
 
 def test_a_repository_around_an_installation_is_not_its_source(repository):
@@ -59,11 +59,11 @@ def test_a_repository_around_an_installation_is_not_its_source(repository):
     installed.mkdir(parents=True)
     (repository / ".gitignore").write_text(".venv\n")
     (installed / "scale.ptx").write_text("")
-    assert environment.source(installed) == {"commit": None, "dirty": None}
+    assert environment.source(installed) == SourceInfo()
 
 
 def test_without_a_commit_or_a_repository_or_git_the_source_is_not_known(tmp_path, monkeypatch):
-    unknown = {"commit": None, "dirty": None}
+    unknown = SourceInfo()
     assert environment.source(tmp_path) == unknown
     assert environment.source(tmp_path / "gone") == unknown
     run_git(tmp_path, "init", "-q")
@@ -79,17 +79,16 @@ def test_the_host_is_described_without_a_user_or_a_host_name(monkeypatch):
         monkeypatch.setenv(variable, "somebodys")
     monkeypatch.setattr(platform, "node", lambda: "somebodys")
     host = environment.host()
-    assert sorted(host) == ["cpu", "os", "python"]
-    assert host["python"] == platform.python_version()
-    assert host["os"].startswith(platform.system())
-    assert host["cpu"]
-    assert "somebodys" not in json.dumps(host)
+    assert host.python == platform.python_version()
+    assert host.os.startswith(platform.system())
+    assert host.cpu
+    assert "somebodys" not in str(host)
 
 
 def test_a_kernels_release_that_names_its_builder_is_cut_to_its_number(monkeypatch):
     monkeypatch.setattr(platform, "release", lambda: "6.8.0-45-alices-laptop")
-    assert "6.8.0 " in environment.host()["os"]
-    assert "alice" not in environment.host()["os"]
+    assert "6.8.0 " in environment.host().os
+    assert "alice" not in environment.host().os
 
 
 def test_a_processor_that_the_system_does_not_name_is_its_architecture(monkeypatch):

@@ -27,7 +27,7 @@ def pytest_on(tmp_path):
         (tmp_path / "test_it.py").write_text(
             f"from ptxbench.backends import gpu as backend\n"
             f"backend.find_driver = {find_driver}\n"
-            f"def test_it(gpu):\n    print('found', gpu.device()['name'])\n",
+            f"def test_it(gpu):\n    print('found', gpu.device().name)\n",
             encoding="utf-8",
         )
         command = [sys.executable, "-m", "pytest", "-ra", "-s", "-p", "no:cacheprovider", "-W", "error", str(tmp_path)]

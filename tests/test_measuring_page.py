@@ -8,7 +8,7 @@ from ptxbench.calibration import assessment
 from ptxbench.calibration.suite import CalibrationSuite
 from ptxbench.firstrun.steps import STEPS
 from ptxbench.measure import SETTINGS
-from tests.calibrated import Device, Probe
+from tests.calibrated import Probe, ScriptedGpu
 
 PAGE = (Path(__file__).parents[1] / "docs" / "measuring.md").read_text(encoding="utf-8")
 
@@ -36,7 +36,7 @@ def test_every_label_says_what_was_seen_and_what_to_do():
 
 def test_every_line_of_the_calibration_is_told():
     told = rows("`ptxbench doctor --calibrate`")
-    assert list(told) == [check.subject for check in CalibrationSuite(Device(), Probe()).checks]
+    assert list(told) == [check.subject for check in CalibrationSuite(ScriptedGpu(), Probe()).checks]
 
 
 def test_every_step_of_the_first_run_is_told():

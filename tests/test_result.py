@@ -3,11 +3,13 @@
 import copy
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from ptxbench.errors import ResultError
-from ptxbench.result import from_json, to_json
+from ptxbench.result import from_json, info_documents, to_json
+from ptxbench.run_info import Device, SourceInfo, Toolchain
 from tests.terminal.test_comparison import BASE
 
 DOCUMENT = json.loads(to_json(BASE))
@@ -24,15 +26,15 @@ def of_cell(change):
 
 # the damage, and what is told
 FAULTS = [
-    (lambda run: run["run"].pop("id"), "x.json: run: id: expected a string, found None."),
-    (lambda run: run["run"].update(started=3), "x.json: run: started: expected a string, found 3."),
+    (lambda run: run["run"].pop("id"), "x.json: run: the key 'id' is missing."),
+    (lambda run: run["run"].update(started=3), "x.json: run: started: expected str, found 3."),
     (lambda run: run["toolchain"].update(flags={"ptxas": 3}),
-     "x.json: toolchain: flags: expected an object of lists, found {'ptxas': 3}."),
+     "x.json: toolchain: flags: ptxas: expected a list, found 3."),
     (lambda run: run.update(calibration={"timer_step_ns": "x"}),
      "x.json: calibration: timer_step_ns: expected a number, found 'x'."),
     (of_cell(lambda cell: cell.update(work={"flops": 1})),
      "x.json: cells[0]: work: expected 'bytes' among its keys, found {'flops': 1}."),
-    (lambda run: run["run"].update(argv="ls"), "x.json: run: argv: expected a list of strings, found 'ls'."),
+    (lambda run: run["run"].update(argv="ls"), "x.json: run: argv: expected a list, found 'ls'."),
     (lambda run: run["cells"].append(run["cells"][0]),
      f"x.json: cells[{len(DOCUMENT['cells'])}] repeats cells[0]: softmax, n=65536, sm_90, cold. Expected each cell "
      "once."),
@@ -80,6 +82,23 @@ def test_a_fault_is_told_with_its_place(damage, told):
 
 def test_what_is_sound_is_read_as_it_was_written():
     assert from_json(json.dumps(DOCUMENT), "x.json") == from_json(to_json(BASE), "x.json")
+
+
+def test_a_committed_baseline_says_the_same_around_its_cells_once_read():
+    [path] = (Path(__file__).parents[1] / "baselines").glob("*.json")
+    document = json.loads(path.read_text())
+    assert info_documents(from_json(path.read_text(), path.name)).items() <= document.items()
+
+
+def test_keys_that_this_version_does_not_know_are_ignored_and_those_that_are_missing_are_unknown():
+    document = copy.deepcopy(DOCUMENT)
+    document["device"] = {"kind": "gpu", "name": "GPU 1", "sm": "sm_90", "dies": 2, "sms": None}
+    document["toolchain"] = {"ptxas": "13.2"}
+    document["source"] = {}
+    run = from_json(json.dumps(document), "x.json")
+    assert (run.device, run.toolchain, run.source) == (
+        Device("gpu", "GPU 1", "sm_90"), Toolchain(ptxas="13.2"), SourceInfo()
+    )  # fmt: skip
 
 
 def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_them():

@@ -1,27 +1,28 @@
 """The limits of a device, and times that are below what it can have needed."""
 
-import dataclasses
+from dataclasses import replace
 
 import pytest
 
 from ptxbench.metrics import BY_NAME
 from ptxbench.result import BuildReport, Cell, LaunchReport, Round, VariantResult
 from ptxbench.roofline import arithmetic, disproved, limits, no_share, tag
+from ptxbench.run_info import Device
 from ptxbench.specifications import H100_SXM, T4
 from tests.fakes import DEVICE
 
-H100 = {**DEVICE, "name": "NVIDIA H100 80GB HBM3", "sms": 132, "l2_bytes": 50 << 20}
-EMULATOR = {"kind": "emulator", "name": "emulator-sm_75", "sm": "sm_75"}
+H100 = replace(DEVICE, name="NVIDIA H100 80GB HBM3", sms=132, l2_bytes=50 << 20)
+EMULATOR = Device("emulator", "emulator-sm_75", "sm_75")
 
 CEILINGS = [
     ("by name",              H100,                       {},                           (3.35e12, 67e12, 1980)),
     ("its bandwidth measured", H100,                     {"copy_bytes_per_s": 3e12},   (3e12, 67e12, 1980)),
     ("by architecture",      EMULATOR,                   {},                           (320e9, 8.1e12, 1590)),
-    ("SMs not told",         {**H100, "sms": None},      {},                           (3.35e12, 67e12, 1980)),
-    ("other SMs",            {**H100, "sms": 66},        {},                           None),
+    ("SMs not told",         replace(H100, sms=None),    {},                           (3.35e12, 67e12, 1980)),
+    ("other SMs",            replace(H100, sms=66),      {},                           None),
     ("unknown",              DEVICE,                     {},                           None),
     ("unknown but measured", DEVICE,                     {"copy_bytes_per_s": 1e12},   (1e12, None, None)),
-    ("no such architecture", {**EMULATOR, "sm": "sm_70"}, {},                          None),
+    ("no such architecture", replace(EMULATOR, sm="sm_70"), {},                          None),
 ]  # fmt: skip
 
 
@@ -71,7 +72,7 @@ def cell(cuda_ns=100_000, ptx_ns=100_000, *, read=1 << 27, written=1 << 27, flop
         {"cuda": variant("FFMA"), "ptx": variant("FFMA")},
         rounds=[Round(0, 0, ("cuda", "ptx"), "A", [[cuda_ns, ptx_ns, ptx_ns, cuda_ns]], clock_mhz=clock_mhz)],
     )
-    return dataclasses.replace(base, **changes)
+    return replace(base, **changes)
 
 
 # 128 MiB read and as many written: 80.1 us at 3.35 TB/s, of which 15.7 for 50 MiB that may stay in L2; 0.9 is 58.0
@@ -105,8 +106,8 @@ def test_a_time_below_what_the_device_can_have_needed_breaks_its_variant(what, m
 
 def test_an_impossible_time_costs_its_own_samples_alone():
     two = cell(ptx_ns=1_000)
-    third = dataclasses.replace(two.rounds[0], contrast=("cuda", "ptx.v4"), ns=[[100_000] * 4])
-    three = dataclasses.replace(two, variants={**two.variants, "ptx.v4": variant("FFMA")}, rounds=[*two.rounds, third])
+    third = replace(two.rounds[0], contrast=("cuda", "ptx.v4"), ns=[[100_000] * 4])
+    three = replace(two, variants={**two.variants, "ptx.v4": variant("FFMA")}, rounds=[*two.rounds, third])
     found = disproved(three, H100)
     assert [result.status for result in found.variants.values()] == ["verified", "broken", "verified"]
     assert found.rounds == [third]
@@ -132,7 +133,7 @@ SHARES = [
 
 @pytest.mark.parametrize(("what", "measured", "l2_bytes", "by", "reason"), SHARES, ids=[row[0] for row in SHARES])
 def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, measured, l2_bytes, by, reason):
-    measured = dataclasses.replace(measured, limits=limits({**H100, "l2_bytes": l2_bytes}, {}))
+    measured = replace(measured, limits=limits(replace(H100, l2_bytes=l2_bytes), {}))
     found = measured.variants["ptx"]
     assert tag(measured, found) == by
     assert (BY_NAME["share"].of(measured, "ptx") is None) == bool(reason)
@@ -140,7 +141,7 @@ def test_a_share_of_the_bandwidth_is_given_only_where_the_bytes_must_pass(what, 
         assert reason in no_share(measured)
 
 
-@pytest.mark.parametrize("device", [DEVICE, {**H100, "sms": 16}, {**H100, "l2_bytes": None}])
+@pytest.mark.parametrize("device", [DEVICE, replace(H100, sms=16), replace(H100, l2_bytes=None)])
 def test_a_device_of_which_nothing_is_published_disproves_nothing(device):
     assert disproved(cell(ptx_ns=40_100), device).variants["ptx"].status == "verified"
 
@@ -153,4 +154,4 @@ def test_the_reason_tells_both_times():
 
 
 def test_the_table_of_units_is_used_for_the_figures_of_each_gpu():
-    assert limits({**DEVICE, "name": "Tesla T4", "sms": 40}, {}).tensor == T4.tensor != H100_SXM.tensor
+    assert limits(replace(DEVICE, name="Tesla T4", sms=40), {}).tensor == T4.tensor != H100_SXM.tensor

@@ -366,5 +366,5 @@ def test_names_and_words_of_files_are_text_too(kernels, ptxbench):
 
 
 def test_a_run_is_saved_in_its_folder_whatever_its_id_says(tmp_path):
-    run = replace(PAIRS["counted"][0], run={**PAIRS["counted"][0].run, "id": "../../x", "started": "/2026"})
+    run = replace(PAIRS["counted"][0], run=replace(PAIRS["counted"][0].run, id="../../x", started="/2026"))
     assert save(run, tmp_path / "results").parent == tmp_path / "results"

@@ -73,7 +73,7 @@ def audit_mutants(
             raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
     chosen = choose_edits(edits)
     pair_plans = jobs_of(kernels, names, variants)
-    usual = arch or str(open_backend("emulator").device()["sm"])
+    usual = arch or open_backend("emulator").device().sm
     for pair_plan in pair_plans:
         own = next(source for source in pair_plan.loaded.sources if source.variant == "ptx")
         needed = at_least(usual, own.path)

@@ -41,7 +41,7 @@ class StoredDevice:
 
     @property
     def days(self) -> int:
-        return len({str(run.run.get("started"))[:10] for run in self.runs})
+        return len({run.run.started[:10] for run in self.runs})
 
     def __str__(self) -> str:
         """`NVIDIA H100: 6 runs, 60 rounds, 2 days`."""
@@ -60,9 +60,9 @@ def rounds_in(run: Run) -> int:
 
 def devices(runs: Sequence[Run]) -> list[StoredDevice]:
     """The timed runs by GPU model, in the order of their start. Raises TooLittle where no model has enough of them."""
-    timed = sorted((run for run in runs if is_timed(run)), key=lambda run: str(run.run.get("started")))
-    names = dict.fromkeys(str(run.device.get("name")) for run in timed)
-    found = [StoredDevice(name, [run for run in timed if run.device.get("name") == name]) for name in names]
+    timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
+    names = dict.fromkeys(run.device.name for run in timed)
+    found = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
     if not any(each.enough for each in found):
         there = "; ".join(map(str, found)) or f"{len(runs)} runs, none of which was timed"
         raise TooLittle(

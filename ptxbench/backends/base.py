@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ptxbench.pair import Launch
 from ptxbench.result import COLD
+from ptxbench.run_info import Device
 from ptxbench.toolchain import Build
 
 
@@ -111,12 +112,17 @@ class Backend(Protocol):
     name: str
     isolated: bool
 
+    @property
+    def lost(self) -> str | None:
+        """Why the device can no longer be used in this process; None while it can."""
+        ...
+
     def unavailable(self) -> str | None:
         """Why this backend cannot run here, with what to do about it; None where it can."""
         ...
 
-    def device(self) -> Mapping[str, Any]:
-        """The `device` object of the run document: kind, name, sm, ..."""
+    def device(self) -> Device:
+        """What executes the kernels, for the run document."""
         ...
 
     def require(self, build: Build, launch: Launch) -> None:

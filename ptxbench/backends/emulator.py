@@ -15,6 +15,7 @@ from ptxbench.emulator.counters import EXACT
 from ptxbench.errors import KernelError, LaunchUnavailable, WrongResult
 from ptxbench.pair import Launch
 from ptxbench.result import COLD
+from ptxbench.run_info import EMULATOR, Device
 from ptxbench.tensor_map import TiledMap
 from ptxbench.toolchain import Build
 
@@ -24,6 +25,7 @@ class EmulatorBackend:
 
     name = "emulator"
     isolated = False  # it has a process of its own for its kernels
+    lost = None
 
     def __init__(self, arch: str) -> None:
         self.arch = arch
@@ -31,8 +33,8 @@ class EmulatorBackend:
     def unavailable(self) -> str | None:
         return None
 
-    def device(self) -> Mapping[str, Any]:
-        return {"kind": "emulator", "name": f"emulator-{self.arch}", "sm": self.arch}
+    def device(self) -> Device:
+        return Device(EMULATOR, f"emulator-{self.arch}", self.arch)
 
     def require(self, build: Build, launch: Launch) -> None:
         """See base.Backend. Raises LaunchUnavailable for launches that the emulator does not execute yet."""

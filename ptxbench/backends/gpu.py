@@ -51,6 +51,7 @@ from ptxbench.errors import DeviceError, MachineError
 from ptxbench.libraries import Gemm
 from ptxbench.pair import Launch, ceil_div
 from ptxbench.result import COLD
+from ptxbench.run_info import GPU, Device
 from ptxbench.toolchain import Build, assembled_text
 
 EMPTY = "the empty kernel"
@@ -123,22 +124,22 @@ class GpuBackend:
             return no_gpu(f"CuPy does not work ({first_line(error)})")
         return None if count else NONE_VISIBLE
 
-    def device(self) -> Mapping[str, Any]:
-        """The `device` object of the run document. What NVML does not tell is None."""
+    def device(self) -> Device:
+        """The GPU, for the run document. What NVML does not report is None."""
         runtime = self.cuda.runtime
         with self.reporting("the GPU"):
             properties, bus_id = runtime.getDeviceProperties(0), runtime.deviceGetPCIBusId(0)
-        return {
-            "kind": "gpu",
-            "name": properties["name"].decode(),
-            "sm": self.sm,
-            "sms": properties["multiProcessorCount"],
-            "threads_per_sm": properties["maxThreadsPerMultiProcessor"],
-            "memory_bytes": properties["totalGlobalMem"],
-            "l2_bytes": properties["l2CacheSize"],
-            "ecc": bool(properties["ECCEnabled"]),
+        return Device(
+            kind=GPU,
+            name=properties["name"].decode(),
+            sm=self.sm,
+            sms=properties["multiProcessorCount"],
+            threads_per_sm=properties["maxThreadsPerMultiProcessor"],
+            memory_bytes=properties["totalGlobalMem"],
+            l2_bytes=properties["l2CacheSize"],
+            ecc=bool(properties["ECCEnabled"]),
             **management(bus_id),
-        }
+        )
 
     def run(
         self, build: Build, launch: Launch, arguments: Mapping[str, Any], outputs: tuple[str, ...]

@@ -14,6 +14,7 @@ from ptxbench.calibration.assessment import Calibration, CheckResult, forbids_ti
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
 from ptxbench.result import build, write
+from ptxbench.run_info import Device, ToolInfo, info_document
 from ptxbench.runner.plan import RunPlan
 
 SCHEMA = "ptxbench.calibration/1"
@@ -30,9 +31,9 @@ class Record:
     """What was measured of `device`, when and by which tools, and the checklist that says so."""
 
     made: str
-    tool: Mapping[str, Any]
-    device: Mapping[str, Any]
-    toolchain: Mapping[str, Any]
+    tool: ToolInfo
+    device: Device
+    toolchain: Mapping[str, str | None]
     calibration: Calibration
     lines: Sequence[CheckResult]
 
@@ -43,7 +44,8 @@ class Record:
 
 def to_json(record: Record) -> str:
     """The file, and what `--json` prints."""
-    document = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
+    document: dict[str, Any] = {"schema": SCHEMA, "forbids_timing": record.forbids_timing, **dataclasses.asdict(record)}
+    document["device"] = info_document(record.device)
     for line in document["lines"]:
         del line["values"]  # they are the `calibration`
     return json_text(document)
@@ -74,10 +76,10 @@ def load(folder: Path) -> Record | None:
     return record
 
 
-def fits(record: Record, device: Mapping[str, Any]) -> bool:
+def fits(record: Record, device: Device) -> bool:
     """Whether it tells of this device under this driver; of one whose identity nobody knows nothing does."""
-    known = record.device.get("uuid_hash") and record.device.get("driver")
-    return bool(known) and all(record.device.get(name) == device.get(name) for name in FITS)
+    known = record.device.uuid_hash and record.device.driver
+    return bool(known) and all(getattr(record.device, name) == getattr(device, name) for name in FITS)
 
 
 def calibrated(plan: RunPlan, folder: Path) -> RunPlan:

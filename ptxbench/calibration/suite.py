@@ -29,6 +29,7 @@ from ptxbench.measure import Host, SamplingSettings, measure, take_block
 from ptxbench.measure.experiment import HOST
 from ptxbench.pair import Launch, ceil_div, f32
 from ptxbench.result import BROKEN, VERIFIED, WRONG, Cell
+from ptxbench.run_info import Device
 from ptxbench.runner.control import AGAIN, PAIR, PATH
 from ptxbench.runner.document import now
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
@@ -116,14 +117,12 @@ class CalibrationSuite:
 
     def record(self) -> Record:
         """All that was found, as it goes on disk."""
-        return Record(
-            now(), environment.tool(), dict(self.device), toolchain.versions(), calibration(self.lines), self.lines
-        )
+        return Record(now(), environment.tool(), self.device, toolchain.versions(), calibration(self.lines), self.lines)
 
     # ---- what the checks stand on
 
     @cached_property
-    def device(self) -> Mapping[str, Any]:
+    def device(self) -> Device:
         return self.backend.device()
 
     @property
@@ -137,7 +136,7 @@ class CalibrationSuite:
 
     def build(self, path: Path, entry: str, assembler: Literal["toolkit", "driver"] = "toolkit") -> Build:
         return toolchain.build(
-            path, language="ptx", variant=assembler, entry=entry, arch=self.device["sm"], assembler=assembler
+            path, language="ptx", variant=assembler, entry=entry, arch=self.device.sm, assembler=assembler
         )
 
     def clock(self, backend: Backend, build: Build, launch: Launch, arguments: Mapping[str, Any], output: str) -> Clock:
@@ -151,22 +150,22 @@ class CalibrationSuite:
         return self.clock(backend, self.build(PATH, "control"), PAIR.launch(n=n), arguments, "y")
 
     def plan(self, **changes: Any) -> RunPlan:
-        return RunPlan((), self.shielded, self.device["sm"], HOSTILE, settings=self.settings, **changes)
+        return RunPlan((), self.shielded, self.device.sm, HOSTILE, settings=self.settings, **changes)
 
     # ---- the checks
 
     def identity(self, subject: str) -> CheckResult:
         """Who the device is, and who tells."""
         device, tools = self.device, toolchain.versions()
-        found = f"{device['name']}, {device['sm']}, L2 {(device['l2_bytes'] or 0) / 2**20:.0f} MiB, "
-        found += f"driver {device['driver'] or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
+        found = f"{device.name}, {device.sm}, L2 {(device.l2_bytes or 0) / 2**20:.0f} MiB, "
+        found += f"driver {device.driver or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
         if self.probe.exclusive():
             found += ", for one process at a time"
             advice = "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile."
             return CheckResult(subject, FAIL, found, advice)
-        if not device["l2_bytes"]:
+        if not device.l2_bytes:
             return CheckResult(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
-        if not (device["uuid_hash"] and device["driver"]):
+        if not (device.uuid_hash and device.driver):
             advice = "NVML does not tell which device this is, so no run will use this calibration. Repair NVML."
             return CheckResult(subject, WARN, found, advice)
         return CheckResult(subject, PASS, found)
@@ -246,7 +245,7 @@ class CalibrationSuite:
         """A copy, and a kernel that does nothing but arithmetic."""
         backend, n = self.shielded, PAIR.bench_sizes[0]["n"]
         copy = self.copy_clock(backend, PAIR.make_arguments({"n": n}, 1), n)
-        threads = (self.device["sms"] or 100) * 2048
+        threads = (self.device.sms or 100) * 2048
         fma = self.clock(
             backend,
             self.build(Path(flush.__file__).with_name("fma_chain.ptx"), "fma_chain"),
@@ -274,9 +273,9 @@ class CalibrationSuite:
         return judge.judge_assemblers(subject, measured.rounds, "toolkit", "driver")
 
     def bandwidth(self, subject: str) -> CheckResult:
-        memories = filter(None, (self.device["memory_bytes"], environment.memory_bytes()))
+        memories = filter(None, (self.device.memory_bytes, environment.memory_bytes()))
         most = min((int(each * MOST_OF_MEMORY) for each in memories), default=LEAST_COPY)
-        n = min(max(4 * (self.device["l2_bytes"] or 0), LEAST_COPY), most) // 16 * 4
+        n = min(max(4 * (self.device.l2_bytes or 0), LEAST_COPY), most) // 16 * 4
         arguments = PAIR.make_arguments({"n": n}, 1)
         clock = self.copy_clock(self.shielded, arguments, n)
         ns = [t for _ in range(READINGS) for t in take_block([clock.enqueue] * 4)]

@@ -112,9 +112,7 @@ def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> RunPlan:
         emulated=not timing.sizes,
         device=DeviceShape.of(device),
     )
-    return RunPlan(
-        pair_plans, timing.backend, device["sm"], kernels, seed=timing.seed, rounds=timing.rounds, renewed=True
-    )
+    return RunPlan(pair_plans, timing.backend, device.sm, kernels, seed=timing.seed, rounds=timing.rounds, renewed=True)
 
 
 def findings(cells: Sequence[Cell], variant: str, lost: DeviceLost | None) -> Iterator[Finding]:

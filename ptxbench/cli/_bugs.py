@@ -74,7 +74,7 @@ def command(
     from ptxbench.exporters.bugs import to_json
 
     opened = open_backend("emulator", arch)
-    order = TrialOrder(kernels, str(arch or opened.device()["sm"]), seed, bugs, kinds_of(kinds))
+    order = TrialOrder(kernels, str(arch or opened.device().sm), seed, bugs, kinds_of(kinds))
     outcomes = []
     with Bar() as bar:
         bar.tell(0, 1, "judge the kernels without bugs")

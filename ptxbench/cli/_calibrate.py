@@ -36,7 +36,7 @@ def calibrate(results: Path, *, as_json: bool) -> int:
     from ptxbench.runner.document import folder_name
 
     suite = gpu_checklist()
-    folder = results / folder_name(str(suite.device["name"]))
+    folder = results / folder_name(suite.device.name)
     require_writable(folder, "Name another folder with --results.")
     perform(suite)
     record = suite.record()

@@ -27,14 +27,14 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     tools, and what making and saving a run raises.
     """
     from ptxbench.judge.confirmation import cell_key, doubtful, together_again
-    from ptxbench.result import CONFIRMS, INTERRUPTED, SWEEP
+    from ptxbench.result import INTERRUPTED
 
     head = first.head
-    if CONFIRMS in head.run:
-        raise UsageError(f"Run {head.run['id']} is itself what confirms {head.run[CONFIRMS]}. Gate that one.")
-    if SWEEP in head.run:
+    if head.run.confirms is not None:
+        raise UsageError(f"Run {head.run.id} is itself what confirms {head.run.confirms}. Gate that one.")
+    if head.run.sweep is not None:
         raise cannot(head, "it is a sweep of `ptxbench tune`, whose points are no run of the pairs.")
-    if not head.run["id"].isalnum():
+    if not head.run.id.isalnum():
         raise cannot(head, "no file can be named after that id.")
     wanted = doubtful(first)
     if not wanted:
@@ -46,7 +46,7 @@ def confirm(first: Gate, kernels: Path, results: Path) -> Gate | None:
     runs = list(earlier)
     if todo:
         again = once_more(first, todo, kernels, results)
-        if again.run["status"] == INTERRUPTED:
+        if again.run.status == INTERRUPTED:
             return None
         runs.append(again)
     return together_again(first, runs)
@@ -56,7 +56,7 @@ def confirmations(head: Run, results: Path) -> list[Run]:
     """The runs that confirmed `head` before, the first of them first."""
     from ptxbench.cli._runs import read_run
 
-    paths = results.rglob(f"*.confirms-{head.run['id']}.json")
+    paths = results.rglob(f"*.confirms-{head.run.id}.json")
     return [read_run(path) for path in sorted(paths, key=lambda path: path.name)]
 
 
@@ -64,7 +64,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
     """A run of these cells, saved beside head under a name that says which run it confirms; `latest` passes it by."""
     from ptxbench.cli._saving import require_writable
     from ptxbench.cli.run import perform
-    from ptxbench.result import CONFIRMS, INTERRUPTED, save
+    from ptxbench.result import INTERRUPTED, save
     from ptxbench.runner import document
 
     head = first.head
@@ -73,7 +73,7 @@ def once_more(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path) 
     require_writable(folder, "Name another folder with --results.")
     done = perform(frame, (), quiet=True)
     run = document(frame, done.cells, done.status)
-    run = dataclasses.replace(run, run={**run.run, CONFIRMS: head.run["id"]})
+    run = dataclasses.replace(run, run=dataclasses.replace(run.run, confirms=head.run.id))
     if done.error:
         raise done.error
     if done.status != INTERRUPTED:
@@ -92,9 +92,9 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
     from ptxbench.runner import RunFrame, RunPlan, document
 
     head = first.head
-    seed, arch = head.run.get("seed"), cells[0].arch
+    seed, arch = head.run.seed, cells[0].arch
     try:
-        backend = open_backend("emulator" if head.device.get("kind") == "emulator" else "gpu", arch)
+        backend = open_backend("emulator" if head.device.is_emulator else "gpu", arch)
         pair_plans = [pair_plan_of(cell, kernels) for cell in cells]
     except ToolMissing:
         raise cannot(head, "it was timed, and there is no GPU here (ptxbench doctor). Confirm it elsewhere.") from None
@@ -105,7 +105,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
         backend=backend,
         arch=arch,
         kernels=kernels,
-        assembler="driver" if head.run.get("assembler") == "driver" else "toolkit",
+        assembler="driver" if head.run.assembler == "driver" else "toolkit",
         cache="warm" if cells[0].cache == WARM else "cold",
         seed=seed if isinstance(seed, int) else 1,
         rounds=max(LEAST_ROUNDS, *(len({one.round for one in cell.rounds}) for cell in cells)),
@@ -119,7 +119,7 @@ def make_frame(first: Gate, cells: Sequence[Cell], kernels: Path, results: Path)
 
 
 def cannot(head: Run, why: str) -> UsageError:
-    return UsageError(f"Cannot confirm run {head.run['id']}: {why}")
+    return UsageError(f"Cannot confirm run {head.run.id}: {why}")
 
 
 def pair_plan_of(cell: Cell, kernels: Path) -> PairPlan:

@@ -21,7 +21,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     from ptxbench.terminal.console import SafeConsole
 
     checklist = gpu_checklist("--first-run")
-    folder = results / folder_name(str(checklist.device["name"]))
+    folder = results / folder_name(checklist.device.name)
     require_writable(folder, "Name another folder with --results.")
     begun = checklist.host.now()
     console = SafeConsole(stderr=True)
@@ -29,7 +29,7 @@ def first_run(results: Path, kernels: Path, *, as_json: bool) -> int:
     with console.status("") as status:
         bench = Bench(
             checklist,
-            open_backend("emulator", str(checklist.device["sm"])),
+            open_backend("emulator", checklist.device.sm),
             kernels,
             folder,
             lambda: checklist.host.now() - begun > conduct.SECONDS,

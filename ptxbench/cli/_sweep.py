@@ -16,7 +16,8 @@ from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
 from ptxbench.exporters import curves as exported
 from ptxbench.metrics import REFERENCE
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, SWEEP, Cell, Run, build, write
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build, write
+from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
 from ptxbench.terminal.curve import CurveReport
@@ -65,31 +66,30 @@ def sweep(
     values: Mapping[str, Sequence[int]],
     size: Mapping[str, int],
     variants: Sequence[str],
-    device: Mapping[str, Any],
+    device: Device,
 ) -> Swept:
     found = load(kernels, name, DeviceShape.of(device))
     chosen = set(select([source.variant for source in found.sources], variants or BOTH_SIDES, "variant"))
     if kind == "times":
         chosen.add(REFERENCE)  # whatever is timed is timed against it
     sources = tuple(source for source in found.sources if source.variant in chosen)
-    return sweep_of(found, sources, kind, values=values, size=size, sms=device.get("sms") or EMULATED_SMS)
+    return sweep_of(found, sources, kind, values=values, size=size, sms=device.sms or EMULATED_SMS)
 
 
 def again(path: Path, name: str, kernels: Path, metric: str | None) -> tuple[Curves, Run]:
     """A recorded sweep, its figures derived anew. Raises ResultError for a file that is none of the pair."""
     run = read_run(path)
-    spec: Any = run.run.get(SWEEP)
+    spec: Any = run.run.sweep
     if not isinstance(spec, dict):
         raise ResultError(f"{path} is a run of ptxbench run, and no sweep. Print it with ptxbench run --replay.")
     if spec.get("pair") != name:
         raise ResultError(f"{path} is a sweep of '{spec.get('pair')}', not of '{name}'.")
-    kind: Kind = "counts" if run.device.get("kind") == "emulator" else "times"
+    kind: Kind = "counts" if run.device.is_emulator else "times"
     where = f"{path}: run: sweep"
     values = build(Mapping[str, Sequence[int]], spec.get("values"), f"{where}: values")
     variants = build(Sequence[str], spec.get("variants"), f"{where}: variants")
     size = build(Mapping[str, int], spec.get("size"), f"{where}: size")
     size = {key: value for key, value in size.items() if key not in values}
-    build(int | None, run.device.get("sms"), f"{path}: device: sms")
     swept = sweep(kernels, name, kind, values=values, size=size, variants=variants, device=run.device)
     return curves(swept, run.cells, metric), run
 

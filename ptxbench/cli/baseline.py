@@ -65,7 +65,7 @@ def check_command(run: str, results: Path, baselines: Path) -> None:
     found = load_run(run, results)
     make(found, "check", datetime.now(UTC).date())
     path = baseline_path(found, baselines)
-    say(f"Run {found.run['id']} can be {path}. {changes(found, baselines)}")
+    say(f"Run {found.run.id} can be {path}. {changes(found, baselines)}")
 
 
 @command.command("show")
@@ -101,13 +101,13 @@ def about(path: Path) -> dict[str, object]:
     return {
         "schema": SCHEMA,
         "file": str(path),
-        "run": run.run["id"],
+        "run": run.run.id,
         "since": note and note.since,
         "reason": note and note.reason,
-        "commit": run.source.get("commit"),
-        "ptxas": run.toolchain.get("ptxas"),
-        "nvrtc": run.toolchain.get("nvrtc"),
-        "emulator": run.toolchain.get("emulator"),
+        "commit": run.source.commit,
+        "ptxas": run.toolchain.ptxas,
+        "nvrtc": run.toolchain.nvrtc,
+        "emulator": run.toolchain.emulator,
         "cells": len(run.cells),
         "variants": sum(len(cell.variants) for cell in run.cells),
         "run_sha256": note and note.run_sha256,

@@ -207,7 +207,7 @@ def prepare(
         raise UsageError(f"'{pair}' names {len(names)} pairs: {', '.join(names)}. Name one with --pair.")
     load(kernels, names[0])  # its mistakes are not the candidate's
     opened = open_backend(backend, arch)
-    device = str(opened.device()["sm"])
+    device = opened.device().sm
     timed = opened.name == "gpu"
     if timed and arch and arch.rstrip("af") != device.rstrip("af"):
         raise UsageError(f"The GPU is {device}, not {arch}. Leave out --arch, or use --backend emulator.")

@@ -138,7 +138,7 @@ def command(
     # before the pairs run: a base that cannot be read is told at once
     given = None if base == BASELINE else load_run(base, results)
     run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None, pairs)
-    if run.run.get("status") == INTERRUPTED and head is None:
+    if run.run.status == INTERRUPTED and head is None:
         return ExitStatus.INTERRUPTED
     before = given or load_baseline(run, baselines)
     if pairs:

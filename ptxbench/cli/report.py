@@ -61,7 +61,7 @@ def command(runs: tuple[str, ...], output: Path, patterns: tuple[str, ...], resu
     from ptxbench.result import write
     from ptxbench.units import plural
 
-    recorded = list({run.run["id"]: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
+    recorded = list({run.run.id: run for run in (load_run(name, results) for name in runs or (NEWEST,))}.values())
     require_writable(output.parent, "Name another file with --output.")
     materials = gather(recorded, kernels, patterns)
     page, dropped = render(recorded, materials, toolchain.versions())

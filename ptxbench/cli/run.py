@@ -193,7 +193,7 @@ def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_jso
         say(to_json(run, findings=of_run(run)), nl=False)
     if output and export and (failure := write_output(run, output, export)):
         raise failure
-    return RunDone(list(run.cells), str(run.run.get("status"))).exit_status
+    return RunDone(list(run.cells), run.run.status).exit_status
 
 
 def modelled(model: str | None, backend: str, arch: str | None) -> tuple[str | None, str | None]:
@@ -241,7 +241,7 @@ def make_plan(
     return RunPlan(
         pair_plans=pair_plans,
         backend=backend,
-        arch=arch or device["sm"],
+        arch=arch or device.sm,
         kernels=kernels,
         assembler=assembler,
         seed=seed,

@@ -129,7 +129,7 @@ def command(
             raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
         found, run = again(find_run(str(replay), results), pair, kernels, metric)
         show(found, run, as_json=as_json, outputs=outputs)
-        return exit_status(found, str(run.run["status"]))
+        return exit_status(found, run.run.status)
     opened = open_backend(backend, arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
     if assembler == "driver" and swept.kind == "counts":
@@ -138,7 +138,7 @@ def command(
     plan = RunPlan(
         (),
         opened,
-        arch or opened.device()["sm"],
+        arch or opened.device().sm,
         kernels,
         assembler=assembler,
         cache=cache_of(cache, emulated=swept.kind == "counts"),
@@ -161,12 +161,12 @@ def command(
         say(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
-    if run.cells or run.run["status"] == COMPLETE:
+    if run.cells or run.run.status == COMPLETE:
         show(found, run, as_json=as_json, outputs=outputs)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):
         raise each
-    return exit_status(found, str(run.run["status"]))
+    return exit_status(found, run.run.status)
 
 
 def require_suffix(path: Path) -> None:

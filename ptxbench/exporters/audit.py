@@ -69,7 +69,7 @@ def rate_object(rate: AlarmRate, *, bounded: bool = True) -> Mapping[str, Any]:
 def device_object(device: StoredDevice) -> Mapping[str, Any]:
     return {
         "device": device.name,
-        "runs": [run.run["id"] for run in device.runs],
+        "runs": [run.run.id for run in device.runs],
         "rounds": device.rounds,
         "days": device.days,
     }

@@ -48,11 +48,11 @@ def to_json(comparison: Comparison) -> str:
 
 def identity(run: Run) -> Mapping[str, Any]:
     return {
-        "id": run.run["id"],
-        "started": run.run["started"],
-        "device": run.device.get("name"),
-        "commit": run.source.get("commit"),
-        "dirty": run.source.get("dirty"),
+        "id": run.run.id,
+        "started": run.run.started,
+        "device": run.device.name,
+        "commit": run.source.commit,
+        "dirty": run.source.dirty,
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ptxbench import units
 from ptxbench.documents import json_text
-from ptxbench.result import SWEEP, Run
+from ptxbench.result import Run
 from ptxbench.safe_text import xml_text
 from ptxbench.tune import Curves, Reading
 from ptxbench.tune.curve import Quantity, unbuildable
@@ -30,10 +30,10 @@ def to_json(curves: Curves, run: Run) -> str:
     ]
     document = {
         "schema": SCHEMA,
-        "sweep": run.run.get(SWEEP),
-        "run": run.run["id"],
-        "status": run.run["status"],
-        "device": run.device.get("name"),
+        "sweep": run.run.sweep,
+        "run": run.run.id,
+        "status": run.run.status,
+        "device": run.device.name,
         "kind": curves.swept.kind,
         "quantities": [
             {"name": each.name, "unit": each.unit, "better": each.better, "description": each.description}
@@ -123,7 +123,7 @@ def title(curves: Curves) -> str:
 def subtitle(curves: Curves, run: Run) -> tuple[str, str]:
     what = "counts of the emulator, no times" if curves.swept.kind == "counts" else "99 % intervals"
     marks = f"; dashed: {units.size_words(curves.marks)}" if curves.marks else ""
-    return f"{run.device.get('name')}, {run.run['started']}, run {run.run['id']}", f"{what}; a ring: the best{marks}"
+    return f"{run.device.name}, {run.run.started}, run {run.run.id}", f"{what}; a ring: the best{marks}"
 
 
 def drawn(panel: Panel, quantity: Quantity, scale: PanelScale | None, left: float, top: float) -> Iterator[str]:

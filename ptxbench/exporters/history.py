@@ -58,4 +58,4 @@ def shift_object(shift: Shift) -> Mapping[str, Any]:
 
 def origin(point: HistoryPoint) -> Mapping[str, Any]:
     run, source = point.run.run, point.run.source
-    return {"run": run["id"], "started": run["started"], "commit": source.get("commit"), "dirty": source.get("dirty")}
+    return {"run": run.id, "started": run.started, "commit": source.commit, "dirty": source.dirty}

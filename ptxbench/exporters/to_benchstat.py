@@ -15,8 +15,8 @@ from ptxbench.safe_text import one_line, word
 
 def export(run: Run) -> str:
     """The run as benchmark lines. Raises UsageError for a run without times."""
-    system = one_line(str(run.host.get("os") or "unknown")).partition(" ")[0].lower()
-    lines = [f"goos: {system}", f"gpu: {one_line(str(run.device.get('name')))}"]
+    system = one_line(str(run.host.os or "unknown")).partition(" ")[0].lower()
+    lines = [f"goos: {system}", f"gpu: {one_line(run.device.name)}"]
     for cell in run.cells:
         size = "/".join(f"{name}={value}" for name, value in cell.point.items())
         for variant, result in cell.variants.items():
@@ -25,5 +25,5 @@ def export(run: Run) -> str:
                 name = f"Benchmark{cell.pair[:1].upper()}{cell.pair[1:]}/{size}/cache={cell.cache}/impl={variant}"
                 lines.append(f"{word(name)} 1 {ns:g} ns/op")
     if len(lines) == 2:
-        raise UsageError(f"Run {run.run['id']} has no times, and benchmark lines hold nothing else. Export it as csv.")
+        raise UsageError(f"Run {run.run.id} has no times, and benchmark lines hold nothing else. Export it as csv.")
     return "\n".join(lines) + "\n"

@@ -19,7 +19,7 @@ def export(run: Run) -> str:
     rows.writerow(["run", "pair", "size", "arch", "cache", "variant", "language", "status", "reason", *units])
     for cell in run.cells:
         for name, result in cell.variants.items():
-            place = [run.run["id"], cell.pair, size_words(cell.point), cell.arch, cell.cache]
+            place = [run.run.id, cell.pair, size_words(cell.point), cell.arch, cell.cache]
             state = [name, result.language, result.status, result.reason]
             rows.writerow(fields(*place, *state, *(metric.of(cell, name) for metric in METRICS)))
     return text.getvalue()

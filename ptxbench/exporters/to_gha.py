@@ -23,7 +23,7 @@ def export(run: Run) -> str:
     timed = any(cell.rounds for cell in run.cells)
     found = list(ratios(run) if timed else counters(run))
     if not found:
-        raise UsageError(f"Run {run.run['id']} has no ratio that may be claimed: there is nothing to track.")
+        raise UsageError(f"Run {run.run.id} has no ratio that may be claimed: there is nothing to track.")
     return json_text(found)
 
 
@@ -58,9 +58,9 @@ def counters(run: Run) -> Iterator[Mapping[str, Any]]:
 
 def name(cell: Cell, variant: str, run: Run) -> str:
     """The device is in it: the action compares what has one name, from whatever machine."""
-    return f"{series(cell, variant, ' ')} on {code_text(str(run.device.get('name')))}"
+    return f"{series(cell, variant, ' ')} on {code_text(run.device.name)}"
 
 
 def extra(run: Run, *lines: str) -> str:
-    made = f"run {run.run['id']}, ptxas {run.toolchain.get('ptxas') or 'unknown'}"
+    made = f"run {run.run.id}, ptxas {run.toolchain.ptxas or 'unknown'}"
     return "\n".join(code_text(line) for line in (*lines, made))

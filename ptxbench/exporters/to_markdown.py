@@ -14,8 +14,8 @@ from ptxbench.wording.findings import finding, problems
 
 def export(run: Run) -> str:
     """The run as Markdown."""
-    device = run.device.get("name", "unknown device")
-    lines = [markdown_text(f"ptxbench on {device}, run {run.run['id']}, {run.run['started']}"), ""]
+    device = run.device.name
+    lines = [markdown_text(f"ptxbench on {device}, run {run.run.id}, {run.run.started}"), ""]
     for cell in run.cells:
         place = markdown_text(f"{cell.pair}, {units.size_words(cell.point, cell.cache)}, {cell.arch}")
         lines += [f"### {place}", "", *table(cell), ""]

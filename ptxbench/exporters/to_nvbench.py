@@ -32,7 +32,7 @@ Json = dict[str, Any]
 def export(run: Run) -> dict[str, bytes]:
     """The files by their path below one folder. Raises UsageError for a run without times."""
     if not any(cell.rounds for cell in run.cells):
-        raise UsageError(f"Run {run.run['id']} has no times, and NVBench's files hold nothing else. Export it as csv.")
+        raise UsageError(f"Run {run.run.id} has no times, and NVBench's files hold nothing else. Export it as csv.")
     cells = [cell for cell in run.cells if not cell.control]
     variants = dict.fromkeys(name for cell in cells for name in cell.variants)
     return {path: content for variant in variants for path, content in files(run, cells, variant)}
@@ -61,7 +61,7 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
             number += 1
         named = {"name": code_text(pair), "index": len(benchmarks), "devices": [DEVICE]}
         benchmarks.append({**named, "axes": axes(of_pair), "states": states})
-    argv = [code_text(each) for each in run.run.get("argv", ())]
+    argv = [code_text(each) for each in run.run.argv or ()]
     meta = {"argv": ["ptxbench", *argv], "version": {"json": VERSION, "ptxbench": __version__}}
     document = {"meta": meta, "devices": [device(run)], "benchmarks": benchmarks}
     yield f"{file}.json", json_text(document).encode()
@@ -69,15 +69,15 @@ def files(run: Run, cells: Sequence[Cell], variant: str) -> Iterator[tuple[str, 
 
 def device(run: Run) -> Json:
     """What is known of the device, the same in every file."""
-    sm = "".join(filter(str.isdigit, str(run.device.get("sm", ""))))
+    sm = "".join(filter(str.isdigit, run.device.sm))
     known = {
         "sm_version": 10 * int(sm) if sm else None,
-        "number_of_sms": run.device.get("sms"),
-        "global_memory_size": run.device.get("memory_bytes"),
-        "l2_cache_size": run.device.get("l2_bytes"),
-        "ecc_state": run.device.get("ecc"),
+        "number_of_sms": run.device.sms,
+        "global_memory_size": run.device.memory_bytes,
+        "l2_cache_size": run.device.l2_bytes,
+        "ecc_state": run.device.ecc,
     }
-    named = {"id": DEVICE, "name": code_text(str(run.device.get("name", "unknown device")))}
+    named = {"id": DEVICE, "name": code_text(run.device.name)}
     return named | {name: value for name, value in known.items() if value is not None}
 
 

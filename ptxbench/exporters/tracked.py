@@ -29,7 +29,7 @@ def variants(run: Run) -> Iterator[tuple[Cell, str]]:
         if result.status == VERIFIED and not cell.control
     ]
     if not found:
-        raise UsageError(f"Run {run.run['id']} has no verified kernel: there is nothing to track.")
+        raise UsageError(f"Run {run.run.id} has no verified kernel: there is nothing to track.")
     yield from found
 
 

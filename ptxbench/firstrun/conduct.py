@@ -16,7 +16,7 @@ SECONDS = 600.0
 
 def begin(bench: Bench) -> FirstRun:
     """The unfinished first run of this device where there is one, else a new one."""
-    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), dict(bench.suite.device), toolchain.versions())
+    fresh = FirstRun(UNFINISHED, now(), now(), environment.tool(), bench.suite.device, toolchain.versions())
     found = load(bench.folder)
     return found if found and found.continues(fresh) else fresh
 

@@ -12,6 +12,7 @@ from ptxbench.calibration.assessment import FAIL, CheckResult
 from ptxbench.documents import json_text, read_json
 from ptxbench.errors import ResultError
 from ptxbench.result import build, write
+from ptxbench.run_info import Device, ToolInfo, info_document
 
 SCHEMA = "ptxbench.first-run/1"
 NAME = "first-run.json"
@@ -63,9 +64,9 @@ class FirstRun:
     status: str
     started: str
     finished: str
-    tool: Mapping[str, Any]
-    device: Mapping[str, Any]
-    toolchain: Mapping[str, Any]
+    tool: ToolInfo
+    device: Device
+    toolchain: Mapping[str, str | None]
     steps: Sequence[StepDone] = ()
 
     @property
@@ -81,13 +82,14 @@ class FirstRun:
         return (
             self.status == UNFINISHED
             and self.tool == other.tool
-            and all(self.device.get(name) == other.device.get(name) for name in SAME)
+            and all(getattr(self.device, name) == getattr(other.device, name) for name in SAME)
         )
 
 
 def to_json(first: FirstRun) -> str:
     """The file, and what `--json` prints."""
     document: dict[str, Any] = {"schema": SCHEMA, **dataclasses.asdict(first)}
+    document["device"] = info_document(first.device)
     for step in document["steps"]:
         for line in step["lines"]:
             del line["values"]  # the calibration has a file of its own

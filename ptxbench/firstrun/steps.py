@@ -82,7 +82,7 @@ class Bench:
 
     @property
     def arch(self) -> str:
-        return str(self.suite.device["sm"])
+        return self.suite.device.sm
 
     @property
     def shape(self) -> DeviceShape:
@@ -119,7 +119,7 @@ def measure(bench: Bench) -> StepDone:
         ),
         bench.folder,
     )  # fmt: skip
-    frame = RunFrame(plan, dict(bench.suite.device))
+    frame = RunFrame(plan, bench.suite.device)
     cells: list[Cell] = []
     lost: str | None = None
     for event in carry_out(plan):

@@ -22,18 +22,18 @@ from ptxbench.metrics import METRICS
 from ptxbench.result import (
     BROKEN,
     COMPLETE,
-    CONFIRMS,
     SCHEMA,
-    SWEEP,
     VERIFIED,
     WARM,
     WRONG,
     Cell,
     Run,
     VariantResult,
+    info_documents,
     launch_document,
     to_json,
 )
+from ptxbench.run_info import HostInfo
 from ptxbench.safe_text import file_name
 
 FOLDER = "baselines"
@@ -55,21 +55,21 @@ class BaselineNote:
 
 def device_name(run: Run) -> str:
     """The name of the baseline's file: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
-    return file_name(re.sub(r"[^a-z0-9_]+", "-", str(run.device.get("name")).lower()).strip("-") or "unknown")
+    return file_name(re.sub(r"[^a-z0-9_]+", "-", run.device.name.lower()).strip("-") or "unknown")
 
 
 def refusals(run: Run) -> list[str]:
     """Why the run can be no baseline, each a sentence; nothing where it can."""
     found = []
-    if SWEEP in run.run:
+    if run.run.sweep is not None:
         found.append("It is a sweep of ptxbench tune, and no run of the pairs.")
-    if CONFIRMS in run.run:
-        found.append(f"It has only what confirms {run.run[CONFIRMS]}.")
+    if run.run.confirms is not None:
+        found.append(f"It has only what confirms {run.run.confirms}.")
     if any(cell.cache == WARM for cell in run.cells):
         found.append("Its launches found their data in L2 (--cache warm), and a baseline is of cold ones.")
-    if run.run.get("status", COMPLETE) != COMPLETE:
-        found.append(f"It is not whole: its status is {run.run['status']}.")
-    if run.source.get("dirty"):
+    if run.run.status != COMPLETE:
+        found.append(f"It is not whole: its status is {run.run.status}.")
+    if run.source.dirty:
         found.append("Its kernels were not committed: nobody could build them again. Commit them and run again.")
     results = [(cell, name, each) for cell in run.cells for name, each in cell.variants.items()]
     bad = [f"{cell.pair} {name} is {each.status}" for cell, name, each in results if each.status in (WRONG, BROKEN)]
@@ -89,17 +89,12 @@ def refusals(run: Run) -> list[str]:
 def make(run: Run, reason: str, today: date) -> str:
     """The baseline of a run, as text. Raises UsageError for a run that can be none."""
     if why := refusals(run):
-        raise UsageError(f"Run {run.run['id']} can be no baseline. {' '.join(why)}")
+        raise UsageError(f"Run {run.run.id} can be no baseline. {' '.join(why)}")
     note = BaselineNote(reason, today.isoformat(), hashlib.sha256(to_json(run).encode()).hexdigest())
     document = {
         "schema": SCHEMA,
         "baseline": dataclasses.asdict(note),
-        "run": {key: value for key, value in run.run.items() if key != "argv"},
-        "tool": run.tool,
-        "source": run.source,
-        "host": {},
-        "device": run.device,
-        "toolchain": run.toolchain,
+        **info_documents(dataclasses.replace(run, run=dataclasses.replace(run.run, argv=None), host=HostInfo())),
         "settings": run.settings,
         "calibration": run.calibration,
         "cells": [cell_object(cell) for cell in run.cells],

@@ -77,17 +77,17 @@ def shown(value: Any) -> str:
 
 def of_gpu(name: str) -> Callable[[Run], Any]:
     """A property of the GPU; None on the emulator."""
-    return lambda run: run.device.get(name) if run.device.get("kind") == "gpu" else None
+    return lambda run: getattr(run.device, name) if run.device.is_gpu else None
 
 
 def tool(name: str) -> Callable[[Run], Any]:
     """The version of a tool with the options that it is always given."""
-    return lambda run: [run.toolchain.get(name), *run.toolchain.get("flags", {}).get(name, ())]
+    return lambda run: [getattr(run.toolchain, name), *run.toolchain.flags.get(name, ())]
 
 
 RUN_CONDITIONS = (
     # what                         ratio      time       tools   emulator
-    Condition("backend",           UNLIKE,    UNLIKE,    OK,     UNLIKE, lambda run: run.run.get("backend")),
+    Condition("backend",           UNLIKE,    UNLIKE,    OK,     UNLIKE, lambda run: run.run.backend),
     Condition("GPU",               OK,        NOTE,      OK,     OK,     of_gpu("uuid_hash")),
     Condition("GPU model",         ADVISORY,  UNLIKE,    OK,     OK,     of_gpu("name")),
     Condition("MIG profile",       UNLIKE,    UNLIKE,    UNLIKE, OK,     of_gpu("mig")),
@@ -99,11 +99,11 @@ RUN_CONDITIONS = (
               toolchain=True),
     Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda",
               toolchain=True),
-    Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.get("emulator")),
-    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.get("assembler"),
+    Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.emulator),
+    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.assembler,
               toolchain=True),
-    Condition("protocol",          UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.tool.get("protocol")),
-    Condition("seed",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda run: run.run.get("seed")),
+    Condition("protocol",          UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.tool.protocol),
+    Condition("seed",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda run: run.run.seed),
 )  # fmt: skip
 
 DRIVER = Condition("driver", NOTE, NOTE, OK, OK, of_gpu("driver"))
@@ -130,7 +130,7 @@ OF_GPU = {"GPU", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, 
 
 def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
     """In what the runs were made differently."""
-    drives = any(run.run.get("assembler") == "driver" for run in (base, head))
+    drives = any(run.run.assembler == "driver" for run in (base, head))
     found = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
     names = {each.name for each in found}
     if "backend" in names:  # no GPU differs from every GPU in everything, which says nothing more

@@ -87,10 +87,10 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
     for run in (base, head):
         if mode != "counters" and not is_timed(run):
             found = "floors of a model, which are not times" if any(cell.model for cell in run.cells) else "no times"
-            raise UsageError(f"Run {run.run['id']} has {found}. Compare its counters: --metric counters.")
+            raise UsageError(f"Run {run.run.id} has {found}. Compare its counters: --metric counters.")
     comparison = judge_runs(base, head, mode, rule)
     if not comparison.rows:
-        runs = f"{base.run['id']} and {head.run['id']}"
+        runs = f"{base.run.id} and {head.run.id}"
         raise UsageError(f"Runs {runs} have nothing to compare: no variant has a result in either.")
     return comparison
 

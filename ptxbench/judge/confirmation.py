@@ -45,7 +45,7 @@ def unsure(judged: Gate) -> list[Judged]:
 def obstacles(head: Run, now: Run, judged: Gate) -> list[ConditionDifference]:
     """In what a run of now would differ from head such that the two are not to be judged together."""
     kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
-    emulated = head.device.get("kind") == "emulator"
+    emulated = head.device.is_emulator
     return [
         each
         for each in run_differences(head, now)
@@ -99,11 +99,9 @@ def together_again(first: Gate, others: Sequence[Run]) -> Gate:
     rows = [doubted(each, found) for each in judged.rows]
     problems = [*judged.problems, *(problem(each) for each in found)]
     problems += [
-        Problem(
-            f"Run {run.run['id']}, which confirms, is not whole: its status is {run.run['status']}.", "Run it again."
-        )
+        Problem(f"Run {run.run.id}, which confirms, is not whole: its status is {run.run.status}.", "Run it again.")
         for run in others
-        if run.run.get("status", COMPLETE) != COMPLETE
+        if run.run.status != COMPLETE
     ]
     return dataclasses.replace(judged, rows=in_order(rows), problems=problems, confirmed_by=others)
 
@@ -120,7 +118,7 @@ class Disagreement:
 
 def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
     """Counts of the same cells that are not the same, and on the emulator how verification ended."""
-    emulated = head.device.get("kind") == "emulator"
+    emulated = head.device.is_emulator
     cells = {cell_key(cell): cell for cell in head.cells}
     for other in again.cells:
         cell = cells.get(cell_key(other))

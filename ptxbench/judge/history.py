@@ -120,9 +120,9 @@ class Collection:
 
     def add(self, run: Run) -> None:
         """Take the values of one run, later than all before. The same run a second time is left out."""
-        if run.run["id"] in self.runs:
+        if run.run.id in self.runs:
             return
-        self.runs.add(run.run["id"])
+        self.runs.add(run.run.id)
         frame = dataclasses.replace(run, cells=(), processes=())
         for cell in run.cells:
             if cell.control:
@@ -133,7 +133,7 @@ class Collection:
                     self.add_variant(frame, cell, variant)
 
     def add_variant(self, run: Run, cell: Cell, variant: str) -> None:
-        emulated = run.device.get("kind") == "emulator"
+        emulated = run.device.is_emulator
         bare = dataclasses.replace(cell, variants={variant: cell.variants[variant]}, rounds=())
         for metric in metrics_of(cell, self.metric):
             value = None if variant == REFERENCE and metric.name in RELATIVE else metric.of(cell, variant)
@@ -144,9 +144,7 @@ class Collection:
                 self.unjudged += 1
                 continue
             size = tuple(cell.point.items())
-            place = SeriesKey(
-                str(run.device.get("name")), cell.pair, size, cell.arch, cell.cache, variant, metric, exact
-            )
+            place = SeriesKey(run.device.name, cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
             self.found.setdefault(place, []).append(HistoryPoint(run, bare, value))
 
     def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:

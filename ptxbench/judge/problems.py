@@ -24,7 +24,7 @@ class Problem:
 
 def require_toolchain(head: Run, config: GateConfig) -> None:
     for tool, wanted in config.toolchain.items():
-        if (found := head.toolchain.get(tool)) != wanted:
+        if (found := head.toolchain.versions.get(tool)) != wanted:
             raise UsageError(
                 f"The run was built with {tool} {found or 'of an unknown version'}; the config insists on {wanted}. "
                 f"Install that one, or change 'toolchain' and set the baseline anew."
@@ -33,13 +33,13 @@ def require_toolchain(head: Run, config: GateConfig) -> None:
 
 def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
     """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
-    if (status := head.run.get("status", COMPLETE)) != COMPLETE:
+    if (status := head.run.status) != COMPLETE:
         yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
     first = ExitStatus.NO_VERDICT if config.first_run == "fail" else ExitStatus.GOOD
     if base is None:
         yield Problem(
             "There is no baseline: only limits and verification are judged.",
-            f"ptxbench baseline set {head.run['id']} --reason TEXT",
+            f"ptxbench baseline set {head.run.id} --reason TEXT",
             first,
         )
     for mode in modes:
@@ -53,7 +53,7 @@ def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: 
         elif base and not is_timed(base):
             yield Problem(
                 f"The baseline has no times: the {mode} is held against limits alone.",
-                f"ptxbench baseline set {head.run['id']} --reason TEXT",
+                f"ptxbench baseline set {head.run.id} --reason TEXT",
                 first,
             )
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from ptxbench import roofline, specifications, stats
 from ptxbench.floors import Claim
 from ptxbench.metrics import REFERENCE, comparable
 from ptxbench.model.scores import Scored
 from ptxbench.result import Cell, Run
+from ptxbench.run_info import Device
 from ptxbench.units import size_words
 
 Key = tuple[str, str, str, str | None, str | None]
@@ -42,10 +43,9 @@ def claimed(cell: Cell) -> Iterator[tuple[Key, Claim]]:
             yield key(cell, variant, specification.name), Claim(verdict, each.get("reason"))
 
 
-def timed(cell: Cell, device: Mapping[str, object]) -> Iterator[tuple[Key, str, float]]:
+def timed(cell: Cell, device: Device) -> Iterator[tuple[Key, str, float]]:
     """Name and ratio of each variant that was measured; a ratio of 1 where its interval does not tell it from 1."""
-    named = isinstance(device.get("name"), str) and isinstance(device.get("kind"), str)
-    if cell.control or not cell.rounds or not named or device["kind"] == "emulator":
+    if cell.control or not cell.rounds or not device.is_gpu:
         return
     specification = roofline.specification(device)
     if specification is None:

@@ -7,34 +7,35 @@ from collections.abc import Iterator, Mapping
 
 from ptxbench import units
 from ptxbench.result import Run
+from ptxbench.run_info import SourceInfo
 
 
 def provenance(run: Run) -> Iterator[tuple[str, str]]:
     """Where a run was made and how, as term and description; what is not recorded is left out."""
     frame, device, tools = run.run, run.device, run.toolchain
     told: dict[str, object] = {
-        "run": f"{frame['id']}, {frame.get('status', 'status unknown')}",
-        "started": frame.get("started"),
-        "finished": frame.get("finished"),
-        "ptxbench": joined(run.tool.get("version"), ("protocol", run.tool.get("protocol"))),
+        "run": f"{frame.id}, {frame.status}",
+        "started": frame.started,
+        "finished": frame.finished,
+        "ptxbench": joined(run.tool.version, ("protocol", run.tool.protocol)),
         "sources": source_words(run.source),
         "device": joined(
-            device.get("name"), ("", device.get("sm")), ("SMs", device.get("sms")),
-            ("memory", device.get("memory_bytes") and units.si(device["memory_bytes"], "B")),
-            ("L2", device.get("l2_bytes") and units.si(device["l2_bytes"], "B")),
-            ("power limit", device.get("power_limit_w") and f"{device['power_limit_w']} W"),
-            ("driver", device.get("driver")), ("MIG", device.get("mig")),
+            device.name, ("", device.sm), ("SMs", device.sms),
+            ("memory", device.memory_bytes and units.si(device.memory_bytes, "B")),
+            ("L2", device.l2_bytes and units.si(device.l2_bytes, "B")),
+            ("power limit", device.power_limit_w and f"{device.power_limit_w} W"),
+            ("driver", device.driver), ("MIG", device.mig),
         ),
-        "toolchain": ", ".join(f"{name} {value}" for name, value in tools.items() if isinstance(value, str)),
+        "toolchain": ", ".join(f"{name} {version}" for name, version in tools.versions.items()),
         "options": "; ".join(
-            f"{name} {shlex.join(map(str, flags))}" for name, flags in (tools.get("flags") or {}).items() if flags
+            f"{name} {shlex.join(map(str, flags))}" for name, flags in tools.flags.items() if flags
         ),
-        "assembler": frame.get("assembler"),
-        "seed": frame.get("seed"),
-        "rounds": frame.get("rounds") or None,  # an emulator times none
+        "assembler": frame.assembler,
+        "seed": frame.seed,
+        "rounds": frame.rounds or None,  # an emulator times none
         "settings": pairs_of(run.settings),
         "calibration": pairs_of(run.calibration),
-        "host": joined(run.host.get("os"), ("", run.host.get("cpu")), ("Python", run.host.get("python"))),
+        "host": joined(run.host.os, ("", run.host.cpu), ("Python", run.host.python)),
     }  # fmt: skip
     for term, value in told.items():
         if value not in (None, ""):
@@ -52,10 +53,9 @@ def pairs_of(values: Mapping[str, object]) -> str:
     return ", ".join(f"{name} = {value}" for name, value in values.items())
 
 
-def source_words(source: Mapping[str, object]) -> str:
-    commit = source.get("commit")
+def source_words(source: SourceInfo) -> str:
+    commit = source.commit
     if not commit:
         return "of no known commit"
     states = {True: "with changes that are not in it", False: "unchanged", None: "perhaps changed"}
-    dirty = source.get("dirty")
-    return f"commit {commit}, {states[dirty if isinstance(dirty, bool) else None]}"
+    return f"commit {commit}, {states[source.dirty]}"

@@ -104,15 +104,15 @@ class RunView:
 
     @property
     def name(self) -> str:
-        return str(self.run.device.get("name", "unknown device"))
+        return self.run.device.name
 
     @property
     def warnings(self) -> Iterator[str]:
         """What must be known before any of it is read."""
-        name = f"Run {self.run.run['id']}"
-        if self.run.run.get("status", COMPLETE) != COMPLETE:
-            yield f"{name} is not complete ({self.run.run['status']}): what was finished is shown."
-        if self.run.run.get("assembler") == "driver":
+        name = f"Run {self.run.run.id}"
+        if self.run.run.status != COMPLETE:
+            yield f"{name} is not complete ({self.run.run.status}): what was finished is shown."
+        if self.run.run.assembler == "driver":
             yield f"{name} was assembled by the GPU's driver: the machine code of the listings is that of ptxas."
 
     @property
@@ -187,8 +187,8 @@ class RunView:
     @property
     def command(self) -> str | None:
         """What makes the run again, its seed included; None where its command was not recorded."""
-        argv = [str(each) for each in self.run.run.get("argv") or ()]
-        seed = self.run.run.get("seed")
+        argv = [str(each) for each in self.run.run.argv or ()]
+        seed = self.run.run.seed
         if argv and seed is not None and not any(each.split("=")[0] == "--seed" for each in argv):
             argv += ["--seed", str(seed)]
         return f"ptxbench {shlex.join(argv)}" if argv else None

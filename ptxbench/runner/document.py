@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 from ptxbench import environment, toolchain
-from ptxbench.result import CONTINUES, SWEEP, Cell, Run
+from ptxbench.result import Cell, Run
+from ptxbench.run_info import Device, RunInfo, Toolchain
 from ptxbench.runner.plan import RunPlan
 
 
@@ -20,16 +20,16 @@ class RunFrame:
     """What is known of a run when it starts."""
 
     plan: RunPlan
-    device: Mapping[str, Any]
+    device: Device
     id: str = field(default_factory=lambda: secrets.token_hex(4))
     started: str = field(default_factory=lambda: now())
 
     @property
     def folder(self) -> str:
         """The name of the device's folder under results/: `emulator-sm_90`, `nvidia-h100-80gb-hbm3`."""
-        if self.device["kind"] == "emulator":
+        if self.device.is_emulator:
             return f"emulator-{self.plan.arch}"
-        return folder_name(str(self.device["name"]))
+        return folder_name(self.device.name)
 
 
 def folder_name(device: str) -> str:
@@ -40,30 +40,30 @@ def folder_name(device: str) -> str:
 def document(frame: RunFrame, cells: Sequence[Cell], status: str) -> Run:
     """The run as it is at this moment."""
     plan = frame.plan
-    timed = frame.device["kind"] == "gpu"
+    timed = frame.device.is_gpu
     return Run(
-        run={
-            "id": frame.id,
-            "status": status,
-            "started": frame.started,
-            "finished": now(),
-            "argv": list(plan.argv),
-            "seed": plan.seed,
-            "backend": plan.backend.name,
-            "assembler": plan.assembler,
-            "rounds": plan.rounds if timed else 0,
-            **({SWEEP: dict(plan.sweep)} if plan.sweep else {}),
-            **({CONTINUES: plan.continues} if plan.continues else {}),
-        },
+        run=RunInfo(
+            id=frame.id,
+            status=status,
+            started=frame.started,
+            finished=now(),
+            argv=list(plan.argv),
+            seed=plan.seed,
+            backend=plan.backend.name,
+            assembler=plan.assembler,
+            rounds=plan.rounds if timed else 0,
+            sweep=dict(plan.sweep) if plan.sweep else None,
+            continues=plan.continues or None,
+        ),
         tool=environment.tool(),
         source=environment.source(plan.kernels),
         host=environment.host(),
-        device=dict(frame.device),
-        toolchain={
+        device=frame.device,
+        toolchain=Toolchain(
             **toolchain.versions(),
-            "emulator": None if timed else environment.tool()["version"],
-            "flags": {name: list(flags) for name, flags in toolchain.FLAGS.items()},
-        },
+            emulator=None if timed else environment.tool().version,
+            flags={name: list(flags) for name, flags in toolchain.FLAGS.items()},
+        ),
         settings={"seed": plan.seed, **dataclasses.asdict(plan.settings)} if timed else {},
         calibration=dict(plan.calibration),
         cells=list(cells),

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 
 from ptxbench import environment
 from ptxbench.pair import EXACT, ArrayArgument, In, InOut, Out, Pair, Size
+from ptxbench.run_info import Device
 from ptxbench.units import si, size_words
 
 WIDE = 8
@@ -63,13 +62,13 @@ def host_lacks(pair: Pair, size: Size) -> str | None:
     )
 
 
-def device_lacks(pair: Pair, size: Size, device: Mapping[str, Any]) -> str | None:
-    """Why the device (the object of a run document) cannot; None where it can, or does not tell."""
-    there = device.get("memory_bytes")
-    needed = device_bytes(pair, size, device.get("l2_bytes") or 0)
+def device_lacks(pair: Pair, size: Size, device: Device) -> str | None:
+    """Why the device cannot; None where it can, or its memory is not known."""
+    there = device.memory_bytes
+    needed = device_bytes(pair, size, device.l2_bytes or 0)
     if there is None or needed <= there:
         return None
     return (
         f"The arrays at {size_words(size)} take {si(needed, 'B')} with the buffer that empties L2, and "
-        f"{device['name']} has {si(there, 'B')} of memory."
+        f"{device.name} has {si(there, 'B')} of memory."
     )

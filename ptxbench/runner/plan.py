@@ -50,6 +50,10 @@ class PairPlan:
         return replace(self, sources=tuple(source.on(arch) for source in self.sources))
 
 
+def no_mark(variant: str) -> None:
+    """Do nothing: the `mark` of a plan without a watcher."""
+
+
 @dataclass(frozen=True)
 class RunPlan:
     """One run, before it starts."""
@@ -71,7 +75,7 @@ class RunPlan:
     process: int = 0
     renewed: bool = False
     """Whether every timed block has data of its own and starts from modules that are loaded again."""
-    mark: Callable[[str], None] = lambda variant: None
+    mark: Callable[[str], None] = no_mark
     """Called before each use of the device with the name of the variant; "" for a kernel of ptxbench itself."""
     host_work: Callable[[], AbstractContextManager[None]] = nullcontext
     """Holds while the host makes data or judges outputs: `cell_timeout` does not count then."""

@@ -7,11 +7,12 @@ evidence. The parent never touches the device: a worker that dies costs the cell
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 
 from ptxbench.runner.events import CalibrationSaved, CellDone, DeviceLost, Event, Step
 from ptxbench.runner.plan import RunPlan
 from ptxbench.runner.round_results import Key, RoundResults, key_of
-from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest
+from ptxbench.runner.worker import Worker, WorkerDied, WorkerRequest, sendable
 
 
 def run_rounds(plan: RunPlan) -> Iterator[Event]:
@@ -38,20 +39,7 @@ def work(
     """Have a worker do what is `todo`, and take out what it did; the end of the run, None where it can go on."""
     waiting: CellDone | None = None  # until it is known whether the device outlived it
     results.last = None
-    request = WorkerRequest(
-        items=results.items(todo),
-        backend=plan.backend,
-        arch=plan.arch,
-        kernels=plan.kernels,
-        assembler=plan.assembler,
-        seed=plan.seed,
-        settings=plan.settings,
-        round_number=number,
-        process=process,
-        calibration=plan.calibration,
-        renewed=plan.renewed,
-        cache=plan.cache,
-    )
+    request = WorkerRequest(results.items(todo), replace(sendable(plan), round_number=number, process=process))
     with Worker(request) as worker:
         try:
             for event in worker.events(plan.cell_timeout):

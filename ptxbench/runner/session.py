@@ -88,7 +88,7 @@ class Session:
     @property
     def lost(self) -> str | None:
         """Why the device can be used no more in this process; None while it can."""
-        return getattr(self.backend, "lost", None)
+        return self.backend.lost
 
     def fail(
         self,

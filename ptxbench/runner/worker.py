@@ -8,25 +8,22 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
 from pathlib import Path
-from typing import Any, Literal
 
 from ptxbench import errors
-from ptxbench.backends.base import Backend
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import load
 from ptxbench.discovery.knobs import with_knobs
 from ptxbench.errors import PtxbenchError
-from ptxbench.measure import SamplingSettings
 from ptxbench.pair import Size
 from ptxbench.runner.control import CONTROL, control_plan
 from ptxbench.runner.events import DeviceLost, Event, Step
-from ptxbench.runner.plan import PairPlan, RunPlan
+from ptxbench.runner.plan import PairPlan, RunPlan, no_mark
 from ptxbench.runner.session import run
 
 MOST_NAME = 256
@@ -52,20 +49,18 @@ class WorkItem:
 
 @dataclass(frozen=True)
 class WorkerRequest:
-    """What a worker is to do."""
+    """What a worker does: `items`, by the rest of `plan`, which is `sendable`."""
 
     items: tuple[WorkItem, ...]
-    backend: Backend
-    arch: str
-    kernels: Path
-    assembler: Literal["toolkit", "driver"]
-    seed: int
-    settings: SamplingSettings
-    round_number: int
-    process: int
-    calibration: Mapping[str, Any] = field(default_factory=dict)
-    renewed: bool = False
-    cache: Literal["cold", "warm"] = "cold"
+    plan: RunPlan
+
+
+def sendable(plan: RunPlan) -> RunPlan:
+    """`plan` without what no other process can have, or need: pairs, functions, cells of earlier rounds.
+
+    Everything else reaches the worker, so that a new field of RunPlan does too.
+    """
+    return replace(plan, pair_plans=(), begun=(), mark=no_mark, host_work=nullcontext)
 
 
 class WorkerDied(Exception):
@@ -222,7 +217,7 @@ def serve(request: WorkerRequest, events: Connection, signs: WorkerSigns, parent
 
 def perform(request: WorkerRequest, signs: WorkerSigns) -> Iterator[Event]:
     try:
-        device = DeviceShape.of(request.backend.device())
+        device = DeviceShape.of(request.plan.backend.device())
     except Exception as error:  # whatever it is: without the device nothing can be done
         yield DeviceLost(str(error))
         return
@@ -239,34 +234,18 @@ def follow(parent: int) -> None:
 
 
 def plan_of(request: WorkerRequest, signs: WorkerSigns, device: DeviceShape) -> RunPlan:
-    """The task as a plan of this process, its pairs loaded for the device."""
-    return RunPlan(
-        pair_plans=tuple(pair_plan_of(request, item, device) for item in request.items),
-        backend=request.backend,
-        arch=request.arch,
-        kernels=request.kernels,
-        assembler=request.assembler,
-        seed=request.seed,
-        settings=request.settings,
-        round_number=request.round_number,
-        process=request.process,
-        calibration=request.calibration,
-        renewed=request.renewed,
-        cache=request.cache,
-        mark=signs.mark,
-        host_work=signs.working,
-    )
+    """The request as a plan of this process, with the pairs loaded for the device."""
+    pair_plans = tuple(pair_plan_of(request.plan.kernels, item, device) for item in request.items)
+    return replace(request.plan, pair_plans=pair_plans, mark=signs.mark, host_work=signs.working)
 
 
-def pair_plan_of(request: WorkerRequest, item: WorkItem, device: DeviceShape) -> PairPlan:
-    """The piece with its pair loaded, and of its variants those that are not taken out."""
+def pair_plan_of(kernels: Path, item: WorkItem, device: DeviceShape) -> PairPlan:
+    """The item with its pair loaded, and with the sources of its variants."""
     knobs = dict(item.knobs)
-    found = (
-        control_plan().loaded if item.pair == CONTROL else with_knobs(load(request.kernels, item.pair, device), knobs)
-    )
-    sources = tuple(source for source in (*found.sources, *found.libraries) if source.variant in item.variants)
+    loaded = control_plan().loaded if item.pair == CONTROL else with_knobs(load(kernels, item.pair, device), knobs)
+    sources = tuple(source for source in (*loaded.sources, *loaded.libraries) if source.variant in item.variants)
     return PairPlan(
-        found,
+        loaded,
         sources,
         item.sizes,
         knobs=knobs,

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import read_text
 from ptxbench.errors import ResultError
-from ptxbench.result import CONTINUES, INTERRUPTED, SWEEP, Cell, Run, from_json
+from ptxbench.result import INTERRUPTED, Cell, Run, from_json
+from ptxbench.run_info import Toolchain
 from ptxbench.runner import RunFrame, RunPlan
 from ptxbench.tune.points import Swept
 
 SAVED = "*.sweep.json"
+
+SAME_DEVICE = ("kind", "name", "uuid_hash", "sm", "driver")
+"""What must be equal of the devices of two runs of one sweep."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ def spec_of(swept: Swept) -> dict[str, Any]:
     }
 
 
-def finished_before(frame: RunFrame, folder: Path, tools: Mapping[str, Any]) -> Before | None:
+def finished_before(frame: RunFrame, folder: Path, tools: Toolchain) -> Before | None:
     """The newest run of the same sweep in `folder`, if it was interrupted; None where there is nothing to go on with.
 
     `tools`: the `toolchain` of a run document that would be written now.
@@ -54,9 +58,9 @@ def finished_before(frame: RunFrame, folder: Path, tools: Mapping[str, Any]) -> 
     found = [
         before for path in sorted(folder.glob(SAVED)) if (before := read(path)) and is_same(before.run, frame, tools)
     ]
-    continued = {before.run.run.get(CONTINUES) for before in found}  # names count seconds, and a sweep may take less
-    last = [before for before in found if before.run.run["id"] not in continued][-1:]
-    return next((each for each in last if each.run.run.get("status") == INTERRUPTED and each.run.cells), None)
+    continued = {before.run.run.continues for before in found}  # names count seconds, and a sweep may take less
+    last = [before for before in found if before.run.run.id not in continued][-1:]
+    return next((each for each in last if each.run.run.status == INTERRUPTED and each.run.cells), None)
 
 
 def read(path: Path) -> Before | None:
@@ -67,14 +71,17 @@ def read(path: Path) -> Before | None:
         return None
 
 
-def is_same(run: Run, frame: RunFrame, tools: Mapping[str, Any]) -> bool:
+def is_same(run: Run, frame: RunFrame, tools: Toolchain) -> bool:
     plan = frame.plan
     return (
-        run.run.get(SWEEP) == dict(plan.sweep)
-        and run.run.get("seed") == plan.seed
-        and run.run.get("assembler") == plan.assembler
-        and all(run.device.get(key) == frame.device.get(key) for key in ("kind", "name", "uuid_hash", "sm", "driver"))
-        and dict(run.toolchain) == dict(tools)
+        run.run.sweep == dict(plan.sweep)
+        and run.run.seed == plan.seed
+        and run.run.assembler == plan.assembler
+        and all(
+            getattr(run.device, key) == getattr(frame.device, key)
+            for key in ("kind", "name", "uuid_hash", "sm", "driver")
+        )
+        and run.toolchain == tools
         and {(cell.arch, cell.cache) for cell in run.cells} <= {(plan.arch, plan.cache)}
     )
 
@@ -84,7 +91,7 @@ def plan_of(plan: RunPlan, swept: Swept, before: Before | None) -> RunPlan:
     plan = replace(plan, pair_plans=swept.pair_plans())
     if before is None:
         return plan
-    plan = replace(plan, continues=before.run.run["id"])
+    plan = replace(plan, continues=before.run.run.id)
     if swept.kind == "times":
         return replace(plan, begun=tuple(before.run.cells), first_round=min(before.rounds, plan.rounds))
     done = {place(cell) for cell in before.run.cells}

@@ -27,7 +27,7 @@ def series_size(series: Series) -> str:
 
 def span(series: Sequence[Series]) -> str:
     """`12 runs, 2026-01-31 to 2026-02-28`, of all series together."""
-    days = {point.run.run["id"]: str(point.run.run["started"])[:10] for one in series for point in one.points}
+    days = {point.run.run.id: point.run.run.started[:10] for one in series for point in one.points}
     first, last = min(days.values()), max(days.values())
     return f"{units.plural(len(days), 'run')}, {first}{f' to {last}' * (first != last)}"
 
@@ -42,7 +42,7 @@ def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
         for shift in one.shifts:
             run = shift.points[1].run.run
             variant = f"{one.place.pair} {one.place.variant} {series_size(one)}"
-            steps.setdefault((str(run["started"]), str(run["id"]), variant), []).append((one, shift))
+            steps.setdefault((run.started, run.id, variant), []).append((one, shift))
     for (started, _, variant), shifts in sorted(steps.items(), key=lambda item: item[0]):
         shift = shifts[0][1]
         before, after = shift.points
@@ -51,7 +51,7 @@ def step_lines(series: Sequence[Series]) -> Iterator[tuple[str, str]]:
             started[:10],
             f"{variant}: {changes}, from run {run_words(after)} on; the run before it is {run_words(before)}. "
             f"{cause_words(shift)}\n"
-            f"Next: ptxbench compare {shlex.quote(before.run.run['id'])} {shlex.quote(after.run.run['id'])}",
+            f"Next: ptxbench compare {shlex.quote(before.run.run.id)} {shlex.quote(after.run.run.id)}",
         )
 
 
@@ -65,9 +65,9 @@ def change_words(series: Series, shift: Shift) -> str:
 
 def run_words(point: HistoryPoint) -> str:
     """`0a1b2c3d (c0ffee, changed)`."""
-    commit = point.run.source.get("commit")
-    state = f"{str(commit)[:12]}{', changed' * bool(point.run.source.get('dirty'))}" if commit else "commit unknown"
-    return f"{point.run.run['id']} ({state})"
+    commit = point.run.source.commit
+    state = f"{str(commit)[:12]}{', changed' * bool(point.run.source.dirty)}" if commit else "commit unknown"
+    return f"{point.run.run.id} ({state})"
 
 
 MOVES = {

@@ -73,10 +73,10 @@ def consequence(difference: ConditionDifference, mode: Mode) -> str:
 
 def describe(run: Run) -> str:
     """`0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee, changed`."""
-    commit = run.source.get("commit")
-    state = [str(commit)[:12] + (", changed" if run.source.get("dirty") else "")] if commit else []
-    ended = [] if run.run.get("status") in ("complete", None) else [str(run.run["status"])]
-    return "  ".join([run.run["id"], run.run["started"], str(run.device.get("name", "unknown device")), *state, *ended])
+    commit = run.source.commit
+    state = [str(commit)[:12] + (", changed" if run.source.dirty else "")] if commit else []
+    ended = [] if run.run.status in ("complete", None) else [run.run.status]
+    return "  ".join([run.run.id, run.run.started, run.device.name, *state, *ended])
 
 
 def values(row: Row) -> tuple[str, str]:

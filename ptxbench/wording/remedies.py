@@ -73,7 +73,7 @@ def reproduce(row: Row, gate: Gate) -> str:
     size = shlex.quote(",".join(f"{name}={value}" for name, value in row.size.items()))
     variants = f" --variant {shlex.quote(row.variant)}"
     if row.metric not in RULES and row.variant != "cuda":
-        variants = f" --variant cuda{variants}" if gate.head.device.get("kind") == "gpu" else variants
+        variants = f" --variant cuda{variants}" if gate.head.device.is_gpu else variants
     cache = f" --cache {WARM}" if row.cache == WARM else ""
     emulated = f" --backend emulator --arch {shlex.quote(row.arch)}" if is_emulated(gate.head) else ""
     return f"ptxbench run {shlex.quote(row.pair)}{variants} --size {size}{cache}{emulated}{kernels_words(gate.head)}"
@@ -84,11 +84,11 @@ def repeat(row: Row, gate: Gate) -> str:
     words = option_words(gate.head)
     if not is_emulated(gate.head) or row.metric not in RULES or {"--size", "--variant"} & set(words):
         return reproduce(row, gate)
-    commit = str(gate.head.source.get("commit") or "")
-    clean = HASH.fullmatch(commit) and not gate.head.source.get("dirty")
+    commit = str(gate.head.source.commit or "")
+    clean = HASH.fullmatch(commit) and not gate.head.source.dirty
     checkout = f"git checkout {commit[:12]} && " if clean else ""
-    committed = gate.base is None or "argv" not in gate.base.run  # a baseline has no command line
-    base = "" if committed or gate.base is None else f" --base {shlex.quote(str(gate.base.run['id']))}"
+    committed = gate.base is None or gate.base.run.argv is None  # a baseline has no command line
+    base = "" if committed or gate.base is None else f" --base {shlex.quote(gate.base.run.id)}"
     place = f"--pair {shlex.quote(row.pair)} --mode counters --arch {shlex.quote(row.arch)}"
     return f"{checkout}ptxbench gate {place}{base}{kernels_words(gate.head)}"
 
@@ -97,8 +97,8 @@ def accept(row: Row, gate: Gate) -> str:
     """What makes this run the baseline, and what must be committed before and after."""
     head = gate.head
     path = f"baselines/{device_name(head)}.json"
-    if not head.source.get("dirty"):
-        return f"ptxbench baseline set {shlex.quote(head.run['id'])} --reason TEXT, and commit {path}"
+    if not head.source.dirty:
+        return f"ptxbench baseline set {shlex.quote(head.run.id)} --reason TEXT, and commit {path}"
     result = result_of(row, head) if row.verdict in (REGRESSED, CHANGED) else None
     kernel = result.file if result and result.file else "the kernels"
     backend = " --backend emulator" if is_emulated(head) else ""
@@ -109,18 +109,18 @@ def accept(row: Row, gate: Gate) -> str:
 
 
 def is_emulated(run: Run) -> bool:
-    return run.device.get("kind") == "emulator"
+    return run.device.is_emulator
 
 
 def option_words(run: Run) -> list[str]:
     """The command line of a run; of `--size=n=64` the option alone."""
-    argv = run.run.get("argv")
+    argv = run.run.argv
     return [str(each).partition("=")[0] for each in argv] if isinstance(argv, list) else []
 
 
 def kernels_words(run: Run) -> str:
     """The folder that a run took its kernels from, as an option: another may have a pair of that name too."""
-    argv = run.run.get("argv")
+    argv = run.run.argv
     given = [str(each) for each in argv] if isinstance(argv, list) else []
     for word, following in pairwise([*given, ""]):
         if word == "--kernels":

@@ -9,7 +9,7 @@ from ptxbench.audit.stored import StoredDevice, audit_runs, devices, swapped, un
 from ptxbench.audit.synthetic import CONDITIONS
 from ptxbench.errors import TooLittle
 from ptxbench.judge.config import GateConfig
-from tests.runs import GPU, Kernel, Noise, Sampling, timed_run
+from tests.runs import Kernel, Noise, Sampling, timed_run
 
 PAIRS = [f"k{i}" for i in range(4)]
 CALM = Sampling(rounds=10, blocks=8, noise=Noise(process=0.002))
@@ -48,7 +48,7 @@ def test_fewer_than_six_runs_sixty_rounds_and_two_days_of_one_gpu_model_are_refu
 
 
 def test_runs_are_kept_apart_by_gpu_model_and_those_of_the_emulator_left_out(six):
-    other = run(7, device={**GPU, "name": "NVIDIA A100"})
+    other = run(7, device={"name": "NVIDIA A100"})
     emulated = replace(six[0], cells=[replace(cell, rounds=[]) for cell in six[0].cells])
     found = devices([other, *six, emulated])
     assert {each.name: (len(each.runs), each.rounds, each.days, each.enough) for each in found} == {

@@ -18,7 +18,7 @@ KIB = 1024
 
 
 def build(gpu, entry, assembler="toolkit"):
-    path, arch = PTX / f"{entry}.ptx", gpu.device()["sm"]
+    path, arch = PTX / f"{entry}.ptx", gpu.device().sm
     return toolchain.build(path, language="ptx", variant="ptx", entry=entry, arch=arch, assembler=assembler)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import pickle
 from multiprocessing import get_context
 
 import pytest
@@ -13,11 +14,11 @@ from ptxbench.calibration.assessment import FAIL, PASS, WARN, Calibration, Check
 from ptxbench.calibration.record import NAME, Record, calibrated, fits, load, save, to_json
 from ptxbench.device_shape import DeviceShape
 from ptxbench.errors import ResultError
-from ptxbench.measure.settings import SamplingSettings
+from ptxbench.run_info import ToolInfo
 from ptxbench.runner import CellDone, RunFrame, RunPlan, document, plan_pairs, run
-from ptxbench.runner.worker import WorkerRequest, WorkerSigns, WorkItem
-from ptxbench.runner.worker import plan_of as plan_of_task
-from tests.calibrated import Device
+from ptxbench.runner.worker import WorkerRequest, WorkerSigns, WorkItem, sendable
+from ptxbench.runner.worker import plan_of as plan_of_worker
+from tests.calibrated import ScriptedGpu
 from tests.folders import kernels_folder
 from tests.runs import GPU
 
@@ -34,7 +35,7 @@ CALIBRATION = Calibration(
     solo_apart={"copy": 0.01},
 )
 LINES = [CheckResult("flush", PASS, "it works"), CheckResult("slope", WARN, "off the line", "Prefer larger sizes.")]
-RECORD = Record("2026-01-31T12:00:00Z", {"version": "1"}, GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
+RECORD = Record("2026-01-31T12:00:00Z", ToolInfo("1"), GPU, {"ptxas": "13.2"}, CALIBRATION, LINES)
 
 
 def test_a_record_is_read_as_it_was_written(tmp_path):
@@ -74,7 +75,7 @@ DAMAGED = [
     ('{"schema": ',                                             "calibration.json:1: not JSON: "),
     ("[]",                                                      "is no calibration that this ptxbench reads"),
     ('{"schema": "ptxbench.calibration/2"}',                    "('ptxbench.calibration/1')"),
-    ('{"schema": "ptxbench.calibration/1"}',                    "missing 6 required positional arguments"),
+    ('{"schema": "ptxbench.calibration/1"}',                    "the key 'made' is missing"),
     (to_json(RECORD).replace('"spin_ns": 18048', '"spin_ns": "long"'), "spin_ns: expected int, found 'long'."),
 ]  # fmt: skip
 
@@ -107,12 +108,12 @@ DEVICES = [
 
 @pytest.mark.parametrize(("other", "same"), DEVICES)
 def test_a_record_holds_for_its_device_and_driver(other, same):
-    assert fits(RECORD, {**GPU, **other}) is same
+    assert fits(RECORD, dataclasses.replace(GPU, **other)) is same
 
 
 @pytest.mark.parametrize("name", ["uuid_hash", "driver"])
 def test_a_device_that_nobody_can_name_has_no_record(name):
-    unknown = {**GPU, name: None}
+    unknown = dataclasses.replace(GPU, **{name: None})
     assert fits(dataclasses.replace(RECORD, device=unknown), unknown) is False
 
 
@@ -136,7 +137,7 @@ def test_a_run_takes_its_flush_and_its_documents_calibration_from_the_record(tmp
 
 
 FORBIDS = dataclasses.replace(RECORD, lines=[CheckResult("flush", FAIL, "it does nothing")])
-ANOTHER = dataclasses.replace(RECORD, device={**GPU, "driver": "590.1"})
+ANOTHER = dataclasses.replace(RECORD, device=dataclasses.replace(GPU, driver="590.1"))
 
 
 @pytest.mark.parametrize("record", [FORBIDS, ANOTHER, None])
@@ -157,15 +158,27 @@ def test_the_emulator_reads_no_record(tmp_path):
     assert calibrated(plan, tmp_path) is plan
 
 
-def test_workers_know_what_is_known_of_the_device(tmp_path):
-    kernels = kernels_folder(tmp_path)
-    task = WorkerRequest(
-        items=(WorkItem("scale", ("ptx",), ({"n": 1024},)),), backend=Device(), arch="sm_90", kernels=kernels,
-        assembler="toolkit", seed=1, settings=SamplingSettings(), round_number=0, process=0,
-        calibration={"copy_bytes_per_s": 2.9e12},
+@dataclasses.dataclass(frozen=True)
+class LongerPlan(RunPlan):
+    """A plan with one more field."""
+
+    temperature: float = 0.0
+
+
+def test_a_worker_gets_every_field_of_the_plan(tmp_path):
+    pair_plans, _ = plan_pairs(kernels_folder(tmp_path))
+    known = {"copy_bytes_per_s": 2.9e12}
+    sent = LongerPlan(
+        pair_plans, ScriptedGpu(), "sm_90", tmp_path / "kernels", calibration=known, mark=lambda variant: None,
+        temperature=41.5,
     )  # fmt: skip
-    plan = plan_of_task(task, WorkerSigns(get_context("spawn")), DeviceShape())
-    assert plan.calibration == {"copy_bytes_per_s": 2.9e12}
+    item = WorkItem("scale", ("ptx",), ({"n": 1024},))
+    request = pickle.loads(pickle.dumps(WorkerRequest((item,), sendable(sent))))
+    plan = plan_of_worker(request, WorkerSigns(get_context("spawn")), DeviceShape())
+    assert isinstance(plan, LongerPlan)
+    assert (plan.calibration, plan.temperature) == (known, 41.5)
+    [pair_plan] = plan.pair_plans
+    assert [(source.variant, pair_plan.sizes) for source in pair_plan.sources] == [("ptx", ({"n": 1024},))]
 
 
 def test_the_ceiling_of_memory_is_the_bandwidth_that_was_measured(tmp_path):

@@ -1,5 +1,7 @@
 """The checklist over a device from a script: what is asked, in which order, and what becomes of a line that fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -17,7 +19,7 @@ from ptxbench.pair import u32
 from ptxbench.result import BROKEN, VERIFIED
 from ptxbench.runner.events import DeviceLost
 from ptxbench.runner.rounds import run_rounds
-from tests.calibrated import CONTROL, CURVE, SMALL, Device, Probe, cell, made
+from tests.calibrated import CONTROL, CURVE, SMALL, Probe, ScriptedGpu, cell, made
 from tests.runs import GPU
 
 
@@ -72,7 +74,7 @@ def test_the_control_and_all_after_it_flush_as_was_chosen(monkeypatch):
 
 def test_another_flush_is_another_gpu_backend_and_nothing_to_one_without():
     assert vars(flushing(GpuBackend(), Flush(3, 9)))["flush"] == Flush(3, 9)
-    assert flushing(device := Device(), Flush(3, 9)) is device
+    assert flushing(device := ScriptedGpu(), Flush(3, 9)) is device
 
 
 def test_a_flush_that_does_nothing_forbids_timing():
@@ -94,16 +96,16 @@ def test_what_the_device_refuses_is_a_line_and_the_next_is_made():
 
 # the device, the line, its status, words of it
 DEVICES = [
-    (Device({**SMALL, "driver": None}), "device", WARN, "driver unknown"),
-    (Device({**SMALL, "l2_bytes": None}), "device", FAIL, "L2 0 MiB"),
-    (Device(SMALL, refuses="driver"), "loading", WARN, "--assembler driver: control.ptx: CUDA_ERROR_JIT"),
-    (Device(SMALL, refuses="toolkit"), "loading", FAIL, "--assembler toolkit: control.ptx: CUDA_ERROR_JIT"),
-    (Device(SMALL, copies_wrongly=True), "loading", FAIL, "the copy differs from its source"),
-    (Device(SMALL, copies_wrongly=True), "bandwidth", FAIL, "the copy differs from its source"),
-    (Device(SMALL, ns={"driver": 110_000}), "assemblers", WARN, "the driver's over ptxas's: 1.100"),
-    (Device({**SMALL, "name": GPU["name"]}, ns={"control": 10}), "bandwidth", FAIL, "of the published 3.350 TB/s"),
-    (Device({**SMALL, "name": GPU["name"]}), "bandwidth", WARN, "0% of the published 3.350 TB/s"),
-    (Device(SMALL, clocks_mhz=(1755.0, 900.0)), "clock", WARN, "not at rest"),
+    (ScriptedGpu(replace(SMALL, driver=None)), "device", WARN, "driver unknown"),
+    (ScriptedGpu(replace(SMALL, l2_bytes=None)), "device", FAIL, "L2 0 MiB"),
+    (ScriptedGpu(SMALL, refuses="driver"), "loading", WARN, "--assembler driver: control.ptx: CUDA_ERROR_JIT"),
+    (ScriptedGpu(SMALL, refuses="toolkit"), "loading", FAIL, "--assembler toolkit: control.ptx: CUDA_ERROR_JIT"),
+    (ScriptedGpu(SMALL, copies_wrongly=True), "loading", FAIL, "the copy differs from its source"),
+    (ScriptedGpu(SMALL, copies_wrongly=True), "bandwidth", FAIL, "the copy differs from its source"),
+    (ScriptedGpu(SMALL, ns={"driver": 110_000}), "assemblers", WARN, "the driver's over ptxas's: 1.100"),
+    (ScriptedGpu(replace(SMALL, name=GPU.name), ns={"control": 10}), "bandwidth", FAIL, "of the published 3.350 TB/s"),
+    (ScriptedGpu(replace(SMALL, name=GPU.name)), "bandwidth", WARN, "0% of the published 3.350 TB/s"),
+    (ScriptedGpu(SMALL, clocks_mhz=(1755.0, 900.0)), "clock", WARN, "not at rest"),
 ]  # fmt: skip
 
 

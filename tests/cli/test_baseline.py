@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.result import from_json, save, to_json
+from ptxbench.run_info import SourceInfo
 from tests.cli.test_gate import BASE, EMPTY, TIMED, WORSE, after, counted
 from tests.runs import Kernel, Sampling, timed_run
 
@@ -61,22 +62,22 @@ def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_n
     assert '"grid": [ 64, 1, 1 ],\n' in text
     for left_out in ('"log"', "argv", "cpu"):
         assert left_out not in text
-    assert from_json(text, "b").run["id"] == "ba5e0001"
+    assert from_json(text, "b").run.id == "ba5e0001"
 
 
 REFUSED = [
-    (replace(BASE, run={**BASE.run, "confirms": "4ead0001"}), "It has only what confirms 4ead0001."),
-    (replace(BASE, source={"commit": "c0ffee", "dirty": True}), "Its kernels were not committed"),
+    (replace(BASE, run=replace(BASE.run, confirms="4ead0001")), "It has only what confirms 4ead0001."),
+    (replace(BASE, source=SourceInfo("c0ffee", dirty=True)), "Its kernels were not committed"),
     (counted({"triad": after(status="wrong"), "scan": after(status="broken")}),
      "triad ptx is wrong, scan ptx is broken."),
     (EMPTY, "It has no verified kernel."),
-    (replace(BASE, run={**BASE.run, "status": "interrupted"}), "It is not whole: its status is interrupted."),
+    (replace(BASE, run=replace(BASE.run, status="interrupted")), "It is not whole: its status is interrupted."),
     (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "BIASED: the control of a run"),
     (timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=4)),
      "It has 4 rounds, and 5"),
     (replace(TIMED, cells=[replace(TIMED.cells[0], pair="scan", rounds=TIMED.cells[0].rounds[:4]), *TIMED.cells]),
      "It has 4 rounds, and 5"),
-    (replace(BASE, run={**BASE.run, "sweep": {}}), "It is a sweep of ptxbench tune"),
+    (replace(BASE, run=replace(BASE.run, sweep={})), "It is a sweep of ptxbench tune"),
     (replace(BASE, cells=[replace(each, cache="warm") for each in BASE.cells]), "Its launches found their data in L2"),
 ]  # fmt: skip
 
@@ -87,7 +88,7 @@ def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbenc
     before = PATH.read_text()
     for ran in (put(ptxbench, run), ptxbench("baseline", "check", saved(run))):
         assert (ran.status, ran.out) == (2, "")
-        assert ran.err.startswith(f"Error: Run {run.run['id']} can be no baseline. {told}")
+        assert ran.err.startswith(f"Error: Run {run.run.id} can be no baseline. {told}")
     assert [path.name for path in Path("baselines").iterdir()] == [PATH.name]
     assert PATH.read_text() == before
 

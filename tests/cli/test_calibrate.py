@@ -10,7 +10,7 @@ from ptxbench.calibration.assessment import FAIL, PASS, WARN, CheckResult
 from ptxbench.calibration.record import load
 from ptxbench.calibration.suite import CalibrationSuite, Check
 from ptxbench.cli import _calibrate, main
-from tests.calibrated import Device, Probe, made
+from tests.calibrated import Probe, ScriptedGpu, made
 from tests.runs import GPU
 
 FLUSH = CheckResult(
@@ -29,7 +29,7 @@ class Scripted(CalibrationSuite):
     """Finds the lines that it is given."""
 
     def __init__(self, *lines):
-        super().__init__(Device(), Probe())
+        super().__init__(ScriptedGpu(), Probe())
         self.scripted = lines
 
     @property

@@ -15,7 +15,7 @@ from tests.terminal.test_comparison import BASE, CHANGED, COUNTED, HEAD
 def results(tmp_path, monkeypatch):
     """Three saved runs below results/: two of a GPU, one of the emulator, which is the oldest."""
     monkeypatch.chdir(tmp_path)
-    old = replace(COUNTED, run={**COUNTED.run, "started": "2025-01-01T00:00:00Z", "id": "0e0e0e0e"})
+    old = replace(COUNTED, run=replace(COUNTED.run, started="2025-01-01T00:00:00Z", id="0e0e0e0e"))
     save(old, Path("results/emulator-sm_90"))
     for run in (BASE, HEAD):
         save(run, Path("results/nvidia-h100-80gb-hbm3"))
@@ -60,7 +60,7 @@ def test_what_cannot_be_compared_is_a_sentence_and_status_2(results, ptxbench, a
 
 
 def test_an_id_that_begins_several_runs_names_them(results, ptxbench):
-    save(replace(BASE, run={**BASE.run, "id": "ba5e0002"}), Path("results/other"))
+    save(replace(BASE, run=replace(BASE.run, id="ba5e0002")), Path("results/other"))
     ran = ptxbench("compare", "ba5e", "4ead")
     assert ran.status == 2
     assert ran.err.startswith("Error: 'ba5e' begins the ids or file names of 2 runs: results/")

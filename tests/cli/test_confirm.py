@@ -10,7 +10,7 @@ import pytest
 
 from ptxbench import backends
 from ptxbench.measure import SamplingSettings, measure
-from ptxbench.result import CONFIRMS, from_json, to_json
+from ptxbench.result import from_json, to_json
 from ptxbench.runner import session
 from tests.fakes import FakeBackend
 from tests.folders import PAIR, PTX, changed
@@ -27,7 +27,7 @@ def no_server(monkeypatch):
 def saved():
     """The runs below results, oldest first; those that confirm another last."""
     runs = [from_json(path.read_text(), str(path)) for path in Path("results").rglob("*.json")]
-    return sorted(runs, key=lambda run: (CONFIRMS in run.run, run.run["started"]))
+    return sorted(runs, key=lambda run: (run.run.confirms is not None, run.run.started))
 
 
 @pytest.fixture
@@ -48,13 +48,11 @@ def test_a_regression_is_counted_once_more_in_a_run_that_is_kept_and_named(ptxbe
     ran = ptxbench("gate", "--kernels", worse, "--confirm")
     head, again = saved()
     assert ran.status == 3
-    assert again.run[CONFIRMS] == head.run["id"]
+    assert again.run.confirms == head.run.id
     assert [cell.pair for cell in again.cells] == ["scale"]
-    assert f"with  {again.run['id']}  " in ran.out
+    assert f"with  {again.run.id}  " in ran.out
     assert ": once more scale n=1024" in ran.out
-    assert re.search(
-        rf"Saved results/emulator-sm_90/[\w.]+-{again.run['id']}\.confirms-{head.run['id']}\.json\n", ran.err
-    )
+    assert re.search(rf"Saved results/emulator-sm_90/[\w.]+-{again.run.id}\.confirms-{head.run.id}\.json\n", ran.err)
 
 
 def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
@@ -63,7 +61,7 @@ def test_who_asks_again_gets_the_same_verdict_and_no_third_run(ptxbench, worse):
     assert again == (3, first.out, "")
     assert len(saved()) == 2
     [confirmed] = json.loads(first.out)["confirmed_by"]
-    assert confirmed["id"] == saved()[1].run["id"]
+    assert confirmed["id"] == saved()[1].run.id
     assert ptxbench("compare", "latest", confirmed["id"]).status == 0  # it has a name like any run
     history = ptxbench("history", "scale", "--metric", "ptx_barriers", "--json")
     assert [len(each["points"]) for each in json.loads(history.out)["series"]] == [1, 1, 1]
@@ -74,7 +72,7 @@ def test_what_confirms_is_not_confirmed(ptxbench, worse):
     [path] = Path("results").rglob("*.confirms-*.json")
     ran = ptxbench("gate", path, "--kernels", worse, "--confirm")
     head, again = saved()
-    told = f"Error: Run {again.run['id']} is itself what confirms {head.run['id']}. Gate that one.\n"
+    told = f"Error: Run {again.run.id} is itself what confirms {head.run.id}. Gate that one.\n"
     assert ran == (2, "", told)
 
 
@@ -137,7 +135,7 @@ def test_kernels_that_are_others_now_confirm_nothing(ptxbench, worse, name, text
     ran = ptxbench("gate", "latest", "--kernels", worse, "--confirm")
     [head] = saved()
     assert (ran.status, ran.out) == (2, "")
-    assert ran.err.startswith(f"Error: Cannot confirm run {head.run['id']}: ")
+    assert ran.err.startswith(f"Error: Cannot confirm run {head.run.id}: ")
     assert told in ran.err
 
 
@@ -155,10 +153,10 @@ def test_a_pair_that_is_gone_or_a_variant_that_is_none_confirms_nothing(ptxbench
 def test_other_tools_confirm_nothing(ptxbench, worse, tool):
     ptxbench("gate", "--kernels", worse)
     [head] = saved()
-    Path("head.json").write_text(to_json(replace(head, toolchain={**head.toolchain, tool: "12.0.1"})))
+    Path("head.json").write_text(to_json(replace(head, toolchain=replace(head.toolchain, **{tool: "12.0.1"}))))
     ran = ptxbench("gate", "head.json", "--kernels", worse, "--confirm")
     assert ran.status == 2
-    assert f"Error: Cannot confirm run {head.run['id']}: {tool} 12.0.1 " in ran.err
+    assert f"Error: Cannot confirm run {head.run.id}: {tool} 12.0.1 " in ran.err
     assert "Confirm it where it was made" in ran.err
 
 
@@ -265,14 +263,14 @@ def test_a_gpu_of_another_model_confirms_nothing(ptxbench, kernels, gpu):
     Path("ptxbench.toml").write_text(HELD)
     head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
     run = from_json(Path(head).read_text(), head)
-    Path(head).write_text(to_json(replace(run, device={**run.device, "name": "NVIDIA H100"})))
+    Path(head).write_text(to_json(replace(run, device=replace(run.device, name="NVIDIA H100"))))
     ran = ptxbench("gate", head, "--base", head, "--kernels", kernels, "--confirm")
     # the same file on both sides is the same machine code: nothing is in doubt
     assert ran.status == 0
     other = replace(run, cells=[replace(each, variants={
         name: replace(result, build=replace(result.build, sass_sha256="0")) for name, result in each.variants.items()
     }) for each in run.cells])  # fmt: skip
-    Path("base.json").write_text(to_json(replace(other, device={**run.device, "name": "NVIDIA H100"})))
+    Path("base.json").write_text(to_json(replace(other, device=replace(run.device, name="NVIDIA H100"))))
     ran = ptxbench("gate", head, "--base", "base.json", "--kernels", kernels, "--confirm")
     assert ran.status == 2
     assert "GPU model NVIDIA H100 -> Scripted GPU. Confirm it where it was made" in ran.err

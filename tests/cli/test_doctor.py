@@ -14,6 +14,7 @@ from ptxbench.cli.doctor import show
 from ptxbench.doctor import ABSENT, BROKEN, WORKS, PartStatus, shown
 from ptxbench.emulator import Execution
 from ptxbench.errors import DeviceError, EmulatorCrash
+from ptxbench.run_info import Device
 from ptxbench.toolchain import locate, ptxas
 from tests.folders import kernels_folder
 
@@ -126,31 +127,31 @@ def test_an_emulator_that_does_not_work_is_the_one_failure_of_the_command(doctor
     assert "Install ptxbench again" in err
 
 
-class Device:
+class WorkingGpu:
     """A GPU by another name."""
 
     def unavailable(self):
         return None
 
     def device(self):
-        return {"name": "NVIDIA H100", "sm": "sm_90"}
+        return Device("gpu", "NVIDIA H100", "sm_90")
 
     def run(self, *arguments):
         return EmulatorBackend("sm_90").run(*arguments)
 
 
-class LostDevice(Device):
+class LostDevice(WorkingGpu):
     def run(self, *arguments):
         raise DeviceError("answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")
 
 
-class NoDevice(Device):
+class NoDevice(WorkingGpu):
     def unavailable(self):
         return "No GPU: cudaErrorNoDevice."
 
 
 DEVICES = [
-    (Device,     PartStatus("GPU", WORKS,  "NVIDIA H100, sm_90", "")),
+    (WorkingGpu, PartStatus("GPU", WORKS,  "NVIDIA H100, sm_90", "")),
     (LostDevice, PartStatus("GPU", BROKEN, "-", "answer.ptx: CUDA_ERROR_ILLEGAL_ADDRESS.")),
     (NoDevice,   PartStatus("GPU", ABSENT, "-", "No GPU: cudaErrorNoDevice.")),
 ]  # fmt: skip

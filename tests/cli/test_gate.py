@@ -5,7 +5,7 @@ import re
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -61,7 +61,7 @@ def judged(ptxbench, head, base=BASE, *arguments, config=None):
 # ---- one row a status, by its cause
 
 NEWER = to_json(BASE).replace("ptxbench.run/2", "ptxbench.run/3")
-EMPTY = run_of([], id="e0e0e0e0", device=dict(BASE.device), run={"backend": "emulator"})
+EMPTY = run_of([], id="e0e0e0e0", device=asdict(BASE.device), run={"backend": "emulator"})
 
 STATUSES = [
     # what it is, head, status, something of what is told
@@ -389,7 +389,7 @@ def test_times_have_a_wider_budget(ptxbench, us, status):
 
 def test_a_gpu_of_another_model_makes_verdicts_on_ratios_advice(ptxbench):
     head = timed(SLOWER)
-    head = replace(head, device={**head.device, "name": "NVIDIA H200", "uuid_hash": "c3d4"})
+    head = replace(head, device=replace(head.device, name="NVIDIA H200", uuid_hash="c3d4"))
     ran = judged(ptxbench, head, TIMED)
     assert ran.status == 0
     assert "warn REGRESSED triad ptx n=64 (ratio)" in ran.out
@@ -578,6 +578,6 @@ def test_the_page_of_the_gate_has_a_row_for_every_exit_status():
 
 def test_runs_are_named_as_everywhere(ptxbench):
     save(BASE, Path("results/emulator-sm_90"))
-    save(replace(WORSE, run={**WORSE.run, "started": "2026-03-01T00:00:00Z"}), Path("results/emulator-sm_90"))
+    save(replace(WORSE, run=replace(WORSE.run, started="2026-03-01T00:00:00Z")), Path("results/emulator-sm_90"))
     assert ptxbench("gate", "latest", "--base", "ba5e").status == 3
     assert ptxbench("gate", "ba5e", "--base", "ba5e0001").status == 0

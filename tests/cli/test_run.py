@@ -66,9 +66,9 @@ def test_json_is_the_run_document_and_nothing_else(kernels, ptxbench):
     run = from_json(ran.out, "stdout")
     assert run == from_json(next(Path("results").rglob("*.json")).read_text(), "file")
     assert [each["variants"] for each in json.loads(ran.out)["findings"]][:1] == [["cuda", "ptx"]]
-    assert run.run["status"] == "complete"
-    assert (run.run["backend"], run.run["assembler"], run.run["seed"]) == ("emulator", "toolkit", 1)
-    assert run.device["kind"] == "emulator"
+    assert run.run.status == "complete"
+    assert (run.run.backend, run.run.assembler, run.run.seed) == ("emulator", "toolkit", 1)
+    assert run.device.is_emulator
     assert set(run.toolchain) >= {"nvrtc", "ptxas", "nvdisasm", "flags"}
     assert [cell.pair for cell in run.cells] == ["scale"]
 
@@ -333,7 +333,7 @@ def test_ctrl_c_in_the_first_round_keeps_the_cells_that_are_finished(kernels, pt
     assert "Interrupted. 1 of 1 cells are finished." in ran.err
     (path,) = Path("results").rglob("*.json")
     run = from_json(path.read_text(), str(path))
-    assert run.run["status"] == "interrupted"
+    assert run.run.status == "interrupted"
     (cell,) = [cell for cell in run.cells if not cell.control]
     assert {one.round for one in cell.rounds} == {0}
 

@@ -15,7 +15,7 @@ RESULTS = Path("results")
 
 
 def keep(identity, started="2026-01-31T12:00:00Z"):
-    return save(replace(BASE, run={**BASE.run, "id": identity, "started": started}), RESULTS)
+    return save(replace(BASE, run=replace(BASE.run, id=identity, started=started)), RESULTS)
 
 
 @pytest.fixture

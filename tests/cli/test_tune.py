@@ -272,7 +272,7 @@ def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):
     (path,) = Path("results").rglob("*.sweep.json")
     again = ptxbench("tune", "scale", "--kernels", "kernels", "--replay", path)
     assert (again.status, again.out) == (first.status, first.out)
-    assert from_json(path.read_text(), str(path)).run["sweep"]["pair"] == "scale"
+    assert from_json(path.read_text(), str(path)).run.sweep["pair"] == "scale"
 
 
 # arguments, what is said

@@ -11,6 +11,7 @@ from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import find_pairs, load, owner, select
 from ptxbench.discovery.specialisation import target
 from ptxbench.errors import IncompletePair, PairError, UsageError
+from ptxbench.run_info import Device
 from tests.folders import PAIR, PTX, changed, kernels_folder
 
 
@@ -298,12 +299,12 @@ BENCH_SIZES = "[dict(n=1 << k) for k in (10, 12)]"
 
 def test_bench_sizes_may_follow_the_device(kernels):
     (kernels / "pairs" / "scale.py").write_text(changed(PAIR, BENCH_SIZES, BY_DEVICE))
-    rtx_4090 = DeviceShape.of({"sms": 128, "l2_bytes": 72 << 20, "threads_per_sm": 1536, "memory_bytes": None})
+    rtx_4090 = DeviceShape.of(Device(sms=128, l2_bytes=72 << 20, threads_per_sm=1536))
     assert list(load(kernels, "scale").pair.bench_sizes) == [{"n": 132 * 16}, {"n": 50 << 18}]  # an H100
     there = load(kernels, "scale", rtx_4090).pair
     assert list(there.bench_sizes) == [{"n": 128 * 12}, {"n": 72 << 18}]
     assert there.with_knobs({}).on(DeviceShape()).bench_sizes == load(kernels, "scale").pair.bench_sizes
-    assert DeviceShape.of({"kind": "emulator"}) == DeviceShape() != rtx_4090
+    assert DeviceShape.of(Device("emulator")) == DeviceShape() != rtx_4090
     assert DeviceShape().ctas(4096) == 132  # one an SM at the least
 
 

@@ -11,6 +11,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exporters import EXPORTERS, FORMATS, exporter_for
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run, from_json, to_json
+from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
 
 HEADING = (
@@ -20,8 +21,9 @@ HEADING = (
 
 
 def run_of(*cells):
-    frame = {"id": "12ab", "started": "2026-01-31T12:00:00Z"}
-    return Run(frame, {}, {}, {}, {"kind": "emulator", "name": "emulator-sm_90"}, {}, {}, {}, list(cells))
+    info = RunInfo("12ab", "2026-01-31T12:00:00Z")
+    device = Device("emulator", "emulator-sm_90", "sm_90")
+    return Run(info, ToolInfo(), SourceInfo(), HostInfo(), device, Toolchain(), {}, {}, list(cells))
 
 
 def test_markdown_is_what_a_person_pastes_into_an_issue():
@@ -92,7 +94,7 @@ BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
 BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
 """
     )
-    nowhere = dataclasses.replace(run_of(dataclasses.replace(TIMED, rounds=rounds)), host={"os": ""})
+    nowhere = dataclasses.replace(run_of(dataclasses.replace(TIMED, rounds=rounds)), host=HostInfo(os=""))
     assert FORMATS["benchstat"](nowhere).startswith("goos: unknown\n")
     with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
         FORMATS["benchstat"](run_of(COUNTED))

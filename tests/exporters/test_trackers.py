@@ -8,18 +8,20 @@ import pytest
 from ptxbench.errors import UsageError
 from ptxbench.exporters import FORMATS
 from ptxbench.result import Round, Run
+from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
 
-GPU = {"kind": "gpu", "name": "Scripted GPU"}
+GPU = Device("gpu", "Scripted GPU")
 
 
 def run_of(*cells, device=GPU):
-    frame = {"id": "12ab", "started": "2026-01-31T12:00:00Z"}
-    return Run(frame, {}, {}, {}, device, {"ptxas": "13.2.78"}, {}, {}, list(cells))
+    info = RunInfo("12ab", "2026-01-31T12:00:00Z")
+    tools = Toolchain(ptxas="13.2.78")
+    return Run(info, ToolInfo(), SourceInfo(), HostInfo(), device, tools, {}, {}, list(cells))
 
 
 def emulated(*cells):
-    return run_of(*cells, device={"kind": "emulator", "name": "emulator-sm_90"})
+    return run_of(*cells, device=Device("emulator", "emulator-sm_90"))
 
 
 ROUNDS = [Round(i, i, ("cuda", "ptx"), "A", [[4000 + 8 * i, 3000, 3000, 4000 + 8 * i]] * 9) for i in range(2)]

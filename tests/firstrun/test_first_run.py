@@ -94,7 +94,7 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
     assert (told[0]["least"], told[0]["most"]) == (told[0]["measured"],) * 2
     files = [tmp_path / "results" / "scripted-gpu" / name for step in document["steps"] for name in step["files"]]
     assert [path.exists() for path in files] == [True, True]
-    assert from_json(files[1].read_text(), files[1].name).run["argv"] == ["doctor", "--first-run"]
+    assert from_json(files[1].read_text(), files[1].name).run.argv == ["doctor", "--first-run"]
 
 
 def test_the_lines_and_the_counts_are_printed(first_run, ncu, counts):

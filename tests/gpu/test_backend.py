@@ -26,7 +26,7 @@ def build(gpu, entry, assembler="toolkit"):
         language="ptx",
         variant="ptx",
         entry=entry,
-        arch=gpu.device()["sm"],
+        arch=gpu.device().sm,
         assembler=assembler,
     )
 
@@ -139,7 +139,7 @@ from ptxbench.pair import Launch, u32
 
 gpu = GpuBackend()
 built = toolchain.build(Path({str(PTX / "illegal_address.ptx")!r}), language="ptx", variant="ptx",
-                        entry="illegal_address", arch=gpu.device()["sm"])
+                        entry="illegal_address", arch=gpu.device().sm)
 for _ in range(2):
     try:
         gpu.run(built, Launch(1, 1), {{"out": poison((1,), u32)}}, ("out",))
@@ -165,7 +165,7 @@ def triad(gpu):
             language=source.language,
             variant=source.variant,
             entry=source.entry,
-            arch=gpu.device()["sm"],
+            arch=gpu.device().sm,
             flags=source.flags,
         )
         for source in found.sources
@@ -197,7 +197,7 @@ def test_a_short_kernel_is_timed_by_graphs_that_restore_its_flags_and_sums(gpu, 
     found = discovery.load(discovery.default_kernels(), name)
     pair, size = found.pair, {**found.pair.bench_sizes[0], "n": 1 << 13}
     sources = {each.variant: each for each in found.sources if each.variant in ("cuda", "ptx")}
-    arch, data, launch = gpu.device()["sm"], pair.make_arguments(size, seed=1), pair.launch(**size)
+    arch, data, launch = gpu.device().sm, pair.make_arguments(size, seed=1), pair.launch(**size)
     clocks = {
         variant: gpu.clock(
             toolchain.build_source(source, arch), launch, data, pair.outputs, updated=pair.updated, scratch=pair.scratch
@@ -254,12 +254,12 @@ def test_the_device_is_described_for_the_run_document(gpu):
         "kind", "name", "uuid_hash", "sm", "sms", "threads_per_sm", "memory_bytes", "l2_bytes", "ecc", "mig",
         "power_limit_w", "driver",
     }  # fmt: skip
-    assert device["kind"] == "gpu"
-    assert device["sm"].startswith("sm_")
-    assert device["sms"] > 0
-    assert device["threads_per_sm"] >= 1024
-    assert device["memory_bytes"] > 1 << 30
-    assert device["l2_bytes"] > 0
+    assert device.is_gpu
+    assert device.sm.startswith("sm_")
+    assert device.sms > 0
+    assert device.threads_per_sm >= 1024
+    assert device.memory_bytes > 1 << 30
+    assert device.l2_bytes > 0
 
 
 def test_the_device_is_still_described_where_nvml_fails(gpu, monkeypatch):
@@ -270,5 +270,5 @@ def test_the_device_is_still_described_where_nvml_fails(gpu, monkeypatch):
 
     monkeypatch.setattr(pynvml, "nvmlInit", refuse)
     device = gpu.device()
-    assert (device["mig"], device["power_limit_w"], device["driver"]) == (None, None, None)
-    assert device["sms"] > 0
+    assert (device.mig, device.power_limit_w, device.driver) == (None, None, None)
+    assert device.sms > 0

@@ -60,4 +60,4 @@ def test_the_whole_checklist_is_kept(gpu, tmp_path, capsys):
     record = load(folder)
     assert status == (5 if record.forbids_timing else 0), out
     assert len(record.lines) == 13
-    assert record.device["name"] == gpu.device()["name"]
+    assert record.device.name == gpu.device().name

@@ -44,7 +44,7 @@ def test_a_run_leaves_its_times_and_a_page(start, gpu, tmp_path):
     status, out, err = start("run", "--kernels", "kernels", "--size", "n=65536", "--rounds", "1", "--json")
     assert status == 0, err
     document = json.loads(out)
-    assert document["device"]["name"] == gpu.device()["name"]
+    assert document["device"]["name"] == gpu.device().name
     assert {each["status"] for cell in document["cells"] for each in cell["variants"].values()} == {"verified"}
     assert sorted(cell["control"] for cell in document["cells"]) == [False, True]
     rounds = [one for cell in document["cells"] for one in cell["rounds"]]

@@ -15,7 +15,7 @@ PTX = Path(__file__).with_name("ptx")
 
 
 def build(gpu, entry):
-    path, arch = PTX / f"{entry}.ptx", gpu.device()["sm"]
+    path, arch = PTX / f"{entry}.ptx", gpu.device().sm
     return toolchain.build(path, language="ptx", variant="ptx", entry=entry, arch=arch)
 
 

@@ -13,7 +13,7 @@ KERNELS = discovery.default_kernels()
 def test_every_variant_agrees_with_the_reference_at_every_check_size(gpu, name, assembler):
     found = discovery.load(KERNELS, name)
     pair = found.pair
-    sm = gpu.device()["sm"]
+    sm = gpu.device().sm
     if lowest_target(KERNELS / f"{name}.ptx") > int(sm[3:].rstrip("af")):
         return  # this device has not what the pair is for
     for source in found.sources:

@@ -19,8 +19,8 @@ def swept(gpu, name, **options):
     found = discovery.load(KERNELS, name)
     sources = tuple(source for source in found.sources if source.variant in ("cuda", "ptx"))
     device = gpu.device()
-    sweep = sweep_of(found, sources, "times", sms=device["sms"], **options)
-    plan = RunPlan((), gpu, device["sm"], KERNELS, rounds=1, settings=QUICK, sweep=spec_of(sweep))
+    sweep = sweep_of(found, sources, "times", sms=device.sms, **options)
+    plan = RunPlan((), gpu, device.sm, KERNELS, rounds=1, settings=QUICK, sweep=spec_of(sweep))
     run, error = perform(replace(RunFrame(plan, device), plan=plan_of(plan, sweep, None)), sweep, ())
     assert error is None
     return curves(sweep, run.cells)
@@ -35,7 +35,7 @@ def test_both_sides_are_timed_at_every_block(gpu):
 
 @pytest.mark.long
 def test_the_figures_of_sm_partition_come_out_of_its_clocks(gpu):
-    sms = gpu.device()["sms"]
+    sms = gpu.device().sms
     found = swept(
         gpu, "sm_partition", values={"copiers": (sms // 8,), "chunk": (16384,)}, size={"n": 1 << 22, "tiles": 256}
     )

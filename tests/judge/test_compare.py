@@ -344,7 +344,8 @@ COUNTED_RUN, COUNTED_HEAD = counted(), counted("B")
 
 
 def changed(run, part, **values):
-    return replace(run, **{part: {**getattr(run, part), **values}})
+    before = getattr(run, part)
+    return replace(run, **{part: {**before, **values} if isinstance(before, dict) else replace(before, **values)})
 
 
 def with_cell(run, **values):

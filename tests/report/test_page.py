@@ -15,6 +15,7 @@ from ptxbench.report.charts import axis_of
 from ptxbench.report.material import Material, wanted
 from ptxbench.report.pairs import pair_views
 from ptxbench.report.roofs import LABEL, LEFT, LETTER, roofline_of
+from ptxbench.run_info import SourceInfo
 from ptxbench.toolchain import locate
 from ptxbench.toolchain.trial import ASSEMBLES, REFUSED, Requirement, TargetTrial
 from tests.folders import CUDA, PTX, changed
@@ -186,10 +187,10 @@ ODD = {
     "reason": lambda run: replace(run, cells=[
         replace(each, variants={"cuda": replace(each.variants["cuda"], status="broken", reason=HOSTILE)})
         for each in run.cells]),
-    "device": lambda run: replace(run, device={**run.device, "name": HOSTILE}),
-    "command": lambda run: replace(run, run={**run.run, "argv": ["run", HOSTILE]}),
-    "id": lambda run: replace(run, run={**run.run, "id": HOSTILE, "started": HOSTILE}),
-    "commit": lambda run: replace(run, source={"commit": HOSTILE, "dirty": False}),
+    "device": lambda run: replace(run, device=replace(run.device, name=HOSTILE)),
+    "command": lambda run: replace(run, run=replace(run.run, argv=["run", HOSTILE])),
+    "id": lambda run: replace(run, run=replace(run.run, id=HOSTILE, started=HOSTILE)),
+    "commit": lambda run: replace(run, source=SourceInfo(HOSTILE, dirty=False)),
     "setting": lambda run: replace(run, settings={HOSTILE: HOSTILE}),
 }  # fmt: skip
 

@@ -21,7 +21,6 @@ from ptxbench.runner.worker import (
     Worker,
     WorkerCrashed,
     WorkerDied,
-    WorkerRequest,
     WorkerSigns,
     WorkItem,
     pair_plan_of,
@@ -131,7 +130,7 @@ def test_a_device_that_one_of_several_lost_has_them_measured_one_sample_at_a_tim
     lost = DeviceLost("scale.ptx: illegal address.", ("cuda", "ptx"))
     assert ledger.blame_lost(lost) is None
     assert taken_out(ledger) == []
-    pieces = ledger.pieces([each for each in ledger.keys if each[0][0] == "scale"])
+    pieces = ledger.items([each for each in ledger.keys if each[0][0] == "scale"])
     assert [(piece.sizes, piece.one_at_a_time) for piece in pieces] == [((SMALL,), False), ((LARGE,), True)]
     last = ledger.blame_lost(lost)  # even so: then nothing can be said
     assert last.reason == "scale.ptx: illegal address. The kernels in flight were cuda and ptx."
@@ -157,8 +156,7 @@ def test_a_lost_device_in_the_control_ends_the_run(plan):
 
 def test_what_is_out_of_the_control_is_out_of_it(plan):
     """The worker would do it again, and die again."""
-    task = WorkerRequest((), plan.backend, "sm_90", plan.kernels, "toolkit", 1, plan.settings, 0, 0)
-    pair_plan = pair_plan_of(task, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
+    pair_plan = pair_plan_of(plan.kernels, WorkItem(CONTROL, ("ptx",), control_plan().sizes), DeviceShape())
     assert [source.variant for source in pair_plan.sources] == ["ptx"]
 
 

@@ -291,7 +291,7 @@ class Published(FakeBackend):
     """A GPU of which there are published figures."""
 
     def device(self):
-        return {**DEVICE, "name": "Tesla T4", "sms": 40, "l2_bytes": 4096}
+        return replace(DEVICE, name="Tesla T4", sms=40, l2_bytes=4096)
 
 
 def test_a_time_that_no_such_gpu_can_reach_breaks_its_variant(kernels):

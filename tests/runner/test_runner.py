@@ -14,6 +14,7 @@ from ptxbench.errors import DeviceError, LaunchUnavailable, PairError, ToolMissi
 from ptxbench.measure import SamplingSettings
 from ptxbench.pair import In, relative
 from ptxbench.result import BITS_DIFFER
+from ptxbench.run_info import Device
 from ptxbench.runner import CellDone, DeviceLost, RunFrame, RunPlan, Step, memory, plan, plan_pairs, run
 from ptxbench.runner.plan import parse_size
 from ptxbench.toolchain import locate
@@ -222,7 +223,7 @@ def test_a_size_that_does_not_fit_in_memory_is_skipped_before_any_data_is_made(
     text = changed(PAIR, '{"y": a * x}', '{"y": a * x if n <= 1024 else None}')  # no reference at the larger size
     (kernels / "pairs" / "scale.py").write_text(text)
     backend = FakeBackend({"cuda": [1000], "ptx": [1000]}, right)
-    backend.device = lambda: {**DEVICE, **device}
+    backend.device = lambda: replace(DEVICE, **device)
     fits, too_large = cells(plan_of(kernels, backend, variants=["cuda", "ptx"], sizes=["all"]))
     assert {result.status for result in fits.variants.values()} == {"verified"}
     assert fits.rounds
@@ -430,15 +431,15 @@ def test_a_backend_that_cannot_run_says_why(monkeypatch):
     with pytest.raises(ToolMissing, match="No GPU: cudaErrorNoDevice"):
         open_backend("gpu")
     assert open_backend("auto").name == "emulator"
-    assert open_backend("auto", "sm_80").device()["sm"] == "sm_80"
+    assert open_backend("auto", "sm_80").device().sm == "sm_80"
 
 
 @pytest.mark.parametrize(
     ("device", "folder"),
     [
-        ({"kind": "emulator", "name": "emulator"},               "emulator-sm_90"),
-        ({"kind": "gpu", "name": "NVIDIA H100 80GB HBM3"},       "nvidia-h100-80gb-hbm3"),
-        ({"kind": "gpu", "name": "../../Tesla (R) T4"},          "tesla-r-t4"),
+        (Device("emulator", "emulator"),               "emulator-sm_90"),
+        (Device("gpu", "NVIDIA H100 80GB HBM3"),       "nvidia-h100-80gb-hbm3"),
+        (Device("gpu", "../../Tesla (R) T4"),          "tesla-r-t4"),
     ],
 )  # fmt: skip
 def test_a_run_goes_into_the_folder_of_its_device(kernels, device, folder):
@@ -447,7 +448,7 @@ def test_a_run_goes_into_the_folder_of_its_device(kernels, device, folder):
 
 def test_two_runs_at_once_have_names_of_their_own(kernels):
     plan = plan_of(kernels)
-    frames = [RunFrame(plan, {"kind": "emulator"}) for _ in range(20)]
+    frames = [RunFrame(plan, Device("emulator")) for _ in range(20)]
     assert len({frame.id for frame in frames}) == 20
     assert frames[0].started.endswith("Z")
 

@@ -183,7 +183,7 @@ def located(run, file="kernels/ptx/triad.ptx", lines=(("ptx_barriers", 14),)):
 
 def test_what_is_not_committed_is_named_before_a_baseline_is_set():
     head = located(counted({"triad": after(ptx_barriers=65), "scan": BEFORE}))
-    head = replace(head, source={**head.source, "dirty": True})
+    head = replace(head, source=replace(head.source, dirty=True))
     [step] = steps(gate(head, BASE, GateConfig()))
     assert step.remedy.startswith("ptxbench gate --pair triad")  # there is no commit to check out
     assert (

@@ -1,7 +1,7 @@
 """A GPU by script for sm_partition: the emulator computes, a formula tells times and clocks. A worker can have it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,7 @@ import numpy as np
 from ptxbench.backends.base import LaunchOutcome
 from ptxbench.backends.emulator import EmulatorBackend
 from ptxbench.pair import Launch
+from ptxbench.run_info import Device
 from ptxbench.toolchain import Build
 from tests.fakes import DEVICE, ScriptedClock, ScriptedWatch
 
@@ -38,8 +39,8 @@ class PartitionBackend:
     def unavailable(self) -> str | None:
         return None
 
-    def device(self) -> Mapping[str, Any]:
-        return DEVICE | {"sms": SMS}
+    def device(self) -> Device:
+        return replace(DEVICE, sms=SMS)
 
     def require(self, build: Build, launch: Launch) -> None:
         return None

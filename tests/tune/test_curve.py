@@ -237,7 +237,7 @@ def test_a_point_whose_label_forbids_a_verdict_is_not_the_best(sweep):
 def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
     frame, swept, run = sweep
     first = [replace(cell, rounds=[one for one in cell.rounds if one.round < 2]) for cell in run.cells]
-    save(replace(run, cells=first, run={**run.run, "status": INTERRUPTED}), tmp_path)
+    save(replace(run, cells=first, run=replace(run.run, status=INTERRUPTED)), tmp_path)
     before = finished_before(frame, tmp_path, run.toolchain)
     assert before.rounds == 2
     plan = plan_of(frame.plan, swept, before)
@@ -250,13 +250,13 @@ def test_an_interrupted_sweep_of_a_gpu_goes_on_with_its_rounds(sweep, tmp_path):
 
 def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp_path):
     frame, _, run = sweep
-    save(replace(run, run={**run.run, "status": INTERRUPTED}), tmp_path)
+    save(replace(run, run=replace(run.run, status=INTERRUPTED)), tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain)
     changed = replace(frame, plan=replace(frame.plan, sweep={**frame.plan.sweep, "files_sha256": "0"}))
     assert finished_before(changed, tmp_path, run.toolchain) is None
-    other = replace(frame, device={**frame.device, "name": "Another GPU"})
+    other = replace(frame, device=replace(frame.device, name="Another GPU"))
     assert finished_before(other, tmp_path, run.toolchain) is None
-    assert finished_before(frame, tmp_path, {**run.toolchain, "ptxas": "1.0"}) is None
+    assert finished_before(frame, tmp_path, replace(run.toolchain, ptxas="1.0")) is None
     for setting in ({"seed": frame.plan.seed + 1}, {"assembler": "driver"}, {"arch": "sm_80"}, {"cache": "warm"}):
         assert finished_before(replace(frame, plan=replace(frame.plan, **setting)), tmp_path, run.toolchain) is None
     (tmp_path / "20990101T000000Z-0.sweep.json").write_text("{")  # damaged: passed by
@@ -265,13 +265,13 @@ def test_a_sweep_of_other_files_or_another_device_is_not_gone_on_with(sweep, tmp
 
 def test_of_two_sweeps_of_one_second_that_which_went_on_with_the_other_is_the_newer(sweep, tmp_path):
     frame, _, run = sweep
-    first = {**run.run, "id": "ffffffff", "status": INTERRUPTED}
+    first = replace(run.run, id="ffffffff", status=INTERRUPTED)
     save(replace(run, run=first), tmp_path)
-    assert finished_before(frame, tmp_path, run.toolchain).run.run["id"] == "ffffffff"
-    save(replace(run, run={**run.run, "id": "00000000", "continues": "ffffffff"}), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain).run.run.id == "ffffffff"
+    save(replace(run, run=replace(run.run, id="00000000", continues="ffffffff")), tmp_path)
     assert finished_before(frame, tmp_path, run.toolchain) is None
-    save(replace(run, run={**first, "id": "11111111", "continues": "00000000"}), tmp_path)
-    assert finished_before(frame, tmp_path, run.toolchain).run.run["id"] == "11111111"
+    save(replace(run, run=replace(first, id="11111111", continues="00000000")), tmp_path)
+    assert finished_before(frame, tmp_path, run.toolchain).run.run.id == "11111111"
 
 
 def test_a_complete_sweep_is_begun_anew(sweep, tmp_path):
