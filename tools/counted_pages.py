@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from ptxbench import discovery, units
 from ptxbench.backends import open_backend
 from ptxbench.errors import UsageError
-from ptxbench.exporters.to_markdown import row
+from ptxbench.exporters.tables import markdown_row
 from ptxbench.metrics import choose
 from ptxbench.result import VERIFIED
 from ptxbench.runner import CellDone, RunPlan, plan_pairs, run
@@ -83,9 +83,9 @@ def figures(block):
         unit, texts = range_column(metric, cell) if metric.bounds else units.column(values, metric.unit)
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         columns.append(texts)
-    body = [row(each) for each in zip(*columns, strict=True)]
+    body = [markdown_row(each) for each in zip(*columns, strict=True)]
     rule = "|:--|" + "--:|" * (len(columns) - 1)
-    return [row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch)}"]
+    return [markdown_row(headings), rule, *body, "", f"At {units.size_words(cell.size)}. {made_by(block.arch)}"]
 
 
 def counted(block):

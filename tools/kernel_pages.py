@@ -21,7 +21,7 @@ from pathlib import Path
 
 from ptxbench import discovery, toolchain, units
 from ptxbench.errors import KernelError, PtxbenchError, UsageError
-from ptxbench.exporters.to_markdown import row
+from ptxbench.exporters.tables import markdown_row
 from ptxbench.metrics import choose
 from ptxbench.result import Cell, LaunchReport
 from ptxbench.runner.candidate import VariantRun
@@ -84,8 +84,8 @@ def figures(block):
         unit, texts = units.column(values, metric.unit)
         headings.append(f"{metric.heading} ({unit})" if unit else metric.heading)
         table.append(texts)
-    rows = [row(each) for each in zip(*table, strict=True)]
-    return [row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch)]
+    rows = [markdown_row(each) for each in zip(*table, strict=True)]
+    return [markdown_row(headings), "|" + ":--|" * words + "--:|" * len(metrics), *rows, "", made_by(block.arch)]
 
 
 def made_by(arch):

@@ -1,7 +1,7 @@
-// l2_policy: y[i] = x[i] + a row of a table, selected by a hash of i / 32. No hints.
+// l2_policy: y[i] = x[i] + a row of a table, chosen by a hash of i / 32: no hint at all.
 // Paired with ../ptx/l2_policy.ptx; shapes and launch are in ../pairs/l2_policy.py.
 
-// The table row for elements 32 * group to 32 * group + 31. The high bits of the hash select it, hence mulhi.
+// The row of 32 elements that goes with elements 32 * group to 32 * group + 31. Its high bits choose, hence mulhi.
 __device__ unsigned row_of(unsigned group, unsigned rows)
 {
     unsigned hash = group * 0x9e3779b1;
@@ -17,7 +17,7 @@ l2_policy(const float* __restrict__ x, const float* __restrict__ table, float* _
     const unsigned i = 256 * blockIdx.x + threadIdx.x;
 
     if (i < n / 4) {
-        const unsigned from = 8 * row_of(i / 8, rows) + i % 8;      // i counts vectors of four
+        const unsigned from = 8 * row_of(i / 8, rows) + i % 8;      // in vectors of four
         const float4 a = reinterpret_cast<const float4*>(x)[i];
         const float4 b = reinterpret_cast<const float4*>(table)[from];
         reinterpret_cast<float4*>(y)[i] = {a.x + b.x, a.y + b.y, a.z + b.z, a.w + b.w};

@@ -3,17 +3,17 @@
 
 #include <cuda_fp16.h>
 
-constexpr int ROWS = 4;                 // rows of a warp: x and its scales are loaded, and x summed, once for all
+constexpr int ROWS = 4;                 // of a warp: x, its scales and its sums are loaded once for all of them
 
-// In constant memory, so that the compiler does not know its value: see q4q8_gemv.cu.
+// In constant memory, so that the compiler does not know it: see q4q8_gemv.cu.
 __constant__ unsigned HIGH = 0xf0f0f0f0;
 
 struct BlockQ4 { half scale; unsigned short nibbles[8]; };      // 32 weights in 18 bytes, at even addresses
 struct BlockQ8 { half scale; unsigned short elements[16]; };    // 32 elements in 34 bytes, at even addresses
 
-// Loads a block that starts at an even address: its scale and the WORDS words after it. Returns the scale.
-// If the block starts at a multiple of 4, its first words are aligned and its last 16 bits remain. Otherwise all of it
-// except the scale is aligned words. No byte outside the block is read.
+// Loads a block that begins at an even address: WORDS words behind its scale. Returns the scale.
+// Where the block begins at a multiple of 4, its first words are aligned and its last half is left; else all but its
+// scale are aligned words. No byte outside the block is read.
 template <int WORDS>
 __device__ float load(const void* block, unsigned* payload)
 {
@@ -29,7 +29,7 @@ __device__ float load(const void* block, unsigned* payload)
     return __half2float(__ushort_as_half(even ? words[0] : words[WORDS]));
 }
 
-// A lane's sum of the row that it keeps, after an exchange with the lane `distance` away, which keeps the other row.
+// What a lane has of two rows after the lane `distance` away, which keeps the other one.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -42,15 +42,15 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: all lanes reach the shuffles below
+        return;                                                 // the whole warp: no shuffle below lacks a lane
 
     const BlockQ4* w_at[ROWS];
-    for (int r = 0; r < ROWS; ++r)                              // at most the last row
+    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: that again
         w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;
     x += lane;
 
     float sums[ROWS] = {};
-#pragma unroll 1                                                // one round already has enough loads in flight
+#pragma unroll 1                                                // a round has loads enough under way
     for (unsigned b = lane; b < blocks; b += 32, x += 32) {
         unsigned elements[8];
         const float x_factor = load<8>(x, elements);
@@ -61,9 +61,9 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
         for (int r = 0; r < ROWS; ++r, w_at[r - 1] += 32) {
             unsigned nibbles[4];
             const float scale = load<4>(w_at[r], nibbles) * x_factor;           // exact: 11 times 11 bits
-            int low = eights, high = 0;                         // a nibble q means q - 8
+            int low = eights, high = 0;                         // a nibble q stands for q - 8
             for (int k = 0; k < 4; ++k) {
-                // In the upper half of a byte, q with its top bit inverted is the signed 16 (q - 8).
+                // In the upper half of a byte, q with its top bit flipped is the signed 16 (q - 8).
                 const int of_low = static_cast<int>(nibbles[k] & 0x0f0f0f0f);
                 const int of_high = static_cast<int>((nibbles[k] & HIGH) ^ 0x80808080);
                 low = __dp4a(of_low, static_cast<int>(elements[k]), low);
@@ -73,12 +73,12 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
         }
     }
 
-    // Two steps halve the rows of a lane, the others the lanes of a row: lane 8 r has the sum of row r at the end.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);
     for (unsigned distance = 4; distance > 0; distance /= 2)
         sum += __shfl_xor_sync(0xffffffff, sum, distance);
     if (lane % 8 == 0 && row + lane / 8 < rows)
-        y[row + lane / 8] = 0.0625f * sum;                      // exact; compensates the factor 16 of the nibbles
+        y[row + lane / 8] = 0.0625f * sum;                      // exact: the 16 of the nibbles
 }

@@ -1,20 +1,20 @@
-// q4q8_gemv.aos: y[r] = dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, four lanes per block.
+// q4q8_gemv.aos: y[r] = the dot product of row r of W and x, from ggml's blocks of 18 and 34 bytes, four lanes a block.
 // Paired with ../ptx/q4q8_gemv.aos.ptx; shapes, nibble order and launch are in ../pairs/q4q8_gemv.aos.py.
 
 #include <cuda_fp16.h>
 
-constexpr int ROWS = 4;                 // rows of a warp: x and its scales are loaded, and x summed, once for all
+constexpr int ROWS = 4;                 // of a warp: x, its scales and its sums are loaded once for all of them
 
-// In constant memory, so that the compiler does not know its value: see q4q8_gemv.cu.
+// In constant memory, so that the compiler does not know it: see q4q8_gemv.cu.
 __constant__ unsigned HIGH = 0xf0f0f0f0;
 
 struct BlockQ4 { half scale; unsigned short nibbles[8]; };      // 32 weights in 18 bytes, at even addresses
 struct BlockQ8 { half scale; unsigned short elements[16]; };    // 32 elements in 34 bytes, at even addresses
 
-// Word k of an array at an even address: two loads, because a load must be aligned to its size.
+// Word k of an array that lies at an even address: two loads, since a load must be aligned to its size.
 __device__ unsigned word(const unsigned short* halves, int k) { return halves[2 * k] | halves[2 * k + 1] << 16; }
 
-// A lane's sum of the row that it keeps, after an exchange with the lane `distance` away, which keeps the other row.
+// What a lane has of two rows after the lane `distance` away, which keeps the other one.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -27,11 +27,11 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: all lanes reach the shuffles below
+        return;                                                 // the whole warp: no shuffle below lacks a lane
 
-    const unsigned part = lane % 4;                             // which of the four lanes that share a block
+    const unsigned part = lane % 4;                             // of the four lanes that share a block
     const BlockQ4* w_at[ROWS];
-    for (int r = 0; r < ROWS; ++r)                              // at most the last row
+    for (int r = 0; r < ROWS; ++r)                              // beyond the last row: that again
         w_at[r] = w + static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane / 4;
     x += lane / 4;
 
@@ -51,12 +51,12 @@ q4q8_gemv_aos(const BlockQ4* __restrict__ w, const BlockQ8* __restrict__ x, floa
         }
     }
 
-    // Two steps halve the rows of a lane, the others the lanes of a row: lane 8 r has the sum of row r at the end.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
     const float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     const float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);
     for (unsigned distance = 4; distance > 0; distance /= 2)
         sum += __shfl_xor_sync(0xffffffff, sum, distance);
     if (lane % 8 == 0 && row + lane / 8 < rows)
-        y[row + lane / 8] = 0.0625f * sum;                      // exact; compensates the factor 16 of the nibbles
+        y[row + lane / 8] = 0.0625f * sum;                      // exact: the 16 of the nibbles
 }

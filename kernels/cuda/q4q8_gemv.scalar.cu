@@ -3,7 +3,7 @@
 
 #include <cuda_fp16.h>
 
-constexpr int ROWS = 4;                 // rows of a warp, one after the other: x is loaded again for each
+constexpr int ROWS = 4;                 // of a warp, one after the other: x is loaded again for each
 
 // The dot product of the 8 weights in v and of elements k..k+3 and k+16..k+19 of a block, k = 0, 4, 8 or 12.
 __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
@@ -17,8 +17,8 @@ __device__ int dot_of_8(unsigned v, int x_k, int x_k16)
     return dot;
 }
 
-// Adds one row's sums of this lane and of the lane `distance` away. This lane keeps the row of `here` or `there`, that
-// lane keeps the other row.
+// What the lane has of one row, plus what the lane `distance` away has of it; of `here` and `there` it is that lane's
+// turn to keep the other.
 __device__ float halve(float here, float there, bool upper, int distance)
 {
     return (upper ? there : here) + __shfl_xor_sync(0xffffffff, upper ? here : there, distance);
@@ -31,12 +31,12 @@ q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const i
     const unsigned lane = threadIdx.x % 32;
     const unsigned row = 8 * blockIdx.x + ROWS * (threadIdx.x / 32);
     if (row >= rows)
-        return;                                                 // the whole warp: all lanes reach the shuffles below
+        return;                                                 // the whole warp: no shuffle below lacks a lane
 
     float sums[ROWS] = {};
 #pragma unroll
     for (int r = 0; r < ROWS; ++r) {
-        const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // at most the last row
+        const size_t first = static_cast<size_t>(min(row + r, rows - 1)) * blocks + lane;   // beyond the last: again
         const uint4* w_at = w + first;
         const half* w_scale_at = w_scale + first;
         const int4* x_at = x + 2 * lane;
@@ -52,7 +52,7 @@ q4q8_gemv(const uint4* __restrict__ w, const half* __restrict__ w_scale, const i
         }
     }
 
-    // Two steps halve the rows of a lane, the others the lanes of a row: lane 8 r has the sum of row r at the end.
+    // Each step halves the rows that a lane has, then the lanes that have a row: lane 8 r ends with all of row r.
     float sum_0 = halve(sums[0], sums[2], lane & 16, 16);
     float sum_1 = halve(sums[1], sums[3], lane & 16, 16);
     float sum = halve(sum_0, sum_1, lane & 8, 8);

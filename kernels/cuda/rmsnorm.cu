@@ -1,7 +1,7 @@
-// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), one CTA per row, which stays in registers.
+// rmsnorm: y[r][c] = x[r][c] * w[c] / sqrt(the mean of x[r]^2 + eps), a CTA a row, which stays in registers.
 // Paired with ../ptx/rmsnorm.ptx; shapes and launch are in ../pairs/rmsnorm.py.
 
-// The sum of v over the CTA's 256 threads; every thread returns it.
+// The sum of the CTA's 256 values of v, which every thread returns.
 __device__ float block_sum(float v)
 {
     __shared__ float warp_sums[8];
@@ -10,19 +10,19 @@ __device__ float block_sum(float v)
     if (threadIdx.x % 32 == 0)
         warp_sums[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warp_sums[threadIdx.x % 8];     // every warp adds all eight: cheaper than a second barrier
+    v = warp_sums[threadIdx.x % 8];     // every warp adds the eight again: cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v += __shfl_xor_sync(0xffffffff, v, distance);
     return v;
 }
 
-// 1 / sqrt(the mean square + eps). __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
+// 1 over the root of the mean square. __fdividef needs no flag and is one MUFU.RCP; 1.0f / columns is a call.
 __device__ float scale_of(float squares, float eps, unsigned columns)
 {
     return rsqrtf(fmaf(squares, __fdividef(1.0f, columns), eps));
 }
 
-// A row of 1024 * CHUNKS elements: a thread holds 4 of each chunk.
+// A row of 1024 CHUNKS elements: a thread holds 4 of each chunk.
 template <unsigned CHUNKS>
 __device__ void held_row(const float4* x, const float4* w, float4* y, float eps)
 {
@@ -66,7 +66,7 @@ rmsnorm(const float* __restrict__ x, const float* __restrict__ w, float* __restr
     if (columns == 8192)
         return held_row<8>(x_4, w_4, y_4, eps);
 
-    // Any other row is read twice. A pointer is incremented: an index x[c] costs a 64-bit multiplication per element.
+    // Any other row is read twice. A pointer walks along it: x[c], indexed, costs a 64-bit multiplication an element.
     x += thread;
     y += thread;
     w += thread;

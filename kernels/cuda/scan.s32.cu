@@ -1,4 +1,4 @@
-// scan.s32: y[i] = x[0] + .. + x[i], in integers, in one pass: tiles of 2048, and a look-back at earlier tiles.
+// scan.s32: y[i] = x[0] + .. + x[i], in integers, in one pass: tiles of 2048, and a look back at the sums before.
 // Paired with ../ptx/scan.s32.ptx; shapes and launch are in ../pairs/scan.s32.py.
 
 #ifndef BLOCK
@@ -7,11 +7,11 @@
 
 constexpr unsigned ALL = 0xffffffff;
 constexpr unsigned TILE = 16 * BLOCK;
-constexpr unsigned VECTORS = 4;         // of a thread, each of four elements
-constexpr unsigned RAKE = BLOCK / 32;   // int4s of totals that a lane of the first warp adds up
+constexpr unsigned VECTORS = 4;         // a thread's, of four elements
+constexpr unsigned RAKE = BLOCK / 32;   // int4s of vector totals that a lane of the first warp adds up
 enum Flag : unsigned { EMPTY, AGGREGATE, PREFIX };
 
-// A tile's state is one word, the flag above the value, so that a CTA always sees both together.
+// A tile's state is one word, flag above value, so that no CTA can see the one without the other.
 using State = unsigned long long;
 
 __device__ State state_of(Flag flag, int value)
@@ -24,7 +24,7 @@ __device__ unsigned flag_of(State state)
     return static_cast<unsigned>(state >> 32);
 }
 
-// Relaxed, because CTAs exchange only this word.
+// Relaxed, for nothing but the word passes between CTAs.
 #if __CUDACC_VER_MAJOR__ * 100 + __CUDACC_VER_MINOR__ >= 1209
 __device__ State load(State* at)
 {
@@ -35,7 +35,7 @@ __device__ void store(State* at, State state)
 {
     __nv_atomic_store_n(at, state, __NV_ATOMIC_RELAXED, __NV_THREAD_SCOPE_DEVICE);
 }
-#else                                   // without these functions: a volatile access is one relaxed access
+#else                                   // no such functions yet: a volatile access is one relaxed access
 __device__ State load(State* at)
 {
     return *static_cast<volatile State*>(at);
@@ -47,7 +47,7 @@ __device__ void store(State* at, State state)
 }
 #endif
 
-// The sum of all tiles before `tile`, by one warp: lane k reads tile - 1 - k, then 32 tiles further back.
+// The sum of all tiles before `tile`, by a warp: lane k looks at tile - 1 - k, then 32 further back.
 __device__ int look_back(State* states, unsigned tile, unsigned lane)
 {
     int exclusive = 0;
@@ -55,14 +55,14 @@ __device__ int look_back(State* states, unsigned tile, unsigned lane)
     int look = tile - lane - 1;
     do {
         State state;
-        for (;;) {                      // before the first tile the sum is known: 0
+        for (;;) {                      // before the first tile lies a known sum of 0
             state = look >= 0 ? load(&states[look]) : state_of(PREFIX, 0);
             if (!__any_sync(ALL, flag_of(state) == EMPTY))
                 break;
-            __nanosleep(64);            // the pause leaves L2 to the CTAs that work
+            __nanosleep(64);            // so that those who wait leave L2 to those who work
         }
 
-        // Lanes beyond the nearest prefix (a lower lane has one) have nothing to add.
+        // Lanes beyond the nearest prefix, those that have one in a lane below them, have nothing to add.
         prefixes = __ballot_sync(ALL, flag_of(state) == PREFIX);
         const unsigned nearer = prefixes & ((1u << lane) - 1);
         exclusive += __reduce_add_sync(ALL, nearer == 0 ? static_cast<int>(state) : 0);     // needs sm_80
@@ -78,15 +78,15 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     __shared__ int4 totals[36 * RAKE];
     const unsigned thread = threadIdx.x;
     const unsigned lane = thread % 32;
-    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes; now the compiler knows it
+    const unsigned warp = __shfl_sync(ALL, thread / 32, 0);     // the same in all lanes, which the compiler now knows
 
-    // Not blockIdx.x: a CTA waits for earlier tiles, so these must belong to CTAs that already run.
+    // Not blockIdx.x: a CTA waits for the tiles before its own, so these must belong to CTAs that run already.
     if (thread == 0)
         drawn = atomicAdd(ticket, 1);
     __syncthreads();
     const unsigned tile = drawn;
 
-    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 consecutive bytes.
+    // A thread has four vectors of four, 128 elements apart: each load of a warp is 512 bytes in a row.
     const unsigned i = TILE * tile + 512 * warp + 4 * lane;
     const int4* from = reinterpret_cast<const int4*>(x + i);
     int4* to = reinterpret_cast<int4*>(y + i);
@@ -106,8 +106,8 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
         }
     }
 
-    // Sums within each vector; the last is its total. Totals are in the order of the elements, 32 of them in 36 words:
-    // the four unused words avoid bank conflicts for these stores and for the loads of int4 below.
+    // Sums within each vector, whose last is its total. The totals lie in the order of the elements, 32 in 36 words:
+    // the four spare ones keep these stores, and the loads of int4 below, without bank conflicts.
     int* own = reinterpret_cast<int*>(totals) + 144 * warp + lane;
     for (unsigned k = 0; k < VECTORS; k++) {
         v[k].y += v[k].x;
@@ -117,7 +117,7 @@ scan_s32(const int* __restrict__ x, int* __restrict__ y, unsigned* ticket, State
     }
     __syncthreads();
 
-    // The first warp scans the totals, 4 * RAKE per lane, and replaces each by the sum of all totals before it.
+    // The first warp scans the totals, 4 * RAKE in a row a lane, and puts what lies before each vector in their place.
     if (warp == 0) {
         int4* rake = totals + RAKE * lane + RAKE * lane / 8;
         int sum = 0;

@@ -1,10 +1,10 @@
-// sgemm_tiled: c = a b in f32, a (m x k), b (k x n): a CTA has a tile of 128 x 128, slabs of 8, a thread 8 x 8 sums.
+// sgemm_tiled: c = a b for f32 matrices, a m x k, b k x n: tiles of 128 x 128 a CTA, slabs of 8, 8 x 8 sums a thread.
 // Paired with ../ptx/sgemm_tiled.ptx; shapes and launch are in ../pairs/sgemm_tiled.py.
-// Like sgemm_tiled.cu, with another order of a warp's lanes on its tile: lanes l and l ^ 1 read the same floats of a,
-// lanes l and l ^ 2 the same floats of b, so that hardware may serve two lanes at once.
+// As sgemm_tiled.cu, but the lanes of a warp lie in another order on its tile: lanes l and l ^ 1 read the same floats
+// of a, lanes l and l ^ 2 the same of b, so that hardware may take two lanes at once.
 
-// The first `left` floats of from[0..3], and 0 for the others; `left` may be 0 or negative.
-// With `aligned`, `from` is a multiple of 16 bytes and `left` a multiple of 4: then all four exist, or none.
+// from[0..3], and 0 for what is not among the first `left` of them, which may be none or less than none.
+// With `aligned`, `from` is a multiple of 16 bytes and `left` a multiple of 4: then four floats are there, or none.
 __device__ float4 load4(const float* __restrict__ from, int left, bool aligned)
 {
     float4 v = make_float4(0.0f, 0.0f, 0.0f, 0.0f);
@@ -19,7 +19,7 @@ __device__ float4 load4(const float* __restrict__ from, int left, bool aligned)
     return v;
 }
 
-// Like load4: to[0..3] = v[0..3], but only the first `left` of them.
+// As load4: to[0..3] = v[0..3], but only the first `left` of them.
 __device__ void store4(float* to, const float* v, int left, bool aligned)
 {
     if (aligned) {
@@ -34,15 +34,15 @@ extern "C" __global__ void __launch_bounds__(256, 2)
 sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __restrict__ c, unsigned m, unsigned n,
             unsigned k)
 {
-    // Two slabs of each: one is read while the next is written. The slab of a is transposed, so that a thread's rows
-    // are neighbours. 132, not 128: a warp stores 16 rows of a at a time, whose halves are 4 rows of the slab apart.
+    // Two slabs of each: one is read while the next is written. a's is turned, so that a thread finds its rows side by
+    // side. 132, not 128: a warp stores 16 rows of a at a time, the halves of each 4 rows of the slab apart.
     __shared__ __align__(16) float a_slab[2][8][132];
     __shared__ __align__(16) float b_slab[2][8][132];
     const unsigned thread = threadIdx.x;
     const unsigned warp = thread / 32, lane = thread % 32;
-    const bool aligned = (n | k) % 4 == 0;      // every row of a, b and c starts at a multiple of 16 bytes
+    const bool aligned = (n | k) % 4 == 0;      // every row of a, b and c begins at a multiple of 16 bytes
 
-    // What the thread copies for a slab: four floats of a row of a, and four of a row of b.
+    // What the thread copies of a slab: four floats of a row of a, and four of a row of b.
     const unsigned a_row = thread / 2, a_column = 4 * (thread % 2);
     const unsigned b_row = thread / 32, b_column = 4 * (thread % 32);
     const float* a_from = a + static_cast<size_t>(128 * blockIdx.y + a_row) * k + a_column;
@@ -50,8 +50,8 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
     const int a_left = 128 * blockIdx.y + a_row < m ? k - a_column : 0;     // floats to the end of the row
     const int b_left = n - (128 * blockIdx.x + b_column);
 
-    // Its sums: rows y to y + 3 and y + 16 to y + 19, columns x to x + 3 and x + 32 to x + 35. A warp has 32 rows of
-    // 64, its lanes are 4 rows of 8: eight lanes read 64 bytes of b_slab, each 16 bytes twice, and 32 bytes of a_slab.
+    // What it adds up: rows y to y + 3 and y + 16 to y + 19, columns x to x + 3 and x + 32 to x + 35. A warp has 32
+    // rows of 64, its lanes are 4 rows of 8: eight lanes read 64 bytes of b_slab, each 16 of them twice, and 32 of a's.
     const unsigned lane_row = lane / 2 % 2 + 2 * (lane / 16), lane_column = lane % 2 + 2 * (lane / 4 % 4);
     const unsigned y = 32 * (warp / 2) + 4 * lane_row;
     const unsigned x = 64 * (warp % 2) + 4 * lane_column;
@@ -66,9 +66,9 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
         a_slab[buffer][a_column + 2][a_row] = from_a.z;
         a_slab[buffer][a_column + 3][a_row] = from_a.w;
         *reinterpret_cast<float4*>(&b_slab[buffer][b_row][b_column]) = from_b;
-        __syncthreads();                        // one per slab is enough: there are two buffers
+        __syncthreads();                        // one a slab: who writes this buffer again has passed the next
 
-        // The loads of the next slab are in flight while this one is used.
+        // The next slab is under way while this one is used.
         a_from += 8;
         b_from += 8 * static_cast<size_t>(n);
         from_a = load4(a_from, a_left - static_cast<int>(slab + 8), aligned);
@@ -88,7 +88,7 @@ sgemm_tiled(const float* __restrict__ a, const float* __restrict__ b, float* __r
     const int left = n - (128 * blockIdx.x + x);
     for (unsigned i = 0; i < 8; ++i) {
         if (row >= m)
-            return;                             // later rows are outside too
+            return;                             // and so are the rows that would follow
         store4(to, &sums[i][0], left, aligned);
         store4(to + 32, &sums[i][4], left - 32, aligned);
         const unsigned rows = i == 3 ? 13 : 1;  // y + 3 is followed by y + 16

@@ -1,8 +1,8 @@
 // sm_partition: the first CTAs copy source to target, the others compute tiles of result, all at the same time.
 // Paired with ../ptx/sm_partition.ptx; shapes and launch are in ../pairs/sm_partition.py.
 
-// The number that thread 0 drew, for all threads of the CTA. The two slots are used in turn: a slow thread may still
-// read the last number while the next one is written, so that one barrier per number is enough.
+// What thread 0 drew, for every thread of the CTA. The two places take turns: who is slow may still read the last number
+// while the next one is written, so that one barrier a number is enough.
 __device__ unsigned share(unsigned next, unsigned turn)
 {
     __shared__ unsigned drawn[2];
@@ -12,11 +12,11 @@ __device__ unsigned share(unsigned next, unsigned turn)
     return drawn[turn];
 }
 
-// Vectors i, i + 256, ... before end: four loads before the first store, as long as four are left.
+// Vectors i, i + 256, ... before end: four loads before the first store, while there are four.
 __device__ void copy(const uint4* __restrict__ source, uint4* __restrict__ target, unsigned i, unsigned end)
 {
     for (; i + 768 < end; i += 1024) {
-        const uint4* from = source + i;     // not source[i + 256]: the sum could wrap, so it would be a new address
+        const uint4* from = source + i;     // not source[i + 256]: the sum could wrap, and would be computed again
         uint4* to = target + i;
         const uint4 v0 = __ldcs(from);
         const uint4 v1 = __ldcs(from + 256);
@@ -32,8 +32,8 @@ __device__ void copy(const uint4* __restrict__ source, uint4* __restrict__ targe
         __stcs(target + i, __ldcs(source + i));
 }
 
-// For each of `depth` panels, `steps` times the outer product of two float4, in 16 independent sums; then the sum of
-// all. `wrap` is one less than the number of panels of the table, a power of two.
+// Of each of depth panels, steps times the outer product of two float4, in 16 sums of which none waits for another; then
+// the sum of them all. wrap is one less than the panels of the table, a power of two.
 __device__ float multiply(const float4* __restrict__ table, unsigned panel, unsigned wrap, unsigned depth,
                           unsigned steps)
 {
@@ -65,13 +65,13 @@ sm_partition(const uint4* __restrict__ source, uint4* __restrict__ target, const
     const unsigned thread = threadIdx.x;
     const unsigned role = blockIdx.x < copiers ? 1 : 2;     // a bit of roles
     if (thread == 0)
-        taken[blockIdx.x] = role;       // also for CTAs that return next
+        taken[blockIdx.x] = role;       // of those too that then return
     if (!(roles & role))
         return;
     if (thread == 0)
         clocks[2 * blockIdx.x] = clock64();
 
-    // Thread 0 draws the next number while the CTA works on the last one. Each ticket has its own cache line.
+    // Thread 0 draws the next number while the last one is worked on. The tickets lie in cache lines of their own.
     unsigned* ticket = &tickets[role == 1 ? 0 : 32];
     unsigned next = thread == 0 ? atomicAdd(ticket, 1) : 0;
     if (role == 1) {

@@ -1,10 +1,10 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which stays in registers or is read twice.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which stays in registers or is read twice.
 // Paired with ../ptx/softmax.ptx; shapes and launch are in ../pairs/softmax.py.
 
 constexpr float LOG2_E = 1.44269504f;
-constexpr float LEAST = -1e38f;     // below all logits; finite, so that LEAST - LEAST is 0
+constexpr float LEAST = -1e38f;     // below any logit; finite, so that LEAST - LEAST is 0
 
-// Combines v of the CTA's 256 threads, or of a warp that is alone; every thread returns the result.
+// The CTA's 256 values of v folded into one, which every thread returns; those of a warp, if it is alone.
 template <bool ALONE, class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -15,7 +15,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp combines all eight: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -31,7 +31,7 @@ __device__ float block_max(float v)
 template <bool ALONE>
 __device__ float block_sum(float v)
 {
-    __shared__ float warp_sums[8];      // not warp_maxima again, because a slow warp may still read it
+    __shared__ float warp_sums[8];      // not warp_maxima again: a slow warp may still read it
     return block_fold<ALONE>(v, warp_sums, [](float a, float b) { return a + b; });
 }
 
@@ -57,7 +57,7 @@ __device__ float4 scaled(float4 v, float scale)
     return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
 }
 
-// A row with 4 * CHUNKS elements per thread, for 256 threads or for one warp.
+// A row of 4 CHUNKS elements a thread, of 256 threads or of one warp.
 template <unsigned CHUNKS, bool ALONE>
 __device__ void held_row(const float4* x, float4* y)
 {
@@ -66,7 +66,7 @@ __device__ void held_row(const float4* x, float4* y)
     for (unsigned k = CHUNKS; k-- > 0;)
         held[k] = x[256 * k];
 
-    float largest = __int_as_float(0xff800000);     // -infinity; NVRTC has no name for it
+    float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
 #pragma unroll
     for (unsigned k = CHUNKS; k-- > 0;)
         largest = largest_of(held[k], largest);
@@ -85,7 +85,7 @@ __device__ void held_row(const float4* x, float4* y)
         y[256 * k] = scaled(held[k], scale);
 }
 
-// Takes 4 * N more elements of a row and updates its largest and its sum of exp(x - largest).
+// 4 N elements more of a row, whose largest so far and sum of exp(x - largest) follow.
 template <unsigned N>
 __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
 {
@@ -101,7 +101,7 @@ __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
         sum = sum_of(powers_of(v[k], base), sum);
 }
 
-// A row of any length, which is read twice: by 16 bytes, except up to 3 elements at the start and at the end.
+// A row of any length, which is read twice: by 16 bytes, but for the up to 3 elements before and behind those.
 __device__ void any_row(const float* x, float* y, unsigned columns, unsigned misaligned)
 {
     const unsigned thread = threadIdx.x;
@@ -110,7 +110,7 @@ __device__ void any_row(const float* x, float* y, unsigned columns, unsigned mis
     const float4* x_4 = reinterpret_cast<const float4*>(x + head);
     float4* y_4 = reinterpret_cast<float4*>(y + head);
 
-    // Threads 0 to 2 each have one element of the head, threads 4 to 6 one of the tail.
+    // Threads 0 to 2 have one element of the head each, 4 to 6 of the tail.
     const unsigned edge = thread < 4 ? thread : head + 4 * vectors + (thread - 4);
     const bool has_edge = thread < 4 ? thread < head : edge < columns;
     const float edge_x = has_edge ? x[edge] : __int_as_float(0xff800000);
@@ -142,7 +142,7 @@ extern "C" __global__ void __launch_bounds__(256)
 softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
 {
     const unsigned thread = threadIdx.x;
-    if (columns == 128 && thread >= 32)     // one warp is enough for this row, without a barrier
+    if (columns == 128 && thread >= 32)     // a row of one warp needs no other, and no barrier
         return;
     const size_t first = static_cast<size_t>(blockIdx.x) * columns;
     x += first;

@@ -1,10 +1,10 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which is read twice.
-// Like softmax.cu, but no row stays in registers; shapes and launch are in ../pairs/softmax.py.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which is read twice.
+// As softmax.cu, where no row stays in registers; shapes and launch are in ../pairs/softmax.py.
 
 constexpr float LOG2_E = 1.44269504f;
-constexpr float LEAST = -1e38f;     // below all logits; finite, so that LEAST - LEAST is 0
+constexpr float LEAST = -1e38f;     // below any logit; finite, so that LEAST - LEAST is 0
 
-// Combines v of the CTA's 256 threads; every thread returns the result.
+// The CTA's 256 values of v folded into one, which every thread returns.
 template <class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -13,7 +13,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp combines all eight: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -27,7 +27,7 @@ __device__ float block_max(float v)
 
 __device__ float block_sum(float v)
 {
-    __shared__ float warp_sums[8];      // not warp_maxima again, because a slow warp may still read it
+    __shared__ float warp_sums[8];      // not warp_maxima again: a slow warp may still read it
     return block_fold(v, warp_sums, [](float a, float b) { return a + b; });
 }
 
@@ -53,7 +53,7 @@ __device__ float4 scaled(float4 v, float scale)
     return make_float4(v.x * scale, v.y * scale, v.z * scale, v.w * scale);
 }
 
-// Takes 4 * N more elements of a row and updates its largest and its sum of exp(x - largest).
+// 4 N elements more of a row, whose largest so far and sum of exp(x - largest) follow.
 template <unsigned N>
 __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
 {
@@ -69,7 +69,7 @@ __device__ void absorb(const float4 (&v)[N], float& largest, float& sum)
         sum = sum_of(powers_of(v[k], base), sum);
 }
 
-// A row of any length, which is read twice: by 16 bytes, except up to 3 elements at the start and at the end.
+// A row of any length, which is read twice: by 16 bytes, but for the up to 3 elements before and behind those.
 __device__ void any_row(const float* x, float* y, unsigned columns, unsigned misaligned)
 {
     const unsigned thread = threadIdx.x;
@@ -78,7 +78,7 @@ __device__ void any_row(const float* x, float* y, unsigned columns, unsigned mis
     const float4* x_4 = reinterpret_cast<const float4*>(x + head);
     float4* y_4 = reinterpret_cast<float4*>(y + head);
 
-    // Threads 0 to 2 each have one element of the head, threads 4 to 6 one of the tail.
+    // Threads 0 to 2 have one element of the head each, 4 to 6 of the tail.
     const unsigned edge = thread < 4 ? thread : head + 4 * vectors + (thread - 4);
     const bool has_edge = thread < 4 ? thread < head : edge < columns;
     const float edge_x = has_edge ? x[edge] : __int_as_float(0xff800000);

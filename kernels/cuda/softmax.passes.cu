@@ -1,7 +1,7 @@
-// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), one CTA per row, which it reads three times.
-// The same as ../ptx/softmax.passes.ptx; shapes and launch are in ../pairs/softmax.py.
+// softmax: y[r][c] = exp(x[r][c]) / the sum of exp(x[r]), a CTA a row, which it reads three times.
+// Beside it ../ptx/softmax.passes.ptx; shapes and launch are in ../pairs/softmax.py.
 
-// Combines v of the CTA's 256 threads; every thread returns the result.
+// The CTA's 256 values of v folded into one, which every thread returns.
 template <class Fold>
 __device__ float block_fold(float v, float* warps, Fold fold)
 {
@@ -10,7 +10,7 @@ __device__ float block_fold(float v, float* warps, Fold fold)
     if (threadIdx.x % 32 == 0)
         warps[threadIdx.x / 32] = v;
     __syncthreads();
-    v = warps[threadIdx.x % 8];         // every warp combines all eight: cheaper than a second barrier
+    v = warps[threadIdx.x % 8];         // every warp folds the eight again: cheaper than a second barrier
     for (unsigned distance = 4; distance > 0; distance /= 2)
         v = fold(v, __shfl_xor_sync(0xffffffff, v, distance));
     return v;
@@ -20,13 +20,13 @@ extern "C" __global__ void __launch_bounds__(256)
 softmax(const float* __restrict__ x, float* __restrict__ y, unsigned columns)
 {
     __shared__ float warp_maxima[8];
-    __shared__ float warp_sums[8];      // not warp_maxima again, because a slow warp may still read it
+    __shared__ float warp_sums[8];      // not warp_maxima again: a slow warp may still read it
     const unsigned thread = threadIdx.x;
     x += static_cast<size_t>(blockIdx.x) * columns + thread;
     y += static_cast<size_t>(blockIdx.x) * columns + thread;
 
-    // A pointer is incremented along the row: an index x[c] costs a 64-bit multiplication per element.
-    float largest = __int_as_float(0xff800000);     // -infinity; NVRTC has no name for it
+    // A pointer walks along the row: x[c], indexed, costs a 64-bit multiplication an element.
+    float largest = __int_as_float(0xff800000);     // -infinity, for which NVRTC has no name
     const float* from = x;
     for (unsigned c = thread; c < columns; c += 256, from += 256)
         largest = fmaxf(largest, *from);

@@ -1,4 +1,4 @@
-// triad: a[i] = b[i] + s * c[i], four elements per thread.
+// triad: a[i] = b[i] + s * c[i], four elements a thread.
 // Paired with ../ptx/triad.ptx; shapes and launch are in ../pairs/triad.py.
 
 #ifndef BLOCK                   // a knob: ptxbench tune
@@ -11,11 +11,11 @@ triad(float* __restrict__ a, const float* __restrict__ b, const float* __restric
     const unsigned i = BLOCK * blockIdx.x + threadIdx.x;
 
     if (i < n / 4) {
-        // One 16-byte access instead of four. Four neighbouring scalar accesses would stay four.
+        // One 16-byte access in place of four: four scalar ones would stay four, neighbours or not.
         const float4 from_b = reinterpret_cast<const float4*>(b)[i];
         const float4 from_c = reinterpret_cast<const float4*>(c)[i];
         float4 sum;
-        sum.x = fmaf(s, from_c.x, from_b.x);    // fmaf, not * and +: rounds once, for any --fmad
+        sum.x = fmaf(s, from_c.x, from_b.x);    // fmaf, not * and +: rounds once, whatever --fmad says
         sum.y = fmaf(s, from_c.y, from_b.y);
         sum.z = fmaf(s, from_c.z, from_b.z);
         sum.w = fmaf(s, from_c.w, from_b.w);

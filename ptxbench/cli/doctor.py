@@ -15,7 +15,7 @@ from ptxbench.cli._terminal import say
 from ptxbench.errors import ToolMissing, UsageError
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.table import Table as RichTable
 
     from ptxbench.doctor import PartStatus
 
@@ -109,15 +109,10 @@ def show(findings: Sequence[PartStatus]) -> None:
             console.print(f"  {each.subject}: {each.advice}", width=width)
 
 
-def table(findings: Sequence[PartStatus]) -> Table:
+def table(findings: Sequence[PartStatus]) -> RichTable:
     """The findings, one a row."""
-    from rich.table import Table
-    from rich.text import Text
+    from ptxbench.terminal.tables import draw
+    from ptxbench.wording.table import Entry, Table, texts
 
-    made = Table(box=None, pad_edge=False, show_header=False)
-    made.add_column(no_wrap=True)
-    made.add_column(no_wrap=True)
-    made.add_column(overflow="fold")
-    for each in findings:
-        made.add_row(Text(each.status, STYLES[each.status]), each.subject, Text(each.found))
-    return made
+    rows = [[Entry(part.status, STYLES[part.status]), part.subject, part.found] for part in findings]
+    return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

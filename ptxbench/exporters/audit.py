@@ -76,4 +76,16 @@ def device_object(device: StoredDevice) -> Mapping[str, Any]:
 
 
 def outcome_object(outcome: AuditOutcome) -> Mapping[str, Any]:
-    return {**dataclasses.asdict(outcome), "neutral": outcome.neutral, "holds": outcome.holds}
+    return {
+        "pair": outcome.pair,
+        "edit": outcome.edit,
+        "expected": list(outcome.expected),
+        "failing": list(outcome.failing),
+        "code": outcome.exit_status,
+        "skipped": outcome.skipped,
+        "variant": outcome.variant,
+        "changes": [dataclasses.asdict(change) for change in outcome.changes],
+        "reason": outcome.reason,
+        "neutral": outcome.neutral,
+        "holds": outcome.holds,
+    }

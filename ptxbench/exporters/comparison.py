@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
-from ptxbench.exporters.to_csv import fields
-from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.exporters.tables import csv_table, markdown_lines
 from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
 from ptxbench.result import Run
-from ptxbench.safe_text import markdown_code, markdown_text
+from ptxbench.safe_text import markdown_text
 from ptxbench.stats import Interval
 from ptxbench.units import size_words
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 SCHEMA = "ptxbench.compare/1"
 
@@ -89,35 +87,42 @@ COLUMNS = ("verdict", "pair", "variant", "size", "arch", "cache", "metric", "bas
 
 
 def to_csv(comparison: Comparison) -> str:
-    """One row a verdict, in base units; a value that does not exist is an empty field."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(COLUMNS)
-    for row in comparison.rows:
-        place = (row.verdict, row.pair, row.variant, size_words(row.size), row.arch, row.cache, row.metric)
-        change = (row.change.value, row.change.low, row.change.high) if row.change else (None, None, None)
-        rounds = (len(row.base_rounds), len(row.head_rounds), row.rounds_needed)
-        rows.writerow(fields(*place, row.base, row.head, *change, row.p, *rounds, row.moves, row.reason, row.detail))
-    return text.getvalue()
+    """One row a verdict."""
+    return csv_table(COLUMNS, map(csv_row, comparison.rows))
+
+
+def csv_row(row: Row) -> list[object]:
+    change = (row.change.value, row.change.low, row.change.high) if row.change else (None, None, None)
+    return [
+        row.verdict, row.pair, row.variant, size_words(row.size), row.arch, row.cache, row.metric, row.base, row.head,
+        *change, row.p, len(row.base_rounds), len(row.head_rounds), row.rounds_needed, row.moves, row.reason,
+        row.detail,
+    ]  # fmt: skip
 
 
 def to_markdown(comparison: Comparison) -> str:
     """To paste into an issue: the rows that say something, the reasons, the sums."""
-    lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(each)}" for each in header(comparison)), ""]
+    lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(line)}" for line in header(comparison)), ""]
     idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
-    rows = [row for row in comparison.rows if row.verdict not in idle]
-    if rows:
-        headings = ["verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval", "code"]
-        lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|--:|--:|--:|--:|:--|"]
-    for row in rows:
-        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size, row.cache))]
-        figures = [*values(row), change_words(row), interval_words(row), markdown_text(str(row.moves))]
-        lines.append(markdown_row([row.verdict, *place, markdown_text(row.metric), *figures]))
-    if rows:
-        lines.append("")
-    told = [f"- {verdict} {markdown_text(words)}" for verdict, words in remarks(comparison)]
-    lines += [*told, ""] if told else []
+    if rows := [row for row in comparison.rows if row.verdict not in idle]:
+        lines += [*markdown_lines(table(rows)), ""]
+    if reasons := [f"- {verdict} {markdown_text(words)}" for verdict, words in remarks(comparison)]:
+        lines += [*reasons, ""]
     return "\n".join([*lines, *footer(comparison)]) + "\n"
+
+
+def table(rows: Sequence[Row]) -> Table:
+    columns = [*texts("verdict", "pair", "variant", "size", "metric"), *numbers("base", "head", "change", "interval"),
+               *texts("code")]  # fmt: skip
+    return Table(columns, [
+        [row.verdict, *kernel(row), row.metric, *values(row), change_words(row), interval_words(row), str(row.moves)]
+        for row in rows
+    ])  # fmt: skip
+
+
+def kernel(row: Row) -> tuple[str, Entry, str]:
+    """Pair, variant and size of a row."""
+    return row.pair, Entry(row.variant, code=True), size_words(row.size, row.cache)
 
 
 EXPORTERS: dict[str, Callable[[Comparison], str]] = {".json": to_json, ".csv": to_csv, ".md": to_markdown}

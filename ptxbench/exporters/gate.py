@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
-from ptxbench.exporters.comparison import identity, row_object
-from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.exporters.comparison import identity, kernel, row_object
+from ptxbench.exporters.tables import markdown_lines
 from ptxbench.judge import BROKEN, REGRESSED
 from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
-from ptxbench.safe_text import markdown_code, markdown_text, plain
+from ptxbench.safe_text import markdown_text, plain
 from ptxbench.units import size_words
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values, why
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import location, next_step, waivers
+from ptxbench.wording.table import Table, numbers, texts
 
 SCHEMA = "ptxbench.gate/1"
 
@@ -77,27 +78,27 @@ def tells(judged: Judged) -> bool:
 def to_markdown(gate: Gate) -> str:
     """To post as a comment: the exit status, what to do, the rows that are not green."""
     lines = [MARKER, f"**{total(gate)}**", "", *(f"- {markdown_text(each)}" for each in header(gate)), ""]
-    told = steps(gate)
-    for step in told:
+    for step in (next_steps := steps(gate)):
         outcome = f"{step.outcome} {step.verdict}".rstrip()
         lines.append(f"- **{outcome}** {markdown_text(step.words)}  \n  Next: {markdown_text(step.remedy)}")
-    lines += [""] * bool(told)
-    rows = [each for each in gate.rows if tells(each)]
-    if rows:
-        lines += ["<details><summary>Rows that are not green</summary>", ""]
-        headings = ["gate", "verdict", "pair", "variant", "size", "metric", "base", "head", "change", "interval"]
-        lines += [markdown_row(headings), "|:--|:--|:--|:--|:--|:--|--:|--:|--:|--:|"]
-    for each in rows:
-        row = each.row
-        place = [markdown_text(row.pair), markdown_code(row.variant), markdown_text(size_words(row.size, row.cache))]
-        figures = [markdown_text(row.metric), *values(each), change_words(row), interval_words(row)]
-        lines.append(markdown_row([each.outcome, row.verdict, *place, *figures]))
-    if rows:
+    lines += [""] * bool(next_steps)
+    if rows := [judged for judged in gate.rows if tells(judged)]:
+        lines += ["<details><summary>Rows that are not green</summary>", "", *markdown_lines(table(rows))]
         lines += ["", "</details>", ""]
-    if blocks := [plain(each).replace(FENCE, "") for each in waivers(gate.failing)]:
+    if blocks := [plain(block).replace(FENCE, "") for block in waivers(gate.failing)]:
         lines += [f"<details><summary>For a while, in {NAME}, with the reason</summary>", "", f"{FENCE}toml"]
         lines += ["\n\n".join(blocks), FENCE, "", "</details>", ""]
     return "\n".join([*lines, *map(markdown_text, footer(gate))]) + "\n"
+
+
+def table(rows: Sequence[Judged]) -> Table:
+    columns = [*texts("gate", "verdict", "pair", "variant", "size", "metric"),
+               *numbers("base", "head", "change", "interval")]  # fmt: skip
+    return Table(columns, [
+        [judged.outcome, judged.row.verdict, *kernel(judged.row), judged.row.metric, *values(judged),
+         change_words(judged.row), interval_words(judged.row)]
+        for judged in rows
+    ])  # fmt: skip
 
 
 def to_junit(gate: Gate) -> str:

@@ -9,12 +9,15 @@ from typing import Any, NamedTuple
 
 from ptxbench.documents import json_text
 from ptxbench.errors import UsageError
-from ptxbench.exporters.to_markdown import row as markdown_row
+from ptxbench.exporters.tables import markdown_lines
 from ptxbench.portability.survey import Matrix, TargetResults
-from ptxbench.safe_text import markdown_code, markdown_text
+from ptxbench.safe_text import markdown_text
 from ptxbench.wording import portability as words
+from ptxbench.wording.table import Column, Entry, Mark, Table
 
 SCHEMA = "ptxbench.arch/1"
+
+REFUSED = Mark("✘", "x", "red")
 
 
 class Survey(NamedTuple):
@@ -76,20 +79,24 @@ def to_markdown(survey: Survey) -> str:
     lines = [markdown_text(words.header(survey.versions, survey.targets, survey.cell)), ""]
     for matrix in survey.matrices:
         rows, notes = words.table(matrix, survey.cell)
-        heads = ["target", *map(markdown_code, matrix.reaches)]
-        lines += [f"### {markdown_text(matrix.name)}", "", markdown_row(heads)]
-        lines.append("|:--|" + "--:|" * len(matrix.reaches))
-        for targets, cells in rows:
-            texts = [cell.value if cell.note is None else f"**x** ({cell.note.number})" for cell in cells]
-            lines.append(markdown_row([markdown_code(targets), *texts]))
-        lines += ["", *(f"- ({note.number}) {markdown_text(note.words)}" for note in notes)]
-        told = (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
-        lines += [f"- {markdown_text(each)}" for each in told]
+        table = Table(
+            [Column("target"), *(Column(variant, right=True, code=True) for variant in matrix.reaches)],
+            [[Entry(targets, code=True), *map(table_entry, cells)] for targets, cells in rows],
+        )
+        lines += [f"### {markdown_text(matrix.name)}", "", *markdown_lines(table), ""]
+        lines += [f"- ({note.number}) {markdown_text(note.words)}" for note in notes]
+        remarks = (*words.warnings(matrix), *words.file_lines(matrix), *words.jit_lines(matrix))
+        lines += [f"- {markdown_text(remark)}" for remark in remarks]
         lines += ["", markdown_text(words.closing(matrix)), ""]
     if compiled := words.compiled_line(survey.matrices):
         lines += [markdown_text(compiled), ""]
     lines.append(words.total(survey.matrices))
     return "\n".join(lines) + "\n"
+
+
+def table_entry(cell: words.CellText) -> Entry:
+    """The value, or a mark and the number of its note."""
+    return Entry(cell.value) if cell.note is None else Entry(f"({cell.note.number})", mark=REFUSED)
 
 
 EXPORTERS: dict[str, Callable[[Survey], str]] = {".json": to_json, ".md": to_markdown}

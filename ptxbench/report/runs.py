@@ -17,10 +17,11 @@ from ptxbench.report.provenance import provenance
 from ptxbench.result import BITS_DIFFER, COMPLETE, VERIFIED, Cell, Run, VariantResult
 from ptxbench.runner import noise
 from ptxbench.stats import Interval
-from ptxbench.wording.cells import conditions, default_columns, says_something, with_spread
+from ptxbench.wording.cells import conditions, default_columns, metric_columns, says_something, with_spread
 from ptxbench.wording.findings import SAME_CODE, SAME_MIX, closing, code_relation, problems, remarks, verdict
 from ptxbench.wording.limits import limits_words
 from ptxbench.wording.model import model_lines
+from ptxbench.wording.table import Column
 
 SIGNS = {
     "faster": "▼",
@@ -62,12 +63,12 @@ class SummaryRow:
 
 @dataclass(frozen=True)
 class CellView:
-    """A cell with all its variants: headings with their units, and a row a variant."""
+    """A cell with all its variants, a row each."""
 
     caption: str
     details: str
     labels: tuple[str, ...]
-    headings: tuple[tuple[str, str], ...]
+    headings: tuple[Column, ...]
     rows: tuple[tuple[str, str, str, tuple[str, ...]], ...]
     """Variant, status, check, figures."""
     notes: tuple[str, ...]
@@ -277,20 +278,16 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
 def table(cell: Cell, scored: Sequence[Scored] = ()) -> CellView:
     """All variants of a cell with the columns that a terminal would show."""
     columns = [metric for metric in default_columns(cell) if says_something(metric, cell)]
-    headings, texts = [], []
-    for metric in columns:
-        unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
-        headings.append((metric.heading, unit))
-        texts.append(with_spread(metric, cell, numbers))
-    found = [
-        (name, result.status, check(result), tuple(column[i] for column in texts))
-        for i, (name, result) in enumerate(cell.variants.items())
+    headings, figures = metric_columns(cell, columns)
+    rows = [
+        (name, result.status, check(result), row)
+        for (name, result), row in zip(cell.variants.items(), figures, strict=True)
     ]
     return CellView(
         "  ".join(f"{name} = {value:,}" for name, value in cell.point.items()),
         conditions(cell, " × "),
         tuple(label for label in cell.labels if not label.startswith(BITS_DIFFER)),
         tuple(headings),
-        tuple(found),
+        tuple(rows),
         (*map(str, problems(cell)), *remarks(cell), *model_lines(cell, scored)),
     )

@@ -13,8 +13,9 @@ from rich.text import Text
 from ptxbench import cycles, roofline
 from ptxbench.result import VERIFIED, Cell
 from ptxbench.stats import Interval
+from ptxbench.terminal.cell import CellTable
 from ptxbench.terminal.forest import Forest
-from ptxbench.terminal.table import WIDEST, CellTable
+from ptxbench.terminal.tables import WIDEST
 from ptxbench.units import plural
 from ptxbench.wording.cells import COUNTS_NOTICE
 from ptxbench.wording.findings import SEVERITY, closing

@@ -8,16 +8,16 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.audit.audit import Audit
 from ptxbench.audit.outcome import AuditOutcome
 from ptxbench.audit.tally import RateTarget, TallyLine
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.units import ABSENT
 from ptxbench.wording.judgement import MOST_NAMED
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 MET, NOT_MET, IN_PART, SHOWN = "met", "NOT MET", "met *", "as it is"
 STYLES = {MET: "green", IN_PART: "green", NOT_MET: "bold red", SHOWN: "dim"}
@@ -76,30 +76,17 @@ def condition(line: TallyLine) -> str:
     return f"{line.mode}: {line.kernels} kernels, {changed}, budget {100 * line.budget:g} %"
 
 
-def rate_table(lines: Sequence[TallyLine]) -> Table:
-    table = simple_table()
-    table.padding = 0  # the gap of the box alone: twelve columns in 80
-    table.add_column("\nnoise", overflow="fold")
-    headings = ["\nrounds", "\nalarms", "at\nmost", "\nunsure"]
-    for heading in [
-        *headings,
-        *(f"{'' if i else 'miss'}\n{100 * each:g} %" for i, each in enumerate(lines[0].missed)),
-    ]:
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("\ntargets", no_wrap=True)
+def rate_table(lines: Sequence[TallyLine]) -> RichTable:
+    misses = [f"{'' if i else 'miss'}\n{100 * slowdown:g} %" for i, slowdown in enumerate(lines[0].missed)]
+    columns = [*texts("\nnoise", width="fold"), *numbers("\nrounds", "\nalarms", "at\nmost", "\nunsure", *misses),
+               *texts("\ntargets")]  # fmt: skip
+    rows = []
     for line in lines:
         demanded = MET if len(line.targets) > 1 else IN_PART
         word = SHOWN if line.holds is None else demanded if line.holds else NOT_MET
-        table.add_row(
-            line.noise,
-            str(line.rounds),
-            percent(line.alarms.share),
-            percent(line.apart.most),
-            percent(line.unsure.share),
-            *(percent(each.share) for each in line.missed.values()),
-            Text(word, STYLES[word]),
-        )
-    return table
+        shares = (line.alarms.share, line.apart.most, line.unsure.share, *(rate.share for rate in line.missed.values()))
+        rows.append([line.noise, str(line.rounds), *map(percent, shares), Entry(word, STYLES[word])])
+    return draw(Table(columns, rows), gap=0)  # the gap of the box alone: twelve columns in 80
 
 
 def percent(share: float | None) -> str:
@@ -107,25 +94,23 @@ def percent(share: float | None) -> str:
     return ABSENT if share is None else "100" if share == 1 else f"{100 * share:.1f}"
 
 
-def target_table(lines: Sequence[TallyLine]) -> Table:
-    """One row a target of each condition, by the line that is worst in it; what has no target is told last."""
-    table = simple_table()
-    for heading in ("target", "of", "is", "at most", "worst", "there"):
-        table.add_column(
-            heading, justify="right" if heading in ("at most", "worst") else "left", no_wrap=heading != "there"
-        )
+def target_table(lines: Sequence[TallyLine]) -> RichTable:
+    """One row a target of each condition, by the line that is worst in it; what has no target comes last."""
+    columns = [*texts("target", "of", "is"), *numbers("at most", "worst"), *texts("there", width="fold")]
+    rows = []
     for target, line in worst(lines):
         word = MET if target.holds else NOT_MET
-        of = f"{line.mode}, controls" if line.controls else line.mode
-        table.add_row(
-            Text(word, STYLES[word]),
-            of,
-            target.name,
-            f"{100 * target.most:g} %",
-            f"{percent(target.rate.share)} %",
-            f"{line.noise}, {line.rounds} rounds" if target.rate.events else "everywhere",
+        rows.append(
+            [
+                Entry(word, STYLES[word]),
+                f"{line.mode}, controls" if line.controls else line.mode,
+                target.name,
+                f"{100 * target.most:g} %",
+                f"{percent(target.rate.share)} %",
+                f"{line.noise}, {line.rounds} rounds" if target.rate.events else "everywhere",
+            ]
         )
-    return table
+    return draw(Table(columns, rows))
 
 
 def worst(lines: Sequence[TallyLine]) -> Iterator[tuple[RateTarget, TallyLine]]:
@@ -153,25 +138,23 @@ def mutants(outcomes: Sequence[AuditOutcome], width: int) -> RenderResult:
         yield Text()
 
 
-def edit_table(outcomes: Sequence[AuditOutcome]) -> Table:
-    table = simple_table()
-    table.add_column("edit", overflow="fold")
-    table.add_column("kernels", justify="right", no_wrap=True)
-    table.add_column("outcome", no_wrap=True)
-    table.add_column("by these counters", overflow="fold")
-    edits = dict.fromkeys((each.neutral, each.edit) for each in outcomes)
-    for neutral, edit in sorted(edits, key=lambda each: each[0]):
-        of_edit = [each for each in outcomes if (each.neutral, each.edit) == (neutral, edit)]
-        judged = [each for each in of_edit if each.skipped is None]
-        held = [each for each in judged if each.holds]
+def edit_table(outcomes: Sequence[AuditOutcome]) -> RichTable:
+    columns = [*texts("edit", width="fold"), *numbers("kernels"), *texts("outcome"),
+               *texts("by these counters", width="fold")]  # fmt: skip
+    rows = []
+    edits = dict.fromkeys((outcome.neutral, outcome.edit) for outcome in outcomes)
+    for neutral, edit in sorted(edits, key=lambda key: key[0]):
+        of_edit = [outcome for outcome in outcomes if (outcome.neutral, outcome.edit) == (neutral, edit)]
+        judged = [outcome for outcome in of_edit if outcome.skipped is None]
+        held = [outcome for outcome in judged if outcome.holds]
         word = "let pass" if neutral else "caught"
         words = f"{len(held)} of {len(judged)} {word}" if held != judged else f"all {word}" if judged else "none judged"
-        text = Text(words, "bold red" if held != judged else "green" if judged else "dim")
         if len(judged) < len(of_edit):
-            text.append(f", {len(of_edit) - len(judged)} skipped", "dim")
-        counters = dict.fromkeys(metric for each in held for metric in each.expected)
-        table.add_row(Text(edit), str(len(judged)), text, Text(", ".join(counters) or ABSENT))
-    return table
+            words += f", {len(of_edit) - len(judged)} skipped"
+        style = "bold red" if held != judged else "green" if judged else "dim"
+        counters = dict.fromkeys(metric for outcome in held for metric in outcome.expected)
+        rows.append([edit, str(len(judged)), Entry(words, style), ", ".join(counters) or ABSENT])
+    return draw(Table(columns, rows))
 
 
 def wrong(outcomes: Sequence[AuditOutcome]) -> Iterator[tuple[str, str, str]]:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
 
-from ptxbench.terminal.comparison import simple_table
+from ptxbench.terminal.tables import draw
 from ptxbench.units import ABSENT
+from ptxbench.wording.table import Table, texts
 
 
-def baselines_table(found: Sequence[Mapping[str, object]]) -> Table:
+def baselines_table(baselines: Sequence[Mapping[str, object]]) -> RichTable:
     """One baseline a row, with why it was set."""
-    table = simple_table()
-    for heading in ("baseline", "since", "run", "commit", "tools", "variants", "reason"):
-        table.add_column(heading, no_wrap=heading in ("since", "run", "commit"), overflow="fold")
-    for each in found:
-        tools = [f"{name} {each[name]}" for name in ("ptxas", "nvrtc", "emulator") if each[name]]
-        table.add_row(
-            Text(str(each["file"])),
-            str(each["since"] or ABSENT),
-            str(each["run"]),
-            str(each["commit"] or ABSENT)[:8],
-            Text("\n".join(tools)),
-            str(each["variants"]),
-            Text(str(each["reason"] or ABSENT)),
+    columns = [*texts("baseline", width="fold"), *texts("since", "run", "commit"),
+               *texts("tools", "variants", "reason", width="fold")]  # fmt: skip
+    rows = []
+    for baseline in baselines:
+        tools = [f"{name} {baseline[name]}" for name in ("ptxas", "nvrtc", "emulator") if baseline[name]]
+        rows.append(
+            [
+                str(baseline["file"]),
+                str(baseline["since"] or ABSENT),
+                str(baseline["run"]),
+                str(baseline["commit"] or ABSENT)[:8],
+                "\n".join(tools),
+                str(baseline["variants"]),
+                str(baseline["reason"] or ABSENT),
+            ]
         )
-    return table
+    return draw(Table(columns, rows))

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.bugs.audit import TrialOrder
 from ptxbench.bugs.bug import KINDS
 from ptxbench.bugs.outcome import EXPLAINED, MISSED, UNJUDGED, BugOutcome, BugTally, exit_status, tally
 from ptxbench.terminal.check import LANGUAGES
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.units import ABSENT
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 LEGEND = (
     "bugs: planted, built, with other machine code than the kernel. caught: rejected by the stages up to repeats. "
@@ -77,24 +77,22 @@ class BugTable:
                     yield mark, style, f"{each.file}:{bug.line}: {bug.kind}, {bug.edit}: `{bug.code}`.{why}"
 
 
-def table(heading: str, rows: Iterator[tuple[str, BugTally]]) -> Table:
-    found = simple_table()
-    found.add_column(heading, overflow="fold")
-    for column in ("bugs", "caught", "%", "allclose", "%", "same", "in words"):
-        found.add_column(column, justify="right", no_wrap=True)
-    for name, each in rows:
-        allclose = str(each.allclose) if each.compared else ABSENT
-        found.add_row(
-            Text(name, "bold" if name == "total" else ""),
-            str(each.planted),
-            Text(str(each.caught), "green" if each.caught == each.planted else "bold red"),
-            share(each.caught, each.planted),
-            allclose,
-            share(each.allclose, each.compared),
-            str(each.same),
-            str(each.explained),
-        )
-    return found
+def table(heading: str, tallies: Iterator[tuple[str, BugTally]]) -> RichTable:
+    columns = [*texts(heading, width="fold"), *numbers("bugs", "caught", "%", "allclose", "%", "same", "in words")]
+    rows = [
+        [
+            Entry(name, "bold" if name == "total" else ""),
+            str(counts.planted),
+            Entry(str(counts.caught), "green" if counts.caught == counts.planted else "bold red"),
+            share(counts.caught, counts.planted),
+            str(counts.allclose) if counts.compared else ABSENT,
+            share(counts.allclose, counts.compared),
+            str(counts.same),
+            str(counts.explained),
+        ]
+        for name, counts in tallies
+    ]
+    return draw(Table(columns, rows))
 
 
 def share(part: int, whole: int) -> str:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
 
 from ptxbench.calibration.assessment import ABSENT, FAIL, PASS, WARN, CheckResult
+from ptxbench.terminal.tables import draw
+from ptxbench.wording.table import Entry, Table, texts
 
 STYLES = {PASS: "green", WARN: "yellow", FAIL: "bold red", ABSENT: "dim"}
 
 
-def checklist_table(lines: Sequence[CheckResult]) -> Table:
+def checklist_table(lines: Sequence[CheckResult]) -> RichTable:
     """A row a line: its status, its subject and what was found."""
-    table = Table(box=None, pad_edge=False, show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for line in lines:
-        table.add_row(Text(line.status, STYLES[line.status]), line.subject, Text(line.found))
-    return table
+    rows = [[Entry(line.status, STYLES[line.status]), line.subject, line.found] for line in lines]
+    return draw(Table([*texts("", ""), *texts("", width="fold")], rows), ruled=False)

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
@@ -21,19 +21,18 @@ from ptxbench.check.ranking import TIME, places, time_ratio
 from ptxbench.check.stages import CANDIDATE
 from ptxbench.discovery import shown
 from ptxbench.result import ExecutedReport
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST, headed, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
 from ptxbench.wording.findings import open_counts
+from ptxbench.wording.table import Column, Entry, Mark, Table, numbers, texts
 
 MARKS = {
-    PASSED: ("✔", "ok", "green"),
-    WARNED: ("!", "!", "yellow"),
-    REJECTED: ("✘", "x", "bold red"),
-    NO_VERDICT: ("?", "?", "yellow"),
-    SKIPPED: ("-", "-", "dim"),
-    ACCEPTED: ("✔", "ok", "bold green"),
+    PASSED: Mark("✔", "ok", "green"),
+    WARNED: Mark("!", "!", "yellow"),
+    REJECTED: Mark("✘", "x", "bold red"),
+    NO_VERDICT: Mark("?", "?", "yellow"),
+    SKIPPED: Mark("-", "-", "dim"),
+    ACCEPTED: Mark("✔", "ok", "bold green"),
 }
-"""The mark of each verdict, the same in ASCII, and its style."""
 
 GRAVITIES = {ERROR: REJECTED, WARNING: WARNED, UNJUDGED: NO_VERDICT}
 
@@ -93,22 +92,23 @@ class JudgementReport:
         yield Constrain(closing(judgement, plain), width)
 
 
-def stages(judgement: Judgement, plain: bool) -> Table:
-    grid = Table.grid(padding=(0, 1))
+def stages(judgement: Judgement, plain: bool) -> RichTable:
+    grid = RichTable.grid(padding=(0, 1))
     for each in judgement.stages:
         mark = MARKS[each.verdict]
         style = "dim" if each.verdict == SKIPPED else ""
-        grid.add_row(Text(mark[plain], mark[2]), Text(each.stage, style), Text(each.told, style or "dim"))
+        grid.add_row(Text(symbol(mark, plain), mark.style), Text(each.stage, style), Text(each.told, style or "dim"))
     return grid
 
 
-def told(judgement: Judgement, each: Finding, plain: bool) -> Table:
+def told(judgement: Judgement, each: Finding, plain: bool) -> RichTable:
     """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
     mark = MARKS[GRAVITIES[each.gravity]]
     place = ":".join(str(part) for part in (Path(judgement.file).name, each.line, each.column) if part)
-    grid = Table.grid(padding=(0, 1))
+    grid = RichTable.grid(padding=(0, 1))
     grid.add_row(
-        Text(mark[plain], mark[2]), Text.assemble((each.code, mark[2]), (f"  {place}" if each.line else "", "cyan"))
+        Text(symbol(mark, plain), mark.style),
+        Text.assemble((each.code, mark.style), (f"  {place}" if each.line else "", "cyan")),
     )
     grid.add_row("", Text(each.message))
     grid.add_row("", Text(each.hint, "dim"))
@@ -127,21 +127,18 @@ def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> 
     less = "instructions" if EXECUTED not in empty else EXECUTED
     chosen = [name for name in names if name not in (*empty, less)]
 
-    def build(columns: Sequence[str]) -> Table:
-        table = simple_table()
-        table.add_column("variant", no_wrap=True)
-        texts = []
-        for name in columns:
+    def build(chosen: Sequence[str]) -> RichTable:
+        columns, cells = [Column("variant")], []
+        for name in chosen:
             heading, unit = COLUMNS[name]
             if name == EXECUTED:
-                prefixed, numbers = units.ranges([executed.get(variant) for variant in compared], unit)
+                prefixed, figures = units.ranges([executed.get(variant) for variant in compared], unit)
             else:
-                prefixed, numbers = units.column([row.get(name) for row in compared.values()], unit)
-            table.add_column(headed(heading, prefixed), justify="right", no_wrap=True)
-            texts.append(numbers)
-        for variant, *cells in zip(compared, *texts, strict=True):
-            table.add_row(Text(variant, "bold" if variant == CANDIDATE else ""), *cells)
-        return table
+                prefixed, figures = units.column([row.get(name) for row in compared.values()], unit)
+            columns.append(Column(heading, prefixed, right=True))
+            cells.append(figures)
+        names = [Entry(variant, "bold" if variant == CANDIDATE else "") for variant in compared]
+        return draw(Table(columns, [*zip(names, *cells, strict=True)]))
 
     for name in ("", *DISPENSABLE):
         chosen = [each for each in chosen if each != name]
@@ -151,10 +148,10 @@ def figures(console: Console, options: ConsoleOptions, judgement: Judgement) -> 
     return table
 
 
-def closing(judgement: Judgement, plain: bool) -> Table:
+def closing(judgement: Judgement, plain: bool) -> RichTable:
     """The final line."""
     mark = MARKS[judgement.verdict]
-    return paragraphs([(mark[plain], mark[2], f"{Path(judgement.file).name}: {verdict_words(judgement)}")])
+    return paragraphs([(symbol(mark, plain), mark.style, f"{Path(judgement.file).name}: {verdict_words(judgement)}")])
 
 
 def verdict_words(judgement: Judgement) -> str:
@@ -188,37 +185,35 @@ class Ranking:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         plain = options.ascii_only
         timed = any(time_ratio(each) is not None for each in self.judgements)
-        table = simple_table()
-        table.add_column("", justify="right", no_wrap=True)
-        table.add_column("candidate", overflow="fold")
-        table.add_column("verdict", no_wrap=True)
-        if timed:
-            table.add_column(headed("time", "× cuda"), justify="right", no_wrap=True)
-        for heading in (headed("sectors", "× cuda"), headed("SASS executed", "× cuda"), "regs"):
-            table.add_column(heading, justify="right", no_wrap=True)
-        found = places(self.judgements)
-        for place, each in zip(found, self.judgements, strict=True):
-            mark, ratios = MARKS[each.verdict], each.ratios.get("cuda", {})
-            decisive = each.decisive
-            ended = f"{each.ended_at}: {decisive.code}" if decisive else "accepted"
-            own = each.compared.get(CANDIDATE, {})
-            accepted = each.verdict == ACCEPTED
-            cells = units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1]
-            tied = "=" if place and found.count(place) > 1 else ""
-            table.add_row(
-                f"{place}{tied}" if place else "-" if accepted else "",
-                Text(str(shown(Path(each.file)))),
-                Text(f"{mark[plain]} {ended}", mark[2]),
-                *([units.fixed(time_ratio(each), 3)] if timed else []),
-                *cells,
-                units.fixed(own.get("registers") if accepted else None, 0),
-            )
+        ranks = places(self.judgements)
+        columns = [*numbers(""), *texts("candidate", width="fold"), *texts("verdict")]
+        columns += [Column("time", "× cuda", right=True)] if timed else []
+        columns += [Column(heading, "× cuda", right=True) for heading in ("sectors", "SASS executed")]
+        columns += numbers("regs")
+        rows = [self.row(judgement, rank, ranks, timed) for judgement, rank in zip(self.judgements, ranks, strict=True)]
+        table = draw(Table(columns, rows), plain=plain)
         yield Constrain(table, min(options.max_width, WIDEST))
-        sentences = list(unranked(self.judgements, found))
+        sentences = list(unranked(self.judgements, ranks))
         if sentences:
             yield Text()
         for sentence in sentences:
             yield Constrain(Text(sentence, "dim"), min(options.max_width, WIDEST))
+
+    @staticmethod
+    def row(judgement: Judgement, rank: int | None, ranks: Sequence[int | None], timed: bool) -> list[str]:
+        mark, ratios = MARKS[judgement.verdict], judgement.ratios.get("cuda", {})
+        decisive = judgement.decisive
+        own = judgement.compared.get(CANDIDATE, {})
+        accepted = judgement.verdict == ACCEPTED
+        tied = "=" if rank and ranks.count(rank) > 1 else ""
+        return [
+            f"{rank}{tied}" if rank else "-" if accepted else "",
+            str(shown(Path(judgement.file))),
+            Entry(f"{judgement.ended_at}: {decisive.code}" if decisive else "accepted", mark.style, mark=mark),
+            *([units.fixed(time_ratio(judgement), 3)] if timed else []),
+            *units.ranges([ends(ratios.get(name)) if accepted else None for name in WORDS], "×")[1],
+            units.fixed(own.get("registers") if accepted else None, 0),
+        ]
 
 
 def unranked(judgements: Sequence[Judgement], found: Sequence[int | None]) -> Iterator[str]:

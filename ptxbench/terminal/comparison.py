@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.judge import (
@@ -29,10 +28,11 @@ from ptxbench.judge import (
     Row,
 )
 from ptxbench.terminal.forest import NARROWEST, axis_of, bar, ticks
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, percent, remarks, total, values
 from ptxbench.wording.sparkline import sparkline
+from ptxbench.wording.table import Column, Entry, Table, numbers, texts
 
 STYLES = {
     BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", UNSURE: "yellow",
@@ -53,12 +53,12 @@ class ComparisonTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
 
-        def fits(table: Table) -> int:
+        def fits(table: RichTable) -> int:
             return width - Measurement.get(console, options.update(width=100 * WIDEST), table).maximum
 
         yield Constrain(Text("\n".join(header(self.comparison))), width)
         yield Text()
-        rows = shown(self.comparison)
+        rows = compared_rows(self.comparison)
         if rows and self.comparison.mode == "counters":
             yield counters(rows, plain)
             yield Text()
@@ -73,31 +73,32 @@ class ComparisonTable:
         yield Constrain(Text("\n".join(footer(self.comparison)), "dim"), width)
 
 
-def shown(comparison: Comparison) -> list[Row]:
+def compared_rows(comparison: Comparison) -> list[Row]:
     """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
     idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 
-def counters(rows: Sequence[Row], plain: bool) -> Table:
+def counters(rows: Sequence[Row], plain: bool) -> RichTable:
     """One line a row; a variant's rows of one verdict stand together."""
-    table = simple_table()
-    for heading in ("verdict", "variant", "metric"):
-        table.add_column(heading, no_wrap=heading != "variant", overflow="fold")
-    for heading in ("base", "head", "change"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("code", overflow="fold")
+    entries = []
     for _, group in groupby(rows, key=lambda row: (row.verdict, row.pair, row.variant, row.size)):
         first, *others = group
-        place = Text.assemble(f"{first.pair} {first.variant}\n", (size_words(first.size), "dim"))
-        columns = [[row.metric, *values(row), change_words(row)] for row in (first, *others)]
-        lines = ["\n".join(texts) for texts in zip(*columns, strict=True)]
-        verdict = Text(first.verdict, STYLES.get(first.verdict, ""))
-        table.add_row(verdict, place, *lines, Text(str(first.moves), "dim"))
-    return table
+        lines = [[row.metric, *values(row), change_words(row)] for row in (first, *others)]
+        entries.append(
+            [
+                Entry(first.verdict, STYLES.get(first.verdict, "")),
+                Entry(f"{first.pair} {first.variant}", below=size_words(first.size)),
+                *("\n".join(column) for column in zip(*lines, strict=True)),
+                Entry(str(first.moves), "dim"),
+            ]
+        )
+    columns = [*texts("verdict"), *texts("variant", width="fold"), *texts("metric"),
+               *numbers("base", "head", "change"), *texts("code", width="fold")]  # fmt: skip
+    return draw(Table(columns, entries))
 
 
-def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[Table], int], plain: bool) -> Table:
+def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[RichTable], int], plain: bool) -> RichTable:
     """Two lines a row: verdict, values, change and its interval as a picture; cause, size, rounds and interval.
 
     `fits`: how many columns a table leaves.
@@ -110,36 +111,31 @@ def times(comparison: Comparison, rows: Sequence[Row], fits: Callable[[Table], i
     if room < NARROWEST or not changes:
         return build(comparison, rows, plain)
     pictures = [
-        Text(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
+        Entry(bar(row.change, axis, room, plain, marks) if row.change else "", STYLES.get(row.verdict, ""))
         for row in rows
     ]
     return build(comparison, rows, plain, ticks(axis, room, axis_words), pictures)
 
 
 def build(
-    comparison: Comparison, rows: Sequence[Row], plain: bool, heading: str = "", pictures: Sequence[Text] = ()
-) -> Table:
-    table = simple_table()
-    table.add_column("verdict", overflow="fold")
-    table.add_column("variant", overflow="fold")
-    table.add_column(f"{comparison.mode}, base {arrow(plain)} head", no_wrap=True)
-    table.add_column("change", justify="right", no_wrap=True)
+    comparison: Comparison, rows: Sequence[Row], plain: bool, heading: str = "", pictures: Sequence[Entry] = ()
+) -> RichTable:
+    columns = [*texts("verdict", "variant", width="fold"), *texts(f"{comparison.mode}, base {arrow(plain)} head"),
+               *numbers("change")]  # fmt: skip
     if pictures:
-        table.add_column(Text(heading, "dim not bold"), no_wrap=True)
-    for i, row in enumerate(rows):
-        table.add_row(*two_lines(row, plain), *pictures[i : i + 1])
-    return table
+        columns.append(Column(heading, style="dim not bold"))
+    return draw(Table(columns, [[*two_lines(row, plain), *pictures[i : i + 1]] for i, row in enumerate(rows)]))
 
 
-def two_lines(row: Row, plain: bool) -> Iterator[Text]:
+def two_lines(row: Row, plain: bool) -> Iterator[Entry]:
     """The columns of a row of times."""
     before, after = values(row)
     rounds = [*row.base_rounds, *row.head_rounds]
     lines = [sparkline(each, plain, of=rounds) for each in (row.base_rounds, row.head_rounds)]
-    yield Text.assemble((row.verdict, STYLES.get(row.verdict, "")), "\n", (str(row.moves), "dim"))
-    yield Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim"))
-    yield Text.assemble(f"{before} {arrow(plain)} {after}\n", (f" {arrow(plain)} ".join(lines), "dim"))
-    yield Text.assemble(f"{change_words(row)}\n", (interval_words(row), "dim"))
+    yield Entry(row.verdict, STYLES.get(row.verdict, ""), below=str(row.moves))
+    yield Entry(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache))
+    yield Entry(f"{before} {arrow(plain)} {after}", below=f" {arrow(plain)} ".join(lines))
+    yield Entry(change_words(row), below=interval_words(row))
 
 
 def axis_words(ratio: float) -> str:
@@ -148,7 +144,3 @@ def axis_words(ratio: float) -> str:
 
 def arrow(plain: bool) -> str:
     return "->" if plain else "→"
-
-
-def simple_table() -> Table:
-    return Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")

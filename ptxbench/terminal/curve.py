@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.result import BROKEN, SKIPPED, UNSUPPORTED, WRONG
 from ptxbench.terminal.plot import BEST, PLAIN_BEST, pictures
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.tune import Curves
 from ptxbench.tune.curve import FEWEST_ROUNDS, Best, unbuildable
 from ptxbench.tune.panels import PanelLine, panels, value_words
+from ptxbench.wording.table import Entry, Table, numbers
 
 PER_TABLE = 8
 """Values of the second name that stand side by side."""
@@ -60,36 +60,34 @@ class CurveReport:
 # ---- the table
 
 
-def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, Table]]:
+def tables(curves: Curves, plain: bool) -> Iterator[tuple[str, RichTable]]:
     """A heading and the main quantity at every point: a column a variant, or a table a variant and a column a value."""
     quantity = curves.main
     for panel in panels(curves, quantity):
         for first in range(0, len(panel.lines), PER_TABLE):
             lines = panel.lines[first : first + PER_TABLE]
             known = [each.value if each else None for line in lines for each in line.values]
-            unit, numbers = units.column(known, quantity.unit)
+            unit, texts = units.column(known, quantity.unit)
             head = f"{quantity.name}{f' ({unit})' if unit else ''}{f', {panel.title}' if panel.title else ''}"
-            table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
-            table.add_column(panel.x_is, justify="right", no_wrap=True)
-            for line in lines:
-                over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
-                table.add_column(f"{over}{line.name}", justify="right", no_wrap=True)
+            over = f"{panel.lines_are}\n" if panel.lines_are != "variant" else ""
+            columns = numbers(panel.x_is, *(f"{over}{line.name}" for line in lines))
             count = len(panel.x)
-            for i, x in enumerate(panel.x):
-                cells = [with_mark(numbers[k * count + i], line, i, plain) for k, line in enumerate(lines)]
-                table.add_row(value_words(x), *cells)
-            yield head, table
+            rows = [
+                [value_words(x), *(with_mark(texts[k * count + i], line, i, plain) for k, line in enumerate(lines))]
+                for i, x in enumerate(panel.x)
+            ]
+            yield head, draw(Table(columns, rows))
 
 
-def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> Text:
-    """A number with half the width of its interval, and whether it is the best or not to be told from it."""
+def with_mark(number: str, line: PanelLine, i: int, plain: bool) -> Entry:
+    """A number with half the width of its interval, and whether it is the best or statistically tied with it."""
     best, tied, value = i == line.best, i in line.tied, line.values[i]
     mark = (PLAIN_BEST if plain else BEST) if best else "~" if tied else " "
     spread = ""
     if value is not None and not value.bare and value.value:
         half = (value.interval.high - value.interval.low) / 2
         spread = f" ±{100 * half / abs(value.value):.1f}%"
-    return Text(f"{number}{spread} {mark}", "bold green" if best else "green" if tied else "")
+    return Entry(f"{number}{spread} {mark}", "bold green" if best else "green" if tied else "")
 
 
 # ---- words

@@ -8,28 +8,27 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.errors import AssembleError
 from ptxbench.execution import CLEAN, FAULT, FINDING, UNSUPPORTED, ExecOutcome, ExecProgram, LeftOut, Output
 from ptxbench.metrics import BY_NAME
-from ptxbench.terminal.table import WIDEST
+from ptxbench.terminal.tables import WIDEST, draw, symbol
 from ptxbench.wording.cells import trimmed
 from ptxbench.wording.machine import sentence
+from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
 
 LANES = 32
 MARKS = {
-    CLEAN: ("✔", "ok", "green"),
-    FINDING: ("✘", "x", "bold red"),
-    FAULT: ("✘", "x", "bold red"),
-    UNSUPPORTED: ("?", "?", "yellow"),
+    CLEAN: Mark("✔", "ok", "green"),
+    FINDING: Mark("✘", "x", "bold red"),
+    FAULT: Mark("✘", "x", "bold red"),
+    UNSUPPORTED: Mark("?", "?", "yellow"),
 }
-"""The mark of each status, the same in ASCII, and its style."""
 
 AROUND = 2
 """PTX lines shown on each side of one that is at fault."""
@@ -108,7 +107,7 @@ def findings(outcome: ExecOutcome, plain: bool) -> Iterator[RenderableType]:
     if not outcome.launch.sanitize:
         return
     if not outcome.findings and not outcome.unchecked:
-        yield Text.assemble((MARKS[CLEAN][plain], "green"), " The sanitizer found nothing for this input.")
+        yield Text.assemble((symbol(MARKS[CLEAN], plain), "green"), " The sanitizer found nothing for this input.")
         yield Text()
     for each in outcome.findings:
         message = str(each.message)
@@ -153,11 +152,11 @@ def order_reason(outcome: ExecOutcome) -> Iterator[RenderableType]:
         yield Text()
 
 
-def problem(status: str, text: str, plain: bool) -> Table:
+def problem(status: str, text: str, plain: bool) -> RichTable:
     """A mark and a paragraph."""
     mark = MARKS[status]
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(Text(mark[plain], mark[2]), Text(text))
+    grid = RichTable.grid(padding=(0, 1))
+    grid.add_row(Text(symbol(mark, plain), mark.style), Text(text))
     return grid
 
 
@@ -194,29 +193,22 @@ def arrays(outcome: ExecOutcome) -> Iterator[RenderableType]:
         yield Text()
 
 
-def outputs_table(outputs: Sequence[Output]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("changed", no_wrap=True)
-    table.add_column("holds", no_wrap=True)
-    for name in ("min", "max", "mean", "NaN"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("first values")
-    for each in outputs:
-        summary = each.summary()
-        shape = ",".join(map(str, each.array.shape))
-        table.add_row(
-            Text(each.name),
-            Text(f"{each.type.name}[{shape}]"),
-            *(number(summary[name]) for name in ("min", "max", "mean")),
-            Text(number(summary["nan"]), "red" if summary["nan"] else ""),
-            one_line(" ".join(map(number, summary["first"]))),
+def outputs_table(outputs: Sequence[Output]) -> RichTable:
+    rows = []
+    for output in outputs:
+        summary = output.summary()
+        shape = ",".join(map(str, output.array.shape))
+        rows.append(
+            [
+                output.name,
+                f"{output.type.name}[{shape}]",
+                *(number(summary[name]) for name in ("min", "max", "mean")),
+                Entry(number(summary["nan"]), "red" if summary["nan"] else ""),
+                " ".join(map(number, summary["first"])),
+            ]
         )
-    return table
-
-
-def one_line(text: str) -> Text:
-    """Text that is cut where the table is too wide: its column gives way, and no other."""
-    return Text(text, no_wrap=True, overflow="ellipsis")
+    columns = [*texts("changed", "holds"), *numbers("min", "max", "mean", "NaN"), *texts("first values", width="cut")]
+    return draw(Table(columns, rows))
 
 
 def number(value: Any) -> str:
@@ -233,16 +225,10 @@ def number(value: Any) -> str:
 # ---- counts
 
 
-def counters(counts: Mapping[str, float]) -> Table:
+def counters(counts: Mapping[str, float]) -> RichTable:
     """The counters that are not 0, and what each means."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("count", justify="right", no_wrap=True)
-    table.add_column("of", no_wrap=True)
-    table.add_column("means")
-    for name, value in counts.items():
-        if value:
-            table.add_row(amount(name, value), name, Text(meaning(name), style="dim"))
-    return table
+    rows = [[amount(name, count), name, Entry(meaning(name), "dim")] for name, count in counts.items() if count]
+    return draw(Table([*numbers("count"), *texts("of"), *texts("means", width="fold")], rows))
 
 
 def meaning(name: str) -> str:
@@ -260,40 +246,27 @@ def amount(name: str, value: float) -> str:
 # ---- lines
 
 
-def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> Table:
+def lines_table(outcome: ExecOutcome, most: int | None, in_file_order: bool) -> RichTable:
     """The executed PTX lines, with how often warps executed each, the lanes that were on, and what it cost."""
     hottest = sorted(outcome.by_line, key=lambda line: (-executed(outcome.by_line[line]), line))[:most]
     order = sorted(hottest) if in_file_order else hottest
     left = len(outcome.by_line) - len(order)
-    table = Table(
-        box=box.SIMPLE_HEAD,
-        show_edge=False,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        header_style="bold",
-        caption=f"{left:,} more executed lines; --lines all shows them." if left else None,
-        caption_justify="left",
-        caption_style="dim",
-    )
     cuda = outcome.program.cuda_lines
-    table.add_column("line", justify="right", no_wrap=True)
-    if cuda:
-        table.add_column(".cu", justify="right", no_wrap=True, style="dim")
-    table.add_column("executed", justify="right", no_wrap=True)
-    table.add_column("lanes", justify="right", no_wrap=True)
-    table.add_column("PTX")
-    table.add_column("cost", no_wrap=True, style="yellow")
+    rows = []
     for line in order:
         counts = outcome.by_line[line]
-        table.add_row(
-            str(line),
-            *([str(cuda.get(line, ""))] if cuda else []),
-            f"{executed(counts):,}",
-            f"{100 * share(counts):.0f} %",
-            one_line(" ".join(outcome.program.text[line].split("//")[0].split())),
-            cost(counts),
+        rows.append(
+            [
+                str(line),
+                *([Entry(str(cuda.get(line, "")), "dim")] if cuda else []),
+                f"{executed(counts):,}",
+                f"{100 * share(counts):.0f} %",
+                " ".join(outcome.program.text[line].split("//")[0].split()),
+                Entry(cost(counts), "yellow"),
+            ]
         )
-    return table
+    columns = [*numbers("line", *[".cu"] * bool(cuda), "executed", "lanes"), *texts("PTX", width="cut"), *texts("cost")]
+    return draw(Table(columns, rows, [f"{left:,} more executed lines; --lines all shows them."] if left else []))
 
 
 def executed(counts: Mapping[str, int]) -> int:
@@ -355,28 +328,25 @@ class FolderReport:
         passed = [each for each in self.left_out if not each.status]
         if passed:
             yield Text("Not launched:")
-            grid = Table.grid(padding=(0, 1))
+            grid = RichTable.grid(padding=(0, 1))
             for each in passed:
                 grid.add_row(Text("-", "dim"), Text(f"{each.path.name}: {each.reason}"))
             yield Constrain(grid, width)
 
-    def table(self, plain: bool) -> Table:
-        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-        for name in ("file", "kernel", "status"):
-            table.add_column(name, no_wrap=True, overflow="ellipsis")
-        for name in ("PTX instr.", "sectors", "conflicts"):
-            table.add_column(name, justify="right", no_wrap=True)
-        table.add_column("changed", overflow="fold")
-        for each in self.outcomes:
-            mark = MARKS[each.status]
-            table.add_row(
-                Text(each.program.path.name),
-                Text(each.function.name),
-                Text(f"{mark[plain]} {each.status}", mark[2]),
-                *(totalled(each, names) for names in COLUMNS),
-                Text(", ".join(output.name for output in each.outputs)),
-            )
-        return table
+    def table(self, plain: bool) -> RichTable:
+        columns = [*texts("file", "kernel", "status"), *numbers("PTX instr.", "sectors", "conflicts"),
+                   *texts("changed", width="fold")]  # fmt: skip
+        rows = [
+            [
+                outcome.program.path.name,
+                outcome.function.name,
+                Entry(outcome.status, MARKS[outcome.status].style, mark=MARKS[outcome.status]),
+                *(totalled(outcome, names) for names in COLUMNS),
+                ", ".join(output.name for output in outcome.outputs),
+            ]
+            for outcome in self.outcomes
+        ]
+        return draw(Table(columns, rows), plain=plain)
 
 
 COLUMNS = (

@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.table import Table
-from rich.text import Text
+from rich.table import Table as RichTable
 
 from ptxbench import units
 from ptxbench.calibration.assessment import PASS, WARN
 from ptxbench.firstrun.counters import agrees
 from ptxbench.firstrun.record import Agreement
 from ptxbench.terminal.calibration import STYLES
+from ptxbench.terminal.tables import draw
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 
-def agreement_table(found: Sequence[Agreement]) -> Table:
+def agreement_table(agreements: Sequence[Agreement]) -> RichTable:
     """A row a counter of a launch, with how far the emulator is off."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("pair", "variant", "counter"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("emulator", "GPU", "off"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for each in found:
-        off = units.ABSENT if each.off is None else f"{each.off:+.1%}"
-        own = f"{each.emulated:,.0f}"
-        if each.least is not None and each.most is not None and each.least < each.most:
-            own = f"{each.least:,.0f}-{each.most:,.0f}"
-        style = STYLES[PASS if agrees(each) else WARN]
-        table.add_row(each.pair, each.variant, each.counter, own, f"{each.measured:,.0f}", Text(off, style))
-    return table
+    rows = []
+    for one in agreements:
+        off = units.ABSENT if one.off is None else f"{one.off:+.1%}"
+        emulated = f"{one.emulated:,.0f}"
+        if one.least is not None and one.most is not None and one.least < one.most:
+            emulated = f"{one.least:,.0f}-{one.most:,.0f}"
+        style = STYLES[PASS if agrees(one) else WARN]
+        rows.append([one.pair, one.variant, one.counter, emulated, f"{one.measured:,.0f}", Entry(off, style)])
+    columns = [*texts("pair", "variant", "counter"), *numbers("emulator", "GPU", "off")]
+    return draw(Table(columns, rows), ruled=False)

@@ -11,9 +11,9 @@ from rich.text import Text
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.specifications import MODELS
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST
+from ptxbench.terminal.tables import WIDEST, draw
 from ptxbench.wording.model import claim_sentences, floor_texts
+from ptxbench.wording.table import Table, numbers, texts
 
 
 @dataclass(frozen=True)
@@ -31,11 +31,8 @@ class ModelBlock:
         title = f"Model of {specification.name}, {arch}, {specification.boost_mhz} MHz: floors, not times"
         yield Constrain(Text(title, "bold"), width)
         yield Text()
-        table = simple_table()
-        for heading in ("variant", "highest floor", "", "next", f"floor / {REFERENCE}"):
-            table.add_column(heading, no_wrap=True, justify="right" if heading.startswith("floor") else "left")
-        for name in self.cell.variants:
-            table.add_row(name, *floor_texts(model, name))
+        columns = [*texts("variant", "highest floor", "", "next"), *numbers(f"floor / {REFERENCE}")]
+        table = draw(Table(columns, [[name, *floor_texts(model, name)] for name in self.cell.variants]))
         yield Constrain(table, width)
         yield Text()
         for sentence in claim_sentences(model):

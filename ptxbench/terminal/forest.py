@@ -15,7 +15,7 @@ from ptxbench import stats
 from ptxbench.metrics import REFERENCE
 from ptxbench.result import Cell
 from ptxbench.stats import Interval
-from ptxbench.terminal.table import WIDEST
+from ptxbench.terminal.tables import WIDEST
 from ptxbench.units import size_words
 from ptxbench.wording.cells import ratio_intervals
 from ptxbench.wording.sparkline import sparkline

@@ -8,18 +8,19 @@ from itertools import groupby
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.judge.config import NAME
 from ptxbench.judge.gate import Gate, Judged
 from ptxbench.judge.verdicts import WAIVED
-from ptxbench.terminal.comparison import STYLES, simple_table
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.comparison import STYLES
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.units import size_words
 from ptxbench.wording.gating import change_words, footer, header, steps, total, values
 from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import waivers
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 OUTCOMES = {"FAIL": "bold red", "warn": "yellow", "pass": "green"}
 
@@ -80,26 +81,31 @@ def shows(judged: Judged) -> bool:
     return judged.row.verdict != "UNLIKE"
 
 
-def table(rows: Sequence[Judged]) -> Table:
+def table(rows: Sequence[Judged]) -> RichTable:
     """One line a row; a variant's rows of one verdict stand together."""
-    made = simple_table()
-    for heading in ("gate", "verdict", "variant", "metric"):
-        made.add_column(heading, no_wrap=heading not in ("variant", "metric"), overflow="fold")
-    wide = any(interval_words(each.row) for each in rows)
-    for heading in ("base", "head", "change", *["interval"] * wide):
-        made.add_column(heading, justify="right", no_wrap=True)
-    for _, group in groupby(rows, key=lambda each: (each.outcome, each.row.verdict, each.row.pair, each.row.variant,
-                                                    each.row.size)):  # fmt: skip
+    wide = any(interval_words(judged.row) for judged in rows)
+    columns = [*texts("gate", "verdict"), *texts("variant", "metric", width="fold"),
+               *numbers("base", "head", "change", *["interval"] * wide)]  # fmt: skip
+    entries = []
+    for _, group in groupby(rows, key=cause_of):
         first, *others = group
         row = first.row
         lines = [
-            [each.row.metric, *values(each), change_words(each.row), *[interval_words(each.row)] * wide]
-            for each in (first, *others)
+            [judged.row.metric, *values(judged), change_words(judged.row), *[interval_words(judged.row)] * wide]
+            for judged in (first, *others)
         ]
-        made.add_row(
-            Text(first.outcome, OUTCOMES[first.outcome]),
-            Text(row.verdict, STYLES.get(row.verdict, "")),
-            Text.assemble(f"{row.pair} {row.variant}\n", (size_words(row.size, row.cache), "dim")),
-            *(Text("\n".join(texts)) for texts in zip(*lines, strict=True)),
+        entries.append(
+            [
+                Entry(first.outcome, OUTCOMES[first.outcome]),
+                Entry(row.verdict, STYLES.get(row.verdict, "")),
+                Entry(f"{row.pair} {row.variant}", below=size_words(row.size, row.cache)),
+                *("\n".join(column) for column in zip(*lines, strict=True)),
+            ]
         )
-    return made
+    return draw(Table(columns, entries))
+
+
+def cause_of(judged: Judged) -> tuple[object, ...]:
+    """What the rows that share an entry of the table have in common."""
+    row = judged.row
+    return judged.outcome, row.verdict, row.pair, row.variant, row.size

@@ -9,15 +9,15 @@ from statistics import median
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
 from ptxbench.judge.history import Series
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST, paragraphs
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
 from ptxbench.wording.history import footer, has_changed, series_size, span, step_lines
 from ptxbench.wording.sparkline import sparkline
+from ptxbench.wording.table import Entry, Table, numbers, texts
 
 LONGEST, SHORTEST = 40, 10
 """Characters of a line of bars."""
@@ -57,30 +57,23 @@ def bars_width(width: int) -> int:
     return max(SHORTEST, min(LONGEST, width - 56))
 
 
-def table(series: Sequence[Series], room: int, plain: bool) -> Table:
+def table(series: Sequence[Series], room: int, plain: bool) -> RichTable:
     """Two lines a series: variant, bars, numbers; size, which metric of how many runs. A variant is named once."""
-    made = simple_table()
-    made.add_column("variant", overflow="fold")
-    made.add_column("history", overflow="fold")
-    for heading in ("first", "median", "last"):
-        made.add_column(heading, justify="right", no_wrap=True)
-    made.add_column("")
-    named = ""
-    for each in series:
-        place = each.place
-        variant, size = f"{place.pair} {place.variant}\n", series_size(each)
-        again, named = named == variant + size, variant + size
-        unit, numbers = units.column([each.values[0], each.median, each.values[-1]], place.metric.unit)
-        count = f"{len(each.points):,} run{'s' * (len(each.points) != 1)}"
-        made.add_row(
-            Text("") if again else Text.assemble(variant, (size, "dim")),
-            Text.assemble(
-                f"{sparkline(condensed(each.values, room), plain)}\n", (f"{place.metric.name}, {count}", "dim")
-            ),
-            *numbers,
-            unit,
-        )
-    return made
+    entries, before = [], ""
+    for one in series:
+        place = one.place
+        variant, size = f"{place.pair} {place.variant}", series_size(one)
+        unit, figures = units.column([one.values[0], one.median, one.values[-1]], place.metric.unit)
+        runs = f"{place.metric.name}, {units.plural(len(one.points), 'run')}"
+        bars = Entry(sparkline(condensed(one.values, room), plain), below=runs)
+        entries.append(["" if before == variant + size else Entry(variant, below=size), bars, *figures, unit])
+        before = variant + size
+    columns = [
+        *texts("variant", "history", width="fold"),
+        *numbers("first", "median", "last"),
+        *texts("", width="fold"),
+    ]
+    return draw(Table(columns, entries))
 
 
 def condensed(values: Sequence[float], room: int) -> list[float]:

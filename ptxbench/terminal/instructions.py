@@ -18,7 +18,7 @@ from ptxbench.emulator.isa import CHAPTERS, TABLE, nearest
 from ptxbench.emulator.isa.table import Pattern
 from ptxbench.emulator.isa.unsupported import UNSUPPORTED, Missing, why
 from ptxbench.errors import UsageError, suggestion
-from ptxbench.terminal.table import WIDEST
+from ptxbench.terminal.tables import WIDEST
 
 MANUAL = "https://docs.nvidia.com/cuda/parallel-thread-execution/#"
 

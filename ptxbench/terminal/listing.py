@@ -16,7 +16,7 @@ from ptxbench.listing.difference import DIFFERS, EQUAL, MOVED, AlignedInstructio
 from ptxbench.listing.explanation import ExplainedPair, explain
 from ptxbench.listing.text import Listing, ListingRow, in_machine_order, in_source_order
 from ptxbench.terminal.lexers import CUDA, PTX, SASS
-from ptxbench.terminal.table import WIDEST
+from ptxbench.terminal.tables import WIDEST
 from ptxbench.toolchain import control
 from ptxbench.toolchain.lines import MachineInstruction
 from ptxbench.units import size_words

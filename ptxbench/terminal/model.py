@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import pipes
@@ -27,9 +27,9 @@ from ptxbench.model.scores import (
     refutable,
     spreads,
 )
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST
-from ptxbench.units import fixed
+from ptxbench.terminal.tables import WIDEST, draw
+from ptxbench.units import fixed, plural
+from ptxbench.wording.table import Column, Table, numbers, texts
 
 SAYS = {LOWER: "lower floor", HIGHER: "higher floor", NO_CLAIM: "no claim"}
 TIMES = dict(zip(MEASURED, ("less", "within 2 %", "more"), strict=True))
@@ -57,8 +57,7 @@ class ModelAudit:
             yield Text()
             yield Constrain(table, width)
             yield Text()
-        count = f"{len(self.measured)} claim{'' if len(self.measured) == 1 else 's'}"
-        yield Text(f"Saved runs: {count} of a model that a GPU measured", "bold")
+        yield Text(f"Saved runs: {plural(len(self.measured), 'claim')} of a model that a GPU measured", "bold")
         if self.measured:
             yield Text()
             yield confusion_table(self.measured)
@@ -66,74 +65,64 @@ class ModelAudit:
             yield claim_table(self.measured)
 
 
-def numeric(*headings: str) -> Table:
-    """A table whose columns but the first are numbers."""
-    table = simple_table()
-    for index, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=True)
-    return table
+def counted(name: str, *headings: str) -> list[Column]:
+    """Columns of which all but the first hold numbers."""
+    return [*texts(name), *numbers(*headings)]
 
 
-def point_table(points: Sequence[ModelPoint]) -> Table:
-    table = simple_table()
-    for heading in ("kernel", "repository", "GPU"):
-        table.add_column(heading, no_wrap=True)
-    for heading in ("measured ms", "floor ms", "over"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("highest floor", no_wrap=True)
-    for each in points:
-        floor = each.highest
-        table.add_row(
-            each.name,
-            each.repository.split("/")[0],
-            each.gpu,
-            fixed(1e3 * each.seconds, 3),
-            fixed(1e3 * floor.seconds, 3),
-            fixed(each.over_floor, 2),
-            WORDS[floor.resource],
-        )
-    return table
+def point_table(points: Sequence[ModelPoint]) -> RichTable:
+    columns = [*texts("kernel", "repository", "GPU"), *numbers("measured ms", "floor ms", "over"),
+               *texts("highest floor")]  # fmt: skip
+    rows = [
+        [
+            point.name,
+            point.repository.split("/")[0],
+            point.gpu,
+            fixed(1e3 * point.seconds, 3),
+            fixed(1e3 * point.highest.seconds, 3),
+            fixed(point.over_floor, 2),
+            WORDS[point.highest.resource],
+        ]
+        for point in points
+    ]
+    return draw(Table(columns, rows))
 
 
-def spread_table(points: Sequence[ModelPoint]) -> Table:
-    table = numeric("highest floor", "points", "least", "median", "most")
-    for each in spreads(points):
-        table.add_row(each.resource, str(each.points), *(fixed(x, 2) for x in (each.least, each.median, each.most)))
-    return table
+def spread_table(points: Sequence[ModelPoint]) -> RichTable:
+    columns = counted("highest floor", "points", "least", "median", "most")
+    rows = [
+        [spread.resource, str(spread.points), *(fixed(x, 2) for x in (spread.least, spread.median, spread.most))]
+        for spread in spreads(points)
+    ]
+    return draw(Table(columns, rows))
 
 
-def confusion_table(scored: Sequence[Scored]) -> Table:
+def confusion_table(scored: Sequence[Scored]) -> RichTable:
     """Rows: the three sentences; columns: the measured time against the other side's."""
-    found = confusion(scored)
-    table = numeric("sentence", *(f"measured {TIMES[name]}" for name in MEASURED))
-    for claim in CLAIMS:
-        table.add_row(SAYS[claim], *(str(found[claim, name]) for name in MEASURED))
-    return table
+    counts = confusion(scored)
+    columns = counted("sentence", *(f"measured {TIMES[name]}" for name in MEASURED))
+    return draw(Table(columns, [[SAYS[claim], *(str(counts[claim, name]) for name in MEASURED)] for claim in CLAIMS]))
 
 
-def distance_table(scored: Sequence[Scored]) -> Table:
-    found = by_distance(scored)
-    table = numeric("times apart", *("no claim" if name == SILENT else name for name in OUTCOMES))
-    for distance, _ in DISTANCES:
-        table.add_row(distance, *(str(found[distance, name]) for name in OUTCOMES))
-    return table
+def distance_table(scored: Sequence[Scored]) -> RichTable:
+    counts = by_distance(scored)
+    columns = counted("times apart", *("no claim" if name == SILENT else name for name in OUTCOMES))
+    return draw(Table(columns, [[distance, *(str(counts[distance, name]) for name in OUTCOMES)]
+                                for distance, _ in DISTANCES]))  # fmt: skip
 
 
-def rate_table(points: Sequence[ModelPoint]) -> Table:
+def rate_table(points: Sequence[ModelPoint]) -> RichTable:
     """By architecture and resource: how near a point comes, and whether that refutes a slower rate."""
-    table = simple_table()
-    for heading in ("architecture", "resource"):
-        table.add_column(heading, no_wrap=True)
-    table.add_column("least over floor", justify="right", no_wrap=True)
-    for heading in ("refuted", "state of the rate"):
-        table.add_column(heading, no_wrap=True)
     order = list(WORDS)
-    found = refutable(points)
-    for arch, resource in sorted(found, key=lambda key: (key[0], order.index(key[1]))):
-        least = found[arch, resource]
-        refuted = "yes" if least < 1 / FACTOR else "no"
-        table.add_row(arch, WORDS[resource], fixed(least, 2), refuted, state(arch, resource))
-    return table
+    nearest = refutable(points)
+    rows = []
+    for arch, resource in sorted(nearest, key=lambda key: (key[0], order.index(key[1]))):
+        least = nearest[arch, resource]
+        rows.append(
+            [arch, WORDS[resource], fixed(least, 2), "yes" if least < 1 / FACTOR else "no", state(arch, resource)]
+        )
+    columns = [*texts("architecture", "resource"), *numbers("least over floor"), *texts("refuted", "state of the rate")]
+    return draw(Table(columns, rows))
 
 
 def state(arch: str, resource: str) -> str:
@@ -143,11 +132,9 @@ def state(arch: str, resource: str) -> str:
     return found.state if found else pipes.PUBLISHED
 
 
-def claim_table(scored: Sequence[Scored]) -> Table:
-    table = simple_table()
-    for heading in ("kernel", "claim", "measured", "outcome"):
-        table.add_column(heading, overflow="fold")
-    for each in scored:
-        outcome = "no claim" if each.outcome == SILENT else each.outcome
-        table.add_row(each.name, str(each.claim), TIMES[each.measured], outcome)
-    return table
+def claim_table(scored: Sequence[Scored]) -> RichTable:
+    rows = [
+        [one.name, str(one.claim), TIMES[one.measured], "no claim" if one.outcome == SILENT else one.outcome]
+        for one in scored
+    ]
+    return draw(Table(texts("kernel", "claim", "measured", "outcome", width="fold"), rows))

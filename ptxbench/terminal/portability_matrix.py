@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench.portability.survey import Matrix
-from ptxbench.terminal.comparison import simple_table
-from ptxbench.terminal.table import WIDEST, paragraphs
-from ptxbench.wording import portability as texts
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs
+from ptxbench.wording import portability as matrix_words
+from ptxbench.wording.table import Entry, Mark, Table, numbers, texts
 
 FOLDED = 9
 """Columns of a variant's name from which on it is written in two lines, if the table is too wide without."""
@@ -29,20 +29,15 @@ class MatrixTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         width, plain = min(options.max_width, WIDEST), options.ascii_only
-        rows, notes = texts.table(self.matrix, self.cell)
+        rows, notes = matrix_words.table(self.matrix, self.cell)
         names = list(self.matrix.reaches)
 
-        def build(chosen: Sequence[int], *, fold: bool) -> Table:
-            table = simple_table()
-            table.add_column("target", no_wrap=True)
-            for index in chosen:
-                name = names[index]
-                table.add_column(folded(name) if fold else name, justify="right", no_wrap=True)
-            for targets, cells in rows:
-                table.add_row(targets, *(drawn(cells[index], plain) for index in chosen))
-            return table
+        def build(chosen: Sequence[int], *, fold: bool) -> RichTable:
+            headings = [folded(names[index]) if fold else names[index] for index in chosen]
+            entries = [[targets, *(drawn(cells[index]) for index in chosen)] for targets, cells in rows]
+            return draw(Table([*texts("target"), *numbers(*headings)], entries), plain=plain)
 
-        def fits(table: Table) -> bool:
+        def fits(table: RichTable) -> bool:
             return Measurement.get(console, options.update(width=100 * WIDEST), table).maximum <= width
 
         yield Text(self.matrix.name, "bold cyan")
@@ -56,10 +51,13 @@ class MatrixTable:
             yield Text()
             remaining = remaining[len(page) :]
         lines = [(str(note.number), "red" if note.refused else "yellow", note.words) for note in notes]
-        lines += [("!", "yellow", words) for words in texts.warnings(self.matrix)]
-        lines += [("i", "dim", words) for words in (*texts.file_lines(self.matrix), *texts.jit_lines(self.matrix))]
+        lines += [("!", "yellow", words) for words in matrix_words.warnings(self.matrix)]
+        lines += [
+            ("i", "dim", words)
+            for words in (*matrix_words.file_lines(self.matrix), *matrix_words.jit_lines(self.matrix))
+        ]
         yield Constrain(paragraphs(lines), width)
-        yield Constrain(Text(texts.closing(self.matrix), style="bold"), width)
+        yield Constrain(Text(matrix_words.closing(self.matrix), style="bold"), width)
         yield Text()
 
 
@@ -71,10 +69,9 @@ def folded(name: str) -> str:
     return f"{name[:at]}\n{name[at:]}" if at else name
 
 
-def drawn(cell: texts.CellText, plain: bool) -> Text:
+def drawn(cell: matrix_words.CellText) -> Entry:
     """The value, or a mark and the number of its note."""
     if cell.note is None:
-        return Text(cell.value)
-    if cell.note.refused:
-        return Text(f"{'x' if plain else '✘'} {cell.note.number}", "red")
-    return Text(f"- {cell.note.number}", "yellow")
+        return Entry(cell.value)
+    mark = Mark("✘", "x", "red") if cell.note.refused else Mark("-", "-", "yellow")
+    return Entry(str(cell.note.number), mark.style, mark=mark)

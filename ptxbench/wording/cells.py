@@ -9,6 +9,7 @@ from ptxbench.listing.explanation import EXECUTED, SAME_CODE, SAME_MIX, Explanat
 from ptxbench.metrics import REFERENCE, Metric, choose
 from ptxbench.result import COLD, ORACLE_WEAK, VERIFIED, Cell, LaunchReport
 from ptxbench.stats import Interval
+from ptxbench.wording.table import Column
 
 COUNTS_NOTICE = (
     "Counts of PTX that ran on a CPU emulator, and no times. Executed SASS is derived from them and from the machine "
@@ -84,12 +85,20 @@ def trimmed(extent: Iterable[int]) -> list[int]:
     return kept
 
 
-def column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:
-    """The unit and the texts of a column: each number with its spread, or the range that it lies in: `2.9 - 3.1`."""
-    if not metric.bounds:
-        unit, numbers = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
-        return unit, with_spread(metric, cell, numbers)
-    return range_column(metric, cell)
+def metric_columns(
+    cell: Cell, metrics: Sequence[Metric], *, spread: bool = True
+) -> tuple[list[Column], list[tuple[str, ...]]]:
+    """A column a metric, and the numbers of each variant: with their spread or tag, or as the range they lie in."""
+    columns, numbers = [], []
+    for metric in metrics:
+        if metric.bounds:
+            unit, texts = range_column(metric, cell)
+        else:
+            unit, texts = units.column([metric.of(cell, name) for name in cell.variants], metric.unit)
+            texts = with_spread(metric, cell, texts) if spread else texts
+        columns.append(Column(metric.heading, unit, right=True))
+        numbers.append(texts)
+    return columns, [*zip(*numbers, strict=True)] if numbers else [() for _ in cell.variants]
 
 
 def range_column(metric: Metric, cell: Cell) -> tuple[str, list[str]]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.constrain import Constrain
 from rich.measure import Measurement
-from rich.table import Table
+from rich.table import Table as RichTable
 from rich.text import Text
 
 from ptxbench import units
@@ -24,19 +23,22 @@ from ptxbench.result import (
     Cell,
     VariantResult,
 )
-from ptxbench.wording.cells import any_value, column, conditions, default_columns, first_finding, says_something
+from ptxbench.terminal.tables import WIDEST, draw, paragraphs, symbol
+from ptxbench.wording.cells import any_value, conditions, default_columns, first_finding, metric_columns, says_something
 from ptxbench.wording.findings import open_counts, problems, remarks
 from ptxbench.wording.limits import limits_words
-
-WIDEST = 100
-"""Columns of text: a table that a mail or an issue can hold."""
+from ptxbench.wording.table import Column, Entry, Mark, Table
 
 DISPENSABLE = ("bandwidth", "occupancy", "registers", "spills", "share", "ptx_shared_conflicts")
 """What a narrow terminal goes without, the first first; those that are 0 in every row before the others."""
 
-MARKS = {VERIFIED: ("✔", "ok", "green"), WRONG: ("✘", "x", "bold red"), BROKEN: ("✘", "x", "bold red"),
-         UNSUPPORTED: ("?", "?", "yellow"), SKIPPED: ("-", "-", "dim")}  # fmt: skip
-"""The mark of each status, the same in ASCII, and its style."""
+MARKS = {
+    VERIFIED: Mark("✔", "ok", "green"),
+    WRONG: Mark("✘", "x", "bold red"),
+    BROKEN: Mark("✘", "x", "bold red"),
+    UNSUPPORTED: Mark("?", "?", "yellow"),
+    SKIPPED: Mark("-", "-", "dim"),
+}
 
 ROWS = {WRONG: "red", BROKEN: "red", UNSUPPORTED: "dim", SKIPPED: "dim"}
 """The style of a whole row: what has no result stands back."""
@@ -64,15 +66,16 @@ class CellTable:
             yield Text()
             yield build(self.cell, page, options.ascii_only)
         yield Text()
-        if found := first_finding(self.cell):
-            yield Constrain(Text(f"why  {found.line}", style="dim", no_wrap=True, overflow="ellipsis"), width)
+        if finding := first_finding(self.cell):
+            yield Constrain(Text(f"why  {finding.line}", style="dim", no_wrap=True, overflow="ellipsis"), width)
             yield Text()
-        lines = [
-            (mark(each.status, options.ascii_only), MARKS[each.status][2], str(each)) for each in problems(self.cell)
-        ]
-        lines += [("!", "yellow", each) for each in remarks(self.cell)]
+        lines = []
+        for problem in problems(self.cell):
+            mark = MARKS[problem.status]
+            lines.append((symbol(mark, options.ascii_only), mark.style, str(problem)))
+        lines += [("!", "yellow", remark) for remark in remarks(self.cell)]
         executed = {name: result.executed for name, result in self.cell.variants.items()}
-        lines += [("i", "dim", each) for each in open_counts(executed)]
+        lines += [("i", "dim", sentence) for sentence in open_counts(executed)]
         if self.cell.limits and any(metric.tag for metric in self.columns):
             lines.append(("i", "dim", limits_words(self.cell.limits)))
         if lines:
@@ -96,62 +99,37 @@ def affordable(cell: Cell, fits: Fits) -> list[Metric]:
 
 def pages(columns: Sequence[Metric], fits: Fits) -> list[list[Metric]]:
     """The columns in as many tables as they need: a number that is cut off would be another number."""
-    found: list[list[Metric]] = [[]]
+    tables: list[list[Metric]] = [[]]
     for metric in columns:
-        if found[-1] and not fits([*found[-1], metric]):
-            found.append([])
-        found[-1].append(metric)
-    return found
+        if tables[-1] and not fits([*tables[-1], metric]):
+            tables.append([])
+        tables[-1].append(metric)
+    return tables
 
 
 def heading(cell: Cell) -> Text:
     """The pair, its size, where it ran, and what was noticed of it."""
     size = "  ".join(f"{name}={value:,}" for name, value in cell.point.items())
-    place = f"  {conditions(cell)}"
-    labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # which a finding tells
-    return Text.assemble((cell.pair, "bold cyan"), "  ", size, (place, "dim"), (labels and f"  {labels}", "yellow"))
+    labels = "  ".join(label for label in cell.labels if not label.startswith(BITS_DIFFER))  # a finding has that
+    return Text.assemble(
+        (cell.pair, "bold cyan"), "  ", size, (f"  {conditions(cell)}", "dim"), (labels and f"  {labels}", "yellow")
+    )
 
 
-def paragraphs(lines: Iterable[tuple[str, str, str]]) -> Table:
-    """Mark, its style and text: one paragraph each, its mark before it. A long word goes on in the next line: of a
-    command that is to be copied nothing may be cut off.
-    """
-    grid = Table.grid(padding=(0, 1))
-    for mark, style, text in lines:
-        grid.add_row(Text(mark, style), Text(text, overflow="fold"))
-    return grid
-
-
-def build(cell: Cell, columns: Sequence[Metric], plain: bool) -> Table:
+def build(cell: Cell, metrics: Sequence[Metric], plain: bool) -> RichTable:
     """The table itself: numbers right-aligned under their unit."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("variant", no_wrap=True)
-    table.add_column(headed("verified", "max error"), no_wrap=True)
-    texts = []
-    for metric in columns:
-        unit, numbers = column(metric, cell)
-        table.add_column(headed(metric.heading, unit), justify="right", no_wrap=True)
-        texts.append(numbers)
-    for row, (name, result) in enumerate(cell.variants.items()):
-        cells = [column[row] for column in texts]
-        table.add_row(name, verdict(result, plain), *cells, style=ROWS.get(result.status, ""))
-    return table
+    columns, numbers = metric_columns(cell, metrics)
+    rows = []
+    for (name, result), row in zip(cell.variants.items(), numbers, strict=True):
+        style = ROWS.get(result.status, "")
+        rows.append([Entry(name, style), verdict(result), *(Entry(number, style) for number in row)])
+    return draw(Table([Column("variant"), Column("verified", "max error"), *columns], rows), plain=plain)
 
 
-def headed(heading: str, below: str) -> Text:
-    """The heading of a column, with its unit or the like in a line below."""
-    return Text.assemble(f"{heading}\n", (below, "dim"))
-
-
-def verdict(result: VariantResult, plain: bool) -> Text:
+def verdict(result: VariantResult) -> Entry:
     """`✔ 1.2e-07`, `✔ exact`, `✘ wrong`."""
-    _, _, style = MARKS[result.status]
     word = result.status
     if result.status == VERIFIED and result.check:
         error = result.check.max_error
         word = "exact" if error == 0 else units.error(error)
-    return Text.assemble((mark(result.status, plain), style), " ", word)
-
-
-def mark(status: str, plain: bool) -> str:
-    return MARKS[status][1 if plain else 0]
+    return Entry(word, ROWS.get(result.status, ""), mark=MARKS[result.status])

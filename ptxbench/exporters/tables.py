@@ -1,0 +1,49 @@
+"""Tables as Markdown and as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator, Sequence
+
+from ptxbench.safe_text import csv_text, markdown_code, markdown_text
+from ptxbench.units import ABSENT
+from ptxbench.wording.table import Column, Entry, Table, entry
+
+
+def markdown_lines(table: Table) -> Iterator[str]:
+    """The table of GitHub's Markdown, with its notes as a list below it."""
+    yield markdown_row(map(markdown_heading, table.columns))
+    yield f"|{'|'.join('--:' if column.right else ':--' for column in table.columns)}|"
+    for row in table.rows:
+        yield markdown_row(markdown_entry(entry(text)) for text in row)
+    if table.notes:
+        yield ""
+        yield from (f"- {markdown_text(note)}" for note in table.notes)
+
+
+def markdown_row(texts: Iterable[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def markdown_heading(column: Column) -> str:
+    heading = f"{column.heading} ({column.unit})" if column.unit else column.heading
+    return markdown_code(heading) if column.code else markdown_text(heading)
+
+
+def markdown_entry(one: Entry) -> str:
+    text = markdown_code(one) if one.code else one if one == ABSENT else markdown_text(one)
+    return f"**{text}**" if one.strong else f"**{one.mark.ascii}** {text}" if one.mark else text
+
+
+def csv_table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows in base units for spreadsheets: a value that does not exist is an empty field, and no text is a formula."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(headings)
+    writer.writerows([field(value) for value in row] for row in rows)
+    return text.getvalue()
+
+
+def field(value: object) -> object:
+    return value if value is None or isinstance(value, int | float) else csv_text(str(value))

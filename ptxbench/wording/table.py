@@ -1,0 +1,75 @@
+"""A table as data: headings, rows and notes. `terminal.tables` draws it, `exporters.tables` writes it as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Width = Literal["whole", "fold", "cut"]
+"""What a narrow terminal may do with the texts of a column: nothing, break them into lines, or cut their ends."""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A character before a text, the same in ASCII, and its style."""
+
+    symbol: str
+    ascii: str
+    style: str
+
+
+class Entry(str):
+    """A text of a row and how it may look. A plain string is an entry that looks as usual.
+
+    `style`: of a terminal. `below`: a second line, which is dim there. `code` and `strong`: of Markdown.
+    """
+
+    style: str
+    below: str
+    mark: Mark | None
+    code: bool
+    strong: bool
+
+    def __new__(
+        cls, text: str, style: str = "", *, below: str = "", mark: Mark | None = None,
+        code: bool = False, strong: bool = False,
+    ) -> Entry:  # fmt: skip
+        made = super().__new__(cls, text)
+        made.style, made.below, made.mark, made.code, made.strong = style, below, mark, code, strong
+        return made
+
+
+@dataclass(frozen=True)
+class Column:
+    """`unit` stands below the heading in a terminal, where "" is an empty line, and behind it elsewhere."""
+
+    heading: str
+    unit: str | None = None
+    right: bool = False
+    width: Width = "whole"
+    style: str = ""
+    code: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Headings, rows of as many texts, and sentences below them."""
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+
+
+def texts(*headings: str, width: Width = "whole") -> list[Column]:
+    """Columns of text, aligned left."""
+    return [Column(heading, width=width) for heading in headings]
+
+
+def numbers(*headings: str) -> list[Column]:
+    """Columns of numbers, aligned right."""
+    return [Column(heading, right=True) for heading in headings]
+
+
+def entry(text: str) -> Entry:
+    return text if isinstance(text, Entry) else Entry(text)
