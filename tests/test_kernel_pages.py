@@ -220,8 +220,8 @@ WRONG = [
     (page().replace("arch", "arch=sm_80 arch"),   r"^3: .* needs each"),
     (page().replace("=sm_90", "="),               r"^3: .* needs each"),
     (page().replace(CLOSING, ""),                 r"^3: this block has no end"),
-    (page() + CLOSING,                            r"^7: <!-- /figures --> ends no block"),
-    (page().replace(CLOSING, page()),             r"^6: a block begins inside that of line 3"),
+    (page() + CLOSING,                            r"^7: there is no block that <!-- /figures --> ends"),
+    (page().replace(CLOSING, page()),             r"^6: this block begins inside the block of line 3"),
 ]  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(t
     bad.write_text(page().replace(CLOSING, ""))
     good.write_text(page())
     assert kernel_pages.main([str(bad), str(tmp_path / "none.md"), str(good)]) == [
-        f"{bad}:3: this block has no end; write {CLOSING} below it.",
+        f"{bad}:3: this block has no end. Write {CLOSING} below it.",
         f"{tmp_path / 'none.md'}: No such file or directory",
     ]
     assert bad.read_text() == page().replace(CLOSING, "")

@@ -1,4 +1,4 @@
-"""The listings in docs: what the commands print today, and the tool that writes them.
+"""The listings in docs: they are what the commands print today. And the tool that writes them.
 
 After a change of what is printed, `make pages` writes them again.
 """
@@ -64,17 +64,17 @@ def test_a_block_is_filled_with_a_part_of_what_the_command_prints():
 
 # page, what is said of it
 BAD = [
-    (page("output: rm -r x"),                             r"^3: 'output: rm -r x' is no block"),
-    (page("output: columns=wide ptxbench list"),          r"^3: .* is no block"),
-    (page("control: triad sm_90"),                        r"^3: .* is no block"),
-    (page("control: triad pxt sm_90"),                    r"^3: There is no variant 'pxt' of triad\."),
+    (page("output: rm -r x"),                             r"^3: 'output: rm -r x' is not a valid block"),
+    (page("output: columns=wide ptxbench list"),          r"^3: .* is not a valid block"),
+    (page("control: triad sm_90"),                        r"^3: .* is not a valid block"),
+    (page("control: triad pxt sm_90"),                    r"^3: triad has no variant 'pxt'\."),
     (page("output: 'ptxbench"),                           r"^3: 'ptxbench: No closing quotation\."),
-    (page("output: from=nowhere ptxbench --version"),     r"^3: .* prints no line with 'nowhere'\."),
-    (page("output: to=nowhere ptxbench --version"),       r"^3: .* prints no line with 'nowhere'\."),
+    (page("output: from=nowhere ptxbench --version"),     r"^3: .* does not print a line with 'nowhere'\."),
+    (page("output: to=nowhere ptxbench --version"),       r"^3: .* does not print a line with 'nowhere'\."),
     (page("output: ptxbench show no_such_pair"),          r"^3: .* ends with status 2: Error: There is no pair"),
     (page("built: sm_90").replace(CLOSING, ""),           r"^3: this block has no end"),
-    (page("built: sm_90") + CLOSING,                      r"^7: .* ends no block"),
-    (page("built: sm_90").replace(CLOSING, page("built: sm_90")), r"^6: a block begins inside that of line 3"),
+    (page("built: sm_90") + CLOSING,                      r"^7: there is no block that .* ends"),
+    (page("built: sm_90").replace(CLOSING, page("built: sm_90")), r"^6: this block begins inside the block of line 3"),
 ]  # fmt: skip
 
 
@@ -94,7 +94,7 @@ def test_a_page_that_cannot_be_filled_is_left_alone_and_the_others_are_written(t
     bad.write_text(page("built: sm_90").replace(CLOSING, ""))
     good.write_text(page("built: sm_90"))
     assert page_output.main([str(bad), str(tmp_path / "none.md"), str(good)]) == [
-        f"{bad}:3: this block has no end; write {CLOSING} below it.",
+        f"{bad}:3: this block has no end. Write {CLOSING} below it.",
         f"{tmp_path / 'none.md'}: No such file or directory",
     ]
     assert bad.read_text() == page("built: sm_90").replace(CLOSING, "")

@@ -1,4 +1,4 @@
-"""What is missing for a release, a line each: `python -m tools.check_release`. Exit status 1 if anything is.
+"""Print what a release still lacks, one item per line: `python -m tools.check_release`. Exit status 1 if it lacks any.
 
 It reads the repository only. The recipe of a release in CONTRIBUTING.md says when to run it.
 """

@@ -1,15 +1,16 @@
-"""Write what was tried into docs/kernels/*.md: what the emulator counts of variants, beside what they are built to.
+"""Write the tables of tried variants into docs/kernels/*.md: the emulator's counts and the figures of the build.
 
-    tools/counted_pages.py [PAGE]...    each PAGE, such as softmax or docs/kernels/softmax.md; every page without any
+    .venv/bin/python -m tools.counted_pages [PAGE]...    fill each PAGE, such as softmax; by default all pages
 
 A page holds blocks such as
 
     <!-- counted: pair=softmax variants=cuda,cuda.online arch=sm_90 columns=registers,sass_executed -->
     <!-- /counted -->
 
-and this puts a table between the two lines, one row a variant and one column a metric of `ptxbench run --columns`, as
-one launch at the pair's first bench size gives them, and the versions of the tools. `size=n=4096` before `columns`
-takes another size. Variants are names or globs. tests/test_counted_pages.py compares with what is committed.
+The tool puts a table between the two lines, with one row for each variant and one column for each metric of
+`ptxbench run --columns`, from one launch at the pair's first bench size, and the versions of the tools. `size=n=4096`
+before `columns` selects another size. Variants are names or globs. tests/test_counted_pages.py compares the committed
+pages with what this tool writes.
 """
 
 import re
@@ -34,7 +35,7 @@ KEYS = ("pair", "variants", "arch", "columns")
 
 @dataclass(frozen=True)
 class Block:
-    """What one block of a page shows: the metrics of `columns` for these variants of a pair."""
+    """What a block of a page shows: the metrics of `columns` for these variants of a pair."""
 
     pair: str
     variants: tuple[str, ...]
@@ -101,7 +102,7 @@ def counted(block):
 
 
 def main(names):
-    """Fill these pages, or every one; returns what could not be done."""
+    """Fill these pages, or all pages; gives the errors."""
     return fill([page_of(name) for name in names] or pages(), filled)
 
 

@@ -1,7 +1,7 @@
-"""Print the extra to install: cu13, cu12 where the driver speaks only CUDA 12, nothing on macOS.
+"""Print the extra to install: cu13, or cu12 if the driver supports only CUDA 12, or nothing on macOS.
 
-Standard library alone, because it runs before anything is installed. Without a driver it is cu13: NVRTC and ptxas
-need none.
+It uses only the standard library, because it runs before anything is installed. Without a driver the extra is cu13,
+because NVRTC and ptxas need no driver.
 """
 
 import ctypes
@@ -9,7 +9,7 @@ import sys
 
 
 def driver_version():
-    """The newest CUDA that the driver speaks, as 1000 major + 10 minor; None without a driver."""
+    """The newest CUDA that the driver supports, as 1000 major + 10 minor; None without a driver."""
     try:
         driver = ctypes.CDLL("nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1")
     except OSError:

@@ -1,6 +1,6 @@
-"""Draw docs/run.svg, the picture of the README: what a run on the emulator prints, as a terminal shows it.
+"""Draw docs/run.svg, the picture of the README: the output of a run on the emulator, as in a terminal.
 
-The picture is the real output of the real command; draw it again with `make picture` whenever the table changes.
+The picture is the real output of the command. Draw it again with `make picture` when the table changes.
 """
 
 import io
@@ -35,7 +35,7 @@ def draw(output):
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(output), soft_wrap=True)
     svg = console.export_svg(title=f"$ ptxbench {' '.join(ARGUMENTS)}")
-    # Any monospaced font will do, for each text has its length; one that is fetched would show only where that works.
+    # Any monospaced font works, because each text has its length. A font from the network is not always available.
     return re.sub(r"\s*@font-face \{.*?\}", "", svg, flags=re.DOTALL)
 
 

@@ -1,6 +1,6 @@
-"""Draw docs/report.png and docs/report-listing.png: the page of a run on the emulator, as Chromium shows it.
+"""Draw docs/report.png and docs/report-listing.png: the report of a run on the emulator, as Chromium shows it.
 
-The pictures are of the real page of the real commands; draw them again with `make report-picture` when it changes.
+The pictures show the real page. Draw them again with `make report-picture` when the page changes.
 """
 
 import os
@@ -17,7 +17,7 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 WIDTH = 1120
 LISTING = "#pair-reduce_sum .listing:has(.cuda)"
 LINE = "sum += (v.x"
-"""Of that listing, the line that is pointed at."""
+"""The line of that listing to point at."""
 
 
 def page(folder):

@@ -1,15 +1,15 @@
-"""Write the figures into docs/kernels/*.md: what the tools of today make of each variant.
+"""Write the figures into docs/kernels/*.md: what the installed tools make of each variant.
 
-    tools/kernel_pages.py [PAGE]...     each PAGE, such as softmax or docs/kernels/softmax.md; every page without any
+    .venv/bin/python -m tools.kernel_pages [PAGE]...     fill each PAGE, such as softmax; by default all pages
 
 A page holds blocks such as
 
     <!-- figures: pairs=softmax arch=sm_90 columns=registers,sass,sass.FFMA -->
     <!-- /figures -->
 
-and this puts a table between the two lines, one row a variant and one column a metric of `ptxbench run --columns`,
-and the versions of the tools that made it. Nothing runs: only figures of the build stand there, so that the same
-versions give the same table. tests/test_kernel_pages.py holds what is committed against what this writes.
+The tool puts a table between the two lines, with one row for each variant and one column for each metric of
+`ptxbench run --columns`, and the versions of the tools. No kernel runs: the table has only figures of the build, so the
+same versions give the same table. tests/test_kernel_pages.py compares the committed pages with what this tool writes.
 """
 
 import os
@@ -35,7 +35,7 @@ KEYS = ("pairs", "arch", "columns")
 
 @dataclass(frozen=True)
 class Block:
-    """What one block of a page shows: the metrics of `columns` for every variant of `pairs`, built for `arch`."""
+    """What a block of a page shows: the metrics of `columns` for every variant of `pairs`, built for `arch`."""
 
     pairs: tuple[str, ...]
     arch: str
@@ -89,7 +89,7 @@ def figures(block):
 
 
 def made_by(arch):
-    """The line below a table. Raises UsageError where a tool is missing."""
+    """The line below a table. Raises UsageError if a tool is missing."""
     found = toolchain.versions()
     if missing := [name for name, version in found.items() if version is None]:
         raise UsageError(f"{', '.join(missing)} is not there; `ptxbench doctor` says what to do.")
@@ -97,7 +97,7 @@ def made_by(arch):
 
 
 def built(name, arch):
-    """The pair, built and nothing more, as a cell of its first bench size."""
+    """The pair, built but not executed, as a cell of its first bench size."""
     kernels = discovery.default_kernels()
     discovery.choose_pairs(kernels, [name])  # has a suggestion for a name that is none
     found = discovery.load(kernels, name)
@@ -116,7 +116,7 @@ def built(name, arch):
 
 
 def candidate(source, arch):
-    """One variant, built; without a build where it is not for `arch`, or not right."""
+    """One variant, built; without a build if it is not for `arch` or cannot be built."""
     made = VariantRun(source)
     try:
         made.build = toolchain.build_source(source, arch)
@@ -126,7 +126,7 @@ def candidate(source, arch):
 
 
 def page_of(name):
-    """The file of a page that is given by name or by path."""
+    """The file of a page, given by name or by path."""
     path = Path(name)
     return path if path.suffix == ".md" else FOLDER / f"{name}.md"
 
@@ -137,7 +137,7 @@ def pages():
 
 
 def fill(paths, filled):
-    """Write anew the pages that `filled` makes another text of; returns what could not be done."""
+    """Write the pages that `filled` changes; gives the errors."""
     failures = []
     for path in paths:
         try:
@@ -156,7 +156,7 @@ def fill(paths, filled):
 
 
 def main(names):
-    """Fill these pages, or every one; returns what could not be done."""
+    """Fill these pages, or all pages; gives the errors."""
     return fill([page_of(name) for name in names] or pages(), filled)
 
 

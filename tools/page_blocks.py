@@ -1,4 +1,4 @@
-"""The blocks of a page that a tool fills: the lines between two comments. Knows text, and not what stands in them."""
+"""The blocks of a page that a tool fills: the lines between two comments. It does not know what they contain."""
 
 from ptxbench.errors import UsageError
 
@@ -7,22 +7,22 @@ def between(text, opening, closing, read):
     """(first line, last line, what it asks for) of each block of `text`, counted from 0: those of the two comments.
 
     `opening`: the pattern of the first comment, whose groups `read` makes something of; `closing`: the second, whole.
-    Raises UsageError that begins with the number of the line, from 1, where a block is no good.
+    Raises UsageError that begins with the number of the line, from 1, if a block is not valid.
     """
     found, opened = [], None
     for number, line in enumerate(text.splitlines()):
         if match := opening.match(line.strip()):
             if opened is not None:
-                raise UsageError(f"{number + 1}: a block begins inside that of line {opened[0] + 1}.")
+                raise UsageError(f"{number + 1}: this block begins inside the block of line {opened[0] + 1}.")
             try:
                 opened = number, read(*match.groups())
             except UsageError as error:
                 raise UsageError(f"{number + 1}: {error}") from None
         elif line.strip() == closing:
             if opened is None:
-                raise UsageError(f"{number + 1}: {closing} ends no block.")
+                raise UsageError(f"{number + 1}: there is no block that {closing} ends.")
             found.append((opened[0], number, opened[1]))
             opened = None
     if opened is not None:
-        raise UsageError(f"{opened[0] + 1}: this block has no end; write {closing} below it.")
+        raise UsageError(f"{opened[0] + 1}: this block has no end. Write {closing} below it.")
     return found

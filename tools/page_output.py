@@ -40,7 +40,7 @@ OPTION = re.compile(r"(columns|from|to)=(.*)")
 
 @dataclass(frozen=True)
 class Block:
-    """What one block shows: `words` are a command line, or pair, variant and target, or a target."""
+    """What a block shows: `words` are a command line, or pair, variant and target, or a target."""
 
     kind: str
     words: tuple[str, ...]
@@ -50,7 +50,7 @@ class Block:
 
     @staticmethod
     def read(kind, text):
-        """The block that the text behind `kind:` asks for. Raises UsageError."""
+        """The block that the text after `kind:` describes. Raises UsageError."""
         try:
             words = shlex.split(text)
         except ValueError as error:
@@ -61,7 +61,7 @@ class Block:
             words = words[1:]
         needed = {"output": words[:1] == ["ptxbench"], "control": len(words) == 3, "built": len(words) == 1}
         if not needed[kind] or not given.get("columns", "100").isdigit():
-            raise UsageError(f"'{kind}: {text}' is no block; see the top of tools/page_output.py.")
+            raise UsageError(f"'{kind}: {text}' is not a valid block. See the docstring of tools/page_output.py.")
         columns = int(given.get("columns", 100))
         return Block(kind, tuple(words), columns, given.get("from", ""), given.get("to", ""))
 
@@ -83,18 +83,18 @@ def filled(text):
 
 
 def fenced(block, lines):
-    """The part of `lines` that the block asks for, as code. Raises UsageError where it is not there."""
+    """The part of `lines` that the block selects, as code. Raises UsageError if there is no such part."""
     first = next((i for i, line in enumerate(lines) if block.first in line), None)
     last = None if first is None else next((i for i in range(first, len(lines)) if block.last in lines[i]), None)
     if first is None or last is None:
         missing = block.first if first is None else block.last
-        raise UsageError(f"'{' '.join(block.words)}' prints no line with '{missing}'.")
+        raise UsageError(f"'{' '.join(block.words)}' does not print a line with '{missing}'.")
     shown = lines[first : last + 1] if block.last else lines[first:]
     return ["```", *(line.rstrip() for line in shown), "```"]
 
 
 def output(block):
-    """What the command prints on a terminal so wide, without colours. Raises UsageError if it fails."""
+    """The output of the command on a terminal of that width, without colours. Raises UsageError if it fails."""
     out, err = io.StringIO(), io.StringIO()
     terminal = mock.patch.dict(os.environ, {"COLUMNS": str(block.columns), "NO_COLOR": "1"})
     with terminal, contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -105,11 +105,11 @@ def output(block):
 
 
 def control(block):
-    """The machine code with what each instruction tells the scheduler."""
+    """The machine code with the control bits of each instruction."""
     name, variant, arch = block.words
     source = next((each for each in load(default_kernels(), name).sources if each.variant == variant), None)
     if source is None:
-        raise UsageError(f"There is no variant '{variant}' of {name}.")
+        raise UsageError(f"{name} has no variant '{variant}'.")
     build = toolchain.build_source(source, arch)
     lines = ["stall  waits for  releases     instruction"]
     for each in annotate(build, controls=True).instructions:
@@ -137,7 +137,7 @@ def pages():
 
 
 def main(names):
-    """Fill these pages, or every one; returns what could not be done."""
+    """Fill these pages, or all pages; gives the errors."""
     return fill([Path(name) for name in names] or pages(), filled)
 
 

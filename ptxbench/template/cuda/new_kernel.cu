@@ -1,4 +1,4 @@
-// new_kernel: y[i] = a * x[i], one element a thread.
+// new_kernel: y[i] = a * x[i], one element per thread.
 // Paired with ../ptx/new_kernel.ptx; shapes and launch are in ../pairs/new_kernel.py.
 
 extern "C" __global__ void __launch_bounds__(256)
@@ -6,6 +6,6 @@ new_kernel(const float* __restrict__ x, float* __restrict__ y, float a, unsigned
 {
     const unsigned i = 256 * blockIdx.x + threadIdx.x;
 
-    if (i < n)                          // the last block is ragged unless 256 divides n
+    if (i < n)                          // the last block is partial unless 256 divides n
         y[i] = a * x[i];
 }
