@@ -75,8 +75,8 @@ class PartStatus:
 def examine(kernels: Path) -> Iterator[PartStatus]:
     """Every part, what others stand on first."""
     yield PartStatus("Python", WORKS, f"{platform.python_version()}  {shown(sys.executable)}")
-    for name in ("numpy", "llvmlite", "numba"):
-        yield examine_package(name)
+    for name, purpose in PACKAGES.items():
+        yield examine_package(name, purpose)
     yield from examine_tools()
     yield examine_emulator()
     yield from examine_gpu()
@@ -85,11 +85,19 @@ def examine(kernels: Path) -> Iterator[PartStatus]:
     yield examine_cache()
 
 
-def examine_package(name: str) -> PartStatus:
+PACKAGES = {
+    "numpy": "arrays and references",
+    "llvmlite": "machine code of the emulator",
+    "numba": "machine code of the race detector, for sanitized launches",
+}
+"""The packages that ptxbench needs everywhere, and what each is for."""
+
+
+def examine_package(name: str, purpose: str) -> PartStatus:
     """A package that ptxbench depends on."""
     try:
         importlib.import_module(name)
-        return PartStatus(name, WORKS, importlib.metadata.version(name))
+        return PartStatus(name, WORKS, f"{importlib.metadata.version(name)}  {purpose}")
     except FAILURES as error:
         return PartStatus(name, BROKEN, str(error), REINSTALL.format(name))
 
