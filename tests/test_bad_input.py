@@ -212,7 +212,7 @@ BAD_OPTIONS = [
     (["--size", "n=many"], "'n=many' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--size", "rows=3"], "No pair takes the size rows=3: 'scale' has n."),
     (["--size", "rows=3", "--all-sizes"], "No pair takes the size rows=3: 'scale' has n."),
-    (["--output", "run.xlsx"], "'run.xlsx' has no known suffix. Name a file that ends in .json, .csv, .md."),
+    (["--output", "run.xlsx"], "Unknown suffix of 'run.xlsx'. Name a file that ends in .json, .csv or .md."),
     (["--assembler", "driver"],
      "The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu."),
     (["--arch", "hopper"], "'hopper' is no architecture; write it as sm_90 or sm_90a."),

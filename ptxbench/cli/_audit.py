@@ -79,9 +79,8 @@ def command(
     """
     from ptxbench.audit.audit import Audit
     from ptxbench.cli._progress import Bar
-    from ptxbench.cli.gate import load_config
     from ptxbench.exporters.audit import to_json
-    from ptxbench.judge.config import GateConfig
+    from ptxbench.judge.config import GateConfig, load_config
 
     config = load_config(config_path) if config_path else GateConfig()
     if not (synthetic or mutants or runs):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError
-from ptxbench.exporters import Exporter
+from ptxbench.exporters import exporter_for
 from ptxbench.result import Run, save, to_json, write
 
 
@@ -39,10 +40,28 @@ def save_somewhere(run: Run, folder: Path, *, printed: bool) -> ResultError | No
         return ResultError(f"{error} The run is saved as {rescued}.")
 
 
-def write_output(run: Run, path: Path, export: Exporter) -> ResultError | None:
-    """Write the run to the user's file. Gives the error, for the command to end with."""
-    try:
-        write(export(run), path, replace=True)
+class OutputFiles:
+    """The files that --output names, each with the exporter of its suffix.
+
+    Raises UsageError for an unknown suffix and ResultError for a folder that cannot be written to, before any work.
+    """
+
+    def __init__(self, paths: Sequence[Path], exporters: Mapping[str, Callable[..., str]]) -> None:
+        self.exporters = [(path, exporter_for(path, exporters)) for path in paths]
+        for path in paths:
+            require_writable(path.parent, "Name another file with --output.")
+
+    def write(self, *result: object, report: bool = False) -> None:
+        """Write the result to each file; with `report`, name it on stderr. Raises ResultError."""
+        for path, export in self.exporters:
+            write(export(*result), path, replace=True)
+            if report:
+                say(f"Wrote {path}", err=True)
+
+    def try_write(self, *result: object) -> ResultError | None:
+        """The same; gives the error, for the command to end with."""
+        try:
+            self.write(*result)
+        except ResultError as error:
+            return error
         return None
-    except ResultError as error:
-        return error

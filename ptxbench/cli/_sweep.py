@@ -10,13 +10,14 @@ from ptxbench.backends.base import Backend
 from ptxbench.cli._blocks import open_console
 from ptxbench.cli._progress import Bar
 from ptxbench.cli._runs import read_run
+from ptxbench.cli._saving import OutputFiles
 from ptxbench.cli._terminal import say
 from ptxbench.device_shape import DeviceShape
 from ptxbench.discovery import choose_pairs, load, select
 from ptxbench.errors import ResultError, UsageError
-from ptxbench.exporters import curves as exported
+from ptxbench.exporters.curves import to_json
 from ptxbench.metrics import REFERENCE
-from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build, write
+from ptxbench.result import COMPLETE, DEVICE_LOST, INTERRUPTED, Cell, Run, build
 from ptxbench.run_info import Device
 from ptxbench.runner import CalibrationSaved, CellDone, DeviceLost, RunFrame, Step, carry_out, document
 from ptxbench.runner.plan import parse_size
@@ -134,13 +135,10 @@ def words(step: Step) -> str:
     return f"{step.phase} {step.pair} {step.variant}{f' at {place}' if place else ''}"
 
 
-def show(found: Curves, run: Run, *, as_json: bool, outputs: Sequence[Path]) -> None:
+def show(found: Curves, run: Run, *, as_json: bool, files: OutputFiles) -> None:
     """The curves on stdout, and in the user's files."""
-    document = exported.to_json(found, run)
     if as_json:
-        say(document, nl=False)
+        say(to_json(found, run), nl=False)
     else:
         open_console().print(CurveReport(found))
-    for path in outputs:
-        write(document if path.suffix.lower() == ".json" else exported.to_svg(found, run), path, replace=True)
-        say(f"Wrote {path}", err=True)
+    files.write(found, run, report=True)

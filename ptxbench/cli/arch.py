@@ -55,23 +55,19 @@ def command(
     Exit status: 0 good, 2 usage or an unreadable pair, 4 a kernel that works on no target.
     """
     from ptxbench import toolchain
-    from ptxbench.cli._saving import require_writable
+    from ptxbench.cli._saving import OutputFiles
     from ptxbench.discovery import select
-    from ptxbench.exporters.portability import Survey, exporter_for, to_json
-    from ptxbench.result import write
+    from ptxbench.exporters.portability import EXPORTERS, Survey, to_json
     from ptxbench.toolchain.trial import targets
 
-    exporters = [(path, exporter_for(path)) for path in outputs]
+    files = OutputFiles(outputs, EXPORTERS)
     chosen = select(targets(), patterns, "target")
     subjects = find_subjects(kernels, pairs, chosen)
-    for path in outputs:
-        require_writable(path.parent, "Name another file with --output.")
     survey = Survey(toolchain.versions(), chosen, [], cell)
     survey = survey._replace(matrices=gather(survey, subjects, quiet=as_json))
     if as_json:
         say(to_json(survey), nl=False)
-    for path, export in exporters:
-        write(export(survey), path, replace=True)
+    files.write(survey)
     lost = any(reach.tried and not reach.assembling for each in survey.matrices for reach in each.reaches.values())
     return ExitStatus.WRONG_KERNEL if lost and not patterns else ExitStatus.GOOD
 

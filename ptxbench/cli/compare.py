@@ -62,22 +62,18 @@ def command(
     Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
     """
     from ptxbench.cli._runs import load_run
-    from ptxbench.cli._saving import require_writable
-    from ptxbench.exporters.comparison import exporter_for, to_json
+    from ptxbench.cli._saving import OutputFiles
+    from ptxbench.exporters.comparison import EXPORTERS, to_json
     from ptxbench.judge import Rule, compare
-    from ptxbench.result import write
 
-    exporters = [(path, exporter_for(path)) for path in outputs]
+    files = OutputFiles(outputs, EXPORTERS)
     runs = load_run(base, results), load_run(head, results)
-    for path in outputs:
-        require_writable(path.parent, "Name another file with --output.")
     comparison = compare(*runs, metric, Rule(budget=budget))
     if as_json:
         say(to_json(comparison), nl=False)
     else:
         show(comparison)
-    for path, export in exporters:
-        write(export(comparison), path, replace=True)
+    files.write(comparison)
 
 
 def show(comparison: Comparison) -> None:

@@ -10,8 +10,7 @@ import click
 from ptxbench.cli._files import results_option
 from ptxbench.cli._terminal import say
 from ptxbench.errors import ResultError, UsageError
-
-NVBENCH = "nvbench"
+from ptxbench.exporters import FORMATS, NVBENCH, exporter
 
 
 @click.command("export")
@@ -19,11 +18,9 @@ NVBENCH = "nvbench"
 @click.option(
     "--to",
     "form",
-    type=click.Choice(["benchstat", "nvbench", "gha", "bmf", "csv", "json", "markdown"]),
+    type=click.Choice(list(FORMATS)),
     required=True,
-    help="benchstat: lines of Go's benchmark format. nvbench: a folder with NAME.json of each variant, for "
-    "nvbench-compare-robust cuda.json ptx.json. gha: for github-action-benchmark, customSmallerIsBetter. "
-    "bmf: for Bencher, --adapter json. csv: every metric. json: the run document. markdown: to paste.",
+    help=" ".join(f"{name}: {words}." for name, words in FORMATS.items()),
 )
 @click.option(
     "-o",
@@ -41,7 +38,7 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
     Exit status: 0 good, 2 a run that cannot be found or has no times, or a file that cannot be written.
     """
     from ptxbench.cli._runs import load_run
-    from ptxbench.exporters import FORMATS, to_nvbench
+    from ptxbench.exporters import to_nvbench
     from ptxbench.result import write
 
     if form == NVBENCH and output is None:
@@ -50,9 +47,9 @@ def command(run: str, form: str, output: Path | None, results: Path) -> None:
     if form == NVBENCH and output:
         write_files(to_nvbench.export(recorded), output)
     elif output:
-        write(FORMATS[form](recorded), output, replace=True)
+        write(exporter(form)(recorded), output, replace=True)
     else:
-        say(FORMATS[form](recorded), nl=False)
+        say(exporter(form)(recorded), nl=False)
 
 
 def write_files(files: Mapping[str, bytes], folder: Path) -> None:

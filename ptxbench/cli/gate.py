@@ -13,14 +13,13 @@ from ptxbench.cli._baselines import BASELINE, baselines_option, load_baseline
 from ptxbench.cli._files import outputs_option, results_option
 from ptxbench.cli._kernels import kernels_option
 from ptxbench.cli._terminal import say
-from ptxbench.errors import ResultError, UsageError
+from ptxbench.errors import ResultError
 from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ptxbench.judge import Mode
-    from ptxbench.judge.config import GateConfig
     from ptxbench.judge.gate import Gate
     from ptxbench.result import Run
 
@@ -118,12 +117,12 @@ def command(
 
     from ptxbench.cli._confirm import confirm
     from ptxbench.cli._runs import load_run
-    from ptxbench.cli._saving import require_writable
+    from ptxbench.cli._saving import OutputFiles
     from ptxbench.discovery import select
-    from ptxbench.exporters.gate import exporter_for, to_json
-    from ptxbench.judge.config import dump
+    from ptxbench.exporters.gate import EXPORTERS, to_json
+    from ptxbench.judge.config import dump, load_config
     from ptxbench.judge.gate import gate
-    from ptxbench.result import INTERRUPTED, write
+    from ptxbench.result import INTERRUPTED
 
     config = load_config(config_path)
     if modes:
@@ -132,10 +131,8 @@ def command(
         say(dump(config), nl=False)
         return 0
     config.require_live(datetime.now(UTC).date())
-    exporters = [(path, exporter_for(path)) for path in outputs]
-    for path in outputs:
-        require_writable(path.parent, "Name another file with --output.")
-    # before the pairs run: a base that cannot be read is told at once
+    files = OutputFiles(outputs, EXPORTERS)
+    # before the pairs run, so that a base that cannot be read is reported at once
     given = None if base == BASELINE else load_run(base, results)
     run = load_run(head, results) if head else make_run(kernels, arch, results, baselines if not given else None, pairs)
     if run.run.status == INTERRUPTED and head is None:
@@ -155,21 +152,9 @@ def command(
         say(to_json(judged), nl=False)
     else:
         show(judged)
-    for path, export in exporters:
-        write(export(judged), path, replace=True)
+    files.write(judged)
     tell_github(judged)
     return judged.exit_status
-
-
-def load_config(path: Path | None) -> GateConfig:
-    """The rules of the file, of ptxbench.toml if none is named, or the defaults. Raises UsageError."""
-    from ptxbench.documents import read_text
-    from ptxbench.judge.config import NAME, GateConfig, parse
-
-    if path is None and not Path(NAME).exists():
-        return GateConfig()
-    path = path or Path(NAME)
-    return parse(read_text(path, UsageError), str(path))
 
 
 def make_run(

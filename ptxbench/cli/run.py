@@ -29,6 +29,7 @@ from ptxbench.errors import UsageError
 from ptxbench.exit_status import ExitStatus
 
 if TYPE_CHECKING:
+    from ptxbench.cli._saving import OutputFiles
     from ptxbench.metrics import Metric
     from ptxbench.result import Cell
     from ptxbench.runner import PairPlan, RunFrame, RunPlan
@@ -136,8 +137,8 @@ def command(
     """
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._runs import find_run
-    from ptxbench.cli._saving import require_writable, save_somewhere, write_output
-    from ptxbench.exporters import exporter_for
+    from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
+    from ptxbench.exporters import run_exporters
     from ptxbench.listing.explanation import of_run
     from ptxbench.metrics import choose
     from ptxbench.result import to_json
@@ -146,9 +147,9 @@ def command(
     if all_sizes:
         sizes = (*sizes, ALL)
     metrics = choose(name.strip() for name in columns.split(",")) if columns else ()
-    export = exporter_for(output) if output else None
+    files = OutputFiles([output] if output else [], run_exporters())
     if replay:
-        return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, output=output)
+        return again(find_run(str(replay), results), pairs, metrics, as_json=as_json, files=files)
     model, arch = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
     cache = cache_of(cache, emulated=plan.backend.name == "emulator")
@@ -159,15 +160,13 @@ def command(
     # before the work: a run that cannot be saved in the end is better not begun
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
-    if output:
-        require_writable(output.parent, "Name another file with --output.")
     done = perform(frame, metrics, quiet=as_json)
     run = document(frame, done.cells, done.status)
     if as_json and (done.cells or not done.error):
         say(to_json(run, findings=of_run(run)), nl=False)
     failures = [
         save_somewhere(run, folder, printed=as_json) if folder and done.cells else None,
-        write_output(run, output, export) if output and export else None,
+        files.try_write(run),
         done.error,
     ]
     for failure in filter(None, failures):
@@ -175,24 +174,18 @@ def command(
     return done.exit_status
 
 
-def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, output: Path | None) -> int:
-    """Print, and write to `output`, what a recorded run found; its exit status."""
+def again(path: Path, pairs: Sequence[str], metrics: Sequence[Metric], *, as_json: bool, files: OutputFiles) -> int:
+    """Print a recorded run and write it to `files`; its exit status."""
     from ptxbench.cli._replay import replay
-    from ptxbench.cli._saving import require_writable, write_output
-    from ptxbench.exporters import exporter_for
     from ptxbench.listing.explanation import of_run
     from ptxbench.result import to_json
 
     if pairs:
         raise UsageError("--replay prints a recorded run whole. Leave out the names of pairs.")
-    export = exporter_for(output) if output else None
-    if output:
-        require_writable(output.parent, "Name another file with --output.")
     run = replay(path, metrics, quiet=as_json)
     if as_json:
         say(to_json(run, findings=of_run(run)), nl=False)
-    if output and export and (failure := write_output(run, output, export)):
-        raise failure
+    files.write(run)
     return RunDone(list(run.cells), run.run.status).exit_status
 
 

@@ -27,8 +27,6 @@ from ptxbench.exit_status import ExitStatus
 if TYPE_CHECKING:
     from ptxbench.tune import Curves
 
-OUTPUTS = (".svg", ".json")
-
 
 @click.command("tune")
 @click.argument("pair", metavar="PAIR")
@@ -114,21 +112,20 @@ def command(
     """
     from ptxbench.calibration.record import calibrated
     from ptxbench.cli._runs import find_run
-    from ptxbench.cli._saving import require_writable, save_somewhere
+    from ptxbench.cli._saving import OutputFiles, require_writable, save_somewhere
     from ptxbench.cli._sweep import again, asked, perform, show
+    from ptxbench.exporters.curves import EXPORTERS
     from ptxbench.result import COMPLETE
     from ptxbench.runner import RunFrame, RunPlan, document
     from ptxbench.tune import curves, finished_before, plan_of, spec_of
     from ptxbench.tune.curve import choose_quantities
 
-    for path in outputs:
-        require_suffix(path)
-        require_writable(path.parent, "Name another file with --output.")
+    files = OutputFiles(outputs, EXPORTERS)
     if replay:
         if knobs or variants or size:
             raise UsageError("--replay draws a recorded sweep whole. Leave out --knob, --variant and --size.")
         found, run = again(find_run(str(replay), results), pair, kernels, metric)
-        show(found, run, as_json=as_json, outputs=outputs)
+        show(found, run, as_json=as_json, files=files)
         return exit_status(found, run.run.status)
     opened = open_backend(backend, arch)
     swept = asked(opened, pair, knobs, variants, size, kernels)
@@ -162,16 +159,11 @@ def command(
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:
-        show(found, run, as_json=as_json, outputs=outputs)
+        show(found, run, as_json=as_json, files=files)
     failure = save_somewhere(run, folder, printed=False) if folder and run.cells else None
     for each in filter(None, (failure, error)):
         raise each
     return exit_status(found, run.run.status)
-
-
-def require_suffix(path: Path) -> None:
-    if path.suffix.lower() not in OUTPUTS:
-        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {' or '.join(OUTPUTS)}.")
 
 
 def exit_status(curves: Curves, status: str) -> ExitStatus:

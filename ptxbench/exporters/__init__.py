@@ -1,39 +1,57 @@
-"""Results as text, by format or by file suffix. An exporter is one module and one line of FORMATS.
+"""Results as text. A format of a run is one module and one line of FORMATS, which imports none of these modules.
 
-NVBench's files, of which there are several a run, are in `to_nvbench` alone.
+The other modules write comparisons, verdicts of the gate, audits and the like. Each has `to_json`, and EXPORTERS where
+the suffix of a file chooses the format.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import to_benchstat, to_bmf, to_csv, to_gha, to_markdown
-from ptxbench.result import Run, to_json
 
-Exporter = Callable[[Run], str]
+if TYPE_CHECKING:
+    from ptxbench.result import Run
 
-FORMATS: dict[str, Exporter] = {
-    "json": to_json,
-    "csv": to_csv.export,
-    "markdown": to_markdown.export,
-    "benchstat": to_benchstat.export,
-    "gha": to_gha.export,
-    "bmf": to_bmf.export,
+Exporter = Callable[["Run"], str]
+
+AnyExporter = TypeVar("AnyExporter")
+
+NVBENCH = "nvbench"
+"""The only format of several files; its `export` gives their contents by path."""
+
+FORMATS: Mapping[str, str] = {
+    "benchstat": "lines of Go's benchmark format",
+    NVBENCH: "a folder with NAME.json of each variant, for nvbench-compare-robust cuda.json ptx.json",
+    "gha": "for github-action-benchmark, customSmallerIsBetter",
+    "bmf": "for Bencher, --adapter json",
+    "csv": "every metric",
+    "json": "the run document",
+    "markdown": "to paste",
 }
+"""The formats of a run and what they are for; NAME is written by the module `to_NAME`."""
 
-EXPORTERS: dict[str, Exporter] = {
-    ".json": FORMATS["json"],
-    ".csv": FORMATS["csv"],
-    ".md": FORMATS["markdown"],
-}
-"""The formats that a suffix names."""
+SUFFIXES = {".json": "json", ".csv": "csv", ".md": "markdown"}
+"""The formats that a file's suffix chooses."""
 
 
-def exporter_for(path: Path) -> Exporter:
+def exporter(name: str) -> Exporter:
+    """What writes a run in the format of that name."""
+    export: Exporter = import_module(f"{__name__}.to_{name}").export
+    return export
+
+
+def run_exporters() -> dict[str, Exporter]:
+    return {suffix: exporter(name) for suffix, name in SUFFIXES.items()}
+
+
+def exporter_for(path: Path, exporters: Mapping[str, AnyExporter]) -> AnyExporter:
     """The exporter for the suffix of `path`. Raises UsageError if there is none."""
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
-    return exporter
+    export = exporters.get(path.suffix.lower())
+    if export is None:
+        *others, last = exporters
+        raise UsageError(f"Unknown suffix of '{path.name}'. Name a file that ends in {', '.join(others)} or {last}.")
+    return export

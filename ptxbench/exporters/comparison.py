@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from ptxbench.documents import json_text
-from ptxbench.errors import UsageError
 from ptxbench.exporters.tables import csv_table, markdown_lines
 from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
 from ptxbench.result import Run
@@ -126,11 +124,3 @@ def kernel(row: Row) -> tuple[str, Entry, str]:
 
 
 EXPORTERS: dict[str, Callable[[Comparison], str]] = {".json": to_json, ".csv": to_csv, ".md": to_markdown}
-
-
-def exporter_for(path: Path) -> Callable[[Comparison], str]:
-    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
-    return exporter

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ptxbench import units
@@ -186,3 +186,6 @@ def legend(found: Sequence[Panel], y: float) -> Iterator[str]:
 
 def text(x: float, y: float, words: str, kind: str, anchor: str = "start") -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" class="{kind}" text-anchor="{anchor}">{xml_text(words)}</text>'
+
+
+EXPORTERS: dict[str, Callable[[Curves, Run], str]] = {".svg": to_svg, ".json": to_json}

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from ptxbench.documents import json_text
-from ptxbench.errors import UsageError
 from ptxbench.exporters.comparison import identity, kernel, row_object
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.judge import BROKEN, REGRESSED
@@ -144,11 +142,3 @@ def skipped(judged: Judged) -> bool:
 
 
 EXPORTERS: dict[str, Callable[[Gate], str]] = {".json": to_json, ".md": to_markdown, ".xml": to_junit}
-
-
-def exporter_for(path: Path) -> Callable[[Gate], str]:
-    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
-    return exporter

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from ptxbench.documents import json_text
-from ptxbench.errors import UsageError
 from ptxbench.exporters.tables import markdown_lines
 from ptxbench.portability.survey import Matrix, TargetResults
 from ptxbench.safe_text import markdown_text
@@ -100,11 +98,3 @@ def table_entry(cell: words.CellText) -> Entry:
 
 
 EXPORTERS: dict[str, Callable[[Survey], str]] = {".json": to_json, ".md": to_markdown}
-
-
-def exporter_for(path: Path) -> Callable[[Survey], str]:
-    """The exporter for the suffix of `path`. Raises UsageError if there is none."""
-    exporter = EXPORTERS.get(path.suffix.lower())
-    if exporter is None:
-        raise UsageError(f"'{path.name}' has no known suffix. Name a file that ends in {', '.join(EXPORTERS)}.")
-    return exporter

@@ -12,9 +12,10 @@ from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import Any, Literal, cast
 
-from ptxbench.documents import parse_toml, shown, toml_text
+from ptxbench.documents import parse_toml, read_text, shown, toml_text
 from ptxbench.errors import UsageError, suggestion
 from ptxbench.judge.rows import COUNTERS, Mode
 from ptxbench.judge.rules import RULES
@@ -237,6 +238,14 @@ LIMITS: Mapping[str, Check] = {
 WAIVE: Mapping[str, Check] = {
     "pair": text, "variant": text, "metric": metric_name, "until": day, "reason": text, "max": above_zero,
 }  # fmt: skip
+
+
+def load_config(path: Path | None = None) -> GateConfig:
+    """The rules of the file, by default of ptxbench.toml if it is there, else the defaults. Raises UsageError."""
+    if path is None and not Path(NAME).exists():
+        return GateConfig()
+    path = path or Path(NAME)
+    return parse(read_text(path, UsageError), str(path))
 
 
 def parse(document: str, name: str = NAME) -> GateConfig:

@@ -133,7 +133,7 @@ ENDS = [
     (["nothing"],                             2, "There is no pair 'nothing' in 'kernels'."),
     (["scale", "--target=sm_91"],             2, "There is no target 'sm_91'. Did you mean 'sm_90'?"),
     (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
-    (["scale", "-o", "arch.csv"],             2, "'arch.csv' has no known suffix. Name a file"),
+    (["scale", "-o", "arch.csv"],             2, "Unknown suffix of 'arch.csv'. Name a file"),
     (["scale", "-o", "no/arch.md"],           0, ""),
     (["scale", "--columns=time"],             2, "Invalid value for '--columns'"),
 ]  # fmt: skip

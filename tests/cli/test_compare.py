@@ -48,7 +48,7 @@ REFUSED = [
                                    "'ptxbench.run/2'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "
                                             "counters.\n"),
-    (["ba5e", "-o", "x.pdf"], "Error: 'x.pdf' has no known suffix. Name a file that ends in .json, .csv, .md.\n"),
+    (["ba5e", "-o", "x.pdf"], "Error: Unknown suffix of 'x.pdf'. Name a file that ends in .json, .csv or .md.\n"),
     (["ba5e", "--results", "elsewhere"], "Error: There is no run 'ba5e': no run is saved below elsewhere. Name a file, "
                                          "or its --results.\n"),
 ]  # fmt: skip

@@ -539,7 +539,7 @@ def test_files_are_written_by_their_suffix(ptxbench):
 
 def test_a_suffix_that_is_not_known_is_told_before_anything_is_judged(ptxbench):
     ran = judged(ptxbench, BASE, BASE, "-o", "g.pdf")
-    assert ran == (2, "", "Error: 'g.pdf' has no known suffix. Name a file that ends in .json, .md, .xml.\n")
+    assert ran == (2, "", "Error: Unknown suffix of 'g.pdf'. Name a file that ends in .json, .md or .xml.\n")
 
 
 def test_github_is_told_only_where_its_variables_say_so(ptxbench, monkeypatch):

@@ -283,7 +283,7 @@ BAD = [
     (("--metric", "tim"), "There is no metric 'tim' here. Did you mean 'time'?"),
     (("--variant", "ptx.fast"), "There is no variant 'ptx.fast'."),
     (("--size", "m=3"), "'scale' has no knob and no dimension 'm'."),
-    (("-o", "curve.png"), "'curve.png' has no known suffix. Name a file that ends in .svg or .json."),
+    (("-o", "curve.png"), "Unknown suffix of 'curve.png'. Name a file that ends in .svg or .json."),
     (("--assembler", "driver"), "The emulator has no driver to assemble PTX."),
     (("--replay", "absent.json"), "Cannot read absent.json: No such file or directory."),
     (("--replay", "kernels/pairs/scale.py"), "kernels/pairs/scale.py:1: not JSON"),

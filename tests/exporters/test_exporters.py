@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import EXPORTERS, FORMATS, exporter_for
+from ptxbench.exporters import exporter, exporter_for, run_exporters
 from ptxbench.metrics import METRICS
 from ptxbench.result import Run, from_json, to_json
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
@@ -28,7 +28,7 @@ def run_of(*cells):
 
 def test_markdown_is_what_a_person_pastes_into_an_issue():
     assert (
-        EXPORTERS[".md"](run_of(COUNTED, FAILED))
+        exporter("markdown")(run_of(COUNTED, FAILED))
         == f"""\
 ptxbench on emulator-sm_90, run 12ab, 2026-01-31T12:00:00Z
 
@@ -58,7 +58,7 @@ ptx issues 10 % fewer PTX instructions than cuda, moves the same sectors and has
 
 
 def test_csv_has_every_metric_in_base_units_and_nothing_where_there_is_nothing():
-    rows = list(csv.DictReader(io.StringIO(EXPORTERS[".csv"](run_of(COUNTED, TIMED, FAILED)))))
+    rows = list(csv.DictReader(io.StringIO(exporter("csv")(run_of(COUNTED, TIMED, FAILED)))))
     assert len(rows) == 8
     assert [row["time [s]"] for row in rows[:4]] == ["", "", "4e-06", "3e-06"]
     assert [row["ptx_warp_instructions"] for row in rows[:4]] == ["15360", "13824", "", ""]
@@ -68,21 +68,21 @@ def test_csv_has_every_metric_in_base_units_and_nothing_where_there_is_nothing()
 
 def test_json_is_the_run_document():
     run = run_of(dataclasses.replace(COUNTED, pair="scan"), TIMED)  # a cell is in a run once
-    text = EXPORTERS[".json"](run)
+    text = exporter("json")(run)
     assert to_json(from_json(text, "x")) == text
 
 
 def test_the_suffix_chooses(tmp_path):
-    assert exporter_for(Path("A.CSV")) is EXPORTERS[".csv"]
+    assert exporter_for(Path("A.CSV"), run_exporters()) is exporter("csv")
     with pytest.raises(
-        UsageError, match=r"^'run' has no known suffix\. Name a file that ends in \.json, \.csv, \.md\.$"
+        UsageError, match=r"^Unknown suffix of 'run'\. Name a file that ends in \.json, \.csv or \.md\.$"
     ):
-        exporter_for(Path("out.d/run"))
+        exporter_for(Path("out.d/run"), run_exporters())
 
 
 def test_benchstat_gets_a_line_of_each_variant_and_round():
     rounds = [dataclasses.replace(TIMED.rounds[0], round=number) for number in range(2)]
-    text = FORMATS["benchstat"](run_of(dataclasses.replace(TIMED, rounds=rounds), COUNTED, FAILED))
+    text = exporter("benchstat")(run_of(dataclasses.replace(TIMED, rounds=rounds), COUNTED, FAILED))
     assert (
         text
         == """\
@@ -95,6 +95,6 @@ BenchmarkTriad/n=65536/cache=cold/impl=ptx 1 3000 ns/op
 """
     )
     nowhere = dataclasses.replace(run_of(dataclasses.replace(TIMED, rounds=rounds)), host=HostInfo(os=""))
-    assert FORMATS["benchstat"](nowhere).startswith("goos: unknown\n")
+    assert exporter("benchstat")(nowhere).startswith("goos: unknown\n")
     with pytest.raises(UsageError, match=r"^Run 12ab has no times"):
-        FORMATS["benchstat"](run_of(COUNTED))
+        exporter("benchstat")(run_of(COUNTED))

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from ptxbench.errors import UsageError
-from ptxbench.exporters import FORMATS
+from ptxbench.exporters import exporter
 from ptxbench.result import Round, Run
 from ptxbench.run_info import Device, HostInfo, RunInfo, SourceInfo, Toolchain, ToolInfo
 from tests.terminal.test_table import COUNTED, FAILED, TIMED
@@ -30,7 +30,7 @@ ROUNDS = [Round(i, i, ("cuda", "ptx"), "A", [[4000 + 8 * i, 3000, 3000, 4000 + 8
 def test_github_action_benchmark_gets_the_ratio_of_each_variant_on_a_gpu():
     control = replace(TIMED, pair="control", control=True)
     assert (
-        FORMATS["gha"](run_of(replace(TIMED, rounds=ROUNDS), FAILED, control))
+        exporter("gha")(run_of(replace(TIMED, rounds=ROUNDS), FAILED, control))
         == """\
 [
  {
@@ -46,7 +46,7 @@ def test_github_action_benchmark_gets_the_ratio_of_each_variant_on_a_gpu():
 
 
 def test_github_action_benchmark_gets_counts_from_the_emulator():
-    found = json.loads(FORMATS["gha"](emulated(COUNTED, FAILED)))
+    found = json.loads(exporter("gha")(emulated(COUNTED, FAILED)))
     assert found[0] == {
         "name": "triad n=65536 cuda on emulator-sm_90: spills",
         "unit": "B",
@@ -61,7 +61,7 @@ def test_github_action_benchmark_gets_counts_from_the_emulator():
 
 def test_bencher_gets_ratios_with_intervals_nanoseconds_and_counters():
     assert (
-        FORMATS["bmf"](run_of(replace(TIMED, rounds=ROUNDS)))
+        exporter("bmf")(run_of(replace(TIMED, rounds=ROUNDS)))
         == """\
 {
  "triad/n=65536/cuda": {
@@ -116,13 +116,13 @@ def test_bencher_gets_ratios_with_intervals_nanoseconds_and_counters():
 }
 """
     )
-    counted = json.loads(FORMATS["bmf"](emulated(COUNTED)))
+    counted = json.loads(exporter("bmf")(emulated(COUNTED)))
     assert counted["triad/n=65536/ptx"]["ptx-warp-instructions"] == {"value": 13824}
     assert "latency" not in counted["triad/n=65536/ptx"]
 
 
 def test_a_cache_that_is_not_cold_is_another_series():
-    assert list(json.loads(FORMATS["bmf"](emulated(COUNTED, replace(COUNTED, cache="hot"))))) == [
+    assert list(json.loads(exporter("bmf")(emulated(COUNTED, replace(COUNTED, cache="hot"))))) == [
         "triad/n=65536/cuda",
         "triad/n=65536/ptx",
         "triad/n=65536/cache=hot/cuda",
@@ -133,8 +133,8 @@ def test_a_cache_that_is_not_cold_is_another_series():
 def test_times_that_nobody_judges_are_not_tracked():
     throttled = run_of(replace(TIMED, labels=["THROTTLED"]))
     with pytest.raises(UsageError, match=r"^Run 12ab has no ratio that may be claimed"):
-        FORMATS["gha"](throttled)
-    assert "latency" not in FORMATS["bmf"](throttled)
+        exporter("gha")(throttled)
+    assert "latency" not in exporter("bmf")(throttled)
 
 
 @pytest.mark.parametrize("form", ["gha", "bmf"])
@@ -142,4 +142,4 @@ def test_a_run_without_a_verified_kernel_is_refused_for_an_empty_file_would_look
     wrong = replace(FAILED, variants={"ptx": FAILED.variants["ptx"]})
     for run in (emulated(), emulated(wrong), emulated(replace(COUNTED, control=True))):
         with pytest.raises(UsageError, match=r"^Run 12ab has no verified kernel: there is nothing to track\.$"):
-            FORMATS[form](run)
+            exporter(form)(run)
