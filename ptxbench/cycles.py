@@ -51,4 +51,4 @@ def times(ns: Sequence[int], mhz: Sequence[float]) -> list[int]:
 
 def contradict(by_time: str, by_cycles: str, claims: frozenset[str] = FASTER_OR_SLOWER) -> bool:
     """Whether two verdicts, of which time's says something, disagree on one of the `claims`."""
-    return by_time != "UNSURE" and by_time != by_cycles and bool(claims & {by_time, by_cycles})
+    return by_time != "INCONCLUSIVE" and by_time != by_cycles and bool(claims & {by_time, by_cycles})

@@ -36,9 +36,10 @@ from ptxbench.run_info import (
 )
 from ptxbench.safe_text import file_name
 
-SCHEMA = "ptxbench.run/2"
-BEFORE = SCHEMA.removesuffix("2") + "1"
-"""It calls `executed` what is now `opcodes`, and knows nothing of machine instructions; it is still read."""
+SCHEMA = "ptxbench.run/3"
+EARLIER = tuple(SCHEMA.removesuffix("3") + version for version in "12")
+"""Schemas that are still read. Version 1 calls `executed` what is now `opcodes` and has no machine instructions; until
+version 2 the labels UNSTABLE and INTERFERENCE were UNSETTLED and INTERACTION."""
 
 VERIFIED, WRONG, BROKEN, UNSUPPORTED, SKIPPED = "verified", "wrong", "broken", "unsupported", "skipped"
 
@@ -51,11 +52,11 @@ LIBRARY = "library"
 SINGLE, SLOPE = "single", "slope"
 """What a sample is: a launch, or the slope between two graphs of launches."""
 
-UNSETTLED = "UNSETTLED"
+UNSTABLE = "UNSTABLE"
 """Label: the warm-up never came to rest."""
 THROTTLED = "THROTTLED"
 """Label: more than a fifth of the blocks ran at a lower clock; no verdict."""
-INTERACTION = "INTERACTION"
+INTERFERENCE = "INTERFERENCE"
 """Label: a kernel takes another time alone than among the others."""
 LAUNCH_BOUND = "LAUNCH-BOUND"
 """Label: the time is that of a launch; no verdict."""
@@ -330,9 +331,9 @@ def from_document(document: Any, name: str) -> Run:
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
         raise ResultError(f"{name} is no ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
-    if schema not in (SCHEMA, BEFORE):
+    if schema not in (SCHEMA, *EARLIER):
         raise ResultError(f"{name} has schema {shown(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
-    if schema == BEFORE:
+    if schema in EARLIER:
         document = renamed(document)
     run: Run = build(Run, document, name)
     require_sound(run, name)
@@ -340,21 +341,27 @@ def from_document(document: Any, name: str) -> Run:
 
 
 def renamed(document: dict[str, Any]) -> dict[str, Any]:
-    """A document of BEFORE with the names of today."""
+    """A document of an earlier schema with the names of today."""
+    labels = {"UNSETTLED": UNSTABLE, "INTERACTION": INTERFERENCE}
 
-    def variant(found: Any) -> Any:
-        if not isinstance(found, dict):
-            return found
-        kept = {key: value for key, value in found.items() if key != "executed"}
-        return {**kept, "opcodes": found["executed"]} if "executed" in found else kept
+    def variant(result: Any) -> Any:
+        if document["schema"] != EARLIER[0] or not isinstance(result, dict) or "executed" not in result:
+            return result
+        kept = {key: value for key, value in result.items() if key != "executed"}
+        return {**kept, "opcodes": result["executed"]}
 
-    def cell(found: Any) -> Any:
-        if not isinstance(found, dict) or not isinstance(found.get("variants"), dict):
-            return found
-        return {**found, "variants": {name: variant(each) for name, each in found["variants"].items()}}
+    def cell(raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        changed = dict(raw)
+        if isinstance(raw.get("variants"), dict):
+            changed["variants"] = {name: variant(result) for name, result in raw["variants"].items()}
+        if isinstance(raw.get("labels"), list):
+            changed["labels"] = [labels.get(name, name) if isinstance(name, str) else name for name in raw["labels"]]
+        return changed
 
     cells = document.get("cells")
-    return {**document, "cells": [cell(each) for each in cells]} if isinstance(cells, list) else document
+    return {**document, "cells": [cell(raw) for raw in cells]} if isinstance(cells, list) else document
 
 
 AMOUNTS = "from 1e-9 to 1e24"

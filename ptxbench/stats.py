@@ -217,7 +217,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 
 def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 0.01) -> str:
-    """FASTER, SLOWER, SAME or UNSURE, of a variant against the reference, from the interval of its log ratio.
+    """FASTER, SLOWER, SAME or INCONCLUSIVE, of a variant against the reference, from the interval of its log ratio.
 
     A claim must clear the margin and the ends of `noise`, the interval of one kernel measured against itself.
     """
@@ -227,7 +227,7 @@ def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 
         return "SLOWER"
     if log_ratio.high < -claim:
         return "FASTER"
-    return "SAME" if -least < log_ratio.low and log_ratio.high < least else "UNSURE"
+    return "SAME" if -least < log_ratio.low and log_ratio.high < least else "INCONCLUSIVE"
 
 
 def kept_blocks(one: Round) -> list[Sequence[int]]:

@@ -33,7 +33,7 @@ def full(run):
             each,
             variants={name: full_variant(name, result) for name, result in each.variants.items()},
             rounds=[full_round(one) for one in each.rounds],
-            labels=["UNSETTLED", "BITS-DIFFER ptx"],
+            labels=["UNSTABLE", "BITS-DIFFER ptx"],
             oracle=["zero is accepted"] if i else None,
             limits=LIMITS,
         )

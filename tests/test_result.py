@@ -116,11 +116,20 @@ def test_launch_options_are_kept_and_a_file_without_them_is_of_a_launch_without_
 
 def test_keys_of_a_later_version_are_ignored_and_a_newer_schema_is_refused():
     assert from_json(json.dumps({**DOCUMENT, "later": 1}), "x").run == BASE.run
-    with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/3'; this ptxbench reads 'ptxbench\.run/2'\."):
-        from_json(json.dumps({**DOCUMENT, "schema": "ptxbench.run/3"}), "x")
+    with pytest.raises(ResultError, match=r"^x has schema 'ptxbench\.run/4'; this ptxbench reads 'ptxbench\.run/3'\."):
+        from_json(json.dumps({**DOCUMENT, "schema": "ptxbench.run/4"}), "x")
 
 
-def test_a_run_of_the_schema_before_is_read_with_its_opcodes_and_no_machine_instructions():
+def test_labels_of_an_earlier_schema_are_read_with_the_names_of_today():
+    document = copy.deepcopy(DOCUMENT)
+    document["schema"] = "ptxbench.run/2"
+    document["cells"][0]["labels"] = ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
+    assert from_json(json.dumps(document), "x").cells[0].labels == ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
+    document["schema"] = "ptxbench.run/3"
+    assert from_json(json.dumps(document), "x").cells[0].labels == ["INTERFERENCE", "UNSTABLE", "LAUNCH-BOUND"]
+
+
+def test_a_run_of_the_first_schema_is_read_with_its_opcodes_and_no_machine_instructions():
     document = copy.deepcopy(DOCUMENT)
     document["schema"] = "ptxbench.run/1"
     for cell in document["cells"]:

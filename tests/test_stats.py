@@ -138,9 +138,9 @@ VERDICTS = [
     (0.012,  0.03,   None,           "SLOWER"),
     (-0.03,  -0.012, None,           "FASTER"),
     (-0.005, 0.005,  None,           "SAME"),
-    (0.005,  0.015,  None,           "UNSURE"),    # astride the margin
-    (-0.02,  0.02,   None,           "UNSURE"),
-    (0.012,  0.03,   (-0.02, 0.01),  "UNSURE"),    # one kernel against itself differs by more
+    (0.005,  0.015,  None,           "INCONCLUSIVE"),    # astride the margin
+    (-0.02,  0.02,   None,           "INCONCLUSIVE"),
+    (0.012,  0.03,   (-0.02, 0.01),  "INCONCLUSIVE"),    # one kernel against itself differs by more
     (0.022,  0.03,   (-0.02, 0.01),  "SLOWER"),
     (-0.005, 0.005,  (-0.02, 0.01),  "SAME"),
     (0.00996, 0.03,  None,           "SLOWER"),    # ln 1.01 is 0.00995

@@ -28,7 +28,7 @@ SUITES = 300
 ROUNDS = (5, 10)
 
 ENOUGH_ROUNDS = 10
-"""From which misses and UNSURE are held to a target: five are for a first look."""
+"""From which misses and INCONCLUSIVE are held to a target: five are for a first look."""
 
 SECONDS = 100e-6
 """Of each kernel: far above the floor of the clock."""
@@ -105,7 +105,7 @@ def rows_of(condition: NoiseCondition, kernels: int) -> Sequence[Row]:
 def targets(line: TallyLine, noise: Noise) -> Iterator[RateTarget]:
     """What the line is held to: false alarms under every noise; the rest where rounds are enough and noise is not much.
 
-    Under NOISY, misses and UNSURE are shown as they are: there the data cannot tell, and saying so is right.
+    Under NOISY, misses and INCONCLUSIVE are shown as they are: there the data cannot tell, and saying so is right.
     """
     yield RateTarget("false alarms", MOST_ALARMS[line.mode], line.alarms)
     if noise is NOISY or line.rounds < ENOUGH_ROUNDS:
@@ -114,4 +114,4 @@ def targets(line: TallyLine, noise: Noise) -> Iterator[RateTarget]:
     yield RateTarget(f"missed at {100 * twice:g} %", MOST_MISSED, line.missed[twice])
     if far := line.missed.get(2 * twice):  # 20 % of the usual budget; no longer asked of a wide one
         yield RateTarget(f"missed at {200 * twice:g} %", MOST_FAR_MISSED, far)
-    yield RateTarget("unsure", MOST_UNSURE, line.unsure)
+    yield RateTarget("unsure", MOST_UNSURE, line.inconclusive)

@@ -10,7 +10,7 @@ from math import log1p
 from ptxbench.audit.rate import AlarmRate
 from ptxbench.judge.comparison import judge
 from ptxbench.judge.rows import Mode, RoundLogs, Row
-from ptxbench.judge.verdicts import REGRESSED, SAME_CODE, UNSURE, Rule
+from ptxbench.judge.verdicts import INCONCLUSIVE, REGRESSED, SAME_CODE, Rule
 
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10, 0.20)
 
@@ -46,11 +46,11 @@ class AuditTally:
     alarms: int = 0
     changed: int = 0
     """Rows of A/A suites that could fail."""
-    unsure: int = 0
+    inconclusive: int = 0
     trials: dict[float, int] = field(default_factory=dict)
     missed: dict[float, int] = field(default_factory=dict)
-    missed_unsure: dict[float, int] = field(default_factory=dict)
-    """Of those missed: what the gate does not call good, but UNSURE."""
+    missed_inconclusive: dict[float, int] = field(default_factory=dict)
+    """Of those missed: what the gate does not call good, but INCONCLUSIVE."""
 
     def add(self, suite: Suite, place: int = 0, distrusted: str | None = None) -> bool:
         """Judge a suite as it is, and with each slowdown of the kernel at `place`; whether it raised a false alarm."""
@@ -62,12 +62,12 @@ class AuditTally:
         self.suites += 1
         self.alarms += REGRESSED in found
         self.changed += len(found) - found.count(SAME_CODE)
-        self.unsure += found.count(UNSURE)
+        self.inconclusive += found.count(INCONCLUSIVE)
         for each in slowdowns(self.rule.budget):
             verdict = judged(slowed(suite, each, place))[place]
             self.trials[each] = self.trials.get(each, 0) + 1
             self.missed[each] = self.missed.get(each, 0) + (verdict != REGRESSED)
-            self.missed_unsure[each] = self.missed_unsure.get(each, 0) + (verdict == UNSURE)
+            self.missed_inconclusive[each] = self.missed_inconclusive.get(each, 0) + (verdict == INCONCLUSIVE)
         return REGRESSED in found
 
 
@@ -88,11 +88,11 @@ class TallyLine:
     """Of suites."""
     apart: AlarmRate
     """Of suites no two of which have a run in common: what a bound may be made of."""
-    unsure: AlarmRate
+    inconclusive: AlarmRate
     """Of rows of unchanged speed. Rows of one suite share its run, so it has no bound."""
     missed: Mapping[float, AlarmRate]
     """By slowdown: suites in which the slowed kernel was not REGRESSED."""
-    missed_unsure: Mapping[float, int]
+    missed_inconclusive: Mapping[float, int]
     targets: Sequence[RateTarget] = ()
 
     @property
@@ -127,7 +127,7 @@ def line(
         controls,
         AlarmRate(tally.alarms, tally.suites),
         apart or AlarmRate(tally.alarms, tally.suites),
-        AlarmRate(tally.unsure, tally.changed),
+        AlarmRate(tally.inconclusive, tally.changed),
         {each: AlarmRate(tally.missed[each], trials) for each, trials in tally.trials.items()},
-        dict(tally.missed_unsure),
+        dict(tally.missed_inconclusive),
     )

@@ -248,7 +248,7 @@ def judge_solo(
     words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
     values = {"solo_apart": found}
     if max(found.values()) > limit:
-        advice = "Kernels that take turns disturb each other here. Where a row says INTERACTION, time it alone too."
+        advice = "Kernels that take turns disturb each other here. Where a row says INTERFERENCE, time it alone too."
         return CheckResult(subject, WARN, f"alone and in turns apart by: {words}", advice, values)
     return CheckResult(subject, PASS, f"alone and in turns apart by: {words}", "", values)
 
@@ -315,6 +315,6 @@ def judge_ramp(subject: str, ticks: Sequence[ClockTick], *, limit: float) -> Che
     clocks = f"{ticks[0].mhz:.0f} to {ticks[-1].mhz:.0f} MHz"
     if seconds is None or seconds > limit:
         found = f"{clocks}, and not at rest after {limit if seconds is None else seconds:.1f} s"
-        advice = "Expect the label UNSETTLED. Lock the clock with nvidia-smi -lgc, or cool the device."
+        advice = "Expect the label UNSTABLE. Lock the clock with nvidia-smi -lgc, or cool the device."
         return CheckResult(subject, WARN, found, advice, {"ramp_seconds": seconds})
     return CheckResult(subject, PASS, f"{clocks}, at rest after {seconds:.1f} s", "", {"ramp_seconds": seconds})

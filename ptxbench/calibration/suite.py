@@ -299,7 +299,7 @@ class CalibrationSuite:
     def containment(self, subject: str) -> CheckResult:
         """Kernels that lose the device or never end: each must cost its own row and nothing else."""
         pair_plans, _ = plan_pairs(HOSTILE, emulated=False)
-        plan = dataclasses.replace(self.plan(rounds=1, cell_timeout=PATIENCE), pair_plans=pair_plans, settings=QUICK)
+        plan = dataclasses.replace(self.plan(rounds=1, timeout=PATIENCE), pair_plans=pair_plans, settings=QUICK)
         events = list(self.rounds(plan))
         for event in events:
             if isinstance(event, DeviceLost):

@@ -9,10 +9,10 @@ from ptxbench import containment
 from ptxbench.check.findings import Judgement, to_document
 from ptxbench.check.ranking import places
 
-SCHEMA = "ptxbench.check/1"
+SCHEMA = "ptxbench.check/2"
 """A newer major has other keys; keys may be added within one."""
 
-VERDICT_SCHEMA = "ptxbench.verdict/1"
+VERDICT_SCHEMA = "ptxbench.verdict/2"
 
 
 def document(

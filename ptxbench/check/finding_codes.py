@@ -18,7 +18,7 @@ class Code:
 
     name: str
     stage: str
-    gravity: str
+    severity: str
     meaning: str
     hint: str
 
@@ -170,7 +170,7 @@ CODES = {
              "Make every thread reach the same barrier."),
         Code("endless", RUNS, ERROR,
              "A warp ran more loop iterations than the limit.",
-             "Check that the loop ends; --fuel raises the limit."),
+             "Check that the loop ends; --max-loop-iterations raises the limit."),
         Code("launch-refused", RUNS, ERROR,
              "The kernel cannot be launched with the pair's block, grid or shared memory.",
              "Allow the pair's block with .maxntid or .reqntid."),

@@ -48,8 +48,8 @@ class Finding:
     hint: str
 
     @property
-    def gravity(self) -> str:
-        return CODES[self.code].gravity
+    def severity(self) -> str:
+        return CODES[self.code].severity
 
 
 MOST_MESSAGE = 1000
@@ -84,11 +84,11 @@ class StageOutcome:
 
 @dataclass(frozen=True)
 class StageResult:
-    """One stage: passed, warned, rejected, unjudged or skipped; `told` says in words what was done, or why not."""
+    """One stage: passed, warned, rejected, unjudged or skipped; `detail` says in words what was done, or why not."""
 
     stage: str
     verdict: str
-    told: str
+    detail: str
     seconds: float
 
 
@@ -117,8 +117,8 @@ class Judgement:
 
     @property
     def verdict(self) -> str:
-        gravities = {each.gravity for each in self.findings}
-        return REJECTED if ERROR in gravities else NO_VERDICT if UNJUDGED in gravities else ACCEPTED
+        severities = {each.severity for each in self.findings}
+        return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else ACCEPTED
 
     @property
     def ended_at(self) -> str | None:
@@ -129,14 +129,14 @@ class Judgement:
     def decisive(self) -> Finding | None:
         """The first finding that made the verdict."""
         wanted = {REJECTED: ERROR, NO_VERDICT: UNJUDGED}.get(self.verdict)
-        return next((each for each in self.findings if each.gravity == wanted), None)
+        return next((each for each in self.findings if each.severity == wanted), None)
 
 
 def to_document(judgement: Judgement) -> dict[str, Any]:
     """As `--json` has it: the fields, and what follows from them."""
     decisive = judgement.decisive
     document = dataclasses.asdict(judgement)
-    document["findings"] = [{**dataclasses.asdict(each), "gravity": each.gravity} for each in judgement.findings]
+    document["findings"] = [{**dataclasses.asdict(each), "severity": each.severity} for each in judgement.findings]
     ends = {"verdict": judgement.verdict, "stage": judgement.ended_at, "code": decisive.code if decisive else None}
     return {"file": document.pop("file"), **ends, **document}
 
@@ -151,8 +151,8 @@ def from_document(document: Mapping[str, Any]) -> Judgement:
 
 
 def verdict_of(found: Sequence[Finding]) -> str:
-    gravities = {CODES[each.code].gravity for each in found}
-    return REJECTED if ERROR in gravities else NO_VERDICT if UNJUDGED in gravities else WARNED if found else PASSED
+    severities = {CODES[each.code].severity for each in found}
+    return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else WARNED if found else PASSED
 
 
 def limited(found: Sequence[Finding]) -> tuple[Finding, ...]:

@@ -37,7 +37,7 @@ def repeats(asking: CandidateLauncher) -> StageOutcome:
     for each in exam.repeated:  # alone, so that what is wrong anyway is not taken for the repetition's doing
         wrong, left = outcome(asking, each, LaunchOptions())
         if wrong:
-            if wrong.gravity == ERROR and exam.beyond_contract(each):
+            if wrong.severity == ERROR and exam.beyond_contract(each):
                 raise Skip("the pair's own kernels fail on its data too")
             return StageOutcome(each.label, [wrong])
         first = left if each is case else first
@@ -45,9 +45,9 @@ def repeats(asking: CandidateLauncher) -> StageOutcome:
     found: list[Finding] = []
     for find in (everything_varied, elsewhere, with_nans, collisions, kept_module):
         found += find(asking, first, case, other, small)
-        if any(each.gravity == ERROR for each in found):
+        if any(each.severity == ERROR for each in found):
             break
-    worst = [each for each in found if each.gravity == ERROR] or found[:1]
+    worst = [each for each in found if each.severity == ERROR] or found[:1]
     return StageOutcome(
         f"{asking.launches - before} launches, {'the same bits' if not found else 'not alike'}", worst[:1]
     )

@@ -213,10 +213,10 @@ class Checker:
                     break
                 # On odd data a kernel of the pair may be wrong; that is no leave to fault on them.
                 strict = stage == "values" and found.code not in WRONG
-                if found.gravity == ERROR and not self.exam.reference_kernels:
+                if found.severity == ERROR and not self.exam.reference_kernels:
                     told = "no kernel of the pair is right at its own check sizes here."
                     return StageOutcome("nothing to judge by", [finding("results", "nothing-counts", told)])
-                if found.gravity != ERROR or not self.exam.beyond_contract(case, fault=strict):
+                if found.severity != ERROR or not self.exam.beyond_contract(case, fault=strict):
                     return StageOutcome(f"{case.label}", [found])
             else:
                 excused += bool(question.made)

@@ -75,7 +75,7 @@ def with_time(
                 lost = event
     cells = [cell for cell in cells if variant in cell.variants]  # another may have ended the run before
     found = list(findings(cells, variant, lost))
-    verdict = REJECTED if any(each.gravity == ERROR for each in found) else WARNED if found else PASSED
+    verdict = REJECTED if any(each.severity == ERROR for each in found) else WARNED if found else PASSED
     result = StageResult(STAGE, verdict, words(cells, variant), round(time.monotonic() - started, 3))
     stages = tuple(result if each.stage == STAGE else each for each in judgement.stages)
     return dataclasses.replace(

@@ -70,9 +70,9 @@ def model_option() -> Option:
 
 
 def timeout_option(help: str) -> Option:
-    """--cell-timeout SECONDS, as `cell_timeout`."""
+    """--timeout SECONDS, as `timeout`."""
     return click.option(
-        "--cell-timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, metavar="SECONDS", help=help
+        "--timeout", type=click.FloatRange(min=0, min_open=True), default=60.0, metavar="SECONDS", help=help
     )
 
 

@@ -53,7 +53,7 @@ SEED_BITS = 32
     metavar="GLOB",
     help="Assemble for these targets too, such as 'sm_12*' or '*'; repeat.  [default: one of each generation]",
 )
-@click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
+@click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=120.0, metavar="SECONDS",
     help="Stop the judgement of a FILE after this time; the FILE is then rejected.",
@@ -90,7 +90,7 @@ def command(
     seed: int | None,
     flags: tuple[str, ...],
     patterns: tuple[str, ...],
-    fuel: int | None,
+    max_loop_iterations: int | None,
     timeout: float,
     memory: float,
     backend: str,
@@ -124,7 +124,19 @@ def command(
 
     require_agreement(files, language, watch=watch, as_json=as_json, as_lines=as_lines)
     task, timing = prepare(
-        pair, kernels, arch, seed, flags, patterns, fuel, timeout, memory, backend, sizes, rounds, thorough=thorough
+        pair,
+        kernels,
+        arch,
+        seed,
+        flags,
+        patterns,
+        max_loop_iterations,
+        timeout,
+        memory,
+        backend,
+        sizes,
+        rounds,
+        thorough=thorough,
     )
     inputs = list(named(files, read_standard_input, language))
     require_text(inputs)
@@ -179,7 +191,7 @@ def prepare(
     seed: int | None,
     flags: Sequence[str],
     patterns: Sequence[str],
-    fuel: int | None,
+    max_loop_iterations: int | None,
     timeout: float,
     memory: float,
     backend: str,
@@ -221,7 +233,7 @@ def prepare(
         raise UsageError(f"--flag {named} names a file or a folder; a candidate may read only CUDA's headers.")
     drawn = new_seed() if seed is None else seed
     targets = chosen_targets(patterns) if versions()["ptxas"] else ()
-    settings = CheckOptions(fuel or FUEL, tuple(flags), targets, thorough)
+    settings = CheckOptions(max_loop_iterations or FUEL, tuple(flags), targets, thorough)
     limits = ProcessLimits(timeout, int(memory * GIB))
     task = CheckTask(names[0], kernels, arch or device, drawn, settings, limits)
     return task, Timing(opened, kernels, tuple(sizes), rounds, drawn) if timed else None

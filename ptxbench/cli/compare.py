@@ -55,9 +55,9 @@ def command(
     """Compare the runs BASE and HEAD, row by row.
 
     A run is a file, the start of a file's name or of an id, `latest`, or `latest~1` for the run before it. HEAD is
-    `latest` by default. A row is REGRESSED or IMPROVED if the interval of its change proves it, and WITHIN if the
-    interval proves that any change is smaller than the budget. Otherwise it is UNSURE, with the number of rounds
-    that would decide it. Rows with the same machine code are controls.
+    `latest` by default. A row is REGRESSED or IMPROVED if the interval of its change proves it, and
+    NO-REGRESSION if the interval proves that any change is smaller than the budget. Otherwise
+    it is INCONCLUSIVE, with the number of rounds that would decide it. Rows with the same machine code are controls.
 
     Exit status: 0 whatever changed, 2 a run that cannot be found, read or compared.
     """

@@ -50,7 +50,7 @@ SOME_LINES = 10
     "--flag", "flags", multiple=True, metavar="OPTION", help="An option of NVRTC, such as --use_fast_math; repeat."
 )
 @click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads of the host.  [default: one a core]")
-@click.option("--fuel", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
+@click.option("--max-loop-iterations", type=click.IntRange(1), metavar="N", help="Loop iterations that a warp may run.")
 @click.option("--seed", type=click.IntRange(0), default=1, metavar="N", help="Draw random arrays from this seed.")
 @click.option(
     "--lines", metavar="N", default=str(SOME_LINES), help="Show this many PTX lines, the hottest first, or `all`."
@@ -74,7 +74,7 @@ def command(
     arch: str | None,
     flags: tuple[str, ...],
     threads: int | None,
-    fuel: int | None,
+    max_loop_iterations: int | None,
     seed: int,
     lines: str,
     sort: str,
@@ -96,7 +96,13 @@ def command(
 
     arguments = [parse(text) for text in args]
     launch = ExecLaunch(
-        extent(grid, "--grid"), extent(block, "--block") if block else None, shared, sanitize, threads, fuel, seed
+        extent(grid, "--grid"),
+        extent(block, "--block") if block else None,
+        shared,
+        sanitize,
+        threads,
+        max_loop_iterations,
+        seed,
     )
     shown = line_count(lines)
     to_save = [read_save(text) for text in saves]

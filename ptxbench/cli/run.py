@@ -124,7 +124,7 @@ def command(
     no_save: bool,
     seed: int,
     rounds: int,
-    cell_timeout: float,
+    timeout: float,
     replay: Path | None,
 ) -> int:
     """Build, verify and measure PAIRs, by name or glob, or every pair.
@@ -153,7 +153,7 @@ def command(
     model, arch = modelled(model, backend, arch)
     plan = make_plan(pairs, variants, sizes, backend, arch, assembler, kernels, seed)
     cache = cache_of(cache, emulated=plan.backend.name == "emulator")
-    plan = dataclasses.replace(plan, rounds=rounds, cell_timeout=cell_timeout, model=model, cache=cache)
+    plan = dataclasses.replace(plan, rounds=rounds, timeout=timeout, model=model, cache=cache)
     frame = RunFrame(plan, plan.backend.device())
     frame = dataclasses.replace(frame, plan=calibrated(plan, results / frame.folder))
     folder = None if no_save else results / frame.folder

@@ -16,7 +16,7 @@ from ptxbench.errors import UsageError, suggestion
 def command(name: str | None) -> None:
     """Print the JSON Schema (draft 2020-12) of the document NAME, or list the names.
 
-    The key "schema" of a document says which one it is: "ptxbench.check/1" is the document check, version 1. Within a
+    The key "schema" of a document says which one it is: "ptxbench.check/2" is the document check, version 2. Within a
     version keys may be added, and are never removed.
 
     ptxbench schema check > check.schema.json

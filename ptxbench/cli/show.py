@@ -27,7 +27,7 @@ SUFFIXES = (".cu", ".ptx")
 class Extras(NamedTuple):
     """What is read of each SASS instruction beyond its text: live registers, control codes."""
 
-    pressure: bool
+    live_registers: bool
     control: bool
 
 
@@ -55,7 +55,7 @@ class Extras(NamedTuple):
     help="Compare the SASS of variant A with that of B, such as --diff cuda ptx, whatever registers they use.",
 )
 @click.option(
-    "--hot",
+    "--counts",
     is_flag=True,
     help="Add how often warps execute each line of PTX, each SASS instruction, or the PTX of a line of CUDA "
     "C. The emulator counts PTX; counts of SASS follow from these and the machine code.",
@@ -65,7 +65,7 @@ class Extras(NamedTuple):
     metavar="N=V,..",
     help="Count at this size, such as n=65536.  [default: the pair's largest check size]",
 )
-@click.option("--pressure", is_flag=True, help="Add the number of live registers at each SASS instruction.")
+@click.option("--live-registers", is_flag=True, help="Add the number of live registers at each SASS instruction.")
 @click.option(
     "--control",
     is_flag=True,
@@ -88,9 +88,9 @@ def command(
     variants: tuple[str, ...],
     view: View | None,
     diff: tuple[str, str] | None,
-    hot: bool,
+    counts: bool,
     size: str | None,
-    pressure: bool,
+    live_registers: bool,
     control: bool,
     arch: str | None,
     entry: str | None,
@@ -106,11 +106,11 @@ def command(
 
     Exit status: 0 good, 2 usage, 4 a kernel that cannot be built, or fails on the emulator.
     """
-    refuse(view, diff, variants, hot, pressure, control)
-    extras = Extras(pressure, control)
+    refuse(view, diff, variants, counts, live_registers, control)
+    extras = Extras(live_registers, control)
     cases: list[ExplainedPair] = []
     if Path(pair).suffix in SUFFIXES:
-        refuse_for_files(variants, diff, hot, size)
+        refuse_for_files(variants, diff, counts, size)
         listings = [of_file(Path(pair), arch, entry, flags, extras)]
     else:
         if entry or flags:
@@ -118,7 +118,7 @@ def command(
         found = one_pair(kernels, pair)
         at = at_size(found, size)
         listings, uncounted = of_pair(
-            found, diff or variants, arch or "sm_90", at, extras, strict=bool(diff), required=hot
+            found, diff or variants, arch or "sm_90", at, extras, strict=bool(diff), required=counts
         )
         cases = compared(listings, diff, found.pair.launch(**found.pair.bench_sizes[0]), at, uncounted)
     if as_json:
@@ -127,7 +127,7 @@ def command(
 
         say(json_text(to_document(listings, cases, diff=bool(diff))), nl=False)
     else:
-        show(listings, cases, view or "auto", diff=bool(diff), hot=hot)
+        show(listings, cases, view or "auto", diff=bool(diff), counts=counts)
         if Path(pair).suffix in SUFFIXES:
             name = Path(pair).name
             say(f"\nNothing was executed: `ptxbench exec {name}` launches it and counts machine instructions.")
@@ -153,7 +153,7 @@ def compared(
     ]
 
 
-def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View, *, diff: bool, hot: bool) -> None:
+def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View, *, diff: bool, counts: bool) -> None:
     """Print the listings, or the one comparison, and what was found."""
     from ptxbench.cli._blocks import open_console
     from ptxbench.terminal.listing import DifferenceView, Findings, ListingView
@@ -164,34 +164,36 @@ def show(listings: Sequence[Listing], cases: Sequence[ExplainedPair], view: View
     for index, each in enumerate(() if diff else listings):
         if index:
             console.print()
-        console.print(ListingView(each, view, hot=hot))
+        console.print(ListingView(each, view, counts=counts))
     if cases:
         console.print()
         console.print(Findings(cases))
 
 
-def refuse(view: str | None, diff: object, variants: Sequence[str], hot: bool, pressure: bool, control: bool) -> None:
+def refuse(
+    view: str | None, diff: object, variants: Sequence[str], counts: bool, live_registers: bool, control: bool
+) -> None:
     """Raises UsageError for options that do not go together."""
     if diff and variants:
         raise UsageError("--diff names its variants itself. Leave out --variant.")
     if diff and view:
         raise UsageError(f"--diff and --{view.replace(' ', '-')} are two views. Choose one.")
-    if hot and diff:
-        raise UsageError("--hot needs a listing of one variant. Leave it out, or use --sass.")
-    if pressure and (diff or view == "ptx"):
-        raise UsageError("--pressure is of SASS in a listing of its own. Leave it out, or use --sass.")
+    if counts and diff:
+        raise UsageError("--counts needs a listing of one variant. Leave it out, or use --sass.")
+    if live_registers and (diff or view == "ptx"):
+        raise UsageError("--live-registers is of SASS in a listing of its own. Leave it out, or use --sass.")
     if control and (diff or view == "ptx"):
         raise UsageError("--control needs a listing with SASS. Leave it out, or use --sass.")
 
 
-def refuse_for_files(variants: Sequence[str], diff: object, hot: bool, size: str | None) -> None:
+def refuse_for_files(variants: Sequence[str], diff: object, counts: bool, size: str | None) -> None:
     """Raises UsageError for options that need a pair."""
     if variants or diff:
         raise UsageError(f"{'--diff' if diff else '--variant'} is for the variants of a pair, and a file has none.")
-    if hot:
+    if counts:
         raise UsageError(
-            "--hot needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and "
-            "--arg say, and counts lines and machine instructions."
+            "--counts needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block "
+            "and --arg say, and counts lines and machine instructions."
         )
     if size:
         raise UsageError("--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts.")
@@ -283,7 +285,10 @@ def listed(build: Build, extras: Extras, counted: Counted | None) -> Listing:
     from ptxbench.toolchain.lines import annotate
 
     return text.counted_listing(
-        build, build.source.read_bytes(), annotate(build, pressure=extras.pressure, controls=extras.control), counted
+        build,
+        build.source.read_bytes(),
+        annotate(build, live_registers=extras.live_registers, controls=extras.control),
+        counted,
     )
 
 

@@ -61,7 +61,7 @@ if TYPE_CHECKING:
     "--rounds", type=click.IntRange(1), default=5, metavar="N", help="How often to visit every point. GPU only."
 )
 @timeout_option("Abort a kernel after this time without progress. GPU only.")
-@click.option("--fresh", is_flag=True, help="Start again, even if the same sweep was interrupted.")
+@click.option("--no-resume", is_flag=True, help="Start again, even if the same sweep was interrupted.")
 @click.option(
     "--replay",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -93,8 +93,8 @@ def command(
     cache: Literal["cold", "warm"],
     kernels: Path,
     rounds: int,
-    cell_timeout: float,
-    fresh: bool,
+    timeout: float,
+    no_resume: bool,
     replay: Path | None,
     as_json: bool,
     outputs: tuple[Path, ...],
@@ -141,7 +141,7 @@ def command(
         cache=cache_of(cache, emulated=swept.kind == "counts"),
         seed=seed,
         rounds=rounds,
-        cell_timeout=cell_timeout,
+        timeout=timeout,
         argv=tuple(sys.argv[1:]),
         sweep=spec_of(swept),
     )
@@ -151,11 +151,11 @@ def command(
     if folder:
         require_writable(folder, "Name another folder with --results, or use --no-save.")
     before = None
-    if folder and not fresh:
+    if folder and not no_resume:
         before = finished_before(frame, folder, document(frame, (), "").toolchain)
     frame = replace(frame, plan=plan_of(frame.plan, swept, before))
     if before:
-        say(f"Going on with the interrupted sweep {before.path}; --fresh begins anew.", err=True)
+        say(f"Going on with the interrupted sweep {before.path}; --no-resume begins anew.", err=True)
     run, error = perform(frame, swept, before.run.cells if before else ())
     found = curves(swept, run.cells, metric)
     if run.cells or run.run.status == COMPLETE:

@@ -14,7 +14,7 @@ from ptxbench.audit.stored import StoredDevice
 from ptxbench.audit.tally import TallyLine
 from ptxbench.documents import json_text
 
-SCHEMA = "ptxbench.audit/1"
+SCHEMA = "ptxbench.audit/2"
 
 
 def to_json(audit: Audit) -> str:
@@ -49,9 +49,9 @@ def line_object(line: TallyLine) -> Mapping[str, Any]:
         "controls": line.kernels - 1 if line.controls else 0,
         "false_alarms": rate_object(line.alarms),
         "false_alarms_apart": rate_object(line.apart),
-        "unsure": rate_object(line.unsure, bounded=False),
+        "inconclusive": rate_object(line.inconclusive, bounded=False),
         "missed": [
-            {"slowdown": each, **rate_object(rate), "unsure": line.missed_unsure[each]}
+            {"slowdown": each, **rate_object(rate), "inconclusive": line.missed_inconclusive[each]}
             for each, rate in line.missed.items()
         ],
         "targets": [

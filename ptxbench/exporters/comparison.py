@@ -7,7 +7,7 @@ from typing import Any
 
 from ptxbench.documents import json_text
 from ptxbench.exporters.tables import csv_table, markdown_lines
-from ptxbench.judge import SAME_CODE, UNLIKE, WITHIN, Comparison, Row
+from ptxbench.judge import NO_REGRESSION, NOT_COMPARABLE, SAME_CODE, Comparison, Row
 from ptxbench.result import Run
 from ptxbench.safe_text import markdown_text
 from ptxbench.stats import Interval
@@ -101,7 +101,7 @@ def csv_row(row: Row) -> list[object]:
 def to_markdown(comparison: Comparison) -> str:
     """To paste into an issue: the rows that say something, the reasons, the sums."""
     lines = [markdown_text(total(comparison)), "", *(f"- {markdown_text(line)}" for line in header(comparison)), ""]
-    idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
+    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
     if rows := [row for row in comparison.rows if row.verdict not in idle]:
         lines += [*markdown_lines(table(rows)), ""]
     if reasons := [f"- {verdict} {markdown_text(words)}" for verdict, words in remarks(comparison)]:

@@ -20,7 +20,7 @@ from ptxbench.wording.judgement import interval_words
 from ptxbench.wording.remedies import location, next_step, waivers
 from ptxbench.wording.table import Table, numbers, texts
 
-SCHEMA = "ptxbench.gate/1"
+SCHEMA = "ptxbench.gate/2"
 
 FENCE = "```"
 
@@ -42,7 +42,9 @@ def to_json(gate: Gate) -> str:
             "budget": config.budget,
             "time_budget": config.time_budget,
             "alpha": config.alpha,
-            "policies": {name: getattr(config, name) for name in ("unsure", "missing", "unlike", "first_run")},
+            "policies": {
+                name: getattr(config, name) for name in ("inconclusive", "missing", "not_comparable", "first_run")
+            },
         },
         "counts": gate.counts,
         "problems": [

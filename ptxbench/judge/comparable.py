@@ -18,8 +18,8 @@ Kind = Literal["ratio", "time", "tools", "emulator", "both"]
 COUNTS = ("tools", "emulator", "both")
 """Kinds of counts; `both` are of executions of what the tools made."""
 
-OK, NOTE, ADVISORY, TOOLCHAIN, UNLIKE = "ok", "note", "advisory", "toolchain", "unlike"
-SEVERITY = (OK, NOTE, ADVISORY, TOOLCHAIN, UNLIKE)
+OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS = "ok", "note", "advisory", "toolchain", "not_comparable"
+SEVERITY = (OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS)
 """What a difference does to a row: nothing; it is noted; the verdict is advice; the tools may be why; no verdict."""
 
 
@@ -87,38 +87,38 @@ def tool(name: str) -> Callable[[Run], Any]:
 
 RUN_CONDITIONS = (
     # what                         ratio      time       tools   emulator
-    Condition("backend",           UNLIKE,    UNLIKE,    OK,     UNLIKE, lambda run: run.run.backend),
+    Condition("backend",           DIFFERS,   DIFFERS,   OK,     DIFFERS, lambda run: run.run.backend),
     Condition("GPU",               OK,        NOTE,      OK,     OK,     of_gpu("uuid_hash")),
-    Condition("GPU model",         ADVISORY,  UNLIKE,    OK,     OK,     of_gpu("name")),
-    Condition("MIG profile",       UNLIKE,    UNLIKE,    UNLIKE, OK,     of_gpu("mig")),
-    Condition("clock policy",      NOTE,      UNLIKE,    OK,     OK,     lambda run: run.settings.get("clock_policy")),
-    Condition("power limit",       NOTE,      UNLIKE,    OK,     OK,     of_gpu("power_limit_w")),
-    Condition("ECC",               NOTE,      UNLIKE,    OK,     OK,     of_gpu("ecc")),
-    Condition("flush of L2",       NOTE,      UNLIKE,    OK,     OK,     lambda run: run.calibration.get("flush_k")),
-    Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, UNLIKE, OK,     tool("ptxas"),
+    Condition("GPU model",         ADVISORY,  DIFFERS,   OK,     OK,     of_gpu("name")),
+    Condition("MIG profile",       DIFFERS,   DIFFERS,   DIFFERS, OK,     of_gpu("mig")),
+    Condition("clock policy",      NOTE,      DIFFERS,   OK,     OK,     lambda run: run.settings.get("clock_policy")),
+    Condition("power limit",       NOTE,      DIFFERS,   OK,     OK,     of_gpu("power_limit_w")),
+    Condition("ECC",               NOTE,      DIFFERS,   OK,     OK,     of_gpu("ecc")),
+    Condition("flush of L2",       NOTE,      DIFFERS,   OK,     OK,     lambda run: run.calibration.get("flush_k")),
+    Condition("ptxas",             TOOLCHAIN, TOOLCHAIN, DIFFERS, OK,     tool("ptxas"),
               toolchain=True),
-    Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, UNLIKE, UNLIKE, tool("nvrtc"), "cuda",
+    Condition("NVRTC",             TOOLCHAIN, TOOLCHAIN, DIFFERS, DIFFERS, tool("nvrtc"), "cuda",
               toolchain=True),
     Condition("emulator",          OK,        OK,        OK,     NOTE,   lambda run: run.toolchain.emulator),
-    Condition("assembler",         UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.run.assembler,
+    Condition("assembler",         DIFFERS,   DIFFERS,   DIFFERS, OK,     lambda run: run.run.assembler,
               toolchain=True),
-    Condition("protocol",          UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda run: run.tool.protocol),
-    Condition("seed",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda run: run.run.seed),
+    Condition("protocol",          DIFFERS,   DIFFERS,   DIFFERS, OK,     lambda run: run.tool.protocol),
+    Condition("seed",              DIFFERS,   DIFFERS,   DIFFERS, DIFFERS, lambda run: run.run.seed),
 )  # fmt: skip
 
 DRIVER = Condition("driver", NOTE, NOTE, OK, OK, of_gpu("driver"))
-ASSEMBLING_DRIVER = Condition("driver", UNLIKE, UNLIKE, OK, OK, of_gpu("driver"), toolchain=True)
+ASSEMBLING_DRIVER = Condition("driver", DIFFERS, DIFFERS, OK, OK, of_gpu("driver"), toolchain=True)
 """The driver where it is the assembler too."""
 
 CELL_CONDITIONS = (
-    Condition("sm",                UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.arch),
-    Condition("cache mode",        UNLIKE,    UNLIKE,    UNLIKE, OK,     lambda cell: cell.cache),
-    Condition("grid",              UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.grid)),
-    Condition("block",             UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: list(cell.launch.block)),
-    Condition("dynamic shared",    UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.shared_bytes),
-    Condition("cluster",           UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.cluster),
-    Condition("cooperative",       UNLIKE,    UNLIKE,    NOTE,   NOTE,   lambda cell: cell.launch.cooperative),
-    Condition("work",              UNLIKE,    UNLIKE,    UNLIKE, UNLIKE, lambda cell: dict(cell.work)),
+    Condition("sm",                DIFFERS,   DIFFERS,   DIFFERS, OK,     lambda cell: cell.arch),
+    Condition("cache mode",        DIFFERS,   DIFFERS,   DIFFERS, OK,     lambda cell: cell.cache),
+    Condition("grid",              DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: list(cell.launch.grid)),
+    Condition("block",             DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: list(cell.launch.block)),
+    Condition("dynamic shared",    DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.shared_bytes),
+    Condition("cluster",           DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.cluster),
+    Condition("cooperative",       DIFFERS,   DIFFERS,   NOTE,   NOTE,   lambda cell: cell.launch.cooperative),
+    Condition("work",              DIFFERS,   DIFFERS,   DIFFERS, DIFFERS, lambda cell: dict(cell.work)),
 )  # fmt: skip
 
 TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.check.tolerance)

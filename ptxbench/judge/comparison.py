@@ -18,10 +18,10 @@ from ptxbench.judge.comparable import ConditionDifference, run_differences
 from ptxbench.judge.rows import Draft, Mode, RoundLogs, Row, drafts, match_cells
 from ptxbench.judge.verdicts import (
     BETTER_OR_WORSE,
-    REFERENCE_MOVED,
+    INCONCLUSIVE,
+    REFERENCE_CHANGED,
     REGRESSED,
     SAME_CODE,
-    UNSURE,
     VERDICTS,
     RowJudgement,
     Rule,
@@ -121,7 +121,7 @@ def size_of(row: Row) -> float:
 def judge(
     found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """Every row with its verdict, and the controls. What clock cycles contradict is UNSURE.
+    """Every row with its verdict, and the controls. What clock cycles contradict is INCONCLUSIVE.
 
     `rule`: of all rows, or each row's own. `distrusted`: why the runs measure no difference, of `distrust`.
     """
@@ -166,18 +166,18 @@ def judge_by(
                 p=adjusted.get(i),
                 verdict=judgement.verdict,
                 reason=judgement.reason,
-                rounds_needed=judgement.rounds_needed if judgement.verdict == UNSURE else None,
+                rounds_needed=judgement.rounds_needed if judgement.verdict == INCONCLUSIVE else None,
             )
         )
     return rows, controls
 
 
 def agreed(by_time: Row, by_cycles: Row) -> Row:
-    """The row by its times, with its change in cycles; UNSURE where these contradict it."""
+    """The row by its times, with its change in cycles; INCONCLUSIVE where these contradict it."""
     by_time = dataclasses.replace(by_time, change_in_cycles=by_cycles.change)
     if not cycles.contradict(by_time.verdict, by_cycles.verdict, BETTER_OR_WORSE):
         return by_time
-    return dataclasses.replace(by_time, verdict=UNSURE, reason=cycles.CLOCK_DEPENDENT)
+    return dataclasses.replace(by_time, verdict=INCONCLUSIVE, reason=cycles.CLOCK_DEPENDENT)
 
 
 def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect | None:
@@ -206,10 +206,10 @@ def judge_one(
 ) -> RowJudgement:
     """The verdict on a row that was timed on both sides."""
     if blind := next((each for each in evidence.labels if each in UNJUDGED), distrusted):
-        return RowJudgement(UNSURE, blind)
+        return RowJudgement(INCONCLUSIVE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
-        return RowJudgement(UNSURE, "few_rounds", rule.least_rounds)
+        return RowJudgement(INCONCLUSIVE, "few_rounds", rule.least_rounds)
     judgement = judge_effect(
         rule,
         effect,
@@ -219,7 +219,7 @@ def judge_one(
         spread=spread,
     )
     if judgement.verdict == REGRESSED and reference_moved(row):
-        return RowJudgement(REFERENCE_MOVED)
+        return RowJudgement(REFERENCE_CHANGED)
     return judgement
 
 

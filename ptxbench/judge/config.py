@@ -97,9 +97,9 @@ class GateConfig:
     min_rounds: int = LEAST_ROUNDS
     """Of each run, for a verdict on its times."""
     abs_floor_us: float = 0.5
-    unsure: Policy = "warn"
+    inconclusive: Policy = "warn"
     missing: Policy = "fail"
-    unlike: Policy = "fail"
+    not_comparable: Policy = "fail"
     first_run: Policy = "warn"
     toolchain: Mapping[str, str] = field(default_factory=dict)
     """Versions of `ptxas` and `nvrtc` that the counters gate insists on."""
@@ -222,9 +222,9 @@ GATE: Mapping[str, Check] = {
     "alpha": share,
     "min_rounds": enough_rounds,
     "abs_floor_us": at_least_zero,
-    "unsure": policy,
+    "inconclusive": policy,
     "missing": policy,
-    "unlike": policy,
+    "not_comparable": policy,
     "first_run": policy,
     "toolchain": versions,
 }

@@ -14,7 +14,7 @@ from ptxbench.judge.comparable import NOTE, OK, ConditionDifference, Kind, cell_
 from ptxbench.judge.gate import Gate, Judged, gate, in_order
 from ptxbench.judge.problems import Problem
 from ptxbench.judge.rows import COUNTERS, Row
-from ptxbench.judge.verdicts import BROKEN, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED, UNSURE
+from ptxbench.judge.verdicts import BROKEN, INCONCLUSIVE, NOT_DETERMINISTIC, NOT_MEASURABLE, REGRESSED
 from ptxbench.result import COMPLETE, Cell, Round, Run
 from ptxbench.runner.round_results import merge_results
 from ptxbench.units import size_words
@@ -32,14 +32,14 @@ def row_key(row: Row) -> Key:
 
 
 def doubtful(judged: Gate) -> list[Cell]:
-    """The cells of the head run that have a row which is red by its numbers or verification, or UNSURE."""
+    """The cells of the head run that have a row which is red by its numbers or verification, or INCONCLUSIVE."""
     red = [each for each in judged.failing if each.row.verdict in (REGRESSED, BROKEN)]
     wanted = {row_key(each.row) for each in (*red, *unsure(judged))}
     return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
 
 
 def unsure(judged: Gate) -> list[Judged]:
-    return [each for each in judged.rows if each.row.verdict == UNSURE]
+    return [each for each in judged.rows if each.row.verdict == INCONCLUSIVE]
 
 
 def obstacles(head: Run, now: Run, judged: Gate) -> list[ConditionDifference]:

@@ -34,25 +34,25 @@ from ptxbench.judge.verdicts import (
     CHANGED,
     FIXED,
     IMPROVED,
+    INCONCLUSIVE,
     MISSING,
     NEW,
+    NO_REGRESSION,
+    NOT_COMPARABLE,
     NOT_MEASURABLE,
     OTHER_TOOLS,
-    REFERENCE_MOVED,
+    REFERENCE_CHANGED,
     REGRESSED,
     SAME_CODE,
-    UNLIKE,
-    UNSURE,
     WAIVED,
-    WITHIN,
 )
 from ptxbench.result import BIASED, VERIFIED, Run
 
-ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, UNSURE, UNLIKE, CHANGED, REFERENCE_MOVED, WAIVED,
-         FIXED, IMPROVED, NEW, WITHIN, SAME_CODE)  # fmt: skip
+ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, NOT_COMPARABLE, CHANGED,
+         REFERENCE_CHANGED, WAIVED, FIXED, IMPROVED, NEW, NO_REGRESSION, SAME_CODE)  # fmt: skip
 """Verdicts of a gate, in the order in which rows are shown."""
 
-JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_MOVED, IMPROVED, WITHIN, SAME_CODE})
+JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_CHANGED, IMPROVED, NO_REGRESSION, SAME_CODE})
 """Verdicts that say something of the numbers."""
 
 
@@ -175,7 +175,7 @@ def verification(match: Match) -> Iterator[Row]:
     """One row a variant: whether it is right, on both sides."""
     for variant in match.variants:
         cell = match.either
-        row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, VERIFICATION, WITHIN)
+        row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, VERIFICATION, NO_REGRESSION)
         rows = without_numbers(row, match, [variant])
         yield from [row] if rows is None else rows
 
@@ -208,7 +208,7 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
 def measurable(judged: Judged) -> Judged:
     """Rows of runs whose controls say that nothing can be measured."""
     row = judged.row
-    if row.verdict == UNSURE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
+    if row.verdict == INCONCLUSIVE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
         return dataclasses.replace(judged, row=dataclasses.replace(row, verdict=NOT_MEASURABLE))
     return judged
 
@@ -228,11 +228,11 @@ def settle(judged: Judged, config: GateConfig) -> Judged:
         fails = not (advice or (rule and not rule.fails))
         status = ExitStatus.REGRESSION if fails else ExitStatus.GOOD
         return dataclasses.replace(judged, exit_status=status, warns=not fails)
-    if row.verdict == REFERENCE_MOVED:
+    if row.verdict == REFERENCE_CHANGED:
         return dataclasses.replace(judged, warns=True)
     # what the kernels or the way they were run made unlike may be worse: only other tools may be let pass
-    unlike = config.unlike if row.reason == OTHER_TOOLS else "fail"
-    policies = {MISSING: config.missing, UNLIKE: unlike, UNSURE: config.unsure, CHANGED: "warn"}
+    unlike = config.not_comparable if row.reason == OTHER_TOOLS else "fail"
+    policies = {MISSING: config.missing, NOT_COMPARABLE: unlike, INCONCLUSIVE: config.inconclusive, CHANGED: "warn"}
     if row.verdict == BROKEN:
         return dataclasses.replace(judged, exit_status=ExitStatus.WRONG_KERNEL)
     if row.verdict in (BROKEN_BOTH, NOT_MEASURABLE) or policies.get(row.verdict) == "fail":

@@ -15,10 +15,10 @@ from ptxbench.judge.config import GateConfig, GateLimits
 from ptxbench.judge.rows import Match, Mode, Row, cycles_rounds, exact_change, log_rounds, match_cells
 from ptxbench.judge.verdicts import (
     IMPROVED,
+    INCONCLUSIVE,
     MISSING,
+    NO_REGRESSION,
     REGRESSED,
-    UNSURE,
-    WITHIN,
     Rule,
     adjust,
     judge_effect,
@@ -57,7 +57,7 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
 
 
 def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
-    """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is UNSURE."""
+    """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is INCONCLUSIVE."""
     rows = rows_of_ratio(head, config, log_rounds)
     by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds where a clock is unknown
     return [agreed(row, other) if other.head_rounds else row for row, other in zip(rows, by_cycles, strict=True)]
@@ -91,7 +91,7 @@ def rows_of_ratio(
         ratio = exp(median(logs)) if logs else None
         shown = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
         row = dataclasses.replace(
-            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=UNSURE
+            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=INCONCLUSIVE
         )
         blind = next((each for each in labels if each in UNJUDGED), distrusted)
         if not logs:
@@ -110,8 +110,8 @@ def rows_of_ratio(
                 change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
             row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
             # inside the limit by more than the budget is no improvement: there was nothing before
-            within = WITHIN if verdict.verdict == IMPROVED else verdict.verdict
-            needed = verdict.rounds_needed if within == UNSURE else None
+            within = NO_REGRESSION if verdict.verdict == IMPROVED else verdict.verdict
+            needed = verdict.rounds_needed if within == INCONCLUSIVE else None
             rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))
     return rows
 
@@ -128,6 +128,6 @@ def counter_limits(head: Run, config: GateConfig) -> list[Row]:
                 rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no value."))
                 continue
             broken = value > limit if end == "max" else value < limit
-            verdict = REGRESSED if broken else WITHIN
+            verdict = REGRESSED if broken else NO_REGRESSION
             rows.append(dataclasses.replace(row, verdict=verdict, change=exact_change(limit, value)))
     return rows

@@ -14,20 +14,20 @@ from typing import Literal
 
 from ptxbench import cycles, stats
 from ptxbench.judge.code_changes import Moves, move, same_ptx
-from ptxbench.judge.comparable import COUNTS, OK, UNLIKE, ConditionDifference, Kind, cell_differences
+from ptxbench.judge.comparable import COUNTS, DIFFERS, OK, ConditionDifference, Kind, cell_differences
 from ptxbench.judge.verdicts import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
+    INCONCLUSIVE,
     MISSING,
     NEW,
+    NO_REGRESSION,
     OTHER_TOOLS,
     SAME_CODE,
-    UNSURE,
-    WITHIN,
     judge_exact,
 )
-from ptxbench.judge.verdicts import UNLIKE as NOT_ALIKE
+from ptxbench.judge.verdicts import NOT_COMPARABLE as NOT_ALIKE
 from ptxbench.metrics import METRICS, REFERENCE, Metric
 from ptxbench.result import BROKEN as BROKE
 from ptxbench.result import LIBRARY, ORACLE_WEAK, VERIFIED, WRONG, Cell, Round, Run
@@ -73,7 +73,7 @@ class Row:
     head_rounds: Sequence[float] = ()
     """The metric in each round, in its order."""
     rounds_needed: int | None = None
-    """Of each run, to settle what is UNSURE; None where it is settled or cannot be said."""
+    """Of each run, to settle what is INCONCLUSIVE; None where it is settled or cannot be said."""
     moves: Moves = field(default_factory=Moves)
     notes: Sequence[str] = ()
     """What differs between the runs and does not forbid the comparison, such as `driver (note)`."""
@@ -200,7 +200,7 @@ def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "fa
 
 
 def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
-    """The row with what differs: UNLIKE, or notes."""
+    """The row with what differs: NOT-COMPARABLE, or notes."""
     variant = head.variants[row.variant]
     same = same_ptx(base.variants[row.variant].build, variant.build)
     unlike: list[ConditionDifference] = []
@@ -209,7 +209,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Co
         effect = each.effect(kind, variant.language)
         if each.name == "NVRTC" and kind in COUNTS and same:
             continue  # another compiler that made the same PTX
-        if effect == UNLIKE:
+        if effect == DIFFERS:
             unlike.append(each)
         elif effect != OK:
             notes.append(f"{each.name} ({effect})")
@@ -264,7 +264,7 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
     assert metric.better != "neither"
     verdict = SAME_CODE if same else judge_exact(before, after, metric.better).verdict
     if not same and before != after and overlapping(metric, base, head, row.variant):
-        verdict = WITHIN
+        verdict = NO_REGRESSION
     return dataclasses.replace(row, verdict=verdict, change=exact_change(before, after))
 
 
@@ -307,7 +307,7 @@ def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDiffe
     if not before and not after:
         return None
     if ORACLE_WEAK in (*base.labels, *head.labels):  # what may be wrong has no time
-        return dataclasses.replace(row, verdict=UNSURE, reason=ORACLE_WEAK), None
+        return dataclasses.replace(row, verdict=INCONCLUSIVE, reason=ORACLE_WEAK), None
     row = dataclasses.replace(
         row,
         base=exp(median(before)) if before else None,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ptxbench import opcodes
 from ptxbench.judge.comparable import ConditionDifference
 from ptxbench.judge.rows import ONE_RUN, Row, apply, exact_change
-from ptxbench.judge.verdicts import CHANGED, IMPROVED, MISSING, NEW, REGRESSED, SAME_CODE, WITHIN
+from ptxbench.judge.verdicts import CHANGED, IMPROVED, MISSING, NEW, NO_REGRESSION, REGRESSED, SAME_CODE
 from ptxbench.result import BuildReport, Cell
 
 
@@ -102,10 +102,10 @@ RULES = {
 
 
 def held(row: Row) -> Row:
-    """A compared count, WITHIN where it is worse by no more than its rule allows."""
+    """A compared count, NO-REGRESSION where it is worse by no more than its rule allows."""
     most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # what allows a share is better the lower it is
     if row.verdict == REGRESSED and RULES[row.metric].allowed and row.head is not None and row.head <= most:
-        return dataclasses.replace(row, verdict=WITHIN)
+        return dataclasses.replace(row, verdict=NO_REGRESSION)
     return row
 
 
@@ -219,7 +219,7 @@ def code_row(row: Row, worse: bool) -> Row:
     if row.moves.nothing:
         return dataclasses.replace(row, verdict=SAME_CODE)
     better = row.metric in (LOCAL, CALLS) and row.head < row.base
-    verdict = REGRESSED if worse else IMPROVED if better else WITHIN
+    verdict = REGRESSED if worse else IMPROVED if better else NO_REGRESSION
     return dataclasses.replace(row, verdict=verdict, change=exact_change(row.base, row.head))
 
 

@@ -10,35 +10,35 @@ from typing import Literal
 from ptxbench import stats
 from ptxbench.stats import Effect
 
-REGRESSED, IMPROVED, WITHIN, UNSURE = "REGRESSED", "IMPROVED", "WITHIN", "UNSURE"
-SAME_CODE, REFERENCE_MOVED = "SAME-CODE", "REFERENCE-MOVED"
+REGRESSED, IMPROVED, NO_REGRESSION, INCONCLUSIVE = "REGRESSED", "IMPROVED", "NO-REGRESSION", "INCONCLUSIVE"
+SAME_CODE, REFERENCE_CHANGED = "SAME-CODE", "REFERENCE-CHANGED"
 BROKEN, FIXED, BROKEN_BOTH = "BROKEN", "FIXED", "BROKEN-BOTH"
-NEW, MISSING, UNLIKE = "NEW", "MISSING", "UNLIKE"
+NEW, MISSING, NOT_COMPARABLE = "NEW", "MISSING", "NOT-COMPARABLE"
 NOT_MEASURABLE, WAIVED, CHANGED = "NOT-MEASURABLE", "WAIVED", "CHANGED"  # of a gate alone
 
 NOT_DETERMINISTIC = "not_deterministic"
 """Reason of a row whose counts differ between two runs of the same sources with the same tools."""
 
 OTHER_TOOLS = "other_tools"
-"""Reason of a row that is UNLIKE because other tools built it, and for nothing else."""
+"""Reason of a row that is NOT-COMPARABLE because other tools built it, and for nothing else."""
 
 VERDICTS = {
     BROKEN: "fails in head only",
     REGRESSED: "worse by more than the budget",
     MISSING: "in base only",
     BROKEN_BOTH: "fails in both",
-    UNSURE: "the data cannot tell",
-    UNLIKE: "not comparable",
-    REFERENCE_MOVED: "the CUDA side's code changed, the PTX side's did not",
+    INCONCLUSIVE: "the data cannot tell",
+    NOT_COMPARABLE: "not comparable",
+    REFERENCE_CHANGED: "the CUDA side's code changed, the PTX side's did not",
     FIXED: "failed in base only",
     IMPROVED: "better by more than the budget",
     NEW: "in head only",
-    WITHIN: "proven inside the budget",
+    NO_REGRESSION: "proven inside the budget",
     SAME_CODE: "the same machine code in both; a control",
 }
 """Every verdict with its meaning, in the order in which rows are shown: what needs attention first."""
 
-BETTER_OR_WORSE = frozenset({REGRESSED, IMPROVED, REFERENCE_MOVED})
+BETTER_OR_WORSE = frozenset({REGRESSED, IMPROVED, REFERENCE_CHANGED})
 """Verdicts that claim a difference, which must be there in time and in clock cycles."""
 
 LEAST_ROUNDS = 5
@@ -94,18 +94,18 @@ def judge_effect(
     greater.
     """
     if rounds < rule.least_rounds:
-        return RowJudgement(UNSURE, "few_rounds", rule.least_rounds)
+        return RowJudgement(INCONCLUSIVE, "few_rounds", rule.least_rounds)
     if spread > rule.big:
-        return RowJudgement(UNSURE, "controls_spread")
+        return RowJudgement(INCONCLUSIVE, "controls_spread")
     if effect.value >= max(rule.big, spread) and effect.low > rule.guard and adjusted <= rule.alpha:
         if slower_by >= rule.floor_seconds:
             return RowJudgement(REGRESSED)
-        return RowJudgement(WITHIN, "under_floor")
+        return RowJudgement(NO_REGRESSION, "under_floor")
     if effect.value <= -rule.big and effect.high < -rule.guard:
         return RowJudgement(IMPROVED)
     if effect.high < rule.big:
-        return RowJudgement(WITHIN)
-    return RowJudgement(UNSURE, "wide_interval", rounds_needed(rule, effect, rounds))
+        return RowJudgement(NO_REGRESSION)
+    return RowJudgement(INCONCLUSIVE, "wide_interval", rounds_needed(rule, effect, rounds))
 
 
 def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
@@ -125,7 +125,7 @@ def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
 def judge_exact(base: float, head: float, better: Literal["lower", "higher"]) -> RowJudgement:
     """Whether a count of head is worse than base's: any difference is one."""
     if head == base:
-        return RowJudgement(WITHIN)
+        return RowJudgement(NO_REGRESSION)
     return RowJudgement(IMPROVED if (head < base) == (better == "lower") else REGRESSED)
 
 

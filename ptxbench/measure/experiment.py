@@ -21,13 +21,13 @@ from ptxbench.measure.solo import Solo, alone, each_alone
 from ptxbench.measure.throttle import pause, throttled
 from ptxbench.result import (
     FEW_BLOCKS,
-    INTERACTION,
+    INTERFERENCE,
     L2_PARTIAL,
     LAUNCH_BOUND,
     SINGLE,
     SLOPE,
     THROTTLED,
-    UNSETTLED,
+    UNSTABLE,
     Round,
 )
 
@@ -104,7 +104,7 @@ def measure(
     contrasts = [Contrast(reference, name, start, {"A": samplers[reference], "B": samplers[name]}) for name in variants]
     labels = set()
     if not warm_up(contrasts, settings, host):
-        labels.add(UNSETTLED)
+        labels.add(UNSTABLE)
     solo = each_alone(samplers, settings.solo, watch)
     for each in take_blocks(contrasts, settings, watch, host, renewal):
         if observer and (len(each.ns) == drawn_block(seed, round_number, settings) or each.stop is not None):
@@ -253,7 +253,7 @@ def labels_of(
     if contrast.throttled(settings):
         labels.add(THROTTLED)
     if interacts(contrast, solo, settings):
-        labels.add(INTERACTION)
+        labels.add(INTERFERENCE)
     if len(contrast.kept(settings)) < settings.looks[0]:
         labels.add(FEW_BLOCKS)
     among = contrast.medians(settings)

@@ -269,7 +269,7 @@ def chip(cell: Cell, variant: str, noise: Interval | None) -> Chip | None:
     if BY_NAME["ratio"].of(cell, variant) is not None:
         word = verdict(cell, variant, noise).split(":")[0]
         style = charts.style_of(word)
-        return Chip(style, word if style != "unsure" or word == "UNSURE" else "no verdict")
+        return Chip(style, word if style != "unsure" or word == "INCONCLUSIVE" else "no verdict")
     if result.build is None or result.build.sass_sha256 is None:
         return None
     return Chip("same-mix", "same mix") if relation == SAME_MIX else Chip("other", "other code")

@@ -69,7 +69,7 @@ class RunPlan:
     settings: SamplingSettings = SETTINGS
     rounds: int = 1
     """Fresh processes to measure in, where the backend has a clock."""
-    cell_timeout: float = 60.0
+    timeout: float = 60.0
     """Seconds without progress, of a build or on the device, after which a worker is ended."""
     round_number: int = 0
     process: int = 0
@@ -78,7 +78,7 @@ class RunPlan:
     mark: Callable[[str], None] = no_mark
     """Called before each use of the device with the name of the variant; "" for a kernel of ptxbench itself."""
     host_work: Callable[[], AbstractContextManager[None]] = nullcontext
-    """Holds while the host makes data or judges outputs: `cell_timeout` does not count then."""
+    """Holds while the host makes data or judges outputs: `timeout` does not count then."""
     argv: tuple[str, ...] = ()
     calibration: Mapping[str, Any] = field(default_factory=dict)
     """What is known of the device beforehand: the `calibration` of the run document."""

@@ -42,7 +42,7 @@ def work(
     request = WorkerRequest(results.items(todo), replace(sendable(plan), round_number=number, process=process))
     with Worker(request) as worker:
         try:
-            for event in worker.events(plan.cell_timeout):
+            for event in worker.events(plan.timeout):
                 if isinstance(event, DeviceLost):
                     return results.blame_lost(event)
                 if waiting:

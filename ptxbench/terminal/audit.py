@@ -84,7 +84,12 @@ def rate_table(lines: Sequence[TallyLine]) -> RichTable:
     for line in lines:
         demanded = MET if len(line.targets) > 1 else IN_PART
         word = SHOWN if line.holds is None else demanded if line.holds else NOT_MET
-        shares = (line.alarms.share, line.apart.most, line.unsure.share, *(rate.share for rate in line.missed.values()))
+        shares = (
+            line.alarms.share,
+            line.apart.most,
+            line.inconclusive.share,
+            *(rate.share for rate in line.missed.values()),
+        )
         rows.append([line.noise, str(line.rounds), *map(percent, shares), Entry(word, STYLES[word])])
     return draw(Table(columns, rows), gap=0)  # the gap of the box alone: twelve columns in 80
 

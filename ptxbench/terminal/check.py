@@ -34,7 +34,7 @@ MARKS = {
     ACCEPTED: Mark("✔", "ok", "bold green"),
 }
 
-GRAVITIES = {ERROR: REJECTED, WARNING: WARNED, UNJUDGED: NO_VERDICT}
+SEVERITIES = {ERROR: REJECTED, WARNING: WARNED, UNJUDGED: NO_VERDICT}
 
 COLUMNS = {
     "registers": ("regs", ""),
@@ -97,13 +97,13 @@ def stages(judgement: Judgement, plain: bool) -> RichTable:
     for each in judgement.stages:
         mark = MARKS[each.verdict]
         style = "dim" if each.verdict == SKIPPED else ""
-        grid.add_row(Text(symbol(mark, plain), mark.style), Text(each.stage, style), Text(each.told, style or "dim"))
+        grid.add_row(Text(symbol(mark, plain), mark.style), Text(each.stage, style), Text(each.detail, style or "dim"))
     return grid
 
 
 def told(judgement: Judgement, each: Finding, plain: bool) -> RichTable:
     """`wrong-result  mine.ptx:48:5`, the message, and what to do."""
-    mark = MARKS[GRAVITIES[each.gravity]]
+    mark = MARKS[SEVERITIES[each.severity]]
     place = ":".join(str(part) for part in (Path(judgement.file).name, each.line, each.column) if part)
     grid = RichTable.grid(padding=(0, 1))
     grid.add_row(

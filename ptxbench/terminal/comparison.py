@@ -17,13 +17,13 @@ from ptxbench.judge import (
     BROKEN_BOTH,
     FIXED,
     IMPROVED,
+    INCONCLUSIVE,
     MISSING,
-    REFERENCE_MOVED,
+    NO_REGRESSION,
+    NOT_COMPARABLE,
+    REFERENCE_CHANGED,
     REGRESSED,
     SAME_CODE,
-    UNLIKE,
-    UNSURE,
-    WITHIN,
     Comparison,
     Row,
 )
@@ -35,8 +35,8 @@ from ptxbench.wording.sparkline import sparkline
 from ptxbench.wording.table import Column, Entry, Table, numbers, texts
 
 STYLES = {
-    BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", UNSURE: "yellow",
-    UNLIKE: "yellow", REFERENCE_MOVED: "yellow", IMPROVED: "green", FIXED: "green", SAME_CODE: "dim",
+    BROKEN: "bold red", REGRESSED: "bold red", BROKEN_BOTH: "red", MISSING: "yellow", INCONCLUSIVE: "yellow",
+    NOT_COMPARABLE: "yellow", REFERENCE_CHANGED: "yellow", IMPROVED: "green", FIXED: "green", SAME_CODE: "dim",
 }  # fmt: skip
 
 WIDEST_PICTURE = 40
@@ -75,7 +75,7 @@ class ComparisonTable:
 
 def compared_rows(comparison: Comparison) -> list[Row]:
     """The rows with numbers to compare; equal code, and counts that did not change, are only counted."""
-    idle = (SAME_CODE, UNLIKE, *([WITHIN] if comparison.mode == "counters" else []))
+    idle = (SAME_CODE, NOT_COMPARABLE, *([NO_REGRESSION] if comparison.mode == "counters" else []))
     return [row for row in comparison.rows if row.base is not None and row.head is not None and row.verdict not in idle]
 
 

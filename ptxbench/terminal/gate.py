@@ -78,7 +78,7 @@ def numbered(gate: Gate) -> list[Judged]:
 
 def shows(judged: Judged) -> bool:
     """Whether the numbers say something: those that may not be compared do not."""
-    return judged.row.verdict != "UNLIKE"
+    return judged.row.verdict != "NOT-COMPARABLE"
 
 
 def table(rows: Sequence[Judged]) -> RichTable:

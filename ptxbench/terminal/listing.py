@@ -136,12 +136,12 @@ def texts(title: str, lines: Mapping[int, Text], wanted: Sequence[int | None]) -
 class ListingView:
     """One variant. `view`: auto shows as many of the three as the terminal is wide enough for.
 
-    `hot`: with how often each line was executed, where that was counted.
+    `counts`: with how often each line was executed, where that was counted.
     """
 
     listing: Listing
     view: View = "auto"
-    hot: bool = True
+    counts: bool = True
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         yield heading(self.listing)
@@ -149,7 +149,7 @@ class ListingView:
             yield Text(OTHER_MACHINE_CODE, style="yellow")
         yield Text()
         yield from rows_of(self.columns(options.max_width), options.max_width)
-        if self.hot and self.listing.machine is not None:
+        if self.counts and self.listing.machine is not None:
             yield Text()
             width = max(min(options.max_width, WIDEST), 20)
             for each in executions(self.listing, self.listing.machine):
@@ -192,14 +192,14 @@ class ListingView:
 
     def executed(self, counts: Mapping[int, int] | None, wanted: Sequence[int | None]) -> list[Column]:
         """How often warps executed each line; nothing where it was not run, and beside each SASS instruction."""
-        if counts is None or not self.hot or self.view == "sass":
+        if counts is None or not self.counts or self.view == "sass":
             return []
         return [numbers("executed", [None if line is None else counts.get(line) for line in wanted], "yellow", ",")]
 
     def executions(self, code: Sequence[MachineInstruction | None]) -> list[Column]:
         """How often warps executed each SASS instruction; nothing where it is unknown."""
         machine = self.listing.machine
-        if not self.hot or machine is None or machine.fit is None:
+        if not self.counts or machine is None or machine.fit is None:
             return []
         found = [None if each is None else self.listing.executions(each) for each in code]
         return [Column("executed", [Text(execution(each, machine.settled), "yellow") for each in found], right=True)]

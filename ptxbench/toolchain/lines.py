@@ -58,10 +58,10 @@ class Annotated:
     same_code: bool
 
 
-def annotate(build: Build, *, pressure: bool = False, controls: bool = False) -> Annotated:
+def annotate(build: Build, *, live_registers: bool = False, controls: bool = False) -> Annotated:
     """The SASS of a build, from the same PTX assembled with line information.
 
-    `pressure`: with live registers; `controls`: with control codes.
+    `live_registers`: with live registers; `controls`: with control codes.
     Raises ToolMissing without ptxas or nvdisasm.
     """
     assembler, disassembler = require("ptxas"), require("nvdisasm")
@@ -70,7 +70,7 @@ def annotate(build: Build, *, pressure: bool = False, controls: bool = False) ->
     assert resources is not None  # toolchain.build found the entry
     identity = elf.identity(elf.read(cubin), build.entry, resources.registers, resources.shared_bytes)
     code = tuple(instructions(printed(disassembler, cubin, PTX_LINES), build.entry))
-    if pressure:
+    if live_registers:
         live = {
             each.address: each.live for each in instructions(printed(disassembler, cubin, LIVE_REGISTERS), build.entry)
         }

@@ -245,7 +245,7 @@ def time_fact(noise: stats.Interval | None) -> Fact:
 
 
 def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
-    """FASTER, SLOWER, SAME or UNSURE, as the interval says; or why there is none."""
+    """FASTER, SLOWER, SAME or INCONCLUSIVE, as the interval says; or why there is none."""
     rounds = [one for one in cell.rounds if one.contrast == (REFERENCE, name)]
     processes = len({one.process for one in rounds})
     if processes < FEWEST_PROCESSES:
@@ -257,8 +257,8 @@ def verdict(cell: Cell, name: str, noise: stats.Interval | None) -> str:
     found = judged(ratio, noise)
     in_cycles = stats.ratio(cycles.by_kernel(cell.rounds), name, REFERENCE)
     if in_cycles and cycles.contradict(found, by_cycles := judged(in_cycles, noise)):
-        return f"UNSURE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
-    return f"{found}: more --rounds would tell" if found == "UNSURE" else found
+        return f"INCONCLUSIVE: {cycles.CLOCK_DEPENDENT}, {found} in time and {by_cycles} in cycles; {cycles.LOCK}"
+    return f"{found}: more --rounds would tell" if found == "INCONCLUSIVE" else found
 
 
 def judged(ratio: stats.Interval, noise: stats.Interval | None) -> str:

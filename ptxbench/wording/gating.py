@@ -9,7 +9,7 @@ from math import inf, log
 
 from ptxbench import units
 from ptxbench.exit_status import ExitStatus
-from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, UNSURE, Row
+from ptxbench.judge import BROKEN, BROKEN_BOTH, INCONCLUSIVE, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
 from ptxbench.judge.comparable import run_differences
 from ptxbench.judge.gate import ORDER, Gate, Judged
 from ptxbench.judge.limits import MAX_RATIO, MIN_SPEEDUP
@@ -136,7 +136,7 @@ def named(rows: Sequence[Judged]) -> str:
     for each in rows:
         row = each.row
         metrics.setdefault(f"{row.pair} {row.variant} {units.size_words(row.size, row.cache)}", []).append(row.metric)
-    told = rows[0].row.verdict in (REGRESSED, WAIVED, UNSURE) or rows[0].row.reason == "not_measured"
+    told = rows[0].row.verdict in (REGRESSED, WAIVED, INCONCLUSIVE) or rows[0].row.reason == "not_measured"
     names = [f"{name} ({', '.join(of)})" if told else name for name, of in metrics.items()]
     more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
     return ", ".join(names[:MOST_NAMED]) + more
@@ -145,13 +145,13 @@ def named(rows: Sequence[Judged]) -> str:
 def why(judged: Judged, gate: Gate) -> str:
     """The reason, as the end of a sentence."""
     row = judged.row
-    if row.verdict in (UNSURE, NOT_MEASURABLE):
+    if row.verdict in (INCONCLUSIVE, NOT_MEASURABLE):
         return f"{REASONS[row.reason or '']}."
-    if row.verdict == REFERENCE_MOVED:
+    if row.verdict == REFERENCE_CHANGED:
         return f"the CUDA side got better and its code changed ({row.moves}); the PTX side's did not."
     if row.verdict == CHANGED:
         return f"accesses changed: {row.detail}. No count shows what that costs."
-    if row.verdict in (BROKEN, BROKEN_BOTH, UNLIKE, WAIVED):
+    if row.verdict in (BROKEN, BROKEN_BOTH, NOT_COMPARABLE, WAIVED):
         return row.detail or "no reason was recorded."
     if row.verdict == MISSING:
         return row.detail or "is in the baseline and not in this run."

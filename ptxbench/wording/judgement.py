@@ -11,12 +11,12 @@ from ptxbench.judge import (
     BROKEN,
     BROKEN_BOTH,
     FIXED,
+    INCONCLUSIVE,
     MISSING,
     NEW,
+    NO_REGRESSION,
+    NOT_COMPARABLE,
     SAME_CODE,
-    UNLIKE,
-    UNSURE,
-    WITHIN,
     Comparison,
     Mode,
     Row,
@@ -61,13 +61,13 @@ def header(comparison: Comparison) -> Iterator[str]:
 
 
 def consequence(difference: ConditionDifference, mode: Mode) -> str:
-    """What a difference does to the rows: ` (UNLIKE: counts of the tools)`; nothing where that is nothing."""
+    """What a difference does to the rows: ` (NOT-COMPARABLE: counts of the tools)`; nothing where that is nothing."""
     kinds: tuple[Kind, ...] = ("tools", "emulator") if mode == "counters" else (mode,)
     effects = {kind: getattr(difference.condition, kind) for kind in kinds}
-    unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.UNLIKE]
+    unlike = [KINDS[kind] for kind, effect in effects.items() if effect == comparable.DIFFERS]
     if unlike:
         of = " of CUDA C" if mode == "counters" and difference.condition.language else ""
-        return f" (UNLIKE: {' and '.join(unlike)}{of})"
+        return f" (NOT-COMPARABLE: {' and '.join(unlike)}{of})"
     return next((CONSEQUENCES[effect] for effect in effects.values() if effect in CONSEQUENCES), "")
 
 
@@ -129,20 +129,20 @@ def remarks(comparison: Comparison) -> list[tuple[str, str]]:
 
 def reason(row: Row) -> str | None:
     """Why the verdict is what it is, and what to do; None where the numbers say it."""
-    if row.verdict == UNSURE and row.reason == CLOCK_DEPENDENT and row.change and row.change_in_cycles:
+    if row.verdict == INCONCLUSIVE and row.reason == CLOCK_DEPENDENT and row.change and row.change_in_cycles:
         in_time, in_cycles = percent(row.change.value), percent(row.change_in_cycles.value)
         return f": {REASONS[CLOCK_DEPENDENT]}. It is {in_time} in time and {in_cycles} in cycles."
-    if row.verdict == UNSURE:
+    if row.verdict == INCONCLUSIVE:
         return f": {REASONS[row.reason or '']}.{next_step(row)}"
     if row.verdict == FIXED:
         return f": before, {row.detail}"
-    if row.verdict == UNLIKE:
+    if row.verdict == NOT_COMPARABLE:
         return f": {row.detail}."
     if row.verdict in (BROKEN, BROKEN_BOTH):
         return f": {row.detail}"
     if row.verdict in (NEW, MISSING):
         return f": {row.detail}" if row.detail else "."
-    if row.verdict == WITHIN and row.reason:
+    if row.verdict == NO_REGRESSION and row.reason:
         return f": {REASONS[row.reason]}."
     return None
 
@@ -179,7 +179,7 @@ def place(row: Row, comparison: Comparison) -> str:
 
 
 def total(comparison: Comparison) -> str:
-    """`54 rows of ratio: 3 REGRESSED, 42 WITHIN, 9 SAME-CODE.`"""
+    """`54 rows of ratio: 3 REGRESSED, 42 NO-REGRESSION, 9 SAME-CODE.`"""
     told = ", ".join(f"{count:,} {verdict}" for verdict, count in comparison.counts.items())
     count = len(comparison.rows)
     return f"{count:,} row{'' if count == 1 else 's'} of {comparison.mode}: {told}."

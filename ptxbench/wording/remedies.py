@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from itertools import pairwise
 
 from ptxbench.cycles import CLOCK_DEPENDENT
-from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, REFERENCE_MOVED, REGRESSED, UNLIKE, Row
+from ptxbench.judge import BROKEN, BROKEN_BOTH, MISSING, NOT_COMPARABLE, REFERENCE_CHANGED, REGRESSED, Row
 from ptxbench.judge.baseline import device_name
 from ptxbench.judge.config import NAME, toml
 from ptxbench.judge.gate import Gate, Judged
@@ -45,9 +45,9 @@ def next_step(judged: Judged, gate: Gate) -> str:
         return f"Bring it back. Meant? {anew}. For a while: a [[waive]]."
     if verdict == CHANGED:
         return f"Time both on a GPU if you can. Meant? {anew}."
-    if verdict == UNLIKE:
+    if verdict == NOT_COMPARABLE:
         return f"Make them alike. Meant? {anew}."
-    if verdict == REFERENCE_MOVED:
+    if verdict == REFERENCE_CHANGED:
         return f"Look at {again}. Then: {anew}."
     if row.reason == NOT_DETERMINISTIC:
         return "Report it, with the files of both runs: neither the tools nor the emulator have anything random."

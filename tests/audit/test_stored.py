@@ -67,8 +67,8 @@ def test_a_quiet_gpu_raises_no_alarm_and_every_two_runs_are_judged_both_ways(six
         assert line.holds
     ratio, times, controlled = lines
     assert (ratio.kernels, times.kernels) == (4, 8)  # cuda has a time, and no ratio to itself
-    assert ratio.unsure.trials == 30 * 4
-    assert controlled.unsure.trials == 30
+    assert ratio.inconclusive.trials == 30 * 4
+    assert controlled.inconclusive.trials == 30
     assert ratio.missed[0.10].share == 0
     assert ratio.missed[0.02].share == 1
 
@@ -88,7 +88,7 @@ def test_a_run_whose_control_is_off_alarms_nowhere_and_is_unsure():
     runs[3] = replace(runs[3], cells=[*runs[3].cells, control])
     ratio, times, _ = audit_runs(devices(runs)[0], GateConfig())
     assert (times.alarms.events, times.alarms.trials) == (0, 30)
-    assert ratio.unsure.events == 10 * 4  # all rows of the suites that have the run
+    assert ratio.inconclusive.events == 10 * 4  # all rows of the suites that have the run
 
 
 def test_changed_code_is_no_part_of_it(six):

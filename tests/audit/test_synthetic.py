@@ -70,10 +70,10 @@ def test_a_slowdown_within_the_budget_is_missed_and_one_far_beyond_it_is_not(lin
 
 def test_a_noisy_gpu_is_unsure_rather_than_wrong(lines):
     noisy = line_of(lines, "ratio", "noisy", 5)
-    assert noisy.unsure.share > 0.1
+    assert noisy.inconclusive.share > 0.1
     missed = noisy.missed[0.10].events
     assert missed > 0
-    assert noisy.missed_unsure[0.10] == missed  # none of them was called good
+    assert noisy.missed_inconclusive[0.10] == missed  # none of them was called good
 
 
 def test_times_without_controls_alarm_where_a_run_shifts_by_the_budget_and_controls_prevent_it():
@@ -122,7 +122,7 @@ def test_the_same_seed_finds_the_same(lines):
 def test_more_rounds_are_tried_where_the_config_asks_for_them():
     found = audit_synthetic(GateConfig(min_rounds=12), 1, seed=1)
     assert {line.rounds for line in found} == {12}
-    assert all(line.unsure.share < 0.5 for line in found)
+    assert all(line.inconclusive.share < 0.5 for line in found)
 
 
 def test_progress_is_told_from_the_first_suite_to_the_last():

@@ -160,7 +160,7 @@ LEGAL = (
 @needs_landlock
 def test_cudas_own_headers_compile(planted):
     text = "".join(f"#include <{each}>\n" for each in LEGAL) + HONEST_CU
-    assert '"gravity": "error"' not in read_text(planted, "cu", text)
+    assert '"severity": "error"' not in read_text(planted, "cu", text)
 
 
 def test_without_landlock_all_but_those_that_take_names_from_macros_are_allowed(monkeypatch):

@@ -21,7 +21,7 @@ def rows(section):
 
 def test_the_table_of_codes_is_that_of_the_program():
     expected = [
-        [f"`{code.name}`", code.stage.replace(" ", ", "), code.gravity, code.meaning, code.hint]
+        [f"`{code.name}`", code.stage.replace(" ", ", "), code.severity, code.meaning, code.hint]
         for code in CODES.values()
     ]
     assert rows("Codes") == expected
@@ -37,7 +37,7 @@ def test_every_code_is_of_a_stage_that_there_is_and_is_used_in_the_program():
     by_emulator = {*kinds.split(), "schedule", "stray-prefetch"}  # a finding's kind is its code
     for name, code in CODES.items():
         assert set(code.stage.split()) <= {*STAGES, "any"}
-        assert code.gravity in (ERROR, WARNING, UNJUDGED)
+        assert code.severity in (ERROR, WARNING, UNJUDGED)
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
         assert f'"{name}"' in sources or name in by_emulator, name
 

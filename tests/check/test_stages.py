@@ -97,7 +97,7 @@ def test_other_bits_within_the_tolerance_are_a_warning():
     )
     some = aspects(exam("triad").drawn("variations"))
     (found,) = varied(asking, case, nudged, some)
-    assert (found.code, found.gravity) == ("bits-differ", "warning")
+    assert (found.code, found.severity) == ("bits-differ", "warning")
     assert list(varied(asking, case, first, some)) == []
     as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
     assert unlike(case, *as_nan, words="") == []

@@ -135,7 +135,7 @@ def test_what_is_no_text_of_its_language_is_refused_at_its_line(name, content, c
     path = tmp_path / name
     path.write_bytes(content)
     found, *_ = Checker(exam("triad"), path).parses().findings
-    assert (found.code, found.line, found.gravity) == (code, line, ERROR)
+    assert (found.code, found.line, found.severity) == (code, line, ERROR)
     assert found.message.isprintable()
 
 
@@ -198,7 +198,7 @@ def test_a_mutant_of_a_shipped_kernel_is_never_an_error_of_the_judge(suffix, lan
                 continue
             assert all(each.code in CODES and each.message for each in found)
             if verdict_of(found) in ("rejected", "unjudged"):
-                ended |= {each.code for each in found if each.gravity in (ERROR, UNJUDGED)}
+                ended |= {each.code for each in found if each.severity in (ERROR, UNJUDGED)}
                 break
     assert "judge-failed" not in ended
     assert ended  # most are refused, and that by a code

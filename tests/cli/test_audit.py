@@ -94,7 +94,7 @@ def test_the_synthetic_part_prints_its_tables_and_targets_and_nothing_else(ptxbe
 def test_as_json_it_has_every_count(ptxbench):
     ran = ptxbench(*SYNTHETIC, "--json")
     document = json.loads(ran.out)
-    assert (document["schema"], document["exit_status"], ran.status) == ("ptxbench.audit/1", 0, 0)
+    assert (document["schema"], document["exit_status"], ran.status) == ("ptxbench.audit/2", 0, 0)
     assert document["stored"] is document["mutants"] is None
     first = document["synthetic"]["lines"][0]
     assert (first["mode"], first["noise"], first["rounds"], first["kernels"]) == ("ratio", "quiet", 5, 24)

@@ -89,7 +89,7 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     ran = ptxbench("check", *files, *FAST, "--kernels", kernels, "--json")
     document = json.loads(ran.out)
     assert (ran.status, ran.err) == (4, "")
-    assert [document[key] for key in DOCUMENT[:-2]] == ["ptxbench.check/1", "scale", "sm_90", 7, True]
+    assert [document[key] for key in DOCUMENT[:-2]] == ["ptxbench.check/2", "scale", "sm_90", 7, True]
     assert document["containment"] in ("landlock", "headers")
     assert list(document) == DOCUMENT
     assert [list(each) for each in document["candidates"]] == [[*KEYS, "place"]] * 3
@@ -98,8 +98,8 @@ def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
     assert [each["stage"] for each in mine["stages"]] == list(STAGES)
     assert (broken["verdict"], broken["stage"], broken["code"]) == ("rejected", "results", "memory-fault")
     (found,) = broken["findings"]
-    assert {key: found[key] for key in ("stage", "code", "line", "column", "gravity")} == {
-        "stage": "results", "code": "memory-fault", "line": 34, "column": 5, "gravity": "error",
+    assert {key: found[key] for key in ("stage", "code", "line", "column", "severity")} == {
+        "stage": "results", "code": "memory-fault", "line": 34, "column": 5, "severity": "error",
     }  # fmt: skip
     assert found["message"]
     assert found["hint"]
@@ -201,7 +201,7 @@ def test_a_batch_judges_what_can_be_read_whatever_else_is_named(ptxbench, kernel
     assert [list(each) for each in candidates] == [KEYS] * 7
     assert [each["sha256"] is None for each in candidates] == [True] * 5 + [False] * 2
     verdicts = {(line := json.loads(each))["file"]: line for each in lines.out.splitlines()}
-    assert {each.pop("schema") for each in verdicts.values()} == {"ptxbench.verdict/1"}
+    assert {each.pop("schema") for each in verdicts.values()} == {"ptxbench.verdict/2"}
     assert {each.pop("containment") for each in verdicts.values()} <= {"landlock", "headers"}
     assert without_seconds([verdicts[each["file"]] for each in candidates]) == without_seconds(candidates)
 

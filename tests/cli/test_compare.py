@@ -45,7 +45,7 @@ REFUSED = [
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
     (["results"], "Error: Cannot read results: Is a directory.\n"),
     (["results/calibration.json"], "Error: results/calibration.json is no ptxbench run: its 'schema' is None, expected "
-                                   "'ptxbench.run/2'.\n"),
+                                   "'ptxbench.run/3'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "
                                             "counters.\n"),
     (["ba5e", "-o", "x.pdf"], "Error: Unknown suffix of 'x.pdf'. Name a file that ends in .json, .csv or .md.\n"),
@@ -67,7 +67,7 @@ def test_an_id_that_begins_several_runs_names_them(results, ptxbench):
     assert ptxbench("compare", "ba5e0001", "4ead").status == 0
 
 
-@pytest.mark.parametrize(("budget", "verdict"), [("5%", "REGRESSED"), ("0.05", "REGRESSED"), ("20 %", "WITHIN")])
+@pytest.mark.parametrize(("budget", "verdict"), [("5%", "REGRESSED"), ("0.05", "REGRESSED"), ("20 %", "NO-REGRESSION")])
 def test_the_budget_decides(results, ptxbench, budget, verdict):
     document = json.loads(ptxbench("compare", "ba5e", "--budget", budget, "--json").out)
     assert next(row["verdict"] for row in document["rows"] if row["pair"] == "softmax") == verdict
@@ -83,7 +83,7 @@ def test_a_budget_that_is_none_is_a_usage_error(results, ptxbench, budget):
 def test_json_has_every_number_threshold_and_reason(results, ptxbench):
     ran = ptxbench("compare", "ba5e", "4ead", "--json")
     document = json.loads(ran.out)
-    assert document["schema"] == "ptxbench.compare/1"
+    assert document["schema"] == "ptxbench.compare/2"
     assert document["metric"] == "ratio"
     assert document["rule"] == {"budget": 0.05, "guard": 0.025, "level": 0.99, "alpha": 0.05, "floor_seconds": 5e-7}
     assert document["differences"] == [{"name": "driver", "base": "580.65", "head": "590.10"}]
@@ -115,7 +115,7 @@ def test_markdown_is_what_a_person_pastes_into_an_issue(results, ptxbench):
     assert (
         Path("c.md").read_text()
         == """\
-6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 UNSURE, 1 REFERENCE-MOVED, 1 IMPROVED, 1 SAME-CODE.
+6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 INCONCLUSIVE, 1 REFERENCE-CHANGED, 1 IMPROVED, 1 SAME-CODE.
 
 - base  ba5e0001  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 - head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
@@ -125,12 +125,12 @@ def test_markdown_is_what_a_person_pastes_into_an_issue(results, ptxbench):
 |:--|:--|:--|:--|:--|--:|--:|--:|--:|:--|
 | BROKEN | transpose | `ptx` | n=65536 | ratio | - | - | - |  |  |
 | REGRESSED | softmax | `ptx` | n=65536 | ratio | 0.895 | 0.991 | +10.8 % | +9.8 .. +11.5 % | ptx: source |
-| UNSURE | histogram256 | `ptx` | n=65536 | ratio | 0.749 | 0.788 | +5.1 % | -4.9 .. +12.8 % | ptx: source |
-| REFERENCE-MOVED | scan | `ptx` | n=65536 | ratio | 0.862 | 0.963 | +11.8 % | +11.1 .. +12.6 % | cuda: toolchain |
+| INCONCLUSIVE | histogram256 | `ptx` | n=65536 | ratio | 0.749 | 0.788 | +5.1 % | -4.9 .. +12.8 % | ptx: source |
+| REFERENCE-CHANGED | scan | `ptx` | n=65536 | ratio | 0.862 | 0.963 | +11.8 % | +11.1 .. +12.6 % | cuda: toolchain |
 | IMPROVED | triad | `ptx.v4` | n=65536 | ratio | 0.980 | 0.874 | -10.8 % | -11.5 .. -9.5 % | ptx.v4: source |
 
 - BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out\\[2] is 1, expected 2.
-- UNSURE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds help little.
+- INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds help little.
 
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.

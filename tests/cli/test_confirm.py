@@ -213,7 +213,7 @@ def rounds_of(ptxbench, kernels, name, scale, rounds):
     return name
 
 
-HELD = 'version = 1\n[gate]\nmode = "ratio"\nunsure = "fail"'
+HELD = 'version = 1\n[gate]\nmode = "ratio"\ninconclusive = "fail"'
 
 
 def verdicts(ran):
@@ -229,9 +229,9 @@ def test_rounds_of_both_runs_are_pooled(ptxbench, kernels, gpu):
     head = rounds_of(ptxbench, kernels, "head.json", 1.0, 4)
     gate = ("gate", head, "--base", base, "--kernels", kernels, "--json")
     before = ptxbench(*gate)
-    assert (before.status, verdicts(before)) == (5, ("UNSURE", 4))
+    assert (before.status, verdicts(before)) == (5, ("INCONCLUSIVE", 4))
     after = ptxbench(*gate, "--confirm")
-    assert (after.status, verdicts(after)) == (0, ("WITHIN", 5))
+    assert (after.status, verdicts(after)) == (0, ("NO-REGRESSION", 5))
     [path] = Path("results").rglob("*.json")
     assert path.parent.name == "scripted-gpu"
 

@@ -238,7 +238,7 @@ def test_a_stopped_kernel_saves_nothing(folder, ptxbench):
 
 def test_an_endless_loop_runs_out_of_fuel(folder, ptxbench):
     (folder / "spin.ptx").write_text(ENDLESS)
-    ran = ptxbench("exec", "spin.ptx", "--fuel", "1000")
+    ran = ptxbench("exec", "spin.ptx", "--max-loop-iterations", "1000")
     assert ran.status == 4
     assert "FuelExhausted: spin.ptx:" in ran.out
 

@@ -39,7 +39,7 @@ ODD = [
     (("--block", "2000000000", *GOOD),                      2, "A block of 2000000000 threads; the most is 1024."),
     (("--shared", "2000000000", *GOOD),                     2, "bytes of shared memory; the most is 232448"),
     (("--lines", LONG, *GOOD),                              2, "write a number, or all"),
-    (("--fuel", LONG[:4000], *GOOD),                        0, ""),
+    (("--max-loop-iterations", LONG[:4000], *GOOD),                        0, ""),
     (("--threads", "1000000000", *GOOD),                    0, ""),
     (("--seed", LONG[:4000], *GOOD),                        0, ""),
     (("--arg", f"u32[{LONG}]=0", "--arg", "u32=7"),         2, "no array has so many elements"),
@@ -107,6 +107,6 @@ OPTIONS = st.sampled_from(["--grid", "--block", "--shared", "--arg", "--arg", "-
 @given(st.lists(st.tuples(OPTIONS, WORDS), max_size=5))
 def test_no_command_line_ends_in_a_traceback(folder, ptxbench, pairs):
     words = [word for pair in pairs for word in pair]
-    ran = ptxbench("exec", "k.ptx", "--fuel", "1000", *words)
+    ran = ptxbench("exec", "k.ptx", "--max-loop-iterations", "1000", *words)
     assert ran.status in (0, 2, 4), (words, ran.err)
     assert "Traceback" not in ran.err

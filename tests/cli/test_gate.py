@@ -139,8 +139,8 @@ def test_other_tools_make_their_counts_unlike_and_leave_those_of_the_emulator_ju
     document = json.loads(ran.out)
     assert (ran.status, document["exit_status"]) == (5, 5)
     by_metric = {(row["pair"], row["metric"]): row["verdict"] for row in document["rows"] if row["variant"] == "ptx"}
-    assert by_metric["scan", "registers"] == by_metric["scan", "sass.local"] == "UNLIKE"
-    assert by_metric["scan", "ptx_barriers"] == "WITHIN"
+    assert by_metric["scan", "registers"] == by_metric["scan", "sass.local"] == "NOT-COMPARABLE"
+    assert by_metric["scan", "ptx_barriers"] == "NO-REGRESSION"
     assert judged(ptxbench, UNLIKE_TOOLS, config='version = 1\n[gate]\nunlike = "warn"').status == 0
     worse = counted({"triad": BEFORE, "scan": after(ptx_barriers=65)}, toolchain={"ptxas": "13.9"})
     assert judged(ptxbench, worse).status == 3
@@ -191,7 +191,7 @@ def test_runs_of_fewer_rounds_than_the_config_asks_for_have_no_verdict_on_times(
     seven = 'version = 1\n[gate]\nmode = "ratio"\nmin_rounds = 7\nunsure = "fail"\n[[pair]]\nmatch = "*"\n'
     ran = judged(ptxbench, head, base, config=seven + "ptx_over_cuda_max = 0.5")
     assert ran.status == 5
-    assert "2 UNSURE" in ran.out
+    assert "2 INCONCLUSIVE" in ran.out
     assert "too few rounds in a run" in ran.out
     assert "--rounds 7" in ran.out
     refused = judged(ptxbench, head, base, config="version = 1\n[gate]\nmin_rounds = 4")
@@ -342,12 +342,13 @@ def timed(kernels, rounds=6):
 TIMES = [
     ("equal ratios", timed(EQUAL), "", 0, "Gate: passed (exit status 0)."),
     ("a ratio that grew", timed(SLOWER), "", 3, "FAIL  REGRESSED  triad ptx  ratio"),
-    ("a ratio that grew within its own budget", timed(SLOWER), '[[pair]]\nmatch = "triad"\nbudget = 0.2', 0, "WITHIN"),
+    ("a ratio that grew within its own budget", timed(SLOWER), '[[pair]]\nmatch = "triad"\nbudget = 0.2', 0,
+     "NO-REGRESSION"),
     ("another pair's budget", timed(SLOWER), '[[pair]]\nmatch = "scan"\nbudget = 0.2', 3, "REGRESSED"),
     ("too few rounds", timed(SLOWER, 4), "", 0, "Measure both sides in 5 rounds: ptxbench run triad"),
-    ("too few rounds, held to it", timed(SLOWER, 4), '[gate]\nunsure = "fail"', 5, "FAIL UNSURE"),
+    ("too few rounds, held to it", timed(SLOWER, 4), '[gate]\nunsure = "fail"', 5, "FAIL INCONCLUSIVE"),
     ("a better compiler", timed({"cuda": Kernel(40, "B", "A"), "ptx": Kernel(45)}), "", 0,
-     "warn REFERENCE-MOVED triad ptx n=64: the CUDA side got better"),
+     "warn REFERENCE-CHANGED triad ptx n=64: the CUDA side got better"),
     ("a limit that is kept", timed(EQUAL), '[[pair]]\nmatch = "triad"\nptx_over_cuda_max = 1.0', 0, "passed"),
     ("a limit that is broken", timed(EQUAL), '[[pair]]\nmatch = "triad"\nptx_over_cuda_max = 0.8', 3,
      "ptx_over_cuda_max"),

@@ -124,7 +124,7 @@ def test_what_cannot_be_read_is_named_and_the_others_are_shown(ptxbench):
     whole = next(Path("results/device").glob("*e0000000.json")).read_text()
     bad = {
         "20260101T120000Z-bad0.json": whole[: len(whole) // 2],
-        "20260101T120000Z-bad1.json": whole.replace("ptxbench.run/2", "ptxbench.run/3"),
+        "20260101T120000Z-bad1.json": whole.replace("ptxbench.run/3", "ptxbench.run/4"),
         "20260101T120000Z-bad2.json": "[]",
         "calibration.json": "{}",  # no run, and none by its name
     }

@@ -116,7 +116,7 @@ def test_a_missing_and_a_misspelt_key_are_refused():
 def test_what_a_schema_enumerates_is_what_the_program_says():
     candidate = SCHEMAS["verdict"]
     assert set(candidate["properties"]["verdict"]["enum"]) == findings.EXIT_STATUSES.keys()
-    assert set(candidate["$defs"]["finding"]["properties"]["gravity"]["enum"]) == {ERROR, WARNING, UNJUDGED}
+    assert set(candidate["$defs"]["finding"]["properties"]["severity"]["enum"]) == {ERROR, WARNING, UNJUDGED}
     stage = {findings.PASSED, findings.WARNED, findings.REJECTED, findings.NO_VERDICT, findings.SKIPPED}
     assert set(candidate["$defs"]["stage"]["properties"]["verdict"]["enum"]) == stage
 

@@ -112,7 +112,7 @@ def test_of_hgemm_mma_bank_conflicts_are_told_with_their_lines(ptxbench):
 
 def test_of_softmax_executions_add_up_and_the_hottest_loop_is_unrolled(ptxbench):
     size = ("--size", "rows=4,columns=4096")
-    hot = ptxbench("show", "softmax", "--variant", "ptx.passes", "--sass", "--hot", *size).out
+    hot = ptxbench("show", "softmax", "--variant", "ptx.passes", "--sass", "--counts", *size).out
     rows, _, told = hot.rpartition("\n\n")
     counts = [int(each.replace(",", "")) for each in re.findall(r"^ *([\d,]+)  [0-9a-f]{4}  ", rows, re.M)]
     total, hottest = told.splitlines()[:2]
@@ -135,7 +135,7 @@ def test_what_the_emulator_lacks_costs_only_the_counts(ptxbench, tmp_path):
     assert "Executions were counted" not in told
     found = document(ptxbench("show", "scale", "--kernels", kernels, "--json"))
     assert list(found["not_counted"]) == ["ptx"]
-    hot = ptxbench("show", "scale", "--kernels", kernels, "--hot")  # which asks for counts and nothing else
+    hot = ptxbench("show", "scale", "--kernels", kernels, "--counts")  # which asks for counts and nothing else
     assert hot.err.startswith("Left out: ")
 
 
@@ -207,7 +207,7 @@ Warps execute 38 machine instructions.
 
 
 def test_a_small_listing_is_shown_whole(ptxbench, kernels):
-    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--hot", "--size", "n=1")
+    ran = ptxbench("show", "scale", "--kernels", kernels, "--variant", "cuda", "--counts", "--size", "n=1")
     assert (ran.status, ran.err) == (0, "")
     if all(version.startswith("13.5.") for version in toolchain.versions().values()):
         assert ran.out == WHOLE
@@ -227,7 +227,7 @@ def test_by_default_both_sides_are_shown_and_globs_choose_others(ptxbench, kerne
 
 
 def test_every_instruction_of_the_document_leads_to_its_lines(ptxbench, kernels):
-    cuda, ptx = document(ptxbench("show", "scale", "--kernels", kernels, "--pressure", "--json"))["variants"]
+    cuda, ptx = document(ptxbench("show", "scale", "--kernels", kernels, "--live-registers", "--json"))["variants"]
     [product] = [each for each in cuda["sass"] if each["text"].startswith("FMUL")]
     assert "mul" in cuda["ptx"][product["ptx_line"] - 1]
     assert cuda["source"][product["source_line"] - 1].strip() == "y[i] = a * x[i];"
@@ -240,14 +240,22 @@ def test_every_instruction_of_the_document_leads_to_its_lines(ptxbench, kernels)
 
 def test_lines_are_counted_at_the_largest_check_size_or_at_the_one_given(ptxbench, kernels):
     def count(*more):
-        shown = document(ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx", "--hot", "--json", *more))
+        shown = document(
+            ptxbench("show", "scale", "--kernels", kernels, "--variant", "ptx", "--counts", "--json", *more)
+        )
         return max(shown["variants"][0]["executed"].values())
 
     assert count() == 8  # two CTAs of four warps
     assert count("--size", "n=1_000") == 32
 
 
-VIEWS = [(), ("--ptx", "--hot"), ("--sass", "--pressure", "--control"), ("--side-by-side",), ("--diff", "cuda", "ptx")]
+VIEWS = [
+    (),
+    ("--ptx", "--counts"),
+    ("--sass", "--live-registers", "--control"),
+    ("--side-by-side",),
+    ("--diff", "cuda", "ptx"),
+]
 
 
 @pytest.mark.parametrize("columns", [80, 100, 160])
@@ -333,9 +341,10 @@ REFUSED = [
     (["--variant", "cuda@fats"], "There is no variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
     (["--diff", "cuda", "ptx", "--sass"], "--diff and --sass are two views. Choose one."),
     (["--diff", "cuda", "ptx", "--variant", "ptx"], "--diff names its variants itself. Leave out --variant."),
-    (["--hot", "--diff", "cuda", "ptx"],
-     "--hot needs a listing of one variant. Leave it out, or use --sass."),
-    (["--pressure", "--ptx"], "--pressure is of SASS in a listing of its own. Leave it out, or use --sass."),
+    (["--counts", "--diff", "cuda", "ptx"],
+     "--counts needs a listing of one variant. Leave it out, or use --sass."),
+    (["--live-registers", "--ptx"],
+     "--live-registers is of SASS in a listing of its own. Leave it out, or use --sass."),
     (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
     (["--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
     (["--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
@@ -358,8 +367,8 @@ FILES = [
     ("two.ptx", [], "two.ptx has 2 kernels: scale, other. Name one with --entry."),
     ("two.ptx", ["--variant", "ptx"], "--variant is for the variants of a pair, and a file has none."),
     ("two.ptx", ["--diff", "a", "b"], "--diff is for the variants of a pair, and a file has none."),
-    ("two.ptx", ["--hot"],
-     "--hot needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and --arg "
+    ("two.ptx", ["--counts"],
+     "--counts needs a launch, and a file has none. `ptxbench exec FILE` launches it, as its --grid, --block and --arg "
      "say, and counts lines and machine instructions."),
     ("two.ptx", ["--size", "n=3"],
      "--size is one of a pair's. Launch a file by `ptxbench exec`, whose --lines counts."),

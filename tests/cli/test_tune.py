@@ -222,7 +222,7 @@ def reference(x, a, n):
 
     ran = ptxbench(*TUNE, *SIXTY)
     assert ran.status == 0
-    assert f"Going on with the interrupted sweep {path}; --fresh begins anew." in ran.err
+    assert f"Going on with the interrupted sweep {path}; --no-resume begins anew." in ran.err
     second = [each for each in saved() if each["run"]["status"] == "complete"]
     assert [len(each["cells"]) for each in second] == [60]
     places = [(cell["knobs"]["BLOCK"], cell["size"]["n"]) for cell in second[0]["cells"]]
@@ -244,7 +244,7 @@ def test_fresh_begins_anew(scale, ptxbench):
     document["run"]["status"] = "interrupted"
     document["cells"] = document["cells"][:3]
     path.write_text(json.dumps(document))
-    assert "Going on" not in ptxbench(*TUNE, *SIXTY[:2], "--fresh", "--no-save").err
+    assert "Going on" not in ptxbench(*TUNE, *SIXTY[:2], "--no-resume", "--no-save").err
     assert "Going on" in ptxbench(*TUNE, *SIXTY[:2]).err
 
 

@@ -16,9 +16,9 @@ time_budget = 0.2
 alpha = 0.01
 min_rounds = 10
 abs_floor_us = 1
-unsure = "fail"
+inconclusive = "fail"
 missing = "warn"
-unlike = "warn"
+not_comparable = "warn"
 first_run = "fail"
 toolchain = { ptxas = "13.0.88" }
 [[pair]]
@@ -44,7 +44,12 @@ def test_all_that_it_may_say_is_read():
     assert config.modes == ("ratio", "counters")
     assert (config.budget, config.time_budget, config.alpha, config.abs_floor_us) == (0.03, 0.2, 0.01, 1.0)
     assert config.min_rounds == 10
-    assert (config.unsure, config.missing, config.unlike, config.first_run) == ("fail", "warn", "warn", "fail")
+    assert (config.inconclusive, config.missing, config.not_comparable, config.first_run) == (
+        "fail",
+        "warn",
+        "warn",
+        "fail",
+    )
     assert config.toolchain == {"ptxas": "13.0.88"}
     [waiver] = config.waivers
     assert (waiver.pair, waiver.metric, waiver.max, waiver.until) == ("softmax", "ratio", 0.12, date(2027, 1, 31))
@@ -99,7 +104,8 @@ REFUSED = [
     ("version = 1\n[gate]\nmode = ['speed']", "c.toml: [gate]: mode: expected some of ratio, time, counters, found "
                                                "['speed']."),
     ("version = 1\n[gate]\nmode = []", "c.toml: [gate]: mode: expected some of ratio, time, counters, found []."),
-    ("version = 1\n[gate]\nunsure = 'ignore'", "c.toml: [gate]: unsure: expected 'warn' or 'fail', found 'ignore'."),
+    ("version = 1\n[gate]\ninconclusive = 'ignore'",
+     "c.toml: [gate]: inconclusive: expected 'warn' or 'fail', found 'ignore'."),
     ("version = 1\n[gate]\ntoolchain = { ptx = '1' }", "c.toml: [gate]: toolchain: there is no key 'ptx'. Did you "
                                                         "mean 'ptxas'?"),
     ("version = 1\ngate = 3", "c.toml: [gate]: expected a table, found 3."),

@@ -6,7 +6,7 @@ from ptxbench.audit.noise import NOISY, draw_suite
 from ptxbench.judge.code_changes import Moves
 from ptxbench.judge.comparison import judge
 from ptxbench.judge.rows import RoundLogs, Row
-from ptxbench.judge.verdicts import REGRESSED, UNSURE, Rule
+from ptxbench.judge.verdicts import INCONCLUSIVE, REGRESSED, Rule
 
 SUITES, KERNELS, ROUNDS = 60, 24, 5
 MOVED = Moves((("ptx", "source"),))
@@ -29,7 +29,7 @@ def before_and_after(slowed):
         more = draw_suite(NOISY, rng, KERNELS, ROUNDS).ratios[1]
         first = verdicts(base, head + effect)
         pooled = [
-            np.concatenate([h, m]) if verdict in (REGRESSED, UNSURE) else h
+            np.concatenate([h, m]) if verdict in (REGRESSED, INCONCLUSIVE) else h
             for h, m, verdict in zip(head + effect, more + effect, first, strict=True)
         ]
         yield first, verdicts(base, pooled)
@@ -38,7 +38,7 @@ def before_and_after(slowed):
 def test_equal_kernels_raise_no_alarm_and_fewer_are_left_unsure():
     found = list(before_and_after(0.0))
     assert not any(REGRESSED in after for _, after in found)
-    unsure = [sum(each[i].count(UNSURE) for each in found) for i in (0, 1)]
+    unsure = [sum(each[i].count(INCONCLUSIVE) for each in found) for i in (0, 1)]
     assert 0 < unsure[1] < 0.7 * unsure[0]
 
 

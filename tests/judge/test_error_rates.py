@@ -44,7 +44,7 @@ def test_equal_kernels_raise_next_to_no_alarm(sd, rounds, most):
 
 
 def test_calm_equal_kernels_are_within_the_budget_rather_than_unsure():
-    assert share(lambda found: found.count("WITHIN") == KERNELS, sd=0.005) >= 0.99
+    assert share(lambda found: found.count("NO-REGRESSION") == KERNELS, sd=0.005) >= 0.99
 
 
 # slowdown, standard deviation, rounds: how often it is found, at least and at most
@@ -53,7 +53,7 @@ FOUND = [
     (0.10, 0.005, 5,  0.95, 1.0),
     (0.05, 0.005, 5,  0.30, 0.6),     # at the budget itself: about half, by design
     (0.02, 0.005, 5,  0.00, 0.01),
-    (0.10, 0.020, 5,  0.70, 0.95),    # noisy: the rest is UNSURE
+    (0.10, 0.020, 5,  0.70, 0.95),    # noisy: the rest is INCONCLUSIVE
     (0.10, 0.020, 20, 0.95, 1.0),     # and more rounds find it
 ]  # fmt: skip
 
@@ -65,5 +65,5 @@ def test_a_slowdown_beyond_the_budget_is_found(slowdown, sd, rounds, least, most
 
 
 def test_what_is_not_proven_is_unsure_and_never_within():
-    slower = share(lambda found: found[0] == "WITHIN", sd=0.02, slowdown=0.10)
+    slower = share(lambda found: found[0] == "NO-REGRESSION", sd=0.02, slowdown=0.10)
     assert slower <= 0.01

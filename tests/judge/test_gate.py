@@ -150,7 +150,7 @@ def with_sass(run, variant, code, **sass):
 
 CODE = [
     ({"LDG_128": 2}, {"LDG": 8}, WIDTH, "REGRESSED", ExitStatus.REGRESSION),
-    ({"LDG": 8}, {"LDG_128": 2}, WIDTH, "WITHIN", 0),
+    ({"LDG": 8}, {"LDG_128": 2}, WIDTH, "NO-REGRESSION", 0),
     ({"LDG": 8}, {"LDG": 8, "STL": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDL": 1, "STL_64": 1}, {"LDL": 2, "STL_64": 1}, LOCAL, "REGRESSED", ExitStatus.REGRESSION),
     ({"LDL": 1}, {"LDG": 1}, LOCAL, "IMPROVED", 0),
@@ -274,7 +274,7 @@ def test_the_first_waiver_that_covers_a_row_is_told():
     assert [each.reason for each in found.unused] == ["too small"]
 
 
-@pytest.mark.parametrize(("limit", "verdict"), [(0.905, "WITHIN"), (0.85, "REGRESSED"), (1.2, "WITHIN")])
+@pytest.mark.parametrize(("limit", "verdict"), [(0.905, "NO-REGRESSION"), (0.85, "REGRESSED"), (1.2, "NO-REGRESSION")])
 def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
     """The ratio is 0.9: a limit 5 % below is broken, and one far above is not called an improvement."""
     config = parse(f'version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = {limit}')
@@ -285,7 +285,9 @@ def test_a_limit_of_a_ratio_fails_from_the_limit_on(limit, verdict):
     assert row.change.low < row.head / limit < row.change.high
 
 
-@pytest.mark.parametrize(("label", "verdict", "code"), [("BIASED", "NOT-MEASURABLE", 5), ("THROTTLED", "UNSURE", 0)])
+@pytest.mark.parametrize(
+    ("label", "verdict", "code"), [("BIASED", "NOT-MEASURABLE", 5), ("THROTTLED", "INCONCLUSIVE", 0)]
+)
 def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.5')
     head = timed({"cuda": Kernel(50), "ptx": Kernel(45, "B")})
@@ -294,7 +296,7 @@ def test_a_limit_is_not_judged_by_times_that_say_nothing(label, verdict, code):
     assert (limited.row.verdict, limited.row.reason, limited.exit_status) == (verdict, label, code)
 
 
-@pytest.mark.parametrize(("of_ptx", "verdict"), [(1755.0, "REGRESSED"), (1580.0, "UNSURE"), (None, "REGRESSED")])
+@pytest.mark.parametrize(("of_ptx", "verdict"), [(1755.0, "REGRESSED"), (1580.0, "INCONCLUSIVE"), (None, "REGRESSED")])
 def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
     """The ratio is 0.9 in time; at a clock a tenth lower it is 0.81 in cycles."""
     config = parse('version = 1\n[[pair]]\nmatch = "*"\nptx_over_cuda_max = 0.85')
@@ -304,7 +306,7 @@ def test_a_limit_is_broken_in_time_and_in_clock_cycles(of_ptx, verdict):
     found = gate(replace(head, cells=cells), TIMED, config)
     [limited] = [each for each in found.rows if each.limit]
     assert limited.row.verdict == verdict
-    if verdict == "UNSURE":
+    if verdict == "INCONCLUSIVE":
         assert limited.row.reason == "CLOCK-DEPENDENT"
         assert next_step(limited, found).startswith("Lock the clock (nvidia-smi -lgc MHZ), then ptxbench run ")
 

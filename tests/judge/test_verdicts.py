@@ -15,17 +15,17 @@ RULE = Rule()
 ROWS = [
     (10.0, 8.0, 12.0, 0.001, 5.0, 5, 0.0, "REGRESSED", None),
     (5.0, 4.0, 6.0, 0.001, 5.0, 5, 0.0, "REGRESSED", None),             # exactly the budget
-    (4.9, 4.0, 5.8, 0.001, 5.0, 5, 0.0, "UNSURE", "wide_interval"),     # proven slower, not by the budget
-    (10.0, 2.4, 18.0, 0.001, 5.0, 5, 0.0, "UNSURE", "wide_interval"),   # the low end within the guard
-    (10.0, 8.0, 12.0, 0.06, 5.0, 5, 0.0, "UNSURE", "wide_interval"),    # one of many rows: Holm
-    (10.0, 8.0, 12.0, 0.001, 0.4, 5, 0.0, "WITHIN", "under_floor"),     # of a kernel of 4 us
-    (10.0, 8.0, 12.0, 0.001, 5.0, 4, 0.0, "UNSURE", "few_rounds"),
-    (0.1, -1.0, 1.2, 0.9, 0.1, 5, 0.0, "WITHIN", None),
-    (0.1, -5.0, 5.2, 0.9, 0.1, 5, 0.0, "UNSURE", "wide_interval"),
+    (4.9, 4.0, 5.8, 0.001, 5.0, 5, 0.0, "INCONCLUSIVE", "wide_interval"),     # proven slower, not by the budget
+    (10.0, 2.4, 18.0, 0.001, 5.0, 5, 0.0, "INCONCLUSIVE", "wide_interval"),   # the low end within the guard
+    (10.0, 8.0, 12.0, 0.06, 5.0, 5, 0.0, "INCONCLUSIVE", "wide_interval"),    # one of many rows: Holm
+    (10.0, 8.0, 12.0, 0.001, 0.4, 5, 0.0, "NO-REGRESSION", "under_floor"),     # of a kernel of 4 us
+    (10.0, 8.0, 12.0, 0.001, 5.0, 4, 0.0, "INCONCLUSIVE", "few_rounds"),
+    (0.1, -1.0, 1.2, 0.9, 0.1, 5, 0.0, "NO-REGRESSION", None),
+    (0.1, -5.0, 5.2, 0.9, 0.1, 5, 0.0, "INCONCLUSIVE", "wide_interval"),
     (-10.0, -12.0, -8.0, 1.0, -5.0, 5, 0.0, "IMPROVED", None),
-    (-4.0, -5.0, -3.0, 1.0, -2.0, 5, 0.0, "WITHIN", None),
-    (-10.0, -18.0, -2.0, 1.0, -5.0, 5, 0.0, "WITHIN", None),            # better, not proven by the guard
-    (10.0, 8.0, 12.0, 0.001, 5.0, 5, 6.0, "UNSURE", "controls_spread"), # unchanged code moved by 6 %
+    (-4.0, -5.0, -3.0, 1.0, -2.0, 5, 0.0, "NO-REGRESSION", None),
+    (-10.0, -18.0, -2.0, 1.0, -5.0, 5, 0.0, "NO-REGRESSION", None),            # better, not proven by the guard
+    (10.0, 8.0, 12.0, 0.001, 5.0, 5, 6.0, "INCONCLUSIVE", "controls_spread"), # unchanged code moved by 6 %
     (5.5, 4.0, 7.0, 0.001, 5.0, 5, 4.9, "REGRESSED", None),
 ]  # fmt: skip
 
@@ -49,15 +49,17 @@ def test_a_change_of_time_gets_its_verdict(row):
 def test_another_budget_gives_another_verdict():
     effect = Effect(0.03, 0.05, 0.07, 0.001)
     assert judge_effect(replace(RULE, budget=0.04), effect, adjusted=0.0, slower_by=1, rounds=9).verdict == "REGRESSED"
-    assert judge_effect(replace(RULE, budget=0.10), effect, adjusted=0.0, slower_by=1, rounds=9).verdict == "WITHIN"
+    assert (
+        judge_effect(replace(RULE, budget=0.10), effect, adjusted=0.0, slower_by=1, rounds=9).verdict == "NO-REGRESSION"
+    )
 
 
-@pytest.mark.parametrize(("rounds", "verdict"), [(7, "UNSURE"), (8, "REGRESSED")])
+@pytest.mark.parametrize(("rounds", "verdict"), [(7, "INCONCLUSIVE"), (8, "REGRESSED")])
 def test_a_rule_may_ask_for_more_rounds(rounds, verdict):
     effect = Effect(0.08, 0.1, 0.12, 0.001)
     judged = judge_effect(replace(RULE, least_rounds=8), effect, adjusted=0.0, slower_by=1, rounds=rounds)
     assert judged.verdict == verdict
-    assert judged.rounds_needed == (8 if verdict == "UNSURE" else None)
+    assert judged.rounds_needed == (8 if verdict == "INCONCLUSIVE" else None)
 
 
 # low, value, high, rounds: needed
@@ -75,7 +77,7 @@ def test_rounds_that_would_settle_it_go_with_the_square_of_the_interval(effect, 
 
 
 EXACT = [
-    (10, 10, "lower",  "WITHIN"),
+    (10, 10, "lower",  "NO-REGRESSION"),
     (10, 11, "lower",  "REGRESSED"),
     (10, 9,  "lower",  "IMPROVED"),
     (0,  1,  "lower",  "REGRESSED"),

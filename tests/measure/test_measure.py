@@ -160,7 +160,7 @@ def test_a_warm_up_that_never_settles_ends_and_is_labelled():
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=restless)
     settings = SamplingSettings(warm_up_seconds=0.1, warm_up_limit_seconds=2, looks=(3,), solo=0)
     host = ScriptedHost(tick=0.1)
-    assert "UNSETTLED" in measured(clocks, settings, host=host).labels
+    assert "UNSTABLE" in measured(clocks, settings, host=host).labels
     assert host.seconds < 10
 
 
@@ -235,10 +235,10 @@ def test_kernels_that_take_another_time_alone_are_labelled():
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=among)
     settings = SamplingSettings(warm_up_seconds=0, warm_up_limit_seconds=0, looks=(3,), solo=10)
     result = measured(clocks, settings)
-    assert "INTERACTION" in result.labels
+    assert "INTERFERENCE" in result.labels
     assert result.rounds[0].solo_ns == {"A": [100_000] * 10, "B": [100_000] * 10}
     calm, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
-    assert measured(calm, settings).labels == {"UNSETTLED"}  # after a warm-up of no time at all
+    assert measured(calm, settings).labels == {"UNSTABLE"}  # after a warm-up of no time at all
 
 
 # ---- the end
@@ -303,7 +303,7 @@ def test_a_launch_is_a_sample_where_events_resolve_it_or_graphs_are_not_to_be_ha
 def test_a_time_under_twice_that_of_an_empty_kernel_is_that_of_the_launch(floor, label):
     clocks, _ = clocks_with_log(cuda=[100_000], ptx=[100_000])
     result = measured(clocks, floor=ScriptedClock([floor]))
-    assert result.labels - {"UNSETTLED"} == label  # after a warm-up of no time at all
+    assert result.labels - {"UNSTABLE"} == label  # after a warm-up of no time at all
     assert result.rounds[0].floor_ns == floor
 
 

@@ -80,7 +80,16 @@ def test_a_run_on_the_emulator_has_all_its_parts_and_says_that_its_roofline_is_a
 
 def test_a_run_with_times_has_verdicts_intervals_a_measured_roofline_and_its_noise():
     found = sound(page_of(timed_run()))
-    for words in ("FASTER", "SLOWER", "SAME", "UNSURE", "same code", "Noise floor", "as measured", "illegal_address"):
+    for words in (
+        "FASTER",
+        "SLOWER",
+        "SAME",
+        "INCONCLUSIVE",
+        "same code",
+        "Noise floor",
+        "as measured",
+        "illegal_address",
+    ):
         assert words in found.text
     assert "A model" not in found.text
     assert "Counts of PTX" not in found.text
@@ -149,7 +158,7 @@ def test_what_is_not_verified_has_no_place_in_a_chart_and_is_held_against_nothin
 
 def test_a_verdict_is_told_by_sign_and_word_and_not_by_colour_alone():
     page = page_of(timed_run())
-    for sign, word in (("▼", "FASTER"), ("▲", "SLOWER"), ("=", "SAME"), ("?", "UNSURE"), ("≡", "same code")):
+    for sign, word in (("▼", "FASTER"), ("▲", "SLOWER"), ("=", "SAME"), ("?", "INCONCLUSIVE"), ("≡", "same code")):
         assert f"<b aria-hidden=true>{sign}</b>{word}</span>" in page
 
 

@@ -23,7 +23,7 @@ def test_every_pair_is_verified_or_skipped_with_a_reason(device, monkeypatch, tm
     backend = GpuBackend()
     pair_plans, _ = plan_pairs(KERNELS, emulated=False)
     pair_plans = tuple(replace(pair_plan, sizes=(pair_plan.loaded.pair.check_sizes[-1],)) for pair_plan in pair_plans)
-    plan = RunPlan(pair_plans, backend, backend.device().sm, KERNELS, settings=QUICK, cell_timeout=200)
+    plan = RunPlan(pair_plans, backend, backend.device().sm, KERNELS, settings=QUICK, timeout=200)
     cells = [event.cell for event in carry_out(plan) if isinstance(event, CellDone)]
     assert sorted(cell.pair for cell in cells if not cell.control) == sorted(
         pair_plan.loaded.name for pair_plan in pair_plans

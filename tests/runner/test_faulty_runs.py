@@ -66,7 +66,7 @@ def run_on(tmp_path, monkeypatch, ptxbench, launches, shared_cache):
                 patch, folder, device="small", launches=str(launches), control_n=1 << 20, faults=list(faults)
             )
             results = folder / "results"
-            arguments = ("--kernels", "kernels", "--results", results, "--rounds", rounds, "--cell-timeout", timeout)
+            arguments = ("--kernels", "kernels", "--results", results, "--rounds", rounds, "--timeout", timeout)
             ran = ptxbench("run", *arguments)
         run_on.calls = lambda: json.loads((folder / "shared.json").read_text())["*"]  # type: ignore[attr-defined]  # asked after the run
         saved = list(results.rglob("*.json"))

@@ -73,7 +73,7 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
 def test_what_ends_a_worker_while_it_measures_is_blamed_on_the_kernel_that_was_sampled(tmp_path, deed, reason):
     """Not on the last one, which the step names; each cell finds it out by itself, and is measured without it."""
     kernels = kernels_folder(tmp_path)
-    cells, _, lost = carried_out(plan_of(kernels, {"cuda@fast": f"measure {deed}"}, cell_timeout=4, rounds=1))
+    cells, _, lost = carried_out(plan_of(kernels, {"cuda@fast": f"measure {deed}"}, timeout=4, rounds=1))
     assert lost == []
     for cell in cells:
         assert cell.variants["cuda@fast"].status == BROKEN
@@ -206,7 +206,7 @@ extern "C" __global__ void scale(const float* x, float* y, float a, unsigned n)
 def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
     kernels = kernels_folder(tmp_path)
     (kernels / "cuda" / "scale.endless.cu").write_text(ENDLESS)
-    cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, cell_timeout=6))
+    cells, _, lost = carried_out(plan_of(kernels, {}, rounds=1, timeout=6))
     assert lost == []
     for cell in cells:
         for name in ("cuda.endless", "cuda.endless@fast"):

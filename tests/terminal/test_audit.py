@@ -14,15 +14,27 @@ from ptxbench.terminal.audit import AuditTable, percent
 from tests.runs import Kernel, timed_run
 
 MISSED = {0.01: AlarmRate(300, 300), 0.05: AlarmRate(150, 300), 0.1: AlarmRate(1, 300)}
-UNSURE = {0.01: 0, 0.05: 90, 0.1: 1}
+INCONCLUSIVE = {0.01: 0, 0.05: 90, 0.1: 1}
 QUIET = TallyLine(
-    "ratio", 0.05, "quiet", 10, 24, False, AlarmRate(0, 300), AlarmRate(0, 300), AlarmRate(14, 7200), MISSED, UNSURE
+    "ratio",
+    0.05,
+    "quiet",
+    10,
+    24,
+    False,
+    AlarmRate(0, 300),
+    AlarmRate(0, 300),
+    AlarmRate(14, 7200),
+    MISSED,
+    INCONCLUSIVE,
 )
 QUIET = replace(QUIET, targets=[
     RateTarget("false alarms", 0.01, QUIET.alarms), RateTarget("missed at 10 %", 0.05, MISSED[0.1]),
-    RateTarget("unsure", 0.1, QUIET.unsure),
+    RateTarget("unsure", 0.1, QUIET.inconclusive),
 ])  # fmt: skip
-NOISY = replace(QUIET, noise="noisy", alarms=AlarmRate(4, 300), apart=AlarmRate(4, 300), unsure=AlarmRate(2000, 7200))
+NOISY = replace(
+    QUIET, noise="noisy", alarms=AlarmRate(4, 300), apart=AlarmRate(4, 300), inconclusive=AlarmRate(2000, 7200)
+)
 NOISY = replace(NOISY, targets=[RateTarget("false alarms", 0.01, NOISY.alarms)])
 
 CAUGHT = AuditOutcome("triad", "loads split", ["sectors"], ["sectors", "sass.width"], 3)

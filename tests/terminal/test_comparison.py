@@ -57,18 +57,18 @@ verdict          variant           ratio, base → head            change  -12 %
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 REGRESSED        softmax ptx       0.895 → 0.991                +10.8 %          ·    ┊    ·    ├●┤
 ptx: source      n=65536           ▁▁▁▁▁ → █▇▇██        +9.8 .. +11.5 %
-UNSURE           histogram256 ptx  0.749 → 0.788                 +5.1 %          ├─────────●───────┤
+INCONCLUSIVE           histogram256 ptx  0.749 → 0.788                 +5.1 %          ├─────────●───────┤
 ptx: source      n=65536           ▆▁▅▃▂ → █▅▁█▆        -4.9 .. +12.8 %
-REFERENCE-MOVED  scan ptx          0.862 → 0.963                +11.8 %          ·    ┊    ·     ├●┤
+REFERENCE-CHANGED  scan ptx          0.862 → 0.963                +11.8 %          ·    ┊    ·     ├●┤
 cuda: toolchain  n=65536           ▁▁▁▁▁ → ▇████       +11.1 .. +12.6 %
 IMPROVED         triad ptx.v4      0.980 → 0.874                -10.8 %  ├●┤     ·    ┊    ·
 ptx.v4: source   n=65536           ▇▇███ → ▂▁▁▂▁        -11.5 .. -9.5 %
 
 BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-UNSURE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds
+INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds
        help little.
 
-6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 UNSURE, 1 REFERENCE-MOVED, 1 IMPROVED, 1 SAME-CODE.
+6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 INCONCLUSIVE, 1 REFERENCE-CHANGED, 1 IMPROVED, 1 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.
 Geometric mean of head over base: 1.030. No verdict rests on it.
@@ -89,7 +89,7 @@ verdict          variant           time, base → head           change  -11 %  
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 REGRESSED        softmax ptx       44.96 → 49.51 µs           +10.2 %           ·     ┊     ·     ●┤
 ptx: source      n=65536           ▁▁▁▁▁ → █████      +9.8 .. +10.7 %
-UNSURE           histogram256 ptx  69.20 → 70.77 µs            +2.3 %           ·    ├───●────┤
+INCONCLUSIVE           histogram256 ptx  69.20 → 70.77 µs            +2.3 %           ·    ├───●────┤
 ptx: source      n=65536           ▃▁▄▃▃ → █▅▃▆▅       -0.4 .. +6.2 %
 IMPROVED         triad ptx.v4      78.00 → 70.11 µs           -10.1 %  ├●┤      ·     ┊     ·
 ptx.v4: source   n=65536           ▇▇███ → ▁▁▁▁▁      -10.8 .. -9.4 %
@@ -98,10 +98,10 @@ cuda: toolchain  n=65536           █████ → ▂▁▁▁▁      -10.
 
 BROKEN  transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
 MISSING transpose cuda n=65536: has no value in the other run.
-UNSURE  histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would settle
+INCONCLUSIVE  histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would settle
         it (run --rounds 12); they have 5.
 
-11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 UNSURE, 2 IMPROVED, 5 SAME-CODE.
+11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 INCONCLUSIVE, 2 IMPROVED, 5 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.
 5 rows of unchanged code moved by -0.04 %, which is taken off the others, 95 % of them within 2.20 %
@@ -144,7 +144,7 @@ REGRESSED  triad ptx  registers                      22      30      +36 %  ptx:
 IMPROVED   triad ptx  ptx_global_sectors         24,576  20,480      -17 %  ptx: source
            n=65536    ptx_global_load_sectors    16,384  12,288      -25 %
 
-28 rows of counters: 4 REGRESSED, 2 IMPROVED, 8 WITHIN, 14 SAME-CODE.
+28 rows of counters: 4 REGRESSED, 2 IMPROVED, 8 NO-REGRESSION, 14 SAME-CODE.
 Counts are compared exactly: any difference is one.
 """
     )
@@ -192,12 +192,14 @@ CONSEQUENCES = [
     ("device", {"driver": "590.1"}, "ratio", "driver 580.65 -> 590.1"),
     ("device", {"name": "NVIDIA H200"}, "ratio",
      "GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (verdicts are advice)"),
-    ("device", {"name": "NVIDIA H200"}, "time", "GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (UNLIKE: times)"),
+    ("device", {"name": "NVIDIA H200"}, "time",
+     "GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (NOT-COMPARABLE: times)"),
     ("toolchain", {"ptxas": "13.3"}, "ratio", "ptxas 13.2.78 -v -> 13.3 -v (may be why)"),
-    ("toolchain", {"ptxas": "13.3"}, "counters", "ptxas 13.2.78 -v -> 13.3 -v (UNLIKE: counts of the tools)"),
+    ("toolchain", {"ptxas": "13.3"}, "counters", "ptxas 13.2.78 -v -> 13.3 -v (NOT-COMPARABLE: counts of the tools)"),
     ("toolchain", {"nvrtc": "13.3"}, "counters",
-     "NVRTC 13.2 -std=c++17 -> 13.3 -std=c++17 (UNLIKE: counts of the tools and counts of the emulator of CUDA C)"),
-    ("run", {"seed": 2}, "counters", "seed 1 -> 2 (UNLIKE: counts of the tools and counts of the emulator)"),
+     "NVRTC 13.2 -std=c++17 -> 13.3 -std=c++17 (NOT-COMPARABLE: counts of the tools and counts of the "
+     "emulator of CUDA C)"),
+    ("run", {"seed": 2}, "counters", "seed 1 -> 2 (NOT-COMPARABLE: counts of the tools and counts of the emulator)"),
 ]  # fmt: skip
 
 
@@ -216,8 +218,8 @@ def test_single_rounds_have_values_and_no_picture():
     )  # fmt: skip
     lines = printed(ComparisonTable(compare(base, head))).splitlines()
     assert lines[3].split() == ["verdict", "variant", "ratio,", "base", "→", "head", "change"]
-    assert lines[5].split() == ["UNSURE", "triad", "ptx", "0.899", "→", "1.799", "-"]
-    assert lines[8] == "UNSURE triad ptx n=1: too few rounds in a run. Run both again with --rounds 5 or more."
+    assert lines[5].split() == ["INCONCLUSIVE", "triad", "ptx", "0.899", "→", "1.799", "-"]
+    assert lines[8] == "INCONCLUSIVE triad ptx n=1: too few rounds in a run. Run both again with --rounds 5 or more."
 
 
 def test_rows_that_are_unlike_show_no_numbers():
@@ -228,14 +230,14 @@ def test_rows_that_are_unlike_show_no_numbers():
         == """\
 base  0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H200  c0ffee
-They differ in GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (UNLIKE: times).
+They differ in GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (NOT-COMPARABLE: times).
 
 BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-UNLIKE triad cuda n=65536, triad ptx n=65536, triad ptx.v4 n=65536: GPU model NVIDIA H100 80GB HBM3
+NOT-COMPARABLE triad cuda n=65536, triad ptx n=65536, triad ptx.v4 n=65536: GPU model NVIDIA H100 80GB HBM3
        -> NVIDIA H200.
 NEW    softmax cuda n=65536, softmax ptx n=65536, scan cuda n=65536, scan ptx n=65536 and 3 more.
 
-11 rows of time: 1 BROKEN, 3 UNLIKE, 7 NEW.
+11 rows of time: 1 BROKEN, 3 NOT-COMPARABLE, 7 NEW.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.
 """
@@ -250,11 +252,11 @@ def test_a_gpu_and_the_emulator_have_the_tools_counts_in_common():
         == """\
 base  0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 head  c0a  2026-01-31T12:00:00Z  emulator-sm_90  c0ffee
-They differ in backend gpu -> emulator (UNLIKE: counts of the emulator).
+They differ in backend gpu -> emulator (NOT-COMPARABLE: counts of the emulator).
 
-UNLIKE triad cuda n=65536, triad ptx n=65536: backend gpu -> emulator.
+NOT-COMPARABLE triad cuda n=65536, triad ptx n=65536: backend gpu -> emulator.
 
-28 rows of counters: 16 UNLIKE, 12 SAME-CODE.
+28 rows of counters: 16 NOT-COMPARABLE, 12 SAME-CODE.
 Counts are compared exactly: any difference is one.
 1 row of unchanged code has other counts all the same: the tools count otherwise.
 """

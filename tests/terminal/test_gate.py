@@ -63,7 +63,7 @@ until = 2026-03-02
 reason = "TEXT"
 
 Gate: a wrong or broken kernel (exit status 4). 2 rows fail, 1 row warns, 43 rows pass.
-1 BROKEN, 2 REGRESSED, 15 WITHIN, 28 SAME-CODE.
+1 BROKEN, 2 REGRESSED, 15 NO-REGRESSION, 28 SAME-CODE.
 Gated: counters, exact. A [[pair]] may have its own.
 """
     )
@@ -169,7 +169,7 @@ def test_a_row_at_a_size_of_its_own_is_repeated_by_a_run():
 def test_a_warm_row_is_repeated_by_a_warm_run():
     few = timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")}, 4)
     warm = [replace(run, cells=[replace(each, cache="warm") for each in run.cells]) for run in (few, TIMED)]
-    [step] = steps(gate(*warm, config=parse('version = 1\n[gate]\nunsure = "fail"')))
+    [step] = steps(gate(*warm, config=parse('version = 1\n[gate]\ninconclusive = "fail"')))
     assert "ptxbench run triad --variant cuda --variant ptx --size n=64 --cache warm --rounds 5" in step.remedy
     assert "n=64 warm cache" in printed(GateTable(gate(*warm, config=GateConfig())))
 

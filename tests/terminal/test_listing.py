@@ -122,7 +122,7 @@ def test_executions_stand_beside_each_instruction_and_below_the_listing():
         "",
         "Warps execute 2,032 machine instructions.",
     ]
-    assert "2,032" not in printed(ListingView(replace(CUDA, machine=EXECUTED), "sass", hot=False))
+    assert "2,032" not in printed(ListingView(replace(CUDA, machine=EXECUTED), "sass", counts=False))
 
 
 def test_what_is_only_likely_is_marked_and_what_is_not_known_has_its_reason():

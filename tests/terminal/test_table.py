@@ -249,8 +249,8 @@ def test_the_heading_tells_the_launch():
 
 
 def test_labels_stand_in_the_heading_but_those_that_a_finding_tells():
-    text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSETTLED", "BITS-DIFFER ptx"])))
-    assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSETTLED\n")
+    text = printed(CellTable(dataclasses.replace(COUNTED, labels=["UNSTABLE", "BITS-DIFFER ptx"])))
+    assert text.startswith("triad  n=65,536  sm_90, grid 64, block 256  UNSTABLE\n")
 
 
 def test_a_terminal_without_unicode_gets_ascii():

@@ -50,7 +50,7 @@ def test_each_instruction_is_of_the_line_of_ptx_that_it_was_made_of(build):
 
 def test_live_registers_are_at_most_those_of_the_kernel_and_asked_for(build):
     made = build(CUDA)
-    live = [each.live for each in lines.annotate(made, pressure=True).instructions]
+    live = [each.live for each in lines.annotate(made, live_registers=True).instructions]
     assert 1 <= max(live) <= made.report.registers
     assert all(each.live is None for each in lines.annotate(made).instructions)
 

@@ -149,8 +149,8 @@ VERDICTS = [
     (1000, 800,  [],                 None,            "FASTER"),
     (800,  1000, [],                 None,            "SLOWER"),
     (1000, 1001, [],                 None,            "SAME"),
-    (1000, 800,  [],                 (-0.3, 0.1),     "UNSURE: more --rounds would tell"),  # within the noise
-    (1000, 800,  ["UNSETTLED"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
+    (1000, 800,  [],                 (-0.3, 0.1),     "INCONCLUSIVE: more --rounds would tell"),  # within the noise
+    (1000, 800,  ["UNSTABLE"],      (-0.001, 0.001), "FASTER"),                            # told, and no reason
     (1000, 800,  ["THROTTLED"],      None,            "THROTTLED, so no verdict"),
     (1000, 800,  ["BIASED"],         None,            "BIASED, so no verdict"),
     (1000, 800,  ["LAUNCH-BOUND"],   None,            "LAUNCH-BOUND, so no verdict"),
@@ -170,7 +170,7 @@ CLOCKS = [
     (1000, 800,  (1400, 1400, 1400), (1750, 1750, 1750), "FASTER in time and SAME in cycles"),
     (1000, 1000, (1400, 1400, 1400), (1750, 1750, 1750), "SAME in time and SLOWER in cycles"),
     (800,  1000, (1755, 1755, 1755), (900,  900,  900),  "SLOWER in time and FASTER in cycles"),
-    (1000, 800,  (1755, 1755, 1400), (1755, 1755, 1755), "FASTER in time and UNSURE in cycles"),
+    (1000, 800,  (1755, 1755, 1400), (1755, 1755, 1755), "FASTER in time and INCONCLUSIVE in cycles"),
 ]  # fmt: skip
 
 
@@ -183,7 +183,7 @@ def test_a_difference_in_time_that_is_not_there_in_cycles_is_unsure(cuda, ptx, o
     ]
     told = finding(dataclasses.replace(one, rounds=clocked))
     if " " in verdict:
-        verdict = f"UNSURE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
+        verdict = f"INCONCLUSIVE: CLOCK-DEPENDENT, {verdict}; lock the clock by nvidia-smi -lgc MHZ"
     assert told.endswith(f"; {verdict}).")
 
 
