@@ -29,7 +29,7 @@ def test_runs_are_named_by_the_start_of_their_id_or_as_the_latest(results, ptxbe
     ran = ptxbench("compare", base, *head)
     assert (ran.status, ran.err) == (0, "")
     assert "head  4ead0002" in ran.out
-    assert "REGRESSED        softmax ptx" in ran.out
+    assert "REGRESSED          softmax ptx" in ran.out
 
 
 def test_a_run_is_named_by_its_file(results, ptxbench):

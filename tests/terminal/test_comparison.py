@@ -53,22 +53,23 @@ base  ba5e0001  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 They differ in driver 580.65 -> 590.10.
 
-verdict          variant           ratio, base → head            change  -12 %        0        +13 %
+verdict            variant           ratio, base → head            change  -12 %       0       +13 %
 ────────────────────────────────────────────────────────────────────────────────────────────────────
-REGRESSED        softmax ptx       0.895 → 0.991                +10.8 %          ·    ┊    ·    ├●┤
-ptx: source      n=65536           ▁▁▁▁▁ → █▇▇██        +9.8 .. +11.5 %
-INCONCLUSIVE           histogram256 ptx  0.749 → 0.788                 +5.1 %          ├─────────●───────┤
-ptx: source      n=65536           ▆▁▅▃▂ → █▅▁█▆        -4.9 .. +12.8 %
-REFERENCE-CHANGED  scan ptx          0.862 → 0.963                +11.8 %          ·    ┊    ·     ├●┤
-cuda: toolchain  n=65536           ▁▁▁▁▁ → ▇████       +11.1 .. +12.6 %
-IMPROVED         triad ptx.v4      0.980 → 0.874                -10.8 %  ├●┤     ·    ┊    ·
-ptx.v4: source   n=65536           ▇▇███ → ▂▁▁▂▁        -11.5 .. -9.5 %
+REGRESSED          softmax ptx       0.895 → 0.991                +10.8 %         ·    ┊    ·   ├●┤
+ptx: source        n=65536           ▁▁▁▁▁ → █▇▇██        +9.8 .. +11.5 %
+INCONCLUSIVE       histogram256 ptx  0.749 → 0.788                 +5.1 %         ├─────────●──────┤
+ptx: source        n=65536           ▆▁▅▃▂ → █▅▁█▆        -4.9 .. +12.8 %
+REFERENCE-CHANGED  scan ptx          0.862 → 0.963                +11.8 %         ·    ┊    ·     ●┤
+cuda: toolchain    n=65536           ▁▁▁▁▁ → ▇████       +11.1 .. +12.6 %
+IMPROVED           triad ptx.v4      0.980 → 0.874                -10.8 %  ├●┤    ·    ┊    ·
+ptx.v4: source     n=65536           ▇▇███ → ▂▁▁▂▁        -11.5 .. -9.5 %
 
-BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more rounds
-       help little.
+BROKEN       transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. It lies at the budget, where more
+             rounds help little.
 
-6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 INCONCLUSIVE, 1 REFERENCE-CHANGED, 1 IMPROVED, 1 SAME-CODE.
+6 rows of ratio: 1 BROKEN, 1 REGRESSED, 1 INCONCLUSIVE, 1 REFERENCE-CHANGED, 1 IMPROVED, 1
+SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
 A regression anywhere in equal code has a probability of 5 % at most.
 Geometric mean of head over base: 1.030. No verdict rests on it.
@@ -89,17 +90,17 @@ verdict          variant           time, base → head           change  -11 %  
 ────────────────────────────────────────────────────────────────────────────────────────────────────
 REGRESSED        softmax ptx       44.96 → 49.51 µs           +10.2 %           ·     ┊     ·     ●┤
 ptx: source      n=65536           ▁▁▁▁▁ → █████      +9.8 .. +10.7 %
-INCONCLUSIVE           histogram256 ptx  69.20 → 70.77 µs            +2.3 %           ·    ├───●────┤
+INCONCLUSIVE     histogram256 ptx  69.20 → 70.77 µs            +2.3 %           ·    ├───●────┤
 ptx: source      n=65536           ▃▁▄▃▃ → █▅▃▆▅       -0.4 .. +6.2 %
 IMPROVED         triad ptx.v4      78.00 → 70.11 µs           -10.1 %  ├●┤      ·     ┊     ·
 ptx.v4: source   n=65536           ▇▇███ → ▁▁▁▁▁      -10.8 .. -9.4 %
 IMPROVED         scan cuda         60.22 → 54.08 µs           -10.1 %  ├●┤      ·     ┊     ·
 cuda: toolchain  n=65536           █████ → ▂▁▁▁▁      -10.6 .. -9.4 %
 
-BROKEN  transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-MISSING transpose cuda n=65536: has no value in the other run.
-INCONCLUSIVE  histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would settle
-        it (run --rounds 12); they have 5.
+BROKEN       transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+MISSING      transpose cuda n=65536: has no value in the other run.
+INCONCLUSIVE histogram256 ptx n=65536: the interval is too wide. About 12 rounds in each run would
+             settle it (run --rounds 12); they have 5.
 
 11 rows of time: 1 BROKEN, 1 REGRESSED, 1 MISSING, 1 INCONCLUSIVE, 2 IMPROVED, 5 SAME-CODE.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
@@ -232,10 +233,11 @@ base  0a1b2c3d  2026-01-31T12:00:00Z  NVIDIA H100 80GB HBM3  c0ffee
 head  4ead0002  2026-02-01T12:00:00Z  NVIDIA H200  c0ffee
 They differ in GPU model NVIDIA H100 80GB HBM3 -> NVIDIA H200 (NOT-COMPARABLE: times).
 
-BROKEN transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
-NOT-COMPARABLE triad cuda n=65536, triad ptx n=65536, triad ptx.v4 n=65536: GPU model NVIDIA H100 80GB HBM3
-       -> NVIDIA H200.
-NEW    softmax cuda n=65536, softmax ptx n=65536, scan cuda n=65536, scan ptx n=65536 and 3 more.
+BROKEN         transpose ptx n=65536: ptx is wrong: transpose.ptx, n=33: out[2] is 1, expected 2.
+NOT-COMPARABLE triad cuda n=65536, triad ptx n=65536, triad ptx.v4 n=65536: GPU model NVIDIA H100
+               80GB HBM3 -> NVIDIA H200.
+NEW            softmax cuda n=65536, softmax ptx n=65536, scan cuda n=65536, scan ptx n=65536 and 3
+               more.
 
 11 rows of time: 1 BROKEN, 3 NOT-COMPARABLE, 7 NEW.
 Budget 5 %; intervals between one-sided 99 % bounds over rounds.
