@@ -15,7 +15,7 @@ from ptxbench.units import size_words
 from ptxbench.wording.judgement import change_words, footer, header, interval_words, remarks, total, values
 from ptxbench.wording.table import Entry, Table, numbers, texts
 
-SCHEMA = "ptxbench.compare/1"
+SCHEMA = "ptxbench.compare/2"
 
 
 def to_json(comparison: Comparison) -> str:

@@ -60,7 +60,7 @@ def judged(ptxbench, head, base=BASE, *arguments, config=None):
 
 # ---- one row a status, by its cause
 
-NEWER = to_json(BASE).replace("ptxbench.run/2", "ptxbench.run/3")
+NEWER = to_json(BASE).replace("ptxbench.run/3", "ptxbench.run/4")
 EMPTY = run_of([], id="e0e0e0e0", device=asdict(BASE.device), run={"backend": "emulator"})
 
 STATUSES = [
@@ -89,7 +89,7 @@ STATUSES = [
     ("all rows unlike", counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2}), 5, "seed 1 -> 2"),
     ("a run that was interrupted", counted({"triad": BEFORE, "scan": BEFORE}, run={"status": "interrupted"}), 5,
      "The run is not whole: its status is interrupted."),
-    ("a newer schema", NEWER, 2, "has schema 'ptxbench.run/3'; this ptxbench reads 'ptxbench.run/2'. Upgrade"),
+    ("a newer schema", NEWER, 2, "has schema 'ptxbench.run/4'; this ptxbench reads 'ptxbench.run/3'. Upgrade"),
     ("a file cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "head.json:"),
     ("an empty file", "", 2, "head.json:1: not JSON"),
 ]  # fmt: skip
@@ -106,7 +106,7 @@ BASES = [
     ("broken in both", counted({"triad": after(status="broken", reason="no PTX."), "scan": BEFORE}), 5,
      "ptx is broken: no PTX."),
     ("mended", counted({"triad": after(status="wrong"), "scan": BEFORE}), 0, "1 FIXED"),
-    ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/3'"),
+    ("a base of a newer schema", NEWER, 2, "base.json has schema 'ptxbench.run/4'"),
     ("a base cut in half", to_json(BASE)[: len(to_json(BASE)) // 2], 2, "base.json:"),
     ("a base that is no run", '{"schema": "other"}', 2, "base.json is no ptxbench run"),
     ("an empty base", EMPTY, 5, "Nothing was judged."),
@@ -141,14 +141,14 @@ def test_other_tools_make_their_counts_unlike_and_leave_those_of_the_emulator_ju
     by_metric = {(row["pair"], row["metric"]): row["verdict"] for row in document["rows"] if row["variant"] == "ptx"}
     assert by_metric["scan", "registers"] == by_metric["scan", "sass.local"] == "NOT-COMPARABLE"
     assert by_metric["scan", "ptx_barriers"] == "NO-REGRESSION"
-    assert judged(ptxbench, UNLIKE_TOOLS, config='version = 1\n[gate]\nunlike = "warn"').status == 0
+    assert judged(ptxbench, UNLIKE_TOOLS, config='version = 1\n[gate]\nnot_comparable = "warn"').status == 0
     worse = counted({"triad": BEFORE, "scan": after(ptx_barriers=65)}, toolchain={"ptxas": "13.9"})
     assert judged(ptxbench, worse).status == 3
 
 
 def test_nothing_but_unlike_rows_is_never_green_whatever_the_config_says(ptxbench):
     head = counted({"triad": BEFORE, "scan": BEFORE}, run={"seed": 2})
-    ran = judged(ptxbench, head, config='version = 1\n[gate]\nunlike = "warn"')
+    ran = judged(ptxbench, head, config='version = 1\n[gate]\nnot_comparable = "warn"')
     assert ran.status == 5
     assert "Nothing was judged." in ran.out
 
@@ -166,7 +166,7 @@ def test_other_launches_are_judged_by_what_is_counted(ptxbench):
     assert judged(ptxbench, launched(32_000), launched(16_000)).status == 0  # either is more than a GPU holds
 
 
-WARNING = 'version = 1\n[gate]\nunlike = "warn"'
+WARNING = 'version = 1\n[gate]\nnot_comparable = "warn"'
 
 
 def test_rows_that_are_unlike_for_anything_but_the_tools_fail_whatever_the_config_says(ptxbench):
@@ -188,7 +188,7 @@ def test_the_tools_that_the_config_insists_on(ptxbench):
 def test_runs_of_fewer_rounds_than_the_config_asks_for_have_no_verdict_on_times(ptxbench):
     base, head = timed({"cuda": Kernel(50), "ptx": Kernel(45)}), timed({"cuda": Kernel(50), "ptx": Kernel(50, "B")})
     assert judged(ptxbench, head, base, "--mode", "ratio").status == 3
-    seven = 'version = 1\n[gate]\nmode = "ratio"\nmin_rounds = 7\nunsure = "fail"\n[[pair]]\nmatch = "*"\n'
+    seven = 'version = 1\n[gate]\nmode = "ratio"\nmin_rounds = 7\ninconclusive = "fail"\n[[pair]]\nmatch = "*"\n'
     ran = judged(ptxbench, head, base, config=seven + "ptx_over_cuda_max = 0.5")
     assert ran.status == 5
     assert "2 INCONCLUSIVE" in ran.out
@@ -346,7 +346,7 @@ TIMES = [
      "NO-REGRESSION"),
     ("another pair's budget", timed(SLOWER), '[[pair]]\nmatch = "scan"\nbudget = 0.2', 3, "REGRESSED"),
     ("too few rounds", timed(SLOWER, 4), "", 0, "Measure both sides in 5 rounds: ptxbench run triad"),
-    ("too few rounds, held to it", timed(SLOWER, 4), '[gate]\nunsure = "fail"', 5, "FAIL INCONCLUSIVE"),
+    ("too few rounds, held to it", timed(SLOWER, 4), '[gate]\ninconclusive = "fail"', 5, "FAIL INCONCLUSIVE"),
     ("a better compiler", timed({"cuda": Kernel(40, "B", "A"), "ptx": Kernel(45)}), "", 0,
      "warn REFERENCE-CHANGED triad ptx n=64: the CUDA side got better"),
     ("a limit that is kept", timed(EQUAL), '[[pair]]\nmatch = "triad"\nptx_over_cuda_max = 1.0', 0, "passed"),
@@ -455,9 +455,9 @@ def test_without_head_the_pairs_run_on_the_emulator_and_are_held_against_the_bas
 
 
 DAMAGED = [
-    ("cut in half", '{"schema": "ptxbench.run/2", ', f"Error: {BASELINE}:1: not JSON"),
+    ("cut in half", '{"schema": "ptxbench.run/3", ', f"Error: {BASELINE}:1: not JSON"),
     ("empty", "", f"Error: {BASELINE}:1: not JSON"),
-    ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/3'; this ptxbench reads"),
+    ("of a newer schema", NEWER, f"Error: {BASELINE} has schema 'ptxbench.run/4'; this ptxbench reads"),
     ("a folder", None, f"Error: Cannot read {BASELINE}: Is a directory."),
 ]
 
@@ -523,7 +523,7 @@ def test_gates_at_once_and_one_that_is_killed_leave_whole_files(ptxbench, kernel
 def test_files_are_written_by_their_suffix(ptxbench):
     judged(ptxbench, WORSE, BASE, "-o", "out/g.md", "-o", "out/g.json", "-o", "out/g.xml")
     document = json.loads(Path("out/g.json").read_text())
-    assert (document["schema"], document["exit_status"]) == ("ptxbench.gate/1", 3)
+    assert (document["schema"], document["exit_status"]) == ("ptxbench.gate/2", 3)
     markdown = Path("out/g.md").read_text()
     assert markdown.startswith("<!-- ptxbench gate -->\n**Gate: a regression (exit status 3). 1 row fails, ")
     assert "| FAIL | REGRESSED | triad | `ptx` | n=64 | ptx_barriers | 64 | 65 | +1.6 % |  |" in markdown
