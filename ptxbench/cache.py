@@ -46,18 +46,31 @@ def folder() -> Path | None:
 
 def remember(key: tuple[str, ...], make: Callable[[], bytes]) -> bytes:
     """What `make` gives, from the cache where it holds an intact entry for `key`."""
+    for root in roots():
+        if (content := read(root / path_of(key))) is not None:
+            return content
+    return replace(key, make())
+
+
+def replace(key: tuple[str, ...], content: bytes) -> bytes:
+    """The content, which is remembered for `key` from now on."""
+    if folders_in_use := roots():
+        with contextlib.suppress(OSError):  # full, read-only or in the way: slower, no worse
+            put(folders_in_use[-1], path_of(key), content)
+    return content
+
+
+def path_of(key: tuple[str, ...]) -> Path:
+    """Where below a folder the entry for `key` is."""
     # The length of each part first, so that ("ab", "c") and ("a", "bc") differ.
     text = "".join(f"{len(part)}:{part}" for part in (FORMAT, *key))
     name = hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
-    roots = [each for each in folders() if usable(each)]
-    for root in roots:
-        if (content := read(root / name[:2] / name[2:])) is not None:
-            return content
-    content = make()
-    if roots:
-        with contextlib.suppress(OSError):  # full, read-only or in the way: slower, no worse
-            put(roots[-1], Path(name[:2], name[2:]), content)
-    return content
+    return Path(name[:2], name[2:])
+
+
+def roots() -> list[Path]:
+    """The folders that may be used, in the order in which they are read; new entries go to the last."""
+    return [each for each in folders() if usable(each)]
 
 
 def folders() -> Iterator[Path]:

@@ -193,6 +193,12 @@ def test_a_new_folder_is_the_users_alone_whatever_the_umask(folder):
     assert [path.stat().st_mode & 0o077 for path in (folder, *folder.rglob("*"))] == [0, 0, 0]
 
 
+def test_an_entry_can_be_replaced(folder):
+    cache.remember(("a",), lambda: b"made")
+    assert cache.replace(("a",), b"better") == b"better"
+    assert cache.remember(("a",), never) == b"better"
+
+
 def test_with_a_layer_the_cache_is_only_read(folder, tmp_path, monkeypatch):
     cache.remember(("a",), lambda: b"made")
     before = entries(folder)
@@ -209,7 +215,8 @@ def test_entries_of_the_emulator_are_json_and_an_object(folder):
 
     ptx = (Path(__file__).parent / "check" / "hostile" / "honest.ptx").read_text()
     made = native.compile_kernel(ptx, "triad", "sm_90")
-    described, _, code = made.partition(b"\n")
+    level, described, code = made.split(b"\n", 2)
+    assert int(level) == native.QUICK
     translation = layout.from_json(described.decode())
     assert layout.to_json(translation).encode() == described
     assert translation.steps[0].opcode

@@ -14,38 +14,51 @@ import importlib.metadata
 import json
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import llvmlite.binding as llvm
 
-from ptxbench.cache import remember
+from ptxbench.cache import remember, replace
 from ptxbench.emulator import layout
-from ptxbench.emulator.layout import Translation
 from ptxbench.emulator.parse import choose, parse
 from ptxbench.emulator.runtime.conditions import SYMBOL
 from ptxbench.emulator.translate import translate
 
-OPTIMISATION = 1
-"""Code generation only, no IR passes: they took time and won nothing; level 0 halves compilation and costs a fifth
-of the speed."""
+QUICK, OPTIMISED = 0, 1
+"""Levels of LLVM's code generation; there are no IR passes, which took time and won nothing. QUICK takes a third of the
+time. Its code is up to 1.7 times as slow, in kernels that mostly compute."""
 
 
 class NativeKernel:
     """Machine code of one kernel, loaded. `run(context address)` releases the GIL and gives 0, or 1 after a fault.
 
+    `made`: what `compile_kernel` gives; `again`: gives the same, optimised.
+
     What its launches have shown: `marked`, the buffers (by index) whose loads and updates must be recorded, and
     `shares`, whether CTAs of the last one touched the same bytes. They decide how the next one runs, not what it does.
     """
 
-    def __init__(self, translation: Translation, code: bytes) -> None:
-        self.translation = translation
+    def __init__(self, made: bytes, again: Callable[[], bytes]) -> None:
+        self.again = again
         self.marked: set[int] = set()
         self.shares = False
+        self.load(made)
+
+    def load(self, made: bytes) -> None:
+        level, described, code = made.split(b"\n", 2)
+        self.level = int(level)
+        self.translation = layout.from_json(described.decode())
         self.engine = loaded(code)
         address = self.engine.get_function_address("run_ctas")
         self.conditions = self.engine.get_global_value_address(SYMBOL)
         self.run: Any = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(address)
+
+    def optimise(self) -> None:
+        """Have faster code for the next launches, of this process and of later ones."""
+        if self.level == QUICK:
+            self.load(self.again())
 
     def find(self, conditions: bytes) -> None:
         """Have the next launch find these: the bytes of runtime/conditions.py's variable."""
@@ -58,19 +71,18 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Nativ
 
     Raises PtxSyntaxError, UnsupportedInstruction, and LaunchError for an entry that is not there.
     """
-    key = ("emulator", version(), cpu_name(), cpu_features(), arch, mode, entry or "", ptx)
-    described, _, code = remember(key, lambda: compile_kernel(ptx, entry, arch, mode)).partition(b"\n")
-    return NativeKernel(layout.from_json(described.decode()), code)
+    key = ("emulator", version(), cpu_name(), cpu_features(), str(first_level()), arch, mode, entry or "", ptx)
+    made = remember(key, lambda: compile_kernel(ptx, entry, arch, mode, first_level()))
+    return NativeKernel(made, lambda: replace(key, compile_kernel(ptx, entry, arch, mode, OPTIMISED)))
 
 
-def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> bytes:
-    """The layout of a kernel (its IR left out) as a line of JSON, and its object code."""
+def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK) -> bytes:
+    """The level, the layout of a kernel (its IR left out) as JSON, each a line, and its object code."""
     module = parse(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
-    assembly = llvm.parse_assembly(translation.ir)
-    code: bytes = target_machine().emit_object(assembly)
-    return layout.to_json(translation).encode() + b"\n" + code
+    code: bytes = target_machine(level).emit_object(llvm.parse_assembly(translation.ir))
+    return b"%d\n%s\n%s" % (level, layout.to_json(translation).encode(), code)
 
 
 def loaded(code: bytes) -> Any:
@@ -81,12 +93,17 @@ def loaded(code: bytes) -> Any:
     return engine
 
 
-def target_machine() -> Any:
+def target_machine(level: int = QUICK) -> Any:
     """A new one each time: an engine owns its own and destroys it when the kernel is forgotten."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     target = llvm.Target.from_default_triple()
-    return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=OPTIMISATION, jit=True)
+    return target.create_target_machine(cpu=cpu_name(), features=cpu_features(), opt=level, jit=True)
+
+
+def first_level() -> int:
+    """The level of a kernel's first code: QUICK, unless PTXBENCH_EMULATOR_LEVEL is 1."""
+    return int(os.environ.get("PTXBENCH_EMULATOR_LEVEL", QUICK))
 
 
 @functools.cache

@@ -46,6 +46,8 @@ LINE = 128
 """Bytes of a cache line, and of the next one, which processors fetch with it."""
 MUCH = 1 << 20
 """Bytes from which a thread's memory is mapped by itself."""
+SLOW_SECONDS = 1.0
+"""Of all processors together. A launch that takes longer has its kernel compiled again, optimised."""
 CHUNKS = 32
 """Runs of CTAs a host thread, so that one whose CTAs take longer leaves some to the others. Neighbouring CTAs mostly
 touch neighbouring bytes, so that few lines of memory go from one core to another."""
@@ -313,7 +315,10 @@ def launch(job: LaunchRequest, host: ProcessHost) -> LaunchReply | Again:
     try:
         for each in host.records[:threads]:
             workers.append(Thread(job, kernel, base, each, tag, marked, shares))
+        began = time.process_time()
         host.run_together(workers)
+        if time.process_time() - began > SLOW_SECONDS:
+            kernel.optimise()
         if recorded and not answered(workers, kernel, host, tag):
             return Again()
         return answer_of(workers, kernel, recorded)

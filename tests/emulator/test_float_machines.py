@@ -59,7 +59,7 @@ def digests():
 def undefined_symbols():
     """What the object code of all these opcodes asks the process for. (ELF: the symbol table.)"""
     text = batch.module(list(cases()), 4096, "sm_90", "8.8")
-    code = native.compile_kernel(text, None, "sm_90").partition(b"\n")[2]
+    code = native.compile_kernel(text, None, "sm_90", level=native.first_level()).split(b"\n", 2)[2]
     start, size, count = (struct.unpack_from(kind, code, at)[0] for kind, at in (("<Q", 40), ("<H", 58), ("<H", 60)))
     headers = [struct.unpack_from("<IIQQQQIIQQ", code, start + size * index) for index in range(count)]
     names = set()
@@ -73,10 +73,10 @@ def undefined_symbols():
     return sorted(names)
 
 
-def on(cpu, question):
-    """`question` asked in a process that makes code for `cpu`."""
+def on(cpu, level, question):
+    """`question` asked in a process that makes code for `cpu` at a level of optimisation."""
     program = f"import json; from tests.emulator import test_float_machines as t; print(json.dumps(t.{question}()))"
-    environment = dict(os.environ, PTXBENCH_EMULATOR_CPU=cpu)
+    environment = dict(os.environ, PTXBENCH_EMULATOR_CPU=cpu, PTXBENCH_EMULATOR_LEVEL=str(level))
     command = [sys.executable, "-c", program]
     return json.loads(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
@@ -84,13 +84,19 @@ def on(cpu, question):
 LESSER = ("x86-64", "x86-64-v2", "x86-64-v3") if platform.machine() == "x86_64" else ("generic",)
 
 
+LEVELS = (native.QUICK, native.OPTIMISED)
+
+
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cpu", LESSER)
-def test_every_cpu_gives_the_same_bits(cpu):
+def test_every_cpu_gives_the_same_bits_at_each_level(cpu, level):
     expected = digests()
-    assert {opcode for opcode, digest in on(cpu, "digests").items() if digest != expected[opcode]} == set()
+    assert {opcode for opcode, digest in on(cpu, level, "digests").items() if digest != expected[opcode]} == set()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads ELF objects")
+@pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("cpu", LESSER)
-def test_the_code_calls_no_library(cpu):
-    assert set(on(cpu, "undefined_symbols")) <= {"memset"}  # the scheduler clears memory; every process has it
+def test_the_code_calls_no_library(cpu, level):
+    # the scheduler clears memory; every process has it
+    assert set(on(cpu, level, "undefined_symbols")) <= {"memset"}

@@ -1,0 +1,75 @@
+"""A kernel's first code is made quickly; one whose launch takes long is compiled again, optimised."""
+
+import numpy as np
+import pytest
+
+from ptxbench import emulator
+from ptxbench.emulator import memory, native, worker
+from ptxbench.emulator.messages import Sent
+from ptxbench.emulator.process import Process
+from tests.emulator.harness import program
+
+COUNT = program("""
+.visible .entry count_to_a_hundred(.param .u64 x)
+{
+    .reg .u64 %x, %x_at;
+    .reg .u32 %thread, %i;
+    .reg .pred %more;
+    mov.u32 %thread, %tid.x;
+    ld.param.u64 %x, [x];
+    mad.wide.u32 %x_at, %thread, 4, %x;
+    ld.global.u32 %i, [%x_at];
+LOOP:
+    add.u32 %i, %i, 1;
+    setp.lt.u32 %more, %i, 100;
+    @%more bra LOOP;
+    st.global.u32 [%x_at], %i;
+    ret;
+}
+""")
+
+
+class InThisProcess(Process):
+    """The emulator's process without a process, so that a test can look into it."""
+
+    def __init__(self):
+        self.arena = memory.Arena()
+        self.host = worker.ProcessHost(self.arena.handle)
+        self.sent = Sent()
+
+    def ask(self, job):
+        return worker.launch(job, self.host)
+
+
+@pytest.fixture
+def launched(monkeypatch, tmp_path):
+    """Launches COUNT: its level afterwards, the array, and the counters."""
+    monkeypatch.setenv("PTXBENCH_CACHE", str(tmp_path))
+    process = InThisProcess()
+    monkeypatch.setattr("ptxbench.emulator.launch.emulator_process", lambda: process)
+
+    def launched():
+        x = np.arange(64, dtype=np.uint32)
+        execution = emulator.run(COUNT, grid=1, block=64, args=[x])
+        return native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain").level, x.tolist(), execution.counters
+
+    native.kernel.cache_clear()
+    yield launched
+    native.kernel.cache_clear()
+
+
+def test_a_slow_launch_has_faster_code_made_for_later_launches_and_processes(launched, monkeypatch):
+    level, values, counters = launched()
+    assert (level, values) == (native.QUICK, [100] * 64)
+    monkeypatch.setattr(worker, "SLOW_SECONDS", 0)
+    assert launched() == (native.OPTIMISED, values, counters)  # this launch was of the quick code
+    assert launched() == (native.OPTIMISED, values, counters)
+    native.kernel.cache_clear()  # as in another process
+    assert native.kernel(COUNT, "count_to_a_hundred", "sm_90", "plain").level == native.OPTIMISED
+
+
+def test_no_kernel_is_optimised_twice(launched, monkeypatch):
+    monkeypatch.setattr(worker, "SLOW_SECONDS", 0)
+    launched()
+    monkeypatch.setattr(native, "compile_kernel", None)
+    assert launched()[0] == native.OPTIMISED
