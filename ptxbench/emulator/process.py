@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import os
 import pickle
 import signal
 import subprocess
@@ -27,7 +28,7 @@ class Process:
         self.sent = Sent()
         self.process = subprocess.Popen(
             # -P: the current folder, which may be anyone's kernels, must not be where modules are looked for
-            [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle)],
+            [sys.executable, "-P", "-m", "ptxbench.emulator.worker", str(self.arena.handle), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             pass_fds=[self.arena.handle],

@@ -1,6 +1,7 @@
 """The emulator's own process: takes launches on standard input, answers on standard output, as pickles.
 
-A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE`: the arena's file descriptor.
+A crash here costs one launch. `python -m ptxbench.emulator.worker HANDLE PARENT`: the arena's file descriptor, and the
+process that starts this one, which may end before this one has begun to look.
 """
 
 from __future__ import annotations
@@ -405,7 +406,7 @@ def follow(parent: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to handle; it closes the pipe
-    threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=follow, args=(int(sys.argv[2]),), daemon=True).start()
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # whatever a library prints must not end up among the answers
     serve(int(sys.argv[1]), sys.stdin.buffer, output)
