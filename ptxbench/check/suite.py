@@ -29,8 +29,7 @@ from ptxbench.check.sizes import MODERATE, any_size, hidden_sizes, kinds
 from ptxbench.check.space import SizeSpace
 from ptxbench.check.values import data_kinds, inputs_of, shared
 from ptxbench.discovery import LoadedPair
-from ptxbench.emulator.launch import parsed
-from ptxbench.emulator.parse import choose
+from ptxbench.emulator.parse import choose, parsed
 from ptxbench.errors import KernelError, ToolMissing, UsageError
 from ptxbench.executed import Executed
 from ptxbench.pair import Pair, Size

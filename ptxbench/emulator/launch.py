@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,10 +14,9 @@ from ptxbench.emulator.findings import Describer, SanitizerFinding
 from ptxbench.emulator.image import build
 from ptxbench.emulator.limits import check_variables
 from ptxbench.emulator.messages import CtaOrder, LaunchRequest
-from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.process import emulator_process
 from ptxbench.emulator.schedules import reschedule, sanitizer_notes
-from ptxbench.emulator.syntax import Module
 from ptxbench.emulator.variation import NO_VARIATION, Variation
 
 FUEL = 1 << 27
@@ -170,11 +168,6 @@ def run(
         answer.translation.irreducible,
         counters.wide_wavefronts(answer.counters, answer.translation),
     )
-
-
-@functools.lru_cache(maxsize=64)
-def parsed(ptx: str) -> Module:
-    return parse(ptx)
 
 
 def usable_cores() -> int:

@@ -22,7 +22,7 @@ import llvmlite.binding as llvm
 
 from ptxbench.cache import remember, replace
 from ptxbench.emulator import layout
-from ptxbench.emulator.parse import choose, parse
+from ptxbench.emulator.parse import choose, parsed
 from ptxbench.emulator.runtime.conditions import SYMBOL
 from ptxbench.emulator.translate import translate
 
@@ -78,7 +78,7 @@ def kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain") -> Nativ
 
 def compile_kernel(ptx: str, entry: str | None, arch: str, mode: str = "plain", level: int = QUICK) -> bytes:
     """The level, the layout of a kernel (its IR left out) as JSON, each a line, and its object code."""
-    module = parse(ptx)
+    module = parsed(ptx)
     function = choose(module, entry)
     translation = translate(module, function, arch=arch, hardware_fma=has_fma(), mode=mode)
     code: bytes = target_machine(level).emit_object(llvm.parse_assembly(translation.ir))

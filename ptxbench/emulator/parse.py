@@ -7,6 +7,7 @@ its line, what was expected and what was found. Nothing here knows what an instr
 
 from __future__ import annotations
 
+import functools
 import re
 from collections import ChainMap
 from dataclasses import dataclass, field, replace
@@ -56,6 +57,12 @@ MOST_INSTRUCTIONS = 40_000
 def parse(text: str) -> Module:
     """The module that `text` describes. Raises PtxSyntaxError."""
     return Parser(text).module()
+
+
+@functools.lru_cache(maxsize=64)
+def parsed(ptx: str) -> Module:
+    """`parse`, once for all launches and kernels of a text."""
+    return parse(ptx)
 
 
 def choose(module: Module, entry: str | None) -> Function:

@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from ptxbench import cache
-from ptxbench.emulator.launch import parsed
+from ptxbench.emulator.parse import parsed
 from ptxbench.errors import ToolMissing
 from ptxbench.executed import branches, spinning, terms, trips
 from ptxbench.executed.flow import Flow

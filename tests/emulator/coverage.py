@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from ptxbench.emulator import launch
+from ptxbench.emulator import parse
 from ptxbench.emulator.inline import link
 from ptxbench.emulator.isa import TABLE
 from ptxbench.emulator.parse import choose
@@ -54,7 +54,7 @@ class Coverage:
     def note(self, ptx: str, entry: str | None) -> None:
         if (ptx, entry) not in self.seen:
             self.seen.add((ptx, entry))
-            module = launch.parsed(ptx)
+            module = parse.parsed(ptx)
             steps = resolve(link(module, choose(module, entry)).function)
             self.bodies.update(name(step.entry.body) for step in steps)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from ptxbench import emulator, errors, toolchain
-from ptxbench.emulator.launch import parsed
+from ptxbench.emulator.parse import parsed
 from ptxbench.emulator.syntax import Function, Variable
 from ptxbench.toolchain import cubin, locate, ptxas
 from simulated_gpu.description import Device, Script
