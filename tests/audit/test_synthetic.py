@@ -38,6 +38,7 @@ def test_every_target_is_met(lines):
     assert line_of(lines, "ratio", "typical", 10).missed[0.10].events == 0
 
 
+@pytest.mark.long
 def test_what_is_promised_of_three_hundred_suites_is_true_and_is_what_the_page_quotes():
     """The one expensive test of the audit, some twenty seconds: the command's own defaults."""
     audit = Audit(300, 1, audit_synthetic(GateConfig(), 300, seed=1))

@@ -328,8 +328,12 @@ CUDA = sorted({source(name, variant).path for name, variant in SIDES if variant.
 
 
 @pytest.mark.parametrize("path", CUDA, ids=[path.name for path in CUDA])
-@pytest.mark.parametrize("number", [75, 90])
-@pytest.mark.parametrize("flags", [(), ("--use_fast_math",), ("-lineinfo",)], ids=["", "fast", "lineinfo"])
+@pytest.mark.parametrize(("number", "flags"), [
+    pytest.param(90, (), id="90"),
+    pytest.param(75, (), id="75", marks=pytest.mark.long),
+    pytest.param(90, ("--use_fast_math",), id="fast", marks=pytest.mark.long),
+    pytest.param(90, ("-lineinfo",), id="lineinfo", marks=pytest.mark.long),
+])  # fmt: skip
 def test_what_nvrtc_writes_is_read_and_translated(path, number, flags):
     arch = f"sm_{max(number, lowest_target(path))}"
     text, _ = toolchain.compiled(path.read_bytes(), path, arch, flags)

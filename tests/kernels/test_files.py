@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from ptxbench import signature
-from ptxbench.toolchain import locate, nvrtc, ptxas
+from ptxbench import signature, toolchain
+from ptxbench.toolchain import locate, ptxas
 from tests.kernels.harness import (
     CUDA,
     KERNELS,
@@ -74,7 +74,7 @@ def test_ptx_assembles_for_every_target_from_its_own_up_without_a_warning_or_a_s
     name, entry = owner(path), source_of(path).entry
     plain = [arch for arch in archs if arch >= target_of(text) and arch in fact(name, "TARGETS", TARGETS)]
     for arch in [*plain, *(each for each in LOCKED if int(each[:-1]) in plain)]:
-        _, messages = ptxas.assemble(assembler, text, f"sm_{arch}")
+        _, messages = toolchain.assembled(assembler, text, f"sm_{arch}")
         assert ptxas.notable(messages, text, path, "ptx") == "", f"sm_{arch}"
         resources = ptxas.resources(messages, entry)
         assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
@@ -108,14 +108,14 @@ def test_ptx_has_the_lowest_target_that_ptxas_can_build_for(path, assembler, arc
 @pytest.mark.parametrize("path", CUDA, ids=file_name)
 def test_cuda_c_compiles_and_assembles_for_every_target_of_its_ptx(path, flags, assembler, archs):
     """With fast math, and of variants by request, for the oldest and the newest of them."""
-    library, source = nvrtc.find(), path.read_bytes()
+    source = path.read_bytes()
     entry = source_of(path).entry
     targets = fact(owner(path), "TARGETS", TARGETS)
     chosen = [arch for arch in archs if arch >= lowest_target(path) and arch in targets]
     for arch in {chosen[0], chosen[-1]} if flags or is_by_request(path) else chosen:
-        text, log = nvrtc.translate(library, source, path, f"sm_{arch}", flags)
+        text, log = toolchain.compiled(source, path, f"sm_{arch}", flags)
         assert log == ""
-        _, messages = ptxas.assemble(assembler, text, f"sm_{arch}")
+        _, messages = toolchain.assembled(assembler, text, f"sm_{arch}")
         assert ptxas.notable(messages, text, path, "cuda") == "", f"sm_{arch}"
         resources = ptxas.resources(messages, entry)
         assert resources.spill_store_bytes == resources.stack_bytes == 0, f"sm_{arch}"
