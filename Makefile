@@ -19,7 +19,7 @@ ARGS ?=
 
 help:
 	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
-	@echo "make test     install with the tools if need be, then lint, types and all tests"
+	@echo "make test     install with the tools if need be, then lint, types and all tests but the long ones"
 	@echo "make picture  draw the picture of the README again, from a run on the emulator"
 	@echo "make report-picture  draw the pictures of docs/report.md again; needs Chromium"
 	@echo "make pages    write figures and listings of docs again, from what the tools make today"
@@ -28,7 +28,7 @@ help:
 	@echo
 	@echo "PYTHON=/path/to/python3  the Python to make $(VENV) with"
 	@echo "EXTRA=cu12               the CUDA wheels to install, instead of what the driver speaks"
-	@echo "LONG=1                   the tests that are marked long too"
+	@echo "LONG=1                   the tests that are marked long too, as CI runs them"
 	@echo "BUILDS=                  no builds from an earlier make test"
 	@echo "ARGS='triad -h'          more arguments, for ptxbench run or for pytest"
 
@@ -39,7 +39,7 @@ test: $(VENV)/ready-to-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n auto --maxprocesses 4 --durations 20 $(if $(LONG),-m "") $(ARGS)
+	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --durations 20 $(if $(LONG),-m "") $(ARGS)
 
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py
