@@ -15,11 +15,12 @@ BUILDS ?= $(CURDIR)/$(VENV)/builds
 # More arguments for ptxbench run, such as ARGS="triad --arch sm_80", or for pytest.
 ARGS ?=
 
-.PHONY: help run test picture report-picture pages site clean
+.PHONY: help run test coverage picture report-picture pages site clean
 
 help:
 	@echo "make run      install into $(VENV) if need be, then build, verify and measure every pair"
 	@echo "make test     install with the tools if need be, then lint, types and all tests but the long ones"
+	@echo "make coverage run the tests, and count the lines of the package that they execute; fails below the floor"
 	@echo "make picture  draw the picture of the README again, from a run on the emulator"
 	@echo "make report-picture  draw the pictures of docs/report.md again; needs Chromium"
 	@echo "make pages    write figures and listings of docs again, from what the tools make today"
@@ -41,6 +42,13 @@ test: $(VENV)/ready-to-test
 	$(BIN)/mypy
 	PTXBENCH_TEST_CACHE=$(BUILDS) $(BIN)/pytest -n auto --maxprocesses 4 --dist worksteal --durations 20 $(if $(LONG),-m "") $(ARGS)
 
+# Without builds of an earlier run: what comes from the cache is not executed.
+coverage: $(VENV)/ready-to-test
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto --maxprocesses 4 --dist worksteal $(if $(LONG),-m "") $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report --skip-covered
+
 picture: $(VENV)/ready-to-run
 	$(BIN)/python tools/draw_picture.py
 
@@ -56,7 +64,7 @@ site: $(VENV)/ready-to-test
 	$(BIN)/sphinx-build -W --keep-going -q -j 2 docs build/site
 
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/python:
