@@ -20,7 +20,9 @@ scale
 
 def test_what_a_pair_expects_is_listed_where_it_says_so(kernels, ptxbench):
     assert "expectation" not in ptxbench("list", "--kernels", "kernels").out
-    text = changed(PAIR, "    args=[", '    expects=("A tie, because both sides "\n    "are the same."),\n    args=[')
+    text = changed(
+        PAIR, "    args=[", '    expectation=("A tie, because both sides "\n    "are the same."),\n    args=['
+    )
     (kernels / "pairs" / "scale.py").write_text(text)
     assert ptxbench("list", "--kernels", "kernels").out.splitlines()[2:5] == [
         "  purpose   The smallest pair that can go wrong at its edge.",
