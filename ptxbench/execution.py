@@ -138,7 +138,7 @@ def read_program(path: Path, arch: str | None, flags: Sequence[str] = ()) -> Exe
     Raises UsageError for a file that cannot be read or is neither, CompileError, AssembleError, ToolMissing.
     """
     if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
     language = SUFFIXES.get(path.suffix)
     if language is None:
         raise UsageError(f"{path} is neither a .ptx nor a .cu file.")

@@ -409,7 +409,7 @@ def sass_count(name: str) -> Metric:
     """
     family, _, opcode = name.partition(".")
     if family != "sass" or not OPCODE.fullmatch(opcode):
-        raise UsageError(f"There is no column '{name}'.{hint(name)}")
+        raise UsageError(f"Unknown column '{name}'.{hint(name)}")
 
     def total(report: BuildReport) -> float | None:
         counts = [count for each, count in report.opcodes.items() if has(each, opcode)]

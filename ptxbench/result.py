@@ -330,7 +330,7 @@ def from_document(document: Any, name: str) -> Run:
     """The same of a document that is read already."""
     schema = document.get("schema") if isinstance(document, dict) else None
     if not isinstance(schema, str) or not schema.startswith("ptxbench.run/"):
-        raise ResultError(f"{name} is no ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
+        raise ResultError(f"{name} is not a ptxbench run: its 'schema' is {shown(schema)}, expected '{SCHEMA}'.")
     if schema not in (SCHEMA, *EARLIER):
         raise ResultError(f"{name} has schema {shown(schema)}; this ptxbench reads '{SCHEMA}'. Upgrade ptxbench.")
     if schema in EARLIER:
@@ -515,7 +515,7 @@ def write(text: str, path: Path, *, replace: bool = False) -> None:
         else:
             os.link(temporary, path)
     except OSError as error:
-        raise ResultError(f"Cannot write {path}: {error.strerror}. Name another place.") from None
+        raise ResultError(f"Cannot write {path}: {error.strerror}. Choose another path.") from None
     finally:
         with contextlib.suppress(OSError):  # what hindered the writing may hinder this too
             temporary.unlink(missing_ok=True)

@@ -48,8 +48,8 @@ def refused(ran, message):
 
 
 def test_an_unknown_pair_gets_a_suggestion(kernels, ptxbench):
-    refused(ptxbench(*RUN, "scael"), "There is no pair 'scael' in 'kernels'. Did you mean 'scale'?")
-    refused(ptxbench("run", "traid"), "There is no pair 'traid'. Did you mean 'triad'?")
+    refused(ptxbench(*RUN, "scael"), "Unknown pair 'scael' in 'kernels'. Did you mean 'scale'?")
+    refused(ptxbench("run", "traid"), "Unknown pair 'traid'. Did you mean 'triad'?")
 
 
 @pytest.mark.parametrize("lost", ["pairs/scale.py", "cuda/scale.cu", "ptx/scale.ptx"])
@@ -74,15 +74,15 @@ def test_a_pair_file_with_a_syntax_error(kernels, ptxbench):
 def test_a_folder_without_kernels(kernels, ptxbench):
     refused(
         ptxbench("run", "--kernels", "nowhere"),
-        "There is no folder nowhere. Name one that holds pairs/, cuda/ and ptx/.",
+        "Folder nowhere does not exist. Choose one that holds pairs/, cuda/ and ptx/.",
     )
 
 
 @pytest.mark.parametrize(
     ("named", "message"),
     [
-        ("nowhere",  "There is no folder nowhere. Name one that holds pairs/, cuda/ and ptx/."),
-        ("README",   "There is no folder README. Name one that holds pairs/, cuda/ and ptx/."),
+        ("nowhere",  "Folder nowhere does not exist. Choose one that holds pairs/, cuda/ and ptx/."),
+        ("README",   "Folder README does not exist. Choose one that holds pairs/, cuda/ and ptx/."),
         ("empty",    "empty holds no pairs. A pair is pairs/NAME.py, cuda/NAME.cu and ptx/NAME.ptx."),
     ],
 )  # fmt: skip
@@ -207,15 +207,15 @@ def test_nothing_that_could_be_verified(tmp_path, kernels, ptxbench):
 
 
 BAD_OPTIONS = [
-    (["--columns", "registrs"], "There is no column 'registrs'. Did you mean 'registers'?"),
-    (["--variant", "cude"], "There is no variant 'cude'. Did you mean 'cuda'?"),
-    (["--size", "n=many"], "'n=many' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
-    (["--size", "rows=3"], "No pair takes the size rows=3: 'scale' has n."),
-    (["--size", "rows=3", "--all-sizes"], "No pair takes the size rows=3: 'scale' has n."),
+    (["--columns", "registrs"], "Unknown column 'registrs'. Did you mean 'registers'?"),
+    (["--variant", "cude"], "Unknown variant 'cude'. Did you mean 'cuda'?"),
+    (["--size", "n=many"], "'n=many' is not a size. Write it as n=65536, or rows=3,columns=257, or all."),
+    (["--size", "rows=3"], "No selected pair has the size rows=3: 'scale' has n."),
+    (["--size", "rows=3", "--all-sizes"], "No selected pair has the size rows=3: 'scale' has n."),
     (["--output", "run.xlsx"], "Unknown suffix of 'run.xlsx'. Name a file that ends in .json, .csv or .md."),
     (["--assembler", "driver"],
      "The emulator has no driver to assemble PTX. Leave out --assembler, or use --backend gpu."),
-    (["--arch", "hopper"], "'hopper' is no architecture; write it as sm_90 or sm_90a."),
+    (["--arch", "hopper"], "Unknown architecture 'hopper'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
 

@@ -134,7 +134,7 @@ def test_a_mistake_in_a_map_is_told_when_the_pair_is_loaded(mapped, right, wrong
 
 def test_the_emulator_and_check_refuse_maps_with_one_sentence(mapped):
     build = SimpleNamespace(source=SimpleNamespace(name="scale.ptx"))
-    words = "its argument 'map_x' is a tensor map, which the emulator does not have yet. Use a GPU."
+    words = "its argument 'map_x' is a tensor map, which the emulator does not support yet. Use a GPU."
     arguments = {"x": np.zeros(16, f32), "map_x": GOOD}
     with pytest.raises(LaunchUnavailable) as caught:
         EmulatorBackend("sm_90").run(build, Launch(1, 32), arguments, ())

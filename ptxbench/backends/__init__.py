@@ -51,4 +51,4 @@ def open_backend(name: str, arch: str | None = None, say: Callable[[str], None] 
             say(sentence)
         if (reason := backend.unavailable()) is None:
             return backend
-    raise ToolMissing(reason or f"There is no backend '{name}'.")
+    raise ToolMissing(reason or f"Unknown backend '{name}'.")

@@ -31,7 +31,7 @@ TYPES = {np.dtype(np.float32): 0, np.dtype(np.float16): 2}
 def find_cublas() -> Any:
     """cuBLAS, loaded. Raises LaunchUnavailable where it is not installed or does not load, or is told to use TF32."""
     if os.environ.get(OVERRIDE) == "1":
-        raise LaunchUnavailable(f"{OVERRIDE}=1 has cuBLAS round its inputs to TF32. Unset it.")
+        raise LaunchUnavailable(f"{OVERRIDE}=1 makes cuBLAS round its inputs to TF32. Unset it.")
     try:
         from cuda.pathfinder import DynamicLibNotFoundError, load_nvidia_dynamic_lib
     except ImportError:

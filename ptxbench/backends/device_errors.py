@@ -13,14 +13,14 @@ WITHOUT_TIMING = "Run with --backend emulator to verify without timing."
 
 NO_DEVICE, INSUFFICIENT_DRIVER, OUT_OF_MEMORY = 100, 35, 2
 
-EMULATE = "Run it with --backend emulator, which names the line."
-ASSEMBLE = "Run with --assembler toolkit: ptxas names the line, and the driver then reads no PTX."
+EMULATE = "Run it with --backend emulator: it reports the line."
+ASSEMBLE = "Run with --assembler toolkit: ptxas reports the line, and the driver then reads no PTX."
 EXCLUSIVE = "Another process uses the GPU, or its compute mode forbids it: see nvidia-smi, end the other process."
 INSTALLATION = "Repair the installation of the driver; nvidia-smi and `ptxbench doctor` show its state."
 MPS = "Restart the MPS server, or run without MPS."
 HARDWARE = "The hardware failed, not the kernel: see nvidia-smi -q and the system log, reset the GPU, run again."
-OWN = "No kernel under test was running: run again; if it comes back, see nvidia-smi."
-TOO_OLD = "Update the driver, or build for this device: leave --arch out."
+OWN = "No kernel under test was running: run again; if it happens again, see nvidia-smi."
+TOO_OLD = "Update the driver, or leave --arch out to build for this device."
 
 ADVICE = {
     1: "Check the pair's launch: grid, block and shared memory must fit the kernel's .maxntid and the device.",
@@ -49,7 +49,7 @@ ADVICE = {
     701: "The block needs more registers or threads than an SM or the kernel's .maxntid allows: use a smaller block.",
     702: "The driver stopped a kernel that ran too long: use a device without a display, or a smaller --size.",
     709: "Something outside ptxbench destroyed the context of the GPU: run again.",
-    710: "An assertion in the kernel failed: its file and line stand above.",
+    710: "An assertion in the kernel failed: its file and line are printed above.",
     714: EMULATE,
     715: EMULATE,
     716: EMULATE,
@@ -58,7 +58,7 @@ ADVICE = {
     719: EMULATE,
     720: "A cooperative grid must fit the device at once: launch fewer CTAs, or smaller ones.",
     721: "The kernel ended before it freed its tensor memory: each tcgen05.alloc needs its tcgen05.dealloc.",
-    800: "The process may not do that on this GPU: see the permissions of the container or of MIG.",
+    800: "This process is not allowed to do that on this GPU: check the permissions of the container and of MIG.",
     801: "This device or driver does not support it.",
     802: INSTALLATION,
     803: "The driver library and the kernel module differ: reboot, or reload the driver.",
@@ -72,7 +72,7 @@ ADVICE = {
     911: HARDWARE,
     912: "Check the pair's cluster: no more CTAs than the device allows (8 everywhere), and a divisor of the grid.",
     916: "Reset the GPU, run again.",
-    999: "The driver does not say why. Run again; if it comes back, run `nvidia-smi` and see the system log.",
+    999: "The driver reports no cause. Run again; if it happens again, run `nvidia-smi` and see the system log.",
 }
 """What to do, by CUresult."""
 
@@ -144,5 +144,8 @@ def why_unavailable(status: int, text: str, driver_cuda: str) -> str:
     if status == NO_DEVICE:
         return no_gpu(name)
     if status == INSUFFICIENT_DRIVER:
-        return no_gpu(f"{name}: the driver speaks CUDA {driver_cuda}, CuPy a newer one; update it or install [cu12]")
+        return no_gpu(
+            f"{name}: the driver supports CUDA {driver_cuda} and CuPy needs a newer one; "
+            "update the driver or install [cu12]"
+        )
     raise ToolMissing(f"The GPU does not work: {text}. Repair the driver, or run with --backend emulator.")

@@ -75,7 +75,7 @@ def check_launch(launch: Launch) -> None:
     if any(all_of % part for all_of, part in zip(grid, cluster, strict=True)):
         raise LaunchError(f"The cluster {cluster} does not divide the grid {grid}. Check the pair's launch.")
     if (ctas := math.prod(cluster)) > MOST_CLUSTER:
-        raise LaunchError(f"A cluster of {ctas} CTAs; the most is {MOST_CLUSTER}. Check the pair's launch.")
+        raise LaunchError(f"A cluster of {ctas} CTAs; at most {MOST_CLUSTER} are allowed. Check the pair's launch.")
 
 
 def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 0) -> str | None:
@@ -91,7 +91,7 @@ def refusal(limits: LaunchLimits, launch: Launch, *, static_shared_bytes: int = 
     if launch.cluster_xyz and not limits.clusters:
         return f"The launch needs clusters of CTAs; {limits.name} has none (they need sm_90 or later)."
     if launch.set_aside and not limits.set_aside_bytes:
-        return f"The launch needs a part of L2 set aside; {limits.name} can set none aside (that needs sm_80 or later)."
+        return f"The launch needs a part of L2 set aside; {limits.name} cannot do that (it needs sm_80 or later)."
     if launch.cooperative and not limits.cooperative:
         return f"The launch is cooperative; {limits.name} cannot launch cooperative grids."
     return None

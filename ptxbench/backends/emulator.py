@@ -119,14 +119,14 @@ class EmulatorBackend:
 def unsupported(launch: Launch) -> str | None:
     """What the launch needs and the emulator does not execute yet; None where it executes all."""
     if launch.cluster is not None:
-        return "its launch has clusters, which the emulator does not execute yet. Use a GPU."
+        return "its launch has clusters, which the emulator does not support yet. Use a GPU."
     if launch.cooperative:
-        return "its launch is cooperative, which the emulator does not execute yet. Use a GPU."
+        return "its launch is cooperative, which the emulator does not support yet. Use a GPU."
     return None
 
 
 def no_tensor_maps(name: str) -> str:
-    return f"its argument '{name}' is a tensor map, which the emulator does not have yet. Use a GPU."
+    return f"its argument '{name}' is a tensor map, which the emulator does not support yet. Use a GPU."
 
 
 def locate(build: Build, message: str) -> str:

@@ -487,7 +487,7 @@ class GpuBackend:
         own = isinstance(build, str)
         kernel = build if isinstance(build, str) else kernel_name(build)
         if self.lost is not None:
-            raise MachineError(f"{kernel}: this process can use the GPU no more, since {self.lost}")
+            raise MachineError(f"{kernel}: this process can no longer use the GPU: {self.lost}")
         try:
             yield
         except self.cuda_errors as error:

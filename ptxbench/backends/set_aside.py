@@ -46,4 +46,4 @@ class SetAside:
         self.wait()
         status = self.driver.cuCtxSetLimit(PERSISTING_L2, ctypes.c_size_t(wanted))
         if status:
-            raise LaunchUnavailable(f"The driver refuses to set {wanted:,} bytes of L2 aside (CUresult {status}).")
+            raise LaunchUnavailable(f"The driver refused to set {wanted:,} bytes of L2 aside (CUresult {status}).")

@@ -134,12 +134,12 @@ def judge_flush(subject: str, read: Curve, write: Curve) -> CheckResult:
     found = f"a read takes {ratio:.2f} times as long after {times:g} x L2 ({shown})"
     if ratio < FLUSHES:
         advice = (
-            f"The flush does nothing: under {FLUSHES} times. Every time would be that of a warm cache. See whether "
+            f"The flush does nothing: under {FLUSHES} times. Every time would be that of a warm cache. Check whether "
             "the size of L2 above is right, and whether the device is shared (MIG, vGPU)."
         )
         return CheckResult(subject, FAIL, found, advice, values)
     if times == max(curve):
-        advice = "The time never levels off, so more than the greatest flush may be needed: small effects are doubtful."
+        advice = "The time never levels off, so even the largest flush may be too small. Do not trust small effects."
         return CheckResult(subject, WARN, found, advice, values)
     return CheckResult(subject, PASS, found, "", values)
 
@@ -157,10 +157,10 @@ def judge_timers(subject: str, timer: Sequence[int], pairs: Sequence[int]) -> Ch
     values = {"timer_step_ns": timer_step, "event_step_ns": event_step, "event_pair_ns": pair}
     found = f"%globaltimer {step_words(timer_step)}, an event {step_words(event_step)}; an empty pair takes {pair:,} ns"
     if timer_step is None or timer_step > COARSE_TIMER_NS:
-        advice = "The device cannot be held for a short while: where the flush is too short for that, times are none."
+        advice = "The device cannot be held for a short time. Where the flush is too short as well, nothing is timed."
         return CheckResult(subject, WARN, found, advice, values)
     if event_step is not None and event_step > COARSE_EVENT_NS:
-        advice = "Events are coarser than is allowed for. Prefer sizes whose launches take over 100 µs."
+        advice = "Events are coarser than expected. Prefer sizes whose launches take over 100 µs."
         return CheckResult(subject, WARN, found, advice, values)
     return CheckResult(subject, PASS, found, "", values)
 
@@ -186,7 +186,7 @@ def judge_shield(
     if held < flush.AHEAD * h:
         advice = (
             f"The device waits for the host (under {flush.AHEAD} times), so events would time the host. "
-            "Free the processor of other work, or use a faster one."
+            "Stop other work on the processor, or use a faster one."
         )
         return CheckResult(subject, FAIL, found, advice, {**values, "spin_ns": 0})
     return CheckResult(subject, PASS, found, "", values)
@@ -196,9 +196,7 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
     """One kernel against itself, a round a process; `seconds` of each. `limit`: from where it counts as biased."""
     estimates = stats.round_log_ratios(rounds, *reversed(rounds[0].contrast)) if rounds else []
     if not estimates:
-        return CheckResult(
-            subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1, which says why."
-        )
+        return CheckResult(subject, FAIL, "the control was not measured", "Run ptxbench run --rounds 1 to see why.")
     found = stats.run_interval([logs for one in rounds if (logs := stats.block_log_ratios(one))])
     half = (found.high - found.low) / 2
     spread = stdev(estimates) if len(estimates) > 1 else None
@@ -215,15 +213,15 @@ def judge_control(subject: str, rounds: Sequence[Round], seconds: Sequence[float
         words += f"; {spread:.2%} between {len(estimates)} processes"
     if not found.low <= 0 <= found.high and abs(found.value) > limit:
         advice = (
-            "One kernel seems to differ from itself, so every difference would be doubtful (BIASED). See whether "
+            "One kernel seems to differ from itself, so no difference can be trusted (BIASED). Check whether "
             "another process uses the device, then calibrate again."
         )
         return CheckResult(subject, FAIL, words, advice, values)
     if spread is not None and spread > PROCESSES_DIFFER:
-        advice = "Processes differ by more than the intervals were tried for. Use --rounds 10 or more."
+        advice = "Processes differ by more than the intervals were tested for. Use --rounds 10 or more."
         return CheckResult(subject, WARN, words, advice, values)
     if half > WIDE:
-        advice = f"Differences under {half:.1%} cannot be told. Use --rounds 10, and free the device of other work."
+        advice = f"Differences under {half:.1%} cannot be detected. Use --rounds 10, and stop other work on the device."
         return CheckResult(subject, WARN, words, advice, values)
     return CheckResult(subject, PASS, words, "", values)
 
@@ -235,7 +233,7 @@ def judge_slope(subject: str, k: int, short: Sequence[int], middle: Sequence[int
     found = f"{4 * k} launches in a graph lie {error:+.2%} off the line through {k} and {2 * k}"
     values = {"slope_error": error}
     if not abs(error) <= STRAIGHT:
-        advice = "Times of kernels under 25 µs, which are slopes, are off by as much. Prefer larger sizes."
+        advice = "Times of kernels under 25 µs are slopes, and are off by as much. Prefer larger sizes."
         return CheckResult(subject, WARN, found, advice, values)
     return CheckResult(subject, PASS, found, "", values)
 
@@ -248,9 +246,11 @@ def judge_solo(
     words = ", ".join(f"{name} {share:.1%}" for name, share in found.items())
     values = {"solo_apart": found}
     if max(found.values()) > limit:
-        advice = "Kernels that take turns disturb each other here. Where a row says INTERFERENCE, time it alone too."
-        return CheckResult(subject, WARN, f"alone and in turns apart by: {words}", advice, values)
-    return CheckResult(subject, PASS, f"alone and in turns apart by: {words}", "", values)
+        advice = (
+            "Kernels that take turns disturb each other. If a row is labelled INTERFERENCE, time its kernel alone too."
+        )
+        return CheckResult(subject, WARN, f"difference between alone and in turns: {words}", advice, values)
+    return CheckResult(subject, PASS, f"difference between alone and in turns: {words}", "", values)
 
 
 def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver: str) -> CheckResult:
@@ -258,10 +258,12 @@ def judge_assemblers(subject: str, rounds: Sequence[Round], toolkit: str, driver
     found = stats.ratio(rounds, driver, toolkit)
     if found is None:
         return CheckResult(subject, WARN, "not measured", "Run ptxbench doctor --calibrate again.")
-    words = f"the driver's over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
+    words = f"the driver's time over ptxas's: {found.value:.3f}, from {found.low:.3f} to {found.high:.3f}"
     values = {"driver_over_toolkit": found.value}
     if not abs(found.value - 1) <= SAME:
-        advice = "Compare no run with --assembler driver to one without: ptxbench compare gives them no verdict."
+        advice = (
+            "Do not compare a run with --assembler driver to one without: ptxbench compare gives no verdict on them."
+        )
         return CheckResult(subject, WARN, words, advice, values)
     return CheckResult(subject, PASS, words, "", values)
 
@@ -274,16 +276,18 @@ def judge_bandwidth(
     words = si(rate, "B/s")
     values = {"copy_bytes_per_s": rate}
     if not right:
-        return CheckResult(subject, FAIL, "the copy differs from its source", "Trust no run; see what nvidia-smi says.")
+        return CheckResult(subject, FAIL, "the copy differs from its source", "Do not trust any run; check nvidia-smi.")
     if published is None:
         return CheckResult(subject, PASS, f"{words}; no published figure for this device", "", values)
     share = rate / published
     words += f", {share:.0%} of the published {si(published, 'B/s')}"
     if share > 1 / roofline.IMPOSSIBLE:
-        advice = "More than can be: the flush does not work, or this is another device than its name says."
+        advice = (
+            "This is more than the device can reach: the flush does not work, or the device is not what its name says."
+        )
         return CheckResult(subject, FAIL, words, advice)
     if share < LEAST_BANDWIDTH:
-        advice = "Little: something else uses the memory, or its clock is low. See nvidia-smi -q -d CLOCK,PERFORMANCE."
+        advice = "Low: something else uses the memory, or its clock is low. Check nvidia-smi -q -d CLOCK,PERFORMANCE."
         return CheckResult(subject, WARN, words, advice, values)
     return CheckResult(subject, PASS, words, "", values)
 
@@ -309,12 +313,12 @@ def judge_ramp(subject: str, ticks: Sequence[ClockTick], *, limit: float) -> Che
     """How long the clock takes from idle to where it stays; `limit`: when the warm-up gives up."""
     if not ticks:
         return CheckResult(
-            subject, WARN, "NVML tells no clock", "Throttling goes unseen: watch it with nvidia-smi -q -d CLOCK."
+            subject, WARN, "NVML reports no clock", "Throttling is not detected. Watch it with nvidia-smi -q -d CLOCK."
         )
     seconds = ramp_seconds(ticks)
     clocks = f"{ticks[0].mhz:.0f} to {ticks[-1].mhz:.0f} MHz"
     if seconds is None or seconds > limit:
-        found = f"{clocks}, and not at rest after {limit if seconds is None else seconds:.1f} s"
+        found = f"{clocks}, and not stable after {limit if seconds is None else seconds:.1f} s"
         advice = "Expect the label UNSTABLE. Lock the clock with nvidia-smi -lgc, or cool the device."
         return CheckResult(subject, WARN, found, advice, {"ramp_seconds": seconds})
-    return CheckResult(subject, PASS, f"{clocks}, at rest after {seconds:.1f} s", "", {"ramp_seconds": seconds})
+    return CheckResult(subject, PASS, f"{clocks}, stable after {seconds:.1f} s", "", {"ramp_seconds": seconds})

@@ -68,7 +68,7 @@ def load(folder: Path) -> Record | None:
     except ResultError as error:
         raise ResultError(f"{error} {AGAIN}") from None
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise ResultError(f"{path} is no calibration that this ptxbench reads ('{SCHEMA}'). {AGAIN}")
+        raise ResultError(f"{path} is not a calibration that this version of ptxbench reads ('{SCHEMA}'). {AGAIN}")
     try:
         record: Record = build(Record, document, str(path))
     except ResultError as error:

@@ -110,7 +110,7 @@ class CalibrationSuite:
         try:
             line = check.make(check.subject)
         except PtxbenchError as error:
-            advice = "Repair this first: no time of this device could be believed." if check.needed else ""
+            advice = "Repair this first: without it no time of this device can be trusted." if check.needed else ""
             line = CheckResult(check.subject, FAIL if check.needed else WARN, str(error), advice)
         self.lines.append(line)
         return line
@@ -160,13 +160,13 @@ class CalibrationSuite:
         found = f"{device.name}, {device.sm}, L2 {(device.l2_bytes or 0) / 2**20:.0f} MiB, "
         found += f"driver {device.driver or 'unknown'}, ptxas {tools['ptxas'] or 'absent'}"
         if self.probe.exclusive():
-            found += ", for one process at a time"
-            advice = "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile."
+            found += ", limited to one process at a time"
+            advice = "The calibration needs several at once: set the compute mode to DEFAULT (nvidia-smi -c DEFAULT)."
             return CheckResult(subject, FAIL, found, advice)
         if not device.l2_bytes:
-            return CheckResult(subject, FAIL, found, "The size of L2 is not known, so that it cannot be flushed.")
+            return CheckResult(subject, FAIL, found, "The size of L2 is not known, so it cannot be flushed.")
         if not (device.uuid_hash and device.driver):
-            advice = "NVML does not tell which device this is, so no run will use this calibration. Repair NVML."
+            advice = "NVML does not identify this device, so no run will use this calibration. Repair NVML."
             return CheckResult(subject, WARN, found, advice)
         return CheckResult(subject, PASS, found)
 
@@ -182,8 +182,10 @@ class CalibrationSuite:
                 return CheckResult(subject, status, f"--assembler {assembler}: {error}", "Times need this assembler.")
             if not np.array_equal(left["y"], arguments["x"]):
                 found = f"--assembler {assembler}: the copy differs from its source"
-                return CheckResult(subject, FAIL, found, "Trust no run; see what nvidia-smi says.")
-        return CheckResult(subject, PASS, "a cubin by ptxas and a PTX text by the driver load, run and are right")
+                return CheckResult(subject, FAIL, found, "Do not trust any run; check nvidia-smi.")
+        return CheckResult(
+            subject, PASS, "a cubin from ptxas and PTX assembled by the driver both load, run and are right"
+        )
 
     def flush(self, subject: str) -> CheckResult:
         hows: tuple[tuple[How, dict[float, list[int]]], ...] = (("read", self.read), ("write", self.write))
@@ -197,7 +199,7 @@ class CalibrationSuite:
 
     def dirty(self, subject: str) -> CheckResult:
         if not self.read or not self.write:
-            return CheckResult(subject, WARN, "not measured, for the flush was not")
+            return CheckResult(subject, WARN, "not measured, because the flush was not")
         return judge.judge_dirty(subject, self.read, self.write, self.known.flush_k)
 
     def timers(self, subject: str) -> CheckResult:
@@ -231,7 +233,7 @@ class CalibrationSuite:
         clock = self.copy_clock(self.shielded, PAIR.make_arguments({"n": TINY}, 1), TINY)
         if not clock.graphs:
             return CheckResult(
-                subject, WARN, "this backend takes no graphs", "Kernels under 25 µs are timed launch by launch."
+                subject, WARN, "this backend does not support graphs", "Kernels under 25 µs are timed launch by launch."
             )
         ns: dict[int, list[int]] = {times: [] for times in (1, 2, 4)}
         for turn in range(READINGS + 1):
@@ -303,14 +305,16 @@ class CalibrationSuite:
         events = list(self.rounds(plan))
         for event in events:
             if isinstance(event, DeviceLost):
-                advice = "A kernel that fails ends the whole run here. Restart the driver, then calibrate again."
+                advice = (
+                    "On this device a kernel that fails ends the whole run. Restart the driver, then calibrate again."
+                )
                 return CheckResult(subject, FAIL, f"the device was lost for good: {event.reason}", advice)
         cells = [event.cell for event in events if isinstance(event, CellDone)]
         if harmed := [sentence for cell in cells for sentence in harm(cell)]:
-            advice = "Run kernels that may fail by themselves: they can cost more than their own row here."
+            advice = "Run kernels that may fail on their own: on this device they can spoil other rows too."
             return CheckResult(subject, WARN, "; ".join(harmed), advice)
         names = " and ".join(sorted(cell.pair for cell in cells if not cell.control))
-        return CheckResult(subject, PASS, f"{names} cost their own rows, and the next worker was well")
+        return CheckResult(subject, PASS, f"{names} cost only their own rows, and the next worker was fine")
 
 
 def harm(cell: Cell) -> Iterator[str]:

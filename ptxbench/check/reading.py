@@ -118,7 +118,7 @@ class CandidateText:
     def assembles(self) -> StageOutcome:
         tool = locate.program("ptxas")
         if tool is None:
-            raise Skip(f"ptxas is not there: {locate.INSTALL}")
+            raise Skip(f"ptxas is not installed: {locate.INSTALL}")
         try:
             _, messages = toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:

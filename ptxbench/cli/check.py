@@ -213,7 +213,7 @@ def prepare(
     from ptxbench.toolchain.nvrtc import names_file
 
     if arch and not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
     names = choose_pairs(kernels, [pair])
     if len(names) != 1:
         raise UsageError(f"'{pair}' names {len(names)} pairs: {', '.join(names)}. Name one with --pair.")

@@ -275,7 +275,7 @@ def chosen(found: LoadedPair, wanted: Sequence[str], *, strict: bool) -> list[So
         for name in wanted:
             if name not in by_name:
                 told = suggestion(name, list(by_name)) or f" Known are {', '.join(by_name)}."
-                raise UsageError(f"There is no variant '{name}' of {found.name}.{told}")
+                raise UsageError(f"Unknown variant '{name}' of {found.name}.{told}")
         return [by_name[name] for name in dict.fromkeys(wanted)]
     return [by_name[name] for name in select(tuple(by_name), wanted or ("cuda", "ptx"), "variant")]
 

@@ -105,7 +105,7 @@ def find_pairs(kernels: Path) -> tuple[str, ...]:
     Raises UsageError if there is nothing to find.
     """
     if not kernels.is_dir():
-        raise UsageError(f"There is no folder {kernels}. Name one that holds pairs/, cuda/ and ptx/.")
+        raise UsageError(f"Folder {kernels} does not exist. Choose one that holds pairs/, cuda/ and ptx/.")
     pairs = set(stems(kernels / "pairs", ".py"))
     files = [stem for language, suffix in SUFFIXES.items() for stem in stems(kernels / language, suffix)]
     orphans = {stem.partition(".")[0] for stem in files if owner(stem, pairs) is None}
@@ -153,7 +153,7 @@ def select(known: Sequence[str], patterns: Iterable[str], noun: str = "pair", *,
         matches = {name for name in known if fnmatchcase(name, pattern)}
         if not matches:
             hint = suggestion(pattern, known) or f" Known are {', '.join(known)}."
-            raise UsageError(f"There is no {noun} '{pattern}'{where}.{hint}")
+            raise UsageError(f"Unknown {noun} '{pattern}'{where}.{hint}")
         wanted |= matches
     return tuple(name for name in known if not wanted or name in wanted)
 

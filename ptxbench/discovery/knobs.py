@@ -33,7 +33,7 @@ def check_knobs(pair: Pair, sources: tuple[Source, ...]) -> None:
     for path, own in used.items():
         for name in sorted(everywhere - own):
             raise PairError(
-                f"{shown(path)} does not follow the knob {name}, which other kernels of the pair do. "
+                f"{shown(path)} does not use the knob {name}, but other kernels of the pair do. "
                 f"{REMEDY[path.suffix].format(name=name, default=defaults[name])}"
             )
 
@@ -58,7 +58,7 @@ def used_by(path: Path, defaults: Mapping[str, int]) -> set[str]:
         if knob in defaults:
             if default != str(defaults[knob]):
                 raise PairError(
-                    f"{name}:{line}: {knob} is {default}, and the pair file says {defaults[knob]}. Correct either."
+                    f"{name}:{line}: {knob} is {default} here and {defaults[knob]} in the pair file. Make them equal."
                 )
             used.add(knob)
     return used

@@ -30,11 +30,13 @@ def write_pair(kernels: Path, name: str) -> tuple[Path, ...]:
     """
     require_name(name)
     if Path(os.path.realpath(kernels)).is_relative_to(os.path.realpath(PACKAGE)):
-        raise UsageError(f"{kernels} is inside ptxbench itself, which an update replaces. Name another --kernels DIR.")
+        raise UsageError(
+            f"{kernels} is inside ptxbench itself, which an update replaces. Choose another --kernels DIR."
+        )
     texts = dict(texts_of(kernels, name))
     for path in texts:
         if os.path.lexists(path):  # a link that leads nowhere too
-            raise PairError(f"{path} is there already. Choose another name, or another folder.")
+            raise PairError(f"{path} already exists. Choose another name, or another folder.")
     with contextlib.ExitStack() as undo:
         for path, text in texts.items():
             try:
@@ -54,14 +56,14 @@ def require_name(name: str) -> None:
         close = re.sub(r"[^a-z0-9_.]+", "_", name.lower()).strip("_.")
         hint = f" Did you mean '{close}'?" if NAME.fullmatch(close) else ""
         raise UsageError(
-            f"'{name}' is no name for a pair: write small letters, digits and _, a letter first, and a dot before "
-            f"a variant of the data, such as reduce_sum.s32.{hint}"
+            f"'{name}' is not a valid name for a pair: use lower-case letters, digits and _, start with a letter, "
+            f"and write a dot before a variant of the data, such as reduce_sum.s32.{hint}"
         )
     if len(name) > LONGEST:
         raise UsageError(f"'{name}' has {len(name)} characters. The name of a pair has at most {LONGEST}.")
     for language, words in (("PTX", PTX), ("CUDA C", CUDA)):
         if entry_of(name) in words:
-            raise UsageError(f"'{name}' is a word of {language}, which reserves it. Choose another name.")
+            raise UsageError(f"'{name}' is a reserved word of {language}. Choose another name.")
 
 
 def entry_of(name: str) -> str:

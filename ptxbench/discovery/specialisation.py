@@ -50,8 +50,9 @@ def require_right(path: Path, named: str) -> None:
     if named[-1] not in "af":
         plain = named.rstrip("abcdefghijklmnopqrstuvwxyz")
         raise PairError(
-            f"{path}: {named} is no target to specialise for. What every later GPU takes belongs into the plain file; "
-            f"name this one after {plain}a, or {plain}f for a family, or give the variant a name that is no target."
+            f"{path}: {named} is not a target to specialise for. PTX that every later GPU accepts belongs in the "
+            f"plain file; name this one after {plain}a, or {plain}f for a family, or give the variant a name that is "
+            "not a target."
         )
     written = target(path)
     if written is None:

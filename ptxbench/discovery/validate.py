@@ -81,7 +81,10 @@ def argument_problems(args: Sequence[Argument]) -> Iterator[Problem]:
             yield "args", f"args holds {arg!r}. It may hold In, Out, InOut, Scratch, Scalar and TensorMap."
             return
         if not isinstance(arg.name, str) or not arg.name.isidentifier() or keyword.iskeyword(arg.name):
-            yield "args", f"{kind(arg)} is named {arg.name!r}, which is no identifier. The reference takes it by name."
+            yield (
+                "args",
+                f"{kind(arg)} is named {arg.name!r}, which is not a valid Python name. The reference takes it by name.",
+            )
         if isinstance(arg, TensorMap):
             yield from (("args", each) for each in map_problems(arg, args))
             continue
@@ -200,7 +203,7 @@ def knob_problems(pair: Pair) -> Iterator[Problem]:
     dimensions = {name for size in (*pair.check_sizes, *pair.bench_sizes) for name in size}
     for knob in pair.knobs:
         if not isinstance(knob.name, str) or not knob.name.isidentifier() or keyword.iskeyword(knob.name):
-            yield "knobs", f"a Knob is named {knob.name!r}, which is no identifier."
+            yield "knobs", f"a Knob is named {knob.name!r}, which is not a valid Python name."
         elif knob.name in dimensions:
             yield "knobs", f"the knob {knob.name} has the name of a dimension of the size. Give it another."
         values = knob.values if isinstance(knob.values, Sequence) else [None]

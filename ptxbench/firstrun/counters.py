@@ -101,12 +101,14 @@ def agrees(each: Agreement) -> bool:
 def judge(subject: str, found: Sequence[Agreement]) -> CheckResult:
     """Whether the emulator counted one launch as the hardware did."""
     off = [each for each in found if not agrees(each)]
-    words = f"{len(found) - len(off)} of {len(found)} counters as the emulator has them"
+    words = f"{len(found) - len(off)} of {len(found)} counters agree with the emulator"
     if not off:
         return CheckResult(subject, PASS, words)
     told = "; ".join(
-        f"{each.counter}: {each.measured:,.0f}, by the emulator {each.emulated:,.0f}" for each in off[:MOST_NAMED]
+        f"{each.counter}: {each.measured:,.0f}, emulator {each.emulated:,.0f}" for each in off[:MOST_NAMED]
     )
     more = f"; and {len(off) - MOST_NAMED} more" if len(off) > MOST_NAMED else ""
-    advice = "Machine code may load and store otherwise than its PTX: see ptxbench show. If it does not, report it."
+    advice = (
+        "The machine code may access memory differently than its PTX: see ptxbench show. If it does not, report this."
+    )
     return CheckResult(subject, WARN, f"{words}. {told}{more}", advice)

@@ -25,7 +25,7 @@ NO_PROGRAM = "Nsight Compute (ncu) is not on PATH. Install it, or add its folder
 EXPLAINED = {
     "ERR_NVGPUCTRPERM": "this user may not read the GPU's counters. Run as root, or load NVIDIA's kernel module with "
     "NVreg_RestrictProfilingToAdminUsers=0",
-    "driver resource was unavailable": "another tool holds the GPU's counters. Stop it (such as DCGM), and run again",
+    "driver resource was unavailable": "another tool, such as DCGM, uses the GPU's counters. Stop it and run again",
 }
 """What ncu says where it can count nothing, and what it means."""
 

@@ -153,7 +153,7 @@ def judge_cell(cell: Cell, floor: stats.Interval | None) -> CheckResult:
     for name in cell.variants:
         if name != REFERENCE and (ratio := stats.ratio(cell.rounds, name, REFERENCE)):
             half = (ratio.high - ratio.low) / 2
-            told.append(f"{name} takes {ratio.value:.3f} ±{half:.3f} of the time of {REFERENCE}")
+            told.append(f"{name}: {ratio.value:.3f} ±{half:.3f} of the time of {REFERENCE}")
     labels = " ".join(label for label in cell.labels if ":" not in label)
     found = ", ".join([f"{size_words(cell.point)}: {'; '.join(told) or 'no time'}", *([labels] if labels else [])])
     if not told or UNJUDGED & set(cell.labels):
@@ -176,7 +176,7 @@ def each_variant(bench: Bench, step: str, ask: Ask, pair_plans: Sequence[PairPla
     for pair_plan in pair_plans:
         name = pair_plan.loaded.name
         if bench.late():
-            yield CheckResult(step, ABSENT, f"{NOT_AVAILABLE}the time was over before {name}")
+            yield CheckResult(step, ABSENT, f"{NOT_AVAILABLE}the time limit was reached before {name}")
             return
         if why := not_for(bench, pair_plan):
             yield CheckResult(f"{step}: {name}", ABSENT, f"{NOT_AVAILABLE}{why}")
@@ -212,11 +212,11 @@ def bits(bench: Bench, pair_plan: PairPlan, source: Source, subject: str) -> Che
         return CheckResult(subject, FAIL, verdict.worst, f"Run ptxbench run {pair_plan.loaded.name}.")
     by_emulator = bench.emulator.run(built, launch, given.arguments, pair.outputs)
     if same_bits(pair.outputs, by_gpu.outputs, by_emulator.outputs):
-        return CheckResult(subject, PASS, f"{given.where}: the emulator's bits")
-    found = f"{given.where}: other bits than the emulator's, within the tolerance"
+        return CheckResult(subject, PASS, f"{given.where}: the same bits as on the emulator")
+    found = f"{given.where}: not the same bits as on the emulator, but within the tolerance"
     if inexact := [*by_emulator.approximate, *(["matrix instructions by a model"] if by_emulator.modelled else [])]:
         return CheckResult(subject, PASS, f"{found}, by {', '.join(inexact)}")
-    advice = "Atomics in another order do this. If the kernel has none, report it with the file first-run.json."
+    advice = "Atomics in another order can cause this. If the kernel has none, report it with the file first-run.json."
     return CheckResult(subject, WARN, found, advice)
 
 
@@ -269,7 +269,7 @@ def asked(subject: str, make: Callable[[], CheckResult]) -> CheckResult:
     except (MachineError, ToolMissing, TargetMismatch, UnsupportedInstruction) as error:
         return CheckResult(subject, ABSENT, f"{NOT_AVAILABLE}{error}")
     except KernelError as error:
-        return CheckResult(subject, FAIL, str(error), "Run it with --backend emulator, which names the line.")
+        return CheckResult(subject, FAIL, str(error), "Run it with --backend emulator: it reports the line.")
     except PtxbenchError as error:
         return CheckResult(subject, WARN, str(error))
 

@@ -168,5 +168,5 @@ def choose_metric(name: str) -> Metric:
     """The metric of that name. Raises UsageError with a suggestion."""
     if name not in BY_NAME and not name.startswith("sass."):
         known = suggestion(name, tuple(BY_NAME)) or f" They are {', '.join(BY_NAME)}, and sass.OPCODE."
-        raise UsageError(f"There is no metric '{name}'.{known}")
+        raise UsageError(f"Unknown metric '{name}'.{known}")
     return choose([name])[0]

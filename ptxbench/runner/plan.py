@@ -152,7 +152,7 @@ def parse_size(text: str) -> Size:
         try:
             size[name.strip()] = int(number.replace("_", ""), 0)
         except ValueError:
-            raise UsageError(f"'{text}' is no size. Write it as n=65536, or rows=3,columns=257, or all.") from None
+            raise UsageError(f"'{text}' is not a size. Write it as n=65536, or rows=3,columns=257, or all.") from None
     return size
 
 
@@ -176,4 +176,4 @@ def no_such_size(size: Size, loaded: Sequence[LoadedPair]) -> str:
     """No pair has these dimensions: which they have."""
     dimensions = {found.name: ", ".join(found.pair.bench_sizes[0]) for found in loaded}
     known = "; ".join(f"'{name}' has {each}" for name, each in dimensions.items())
-    return f"No pair takes the size {size_words(size)}: {known}."
+    return f"No selected pair has the size {size_words(size)}: {known}."

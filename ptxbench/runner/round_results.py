@@ -143,7 +143,7 @@ class RoundResults:
         """
         step = self.last
         if step is None:
-            return DeviceLost(f"{death} (at the start of a worker).")
+            return DeviceLost(f"{death} (when a worker started).")
         if death.phase and not death.variant and not death.from_outside:
             return DeviceLost(f"{death}, in a kernel of ptxbench itself: the GPU or its driver does not work.")
         step = dataclasses.replace(step, variant=death.variant or step.variant, phase=death.phase or step.phase)
@@ -193,7 +193,9 @@ class RoundResults:
     def cleared(self, cell: Cell) -> DeviceLost | None:
         """The end of the run where this cell lost the device once, and not again one sample at a time."""
         lost = self.suspected.get(key_of(cell))
-        return lost and DeviceLost(f"{lost.reason}; one sample at a time it did not happen again.", lost.suspects)
+        return lost and DeviceLost(
+            f"{lost.reason}; it did not happen again when measured one sample at a time.", lost.suspects
+        )
 
     # ---- what it makes
 

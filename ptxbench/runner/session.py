@@ -146,7 +146,7 @@ class Session:
         """On a GPU, `toolkit` promises that ptxas assembled what is timed; the driver must not step in for it."""
         plan, build = self.plan, candidate.build
         if plan.backend.name == "gpu" and plan.assembler == "toolkit" and build and not (build.cubin or build.library):
-            candidate.fail(ToolMissing(f"ptxas is not there: {INSTALL}; or use --assembler driver."))
+            candidate.fail(ToolMissing(f"ptxas is not installed: {INSTALL}; or use --assembler driver."))
 
     def any_can_launch(self, candidates: Sequence[VariantRun], launch: Launch) -> bool:
         """Whether a candidate is left for such a launch; one that the backend cannot launch is out with the reason."""
@@ -265,7 +265,7 @@ class Session:
         if self.lost:
             for candidate in own:
                 if candidate.alive:
-                    candidate.fail(MachineError(f"The device was lost before its turn: {self.lost}"))
+                    candidate.fail(MachineError(f"The device was lost before this variant was tried: {self.lost}"))
         cell = Cell(
             pair=pair_plan.loaded.name,
             size=dict(size),

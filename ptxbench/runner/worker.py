@@ -155,7 +155,7 @@ class Worker:
             elif self.signs.host_work.value or self.signs.beat.value != beat:
                 beat, heard = self.signs.beat.value, time.monotonic()
             elif time.monotonic() - heard > timeout:
-                raise self.signs.death(f"no sign of life for {timeout:g} s")
+                raise self.signs.death(f"no progress for {timeout:g} s")
 
     def ending(self) -> WorkerDied:
         """How the process ended."""
@@ -167,8 +167,8 @@ class Worker:
         how = f"its process ended with {name}"
         if name not in FROM_OUTSIDE:
             return self.signs.death(how)
-        memory = ", perhaps for lack of memory of the host" if name == "SIGKILL" else ""
-        return self.signs.death(f"{how}, which another process sent{memory}", from_outside=True)
+        memory = ", perhaps because the host ran out of memory" if name == "SIGKILL" else ""
+        return self.signs.death(f"{how}, sent by another process{memory}", from_outside=True)
 
 
 @contextmanager

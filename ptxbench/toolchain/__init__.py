@@ -77,7 +77,7 @@ def build(
     know `arch`; PairError if the file or a flag is no good. Without ptxas or nvdisasm, the report lacks their figures.
     """
     if not re.fullmatch(r"sm_\d{2,3}[af]?", arch):
-        raise UsageError(f"'{arch}' is no architecture; write it as sm_90 or sm_90a.")
+        raise UsageError(f"Unknown architecture '{arch}'. Write it as sm_90 or sm_90a.")
     try:
         content = source.read_bytes()
     except OSError as error:

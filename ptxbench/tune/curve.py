@@ -197,7 +197,7 @@ def choose_quantities(swept: Swept, metric: str | None) -> list[Quantity]:
     if metric not in BY_NAME and not metric.startswith("sass."):
         every = [*names, *BY_NAME]
         hint = suggestion(metric, every) or f" There are {', '.join(every)}, and sass.OPCODE."
-        raise UsageError(f"There is no metric '{metric}' here.{hint}")
+        raise UsageError(f"Unknown metric '{metric}' here.{hint}")
     return [quantity_of(choose([metric])[0]), *figures]
 
 

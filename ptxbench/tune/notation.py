@@ -23,7 +23,7 @@ def parse_knob(text: str) -> tuple[str, tuple[int, ...]]:
     name, equals, values = text.partition("=")
     name = name.strip()
     if not equals or not name.isidentifier():
-        raise UsageError(f"'{text}' turns no knob. Write it as NAME=VALUES. {HELP}.")
+        raise UsageError(f"'{text}' is not a knob setting. Write it as NAME=VALUES. {HELP}.")
     found: list[int] = []
     for part in values.split(","):
         found += [value for value in spread(part.strip(), text, found) if value not in found]
@@ -34,23 +34,24 @@ def spread(part: str, text: str, before: Sequence[int]) -> Iterator[int]:
     """The values of one part of a list. A range without a step goes on by the distance to the value `before` it."""
     match = RANGE.fullmatch(part)
     if not match:
-        raise UsageError(f"'{part}' in '{text}' is no value of a knob. {HELP}.")
+        raise UsageError(f"'{part}' in '{text}' is not a value of a knob. {HELP}.")
     first = int(match[1], 0)
     if match[2] is None:
         yield first
         return
     last = int(match[2], 0)
     if last < first:
-        raise UsageError(f"'{part}' in '{text}' runs from {first} down to {last}. Write the smaller first.")
+        raise UsageError(f"'{part}' in '{text}' runs from {first} down to {last}. Write the smaller value first.")
     factor = match[3] == "*"
     step = int(match[4], 0) if match[4] else first - before[-1] if before and first > before[-1] else 1
     if step < 1 + factor or (factor and first == 0):
         raise UsageError(
-            f"'{part}' in '{text}' would never end: a step is 1 at least, a factor 2, and 0 has no factor."
+            f"'{part}' in '{text}' never ends: a step must be at least 1, a factor at least 2, and "
+            "a factor cannot start at 0."
         )
     value, count = first, 0
     while value <= last:
         yield value
         value, count = value * step if factor else value + step, count + 1
         if count > MOST:
-            raise UsageError(f"'{part}' in '{text}' has more than {MOST} values. Give it a greater step.")
+            raise UsageError(f"'{part}' in '{text}' has more than {MOST} values. Use a larger step.")

@@ -103,7 +103,7 @@ def sweep_of(
     if not given:
         given = {name: tuple(each) for name, each in declared(found, sms).items()}
     if len(given) > MOST_KNOBS:
-        raise UsageError(f"{', '.join(given)} are {len(given)} knobs. Sweep {MOST_KNOBS} at most.")
+        raise UsageError(f"{', '.join(given)} are {len(given)} knobs. Sweep at most {MOST_KNOBS}.")
     knobs = {knob.name for knob in pair.knobs}
     base = dict(base_size(found, kind, sms))
     for name in given:
@@ -111,10 +111,10 @@ def sweep_of(
     for name in size:
         require_known(found, canonical(pair, name), list(base))
         if canonical(pair, name) in given:
-            raise UsageError(f"{name} is both swept and given by --size. Say it once.")
+            raise UsageError(f"{name} is set both by --knob and by --size. Set it once.")
     base |= {canonical(pair, name): value for name, value in size.items()}
     if (count := math.prod(map(len, given.values()))) > MOST_POINTS:
-        raise UsageError(f"{' and '.join(given)} make {count:,} points. Sweep {MOST_POINTS:,} at most.")
+        raise UsageError(f"{' and '.join(given)} make {count:,} points. Sweep at most {MOST_POINTS:,}.")
     swept = Swept(found, given, base, sources, kind)
     points = tuple(points_of(swept, knobs, {name for name in given if name in base}))
     return Swept(found, given, base, sources, kind, points)

@@ -34,7 +34,7 @@ NEEDS = [
     (H100,     Launch(4, 32, cooperative=True), 0, None),
     (H100,     Launch(4, 32, set_aside=100), 0, None),
     (T4,       Launch(4, 32, set_aside=1), 0,
-     "The launch needs a part of L2 set aside; T4 can set none aside (that needs sm_80 or later)."),
+     "The launch needs a part of L2 set aside; T4 cannot do that (it needs sm_80 or later)."),
     (LaunchLimits("MIG", 14, 99 * KIB, cooperative=False), Launch(4, 32, cooperative=True), 0,
      "The launch is cooperative; MIG cannot launch cooperative grids."),
     (LaunchLimits("Old", 4, 99 * KIB, threads=512), Launch(1, (32, 32)), 0,
@@ -94,7 +94,7 @@ MISTAKES = [
     (Launch(4, 32, cluster=(2, 0)), "The cluster is"),
     (Launch(6, 32, cluster=4), r"The cluster \(4, 1, 1\) does not divide the grid \(6, 1, 1\)"),
     (Launch((4, 3), 32, cluster=(1, 2)), "does not divide"),
-    (Launch(64, 32, cluster=32), "A cluster of 32 CTAs; the most is 16"),
+    (Launch(64, 32, cluster=32), "A cluster of 32 CTAs; at most 16"),
 ]
 
 

@@ -22,8 +22,8 @@ NOT_THERE = [
     (100, "cudaErrorNoDevice: no CUDA-capable device is detected", "13.0",
      "No GPU: cudaErrorNoDevice. Run with --backend emulator to verify without timing."),
     (35, "cudaErrorInsufficientDriver: CUDA driver version is insufficient for CUDA runtime version", "12.4",
-     "No GPU: cudaErrorInsufficientDriver: the driver speaks CUDA 12.4, CuPy a newer one; update it or install [cu12]."
-     " Run with --backend emulator to verify without timing."),
+     "No GPU: cudaErrorInsufficientDriver: the driver supports CUDA 12.4 and CuPy needs a newer one; "
+     "update the driver or install [cu12]. Run with --backend emulator to verify without timing."),
 ]  # fmt: skip
 
 
@@ -71,12 +71,12 @@ def test_importing_the_backend_imports_neither_cupy_nor_nvml():
 FAILURES = [
     (700, "cudaErrorIllegalAddress: an illegal memory access was encountered",
      "triad.ptx: cudaErrorIllegalAddress: an illegal memory access was encountered. "
-     "Run it with --backend emulator, which names the line."),
+     "Run it with --backend emulator: it reports the line."),
     (222, "CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain.",
      "triad.ptx: CUDA_ERROR_UNSUPPORTED_PTX_VERSION: the provided PTX was compiled with an unsupported toolchain. "
      "The PTX is newer than the driver. Update the driver, or run with --assembler toolkit."),
     (999, "CUDA_ERROR_UNKNOWN: unknown error",
-     "triad.ptx: CUDA_ERROR_UNKNOWN: unknown error. The driver does not say why. Run again; if it comes back, run "
+     "triad.ptx: CUDA_ERROR_UNKNOWN: unknown error. The driver reports no cause. Run again; if it happens again, run "
      "`nvidia-smi` and see the system log."),
     (398, "CUDA_ERROR_NEW: a number of a newer driver",
      "triad.ptx: CUDA_ERROR_NEW: a number of a newer driver. The driver's documentation explains this error."),

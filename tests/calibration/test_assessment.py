@@ -162,7 +162,7 @@ def test_kernels_must_take_as_long_alone_as_in_turns():
     assert line.status == PASS
     line = judge.judge_solo("interaction", {"copy": [100], "fma": [48]}, {"copy": 100.0, "fma": 50.0}, limit=0.03)
     assert line.status == WARN
-    assert line.found == "alone and in turns apart by: copy 0.0%, fma 4.0%"
+    assert line.found == "difference between alone and in turns: copy 0.0%, fma 4.0%"
     assert line.values == {"solo_apart": {"copy": 0.0, "fma": pytest.approx(0.04)}}
 
 

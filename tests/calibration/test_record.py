@@ -73,7 +73,7 @@ def test_without_a_file_there_is_no_record(tmp_path):
 # what the file holds, what the error says of it
 DAMAGED = [
     ('{"schema": ',                                             "calibration.json:1: not JSON: "),
-    ("[]",                                                      "is no calibration that this ptxbench reads"),
+    ("[]",                                                      "is not a calibration that this version"),
     ('{"schema": "ptxbench.calibration/2"}',                    "('ptxbench.calibration/1')"),
     ('{"schema": "ptxbench.calibration/1"}',                    "the key 'made' is missing"),
     (to_json(RECORD).replace('"spin_ns": 18048', '"spin_ns": "long"'), "spin_ns: expected int, found 'long'."),

@@ -53,7 +53,10 @@ def test_a_good_device_passes_every_line_and_its_settings_follow():
     assert known.slope_error == 0
     assert known.driver_over_toolkit == 1
     assert known.solo_apart == {"copy": 0, "fma": 0}
-    assert lines["containment"].found == "endless and illegal_address cost their own rows, and the next worker was well"
+    assert (
+        lines["containment"].found
+        == "endless and illegal_address cost only their own rows, and the next worker was fine"
+    )
 
 
 def test_the_shield_holds_the_device_where_the_flush_is_short():
@@ -102,10 +105,10 @@ DEVICES = [
     (ScriptedGpu(SMALL, refuses="toolkit"), "loading", FAIL, "--assembler toolkit: control.ptx: CUDA_ERROR_JIT"),
     (ScriptedGpu(SMALL, copies_wrongly=True), "loading", FAIL, "the copy differs from its source"),
     (ScriptedGpu(SMALL, copies_wrongly=True), "bandwidth", FAIL, "the copy differs from its source"),
-    (ScriptedGpu(SMALL, ns={"driver": 110_000}), "assemblers", WARN, "the driver's over ptxas's: 1.100"),
+    (ScriptedGpu(SMALL, ns={"driver": 110_000}), "assemblers", WARN, "the driver's time over ptxas's: 1.100"),
     (ScriptedGpu(replace(SMALL, name=GPU.name), ns={"control": 10}), "bandwidth", FAIL, "of the published 3.350 TB/s"),
     (ScriptedGpu(replace(SMALL, name=GPU.name)), "bandwidth", WARN, "0% of the published 3.350 TB/s"),
-    (ScriptedGpu(SMALL, clocks_mhz=(1755.0, 900.0)), "clock", WARN, "not at rest"),
+    (ScriptedGpu(SMALL, clocks_mhz=(1755.0, 900.0)), "clock", WARN, "not stable"),
 ]  # fmt: skip
 
 
@@ -119,7 +122,7 @@ def test_a_device_that_is_not_well_is_told(device, subject, status, words):
 def test_a_device_for_one_process_at_a_time_cannot_be_calibrated():
     line = taken("device", probe=Probe(one_process=True))[1]["device"]
     assert (line.status, line.advice) == (
-        FAIL, "Calibrating takes several at once: set the compute mode by nvidia-smi -c DEFAULT meanwhile.",
+        FAIL, "The calibration needs several at once: set the compute mode to DEFAULT (nvidia-smi -c DEFAULT).",
     )  # fmt: skip
 
 

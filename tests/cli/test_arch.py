@@ -130,8 +130,8 @@ def test_files_and_pairs_can_be_asked_for_together(ptxbench, kernels, file):
 
 ENDS = [
     # arguments                          status  words of stderr
-    (["nothing"],                             2, "There is no pair 'nothing' in 'kernels'."),
-    (["scale", "--target=sm_91"],             2, "There is no target 'sm_91'. Did you mean 'sm_90'?"),
+    (["nothing"],                             2, "Unknown pair 'nothing' in 'kernels'."),
+    (["scale", "--target=sm_91"],             2, "Unknown target 'sm_91'. Did you mean 'sm_90'?"),
     (["gone.ptx"],                            2, "Cannot read gone.ptx: No such file or directory."),
     (["scale", "-o", "arch.csv"],             2, "Unknown suffix of 'arch.csv'. Name a file"),
     (["scale", "-o", "no/arch.md"],           0, ""),

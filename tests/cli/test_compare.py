@@ -44,8 +44,8 @@ REFUSED = [
      "start of a file's name or of an id, 'latest', or 'latest~1', the one before.\n"),
     (["nothing.json"], "Error: Cannot read nothing.json: No such file or directory.\n"),
     (["results"], "Error: Cannot read results: Is a directory.\n"),
-    (["results/calibration.json"], "Error: results/calibration.json is no ptxbench run: its 'schema' is None, expected "
-                                   "'ptxbench.run/3'.\n"),
+    (["results/calibration.json"], "Error: results/calibration.json is not a ptxbench run: its 'schema' is None, "
+                                   "expected 'ptxbench.run/3'.\n"),
     (["ba5e", "0e0e", "--metric", "ratio"], "Error: Run 0e0e0e0e has no times. Compare its counters: --metric "
                                             "counters.\n"),
     (["ba5e", "-o", "x.pdf"], "Error: Unknown suffix of 'x.pdf'. Name a file that ends in .json, .csv or .md.\n"),

@@ -445,7 +445,7 @@ SLIPS = [
     (("scale.ptx", *ARGS, "--block", "2048"), "A block of 2048 threads; the most is 1024."),
     (("scale.ptx", *ARGS, "--block", "256"), "'scale' takes blocks of 128 threads at most (.maxntid); this has 256."),
     (("scale.ptx", *ARGS, "--shared", "1000000"), "'scale' asks for 1000000 bytes of shared memory"),
-    (("scale.ptx", *ARGS, "--arch", "90"), "'90' is no architecture; write it as sm_90 or sm_90a."),
+    (("scale.ptx", *ARGS, "--arch", "90"), "Unknown architecture '90'. Write it as sm_90 or sm_90a."),
     (("scale.ptx", *ARGS, "--flag=-G"),  "scale.ptx is PTX, and --flag is for NVRTC. Leave it out."),
     (("scale.ptx", *ARGS, "--lines", "x"), "--lines is 'x'; write a number, or all."),
     (("scale.ptx", *ARGS, "--save", "y"), "--save is 'y'; write NAME=FILE.npy, with a parameter's name or index."),

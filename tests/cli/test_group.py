@@ -113,4 +113,4 @@ def test_the_package_is_the_command():
     ran = subprocess.run(
         [sys.executable, "-m", "ptxbench", "list", "triadd"], capture_output=True, text=True, check=False
     )
-    assert (ran.returncode, ran.stderr) == (2, "Error: There is no pair 'triadd'. Did you mean 'triad'?\n")
+    assert (ran.returncode, ran.stderr) == (2, "Error: Unknown pair 'triadd'. Did you mean 'triad'?\n")

@@ -150,9 +150,9 @@ def test_without_a_run_there_is_nothing_to_show_and_what_to_do_is_said(ptxbench)
 
 
 REFUSED = [
-    (["trid"], 2, "Error: There is no pair 'trid' in the saved runs. Did you mean 'triad'?\n"),
-    (["--metric", "rato"], 2, "Error: There is no metric 'rato'. Did you mean 'ratio'?\n"),
-    (["--metric", "sass.ldg"], 2, "Error: There is no column 'sass.ldg'."),
+    (["trid"], 2, "Error: Unknown pair 'trid' in the saved runs. Did you mean 'triad'?\n"),
+    (["--metric", "rato"], 2, "Error: Unknown metric 'rato'. Did you mean 'ratio'?\n"),
+    (["--metric", "sass.ldg"], 2, "Error: Unknown column 'sass.ldg'."),
     (["--metric", "time"], 5, "None of 3 runs has time to show.\n"),
     (["scan", "--metric", "sass.LDG"], 5, "None of 3 runs has sass.LDG of scan to show.\n"),
     (["--last", "0"], 2, "Usage:"),

@@ -50,7 +50,7 @@ def test_a_folder_is_named_by_the_option_or_the_environment_and_stands_alone(ker
     monkeypatch.setenv("PTXBENCH_KERNELS", "kernels")
     assert ptxbench("list") == by_option
     assert by_option.out.count("does") == 1
-    assert ptxbench("list", "triad").err == "Error: There is no pair 'triad' in 'kernels'. Known are scale.\n"
+    assert ptxbench("list", "triad").err == "Error: Unknown pair 'triad' in 'kernels'. Known are scale.\n"
 
 
 def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
@@ -81,7 +81,7 @@ def test_json_lists_the_same_and_nothing_else(kernels, ptxbench):
 def test_pairs_are_chosen_by_name_or_glob(ptxbench):
     assert ptxbench("list", "triad*", "transpose").out.count("purpose  ") == 3
     ran = ptxbench("list", "triadd")
-    assert ran == (2, "", "Error: There is no pair 'triadd'. Did you mean 'triad'?\n")
+    assert ran == (2, "", "Error: Unknown pair 'triadd'. Did you mean 'triad'?\n")
 
 
 def test_a_pair_that_cannot_be_read_does_not_hide_the_others(kernels, ptxbench):

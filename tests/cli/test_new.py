@@ -129,9 +129,9 @@ NAMES = [
     ("",              "such as reduce_sum.s32.\n"),
     ("foo\n",         "Did you mean 'foo'?"),
     ("n" * 61,        "has 61 characters. The name of a pair has at most 60."),
-    ("add",           "'add' is a word of PTX, which reserves it. Choose another name."),
-    ("float",         "'float' is a word of CUDA C, "),
-    ("expf",          "'expf' is a word of CUDA C, "),
+    ("add",           "'add' is a reserved word of PTX. Choose another name."),
+    ("float",         "'float' is a reserved word of CUDA C."),
+    ("expf",          "'expf' is a reserved word of CUDA C."),
 ]  # fmt: skip
 
 
@@ -156,7 +156,7 @@ def test_nothing_is_overwritten_and_nothing_else_written(ptxbench, there, kind):
     else:
         path.symlink_to("nowhere")
     before = files()
-    message = f"Error: kernels/{there} is there already. Choose another name, or another folder.\n"
+    message = f"Error: kernels/{there} already exists. Choose another name, or another folder.\n"
     assert ptxbench("new", "foo") == (2, "", message)
     assert files() == before
     assert kind != "file" or path.read_text() == "mine"
@@ -201,7 +201,8 @@ def test_no_pair_is_written_into_the_package(ptxbench, tmp_path, monkeypatch, in
     for folder in (new.PACKAGE / inside, Path("link", inside)):
         ran = ptxbench("new", "foo", "--kernels", folder)
         assert ran == (
-            2, "", f"Error: {folder} is inside ptxbench itself, which an update replaces. Name another --kernels DIR.\n"
+            2, "",
+            f"Error: {folder} is inside ptxbench itself, which an update replaces. Choose another --kernels DIR.\n",
         )  # fmt: skip
     assert not list(new.PACKAGE.rglob("foo.*"))
 

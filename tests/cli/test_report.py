@@ -40,8 +40,8 @@ def test_without_sources_there_is_a_page_all_the_same_and_it_is_told_what_it_lac
     ran = ptxbench("report", "feed", "--kernels", "nowhere")
     assert ran.status == 0
     assert ran.err.splitlines()[0] == (
-        "triad: No listings, findings and portability: There is no folder nowhere. Name one that holds pairs/, cuda/ "
-        "and ptx/."
+        "triad: No listings, findings and portability: Folder nowhere does not exist. Choose one that holds pairs/, "
+        "cuda/ and ptx/."
     )
     assert "FASTER" in read(Path("report.html").read_text()).text
 
@@ -71,7 +71,7 @@ def test_a_file_that_is_there_is_replaced_and_a_folder_is_not(results, emulated,
 REFUSED = [
     (["beef"], "Error: There is no run 'beef' below results."),
     (["no.json"], "Error: Cannot read no.json: No such file or directory."),
-    (["latest", "--target", "sm_1"], "Error: There is no target 'sm_1'."),
+    (["latest", "--target", "sm_1"], "Error: Unknown target 'sm_1'."),
     (["latest", "-o", "file/x.html"], "Error: Cannot write to file: "),
     (["latest", "--results", "empty"], "Error: There is no run 'latest': no run is saved below empty."),
 ]

@@ -121,7 +121,7 @@ def test_a_column_counts_the_machine_instructions_of_an_opcode(kernels, ptxbench
     assert re.findall(r"^(?:cuda|ptx)\S* .* (\d+) +(\d+) +(\d+)$", ran.out, re.MULTILINE) == [("17", "2", "0")] * 3
     mistyped = ptxbench(*RUN, "--no-save", "--columns", "sass.ldg")
     assert mistyped.status == 2
-    assert "There is no column 'sass.ldg'. " in mistyped.err
+    assert "Unknown column 'sass.ldg'. " in mistyped.err
     assert "such as sass.LDG, " in " ".join(mistyped.err.split())
 
 

@@ -337,8 +337,8 @@ def test_a_variant_that_cannot_be_built_is_left_out_and_named(ptxbench, tmp_path
 
 # arguments after the pair, what is said
 REFUSED = [
-    (["--diff", "cuda", "pxt"], "There is no variant 'pxt' of scale. Did you mean 'ptx'?"),
-    (["--variant", "cuda@fats"], "There is no variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
+    (["--diff", "cuda", "pxt"], "Unknown variant 'pxt' of scale. Did you mean 'ptx'?"),
+    (["--variant", "cuda@fats"], "Unknown variant 'cuda@fats'. Did you mean 'cuda@fast'?"),
     (["--diff", "cuda", "ptx", "--sass"], "--diff and --sass are two views. Choose one."),
     (["--diff", "cuda", "ptx", "--variant", "ptx"], "--diff names its variants itself. Leave out --variant."),
     (["--counts", "--diff", "cuda", "ptx"],
@@ -346,12 +346,12 @@ REFUSED = [
     (["--live-registers", "--ptx"],
      "--live-registers is of SASS in a listing of its own. Leave it out, or use --sass."),
     (["--control", "--ptx"], "--control needs a listing with SASS. Leave it out, or use --sass."),
-    (["--size", "m=3"], "No pair takes the size m=3: 'scale' has n."),
-    (["--size", "3"], "'3' is no size. Write it as n=65536, or rows=3,columns=257, or all."),
+    (["--size", "m=3"], "No selected pair has the size m=3: 'scale' has n."),
+    (["--size", "3"], "'3' is not a size. Write it as n=65536, or rows=3,columns=257, or all."),
     (["--entry", "scale"], "--entry is for a .cu or .ptx file, and 'scale' is a pair."),
     (["--flag", "-G"], "--flag is for a .cu or .ptx file, and 'scale' is a pair."),
-    (["--arch", "90"], "'90' is no architecture; write it as sm_90 or sm_90a."),
-    (["--arch", "banana"], "'banana' is no architecture; write it as sm_90 or sm_90a."),
+    (["--arch", "90"], "Unknown architecture '90'. Write it as sm_90 or sm_90a."),
+    (["--arch", "banana"], "Unknown architecture 'banana'. Write it as sm_90 or sm_90a."),
 ]  # fmt: skip
 
 

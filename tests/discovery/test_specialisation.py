@@ -183,8 +183,8 @@ BAD = [
     ("scale.sm_90a.ptx", "",
      "kernels/ptx/scale.sm_90a.ptx has no .target. Write .target sm_90a, as its name says."),
     ("scale.sm_90.ptx", PTX,
-     "kernels/ptx/scale.sm_90.ptx: sm_90 is no target to specialise for. What every later GPU takes"),
-    ("scale.fast.sm_80b.ptx", PTX, "kernels/ptx/scale.fast.sm_80b.ptx: sm_80b is no target to specialise for"),
+     "kernels/ptx/scale.sm_90.ptx: sm_90 is not a target to specialise for. PTX that every later GPU accepts"),
+    ("scale.fast.sm_80b.ptx", PTX, "kernels/ptx/scale.fast.sm_80b.ptx: sm_80b is not a target to specialise for"),
 ]  # fmt: skip
 
 

@@ -45,10 +45,10 @@ INSTRUCTIONS = "smsp__inst_executed.sum"
 
 # sectors by the emulator, by the GPU, status, a word of the finding
 COUNTS = [
-    (1000, 1000, PASS, "1 of 1 counters as the emulator has them"),
+    (1000, 1000, PASS, "1 of 1 counters agree with the emulator"),
     (1000, 1009, PASS, "1 of 1"),
-    (1000, 2000, WARN, "0 of 1 counters as the emulator has them. ptx_global_load_sectors: 2,000, by the"),
-    (1000, 0,    WARN, "ptx_global_load_sectors: 0, by the emulator 1,000"),
+    (1000, 2000, WARN, "0 of 1 counters agree with the emulator. ptx_global_load_sectors: 2,000, emul"),
+    (1000, 0,    WARN, "ptx_global_load_sectors: 0, emulator 1,000"),
     (0,    0,    PASS, "0 of 0"),
 ]  # fmt: skip
 
@@ -89,7 +89,7 @@ def test_one_launch_is_counted(ncu):
 FAILURES = [
     ("refused", False, "this user may not read the GPU's counters. Run as root, or load NVIDIA's kernel module with "
                        "NVreg_RestrictProfilingToAdminUsers=0"),
-    ("busy", False, "another tool holds the GPU's counters. Stop it (such as DCGM), and run again"),
+    ("busy", False, "another tool, such as DCGM, uses the GPU's counters. Stop it and run again"),
     ("nothing", False, "ncu counted no launch: it printed nothing"),
     ("nothing", True, "ncu counted no launch: Pair 'triad' lacks no-such-folder/pairs/triad.py"),
 ]  # fmt: skip

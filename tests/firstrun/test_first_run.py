@@ -82,8 +82,8 @@ def test_every_step_is_taken_and_kept(first_run, ncu, counts, tmp_path):
         "counters: scale cuda": PASS, "counters: scale ptx": PASS,
     }  # fmt: skip
     found = {line["subject"]: line["found"] for step in document["steps"] for line in step["lines"]}
-    assert found["run: scale"] == "n=4096: ptx takes 0.900 ±0.000 of the time of cuda"
-    assert found["bits: scale ptx"] == "n=129: the emulator's bits"
+    assert found["run: scale"] == "n=4096: ptx: 0.900 ±0.000 of the time of cuda"
+    assert found["bits: scale ptx"] == "n=129: the same bits as on the emulator"
     assert [step["step"] for step in document["steps"]] == list(steps.STEPS)
     assert all(step["seconds"] > 0 for step in document["steps"])
     told = [each for each in document["steps"][-1]["counters"] if each["variant"] == "ptx"]
@@ -180,7 +180,7 @@ def test_a_first_run_of_another_device_or_version_is_not_gone_on_with(first_run,
     ncu("nothing")
     monkeypatch.setattr(conduct, "SECONDS", 0.0)
     ran, document = first_run()
-    assert (ran.status, document) == (5, None)  # the time was over before the first step
+    assert (ran.status, document) == (5, None)  # the time limit was reached before the first step
     assert "0 minutes are over: 0 of 4 steps are done. Run the same again to go on." in ran.err
     monkeypatch.setattr(conduct, "SECONDS", 1.0)
     path = tmp_path / "results" / "scripted-gpu" / "first-run.json"

@@ -149,8 +149,8 @@ for _ in range(2):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
     first, second = done.stdout.splitlines()
     assert first.startswith("illegal_address.ptx: cudaErrorIllegalAddress: ")
-    assert first.endswith("Run it with --backend emulator, which names the line.")
-    assert second == f"illegal_address.ptx: this process can use the GPU no more, since {first}"
+    assert first.endswith("Run it with --backend emulator: it reports the line.")
+    assert second == f"illegal_address.ptx: this process can no longer use the GPU: {first}"
 
 
 @pytest.fixture

@@ -64,8 +64,8 @@ def taken_out(ledger):
 
 def test_a_death_costs_the_variant_that_the_worker_was_at_in_its_cell(plan):
     ledger = ledger_at(plan, at("verify", "ptx", SMALL))
-    assert ledger.blame(WorkerDied("no sign of life for 60 s", phase="measure", variant="cuda@fast")) is None
-    assert taken_out(ledger) == [(1024, "cuda@fast", BROKEN, "no sign of life for 60 s (measure, n=1024).")]
+    assert ledger.blame(WorkerDied("no progress for 60 s", phase="measure", variant="cuda@fast")) is None
+    assert taken_out(ledger) == [(1024, "cuda@fast", BROKEN, "no progress for 60 s (measure, n=1024).")]
 
 
 def test_a_death_at_a_check_size_costs_the_variant_everywhere(plan):
@@ -84,21 +84,21 @@ def test_a_worker_that_another_process_ended_breaks_no_kernel(plan):
 @pytest.mark.parametrize(
     ("step", "reason"),
     [
-        (None, "no sign of life for 60 s (at the start of a worker)."),
+        (None, "no progress for 60 s (when a worker started)."),
         (
             at("verify", "cuda", {"n": 1 << 24}, CONTROL),
-            "The A/A control, a kernel of ptxbench itself, failed: no sign of life for 60 s (verify, n=16777216).",
+            "The A/A control, a kernel of ptxbench itself, failed: no progress for 60 s (verify, n=16777216).",
         ),
     ],
 )
 def test_a_death_after_which_nothing_can_be_taken_out_ends_the_run(plan, step, reason):
-    assert ledger_at(plan, step).blame(WorkerDied("no sign of life for 60 s")) == DeviceLost(reason)
+    assert ledger_at(plan, step).blame(WorkerDied("no progress for 60 s")) == DeviceLost(reason)
 
 
 def test_a_hang_of_a_kernel_of_our_own_ends_the_run(plan):
     ledger = ledger_at(plan, at("verify", "ptx", SMALL))
-    lost = ledger.blame(WorkerDied("no sign of life for 60 s", phase="measure"))
-    assert lost.reason.startswith("no sign of life for 60 s, in a kernel of ptxbench itself")
+    lost = ledger.blame(WorkerDied("no progress for 60 s", phase="measure"))
+    assert lost.reason.startswith("no progress for 60 s, in a kernel of ptxbench itself")
     assert (lost.suspects, taken_out(ledger)) == ((), [])
 
 
@@ -144,7 +144,7 @@ def test_a_loss_that_does_not_come_again_one_sample_at_a_time_ends_the_run(plan)
     assert ledger.cleared(cells[(("n", 1024),)]) is None
     assert ledger.cleared(cells[(("n", 4096),)]).reason == (
         "scale.ptx: illegal address. The kernels in flight were cuda and ptx; "
-        "one sample at a time it did not happen again."
+        "it did not happen again when measured one sample at a time."
     )
 
 
@@ -257,7 +257,7 @@ def test_a_silent_device_is_given_up_with_the_phase_and_the_variant():
         signs.mark("ptx")
         time.sleep(1)
 
-    with pytest.raises(WorkerDied, match=r"no sign of life for 0\.3 s") as death:
+    with pytest.raises(WorkerDied, match=r"no progress for 0\.3 s") as death:
         heard(hangs, timeout=0.3)
     assert (death.value.phase, death.value.variant) == ("measure", "ptx")
 

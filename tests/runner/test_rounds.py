@@ -67,7 +67,7 @@ def test_a_variant_that_crashes_when_it_is_verified_is_broken_and_the_rest_is_me
     [
         ("crash", "its process ended with SIGSEGV"),
         ("exit", "its process ended with exit status 3"),
-        ("hang", "no sign of life for 4 s"),
+        ("hang", "no progress for 4 s"),
     ],
 )
 def test_what_ends_a_worker_while_it_measures_is_blamed_on_the_kernel_that_was_sampled(tmp_path, deed, reason):
@@ -110,7 +110,7 @@ def test_a_worker_that_the_system_ends_breaks_no_kernel(tmp_path):
     for cell in cells:
         assert cell.variants["cuda@fast"].status == SKIPPED
         assert cell.variants["cuda@fast"].reason == (
-            "its process ended with SIGKILL, which another process sent, perhaps for lack of memory of the host "
+            "its process ended with SIGKILL, sent by another process, perhaps because the host ran out of memory "
             "(verify, n=1)."
         )
         assert [one.contrast for one in cell.rounds] == [("cuda", "ptx")]
@@ -211,5 +211,5 @@ def test_a_compilation_that_never_ends_costs_its_variant(tmp_path):
     for cell in cells:
         for name in ("cuda.endless", "cuda.endless@fast"):
             assert cell.variants[name].status == BROKEN
-            assert cell.variants[name].reason == "no sign of life for 6 s (build)."
+            assert cell.variants[name].reason == "no progress for 6 s (build)."
         assert [one.contrast for one in cell.rounds] == [("cuda", "cuda@fast"), ("cuda", "ptx")]

@@ -140,7 +140,7 @@ def test_a_size_that_is_none_is_refused(text):
 
 
 def test_a_size_that_no_pair_has_is_refused_with_those_there_are(kernels):
-    with pytest.raises(UsageError, match=r"^No pair takes the size m=3: 'scale' has n\.$"):
+    with pytest.raises(UsageError, match=r"^No selected pair has the size m=3: 'scale' has n\.$"):
         plan_pairs(kernels, sizes=["m=3"])
     with pytest.raises(UsageError, match=r"^'scale' cannot have the size n=0: launch at n=0 is Launch\(grid=0"):
         plan_pairs(kernels, sizes=["n=0"])
@@ -151,7 +151,7 @@ def test_variants_are_chosen_by_name_or_glob_and_pairs_without_them_left_out(tmp
     pair_plans, left_out = plan_pairs(kernels, variants=["*@fast"])
     assert [[source.variant for source in pair_plan.sources] for pair_plan in pair_plans] == [["cuda@fast"]]
     assert left_out == ("other",)
-    with pytest.raises(UsageError, match=r"^There is no variant 'ptxx'\. Did you mean 'ptx'\?$"):
+    with pytest.raises(UsageError, match=r"^Unknown variant 'ptxx'\. Did you mean 'ptx'\?$"):
         plan_pairs(kernels, variants=["ptxx"])
 
 
@@ -363,7 +363,7 @@ def test_the_driver_does_not_step_in_for_a_ptxas_that_is_not_there(kernels, monk
     monkeypatch.setattr(locate, "program", lambda name: None if name == "ptxas" else found(name))
     (cell,) = cells(plan_of(kernels, FakeBackend({"cuda": [2000], "ptx": [1000]}, right)))
     assert {result.status for result in cell.variants.values()} == {"skipped"}
-    assert cell.variants["ptx"].reason.startswith("ptxas is not there: pip install")
+    assert cell.variants["ptx"].reason.startswith("ptxas is not installed: pip install")
 
 
 def test_verified_variants_are_timed_against_cuda(kernels):

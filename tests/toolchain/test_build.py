@@ -131,7 +131,7 @@ def test_a_file_without_the_kernel_that_its_name_promises_says_what_it_has(build
 
 @pytest.mark.parametrize("arch", ["90", "compute_90", "sm_90 -o x", "sm_9", ""])
 def test_what_is_no_architecture_is_refused(build, arch):
-    with pytest.raises(UsageError, match=r"^'.*' is no architecture; write it as sm_90 or sm_90a\.$"):
+    with pytest.raises(UsageError, match=r"^Unknown architecture '.*'\. Write it as sm_90 or sm_90a\.$"):
         build(PTX, "twice", arch=arch)
 
 
