@@ -71,7 +71,7 @@ BAD = [
     (page("output: 'ptxbench"),                           r"^3: 'ptxbench: No closing quotation\."),
     (page("output: from=nowhere ptxbench --version"),     r"^3: .* does not print a line with 'nowhere'\."),
     (page("output: to=nowhere ptxbench --version"),       r"^3: .* does not print a line with 'nowhere'\."),
-    (page("output: ptxbench show no_such_pair"),          r"^3: .* ends with status 2: Error: There is no pair"),
+    (page("output: ptxbench show no_such_pair"),          r"^3: .* ends with status 2: Error: Unknown pair"),
     (page("built: sm_90").replace(CLOSING, ""),           r"^3: this block has no end"),
     (page("built: sm_90") + CLOSING,                      r"^7: there is no block that .* ends"),
     (page("built: sm_90").replace(CLOSING, page("built: sm_90")), r"^6: this block begins inside the block of line 3"),
