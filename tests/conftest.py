@@ -6,6 +6,7 @@ import signal
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import pytest
 
 from ptxbench import cache
@@ -13,6 +14,10 @@ from ptxbench.cli import main
 from ptxbench.result import Run, from_json
 from tests.documents import require_schema
 from tests.folders import kernels_folder
+
+# An example may take long on a machine that does other things too.
+hypothesis.settings.register_profile("no deadline", deadline=None)
+hypothesis.settings.load_profile("no deadline")
 
 
 class Ran(NamedTuple):

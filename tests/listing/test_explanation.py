@@ -32,11 +32,11 @@ from ptxbench.result import (
     Cell,
     ExecutedReport,
     LaunchReport,
-    Run,
     VariantResult,
     to_json,
 )
 from ptxbench.toolchain.lines import MachineInstruction
+from tests.runs import run_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -517,19 +517,14 @@ def test_the_findings_of_a_run_are_those_of_its_verified_ptx():
     spilling = variant("ptx", report={"spill_store_bytes": 8})
     other = variant("ptx.other", report={"registers": 40})
     wrong = dataclasses.replace(variant("ptx.wrong"), status="wrong")
-    found = of_run(run_of(cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})))
+    found = of_run(run_of([cell(**{"cuda": variant("cuda"), "ptx": spilling, "ptx.other": other, "ptx.wrong": wrong})]))
     assert [(each["pair"], each["size"], each["variants"], each["kind"]) for each in found] == [
         ("k", {"n": 1}, ["cuda", "ptx"], "spills"),
         ("k", {"n": 1}, ["cuda", "ptx"], "same mix"),
         ("k", {"n": 1}, ["cuda", "ptx.other"], "same mix"),
         ("k", {"n": 1}, ["cuda", "ptx.other"], "registers"),
     ]
-    assert of_run(run_of(cell(ptx=spilling))) == []
-    assert of_run(run_of(cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling))) == []
-    document = json.loads(to_json(run_of(cell(cuda=variant("cuda"), ptx=spilling)), findings=found))
+    assert of_run(run_of([cell(ptx=spilling)])) == []
+    assert of_run(run_of([cell(cuda=dataclasses.replace(variant("cuda"), status="wrong"), ptx=spilling)])) == []
+    document = json.loads(to_json(run_of([cell(cuda=variant("cuda"), ptx=spilling)]), findings=found))
     assert document["findings"][0]["figures"] == {"spill_bytes": {"cuda": 0, "ptx": 8}}
-
-
-def run_of(*cells):
-    frame = {name: {} for name in ("run", "tool", "source", "host", "device", "toolchain", "settings", "calibration")}
-    return Run(**frame, cells=cells)
