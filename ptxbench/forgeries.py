@@ -1,8 +1,8 @@
-"""Wrong results that a pair's reference and tolerance must reject, made from its right ones. Knows no kernel.
+"""Wrong results that a pair's reference and tolerance must reject, made from the right ones. Knows no kernels.
 
-Each stands for a kernel that is wrong: one that writes zeros, in all or in part; one that errs in few elements; one
-whose tiles do not pass on what they must; one that does not read all of its input. Only what a verification looks at is
-made, a piece at a time, and it ends with the first piece that is rejected: so it costs little at 2**28 elements too.
+Each represents a wrong kernel: one that writes zeros, everywhere or in part; one that is wrong in few elements; one
+whose tiles do not pass on their results; one that does not read all of its input. Only the verified elements are
+made, a piece at a time, up to the first rejected piece, so that it is cheap even with 2**28 elements.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from ptxbench.pair import In, Pair, Size
 from ptxbench.verify import Expected, agrees, reference_of, row_parts, rows_of
 
 IN_SO_MANY = 1000
-"""One element of so many is moved, and one at the least."""
+"""One element in this many is changed, and at least one."""
 
 TOLERANCES = 10
-"""How far it is moved."""
+"""By how many tolerances it is changed."""
 
 NEAR = 1024
-"""Elements of which the greatest is what tiles do not pass on: one alone may be near zero."""
+"""Tiles fail to pass on the greatest of this many elements, because a single one may be near zero."""
 
 PIECE = 1 << 16
 """Elements that are judged at a time."""
@@ -37,16 +37,16 @@ class ForgeryOutcome(Enum):
     REJECTED = "rejected"
     ACCEPTED = "accepted"
     SAME = "same"
-    """What is verified is the right result: the data of this size do not show such a mistake."""
+    """The result is right: the data of this size do not show such a mistake."""
     NONE = "none"
-    """There is no result: the reference raises on an input that it never promised to take, or samples otherwise."""
+    """There is no result: the reference raises on the changed input, or takes another sample."""
 
 
 @dataclass(frozen=True)
 class Forgery:
-    """A wrong result in words, and what comes of judging it.
+    """A wrong result in words, and a function that judges it.
 
-    `must_show`: whether it is a weakness too if the data of no size show such a mistake.
+    `must_show`: whether it is also a weakness if no size's data show such a mistake.
     """
 
     what: str
@@ -56,7 +56,7 @@ class Forgery:
 
 @dataclass(frozen=True)
 class ForgeryCase:
-    """One size of a pair: the arguments, and what the outputs must be."""
+    """One size of a pair: the arguments and the expected outputs."""
 
     pair: Pair
     size: Size
@@ -65,7 +65,7 @@ class ForgeryCase:
     seed: int
 
     def forgeries(self) -> Iterator[Forgery]:
-        """Those that there are at this size."""
+        """The forgeries at this size."""
         for name in self.expected.outputs:
             yield from Seen.of(self, name).forgeries(self.share_of_a_warp(name), self.seed)
         for arg in self.pair.args:
@@ -73,19 +73,19 @@ class ForgeryCase:
                 tenth, middle = size // 10, size // 2
                 end = partial(self.without, arg.name, size - tenth, size)
                 inside = partial(self.without, arg.name, middle, middle + tenth)
-                yield Forgery(f"the last tenth of '{arg.name}' taken as zero", end, must_show=True)
-                yield Forgery(f"a tenth in the middle of '{arg.name}' taken as zero", inside)
+                yield Forgery(f"the last tenth of '{arg.name}' read as zero", end, must_show=True)
+                yield Forgery(f"a tenth in the middle of '{arg.name}' read as zero", inside)
 
     def share_of_a_warp(self, name: str) -> int:
-        """Elements of an output that a warp writes, on average; as many as it has lanes at the least."""
+        """The average number of elements of an output that a warp writes; at least its number of lanes."""
         launch = self.pair.launch(**self.size)
         warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // WARP)
         return max(WARP, -(-int(self.arguments[name].size) // warps))
 
     def without(self, name: str, start: int, stop: int) -> ForgeryOutcome:
-        """What comes of the reference's own result where input `name` is zero from `start` to `stop`.
+        """The outcome of the reference's own result if input `name` is zero from `start` to `stop`.
 
-        Of a pair `by_rows` only those parts are computed that can differ.
+        For a pair `by_rows` only the parts that can differ are computed.
         """
         whole, by_rows = self.arguments[name], name in self.pair.by_rows
         parts = []
@@ -97,14 +97,14 @@ class ForgeryCase:
         return combined(self.recomputed(name, *part) for part in parts)
 
     def recomputed(self, name: str, rows: slice, start: int, stop: int) -> ForgeryOutcome:
-        """The same of some rows, of which `start` and `stop` count the elements.
+        """The same for some rows; `start` and `stop` count elements within them.
 
-        The input is changed where it is, and back: a copy of 4 GiB would take longer than the rest.
+        The input is changed in place and restored: a copy of 4 GiB would take longer than the rest.
         """
         arguments = self.arguments if rows == slice(None) else rows_of(self.pair, self.arguments, rows)
         array = arguments[name]
-        kept_by = [*self.expected.outputs.values(), *self.expected.bounds.values()]  # a reference may give what it got
-        if not array.flags.writeable or any(np.may_share_memory(array, each) for each in kept_by):
+        kept_by = [*self.expected.outputs.values(), *self.expected.bounds.values()]  # a reference may return its input
+        if not array.flags.writeable or any(np.may_share_memory(array, other) for other in kept_by):
             array = array.copy()
         cut = array.reshape(-1)[start:stop]
         kept = cut.copy()
@@ -115,7 +115,7 @@ class ForgeryCase:
             cut[:] = kept
 
     def judged_again(self, arguments: Mapping[str, Any], rows: slice) -> ForgeryOutcome:
-        """What comes of the reference of these arguments in place of those that it had."""
+        """The outcome of the reference with these arguments instead of the original ones."""
         try:
             with np.errstate(all="ignore"):
                 outputs, samples = reference_of(self.pair, arguments)
@@ -128,12 +128,13 @@ class ForgeryCase:
 
 
 Forge = Callable[[Array, Array, slice | Array], Array]
-"""Makes wrong elements from the right ones and their bounds; the last says where these are in what is looked at."""
+"""Makes wrong elements from the right ones and their bounds; the last argument is their position among those
+verified."""
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What a verification looks at of one output, flat.
+    """The verified elements of one output, flat.
 
     `before`: the whole output before a launch; `at`: which of its elements these are, None for all in order.
     """
@@ -161,7 +162,7 @@ class Seen:
         return self.before.size
 
     def forgeries(self, share: int, seed: int) -> Iterator[Forgery]:
-        """Those of this output; `share`: elements that a warp writes."""
+        """The forgeries of this output; `share`: elements that a warp writes."""
         name, size = self.name, self.size
         yield Forgery(f"'{name}' all zero", partial(self.zero, 0, size), must_show=True)
         if size >= 10:
@@ -172,7 +173,9 @@ class Seen:
             start = size // 2 // share * share
             yield Forgery(f"'{name}' zero where one warp writes", partial(self.zero, start, start + share))
         if size >= 2:
-            yield Forgery(f"'{name}' from its middle on less by an element before it", self.without_what_comes_before)
+            yield Forgery(
+                f"'{name}' from its middle on too small by an earlier element", self.without_what_comes_before
+            )
         few = f"one element in {IN_SO_MANY} of '{name}' off by {TOLERANCES} tolerances"
         yield Forgery(few, partial(self.few_moved, seed))
 
@@ -180,20 +183,20 @@ class Seen:
         return self.judged(self.between(start, stop), lambda right, bounds, place: np.zeros_like(right))
 
     def unwritten(self, start: int, stop: int) -> ForgeryOutcome:
-        """As where an output keeps what was there."""
+        """As if an output kept its old value."""
         return self.judged(
             self.between(start, stop),
             lambda right, bounds, place: taken(self.before, place if self.at is None else self.at[place]),
         )
 
     def few_moved(self, seed: int) -> ForgeryOutcome:
-        """Elements drawn from the whole output: of one that is verified by a Sample, few may be looked at."""
+        """Elements drawn from the whole output; with a Sample, only few of them may be verified."""
         few = np.unique(np.random.default_rng(seed).integers(self.size, size=-(-self.size // IN_SO_MANY)))
         places = few if self.at is None else np.flatnonzero(np.isin(self.at, few))
         return self.judged(places, lambda right, bounds, place: apart(right, TOLERANCES * bounds))
 
     def without_what_comes_before(self) -> ForgeryOutcome:
-        """As where a tile does not take over what those before it have added up."""
+        """As if a tile did not add the sums of those before it."""
         middle = self.size // 2
         before = rounded(taken(self.expected, self.between(0, middle)[-NEAR:]), self.dtype)
         if not before.size:
@@ -202,13 +205,13 @@ class Seen:
         return self.judged(self.between(middle, self.size), lambda right, bounds, place: less(right, lacking))
 
     def between(self, start: int, stop: int) -> range | Array:
-        """Where the elements from `start` to `stop` of the whole output stand in what is looked at."""
+        """The positions of the elements from `start` to `stop` of the whole output among those verified."""
         return range(start, stop) if self.at is None else np.flatnonzero((self.at >= start) & (self.at < stop))
 
     def judged(self, places: range | Array, forge: Forge) -> ForgeryOutcome:
-        """What comes of forged elements at these places, all others being right."""
+        """The outcome of forged elements at these positions, with all others right."""
         if not len(places):
-            return ForgeryOutcome.ACCEPTED  # they were forged where nobody looks
+            return ForgeryOutcome.ACCEPTED  # the forged elements are not verified
         return combined(
             self.verdict(
                 piece, forge(rounded(taken(self.expected, piece), self.dtype), taken(self.bounds, piece), piece)
@@ -217,7 +220,8 @@ class Seen:
         )
 
     def instead(self, values: Array) -> ForgeryOutcome:
-        """What comes of `values` in place of all that is looked at, the last first: the others may be as expected."""
+        """The outcome of `values` instead of all verified elements, the last first, because the first may be as
+        expected."""
         pieces = list(split(range(self.expected.size)))
         return combined(self.verdict(piece, rounded(taken(values, piece), self.dtype)) for piece in reversed(pieces))
 
@@ -233,7 +237,7 @@ class Seen:
 
 
 def combined(outcomes: Iterable[ForgeryOutcome]) -> ForgeryOutcome:
-    """Of several parts the first that is rejected is enough."""
+    """One rejected part is enough."""
     found = ForgeryOutcome.SAME
     for outcome in outcomes:
         if outcome in (ForgeryOutcome.REJECTED, ForgeryOutcome.NONE):
@@ -244,14 +248,14 @@ def combined(outcomes: Iterable[ForgeryOutcome]) -> ForgeryOutcome:
 
 
 def split(places: range | Array) -> Iterator[slice | Array]:
-    """The places, at most PIECE at a time; those of a range as slices."""
+    """The positions, at most PIECE at a time; those of a range as slices."""
     for start in range(0, len(places), PIECE):
         piece = places[start : start + PIECE]
         yield slice(piece.start, piece.stop) if isinstance(piece, range) else piece
 
 
 def taken(array: Array, places: slice | range | Array) -> Array:
-    """Elements of the flat array, without a copy of all of one that is not contiguous, such as a transposed one."""
+    """Elements of the flat array, without copying all of an array that is not contiguous, such as a transposed one."""
     if isinstance(places, range):
         places = slice(places.start, places.stop)
     contiguous = array.flags.c_contiguous or not any(array.strides)
@@ -273,14 +277,14 @@ def rounded(values: Array, dtype: np.dtype[Any]) -> Array:
 
 
 def less(values: Array, by: Any) -> Array:
-    """`values` less a number of their type; integers wrap."""
+    """`values` minus a number of their type; integers wrap."""
     with np.errstate(over="ignore", invalid="ignore"):
         result: Array = values - by
     return result
 
 
 def apart(values: Array, by: Array) -> Array:
-    """`values` moved by `by`, or by one step of their type where that is more, away from the ends of its range."""
+    """`values` moved by `by`, or by one step of their type if that is more, away from the ends of its range."""
     if not is_float(values.dtype):
         middle = np.iinfo(values.dtype).max // 2
         steps = np.maximum(np.minimum(np.ceil(by), middle), 1).astype(values.dtype)

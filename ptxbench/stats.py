@@ -20,38 +20,38 @@ from ptxbench.result import Round
 LEVEL = 0.99
 
 FEWEST_BLOCKS = 8
-"""Of n blocks, all lie on one side of the true value with probability 2 / 2**n; 8 is the first n under 1 %."""
+"""All of n blocks are on one side of the true value with probability 2 / 2**n; 8 is the first n with less than 1 %."""
 
 
 LOOKS = (20, 30, 45, 68, 102, 153, 230, 345, 400)
-"""Blocks after which a round asks whether it has enough: few looks, and the same for every kernel."""
+"""Blocks after which a round checks whether it has enough: few looks, and the same for every kernel."""
 
 HALF_WIDTH = 0.0025
-"""Of the interval of a log ratio, at LEVEL: where a round stops."""
+"""The width of the interval of a log ratio, at LEVEL, at which a round stops."""
 
 LIMIT_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate with the interval that covers the true value at the level of its making."""
+    """An estimate, with the interval that covers the true value at the level that it was made for."""
 
     low: float
     value: float
     high: float
 
     def exp(self) -> Interval:
-        """Of a log ratio, the ratio."""
+        """The ratio of a log ratio."""
         return Interval(exp(self.low), exp(self.value), exp(self.high))
 
 
 def letters(start: str) -> str:
-    """The order of a block's four samples: A B B A, or B A A B where B starts."""
+    """The order of a block's four samples: A B B A, or B A A B if B starts."""
     return {"A": "ABBA", "B": "BAAB"}[start]
 
 
 def block_log_ratio(order: str, ns: Sequence[int]) -> float:
-    """ln(t_B / t_A) of one block: the mean of its logs of B less the mean of its logs of A."""
+    """ln(t_B / t_A) of one block: the mean of its logs of B minus the mean of its logs of A."""
     total = {"A": 0.0, "B": 0.0}
     for letter, t in zip(order, ns, strict=True):
         total[letter] += log(t)
@@ -64,7 +64,7 @@ def hodges_lehmann(values: ArrayLike, level: float = LEVEL) -> Interval:
     The ends are order statistics of those averages; their rank is the normal approximation of the Wilcoxon
     signed-rank statistic, mean n (n + 1) / 4, variance n (n + 1) (2 n + 1) / 24 (Hollander and Wolfe,
     Nonparametric Statistical Methods, 3.2 and 3.3). With few values the rank stops at the extremes, whose
-    level is lower than asked: see FEWEST_BLOCKS.
+    level is lower than requested: see FEWEST_BLOCKS.
     """
     d = np.asarray(values, np.float64)
     n = len(d)
@@ -85,18 +85,18 @@ def stop_reason(
     limit_seconds: float = LIMIT_SECONDS,
     few_seconds: float = 60.0,
 ) -> str | None:
-    """Why a round of these blocks, `seconds` long, is over: "width" or "limit"; None where it goes on.
+    """Why a round of these blocks, `seconds` long, ends: "width" or "limit"; None if it goes on.
 
-    It asks at the `looks` alone, the first that lies beyond the `since` blocks of the last question, and ends at the
-    last of them; after `limit_seconds` once it has the blocks of the first; after `few_seconds` whatever it has.
+    It looks only at the `looks`, the first one beyond the `since` blocks of the last look, and ends at the
+    last of them; after `limit_seconds` if it has the blocks of the first; after `few_seconds` in any case.
 
-    It stops for the width of its interval, never for what the interval says: stopping at the first significant result
-    calls many equal kernels different (tests/test_simulations.py).
+    It stops for the width of its interval, never for its position: stopping at the first significant result
+    would call many equal kernels different (tests/test_simulations.py).
     """
     n = len(log_ratios)
     if any((n - 1 if since is None else since) < look <= n for look in looks):
-        found = hodges_lehmann(log_ratios)
-        if (found.high - found.low) / 2 <= half_width:
+        estimate = hodges_lehmann(log_ratios)
+        if (estimate.high - estimate.low) / 2 <= half_width:
             return "width"
     late = seconds >= limit_seconds and n >= looks[0]
     return "limit" if n >= looks[-1] or late or seconds >= few_seconds else None
@@ -105,11 +105,11 @@ def stop_reason(
 def median_interval(values: ArrayLike, level: float = LEVEL) -> Interval:
     """The median and its distribution-free interval, two order statistics of equal distance from the ends.
 
-    The true median lies below the value of rank k (from 0) with probability P(X <= k), X binomial (n, 1/2); k is the
-    greatest with 2 P(X <= k) <= 1 - level (David and Nagaraja, Order Statistics, 7.1). Where there is none, as with
-    fewer than FEWEST_BLOCKS values at 0.99, the ends are the extremes and the level is lower than asked.
+    The true median is below the value of rank k (from 0) with probability P(X <= k), X binomial (n, 1/2); k is the
+    greatest with 2 P(X <= k) <= 1 - level (David and Nagaraja, Order Statistics, 7.1). If there is none, as with
+    fewer than FEWEST_BLOCKS values at 0.99, the ends are the extremes and the level is lower than requested.
     """
-    from scipy.special import bdtr  # here, for scipy takes a fifth of a second to import
+    from scipy.special import bdtr  # here, because importing scipy takes a fifth of a second
 
     x = np.sort(np.asarray(values, np.float64))
     n = len(x)
@@ -139,8 +139,8 @@ def run_interval(rounds: Sequence[ArrayLike], level: float = LEVEL) -> Interval:
     signed-rank interval (noise inside processes) and, from three rounds on, of the t interval of the rounds'
     estimates with one-sided ends at `level` (differences between processes).
     """
-    estimates = [hodges_lehmann(each, level).value for each in rounds]
-    pooled = hodges_lehmann(np.concatenate([np.asarray(each, np.float64) for each in rounds]), level)
+    estimates = [hodges_lehmann(logs, level).value for logs in rounds]
+    pooled = hodges_lehmann(np.concatenate([np.asarray(logs, np.float64) for logs in rounds]), level)
     value = mean(estimates)
     half = 0.0
     if len(estimates) >= 3:
@@ -159,11 +159,11 @@ class Effect:
 
 
 def effect(head: Sequence[float], base: Sequence[float], *, guard: float = 0.0, level: float = LEVEL) -> Effect:
-    """How far `head` lies above `base`, each a logarithm a round, from at least two rounds on each side.
+    """How far `head` is above `base`. Each has one logarithm per round, and at least two rounds.
 
     Bounds and p by Welch's t with the degrees of freedom of Satterthwaite (Welch, Biometrika 34, 1947): `low` and
     `high` each hold the true mean difference with probability `level`; p is the probability of a mean difference as
-    great as this if the true one is `guard`. Rounds without any spread bound the difference to what it is.
+    great as this if the true one is `guard`. Rounds without spread give the exact difference as both bounds.
     """
     (head_mean, head_variance), (base_mean, base_variance) = moments(head), moments(base)
     parts = head_variance / len(head), base_variance / len(base)
@@ -177,7 +177,7 @@ def effect(head: Sequence[float], base: Sequence[float], *, guard: float = 0.0, 
 
 
 def paired_effect(differences: Sequence[float], *, guard: float = 0.0, level: float = LEVEL) -> Effect:
-    """The same of head less base in rounds that had both, by Student's one-sample t."""
+    """The same for head minus base in rounds that had both, by Student's one-sample t."""
     difference, spread = moments(differences)
     error, value = sqrt(spread / len(differences)), median(differences)
     if error == 0:
@@ -186,13 +186,13 @@ def paired_effect(differences: Sequence[float], *, guard: float = 0.0, level: fl
 
 
 def moments(values: Sequence[float]) -> tuple[float, float]:
-    """Mean and variance of a sample of at least two; exactly 0 where all are equal.
+    """Mean and variance of a sample of at least two; the variance is exactly 0 if all are equal.
 
-    From the first value on, for equal ones then leave nothing to round. The fractions of `statistics` would do too, in
-    ten times the time, and an audit of the gate asks some million times.
+    Relative to the first value, so that equal values leave nothing to round. The fractions of `statistics` would do
+    too, in ten times the time, and an audit of the gate calls this some million times.
     """
     first = values[0]
-    rest = [each - first for each in values]
+    rest = [value - first for value in values]
     middle = fmean(rest)
     return first + middle, fsum((each - middle) ** 2 for each in rest) / (len(rest) - 1)
 
@@ -203,7 +203,7 @@ def bounded(difference: float, value: float, error: float, df: float, guard: flo
 
 
 def holm(probabilities: Sequence[float]) -> list[float]:
-    """Each p value, adjusted for the number of them: that one of all is at most alpha is no likelier than alpha.
+    """Each p value, adjusted for their number: the probability that any of them is at most alpha is at most alpha.
 
     Step down: the smallest times n, the next times n - 1, ..., none smaller than the one before (Holm, Scandinavian
     Journal of Statistics 6, 1979).
@@ -217,7 +217,7 @@ def holm(probabilities: Sequence[float]) -> list[float]:
 
 
 def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 0.01) -> str:
-    """FASTER, SLOWER, SAME or INCONCLUSIVE, of a variant against the reference, from the interval of its log ratio.
+    """FASTER, SLOWER, SAME or INCONCLUSIVE: a variant against the reference, from the interval of its log ratio.
 
     A claim must clear the margin and the ends of `noise`, the interval of one kernel measured against itself.
     """
@@ -231,7 +231,7 @@ def verdict(log_ratio: Interval, noise: Interval | None = None, margin: float = 
 
 
 def kept_blocks(one: Round) -> list[Sequence[int]]:
-    """The blocks of a round that count: those that were not dropped for what the device said of its clock."""
+    """The blocks of a round that count, without those that were dropped because of the device's clock."""
     return [block for index, block in enumerate(one.ns) if str(index) not in one.dropped]
 
 
@@ -242,7 +242,7 @@ def block_log_ratios(one: Round) -> list[float]:
 
 
 def samples(rounds: Sequence[Round], variant: str) -> list[int]:
-    """Every sample of `variant` that counts, nanoseconds, in the order in which they were taken."""
+    """Every sample of `variant` that counts, in nanoseconds, in the order in which they were taken."""
     return [
         t
         for one in rounds
@@ -253,15 +253,15 @@ def samples(rounds: Sequence[Round], variant: str) -> list[int]:
 
 
 def median_ns(rounds: Sequence[Round], variant: str) -> float | None:
-    """The median device time of `variant`, nanoseconds; None where it was never timed."""
+    """The median device time of `variant` in nanoseconds; None if it was never timed."""
     taken = samples(rounds, variant)
     return float(median(taken)) if taken else None
 
 
 def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level: float = LEVEL) -> Interval | None:
-    """t(variant) / t(reference) with its interval; None where no contrast of the two allows one.
+    """t(variant) / t(reference) with its interval; None if the rounds do not allow one.
 
-    That is: no round has both, or all together have fewer than FEWEST_BLOCKS blocks.
+    That is, if no round has both, or all rounds together have fewer than FEWEST_BLOCKS blocks.
     """
     series_of_blocks: list[Any] = [block_log_ratios(one) for one in rounds if one.contrast == (reference, variant)]
     if sum(map(len, series_of_blocks)) < FEWEST_BLOCKS:
@@ -270,7 +270,7 @@ def ratio(rounds: Sequence[Round], variant: str, reference: str = "cuda", level:
 
 
 def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cuda") -> list[float]:
-    """ln(t(variant) / t(reference)) in each round that has both, in their order: the unit that runs are compared by."""
+    """ln(t(variant) / t(reference)) in each round that has both, in order: the unit for comparing runs."""
     return [
         hodges_lehmann([each for one in parts for each in block_log_ratios(one)]).value
         for parts in by_round([one for one in rounds if one.contrast == (reference, variant)])
@@ -278,14 +278,14 @@ def round_log_ratios(rounds: Sequence[Round], variant: str, reference: str = "cu
 
 
 def round_medians_ns(rounds: Sequence[Round], variant: str) -> list[float]:
-    """The median time of `variant` in each round that has it, nanoseconds, in their order."""
+    """The median time of `variant` in each round that has it, in nanoseconds, in order."""
     return [
         float(median(samples(parts, variant))) for parts in by_round([one for one in rounds if variant in one.contrast])
     ]
 
 
 def by_round(rounds: Sequence[Round]) -> list[list[Round]]:
-    """The parts of each round that has blocks that count; a worker that died leaves its round in two."""
+    """The parts of each round with blocks that count; if a worker died, its round has two parts."""
     found: dict[int, list[Round]] = {}
     for one in rounds:
         if kept_blocks(one):

@@ -1,6 +1,6 @@
-"""Compare a kernel's outputs with the float64 reference, element by element. Knows pairs, and no backend.
+"""Compare a kernel's outputs with the float64 reference, element by element. Knows pairs, but no backend.
 
-Agreement is asserted, disagreement never denied: a NaN passes `not error > bound` and fails `error <= bound`.
+Code asserts agreement, not the absence of disagreement: a NaN passes `not error > bound`, but not `error <= bound`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ptxbench.pair import EXACT, In, InOut, Out, Pair, Sample, Scalar, Scratch, 
 from ptxbench.tensor_map import TensorMap
 
 DIGITS = {2: 5, 4: 9, 8: 17}
-"""Significant digits that tell two floats of so many bytes apart."""
+"""Significant digits that distinguish two floats, by their size in bytes."""
 
 
 ErrorOf = Callable[[Array], Array]
@@ -27,9 +27,9 @@ ErrorOf = Callable[[Array], Array]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the outputs must be for one set of arguments: the reference, and the greatest |error| allowed.
+    """The expected outputs for one set of arguments: the reference, and the greatest |error| allowed.
 
-    `samples`: the flat indices of the elements that stand in `outputs` and `bounds`, of those not given whole.
+    `samples`: the flat indices of the elements in `outputs` and `bounds`, for outputs that are not complete.
     """
 
     outputs: Mapping[str, Array]
@@ -38,11 +38,11 @@ class Expected:
     samples: Mapping[str, Array] = field(default_factory=dict)
 
     def widened(self, errors: Mapping[str, ErrorOf]) -> Expected:
-        """With bounds wider by what a GPU's approximate instructions may be off, `errors` by opcode.
+        """With bounds widened by the errors of a GPU's approximate instructions, `errors` by opcode.
 
-        Each counts as if it had acted once, last on the way to an output. The emulator computes their ideal values,
-        so that its results need none of it; but another GPU's may differ by so much and still be right. What must be
-        exact stays so, and whole numbers too.
+        Each counts as if it were executed once, as the last step to an output. The emulator computes ideal values, so
+        its results do not need this; but a GPU's may differ by as much and still be right. Outputs that must be
+        exact, and integers, stay exact.
         """
         if not errors or self.tolerance == EXACT.describe:
             return self
@@ -59,14 +59,14 @@ def wider(tolerance: str, opcodes: Sequence[str]) -> str:
     """The words for a tolerance that allows for approximate instructions too."""
     if not opcodes or tolerance == EXACT.describe:
         return tolerance
-    return f"{tolerance}, and what {', '.join(opcodes)} may be off"
+    return f"{tolerance}, plus the error of {', '.join(opcodes)}"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far outputs lie from the reference: the greatest |error|, None if it is not finite.
+    """How far outputs are from the reference: the greatest |error|, None if it is not finite.
 
-    `worst` tells of the worst element outside its bound; None where all agree.
+    `worst` describes the worst element outside its bound; None if all agree.
     """
 
     max_error: float | None
@@ -77,8 +77,8 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     """Compute the reference of `arguments` and its bounds; `integers` asks for exact equality.
 
     Raises PairError if the reference lacks an output or gives another shape or a narrower type, and whatever the
-    functions of the pair raise. What a pair computes `by_rows` is put together from parts, so that beside the result
-    there are never more float64 numbers than of some CHUNK elements.
+    functions of the pair raise. A pair `by_rows` is computed in parts, so that apart from the result
+    there are never more than about CHUNK float64 elements.
     """
     tolerance = EXACT if integers else pair.tolerance
     parts = row_parts(pair, arguments, CHUNK)
@@ -90,7 +90,9 @@ def expect(pair: Pair, arguments: Mapping[str, Any], *, integers: bool = False) 
     for rows in parts:
         one = expect_whole(pair, rows_of(pair, arguments, rows), tolerance)
         if one.samples:
-            raise PairError("reference gives a Sample. A reference that is computed by_rows must give all elements.")
+            raise PairError(
+                "reference returns a Sample. A reference that is computed by_rows must return all elements."
+            )
         for name in names:
             if name not in outputs:
                 outputs[name] = np.empty(arguments[name].shape, one.outputs[name].dtype)
@@ -111,7 +113,7 @@ def expect_whole(pair: Pair, arguments: Mapping[str, Any], tolerance: Tolerance)
 
 
 def reference_of(pair: Pair, arguments: Mapping[str, Any]) -> tuple[dict[str, Array], dict[str, Array]]:
-    """The reference of all of `arguments` at once, and the samples that it gives; without bounds."""
+    """The reference of all of `arguments` at once, and its samples; without bounds."""
     return reference_outputs(pair, arguments, widen(pair, arguments))
 
 
@@ -129,20 +131,20 @@ def reference_outputs(
 
 
 def row_parts(pair: Pair, arguments: Mapping[str, Any], elements: int) -> list[slice]:
-    """The rows for which reference and tolerance are called at a time, in order; all at once unless `by_rows`.
+    """The parts of the rows for which reference and tolerance are called, in order; one part unless `by_rows`.
 
-    No array has more `elements` in a part, if a row has not.
+    No array has more than `elements` in a part, unless a single row has.
     """
     arrays = [arguments[name] for name in sharing_rows(pair)] if pair.by_rows else []
-    if not arrays or any(each.ndim == 0 for each in arrays):
+    if not arrays or any(array.ndim == 0 for array in arrays):
         return [slice(None)]
     rows = len(arrays[0])
-    most = max(1, elements * rows // max(each.size for each in arrays))
+    most = max(1, elements * rows // max(array.size for array in arrays))
     return [slice(start, start + most) for start in range(0, rows, most)]
 
 
 def sharing_rows(pair: Pair) -> list[str]:
-    """The arrays of a pair `by_rows` of which a part has rows: those that it names, and the outputs."""
+    """The arrays of a pair `by_rows` that are split into rows: those that it names, and the outputs."""
     return [
         arg.name
         for arg in pair.args
@@ -151,14 +153,14 @@ def sharing_rows(pair: Pair) -> list[str]:
 
 
 def rows_of(pair: Pair, arguments: Mapping[str, Any], rows: slice) -> Mapping[str, Any]:
-    """The arguments with those rows alone of the arrays that share them."""
+    """The arguments with only those rows of the arrays that share them."""
     return {**arguments, **{name: arguments[name][rows] for name in sharing_rows(pair)}}
 
 
 def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """What a reference is given: the Ins, InOuts and Scalars, floats as float64, integers as int64, read-only.
+    """The arguments of a reference: the Ins, InOuts and Scalars, floats as float64, integers as int64, read-only.
 
-    An In that is not to be `widened` is given as it is.
+    An In with widened=False is passed unchanged.
     """
     inputs: dict[str, Any] = {}
     for arg in pair.args:
@@ -168,66 +170,73 @@ def widen(pair: Pair, arguments: Mapping[str, Any]) -> dict[str, Any]:
         as_it_is = value.dtype in (np.float64, np.uint64) or (isinstance(arg, In) and not arg.widened)
         inputs[arg.name] = value.view() if as_it_is and not isinstance(arg, Scalar) else wide(value)
         if not isinstance(arg, Scalar):
-            inputs[arg.name].setflags(write=False)  # a reference that worked in place would change the bounds
+            inputs[arg.name].setflags(write=False)  # a reference that works in place would change the bounds
     return inputs
 
 
 def reference_output(given: Any, name: str, shape: tuple[int, ...]) -> tuple[Array, Array | None]:
     """Output `name` of what a reference returned, and of which elements it is, None for all.
 
-    Raises PairError if it is not there, or not as it must be.
+    Raises PairError if it is missing or invalid.
     """
     if not isinstance(given, Mapping) or name not in given:
-        found = f"gives {', '.join(map(repr, given))}" if isinstance(given, Mapping) else f"returns {type(given)}"
-        raise PairError(f"reference {found}, and no '{name}'. It must return a dict of every output by name.")
+        message = (
+            f"returns {', '.join(map(repr, given)) or 'an empty dict'}"
+            if isinstance(given, Mapping)
+            else f"returns {type(given)}"
+        )
+        raise PairError(f"reference {message}, but not '{name}'. It must return a dict with every output by name.")
     at = sample_places(given[name], name, math.prod(shape)) if isinstance(given[name], Sample) else None
     value = np.asarray(given[name] if at is None else given[name].values)
     if value.shape != (shape if at is None else at.shape):
-        wanted = f"its argument says {shape}" if at is None else f"its Sample names {at.size} elements"
-        raise PairError(f"reference gives '{name}' the shape {value.shape}; {wanted}.")
+        wanted = str(shape) if at is None else f"{at.shape}, as its Sample"
+        raise PairError(f"reference returns '{name}' with the shape {value.shape}; expected {wanted}.")
     if value.dtype != np.float64 and value.dtype.kind not in "iu":
-        raise PairError(f"reference gives '{name}' as {value.dtype}. It must be float64, or whole numbers.")
+        raise PairError(f"reference returns '{name}' as {value.dtype}; expected float64 or integers.")
     return value, at
 
 
 def sample_places(sample: Sample, name: str, size: int) -> Array:
-    """The flat indices of a sample of `name`, shape (k,). Raises PairError if there are none, or one does not exist."""
+    """The flat indices of a sample of `name`, shape (k,). Raises PairError if there are none, or one is out of
+    range."""
     at = np.asarray(sample.at)
     if at.ndim != 1 or not at.size or at.dtype.kind not in "iu":
-        raise PairError(f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}. Give a list of integers.")
+        raise PairError(
+            f"the Sample of '{name}' has indices of shape {at.shape}, {at.dtype}; expected a list of integers."
+        )
     if (outside := at[(at < 0) | (at >= size)]).size:
-        raise PairError(f"the Sample of '{name}' has the index {outside[0]}; those of '{name}' are 0 to {size - 1}.")
+        raise PairError(f"the Sample of '{name}' has the index {outside[0]}; expected 0 to {size - 1}.")
     return at
 
 
 def bound(
     function: Callable[[Array, Mapping[str, Any]], Any], name: str, expected: Array, inputs: Mapping[str, Any]
 ) -> Array:
-    """The tolerance's bound for each element of `expected`. Raises PairError where its shape does not fit."""
+    """The tolerance's bound for each element of `expected`. Raises PairError if its shape does not fit."""
     value = np.asarray(function(expected, inputs), np.float64)
     if value.shape not in ((), expected.shape):
         raise PairError(
-            f"the tolerance of '{name}' has the shape {value.shape}. It must have {expected.shape}, as what the "
-            "reference gives of it, or be one number."
+            f"the tolerance of '{name}' has the shape {value.shape}; expected {expected.shape}, as its "
+            "reference has, or one number."
         )
     return np.broadcast_to(value, expected.shape)
 
 
 def agrees(actual: Array, expected: Array, bound: Array) -> Array:
-    """True where `actual` lies within `bound` of `expected`; NaN agrees with NaN alone.
+    """True where `actual` is within `bound` of `expected`; NaN agrees only with NaN.
 
-    All three have one shape; ValueError if not, because NumPy would stretch one to fit.
+    All three must have one shape, because NumPy would broadcast; otherwise ValueError.
     """
     if not actual.shape == expected.shape == bound.shape:
         raise ValueError(f"shapes differ: {actual.shape}, {expected.shape}, {bound.shape}")
     error = distance(actual, expected)
-    # Where no error is allowed only equality counts: in float64 two u64 that differ may lie at a distance of 0.
+    # If no error is allowed, only equality counts: two different u64 may have the distance 0 in float64.
     same: Array = equal(actual, expected) | (error <= bound) & (bound < np.inf) & (bound > 0)
     return same
 
 
 def equal(actual: Array, expected: Array) -> Array:
-    """True where `actual` is what `expected` becomes in the type of `actual`, or both are NaN."""
+    """True where `actual` equals `expected` converted to the type of `actual`, or both are NaN."""
     same: Array
     if actual.dtype.kind in "iu":
         same = actual == expected  # not cast: 2**32 must not become the 0 of a u32
@@ -238,7 +247,7 @@ def equal(actual: Array, expected: Array) -> Array:
 
 
 def distance(actual: Array, expected: Array) -> Array:
-    """|actual - expected| in float64: NaN where one of them is, and where both are the same infinity."""
+    """|actual - expected| in float64: NaN where one of them is NaN, and where both are the same infinity."""
     with np.errstate(over="ignore", invalid="ignore"):
         result: Array = np.abs(actual.astype(np.float64) - expected.astype(np.float64))
     return result
@@ -257,8 +266,8 @@ def verify(outputs: Mapping[str, Any], expected: Expected, where: str) -> Verdic
         if judged.outside:
             index = np.unravel_index(judged.worst if at is None else int(at[judged.worst]), outputs[name].shape)
             pair = actual.reshape(-1)[judged.worst], reference.reshape(-1)[judged.worst]
-            told = tell(name, index, *pair, judged.outside, actual.size, expected.tolerance)
-            return Verdict(finite(judged.greatest), f"{where}: {told}")
+            sentence = tell(name, index, *pair, judged.outside, actual.size, expected.tolerance)
+            return Verdict(finite(judged.greatest), f"{where}: {sentence}")
         error = finite(judged.greatest)
         greatest = None if greatest is None or error is None else max(greatest, error)
     return Verdict(greatest)
@@ -278,7 +287,7 @@ def finite(error: float) -> float | None:
 
 @dataclass(frozen=True)
 class OutputJudgement:
-    """The greatest |error| of an output, how many elements lie outside their bound, and the flat index of the worst."""
+    """The greatest |error| of an output, how many elements are outside their bound, and the flat index of the worst."""
 
     greatest: float
     outside: int
@@ -302,24 +311,24 @@ def judge(actual: Array, expected: Array, bounds: Array) -> OutputJudgement:
 
 
 def flat_parts(*arrays: Array) -> Iterator[tuple[int, list[Array]]]:
-    """Arrays of one shape, some CHUNK elements at a time and flat, with the flat index of the first.
+    """Arrays of one shape in flat chunks of about CHUNK elements, each with the flat index of its first.
 
-    An array that is not contiguous, such as a transposed one, is never copied whole.
+    An array that is not contiguous, such as a transposed one, is never copied completely.
     """
     shape, size = arrays[0].shape, arrays[0].size
     row = size // shape[0] if shape and shape[0] else 1
-    if 0 < row < CHUNK and not all(each.flags.c_contiguous or not any(each.strides) for each in arrays):
+    if 0 < row < CHUNK and not all(array.flags.c_contiguous or not any(array.strides) for array in arrays):
         most = CHUNK // row
         for start in range(0, shape[0], most):
-            yield start * row, [each[start : start + most].reshape(-1) for each in arrays]
+            yield start * row, [array[start : start + most].reshape(-1) for array in arrays]
         return
-    flat = [each.reshape(-1) for each in arrays]
+    flat = [array.reshape(-1) for array in arrays]
     for start in range(0, size, CHUNK):
         yield start, [each[start : start + CHUNK] for each in flat]
 
 
 def errors(actual: Array, expected: Array) -> Array:
-    """|actual - expected|: 0 where both are NaN or the same infinity, infinite where one alone is."""
+    """|actual - expected|: 0 where both are NaN or the same infinity, infinite where only one is."""
     error = distance(actual, expected)
     unknown = np.isnan(error)
     error[unknown] = np.where(equal(actual[unknown], expected[unknown]), 0.0, np.inf)
@@ -330,16 +339,16 @@ def tell(
     name: str, index: tuple[Any, ...], element: Any, expected: Any, outside: int, judged: int, tolerance: str
 ) -> str:
     """`y[2, 31] is 0.5, expected 0.25; 1 of 771 elements is outside 1 ulp.`"""
-    found, wanted = number(element, element.dtype), number(expected, element.dtype)
+    actual, wanted = number(element, element.dtype), number(expected, element.dtype)
     poison = " (0xFF bytes, as if never written)" if is_float(element.dtype) and is_poison(element) else ""
     verb = "is" if outside == 1 else "are"
     beyond = "not equal" if tolerance == EXACT.describe else f"outside {tolerance}"
-    place = f"{name}[{', '.join(map(str, index))}]" if index else name
-    return f"{place} is {found}{poison}, expected {wanted}; {outside} of {judged} elements {verb} {beyond}."
+    element_name = f"{name}[{', '.join(map(str, index))}]" if index else name
+    return f"{element_name} is {actual}{poison}, expected {wanted}; {outside} of {judged} elements {verb} {beyond}."
 
 
 def number(value: Any, dtype: np.dtype[Any]) -> str:
-    """A value with as many digits as tell it from its neighbours in `dtype`."""
+    """A value with enough digits to distinguish it from its neighbours in `dtype`."""
     if is_float(dtype):
         return f"{float(value):.{DIGITS[dtype.itemsize]}g}"
     return str(int(value)) if np.isfinite(value) and value == int(value) else f"{value:.17g}"

@@ -60,10 +60,10 @@ ZERO, TAIL, STALE, WARP, BEFORE, FEW, END, MIDDLE = ALL = (
     "the last tenth of 'y' zero",
     "the last tenth of 'y' never written",
     "'y' zero where one warp writes",
-    "'y' from its middle on less by an element before it",
+    "'y' from its middle on too small by an earlier element",
     "one element in 1000 of 'y' off by 10 tolerances",
-    "the last tenth of 'x' taken as zero",
-    "a tenth in the middle of 'x' taken as zero",
+    "the last tenth of 'x' read as zero",
+    "a tenth in the middle of 'x' read as zero",
 )
 LARGE = tuple(each for each in ALL if each not in (FEW, STALE))
 """Those that a tolerance accepts that is larger than the results: not ten of itself, and not NaN, as it was before."""
@@ -120,7 +120,7 @@ def test_outputs_and_inputs_are_each_asked_about_alone():
             Scratch("flags", s32, lambda n: (n,))]  # fmt: skip
     loose = Tolerance("loose", lambda e, i: 0.0 if e.size > 1 else 1e9)
     found = weaknesses(replace(SCALE, args=args, reference=reference, tolerance=loose), seed=1)
-    assert found == ("'sum_' all zero", "the last tenth of 'w' taken as zero")
+    assert found == ("'sum_' all zero", "the last tenth of 'w' read as zero")
 
 
 def test_bounds_are_as_wide_as_the_approximate_instructions_make_them():

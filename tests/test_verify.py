@@ -212,10 +212,10 @@ def test_a_reference_gets_wide_and_read_only_inputs_and_no_outputs():
 @pytest.mark.parametrize(
     ("reference", "message"),
     [
-        (lambda x, a, n: {"z": x},               "reference gives 'z', and no 'y'. It must return a dict of every"),
-        (lambda x, a, n: x,                      "reference returns <class 'numpy.ndarray'>, and no 'y'."),
-        (lambda x, a, n: {"y": x[1:]},           "reference gives 'y' the shape (2,); its argument says (3,)."),
-        (lambda x, a, n: {"y": x.astype(f32)},   "reference gives 'y' as float32. It must be float64"),
+        (lambda x, a, n: {"z": x},               "reference returns 'z', but not 'y'. It must return a dict with"),
+        (lambda x, a, n: x,                      "reference returns <class 'numpy.ndarray'>, but not 'y'."),
+        (lambda x, a, n: {"y": x[1:]},           "reference returns 'y' with the shape (2,); expected (3,)."),
+        (lambda x, a, n: {"y": x.astype(f32)},   "reference returns 'y' as float32; expected float64"),
     ],
 )  # fmt: skip
 def test_a_reference_that_gives_something_else_is_the_pairs_fault(reference, message):
@@ -261,7 +261,7 @@ def test_a_bound_is_wider_by_what_an_approximate_instruction_may_be_off(opcode, 
     assert (verify(outputs, expected, "y").worst is None) == (off <= ULP)
     wider = expected.widened({opcode: accuracy.bound(opcode).at})
     assert (verify(outputs, wider, "y").worst is None) == result
-    assert wider.tolerance == f"1 ulp, and what {opcode} may be off"
+    assert wider.tolerance == f"1 ulp, plus the error of {opcode}"
 
 
 def test_the_errors_of_several_instructions_add_up_each_once():
@@ -353,10 +353,10 @@ def test_the_greatest_error_is_that_of_the_sample():
 @pytest.mark.parametrize(
     ("at", "values", "message"),
     [
-        ([30],     lambda y: y[:1],   "the Sample of 'y' has the index 30; those of 'y' are 0 to 29."),
-        ([0, -1],  lambda y: y[:2],   "the Sample of 'y' has the index -1; those of 'y' are 0 to 29."),
-        ([0, 1],   lambda y: y[:1],   "reference gives 'y' the shape (1,); its Sample names 2 elements."),
-        ([0],      lambda y: y[0],    "reference gives 'y' the shape (); its Sample names 1 elements."),
+        ([30],     lambda y: y[:1],   "the Sample of 'y' has the index 30; expected 0 to 29."),
+        ([0, -1],  lambda y: y[:2],   "the Sample of 'y' has the index -1; expected 0 to 29."),
+        ([0, 1],   lambda y: y[:1],   "reference returns 'y' with the shape (1,); expected (2,), as its Sample."),
+        ([0],      lambda y: y[0],    "reference returns 'y' with the shape (); expected (1,), as its Sample."),
     ],
 )  # fmt: skip
 def test_a_sample_that_does_not_fit_is_the_pairs_fault(at, values, message):
@@ -426,7 +426,7 @@ def test_a_reference_by_rows_gives_no_sample(monkeypatch):
     sampled = dataclasses.replace(
         pair(ulps(1), reference=lambda x, a, n: {"y": Sample([0], a * x[:1])}, shape=lambda n: (n,)), by_rows=["x"]
     )
-    with pytest.raises(PairError, match=r"a Sample\. A reference that is computed by_rows must give all elements\."):
+    with pytest.raises(PairError, match=r"a Sample\. A reference that is computed by_rows must return all elements\."):
         expect(sampled, sampled.make_arguments({"n": 9}, 1))
 
 
@@ -438,7 +438,7 @@ def test_an_input_that_is_not_widened_is_given_as_it_is_and_read_only():
     assert (inputs["x"].dtype, np.shares_memory(inputs["x"], arguments["x"])) == (f32, True)
     assert not inputs["x"].flags.writeable
     assert arguments["x"].flags.writeable
-    with pytest.raises(PairError, match=r"reference gives 'y' as float32\. It must be float64"):
+    with pytest.raises(PairError, match=r"reference returns 'y' as float32; expected float64"):
         expect(dataclasses.replace(one, reference=lambda x, a, n: {"y": x * np.float32(2)}), arguments)
 
 

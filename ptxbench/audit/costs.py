@@ -1,6 +1,6 @@
-"""Ways to make a PTX kernel worse that counts of instructions hardly show: what costs more than one of them.
+"""Ways to make a PTX kernel worse that instruction counts hardly show.
 
-What is added to a kernel is the same whichever it is, so that a few of them are enough: `FEW`.
+Added code is the same for every kernel, so a few kernels are enough: `FEW`.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from ptxbench.audit.edits import Edit, memory, once, vector_of, volatile
 from ptxbench.audit.kernel import EditedKernel, Span
 
 FEW = ("triad", "transpose", "rmsnorm")
-"""Kernels that get what is added before the first instruction."""
+"""The kernels that get code before their first instruction."""
 
 
 @dataclass(frozen=True)
 class Addition:
-    """Instructions that stand before a kernel's first: their registers, and the PTX."""
+    """Instructions before a kernel's first one: their registers, and the PTX."""
 
     registers: str
     code: str
@@ -30,7 +30,7 @@ class Addition:
 
 
 TRAP = "@%audit_wrong trap;"
-"""What makes a result looked at, or ptxas would leave it out. It is never so, which ptxas does not know."""
+"""A use of the result, or ptxas would remove its computation. The condition is never true, which ptxas cannot know."""
 
 DIVISION = Addition(
     ".reg .u32 %audit_t; .reg .f32 %audit_x, %audit_y; .reg .pred %audit_wrong;",
@@ -68,41 +68,43 @@ SLEEP = Addition("", "nanosleep.u32 1000;")
 
 
 def as_volatile(kernel: EditedKernel) -> str | None:
-    """Loads of global memory as volatile ones, of the same width."""
+    """Global loads as volatile ones, with the same width."""
     if kernel.function.name not in FEW:
         return None
     return reloaded(kernel, lambda opcode, vector: volatile(opcode, vector=vector))
 
 
 def as_generic(kernel: EditedKernel) -> str | None:
-    """Loads whose addresses say themselves that they are of global memory."""
+    """Global loads as generic ones."""
     if kernel.function.name not in FEW:
         return None
     return reloaded(kernel, lambda opcode, vector: ".".join(filter(None, ["ld", vector, opcode.split(".")[-1]])))
 
 
 def as_acquire(kernel: EditedKernel) -> str | None:
-    """Loads that other accesses of the thread must not pass; they have no vectors."""
-    if kernel.function.name != "rmsnorm" or any(vector_of(each) for each in memory(kernel, "ld.global")):
+    """Loads that later accesses of the thread must not pass; they cannot be vectors."""
+    if kernel.function.name != "rmsnorm" or any(vector_of(access) for access in memory(kernel, "ld.global")):
         return None
     return reloaded(kernel, lambda opcode, vector: f"ld.acquire.gpu.global.{opcode.split('.')[-1]}")
 
 
 def reloaded(kernel: EditedKernel, opcode_of: Callable[[str, str], str]) -> str | None:
-    """Each load of global memory with another opcode, made of its own and its vector; without hints."""
+    """Each global load with another opcode, made from its own and its vector; without hints."""
     changes: dict[Span, str] = {}
-    for each in memory(kernel, "ld.global"):
-        guard, opcode, (target, address, *_) = each.parts
-        changes[each.span] = f"{guard}{opcode_of(opcode, vector_of(each))} {target}, {address};"
+    for access in memory(kernel, "ld.global"):
+        guard, opcode, (target, address, *_) = access.parts
+        changes[access.span] = f"{guard}{opcode_of(opcode, vector_of(access))} {target}, {address};"
     return kernel.with_changes(changes) if changes else None
 
 
 def replaced(pattern: str, new: str) -> Callable[[EditedKernel], str | None]:
-    """Other words in each instruction that has the pattern."""
+    """A replacement in each instruction that matches the pattern."""
 
     def edit(kernel: EditedKernel) -> str | None:
         changes = {
-            each.span: text for each in kernel.instructions if (text := re.sub(pattern, new, each.text)) != each.text
+            instruction.span: text
+            for instruction in kernel.instructions
+            if (text := re.sub(pattern, new, instruction.text)) != instruction.text
         }
         return kernel.with_changes(changes) if changes else None
 
@@ -110,17 +112,19 @@ def replaced(pattern: str, new: str) -> Callable[[EditedKernel], str | None]:
 
 
 def added_to_nothing(space: str) -> Callable[[EditedKernel], str | None]:
-    """Each addition by an atomic once more, of 0."""
+    """Each atomic addition repeated with 0."""
 
     def edit(kernel: EditedKernel) -> str | None:
         changes: dict[Span, str] = {}
-        for each in kernel.instructions:
-            guard, opcode, operands = each.parts
-            found = re.fullmatch(rf"(?:red|atom)\.{space}\.add\.(u32|s32|f32)", opcode)
-            if found:
-                zero = "0f00000000" if found[1] == "f32" else "0"
+        for instruction in kernel.instructions:
+            guard, opcode, operands = instruction.parts
+            match = re.fullmatch(rf"(?:red|atom)\.{space}\.add\.(u32|s32|f32)", opcode)
+            if match:
+                zero = "0f00000000" if match[1] == "f32" else "0"
                 address = operands[-2]
-                changes[each.span] = f"{guard}red.{space}.add.{found[1]} {address}, {zero};\n    {each.text}"
+                changes[instruction.span] = (
+                    f"{guard}red.{space}.add.{match[1]} {address}, {zero};\n    {instruction.text}"
+                )
         return kernel.with_changes(changes) if changes else None
 
     return edit
@@ -130,26 +134,28 @@ def added_to_nothing(space: str) -> Callable[[EditedKernel], str | None]:
 
 
 def waited_at_once(kernel: EditedKernel) -> str | None:
-    """A wait for every asynchronous copy as soon as it is under way."""
+    """A wait for each asynchronous copy right after its start."""
     changes = {
-        each.span: f"{each.text}\n    cp.async.wait_group 0;"
-        for each in kernel.instructions
-        if each.parts[1] == "cp.async.commit_group"
+        instruction.span: f"{instruction.text}\n    cp.async.wait_group 0;"
+        for instruction in kernel.instructions
+        if instruction.parts[1] == "cp.async.commit_group"
     }
     return kernel.with_changes(changes) if changes else None
 
 
 def halved_copies(kernel: EditedKernel) -> str | None:
-    """Each copy of 16 bytes, or of none, as two of 8."""
+    """Each copy of 16 bytes as two of 8; copies that may copy nothing included."""
     changes: dict[Span, str] = {}
-    for each in kernel.instructions:
-        guard, opcode, operands = each.parts
+    for instruction in kernel.instructions:
+        guard, opcode, operands = instruction.parts
         if opcode == "cp.async.cg.shared.global" and operands[2:3] == ["16"] and len(operands) in (3, 4):
             target, source, _, *size = operands
-            half = ", %audit_half" if size else ""  # of those that may copy nothing
+            half = ", %audit_half" if size else ""  # for copies that may copy nothing
             pairs = [(target, source), (further(target), further(source))]
             copies = [f"{guard}cp.async.ca.shared.global {to}, {at}, 8{half};" for to, at in pairs]
-            changes[each.span] = "\n    ".join([*(f"shr.u32 %audit_half, {each}, 1;" for each in size), *copies])
+            changes[instruction.span] = "\n    ".join(
+                [*(f"shr.u32 %audit_half, {number}, 1;" for number in size), *copies]
+            )
     if not changes:
         return None
     changes[kernel.body, kernel.body] = "\n    .reg .u32 %audit_half;"
@@ -157,21 +163,21 @@ def halved_copies(kernel: EditedKernel) -> str | None:
 
 
 def further(address: str) -> str:
-    """`[%x + 16]` eight bytes further: `[%x + 24]`."""
+    """The address eight bytes further: `[%x + 24]` for `[%x + 16]`."""
     base, _, offset = address.strip("[]").partition("+")
     return f"[{base.strip()} + {int(offset or 0) + 8}]"
 
 
 def halved_products(kernel: EditedKernel) -> str | None:
-    """Each product of 16 x 8 x 16 halves as two of 16 x 8 x 8."""
+    """Each matrix product of 16 x 8 x 16 halves as two of 16 x 8 x 8."""
     changes: dict[Span, str] = {}
-    for each in kernel.instructions:
-        guard, opcode, operands = each.parts
+    for instruction in kernel.instructions:
+        guard, opcode, operands = instruction.parts
         if opcode == "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32":
             d, a, b, c = operands
             a_parts, b_parts = (part.strip("{} ").replace(" ", "").split(",") for part in (a, b))
             half = opcode.replace("k16", "k8")
-            changes[each.span] = (
+            changes[instruction.span] = (
                 f"{guard}{half} {d}, {{{', '.join(a_parts[:2])}}}, {{{b_parts[0]}}}, {c};\n"
                 f"    {guard}{half} {d}, {{{', '.join(a_parts[2:])}}}, {{{b_parts[1]}}}, {d};"
             )
@@ -207,4 +213,4 @@ COSTS = (
     Edit("copies of half the size", ("ptx_async_requests",), once(halved_copies)),
     Edit("products of half the size", ("ptx_mma_operations",), once(halved_products)),
 )  # fmt: skip
-"""Edits of kernels that have what they change; what they add, of FEW."""
+"""Edits for kernels with the code that they change, or for FEW if they add code."""

@@ -1,4 +1,4 @@
-"""Ways to make a kernel in CUDA C worse, and edits of it that mean nothing: texts, for NVRTC reads them."""
+"""Ways to make a kernel in CUDA C worse, and neutral edits of it. They edit the text, which NVRTC compiles."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ CODE = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 @dataclass(frozen=True)
 class CudaText:
-    """A file of CUDA C, and the kernel of it that runs."""
+    """A file of CUDA C, and its kernel that runs."""
 
     text: str
     entry: str
 
     @property
     def begin(self) -> int | None:
-        """Where the body of the kernel begins, behind its brace; None where that cannot be told."""
-        bare = CODE.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text)
-        found = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", bare)
-        return found.end() if found else None
+        """Where the body of the kernel begins, after its brace; None if it was not found."""
+        bare = CODE.sub(lambda code: re.sub(r"[^\n]", " ", code[0]), self.text)
+        match = re.search(rf"__global__[^;{{}}]*\b{re.escape(self.entry)}\s*\([^;{{}}]*\)\s*{{", bare)
+        return match.end() if match else None
 
 
 Change = Callable[[CudaText], str | None]
 
 
 def once(change: Change) -> Callable[[CudaText, Known], Iterator[str]]:
-    """An edit that has one way, if it applies at all and changes anything."""
+    """An edit with one form, if it applies and changes anything."""
 
     def texts(kernel: CudaText, known: Known) -> Iterator[str]:
         text = change(kernel)
@@ -44,7 +44,7 @@ def once(change: Change) -> Callable[[CudaText, Known], Iterator[str]]:
 
 
 def first(code: str, *entries: str) -> Change:
-    """`code` before the first statement, of these kernels."""
+    """`code` before the first statement of these kernels."""
 
     def change(kernel: CudaText) -> str | None:
         begin = kernel.begin
@@ -56,7 +56,7 @@ def first(code: str, *entries: str) -> Change:
 
 
 def replaced(pattern: str, new: str, *entries: str) -> Change:
-    """Other words for a pattern; without `entries` of any kernel."""
+    """A replacement for a pattern; without `entries` in any kernel."""
 
     def change(kernel: CudaText) -> str | None:
         return None if entries and kernel.entry not in entries else re.sub(pattern, new, kernel.text)
@@ -78,7 +78,7 @@ FLOAT4 = r"reinterpret_cast<const float4\*>\((\w+)\)\[i\]"
 DIVISIONS = """for (unsigned audit_k = 1; audit_k <= blockDim.x / 128; ++audit_k)
         if (1.0f / (audit_k + threadIdx.x) > 2.0f)
             __trap();"""
-"""Two rounds of a loop, which no compiler unrolls as it does not know the block. The quotient is 1 at most."""
+"""Two rounds of a loop, which no compiler unrolls because it does not know the block. The quotient is at most 1."""
 
 CUDA = (
     Edit("CUDA C: __restrict__ lost", ("sass.nc",), once(replaced(r"\s__restrict__", "")),
@@ -117,4 +117,4 @@ CUDA = (
     Edit("CUDA C: other names", (), once(replaced(r"\bthread\b", "audit_thread")), shows=anything),
     Edit("CUDA C: a shift", (), once(replaced(r"distance /= 2\b", "distance >>= 1")), shows=anything),
 )  # fmt: skip
-"""Edits of CUDA C, for kernels that have what they change."""
+"""Edits of CUDA C, for kernels with the code that they change."""

@@ -1,7 +1,7 @@
-"""What an edit of a kernel is, and the ways to make one worse that any kernel has: each with what must show it.
+"""Edits of a kernel, and the ways to make any kernel worse, each with the metrics that must show it.
 
-An edit keeps the result right: the gate has to find it by its counters. What it adds stands in a block of its own
-before the first instruction, where every thread comes by.
+An edit keeps the result right, so the gate must find it by its counters. Added code is in its own block before the
+first instruction, which every thread executes.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from ptxbench.judge.rules import narrowed
 from ptxbench.result import BuildReport
 
 ELEMENT_BYTES = {"b8": 1, "u8": 1, "s8": 1, "b16": 2, "u16": 2, "s16": 2, "b64": 8, "u64": 8, "s64": 8, "f64": 8}
-"""Of types whose elements have not 4 bytes."""
+"""Types with elements of another size than 4 bytes."""
 
 MOST_ELEMENTS = 8
-"""Of a vector."""
+"""The most elements of a vector."""
 
 FEWEST_REGISTERS = 24
-"""ptxas 13.5 takes them if it needs them, whatever `.maxnreg` says: of 8 to 24 it made the same code."""
+"""ptxas 13.5 uses these if it needs them, whatever `.maxnreg` says: 8 to 24 gave the same code."""
 
 STATIC_SHARED_BYTES = 48 << 10
 """The most shared memory that a kernel can declare."""
 
 MORE_WORK = 0.1
-"""Of the instructions that a warp executes: five times what the gate allows."""
+"""A share of the instructions that a warp executes: five times what the gate allows."""
 
 ROUND = 10
-"""Instructions of a round of `chain`."""
+"""Instructions in a round of `chain`."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of a kernel as it was: registers a thread, static shared bytes a CTA, instructions a warp."""
+    """Facts about the original kernel: registers per thread, static shared bytes per CTA, instructions per warp."""
 
     registers: int = 64
     shared_bytes: int = 0
@@ -44,7 +44,7 @@ class Known:
 
 
 def other_code(base: BuildReport, head: BuildReport) -> bool:
-    """Whether ptxas made anything else of it."""
+    """Whether ptxas made different machine code."""
     return base.sass_sha256 != head.sass_sha256
 
 
@@ -53,16 +53,16 @@ class Edit:
     """One way to edit a kernel."""
 
     name: str
-    """What was done, in a few words."""
+    """The change, in a few words."""
     expected: tuple[str, ...]
-    """Metrics that must fail by it; none for an edit that means nothing."""
+    """Metrics that must fail; none for a neutral edit."""
     texts: Callable[[Any, Known], Iterator[str]]
-    """Of a Kernel, or of a CudaText: the text with the edit, from the mildest way to do it to the harshest; none where
+    """For an EditedKernel or a CudaText: the texts with the edit, from the mildest form to the harshest; none if
     it does not apply."""
-    undone: str = "ptxas makes the same machine code of it."
-    """What to tell where no text shows in the machine code."""
+    undone: str = "ptxas makes the same machine code from it."
+    """The reason to report if no text shows in the machine code."""
     shows: Callable[[BuildReport, BuildReport], bool] = other_code
-    """Whether the builds, before and after, have what the edit is about: a text that does not is passed over."""
+    """Whether the builds, before and after, show the edit; a text that does not is skipped."""
 
     @property
     def neutral(self) -> bool:
@@ -87,30 +87,30 @@ def once(edit: Callable[[EditedKernel], str | None]) -> Callable[[EditedKernel, 
 
 
 def memory(kernel: EditedKernel, opcode: str) -> list[Statement]:
-    """Loads ("ld.global") or stores of a state space, but for those that order memory for other threads."""
+    """Loads ("ld.global") or stores of a state space, except those that order memory for other threads."""
     ordered = ("volatile", "relaxed", "acquire", "release", "mmio")
     return [
-        each
-        for each in kernel.instructions
-        if (words := each.parts[1].split("."))[:2] == opcode.split(".") and not set(ordered) & set(words)
+        instruction
+        for instruction in kernel.instructions
+        if (words := instruction.parts[1].split("."))[:2] == opcode.split(".") and not set(ordered) & set(words)
     ]
 
 
 def volatile(opcode: str, *, vector: str = "") -> str:
-    """`ld.global.nc.L1::no_allocate.v4.f32` as an access that no compiler joins with others or leaves out."""
+    """`ld.global.nc.L1::no_allocate.v4.f32` as an access that no compiler merges or removes."""
     kind, space, *_, element = opcode.split(".")
     return ".".join(filter(None, [kind, "volatile", space, vector, element]))
 
 
 def split(opcode: str) -> Callable[[EditedKernel, Known], Iterator[str]]:
-    """Every vector access as accesses of one element each; volatile ones where ptxas joins the plain ones again."""
+    """Every vector access as accesses of one element each; volatile ones if ptxas merges the plain ones again."""
 
     def texts(kernel: EditedKernel, known: Known) -> Iterator[str]:
-        found = [each for each in memory(kernel, opcode) if vector_of(each)]
-        if not found:
+        vectors = [access for access in memory(kernel, opcode) if vector_of(access)]
+        if not vectors:
             return
         for keep in (True, False):
-            yield kernel.with_changes({each.span: elements(each, keep_hints=keep) for each in found})
+            yield kernel.with_changes({access.span: elements(access, keep_hints=keep) for access in vectors})
 
     return texts
 
@@ -121,7 +121,7 @@ def vector_of(statement: Statement) -> str:
 
 
 def elements(statement: Statement, *, keep_hints: bool) -> str:
-    """A vector access as one access for each of its elements."""
+    """A vector access as one access for each element."""
     guard, opcode, operands = statement.parts
     element = opcode.split(".")[-1]
     plain = opcode.replace(f".{vector_of(statement)}", "") if keep_hints else volatile(opcode)
@@ -139,51 +139,51 @@ def elements(statement: Statement, *, keep_hints: bool) -> str:
 
 
 def repeated(kernel: EditedKernel) -> str | None:
-    """Every load of global memory twice; both values are joined, or ptxas would leave out even a volatile load."""
+    """Every global load twice; both values are combined, or ptxas would remove even a volatile load."""
     changes: dict[Span, str] = {}
     types: set[str] = set()
-    for each in memory(kernel, "ld.global"):
-        assert each.instruction
-        guard, opcode, (target, address, *_) = each.parts
+    for access in memory(kernel, "ld.global"):
+        assert access.instruction
+        guard, opcode, (target, address, *_) = access.parts
         parts = target.strip("{} ").replace(" ", "").split(",")
-        loaded, needed = registers(each.instruction.operands[0]), registers(each.instruction.operands[1:])
+        loaded, needed = registers(access.instruction.operands[0]), registers(access.instruction.operands[1:])
         if loaded & needed or len(loaded) < len(parts):
-            continue  # the address is gone once the first is there; or a part is not wanted at all
+            continue  # the first load would overwrite the address; or an element is not used
         bits = 8 * kernel.function.registers[loaded.pop()].bytes
         types.add(f"    .reg .b{bits} %audit_{bits}_<{MOST_ELEMENTS}>;")
         again = [f"%audit_{bits}_{i}" for i in range(len(parts))]
         vector = "{" + ", ".join(again) + "}" if target.startswith("{") else again[0]
         joined = [f"{guard}or.b{bits} {part}, {part}, {other};" for part, other in zip(parts, again, strict=True)]
-        second = f"{guard}{volatile(opcode, vector=vector_of(each))} {vector}, {address};"
-        changes[each.span] = "\n    ".join([each.text, second, *joined])
+        second = f"{guard}{volatile(opcode, vector=vector_of(access))} {vector}, {address};"
+        changes[access.span] = "\n    ".join([access.text, second, *joined])
     if types:
         changes[kernel.body, kernel.body] = "\n" + "\n".join(sorted(types))
     return kernel.with_changes(changes)
 
 
 def without_nc(kernel: EditedKernel) -> str | None:
-    """Every load by the read-only path as one that other threads' stores may change."""
-    loads = [each for each in memory(kernel, "ld.global") if ".nc" in each.parts[1]]
-    return kernel.with_changes({each.span: each.text.replace(".nc", "", 1) for each in loads})
+    """Every load through the read-only path as a plain load."""
+    loads = [access for access in memory(kernel, "ld.global") if ".nc" in access.parts[1]]
+    return kernel.with_changes({load.span: load.text.replace(".nc", "", 1) for load in loads})
 
 
 # ---- registers, shared and local memory
 
 
 def with_most_registers(kernel: EditedKernel, count: int) -> str | None:
-    """The kernel with `.maxnreg`, in place of `.minnctapersm`; None where it has one."""
+    """The kernel with `.maxnreg` instead of `.minnctapersm`; None if it has a `.maxnreg`."""
     if ".maxnreg" in kernel.function.directives:
         return None
     code, brace = without_comments(kernel.text), kernel.body - 1
     start = code.rindex(".entry", 0, brace)
     changes: dict[Span, str] = {(brace, brace): f".maxnreg {count}\n"}
-    if found := re.compile(r"\.minnctapersm\s+\d+").search(code, start, brace):
-        changes[found.span()] = ""
+    if match := re.compile(r"\.minnctapersm\s+\d+").search(code, start, brace):
+        changes[match.span()] = ""
     return kernel.with_changes(changes)
 
 
 def few_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
-    """`.maxnreg` below what the kernel takes, one step of ptxas's eight after the other."""
+    """`.maxnreg` below the kernel's registers, in the steps of eight of ptxas."""
     for count in range((known.registers - 1) // 8 * 8, FEWEST_REGISTERS - 1, -8):
         if (text := with_most_registers(kernel, count)) is not None:
             yield text
@@ -198,7 +198,7 @@ def fewer_warps(base: BuildReport, head: BuildReport) -> bool:
 
 
 def shared_for_nobody(kernel: EditedKernel, known: Known) -> Iterator[str]:
-    """As much static shared memory as there can be, of which the kernel touches a word."""
+    """As much static shared memory as possible; the kernel writes one word of it."""
     if (size := (STATIC_SHARED_BYTES - known.shared_bytes) // 16 * 16 - 16) > 0:
         yield kernel.inserted(
             f"    .shared .align 16 .b8 audit_shared[{size}];\n"
@@ -207,7 +207,7 @@ def shared_for_nobody(kernel: EditedKernel, known: Known) -> Iterator[str]:
 
 
 def through_local(kernel: EditedKernel) -> str | None:
-    """A number to local memory and back, from a place that ptxas cannot tell to be the one where it was put."""
+    """A number stored in local memory and loaded again, at an address that ptxas cannot predict."""
     return kernel.inserted(
         "    .local .align 4 .b8 audit_local[128];\n"
         "    .reg .u32 %audit_lane, %audit_value, %audit_to, %audit_from, %audit_one;\n"
@@ -230,9 +230,10 @@ def through_local(kernel: EditedKernel) -> str | None:
 
 
 def chain(rounds: int, label: str) -> str:
-    """A loop of multiply-adds that each wait for the one before, and whose result is looked at.
+    """A loop of multiply-adds that each depend on the one before, and whose result is used.
 
-    x becomes x / 2 + 1, never negative, which ptxas does not know. Three of a round's ROUND instructions count rounds.
+    x becomes x / 2 + 1, which is never negative; ptxas cannot know that. Three of a round's ROUND instructions count
+    rounds.
     """
     return "\n".join(
         [
@@ -263,7 +264,7 @@ def more_work(kernel: EditedKernel, known: Known) -> Iterator[str]:
 
 
 def parted_lanes(kernel: EditedKernel) -> str | None:
-    """A short chain for the odd lanes of a warp alone."""
+    """A short chain for only the odd lanes of a warp."""
     return kernel.inserted(
         CHAIN_REGISTERS + "    .reg .u32 %audit_lane;\n"
         "    .reg .pred %audit_even;\n"
@@ -275,12 +276,14 @@ def parted_lanes(kernel: EditedKernel) -> str | None:
 
 
 def second_barrier(kernel: EditedKernel) -> str | None:
-    """The first barrier of the CTA twice; one before all else where the kernel has none."""
-    found = [
-        each for each in kernel.instructions if each.parts[1] in ("bar.sync", "barrier.sync", "barrier.sync.aligned")
+    """The first barrier of the CTA twice; if the kernel has none, one at its start."""
+    barriers = [
+        instruction
+        for instruction in kernel.instructions
+        if instruction.parts[1] in ("bar.sync", "barrier.sync", "barrier.sync.aligned")
     ]
-    if found:
-        return kernel.with_changes({found[0].span: f"{found[0].text}\n    {found[0].text}"})
+    if barriers:
+        return kernel.with_changes({barriers[0].span: f"{barriers[0].text}\n    {barriers[0].text}"})
     return kernel.inserted("    bar.sync 0;")
 
 
@@ -296,7 +299,7 @@ WORSE = (
          once(repeated)),
     Edit(".nc lost", ("sass.nc",), once(without_nc)),
     Edit("registers spilled", ("spills", "stack", "sass.local"), few_registers, shows=spills,
-         undone="no .maxnreg makes it spill: it fits the fewest registers that ptxas gives a kernel."),
+         undone="no .maxnreg makes it spill: it fits into the fewest registers that ptxas allows."),
     Edit("a number in local memory", ("stack", "sass.local", "ptx_local_load_bytes", "ptx_local_store_bytes"),
          once(through_local)),
     Edit("shared memory for nobody", ("occupancy",), shared_for_nobody, shows=fewer_warps,
@@ -305,4 +308,4 @@ WORSE = (
     Edit("a dependent chain", ("ptx_warp_instructions", "ptx_weighted_instructions"), more_work),
     Edit("lanes parted", ("ptx_divergent_branches",), once(parted_lanes)),
 )  # fmt: skip
-"""Edits that any kernel can have, as far as it has what they change."""
+"""Edits for any kernel with the code that they change."""

@@ -1,4 +1,4 @@
-"""A PTX kernel as text and as what it means: where each of its statements stands, so that an edit can replace it."""
+"""A PTX kernel, its text and its parsed form: the position of each statement, so that an edit can replace it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptxbench.emulator.tokens import TOKEN
 from ptxbench.errors import PtxSyntaxError
 
 Span = tuple[int, int]
-"""From the first character to behind the last, in the text."""
+"""From the first character to after the last, in the text."""
 
 COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 LABEL = re.compile(r"[A-Za-z_$%][\w$]*\s*:(?!:)")
@@ -23,20 +23,20 @@ PARTS = re.compile(r"(?P<guard>@!?\s*[%\w$]+\s+)?(?P<opcode>[\w.:]+)\s*(?P<opera
 
 @dataclass(frozen=True)
 class Statement:
-    """An instruction, a label or a declaration: its place, and what it means if it is an instruction."""
+    """An instruction, a label or a declaration: its position, and the parsed instruction if it is one."""
 
     kind: Literal["instruction", "label", "declaration"]
     span: Span
     text: str
-    """As it is written, without comments."""
+    """The text, without comments."""
     instruction: Instruction | None = None
 
     @property
     def parts(self) -> tuple[str, str, list[str]]:
-        """Guard, opcode and operands of an instruction, as they are written."""
-        found = PARTS.fullmatch(self.text)
-        assert found, self.text
-        return found["guard"] or "", found["opcode"], separated(found["operands"])
+        """Guard, opcode and operands of an instruction, as text."""
+        match = PARTS.fullmatch(self.text)
+        assert match, self.text
+        return match["guard"] or "", match["opcode"], separated(match["operands"])
 
 
 @dataclass(frozen=True)
@@ -46,36 +46,36 @@ class EditedKernel:
     text: str
     function: Function
     statements: tuple[Statement, ...]
-    """Of its body, in order."""
+    """The statements of its body, in order."""
     body: int
-    """Where its body begins, behind the brace."""
+    """Where its body begins, after the brace."""
 
     @property
     def instructions(self) -> list[Statement]:
-        return [each for each in self.statements if each.kind == "instruction"]
+        return [statement for statement in self.statements if statement.kind == "instruction"]
 
     @property
     def declarations(self) -> list[Statement]:
-        return [each for each in self.statements if each.kind == "declaration"]
+        return [statement for statement in self.statements if statement.kind == "declaration"]
 
     @property
     def start(self) -> int:
-        """Where its first instruction or label begins, behind the declarations: every thread comes here."""
-        return next(each.span[0] for each in self.statements if each.kind != "declaration")
+        """Where its first instruction or label begins, after the declarations: every thread executes this."""
+        return next(statement.span[0] for statement in self.statements if statement.kind != "declaration")
 
     def with_changes(self, changes: Mapping[Span, str]) -> str:
-        """The text with other words at some places; an empty span inserts."""
+        """The text with replacements; an empty span inserts."""
         text = self.text
         for (start, end), new in sorted(changes.items(), reverse=True):
             text = text[:start] + new + text[end:]
         return text
 
     def inserted(self, lines: str) -> str:
-        """The text with `lines` before its first instruction, as a block with registers of its own."""
+        """The text with `lines` before its first instruction, as a block with its own registers."""
         return self.with_changes({(self.start, self.start): f"{{\n{lines}\n    }}\n    "})
 
     def renamed(self, names: Mapping[str, str]) -> str:
-        """The text of the body with other words for some; a part of a register (`%x.h0`) keeps its selector."""
+        """The text with some names in the body replaced; a part of a register (`%x.h0`) keeps its selector."""
         changes: dict[Span, str] = {}
         for token in TOKEN.finditer(self.text, self.body):
             word, dot, selector = (token["word"] or "").partition(".")
@@ -85,27 +85,27 @@ class EditedKernel:
 
 
 def read_kernel(text: str, entry: str) -> EditedKernel:
-    """The kernel `entry` of a PTX text. Raises PtxSyntaxError, and LaunchError for an entry that is not there."""
+    """The kernel `entry` of a PTX text. Raises PtxSyntaxError, and LaunchError for an unknown entry."""
     function = choose(parse(text), entry)
     code = without_comments(text)
-    found = re.search(rf"\.entry\s+{re.escape(entry)}(?![\w$])[^{{]*{{", code)
-    if not found:
-        raise PtxSyntaxError(f"the body of '{entry}' does not begin where it should.")
+    match = re.search(rf"\.entry\s+{re.escape(entry)}(?![\w$])[^{{]*{{", code)
+    if not match:
+        raise PtxSyntaxError(f"the body of '{entry}' was not found.")
     instructions = iter(function.instructions)
     statements = tuple(
         Statement(kind, span, code[slice(*span)], next(instructions) if kind == "instruction" else None)
-        for kind, span in places(code, found.end())
+        for kind, span in places(code, match.end())
     )
-    return EditedKernel(text, function, statements, found.end())
+    return EditedKernel(text, function, statements, match.end())
 
 
 def without_comments(text: str) -> str:
-    """The text with blanks for its comments, every other character where it was."""
-    return COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), text)
+    """The text with its comments replaced by blanks; positions do not change."""
+    return COMMENT.sub(lambda comment: re.sub(r"[^\n]", " ", comment[0]), text)
 
 
 def places(code: str, at: int) -> Iterator[tuple[Literal["instruction", "label", "declaration"], Span]]:
-    """The statements of a body without comments, from behind its brace to the brace that ends it."""
+    """The statements of a body without comments, from its opening brace to its closing one."""
     depth = 1
     while depth:
         at += len(code[at:]) - len(code[at:].lstrip())
@@ -113,8 +113,8 @@ def places(code: str, at: int) -> Iterator[tuple[Literal["instruction", "label",
             depth += {"{": 1, "}": -1, ";": 0}[code[at]]
             at += 1
             continue
-        if found := LINE_DIRECTIVE.match(code, at):
-            at = found.end()
+        if match := LINE_DIRECTIVE.match(code, at):
+            at = match.end()
             continue
         label = LABEL.match(code, at)
         end = label.end() if label else code.index(";", at) + 1
@@ -123,19 +123,19 @@ def places(code: str, at: int) -> Iterator[tuple[Literal["instruction", "label",
 
 
 def separated(operands: str) -> list[str]:
-    """`{%a, %b}, [%c + 4]` as its operands: at the commas outside of brackets."""
-    found, depth = [""], 0
-    for each in operands:
-        depth += (each in "{[(") - (each in "}])")
-        if each == "," and not depth:
-            found.append("")
+    """The operands of `{%a, %b}, [%c + 4]`: split at the commas outside brackets."""
+    parts, depth = [""], 0
+    for character in operands:
+        depth += (character in "{[(") - (character in "}])")
+        if character == "," and not depth:
+            parts.append("")
         else:
-            found[-1] += each
-    return [each.strip() for each in found if each.strip()]
+            parts[-1] += character
+    return [part.strip() for part in parts if part.strip()]
 
 
 def registers(value: object) -> set[str]:
-    """The names of every register in an operand or an instruction, whatever it is part of."""
+    """The names of all registers in an operand or an instruction."""
     if isinstance(value, Register):
         return {value.name}
     if isinstance(value, tuple):

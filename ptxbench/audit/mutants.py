@@ -1,7 +1,7 @@
-"""Kernels edited in a known way, each built, verified and counted, and what the counters gate says of it.
+"""Kernels edited in a known way: each is built, verified and counted, and judged by the counters gate.
 
-An edit is judged against the kernel as it was, at the size that `ptxbench run` takes on the emulator. Nothing is kept
-but what the tools made, in the cache.
+An edit is compared with the original kernel, at the size that `ptxbench run` uses on the emulator. Nothing is kept
+except the builds in the cache.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ EDITS: Sequence[Edit] = (*WORSE, *OF_PAIRS, *COSTS, *NEUTRAL, *CUDA)
 def count_mutants(
     kernels: Path, names: Sequence[str] = (), edits: Sequence[str] = (), variants: Sequence[str] = ()
 ) -> int:
-    """How many outcomes `audit_mutants` will give; raises what it raises for names and folders."""
+    """How many outcomes `audit_mutants` will give. Raises the same errors for names and folders."""
     chosen = choose_edits(edits)
     return sum(
         len(applicable(source, chosen)[1])
@@ -62,15 +62,17 @@ def audit_mutants(
     edits: Sequence[str] = (),
     variants: Sequence[str] = (),
 ) -> Iterator[AuditOutcome]:
-    """Edit the files of the pairs in every way that applies to each, and tell what the gate says.
+    """Apply every possible edit to the files of the pairs, and report the gate's outcome.
 
-    `names`, `edits`, `variants`: by name or glob, all without any; `arch`: of the emulator, or what the PTX of a pair
-    needs where that is newer. Raises UsageError for what matches nothing, PairError, AssembleError and PtxSyntaxError
-    for what cannot be read, ToolMissing without ptxas or nvdisasm.
+    `names`, `edits`, `variants`: names or globs, by default all; `arch`: of the emulator, or what the PTX of a pair
+    needs if that is newer. Raises UsageError for a name without a match, PairError, AssembleError and PtxSyntaxError
+    for an unreadable file, ToolMissing without ptxas or nvdisasm.
     """
     for tool in ("ptxas", "nvdisasm"):
         if program(tool) is None:
-            raise ToolMissing(f"{tool} is not there: {INSTALL}. Without it no mutant can be told from the kernel.")
+            raise ToolMissing(
+                f"{tool} is not installed: {INSTALL}. Without it a mutant cannot be distinguished from the original."
+            )
     chosen = choose_edits(edits)
     pair_plans = jobs_of(kernels, names, variants)
     usual = arch or open_backend("emulator").device().sm
@@ -87,9 +89,9 @@ def audit_mutants(
 
 
 def choose_edits(patterns: Sequence[str]) -> list[Edit]:
-    """The edits whose names match. Raises UsageError with a suggestion where a pattern matches none."""
-    names = select(tuple(dict.fromkeys(each.name for each in EDITS)), patterns, "edit")
-    return [each for each in EDITS if each.name in names]
+    """The edits whose names match. Raises UsageError with a suggestion if a pattern matches none."""
+    names = select(tuple(dict.fromkeys(edit.name for edit in EDITS)), patterns, "edit")
+    return [edit for edit in EDITS if edit.name in names]
 
 
 def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tuple[PairPlan, ...]:
@@ -97,18 +99,18 @@ def jobs_of(kernels: Path, names: Sequence[str], variants: Sequence[str]) -> tup
 
 
 def edited(pair_plan: PairPlan) -> list[Source]:
-    """Every PTX file of a pair, and its CUDA C as it is compiled without further options."""
+    """Every PTX file of a pair, and its CUDA C compiled without further options."""
     return [source for source in pair_plan.sources if source.language == "ptx" or source.variant == REFERENCE]
 
 
 def applicable(source: Source, edits: Sequence[Edit]) -> tuple[EditedKernel | CudaText, list[Edit]]:
-    """The kernel of a file, and those of the edits that it can have.
+    """The kernel of a file, and the edits that apply to it.
 
     Raises UsageError, AssembleError for PTX that is not ASCII, PtxSyntaxError.
     """
     if source.language == "cuda":
         cuda = CudaText(read_text(source), source.entry)
-        return cuda, [each for each in edits if each in CUDA and each.applies(cuda)]
+        return cuda, [edit for edit in edits if edit in CUDA and edit.applies(cuda)]
     try:
         text = check_ascii(source.path.read_bytes(), str(shown(source.path)))
     except OSError as error:
@@ -117,7 +119,7 @@ def applicable(source: Source, edits: Sequence[Edit]) -> tuple[EditedKernel | Cu
         kernel = read_kernel(text, source.entry)
     except KernelError as error:
         raise type(error)(f"{source.path.name}: {error}") from None
-    return kernel, [each for each in edits if each not in CUDA and each.applies(kernel)]
+    return kernel, [edit for edit in edits if edit not in CUDA and edit.applies(kernel)]
 
 
 def read_text(source: Source) -> str:
@@ -129,7 +131,7 @@ def read_text(source: Source) -> str:
 
 @dataclass
 class Builder:
-    """Builds texts for one plan, as files of a folder of its own."""
+    """Builds texts for one plan, as files in its own folder."""
 
     plan: RunPlan
     folder: Path
@@ -143,7 +145,7 @@ class Builder:
         self.pool.shutdown(cancel_futures=True)
 
     def begin(self, source: Source, text: str) -> tuple[Source, Future[Build]]:
-        """The file with another text, and its build, which is under way."""
+        """The file with another text, and its build, which has been started."""
         self.made += 1
         path = self.folder / str(self.made) / source.path.name
         path.parent.mkdir()
@@ -154,29 +156,29 @@ class Builder:
 
 @dataclass
 class EditSubject:
-    """A file under audit, and the data it is run on."""
+    """A file under audit, and the data for its runs."""
 
     pair_plan: PairPlan
     source: Source
     given: CaseData
     builder: Builder
     empty: Run
-    """Of these tools, without cells."""
+    """A run of these tools, without cells."""
     original: VariantRun | None = None
-    """The file as it is."""
+    """The original file."""
 
     def outcomes(self, edits: Sequence[Edit]) -> Iterator[AuditOutcome]:
-        """One of each edit that applies, in order."""
+        """One outcome for each edit that applies, in order."""
         kernel, chosen = applicable(self.source, edits)
         self.original = self.built(*self.builder.begin(self.source, kernel.text))
         before = self.verified(self.original)
         if before.status != VERIFIED or before.build is None:
-            why = f"the kernel as it is, is {before.status}: {before.reason}"
+            why = f"the original kernel is {before.status}: {before.reason}"
             yield from (self.outcome(each, skipped=why) for each in chosen)
             return
         known = self.known(before)
         ways = [each.texts(kernel, known) for each in chosen]
-        # The first texts of all are built at once; most edits have no other.
+        # The first texts of all edits are built at once; most edits have no other.
         first = [self.builder.begin(self.source, text) if (text := next(way, None)) else None for way in ways]
         for edit, way, begun in zip(chosen, ways, first, strict=True):
             yield self.tried(edit, way, begun, before)
@@ -184,7 +186,7 @@ class EditSubject:
     def tried(
         self, edit: Edit, way: Iterator[str], begun: tuple[Source, Future[Build]] | None, before: VariantResult
     ) -> AuditOutcome:
-        """What the gate says of the mildest text of an edit that shows in the machine code."""
+        """The gate's outcome for the mildest text of an edit that shows in the machine code."""
         while begun:
             candidate = self.built(*begun)
             report = with_occupancy(candidate.build, self.launch) if candidate.build else None
@@ -196,17 +198,17 @@ class EditSubject:
 
     def judged(self, edit: Edit, before: VariantResult, candidate: VariantRun) -> AuditOutcome:
         after = self.verified(candidate)
-        found = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
-        passed = found.exit_status == ExitStatus.GOOD
+        judgement = gate(self.run(after), self.run(before), GateConfig(modes=("counters",)))
+        passed = judgement.exit_status == ExitStatus.GOOD
         if passed and after.build and before.build and after.build.sass_sha256 != before.build.sass_sha256:
-            # what nothing else shows; each derivation takes ptxas once more, so only then
+            # only if nothing else shows the edit, because each derivation runs ptxas again
             pair = [self.derived(each, result) for each, result in ((candidate, after), (self.original, before))]
-            found = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
-        failing = {each.row.metric: Change(each.row.metric, each.row.base, each.row.head) for each in found.failing}
+            judgement = gate(self.run(pair[0]), self.run(pair[1]), GateConfig(modes=("counters",)))
+        failing = {each.row.metric: Change(each.row.metric, each.row.base, each.row.head) for each in judgement.failing}
         return dataclasses.replace(
             self.outcome(edit),
             failing=sorted(failing),
-            exit_status=found.exit_status,
+            exit_status=judgement.exit_status,
             changes=[failing[metric] for metric in sorted(failing)],
             reason=after.reason,
         )
@@ -226,7 +228,7 @@ class EditSubject:
         return candidate
 
     def verified(self, candidate: VariantRun) -> VariantResult:
-        """The candidate run once, where it was built, and held against the reference."""
+        """The result of the candidate, run once if it was built, and compared with the reference."""
         for _ in Session(self.builder.plan).verify(self.pair_plan, [candidate], self.given):
             pass
         return candidate.result(self.launch, "float64", tolerance_words(self.pair_plan.loaded.pair))
@@ -234,8 +236,8 @@ class EditSubject:
     def derived(self, candidate: VariantRun | None, result: VariantResult) -> VariantResult:
         """The result with the machine instructions that its launch executed."""
         variant = self.source.variant
-        found = candidate.executed(self.launch) if candidate else None
-        return with_executed({variant: result}, {variant: found})[variant]
+        executed = candidate.executed(self.launch) if candidate else None
+        return with_executed({variant: result}, {variant: executed})[variant]
 
     def known(self, before: VariantResult) -> Known:
         x, y, z = self.launch.block_xyz
@@ -248,7 +250,7 @@ class EditSubject:
         )
 
     def run(self, result: VariantResult) -> Run:
-        """The document of a run that held this result alone."""
+        """A run with only this result."""
         pair, launch = self.pair_plan.loaded.pair, self.launch
         cell = Cell(
             pair=self.pair_plan.loaded.name,

@@ -1,4 +1,4 @@
-"""Edits of a kernel that mean nothing, of which the gate must not speak."""
+"""Neutral edits of a kernel, which must not fail the gate."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOVABLE = frozenset(
     ("mov", "add", "sub", "mul", "mad", "fma", "min", "max", "abs", "neg", "and", "or", "xor", "not", "shl", "shr",
      "lop3", "prmt", "bfe", "bfi", "cvt", "cvta", "setp", "selp", "dp4a")
 )  # fmt: skip
-"""Opcodes that touch nothing but their operands, unless a modifier says otherwise: no memory, flow, or other lanes."""
+"""Opcodes that use only their operands, unless a modifier says otherwise: no memory, control flow, or other lanes."""
 
 TIME = re.compile(r"%(?:clock|globaltimer|pm\d)")
 DECLARED = re.compile(r"%[\w$]+")
@@ -27,11 +27,12 @@ def commented(kernel: EditedKernel) -> str | None:
 
 
 def renamed_registers(kernel: EditedKernel) -> str | None:
-    """Every register with another name; None where one declaration makes many, whose names are not all written."""
-    lines = [each for each in kernel.declarations if each.text.startswith(".reg")]
-    if any("<" in each.text for each in lines):
+    """Every register with another name; None if one declaration makes many registers, whose names are not all
+    written."""
+    lines = [declaration for declaration in kernel.declarations if declaration.text.startswith(".reg")]
+    if any("<" in line.text for line in lines):
         return None
-    names = dict.fromkeys(name for each in lines for name in DECLARED.findall(each.text))
+    names = dict.fromkeys(name for line in lines for name in DECLARED.findall(line.text))
     return kernel.renamed({name: f"%audit_{i}" for i, name in enumerate(names)})
 
 
@@ -41,8 +42,8 @@ def renamed_labels(kernel: EditedKernel) -> str | None:
 
 
 def declared_backwards(kernel: EditedKernel) -> str | None:
-    """The declarations of registers in the opposite order, and the names in each of them too."""
-    lines = [each for each in kernel.declarations if each.text.startswith(".reg")]
+    """The declarations of registers in reverse order, and the names in each of them too."""
+    lines = [declaration for declaration in kernel.declarations if declaration.text.startswith(".reg")]
     if any("<" in each.text for each in lines):
         return None
     return kernel.with_changes(
@@ -56,26 +57,26 @@ def backwards(declaration: Statement) -> str:
 
 
 def reordered(kernel: EditedKernel) -> str | None:
-    """Neighbours that have nothing to do with each other, the other way round.
+    """Independent neighbouring instructions exchanged.
 
-    Not multiply-adds of a kernel that is held to a number of registers: ptxas 13.5 makes sgemm_tiled spill 16 bytes if
-    they change places, and the gate is right to say so.
+    Not multiply-adds of a kernel with limited registers: ptxas 13.5 makes sgemm_tiled spill 16 bytes if
+    they are exchanged, and the gate is right to report that.
     """
     held = {".maxnreg", ".minnctapersm"} & set(kernel.function.directives)
     changes: dict[Span, str] = {}
     before: Statement | None = None
-    for each in kernel.statements:
-        stays = held and each.instruction and each.instruction.opcode.startswith("fma.")
-        if before and not stays and independent(before, each):
-            changes |= {before.span: each.text, each.span: before.text}
+    for statement in kernel.statements:
+        stays = held and statement.instruction and statement.instruction.opcode.startswith("fma.")
+        if before and not stays and independent(before, statement):
+            changes |= {before.span: statement.text, statement.span: before.text}
             before = None
         else:
-            before = None if stays else each
+            before = None if stays else statement
     return kernel.with_changes(changes)
 
 
 def independent(one: Statement, other: Statement) -> bool:
-    """Whether two neighbours may change places: they share no register, and nothing else knows their order."""
+    """Whether two neighbours can be exchanged: they share no register, and nothing else depends on their order."""
     if not (one.instruction and other.instruction and movable(one) and movable(other)):
         return False
     return not registers(one.instruction) & registers(other.instruction)
@@ -84,20 +85,20 @@ def independent(one: Statement, other: Statement) -> bool:
 def movable(statement: Statement) -> bool:
     assert statement.instruction
     root, *modifiers = statement.parts[1].split(".")
-    times = any(isinstance(each, Special) and TIME.match(each.name) for each in statement.instruction.operands)
+    times = any(isinstance(operand, Special) and TIME.match(operand.name) for operand in statement.instruction.operands)
     return root in MOVABLE and "cc" not in modifiers and not times
 
 
 def enough_registers(kernel: EditedKernel, known: Known) -> Iterator[str]:
-    """`.maxnreg` of what the kernel takes, and of a few more: ptxas needs not find again what it found without."""
-    if ".minnctapersm" in kernel.function.directives:  # which says how many already
+    """`.maxnreg` of the kernel's registers, and a few more: under a limit, ptxas need not find the same code again."""
+    if ".minnctapersm" in kernel.function.directives:  # which already limits them
         return
     for count in range(-(-known.registers // 8) * 8, min(known.registers + 24, 256), 8):
         yield from filter(None, [with_most_registers(kernel, count)])
 
 
 def as_many_registers(base: BuildReport, head: BuildReport) -> bool:
-    """And about as many instructions: ptxas may unroll less under another limit, which is no neutral edit."""
+    """And about as many instructions: ptxas may unroll less under another limit, and then the edit is not neutral."""
     same = (head.registers, head.spill_store_bytes) == (base.registers, base.spill_store_bytes)
     total = base.sass.get("total", 0)
     return same and abs(head.sass.get("total", 0) - total) <= total // 50
@@ -114,6 +115,6 @@ NEUTRAL = (
     Edit("declared backwards", (), once(declared_backwards), shows=anything),
     Edit("neighbours exchanged", (), once(reordered), shows=anything),
     Edit("registers enough", (), enough_registers, shows=as_many_registers,
-         undone="with any .maxnreg it takes another number of registers, or of instructions."),
+         undone="every .maxnreg changes its number of registers or instructions."),
 )  # fmt: skip
-"""Each of them must pass."""
+"""The neutral edits; each must pass."""

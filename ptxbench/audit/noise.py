@@ -15,33 +15,33 @@ from numpy.typing import NDArray
 from ptxbench import stats
 
 BLOCKS = stats.LOOKS[0]
-"""The fewest with which a round may end, and so the noisiest estimate."""
+"""The fewest blocks with which a round may end, so the noisiest estimate."""
 
 DELAY = 0.3
-"""By how much of its time a delayed sample is late, on average; exponential."""
+"""The mean delay of a delayed sample, as a share of its time; exponential."""
 
 SLOWER = 0.10
-"""By how much a variant is slower in a round that it spends in its slow mode."""
+"""The slowdown of a variant in a round in its slow mode."""
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations of natural logarithms, and how often the rare things happen."""
+    """Standard deviations of natural logarithms, and the rates of rare events."""
 
     name: str
     run: float
-    """Of all kernels of a run alike: a clock, a temperature."""
+    """Common to all kernels of a run: the clock, the temperature."""
     process: float
-    """Of both variants of one kernel in one round: where its arrays lie."""
+    """Common to both variants of a kernel in a round: the addresses of its arrays."""
     variant: float
-    """Of one variant of one kernel in one round, which no ratio cancels."""
+    """Of one variant of one kernel in a round; no ratio cancels it."""
     sample: float
     delayed: float
-    """The share of samples that something else delayed."""
+    """The share of delayed samples."""
     slow: float
-    """The share of rounds that a variant spends in its slow mode."""
+    """The share of rounds in which a variant is in its slow mode."""
 
 
 QUIET = Noise("quiet", run=0.003, process=0.003, variant=0.001, sample=0.005, delayed=0.005, slow=0.001)
@@ -52,7 +52,7 @@ NOISES = (QUIET, TYPICAL, NOISY)
 
 @dataclass(frozen=True)
 class Suite:
-    """What each round of base and head says of each kernel, natural logarithms, shape (2, kernels, rounds)."""
+    """The values of each kernel in each round of base and head, natural logarithms, shape (2, kernels, rounds)."""
 
     ratios: Floats
     times: Floats
@@ -68,10 +68,10 @@ def draw_suite(noise: Noise, rng: np.random.Generator, kernels: int, rounds: int
 
 
 def draw_samples(noise: Noise, rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
-    """Of one variant, two in each block: shape (*shape, BLOCKS, 2)."""
-    each = (*shape, BLOCKS, 2)
-    samples = rng.normal(0, noise.sample, each)
-    late = rng.random(each) < noise.delayed
+    """The samples of one variant, two in each block: shape (*shape, BLOCKS, 2)."""
+    shape_of_one = (*shape, BLOCKS, 2)
+    samples = rng.normal(0, noise.sample, shape_of_one)
+    late = rng.random(shape_of_one) < noise.delayed
     samples[late] += np.log1p(rng.exponential(DELAY, np.count_nonzero(late)))
     return samples
 

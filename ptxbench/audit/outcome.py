@@ -1,4 +1,4 @@
-"""What the counters gate said of one edit of a pair. Data only."""
+"""The counters gate's outcome for one edit of a pair. Data only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ptxbench.exit_status import ExitStatus
 
 @dataclass(frozen=True)
 class Change:
-    """A metric that the gate failed, as it was and as it is."""
+    """A metric that failed the gate, with its values before and after."""
 
     metric: str
     base: float | None
@@ -19,24 +19,24 @@ class Change:
 
 @dataclass(frozen=True)
 class AuditOutcome:
-    """One pair, edited once, against itself as it was."""
+    """One pair with one edit, compared with the original."""
 
     pair: str
     edit: str
-    """What was done, in a few words: `vector loads split`."""
+    """The change, in a few words: `vector loads split`."""
     expected: Sequence[str]
-    """Metrics of which the gate must fail at least these; none for an edit that means nothing, which must pass."""
+    """Metrics that must at least fail; none for a neutral edit, which must pass."""
     failing: Sequence[str] = ()
-    """Metrics that the gate failed."""
+    """Metrics that failed the gate."""
     exit_status: ExitStatus = ExitStatus.GOOD
     """The gate's."""
     skipped: str | None = None
-    """Why the edit says nothing of the gate, in a sentence: ptxas undid it. None where it was judged."""
+    """Why the edit could not be judged, in a sentence, such as that ptxas undid it. None if it was judged."""
     variant: str = "ptx"
     changes: Sequence[Change] = ()
-    """Of what failed, in the order of `failing`; without numbers where the kernel itself is wrong."""
+    """The changes of the failing metrics, in the order of `failing`; without numbers if the kernel itself is wrong."""
     reason: str | None = None
-    """Why the edited kernel is wrong or does not build, which the gate told; None where it is right."""
+    """Why the edited kernel is wrong or does not build, as the gate reported; None if it is right."""
 
     @property
     def neutral(self) -> bool:
@@ -44,7 +44,7 @@ class AuditOutcome:
 
     @property
     def holds(self) -> bool:
-        """Whether a mutant was caught and its cause named, or an edit that means nothing was let pass."""
+        """Whether a mutant was caught by the expected metrics, or a neutral edit passed."""
         if self.neutral:
             return self.exit_status == ExitStatus.GOOD and not self.failing
         return self.exit_status != ExitStatus.GOOD and set(self.expected) <= set(self.failing)

@@ -1,31 +1,31 @@
-"""How often something happened in a number of trials, and how often it may happen at most."""
+"""How often an event happened in a number of trials, and an upper bound of its rate."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
-"""One-sided, of every bound."""
+"""One-sided, for every bound."""
 
 
 @dataclass(frozen=True)
 class AlarmRate:
-    """Events of trials that do not depend on one another."""
+    """Events in independent trials."""
 
     events: int
     trials: int
 
     @property
     def share(self) -> float | None:
-        """None of no trials."""
+        """None without trials."""
         return self.events / self.trials if self.trials else None
 
     @property
     def most(self) -> float | None:
-        """The exact upper bound of the true share: below it lies the truth with probability CONFIDENCE.
+        """The exact upper bound of the true rate, with confidence CONFIDENCE.
 
-        The share at which so few events as these have probability 1 - CONFIDENCE (Clopper and Pearson, Biometrika 26,
-        1934). Of 300 trials without an event it is 1 %. None of no trials.
+        The rate at which so few events have the probability 1 - CONFIDENCE (Clopper and Pearson, Biometrika 26,
+        1934). Of 300 trials without an event it is 1 %. None without trials.
         """
         from scipy.special import bdtri  # here, for scipy takes a fifth of a second to import
 

@@ -1,7 +1,7 @@
-"""Stored runs of unchanged code against each other, through the shipped rule: how often a real GPU's noise misleads it.
+"""Stored runs of unchanged code, compared by the shipped rule: how often a real GPU's noise misleads it.
 
-Base and head are always different runs; every two of one GPU model are judged both ways, their code taken for changed
-although it is the same.
+Base and head are always different runs. Every two runs of one GPU model are judged both ways, as if their code had
+changed, although it is the same.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from ptxbench.judge.rows import Mode, drafts, match_cells
 from ptxbench.result import Run
 
 FEWEST_RUNS, FEWEST_ROUNDS, FEWEST_DAYS = 6, 60, 2
-"""For one GPU model. Runs of one day share its temperature, and rounds of one run share its clock."""
+"""For one GPU model. Runs of one day share a temperature, and rounds of one run share a clock."""
 
 
 @dataclass(frozen=True)
 class StoredDevice:
-    """The runs that one GPU model made."""
+    """The runs of one GPU model."""
 
     name: str
     runs: Sequence[Run]
@@ -59,12 +59,12 @@ def rounds_in(run: Run) -> int:
 
 
 def devices(runs: Sequence[Run]) -> list[StoredDevice]:
-    """The timed runs by GPU model, in the order of their start. Raises TooLittle where no model has enough of them."""
+    """The timed runs by GPU model, in the order of their start. Raises TooLittle if no model has enough of them."""
     timed = sorted((run for run in runs if is_timed(run)), key=lambda run: run.run.started)
     names = dict.fromkeys(run.device.name for run in timed)
     found = [StoredDevice(name, [run for run in timed if run.device.name == name]) for name in names]
-    if not any(each.enough for each in found):
-        there = "; ".join(map(str, found)) or f"{len(runs)} runs, none of which was timed"
+    if not any(device.enough for device in found):
+        there = "; ".join(map(str, found)) or f"{len(runs)} runs without times"
         raise TooLittle(
             f"An audit of stored runs takes {FEWEST_RUNS} runs and {FEWEST_ROUNDS} rounds on {FEWEST_DAYS} days, of "
             f"one GPU model and the same code. Found: {there}. Run more: ptxbench run --backend gpu --rounds 10."
@@ -73,7 +73,7 @@ def devices(runs: Sequence[Run]) -> list[StoredDevice]:
 
 
 def audit_runs(device: StoredDevice, config: GateConfig, tell: Tell = lambda *_: None) -> list[TallyLine]:
-    """Every condition, over every two runs. Raises TooLittle where no two have the same code."""
+    """Every condition, over every two runs. Raises TooLittle if no two have the same code."""
     pairs = list(combinations(range(len(device.runs)), 2))
     tallies = {each: AuditTally(each.mode, rule_for(config, each.mode)) for each in CONDITIONS}
     apart = {each: AlarmRate(0, 0) for each in CONDITIONS}
@@ -113,12 +113,14 @@ def unchanged(base: Run, head: Run, mode: Mode) -> Suite:
 
 
 def retold(suite: Suite, moves: Sequence[Moves]) -> Suite:
-    """The suite with these moves in place of its own."""
-    return [(dataclasses.replace(row, moves=each), said) for (row, said), each in zip(suite, moves, strict=True)]
+    """The suite with these code changes instead of its own."""
+    return [
+        (dataclasses.replace(row, moves=row_moves), said) for (row, said), row_moves in zip(suite, moves, strict=True)
+    ]
 
 
 def swapped(suite: Suite) -> Suite:
-    """The suite with base for head."""
+    """The suite with base and head exchanged."""
     return [
         (
             row,

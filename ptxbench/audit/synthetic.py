@@ -1,4 +1,4 @@
-"""Seeded suites through the shipped rule of ratios and times: of equal code, and with one kernel slowed.
+"""Seeded suites judged by the shipped rule of ratios and times: with equal code, and with one slowed kernel.
 
 Nothing is timed: the noise is a model (noise.py). This tests the complete rule of a gate: Holm's family of a whole
 suite, guard and bounds, controls. docs/ci.md has the targets.
@@ -23,19 +23,19 @@ from ptxbench.judge.rows import Mode, RoundLogs, Row
 
 KERNELS = 24
 SUITES = 300
-"""Without one false alarm, 300 suites bound the true rate below 1 %."""
+"""300 suites without a false alarm prove a true rate below 1 %."""
 
 ROUNDS = (5, 10)
 
 ENOUGH_ROUNDS = 10
-"""From which misses and INCONCLUSIVE are held to a target: five are for a first look."""
+"""The rounds from which misses and INCONCLUSIVE have a target; five rounds are for a first look."""
 
 SECONDS = 100e-6
-"""Of each kernel: far above the floor of the clock."""
+"""The time of each kernel: far above the resolution of the clock."""
 
 MOST_ALARMS: dict[Mode, float] = {"ratio": 0.01, "time": 0.02}
 MOST_MISSED, MOST_FAR_MISSED = 0.05, 0.001
-"""Of slowdowns of twice the budget, and of four times."""
+"""The greatest shares of misses for slowdowns of twice and four times the budget."""
 MOST_UNSURE = 0.10
 
 
@@ -44,26 +44,27 @@ MOVED, STILL = Moves((("ptx", "source"),)), Moves((("ptx", "same"),))
 
 @dataclass(frozen=True)
 class NoiseCondition:
-    """What is judged: by which mode, and whether all kernels changed, or one and the others are controls."""
+    """What is judged: the mode, and whether all kernels changed, or only one and the others are controls."""
 
     mode: Mode
     controls: bool
 
     def moves(self, kernels: int, changed: int) -> list[Moves]:
-        """Of each kernel; `changed`: the one that changed where the others are controls."""
+        """The code changes of each kernel; `changed`: the one that changed if the others are controls."""
         return [STILL if self.controls and i != changed else MOVED for i in range(kernels)]
 
 
 CONDITIONS = (NoiseCondition("ratio", False), NoiseCondition("time", False), NoiseCondition("time", True))
-"""Ratios need no controls. Times are shown without any, as after another compiler, and with them, as after an edit."""
+"""Ratios need no controls. Times are shown without controls, as after a new compiler, and with them, as after an
+edit."""
 
 Tell = Callable[[int, int, str], None]
-"""Pieces of work done, their total, and what comes next."""
+"""Pieces of work done, their total, and the next one."""
 
 
 def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lambda *_: None) -> list[TallyLine]:
-    """Every condition under every noise, by the budgets of `config`; those of its pairs have no part in it."""
-    found = []
+    """Every condition under every noise, by the budgets of `config`, without those of its [[pair]] tables."""
+    lines = []
     for number, noise in enumerate(NOISES):
         rng = np.random.default_rng([seed, number])
         tallies = {
@@ -79,8 +80,8 @@ def audit_synthetic(config: GateConfig, suites: int, seed: int, tell: Tell = lam
                 tally.add(drafts(condition, values[..., :rounds]))
         for (condition, rounds), tally in tallies.items():
             made = line(tally, noise.name, rounds, KERNELS, condition.controls)
-            found.append(dataclasses.replace(made, targets=list(targets(made, noise))))
-    return sorted(found, key=lambda each: CONDITIONS.index(NoiseCondition(each.mode, each.controls)))
+            lines.append(dataclasses.replace(made, targets=list(targets(made, noise))))
+    return sorted(lines, key=lambda each: CONDITIONS.index(NoiseCondition(each.mode, each.controls)))
 
 
 def rounds_of(config: GateConfig) -> Sequence[int]:
@@ -103,15 +104,15 @@ def rows_of(condition: NoiseCondition, kernels: int) -> Sequence[Row]:
 
 
 def targets(line: TallyLine, noise: Noise) -> Iterator[RateTarget]:
-    """What the line is held to: false alarms under every noise; the rest where rounds are enough and noise is not much.
+    """The targets of a line: false alarms under every noise; the others if there are enough rounds and little noise.
 
-    Under NOISY, misses and INCONCLUSIVE are shown as they are: there the data cannot tell, and saying so is right.
+    Under NOISY, misses and INCONCLUSIVE have no target: the data cannot decide, and INCONCLUSIVE is the right answer.
     """
     yield RateTarget("false alarms", MOST_ALARMS[line.mode], line.alarms)
     if noise is NOISY or line.rounds < ENOUGH_ROUNDS:
         return
     twice = twice_the_budget(line.budget)
     yield RateTarget(f"missed at {100 * twice:g} %", MOST_MISSED, line.missed[twice])
-    if far := line.missed.get(2 * twice):  # 20 % of the usual budget; no longer asked of a wide one
+    if far := line.missed.get(2 * twice):  # 20 % for the usual budget; not required of a wide one
         yield RateTarget(f"missed at {200 * twice:g} %", MOST_FAR_MISSED, far)
     yield RateTarget("unsure", MOST_UNSURE, line.inconclusive)

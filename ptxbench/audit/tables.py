@@ -1,4 +1,4 @@
-"""Ways to make a shipped kernel worse that need to know how it was written; a table says for which there is none."""
+"""Ways to make a shipped kernel worse that depend on how it is written; a table lists the kernels without one."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ptxbench.audit.kernel import EditedKernel, Span, registers
 from ptxbench.emulator.syntax import Special
 
 Rewrite = tuple[str, str | Callable[[re.Match[str]], str]]
-"""A pattern that stands in some statement, with one blank between words, and what to write in its place."""
+"""A pattern in a statement, with single blanks, and its replacement."""
 
 
 def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[EditedKernel], str | None]:
-    """The kernel `entry` with other statements; None for another kernel, and where a pattern is nowhere."""
+    """The kernel `entry` with replaced statements; None for another kernel, and if a pattern is not found."""
 
     def edit(kernel: EditedKernel) -> str | None:
         if kernel.function.name != entry:
@@ -22,10 +22,10 @@ def rewritten(entry: str, rewrites: Sequence[Rewrite]) -> Callable[[EditedKernel
         changes: dict[Span, str] = {}
         for pattern, new in rewrites:
             before = len(changes)
-            for each in kernel.statements:
-                plain = " ".join(each.text.split())
+            for statement in kernel.statements:
+                plain = " ".join(statement.text.split())
                 if (text := re.sub(pattern, new, plain)) != plain:
-                    changes[each.span] = text
+                    changes[statement.span] = text
             if len(changes) == before:
                 return None
         return kernel.with_changes(changes)
@@ -40,23 +40,23 @@ UNPADDED = (
     (r", 132,", ", 128,"),
     (r"%along_row \+ (\d+)\]", lambda found: f"%along_row + {int(found[1]) // 33 * 32}]"),
 )  # fmt: skip
-"""transpose: rows of 32 floats, not 33, so that a column of the tile lies in one bank."""
+"""transpose: rows of 32 floats, not 33, so that a column of the tile is in one bank."""
 
 UNPADDED_SLAB = (
     (r"%a_column, 528,", "%a_column, 512,"),
     (r"(%a_(?:write|read)) \+ (\d+)\]", lambda found: f"{found[1]} + {int(found[2]) - 16 * (int(found[2]) // 528)}]"),
 )
-"""sgemm_tiled: rows of 128 floats of a's slab, not 132, so that the halves of a warp's store meet in the banks."""
+"""sgemm_tiled: rows of 128 floats in a's slab, not 132, so that the halves of a warp's store conflict."""
 
 UNSWIZZLED = (
     (r"xor\.b32 (%[ab]_(?:out_)?place), (%\w+), %\w+_turn;", r"mov.b32 \1, \2;"),
     (r"xor\.b32 %b_out_place, %b_out_place, %b_row;", ""),
 )
-"""hgemm_mma: every piece of a row where a plain array has it, so that those which ldmatrix reads at once meet."""
+"""hgemm_mma: every piece of a row at its plain position, so that the pieces that ldmatrix reads at once conflict."""
 
 
 ROLLED_PASSES = ((r"^(SQUARE|SCALE):$", r'\1: .pragma "nounroll";'),)
-"""rmsnorm in two passes: each loop as it stands in the PTX, so that ptxas makes no copies of its body."""
+"""rmsnorm in two passes: loops without unrolling, so that ptxas makes no copies of their bodies."""
 
 
 # ---- which thread does what
@@ -80,23 +80,23 @@ SCATTERED: Mapping[str, tuple[str, ...]] = {
     "softmax": ("%lane", "%warp_offset", "%lane_offset", "%leaves"),
     "triad": (),
 }
-"""Kernels whose threads may take each other's elements, by entry; and the registers that must still be computed from
-the thread's own number, for they say which warp and lane it is."""
+"""Kernels whose threads may exchange elements, by entry; and the registers that must still be computed from
+the thread's own number, because they are its warp and lane."""
 
 UNSCATTERED: Mapping[str, str] = {
-    "bigint_mul256": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
-    "copy_hints_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
-    "reduce_sum_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
-    "scan": "an element's place among the lanes is its place in the sum",
-    "scan_s32": "an element's place among the lanes is its place in the sum",
-    "softmax_warp": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
-    "triad_v8": "a lane's 32 bytes are a sector by themselves, wherever its neighbours are",
-    "q4q8_gemv": "a warp shares its rows, so its lanes can only change places among themselves, which moves no sector",
-    "q4q8_gemv_aos": "a warp shares a row, so its lanes can only change places among themselves, which moves no sector",
-    "w4a16_dequant": "a warp shares its rows, so its lanes can only change places in it, which moves no sector",
+    "bigint_mul256": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "copy_hints_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "reduce_sum_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "scan": "the lane of an element decides its position in the sum",
+    "scan_s32": "the lane of an element decides its position in the sum",
+    "softmax_warp": "a warp shares a row, so its lanes can only be permuted, which moves no sector",
+    "triad_v8": "each lane's 32 bytes are one sector, wherever its neighbours are",
+    "q4q8_gemv": "a warp shares its rows, so its lanes can only be permuted, which moves no sector",
+    "q4q8_gemv_aos": "a warp shares a row, so its lanes can only be permuted, which moves no sector",
+    "w4a16_dequant": "a warp shares its rows, so its lanes can only be permuted, which moves no sector",
     "w4a16_dequant_mixed": "as w4a16_dequant",
 }
-"""Kernels where that would not be right, or not be worse, and why."""
+"""Kernels where that would be wrong, or not worse, and why."""
 
 TURNED = (
     (
@@ -105,17 +105,19 @@ TURNED = (
         "    shr.u32 %warp, %lane, 5;\n    and.b32 %lane, %lane, 31;",
     ),
 )
-"""transpose and its copy: threads numbered across the warps, so that neighbouring lanes are eight numbers apart."""
+"""transpose and its copy: threads numbered across the warps, so that neighbouring lanes are eight apart."""
 
 NEIGHBOURS = 32
-"""Lanes of which each is as far from the next as a CTA has threads, over this."""
+"""Neighbouring lanes are moved apart by the threads of a CTA over this number."""
 
 
 def scattered(kernel: EditedKernel) -> str | None:
-    """The threads of a CTA with each other's numbers, so that neighbouring lanes are not at neighbouring elements."""
+    """The threads of a CTA with exchanged numbers, so that neighbouring lanes do not access neighbouring elements."""
     own = SCATTERED.get(kernel.function.name)
     threads = kernel.function.directives.get(".maxntid", (0,))[0]
-    number = next((each for each in kernel.instructions if is_thread_number(each.instruction)), None)
+    number = next(
+        (instruction for instruction in kernel.instructions if is_thread_number(instruction.instruction)), None
+    )
     if own is None or number is None or threads % NEIGHBOURS:
         return None
     name = number.parts[2][0]
@@ -126,12 +128,12 @@ def scattered(kernel: EditedKernel) -> str | None:
         f"    shr.u32 %audit_thread, {name}, {NEIGHBOURS.bit_length() - 1};\n"
         f"    mad.lo.u32 %audit_thread, %audit_part, {threads // NEIGHBOURS}, %audit_thread;",
     }
-    for each in kernel.instructions:
-        assert each.instruction
-        guard, opcode, operands = each.parts
-        if name in registers(each.instruction.operands[1:]) and operands[0] not in own:
-            sources = [re.sub(rf"{re.escape(name)}(?![\w$])", "%audit_thread", each) for each in operands[1:]]
-            changes[each.span] = f"{guard}{opcode} {', '.join([operands[0], *sources])};"
+    for instruction in kernel.instructions:
+        assert instruction.instruction
+        guard, opcode, operands = instruction.parts
+        if name in registers(instruction.instruction.operands[1:]) and operands[0] not in own:
+            sources = [re.sub(rf"{re.escape(name)}(?![\w$])", "%audit_thread", operand) for operand in operands[1:]]
+            changes[instruction.span] = f"{guard}{opcode} {', '.join([operands[0], *sources])};"
     return kernel.with_changes(changes)
 
 
@@ -150,4 +152,4 @@ OF_PAIRS = (
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose", TURNED))),
     Edit("lanes scattered", ("ptx_global_load_sectors",), once(rewritten("transpose_copy", TURNED))),
 )
-"""Edits of kernels that are known by their entry."""
+"""Edits of particular kernels, known by their entry."""

@@ -1,4 +1,4 @@
-"""What the shipped rule says of suites whose truth is known, counted: false alarms, misses, and what it cannot tell."""
+"""Counts the verdicts of the shipped rule on suites with a known answer: false alarms, misses and INCONCLUSIVE."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from ptxbench.judge.verdicts import INCONCLUSIVE, REGRESSED, SAME_CODE, Rule
 SLOWDOWNS = (0.01, 0.02, 0.03, 0.05, 0.10, 0.20)
 
 Suite = Sequence[tuple[Row, RoundLogs]]
-"""Rows whose speed is the same on both sides."""
+"""A suite of rows."""
 
 
 def slowdowns(budget: float) -> tuple[float, ...]:
-    """Those that are injected."""
+    """The slowdowns that are injected."""
     return tuple(sorted({*SLOWDOWNS, twice_the_budget(budget)}))
 
 
 def twice_the_budget(budget: float) -> float:
-    """The slowdown that the rule is made to find; rounded, so that twice 5 % is the 10 % of SLOWDOWNS."""
+    """The slowdown that the rule should find; rounded, so that twice 5 % is the 10 % of SLOWDOWNS."""
     return round(2 * budget, 9)
 
 
 def slowed(suite: Suite, slowdown: float, place: int = 0) -> Suite:
-    """The suite with one kernel slower in head, in time and in clock cycles."""
+    """The suite with one slower kernel in head, in time and in clock cycles."""
     row, evidence = suite[place]
-    head, head_cycles = ([each + log1p(slowdown) for each in logs] for logs in (evidence.head, evidence.head_cycles))
+    head, head_cycles = ([log + log1p(slowdown) for log in logs] for logs in (evidence.head, evidence.head_cycles))
     worse = (row, dataclasses.replace(evidence, head=head, head_cycles=head_cycles))
     return [*suite[:place], worse, *suite[place + 1 :]]
 
@@ -50,25 +50,26 @@ class AuditTally:
     trials: dict[float, int] = field(default_factory=dict)
     missed: dict[float, int] = field(default_factory=dict)
     missed_inconclusive: dict[float, int] = field(default_factory=dict)
-    """Of those missed: what the gate does not call good, but INCONCLUSIVE."""
+    """The missed ones that the gate calls INCONCLUSIVE, not good."""
 
     def add(self, suite: Suite, place: int = 0, distrusted: str | None = None) -> bool:
-        """Judge a suite as it is, and with each slowdown of the kernel at `place`; whether it raised a false alarm."""
+        """Judge the suite, and the suite with each slowdown of the kernel at `place`; whether there was a false
+        alarm."""
 
         def judged(suite: Suite) -> list[str]:
             return [row.verdict for row in judge(suite, self.mode, self.rule, distrusted=distrusted)[0]]
 
-        found = judged(suite)
+        verdicts = judged(suite)
         self.suites += 1
-        self.alarms += REGRESSED in found
-        self.changed += len(found) - found.count(SAME_CODE)
-        self.inconclusive += found.count(INCONCLUSIVE)
-        for each in slowdowns(self.rule.budget):
-            verdict = judged(slowed(suite, each, place))[place]
-            self.trials[each] = self.trials.get(each, 0) + 1
-            self.missed[each] = self.missed.get(each, 0) + (verdict != REGRESSED)
-            self.missed_inconclusive[each] = self.missed_inconclusive.get(each, 0) + (verdict == INCONCLUSIVE)
-        return REGRESSED in found
+        self.alarms += REGRESSED in verdicts
+        self.changed += len(verdicts) - verdicts.count(SAME_CODE)
+        self.inconclusive += verdicts.count(INCONCLUSIVE)
+        for slowdown in slowdowns(self.rule.budget):
+            verdict = judged(slowed(suite, slowdown, place))[place]
+            self.trials[slowdown] = self.trials.get(slowdown, 0) + 1
+            self.missed[slowdown] = self.missed.get(slowdown, 0) + (verdict != REGRESSED)
+            self.missed_inconclusive[slowdown] = self.missed_inconclusive.get(slowdown, 0) + (verdict == INCONCLUSIVE)
+        return REGRESSED in verdicts
 
 
 @dataclass(frozen=True)
@@ -78,18 +79,18 @@ class TallyLine:
     mode: Mode
     budget: float
     noise: str
-    """Its model, or the GPU that made it."""
+    """The model of the noise, or the GPU."""
     rounds: int
-    """Of each run."""
+    """The rounds of each run."""
     kernels: int
     controls: bool
-    """True where one kernel's code is taken for changed and the others are controls; else all are."""
+    """True if one kernel counts as changed and the others are controls; else all count as changed."""
     alarms: AlarmRate
     """Of suites."""
     apart: AlarmRate
-    """Of suites no two of which have a run in common: what a bound may be made of."""
+    """Over suites that share no run, which a bound needs."""
     inconclusive: AlarmRate
-    """Of rows of unchanged speed. Rows of one suite share its run, so it has no bound."""
+    """Over rows of unchanged speed. Rows of one suite share its run, so there is no bound."""
     missed: Mapping[float, AlarmRate]
     """By slowdown: suites in which the slowed kernel was not REGRESSED."""
     missed_inconclusive: Mapping[float, int]
@@ -97,13 +98,13 @@ class TallyLine:
 
     @property
     def holds(self) -> bool | None:
-        """Whether it keeps all its targets; None where it has none."""
-        return all(each.holds for each in self.targets) if self.targets else None
+        """Whether all targets are met; None without targets."""
+        return all(target.holds for target in self.targets) if self.targets else None
 
 
 @dataclass(frozen=True)
 class RateTarget:
-    """What a share must not exceed."""
+    """A share and its limit."""
 
     name: str
     most: float
@@ -117,7 +118,7 @@ class RateTarget:
 def line(
     tally: AuditTally, noise: str, rounds: int, kernels: int, controls: bool, apart: AlarmRate | None = None
 ) -> TallyLine:
-    """A tally that is complete, without targets; `apart`: where suites have runs in common."""
+    """The line of a complete tally, without targets; `apart`: if suites share runs."""
     return TallyLine(
         tally.mode,
         tally.rule.budget,
@@ -128,6 +129,6 @@ def line(
         AlarmRate(tally.alarms, tally.suites),
         apart or AlarmRate(tally.alarms, tally.suites),
         AlarmRate(tally.inconclusive, tally.changed),
-        {each: AlarmRate(tally.missed[each], trials) for each, trials in tally.trials.items()},
+        {slowdown: AlarmRate(tally.missed[slowdown], trials) for slowdown, trials in tally.trials.items()},
         dict(tally.missed_inconclusive),
     )

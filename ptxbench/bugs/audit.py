@@ -1,7 +1,7 @@
-"""Bugs planted in the kernels of pairs, one at a time, and what `check` says of each.
+"""Bugs planted in the kernels of pairs, one at a time, and the verdict of `check` on each.
 
-The bugs are chosen by a seed, kind after kind, so that each kind has its share. One that cannot be built, or that
-leaves the machine code as it was, is replaced by another.
+The bugs are chosen by a seed, one kind after the other, so that each kind has its share. A bug that cannot be built, or
+does not change the machine code, is replaced by another.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ VARIANTS = ("ptx", "cuda")
 
 @dataclass(frozen=True)
 class TrialOrder:
-    """What to plant: so many bugs a kernel, chosen by `seed`, of these kinds."""
+    """What to plant: how many bugs in a kernel, the `seed` that chooses them, and their kinds."""
 
     kernels: Path
     arch: str
@@ -40,27 +40,27 @@ class TrialOrder:
 
 
 def kinds_of(patterns: Sequence[str]) -> tuple[str, ...]:
-    """The kinds that match. Raises UsageError with a suggestion where a pattern matches none."""
+    """The kinds that match. Raises UsageError with a suggestion if a pattern matches none."""
     return select(tuple(KINDS), patterns, "kind of bug")
 
 
 def audit(order: TrialOrder, patterns: Sequence[str] = (), jobs: int = 1) -> Iterator[BugOutcome]:
-    """The outcomes of the pairs that match, all without a pattern, pair after pair; `jobs` pairs at a time.
+    """The outcomes of the matching pairs (all without a pattern), pair by pair; `jobs` pairs at a time.
 
     Raises UsageError for what matches nothing, ToolMissing without ptxas, PairError for a kernel that `check` does
     not accept without a bug, and for a claim of `equivalent.toml` that does not hold.
     """
     if program("ptxas") is None:
-        raise ToolMissing(f"ptxas is not available: {INSTALL}. Without it equivalent bugs cannot be told apart.")
+        raise ToolMissing(f"ptxas is not installed: {INSTALL}. Without it equivalent bugs cannot be recognised.")
     names = choose_pairs(order.kernels, patterns)
     if jobs == 1 or len(names) == 1:
         for name in names:
             yield from of_pair(order, name)
         return
-    fresh = multiprocessing.get_context("spawn")  # a fork would have this process's threads and emulator
+    fresh = multiprocessing.get_context("spawn")  # a fork would inherit this process's threads and emulator
     with ProcessPoolExecutor(min(jobs, len(names)), fresh) as pool:
-        for found in pool.map(listed, [order] * len(names), names):
-            yield from found
+        for outcomes in pool.map(listed, [order] * len(names), names):
+            yield from outcomes
 
 
 def listed(order: TrialOrder, name: str) -> list[BugOutcome]:
@@ -68,17 +68,17 @@ def listed(order: TrialOrder, name: str) -> list[BugOutcome]:
 
 
 def of_pair(order: TrialOrder, name: str) -> Iterator[BugOutcome]:
-    """The outcomes of one pair: first its PTX, then its CUDA C, on the architecture that the PTX needs at least."""
-    found = load(order.kernels, name)
-    written = next(source for source in found.sources if source.variant == "ptx")
+    """The outcomes of one pair: first its PTX, then its CUDA C, on the lowest architecture that the PTX needs."""
+    loaded = load(order.kernels, name)
+    written = next(source for source in loaded.sources if source.variant == "ptx")
     order = replace(order, arch=at_least(order.arch, written.path))
-    exam = CheckSuite(found, order.arch, order.seed)
+    suite = CheckSuite(loaded, order.arch, order.seed)
     entries = equivalent.read(order.kernels)
     for variant in VARIANTS:
-        source = next(each for each in found.sources if each.variant == variant).on(order.arch)
+        source = next(each for each in loaded.sources if each.variant == variant).on(order.arch)
         bugs = bugs_of(source)
         own = equivalent.of_kernel(entries, name, source.language, bugs)
-        yield from of_kernel(order, BugTrial(exam, source), bugs, own)
+        yield from of_kernel(order, BugTrial(suite, source), bugs, own)
 
 
 def bugs_of(source: Source) -> list[Bug]:
@@ -96,9 +96,9 @@ def bugs_of(source: Source) -> list[Bug]:
 
 
 def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bug]:
-    """The bugs in a random order, of each kind one after the other."""
+    """The bugs in a random order, taking one of each kind in turn."""
     drawn = random.Random(f"{order.seed} {purpose}")
-    kinds = {kind: [each for each in bugs if each.kind == kind] for kind in order.kinds}
+    kinds = {kind: [bug for bug in bugs if bug.kind == kind] for kind in order.kinds}
     for each in kinds.values():
         drawn.shuffle(each)
     while any(kinds.values()):
@@ -110,12 +110,12 @@ def in_turn(bugs: Sequence[Bug], order: TrialOrder, purpose: str) -> Iterator[Bu
 def of_kernel(
     order: TrialOrder, trial: BugTrial, bugs: Sequence[Bug], entries: Sequence[equivalent.Equivalent]
 ) -> Iterator[BugOutcome]:
-    """The outcomes of one kernel, until `order.bugs` count or none is left."""
-    source, pair = trial.source, trial.exam.found.name
+    """The outcomes of one kernel, until `order.bugs` of them count or no bug is left."""
+    source, pair = trial.source, trial.suite.loaded.name
     accepted = trial.judged(trial.text)
     if accepted.verdict != ACCEPTED:
         why = accepted.decisive.message if accepted.decisive else accepted.verdict
-        raise PairError(f"{source.path.name}: check does not accept the kernel without a bug: {why}")
+        raise PairError(f"{source.path.name}: check does not accept the original kernel: {why}")
     counted = 0
     for bug in in_turn(bugs, order, f"{pair} {source.variant}"):
         if counted == order.bugs:
@@ -126,25 +126,28 @@ def of_kernel(
         if not changes:
             yield BugOutcome(pair, source.language, source.path.name, bug, SAME)
             continue
-        found = tried(trial, bug, entries)
-        counted += found.counts
-        yield found
+        outcome = tried(trial, bug, entries)
+        counted += outcome.counts
+        yield outcome
 
 
 def tried(trial: BugTrial, bug: Bug, entries: Sequence[equivalent.Equivalent]) -> BugOutcome:
-    """What `check` and `numpy.allclose` say of a bug. Raises PairError for a bug that is caught and explained away."""
+    """The verdicts of `check` and `numpy.allclose` on a bug. Raises PairError for a bug that is caught but listed as
+    equivalent."""
     text = bug.planted(trial.text)
     judgement = trial.judged(text)
-    claim = next((each for each in entries if each.matches(bug)), None)
+    claim = next((entry for entry in entries if entry.matches(bug)), None)
     decisive = judgement.decisive
     caught = judgement.verdict == REJECTED
     if claim and caught:
-        told = f"'{bug.edit}' in '{bug.code}'"
-        raise PairError(f"{equivalent.FILE}: {told} is not equivalent: check finds it at stage {judgement.ended_at}.")
+        message = f"'{bug.edit}' in '{bug.code}'"
+        raise PairError(
+            f"{equivalent.FILE}: {message} is not equivalent: check rejects it at stage {judgement.ended_at}."
+        )
     unjudged = not caught and judgement.verdict != ACCEPTED
     status = CAUGHT if caught else UNJUDGED if unjudged else EXPLAINED if claim else MISSED
     return BugOutcome(
-        trial.exam.found.name,
+        trial.suite.loaded.name,
         trial.source.language,
         trial.source.path.name,
         bug,

@@ -1,4 +1,4 @@
-"""What a planted bug is: a kind, a place in a kernel's text, and the text with the bug. Data only."""
+"""A planted bug: its kind, its place in a kernel's text, and the changed text. Data only."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KINDS = {
 """The kinds of bugs, each in words."""
 
 Change = tuple[int, int, str]
-"""From this character to that one, this text instead."""
+"""(start, end, text): the characters from start to end are replaced by the text."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +33,12 @@ class Bug:
     edit: str
     """What was changed, in a few words: `lt to le`."""
     line: int
-    """Of the text, from 1."""
+    """The line in the text, from 1."""
     code: str
-    """The line as it was, without comment and with single blanks."""
+    """The original line, without comments and with single blanks."""
     changes: Sequence[Change] = field(repr=False)
     which: int = 1
-    """Counts the bugs of one text that have the same edit and the same code."""
+    """The number of the bug among those of the text with the same edit and code."""
 
     def planted(self, text: str) -> str:
         """The text with the bug."""

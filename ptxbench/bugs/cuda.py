@@ -1,7 +1,7 @@
-"""Bugs of a CUDA C kernel: planted in its words, whatever the kernel does.
+"""Bugs of a CUDA C kernel: planted in its tokens, whatever the kernel does.
 
 A rule is a function from the tokens and a place among them to edits; RULES lists them all. A bug that does not
-compile is none: whoever judges it leaves it out.
+compile does not count; the caller skips it.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ def bugs(text: str) -> list[Bug]:
     from ptxbench.bugs.cuda_values import VALUE_RULES
 
     tokens, lines = Tokens(text), CodeLines(text)
-    found = [
+    edits = [
         lines.bug(kind, edit, changes)
         for at in range(len(tokens))
         for rule in (*RULES, *VALUE_RULES, *ORDER_RULES)
         for kind, edit, changes in rule(tokens, at)
     ]
-    return list(numbered(found))
+    return list(numbered(edits))
 
 
 def replaced(tokens: Tokens, first: int, last: int, new: str) -> list[Change]:
-    """The tokens from `first` to `last` as other text."""
+    """Replace the tokens from `first` to `last`."""
     return [(tokens.spans[first][0], tokens.spans[last][1], new)]
 
 
@@ -48,7 +48,7 @@ def comparisons(tokens: Tokens, at: int) -> Found:
 
 
 def conditions(tokens: Tokens, at: int) -> Found:
-    """A condition that is the other way round, or never true."""
+    """A condition that is negated, or never true."""
     if tokens.words[at] not in ("if", "while") or tokens.word(at + 1) != "(":
         return
     end = tokens.partners.get(at + 1)
@@ -64,7 +64,7 @@ def conditions(tokens: Tokens, at: int) -> Found:
 
 
 def bounds(tokens: Tokens, at: int) -> Found:
-    """What a comparison of order compares with, one less and one more."""
+    """The bound of an ordered comparison, one less and one more."""
     if tokens.words[at] not in ("<", "<=", ">", ">=") or at in tokens.partners:
         return
     last = tokens.operand_after(at + 1)
@@ -80,7 +80,7 @@ def bounds(tokens: Tokens, at: int) -> Found:
 
 
 def is_declaration(tokens: Tokens, at: int) -> bool:
-    """Whether the bracket at `at` is of the declaration of an array."""
+    """Whether the bracket at `at` belongs to the declaration of an array."""
     base = at - 1
     while tokens.word(base) == "]":
         base = tokens.partners.get(base, base) - 1
@@ -110,7 +110,7 @@ def places(tokens: Tokens, at: int) -> Found:
 
 
 def numbers(tokens: Tokens, at: int) -> Found:
-    """A number that an index is computed with, one more or, of a mask, half; the step of a loop."""
+    """A number in the computation of an index, plus one, or halved if it is a mask; the step of a loop."""
     word = tokens.words[at]
     if not re.fullmatch(r"(0[xX][0-9a-fA-F]+|\d+)[uU]?", word):
         return
@@ -130,7 +130,7 @@ def loops(tokens: Tokens, at: int) -> Found:
     if tokens.words[at] != "for" or tokens.word(at + 1) != "(":
         return
     end = tokens.partners.get(at + 1, at)
-    marks = [place for place in range(at, end) if tokens.words[place] == ";"]
+    marks = [index for index in range(at, end) if tokens.words[index] == ";"]
     if len(marks) == 2 and marks[1] > marks[0] + 1:
         inside = tokens.slice(marks[0] + 1, marks[1] - 1)
         yield "tail", "for left out", replaced(tokens, marks[0] + 1, marks[1] - 1, f"false && ({inside})")
@@ -140,7 +140,7 @@ ASSIGNMENTS = ("=", "+=", "-=", "*=", "/=", "^=", "|=", "&=", "<<=", ">>=")
 
 
 def assignments(tokens: Tokens, at: int) -> Found:
-    """An assignment dropped; a store that the last lane, or the last CTA, leaves out."""
+    """A removed assignment; a store that the last lane, or the last CTA, skips."""
     if not tokens.begins_statement(at):
         return
     target = at
@@ -162,7 +162,7 @@ def assignments(tokens: Tokens, at: int) -> Found:
 
 
 def initials(tokens: Tokens, at: int) -> Found:
-    """A variable that begins with nothing: `float sum = 0.0f;` as `float sum;`."""
+    """A variable without its initial value: `float sum = 0.0f;` as `float sum;`."""
     if tokens.words[at] != "=" or tokens.kinds[at - 1] != "name" or tokens.kinds[at - 2] != "name":
         return
     end = tokens.statement_end(at)
@@ -183,7 +183,7 @@ def members(tokens: Tokens, at: int) -> Found:
 
 
 def other_names(tokens: Tokens, at: int) -> Found:
-    """A variable in place of another of its type, that which was declared before it."""
+    """A variable replaced by the one of the same type declared before it."""
     if tokens.kinds[at] != "name" or tokens.word(at - 1) in (".", "->", "::") or tokens.word(at + 1) in ("(", "="):
         return
     types = declared(tokens)
@@ -200,9 +200,9 @@ TYPES = {"unsigned", "int", "float", "double", "size_t", "uint4", "int4", "float
 
 
 def declared(tokens: Tokens) -> dict[str, tuple[str, int]]:
-    """The variables that a text declares with one of TYPES: type, and where."""
+    """The variables that a text declares with one of TYPES: the type, and where."""
     if not hasattr(tokens, "declared"):
-        found: dict[str, tuple[str, int]] = {}
+        names: dict[str, tuple[str, int]] = {}
         type_ = ""
         for at, word in enumerate(tokens.words):
             if word in TYPES and tokens.kinds[at + 1 : at + 2] == ["name"]:
@@ -211,8 +211,8 @@ def declared(tokens: Tokens) -> dict[str, tuple[str, int]]:
                 type_ = ""
             starts = tokens.words[at - 1] in TYPES or (tokens.words[at - 1] == "," and type_)
             if tokens.kinds[at] == "name" and starts and type_ and tokens.word(at + 1) in ("=", ";", ",", ")"):
-                found.setdefault(word, (type_, at))
-        tokens.declared = found  # type: ignore[attr-defined]
+                names.setdefault(word, (type_, at))
+        tokens.declared = names  # type: ignore[attr-defined]
     return tokens.declared  # type: ignore[attr-defined,no-any-return]
 
 

@@ -1,4 +1,4 @@
-"""Bugs of a CUDA C kernel in what orders and joins its threads: barriers, fences, scopes, atomics and lanes."""
+"""Bugs in the synchronisation of a CUDA C kernel: barriers, fences, scopes, atomics and lanes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ BARRIERS = re.compile(r"__syncthreads\w*|__syncwarp|__threadfence\w*|__pipeline_
 
 
 def barriers(tokens: Tokens, at: int) -> Found:
-    """A barrier, a fence or a wait dropped."""
+    """A removed barrier, fence or wait."""
     if BARRIERS.fullmatch(tokens.words[at]) and tokens.word(at + 1) == "(":
         end = tokens.partners.get(at + 1)
         if end is not None and tokens.word(end + 1) == ";":
@@ -36,7 +36,7 @@ WEAKER = {
 
 
 def scopes(tokens: Tokens, at: int) -> Found:
-    """A smaller scope, a weaker order."""
+    """A smaller scope or a weaker order."""
     word = tokens.words[at]
     if word in WEAKER:
         yield "scope", f"{word} to {WEAKER[word]}", replaced(tokens, at, at, WEAKER[word])
@@ -54,11 +54,11 @@ PLAIN = {
 
 
 def atomics(tokens: Tokens, at: int) -> Found:
-    """An atomic as a load, an operation and a store, between which others come."""
+    """An atomic replaced by a load, an operation and a store, which is not atomic."""
     word = tokens.words[at]
-    found = tokens.arguments(at + 1) if tokens.word(at + 1) == "(" else []
+    arguments = tokens.arguments(at + 1) if tokens.word(at + 1) == "(" else []
     end = tokens.partners.get(at + 1, at)
-    texts = [tokens.slice(*each) for each in found]
+    texts = [tokens.slice(*argument) for argument in arguments]
     if word in PLAIN and len(texts) == 2:
         body = f"auto* to = {texts[0]}; auto was = *to; decltype(was) value = {texts[1]}; *to = {PLAIN[word]};"
         yield "atomic", f"{word} no longer atomic", replaced(tokens, at, end, f"[&] {{ {body} return was; }}()")
@@ -80,19 +80,19 @@ def lanes(tokens: Tokens, at: int) -> Found:
     word = tokens.words[at]
     if not re.fullmatch(r"__(shfl|ballot|any|all|match|reduce)\w*_sync|__syncwarp", word) or tokens.word(at + 1) != "(":
         return
-    found = tokens.arguments(at + 1)
+    arguments = tokens.arguments(at + 1)
     if word in OTHER_SHUFFLE:
         yield "lanes", f"{word} to {OTHER_SHUFFLE[word]}", replaced(tokens, at, at, OTHER_SHUFFLE[word])
-    if found:
-        mask = tokens.slice(*found[0])
+    if arguments:
+        mask = tokens.slice(*arguments[0])
         for new in (f"({mask} >> 1)", f"({mask} & 0xfu)"):
-            yield "lanes", f"mask {mask} to {new}", replaced(tokens, *found[0], new)
-    if "shfl" in word and len(found) == 3:
-        distance = tokens.slice(*found[2])
-        # Of a butterfly the next number would do: 17, 9, 5, 3 and 2 reach all lanes as 16, 8, 4, 2 and 1 do.
+            yield "lanes", f"mask {mask} to {new}", replaced(tokens, *arguments[0], new)
+    if "shfl" in word and len(arguments) == 3:
+        distance = tokens.slice(*arguments[2])
+        # Not the next number for a butterfly: 17, 9, 5, 3 and 2 reach all lanes, as 16, 8, 4, 2 and 1 do.
         other = f"({distance} / 2)" if "xor" in word else f"({distance} + 1)"
-        yield "lanes", f"distance {distance} to {other}", replaced(tokens, *found[2], other)
-        yield "lanes", "width 16", replaced(tokens, *found[2], f"{distance}, 16")
+        yield "lanes", f"distance {distance} to {other}", replaced(tokens, *arguments[2], other)
+        yield "lanes", "width 16", replaced(tokens, *arguments[2], f"{distance}, 16")
 
 
 ORDER_RULES: Sequence[Rule] = (barriers, scopes, atomics, lanes)

@@ -1,6 +1,6 @@
-"""The words of CUDA C and how they belong together: brackets, template arguments, operands. Knows no bugs.
+"""The tokens of CUDA C and their structure: brackets, template arguments, operands. Knows no bugs.
 
-A light reading: enough to find the operand of an operator and the arguments of a call, not a parser of C++.
+Not a parser of C++: just enough to find the operand of an operator and the arguments of a call.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ TOKEN = re.compile(
 CLOSING = {"(": ")", "[": "]", "{": "}"}
 CASTS = ("static_cast", "reinterpret_cast", "const_cast")
 WORDS = {"return", "else", "do", "case", "throw", "if", "while", "for", "switch"}
-"""Words after which an expression or a statement begins."""
+"""Tokens after which an expression or a statement begins."""
 
 
 class Tokens:
-    """The tokens of a text; comments and preprocessor lines are none."""
+    """The tokens of a text, without comments and preprocessor lines."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        found = [each for each in TOKEN.finditer(without_comments(text)) if each.lastgroup != "directive"]
-        self.words = [each[0] for each in found]
-        self.kinds = [each.lastgroup or "" for each in found]
-        self.spans = [each.span() for each in found]
+        matches = [match for match in TOKEN.finditer(without_comments(text)) if match.lastgroup != "directive"]
+        self.words = [each[0] for each in matches]
+        self.kinds = [each.lastgroup or "" for each in matches]
+        self.spans = [each.span() for each in matches]
 
     def __len__(self) -> int:
         return len(self.words)
 
     def word(self, at: int) -> str:
-        """The token at a place; empty beyond the ends."""
+        """The token at an index; empty beyond the ends."""
         return self.words[at] if 0 <= at < len(self.words) else ""
 
     def slice(self, first: int, last: int) -> str:
@@ -48,22 +48,22 @@ class Tokens:
 
     @cached_property
     def partners(self) -> dict[int, int]:
-        """Of each bracket its other one; template brackets too."""
-        found: dict[int, int] = {}
+        """The matching bracket of each bracket, template brackets included."""
+        pairs: dict[int, int] = {}
         stack: list[int] = []
         for at, word in enumerate(self.words):
             if word in CLOSING:
                 stack.append(at)
             elif word in CLOSING.values() and stack and CLOSING[self.words[stack[-1]]] == word:
                 start = stack.pop()
-                found[start], found[at] = at, start
+                pairs[start], pairs[at] = at, start
         for at, word in enumerate(self.words):
             if word == "<" and (end := self.template_end(at)) is not None:
-                found[at], found[end] = end, at
-        return found
+                pairs[at], pairs[end] = end, at
+        return pairs
 
     def template_end(self, at: int) -> int | None:
-        """Where the template arguments that begin with this `<` end; None for a comparison."""
+        """The end of the template arguments that begin with this `<`; None for a comparison."""
         if self.kinds[at - 1 : at] != ["name"]:
             return None
         end = at + 1
@@ -119,18 +119,18 @@ class Tokens:
         end = self.partners.get(at)
         if end is None or end == at + 1:
             return []
-        found, start, place = [], at + 1, at + 1
-        while place < end:
-            if self.words[place] in CLOSING or (self.words[place] == "<" and place in self.partners):
-                place = self.partners.get(place, place)
-            elif self.words[place] == ",":
-                found.append((start, place - 1))
-                start = place + 1
-            place += 1
-        return [*found, (start, end - 1)]
+        spans, start, index = [], at + 1, at + 1
+        while index < end:
+            if self.words[index] in CLOSING or (self.words[index] == "<" and index in self.partners):
+                index = self.partners.get(index, index)
+            elif self.words[index] == ",":
+                spans.append((start, index - 1))
+                start = index + 1
+            index += 1
+        return [*spans, (start, end - 1)]
 
     def statement_end(self, at: int) -> int | None:
-        """The `;` that ends the simple statement which begins at `at`; None where braces come first."""
+        """The `;` that ends the simple statement that begins at `at`; None if braces come first."""
         while at < len(self):
             if self.words[at] == ";":
                 return at
@@ -151,13 +151,13 @@ class Tokens:
         return False
 
     def in_header(self, at: int) -> bool:
-        """Whether it stands in the brackets of a `for`."""
+        """Whether the token is in the brackets of a `for`."""
         depth = 0
-        for place in range(at - 1, -1, -1):
-            if self.words[place] in (")", "]", "}"):
+        for index in range(at - 1, -1, -1):
+            if self.words[index] in (")", "]", "}"):
                 depth += 1
-            elif self.words[place] in CLOSING:
+            elif self.words[index] in CLOSING:
                 depth -= 1
                 if depth < 0:
-                    return self.words[place] == "("
+                    return self.words[index] == "("
         return False

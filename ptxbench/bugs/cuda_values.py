@@ -71,7 +71,7 @@ def wide(tokens: Tokens, at: int) -> Found:
 
 
 def swapped(tokens: Tokens, at: int) -> Found:
-    """The operands of - / % << >> exchanged, the ways of ?:, the arguments of fmaf."""
+    """The operands of - / % << >>, the results of ?:, or the arguments of fmaf exchanged."""
     word = tokens.words[at]
     if word in ("-", "/", "%", "<<", ">>"):
         first, last = tokens.operand_before(at - 1), tokens.operand_after(at + 1)
@@ -89,13 +89,13 @@ def swapped(tokens: Tokens, at: int) -> Found:
                 if left != right:
                     new = f"{right} : {left}"
                     yield "operands", f"{left} : {right} swapped", replaced(tokens, at + 1, right_end, new)
-    elif word == "fmaf" and len(found := tokens.arguments(at + 1)) == 3:
-        a, b, c = (tokens.slice(*each) for each in found)
+    elif word == "fmaf" and len(arguments := tokens.arguments(at + 1)) == 3:
+        a, b, c = (tokens.slice(*argument) for argument in arguments)
         if b != c:
             yield (
                 "operands",
                 f"fmaf's {b} and {c} swapped",
-                replaced(tokens, found[0][0], found[2][1], f"{a}, {c}, {b}"),
+                replaced(tokens, arguments[0][0], arguments[2][1], f"{a}, {c}, {b}"),
             )
 
 
@@ -104,7 +104,7 @@ OTHER = {"+": "-", "-": "+", "&": "|", "|": "&", "^": "|", "*": "+", "+=": "-=",
 
 
 def operations(tokens: Tokens, at: int) -> Found:
-    """An operation that is not the right one."""
+    """Another operation than the right one."""
     word = tokens.words[at]
     if word not in OTHER:
         return

@@ -1,7 +1,7 @@
-"""Bugs that are none: shown in words to change nothing that a pair promises. Read from `equivalent.toml`.
+"""Equivalent bugs: a written reason shows that they change nothing that a pair promises. Read from `equivalent.toml`.
 
-The file lies in the folder of kernels. An entry names a pair, a language, edits and the code of the line, and says
-why. One that matches no bug of the kernel is an error: the kernel has changed, and the words are no longer about it.
+The file is in the folder of kernels. An entry has a pair, a language, edits, the code of the line, and the reason.
+An entry that matches no bug of the kernel is an error: the kernel has changed, and the reason is outdated.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILE = "equivalent.toml"
 
 @dataclass(frozen=True)
 class Equivalent:
-    """One reason. `code`: of the line, and `edits`: what was changed there, both with * for any text; `which`: of
+    """One entry. `code`: the line, `edits`: what was changed there, both with * for any text; `which`: one of
     several bugs that look alike, None for all of them.
     """
 
@@ -33,7 +33,7 @@ class Equivalent:
     which: int | None = None
 
     def matches(self, bug: Bug) -> bool:
-        edited = any(alike(each, bug.edit) for each in self.edits)
+        edited = any(alike(edit, bug.edit) for edit in self.edits)
         return edited and self.which in (None, bug.which) and alike(self.code, bug.code)
 
 
@@ -42,31 +42,31 @@ def alike(pattern: str, text: str) -> bool:
 
 
 def read(kernels: Path) -> list[Equivalent]:
-    """The entries of a folder of kernels; none where it has no such file. Raises UsageError for what is not one."""
+    """The entries of a folder of kernels; none if it has no such file. Raises UsageError for an invalid entry."""
     path = kernels / FILE
     if not path.exists():
         return []
     tables = parse_toml(read_text(path, UsageError), str(path)).get("equivalent", [])
     if not isinstance(tables, list):
-        raise UsageError(f"'{path}': 'equivalent' is an array of tables. Write it as [[equivalent]].")
-    return [entry(each, path, number) for number, each in enumerate(tables, 1)]
+        raise UsageError(f"'{path}': 'equivalent' must be an array of tables. Write it as [[equivalent]].")
+    return [entry(table, path, number) for number, table in enumerate(tables, 1)]
 
 
 def entry(given: Any, path: Path, number: int) -> Equivalent:
-    known = {each.name for each in fields(Equivalent)}
+    known = {field.name for field in fields(Equivalent)}
     lists = isinstance(given, dict) and isinstance(given.get("edits"), list)
-    if not lists or given.keys() | {"which"} != known or not all(isinstance(each, str) for each in given["edits"]):
-        wanted = "pair, language, code, edits (a list of texts) and why; which may be there"
-        raise UsageError(f"'{path}': entry {number} of [[equivalent]] is not right. It has {wanted}.")
+    if not lists or given.keys() | {"which"} != known or not all(isinstance(edit, str) for edit in given["edits"]):
+        wanted = "pair, language, code, edits (a list of strings), why, and optionally which"
+        raise UsageError(f"'{path}': entry {number} of [[equivalent]] is invalid; expected {wanted}.")
     return Equivalent(**{**given, "code": " ".join(str(given["code"]).split()), "edits": tuple(given["edits"])})
 
 
 def of_kernel(entries: Sequence[Equivalent], pair: str, language: str, bugs: Sequence[Bug]) -> list[Equivalent]:
-    """The entries for one kernel. Raises UsageError for one that matches none of its bugs."""
+    """The entries for one kernel. Raises UsageError for an entry that matches none of its bugs."""
     own = [each for each in entries if (each.pair, each.language) == (pair, language)]
     for each in own:
         for edit in each.edits:
             if not any(replace(each, edits=(edit,)).matches(bug) for bug in bugs):
-                told = f"no bug of the {language} kernel of '{pair}' is '{edit}' in '{each.code}'"
-                raise UsageError(f"{FILE}: {told}. Correct the entry, or take it out.")
+                message = f"the {language} kernel of '{pair}' has no bug '{edit}' in '{each.code}'"
+                raise UsageError(f"{FILE}: {message}. Correct the entry, or remove it.")
     return own

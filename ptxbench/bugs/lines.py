@@ -1,4 +1,4 @@
-"""From places in a text to bugs: the number and the code of a line. Knows comments, which PTX and CUDA C share."""
+"""Makes bugs from positions in a text: the number and the code of the line. Knows the comments of PTX and CUDA C."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class CodeLines:
 
     def __init__(self, text: str) -> None:
         self.code = without_comments(text)
-        self.starts = [0, *(at + 1 for at, each in enumerate(text) if each == "\n")]
+        self.starts = [0, *(at + 1 for at, character in enumerate(text) if character == "\n")]
 
     def number(self, at: int) -> int:
         return bisect_right(self.starts, at)
@@ -31,8 +31,8 @@ class CodeLines:
 
 
 def numbered(bugs: Iterable[Bug]) -> Iterator[Bug]:
-    """The bugs, each with its number among those that look like it."""
+    """The bugs, each with its number among those with the same edit and code."""
     seen: Counter[tuple[str, str]] = Counter()
-    for each in bugs:
-        seen[each.edit, each.code] += 1
-        yield replace(each, which=seen[each.edit, each.code])
+    for bug in bugs:
+        seen[bug.edit, bug.code] += 1
+        yield replace(bug, which=seen[bug.edit, bug.code])

@@ -1,4 +1,4 @@
-"""What came of each planted bug, and how many were caught. Data only."""
+"""The outcome of each planted bug, and how many were caught. Data only."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ CAUGHT, MISSED, EXPLAINED, SAME, UNJUDGED = "caught", "missed", "equivalent in w
 
 @dataclass(frozen=True)
 class BugOutcome:
-    """One bug of one kernel. `stage`, `code`: where `check` rejected it; None where it did not.
+    """One bug of one kernel. `stage`, `code`: where `check` rejected it; None if it did not.
 
-    `allclose`: whether one launch and `numpy.allclose` find it; None where that refuses the kernel without a bug too.
+    `allclose`: whether one launch and `numpy.allclose` find it; None if that rejects the original kernel too.
     `why`: the reason of an entry of `equivalent.toml`.
     """
 
@@ -37,33 +37,33 @@ class BugOutcome:
 
 @dataclass(frozen=True)
 class BugTally:
-    """Numbers of one group of bugs."""
+    """The counts of one group of bugs."""
 
     planted: int
     caught: int
     compared: int
-    """Bugs of kernels that `allclose` accepts without a bug."""
+    """Bugs of kernels whose original `allclose` accepts."""
     allclose: int
     same: int
     explained: int
 
 
 def tally(outcomes: Sequence[BugOutcome]) -> BugTally:
-    counted = [each for each in outcomes if each.counts]
+    counted = [outcome for outcome in outcomes if outcome.counts]
     compared = [each for each in counted if each.allclose is not None]
     return BugTally(
         planted=len(counted),
         caught=sum(each.status == CAUGHT for each in counted),
         compared=len(compared),
         allclose=sum(bool(each.allclose) for each in compared),
-        same=sum(each.status == SAME for each in outcomes),
-        explained=sum(each.status == EXPLAINED for each in outcomes),
+        same=sum(outcome.status == SAME for outcome in outcomes),
+        explained=sum(outcome.status == EXPLAINED for outcome in outcomes),
     )
 
 
 def exit_status(outcomes: Sequence[BugOutcome]) -> ExitStatus:
-    """Of an audit: a bug that was not caught, none that was planted, or all caught."""
-    counted = [each for each in outcomes if each.counts]
+    """REGRESSION if a bug was not caught, NO_VERDICT if none was planted, GOOD if all were caught."""
+    counted = [outcome for outcome in outcomes if outcome.counts]
     if any(each.status == MISSED for each in counted):
         return ExitStatus.REGRESSION
     return ExitStatus.GOOD if counted else ExitStatus.NO_VERDICT

@@ -15,17 +15,17 @@ from ptxbench.bugs.bug import Bug
 from ptxbench.bugs.lines import CodeLines, numbered
 
 Found = Iterator[tuple[str, str, str]]
-"""Kind, words, and the text that takes the place of the instruction."""
+"""Kind, words, and the text that replaces the instruction."""
 
 OPPOSITE = {
     "lt": "le", "le": "lt", "gt": "ge", "ge": "gt", "eq": "ne", "ne": "eq",
     "lo": "ls", "ls": "lo", "hi": "hs", "hs": "hi",
     "ltu": "leu", "leu": "ltu", "gtu": "geu", "geu": "gtu", "equ": "neu", "neu": "equ",
 }  # fmt: skip
-"""Of comparisons: strict to not strict, equal to not equal."""
+"""For comparisons: strict to not strict, equal to not equal."""
 
 ELEMENT_BYTES = {"8": 1, "16": 2, "32": 4, "64": 8, "128": 16, "x2": 4}
-"""By how the name of a type ends."""
+"""By the end of the type's name."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class InstructionPlace:
     index: int
     statement: Statement
     loaded: frozenset[str] = frozenset()
-    """The registers of the kernel whose value depends on what was loaded."""
+    """The registers of the kernel whose value depends on a loaded value."""
 
     @cached_property
     def parts(self) -> tuple[str, str, list[str]]:
@@ -72,12 +72,12 @@ class InstructionPlace:
         return self.text(operands=[*self.operands[:number], new, *self.operands[number + 1 :]])
 
     def block(self, declarations: str, *lines: str) -> str:
-        """Instructions in place of this one, with registers of their own."""
+        """Instructions that replace this one, with their own registers."""
         return " ".join(["{", declarations, *lines, "}"])
 
     @property
     def reads(self) -> set[str]:
-        """Registers that it reads, but for its guard and for the parts of an address that it writes to."""
+        """Registers that it reads, except its guard and the parts of an address that it writes to."""
         return registers(self.statement.instruction.operands[1:]) if self.statement.instruction else set()
 
     @property
@@ -124,12 +124,15 @@ def comparisons(place: InstructionPlace) -> Found:
 
 
 def from_memory(kernel: EditedKernel) -> frozenset[str]:
-    """The registers whose value depends on what was loaded, addresses not counted."""
-    places = [InstructionPlace(kernel, index, each) for index, each in enumerate(kernel.instructions)]
-    loaded = {name for each in places if re.match(r"ld\.global", each.opcode) for name in each.written}
+    """The registers whose value depends on a loaded value, not counting addresses."""
+    places = [InstructionPlace(kernel, index, statement) for index, statement in enumerate(kernel.instructions)]
+    loaded = {name for place in places if re.match(r"ld\.global", place.opcode) for name in place.written}
     while (
         more := {
-            name for each in places if not each.opcode.startswith("ld") and each.reads & loaded for name in each.written
+            name
+            for place in places
+            if not place.opcode.startswith("ld") and place.reads & loaded
+            for name in place.written
         }
         - loaded
     ):
@@ -142,9 +145,9 @@ def other_sign(type_: str) -> str:
 
 
 def signs(place: InstructionPlace) -> Found:
-    """A number below zero taken for a large one; of what comes from memory also the other way round.
+    """A negative number read as a large one; for values from memory also the reverse.
 
-    An unsigned index that is taken for a signed one is left out: no launch that ends in time has 2^31 of anything.
+    Not an unsigned index read as signed: no launch that ends in time has 2^31 of anything.
     """
     words, type_ = place.words, place.type
     unsigned = type_[0] == "u" and not place.reads & place.loaded
@@ -160,7 +163,7 @@ def signs(place: InstructionPlace) -> Found:
 
 
 def guards(place: InstructionPlace) -> Found:
-    """The other way of a guard."""
+    """A negated guard."""
     if place.guard:
         name = place.guard.strip().lstrip("@!").strip()
         inverted = f"@{name} " if "!" in place.guard else f"@!{name} "
@@ -168,7 +171,7 @@ def guards(place: InstructionPlace) -> Found:
 
 
 def bounds(place: InstructionPlace) -> Found:
-    """The bound of a comparison of whole numbers, one more and one less."""
+    """The bound of an integer comparison, one more and one less."""
     words, type_ = place.words, place.type
     if words[0] != "setp" or not re.fullmatch(r"[usb](16|32|64)", type_) or words[1] in ("eq", "ne"):
         return
@@ -204,17 +207,17 @@ def addresses(place: InstructionPlace) -> Found:
     if not re.match(r"(ld|st|red|atom|ldmatrix|cp\.async\.c)\b", place.opcode) or ".param" in place.opcode:
         return
     for number, operand in enumerate(place.operands):
-        found = ADDRESS.fullmatch(operand)
-        if not found or (offset := number_of(found["offset"] or "0")) is None:
+        match = ADDRESS.fullmatch(operand)
+        if not match or (offset := number_of(match["offset"] or "0")) is None:
             continue
         size = 16 if place.opcode.startswith(("cp.", "ldmatrix")) else element_bytes(place.type)
         for step in (size, -size) if offset else (size,):
-            words = f"[{found['base']}{f' + {offset}' if offset else ''}] {'+' if step > 0 else '-'} {abs(step)}"
-            yield "offset", words, place.with_operand(number, f"[{found['base']} + {offset + step}]")
+            words = f"[{match['base']}{f' + {offset}' if offset else ''}] {'+' if step > 0 else '-'} {abs(step)}"
+            yield "offset", words, place.with_operand(number, f"[{match['base']} + {offset + step}]")
 
 
 def indices(place: InstructionPlace) -> Found:
-    """A constant of the arithmetic of whole numbers, one more or, of a mask or a shift, half."""
+    """A constant of integer arithmetic, plus one, or halved if it is a mask or a shift."""
     words, type_ = place.words, place.type
     if not re.fullmatch(r"[usb](32|64)", type_):
         return
@@ -230,13 +233,13 @@ def indices(place: InstructionPlace) -> Found:
 
 
 def lanes(place: InstructionPlace) -> Found:
-    """Masks, distances and clamps of instructions of a warp."""
+    """Masks, distances and clamps of warp instructions."""
     words, operands = place.words, place.operands
     if words[:2] == ["shfl", "sync"]:
         for other in {"up": ["down"], "down": ["up"], "bfly": ["down"], "idx": ["bfly"]}[words[2]]:
             yield "lanes", f"{words[2]} to {other}", place.text(".".join(["shfl.sync", other, *words[3:]]))
         if (distance := number_of(operands[2])) is not None:
-            # Of a butterfly the next number would do: 17, 8, 4, 2 and 1 reach all lanes as 16, 8, 4, 2 and 1 do.
+            # Not the next number for a butterfly: 17, 8, 4, 2 and 1 reach all lanes, as 16, 8, 4, 2 and 1 do.
             new = distance + 1 if words[2] != "bfly" else distance // 2 or 2
             yield "lanes", f"distance {distance} to {new}", place.with_operand(2, str(new))
         if (clamp := number_of(operands[3])) is not None:
@@ -265,7 +268,7 @@ def masks(place: InstructionPlace, number: int) -> Found:
 
 
 def tails(place: InstructionPlace) -> Found:
-    """A loop that runs once, a section that is left out, a store of the last lane or CTA that is left out."""
+    """A loop that runs once, a skipped section, or a skipped store of the last lane or CTA."""
     words = place.words
     function = place.kernel.function
     if words[0] == "bra" and place.guard:
@@ -293,7 +296,7 @@ def tails(place: InstructionPlace) -> Found:
 
 
 def stale(place: InstructionPlace) -> Found:
-    """An instruction dropped, so that its register keeps what it held; a register read in place of another."""
+    """A removed instruction, so that its register keeps its old value; or another register read."""
     if place.written and not place.opcode.startswith(("ld.param", "cvta", "mbarrier", "createpolicy")):
         yield "stale", "dropped", ""
     instruction = place.statement.instruction
@@ -309,7 +312,7 @@ def stale(place: InstructionPlace) -> Found:
 
 
 def earlier(place: InstructionPlace, name: str) -> str | None:
-    """The last register of the type of `name` that was written before, and is another one."""
+    """The last other register of the type of `name` that was written before."""
     types = place.kernel.function.registers
     for statement in reversed(place.kernel.instructions[: place.index]):
         written = InstructionPlace(place.kernel, 0, statement).written

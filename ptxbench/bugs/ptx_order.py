@@ -1,4 +1,4 @@
-"""Bugs of a PTX kernel in what orders its threads: barriers, fences, scopes and atomics."""
+"""Bugs in the synchronisation of a PTX kernel: barriers, fences, scopes and atomics."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WAITS = re.compile(
 
 
 def barriers(place: InstructionPlace) -> Found:
-    """A barrier, a fence or a wait dropped."""
+    """A removed barrier, fence or wait."""
     if WAITS.match(place.opcode):
         yield "barrier", f"{place.opcode} dropped", ""
     elif re.match(r"mbarrier\.(try|test)_wait", place.opcode):
@@ -26,7 +26,7 @@ ORDERS = {"acquire": "relaxed", "release": "relaxed", "acq_rel": "relaxed"}
 
 
 def scopes(place: InstructionPlace) -> Found:
-    """A smaller scope, a weaker order."""
+    """A smaller scope or a weaker order."""
     words = place.words
     if words[0] not in ("ld", "st", "atom", "red", "fence", "membar"):
         return
@@ -51,11 +51,11 @@ OPERATIONS = {"add": "add", "min": "min", "max": "max", "and": "and", "or": "or"
 
 
 def atomics(place: InstructionPlace) -> Found:
-    """`atom` and `red` as a load, an operation and a store, between which others come."""
+    """`atom` and `red` replaced by a load, an operation and a store, which are not atomic."""
     words, operands, type_ = place.words, place.operands, place.type
-    if words[0] not in ("atom", "red") or not (operation := next((each for each in words if each in OPERATIONS), None)):
+    if words[0] not in ("atom", "red") or not (operation := next((word for word in words if word in OPERATIONS), None)):
         return
-    space = next((f".{each}" for each in words if each in ("global", "shared")), "")
+    space = next((f".{word}" for word in words if word in ("global", "shared")), "")
     address, source = operands[-2:]
     packed = type_.endswith("x2") or type_ in ("f16", "bf16")
     loaded = f"b{32 if type_.endswith('x2') else 16}" if packed else type_

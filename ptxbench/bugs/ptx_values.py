@@ -53,11 +53,11 @@ def narrowed(place: InstructionPlace) -> Found:
 def constants(place: InstructionPlace) -> Found:
     """A constant with the precision of bf16."""
     for number, operand in enumerate(place.operands):
-        if found := re.fullmatch(r"0[fF]([0-9a-fA-F]{8})", operand):
-            new = f"0f{int(found[1], 16) & 0xFFFF0000:08x}"
+        if match := re.fullmatch(r"0[fF]([0-9a-fA-F]{8})", operand):
+            new = f"0f{int(match[1], 16) & 0xFFFF0000:08x}"
             if new.lower() != operand.lower():
-                shown = struct.unpack(">f", bytes.fromhex(found[1]))[0]
-                yield "precision", f"constant {shown:.6g} cut to bf16", place.with_operand(number, new)
+                value = struct.unpack(">f", bytes.fromhex(match[1]))[0]
+                yield "precision", f"constant {value:.6g} cut to bf16", place.with_operand(number, new)
 
 
 def carries(place: InstructionPlace) -> Found:
@@ -72,7 +72,7 @@ def carries(place: InstructionPlace) -> Found:
 
 
 def rounding(place: InstructionPlace) -> Found:
-    """A conversion to a narrower type or to a whole number that rounds towards zero."""
+    """A conversion to a narrower type or to an integer that rounds towards zero."""
     words = place.words
     if words[0] == "cvt" and words[1] in ("rn", "rni"):
         other = words[1].replace("rn", "rz")
@@ -99,7 +99,7 @@ def vectors(place: InstructionPlace) -> Found:
         return
     for number, operand in enumerate(place.operands):
         if operand.startswith("{"):
-            parts = [each.strip() for each in operand.strip("{} \n").split(",")]
+            parts = [part.strip() for part in operand.strip("{} \n").split(",")]
             if len(parts) > 1 and parts[0] != parts[1] and "_" not in parts[:2]:
                 new = "{" + ", ".join([parts[1], parts[0], *parts[2:]]) + "}"
                 yield "operands", f"{parts[0]} and {parts[1]} swapped", place.with_operand(number, new)
@@ -109,7 +109,7 @@ OTHER_OPERATION = {"min": "max", "max": "min", "add": "sub", "sub": "add", "and"
 
 
 def operations(place: InstructionPlace) -> Found:
-    """An operation that is not the right one: min as max, add as sub."""
+    """Another operation than the right one: min as max, add as sub."""
     words = place.words
     if words[0] in OTHER_OPERATION and "cc" not in words:
         other = OTHER_OPERATION[words[0]]

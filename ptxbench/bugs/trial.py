@@ -1,4 +1,4 @@
-"""One bug on trial: does it change the machine code, does `check` reject it, and does `numpy.allclose` find it?"""
+"""Tries one bug: does it change the machine code, does `check` reject it, and does `numpy.allclose` find it?"""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from ptxbench.errors import CompileError, KernelError, PairError
 from ptxbench.toolchain import cubin, locate, ptxas
 
 FUEL = 1 << 16
-"""Loop iterations of a warp: no check size of a shipped pair needs a tenth of it, and a bug may loop for ever."""
+"""Loop iterations of a warp: no check size of a shipped pair needs a tenth of them, and a bug may loop forever."""
 
 JUDGED = tuple(STAGES)[: tuple(STAGES).index("resources")]
-"""The stages that ask whether a kernel is right."""
+"""The stages that decide whether a kernel is right."""
 
 
 @dataclass
 class BugTrial:
-    """A kernel of a pair, and the questions that each of its bugs is asked."""
+    """A kernel of a pair, and the tests of its bugs."""
 
-    exam: CheckSuite
+    suite: CheckSuite
     source: Source
     text: str = field(init=False)
 
@@ -39,33 +39,33 @@ class BugTrial:
         self.text = self.source.path.read_text(encoding="utf-8")
 
     def ptx(self, text: str) -> str | None:
-        """The PTX of a text of this kernel; None where it does not compile."""
+        """The PTX of a text of this kernel; None if it does not compile."""
         if self.source.language == "ptx":
             return text
         try:
-            return toolchain.compiled(text.encode(), self.source.path, self.exam.arch, self.source.flags)[0]
+            return toolchain.compiled(text.encode(), self.source.path, self.suite.arch, self.source.flags)[0]
         except CompileError:
             return None
 
     def machine_code(self, ptx: str) -> str | None:
-        """What is equal for two texts that ptxas makes the same machine code of; None where it refuses the text."""
+        """A key that is equal for two texts with the same machine code; None if ptxas cannot assemble the text."""
         tool = locate.program("ptxas")
         assert tool, "asked before"
         try:
-            binary, messages = toolchain.assembled(tool, ptx, self.exam.arch)
+            binary, messages = toolchain.assembled(tool, ptx, self.suite.arch)
         except ptxas.RefusedError:
             return None
-        found = ptxas.resources(messages, self.exam.entry)
-        if found is None:
+        resources = ptxas.resources(messages, self.suite.entry)
+        if resources is None:
             return None
-        return cubin.identity(cubin.read(binary), self.exam.entry, found.registers, found.shared_bytes)
+        return cubin.identity(cubin.read(binary), self.suite.entry, resources.registers, resources.shared_bytes)
 
     @cached_property
     def own_ptx(self) -> str:
-        """Raises PairError for a kernel that cannot be built without a bug."""
+        """Raises PairError if the original kernel cannot be built."""
         ptx = self.ptx(self.text)
         if ptx is None or self.machine_code(ptx) is None:
-            raise PairError(f"{self.source.path.name} cannot be built for {self.exam.arch}.")
+            raise PairError(f"{self.source.path.name} cannot be built for {self.suite.arch}.")
         return ptx
 
     @cached_property
@@ -73,7 +73,7 @@ class BugTrial:
         return self.machine_code(self.own_ptx)
 
     def is_a_bug(self, bug: Bug) -> bool | None:
-        """Whether the machine code is another one; None where the text with the bug cannot be built."""
+        """Whether the machine code differs; None if the text with the bug cannot be built."""
         ptx = self.ptx(bug.planted(self.text))
         if ptx == self.own_ptx:
             return False
@@ -81,20 +81,20 @@ class BugTrial:
         return None if code is None else code != self.own_code
 
     def judged(self, text: str) -> Judgement:
-        """What `check` says of a text, by the stages that ask whether it is right."""
+        """The judgement of a text by the stages that decide whether it is right."""
         with tempfile.TemporaryDirectory(prefix="ptxbench-") as folder:
             path = Path(folder) / self.source.path.name
             path.write_text(text, encoding="utf-8")
-            return Checker(self.exam, path, CheckOptions(FUEL, self.source.flags)).judge(stages=JUDGED)
+            return Checker(self.suite, path, CheckOptions(FUEL, self.source.flags)).judge(stages=JUDGED)
 
     def differs(self, text: str) -> bool:
         """Whether one launch at the largest check size shows a difference to `numpy.allclose`."""
-        case = self.exam.largest
+        case = self.suite.largest
         ptx = self.ptx(text)
         assert ptx is not None
         try:
             left = launch(
-                CheckKernel(ptx, self.exam.entry, self.exam.arch), self.exam.pair, case, LaunchOptions(fuel=FUEL)
+                CheckKernel(ptx, self.suite.entry, self.suite.arch), self.suite.pair, case, LaunchOptions(fuel=FUEL)
             )
         except KernelError:
             return True
@@ -110,5 +110,5 @@ class BugTrial:
 
     @cached_property
     def compares(self) -> bool:
-        """Whether `numpy.allclose` accepts the kernel without a bug."""
+        """Whether `numpy.allclose` accepts the original kernel."""
         return not self.differs(self.text)

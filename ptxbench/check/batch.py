@@ -1,4 +1,4 @@
-"""Several candidates, some side by side. Each judgement has a process of its own, which ends with the batch."""
+"""Several candidates, judged in parallel. Each judgement has its own process, which ends with the batch."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ptxbench.check.findings import Judgement
 from ptxbench.check.inputs import Candidate, Unread, open_candidate, unjudged
 
 Judged = tuple[int, Candidate | Unread, Judgement]
-"""The number of an input, from 0; its text; and the judgement."""
+"""The number of an input, from 0; its text; and its judgement."""
 
 
 class Processes:
-    """The processes that are at work. Thread-safe."""
+    """The running processes. Thread-safe."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -29,12 +29,12 @@ class Processes:
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
         with self.lock:
-            self.known = [each for each in self.known if each.returncode is None] + [process]
+            self.known = [known for known in self.known if known.returncode is None] + [process]
         if self.ended:
             self.end()
 
     def end(self) -> None:
-        """Kill all of them, and every one that is added later; whoever waits for them removes what they leave."""
+        """Kill all of them, and every one that is added later; those who wait for them clean up."""
         self.ended = True
         with self.lock:
             for process in self.known:
@@ -49,18 +49,18 @@ def judge_all(
     jobs: int = 1,
     begin: Callable[[int, str], None] = lambda number, stage: None,
 ) -> Generator[Judged, None, None]:
-    """Each judgement as soon as it is there, at most `jobs` at a time; `begin` hears of each stage.
+    """Each judgement as soon as it is complete, at most `jobs` at a time; `begin` is called before each stage.
 
-    What a judgement says does not depend on `jobs`. Closing the iterator ends what is still at work.
+    A judgement does not depend on `jobs`. Closing the iterator ends the processes that still run.
     """
     processes = Processes()
 
     def judged(number: int) -> Judged:
         given = inputs[number]
-        found = open_candidate(given) if isinstance(given, Path) else given
-        if isinstance(found, Unread):
-            return number, found, unjudged(found, task.pair, task.arch, task.seed)
-        return number, found, judge_candidate(found, task, lambda stage: begin(number, stage), processes.add)
+        candidate = open_candidate(given) if isinstance(given, Path) else given
+        if isinstance(candidate, Unread):
+            return number, candidate, unjudged(candidate, task.pair, task.arch, task.seed)
+        return number, candidate, judge_candidate(candidate, task, lambda stage: begin(number, stage), processes.add)
 
     pool = ThreadPoolExecutor(jobs, thread_name_prefix="judge")
     try:

@@ -1,4 +1,4 @@
-"""A candidate's figures beside those of the pair's variants: what is told of them, and where it needs more than all."""
+"""A candidate's figures compared with those of the pair's variants: what is reported, and where it needs more."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ FIGURES = {
     "atomics": ("ptx_atomic_global_requests", "ptx_atomic_shared_requests"),
     "divergent": ("ptx_divergent_branches",),
 }
-"""What is reported of the counts, each the sum of some counters."""
+"""The reported counts, each the sum of some counters."""
 
 COMPARED = ("sectors", "instructions")
-"""Those whose ratios to the variants of the pair are reported too."""
+"""Counts whose ratios to the variants of the pair are reported too."""
 
 MORE = 1.005
-"""From this ratio on a count is called more."""
+"""Above this ratio a count is reported as more."""
 
 
 WORDS = {"sectors": "global sectors", EXECUTED: "machine instructions"}
-"""What ranks candidates, in this order. PTX instructions do not: ptxas may make more of fewer."""
+"""The counts that rank candidates, in this order. Not PTX instructions: ptxas may make more of fewer."""
 
 
 def figures(report: BuildReport) -> dict[str, Any]:
-    """What is told of a build."""
+    """The figures of a build that are reported."""
     return {
         "registers": report.registers,
         "spill_bytes": (report.spill_store_bytes or 0) + (report.spill_load_bytes or 0),
@@ -41,7 +41,7 @@ def figures(report: BuildReport) -> dict[str, Any]:
 
 
 def figures_of(counters: Mapping[str, float]) -> dict[str, float]:
-    return {name: sum(counters[each] for each in parts) for name, parts in FIGURES.items()}
+    return {name: sum(counters[part] for part in parts) for name, parts in FIGURES.items()}
 
 
 def resource_words(report: BuildReport) -> str:
@@ -49,29 +49,33 @@ def resource_words(report: BuildReport) -> str:
 
 
 def heavier(own: BuildReport, others: Mapping[str, BuildReport]) -> Iterator[Finding]:
-    """Where the candidate needs more than all of the pair's variants."""
+    """Findings where the candidate needs more than all of the pair's variants."""
     if own.occupancy == 0:
-        told = f"{own.registers} registers a thread and {own.shared_bytes} bytes of shared memory do not fit."
-        yield finding("resources", "cannot-launch", told)
+        message = (
+            f"{own.registers} registers per thread and {own.shared_bytes} bytes of shared memory do not fit on an SM."
+        )
+        yield finding("resources", "cannot-launch", message)
     spilled = (own.spill_store_bytes or 0) + (own.spill_load_bytes or 0)
     if spilled:
-        told = f"{own.spill_store_bytes} bytes are spilled and {own.spill_load_bytes} reloaded, a thread."
-        yield finding("resources", "spills", told)
-    known = [each.occupancy for each in others.values() if each.occupancy is not None]
+        message = f"each thread spills {own.spill_store_bytes} bytes and reloads {own.spill_load_bytes}."
+        yield finding("resources", "spills", message)
+    known = [other.occupancy for other in others.values() if other.occupancy is not None]
     if own.occupancy and known and own.occupancy < min(known):
-        told = f"{own.registers} registers: {own.occupancy:.0%} of an SM's warps, the pair's {min(known):.0%}."
-        yield finding("resources", "more-registers", told)
-    same = [name for name, each in others.items() if each.sass_sha256 and each.sass_sha256 == own.sass_sha256]
+        message = (
+            f"{own.registers} registers: occupancy {own.occupancy:.0%}, the pair's variants at least {min(known):.0%}."
+        )
+        yield finding("resources", "more-registers", message)
+    same = [name for name, report in others.items() if report.sass_sha256 and report.sass_sha256 == own.sass_sha256]
     if same:
-        yield finding("resources", "same-code", f"the machine code is that of {', '.join(same)}.")
+        yield finding("resources", "same-code", f"the machine code is the same as that of {', '.join(same)}.")
 
 
 def slower(ratios: Mapping[str, Mapping[str, float]], label: str) -> Iterator[Finding]:
-    """What the candidate has more of than every variant; `label` of the data.
+    """A finding if the candidate has more of a count than any variant; `label`: of the data.
 
-    `ratios`: by variant, what each is at the least; one that is not known well enough is missing.
+    `ratios`: the lower ends by variant, without those that are too uncertain.
     """
-    more = [name for name in WORDS if ratios and all(each.get(name, 0) > MORE for each in ratios.values())]
+    more = [name for name in WORDS if ratios and all(ratio.get(name, 0) > MORE for ratio in ratios.values())]
     if more:
-        told = f"{label}: more {' and '.join(WORDS[name] for name in more)} than every variant of the pair."
-        yield finding("counts", "slower-counts", told)
+        message = f"{label}: more {' and '.join(WORDS[name] for name in more)} than any variant of the pair."
+        yield finding("counts", "slower-counts", message)

@@ -1,4 +1,4 @@
-"""What calls carry from function to function: the roots of a whole kernel, with every function that it may reach."""
+"""The roots of a whole kernel, with every function that it may call: what calls pass from function to function."""
 
 from __future__ import annotations
 
@@ -13,30 +13,33 @@ from ptxbench.errors import PtxbenchError
 
 
 def reachable(module: Module, entry: Function) -> dict[str, Function]:
-    """The entry and the functions that it may call, by name; with a call through a register, all whose address is
-    taken anywhere."""
-    found: dict[str, Function] = {}
+    """The entry and the functions that it may call, by name; with a call through a register, all functions whose
+    address is taken anywhere."""
+    functions: dict[str, Function] = {}
     waiting = [entry]
     while waiting:
         function = waiting.pop()
-        if function.name in found or not function.defined:
+        if function.name in functions or not function.defined:
             continue
-        found[function.name] = function
+        functions[function.name] = function
         for instruction in function.instructions:
             names = [name for operand in instruction.operands for name in symbols(operand)]
             if is_call(instruction) and isinstance(read_call(instruction).target, Register):
-                names += [*addressed(module), *(name for each in function.call_targets.values() for name in each)]
+                names += [
+                    *addressed(module),
+                    *(name for call_target in function.call_targets.values() for name in call_target),
+                ]
             waiting += [module.functions[name] for name in names if name in module.functions]
-    return found
+    return functions
 
 
 def roots_of(module: Module, functions: Mapping[str, Function], entry: str) -> dict[str, list[Used]]:
-    """For each instruction of each function what it uses, by name. The arguments of a call are those of all calls."""
+    """The roots of each instruction, by function name. The arguments of all calls of a function are united."""
     return Passing(module, functions).follow(entry)
 
 
 class Passing:
-    """The roots of what functions are given, and of what they give back, over all calls."""
+    """The roots of the arguments and results of functions, over all calls."""
 
     def __init__(self, module: Module, functions: Mapping[str, Function]) -> None:
         self.module = module
@@ -46,25 +49,25 @@ class Passing:
         self.ends: dict[str, State] = {}
         self.callers: dict[str, set[str]] = {}
         self.waiting: list[str] = []
-        held = {name: frozenset(pointers(each)) for name, each in module.variables.items()}
+        held = {name: frozenset(pointers(variable)) for name, variable in module.variables.items()}
         self.pointers = {name: names for name, names in held.items() if names}
 
     def follow(self, entry: str) -> dict[str, list[Used]]:
         self.starts[entry] = {}
         self.waiting = [entry]
-        found = {}
+        useds = {}
         while self.waiting:
             name = self.waiting.pop()
             function = self.functions[name]
-            found[name], end = rooted(
+            useds[name], end = rooted(
                 function, self.starts[name], functools.partial(self.call, function), self.pointers
             )
             if merge(self.ends.setdefault(name, {}), end):
                 self.waiting += sorted(self.callers.get(name, ()))
-        return found
+        return useds
 
     def call(self, caller: Function, instruction: Instruction, state: State) -> State:
-        """What a call leaves in its results."""
+        """The roots of a call's results."""
         try:
             call = read_call(instruction)
         except PtxbenchError:
@@ -87,13 +90,13 @@ class Passing:
             return ()
         try:
             names: Sequence[str] = self.graph.targets(caller, call)
-        except PtxbenchError:  # which the launch tells of
+        except PtxbenchError:  # the launch reports it
             names = ()
         return [self.functions[name] for name in names if name in self.functions]
 
 
 def pointers(variable: Variable) -> Iterator[str]:
-    """The names whose addresses a variable holds from the start."""
+    """The names whose addresses are in a variable from the start."""
     for value in variable.initial:
         named = value.value if isinstance(value, Masked) else value
         if isinstance(named, Symbol):
@@ -101,7 +104,7 @@ def pointers(variable: Variable) -> Iterator[str]:
 
 
 def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:
-    """What a state holds of a parameter or a register: the rest of the key, and the roots."""
+    """The entries of a state for a parameter or a register: the rest of the key, and the roots."""
     if name in state:
         yield "", state[name]
     for key, roots in state.items():
@@ -110,7 +113,7 @@ def parts(state: Mapping[str, Roots], name: str) -> Iterator[tuple[str, Roots]]:
 
 
 def passed(given: Sequence[Operand], params: Sequence[Variable], state: State) -> Iterator[tuple[str, Roots]]:
-    """What a function's parameters start as, by key."""
+    """The roots of a function's parameters at its start, by key."""
     for operand, param in zip(given, params, strict=False):
         if isinstance(operand, Symbol):
             for rest, roots in parts(state, operand.name):
@@ -120,7 +123,7 @@ def passed(given: Sequence[Operand], params: Sequence[Variable], state: State) -
 
 
 def unknown(returned: Sequence[Operand]) -> Iterator[tuple[str, Roots]]:
-    """The results of a function whose body is not there."""
+    """The results of a function without a body."""
     for operand in returned:
         if isinstance(operand, Symbol | Register):
             yield (f"{operand.name}+0" if isinstance(operand, Symbol) else operand.name), frozenset({FETCHED})
@@ -129,7 +132,7 @@ def unknown(returned: Sequence[Operand]) -> Iterator[tuple[str, Roots]]:
 def taken_back(
     returns: Sequence[Variable], returned: Sequence[Operand], end: Mapping[str, Roots]
 ) -> Iterator[tuple[str, Roots]]:
-    """What a call's results are afterwards, by key; `end`: the state in which the function returns."""
+    """The roots of a call's results, by key; `end`: the state in which the function returns."""
     for variable, operand in zip(returns, returned, strict=False):
         if isinstance(operand, Symbol | Register):
             for rest, roots in parts(end, variable.name):

@@ -1,4 +1,4 @@
-"""A candidate and one question: its kernel is launched, and what is wrong with what came of it is a finding."""
+"""Launches of a candidate's kernel. What is wrong with a result becomes a finding."""
 
 from __future__ import annotations
 
@@ -29,67 +29,67 @@ FAULTS: tuple[tuple[type[KernelError], str], ...] = (
     (FuelExhausted, "endless"),
     (EmulatorCrash, "emulator-crash"),
 )
-"""What the code of an error is."""
+"""The finding code of each error class."""
 
 WRONG = ("wrong-result", "output-unwritten")
-"""Codes of a launch that ended well and left what it should not."""
+"""Codes of a launch that completed with a wrong result."""
 
 
 @dataclass
 class CandidateLauncher:
-    """Launches of one candidate: its text, the exam that asks, and the loop iterations that a warp may run.
+    """Launches the kernel of one candidate. `fuel`: the loop iterations that a warp may run.
 
-    `launches`: how many there were so far.
+    `launches`: how many launches there were so far.
     """
 
-    exam: CheckSuite
+    suite: CheckSuite
     text: CandidateText
     fuel: int
     launches: int = 0
 
-    def launch(self, case: CheckCase, how: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
+    def launch(self, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None) -> LaunchResult:
         """Launch once, with this candidate's fuel. Raises KernelError as `launching.launch` does."""
         self.launches += 1
-        kernel = CheckKernel(self.text.ptx, self.exam.entry, self.exam.arch)
-        return launch(kernel, self.exam.pair, case, replace(how, fuel=self.fuel), kept)
+        kernel = CheckKernel(self.text.ptx, self.suite.entry, self.suite.arch)
+        return launch(kernel, self.suite.pair, case, replace(options, fuel=self.fuel), kept)
 
-    def ask(self, stage: str, case: CheckCase) -> Finding | None:
-        """What is wrong with one launch; None if it is right."""
+    def run_case(self, stage: str, case: CheckCase) -> Finding | None:
+        """Launch one case and return what is wrong; None if nothing is."""
         try:
-            left = self.launch(case, LaunchOptions())
+            result = self.launch(case, LaunchOptions())
         except KernelError as error:
             return self.fault(stage, error, case)
-        return self.wrong(stage, left, case)
+        return self.wrong(stage, result, case)
 
-    def wrong(self, stage: str, left: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
-        """What is wrong with what a launch left."""
-        if left.changed is not None:
-            told = f"{case.label}: the kernel writes to '{left.changed}', which it is given to read."
-            return finding(stage, "input-changed", told)
-        if (worst := self.exam.wrong(left, case)) and not self.exam.overflows(left, case):
-            stale = self.exam.unwritten(left, case, poison)
+    def wrong(self, stage: str, result: LaunchResult, case: CheckCase, poison: int = POISON) -> Finding | None:
+        """What is wrong with the result of a launch; None if nothing is."""
+        if result.changed is not None:
+            message = f"{case.label}: the kernel writes to '{result.changed}', which is an input."
+            return finding(stage, "input-changed", message)
+        if (worst := self.suite.wrong(result, case)) and not self.suite.overflows(result, case):
+            stale = self.suite.unwritten(result, case, poison)
             return finding(stage, "output-unwritten" if stale else "wrong-result", worst)
-        return self.lasting(stage, left, case)
+        return self.lasting(stage, result, case)
 
-    def lasting(self, stage: str, left: LaunchResult, case: CheckCase) -> Finding | None:
-        """What a launch left for later ones, where no kernel of the pair does so."""
-        if left.state and not self.exam.keeps_state:
-            told = f"{case.label}: the launch changes the module variable '{left.state[0]}'."
-            return finding(stage, "writable-module-state", told)
-        if left.unfreed and not self.exam.keeps_heap:
-            blocks = "1 block" if left.unfreed == 1 else f"{left.unfreed:,} blocks"
-            told = f"{case.label}: the launch leaves {blocks} of the heap allocated."
-            return finding(stage, "heap-kept", told)
+    def lasting(self, stage: str, result: LaunchResult, case: CheckCase) -> Finding | None:
+        """A change that outlives the launch, if no kernel of the pair makes such a change."""
+        if result.state and not self.suite.keeps_state:
+            message = f"{case.label}: the launch changes the module variable '{result.state[0]}'."
+            return finding(stage, "writable-module-state", message)
+        if result.unfreed and not self.suite.keeps_heap:
+            blocks = "1 heap block" if result.unfreed == 1 else f"{result.unfreed:,} heap blocks"
+            message = f"{case.label}: the launch leaves {blocks} allocated."
+            return finding(stage, "heap-kept", message)
         return None
 
     def fault(self, stage: str, error: KernelError, case: CheckCase) -> Finding:
-        """A launch that did not end well."""
+        """The finding for a launch that failed."""
         code = next((code for kind, code in FAULTS if isinstance(error, kind)), "emulator-crash")
         if "not enough memory" in str(error) or "GB are free" in str(error):
             code = "memory-limit"
-        told = re.sub(r"; its PTX is saved as .*", ".", str(error))
-        told = re.sub(r"; [\d.]+ GB are free", "", told)  # so that a seed gives one message on every machine
-        line = re.match(r"line (\d+): ", told)
-        message = told[line.end() :] if line else told
-        named = line or re.search(r"\bwaits at line (\d+)", told)  # of a deadlock, where the first warp waits
-        return self.text.places.at(stage, code, f"{case.label}: {message}", int(named[1]) if named else 0)
+        words = re.sub(r"; its PTX is saved as .*", ".", str(error))
+        words = re.sub(r"; [\d.]+ GB are free", "", words)  # a seed gives the same message on every machine
+        line = re.match(r"line (\d+): ", words)
+        message = words[line.end() :] if line else words
+        line_match = line or re.search(r"\bwaits at line (\d+)", words)  # in a deadlock: where the first warp waits
+        return self.text.places.at(stage, code, f"{case.label}: {message}", int(line_match[1]) if line_match else 0)

@@ -1,4 +1,4 @@
-"""Makes the cases that candidates of one pair are launched on: data at a size, and what must come of them."""
+"""Makes the test cases for candidates of one pair: data at a size, and the expected results."""
 
 from __future__ import annotations
 
@@ -27,22 +27,22 @@ from ptxbench.verify import expect, number
 class Cases:
     """The cases of one pair."""
 
-    found: LoadedPair
+    loaded: LoadedPair
 
     @property
     def pair(self) -> Pair:
-        return self.found.pair
+        return self.loaded.pair
 
     def plain(self, size: Size, seed: int) -> CheckCase:
-        """The pair's own data at a size. Raises PairError where the pair's own functions fail."""
-        given = prepare_case(PairPlan(self.found, (), (size,)), size, seed)
+        """The pair's own data at a size. Raises PairError if the pair's own functions fail."""
+        given = prepare_case(PairPlan(self.loaded, (), (size,)), size, seed)
         return CheckCase(given.where, self.pair.launch(**size), given.arguments, given.expected, size=size)
 
     def whole(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
         """Small whole numbers, on which the pair is exact."""
         with silence():
             arguments = self.pair.make_arguments(size, seed, integers=True, varied=varied)
-            # a scalar is not whole: what is exact with the pair's own need not be with another
+            # scalars need not be whole: another one than the pair's may give inexact results
             own = {arg.name: arg.dtype.type(declared(arg, size)) for arg in self.pair.args if isinstance(arg, Scalar)}
             arguments = {**arguments, **own}
             expected = expect(self.pair, arguments, integers=True)
@@ -50,12 +50,12 @@ class Cases:
         return CheckCase(label, self.pair.launch(**size), arguments, expected, size=size)
 
     def mixed(self, size: Size, seed: int, *, varied: bool) -> CheckCase:
-        """The pair's data with others among them that any pair takes; `varied`: other scalars and starts too."""
+        """The pair's data mixed with values that any pair accepts; `varied`: other scalars and starts too."""
         arguments = mixed(self.pair, self.pair.make_arguments(size, seed, varied=varied), seed)
         return self.given(size, arguments)
 
     def at(self, sizes: Iterator[Size], seed: int, *, varied: bool) -> Iterator[CheckCase]:
-        """For each size mixed data, and then the pair's own; a size at which its functions fail is left out."""
+        """For each size mixed data, then the pair's own; sizes at which the pair's functions fail are skipped."""
         for size in sizes:
             for make in (
                 lambda size=size: self.mixed(size, seed, varied=varied),
@@ -65,7 +65,8 @@ class Cases:
                     yield case
 
     def edged(self, size: Size, kind: str, seed: int, *, varied: bool, only: str | None = None) -> Iterator[CheckCase]:
-        """Data of a kind in all inputs or `only` one, each next milder, as far as the pair takes them."""
+        """Data of a kind in all inputs, or in `only` one; each next case is milder. Cases that the pair refuses are
+        skipped."""
         words = f", with {kind}" + (f" in '{only}'" if only else "")
         for arguments in edged(self.pair, size, kind, seed, varied=varied, only=only):
             if (case := attempt(partial(self.given, size, arguments, words))) is not None:
@@ -81,7 +82,7 @@ class Cases:
         return CheckCase(label, self.pair.launch(**size), arguments, expected, aliases or {}, size=size)
 
     def scalars(self, size: Size, arguments: Mapping[str, Any]) -> str:
-        """The scalars that are not what the pair gives, in words."""
+        """The scalars that differ from the pair's own, in words."""
         changed = [
             f"{arg.name}={number(arguments[arg.name], arg.dtype)}"
             for arg in self.pair.args
@@ -91,7 +92,7 @@ class Cases:
 
 
 def attempt(make: Callable[[], CheckCase]) -> CheckCase | None:
-    """The case, or None where the pair's own functions fail: it never promised to take that."""
+    """The case; None if the pair's own functions fail, because the pair never promised to accept it."""
     with contextlib.suppress(Exception), silence():
         return make()
     return None
@@ -99,7 +100,7 @@ def attempt(make: Callable[[], CheckCase]) -> CheckCase | None:
 
 @contextlib.contextmanager
 def silence() -> Iterator[None]:
-    """Hides what a reference prints, and what it warns of on odd data."""
+    """Hides what a reference prints, and its warnings on special data."""
     with redirect_stdout(sys.stderr), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         yield

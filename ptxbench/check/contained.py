@@ -1,7 +1,7 @@
-"""A judgement in a process of its own, with limits of time and memory: whatever the candidate does ends with it.
+"""A judgement in its own process, with limits of time and memory; everything that the candidate does ends with it.
 
-The process is told what to do as JSON and answers as JSON, a line an event, so that even one which a candidate had
-taken over could only lie about itself, and not run anything here.
+The process gets its task as JSON and answers in JSON, one event per line. So even a process that a candidate has
+taken over can only lie about itself; it cannot run anything here.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ from ptxbench.errors import PtxbenchError
 from ptxbench.toolchain import sha256
 
 MOST_ANSWER = 16 << 20
-"""Bytes that the process may answer with."""
+"""The most bytes that the process may answer."""
 
 GIB = 1 << 30
 
@@ -66,7 +66,7 @@ class CheckTask:
     limits: ProcessLimits = field(default_factory=ProcessLimits)
 
     def to_json(self, path: Path, writable: Sequence[Path]) -> str:
-        """For the process, with the place of the candidate's text and the folders that it can write to."""
+        """For the process, with the path of the candidate's text and the folders that it can write to."""
         own = {"kernels": str(self.kernels.absolute()), "path": str(path), "writable": [*map(str, writable)]}
         return json.dumps({**dataclasses.asdict(self), **own})
 
@@ -75,9 +75,9 @@ Started = Callable[[subprocess.Popen[bytes]], None]
 
 
 def judge(candidate: Path, task: CheckTask, begin: Callable[[str], None] = lambda stage: None) -> Judgement:
-    """Judge a file; `begin` hears of each stage.
+    """Judge a file; `begin` is called before each stage.
 
-    Raises UsageError for a file that cannot be read, and what the pair and the tools raise; never for the candidate.
+    Raises UsageError for a file that cannot be read, and errors of the pair and the tools; never one of the candidate.
     """
     return judge_candidate(read(candidate), task, begin)
 
@@ -88,10 +88,10 @@ def judge_candidate(
     begin: Callable[[str], None] = lambda stage: None,
     started: Started = lambda process: None,
 ) -> Judgement:
-    """Judge a text; `started` is given the process, which may be killed."""
+    """Judge a text; `started` gets the process, which may be killed."""
     own = layer(sha256(candidate.content))
     with tempfile.TemporaryDirectory(prefix="ptxbench-check-") as folder:
-        alone = Path(folder) / "candidate"  # nothing is beside it that a compiler could be made to read
+        alone = Path(folder) / "candidate"  # no other files here, which a compiler could be made to read
         alone.mkdir()
         path = alone / f"candidate{SUFFIX_OF[candidate.language]}"
         path.write_bytes(candidate.content)
@@ -112,7 +112,7 @@ def from_process(
     begin: Callable[[str], None],
     started: Started,
 ) -> Judgement:
-    """The judgement of a process that is started for it; one of its end where it does not live to give any.
+    """Start a process and return its judgement; if it ends without one, a judgement about its end.
 
     It can write to `folder`, and to `own`, the candidate's part of the cache.
     """
@@ -125,7 +125,7 @@ def from_process(
             stderr=complaints,
             cwd=path.parent,
             env=environment(folder, own),
-            start_new_session=True,  # so that its own processes end with it
+            start_new_session=True,  # its child processes end with it
         )
     started(process)
     stages: list[StageResult] = []
@@ -142,7 +142,7 @@ def from_process(
                     go_on(process)
             elif "done" in event:
                 stages.append(StageResult(**event["done"]))
-                findings += [Finding(**each) for each in event["findings"]]
+                findings += [Finding(**document) for document in event["findings"]]
             elif "judgement" in event:
                 return from_document(event["judgement"])
             elif "error" in event:
@@ -150,12 +150,12 @@ def from_process(
             elif "ended" in event:
                 ending = event["ended"]
         with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(timeout=5)  # its own end tells more than the one that we would give it
+            process.wait(timeout=5)  # its own exit status says more than a kill
     except TimeoutError:
         ending = "time-limit"
     finally:
         end(process)
-    if ending == "crashed" and process.returncode > 0:  # by an exception of ours
+    if ending == "crashed" and process.returncode > 0:  # an exception of ptxbench
         ending = "judge-failed"
     findings.append(finding(current, ending, endings(ending, process.returncode, task.limits, errors_file)))
     stages.append(StageResult(current, verdict_of(findings[-1:]), "ended", 0.0))
@@ -172,7 +172,7 @@ def from_process(
 
 
 def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Iterator[Mapping[str, Any]]:
-    """What the process reports, until it ends. Raises TimeoutError once it has taken `seconds`."""
+    """The events of the process, until it ends. Raises TimeoutError after `seconds`."""
     assert process.stdin is not None
     assert process.stdout is not None
     deadline = time.monotonic() + seconds
@@ -193,13 +193,13 @@ def events(process: subprocess.Popen[bytes], task: str, seconds: float) -> Itera
             return
         *lines, pending = (pending + part).split(b"\n")
         for line in lines:
-            told = time.monotonic()
+            reported = time.monotonic()
             yield json.loads(line)
-            deadline += time.monotonic() - told  # what the parent does with it costs the process no time
+            deadline += time.monotonic() - reported  # time that the parent needs is not counted
 
 
 def go_on(process: subprocess.Popen[bytes]) -> None:
-    """Let the process begin the stage that it waits with."""
+    """Let the process begin the stage for which it waits."""
     assert process.stdin is not None
     with contextlib.suppress(BrokenPipeError):
         process.stdin.write(b"\n")
@@ -207,7 +207,7 @@ def go_on(process: subprocess.Popen[bytes]) -> None:
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it has started."""
+    """End the process and all processes that it has started."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
@@ -218,7 +218,7 @@ def end(process: subprocess.Popen[bytes]) -> None:
 
 
 FEW_THREADS = {"OPENBLAS_NUM_THREADS": "2", "OMP_NUM_THREADS": "2", "MALLOC_ARENA_MAX": "4"}
-"""A machine of a hundred cores would else take gigabytes of address space for threads that do nothing."""
+"""With a hundred cores, idle threads would otherwise need gigabytes of address space."""
 
 
 NEEDED = re.compile(
@@ -226,12 +226,12 @@ NEEDED = re.compile(
     r"SYSTEM(ROOT|DRIVE)|WINDIR|COMSPEC|PATHEXT|USERPROFILE|(LOCAL)?APPDATA|PROGRAM.*",
     re.I if sys.platform == "win32" else 0,
 )
-"""Variables of the environment that the process gets; a token that is kept in another one is none of its business."""
+"""Environment variables that the process gets; others may contain secrets."""
 
 
 def environment(folder: Path, layer: Path | None = None) -> dict[str, str]:
-    """What Python and the tools need. Its temporary files go where they are removed, and the cache is where it was
-    although its folder is another; what it adds goes to the candidate's `layer`."""
+    """The environment that Python and the tools need. Temporary files go to `folder`, which is removed; the cache
+    stays the same although the working folder differs; new entries go to the candidate's `layer`."""
     kept = cache.folder()
     own = {"TMPDIR": str(folder), **({"PTXBENCH_CACHE": str(kept.absolute())} if kept else {})}
     own |= {cache.LAYER: str(layer)} if layer else {}
@@ -240,18 +240,18 @@ def environment(folder: Path, layer: Path | None = None) -> dict[str, str]:
 
 
 def own_error(kind: str, message: str) -> PtxbenchError:
-    """The error of ptxbench's that the process met."""
+    """The error of ptxbench that the process reported."""
     found = getattr(errors, kind, None)
     known = isinstance(found, type) and issubclass(found, PtxbenchError) and found is not errors.IncompletePair
     return found(message) if known and found is not None else errors.PairError(message)
 
 
 def endings(code: str, status: int, limits: ProcessLimits, errors_file: Path) -> str:
-    """How a process ended that gave no judgement."""
+    """How a process without a judgement ended, in words."""
     if code == "time-limit":
-        return f"not done after {limits.seconds:g} s."
+        return f"not finished after {limits.seconds:g} s."
     if code == "memory-limit":
-        return f"not done with {limits.memory_bytes / GIB:g} GiB of memory."
+        return f"not finished with {limits.memory_bytes / GIB:g} GiB of memory."
     last = errors_file.read_bytes()[-2000:].decode("utf-8", "replace").strip().splitlines()[-1:]
     if status > 0:
         return f"the process ended with exit status {status}: {''.join(last)[:200]}"

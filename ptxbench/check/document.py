@@ -18,7 +18,7 @@ VERDICT_SCHEMA = "ptxbench.verdict/2"
 def document(
     judgements: Sequence[Judgement], *, pair: str, arch: str, seed: int, complete: bool = True
 ) -> dict[str, Any]:
-    """All candidates, the best first, with their places. `complete`: whether all that were named have been judged."""
+    """All candidates, the best first, with their places. `complete`: whether all inputs have been judged."""
     return {
         "schema": SCHEMA,
         "pair": pair,
@@ -27,7 +27,8 @@ def document(
         "complete": complete,
         "containment": containment.mode(),
         "candidates": [
-            {**to_document(each), "place": place} for each, place in zip(judgements, places(judgements), strict=True)
+            {**to_document(judgement), "place": place}
+            for judgement, place in zip(judgements, places(judgements), strict=True)
         ],
     }
 

@@ -1,4 +1,4 @@
-"""What a judgement is: findings, stages and the verdict. Data only, and as JSON has it."""
+"""A judgement: findings, stages and the verdict. Data only, and its JSON form."""
 
 from __future__ import annotations
 
@@ -18,27 +18,27 @@ PASSED, WARNED, SKIPPED = "passed", "warned", "skipped"
 STAGES = {
     "parses": "read",
     "assembles": "assembled by ptxas",
-    "signature": "held against the pair's arguments",
-    "lint": "searched for what no launch shows",
+    "signature": "compared with the pair's arguments",
+    "lint": "searched for problems that launches may not show",
     "results": "run at the pair's check sizes",
     "hidden": "run at sizes that the pair does not name",
     "values": "run on NaN, infinities, extremes and shared inputs",
     "sanitizer": "run under the sanitizer",
-    "repeats": "launched again elsewhere, later and on other data",
-    "resources": "held against the pair's variants",
-    "counts": "counted against the pair's variants",
-    "time": "timed against the pair's variants",
+    "repeats": "launched again at other addresses, later and on other data",
+    "resources": "resources compared with the pair's variants",
+    "counts": "counts compared with the pair's variants",
+    "time": "timed and compared with the pair's variants",
     "portability": "assembled for other targets",
 }
-"""In order; what is done in each. The first that rejects ends the judgement."""
+"""The stages in order, with what each does. The first that rejects ends the judgement."""
 
 PAIR_NEEDED = "lint"
-"""The first stage that looks at the pair's own kernels; the stages before it look at the candidate's text alone."""
+"""The first stage that needs the pair's own kernels; the stages before it need only the candidate's text."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was found. `line` and `column` count from 1, in the candidate's file; None where there is none."""
+    """One finding. `line` and `column` count from 1 in the candidate's file; None if there is none."""
 
     stage: str
     code: str
@@ -53,30 +53,30 @@ class Finding:
 
 
 MOST_MESSAGE = 1000
-"""Characters; what a tool says of a name of a million is no help to anybody."""
+"""Characters. A longer message of a tool, such as one with a huge name, is cut."""
 
 MOST_ALIKE = 10
-"""Findings of one code and stage that are told of, one by one."""
+"""Findings of one code and stage that are reported one by one."""
 
 
 def finding(
     stage: str, code: str, message: str, line: int | None = None, column: int | None = None, hint: str = ""
 ) -> Finding:
-    """A finding with the hint of its code, where it has none of its own.
+    """A finding; without a `hint` it has that of its code.
 
-    What the candidate has put into the message cannot control a terminal.
+    Unprintable characters are replaced, so that a candidate's text cannot control a terminal.
     """
-    shown = "".join(each if each.isprintable() else "?" for each in message[:MOST_MESSAGE])
-    return Finding(stage, code, line, column, shown, hint or CODES[code].hint)
+    printable = "".join(character if character.isprintable() else "?" for character in message[:MOST_MESSAGE])
+    return Finding(stage, code, line, column, printable, hint or CODES[code].hint)
 
 
 class Skip(Exception):
-    """A stage cannot be done here; the text says why."""
+    """The stage cannot be done here; the text says why."""
 
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """A stage that was done: in words, and what was found."""
+    """What a stage did, in words, and its findings."""
 
     words: str
     findings: Sequence[Finding] = ()
@@ -98,7 +98,7 @@ class Judgement:
 
     file: str
     sha256: str | None
-    """Of its bytes, so that the verdict is not taken for that on another text; None where it could not be read."""
+    """Of its bytes, to tell which text the verdict is about; None if it could not be read."""
     language: str | None
     pair: str
     arch: str
@@ -107,42 +107,42 @@ class Judgement:
     findings: Sequence[Finding] = ()
     compared: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     ratios: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By variant of the pair: the candidate's figure over the variant's, of counts and of the time. That of machine
+    """By variant of the pair: the candidate's figure over the variant's, for counts and for the time. That of machine
     instructions may be a range [least, most], or None."""
     executed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By variant, `candidate` among them: the machine instructions that warps execute (`machine_code.Executions`)."""
     targets: Mapping[str, bool] = field(default_factory=dict)
-    """Which targets it can be assembled for, of those that were tried."""
+    """For each target that was tried, whether the candidate can be assembled for it."""
     notes: Sequence[str] = ()
 
     @property
     def verdict(self) -> str:
-        severities = {each.severity for each in self.findings}
+        severities = {one.severity for one in self.findings}
         return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else ACCEPTED
 
     @property
     def ended_at(self) -> str | None:
         """The stage that rejected it, or could not judge it."""
-        return next((each.stage for each in self.stages if each.verdict in (REJECTED, NO_VERDICT)), None)
+        return next((stage.stage for stage in self.stages if stage.verdict in (REJECTED, NO_VERDICT)), None)
 
     @property
     def decisive(self) -> Finding | None:
-        """The first finding that made the verdict."""
+        """The first finding that decided the verdict."""
         wanted = {REJECTED: ERROR, NO_VERDICT: UNJUDGED}.get(self.verdict)
-        return next((each for each in self.findings if each.severity == wanted), None)
+        return next((one for one in self.findings if one.severity == wanted), None)
 
 
 def to_document(judgement: Judgement) -> dict[str, Any]:
-    """As `--json` has it: the fields, and what follows from them."""
+    """The form of `--json`: the fields, and what follows from them."""
     decisive = judgement.decisive
     document = dataclasses.asdict(judgement)
-    document["findings"] = [{**dataclasses.asdict(each), "severity": each.severity} for each in judgement.findings]
+    document["findings"] = [{**dataclasses.asdict(one), "severity": one.severity} for one in judgement.findings]
     ends = {"verdict": judgement.verdict, "stage": judgement.ended_at, "code": decisive.code if decisive else None}
     return {"file": document.pop("file"), **ends, **document}
 
 
 def from_document(document: Mapping[str, Any]) -> Judgement:
-    """The judgement that was written. KeyError or TypeError for what is none."""
+    """The judgement in a document. Raises KeyError or TypeError if the document is not one."""
     fields = {each.name: document[each.name] for each in dataclasses.fields(Judgement)}
     names = [each.name for each in dataclasses.fields(Finding)]
     fields["findings"] = tuple(Finding(**{name: each[name] for name in names}) for each in fields["findings"])
@@ -150,22 +150,22 @@ def from_document(document: Mapping[str, Any]) -> Judgement:
     return Judgement(**fields)
 
 
-def verdict_of(found: Sequence[Finding]) -> str:
-    severities = {CODES[each.code].severity for each in found}
-    return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else WARNED if found else PASSED
+def verdict_of(findings: Sequence[Finding]) -> str:
+    severities = {CODES[one.code].severity for one in findings}
+    return REJECTED if ERROR in severities else NO_VERDICT if UNJUDGED in severities else WARNED if findings else PASSED
 
 
-def limited(found: Sequence[Finding]) -> tuple[Finding, ...]:
-    """The findings, of each code no more than MOST_ALIKE; the last of these tells how many more there are."""
+def limited(findings: Sequence[Finding]) -> tuple[Finding, ...]:
+    """At most MOST_ALIKE findings of each code; the last of them says how many more there are."""
     kept: list[Finding] = []
     alike: dict[str, int] = {}
-    for each in found:
-        alike[each.code] = alike.get(each.code, 0) + 1
-        if alike[each.code] <= MOST_ALIKE:
-            kept.append(each)
+    for one in findings:
+        alike[one.code] = alike.get(one.code, 0) + 1
+        if alike[one.code] <= MOST_ALIKE:
+            kept.append(one)
     for code, count in alike.items():
         if count > MOST_ALIKE:
-            last = max(index for index, each in enumerate(kept) if each.code == code)
+            last = max(index for index, one in enumerate(kept) if one.code == code)
             more = f"{kept[last].message} And {count - MOST_ALIKE:,} more of this code."
             kept[last] = dataclasses.replace(kept[last], message=more)
     return tuple(kept)

@@ -1,4 +1,5 @@
-"""Which texts a command line names: files, the files of a folder, standard input. What cannot be read costs itself."""
+"""The texts that a command line names: files, the files of a folder, standard input. An unreadable one costs only
+itself."""
 
 from __future__ import annotations
 
@@ -28,7 +29,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Unread:
-    """An argument without a text to judge: the code, and a sentence that says why."""
+    """An argument without a readable text: the finding code, and a sentence that says why."""
 
     file: str
     code: str
@@ -47,58 +48,60 @@ def named(
 
 
 def files_of(argument: Path) -> list[Path]:
-    """The files that an argument names: itself, or those of a folder that can be candidates, without subfolders."""
+    """The files that an argument names: itself, or the .ptx and .cu files of a folder, without subfolders."""
     try:
         if not argument.is_dir():
             return [argument]
-        files = sorted(each for each in argument.iterdir() if each.suffix in SUFFIXES and not each.is_dir())
+        files = sorted(path for path in argument.iterdir() if path.suffix in SUFFIXES and not path.is_dir())
     except (OSError, ValueError):
         return [argument]
     return files or [argument]
 
 
 def open_candidate(path: Path) -> Candidate | Unread:
-    """The text of a file, read once: what is judged, hashed and timed is the same even if the file changes."""
+    """The text of a file, read once, so that the same text is judged, hashed and timed even if the file changes."""
     file = os.fsencode(path).decode("utf-8", "replace")
     try:
-        # Without waiting: to open a FIFO that has no writer would not return.
+        # Without waiting: opening a FIFO without a writer would block.
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
         try:
             kind = os.fstat(descriptor).st_mode
             if stat.S_ISDIR(kind):
-                return Unread(file, "not-found", f"the folder '{file}' holds no .ptx or .cu file.")
+                return Unread(file, "not-found", f"the folder '{file}' has no .ptx or .cu file.")
             if not stat.S_ISREG(kind):
                 return Unread(file, "unreadable", f"'{file}' is not a regular file.")
             if path.suffix not in SUFFIXES:
                 return Unread(file, "unreadable", f"'{file}' is neither a .ptx nor a .cu file.")
             with open(descriptor, "rb", closefd=False) as stream:
-                return Candidate(file, SUFFIXES[path.suffix], stream.read(MOST_BYTES + 1))  # no more than is judged
+                return Candidate(
+                    file, SUFFIXES[path.suffix], stream.read(MOST_BYTES + 1)
+                )  # one byte more than is accepted
         finally:
             os.close(descriptor)
     except FileNotFoundError:
-        return Unread(file, "not-found", f"there is no file '{file}'.")
+        return Unread(file, "not-found", f"the file '{file}' does not exist.")
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return Unread(file, "unreadable", f"'{file}' cannot be read: {why}.")
 
 
 def require_text(inputs: Sequence[Path | Candidate]) -> None:
-    """Raises UsageError, of the first input, where none can be read."""
+    """Raises UsageError about the first input if none can be read."""
     unread = []
-    for each in inputs:
-        found = open_candidate(each) if isinstance(each, Path) else each
-        if isinstance(found, Candidate):
+    for given in inputs:
+        candidate = open_candidate(given) if isinstance(given, Path) else given
+        if isinstance(candidate, Candidate):
             return
-        unread.append(found)
+        unread.append(candidate)
     raise UsageError(sentence(unread[0]))
 
 
 def read(path: Path) -> Candidate:
-    """The text of a file. Raises UsageError where it cannot be read, or is neither PTX nor CUDA C."""
-    found = open_candidate(path)
-    if isinstance(found, Unread):
-        raise UsageError(sentence(found))
-    return found
+    """The text of a file. Raises UsageError if it cannot be read, or is neither PTX nor CUDA C."""
+    candidate = open_candidate(path)
+    if isinstance(candidate, Unread):
+        raise UsageError(sentence(candidate))
+    return candidate
 
 
 def sentence(unread: Unread) -> str:
@@ -107,7 +110,7 @@ def sentence(unread: Unread) -> str:
 
 def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:
     """The entry of an argument that could not be read."""
-    found = (finding(STAGE, unread.code, unread.message),)
+    findings = (finding(STAGE, unread.code, unread.message),)
     return Judgement(
         file=unread.file,
         sha256=None,
@@ -115,6 +118,6 @@ def unjudged(unread: Unread, pair: str, arch: str, seed: int) -> Judgement:
         pair=pair,
         arch=arch,
         seed=seed,
-        stages=(StageResult(STAGE, verdict_of(found), "not read", 0.0),),
-        findings=found,
+        stages=(StageResult(STAGE, verdict_of(findings), "not read", 0.0),),
+        findings=findings,
     )

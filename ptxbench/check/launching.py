@@ -1,4 +1,4 @@
-"""One launch of a candidate, or of a pair's own kernel, on the emulator: how, and what it left."""
+"""One launch of a candidate, or of a pair's own kernel, on the emulator: its options and its result."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from ptxbench.pair import Launch, Out, Pair, Size
 from ptxbench.verify import Expected
 
 FUEL = 1 << 20
-"""Loop iterations that a warp may run; no check size of a shipped pair asks for a hundredth of it."""
+"""Loop iterations that a warp may run; no check size of a shipped pair needs a hundredth of them."""
 
 POISON = 0xFF
 
 THREADS = 2
-"""Of the host, for a launch: each takes address space, which is limited, and a check size is small."""
+"""Host threads for a launch: each needs address space, which is limited, and check sizes are small."""
 
 
 @dataclass(frozen=True)
 class CheckKernel:
-    """What is launched: an entry of a PTX text, as one of an architecture."""
+    """What is launched: an entry of a PTX text, for an architecture."""
 
     ptx: str
     entry: str
@@ -36,9 +36,9 @@ class CheckKernel:
 
 @dataclass(frozen=True)
 class CheckCase:
-    """Data for one launch and what must come of it. `label` tells it in a message: `n=257, with NaN`.
+    """Data for one launch and the expected results. `label` names it in messages: `n=257, with NaN`.
 
-    `aliases`: inputs that are another one's memory, {second: first}; `size`: the dimensions.
+    `aliases`: inputs that share the memory of another, {second: first}; `size`: the dimensions.
     """
 
     label: str
@@ -51,10 +51,10 @@ class CheckCase:
 
 @dataclass(frozen=True)
 class LaunchOptions:
-    """What may vary from launch to launch without a right kernel's result doing so.
+    """What may vary between launches without changing the result of a correct kernel.
 
-    `placement`: a seed of where the arrays lie; `poison`: the byte that outputs are filled with before; `ctas` and
-    `variation`: as `emulator.run` has them. NaNs among the inputs have other payloads where those of arithmetic have.
+    `placement`: a seed for the addresses of the arrays; `poison`: the byte that fills outputs before a launch; `ctas`
+    and `variation`: as in `emulator.run`. NaNs of the inputs have other payloads if those of arithmetic have.
     """
 
     placement: int | None = None
@@ -67,10 +67,10 @@ class LaunchOptions:
 
 @dataclass(frozen=True)
 class LaunchResult:
-    """What a launch left: the outputs, which input it changed, counts, and what the sanitizer says.
+    """The result of a launch: the outputs, an input that it changed, counts, and findings of the sanitizer.
 
-    `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line` and `loops`: as `emulator.Execution`
-    has them; `state`: the module's variables that it changed.
+    `approximate`, `models`, `notes`, `unchecked`, `remarks`, `unfreed`, `by_line` and `loops`: as in
+    `emulator.Execution`; `state`: the module's variables that it changed.
     """
 
     outputs: Mapping[str, Array]
@@ -89,11 +89,11 @@ class LaunchResult:
 
 
 def launch(
-    kernel: CheckKernel, pair: Pair, case: CheckCase, how: LaunchOptions, kept: dict[str, bytes] | None = None
+    kernel: CheckKernel, pair: Pair, case: CheckCase, options: LaunchOptions, kept: dict[str, bytes] | None = None
 ) -> LaunchResult:
     """Launch once on copies of the case's arguments. Raises KernelError as `emulator.run` does.
 
-    `kept`: the module's variables from launch to launch; without it each launch starts with fresh ones.
+    `kept`: keeps the module's variables between launches; without it each launch starts with fresh ones.
     """
     copies: dict[str, Any] = {}
     for arg in pair.args:
@@ -101,9 +101,9 @@ def launch(
         if arg.name in case.aliases:
             copies[arg.name] = copies[case.aliases[arg.name]].reshape(value.shape)
         else:
-            copies[arg.name] = given(value, how.variation.nans)
+            copies[arg.name] = given(value, options.variation.nans)
         if isinstance(arg, Out):
-            copies[arg.name].reshape(-1).view(np.uint8)[:] = how.poison
+            copies[arg.name].reshape(-1).view(np.uint8)[:] = options.poison
     execution = emulator.run(
         kernel.ptx,
         kernel.entry,
@@ -112,13 +112,13 @@ def launch(
         args=list(copies.values()),
         dynamic_shared_bytes=case.launch.shared_bytes,
         arch=kernel.arch,
-        sanitize=how.sanitize,
+        sanitize=options.sanitize,
         threads=THREADS,
-        fuel=how.fuel,
-        placement=how.placement,
+        fuel=options.fuel,
+        placement=options.placement,
         kept=kept,
-        ctas=how.ctas,
-        variation=how.variation,
+        ctas=options.ctas,
+        variation=options.variation,
     )
     changed = next(
         (
@@ -126,7 +126,7 @@ def launch(
             for name, value in copies.items()
             if isinstance(value, np.ndarray)
             and name not in pair.outputs
-            and value.tobytes() != given(case.arguments[name], how.variation.nans).tobytes()
+            and value.tobytes() != given(case.arguments[name], options.variation.nans).tobytes()
         ),
         None,
     )

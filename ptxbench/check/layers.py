@@ -1,7 +1,7 @@
-"""Where the process of a judgement keeps what it makes: a folder for each candidate, beside the user's cache.
+"""The cache of a judgement's process: a folder for each candidate, in addition to the user's cache.
 
-The process reads the user's cache and can write to its own folder alone. Only judgements of the same text read that
-folder, so what a text makes of it concerns no other.
+The process reads the user's cache and can write only to its own folder. Only judgements of the same text read that
+folder, so a candidate cannot affect others.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ptxbench import cache
 FOLDER = "candidates"
 
 MOST_LAYERS = 200
-"""Of candidates; the one that was judged longest ago goes first."""
+"""The most folders of candidates; the one that was judged longest ago is removed first."""
 
 MOST_BYTES = 32 << 20
 """Of one candidate: ten times what the largest shipped kernel makes."""
 
 
 def layer(sha256: str) -> Path | None:
-    """The folder of the candidate with this hash, made where it is missing; None without a cache that may be used."""
+    """The folder of the candidate with this hash, created if it is missing; None without a usable cache."""
     root = cache.folder()
     if root is None:
         return None
@@ -40,7 +40,7 @@ def layer(sha256: str) -> Path | None:
 
 
 def tidy(own: Path) -> None:
-    """Remove a layer that has grown beyond any need, and the oldest ones where there are too many."""
+    """Remove a layer that has become too large, and the oldest ones if there are too many."""
     with contextlib.suppress(OSError):
         if size(own) > MOST_BYTES:
             shutil.rmtree(own)

@@ -1,6 +1,6 @@
-"""The machine instructions that a candidate and the pair's variants execute in one launch, and what follows of them.
+"""The machine instructions that a candidate and the pair's variants execute in one launch, and their ratios.
 
-A number may be a range. Nothing is claimed of a range that is too wide, and nothing where there is no number.
+A number may be a range. A range that is too wide, or a missing number, supports no claim.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ EXECUTED = "sass_executed"
 """The key in the ratios."""
 
 MOST_INSTRUCTIONS = 5_000
-"""Of a kernel: with many branches the derivation of more takes ten seconds and longer."""
+"""Of a kernel: with many branches, the derivation for more takes ten seconds or longer."""
 
 Executions = Mapping[str, Any]
-"""As the JSON has it: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
+"""As in the JSON: `least`, `most`, `fit`, `whole`, `anchors_off` and `reason`."""
 
 
-def derived(build: Build, left: LaunchResult, launch: Launch) -> Executed:
-    """What a launch executed of a build's machine code. A kernel for which this fails has no number, and a reason."""
+def derived(build: Build, result: LaunchResult, launch: Launch) -> Executed:
+    """The machine instructions that a launch executed. If the derivation fails, a reason instead of a number."""
     if build.cubin is None:
         return Executed(reason="ptxas is not installed")
     length = build.report.sass.get("total", 0)
@@ -40,9 +40,9 @@ def derived(build: Build, left: LaunchResult, launch: Launch) -> Executed:
         )
     warps = math.prod(launch.grid_xyz) * -(-math.prod(launch.block_xyz) // 32)
     try:
-        return of_build(build, Counted(left.by_line, warps, left.loops))
+        return of_build(build, Counted(result.by_line, warps, result.loops))
     except RefusedError:
-        return Executed(reason="ptxas does not take the kernel with line information")
+        return Executed(reason="ptxas does not accept the kernel with line information")
     except (
         KernelError,
         ArithmeticError,
@@ -53,22 +53,22 @@ def derived(build: Build, left: LaunchResult, launch: Launch) -> Executed:
         return Executed(reason=f"the derivation failed ({type(error).__name__}); please report this")
 
 
-def executions(found: Mapping[str, Executed], builds: Mapping[str, Build]) -> dict[str, Executions]:
-    """By variant. Those of one machine code get one answer: what all of them say."""
+def executions(by_variant: Mapping[str, Executed], builds: Mapping[str, Build]) -> dict[str, Executions]:
+    """By variant. Variants with the same machine code get the same result, combined from all of them."""
     groups: dict[str, list[Executed]] = defaultdict(list)
-    for name, each in found.items():
-        groups[code_of(name, builds)].append(each)
-    return {name: together(groups[code_of(name, builds)]).document() for name in found}
+    for name, executed in by_variant.items():
+        groups[code_of(name, builds)].append(executed)
+    return {name: together(groups[code_of(name, builds)]).document() for name in by_variant}
 
 
 def code_of(name: str, builds: Mapping[str, Build]) -> str:
-    """What variants of one machine code have in common."""
+    """A key that variants with the same machine code share."""
     build = builds.get(name)
     return (build.report.sass_sha256 if build else None) or f"variant {name}"
 
 
 def ratio(own: Executions, other: Executions, *, same_code: bool = False) -> float | list[float] | None:
-    """A number where both are one, else the range [least, most]; None where either is unknown."""
+    """A number if both are numbers, else the range [least, most]; None if either is unknown."""
     if own["least"] is None or not other["least"]:
         return None
     if same_code:
@@ -85,5 +85,5 @@ def ends(found: float | list[float] | None) -> tuple[float, float] | None:
 
 
 def settled(found: Executions | None) -> bool:
-    """Whether the range is narrow enough for a claim to rest on it."""
+    """Whether the range is narrow enough to support a claim."""
     return bool(found and found["least"] and found["most"] <= WIDE * found["least"])

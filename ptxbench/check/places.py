@@ -1,4 +1,4 @@
-"""Where in a candidate's file something stands: a line of its PTX as one of the file, and the column of a line."""
+"""Locations in a candidate's file: the file's line for a line of its PTX, and the column of a line."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from ptxbench.execution import ExecProgram
 
 @dataclass(frozen=True)
 class Places:
-    """Of a file with this content; `program` is its PTX, and knows which line of CUDA C each line is of."""
+    """The locations of one file. `program`: its PTX, which knows the line of CUDA C of each line."""
 
     content: bytes
     program: ExecProgram
 
     def at(self, stage: str, code: str, message: str, line: int) -> Finding:
-        """A finding at a line of the PTX (0: at none), told as one of the candidate's file."""
+        """A finding at a line of the PTX (0: no line), reported at the line of the candidate's file."""
         own = line or None
         if own is not None and self.program.language == "cuda":
             own = self.program.cuda_lines.get(own)
@@ -27,7 +27,7 @@ class Places:
         return finding(stage, code, self.lines_of(message), own, self.column(own))
 
     def lines_of(self, message: str) -> str:
-        """`message` with the lines of the PTX that it names as those of the CUDA C."""
+        """`message`, with its lines of the PTX replaced by lines of the CUDA C."""
         if self.program.language == "ptx" or "that NVRTC makes" in message:
             return message
         lines = self.program.cuda_lines

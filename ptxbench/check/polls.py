@@ -1,7 +1,7 @@
-"""Loops that wait for a value in global memory, and load it by an access that promises nothing about other threads.
+"""Loops that wait for a value in global memory with loads that promise nothing about other threads.
 
-Such a load is weak: the compiler may load once for all, and what another thread stores need never be seen. A loop waits
-where a comparison that can end it depends on nothing but such a load, from an address that stays the same, and on
+Such a load is weak: the compiler may load only once, and stores of other threads may never be seen. A loop waits
+if a comparison that can end it depends only on such a load, from an address that stays the same, and on
 values that stay the same.
 """
 
@@ -17,31 +17,31 @@ from ptxbench.emulator.syntax import Function, Instruction, Operand, Special
 WEAK = re.compile(r"ld(?!u)(?!.*\.(volatile|relaxed|acquire|mmio)\b)(?!.*\.(shared|local|const|param)\b)")
 STORES = re.compile(r"(st|atom|red)\b(?!.*\.(shared|local|param)\b)|cp\.(reduce\.)?async\.bulk")
 MEETS = re.compile(r"(bar|barrier|mbarrier|call|griddepcontrol)\b")
-"""After these the value may have changed for a good reason, or nobody knows what was done."""
+"""After these the value may have changed legitimately, or their effect is unknown."""
 UNKNOWN = re.compile(r"(ld|ldu|atom|ldmatrix|alloca|mma|wmma|tex|suld)\b(?!\.param)(?!\.const)")
-"""Their results need not stay the same where their operands do."""
+"""Their results may change although their operands do not."""
 COMPARES = re.compile(r"(setp|testp)\b")
 CHANGING = ("%clock", "%globaltimer", "%pm")
 
 
 MOST_BLOCKS, MOST_READ = 200, 5_000
-"""Blocks, and instructions, of a loop that are looked at: one that waits has few of them."""
+"""The largest loops that are examined, in blocks and in instructions: waiting loops are small."""
 
 
 def polls(blocks: BlockStates, addresses: Sequence[Roots]) -> Iterator[int]:
-    """The indices of the loads by which a loop waits. `addresses`: of each instruction, what its address comes from."""
+    """The indices of the loads with which a loop waits. `addresses`: the roots of each instruction's address."""
     function = blocks.function
-    weak = {index for index, each in enumerate(function.instructions) if WEAK.match(each.opcode)}
+    weak = {index for index, instruction in enumerate(function.instructions) if WEAK.match(instruction.opcode)}
     loading = {blocks.of(index) for index in weak}
-    found: set[int] = set()
+    loads: set[int] = set()
     for body in loops(blocks) if loading else ():
         if loading & body and sum(len(blocks.indices(block)) for block in body) <= MOST_READ:
-            found.update(waits(PollLoop(function, blocks, body), weak, addresses))
-    yield from sorted(found)
+            loads.update(waits(PollLoop(function, blocks, body), weak, addresses))
+    yield from sorted(loads)
 
 
 def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
-    """The blocks of each natural loop: of a jump back to a block that every way to the jump passes."""
+    """The blocks of each natural loop: a jump back to a block that dominates it."""
     order = in_order(blocks)
     before: dict[int, list[int]] = {each: [] for each in order}
     for each in order:
@@ -62,7 +62,7 @@ def loops(blocks: BlockStates) -> Iterator[frozenset[int]]:
 
 
 def in_order(blocks: BlockStates) -> list[int]:
-    """The blocks that are reached, each before those that come after it, but for loops: reverse postorder."""
+    """The reachable blocks in reverse postorder: each before its successors, except in loops."""
     done: list[int] = []
     seen = {0} if blocks.starts else set()
     waiting = [(each, iter(blocks.successors(each))) for each in seen]
@@ -79,24 +79,24 @@ def in_order(blocks: BlockStates) -> list[int]:
 
 
 def immediate_dominators(order: Sequence[int], before: Mapping[int, Sequence[int]]) -> dict[int, int]:
-    """By block, the last block that every way to it passes; the first block's is itself.
+    """The immediate dominator of each block; that of the first block is itself.
 
     Cooper, Harvey and Kennedy, "A Simple, Fast Dominance Algorithm".
     """
     rank = {each: number for number, each in enumerate(order)}
-    found = {each: each for each in order[:1]}
+    dominators = {each: each for each in order[:1]}
     changed = True
     while changed:
         changed = False
         for each in order[1:]:
             new = None
             for other in before[each]:
-                if other in found:
-                    new = other if new is None else common(new, other, found, rank)
-            if new is not None and found.get(each) != new:
-                found[each] = new
+                if other in dominators:
+                    new = other if new is None else common(new, other, dominators, rank)
+            if new is not None and dominators.get(each) != new:
+                dominators[each] = new
                 changed = True
-    return found
+    return dominators
 
 
 def common(one: int, other: int, dominators: Mapping[int, int], rank: Mapping[int, int]) -> int:
@@ -116,7 +116,7 @@ def dominates(head: int, block: int, dominators: Mapping[int, int]) -> bool:
 
 
 class PollLoop:
-    """A loop: its instructions, what each register is written and read by in it, and which branches leave it."""
+    """A loop: its instructions, the writes and reads of each register in it, and the branches that leave it."""
 
     def __init__(self, function: Function, blocks: BlockStates, body: frozenset[int]) -> None:
         self.indices = [index for block in sorted(body) for index in blocks.indices(block)]
@@ -132,25 +132,25 @@ class PollLoop:
         self.exits = [blocks.indices(block)[-1] for block in sorted(body) if leaves(function, blocks, block, body)]
 
     def read(self, index: int) -> frozenset[str]:
-        """The registers that an instruction reads, its guard among them."""
+        """The registers that an instruction reads, with its guard."""
         instruction = self.function.instructions[index]
-        names = frozenset(chain.from_iterable(read_registers(each) for each in sources(instruction)))
+        names = frozenset(chain.from_iterable(read_registers(source) for source in sources(instruction)))
         return names if instruction.guard is None else names | {instruction.guard.name}
 
     def matching(self, pattern: re.Pattern[str]) -> list[int]:
         return [index for index in self.indices if pattern.match(self.function.instructions[index].opcode)]
 
     def closed(self, start: Iterable[str], fits: Iterable[int]) -> set[str]:
-        """`start` and the registers that only instructions of `fits` write, whose operands are among them too."""
-        found, allowed = set(start), set(fits)
+        """`start` and the registers that are written only by instructions of `fits` with operands from the same set."""
+        names, allowed = set(start), set(fits)
         waiting = [*self.writers]
         while waiting:
             name = waiting.pop()
             writers = self.writers.get(name, ())
-            if name not in found and all(each in allowed and self.reads[each] <= found for each in writers):
-                found.add(name)
-                waiting += chain.from_iterable(self.results(each) for each in self.readers.get(name, ()))
-        return found
+            if name not in names and all(writer in allowed and self.reads[writer] <= names for writer in writers):
+                names.add(name)
+                waiting += chain.from_iterable(self.results(index) for index in self.readers.get(name, ()))
+        return names
 
     def tainted(self, start: Iterable[str]) -> set[str]:
         """`start` and the registers that are computed from any of them."""
@@ -159,11 +159,11 @@ class PollLoop:
         while waiting:
             if (name := waiting.pop()) not in found:
                 found.add(name)
-                waiting += chain.from_iterable(self.results(each) for each in self.readers.get(name, ()))
+                waiting += chain.from_iterable(self.results(index) for index in self.readers.get(name, ()))
         return found
 
     def needed(self, start: Iterable[str]) -> set[int]:
-        """The instructions that some registers are computed by."""
+        """The instructions that compute some registers."""
         found: set[int] = set()
         waiting = [*start]
         while waiting:
@@ -178,7 +178,7 @@ class PollLoop:
 
 
 def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> Iterator[int]:
-    """The weak loads that a loop waits by."""
+    """The weak loads with which a loop waits."""
     if loop.matching(MEETS) or not loop.exits:
         return
     instructions = loop.function.instructions
@@ -204,13 +204,15 @@ def waits(loop: PollLoop, weak: Collection[int], addresses: Sequence[Roots]) -> 
 
 
 def is_steady(instruction: Instruction) -> bool:
-    """Whether an instruction gives the same result whenever its operands are the same."""
-    changing = any(isinstance(each, Special) and each.name.startswith(CHANGING) for each in instruction.operands)
+    """Whether an instruction always gives the same result for the same operands."""
+    changing = any(
+        isinstance(operand, Special) and operand.name.startswith(CHANGING) for operand in instruction.operands
+    )
     return not UNKNOWN.match(instruction.opcode) and not changing
 
 
 def leaves(function: Function, blocks: BlockStates, block: int, body: frozenset[int]) -> bool:
-    """Whether a block of a loop ends with a way out of it that depends on a guard."""
+    """Whether a block of a loop ends with a guarded exit from the loop."""
     last = blocks.indices(block)[-1]
     instruction = function.instructions[last]
     if not ends(instruction) or instruction.guard is None:

@@ -1,4 +1,4 @@
-"""One question: cases of one kind, of which the first that is not beyond the pair counts."""
+"""One question: cases of one kind. The first one that the pair's own kernels pass counts."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from ptxbench.check.launching import CheckCase
 
 
 class Question:
-    """Cases of one kind, made when they are asked for and kept; each next one is for when the last is beyond the pair.
+    """Cases of one kind, made when needed and kept. The next one is used if the pair's own kernels fail the last one.
 
-    `name` says what kind: a kind of size, or of data.
+    `name`: the kind of size, or of data.
     """
 
     def __init__(self, name: str, cases: Iterator[CheckCase]) -> None:
@@ -25,7 +25,7 @@ class Question:
             number += 1
 
     def _make(self) -> bool:
-        """Make one case more; whether there was one."""
+        """Make the next case; whether there was one."""
         case = next(self._rest, None)
         if case is not None:
             self.made.append(case)

@@ -1,4 +1,4 @@
-"""Several candidates in the order of how good they are, and the place of each."""
+"""Candidates ranked from the best to the worst, and the place of each."""
 
 from __future__ import annotations
 
@@ -16,30 +16,30 @@ REFERENCE = "cuda"
 
 
 def ranked(judgements: Sequence[Judgement]) -> list[Judgement]:
-    """The accepted first, by time where all of them have one, else by sectors and then by executed machine
-    instructions, those whose number is too uncertain behind the others; the rejected last, those that came furthest
-    before the others."""
+    """The accepted first, by time if all of them have one, else by sectors and then by executed machine
+    instructions, with those whose number is too uncertain after the others; the rejected last, those that reached a
+    later stage first."""
     timed = all_timed(judgements)
 
-    def key(each: Judgement) -> tuple[float, ...]:
-        verdict = (ACCEPTED, NO_VERDICT, REJECTED).index(each.verdict)
-        if each.verdict != ACCEPTED:
-            return verdict, -list(STAGES).index(each.ended_at or next(iter(STAGES)))
-        time = time_ratio(each) or 0.0 if timed else 0.0
-        known = range_of(each)
-        instructions = each.compared.get(CANDIDATE, {}).get("instructions", 0.0)
-        return verdict, time, sectors(each), *((0.0, *known) if known else (1.0, instructions, 0.0))
+    def key(judgement: Judgement) -> tuple[float, ...]:
+        verdict = (ACCEPTED, NO_VERDICT, REJECTED).index(judgement.verdict)
+        if judgement.verdict != ACCEPTED:
+            return verdict, -list(STAGES).index(judgement.ended_at or next(iter(STAGES)))
+        time = time_ratio(judgement) or 0.0 if timed else 0.0
+        known = range_of(judgement)
+        instructions = judgement.compared.get(CANDIDATE, {}).get("instructions", 0.0)
+        return verdict, time, sectors(judgement), *((0.0, *known) if known else (1.0, instructions, 0.0))
 
     return sorted(judgements, key=key)
 
 
 def places(judgements: Sequence[Judgement]) -> list[int | None]:
-    """The place of each of `ranked` candidates, from 1: equal for those of which no count says which is better.
+    """The place of each of `ranked` candidates, from 1; equal if no count shows which one is better.
 
-    None for one whose machine instructions are not known well enough, where the order would need them, and for one that
-    is not accepted.
+    None for a candidate that is not accepted, and for one whose machine instructions are needed for the order but too
+    uncertain.
     """
-    accepted = [each for each in judgements if each.verdict == ACCEPTED]
+    accepted = [judgement for judgement in judgements if judgement.verdict == ACCEPTED]
     found: list[int | None] = []
     if all_timed(judgements):
         found = [*range(1, len(accepted) + 1)]
@@ -51,10 +51,10 @@ def places(judgements: Sequence[Judgement]) -> list[int | None]:
 
 
 def by_instructions(group: Sequence[Judgement], before: int) -> Iterator[int | None]:
-    """The places behind `before` others of candidates with equally many sectors: equal where ranges overlap."""
+    """The places after `before` others of candidates with the same number of sectors; equal if ranges overlap."""
     place, reach = 0, -1.0
-    for number, each in enumerate(group, before + 1):
-        known = range_of(each)
+    for number, judgement in enumerate(group, before + 1):
+        known = range_of(judgement)
         if known is None:
             yield None
             continue
@@ -65,21 +65,21 @@ def by_instructions(group: Sequence[Judgement], before: int) -> Iterator[int | N
 
 
 def range_of(judgement: Judgement) -> tuple[float, float] | None:
-    """The least and the most machine instructions of the candidate; None where a claim cannot rest on them."""
+    """The least and the most machine instructions of the candidate; None if they are too uncertain."""
     own = judgement.executed.get(CANDIDATE)
     return (own["least"], own["most"]) if own and settled(own) else None
 
 
 def sectors(judgement: Judgement) -> float:
-    found: float = judgement.compared.get(CANDIDATE, {}).get("sectors", 0.0)
-    return found
+    count: float = judgement.compared.get(CANDIDATE, {}).get("sectors", 0.0)
+    return count
 
 
 def all_timed(judgements: Sequence[Judgement]) -> bool:
     """Whether every accepted candidate has a time."""
-    return all(time_ratio(each) is not None for each in judgements if each.verdict == ACCEPTED)
+    return all(time_ratio(judgement) is not None for judgement in judgements if judgement.verdict == ACCEPTED)
 
 
 def time_ratio(judgement: Judgement) -> float | None:
-    """The candidate's time over that of the pair's CUDA C; None where nothing was timed."""
+    """The candidate's time over that of the pair's CUDA C; None if nothing was timed."""
     return judgement.ratios.get(REFERENCE, {}).get(TIME)

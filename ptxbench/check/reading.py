@@ -1,4 +1,4 @@
-"""From a candidate's text to what the tools make of it: the stages `parses` and `assembles`."""
+"""A candidate's text, and what the tools make of it: the stages `parses` and `assembles`."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from ptxbench.execution import ExecProgram
 from ptxbench.toolchain import locate, nvrtc, ptxas, trial
 
 MOST_SHARED, MOST_LOCAL, MOST_MODULE = 1 << 20, 512 << 10, 16 << 20
-"""Bytes of variables that are looked at at all: of a CTA, which ptxas then refuses; of a thread, as on any GPU; of the
-module, which is written anew for each of some hundred launches."""
+"""The most bytes of variables that are accepted: of a CTA, where ptxas then applies its own limit; of a thread, as on
+any GPU; of the module, which is written again for each of some hundred launches."""
 
 
 @dataclass
 class CandidateText:
-    """A candidate's text, for one architecture. `notes`: what the tools say of it that is no finding."""
+    """A candidate's text, for one architecture. `notes`: messages of the tools that are not findings."""
 
     path: Path
     content: bytes
@@ -39,8 +39,8 @@ class CandidateText:
         return SUFFIXES[self.path.suffix]
 
     def parses(self) -> StageOutcome:
-        if found := list(problems(self.content, self.language)):
-            return StageOutcome("not read", found)
+        if findings := list(problems(self.content, self.language)):
+            return StageOutcome("not read", findings)
         try:
             module = self.module
         except CompileError as error:
@@ -48,10 +48,10 @@ class CandidateText:
         except (PtxSyntaxError, RecursionError, ValueError, OverflowError) as error:
             return self.unreadable(error)
         if excess := next(excessive(module), None):
-            variable, told = excess
-            return StageOutcome("not read", [self.places.at("parses", "too-much-memory", told, variable.line)])
-        count = sum(len(each.instructions) for each in module.functions.values())
-        kind = "PTX instructions of it" if self.language == "cuda" else "instructions"
+            variable, message = excess
+            return StageOutcome("not read", [self.places.at("parses", "too-much-memory", message, variable.line)])
+        count = sum(len(function.instructions) for function in module.functions.values())
+        kind = "PTX instructions" if self.language == "cuda" else "instructions"
         return StageOutcome(f"{count:,} {kind}")
 
     @cached_property
@@ -66,32 +66,30 @@ class CandidateText:
 
     @cached_property
     def places(self) -> Places:
-        """Which line of the file each line of the PTX is of."""
+        """Maps each line of the PTX to a line of the file."""
         return Places(self.content, ExecProgram(self.path, self.language, self.arch, self.ptx))
 
     def compile_errors(self, message: str) -> Iterator[Finding]:
-        """NVRTC's first errors, each by itself."""
+        """NVRTC's first errors, one finding each."""
         name = re.escape(self.path.name)
-        if nvrtc.NO_HEADER.search(message):  # NVRTC's own words tell what there is on this machine
+        if nvrtc.NO_HEADER.search(message):  # NVRTC's message would reveal which files exist
             at = re.search(rf"{name}:(\d+): \w+(?: not)? open source file", message)
             line = int(at[1]) if at else None
             yield finding("parses", "bad-include", "#include of a file that is not one of CUDA's headers.", line)
             return
         pattern = rf"{name}:(\d+): (.*?)(?=; {name}:\d+: | and \d+ more\. NVRTC |\. NVRTC |$)"
         errors = re.findall(pattern, message, re.S) or [("0", message)]
-        for line, told in errors:
-            yield finding("parses", "does-not-compile", one_line(told), int(line) or None)
+        for line, text in errors:
+            yield finding("parses", "does-not-compile", one_line(text), int(line) or None)
 
     def unreadable(self, error: Exception) -> StageOutcome:
-        """The emulator cannot read the PTX: whether that is PTX, ptxas decides."""
-        told = one_line(str(error))
-        line = re.match(r"line (\d+): ", told)
-        message = told[line.end() :] if line else told
+        """The emulator cannot read the text. ptxas decides whether it is valid PTX."""
+        words = one_line(str(error))
+        line = re.match(r"line (\d+): ", words)
+        message = words[line.end() :] if line else words
         with_line = int(line[1]) if line else 0
         if isinstance(error, RecursionError):
-            return StageOutcome(
-                "not read", [finding("parses", "nested-too-deep", "the text is nested too deep to be read.")]
-            )
+            return StageOutcome("not read", [finding("parses", "nested-too-deep", "the text is nested too deeply.")])
         tool = locate.program("ptxas")
         if tool is None:
             return StageOutcome("not read", [self.places.at("parses", "syntax", message, with_line)])
@@ -99,21 +97,21 @@ class CandidateText:
             toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
             own = self.places.at("parses", "syntax", message, with_line)
-            others = [each for each in self.refusals(str(refused), "parses", "syntax") if each.line]
-            return StageOutcome("no PTX", [own, *(each for each in others if each.line != own.line)])
+            others = [refusal for refusal in self.refusals(str(refused), "parses", "syntax") if refusal.line]
+            return StageOutcome("not valid PTX", [own, *(other for other in others if other.line != own.line)])
         return StageOutcome("not read", [self.places.at("parses", "not-readable", message, with_line)])
 
     def refusals(self, messages: str, stage: str, code: str) -> Iterator[Finding]:
-        """Each error of ptxas; one that quotes the beginning where it names no line."""
-        found = trial.needs(messages, self.ptx, self.path, self.language)
-        for need in found:
+        """One finding for each error of ptxas; if it names no line, one that quotes the beginning of its message."""
+        needs = trial.needs(messages, self.ptx, self.path, self.language)
+        for need in needs:
             instruction = f"{need.instruction}: " if need.instruction else ""
-            needed = f"It requires {need.requires}." if need.requires else ""
+            needed = f"This requires {need.requires}." if need.requires else ""
             yield finding(
                 stage, code, f"{instruction}{need.message}.", need.line, self.places.column(need.line), needed
             )
-        if not found:
-            yield finding(stage, code, f"ptxas makes no machine code of it: {one_line(messages)[:300]}")
+        if not needs:
+            yield finding(stage, code, f"ptxas makes no machine code: {one_line(messages)[:300]}")
 
     def assembles(self) -> StageOutcome:
         tool = locate.program("ptxas")
@@ -123,12 +121,14 @@ class CandidateText:
             _, messages = toolchain.assembled(tool, self.ptx, self.arch)
         except ptxas.RefusedError as refused:
             target = trial.directive(self.ptx, "target")
-            if any(each in str(refused) for each in ptxas.MISMATCHES):
-                told = f"its .target is {target}, which cannot be assembled for {self.arch}."
+            if any(words in str(refused) for words in ptxas.MISMATCHES):
+                message = f".target {target} cannot be assembled for {self.arch}."
                 line = next((n for n, text in enumerate(self.ptx.splitlines(), 1) if ".target" in text), None)
-                hint = f"Judge it with --arch {target}, or lower .target."
-                found = finding("assembles", "wrong-target", told, line if self.language == "ptx" else None, 1, hint)
-                return StageOutcome("refused", [found])
+                hint = f"Use --arch {target}, or a lower .target."
+                mismatch = finding(
+                    "assembles", "wrong-target", message, line if self.language == "ptx" else None, 1, hint
+                )
+                return StageOutcome("refused", [mismatch])
             return StageOutcome("refused", list(self.refusals(str(refused), "assembles", "refused")))
         if said := ptxas.notable(messages, self.ptx, self.path, self.language).strip():
             self.notes.append(f"ptxas says: {one_line(said)[:300]}")
@@ -141,12 +141,14 @@ def excessive(module: Module) -> Iterator[tuple[Any, str]]:
     for function in [None, *module.functions.values()]:
         variables = (module if function is None else function).variables.values()
         for space, most in limits.items():
-            own = [each for each in variables if each.space == space]
+            own = [variable for variable in variables if variable.space == space]
             total = sum(each.size_bytes for each in own)
             if total > most:
                 largest = max(own, key=lambda each: each.size_bytes)
-                told = f"'{largest.name}' makes it {total:,} bytes of {space} memory; {most:,} are the most."
-                yield largest, told
+                message = (
+                    f"with '{largest.name}' there are {total:,} bytes of {space} memory; expected at most {most:,}."
+                )
+                yield largest, message
 
 
 def one_line(text: str) -> str:

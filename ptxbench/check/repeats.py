@@ -1,4 +1,4 @@
-"""The stage `repeats`: launches on one set of data that differ in what must not matter to a right kernel."""
+"""The stage `repeats`: launches on the same data that differ in things that must not matter to a correct kernel."""
 
 from __future__ import annotations
 
@@ -21,63 +21,63 @@ from ptxbench.pair import In
 from ptxbench.verify import expect
 
 ROUNDS: Sequence[CtaOrder] = ("usual", "last first", "by turns")
-"""The order of the CTAs in each launch in which everything varies."""
+"""The order of the CTAs in each of the launches in which everything varies."""
 
 ALONE: Sequence[CtaOrder] = ("first alone", "last alone")
 
 MOST_CHANGED = 64
-"""One element in so many of an input differs from the last launch's at the most, so that few samples show none."""
+"""At most one element in this many differs from the last launch, so that a few samples show no difference."""
 
 
-def repeats(asking: CandidateLauncher) -> StageOutcome:
-    """Launches on one set of data that differ in what must not matter, and later ones among others."""
-    exam, before = asking.exam, asking.launches
-    case, other, small = exam.repeated
+def repeats(launcher: CandidateLauncher) -> StageOutcome:
+    """Launches on the same data that differ in things that must not matter, also after launches on other data."""
+    suite, before = launcher.suite, launcher.launches
+    case, other, small = suite.repeated
     first: LaunchResult | None = None
-    for each in exam.repeated:  # alone, so that what is wrong anyway is not taken for the repetition's doing
-        wrong, left = outcome(asking, each, LaunchOptions())
+    for each in suite.repeated:  # first alone, so that a kernel that is always wrong is not blamed on the repetition
+        wrong, result = outcome(launcher, each, LaunchOptions())
         if wrong:
-            if wrong.severity == ERROR and exam.beyond_contract(each):
-                raise Skip("the pair's own kernels fail on its data too")
+            if wrong.severity == ERROR and suite.beyond_contract(each):
+                raise Skip("the pair's own kernels fail on these data too")
             return StageOutcome(each.label, [wrong])
-        first = left if each is case else first
+        first = result if each is case else first
     assert first is not None
-    found: list[Finding] = []
+    findings: list[Finding] = []
     for find in (everything_varied, elsewhere, with_nans, collisions, kept_module):
-        found += find(asking, first, case, other, small)
-        if any(each.severity == ERROR for each in found):
+        findings += find(launcher, first, case, other, small)
+        if any(each.severity == ERROR for each in findings):
             break
-    worst = [each for each in found if each.severity == ERROR] or found[:1]
+    worst = [each for each in findings if each.severity == ERROR] or findings[:1]
     return StageOutcome(
-        f"{asking.launches - before} launches, {'the same bits' if not found else 'not alike'}", worst[:1]
+        f"{launcher.launches - before} launches, {'the same bits' if not findings else 'different results'}", worst[:1]
     )
 
 
 def everything_varied(
-    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
+    launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
 ) -> Iterator[Finding]:
     """Launches in which addresses, memory, registers, NaNs, approximate results and the order of the CTAs vary."""
-    drawn = asking.exam.drawn("variations")
+    drawn = launcher.suite.drawn("variations")
     for number, order in enumerate(ROUNDS):
-        yield from varied(asking, case, first, aspects(drawn, number, order, approximate=number == 0))
+        yield from varied(launcher, case, first, aspects(drawn, number, order, approximate=number == 0))
 
 
-def elsewhere(asking: CandidateLauncher, *others: object) -> Iterator[Finding]:
-    """Every check size on another GPU, for a kernel that reads where it runs: each may send it another way."""
-    if reads_hardware(asking.text.module):
-        drawn = asking.exam.drawn("elsewhere")
-        for number, case in enumerate(asking.exam.check):
-            yield from varied(asking, case, None, aspects(drawn, number))
+def elsewhere(launcher: CandidateLauncher, *others: object) -> Iterator[Finding]:
+    """Every check size with other hardware registers, for a kernel that reads them: each size may take another path."""
+    if reads_hardware(launcher.text.module):
+        drawn = launcher.suite.drawn("elsewhere")
+        for number, case in enumerate(launcher.suite.check):
+            yield from varied(launcher, case, None, aspects(drawn, number))
 
 
-def with_nans(asking: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
-    """A launch on data with NaNs, of other signs and payloads than before."""
-    exam = asking.exam
-    made = (each for question in exam.special for each in question.made or question)
-    having = (each for each in made if any(map(has_nan, each.arguments.values())))
-    case = next((each for each in having if exam.excused.get((id(each), False)) is None), None)
+def with_nans(launcher: CandidateLauncher, first: LaunchResult, *others: CheckCase) -> Iterator[Finding]:
+    """A launch on data with NaNs that have other signs and payloads than before."""
+    suite = launcher.suite
+    made = (made_case for question in suite.special for made_case in question.made or question)
+    having = (made_case for made_case in made if any(map(has_nan, made_case.arguments.values())))
+    case = next((made_case for made_case in having if suite.excused.get((id(made_case), False)) is None), None)
     if case is not None:
-        yield from varied(asking, case, None, aspects(exam.drawn("NaN"), approximate=True))
+        yield from varied(launcher, case, None, aspects(suite.drawn("NaN"), approximate=True))
 
 
 def has_nan(value: object) -> bool:
@@ -85,63 +85,63 @@ def has_nan(value: object) -> bool:
 
 
 def collisions(
-    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
+    launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, *others: CheckCase
 ) -> Iterator[Finding]:
-    """What the first and the last CTA both write, each as if the other did not: a race that no order need show.
+    """Bytes that both the first and the last CTA write when they run alone: a race that no order of CTAs need show.
 
-    Where the kernel has atomics on global memory that is as it should be, and which they are is not known.
+    Not for kernels with atomics on global memory: there this may be correct.
     """
     if first.counters["ptx_atomic_global_requests"] or math.prod(case.launch.grid_xyz) < len(ALONE):
         return
     try:
-        one, other = (asking.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
-    except KernelError:  # a CTA that waits for others, with or without right: another order tells
+        one, other = (launcher.launch(case, LaunchOptions(ctas=order)) for order in ALONE)
+    except KernelError:  # a CTA that waits for others; the orders of the CTAs test that
         return
-    for name in asking.exam.pair.outputs:
-        before = case.arguments[name].tobytes() if name in asking.exam.initialised else None
+    for name in launcher.suite.pair.outputs:
+        before = case.arguments[name].tobytes() if name in launcher.suite.initialised else None
         a, b, whole = (np.frombuffer(each.outputs[name].tobytes(), np.uint8) for each in (one, other, first))
         initial = np.full_like(a, POISON) if before is None else np.frombuffer(before, np.uint8)
         both = (a != initial) & (b != initial) & ((a != b) | (a != whole))
         if both.any():
-            told = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
-            yield finding("repeats", "depends-on-threads", f"{told}, without an atomic.")
+            message = f"{case.label}: the first and the last CTA both write byte {both.argmax()} of '{name}'"
+            yield finding("repeats", "depends-on-threads", f"{message}, without an atomic.")
             return
 
 
 def kept_module(
-    asking: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, small: CheckCase
+    launcher: CandidateLauncher, first: LaunchResult, case: CheckCase, other: CheckCase, small: CheckCase
 ) -> Iterator[Finding]:
-    """Launches of one module, whose variables are as the launch before left them. Without variables they are alone."""
-    close = close_to(asking, case, other)
+    """Launches of one module, which keep its variables from launch to launch."""
+    close = close_to(launcher, case, other)
     kept: dict[str, bytes] = {}
-    for number, each in enumerate((small, case, close, other, small, close, case), 1):
+    for number, current in enumerate((small, case, close, other, small, close, case), 1):
         try:
-            left = asking.launch(each, LaunchOptions(), kept)
+            result = launcher.launch(current, LaunchOptions(), kept)
         except KernelError as error:
-            wrong: Finding | None = asking.fault("repeats", error, each)
+            wrong: Finding | None = launcher.fault("repeats", error, current)
         else:
-            wrong = asking.wrong("repeats", left, each)
-        told = f"launch {number} of one module"
+            wrong = launcher.wrong("repeats", result, current)
+        message = f"launch {number} of the same module"
         if wrong is not None:
-            yield finding("repeats", "depends-on-launch", f"{told}: {wrong.message}", wrong.line, wrong.column)
+            yield finding("repeats", "depends-on-launch", f"{message}: {wrong.message}", wrong.line, wrong.column)
             return
         if not kept:
             return
-        if each is case:
-            yield from unlike(case, first, left, f"in {told}")
+        if current is case:
+            yield from unlike(case, first, result, f"in {message}")
 
 
-def close_to(asking: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
-    """Data that differ from the case's in as few elements as change its result visibly; `case` where none do.
+def close_to(launcher: CandidateLauncher, case: CheckCase, other: CheckCase) -> CheckCase:
+    """Data that differ from the case's in the fewest elements that change the result visibly; `case` if none do.
 
-    The elements are those of `other`, which has the same size, so that each is one that the pair draws. Inputs of
-    whole numbers that the pair draws itself, such as indices, stay as they are.
+    The elements come from `other`, which has the same size, so the pair could have drawn them. Integer inputs that
+    the pair draws itself, such as indices, are not changed.
     """
-    exam = asking.exam
-    drawn = np.random.default_rng(exam.drawn("close").getrandbits(32))
+    suite = launcher.suite
+    drawn = np.random.default_rng(suite.drawn("close").getrandbits(32))
     names = [
         arg.name
-        for arg in exam.pair.args
+        for arg in suite.pair.args
         if isinstance(arg, In) and (is_float(arg.dtype) or arg.values is None) and arg.name not in case.aliases
     ]
     sizes = {name: case.arguments[name].size for name in names}
@@ -155,7 +155,7 @@ def close_to(asking: CandidateLauncher, case: CheckCase, other: CheckCase) -> Ch
             value.reshape(-1)[some] = other.arguments[name].reshape(-1)[some]
             changed[name] = value
         arguments = {**case.arguments, **changed}
-        expected = expect(exam.pair, arguments)
+        expected = expect(suite.pair, arguments)
         if any(visible(case, name, expected.outputs[name], expected.bounds[name]) for name in expected.outputs):
             label = f"{case.label}, with {count} elements changed"
             return replace(case, label=label, arguments=arguments, expected=expected)
@@ -164,7 +164,7 @@ def close_to(asking: CandidateLauncher, case: CheckCase, other: CheckCase) -> Ch
 
 
 def visible(case: CheckCase, name: str, value: Array, bound: Array) -> bool:
-    """Whether an output is another than the case's, whatever its tolerance allows for."""
+    """Whether an output differs from the case's by more than the tolerances allow."""
     before = case.expected.outputs[name]
     if before.shape != value.shape:
         return True

@@ -1,7 +1,7 @@
-"""From which parameters, variables and predefined registers what a kernel uses is computed: what it may touch.
+"""The parameters, variables and predefined registers from which a kernel's values are computed: what it may access.
 
-A forward analysis over basic blocks: a write replaces what a register stood for, a guarded one adds to it, and where
-ways meet either may hold. Of what comes from memory or from other lanes only that is known.
+A forward analysis over basic blocks: a write replaces the roots of a register, a guarded write adds to them, and where
+paths join the roots are united. A value from memory or from other lanes only has the root FETCHED.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ from ptxbench.emulator.types import TYPES
 
 Roots = frozenset[str]
 State = dict[str, Roots]
-"""By register, the names of what it is computed from; one that is left out has none."""
+"""The roots of each register; a register that is not listed has none."""
 
 NOTHING: Roots = frozenset()
 FETCHED = "*"
-"""The name of what comes from memory or from other lanes."""
+"""The root of a value from memory or from other lanes."""
 
 NO_RESULT = (
     "st.",
@@ -57,20 +57,20 @@ NO_RESULT = (
 """Instructions whose first operand is not written."""
 
 LOADS = ("ld.", "ldu.", "atom.", "ldmatrix", "shfl", "mma.", "wmma.")
-"""Instructions whose result does not follow from their operands, but for a load of a parameter."""
+"""Instructions whose result does not depend only on their operands, except loads of a parameter."""
 
 ENDS = ("bra", "brx", "ret", "exit", "trap")
 
 
 class Used(NamedTuple):
-    """The roots of an instruction's operands before it, and of its guard."""
+    """The roots of an instruction's operands and of its guard, before it runs."""
 
     operands: tuple[Roots, ...]
     guard: Roots = NOTHING
 
 
 Calls = Callable[[Instruction, State], Mapping[str, Roots]]
-"""What a call leaves in its results, given the state before it."""
+"""The roots of a call's results, given the state before the call."""
 
 
 def rooted(
@@ -79,15 +79,15 @@ def rooted(
     calls: Calls = lambda call, state: {},
     pointers: Mapping[str, Roots] | None = None,
 ) -> tuple[list[Used], State]:
-    """For each instruction, what it uses; nothing where it is never reached. And all that the function returns with.
+    """For each instruction the roots that it uses, none if it is unreachable; and the state at the function's returns.
 
-    `given`: the state that it starts with; what lies in parameters as `Place.keys` has it. `pointers`: the variables
+    `given`: the state at the start, with parameters keyed as in `Place.keys`. `pointers`: the variables
     whose addresses a variable holds from the start.
     """
     blocks = BlockStates(function)
     passing = Passed(function, calls, pointers or {})
     before: dict[int, State] = {0: dict(given or {})}
-    waiting = [0]  # a heap: the first in the text, so that most blocks are looked at once
+    waiting = [0]  # a heap in the order of the text, so that most blocks are visited once
     end: State = {}
     while waiting:
         block = heappop(waiting)
@@ -110,31 +110,31 @@ def rooted(
         for index in blocks.indices(block):
             instruction = function.instructions[index]
             guard = NOTHING if instruction.guard is None else of(instruction.guard, state)
-            found[index] = Used(tuple(of(each, state) for each in instruction.operands), guard)
+            found[index] = Used(tuple(of(operand, state) for operand in instruction.operands), guard)
             passing.step(state, instruction)
     returned = {each.name for each in function.returns}
     return found, {name: roots for name, roots in end.items() if name.partition("+")[0] in returned}
 
 
 WORD = 4
-"""Bytes of a parameter that are told apart."""
+"""Bytes of a parameter that are tracked separately."""
 
 
 class AccessPlace(NamedTuple):
-    """Where a load or store of what a call passes lies: the parameter, the offset in it, the bytes of an element."""
+    """The place of a load or store of a call's parameter: the parameter, the offset in it, the bytes of an element."""
 
     name: str
     offset: int
     size: int
 
     def keys(self, number: int) -> list[str]:
-        """What a state knows the bytes of element `number` by."""
+        """The keys in a state for the bytes of element `number`."""
         first = self.offset + number * self.size
         return [f"{self.name}+{word}" for word in range(first // WORD, (first + self.size - 1) // WORD + 1)]
 
 
 class Passed:
-    """Steps over instructions, with what calls pass in parameters."""
+    """The effect of instructions on a state, with the parameters of calls."""
 
     def __init__(self, function: Function, calls: Calls, pointers: Mapping[str, Roots]) -> None:
         self.pointers = pointers
@@ -143,7 +143,7 @@ class Passed:
         self.calls = calls
 
     def step(self, state: State, instruction: Instruction) -> None:
-        """What an instruction does to the roots."""
+        """The effect of an instruction on the roots."""
         family = instruction.opcode.split(".")[0]
         if family == "call":
             state.update(self.calls(instruction, state))
@@ -160,14 +160,14 @@ class Passed:
                     state[name] = roots
 
     def pointed_to(self, state: State, instruction: Instruction) -> Roots:
-        """What the addresses that an instruction loads are of, where a variable holds them from the start."""
+        """The roots of addresses that an instruction loads from a variable that holds them from the start."""
         if not self.pointers or not instruction.opcode.startswith("ld.") or "64" not in instruction.opcode:
             return NOTHING
-        roots = NOTHING.union(*(of(each, state) for each in instruction.operands[1:]))
+        roots = NOTHING.union(*(of(operand, state) for operand in instruction.operands[1:]))
         return NOTHING.union(*(self.pointers[name] for name in roots & self.pointers.keys()))
 
     def place(self, instruction: Instruction) -> AccessPlace | None:
-        """Of a load or store of what a call passes; None of any other."""
+        """The place of a load or store of a call's parameter; None for other instructions."""
         if not instruction.opcode.startswith(("ld.param", "st.param")):
             return None
         for operand in instruction.operands:
@@ -182,12 +182,12 @@ def pieces(operand: Operand) -> Sequence[Operand]:
 
 
 def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
-    """What an instruction does to the roots; its result has `more` of them."""
+    """The effect of an instruction on the roots; its result also has the roots `more`."""
     if not instruction.operands or instruction.opcode.startswith(NO_RESULT):
         return
     target, *sources = instruction.operands
     computed = not instruction.opcode.startswith(LOADS) or instruction.opcode.startswith("ld.param")
-    new = NOTHING.union(*(of(each, state) for each in sources)) if computed else frozenset({FETCHED})
+    new = NOTHING.union(*(of(source, state) for source in sources)) if computed else frozenset({FETCHED})
     new |= more
     for name in registers(target):
         roots = new | state.get(name, NOTHING) if instruction.guard is not None else new
@@ -198,7 +198,7 @@ def step(state: State, instruction: Instruction, more: Roots = NOTHING) -> None:
 
 
 def merge(into: State, other: Mapping[str, Roots]) -> bool:
-    """Add the roots of another way to a place; whether that tells anything new."""
+    """Add the roots of another path; whether that adds anything new."""
     grown = False
     for name, roots in other.items():
         known = into.get(name, NOTHING)
@@ -221,12 +221,12 @@ def of(operand: Operand, state: Mapping[str, Roots]) -> Roots:
     if isinstance(operand, Element):
         return of(operand.symbol, state) | of(operand.index, state)
     if isinstance(operand, Vector | Group):
-        return NOTHING.union(*(of(each, state) for each in operand.parts))
+        return NOTHING.union(*(of(part, state) for part in operand.parts))
     return NOTHING
 
 
 def registers(operand: Operand) -> Iterator[str]:
-    """The registers that a written operand names."""
+    """The registers of a written operand."""
     if isinstance(operand, Register):
         yield operand.name
     elif isinstance(operand, Vector):
@@ -238,7 +238,7 @@ def registers(operand: Operand) -> Iterator[str]:
 
 
 def read_registers(operand: Operand) -> Iterator[str]:
-    """The registers whose values an operand takes."""
+    """The registers that an operand reads."""
     if isinstance(operand, Register):
         yield operand.name
     elif isinstance(operand, Address):
@@ -268,20 +268,20 @@ class BlockStates:
         return range(block, self.following.get(block, block))
 
     def successors(self, block: int) -> Sequence[int]:
-        """The blocks that may come next."""
+        """The successors of a block."""
         count = len(self.function.instructions)
         if block not in self.following:
             return ()
         last = self.function.instructions[self.following[block] - 1]
-        found = [self.following[block]] if not ends(last) or last.guard is not None else []
+        candidates = [self.following[block]] if not ends(last) or last.guard is not None else []
         for operand in last.operands if last.opcode.startswith(("bra", "brx")) else ():
             if isinstance(operand, Symbol):
                 names = self.function.branch_targets.get(operand.name, (operand.name,))
-                found += [self.function.labels[name] for name in names if name in self.function.labels]
-        return [each for each in found if each < count]
+                candidates += [self.function.labels[name] for name in names if name in self.function.labels]
+        return [candidate for candidate in candidates if candidate < count]
 
     def after(self, block: int) -> set[int]:
-        """The blocks that may come after a block; itself where it is in a loop."""
+        """The blocks that are reachable from a block; itself if it is in a loop."""
         found: set[int] = set()
         waiting = [*self.successors(block)]
         while waiting:
@@ -295,7 +295,7 @@ class BlockStates:
         return self.starts[bisect(self.starts, index) - 1]
 
     def may_follow(self, first: int, second: int) -> bool:
-        """Whether instruction `second` may come after instruction `first`, by their indices."""
+        """Whether instruction `second` may execute after instruction `first`, by their indices."""
         one, other = self.of(first), self.of(second)
         return (one == other and first < second) or other in self.after(one)
 
@@ -306,7 +306,7 @@ def ends(instruction: Instruction) -> bool:
 
 
 def constants(function: Function) -> dict[str, int]:
-    """The registers that hold one whole number throughout: written once, by a mov of it."""
+    """The registers with a constant integer value: written once, by a mov of it."""
     written: dict[str, list[int | None]] = {}
     for instruction in function.instructions:
         if not instruction.operands or instruction.opcode.startswith(NO_RESULT):

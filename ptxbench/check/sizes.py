@@ -1,7 +1,7 @@
-"""Sizes that a pair does not name, for candidates that would know those that it does, and of the kind of those timed.
+"""Sizes that a pair does not name, because a candidate could know the others; some resemble the timed sizes.
 
-Each kind of size is a function that draws one. Some draws do not fit: they are drawn again. What a kernel of the pair
-fails at is beyond the pair; that is for whoever asks to find out, who then takes the next of the kind.
+Each kind of size is a function that draws one. Draws that do not fit are repeated. The caller finds out whether the
+pair's own kernels fail at a size, and then takes the next one of the kind.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from ptxbench.check.space import SizeSpace, power_of_two
 from ptxbench.pair import Pair, Size
 
 DRAWS = 40
-"""Sizes of a kind drawn at the most. Where the pair's functions refuse all of them, there is none."""
+"""The most draws for a kind. If the pair's functions refuse all of them, the kind has no size."""
 
 NEAR = 0.93
-"""Share of the greatest cost from which on a size is near it."""
+"""From this share of the greatest cost on, a size counts as near it."""
 
 MODERATE = 0.1
-"""Share of what is cheap up to which sizes are drawn that are launched often."""
+"""The share of CHEAP up to which sizes are drawn that are launched often."""
 
 MOST_DIMENSIONS = 4
-"""Dimensions that are made long or kept at a bench size's value; of a pair with more, so many drawn ones."""
+"""The most dimensions that are made long or kept at a bench size's value; more are sampled."""
 
 Draw = Callable[[random.Random], Size | None]
-"""Draws a size of a kind; None where this draw came to nothing."""
+"""Draws a size of a kind; None if this draw has no result."""
 
 
 def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
@@ -35,7 +35,7 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
     space, moderate = SizeSpace.of(pair), SizeSpace.of(pair, cheap=MODERATE)
     weighty = [name for name in space.steps if space.matters(name)]
     chosen = drawn.sample(weighty, min(MOST_DIMENSIONS, len(weighty)))
-    found: dict[str, Draw] = {
+    draws: dict[str, Draw] = {
         "even grid": partial(even_grid, moderate),
         "largest": partial(largest, space),
         "any": partial(any_size, moderate),
@@ -45,17 +45,17 @@ def kinds(pair: Pair, drawn: random.Random) -> dict[str, Draw]:
         "any other": partial(any_size, space),
     }
     if len(space.steps) > 1:
-        found |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
+        draws |= {f"long {name}": partial(long, space, name) for name in sorted(chosen)}
     for name in sorted(chosen):
         values = sorted({size[name] for size in pair.bench_sizes}, reverse=True)
         fitting = [value for value in values if space.fits({**space.low, name: value})]
         for value in [*fitting[:1], *drawn.sample(fitting[1:], min(1, len(fitting[1:])))]:
-            found[f"{name}={value}"] = partial(as_timed, space, name, value)
-    return found
+            draws[f"{name}={value}"] = partial(as_timed, space, name, value)
+    return draws
 
 
 def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]:
-    """Sizes of one kind that the pair takes and that are not among its check sizes, each once."""
+    """Sizes of one kind that the pair accepts and that are not check sizes, without duplicates."""
     seen = [dict(size) for size in pair.check_sizes]
     space = SizeSpace.of(pair)
     for _ in range(DRAWS):
@@ -66,10 +66,11 @@ def hidden_sizes(pair: Pair, draw: Draw, drawn: random.Random) -> Iterator[Size]
 
 
 def filled(space: SizeSpace, drawn: random.Random, last_from: float, *, odd: bool = False) -> Size:
-    """Every dimension by its logarithm, in any order; the last from `last_from` times what still fits."""
+    """Every dimension uniform in its logarithm, in random order; the last one from `last_from` times what still
+    fits."""
     size = dict(space.low)
     names = drawn.sample(list(size), len(size))
-    names.sort(key=space.matters)  # what costs nothing first: the last is to fill up
+    names.sort(key=space.matters)  # dimensions without a cost first; the last one fills up
     for name in names:
         most = space.largest(size, name)
         last = name == names[-1]
@@ -87,7 +88,7 @@ def odd(space: SizeSpace, drawn: random.Random) -> Size | None:
 
 
 def largest(space: SizeSpace, drawn: random.Random) -> Size | None:
-    """Near the greatest cost; the nearest of several where the dimensions end before it."""
+    """Near the greatest cost; the nearest of several if the dimensions end before it."""
     best = None
     for _ in range(8):
         size = filled(space, drawn, NEAR)
@@ -99,7 +100,7 @@ def largest(space: SizeSpace, drawn: random.Random) -> Size | None:
 
 
 def even_grid(space: SizeSpace, drawn: random.Random) -> Size | None:
-    """More than two CTAs, an even number in x and in all."""
+    """More than two CTAs, an even number in x and in total."""
     size = filled(space, drawn, 0.1)
     grid = space.pair.launch(**size).grid_xyz if space.fits(size) else (1, 1, 1)
     ctas = math.prod(grid)
@@ -107,27 +108,27 @@ def even_grid(space: SizeSpace, drawn: random.Random) -> Size | None:
 
 
 def long(space: SizeSpace, name: str, drawn: random.Random) -> Size | None:
-    """One dimension as long as fits, an odd multiple, and the others as short as they can be."""
+    """One dimension as long as fits, an odd multiple; the others as short as possible."""
     size = dict(space.low)
     most = space.largest(size, name)
     return {**size, name: space.drawn(name, 0.9 * most, most, drawn, odd=True)}
 
 
 def powers_of_two(space: SizeSpace, drawn: random.Random) -> Size | None:
-    """A bench size made smaller: powers of two, and dimensions that are equal there are equal."""
+    """A bench size made smaller: powers of two; equal dimensions stay equal."""
     bench = drawn.choice(space.pair.bench_sizes)
     size = {name: power_of_two(value, space.steps[name]) for name, value in bench.items()}
     return shrunk(space, size, (), drawn)
 
 
 def as_timed(space: SizeSpace, name: str, value: int, drawn: random.Random) -> Size | None:
-    """One dimension as a bench size has it, the others of the same size made smaller until it fits."""
+    """One dimension with the value of a bench size; the others of that size made smaller until it fits."""
     bench = drawn.choice([size for size in space.pair.bench_sizes if size[name] == value])
     return shrunk(space, dict(bench), (name,), drawn)
 
 
 def shrunk(space: SizeSpace, size: dict[str, int], kept: tuple[str, ...], drawn: random.Random) -> Size | None:
-    """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay. None if it never does."""
+    """`size` with dimensions halved until it fits, equal ones together; those of `kept` stay. None if it never fits."""
     equal: dict[int, list[str]] = {}
     for name, value in size.items():
         if name not in kept:

@@ -1,8 +1,8 @@
-"""Which sizes a pair allows: the range of each dimension, and what a launch may cost. Knows pairs, and no kernel.
+"""The sizes that a pair allows: the range of each dimension, and what a launch may cost. Knows pairs, but no kernels.
 
-A dimension takes the multiples of what all its values have in common: a pair whose columns are always multiples of 32
-promises no others. It goes from the smallest that the pair's functions take to the largest that the pair names, in a
-bench size or a check size, as far as the cost allows.
+A dimension takes multiples of the common divisor of its values: a pair whose columns are always multiples of 32
+promises no others. It ranges from the smallest value that the pair's functions accept to the largest that the pair
+names, in a bench size or a check size, as far as the cost allows.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from ptxbench.discovery.validate import size_problems
 from ptxbench.pair import ArrayArgument, InOut, Out, Pair, Size
 
 HEADROOM = 1.1
-"""How far beyond its costliest check size a pair is asked."""
+"""How much more than the costliest check size a launch may cost."""
 
 CHEAP: tuple[float, ...] = (1 << 20, 1 << 18, 1 << 20, 2_000_000)
-"""Bytes, elements, flops and padded flops that the emulator takes in some hundredths of a second, whatever the pair."""
+"""Bytes, elements, flops and padded flops that the emulator handles in some hundredths of a second for any pair."""
 
 
 def costs(pair: Pair, size: Size) -> tuple[float, ...]:
-    """What a launch costs: bytes, elements of all arrays, flops, and what its threads do if each makes an output."""
+    """The cost of a launch: bytes, elements of all arrays, flops, and flops if every thread made an output."""
     arrays = [arg for arg in pair.args if isinstance(arg, ArrayArgument)]
     elements = sum(math.prod(arg.shape(**size)) for arg in arrays)
     outputs = sum(math.prod(arg.shape(**size)) for arg in arrays if isinstance(arg, Out | InOut))
@@ -48,35 +48,36 @@ class SizeSpace:
 
     @classmethod
     def of(cls, pair: Pair, *, cheap: float = 1) -> SizeSpace:
-        """Up to a little beyond the costliest check size; further up to that share of what is `CHEAP`."""
-        named = [*pair.check_sizes, *pair.bench_sizes]
+        """Up to a little more than the costliest check size, or to the share `cheap` of CHEAP if that is more."""
+        sizes = [*pair.check_sizes, *pair.bench_sizes]
         of_checks = [max(each) for each in zip(*(costs(pair, size) for size in pair.check_sizes), strict=True)]
         most = tuple(max(HEADROOM * own, cheap * least) for own, least in zip(of_checks, CHEAP, strict=True))
-        names = list(named[0])
-        steps = {name: math.gcd(*(size[name] for size in named)) or 1 for name in names}
-        high = {name: max(size[name] for size in named) for name in names}
-        low = {name: min(size[name] for size in named) for name in names}
+        names = list(sizes[0])
+        steps = {name: math.gcd(*(size[name] for size in sizes)) or 1 for name in names}
+        high = {name: max(size[name] for size in sizes) for name in names}
+        low = {name: min(size[name] for size in sizes) for name in names}
         space = cls(pair, most, steps, low, high)
         space.low = {name: space.smallest(name) for name in names}
         return space
 
     def smallest(self, name: str) -> int:
-        """The smallest value of a dimension that the pair's functions take where the others are of a check size."""
-        named = self.low[name]
+        """The smallest value of a dimension that the pair's functions accept with the other dimensions of a check
+        size."""
+        smallest_named = self.low[name]
         base = min(self.pair.check_sizes, key=self.share)
         value = self.steps[name]
-        while value < named and not self.takes({**base, name: value}):
+        while value < smallest_named and not self.takes({**base, name: value}):
             value *= 2
-        return min(value, named)
+        return min(value, smallest_named)
 
     def share(self, size: Size) -> float:
-        """The cost of a size, 1 being the most; infinite where a function of the pair fails."""
+        """The cost of a size as a share of the most allowed; infinite if a function of the pair fails."""
         key = tuple(size.values())
         if key not in self._shares:
             try:
                 pairs = zip(costs(self.pair, size), self.most, strict=True)
                 self._shares[key] = max(cost / most for cost, most in pairs)
-            except Exception:  # the pair's own functions, at a size that it never promised
+            except Exception:  # the pair's own functions, at a size that the pair does not promise
                 self._shares[key] = math.inf
         return self._shares[key]
 
@@ -84,7 +85,7 @@ class SizeSpace:
         return self.share(size) <= 1
 
     def takes(self, size: Size) -> bool:
-        """Whether the pair's functions take this size, whatever it costs."""
+        """Whether the pair's functions accept this size, whatever it costs."""
         if any(size_problems(self.pair, size)):
             return False
         if self.pair.restriction is None:
@@ -98,7 +99,7 @@ class SizeSpace:
         return self.share({**small, name: self.high[name]}) > self.share(small)
 
     def largest(self, size: Size, name: str) -> int:
-        """The largest value of a dimension that fits, the others being as they are; the lowest where none does."""
+        """The largest value of a dimension that fits with the other dimensions unchanged; the lowest if none fits."""
         step, low = self.steps[name], self.low[name]
         least, most = 0, (self.high[name] - low) // step
         while least < most:
@@ -110,7 +111,8 @@ class SizeSpace:
         return low + step * least
 
     def drawn(self, name: str, low: float, high: int, drawn: random.Random, *, odd: bool = False) -> int:
-        """A value between `low` and `high`, by its logarithm; an odd multiple of the step where `odd` and possible."""
+        """A value between `low` and `high`, uniform in its logarithm; an odd multiple of the step if `odd` and
+        possible."""
         step = self.steps[name]
         if not high:
             return 0

@@ -1,7 +1,7 @@
-"""The paired experiment with a candidate: a run of the pair in which it is one variant more.
+"""The paired experiment with a candidate: a run of the pair in which the candidate is an additional variant.
 
-The run is `runner`'s, with its own processes and time limits. Only a candidate that the emulator has accepted gets
-here. The pair's folder is copied, so that nothing of the user's is written to.
+The run is made by `runner`, with its own processes and time limits. Only a candidate that the emulator has accepted
+is timed. The pair's folder is copied, so that no file of the user is changed.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STAGE = "time"
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Where and how to time: `sizes` as `--size` has them, the pair's first bench size without any."""
+    """Where and how to time. `sizes`: in the notation of `--size`; by default the pair's first bench size."""
 
     backend: Backend
     kernels: Path
@@ -57,7 +57,7 @@ def with_time(
     hear: Callable[[Step], None] = lambda step: None,
     carry: Callable[[RunPlan], Iterable[Event]] = carry_out,
 ) -> Judgement:
-    """The judgement with what the GPU says in place of its stage `time`; as it is where it was not accepted."""
+    """The judgement with the GPU's result as its stage `time`; unchanged if it was not accepted."""
     if judgement.verdict != ACCEPTED:
         return judgement
     started = time.monotonic()
@@ -73,15 +73,15 @@ def with_time(
                 cells.append(event.cell)
             elif isinstance(event, DeviceLost):
                 lost = event
-    cells = [cell for cell in cells if variant in cell.variants]  # another may have ended the run before
-    found = list(findings(cells, variant, lost))
-    verdict = REJECTED if any(each.severity == ERROR for each in found) else WARNED if found else PASSED
+    cells = [cell for cell in cells if variant in cell.variants]  # another variant may have ended the run earlier
+    new_findings = list(findings(cells, variant, lost))
+    verdict = REJECTED if any(each.severity == ERROR for each in new_findings) else WARNED if new_findings else PASSED
     result = StageResult(STAGE, verdict, words(cells, variant), round(time.monotonic() - started, 3))
-    stages = tuple(result if each.stage == STAGE else each for each in judgement.stages)
+    stages = tuple(result if stage.stage == STAGE else stage for stage in judgement.stages)
     return dataclasses.replace(
         judgement,
-        stages=stages if verdict != REJECTED else stages[: [each.stage for each in stages].index(STAGE) + 1],
-        findings=(*judgement.findings, *found),
+        stages=stages if verdict != REJECTED else stages[: [stage.stage for stage in stages].index(STAGE) + 1],
+        findings=(*judgement.findings, *new_findings),
         ratios={**judgement.ratios, **ratios(cells, variant, judgement)},
     )
 
@@ -89,7 +89,7 @@ def with_time(
 def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch: str) -> str:
     """A copy of the folder of kernels in which the candidate is a variant of the pair; the variant's name.
 
-    CUDA C becomes the PTX that was judged: the run's own NVRTC would see the user's files.
+    CUDA C is replaced by the PTX that was judged, because the run's own NVRTC could read the user's files.
     """
     for name in ("pairs", *SUFFIXES.values()):
         shutil.copytree(own / name, copy / name)
@@ -102,7 +102,7 @@ def with_candidate(own: Path, copy: Path, pair: str, candidate: Candidate, arch:
 
 
 def plan(kernels: Path, pair: str, variant: str, timing: Timing) -> RunPlan:
-    """The run: the pair's two kernels and the candidate."""
+    """The plan of the run: the pair's two kernels and the candidate."""
     device = timing.backend.device()
     pair_plans, _ = plan_pairs(
         kernels,
@@ -136,14 +136,14 @@ def findings(cells: Sequence[Cell], variant: str, lost: DeviceLost | None) -> It
 
 
 def ratios(cells: Sequence[Cell], variant: str, judgement: Judgement) -> dict[str, dict[str, float]]:
-    """The ratios of the judgement with that of the time at the first size, to the pair's CUDA C and to its PTX."""
-    found = {}
+    """The ratios of the judgement with the time's ratios at the first size, to the pair's CUDA C and to its PTX."""
+    by_variant = {}
     for other in (REFERENCE, "ptx"):
         for cell in cells[:1]:
-            own, theirs = (BY_NAME["ratio"].of(cell, each) for each in (variant, other))
+            own, theirs = (BY_NAME["ratio"].of(cell, name) for name in (variant, other))
             if own is not None and theirs:
-                found[other] = {**judgement.ratios.get(other, {}), TIME: own / theirs}
-    return found
+                by_variant[other] = {**judgement.ratios.get(other, {}), TIME: own / theirs}
+    return by_variant
 
 
 def words(cells: Sequence[Cell], variant: str) -> str:

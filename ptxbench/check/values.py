@@ -1,7 +1,7 @@
-"""Data of kinds that ordinary random numbers never show, and inputs that share memory. Knows pairs, and no kernel.
+"""Kinds of data that ordinary random numbers never produce, and inputs that share memory. Knows pairs, but no kernels.
 
-Which of it a pair means to handle is not written anywhere. Its own kernels decide: data on which one of them does not
-agree with the reference count for nothing. So most kinds have milder forms, which are asked where the first is beyond
+No pair says which of these it handles. Its own kernels decide: data on which one of them disagrees with the reference
+are not counted. So most kinds have milder forms, which are used if the pair's own kernels fail the first.
 the pair.
 """
 
@@ -18,16 +18,16 @@ from ptxbench.arrays import Array, is_float
 from ptxbench.pair import Argument, In, Pair, Scalar, Size
 
 ONE_IN = 16
-"""One element of so many is put at the edge, and one at the least."""
+"""One element in this many gets a special value, and at least one."""
 
 SMALL = (0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 1.5, 3.0)
 """Small whole and half numbers."""
 
 UNIT = (0.0, 1.0, -1.0, 0.5, -0.5)
-"""Those of them that lie within the usual range of random data."""
+"""Those of them within the usual range of random data."""
 
 Draws = tuple[np.random.Generator, np.random.Generator]
-"""Random numbers that all inputs of one size have alike, so that edges meet each other, and an input's own."""
+"""Random numbers shared by all inputs of one size, so that special values meet, and an input's own."""
 
 Fill = Callable[[Array, "ElementRange", Draws], Array]
 """Makes data of a kind from an input's ordinary data."""
@@ -35,20 +35,20 @@ Fill = Callable[[Array, "ElementRange", Draws], Array]
 
 @dataclass(frozen=True)
 class ElementRange:
-    """What an element of an input may be: its type, and the closed range of whole numbers; None of those for floats."""
+    """The legal elements of an input: the type, and the closed range of integers; None for floats."""
 
     dtype: np.dtype[Any]
     whole: tuple[int, int] | None
 
     @property
     def powers(self) -> tuple[int, int]:
-        """Exponents of the least normal number and of the greatest."""
+        """Exponents of the smallest normal number and of the greatest number."""
         limits: Any = ml_dtypes.finfo(self.dtype)  # type: ignore[no-untyped-call]  # NumPy's own knows no bf16
         return int(limits.minexp), int(limits.maxexp) - 1
 
 
 def range_of_element(arg: Argument) -> ElementRange | None:
-    """What is legal in an argument; None where only the pair knows, as of indices."""
+    """The legal elements of an argument; None if only the pair knows, as for indices."""
     if not isinstance(arg, In):
         return None
     if is_float(arg.dtype):
@@ -64,7 +64,7 @@ def range_of_element(arg: Argument) -> ElementRange | None:
 
 
 def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
-    """By kind, values to put among an input's."""
+    """Special values by kind."""
     limits: Any = ml_dtypes.finfo(dtype)  # type: ignore[no-untyped-call]
     least, greatest = float(limits.smallest_subnormal), float(limits.max)
     return {
@@ -77,14 +77,14 @@ def float_edges(dtype: np.dtype[Any]) -> dict[str, list[float]]:
 
 
 def integer_edges(low: int, high: int) -> list[int]:
-    """The ends of a range, and what carries and wraps: powers of two, and one less."""
+    """The ends of a range, and values that carry and wrap: powers of two, and one less."""
     powers = [1 << k for k in range(high.bit_length())]
     near = [sign * (power - less) for power in powers for less in (0, 1) for sign in (1, -1)]
-    return sorted({low, high, *(each for each in near if low <= each <= high)})
+    return sorted({low, high, *(value for value in near if low <= value <= high)})
 
 
 def edge(kind: str, *, few: bool = False) -> Fill:
-    """Values at the edge of the type at some places, or at one alone."""
+    """Special values at some positions, or at a `few` only."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         values = float_edges(limits.dtype)[kind]
@@ -94,10 +94,10 @@ def edge(kind: str, *, few: bool = False) -> Fill:
 
 
 def whole_edges(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """Half of the elements at the ends of the range, zero, a power of two or one less; a quarter at an end or zero."""
+    """Half of the elements are ends of the range, zero, a power of two or one less; a quarter an end or zero."""
     assert limits.whole is not None
     low, high = limits.whole
-    ends = [each for each in (low, high, 0) if low <= each <= high]
+    ends = [end for end in (low, high, 0) if low <= end <= high]
     changed = array.copy()
     flat = changed.reshape(-1)
     own = draws[1]
@@ -108,7 +108,7 @@ def whole_edges(array: Array, limits: ElementRange, draws: Draws) -> Array:
 
 
 def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """Small whole and half numbers throughout; of whole numbers those from -3 to 3."""
+    """Only small whole and half numbers; for integers those from -3 to 3."""
     if limits.whole is None:
         values = np.array(SMALL).astype(array.dtype)
     else:
@@ -118,7 +118,7 @@ def small(array: Array, limits: ElementRange, draws: Draws) -> Array:
 
 
 def runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """Runs of equal neighbours, of unlike lengths."""
+    """Runs of equal neighbours, with different lengths."""
     flat = array.reshape(-1)
     first = np.flatnonzero(draws[1].random(flat.size) < 0.3)
     starts = np.zeros(flat.size, np.int64)
@@ -127,7 +127,7 @@ def runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
 
 
 def one_value(value: float | None = None) -> Fill:
-    """One value throughout; without `value` a drawn one: small, or one of the ordinary data."""
+    """One value everywhere; without `value` a drawn one: small, or one of the ordinary data."""
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
         chosen = value
@@ -145,7 +145,7 @@ def one_value(value: float | None = None) -> Fill:
 def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
     """Numbers of either sign whose exponents are uniform from `low` to `high`, or between the type's own.
 
-    `one_in`: how few elements are so.
+    `one_in`: only one element in this many.
     """
 
     def fill(array: Array, limits: ElementRange, draws: Draws) -> Array:
@@ -163,17 +163,17 @@ def magnitudes(low: int | None, high: int | None, *, one_in: int = 1) -> Fill:
 
 
 ALIVE = 2
-"""Neighbours that are not zero in `short_runs`: enough for a sum, too few to hide what is wrong with one product."""
+"""Nonzero neighbours in `short_runs`: enough for a sum, too few to hide one wrong product."""
 
 
 FEW = 500
-"""Elements to one short run: a row of a check size has one or two."""
+"""Elements for each short run: a row of a check size has one or two."""
 
 
 def short_runs(array: Array, limits: ElementRange, draws: Draws) -> Array:
-    """Zeros but for a few short runs, one in some FEW elements: a sum is what one thread makes of one run.
+    """Zeros except for short runs, one in about FEW elements, so that a sum depends on one thread's run.
 
-    A smaller array, such as one of scales, stays as it is: zeros in it would hide all that they are multiplied with.
+    A smaller array, such as one of scales, is not changed: its zeros would hide everything that they multiply.
     """
     if array.size < FEW:
         return array
@@ -202,7 +202,7 @@ FLOATS: Mapping[str, Sequence[Fill]] = {
     "small magnitudes": (magnitudes(None, -1), magnitudes(-60, -1)),
     "zeros but for short runs": (short_runs,),
 }
-"""Kinds of floating-point data; each with milder forms, the first that is not beyond the pair counts."""
+"""Kinds of floating-point data, each with milder forms; the first one that the pair's own kernels pass counts."""
 
 WHOLE: Mapping[str, Sequence[Fill]] = {
     "least and greatest integers": (whole_edges,),
@@ -211,7 +211,7 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
     "zero throughout": (one_value(0),),
     "one value throughout": (one_value(),),
 }
-"""Kinds of whole numbers, as far as the input may hold any."""
+"""Kinds of integer data, within the legal range of the input."""
 
 
 # ---- data
@@ -220,7 +220,7 @@ WHOLE: Mapping[str, Sequence[Fill]] = {
 def data_kinds(pair: Pair) -> list[str]:
     """The kinds of data that an input of the pair can have."""
     limits = [each for each in map(range_of_element, pair.args) if each]
-    known = [FLOATS if each.whole is None else WHOLE for each in limits]
+    known = [FLOATS if limit.whole is None else WHOLE for limit in limits]
     return list(dict.fromkeys(kind for kinds in known for kind in kinds))
 
 
@@ -233,7 +233,7 @@ def inputs_of(pair: Pair, kind: str) -> list[str]:
 def edged(
     pair: Pair, size: Size, kind: str, seed: int, *, varied: bool = True, only: str | None = None
 ) -> Iterator[Mapping[str, Any]]:
-    """Arguments with data of a kind in every input that can have it, or in `only` one; each next one is milder."""
+    """Arguments with data of a kind in every input that can have it, or in `only` one; each next form is milder."""
     ordinary = pair.make_arguments(size, seed, varied=varied)
     number = [*FLOATS, *WHOLE].index(kind)
     forms = max(len(kinds.get(kind, ())) for kinds in (FLOATS, WHOLE))
@@ -243,7 +243,7 @@ def edged(
             limits = range_of_element(arg)
             fills = () if limits is None else (FLOATS if limits.whole is None else WHOLE).get(kind, ())
             if limits is not None and fills and only in (None, arg.name):
-                # places that all inputs have alike are drawn anew for each, from the same seed
+                # shared positions are drawn again for each input, from the same seed
                 draws = np.random.default_rng([seed, number]), np.random.default_rng([seed, number, 1 + index])
                 changed[arg.name] = fills[min(form, len(fills) - 1)](ordinary[arg.name], limits, draws)
         if kind == "small whole and half numbers":
@@ -252,7 +252,7 @@ def edged(
 
 
 def small_scalars(pair: Pair, seed: int) -> Mapping[str, Any]:
-    """A small number for each floating-point scalar that may be any."""
+    """A small number for each floating-point scalar without a restriction."""
     rng = np.random.default_rng([seed, len(pair.args)])
     return {
         arg.name: arg.dtype.type(rng.choice(SMALL))
@@ -273,11 +273,11 @@ def strewn(array: Array, values: Sequence[float], draws: Sequence[np.random.Gene
 
 
 def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, Any]:
-    """Arguments whose inputs have some small whole and half numbers, edges of integers and equal neighbours among
-    them: what any pair takes, but what random numbers never show."""
+    """Arguments with some small whole and half numbers, special integers and equal neighbours in their inputs: values
+    that any pair accepts, but random numbers never produce."""
     changed: dict[str, Any] = {}
     for index, arg in enumerate(pair.args):
-        # A zero in a short array, such as a scale of all that follows, would hide what is wrong elsewhere.
+        # A zero in a short array, such as a scale of everything else, would hide errors elsewhere.
         if (limits := range_of_element(arg)) is None or (array := arguments[arg.name]).size < ONE_IN:
             continue
         rng = np.random.default_rng([seed, 1 << 20, index])
@@ -292,9 +292,9 @@ def mixed(pair: Pair, arguments: Mapping[str, Any], seed: int) -> Mapping[str, A
 
 
 def shared(pair: Pair, size: Size, seed: int) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
-    """Arguments of which two inputs are one array, and which is which: {second: first}. None where no two can be.
+    """Arguments in which two inputs are one array, and which ones: {second: first}. None if no two inputs can be.
 
-    Inputs may always share memory, since nobody writes them; an output shares its memory with nothing.
+    Inputs may always share memory, because they are not written; an output shares its memory with nothing.
     """
     arguments = pair.make_arguments(size, seed)
     inputs = [arg for arg in pair.args if isinstance(arg, In)]

@@ -1,6 +1,6 @@
-"""What may differ from launch to launch without a right kernel's result doing so, and which of it a result goes by.
+"""Launches that vary what must not change a correct kernel's result, and the search for what a result depends on.
 
-Several things vary in one launch; where its result is wrong, launches with one of them each find out which.
+Several things vary in one launch; if its result is wrong, launches with one of them each find out which.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from ptxbench.errors import KernelError
 from ptxbench.runner.case_data import errors_of
 
 ORDERS: dict[CtaOrder, str] = {
-    "last first": "with one CTA after the other, from the last",
-    "by turns": "with all CTAs in turn from barrier to barrier",
+    "last first": "with the CTAs one after the other, the last one first",
+    "by turns": "with the CTAs alternating at barriers",
 }
-"""Other orders of the CTAs, none of which CUDA forbids, and what a message calls them."""
+"""Other orders of the CTAs, all valid in CUDA, and their words in messages."""
 
 
 @dataclass(frozen=True)
 class Aspect:
-    """One thing that varies: the code of a result that depends on it, its words in a message, and a launch with it."""
+    """One thing that varies: the code of a result that depends on it, its words in messages, and the launch options."""
 
     code: str
     words: str
-    how: LaunchOptions
+    options: LaunchOptions
 
 
 def hardware(words: str, **seeds: int) -> Aspect:
@@ -43,114 +43,120 @@ def hardware(words: str, **seeds: int) -> Aspect:
 def aspects(
     drawn: random.Random, number: int = 0, order: CtaOrder = "usual", *, approximate: bool = False
 ) -> tuple[Aspect, ...]:
-    """What varies in launch `number`: all that can, CTAs in this order, approximate instructions on demand."""
+    """Everything that varies in launch `number`: the CTAs in this order, approximate instructions if requested."""
     seed = EXTREMES * drawn.getrandbits(30) + number % EXTREMES
     poison = drawn.choice((0x00, 0x5A, drawn.randrange(1, 0xFF)))
     found = [
-        Aspect("depends-on-address", "with the arrays and other memory elsewhere", LaunchOptions(placement=seed)),
-        Aspect("depends-on-output", f"with outputs 0x{poison:02x} before", LaunchOptions(poison=poison)),
-        hardware("with other values of %nsmid, %smid, %gridid, clocks and their like", registers=seed),
-        hardware("with other bytes in shared and local memory and registers at first", memory=seed),
+        Aspect(
+            "depends-on-address", "with the arrays and other memory at other addresses", LaunchOptions(placement=seed)
+        ),
+        Aspect("depends-on-output", f"with outputs filled with 0x{poison:02x} before", LaunchOptions(poison=poison)),
+        hardware("with other values of %nsmid, %smid, %gridid, clocks and similar registers", registers=seed),
+        hardware("with other initial bytes in shared memory, local memory and registers", memory=seed),
         hardware("with other signs and payloads of NaN", nans=seed),
     ]
     if order != "usual":
         found.insert(0, Aspect("depends-on-threads", ORDERS[order], LaunchOptions(ctas=order)))
     if approximate:
-        words = "with results of approximate instructions off as far as the PTX ISA allows"
+        words = "with approximate instructions off by as much as the PTX ISA allows"
         found.insert(0, hardware(words, approximate=seed))
     return tuple(found)
 
 
 def together(some: Sequence[Aspect]) -> LaunchOptions:
-    """A launch in which all of them vary."""
+    """The options of a launch in which all of them vary."""
     usual = LaunchOptions()
     changed: dict[str, object] = {}
     seeds: dict[str, int] = {}
-    for each in some:
-        changed.update({name: value for name, value in vars(each.how).items() if value != getattr(usual, name)})
-        seeds.update({name: seed for name, seed in vars(each.how.variation).items() if seed is not None})
+    for aspect in some:
+        changed.update({name: value for name, value in vars(aspect.options).items() if value != getattr(usual, name)})
+        seeds.update({name: seed for name, seed in vars(aspect.options.variation).items() if seed is not None})
     return replace(usual, **{**changed, "variation": Variation(**seeds)})  # type: ignore[arg-type]
 
 
 def varied(
-    asking: CandidateLauncher, case: CheckCase, first: LaunchResult | None, some: Sequence[Aspect]
+    launcher: CandidateLauncher, case: CheckCase, first: LaunchResult | None, some: Sequence[Aspect]
 ) -> Iterator[Finding]:
-    """What a launch gives in which `some` vary: a finding where that is wrong, or unlike `first` in bits."""
-    how = together(some)
-    wrong, left = outcome(asking, case, how)
+    """Findings of a launch in which `some` vary, if its result is wrong or differs from `first` in bits."""
+    options = together(some)
+    wrong, result = outcome(launcher, case, options)
     if wrong is None:
-        yield from other_bits(asking, case, first, left, some)
+        yield from other_bits(launcher, case, first, result, some)
         return
-    for each in some:
-        alone, _ = outcome(asking, case, each.how)
-        if alone is not None and not beyond(asking, case, each.how):
-            yield finding("repeats", each.code, f"{each.words}: {alone.message}", alone.line, alone.column)
+    for aspect in some:
+        alone, _ = outcome(launcher, case, aspect.options)
+        if alone is not None and not beyond(launcher, case, aspect.options):
+            yield finding("repeats", aspect.code, f"{aspect.words}: {alone.message}", alone.line, alone.column)
             return
-    if not beyond(asking, case, how):
-        words = "with all of addresses, outputs, registers and unwritten memory changed"
+    if not beyond(launcher, case, options):
+        words = "with other addresses, outputs, registers and unwritten memory"
         yield finding("repeats", "depends-on-hardware", f"{words}: {wrong.message}", wrong.line, wrong.column)
 
 
 def outcome(
-    asking: CandidateLauncher, case: CheckCase, how: LaunchOptions
+    launcher: CandidateLauncher, case: CheckCase, options: LaunchOptions
 ) -> tuple[Finding | None, LaunchResult | None]:
-    """What is wrong with one launch, and what it left."""
+    """Launch once: what is wrong, and the result."""
     try:
-        left = asking.launch(case, how)
+        result = launcher.launch(case, options)
     except KernelError as error:
-        return asking.fault("repeats", error, case), None
-    return asking.wrong("repeats", left, allowed(case, how, left), how.poison), left
+        return launcher.fault("repeats", error, case), None
+    return launcher.wrong("repeats", result, allowed(case, options, result), options.poison), result
 
 
-def allowed(case: CheckCase, how: LaunchOptions, left: LaunchResult) -> CheckCase:
-    """`case` with the tolerance of a GPU, whose approximate instructions are off, where this launch's are."""
-    if how.variation.approximate is None:
+def allowed(case: CheckCase, options: LaunchOptions, result: LaunchResult) -> CheckCase:
+    """`case`, with a tolerance for approximate instructions if this launch varies them."""
+    if options.variation.approximate is None:
         return case
-    return replace(case, expected=case.expected.widened(errors_of(left.approximate)))
+    return replace(case, expected=case.expected.widened(errors_of(result.approximate)))
 
 
-def beyond(asking: CandidateLauncher, case: CheckCase, how: LaunchOptions) -> bool:
-    """Whether a kernel of the pair's goes wrong in such a launch too."""
-    return any(goes_wrong(asking, each, case, how) for each in asking.exam.reference_kernels.values())
+def beyond(launcher: CandidateLauncher, case: CheckCase, options: LaunchOptions) -> bool:
+    """Whether a kernel of the pair is wrong in such a launch too."""
+    return any(
+        goes_wrong(launcher, reference_kernel, case, options)
+        for reference_kernel in launcher.suite.reference_kernels.values()
+    )
 
 
-def goes_wrong(asking: CandidateLauncher, kernel: CheckKernel, case: CheckCase, how: LaunchOptions) -> bool:
+def goes_wrong(launcher: CandidateLauncher, kernel: CheckKernel, case: CheckCase, options: LaunchOptions) -> bool:
     try:
-        left = launch(kernel, asking.exam.pair, case, how)
+        result = launch(kernel, launcher.suite.pair, case, options)
     except KernelError:
         return True
-    return left.changed is not None or asking.exam.wrong(left, allowed(case, how, left)) is not None
+    return result.changed is not None or launcher.suite.wrong(result, allowed(case, options, result)) is not None
 
 
 def other_bits(
-    asking: CandidateLauncher,
+    launcher: CandidateLauncher,
     case: CheckCase,
     first: LaunchResult | None,
-    left: LaunchResult | None,
+    result: LaunchResult | None,
     some: Sequence[Aspect],
 ) -> Iterator[Finding]:
-    """A warning where a launch is right, and other bits than `first`. Approximate instructions may well do that."""
-    if first is None or not unlike(case, first, left, ""):
+    """A warning if a launch is right but has other bits than `first`. Not if approximate instructions may be the
+    reason."""
+    if first is None or not unlike(case, first, result, ""):
         return
-    if any(each.how.variation.approximate is not None for each in some) and first.approximate:
+    if any(aspect.options.variation.approximate is not None for aspect in some) and first.approximate:
         return
-    for each in some:
-        _, alone = outcome(asking, case, each.how)
-        if warned := unlike(case, first, alone, each.words):
+    for aspect in some:
+        _, alone = outcome(launcher, case, aspect.options)
+        if warned := unlike(case, first, alone, aspect.words):
             yield from warned
             return
 
 
-def unlike(case: CheckCase, first: LaunchResult, left: LaunchResult | None, words: str) -> list[Finding]:
-    """A warning where a launch left other bits than the first; `words` say what was otherwise."""
+def unlike(case: CheckCase, first: LaunchResult, result: LaunchResult | None, words: str) -> list[Finding]:
+    """A warning if the bits of a launch differ from the first; `words` say what varied."""
     names = case.expected.outputs
-    if left is None or all(same(first.outputs[name], left.outputs[name]) for name in names):
+    if result is None or all(same(first.outputs[name], result.outputs[name]) for name in names):
         return []
     return [finding("repeats", "bits-differ", f"{case.label}: other bits {words}.")]
 
 
 def same(a: Array, b: Array) -> bool:
-    """Whether two arrays have the same bits, but for payloads of NaN."""
+    """Whether two arrays have the same bits, apart from the payloads of NaNs."""
     bits = f"u{a.itemsize}"
     equal = a.view(bits) == b.view(bits)
     return bool(equal.all() or (a.dtype.kind not in "iub" and (equal | np.isnan(a) & np.isnan(b)).all()))

@@ -1,6 +1,6 @@
-"""The pair's own kernels in the user's cache, put there by a process that no candidate's text gets into.
+"""Puts the pair's own kernels into the user's cache, in a process that never reads a candidate's text.
 
-The process of a judgement cannot write there, and without this every candidate would have them compiled again.
+The process of a judgement cannot write there; without this they would be compiled again for every candidate.
 `python -m ptxbench.check.warming`, the task on stdin.
 """
 
@@ -25,7 +25,7 @@ ONE_AT_A_TIME = threading.Lock()
 
 
 class ColdError(Exception):
-    """The process did not do it all; it is tried again next time."""
+    """The process did not finish; it is tried again next time."""
 
 
 def warm(
@@ -33,7 +33,7 @@ def warm(
 ) -> None:
     """Compile the pair's kernels for `arch` into the cache, unless that was done before; `started` as in `judge`.
 
-    What fails here fails again in the judgement, which reports it.
+    A failure here happens again in the judgement, which reports it.
     """
     root = cache.folder()
     if root is None or not cache.usable(root):
@@ -74,7 +74,7 @@ def sources(pair: str, kernels: Path) -> str:
 
 @functools.cache
 def package() -> str:
-    """What the entries of the cache depend on beside the kernels: this package, by its files' times, and the tools."""
+    """What the cache's entries depend on apart from the kernels: this package, by its files' times, and the tools."""
     states = [path.stat() for path in sorted(PACKAGE.rglob("*.py"))]
     files = [(state.st_size, state.st_mtime_ns) for state in states]
     return json.dumps([hash_of(files), toolchain.versions(), platform.python_version()])
@@ -85,24 +85,24 @@ def hash_of(value: object) -> str:
 
 
 def main(pair: str, kernels: str, arch: str, targets: list[str]) -> None:
-    """Build, assemble for every target, launch and derive what judgements of the pair need of its own kernels."""
+    """Build, assemble, launch and derive everything that judgements need of the pair's own kernels."""
     from ptxbench.check.launching import LaunchOptions, launch
     from ptxbench.check.suite import CheckSuite
     from ptxbench.discovery import load
     from ptxbench.errors import KernelError
     from ptxbench.portability.survey import Subject, survey
 
-    exam = CheckSuite(load(Path(kernels), pair), arch, 0)
-    for build in exam.builds.values():
-        exam.report(build)
-    plain = [each for each in exam.found.sources if each.variant == "ptx"]
+    suite = CheckSuite(load(Path(kernels), pair), arch, 0)
+    for build in suite.builds.values():
+        suite.report(build)
+    plain = [source for source in suite.loaded.sources if source.variant == "ptx"]
     for _ in survey([Subject("ptx", tuple(plain), {})], targets):
         pass
-    _ = exam.executed  # mostly the same with every seed
-    for kernel in exam.kernels.values():
-        for how in (LaunchOptions(), LaunchOptions(sanitize=True)):
+    _ = suite.executed  # mostly the same with every seed
+    for kernel in suite.kernels.values():
+        for options in (LaunchOptions(), LaunchOptions(sanitize=True)):
             with contextlib.suppress(KernelError):
-                launch(kernel, exam.pair, exam.check[0], how)
+                launch(kernel, suite.pair, suite.check[0], options)
 
 
 if __name__ == "__main__":

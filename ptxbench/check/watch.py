@@ -1,4 +1,4 @@
-"""Which files have changed since they were last looked at."""
+"""Reports which files have changed since the last look."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 SECONDS = 0.3
-"""Between two looks: less than a person waits after saving, and nothing to a machine."""
+"""Between two looks: hardly noticeable after saving, and cheap."""
 
 
 def changes(
     paths: Callable[[], Sequence[Path]], pause: Callable[[], None] = lambda: time.sleep(SECONDS)
 ) -> Iterator[tuple[Path, ...]]:
-    """All of them at first, then those that are new or have changed. A file that is gone has not changed.
+    """First all of them, then those that are new or have changed. A deleted file has not changed.
 
-    `paths` is asked at every look, because a folder can get new files.
+    `paths` is called at every look, because a folder can get new files.
     """
     known: dict[Path, tuple[int, int]] = {}
     while True:
@@ -29,9 +29,9 @@ def changes(
 
 
 def state_of(path: Path) -> tuple[int, int] | None:
-    """What differs after a change; None where there is no such file, and for a folder."""
+    """A value that differs after a change; None for a missing file or a folder."""
     try:
-        found = path.stat()
+        state = path.stat()
     except (OSError, ValueError):
         return None
-    return None if stat.S_ISDIR(found.st_mode) else (found.st_mtime_ns, found.st_size)
+    return None if stat.S_ISDIR(state.st_mode) else (state.st_mtime_ns, state.st_size)

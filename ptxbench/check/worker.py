@@ -16,11 +16,11 @@ from typing import Any
 from ptxbench import containment
 
 MOST_FILE = 4 << 30
-"""Bytes of a file that is written, the memory that is shared with the emulator's process among them."""
+"""Bytes of a written file; the memory shared with the emulator's process is one too."""
 
 
 def limit(seconds: float, memory_bytes: int) -> None:
-    """From now on, for this process and all that it starts."""
+    """Set the limits of this process and of all that it starts."""
     processor = int(seconds * (os.cpu_count() or 1)) + 1
     wanted = {
         resource.RLIMIT_AS: memory_bytes,
@@ -31,20 +31,20 @@ def limit(seconds: float, memory_bytes: int) -> None:
     for what, most in wanted.items():
         _, hard = resource.getrlimit(what)
         allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        with contextlib.suppress(ValueError, OSError):  # a system that knows no such limit
+        with contextlib.suppress(ValueError, OSError):  # a system without such a limit
             resource.setrlimit(what, (allowed, allowed))
 
 
 def confine(writable: Sequence[Path]) -> None:
-    """From now on, files are written below these folders alone, and there is no network; where there is Landlock."""
+    """Allow writing only below these folders, and no network, if there is Landlock."""
     if containment.mode() == containment.LANDLOCK:
         containment.restrict(execute=[Path("/")], write=[*writable, Path(os.devnull)])
 
 
 def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
-    """Judge, and report each stage, the judgement, or what is not the candidate's fault.
+    """Judge, and report each stage and the judgement, or an error that is not the candidate's.
 
-    Before the stages that need the pair's own kernels it waits for a line of `orders`: the parent compiles them first.
+    Before the stages that need the pair's own kernels, wait for a line of `orders`: the parent compiles them first.
     """
     from ptxbench.check.findings import PAIR_NEEDED, to_document
     from ptxbench.check.stages import Checker, CheckOptions
@@ -63,8 +63,8 @@ def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
 
     path = Path(task["path"])
     try:
-        exam = CheckSuite(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
-        judgement = Checker(exam, path, CheckOptions(**task["settings"])).judge(
+        suite = CheckSuite(load(Path(task["kernels"]), task["pair"]), task["arch"], task["seed"])
+        judgement = Checker(suite, path, CheckOptions(**task["settings"])).judge(
             begin,
             lambda result, found: tell(
                 done=dataclasses.asdict(result), findings=[dataclasses.asdict(each) for each in found]
@@ -80,10 +80,10 @@ def main(task: Mapping[str, Any], orders: Any, answers: Any) -> None:
 if __name__ == "__main__":
     given = json.loads(sys.stdin.buffer.readline())
     limit(given["limits"]["seconds"], given["limits"]["memory_bytes"])
-    confine([Path(each) for each in given["writable"]])  # before any other thread is there, which would stay free
+    confine([Path(each) for each in given["writable"]])  # before any other thread exists, which would not be confined
     from ptxbench.runner.worker import follow
 
     threading.Thread(target=follow, args=(os.getppid(),), daemon=True).start()
     output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever a library prints must not end up among the answers
+    os.dup2(2, 1)  # output of libraries must not mix with the answers
     main(given, sys.stdin.buffer, output)

@@ -1,6 +1,6 @@
-"""Two runs -> rows with verdicts. Pure: reads results, prints nothing, and decides nothing about exit codes.
+"""Two runs -> rows with verdicts. Pure: reads results, prints nothing, and decides no exit status.
 
-`compare` makes every row that a table, a file or a gate shows, so that they cannot disagree.
+`compare` makes every row that a table, a file or a gate shows, so they always agree.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Baselines: the run that a gate holds others against, as a small file that a person reviews in a pull request.
+"""Baselines: the run that a gate compares others with, as a small file that a person reviews in a pull request.
 
-A baseline is a run document without what no verdict needs, one number a line, so that a diff says what moved; with it
-stand the reason, the day, and the hash of the run that it was made from. It reads like any run.
+A baseline is a run document without the parts that no verdict needs. Each number has its own line, so that a diff shows
+what changed. It also has a reason, a date, and the hash of its run. It is read like any other run.
 """
 
 from __future__ import annotations
@@ -39,18 +39,18 @@ from ptxbench.safe_text import file_name
 FOLDER = "baselines"
 
 PARTS = {metric.name for metric in METRICS if metric.counted_by == "emulator" and metric.better == "neither"}
-"""Counters that are a part of another and are compared by nobody."""
+"""Counters that are a part of another counter and are never compared."""
 
 
 @dataclass(frozen=True)
 class BaselineNote:
-    """What a baseline says of itself."""
+    """The reason, date and origin of a baseline."""
 
     reason: str
     since: str
     """The day on which it was set, as 2026-01-31."""
     run_sha256: str
-    """Of the whole document of the run that it was made from."""
+    """The hash of the whole document of its run."""
 
 
 def device_name(run: Run) -> str:
@@ -59,37 +59,39 @@ def device_name(run: Run) -> str:
 
 
 def refusals(run: Run) -> list[str]:
-    """Why the run can be no baseline, each a sentence; nothing where it can."""
-    found = []
+    """Why the run cannot be a baseline, one sentence for each reason; empty if it can."""
+    reasons = []
     if run.run.sweep is not None:
-        found.append("It is a sweep of ptxbench tune, and no run of the pairs.")
+        reasons.append("It is a sweep of ptxbench tune, not a run of the pairs.")
     if run.run.confirms is not None:
-        found.append(f"It has only what confirms {run.run.confirms}.")
+        reasons.append(f"It is a confirmation of {run.run.confirms}.")
     if any(cell.cache == WARM for cell in run.cells):
-        found.append("Its launches found their data in L2 (--cache warm), and a baseline is of cold ones.")
+        reasons.append("It was timed with a warm L2 (--cache warm); a baseline needs cold launches.")
     if run.run.status != COMPLETE:
-        found.append(f"It is not whole: its status is {run.run.status}.")
+        reasons.append(f"It is incomplete: its status is {run.run.status}.")
     if run.source.dirty:
-        found.append("Its kernels were not committed: nobody could build them again. Commit them and run again.")
-    results = [(cell, name, each) for cell in run.cells for name, each in cell.variants.items()]
-    bad = [f"{cell.pair} {name} is {each.status}" for cell, name, each in results if each.status in (WRONG, BROKEN)]
+        reasons.append("Its kernels were not committed, so they could not be built again. Commit them and run again.")
+    results = [(cell, name, result) for cell in run.cells for name, result in cell.variants.items()]
+    bad = [
+        f"{cell.pair} {name} is {result.status}" for cell, name, result in results if result.status in (WRONG, BROKEN)
+    ]
     if bad:
         more = f" and {len(bad) - 4} more" if len(bad) > 4 else ""
-        found.append(f"{', '.join(bad[:4])}{more}.")
-    if not any(each.status == VERIFIED for _, _, each in results):
-        found.append("It has no verified kernel.")
+        reasons.append(f"{', '.join(bad[:4])}{more}.")
+    if not any(result.status == VERIFIED for _, _, result in results):
+        reasons.append("It has no verified kernel.")
     if why := distrust(run):
-        found.append(f"{why}: {DISTRUSTED[why]}.")
+        reasons.append(f"{why}: {DISTRUSTED[why]}.")
     rounds = [len({one.round for one in cell.rounds}) for cell in run.cells if cell.rounds]
     if rounds and min(rounds) < LEAST_ROUNDS:
-        found.append(f"It has {min(rounds)} rounds, and {LEAST_ROUNDS} are the fewest that show how rounds differ.")
-    return found
+        reasons.append(f"It has {min(rounds)} rounds; at least {LEAST_ROUNDS} are needed to show how rounds differ.")
+    return reasons
 
 
 def make(run: Run, reason: str, today: date) -> str:
-    """The baseline of a run, as text. Raises UsageError for a run that can be none."""
+    """The baseline of a run, as text. Raises UsageError if the run cannot be a baseline."""
     if why := refusals(run):
-        raise UsageError(f"Run {run.run.id} can be no baseline. {' '.join(why)}")
+        raise UsageError(f"Run {run.run.id} cannot be a baseline. {' '.join(why)}")
     note = BaselineNote(reason, today.isoformat(), hashlib.sha256(to_json(run).encode()).hexdigest())
     document = {
         "schema": SCHEMA,
@@ -104,7 +106,7 @@ def make(run: Run, reason: str, today: date) -> str:
 
 
 def cell_object(cell: Cell) -> Mapping[str, Any]:
-    """A cell without what no verdict needs."""
+    """A cell without the parts that no verdict needs."""
     keep = dataclasses.replace(cell, variants={}, limits=None, oracle=None)
     return {
         **{key: value for key, value in dataclasses.asdict(keep).items() if value is not None},
@@ -118,18 +120,19 @@ def variant_object(result: VariantResult) -> Mapping[str, Any]:
         "language": result.language,
         "status": result.status,
         **({"reason": result.reason} if result.reason else {}),
-        "build": result.build and {key: each for key, each in dataclasses.asdict(result.build).items() if key != "log"},
+        "build": result.build
+        and {key: value for key, value in dataclasses.asdict(result.build).items() if key != "log"},
         "check": result.check and {"reference": "", "tolerance": result.check.tolerance, "sizes": []},
-        "counts": result.counts and {key: each for key, each in result.counts.items() if key not in PARTS},
+        "counts": result.counts and {key: value for key, value in result.counts.items() if key not in PARTS},
         **({} if result.opcodes is None else {"opcodes": result.opcodes}),
         **({} if result.executed is None else {"executed": dataclasses.asdict(result.executed)}),
     }
 
 
 def read_note(document: Mapping[str, Any]) -> BaselineNote | None:
-    """What a baseline says of itself; None of a run that is none. `document` reads as a run."""
+    """The note of a baseline; None for a run that is not a baseline. `document` is read like a run."""
     raw = document.get("baseline")
     if not isinstance(raw, dict):
         return None
-    texts = {each.name: raw.get(each.name) for each in dataclasses.fields(BaselineNote)}
+    texts = {field.name: raw.get(field.name) for field in dataclasses.fields(BaselineNote)}
     return BaselineNote(**{name: str(value or "unknown") for name, value in texts.items()})

@@ -1,4 +1,5 @@
-"""The canary of a run: one kernel against itself, in every round. It says whether the run can measure a difference."""
+"""The control of a run: one kernel against itself, in every round. It shows whether the run can measure a
+difference."""
 
 from __future__ import annotations
 
@@ -12,20 +13,20 @@ from ptxbench.result import BIASED, Run
 CONTROL_OFF = "control_off"
 
 LIMIT = 0.02
-"""The ratio of a kernel to itself lies within 1.00 +- 2 %: half a budget of 5 % is what a regression must prove."""
+"""The ratio of a kernel to itself must be within 1.00 +- 2 %, because a regression must prove half a budget of 5 %."""
 
 DISTRUSTED = {
-    BIASED: "the control of a run, one kernel against itself, seems to differ",
-    CONTROL_OFF: "the control of a run, one kernel against itself, is off by more than 2 %",
+    BIASED: "the run's control, one kernel against itself, seems to differ",
+    CONTROL_OFF: "the run's control, one kernel against itself, is off by more than 2 %",
 }
-"""Why a difference of times cannot be believed, in words: the reason of every row."""
+"""Why a difference of times cannot be trusted, in words: the reason of every row."""
 
 
 def distrust(*runs: Run) -> str | None:
-    """Why no difference of times in these runs can be believed: BIASED or CONTROL_OFF; None where they can.
+    """Why no difference of times in these runs can be trusted: BIASED or CONTROL_OFF; None if they can.
 
-    BIASED is what the run found itself, by an interval. CONTROL_OFF goes by the median of the rounds: a control so
-    noisy that its interval holds 0 says as little of the other kernels.
+    BIASED was found by the run itself, by an interval. CONTROL_OFF uses the median of the rounds: a control so
+    noisy that its interval contains 0 says nothing about the other kernels.
     """
     if any(BIASED in cell.labels for run in runs for cell in run.cells):
         return BIASED
@@ -41,4 +42,4 @@ def offsets(run: Run) -> list[float]:
         for variant in cell.variants
         if variant != REFERENCE
     ]
-    return [median(each) for each in logs if each]
+    return [median(log) for log in logs if log]

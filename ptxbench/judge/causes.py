@@ -1,4 +1,4 @@
-"""What else changed of a variant that is worse: the counts and the machine instructions that may be why."""
+"""What else changed in a variant that is worse: the counts and the machine instructions that may explain it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ MOST_EXPLAINED = 5
 
 
 def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
-    """What else changed of a variant that is worse: counts of the build and of the emulator, and machine instructions.
+    """What else changed in a variant that is worse: counts of the build and of the emulator, and machine instructions.
 
-    Of other rows nothing: their numbers or reasons say it.
+    Empty for other rows: their numbers or reasons explain them.
     """
     if row.verdict not in (REGRESSED, WAIVED):
         return ()
-    place = (row.pair, row.size, row.arch, row.cache)
+    row_key = (row.pair, row.size, row.arch, row.cache)
     for match in matches:
-        if match.base and match.head and place == (match.head.pair, match.head.size, match.head.arch, match.head.cache):
+        if (
+            match.base
+            and match.head
+            and row_key == (match.head.pair, match.head.size, match.head.arch, match.head.cache)
+        ):
             before, after = match.base.variants.get(row.variant), match.head.variants.get(row.variant)
             if before and after and before.build and after.build:
                 counts = [
@@ -30,8 +34,8 @@ def explain(row: Row, matches: Sequence[Match]) -> Sequence[str]:
                     for name in RULES
                     if (metric := BY_NAME.get(name))
                 ]
-                told = [f"{name} {old:,.12g} -> {new:,.12g}" for name, old, new in counts if changed(old, new)]
-                return [*instructions(before.build, after.build), *told][: 2 * MOST_EXPLAINED]
+                changes = [f"{name} {old:,.12g} -> {new:,.12g}" for name, old, new in counts if changed(old, new)]
+                return [*instructions(before.build, after.build), *changes][: 2 * MOST_EXPLAINED]
     return ()
 
 

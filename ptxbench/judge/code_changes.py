@@ -1,4 +1,4 @@
-"""Whose code moved between two runs, and why: by the hashes of source, PTX and machine code in the build reports."""
+"""Whose code changed between two runs, and why: by the hashes of source, PTX and machine code in the build reports."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Literal
 from ptxbench.result import BuildReport, VariantResult
 
 Move = Literal["same", "source", "toolchain"]
-"""The same machine code; other code from another source; other code from the same source."""
+"""The same machine code; different code from a different source; different code from the same source."""
 
 
 def move(base: VariantResult, head: VariantResult) -> Move | None:
-    """How a variant's code moved; None where a build is not known."""
+    """How a variant's code changed; None if a build is not known."""
     if base.build is None or head.build is None:
         return None
     if same_code(base.build, head.build):
@@ -21,7 +21,7 @@ def move(base: VariantResult, head: VariantResult) -> Move | None:
 
 
 def same_code(base: BuildReport, head: BuildReport) -> bool:
-    """Whether both are the same machine code; where nobody assembled either, whether they are the same PTX."""
+    """Whether both are the same machine code; if neither was assembled, whether they are the same PTX."""
     if base.sass_sha256 is None and head.sass_sha256 is None:
         return same_ptx(base, head)
     return base.sass_sha256 == head.sass_sha256
@@ -34,17 +34,17 @@ def same_ptx(base: BuildReport | None, head: BuildReport | None) -> bool:
 
 @dataclass(frozen=True)
 class Moves:
-    """The moves of both sides of a row, by variant: of the variant, and for a ratio of the reference too."""
+    """The code changes of both sides of a row, by variant: the variant, and for a ratio also the reference."""
 
     sides: tuple[tuple[str, Move | None], ...] = ()
 
     @property
     def nothing(self) -> bool:
-        """Whether no side moved, all of them being known."""
+        """Whether the code of every side is known and unchanged."""
         return bool(self.sides) and all(move == "same" for _, move in self.sides)
 
     def __str__(self) -> str:
-        """`ptx: source`, `both: toolchain`, `ptx: source, cuda: toolchain`; empty if nothing moved or is known."""
+        """`ptx: source`, `both: toolchain`, `ptx: source, cuda: toolchain`; empty if nothing changed or is known."""
         moved = [(name, move) for name, move in self.sides if move not in ("same", None)]
         if len(moved) > 1 and len({move for _, move in moved}) == 1:
             return f"both: {moved[0][1]}"

@@ -13,19 +13,19 @@ from typing import Any, Literal
 from ptxbench.result import Cell, Run
 
 Kind = Literal["ratio", "time", "tools", "emulator", "both"]
-"""What a row compares, as far as comparability goes."""
+"""What a row compares: this decides which differences matter."""
 
 COUNTS = ("tools", "emulator", "both")
 """Kinds of counts; `both` are of executions of what the tools made."""
 
 OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS = "ok", "note", "advisory", "toolchain", "not_comparable"
 SEVERITY = (OK, NOTE, ADVISORY, TOOLCHAIN, DIFFERS)
-"""What a difference does to a row: nothing; it is noted; the verdict is advice; the tools may be why; no verdict."""
+"""The effect of a difference on a row: none; a note; an advisory verdict; the tools may be the cause; no verdict."""
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Something that two runs, or two cells, may differ in."""
+    """Something in which two runs, or two cells, may differ."""
 
     name: str
     ratio: str
@@ -36,7 +36,7 @@ class Condition:
     language: str | None = None
     """Counts of variants in other languages do not depend on it."""
     toolchain: bool = False
-    """Whether it is one of the tools that build kernels, and nothing of the kernels or of how they were run."""
+    """Whether it is one of the tools that build kernels, not a property of the kernels or of how they were run."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ConditionDifference:
         return f"{self.name} {shown(self.base)} -> {shown(self.head)}"
 
     def effect(self, kind: Kind, language: str) -> str:
-        """What it does to a row of that kind, about a variant in that language."""
+        """Its effect on a row of that kind, for a variant in that language."""
         if kind in COUNTS and self.condition.language not in (None, language):
             return OK
         if kind == "both":  # the stricter of the two
@@ -65,11 +65,11 @@ class ConditionDifference:
 
 
 def shown(value: Any) -> str:
-    """A value as a sentence has it."""
+    """A value as it is shown in a sentence."""
     if value is None:
         return "unknown"
     if isinstance(value, Mapping):
-        return " ".join(f"{name}={each}" for name, each in value.items())
+        return " ".join(f"{name}={size}" for name, size in value.items())
     if isinstance(value, tuple | list):
         return " ".join(map(shown, value)) or "none"
     return str(value)
@@ -81,7 +81,7 @@ def of_gpu(name: str) -> Callable[[Run], Any]:
 
 
 def tool(name: str) -> Callable[[Run], Any]:
-    """The version of a tool with the options that it is always given."""
+    """The version of a tool, with the options that are always passed to it."""
     return lambda run: [getattr(run.toolchain, name), *run.toolchain.flags.get(name, ())]
 
 
@@ -108,7 +108,7 @@ RUN_CONDITIONS = (
 
 DRIVER = Condition("driver", NOTE, NOTE, OK, OK, of_gpu("driver"))
 ASSEMBLING_DRIVER = Condition("driver", DIFFERS, DIFFERS, OK, OK, of_gpu("driver"), toolchain=True)
-"""The driver where it is the assembler too."""
+"""The driver, if it is also the assembler."""
 
 CELL_CONDITIONS = (
     Condition("sm",                DIFFERS,   DIFFERS,   DIFFERS, OK,     lambda cell: cell.arch),
@@ -122,27 +122,29 @@ CELL_CONDITIONS = (
 )  # fmt: skip
 
 TOLERANCE = Condition("tolerance", NOTE, NOTE, OK, OK, lambda result: result.check.tolerance)
-"""Its words change with every approximate instruction that a kernel has or has not; what it costs does not."""
+"""Its text changes with every approximate instruction that a kernel gains or loses; its cost does not."""
 
 
 OF_GPU = {"GPU", "GPU model", "MIG profile", "power limit", "ECC", DRIVER.name, "emulator"}
 
 
 def run_differences(base: Run, head: Run) -> list[ConditionDifference]:
-    """In what the runs were made differently."""
+    """The differences in how the runs were made."""
     drives = any(run.run.assembler == "driver" for run in (base, head))
-    found = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
-    names = {each.name for each in found}
+    differences = differ((*RUN_CONDITIONS, ASSEMBLING_DRIVER if drives else DRIVER), base, head)
+    names = {difference.name for difference in differences}
     if "backend" in names:  # no GPU differs from every GPU in everything, which says nothing more
-        return [each for each in found if each.name not in OF_GPU]
+        return [difference for difference in differences if difference.name not in OF_GPU]
     # Another model is another GPU anyway; one whose UUID nobody read may be the same.
     return [
-        each for each in found if each.name != "GPU" or not ("GPU model" in names or None in (each.base, each.head))
+        difference
+        for difference in differences
+        if difference.name != "GPU" or not ("GPU model" in names or None in (difference.base, difference.head))
     ]
 
 
 def cell_differences(base: Cell, head: Cell, variant: str) -> list[ConditionDifference]:
-    """In what a cell and its variant were run differently."""
+    """The differences in how a cell and its variant were run."""
     results = base.variants[variant], head.variants[variant]
     checked = all(result.check for result in results)
     return differ(CELL_CONDITIONS, base, head) + (differ([TOLERANCE], *results) if checked else [])

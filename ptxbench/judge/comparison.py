@@ -1,4 +1,4 @@
-"""A comparison of two runs: every row judged, with what the runs differ in and what their controls did."""
+"""A comparison of two runs: every row with its verdict, the differences of the runs, and their controls."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ from ptxbench.result import UNJUDGED, Run
 from ptxbench.stats import Effect, Interval
 
 FEWEST_CONTROLS = 5
-"""Rows of unchanged code from which their common shift is believed."""
+"""At least this many rows of unchanged code are needed to estimate their common shift."""
 
 
 @dataclass(frozen=True)
 class Controls:
-    """What rows of unchanged code did: nothing but noise moved them."""
+    """The changes of rows with unchanged code, which are only noise."""
 
     count: int
     shift: float
@@ -48,7 +48,7 @@ class Controls:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two runs, row by row, what needs attention first."""
+    """Two runs, row by row; rows that need attention come first."""
 
     base: Run
     head: Run
@@ -57,23 +57,23 @@ class Comparison:
     differences: Sequence[ConditionDifference]
     rows: Sequence[Row]
     controls: Controls | None = None
-    """Of times and ratios, where there are at least FEWEST_CONTROLS rows of unchanged code."""
+    """For times and ratios, if there are at least FEWEST_CONTROLS rows of unchanged code."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many rows have each verdict, those that none has left out."""
-        found = Counter(row.verdict for row in self.rows)
-        return {verdict: found[verdict] for verdict in VERDICTS if found[verdict]}
+        """How many rows have each verdict, without verdicts that no row has."""
+        counted = Counter(row.verdict for row in self.rows)
+        return {verdict: counted[verdict] for verdict in VERDICTS if counted[verdict]}
 
     @property
     def geometric_mean(self) -> float | None:
-        """Of head over base, of every row of times or ratios that was judged by them; no verdict rests on it."""
+        """Of head over base, over all rows that were judged by times or ratios. No verdict depends on it."""
         changes = [log(row.change.value) for row in self.rows if row.change] if self.mode != "counters" else []
         return exp(fmean(changes)) if changes else None
 
 
 def default_mode(base: Run, head: Run) -> Mode:
-    """What the runs have: ratios where both were timed, else counters."""
+    """Ratios if both runs were timed, else counters."""
     return "ratio" if is_timed(base) and is_timed(head) else "counters"
 
 
@@ -82,12 +82,12 @@ def is_timed(run: Run) -> bool:
 
 
 def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = None) -> Comparison:
-    """Judge every row. Raises UsageError where a run has no times and they are asked for, and where there is no row."""
+    """Judge every row. Raises UsageError if times are requested and a run has none, and if there is no row."""
     mode, rule = mode or default_mode(base, head), rule or Rule()
     for run in (base, head):
         if mode != "counters" and not is_timed(run):
-            found = "floors of a model, which are not times" if any(cell.model for cell in run.cells) else "no times"
-            raise UsageError(f"Run {run.run.id} has {found}. Compare its counters: --metric counters.")
+            message = "floors of a model, which are not times" if any(cell.model for cell in run.cells) else "no times"
+            raise UsageError(f"Run {run.run.id} has {message}. Compare its counters: --metric counters.")
     comparison = judge_runs(base, head, mode, rule)
     if not comparison.rows:
         runs = f"{base.run.id} and {head.run.id}"
@@ -98,7 +98,7 @@ def compare(base: Run, head: Run, mode: Mode | None = None, rule: Rule | None = 
 def judge_runs(
     base: Run, head: Run, mode: Mode, rule: Rule, rule_of: Callable[[Row], Rule] | None = None
 ) -> Comparison:
-    """The same of runs that may have no times and no rows; `rule_of`: the rule of a row that has its own."""
+    """The same for runs that may have no times and no rows; `rule_of`: the rule of a row that has its own."""
     steps = [run.calibration.get("timer_step_ns") or 0 for run in (base, head)]
 
     def floored(rule: Rule) -> Rule:
@@ -121,9 +121,9 @@ def size_of(row: Row) -> float:
 def judge(
     found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """Every row with its verdict, and the controls. What clock cycles contradict is INCONCLUSIVE.
+    """Every row with its verdict, and the controls. A verdict that the clock cycles contradict is INCONCLUSIVE.
 
-    `rule`: of all rows, or each row's own. `distrusted`: why the runs measure no difference, of `distrust`.
+    `rule`: of all rows, or each row's own. `distrusted`: why the runs can measure no difference, from `distrust`.
     """
     rows, controls = judge_by(found, mode, rule, distrusted=distrusted)
     if not any(evidence and evidence.in_cycles for _, evidence in found):
@@ -139,7 +139,7 @@ def judge(
 def judge_by(
     found: Sequence[Draft], mode: Mode, rule: Rule | Sequence[Rule], *, distrusted: str | None = None
 ) -> tuple[list[Row], Controls | None]:
-    """The same by the numbers of the evidence alone, be they times or cycles."""
+    """The same by the numbers of the round logs alone, which are times or cycles."""
     rules = [rule] * len(found) if isinstance(rule, Rule) else rule
     effects = {i: effect_of(evidence, rules[i].guard, 0.0) for i, (_, evidence) in enumerate(found) if evidence}
     still = {i for i, (row, evidence) in enumerate(found) if evidence and row.moves.nothing}
@@ -173,7 +173,7 @@ def judge_by(
 
 
 def agreed(by_time: Row, by_cycles: Row) -> Row:
-    """The row by its times, with its change in cycles; INCONCLUSIVE where these contradict it."""
+    """The row by its times, with its change in cycles; INCONCLUSIVE if the cycles contradict it."""
     by_time = dataclasses.replace(by_time, change_in_cycles=by_cycles.change)
     if not cycles.contradict(by_time.verdict, by_cycles.verdict, BETTER_OR_WORSE):
         return by_time
@@ -181,18 +181,18 @@ def agreed(by_time: Row, by_cycles: Row) -> Row:
 
 
 def effect_of(evidence: RoundLogs | None, guard: float, shift: float) -> Effect | None:
-    """Head against base, less a shift; None with fewer than two rounds on a side, whose spread nobody knows."""
+    """Head against base, minus a shift; None with fewer than two rounds on a side, because the spread is unknown."""
     if evidence is None or min(len(evidence.base), len(evidence.head)) < 2:
         return None
     return stats.effect([each - shift for each in evidence.head], evidence.base, guard=guard)
 
 
 def control(changes: Sequence[float]) -> Controls | None:
-    """Their shift and spread; None of fewer than FEWEST_CONTROLS."""
+    """Their shift and spread; None if there are fewer than FEWEST_CONTROLS."""
     if len(changes) < FEWEST_CONTROLS:
         return None
     shift = median(changes)
-    return Controls(len(changes), shift, float(np.quantile([abs(each - shift) for each in changes], 0.95)))
+    return Controls(len(changes), shift, float(np.quantile([abs(change - shift) for change in changes], 0.95)))
 
 
 def judge_one(
@@ -205,7 +205,7 @@ def judge_one(
     distrusted: str | None,
 ) -> RowJudgement:
     """The verdict on a row that was timed on both sides."""
-    if blind := next((each for each in evidence.labels if each in UNJUDGED), distrusted):
+    if blind := next((label for label in evidence.labels if label in UNJUDGED), distrusted):
         return RowJudgement(INCONCLUSIVE, blind)
     rounds = min(len(evidence.base), len(evidence.head))
     if effect is None:
@@ -224,6 +224,6 @@ def judge_one(
 
 
 def reference_moved(row: Row) -> bool:
-    """Whether the reference's code moved and the variant's did not: a better compiler is no regression."""
+    """Whether the reference's code changed and the variant's did not: a better compiler is not a regression."""
     moves = dict(row.moves.sides)
     return len(moves) == 2 and moves.pop(row.variant) == "same" and None not in moves.values()

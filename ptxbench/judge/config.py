@@ -1,6 +1,6 @@
-"""ptxbench.toml: the rules of the gate, read and checked. Knows what may stand there, and no run.
+"""ptxbench.toml: the rules of the gate, read and checked. Knows the valid keys and values, and no run.
 
-Whatever is not known there is an error: a rule that is misspelt would gate nothing, and nobody would notice.
+An unknown key is an error, because a misspelt rule would gate nothing without notice.
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ ARCHITECTURE = re.compile(r"sm_\d+[af]?")
 
 @dataclass(frozen=True)
 class GateLimits:
-    """What a pair must keep; None where nothing was said."""
+    """The limits of a pair; None where nothing is set."""
 
     budget: float | None = None
     time_budget: float | None = None
     ptx_over_cuda_max: float | None = None
-    """The PTX side's time over that of `cuda` is at most this."""
+    """The maximum of the PTX side's time over that of `cuda`."""
     min_speedup: float | None = None
-    """The same, the other way round: `cuda` takes at least so many times the PTX side's time."""
+    """The inverse: the minimum of the time of `cuda` over the PTX side's time."""
     counters: Mapping[str, float] = field(default_factory=dict)
     """`max_METRIC` or `min_METRIC`, by name."""
 
     def under(self, later: GateLimits) -> GateLimits:
-        """These, with what `later` says in place of them."""
+        """These limits, replaced by those that `later` sets."""
         said = {
             each.name: value
             for each in dataclasses.fields(GateLimits)
@@ -57,7 +57,7 @@ class GateLimits:
 
 @dataclass(frozen=True)
 class PairRules:
-    """One [[pair]]: limits of every pair and variant that it matches, and of one architecture of them."""
+    """One [[pair]]: limits of every pair and variant that it matches, with more for single architectures."""
 
     match: str
     variant: str = "*"
@@ -70,7 +70,7 @@ class PairRules:
 
 @dataclass(frozen=True)
 class Waiver:
-    """One [[waive]]: rows that may be worse, or missing, for a while."""
+    """One [[waive]]: rows that may be worse, or missing, until a date."""
 
     pair: str
     metric: str
@@ -78,7 +78,7 @@ class Waiver:
     reason: str
     variant: str = "*"
     max: float | None = None
-    """The greatest change, as a share, that is waived; None for any."""
+    """The greatest change that is waived, as a share; None waives any change."""
 
     def covers(self, pair: str, variant: str, metric: str) -> bool:
         named = ((pair, self.pair), (variant, self.variant), (metric, self.metric))
@@ -87,27 +87,28 @@ class Waiver:
 
 @dataclass(frozen=True)
 class GateConfig:
-    """The rules of the gate. The defaults are those where no file says otherwise."""
+    """The rules of the gate, with the defaults that apply without a file."""
 
     modes: tuple[Mode, ...] | None = None
-    """None: counters, and ratios where the run has times."""
+    """None: counters, and ratios if the run has times."""
     budget: float = 0.05
     time_budget: float = 0.15
     alpha: float = 0.05
     min_rounds: int = LEAST_ROUNDS
-    """Of each run, for a verdict on its times."""
+    """The fewest rounds of each run for a verdict on its times."""
     abs_floor_us: float = 0.5
     inconclusive: Policy = "warn"
     missing: Policy = "fail"
     not_comparable: Policy = "fail"
     first_run: Policy = "warn"
     toolchain: Mapping[str, str] = field(default_factory=dict)
-    """Versions of `ptxas` and `nvrtc` that the counters gate insists on."""
+    """Versions of `ptxas` and `nvrtc` that the counters gate requires."""
     pairs: Sequence[PairRules] = ()
     waivers: Sequence[Waiver] = ()
 
     def limits(self, pair: str, variant: str, arch: str) -> GateLimits:
-        """What holds for a variant: later tables win, and in each table the architecture's own."""
+        """The limits of a variant: later tables override earlier ones; in a table, those of the architecture override
+        the others."""
         found = GateLimits()
         for rules in self.pairs:
             if rules.covers(pair, variant):
@@ -115,27 +116,27 @@ class GateConfig:
         return found
 
     def of_pairs(self, names: Set[str]) -> GateConfig:
-        """Without the rules and waivers that match none of these pairs."""
+        """The config without the rules and waivers that match none of these pairs."""
         return dataclasses.replace(
             self,
-            pairs=[each for each in self.pairs if any(fnmatchcase(name, each.match) for name in names)],
+            pairs=[pair for pair in self.pairs if any(fnmatchcase(name, pair.match) for name in names)],
             waivers=[each for each in self.waivers if any(fnmatchcase(name, each.pair) for name in names)],
         )
 
     def require_live(self, today: date) -> None:
-        """Raise UsageError for waivers whose time is over."""
+        """Raise UsageError for expired waivers."""
         for each in self.waivers:
             if each.until < today:
                 raise UsageError(
                     f"{NAME}: the waiver of '{each.pair}' ({each.metric}: {each.reason}) ended on {each.until}. "
-                    "Mend the kernel, take the waiver out, or give it a new date."
+                    "Fix the kernel, remove the waiver, or give it a new date."
                 )
 
 
 # ---- reading
 
 Check = Callable[[Any, str], Any]
-"""A value and where it stands -> the value. Raises UsageError."""
+"""A value and its location -> the checked value. Raises UsageError."""
 
 
 def wrong(where: str, wanted: str, found: Any) -> UsageError:
@@ -156,24 +157,26 @@ def above_zero(value: Any, where: str) -> float:
 
 def at_least_zero(value: Any, where: str) -> float:
     if not is_number(value) or value < 0:
-        raise wrong(where, "a number from 0 on", value)
+        raise wrong(where, "a number of at least 0", value)
     return float(value)
 
 
 def enough_rounds(value: Any, where: str) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or value < LEAST_ROUNDS:
-        raise wrong(where, f"a whole number from {LEAST_ROUNDS} on (fewer rounds cannot show how they differ)", value)
+        raise wrong(
+            where, f"a whole number of at least {LEAST_ROUNDS} (fewer rounds cannot show how they differ)", value
+        )
     return value
 
 
 def is_number(value: Any) -> bool:
-    """Whether it is a finite number that a float can hold: an integer of TOML has any length."""
+    """Whether it is a finite number that fits into a float: an integer of TOML can have any length."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value.strip():
-        raise wrong(where, "a text", value)
+        raise wrong(where, "a non-empty string", value)
     return value
 
 
@@ -192,7 +195,7 @@ def policy(value: Any, where: str) -> Policy:
 def modes(value: Any, where: str) -> tuple[Mode, ...]:
     given = [value] if isinstance(value, str) else value
     if not isinstance(given, list) or not given or any(each not in MODES for each in given):
-        raise wrong(where, f"some of {', '.join(MODES)}", value)
+        raise wrong(where, f"one or more of {', '.join(MODES)}", value)
     return tuple(dict.fromkeys(given))
 
 
@@ -206,12 +209,12 @@ def counter_limits(value: Any, where: str) -> Mapping[str, float]:
 
 
 def metric_name(value: Any, where: str) -> str:
-    """The metric of a row of the gate: of METRICS, or what a limit is called; a glob too."""
+    """The metric of a row of the gate: one of METRICS, the name of a limit, or a glob."""
     name = text(value, where)
     known = [*BY_NAME, "ptx_over_cuda_max", "min_speedup", "verified", *RULES]
     known += [f"{end}_{metric.name}" for metric in COUNTERS for end in ("max", "min")]
     if not any(fnmatchcase(each, name) for each in known):
-        raise UsageError(f"{where}: there is no metric '{name}'.{suggestion(name, known)}")
+        raise UsageError(f"{where}: unknown metric '{name}'.{suggestion(name, known)}")
     return name
 
 
@@ -249,7 +252,7 @@ def load_config(path: Path | None = None) -> GateConfig:
 
 
 def parse(document: str, name: str = NAME) -> GateConfig:
-    """The rules that a ptxbench.toml has. Raises UsageError that names `name`, the key and what was expected."""
+    """The rules in a ptxbench.toml. Raises UsageError with `name`, the key and the expected value."""
     top = read_table(parse_toml(document, name), name, {"version": keep, "gate": keep, "pair": keep, "waive": keep})
     if top.get("version") != VERSION or isinstance(top["version"], bool):
         raise UsageError(f"{name}: expected 'version = {VERSION}', found {top.get('version')!r}.")
@@ -267,9 +270,9 @@ def keep(value: Any, where: str) -> Any:
 
 
 def tables(value: Any, name: str, key: str) -> list[tuple[Any, str]]:
-    """The tables of an array of them, each with where it stands."""
+    """The tables of an array, each with its location."""
     if not isinstance(value, list):
-        raise UsageError(f"{name}: '{key}' is an array of tables. Write it as [[{key}]].")
+        raise UsageError(f"{name}: '{key}' must be an array of tables. Write it as [[{key}]].")
     return [(each, f"{name}: [[{key}]] {i}") for i, each in enumerate(value, 1)]
 
 
@@ -290,7 +293,7 @@ def pair_rules(raw: Any, where: str) -> PairRules:
 def limits(read: Mapping[str, Any], where: str) -> GateLimits:
     found = GateLimits(**read)
     if found.ptx_over_cuda_max is not None and found.min_speedup is not None:
-        raise UsageError(f"{where}: ptx_over_cuda_max and min_speedup are one limit. Leave one of them out.")
+        raise UsageError(f"{where}: ptx_over_cuda_max and min_speedup are the same limit. Remove one of them.")
     return found
 
 
@@ -301,9 +304,10 @@ def waiver(raw: Any, where: str) -> Waiver:
 def read_table(
     raw: Any, where: str, known: Mapping[str, Check], needed: Sequence[str] = (), further: str = ""
 ) -> dict[str, Any]:
-    """The values of a table, each checked. Raises UsageError for a key that is not known, or is needed and not there.
+    """The values of a table, each checked. Raises UsageError for an unknown key, and for a required key that is
+    missing.
 
-    `further`: how keys that are read elsewhere are written.
+    `further`: the form of keys that are read elsewhere.
     """
     if not isinstance(raw, dict):
         raise wrong(where, "a table", raw)
@@ -311,8 +315,8 @@ def read_table(
         if key not in known:
             names = [*known, further] if further else list(known)
             few = len(names) <= 16  # counters has a hundred
-            others = f" Keys are {', '.join(names)}." if few else " Write max_METRIC or min_METRIC."
-            raise UsageError(f"{where}: there is no key '{key}'.{suggestion(key, names) or others}")
+            others = f" The keys are {', '.join(names)}." if few else " Write max_METRIC or min_METRIC."
+            raise UsageError(f"{where}: unknown key '{key}'.{suggestion(key, names) or others}")
     for key in needed:
         if key not in raw:
             raise UsageError(f"{where}: '{key}' is missing.")
@@ -327,7 +331,7 @@ def dump(config: GateConfig) -> str:
     named = [("mode", list(config.modes))] if config.modes else []
     lines = [f"version = {VERSION}", "", "[gate]", *assignments(named)]
     if not config.modes:
-        lines.append("# mode: not set: counters, and ratios where the run has times")
+        lines.append("# mode is not set: counters, and ratios if the run has times")
     lines += assignments((key, getattr(config, key)) for key in GATE if key != "mode")
     for rules in config.pairs:
         lines += ["", "[[pair]]", *assignments([("match", rules.match), ("variant", rules.variant)])]

@@ -32,45 +32,46 @@ def row_key(row: Row) -> Key:
 
 
 def doubtful(judged: Gate) -> list[Cell]:
-    """The cells of the head run that have a row which is red by its numbers or verification, or INCONCLUSIVE."""
+    """The cells of the head run with a row that is INCONCLUSIVE, or fails by its numbers or its verification."""
     red = [each for each in judged.failing if each.row.verdict in (REGRESSED, BROKEN)]
     wanted = {row_key(each.row) for each in (*red, *unsure(judged))}
     return [cell for cell in judged.head.cells if cell_key(cell) in wanted and not cell.control]
 
 
 def unsure(judged: Gate) -> list[Judged]:
-    return [each for each in judged.rows if each.row.verdict == INCONCLUSIVE]
+    return [row for row in judged.rows if row.row.verdict == INCONCLUSIVE]
 
 
 def obstacles(head: Run, now: Run, judged: Gate) -> list[ConditionDifference]:
-    """In what a run of now would differ from head such that the two are not to be judged together."""
+    """The differences between a run of now and head that forbid judging them together."""
     kinds: tuple[Kind, ...] = ("ratio", *(("time",) if "time" in judged.modes else ()))
     emulated = head.device.is_emulator
     return [
-        each
-        for each in run_differences(head, now)
-        if emulated or any(each.effect(kind, "ptx") not in (OK, NOTE) for kind in kinds)
+        run_difference
+        for run_difference in run_differences(head, now)
+        if emulated or any(run_difference.effect(kind, "ptx") not in (OK, NOTE) for kind in kinds)
     ]
 
 
 def changes(head: Cell, again: Cell) -> list[str]:
-    """What is not the same in a cell that was run again, so that it is another: launch, work, tolerance, code."""
-    found = []
+    """What differs in a cell that was run again and makes it a different one: launch, work, tolerance, code."""
+    differences = []
     for variant in again.variants.keys() & head.variants.keys():
-        found += [str(each) for each in cell_differences(head, again, variant)]
+        differences += [str(cell_difference) for cell_difference in cell_differences(head, again, variant)]
         builds = head.variants[variant].build, again.variants[variant].build
         if builds[0] and builds[1] and builds[0].ptx_sha256 != builds[1].ptx_sha256:
-            found.append(f"PTX of {variant}")
-    return list(dict.fromkeys(found))
+            differences.append(f"PTX of {variant}")
+    return list(dict.fromkeys(differences))
 
 
 def pooled(head: Run, others: Sequence[Run]) -> Run:
-    """`head` with what the other runs found of the same cells: all rounds, all labels, of each variant the worst."""
+    """`head` with the results of the other runs for the same cells: all rounds, all labels, the worst result of each
+    variant."""
     return dataclasses.replace(head, cells=[pooled_cell(cell, others) for cell in head.cells])
 
 
 def pooled_cell(cell: Cell, others: Sequence[Run]) -> Cell:
-    for other in (each for run in others for each in run.cells if cell_key(each) == cell_key(cell)):
+    for other in (other_cell for run in others for other_cell in run.cells if cell_key(other_cell) == cell_key(cell)):
         results = {
             name: merge_results([result, other.variants[name]]) if name in other.variants else result
             for name, result in cell.variants.items()
@@ -85,21 +86,21 @@ def pooled_cell(cell: Cell, others: Sequence[Run]) -> Cell:
 
 
 def later(rounds: Sequence[Round], earlier: Sequence[Round]) -> Iterator[Round]:
-    """The rounds, numbered on from those before: each of either run was a process of its own."""
-    first = 1 + max((each.round for each in earlier), default=-1)
-    process = 1 + max((each.process for each in earlier), default=-1)
-    for each in rounds:
-        yield dataclasses.replace(each, round=first + each.round, process=process + each.process)
+    """The rounds, numbered after the earlier ones: each round of either run was its own process."""
+    first = 1 + max((one.round for one in earlier), default=-1)
+    process = 1 + max((one.process for one in earlier), default=-1)
+    for one in rounds:
+        yield dataclasses.replace(one, round=first + one.round, process=process + one.process)
 
 
 def together_again(first: Gate, others: Sequence[Run]) -> Gate:
-    """The gate of the head and of the runs that confirm it, judged as one."""
+    """The gate of the head and its confirming runs, judged as one run."""
     judged = gate(pooled(first.head, others), first.base, first.config)
-    found = [each for run in others for each in disagreements(first.head, run)]
-    rows = [doubted(each, found) for each in judged.rows]
-    problems = [*judged.problems, *(problem(each) for each in found)]
+    differing = [disagreement for run in others for disagreement in disagreements(first.head, run)]
+    rows = [doubted(row, differing) for row in judged.rows]
+    problems = [*judged.problems, *(problem(one) for one in differing)]
     problems += [
-        Problem(f"Run {run.run.id}, which confirms, is not whole: its status is {run.run.status}.", "Run it again.")
+        Problem(f"The confirming run {run.run.id} is incomplete: its status is {run.run.status}.", "Run it again.")
         for run in others
         if run.run.status != COMPLETE
     ]
@@ -108,7 +109,7 @@ def together_again(first: Gate, others: Sequence[Run]) -> Gate:
 
 @dataclasses.dataclass(frozen=True)
 class Disagreement:
-    """Numbers of one variant that differ between two runs and must not."""
+    """Numbers of one variant that differ between two runs and should not."""
 
     cell: Cell
     variant: str
@@ -117,7 +118,7 @@ class Disagreement:
 
 
 def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
-    """Counts of the same cells that are not the same, and on the emulator how verification ended."""
+    """Counts that differ in the same cells, and on the emulator verifications that ended differently."""
     emulated = head.device.is_emulator
     cells = {cell_key(cell): cell for cell in head.cells}
     for other in again.cells:
@@ -125,29 +126,29 @@ def disagreements(head: Run, again: Run) -> Iterator[Disagreement]:
         for variant in cell.variants.keys() & other.variants.keys() if cell else ():
             assert cell
             both = cell.variants[variant].status, other.variants[variant].status
-            told = [f"{both[0]}, then {both[1]}"] if emulated and both[0] != both[1] else []
+            words = [f"{both[0]}, then {both[1]}"] if emulated and both[0] != both[1] else []
             values = [(metric, metric.of(cell, variant), metric.of(other, variant)) for metric in COUNTERS]
-            told += [
+            words += [
                 f"{metric.name} {one:,.12g}, then {two:,.12g}"
                 for metric, one, two in values
                 if one is not None and two is not None and one != two
             ]
-            if told:
-                yield Disagreement(cell, variant, told)
+            if words:
+                yield Disagreement(cell, variant, words)
 
 
-def problem(found: Disagreement) -> Problem:
-    place = f"{found.cell.pair} {found.variant} {size_words(found.cell.size)}"
+def problem(disagreement: Disagreement) -> Problem:
+    where = f"{disagreement.cell.pair} {disagreement.variant} {size_words(disagreement.cell.size)}"
     return Problem(
-        f"{place}: two runs of the same source with the same tools found {'; '.join(found.told)}.",
+        f"{where}: two runs of the same source with the same tools gave {'; '.join(disagreement.told)}.",
         "This is a bug in ptxbench: please report it with both run files.",
         ExitStatus.NO_VERDICT,
     )
 
 
 def doubted(judged: Judged, found: Sequence[Disagreement]) -> Judged:
-    """The row as it is, or if it is red by counts that are not the same twice, one that nobody can judge."""
-    here = [each for each in found if cell_key(each.cell) == row_key(judged.row) and each.variant == judged.row.variant]
+    """The row; NOT-MEASURABLE if it fails by counts that differ between the runs."""
+    here = [one for one in found if cell_key(one.cell) == row_key(judged.row) and one.variant == judged.row.variant]
     if judged.row.verdict != REGRESSED or not here:
         return judged
     row = dataclasses.replace(judged.row, verdict=NOT_MEASURABLE, reason=NOT_DETERMINISTIC)

@@ -53,7 +53,7 @@ ORDER = (BROKEN, REGRESSED, MISSING, BROKEN_BOTH, NOT_MEASURABLE, INCONCLUSIVE, 
 """Verdicts of a gate, in the order in which rows are shown."""
 
 JUDGED = frozenset({BROKEN, REGRESSED, REFERENCE_CHANGED, IMPROVED, NO_REGRESSION, SAME_CODE})
-"""Verdicts that say something of the numbers."""
+"""Verdicts about the numbers."""
 
 
 @dataclass(frozen=True)
@@ -62,11 +62,11 @@ class Judged:
 
     row: Row
     exit_status: ExitStatus = ExitStatus.GOOD
-    """What it makes the exit status."""
+    """The exit status that this row requires."""
     warns: bool = False
-    """It is told, and fails nothing."""
+    """The row is reported but does not fail the gate."""
     limit: bool = False
-    """Held against a limit of the config: `row.base` is the limit."""
+    """Compared with a limit of the config: `row.base` is the limit."""
     waiver: Waiver | None = None
     explanation: Sequence[str] = ()
     """Counts that changed with it: `registers 22 -> 40`."""
@@ -78,7 +78,7 @@ class Judged:
 
 @dataclass(frozen=True)
 class Gate:
-    """Every row of a gate, what fails first."""
+    """Every row of a gate; failing rows come first."""
 
     head: Run
     base: Run | None
@@ -88,34 +88,34 @@ class Gate:
     problems: Sequence[Problem]
     comparisons: Sequence[Comparison]
     unused: Sequence[Waiver]
-    """Waivers that nothing needed."""
+    """Waivers that no row needed."""
     confirmed_by: Sequence[Run] = ()
-    """Runs that measured some of head's cells once more; their rounds are among head's."""
+    """Runs that measured some of head's cells again; their rounds are included in head's."""
 
     @property
     def exit_status(self) -> ExitStatus:
-        """The exit status."""
-        statuses = {each.exit_status for each in self.rows} | {each.exit_status for each in self.problems}
+        """Of all rows and problems, by PRECEDENCE."""
+        statuses = {row.exit_status for row in self.rows} | {problem.exit_status for problem in self.problems}
         return next(status for status in PRECEDENCE if status in statuses or status == ExitStatus.GOOD)
 
     @property
     def failing(self) -> list[Judged]:
-        return [each for each in self.rows if each.exit_status]
+        return [row for row in self.rows if row.exit_status]
 
     @property
     def warning(self) -> list[Judged]:
-        return [each for each in self.rows if each.warns and not each.exit_status]
+        return [row for row in self.rows if row.warns and not row.exit_status]
 
     @property
     def counts(self) -> dict[str, int]:
-        verdicts = [each.row.verdict for each in self.rows]
+        verdicts = [row.row.verdict for row in self.rows]
         return {verdict: verdicts.count(verdict) for verdict in ORDER if verdict in verdicts}
 
 
 def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
-    """Judge `head`; without a base by its verification and the limits alone.
+    """Judge `head`; without a base only by its verification and the limits.
 
-    Raises UsageError where head was built with other tools than the config insists on.
+    Raises UsageError if head was not built with the tools that the config requires.
     """
     modes = config.modes or (("ratio", "counters") if is_timed(head) else ("counters",))
     if "counters" in modes:
@@ -123,7 +123,7 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
     before = base or dataclasses.replace(head, cells=())
     matches = match_cells(before, head)
     problems = [*standing_in_the_way(head, base, config, modes), *idle_rules(config, matches)]
-    found = [Judged(row) for match in matches for row in verification(match)]
+    judged_rows = [Judged(row) for match in matches for row in verification(match)]
     comparisons = []
     for mode in modes:
         if mode != "counters" and not is_timed(head):
@@ -131,32 +131,32 @@ def gate(head: Run, base: Run | None, config: GateConfig) -> Gate:
         if base:
             comparison = judge_runs(base, head, mode, rule_for(config, mode), row_rule(config, mode))
             comparisons.append(comparison)
-            found += [Judged(row) for row in compared(comparison)]
+            judged_rows += [Judged(row) for row in compared(comparison)]
         if base and mode == "counters":
-            found += [Judged(row) for match in matches for row in of_code(match, base, head)]
+            judged_rows += [Judged(row) for match in matches for row in of_code(match, base, head)]
         if mode == "ratio":
-            found += [Judged(row, limit=True) for row in ratio_limits(head, config)]
+            judged_rows += [Judged(row, limit=True) for row in ratio_limits(head, config)]
         if mode == "counters":
-            found += [Judged(row, limit=True) for row in counter_limits(head, config)]
-    rows = [settle(measurable(each), config) for each in found]
+            judged_rows += [Judged(row, limit=True) for row in counter_limits(head, config)]
+    rows = [settle(measurable(each), config) for each in judged_rows]
     rows = [dataclasses.replace(each, explanation=explain(each.row, matches)) for each in rows]
     if not any(counts_as_judged(each, base, modes) for each in rows):
-        problems.append(Problem("Nothing was judged.", nothing_judged(head, base)))
+        problems.append(Problem("No row was judged.", nothing_judged(head, base)))
     else:
         given = {mode_of(each) for each in rows if counts_as_judged(each, base, modes)}
         problems += not_measured(given, head, base, config)
     used = [each.waiver for each in rows]
-    unused = [each for each in config.waivers if each not in used]
+    unused = [waiver for waiver in config.waivers if waiver not in used]
     return Gate(head, base, config, modes, in_order(rows), problems, comparisons, unused)
 
 
 def in_order(rows: Sequence[Judged]) -> list[Judged]:
-    """The rows, what fails first."""
-    return sorted(rows, key=lambda each: (not each.exit_status, not each.warns, ORDER.index(each.row.verdict)))
+    """The rows; failing ones come first."""
+    return sorted(rows, key=lambda row: (not row.exit_status, not row.warns, ORDER.index(row.row.verdict)))
 
 
 def counts_as_judged(judged: Judged, base: Run | None, modes: Sequence[Mode]) -> bool:
-    """Whether a row says something of what was asked: of a first run the verification is all there is to ask."""
+    """Whether a row counts as judged in these modes. In a first run only the verification can be judged."""
     row = judged.row
     if row.metric == VERIFICATION:
         return base is None and "counters" in modes and row.verdict in (NEW, BROKEN)
@@ -172,7 +172,7 @@ def mode_of(judged: Judged) -> Mode:
 
 
 def verification(match: Match) -> Iterator[Row]:
-    """One row a variant: whether it is right, on both sides."""
+    """One row for each variant: whether it is right, on both sides."""
     for variant in match.variants:
         cell = match.either
         row = Row(cell.pair, cell.point, cell.arch, cell.cache, variant, VERIFICATION, NO_REGRESSION)
@@ -181,7 +181,8 @@ def verification(match: Match) -> Iterator[Row]:
 
 
 def compared(comparison: Comparison) -> Iterator[Row]:
-    """The rows of a comparison that the gate judges; those of variants that fail are told by their verification."""
+    """The rows of a comparison that the gate judges. Variants that fail are reported by their verification row
+    instead."""
     for row in comparison.rows:
         one_sided = row.verdict in (BROKEN, FIXED, BROKEN_BOTH, NEW, MISSING) and row.reason != "not_measured"
         if one_sided or (comparison.mode == "counters" and row.metric not in RULES):
@@ -190,7 +191,7 @@ def compared(comparison: Comparison) -> Iterator[Row]:
 
 
 def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
-    """The rows that the machine code alone tells, of variants verified on both sides."""
+    """The rows that need only the machine code, for variants verified on both sides."""
     if match.base is None or match.head is None:
         return
     cell = match.head
@@ -206,7 +207,7 @@ def of_code(match: Match, base: Run, head: Run) -> Iterator[Row]:
 
 
 def measurable(judged: Judged) -> Judged:
-    """Rows of runs whose controls say that nothing can be measured."""
+    """The row; NOT-MEASURABLE if the controls show that the runs cannot measure it."""
     row = judged.row
     if row.verdict == INCONCLUSIVE and row.reason in (BIASED, CONTROL_OFF, "controls_spread"):
         return dataclasses.replace(judged, row=dataclasses.replace(row, verdict=NOT_MEASURABLE))
@@ -217,20 +218,20 @@ def measurable(judged: Judged) -> Judged:
 
 
 def settle(judged: Judged, config: GateConfig) -> Judged:
-    """The row with its code, by policies and waivers."""
+    """The row with its exit status, by policies and waivers."""
     row = judged.row
     if row.verdict in (REGRESSED, MISSING) and (waiver := waiver_of(row, config)):
         row = dataclasses.replace(row, verdict=WAIVED, detail=f"{waiver.reason} Until {waiver.until}.")
         return dataclasses.replace(judged, row=row, waiver=waiver)
     if row.verdict == REGRESSED:
         rule = RULES.get(row.metric)
-        advice = any(each.endswith("(advisory)") for each in row.notes)
+        advice = any(note.endswith("(advisory)") for note in row.notes)
         fails = not (advice or (rule and not rule.fails))
         status = ExitStatus.REGRESSION if fails else ExitStatus.GOOD
         return dataclasses.replace(judged, exit_status=status, warns=not fails)
     if row.verdict == REFERENCE_CHANGED:
         return dataclasses.replace(judged, warns=True)
-    # what the kernels or the way they were run made unlike may be worse: only other tools may be let pass
+    # rows that other tools made incomparable may be let pass; other incomparable rows may hide a regression
     unlike = config.not_comparable if row.reason == OTHER_TOOLS else "fail"
     policies = {MISSING: config.missing, NOT_COMPARABLE: unlike, INCONCLUSIVE: config.inconclusive, CHANGED: "warn"}
     if row.verdict == BROKEN:
@@ -241,10 +242,10 @@ def settle(judged: Judged, config: GateConfig) -> Judged:
 
 
 def waiver_of(row: Row, config: GateConfig) -> Waiver | None:
-    """The waiver that covers a row; one with a greatest change covers no greater, and none that nobody knows."""
-    for each in config.waivers:
-        if not each.covers(row.pair, row.variant, row.metric):
+    """The waiver that covers a row. A waiver with `max` covers only a known change up to it."""
+    for waiver in config.waivers:
+        if not waiver.covers(row.pair, row.variant, row.metric):
             continue
-        if each.max is None or (row.change and 1 - each.max <= row.change.value <= 1 + each.max):
-            return each
+        if waiver.max is None or (row.change and 1 - waiver.max <= row.change.value <= 1 + waiver.max):
+            return waiver
     return None

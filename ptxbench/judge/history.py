@@ -1,6 +1,6 @@
-"""Runs over time -> series of one metric each, and where they step. To date a shift, never to judge one.
+"""Runs over time -> series of one metric each, and where they step. This dates a change; it does not judge it.
 
-Of the emulator every number is exact and each change of it a step; of a GPU steps are fitted (`judge.steps`).
+Numbers of the emulator are exact, so each change is a step. Steps of GPU times are fitted (`judge.steps`).
 """
 
 from __future__ import annotations
@@ -22,42 +22,42 @@ from ptxbench.result import UNJUDGED, VERIFIED, Cell, Run
 
 TIMED = ("ratio", "time")
 COUNTED = tuple(name for name in RULES if name in BY_NAME)
-"""The metrics of a series where none is asked for: of a GPU, and of the emulator."""
+"""The default metrics of series: on a GPU, and on the emulator."""
 
 RELATIVE = ("ratio", "ptx_instructions_ratio")
-"""Metrics that are 1 of the reference, whatever happens."""
+"""Metrics that are always 1 for the reference."""
 
 
 @dataclass(frozen=True)
 class HistoryPoint:
-    """One value of a series, with what tells why it is another than the one before."""
+    """One value of a series, with the data that explain a change from the one before."""
 
     run: Run
     """Without its cells."""
     cell: Cell
-    """With this variant alone, and without samples."""
+    """With this variant only, and without samples."""
     value: float
 
 
 @dataclass(frozen=True)
 class Shift:
-    """A step: the level before it and from it on, and the runs on both sides."""
+    """A step: the levels before and after it, and the runs on both sides."""
 
     index: int
-    """Of the first value of the new level."""
+    """The index of the first value of the new level."""
     before: float
     after: float
     points: tuple[HistoryPoint, HistoryPoint]
-    """The last of the old level, the first of the new."""
+    """The last value of the old level, and the first of the new one."""
     move: Move | None
-    """How the variant's code moved between them."""
+    """How the variant's code changed between them."""
     differences: Sequence[ConditionDifference]
-    """In what else the two differ."""
+    """The other differences between the two."""
 
 
 @dataclass(frozen=True)
 class SeriesKey:
-    """Whose numbers a series has: one metric of one variant on one device."""
+    """What a series is about: one metric of one variant on one device."""
 
     device: str
     pair: str
@@ -67,12 +67,12 @@ class SeriesKey:
     variant: str
     metric: Metric
     exact: bool
-    """Whether the numbers have no noise: counts of the emulator, and of the tools."""
+    """Whether the numbers have no noise: counts of the emulator and of the tools."""
 
 
 @dataclass(frozen=True)
 class Series:
-    """The numbers of a place, in the order in which they were taken; at least one."""
+    """The numbers of one place, in the order in which they were taken; at least one."""
 
     place: SeriesKey
     points: Sequence[HistoryPoint]
@@ -83,7 +83,7 @@ class Series:
 
     @property
     def median(self) -> float:
-        """Of exact numbers one that there was, not the middle of two."""
+        """For exact numbers an actual value, not the mean of two."""
         return (median_low if self.place.exact else median)(self.values)
 
     @property
@@ -91,8 +91,8 @@ class Series:
         """The steps, in their order."""
         values = self.values
         exact = self.place.exact or min(values) <= 0
-        found = changes(values) if exact else steps([log(each) for each in values])
-        ends = zip([0, *found], found, [*found[1:], len(values)], strict=False)
+        indices = changes(values) if exact else steps([log(value) for value in values])
+        ends = zip([0, *indices], indices, [*indices[1:], len(values)], strict=False)
         return [self.shift(start, index, end) for start, index, end in ends]
 
     def shift(self, start: int, index: int, end: int) -> Shift:
@@ -107,19 +107,19 @@ class Series:
 
 @dataclass
 class Collection:
-    """Series that grow run by run."""
+    """All series; runs are added one by one."""
 
     metric: Metric | None = None
-    """The one that was asked for; None for those that a gate judges."""
+    """The requested metric; None for those that a gate judges."""
     runs: set[str] = field(default_factory=set)
-    """The ids of what was added."""
+    """The ids of the added runs."""
     pairs: set[str] = field(default_factory=set)
     unjudged: int = 0
-    """Values that were left out for a label of their cell, such as THROTTLED."""
+    """Values that were skipped because of a label of their cell, such as THROTTLED."""
     found: dict[SeriesKey, list[HistoryPoint]] = field(default_factory=dict)
 
     def add(self, run: Run) -> None:
-        """Take the values of one run, later than all before. The same run a second time is left out."""
+        """Add the values of one run, which is later than all before. The same run is not added twice."""
         if run.run.id in self.runs:
             return
         self.runs.add(run.run.id)
@@ -144,18 +144,19 @@ class Collection:
                 self.unjudged += 1
                 continue
             size = tuple(cell.point.items())
-            place = SeriesKey(run.device.name, cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
-            self.found.setdefault(place, []).append(HistoryPoint(run, bare, value))
+            key = SeriesKey(run.device.name, cell.pair, size, cell.arch, cell.cache, variant, metric, exact)
+            self.found.setdefault(key, []).append(HistoryPoint(run, bare, value))
 
     def series(self, pairs: Sequence[str] = (), last: int | None = None) -> list[Series]:
-        """Those of the pairs of these names or globs, by default of all; of each its last values, by default all.
+        """The series of these pairs (names or globs; all by default), each with its last values (all by default).
 
-        By device, pair and size, variants and metrics as they came. Raises UsageError for a pair that no run has.
+        Sorted by device, pair and size; variants and metrics in the order of the runs. Raises UsageError for an
+        unknown pair.
         """
         wanted = set(select(sorted(self.pairs), pairs, where=" in the saved runs"))
-        chosen = [Series(place, points[-last:] if last else points) for place, points in self.found.items()
-                  if place.pair in wanted]  # fmt: skip
-        return sorted(chosen, key=lambda each: (each.place.device, each.place.pair, each.place.size))
+        chosen = [Series(key, points[-last:] if last else points) for key, points in self.found.items()
+                  if key.pair in wanted]  # fmt: skip
+        return sorted(chosen, key=lambda one: (one.place.device, one.place.pair, one.place.size))
 
 
 def metrics_of(cell: Cell, asked: Metric | None) -> Sequence[Metric]:
@@ -167,6 +168,6 @@ def metrics_of(cell: Cell, asked: Metric | None) -> Sequence[Metric]:
 def choose_metric(name: str) -> Metric:
     """The metric of that name. Raises UsageError with a suggestion."""
     if name not in BY_NAME and not name.startswith("sass."):
-        known = suggestion(name, tuple(BY_NAME)) or f" They are {', '.join(BY_NAME)}, and sass.OPCODE."
+        known = suggestion(name, tuple(BY_NAME)) or f" The metrics are {', '.join(BY_NAME)}, and sass.OPCODE."
         raise UsageError(f"Unknown metric '{name}'.{known}")
     return choose([name])[0]

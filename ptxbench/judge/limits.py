@@ -1,4 +1,4 @@
-"""Limits of the config: rows that need no baseline, for hand-written PTX."""
+"""Limits of the config: rows for hand-written PTX that need no baseline."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ MAX_RATIO, MIN_SPEEDUP = "ptx_over_cuda_max", "min_speedup"
 
 
 def rule_for(config: GateConfig, mode: Mode, limits: GateLimits | None = None) -> Rule:
-    """How a change is judged, by the config and by what holds for one variant."""
+    """How a change is judged, by the config and by the limits of one variant."""
     budget = config.time_budget if mode == "time" else config.budget
     own = limits and (limits.time_budget if mode == "time" else limits.budget)
     return Rule(
@@ -48,7 +48,7 @@ def row_rule(config: GateConfig, mode: Mode) -> Callable[[Row], Rule]:
 
 
 def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
-    """The place of every verified PTX variant of the run: limits hold for what was written by hand."""
+    """A row for every verified PTX variant of the run, because limits apply to hand-written kernels."""
     for match in match_cells(dataclasses.replace(head, cells=()), head):
         cell = match.either
         for variant, result in cell.variants.items():
@@ -57,7 +57,7 @@ def hand_written(head: Run) -> Iterator[tuple[Row, Match]]:
 
 
 def ratio_limits(head: Run, config: GateConfig) -> list[Row]:
-    """Rows of ptx_over_cuda_max and min_speedup. What clock cycles contradict is INCONCLUSIVE."""
+    """Rows of ptx_over_cuda_max and min_speedup. A verdict that the clock cycles contradict is INCONCLUSIVE."""
     rows = rows_of_ratio(head, config, log_rounds)
     by_cycles = rows_of_ratio(head, config, cycles_rounds)  # without rounds where a clock is unknown
     return [agreed(row, other) if other.head_rounds else row for row, other in zip(rows, by_cycles, strict=True)]
@@ -68,7 +68,7 @@ def rows_of_ratio(
 ) -> list[Row]:
     """The rows, judged as if the limits were baselines without noise.
 
-    A limit M is the baseline M / (1 + budget), so that a ratio fails from M on, once half the budget is proven.
+    A limit M is the baseline M / (1 + budget), so that a ratio fails at M, once half the budget is proven.
     """
     drafts = []
     for row, match in hand_written(head):
@@ -89,11 +89,11 @@ def rows_of_ratio(
     for i, (row, match, name, most, _) in enumerate(drafts):
         logs, rule, labels = rounds[i], rules[i], match.either.labels
         ratio = exp(median(logs)) if logs else None
-        shown = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
+        value = None if ratio is None else ratio if name == MAX_RATIO else 1 / ratio
         row = dataclasses.replace(
-            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=shown, verdict=INCONCLUSIVE
+            row, metric=name, base=most if name == MAX_RATIO else 1 / most, head=value, verdict=INCONCLUSIVE
         )
-        blind = next((each for each in labels if each in UNJUDGED), distrusted)
+        blind = next((label for label in labels if label in UNJUDGED), distrusted)
         if not logs:
             rows.append(dataclasses.replace(row, verdict=MISSING, reason="not_measured", detail="has no times."))
         elif blind or i not in effects:
@@ -104,12 +104,12 @@ def rows_of_ratio(
             cuda = (stats.median_ns(match.either.rounds, REFERENCE) or 0.0) / 1e9
             slower = cuda * most / (1 + rule.budget) * expm1(effect.value)
             verdict = judge_effect(rule, effect, adjusted=adjusted[i], slower_by=slower, rounds=len(logs))
-            off = log1p(rule.budget)  # shown against the limit itself
+            off = log1p(rule.budget)  # relative to the limit itself
             change = Interval(effect.low - off, effect.value - off, effect.high - off).exp()
-            if name == MIN_SPEEDUP:  # shown as what it limits: lower is worse
+            if name == MIN_SPEEDUP:  # relative to the speedup: lower is worse
                 change = Interval(1 / change.high, 1 / change.value, 1 / change.low)
             row = dataclasses.replace(row, change=change, p=adjusted[i], head_rounds=[exp(each) for each in logs])
-            # inside the limit by more than the budget is no improvement: there was nothing before
+            # a ratio far inside the limit is not an improvement, because there is no earlier value
             within = NO_REGRESSION if verdict.verdict == IMPROVED else verdict.verdict
             needed = verdict.rounds_needed if within == INCONCLUSIVE else None
             rows.append(dataclasses.replace(row, verdict=within, reason=verdict.reason, rounds_needed=needed))

@@ -1,4 +1,4 @@
-"""What of a gate is no row's: a run that says too little, a baseline that is not there, rules that hold for nothing."""
+"""Problems of a gate that belong to no row: an incomplete run, a missing baseline, rules that match nothing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ptxbench.result import COMPLETE, Run
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is no row's and stands in the way of a verdict."""
+    """A problem that belongs to no row and prevents a verdict."""
 
     text: str
     remedy: str
@@ -24,17 +24,17 @@ class Problem:
 
 def require_toolchain(head: Run, config: GateConfig) -> None:
     for tool, wanted in config.toolchain.items():
-        if (found := head.toolchain.versions.get(tool)) != wanted:
+        if (version := head.toolchain.versions.get(tool)) != wanted:
             raise UsageError(
-                f"The run was built with {tool} {found or 'of an unknown version'}; the config insists on {wanted}. "
-                f"Install that one, or change 'toolchain' and set the baseline anew."
+                f"The run was built with {tool} {version or '(unknown version)'}; the config requires {wanted}. "
+                f"Install that version, or change 'toolchain' and set a new baseline."
             )
 
 
 def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: Sequence[Mode]) -> Iterator[Problem]:
-    """A run that ended early, modes that cannot be judged, and a baseline that is not there."""
+    """A run that ended early, modes that cannot be judged, and a missing baseline."""
     if (status := head.run.status) != COMPLETE:
-        yield Problem(f"The run is not whole: its status is {status}.", "Run it again.")
+        yield Problem(f"The run is incomplete: its status is {status}.", "Run it again.")
     first = ExitStatus.NO_VERDICT if config.first_run == "fail" else ExitStatus.GOOD
     if base is None:
         yield Problem(
@@ -47,44 +47,44 @@ def standing_in_the_way(head: Run, base: Run | None, config: GateConfig, modes: 
             continue
         if not is_timed(head):
             yield Problem(
-                f"The {mode} gate is asked for, and the run has no times.",
-                "Run on a GPU, or ask for --mode counters.",
+                f"The {mode} gate was requested, but the run has no times.",
+                "Run on a GPU, or use --mode counters.",
             )
         elif base and not is_timed(base):
             yield Problem(
-                f"The baseline has no times: the {mode} is held against limits alone.",
+                f"The baseline has no times: the {mode} is compared with limits only.",
                 f"ptxbench baseline set {head.run.id} --reason TEXT",
                 first,
             )
 
 
 def idle_rules(config: GateConfig, matches: Sequence[Match]) -> Iterator[Problem]:
-    """Rules of pairs that neither run has: one that is misspelt would limit nothing, and nobody would notice."""
+    """Rules that match no kernel of either run. Without a report, a misspelt rule would go unnoticed."""
     places = {(match.either.pair, variant) for match in matches for variant in match.variants}
     pairs = sorted({pair for pair, _ in places})
     for rules in config.pairs:
         if places and not any(rules.covers(*place) for place in places):
-            named = f"'{rules.match}'" if rules.variant == "*" else f"'{rules.match}', variant '{rules.variant}',"
+            rule = f"'{rules.match}'" if rules.variant == "*" else f"'{rules.match}', variant '{rules.variant}',"
             yield Problem(
-                f"The [[pair]] {named} limits nothing: neither run has such a kernel.",
-                f"Mend its name in ptxbench.toml, or take it out.{suggestion(rules.match, pairs)}",
+                f"The [[pair]] {rule} matches no kernel of either run.",
+                f"Correct its name in ptxbench.toml, or remove it.{suggestion(rules.match, pairs)}",
                 ExitStatus.GOOD,
             )
 
 
 def not_measured(given: Set[Mode], head: Run, base: Run | None, config: GateConfig) -> Iterator[Problem]:
-    """Modes of times that the config names, that both runs have times for, and by which nothing was judged.
+    """Requested modes that judged no row although both runs have times.
 
-    `given`: the modes by which something was.
+    `judged_modes`: the modes that judged at least one row.
     """
     for mode in config.modes or ():
         if mode != "counters" and mode not in given and base and is_timed(base) and is_timed(head):
-            yield Problem(f"Nothing was judged by the {mode} gate, which is asked for.", "The other findings say why.")
+            yield Problem(f"The {mode} gate was requested, but it judged no row.", "See the other findings.")
 
 
 def nothing_judged(head: Run, base: Run | None) -> str:
     if not head.cells:
-        return "The run is empty. Check which pairs it was asked to run."
+        return "The run is empty. Check which pairs it was to run."
     if base is None:
-        return "Set a baseline, or give limits in ptxbench.toml."
-    return "The other findings say why."
+        return "Set a baseline, or set limits in ptxbench.toml."
+    return "See the other findings."

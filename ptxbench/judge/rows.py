@@ -1,6 +1,6 @@
-"""Rows: which there are, what each compares, and those that need no statistics to judge.
+"""Rows: which rows there are, what each compares, and the verdicts that need no statistics.
 
-A row is a pair, a variant, a size and a metric. One whose numbers have yet to be judged comes with its Evidence.
+A row is a pair, a variant, a size and a metric. A row that must still be judged by its numbers has RoundLogs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Mode = Literal["ratio", "time", "counters"]
 ONE_RUN = "has no value in the other run."
 
 VERIFICATION = "verified"
-"""The metric of a row that says, among counters, that there are none: its variant fails or is not there."""
+"""The metric of a row without counters, because its variant fails or is missing."""
 
 COUNTERS = tuple(
     metric for metric in METRICS if metric.counted_by and metric.better != "neither"
@@ -48,7 +48,7 @@ COUNTERS = tuple(
 
 @dataclass(frozen=True)
 class Row:
-    """One verdict, with what it rests on."""
+    """One verdict, with its evidence."""
 
     pair: str
     size: Mapping[str, int]
@@ -58,30 +58,30 @@ class Row:
     metric: str
     verdict: str
     reason: str | None = None
-    """A code, such as few_rounds, wide_interval, controls_spread or not_measured, or a label of the cell."""
+    """A name such as few_rounds, wide_interval, controls_spread or not_measured, or a label of the cell."""
     detail: str | None = None
-    """The reason in words, where it is one of this row: how a kernel fails, what differs."""
+    """The reason in words, if it is specific to this row: how a kernel fails, what differs."""
     base: float | None = None
     head: float | None = None
     change: Interval | None = None
-    """Head over base with its interval; a count's has no width."""
+    """Head over base with its interval; the interval of a count has no width."""
     change_in_cycles: Interval | None = None
-    """The same of clock cycles; None where a clock is unknown, and of counts."""
+    """The same in clock cycles; None if a clock is unknown, and for counts."""
     p: float | None = None
-    """Of "no slower than half the budget", adjusted for the number of rows."""
+    """The p value of "no slower than half the budget", adjusted for the number of rows."""
     base_rounds: Sequence[float] = ()
     head_rounds: Sequence[float] = ()
     """The metric in each round, in its order."""
     rounds_needed: int | None = None
-    """Of each run, to settle what is INCONCLUSIVE; None where it is settled or cannot be said."""
+    """The rounds of each run that would decide an INCONCLUSIVE row; None if it is decided or cannot be estimated."""
     moves: Moves = field(default_factory=Moves)
     notes: Sequence[str] = ()
-    """What differs between the runs and does not forbid the comparison, such as `driver (note)`."""
+    """Differences between the runs that do not forbid the comparison, such as `driver (note)`."""
 
 
 @dataclass(frozen=True)
 class RoundLogs:
-    """Logarithms of the rounds, and what one more per cent costs in seconds."""
+    """Logarithms of the rounds, and how many seconds one per cent is."""
 
     base: Sequence[float]
     head: Sequence[float]
@@ -95,7 +95,7 @@ class RoundLogs:
 
     @property
     def in_cycles(self) -> RoundLogs | None:
-        """The evidence in clock cycles; None where there is none."""
+        """The logs in clock cycles; None if there are none."""
         if not self.base_cycles:
             return None
         return dataclasses.replace(self, base=self.base_cycles, head=self.head_cycles)
@@ -106,7 +106,7 @@ Draft = tuple[Row, RoundLogs | None]
 
 @dataclass(frozen=True)
 class Match:
-    """A cell of base and the same of head; at least one of them is there."""
+    """A cell of base and the same cell of head; at least one of them exists."""
 
     base: Cell | None
     head: Cell | None
@@ -119,13 +119,14 @@ class Match:
 
     @property
     def variants(self) -> list[str]:
-        """Of both sides, in head's order; libraries are no kernels of ours, and are not judged."""
-        results = [each for cell in (self.head, self.base) if cell for each in cell.variants.items()]
+        """The variants of both sides, in head's order. Libraries are not kernels of the pair, and are not judged."""
+        results = [item for cell in (self.head, self.base) if cell for item in cell.variants.items()]
         return list(dict.fromkeys(name for name, result in results if result.language != LIBRARY))
 
 
 def match_cells(base: Run, head: Run) -> list[Match]:
-    """The cells of both runs: by pair, size, architecture and cache mode, then what is left by pair and size."""
+    """The cells of both runs, matched by pair, size, architecture and cache mode; the remaining ones by pair and
+    size."""
 
     def size(cell: Cell) -> tuple[object, ...]:
         return cell.pair, tuple(sorted(cell.point.items()))
@@ -146,7 +147,7 @@ def match_cells(base: Run, head: Run) -> list[Match]:
 
 
 def drafts(match: Match, mode: Mode, differences: Sequence[ConditionDifference]) -> Iterator[Draft]:
-    """The rows of one cell in both runs; `differences`: of the runs."""
+    """The rows of one cell in both runs; `differences`: those of the runs."""
     for variant in match.variants:
         if mode == "ratio" and variant == REFERENCE:
             continue
@@ -167,7 +168,7 @@ def drafts(match: Match, mode: Mode, differences: Sequence[ConditionDifference])
 
 
 def without_numbers(row: Row, match: Match, needed: Sequence[str]) -> list[Row] | None:
-    """The row where a side fails or is not there, none where neither side is; None where both are to be compared."""
+    """The row if a side fails or is missing, no row if both are missing; None if both can be compared."""
     (base_state, base_why), (head_state, head_why) = (state(cell, needed) for cell in (match.base, match.head))
     verdict = {
         ("good", "good"): None,
@@ -186,12 +187,12 @@ def without_numbers(row: Row, match: Match, needed: Sequence[str]) -> list[Row] 
 
 
 def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "failed", "absent"], str | None]:
-    """Whether all these variants of the cell are verified, and if not why not."""
-    found = [(name, cell.variants.get(name) if cell else None) for name in needed]
-    for name, result in found:
+    """Whether all these variants of the cell are verified, and if not, why."""
+    results = [(name, cell.variants.get(name) if cell else None) for name in needed]
+    for name, result in results:
         if result and result.status in (WRONG, BROKE):
             return "failed", f"{name} is {result.status}: {result.reason or 'no reason was recorded.'}"
-    for name, result in found:
+    for name, result in results:
         if result is None:
             return "absent", None
         if result.status != VERIFIED:
@@ -200,19 +201,19 @@ def state(cell: Cell | None, needed: Sequence[str]) -> tuple[Literal["good", "fa
 
 
 def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
-    """The row with what differs: NOT-COMPARABLE, or notes."""
+    """The row with the differences: NOT-COMPARABLE, or notes."""
     variant = head.variants[row.variant]
     same = same_ptx(base.variants[row.variant].build, variant.build)
     unlike: list[ConditionDifference] = []
     notes = []
-    for each in (*differences, *cell_differences(base, head, row.variant)):
-        effect = each.effect(kind, variant.language)
-        if each.name == "NVRTC" and kind in COUNTS and same:
+    for difference in (*differences, *cell_differences(base, head, row.variant)):
+        effect = difference.effect(kind, variant.language)
+        if difference.name == "NVRTC" and kind in COUNTS and same:
             continue  # another compiler that made the same PTX
         if effect == DIFFERS:
-            unlike.append(each)
+            unlike.append(difference)
         elif effect != OK:
-            notes.append(f"{each.name} ({effect})")
+            notes.append(f"{difference.name} ({effect})")
     if unlike:
         reason = OTHER_TOOLS if all(each.condition.toolchain for each in unlike) else None
         return dataclasses.replace(row, verdict=NOT_ALIKE, reason=reason, detail="; ".join(map(str, unlike)))
@@ -223,7 +224,7 @@ def apply(row: Row, kind: Kind, base: Cell, head: Cell, differences: Sequence[Co
 
 
 def counted(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Iterator[Row]:
-    """One row a counter that either side has."""
+    """One row for each counter that a side has."""
     for metric in COUNTERS:
         before, after = metric.of(base, row.variant), metric.of(head, row.variant)
         if metric.bounds and not all(is_narrow(metric, cell, row.variant) for cell in (base, head)):
@@ -233,7 +234,7 @@ def counted(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDif
 
 
 NARROW = 1.04
-"""How many times the least the most of a range may be, for a claim on it."""
+"""The greatest most / least of a range on which a claim may be based."""
 
 
 def is_narrow(metric: Metric, cell: Cell, variant: str) -> bool:
@@ -242,11 +243,11 @@ def is_narrow(metric: Metric, cell: Cell, variant: str) -> bool:
 
 
 def overlapping(metric: Metric, base: Cell, head: Cell, variant: str) -> bool:
-    """Whether the ranges of both sides have a number in common, so that nothing shows that they differ."""
+    """Whether the ranges of both sides overlap, so that no difference is proven."""
     if not metric.bounds or not metric.interval:
         return False
     ends = [metric.interval(cell, variant, cell.variants[variant]) for cell in (base, head)]
-    return all(ends) and max(each[0] for each in ends if each) <= min(each[1] for each in ends if each)
+    return all(ends) and max(end[0] for end in ends if end) <= min(end[1] for end in ends if end)
 
 
 def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row:
@@ -269,7 +270,7 @@ def count_row(row: Row, metric: Metric, base: Cell, head: Cell, differences: Seq
 
 
 def exact_change(before: float, after: float) -> Interval | None:
-    """How many times the one the other is, known exactly; None where that is no number, as of what was none before."""
+    """The exact ratio of two counts; None if it is not a number, as when the first is 0."""
     ratio = after / before if before else inf
     return Interval(ratio, ratio, ratio) if isfinite(ratio) else None
 
@@ -278,22 +279,22 @@ def exact_change(before: float, after: float) -> Interval | None:
 
 
 def log_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
-    """The metric's natural logarithm in each round: of the seconds, or of the ratio to the reference."""
+    """The natural logarithm of the metric in each round: of the seconds, or of the ratio to the reference."""
     if kind == "time":
         return [log(ns / 1e9) for ns in stats.round_medians_ns(rounds, variant)]
     return stats.round_log_ratios(rounds, variant, REFERENCE)
 
 
 def cycles_rounds(kind: Kind, rounds: Sequence[Round], variant: str) -> list[float]:
-    """The same in clock cycles times 1000; nothing where a clock is unknown."""
+    """The same in clock cycles times 1000; empty if a clock is unknown."""
     own = [one for one in rounds if variant in one.contrast]
     if kind == "time":
-        return [log(each) for each in stats.round_medians_ns(cycles.by_block(own), variant)]
+        return [log(round_medians_n) for round_medians_n in stats.round_medians_ns(cycles.by_block(own), variant)]
     return stats.round_log_ratios(cycles.by_kernel(own), variant, REFERENCE)
 
 
 def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) -> tuple[list[float], ...]:
-    """Cycles of both sides as seconds at the clock of the first, whose `seconds` are known; nothing of one without."""
+    """Cycles of both sides as seconds at the clock of the first, whose `seconds` are known; empty without cycles."""
     if not all(sides):
         return ([], [])
     shift = median(sides[0]) - median(seconds) if kind == "time" else 0.0
@@ -301,7 +302,7 @@ def at_one_clock(kind: Kind, seconds: Sequence[float], *sides: Sequence[float]) 
 
 
 def timed(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Draft | None:
-    """The row of a ratio or a time, with its evidence where there is any; None of what neither run timed."""
+    """The row of a ratio or a time, with its round logs if there are any; None if neither run timed it."""
     kind: Kind = "ratio" if row.metric == "ratio" else "time"
     before, after = (log_rounds(kind, cell.rounds, row.variant) for cell in (base, head))
     if not before and not after:

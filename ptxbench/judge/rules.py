@@ -24,45 +24,45 @@ class CounterRule:
 
     metric: str
     told: str
-    """What happened where it is worse."""
+    """What happened if it is worse, in words."""
     allowed: float = 0.0
     fails: bool = True
 
 
 LOCAL, WIDTH, READ_ONLY, CALLS = "sass.local", "sass.width", "sass.nc", "sass.call"
-"""Metrics that the gate alone knows: accesses of local memory, vector accesses, loads by the read-only path (`.nc` of
-PTX), and calls, as they stand in the SASS."""
+"""Metrics that only the gate has: accesses to local memory, vector accesses, loads through the read-only path (`.nc` of
+PTX), and calls, all counted in the SASS."""
 
 OPCODES = "opcodes"
-"""The metric of a row that says how accesses are spelt now, where no count can show what that costs."""
+"""The metric of a row about changed access modifiers, whose cost no count can show."""
 
 RULES = {
     rule.metric: rule
     for rule in (
         # what ptxas made
-        CounterRule("spills", "more registers went to memory"),
-        CounterRule("stack", "a thread has more local memory"),
-        CounterRule(LOCAL, "more accesses of local memory in the machine code"),
-        CounterRule(CALLS, "more calls of subroutines in the machine code"),
+        CounterRule("spills", "more registers are spilled to memory"),
+        CounterRule("stack", "a thread uses more local memory"),
+        CounterRule(LOCAL, "more accesses to local memory in the machine code"),
+        CounterRule(CALLS, "more subroutine calls in the machine code"),
         CounterRule(WIDTH, "vector accesses became narrower ones"),
-        CounterRule(READ_ONLY, "loads left the read-only path"),
-        CounterRule("occupancy", "fewer warps fit an SM"),
-        CounterRule("registers", "more registers a thread", fails=False),
+        CounterRule(READ_ONLY, "loads no longer use the read-only path"),
+        CounterRule("occupancy", "fewer warps fit on an SM"),
+        CounterRule("registers", "more registers per thread", fails=False),
         CounterRule("sass", "more machine instructions", allowed=0.05, fails=False),
         # what was launched, and executed
-        CounterRule("launched_warps", "the launch has fewer warps than before, and than the GPU holds"),
+        CounterRule("launched_warps", "the launch has fewer warps than before and than the GPU can hold"),
         CounterRule("ptx_warp_instructions", "more instructions executed", allowed=0.02),
         CounterRule("sass_executed", "more machine instructions executed", allowed=0.02),
-        CounterRule("ptx_weighted_instructions", "more machine instructions executed, about", allowed=0.02),
-        CounterRule("ptx_dependent_cycles", "warps wait longer for what they need", allowed=0.1),
+        CounterRule("ptx_weighted_instructions", "more machine instructions executed (estimate)", allowed=0.02),
+        CounterRule("ptx_dependent_cycles", "warps wait longer for dependent results", allowed=0.1),
         CounterRule("ptx_branches", "more branches executed", allowed=0.05, fails=False),
-        CounterRule("ptx_divergent_branches", "lanes part more often"),
+        CounterRule("ptx_divergent_branches", "warps diverge more often"),
         CounterRule("ptx_warp_instructions_special", "more approximate functions executed"),
         CounterRule("ptx_subnormal_approximations", "more approximate functions keep subnormal numbers"),
-        CounterRule("ptx_divisions", "more divisions, remainders or roots of full precision executed"),
-        CounterRule("ptx_loop_functions", "more approximate functions, divisions or roots within loops"),
+        CounterRule("ptx_divisions", "more full-precision divisions, roots or remainders executed"),
+        CounterRule("ptx_loop_functions", "more approximate functions, divisions or roots in loops"),
         CounterRule("ptx_float_conversions", "more conversions of floating-point numbers executed"),
-        CounterRule("ptx_warp_instructions_f64", "more double precision executed"),
+        CounterRule("ptx_warp_instructions_f64", "more double-precision instructions executed"),
         CounterRule("ptx_warp_instructions_warp", "more shuffles, votes or warp synchronizations executed"),
         CounterRule("ptx_mma_operations", "more matrix instructions executed"),
         # memory
@@ -70,29 +70,29 @@ RULES = {
         CounterRule("ptx_global_store_sectors", "stores touch more memory"),
         CounterRule("ptx_global_load_requests", "more loads executed"),
         CounterRule("ptx_global_store_requests", "more stores executed"),
-        CounterRule("ptx_direct_loads", "more loads that are no asynchronous copies"),
+        CounterRule("ptx_direct_loads", "more loads that are not asynchronous copies"),
         CounterRule("ptx_async_requests", "more asynchronous copies"),
-        CounterRule("ptx_full_waits", "more waits for every asynchronous copy"),
-        CounterRule("ptx_generic_accesses", "more accesses do not say which memory they are of"),
-        CounterRule("ptx_local_load_bytes", "more loads of local memory"),
+        CounterRule("ptx_full_waits", "more waits for all asynchronous copies"),
+        CounterRule("ptx_generic_accesses", "more accesses do not name their state space"),
+        CounterRule("ptx_local_load_bytes", "more loads from local memory"),
         CounterRule("ptx_local_store_bytes", "more stores to local memory"),
-        CounterRule("ptx_shared_load_requests", "more loads of shared memory"),
+        CounterRule("ptx_shared_load_requests", "more loads from shared memory"),
         CounterRule("ptx_shared_store_requests", "more stores to shared memory"),
-        CounterRule("ptx_shared_load_wavefronts", "loads of shared memory take more passes"),
+        CounterRule("ptx_shared_load_wavefronts", "loads from shared memory take more passes"),
         CounterRule("ptx_shared_store_wavefronts", "stores to shared memory take more passes"),
-        CounterRule("ptx_shared_load_conflicts", "more bank conflicts of loads"),
-        CounterRule("ptx_shared_store_conflicts", "more bank conflicts of stores"),
+        CounterRule("ptx_shared_load_conflicts", "more bank conflicts in loads"),
+        CounterRule("ptx_shared_store_conflicts", "more bank conflicts in stores"),
         *(CounterRule(f"ptx_atomic_{space}_{part}", what.format(space))
           for space in ("global", "shared")
           for part, what in (("requests", "more {} atomics executed"), ("lanes", "more lanes take part in {} atomics"),
-                             ("serial", "more lanes of {} atomics meet on one address"))),
+                             ("serial", "more lanes of {} atomics access the same address"))),
         # order among threads
         CounterRule("ptx_barriers", "warps wait at more barriers"),
         CounterRule("ptx_strong_accesses", "more accesses are volatile or ordered"),
-        CounterRule("ptx_ordering_accesses", "more accesses acquire or release"),
+        CounterRule("ptx_ordering_accesses", "more accesses are acquire or release"),
         CounterRule("ptx_fences", "more fences executed"),
-        *(CounterRule(f"ptx_{scope}_{what}", f"more {what} reach {whom}")
-          for scope, whom in (("cluster", "beyond the CTA"), ("gpu", "the whole GPU"), ("sys", "the whole system"))
+        *(CounterRule(f"ptx_{scope}_{what}", f"more {what} have {whom} scope")
+          for scope, whom in (("cluster", "cluster"), ("gpu", "GPU"), ("sys", "system"))
           for what in ("accesses", "fences")),
         CounterRule("ptx_sequential_fences", "more fences are sequentially consistent"),
         CounterRule("ptx_sleeps", "warps sleep more often"),
@@ -102,7 +102,7 @@ RULES = {
 
 
 def held(row: Row) -> Row:
-    """A compared count, NO-REGRESSION where it is worse by no more than its rule allows."""
+    """A compared count; NO-REGRESSION if it is worse by no more than its rule allows."""
     most = (row.base or 0.0) * (1 + RULES[row.metric].allowed)  # what allows a share is better the lower it is
     if row.verdict == REGRESSED and RULES[row.metric].allowed and row.head is not None and row.head <= most:
         return dataclasses.replace(row, verdict=NO_REGRESSION)
@@ -118,40 +118,40 @@ BYTES = {"U8": 1, "S8": 1, "U16": 2, "S16": 2, "64": 8, "128": 16, "256": 32}
 
 
 def local_accesses(build: BuildReport) -> float | None:
-    """Instructions of the machine code that load or store local memory; None where nobody disassembled it."""
+    """Instructions of the machine code that load or store local memory; None if it was not disassembled."""
     if not build.sass:
         return None
     return sum(count for name, count in build.sass.items() if name.split(".")[0] in ("LDL", "STL"))
 
 
 def calls(build: BuildReport) -> float | None:
-    """Calls of subroutines, such as that of a division; None where nobody disassembled it."""
+    """Subroutine calls, such as that of a division; None if the machine code was not disassembled."""
     if not build.opcodes:
         return None
     return sum(count for name, count in build.opcodes.items() if name.split(".")[0] == "CALL")
 
 
 def widths(sass: Mapping[str, int]) -> dict[str, dict[int, int]]:
-    """Accesses by opcode and bytes a lane: {"LDG": {16: 2, 4: 1}}."""
-    found: dict[str, dict[int, int]] = {}
+    """Accesses by opcode and bytes per lane: {"LDG": {16: 2, 4: 1}}."""
+    by_opcode: dict[str, dict[int, int]] = {}
     for name, count in sass.items():
         opcode, *modifiers = name.split(".")
         if ACCESS.fullmatch(opcode):
-            size = next((BYTES[each] for each in modifiers if each in BYTES), 4)
-            of_opcode = found.setdefault(opcode, {})
+            size = next((BYTES[modifier] for modifier in modifiers if modifier in BYTES), 4)
+            of_opcode = by_opcode.setdefault(opcode, {})
             of_opcode[size] = of_opcode.get(size, 0) + count
-    return found
+    return by_opcode
 
 
 def wide_accesses(build: BuildReport) -> float | None:
-    """Instructions that move 8 bytes a lane or more; None where nobody disassembled it."""
+    """Instructions that move at least 8 bytes per lane; None if the machine code was not disassembled."""
     if not build.sass:
         return None
     return sum(count for sizes in widths(build.sass).values() for size, count in sizes.items() if size >= 8)
 
 
 def narrowed(base: BuildReport, head: BuildReport) -> bool:
-    """Whether head has fewer vector accesses of some opcode, and more of the same that are narrower."""
+    """Whether head has fewer vector accesses of some opcode, and more narrower ones of the same opcode."""
     before, after = widths(base.sass), widths(head.sass)
     for opcode in before:
         old, new = before[opcode], after.get(opcode, {})
@@ -164,12 +164,12 @@ def narrowed(base: BuildReport, head: BuildReport) -> bool:
 
 
 def read_only_loads(build: BuildReport) -> float | None:
-    """Global loads by the read-only path; None where nobody disassembled it."""
+    """Global loads through the read-only path; None if the machine code was not disassembled."""
     return loads(build)[0] if build.opcodes else None
 
 
 def loads(build: BuildReport) -> tuple[int, int]:
-    """Global loads by the read-only path, and the others."""
+    """Global loads through the read-only path, and the others."""
     by_path = [0, 0]
     for name, count in build.opcodes.items():
         opcode, *modifiers = name.split(".")
@@ -179,7 +179,7 @@ def loads(build: BuildReport) -> tuple[int, int]:
 
 
 def left_read_only(base: BuildReport, head: BuildReport) -> bool:
-    """Whether head has fewer loads by the read-only path, and more others."""
+    """Whether head has fewer loads through the read-only path, and more others."""
     before, after = loads(base), loads(head)
     return after[0] < before[0] and after[1] > before[1]
 
@@ -194,11 +194,11 @@ OF_CODE = (
     (WIDTH, wide_accesses, narrowed),
     (READ_ONLY, read_only_loads, left_read_only),
 )
-"""Each with its count, and what of two builds is worse."""
+"""Each with its count, and a function that says whether head's build is worse than base's."""
 
 
 def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Iterator[Row]:
-    """The rows of OF_CODE of a variant that is verified in both runs; `row`: its place and its moves."""
+    """The rows of OF_CODE of a variant that is verified in both runs; `row`: its place and code changes."""
     before, after = base.variants[row.variant].build, head.variants[row.variant].build
     if before is None or after is None:
         return
@@ -212,7 +212,7 @@ def code_rows(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionD
 
 
 def code_row(row: Row, worse: bool) -> Row:
-    """The verdict on one whose tools are the same on both sides."""
+    """The verdict on a row with the same tools on both sides."""
     if row.base is None or row.head is None:
         verdict = NEW if row.base is None else MISSING
         return dataclasses.replace(row, verdict=verdict, reason="not_measured", detail=ONE_RUN)
@@ -227,7 +227,7 @@ def code_row(row: Row, worse: bool) -> Row:
 
 
 def opcode_row(row: Row, base: Cell, head: Cell, differences: Sequence[ConditionDifference]) -> Row | None:
-    """CHANGED where accesses have other modifiers than before, such as those that choose caches; else None."""
+    """CHANGED if accesses have other modifiers than before, such as cache operators; else None."""
     before, after = base.variants[row.variant], head.variants[row.variant]
     if before.opcodes is None or after.opcodes is None or row.moves.nothing:
         return None

@@ -1,9 +1,9 @@
 """Where a series of numbers steps. Numbers in, indices out; knows no runs.
 
-The fit: levels between steps, such that the sum of absolute deviations, with a penalty for each step, is least. By
-dynamic programming over the ends of segments, which finds the least of all (Jackson et al., An algorithm for optimal
-partitioning of data on an interval, IEEE Signal Processing Letters 12, 2005); absolute deviations, so that a single
-sample far off moves no level (Bai, Least absolute deviation estimation of a shift, Econometric Theory 11, 1995).
+The fit: the levels between steps minimise the sum of absolute deviations, with a penalty for each step. By
+dynamic programming over the ends of segments, which finds the global minimum (Jackson et al., An algorithm for optimal
+partitioning of data on an interval, IEEE Signal Processing Letters 12, 2005). Absolute deviations, so that a single
+outlier moves no level (Bai, Least absolute deviation estimation of a shift, Econometric Theory 11, 1995).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 SHORTEST = 2
-"""Values of a level: one alone is an outlier until the next confirms it."""
+"""Fewest values of a level: a single value is an outlier until the next one confirms it."""
 
 PENALTY = 3.0
 """Of a step, in standard deviations times ln n. Chosen by simulation, for series of 10 to 80 independent values: with 3
 a step is seen in at most 1.5 % of series without one, outliers and slow modes included, and one of twelve standard
-deviations in 94 % and more by its second value. Noise that hangs together (a correlation of a half from one run to the
-next) passes for steps in up to 9 %."""
+deviations in 94 % and more by its second value. Correlated noise (a correlation of one half from one run to the
+next) is taken for steps in up to 9 %."""
 
 LEAST_SPREAD = 1e-3
-"""Of logarithms: processes differ by as much, even where a short series happens not to show it."""
+"""Of logarithms: processes differ by at least this much, even if a short series does not show it."""
 
 
 def steps(values: Sequence[float]) -> list[int]:
-    """The indices of the first value of each new level, of logarithms of times or ratios, in their order."""
+    """The indices of the first value of each new level. The values are logarithms of times or ratios, in order."""
     x = np.asarray(values, np.float64)
     n = len(x)
     if n < 2 * SHORTEST:
@@ -42,16 +42,16 @@ def steps(values: Sequence[float]) -> list[int]:
         sums = least[: t - SHORTEST + 1] + deviations[: t - SHORTEST + 1, t] + penalty
         start[t] = int(np.argmin(sums))
         least[t] = sums[start[t]]
-    found = []
+    starts = []
     t = int(start[n])
     while t > 0:
-        found.append(t)
+        starts.append(t)
         t = int(start[t])
-    return found[::-1]
+    return starts[::-1]
 
 
 def changes(values: Sequence[float]) -> list[int]:
-    """The indices of values unlike the one before: the steps of what has no noise."""
+    """The indices of values that differ from the one before: the steps of exact numbers."""
     return [i for i in range(1, len(values)) if values[i] != values[i - 1]]
 
 
@@ -64,11 +64,11 @@ def spread(x: NDArray[np.float64]) -> float:
 
 
 def segment_deviations(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    """At [s, t] the sum of |x - their median| over x[s:t]; shape (n + 1, n + 1), infinite where s is not before t."""
+    """At [s, t] the sum of |x - their median| over x[s:t]; shape (n + 1, n + 1), infinite if s is not before t."""
     n = len(x)
-    found = np.full((n + 1, n + 1), np.inf)
+    deviations = np.full((n + 1, n + 1), np.inf)
     for length in range(1, n + 1):
         windows = np.lib.stride_tricks.sliding_window_view(x, length)
         sums = np.abs(windows - np.median(windows, axis=1, keepdims=True)).sum(axis=1)
-        found[np.arange(n - length + 1), np.arange(length, n + 1)] = sums
-    return found
+        deviations[np.arange(n - length + 1), np.arange(length, n + 1)] = sums
+    return deviations

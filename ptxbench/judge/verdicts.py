@@ -20,37 +20,37 @@ NOT_DETERMINISTIC = "not_deterministic"
 """Reason of a row whose counts differ between two runs of the same sources with the same tools."""
 
 OTHER_TOOLS = "other_tools"
-"""Reason of a row that is NOT-COMPARABLE because other tools built it, and for nothing else."""
+"""Reason of a row that is NOT-COMPARABLE only because other tools built it."""
 
 VERDICTS = {
-    BROKEN: "fails in head only",
+    BROKEN: "fails only in head",
     REGRESSED: "worse by more than the budget",
-    MISSING: "in base only",
+    MISSING: "only in base",
     BROKEN_BOTH: "fails in both",
-    INCONCLUSIVE: "the data cannot tell",
+    INCONCLUSIVE: "the data do not decide",
     NOT_COMPARABLE: "not comparable",
     REFERENCE_CHANGED: "the CUDA side's code changed, the PTX side's did not",
-    FIXED: "failed in base only",
+    FIXED: "failed only in base",
     IMPROVED: "better by more than the budget",
-    NEW: "in head only",
-    NO_REGRESSION: "proven inside the budget",
+    NEW: "only in head",
+    NO_REGRESSION: "proven to be within the budget",
     SAME_CODE: "the same machine code in both; a control",
 }
 """Every verdict with its meaning, in the order in which rows are shown: what needs attention first."""
 
 BETTER_OR_WORSE = frozenset({REGRESSED, IMPROVED, REFERENCE_CHANGED})
-"""Verdicts that claim a difference, which must be there in time and in clock cycles."""
+"""Verdicts that claim a difference, which both times and clock cycles must show."""
 
 LEAST_ROUNDS = 5
-"""A round is one process. Fewer of them cannot show how much processes differ."""
+"""A round is one process. Fewer rounds cannot show how much processes differ."""
 
 MOST_ROUNDS = 200
-"""More rounds than this are no advice: such a change lies at the budget itself."""
+"""More rounds than this are never advised: such a change lies at the budget itself."""
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What counts as a change of time or ratio.
+    """What counts as a change of a time or a ratio.
 
     `budget` is the greatest change that is allowed; the lower bound of a regression must pass half of it. About half of
     the changes of exactly the budget are found, and nearly all of twice the budget (docs/ci.md).
@@ -58,13 +58,13 @@ class Rule:
 
     budget: float = 0.05
     alpha: float = 0.05
-    """The probability, at most, of a regression anywhere in a comparison of equal code."""
+    """The greatest probability of any REGRESSED row in a comparison of equal code."""
     level: float = stats.LEVEL
     """Of each one-sided bound."""
     floor_seconds: float = 0.5e-6
-    """A slowdown by less is none: events resolve half a microsecond."""
+    """A smaller slowdown is ignored: events resolve half a microsecond."""
     least_rounds: int = LEAST_ROUNDS
-    """With fewer on either side there is no verdict."""
+    """With fewer rounds on a side there is no verdict."""
 
     @property
     def big(self) -> float:
@@ -77,7 +77,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class RowJudgement:
-    """A verdict, the reason for one that is no plain answer, and how many rounds of each run would settle it."""
+    """A verdict, the reason if it is not a clear answer, and how many rounds of each run would decide it."""
 
     verdict: str
     reason: str | None = None
@@ -87,10 +87,10 @@ class RowJudgement:
 def judge_effect(
     rule: Rule, effect: Effect, *, adjusted: float, slower_by: float, rounds: int, spread: float = 0.0
 ) -> RowJudgement:
-    """Whether the time, or the ratio, of head differs from base's.
+    """Whether the time, or the ratio, of head differs from that of base.
 
     `effect`: of natural logarithms. `adjusted`: its p value after Holm. `slower_by`: the same in seconds, against the
-    floor. `rounds`: of the run that has fewer. `spread`: how far rows of unchanged code moved; a regression must be
+    floor. `rounds`: of the run with fewer. `spread`: how far rows of unchanged code moved; a regression must be
     greater.
     """
     if rounds < rule.least_rounds:
@@ -109,10 +109,10 @@ def judge_effect(
 
 
 def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
-    """About how many rounds of each run would settle an interval that is too wide; None for more than MOST_ROUNDS.
+    """About how many rounds of each run would decide an interval that is too wide; None for more than MOST_ROUNDS.
 
-    rounds x (half / gap)^2, for an interval shrinks with the root of the rounds; gap is the way from the middle of the
-    interval to the bound that it must clear.
+    rounds x (half / gap)^2, because an interval shrinks with the root of the rounds. The gap is the distance from the
+    middle of the interval to the bound that it must clear.
     """
     middle, half = (effect.low + effect.high) / 2, (effect.high - effect.low) / 2
     gap = middle - rule.guard if effect.value >= rule.big else rule.big - middle
@@ -123,12 +123,12 @@ def rounds_needed(rule: Rule, effect: Effect, rounds: int) -> int | None:
 
 
 def judge_exact(base: float, head: float, better: Literal["lower", "higher"]) -> RowJudgement:
-    """Whether a count of head is worse than base's: any difference is one."""
+    """Whether a count of head is worse than base's: any difference counts."""
     if head == base:
         return RowJudgement(NO_REGRESSION)
     return RowJudgement(IMPROVED if (head < base) == (better == "lower") else REGRESSED)
 
 
 def adjust(effects: Sequence[Effect]) -> list[float]:
-    """The p values after Holm: the family is every row of a comparison that could fail."""
-    return stats.holm([each.p for each in effects])
+    """The p values after Holm's correction. The family is every row of a comparison that could fail."""
+    return stats.holm([effect.p for effect in effects])

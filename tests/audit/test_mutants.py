@@ -149,7 +149,7 @@ def test_an_alarm_about_an_edit_that_means_nothing_does_not_hold(monkeypatch):
 def test_a_mutant_that_does_not_change_the_machine_code_is_not_counted(monkeypatch):
     monkeypatch.setattr(mutants, "EDITS", [Edit("nothing", ("spills",), once(commented))])
     (found,) = audited("triad", "nothing")
-    assert found.skipped == "ptxas makes the same machine code of it."
+    assert found.skipped == "ptxas makes the same machine code from it."
     assert (found.failing, found.exit_status) == ((), 0)
 
 
@@ -190,7 +190,7 @@ def test_a_kernel_that_is_wrong_as_it_is_says_nothing_of_the_gate(tmp_path):
     kernels = kernels_folder(tmp_path, ptx=changed(PTX, "mul.rn.f32", "add.rn.f32"))
     found = audited("scale", "a barrier more", ".nc lost", "other comments", kernels=kernels)
     assert [each.edit for each in found] == ["a barrier more", "other comments"]  # it has no .nc
-    assert all("the kernel as it is, is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
+    assert all("the original kernel is wrong: scale.ptx, n=1024: y[" in each.skipped for each in found)
 
 
 def test_a_file_that_ptxas_cannot_take_is_told_with_its_line(tmp_path):

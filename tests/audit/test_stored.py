@@ -30,7 +30,7 @@ def six():
 
 # the runs, what is told of them
 TOO_LITTLE = [
-    ([], "0 runs, none of which was timed"),
+    ([], "0 runs without times"),
     ([run(i) for i in range(5)], "NVIDIA H100 80GB HBM3: 5 runs, 50 rounds, 2 days"),
     ([run(i, sampling=replace(CALM, rounds=9)) for i in range(6)], "6 runs, 54 rounds, 2 days"),
     ([run(i, day=0) for i in range(6)], "6 runs, 60 rounds, 1 day"),

@@ -74,10 +74,10 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
     kernels = kernels_folder(tmp_path)
     table = kernels / equivalent.FILE
     table.write_text(ENTRY.format(code="mov.u32 %thread, %ctaid.x;"))
-    with pytest.raises(UsageError, match=r"no bug of the ptx kernel of 'scale' is '\*' in 'mov"):
+    with pytest.raises(UsageError, match=r"the ptx kernel of 'scale' has no bug '\*' in 'mov"):
         planted(kernels, 1)
     table.write_text(ENTRY.format(code="*"))
-    with pytest.raises(PairError, match="is not equivalent: check finds it at stage results"):
+    with pytest.raises(PairError, match="is not equivalent: check rejects it at stage results"):
         planted(kernels, 1)
     monkeypatch.setattr(trial, "JUDGED", ("parses", "assembles", "signature"))
     monkeypatch.setattr(audits, "VARIANTS", ("ptx",))
@@ -86,13 +86,13 @@ def test_words_explain_a_survivor_and_must_be_true(tmp_path, monkeypatch):
     assert {each.why for each in found} == {"For a test."}
     assert exit_status(found) == 5  # nothing that counts
     table.write_text('[[equivalent]]\npair = "scale"\n')
-    with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is not right"):
+    with pytest.raises(UsageError, match=r"entry 1 of \[\[equivalent\]\] is invalid; expected pair"):
         equivalent.read(kernels)
 
 
 def test_a_kernel_that_is_wrong_without_a_bug_is_not_audited(tmp_path):
     wrong = changed(PTX, "mul.rn.f32          %value, %value, %a;", "add.rn.f32 %value, %value, %a;")
-    with pytest.raises(PairError, match=r"scale\.ptx: check does not accept the kernel without a bug: n="):
+    with pytest.raises(PairError, match=r"scale\.ptx: check does not accept the original kernel: n="):
         planted(kernels_folder(tmp_path, ptx=wrong))
 
 

@@ -1,4 +1,4 @@
-"""Judges candidates in this process: what came of it, as "STAGE CODE", and one exam for all candidates of a pair."""
+"""Judges candidates in this process: what came of it, as "STAGE CODE", and one suite for all candidates of a pair."""
 
 import functools
 import tempfile
@@ -17,8 +17,8 @@ BROKEN_FUEL = 1 << 16
 
 
 @functools.cache
-def exam(name, seed=SEED, arch=None):
-    """The exam of a pair on `arch`, by default sm_90 or what its own PTX needs."""
+def suite(name, seed=SEED, arch=None):
+    """The suite of a pair on `arch`, by default sm_90 or what its own PTX needs."""
     return CheckSuite(
         discovery.load(KERNELS, name), arch or f"sm_{max(90, lowest_target(KERNELS / f'{name}.ptx'))}", seed
     )
@@ -30,7 +30,7 @@ def judged(path, name, content=None, seed=SEED, stages=tuple(STAGES), arch=None,
         own = path if content is None else Path(folder) / path.name
         if content is not None:
             own.write_bytes(content)
-        return Checker(exam(name, seed, arch), own, CheckOptions(**settings)).judge(stages=stages)
+        return Checker(suite(name, seed, arch), own, CheckOptions(**settings)).judge(stages=stages)
 
 
 def outcome(judgement):

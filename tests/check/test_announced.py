@@ -2,7 +2,7 @@
 
 from ptxbench.check.stages import Checker, announces
 from ptxbench.emulator.parse import parse
-from tests.check.judging import KERNELS, exam
+from tests.check.judging import KERNELS, suite
 from tests.folders import PTX
 
 STORE = "st.relaxed.gpu.global.u64  [%state_at], %word;"
@@ -13,7 +13,7 @@ def test_a_sum_for_the_own_cta_alone_is_a_race_although_the_prefix_follows(tmp_p
     assert text.count(STORE) == 2
     wrong = tmp_path / "wrong.ptx"
     wrong.write_text(text.replace(STORE, STORE.replace(".gpu", ".cta"), 1))
-    told = Checker(exam("scan.s32"), wrong).sanitizer()
+    told = Checker(suite("scan.s32"), wrong).sanitizer()
     assert told.findings
     assert all("st.relaxed.cta" in each.message for each in told.findings)
     line = wrong.read_text()[: text.index(STORE)].count("\n") + 1

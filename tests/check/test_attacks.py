@@ -13,7 +13,7 @@ from ptxbench.check.stages import Checker
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, varied
 from ptxbench.errors import Deadlock
-from tests.check.judging import KERNELS, exam, judged, outcome
+from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import changed
 
 TILE = "mov.u32             %tile, tile;"
@@ -126,7 +126,7 @@ def test_what_no_launch_shows_is_warned_of():
 
 
 def test_a_variant_that_the_architecture_cannot_run_excuses_nothing():
-    old = exam("hgemm_mma", arch="sm_75")
+    old = suite("hgemm_mma", arch="sm_75")
     assert {"cuda", "ptx"} <= set(old.kernels)
     assert set(old.reference_kernels) == {"cuda"}  # the matrix instructions of the PTX need sm_80
     assert [old.beyond_contract(case) for case in old.check] == [None] * len(old.check)
@@ -136,20 +136,20 @@ def test_another_order_of_ctas_does_not_count_where_a_kernel_of_the_pair_minds_i
     right, wrong, _ = REJECTED[0]
     path = tmp_path / "attack.ptx"
     path.write_text(broken(right, *wrong))
-    scan = CheckSuite(exam("scan").found, "sm_90", 3)
-    asking, case = Checker(scan, path).asking, scan.repeated[0]
+    scan = CheckSuite(suite("scan").loaded, "sm_90", 3)
+    launcher, case = Checker(scan, path).launcher, scan.repeated[0]
     some = aspects(scan.drawn("variations"), 1, "last first")
-    (found,) = varied(asking, case, None, some)
+    (found,) = varied(launcher, case, None, some)
     assert found.code == "depends-on-threads"
-    assert found.message.startswith("with one CTA after the other, from the last: ")
-    scan.__dict__["examiners"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
-    assert list(varied(asking, case, None, some)) == []
+    assert found.message.startswith("with the CTAs one after the other, the last one first: ")
+    scan.__dict__["reference_kernels"] = {"ptx": CheckKernel(path.read_text(), "scan", "sm_90")}
+    assert list(varied(launcher, case, None, some)) == []
 
 
 @pytest.mark.parametrize("name", ["remembers.ptx", "right_five_times.ptx", "right_once.cu", "knows_its_data.cu"])
 def test_where_a_kernel_of_the_pair_keeps_state_too_later_launches_still_tell(name):
-    triad = CheckSuite(exam("triad").found, "sm_90", 3)
-    triad.__dict__.update(keeps_state=True, habits=frozenset({"writable-module-state"}))
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
+    triad.__dict__.update(keeps_state=True, lint_codes=frozenset({"writable-module-state"}))
     judge = Checker(triad, Path(__file__).with_name("hostile") / name)
     assert "writable-module-state" not in {each.code for each in judge.lint().findings}
     assert [each.code for each in judge.repeats().findings] == ["depends-on-launch"]
@@ -166,8 +166,8 @@ def left_by(first, at, by=1):
     ("first_writes", "last_writes", "collide"), [(0, 0, True), (0, 1, False), (0, None, False), (None, None, False)]
 )
 def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_writes, last_writes, collide):
-    histogram = exam("histogram256")
-    case, asking = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
+    histogram = suite("histogram256")
+    case, launcher = histogram.repeated[0], CandidateLauncher(histogram, text=None, fuel=0)
     launched = launch(histogram.kernels["ptx"], histogram.pair, case, LaunchOptions())
     before = dataclasses.replace(
         launched, outputs={"bins": case.arguments["bins"].copy()}, counters={"ptx_atomic_global_requests": 0}
@@ -179,11 +179,11 @@ def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_wr
             raise Deadlock("it waits for another.")
         return left_by(before, at)
 
-    asking.launch = lone
+    launcher.launch = lone
     whole = left_by(before, 0, 2)
-    assert [each.code for each in collisions(asking, whole, case)] == ["depends-on-threads"] * collide
+    assert [each.code for each in collisions(launcher, whole, case)] == ["depends-on-threads"] * collide
     atomic = dataclasses.replace(whole, counters={"ptx_atomic_global_requests": 1})
-    assert list(collisions(asking, atomic, case)) == []
+    assert list(collisions(launcher, atomic, case)) == []
 
 
 @pytest.mark.parametrize(
@@ -194,7 +194,7 @@ def test_two_ctas_collide_where_both_write_and_neither_of_them_need_end(first_wr
     ],
 )  # fmt: skip
 def test_where_inputs_add_up_to_more_than_f32_holds_the_order_decides_between_infinity_and_nan(huge, left, excused):
-    total = exam("reduce_sum")
+    total = suite("reduce_sum")
     case = total.check[-1]
     x = np.full_like(case.arguments["x"], huge)
     case = dataclasses.replace(case, arguments={**case.arguments, "x": x})

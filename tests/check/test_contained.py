@@ -65,7 +65,7 @@ def test_a_compilation_that_does_not_end_is_ended(tmp_path):
     judgement = judge(tmp_path / "bomb.cu", task(seconds=2))
     assert time.monotonic() - started < 30
     assert outcome(judgement) in ("parses time-limit", "parses memory-limit")
-    assert judgement.decisive.message == "not done after 2 s."
+    assert judgement.decisive.message == "not finished after 2 s."
 
 
 def test_a_compiler_that_runs_out_of_its_stack_costs_the_candidate_alone(tmp_path):
@@ -244,8 +244,8 @@ def test_nothing_is_left_behind(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("name", "error"),
     [
-        ("absent.ptx", "There is no file"),
-        ("folder.ptx", "holds no .ptx or .cu file"),
+        ("absent.ptx", "does not exist"),
+        ("folder.ptx", "has no .ptx or .cu file"),
         ("kernel.txt", "neither a .ptx nor a .cu file"),
     ],
 )

@@ -179,7 +179,7 @@ def test_a_kernel_beside_the_pairs_own_is_not_read():
 
 def test_a_complaint_names_its_line_and_what_is_there():
     (found,) = lint(parse(TEXT.format(line="st.global.f32 [%x], %f;", directives="")), "copy", ARGS)
-    assert (found.line, found.message) == (23, "st.global.f32 to 'x', which the kernel is given to read.")
+    assert (found.line, found.message) == (23, "st.global.f32 to 'x', which is an input.")
 
 
 CALLED = """

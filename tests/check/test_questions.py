@@ -16,7 +16,7 @@ from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.suite import CheckSuite
 from ptxbench.check.values import data_kinds, edged, float_edges, mixed, shared
 from ptxbench.pair import EXACT, In, InOut, Launch, Out, Pair, Scalar, bf16, f16, f32, s8, s32, u32
-from tests.check.judging import KERNELS, exam
+from tests.check.judging import KERNELS, suite
 
 NAMES = discovery.find_pairs(KERNELS)
 
@@ -44,7 +44,7 @@ ALWAYS = {"largest", "even grid", "powers of two", "odd"}
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_shipped_pair_has_hidden_sizes_of_each_kind_within_its_range_and_cost(name):
-    pair = exam(name).pair
+    pair = suite(name).pair
     space = SizeSpace.of(pair)
     for seed in range(4):
         found = first_sizes(pair, seed)
@@ -67,18 +67,18 @@ def is_power(value):
 
 
 def test_dimensions_that_are_equal_where_they_are_timed_are_equal_at_powers_of_two():
-    found = [first_sizes(exam("transpose").pair, seed)["powers of two"] for seed in range(5)]
+    found = [first_sizes(suite("transpose").pair, seed)["powers of two"] for seed in range(5)]
     assert all(size["rows"] == size["columns"] >= 64 for size in found)
 
 
 def test_a_dimension_is_made_as_long_as_the_cost_of_a_check_size_allows():
     for seed in range(5):
-        found = first_sizes(exam("rmsnorm").pair, seed)
+        found = first_sizes(suite("rmsnorm").pair, seed)
         assert found["long columns"]["columns"] > 5000  # the most of the check sizes
         assert found["long columns"]["rows"] <= 3
         assert found["long rows"]["rows"] > 500
         assert found["columns=8192"]["columns"] == 8192
-    assert all(first_sizes(exam("sgemm_tiled").pair, seed)["long k"]["k"] > 32 for seed in range(5))
+    assert all(first_sizes(suite("sgemm_tiled").pair, seed)["long k"]["k"] > 32 for seed in range(5))
 
 
 def test_a_dimension_keeps_what_all_its_values_have_in_common():
@@ -90,7 +90,7 @@ def test_a_dimension_keeps_what_all_its_values_have_in_common():
 
 
 def test_sizes_depend_on_the_seed_alone():
-    pair = exam("softmax").pair
+    pair = suite("softmax").pair
     assert first_sizes(pair, 5) == first_sizes(pair, 5)
     assert first_sizes(pair, 5) != first_sizes(pair, 6)
 
@@ -108,7 +108,7 @@ def test_a_size_that_the_pairs_functions_refuse_is_left_out():
 
 
 def test_a_thorough_judgement_has_a_bench_size_with_the_scalars_that_are_timed():
-    triad = exam("triad")
+    triad = suite("triad")
     (question,) = triad.bench
     case = next(iter(question))
     assert case.size == {"n": 1 << 16}
@@ -229,7 +229,7 @@ def test_two_inputs_of_one_kind_can_be_one_array_and_an_output_never():
 
 
 def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not():
-    one, again, other = (CheckSuite(exam("triad").found, "sm_90", seed) for seed in (8, 8, 9))
+    one, again, other = (CheckSuite(suite("triad").loaded, "sm_90", seed) for seed in (8, 8, 9))
     for first, second, third in zip(one.check, again.check, other.check, strict=True):
         assert first.arguments["b"].tobytes() == second.arguments["b"].tobytes()
         assert first.arguments["b"].tobytes() != third.arguments["b"].tobytes()
@@ -239,24 +239,24 @@ def test_the_data_of_a_seed_are_the_same_every_time_and_those_of_another_are_not
 
 
 def test_what_a_kernel_of_the_pair_fails_too_counts_for_nothing():
-    softmax = exam("softmax")
+    softmax = suite("softmax")
     asked = {question.name: next(iter(question)) for question in softmax.special}
     excused = {kind: softmax.beyond_contract(asked[kind]) for kind in ("NaN", "signed zeros", "huge values")}
     assert excused["NaN"] is None
     assert excused["signed zeros"] is None
-    assert set(excused.values()) - {None} <= {source.variant for source in softmax.found.sources}
+    assert set(excused.values()) - {None} <= {source.variant for source in softmax.loaded.sources}
     assert all(softmax.beyond_contract(case) is None for case in softmax.check)
 
 
 def test_a_fault_is_not_excused_by_a_kernel_that_is_merely_wrong():
-    softmax = exam("softmax")
+    softmax = suite("softmax")
     beyond = next(next(iter(question)) for question in softmax.special if question.name == "huge values")
     assert softmax.beyond_contract(beyond)
     assert softmax.beyond_contract(beyond, fault=True) is None
 
 
 def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
-    triad = CheckSuite(exam("triad").found, "sm_90", 3)
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     asked = []
     assert set(triad.reference_kernels) == {"cuda", "ptx"}
     monkeypatch.setattr(triad, "fails", lambda kernel, case, fault: asked.append(kernel) or True)
@@ -266,7 +266,7 @@ def test_a_case_is_asked_once_of_the_pairs_kernels(monkeypatch):
 
 
 def test_the_first_case_that_is_not_beyond_the_pair_counts():
-    triad = CheckSuite(exam("triad").found, "sm_90", 3)
+    triad = CheckSuite(suite("triad").loaded, "sm_90", 3)
     made = []
     question = Question("", (made.append(case) or case for case in triad.check))
     assert triad.counting(question) is triad.check[0]
@@ -277,7 +277,7 @@ def test_the_first_case_that_is_not_beyond_the_pair_counts():
 
 
 def test_the_poison_of_outputs_and_the_places_of_arrays_can_be_chosen():
-    triad = exam("triad")
+    triad = suite("triad")
     case = triad.check[0]
     kernel = triad.kernels["ptx"]
     nothing = CheckKernel(kernel.ptx.replace("{\n", "{\n    ret;\n", 1), "triad", "sm_90")

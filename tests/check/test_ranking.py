@@ -14,7 +14,7 @@ from ptxbench.check.stages import Checker, CheckOptions
 from ptxbench.check.watch import changes
 from ptxbench.executed import Executed
 from ptxbench.terminal.check import JudgementReport, Ranking, verdict_words
-from tests.check.judging import KERNELS, exam
+from tests.check.judging import KERNELS, suite
 
 
 def executions(least, most=None):
@@ -84,7 +84,7 @@ def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
     files = {name: KERNELS / "ptx" / f"{name}.ptx" for name in ("bigint_mul256", "bigint_mul256.rows")}
     plain, rows = (
         dataclasses.replace(
-            Checker(exam("bigint_mul256"), path, CheckOptions()).judge(stages=("parses", "counts")), file=path.name
+            Checker(suite("bigint_mul256"), path, CheckOptions()).judge(stages=("parses", "counts")), file=path.name
         )
         for path in files.values()
     )
@@ -114,7 +114,7 @@ def test_what_ptxas_makes_of_fewer_ptx_instructions_is_counted_and_not_these():
 
 
 def test_more_than_every_variant_is_said_of_narrow_ranges_alone():
-    found = Checker(exam("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
+    found = Checker(suite("bigint_mul256"), KERNELS / "ptx" / "bigint_mul256.ptx", CheckOptions())
     found.ratios = {"cuda": {"sectors": 1.0, "sass_executed": [1.2, 1.3]}}
     found.executed = {"candidate": executions(120, 124), "cuda": executions(100)}
     assert found.least_ratios() == {"cuda": {"sectors": 1.0, "sass_executed": 1.2}}

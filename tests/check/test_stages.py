@@ -14,7 +14,7 @@ from ptxbench.check.suite import CheckSuite
 from ptxbench.check.variations import aspects, unlike, varied
 from ptxbench.result import BuildReport
 from ptxbench.toolchain import locate
-from tests.check.judging import exam, judged, outcome
+from tests.check.judging import judged, outcome, suite
 from tests.folders import CUDA, PTX, changed
 
 HOSTILE = Path(__file__).with_name("hostile")
@@ -87,18 +87,18 @@ NANS = (0x7FC00000, 0xFFFFFFFF)
 
 
 def test_other_bits_within_the_tolerance_are_a_warning():
-    asking = Checker(exam("triad"), HOSTILE / "honest.ptx").asking
-    case = exam("triad").check[2]
-    first = asking.launch(case, LaunchOptions())
+    launcher = Checker(suite("triad"), HOSTILE / "honest.ptx").launcher
+    case = suite("triad").check[2]
+    first = launcher.launch(case, LaunchOptions())
     rounded = first.outputs["a"]
     exact = case.expected.outputs["a"]  # on whose other side the second nearest float lies, within an ulp too
     nudged = dataclasses.replace(
         first, outputs={"a": np.nextafter(rounded, np.where(exact > rounded, np.inf, -np.inf).astype(np.float32))}
     )
-    some = aspects(exam("triad").drawn("variations"))
-    (found,) = varied(asking, case, nudged, some)
+    some = aspects(suite("triad").drawn("variations"))
+    (found,) = varied(launcher, case, nudged, some)
     assert (found.code, found.severity) == ("bits-differ", "warning")
-    assert list(varied(asking, case, first, some)) == []
+    assert list(varied(launcher, case, first, some)) == []
     as_nan = [dataclasses.replace(first, outputs={"a": np.full(1, bits, np.uint32).view(np.float32)}) for bits in NANS]
     assert unlike(case, *as_nan, words="") == []
 
@@ -114,7 +114,7 @@ def test_where_the_pairs_own_kernels_are_wrong_too_there_is_no_verdict(kernels, 
 
 def test_without_ptxas_what_it_tells_is_left_out(monkeypatch):
     monkeypatch.setattr(locate, "program", lambda name: None)
-    judgement = Checker(CheckSuite(exam("triad").found, "sm_90", 5), HOSTILE / "honest.ptx").judge()
+    judgement = Checker(CheckSuite(suite("triad").loaded, "sm_90", 5), HOSTILE / "honest.ptx").judge()
     verdicts = {each.stage: each.verdict for each in judgement.stages}
     assert judgement.verdict == "accepted"
     assert [stage for stage, verdict in verdicts.items() if verdict == "skipped"] == [
@@ -123,10 +123,10 @@ def test_without_ptxas_what_it_tells_is_left_out(monkeypatch):
 
 
 def test_sums_that_are_modelled_and_functions_that_are_ideal_are_noted():
-    ptx = exam("hgemm_mma").found
+    ptx = suite("hgemm_mma").loaded
     source = next(each for each in ptx.sources if each.variant == "ptx")
     assert any("adds up by a model of sm_90" in note for note in judged(source.path, "hgemm_mma").notes)
-    softmax = next(each for each in exam("softmax").found.sources if each.variant == "ptx")
+    softmax = next(each for each in suite("softmax").loaded.sources if each.variant == "ptx")
     assert any(note.startswith("ex2.approx") for note in judged(softmax.path, "softmax").notes)
 
 
@@ -135,5 +135,5 @@ def test_the_sanitizer_calls_nothing_clean_where_a_check_was_not_made():
         HONEST.replace("    mov.u32             %thread", "    activemask.b32      %step;\n    mov.u32 %thread", 1)
     )
     told = next(each.told for each in judgement.stages if each.stage == "sanitizer")
-    assert told == "no finding, but not every check was made"
+    assert told == "no finding, but not all checks were made"
     assert "sanitizer: second schedule inconclusive: line 25 uses activemask.b32" in judgement.notes[0]

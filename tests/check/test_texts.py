@@ -10,7 +10,7 @@ import pytest
 from ptxbench.check.finding_codes import CODES, ERROR, UNJUDGED
 from ptxbench.check.findings import Skip, verdict_of
 from ptxbench.check.stages import Checker
-from tests.check.judging import KERNELS, exam, judged, outcome
+from tests.check.judging import KERNELS, judged, outcome, suite
 from tests.folders import changed
 
 PTX = (KERNELS / "ptx" / "triad.ptx").read_text()
@@ -134,14 +134,14 @@ REFUSED = [
 def test_what_is_no_text_of_its_language_is_refused_at_its_line(name, content, code, line, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
-    found, *_ = Checker(exam("triad"), path).parses().findings
+    found, *_ = Checker(suite("triad"), path).parses().findings
     assert (found.code, found.line, found.severity) == (code, line, ERROR)
     assert found.message.isprintable()
 
 
 def test_cuda_c_without_a_kernel_has_no_entry(tmp_path):
     (path := tmp_path / "empty.cu").write_bytes(b"")
-    judge = Checker(exam("triad"), path)
+    judge = Checker(suite("triad"), path)
     assert judge.parses().findings == ()
     assert [each.code for each in judge.signature().findings] == ["no-entry"]
 
@@ -190,7 +190,7 @@ def test_a_mutant_of_a_shipped_kernel_is_never_an_error_of_the_judge(suffix, lan
     for number in range(count):
         origin = drawn.choice(paths)
         (path := tmp_path / f"{number}{suffix}").write_bytes(mutate(drawn, origin.read_bytes()))
-        judge = Checker(exam(owner(origin)), path)
+        judge = Checker(suite(owner(origin)), path)
         for stage in (judge.parses, judge.assembles, judge.signature, judge.lint):
             try:
                 found = stage().findings

@@ -66,19 +66,19 @@ def test_a_baseline_is_for_review_one_count_a_line_and_nothing_that_no_verdict_n
 
 
 REFUSED = [
-    (replace(BASE, run=replace(BASE.run, confirms="4ead0001")), "It has only what confirms 4ead0001."),
+    (replace(BASE, run=replace(BASE.run, confirms="4ead0001")), "It is a confirmation of 4ead0001."),
     (replace(BASE, source=SourceInfo("c0ffee", dirty=True)), "Its kernels were not committed"),
     (counted({"triad": after(status="wrong"), "scan": after(status="broken")}),
      "triad ptx is wrong, scan ptx is broken."),
     (EMPTY, "It has no verified kernel."),
-    (replace(BASE, run=replace(BASE.run, status="interrupted")), "It is not whole: its status is interrupted."),
-    (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "BIASED: the control of a run"),
+    (replace(BASE, run=replace(BASE.run, status="interrupted")), "It is incomplete: its status is interrupted."),
+    (replace(TIMED, cells=[replace(TIMED.cells[0], labels=["BIASED"])]), "BIASED: the run's control"),
     (timed_run(1, {("triad", 64): {"cuda": Kernel(50), "ptx": Kernel(45)}}, Sampling(rounds=4)),
-     "It has 4 rounds, and 5"),
+     "It has 4 rounds; at least 5"),
     (replace(TIMED, cells=[replace(TIMED.cells[0], pair="scan", rounds=TIMED.cells[0].rounds[:4]), *TIMED.cells]),
-     "It has 4 rounds, and 5"),
+     "It has 4 rounds; at least 5"),
     (replace(BASE, run=replace(BASE.run, sweep={})), "It is a sweep of ptxbench tune"),
-    (replace(BASE, cells=[replace(each, cache="warm") for each in BASE.cells]), "Its launches found their data in L2"),
+    (replace(BASE, cells=[replace(each, cache="warm") for each in BASE.cells]), "It was timed with a warm L2"),
 ]  # fmt: skip
 
 

@@ -48,7 +48,7 @@ broken.ptx  PTX against 'scale', sm_90, seed 7
 
 ✔ parses    18 instructions
 ✔ assembles for sm_90, ptxas V
-✔ signature 4 parameters, as the pair has them
+✔ signature 4 parameters, the same as the pair's
 ✔ lint      nothing found
 ✘ results   n=1
 
@@ -82,7 +82,7 @@ def test_several_are_ranked_and_the_gravest_decides(ptxbench, kernels, files):
     ]
     ran = ptxbench("check", files[0], "absent.ptx", *FAST, "--kernels", kernels)
     assert ran.status == 5  # one is not judged, and none is rejected
-    assert "there is no file 'absent.ptx'." in ran.out
+    assert "the file 'absent.ptx' does not exist." in ran.out
 
 
 def test_json_has_the_same_keys_whatever_the_verdict(ptxbench, kernels, files):
@@ -136,10 +136,10 @@ def test_an_instruction_that_the_emulator_lacks_leaves_it_unjudged(ptxbench, ker
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["absent.ptx", "--pair", "scale"],                      "There is no file 'absent.ptx'."),
-        (["kernels", "--pair", "scale"],                         "The folder 'kernels' holds no .ptx or .cu file."),
+        (["absent.ptx", "--pair", "scale"],                      "The file 'absent.ptx' does not exist."),
+        (["kernels", "--pair", "scale"],                         "The folder 'kernels' has no .ptx or .cu file."),
         (["kernels/pairs/scale.py", "--pair", "scale"],          "is neither a .ptx nor a .cu file."),
-        (["absent.ptx", "kernels", "--pair", "scale"],           "There is no file 'absent.ptx'."),
+        (["absent.ptx", "kernels", "--pair", "scale"],           "The file 'absent.ptx' does not exist."),
         (["-", "--pair", "scale"],                               "FILE - needs --language ptx or --language cuda."),
         (["-", "-", "--language", "ptx", "--pair", "scale"],     "FILE - is named twice"),
         (["-", "--language", "ptx", "--watch", "--pair", "scale"], "--watch needs files"),

@@ -264,7 +264,7 @@ def test_a_sweep_is_not_the_latest_run_but_can_be_named(scale, ptxbench):
     assert ptxbench("compare", sweep, sweep).status == 0
     ran = ptxbench("baseline", "set", sweep, "--reason", "no reason")
     assert ran.status == 2
-    assert "It is a sweep of ptxbench tune, and no run of the pairs." in ran.err
+    assert "It is a sweep of ptxbench tune, not a run of the pairs." in ran.err
 
 
 def test_a_recorded_sweep_is_drawn_again(scale, ptxbench):

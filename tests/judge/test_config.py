@@ -89,54 +89,56 @@ REFUSED = [
     ("", "c.toml: expected 'version = 1', found None."),
     ("version = true", "c.toml: expected 'version = 1', found True."),
     ("version = ", "c.toml is not TOML: Invalid value (at end of document)."),
-    ("version = 1\n[gates]", "c.toml: there is no key 'gates'. Did you mean 'gate'?"),
-    ("version = 1\n[gate]\nbugdet = 0.1", "c.toml: [gate]: there is no key 'bugdet'. Did you mean 'budget'?"),
+    ("version = 1\n[gates]", "c.toml: unknown key 'gates'. Did you mean 'gate'?"),
+    ("version = 1\n[gate]\nbugdet = 0.1", "c.toml: [gate]: unknown key 'bugdet'. Did you mean 'budget'?"),
     ("version = 1\n[gate]\nbudget = 5", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
                                          "found 5."),
     ("version = 1\n[gate]\nbudget = true", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
                                             "found True."),
     ("version = 1\n[gate]\nbudget = nan", "c.toml: [gate]: budget: expected a share between 0 and 1, such as 0.05, "
                                            "found nan."),
-    ("version = 1\n[gate]\nmin_rounds = 4", "c.toml: [gate]: min_rounds: expected a whole number from 5 on (fewer "
-                                            "rounds cannot show how they differ), found 4."),
-    ("version = 1\n[gate]\nmin_rounds = 7.5", "c.toml: [gate]: min_rounds: expected a whole number from 5 on (fewer "
-                                              "rounds cannot show how they differ), found 7.5."),
-    ("version = 1\n[gate]\nmode = ['speed']", "c.toml: [gate]: mode: expected some of ratio, time, counters, found "
-                                               "['speed']."),
-    ("version = 1\n[gate]\nmode = []", "c.toml: [gate]: mode: expected some of ratio, time, counters, found []."),
+    ("version = 1\n[gate]\nmin_rounds = 4", "c.toml: [gate]: min_rounds: expected a whole number of at least 5 "
+                                            "(fewer rounds cannot show how they differ), found 4."),
+    ("version = 1\n[gate]\nmin_rounds = 7.5", "c.toml: [gate]: min_rounds: expected a whole number of at least 5 "
+                                              "(fewer rounds cannot show how they differ), found 7.5."),
+    ("version = 1\n[gate]\nmode = ['speed']", "c.toml: [gate]: mode: expected one or more of ratio, time, counters, "
+                                               "found ['speed']."),
+    ("version = 1\n[gate]\nmode = []", "c.toml: [gate]: mode: expected one or more of ratio, time, counters, "
+                                        "found []."),
     ("version = 1\n[gate]\ninconclusive = 'ignore'",
      "c.toml: [gate]: inconclusive: expected 'warn' or 'fail', found 'ignore'."),
-    ("version = 1\n[gate]\ntoolchain = { ptx = '1' }", "c.toml: [gate]: toolchain: there is no key 'ptx'. Did you "
+    ("version = 1\n[gate]\ntoolchain = { ptx = '1' }", "c.toml: [gate]: toolchain: unknown key 'ptx'. Did you "
                                                         "mean 'ptxas'?"),
     ("version = 1\ngate = 3", "c.toml: [gate]: expected a table, found 3."),
-    ("version = 1\n[pair]\nmatch = 'a'", "c.toml: 'pair' is an array of tables. Write it as [[pair]]."),
+    ("version = 1\n[pair]\nmatch = 'a'", "c.toml: 'pair' must be an array of tables. Write it as [[pair]]."),
     ("version = 1\n[[pair]]\nbudget = 0.1", "c.toml: [[pair]] 1: 'match' is missing."),
-    ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speed = 2", "c.toml: [[pair]] 1: there is no key 'min_speed'. Did you "
+    ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speed = 2", "c.toml: [[pair]] 1: unknown key 'min_speed'. Did you "
                                                            "mean 'min_speedup'?"),
     ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = 0", "c.toml: [[pair]] 1: min_speedup: expected a number above "
                                                              "0, found 0."),
     ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = 1\nptx_over_cuda_max = 1",
-     "c.toml: [[pair]] 1: ptx_over_cuda_max and min_speedup are one limit. Leave one of them out."),
-    ("version = 1\n[[pair]]\nmatch = 'a'\nsm_90 = { mach = 1 }", "c.toml: [[pair]] 1: sm_90: there is no key 'mach'. "
-     "Keys are budget, time_budget, ptx_over_cuda_max, min_speedup, counters."),
-    ("version = 1\n[[pair]]\nmatch = 'a'\nsm90 = {}", "c.toml: [[pair]] 1: there is no key 'sm90'. Keys are match, "
+     "c.toml: [[pair]] 1: ptx_over_cuda_max and min_speedup are the same limit. Remove one of them."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nsm_90 = { mach = 1 }", "c.toml: [[pair]] 1: sm_90: unknown key 'mach'. "
+     "The keys are budget, time_budget, ptx_over_cuda_max, min_speedup, counters."),
+    ("version = 1\n[[pair]]\nmatch = 'a'\nsm90 = {}", "c.toml: [[pair]] 1: unknown key 'sm90'. The keys are match, "
      "variant, budget, time_budget, ptx_over_cuda_max, min_speedup, counters, sm_XX."),
     ("version = 1\n[[pair]]\nmatch = 'a'\ncounters = { max_register = 3 }",
-     "c.toml: [[pair]] 1: counters: there is no key 'max_register'. Did you mean 'max_registers'?"),
+     "c.toml: [[pair]] 1: counters: unknown key 'max_register'. Did you mean 'max_registers'?"),
     ("version = 1\n[[pair]]\nmatch = 'a'\ncounters = { max_registers = '3' }",
-     "c.toml: [[pair]] 1: counters: max_registers: expected a number from 0 on, found '3'."),
+     "c.toml: [[pair]] 1: counters: max_registers: expected a number of at least 0, found '3'."),
     ("version = 1\n[gate]\nabs_floor_us = nan",
-     "c.toml: [gate]: abs_floor_us: expected a number from 0 on, found nan."),
+     "c.toml: [gate]: abs_floor_us: expected a number of at least 0, found nan."),
     ("version = 1\n[gate]\nabs_floor_us = 1" + 400 * "0",
-     f"c.toml: [gate]: abs_floor_us: expected a number from 0 on, found 1{119 * '0'}...."),
+     f"c.toml: [gate]: abs_floor_us: expected a number of at least 0, found 1{119 * '0'}...."),
     ("version = 1\n[[pair]]\nmatch = 'a'\nmin_speedup = inf",
      "c.toml: [[pair]] 1: min_speedup: expected a number above 0, found inf."),
     ("version = 1\n" + WAIVE.replace('reason = "r"\n', ""), "c.toml: [[waive]] 1: 'reason' is missing."),
     ("version = 1\n" + WAIVE.replace("until = 2027-01-31\n", ""), "c.toml: [[waive]] 1: 'until' is missing."),
-    ("version = 1\n" + WAIVE.replace('"r"', '" "'), "c.toml: [[waive]] 1: reason: expected a text, found ' '."),
+    ("version = 1\n" + WAIVE.replace('"r"', '" "'), "c.toml: [[waive]] 1: reason: expected a non-empty "
+                                                    "string, found ' '."),
     ("version = 1\n" + WAIVE.replace("2027-01-31", '"2027-01-31"'), "c.toml: [[waive]] 1: until: expected a date, such "
                                                                    "as 2027-01-31 without quotes, found '2027-01-31'."),
-    ("version = 1\n" + WAIVE.replace("spills", "spill"), "c.toml: [[waive]] 1: metric: there is no metric 'spill'. "
+    ("version = 1\n" + WAIVE.replace("spills", "spill"), "c.toml: [[waive]] 1: metric: unknown metric 'spill'. "
                                                          "Did you mean 'spills'?"),
 ]  # fmt: skip
 

@@ -372,7 +372,7 @@ def test_a_baseline_without_times_leaves_ratios_to_their_limits_and_is_told():
     for policy, code in (("warn", 0), ("fail", ExitStatus.NO_VERDICT)):
         found = gate(TIMED, untimed, parse(f'{limit}first_run = "{policy}"'))
         [problem] = found.problems
-        assert problem.text == "The baseline has no times: the ratio is held against limits alone."
+        assert problem.text == "The baseline has no times: the ratio is compared with limits only."
         assert (problem.exit_status, found.exit_status) == (code, code)
 
 
@@ -389,7 +389,7 @@ def test_limits_hold_for_what_was_written_by_hand_alone():
 def test_rules_are_not_called_idle_by_runs_that_have_no_kernel_at_all():
     empty = replace(BASE, cells=[])
     config = parse('version = 1\n[[pair]]\nmatch = "triad"\nbudget = 0.1')
-    assert [each.text for each in gate(empty, empty, config).problems] == ["Nothing was judged."]
+    assert [each.text for each in gate(empty, empty, config).problems] == ["No row was judged."]
 
 
 def test_code_of_which_nothing_is_known_is_not_taken_for_unchanged():

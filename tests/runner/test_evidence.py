@@ -43,7 +43,7 @@ WEAK = PAIR.replace("EXACT", "Tolerance").replace(
     ("pair", "accepts"),
     [
         (PAIR, ()),
-        (WEAK, ("'y' all zero", "the last tenth of 'x' taken as zero")),
+        (WEAK, ("'y' all zero", "the last tenth of 'x' read as zero")),
     ],
 )
 def test_an_oracle_that_accepts_a_wrong_result_is_labelled_and_says_which(tmp_path, pair, accepts):
