@@ -88,7 +88,7 @@ def test_a_run_that_can_be_none_is_refused_and_the_one_that_stands_stays(ptxbenc
     before = PATH.read_text()
     for ran in (put(ptxbench, run), ptxbench("baseline", "check", saved(run))):
         assert (ran.status, ran.out) == (2, "")
-        assert ran.err.startswith(f"Error: Run {run.run.id} can be no baseline. {told}")
+        assert ran.err.startswith(f"Error: Run {run.run.id} cannot be a baseline. {told}")
     assert [path.name for path in Path("baselines").iterdir()] == [PATH.name]
     assert PATH.read_text() == before
 
